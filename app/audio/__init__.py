@@ -1,0 +1,1 @@
+"""Sound: bytes and paths in, paths out. Knows nothing of the rest."""

@@ -1,0 +1,1 @@
+"""Knows Asterisk, and nothing of the database or the web."""

@@ -1,0 +1,1 @@
+"""The panel: one blueprint per family of pages."""
