@@ -1,0 +1,36 @@
+"""Bazang: whoever reached nobody is called back."""
+
+from flask import Flask
+
+from app.config import Settings, load_settings, secret_key
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Build the panel. Starts no thread and opens no socket; the telephone side is the worker's process."""
+    from app import cli, web
+    from app.extensions import babel, csrf, db, limiter, login, migrate
+    from app.store.database import Database, prepare_engine
+
+    settings = settings or load_settings()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    app = Flask(__name__)
+    app.config.update(
+        SECRET_KEY=secret_key(settings),
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        MAX_CONTENT_LENGTH=24 * 1024 * 1024,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        WTF_CSRF_TIME_LIMIT=None,  # a page left open over lunch still works
+        BABEL_TRANSLATION_DIRECTORIES="translations",
+        BABEL_DEFAULT_LOCALE=settings.default_locale,
+    )
+    for extension in (db, csrf, login, limiter):
+        extension.init_app(app)
+    migrate.init_app(app, db, directory="migrations")
+    babel.init_app(app, locale_selector=web.choose_locale)
+    with app.app_context():
+        prepare_engine(db.engine)
+        app.extensions["bazang"] = {"settings": settings, "database": Database(db.engine)}
+    web.register(app)
+    cli.register(app)
+    return app

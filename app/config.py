@@ -1,0 +1,135 @@
+"""The environment (and `.env`), as typed settings. Nonsense fails at once, in words.
+
+What an office manager changes lives in the panel's settings instead (`store/settings.py`); a value given here wins.
+"""
+
+import secrets
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import phonenumbers
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "BAZANG_"
+
+
+class ConfigError(Exception):
+    """A setting of the environment makes no sense; the message names it and says what is expected."""
+
+
+class Settings(BaseSettings):
+    """Every `BAZANG_…` setting. Durations are seconds, folders are paths of this machine unless said otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    data_dir: Path = Path("var")
+    database_url: str = ""  # empty: SQLite in data_dir
+    secret_key: str = ""  # empty: made once and kept in data_dir
+    ami_host: str = "127.0.0.1"
+    ami_port: int = Field(5038, ge=1, le=65535)
+    ami_username: str = "bazang"
+    ami_secret: str = ""
+    agi_host: str = "127.0.0.1"  # as Asterisk reaches us
+    agi_port: int = Field(4573, ge=0, le=65535)  # 0: any free one (tests)
+    agi_bind: str = "127.0.0.1"
+    dialplan_file: Path | None = None  # None: dialplan in data_dir
+    prompts_dir: Path | None = None  # None: prompts in data_dir
+    asterisk_prompts_dir: str = ""  # empty: the same as prompts_dir
+    pbx_profile: Literal["asterisk", "freepbx"] = "asterisk"
+    extension_context: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
+    queue_context: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
+    outbound_context: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
+    timezone: str = "Asia/Tehran"
+    default_region: str = "IR"
+    area_code: str = Field("", pattern=r"^[0-9]*$")
+    default_locale: Literal["fa", "en"] = "fa"
+    poll_seconds: float = Field(5.0, ge=0.2, le=60)
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"no such time zone: {value!r} (write it as Asia/Tehran)") from error
+        return value
+
+    @field_validator("default_region")
+    @classmethod
+    def _known_region(cls, value: str) -> str:
+        if value.upper() not in phonenumbers.SUPPORTED_REGIONS:
+            raise ValueError(f"no such country: {value!r} (two letters, as IR)")
+        return value.upper()
+
+    @model_validator(mode="after")
+    def _fill_in(self) -> "Settings":
+        data = self.data_dir.absolute()
+        fills: dict[str, object] = {
+            "data_dir": data,
+            "database_url": self.database_url or f"sqlite:///{data / 'bazang.sqlite3'}",
+            "dialplan_file": (self.dialplan_file or data / "dialplan" / "bazang.conf").absolute(),
+            "prompts_dir": (self.prompts_dir or data / "prompts").absolute(),
+        }
+        contexts = _CONTEXTS[self.pbx_profile]
+        for name, default in contexts.items():
+            fills[name] = getattr(self, name) or default
+        fills["asterisk_prompts_dir"] = (self.asterisk_prompts_dir or str(fills["prompts_dir"])).rstrip("/")
+        for name, value in fills.items():
+            object.__setattr__(self, name, value)  # the model is frozen for everybody else
+        return self
+
+    @property
+    def dialplan_path(self) -> Path:
+        assert self.dialplan_file is not None
+        return self.dialplan_file
+
+    @property
+    def prompts_path(self) -> Path:
+        assert self.prompts_dir is not None
+        return self.prompts_dir
+
+    def from_environment(self, name: str) -> bool:
+        """Tell whether a setting was given by the environment, and is therefore read-only in the panel."""
+        return name in self.model_fields_set
+
+
+_CONTEXTS: dict[str, dict[str, str]] = {
+    "asterisk": {
+        "extension_context": "bazang-extensions",
+        "queue_context": "bazang-queues",
+        "outbound_context": "",
+    },
+    "freepbx": {
+        "extension_context": "from-did-direct",
+        "queue_context": "ext-queues",
+        "outbound_context": "from-internal",
+    },
+}
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings; `overrides` win over the environment. Raises ConfigError with a line per fault."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = [
+            f"{PREFIX}{'_'.join(map(str, e['loc'])).upper()}: {e['msg']} (got {e['input']!r})" for e in error.errors()
+        ]
+        raise ConfigError("\n".join(lines)) from error
+
+
+def secret_key(settings: Settings) -> str:
+    """Return the key that signs sessions; one is made at the first start and kept, readable by its owner only."""
+    if settings.secret_key:
+        return settings.secret_key
+    path = settings.data_dir / "secret_key"
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("x") as file:
+            path.chmod(0o600)
+            file.write(secrets.token_hex(32))
+    except FileExistsError:
+        pass
+    return path.read_text().strip()

@@ -1,0 +1,134 @@
+"""Telephone numbers: made canonical, and only then dialled. What a caller typed or claims is never dialled as it came.
+
+A number is kept in E.164 ("+989121234567") or, for a caller from inside the office, as the bare extension ("101").
+The rules of numbering plans come from the `phonenumbers` library.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from enum import StrEnum
+
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
+
+LONGEST = 20
+_DIALLABLE = re.compile(r"[0-9]{2,20}")
+_EXTENSION = re.compile(r"[0-9]{2,8}")
+_ALLOWED_KINDS = frozenset(
+    {
+        PhoneNumberType.FIXED_LINE,
+        PhoneNumberType.MOBILE,
+        PhoneNumberType.FIXED_LINE_OR_MOBILE,
+        PhoneNumberType.VOIP,
+    }
+)
+
+
+class Refusal(StrEnum):
+    EMPTY = "empty"
+    INVALID = "invalid"
+    FOREIGN = "foreign"
+    KIND = "kind"
+    EMERGENCY = "emergency"
+    EXTENSION = "extension"
+
+
+class NumberRefused(ValueError):
+    """The number may not be dialled; `why` says the rule."""
+
+    def __init__(self, why: Refusal) -> None:
+        super().__init__(why.value)
+        self.why = why
+
+
+class OutboundFormat(StrEnum):
+    NATIONAL = "national"
+    E164 = "e164"
+    INTERNATIONAL = "international"  # 00 and the country code
+
+
+@dataclass(frozen=True)
+class NumberRules:
+    """`region`: the office's country as ISO 3166 ("IR"); `area_code`: completes local numbers ("021" or "21")."""
+
+    region: str = "IR"
+    area_code: str = ""
+    extensions: frozenset[str] = frozenset()
+
+
+def ascii_digits(text: str) -> str:
+    """Turn ۱۲۳ and ١٢٣ into 123 and leave every other character as it is."""
+    return "".join(str(unicodedata.digit(char)) if char.isdigit() and not char.isascii() else char for char in text)
+
+
+def canonical(raw: str, rules: NumberRules, *, from_inside: bool = False) -> str:
+    """Return the one form under which the number is stored and compared.
+
+    `from_inside`: the call came from a phone of the office, so an extension is meant as one. Raises NumberRefused.
+    """
+    text = re.sub(r"[\s().\-]", "", ascii_digits(raw))
+    if not text:
+        raise NumberRefused(Refusal.EMPTY)
+    if not re.fullmatch(rf"\+?[0-9]{{1,{LONGEST}}}", text):
+        raise NumberRefused(Refusal.INVALID)
+    if text in rules.extensions:
+        if from_inside:
+            return text
+        raise NumberRefused(Refusal.EXTENSION)
+    if phonenumbers.is_emergency_number(text, rules.region):
+        raise NumberRefused(Refusal.EMERGENCY)
+    return phonenumbers.format_number(_parse(text, rules), PhoneNumberFormat.E164)
+
+
+def _parse(text: str, rules: NumberRules) -> phonenumbers.PhoneNumber:
+    country = phonenumbers.country_code_for_region(rules.region)
+    area = rules.area_code.lstrip("0")
+    candidates = [text]
+    if area and not text.startswith(("+", "0")):
+        candidates.append(f"+{country}{area}{text}")
+    refusal = Refusal.INVALID
+    for candidate in candidates:
+        try:
+            number = phonenumbers.parse(candidate, rules.region)
+        except NumberParseException:
+            continue
+        if not phonenumbers.is_valid_number(number):
+            continue
+        if number.country_code != country:
+            refusal = Refusal.FOREIGN
+        elif phonenumbers.number_type(number) not in _ALLOWED_KINDS:
+            refusal = Refusal.KIND
+        else:
+            return number
+    raise NumberRefused(refusal)
+
+
+def is_internal(number: str) -> bool:
+    """Tell whether a canonical number is an extension."""
+    return _EXTENSION.fullmatch(number) is not None
+
+
+def national(number: str) -> str:
+    """Return the digits people of the country write and hear: "09121234567"."""
+    if is_internal(number):
+        return number
+    parsed = phonenumbers.parse(number)
+    return re.sub(r"\D", "", phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL))
+
+
+def dialled(number: str, form: OutboundFormat = OutboundFormat.NATIONAL, prefix: str = "") -> str:
+    """Return what is dialled for a canonical number: digits only, always. Raises ValueError for anything else."""
+    if is_internal(number):
+        return number
+    match form:
+        case OutboundFormat.NATIONAL:
+            digits = national(number)
+        case OutboundFormat.E164:
+            digits = number.removeprefix("+")
+        case OutboundFormat.INTERNATIONAL:
+            digits = "00" + number.removeprefix("+")
+    digits = prefix + digits
+    if not _DIALLABLE.fullmatch(digits):
+        raise ValueError(f"not diallable: {digits!r}")
+    return digits

@@ -1,0 +1,239 @@
+"""Call request modules: checked as a whole, stored as a whole, and their sounds made ready."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.audio.prompts import PROMPT_KEYS
+from app.services import commands
+from app.store.database import Database
+from app.store.models import ExtensionScenario, Module, Prompt, QueueScenario
+
+CODE = re.compile(r"[0-9*#]{1,20}")
+TARGET = re.compile(r"[A-Za-z0-9_.-]{1,80}")
+EXTENSION = re.compile(r"[0-9*#]{1,20}")
+CUSTOM = re.compile(r"[A-Za-z0-9_.-]{1,40},[A-Za-z0-9_*#.+-]{1,30},[0-9]{1,4}")  # context,extension,priority
+CALLER_ID = re.compile(r"\+?[0-9]{2,20}")
+DESTINATION_KINDS = ("extension", "queue", "module", "custom", "hangup")
+SITUATIONS = ("no_answer", "busy", "unavailable")  # of an extension's scenario
+PROMPT_MODES = ("speech", "file", "none")
+LANGUAGES = ("fa", "en")
+
+# name of the field -> the least and the most it may be; durations are seconds
+BOUNDS: Mapping[str, tuple[int, int]] = {
+    "min_wait": (0, 24 * 3600),
+    "rest": (0, 3600),
+    "retries": (0, 20),
+    "retry_pause": (10, 24 * 3600),
+    "agent_pause": (5, 3600),
+    "agent_ring": (5, 120),
+    "customer_ring": (10, 180),
+    "expire_after": (0, 90 * 24 * 3600),
+}
+
+
+class Invalid(ValueError):
+    """Some fields make no sense: `errors` maps a field's name to a short code, which the page puts into words."""
+
+    def __init__(self, errors: dict[str, str]) -> None:
+        super().__init__(", ".join(f"{name}: {code}" for name, code in errors.items()))
+        self.errors = errors
+
+
+class NotFound(LookupError):
+    """There is no such module."""
+
+
+@dataclass(frozen=True)
+class PromptInput:
+    """`mode`: one of PROMPT_MODES; `text` for speech (empty: the default); `file` below PROMPTS_DIR for mode file."""
+
+    mode: str = "speech"
+    text: str = ""
+    file: str = ""
+    original_name: str = ""
+
+
+@dataclass(frozen=True)
+class ModuleInput:
+    """Every field of a module, as the form or an imported file gives it."""
+
+    name: str
+    code: str
+    target_kind: str
+    targets: tuple[str, ...]
+    next_kind: str
+    error_kind: str
+    next_code: str = ""
+    error_code: str = ""
+    active: bool = True
+    silent: bool = False
+    automatic: bool = True
+    language: str = "fa"
+    min_wait: int = 0
+    rest: int = 10
+    retries: int = 2
+    retry_pause: int = 300
+    agent_pause: int = 60
+    agent_ring: int = 20
+    customer_ring: int = 40
+    expire_after: int = 0
+    caller_id: str = ""
+    prompts: Mapping[str, PromptInput] = field(default_factory=dict)
+
+
+def save(
+    database: Database, given: ModuleInput, now: datetime, *, module_id: int | None = None, actor: str = ""
+) -> int:
+    """Store a new module, or change one; return its id. Raises Invalid and NotFound.
+
+    The dialplan follows by a command to the telephone service.
+    """
+    with database.write() as session:
+        module = session.get(Module, module_id) if module_id is not None else Module(created_at=now)
+        if module is None:
+            raise NotFound(f"module {module_id}")
+        errors = check(session, given, module_id)
+        if errors:
+            raise Invalid(errors)
+        for name in _PLAIN:
+            setattr(module, name, getattr(given, name))
+        module.targets, module.updated_at = list(given.targets), now
+        session.add(module)
+        session.flush()
+        _store_prompts(session, module, given.prompts)
+        saved = module.id
+    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+    return saved
+
+
+def delete(database: Database, module_id: int, now: datetime, *, actor: str = "") -> None:
+    """Delete a module. Its requests stay and are left to be called by hand. Raises NotFound, Invalid when in use."""
+    with database.write() as session:
+        module = session.get(Module, module_id)
+        if module is None:
+            raise NotFound(f"module {module_id}")
+        if pointing_at(session, module.code):
+            raise Invalid({"code": "in_use"})
+        session.delete(module)
+    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+
+
+_PLAIN = (
+    "name", "code", "target_kind", "next_kind", "next_code", "error_kind", "error_code", "active", "silent",
+    "automatic", "language", "caller_id", *BOUNDS,
+)  # fmt: skip
+
+
+def _store_prompts(session: Session, module: Module, prompts: Mapping[str, PromptInput]) -> None:
+    for key, prompt in prompts.items():
+        session.merge(
+            Prompt(
+                module_id=module.id,
+                key=key,
+                mode=prompt.mode,
+                text=prompt.text,
+                file=prompt.file,
+                original_name=prompt.original_name[:200],
+            )
+        )
+
+
+def check(session: Session, given: ModuleInput, module_id: int | None) -> dict[str, str]:
+    """Return what is wrong with a module, by field; empty where all is well."""
+    errors: dict[str, str] = {}
+    if not given.name.strip() or len(given.name) > 80:
+        errors["name"] = "required" if not given.name.strip() else "too_long"
+    if not CODE.fullmatch(given.code):
+        errors["code"] = "code"
+    elif session.scalar(select(func.count()).where(Module.code == given.code, Module.id != (module_id or 0))):
+        errors["code"] = "taken"
+    for name, (least, most) in BOUNDS.items():
+        if not least <= getattr(given, name) <= most:
+            errors[name] = "range"
+    if given.language not in LANGUAGES:
+        errors["language"] = "choice"
+    if given.caller_id and not CALLER_ID.fullmatch(given.caller_id):
+        errors["caller_id"] = "number"
+    errors |= _check_targets(given)
+    for side in ("next", "error"):
+        kind, code = getattr(given, f"{side}_kind"), getattr(given, f"{side}_code")
+        fault = check_destination(session, kind, code)
+        if fault is None and kind == "module" and _goes_round(session, given, code):
+            fault = "cycle"
+        if fault is not None:
+            errors[f"{side}_code" if kind in DESTINATION_KINDS else f"{side}_kind"] = fault
+    for key, prompt in given.prompts.items():
+        if key not in PROMPT_KEYS or prompt.mode not in PROMPT_MODES:
+            errors[f"prompt_{key}"] = "choice"
+        elif prompt.mode == "file" and not prompt.file:
+            errors[f"prompt_{key}"] = "no_file"
+        elif len(prompt.text) > 1500:
+            errors[f"prompt_{key}"] = "too_long"
+    return errors
+
+
+def _check_targets(given: ModuleInput) -> dict[str, str]:
+    if given.target_kind not in ("extension", "queue"):
+        return {"target_kind": "choice"}
+    if not given.targets:
+        return {"targets": "required"}
+    if given.target_kind == "queue" and len(given.targets) > 1:
+        return {"targets": "one_queue"}
+    pattern = TARGET if given.target_kind == "queue" else EXTENSION
+    return {} if all(pattern.fullmatch(target) for target in given.targets) else {"targets": "code"}
+
+
+def check_destination(session: Session, kind: str, code: str, *, optional: bool = False) -> str | None:
+    """Return what is wrong with a destination as a short code, or None. What it names ends up in the dialplan."""
+    if not kind and optional:
+        return None
+    if kind == "hangup":
+        return None
+    pattern = {"extension": EXTENSION, "queue": TARGET, "module": CODE, "custom": CUSTOM}.get(kind)
+    if pattern is None:
+        return "choice"
+    if not code:
+        return "required"
+    if not pattern.fullmatch(code):
+        return "custom" if kind == "custom" else "code"
+    if kind == "module" and not session.scalar(select(func.count()).where(Module.code == code)):
+        return "no_module"
+    return None
+
+
+def _goes_round(session: Session, given: ModuleInput, code: str) -> bool:
+    """Tell whether a chain of modules that starts at `code` leads back to the module that is being saved."""
+    by_code = {module.code: module for module in session.scalars(select(Module))}
+    seen: set[str] = set()
+    open_codes = [code]
+    while open_codes:
+        current = open_codes.pop()
+        if current == given.code:
+            return True
+        module = by_code.get(current)
+        if module is None or current in seen:
+            continue
+        seen.add(current)
+        open_codes += [c for k, c in _ways(module) if k == "module"]
+    return False
+
+
+def _ways(module: Module) -> list[tuple[str, str]]:
+    return [(module.next_kind, module.next_code), (module.error_kind, module.error_code)]
+
+
+def pointing_at(session: Session, code: str) -> list[str]:
+    """Return what else leads to the module of this code: names of modules, numbers of extensions and queues."""
+    target = ("module", code)
+    names = [m.name for m in session.scalars(select(Module)) if target in _ways(m) and m.code != code]
+    for scenario in session.scalars(select(ExtensionScenario)):
+        ways = [(getattr(scenario, f"{s}_kind"), getattr(scenario, f"{s}_code")) for s in SITUATIONS]
+        names += [scenario.extension] if target in ways else []
+    for queue in session.scalars(select(QueueScenario)):
+        names += [queue.queue] if target == (queue.failed_kind, queue.failed_code) else []
+    return names

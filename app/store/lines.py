@@ -1,0 +1,119 @@
+"""What the telephone service knows, as rows, so that every page can explain by the same policy."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from app.domain.policy import Facts, Line, LineState, Member, Queue
+from app.store import requests
+from app.store.models import LineRow, QueueMemberRow, QueueRow, WorkerState
+from app.store.settings import read_setting
+
+STALE_POLLS = 3  # a heartbeat older than this many polls is none
+SLACK = timedelta(seconds=2)
+
+
+@dataclass(frozen=True)
+class LineReport:
+    """An extension as the exchange reports it; `devices` is what its hint names ("PJSIP/101&PJSIP/201")."""
+
+    extension: str
+    state: LineState
+    since: datetime
+    name: str = ""
+    context: str = ""
+    devices: str = ""
+
+
+@dataclass(frozen=True)
+class QueueReport:
+    name: str
+    live_callers: int
+    members: tuple[Member, ...]
+
+
+def worker_state(session: Session) -> WorkerState:
+    """Return the single row of the telephone service, made at first use."""
+    state = session.get(WorkerState, 1)
+    if state is None:
+        state = WorkerState(
+            id=1,
+            ami_status="down",
+            ami_detail="",
+            asterisk_version="",
+            dialplan_written="",
+            dialplan_running="",
+            dialplan_detail="",
+            poll_seconds=5.0,
+        )
+    return state
+
+
+def store_lines(session: Session, reports: Iterable[LineReport], *, complete: bool) -> None:
+    """Store lines that changed; `complete` drops the ones not named."""
+    names = set()
+    for report in reports:
+        names.add(report.extension)
+        session.merge(
+            LineRow(
+                extension=report.extension,
+                name=report.name,
+                context=report.context,
+                devices=report.devices,
+                state=report.state.value,
+                since=report.since,
+            )
+        )
+    if complete:
+        session.execute(delete(LineRow).where(LineRow.extension.not_in(names)))
+
+
+def store_queues(session: Session, reports: Iterable[QueueReport], *, complete: bool) -> None:
+    """Store queues that changed with all their members; `complete` drops the ones not named."""
+    reports = list(reports)
+    for report in reports:
+        session.merge(QueueRow(name=report.name, live_callers=report.live_callers))
+        session.execute(delete(QueueMemberRow).where(QueueMemberRow.queue == report.name))
+        for member in report.members:
+            session.add(
+                QueueMemberRow(
+                    queue=report.name,
+                    extension=member.extension,
+                    paused=member.paused,
+                    penalty=member.penalty,
+                    wrapup_until=member.wrapup_until,
+                )
+            )
+    if complete:
+        names = [report.name for report in reports]
+        session.execute(delete(QueueMemberRow).where(QueueMemberRow.queue.not_in(names)))
+        session.execute(delete(QueueRow).where(QueueRow.name.not_in(names)))
+
+
+def stored_facts(session: Session, now: datetime) -> Facts:
+    """Return what is known of the exchange, as the rows tell it: what a page explains by."""
+    state = worker_state(session)
+    members: dict[str, list[Member]] = {}
+    for row in session.scalars(select(QueueMemberRow)):
+        members.setdefault(row.queue, []).append(Member(row.extension, row.paused, row.penalty, row.wrapup_until))
+    flying = requests.attempts_in_flight(session)
+    return Facts(
+        lines={
+            row.extension: Line(row.extension, LineState(row.state), row.since)
+            for row in session.scalars(select(LineRow))
+        },
+        queues={
+            row.name: Queue(tuple(members.get(row.name, ())), row.live_callers)
+            for row in session.scalars(select(QueueRow))
+        },
+        connected=state.ami_status == "connected",
+        heartbeat=state.heartbeat,
+        stale_after=STALE_POLLS * timedelta(seconds=state.poll_seconds) + SLACK,
+        all_paused=read_setting(session, "all_paused") == "1",
+        numbers_in_flight=frozenset(attempt.number for attempt in flying),
+        agents_in_flight=frozenset(attempt.agent for attempt in flying),
+        agent_pauses=requests.agent_pauses(session, now),
+    )

@@ -1,0 +1,306 @@
+"""The tables. The partial unique indexes at the foot are what makes "one attempt in flight" a fact and not a hope."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, Integer, MetaData, String, Text, text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeDecorator
+
+from app.domain.lifecycle import ACTIVE, IN_FLIGHT
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware datetimes in Python, UTC in the database, on SQLite as well (which keeps no zone)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without a time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_N_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, list[str]: JSON}  # noqa: RUF012
+
+
+class User(Base):
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(80), unique=True)
+    password_hash: Mapped[str] = mapped_column(String(255))
+    role: Mapped[str] = mapped_column(String(16))  # administrator, supervisor, operator
+    locale: Mapped[str | None] = mapped_column(String(8))
+    active: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[datetime]
+
+
+class Module(Base):
+    """A call request module. Durations are seconds; `targets` are extensions, or the one queue."""
+
+    __tablename__ = "modules"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(80))
+    code: Mapped[str] = mapped_column(String(20), unique=True)
+    active: Mapped[bool] = mapped_column(default=True)
+    silent: Mapped[bool] = mapped_column(default=False)
+    automatic: Mapped[bool] = mapped_column(default=True)
+    language: Mapped[str] = mapped_column(String(8), default="fa")
+    min_wait: Mapped[int] = mapped_column(default=0)
+    rest: Mapped[int] = mapped_column(default=10)
+    retries: Mapped[int] = mapped_column(default=2)
+    retry_pause: Mapped[int] = mapped_column(default=300)
+    agent_pause: Mapped[int] = mapped_column(default=60)
+    agent_ring: Mapped[int] = mapped_column(default=20)
+    customer_ring: Mapped[int] = mapped_column(default=40)
+    expire_after: Mapped[int] = mapped_column(default=0)  # 0: never
+    caller_id: Mapped[str] = mapped_column(String(32), default="")
+    target_kind: Mapped[str] = mapped_column(String(16))  # extension, queue
+    targets: Mapped[list[str]]
+    next_kind: Mapped[str] = mapped_column(String(16))  # extension, queue, module, custom, hangup
+    next_code: Mapped[str] = mapped_column(String(80), default="")
+    error_kind: Mapped[str] = mapped_column(String(16))
+    error_code: Mapped[str] = mapped_column(String(80), default="")
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    prompts: Mapped[list["Prompt"]] = relationship(back_populates="module", cascade="all, delete-orphan")
+
+
+class Prompt(Base):
+    """One of a module's eight prompts. No row: the default text of the module's language, spoken."""
+
+    __tablename__ = "prompts"
+
+    module_id: Mapped[int] = mapped_column(ForeignKey("modules.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(20), primary_key=True)
+    mode: Mapped[str] = mapped_column(String(8))  # none, speech, file
+    text: Mapped[str] = mapped_column(Text, default="")  # speech; empty: the default text
+    file: Mapped[str] = mapped_column(String(200), default="")  # path below PROMPTS_DIR, of mode file
+    original_name: Mapped[str] = mapped_column(String(200), default="")
+
+    module: Mapped[Module] = relationship(back_populates="prompts")
+
+
+class ExtensionScenario(Base):
+    """Where a caller goes whom the extension does not take. An empty kind: nowhere, the call ends."""
+
+    __tablename__ = "extension_scenarios"
+
+    extension: Mapped[str] = mapped_column(String(20), primary_key=True)
+    ring: Mapped[int] = mapped_column(default=25)  # seconds
+    no_answer_kind: Mapped[str] = mapped_column(String(16), default="")
+    no_answer_code: Mapped[str] = mapped_column(String(80), default="")
+    busy_kind: Mapped[str] = mapped_column(String(16), default="")
+    busy_code: Mapped[str] = mapped_column(String(80), default="")
+    unavailable_kind: Mapped[str] = mapped_column(String(16), default="")
+    unavailable_code: Mapped[str] = mapped_column(String(80), default="")
+
+
+class QueueScenario(Base):
+    """A queue's failed-call destination, its maximum wait and the wrap-up time of its members, in seconds."""
+
+    __tablename__ = "queue_scenarios"
+
+    queue: Mapped[str] = mapped_column(String(80), primary_key=True)
+    max_wait: Mapped[int] = mapped_column(default=60)
+    wrapup: Mapped[int] = mapped_column(default=0)
+    failed_kind: Mapped[str] = mapped_column(String(16), default="")
+    failed_code: Mapped[str] = mapped_column(String(80), default="")
+
+
+class CallRequest(Base):
+    __tablename__ = "call_requests"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    module_id: Mapped[int | None] = mapped_column(ForeignKey("modules.id", ondelete="SET NULL"))
+    module_name: Mapped[str] = mapped_column(String(80))  # as it was, should the module be deleted
+    queue: Mapped[bool] = mapped_column(default=False)
+    target: Mapped[str] = mapped_column(String(80), default="")  # "" = any extension of the module
+    number: Mapped[str] = mapped_column(String(24))  # canonical
+    caller_number: Mapped[str] = mapped_column(String(40), default="")  # as the exchange gave it
+    caller_name: Mapped[str] = mapped_column(String(80), default="")
+    created_by: Mapped[str] = mapped_column(String(80), default="")  # "" = the caller by phone, else a user's name
+    call_uniqueid: Mapped[str | None] = mapped_column(String(80), unique=True)  # registering twice is one
+    status: Mapped[str] = mapped_column(String(12))
+    priority: Mapped[int] = mapped_column(default=0)
+    first_called_at: Mapped[datetime]
+    registered_at: Mapped[datetime] = mapped_column(index=True)
+    free_at: Mapped[datetime | None]
+    not_before: Mapped[datetime | None]
+    postponed_until: Mapped[datetime | None]
+    call_now: Mapped[bool] = mapped_column(default=False)
+    call_now_agent: Mapped[str | None] = mapped_column(String(20))
+    customer_attempts: Mapped[int] = mapped_column(default=0)
+    agent_misses: Mapped[int] = mapped_column(default=0)
+    attempt: Mapped[str | None] = mapped_column(String(36))
+    step: Mapped[str | None] = mapped_column(String(20))
+    last_outcome: Mapped[str | None] = mapped_column(String(24))
+    done_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(Integer)
+
+    # Compare-and-set: an UPDATE that meets another version than it read raises StaleDataError.
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
+
+
+class Attempt(Base):
+    """One try to connect an agent with a customer. `ended_at` is NULL while it is in flight."""
+
+    __tablename__ = "attempts"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)  # UUID; also the channels' Uniqueid
+    request_id: Mapped[int] = mapped_column(ForeignKey("call_requests.id", ondelete="CASCADE"), index=True)
+    agent: Mapped[str] = mapped_column(String(20))
+    number: Mapped[str] = mapped_column(String(24))
+    manual: Mapped[bool] = mapped_column(default=False)
+    started_at: Mapped[datetime]
+    answered_at: Mapped[datetime | None]
+    dialled_at: Mapped[datetime | None]
+    connected_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    outcome: Mapped[str | None] = mapped_column(String(24))
+    cause: Mapped[str] = mapped_column(String(80), default="")  # the exchange's own words, for the technician
+    agent_pause_until: Mapped[datetime | None]
+    trace_cleared: Mapped[bool] = mapped_column(default=False)  # Asterisk's own record of it is deleted
+
+
+class HistoryEntry(Base):
+    """Every change of a request: what happened, what it made of the status, who did it."""
+
+    __tablename__ = "history"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    request_id: Mapped[int] = mapped_column(ForeignKey("call_requests.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime]
+    event: Mapped[str] = mapped_column(String(24))
+    old_status: Mapped[str] = mapped_column(String(12))
+    new_status: Mapped[str] = mapped_column(String(12))
+    attempt: Mapped[str | None] = mapped_column(String(36))
+    detail: Mapped[str] = mapped_column(String(200), default="")
+    actor: Mapped[str] = mapped_column(String(80), default="")  # "" = the system or the caller
+
+
+class LineRow(Base):
+    """An extension as the exchange reports it."""
+
+    __tablename__ = "lines"
+
+    extension: Mapped[str] = mapped_column(String(20), primary_key=True)
+    name: Mapped[str] = mapped_column(String(80), default="")
+    context: Mapped[str] = mapped_column(String(80), default="")  # of its hint
+    devices: Mapped[str] = mapped_column(String(200), default="")  # of its hint, less Custom:
+    state: Mapped[str] = mapped_column(String(12))
+    since: Mapped[datetime]
+
+
+class QueueRow(Base):
+    __tablename__ = "queues"
+
+    name: Mapped[str] = mapped_column(String(80), primary_key=True)
+    live_callers: Mapped[int] = mapped_column(default=0)
+
+
+class QueueMemberRow(Base):
+    __tablename__ = "queue_members"
+
+    queue: Mapped[str] = mapped_column(String(80), primary_key=True)
+    extension: Mapped[str] = mapped_column(String(20), primary_key=True)
+    name: Mapped[str] = mapped_column(String(80), default="")
+    paused: Mapped[bool] = mapped_column(default=False)
+    penalty: Mapped[int] = mapped_column(default=0)
+    wrapup_until: Mapped[datetime | None]
+
+
+class WorkerState(Base):
+    """What the telephone service last said of itself: a single row (id 1)."""
+
+    __tablename__ = "worker_state"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    heartbeat: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    ami_status: Mapped[str] = mapped_column(String(16), default="down")  # connecting, connected, refused, down
+    ami_detail: Mapped[str] = mapped_column(String(200), default="")
+    asterisk_version: Mapped[str] = mapped_column(String(40), default="")
+    dialplan_written: Mapped[str] = mapped_column(String(40), default="")  # revision in the file
+    dialplan_running: Mapped[str] = mapped_column(String(40), default="")  # revision that Asterisk runs; "" = none
+    dialplan_detail: Mapped[str] = mapped_column(String(200), default="")
+    poll_seconds: Mapped[float] = mapped_column(default=5.0)
+
+
+class Command(Base):
+    """What a page asks of the telephone service. The service answers in the row, and never does an expired one."""
+
+    __tablename__ = "commands"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(24))
+    payload: Mapped[dict[str, Any]]
+    actor: Mapped[str] = mapped_column(String(80), default="")
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    done_at: Mapped[datetime | None]
+    ok: Mapped[bool | None]
+    result: Mapped[str] = mapped_column(String(200), default="")
+
+
+class Setting(Base):
+    """A value of the settings page, by name."""
+
+    __tablename__ = "settings"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
+
+
+def _in(column: str, statuses: frozenset[Any]) -> Any:
+    return text(f"{column} IN ({', '.join(sorted(repr(status.value) for status in statuses))})")
+
+
+_ACTIVE, _IN_FLIGHT, _OPEN = _in("status", ACTIVE), _in("status", IN_FLIGHT), text("ended_at IS NULL")
+
+
+def _partial(name: str, *columns: Any, where: Any, unique: bool = True) -> Index:
+    return Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
+
+_partial(
+    "uq_active_request",
+    CallRequest.module_id,
+    CallRequest.queue,
+    CallRequest.target,
+    CallRequest.number,
+    where=_ACTIVE,
+)
+_partial("uq_attempt_request", Attempt.request_id, where=_OPEN)
+_partial("uq_attempt_number", Attempt.number, where=_OPEN)
+_partial("uq_attempt_agent", Attempt.agent, where=_OPEN)
+_partial("ix_call_requests_active", CallRequest.status, where=_ACTIVE, unique=False)
+Index("ix_attempts_pause", Attempt.agent_pause_until)
+Index(
+    "ix_attempts_trace",
+    Attempt.trace_cleared,
+    sqlite_where=text("NOT trace_cleared"),
+    postgresql_where=text("NOT trace_cleared"),
+)
+Index("ix_commands_open", Command.done_at)

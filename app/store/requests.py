@@ -1,0 +1,167 @@
+"""Call requests and their attempts: load as the domain sees them, store what the domain decided."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.domain.lifecycle import ACTIVE, FINAL, IN_FLIGHT, Decision, Outcome, Request, Rules, Status, Step
+from app.store.models import Attempt, CallRequest, HistoryEntry, Module
+
+# What a transition may change; everything else of a row is fixed at registration.
+_MUTABLE = (
+    "free_at",
+    "not_before",
+    "postponed_until",
+    "call_now",
+    "call_now_agent",
+    "priority",
+    "customer_attempts",
+    "agent_misses",
+    "attempt",
+)
+
+
+def rules_of(module: Module | None) -> Rules:
+    """Return the module's rules; the requests of a deleted module are left to be called by hand."""
+    if module is None:
+        return Rules(automatic=False)
+    return Rules(
+        automatic=module.automatic,
+        min_wait=timedelta(seconds=module.min_wait),
+        rest=timedelta(seconds=module.rest),
+        retries=module.retries,
+        retry_pause=timedelta(seconds=module.retry_pause),
+        agent_pause=timedelta(seconds=module.agent_pause),
+        expire_after=timedelta(seconds=module.expire_after) if module.expire_after else None,
+    )
+
+
+def to_domain(row: CallRequest, module: Module | None) -> Request:
+    """See a stored request as the domain does."""
+    return Request(
+        id=row.id,
+        number=row.number,
+        registered_at=row.registered_at,
+        queue=row.queue,
+        target=row.target,
+        extensions=tuple(module.targets) if module is not None and not row.queue else (),
+        status=Status(row.status),
+        first_called_at=row.first_called_at,
+        free_at=row.free_at,
+        priority=row.priority,
+        customer_attempts=row.customer_attempts,
+        agent_misses=row.agent_misses,
+        attempt=row.attempt,
+        step=Step(row.step) if row.step else None,
+        not_before=row.not_before,
+        postponed_until=row.postponed_until,
+        call_now=row.call_now,
+        call_now_agent=row.call_now_agent,
+        last_outcome=Outcome(row.last_outcome) if row.last_outcome else None,
+        rules=rules_of(module),
+    )
+
+
+def apply_decision(
+    session: Session,
+    row: CallRequest,
+    decision: Decision,
+    now: datetime,
+    *,
+    event: str,
+    detail: str = "",
+    actor: str = "",
+) -> None:
+    """Store what changed, with a line of history. The version column refuses a row that another hand has changed."""
+    request = decision.request
+    if not decision.changed:
+        return
+    old_attempt = row.attempt
+    old_status, row.status = row.status, request.status.value
+    for name in _MUTABLE:
+        setattr(row, name, getattr(request, name))
+    row.step = request.step.value if request.step else None
+    row.last_outcome = request.last_outcome.value if request.last_outcome else None
+    row.done_at = now if request.status in FINAL else None
+    session.add(
+        HistoryEntry(
+            request_id=row.id,
+            at=now,
+            event=event,
+            old_status=old_status,
+            new_status=row.status,
+            attempt=request.attempt or old_attempt,
+            detail=detail[:200],
+            actor=actor,
+        )
+    )
+
+
+def load(session: Session, request_id: int, *, lock: bool = False) -> tuple[CallRequest, Module | None] | None:
+    """Return a request with its module, or None. `lock`: for a write session."""
+    query = select(CallRequest).where(CallRequest.id == request_id)
+    row = session.scalar(query.with_for_update() if lock else query)
+    if row is None:
+        return None
+    return row, session.get(Module, row.module_id) if row.module_id else None
+
+
+def with_modules(session: Session, rows: Sequence[CallRequest]) -> list[tuple[CallRequest, Module | None]]:
+    """Pair each row with its module, with one query for all modules."""
+    ids = {row.module_id for row in rows if row.module_id is not None}
+    modules = {module.id: module for module in session.scalars(select(Module).where(Module.id.in_(ids)))} if ids else {}
+    return [(row, modules.get(row.module_id) if row.module_id else None) for row in rows]
+
+
+def active(
+    session: Session, statuses: Iterable[Status] = ACTIVE, *, lock: bool = False
+) -> list[tuple[CallRequest, Module | None]]:
+    """Return every request of these statuses with its module, the earliest caller first."""
+    query = (
+        select(CallRequest)
+        .where(CallRequest.status.in_([status.value for status in statuses]))
+        .order_by(CallRequest.first_called_at, CallRequest.id)
+    )
+    rows = session.scalars(query.with_for_update(skip_locked=True) if lock else query).all()
+    return with_modules(session, rows)
+
+
+def find_active(session: Session, module_id: int, queue: bool, target: str, number: str) -> CallRequest | None:
+    """Return the one active request of this module, target and number, if there is one."""
+    return session.scalar(
+        select(CallRequest)
+        .where(
+            CallRequest.module_id == module_id,
+            CallRequest.queue == queue,
+            CallRequest.target == target,
+            CallRequest.number == number,
+            CallRequest.status.in_([status.value for status in ACTIVE]),
+        )
+        .with_for_update()
+    )
+
+
+def attempts_in_flight(session: Session) -> list[Attempt]:
+    return list(session.scalars(select(Attempt).where(Attempt.ended_at.is_(None)).order_by(Attempt.started_at)))
+
+
+def agent_pauses(session: Session, now: datetime) -> dict[str, datetime]:
+    """Return until when each agent is left alone."""
+    rows = session.execute(
+        select(Attempt.agent, func.max(Attempt.agent_pause_until))
+        .where(Attempt.agent_pause_until > now)
+        .group_by(Attempt.agent)
+    )
+    return dict(rows.tuples().all())
+
+
+def in_flight_requests(session: Session) -> list[tuple[CallRequest, Module | None]]:
+    return active(session, IN_FLIGHT)
+
+
+def uncleared_traces(session: Session, limit: int) -> tuple[str, ...]:
+    """Return ended attempts of which Asterisk still keeps its own record."""
+    query = select(Attempt.id).where(~Attempt.trace_cleared, Attempt.ended_at.is_not(None)).limit(limit)
+    return tuple(session.scalars(query))
