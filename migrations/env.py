@@ -9,7 +9,6 @@ with migrate.db.engine.connect() as connection:
     context.configure(
         connection=connection,
         target_metadata=migrate.db.metadatas[None],
-        render_as_batch=connection.dialect.name == "sqlite",
         **migrate.configure_args,
     )
     with context.begin_transaction():
