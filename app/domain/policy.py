@@ -21,6 +21,36 @@ class LineState(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Why(StrEnum):
+    """Why a request waits. The words for it are the panel's."""
+
+    SERVICE_DOWN = "service_down"
+    NOT_CONNECTED = "not_connected"
+    NO_DIALPLAN = "no_dialplan"  # the exchange does not run our dialplan
+    NO_OUTBOUND = "no_outbound"  # nobody said through which context customers are dialled
+    UNCERTAIN = "uncertain"
+    POSTPONED = "postponed"
+    RETRY = "retry"
+    ALL_PAUSED = "all_paused"
+    MANUAL = "manual"
+    MIN_WAIT = "min_wait"
+    NUMBER_BUSY = "number_busy"
+    LIVE_CALLERS = "live_callers"
+    LINE_RINGING = "line_ringing"
+    LINE_IN_CALL = "line_in_call"
+    LINE_DND = "line_dnd"
+    LINE_OFFLINE = "line_offline"
+    LINE_UNKNOWN = "line_unknown"
+    REST = "rest"
+    AGENT_PAUSE = "agent_pause"
+    AGENT_IN_FLIGHT = "agent_in_flight"
+    MEMBER_PAUSED = "member_paused"
+    WRAPUP = "wrapup"
+    NO_MEMBERS = "no_members"
+    NO_AGENT_FREE = "no_agent_free"
+    BEHIND_OTHERS = "behind_others"
+
+
 @dataclass(frozen=True)
 class Line:
     """An extension's line; `since` is the moment at which it came into this state."""
@@ -50,6 +80,7 @@ class Queue:
 class Facts:
     """What is known of the exchange and of the attempts under way.
 
+    `obstacle` is what keeps every call from being made though the exchange is there (NO_DIALPLAN, NO_OUTBOUND);
     `heartbeat` is the telephone service's last sign of life (None: never seen); it counts as dead `stale_after` later.
     `agent_pauses` tells until when an agent is left alone after a missed or refused call.
     """
@@ -57,40 +88,13 @@ class Facts:
     lines: Mapping[str, Line] = field(default_factory=dict)
     queues: Mapping[str, Queue] = field(default_factory=dict)
     connected: bool = True
+    obstacle: Why | None = None
     heartbeat: datetime | None = None
     stale_after: timedelta = timedelta(seconds=15)
     all_paused: bool = False
     numbers_in_flight: frozenset[str] = frozenset()
     agents_in_flight: frozenset[str] = frozenset()
     agent_pauses: Mapping[str, datetime] = field(default_factory=dict)
-
-
-class Why(StrEnum):
-    """Why a request waits. The words for it are the panel's."""
-
-    SERVICE_DOWN = "service_down"
-    NOT_CONNECTED = "not_connected"
-    UNCERTAIN = "uncertain"
-    POSTPONED = "postponed"
-    RETRY = "retry"
-    ALL_PAUSED = "all_paused"
-    MANUAL = "manual"
-    MIN_WAIT = "min_wait"
-    NUMBER_BUSY = "number_busy"
-    LIVE_CALLERS = "live_callers"
-    LINE_RINGING = "line_ringing"
-    LINE_IN_CALL = "line_in_call"
-    LINE_DND = "line_dnd"
-    LINE_OFFLINE = "line_offline"
-    LINE_UNKNOWN = "line_unknown"
-    REST = "rest"
-    AGENT_PAUSE = "agent_pause"
-    AGENT_IN_FLIGHT = "agent_in_flight"
-    MEMBER_PAUSED = "member_paused"
-    WRAPUP = "wrapup"
-    NO_MEMBERS = "no_members"
-    NO_AGENT_FREE = "no_agent_free"
-    BEHIND_OTHERS = "behind_others"
 
 
 @dataclass(frozen=True)
@@ -213,6 +217,8 @@ def _held_back(request: Request, facts: Facts, now: datetime, numbers: frozenset
         return Reason(Why.SERVICE_DOWN)
     if not facts.connected:
         return Reason(Why.NOT_CONNECTED)
+    if facts.obstacle is not None:
+        return Reason(facts.obstacle)
     if not request.call_now:  # a person's wish skips waiting times and pauses, and nothing that follows them
         held = _not_due(request, facts, now)
         if held is not None:

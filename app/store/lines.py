@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from app.domain.policy import Facts, Line, LineState, Member, Queue
+from app.domain.policy import Facts, Line, LineState, Member, Queue, Why
 from app.store import requests
 from app.store.models import LineRow, QueueMemberRow, QueueRow, WorkerState
 from app.store.settings import read_setting
@@ -47,6 +47,7 @@ def worker_state(session: Session) -> WorkerState:
             dialplan_written="",
             dialplan_running="",
             dialplan_detail="",
+            obstacle="",
             poll_seconds=5.0,
         )
     return state
@@ -110,6 +111,7 @@ def stored_facts(session: Session, now: datetime) -> Facts:
             for row in session.scalars(select(QueueRow))
         },
         connected=state.ami_status == "connected",
+        obstacle=Why(state.obstacle) if state.obstacle else None,
         heartbeat=state.heartbeat,
         stale_after=STALE_POLLS * timedelta(seconds=state.poll_seconds) + SLACK,
         all_paused=read_setting(session, "all_paused") == "1",

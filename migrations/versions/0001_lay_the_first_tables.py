@@ -1,10 +1,4 @@
-"""Lay the first tables
-
-Revision ID: 0001
-Revises:
-Create Date: 2026-11-23 02:43:53.511921
-
-"""
+"""Lay the first tables."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -139,6 +133,7 @@ def upgrade():
         sa.Column("dialplan_written", sa.String(length=40), nullable=False),
         sa.Column("dialplan_running", sa.String(length=40), nullable=False),
         sa.Column("dialplan_detail", sa.String(length=200), nullable=False),
+        sa.Column("obstacle", sa.String(length=24), nullable=False),
         sa.Column("poll_seconds", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_worker_state")),
     )
