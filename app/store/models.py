@@ -247,7 +247,7 @@ class WorkerState(Base):
     dialplan_detail: Mapped[str] = mapped_column(String(200), default="")
     obstacle: Mapped[str] = mapped_column(
         String(24), default=""
-    )  # a domain.policy.Why that keeps every call from going
+    )  # a policy.Why that keeps all calls back
     poll_seconds: Mapped[float] = mapped_column(default=5.0)
 
 
