@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from app.config import Settings
 from app.domain import lifecycle, numbers, policy
 from app.domain.lifecycle import Decision, Ended, Outcome, Progressed, Reached, Status, Step
+from app.domain.orders import Order
 from app.domain.policy import Facts
 from app.store import requests as store
 from app.store import settings as store_settings
@@ -37,28 +38,6 @@ class Registration:
     uniqueid: str | None = None
     first_called_at: datetime | None = None
     created_by: str = ""
-
-
-@dataclass(frozen=True)
-class Order:
-    """A claimed attempt: everything that is needed to dial it. Moments are aware, durations seconds."""
-
-    attempt: str
-    request_id: int
-    agent: str
-    devices: str
-    hint_context: str
-    number: str
-    dialled: str
-    internal_devices: str
-    language: str
-    caller_id: str
-    outbound_context: str
-    agent_ring: int
-    customer_ring: int
-    registered_at: datetime
-    spoken: str
-    forget: tuple[str, ...] = ()
 
 
 def register(database: Database, registration: Registration, now: datetime) -> int:

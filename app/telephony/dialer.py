@@ -1,0 +1,94 @@
+"""Dials, hangs up, and asks Asterisk what became of an attempt."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from app.domain.orders import Order
+from app.telephony.attempts import AttemptFollower
+
+FAMILY = "bazang"  # of Asterisk's own database
+GRACE = 5  # seconds that the Originate outlives the phone's ringing, so that the dialplan has the last word
+
+
+class Ami(Protocol):
+    """What is needed of the AMI client."""
+
+    async def send(self, action: str, headers: Mapping[str, str] | Sequence[tuple[str, str]] = ...) -> Any: ...
+    async def collect(self, action: str, headers: Mapping[str, str] | Sequence[tuple[str, str]] = ...) -> list[Any]: ...
+    async def originate(self, headers: Mapping[str, str], variables: Mapping[str, str]) -> None: ...
+
+
+class Dialer:
+    """Speaks AMI for one attempt at a time; keeps nothing."""
+
+    def __init__(self, ami: Ami, follower: AttemptFollower) -> None:
+        self._ami = ami
+        self._follower = follower
+
+    async def originate(self, order: Order, prompt: Sequence[str]) -> None:
+        """Ring the agent. `prompt`: sound files, as Asterisk sees them, that say who it is about.
+
+        Returns when Asterisk has taken the order. Raises what the AMI client raises: a refusal means that nothing
+        rings; a time-out or a lost connection, that nobody knows.
+        """
+        self._follower.begin(order.attempt)
+        await self._ami.originate(
+            {
+                "Channel": "Local/s@bazang-agent/n",
+                "Context": "bazang-customer",
+                "Exten": "s",
+                "Priority": "1",
+                "CallerID": f'"Bazang" <{order.spoken}>',
+                "Timeout": str((order.agent_ring + GRACE) * 1000),
+                "ChannelId": order.attempt,
+                "OtherChannelId": f"{order.attempt}-2",
+            },
+            variables(order, prompt),
+        )
+
+    async def hang_up(self, attempt: str) -> None:
+        """End an attempt's call, if there is one."""
+        channel = self._follower.channel(attempt)
+        if not channel:
+            channels = [row.get("Channel", "") for row in await self._channels() if row.get("Uniqueid") == attempt]
+            if not channels:
+                return
+            channel = channels[0]
+        await self._ami.send("Hangup", {"Channel": channel})
+
+    async def attempts_with_channels(self) -> set[str]:
+        """Return the Linkedids of all calls there are; an attempt's is its UUID."""
+        return {row.get("Linkedid", "") for row in await self._channels()}
+
+    async def _channels(self) -> list[Any]:
+        return await self._ami.collect("CoreShowChannels")
+
+    async def record(self, attempt: str) -> str:
+        """Return what Asterisk itself wrote down of an attempt, "" if nothing. See `translate.record_outcome`."""
+        from app.telephony.ami import AmiRefused
+
+        try:
+            rows = await self._ami.collect("DBGet", {"Family": FAMILY, "Key": attempt})
+        except AmiRefused as refusal:
+            if "not found" in str(refusal).lower():
+                return ""
+            raise
+        return next((row.get("Val", "") for row in rows if row.get("Event") == "DBGetResponse"), "")
+
+
+def variables(order: Order, prompt: Sequence[str]) -> dict[str, str]:
+    """Return the channel variables of an attempt; the two underscores make every leg inherit them."""
+    return {
+        "__BAZANG_ATTEMPT": order.attempt,
+        "__BAZANG_AGENT": order.agent,
+        "__BAZANG_DEVICES": order.devices,
+        "__BAZANG_HINT": order.hint_context,
+        "__BAZANG_AGENT_RING": str(order.agent_ring),
+        "__BAZANG_CUSTOMER_RING": str(order.customer_ring),
+        "__BAZANG_NUMBER": order.dialled,
+        "__BAZANG_INSIDE": order.internal_devices,
+        "__BAZANG_OUTBOUND": order.outbound_context,
+        "__BAZANG_CALLER_ID": order.caller_id,
+        "__BAZANG_PROMPT": "&".join(prompt),
+        "__BAZANG_FORGET": "&".join(order.forget),
+    }
