@@ -1,0 +1,119 @@
+"""What a caller and an agent hear: the prompts, their default texts, and the keys each of them announces."""
+
+LANGUAGES: tuple[str, ...] = ("fa", "en")
+
+# In the order a caller hears them.
+PROMPT_KEYS: tuple[str, ...] = (
+    "intro",
+    "enter_number",
+    "wrong_number",
+    "entered_number",
+    "is",
+    "check_number",
+    "before_success",
+    "after_success",
+)
+
+# Not chosen per module: the intro without an own number, and what the agent hears around number and age.
+FIXED_KEYS: tuple[str, ...] = ("intro_other", "agent_intro", "agent_keys")
+
+_TEXTS: dict[str, dict[str, str]] = {
+    "fa": {
+        "intro": (
+            "همکاران ما در حال حاضر پاسخگو نیستند. برای ثبت درخواست تماس با همین شماره، عدد ۱ و برای ثبت"
+            " شماره‌ای دیگر، عدد ۲ را وارد کنید. برای انصراف، عدد ۰ را وارد کنید."
+        ),
+        "intro_other": (
+            "همکاران ما در حال حاضر پاسخگو نیستند. برای ثبت شماره و درخواست تماس، عدد ۲ و برای انصراف، عدد ۰ را"
+            " وارد کنید."
+        ),
+        "enter_number": "لطفاً شماره تماس خود را وارد کنید و در پایان کلید مربع را بزنید.",
+        "wrong_number": "شماره وارد شده صحیح نیست.",
+        "entered_number": "شماره وارد شده",
+        "is": "می‌باشد.",
+        "check_number": "اگر شماره صحیح است عدد ۱ و برای وارد کردن دوباره عدد ۲ را بزنید.",
+        "before_success": "درخواست تماس شما در حال ثبت است. لطفاً چند لحظه منتظر بمانید.",
+        "after_success": "درخواست تماس شما ثبت شد. به محض آزاد شدن همکاران ما با شما تماس می‌گیریم.",
+        "agent_intro": "درخواست تماس از شماره",
+        "agent_keys": "برای برقراری تماس عدد ۱ و برای بعد عدد ۲ را بزنید.",
+    },
+    "en": {
+        "intro": (
+            "Nobody can answer right now. To be called back on this number, press 1. To leave another number,"
+            " press 2. To continue without it, press 0."
+        ),
+        "intro_other": (
+            "Nobody can answer right now. To leave a number and be called back, press 2. To continue without it,"
+            " press 0."
+        ),
+        "enter_number": "Please enter your number, then press the hash key.",
+        "wrong_number": "That number is not valid.",
+        "entered_number": "The number you entered,",
+        "is": "",  # Persian puts the verb after the number, English before it
+        "check_number": "If it is correct, press 1. To enter it again, press 2.",
+        "before_success": "Your request is being registered. One moment, please.",
+        "after_success": "Your request is registered. We will call you as soon as someone is free.",
+        "agent_intro": "Call request from",
+        "agent_keys": "Press 1 to call, 2 for later.",
+    },
+}
+
+_ANNOUNCED: dict[str, tuple[str, ...]] = {
+    "intro": ("1", "2", "0"),
+    "intro_other": ("2", "0"),
+    "enter_number": ("#",),
+    "check_number": ("1", "2"),
+    "agent_keys": ("1", "2"),
+}
+
+_MAX_DAYS = 30  # beyond it "more than": each age is a sound of its own, so their number must end somewhere
+
+
+def default_text(key: str, language: str) -> str:
+    """The text spoken where the module brings none; "" where the language doesn't play this prompt.
+
+    `key`: of PROMPT_KEYS or FIXED_KEYS; `language`: of LANGUAGES. KeyError for any other.
+    """
+    return _TEXTS[language][key]
+
+
+def announced_keys(key: str) -> tuple[str, ...]:
+    """The telephone keys that a recording of this prompt must name, in that order; KeyError if there is no such."""
+    if key not in PROMPT_KEYS and key not in FIXED_KEYS:
+        raise KeyError(key)
+    return _ANNOUNCED.get(key, ())
+
+
+def age_text(minutes: int, language: str) -> str:
+    """How long ago, to be spoken: whole minutes, from an hour on whole hours, from a day on whole days.
+
+    Rounded down, so at most 114 different texts per language exist, and each is synthesised once.
+    A negative age (two clocks disagree) is spoken as under a minute.
+    """
+    if language not in LANGUAGES:
+        raise KeyError(language)
+    speak_age = _age_fa if language == "fa" else _age_en
+    if minutes < 1:
+        return speak_age(0, "minute")
+    if minutes < 60:
+        return speak_age(minutes, "minute")
+    if minutes < 24 * 60:
+        return speak_age(minutes // 60, "hour")
+    return speak_age(minutes // (24 * 60), "day")
+
+
+def _age_fa(count: int, unit: str) -> str:
+    word = {"minute": "دقیقه", "hour": "ساعت", "day": "روز"}[unit]
+    if count == 0:
+        return f"کمتر از یک {word} پیش"
+    if unit == "day" and count > _MAX_DAYS:
+        return f"بیش از {_MAX_DAYS} {word} پیش"
+    return f"{count} {word} پیش"
+
+
+def _age_en(count: int, unit: str) -> str:
+    if count == 0:
+        return f"less than a {unit} ago"
+    if unit == "day" and count > _MAX_DAYS:
+        return f"more than {_MAX_DAYS} {unit}s ago"
+    return f"{count} {unit}{'' if count == 1 else 's'} ago"
