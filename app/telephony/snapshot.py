@@ -251,5 +251,3 @@ class Snapshot:
 def _member(member: QueueMember) -> Member:
     until = member.last_call + member.wrapup if member.last_call is not None and member.wrapup else None
     return Member(member.extension, member.paused, member.penalty, until)
-
-

@@ -1,0 +1,409 @@
+"""The AMI client: panoramisk's actions and messages, under a connection that can be relied on.
+
+What panoramisk 1.4 would do and this does not: decode half a letter, let CR LF through, send an Originate again after a
+lost connection, wait for ever, take a mute peer for a living one, swallow an OriginateResponse, retry a wrong secret
+without a pause, come back after being closed.
+"""
+
+import asyncio
+import logging
+import random
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from panoramisk.actions import Action
+from panoramisk.ami_protocol import AMIProtocol
+from panoramisk.message import Message
+
+log = logging.getLogger(__name__)
+
+Headers = Mapping[str, str] | Sequence[tuple[str, str]]
+_HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
+_VARIABLE_NAME = re.compile(r"[A-Za-z0-9_]+")
+_UNSAFE = re.compile(r"[\r\n\0]")
+LONGEST_MESSAGE = 1 << 20  # bytes
+LARGEST_LIST = 100_000  # rows
+
+
+class AmiError(Exception):
+    """Something went wrong between us and the exchange."""
+
+
+class AmiDisconnected(AmiError):
+    """There is no connection, or it was lost before the answer: whether the action was done is unknown."""
+
+
+class AmiTimeout(AmiError):
+    """No answer came in time: whether the action was done is unknown."""
+
+
+class AmiRefused(AmiError):
+    """Asterisk answered with an error; nothing was done."""
+
+
+class AmiUnsafe(AmiError, ValueError):
+    """A value that must not be sent: it could add a header or an action of its own."""
+
+
+@dataclass(frozen=True)
+class AmiState:
+    """`status` since `since` (UTC); `detail` in plain English; `version`: Asterisk's, once it is known."""
+
+    status: Literal["connecting", "connected", "refused", "down"]
+    since: datetime
+    detail: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class AmiTimes:
+    """Seconds. `mute_after`: without a byte received the peer counts as dead; `pauses`: between attempts to connect."""
+
+    action: float = 5.0
+    login: float = 5.0
+    booted: float = 60.0
+    ping_every: float = 5.0
+    mute_after: float = 15.0
+    pauses: tuple[float, ...] = (0.25, 0.5, 1, 2, 4, 8, 15, 30)
+    refused_pause: float = 30.0
+
+
+class _Pending:
+    """An action that waits for its answer; `rows` is None where the answer is one message."""
+
+    def __init__(self, *, many: bool) -> None:
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.rows: list[Message] | None = [] if many else None
+
+    def take(self, message: Message) -> bool:
+        """Take a message with our ActionID; return False for one that is nobody's answer but an event for all."""
+        if "response" in message:
+            return self._response(message)
+        if self.rows is None or message.event == "OriginateResponse":
+            return False
+        if message.get("EventList", "").lower() in ("complete", "cancelled"):
+            self._finish(message)
+        elif len(self.rows) >= LARGEST_LIST:
+            self.fail(AmiError(f"a list of more than {LARGEST_LIST} rows"))
+        else:
+            self.rows.append(message)
+        return True
+
+    def _response(self, message: Message) -> bool:
+        if self.future.done():
+            return True
+        if message.response == "Error":
+            self.fail(AmiRefused(message.message or "Asterisk refused the action"))
+        elif self.rows is None:
+            self.future.set_result(message)
+        return True
+
+    def _finish(self, message: Message) -> None:
+        if self.future.done():
+            return
+        if message.get("EventList", "").lower() == "cancelled":
+            self.fail(AmiError("Asterisk broke the list off"))
+        else:
+            self.future.set_result(self.rows)
+
+    def fail(self, error: AmiError) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class _Protocol(AMIProtocol):  # type: ignore[misc]
+    """panoramisk's protocol, with the parts replaced that lose or repeat things."""
+
+    def __init__(self, on_event: Callable[[Message], None]) -> None:
+        self.on_event = on_event
+        self.pending: dict[str, _Pending] = {}
+        self.lost = asyncio.get_running_loop().create_future()
+        self.booted = asyncio.Event()
+        self.greeted = asyncio.Event()
+        self.last_byte = asyncio.get_running_loop().time()
+        self._buffer = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.queue: deque[str] = deque()
+
+    def data_received(self, data: bytes) -> None:
+        self.last_byte = asyncio.get_running_loop().time()
+        self._buffer += data
+        if self.version is None:
+            self._greet()
+        # Split first, decode after: a letter of two bytes may lie across two chunks.
+        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            block = bytes(self._buffer[:end])
+            del self._buffer[: end + 4]
+            self._take_block(block.decode("utf-8", "replace").strip("\r\n"))
+        if len(self._buffer) > LONGEST_MESSAGE:
+            log.error("the exchange sent a message of more than %d bytes; reconnecting", LONGEST_MESSAGE)
+            self.transport.abort()
+
+    def _greet(self) -> None:
+        line, found, rest = bytes(self._buffer).partition(b"\r\n")
+        if not found:
+            return
+        if not line.startswith(b"Asterisk Call Manager/"):
+            log.error("what answers there is no Asterisk Manager Interface: %r", line[:80])
+            self.transport.abort()
+            return
+        self.version = line.rpartition(b"/")[2].decode("ascii", "replace")
+        self._buffer = bytearray(rest)
+        self.greeted.set()
+
+    def _take_block(self, block: str) -> None:
+        message = Message.from_line(block)
+        if message is None:
+            return
+        pending = self.pending.get(message.action_id or "")
+        if pending is not None and pending.take(message):
+            return
+        if "event" in message:
+            if message.event == "FullyBooted":
+                self.booted.set()
+            try:
+                self.on_event(message)
+            except Exception:
+                log.exception("an event could not be handled: %r", message)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.closed = True
+        for pending in self.pending.values():
+            pending.fail(AmiDisconnected("the connection to the exchange was lost"))
+        self.pending.clear()
+        if not self.lost.done():
+            self.lost.set_result(exc)
+
+
+class AmiClient:
+    """Stays connected until it is stopped. All methods belong to the event loop that started it.
+
+    `on_event` and `on_state` are called in the loop, at once, and must only take note.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        username: str,
+        secret: str,
+        *,
+        on_event: Callable[[Message], None],
+        on_state: Callable[[AmiState], None] = lambda state: None,
+        times: AmiTimes = AmiTimes(),
+    ) -> None:
+        self._address = (host, port)
+        self._login = (("Username", username), ("Secret", secret), ("Events", "on"))
+        self._on_event, self._on_state, self._times = on_event, on_state, times
+        self._protocol: _Protocol | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._connected = asyncio.Event()
+        self.state = AmiState("down", datetime.now(UTC), "not started")
+
+    @property
+    def connected(self) -> bool:
+        return self._connected.is_set()
+
+    async def start(self) -> None:
+        """Begin to connect, in the background."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._keep_connected(), name="ami")
+
+    async def stop(self) -> None:
+        """Log off and close, for good."""
+        if self._task is None:
+            return
+        if self.connected:
+            try:
+                await self.send("Logoff", timeout=0.5)
+            except AmiError:
+                pass
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._task = None
+        self._drop("stopped")
+
+    async def wait_connected(self, timeout: float) -> None:
+        """Return when connected. Raises TimeoutError."""
+        async with asyncio.timeout(timeout):
+            await self._connected.wait()
+
+    async def send(
+        self,
+        action: str,
+        headers: Headers = (),
+        *,
+        variables: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Message:
+        """Send an action and return its response. Raises AmiRefused, AmiTimeout, AmiDisconnected, AmiUnsafe."""
+        self._require_connected()
+        return await self._exchange(action, headers, variables or {}, timeout or self._times.action, many=False)
+
+    async def collect(self, action: str, headers: Headers = (), *, timeout: float | None = None) -> list[Message]:
+        """Send an action that answers with a list and return the whole list. Raises as `send`."""
+        self._require_connected()
+        rows: list[Message] = await self._exchange(action, headers, {}, timeout or self._times.action, many=True)
+        return rows
+
+    async def originate(
+        self, headers: Mapping[str, str], variables: Mapping[str, str], *, timeout: float | None = None
+    ) -> None:
+        """Order a call; return when Asterisk has taken the order. It is sent once, whatever happens.
+
+        After AmiTimeout and AmiDisconnected nobody knows whether it was taken.
+        """
+        await self.send("Originate", {**headers, "Async": "true"}, variables=variables, timeout=timeout)
+
+    # -- the connection ---------------------------------------------------------------------------------------
+
+    async def _keep_connected(self) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._connect()
+                failures = 0
+                await self._watch()
+                detail = "the connection was lost"
+            except AmiRefused as error:
+                self._drop(str(error), status="refused")
+                await asyncio.sleep(self._times.refused_pause)
+                continue
+            except (OSError, TimeoutError, AmiError) as error:
+                detail = str(error) or type(error).__name__
+            self._drop(detail)
+            pause = self._times.pauses[min(failures, len(self._times.pauses) - 1)]
+            failures += 1
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - not a secret
+
+    async def _connect(self) -> None:
+        self._tell("connecting", f"connecting to {self._address[0]}:{self._address[1]}")
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(self._times.login):
+            _, protocol = await loop.create_connection(lambda: _Protocol(self._on_event), *self._address)
+            self._protocol = protocol
+            await self._either(protocol.greeted.wait(), protocol)
+        try:
+            await self._exchange("Login", self._login, {}, self._times.login, many=False)
+        except AmiRefused as error:
+            raise AmiRefused(f"the exchange refused the user name or the secret ({error})") from error
+        async with asyncio.timeout(self._times.booted):
+            await self._either(protocol.booted.wait(), protocol)
+        version = await self._version()
+        self._connected.set()
+        self._tell("connected", "", version)
+
+    @staticmethod
+    async def _either(wait: Any, protocol: _Protocol) -> None:
+        """Wait for an event of the connection, or for its loss."""
+        waiter = asyncio.ensure_future(wait)
+        try:
+            await asyncio.wait({waiter, protocol.lost}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiter.cancel()
+        if protocol.lost.done():
+            raise AmiDisconnected("the exchange closed the connection")
+
+    async def _version(self) -> str:
+        try:
+            settings = await self._exchange("CoreSettings", (), {}, self._times.action, many=False)
+        except AmiRefused:
+            return ""  # needs a right that an AMI user may lack
+        return str(settings.get("AsteriskVersion", ""))
+
+    async def _watch(self) -> None:
+        """Return when the connection is lost; ping, and end a connection over which nothing comes any more."""
+        protocol = self._protocol
+        assert protocol is not None
+        loop = asyncio.get_running_loop()
+        while not protocol.lost.done():
+            await asyncio.wait({protocol.lost}, timeout=self._times.ping_every)
+            if protocol.lost.done():
+                return
+            if loop.time() - protocol.last_byte > self._times.mute_after:
+                log.error("nothing came from the exchange for %s s; reconnecting", self._times.mute_after)
+                protocol.transport.abort()
+                await asyncio.wait({protocol.lost})
+                raise AmiDisconnected("the exchange has gone silent")
+            self._write(Action({"Action": "Ping"}))
+
+    def _drop(self, detail: str, status: Literal["down", "refused"] = "down") -> None:
+        self._connected.clear()
+        protocol, self._protocol = self._protocol, None
+        if protocol is not None and not protocol.lost.done():
+            protocol.transport.abort()
+            protocol.connection_lost(None)
+        self._tell(status, detail)
+
+    def _tell(
+        self, status: Literal["connecting", "connected", "refused", "down"], detail: str, version: str = ""
+    ) -> None:
+        version = version or self.state.version
+        if (status, detail, version) == (self.state.status, self.state.detail, self.state.version):
+            return
+        self.state = AmiState(status, datetime.now(UTC), detail, version)
+        log.info("exchange: %s %s", status, detail)
+        try:
+            self._on_state(self.state)
+        except Exception:
+            log.exception("the state of the connection could not be handled")
+
+    # -- actions ----------------------------------------------------------------------------------------------
+
+    def _require_connected(self) -> None:
+        if not self.connected:
+            raise AmiDisconnected(f"not connected to the exchange: {self.state.detail}")
+
+    async def _exchange(
+        self, action: str, headers: Headers, variables: Mapping[str, str], timeout: float, *, many: bool
+    ) -> Any:
+        message = _action(action, headers, variables)
+        protocol = self._protocol
+        if protocol is None or protocol.lost.done():
+            raise AmiDisconnected("not connected to the exchange")
+        pending = protocol.pending[message.id] = _Pending(many=many)
+        try:
+            self._write(message)
+            async with asyncio.timeout(timeout):
+                return await pending.future
+        except TimeoutError:
+            raise AmiTimeout(f"no answer to {action} within {timeout} s") from None
+        finally:
+            protocol.pending.pop(message.id, None)
+            if pending.future.done() and not pending.future.cancelled():
+                pending.future.exception()  # seen, so that a loss after our time-out is no "never retrieved"
+
+    def _write(self, action: Action) -> None:
+        if self._protocol is not None and not self._protocol.lost.done():
+            self._protocol.transport.write(str(action).encode("utf-8"))
+
+
+def _action(name: str, headers: Headers, variables: Mapping[str, str]) -> Action:
+    pairs: Iterable[tuple[str, str]] = headers.items() if isinstance(headers, Mapping) else headers
+    action: dict[str, Any] = {"Action": _safe("Action", name)}
+    for header, value in pairs:
+        if not _HEADER_NAME.fullmatch(header):
+            raise AmiUnsafe(f"no name of a header: {header!r}")
+        action[header] = _safe(header, value)
+    if variables:
+        action["Variable"] = [_variable(name, value) for name, value in variables.items()]
+    return Action(action)
+
+
+def _safe(header: str, value: str) -> str:
+    if not isinstance(value, str) or _UNSAFE.search(value):
+        raise AmiUnsafe(f"not to be sent in {header}: {value!r}")
+    return value
+
+
+def _variable(name: str, value: str) -> str:
+    # One line with a comma would set several variables, and no quoting protects it.
+    if not _VARIABLE_NAME.fullmatch(name) or "," in _safe(name, value):
+        raise AmiUnsafe(f"not to be sent as variable {name}: {value!r}")
+    return f"{name}={value}"
