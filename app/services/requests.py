@@ -298,3 +298,30 @@ def clear_traces(database: Database, attempts: tuple[str, ...]) -> None:
     """Note that Asterisk was told to delete its own record of these attempts."""
     with database.write() as session:
         session.execute(update(Attempt).where(Attempt.id.in_(attempts)).values(trace_cleared=True))
+
+
+@dataclass(frozen=True)
+class Flight:
+    """An attempt in flight. `withdrawn`: its request has ended meanwhile, so its call should end too."""
+
+    attempt: str
+    step: Step
+    started_at: datetime
+    withdrawn: bool
+
+
+def flights(database: Database) -> list[Flight]:
+    """Return the attempts that are in flight as far as the database knows."""
+    with database.read() as session:
+        return [_flight(session, attempt) for attempt in store.attempts_in_flight(session)]
+
+
+def _flight(session: Session, attempt: Attempt) -> Flight:
+    if attempt.connected_at is not None:
+        step = Step.CONNECTED
+    elif attempt.dialled_at is not None:
+        step = Step.CUSTOMER_DIALLED
+    else:
+        step = Step.AGENT_ANSWERED if attempt.answered_at is not None else Step.CLAIMED
+    request = session.get(CallRequest, attempt.request_id)
+    return Flight(attempt.id, step, attempt.started_at, request is None or request.attempt != attempt.id)

@@ -245,9 +245,7 @@ class WorkerState(Base):
     dialplan_written: Mapped[str] = mapped_column(String(40), default="")  # revision in the file
     dialplan_running: Mapped[str] = mapped_column(String(40), default="")  # revision that Asterisk runs; "" = none
     dialplan_detail: Mapped[str] = mapped_column(String(200), default="")
-    obstacle: Mapped[str] = mapped_column(
-        String(24), default=""
-    )  # a policy.Why that keeps all calls back
+    obstacle: Mapped[str] = mapped_column(String(24), default="")  # a policy.Why that keeps all calls back
     poll_seconds: Mapped[float] = mapped_column(default=5.0)
 
 

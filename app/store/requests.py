@@ -165,3 +165,11 @@ def uncleared_traces(session: Session, limit: int) -> tuple[str, ...]:
     """Return ended attempts of which Asterisk still keeps its own record."""
     query = select(Attempt.id).where(~Attempt.trace_cleared, Attempt.ended_at.is_not(None)).limit(limit)
     return tuple(session.scalars(query))
+
+
+def load_module(session: Session, module_id: int) -> Module | None:
+    return session.get(Module, module_id)
+
+
+def all_modules(session: Session) -> list[Module]:
+    return list(session.scalars(select(Module).order_by(Module.id)))

@@ -142,7 +142,7 @@ class Snapshot:
         if owner is None or not self.extensions[owner].has_custom:
             return False
         self._settle(self.extensions[owner], now)  # what looked like a call may be "do not disturb", or the reverse
-        return False
+        return self.extensions[owner].state is LineState.FREE
 
     def _take_extension(self, row: Fields, now: datetime) -> None:
         extension = row.get("Exten", "")

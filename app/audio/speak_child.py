@@ -1,0 +1,87 @@
+"""Child process: speaks one text into a WAV file. Started by path, so it imports nothing of ours.
+
+Reads {"text", "voice", "rate", "out", "timeout"} as JSON from standard input, writes
+{"rate", "seconds"} or {"error", "reason"} to standard output.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import threading
+import wave
+from typing import Any
+
+ENGINE_RATE = 22050  # Hz, what pyttsx3 writes
+DEFAULT_TIMEOUT = 30
+
+
+def preload_engine() -> None:
+    """Take the library that came with pip, if it did; else pyttsx3 looks for the system's.
+
+    The data path must be set before the library is loaded: without it the library ends the process.
+    """
+    try:
+        import espeakng_loader
+    except ImportError:
+        return
+    os.environ["ESPEAK_DATA_PATH"] = espeakng_loader.get_data_path()
+    ctypes.CDLL(espeakng_loader.get_library_path())
+
+
+def speak(text: str, voice: str, rate: int, out: str) -> dict[str, Any]:
+    preload_engine()
+    import pyttsx3
+
+    errors: list[str] = []
+    completed: list[bool] = []
+    over = threading.Event()
+
+    def note_error(**event: Any) -> None:
+        errors.append(str(event.get("exception")))
+        over.set()
+
+    def note_end(**event: Any) -> None:
+        completed.append(bool(event.get("completed")))
+        over.set()
+
+    engine = pyttsx3.init("espeak")
+    engine.connect("error", note_error)
+    engine.connect("finished-utterance", note_end)
+    engine.setProperty("voice", voice)
+    engine.setProperty("rate", rate)
+    engine.setProperty("volume", 1.0)
+    engine.save_to_file(text, out)
+    engine.runAndWait()
+    # That returns before a long text is written, and a second run would start over in the midst of the first:
+    # the engine's own thread tells the end. The alarm ends a wait in vain.
+    over.wait()
+    if errors:
+        # A refused voice is only reported and the former one kept: the sound would be in another language.
+        code = "unknown_voice" if any("voice" in error.lower() for error in errors) else "speech_failed"
+        return {"error": code, "details": {"voice": voice}, "reason": "; ".join(errors)}
+    with wave.open(out, "rb") as sound:
+        seconds, file_rate = sound.getnframes() / sound.getframerate(), sound.getframerate()
+    if not completed[0] or file_rate != ENGINE_RATE or engine.getProperty("rate") != rate:
+        return {"error": "speech_failed", "reason": f"completed {completed}, {file_rate} Hz, {seconds} s"}
+    return {"rate": file_rate, "seconds": seconds}
+
+
+def main() -> None:
+    request = json.load(sys.stdin)
+    # The parent kills us in time; should it be gone itself, nobody else would.
+    signal.alarm(int(request.get("timeout", DEFAULT_TIMEOUT)) + 2)
+    reply_to = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # pyttsx3 prints to standard output
+    try:
+        reply = speak(request["text"], request["voice"], int(request["rate"]), request["out"])
+    except Exception as error:
+        reply = {"error": "speech_failed", "reason": repr(error)}
+    json.dump(reply, reply_to)
+    reply_to.flush()
+    os._exit(0)  # the engine's own clean-up at exit may crash; the file is closed already
+
+
+if __name__ == "__main__":
+    main()

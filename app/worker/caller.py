@@ -1,0 +1,63 @@
+"""What the dialogue with a caller needs of us: the module, the judgement of a number, the registration."""
+
+import asyncio
+import logging
+import time
+from datetime import UTC, datetime
+
+from app.config import Settings
+from app.domain import numbers
+from app.domain.numbers import NumberRefused, NumberRules
+from app.services import requests
+from app.store import settings as store_settings
+from app.store.database import Database
+from app.telephony.ivr import Accepted, CallerFacts, ModuleView, Refused
+from app.telephony.snapshot import Snapshot
+from app.worker.dispatcher import utcnow
+from app.worker.sounds import Sounds
+
+log = logging.getLogger(__name__)
+RULES_LAST = 2.0  # seconds for which the number rules are remembered
+
+
+class CallerDesk:
+    """The dialogue's `Registrar`. The database is never asked in the event loop."""
+
+    def __init__(self, settings: Settings, database: Database, sounds: Sounds, snapshot: Snapshot) -> None:
+        self._settings, self._database, self._sounds, self._snapshot = settings, database, sounds, snapshot
+        self._rules: tuple[float, NumberRules] | None = None
+
+    async def module(self, module_id: int) -> ModuleView | None:
+        return await asyncio.to_thread(self._sounds.module_view, module_id)
+
+    async def check(self, call: CallerFacts, number: str, typed: bool) -> Accepted | Refused:
+        """Judge a number: the caller's own, or one that was typed. A caller from inside may be an extension."""
+        rules = await asyncio.to_thread(self.number_rules)
+        inside = bool(self._snapshot.extension_of_channel(call.channel))
+        try:
+            canonical = numbers.canonical(number, rules, from_inside=inside)
+        except NumberRefused as refusal:
+            log.info("module %s: number %r refused: %s", call.module_id, number, refusal.why)
+            return Refused(refusal.why.value)
+        return Accepted(canonical, numbers.national(canonical))
+
+    async def register(self, call: CallerFacts, accepted: Accepted) -> None:
+        """Store the request; when this returns it is on disk. Raises when it could not be stored."""
+        registration = requests.Registration(
+            module_id=call.module_id,
+            number=accepted.number,
+            caller_number=call.caller_number,
+            caller_name=call.caller_name,
+            wanted=call.wanted,
+            uniqueid=call.uniqueid,
+            first_called_at=datetime.fromtimestamp(call.first_called_at, UTC) if call.first_called_at else None,
+        )
+        request = await asyncio.to_thread(requests.register, self._database, registration, utcnow())
+        log.info("request %s registered: module %s, number %s", request, call.module_id, accepted.number)
+
+    def number_rules(self) -> NumberRules:
+        """Return the office's number rules. Blocks."""
+        if self._rules is None or time.monotonic() - self._rules[0] > RULES_LAST:
+            with self._database.read() as session:
+                self._rules = (time.monotonic(), store_settings.number_rules(session, self._settings))
+        return self._rules[1]

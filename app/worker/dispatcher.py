@@ -1,0 +1,157 @@
+"""Dials what is due: claims it in the database first, and only then lets a phone ring; and finds out what became of
+attempts of which nothing was heard."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.config import Settings
+from app.domain.lifecycle import Outcome, Step
+from app.domain.orders import Order
+from app.domain.policy import Facts
+from app.services import requests
+from app.store.database import Database
+from app.telephony.ami import AmiDisconnected, AmiError, AmiRefused, AmiTimeout, AmiUnsafe
+from app.telephony.attempts import AttemptFollower, EndNews, News, StepNews
+from app.telephony.dialer import Dialer
+from app.telephony.translate import record_outcome
+from app.worker.recorder import Recorder
+
+log = logging.getLogger(__name__)
+AGAIN = 0.5  # seconds until the next look after the database refused one
+UNHEARD = timedelta(seconds=3)  # an attempt this old without a channel is looked into
+
+
+def utcnow() -> datetime:
+    return datetime.now(UTC)
+
+
+class Dispatcher:
+    """`facts` tells what is known now; `prompt` gives the sound files by which an agent hears who it is about."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        dialer: Dialer,
+        follower: AttemptFollower,
+        recorder: Recorder,
+        *,
+        facts: Callable[[], Facts],
+        prompt: Callable[[Order, datetime], Sequence[str]],
+    ) -> None:
+        self._database, self._settings = database, settings
+        self._dialer, self._follower, self._recorder = dialer, follower, recorder
+        self._facts, self._prompt = facts, prompt
+        self._awake = asyncio.Event()
+        self._calls: set[asyncio.Task[None]] = set()
+
+    def wake(self) -> None:
+        """Look again, at once: something changed that may let a request go."""
+        self._awake.set()
+
+    async def run(self) -> None:
+        while True:
+            self._awake.clear()
+            await self._sleep(await self._look())
+
+    async def _sleep(self, seconds: float | None) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._awake.wait()
+        except TimeoutError:
+            pass
+
+    async def _look(self) -> float | None:
+        """Claim and dial what is due; return in how many seconds to look again, None for "when woken"."""
+        facts = self._facts()
+        if not facts.connected or facts.obstacle is not None:
+            return None
+        now = utcnow()
+        try:
+            dispatch = await asyncio.to_thread(requests.claim_due, self._database, self._settings, facts, now)
+        except SQLAlchemyError as error:
+            log.error("the database refused to claim, again in %s s: %s", AGAIN, error)
+            return AGAIN
+        for order in dispatch.orders:
+            task = asyncio.create_task(self._dial(order), name=f"dial {order.attempt}")
+            self._calls.add(task)
+            task.add_done_callback(self._calls.discard)
+        if dispatch.wake_at is None:
+            return None
+        return max(0.0, (dispatch.wake_at - utcnow()).total_seconds())
+
+    async def _dial(self, order: Order) -> None:
+        log.info("attempt %s: ringing %s for request %s", order.attempt, order.agent, order.request_id)
+        try:
+            await self._dialer.originate(order, self._prompt(order, utcnow()))
+        except (AmiRefused, AmiUnsafe) as refusal:
+            log.error("attempt %s was refused by the exchange: %s", order.attempt, refusal)
+            self.end(order.attempt, Outcome.NOT_STARTED, str(refusal))
+        except (AmiTimeout, AmiDisconnected) as doubt:
+            # It may ring or not. It is not dialled again: `reconcile` finds out.
+            log.warning("attempt %s: nobody knows yet whether it rings: %s", order.attempt, doubt)
+        if order.forget:
+            self._recorder.put(lambda: requests.clear_traces(self._database, order.forget))
+
+    def take_news(self, news: News) -> None:
+        """Record what the exchange told of an attempt."""
+        now = utcnow()
+        match news:
+            case StepNews(attempt, step):
+                self._recorder.put(lambda: requests.progress(self._database, attempt, step, now))
+            case EndNews(attempt, outcome, cause):
+                self.end(attempt, outcome, cause)
+
+    def end(self, attempt: str, outcome: Outcome, cause: str) -> None:
+        now = utcnow()
+        log.info("attempt %s ended: %s (%s)", attempt, outcome, cause)
+        self._follower.forget(attempt)
+
+        def record() -> None:
+            requests.end(self._database, attempt, outcome, now, cause)
+
+        self._recorder.put(record)
+        self._recorder.put(self._wake_from_thread())
+
+    def _wake_from_thread(self) -> Callable[[], object]:
+        loop = asyncio.get_running_loop()
+        return lambda: loop.call_soon_threadsafe(self.wake)
+
+    async def hang_up(self, attempt: str) -> None:
+        """End an attempt's call; what becomes of the request is settled already."""
+        try:
+            await self._dialer.hang_up(attempt)
+        except AmiError as error:
+            log.warning("attempt %s could not be hung up: %s", attempt, error)
+
+    async def reconcile(self) -> None:
+        """Find out what became of attempts of which we have heard nothing. Never dials. Raises AmiError."""
+        flights = await asyncio.to_thread(requests.flights, self._database)
+        suspects = [flight for flight in flights if flight.started_at + UNHEARD <= utcnow()]
+        if not suspects:
+            return
+        alive = await self._dialer.attempts_with_channels()
+        for flight in suspects:
+            await self._settle(flight.attempt, flight.step, alive=flight.attempt in alive)
+            if flight.withdrawn and flight.attempt in alive:
+                await self.hang_up(flight.attempt)
+
+    async def _settle(self, attempt: str, known: Step, *, alive: bool) -> None:
+        try:
+            record = await self._dialer.record(attempt)
+        except AmiRefused as refusal:
+            log.error("Asterisk's record of attempt %s cannot be read: %s", attempt, refusal)
+            if not alive:
+                self.end(attempt, Outcome.UNCLEAR, str(refusal))
+            return
+        step, outcome = record_outcome(record, known)
+        if alive:
+            self._follower.begin(attempt, answered=step is not Step.CLAIMED)
+        if step is not known:
+            self.take_news(StepNews(attempt, step))
+        if not alive:
+            self.end(attempt, outcome, f"found out afterwards: {record or 'no record'}")

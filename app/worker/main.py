@@ -1,0 +1,328 @@
+"""The worker: feeds the snapshot, wakes the dispatcher, answers the pages' commands, and keeps the dialplan written.
+
+APScheduler is the metronome of the polls; the exchange's events make everything sooner, and a poll puts right what an
+event missed. Nothing here is remembered that the database or the exchange could not tell again.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from typing import Any
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.config import Settings
+from app.domain import numbers
+from app.domain.lifecycle import CalledNow, Cancelled
+from app.domain.policy import Facts, Why
+from app.services import commands, requests
+from app.store import lines as store_lines
+from app.store import settings as store_settings
+from app.store.database import Database
+from app.store.models import Command, QueueScenario
+from app.telephony.agi import AgiServer, AgiSession
+from app.telephony.ami import AmiClient, AmiError, AmiState
+from app.telephony.attempts import AttemptFollower, is_ours
+from app.telephony.calls import Answered, CallFollower
+from app.telephony.dialer import Dialer
+from app.telephony.ivr import converse
+from app.telephony.snapshot import Snapshot
+from app.worker.caller import CallerDesk
+from app.worker.dialplan import DialplanKeeper
+from app.worker.dispatcher import Dispatcher, utcnow
+from app.worker.recorder import Recorder
+from app.worker.sounds import Sounds
+from app.worker.watch import DatabaseWatch, Leadership
+
+log = logging.getLogger(__name__)
+STORE_DELAY = 0.02  # seconds: several events of one call make one write
+DRAIN = 5.0  # seconds to write what is left at the end
+
+
+class Worker:
+    """One per database. `run` returns when `stop` is called."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings, self.database = settings, database
+        self.snapshot = Snapshot(settings.extension_context)
+        self.follower = AttemptFollower()
+        self.calls = CallFollower(self.snapshot.extension_of_channel, is_ours)
+        self.recorder = Recorder()
+        self.sounds = Sounds(settings, database)
+        self.ami = AmiClient(
+            settings.ami_host,
+            settings.ami_port,
+            settings.ami_username,
+            settings.ami_secret,
+            on_event=self._on_event,
+            on_state=self._on_state,
+        )
+        self.dialer = Dialer(self.ami, self.follower)
+        self.dispatcher = Dispatcher(
+            database,
+            settings,
+            self.dialer,
+            self.follower,
+            self.recorder,
+            facts=self.facts,
+            prompt=self.sounds.agent_prompt,
+        )
+        self.desk = CallerDesk(settings, database, self.sounds, self.snapshot)
+        self.agi = AgiServer(settings.agi_bind, settings.agi_port, self._on_caller)
+        self.keeper = DialplanKeeper(settings, database, self.ami)
+        self._polled = False  # since the connection was made: before that nothing is known
+        self._polling = asyncio.Lock()
+        self._obstacle: Why | None = Why.NO_DIALPLAN
+        self._stopping = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._store_due: asyncio.TimerHandle | None = None
+        self._started_at = utcnow()
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    async def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Work until `stop`. `ready` is called when callers can be answered."""
+        await asyncio.to_thread(self._recall)
+        await self.agi.start()
+        self.keeper.agi_port = self.agi.port
+        watch = DatabaseWatch(self.database.engine, self._on_database_change)
+        scheduler = AsyncIOScheduler()
+        scheduler.add_job(
+            self.poll,
+            "interval",
+            seconds=self.settings.poll_seconds,
+            max_instances=1,
+            coalesce=True,
+            misfire_grace_time=None,
+        )
+        scheduler.add_job(self._tend, "interval", seconds=20, max_instances=1, coalesce=True, misfire_grace_time=None)
+        self._spawn(self.recorder.run())
+        self._spawn(self.dispatcher.run())
+        self._spawn(self._tend())
+        self._spawn(self.poll())
+        await self.ami.start()
+        scheduler.start()
+        watch.start()
+        ready()
+        try:
+            await self._stopping.wait()
+        finally:
+            scheduler.shutdown(wait=False)
+            await watch.stop()
+            await self.agi.stop()
+            await self.ami.stop()
+            await self.recorder.drain(DRAIN)
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _recall(self) -> None:
+        """Know the attempts of the worker before us, so that news of them is heard."""
+        for flight in requests.flights(self.database):
+            self.follower.begin(flight.attempt, answered=flight.step.rank > 0)
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a part of the worker failed", exc_info=task.exception())
+
+    # -- the exchange -----------------------------------------------------------------------------------------
+
+    def facts(self) -> Facts:
+        return Facts(
+            lines=self.snapshot.lines(),
+            queues=self.snapshot.queue_facts(),
+            connected=self.ami.connected and self._polled,
+            obstacle=self._obstacle,
+            heartbeat=utcnow(),
+        )
+
+    def _on_state(self, state: AmiState) -> None:
+        if state.status == "connected":
+            self._spawn(self.poll())
+        else:
+            self._polled = False
+            self._spawn(asyncio.to_thread(self._store_state))
+
+    def _on_event(self, event: Any) -> None:
+        now = utcnow()
+        news = self.follower.take(event)
+        if news is not None:
+            self.dispatcher.take_news(news)
+        if self.snapshot.take(event, now):
+            self.dispatcher.wake()
+        answered = self.calls.take(event)
+        if answered is not None:
+            self._spawn(self._reached(answered, now))
+        if self.snapshot.changed_lines or self.snapshot.changed_queues:
+            self._store_soon()
+
+    async def poll(self) -> None:
+        """Ask the exchange for everything, look after attempts nothing was heard of, and show that we live."""
+        async with self._polling:
+            try:
+                if self.ami.connected:
+                    await self._ask_all()
+                    await self.dispatcher.reconcile()
+                    await self._check_dialplan()
+            except AmiError as error:
+                log.warning("the exchange could not be asked: %s", error)
+            try:
+                await asyncio.to_thread(self._store_state)
+            except SQLAlchemyError as error:
+                log.error("the heartbeat could not be written: %s", error)
+            self.dispatcher.wake()
+
+    async def _ask_all(self) -> None:
+        self.snapshot.wrapups = await asyncio.to_thread(self._wrapups)
+        self.snapshot.poll_devices(await self.ami.collect("DeviceStateList"))
+        self.snapshot.poll_extensions(await self.ami.collect("ExtensionStateList"), utcnow())
+        self.snapshot.poll_queues(await self.ami.collect("QueueStatus"), utcnow())
+        await self._store_changes(complete=not self._polled)
+        self._polled = True
+
+    def _wrapups(self) -> dict[str, int]:
+        with self.database.read() as session:
+            return {row.queue: row.wrapup for row in session.query(QueueScenario)}
+
+    async def _check_dialplan(self) -> None:
+        await self.keeper.keep()
+        with self.database.read() as session:
+            outbound = store_settings.office(session, self.settings).outbound_context
+        self._obstacle = Why.NO_DIALPLAN if not self.keeper.usable else None if outbound else Why.NO_OUTBOUND
+
+    # -- what the tables are told -----------------------------------------------------------------------------
+
+    def _store_soon(self) -> None:
+        if self._store_due is None:
+            loop = asyncio.get_running_loop()
+            self._store_due = loop.call_later(STORE_DELAY, lambda: self._spawn(self._store_changes()))
+
+    async def _store_changes(self, *, complete: bool = False) -> None:
+        self._store_due = None
+        changed_lines, self.snapshot.changed_lines = self.snapshot.changed_lines, set()
+        changed_queues, self.snapshot.changed_queues = self.snapshot.changed_queues, set()
+        if complete:
+            changed_lines, changed_queues = set(self.snapshot.extensions), set(self.snapshot.queues)
+        reports = [
+            store_lines.LineReport(e.extension, e.state, e.since, context=e.context, devices="&".join(e.devices))
+            for e in self.snapshot.extensions.values()
+            if e.extension in changed_lines
+        ]
+        facts = self.snapshot.queue_facts()
+        queues = [
+            store_lines.QueueReport(name, queue.live_callers, queue.members)
+            for name, queue in facts.items()
+            if name in changed_queues
+        ]
+        gone = not complete and (changed_lines - set(self.snapshot.extensions) or changed_queues - set(facts))
+        if gone:
+            await self._store_changes(complete=True)
+            return
+
+        def write() -> None:
+            with self.database.write() as session:
+                store_lines.store_lines(session, reports, complete=complete)
+                store_lines.store_queues(session, queues, complete=complete)
+
+        if reports or queues or complete:
+            self.recorder.put(write)
+
+    def _store_state(self) -> None:
+        state = self.ami.state
+        with self.database.write() as session:
+            row = store_lines.worker_state(session)
+            row.heartbeat, row.started_at = utcnow(), self._started_at
+            row.ami_status, row.ami_detail, row.asterisk_version = state.status, state.detail[:200], state.version
+            row.poll_seconds = self.settings.poll_seconds
+            row.dialplan_written, row.dialplan_running = self.keeper.written, self.keeper.running
+            row.dialplan_detail = self.keeper.detail[:200]
+            row.obstacle = self._obstacle.value if self._obstacle is not None else ""
+            session.add(row)
+
+    # -- what people do ---------------------------------------------------------------------------------------
+
+    async def _on_caller(self, session: AgiSession) -> None:
+        await converse(session, self.desk)
+
+    async def _reached(self, answered: Answered, now: datetime) -> None:
+        """The office and a number talked by themselves: whoever waits for exactly that is done."""
+        rules = await asyncio.to_thread(self.desk.number_rules)
+        try:
+            number = numbers.canonical(answered.outside, rules, from_inside=True)
+        except numbers.NumberRefused:
+            return
+        talk = requests.Talk(number, answered.extension, answered.queue, self.snapshot.queues_of(answered.extension))
+        for attempt in await asyncio.to_thread(requests.close_reached, self.database, talk, now):
+            await self.dispatcher.hang_up(attempt)
+
+    def _on_database_change(self) -> None:
+        self._spawn(self._do_commands())
+        self.dispatcher.wake()
+
+    async def _do_commands(self) -> None:
+        for command in await asyncio.to_thread(commands.take, self.database, utcnow()):
+            try:
+                ok, result = await self._do(command)
+            except (requests.NotFound, KeyError, TypeError) as error:
+                log.warning("command %s makes no sense: %s", command.id, error)
+                ok, result = False, "not_found"
+            answer = commands.answer
+            await asyncio.to_thread(answer, self.database, command.id, ok=ok, result=result, now=utcnow())
+
+    async def _do(self, command: Command) -> tuple[bool, str]:
+        payload, actor = command.payload, command.actor
+        match command.kind:
+            case commands.CALL_NOW:
+                change = await self._change(payload["request"], CalledNow(payload.get("agent")), "call_now", actor)
+                self.dispatcher.wake()
+            case commands.CANCEL:
+                change = await self._change(payload["request"], Cancelled(), "cancelled", actor)
+            case commands.WRITE_DIALPLAN:
+                self.sounds.forget()
+                await self.keeper.keep(force=True)
+                await asyncio.to_thread(self._store_state)
+                return True, "written"
+            case _:
+                return False, "unknown_command"
+        if change.hang_up is not None:
+            await self.dispatcher.hang_up(change.hang_up)
+        return change.changed, "done" if change.changed else f"is_{change.status.value}"
+
+    async def _change(self, request: int, event: Any, name: str, actor: str) -> requests.Change:
+        change = requests.change
+        return await asyncio.to_thread(change, self.database, request, event, utcnow(), name=name, actor=actor)
+
+    async def _tend(self) -> None:
+        """What need not be done at once: spoken ages made before they are needed, old requests ended."""
+        try:
+            await self.sounds.prepare()
+            await asyncio.to_thread(requests.expire, self.database, utcnow())
+        except SQLAlchemyError as error:
+            log.error("the database refused: %s", error)
+
+
+def run_worker(settings: Settings, database: Database, ready: Callable[[], None] = lambda: None) -> None:
+    """Run the worker of this process until it is told to end (SIGTERM, SIGINT). Raises OnlyOne."""
+    leadership = Leadership(database.engine)
+    leadership.take()
+
+    async def work() -> None:
+        worker = Worker(settings, database)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, worker.stop)
+        await worker.run(ready)
+
+    asyncio.run(work())

@@ -1,0 +1,119 @@
+"""The sounds of the dialogue and of the agent's leg, ready before they are needed and named as Asterisk sees them."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from app.audio.cache import SoundLibrary
+from app.audio.clip import Clip, SoundError
+from app.audio.prompts import age_text, default_text
+from app.config import Settings
+from app.domain.lifecycle import Status
+from app.domain.orders import Order
+from app.services.prompts import prompt_sounds
+from app.store import requests as store
+from app.store import settings as store_settings
+from app.store.database import Database
+from app.telephony.ivr import ModuleView, Sound
+
+log = logging.getLogger(__name__)
+AGENT_PIECES = ("agent_intro", "agent_keys")
+
+
+class Sounds:
+    """`agent_prompt` does no I/O: all it may play was made by `prepare` before."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings, self._database = settings, database
+        self.library = SoundLibrary(settings.prompts_path)
+        self._pieces: dict[tuple[str, str], str] = {}  # (language, name of a piece or text of an age) -> path
+        self._views: dict[int, ModuleView] = {}
+
+    def name(self, path: Path) -> str:
+        """Return a file below PROMPTS_DIR as Asterisk names it: its own folder, no ending."""
+        inside = path.relative_to(self._settings.prompts_path).with_suffix("")
+        return f"{self._settings.asterisk_prompts_dir}/{inside.as_posix()}"
+
+    def forget(self) -> None:
+        """Drop what was remembered of the modules: one of them has changed."""
+        self._views.clear()
+
+    def module_view(self, module_id: int) -> ModuleView | None:
+        """Return a module as the dialogue needs it, None if there is none. Blocks: speech may have to be made."""
+        known = self._views.get(module_id)
+        if known is not None:
+            return known
+        with self._database.read() as session:
+            module = store.load_module(session, module_id)
+        if module is None:
+            return None
+        clips = prompt_sounds(self._database, self.library, module_id)
+        view = ModuleView(
+            id=module.id,
+            name=module.name,
+            code=module.code,
+            active=module.active,
+            silent=module.silent,
+            language=module.language,
+            prompts={key: self._sound(clip) for key, clip in clips.items()},
+            digits={digit: self._spoken(clip) for digit, clip in self.library.digits(module.language).items()},
+        )
+        self._views[module_id] = view
+        return view
+
+    def _sound(self, clip: Clip | None) -> Sound | None:
+        return None if clip is None else self._spoken(clip)
+
+    def _spoken(self, clip: Clip) -> Sound:
+        return Sound(self.name(clip.path), clip.seconds)
+
+    def agent_prompt(self, order: Order, now: datetime) -> Sequence[str]:
+        """Return the files that tell the agent whose request it is and how old; what is not ready is left out."""
+        language = order.language
+        minutes = int((now - order.registered_at).total_seconds() // 60)
+        wanted = ["agent_intro", *order.spoken, age_text(minutes, language), "agent_keys"]
+        return [self._pieces[language, piece] for piece in wanted if (language, piece) in self._pieces]
+
+    async def prepare(self) -> None:
+        """Make the pieces that the waiting requests may need within the next minute, and every module's prompts."""
+        await asyncio.to_thread(self._prepare)
+
+    def _prepare(self) -> None:
+        ages, modules, languages = self._needed()
+        for language in languages:
+            if (language, "0") not in self._pieces:
+                for digit, clip in self.library.digits(language).items():
+                    self._pieces[language, digit] = self.name(clip.path)
+            for key in AGENT_PIECES:
+                self._make(language, key, default_text(key, language))
+        for language, text in ages:
+            self._make(language, text, text)
+        for module_id in modules:
+            try:
+                self.module_view(module_id)
+            except (SoundError, OSError) as error:
+                log.error("module %s: a prompt cannot be made: %s", module_id, error)
+
+    def _make(self, language: str, name: str, text: str) -> None:
+        if (language, name) in self._pieces:
+            return
+        try:
+            self._pieces[language, name] = self.name(self.library.spoken(text, language).path)
+        except (SoundError, OSError) as error:
+            log.error("%r cannot be spoken: %s", text, error)
+
+    def _needed(self) -> tuple[set[tuple[str, str]], list[int], set[str]]:
+        now = datetime.now().astimezone()
+        with self._database.read() as session:
+            modules = store.all_modules(session)
+            languages = {module.language for module in modules}
+            languages.add(store_settings.office(session, self._settings).locale)
+            waiting = store.active(session, [Status.WAITING])
+        ages = {(language, age_text(0, language)) for language in languages}
+        for row, module in waiting:
+            language = module.language if module is not None else self._settings.default_locale
+            minutes = int((now - row.registered_at).total_seconds() // 60)
+            ages |= {(language, age_text(minutes + ahead, language)) for ahead in (0, 1)}
+        return ages, [module.id for module in modules], languages
