@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from app.audio.clip import Clip, SoundError, SpeechError, read_clip, read_seconds
-from app.audio.convert import MAX_BYTES, convert
+from app.audio.convert import HEADLESS, MAX_BYTES, convert
 from app.audio.speak import DEFAULT_RATE, DEFAULT_VOICES, check_speech, speak, voices
 
 log = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ def _find(path: Path) -> Clip | None:
 
 def _copy_and_hash(source: Path | BinaryIO, copy: Path, suffix: str) -> str:
     """Copy up to the largest size allowed; the hash of recipe, extension and content. Raises SoundError too_large."""
-    digest = hashlib.sha256(f"{RECIPE} {suffix if suffix == '.gsm' else ''}\n".encode())
+    digest = hashlib.sha256(f"{RECIPE} {suffix if suffix in HEADLESS else ''}\n".encode())
     size = 0
     with copy.open("wb") as target, _open(source) as stream:
         while block := stream.read(1 << 20):
@@ -153,7 +153,9 @@ def _open(source: Path | BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _make_folder(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.parent.exists():
+        _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
     if folder.stat().st_mode & 0o755 != 0o755:
         folder.chmod(0o755)
 

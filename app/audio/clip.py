@@ -63,6 +63,8 @@ def read_clip(path: Path) -> Clip:
             if (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) != (SAMPLE_RATE, 1, 2):
                 raise SoundError("broken")
             samples = array("h", sound.readframes(sound.getnframes()))
+            if len(samples) != sound.getnframes():
+                raise SoundError("broken")
     except (wave.Error, EOFError, ValueError) as error:
         raise SoundError("broken") from error
     if not samples:

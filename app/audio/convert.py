@@ -14,8 +14,15 @@ MAX_SECONDS = 300.0
 TIMEOUT = 60.0  # seconds
 MEMORY = 512 * 1024 * 1024  # bytes of address space for the decoder's process
 
-# Files without a head of their own are known by their name only, as Asterisk's folders are full of them.
-_HEADLESS = {".gsm": "gsm"}
+# Files without a head are known by their name only, and Asterisk's folders are full of them: format, Hz.
+HEADLESS = {
+    ".gsm": ("gsm", 8000),
+    ".ulaw": ("mulaw", 8000),
+    ".alaw": ("alaw", 8000),
+    ".g722": ("g722", 16000),
+    ".sln": ("s16le", 8000),
+    ".sln16": ("s16le", 16000),
+}
 
 
 def convert(
@@ -38,7 +45,7 @@ def convert(
         raise SoundError("too_large", limit=max_bytes)
     request = {
         "source": str(source.resolve()),
-        "format": _HEADLESS.get(Path(name or source.name).suffix.lower()),
+        "headless": HEADLESS.get(Path(name or source.name).suffix.lower()),
         "max_seconds": max_seconds,
         "memory": MEMORY,
         "gain": min(1.0, max(0.0, volume)),

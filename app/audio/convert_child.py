@@ -1,7 +1,8 @@
 """Child process: turns any sound file into levelled 8 kHz mono WAV. Started by path; imports nothing of ours.
 
-Reads {"source", "format", "out", "max_seconds", "memory", "gain", "timeout"} as JSON from standard input,
-writes {"seconds"} or {"error", "details", "reason"} to standard output. `gain` is a factor after levelling.
+Reads {"source", "headless", "out", "max_seconds", "memory", "gain", "timeout"} as JSON from standard input,
+writes {"seconds"} or {"error", "details", "reason"} to standard output. `gain` is a factor after levelling,
+`headless` null or [format, Hz] of a file without a head.
 """
 
 from __future__ import annotations  # array[float] is for the checker only
@@ -23,7 +24,7 @@ SHORTEST = 0.05  # seconds left after trimming
 MAX_BAD_PACKETS = 50
 
 # Without these lists a play list (m3u8, concat) makes the library fetch whatever addresses it names.
-FORMATS = "wav,w64,mp3,ogg,flac,aac,amr,amrnb,amrwb,mov,matroska,aiff,gsm,asf,au,caf"
+FORMATS = "wav,w64,mp3,ogg,flac,aac,amr,amrnb,amrwb,mov,matroska,aiff,gsm,asf,au,caf,mulaw,alaw,g722,s16le"
 PROTOCOLS = "file"
 
 LEVEL = [
@@ -167,16 +168,27 @@ def level(av: Any, samples: array[float], gain: float) -> array[int]:
     return result
 
 
+def list_codecs(av: Any) -> str:
+    """The decoders of sound: no picture in the file may be looked at, video decoders being the weaker ones."""
+    names = []
+    for name in av.codecs_available:
+        try:
+            if av.Codec(name, "r").type == "audio":
+                names.append(name)
+        except (ValueError, av.error.FFmpegError):  # an encoder only
+            continue
+    return ",".join(names)
+
+
 def convert(request: dict[str, Any]) -> dict[str, Any]:
     import av  # after the limits are set
 
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": PROTOCOLS, "codec_whitelist": list_codecs(av)}
+    file_format, rate = request["headless"] or (None, None)
+    if file_format in ("mulaw", "alaw", "s16le"):
+        options["sample_rate"] = str(rate)
     try:
-        container = av.open(
-            request["source"],
-            format=request.get("format"),
-            metadata_errors="replace",
-            options={"format_whitelist": FORMATS, "protocol_whitelist": PROTOCOLS},
-        )
+        container = av.open(request["source"], format=file_format, metadata_errors="replace", options=options)
     except (av.error.FFmpegError, ValueError) as error:
         return {"error": "not_audio", "reason": repr(error)}
     with container:
