@@ -19,8 +19,8 @@ from typing import Any
 
 RATE = 8000  # Hz
 CHUNK = 48_000  # samples; frames are gathered to about a second, which doubles the speed
-SILENCE = 10 ** (-60 / 20)  # full scale is 1.0; a file that never rises above is called silent
-SHORTEST = 0.05  # seconds left after trimming
+SILENCE = 10 ** (-60 / 20)  # full scale is 1.0
+SHORTEST = 0.05  # seconds above SILENCE that a file must have
 MAX_BAD_PACKETS = 50
 
 # Without these lists a play list (m3u8, concat) makes the library fetch whatever addresses it names.
@@ -189,6 +189,8 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
         options["sample_rate"] = str(rate)
     try:
         container = av.open(request["source"], format=file_format, metadata_errors="replace", options=options)
+    except av.error.EOFError as error:  # a known kind of file, which ends before any sound
+        return {"error": "broken", "reason": repr(error)}
     except (av.error.FFmpegError, ValueError) as error:
         return {"error": "not_audio", "reason": repr(error)}
     with container:
@@ -197,7 +199,8 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
         samples = to_telephone(av, decode(av, container), request["max_seconds"])
     if not samples:
         raise Refused("broken")
-    if max(max(samples), -min(samples)) < SILENCE:
+    # Counted, not the peak alone: a click, or the jump of an offset at the start, is no sound to play.
+    if sum(sample > SILENCE or sample < -SILENCE for sample in samples) < SHORTEST * RATE:
         raise Refused("silence_only")
     levelled = level(av, samples, request["gain"])
     if len(levelled) < SHORTEST * RATE:

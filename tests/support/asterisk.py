@@ -1,0 +1,227 @@
+"""A real Asterisk on loopback, with an office's phones, queues and a trunk. Standard library only: the demo uses it too."""
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from tests.support.asterisk_config import TRUNK_HOST, OfficeSetup, Place, QueueSetup, render
+from tests.support.phone import Phone
+from tests.support.ports import free_port
+from tests.support.process import kill, spawn, terminate
+
+__all__ = ["TRUNK_HOST", "AsteriskOffice", "Build", "NoAsterisk", "OfficeSetup", "QueueSetup", "find_build", "free_port"]
+
+CACHE = Path(__file__).resolve().parents[2] / ".cache"
+BOOT_SECONDS = 30
+STOP_SECONDS = 10
+CLI_SECONDS = 20
+
+
+class NoAsterisk(Exception):
+    """There is no Asterisk of the wanted version; the message says how to get it."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """How to start an Asterisk: `command` is what stands before its options. `version` such as ``22.10.1``."""
+
+    version: str
+    command: tuple[str, ...]
+    modules: Path
+    data: Path
+
+
+def find_build(major: int) -> Build:
+    """Return the Asterisk of this major version that script/bootstrap found or fetched. Raises NoAsterisk."""
+    home = CACHE / f"asterisk-{major}"
+    try:
+        described = json.loads((home / "asterisk.json").read_text())
+    except FileNotFoundError:
+        raise NoAsterisk(f"no Asterisk {major} (script/bootstrap --tests fetches it)") from None
+    binary = str(home / described["binary"])  # an installed one has absolute paths, which win over `home`
+    command: tuple[str, ...] = (binary,)
+    if described["loader"]:
+        libraries = ":".join(str(home / folder) for folder in described["library_path"])
+        command = (str(home / described["loader"]), "--library-path", libraries, binary)
+    return Build(described["version"], command, home / described["modules"], home / described["data"])
+
+
+class AsteriskOffice:
+    """An Asterisk process with a folder of its own. Use `async with`, or `start` and `stop`.
+
+    Its database (registrations, DB()) lives in the folder: a fresh folder is a fresh office, a restart keeps it.
+    """
+
+    def __init__(self, version: int, folder: Path, setup: OfficeSetup | None = None) -> None:
+        self.build, self.version, self.folder = find_build(version), version, folder
+        self.setup = setup or OfficeSetup()
+        self.sip_port = self.setup.sip_port or free_port(socket.SOCK_DGRAM)
+        self.ami_port = self.setup.ami_port or free_port()
+        self.trunk_port = free_port(socket.SOCK_DGRAM, TRUNK_HOST)
+        self.ami_username, self.ami_secret = "bazang", "bazang-secret"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._phones: list[Phone] = []
+
+    @property
+    def sip_server(self) -> tuple[str, int]:
+        """Where the phones register."""
+        return ("127.0.0.1", self.sip_port)
+
+    @property
+    def log_file(self) -> Path:
+        """Asterisk's own log, with all it did in the dialplan."""
+        return self.folder / "log/messages"
+
+    @property
+    def pid(self) -> int:
+        """The process id. Raises RuntimeError when it does not run."""
+        return self._running().pid
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for phone in self._phones:
+            await phone.close()
+        await self.stop()
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start it and return when it is fully booted. Raises RuntimeError with the end of its log."""
+        self.write_files()
+        self._process = spawn([*self.build.command, "-C", self._main_file, "-f"], self.folder / "console")
+        try:
+            async with asyncio.timeout(BOOT_SECONDS):
+                await self._booted()
+        except TimeoutError:
+            await self.kill()
+            raise RuntimeError(f"Asterisk {self.version} did not come up:\n{self._last_words()}") from None
+
+    async def stop(self) -> None:
+        """End it: politely, and after 10 s by force (a call that hangs in AGI keeps it from ending)."""
+        process, self._process = self._process, None
+        if process is not None:
+            await asyncio.to_thread(terminate, process, STOP_SECONDS)
+
+    async def kill(self) -> None:
+        """End it as a power cut would."""
+        process, self._process = self._process, None
+        if process is not None:
+            await asyncio.to_thread(kill, process)
+
+    async def restart(self, *, hard: bool = False) -> None:
+        """End (`hard`: kill) and start it; registrations and its database stay."""
+        await (self.kill() if hard else self.stop())
+        await self.start()
+
+    def pause(self) -> None:
+        """Stop it where it stands (SIGSTOP); `resume` lets it go on."""
+        self._running().send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after `pause`."""
+        self._running().send_signal(signal.SIGCONT)
+
+    async def cli(self, command: str) -> str:
+        """Return what Asterisk's console answers. Raises TimeoutError after 20 s."""
+        process = await asyncio.create_subprocess_exec(
+            *(*self.build.command, "-C", self._main_file, "-rx", command),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            async with asyncio.timeout(CLI_SECONDS):
+                output, _ = await process.communicate()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise
+        return output.decode(errors="replace")
+
+    async def reload(self, what: str = "dialplan") -> str:
+        """Have it read its files again: `dialplan`, `queues`, or a module such as ``res_pjsip.so``."""
+        command = {"dialplan": "dialplan reload", "queues": "queue reload all"}.get(what, f"module reload {what}")
+        return await self.cli(command)
+
+    # -- phones -----------------------------------------------------------------------------------------------
+
+    async def phone(self, number: str) -> Phone:
+        """Return a registered phone of this extension; it is closed with the office."""
+        phone = Phone(number, self.sip_server, secret=self.setup.phones[number])
+        self._phones.append(phone)
+        return await phone.start()
+
+    async def trunk(self) -> Phone:
+        """Return the customers' side: it gets what goes out and calls in with any caller ID. Only one at a time."""
+        phone = Phone("trunk", self.sip_server, host=TRUNK_HOST, port=self.trunk_port)
+        self._phones.append(phone)
+        return await phone.start()
+
+    # -- files ------------------------------------------------------------------------------------------------
+
+    def write_files(self) -> None:
+        """Write the configuration from `setup` (changed since the start? then `reload`)."""
+        for name in ("etc", "run", "spool", "log", "db", "keys", "data/sounds", "silence"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        sounds = self.build.data / "sounds"
+        english = next((sounds / name for name in ("en", "en_US_f_Allison") if (sounds / name).is_dir()), None)
+        _link(self.folder / "data/sounds/en", english)
+        _link(self.folder / "data/documentation", self.build.data / "documentation")  # modules refuse to load without it
+        place = Place(
+            self.folder,
+            self.build.modules,
+            self.sip_port,
+            self.ami_port,
+            self.trunk_port,
+            self.ami_username,
+            self.ami_secret,
+        )
+        for name, text in render(self.setup, place).items():
+            (self.folder / "etc" / name).write_text(text)
+
+    @property
+    def _main_file(self) -> str:
+        return str(self.folder / "etc/asterisk.conf")
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise RuntimeError("the office is not running")
+        return self._process
+
+    def _last_words(self) -> str:
+        return (self.folder / "console").read_text(errors="replace")[-2000:]
+
+    async def _booted(self) -> None:
+        while True:
+            if self._running().poll() is not None:
+                raise RuntimeError(f"Asterisk {self.version} ended at once:\n{self._last_words()}")
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.ami_port)
+            except OSError:
+                await asyncio.sleep(0.02)  # nothing listens yet, and nothing tells when it will
+                continue
+            login = f"Action: Login\r\nUsername: {self.ami_username}\r\nSecret: {self.ami_secret}\r\n\r\n"
+            try:
+                writer.write(login.encode())
+                while line := await reader.readline():
+                    if line.startswith(b"Event: FullyBooted"):
+                        return
+                    if line.startswith(b"Response: Error"):
+                        break  # the manager listens before it has read its users
+            except ConnectionError:
+                continue
+            finally:
+                writer.close()
+            await asyncio.sleep(0.02)
+
+
+def _link(link: Path, target: Path | None) -> None:
+    if target is not None and target.is_dir() and not link.is_symlink():
+        link.symlink_to(target)

@@ -1,0 +1,186 @@
+"""What the test office has, and the configuration files of Asterisk made from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+TRUNK_HOST = "127.0.0.2"  # the customers' side: known to the exchange by its address
+RTP_PORTS = (20000, 30000)
+
+# What the office needs, by name; what a version does not have is left out.
+MODULES = """
+res_timing_timerfd res_sorcery_config res_sorcery_memory res_sorcery_astdb res_pjproject res_crypto res_speech res_agi
+res_rtp_asterisk res_stasis res_stasis_device_state res_manager_devicestate res_musiconhold res_geolocation
+res_pjsip res_pjsip_session res_pjsip_pubsub res_pjsip_outbound_publish res_pjsip_acl res_pjsip_authenticator_digest
+res_pjsip_caller_id res_pjsip_diversion res_pjsip_dlg_options res_pjsip_dtmf_info res_pjsip_empty_info
+res_pjsip_endpoint_identifier_ip res_pjsip_endpoint_identifier_user res_pjsip_exten_state res_pjsip_header_funcs
+res_pjsip_nat res_pjsip_outbound_authenticator_digest res_pjsip_registrar res_pjsip_rfc3326 res_pjsip_sdp_rtp
+res_pjsip_logger res_pjsip_notify
+chan_pjsip bridge_simple bridge_native_rtp bridge_softmix bridge_builtin_features bridge_holding
+codec_ulaw codec_alaw codec_gsm codec_resample codec_a_mu format_wav format_pcm format_gsm format_sln
+app_dial app_queue app_read app_playback app_userevent app_verbose app_stack app_exec app_db app_echo app_originate
+app_record app_while app_softhangup app_senddtmf app_controlplayback
+func_lock func_db func_devstate func_groupcount func_channel func_callerid func_strings func_logic func_hangupcause
+func_timeout func_global func_cut func_extstate func_sysinfo func_dialplan func_math func_rand func_pjsip_endpoint
+func_pjsip_contact func_pjsip_aor func_env func_module
+pbx_config
+""".split()
+
+
+@dataclass
+class QueueSetup:
+    """A queue: `members` maps extensions to penalties; times in seconds.
+
+    `interface` and `state_interface` are patterns for a member's location and the device whose state counts; FreePBX
+    has ``Local/{number}@from-queue/n`` and ``hint:{number}@ext-local``. `extra` is added to the section as it is.
+    """
+
+    name: str
+    members: Mapping[str, int]
+    strategy: str = "ringall"
+    timeout: int = 10
+    wrapuptime: int = 0
+    joinempty: str = "yes"
+    leavewhenempty: str = "no"
+    ringinuse: str = "no"
+    interface: str = "PJSIP/{number}"
+    state_interface: str = "PJSIP/{number}"
+    extra: str = ""
+
+
+@dataclass
+class OfficeSetup:
+    """What the office has. Ports that are 0 are chosen. `phones` maps extensions to their secrets.
+
+    `extra_dialplan` is added to extensions.conf as it is: add to a context of ours by ``[from-phones](+)``.
+    Phones start in context ``from-phones``, customers in ``from-trunk``, hints lie in ``office-hints``; numbers that
+    match `outbound_patterns` go from the phones to the trunk, in context ``outbound``.
+    """
+
+    phones: dict[str, str] = field(default_factory=lambda: {"101": "secret101", "102": "secret102", "103": "secret103"})
+    queues: list[QueueSetup] = field(default_factory=list)
+    extra_dialplan: str = ""
+    dnd: tuple[str, ...] = ()  # extensions whose hint has a Custom:DND… part
+    own_hints: bool = True
+    ami_rights: str = "read=call,user,agent\nwrite=originate,call,agent,reporting,config"
+    include: Path | None = None  # the generated dialplan, taken in by #tryinclude
+    sip_port: int = 0
+    ami_port: int = 0
+    busy_at_one: bool = False  # device_state_busy_at=1 for every phone
+    outbound_patterns: tuple[str, ...] = ("_0X.", "_+X.")
+    trunk_codecs: str = "ulaw,alaw"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one office lives: its folder, the build's modules, and its ports."""
+
+    folder: Path
+    modules: Path
+    sip_port: int
+    ami_port: int
+    trunk_port: int
+    ami_username: str
+    ami_secret: str
+
+
+def render(setup: OfficeSetup, place: Place) -> dict[str, str]:
+    """Return the configuration files by name."""
+    return {
+        "asterisk.conf": _asterisk_conf(place),
+        "modules.conf": _modules_conf(place),
+        "logger.conf": "[general]\ndateformat=%F %T.%3q\n[logfiles]\nmessages => notice,warning,error,verbose\n",
+        "manager.conf": _manager_conf(setup, place),
+        "pjsip.conf": _pjsip_conf(setup, place),
+        "extensions.conf": _extensions_conf(setup),
+        "queues.conf": _queues_conf(setup),
+        "musiconhold.conf": f"[default]\nmode=files\ndirectory={place.folder / 'silence'}\n",
+        "rtp.conf": f"[general]\nrtpstart={RTP_PORTS[0]}\nrtpend={RTP_PORTS[1]}\nstrictrtp=no\n",
+        "indications.conf": "[general]\ncountry=us\n[us]\nringcadence=2000,4000\ndial=350+440\nbusy=480+620/500,0/500\n"
+        "ring=440+480/2000,0/4000\ncongestion=480+620/250,0/250\n",
+    }
+
+
+def _asterisk_conf(place: Place) -> str:
+    folder = place.folder
+    return f"""[directories]
+astetcdir => {folder}/etc
+astmoddir => {place.modules}
+astvarlibdir => {folder}/data
+astdbdir => {folder}/db
+astkeydir => {folder}/keys
+astdatadir => {folder}/data
+astagidir => {folder}/data
+astspooldir => {folder}/spool
+astrundir => {folder}/run
+astlogdir => {folder}/log
+astsbindir => {folder}/run
+[options]
+verbose = 3
+nocolor = yes
+documentation_language = en_US
+"""
+
+
+def _modules_conf(place: Place) -> str:
+    there = [name for name in MODULES if (place.modules / f"{name}.so").exists()]
+    return "[modules]\nautoload=no\n" + "".join(f"load = {name}.so\n" for name in there)
+
+
+def _manager_conf(setup: OfficeSetup, place: Place) -> str:
+    return (
+        f"[general]\nenabled=yes\nport={place.ami_port}\nbindaddr=127.0.0.1\n"
+        f"[{place.ami_username}]\nsecret={place.ami_secret}\n{setup.ami_rights}\n"
+    )
+
+
+def _pjsip_conf(setup: OfficeSetup, place: Place) -> str:
+    text = [
+        "[global]\ntype=global\nendpoint_identifier_order=ip,username\n",
+        f"[transport]\ntype=transport\nprotocol=udp\nbind=127.0.0.1:{place.sip_port}\n",
+        f"[trunk]\ntype=endpoint\ncontext=from-trunk\ndisallow=all\nallow={setup.trunk_codecs}\naors=trunk\n"
+        "direct_media=no\ntrust_id_inbound=yes\n"
+        f"[trunk]\ntype=aor\ncontact=sip:trunk@{TRUNK_HOST}:{place.trunk_port}\n"
+        f"[trunk]\ntype=identify\nendpoint=trunk\nmatch={TRUNK_HOST}\n",
+    ]
+    busy = "device_state_busy_at=1\n" if setup.busy_at_one else ""
+    for number, secret in setup.phones.items():
+        text.append(
+            f"[{number}]\ntype=endpoint\ncontext=from-phones\ndisallow=all\nallow=ulaw,alaw\naors={number}\n"
+            f"auth={number}\ncallerid=Phone {number} <{number}>\ndirect_media=no\n{busy}"
+            f"[{number}]\ntype=auth\nauth_type=userpass\nusername={number}\npassword={secret}\n"
+            f"[{number}]\ntype=aor\nmax_contacts=2\nremove_existing=yes\n"
+        )
+    return "".join(text)
+
+
+def _extensions_conf(setup: OfficeSetup) -> str:
+    lines = ["[general]\nstatic=yes\nwriteprotect=yes\nautofallthrough=yes\n[office-hints]\n"]
+    for number in setup.phones if setup.own_hints else ():
+        custom = f"&Custom:DND{number}" if number in setup.dnd else ""
+        lines.append(f"exten => {number},hint,PJSIP/{number}{custom}\n")
+    inside = "include => bazang-modules\ninclude => bazang-extensions\ninclude => bazang-queues\n"
+    lines.append(f"[from-phones]\n{inside}include => outbound\ninclude => office-hints\n[from-trunk]\n{inside}[outbound]\n")
+    for pattern in setup.outbound_patterns:
+        lines.append(f"exten => {pattern},1,Dial(PJSIP/${{EXTEN}}@trunk,60)\n same => n,Hangup(${{HANGUPCAUSE}})\n")
+    # An included context that is missing is a warning at every load; these are empty until the panel writes its own.
+    lines.append("".join(f"[bazang-{name}]\n" for name in ("modules", "extensions", "queues")))
+    lines.append(setup.extra_dialplan + "\n")
+    if setup.include is not None:
+        lines.append(f"#tryinclude {setup.include}\n")
+    return "".join(lines)
+
+
+def _queues_conf(setup: OfficeSetup) -> str:
+    text = "[general]\npersistentmembers=no\nshared_lastcall=no\n"
+    for queue in setup.queues:
+        text += (
+            f"[{queue.name}]\nstrategy={queue.strategy}\ntimeout={queue.timeout}\nretry=1\n"
+            f"wrapuptime={queue.wrapuptime}\njoinempty={queue.joinempty}\nleavewhenempty={queue.leavewhenempty}\n"
+            f"ringinuse={queue.ringinuse}\n{queue.extra}\n"
+        )
+        for number, penalty in queue.members.items():
+            interface = queue.interface.format(number=number)
+            state = queue.state_interface.format(number=number)
+            text += f"member => {interface},{penalty},Agent {number},{state}\n"
+    return text

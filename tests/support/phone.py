@@ -1,0 +1,405 @@
+"""A SIP phone for tests: registers, calls, rings, answers, refuses, hangs up, presses keys and listens.
+
+Every moment is kept in monotonic seconds, and everything that happens can be awaited; nothing sleeps and hopes.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from tests.support.rtp import Rtp
+from tests.support.sip import SipMessage, authorize, build, parse, tag_of, token, uri_of, user_of
+
+
+class CallFailed(Exception):
+    """The call was not answered; `status` is the SIP status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"SIP {status}")
+        self.status = status
+
+
+class Call:
+    """A call of a phone, in either direction. `status` is the final SIP status; 0 while there is none."""
+
+    def __init__(self, phone: "Phone", call_id: str, rtp: Rtp, *, incoming: bool, remote: str) -> None:
+        self.phone, self.call_id, self.rtp, self.incoming, self.remote = phone, call_id, rtp, incoming, remote
+        self.began_at = time.monotonic()
+        self.ringing_at = self.answered_at = self.ended_at = 0.0
+        self.ringing, self.answered, self.ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.status = 0
+        self.reason = ""
+        self.local_tag, self.remote_tag = token(), ""
+        self.dialled = ""
+        self.target = ""
+        self.cseq = 1
+        self.invite: SipMessage | None = None
+        self.cancelled = False
+        self.from_header = self.to_header = ""
+
+    async def answer(self) -> None:
+        """Take an incoming call."""
+        assert self.incoming and self.invite is not None
+        if self.ended.is_set():
+            return
+        self.rtp.start(_media(self.invite.body))
+        self.phone.respond(self.invite, 200, "OK", self, body=self.phone.sdp(self.rtp))
+        self._take()
+
+    def reject(self, status: int = 486) -> None:
+        """Refuse an incoming call."""
+        assert self.incoming and self.invite is not None
+        self.phone.respond(self.invite, status, "No", self)
+        self.end(status)
+
+    async def hang_up(self) -> float:
+        """End the call, whatever its state; return the moment."""
+        if self.ended.is_set():
+            return self.ended_at
+        if self.answered.is_set():
+            self.phone.send_in_dialog(self, "BYE")
+            self.end(200)
+        elif self.incoming:
+            self.reject(603)
+        else:
+            self.cancelled = True
+            self.phone.cancel(self)
+            await self.ended.wait()
+        return self.ended_at
+
+    async def press(self, keys: str) -> None:
+        await self.rtp.press(keys)
+
+    async def wait_answered(self, timeout: float = 30) -> None:
+        """Return when answered. Raises CallFailed when it ends first, TimeoutError."""
+        await self._first(self.answered, timeout)
+        if not self.answered.is_set():
+            raise CallFailed(self.status)
+
+    async def wait_ringing(self, timeout: float = 30) -> None:
+        await self._first(self.ringing, timeout)
+
+    async def wait_ended(self, timeout: float = 30) -> None:
+        async with asyncio.timeout(timeout):
+            await self.ended.wait()
+
+    async def _first(self, event: asyncio.Event, timeout: float) -> None:
+        waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self.ended.wait())]
+        try:
+            done, _ = await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if not done:
+            raise TimeoutError(f"{self.phone.user}: nothing happened within {timeout} s")
+
+    def _take(self) -> None:
+        self.answered_at = time.monotonic()
+        self.answered.set()
+
+    def end(self, status: int) -> None:
+        if self.ended.is_set():
+            return
+        self.status, self.ended_at = status, time.monotonic()
+        self.ended.set()
+        self.rtp.close()
+        self.phone.active.discard(self)
+
+
+Behaviour = Callable[[Call], Awaitable[None]]
+
+
+class Phone(asyncio.DatagramProtocol):
+    """`server`: where the exchange listens. `secret` is None for a trunk, which is known by its address.
+
+    `call_waiting`: a second call rings instead of being refused as busy. `behave`: what to do with an incoming call;
+    without it the call rings until the test takes it from `incoming`.
+    """
+
+    def __init__(
+        self, user: str, server: tuple[str, int], *, secret: str | None = None, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        self.user, self.server, self.secret, self.host, self.port = user, server, secret, host, port
+        self.incoming: asyncio.Queue[Call] = asyncio.Queue()
+        self.invites: list[float] = []
+        self.calls: dict[str, Call] = {}
+        self.active: set[Call] = set()
+        self.call_waiting = False
+        self.behave: Behaviour | None = None
+        self._answers: dict[tuple[str, int, str], bytes] = {}
+        self._waiting: dict[str, asyncio.Future[SipMessage]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> "Phone":
+        loop = asyncio.get_running_loop()
+        await loop.create_datagram_endpoint(lambda: self, local_addr=(self.host, self.port))
+        if self.secret is not None:
+            await self.register()
+        return self
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.port = transport.get_extra_info("sockname")[1]
+
+    async def close(self) -> None:
+        for call in list(self.active):
+            if not call.ended.is_set():
+                try:
+                    async with asyncio.timeout(2):
+                        await call.hang_up()
+                except TimeoutError:
+                    call.end(0)
+        for task in self._tasks:
+            task.cancel()
+        self.transport.close()
+
+    async def register(self, expires: int = 3600) -> None:
+        """Register, or unregister with `expires` 0. Raises CallFailed."""
+        uri = f"sip:{self.server[0]}:{self.server[1]}"
+        call_id, tag, extra = token(), token(), []
+        me = f"<sip:{self.user}@{self.server[0]}>"
+        for number in (1, 2):
+            headers = [
+                *self._head(f"{me};tag={tag}", me, call_id, number, "REGISTER"),
+                ("Contact", f"<{self.contact}>"),
+                ("Expires", str(expires)),
+                *extra,
+            ]
+            reply = await self._ask(call_id, build(f"REGISTER {uri} SIP/2.0", headers))
+            if reply.status == 200:
+                return
+            if reply.status != 401 or number == 2:
+                raise CallFailed(reply.status)
+            challenge = reply["www-authenticate"]
+            extra = [("Authorization", authorize(challenge, "REGISTER", uri, self.user, self.secret or ""))]
+
+    async def _ask(self, call_id: str, data: bytes) -> SipMessage:
+        for _ in range(20):
+            future = self._waiting[call_id] = asyncio.get_running_loop().create_future()
+            self._send(data)
+            try:
+                async with asyncio.timeout(0.5):
+                    return await future
+            except TimeoutError:
+                continue
+        raise CallFailed(408)
+
+    @property
+    def contact(self) -> str:
+        return f"sip:{self.user}@{self.host}:{self.port}"
+
+    def _head(self, from_: str, to: str, call_id: str, number: int, method: str) -> list[tuple[str, str]]:
+        return [
+            ("Via", f"SIP/2.0/UDP {self.host}:{self.port};branch=z9hG4bK{token()};rport"),
+            ("Max-Forwards", "70"),
+            ("From", from_),
+            ("To", to),
+            ("Call-ID", call_id),
+            ("CSeq", f"{number} {method}"),
+            ("User-Agent", "test phone"),
+        ]
+
+    def sdp(self, rtp: Rtp) -> str:
+        return (
+            f"v=0\r\no=- 1 1 IN IP4 {self.host}\r\ns=-\r\nc=IN IP4 {self.host}\r\nt=0 0\r\n"
+            f"m=audio {rtp.port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\n"
+            "a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=ptime:20\r\na=sendrecv\r\n"
+        )
+
+    # -- calling ----------------------------------------------------------------------------------------------
+
+    async def call(self, number: str, *, caller: str | None = None, name: str = "", anonymous: bool = False) -> Call:
+        """Begin a call. `caller`, `name`: what the From header says; `anonymous`: asks for privacy."""
+        call = Call(self, token(), await Rtp.open(self.host), incoming=False, remote=number)
+        self.calls[call.call_id] = call
+        self.active.add(call)
+        user = "anonymous" if anonymous else caller or self.user
+        host = "anonymous.invalid" if anonymous else self.server[0]
+        shown = f'"{name}" ' if name else ""
+        call.from_header = f"{shown}<sip:{user}@{host}>;tag={call.local_tag}"
+        call.target = f"sip:{number.replace('#', '%23')}@{self.server[0]}:{self.server[1]}"
+        call.to_header = f"<{call.target}>"
+        self._invite(call, [("Privacy", "id")] if anonymous else [])
+        return call
+
+    def _invite(self, call: Call, extra: list[tuple[str, str]]) -> None:
+        headers = [
+            *self._head(call.from_header, call.to_header, call.call_id, call.cseq, "INVITE"),
+            ("Contact", f"<{self.contact}>"),
+            ("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS"),
+            *extra,
+        ]
+        call.invite = SipMessage("INVITE", call.target, headers={n.lower(): [v] for n, v in headers})
+        self._send(build(f"INVITE {call.target} SIP/2.0", headers, self.sdp(call.rtp)))
+
+    def cancel(self, call: Call) -> None:
+        assert call.invite is not None
+        headers = [
+            ("Via", call.invite["via"]),
+            ("Max-Forwards", "70"),
+            ("From", call.from_header),
+            ("To", call.to_header),
+            ("Call-ID", call.call_id),
+            ("CSeq", f"{call.cseq} CANCEL"),
+        ]
+        self._send(build(f"CANCEL {call.target} SIP/2.0", headers))
+
+    def send_in_dialog(self, call: Call, method: str) -> None:
+        call.cseq += method != "ACK"
+        here = f"<sip:{self.user}@{self.server[0]}>;tag={call.local_tag}"
+        there = f"{call.to_header.split(';tag=')[0]};tag={call.remote_tag}"
+        mine = call.from_header or here
+        self._send(
+            build(
+                f"{method} {call.target} SIP/2.0",
+                [*self._head(mine, there, call.call_id, call.cseq, method), ("Contact", f"<{self.contact}>")],
+            )
+        )
+
+    def _response(self, message: SipMessage) -> None:
+        waiting = self._waiting.pop(message.call_id, None)
+        if waiting is not None and not waiting.done():
+            if message.status < 200:
+                self._waiting[message.call_id] = waiting
+            else:
+                waiting.set_result(message)
+            return
+        call = self.calls.get(message.call_id)
+        if call is None or message.cseq[1] != "INVITE" or message.cseq[0] != call.cseq:
+            return
+        if message.status < 200:
+            if message.status in (180, 183):
+                call.ringing_at = call.ringing_at or time.monotonic()
+                call.ringing.set()
+                if message.body:
+                    call.rtp.start(_media(message.body))
+            return
+        call.remote_tag = tag_of(message["to"])
+        if message.status == 200:
+            self._answered(call, message)
+        else:
+            self._ack_failure(call, message)
+            if message.status in (401, 407) and self.secret is not None and call.cseq == 1:
+                self._again(call, message)
+            else:
+                call.reason = message.reason
+                call.end(message.status)
+
+    def _answered(self, call: Call, message: SipMessage) -> None:
+        call.target = uri_of(message["contact"]) or call.target
+        self.send_in_dialog(call, "ACK")
+        if call.answered.is_set() or call.ended.is_set():
+            return
+        call.rtp.start(_media(message.body))
+        call.answered_at = time.monotonic()
+        call.answered.set()
+        if call.cancelled:  # our CANCEL came too late
+            self.send_in_dialog(call, "BYE")
+            call.end(200)
+
+    def _ack_failure(self, call: Call, message: SipMessage) -> None:
+        assert call.invite is not None
+        headers = [("Via", call.invite["via"]), ("Max-Forwards", "70"), ("From", call.from_header), ("To", message["to"])]
+        headers += [("Call-ID", call.call_id), ("CSeq", f"{message.cseq[0]} ACK")]
+        self._send(build(f"ACK {call.invite.uri} SIP/2.0", headers))
+
+    def _again(self, call: Call, message: SipMessage) -> None:
+        name = "Authorization" if message.status == 401 else "Proxy-Authorization"
+        challenge = message["www-authenticate"] or message["proxy-authenticate"]
+        call.cseq += 1
+        self._invite(call, [(name, authorize(challenge, "INVITE", call.target, self.user, self.secret or ""))])
+
+    # -- being called -----------------------------------------------------------------------------------------
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        message = parse(data)
+        if message is None:
+            return
+        if message.status:
+            self._response(message)
+            return
+        known = self._answers.get((message.call_id, *message.cseq))
+        if known is not None and message.method != "ACK":
+            self._send(known)  # it was sent again: so is the answer
+            return
+        match message.method:
+            case "INVITE":
+                self._spawn(self._invited(message))
+            case "CANCEL":
+                self._cancelled(message)
+            case "BYE":
+                call = self.calls.get(message.call_id)
+                self.respond(message, 200, "OK", call)
+                if call is not None:
+                    call.end(200)
+            case "OPTIONS" | "NOTIFY" | "INFO" | "UPDATE":
+                self.respond(message, 200, "OK", self.calls.get(message.call_id))
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _invited(self, message: SipMessage) -> None:
+        now = time.monotonic()
+        known = self.calls.get(message.call_id)
+        if known is not None:  # a change of an existing call
+            self.respond(message, 200, "OK", known, body=self.sdp(known.rtp))
+            return
+        self.invites.append(now)
+        if self.active and not self.call_waiting and self.secret is not None:
+            self.respond(message, 486, "Busy Here", None)
+            return
+        self._answers[(message.call_id, *message.cseq)] = b""  # being dealt with
+        call = Call(self, message.call_id, await Rtp.open(self.host), incoming=True, remote=user_of(message["from"]))
+        call.began_at, call.ringing_at, call.invite = now, now, message
+        call.remote_tag, call.target = tag_of(message["from"]), uri_of(message["contact"])
+        call.from_header, call.to_header = f"{message['to']};tag={call.local_tag}", message["from"]
+        call.dialled = user_of(f"<{message.uri}>")
+        self.calls[message.call_id] = call
+        self.active.add(call)
+        self.respond(message, 180, "Ringing", call)
+        call.ringing.set()
+        if self.behave is not None:
+            await self.behave(call)
+        else:
+            self.incoming.put_nowait(call)
+
+    def _cancelled(self, message: SipMessage) -> None:
+        call = self.calls.get(message.call_id)
+        self.respond(message, 200, "OK", call)
+        if call is not None and call.invite is not None and not call.answered.is_set() and not call.ended.is_set():
+            self.respond(call.invite, 487, "Request Terminated", call)
+            call.end(487)
+
+    def respond(self, message: SipMessage, status: int, reason: str, call: Call | None, body: str = "") -> None:
+        to = message["to"]
+        if ";tag=" not in to and status > 100:
+            to = f"{to};tag={call.local_tag if call is not None else token()}"
+        headers = [("Via", via) for via in message.headers.get("via", [])]
+        headers += [("Record-Route", route) for route in message.headers.get("record-route", [])]
+        headers += [("From", message["from"]), ("To", to), ("Call-ID", message.call_id), ("CSeq", message["cseq"])]
+        headers += [("Contact", f"<{self.contact}>"), ("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS")]
+        data = build(f"SIP/2.0 {status} {reason}", headers, body)
+        self._answers[(message.call_id, *message.cseq)] = data
+        self._send(data)
+
+    def _send(self, data: bytes) -> None:
+        if data and not self.transport.is_closing():
+            self.transport.sendto(data, self.server)
+
+    async def next_call(self, timeout: float = 30) -> Call:
+        """Return the next incoming call, which is ringing."""
+        async with asyncio.timeout(timeout):
+            return await self.incoming.get()
+
+
+def _media(body: str) -> tuple[str, int]:
+    """Return where the other side wants its sound."""
+    host, port = "127.0.0.1", 0
+    for line in body.split("\r\n"):
+        if line.startswith("c=IN IP4 "):
+            host = line[9:].strip()
+        elif line.startswith("m=audio "):
+            port = int(line.split(" ")[1])
+    return host, port
