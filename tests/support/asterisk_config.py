@@ -15,7 +15,7 @@ res_pjsip res_pjsip_session res_pjsip_pubsub res_pjsip_outbound_publish res_pjsi
 res_pjsip_caller_id res_pjsip_diversion res_pjsip_dlg_options res_pjsip_dtmf_info res_pjsip_empty_info
 res_pjsip_endpoint_identifier_ip res_pjsip_endpoint_identifier_user res_pjsip_exten_state res_pjsip_header_funcs
 res_pjsip_nat res_pjsip_outbound_authenticator_digest res_pjsip_registrar res_pjsip_rfc3326 res_pjsip_sdp_rtp
-res_pjsip_logger res_pjsip_notify
+res_pjsip_logger
 chan_pjsip bridge_simple bridge_native_rtp bridge_softmix bridge_builtin_features bridge_holding
 codec_ulaw codec_alaw codec_gsm codec_resample codec_a_mu format_wav format_pcm format_gsm format_sln
 app_dial app_queue app_read app_playback app_userevent app_verbose app_stack app_exec app_db app_echo app_originate
@@ -96,7 +96,7 @@ def render(setup: OfficeSetup, place: Place) -> dict[str, str]:
         "queues.conf": _queues_conf(setup),
         "musiconhold.conf": f"[default]\nmode=files\ndirectory={place.folder / 'silence'}\n",
         "rtp.conf": f"[general]\nrtpstart={RTP_PORTS[0]}\nrtpend={RTP_PORTS[1]}\nstrictrtp=no\n",
-        "indications.conf": "[general]\ncountry=us\n[us]\nringcadence=2000,4000\ndial=350+440\nbusy=480+620/500,0/500\n"
+        "indications.conf": "[general]\ncountry=us\n[us]\ndescription=US\nringcadence=2000,4000\ndial=350+440\nbusy=480+620/500,0/500\n"
         "ring=440+480/2000,0/4000\ncongestion=480+620/250,0/250\n",
     }
 
@@ -108,7 +108,7 @@ astetcdir => {folder}/etc
 astmoddir => {place.modules}
 astvarlibdir => {folder}/data
 astdbdir => {folder}/db
-astkeydir => {folder}/keys
+astkeydir => {folder}
 astdatadir => {folder}/data
 astagidir => {folder}/data
 astspooldir => {folder}/spool
@@ -131,6 +131,7 @@ def _manager_conf(setup: OfficeSetup, place: Place) -> str:
     return (
         f"[general]\nenabled=yes\nport={place.ami_port}\nbindaddr=127.0.0.1\n"
         f"[{place.ami_username}]\nsecret={place.ami_secret}\n{setup.ami_rights}\n"
+        "[harness]\nsecret=harness\nread=system\n"
     )
 
 
