@@ -1,5 +1,7 @@
 """Bazang: whoever reached nobody is called back."""
 
+from pathlib import Path
+
 from flask import Flask
 
 from app.config import Settings, load_settings, secret_key
@@ -26,7 +28,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     for extension in (db, csrf, login, limiter):
         extension.init_app(app)
-    migrate.init_app(app, db, directory="migrations")
+    migrate.init_app(app, db, directory=str(Path(__file__).parent.parent / "migrations"))
     babel.init_app(app, locale_selector=web.choose_locale)
     with app.app_context():
         prepare_engine(db.engine)

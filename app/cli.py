@@ -1,7 +1,148 @@
 """The commands of `flask --app wsgi`."""
 
-from flask import Flask
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import Flask, current_app
+
+from app.config import Settings
+from app.store.database import Database
 
 
 def register(app: Flask) -> None:
     """Attach the commands."""
+    for command in (worker, create_admin, dialplan, settings_group, doctor):
+        app.cli.add_command(command)
+
+
+def _parts() -> tuple[Settings, Database]:
+    parts = current_app.extensions["bazang"]
+    return parts["settings"], parts["database"]
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+
+
+@click.command()
+def worker() -> None:
+    """Run the telephone service: the one process that speaks with the exchange."""
+    from app.worker import OnlyOne, run_worker
+
+    settings, database = _parts()
+    _log_to_stderr()
+    try:
+        run_worker(settings, database, ready=lambda: logging.getLogger("bazang").info("ready for callers"))
+    except OnlyOne as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot listen on {settings.agi_bind}:{settings.agi_port} (BAZANG_AGI_BIND, BAZANG_AGI_PORT): {error}"
+        ) from error
+
+
+@click.command("create-admin")
+@click.argument("name")
+@click.option("--password-stdin", is_flag=True, help="Read the password from the standard input.")
+def create_admin(name: str, password_stdin: bool) -> None:
+    """Make an administrator who may log in to the panel."""
+    from app.services import users
+    from app.services.modules import Invalid
+
+    if password_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    _, database = _parts()
+    try:
+        users.create(database, name, password, "administrator", datetime.now(UTC))
+    except Invalid as invalid:
+        words = {
+            "taken": "this name is taken",
+            "too_short": f"at least {users.SHORTEST_PASSWORD} characters",
+            "too_long": "too long",
+            "required": "must not be empty",
+        }
+        lines = [f"{field}: {words.get(code, code)}" for field, code in invalid.errors.items()]
+        raise click.ClickException("; ".join(lines)) from invalid
+    click.echo(f"{name} may log in now.")
+
+
+@click.command()
+@click.option("--write", is_flag=True, help="Write it to BAZANG_DIALPLAN_FILE instead of printing it.")
+def dialplan(write: bool) -> None:
+    """Print the dialplan that is made from the modules and scenarios, or write it."""
+    from app.telephony import dialplan as files
+    from app.worker.dialplan import render
+
+    settings, database = _parts()
+    try:
+        rendered = render(settings, database, settings.agi_port)
+        if not write:
+            click.echo(rendered.text, nl=False)
+            return
+        files.write(settings.dialplan_path, rendered.text)
+    except (files.UnsafeDialplan, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"Revision {rendered.revision} is in {settings.dialplan_path}; Asterisk takes it by `dialplan reload`.")
+
+
+@click.group("settings")
+def settings_group() -> None:
+    """Carry modules, scenarios and prompts' texts from one office to another."""
+
+
+@settings_group.command("export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+def export_settings(file: Path) -> None:
+    """Write all of it to FILE ("-": the standard output)."""
+    from app.services import transfer
+
+    _, database = _parts()
+    text = json.dumps(transfer.export(database), ensure_ascii=False, indent=2) + "\n"
+    with click.open_file(str(file), "w", encoding="utf-8") as stream:
+        stream.write(text)
+
+
+@settings_group.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+def import_settings(file: Path) -> None:
+    """Take in FILE: all of it, or nothing when there is a fault in it."""
+    from app.audio.cache import SoundLibrary
+    from app.services import transfer
+
+    settings, database = _parts()
+    try:
+        with click.open_file(str(file), encoding="utf-8") as stream:
+            content: Any = json.load(stream)
+        count = transfer.take_in(
+            database, SoundLibrary(settings.prompts_path), content, datetime.now(UTC), actor="settings import"
+        )
+    except transfer.BadFile as error:
+        raise click.ClickException("nothing was taken in:\n" + "\n".join(error.errors)) from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise click.ClickException(f"{file} cannot be read: {error}") from error
+    click.echo(f"{count} entries were taken in.")
+
+
+@click.command()
+def doctor() -> None:
+    """Check everything, and say how to mend what is amiss."""
+    from app.doctor import examine
+
+    settings, database = _parts()
+    failed = 0
+    for finding in examine(settings, database):
+        mark = {"ok": "ok   ", "warning": "warn ", "fault": "FAULT"}[finding.level]
+        failed += finding.level == "fault"
+        click.echo(f"{mark} {finding.what}")
+        if finding.mend:
+            click.echo(f"      -> {finding.mend}")
+    if failed:
+        raise SystemExit(1)

@@ -100,15 +100,45 @@ def save(
         errors = check(session, given, module_id)
         if errors:
             raise Invalid(errors)
-        for name in _PLAIN:
-            setattr(module, name, getattr(given, name))
-        module.targets, module.updated_at = list(given.targets), now
-        session.add(module)
-        session.flush()
-        _store_prompts(session, module, given.prompts)
-        saved = module.id
+        saved = store(session, given, module, now)
     commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
     return saved
+
+
+def store(session: Session, given: ModuleInput, module: Module, now: datetime) -> int:
+    """Put a module that was checked into the session; return its id."""
+    for name in _PLAIN:
+        setattr(module, name, getattr(given, name))
+    module.targets, module.updated_at = list(given.targets), now
+    session.add(module)
+    session.flush()
+    for key, prompt in given.prompts.items():
+        session.merge(
+            Prompt(
+                module_id=module.id,
+                key=key,
+                mode=prompt.mode,
+                text=prompt.text,
+                file=prompt.file,
+                original_name=prompt.original_name[:200],
+            )
+        )
+    return module.id
+
+
+def load(session: Session, module_id: int) -> ModuleInput:
+    """Return a module as its form has it. Raises NotFound."""
+    module = session.get(Module, module_id)
+    if module is None:
+        raise NotFound(f"module {module_id}")
+    return as_input(module)
+
+
+def as_input(module: Module) -> ModuleInput:
+    """See a stored module as its form has it."""
+    plain = {name: getattr(module, name) for name in _PLAIN}
+    prompts = {p.key: PromptInput(p.mode, p.text, p.file, p.original_name) for p in module.prompts}
+    return ModuleInput(**plain, targets=tuple(module.targets), prompts=prompts)
 
 
 def delete(database: Database, module_id: int, now: datetime, *, actor: str = "") -> None:
@@ -129,25 +159,13 @@ _PLAIN = (
 )  # fmt: skip
 
 
-def _store_prompts(session: Session, module: Module, prompts: Mapping[str, PromptInput]) -> None:
-    for key, prompt in prompts.items():
-        session.merge(
-            Prompt(
-                module_id=module.id,
-                key=key,
-                mode=prompt.mode,
-                text=prompt.text,
-                file=prompt.file,
-                original_name=prompt.original_name[:200],
-            )
-        )
-
-
 def check(session: Session, given: ModuleInput, module_id: int | None) -> dict[str, str]:
     """Return what is wrong with a module, by field; empty where all is well."""
     errors: dict[str, str] = {}
     if not given.name.strip() or len(given.name) > 80:
         errors["name"] = "required" if not given.name.strip() else "too_long"
+    elif not given.name.isprintable():
+        errors["name"] = "characters"
     if not CODE.fullmatch(given.code):
         errors["code"] = "code"
     elif session.scalar(select(func.count()).where(Module.code == given.code, Module.id != (module_id or 0))):

@@ -1,0 +1,197 @@
+"""Looks at the whole installation and says how to mend it. Changes nothing."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.audio.cache import SoundLibrary
+from app.audio.clip import SoundError
+from app.config import Settings
+from app.services import users
+from app.store import lines as store_lines
+from app.store import settings as store_settings
+from app.store.database import Database
+from app.telephony.ami import AmiClient, AmiError, AmiRefused
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+CONNECT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`what` was found; `mend` says what to do about it, where something is to be done."""
+
+    level: Literal["ok", "warning", "fault"]
+    what: str
+    mend: str = ""
+
+
+def examine(settings: Settings, database: Database) -> Iterator[Finding]:
+    """Yield what is found, each as soon as it is known."""
+    schema = _schema(database)
+    yield schema
+    if schema.level != "ok":
+        return
+    yield _users(database)
+    yield from _folders(settings)
+    yield _speech(settings)
+    yield from asyncio.run(_exchange(settings, database))
+    yield from _service(settings, database)
+
+
+def _schema(database: Database) -> Finding:
+    head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    try:
+        with database.engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+    except SQLAlchemyError as error:
+        return Finding("fault", f"the database cannot be opened: {error}", "look at BAZANG_DATABASE_URL")
+    if current != head:
+        return Finding(
+            "fault", f"the database is at {current or 'nothing'}, not at {head}", "flask --app wsgi db upgrade"
+        )
+    return Finding("ok", f"the database ({database.engine.dialect.name}) is up to date")
+
+
+def _users(database: Database) -> Finding:
+    if users.count(database):
+        return Finding("ok", "somebody may log in")
+    return Finding("fault", "nobody may log in yet", "flask --app wsgi create-admin NAME --password-stdin")
+
+
+def _folders(settings: Settings) -> Iterator[Finding]:
+    for folder, name in ((settings.prompts_path, "PROMPTS_DIR"), (settings.dialplan_path.parent, "DIALPLAN_FILE")):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / ".probe"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            yield Finding("fault", f"{folder} cannot be written: {error}", f"let this user write there (BAZANG_{name})")
+            continue
+        closed = [str(parent) for parent in (folder, *folder.parents) if not parent.stat().st_mode & 0o001]
+        if closed:
+            yield Finding(
+                "warning",
+                f"{folder}: another user cannot enter {closed[0]}",
+                f"Asterisk reads there as its own user: chmod o+x {closed[0]}, or set BAZANG_{name} elsewhere",
+            )
+        else:
+            yield Finding("ok", f"{folder} can be written here and read by Asterisk")
+
+
+def _speech(settings: Settings) -> Finding:
+    try:
+        clip = SoundLibrary(settings.prompts_path).spoken("سلام", "fa")
+    except (SoundError, OSError) as error:
+        return Finding("fault", f"no text can be spoken: {error}", "install the requirements again (espeakng-loader)")
+    return Finding("ok", f"texts can be spoken ({clip.seconds:.1f} s made)")
+
+
+async def _exchange(settings: Settings, database: Database) -> list[Finding]:
+    found: list[Finding] = []
+    client = AmiClient(
+        settings.ami_host,
+        settings.ami_port,
+        settings.ami_username,
+        settings.ami_secret,
+        on_event=lambda event: None,
+    )
+    await client.start()
+    try:
+        try:
+            await client.wait_connected(CONNECT_SECONDS)
+        except TimeoutError:
+            return [_unreachable(settings, client)]
+        found.append(
+            Finding("ok", f"connected to the exchange (Asterisk {client.state.version or 'of unknown version'})")
+        )
+        found += [await _right(client, action, right) for action, right in _RIGHTS]
+        found.append(await _outbound(settings, database, client))
+    finally:
+        await client.stop()
+    return found
+
+
+def _unreachable(settings: Settings, client: AmiClient) -> Finding:
+    where = f"{settings.ami_host}:{settings.ami_port}"
+    if client.state.status == "refused":
+        return Finding(
+            "fault",
+            f"the exchange at {where} refused user {settings.ami_username!r}",
+            f"manager.conf: [{settings.ami_username}] with secret=…, read=call,user,agent and "
+            "write=originate,call,agent,reporting; then `manager reload`; the same secret in BAZANG_AMI_SECRET",
+        )
+    return Finding(
+        "fault",
+        f"no exchange answers at {where}: {client.state.detail}",
+        "manager.conf: enabled=yes in [general]; BAZANG_AMI_HOST and BAZANG_AMI_PORT",
+    )
+
+
+_RIGHTS = (("CoreShowChannels", "reporting"), ("QueueStatus", ""), ("ExtensionStateList", "call"))
+
+
+async def _right(client: AmiClient, action: str, right: str) -> Finding:
+    try:
+        rows = await client.collect(action)
+    except AmiRefused as refusal:
+        return Finding("fault", f"{action} was refused: {refusal}", f"manager.conf: add {right or 'call'} to write=")
+    except AmiError as error:
+        return Finding("fault", f"{action} was not answered: {error}", "look at Asterisk's log")
+    if action == "ExtensionStateList" and not any(row.get("Event") == "ExtensionStatus" for row in rows):
+        return Finding(
+            "warning",
+            "the exchange has no hint: it cannot tell whether an extension is free",
+            "extensions.conf: exten => 101,hint,PJSIP/101 per extension; those named in a module get one from us",
+        )
+    return Finding("ok", f"{action} is answered")
+
+
+async def _outbound(settings: Settings, database: Database, client: AmiClient) -> Finding:
+    with database.read() as session:
+        context = store_settings.office(session, settings).outbound_context
+    if not context:
+        return Finding(
+            "fault", "nobody said how customers are dialled", "set BAZANG_OUTBOUND_CONTEXT, such as from-internal"
+        )
+    return Finding("ok", f"customers are dialled through the context {context}")
+
+
+def _service(settings: Settings, database: Database) -> Iterator[Finding]:
+    now = datetime.now(UTC)
+    with database.read() as session:
+        state = store_lines.worker_state(session)
+        facts = store_lines.stored_facts(session, now)
+    if state.heartbeat is None or state.heartbeat + facts.stale_after < now:
+        yield Finding("fault", "the telephone service does not run", "flask --app wsgi worker (or its systemd unit)")
+        return
+    yield Finding("ok", "the telephone service runs")
+    if state.dialplan_running and state.dialplan_running == state.dialplan_written:
+        yield Finding("ok", f"Asterisk runs our dialplan, revision {state.dialplan_running}")
+    else:
+        yield Finding(
+            "fault",
+            "Asterisk does not run the dialplan that was written",
+            f"extensions.conf: #tryinclude {settings.dialplan_path}; then `dialplan reload`",
+        )
+    with closing(socket.socket()) as probe:
+        probe.settimeout(2)
+        try:
+            probe.connect((settings.agi_host, settings.agi_port))
+            yield Finding("ok", f"the dialogue listens on {settings.agi_host}:{settings.agi_port}")
+        except OSError as error:
+            yield Finding(
+                "fault",
+                f"nothing listens on {settings.agi_host}:{settings.agi_port}: {error}",
+                "BAZANG_AGI_HOST and BAZANG_AGI_PORT are how Asterisk reaches the telephone service",
+            )

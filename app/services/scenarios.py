@@ -1,0 +1,102 @@
+"""Where a caller goes whom an extension or a queue does not serve: the seed's "optional destinations"."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from app.services import commands
+from app.services.modules import EXTENSION, SITUATIONS, TARGET, Invalid, check_destination
+from app.store.database import Database
+from app.store.models import ExtensionScenario, QueueScenario
+
+RING = (5, 300)  # seconds
+MAX_WAIT = (5, 7200)
+WRAPUP = (0, 3600)
+
+
+@dataclass(frozen=True)
+class ExtensionInput:
+    """`ways` maps a situation to a destination (kind, code); an empty kind ends the call. `ring` in seconds."""
+
+    extension: str
+    ring: int = 25
+    ways: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class QueueInput:
+    """`max_wait` and `wrapup` in seconds; `failed` is a destination (kind, code), an empty kind ends the call."""
+
+    queue: str
+    max_wait: int = 60
+    wrapup: int = 0
+    failed: tuple[str, str] = ("", "")
+
+
+def save_extension(database: Database, given: ExtensionInput, *, now: datetime, actor: str = "") -> None:
+    """Store an extension's scenario. Raises Invalid. The dialplan follows by a command to the telephone service."""
+    with database.write() as session:
+        errors = store_extension(session, given)
+        if errors:
+            raise Invalid(errors)
+    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+
+
+def save_queue(database: Database, given: QueueInput, *, now: datetime, actor: str = "") -> None:
+    """Store a queue's failed-call destination. Raises Invalid."""
+    with database.write() as session:
+        errors = store_queue(session, given)
+        if errors:
+            raise Invalid(errors)
+    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+
+
+def store_extension(session: Session, given: ExtensionInput) -> dict[str, str]:
+    """Put the scenario into the session; return what is wrong with it, by field."""
+    errors: dict[str, str] = {}
+    if not EXTENSION.fullmatch(given.extension):
+        errors["extension"] = "code"
+    if not RING[0] <= given.ring <= RING[1]:
+        errors["ring"] = "range"
+    row = ExtensionScenario(extension=given.extension, ring=given.ring)
+    for situation in SITUATIONS:
+        kind, code = given.ways.get(situation, ("", ""))
+        fault = check_destination(session, kind, code, optional=True)
+        if fault is not None:
+            errors[f"{situation}_code"] = fault
+        elif kind == "extension" and code == given.extension:
+            errors[f"{situation}_code"] = "cycle"
+        setattr(row, f"{situation}_kind", kind)
+        setattr(row, f"{situation}_code", code)
+    if not errors:
+        session.merge(row)
+    return errors
+
+
+def store_queue(session: Session, given: QueueInput) -> dict[str, str]:
+    """Put the queue's destination into the session; return what is wrong with it, by field."""
+    errors: dict[str, str] = {}
+    if not TARGET.fullmatch(given.queue):
+        errors["queue"] = "code"
+    for name, (least, most) in (("max_wait", MAX_WAIT), ("wrapup", WRAPUP)):
+        if not least <= getattr(given, name) <= most:
+            errors[name] = "range"
+    kind, code = given.failed
+    fault = check_destination(session, kind, code, optional=True)
+    if fault is not None:
+        errors["failed_code"] = fault
+    elif kind == "queue" and code == given.queue:
+        errors["failed_code"] = "cycle"
+    if not errors:
+        session.merge(
+            QueueScenario(
+                queue=given.queue,
+                max_wait=given.max_wait,
+                wrapup=given.wrapup,
+                failed_kind=kind,
+                failed_code=code,
+            )
+        )
+    return errors
