@@ -1,0 +1,166 @@
+"""What the tests start from: a database as the migrations build it, and rows and domain objects with sensible values.
+
+Every factory takes what the test is about by keyword and fills in the rest, so a test shows only what matters to it.
+"""
+
+import itertools
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import flask_migrate
+from sqlalchemy import Engine, create_engine, select
+
+from app import create_app
+from app.config import Settings
+from app.domain.lifecycle import Request, Rules, Status, Step
+from app.domain.policy import Facts, Line, LineState, Queue
+from app.extensions import db
+from app.services.modules import ModuleInput
+from app.store.database import Database, prepare_engine
+from app.store.models import Attempt, Base, CallRequest, HistoryEntry, LineRow, Module
+
+NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+LONG_AGO = NOW - timedelta(days=1)
+NUMBER = "+989121234567"
+MIGRATIONS = Path(__file__).parents[2] / "migrations"
+
+_counter = itertools.count(1)
+Row = TypeVar("Row", bound=Base)
+
+
+def make_settings(folder: Path, **kwargs: Any) -> Settings:
+    """Settings of an office whose data lies in `folder`, whatever a `.env` beside the tests says."""
+    return Settings(data_dir=folder, _env_file=None, **kwargs)
+
+
+def build_database(folder: Path) -> Path:
+    """Build an SQLite file as an installation does, by the migrations; return its path."""
+    app = create_app(make_settings(folder))
+    with app.app_context():
+        flask_migrate.upgrade(directory=str(MIGRATIONS))
+        db.engine.dispose()  # the last connection that closes writes the WAL back, so that the file can be copied
+    return folder / "bazang.sqlite3"
+
+
+def open_engine(path: Path) -> Engine:
+    engine = create_engine(f"sqlite:///{path}")
+    prepare_engine(engine)
+    return engine
+
+
+def open_database(path: Path) -> Database:
+    return Database(open_engine(path))
+
+
+# Rows
+
+
+def create_module(database: Database, *, name: str = "Sales", **kwargs: Any) -> Module:
+    values: dict[str, Any] = {
+        "code": f"*5{next(_counter):03}",
+        "target_kind": "extension",
+        "targets": ["101"],
+        "next_kind": "hangup",
+        "error_kind": "hangup",
+        "created_at": NOW,
+        "updated_at": NOW,
+    }
+    return store(database, Module(name=name, **(values | kwargs)))
+
+
+def create_request(
+    database: Database, module: Module | None = None, *, number: str = NUMBER, **kwargs: Any
+) -> CallRequest:
+    values: dict[str, Any] = {
+        "module_id": module.id if module is not None else None,
+        "module_name": module.name if module is not None else "Deleted",
+        "status": Status.WAITING.value,
+        "first_called_at": NOW,
+        "registered_at": NOW,
+    }
+    return store(database, CallRequest(number=number, **(values | kwargs)))
+
+
+def create_attempt(database: Database, request: CallRequest, *, agent: str = "101", **kwargs: Any) -> Attempt:
+    values: dict[str, Any] = {"id": str(uuid.uuid4()), "number": request.number, "started_at": NOW}
+    return store(database, Attempt(request_id=request.id, agent=agent, **(values | kwargs)))
+
+
+def create_line(database: Database, extension: str = "101", **kwargs: Any) -> LineRow:
+    values: dict[str, Any] = {
+        "context": "hints",
+        "devices": f"PJSIP/{extension}",
+        "state": LineState.FREE.value,
+        "since": LONG_AGO,
+    }
+    return store(database, LineRow(extension=extension, **(values | kwargs)))
+
+
+def store(database: Database, row: Row) -> Row:
+    """Store a row; it stays readable afterwards."""
+    with database.write() as session:
+        session.add(row)
+    return row
+
+
+def reload(database: Database, row: Row) -> Row:
+    """Return the row as it is in the database now. Fails when it is gone."""
+    with database.read() as session:
+        key = tuple(getattr(row, column.key) for column in row.__table__.primary_key)
+        found = session.get(type(row), key)
+    assert found is not None, f"{row.__tablename__} {key} is gone"
+    return found
+
+
+def history_of(database: Database, request_id: int) -> list[HistoryEntry]:
+    """Return what happened to a request, the oldest first."""
+    with database.read() as session:
+        query = select(HistoryEntry).where(HistoryEntry.request_id == request_id).order_by(HistoryEntry.id)
+        return list(session.scalars(query))
+
+
+# What the domain sees
+
+
+def make_request(**kwargs: Any) -> Request:
+    values: dict[str, Any] = {"id": 1, "number": NUMBER, "registered_at": NOW, "target": "101"}
+    return Request(**(values | kwargs))
+
+
+def make_dialling(attempt: str = "a1", **kwargs: Any) -> Request:
+    """A request with an attempt in flight."""
+    return make_request(**({"status": Status.DIALLING, "attempt": attempt, "step": Step.CLAIMED} | kwargs))
+
+
+def make_rules(**kwargs: Any) -> Rules:
+    return Rules(**kwargs)
+
+
+def make_line(extension: str = "101", state: LineState = LineState.FREE, since: datetime = LONG_AGO) -> Line:
+    return Line(extension, state, since)
+
+
+def make_facts(
+    lines: Iterable[Line] = (), *, queues: Mapping[str, Queue] | None = None, now: datetime = NOW, **kwargs: Any
+) -> Facts:
+    """Facts of a healthy exchange whose telephone service gave a sign of life at `now`."""
+    values: dict[str, Any] = {"heartbeat": now}
+    return Facts(lines={line.extension: line for line in lines}, queues=queues or {}, **(values | kwargs))
+
+
+# What a form hands over
+
+
+def make_module_input(**kwargs: Any) -> ModuleInput:
+    values: dict[str, Any] = {
+        "name": "Sales",
+        "code": "*5001",
+        "target_kind": "extension",
+        "targets": ("101",),
+        "next_kind": "hangup",
+        "error_kind": "hangup",
+    }
+    return ModuleInput(**(values | kwargs))
