@@ -26,6 +26,7 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 _VARIABLE_NAME = re.compile(r"[A-Za-z0-9_]+")
 _UNSAFE = re.compile(r"[\r\n\0]")
 LONGEST_MESSAGE = 1 << 20  # bytes
+LONGEST_LINE = 1000  # bytes; Asterisk throws a message away that has a line of 1024
 LARGEST_LIST = 100_000  # rows
 
 
@@ -410,6 +411,8 @@ def _action(name: str, headers: Headers, variables: Mapping[str, str]) -> Action
 def _safe(header: str, value: str) -> str:
     if not isinstance(value, str) or _UNSAFE.search(value):
         raise AmiUnsafe(f"not to be sent in {header}: {value!r}")
+    if len(header) + len(value.encode()) > LONGEST_LINE:
+        raise AmiUnsafe(f"too long for {header}: {len(value)} characters")
     return value
 
 

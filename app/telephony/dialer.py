@@ -1,11 +1,13 @@
 """Dials, hangs up, and asks Asterisk what became of an attempt."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from app.domain.orders import Order
 from app.telephony.attempts import AttemptFollower
 
+log = logging.getLogger(__name__)
 FAMILY = "bazang"  # of Asterisk's own database
 GRACE = 5  # seconds that the Originate outlives the phone's ringing, so that the dialplan has the last word
 
@@ -89,6 +91,23 @@ def variables(order: Order, prompt: Sequence[str]) -> dict[str, str]:
         "__BAZANG_INSIDE": order.internal_devices,
         "__BAZANG_OUTBOUND": order.outbound_context,
         "__BAZANG_CALLER_ID": order.caller_id,
-        "__BAZANG_PROMPT": "&".join(prompt),
         "__BAZANG_FORGET": "&".join(order.forget),
+        **_prompt_variables(prompt),
     }
+
+
+PROMPT_VARIABLES = 8  # as many as the dialplan puts together
+_PROMPT_LENGTH = 900  # characters of one of them: Asterisk takes lines of less than 1024
+
+
+def _prompt_variables(prompt: Sequence[str]) -> dict[str, str]:
+    """Spread the files over as many variables as they need; put together they read "a&b&c"."""
+    values = [""]
+    for file in prompt:
+        piece = f"&{file}" if values != [""] else file
+        if len(values[-1]) + len(piece) > _PROMPT_LENGTH:
+            values.append("")
+        values[-1] += piece
+    if len(values) > PROMPT_VARIABLES:
+        log.error("the paths of the prompts are too long: the agent hears only a part of the announcement")
+    return {f"__BAZANG_PROMPT_{number}": value for number, value in enumerate(values[:PROMPT_VARIABLES], 1)}

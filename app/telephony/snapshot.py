@@ -49,10 +49,10 @@ class QueueState:
 
 
 class Snapshot:
-    """`preferred_context`: whose hint counts where an extension has several; `wrapups`: seconds by queue."""
+    """`own_context`: where hints of our own making stand; the exchange's own count for more. `wrapups`: by queue, s."""
 
-    def __init__(self, preferred_context: str = "") -> None:
-        self.preferred_context = preferred_context
+    def __init__(self, own_context: str = "") -> None:
+        self.own_context = own_context
         self.wrapups: Mapping[str, int] = {}
         self.extensions: dict[str, Extension] = {}
         self.queues: dict[str, QueueState] = {}
@@ -74,7 +74,7 @@ class Snapshot:
             extension = row.get("Exten", "")
             if not re.fullmatch(r"[0-9*#]{1,20}", extension):
                 continue  # a pattern, or a name that is nobody's extension
-            if extension not in chosen or row.get("Context") == self.preferred_context:
+            if extension not in chosen or self._rank(row) < self._rank(chosen[extension]):
                 chosen[extension] = row
         for extension in set(self.extensions) - set(chosen):
             del self.extensions[extension]
@@ -82,6 +82,11 @@ class Snapshot:
         for row in chosen.values():
             self._take_extension(row, now)
         self._by_device = {d: e.extension for e in self.extensions.values() for d in e.devices}
+
+    def _rank(self, row: Fields) -> tuple[bool, str]:
+        """Order the hints of one extension: the exchange's own first, and always the same one of several."""
+        context = row.get("Context", "")
+        return context == self.own_context, context
 
     def poll_queues(self, rows: Iterable[Fields], now: datetime) -> None:
         """Take the rows of QueueStatus: parameters, members and waiting callers of all queues."""

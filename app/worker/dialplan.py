@@ -14,6 +14,7 @@ from app.telephony.dialplan import CONGESTION, NO_USER_RESPONSE, NORMAL_CLEARING
 log = logging.getLogger(__name__)
 RELOAD_BY_HAND = "reload_by_hand"
 NO_SUCH_CONTEXT = "not_included"
+OWN_HINTS = "bazang-extensions"  # the context in which we give hints to extensions that have none
 
 
 class DialplanKeeper:
@@ -72,7 +73,7 @@ class DialplanKeeper:
 
 def render(settings: Settings, database: Database, agi_port: int) -> dialplan.Rendered:
     """Render the dialplan from the tables. Raises dialplan.UnsafeDialplan."""
-    ways = dialplans.gather(database, "bazang-extensions")
+    ways = dialplans.gather(database, OWN_HINTS)
     return dialplan.render(
         dialplan.Dialplan(
             modules=tuple(
@@ -98,7 +99,7 @@ def _extensions(settings: Settings, ways: Ways) -> tuple[dialplan.ExtensionPlan,
         dialplan.ExtensionPlan(
             extension=e.extension,
             devices=e.devices or f"PJSIP/{e.extension}",
-            hint_context=e.context or "bazang-extensions",
+            hint_context=e.context or OWN_HINTS,
             own_hint=not e.context,
             ring=e.ring,
             no_answer=_destination(e.no_answer, NO_USER_RESPONSE),

@@ -31,7 +31,7 @@ from app.telephony.dialer import Dialer
 from app.telephony.ivr import converse
 from app.telephony.snapshot import Snapshot
 from app.worker.caller import CallerDesk
-from app.worker.dialplan import DialplanKeeper
+from app.worker.dialplan import OWN_HINTS, DialplanKeeper
 from app.worker.dispatcher import Dispatcher, utcnow
 from app.worker.recorder import Recorder
 from app.worker.sounds import Sounds
@@ -47,7 +47,7 @@ class Worker:
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings, self.database = settings, database
-        self.snapshot = Snapshot(settings.extension_context)
+        self.snapshot = Snapshot(OWN_HINTS)
         self.follower = AttemptFollower()
         self.calls = CallFollower(self.snapshot.extension_of_channel, is_ours)
         self.recorder = Recorder()
@@ -190,6 +190,7 @@ class Worker:
         self.snapshot.poll_extensions(await self.ami.collect("ExtensionStateList"), utcnow())
         self.snapshot.poll_queues(await self.ami.collect("QueueStatus"), utcnow())
         await self._store_changes(complete=not self._polled)
+        await self.recorder.drain(DRAIN)  # the dialplan is made from the rows
         self._polled = True
 
     def _wrapups(self) -> dict[str, int]:
