@@ -1,0 +1,226 @@
+"""A manager interface under a test's command: real AMI over a real socket on loopback, with every vice one can have.
+
+It runs in the test's own event loop. What to answer is said per action (`fake.answers["Originate"] = drop`); what came
+in is kept as bytes and as actions, so that a test can tell what was never sent.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+PATIENCE = 5.0  # seconds until a test that waits gives up
+GREETING = "Asterisk Call Manager/9.0.0\r\n"
+LIST_END = "Complete"
+
+Pairs = Iterable[tuple[str, str]]
+
+
+class Heard(list[Any]):
+    """A list that can be waited on: what a callback was given, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._news = asyncio.Event()
+
+    def append(self, thing: Any) -> None:
+        super().append(thing)
+        self._news.set()
+
+    async def until(self, found: Callable[["Heard"], Any], timeout: float = PATIENCE) -> Any:
+        """Return what `found` returns of the list as soon as that is something. Raises TimeoutError."""
+        async with asyncio.timeout(timeout):
+            while not (result := found(self)):
+                self._news.clear()
+                await self._news.wait()
+        return result
+
+    async def count(self, number: int, timeout: float = PATIENCE) -> None:
+        await self.until(lambda heard: len(heard) >= number, timeout)
+
+
+@dataclass(frozen=True)
+class Action:
+    """An action as it came over the wire."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+    def get(self, name: str) -> str:
+        return next((value for key, value in self.pairs if key.lower() == name.lower()), "")
+
+    def all(self, name: str) -> list[str]:
+        return [value for key, value in self.pairs if key.lower() == name.lower()]
+
+    @property
+    def name(self) -> str:
+        return self.get("Action")
+
+    @property
+    def id(self) -> str:
+        return self.get("ActionID")
+
+
+class Connection:
+    """One peer. `chunk`: bytes per write, 0 for all at once."""
+
+    def __init__(self, fake: "FakeAmi", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._fake, self._reader, self._writer = fake, reader, writer
+        self._sending = asyncio.Lock()
+        self.closed = asyncio.Event()
+
+    async def write(self, data: bytes) -> None:
+        """Send, in the pieces that the test wants; mute peers send nothing."""
+        if self._fake.mute:
+            return
+        step = self._fake.chunk or max(len(data), 1)
+        async with self._sending:
+            for start in range(0, len(data), step):
+                self._writer.write(data[start : start + step])
+                await self._writer.drain()
+                if self._fake.chunk:
+                    # Client and fake share a loop: after two turns of it this piece was read, alone.
+                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)
+
+    async def send(self, *messages: Pairs) -> None:
+        for pairs in messages:
+            await self.write("".join(f"{key}: {value}\r\n" for key, value in pairs).encode() + b"\r\n")
+
+    async def respond(self, action: Action, response: str, *more: tuple[str, str]) -> None:
+        await self.send([("Response", response), ("ActionID", action.id), *more])
+
+    def drop(self) -> None:
+        """Close at once, as a crash would."""
+        self._writer.transport.abort()
+
+    async def serve(self) -> None:
+        try:
+            await self.write(self._fake.greeting)
+            while True:
+                block = await self._reader.readuntil(b"\r\n\r\n")
+                self._fake.received += block
+                lines = [line.partition(": ") for line in block.decode().split("\r\n") if line]
+                action = Action(tuple((key, value) for key, _, value in lines))
+                self._fake.actions.append(action)
+                await self._fake.answers.get(action.name, success)(self, action)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self._writer.close()
+            self.closed.set()
+
+
+Answer = Callable[[Connection, Action], Awaitable[None]]
+
+
+async def success(connection: Connection, action: Action) -> None:
+    await connection.respond(action, "Success", ("Message", "Done"))
+
+
+async def never(connection: Connection, action: Action) -> None:
+    """Leave the action without a reply."""
+
+
+async def drop(connection: Connection, action: Action) -> None:
+    """Close before the reply: whoever asked cannot know what was done."""
+    connection.drop()
+
+
+def refuse(why: str) -> Answer:
+    async def answer(connection: Connection, action: Action) -> None:
+        await connection.respond(action, "Error", ("Message", why))
+
+    return answer
+
+
+def listing(rows: Sequence[Pairs], *, complete: str, end: str = LIST_END) -> Answer:
+    """Answer with a list, as DeviceStateList and its kin do; `end`: Complete or cancelled."""
+
+    async def answer(connection: Connection, action: Action) -> None:
+        await connection.respond(action, "Success", ("EventList", "start"), ("Message", "A list will follow"))
+        for row in rows:
+            event, *rest = row
+            await connection.send([event, ("ActionID", action.id), *rest])
+        await connection.send([("Event", complete), ("ActionID", action.id), ("EventList", end)])
+
+    return answer
+
+
+class FakeAmi:
+    """`secret` is the only one accepted; `booted`: tell FullyBooted after the login (a matter of the user's rights)."""
+
+    def __init__(self, *, secret: str = "secret", booted: bool = True, version: str = "22.10.1") -> None:
+        self.secret, self.booted, self.version = secret, booted, version
+        self.greeting = GREETING.encode()
+        self.mute = False
+        self.chunk = 0
+        self.host, self.port = "127.0.0.1", 0
+        self.received = b""
+        self.actions = Heard()
+        self.connections = Heard()
+        self.answers: dict[str, Answer] = {"Login": self._login, "Logoff": _logoff, "CoreSettings": self._settings}
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._accept, self.host, self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Stop listening and drop every connection."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for connection in self.connections:
+            connection.drop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def named(self, name: str) -> list[Action]:
+        return [action for action in self.actions if action.name == name]
+
+    async def wait_for(self, name: str, count: int = 1) -> Action:
+        """Return the `count`-th action of that name, when it is there."""
+        await self.actions.until(lambda _: len(self.named(name)) >= count)
+        return self.named(name)[count - 1]
+
+    @property
+    def connection(self) -> Connection:
+        """The newest connection."""
+        return self.connections[-1]
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = Connection(self, reader, writer)
+        task = asyncio.create_task(connection.serve())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self.connections.append(connection)
+
+    async def _login(self, connection: Connection, action: Action) -> None:
+        if action.get("Secret") != self.secret:
+            await connection.respond(action, "Error", ("Message", "Authentication failed"))
+            connection._writer.close()  # as Asterisk does
+            return
+        await connection.respond(action, "Success", ("Message", "Authentication accepted"))
+        if self.booted:
+            await connection.send([("Event", "FullyBooted"), ("Privilege", "system,all"), ("Status", "Fully Booted")])
+
+    async def _settings(self, connection: Connection, action: Action) -> None:
+        await connection.respond(action, "Success", ("AMIversion", "9.0.0"), ("AsteriskVersion", self.version))
+
+
+async def _logoff(connection: Connection, action: Action) -> None:
+    await connection.respond(action, "Goodbye", ("Message", "Thanks for all the fish."))
+    connection._writer.close()
+
+
+@asynccontextmanager
+async def fake_ami(**settings: Any) -> AsyncIterator[FakeAmi]:
+    fake = FakeAmi(**settings)
+    await fake.start()
+    try:
+        yield fake
+    finally:
+        await fake.stop()
