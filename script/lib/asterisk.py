@@ -20,8 +20,12 @@ def descriptor_path(cache: Path, major: int) -> Path:
 
 
 def is_fetched(cache: Path, major: int) -> bool:
-    """Whether this version is there, whole."""
-    return descriptor_path(cache, major).exists()
+    """Whether this version is there, whole, and not an installed one that has been removed since."""
+    try:
+        described = json.loads(descriptor_path(cache, major).read_text())
+    except FileNotFoundError:
+        return False
+    return (cache / f"asterisk-{major}" / described["binary"]).exists()
 
 
 def fetch(cache: Path, major: int, report: Callable[[str], None]) -> str:
@@ -91,7 +95,9 @@ def _describe(root: Path, major: int) -> dict[str, object]:
     answer = subprocess.run(command, capture_output=True, text=True)
     version = re.search(r"\d+\.[\d.]+", answer.stdout)
     if not version or not version[0].startswith(f"{major}."):
-        raise debian.CannotFetch(f"asterisk {major} doesn't start here: {(answer.stderr or answer.stdout).strip()[:200]}")
+        raise debian.CannotFetch(
+            f"asterisk {major} doesn't start here: {(answer.stderr or answer.stdout).strip()[:200]}"
+        )
     return {"version": version[0], **description}
 
 

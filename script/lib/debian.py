@@ -1,8 +1,8 @@
-"""A private apt: fetch Debian packages of any suite into a folder, without root and without touching the system.
+"""A private apt: fetch Debian packages into a folder, without root and without touching the system.
 
 Nothing is installed and no maintainer script runs: apt resolves and downloads into folders of ours, and
-``dpkg-deb -x`` unpacks. The packages are verified by the machine's own debian-archive-keyring and come from the
-mirror which the machine's apt already uses.
+``dpkg-deb -x`` unpacks. Packages of another suite come from the mirror which the machine's apt already uses and are
+verified by the machine's own debian-archive-keyring; those of the machine's own suite come from the machine's sources.
 """
 
 import os
@@ -31,11 +31,14 @@ def fetch(suite: str, packages: list[str], target: Path, report: Callable[[str],
     Raises CannotFetch when the machine has no apt, no keyring, or no mirror that serves the suite.
     """
     _check_tools()
+    if not KEYRINGS[0].exists():
+        raise CannotFetch(f"{KEYRINGS[0]} is missing: install debian-archive-keyring")
     target.parent.mkdir(parents=True, exist_ok=True)
     failures = []
     for mirror in mirrors():
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as work:
-            apt = _PrivateApt(Path(work), mirror, suite)
+            report("reading the index")
+            apt = _PrivateApt.of_suite(Path(work), mirror, suite)
             failure = apt.update()
             if failure:
                 failures.append(failure)
@@ -45,6 +48,31 @@ def fetch(suite: str, packages: list[str], target: Path, report: Callable[[str],
             return
     reason = failures[-1] if failures else "apt knows no mirror"
     raise CannotFetch(f"suite {suite} isn't served by this machine's mirror ({reason})")
+
+
+def fetch_own(packages: list[str], target: Path, report: Callable[[str], None]) -> None:
+    """Unpack `packages` of the machine's own suite, with what they need and the machine lacks, into `target`.
+
+    They run with the machine's libraries beside those in `target`. Raises CannotFetch.
+    """
+    _check_tools()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as work:
+        report("reading the index")
+        apt = _PrivateApt.of_machine(Path(work))
+        if failure := apt.update():
+            raise CannotFetch(f"this machine's apt can't read its index ({failure})")
+        apt.download(packages, report)
+        apt.unpack(target, report)
+
+
+def install(packages: list[str], report: Callable[[str], None]) -> None:
+    """Install `packages` into the machine; only root may. Raises CannotFetch."""
+    _check_tools()
+    for arguments in (["update"], ["-y", "--no-install-recommends", "install", *packages]):
+        last = _run_apt(["apt-get", "-q", *arguments], report)
+        if last and arguments[0] != "update":  # one broken source of many is no reason to stop
+            raise CannotFetch(f"apt-get install {' '.join(packages)}: {last}")
 
 
 def mirrors() -> list[str]:
@@ -68,49 +96,93 @@ def _check_tools() -> None:
     for tool in ("apt-get", "dpkg-deb"):
         if not shutil.which(tool):
             raise CannotFetch(f"{tool} isn't here: this works on Debian and its children only")
-    if not KEYRINGS[0].exists():
-        raise CannotFetch(f"{KEYRINGS[0]} is missing: install debian-archive-keyring")
 
 
 def _plain_environment() -> dict[str, str]:
     return {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 
 
+def _run_apt(command: list[str], report: Callable[[str], None]) -> str:
+    """Run apt with its progress told; the reason in words if it fails, otherwise an empty string."""
+    report("asking apt")
+    with subprocess.Popen(
+        [*command, "-o", "APT::Status-Fd=1", "-o", "DPkg::Lock::Timeout=300"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=_plain_environment(),
+    ) as process:
+        assert process.stdout is not None
+        reason = "it failed"
+        for line in process.stdout:
+            match line.split(":", 3):
+                case ["dlstatus", _, percent, _]:
+                    report(f"downloading, {float(percent):.0f} %")
+                case ["pmstatus", _, percent, _]:
+                    report(f"installing, {float(percent):.0f} %")
+                case ["E", *rest]:
+                    reason = ":".join(rest).strip()
+    return reason if process.returncode else ""
+
+
 class _PrivateApt:
-    def __init__(self, work: Path, mirror: str, suite: str):
+    def __init__(self, work: Path, suite: str):
         self.work, self.suite = work, suite
         for folder in ("state/lists/partial", "cache/archives/partial", "etc"):
             (work / folder).mkdir(parents=True)
+        self.log = work / "log"
+        self.command = ["apt-get", "-q"]
+        self._set(
+            {
+                "Dir::State": work / "state",
+                "Dir::State::status": work / "status",
+                "Dir::Cache": work / "cache",
+                "Acquire::Languages": "none",
+                "Acquire::Retries": "3",
+                "APT::Install-Recommends": "false",
+                "APT::Sandbox::User": "",
+            }
+        )
+
+    @classmethod
+    def of_suite(cls, work: Path, mirror: str, suite: str) -> "_PrivateApt":
+        """One that knows a single suite and thinks that nothing is installed."""
+        apt = cls(work, suite)
         (work / "status").touch()
         keyrings = ",".join(str(path) for path in KEYRINGS if path.exists())
         (work / "etc/sources.list").write_text(f"deb [signed-by={keyrings}] {mirror} {suite} main\n")
-        self.log = work / "log"
-        options = {
-            "Dir::State": work / "state",
-            "Dir::State::status": work / "status",
-            "Dir::Cache": work / "cache",
-            "Dir::Etc": work / "etc",
-            "Dir::Etc::sourcelist": work / "etc/sources.list",
-            "Dir::Etc::sourceparts": "-",
-            "Dir::Etc::preferencesparts": "-",
-            "Acquire::Check-Valid-Until": "false",  # an archived suite is no longer signed anew
-            "Acquire::Languages": "none",
-            "Acquire::Retries": "3",
-            "APT::Install-Recommends": "false",
-            "APT::Sandbox::User": "",
-        }
-        self.command = ["apt-get", "-q"]
+        apt._set(
+            {
+                "Dir::Etc": work / "etc",
+                "Dir::Etc::sourcelist": work / "etc/sources.list",
+                "Dir::Etc::sourceparts": "-",
+                "Dir::Etc::preferencesparts": "-",
+                "Acquire::Check-Valid-Until": "false",  # an archived suite is no longer signed anew
+                "APT::Update::Error-Mode": "any",
+            }
+        )
+        return apt
+
+    @classmethod
+    def of_machine(cls, work: Path) -> "_PrivateApt":
+        """One with the machine's sources that knows what is installed, and so fetches the rest only."""
+        apt = cls(work, "this machine's suite")
+        # A copy, for apt locks the folder in which this file lies, and only root may lock dpkg's.
+        shutil.copyfile("/var/lib/dpkg/status", work / "status")
+        return apt
+
+    def _set(self, options: dict[str, object]) -> None:
         for name, value in options.items():
             self.command += ["-o", f"{name}={value}"]
 
     def update(self) -> str:
         """Fetch the suite's index; the reason in words if that fails, otherwise an empty string."""
         result = subprocess.run(
-            [*self.command, "-o", "APT::Update::Error-Mode=any", "update"],
+            ["timeout", str(UPDATE_SECONDS), *self.command, "update"],
             capture_output=True,
             text=True,
             env=_plain_environment(),
-            timeout=UPDATE_SECONDS,
         )
         if result.returncode == 0:
             return ""

@@ -1,0 +1,131 @@
+"""Make a clone ready to run. See script/bootstrap, which finds the Python that runs this."""
+
+import argparse
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support import browser, postgres
+
+from . import asterisk, chromium, debian, environment, postgresql
+from .progress import Progress
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / ".cache"
+
+
+def main() -> int:
+    """Return 0 unless there is no Python environment; what else is missing is said, and the tests name it too."""
+    parser = argparse.ArgumentParser(prog="script/bootstrap", description=__doc__)
+    parser.add_argument("--tests", action="store_true", help="also what script/test needs")
+    parser.add_argument("--packages-only", action="store_true", help="no Asterisk, no browser, no PostgreSQL")
+    arguments = parser.parse_args()
+    try:
+        with _alone():
+            missing = _prepare(arguments.tests, arguments.packages_only)
+    except (environment.CannotInstall, OSError) as error:
+        print(f"script/bootstrap: {error}", file=sys.stderr)
+        return 1
+    for line in missing:
+        print(f"Missing: {line}")
+    return 0
+
+
+def _prepare(tests: bool, packages_only: bool) -> list[str]:
+    environment.prepare(ROOT, "requirements-dev.txt" if tests else "requirements.txt")
+    steps: list[Callable[[], str]] = [lambda: environment.compile_translations(ROOT)]
+    if not packages_only:
+        steps.append(lambda: _asterisk(22))
+    if tests and not packages_only:
+        steps += [lambda: _asterisk(16), _chromium, _postgresql]
+    return [reason for step in steps if (reason := step())]
+
+
+def _asterisk(major: int) -> str:
+    if asterisk.is_fetched(CACHE, major):
+        return ""
+    progress = Progress(f"Asterisk {major}")
+    version = ""
+
+    def fetch() -> None:
+        nonlocal version
+        version = asterisk.fetch(CACHE, major, progress.report)
+
+    reason = _try(fetch)
+    if reason:
+        version = asterisk.use_installed(CACHE, major) or ""
+    if version:
+        progress.done(version)
+        return ""
+    progress.failed()
+    return f"Asterisk {major}: {reason}. Install a package `asterisk` of that version, then run script/bootstrap again"
+
+
+def _chromium() -> str:
+    if _is_found(browser.find_chromium, browser.NoBrowser):
+        return ""
+    progress = Progress("Chromium")
+    reason = "apt-get installs for root only"
+    if os.geteuid() == 0:
+        reason = _try(lambda: debian.install(["chromium"], progress.report))
+    if reason:
+        reason = _try(lambda: chromium.fetch(CACHE, progress.report))
+    if not reason and _is_found(browser.find_chromium, browser.NoBrowser):
+        progress.done("ready")
+        return ""
+    progress.failed()
+    return (
+        f"Chromium: {reason}. Install a package `chromium` (or Google Chrome), then run script/bootstrap --tests again"
+    )
+
+
+def _postgresql() -> str:
+    if _is_found(postgres.find_programs, postgres.NoPostgres):
+        return ""
+    progress = Progress("PostgreSQL")
+    reason = _try(lambda: postgresql.fetch(CACHE, progress.report))
+    if not reason:
+        progress.done("ready")
+        return ""
+    progress.failed()
+    return f"PostgreSQL: {reason}. Install a package `postgresql`, then run script/bootstrap --tests again"
+
+
+def _is_found(find: Callable[[], object], missing: type[Exception]) -> bool:
+    try:
+        find()
+    except missing:
+        return False
+    return True
+
+
+def _try(fetch: Callable[[], None]) -> str:
+    """Return the reason in one line if it fails: whatever that is, the rest of the bootstrap goes on."""
+    try:
+        fetch()
+    except debian.CannotFetch as error:
+        return str(error)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"{type(error).__name__}: {error}".splitlines()[0]
+    return ""
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let one bootstrap of this clone work at a time; the second then finds everything done."""
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / "bootstrap.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Waiting for another script/bootstrap of this clone", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""One line that says what is being done and how far it is: rewritten on a terminal, repeated now and then in a log."""
+
+import sys
+import time
+
+LOG_SECONDS = 10
+
+
+class Progress:
+    """The line of one piece of work. Silent until the first `report`: work that is done already says nothing."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self._started = self._logged = time.monotonic()
+        self._width = 0
+        self._reported = False
+
+    def report(self, how_far: str) -> None:
+        """Say how far the work is."""
+        now = time.monotonic()
+        seconds = int(now - self._started)
+        text = f"{self.what}: {how_far}" + (f" ({seconds} s)" if seconds else "")
+        if sys.stdout.isatty():
+            sys.stdout.write(f"\r{text:<{self._width}}")
+            self._width = max(self._width, len(text))
+        elif not self._reported or now - self._logged >= LOG_SECONDS:
+            sys.stdout.write(text + "\n")
+            self._logged = now
+        sys.stdout.flush()
+        self._reported = True
+
+    def done(self, result: str) -> None:
+        """Say what came of it, and end the line."""
+        self._end(f"{self.what}: {result} ({time.monotonic() - self._started:.0f} s)")
+
+    def failed(self) -> None:
+        """End the line; the reason is told elsewhere."""
+        self._end(f"{self.what}: not to be had")
+
+    def _end(self, text: str) -> None:
+        start = "\r" if sys.stdout.isatty() else ""
+        sys.stdout.write(f"{start}{text:<{self._width}}\n")
+        sys.stdout.flush()
