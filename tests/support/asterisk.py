@@ -1,4 +1,4 @@
-"""A real Asterisk on loopback, with an office's phones, queues and a trunk. Standard library only: the demo uses it too."""
+"""A real Asterisk on loopback, with an office's phones, queues and a trunk. The demo uses it too."""
 
 import asyncio
 import json
@@ -14,7 +14,16 @@ from tests.support.phone import Phone
 from tests.support.ports import free_port
 from tests.support.process import kill, spawn, terminate
 
-__all__ = ["TRUNK_HOST", "AsteriskOffice", "Build", "NoAsterisk", "OfficeSetup", "QueueSetup", "find_build", "free_port"]
+__all__ = [
+    "TRUNK_HOST",
+    "AsteriskOffice",
+    "Build",
+    "NoAsterisk",
+    "OfficeSetup",
+    "QueueSetup",
+    "find_build",
+    "free_port",
+]
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 BOOT_SECONDS = 30
@@ -173,7 +182,9 @@ class AsteriskOffice:
         sounds = self.build.data / "sounds"
         english = next((sounds / name for name in ("en", "en_US_f_Allison") if (sounds / name).is_dir()), None)
         _link(self.folder / "data/sounds/en", english)
-        _link(self.folder / "data/documentation", self.build.data / "documentation")  # modules refuse to load without it
+        _link(
+            self.folder / "data/documentation", self.build.data / "documentation"
+        )  # modules refuse to load without it
         place = Place(
             self.folder,
             self.build.modules,

@@ -8,23 +8,97 @@ TRUNK_HOST = "127.0.0.2"  # the customers' side: known to the exchange by its ad
 RTP_PORTS = (20000, 30000)
 
 # What the office needs, by name; what a version does not have is left out.
-MODULES = """
-res_timing_timerfd res_sorcery_config res_sorcery_memory res_sorcery_astdb res_pjproject res_crypto res_speech res_agi
-res_rtp_asterisk res_stasis res_stasis_device_state res_manager_devicestate res_musiconhold res_geolocation
-res_pjsip res_pjsip_session res_pjsip_pubsub res_pjsip_outbound_publish res_pjsip_acl res_pjsip_authenticator_digest
-res_pjsip_caller_id res_pjsip_diversion res_pjsip_dlg_options res_pjsip_dtmf_info res_pjsip_empty_info
-res_pjsip_endpoint_identifier_ip res_pjsip_endpoint_identifier_user res_pjsip_exten_state res_pjsip_header_funcs
-res_pjsip_nat res_pjsip_outbound_authenticator_digest res_pjsip_registrar res_pjsip_rfc3326 res_pjsip_sdp_rtp
-res_pjsip_logger
-chan_pjsip bridge_simple bridge_native_rtp bridge_softmix bridge_builtin_features bridge_holding
-codec_ulaw codec_alaw codec_gsm codec_resample codec_a_mu format_wav format_pcm format_gsm format_sln
-app_dial app_queue app_read app_playback app_userevent app_verbose app_stack app_exec app_db app_echo app_originate
-app_record app_while app_softhangup app_senddtmf app_controlplayback
-func_lock func_db func_devstate func_groupcount func_channel func_callerid func_strings func_logic func_hangupcause
-func_timeout func_global func_cut func_extstate func_sysinfo func_dialplan func_math func_rand func_pjsip_endpoint
-func_pjsip_contact func_pjsip_aor func_env func_module
-pbx_config
-""".split()
+MODULES = [
+    "res_timing_timerfd",
+    "res_sorcery_config",
+    "res_sorcery_memory",
+    "res_sorcery_astdb",
+    "res_pjproject",
+    "res_crypto",
+    "res_speech",
+    "res_agi",
+    "res_rtp_asterisk",
+    "res_stasis",
+    "res_stasis_device_state",
+    "res_manager_devicestate",
+    "res_musiconhold",
+    "res_geolocation",
+    "res_pjsip",
+    "res_pjsip_session",
+    "res_pjsip_pubsub",
+    "res_pjsip_outbound_publish",
+    "res_pjsip_acl",
+    "res_pjsip_authenticator_digest",
+    "res_pjsip_caller_id",
+    "res_pjsip_diversion",
+    "res_pjsip_dlg_options",
+    "res_pjsip_dtmf_info",
+    "res_pjsip_empty_info",
+    "res_pjsip_endpoint_identifier_ip",
+    "res_pjsip_endpoint_identifier_user",
+    "res_pjsip_exten_state",
+    "res_pjsip_header_funcs",
+    "res_pjsip_nat",
+    "res_pjsip_outbound_authenticator_digest",
+    "res_pjsip_registrar",
+    "res_pjsip_rfc3326",
+    "res_pjsip_sdp_rtp",
+    "res_pjsip_logger",
+    "chan_pjsip",
+    "bridge_simple",
+    "bridge_native_rtp",
+    "bridge_softmix",
+    "bridge_builtin_features",
+    "bridge_holding",
+    "codec_ulaw",
+    "codec_alaw",
+    "codec_gsm",
+    "codec_resample",
+    "codec_a_mu",
+    "format_wav",
+    "format_pcm",
+    "format_gsm",
+    "format_sln",
+    "app_dial",
+    "app_queue",
+    "app_read",
+    "app_playback",
+    "app_userevent",
+    "app_verbose",
+    "app_stack",
+    "app_exec",
+    "app_db",
+    "app_echo",
+    "app_originate",
+    "app_record",
+    "app_while",
+    "app_softhangup",
+    "app_senddtmf",
+    "app_controlplayback",
+    "func_lock",
+    "func_db",
+    "func_devstate",
+    "func_groupcount",
+    "func_channel",
+    "func_callerid",
+    "func_strings",
+    "func_logic",
+    "func_hangupcause",
+    "func_timeout",
+    "func_global",
+    "func_cut",
+    "func_extstate",
+    "func_sysinfo",
+    "func_dialplan",
+    "func_math",
+    "func_rand",
+    "func_pjsip_endpoint",
+    "func_pjsip_contact",
+    "func_pjsip_aor",
+    "func_env",
+    "func_module",
+    "pbx_config",
+]
 
 
 @dataclass
@@ -96,7 +170,8 @@ def render(setup: OfficeSetup, place: Place) -> dict[str, str]:
         "queues.conf": _queues_conf(setup),
         "musiconhold.conf": f"[default]\nmode=files\ndirectory={place.folder / 'silence'}\n",
         "rtp.conf": f"[general]\nrtpstart={RTP_PORTS[0]}\nrtpend={RTP_PORTS[1]}\nstrictrtp=no\n",
-        "indications.conf": "[general]\ncountry=us\n[us]\ndescription=US\nringcadence=2000,4000\ndial=350+440\nbusy=480+620/500,0/500\n"
+        "indications.conf": "[general]\ncountry=us\n[us]\ndescription=US\nringcadence=2000,4000\ndial=350+440\n"
+        "busy=480+620/500,0/500\n"
         "ring=440+480/2000,0/4000\ncongestion=480+620/250,0/250\n",
     }
 
@@ -161,7 +236,9 @@ def _extensions_conf(setup: OfficeSetup) -> str:
         custom = f"&Custom:DND{number}" if number in setup.dnd else ""
         lines.append(f"exten => {number},hint,PJSIP/{number}{custom}\n")
     inside = "include => bazang-modules\ninclude => bazang-extensions\ninclude => bazang-queues\n"
-    lines.append(f"[from-phones]\n{inside}include => outbound\ninclude => office-hints\n[from-trunk]\n{inside}[outbound]\n")
+    lines.append(
+        f"[from-phones]\n{inside}include => outbound\ninclude => office-hints\n[from-trunk]\n{inside}[outbound]\n"
+    )
     for pattern in setup.outbound_patterns:
         lines.append(f"exten => {pattern},1,Dial(PJSIP/${{EXTEN}}@trunk,60)\n same => n,Hangup(${{HANGUPCAUSE}})\n")
     # An included context that is missing is a warning at every load; these are empty until the panel writes its own.

@@ -299,7 +299,12 @@ class Phone(asyncio.DatagramProtocol):
 
     def _ack_failure(self, call: Call, message: SipMessage) -> None:
         assert call.invite is not None
-        headers = [("Via", call.invite["via"]), ("Max-Forwards", "70"), ("From", call.from_header), ("To", message["to"])]
+        headers = [
+            ("Via", call.invite["via"]),
+            ("Max-Forwards", "70"),
+            ("From", call.from_header),
+            ("To", message["to"]),
+        ]
         headers += [("Call-ID", call.call_id), ("CSeq", f"{message.cseq[0]} ACK")]
         self._send(build(f"ACK {call.invite.uri} SIP/2.0", headers))
 

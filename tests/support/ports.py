@@ -1,4 +1,4 @@
-"""Ports for servers under test: on loopback, outside the kernel's ephemeral range and outside the office's RTP range."""
+"""Ports for servers under test: on loopback, outside the kernel's ephemeral range and the office's RTP range."""
 
 import random
 import socket

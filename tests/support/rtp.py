@@ -1,4 +1,4 @@
-"""The sound of a test phone's call: sends silence and keys, keeps what it hears as 8 kHz samples (RFC 3550, RFC 4733)."""
+"""The sound of a test phone's call: sends silence and keys, keeps what it hears (RFC 3550, RFC 4733)."""
 
 from __future__ import annotations
 
@@ -6,38 +6,19 @@ import asyncio
 import secrets
 import struct
 import time
-from array import array
 
 RATE = 8000
 PTIME = 0.02  # seconds a packet
 ULAW, EVENTS = 0, 101
 _KEYS = "0123456789*#"
 _SILENCE = b"\xff" * 160
-GAP = 0.06  # seconds without a packet that count as silence
-
-
-def _decode_table() -> array[int]:
-    table = array("h")
-    for byte in range(256):
-        value = ~byte & 0xFF
-        magnitude = (((value & 0x0F) << 3) + 0x84) << ((value & 0x70) >> 4)
-        table.append(0x84 - magnitude if value & 0x80 else magnitude - 0x84)
-    return table
-
-
-_DECODE = _decode_table()
-
-
-def ulaw_to_linear(data: bytes) -> array[int]:
-    return array("h", [_DECODE[byte] for byte in data])
 
 
 class Rtp(asyncio.DatagramProtocol):
-    """One stream each way. `heard` begins at `began` (monotonic seconds); silence fills its gaps."""
+    """One stream each way. `received` is all the µ-law that came, as it came, without the gaps between."""
 
     def __init__(self) -> None:
-        self.heard: array[int] = array("h")
-        self.began: float | None = None
+        self.received = bytearray()
         self.keys_heard = ""
         self.key_heard = asyncio.Event()
         self.peer: tuple[str, int] | None = None
@@ -50,7 +31,7 @@ class Rtp(asyncio.DatagramProtocol):
         self._sound = b""
 
     @classmethod
-    async def open(cls, host: str) -> "Rtp":
+    async def open(cls, host: str) -> Rtp:
         loop = asyncio.get_running_loop()
         transport, protocol = await loop.create_datagram_endpoint(cls, local_addr=(host, 0))
         protocol.transport = transport
@@ -125,13 +106,4 @@ class Rtp(asyncio.DatagramProtocol):
                 self.keys_heard += _KEYS[payload[0]]
                 self.key_heard.set()
         elif kind == ULAW:
-            self._hear(payload)
-
-    def _hear(self, payload: bytes) -> None:
-        now = time.monotonic()
-        if self.began is None:
-            self.began = now - len(payload) / RATE
-        missing = now - self.began - (len(self.heard) + len(payload)) / RATE
-        if missing > GAP:
-            self.heard.extend([0] * int(missing * RATE))
-        self.heard.extend(ulaw_to_linear(payload))
+            self.received += payload
