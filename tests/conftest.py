@@ -1,0 +1,209 @@
+"""What every test may ask for, and the rule for what this machine lacks: left out by name, and in CI a failure.
+
+A test that takes `asterisk_version`, `browser` or `postgres_url` gets the marker of that name by itself.
+"""
+
+import asyncio
+import inspect
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import flask_migrate
+import pytest
+from flask import Flask
+
+from app import create_app
+from app.config import PREFIX, Settings
+from app.extensions import db
+from app.store.database import Database
+from tests.support.asterisk import NoAsterisk, find_build
+from tests.support.browser import NoBrowser, find_chromium
+from tests.support.postgres import NoPostgres, PostgresServer, find_programs
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+T = TypeVar("T")
+VERSIONS = (22, 16)
+MARKERS = {"asterisk_version": "asterisk", "browser": "browser", "postgres_url": "postgres"}
+IN_CI = os.environ.get("CI") == "true"
+LEFT_OUT_FILE = "LEFT_OUT_FILE"  # script/test names a file here, to repeat its lines at the very end
+
+_left_out: Counter[str] = Counter()
+
+
+# -- the application ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of a fresh office, whatever the machine's environment and `.env` say."""
+    for name in [name for name in os.environ if name.upper().startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    return Settings(_env_file=None, data_dir=tmp_path / "data")  # type: ignore[call-arg]
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    """The panel on a database that the migrations built."""
+    app = create_app(settings)
+    with app.app_context():
+        flask_migrate.upgrade()
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def database(app: Flask) -> Database:
+    """The database of `app`."""
+    database: Database = app.extensions["bazang"]["database"]
+    return database
+
+
+# -- what may be missing ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def asterisk_version(request: pytest.FixtureRequest) -> int:
+    """Each of the Asterisk versions in turn; `@pytest.mark.asterisk(22)` narrows it to some."""
+    version: int = request.param
+    _need(lambda: find_build(version), NoAsterisk)
+    return version
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The address of a real PostgreSQL's database, the same for the whole run: leave nothing behind in it."""
+    _need(find_programs, NoPostgres)
+    with PostgresServer() as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """Chromium under Playwright's synchronous API, for tests that are not `async` (their fixtures may be)."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = _need(find_chromium, NoBrowser)
+    playwright = sync_playwright().start()
+    try:
+        with _hide_from_asyncio(asyncio.get_running_loop()):
+            browser = playwright.chromium.launch(
+                executable_path=chromium.executable,
+                args=chromium.arguments,
+                env=chromium.environment,
+            )
+            yield browser
+            browser.close()
+    finally:
+        playwright.stop()
+
+
+@contextmanager
+def _hide_from_asyncio(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Let coroutines run in this thread although Playwright's loop is suspended in it.
+
+    Its synchronous API leaves that loop marked as the running one between two calls, upon which pytest-asyncio's
+    runner would refuse to set up any asynchronous fixture or test until the browser is closed.
+    """
+    original = asyncio.Runner.run
+
+    def run(self: asyncio.Runner, *arguments: Any, **options: Any) -> Any:
+        if asyncio._get_running_loop() is not loop:
+            return original(self, *arguments, **options)
+        asyncio._set_running_loop(None)
+        try:
+            return original(self, *arguments, **options)
+        finally:
+            asyncio._set_running_loop(loop)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio.Runner, "run", run)
+        yield
+
+
+def _need(find: Callable[[], T], missing: type[Exception]) -> T:
+    try:
+        return find()
+    except missing as error:
+        if IN_CI:
+            pytest.fail(f"{error}; CI leaves nothing out", pytrace=False)
+        pytest.skip(str(error))
+
+
+# -- collecting and reporting -------------------------------------------------------------------------------------
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what takes `asterisk_version` on each version, or on those that its marker names."""
+    if "asterisk_version" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("asterisk")
+        versions = (marker and marker.args) or VERSIONS
+        ids = [f"asterisk{version}" for version in versions]
+        metafunc.parametrize("asterisk_version", versions, indirect=True, ids=ids, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with what it needs."""
+    for item in items:
+        if not isinstance(item, pytest.Function):
+            continue
+        for fixture, marker in MARKERS.items():
+            if fixture in item.fixturenames and not item.get_closest_marker(marker):
+                item.add_marker(marker)
+        if "browser" in item.fixturenames and inspect.iscoroutinefunction(item.obj):
+            raise pytest.UsageError(f"{item.nodeid}: `browser` is synchronous; make this test a plain `def`")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave out a test that is marked `asterisk` but builds its office by itself, where there is none."""
+    marker = item.get_closest_marker("asterisk")
+    if marker and "asterisk_version" not in getattr(item, "fixturenames", ()):
+        for version in marker.args or VERSIONS[:1]:
+            _need(lambda version=version: find_build(version), NoAsterisk)  # type: ignore[misc]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember why tests were skipped."""
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _left_out[_reason(report)] += 1
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Remember why whole files were skipped."""
+    if report.skipped:
+        _left_out[_reason(report)] += 1
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hold CI to leaving nothing out."""
+    if IN_CI and _left_out and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if path := os.environ.get(LEFT_OUT_FILE):
+        Path(path).write_text("".join(f"{line}\n" for line in _left_out_lines()))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what was left out."""
+    if _left_out:
+        terminalreporter.section("left out" + (", and therefore failed" if IN_CI else ""))
+        for line in _left_out_lines():
+            terminalreporter.write_line(line)
+
+
+def _left_out_lines() -> list[str]:
+    return [f"{reason}: {count} test{'s' if count > 1 else ''}" for reason, count in _left_out.most_common()]
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2].removeprefix("Skipped: ")
+    return str(report.longrepr)
