@@ -1,0 +1,189 @@
+"""Asterisk's side of a FastAGI session, and the caller's: connects, answers commands, presses keys, hangs up.
+
+Time does not pass: a wait without a key is over at once. Keys behave as on a telephone line: those that come while a
+sound plays interrupt it if it listens to them and are lost if not; those that come after it wait for whoever asks next.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+PATIENCE = 10.0  # seconds until a session that does not end is given up
+WATCHDOG = "TIMEOUT(absolute)"
+DEAD = "511 Command Not Permitted on a dead channel or intercept routine"
+HEADERS = {
+    "agi_network": "yes",
+    "agi_network_script": "module/7",
+    "agi_request": "agi://127.0.0.1/module/7",
+    "agi_channel": "PJSIP/trunk-0000002a",
+    "agi_language": "en",
+    "agi_type": "PJSIP",
+    "agi_uniqueid": "1700000000.42",
+    "agi_version": "22.10.1",
+    "agi_callerid": "09121234567",
+    "agi_calleridname": "سارا",
+    "agi_callingpres": "0",
+    "agi_context": "bazang-module-7",
+    "agi_extension": "s",
+    "agi_priority": "9",
+    "agi_enhanced": "0.0",
+}
+
+
+@dataclass(frozen=True)
+class Press:
+    """The keys that the caller presses when the sound of this name is next played: after it, or `early`, during it."""
+
+    sound: str
+    keys: str
+    early: bool = False
+
+
+@dataclass(frozen=True)
+class HangUp:
+    """The caller hangs up at the `after`-th command (from 1; those that set the watchdog do not count).
+
+    within: while it runs, told by a bare HANGUP line before its reply. between: after its reply, told by the line.
+    silent: while it runs, told by no line (AGISIGHUP=no). gone: Asterisk itself goes away without a reply.
+    """
+
+    after: int
+    how: Literal["within", "between", "silent", "gone"] = "within"
+
+
+class FakeCall:
+    """One call. Say what the caller does, `await run(port)`, and read what was done to them.
+
+    `replies`: for commands that begin so, raw lines to send instead of the proper reply. `on_command` is awaited before
+    each reply, so that a test can hold the session or look around.
+    """
+
+    def __init__(
+        self,
+        *presses: Press,
+        headers: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        hang_up: HangUp | None = None,
+        replies: Mapping[str, bytes] | None = None,
+        on_command: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
+        self.headers = {**HEADERS, **(headers or {})}
+        self.variables = dict(variables or {})
+        self.commands: list[str] = []  # all, as they came
+        self.log: list[
+            str
+        ] = []  # in short, without the watchdog: "answer", "play intro", "wait 5.0", "set X=1", "get X"
+        self.played: list[str] = []  # names of the sounds, without their folders
+        self.pressed: list[str] = []  # the keys that somebody heard, with the step that heard them: "wait:1"
+        self.watchdog: list[float] = []
+        self.hung_up = False
+        self._presses = list(presses)
+        self._line: deque[str] = deque()
+        self._hang_up, self._replies, self._on_command = hang_up, dict(replies or {}), on_command
+
+    async def run(self, port: int, timeout: float = PATIENCE) -> None:
+        """Play the call to its end: until the service closes. Raises TimeoutError if it never does."""
+        async with asyncio.timeout(timeout):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                writer.write(self.header_bytes())
+                while line := await reader.readline():
+                    if not await self._answer(line.decode().removesuffix("\n"), writer):
+                        break
+            except ConnectionError:
+                pass  # the service closed while we spoke
+            finally:
+                writer.close()
+
+    def header_bytes(self) -> bytes:
+        return "".join(f"{name}: {value}\n" for name, value in self.headers.items()).encode() + b"\n"
+
+    async def _answer(self, command: str, writer: asyncio.StreamWriter) -> bool:
+        """Answer a command; return False when there is nobody to answer any more."""
+        self.commands.append(command)
+        words = command.split(" ")
+        if not command.startswith(f"SET VARIABLE {WATCHDOG} "):
+            self.log.append(_short(words))
+        if self._on_command is not None:
+            await self._on_command(command)
+        now = self._hang_up is not None and not self.hung_up and len(self.log) >= self._hang_up.after
+        how = self._hang_up.how if self._hang_up is not None and now else ""
+        if how == "gone":
+            return False
+        if how in ("within", "silent"):
+            self.hung_up = True
+        reply = self._reply(words, interrupted=how in ("within", "silent"))
+        self.hung_up = self.hung_up or now
+        before, after = (b"HANGUP\n" if how == word else b"" for word in ("within", "between"))
+        writer.write(before + reply + after)
+        await writer.drain()
+        return True
+
+    def _reply(self, words: Sequence[str], *, interrupted: bool) -> bytes:
+        for beginning, raw in self._replies.items():
+            if " ".join(words).startswith(beginning):
+                return raw
+        return (self._do(words, interrupted) + "\n").encode()
+
+    def _do(self, words: Sequence[str], interrupted: bool) -> str:
+        match words:
+            case ["GET", "VARIABLE", name]:
+                return f"200 result=1 ({self.variables[name]})" if name in self.variables else "200 result=0"
+            case ["SET", "VARIABLE", name, *value]:
+                self._set(name, " ".join(value))
+                return "200 result=1"
+            case _ if self.hung_up and not interrupted:
+                return DEAD
+            case _ if interrupted:
+                return "200 result=-1"
+            case ["STREAM", "FILE", path, escape]:
+                return f"200 result={_code(self._play(path.rpartition('/')[2], escape.strip(chr(34))))} endpos=8000"
+            case ["WAIT", "FOR", "DIGIT", _]:
+                key = self._line.popleft() if self._line else ""
+                if key:
+                    self.pressed.append(f"wait:{key}")
+                return f"200 result={_code(key)}"
+            case ["ANSWER"]:
+                return "200 result=0"
+        return "510 Invalid or unknown command"
+
+    def _set(self, name: str, value: str) -> None:
+        if name == WATCHDOG:
+            self.watchdog.append(float(value))
+        self.variables[name] = value.removeprefix('"').removesuffix('"').replace('\\"', '"').replace("\\\\", "\\")
+
+    def _play(self, name: str, escape: str) -> str:
+        """Play a sound; return the key that interrupts it."""
+        self.played.append(name)
+        press = next((press for press in self._presses if press.sound == name), None)
+        if press is not None:
+            self._presses.remove(press)
+        if press is not None and press.early:
+            self._line.extend(press.keys)
+        while self._line:
+            key = self._line.popleft()
+            if key in escape:
+                self.pressed.append(f"{name}:{key}")
+                return key
+        if press is not None and not press.early:
+            self._line.extend(press.keys)
+        return ""
+
+
+def _code(key: str) -> int:
+    return ord(key) if key else 0
+
+
+def _short(words: Sequence[str]) -> str:
+    match words:
+        case ["GET", "VARIABLE", name]:
+            return f"get {name}"
+        case ["SET", "VARIABLE", name, *value]:
+            return f"set {name}={' '.join(value).strip(chr(34))}"
+        case ["STREAM", "FILE", path, *_]:
+            return f"play {path.rpartition('/')[2]}"
+        case ["WAIT", "FOR", "DIGIT", milliseconds]:
+            return f"wait {int(milliseconds) / 1000}"
+    return " ".join(words).lower()
