@@ -4,6 +4,7 @@ A test that takes `asterisk_version`, `browser` or `postgres_url` gets the marke
 """
 
 import asyncio
+import functools
 import inspect
 import os
 from collections import Counter
@@ -111,19 +112,24 @@ def _hide_from_asyncio(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
     Its synchronous API leaves that loop marked as the running one between two calls, upon which pytest-asyncio's
     runner would refuse to set up any asynchronous fixture or test until the browser is closed.
     """
-    original = asyncio.Runner.run
 
-    def run(self: asyncio.Runner, *arguments: Any, **options: Any) -> Any:
-        if asyncio._get_running_loop() is not loop:
-            return original(self, *arguments, **options)
-        asyncio._set_running_loop(None)
-        try:
-            return original(self, *arguments, **options)
-        finally:
-            asyncio._set_running_loop(loop)
+    def hidden(method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def call(*arguments: Any, **options: Any) -> Any:
+            if asyncio._get_running_loop() is not loop:
+                return method(*arguments, **options)
+            asyncio._set_running_loop(None)
+            try:
+                return method(*arguments, **options)
+            finally:
+                asyncio._set_running_loop(loop)
+
+        return call
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(asyncio.Runner, "run", run)
+        patch.setattr(asyncio, "run", hidden(asyncio.run))
+        patch.setattr(asyncio.Runner, "run", hidden(asyncio.Runner.run))
+        patch.setattr(asyncio.Runner, "close", hidden(asyncio.Runner.close))
         yield
 
 
