@@ -137,9 +137,10 @@ def _need(find: Callable[[], T], missing: type[Exception]) -> T:
     try:
         return find()
     except missing as error:
-        if IN_CI:
-            pytest.fail(f"{error}; CI leaves nothing out", pytrace=False)
-        pytest.skip(str(error))
+        reason = str(error)
+    if IN_CI:
+        pytest.fail(f"{reason}; CI leaves nothing out", pytrace=False)
+    pytest.skip(reason)
 
 
 # -- collecting and reporting -------------------------------------------------------------------------------------
@@ -196,9 +197,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         Path(path).write_text("".join(f"{line}\n" for line in _left_out_lines()))
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name what was left out."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """Name what was left out, after all else."""
+    yield
     if _left_out:
         terminalreporter.section("left out" + (", and therefore failed" if IN_CI else ""))
         for line in _left_out_lines():

@@ -1,4 +1,4 @@
-"""Write the locked requirements anew, for every Python and Linux that the project runs on. See script/lock."""
+"""Write the locked requirements anew, for every Python that the project runs on. See script/lock."""
 
 import os
 import shutil
@@ -8,19 +8,26 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 UV_HOME = ROOT / ".cache/uv"
-# Nothing of the machine that locks may get into the files: neither its index nor its cache of wheels.
-OPTIONS = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-emit-index-url"]
+OLDEST, NEWER = "3.11", ("3.12", "3.13")
+# For Linux only (for a Mac one package alone brings a hundred others), and with nothing of the machine that locks.
+OPTIONS = ["--python-platform", "linux", "--no-header", "--no-emit-index-url", "-q"]
 
 
 def main(arguments: list[str]) -> int:
     """Compile both files; pins that still fit stay as they are, unless `--upgrade` is among the arguments."""
-    uv = _find_uv()
+    compile_ = [_find_uv(), "pip", "compile", *OPTIONS]
     # The tests run on the very packages that the product is locked to.
-    for source, constraints in (("requirements", []), ("requirements-dev", ["-c", "requirements.txt"])):
-        command = [uv, "pip", "compile", *OPTIONS, "-q", *constraints, *arguments]
-        result = subprocess.run([*command, f"{source}.in", "-o", f"{source}.txt"], cwd=ROOT, check=False)
-        if result.returncode != 0:
-            return result.returncode
+    for name, constraints in (("requirements", []), ("requirements-dev", ["-c", "requirements.txt"])):
+        source, locked = f"{name}.in", f"{name}.txt"
+        hashed = ["--generate-hashes", *constraints, *arguments, "-o", locked]
+        subprocess.run([*compile_, "--python-version", OLDEST, *hashed, source], cwd=ROOT, check=True)
+        for version in NEWER:
+            command = [*compile_, "--python-version", version, "--no-annotate", "-c", locked, source]
+            needed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+            if lacking := set(needed) - set((ROOT / locked).read_text().split()):
+                print(f"{locked} lacks what Python {version} needs: {' '.join(sorted(lacking))}", file=sys.stderr)
+                print(f"Name it in {source} with its python_version marker.", file=sys.stderr)
+                return 1
     return 0
 
 
@@ -31,9 +38,13 @@ def _find_uv() -> str:
     if not uv.exists():
         base = getattr(sys, "_base_executable", sys.executable)
         subprocess.run([base, "-m", "venv", "--clear", UV_HOME], check=True)
-        subprocess.run([UV_HOME / "bin/python", "-m", "pip", "install", "-q", "uv"], check=True)
+        pip = [UV_HOME / "bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check", "uv"]
+        subprocess.run(pip, check=True)
     return os.fspath(uv)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"script/lock: {error.stderr or error}")
