@@ -34,7 +34,10 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Press:
-    """The keys that the caller presses when the sound of this name is next played: after it, or `early`, during it."""
+    """The keys that the caller presses when the sound of this name is next played: after it, or `early`, during it.
+
+    A sound of "answer" is the moment in which the call is answered.
+    """
 
     sound: str
     keys: str
@@ -146,6 +149,7 @@ class FakeCall:
                     self.pressed.append(f"wait:{key}")
                 return f"200 result={_code(key)}"
             case ["ANSWER"]:
+                self._line.extend(self._take_press("answer").keys)
                 return "200 result=0"
         return "510 Invalid or unknown command"
 
@@ -157,19 +161,24 @@ class FakeCall:
     def _play(self, name: str, escape: str) -> str:
         """Play a sound; return the key that interrupts it."""
         self.played.append(name)
-        press = next((press for press in self._presses if press.sound == name), None)
-        if press is not None:
-            self._presses.remove(press)
-        if press is not None and press.early:
+        press = self._take_press(name)
+        if press.early:
             self._line.extend(press.keys)
         while self._line:
             key = self._line.popleft()
             if key in escape:
                 self.pressed.append(f"{name}:{key}")
                 return key
-        if press is not None and not press.early:
+        if not press.early:
             self._line.extend(press.keys)
         return ""
+
+    def _take_press(self, sound: str) -> Press:
+        for press in self._presses:
+            if press.sound == sound:
+                self._presses.remove(press)
+                return press
+        return Press(sound, "")
 
 
 def _code(key: str) -> int:

@@ -281,7 +281,7 @@ async def test_stopping_ends_whoever_is_still_sending_headers() -> None:
     async with serving(lambda session: session.answer(), header_seconds=60) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"agi_network: yes\n")
-        while not server.sessions:
+        while not server.sessions:  # noqa: ASYNC110 - the server tells nobody of it
             await asyncio.sleep(0)
         await server.stop()
         assert await is_closed(reader)
