@@ -20,6 +20,7 @@ from app.audio.speak import DEFAULT_RATE, DEFAULT_VOICES, check_speech, speak, v
 log = logging.getLogger(__name__)
 
 RECIPE = 1  # counted up when the same text or file would sound different: old names are then never found again
+ABANDONED = 3600.0  # seconds; no sound is that long in the making
 SPEECH, UPLOADS, LOCKS = "speech", "uploads", ".locks"
 
 
@@ -28,6 +29,7 @@ class SoundLibrary:
 
     Folders are 0755 and files 0644 whatever the umask, for Asterisk reads them as another user.
     Safe for any number of threads and processes; nothing half-written is ever visible under its name.
+    All that makes a sound raises OSError, naming the file, where the folder can't be written.
     """
 
     def __init__(self, root: Path) -> None:
@@ -79,13 +81,15 @@ class SoundLibrary:
         """
         kept = {PurePath(name).stem for name in keep}
         kept |= {self.spoken_path(digit, language).stem for language in DEFAULT_VOICES for digit in "0123456789"}
-        before = time.time() - older_than.total_seconds()
-        return sum(
-            _remove_if_older(path, before)
-            for folder in (SPEECH, UPLOADS)
-            for path in (self.root / folder).iterdir()
-            if path.suffix == ".part" or (path.suffix == ".wav" and path.stem not in kept)
-        )
+        now = time.time()
+        before = now - older_than.total_seconds()
+        removed = 0
+        for path in (path for folder in (SPEECH, UPLOADS) for path in (self.root / folder).iterdir()):
+            if path.suffix == ".wav" and path.stem not in kept:
+                removed += _remove_if_older(path, before)
+            elif path.suffix == ".part":  # left by a process that died; a younger one may be in the making
+                _remove_if_older(path, now - ABANDONED)
+        return removed
 
     def _speech(self, text: str, language: str, voice: str | None, rate: int | None) -> tuple[Path, str, str, int]:
         voice = voice or DEFAULT_VOICES.get(language, "")
@@ -110,9 +114,13 @@ class SoundLibrary:
 
         256 lock files serve all sounds, so that their number doesn't grow.
         """
-        with (self.root / LOCKS / path.stem[:2]).open("ab") as lock:
+        # For reading, which is enough for a lock: the file may be another user's, as of an administrator's command.
+        lock = os.open(self.root / LOCKS / path.stem[:2], os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(lock)
 
 
 def _find(path: Path) -> Clip | None:
@@ -155,7 +163,7 @@ def _open(source: Path | BinaryIO) -> Iterator[BinaryIO]:
 def _make_folder(folder: Path) -> None:
     if not folder.parent.exists():
         _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o755, exist_ok=True)
     if folder.stat().st_mode & 0o755 != 0o755:
         folder.chmod(0o755)
 

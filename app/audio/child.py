@@ -6,42 +6,50 @@ is only dependable once per process; neither may happen inside the panel or the 
 
 import json
 import logging
+import math
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from app.audio.clip import SoundError
 
 log = logging.getLogger(__name__)
 
+MEMORY = 512 * 1024 * 1024  # bytes of address space for one child
+
 # Each child may take its whole memory limit; a small machine carries two of them.
 _slots = threading.BoundedSemaphore(2)
 
 
-def run_child(script: str, request: dict[str, Any], *, timeout: float) -> dict[str, Any]:
+def run_child(script: str, request: dict[str, Any], *, timeout: float, file_bytes: int) -> dict[str, Any]:
     """Run `script` (a file of this package) with `request` and return its reply.
 
-    `timeout`: seconds for waiting on a free slot and for the work together. Raises SoundError: the code that
-    the child replied with, `busy` (no slot in time), `timeout`, or `broken` if it died.
+    `timeout`: seconds for waiting on a free slot and for the work together; `file_bytes`: the largest file it may
+    write. Raises SoundError: the code that the child replied with, `busy` (no slot in time), `timeout`, or `broken`
+    if it died; and OSError if the child could not write its file.
     """
     deadline = time.monotonic() + timeout
     if not _slots.acquire(timeout=timeout):
         raise SoundError("busy")
     try:
-        reply = _run(script, request, timeout, max(0.1, deadline - time.monotonic()))
+        reply = _run(script, request, timeout, max(0.1, deadline - time.monotonic()), file_bytes)
     finally:
         _slots.release()
+    if "errno" in reply:
+        raise OSError(reply["errno"], os.strerror(reply["errno"]), request["out"])
     if "error" in reply:
         raise SoundError(reply["error"], **reply.get("details", {}))
     return reply
 
 
-def _run(script: str, request: dict[str, Any], timeout: float, remaining: float) -> dict[str, Any]:
+def _run(script: str, request: dict[str, Any], timeout: float, remaining: float, file_bytes: int) -> dict[str, Any]:
     # Run by path, not by -m: importing our packages would load the whole panel. -P keeps this folder
     # off the child's import path, where a module of ours could stand for another one's.
     command = [sys.executable, "-P", str(Path(__file__).with_name(script))]
@@ -54,6 +62,7 @@ def _run(script: str, request: dict[str, Any], timeout: float, remaining: float)
         )
         with process:
             try:
+                _limit(process.pid, timeout, file_bytes)  # before it is told what to work on
                 output, _ = process.communicate(payload, timeout=remaining)
             except subprocess.TimeoutExpired:
                 process.kill()
@@ -64,7 +73,19 @@ def _run(script: str, request: dict[str, Any], timeout: float, remaining: float)
         return _read_reply(script, process.returncode, output, complaints)
 
 
-def _read_reply(script: str, status: int, output: bytes, complaints: Any) -> dict[str, Any]:
+def _limit(pid: int, seconds: float, file_bytes: int) -> None:
+    cpu = math.ceil(seconds) + 1
+    for kind, limit in (
+        (resource.RLIMIT_AS, MEMORY),
+        (resource.RLIMIT_CPU, cpu),
+        (resource.RLIMIT_FSIZE, file_bytes),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        with suppress(ProcessLookupError):  # dead already; its missing reply tells
+            resource.prlimit(pid, kind, (limit, limit))
+
+
+def _read_reply(script: str, status: int, output: bytes, complaints: IO[bytes]) -> dict[str, Any]:
     try:
         reply = json.loads(output)
     except ValueError:

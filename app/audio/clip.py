@@ -3,6 +3,8 @@
 import math
 import wave
 from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import mul
 from pathlib import Path
@@ -58,28 +60,29 @@ class Clip:
 
 def read_clip(path: Path) -> Clip:
     """Measure a finished sound. Raises FileNotFoundError, or SoundError `broken` for any other kind of file."""
-    try:
-        with wave.open(str(path), "rb") as sound:
-            if (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) != (SAMPLE_RATE, 1, 2):
-                raise SoundError("broken")
-            samples = array("h", sound.readframes(sound.getnframes()))
-            if len(samples) != sound.getnframes():
-                raise SoundError("broken")
-    except (wave.Error, EOFError, ValueError) as error:
-        raise SoundError("broken") from error
-    if not samples:
-        return Clip(path, 0.0, QUIETEST, QUIETEST)
+    with _open_clip(path) as sound:
+        samples = array("h", sound.readframes(sound.getnframes()))
+        if not samples or len(samples) != sound.getnframes():
+            raise SoundError("broken")
     mean_square = sum(map(mul, samples, samples)) / len(samples)
     peak = max(max(samples), -min(samples))
     return Clip(path, len(samples) / SAMPLE_RATE, decibels(math.sqrt(mean_square)), decibels(peak))
 
 
 def read_seconds(path: Path) -> float:
-    """The duration of a WAV file from its header alone. Raises FileNotFoundError or SoundError `broken`."""
+    """The duration of a finished sound from its header alone. Raises FileNotFoundError or SoundError `broken`."""
+    with _open_clip(path) as sound:
+        return sound.getnframes() / SAMPLE_RATE
+
+
+@contextmanager
+def _open_clip(path: Path) -> Iterator[wave.Wave_read]:
     try:
         with wave.open(str(path), "rb") as sound:
-            return sound.getnframes() / sound.getframerate()
-    except (wave.Error, EOFError) as error:
+            if (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) != (SAMPLE_RATE, 1, 2):
+                raise SoundError("broken")
+            yield sound
+    except (wave.Error, EOFError, ValueError, RuntimeError) as error:  # the last: a chunk larger than its file
         raise SoundError("broken") from error
 
 

@@ -4,15 +4,15 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from app.audio.child import run_child
-from app.audio.clip import Clip, SoundError, read_clip
+from app.audio.clip import SAMPLE_RATE, Clip, SoundError, read_clip
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_SECONDS = 300.0
 TIMEOUT = 60.0  # seconds
-MEMORY = 512 * 1024 * 1024  # bytes of address space for the decoder's process
 
 # Files without a head are known by their name only, and Asterisk's folders are full of them: format, Hz.
 HEADLESS = {
@@ -39,7 +39,8 @@ def convert(
 
     `name`: the file's name where it came from, if `source` has another. `volume`: 0–1, after levelling.
     `out` appears whole or not at all, readable by everyone (0644) whatever the umask.
-    Raises SoundError with one of not_audio, no_sound, silence_only, too_long, too_large, broken, timeout, busy.
+    Raises SoundError with one of not_audio, no_sound, silence_only, too_long, too_large, broken, timeout, busy;
+    OSError where `out` can't be written.
     """
     if source.stat().st_size > max_bytes:
         raise SoundError("too_large", limit=max_bytes)
@@ -47,13 +48,13 @@ def convert(
         "source": str(source.resolve()),
         "headless": HEADLESS.get(Path(name or source.name).suffix.lower()),
         "max_seconds": max_seconds,
-        "memory": MEMORY,
         "gain": min(1.0, max(0.0, volume)),
     }
+    largest = int(max_seconds + 2) * SAMPLE_RATE * 2
     with write_whole(out) as temporary:
-        run_child("convert_child.py", request | {"out": str(temporary)}, timeout=timeout)
-        read_clip(temporary)  # raises if it is not what was asked for
-    return read_clip(out)
+        run_child("convert_child.py", request | {"out": str(temporary)}, timeout=timeout, file_bytes=largest)
+        clip = read_clip(temporary)  # raises if it is not what was asked for
+    return replace(clip, path=out)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Child process: turns any sound file into levelled 8 kHz mono WAV. Started by path; imports nothing of ours.
 
-Reads {"source", "headless", "out", "max_seconds", "memory", "gain", "timeout"} as JSON from standard input,
-writes {"seconds"} or {"error", "details", "reason"} to standard output. `gain` is a factor after levelling,
+Reads {"source", "headless", "out", "max_seconds", "gain", "timeout"} as JSON from standard input, writes {"seconds"},
+{"error", "details", "reason"} or {"errno"} (the file could not be written) to standard output. `gain` is a factor after levelling,
 `headless` null or [format, Hz] of a file without a head.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations  # array[float] is for the checker only
 
 import json
 import os
-import resource
 import signal
 import sys
 import wave
@@ -41,16 +40,6 @@ class Refused(Exception):
     def __init__(self, code: str, **details: Any) -> None:
         super().__init__(code)
         self.code, self.details = code, details
-
-
-def limit_resources(memory: int, seconds: float, file_bytes: int) -> None:
-    cpu = int(seconds) + 1
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.alarm(cpu + 2)  # the parent kills us in time; should it be gone itself, nobody else would
-    os.nice(5)  # a call's sound goes before a file's
 
 
 class Chain:
@@ -181,7 +170,7 @@ def list_codecs(av: Any) -> str:
 
 
 def convert(request: dict[str, Any]) -> dict[str, Any]:
-    import av  # after the limits are set
+    import av  # by now the parent has set our limits
 
     options = {"format_whitelist": FORMATS, "protocol_whitelist": PROTOCOLS, "codec_whitelist": list_codecs(av)}
     file_format, rate = request["headless"] or (None, None)
@@ -205,17 +194,21 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
     levelled = level(av, samples, request["gain"])
     if len(levelled) < SHORTEST * RATE:
         raise Refused("silence_only")
-    with wave.open(request["out"], "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(RATE)
-        sound.writeframes(levelled.tobytes())
+    try:
+        with wave.open(request["out"], "wb") as sound:
+            sound.setnchannels(1)
+            sound.setsampwidth(2)
+            sound.setframerate(RATE)
+            sound.writeframes(levelled.tobytes())
+    except OSError as error:  # a full disk: nobody's file is damaged
+        return {"errno": error.errno}
     return {"seconds": len(levelled) / RATE}
 
 
 def main() -> None:
     request = json.load(sys.stdin)
-    limit_resources(request["memory"], request["timeout"], int(request["max_seconds"] + 2) * RATE * 2 + 4096)
+    signal.alarm(int(request["timeout"]) + 3)  # the parent kills us in time; should it be gone, nobody else would
+    os.nice(5)  # a call's sound goes before a file's
     try:
         reply = convert(request)
     except Refused as refused:

@@ -19,7 +19,8 @@ TIMEOUT = 20.0  # seconds
 _SCRIPTS = {"fa": "ARABIC", "en": "LATIN"}
 _KEPT_FORMAT = "\u200c"  # the half-space joins Persian compounds; other invisible signs mean nothing to a voice
 _SEPARATOR = re.compile(r"(?<=\d)\u066c(?=\d)")
-_SHORTEST_LETTER = 0.02  # seconds; far below any voice at 450 words per minute, above an empty file
+_SHORTEST_LETTER = 3.0  # seconds, divided by words per minute: a third of what any voice takes, and no empty file
+_LARGEST_FILE = 64 * 1024 * 1024  # bytes; 1,500 characters spoken slowly take half of it
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def voices(language: str | None = None) -> tuple[Voice, ...]:
 def _list_voices() -> tuple[Voice, ...]:
     kinds = {"f": "female", "m": "male", "": "plain"}
     variants = ("+f3", "+m3", "", "+f1", "+f2", "+f4", "+f5", "+m1", "+m2", "+m4", "+m5", "+m6", "+m7")
-    bases = {"fa": "fa", "en-us": "en", "en-gb": "en"}
+    bases = {"fa": "fa", "en-us": "en", "en": "en"}  # "en" is the British one
     return tuple(
         Voice(base + variant, language, kinds[variant[1:2]]) for base, language in bases.items() for variant in variants
     )
@@ -51,6 +52,7 @@ _VOICES = _list_voices()
 def clean_text(text: str) -> str:
     """The text as the engine gets it: no control or invisible signs, no thousands separators, single spaces."""
     text = _SEPARATOR.sub("", unicodedata.normalize("NFC", text))  # it would be spoken as a word
+    text = "".join(str(unicodedata.decimal(sign, sign)) for sign in text)  # English voices are silent on ۱۲۳
     kept = (
         " " if sign.isspace() or unicodedata.category(sign) == "Cc" else sign
         for sign in text
@@ -87,19 +89,19 @@ def speak(
     `voice`: a name of voices(); `rate`: 80–450 words per minute; `volume`: 0–1, a factor after levelling;
     `timeout`: seconds for the synthesis, and as many for the levelling.
     Raises SpeechError with one of empty_text, text_too_long, wrong_language, unknown_voice, rate_out_of_range,
-    speech_failed, timeout, busy.
+    speech_failed, timeout, busy; OSError where `out` can't be written.
     """
     text = check_speech(text, voice, rate)
     with tempfile.TemporaryDirectory(prefix="speech-") as folder:
         raw = Path(folder) / "raw.wav"
         request = {"text": text, "voice": voice, "rate": rate, "out": str(raw)}
         try:
-            reply = run_child("speak_child.py", request, timeout=timeout)
+            reply = run_child("speak_child.py", request, timeout=timeout, file_bytes=_LARGEST_FILE)
             letters = sum(sign.isalnum() for sign in text)
-            if reply["seconds"] < letters * _SHORTEST_LETTER:
+            if reply["seconds"] < letters * _SHORTEST_LETTER / rate:
                 raise SpeechError("speech_failed")
             # The engine's output can be longer than an upload may be: 1,500 characters, slowly.
-            return convert(raw, out=out, max_seconds=900.0, max_bytes=64 << 20, timeout=timeout, volume=volume)
+            return convert(raw, out=out, max_seconds=900.0, max_bytes=_LARGEST_FILE, timeout=timeout, volume=volume)
         except SpeechError:
             raise
         except SoundError as error:

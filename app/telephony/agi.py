@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from panoramisk.fast_agi import Request
 from panoramisk.utils import parse_agi_result
@@ -23,6 +24,7 @@ LONGEST_LINE = 8 * 1024  # bytes
 MOST_SESSIONS = 600
 GRACE = 4  # seconds of silence a caller endures when our service dies or hangs, then Asterisk goes on without it
 REPLY_SECONDS = 60.0  # how long a reply may take beyond the command's own length
+T = TypeVar("T")
 _BARE_HANGUP = parse_agi_result("HANGUP")
 _VARIABLE = re.compile(r"[A-Za-z0-9_()]+")
 _PATH = re.compile(r"[A-Za-z0-9_./-]+")
@@ -85,6 +87,20 @@ class AgiSession:
         """Return the next key, or "" when none came within `seconds`."""
         await self._allow(seconds)
         return _digit(await self._command(f"WAIT FOR DIGIT {int(seconds * 1000)}", seconds))
+
+    async def keep_waiting(self, work: Awaitable[T], seconds: float) -> T:
+        """Await `work` while the caller waits, at most so long: Asterisk is told every second that we live.
+
+        Raises TimeoutError; the work itself goes on.
+        """
+        task = asyncio.ensure_future(work)
+        deadline = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < deadline:
+            done, _ = await asyncio.wait({task}, timeout=1.0)
+            if done:
+                return task.result()
+            await self._allow(1.0)
+        raise TimeoutError
 
     async def _allow(self, seconds: float) -> None:
         """Push Asterisk's watchdog forward: past what is about to happen, plus the grace."""

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 TRIES = 3
 LONGEST_NUMBER = 20  # digits
+MODULE_SECONDS = 15.0  # to have the prompts spoken, should nobody have called since they were changed
 CHOICE_SECONDS = 5.0  # to press a key after a question
 FIRST_DIGIT_SECONDS = 8.0
 NEXT_DIGIT_SECONDS = 4.0
@@ -109,7 +110,10 @@ class _Dialogue:
 
     async def lead(self) -> None:
         """From the first word to the registered request. Raises _Leave, HungUp, AgiBroken."""
-        module = await self._registrar.module(self._module_id)
+        try:
+            module = await self._session.keep_waiting(self._registrar.module(self._module_id), MODULE_SECONDS)
+        except TimeoutError:
+            raise _Leave("prompts_not_ready") from None
         if module is None or not module.active:
             raise _Leave("inactive" if module is not None else "no_module")
         self._prompts, self._digits = module.prompts, module.digits

@@ -292,6 +292,7 @@ class Worker:
                 change = await self._change(payload["request"], Cancelled(), "cancelled", actor)
             case commands.WRITE_DIALPLAN:
                 self.sounds.forget()
+                await self.sounds.prepare()  # before callers can get there
                 await self.keeper.keep(force=True)
                 await asyncio.to_thread(self._store_state)
                 return True, "written"

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +31,7 @@ class Sounds:
         self.library = SoundLibrary(settings.prompts_path)
         self._pieces: dict[tuple[str, str], str] = {}  # (language, name of a piece or text of an age) -> path
         self._views: dict[int, ModuleView] = {}
+        self._making = threading.Lock()
 
     def name(self, path: Path) -> str:
         """Return a file below PROMPTS_DIR as Asterisk names it: its own folder, no ending."""
@@ -38,13 +40,15 @@ class Sounds:
 
     def forget(self) -> None:
         """Drop what was remembered of the modules: one of them has changed."""
-        self._views.clear()
+        self._views = {}  # a new one: what is being made now is of the module as it was
 
     def module_view(self, module_id: int) -> ModuleView | None:
         """Return a module as the dialogue needs it, None if there is none. Blocks: speech may have to be made."""
-        known = self._views.get(module_id)
-        if known is not None:
-            return known
+        with self._making:  # several callers at once wait for one making
+            return self._views.get(module_id) or self._make_view(module_id)
+
+    def _make_view(self, module_id: int) -> ModuleView | None:
+        views = self._views
         with self._database.read() as session:
             module = store.load_module(session, module_id)
         if module is None:
@@ -60,7 +64,7 @@ class Sounds:
             prompts={key: self._sound(clip) for key, clip in clips.items()},
             digits={digit: self._spoken(clip) for digit, clip in self.library.digits(module.language).items()},
         )
-        self._views[module_id] = view
+        views[module_id] = view
         return view
 
     def _sound(self, clip: Clip | None) -> Sound | None:

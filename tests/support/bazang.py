@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -120,6 +121,22 @@ class Bazang:
         process, self._worker = self._worker, None
         if process is not None:
             await asyncio.to_thread(kill, process)
+
+    def freeze_worker(self) -> None:
+        """Stop it where it stands, its connections open (SIGSTOP)."""
+        self.worker.send_signal(signal.SIGSTOP)
+
+    def thaw_worker(self) -> None:
+        """Let it go on."""
+        self.worker.send_signal(signal.SIGCONT)
+
+    @staticmethod
+    def now() -> float:
+        """Return the moment in monotonic seconds, as the phones have it."""
+        return time.monotonic()
+
+    def elapsed(self, since: float) -> float:
+        return time.monotonic() - since
 
     @property
     def worker(self) -> subprocess.Popen[bytes]:

@@ -1,0 +1,48 @@
+"""A small office on a real Asterisk, with our own worker as a process of its own."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.asterisk.scene import Scene
+from tests.support.asterisk import OfficeSetup
+from tests.support.bazang import Bazang
+
+Stage = Callable[..., AbstractAsyncContextManager[Scene]]
+
+
+@pytest.fixture(scope="session")
+def prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Finished sounds, made once for all offices of this run."""
+    return tmp_path_factory.mktemp("prompts")
+
+
+@pytest.fixture
+def stage(asterisk_version: int, tmp_path: Path, prompts: Path) -> Stage:
+    """Open an office: `async with stage(prepare=…) as scene`. `prepare` stores modules and scenarios."""
+
+    @asynccontextmanager
+    async def open_office(
+        prepare: Callable[[Bazang], object] = lambda bazang: None,
+        setup: OfficeSetup | None = None,
+        *,
+        phones: tuple[str, ...] = ("101", "102"),
+        work: bool = True,
+        **environment: str,
+    ) -> AsyncIterator[Scene]:
+        bazang = Bazang(asterisk_version, tmp_path / "office", setup, prompts=prompts, **environment)
+        prepare(bazang)
+        async with bazang:
+            trunk = await bazang.asterisk.trunk()
+            scene = Scene(bazang, trunk, {number: await bazang.asterisk.phone(number) for number in phones})
+            if work:
+                await bazang.start_worker()
+            try:
+                yield scene
+            except BaseException:
+                print(bazang.describe())
+                raise
+
+    return open_office

@@ -1,0 +1,105 @@
+"""What the people in a scene do: be busy, knock, listen, press keys, take a call and talk."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from app.audio.cache import SoundLibrary
+from app.audio.prompts import default_text
+from app.services import commands
+from app.store.models import Command
+from tests.support.bazang import Bazang
+from tests.support.phone import Call, Phone
+from tests.support.sound import RATE, find, read_ulaw
+
+OWN = "09121234567"
+OWN_E164 = "+989121234567"
+
+
+@dataclass
+class Scene:
+    """An office with its phones, and the trunk behind which all customers are."""
+
+    bazang: Bazang
+    trunk: Phone
+    phones: dict[str, Phone]
+
+    async def occupy(self, extension: str, number: str = "09120000001") -> "Talk":
+        """Put an extension into a call with somebody outside."""
+        inside = await self.phones[extension].call(number)
+        outside = await self.trunk.next_call()
+        await outside.answer()
+        await inside.wait_answered()
+        return Talk(inside, outside)
+
+    async def knock(self, number: str, *, caller: str = OWN, name: str = "", anonymous: bool = False) -> Call:
+        """Call in from outside; return when somebody or something has answered."""
+        call = await self.trunk.call(number, caller=caller, name=name, anonymous=anonymous)
+        await call.wait_answered()
+        return call
+
+    async def register(self, number: str = "101", *, caller: str = OWN) -> None:
+        """Leave a call request for one's own number, and hang up when it is confirmed."""
+        count = len(self.bazang.requests())
+        call = await self.knock(number, caller=caller)
+        await self.hears(call, "intro")
+        await call.press("1")
+        await self.bazang.until(lambda: len(self.bazang.requests()) > count, 10, "the request is stored")
+        await call.hang_up()
+
+    async def hears(self, call: Call, key: str, language: str = "en", timeout: float = 20) -> None:
+        """Return when the beginning of this default prompt has been heard."""
+        await self.hears_text(call, default_text(key, language), language, timeout)
+
+    async def hears_text(self, call: Call, text: str, language: str = "en", timeout: float = 20) -> None:
+        library = SoundLibrary(self.bazang.settings.prompts_path)
+        clip = await asyncio.to_thread(library.spoken, text, language)
+        beginning = read_ulaw(clip.path)[: RATE // 2]
+        deadline = time.monotonic() + timeout
+        while find(bytes(call.rtp.received), beginning).share < 0.8:
+            if time.monotonic() > deadline or call.ended.is_set():
+                raise AssertionError(f"not heard: {text!r}\n{self.bazang.describe()}")
+            await asyncio.sleep(0.03)
+
+    async def take(self, extension: str, *, keys: str = "1", timeout: float = 15) -> Call:
+        """Answer the ringing phone of an agent and press keys when asked."""
+        ring = await self.phones[extension].next_call(timeout)
+        await ring.answer()
+        await self.hears(ring, "agent_intro")
+        await ring.press(keys)
+        return ring
+
+    async def talk_to_customer(self, ring: Call, *, timeout: float = 15) -> Call:
+        """Let the customer answer; return their call when the two are connected."""
+        customer = await self.trunk.next_call(timeout)
+        await customer.answer()
+        await self.bazang.request("connected")
+        return customer
+
+    async def no_call(self, extension: str, seconds: float) -> None:
+        """Watch for this long that a phone does not ring."""
+        try:
+            ring = await self.phones[extension].next_call(seconds)
+        except TimeoutError:
+            return
+        raise AssertionError(f"{extension} rings for {ring.remote}\n{self.bazang.describe()}")
+
+    async def command(self, kind: str, **payload: object) -> Command:
+        """Ask the worker for something as a page does; return its answer."""
+        number = commands.ask(self.bazang.database, kind, payload, actor="test", now=datetime.now(UTC))
+        answered = await asyncio.to_thread(commands.wait_for, self.bazang.database, number, seconds=5)
+        assert answered is not None, self.bazang.describe()
+        return answered
+
+
+@dataclass
+class Talk:
+    """An extension in a call with somebody outside."""
+
+    inside: Call
+    outside: Call
+
+    async def end(self) -> float:
+        """The extension hangs up; return the moment (monotonic seconds)."""
+        return await self.inside.hang_up()
