@@ -12,9 +12,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = str(ROOT / ".venv/bin/python")
 IN_CI = os.environ.get("CI") == "true"
-# pyproject.toml turns every warning into an error, and names no loop scope, of which pytest-asyncio warns at its start.
-# Superfluous as soon as asyncio_default_fixture_loop_scope is set there.
-PYTEST = ["pytest", "-W", 'ignore:The configuration option "asyncio_default_fixture_loop_scope"']
 FAST = "not asterisk and not browser and not postgres"
 
 
@@ -39,7 +36,7 @@ def main(arguments: list[str]) -> int:
         named = Path(folder) / "left-out"
         # The domain's own tests have just run, under coverage.
         selection = [*(["-m", FAST] if fast else []), *(chosen or ["--ignore=tests/domain"])]
-        if not _passes("pytest", [*PYTEST, *selection], environment={"LEFT_OUT_FILE": str(named)}):
+        if not _passes("pytest", ["pytest", *selection], environment={"LEFT_OUT_FILE": str(named)}):
             failed.append("pytest")
         left_out += named.read_text().splitlines() if named.exists() else []
     return _conclude(failed, left_out)
@@ -55,7 +52,7 @@ def _domain_is_covered() -> bool:
     """Whether tests/domain alone pass and walk every branch of app/domain."""
     with tempfile.TemporaryDirectory() as folder:
         data = {"COVERAGE_FILE": str(Path(folder) / "coverage")}
-        measured = ["coverage", "run", "--branch", "--source=app/domain", "-m", *PYTEST, "-q", "tests/domain"]
+        measured = ["coverage", "run", "--branch", "--source=app/domain", "-m", "pytest", "-q", "tests/domain"]
         report = ["coverage", "report", "--show-missing", "--skip-covered", "--fail-under=100"]
         passed = _passes("the domain's tests", measured, data)
         return _passes("coverage of app/domain", report, data) and passed
