@@ -178,7 +178,7 @@ class Office(RuleBasedStateMachine):
     @rule(
         name=st.sampled_from(QUEUES),
         changed=st.lists(members, max_size=3, unique_by=lambda member: member.extension),
-        live_callers=st.sampled_from([0, 0, 0, 2]),
+        live_callers=st.sampled_from([0, 0, 0, 1, 2]),
         wrapup=seconds,
     )
     def a_queue_changes(self, name: str, changed: list[Member], live_callers: int, wrapup: timedelta) -> None:

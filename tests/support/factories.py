@@ -4,8 +4,10 @@ Every factory takes what the test is about by keyword and fills in the rest, so 
 """
 
 import itertools
+import threading
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +31,7 @@ MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
 _counter = itertools.count(1)
 Row = TypeVar("Row", bound=Base)
+Result = TypeVar("Result")
 
 
 def make_settings(folder: Path, **kwargs: Any) -> Settings:
@@ -164,3 +167,18 @@ def make_module_input(**kwargs: Any) -> ModuleInput:
         "error_kind": "hangup",
     }
     return ModuleInput(**(values | kwargs))
+
+
+# Several hands at once
+
+
+def at_once(works: Sequence[Callable[[], Result]]) -> list[Result]:
+    """Do all these works in threads that start at the same instant; return what each gave, or raise what it raised."""
+    gate = threading.Barrier(len(works))
+
+    def do(work: Callable[[], Result]) -> Result:
+        gate.wait(timeout=30)
+        return work()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return [future.result(timeout=60) for future in [pool.submit(do, work) for work in works]]
