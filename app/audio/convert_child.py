@@ -1,8 +1,8 @@
 """Child process: turns any sound file into levelled 8 kHz mono WAV. Started by path; imports nothing of ours.
 
-Reads {"source", "headless", "out", "max_seconds", "gain", "timeout"} as JSON from standard input, writes {"seconds"},
-{"error", "details", "reason"} or {"errno"} (the file could not be written) to standard output. `gain` is a factor after levelling,
-`headless` null or [format, Hz] of a file without a head.
+Reads {"source", "headless", "out", "max_seconds", "gain", "timeout"} as JSON from standard input. Writes to standard
+output {"seconds"}, or {"error", "details", "reason"}, or {"errno"} if the file could not be written.
+`gain` is a factor after levelling, `headless` null or [format, Hz] of a file without a head.
 """
 
 from __future__ import annotations  # array[float] is for the checker only
