@@ -126,7 +126,8 @@ def _install(root: Path, requirements: str) -> None:
         ticker.join()
     if process.returncode != 0:
         progress.failed()
-        reason = "".join(said[-12:]).strip()
+        errors = [line for line in said if line.lower().startswith("error")]
+        reason = "".join(errors or said[-12:]).strip()
         raise CannotInstall(f"the packages of {requirements} can't be installed:\n{reason}")
     progress.done(f"{total} of {requirements}")
 
