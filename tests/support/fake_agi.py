@@ -84,7 +84,7 @@ class FakeCall:
         self.hung_up = False
         self._presses = list(presses)
         self._line: deque[str] = deque()
-        self._hang_up, self._replies, self._on_command = hang_up, dict(replies or {}), on_command
+        self._hang_up, self._replies, self.on_command = hang_up, dict(replies or {}), on_command
 
     async def run(self, port: int, timeout: float = PATIENCE) -> None:
         """Play the call to its end: until the service closes. Raises TimeoutError if it never does."""
@@ -109,8 +109,8 @@ class FakeCall:
         words = command.split(" ")
         if not command.startswith(f"SET VARIABLE {WATCHDOG} "):
             self.log.append(_short(words))
-        if self._on_command is not None:
-            await self._on_command(command)
+        if self.on_command is not None:
+            await self.on_command(command)
         now = self._hang_up is not None and not self.hung_up and len(self.log) >= self._hang_up.after
         how = self._hang_up.how if self._hang_up is not None and now else ""
         if how == "gone":

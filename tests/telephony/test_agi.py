@@ -619,3 +619,69 @@ async def test_whatever_is_about_to_happen_ends_before_the_watchdog_bites(monkey
     assert len(margins) == 2 * len(lengths)
     assert min(margins) > agi.GRACE - 2
     assert max(margins) <= agi.GRACE + 0.1
+
+
+# -- work that takes a while ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second between two signs of life, in a hundredth of it."""
+    wait = asyncio.wait
+
+    async def hurry(tasks: Any, *, timeout: float | None = None) -> Any:
+        return await wait(tasks, timeout=None if timeout is None else timeout / 100)
+
+    monkeypatch.setattr(agi.asyncio, "wait", hurry)
+
+
+async def test_work_that_is_done_at_once_costs_no_command() -> None:
+    async def work() -> str:
+        return "done"
+
+    call = FakeCall()
+    assert await lead(call, lambda session: session.keep_waiting(work(), 10)) == "done"
+    assert call.commands == []
+
+
+async def test_who_waits_for_our_work_is_kept(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    passed, clock = 0.0, loop.time
+    monkeypatch.setattr(loop, "time", lambda: clock() + passed)
+    finished = asyncio.Event()
+    call = FakeCall()
+
+    async def tick(command: str) -> None:
+        nonlocal passed
+        passed += 2.0
+        if len(call.watchdog) >= 4:
+            finished.set()
+
+    call.on_command = tick
+    await lead(call, lambda session: session.keep_waiting(finished.wait(), 1000), timeout=3600)
+    assert len(call.watchdog) >= 4
+    assert set(call.watchdog) == {1.0 + agi.GRACE}
+
+
+async def test_work_that_takes_too_long_is_not_waited_for_and_goes_on(quick: None) -> None:
+    finished, done = asyncio.Event(), []
+
+    async def work() -> None:
+        await finished.wait()
+        done.append(True)
+
+    with pytest.raises(TimeoutError):
+        await lead(FakeCall(), lambda session: session.keep_waiting(work(), 0.05))
+    assert done == []
+    finished.set()
+    async with asyncio.timeout(PATIENCE):
+        while not done:  # noqa: ASYNC110 - only a time-out here would be the failure
+            await asyncio.sleep(0)
+
+
+async def test_work_that_fails_says_so() -> None:
+    async def work() -> None:
+        raise RuntimeError("no voice")
+
+    with pytest.raises(RuntimeError, match="no voice"):
+        await lead(FakeCall(), lambda session: session.keep_waiting(work(), 10))

@@ -323,6 +323,19 @@ async def test_a_variable_sets_no_other_variable(fake: FakeAmi, name: str, value
         assert fake.named("Originate") == []
 
 
+async def test_a_line_that_asterisk_would_throw_away_is_refused(fake: FakeAmi) -> None:
+    """It throws the whole message away, and never says so: a caller in doubt is worse than one refused."""
+    async with office(fake) as o:
+        for value in ("x" * 1100, "ض" * 550):  # Persian letters are two bytes
+            with pytest.raises(AmiUnsafe, match="too long"):
+                await o.client.originate(ORDER, {"A": value})
+            with pytest.raises(AmiUnsafe, match="too long"):
+                await o.client.send("Hangup", {"Channel": value})
+        await o.client.originate(ORDER, {"A": "x" * 950, "B": "ض" * 475})
+        (sent,) = fake.named("Originate")
+        assert max(len(f"{key}: {value}\r\n".encode()) for key, value in sent.pairs) < 1024
+
+
 async def test_a_value_must_be_text(fake: FakeAmi) -> None:
     async with office(fake) as o:
         with pytest.raises(AmiUnsafe):

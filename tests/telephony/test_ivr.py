@@ -448,6 +448,14 @@ async def test_a_module_that_does_not_serve_says_nothing(view: ModuleView, scrip
     assert desk.registered == []
 
 
+async def test_prompts_that_are_not_ready_in_time_go_to_the_error_destination(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ivr, "MODULE_SECONDS", 0.0)
+    desk = Desk()
+    call = await dial(FakeCall(Press("intro", "1")), desk)
+    assert call.log == ["set BAZANG_WHY=prompts_not_ready", "set BAZANG_RESULT=error"]
+    assert desk.registered == []
+
+
 @pytest.mark.parametrize("script", ["", "module/", "module/x", "other/7", "module/7/8", "../module/7"])
 async def test_a_script_that_is_none_gets_no_dialogue(script: str) -> None:
     call = await dial(FakeCall(Press("intro", "1"), headers={"agi_network_script": script}), Desk())
