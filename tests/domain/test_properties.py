@@ -482,6 +482,13 @@ class Office(RuleBasedStateMachine):
                 assert request.attempt is None and request.step is None
 
     @invariant()
+    def a_call_under_way_belongs_to_its_request_until_that_ends(self) -> None:
+        for attempt, flight in self.flights.items():
+            request = self.requests[flight.request]
+            if flight.flying and request.status not in FINAL:
+                assert request.status in IN_FLIGHT and request.attempt == attempt
+
+    @invariant()
     def each_side_is_counted_by_its_own_outcomes(self) -> None:
         for request in self.requests.values():
             counted = self.counted[request.id]
@@ -532,6 +539,8 @@ def test_a_transition_answers_every_event_in_every_state(request: Request, event
         assert not decision.changed
     if isinstance(event, Progressed | Ended) and event.attempt != request.attempt:
         assert not decision.changed
+    if isinstance(event, Claimed):
+        assert decision.changed is (request.status is Status.WAITING)
     if decision.hang_up is not None:
         assert decision.hang_up == request.attempt and decision.request.status in FINAL
     assert decision.request.id == request.id and decision.request.rules == request.rules
