@@ -9,11 +9,13 @@ from __future__ import annotations  # array[float] is for the checker only
 
 import json
 import os
+import re
 import signal
 import sys
 import wave
 from array import array
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 RATE = 8000  # Hz
@@ -25,6 +27,9 @@ MAX_BAD_PACKETS = 50
 # Without these lists a play list (m3u8, concat) makes the library fetch whatever addresses it names.
 FORMATS = "wav,w64,mp3,ogg,flac,aac,amr,amrnb,amrwb,mov,matroska,aiff,gsm,asf,au,caf,mulaw,alaw,g722,s16le"
 PROTOCOLS = "file"
+# What cannot be opened in spite of such a head is a sound cut off or damaged, as a telephone's m4a, which ends in its
+# table of contents.
+HEADS = re.compile(rb"RIFF....WAVE|OggS|fLaC|ID3|#!AMR|\x1aE\xdf\xa3|....ftyp|FORM....AIF|caff|\.snd", re.DOTALL)
 
 LEVEL = [
     ("loudnorm", "I=-19:TP=-2:LRA=7"),  # before areverse: after it, it would need 580 MB
@@ -178,10 +183,10 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
         options["sample_rate"] = str(rate)
     try:
         container = av.open(request["source"], format=file_format, metadata_errors="replace", options=options)
-    except av.error.EOFError as error:  # a known kind of file, which ends before any sound
-        return {"error": "broken", "reason": repr(error)}
     except (av.error.FFmpegError, ValueError) as error:
-        return {"error": "not_audio", "reason": repr(error)}
+        with Path(request["source"]).open("rb") as source:
+            known = HEADS.match(source.read(12)) or isinstance(error, av.error.EOFError)
+        return {"error": "broken" if known else "not_audio", "reason": repr(error)}
     with container:
         if not container.streams.audio:
             raise Refused("no_sound")

@@ -18,7 +18,7 @@ TIMEOUT = 20.0  # seconds
 
 _SCRIPTS = {"fa": "ARABIC", "en": "LATIN"}
 _KEPT_FORMAT = "\u200c"  # the half-space joins Persian compounds; other invisible signs mean nothing to a voice
-_SEPARATOR = re.compile(r"(?<=\d)\u066c(?=\d)")
+_THOUSANDS, _DECIMAL = (re.compile(rf"(?<=\d){sign}(?=\d)") for sign in "\u066c\u066b")
 _SHORTEST_LETTER = 3.0  # seconds, divided by words per minute: a third of what any voice takes, and no empty file
 _LARGEST_FILE = 64 * 1024 * 1024  # bytes; 1,500 characters spoken slowly take half of it
 
@@ -51,7 +51,8 @@ _VOICES = _list_voices()
 
 def clean_text(text: str) -> str:
     """The text as the engine gets it: no control or invisible signs, no thousands separators, single spaces."""
-    text = _SEPARATOR.sub("", unicodedata.normalize("NFC", text))  # it would be spoken as a word
+    text = unicodedata.normalize("NFC", text)
+    text = _DECIMAL.sub(".", _THOUSANDS.sub("", text))  # either is spoken as a word or left out
     text = "".join(str(unicodedata.decimal(sign, sign)) for sign in text)  # English voices are silent on ۱۲۳
     kept = (
         " " if sign.isspace() or unicodedata.category(sign) == "Cc" else sign

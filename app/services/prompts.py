@@ -2,7 +2,7 @@
 
 import logging
 import re
-from typing import BinaryIO
+from typing import IO, BinaryIO, cast
 
 from sqlalchemy import select
 
@@ -66,7 +66,7 @@ def make(library: SoundLibrary, key: str, given: PromptInput, language: str) -> 
     return library.spoken(text, language) if text else None
 
 
-def upload(library: SoundLibrary, source: BinaryIO, name: str) -> PromptInput:
+def upload(library: SoundLibrary, source: IO[bytes], name: str) -> PromptInput:
     """Convert and keep an uploaded recording. Raises SoundError."""
-    clip = library.uploaded(source, name)
+    clip = library.uploaded(cast(BinaryIO, source), name)
     return PromptInput("file", "", clip.path.relative_to(library.root).as_posix(), name[:200])

@@ -3,7 +3,8 @@
 from app.domain.lifecycle import Outcome, Step
 from app.domain.policy import LineState
 
-CALL_REJECTED = 21  # Q.850
+CALL_REJECTED = 21  # Q.850; so are the next: nobody has that number, or no way leads there
+NO_SUCH_NUMBER = frozenset({1, 2, 3, 20, 22, 27, 28})
 
 # Bits of an ExtensionStatus; see `include/asterisk/pbx.h`, enum ast_extension_states.
 INUSE, BUSY, UNAVAILABLE, RINGING, ONHOLD = 1, 2, 4, 8, 16
@@ -44,6 +45,8 @@ def agent_outcome(guard: str, status: str, cause: int) -> Outcome:
         return Outcome.AGENT_TAKEN
     if status == "NOANSWER" and cause == CALL_REJECTED:
         return Outcome.AGENT_REJECTED
+    if status == "NOANSWER" and cause in NO_SUCH_NUMBER:  # a leg that was answered by 404 says no better word
+        return Outcome.AGENT_UNREACHABLE
     return _AGENT.get(status, Outcome.AGENT_UNREACHABLE)
 
 
@@ -53,6 +56,8 @@ def ended_outcome(end: str, status: str, cause: int) -> Outcome:
         return _ENDS[end]
     if status in ("NOANSWER", "BUSY") and cause == CALL_REJECTED:
         return Outcome.CUSTOMER_REJECTED
+    if status == "NOANSWER" and cause in NO_SUCH_NUMBER:
+        return Outcome.CUSTOMER_UNREACHABLE
     return _CUSTOMER.get(status, Outcome.CUSTOMER_UNKNOWN)
 
 

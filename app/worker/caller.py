@@ -28,7 +28,7 @@ class CallerDesk:
         self._rules: tuple[float, NumberRules] | None = None
 
     async def module(self, module_id: int) -> ModuleView | None:
-        return await asyncio.to_thread(self._sounds.module_view, module_id)
+        return await self._sounds.module(module_id)
 
     async def check(self, call: CallerFacts, number: str, typed: bool) -> Accepted | Refused:
         """Judge a number: the caller's own, or one that was typed. A caller from inside may be an extension."""

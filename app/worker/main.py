@@ -78,6 +78,8 @@ class Worker:
         self._obstacle: Why | None = Why.NO_DIALPLAN
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._commanding = asyncio.Lock()
+        self._begun: set[int] = set()  # the commands that were taken: each is done once
         self._store_due: asyncio.TimerHandle | None = None
         self._started_at = utcnow()
 
@@ -273,14 +275,24 @@ class Worker:
         self.dispatcher.wake()
 
     async def _do_commands(self) -> None:
-        for command in await asyncio.to_thread(commands.take, self.database, utcnow()):
-            try:
-                ok, result = await self._do(command)
-            except (requests.NotFound, KeyError, TypeError) as error:
-                log.warning("command %s makes no sense: %s", command.id, error)
-                ok, result = False, "not_found"
-            answer = commands.answer
-            await asyncio.to_thread(answer, self.database, command.id, ok=ok, result=result, now=utcnow())
+        async with self._commanding:  # in the order in which they were asked
+            for command in await asyncio.to_thread(commands.take, self.database, utcnow()):
+                if command.id in self._begun:
+                    continue  # it is open because its answer is not written yet
+                self._begun.add(command.id)
+                if command.kind == commands.WRITE_DIALPLAN:
+                    self._spawn(self._carry_out(command))  # speech may have to be made: nobody waits behind that
+                else:
+                    await self._carry_out(command)
+
+    async def _carry_out(self, command: Command) -> None:
+        try:
+            ok, result = await self._do(command)
+        except (requests.NotFound, KeyError, TypeError) as error:
+            log.warning("command %s makes no sense: %s", command.id, error)
+            ok, result = False, "not_found"
+        answer = commands.answer
+        await asyncio.to_thread(answer, self.database, command.id, ok=ok, result=result, now=utcnow())
 
     async def _do(self, command: Command) -> tuple[bool, str]:
         payload, actor = command.payload, command.actor

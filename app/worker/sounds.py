@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -32,6 +33,8 @@ class Sounds:
         self._pieces: dict[tuple[str, str], str] = {}  # (language, name of a piece or text of an age) -> path
         self._views: dict[int, ModuleView] = {}
         self._making = threading.Lock()
+        # Threads of their own: making speech takes seconds, and calls must not wait for that.
+        self._makers = ThreadPoolExecutor(4, thread_name_prefix="speech")
 
     def name(self, path: Path) -> str:
         """Return a file below PROMPTS_DIR as Asterisk names it: its own folder, no ending."""
@@ -42,8 +45,14 @@ class Sounds:
         """Drop what was remembered of the modules: one of them has changed."""
         self._views = {}  # a new one: what is being made now is of the module as it was
 
-    def module_view(self, module_id: int) -> ModuleView | None:
-        """Return a module as the dialogue needs it, None if there is none. Blocks: speech may have to be made."""
+    async def module(self, module_id: int) -> ModuleView | None:
+        """Return a module as the dialogue needs it, None if there is none. Speech may have to be made."""
+        known = self._views.get(module_id)
+        if known is not None:
+            return known
+        return await asyncio.get_running_loop().run_in_executor(self._makers, self._module_view, module_id)
+
+    def _module_view(self, module_id: int) -> ModuleView | None:
         with self._making:  # several callers at once wait for one making
             return self._views.get(module_id) or self._make_view(module_id)
 
@@ -82,7 +91,7 @@ class Sounds:
 
     async def prepare(self) -> None:
         """Make the pieces that the waiting requests may need within the next minute, and every module's prompts."""
-        await asyncio.to_thread(self._prepare)
+        await asyncio.get_running_loop().run_in_executor(self._makers, self._prepare)
 
     def _prepare(self) -> None:
         ages, modules, languages = self._needed()
@@ -96,7 +105,7 @@ class Sounds:
             self._make(language, text, text)
         for module_id in modules:
             try:
-                self.module_view(module_id)
+                self._module_view(module_id)
             except (SoundError, OSError) as error:
                 log.error("module %s: a prompt cannot be made: %s", module_id, error)
 

@@ -1,0 +1,94 @@
+"""Who may see the panel: log in, log out, and the language each one reads."""
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Flask, flash, redirect, render_template, request, session, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_login import UserMixin, current_user, login_required, login_user, logout_user
+from flask_wtf import FlaskForm
+from wtforms import PasswordField, StringField
+from wtforms.validators import InputRequired
+
+from app.extensions import limiter, login
+from app.services import users
+from app.store.models import User
+from app.web import LOCALES
+from app.web.parts import database
+
+blueprint = Blueprint("auth", __name__)
+
+
+class SessionUser(UserMixin):
+    """The user of this session, as Flask-Login wants to see it."""
+
+    def __init__(self, user: User) -> None:
+        self.id, self.name, self.role, self.locale = user.id, user.name, user.role, user.locale
+
+
+class LoginForm(FlaskForm):
+    name = StringField(_l("User name"), validators=[InputRequired(_l("This is needed."))])
+    password = PasswordField(_l("Password"), validators=[InputRequired(_l("This is needed."))])
+
+
+def register(app: Flask) -> None:
+    """Tell Flask-Login who is who."""
+    login.login_view = "auth.log_in"
+    login.login_message = None
+
+    @login.user_loader
+    def load(user_id: str) -> SessionUser | None:
+        user = users.load(database(), int(user_id)) if user_id.isdigit() else None
+        return SessionUser(user) if user is not None else None
+
+
+@blueprint.route("/login", methods=["GET", "POST"])
+@limiter.limit("10 per minute", methods=["POST"])
+def log_in():
+    """Log in; afterwards go where one wanted to go."""
+    form = LoginForm()
+    status = 200
+    if form.validate_on_submit():
+        user = users.check_password(database(), form.name.data, form.password.data)
+        if user is not None:
+            session.clear()  # nothing of the session before may be carried into this one
+            login_user(SessionUser(user))
+            return redirect(_wanted_page())
+        form.password.errors = [_("The name or the password is wrong.")]
+    if request.method == "POST":
+        status = 422
+    return render_template("auth/login.html", form=form, no_users=users.count(database()) == 0), status
+
+
+def _wanted_page() -> str:
+    """Return the page asked for before the log-in, if it is one of ours."""
+    wanted = request.args.get("next", "")
+    parts = urlsplit(wanted)
+    ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and not parts.netloc and not parts.scheme
+    return wanted if ours else url_for("requests.index")
+
+
+@blueprint.post("/logout")
+@login_required
+def log_out():
+    """Log out."""
+    logout_user()
+    session.clear()
+    flash(_("You are logged out."))
+    return redirect(url_for("auth.log_in"))
+
+
+@blueprint.post("/language")
+def language():
+    """Choose the language of the panel, for this browser and, once logged in, for this user."""
+    chosen = request.form.get("locale", "")
+    if chosen in LOCALES:
+        session["locale"] = chosen
+        if current_user.is_authenticated:
+            users.set_locale(database(), current_user.id, chosen)
+    return redirect(_page_before())
+
+
+def _page_before() -> str:
+    parts = urlsplit(request.referrer or "")
+    return parts.path if parts.netloc == request.host and parts.path.startswith("/") else url_for("requests.index")

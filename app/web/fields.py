@@ -1,0 +1,90 @@
+"""Form fields that take what people type: Persian digits, durations, destinations."""
+
+from collections.abc import Sequence
+
+from wtforms import Field, SelectField, StringField
+from wtforms.validators import ValidationError
+from wtforms.widgets import TextInput
+
+from app.domain.numbers import ascii_digits
+from app.web import words
+
+LONGEST_NUMBER = 9  # digits of a whole number: more is a mistake, and too much for a database
+
+
+def _typed(valuelist: Sequence[str]) -> str:
+    return ascii_digits(valuelist[0] if valuelist else "").strip()
+
+
+class DigitsField(StringField):
+    """Text in which ۱۲۳ and ١٢٣ count as 123."""
+
+    def process_formdata(self, valuelist: Sequence[str]) -> None:
+        self.data: str = _typed(valuelist)
+
+
+class WholeNumberField(Field):
+    """A number of 0 or more; what was typed stays in `raw_data`."""
+
+    widget = TextInput()
+    data: int
+
+    def process_formdata(self, valuelist: Sequence[str]) -> None:
+        text = _typed(valuelist)
+        self.data = 0
+        if not text.isdigit() or len(text) > LONGEST_NUMBER:
+            raise ValidationError(words.error("whole_number"))
+        self.data = int(text)
+
+    def _value(self) -> str:
+        return str(self.raw_data[0] if self.raw_data else self.data or 0)
+
+
+class DurationField(Field):
+    """A duration as hh:mm:ss; mm:ss and plain seconds are taken as well. `data` is in seconds."""
+
+    widget = TextInput()
+    data: int
+
+    def _value(self) -> str:
+        if self.raw_data:
+            return str(self.raw_data[0])
+        hours, rest = divmod(self.data or 0, 3600)
+        return f"{hours:02}:{rest // 60:02}:{rest % 60:02}"
+
+    def process_formdata(self, valuelist: Sequence[str]) -> None:
+        text = _typed(valuelist)
+        parts = text.split(":")
+        well_formed = len(parts) <= 3 and all(p.isdigit() and len(p) <= LONGEST_NUMBER for p in parts)
+        if not well_formed or any(int(part) > 59 for part in parts[1:]):
+            self.data = 0
+            raise ValidationError(words.error("duration"))
+        seconds = 0
+        for part in parts:
+            seconds = seconds * 60 + int(part)
+        self.data = seconds
+
+
+def destination_field(*, optional: bool = False) -> SelectField:
+    """Return the choice of a destination's type."""
+    choices = [(kind, label) for kind, label in words.DESTINATION.items()]
+    if optional:
+        choices.insert(0, ("", words.DESTINATION["hangup"]))
+        choices = [choice for choice in choices if choice[0] != "hangup"]
+    return SelectField(choices=choices, validate_choice=False)
+
+
+def show_errors(form, errors: dict[str, str]) -> None:
+    """Put the services' findings beside their fields; what has no field stands above the form."""
+    for name, code in errors.items():
+        text = words.error(code)
+        field = form._fields.get(name)
+        if field is not None:
+            field.errors = list(field.errors) or [text]
+        elif not name.startswith("prompt_"):  # a prompt's fault was said when its sound was looked at
+            form.form_errors.append(f"{name}: {text}")
+
+
+def has_errors(form) -> bool:
+    """Tell whether something is wrong anywhere in the form."""
+    return bool(form.form_errors) or any(field.errors for field in form)

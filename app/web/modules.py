@@ -1,0 +1,168 @@
+"""Call request modules: list, add, edit, duplicate, delete, and the sounds of their prompts."""
+
+from dataclasses import replace
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, send_file, url_for
+from flask.sansio.blueprints import BlueprintSetupState
+from flask_babel import gettext as _
+from flask_login import current_user
+from sqlalchemy import or_, select
+
+from app.audio.clip import SoundError
+from app.audio.prompts import PROMPT_KEYS, announced_keys, default_text
+from app.services import modules, prompts
+from app.services.modules import LANGUAGES, Invalid, ModuleInput, PromptInput
+from app.store.models import LineRow, Module, QueueRow
+from app.web import words
+from app.web.fields import has_errors, show_errors
+from app.web.module_form import ModuleForm
+from app.web.parts import administrator_required, database, library, utcnow
+
+blueprint = Blueprint("modules", __name__, url_prefix="/modules")
+PAGE = 25
+
+
+@blueprint.get("")
+@administrator_required
+def index():
+    """List the modules; `q` searches in name and code."""
+    wanted = request.args.get("q", "").strip()
+    page = max(1, request.args.get("page", 1, type=int))
+    query = select(Module).order_by(Module.code)
+    if wanted:
+        query = query.where(
+            or_(Module.name.icontains(wanted, autoescape=True), Module.code.contains(wanted, autoescape=True))
+        )
+    with database().read() as session:
+        rows = session.scalars(query.offset((page - 1) * PAGE).limit(PAGE + 1)).all()
+    values = {"modules": rows[:PAGE], "more": len(rows) > PAGE, "page": page, "wanted": wanted, "words": words}
+    return render_template("modules/index.html", **values)
+
+
+@blueprint.route("/new", methods=["GET", "POST"])
+@administrator_required
+def new():
+    """Add a module; a copy of another one to begin with, if `copy` names it."""
+    form = ModuleForm()
+    copied = request.args.get("copy", 0, type=int)
+    if request.method == "GET" and copied:
+        original = _load(copied)
+        form.fill(replace(original, name=_("Copy of %(name)s", name=original.name)[:80], code=""))
+    return _edit(form, None)
+
+
+@blueprint.route("/<int:module_id>", methods=["GET", "POST"])
+@administrator_required
+def edit(module_id: int):
+    """Change a module."""
+    given = _load(module_id)
+    form = ModuleForm()
+    if request.method == "GET":
+        form.fill(given)
+    return _edit(form, module_id)
+
+
+def _load(module_id: int) -> ModuleInput:
+    try:
+        with database().read() as session:
+            return modules.load(session, module_id)
+    except modules.NotFound:
+        abort(404)
+
+
+def _edit(form: ModuleForm, module_id: int | None):
+    status = 200
+    if request.method == "POST":
+        form.validate()
+        form.take_prompts(library())
+        if has_errors(form):
+            with database().read() as session:  # everything that is wrong is said at once
+                show_errors(form, modules.check(session, form.given(), module_id))
+        else:
+            try:
+                modules.save(database(), form.given(), utcnow(), module_id=module_id, actor=current_user.name)
+            except Invalid as invalid:
+                show_errors(form, invalid.errors)
+            else:
+                flash(_("The module is saved."), "success")
+                return redirect(url_for("modules.index"))
+        status = 422
+    return render_template("modules/form.html", form=form, module_id=module_id, words=words, **_choices()), status
+
+
+def _choices() -> dict[str, object]:
+    """What the exchange has, to choose from; empty where it is out of reach, and everything can be typed."""
+    with database().read() as session:
+        return {
+            "lines": session.scalars(select(LineRow).order_by(LineRow.extension)).all(),
+            "queues": session.scalars(select(QueueRow.name).order_by(QueueRow.name)).all(),
+            "all_modules": session.execute(select(Module.code, Module.name).order_by(Module.code)).all(),
+        }
+
+
+@blueprint.route("/<int:module_id>/delete", methods=["GET", "POST"])
+@administrator_required
+def delete(module_id: int):
+    """Delete a module, after a question that names what still points at it."""
+    given = _load(module_id)
+    with database().read() as session:
+        pointing = modules.pointing_at(session, given.code)
+    if request.method == "POST" and not pointing:
+        try:
+            modules.delete(database(), module_id, utcnow(), actor=current_user.name)
+        except (Invalid, modules.NotFound):
+            return redirect(url_for("modules.delete", module_id=module_id))
+        flash(_("The module is deleted."), "success")
+        return redirect(url_for("modules.index"))
+    status = 422 if request.method == "POST" else 200
+    return render_template("modules/delete.html", module=given, module_id=module_id, pointing=pointing), status
+
+
+@blueprint.get("/<int:module_id>/prompts/<key>.wav")
+@administrator_required
+def prompt(module_id: int, key: str):
+    """Return a prompt's sound as callers hear it; `download` to keep it."""
+    if key not in PROMPT_KEYS:
+        abort(404)
+    given = _load(module_id)
+    return _sound(key, given.prompts.get(key, prompts.DEFAULT), given.language, f"{given.code}-{key}.wav")
+
+
+@blueprint.get("/prompts/<language>/<key>.wav")
+@administrator_required
+def default_prompt(language: str, key: str):
+    """Return the sound of a default text."""
+    if key not in PROMPT_KEYS or language not in LANGUAGES:
+        abort(404)
+    return _sound(key, prompts.DEFAULT, language, f"{language}-{key}.wav")
+
+
+@blueprint.post("/prompts/preview")
+@administrator_required
+def preview():
+    """Return the sound of a text that is not saved yet. A text that cannot be spoken is a 422 with the reason."""
+    key, language = request.form.get("key", ""), request.form.get("language", "")
+    if key not in PROMPT_KEYS or language not in LANGUAGES:
+        abort(404)
+    return _sound(key, PromptInput("speech", request.form.get("text", "")), language, "preview.wav")
+
+
+def _sound(key: str, given: PromptInput, language: str, name: str):
+    try:
+        clip = prompts.make(library(), key, given, language)
+    except SoundError as error:
+        return str(words.SOUND_ERROR.get(error.code, error)), 422, {"Content-Type": "text/plain; charset=utf-8"}
+    except FileNotFoundError:
+        abort(404)
+    if clip is None:
+        abort(404)
+    as_file = "download" in request.args
+    return send_file(clip.path, mimetype="audio/wav", as_attachment=as_file, download_name=name, max_age=0)
+
+
+@blueprint.record_once
+def _give_prompt_texts(state: BlueprintSetupState) -> None:
+    """Let templates and their macros speak of the prompts."""
+    state.app.jinja_env.globals.update(
+        default_text=default_text, announced_keys=announced_keys, PROMPT_KEYS=PROMPT_KEYS
+    )
