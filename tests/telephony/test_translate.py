@@ -14,6 +14,7 @@ from app.telephony.translate import agent_outcome, ended_outcome, line_state, re
         ("", "NOANSWER", 19, Outcome.AGENT_NO_ANSWER),  # 480, or rung out
         ("", "NOANSWER", 0, Outcome.AGENT_NO_ANSWER),
         ("", "NOANSWER", 21, Outcome.AGENT_REJECTED),  # 603
+        ("", "NOANSWER", 1, Outcome.AGENT_UNREACHABLE),  # 404
         ("", "CANCEL", 0, Outcome.AGENT_NO_ANSWER),  # the Originate's own time-out
         ("", "CONGESTION", 34, Outcome.AGENT_UNREACHABLE),  # 503
         ("", "CHANUNAVAIL", 0, Outcome.AGENT_UNREACHABLE),  # not registered
@@ -37,6 +38,7 @@ def test_how_the_agents_leg_ended(guard: str, status: str, cause: int, outcome: 
         ("customer", "BUSY", 21, Outcome.CUSTOMER_REJECTED),  # some trunks say both
         ("customer", "NOANSWER", 19, Outcome.CUSTOMER_NO_ANSWER),
         ("customer", "NOANSWER", 21, Outcome.CUSTOMER_REJECTED),
+        ("customer", "NOANSWER", 1, Outcome.CUSTOMER_UNREACHABLE),  # 404
         ("customer", "CONGESTION", 34, Outcome.CUSTOMER_UNREACHABLE),
         ("customer", "CHANUNAVAIL", 0, Outcome.CUSTOMER_UNREACHABLE),
         ("customer", "CANCEL", 0, Outcome.CUSTOMER_ABANDONED),
