@@ -47,10 +47,13 @@ class Rtp(asyncio.DatagramProtocol):
         if self._task is not None:
             self._task.cancel()
         self.transport.close()
+        while not self._keys.empty():  # nobody will send them
+            self._keys.get_nowait()
+            self._keys.task_done()
 
     async def press(self, keys: str) -> None:
-        """Send keys, one after the other; return when the last has been sent."""
-        for key in keys:
+        """Send keys, one after the other; return when the last has been sent, or the call has ended."""
+        for key in keys if not self.transport.is_closing() else "":
             self._keys.put_nowait(key)
         await self._keys.join()
 
@@ -62,8 +65,10 @@ class Rtp(asyncio.DatagramProtocol):
         due = time.monotonic()
         while True:
             if not self._keys.empty():
-                due = await self._send_key(self._keys.get_nowait(), due)
-                self._keys.task_done()
+                try:
+                    due = await self._send_key(self._keys.get_nowait(), due)
+                finally:
+                    self._keys.task_done()
             piece, self._sound = self._sound[:160], self._sound[160:]
             self._send(ULAW, piece.ljust(160, b"\xff") if piece else _SILENCE)
             self._timestamp += 160
