@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from app.audio.cache import SoundLibrary
+from app.audio.prompts import age_text, default_text
 from tests.asterisk.scene import Scene
 from tests.support.asterisk import OfficeSetup
 from tests.support.bazang import Bazang
@@ -15,8 +17,13 @@ Stage = Callable[..., AbstractAsyncContextManager[Scene]]
 
 @pytest.fixture(scope="session")
 def prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Finished sounds, made once for all offices of this run."""
-    return tmp_path_factory.mktemp("prompts")
+    """Finished sounds, made once for all offices of this run: at once what agents hear, the rest when it is needed."""
+    folder = tmp_path_factory.mktemp("prompts")
+    library = SoundLibrary(folder)
+    library.digits("en")
+    for text in (default_text("agent_intro", "en"), default_text("agent_keys", "en"), age_text(0, "en")):
+        library.spoken(text, "en")
+    return folder
 
 
 @pytest.fixture

@@ -1,14 +1,18 @@
 """What the people in a scene do: be busy, knock, listen, press keys, take a call and talk."""
 
 import asyncio
+import sqlite3
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from app.audio.cache import SoundLibrary
 from app.audio.prompts import default_text
-from app.services import commands
-from app.store.models import Command
+from app.services import commands, requests
+from app.services.requests import Registration
+from app.store.models import Attempt, CallRequest, Command
 from tests.support.bazang import Bazang
 from tests.support.phone import Call, Phone
 from tests.support.sound import RATE, find, read_ulaw
@@ -24,6 +28,7 @@ class Scene:
     bazang: Bazang
     trunk: Phone
     phones: dict[str, Phone]
+    _taken: set[Call] = field(default_factory=set)
 
     async def occupy(self, extension: str, number: str = "09120000001") -> "Talk":
         """Put an extension into a call with somebody outside."""
@@ -47,6 +52,61 @@ class Scene:
         await call.press("1")
         await self.bazang.until(lambda: len(self.bazang.requests()) > count, 10, "the request is stored")
         await call.hang_up()
+
+    def wish(self, number: str = OWN, *, module: int = 1, target: str = "101") -> int:
+        """Store a call request as the dialogue does, for tests of what comes after it; return its id."""
+        canonical = f"+98{number[1:]}" if number.startswith("0") else number
+        wished = Registration(module, canonical, caller_number=number, wanted=target)
+        return requests.register(self.bazang.database, wished, datetime.now(UTC))
+
+    def wished(self, request: int) -> CallRequest:
+        """Return a request as it is stored now."""
+        return next(row for row in self.bazang.requests() if row.id == request)
+
+    async def becomes(self, request: int, status: str, timeout: float = 20) -> CallRequest:
+        """Return a request when it has this status."""
+        await self.bazang.until(lambda: self.wished(request).status == status, timeout, f"request {request} {status}")
+        return self.wished(request)
+
+    async def tried(self, request: int, count: int = 1, timeout: float = 20) -> Attempt:
+        """Return the `count`th attempt of a request when it has ended."""
+
+        def ended() -> Attempt | None:
+            rows = [row for row in self.bazang.attempts() if row.request_id == request and row.ended_at is not None]
+            return rows[count - 1] if len(rows) >= count else None
+
+        return await self.bazang.until(ended, timeout, f"attempt {count} of request {request} has ended")
+
+    async def steps(self, request: int, step: str, timeout: float = 10) -> None:
+        """Return when the attempt in flight for a request has come this far, as far as the database knows."""
+        await self.bazang.until(lambda: self.wished(request).step == step, timeout, f"request {request} at {step}")
+
+    def calls_to(self, number: str) -> list[Call]:
+        """Return all calls that a customer has got, in their order."""
+        return [call for call in self.trunk.calls.values() if call.incoming and call.dialled == number]
+
+    async def customer(self, number: str = OWN, timeout: float = 15) -> Call:
+        """Return the next ringing call of this customer, whatever others get meanwhile."""
+
+        def ringing() -> Call | None:
+            return next((call for call in self.calls_to(number) if call not in self._taken), None)
+
+        call = await self.bazang.until(ringing, timeout, f"{number} is rung")
+        self._taken.add(call)
+        return call
+
+    @contextmanager
+    def locked_database(self) -> Iterator[None]:
+        """Keep everybody else from writing, as a backup or a stuck process would."""
+        file = self.bazang.database.engine.url.database
+        assert file is not None
+        other = sqlite3.connect(file, isolation_level=None)
+        try:
+            other.execute("BEGIN EXCLUSIVE")
+            yield
+            other.execute("ROLLBACK")
+        finally:
+            other.close()
 
     async def hears(self, call: Call, key: str, language: str = "en", timeout: float = 20) -> None:
         """Return when the beginning of this default prompt has been heard."""
