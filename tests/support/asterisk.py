@@ -91,6 +91,11 @@ class AsteriskOffice:
         """The process id. Raises RuntimeError when it does not run."""
         return self._running().pid
 
+    @property
+    def runs(self) -> bool:
+        """Whether its process lives."""
+        return self._process is not None and self._process.poll() is None
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self

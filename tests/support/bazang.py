@@ -106,9 +106,17 @@ class Bazang:
 
     def launch_worker(self) -> None:
         """Start the telephone service and do not wait for anything."""
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("BAZANG_")} | self.environment
         command = [sys.executable, "-m", "flask", "--app", str(ROOT / "wsgi.py"), "worker"]
-        self._worker = spawn(command, self.folder / "worker.log", environment=environment)
+        log = self.folder / "worker.log"
+        self._worker = spawn(command, log, environment=self.process_environment(), folder=self.folder)
+
+    def process_environment(self) -> dict[str, str]:
+        """Return the environment of this office's processes: nothing of a real office's settings gets into it.
+
+        They must run in `folder`, too: a `.env` of the current folder would be read.
+        """
+        others = {k: v for k, v in os.environ.items() if not k.startswith("BAZANG_")}
+        return others | self.environment | {"FLASK_SKIP_DOTENV": "1"}
 
     async def stop_worker(self) -> None:
         """End it as an administrator would."""

@@ -5,25 +5,29 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 
 
-def spawn(command: list[str], log: Path, *, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """Start `command` in a group of its own; what it says is added to `log`.
+def spawn(
+    command: list[str], log: Path | None, *, environment: dict[str, str] | None = None, folder: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Start `command` in a group of its own, in `folder`; what it says is added to `log` (None: said where we speak).
 
     The kernel kills it when the thread that called us ends (Linux, PR_SET_PDEATHSIG), so call from the main thread.
     """
     setpriv = shutil.which("setpriv")
     bound = [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
-    with log.open("ab") as output:
+    with log.open("ab") if log is not None else nullcontext() as output:
         return subprocess.Popen(
             bound,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             env=environment,
+            cwd=folder,
             start_new_session=True,
             preexec_fn=None if setpriv else _die_with_parent,
         )

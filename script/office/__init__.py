@@ -1,0 +1,1 @@
+"""What script/demo, script/server and script/bench are made of."""
