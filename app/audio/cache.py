@@ -117,6 +117,8 @@ class SoundLibrary:
         # For reading, which is enough for a lock: the file may be another user's, as of an administrator's command.
         lock = os.open(self.root / LOCKS / path.stem[:2], os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
+            with suppress(PermissionError):
+                os.fchmod(lock, 0o644)  # whatever the umask
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
