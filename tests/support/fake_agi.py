@@ -5,6 +5,7 @@ sound plays interrupt it if it listens to them and are lost if not; those that c
 """
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -156,7 +157,7 @@ class FakeCall:
     def _set(self, name: str, value: str) -> None:
         if name == WATCHDOG:
             self.watchdog.append(float(value))
-        self.variables[name] = value.removeprefix('"').removesuffix('"').replace('\\"', '"').replace("\\\\", "\\")
+        self.variables[name] = re.sub(r"\\(.)", r"\1", value.removeprefix('"').removesuffix('"'))
 
     def _play(self, name: str, escape: str) -> str:
         """Play a sound; return the key that interrupts it."""

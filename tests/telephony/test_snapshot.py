@@ -327,6 +327,7 @@ def test_a_poll_tells_queues_members_and_waiting_callers() -> None:
     [
         ("PJSIP/101", "PJSIP/101", "101"),
         ("Local/101@from-queue/n", "hint:101@ext-local", "101"),  # FreePBX
+        ("Local/s@somewhere/n", "hint:101@ext-local", "101"),
         ("Local/101@from-queue/n", "PJSIP/101", "101"),
         ("Local/101@from-queue/n", "", "101"),
         ("Local/s@somewhere/n", "PJSIP/101", "101"),
