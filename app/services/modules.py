@@ -170,6 +170,10 @@ def check(session: Session, given: ModuleInput, module_id: int | None) -> dict[s
         errors["code"] = "code"
     elif session.scalar(select(func.count()).where(Module.code == given.code, Module.id != (module_id or 0))):
         errors["code"] = "taken"
+    own = session.get(Module, module_id) if module_id is not None else None
+    renamed_from = own.code if own is not None and own.code != given.code else ""
+    if renamed_from and pointing_at(session, renamed_from):
+        errors.setdefault("code", "in_use")
     for name, (least, most) in BOUNDS.items():
         if not least <= getattr(given, name) <= most:
             errors[name] = "range"
@@ -181,8 +185,11 @@ def check(session: Session, given: ModuleInput, module_id: int | None) -> dict[s
     for side in ("next", "error"):
         kind, code = getattr(given, f"{side}_kind"), getattr(given, f"{side}_code")
         fault = check_destination(session, kind, code)
-        if fault is None and kind == "module" and _goes_round(session, given, code):
-            fault = "cycle"
+        if fault is None and kind == "module":
+            if code == renamed_from:
+                fault = "no_module"
+            elif _goes_round(session, given, code):
+                fault = "cycle"
         if fault is not None:
             errors[f"{side}_code" if kind in DESTINATION_KINDS else f"{side}_kind"] = fault
     for key, prompt in given.prompts.items():

@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -122,6 +123,7 @@ def claim_due(database: Database, settings: Settings, facts: Facts, now: datetim
             agent_pauses=store.agent_pauses(session, now),
             all_paused=store_settings.read_setting(session, "all_paused") == "1",
         )
+        _expire(session, rows.values(), now)  # after an outage nobody else may have done it yet
         requests = [_note_free(row, module, facts) for row, module in rows.values()]
         plan = policy.decide(requests, facts, now)
         orders = [_claim(session, *rows[dial.request.id], dial, settings, now) for dial in plan.dials]
@@ -198,13 +200,21 @@ def end(database: Database, attempt: str, outcome: Outcome, now: datetime, cause
     """Record how an attempt ended. The first word counts; only an unclear one is corrected by a later word."""
     with database.write() as session:
         flight = session.get(Attempt, attempt)
-        if flight is None or (flight.ended_at is not None and flight.outcome != Outcome.UNCLEAR.value):
+        if flight is None:
+            return
+        corrects = flight.outcome == Outcome.UNCLEAR.value and outcome is not Outcome.UNCLEAR
+        if flight.ended_at is not None and not corrects:
             return
         decision = _apply(session, flight.request_id, Ended(attempt, outcome), now, event="ended", detail=outcome.value)
         if decision is not None and decision.changed:
             outcome = decision.request.last_outcome or outcome
             flight.agent_pause_until = decision.agent_pause_until
-        elif decision is not None and decision.request.status in lifecycle.FINAL and outcome is not Outcome.CONNECTED:
+        elif (
+            decision is not None
+            and decision.request.status in lifecycle.FINAL
+            and outcome is not Outcome.CONNECTED
+            and not corrects
+        ):
             outcome = Outcome.WITHDRAWN  # the request had ended before, so the call was ours to end
         flight.ended_at, flight.outcome, flight.cause = now, outcome.value, cause[:80]
 
@@ -289,9 +299,13 @@ def _answers(request: lifecycle.Request, talk: Talk) -> bool:
 def expire(database: Database, now: datetime) -> None:
     """End the requests that have outlived their time."""
     with database.write() as session:
-        for row, module in store.active(session, [Status.WAITING, Status.UNCERTAIN]):
-            decision = lifecycle.transition(store.to_domain(row, module), lifecycle.TimePassed(), now)
-            store.apply_decision(session, row, decision, now, event="expired")
+        _expire(session, store.active(session, [Status.WAITING, Status.UNCERTAIN]), now)
+
+
+def _expire(session: Session, rows: Iterable[tuple[CallRequest, Module | None]], now: datetime) -> None:
+    for row, module in rows:
+        decision = lifecycle.transition(store.to_domain(row, module), lifecycle.TimePassed(), now)
+        store.apply_decision(session, row, decision, now, event="expired")
 
 
 def clear_traces(database: Database, attempts: tuple[str, ...]) -> None:

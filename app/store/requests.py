@@ -154,7 +154,7 @@ def agent_pauses(session: Session, now: datetime) -> dict[str, datetime]:
         .where(Attempt.agent_pause_until > now)
         .group_by(Attempt.agent)
     )
-    return {agent: until for agent, until in rows.tuples() if until is not None}
+    return {agent: until for agent, until in rows if until is not None}
 
 
 def in_flight_requests(session: Session) -> list[tuple[CallRequest, Module | None]]:

@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from panoramisk.fast_agi import Request
 from panoramisk.utils import parse_agi_result
@@ -25,7 +25,6 @@ MOST_SESSIONS = 600
 GRACE = 4  # seconds of silence a caller endures when our service dies or hangs, then Asterisk goes on without it
 REPLY_SECONDS = 60.0  # how long a reply may take beyond the command's own length
 T = TypeVar("T")
-_BARE_HANGUP = parse_agi_result("HANGUP")
 _VARIABLE = re.compile(r"[A-Za-z0-9_()]+")
 _PATH = re.compile(r"[A-Za-z0-9_./-]+")
 
@@ -46,13 +45,31 @@ class Sound:
     seconds: float
 
 
+class _Request(Request):  # type: ignore[misc]
+    """panoramisk's commands, with a `HANGUP` line that comes between two replies taken for what it is."""
+
+    hung_up = False
+
+    async def _read_result(self) -> dict[str, Any]:
+        line = await self._line()
+        if line == "HANGUP":  # the reply itself is still to come
+            self.hung_up = True
+            line = await self._line()
+        result: dict[str, Any] = parse_agi_result(line)
+        return result
+
+    async def _line(self) -> str:
+        line: bytes = await self.reader.readline()
+        return line.decode(self.encoding).rstrip("\n")
+
+
 class AgiSession:
     """A call in the hands of the dialogue. `env`: the agi_… headers. Every command may raise HungUp or AgiBroken."""
 
     def __init__(self, env: Mapping[str, str], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.env = env
         self.hung_up = False
-        self._request = Request(None, env, reader, writer)
+        self._request = _Request(None, env, reader, writer)
         self._limit = 0.0  # loop time at which Asterisk's watchdog bites; 0: as the dialplan set it
 
     @property
@@ -120,9 +137,7 @@ class AgiSession:
         try:
             async with asyncio.timeout(seconds + REPLY_SECONDS):
                 reply = await self._request.send_command(command)
-                if reply == _BARE_HANGUP:  # the reply itself is still to come
-                    self.hung_up = True
-                    reply = await self._request._read_result()
+            self.hung_up = self.hung_up or self._request.hung_up
         except (OSError, ValueError, TimeoutError, UnicodeDecodeError, asyncio.LimitOverrunError) as error:
             raise AgiBroken(f"{type(error).__name__} after {command.split(' ')[0]}") from error
         return self._judge(command, reply, after_hangup)

@@ -166,7 +166,8 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]
         message = Message.from_line(block)
         if message is None:
             return
-        pending = self.pending.get(message.action_id or "")
+        answered = message.action_id  # a list, where an event of somebody's making has the header twice
+        pending = self.pending.get(answered) if isinstance(answered, str) else None
         if pending is not None and pending.take(message):
             return
         if "event" in message:

@@ -47,6 +47,7 @@ class _Leg:
 class _Flight:
     channel: str = ""
     answered: bool = False
+    agent_channel: str = ""  # the phone that took the call: its end tells nothing of the customer
     leg: _Leg = field(default_factory=_Leg)
 
 
@@ -89,11 +90,14 @@ class AttemptFollower:
         flight = self._flights.get(event.get("DestLinkedid") or event.get("Linkedid", ""))
         channel = event.get("DestChannel", "")
         if flight is not None and not channel.startswith("Local/"):
+            if event.get("DialStatus") == "ANSWER" and not flight.agent_channel:
+                flight.agent_channel = channel
             flight.leg = _Leg(event.get("DialStatus", ""), flight.leg.cause, channel)
 
     def _hangup(self, event: Fields) -> None:
         flight = self._flights.get(event.get("Linkedid", ""))
-        if flight is not None and not event.get("Channel", "").startswith("Local/"):
+        channel = event.get("Channel", "")
+        if flight is not None and not channel.startswith("Local/") and channel != flight.agent_channel:
             flight.leg.cause = _number(event.get("Cause", ""))
 
     def _report(self, event: Fields) -> News | None:

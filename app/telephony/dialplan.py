@@ -107,7 +107,7 @@ def _check(value: object) -> None:
 
 def write(path: Path, text: str) -> bool:
     """Replace the file in one step; return whether it changed. Asterisk never sees half a dialplan."""
-    if path.exists() and path.read_text(encoding="utf-8") == text:
+    if path.exists() and path.read_bytes() == text.encode():
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".bazang-")

@@ -168,9 +168,11 @@ class _Dialogue:
     async def _type_number(self) -> str:
         """Return the digits typed up to #, or up to a pause. * begins anew; a digit may come before the prompt ends."""
         typed = await self._play(self._prompts.get("enter_number"), keys=DIGITS + "*#")
-        while not typed.endswith("#") and len(typed) < LONGEST_NUMBER:
+        while not typed.endswith("#"):
             if typed.endswith("*"):
                 typed = ""
+            if len(typed) == LONGEST_NUMBER:
+                break
             key = await self._session.get_digit(NEXT_DIGIT_SECONDS if typed else FIRST_DIGIT_SECONDS)
             if not key:
                 break
@@ -203,9 +205,10 @@ class _Dialogue:
             if aloud:
                 await self._play(self._prompts.get("before_success"))
         finally:
-            stored = await asyncio.gather(asyncio.shield(storing), return_exceptions=True)
-        if isinstance(stored[0], BaseException):
-            log.error("a request could not be stored: %r", stored[0])
+            (failure,) = await asyncio.gather(asyncio.shield(storing), return_exceptions=True)
+            if isinstance(failure, BaseException):
+                log.error("a request could not be stored: %r", failure)
+        if isinstance(failure, BaseException):
             raise _Leave("not_stored")
         if aloud:
             try:

@@ -236,7 +236,6 @@ def test_an_unclear_end_is_corrected_when_the_truth_arrives(
     assert reload(database, attempt).outcome == truth.value
 
 
-@pytest.mark.xfail(strict=True, reason="a second unclear word moves the moment of the end and writes over its cause")
 def test_an_unclear_word_is_not_corrected_by_another_unclear_word(
     database: Database, request_row: CallRequest, attempt: Attempt
 ) -> None:
@@ -246,7 +245,6 @@ def test_an_unclear_word_is_not_corrected_by_another_unclear_word(
     assert (row.ended_at, row.cause) == (NOW, "first")
 
 
-@pytest.mark.xfail(strict=True, reason="the truth about an unclear attempt is recorded as withdrawn after a cancel")
 def test_the_truth_about_an_unclear_attempt_is_kept_although_the_request_was_closed_since(
     database: Database, request_row: CallRequest, attempt: Attempt
 ) -> None:

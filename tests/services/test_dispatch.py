@@ -172,7 +172,6 @@ def test_the_request_of_a_deleted_module_goes_by_a_wish_only(database: Database,
     assert (order.agent_ring, order.customer_ring, order.language) == (20, 40, "fa")
 
 
-@pytest.mark.xfail(strict=True, reason="claim_due leaves expiry to expire(), which may not have run since an outage")
 def test_a_request_that_has_outlived_its_time_is_not_dialled_any_more(database: Database, office: Settings) -> None:
     create_request(database, create_module(database, expire_after=3600))
     now = NOW + timedelta(hours=9)

@@ -34,12 +34,6 @@ from tests.support.factories import (
 MINUTE = timedelta(minutes=1)
 OTHER = "+989127654321"
 
-# agent_pauses reads its rows by a method that SQLAlchemy has deprecated. The first test says so by itself; without
-# this mark every other test that reads facts would fail of the same.
-pytestmark = pytest.mark.filterwarnings("ignore:The Result.tuples:sqlalchemy.exc.SADeprecationWarning")
-
-
-@pytest.mark.xfail(strict=True, reason="agent_pauses calls Result.tuples(), deprecated since SQLAlchemy 2.1")
 def test_reading_the_pauses_of_agents_warns_of_nothing(database: Database) -> None:
     with warnings.catch_warnings(), database.read() as session:
         warnings.simplefilter("error")

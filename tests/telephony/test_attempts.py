@@ -186,7 +186,6 @@ def test_the_agents_leg_says_nothing_of_the_customer(follower: AttemptFollower) 
     assert told[-1] == EndNews(A, Outcome.CUSTOMER_NO_ANSWER, "customer NOANSWER 19")
 
 
-@pytest.mark.xfail(strict=True, reason="a Hangup of any channel of the call is taken for the ringing leg's")
 def test_an_agent_who_hangs_up_in_the_same_instant_does_not_hide_the_customers_cause(
     follower: AttemptFollower,
 ) -> None:

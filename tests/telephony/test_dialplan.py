@@ -333,7 +333,6 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rest(
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.xfail(strict=True, reason="it is read as UTF-8 first; the error is no OSError, and nobody expects it")
 def test_a_file_that_somebody_spoiled_is_put_right(tmp_path: Path) -> None:
     path = tmp_path / "bazang.conf"
     path.write_bytes(b"\xff\xfe\x00 caf\xe9\n")

@@ -199,11 +199,7 @@ async def test_the_third_time_is_still_in_time() -> None:
         (f"1*2*3*{TYPED}#", TYPED),
         ("0" * 20, "0" * 20),  # the longest there is; nobody waits for more
         ("0" * 25 + "#", "0" * 20),
-        pytest.param(
-            "0" * 19 + "*" + TYPED + "#",
-            TYPED,
-            marks=pytest.mark.xfail(strict=True, reason="a * as the twentieth key ends the number instead"),
-        ),
+        ("0" * 19 + "*" + TYPED + "#", TYPED),
     ],
 )
 async def test_what_is_typed(keys: str, number: str) -> None:
@@ -552,7 +548,6 @@ async def test_a_request_that_cannot_be_stored_goes_to_the_error_destination(
     assert "the disk is full" in caplog.text
 
 
-@pytest.mark.xfail(strict=True, reason="HungUp passes by the line that tells of the failure")
 async def test_a_request_that_cannot_be_stored_is_told_though_the_caller_hung_up(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
