@@ -12,7 +12,7 @@ from app.audio.cache import SoundLibrary
 from app.audio.prompts import default_text
 from app.services import commands, requests
 from app.services.requests import Registration
-from app.store.models import Attempt, CallRequest, Command
+from app.store.models import Attempt, CallRequest, Command, LineRow
 from tests.support.bazang import Bazang
 from tests.support.phone import Call, Phone
 from tests.support.sound import RATE, find, read_ulaw
@@ -94,6 +94,25 @@ class Scene:
         call = await self.bazang.until(ringing, timeout, f"{number} is rung")
         self._taken.add(call)
         return call
+
+    async def talk_to(self, ring: Call, request: int, number: str = "") -> Call:
+        """Let the customer of a request answer whom the agent has taken; return their call when they are connected."""
+        customer = await self.customer(number or f"0{self.wished(request).number.removeprefix('+98')}")
+        await customer.answer()
+        await self.becomes(request, "connected")
+        assert not ring.ended.is_set()
+        return customer
+
+    async def hang_up(self, number: str) -> None:
+        """Let a customer end their calls."""
+        for call in self.calls_to(number):
+            await call.hang_up()
+
+    def line(self, extension: str) -> str:
+        """Return the state of a line as the pages see it, "" while it is unknown."""
+        with self.bazang.database.read() as session:
+            row = session.get(LineRow, extension)
+            return row.state if row is not None else ""
 
     @contextmanager
     def locked_database(self) -> Iterator[None]:
