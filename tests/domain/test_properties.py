@@ -497,7 +497,7 @@ class Office(RuleBasedStateMachine):
 
 
 TestOffice = Office.TestCase
-TestOffice.settings = settings(REPEATABLE, max_examples=1000, stateful_step_count=50)
+TestOffice.settings = settings(REPEATABLE, max_examples=700, stateful_step_count=50)
 
 
 # Transitions of requests that no order of events leads to
