@@ -134,10 +134,13 @@ def test_only_the_sound_of_a_film_is_taken(speech: Any, tmp_path: Path, out: Pat
 
 
 def test_a_title_in_an_old_persian_encoding_does_no_harm(speech: Any, tmp_path: Path, out: Path) -> None:
-    source = write_sound(tmp_path / "music.mp3", speech, "libmp3lame")
     title = "سلام".encode("cp1256")
-    frame = b"TIT2" + struct.pack(">IH", len(title) + 1, 0) + b"\x00" + title
-    source.write_bytes(b"ID3\x03\x00\x00" + bytes([0, 0, 0, len(frame)]) + frame + source.read_bytes())
+    tags = b"INFOINAM" + struct.pack("<I", len(title)) + title
+    data = speech.tobytes()
+    source = tmp_path / "music.wav"
+    source.write_bytes(wav_file(PLAIN, (b"LIST", len(tags), tags), (b"data", len(data), data)))
+    with pytest.raises(UnicodeDecodeError):  # else the title is one that nobody stumbles over
+        av.open(str(source))
     assert convert(source, out=out).seconds == pytest.approx(len(speech) / RATE, abs=0.1)
 
 
@@ -419,7 +422,7 @@ def test_a_hanging_child_is_ended_and_its_slot_freed(endless: Path, spoken_file:
         begin = time.monotonic()
         error = refused(endless, out, timeout=0.3)
         assert (error.code, error.details) == ("timeout", {"limit": 0.3})
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 2.5  # its own alarm would end it later
     assert our_children() == before
     assert convert(spoken_file, out=out).seconds > 5
 
