@@ -14,7 +14,7 @@ from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberTyp
 
 LONGEST = 20
 _DIALLABLE = re.compile(r"[0-9]{2,20}")
-_EXTENSION = re.compile(r"[0-9]{2,8}")
+_EXTENSION = re.compile(r"[0-9]{1,20}")  # every other canonical number has a plus
 _ALLOWED_KINDS = frozenset(
     {
         PhoneNumberType.FIXED_LINE,
@@ -95,7 +95,8 @@ def _parse(text: str, rules: NumberRules) -> phonenumbers.PhoneNumber:
             continue
         if not phonenumbers.is_valid_number(number):
             continue
-        if number.country_code != country:
+        # Several countries share one calling code: Jamaica has that of the United States.
+        if not phonenumbers.is_valid_number_for_region(number, rules.region):
             refusal = Refusal.FOREIGN
         elif phonenumbers.number_type(number) not in _ALLOWED_KINDS:
             refusal = Refusal.KIND

@@ -1,12 +1,21 @@
 """Gathers from the tables what the dialplan is made of. Rendering and writing it is the telephone side's."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.services.modules import SITUATIONS
 from app.store.database import Database
 from app.store.models import ExtensionScenario, LineRow, Module, QueueScenario
+
+DEFAULT_WAIT = 60  # seconds a caller waits in a queue for which nobody said how long
+_SIDES: tuple[tuple[type[Any], tuple[str, ...]], ...] = (
+    (Module, ("next", "error")),
+    (ExtensionScenario, SITUATIONS),
+    (QueueScenario, ("failed",)),
+)
 
 
 @dataclass(frozen=True)
@@ -61,26 +70,39 @@ def gather(database: Database, own_context: str) -> Ways:
                 for m in session.scalars(select(Module).order_by(Module.id))
             ),
             extensions=tuple(_extensions(session, own_context)),
-            queues=tuple(
-                QueueWays(q.queue, q.max_wait, Way(q.failed_kind, q.failed_code))
-                for q in session.scalars(select(QueueScenario).order_by(QueueScenario.queue))
-            ),
+            queues=tuple(_queues(session)),
         )
+
+
+def _queues(session: Session) -> list[QueueWays]:
+    """The queues with a failed-call destination, and those that a destination names, so that all can be reached."""
+    ways = {
+        q.queue: QueueWays(q.queue, q.max_wait, Way(q.failed_kind, q.failed_code))
+        for q in session.scalars(select(QueueScenario))
+    }
+    for queue in _named(session, "queue"):
+        ways.setdefault(queue, QueueWays(queue, DEFAULT_WAIT, Way("", "")))
+    return [ways[queue] for queue in sorted(ways)]
+
+
+def _named(session: Session, kind: str) -> set[str]:
+    """Return the codes that any destination of this kind names."""
+    ways = [
+        (getattr(row, f"{side}_kind"), getattr(row, f"{side}_code"))
+        for table, sides in _SIDES
+        for row in session.scalars(select(table))
+        for side in sides
+    ]
+    return {code for named, code in ways if named == kind}
 
 
 def _extensions(session: Session, own_context: str) -> list[ExtensionWays]:
     """The extensions with a scenario, and those that a destination or a module names, so that all of them ring."""
     lines = {row.extension: row for row in session.scalars(select(LineRow)) if row.context != own_context}
     scenarios = {row.extension: row for row in session.scalars(select(ExtensionScenario))}
-    named = set(scenarios)
-    for module in session.scalars(select(Module)):
-        if module.target_kind == "extension":
-            named.update(module.targets)
-        named.update(
-            code
-            for kind, code in ((module.next_kind, module.next_code), (module.error_kind, module.error_code))
-            if kind == "extension"
-        )
+    named = set(scenarios) | _named(session, "extension")
+    for module in session.scalars(select(Module).where(Module.target_kind == "extension")):
+        named.update(module.targets)
     return [_extension(extension, lines.get(extension), scenarios.get(extension)) for extension in sorted(named)]
 
 

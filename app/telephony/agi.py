@@ -56,6 +56,9 @@ class _Request(Request):  # type: ignore[misc]
             self.hung_up = True
             line = await self._line()
         result: dict[str, Any] = parse_agi_result(line)
+        value = re.fullmatch(r"200 result=1 \((.*)\)", line)
+        if value is not None and "error" in result:  # a variable whose value happens to be "hangup"
+            result = {"status_code": 200, "result": ("1", value[1]), "msg": ""}
         return result
 
     async def _line(self) -> str:

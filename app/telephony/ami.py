@@ -86,7 +86,7 @@ class _Pending:
 
     def take(self, message: Message) -> bool:
         """Take a message with our ActionID; return False for one that is nobody's answer but an event for all."""
-        if "response" in message:
+        if "response" in message and "event" not in message:  # an OriginateResponse has both
             return self._response(message)
         if self.rows is None or message.event == "OriginateResponse":
             return False
@@ -274,8 +274,12 @@ class AmiClient:
         while True:
             try:
                 await self._connect()
-                failures = refusals = 0
+                refusals = 0
+                began = asyncio.get_running_loop().time()
                 await self._watch()
+                # A peer that takes the login and drops us at once is no reason to knock ten times a second.
+                if asyncio.get_running_loop().time() - began > self._times.ping_every:
+                    failures = 0
                 self._drop("the connection was lost")
             except AmiRefused as error:
                 self._drop(str(error), status="refused")

@@ -115,8 +115,10 @@ class AttemptFollower:
             return EndNews(attempt, agent_outcome(guard, status, cause), f"agent {guard or status} {cause}")
         if step == "ended":
             end = event.get("End", "")
-            if status != "ANSWER":  # an abandoned call has no status of its own; else the leg knows best
-                status = status if status in ("", "CANCEL") else flight.leg.status or status
+            if status != "ANSWER":  # an abandoned call has no status of its own; else the leg knows best,
+                # unless it was ended by us, upon which the exchange calls it cancelled
+                told = "" if flight.leg.status == "CANCEL" else flight.leg.status
+                status = status if status in ("", "CANCEL") else told or status
                 cause = flight.leg.cause or cause
             return EndNews(attempt, ended_outcome(end, status, cause), f"{end} {status} {cause}")
         if step not in set(Step):

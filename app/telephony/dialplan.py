@@ -10,6 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 _SAFE = re.compile(r"[A-Za-z0-9_*#.+/&@:,-]*")
+MODE = 0o644  # Asterisk reads the file as another user
 NORMAL_CLEARING, USER_BUSY, NO_USER_RESPONSE, CONGESTION = 16, 17, 19, 34  # Q.850 causes
 
 
@@ -107,14 +108,14 @@ def _check(value: object) -> None:
 
 def write(path: Path, text: str) -> bool:
     """Replace the file in one step; return whether it changed. Asterisk never sees half a dialplan."""
-    if path.exists() and path.read_bytes() == text.encode():
+    if path.exists() and path.read_bytes() == text.encode() and path.stat().st_mode & 0o777 == MODE:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".bazang-")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-            os.fchmod(file.fileno(), 0o644)  # Asterisk reads it as another user
+            os.fchmod(file.fileno(), MODE)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)

@@ -14,7 +14,7 @@ from app.telephony.translate import line_state
 
 Fields = Mapping[str, str]
 
-_FREE_DEVICE = "NOT_INUSE"
+_NO_CALL = frozenset({"NOT_INUSE", "UNAVAILABLE", "INVALID"})  # states of a device that is in no call
 
 
 @dataclass
@@ -168,7 +168,7 @@ class Snapshot:
         self._settle(known, now)
 
     def _settle(self, extension: Extension, now: datetime) -> None:
-        devices_free = all(self.device_states.get(device) == _FREE_DEVICE for device in extension.devices)
+        devices_free = all(self.device_states.get(device) in _NO_CALL for device in extension.devices)
         state = line_state(extension.status, has_custom=extension.has_custom, devices_free=devices_free)
         if state is extension.state:
             return

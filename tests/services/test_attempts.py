@@ -26,8 +26,6 @@ OTHER = "+989127654321"
 LATER = NOW + 30 * SECOND
 AGENT = [outcome for outcome in Outcome if outcome.side is Side.AGENT]
 CUSTOMER = [outcome for outcome in Outcome if outcome.side is Side.CUSTOMER]
-# The reading of pauses warns of a deprecation; tests/store/test_lines.py says so.
-pytestmark = pytest.mark.filterwarnings("ignore:The Result.tuples:sqlalchemy.exc.SADeprecationWarning")
 
 
 @pytest.fixture

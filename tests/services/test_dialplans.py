@@ -91,10 +91,6 @@ def test_whatever_a_module_names_is_gathered_once_and_in_order(database: Databas
     assert extensions_of(database) == ["101", "102", "103", "104", "105"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="gather names the destinations of modules only, so a scenario may lead to an extension that is not there",
-)
 @pytest.mark.parametrize(
     "scenario",
     [
@@ -118,9 +114,6 @@ def test_queues_are_gathered_with_their_scenario(database: Database) -> None:
     )
 
 
-@pytest.mark.xfail(
-    strict=True, reason="gather names queues with a scenario only, so a way may lead to a queue that is not there"
-)
 @pytest.mark.parametrize("side", ["next", "error"])
 def test_the_queue_that_a_module_leads_to_is_gathered_too(database: Database, side: str) -> None:
     create_module(database, **{f"{side}_kind": "queue", f"{side}_code": "sales"})

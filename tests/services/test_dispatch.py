@@ -4,7 +4,6 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from sqlalchemy import select
 
 from app.config import Settings
@@ -32,8 +31,6 @@ from tests.support.factories import (
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 OTHER = "+989127654321"
-# The reading of pauses warns of a deprecation; tests/store/test_lines.py says so.
-pytestmark = pytest.mark.filterwarnings("ignore:The Result.tuples:sqlalchemy.exc.SADeprecationWarning")
 
 
 def all_attempts(database: Database) -> list[Attempt]:

@@ -501,16 +501,11 @@ async def test_a_state_callback_that_raises_does_not_cost_the_connection(fake: F
     await client.stop()
 
 
-SWALLOWED = pytest.mark.xfail(
-    strict=True, reason="an event that has a header `Response` is taken for the reply of its ActionID"
-)
-
-
 @pytest.mark.parametrize(
     "when",
     [
-        pytest.param("before the reply", marks=SWALLOWED),
-        pytest.param("with the reply", marks=SWALLOWED),
+        "before the reply",
+        "with the reply",
         "after the time-out",
     ],
 )
