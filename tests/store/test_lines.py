@@ -34,6 +34,7 @@ from tests.support.factories import (
 MINUTE = timedelta(minutes=1)
 OTHER = "+989127654321"
 
+
 def test_reading_the_pauses_of_agents_warns_of_nothing(database: Database) -> None:
     with warnings.catch_warnings(), database.read() as session:
         warnings.simplefilter("error")
