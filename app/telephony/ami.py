@@ -64,6 +64,7 @@ class AmiState:
 class AmiTimes:
     """Seconds. `mute_after`: without a byte received the peer counts as dead; `pauses`: between attempts to connect.
 
+    `settled`: a connection that lasted so long was a good one, after which the pauses begin anew.
     `booted`: FullyBooted is told only to users with the right to read `system`, which ours need not have, so it is not
     waited for any longer. `refused_pauses`: an Asterisk that boots refuses everybody for a moment.
     """
@@ -73,6 +74,7 @@ class AmiTimes:
     booted: float = 0.2
     ping_every: float = 5.0
     mute_after: float = 15.0
+    settled: float = 5.0
     pauses: tuple[float, ...] = (0.25, 0.5, 1, 2, 4, 8, 15, 30)
     refused_pauses: tuple[float, ...] = (1, 5, 30)
 
@@ -278,7 +280,7 @@ class AmiClient:
                 began = asyncio.get_running_loop().time()
                 await self._watch()
                 # A peer that takes the login and drops us at once is no reason to knock ten times a second.
-                if asyncio.get_running_loop().time() - began > self._times.ping_every:
+                if asyncio.get_running_loop().time() - began >= self._times.settled:
                     failures = 0
                 self._drop("the connection was lost")
             except AmiRefused as error:

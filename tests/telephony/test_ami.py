@@ -188,7 +188,7 @@ async def test_nobody_listening_is_tried_again_with_growing_pauses(fake: FakeAmi
 
 async def test_the_pauses_begin_anew_after_a_success(fake: FakeAmi, pauses: Heard) -> None:
     await fake.stop()
-    async with office(fake, AmiTimes(pauses=(1, 2, 3, 4)), connected=False) as o:
+    async with office(fake, AmiTimes(pauses=(1, 2, 3, 4), settled=0), connected=False) as o:
         await pauses.count(3)
         await fake.start()
         await o.client.wait_connected(PATIENCE)
@@ -196,6 +196,14 @@ async def test_the_pauses_begin_anew_after_a_success(fake: FakeAmi, pauses: Hear
         fake.connection.drop()
         await o.status("connected", 2)
         assert pauses[made:] == [1]
+
+
+async def test_a_peer_that_drops_us_at_once_is_knocked_at_ever_more_slowly(fake: FakeAmi, pauses: Heard) -> None:
+    async with office(fake, AmiTimes(pauses=(1, 2, 3, 4))) as o:
+        for times in (2, 3, 4):
+            fake.connection.drop()
+            await o.status("connected", times)
+        assert pauses[:3] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("pause", [0.1, 2.0, 30.0])
