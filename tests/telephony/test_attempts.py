@@ -174,6 +174,18 @@ def test_a_customer_whom_the_agent_did_not_wait_for(follower: AttemptFollower, s
     assert told[-1].outcome is Outcome.CUSTOMER_ABANDONED
 
 
+def test_a_customer_who_did_not_answer_in_time(follower: AttemptFollower) -> None:
+    told = tell(
+        follower,
+        ANSWERED,
+        DIALLED,
+        dial_end(TRUNK, "CANCEL"),  # by us, when the time was over
+        hangup(TRUNK, 16),
+        report("ended", End="customer", Status="NOANSWER", Cause=16),
+    )
+    assert told[-1] == EndNews(A, Outcome.CUSTOMER_NO_ANSWER, "customer NOANSWER 16")
+
+
 def test_the_agents_leg_says_nothing_of_the_customer(follower: AttemptFollower) -> None:
     told = tell(
         follower,
