@@ -34,7 +34,7 @@ def crowded(count: int) -> OfficeSetup:
 
 def customer_of(extension: str) -> str:
     """Return the number of a customer of one's own, so that many attempts can be told apart."""
-    return f"09120000{extension}"
+    return f"0912{extension:0>7}"
 
 
 def most_at_once(calls: Iterable[Call]) -> int:
@@ -256,26 +256,32 @@ async def test_caller_who_comes_while_we_ring_goes_to_the_module(stage: Stage) -
 
 
 async def test_caller_and_call_back_in_the_same_instant_never_ring_together(stage: Stage) -> None:
-    """A race, so several times, and the caller comes a little later each time."""
-    rounds = 8
+    """A race, so it is run several times: with each line the caller comes a little later."""
+    agents = crowd(8)
 
-    async with stage(reception) as scene:
-        phone = scene.phones["101"]
+    def prepare(bazang: Bazang) -> None:
+        bazang.module(targets=agents)
+        for extension in agents:
+            bazang.scenario(extension, busy=MODULE, no_answer=MODULE, unavailable=MODULE)
+
+    async def race(scene: Scene, extension: str, delay: float) -> None:
+        phone = scene.phones[extension]
         phone.call_waiting = True
-        request = scene.wish()
-        for number in range(rounds):
-            talk = await scene.occupy("101")
-            if scene.wished(request).status != "waiting":
-                request = scene.wish(customer_of(str(number)))
-            await talk.end()
-            await asyncio.sleep(0.01 * number)
-            caller = await scene.trunk.call("101", caller="09120000009")
-            await phone.next_call()
-            await caller.hang_up()
-            for call in [call for call in phone.active if call.incoming]:
-                await call.hang_up()
-            await scene.bazang.until(lambda: scene.line("101") == "free", 5, "101 is free")
+        await talks[extension].end()
+        await asyncio.sleep(delay)
+        caller = await scene.trunk.call(extension, caller="09120000009")
+        first = await phone.next_call()
+        if first.remote != "09120000009":
+            await caller.wait_answered()  # by the module
+        await scene.no_call(extension, 0.5)
+        await first.hang_up()
         assert most_at_once(rung(phone)) == 1
+
+    async with stage(prepare, crowded(8), phones=agents) as scene:
+        talks = {extension: await scene.occupy(extension) for extension in agents}
+        for extension in agents:
+            scene.wish(customer_of(extension), target=extension)
+        await asyncio.gather(*(race(scene, extension, 0.01 * number) for number, extension in enumerate(agents)))
         assert all(row.customer_attempts == 0 for row in scene.bazang.requests())
 
 
@@ -297,8 +303,8 @@ async def test_phone_that_is_slow_to_ring_is_not_rung_twice(stage: Stage, monkey
         attempt = await scene.tried(request)
         assert attempt.outcome == "agent_taken", scene.bazang.describe()
         monkeypatch.undo()
+        other.reject()
         await caller.hang_up()
-        await other.wait_ended()
         await scene.talk_to(await scene.take("101"), request)
         assert most_at_once(rung(phone)) == 1
 
