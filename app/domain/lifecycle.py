@@ -238,8 +238,7 @@ def transition(request: Request, event: Event, now: datetime) -> Decision:
             return _awaken(request, not_before=None)
         case CalledNow(agent):
             return _awaken(request, call_now=True, call_now_agent=agent)
-        case Postponed(until):
-            return _awaken(request, postponed_until=until, call_now=False, call_now_agent=None)
+    return _awaken(request, postponed_until=event.until, call_now=False, call_now_agent=None)
 
 
 def _unchanged(request: Request) -> Decision:
@@ -256,8 +255,6 @@ def _claim(request: Request, attempt: str) -> Decision:
         step=Step.CLAIMED,
         call_now=False,
         call_now_agent=None,
-        not_before=None,
-        postponed_until=None,
     )
     return Decision(claimed, changed=True)
 
@@ -294,8 +291,7 @@ def _end(request: Request, attempt: str, outcome: Outcome, now: datetime) -> Dec
         case Side.AGENT:
             missed = replace(ended, agent_misses=request.agent_misses + 1)
             return Decision(missed, changed=True, agent_pause_until=now + rules.agent_pause)
-        case Side.NOBODY:
-            return Decision(ended, changed=True, agent_pause_until=now + RECOVERY_PAUSE)
+    return Decision(ended, changed=True, agent_pause_until=now + RECOVERY_PAUSE)
 
 
 def _finish(request: Request, status: Status) -> Decision:

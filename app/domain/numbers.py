@@ -59,7 +59,7 @@ class NumberRules:
 
 def ascii_digits(text: str) -> str:
     """Turn ۱۲۳ and ١٢٣ into 123 and leave every other character as it is."""
-    return "".join(str(unicodedata.digit(char)) if char.isdigit() and not char.isascii() else char for char in text)
+    return "".join(str(unicodedata.decimal(char)) if char.isdecimal() else char for char in text)
 
 
 def canonical(raw: str, rules: NumberRules, *, from_inside: bool = False) -> str:
@@ -127,7 +127,7 @@ def dialled(number: str, form: OutboundFormat = OutboundFormat.NATIONAL, prefix:
             digits = national(number)
         case OutboundFormat.E164:
             digits = number.removeprefix("+")
-        case OutboundFormat.INTERNATIONAL:
+        case _:
             digits = "00" + number.removeprefix("+")
     digits = prefix + digits
     if not _DIALLABLE.fullmatch(digits):

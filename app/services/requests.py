@@ -58,7 +58,11 @@ def register(database: Database, registration: Registration, now: datetime) -> i
 
 def _register(session: Session, registration: Registration, now: datetime) -> int:
     if registration.uniqueid:
-        known = session.scalar(select(CallRequest).where(CallRequest.call_uniqueid == registration.uniqueid))
+        known = session.scalar(
+            select(CallRequest).where(
+                CallRequest.call_uniqueid == registration.uniqueid, CallRequest.module_id == registration.module_id
+            )
+        )
         if known is not None:
             return known.id
     module = session.get(Module, registration.module_id)

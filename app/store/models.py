@@ -3,7 +3,19 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, Integer, MetaData, String, Text, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
@@ -131,6 +143,8 @@ class QueueScenario(Base):
 
 class CallRequest(Base):
     __tablename__ = "call_requests"
+    # A call that registers twice with a module has registered once; two modules in one call are two wishes.
+    __table_args__ = (UniqueConstraint("call_uniqueid", "module_id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     module_id: Mapped[int | None] = mapped_column(ForeignKey("modules.id", ondelete="SET NULL"))
@@ -141,7 +155,7 @@ class CallRequest(Base):
     caller_number: Mapped[str] = mapped_column(String(40), default="")  # as the exchange gave it
     caller_name: Mapped[str] = mapped_column(String(80), default="")
     created_by: Mapped[str] = mapped_column(String(80), default="")  # "" = the caller by phone, else a user's name
-    call_uniqueid: Mapped[str | None] = mapped_column(String(80), unique=True)  # registering twice is one
+    call_uniqueid: Mapped[str | None] = mapped_column(String(80))
     status: Mapped[str] = mapped_column(String(12))
     priority: Mapped[int] = mapped_column(default=0)
     first_called_at: Mapped[datetime]

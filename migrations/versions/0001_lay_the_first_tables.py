@@ -169,7 +169,7 @@ def upgrade():
             ["module_id"], ["modules.id"], name=op.f("fk_call_requests_module_id_modules"), ondelete="SET NULL"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_call_requests")),
-        sa.UniqueConstraint("call_uniqueid", name=op.f("uq_call_requests_call_uniqueid")),
+        sa.UniqueConstraint("call_uniqueid", "module_id", name=op.f("uq_call_requests_call_uniqueid_module_id")),
     )
     with op.batch_alter_table("call_requests", schema=None) as batch_op:
         batch_op.create_index(

@@ -155,7 +155,14 @@ def test_a_claim_names_the_attempt_and_spends_the_wishes_that_led_to_it() -> Non
     claimed = transition(request, Claimed("a1"), NOW).request
     assert (claimed.attempt, claimed.step) == ("a1", Step.CLAIMED)
     assert (claimed.call_now, claimed.call_now_agent) == (False, None)
-    assert (claimed.not_before, claimed.postponed_until) == (None, None)
+
+
+def test_a_call_by_hand_that_the_agent_misses_does_not_end_the_pause_or_the_postponement() -> None:
+    later = NOW + timedelta(hours=1)
+    request = make_request(call_now=True, not_before=later, postponed_until=later)
+    claimed = transition(request, Claimed("a1"), NOW).request
+    missed = transition(claimed, Ended("a1", Outcome.AGENT_NO_ANSWER), NOW).request
+    assert (missed.not_before, missed.postponed_until) == (later, later)
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.WAITING])

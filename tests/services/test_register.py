@@ -223,3 +223,10 @@ def test_a_twin_that_is_never_found_is_no_endless_loop(database: Database, monke
         register(database, Registration(module.id, NUMBER), NOW)
     with pytest.raises(IntegrityError):  # and it was the index that kept it out
         create_request(database, module)
+
+
+def test_a_caller_who_goes_on_to_a_second_module_leaves_two_requests(database: Database) -> None:
+    sales, support = create_module(database, code="*5001"), create_module(database, code="*5002", name="Support")
+    first = register(database, Registration(sales.id, NUMBER, uniqueid="1.1"), NOW)
+    second = register(database, Registration(support.id, NUMBER, uniqueid="1.1"), NOW)
+    assert first != second
