@@ -33,7 +33,7 @@ class Scene:
     async def occupy(self, extension: str, number: str = "09120000001") -> "Talk":
         """Put an extension into a call with somebody outside."""
         inside = await self.phones[extension].call(number)
-        outside = await self.trunk.next_call()
+        outside = await self.customer(number)
         await outside.answer()
         await inside.wait_answered()
         return Talk(inside, outside)
@@ -82,11 +82,11 @@ class Scene:
         await self.bazang.until(lambda: self.wished(request).step == step, timeout, f"request {request} at {step}")
 
     def calls_to(self, number: str) -> list[Call]:
-        """Return all calls that a customer has got, in their order."""
-        return [call for call in self.trunk.calls.values() if call.incoming and call.dialled == number]
+        """Return all calls that a customer has got, in their order; those of all customers where `number` is ""."""
+        return [call for call in self.trunk.calls.values() if call.incoming and number in ("", call.dialled)]
 
-    async def customer(self, number: str = OWN, timeout: float = 15) -> Call:
-        """Return the next ringing call of this customer, whatever others get meanwhile."""
+    async def customer(self, number: str = "", timeout: float = 15) -> Call:
+        """Return the next call of this customer (of any, where `number` is ""), whatever others get meanwhile."""
 
         def ringing() -> Call | None:
             return next((call for call in self.calls_to(number) if call not in self._taken), None)
@@ -151,7 +151,7 @@ class Scene:
 
     async def talk_to_customer(self, ring: Call, *, timeout: float = 15) -> Call:
         """Let the customer answer; return their call when the two are connected."""
-        customer = await self.trunk.next_call(timeout)
+        customer = await self.customer(timeout=timeout)
         await customer.answer()
         await self.bazang.request("connected")
         return customer

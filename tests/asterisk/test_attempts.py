@@ -475,4 +475,4 @@ async def test_caller_from_inside_is_called_back_inside(stage: Stage) -> None:
             await inside.hang_up()
             await ring.wait_ended()
         await scene.bazang.until(lambda: {r.status for r in scene.bazang.requests()} == {"done"}, 5, "both are done")
-        assert [call for call in scene.trunk.calls.values() if call.incoming][1:] == [], "nothing went outside"
+        assert [call.dialled for call in scene.calls_to("")] == [talk.outside.dialled], "nothing went outside"
