@@ -39,7 +39,7 @@ class DialplanKeeper:
         async with self._busy:
             try:
                 rendered = await asyncio.to_thread(render, self._settings, self._database, self.agi_port)
-                await asyncio.to_thread(dialplan.write, self._settings.dialplan_path, rendered.text)
+                changed = await asyncio.to_thread(dialplan.write, self._settings.dialplan_path, rendered.text)
             except (OSError, dialplan.UnsafeDialplan) as error:
                 log.error("the dialplan cannot be written: %s", error)
                 self.detail = str(error)
@@ -48,7 +48,10 @@ class DialplanKeeper:
             if not self._ami.connected:
                 return
             await self._look()
-            if self.running != self.written and (force or self._reloaded != self.written):
+            if self.running == self.written and not changed:
+                self._reloaded = ""  # should it be lost, it is asked for again
+            elif changed or force or self._reloaded != self.written:
+                # Also when this revision runs: who changed the file may have had Asterisk read it.
                 self._reloaded = self.written
                 await self._reload()
                 await self._look()
@@ -63,8 +66,7 @@ class DialplanKeeper:
         runs = await self._exists("bazang-revision", f"r{self.written}")
         self.running = self.written if runs else ""
         self.usable = await self._exists("bazang-agent", "s")
-        if not runs:
-            self.detail = RELOAD_BY_HAND if self.usable else NO_SUCH_CONTEXT
+        self.detail = "" if runs else RELOAD_BY_HAND if self.usable else NO_SUCH_CONTEXT
 
     async def _exists(self, context: str, extension: str) -> bool:
         answer = await self._ami.send("Getvar", {"Variable": f"DIALPLAN_EXISTS({context},{extension},1)"})

@@ -166,7 +166,7 @@ class Worker:
             self.dispatcher.wake()
         answered = self.calls.take(event)
         if answered is not None:
-            self._spawn(self._reached(answered, now))
+            self._note_reached(answered, now)
         if self.snapshot.changed_lines or self.snapshot.changed_queues:
             self._store_soon()
 
@@ -201,9 +201,12 @@ class Worker:
 
     async def _check_dialplan(self) -> None:
         await self.keeper.keep()
-        with self.database.read() as session:
-            outbound = store_settings.office(session, self.settings).outbound_context
+        outbound = await asyncio.to_thread(self._outbound_context)
         self._obstacle = Why.NO_DIALPLAN if not self.keeper.usable else None if outbound else Why.NO_OUTBOUND
+
+    def _outbound_context(self) -> str:
+        with self.database.read() as session:
+            return store_settings.office(session, self.settings).outbound_context
 
     # -- what the tables are told -----------------------------------------------------------------------------
 
@@ -259,16 +262,24 @@ class Worker:
     async def _on_caller(self, session: AgiSession) -> None:
         await converse(session, self.desk)
 
-    async def _reached(self, answered: Answered, now: datetime) -> None:
+    def _note_reached(self, answered: Answered, now: datetime) -> None:
         """The office and a number talked by themselves: whoever waits for exactly that is done."""
-        rules = await asyncio.to_thread(self.desk.number_rules)
-        try:
-            number = numbers.canonical(answered.outside, rules, from_inside=True)
-        except numbers.NumberRefused:
-            return
-        talk = requests.Talk(number, answered.extension, answered.queue, self.snapshot.queues_of(answered.extension))
-        for attempt in await asyncio.to_thread(requests.close_reached, self.database, talk, now):
-            await self.dispatcher.hang_up(attempt)
+        queues = self.snapshot.queues_of(answered.extension)
+        loop = asyncio.get_running_loop()
+
+        def close() -> None:
+            try:
+                number = numbers.canonical(answered.outside, self.desk.number_rules(), from_inside=True)
+            except numbers.NumberRefused:
+                return
+            talk = requests.Talk(number, answered.extension, answered.queue, queues)
+            for attempt in requests.close_reached(self.database, talk, now):
+                loop.call_soon_threadsafe(self._hang_up, attempt)
+
+        self.recorder.put(close)
+
+    def _hang_up(self, attempt: str) -> None:
+        self._spawn(self.dispatcher.hang_up(attempt))
 
     def _on_database_change(self) -> None:
         self._spawn(self._do_commands())
@@ -291,8 +302,12 @@ class Worker:
         except (requests.NotFound, KeyError, TypeError) as error:
             log.warning("command %s makes no sense: %s", command.id, error)
             ok, result = False, "not_found"
-        answer = commands.answer
-        await asyncio.to_thread(answer, self.database, command.id, ok=ok, result=result, now=utcnow())
+        except SQLAlchemyError as error:  # nothing was done, so the next look may take it again
+            log.error("the database refused command %s: %s", command.id, error)
+            self._begun.discard(command.id)
+            return
+        now = utcnow()
+        self.recorder.put(lambda: commands.answer(self.database, command.id, ok=ok, result=result, now=now))
 
     async def _do(self, command: Command) -> tuple[bool, str]:
         payload, actor = command.payload, command.actor
