@@ -137,6 +137,7 @@ class OfficeSetup:
     dnd: tuple[str, ...] = ()  # extensions whose hint has a Custom:DND… part
     own_hints: bool = True
     ami_rights: str = "read=call,user,agent\nwrite=originate,call,agent,reporting,config"
+    include_in_callers: bool = True  # our contexts are included in those of the phones and the trunk
     include: Path | None = None  # the generated dialplan, taken in by #tryinclude
     sip_port: int = 0
     ami_port: int = 0
@@ -235,7 +236,8 @@ def _extensions_conf(setup: OfficeSetup) -> str:
     for number in setup.phones if setup.own_hints else ():
         custom = f"&Custom:DND{number}" if number in setup.dnd else ""
         lines.append(f"exten => {number},hint,PJSIP/{number}{custom}\n")
-    inside = "include => bazang-modules\ninclude => bazang-extensions\ninclude => bazang-queues\n"
+    ours = ("bazang-modules", "bazang-extensions", "bazang-queues") if setup.include_in_callers else ()
+    inside = "".join(f"include => {context}\n" for context in ours)
     lines.append(
         f"[from-phones]\n{inside}include => outbound\ninclude => office-hints\n[from-trunk]\n{inside}[outbound]\n"
     )
