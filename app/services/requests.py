@@ -19,6 +19,7 @@ from app.store import requests as store
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, HistoryEntry, LineRow, Module
+from app.store.settings import Office
 
 log = logging.getLogger(__name__)
 
@@ -119,18 +120,20 @@ def claim_due(database: Database, settings: Settings, facts: Facts, now: datetim
         rows = {row.id: (row, module) for row, module in store.active(session, [Status.WAITING], lock=True)}
         if not rows:
             return Dispatch((), None)
-        flying = store.attempts_in_flight(session)
+        occupied = store.occupied(session, now)
+        stored = store_settings.read_all(session)
         facts = replace(
             facts,
-            numbers_in_flight=frozenset(attempt.number for attempt in flying),
-            agents_in_flight=frozenset(attempt.agent for attempt in flying),
-            agent_pauses=store.agent_pauses(session, now),
-            all_paused=store_settings.read_setting(session, "all_paused") == "1",
+            numbers_in_flight=occupied.numbers,
+            agents_in_flight=occupied.agents,
+            agent_pauses=occupied.agent_pauses,
+            all_paused=stored.get("all_paused") == "1",
         )
         _expire(session, rows.values(), now)  # after an outage nobody else may have done it yet
         requests = [_note_free(row, module, facts) for row, module in rows.values()]
         plan = policy.decide(requests, facts, now)
-        orders = [_claim(session, *rows[dial.request.id], dial, settings, now) for dial in plan.dials]
+        office = store_settings.office(session, settings, stored)
+        orders = [_claim(session, *rows[dial.request.id], dial, office, now) for dial in plan.dials]
         return Dispatch(tuple(orders), plan.wake_at)
 
 
@@ -143,7 +146,7 @@ def _note_free(row: CallRequest, module: Module | None, facts: Facts) -> lifecyc
 
 
 def _claim(
-    session: Session, row: CallRequest, module: Module | None, dial: policy.Dial, settings: Settings, now: datetime
+    session: Session, row: CallRequest, module: Module | None, dial: policy.Dial, office: Office, now: datetime
 ) -> Order:
     attempt = str(uuid.uuid4())
     decision = lifecycle.transition(dial.request, lifecycle.Claimed(attempt), now)
@@ -154,16 +157,14 @@ def _claim(
     )
     store.apply_decision(session, row, decision, now, event="claimed", detail=dial.agent)
     session.flush()  # the unique indexes have their say here, before anything is promised
-    return _order(session, row, module, dial.agent, attempt, settings)
+    return _order(session, row, module, dial.agent, attempt, office)
 
 
 def _order(
-    session: Session, row: CallRequest, module: Module | None, agent: str, attempt: str, settings: Settings
+    session: Session, row: CallRequest, module: Module | None, agent: str, attempt: str, office: Office
 ) -> Order:
-    office = store_settings.office(session, settings)
     line = session.get(LineRow, agent)
     callee = session.get(LineRow, row.number) if numbers.is_internal(row.number) else None
-    forget = store.uncleared_traces(session, limit=3)
     return Order(
         attempt=attempt,
         request_id=row.id,
@@ -180,7 +181,6 @@ def _order(
         customer_ring=module.customer_ring if module is not None else 40,
         registered_at=row.registered_at,
         spoken=numbers.national(row.number),
-        forget=forget,
     )
 
 
@@ -310,6 +310,12 @@ def _expire(session: Session, rows: Iterable[tuple[CallRequest, Module | None]],
     for row, module in rows:
         decision = lifecycle.transition(store.to_domain(row, module), lifecycle.TimePassed(), now)
         store.apply_decision(session, row, decision, now, event="expired")
+
+
+def traces(database: Database, limit: int = 3) -> tuple[str, ...]:
+    """Return some ended attempts of which Asterisk still keeps its own record."""
+    with database.read() as session:
+        return store.uncleared_traces(session, limit)
 
 
 def clear_traces(database: Database, attempts: tuple[str, ...]) -> None:

@@ -100,7 +100,7 @@ def stored_facts(session: Session, now: datetime) -> Facts:
     members: dict[str, list[Member]] = {}
     for row in session.scalars(select(QueueMemberRow)):
         members.setdefault(row.queue, []).append(Member(row.extension, row.paused, row.penalty, row.wrapup_until))
-    flying = requests.attempts_in_flight(session)
+    occupied = requests.occupied(session, now)
     return Facts(
         lines={
             row.extension: Line(row.extension, LineState(row.state), row.since)
@@ -115,7 +115,7 @@ def stored_facts(session: Session, now: datetime) -> Facts:
         heartbeat=state.heartbeat,
         stale_after=STALE_POLLS * timedelta(seconds=state.poll_seconds) + SLACK,
         all_paused=read_setting(session, "all_paused") == "1",
-        numbers_in_flight=frozenset(attempt.number for attempt in flying),
-        agents_in_flight=frozenset(attempt.agent for attempt in flying),
-        agent_pauses=requests.agent_pauses(session, now),
+        numbers_in_flight=occupied.numbers,
+        agents_in_flight=occupied.agents,
+        agent_pauses=occupied.agent_pauses,
     )

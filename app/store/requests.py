@@ -1,9 +1,10 @@
 """Call requests and their attempts: load as the domain sees them, store what the domain decided."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app.domain.lifecycle import ACTIVE, FINAL, IN_FLIGHT, Decision, Outcome, Request, Rules, Status, Step
@@ -120,12 +121,14 @@ def active(
 ) -> list[tuple[CallRequest, Module | None]]:
     """Return every request of these statuses with its module, the earliest caller first."""
     query = (
-        select(CallRequest)
+        select(CallRequest, Module)
+        .outerjoin(Module, CallRequest.module_id == Module.id)
         .where(CallRequest.status.in_([status.value for status in statuses]))
         .order_by(CallRequest.first_called_at, CallRequest.id)
     )
-    rows = session.scalars(query.with_for_update(skip_locked=True) if lock else query).all()
-    return with_modules(session, rows)
+    if lock:
+        query = query.with_for_update(of=CallRequest, skip_locked=True)
+    return [(row, module) for row, module in session.execute(query)]
 
 
 def find_active(session: Session, module_id: int, queue: bool, target: str, number: str) -> CallRequest | None:
@@ -147,14 +150,28 @@ def attempts_in_flight(session: Session) -> list[Attempt]:
     return list(session.scalars(select(Attempt).where(Attempt.ended_at.is_(None)).order_by(Attempt.started_at)))
 
 
-def agent_pauses(session: Session, now: datetime) -> dict[str, datetime]:
-    """Return until when each agent is left alone."""
+@dataclass(frozen=True)
+class Occupied:
+    """What the attempts keep from being dialled: numbers and agents in flight, and until when agents are left alone."""
+
+    numbers: frozenset[str]
+    agents: frozenset[str]
+    agent_pauses: dict[str, datetime]
+
+
+def occupied(session: Session, now: datetime) -> Occupied:
+    """Return what the attempts occupy. One query: between a hang-up and the next ringing every one counts."""
     rows = session.execute(
-        select(Attempt.agent, func.max(Attempt.agent_pause_until))
-        .where(Attempt.agent_pause_until > now)
-        .group_by(Attempt.agent)
-    )
-    return {agent: until for agent, until in rows if until is not None}
+        select(Attempt.number, Attempt.agent, Attempt.ended_at, Attempt.agent_pause_until).where(
+            or_(Attempt.ended_at.is_(None), Attempt.agent_pause_until > now)
+        )
+    ).all()
+    flying = [row for row in rows if row.ended_at is None]
+    pauses: dict[str, datetime] = {}
+    for row in rows:
+        if row.agent_pause_until is not None and row.agent_pause_until > now:
+            pauses[row.agent] = max(row.agent_pause_until, pauses.get(row.agent, row.agent_pause_until))
+    return Occupied(frozenset(row.number for row in flying), frozenset(row.agent for row in flying), pauses)
 
 
 def in_flight_requests(session: Session) -> list[tuple[CallRequest, Module | None]]:

@@ -1,5 +1,6 @@
 """The values of the settings page. One that the environment gives wins, and is read-only in the panel."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -43,9 +44,14 @@ SHARED = {
 }
 
 
-def office(session: Session, settings: Settings) -> Office:
-    """Return the office's settings in force."""
-    stored = {row.name: row.value for row in session.scalars(select(Setting))}
+def read_all(session: Session) -> dict[str, str]:
+    """Return every value of the settings page by its name."""
+    return dict(session.execute(select(Setting.name, Setting.value)).all())
+
+
+def office(session: Session, settings: Settings, stored: Mapping[str, str] | None = None) -> Office:
+    """Return the office's settings in force. `stored`: what `read_all` gave, if that was asked already."""
+    stored = read_all(session) if stored is None else stored
     values = {
         name: getattr(settings, origin)
         if settings.from_environment(origin)

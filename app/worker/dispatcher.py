@@ -4,6 +4,7 @@ attempts of which nothing was heard."""
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -47,6 +48,7 @@ class Dispatcher:
         self._dialer, self._follower, self._recorder = dialer, follower, recorder
         self._facts, self._prompt = facts, prompt
         self._awake = asyncio.Event()
+        self._traces: tuple[str, ...] = ()  # ended attempts whose record Asterisk may delete with the next one
         self._calls: set[asyncio.Task[None]] = set()
 
     def wake(self) -> None:
@@ -85,7 +87,8 @@ class Dispatcher:
         return max(0.0, (dispatch.wake_at - utcnow()).total_seconds())
 
     async def _dial(self, order: Order) -> None:
-        log.info("attempt %s: ringing %s for request %s", order.attempt, order.agent, order.request_id)
+        forget, self._traces = self._traces, ()
+        order = replace(order, forget=forget)
         try:
             await self._dialer.originate(order, self._prompt(order, utcnow()))
         except (AmiRefused, AmiUnsafe) as refusal:
@@ -94,8 +97,9 @@ class Dispatcher:
         except (AmiTimeout, AmiDisconnected) as doubt:
             # It may ring or not. It is not dialled again: `reconcile` finds out.
             log.warning("attempt %s: nobody knows yet whether it rings: %s", order.attempt, doubt)
-        if order.forget:
-            self._recorder.put(lambda: requests.clear_traces(self._database, order.forget))
+        log.info("attempt %s: ringing %s for request %s", order.attempt, order.agent, order.request_id)
+        if forget:
+            self._recorder.put(lambda: requests.clear_traces(self._database, forget))
 
     def take_news(self, news: News) -> None:
         """Record what the exchange told of an attempt."""
@@ -130,6 +134,7 @@ class Dispatcher:
 
     async def reconcile(self) -> None:
         """Find out what became of attempts of which we have heard nothing. Never dials. Raises AmiError."""
+        self._traces = await asyncio.to_thread(requests.traces, self._database)
         flights = await asyncio.to_thread(requests.flights, self._database)
         suspects = [flight for flight in flights if flight.started_at + UNHEARD <= utcnow()]
         if not suspects:

@@ -5,6 +5,7 @@ event missed. Nothing here is remembered that the database or the exchange could
 """
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Callable, Coroutine
@@ -346,6 +347,8 @@ def run_worker(settings: Settings, database: Database, ready: Callable[[], None]
     """Run the worker of this process until it is told to end (SIGTERM, SIGINT). Raises OnlyOne."""
     leadership = Leadership(database.engine)
     leadership.take()
+    gc.collect()
+    gc.freeze()  # what was imported stays: no need to look it over while a phone waits to ring
 
     async def work() -> None:
         worker = Worker(settings, database)

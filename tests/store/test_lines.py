@@ -20,7 +20,7 @@ from app.store.lines import (
     worker_state,
 )
 from app.store.models import LineRow, QueueMemberRow
-from app.store.requests import agent_pauses
+from app.store.requests import occupied
 from app.store.settings import write_setting
 from tests.support.factories import (
     LONG_AGO,
@@ -38,7 +38,7 @@ OTHER = "+989127654321"
 def test_reading_the_pauses_of_agents_warns_of_nothing(database: Database) -> None:
     with warnings.catch_warnings(), database.read() as session:
         warnings.simplefilter("error")
-        assert agent_pauses(session, NOW) == {}
+        assert occupied(session, NOW).agent_pauses == {}
 
 
 def test_an_empty_database_tells_of_no_service_and_no_exchange(database: Database) -> None:
