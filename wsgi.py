@@ -1,5 +1,9 @@
 """The web application, for any WSGI server and for `flask --app wsgi`."""
 
 from app import create_app
+from app.config import ConfigError
 
-app = create_app()
+try:
+    app = create_app()
+except ConfigError as error:
+    raise SystemExit(f"Error: {error}") from None

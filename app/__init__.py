@@ -4,20 +4,27 @@ from pathlib import Path
 
 from flask import Flask
 
-from app.config import Settings, load_settings, secret_key
+from app.config import PREFIX, ConfigError, Settings, load_settings, secret_key
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Build the panel. Starts no thread and opens no socket; the telephone side is the worker's process."""
+    """Build the panel. Starts no thread and opens no socket; the telephone side is the worker's process.
+
+    Raises ConfigError for settings that make no sense.
+    """
     from app import cli, web
     from app.extensions import babel, csrf, db, limiter, login, migrate
     from app.store.database import Database, prepare_engine
 
     settings = settings or load_settings()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        key = secret_key(settings)
+    except OSError as error:
+        raise ConfigError(f"{PREFIX}DATA_DIR: {error}") from error
     app = Flask(__name__)
     app.config.update(
-        SECRET_KEY=secret_key(settings),
+        SECRET_KEY=key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         MAX_CONTENT_LENGTH=24 * 1024 * 1024,
         SESSION_COOKIE_HTTPONLY=True,

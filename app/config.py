@@ -3,9 +3,13 @@
 What an office manager changes lives in the panel's settings instead (`store/settings.py`); a value given here wins.
 """
 
+import os
+import re
 import secrets
+import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import phonenumbers
@@ -13,6 +17,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "BAZANG_"
+_SECRET = frozenset({"secret_key", "ami_secret", "database_url"})  # never repeated in a message
 
 
 class ConfigError(Exception):
@@ -63,6 +68,14 @@ class Settings(BaseSettings):
             raise ValueError(f"no such country: {value!r} (two letters, as IR)")
         return value.upper()
 
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if value and not re.match(r"sqlite:///(?!:memory:).|postgresql(\+psycopg)?://.", value):
+            raise ValueError("expected sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME")
+        urlsplit(value).port  # noqa: B018 - raises ValueError for one that is none
+        return value
+
     @model_validator(mode="after")
     def _fill_in(self) -> "Settings":
         data = self.data_dir.absolute()
@@ -75,7 +88,13 @@ class Settings(BaseSettings):
         contexts = _CONTEXTS[self.pbx_profile]
         for name, default in contexts.items():
             fills[name] = getattr(self, name) or default
-        fills["asterisk_prompts_dir"] = (self.asterisk_prompts_dir or str(fills["prompts_dir"])).rstrip("/")
+        folder = (self.asterisk_prompts_dir or str(fills["prompts_dir"])).rstrip("/")
+        # It stands among other sounds in an argument of Playback, and in a variable of an AMI action.
+        if re.search(r"[,&|;\"\\\x00-\x1f]", folder):
+            raise ValueError(
+                f'{PREFIX}ASTERISK_PROMPTS_DIR: no sound can be played from {folder!r}: one of , & | ; " \\'
+            )
+        fills["asterisk_prompts_dir"] = folder
         for name, value in fills.items():
             object.__setattr__(self, name, value)  # the model is frozen for everybody else
         return self
@@ -114,10 +133,14 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        lines = [
-            f"{PREFIX}{'_'.join(map(str, e['loc'])).upper()}: {e['msg']} (got {e['input']!r})" for e in error.errors()
-        ]
-        raise ConfigError("\n".join(lines)) from error
+        raise ConfigError("\n".join(map(_fault, error.errors()))) from error
+
+
+def _fault(error: Any) -> str:
+    name, words = "_".join(map(str, error["loc"])), error["msg"].removeprefix("Value error, ")
+    if not name:  # of several settings together; `words` name them
+        return str(words)
+    return f"{PREFIX}{name.upper()}: {words}" + ("" if name in _SECRET else f" (got {error['input']!r})")
 
 
 def secret_key(settings: Settings) -> str:
@@ -126,10 +149,17 @@ def secret_key(settings: Settings) -> str:
         return settings.secret_key
     path = settings.data_dir / "secret_key"
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("x") as file:
-            path.chmod(0o600)
+    if not path.exists():
+        # Linked when it is whole: another process that starts now must not read half a key, nor make its own.
+        descriptor, made = tempfile.mkstemp(dir=settings.data_dir)  # readable by the owner only
+        with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_hex(32))
-    except FileExistsError:
-        pass
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            path.hardlink_to(made)
+        except FileExistsError:
+            pass
+        finally:
+            Path(made).unlink()
     return path.read_text().strip()
