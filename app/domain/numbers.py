@@ -8,6 +8,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
@@ -110,6 +111,7 @@ def is_internal(number: str) -> bool:
     return _EXTENSION.fullmatch(number) is not None
 
 
+@lru_cache(maxsize=1024)
 def national(number: str) -> str:
     """Return the digits people of the country write and hear: "09121234567"."""
     if is_internal(number):
