@@ -1,7 +1,8 @@
 """The panel: one blueprint per family of pages."""
 
-from flask import Flask, g, has_request_context, request, session
+from flask import Flask, abort, g, has_request_context, request, session
 from flask_login import current_user
+from werkzeug.routing import IntegerConverter, Map
 
 LOCALES = ("fa", "en")
 
@@ -28,6 +29,8 @@ def register(app: Flask) -> None:
     """Attach every blueprint, filter and header."""
     from app.web import auth, errors, extensions, filters, modules, queues, requests, status
 
+    app.url_map.converters["row"] = _RowConverter
+    app.before_request(_refuse_nul)
     filters.register(app)
     errors.register(app)
     auth.register(app)
@@ -35,6 +38,31 @@ def register(app: Flask) -> None:
         app.register_blueprint(room.blueprint)
     app.context_processor(_shared)
     app.after_request(_headers)
+
+
+LARGEST_ID = 2**31 - 1
+
+
+class _RowConverter(IntegerConverter):
+    """The number of a row; one that no database has is no address either."""
+
+    def __init__(self, map: Map) -> None:
+        super().__init__(map, max=LARGEST_ID)
+
+
+def row_number(text: str) -> int:
+    """Read the number of a row, or of a page of rows. Raises ValueError."""
+    number = int(text)
+    if not 0 < number <= LARGEST_ID:
+        raise ValueError(text)
+    return number
+
+
+def _refuse_nul() -> None:
+    """PostgreSQL stores no NUL, files have none in their names, and nobody types one."""
+    names = [file.filename or "" for file in request.files.values()]
+    if any("\0" in text for text in (request.path, *request.values.values(), *names)):
+        abort(400)
 
 
 def _shared() -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, flash, redirect, render_template, request, session, url_for
+from flask import Blueprint, Flask, flash, make_response, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import UserMixin, current_user, login_required, login_user, logout_user
@@ -13,7 +13,7 @@ from wtforms.validators import InputRequired
 from app.extensions import limiter, login
 from app.services import users
 from app.store.models import User
-from app.web import LOCALES
+from app.web import LOCALES, choose_locale, is_fragment
 from app.web.parts import database
 
 blueprint = Blueprint("auth", __name__)
@@ -33,13 +33,23 @@ class LoginForm(FlaskForm):
 
 def register(app: Flask) -> None:
     """Tell Flask-Login who is who."""
-    login.login_view = "auth.log_in"
-    login.login_message = None
 
     @login.user_loader
     def load(user_id: str) -> SessionUser | None:
         user = users.load(database(), int(user_id)) if user_id.isdigit() else None
         return SessionUser(user) if user is not None else None
+
+    login.unauthorized_handler(_ask_to_log_in)
+
+
+def _ask_to_log_in():
+    """Send whoever is not logged in to the log-in, and from there back to where they were."""
+    if is_fragment():  # the browser would follow a redirect by itself, and show the log-in within the page
+        answer = make_response("", 401)
+        answer.headers["HX-Redirect"] = url_for("auth.log_in", next=_page_before())
+        return answer
+    wanted = request.full_path.removesuffix("?") if request.method == "GET" else None
+    return redirect(url_for("auth.log_in", next=wanted))
 
 
 @blueprint.route("/login", methods=["GET", "POST"])
@@ -51,7 +61,7 @@ def log_in():
     if form.validate_on_submit():
         user = users.check_password(database(), form.name.data, form.password.data)
         if user is not None:
-            session.clear()  # nothing of the session before may be carried into this one
+            _start_anew(session.get("locale"))
             login_user(SessionUser(user))
             return redirect(_wanted_page())
         form.password.errors = [_("The name or the password is wrong.")]
@@ -60,20 +70,31 @@ def log_in():
     return render_template("auth/login.html", form=form, no_users=users.count(database()) == 0), status
 
 
+def _start_anew(locale: str | None) -> None:
+    """Carry nothing of the session before into the next one, but for the language that was chosen."""
+    session.clear()
+    if locale is not None:
+        session["locale"] = locale
+
+
 def _wanted_page() -> str:
     """Return the page asked for before the log-in, if it is one of ours."""
     wanted = request.args.get("next", "")
-    parts = urlsplit(wanted)
-    ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and not parts.netloc and not parts.scheme
-    return wanted if ours else url_for("requests.index")
+    return wanted if _is_ours(wanted) else url_for("requests.index")
+
+
+def _is_ours(address: str) -> bool:
+    """Tell whether it is an address of this panel, also to a browser, to which a tab is nothing and \\ is a slash."""
+    return address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable()
 
 
 @blueprint.post("/logout")
 @login_required
 def log_out():
     """Log out."""
+    locale = choose_locale()
     logout_user()
-    session.clear()
+    _start_anew(locale)
     flash(_("You are logged out."))
     return redirect(url_for("auth.log_in"))
 
@@ -90,5 +111,9 @@ def language():
 
 
 def _page_before() -> str:
-    parts = urlsplit(request.referrer or "")
-    return parts.path if parts.netloc == request.host and parts.path.startswith("/") else url_for("requests.index")
+    try:
+        parts = urlsplit(request.referrer or "")
+    except ValueError:
+        return url_for("requests.index")
+    page = parts._replace(scheme="", netloc="", fragment="").geturl()
+    return page if parts.netloc == request.host and _is_ours(page) else url_for("requests.index")

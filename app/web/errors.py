@@ -1,9 +1,12 @@
 """What people see when something is not as they wished."""
 
-from flask import Flask, render_template
+from flask import Flask, current_app, render_template, request
 from flask_babel import gettext as _
+from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
+
+from app.web import is_fragment
 
 
 def register(app: Flask) -> None:
@@ -15,7 +18,7 @@ def register(app: Flask) -> None:
 
 def _stale_form(error: CSRFError):
     text = _("This page was open for too long, or in another session. Load it again and repeat what you did.")
-    return render_template("errors/error.html", title=_("Please load the page again"), text=text, code=400), 400
+    return _say(400, _("Please load the page again"), text)
 
 
 def _page(error: HTTPException):
@@ -28,14 +31,25 @@ def _page(error: HTTPException):
     }
     code = error.code or 500
     title, text = words.get(code, (_("Something went wrong"), _("What you asked for could not be done.")))
-    response = render_template("errors/error.html", title=title, text=text, code=code)
-    headers = [header for header in error.get_headers() if header[0] == "Retry-After"]
-    return response, code, headers
+    headers = {}
+    if isinstance(error, RateLimitExceeded):
+        headers["Retry-After"] = str(error.limit.limit.get_expiry())
+    return _say(code, title, text, headers)
 
 
 def _own_fault(error: Exception):
-    from flask import current_app
-
     current_app.logger.exception("a page failed", exc_info=error)
     title, text = _("Something went wrong"), _("This is our own fault; it is written in the log. Nothing was changed.")
-    return render_template("errors/error.html", title=title, text=text, code=500), 500
+    try:
+        return _say(500, title, text)
+    except Exception:  # the page itself asks the database who is logged in
+        current_app.logger.exception("the error page failed as well")
+        return f"{title}\n{text}\n", 500, {"Content-Type": "text/plain; charset=utf-8"}
+
+
+def _say(code: int, title: str, text: str, headers: dict[str, str] | None = None):
+    if not is_fragment():
+        return render_template("errors/error.html", title=title, text=text, code=code), code, headers or {}
+    # A page that asks by itself stays as it is (app.js says that it is old); who pressed a button is told.
+    swap = {"HX-Reswap": "none"} if request.method == "GET" else {"HX-Retarget": "#message", "HX-Reswap": "innerHTML"}
+    return render_template("errors/_error.html", text=text), code, {**swap, **(headers or {})}

@@ -1,8 +1,8 @@
 """Form fields that take what people type: Persian digits, durations, destinations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from wtforms import Field, SelectField, StringField
+from wtforms import Field, SelectChoice, SelectField, StringField
 from wtforms.validators import ValidationError
 from wtforms.widgets import TextInput
 
@@ -65,13 +65,17 @@ class DurationField(Field):
         self.data = seconds
 
 
+def choices(table: Mapping[str, object]) -> list[SelectChoice]:
+    """Return the choices of a table of words, in its order."""
+    return [SelectChoice(value, label) for value, label in table.items()]
+
+
 def destination_field(*, optional: bool = False) -> SelectField:
     """Return the choice of a destination's type."""
-    choices = [(kind, label) for kind, label in words.DESTINATION.items()]
+    table = dict(words.DESTINATION)
     if optional:
-        choices.insert(0, ("", words.DESTINATION["hangup"]))
-        choices = [choice for choice in choices if choice[0] != "hangup"]
-    return SelectField(choices=choices, validate_choice=False)
+        table = {"": table.pop("hangup"), **table}
+    return SelectField(choices=choices(table), validate_choice=False)
 
 
 def show_errors(form, errors: dict[str, str]) -> None:

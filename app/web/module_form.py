@@ -16,7 +16,7 @@ from app.domain.numbers import ascii_digits
 from app.services import prompts
 from app.services.modules import BOUNDS, LANGUAGES, PROMPT_MODES, ModuleInput, PromptInput
 from app.web import choose_locale, words
-from app.web.fields import DigitsField, DurationField, WholeNumberField, destination_field
+from app.web.fields import DigitsField, DurationField, WholeNumberField, choices, destination_field, show_errors
 
 _NEEDED = InputRequired(_l("This is needed."))
 _PLAIN = ("name", "code", "active", "silent", "automatic", "language", "caller_id", "target_kind", *BOUNDS)
@@ -42,7 +42,7 @@ class ModuleForm(FlaskForm):
         _l("Active"), default=True, description=_l("An inactive module sends every caller to the error destination.")
     )
     silent = BooleanField(_l("Silent"), description=_l("Plays nothing and registers the caller's own number at once."))
-    language = SelectField(_l("Language of the prompts"), choices=list(words.LANGUAGE.items()), validate_choice=False)
+    language = SelectField(_l("Language of the prompts"), choices=choices(words.LANGUAGE), validate_choice=False)
 
     automatic = BooleanField(
         _l("Automatic call"),
@@ -73,7 +73,7 @@ class ModuleForm(FlaskForm):
 
     target_kind = RadioField(
         _l("For whom"),
-        choices=[("extension", words.DESTINATION["extension"]), ("queue", words.DESTINATION["queue"])],
+        choices=choices({kind: words.DESTINATION[kind] for kind in ("extension", "queue")}),
         default="extension",
         validate_choice=False,
     )
@@ -125,6 +125,11 @@ class ModuleForm(FlaskForm):
         targets = [self.queue.data] if queue and self.queue.data else [] if queue else self.chosen_extensions
         chosen = {key: prompt.given for key, prompt in self.prompts.items()}
         return ModuleInput(**values, targets=tuple(targets), prompts=chosen)
+
+    def show(self, errors: dict[str, str]) -> None:
+        """Put the service's findings beside their fields: of the targets, the one in which they were typed."""
+        names = {"targets": "queue"} if self.target_kind.data == "queue" else {}
+        show_errors(self, {names.get(name, name): code for name, code in errors.items()})
 
     def take_prompts(self, library: SoundLibrary) -> None:
         """Convert and keep what was uploaded, at once: another field's error must not cost a person the upload."""

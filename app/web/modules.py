@@ -10,11 +10,12 @@ from sqlalchemy import or_, select
 
 from app.audio.clip import SoundError
 from app.audio.prompts import PROMPT_KEYS, announced_keys, default_text
+from app.domain.numbers import ascii_digits
 from app.services import modules, prompts
 from app.services.modules import LANGUAGES, Invalid, ModuleInput, PromptInput
 from app.store.models import LineRow, Module, QueueRow
-from app.web import words
-from app.web.fields import has_errors, show_errors
+from app.web import row_number, words
+from app.web.fields import has_errors
 from app.web.module_form import ModuleForm
 from app.web.parts import administrator_required, database, library, utcnow
 
@@ -27,11 +28,14 @@ PAGE = 25
 def index():
     """List the modules; `q` searches in name and code."""
     wanted = request.args.get("q", "").strip()
-    page = max(1, request.args.get("page", 1, type=int))
+    page = request.args.get("page", 1, type=row_number)
     query = select(Module).order_by(Module.code)
     if wanted:
         query = query.where(
-            or_(Module.name.icontains(wanted, autoescape=True), Module.code.contains(wanted, autoescape=True))
+            or_(
+                Module.name.icontains(wanted, autoescape=True),
+                Module.code.contains(ascii_digits(wanted), autoescape=True),
+            )
         )
     with database().read() as session:
         rows = session.scalars(query.offset((page - 1) * PAGE).limit(PAGE + 1)).all()
@@ -44,14 +48,14 @@ def index():
 def new():
     """Add a module; a copy of another one to begin with, if `copy` names it."""
     form = ModuleForm()
-    copied = request.args.get("copy", 0, type=int)
+    copied = request.args.get("copy", 0, type=row_number)
     if request.method == "GET" and copied:
         original = _load(copied)
         form.fill(replace(original, name=_("Copy of %(name)s", name=original.name)[:80], code=""))
     return _edit(form, None)
 
 
-@blueprint.route("/<int:module_id>", methods=["GET", "POST"])
+@blueprint.route("/<row:module_id>", methods=["GET", "POST"])
 @administrator_required
 def edit(module_id: int):
     """Change a module."""
@@ -77,12 +81,12 @@ def _edit(form: ModuleForm, module_id: int | None):
         form.take_prompts(library())
         if has_errors(form):
             with database().read() as session:  # everything that is wrong is said at once
-                show_errors(form, modules.check(session, form.given(), module_id))
+                form.show(modules.check(session, form.given(), module_id))
         else:
             try:
                 modules.save(database(), form.given(), utcnow(), module_id=module_id, actor=current_user.name)
             except Invalid as invalid:
-                show_errors(form, invalid.errors)
+                form.show(invalid.errors)
             else:
                 flash(_("The module is saved."), "success")
                 return redirect(url_for("modules.index"))
@@ -100,7 +104,7 @@ def _choices() -> dict[str, object]:
         }
 
 
-@blueprint.route("/<int:module_id>/delete", methods=["GET", "POST"])
+@blueprint.route("/<row:module_id>/delete", methods=["GET", "POST"])
 @administrator_required
 def delete(module_id: int):
     """Delete a module, after a question that names what still points at it."""
@@ -118,7 +122,7 @@ def delete(module_id: int):
     return render_template("modules/delete.html", module=given, module_id=module_id, pointing=pointing), status
 
 
-@blueprint.get("/<int:module_id>/prompts/<key>.wav")
+@blueprint.get("/<row:module_id>/prompts/<key>.wav")
 @administrator_required
 def prompt(module_id: int, key: str):
     """Return a prompt's sound as callers hear it; `download` to keep it."""

@@ -37,14 +37,14 @@ def _page(template: str = "requests/index.html", **values):
     return render_template(template, pending=pending(database(), now), now=now, words=words, **values)
 
 
-@blueprint.post("/requests/<int:request_id>/call")
+@blueprint.post("/requests/<row:request_id>/call")
 @login_required
 def call(request_id: int):
     """Have the next free agent rung for it, now."""
     return _do(commands.CALL_NOW, request_id, _("It is called as soon as an agent is free."))
 
 
-@blueprint.post("/requests/<int:request_id>/cancel")
+@blueprint.post("/requests/<row:request_id>/cancel")
 @login_required
 def cancel(request_id: int):
     """End the request without a call."""
@@ -64,6 +64,6 @@ def _do(kind: str, request_id: int, done: str):
     else:
         message, level = str(words.ANSWER.get(answer.result, _("This cannot be done any more."))), "warning"
     if is_fragment():
-        return _page("requests/_tables.html", message=message, level=level)
+        return _page("requests/_answer.html", message=message, level=level)
     flash(message, level)
     return redirect(url_for("requests.index"))

@@ -11,11 +11,12 @@ from app.store import settings as store_settings
 from app.web.parts import database, settings, utcnow
 
 blueprint = Blueprint("status", __name__, url_prefix="/status")
+_NAMED_OTHERWISE = ("reload_by_hand", "not_included")  # codes among the dialplan's details, which else are sentences
 
 
 @dataclass(frozen=True)
 class Health:
-    """`level` is ok, warning or fault; `mend` says what to do, `command` what to type."""
+    """`level` is ok, warning or fault; `mend` says what to do, `command` what to type, or what a machine said."""
 
     level: str
     text: str
@@ -52,7 +53,9 @@ def health() -> Health:
         text = _("The telephone exchange refuses our user name or secret.")
         return Health("fault", text, _("Compare manager.conf with BAZANG_AMI_USERNAME and BAZANG_AMI_SECRET."))
     if state.ami_status != "connected":
-        return Health("fault", _("Not connected to the telephone exchange."), state.ami_detail)
+        return Health("fault", _("Not connected to the telephone exchange."), command=state.ami_detail)
+    if state.dialplan_detail not in ("", *_NAMED_OTHERWISE):
+        return Health("fault", _("The dialplan cannot be written."), command=state.dialplan_detail)
     if state.obstacle == "no_dialplan":
         text = _("The telephone exchange does not have our dialplan.")
         command = f"#tryinclude {settings().dialplan_path}"

@@ -1,0 +1,99 @@
+"""The panel on a database of its own for every test, copied from one that the migrations have built."""
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from app import create_app
+from app.config import Settings
+from app.extensions import db, limiter
+from app.services import commands, users
+from app.store.database import Database
+from tests.support.factories import NOW, build_database, open_database
+from tests.web.pages import Visitor
+
+ADMINISTRATOR, OPERATOR, GONE = "sara", "omid", "gone"
+PASSWORD = "correct horse"
+Answer = tuple[bool, str]
+Service = Callable[..., AbstractContextManager[list[commands.Command]]]
+
+
+@pytest.fixture(scope="session")
+def built_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with an administrator, an operator and a user who left."""
+    path = build_database(tmp_path_factory.mktemp("built"))
+    database = open_database(path)
+    for name, role in ((ADMINISTRATOR, "administrator"), (OPERATOR, "operator"), (GONE, "administrator")):
+        users.create(database, name, PASSWORD, role, NOW)
+    with database.write() as session:
+        left = session.get(users.User, 3)
+        assert left is not None
+        left.active = False
+    database.engine.dispose()  # the last connection writes the WAL back
+    return path
+
+
+@pytest.fixture
+def app(built_database: Path, settings: Settings) -> Iterator[Flask]:
+    """The panel. Forms need no token here; what forgery meets has a test of its own."""
+    settings.data_dir.mkdir(parents=True)
+    shutil.copy(built_database, settings.data_dir / "bazang.sqlite3")
+    app = create_app(settings)
+    app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
+    limiter.reset()  # it counts for the whole process
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def visitor(app: Flask) -> Visitor:
+    """Somebody who is not logged in."""
+    return Visitor(app)
+
+
+@pytest.fixture
+def admin(app: Flask, database: Database) -> Visitor:
+    """An administrator who reads English."""
+    users.set_locale(database, 1, "en")
+    return Visitor(app, 1, locale="en")
+
+
+@pytest.fixture
+def operator(app: Flask, database: Database) -> Visitor:
+    """An operator who reads English."""
+    users.set_locale(database, 2, "en")
+    return Visitor(app, 2, locale="en")
+
+
+@pytest.fixture
+def service(database: Database) -> Service:
+    """Stand in for the telephone service: `with service(call_now=(True, "done")) as taken`."""
+
+    @contextmanager
+    def serve(**answers: Answer) -> Iterator[list[commands.Command]]:
+        taken: list[commands.Command] = []
+        ended = threading.Event()
+
+        def work() -> None:
+            while not ended.wait(0.01):
+                for command in commands.take(database, datetime.now(UTC)):
+                    taken.append(command)
+                    ok, result = answers[command.kind]
+                    commands.answer(database, command.id, ok=ok, result=result, now=datetime.now(UTC))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            yield taken
+        finally:
+            ended.set()
+            thread.join(10)
+
+    return serve

@@ -1,0 +1,250 @@
+"""A visitor who looks at every page that it gets: an unsound page fails the test, whatever the test is about."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+from xml.etree.ElementTree import Element
+
+from flask import Flask
+from werkzeug.test import TestResponse
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # of the parser's own imports
+    import html5lib
+
+DIRECTIONS = {"fa": "rtl", "en": "ltr"}
+CONTROLS = ("input", "select", "textarea", "button", "audio", "a")
+HTML = "text/html; charset=utf-8"
+# Attributes that name other elements by their ids.
+REFERENCES = ("for", "aria-describedby", "aria-labelledby", "list", "data-shows", "data-toggles")
+
+Fields = dict[str, list[Any]]
+
+
+class Page:
+    """An answer, read as a browser reads it. `fragment`: it is a part of a page."""
+
+    def __init__(self, response: TestResponse, *, fragment: bool) -> None:
+        self.response, self.status, self.fragment = response, response.status_code, fragment
+        parser = html5lib.HTMLParser(html5lib.getTreeBuilder("etree"), namespaceHTMLElements=False)
+        source = response.get_data(as_text=True)
+        self.source = source
+        self.root: Element = parser.parseFragment(source) if fragment else parser.parse(source)
+        lines = source.splitlines()
+        self.faults = [f"{code}: {lines[min(line, len(lines)) - 1]}" for (line, _), code, _ in parser.errors if lines]
+
+    def all(self, tag: str = "*", **attributes: str) -> list[Element]:
+        """Return the elements of this kind; `class_` is one of their classes, `_` in a name stands for `-`."""
+
+        def fits(element: Element) -> bool:
+            for name, value in attributes.items():
+                if name == "class_":
+                    if value not in element.get("class", "").split():
+                        return False
+                elif element.get(name.replace("_", "-")) != value:
+                    return False
+            return True
+
+        return [element for element in self.root.iter(tag if tag != "*" else None) if fits(element)]
+
+    def one(self, tag: str = "*", **attributes: str) -> Element:
+        found = self.all(tag, **attributes)
+        assert len(found) == 1, f"{len(found)} of {tag} {attributes} in\n{self.source}"
+        return found[0]
+
+    def has(self, tag: str = "*", **attributes: str) -> bool:
+        return bool(self.all(tag, **attributes))
+
+    @property
+    def main(self) -> str:
+        """What is read in the page, less its head and navigation."""
+        return text(self.root if self.fragment else self.one("main"))
+
+    @property
+    def message(self) -> str:
+        """What the page says of what was done last."""
+        return text(self.one(id="message"))
+
+    @property
+    def title(self) -> str:
+        return text(self.one("title"))
+
+    def error(self, field: str) -> str:
+        """Return what is said beside a field, "" if nothing is."""
+        found = self.all(id=f"{field}-error")
+        if not found:
+            return ""
+        described = [control for control in self.root.iter() if f"{field}-error" in control.get("aria-describedby", "")]
+        assert described, f"nothing is described by {field}-error"
+        return text(found[0])
+
+    def form(self, **attributes: str) -> Element:
+        """Return the form of the page's content."""
+        forms = [form for form in self.one("main").iter("form") if all(form.get(k) == v for k, v in attributes.items())]
+        forms = [form for form in forms if form.get("method") == "post"]
+        assert len(forms) == 1, self.source
+        return forms[0]
+
+    def fields(self, form: Element | None = None) -> Fields:
+        """Return what a browser would send of the form as it stands (of files: nothing is chosen)."""
+        fields: Fields = {}
+        for name, value in _sent(self.form() if form is None else form):
+            fields.setdefault(name, []).append(value)
+        return fields
+
+
+def text(element: Element) -> str:
+    """Return the text of an element in one line, without what script or HTML hides."""
+    return " ".join("".join(_texts(element)).split())
+
+
+def _texts(element: Element) -> Iterator[str]:
+    if element.get("hidden") is None and element.tag not in ("script", "datalist", "template"):
+        yield element.text or ""
+        for child in element:
+            yield from _texts(child)
+            yield " " if child.tag in ("div", "p", "li", "td", "th", "tr", "option", "br") else ""
+            yield child.tail or ""
+
+
+def _sent(form: Element) -> Iterator[tuple[str, str]]:
+    for control in form.iter():
+        name, kind = control.get("name", ""), control.get("type", "text")
+        if not name or control.get("disabled") is not None:
+            continue
+        if control.tag == "textarea":
+            yield name, (control.text or "").removeprefix("\n")
+        elif control.tag == "select":
+            options = list(control.iter("option"))
+            chosen = [o for o in options if o.get("selected") is not None] or options[:1]
+            yield from ((name, option.get("value", text(option))) for option in chosen)
+        elif control.tag == "input" and kind not in ("file", "submit", "button"):
+            if kind in ("checkbox", "radio"):
+                if control.get("checked") is not None:
+                    yield name, control.get("value", "on")
+            else:
+                yield name, control.get("value", "")
+
+
+class Visitor:
+    """Somebody with a browser. `locale` is the language in which every page has to be, None: either."""
+
+    def __init__(self, app: Flask, user_id: int | None = None, *, locale: str | None = None) -> None:
+        self.app, self.client, self.locale = app, app.test_client(), locale
+        if user_id is not None:
+            with self.client.session_transaction() as session:
+                session["_user_id"], session["_fresh"] = str(user_id), True
+
+    def get(self, path: str, status: int = 200, *, headers: Mapping[str, str] | None = None, **query: Any) -> Page:
+        response = self.client.get(path, headers=headers, query_string=query or None, buffered=True)
+        return self._look(response, status, headers)
+
+    def post(self, path: str, data: Any = None, status: int = 302, *, headers: Mapping[str, str] | None = None) -> Page:
+        return self._look(self.client.post(path, data=data or {}, headers=headers, buffered=True), status, headers)
+
+    def ask(self, path: str, status: int = 200) -> Page:
+        """Get as HTMX does."""
+        return self.get(path, status, headers={"HX-Request": "true"})
+
+    def press(self, path: str, data: Any = None, status: int = 200) -> Page:
+        """Post as HTMX does."""
+        return self.post(path, data, status, headers={"HX-Request": "true"})
+
+    def follow(self, page: Page) -> Page:
+        """Go where a redirect leads."""
+        assert page.status == 302, page.source
+        return self.get(page.response.headers["Location"])
+
+    def submit(self, page: Page, path: str, status: int = 302, **changes: Any) -> Page:
+        """Send the page's form with changes; None leaves a field out, as an unticked box is."""
+        fields = {**page.fields(), **{k: v if isinstance(v, list) else [v] for k, v in changes.items()}}
+        return self.post(path, {k: v for k, v in fields.items() if v != [None]}, status)
+
+    def _look(self, response: TestResponse, status: int, headers: Mapping[str, str] | None) -> Page:
+        assert response.status_code == status, response.status
+        check_headers(response)
+        fragment = bool(headers and headers.get("HX-Request"))
+        if response.content_type != HTML or 300 <= response.status_code < 400:
+            page = Page.__new__(Page)
+            page.response, page.status, page.fragment = response, response.status_code, fragment
+            page.source = response.get_data(as_text=True) if response.content_type.startswith("text/") else ""
+            return page
+        page = Page(response, fragment=fragment)
+        check_page(page)
+        if not fragment and self.locale is not None:
+            assert page.one("html").get("lang") == self.locale
+        return page
+
+
+def check_headers(response: TestResponse) -> None:
+    policy = response.headers["Content-Security-Policy"]
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules["default-src"] == "'self'" and "unsafe" not in policy
+    assert rules["object-src"] == rules["base-uri"] == rules["frame-ancestors"] == "'none'"
+    assert rules["form-action"] == "'self'"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Referrer-Policy"] == "same-origin"
+    kept = "no-cache" if response.content_type == "audio/wav" else "no-store"  # a sound is asked for again
+    assert kept in response.headers["Cache-Control"]
+    assert "HX-Request" in response.vary
+    cookie = response.headers.get("Set-Cookie", "HttpOnly; SameSite=Lax")
+    assert "HttpOnly" in cookie and "SameSite=Lax" in cookie
+
+
+def check_page(page: Page) -> None:
+    """Hold a page to what every page has to be."""
+    assert page.faults == []
+    _check_ids(page)
+    _check_names(page)
+    _check_nothing_inline(page)
+    if not page.fragment:
+        html = page.one("html")
+        assert html.get("dir") == DIRECTIONS[html.get("lang", "")]
+        own = page.title.split("·")[0].strip()
+        assert own, "a page without a title"
+        assert len(page.all("h1")) == 1
+
+
+def _check_ids(page: Page) -> None:
+    ids = [element.get("id", "") for element in page.root.iter() if element.get("id") is not None]
+    assert len(ids) == len(set(ids)), f"twice: {sorted(i for i in ids if ids.count(i) > 1)}"
+    for element in page.root.iter():
+        for attribute in REFERENCES:
+            named = element.get(attribute, "").split()
+            assert set(named) <= set(ids), f'{attribute}="{element.get(attribute)}" leads nowhere'
+            assert named or element.get(attribute) is None, f"an empty {attribute}"
+    for label in page.all("label"):
+        if label.get("for"):
+            assert page.one(id=label.get("for", "")).tag in CONTROLS
+
+
+def _check_names(page: Page) -> None:
+    """Everything that one can use says what it is."""
+    labelled = {label.get("for") for label in page.all("label") if text(label)}
+    within = {id(control) for label in page.all("label") if text(label) for control in label.iter()}
+    for control in page.root.iter():
+        if control.tag not in CONTROLS or control.get("type") == "hidden" or control.get("hidden") is not None:
+            continue
+        named = control.get("aria-label") or control.get("id") in labelled or id(control) in within
+        if control.tag in ("button", "a"):
+            named = named or text(control)
+        assert named, f"a {control.tag} without a name: {control.attrib}"
+    for picture in page.all("img"):
+        assert picture.get("alt") is not None
+
+
+def _check_nothing_inline(page: Page) -> None:
+    for element in page.root.iter():
+        assert element.tag != "style"
+        assert element.tag != "script" or (element.get("src") and not (element.text or "").strip())
+        for name, value in element.attrib.items():
+            assert not name.startswith(("on", "hx-on")) and name != "style", f"{name} in {element.tag}"
+            if name in ("href", "src", "action"):
+                parts = urlsplit(value)
+                assert not parts.scheme and not parts.netloc, f"leads elsewhere: {value}"
+
+
+def rows(page: Page) -> Sequence[str]:
+    """Return the rows of the page's tables, as they are read."""
+    return [text(row) for body in page.all("tbody") for row in body.iter("tr")]

@@ -1,0 +1,208 @@
+"""What holds for the panel as a whole, so that no page that is added later can be forgotten."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from flask import Flask, url_for
+from sqlalchemy import event
+from werkzeug.routing import Rule
+
+from app import create_app
+from app.extensions import db
+from app.services import users
+from app.store.database import Database
+from app.store.models import ExtensionScenario, QueueRow, QueueScenario
+from tests.support.factories import create_attempt, create_line, create_module, create_request, make_settings, store
+from tests.web.pages import Visitor
+
+FOR_EVERYBODY = {"static", "auth.log_in", "auth.language"}
+FOR_OPERATORS = {"requests.home", "requests.index", "requests.rows", "requests.call", "requests.cancel"}
+FOR_OPERATORS |= {"status.line", "auth.log_out"}
+# The values of an address' parts for which there is something in the `furnished` office.
+VALUES: dict[str, object] = {
+    "module_id": 1,
+    "request_id": 1,
+    "extension": "101",
+    "queue": "800",
+    "key": "intro",
+    "language": "en",
+    "filename": "app.css",
+}
+SOUNDS = {"modules.prompt", "modules.default_prompt"}
+REDIRECTS = {"requests.home", "extensions.open_typed"}
+
+
+@lru_cache
+def all_rules() -> list[Rule]:
+    with TemporaryDirectory() as folder:
+        return list(create_app(make_settings(Path(folder))).url_map.iter_rules())
+
+
+def rules(method: str) -> list[Any]:
+    """Return every route that takes this method."""
+    return [pytest.param(rule, id=rule.endpoint) for rule in all_rules() if method in (rule.methods or ())]
+
+
+def address(app: Flask, rule: Rule, **query: object) -> str:
+    with app.test_request_context():
+        return url_for(rule.endpoint, **{name: VALUES[name] for name in rule.arguments}, **query)
+
+
+@pytest.fixture
+def furnished(database: Database) -> None:
+    """An office with one of everything."""
+    module = create_module(database, code="*5001", language="en")
+    create_line(database, "101")
+    store(database, QueueRow(name="800", live_callers=1))
+    store(database, ExtensionScenario(extension="101", busy_kind="module", busy_code="*5001"))
+    store(database, QueueScenario(queue="800", failed_kind="extension", failed_code="101"))
+    request = create_request(database, module, target="101", caller_name="Sara")
+    create_attempt(database, request, ended_at=datetime.now(UTC), outcome="agent_no_answer")
+
+
+@pytest.mark.parametrize("rule", rules("GET"))
+def test_a_page_asks_who_one_is(app: Flask, furnished: None, visitor: Visitor, rule: Rule) -> None:
+    if rule.endpoint in FOR_EVERYBODY:
+        assert app.test_client().get(address(app, rule), buffered=True).status_code == 200
+        return
+    page = visitor.get(address(app, rule), 302)
+    assert page.response.headers["Location"].startswith("/login?next=/")
+
+
+@pytest.mark.parametrize("rule", rules("POST"))
+def test_an_action_asks_who_one_is(app: Flask, furnished: None, visitor: Visitor, rule: Rule) -> None:
+    if rule.endpoint not in FOR_EVERYBODY:
+        page = visitor.post(address(app, rule))
+        assert page.response.headers["Location"] == "/login", "one cannot come back to an action"
+
+
+@pytest.mark.parametrize("rule", rules("GET"))
+def test_a_page_that_is_the_administrators(app: Flask, furnished: None, operator: Visitor, rule: Rule) -> None:
+    if rule.endpoint not in FOR_EVERYBODY | FOR_OPERATORS:
+        assert "Only an administrator" in operator.get(address(app, rule), 403).main
+
+
+@pytest.mark.parametrize("rule", rules("POST"))
+def test_an_action_that_is_the_administrators(app: Flask, furnished: None, operator: Visitor, rule: Rule) -> None:
+    if rule.endpoint not in FOR_EVERYBODY | FOR_OPERATORS:
+        assert "Only an administrator" in operator.post(address(app, rule), status=403).main
+
+
+@pytest.mark.parametrize("rule", rules("POST"))
+def test_an_action_without_its_token_is_refused(app: Flask, furnished: None, admin: Visitor, rule: Rule) -> None:
+    app.config["WTF_CSRF_ENABLED"] = True
+    with count_writes(app) as writes:
+        page = admin.post(address(app, rule), status=400)
+    assert page.one("h1").text == "Please load the page again"
+    assert writes == []
+
+
+def test_a_token_of_another_session_is_refused(app: Flask, admin: Visitor, operator: Visitor) -> None:
+    app.config["WTF_CSRF_ENABLED"] = True
+    fields = admin.get("/modules/new").fields()
+    operator.post("/language", {"locale": "fa", "csrf_token": fields["csrf_token"]}, 400)
+    admin.post("/language", {"locale": "en", "csrf_token": fields["csrf_token"]})
+
+
+def test_a_token_is_taken_from_htmx_header(app: Flask, furnished: None, admin: Visitor) -> None:
+    app.config["WTF_CSRF_ENABLED"] = True
+    token = admin.get("/modules/new").fields()["csrf_token"][0]
+    headers = {"HX-Request": "true", "X-CSRFToken": token}
+    admin.post("/requests/1/cancel", headers=headers, status=200)
+    admin.post("/requests/1/cancel", headers={"HX-Request": "true"}, status=400)
+
+
+@pytest.mark.parametrize("locale", ["fa", "en"])
+@pytest.mark.parametrize("rule", rules("GET"))
+def test_every_page_is_in_both_languages_and_writes_nothing(
+    app: Flask, database: Database, furnished: None, rule: Rule, locale: str
+) -> None:
+    if rule.endpoint == "static":
+        return
+    users.set_locale(database, 1, locale)
+    visitor = Visitor(app, 1, locale=locale)
+    path = address(app, rule, **({"number": "101"} if rule.endpoint == "extensions.open_typed" else {}))
+    with count_writes(app) as writes:
+        fragment = rule.endpoint in ("requests.rows", "status.line")
+        page = visitor.ask(path) if fragment else visitor.get(path, 302 if rule.endpoint in REDIRECTS else 200)
+    assert writes == []
+    if rule.endpoint in SOUNDS:
+        assert page.response.content_type == "audio/wav"
+    elif rule.endpoint not in REDIRECTS:
+        assert any("آ" <= letter <= "ی" for letter in page.main) == (locale == "fa")
+
+
+@contextmanager
+def count_writes(app: Flask) -> Iterator[list[str]]:
+    """Gather the statements that change the database."""
+    writes: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.split()[0].upper() not in ("SELECT", "PRAGMA", "BEGIN"):
+            writes.append(statement)
+
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", note)
+    yield writes
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def test_count_writes_sees_a_write(app: Flask, database: Database) -> None:
+    with count_writes(app) as writes:
+        users.set_locale(database, 1, "fa")
+    assert len(writes) == 1
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete", "post"])
+def test_a_page_takes_no_other_method(admin: Visitor, method: str) -> None:
+    admin._look(getattr(admin.client, method)("/requests"), 405, None)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nothing",
+        "/modules/99",
+        "/modules/99/delete",
+        "/modules/99999999999999999999",
+        "/modules/2147483648/delete",
+        "/modules/new?copy=99",
+        "/modules/99/prompts/intro.wav",
+        "/modules/prompts/de/intro.wav",
+        "/modules/prompts/en/nothing.wav",
+        "/extensions/10a",
+        "/extensions/%3Cscript%3E",
+        "/queues/%3Cscript%3E",
+        "/queues/a%20b",
+        "/static/nothing.css",
+    ],
+)
+def test_what_is_not_there_is_not_found(admin: Visitor, path: str) -> None:
+    page = admin._look(admin.client.get(path, buffered=True), 404, None) if "static" not in path else None
+    if page is None:
+        assert admin.client.get(path, buffered=True).status_code == 404
+    else:
+        assert page.one("h1").text == "Not found"
+
+
+@pytest.mark.parametrize("path", ["/modules?q=%00", "/extensions/open?number=%00", "/modules/new?copy=1%00", "/%00"])
+def test_a_nul_is_nobodys_typing(admin: Visitor, path: str) -> None:
+    admin.get(path, 400)
+
+
+@pytest.mark.parametrize("page", ["x", "0", "-1", "99999999999999999999999", "2147483647"])
+def test_a_page_number_that_makes_no_sense_does_no_harm(admin: Visitor, page: str) -> None:
+    admin.get("/modules", page=page)
+
+
+def test_styles_and_scripts_may_be_kept_by_the_browser(visitor: Visitor) -> None:
+    response = visitor.client.get("/static/app.css", buffered=True)
+    assert "no-store" not in response.headers["Cache-Control"]
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
