@@ -25,6 +25,17 @@ def _parts() -> tuple[Settings, Database]:
     return parts["settings"], parts["database"]
 
 
+def _ready_parts() -> tuple[Settings, Database]:
+    """The parts, for what needs a database that is there and up to date."""
+    from app.doctor import look_at_schema
+
+    settings, database = _parts()
+    schema = look_at_schema(database)
+    if schema.level != "ok":
+        raise click.ClickException(f"{schema.what}: {schema.mend}")
+    return settings, database
+
+
 def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
@@ -35,13 +46,15 @@ def worker() -> None:
     """Run the telephone service: the one process that speaks with the exchange."""
     from app.worker import OnlyOne, run_worker
 
-    settings, database = _parts()
+    settings, database = _ready_parts()
     _log_to_stderr()
     try:
         run_worker(settings, database, ready=lambda: logging.getLogger("bazang").info("ready for callers"))
     except OnlyOne as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
+        if error.filename is not None:  # a folder, such as that of the prompts
+            raise click.ClickException(str(error)) from error
         raise click.ClickException(
             f"cannot listen on {settings.agi_bind}:{settings.agi_port} (BAZANG_AGI_BIND, BAZANG_AGI_PORT): {error}"
         ) from error
@@ -55,11 +68,14 @@ def create_admin(name: str, password_stdin: bool) -> None:
     from app.services import users
     from app.services.modules import Invalid
 
+    _, database = _ready_parts()
     if password_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
+        try:
+            password = sys.stdin.readline().rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise click.ClickException("the password is no text in UTF-8") from error
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    _, database = _parts()
     try:
         users.create(database, name, password, "administrator", datetime.now(UTC))
     except Invalid as invalid:
@@ -68,6 +84,7 @@ def create_admin(name: str, password_stdin: bool) -> None:
             "too_short": f"at least {users.SHORTEST_PASSWORD} characters",
             "too_long": "too long",
             "required": "must not be empty",
+            "characters": "has characters that cannot be shown",
         }
         lines = [f"{field}: {words.get(code, code)}" for field, code in invalid.errors.items()]
         raise click.ClickException("; ".join(lines)) from invalid
@@ -81,7 +98,7 @@ def dialplan(write: bool) -> None:
     from app.telephony import dialplan as files
     from app.worker.dialplan import render
 
-    settings, database = _parts()
+    settings, database = _ready_parts()
     try:
         rendered = render(settings, database, settings.agi_port)
         if not write:
@@ -104,10 +121,13 @@ def export_settings(file: Path) -> None:
     """Write all of it to FILE ("-": the standard output)."""
     from app.services import transfer
 
-    _, database = _parts()
+    _, database = _ready_parts()
     text = json.dumps(transfer.export(database), ensure_ascii=False, indent=2) + "\n"
-    with click.open_file(str(file), "w", encoding="utf-8") as stream:
-        stream.write(text)
+    try:
+        with click.open_file(str(file), "w", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise click.ClickException(f"{file} cannot be written: {error}") from error
 
 
 @settings_group.command("import")
@@ -117,17 +137,19 @@ def import_settings(file: Path) -> None:
     from app.audio.cache import SoundLibrary
     from app.services import transfer
 
-    settings, database = _parts()
+    settings, database = _ready_parts()
     try:
-        with click.open_file(str(file), encoding="utf-8") as stream:
+        with click.open_file(str(file), encoding="utf-8-sig") as stream:  # some editors begin a file with a mark
             content: Any = json.load(stream)
-        count = transfer.take_in(
-            database, SoundLibrary(settings.prompts_path), content, datetime.now(UTC), actor="settings import"
-        )
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no JSON, a number of 5000 digits
+        raise click.ClickException(f"nothing was taken in: {file} cannot be read: {error}") from error
+    try:
+        library = SoundLibrary(settings.prompts_path)
+        count = transfer.take_in(database, library, content, datetime.now(UTC), actor="settings import")
     except transfer.BadFile as error:
         raise click.ClickException("nothing was taken in:\n" + "\n".join(error.errors)) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise click.ClickException(f"{file} cannot be read: {error}") from error
+    except OSError as error:
+        raise click.ClickException(f"nothing was taken in: {error}") from error
     click.echo(f"{count} entries were taken in.")
 
 

@@ -20,7 +20,7 @@ from app.services import users
 from app.store import lines as store_lines
 from app.store import settings as store_settings
 from app.store.database import Database
-from app.telephony.ami import AmiClient, AmiError, AmiRefused
+from app.telephony.ami import AmiClient, AmiError, AmiRefused, AmiState
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 CONNECT_SECONDS = 5.0
@@ -37,7 +37,7 @@ class Finding:
 
 def examine(settings: Settings, database: Database) -> Iterator[Finding]:
     """Yield what is found, each as soon as it is known."""
-    schema = _schema(database)
+    schema = look_at_schema(database)
     yield schema
     if schema.level != "ok":
         return
@@ -48,13 +48,15 @@ def examine(settings: Settings, database: Database) -> Iterator[Finding]:
     yield from _service(settings, database)
 
 
-def _schema(database: Database) -> Finding:
+def look_at_schema(database: Database) -> Finding:
+    """Tell whether the database is there and has the tables that this version needs."""
     head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
     try:
         with database.engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
     except SQLAlchemyError as error:
-        return Finding("fault", f"the database cannot be opened: {error}", "look at BAZANG_DATABASE_URL")
+        first, *_ = str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__]
+        return Finding("fault", f"the database cannot be opened: {first}", "look at BAZANG_DATABASE_URL")
     if current != head:
         return Finding(
             "fault", f"the database is at {current or 'nothing'}, not at {head}", "flask --app wsgi db upgrade"
@@ -99,32 +101,40 @@ def _speech(settings: Settings) -> Finding:
 
 async def _exchange(settings: Settings, database: Database) -> list[Finding]:
     found: list[Finding] = []
+    told: asyncio.Queue[AmiState] = asyncio.Queue()
     client = AmiClient(
         settings.ami_host,
         settings.ami_port,
         settings.ami_username,
         settings.ami_secret,
         on_event=lambda event: None,
+        on_state=told.put_nowait,
     )
     await client.start()
     try:
+        state = client.state
         try:
-            await client.wait_connected(CONNECT_SECONDS)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                while state.status not in ("connected", "refused"):
+                    state = await told.get()
         except TimeoutError:
-            return [_unreachable(settings, client)]
+            pass
+        if state.status != "connected":
+            return [_unreachable(settings, state)]
         found.append(
             Finding("ok", f"connected to the exchange (Asterisk {client.state.version or 'of unknown version'})")
         )
         found += [await _right(client, action, right) for action, right in _RIGHTS]
+        found.append(await _orders(client))
         found.append(await _outbound(settings, database, client))
     finally:
         await client.stop()
     return found
 
 
-def _unreachable(settings: Settings, client: AmiClient) -> Finding:
+def _unreachable(settings: Settings, state: AmiState) -> Finding:
     where = f"{settings.ami_host}:{settings.ami_port}"
-    if client.state.status == "refused":
+    if state.status == "refused":
         return Finding(
             "fault",
             f"the exchange at {where} refused user {settings.ami_username!r}",
@@ -133,12 +143,20 @@ def _unreachable(settings: Settings, client: AmiClient) -> Finding:
         )
     return Finding(
         "fault",
-        f"no exchange answers at {where}: {client.state.detail}",
+        f"no exchange answers at {where}: {state.detail}",
         "manager.conf: enabled=yes in [general]; BAZANG_AMI_HOST and BAZANG_AMI_PORT",
     )
 
 
 _RIGHTS = (("CoreShowChannels", "reporting"), ("QueueStatus", ""), ("ExtensionStateList", "call"))
+# What is not asked for here, since it would do something or needs something there to ask about -> the right it needs
+_ORDERS = {
+    "Originate": "originate",
+    "Hangup": "call",
+    "Getvar": "call",
+    "DBGet": "reporting",
+    "DeviceStateList": "call",
+}
 
 
 async def _right(client: AmiClient, action: str, right: str) -> Finding:
@@ -155,6 +173,19 @@ async def _right(client: AmiClient, action: str, right: str) -> Finding:
             "extensions.conf: exten => 101,hint,PJSIP/101 per extension; those named in a module get one from us",
         )
     return Finding("ok", f"{action} is answered")
+
+
+async def _orders(client: AmiClient) -> Finding:
+    """Look in the list of what this user may order: an exchange tells of no more than that."""
+    try:
+        allowed = await client.send("ListCommands")
+    except AmiError as error:
+        return Finding("fault", f"ListCommands was not answered: {error}", "look at Asterisk's log")
+    missing = [action for action in _ORDERS if action not in allowed]
+    if missing:
+        rights = ",".join(dict.fromkeys(_ORDERS[action] for action in missing))
+        return Finding("fault", f"not allowed: {', '.join(missing)}", f"manager.conf: add {rights} to write=")
+    return Finding("ok", "calls may be made and ended")
 
 
 async def _outbound(settings: Settings, database: Database, client: AmiClient) -> Finding:

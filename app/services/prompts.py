@@ -32,8 +32,8 @@ def prompt_sounds(database: Database, library: SoundLibrary, module_id: int) -> 
         language = module.language
     chosen = {key: _input(rows.get(key)) for key in PROMPT_KEYS}
     sounds = {key: _sound(library, key, given, language) for key, given in chosen.items()}
-    # Only our own text has a variant that does not offer the caller's number; a recording is played as it is.
-    plain = chosen["intro"] == DEFAULT
+    # Only our own text (be it in place of a lost recording) has a variant that does not offer the caller's number.
+    plain = sounds["intro"] == _sound(library, "intro", DEFAULT, language)
     sounds["intro_other"] = _sound(library, "intro_other", DEFAULT, language) if plain else None
     return sounds
 

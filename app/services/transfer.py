@@ -1,9 +1,10 @@
-"""The office's settings as one JSON file: modules with their prompts' texts, scenarios, and the settings page.
+"""The office's modules, with their prompts' texts, and scenarios as one JSON file.
 
 Taking a file in is all or nothing. Modules are known by their code, so their order in the file does not matter and a
 file can be taken in twice. What the file does not name stays as it is.
 """
 
+import re
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -29,8 +30,12 @@ class BadFile(ValueError):
 
 
 # Nothing longer than its column, and no NUL, which PostgreSQL cannot keep.
+_Word = Annotated[str, Field(max_length=8, pattern=r"^[^\x00]*$")]
+_Kind = Annotated[str, Field(max_length=16, pattern=r"^[^\x00]*$")]
 _Short = Annotated[str, Field(max_length=20, pattern=r"^[^\x00]*$")]
+_Number = Annotated[str, Field(max_length=32, pattern=r"^[^\x00]*$")]
 _Text = Annotated[str, Field(max_length=80, pattern=r"^[^\x00]*$")]
+_FileName = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
 _Long = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")]
 _Seconds = Annotated[int, Field(ge=0, le=100_000_000)]
 
@@ -40,7 +45,7 @@ class _Strict(BaseModel):
 
 
 class _Destination(_Strict):
-    kind: _Short = ""
+    kind: _Kind = ""
     code: _Text = ""
 
     @property
@@ -49,23 +54,23 @@ class _Destination(_Strict):
 
 
 class _Prompt(_Strict):
-    mode: _Short = "speech"
+    mode: _Word = "speech"
     text: _Long = ""
-    file: _Long = ""
-    original_name: _Long = ""
+    file: _FileName = ""
+    original_name: _FileName = ""
 
 
 class _Module(_Strict):
     name: _Text
     code: _Short
-    target_kind: _Short
+    target_kind: _Kind
     targets: list[_Text]
     next: _Destination
     error: _Destination
     active: bool = True
     silent: bool = False
     automatic: bool = True
-    language: _Short = "fa"
+    language: _Word = "fa"
     min_wait: _Seconds = 0
     rest: _Seconds = 10
     retries: _Seconds = 2
@@ -74,7 +79,7 @@ class _Module(_Strict):
     agent_ring: _Seconds = 20
     customer_ring: _Seconds = 40
     expire_after: _Seconds = 0
-    caller_id: _Short = ""
+    caller_id: _Number = ""
     prompts: dict[_Short, _Prompt] = Field(default_factory=dict)
 
 
@@ -156,21 +161,23 @@ class _Intake:
         """Store first and check afterwards: a module may point to one that comes later in the file."""
         given = [_input(module) for module in file.modules]
         rows = [self._store(module) for module in given]
-        errors = _twice("modules", [module.code for module in given])
+        errors = _twice("modules", "code", [module.code for module in given])
         for index, (module, row) in enumerate(zip(given, rows, strict=True)):
             faults = modules.check(self._session, module, row.id) | self._lost_files(module)
-            errors += [f"modules[{index}].{name}: {code}" for name, code in faults.items()]
+            errors += [f"modules[{index}].{_inside(name)}: {_words(code)}" for name, code in faults.items()]
+        errors += _twice("extensions", "extension", [extension.extension for extension in file.extensions])
         for index, extension in enumerate(file.extensions):
             ways = {s: getattr(extension, s).pair for s in SITUATIONS}
             scenario = scenarios.ExtensionInput(extension.extension, extension.ring, ways)
             faults = scenarios.store_extension(self._session, scenario)
-            errors += [f"extensions[{index}].{name}: {code}" for name, code in faults.items()]
+            errors += [f"extensions[{index}].{_inside(name)}: {_words(code)}" for name, code in faults.items()]
+        errors += _twice("queues", "queue", [queue.queue for queue in file.queues])
         for index, queue in enumerate(file.queues):
             faults = scenarios.store_queue(
                 self._session,
                 scenarios.QueueInput(queue.queue, queue.max_wait, queue.wrapup, queue.failed.pair),
             )
-            errors += [f"queues[{index}].{name}: {code}" for name, code in faults.items()]
+            errors += [f"queues[{index}].{_inside(name)}: {_words(code)}" for name, code in faults.items()]
         return errors
 
     def _store(self, given: ModuleInput) -> Module:
@@ -183,7 +190,7 @@ class _Intake:
         for key, prompt in given.prompts.items():
             there = FILE.fullmatch(prompt.file) and (self._library.root / prompt.file).is_file()
             if prompt.mode == "file" and not there:
-                lost[f"prompts.{key}.file"] = f"{prompt.file!r} is not in the prompts' folder: copy it there first"
+                lost[f"prompt_{key}.file"] = f"{prompt.file!r} is not in the prompts' folder: copy it there first"
         return lost
 
 
@@ -200,9 +207,38 @@ def _input(module: _Module) -> ModuleInput:
     )
 
 
-def _twice(name: str, codes: list[str]) -> list[str]:
-    return [f"{name}[{i}].code: {code!r} stands there twice" for i, code in enumerate(codes) if code in codes[:i]]
+def _twice(name: str, key: str, codes: list[str]) -> list[str]:
+    return [f"{name}[{i}].{key}: {code!r} stands there twice" for i, code in enumerate(codes) if code in codes[:i]]
+
+
+def _inside(name: str) -> str:
+    """Return the place of a form's field in the file: next_code stands there as next.code."""
+    if name.startswith("prompt_"):
+        return f"prompts.{name.removeprefix('prompt_')}"
+    return re.sub(r"^(.+)_(kind|code)$", r"\1.\2", name) if name not in _Module.model_fields else name
+
+
+def _words(code: str) -> str:
+    return _WORDS.get(code, code)
+
+
+_WORDS = {
+    "required": "must not be empty",
+    "too_long": "too long",
+    "characters": "has characters that cannot be shown",
+    "code": "has characters that are not allowed here",
+    "number": "is no telephone number",
+    "range": "too small or too large",
+    "choice": "is none of those that there are",
+    "one_queue": "must be one queue",
+    "custom": "must be context,extension,priority",
+    "no_module": "there is no module of this code",
+    "cycle": "leads back to where it comes from",
+    "no_file": "names no recording",
+    "in_use": "something else leads to it",
+}
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
+    return place or "the whole file"

@@ -5,6 +5,7 @@ from datetime import datetime
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 
 from app.services.modules import Invalid
 from app.store.database import Database
@@ -22,29 +23,48 @@ def create(database: Database, name: str, password: str, role: str, now: datetim
     """Store a new user and return the id. Raises Invalid."""
     name = name.strip()
     errors = {}
-    if not name or len(name) > 80 or not name.isprintable():
+    if not name or len(name) > 80:
         errors["name"] = "required" if not name else "too_long"
+    elif not name.isprintable():
+        errors["name"] = "characters"
     if len(password) < SHORTEST_PASSWORD:
         errors["password"] = "too_short"
     elif len(password) > LONGEST_PASSWORD:
         errors["password"] = "too_long"
+    elif not _is_text(password):
+        errors["password"] = "characters"
     if role not in ROLES:
         errors["role"] = "choice"
-    with database.write() as session:
-        if session.scalar(select(func.count()).where(User.name == name)):
-            errors["name"] = "taken"
-        if errors:
-            raise Invalid(errors)
-        user = User(name=name, password_hash=_hasher.hash(password), role=role, active=True, created_at=now)
-        session.add(user)
-        session.flush()
-        return user.id
+    try:
+        with database.write() as session:
+            if "name" not in errors and session.scalar(select(func.count()).where(User.name == name)):
+                errors["name"] = "taken"
+            if errors:
+                raise Invalid(errors)
+            user = User(name=name, password_hash=_hasher.hash(password), role=role, active=True, created_at=now)
+            session.add(user)
+            session.flush()
+            return user.id
+    except IntegrityError as error:  # somebody else took the name at the same instant
+        raise Invalid({"name": "taken"}) from error
+
+
+def _is_text(word: str) -> bool:
+    """Tell whether it can be encoded: what was no UTF-8 on its way here has half characters in it."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_password(database: Database, name: str, password: str) -> User | None:
     """Return the active user whose password this is, or None. Takes as long for a name that is nobody's."""
-    with database.read() as session:
-        user = session.scalar(select(User).where(User.name == name.strip()))
+    name = name.strip()
+    user = None
+    if name.isprintable():  # nobody else has an account, and PostgreSQL cannot even look for a NUL
+        with database.read() as session:
+            user = session.scalar(select(User).where(User.name == name))
     try:
         _hasher.verify(user.password_hash if user is not None else _NOBODY, password[:LONGEST_PASSWORD])
     except (VerifyMismatchError, InvalidHashError):
