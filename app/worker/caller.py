@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from app.config import Settings
@@ -21,10 +22,22 @@ RULES_LAST = 2.0  # seconds for which the number rules are remembered
 
 
 class CallerDesk:
-    """The dialogue's `Registrar`. The database is never asked in the event loop."""
+    """The dialogue's `Registrar`. The database is never asked in the event loop.
 
-    def __init__(self, settings: Settings, database: Database, sounds: Sounds, snapshot: Snapshot) -> None:
+    `registered` is called in the loop when a request is on disk.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        sounds: Sounds,
+        snapshot: Snapshot,
+        *,
+        registered: Callable[[], None] = lambda: None,
+    ) -> None:
         self._settings, self._database, self._sounds, self._snapshot = settings, database, sounds, snapshot
+        self._registered = registered
         self._rules: tuple[float, NumberRules] | None = None
 
     async def module(self, module_id: int) -> ModuleView | None:
@@ -53,6 +66,7 @@ class CallerDesk:
             first_called_at=datetime.fromtimestamp(call.first_called_at, UTC) if call.first_called_at else None,
         )
         request = await asyncio.to_thread(requests.register, self._database, registration, utcnow())
+        self._registered()
         log.info("request %s registered: module %s, number %s", request, call.module_id, accepted.number)
 
     def number_rules(self) -> NumberRules:

@@ -71,7 +71,8 @@ class Worker:
             facts=self.facts,
             prompt=self.sounds.agent_prompt,
         )
-        self.desk = CallerDesk(settings, database, self.sounds, self.snapshot)
+        # PostgreSQL tells of commands only, so the desk says by itself that there is a new request.
+        self.desk = CallerDesk(settings, database, self.sounds, self.snapshot, registered=self.dispatcher.wake)
         self.agi = AgiServer(settings.agi_bind, settings.agi_port, self._on_caller)
         self.keeper = DialplanKeeper(settings, database, self.ami)
         self._polled = False  # since the connection was made: before that nothing is known
@@ -303,6 +304,9 @@ class Worker:
         except (requests.NotFound, KeyError, TypeError) as error:
             log.warning("command %s makes no sense: %s", command.id, error)
             ok, result = False, "not_found"
+        except AmiError as error:  # of the dialplan's reload only; the next poll asks for it again
+            log.warning("the exchange could not be asked for command %s: %s", command.id, error)
+            ok, result = False, "not_connected"
         except SQLAlchemyError as error:  # nothing was done, so the next look may take it again
             log.error("the database refused command %s: %s", command.id, error)
             self._begun.discard(command.id)
@@ -357,4 +361,7 @@ def run_worker(settings: Settings, database: Database, ready: Callable[[], None]
             loop.add_signal_handler(number, worker.stop)
         await worker.run(ready)
 
-    asyncio.run(work())
+    try:
+        asyncio.run(work())
+    finally:
+        leadership.release()

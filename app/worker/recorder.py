@@ -5,7 +5,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.orm.exc import StaleDataError
 
 log = logging.getLogger(__name__)
 PAUSES = (0.1, 0.3, 1.0, 2.0, 5.0)  # seconds
@@ -42,10 +43,13 @@ class Recorder:
             try:
                 await asyncio.to_thread(write)
                 return
-            except DBAPIError as error:
+            except (DataError, IntegrityError):  # it is refused for what it says: again would be for ever
+                log.exception("the database does not take a record")
+                return
+            except (DBAPIError, StaleDataError) as error:  # the latter: another hand was quicker, so look anew
                 pause = PAUSES[min(failures, len(PAUSES) - 1)]
                 failures += 1
-                log.error("the database refused a record, again in %s s: %s", pause, error.orig)
+                log.error("the database refused a record, again in %s s: %s", pause, getattr(error, "orig", error))
                 await asyncio.sleep(pause)
             except Exception:
                 log.exception("a record could not be made; the next look at the attempt puts it right")

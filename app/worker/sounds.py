@@ -18,7 +18,7 @@ from app.services.prompts import prompt_sounds
 from app.store import requests as store
 from app.store import settings as store_settings
 from app.store.database import Database
-from app.telephony.ivr import ModuleView, Sound
+from app.telephony.ivr import DIGITS, ModuleView, Sound
 
 log = logging.getLogger(__name__)
 AGENT_PIECES = ("agent_intro", "agent_keys")
@@ -96,9 +96,8 @@ class Sounds:
     def _prepare(self) -> None:
         ages, modules, languages = self._needed()
         for language in languages:
-            if (language, "0") not in self._pieces:
-                for digit, clip in self.library.digits(language).items():
-                    self._pieces[language, digit] = self.name(clip.path)
+            for digit in DIGITS:
+                self._make(language, digit, digit)
             for key in AGENT_PIECES:
                 self._make(language, key, default_text(key, language))
         for language, text in ages:
@@ -121,12 +120,12 @@ class Sounds:
         now = datetime.now().astimezone()
         with self._database.read() as session:
             modules = store.all_modules(session)
-            languages = {module.language for module in modules}
-            languages.add(store_settings.office(session, self._settings).locale)
+            office = store_settings.office(session, self._settings).locale
+            languages = {module.language for module in modules} | {office}
             waiting = store.active(session, [Status.WAITING])
         ages = {(language, age_text(0, language)) for language in languages}
         for row, module in waiting:
-            language = module.language if module is not None else self._settings.default_locale
+            language = module.language if module is not None else office
             minutes = int((now - row.registered_at).total_seconds() // 60)
             ages |= {(language, age_text(minutes + ahead, language)) for ahead in (0, 1)}
         return ages, [module.id for module in modules], languages

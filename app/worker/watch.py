@@ -1,12 +1,14 @@
 """Notices within a tenth of a second that another process has written to the database."""
 
 import asyncio
+import fcntl
 import logging
 import threading
 from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
 
-from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Engine, PoolProxiedConnection
 
 from app.services.commands import CHANNEL
 
@@ -82,16 +84,21 @@ class Leadership:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._held: object | None = None
+        self._held: TextIO | PoolProxiedConnection | None = None
 
     def take(self) -> None:
         """Take the right. Raises OnlyOne."""
         self._held = self._lock_server() if self._engine.dialect.name == "postgresql" else self._lock_file()
 
-    def _lock_file(self) -> object:
-        import fcntl
-        from pathlib import Path
+    def release(self) -> None:
+        """Give the right up, if it was taken."""
+        held, self._held = self._held, None
+        if isinstance(held, PoolProxiedConnection):
+            held.invalidate()  # its end is what the server takes the lock back by
+        elif held is not None:
+            held.close()
 
+    def _lock_file(self) -> TextIO:
         database = self._engine.url.database
         assert database is not None
         file = Path(f"{database}.worker").open("w")  # noqa: SIM115 - held as long as the process lives
@@ -102,16 +109,12 @@ class Leadership:
             raise OnlyOne("another worker is running on this database") from error
         return file
 
-    def _lock_server(self) -> object:
+    def _lock_server(self) -> PoolProxiedConnection:
         connection = self._engine.raw_connection()
         driver = connection.driver_connection
         assert driver is not None
-        try:
-            driver.autocommit = True
-            taken = driver.execute("SELECT pg_try_advisory_lock(hashtext('bazang worker'))").fetchone()[0]
-        except DBAPIError:
-            connection.invalidate()
-            raise
+        driver.autocommit = True
+        taken = driver.execute("SELECT pg_try_advisory_lock(hashtext('bazang worker'))").fetchone()[0]
         if not taken:
             connection.invalidate()
             raise OnlyOne("another worker is running on this database")
