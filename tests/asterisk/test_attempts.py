@@ -315,12 +315,14 @@ async def test_two_modules_never_dial_one_number_at_once(stage: Stage) -> None:
         bazang.module(name="Support", code="*5002", targets=("102",))
 
     async with stage(prepare) as scene:
-        talks = [await scene.occupy("101"), await scene.occupy("102", "09120000002")]
+        talk = await scene.occupy("102", "09120000002")
         first, second = scene.wish(), scene.wish(module=2, target="102")
-        await asyncio.gather(*(talk.end() for talk in talks))
-        await scene.talk_to(await scene.take("101"), first)
-        assert scene.wished(second).status == "waiting"
+        ring = await scene.take("101")
+        await talk.end()
         await scene.no_call("102", 0.5)
+        await scene.talk_to(ring, first)
+        await scene.no_call("102", 0.5)
+        assert scene.wished(second).status == "waiting"
         await scene.hang_up(OWN)
         await scene.talk_to(await scene.take("102"), second)
         assert most_at_once(scene.calls_to(OWN)) == 1

@@ -271,7 +271,7 @@ async def test_exchange_that_may_not_be_reloaded_is_waited_for(stage: Stage) -> 
         assert bazang.attempts() == []
         await bazang.asterisk.reload()
         ring = await scene.take("101")
-        await bazang.until(lambda: shown(bazang, dialplan_running=state.dialplan_written), 5, "it runs")
+        await bazang.dialplan_is_current()
         assert shown(bazang, dialplan_detail="", obstacle="")
         # A change of the scenarios: the old dialplan serves on, and it is told that a reload is due.
         bazang.scenario("101", busy=MODULE)
