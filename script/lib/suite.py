@@ -12,6 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = str(ROOT / ".venv/bin/python")
 IN_CI = os.environ.get("CI") == "true"
+# Most of the time a test with phones waits for one of them to ring: more of them at once than there are processors.
+AT_ONCE = ["-n", "3", "--dist", "worksteal"]
 FAST = "not asterisk and not browser and not postgres"
 
 
@@ -35,7 +37,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         named = Path(folder) / "left-out"
         # The domain's own tests have just run, under coverage.
-        selection = [*(["-m", FAST] if fast else []), *(chosen or ["--ignore=tests/domain"])]
+        selection = [*(["-m", FAST] if fast else []), *(chosen or ["--ignore=tests/domain", *AT_ONCE])]
         if not _passes("pytest", ["pytest", *selection], environment={"LEFT_OUT_FILE": str(named)}):
             failed.append("pytest")
         left_out += named.read_text().splitlines() if named.exists() else []
