@@ -48,7 +48,7 @@ def _ask_to_log_in():
         answer = make_response("", 401)
         answer.headers["HX-Redirect"] = url_for("auth.log_in", next=_page_before())
         return answer
-    wanted = request.full_path.removesuffix("?") if request.method == "GET" else None
+    wanted = _within(request.url) if request.method == "GET" else None
     return redirect(url_for("auth.log_in", next=wanted))
 
 
@@ -111,9 +111,14 @@ def language():
 
 
 def _page_before() -> str:
+    page = _within(request.referrer or "")
+    return page if page is not None and _is_ours(page) else url_for("requests.index")
+
+
+def _within(address: str) -> str | None:
+    """Return the path and query of an address of this panel; None for any other."""
     try:
-        parts = urlsplit(request.referrer or "")
+        parts = urlsplit(address)
     except ValueError:
-        return url_for("requests.index")
-    page = parts._replace(scheme="", netloc="", fragment="").geturl()
-    return page if parts.netloc == request.host and _is_ours(page) else url_for("requests.index")
+        return None
+    return parts._replace(scheme="", netloc="", fragment="").geturl() if parts.netloc == request.host else None

@@ -32,7 +32,7 @@ class WholeNumberField(Field):
     def process_formdata(self, valuelist: Sequence[str]) -> None:
         text = _typed(valuelist)
         self.data = 0
-        if not text.isdigit() or len(text) > LONGEST_NUMBER:
+        if not text.isdecimal() or len(text) > LONGEST_NUMBER:
             raise ValidationError(words.error("whole_number"))
         self.data = int(text)
 
@@ -55,7 +55,7 @@ class DurationField(Field):
     def process_formdata(self, valuelist: Sequence[str]) -> None:
         text = _typed(valuelist)
         parts = text.split(":")
-        well_formed = len(parts) <= 3 and all(p.isdigit() and len(p) <= LONGEST_NUMBER for p in parts)
+        well_formed = len(parts) <= 3 and all(p.isdecimal() and len(p) <= LONGEST_NUMBER for p in parts)
         if not well_formed or any(int(part) > 59 for part in parts[1:]):
             self.data = 0
             raise ValidationError(words.error("duration"))

@@ -118,6 +118,7 @@ class ModuleForm(FlaskForm):
     def given(self) -> ModuleInput:
         """Return what was typed, as the service takes it."""
         values = {name: self._fields[name].data for name in (*_PLAIN, *_WAYS)}
+        values = {name: "" if value is None else value for name, value in values.items()}  # of a form without it
         for side in ("next", "error"):
             if values[f"{side}_kind"] == "hangup":
                 values[f"{side}_code"] = ""

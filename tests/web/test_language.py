@@ -1,0 +1,110 @@
+"""The language of the panel: the user's own, the one chosen in this browser, or the office's."""
+
+import pytest
+from flask import Flask
+
+from app.config import Settings
+from app.store import settings as store_settings
+from app.store.database import Database
+from app.store.models import User
+from tests.support.factories import reload
+from tests.web.conftest import ADMINISTRATOR, PASSWORD
+from tests.web.pages import Page, Visitor
+
+
+def language(page: Page) -> str:
+    return page.one("html").get("lang", "")
+
+
+def choose(visitor: Visitor, locale: str, *, came_from: str = "") -> Page:
+    return visitor.post("/language", {"locale": locale}, headers={"Referer": came_from} if came_from else None)
+
+
+def log_in(visitor: Visitor) -> None:
+    visitor.post("/login", {"name": ADMINISTRATOR, "password": PASSWORD})
+
+
+def test_the_office_has_a_language(visitor: Visitor, database: Database) -> None:
+    assert language(visitor.get("/login")) == "fa"
+    with database.write() as session:
+        store_settings.write_setting(session, "locale", "en")
+    assert language(visitor.get("/login")) == "en"
+
+
+def test_a_visitor_chooses_one(visitor: Visitor) -> None:
+    choose(visitor, "en")
+    assert language(visitor.get("/login")) == "en"
+    choose(visitor, "fa")
+    assert language(visitor.get("/login")) == "fa"
+
+
+def test_the_button_offers_the_other_one(visitor: Visitor) -> None:
+    for offered in ("en", "fa", "en"):
+        button = visitor.get("/login").one("button", name="locale")
+        assert (button.get("value"), button.get("lang")) == (offered, offered)
+        choose(visitor, offered)
+
+
+def test_a_choice_before_the_log_in_holds_after_it(visitor: Visitor) -> None:
+    choose(visitor, "en")
+    log_in(visitor)
+    assert language(visitor.get("/requests")) == "en"
+
+
+def test_a_user_keeps_a_language_in_every_browser(app: Flask, visitor: Visitor) -> None:
+    log_in(visitor)
+    choose(visitor, "en")
+    other = Visitor(app)
+    log_in(other)
+    assert language(other.get("/requests")) == "en"
+
+
+def test_a_users_own_wins_over_the_browsers(visitor: Visitor, app: Flask) -> None:
+    log_in(visitor)
+    choose(visitor, "en")
+    other = Visitor(app)
+    choose(other, "fa")
+    log_in(other)
+    assert language(other.get("/requests")) == "en"
+
+
+def test_logging_out_keeps_it(admin: Visitor) -> None:
+    page = admin.follow(admin.post("/logout"))
+    assert (language(page), page.message) == ("en", "You are logged out.")
+
+
+@pytest.mark.parametrize("nonsense", ["de", "", "EN", "fa'", "../fa"])
+def test_another_language_is_none(admin: Visitor, database: Database, nonsense: str) -> None:
+    choose(admin, nonsense)
+    assert language(admin.get("/requests")) == "en"
+    with database.read() as session:
+        user = session.get(User, 1)
+    assert user is not None and reload(database, user).locale == "en"
+
+
+@pytest.mark.parametrize(
+    ("came_from", "leads_to"),
+    [
+        ("http://localhost/modules", "/modules"),
+        ("http://localhost/modules?q=%D9%81&page=2#row", "/modules?q=%D9%81&page=2"),
+        ("http://localhost/login?next=/modules", "/login?next=/modules"),
+        ("http://localhost//evil.example/", "/requests"),
+        ("http://localhost/\\evil.example/", "/requests"),
+        ("http://localhost", "/requests"),
+        ("http://evil.example/modules", "/requests"),
+        ("http://localhost.evil.example/modules", "/requests"),
+        ("http://[", "/requests"),
+        ("modules", "/requests"),
+        ("", "/requests"),
+    ],
+)
+def test_one_stays_on_the_page(visitor: Visitor, came_from: str, leads_to: str) -> None:
+    assert choose(visitor, "en", came_from=came_from).response.headers["Location"] == leads_to
+
+
+def test_the_environment_wins_over_the_settings(app: Flask, settings: Settings, database: Database) -> None:
+    given = Settings(_env_file=None, data_dir=settings.data_dir, default_locale="en")  # type: ignore[call-arg]
+    app.extensions["bazang"]["settings"] = given
+    with database.write() as session:
+        store_settings.write_setting(session, "locale", "fa")
+    assert language(Visitor(app).get("/login")) == "en"
