@@ -198,15 +198,16 @@ async def test_customer_is_tried_again_after_the_pause_until_the_retries_are_use
 # -- one call at a time -------------------------------------------------------------------------------------------
 
 
-async def test_requests_of_two_modules_ring_their_extension_one_after_the_other(stage: Stage) -> None:
+async def test_requests_of_an_extension_and_of_its_queue_ring_one_after_the_other(stage: Stage) -> None:
     def prepare(bazang: Bazang) -> None:
         bazang.module()
-        bazang.module(name="Support", code="*5002")
+        bazang.module(name="Support", code="*5002", target_kind="queue", targets=("800",))
 
-    async with stage(prepare) as scene:
+    setup = OfficeSetup(queues=[QueueSetup("800", {"101": 0})])
+    async with stage(prepare, setup, phones=("101",)) as scene:
         scene.phones["101"].call_waiting = True  # a second call would ring
         talk = await scene.occupy("101")
-        first, second = scene.wish(), scene.wish(customer_of("2"), module=2)
+        first, second = scene.wish(), scene.wish(customer_of("2"), module=2, target="800")
         await talk.end()
         await scene.talk_to(await scene.take("101"), first)
         assert scene.wished(second).status == "waiting"

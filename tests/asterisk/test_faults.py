@@ -190,6 +190,38 @@ async def test_exchange_that_dies_takes_its_calls_and_no_request(stage: Stage, f
         assert (row.not_before - attempt.ended_at).total_seconds() == RETRY_PAUSE
 
 
+@pytest.mark.parametrize("fate", ["the worker dies", "the reply is late"])
+async def test_order_to_dial_that_nobody_heard_of_rings_once(stage: Stage, fate: str) -> None:
+    """The exchange hangs when the order is given; when it goes on it may still do what it was told."""
+    async with stage(lambda b: b.module(agent_ring=60), phones=("101",)) as scene:
+        bazang = scene.bazang
+        bazang.asterisk.pause()
+        request = scene.wish()
+        await bazang.until(bazang.attempts, 5, "the request is claimed")
+        if fate == "the worker dies":
+            await asyncio.sleep(0.1)  # for the order to be sent; should it be not, nothing else is expected
+            await bazang.kill_worker()
+        else:
+            await bazang.until(lambda: "nobody knows yet whether it rings" in bazang.worker_log(), 10, "no reply came")
+        bazang.asterisk.resume()
+        if fate == "the worker dies":
+            await bazang.start_worker()
+        ring = await scene.phones["101"].next_call()
+        first = bazang.attempts()[0].id
+        # Whether it was the first order or the next, polls that look for the truth change nothing any more.
+        await scene.no_call("101", 4)
+        await ring.answer()
+        await scene.hears(ring, "agent_intro")
+        await ring.press("1")
+        customer = await scene.talk_to(ring, request)
+        await customer.hang_up()
+        await scene.becomes(request, "done")
+        assert len(scene.phones["101"].invites) == len(scene.calls_to(OWN)) == 1
+        attempts = {attempt.id: attempt.outcome for attempt in bazang.attempts()}
+        assert attempts.pop(first) in ("connected", "not_started")
+        assert set(attempts.values()) <= {"connected"}
+
+
 # -- the database -------------------------------------------------------------------------------------------------
 
 
