@@ -1,0 +1,218 @@
+"""The same on a PostgreSQL server: the migrations build the models, and many hands lose nothing."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import flask_migrate
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, select, text
+from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.orm.exc import StaleDataError
+
+from app import create_app
+from app.domain.lifecycle import Claimed, Status, transition
+from app.extensions import db
+from app.store import requests
+from app.store.database import Database
+from app.store.models import Base, CallRequest, Module, Setting
+from app.store.settings import read_setting, write_setting
+from tests.support.factories import (
+    MIGRATIONS,
+    NOW,
+    at_once,
+    create_attempt,
+    create_line,
+    create_module,
+    create_request,
+    make_settings,
+    reload,
+)
+from tests.support.server_database import migrated_database, new_database, open_server_database
+
+THREADS, TURNS = 8, 25
+
+
+@pytest.fixture(scope="module")
+def template(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with migrated_database(postgres_url, tmp_path_factory.mktemp("template")) as name:
+        yield name
+
+
+@pytest.fixture
+def database(postgres_url: str, template: str) -> Iterator[Database]:
+    with new_database(postgres_url, template) as url, open_server_database(url) as opened:
+        yield opened
+
+
+class Deliberate(Exception):
+    """What a test raises to see what becomes of a transaction."""
+
+
+# The migrations
+
+
+def test_the_migrations_leave_no_difference_to_the_models(database: Database) -> None:
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "target_metadata": Base.metadata, "render_as_batch": True}
+        )
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_the_partial_indexes_are_partial(database: Database) -> None:
+    """Alembic compares the columns of an index and not its condition."""
+    with database.engine.connect() as connection:
+        found = {row.indexname: row.indexdef for row in connection.execute(text("SELECT * FROM pg_indexes"))}
+    partial = {
+        index.name
+        for table in Base.metadata.tables.values()
+        for index in table.indexes
+        if index.dialect_options["postgresql"]["where"] is not None
+    }
+    assert {"uq_active_request", "uq_attempt_request", "uq_attempt_number", "uq_attempt_agent"} <= partial
+    assert all(" WHERE " in found[str(name)] for name in partial)
+    assert all("UNIQUE" in found[name] for name in found if name.startswith("uq_"))
+
+
+def test_the_way_down_leaves_nothing_and_the_way_up_works_again(postgres_url: str, tmp_path: Path) -> None:
+    with new_database(postgres_url) as url:
+        app = create_app(make_settings(tmp_path, database_url=url))
+        with app.app_context():
+            flask_migrate.upgrade(directory=str(MIGRATIONS))
+            flask_migrate.downgrade(directory=str(MIGRATIONS), revision="base")
+            assert set(inspect(db.engine).get_table_names()) <= {"alembic_version"}
+            flask_migrate.upgrade(directory=str(MIGRATIONS))
+            assert set(Base.metadata.tables) <= set(inspect(db.engine).get_table_names())
+            db.engine.dispose()
+
+
+# The rules of the tables
+
+
+def test_one_active_request_of_a_kind_and_one_attempt_in_flight(database: Database) -> None:
+    module = create_module(database)
+    request = create_request(database, module)
+    with pytest.raises(IntegrityError, match="uq_active_request"):
+        create_request(database, module)
+    create_request(database, module, status=Status.DONE.value)
+    create_attempt(database, request, agent="101")
+    other = create_request(database, module, number="+989127654321")
+    for again, rule in ((request, "uq_attempt_(request|number|agent)"), (other, "uq_attempt_agent")):
+        with pytest.raises(IntegrityError, match=rule):
+            create_attempt(database, again, agent="101")
+    create_attempt(database, other, agent="101", ended_at=NOW)
+
+
+def test_a_row_comes_back_as_it_was_stored(database: Database) -> None:
+    module = create_module(database, name="فروش", targets=["101", "*102"])
+    request = create_request(database, module, first_called_at=NOW)
+    assert reload(database, module).targets == ["101", "*102"]
+    assert reload(database, module).name == "فروش"
+    assert reload(database, request).first_called_at == NOW
+    with database.write() as session:
+        session.delete(session.get_one(Module, module.id))
+    assert reload(database, request).module_id is None
+
+
+def test_what_is_longer_than_its_column_is_refused_and_not_cut(database: Database) -> None:
+    """Unlike SQLite; whoever writes what somebody else has given cuts it before."""
+    with pytest.raises(DataError):
+        create_line(database, name="x" * 81)
+
+
+# Many hands
+
+
+def count_up(database: Database, turns: int) -> None:
+    """Read with a lock, add one, write."""
+    for _ in range(turns):
+        with database.write() as session:
+            row = session.scalars(select(Setting).where(Setting.name == "counter").with_for_update()).one()
+            row.value = str(int(row.value) + 1)
+
+
+def test_eight_threads_count_together_and_lose_nothing(database: Database) -> None:
+    with database.write() as session:
+        write_setting(session, "counter", "0")
+    at_once([lambda: count_up(database, TURNS)] * THREADS)
+    with database.read() as session:
+        assert read_setting(session, "counter") == str(THREADS * TURNS)
+
+
+def test_a_request_that_eight_threads_change_loses_no_change(database: Database) -> None:
+    """Each loads it with a lock, as the services do, so nobody ever writes over what they have not read."""
+    request = create_request(database, create_module(database))
+
+    def raise_priority() -> None:
+        for _ in range(TURNS):
+            with database.write() as session:
+                loaded = requests.load(session, request.id, lock=True)
+                assert loaded is not None
+                loaded[0].priority += 1
+
+    at_once([raise_priority] * THREADS)
+    assert reload(database, request).priority == THREADS * TURNS
+
+
+def test_a_row_that_another_hand_has_changed_is_refused(database: Database) -> None:
+    request = create_request(database, create_module(database))
+    stale = reload(database, request)
+    with database.write() as session:
+        session.get_one(CallRequest, request.id).priority = 5
+    stale.priority = 7
+    with pytest.raises(StaleDataError), database.write() as session:
+        session.add(stale)
+    assert reload(database, request).priority == 5
+
+
+def test_each_request_is_claimed_by_one_hand_only(database: Database) -> None:
+    module = create_module(database)
+    wanted = {create_request(database, module, number=f"+98912000{n:04}").id for n in range(40)}
+
+    def claim_all() -> list[int]:
+        mine: list[int] = []
+        while True:
+            with database.write() as session:
+                waiting = requests.active(session, [Status.WAITING], lock=True)
+                if not waiting:
+                    return mine
+                row, module = waiting[0]
+                decision = transition(requests.to_domain(row, module), Claimed(f"attempt-{row.id}"), NOW)
+                assert decision.changed
+                requests.apply_decision(session, row, decision, NOW, event="claimed")
+                mine.append(row.id)
+
+    claims = Counter(claim for mine in at_once([claim_all] * THREADS) for claim in mine)
+    assert claims == Counter(wanted)
+
+
+def test_whoever_looks_for_waiting_requests_waits_for_nobody(database: Database) -> None:
+    """What another hand holds is passed over, and found at the next look."""
+    module = create_module(database)
+    held = create_request(database, module)
+    free = create_request(database, module, number="+989127654321")
+    seen: list[int] = []
+
+    def look() -> None:
+        with database.write() as session:
+            seen.extend(row.id for row, _ in requests.active(session, [Status.WAITING], lock=True))
+
+    with database.write() as session:
+        assert requests.load(session, held.id, lock=True)
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join(10)
+    assert seen == [free.id]
+
+
+def test_whatever_is_raised_takes_everything_back(database: Database) -> None:
+    with pytest.raises(Deliberate), database.write() as session:
+        write_setting(session, "word", "lost")
+        session.flush()
+        raise Deliberate
+    with database.read() as session:
+        assert session.scalars(select(Setting)).all() == []
