@@ -12,11 +12,13 @@ from persiantools.jdatetime import JalaliDateTime
 from app.store import settings as store_settings
 from app.web.parts import database, settings, utcnow
 
+# Characters that turn the direction of what follows: in a stranger's name they could make one number look like another.
+_TURNING = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)))
 _PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 
 
 def register(app: Flask) -> None:
-    for filter_ in (digits, moment, ago, clock, number):
+    for filter_ in (digits, moment, ago, clock, number, name):
         app.add_template_filter(filter_)
 
 
@@ -34,6 +36,11 @@ def digits(value: object) -> str:
 def number(value: object) -> Markup:
     """Write a telephone number: left to right, in the reader's digits, never broken."""
     return Markup('<bdi dir="ltr" class="number">{}</bdi>').format(digits(value))
+
+
+def name(value: object) -> Markup:
+    """Write a name in its own direction, whatever is in it."""
+    return Markup("<bdi>{}</bdi>").format(str(value).translate(_TURNING))
 
 
 @lru_cache(maxsize=8)

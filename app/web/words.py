@@ -112,10 +112,10 @@ _WHY_LEFT = {
 
 def why(reason: Reason, now: datetime) -> str:
     """Say in words why a request is not being dialled."""
-    left = reason.until - now if reason.until is not None else timedelta(0)
-    values = {"agent": digits(reason.subject), "left": clock(left + timedelta(seconds=0.999))}
-    if reason.why is Why.POSTPONED and reason.until is not None:
-        return _("postponed until %(time)s", time=time_of_day(reason.until, now))
+    until = reason.until or now
+    values = {"agent": digits(reason.subject), "left": clock(until - now + timedelta(seconds=0.999))}
+    if reason.why is Why.POSTPONED:
+        return _("postponed until %(time)s", time=time_of_day(until, now))
     if reason.why is Why.RETRY:
         if reason.outcome is None:
             return _("next attempt in %(left)s", left=values["left"])

@@ -1,0 +1,224 @@
+"""The domain's words: every code has its words in both languages, and numbers are written as the reader writes them."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask_babel import force_locale
+
+from app.audio.prompts import PROMPT_KEYS
+from app.domain.lifecycle import Outcome, Status, Step
+from app.domain.policy import LineState, Reason, Why
+from app.services.modules import DESTINATION_KINDS, LANGUAGES, SITUATIONS
+from app.web import filters, words
+
+LOCALES = ("fa", "en")
+NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)  # 11:30 in Tehran
+PERSIAN_DIGITS = "۰۱۲۳۴۵۶۷۸۹"
+
+TABLES: list[tuple[Mapping[Any, object], type[StrEnum]]] = [
+    (words.STATUS, Status),
+    (words.STATUS_COLOUR, Status),
+    (words.OUTCOME, Outcome),
+    (words.STEP, Step),
+    (words.LINE, LineState),
+    (words.LINE_COLOUR, LineState),
+]
+SHOWN: list[Mapping[Any, object]] = [
+    words.STATUS,
+    words.OUTCOME,
+    words.STEP,
+    words.LINE,
+    words.ANSWER,
+    words.ERROR,
+    words.SOUND_ERROR,
+    words.PROMPT,
+    words.DESTINATION,
+    words.SITUATION,
+    words.LANGUAGE,
+]
+
+
+@contextmanager
+def reading(app: Flask, locale: str) -> Iterator[None]:
+    with app.test_request_context(), force_locale(locale):
+        yield
+
+
+def is_persian(text: str) -> bool:
+    return any("آ" <= letter <= "ی" for letter in text)
+
+
+@pytest.mark.parametrize(("table", "members"), TABLES, ids=lambda value: getattr(value, "__name__", ""))
+def test_every_member_has_its_words(table: Mapping[Any, object], members: type[StrEnum]) -> None:
+    assert set(table) == set(members)
+
+
+def test_other_codes_have_their_words() -> None:
+    assert set(words.PROMPT) == set(PROMPT_KEYS)
+    assert set(words.DESTINATION) == set(DESTINATION_KINDS)
+    assert set(words.SITUATION) == set(SITUATIONS)
+    assert set(words.LANGUAGE) == set(LANGUAGES)
+    final = {f"is_{status.value}" for status in Status} - {"is_cancelled", "is_done", "is_failed", "is_expired"}
+    assert final - set(words.ANSWER) <= {"is_uncertain"}, "what may stand in a command's way has its words"
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("table", SHOWN, ids=range(len(SHOWN)))
+def test_the_tables_are_in_both_languages(app: Flask, table: Mapping[Any, object], locale: str) -> None:
+    with reading(app, locale):
+        said = {code: str(text) for code, text in table.items()}
+    assert all(said.values())
+    others = {code: text for code, text in said.items() if is_persian(text) != (locale == "fa")}
+    assert others == {}
+
+
+def test_the_statuses_are_told_apart(app: Flask) -> None:
+    for locale in LOCALES:
+        with reading(app, locale):
+            assert len({str(text) for text in words.STATUS.values()}) == len(Status)
+
+
+# -- why --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("why", Why)
+def test_every_reason_has_its_words(app: Flask, why: Why, locale: str) -> None:
+    reason = Reason(why, until=NOW + timedelta(seconds=130), subject="101", outcome=Outcome.CUSTOMER_BUSY)
+    with reading(app, locale):
+        said = words.why(reason, NOW)
+    assert is_persian(said) == (locale == "fa")
+    assert "%" not in said and "None" not in said
+    if locale == "fa":
+        assert not set(said) & set("0123456789"), said
+
+
+# What the policy gives of each reason: those that end by themselves with the moment, those of an agent with whom.
+ENGLISH = {
+    Why.LINE_IN_CALL: "101 is in a call",
+    Why.LINE_DND: "101 does not want to be disturbed",
+    Why.REST: "101 rests 02:10 more after a call",
+    Why.MIN_WAIT: "before the minimum waiting time, 02:10 left",
+    Why.RETRY: "next attempt in 02:10 (the customer was busy)",
+    Why.POSTPONED: "postponed until 11:32",
+    Why.WRAPUP: "101 has 02:10 left of the wrap-up time",
+    Why.LIVE_CALLERS: "live callers come first",
+}
+PERSIAN = {
+    Why.LINE_IN_CALL: "داخلی ۱۰۱ در حال مکالمه است",
+    Why.LINE_DND: "داخلی ۱۰۱ در حالت «مزاحم نشوید» است",
+    Why.MIN_WAIT: "۰۲:۱۰ تا پایان حداقل زمان انتظار مانده است",
+    Why.RETRY: "تلاش بعدی ۰۲:۱۰ دیگر (مشتری مشغول بود)",
+    Why.POSTPONED: "به تعویق افتاده تا ۱۱:۳۲",
+    Why.LIVE_CALLERS: "تماس‌گیرندگان حاضر در صف مقدم‌اند",
+}
+
+
+@pytest.mark.parametrize(
+    ("locale", "why", "said"),
+    [("en", why, said) for why, said in ENGLISH.items()] + [("fa", why, said) for why, said in PERSIAN.items()],
+)
+def test_reasons_are_said_as_the_glossary_says_them(app: Flask, locale: str, why: Why, said: str) -> None:
+    reason = Reason(why, until=NOW + timedelta(seconds=130), subject="101", outcome=Outcome.CUSTOMER_BUSY)
+    with reading(app, locale):
+        assert words.why(reason, NOW) == said
+
+
+def test_a_retry_without_a_known_cause(app: Flask) -> None:
+    with reading(app, "en"):
+        assert words.why(Reason(Why.RETRY, until=NOW + timedelta(seconds=5)), NOW) == "next attempt in 00:05"
+
+
+@pytest.mark.parametrize("why", Why)
+def test_a_reason_of_which_no_more_is_known_is_said_all_the_same(app: Flask, why: Why) -> None:
+    with reading(app, "en"):
+        assert words.why(Reason(why), NOW)
+
+
+@pytest.mark.parametrize(
+    ("left", "shown"), [(-5.0, "00:00"), (0.0, "00:00"), (0.2, "00:01"), (59.0, "00:59"), (59.1, "01:00")]
+)
+def test_a_countdown_ends_at_nought_and_never_before(app: Flask, left: float, shown: str) -> None:
+    """What is left is rounded up: a page that says 00:00 and still waits is not believed."""
+    with reading(app, "en"):
+        assert words.why(Reason(Why.REST, until=NOW + timedelta(seconds=left), subject="1"), NOW).split()[2] == shown
+
+
+def test_an_unknown_code_is_shown_as_it_is(app: Flask) -> None:
+    with reading(app, "en"):
+        assert words.error("brand_new") == "brand_new"
+
+
+# -- how things are written -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("locale", "written"), [("fa", "۱۲۳ الف ۴۵"), ("en", "123 الف 45")])
+def test_digits_are_the_readers(app: Flask, locale: str, written: str) -> None:
+    with reading(app, locale):
+        assert filters.digits("123 الف 45") == written
+
+
+def test_a_number_stands_from_left_to_right_and_is_escaped(app: Flask) -> None:
+    with reading(app, "fa"):
+        assert str(filters.number("0912")) == '<bdi dir="ltr" class="number">۰۹۱۲</bdi>'
+        assert "<b>" not in filters.number("<b>")
+
+
+@pytest.mark.parametrize(
+    ("locale", "moment", "written"),
+    [
+        ("en", datetime(2026, 11, 23, 8, 8, tzinfo=UTC), "2026-11-23 11:38"),
+        ("fa", datetime(2026, 11, 23, 8, 8, tzinfo=UTC), "۱۴۰۵/۰۹/۰۲ ۱۱:۳۸"),
+        ("fa", datetime(2026, 3, 20, 20, 29, tzinfo=UTC), "۱۴۰۴/۱۲/۲۹ ۲۳:۵۹"),
+        ("fa", datetime(2026, 3, 20, 20, 31, tzinfo=UTC), "۱۴۰۵/۰۱/۰۱ ۰۰:۰۱"),
+        ("fa", datetime(2025, 3, 20, 12, 0, tzinfo=UTC), "۱۴۰۳/۱۲/۳۰ ۱۵:۳۰"),
+    ],
+    ids=["Gregorian", "Jalali", "last minute of the year", "Nowruz", "leap day"],
+)
+def test_moments_are_in_the_offices_zone_and_the_readers_calendar(
+    app: Flask, locale: str, moment: datetime, written: str
+) -> None:
+    with reading(app, locale):
+        assert filters.written(moment) == written
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "persian"),
+    [
+        (-60, "just now", "همین حالا"),
+        (59, "just now", "همین حالا"),
+        (60, "1 minute ago", "۱ دقیقه پیش"),
+        (3599, "59 minutes ago", "۵۹ دقیقه پیش"),
+        (3600, "1 hour ago", "۱ ساعت پیش"),
+        (86399, "23 hours ago", "۲۳ ساعت پیش"),
+        (86400 * 3, "3 days ago", "۳ روز پیش"),
+    ],
+)
+def test_how_long_ago(app: Flask, monkeypatch: pytest.MonkeyPatch, seconds: int, english: str, persian: str) -> None:
+    monkeypatch.setattr(filters, "utcnow", lambda: NOW)
+    moment = NOW - timedelta(seconds=seconds)
+    with reading(app, "en"):
+        assert filters.ago(moment) == english
+    with reading(app, "fa"):
+        assert filters.ago(moment) == persian
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [(0, "00:00"), (130, "02:10"), (3599, "59:59"), (3730, "1:02:10"), (360000, "100:00:00"), (-1, "00:00")],
+)
+def test_durations(app: Flask, seconds: int, written: str) -> None:
+    with reading(app, "en"):
+        assert filters.clock(seconds) == filters.clock(timedelta(seconds=seconds)) == written
+
+
+def test_the_time_of_another_day_has_its_date(app: Flask) -> None:
+    late = datetime(2026, 3, 2, 20, 45, tzinfo=UTC)  # 00:15 of the next day in Tehran
+    with reading(app, "en"):
+        assert filters.time_of_day(NOW + timedelta(hours=1), NOW) == "12:30"
+        assert filters.time_of_day(late, NOW) == "2026-03-03 00:15"
