@@ -1,0 +1,416 @@
+"""The services on a PostgreSQL server: as many hands as there are, and a telephone service that hears at once."""
+
+import asyncio
+import multiprocessing
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, func, select
+from sqlalchemy.exc import IntegrityError
+
+from app.audio.cache import SoundLibrary
+from app.config import Settings
+from app.domain.lifecycle import Cancelled, Outcome, Postponed, Status, Step
+from app.services import commands, modules, requests, scenarios, users
+from app.services.commands import CANCEL, answer, ask, take
+from app.services.modules import Invalid
+from app.services.requests import Dispatch, Registration, Talk, claim_due, register
+from app.services.scenarios import ExtensionInput, QueueInput
+from app.services.transfer import BadFile, export, take_in
+from app.store.database import Database
+from app.store.models import Attempt, CallRequest, Command
+from app.worker.watch import DatabaseWatch, Leadership, OnlyOne
+from tests.asterisk.scene import OWN_E164, Scene
+from tests.support.bazang import Bazang
+from tests.support.factories import (
+    NOW,
+    NUMBER,
+    at_once,
+    create_module,
+    create_request,
+    history_of,
+    make_facts,
+    make_line,
+    make_module_input,
+    reload,
+)
+from tests.support.server_database import migrated_database, new_database, open_server_database
+
+MODULE = ("module", "*5001")
+PATIENCE = 20.0  # seconds
+
+
+@pytest.fixture(scope="module")
+def template(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with migrated_database(postgres_url, tmp_path_factory.mktemp("template")) as name:
+        yield name
+
+
+@pytest.fixture
+def url(postgres_url: str, template: str) -> Iterator[str]:
+    with new_database(postgres_url, template) as url:
+        yield url
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    with open_server_database(url) as opened:
+        yield opened
+
+
+def all_requests(database: Database) -> list[CallRequest]:
+    with database.read() as session:
+        return list(session.scalars(select(CallRequest).order_by(CallRequest.id)))
+
+
+# Registering
+
+
+def test_sixteen_calls_with_the_same_wish_make_one_request(database: Database) -> None:
+    module = create_module(database)
+    ids = at_once([lambda n=n: register(database, Registration(module.id, NUMBER, uniqueid=f"1.{n}"), NOW)
+                   for n in range(16)])  # fmt: skip
+    (row,) = all_requests(database)
+    assert set(ids) == {row.id}
+    events = Counter(entry.event for entry in history_of(database, row.id))
+    assert events == {"registered": 1, "registered_again": 15}
+
+
+def test_sixteen_times_the_same_call_makes_one_request(database: Database) -> None:
+    module = create_module(database)
+    ids = at_once([lambda: register(database, Registration(module.id, NUMBER, uniqueid="1.1"), NOW)] * 16)
+    assert set(ids) == {all_requests(database)[0].id}
+    assert len(all_requests(database)) == 1
+
+
+def test_sixteen_wishes_are_sixteen_requests(database: Database) -> None:
+    module = create_module(database)
+    at_once([lambda n=n: register(database, Registration(module.id, f"+98912000{n:04}"), NOW) for n in range(16)])
+    assert len({row.number for row in all_requests(database)}) == 16
+
+
+# Claiming
+
+
+def claim_until_it_is_told(database: Database, office: Settings, agents: list[str]) -> Dispatch:
+    """Claim as the dispatcher does: what the database refuses is looked at again."""
+    for _ in range(20):
+        try:
+            return claim_due(database, office, make_facts([make_line(agent) for agent in agents]), NOW)
+        except IntegrityError:
+            continue
+    raise AssertionError("the database keeps refusing")
+
+
+def test_eight_dispatchers_give_each_request_one_attempt(database: Database, office: Settings) -> None:
+    """There is one worker; should there be two for a moment, no phone rings twice and no number is dialled twice."""
+    agents = [str(number) for number in range(101, 106)]
+    module = create_module(database, targets=agents)
+    for number in range(12):
+        create_request(database, module, number=f"+98912000{number:04}")
+    for _ in range(3):  # who was passed over while another hand held the rows is found at the next look
+        at_once([lambda: claim_until_it_is_told(database, office, agents)] * 8)
+    with database.read() as session:
+        attempts = list(session.scalars(select(Attempt)))
+        dialling = session.scalar(select(func.count()).where(CallRequest.status == Status.DIALLING.value))
+    assert len(attempts) == dialling == len(agents)
+    assert len({row.agent for row in attempts}) == len({row.number for row in attempts}) == len(agents)
+    assert len({row.request_id for row in attempts}) == len(agents)
+
+
+def test_a_claim_that_was_refused_leaves_nothing_behind(database: Database, office: Settings) -> None:
+    """An order that is promised is on disk; one that is not was rolled back whole."""
+    module = create_module(database)
+    for turn in range(5):
+        request = create_request(database, module, number=f"+98912000{turn:04}")
+        orders = [
+            order
+            for dispatch in at_once([lambda: claim_until_it_is_told(database, office, ["101"])] * 4)
+            for order in dispatch.orders
+        ]
+        assert [order.request_id for order in orders] == [request.id]
+        with database.write() as session:
+            assert session.get_one(Attempt, orders[0].attempt).ended_at is None
+            session.get_one(Attempt, orders[0].attempt).ended_at = NOW
+
+
+def test_news_of_one_attempt_from_many_hands_are_told_once(database: Database, office: Settings) -> None:
+    request = create_request(database, create_module(database))
+    (order,) = claim_until_it_is_told(database, office, ["101"]).orders
+    at_once([lambda: requests.progress(database, order.attempt, Step.AGENT_ANSWERED, NOW)] * 6)
+    at_once([lambda: requests.end(database, order.attempt, Outcome.CUSTOMER_BUSY, NOW)] * 6)
+    row = reload(database, request)
+    assert (row.status, row.customer_attempts, row.attempt) == ("waiting", 1, None)
+
+
+def test_wishes_of_many_hands_lose_nothing(database: Database) -> None:
+    """Each is a change of the same row; whoever comes later reads what the one before has made of it."""
+    request = create_request(database, create_module(database))
+
+    def postpone(turn: int) -> None:
+        until = NOW + timedelta(minutes=turn + 1)
+        requests.change(database, request.id, Postponed(until), NOW, name="postponed", actor=f"hand {turn}")
+
+    at_once([lambda n=n: postpone(n) for n in range(8)])
+    changes = at_once(
+        [lambda: requests.change(database, request.id, Cancelled(), NOW, name="cancelled", actor="x")] * 8
+    )
+    assert [change.changed for change in changes].count(True) == 1
+    entries = history_of(database, request.id)
+    assert Counter(entry.event for entry in entries) == {"postponed": 8, "cancelled": 1}
+    assert reload(database, request).version == 10
+
+
+def test_a_talk_closes_what_waits_for_it(database: Database) -> None:
+    request = create_request(database, create_module(database), target="101")
+    assert requests.close_reached(database, Talk(NUMBER, "101"), NOW) == []
+    assert reload(database, request).status == "done"
+
+
+# Commands
+
+
+def test_commands_of_many_pages_are_each_done_once_and_in_their_order(database: Database) -> None:
+    pages, each = 8, 6
+    done: list[int] = []
+    asked = threading.Event()
+
+    def page(number: int) -> list[int]:
+        return [ask(database, CANCEL, {"request": number}, actor="sara", now=NOW) for _ in range(each)]
+
+    def worker() -> list[int]:
+        deadline = time.monotonic() + PATIENCE
+        while len(done) < pages * each and time.monotonic() < deadline:
+            for command in take(database, NOW):
+                answer(database, command.id, ok=True, result="done", now=NOW)
+                done.append(command.id)
+            asked.wait(0.001)
+        return []
+
+    asking = at_once([worker, *[lambda n=n: page(n) for n in range(pages)]])
+    ids = [command for page_ids in asking for command in page_ids]
+    assert Counter(done) == Counter(ids)
+    for page_ids in asking[1:]:
+        assert [command for command in done if command in page_ids] == page_ids
+    assert take(database, NOW) == []
+
+
+# What SQLite would let pass
+
+
+def test_nobody_of_a_strange_name_breaks_the_log_in(database: Database) -> None:
+    users.create(database, "سارا", "a long password", "operator", NOW)
+    assert users.check_password(database, "سارا", "a long password") is not None
+    assert users.check_password(database, "sa\x00ra", "a long password") is None
+    with pytest.raises(Invalid):
+        users.create(database, "sa\x00ra", "a long password", "operator", NOW)
+
+    def take_name() -> str:
+        try:
+            users.create(database, "omid", "a long password", "operator", NOW)
+        except Invalid as invalid:
+            return invalid.errors["name"]
+        return "created"
+
+    assert sorted(at_once([take_name] * 4)) == ["created", "taken", "taken", "taken"]
+
+
+def test_settings_travel_and_a_fault_is_a_fault_and_no_failure(database: Database, tmp_path: Path) -> None:
+    library = SoundLibrary(tmp_path / "prompts")
+    modules.save(database, make_module_input(code="*5001", caller_id="+" + "9" * 20), NOW)
+    scenarios.save_extension(database, ExtensionInput("101", ways={"busy": MODULE}), now=NOW)
+    scenarios.save_queue(database, QueueInput("800", failed=MODULE), now=NOW)
+    content = export(database)
+    assert take_in(database, library, content, NOW) == 3
+    assert export(database) == content
+    for values in (
+        {"target_kind": "x" * 17},
+        {"language": "x" * 9},
+        {"name": "\0"},
+        {"code": "x" * 21},
+        {"prompts": {"intro": {"mode": "x" * 9}}},
+        {"prompts": {"intro": {"mode": "file", "file": "x" * 201}}},
+        {"prompts": {"x" * 20: {"mode": "none"}}},
+        {"next": {"kind": "x" * 16}},
+    ):
+        with pytest.raises(BadFile):
+            take_in(database, library, {"bazang": 1, "modules": [content["modules"][0] | values]}, NOW)
+        assert export(database) == content
+
+
+# Hearing of it
+
+
+@asynccontextmanager
+async def watching(database: Database) -> AsyncIterator[asyncio.Queue[float]]:
+    """The moments at which the telephone service is told that something was written."""
+    loop = asyncio.get_running_loop()
+    told: asyncio.Queue[float] = asyncio.Queue()
+    watch = DatabaseWatch(database.engine, lambda: told.put_nowait(loop.time()))
+    watch.start()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await told.get()  # at its beginning: from now on it listens
+        yield told
+    finally:
+        await watch.stop()
+
+
+async def test_a_command_wakes_the_telephone_service_within_a_second(database: Database) -> None:
+    async with watching(database) as told:
+        for number in range(5):
+            began = asyncio.get_running_loop().time()
+            await asyncio.to_thread(ask, database, CANCEL, {"request": number}, actor="sara")
+            async with asyncio.timeout(PATIENCE):
+                assert await told.get() - began < 1
+
+
+async def test_no_command_is_left_lying_however_many_come_at_once(database: Database) -> None:
+    """A notice that comes while another is being told must not be lost with it."""
+    taken: list[int] = []
+    async with watching(database) as told:
+        asking = asyncio.gather(
+            *[asyncio.to_thread(ask, database, CANCEL, {"request": n}, actor="sara", now=NOW) for n in range(60)]
+        )
+        async with asyncio.timeout(PATIENCE):
+            while len(taken) < 60:
+                await told.get()
+                for command in await asyncio.to_thread(take, database, NOW):
+                    await asyncio.to_thread(answer, database, command.id, ok=True, result="done", now=NOW)
+                    taken.append(command.id)
+        assert sorted(taken) == sorted(await asking)
+
+
+async def test_nobody_is_woken_by_a_command_that_was_taken_back(database: Database) -> None:
+    async with watching(database) as told:
+        with pytest.raises(ZeroDivisionError):
+            with database.write() as session:
+                session.add(Command(kind=CANCEL, payload={}, created_at=NOW, expires_at=NOW))
+                session.execute(select(func.pg_notify(commands.CHANNEL, "")))
+                _ = 1 / 0
+        await asyncio.to_thread(ask, database, CANCEL, {}, actor="sara")
+        async with asyncio.timeout(PATIENCE):
+            await told.get()
+        assert told.empty()
+
+
+async def test_a_watch_whose_connection_was_cut_listens_again(database: Database) -> None:
+    async with watching(database) as told:
+        with database.engine.connect() as connection:
+            connection.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND left(query, 6) = 'LISTEN'"
+            )
+        async with asyncio.timeout(PATIENCE):
+            await told.get()  # at its new beginning, since something may have been missed
+            await asyncio.to_thread(ask, database, CANCEL, {}, actor="sara")
+            await told.get()
+
+
+# One worker only
+
+
+def test_there_is_one_leader_and_its_place_is_free_afterwards(url: str, database: Database) -> None:
+    first, second = Leadership(database.engine), Leadership(database.engine)
+    first.take()
+    with pytest.raises(OnlyOne):
+        second.take()
+    first.release()
+    take_over(second)
+    second.release()
+
+
+def test_another_databases_leader_is_nobodys_business(postgres_url: str, template: str, database: Database) -> None:
+    leader = Leadership(database.engine)
+    leader.take()
+    with new_database(postgres_url, template) as other_url, open_server_database(other_url) as other:
+        elsewhere = Leadership(other.engine)
+        elsewhere.take()
+        elsewhere.release()
+    leader.release()
+
+
+def lead(url: str, told: Connection) -> None:
+    """Be the worker of a database until somebody ends us."""
+    leadership = Leadership(create_engine(url))
+    leadership.take()
+    told.send("taken")
+    threading.Event().wait()
+
+
+def take_over(leadership: Leadership) -> None:
+    """Take the place as soon as the server has seen that it is free."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            leadership.take()
+            return
+        except OnlyOne:
+            assert time.monotonic() < deadline, "the place is never free"
+            time.sleep(0.01)
+
+
+def test_the_place_of_a_worker_that_was_killed_is_free(url: str, database: Database) -> None:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=lead, args=(url, there), daemon=True)
+    process.start()
+    try:
+        assert here.poll(PATIENCE) and here.recv() == "taken"
+        other = Leadership(database.engine)
+        with pytest.raises(OnlyOne):
+            other.take()
+        process.kill()
+        take_over(other)
+        other.release()
+    finally:
+        process.kill()
+        process.join(PATIENCE)
+        here.close()
+        there.close()
+        process.close()
+
+
+# A whole office
+
+
+@pytest.mark.asterisk(22)
+async def test_a_whole_office_registers_and_calls_back(asterisk_version: int, url: str, tmp_path: Path) -> None:
+    bazang = Bazang(asterisk_version, tmp_path / "office", DATABASE_URL=url)
+    assert bazang.database.engine.dialect.name == "postgresql"
+    bazang.module()
+    bazang.scenario("101", ring=5, busy=MODULE, no_answer=MODULE, unavailable=MODULE)
+    async with bazang:
+        trunk = await bazang.asterisk.trunk()
+        scene = Scene(bazang, trunk, {"101": await bazang.asterisk.phone("101")})
+        await bazang.start_worker()
+        await commands_are_done(bazang)
+        talk = await scene.occupy("101")
+        await scene.register()
+        request = await bazang.request("waiting")
+        assert (request.number, request.target, request.caller_number) == (OWN_E164, "101", "09121234567")
+        freed = await talk.end()
+        ring = await scene.take("101")
+        assert 0 < ring.began_at - freed < 2
+        customer = await scene.talk_to_customer(ring)
+        assert customer.dialled == "09121234567"
+        await customer.hang_up()
+        await ring.wait_ended()
+        assert (await bazang.request("done")).customer_attempts == 0
+
+
+async def commands_are_done(bazang: Bazang) -> None:
+    """Return when the worker has answered what the preparations asked of it."""
+
+    def answered() -> bool:
+        with bazang.database.read() as session:
+            return all(done is not None for done in session.scalars(select(Command.done_at)))
+
+    await bazang.until(answered, PATIENCE, "the commands are answered")
