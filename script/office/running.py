@@ -36,7 +36,7 @@ class State:
 @contextmanager
 def only_one() -> Iterator[None]:
     """Be the one demo of this clone. Raises RunsAlready."""
-    HOME.mkdir(parents=True, exist_ok=True)
+    HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
     with LOCK.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
