@@ -43,6 +43,8 @@ class DialplanKeeper:
             except (OSError, dialplan.UnsafeDialplan) as error:
                 log.error("the dialplan cannot be written: %s", error)
                 self.detail = str(error)
+                if self._ami.connected:  # what Asterisk has may be used all the same
+                    self.usable = await self._exists("bazang-agent", "s")
                 return
             self.written, self.detail = rendered.revision, ""
             if not self._ami.connected:

@@ -100,9 +100,10 @@ class Dispatcher:
         except (AmiTimeout, AmiDisconnected) as doubt:
             # It may ring or not. It is not dialled again: `reconcile` finds out.
             log.warning("attempt %s: nobody knows yet whether it rings: %s", order.attempt, doubt)
-        log.info("attempt %s: ringing %s for request %s", order.attempt, order.agent, order.request_id)
-        if forget:
-            self._recorder.put(lambda: requests.clear_traces(self._database, forget))
+        else:
+            log.info("attempt %s: ringing %s for request %s", order.attempt, order.agent, order.request_id)
+            if forget:
+                self._recorder.put(lambda: requests.clear_traces(self._database, forget))
 
     def take_news(self, news: News) -> None:
         """Record what the exchange told of an attempt."""
