@@ -4,7 +4,7 @@ import logging
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
@@ -22,6 +22,7 @@ from app.store.models import Attempt, CallRequest, HistoryEntry, LineRow, Module
 from app.store.settings import Office
 
 log = logging.getLogger(__name__)
+UNDIALLABLE_PAUSE = timedelta(minutes=15)
 
 
 class NotFound(LookupError):
@@ -133,7 +134,17 @@ def claim_due(database: Database, settings: Settings, facts: Facts, now: datetim
         requests = [_note_free(row, module, facts) for row, module in rows.values()]
         plan = policy.decide(requests, facts, now)
         office = store_settings.office(session, settings, stored)
-        orders = [_claim(session, *rows[dial.request.id], dial, office, now) for dial in plan.dials]
+        orders = []
+        for dial in plan.dials:
+            row, module = rows[dial.request.id]
+            try:
+                order = _order(session, row, module, dial.agent, office)
+            except Exception:  # one request that nobody can dial must not keep all others from being dialled
+                log.exception("request %s cannot be dialled; it is put off", row.id)
+                row.not_before = now + UNDIALLABLE_PAUSE
+                continue
+            _claim(session, row, dial, order, now)
+            orders.append(order)
         return Dispatch(tuple(orders), plan.wake_at)
 
 
@@ -145,28 +156,22 @@ def _note_free(row: CallRequest, module: Module | None, facts: Facts) -> lifecyc
     return replace(request, free_at=row.free_at)
 
 
-def _claim(
-    session: Session, row: CallRequest, module: Module | None, dial: policy.Dial, office: Office, now: datetime
-) -> Order:
-    attempt = str(uuid.uuid4())
-    decision = lifecycle.transition(dial.request, lifecycle.Claimed(attempt), now)
+def _claim(session: Session, row: CallRequest, dial: policy.Dial, order: Order, now: datetime) -> None:
+    decision = lifecycle.transition(dial.request, lifecycle.Claimed(order.attempt), now)
     assert decision.changed, "the policy picks waiting requests only"
     manual = dial.request.call_now
     session.add(
-        Attempt(id=attempt, request_id=row.id, agent=dial.agent, number=row.number, manual=manual, started_at=now)
+        Attempt(id=order.attempt, request_id=row.id, agent=dial.agent, number=row.number, manual=manual, started_at=now)
     )
     store.apply_decision(session, row, decision, now, event="claimed", detail=dial.agent)
     session.flush()  # the unique indexes have their say here, before anything is promised
-    return _order(session, row, module, dial.agent, attempt, office)
 
 
-def _order(
-    session: Session, row: CallRequest, module: Module | None, agent: str, attempt: str, office: Office
-) -> Order:
+def _order(session: Session, row: CallRequest, module: Module | None, agent: str, office: Office) -> Order:
     line = session.get(LineRow, agent)
     callee = session.get(LineRow, row.number) if numbers.is_internal(row.number) else None
     return Order(
-        attempt=attempt,
+        attempt=str(uuid.uuid4()),
         request_id=row.id,
         agent=agent,
         devices=line.devices if line is not None else "",

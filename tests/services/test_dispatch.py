@@ -276,3 +276,13 @@ def test_a_few_old_traces_at_a_time_are_deleted(database: Database) -> None:
     }
     assert len(traces(database)) == 3
     assert set(traces(database)) < ended
+
+
+def test_a_request_that_nobody_can_dial_does_not_hold_up_the_others(database: Database, office: Settings) -> None:
+    module = create_module(database, targets=["101", "102"])
+    broken = create_request(database, module, target="101", number="+not a number")
+    sound = create_request(database, module, target="102", number=OTHER)
+    orders = claim(database, office, free("101", "102")).orders
+    assert [order.request_id for order in orders] == [sound.id]
+    row = reload(database, broken)
+    assert (row.status, row.not_before) == ("waiting", NOW + timedelta(minutes=15))
