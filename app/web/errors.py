@@ -11,9 +11,23 @@ from app.web import is_fragment
 
 def register(app: Flask) -> None:
     """Attach a page in plain words to every error."""
-    app.register_error_handler(CSRFError, _stale_form)
-    app.register_error_handler(HTTPException, _page)
-    app.register_error_handler(Exception, _own_fault)
+    app.register_error_handler(CSRFError, _surely(_stale_form))
+    app.register_error_handler(HTTPException, _surely(_page))
+    app.register_error_handler(Exception, _surely(_own_fault))
+
+
+def _surely(handler):
+    """Say something even where the page that tells of an error fails too: it asks the database who reads it."""
+
+    def handle(error):
+        try:
+            return handler(error)
+        except Exception:
+            current_app.logger.exception("the page that tells of an error failed")
+            text = "مشکلی پیش آمد. — Something went wrong.\n"
+            return text, 500, {"Content-Type": "text/plain; charset=utf-8"}
+
+    return handle
 
 
 def _stale_form(error: CSRFError):
@@ -40,11 +54,7 @@ def _page(error: HTTPException):
 def _own_fault(error: Exception):
     current_app.logger.exception("a page failed", exc_info=error)
     title, text = _("Something went wrong"), _("This is our own fault; it is written in the log. Nothing was changed.")
-    try:
-        return _say(500, title, text)
-    except Exception:  # the page itself asks the database who is logged in
-        current_app.logger.exception("the error page failed as well")
-        return f"{title}\n{text}\n", 500, {"Content-Type": "text/plain; charset=utf-8"}
+    return _say(500, title, text)
 
 
 def _say(code: int, title: str, text: str, headers: dict[str, str] | None = None):
