@@ -46,7 +46,9 @@ class CallerDesk:
     async def check(self, call: CallerFacts, number: str, typed: bool) -> Accepted | Refused:
         """Judge a number: the caller's own, or one that was typed. A caller from inside may be an extension."""
         rules = await asyncio.to_thread(self.number_rules)
-        inside = bool(self._snapshot.extension_of_channel(call.channel))
+        # A Local channel is named after whom it leads to, which says nothing of who calls.
+        local = call.channel.startswith("Local/")
+        inside = not local and bool(self._snapshot.extension_of_channel(call.channel))
         try:
             canonical = numbers.canonical(number, rules, from_inside=inside)
         except NumberRefused as refusal:
