@@ -50,13 +50,14 @@ class DialplanKeeper:
             if not self._ami.connected:
                 return
             await self._look()
-            if self.running == self.written and not changed:
-                self._reloaded = ""  # should it be lost, it is asked for again
-            elif changed or force or self._reloaded != self.written:
-                # Also when this revision runs: who changed the file may have had Asterisk read it.
+            asked = self._reloaded == self.written
+            # Changed: also when this revision runs, for who changed the file may have had Asterisk read it.
+            if changed or (self.running != self.written and (force or not asked)):
                 self._reloaded = self.written
                 await self._reload()
                 await self._look()
+            if self.running == self.written:
+                self._reloaded = ""  # should it be lost, it is asked for again
 
     async def _reload(self) -> None:
         try:

@@ -78,7 +78,7 @@ class Dispatcher:
         except SQLAlchemyError as error:
             log.error("the database refused to claim, again in %s s: %s", AGAIN, error)
             return AGAIN
-        except Exception:  # a request that cannot be made an order of must not end all calls for good
+        except Exception:  # a fault of ours must not end all calls for good
             log.exception("nothing can be claimed, again in %s s", AGAIN)
             return AGAIN
         for order in dispatch.orders:
