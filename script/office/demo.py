@@ -120,7 +120,21 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
 
 async def run(language: str) -> int:
     """Start everything, tell about it, and keep it running until told to end."""
-    ports, passwords = _choose_ports(), _passwords()
+    passwords = _passwords()
+    for tries_left in (2, 1, 0):
+        try:
+            return await _keep_office(language, _choose_ports(), passwords)
+        except RuntimeError as error:
+            if not tries_left or "in use" not in str(error):
+                print(error, file=sys.stderr)
+                return 1
+        # Another demo that starts at the same moment finds the same ports free.
+        print("A port was taken meanwhile; looking for others.", flush=True)
+    return 1
+
+
+async def _keep_office(language: str, ports: Mapping[str, int], passwords: Mapping[str, str]) -> int:
+    """Raises RuntimeError when a part of it does not start."""
     office = HOME / "office"
     shutil.rmtree(office, ignore_errors=True)  # every demo begins with an empty desk
     bazang = build_office(
@@ -150,7 +164,7 @@ async def run(language: str) -> int:
     finally:
         if panel is not None:
             await asyncio.to_thread(terminate, panel, 5)
-        print("Ended, and nothing of it is left running.", flush=True)
+            print("Ended, and nothing of it is left running.", flush=True)
 
 
 async def _open(bazang: Bazang, panel: Popen[bytes], ports: Mapping[str, int], passwords: Mapping[str, str]) -> None:
