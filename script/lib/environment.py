@@ -23,6 +23,8 @@ def prepare(root: Path, requirements: str) -> None:
     Takes no time if it already does: a stamp in the environment keeps the file's hash. Raises CannotInstall.
     """
     home = root / ".venv"
+    if home.is_symlink():  # to clear it would clear another clone's
+        raise CannotInstall(f"{home} is a link: remove it, and each clone gets an environment of its own")
     stamp = _Stamp(home)
     if not _works(home) or stamp.place not in (None, str(home)):  # a moved environment's commands point elsewhere
         _make(home)
