@@ -1,6 +1,6 @@
 """What people see when something is not as they wished."""
 
-from flask import Flask, current_app, render_template, request
+from flask import Flask, current_app, render_template
 from flask_babel import gettext as _
 from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
@@ -60,6 +60,5 @@ def _own_fault(error: Exception):
 def _say(code: int, title: str, text: str, headers: dict[str, str] | None = None):
     if not is_fragment():
         return render_template("errors/error.html", title=title, text=text, code=code), code, headers or {}
-    # A page that asks by itself stays as it is (app.js says that it is old); who pressed a button is told.
-    swap = {"HX-Reswap": "none"} if request.method == "GET" else {"HX-Retarget": "#message", "HX-Reswap": "innerHTML"}
+    swap = {"HX-Retarget": "#message", "HX-Reswap": "innerHTML"}
     return render_template("errors/_error.html", text=text), code, {**swap, **(headers or {})}

@@ -320,12 +320,16 @@ def test_an_action_is_no_link(operator: Visitor, database: Database) -> None:
 # -- when the page itself fails ---------------------------------------------------------------------------------------
 
 
-def test_a_failed_look_leaves_the_page_as_it_is(operator: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_look_is_no_whole_page(operator: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.web.requests.pending", _fail)
-    page = operator.ask(ROWS, 500)
-    assert page.response.headers["HX-Reswap"] == "none"
-    assert not page.all("html")
+    assert not operator.ask(ROWS, 500).all("html")
     assert "our own fault" in operator.get(PAGE, 500).main
+
+
+def test_what_asks_by_itself_keeps_what_it_has(operator: Visitor) -> None:
+    page = operator.get(PAGE)
+    for place in (page.one(id="tables"), page.one(id="status-line")):
+        assert (place.get("hx-status:4xx"), place.get("hx-status:5xx")) == ("swap:none", "swap:none")
 
 
 def _fail(*_: object) -> None:

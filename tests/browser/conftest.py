@@ -1,0 +1,54 @@
+"""A browser that looks at the panel, and a test that fails of whatever the browser complains of."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from flask import Flask
+
+from tests.asterisk.conftest import prompts, stage
+from tests.browser.panel import Person, serve
+from tests.web.conftest import app as unguarded_app
+from tests.web.conftest import built_database, service
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+__all__ = ["built_database", "prompts", "service", "stage", "unguarded_app"]
+
+Meet = Callable[..., Person]
+
+
+@pytest.fixture
+def app(unguarded_app: Flask) -> Flask:
+    """The panel as it is installed: its forms need their tokens."""
+    unguarded_app.config.update(WTF_CSRF_ENABLED=True, TESTING=False)
+    return unguarded_app
+
+
+@pytest.fixture
+def address(app: Flask) -> Iterator[str]:
+    """Where the panel is served."""
+    with serve(app) as url:
+        yield url
+
+
+@pytest.fixture
+def meet(browser: "Browser", address: str) -> Iterator[Meet]:
+    """Have somebody sit down at a browser: `meet(java_script_enabled=False)`."""
+    people: list[Person] = []
+
+    def sit_down(where: str = address, **options: Any) -> Person:
+        people.append(Person(browser, where, **options))
+        return people[-1]
+
+    yield sit_down
+    complaints = [complaint for person in people for complaint in person.complaints]
+    for person in people:
+        person.context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def person(meet: Meet) -> Person:
+    return meet()

@@ -1,0 +1,114 @@
+"""The panel under test in this process, and what a browser that looks at it complains of."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from waitress import wasyncore
+from waitress.server import create_server
+
+T = TypeVar("T")
+
+# Chromium says of some violations nothing in its console; the page's own event tells of each.
+LISTEN_FOR_VIOLATIONS = """
+document.addEventListener("securitypolicyviolation", (event) =>
+  console.error(`policy violated: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));
+"""
+
+
+@contextmanager
+def serve(app: Flask) -> Iterator[str]:
+    """Serve the panel as an installation does, by waitress; give its address."""
+    sockets: dict[int, Any] = {}
+    server = create_server(app, map=sockets, host="127.0.0.1", port=0, threads=8)
+    ended = threading.Event()
+
+    def work() -> None:
+        while not ended.is_set():
+            wasyncore.loop(timeout=0.5, map=sockets, count=1)
+
+    thread = threading.Thread(target=work, name="panel")
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.effective_port}"
+    finally:
+        ended.set()
+        server.pull_trigger()
+        thread.join(10)
+        server.task_dispatcher.shutdown()
+        wasyncore.close_all(sockets)
+
+
+class Person:
+    """Somebody with a browser. `complaints`: what its console, its pages and their policies object to."""
+
+    def __init__(self, browser: Browser, address: str, **options: Any) -> None:
+        self._address = address
+        self.context: BrowserContext = browser.new_context(base_url=address, **options)
+        self.context.set_default_timeout(5000)
+        self.context.add_init_script(LISTEN_FOR_VIOLATIONS)
+        self.complaints: list[str] = []
+        self.page: Page = self.context.new_page()
+        self.page.on("console", self._note)
+        self.page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.type}: {message.text} {message.location.get('url', '')}")
+
+    def take(self, cookie: dict[str, Any]) -> Page:
+        """Begin with a session that is there already, at the requests."""
+        self.context.add_cookies([{**cookie, "url": self._address}])
+        self.page.goto("/requests")
+        return self.page
+
+    def log_in(self, name: str, password: str, *, locale: str = "en") -> Page:
+        """Choose a language and log in by hand; return the page."""
+        page = self.page
+        page.goto("/login")
+        if page.locator("html").get_attribute("lang") != locale:
+            page.locator("button[name=locale]").click()
+        page.locator("#name").fill(name)
+        page.locator("#password").fill(password)
+        page.locator("main button").click()
+        page.wait_for_url("**/requests")
+        return page
+
+
+def session_of(app: Flask, user_id: int, locale: str) -> dict[str, Any]:
+    """Return the cookie of a user who has logged in, for `Person.take`."""
+    session = {"_user_id": str(user_id), "_fresh": True, "locale": locale}
+    signer = SecureCookieSessionInterface().get_signing_serializer(app)
+    assert signer is not None
+    return {"name": "session", "value": signer.dumps(session)}
+
+
+class Loop:
+    """An event loop in a thread of its own, for what goes on while a test waits for the browser."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="office")
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T], timeout: float = 60) -> T:
+        """Do it there; return what it gives."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
+
+    def close(self) -> None:
+        async def cancel_all() -> None:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            await self._loop.shutdown_default_executor()
+
+        self.run(cancel_all())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()

@@ -1,0 +1,224 @@
+"""How the pages look: in both languages, wide and narrow, nothing is cut off, pale, nameless or too small to hit.
+
+With BAZANG_SCREENSHOTS=<folder> each page is also saved as a picture, for a person to look at.
+"""
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Page
+
+from app.domain.policy import LineState
+from app.services import users
+from app.store.database import Database
+from app.store.models import ExtensionScenario, Prompt, QueueMemberRow, QueueRow, QueueScenario, WorkerState
+from app.store.settings import write_setting
+from tests.browser.conftest import Meet
+from tests.browser.panel import session_of
+from tests.support.factories import create_attempt, create_line, create_module, create_request, store
+
+LOOK = (Path(__file__).parent / "looks.js").read_text()
+WIDTHS = (375, 1200)
+Visit = Callable[[Page], None]
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """Where pictures are saved, if they are wanted. Asked before a test forgets the environment."""
+    wanted = os.environ.get("BAZANG_SCREENSHOTS")
+    if not wanted:
+        return None
+    Path(wanted).mkdir(parents=True, exist_ok=True)
+    return Path(wanted)
+
+
+@pytest.fixture
+def furnished(database: Database) -> None:
+    """An office in which something of every kind goes on."""
+    now = datetime.now(UTC)
+    state = WorkerState(
+        id=1,
+        heartbeat=now + timedelta(minutes=5),
+        ami_status="connected",
+        asterisk_version="22.10.1",
+        dialplan_written="1",
+        dialplan_running="1",
+    )
+    store(database, state)
+    with database.write() as session:
+        write_setting(session, "outbound_context", "from-internal")
+    people = {"101": "سارا محمدی", "102": "Omid Rahimi", "103": "", "104": "زهرا", "105": "Reza", "106": "انبار"}
+    for (number, name), line in zip(people.items(), LineState, strict=True):
+        create_line(database, number, name=name, state=line.value, since=now - timedelta(minutes=7))
+    sales = create_module(database, name="فروش", code="*5001", targets=["101", "102", "103"], language="fa")
+    support = create_module(
+        database,
+        name="Support for customers abroad (evenings)",
+        code="*5002",
+        target_kind="queue",
+        targets=["800"],
+        language="en",
+        next_kind="module",
+        next_code="*5001",
+        error_kind="custom",
+        error_code="from-internal,s,1",
+    )
+    create_module(database, name="شب و روزهای تعطیل", code="*5003", active=False, silent=True, automatic=False)
+    store(database, Prompt(module_id=1, key="is", mode="none"))
+    store(database, QueueRow(name="800", live_callers=2))
+    store(database, QueueMemberRow(queue="800", extension="101"))
+    store(database, QueueMemberRow(queue="800", extension="102", paused=True))
+    store(database, QueueScenario(queue="800", failed_kind="module", failed_code="*5002"))
+    ways = {"no_answer_kind": "module", "no_answer_code": "*5001", "busy_kind": "custom", "busy_code": "ivr-night,s,1"}
+    store(database, ExtensionScenario(extension="101", **ways))
+    soon = now + timedelta(minutes=4)
+    waiting = [
+        (sales, {"target": "103", "caller_name": "مریم کاظمی", "customer_attempts": 1, "agent_misses": 2}),
+        (sales, {"target": "101", "number": "+982188881234"}),
+        (
+            sales,
+            {"target": "", "number": "+442079460000", "caller_name": "A caller with a rather long name"},
+        ),
+        (sales, {"target": "104", "number": "102", "status": "uncertain"}),
+        (support, {"target": "800", "queue": True, "number": "+989350000001"}),
+        (
+            sales,
+            {
+                "target": "102",
+                "not_before": now + timedelta(minutes=4),
+                "last_outcome": "customer_busy",
+                "number": "+989350000002",
+            },
+        ),
+        (sales, {"status": "dialling", "step": "claimed", "attempt": "a", "target": "101", "number": "+989350000003"}),
+        (sales, {"status": "connected", "step": "connected", "attempt": "b", "number": "+989350000004"}),
+        (sales, {"status": "done", "done_at": now, "last_outcome": "connected", "number": "+989350000005"}),
+        (sales, {"status": "failed", "done_at": now, "last_outcome": "customer_no_answer", "number": "+989350000006"}),
+        (sales, {"status": "cancelled", "done_at": now, "number": "+989350000007"}),
+        (sales, {"status": "expired", "done_at": now, "number": "+989350000008"}),
+    ]
+    for minutes, (module, values) in enumerate(waiting):
+        moment = now - timedelta(minutes=7 * (20 - minutes))
+        request = create_request(database, module, **({"first_called_at": moment, "registered_at": moment} | values))
+        if "attempt" in values:
+            create_attempt(database, request, id=values["attempt"], agent="101" if values["attempt"] == "a" else "102")
+
+
+def go(path: str) -> Visit:
+    def visit(page: Page) -> None:
+        page.goto(path)
+
+    return visit
+
+
+def fail_to_save(page: Page) -> None:
+    page.goto("/modules/new")
+    page.locator("#rest").fill("ten")
+    page.locator("#next_kind").select_option("custom")
+    page.locator("#next_code").fill("ivr")
+    page.locator("[data-prompt=intro] input[value=file]").check()
+    page.locator(".form-end button").click()
+
+
+def fail_to_call(page: Page) -> None:
+    page.goto("/requests")
+    page.locator("#request-1 .btn-primary").click()
+    page.locator("#message .alert").wait_for()
+
+
+PAGES: dict[str, Visit] = {
+    "requests": go("/requests"),
+    "requests-unanswered": fail_to_call,
+    "modules": go("/modules"),
+    "module-new": go("/modules/new"),
+    "module-edit": go("/modules/2"),
+    "module-errors": fail_to_save,
+    "module-delete": go("/modules/3/delete"),
+    "module-in-use": go("/modules/1/delete"),
+    "extensions": go("/extensions"),
+    "extension": go("/extensions/101"),
+    "queues": go("/queues"),
+    "queue": go("/queues/800"),
+    "not-found": go("/nothing"),
+}
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("locale", ["fa", "en"])
+def test_every_page_can_be_read(
+    app: Flask, database: Database, furnished: None, meet: Meet, pictures: Path | None, locale: str, width: int
+) -> None:
+    users.set_locale(database, 1, locale)
+    person = meet(viewport={"width": width, "height": 800})
+    page = person.take(session_of(app, 1, locale))
+    found = {name: _look(page, visit, pictures, f"{name}-{locale}-{width}") for name, visit in PAGES.items()}
+    person.complaints[:] = [c for c in person.complaints if "404" not in c and "422" not in c]
+    assert not any(found.values()), _told(found)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("locale", ["fa", "en"])
+def test_an_empty_office_can_be_read(
+    app: Flask, database: Database, meet: Meet, pictures: Path | None, locale: str, width: int
+) -> None:
+    users.set_locale(database, 1, locale)
+    person = meet(viewport={"width": width, "height": 800})
+    page = person.page
+    page.goto("/login")
+    if page.locator("html").get_attribute("lang") != locale:
+        page.locator("button[name=locale]").click()
+    found = {"login": _look(page, go("/login"), pictures, f"login-{locale}-{width}")}
+    person.take(session_of(app, 1, locale))
+    for name in ("requests", "modules", "extensions", "queues"):
+        found[name] = _look(page, go(f"/{name}"), pictures, f"{name}-empty-{locale}-{width}")
+    assert not any(found.values()), _told(found)
+
+
+def _told(found: dict[str, list[str]]) -> str:
+    return "\n".join(f"{name}: {fault}" for name, faults in found.items() for fault in faults)
+
+
+def _look(page: Page, visit: Visit, pictures: Path | None, name: str) -> list[str]:
+    visit(page)
+    page.evaluate("document.fonts.ready")
+    found: list[str] = page.evaluate(LOOK)
+    if pictures is not None:
+        page.screenshot(path=pictures / f"{name}.png", full_page=True)
+    return found
+
+
+def test_the_fault_that_is_looked_for_is_found(meet: Meet) -> None:
+    page = meet().page
+    page.goto("/login")
+    page.evaluate(
+        """() => {
+          const main = document.querySelector("main");
+          main.insertAdjacentHTML("beforeend", "<p id='pale'>pale</p><button></button><p id='wide'>wide</p>");
+          document.getElementById("pale").style.color = "#999";
+          document.getElementById("wide").style.width = "300vw";
+        }"""
+    )
+    found = " | ".join(page.evaluate(LOOK))
+    assert "contrast 2.7" in found and "without a name: <button>" in found and "scrolls sideways" in found
+
+
+def test_the_language_is_seen_in_the_direction(app: Flask, meet: Meet) -> None:
+    page = meet().page
+    page.goto("/login")
+    persian = page.locator("#name").evaluate("(field) => getComputedStyle(field).direction")
+    button = page.locator("button[name=locale]")
+    assert button.bounding_box()["x"] < 200, "the end of a line is on the left"
+    button.click()
+    assert page.locator("button[name=locale]").bounding_box()["x"] > 800
+    assert persian in ("rtl", "ltr")
+
+
+def test_the_letters_are_our_own(meet: Meet) -> None:
+    page = meet().page
+    page.goto("/login")
+    page.evaluate("document.fonts.ready")
+    assert page.evaluate("[...document.fonts].some((font) => font.family === 'Vazirmatn' && font.status === 'loaded')")
