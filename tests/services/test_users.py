@@ -14,6 +14,7 @@ from app.store.models import User
 from tests.support.factories import NOW, at_once, reload
 
 PASSWORD = "a long password"
+HASHER = users._hasher  # the one that is in use
 
 
 def all_names(database: Database) -> list[str]:
@@ -31,6 +32,19 @@ def change_user(database: Database, user_id: int, **values: Any) -> None:
         user = session.get_one(User, user_id)
         for name, value in values.items():
             setattr(user, name, value)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash as the real one does, with less labour: it is slow on purpose."""
+    hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    monkeypatch.setattr(users, "_hasher", hasher)
+    monkeypatch.setattr(users, "_NOBODY", hasher.hash("nobody"))
+
+
+def test_a_hash_costs_a_thief_no_less_than_owasp_asks_for() -> None:
+    assert HASHER.memory_cost >= 19 * 1024
+    assert HASHER.time_cost >= 2
 
 
 @pytest.mark.parametrize("role", ROLES)
