@@ -79,21 +79,10 @@ def furnished(database: Database) -> None:
     waiting = [
         (sales, {"target": "103", "caller_name": "مریم کاظمی", "customer_attempts": 1, "agent_misses": 2}),
         (sales, {"target": "101", "number": "+982188881234"}),
-        (
-            sales,
-            {"target": "", "number": "+442079460000", "caller_name": "A caller with a rather long name"},
-        ),
+        (sales, {"target": "", "number": "+989120000009", "caller_name": "A caller with a rather long name"}),
         (sales, {"target": "104", "number": "102", "status": "uncertain"}),
         (support, {"target": "800", "queue": True, "number": "+989350000001"}),
-        (
-            sales,
-            {
-                "target": "102",
-                "not_before": now + timedelta(minutes=4),
-                "last_outcome": "customer_busy",
-                "number": "+989350000002",
-            },
-        ),
+        (sales, {"target": "102", "number": "+989350000002", "last_outcome": "customer_busy", "not_before": soon}),
         (sales, {"status": "dialling", "step": "claimed", "attempt": "a", "target": "101", "number": "+989350000003"}),
         (sales, {"status": "connected", "step": "connected", "attempt": "b", "number": "+989350000004"}),
         (sales, {"status": "done", "done_at": now, "last_outcome": "connected", "number": "+989350000005"}),
@@ -175,6 +164,18 @@ def test_an_empty_office_can_be_read(
     person.take(session_of(app, 1, locale))
     for name in ("requests", "modules", "extensions", "queues"):
         found[name] = _look(page, go(f"/{name}"), pictures, f"{name}-empty-{locale}-{width}")
+    assert not any(found.values()), _told(found)
+
+
+@pytest.mark.parametrize("locale", ["fa", "en"])
+def test_nothing_scrolls_sideways_at_any_width(app: Flask, furnished: None, meet: Meet, locale: str) -> None:
+    page = meet().take(session_of(app, 1, locale))
+    found = {}
+    for path in ("/requests", "/modules", "/extensions"):
+        page.goto(path)
+        for width in (320, 600, 720, 721, 800, 900, 1000, 1099, 1100, 1920):
+            page.set_viewport_size({"width": width, "height": 800})
+            found[f"{path} {width}"] = page.evaluate(LOOK)
     assert not any(found.values()), _told(found)
 
 
