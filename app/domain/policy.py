@@ -53,11 +53,16 @@ class Why(StrEnum):
 
 @dataclass(frozen=True)
 class Line:
-    """An extension's line; `since` is the moment at which it came into this state."""
+    """An extension's line; `since` is the moment at which it came into this state.
+
+    `devices` are those that ring, as its hint names them ("PJSIP/101&PJSIP/201"), `context` is where that hint stands.
+    """
 
     extension: str
     state: LineState
     since: datetime
+    devices: str = ""
+    context: str = ""
 
 
 @dataclass(frozen=True)

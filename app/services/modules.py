@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.audio.prompts import PROMPT_KEYS
+from app.domain.names import is_showable
 from app.services import commands
 from app.store.database import Database
 from app.store.models import ExtensionScenario, Module, Prompt, QueueScenario
@@ -164,7 +165,7 @@ def check(session: Session, given: ModuleInput, module_id: int | None) -> dict[s
     errors: dict[str, str] = {}
     if not given.name.strip() or len(given.name) > 80:
         errors["name"] = "required" if not given.name.strip() else "too_long"
-    elif not given.name.isprintable():
+    elif not is_showable(given.name):
         errors["name"] = "characters"
     if not CODE.fullmatch(given.code):
         errors["code"] = "code"

@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -18,7 +18,7 @@ from app.domain.policy import Facts
 from app.store import requests as store
 from app.store import settings as store_settings
 from app.store.database import Database
-from app.store.models import Attempt, CallRequest, HistoryEntry, LineRow, Module
+from app.store.models import Attempt, CallRequest, HistoryEntry, Module
 from app.store.settings import Office
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ def claim_due(database: Database, settings: Settings, facts: Facts, now: datetim
         for dial in plan.dials:
             row, module = rows[dial.request.id]
             try:
-                order = _order(session, row, module, dial.agent, office)
+                order = _order(row, module, dial.agent, office, facts.lines)
             except Exception:  # one request that nobody can dial must not keep all others from being dialled
                 log.exception("request %s cannot be dialled; it is put off", row.id)
                 row.not_before = now + UNDIALLABLE_PAUSE
@@ -167,15 +167,16 @@ def _claim(session: Session, row: CallRequest, dial: policy.Dial, order: Order, 
     session.flush()  # the unique indexes have their say here, before anything is promised
 
 
-def _order(session: Session, row: CallRequest, module: Module | None, agent: str, office: Office) -> Order:
-    line = session.get(LineRow, agent)
-    callee = session.get(LineRow, row.number) if numbers.is_internal(row.number) else None
+def _order(
+    row: CallRequest, module: Module | None, agent: str, office: Office, lines: Mapping[str, policy.Line]
+) -> Order:
+    line, callee = lines[agent], lines.get(row.number)
     return Order(
         attempt=str(uuid.uuid4()),
         request_id=row.id,
         agent=agent,
-        devices=line.devices if line is not None else "",
-        hint_context=line.context if line is not None else "",
+        devices=line.devices,
+        hint_context=line.context,
         number=row.number,
         dialled=numbers.dialled(row.number, office.outbound_format, office.outbound_prefix),
         internal_devices=callee.devices if callee is not None else "",

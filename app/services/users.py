@@ -7,6 +7,7 @@ from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
+from app.domain.names import is_showable
 from app.services.modules import Invalid
 from app.store.database import Database
 from app.store.models import User
@@ -25,7 +26,7 @@ def create(database: Database, name: str, password: str, role: str, now: datetim
     errors = {}
     if not name or len(name) > 80:
         errors["name"] = "required" if not name else "too_long"
-    elif not name.isprintable():
+    elif not is_showable(name):
         errors["name"] = "characters"
     if len(password) < SHORTEST_PASSWORD:
         errors["password"] = "too_short"
@@ -62,7 +63,7 @@ def check_password(database: Database, name: str, password: str) -> User | None:
     """Return the active user whose password this is, or None. Takes as long for a name that is nobody's."""
     name = name.strip()
     user = None
-    if name.isprintable():  # nobody else has an account, and PostgreSQL cannot even look for a NUL
+    if is_showable(name):  # nobody else has an account, and PostgreSQL cannot even look for a NUL
         with database.read() as session:
             user = session.scalar(select(User).where(User.name == name))
     try:

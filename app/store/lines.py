@@ -103,7 +103,7 @@ def stored_facts(session: Session, now: datetime) -> Facts:
     occupied = requests.occupied(session, now)
     return Facts(
         lines={
-            row.extension: Line(row.extension, LineState(row.state), row.since)
+            row.extension: Line(row.extension, LineState(row.state), row.since, row.devices, row.context)
             for row in session.scalars(select(LineRow))
         },
         queues={

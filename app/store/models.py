@@ -222,7 +222,7 @@ class LineRow(Base):
     extension: Mapped[str] = mapped_column(String(20), primary_key=True)
     name: Mapped[str] = mapped_column(String(80), default="")
     context: Mapped[str] = mapped_column(String(80), default="")  # of its hint
-    devices: Mapped[str] = mapped_column(String(200), default="")  # of its hint, less Custom:
+    devices: Mapped[str] = mapped_column(Text, default="")  # of its hint, less Custom:
     state: Mapped[str] = mapped_column(String(12))
     since: Mapped[datetime]
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.domain.names import showable
 from app.telephony import variables
 from app.telephony.agi import AgiBroken, AgiSession, HungUp, Sound
 
@@ -246,5 +247,5 @@ def _number(env: Mapping[str, str]) -> str:
 
 def _plain(text: str) -> str:
     """Return a name as it may be stored and shown: no control characters, at most 80."""
-    name = "".join(char for char in text if char.isprintable())[:80]
+    name = showable(text, 80)
     return "" if name.lower() in _WITHHELD else name

@@ -244,7 +244,10 @@ class Snapshot:
         )
 
     def lines(self) -> dict[str, Line]:
-        return {e.extension: Line(e.extension, e.state, e.since) for e in self.extensions.values()}
+        return {
+            e.extension: Line(e.extension, e.state, e.since, "&".join(e.devices), e.context)
+            for e in self.extensions.values()
+        }
 
     def queue_facts(self) -> dict[str, Queue]:
         return {

@@ -44,10 +44,10 @@ DRAIN = 5.0  # seconds to write what is left at the end
 
 
 class Worker:
-    """One per database. `run` returns when `stop` is called."""
+    """One per database: `leads` tells whether we still are. `run` returns when `stop` is called."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
-        self.settings, self.database = settings, database
+    def __init__(self, settings: Settings, database: Database, *, leads: Callable[[], bool] = lambda: True) -> None:
+        self.settings, self.database, self._leads = settings, database, leads
         self.snapshot = Snapshot(OWN_HINTS)
         self.follower = AttemptFollower()
         self.calls = CallFollower(self.snapshot.extension_of_channel, is_ours)
@@ -175,6 +175,9 @@ class Worker:
     async def poll(self) -> None:
         """Ask the exchange for everything, look after attempts nothing was heard of, and show that we live."""
         async with self._polling:
+            if not await asyncio.to_thread(self._leads):
+                self.stop()  # whoever starts us again finds out whether another has the right
+                return
             try:
                 if self.ami.connected:
                     await self._ask_all()
@@ -355,7 +358,7 @@ def run_worker(settings: Settings, database: Database, ready: Callable[[], None]
     gc.freeze()  # what was imported stays: no need to look it over while a phone waits to ring
 
     async def work() -> None:
-        worker = Worker(settings, database)
+        worker = Worker(settings, database, leads=leadership.is_held)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)

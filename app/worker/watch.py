@@ -90,6 +90,18 @@ class Leadership:
         """Take the right. Raises OnlyOne."""
         self._held = self._lock_server() if self._engine.dialect.name == "postgresql" else self._lock_file()
 
+    def is_held(self) -> bool:
+        """Tell whether the right is still ours: a server that was restarted has forgotten its locks. Blocks."""
+        held = self._held
+        if not isinstance(held, PoolProxiedConnection) or held.driver_connection is None:
+            return held is not None
+        try:
+            held.driver_connection.execute("SELECT 1")
+        except Exception as error:  # the driver's own kinds
+            log.error("the right to be the worker was lost: %s", error)
+            return False
+        return True
+
     def release(self) -> None:
         """Give the right up, if it was taken."""
         held, self._held = self._held, None

@@ -45,7 +45,7 @@ def upgrade():
         sa.Column("extension", sa.String(length=20), nullable=False),
         sa.Column("name", sa.String(length=80), nullable=False),
         sa.Column("context", sa.String(length=80), nullable=False),
-        sa.Column("devices", sa.String(length=200), nullable=False),
+        sa.Column("devices", sa.Text(), nullable=False),
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("extension", name=op.f("pk_lines")),

@@ -309,7 +309,7 @@ def test_a_request_without_a_limit_never_expires() -> None:
     assert not transition(make_request(), TimePassed(), NOW + timedelta(days=3650)).changed
 
 
-@pytest.mark.parametrize("status", IN_FLIGHT)
+@pytest.mark.parametrize("status", sorted(IN_FLIGHT))
 def test_a_request_with_a_call_under_way_does_not_expire(status: Status) -> None:
     assert not transition(request_in(status), TimePassed(), NOW).changed
 

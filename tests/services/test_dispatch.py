@@ -20,7 +20,6 @@ from tests.support.factories import (
     NUMBER,
     at_once,
     create_attempt,
-    create_line,
     create_module,
     create_request,
     history_of,
@@ -212,7 +211,6 @@ def test_a_queue_keeps_no_first_free_moment(database: Database, office: Settings
 
 
 def test_an_order_says_everything_that_is_needed_to_dial(database: Database, office: Settings) -> None:
-    create_line(database, "101", devices="PJSIP/101&PJSIP/201", context="ext-local")
     module = create_module(database, language="en", caller_id="02188880000", agent_ring=15, customer_ring=35)
     request = create_request(database, module, registered_at=NOW - MINUTE)
     with database.write() as session:
@@ -220,7 +218,8 @@ def test_an_order_says_everything_that_is_needed_to_dial(database: Database, off
         write_setting(session, "outbound_format", "international")
         write_setting(session, "outbound_prefix", "9")
         write_setting(session, "caller_id", "02100000000")
-    order = the_order(claim(database, office, free("101")))
+    facts = make_facts([make_line("101", devices="PJSIP/101&PJSIP/201", context="ext-local")])
+    order = the_order(claim(database, office, facts))
     assert order == Order(
         attempt=order.attempt,
         request_id=request.id,
@@ -249,8 +248,6 @@ def test_without_a_caller_id_of_its_own_a_module_shows_the_offices(database: Dat
 
 
 def test_a_customer_inside_is_called_on_the_devices_of_the_extension(database: Database, office: Settings) -> None:
-    create_line(database, "101")
-    create_line(database, "105", devices="PJSIP/105")
     create_request(database, create_module(database), number="105")
     with database.write() as session:
         write_setting(session, "outbound_prefix", "9")
@@ -259,10 +256,9 @@ def test_a_customer_inside_is_called_on_the_devices_of_the_extension(database: D
     assert order.internal_devices == "PJSIP/105"
 
 
-def test_lines_without_a_row_have_no_devices(database: Database, office: Settings) -> None:
+def test_an_extension_that_the_exchange_does_not_know_has_no_devices(database: Database, office: Settings) -> None:
     create_request(database, create_module(database), number="105")
-    order = the_order(claim(database, office, free("101")))
-    assert (order.devices, order.hint_context, order.internal_devices) == ("", "", "")
+    assert the_order(claim(database, office, free("101"))).internal_devices == ""
 
 
 def test_a_few_old_traces_at_a_time_are_deleted(database: Database) -> None:

@@ -97,7 +97,7 @@ def test_facts_say_what_was_stored_of_lines(database: Database) -> None:
         )
     with database.read() as session:
         assert stored_facts(session, NOW).lines == {
-            "101": Line("101", LineState.FREE, NOW),
+            "101": Line("101", LineState.FREE, NOW, "PJSIP/101", "hints"),
             "102": Line("102", LineState.IN_CALL, LONG_AGO),
         }
         row = session.get_one(LineRow, "101")
@@ -111,7 +111,7 @@ def test_a_change_touches_its_line_and_a_complete_report_drops_the_rest(database
         store_lines(session, [LineReport("102", LineState.RINGING, NOW)], complete=False)
     with database.read() as session:
         assert stored_facts(session, NOW).lines == {
-            "101": Line("101", LineState.FREE, LONG_AGO),
+            "101": Line("101", LineState.FREE, LONG_AGO, "PJSIP/101", "hints"),
             "102": Line("102", LineState.RINGING, NOW),
         }
     with database.write() as session:

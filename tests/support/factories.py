@@ -142,8 +142,14 @@ def make_rules(**kwargs: Any) -> Rules:
     return Rules(**kwargs)
 
 
-def make_line(extension: str = "101", state: LineState = LineState.FREE, since: datetime = LONG_AGO) -> Line:
-    return Line(extension, state, since)
+def make_line(
+    extension: str = "101",
+    state: LineState = LineState.FREE,
+    since: datetime = LONG_AGO,
+    devices: str = "",
+    context: str = "hints",
+) -> Line:
+    return Line(extension, state, since, devices or f"PJSIP/{extension}", context)
 
 
 def make_facts(

@@ -34,6 +34,10 @@ def hint(extension: str, status: int = 0, devices: str = "", context: str = CONT
     )
 
 
+def line(extension: str, state: LineState, since: datetime, context: str = CONTEXT) -> Line:
+    return Line(extension, state, since, f"PJSIP/{extension}", context)
+
+
 def device(name: str, state: str = "NOT_INUSE") -> Message:
     return event("DeviceStateChange", Device=name, State=state)
 
@@ -125,12 +129,12 @@ def test_a_poll_tells_all_lines() -> None:
 
 def test_a_state_has_begun_when_it_was_first_seen(office: Snapshot) -> None:
     office.poll_extensions([hint("101"), hint("102", 1)], at(5))
-    assert office.lines() == {"101": Line("101", FREE, T0), "102": Line("102", IN_CALL, at(5))}
+    assert office.lines() == {"101": line("101", FREE, T0), "102": line("102", IN_CALL, at(5))}
     office.take(hint("102", 1), at(6))
     office.take(hint("102", 16), at(7))  # on hold: still the same call
     assert office.lines()["102"].since == at(5)
     office.take(hint("102", 0), at(8))
-    assert office.lines()["102"] == Line("102", FREE, at(8))
+    assert office.lines()["102"] == line("102", FREE, at(8))
 
 
 def test_only_what_changed_is_told_as_changed(office: Snapshot) -> None:
@@ -190,7 +194,7 @@ def test_of_several_others_it_is_always_the_same(turn: int) -> None:
     for seconds in range(3):
         snapshot.poll_extensions(rows[::turn], at(seconds))
         snapshot.take(hint("101", 0, context="b"), at(seconds))
-    assert snapshot.lines()["101"] == Line("101", IN_CALL, T0)
+    assert snapshot.lines()["101"] == line("101", IN_CALL, T0, "a")
 
 
 def test_a_hint_that_the_exchange_got_meanwhile_takes_over() -> None:
@@ -206,7 +210,7 @@ def test_a_hint_that_the_exchange_got_meanwhile_takes_over() -> None:
 def test_a_lost_event_costs_one_poll(office: Snapshot) -> None:
     office.take(hint("101", 1), at(1))
     office.poll_extensions([hint("101", 0), hint("102", 0)], at(9))
-    assert office.lines()["101"] == Line("101", FREE, at(9))
+    assert office.lines()["101"] == line("101", FREE, at(9))
 
 
 # -- do not disturb -------------------------------------------------------------------------------------------
@@ -251,9 +255,9 @@ def test_do_not_disturb_goes_on_and_off_by_events() -> None:
     snapshot = disturbed(0)
     assert snapshot.take(device("Custom:DND101", "BUSY"), at(1)) is False
     assert snapshot.take(hint("101", 2, DND_HINT), at(1)) is False
-    assert snapshot.lines()["101"] == Line("101", DND, at(1))
+    assert snapshot.lines()["101"] == line("101", DND, at(1))
     assert snapshot.take(hint("101", 0, DND_HINT), at(5)) is True
-    assert snapshot.lines()["101"] == Line("101", FREE, at(5))
+    assert snapshot.lines()["101"] == line("101", FREE, at(5))
 
 
 @pytest.mark.parametrize("first", ["extension", "device"])
