@@ -276,7 +276,6 @@ def test_a_form_sent_empty_breaks_nothing(admin: Visitor, database: Database) ->
     assert count(database) == 0
 
 
-@pytest.mark.xfail(strict=True, reason="services.modules.check takes the half-space of Persian for unprintable")
 @pytest.mark.parametrize("name", ["درخواست‌های فروش", "پاسخ‌گویی"])
 def test_a_name_may_have_half_spaces(admin: Visitor, database: Database, name: str) -> None:
     add(admin, name=name)
