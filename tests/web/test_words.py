@@ -1,20 +1,25 @@
 """The domain's words: every code has its words in both languages, and numbers are written as the reader writes them."""
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask_babel import force_locale
 
+from app import create_app
 from app.audio.prompts import PROMPT_KEYS
 from app.domain.lifecycle import Outcome, Status, Step
 from app.domain.policy import LineState, Reason, Why
+from app.extensions import db
 from app.services.modules import DESTINATION_KINDS, LANGUAGES, SITUATIONS
 from app.web import filters, words
+from tests.support.factories import make_settings
 
 LOCALES = ("fa", "en")
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)  # 11:30 in Tehran
@@ -41,6 +46,17 @@ SHOWN: list[Mapping[Any, object]] = [
     words.SITUATION,
     words.LANGUAGE,
 ]
+
+
+@pytest.fixture(scope="module")
+def app(built_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    """One panel for all: nothing here writes."""
+    folder = tmp_path_factory.mktemp("words")
+    shutil.copy(built_database, folder / "bazang.sqlite3")
+    app = create_app(make_settings(folder))
+    yield app
+    with app.app_context():
+        db.engine.dispose()
 
 
 @contextmanager
