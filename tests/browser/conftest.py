@@ -9,12 +9,12 @@ from flask import Flask
 from tests.asterisk.conftest import prompts, stage
 from tests.browser.panel import Person, serve
 from tests.web.conftest import app as unguarded_app
-from tests.web.conftest import built_database, service
+from tests.web.conftest import built_database, compiled_templates, service
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-__all__ = ["built_database", "prompts", "service", "stage", "unguarded_app"]
+__all__ = ["built_database", "compiled_templates", "prompts", "service", "stage", "unguarded_app"]
 
 Meet = Callable[..., Person]
 
