@@ -1,0 +1,57 @@
+"""The panel on PostgreSQL, which is stricter about what it is asked and told than SQLite."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from app import create_app
+from app.config import Settings
+from app.extensions import db, limiter
+from app.services import modules, users
+from app.store.database import Database
+from tests.support.factories import NOW, create_line, create_request, make_settings
+from tests.support.server_database import migrated_database, new_database
+from tests.web.conftest import ADMINISTRATOR, PASSWORD, Service
+from tests.web.pages import Visitor, rows
+
+
+@pytest.fixture
+def app(settings: Settings, postgres_url: str, tmp_path: Path) -> Iterator[Flask]:
+    """The panel on a PostgreSQL database of its own."""
+    with migrated_database(postgres_url, tmp_path) as template, new_database(postgres_url, template) as url:
+        app = create_app(make_settings(settings.data_dir, database_url=url))
+        app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
+        limiter.reset()
+        yield app
+        with app.app_context():
+            db.engine.dispose()
+
+
+def test_the_panel_does_its_work(app: Flask, database: Database, service: Service) -> None:
+    users.create(database, ADMINISTRATOR, PASSWORD, "administrator", NOW)
+    create_line(database, "101", name="سارا")
+    admin = Visitor(app)
+    admin.post("/login", {"name": ADMINISTRATOR, "password": PASSWORD})
+    admin.post("/language", {"locale": "en"})
+    admin.locale = "en"
+    page = admin.get("/modules/new")
+    admin.submit(page, "/modules/new", name="فروش 100%", code="*5001", extensions=["101"])
+    assert rows(admin.get("/modules", q="100%")) == ["*5001 فروش 100% extension 101 yes no Edit Duplicate Delete"]
+    assert rows(admin.get("/modules", q="۵۰۰۱"))
+    for path in ("/modules/2147483647", "/modules/2147483648", "/modules/new?copy=2147483647"):
+        admin.get(path, 404)
+    for page_number in ("2147483647", "99999999999999999999"):
+        admin.get("/modules", page=page_number)
+    admin.get("/modules?q=%00", 400)
+    admin.post("/modules/new", {"name": "a\0b"}, 400)
+    admin.submit(admin.get("/extensions/101"), "/extensions/101", busy_kind="module", busy_code="*5001")
+    admin.submit(admin.get("/queues/800"), "/queues/800", failed_kind="module", failed_code="*5001")
+    assert admin.post("/modules/1/delete", status=422)
+    with database.read() as session:
+        assert modules.load(session, 1).name == "فروش 100%"
+    create_request(database, target="101")
+    assert len(rows(admin.get("/requests"))) == 1
+    with service(write_dialplan=(True, "written"), cancel=(True, "done")):
+        assert admin.press("/requests/1/cancel").message == "The request is cancelled."
