@@ -6,6 +6,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from app.domain.lifecycle import Outcome, Status, Step
+from app.domain.numbers import OutboundFormat
 from app.domain.policy import LineState, Reason, Why
 from app.web.filters import clock, digits, time_of_day
 
@@ -158,6 +159,8 @@ ERROR = {
     "no_file": _l("Choose a file."),
     "in_use": _l("Something still points at this module."),
     "duration": _l("Write it as hours:minutes:seconds."),
+    "digits": _l("Digits only."),
+    "context": _l("Letters, digits, dot, dash and underscore only."),
     "whole_number": _l("Write a whole number."),
 }
 
@@ -199,6 +202,12 @@ SITUATION = {
     "no_answer": _l("no answer"),
     "busy": _l("busy"),
     "unavailable": _l("unavailable"),
+}
+
+OUTBOUND_FORMAT = {
+    OutboundFormat.NATIONAL.value: _l("as at home: 09121234567"),
+    OutboundFormat.E164.value: _l("with the country code: 989121234567"),
+    OutboundFormat.INTERNATIONAL.value: _l("as from abroad: 00989121234567"),
 }
 
 LANGUAGE = {"fa": _l("Persian"), "en": _l("English")}
