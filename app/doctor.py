@@ -193,7 +193,9 @@ async def _outbound(settings: Settings, database: Database, client: AmiClient) -
         context = store_settings.office(session, settings).outbound_context
     if not context:
         return Finding(
-            "fault", "nobody said how customers are dialled", "set BAZANG_OUTBOUND_CONTEXT, such as from-internal"
+            "fault",
+            "nobody said how customers are dialled",
+            "name it in the panel's settings, or by BAZANG_OUTBOUND_CONTEXT",
         )
     return Finding("ok", f"customers are dialled through the context {context}")
 

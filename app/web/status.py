@@ -62,7 +62,7 @@ def health() -> Health:
         return Health("fault", text, _("Add this line to extensions.conf, then reload its dialplan:"), command)
     if not outbound:
         text = _("Nobody has set how customers are dialled.")
-        return Health("fault", text, _("Set BAZANG_OUTBOUND_CONTEXT, for instance:"), "from-internal")
+        return Health("fault", text, _("In the settings, fill in the context for calls to customers."))
     if not state.dialplan_running or state.dialplan_running != state.dialplan_written:
         text = _("The telephone exchange still runs an older dialplan.")
         return Health("warning", text, _("Type in its console:"), "dialplan reload")

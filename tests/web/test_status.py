@@ -54,7 +54,7 @@ STATES: list[tuple[dict[str, Any], str, str, str]] = [
         "[Errno 13] Permission denied: '/x'",
     ),
     ({"dialplan_detail": "[Errno 28] No space"}, "fault", "The dialplan cannot be written.", "[Errno 28] No space"),
-    ({"outbound": ""}, "fault", "Nobody has set how customers are dialled.", "from-internal"),
+    ({"outbound": ""}, "fault", "Nobody has set how customers are dialled.", ""),
     (
         {"dialplan_running": "", "dialplan_detail": "reload_by_hand"},
         "warning",
@@ -70,7 +70,7 @@ def line(app: Flask, database: Database, request: pytest.FixtureRequest) -> Page
     given, locale = request.param
     values = HEALTHY | {"heartbeat": -1} | given
     with database.write() as session:
-        store_settings.write_setting(session, "outbound_context", values.pop("outbound", "from-internal"))
+        store_settings.write_setting(session, "outbound_context", values.pop("outbound", ""))
     seconds = values.pop("heartbeat")
     heartbeat = None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
     store(database, WorkerState(id=1, heartbeat=heartbeat, **values))
