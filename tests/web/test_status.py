@@ -70,7 +70,7 @@ def line(app: Flask, database: Database, request: pytest.FixtureRequest) -> Page
     given, locale = request.param
     values = HEALTHY | {"heartbeat": -1} | given
     with database.write() as session:
-        store_settings.write_setting(session, "outbound_context", values.pop("outbound", ""))
+        store_settings.write_setting(session, "outbound_context", values.pop("outbound", "from-internal"))
     seconds = values.pop("heartbeat")
     heartbeat = None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
     store(database, WorkerState(id=1, heartbeat=heartbeat, **values))
