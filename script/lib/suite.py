@@ -12,9 +12,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = str(ROOT / ".venv/bin/python")
 IN_CI = os.environ.get("CI") == "true"
-# Most of the time a test with phones waits for one of them to ring: more of them at once than there are processors.
-AT_ONCE = ["-n", "3", "--dist", "worksteal"]
 FAST = "not asterisk and not browser and not postgres"
+# What computes runs first and by itself, so that the phones' moments are not disturbed. Most of the time a test with
+# phones waits for one of them to ring, so there may be more of them at once than there are processors.
+FAST_RUN = ["--ignore=tests/domain", "-m", FAST, "-n", "2", "--dist", "worksteal"]
+SLOW_RUN = ["-m", f"not ({FAST})", "-n", "3", "--dist", "worksteal"]
 
 
 def main(arguments: list[str]) -> int:
@@ -36,12 +38,20 @@ def main(arguments: list[str]) -> int:
         failed.append("coverage of app/domain")
     with tempfile.TemporaryDirectory() as folder:
         named = Path(folder) / "left-out"
-        # The domain's own tests have just run, under coverage.
-        selection = [*(["-m", FAST] if fast else []), *(chosen or ["--ignore=tests/domain", *AT_ONCE])]
-        if not _passes("pytest", ["pytest", *selection], environment={"LEFT_OUT_FILE": str(named)}):
-            failed.append("pytest")
-        left_out += named.read_text().splitlines() if named.exists() else []
+        for title, selection in _runs(fast, chosen).items():
+            if not _passes(title, ["pytest", *selection], environment={"LEFT_OUT_FILE": str(named)}):
+                failed.append(title)
+            left_out += named.read_text().splitlines() if named.exists() else []
+            named.unlink(missing_ok=True)
     return _conclude(failed, left_out)
+
+
+def _runs(fast: bool, chosen: list[str]) -> dict[str, list[str]]:
+    """Return pytest's arguments for each run, by its title. The domain's own tests run under coverage before."""
+    if chosen:
+        return {"pytest": [*(["-m", FAST] if fast else []), *chosen]}
+    runs = {"pytest": FAST_RUN}
+    return runs if fast else runs | {"pytest with Asterisk, browser and PostgreSQL": SLOW_RUN}
 
 
 def _passes(title: str, command: list[str], environment: dict[str, str] | None = None) -> bool:
