@@ -132,6 +132,7 @@ PAGES: dict[str, Visit] = {
     "extension": go("/extensions/101"),
     "queues": go("/queues"),
     "queue": go("/queues/800"),
+    "settings": go("/settings"),
     "not-found": go("/nothing"),
 }
 
