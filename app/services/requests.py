@@ -318,6 +318,13 @@ def _expire(session: Session, rows: Iterable[tuple[CallRequest, Module | None]],
         store.apply_decision(session, row, decision, now, event="expired")
 
 
+def has_ended(database: Database, attempt: str) -> bool:
+    """Tell whether this is an attempt of ours, and over."""
+    with database.read() as session:
+        row = session.get(Attempt, attempt)
+        return row is not None and row.ended_at is not None
+
+
 def traces(database: Database, limit: int = 3) -> tuple[str, ...]:
     """Return some ended attempts of which Asterisk still keeps its own record."""
     with database.read() as session:

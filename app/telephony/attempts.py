@@ -31,7 +31,14 @@ class EndNews:
     cause: str
 
 
-News = StepNews | EndNews
+@dataclass(frozen=True)
+class StrayNews:
+    """A phone was answered for an attempt that is not in flight here: it may have been given up long ago."""
+
+    attempt: str
+
+
+News = StepNews | EndNews | StrayNews
 
 
 @dataclass
@@ -104,7 +111,8 @@ class AttemptFollower:
         attempt, step = event.get("Attempt", ""), event.get("Step", "")
         flight = self._flights.get(attempt)
         if flight is None:
-            return None
+            begun = step in (Step.AGENT_ANSWERED, Step.CUSTOMER_DIALLED) and is_ours(attempt)
+            return StrayNews(attempt) if begun else None
         status, cause = event.get("Status", ""), _number(event.get("Cause", ""))
         if step == "agent_ended":
             if flight.answered:

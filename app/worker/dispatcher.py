@@ -3,9 +3,10 @@ attempts of which nothing was heard."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -16,7 +17,7 @@ from app.domain.policy import Facts
 from app.services import requests
 from app.store.database import Database
 from app.telephony.ami import AmiDisconnected, AmiError, AmiRefused, AmiTimeout, AmiUnsafe
-from app.telephony.attempts import AttemptFollower, EndNews, News, StepNews
+from app.telephony.attempts import AttemptFollower, EndNews, News, StepNews, StrayNews
 from app.telephony.dialer import Dialer
 from app.telephony.translate import record_outcome
 from app.worker.recorder import Recorder
@@ -31,7 +32,8 @@ def utcnow() -> datetime:
 
 
 class Dispatcher:
-    """`facts` tells what is known now; `prompt` gives the sound files by which an agent hears who it is about."""
+    """`facts` tells what is known now; `prompt` gives the sound files by which an agent hears who it is about, and
+    `ready` whether these have been made: an agent who hears nothing hangs up."""
 
     def __init__(
         self,
@@ -43,10 +45,11 @@ class Dispatcher:
         *,
         facts: Callable[[], Facts],
         prompt: Callable[[Order, datetime], Sequence[str]],
+        ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self._database, self._settings = database, settings
         self._dialer, self._follower, self._recorder = dialer, follower, recorder
-        self._facts, self._prompt = facts, prompt
+        self._facts, self._prompt, self._ready = facts, prompt, ready
         self._awake = asyncio.Event()
         self._traces: tuple[str, ...] = ()  # ended attempts whose record Asterisk may delete with the next one
         self._calls: set[asyncio.Task[None]] = set()
@@ -70,7 +73,7 @@ class Dispatcher:
     async def _look(self) -> float | None:
         """Claim and dial what is due; return in how many seconds to look again, None for "when woken"."""
         facts = self._facts()
-        if not facts.connected or facts.obstacle is not None:
+        if not facts.connected or facts.obstacle is not None or not self._ready():
             return None
         now = utcnow()
         try:
@@ -82,9 +85,7 @@ class Dispatcher:
             log.exception("nothing can be claimed, again in %s s", AGAIN)
             return AGAIN
         for order in dispatch.orders:
-            task = asyncio.create_task(self._dial(order), name=f"dial {order.attempt}")
-            self._calls.add(task)
-            task.add_done_callback(self._calls.discard)
+            self._keep(self._dial(order))
         if dispatch.wake_at is None:
             return None
         return max(0.0, (dispatch.wake_at - utcnow()).total_seconds())
@@ -113,6 +114,24 @@ class Dispatcher:
                 self._recorder.put(lambda: requests.progress(self._database, attempt, step, now))
             case EndNews(attempt, outcome, cause):
                 self.end(attempt, outcome, cause)
+            case StrayNews(attempt):
+                self._recorder.put(self._stop_stray(attempt))
+
+    def _stop_stray(self, attempt: str) -> Callable[[], object]:
+        """An order may lie in an exchange that hangs, and be carried out when we have long given the attempt up."""
+        loop = asyncio.get_running_loop()
+
+        def look() -> None:
+            if requests.has_ended(self._database, attempt):  # else it is another Bazang's, and none of our business
+                log.warning("attempt %s had been given up and rings all the same: hanging it up", attempt)
+                loop.call_soon_threadsafe(lambda: self._keep(self.hang_up(attempt)))
+
+        return look
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
 
     def end(self, attempt: str, outcome: Outcome, cause: str) -> None:
         now = utcnow()

@@ -70,6 +70,7 @@ class Worker:
             self.recorder,
             facts=self.facts,
             prompt=self.sounds.agent_prompt,
+            ready=lambda: self.sounds.prepared,
         )
         # PostgreSQL tells of commands only, so the desk says by itself that there is a new request.
         self.desk = CallerDesk(settings, database, self.sounds, self.snapshot, registered=self.dispatcher.wake)
@@ -345,6 +346,7 @@ class Worker:
         """What need not be done at once: spoken ages made before they are needed, old requests ended."""
         try:
             await self.sounds.prepare()
+            self.dispatcher.wake()
             await asyncio.to_thread(requests.expire, self.database, utcnow())
         except SQLAlchemyError as error:
             log.error("the database refused: %s", error)

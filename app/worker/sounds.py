@@ -33,6 +33,7 @@ class Sounds:
         self._pieces: dict[tuple[str, str], str] = {}  # (language, name of a piece or text of an age) -> path
         self._views: dict[int, ModuleView] = {}
         self._making = threading.Lock()
+        self._prepared = False
         # Threads of their own: making speech takes seconds, and calls must not wait for that.
         self._makers = ThreadPoolExecutor(4, thread_name_prefix="speech")
 
@@ -89,11 +90,19 @@ class Sounds:
         wanted = ["agent_intro", *order.spoken, age_text(minutes, language), "agent_keys"]
         return [self._pieces[language, piece] for piece in wanted if (language, piece) in self._pieces]
 
+    @property
+    def prepared(self) -> bool:
+        """Whether an agent who answers now would be told who it is about, as far as that can be told at all."""
+        return self._prepared
+
     async def prepare(self) -> None:
         """Make the pieces that the waiting requests may need within the next minute, and every module's prompts."""
-        await asyncio.get_running_loop().run_in_executor(self._makers, self._prepare)
+        loop = asyncio.get_running_loop()
+        modules = await loop.run_in_executor(self._makers, self._prepare_announcements)
+        self._prepared = True
+        await loop.run_in_executor(self._makers, self._prepare_modules, modules)
 
-    def _prepare(self) -> None:
+    def _prepare_announcements(self) -> list[int]:
         ages, modules, languages = self._needed()
         for language in languages:
             for digit in DIGITS:
@@ -102,6 +111,9 @@ class Sounds:
                 self._make(language, key, default_text(key, language))
         for language, text in ages:
             self._make(language, text, text)
+        return modules
+
+    def _prepare_modules(self, modules: list[int]) -> None:
         for module_id in modules:
             try:
                 self._module_view(module_id)

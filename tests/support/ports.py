@@ -1,9 +1,13 @@
 """Ports for servers under test: on loopback, outside the kernel's ephemeral range and the office's RTP range."""
 
+import os
 import random
 import socket
 
-_RANGE = range(10000, 19900)
+# Several processes test at once, and a port is taken only some time after it was found free: each has its own.
+_SHARES = 8
+_SHARE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _SHARES
+_RANGE = range(10000 + _SHARE, 19900, _SHARES)
 _given: set[tuple[str, int, int]] = set()
 
 

@@ -89,7 +89,8 @@ def uri_of(header: str) -> str:
 
 def authorize(challenge: str, method: str, uri: str, user: str, secret: str) -> str:
     """Answer a digest challenge (MD5, with or without qop=auth)."""
-    given = dict(re.findall(r'(\w+)="?([^",]+)"?', challenge))
+    found = re.findall(r'(\w+)=(?:"([^"]*)"|([^",\s]+))', challenge)  # the realm may be empty
+    given = {name: quoted or plain for name, quoted, plain in found}
 
     def md5(text: str) -> str:
         return hashlib.md5(text.encode()).hexdigest()

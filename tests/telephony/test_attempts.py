@@ -7,7 +7,7 @@ import pytest
 from panoramisk.message import Message
 
 from app.domain.lifecycle import Outcome, Step
-from app.telephony.attempts import AttemptFollower, EndNews, News, StepNews, is_ours
+from app.telephony.attempts import AttemptFollower, EndNews, News, StepNews, StrayNews, is_ours
 
 A = "0b6f6d3e-94f5-4a3c-9d7e-2f1f7b1c8a90"
 B = "5d8b3a52-1b7c-4e08-8d2b-9c2f7f0e6a11"
@@ -235,14 +235,14 @@ def test_an_end_is_told_once(follower: AttemptFollower) -> None:
     end = report("ended", End="customer", Status="ANSWER", Cause=16)
     assert len(tell(follower, ANSWERED, end)) == 2
     follower.forget(A)
-    assert tell(follower, end, report("agent_ended"), ANSWERED, hangup(PHONE, 16)) == []
+    assert tell(follower, end, report("agent_ended"), hangup(PHONE, 16)) == []
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        report("agent_answered", attempt=B),
         report("agent_answered", attempt=""),
+        report("agent_answered", attempt="no UUID"),
         report("claimed_by_nobody"),
         report(""),
         event("UserEvent", UserEvent="Other", Attempt=A, Step="agent_answered"),
@@ -312,3 +312,15 @@ def test_the_channel_of_an_attempt_is_its_first(follower: AttemptFollower) -> No
 )
 def test_whose_call_it_is(linkedid: str, ours: bool) -> None:
     assert is_ours(linkedid) is ours
+
+
+@pytest.mark.parametrize("step", ["agent_answered", "customer_dialled"])
+def test_a_step_of_an_attempt_that_is_not_in_flight_is_told_as_a_stray(follower: AttemptFollower, step: str) -> None:
+    follower.forget(A)
+    assert follower.take(report(step)) == StrayNews(A)
+
+
+@pytest.mark.parametrize("step", ["connected", "ended", "agent_ended", "nonsense"])
+def test_what_cannot_be_stopped_any_more_is_no_stray(follower: AttemptFollower, step: str) -> None:
+    follower.forget(A)
+    assert follower.take(report(step)) is None

@@ -21,7 +21,7 @@ from app.store.database import Database
 from app.store.models import Attempt, CallRequest
 from app.store.settings import write_setting
 from app.telephony.ami import AmiDisconnected, AmiRefused, AmiTimeout, AmiUnsafe
-from app.telephony.attempts import AttemptFollower, EndNews, StepNews
+from app.telephony.attempts import AttemptFollower, EndNews, StepNews, StrayNews
 from app.worker import dispatcher as dispatching
 from app.worker.dispatcher import UNHEARD, Dispatcher
 from app.worker.recorder import Recorder
@@ -40,7 +40,7 @@ class FakeDialer:
         self.failures: list[Exception] = []
         self.alive: set[str] = set()
         self.records: dict[str, str | Exception] = {}
-        self.hung_up: list[str] = []
+        self.hung_up = Heard()
         self.prompts: list[tuple[str, ...]] = []
         self._follower, self._look = follower, look
 
@@ -73,6 +73,7 @@ class Office:
         self.follower, self.recorder = AttemptFollower(), Recorder()
         self.dialer = FakeDialer(self.follower, self._stored)
         self.looks = Heard()
+        self.ready = True
         self.facts: Facts = make_facts([make_line("101", since=datetime.now(UTC) - DAY)], now=datetime.now(UTC))
         self.dispatcher = Dispatcher(
             database,
@@ -82,6 +83,7 @@ class Office:
             self.recorder,
             facts=self._facts,
             prompt=lambda order, now: (f"for {order.spoken}",),
+            ready=lambda: self.ready,
         )
 
     def _facts(self) -> Facts:
@@ -439,3 +441,35 @@ async def test_a_number_that_cannot_be_dialled_keeps_nobody_else_waiting(desk: O
     wait_for_call(database, number=OTHER)
     desk.dispatcher.wake()
     assert (await desk.dialled()).dialled == "909127654321"
+
+
+async def test_nobody_is_rung_before_the_announcement_is_made(desk: Office, database: Database) -> None:
+    desk.ready = False
+    wait_for_call(database)
+    await desk.has_looked()
+    assert desk.attempts() == []
+    desk.ready = True
+    desk.dispatcher.wake()
+    await desk.dialled()
+
+
+async def test_an_order_that_comes_to_life_when_it_was_given_up_is_hung_up(desk: Office, database: Database) -> None:
+    wait_for_call(database)
+    desk.dispatcher.wake()
+    order = await desk.dialled()
+    desk.dispatcher.take_news(EndNews(order.attempt, Outcome.NOT_STARTED, "found out afterwards"))
+    await desk.ends(order.attempt)
+    desk.dispatcher.take_news(StrayNews(order.attempt))
+    await desk.dialer.hung_up.count(1)
+    assert desk.dialer.hung_up == [order.attempt]
+
+
+async def test_the_call_of_another_bazang_on_the_same_exchange_is_left_alone(desk: Office, database: Database) -> None:
+    desk.dispatcher.take_news(StrayNews("6f1c1c1e-0000-4000-8000-000000000000"))
+    wait_for_call(database)
+    desk.dispatcher.wake()
+    running = (await desk.dialled()).attempt
+    desk.dispatcher.take_news(StrayNews(running))  # in flight: it is told of by its follower
+    await desk.settled()
+    await desk.has_looked()
+    assert desk.dialer.hung_up == []
