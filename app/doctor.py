@@ -205,7 +205,7 @@ def _service(settings: Settings, database: Database) -> Iterator[Finding]:
     with database.read() as session:
         state = store_lines.worker_state(session)
         facts = store_lines.stored_facts(session, now)
-    if state.heartbeat is None or state.heartbeat + facts.stale_after < now:
+    if not facts.service_runs(now):
         yield Finding("fault", "the telephone service does not run", "flask --app wsgi worker (or its systemd unit)")
         return
     yield Finding("ok", "the telephone service runs")

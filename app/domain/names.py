@@ -11,7 +11,7 @@ def is_showable(text: str) -> bool:
     return all(char in _JOINERS or char.isprintable() for char in text)
 
 
-def showable(text: str, longest: int) -> str:
+def showable(text: str, longest: int = 200) -> str:
     """Return what of a stranger's text can be shown, `longest` characters at the most."""
     kept = "".join(char for char in text if char in _JOINERS or char.isprintable())
     return unicodedata.normalize("NFC", kept)[:longest].strip()

@@ -101,6 +101,10 @@ class Facts:
     agents_in_flight: frozenset[str] = frozenset()
     agent_pauses: Mapping[str, datetime] = field(default_factory=dict)
 
+    def service_runs(self, now: datetime) -> bool:
+        """Tell whether the telephone service gave a sign of life lately."""
+        return self.heartbeat is not None and self.heartbeat + self.stale_after >= now
+
 
 @dataclass(frozen=True)
 class Reason:
@@ -218,7 +222,7 @@ def _judge(request: Request, facts: Facts, now: datetime, numbers: Iterable[str]
 
 def _held_back(request: Request, facts: Facts, now: datetime, numbers: frozenset[str]) -> Reason | None:
     """What keeps the request from being dialled whoever is free."""
-    if facts.heartbeat is None or facts.heartbeat + facts.stale_after < now:
+    if not facts.service_runs(now):
         return Reason(Why.SERVICE_DOWN)
     if not facts.connected:
         return Reason(Why.NOT_CONNECTED)

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.audio.prompts import PROMPT_KEYS
+from app.audio.prompts import LANGUAGES, PROMPT_KEYS
 from app.domain.names import is_showable
 from app.services import commands
 from app.store.database import Database
@@ -22,7 +22,6 @@ CALLER_ID = re.compile(r"\+?[0-9]{2,20}")
 DESTINATION_KINDS = ("extension", "queue", "module", "custom", "hangup")
 SITUATIONS = ("no_answer", "busy", "unavailable")  # of an extension's scenario
 PROMPT_MODES = ("speech", "file", "none")
-LANGUAGES = ("fa", "en")
 
 # name of the field -> the least and the most it may be; durations are seconds
 BOUNDS: Mapping[str, tuple[int, int]] = {
@@ -133,6 +132,11 @@ def load(session: Session, module_id: int) -> ModuleInput:
     if module is None:
         raise NotFound(f"module {module_id}")
     return as_input(module)
+
+
+def codes(session: Session) -> list[tuple[str, str]]:
+    """Return code and name of every module, for whoever chooses a destination."""
+    return [(code, name) for code, name in session.execute(select(Module.code, Module.name).order_by(Module.code))]
 
 
 def as_input(module: Module) -> ModuleInput:

@@ -6,9 +6,10 @@ from zoneinfo import available_timezones
 
 import phonenumbers
 
+from app.audio.prompts import LANGUAGES
 from app.config import Settings
 from app.domain.numbers import OutboundFormat
-from app.services.modules import CALLER_ID, LANGUAGES, Invalid
+from app.services.modules import CALLER_ID, Invalid
 from app.store import settings as store
 from app.store.database import Database
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.policy import Facts, Line, LineState, Member, Queue, Why
 from app.store import requests
-from app.store.models import LineRow, QueueMemberRow, QueueRow, WorkerState
+from app.store.models import LineRow, QueueMemberRow, QueueRow, QueueScenario, WorkerState
 from app.store.settings import read_setting
 
 STALE_POLLS = 3  # a heartbeat older than this many polls is none
@@ -92,6 +92,11 @@ def store_queues(session: Session, reports: Iterable[QueueReport], *, complete: 
         names = [report.name for report in reports]
         session.execute(delete(QueueMemberRow).where(QueueMemberRow.queue.not_in(names)))
         session.execute(delete(QueueRow).where(QueueRow.name.not_in(names)))
+
+
+def wrapups(session: Session) -> dict[str, int]:
+    """Return the queues' wrap-up times in seconds, as they were typed: the exchange does not tell them."""
+    return dict(session.execute(select(QueueScenario.queue, QueueScenario.wrapup)).all())
 
 
 def stored_facts(session: Session, now: datetime) -> Facts:

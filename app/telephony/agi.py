@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from panoramisk.fast_agi import Request
 from panoramisk.utils import parse_agi_result
 
-from app.telephony.variables import WATCHDOG
+from app.telephony.variables import GRACE, WATCHDOG
 
 log = logging.getLogger(__name__)
 HEADER_SECONDS = 5.0
@@ -22,7 +22,6 @@ HEADER_LINES = 100
 HEADER_BYTES = 32 * 1024
 LONGEST_LINE = 8 * 1024  # bytes
 MOST_SESSIONS = 600
-GRACE = 4  # seconds of silence a caller endures when our service dies or hangs, then Asterisk goes on without it
 REPLY_SECONDS = 60.0  # how long a reply may take beyond the command's own length
 T = TypeVar("T")
 _VARIABLE = re.compile(r"[A-Za-z0-9_()]+")

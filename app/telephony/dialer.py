@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from app.domain.orders import Order
 from app.telephony.attempts import AttemptFollower
+from app.telephony.variables import PROMPT_VARIABLES
 
 log = logging.getLogger(__name__)
 FAMILY = "bazang"  # of Asterisk's own database
@@ -96,7 +97,6 @@ def variables(order: Order, prompt: Sequence[str]) -> dict[str, str]:
     }
 
 
-PROMPT_VARIABLES = 8  # as many as the dialplan puts together
 _PROMPT_LENGTH = 900  # characters of one of them: Asterisk takes lines of less than 1024
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from app.telephony import variables
+
 _SAFE = re.compile(r"[A-Za-z0-9_*#.+/&@:,-]*")
 MODE = 0o644  # Asterisk reads the file as another user
 NORMAL_CLEARING, USER_BUSY, NO_USER_RESPONSE, CONGESTION = 16, 17, 19, 34  # Q.850 causes
@@ -89,6 +91,7 @@ def render(plan: Dialplan) -> Rendered:
     )
     template = environment.get_template("dialplan.conf.jinja")
     values = {name: getattr(plan, name) for name in plan.__dataclass_fields__}
+    values |= {"grace": variables.GRACE, "prompt_variables": variables.PROMPT_VARIABLES}
     draft = template.render(values, revision="")
     revision = hashlib.sha256(draft.encode()).hexdigest()[:12]
     return Rendered(template.render(values, revision=revision), revision)

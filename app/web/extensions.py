@@ -9,10 +9,10 @@ from sqlalchemy import select
 
 from app.domain.numbers import ascii_digits
 from app.domain.policy import LineState
-from app.services import scenarios
+from app.services import modules, scenarios
 from app.services.modules import EXTENSION, SITUATIONS, Invalid
 from app.services.scenarios import ExtensionInput
-from app.store.models import ExtensionScenario, LineRow, Module
+from app.store.models import ExtensionScenario, LineRow
 from app.web import words
 from app.web.fields import DigitsField, WholeNumberField, destination_field, has_errors, show_errors
 from app.web.parts import administrator_required, database, settings, utcnow
@@ -86,7 +86,7 @@ def edit(extension: str):
 
 def _modules():
     with database().read() as session:
-        return session.execute(select(Module.code, Module.name).order_by(Module.code)).all()
+        return modules.codes(session)
 
 
 def _way(form: ScenarioForm, situation: str) -> tuple[str, str]:

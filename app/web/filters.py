@@ -9,11 +9,10 @@ from flask_babel import get_locale, gettext, ngettext
 from markupsafe import Markup, escape
 from persiantools.jdatetime import JalaliDateTime
 
+from app.domain.names import showable
 from app.store import settings as store_settings
 from app.web.parts import database, settings, utcnow
 
-# Characters that turn the direction of what follows: in a stranger's name they could make one number look like another.
-_TURNING = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)))
 _PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 
 
@@ -39,8 +38,8 @@ def number(value: object) -> Markup:
 
 
 def name(value: object) -> Markup:
-    """Write a name in its own direction, whatever is in it."""
-    return Markup("<bdi>{}</bdi>").format(str(value).translate(_TURNING))
+    """Write a name in its own direction: what turns it round could make one number look like another."""
+    return Markup("<bdi>{}</bdi>").format(showable(str(value)))
 
 
 @lru_cache(maxsize=8)

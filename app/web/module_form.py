@@ -11,10 +11,10 @@ from wtforms.validators import InputRequired
 
 from app.audio.cache import SoundLibrary
 from app.audio.clip import SoundError
-from app.audio.prompts import PROMPT_KEYS, default_text
+from app.audio.prompts import LANGUAGES, PROMPT_KEYS, default_text
 from app.domain.numbers import ascii_digits
 from app.services import prompts
-from app.services.modules import BOUNDS, LANGUAGES, PROMPT_MODES, ModuleInput, PromptInput
+from app.services.modules import BOUNDS, PROMPT_MODES, ModuleInput, PromptInput
 from app.web import choose_locale, words
 from app.web.fields import DigitsField, DurationField, WholeNumberField, choices, destination_field, show_errors
 

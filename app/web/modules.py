@@ -9,10 +9,10 @@ from flask_login import current_user
 from sqlalchemy import or_, select
 
 from app.audio.clip import SoundError
-from app.audio.prompts import PROMPT_KEYS, announced_keys, default_text
+from app.audio.prompts import LANGUAGES, PROMPT_KEYS, announced_keys, default_text
 from app.domain.numbers import ascii_digits
 from app.services import modules, prompts
-from app.services.modules import LANGUAGES, Invalid, ModuleInput, PromptInput
+from app.services.modules import Invalid, ModuleInput, PromptInput
 from app.store.models import LineRow, Module, QueueRow
 from app.web import row_number, words
 from app.web.fields import has_errors
@@ -100,7 +100,7 @@ def _choices() -> dict[str, object]:
         return {
             "lines": session.scalars(select(LineRow).order_by(LineRow.extension)).all(),
             "queues": session.scalars(select(QueueRow.name).order_by(QueueRow.name)).all(),
-            "all_modules": session.execute(select(Module.code, Module.name).order_by(Module.code)).all(),
+            "all_modules": modules.codes(session),
         }
 
 

@@ -7,10 +7,10 @@ from flask_login import current_user
 from flask_wtf import FlaskForm
 from sqlalchemy import select
 
-from app.services import scenarios
+from app.services import modules, scenarios
 from app.services.modules import TARGET, Invalid
 from app.services.scenarios import QueueInput
-from app.store.models import Module, QueueMemberRow, QueueRow, QueueScenario
+from app.store.models import QueueMemberRow, QueueRow, QueueScenario
 from app.web import words
 from app.web.fields import DigitsField, WholeNumberField, destination_field, has_errors, show_errors
 from app.web.parts import administrator_required, database, settings, utcnow
@@ -49,7 +49,7 @@ def edit(queue: str):
     if not TARGET.fullmatch(queue):
         abort(404)
     with database().read() as session:
-        all_modules = session.execute(select(Module.code, Module.name).order_by(Module.code)).all()
+        all_modules = modules.codes(session)
         stored = session.get(QueueScenario, queue)
     if settings().pbx_profile == "freepbx":
         return render_template("queues/freepbx.html", queue=queue, modules=all_modules)

@@ -43,7 +43,7 @@ def health() -> Health:
         state = store_lines.worker_state(session)
         facts = store_lines.stored_facts(session, now)
         outbound = store_settings.office(session, settings()).outbound_context
-    if state.heartbeat is None or state.heartbeat + facts.stale_after < now:
+    if not facts.service_runs(now):
         from app.web.filters import written
 
         since = _("never") if state.heartbeat is None else written(state.heartbeat)

@@ -23,7 +23,7 @@ from app.services import commands, requests
 from app.store import lines as store_lines
 from app.store import settings as store_settings
 from app.store.database import Database
-from app.store.models import Command, QueueScenario
+from app.store.models import Command
 from app.telephony.agi import AgiServer, AgiSession
 from app.telephony.ami import AmiClient, AmiError, AmiState
 from app.telephony.attempts import AttemptFollower, is_ours
@@ -123,6 +123,7 @@ class Worker:
             await self.agi.stop()
             await self.ami.stop()
             await self.recorder.drain(DRAIN)
+            self.sounds.close()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -203,7 +204,7 @@ class Worker:
 
     def _wrapups(self) -> dict[str, int]:
         with self.database.read() as session:
-            return {row.queue: row.wrapup for row in session.query(QueueScenario)}
+            return store_lines.wrapups(session)
 
     async def _check_dialplan(self) -> None:
         await self.keeper.keep()

@@ -42,6 +42,10 @@ class Sounds:
         inside = path.relative_to(self._settings.prompts_path).with_suffix("")
         return f"{self._settings.asterisk_prompts_dir}/{inside.as_posix()}"
 
+    def close(self) -> None:
+        """Begin to make nothing more: who ends must not wait for speech that nobody will hear."""
+        self._makers.shutdown(wait=False, cancel_futures=True)
+
     def forget(self) -> None:
         """Drop what was remembered of the modules: one of them has changed."""
         self._views = {}  # a new one: what is being made now is of the module as it was

@@ -156,6 +156,12 @@ class Scene:
         await self.bazang.request("connected")
         return customer
 
+    async def is_idle(self, extension: str) -> None:
+        """Return when the exchange itself says that nobody uses the line."""
+        async with asyncio.timeout(10):
+            while "State:Idle" not in await self.bazang.asterisk.cli(f"core show hint {extension}"):
+                pass
+
     async def no_call(self, extension: str, seconds: float) -> None:
         """Watch for this long that a phone does not ring."""
         try:

@@ -231,7 +231,7 @@ async def test_line_that_is_taken_between_look_and_ring_is_left_to_the_other_cal
         # waits for the database already, for a look of before; then it finds out in time.)
         with scene.locked_database():
             await talk.end()
-            await asyncio.sleep(0.5)  # for the worker to see it and to wait for the database, which nothing shows
+            await scene.is_idle("101")  # which the worker is told in the same moment
             caller = await scene.trunk.call("101", caller="09120000009")
             other = await scene.phones["101"].next_call()
             await other.answer()

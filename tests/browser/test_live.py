@@ -19,7 +19,7 @@ from tests.asterisk.scene import Scene
 from tests.browser.conftest import Meet
 from tests.browser.panel import Loop, Person, serve, session_of
 from tests.support.bazang import Bazang
-from tests.support.factories import create_line, create_module, reload, store
+from tests.support.factories import create_line, create_module, create_running_service, reload
 from tests.web.conftest import ADMINISTRATOR, OPERATOR, PASSWORD, Service
 
 SOON = 2000  # milliseconds in which a page has to show what happened
@@ -33,15 +33,7 @@ def now() -> datetime:
 @pytest.fixture
 def office(database: Database) -> None:
     """Calls can be made, 101 is in one, and a module is for it."""
-    state = WorkerState(
-        id=1,
-        heartbeat=now() + timedelta(minutes=5),
-        ami_status="connected",
-        asterisk_version="22.10.1",
-        dialplan_written="1",
-        dialplan_running="1",
-    )
-    store(database, state)
+    create_running_service(database)
     with database.write() as session:
         write_setting(session, "outbound_context", "from-internal")
     create_line(database, "101", state=LineState.IN_CALL.value)

@@ -15,11 +15,18 @@ from playwright.sync_api import Page
 from app.domain.policy import LineState
 from app.services import users
 from app.store.database import Database
-from app.store.models import ExtensionScenario, Prompt, QueueMemberRow, QueueRow, QueueScenario, WorkerState
+from app.store.models import ExtensionScenario, Prompt, QueueMemberRow, QueueRow, QueueScenario
 from app.store.settings import write_setting
 from tests.browser.conftest import Meet
 from tests.browser.panel import session_of
-from tests.support.factories import create_attempt, create_line, create_module, create_request, store
+from tests.support.factories import (
+    create_attempt,
+    create_line,
+    create_module,
+    create_request,
+    create_running_service,
+    store,
+)
 
 LOOK = (Path(__file__).parent / "looks.js").read_text()
 WIDTHS = (375, 1200)
@@ -40,15 +47,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
 def furnished(database: Database) -> None:
     """An office in which something of every kind goes on."""
     now = datetime.now(UTC)
-    state = WorkerState(
-        id=1,
-        heartbeat=now + timedelta(minutes=5),
-        ami_status="connected",
-        asterisk_version="22.10.1",
-        dialplan_written="1",
-        dialplan_running="1",
-    )
-    store(database, state)
+    create_running_service(database)
     with database.write() as session:
         write_setting(session, "outbound_context", "from-internal")
     people = {"101": "سارا محمدی", "102": "Omid Rahimi", "103": "", "104": "زهرا", "105": "Reza", "106": "انبار"}

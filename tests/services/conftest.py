@@ -1,31 +1,14 @@
-"""A database of its own for every test, copied from one that the migrations have built."""
+"""The services are tested on copies of a database that the migrations have built."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from app.config import Settings
-from app.store.database import Database
-from tests.support.factories import build_database, make_settings, open_database
+from tests.support.databases import built_database, database, database_file
+from tests.support.factories import make_settings
 
-
-@pytest.fixture(scope="session")
-def built_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_database(tmp_path_factory.mktemp("built"))
-
-
-@pytest.fixture
-def database_file(built_database: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(built_database, tmp_path / "bazang.sqlite3"))
-
-
-@pytest.fixture
-def database(database_file: Path) -> Iterator[Database]:
-    opened = open_database(database_file)
-    yield opened
-    opened.engine.dispose()
+__all__ = ["built_database", "database", "database_file"]
 
 
 @pytest.fixture

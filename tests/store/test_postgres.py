@@ -14,12 +14,13 @@ from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 
 from app import create_app
-from app.domain.lifecycle import Claimed, Status, transition
+from app.domain.lifecycle import Status
 from app.extensions import db
 from app.store import requests
 from app.store.database import Database
 from app.store.models import Base, CallRequest, Module, Setting
 from app.store.settings import read_setting, write_setting
+from tests.store.claims import claim_all
 from tests.support.factories import (
     MIGRATIONS,
     NOW,
@@ -173,20 +174,7 @@ def test_each_request_is_claimed_by_one_hand_only(database: Database) -> None:
     module = create_module(database)
     wanted = {create_request(database, module, number=f"+98912000{n:04}").id for n in range(40)}
 
-    def claim_all() -> list[int]:
-        mine: list[int] = []
-        while True:
-            with database.write() as session:
-                waiting = requests.active(session, [Status.WAITING], lock=True)
-                if not waiting:
-                    return mine
-                row, module = waiting[0]
-                decision = transition(requests.to_domain(row, module), Claimed(f"attempt-{row.id}"), NOW)
-                assert decision.changed
-                requests.apply_decision(session, row, decision, NOW, event="claimed")
-                mine.append(row.id)
-
-    claims = Counter(claim for mine in at_once([claim_all] * THREADS) for claim in mine)
+    claims = Counter(claim for mine in at_once([lambda: claim_all(database)] * THREADS) for claim in mine)
     assert claims == Counter(wanted)
 
 

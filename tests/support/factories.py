@@ -22,7 +22,7 @@ from app.domain.policy import Facts, Line, LineState, Queue
 from app.extensions import db
 from app.services.modules import ModuleInput
 from app.store.database import Database, prepare_engine
-from app.store.models import Attempt, Base, CallRequest, HistoryEntry, LineRow, Module
+from app.store.models import Attempt, Base, CallRequest, HistoryEntry, LineRow, Module, WorkerState
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=1)
@@ -100,6 +100,18 @@ def create_line(database: Database, extension: str = "101", **kwargs: Any) -> Li
         "since": LONG_AGO,
     }
     return store(database, LineRow(extension=extension, **(values | kwargs)))
+
+
+def create_running_service(database: Database, **kwargs: Any) -> WorkerState:
+    """The telephone service runs for the next minutes, connected, and Asterisk runs its dialplan."""
+    values: dict[str, Any] = {
+        "heartbeat": datetime.now(UTC) + timedelta(minutes=5),
+        "ami_status": "connected",
+        "asterisk_version": "22.10.1",
+        "dialplan_written": "1",
+        "dialplan_running": "1",
+    }
+    return store(database, WorkerState(id=1, **(values | kwargs)))
 
 
 def store(database: Database, row: Row) -> Row:

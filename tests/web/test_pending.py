@@ -12,8 +12,15 @@ from app.domain.policy import LineState
 from app.services import commands, users
 from app.services.requests import change
 from app.store.database import Database
-from app.store.models import CallRequest, Module, QueueMemberRow, QueueRow, WorkerState
-from tests.support.factories import create_attempt, create_line, create_module, create_request, store
+from app.store.models import CallRequest, Module, QueueMemberRow, QueueRow
+from tests.support.factories import (
+    create_attempt,
+    create_line,
+    create_module,
+    create_request,
+    create_running_service,
+    store,
+)
 from tests.web.conftest import Service
 from tests.web.pages import Page, Visitor, rows, text
 
@@ -32,15 +39,7 @@ def ago(**span: float) -> datetime:
 @pytest.fixture
 def healthy(database: Database) -> None:
     """The telephone service runs, and 101 is free."""
-    state = WorkerState(
-        id=1,
-        heartbeat=now() + timedelta(minutes=5),
-        ami_status="connected",
-        asterisk_version="22.10.1",
-        dialplan_written="1",
-        dialplan_running="1",
-    )
-    store(database, state)
+    create_running_service(database)
     create_line(database, "101", since=ago(days=1))
 
 
