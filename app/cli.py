@@ -66,7 +66,7 @@ def worker() -> None:
 def create_admin(name: str, password_stdin: bool) -> None:
     """Make an administrator who may log in to the panel."""
     from app.services import users
-    from app.services.modules import Invalid
+    from app.services.errors import Invalid
 
     _, database = _ready_parts()
     if password_stdin:

@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     dialplan_file: Path | None = None  # None: dialplan in data_dir
     prompts_dir: Path | None = None  # None: prompts in data_dir
     asterisk_prompts_dir: str = ""  # empty: the same as prompts_dir
+    voices_dir: Path | None = None  # piper's voices, an option; None: voices in data_dir
     pbx_profile: Literal["asterisk", "freepbx"] = "asterisk"
     extension_context: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
     queue_context: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
@@ -84,8 +85,9 @@ class Settings(BaseSettings):
             "database_url": self.database_url or f"sqlite:///{data / 'bazang.sqlite3'}",
             "dialplan_file": (self.dialplan_file or data / "dialplan" / "bazang.conf").absolute(),
             "prompts_dir": (self.prompts_dir or data / "prompts").absolute(),
+            "voices_dir": (self.voices_dir or data / "voices").absolute(),
         }
-        contexts = _CONTEXTS[self.pbx_profile]
+        contexts = CONTEXTS[self.pbx_profile]
         for name, default in contexts.items():
             fills[name] = getattr(self, name) or default
         folder = (self.asterisk_prompts_dir or str(fills["prompts_dir"])).rstrip("/")
@@ -109,12 +111,18 @@ class Settings(BaseSettings):
         assert self.prompts_dir is not None
         return self.prompts_dir
 
+    @property
+    def voices_path(self) -> Path:
+        assert self.voices_dir is not None
+        return self.voices_dir
+
     def from_environment(self, name: str) -> bool:
         """Tell whether a setting was given by the environment, and is therefore read-only in the panel."""
         return name in self.model_fields_set
 
 
-_CONTEXTS: dict[str, dict[str, str]] = {
+# What each kind of exchange calls its contexts, where nobody says otherwise.
+CONTEXTS: dict[str, dict[str, str]] = {
     "asterisk": {
         "extension_context": "bazang-extensions",
         "queue_context": "bazang-queues",

@@ -20,6 +20,7 @@ from app.services import users
 from app.store import lines as store_lines
 from app.store import settings as store_settings
 from app.store.database import Database
+from app.store.settings import Exchange
 from app.telephony.ami import AmiClient, AmiError, AmiRefused, AmiState
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -102,11 +103,13 @@ def _speech(settings: Settings) -> Finding:
 async def _exchange(settings: Settings, database: Database) -> list[Finding]:
     found: list[Finding] = []
     told: asyncio.Queue[AmiState] = asyncio.Queue()
+    with database.read() as session:
+        where = store_settings.exchange(session, settings)
     client = AmiClient(
-        settings.ami_host,
-        settings.ami_port,
-        settings.ami_username,
-        settings.ami_secret,
+        where.ami_host,
+        where.ami_port,
+        where.ami_username,
+        where.ami_secret,
         on_event=lambda event: None,
         on_state=told.put_nowait,
     )
@@ -120,7 +123,7 @@ async def _exchange(settings: Settings, database: Database) -> list[Finding]:
         except TimeoutError:
             pass
         if state.status != "connected":
-            return [_unreachable(settings, state)]
+            return [_unreachable(where, state)]
         found.append(
             Finding("ok", f"connected to the exchange (Asterisk {client.state.version or 'of unknown version'})")
         )
@@ -132,13 +135,13 @@ async def _exchange(settings: Settings, database: Database) -> list[Finding]:
     return found
 
 
-def _unreachable(settings: Settings, state: AmiState) -> Finding:
-    where = f"{settings.ami_host}:{settings.ami_port}"
+def _unreachable(exchange: Exchange, state: AmiState) -> Finding:
+    where = f"{exchange.ami_host}:{exchange.ami_port}"
     if state.status == "refused":
         return Finding(
             "fault",
-            f"the exchange at {where} refused user {settings.ami_username!r}",
-            f"manager.conf: [{settings.ami_username}] with secret=…, read=call,user,agent and "
+            f"the exchange at {where} refused user {exchange.ami_username!r}",
+            f"manager.conf: [{exchange.ami_username}] with secret=…, read=call,user,agent and "
             "write=originate,call,agent,reporting; then `manager reload`; the same secret in BAZANG_AMI_SECRET",
         )
     return Finding(
@@ -205,6 +208,7 @@ def _service(settings: Settings, database: Database) -> Iterator[Finding]:
     with database.read() as session:
         state = store_lines.worker_state(session)
         facts = store_lines.stored_facts(session, now)
+        agi_host = store_settings.exchange(session, settings).agi_host
     if not facts.service_runs(now):
         yield Finding("fault", "the telephone service does not run", "flask --app wsgi worker (or its systemd unit)")
         return
@@ -220,11 +224,11 @@ def _service(settings: Settings, database: Database) -> Iterator[Finding]:
     with closing(socket.socket()) as probe:
         probe.settimeout(2)
         try:
-            probe.connect((settings.agi_host, settings.agi_port))
-            yield Finding("ok", f"the dialogue listens on {settings.agi_host}:{settings.agi_port}")
+            probe.connect((agi_host, settings.agi_port))
+            yield Finding("ok", f"the dialogue listens on {agi_host}:{settings.agi_port}")
         except OSError as error:
             yield Finding(
                 "fault",
-                f"nothing listens on {settings.agi_host}:{settings.agi_port}: {error}",
+                f"nothing listens on {agi_host}:{settings.agi_port}: {error}",
                 "BAZANG_AGI_HOST and BAZANG_AGI_PORT are how Asterisk reaches the telephone service",
             )

@@ -355,7 +355,7 @@ def faults(output: str) -> dict[str, str]:
 def test_on_a_fresh_machine_the_doctor_begins_with_the_database(tmp_path: Path) -> None:
     result = run(create_app(make_settings(tmp_path)), "doctor")
     assert result.exit_code == 1
-    assert faults(result.output) == {"the database is at nothing, not at 0001": "flask --app wsgi db upgrade"}
+    assert faults(result.output) == {"the database is at nothing, not at 0002": "flask --app wsgi db upgrade"}
 
 
 @pytest.mark.usefixtures("impatient")
@@ -514,7 +514,7 @@ def test_a_worker_whose_folder_cannot_be_used_does_not_blame_the_port(machine: P
 def test_without_tables_every_command_says_how_to_make_them(tmp_path: Path, command: list[str]) -> None:
     app = create_app(make_settings(tmp_path))
     told = refusal(run(app, *command, given=f"{PASSWORD}\n"))
-    assert told == "the database is at nothing, not at 0001: flask --app wsgi db upgrade"
+    assert told == "the database is at nothing, not at 0002: flask --app wsgi db upgrade"
 
 
 def test_a_worker_without_tables_says_so_in_one_line(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from app.audio.prompts import LANGUAGES, PROMPT_KEYS
 from app.domain.names import is_showable
-from app.services import commands
+from app.services import commands, recordings
+from app.services.errors import Invalid, NotFound
 from app.store.database import Database
 from app.store.models import ExtensionScenario, Module, Prompt, QueueScenario
 
@@ -34,18 +35,6 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "customer_ring": (10, 180),
     "expire_after": (0, 90 * 24 * 3600),
 }
-
-
-class Invalid(ValueError):
-    """Some fields make no sense: `errors` maps a field's name to a short code, which the page puts into words."""
-
-    def __init__(self, errors: dict[str, str]) -> None:
-        super().__init__(", ".join(f"{name}: {code}" for name, code in errors.items()))
-        self.errors = errors
-
-
-class NotFound(LookupError):
-    """There is no such module."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +63,9 @@ class ModuleInput:
     silent: bool = False
     automatic: bool = True
     language: str = "fa"
+    voice: str = ""
+    rate: int | None = None
+    pitch: int | None = None
     min_wait: int = 0
     rest: int = 10
     retries: int = 2
@@ -119,7 +111,9 @@ def store(session: Session, given: ModuleInput, module: Module, now: datetime) -
                 key=key,
                 mode=prompt.mode,
                 text=prompt.text,
-                file=prompt.file,
+                file=recordings.keep(session, prompt.file, prompt.original_name, now)
+                if prompt.mode == "file"
+                else None,
                 original_name=prompt.original_name[:200],
             )
         )
@@ -142,7 +136,7 @@ def codes(session: Session) -> list[tuple[str, str]]:
 def as_input(module: Module) -> ModuleInput:
     """See a stored module as its form has it."""
     plain = {name: getattr(module, name) for name in _PLAIN}
-    prompts = {p.key: PromptInput(p.mode, p.text, p.file, p.original_name) for p in module.prompts}
+    prompts = {p.key: PromptInput(p.mode, p.text, p.file or "", p.original_name) for p in module.prompts}
     return ModuleInput(**plain, targets=tuple(module.targets), prompts=prompts)
 
 
@@ -160,7 +154,7 @@ def delete(database: Database, module_id: int, now: datetime, *, actor: str = ""
 
 _PLAIN = (
     "name", "code", "target_kind", "next_kind", "next_code", "error_kind", "error_code", "active", "silent",
-    "automatic", "language", "caller_id", *BOUNDS,
+    "automatic", "language", "voice", "rate", "pitch", "caller_id", *BOUNDS,
 )  # fmt: skip
 
 

@@ -9,7 +9,8 @@ import phonenumbers
 from app.audio.prompts import LANGUAGES
 from app.config import Settings
 from app.domain.numbers import OutboundFormat
-from app.services.modules import CALLER_ID, Invalid
+from app.services.errors import Invalid
+from app.services.modules import CALLER_ID
 from app.store import settings as store
 from app.store.database import Database
 

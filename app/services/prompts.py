@@ -39,7 +39,7 @@ def prompt_sounds(database: Database, library: SoundLibrary, module_id: int) -> 
 
 
 def _input(row: Prompt | None) -> PromptInput:
-    return DEFAULT if row is None else PromptInput(row.mode, row.text, row.file, row.original_name)
+    return DEFAULT if row is None else PromptInput(row.mode, row.text, row.file or "", row.original_name)
 
 
 def _sound(library: SoundLibrary, key: str, given: PromptInput, language: str) -> Clip | None:

@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from app.services import commands
-from app.services.modules import EXTENSION, SITUATIONS, TARGET, Invalid, check_destination
+from app.services.errors import Invalid
+from app.services.modules import EXTENSION, SITUATIONS, TARGET, check_destination
 from app.store.database import Database
 from app.store.models import ExtensionScenario, QueueScenario
 

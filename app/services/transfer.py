@@ -71,6 +71,9 @@ class _Module(_Strict):
     silent: bool = False
     automatic: bool = True
     language: _Word = "fa"
+    voice: _Text = ""
+    rate: _Seconds | None = None
+    pitch: _Seconds | None = None
     min_wait: _Seconds = 0
     rest: _Seconds = 10
     retries: _Seconds = 2

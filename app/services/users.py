@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from app.domain.names import is_showable
-from app.services.modules import Invalid
+from app.services.errors import Invalid
 from app.store.database import Database
 from app.store.models import User
 

@@ -62,6 +62,8 @@ class User(Base):
     password_hash: Mapped[str] = mapped_column(String(255))
     role: Mapped[str] = mapped_column(String(16))  # administrator, supervisor, operator
     locale: Mapped[str | None] = mapped_column(String(8))
+    theme: Mapped[str] = mapped_column(String(8), default="auto")  # auto, light, dark
+    extensions: Mapped[list[str]] = mapped_column(default=list)  # an operator's own
     active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
 
@@ -78,6 +80,9 @@ class Module(Base):
     silent: Mapped[bool] = mapped_column(default=False)
     automatic: Mapped[bool] = mapped_column(default=True)
     language: Mapped[str] = mapped_column(String(8), default="fa")
+    voice: Mapped[str] = mapped_column(String(80), default="")  # "": the office's voice of this language
+    rate: Mapped[int | None]  # words per minute; None: the office's
+    pitch: Mapped[int | None]  # 0-99; None: the office's
     min_wait: Mapped[int] = mapped_column(default=0)
     rest: Mapped[int] = mapped_column(default=10)
     retries: Mapped[int] = mapped_column(default=2)
@@ -108,10 +113,60 @@ class Prompt(Base):
     key: Mapped[str] = mapped_column(String(20), primary_key=True)
     mode: Mapped[str] = mapped_column(String(8))  # none, speech, file
     text: Mapped[str] = mapped_column(Text, default="")  # speech; empty: the default text
-    file: Mapped[str] = mapped_column(String(200), default="")  # path below PROMPTS_DIR, of mode file
+    file: Mapped[str | None] = mapped_column(ForeignKey("recordings.file"))  # of mode file
     original_name: Mapped[str] = mapped_column(String(200), default="")
 
     module: Mapped[Module] = relationship(back_populates="prompts")
+
+
+class Recording(Base):
+    """A finished sound of the office's own, which prompts and digits may use; the same sound is here once.
+
+    What still uses it keeps it: the foreign keys refuse its deletion.
+    """
+
+    __tablename__ = "recordings"
+
+    file: Mapped[str] = mapped_column(String(200), primary_key=True)  # path below PROMPTS_DIR
+    name: Mapped[str] = mapped_column(String(80))
+    original_name: Mapped[str] = mapped_column(String(200), default="")
+    origin: Mapped[str] = mapped_column(String(8))  # upload, browser, phone
+    seconds: Mapped[float | None]
+    loudness: Mapped[float | None]  # dBFS
+    created_by: Mapped[str] = mapped_column(String(80), default="")
+    created_at: Mapped[datetime]
+
+
+class DigitRecording(Base):
+    """A digit read out by a recording instead of a voice."""
+
+    __tablename__ = "digit_recordings"
+
+    language: Mapped[str] = mapped_column(String(8), primary_key=True)
+    digit: Mapped[str] = mapped_column(String(1), primary_key=True)
+    file: Mapped[str] = mapped_column(ForeignKey("recordings.file"))
+
+
+class StudioCall(Base):
+    """A call to a phone of the office that is no call request: to record a prompt, or to try the telephones out.
+
+    A page asks for it and watches its state; the telephone service makes it.
+    """
+
+    __tablename__ = "studio_calls"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)  # UUID
+    kind: Mapped[str] = mapped_column(String(8))  # record, test
+    extension: Mapped[str] = mapped_column(String(20))
+    language: Mapped[str] = mapped_column(String(8))
+    name: Mapped[str] = mapped_column(String(80), default="")  # of the recording
+    text: Mapped[str] = mapped_column(Text, default="")  # what is to be said, or, in a test, what is heard
+    state: Mapped[str] = mapped_column(String(16))
+    detail: Mapped[str] = mapped_column(String(200), default="")
+    file: Mapped[str | None] = mapped_column(ForeignKey("recordings.file", ondelete="SET NULL"))
+    created_by: Mapped[str] = mapped_column(String(80), default="")
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
 
 
 class ExtensionScenario(Base):
@@ -170,6 +225,8 @@ class CallRequest(Base):
     attempt: Mapped[str | None] = mapped_column(String(36))
     step: Mapped[str | None] = mapped_column(String(20))
     last_outcome: Mapped[str | None] = mapped_column(String(24))
+    note: Mapped[str] = mapped_column(Text, default="")  # of who marked it done, or spoke with the customer
+    done_by: Mapped[str] = mapped_column(String(80), default="")  # the agent's extension, or a user's name
     done_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(Integer)
 
@@ -277,6 +334,19 @@ class Command(Base):
     done_at: Mapped[datetime | None]
     ok: Mapped[bool | None]
     result: Mapped[str] = mapped_column(String(200), default="")
+
+
+class LogEntry(Base):
+    """Who changed what in the panel. Rows are added, never changed."""
+
+    __tablename__ = "log_entries"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    actor: Mapped[str] = mapped_column(String(80))  # a user's name; "" = the system
+    action: Mapped[str] = mapped_column(String(32))  # such as module_saved
+    subject: Mapped[str] = mapped_column(String(120), default="")  # what it was done to, as people know it
+    detail: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what changed: {"name": ["old", "new"]}
 
 
 class Setting(Base):

@@ -10,12 +10,13 @@ from sqlalchemy import select
 from app.domain.numbers import ascii_digits
 from app.domain.policy import LineState
 from app.services import modules, scenarios
-from app.services.modules import EXTENSION, SITUATIONS, Invalid
+from app.services.errors import Invalid
+from app.services.modules import EXTENSION, SITUATIONS
 from app.services.scenarios import ExtensionInput
 from app.store.models import ExtensionScenario, LineRow
 from app.web import words
 from app.web.fields import DigitsField, WholeNumberField, destination_field, has_errors, show_errors
-from app.web.parts import administrator_required, database, settings, utcnow
+from app.web.parts import administrator_required, database, exchange, utcnow
 
 blueprint = Blueprint("extensions", __name__, url_prefix="/extensions")
 
@@ -56,7 +57,7 @@ def edit(extension: str):
     """Change where callers go whom this extension does not take."""
     if not EXTENSION.fullmatch(extension):
         abort(404)
-    if settings().pbx_profile == "freepbx":
+    if exchange().pbx_profile == "freepbx":
         return render_template("extensions/freepbx.html", extension=extension, modules=_modules())
     form = ScenarioForm()
     status = 200

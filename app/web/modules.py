@@ -12,7 +12,8 @@ from app.audio.clip import SoundError
 from app.audio.prompts import LANGUAGES, PROMPT_KEYS, announced_keys, default_text
 from app.domain.numbers import ascii_digits
 from app.services import modules, prompts
-from app.services.modules import Invalid, ModuleInput, PromptInput
+from app.services.errors import Invalid, NotFound
+from app.services.modules import ModuleInput, PromptInput
 from app.store.models import LineRow, Module, QueueRow
 from app.web import row_number, words
 from app.web.fields import has_errors
@@ -70,7 +71,7 @@ def _load(module_id: int) -> ModuleInput:
     try:
         with database().read() as session:
             return modules.load(session, module_id)
-    except modules.NotFound:
+    except NotFound:
         abort(404)
 
 
@@ -114,7 +115,7 @@ def delete(module_id: int):
     if request.method == "POST" and not pointing:
         try:
             modules.delete(database(), module_id, utcnow(), actor=current_user.name)
-        except (Invalid, modules.NotFound):
+        except (Invalid, NotFound):
             return redirect(url_for("modules.delete", module_id=module_id))
         flash(_("The module is deleted."), "success")
         return redirect(url_for("modules.index"))

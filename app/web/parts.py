@@ -8,7 +8,9 @@ from flask_login import current_user, login_required
 
 from app.audio.cache import SoundLibrary
 from app.config import Settings
+from app.store import settings as store_settings
 from app.store.database import Database
+from app.store.settings import Exchange
 
 
 def settings() -> Settings:
@@ -17,6 +19,12 @@ def settings() -> Settings:
 
 def database() -> Database:
     return current_app.extensions["bazang"]["database"]
+
+
+def exchange() -> Exchange:
+    """Return how the exchange is reached, and of what kind it is."""
+    with database().read() as session:
+        return store_settings.exchange(session, settings())
 
 
 def library() -> SoundLibrary:

@@ -8,12 +8,13 @@ from flask_wtf import FlaskForm
 from sqlalchemy import select
 
 from app.services import modules, scenarios
-from app.services.modules import TARGET, Invalid
+from app.services.errors import Invalid
+from app.services.modules import TARGET
 from app.services.scenarios import QueueInput
 from app.store.models import QueueMemberRow, QueueRow, QueueScenario
 from app.web import words
 from app.web.fields import DigitsField, WholeNumberField, destination_field, has_errors, show_errors
-from app.web.parts import administrator_required, database, settings, utcnow
+from app.web.parts import administrator_required, database, exchange, utcnow
 
 blueprint = Blueprint("queues", __name__, url_prefix="/queues")
 
@@ -51,7 +52,7 @@ def edit(queue: str):
     with database().read() as session:
         all_modules = modules.codes(session)
         stored = session.get(QueueScenario, queue)
-    if settings().pbx_profile == "freepbx":
+    if exchange().pbx_profile == "freepbx":
         return render_template("queues/freepbx.html", queue=queue, modules=all_modules)
     form = QueueForm()
     status = 200

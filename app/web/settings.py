@@ -10,7 +10,7 @@ from flask_wtf import FlaskForm
 from wtforms import BooleanField, SelectField, StringField
 
 from app.services import office
-from app.services.modules import Invalid
+from app.services.errors import Invalid
 from app.services.office import OfficeInput
 from app.web import words
 from app.web.fields import DigitsField, choices, has_errors, show_errors

@@ -6,6 +6,7 @@ import logging
 from app.config import Settings
 from app.services import dialplans
 from app.services.dialplans import Way, Ways
+from app.store import settings as store_settings
 from app.store.database import Database
 from app.telephony import dialplan
 from app.telephony.ami import AmiClient, AmiRefused
@@ -79,26 +80,28 @@ class DialplanKeeper:
 def render(settings: Settings, database: Database, agi_port: int) -> dialplan.Rendered:
     """Render the dialplan from the tables. Raises dialplan.UnsafeDialplan."""
     ways = dialplans.gather(database, OWN_HINTS)
+    with database.read() as session:
+        exchange = store_settings.exchange(session, settings)
     return dialplan.render(
         dialplan.Dialplan(
             modules=tuple(
                 dialplan.ModulePlan(m.id, m.code, _destination(m.next), _destination(m.error)) for m in ways.modules
             ),
-            extensions=_extensions(settings, ways),
+            extensions=_extensions(exchange.pbx_profile, ways),
             queues=tuple(
                 dialplan.QueuePlan(q.queue, q.max_wait, _destination(q.failed, CONGESTION)) for q in ways.queues
             ),
-            profile=settings.pbx_profile,
-            agi_host=settings.agi_host,
+            profile=exchange.pbx_profile,
+            agi_host=exchange.agi_host,
             agi_port=agi_port,
-            extension_context=settings.extension_context,
-            queue_context=settings.queue_context,
+            extension_context=exchange.extension_context,
+            queue_context=exchange.queue_context,
         )
     )
 
 
-def _extensions(settings: Settings, ways: Ways) -> tuple[dialplan.ExtensionPlan, ...]:
-    if settings.pbx_profile == "freepbx":
+def _extensions(profile: str, ways: Ways) -> tuple[dialplan.ExtensionPlan, ...]:
+    if profile == "freepbx":
         return ()  # there the extensions' pages are the exchange's own
     return tuple(
         dialplan.ExtensionPlan(

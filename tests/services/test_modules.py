@@ -238,7 +238,7 @@ def test_a_module_is_stored_whole_and_the_dialplan_follows(database: Database) -
     assert (row.targets, row.created_at, row.updated_at) == (["support"], NOW, NOW)
     assert prompts_of(database, module_id) == {
         "intro": ("file", "", "1/intro.wav", "x" * 200),
-        "is": ("none", "", "", ""),
+        "is": ("none", "", None, ""),
     }
     assert all_commands(database) == [WRITE_DIALPLAN]
 
@@ -250,7 +250,7 @@ def test_a_module_is_changed_and_keeps_the_prompts_that_are_not_named(database: 
     assert save(database, changed, LATER, module_id=module_id) == module_id
     row = load(database, module_id)
     assert (row.name, row.targets, row.created_at, row.updated_at) == ("Purchase", ["102"], NOW, LATER)
-    assert prompts_of(database, module_id) == {"intro": ("speech", "Good day", "", ""), "is": ("none", "", "", "")}
+    assert prompts_of(database, module_id) == {"intro": ("speech", "Good day", None, ""), "is": ("none", "", None, "")}
 
 
 def test_what_is_refused_is_not_stored_and_the_dialplan_stays(database: Database) -> None:

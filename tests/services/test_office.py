@@ -6,7 +6,7 @@ import pytest
 
 from app.config import Settings
 from app.services import office
-from app.services.modules import Invalid
+from app.services.errors import Invalid
 from app.services.office import OfficeInput
 from app.store.database import Database
 

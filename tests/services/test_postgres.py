@@ -20,7 +20,7 @@ from app.config import Settings
 from app.domain.lifecycle import Cancelled, Outcome, Postponed, Status, Step
 from app.services import commands, modules, requests, scenarios, users
 from app.services.commands import CANCEL, answer, ask, take
-from app.services.modules import Invalid
+from app.services.errors import Invalid
 from app.services.requests import Dispatch, Registration, Talk, claim_due, register
 from app.services.scenarios import ExtensionInput, QueueInput
 from app.services.transfer import BadFile, export, take_in

@@ -7,7 +7,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import select
 
 from app.services import users
-from app.services.modules import Invalid
+from app.services.errors import Invalid
 from app.services.users import ROLES, check_password, count, create, load, set_locale
 from app.store.database import Database
 from app.store.models import User

@@ -60,3 +60,37 @@ def test_the_way_down_leaves_nothing_and_the_way_up_works_again(tmp_path: Path) 
         flask_migrate.upgrade(directory=str(MIGRATIONS))
         assert set(Base.metadata.tables) <= set(inspect(db.engine).get_table_names())
         db.engine.dispose()
+
+
+def test_a_prompts_file_becomes_a_recording_and_nothing_else_is_lost(tmp_path: Path) -> None:
+    app = create_app(make_settings(tmp_path))
+    with app.app_context():
+        flask_migrate.upgrade(directory=str(MIGRATIONS), revision="0001")
+        with db.engine.begin() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO modules (id, name, code, active, silent, automatic, language, min_wait, rest, retries,"
+                    " retry_pause, agent_pause, agent_ring, customer_ring, expire_after, caller_id, target_kind,"
+                    " targets, next_kind, next_code, error_kind, error_code, created_at, updated_at) VALUES"
+                    " (1, 'Sales', '*5001', 1, 0, 1, 'fa', 0, 10, 2, 300, 60, 20, 40, 0, '', 'extension', '[]',"
+                    " 'hangup', '', 'hangup', '', '2026-01-01', '2026-01-01')"
+                )
+            )
+            prompts = [("intro", "file", "uploads/a.wav", "hello.mp3"), ("is", "none", "", "")]
+            for key, mode, file, name in prompts:
+                connection.execute(
+                    text("INSERT INTO prompts VALUES (1, :key, :mode, '', :file, :name)"),
+                    {"key": key, "mode": mode, "file": file, "name": name},
+                )
+        for direction, revision in ((flask_migrate.upgrade, "head"), (flask_migrate.downgrade, "0001")):
+            direction(directory=str(MIGRATIONS), revision=revision)
+            with db.engine.connect() as connection:
+                rows = connection.execute(text("SELECT key, file FROM prompts ORDER BY key")).all()
+                if revision == "head":
+                    assert [tuple(row) for row in rows] == [("intro", "uploads/a.wav"), ("is", None)]
+                    recordings = connection.execute(text("SELECT file, name, origin FROM recordings")).all()
+                    assert [tuple(row) for row in recordings] == [("uploads/a.wav", "hello.mp3", "upload")]
+                    assert connection.scalar(text("SELECT voice || theme FROM modules, users")) is None
+                else:
+                    assert [tuple(row) for row in rows] == [("intro", "uploads/a.wav"), ("is", "")]
+        db.engine.dispose()

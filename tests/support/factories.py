@@ -22,7 +22,7 @@ from app.domain.policy import Facts, Line, LineState, Queue
 from app.extensions import db
 from app.services.modules import ModuleInput
 from app.store.database import Database, prepare_engine
-from app.store.models import Attempt, Base, CallRequest, HistoryEntry, LineRow, Module, WorkerState
+from app.store.models import Attempt, Base, CallRequest, HistoryEntry, LineRow, Module, Recording, WorkerState
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=1)
@@ -100,6 +100,11 @@ def create_line(database: Database, extension: str = "101", **kwargs: Any) -> Li
         "since": LONG_AGO,
     }
     return store(database, LineRow(extension=extension, **(values | kwargs)))
+
+
+def create_recording(database: Database, file: str, **kwargs: Any) -> Recording:
+    values: dict[str, Any] = {"name": "Recording", "origin": "upload", "created_at": NOW}
+    return store(database, Recording(file=file, **(values | kwargs)))
 
 
 def create_running_service(database: Database, **kwargs: Any) -> WorkerState:

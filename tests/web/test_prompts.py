@@ -14,7 +14,7 @@ from app.services.modules import PromptInput
 from app.store.database import Database
 from app.store.models import Prompt
 from tests.audio.sounds import RATE, likeness, read_samples, tone, write_sound
-from tests.support.factories import create_module, store
+from tests.support.factories import create_module, create_recording, store
 from tests.web.pages import Page, Visitor, text
 
 NEW = "/modules/new"
@@ -145,6 +145,7 @@ def test_a_form_names_no_file_of_the_machine(admin: Visitor, database: Database,
     page = add(admin, 422, prompt_intro_mode="file", prompt_intro_file=name)
     assert page.error("prompt_intro") == "Choose a file."
     create_module(database)
+    create_recording(database, name)
     store(database, Prompt(module_id=1, key="intro", mode="file", file=name))
     admin.get("/modules/1/prompts/intro.wav", 404)
 
