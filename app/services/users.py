@@ -88,6 +88,14 @@ def set_locale(database: Database, user_id: int, locale: str) -> None:
             user.locale = locale
 
 
+def set_theme(database: Database, user_id: int, theme: str) -> None:
+    """Remember the colours that a user likes: auto, light or dark."""
+    with database.write() as session:
+        user = session.get(User, user_id)
+        if user is not None:
+            user.theme = theme
+
+
 def count(database: Database) -> int:
     with database.read() as session:
         return session.scalar(select(func.count()).select_from(User)) or 0

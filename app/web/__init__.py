@@ -27,7 +27,7 @@ def _office_locale() -> str:
 
 def register(app: Flask) -> None:
     """Attach every blueprint, filter and header."""
-    from app.web import auth, errors, extensions, filters, modules, queues, requests, settings, status
+    from app.web import auth, errors, extensions, filters, modules, pages, queues, requests, settings, status
 
     app.url_map.converters["row"] = _RowConverter
     app.before_request(_refuse_nul)
@@ -37,6 +37,7 @@ def register(app: Flask) -> None:
     for room in (auth, requests, modules, extensions, queues, settings, status):
         app.register_blueprint(room.blueprint)
     app.context_processor(_shared)
+    pages.register(app)
     app.after_request(_headers)
 
 
@@ -92,7 +93,10 @@ def _headers(response):
     response.headers.setdefault("Content-Security-Policy", _POLICY)
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "same-origin")
-    if request.endpoint != "static":
+    if request.endpoint == "static":
+        if "v" in request.args or "@" in request.path:  # its address changes whenever its content does
+            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    else:
         response.headers.setdefault("Cache-Control", "no-store")
         response.vary.add("HX-Request")
     return response

@@ -14,6 +14,7 @@ from app.extensions import limiter, login
 from app.services import users
 from app.store.models import User
 from app.web import LOCALES, choose_locale, is_fragment
+from app.web.pages import THEMES
 from app.web.parts import database
 
 blueprint = Blueprint("auth", __name__)
@@ -23,7 +24,8 @@ class SessionUser(UserMixin):
     """The user of this session, as Flask-Login wants to see it."""
 
     def __init__(self, user: User) -> None:
-        self.id, self.name, self.role, self.locale = user.id, user.name, user.role, user.locale
+        self.id, self.name, self.role = user.id, user.name, user.role
+        self.locale, self.theme, self.extensions = user.locale, user.theme, tuple(user.extensions)
 
 
 class LoginForm(FlaskForm):
@@ -107,6 +109,17 @@ def language():
         session["locale"] = chosen
         if current_user.is_authenticated:
             users.set_locale(database(), current_user.id, chosen)
+    return redirect(_page_before())
+
+
+@blueprint.post("/theme")
+def theme():
+    """Choose light or dark colours, or those of the device."""
+    chosen = request.form.get("theme", "")
+    if chosen in THEMES:
+        session["theme"] = chosen
+        if current_user.is_authenticated:
+            users.set_theme(database(), current_user.id, chosen)
     return redirect(_page_before())
 
 

@@ -210,6 +210,12 @@ OUTBOUND_FORMAT = {
     OutboundFormat.INTERNATIONAL.value: _l("as from abroad: 00989121234567"),
 }
 
+ROLE = {
+    "administrator": _l("administrator"),
+    "supervisor": _l("supervisor"),
+    "operator": _l("operator"),
+}
+
 LANGUAGE = {"fa": _l("Persian"), "en": _l("English")}
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from flask import Flask
@@ -137,14 +138,21 @@ PAGES: dict[str, Visit] = {
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("locale", ["fa", "en"])
+@pytest.mark.parametrize(("locale", "colours"), [("fa", "light"), ("fa", "dark"), ("en", "light"), ("en", "dark")])
 def test_every_page_can_be_read(
-    app: Flask, database: Database, furnished: None, meet: Meet, pictures: Path | None, locale: str, width: int
+    app: Flask,
+    database: Database,
+    furnished: None,
+    meet: Meet,
+    pictures: Path | None,
+    locale: str,
+    colours: Literal["light", "dark"],
+    width: int,
 ) -> None:
     users.set_locale(database, 1, locale)
-    person = meet(viewport={"width": width, "height": 800})
+    person = meet(viewport={"width": width, "height": 800}, color_scheme=colours)
     page = person.take(session_of(app, 1, locale))
-    found = {name: _look(page, visit, pictures, f"{name}-{locale}-{width}") for name, visit in PAGES.items()}
+    found = {name: _look(page, visit, pictures, f"{name}-{locale}-{width}-{colours}") for name, visit in PAGES.items()}
     person.complaints[:] = [c for c in person.complaints if "404" not in c and "422" not in c]
     assert not any(found.values()), _told(found)
 
@@ -204,7 +212,7 @@ def test_the_fault_that_is_looked_for_is_found(meet: Meet) -> None:
         }"""
     )
     found = " | ".join(page.evaluate(LOOK))
-    assert "contrast 2.7" in found and "without a name: <button>" in found and "scrolls sideways" in found
+    assert "contrast 2.5" in found and "without a name: <button>" in found and "scrolls sideways" in found
 
 
 def test_the_language_is_seen_in_the_direction(app: Flask, meet: Meet) -> None:

@@ -21,7 +21,7 @@ from app.store.models import ExtensionScenario, QueueRow, QueueScenario
 from tests.support.factories import create_attempt, create_line, create_module, create_request, make_settings, store
 from tests.web.pages import Visitor
 
-FOR_EVERYBODY = {"static", "auth.log_in", "auth.language"}
+FOR_EVERYBODY = {"static", "auth.log_in", "auth.language", "auth.theme"}
 FOR_OPERATORS = {"requests.home", "requests.index", "requests.rows", "requests.call", "requests.cancel"}
 FOR_OPERATORS |= {"status.line", "auth.log_out"}
 # The values of an address' parts for which there is something in the `furnished` office.

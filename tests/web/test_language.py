@@ -108,3 +108,23 @@ def test_the_environment_wins_over_the_settings(app: Flask, settings: Settings, 
     with database.write() as session:
         store_settings.write_setting(session, "locale", "fa")
     assert language(Visitor(app).get("/login")) == "en"
+
+
+def test_the_colours_are_chosen_and_kept(admin: Visitor, visitor: Visitor, database: Database) -> None:
+    assert admin.get("/requests").one("html").get("data-theme") == "auto"
+    admin.post("/theme", {"theme": "dark"})
+    for _ in range(2):
+        page = admin.get("/requests").one("html")
+        assert (page.get("data-theme"), page.get("data-bs-theme")) == ("dark", "dark")
+    admin.post("/theme", {"theme": "pink"})
+    assert admin.get("/requests").one("html").get("data-theme") == "dark"
+    visitor.post("/theme", {"theme": "light"})
+    assert visitor.get("/login").one("html").get("data-bs-theme") == "light"
+
+
+def test_what_a_page_is_made_of_is_kept_by_the_browser(admin: Visitor) -> None:
+    page = admin.get("/requests")
+    for address in [link.get("href", "") for link in page.all("link")] + [s.get("src", "") for s in page.all("script")]:
+        answer = admin.client.get(address, buffered=True)
+        assert (answer.status_code, "immutable" in answer.headers["Cache-Control"]) == (200, True), address
+    assert "immutable" not in admin.client.get("/static/app.css", buffered=True).headers["Cache-Control"]

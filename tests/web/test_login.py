@@ -28,7 +28,7 @@ def place(page: Page) -> str:
 def test_logging_in_leads_to_the_requests(visitor: Visitor) -> None:
     page = log_in(visitor)
     assert place(page) == "/requests"
-    assert visitor.follow(page).has("button", class_="btn-ghost-secondary")
+    assert visitor.follow(page).has("nav")
 
 
 @pytest.mark.parametrize(
@@ -202,5 +202,5 @@ def test_operators_see_no_way_to_what_is_not_theirs(operator: Visitor, admin: Vi
 def test_the_names_of_users_are_escaped(app: Flask, database: Database) -> None:
     user = users.create(database, "<script>x</script>", PASSWORD, "operator", NOW)
     page = Visitor(app, user).get("/requests")
-    assert "<script>x" in "".join(page.one("div", class_="nav-end").itertext())
+    assert "<script>x" in "".join(page.one("div", class_="who").itertext())
     assert OPERATOR not in page.source

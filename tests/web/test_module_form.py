@@ -372,7 +372,11 @@ def test_what_is_pointed_at_is_not_deleted(admin: Visitor, database: Database) -
     store(database, ExtensionScenario(extension="101", busy_kind="module", busy_code="*5001"))
     store(database, QueueScenario(queue="800", failed_kind="module", failed_code="*5001"))
     for page in (admin.get("/modules/1/delete"), admin.post("/modules/1/delete", status=422)):
-        assert ["".join(item.itertext()) for item in page.one("ul").iter("li")] == ["<b>Night</b>", "101", "800"]
+        assert ["".join(item.itertext()) for item in page.one("ul", class_="pointing").iter("li")] == [
+            "<b>Night</b>",
+            "101",
+            "800",
+        ]
         assert not list(page.one("main").iter("button"))
     assert count(database) == 2
 

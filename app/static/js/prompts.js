@@ -1,15 +1,8 @@
-// Makes the forms shorter and lets a text be heard before it is saved. Everything works without it as well.
+// The prompts of a module: texts follow the language, and can be heard before they are saved.
 "use strict";
 
-// Show only what belongs to the choice made.
-function follow(form) {
-  for (const choice of form.querySelectorAll("[data-shows]")) {
-    document.getElementById(choice.dataset.shows).hidden = !choice.checked;
-  }
-  for (const kind of form.querySelectorAll("[data-toggles]")) {
-    document.getElementById(kind.dataset.toggles).hidden = kind.value === "" || kind.value === "hangup";
-  }
-  for (const prompt of form.querySelectorAll("[data-prompt]")) {
+function followModes(root) {
+  for (const prompt of root.querySelectorAll("[data-prompt]")) {
     const mode = prompt.querySelector("[data-mode]:checked");
     for (const part of prompt.querySelectorAll("[data-for-mode]")) {
       part.hidden = !mode || !part.dataset.forMode.split(" ").includes(mode.value);
@@ -60,30 +53,14 @@ async function preview(button) {
   }
 }
 
-for (const form of document.querySelectorAll("main form")) {
-  follow(form);
-  form.addEventListener("change", (event) => {
-    if (event.target.name === "language") translate(form);
-    follow(form);
-  });
-}
+document.addEventListener("change", (event) => {
+  if (event.target.name === "language" && event.target.form) translate(event.target.form);
+  followModes(document);
+});
 
 for (const button of document.querySelectorAll("[data-preview]")) {
   button.hidden = false;
   button.addEventListener("click", () => preview(button));
 }
 
-// A page that cannot be kept up to date says so.
-function tell(stale) {
-  const notice = document.getElementById("stale");
-  if (notice) notice.hidden = !stale;
-}
-
-function asksByItself(event) {
-  return event.detail.ctx?.sourceElement?.matches("[hx-trigger^=every]");
-}
-
-document.addEventListener("htmx:error", (event) => asksByItself(event) && tell(true));
-document.addEventListener("htmx:after:request", (event) => {
-  if (asksByItself(event)) tell(event.detail.ctx.response.status >= 400);
-});
+followModes(document);
