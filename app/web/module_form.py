@@ -1,7 +1,6 @@
 """The form of a module, with its eight prompts."""
 
 import re
-from dataclasses import dataclass
 
 from flask import request
 from flask_babel import lazy_gettext as _l
@@ -10,25 +9,15 @@ from wtforms import BooleanField, RadioField, SelectField, SelectMultipleField, 
 from wtforms.validators import InputRequired
 
 from app.audio.cache import SoundLibrary
-from app.audio.clip import SoundError
-from app.audio.prompts import LANGUAGES, PROMPT_KEYS, default_text
 from app.domain.numbers import ascii_digits
-from app.services import prompts
-from app.services.modules import BOUNDS, PROMPT_MODES, ModuleInput, PromptInput
+from app.services.modules import BOUNDS, ModuleInput
 from app.web import choose_locale, words
 from app.web.fields import DigitsField, DurationField, WholeNumberField, choices, destination_field, show_errors
+from app.web.prompt_form import PromptsForm
 
 _NEEDED = InputRequired(_l("This is needed."))
 _PLAIN = ("name", "code", "active", "silent", "automatic", "language", "caller_id", "target_kind", *BOUNDS)
 _WAYS = ("next_kind", "next_code", "error_kind", "error_code")
-
-
-@dataclass
-class PromptFields:
-    """A prompt as the form shows it; `error` in words."""
-
-    given: PromptInput
-    error: str = ""
 
 
 class ModuleForm(FlaskForm):
@@ -93,9 +82,7 @@ class ModuleForm(FlaskForm):
         if request.method == "GET":
             self.language.data = choose_locale()
             self.next_kind.data = self.error_kind.data = "hangup"
-        self.prompts = {key: PromptFields(prompts.DEFAULT) for key in PROMPT_KEYS}
-        if request.method == "POST":
-            self.prompts = {key: PromptFields(_typed_prompt(key)) for key in PROMPT_KEYS}
+        self.prompts = PromptsForm(typed=request.method == "POST")
 
     @property
     def chosen_extensions(self) -> list[str]:
@@ -112,8 +99,7 @@ class ModuleForm(FlaskForm):
             self.queue.data = given.targets[0] if given.targets else ""
         else:
             self.extensions.data = list(given.targets)
-        for key, prompt in given.prompts.items():
-            self.prompts[key] = PromptFields(prompt)
+        self.prompts.fill(given.prompts)
 
     def given(self) -> ModuleInput:
         """Return what was typed, as the service takes it."""
@@ -124,8 +110,7 @@ class ModuleForm(FlaskForm):
                 values[f"{side}_code"] = ""
         queue = self.target_kind.data == "queue"
         targets = [self.queue.data] if queue and self.queue.data else [] if queue else self.chosen_extensions
-        chosen = {key: prompt.given for key, prompt in self.prompts.items()}
-        return ModuleInput(**values, targets=tuple(targets), prompts=chosen)
+        return ModuleInput(**values, targets=tuple(targets), prompts=self.prompts.given())
 
     def show(self, errors: dict[str, str]) -> None:
         """Put the service's findings beside their fields: of the targets, the one in which they were typed."""
@@ -134,35 +119,4 @@ class ModuleForm(FlaskForm):
 
     def take_prompts(self, library: SoundLibrary) -> None:
         """Convert and keep what was uploaded, at once: another field's error must not cost a person the upload."""
-        for key, fields in self.prompts.items():
-            try:
-                fields.given = self._taken(key, fields.given, library)
-            except SoundError as error:
-                fields.error = str(words.SOUND_ERROR.get(error.code, error))
-            except FileNotFoundError:
-                fields.error = words.error("no_file")
-            if fields.error:
-                self.form_errors.append(f"{words.PROMPT[key]}: {fields.error}")
-
-    def _taken(self, key: str, given: PromptInput, library: SoundLibrary) -> PromptInput:
-        file = request.files.get(f"prompt_{key}_upload")
-        if given.mode == "file" and file is not None and file.filename:
-            return prompts.upload(library, file.stream, file.filename)
-        if given.mode == "file" and not (prompts.FILE.fullmatch(given.file) and (library.root / given.file).is_file()):
-            raise FileNotFoundError(given.file)
-        if given.mode == "speech" and given.text and self.language.data in LANGUAGES:
-            library.spoken_path(given.text, self.language.data)
-        return given
-
-
-def _typed_prompt(key: str) -> PromptInput:
-    mode = request.form.get(f"prompt_{key}_mode", "speech")
-    text = request.form.get(f"prompt_{key}_text", "").replace("\r\n", "\n").strip()
-    if text in {default_text(key, language) for language in LANGUAGES}:
-        text = ""  # the default, whatever language is chosen
-    return PromptInput(
-        mode=mode if mode in PROMPT_MODES else "speech",
-        text=text,
-        file=request.form.get(f"prompt_{key}_file", ""),
-        original_name=request.form.get(f"prompt_{key}_name", "")[:200],
-    )
+        self.form_errors += self.prompts.take(library, self.language.data)
