@@ -43,6 +43,7 @@ class Report:
     extensions: int | None = None
     queues: int | None = None
     dialplan: Loaded = Loaded.UNKNOWN
+    may_reload: bool = False  # else the exchange takes a new dialplan when somebody types `dialplan reload`
 
     @property
     def connected(self) -> bool:
