@@ -16,12 +16,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.audio.cache import SoundLibrary
 from app.audio.clip import SoundError
 from app.config import Settings
+from app.domain.connection import Report, Verdict
 from app.services import users
 from app.store import lines as store_lines
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.settings import Exchange
-from app.telephony.ami import AmiClient, AmiError, AmiRefused, AmiState
+from app.telephony import examination
+from app.telephony.ami import AmiClient, AmiError
+from app.telephony.examination import Listing, Unreachable
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 CONNECT_SECONDS = 5.0
@@ -101,75 +104,51 @@ def _speech(settings: Settings) -> Finding:
 
 
 async def _exchange(settings: Settings, database: Database) -> list[Finding]:
-    found: list[Finding] = []
-    told: asyncio.Queue[AmiState] = asyncio.Queue()
     with database.read() as session:
         where = store_settings.exchange(session, settings)
-    client = AmiClient(
-        where.ami_host,
-        where.ami_port,
-        where.ami_username,
-        where.ami_secret,
-        on_event=lambda event: None,
-        on_state=told.put_nowait,
-    )
-    await client.start()
+    way = (where.ami_host, where.ami_port, where.ami_username, where.ami_secret)
     try:
-        state = client.state
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                while state.status not in ("connected", "refused"):
-                    state = await told.get()
-        except TimeoutError:
-            pass
-        if state.status != "connected":
-            return [_unreachable(where, state)]
-        found.append(
-            Finding("ok", f"connected to the exchange (Asterisk {client.state.version or 'of unknown version'})")
-        )
-        found += [await _right(client, action, right) for action, right in _RIGHTS]
-        found.append(await _orders(client))
-        found.append(await _outbound(settings, database, client))
-    finally:
-        await client.stop()
-    return found
+        async with examination.reach(*way, seconds=CONNECT_SECONDS) as client:
+            found = [
+                Finding("ok", f"connected to the exchange (Asterisk {client.state.version or 'of unknown version'})")
+            ]
+            found += [_listing(await examination.ask_list(client, action)) for action in examination.LISTS]
+            found.append(await _orders(client))
+            found.append(await _outbound(settings, database, client))
+            return found
+    except Unreachable as unreachable:
+        return [_unreachable(where, unreachable.report)]
 
 
-def _unreachable(exchange: Exchange, state: AmiState) -> Finding:
+def _unreachable(exchange: Exchange, report: Report) -> Finding:
     where = f"{exchange.ami_host}:{exchange.ami_port}"
-    if state.status == "refused":
+    if report.verdict is Verdict.REFUSED:
         return Finding(
             "fault",
             f"the exchange at {where} refused user {exchange.ami_username!r}",
             f"manager.conf: [{exchange.ami_username}] with secret=…, read=call,user,agent and "
             "write=originate,call,agent,reporting; then `manager reload`; the same secret in BAZANG_AMI_SECRET",
         )
-    return Finding(
-        "fault",
-        f"no exchange answers at {where}: {state.detail}",
-        "manager.conf: enabled=yes in [general]; BAZANG_AMI_HOST and BAZANG_AMI_PORT",
-    )
+    return Finding("fault", f"no exchange answers at {where}: {report.detail}", _MEND[report.verdict])
 
 
-_RIGHTS = (("CoreShowChannels", "reporting"), ("QueueStatus", ""), ("ExtensionStateList", "call"))
-# What is not asked for here, since it would do something or needs something there to ask about -> the right it needs
-_ORDERS = {
-    "Originate": "originate",
-    "Hangup": "call",
-    "Getvar": "call",
-    "DBGet": "reporting",
-    "DeviceStateList": "call",
+_MEND = {
+    Verdict.HOST_UNKNOWN: "BAZANG_AMI_HOST, or the panel's settings, name the machine that Asterisk runs on",
+    Verdict.NOTHING_LISTENS: "manager.conf: enabled=yes in [general]; BAZANG_AMI_HOST and BAZANG_AMI_PORT",
+    Verdict.NO_ANSWER: "let this machine through its firewall, or look at BAZANG_AMI_HOST and BAZANG_AMI_PORT",
+    Verdict.NOT_ASTERISK: "BAZANG_AMI_PORT is the port of manager.conf, mostly 5038",
 }
 
 
-async def _right(client: AmiClient, action: str, right: str) -> Finding:
-    try:
-        rows = await client.collect(action)
-    except AmiRefused as refusal:
-        return Finding("fault", f"{action} was refused: {refusal}", f"manager.conf: add {right or 'call'} to write=")
-    except AmiError as error:
-        return Finding("fault", f"{action} was not answered: {error}", "look at Asterisk's log")
-    if action == "ExtensionStateList" and not any(row.get("Event") == "ExtensionStatus" for row in rows):
+def _listing(listing: Listing) -> Finding:
+    action, right = listing.action, examination.ACTIONS[listing.action]
+    if listing.refused:
+        return Finding(
+            "fault", f"{action} was refused: {listing.error}", f"manager.conf: add {right or 'call'} to write="
+        )
+    if listing.rows is None:
+        return Finding("fault", f"{action} was not answered: {listing.error}", "look at Asterisk's log")
+    if action == "ExtensionStateList" and not any(row.get("Event") == "ExtensionStatus" for row in listing.rows):
         return Finding(
             "warning",
             "the exchange has no hint: it cannot tell whether an extension is free",
@@ -179,14 +158,14 @@ async def _right(client: AmiClient, action: str, right: str) -> Finding:
 
 
 async def _orders(client: AmiClient) -> Finding:
-    """Look in the list of what this user may order: an exchange tells of no more than that."""
+    """Look at what could not be asked just to see, since it would do something."""
     try:
-        allowed = await client.send("ListCommands")
+        missing = examination.missing_of(await examination.allowed_actions(client))
     except AmiError as error:
         return Finding("fault", f"ListCommands was not answered: {error}", "look at Asterisk's log")
-    missing = [action for action in _ORDERS if action not in allowed]
+    missing = tuple(action for action in missing if action not in examination.LISTS)
     if missing:
-        rights = ",".join(dict.fromkeys(_ORDERS[action] for action in missing))
+        rights = ",".join(dict.fromkeys(examination.ACTIONS[action] for action in missing))
         return Finding("fault", f"not allowed: {', '.join(missing)}", f"manager.conf: add {rights} to write=")
     return Finding("ok", "calls may be made and ended")
 

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "extensions": {"store"},
     "web": {"domain", "store", "services", "audio", "config", "extensions"},
     "worker": {"domain", "store", "services", "audio", "config", "telephony"},
-    "doctor": {"store", "services", "audio", "config", "telephony"},
+    "doctor": {"domain", "store", "services", "audio", "config", "telephony"},
     "cli": {"config", "store", "services", "audio", "telephony", "worker", "doctor"},
     "__init__": {"config", "extensions", "store", "cli", "web"},
 }

@@ -446,7 +446,7 @@ async def test_the_doctor_finds_a_wrong_secret_and_missing_rights(tmp_path: Path
     refused = f"the exchange at 127.0.0.1:{bazang.asterisk.ami_port} refused user 'bazang'"
     assert "BAZANG_AMI_SECRET" in faults(wrong.stdout)[refused]
     found = faults(weak.stdout)
-    assert found["not allowed: Originate, DBGet"] == "manager.conf: add originate,reporting to write="
+    assert found["not allowed: Originate, DBGet, ShowDialPlan"] == "manager.conf: add originate,reporting to write="
     (channels,) = (hint for fault, hint in found.items() if fault.startswith("CoreShowChannels was refused"))
     assert channels == "manager.conf: add reporting to write="
     assert "BAZANG_OUTBOUND_CONTEXT" in faults(nowhere.stdout)["nobody said how customers are dialled"]

@@ -67,12 +67,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Member:
-    """A member of a queue. `wrapup_until` is None where no wrap-up runs."""
+    """A member of a queue. `wrapup_until` is None where no wrap-up runs; `name` decides nothing."""
 
     extension: str
     paused: bool = False
     penalty: int = 0
     wrapup_until: datetime | None = None
+    name: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,27 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
+from sqlalchemy.orm import Session
 
 from app.store.database import Database
 from app.store.models import Command
 
 CHANNEL = "bazang_commands"  # PostgreSQL's NOTIFY
 TIME_TO_LIVE = timedelta(seconds=30)
+LONGEST_RESULT = 4000
 
 CALL_NOW = "call_now"  # {"request": id, "agent": extension or None}
 CANCEL = "cancel"  # {"request": id}
 WRITE_DIALPLAN = "write_dialplan"  # {}
+APPLY_SETTINGS = "apply_settings"  # {}: the settings page was saved
+TEST_CONNECTION = "test_connection"  # {"host", "port", "username", "secret"} -> see services/connection.py
+LOOK_UP = "look_up"  # {"kind", "code"} -> see services/lookup.py
+CODE_TAKEN = "code_taken"  # {"contexts": […], "code"} -> see services/lookup.py
+STUDIO_CALL = "studio_call"  # {"call": id} -> see services/studio.py
+STUDIO_CANCEL = "studio_cancel"  # {"call": id}
+
+_SECRETS = {TEST_CONNECTION: ("secret",)}  # what is not kept longer than it takes to hand it over
 
 
 def ask(database: Database, kind: str, payload: dict[str, Any], *, actor: str, now: datetime | None = None) -> int:
@@ -31,7 +41,10 @@ def ask(database: Database, kind: str, payload: dict[str, Any], *, actor: str, n
 
 
 def take(database: Database, now: datetime) -> list[Command]:
-    """Return the open commands, the oldest first. Those that have expired are answered as such, never done."""
+    """Return the open commands, the oldest first. Those that have expired are answered as such, never done.
+
+    A secret among them is handed over once and is in the database no more.
+    """
     with database.write() as session:
         fresh = []
         for command in session.scalars(select(Command).where(Command.done_at.is_(None)).order_by(Command.id)):
@@ -39,15 +52,25 @@ def take(database: Database, now: datetime) -> list[Command]:
                 command.done_at, command.ok, command.result = now, False, "expired"
             else:
                 fresh.append(command)
+            _wipe(session, command)
         return fresh
 
 
+def _wipe(session: Session, command: Command) -> None:
+    """Remove the secrets from the row, and leave them in what was loaded of it."""
+    secrets = _SECRETS.get(command.kind, ())
+    if any(name in command.payload for name in secrets):
+        payload = {name: value for name, value in command.payload.items() if name not in secrets}
+        row = update(Command).where(Command.id == command.id).values(payload=payload)
+        session.execute(row, execution_options={"synchronize_session": False})
+
+
 def answer(database: Database, command_id: int, *, ok: bool, result: str, now: datetime) -> None:
-    """Write the answer into the row. `result` is a short code, which the page puts into words."""
+    """Write the answer into the row. `result` is a short code, which the page puts into words, or more by JSON."""
     with database.write() as session:
         command = session.get(Command, command_id)
         if command is not None and command.done_at is None:
-            command.done_at, command.ok, command.result = now, ok, result[:200]
+            command.done_at, command.ok, command.result = now, ok, result[:LONGEST_RESULT]
 
 
 def wait_for(
@@ -63,3 +86,23 @@ def wait_for(
         if time.monotonic() >= deadline:
             return None
         pause(0.03)
+
+
+def withdraw(database: Database, command_id: int, now: datetime) -> None:
+    """Take back what nobody answered: it is not done any more, and its secrets are forgotten."""
+    with database.write() as session:
+        command = session.get(Command, command_id)
+        if command is not None and command.done_at is None:
+            command.done_at, command.ok, command.result = now, False, "withdrawn"
+            _wipe(session, command)
+
+
+def ask_and_wait(
+    database: Database, kind: str, payload: dict[str, Any], *, actor: str, now: datetime, seconds: float
+) -> Command | None:
+    """Ask, and return the answered command; None, and the command is taken back, when no answer came in time."""
+    command_id = ask(database, kind, payload, actor=actor, now=now)
+    answered = wait_for(database, command_id, seconds=seconds)
+    if answered is None:
+        withdraw(database, command_id, now)
+    return answered

@@ -18,12 +18,15 @@ SLACK = timedelta(seconds=2)
 
 @dataclass(frozen=True)
 class LineReport:
-    """An extension as the exchange reports it; `devices` is what its hint names ("PJSIP/101&PJSIP/201")."""
+    """An extension as the exchange reports it; `devices` is what its hint names ("PJSIP/101&PJSIP/201").
+
+    `name` is None where it was not asked yet: the one that is stored stays.
+    """
 
     extension: str
     state: LineState
     since: datetime
-    name: str = ""
+    name: str | None = None
     context: str = ""
     devices: str = ""
 
@@ -58,16 +61,16 @@ def store_lines(session: Session, reports: Iterable[LineReport], *, complete: bo
     names = set()
     for report in reports:
         names.add(report.extension)
-        session.merge(
-            LineRow(
-                extension=report.extension,
-                name=report.name,
-                context=report.context,
-                devices=report.devices,
-                state=report.state.value,
-                since=report.since,
-            )
+        row = LineRow(
+            extension=report.extension,
+            context=report.context,
+            devices=report.devices,
+            state=report.state.value,
+            since=report.since,
         )
+        if report.name is not None:
+            row.name = report.name
+        session.merge(row)
     if complete:
         session.execute(delete(LineRow).where(LineRow.extension.not_in(names)))
 
@@ -83,6 +86,7 @@ def store_queues(session: Session, reports: Iterable[QueueReport], *, complete: 
                 QueueMemberRow(
                     queue=report.name,
                     extension=member.extension,
+                    name=member.name,
                     paused=member.paused,
                     penalty=member.penalty,
                     wrapup_until=member.wrapup_until,
@@ -104,7 +108,8 @@ def stored_facts(session: Session, now: datetime) -> Facts:
     state = worker_state(session)
     members: dict[str, list[Member]] = {}
     for row in session.scalars(select(QueueMemberRow)):
-        members.setdefault(row.queue, []).append(Member(row.extension, row.paused, row.penalty, row.wrapup_until))
+        member = Member(row.extension, row.paused, row.penalty, row.wrapup_until, row.name)
+        members.setdefault(row.queue, []).append(member)
     occupied = requests.occupied(session, now)
     return Facts(
         lines={

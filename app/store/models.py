@@ -333,7 +333,7 @@ class Command(Base):
     expires_at: Mapped[datetime]
     done_at: Mapped[datetime | None]
     ok: Mapped[bool | None]
-    result: Mapped[str] = mapped_column(String(200), default="")
+    result: Mapped[str] = mapped_column(Text, default="")  # a code, or more by JSON
 
 
 class LogEntry(Base):

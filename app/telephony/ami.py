@@ -25,6 +25,7 @@ Headers = Mapping[str, str] | Sequence[tuple[str, str]]
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 _VARIABLE_NAME = re.compile(r"[A-Za-z0-9_]+")
 _UNSAFE = re.compile(r"[\r\n\0]")
+_SECRET = frozenset({"Secret"})  # headers whose value is never repeated
 LONGEST_MESSAGE = 1 << 20  # bytes
 LONGEST_LINE = 1000  # bytes; Asterisk throws a message away that has a line of 1024
 LARGEST_LIST = 100_000  # rows
@@ -207,7 +208,7 @@ class AmiClient:
         times: AmiTimes = AmiTimes(),
     ) -> None:
         self._address = (host, port)
-        self._login = (("Username", username), ("Secret", secret), ("Events", "on"))
+        self._login = _login(username, secret)
         self._on_event, self._on_state, self._times = on_event, on_state, times
         self._protocol: _Protocol | None = None
         self._task: asyncio.Task[None] | None = None
@@ -217,6 +218,10 @@ class AmiClient:
     @property
     def connected(self) -> bool:
         return self._connected.is_set()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return self._address
 
     async def start(self) -> None:
         """Begin to connect, in the background."""
@@ -236,6 +241,19 @@ class AmiClient:
         await asyncio.gather(self._task, return_exceptions=True)
         self._task = None
         self._drop("stopped")
+
+    async def use(self, host: str, port: int, username: str, secret: str) -> bool:
+        """Connect by these from now on; False, and nothing happens, where they are those already in use."""
+        address, login = (host, port), _login(username, secret)
+        if (address, login) == (self._address, self._login):
+            return False
+        runs = self._task is not None
+        await self.stop()
+        self._address, self._login = address, login
+        self.state = AmiState("down", datetime.now(UTC), "not started")  # it may be another Asterisk
+        if runs:
+            await self.start()
+        return True
 
     async def wait_connected(self, timeout: float) -> None:
         """Return when connected. Raises TimeoutError."""
@@ -398,6 +416,10 @@ class AmiClient:
             self._protocol.transport.write(str(action).encode("utf-8"))
 
 
+def _login(username: str, secret: str) -> tuple[tuple[str, str], ...]:
+    return (("Username", username), ("Secret", secret), ("Events", "on"))
+
+
 async def _pause(pauses: Sequence[float], failures: int) -> None:
     pause = pauses[min(failures, len(pauses) - 1)]
     await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - not a secret
@@ -417,7 +439,7 @@ def _action(name: str, headers: Headers, variables: Mapping[str, str]) -> Action
 
 def _safe(header: str, value: str) -> str:
     if not isinstance(value, str) or _UNSAFE.search(value):
-        raise AmiUnsafe(f"not to be sent in {header}: {value!r}")
+        raise AmiUnsafe(f"not to be sent in {header}" + ("" if header in _SECRET else f": {value!r}"))
     if len(header) + len(value.encode()) > LONGEST_LINE:
         raise AmiUnsafe(f"too long for {header}: {len(value)} characters")
     return value

@@ -91,7 +91,7 @@ def render(plan: Dialplan) -> Rendered:
     )
     template = environment.get_template("dialplan.conf.jinja")
     values = {name: getattr(plan, name) for name in plan.__dataclass_fields__}
-    values |= {"grace": variables.GRACE, "prompt_variables": variables.PROMPT_VARIABLES}
+    values |= {"grace": variables.GRACE, "prompt_variables": variables.PROMPT_VARIABLES, "probe": variables.PROBE}
     draft = template.render(values, revision="")
     revision = hashlib.sha256(draft.encode()).hexdigest()[:12]
     return Rendered(template.render(values, revision=revision), revision)

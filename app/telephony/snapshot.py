@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from app.domain.policy import Line, LineState, Member, Queue
+from app.telephony.names import tidy
 from app.telephony.translate import line_state
 
 Fields = Mapping[str, str]
@@ -258,4 +259,5 @@ class Snapshot:
 
 def _member(member: QueueMember) -> Member:
     until = member.last_call + member.wrapup if member.last_call is not None and member.wrapup else None
-    return Member(member.extension, member.paused, member.penalty, until)
+    name = tidy(member.name, member.interface, member.extension)
+    return Member(member.extension, member.paused, member.penalty, until, name)

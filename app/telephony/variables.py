@@ -11,3 +11,4 @@ WATCHDOG = "TIMEOUT(absolute)"
 
 GRACE = 4  # seconds of silence a caller endures when our service dies or hangs, then Asterisk goes on without it
 PROMPT_VARIABLES = 8  # among so many the agent's announcement is spread, and by the dialplan put together again
+PROBE = "bazang-probe"  # the context that tells of itself, and the event by which it does

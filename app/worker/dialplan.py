@@ -8,6 +8,7 @@ from app.services import dialplans
 from app.services.dialplans import Way, Ways
 from app.store import settings as store_settings
 from app.store.database import Database
+from app.store.settings import Exchange
 from app.telephony import dialplan
 from app.telephony.ami import AmiClient, AmiRefused
 from app.telephony.dialplan import CONGESTION, NO_USER_RESPONSE, NORMAL_CLEARING, USER_BUSY, Destination
@@ -29,6 +30,7 @@ class DialplanKeeper:
         self._busy = asyncio.Lock()
         self.agi_port = settings.agi_port
         self.written = self.running = self.detail = ""
+        self.extension_context = self.profile = ""  # in force
         self.usable = False
         self._reloaded = ""  # the revision for which a reload was asked
 
@@ -39,6 +41,8 @@ class DialplanKeeper:
         """
         async with self._busy:
             try:
+                exchange = await asyncio.to_thread(exchange_in_force, self._settings, self._database)
+                self.extension_context, self.profile = exchange.extension_context, exchange.pbx_profile
                 rendered = await asyncio.to_thread(render, self._settings, self._database, self.agi_port)
                 changed = await asyncio.to_thread(dialplan.write, self._settings.dialplan_path, rendered.text)
             except (OSError, dialplan.UnsafeDialplan) as error:
@@ -77,11 +81,16 @@ class DialplanKeeper:
         return str(answer.get("Value", "0")) not in ("", "0")
 
 
+def exchange_in_force(settings: Settings, database: Database) -> Exchange:
+    """Return how the exchange is reached now. Blocks."""
+    with database.read() as session:
+        return store_settings.exchange(session, settings)
+
+
 def render(settings: Settings, database: Database, agi_port: int) -> dialplan.Rendered:
     """Render the dialplan from the tables. Raises dialplan.UnsafeDialplan."""
     ways = dialplans.gather(database, OWN_HINTS)
-    with database.read() as session:
-        exchange = store_settings.exchange(session, settings)
+    exchange = exchange_in_force(settings, database)
     return dialplan.render(
         dialplan.Dialplan(
             modules=tuple(

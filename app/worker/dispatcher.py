@@ -53,6 +53,7 @@ class Dispatcher:
         self._awake = asyncio.Event()
         self._traces: tuple[str, ...] = ()  # ended attempts whose record Asterisk may delete with the next one
         self._calls: set[asyncio.Task[None]] = set()
+        self._left: frozenset[str] = frozenset()  # attempts under way when another exchange was settled
 
     def wake(self) -> None:
         """Look again, at once: something changed that may let a request go."""
@@ -155,10 +156,16 @@ class Dispatcher:
         except AmiError as error:
             log.warning("attempt %s could not be hung up: %s", attempt, error)
 
+    async def leave(self) -> None:
+        """Another exchange serves from now on, or the same by another name: who knows what the first one still does."""
+        flights = await asyncio.to_thread(requests.flights, self._database)
+        self._left |= {flight.attempt for flight in flights}
+
     async def reconcile(self) -> None:
         """Find out what became of attempts of which we have heard nothing. Never dials. Raises AmiError."""
         self._traces = await asyncio.to_thread(requests.traces, self._database)
         flights = await asyncio.to_thread(requests.flights, self._database)
+        self._left &= {flight.attempt for flight in flights}
         suspects = [flight for flight in flights if flight.started_at + UNHEARD <= utcnow()]
         if not suspects:
             return
@@ -181,5 +188,7 @@ class Dispatcher:
             self._follower.begin(attempt, answered=step is not Step.CLAIMED)
         if step is not known:
             self.take_news(StepNews(attempt, step))
-        if not alive:
+        if not alive and not record and attempt in self._left and known is not Step.CONNECTED:
+            self.end(attempt, Outcome.UNCLEAR, "the exchange was changed during the call")
+        elif not alive:
             self.end(attempt, outcome, f"found out afterwards: {record or 'no record'}")

@@ -31,9 +31,12 @@ from app.telephony.calls import Answered, CallFollower
 from app.telephony.dialer import Dialer
 from app.telephony.ivr import converse
 from app.telephony.snapshot import Snapshot
+from app.worker import inquiry
 from app.worker.caller import CallerDesk
-from app.worker.dialplan import OWN_HINTS, DialplanKeeper
+from app.worker.dialplan import OWN_HINTS, DialplanKeeper, exchange_in_force
 from app.worker.dispatcher import Dispatcher, utcnow
+from app.worker.inquiry import Inquiry
+from app.worker.names import NameBook
 from app.worker.recorder import Recorder
 from app.worker.sounds import Sounds
 from app.worker.watch import DatabaseWatch, Leadership
@@ -41,6 +44,8 @@ from app.worker.watch import DatabaseWatch, Leadership
 log = logging.getLogger(__name__)
 STORE_DELAY = 0.02  # seconds: several events of one call make one write
 DRAIN = 5.0  # seconds to write what is left at the end
+# What takes its time, or has nothing to do with requests: nobody waits behind it.
+ASIDE = frozenset({commands.WRITE_DIALPLAN, commands.APPLY_SETTINGS}) | inquiry.KINDS
 
 
 class Worker:
@@ -76,6 +81,8 @@ class Worker:
         self.desk = CallerDesk(settings, database, self.sounds, self.snapshot, registered=self.dispatcher.wake)
         self.agi = AgiServer(settings.agi_bind, settings.agi_port, self._on_caller)
         self.keeper = DialplanKeeper(settings, database, self.ami)
+        self.names = NameBook(self.ami, self._on_name)
+        self.inquiry = Inquiry(self.ami, self.snapshot, self.keeper)
         self._polled = False  # since the connection was made: before that nothing is known
         self._polling = asyncio.Lock()
         self._obstacle: Why | None = Why.NO_DIALPLAN
@@ -94,6 +101,7 @@ class Worker:
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Work until `stop`. `ready` is called when callers can be answered."""
         await asyncio.to_thread(self._recall)
+        await self._settle_connection()
         await self.agi.start()
         self.keeper.agi_port = self.agi.port
         watch = DatabaseWatch(self.database.engine, self._on_database_change)
@@ -161,6 +169,15 @@ class Worker:
             self._polled = False
             self._spawn(asyncio.to_thread(self._store_state))
 
+    async def _settle_connection(self) -> bool:
+        """Reach the exchange as the environment and the settings page say now; tell whether it is at another place."""
+        exchange = await asyncio.to_thread(exchange_in_force, self.settings, self.database)
+        before, address = self.ami.address, (exchange.ami_host, exchange.ami_port)
+        if await self.ami.use(*address, exchange.ami_username, exchange.ami_secret):
+            log.info("the exchange is reached at %s:%s as %s from now on", *address, exchange.ami_username)
+            self.names.forget()
+        return address != before
+
     def _on_event(self, event: Any) -> None:
         now = utcnow()
         news = self.follower.take(event)
@@ -181,12 +198,17 @@ class Worker:
                 self.stop()  # whoever starts us again finds out whether another has the right
                 return
             try:
+                if await self._settle_connection():
+                    await self.dispatcher.leave()
                 if self.ami.connected:
                     await self._ask_all()
                     await self.dispatcher.reconcile()
                     await self._check_dialplan()
+                    self._spawn(self.names.learn(self.snapshot.extensions, self.keeper.profile))
             except AmiError as error:
                 log.warning("the exchange could not be asked: %s", error)
+            except SQLAlchemyError as error:
+                log.error("the database refused: %s", error)
             try:
                 await asyncio.to_thread(self._store_state)
             except SQLAlchemyError as error:
@@ -222,6 +244,10 @@ class Worker:
             loop = asyncio.get_running_loop()
             self._store_due = loop.call_later(STORE_DELAY, lambda: self._spawn(self._store_changes()))
 
+    def _on_name(self, extension: str) -> None:
+        self.snapshot.changed_lines.add(extension)
+        self._store_soon()
+
     async def _store_changes(self, *, complete: bool = False) -> None:
         self._store_due = None
         changed_lines, self.snapshot.changed_lines = self.snapshot.changed_lines, set()
@@ -229,7 +255,9 @@ class Worker:
         if complete:
             changed_lines, changed_queues = set(self.snapshot.extensions), set(self.snapshot.queues)
         reports = [
-            store_lines.LineReport(e.extension, e.state, e.since, context=e.context, devices="&".join(e.devices))
+            store_lines.LineReport(
+                e.extension, e.state, e.since, self.names.name(e.extension), e.context, "&".join(e.devices)
+            )
             for e in self.snapshot.extensions.values()
             if e.extension in changed_lines
         ]
@@ -298,18 +326,18 @@ class Worker:
                 if command.id in self._begun:
                     continue  # it is open because its answer is not written yet
                 self._begun.add(command.id)
-                if command.kind == commands.WRITE_DIALPLAN:
-                    self._spawn(self._carry_out(command))  # speech may have to be made: nobody waits behind that
+                if command.kind in ASIDE:
+                    self._spawn(self._carry_out(command))
                 else:
                     await self._carry_out(command)
 
     async def _carry_out(self, command: Command) -> None:
         try:
             ok, result = await self._do(command)
-        except (requests.NotFound, KeyError, TypeError) as error:
+        except (requests.NotFound, KeyError, TypeError, ValueError) as error:
             log.warning("command %s makes no sense: %s", command.id, error)
             ok, result = False, "not_found"
-        except AmiError as error:  # of the dialplan's reload only; the next poll asks for it again
+        except AmiError as error:  # should it have been the dialplan's reload, the next poll asks for it again
             log.warning("the exchange could not be asked for command %s: %s", command.id, error)
             ok, result = False, "not_connected"
         except SQLAlchemyError as error:  # nothing was done, so the next look may take it again
@@ -333,6 +361,11 @@ class Worker:
                 await self.keeper.keep(force=True)
                 await asyncio.to_thread(self._store_state)
                 return True, "written"
+            case commands.APPLY_SETTINGS:
+                await self.poll()
+                return True, "applied"
+            case kind if kind in inquiry.KINDS:
+                return await self.inquiry.answer(command)
             case _:
                 return False, "unknown_command"
         if change.hang_up is not None:

@@ -75,6 +75,8 @@ def upgrade():
     )
     for table, column in ADDED:
         op.add_column(table, column)
+    with op.batch_alter_table("commands", schema=None) as batch_op:
+        batch_op.alter_column("result", existing_type=sa.String(length=200), type_=sa.Text(), existing_nullable=False)
     with op.batch_alter_table("prompts", schema=None) as batch_op:
         batch_op.alter_column("file", existing_type=sa.String(length=200), nullable=True)
     op.execute("UPDATE prompts SET file = NULL WHERE file = ''")
@@ -91,6 +93,9 @@ def upgrade():
 
 
 def downgrade():
+    op.execute("UPDATE commands SET result = SUBSTR(result, 1, 200)")
+    with op.batch_alter_table("commands", schema=None) as batch_op:
+        batch_op.alter_column("result", existing_type=sa.Text(), type_=sa.String(length=200), existing_nullable=False)
     with op.batch_alter_table("prompts", schema=None) as batch_op:
         batch_op.drop_constraint(op.f("fk_prompts_file_recordings"), type_="foreignkey")
     op.execute("UPDATE prompts SET file = '' WHERE file IS NULL")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from app.services.commands import CALL_NOW, CANCEL, TIME_TO_LIVE, answer, ask, take, wait_for
+from app.services.commands import CALL_NOW, CANCEL, LONGEST_RESULT, TIME_TO_LIVE, answer, ask, take, wait_for
 from app.store.database import Database
 from app.store.models import Command
 from tests.support.factories import NOW, at_once
@@ -88,8 +88,8 @@ def test_an_answer_to_nothing_changes_nothing(database: Database) -> None:
 
 def test_an_overlong_answer_is_cut(database: Database) -> None:
     command_id = ask(database, CANCEL, {"request": 7}, actor="sara", now=NOW)
-    answer(database, command_id, ok=False, result="x" * 300, now=NOW)
-    assert load(database, command_id).result == "x" * 200
+    answer(database, command_id, ok=False, result="x" * 5000, now=NOW)
+    assert load(database, command_id).result == "x" * LONGEST_RESULT
 
 
 def test_many_pages_ask_at_once_and_nothing_is_lost(database: Database) -> None:

@@ -1,0 +1,40 @@
+"""Trying out how the exchange is reached, before it is saved: asked by a page, done by the telephone service."""
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+
+from app.domain.connection import Loaded, Report, Verdict
+from app.services import commands
+from app.store.database import Database
+
+WAIT = 12.0  # seconds: the service gives an exchange less time than that
+
+__all__ = ["Loaded", "Report", "Verdict", "apply", "pack", "test", "unpack"]
+
+
+def test(
+    database: Database, *, host: str, port: int, username: str, secret: str, actor: str, now: datetime
+) -> Report | None:
+    """Try these values beside those in force, which go on serving. None: the telephone service does not answer."""
+    payload = {"host": host, "port": port, "username": username, "secret": secret}
+    answered = commands.ask_and_wait(database, commands.TEST_CONNECTION, payload, actor=actor, now=now, seconds=WAIT)
+    return unpack(answered.result) if answered is not None and answered.ok else None
+
+
+def apply(database: Database, *, actor: str, now: datetime) -> None:
+    """Have the telephone service take up what was saved at once instead of with its next look."""
+    commands.ask(database, commands.APPLY_SETTINGS, {}, actor=actor, now=now)
+
+
+def pack(report: Report) -> str:
+    """Return a report as a command's result."""
+    return json.dumps(asdict(report))
+
+
+def unpack(result: str) -> Report:
+    """Return the report that `pack` made a result of."""
+    values = json.loads(result)
+    for name in ("read_missing", "write_missing", "unchecked"):
+        values[name] = tuple(values[name])
+    return Report(**values | {"verdict": Verdict(values["verdict"]), "dialplan": Loaded(values["dialplan"])})

@@ -1,0 +1,180 @@
+"""Calls of the studio: a page asks for one and watches its row, the telephone service makes it."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import select
+
+from app.audio.prompts import LANGUAGES
+from app.domain.names import is_showable
+from app.domain.studio import FINAL, Failure, Kind, State
+from app.services import commands
+from app.services.errors import Invalid, NotFound
+from app.services.modules import EXTENSION
+from app.store import lines
+from app.store.database import Database
+from app.store.models import StudioCall
+
+TAKEN_WITHIN = timedelta(seconds=15)  # whoever has waited so long has gone away
+LONGEST_NAME, LONGEST_TEXT = 80, 1500
+
+__all__ = ["FINAL", "Failure", "Kind", "State", "StudioView", "ask_recording", "ask_test", "cancel", "load"]
+
+
+@dataclass(frozen=True)
+class StudioView:
+    """A call as a page shows it. `detail`: a Failure's code where `state` is failed; `file`: the recording, once kept.
+
+    `text`: what is to be said; `name`: of the recording.
+    """
+
+    id: str
+    kind: Kind
+    extension: str
+    language: str
+    name: str
+    text: str
+    state: State
+    detail: str
+    file: str | None
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def over(self) -> bool:
+        return self.state in FINAL
+
+
+def ask_recording(
+    database: Database, *, extension: str, language: str, name: str, text: str, actor: str, now: datetime
+) -> str:
+    """Have an extension rung to speak a recording into it; return the call's id. Raises Invalid."""
+    name = name.strip()
+    errors = _check(extension, language)
+    if not name or len(name) > LONGEST_NAME:
+        errors["name"] = "too_long" if name else "required"
+    elif not is_showable(name):
+        errors["name"] = "characters"
+    if len(text) > LONGEST_TEXT:
+        errors["text"] = "too_long"
+    return _ask(database, Kind.RECORD, extension, language, name, text, errors, actor=actor, now=now)
+
+
+def ask_test(database: Database, *, extension: str, language: str, actor: str, now: datetime) -> str:
+    """Have an extension rung and told that all is well; return the call's id. Raises Invalid."""
+    errors = _check(extension, language)
+    return _ask(database, Kind.TEST, extension, language, "", "", errors, actor=actor, now=now)
+
+
+def _check(extension: str, language: str) -> dict[str, str]:
+    errors = {}
+    if not EXTENSION.fullmatch(extension):
+        errors["extension"] = "code" if extension else "required"
+    if language not in LANGUAGES:
+        errors["language"] = "choice"
+    return errors
+
+
+def _ask(
+    database: Database,
+    kind: Kind,
+    extension: str,
+    language: str,
+    name: str,
+    text: str,
+    errors: dict[str, str],
+    *,
+    actor: str,
+    now: datetime,
+) -> str:
+    if errors:
+        raise Invalid(errors)
+    call = StudioCall(id=str(uuid.uuid4()), kind=kind.value, extension=extension, language=language)
+    call.name, call.text, call.state, call.detail, call.created_by = name, text, State.ASKED.value, "", actor
+    call.created_at = call.updated_at = now
+    with database.write() as session:
+        session.add(call)
+    commands.ask(database, commands.STUDIO_CALL, {"call": call.id}, actor=actor, now=now)
+    return call.id
+
+
+def load(database: Database, call_id: str, now: datetime | None = None) -> StudioView:
+    """Return a call as it stands. One that the telephone service does not see to has failed. Raises NotFound."""
+    now = now or datetime.now(UTC)
+    with database.read() as session:
+        row = session.get(StudioCall, call_id)
+        if row is None:
+            raise NotFound(call_id)
+        state, detail = State(row.state), row.detail
+        late = state is State.ASKED and row.created_at + TAKEN_WITHIN <= now
+        # The row of a call in the middle stays as it is until the service comes back and puts it right.
+        gone = (
+            state not in FINAL and state is not State.ASKED and not lines.stored_facts(session, now).service_runs(now)
+        )
+    if late or gone:
+        state, detail = State.FAILED, Failure.SERVICE_DOWN.value
+    return StudioView(
+        id=row.id,
+        kind=Kind(row.kind),
+        extension=row.extension,
+        language=row.language,
+        name=row.name,
+        text=row.text,
+        state=state,
+        detail=detail,
+        file=row.file,
+        created_by=row.created_by,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def cancel(database: Database, call_id: str, actor: str, now: datetime) -> None:
+    """End a call, if it is not over. Raises NotFound."""
+    with database.read() as session:
+        if session.get(StudioCall, call_id) is None:
+            raise NotFound(call_id)
+    if advance(database, call_id, State.CANCELLED, now):
+        commands.ask(database, commands.STUDIO_CANCEL, {"call": call_id}, actor=actor, now=now)
+
+
+# -- the telephone service's side ---------------------------------------------------------------------------------
+
+
+def take(database: Database, call_id: str, now: datetime) -> StudioView | None:
+    """Take a call that was asked for; None when it was taken, cancelled, or nobody waits for it any more."""
+    with database.write() as session:
+        row = session.get(StudioCall, call_id, with_for_update=True)
+        if row is None or row.state != State.ASKED.value:
+            return None
+        if row.created_at + TAKEN_WITHIN <= now:
+            row.state, row.detail, row.updated_at = State.FAILED.value, Failure.TOO_LATE.value, now
+            return None
+        row.state, row.updated_at = State.RINGING.value, now
+    return load(database, call_id, now)
+
+
+def advance(
+    database: Database, call_id: str, state: State, now: datetime, *, detail: str = "", file: str | None = None
+) -> bool:
+    """Note how far a call is; False, and nothing changes, when it is over already."""
+    with database.write() as session:
+        row = session.get(StudioCall, call_id, with_for_update=True)
+        if row is None or State(row.state) in FINAL:
+            return False
+        row.state, row.detail, row.file, row.updated_at = state.value, detail, file, now
+        return True
+
+
+def end_open(database: Database, now: datetime) -> list[str]:
+    """Give up the calls that a service before us had taken, and what was asked too long ago; return their ids."""
+    ended = []
+    with database.write() as session:
+        over = [state.value for state in FINAL]
+        for row in session.scalars(select(StudioCall).where(StudioCall.state.not_in(over))):
+            if row.state != State.ASKED.value or row.created_at + TAKEN_WITHIN <= now:
+                row.state, row.detail, row.updated_at = State.FAILED.value, Failure.SERVICE_DOWN.value, now
+                ended.append(row.id)
+    return ended

@@ -1,0 +1,57 @@
+"""Answers what pages ask about the exchange; each of them waits for it."""
+
+import logging
+from typing import Any
+
+from app.services import commands, connection
+from app.store.models import Command
+from app.telephony import lookup
+from app.telephony.ami import AmiClient
+from app.telephony.examination import try_out
+from app.telephony.snapshot import Snapshot
+from app.worker.dialplan import OWN_HINTS, DialplanKeeper
+
+log = logging.getLogger(__name__)
+CONNECT_SECONDS = 4.0
+KINDS = frozenset({commands.TEST_CONNECTION, commands.LOOK_UP, commands.CODE_TAKEN})
+
+
+class Inquiry:
+    """`answer` raises AmiError where the exchange does not answer, and KeyError and TypeError for nonsense."""
+
+    def __init__(self, ami: AmiClient, snapshot: Snapshot, keeper: DialplanKeeper) -> None:
+        self._ami, self._snapshot, self._keeper = ami, snapshot, keeper
+
+    async def answer(self, command: Command) -> tuple[bool, str]:
+        payload = command.payload
+        try:
+            match command.kind:
+                case commands.TEST_CONNECTION:
+                    return True, await self._test(payload)
+                case commands.LOOK_UP:
+                    return True, "yes" if await self._has(payload["kind"], payload["code"]) else "no"
+                case _:
+                    return True, await lookup.taken_in(self._ami, payload["contexts"], payload["code"])
+        except lookup.NotAsked as error:
+            log.warning("command %s: %s", command.id, error)
+            return True, "no" if command.kind == commands.LOOK_UP else ""
+
+    async def _test(self, payload: dict[str, Any]) -> str:
+        way = (payload["host"], int(payload["port"]), payload["username"], payload["secret"])
+        report = await try_out(*way, seconds=CONNECT_SECONDS, revision=self._keeper.written)
+        log.info("the connection to %s:%s was tried out: %s", *way[:2], report.verdict)
+        return connection.pack(report)
+
+    async def _has(self, kind: str, code: str) -> bool:
+        match kind:
+            case "extension":
+                known = self._snapshot.extensions.get(code)
+                if known is not None and known.context != OWN_HINTS:  # a hint of ours is no proof of a phone
+                    return True
+                context = self._keeper.extension_context
+                return await lookup.has_extension(self._ami, code, "" if context == OWN_HINTS else context)
+            case "queue":
+                return code in self._snapshot.queues or await lookup.has_queue(self._ami, code)
+            case "custom":
+                return await lookup.has_place(self._ami, code)
+        raise KeyError(kind)
