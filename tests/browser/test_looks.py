@@ -18,6 +18,7 @@ from app.services import users
 from app.store.database import Database
 from app.store.models import ExtensionScenario, Prompt, QueueMemberRow, QueueRow, QueueScenario
 from app.store.settings import write_setting
+from tests.browser.axe import find_barriers
 from tests.browser.conftest import Meet
 from tests.browser.panel import session_of
 from tests.support.factories import (
@@ -194,7 +195,7 @@ def _told(found: dict[str, list[str]]) -> str:
 def _look(page: Page, visit: Visit, pictures: Path | None, name: str) -> list[str]:
     visit(page)
     page.evaluate("document.fonts.ready")
-    found: list[str] = page.evaluate(LOOK)
+    found: list[str] = page.evaluate(LOOK) + find_barriers(page)
     if pictures is not None:
         page.screenshot(path=pictures / f"{name}.png", full_page=True)
     return found
@@ -213,6 +214,14 @@ def test_the_fault_that_is_looked_for_is_found(meet: Meet) -> None:
     )
     found = " | ".join(page.evaluate(LOOK))
     assert "contrast 2.5" in found and "without a name: <button>" in found and "scrolls sideways" in found
+
+
+def test_the_barrier_that_is_looked_for_is_found(meet: Meet) -> None:
+    page = meet().page
+    page.goto("/login")
+    assert find_barriers(page) == []
+    page.evaluate("document.querySelector('label').remove()")
+    assert [found.split(":")[0] for found in find_barriers(page)] == ["axe label"]
 
 
 def test_the_language_is_seen_in_the_direction(app: Flask, meet: Meet) -> None:
