@@ -105,6 +105,7 @@ class StudioDesk:
         """End the calls that ring; those in a dialogue end with it."""
         for call in list(self._calls.values()):
             if not call.opened.is_set():
+                _settle(call.rung, Failure.SERVICE_DOWN)
                 await self._hang_up(call.view.id)
                 await self._fail(call.view.id, Failure.SERVICE_DOWN)
         self._maker.shutdown(wait=False, cancel_futures=True)
