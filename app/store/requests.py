@@ -12,6 +12,8 @@ from app.store.models import Attempt, CallRequest, HistoryEntry, Module
 
 # What a transition may change; everything else of a row is fixed at registration.
 _MUTABLE = (
+    "queue",
+    "target",
     "free_at",
     "not_before",
     "postponed_until",
@@ -47,7 +49,7 @@ def to_domain(row: CallRequest, module: Module | None) -> Request:
         registered_at=row.registered_at,
         queue=row.queue,
         target=row.target,
-        extensions=tuple(module.targets) if module is not None and not row.queue else (),
+        extensions=tuple(module.targets) if module is not None and module.target_kind == "extension" else (),
         status=Status(row.status),
         first_called_at=row.first_called_at,
         free_at=row.free_at,
@@ -86,6 +88,8 @@ def apply_decision(
     row.step = request.step.value if request.step else None
     row.last_outcome = request.last_outcome.value if request.last_outcome else None
     row.done_at = now if request.status in FINAL else None
+    if request.status in (Status.CONNECTED, Status.DONE) and row.reached_at is None:
+        row.reached_at = now
     session.add(
         HistoryEntry(
             request_id=row.id,
@@ -96,6 +100,7 @@ def apply_decision(
             attempt=request.attempt or old_attempt,
             detail=detail[:200],
             actor=actor,
+            version=row.version + session.is_modified(row),
         )
     )
 
