@@ -77,7 +77,7 @@ def create_admin(name: str, password_stdin: bool) -> None:
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     try:
-        users.create(database, name, password, "administrator", datetime.now(UTC))
+        users.create(database, name, password, "administrator", datetime.now(UTC), actor="create-admin")
     except Invalid as invalid:
         words = {
             "taken": "this name is taken",

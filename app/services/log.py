@@ -1,6 +1,6 @@
 """The log: who changed what in the panel. Entries are added here, and changed or deleted nowhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,7 +26,7 @@ def note(session: Session, actor: str, action: str, subject: str, detail: Mappin
     )
 
 
-def changes(old: Mapping[str, Any], new: Mapping[str, Any], *, secret: Sequence[str] = ()) -> Detail:
+def changes(old: Mapping[str, Any], new: Mapping[str, Any], *, secret: Collection[str] = ()) -> Detail:
     """Return the fields that differ as {name: [old, new]}. Of a secret one is said that it changed, and no more."""
     found: Detail = {}
     for name in dict.fromkeys([*old, *new]):

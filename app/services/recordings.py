@@ -1,7 +1,7 @@
 """The office's own sounds: one recording may serve several prompts and digits, and is kept as long as one uses it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.audio.cache import SoundLibrary
 from app.audio.clip import Clip
 from app.domain.names import is_showable, showable
+from app.services import log
 from app.services.errors import Invalid, NotFound
 from app.store.database import Database
 from app.store.models import DigitRecording, Module, Prompt, Recording
@@ -71,7 +72,7 @@ def _name(wanted: str) -> str:
     return showable(wanted, LONGEST_NAME).strip() or "?"
 
 
-def rename(database: Database, file: str, name: str) -> None:
+def rename(database: Database, file: str, name: str, *, actor: str = "", now: datetime | None = None) -> None:
     """Give a recording another name. Raises Invalid and NotFound."""
     name = name.strip()
     if not name or len(name) > LONGEST_NAME:
@@ -82,6 +83,8 @@ def rename(database: Database, file: str, name: str) -> None:
         row = session.get(Recording, file)
         if row is None:
             raise NotFound(file)
+        if row.name != name:
+            log.note(session, actor, "recording_renamed", name, {"name": [row.name, name]}, now or datetime.now(UTC))
         row.name = name
 
 
@@ -99,7 +102,9 @@ def uses(session: Session, file: str | None = None) -> dict[str, list[Use]]:
     return found
 
 
-def delete(database: Database, library: SoundLibrary, file: str) -> None:
+def delete(
+    database: Database, library: SoundLibrary, file: str, *, actor: str = "", now: datetime | None = None
+) -> None:
     """Delete a recording with its file. Raises NotFound, and Invalid `in_use` where something plays it."""
     try:
         with database.write() as session:
@@ -108,6 +113,7 @@ def delete(database: Database, library: SoundLibrary, file: str) -> None:
                 raise NotFound(file)
             if uses(session, file):
                 raise Invalid({"file": "in_use"})
+            log.note(session, actor, "recording_deleted", row.name, {"file": [file, ""]}, now or datetime.now(UTC))
             session.delete(row)
     except IntegrityError as error:  # somebody chose it in this instant
         raise Invalid({"file": "in_use"}) from error
@@ -120,12 +126,19 @@ def digits(session: Session, language: str) -> dict[str, str]:
     return {row.digit: row.file for row in rows}
 
 
-def set_digit(database: Database, language: str, digit: str, file: str | None) -> None:
+def set_digit(
+    database: Database, language: str, digit: str, file: str | None, *, actor: str = "", now: datetime | None = None
+) -> None:
     """Have a digit read out by a recording, or by the voice again (None). Raises NotFound."""
     with database.write() as session:
         if file is not None and session.get(Recording, file) is None:
             raise NotFound(file)
         row = session.get(DigitRecording, (language, digit))
+        old, new = row.file if row is not None else "", file or ""
+        if old != new:
+            log.note(
+                session, actor, "digit_changed", f"{language} {digit}", {"file": [old, new]}, now or datetime.now(UTC)
+            )
         if file is None:
             if row is not None:
                 session.delete(row)

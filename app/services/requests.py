@@ -102,6 +102,7 @@ def _register(session: Session, registration: Registration, now: datetime) -> in
             new_status=row.status,
             detail=registration.number,
             actor=registration.created_by,
+            version=row.version,
         )
     )
     return row.id
