@@ -23,14 +23,15 @@ def is_target(session: Session, module: Module | None, queue: bool, target: str)
 
 def _extensions(session: Session) -> set[str]:
     """Return the extensions that there are: those of the exchange and, should it be out of reach, of the modules."""
-    return set(session.scalars(select(LineRow.extension))) | _targets_of_modules(session, "extension")
+    return set(session.scalars(select(LineRow.extension))) | of_modules(session, "extension")
 
 
 def _queues(session: Session) -> set[str]:
-    return set(session.scalars(select(QueueRow.name))) | _targets_of_modules(session, "queue")
+    return set(session.scalars(select(QueueRow.name))) | of_modules(session, "queue")
 
 
-def _targets_of_modules(session: Session, kind: str) -> set[str]:
+def of_modules(session: Session, kind: str) -> set[str]:
+    """Return what the modules of a kind (extension, queue) call for."""
     modules = session.scalars(select(Module.targets).where(Module.target_kind == kind))
     return {target for targets in modules for target in targets}
 
