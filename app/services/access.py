@@ -1,7 +1,7 @@
 """Who may see and act on which requests. One place says it for whole queries and for a single request."""
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, and_, false, or_, select, true
 from sqlalchemy.orm import Session
@@ -51,18 +51,23 @@ class Reach:
     queues: tuple[str, ...] = ()
     modules: tuple[int, ...] = ()
 
-    def condition(self) -> ColumnElement[bool]:
-        """Return what holds for exactly those rows of call_requests that may be seen."""
+    def condition(self, *, leads: bool = True) -> ColumnElement[bool]:
+        """Return what holds for exactly those rows of call_requests that may be seen.
+
+        `leads`: no other condition narrows it down as well, so the rows are looked up by this one; SQLite would
+        choose its indexes also where those of a day, say, are far fewer.
+        """
         if self.everything:
             return true()
+        target: Any = CallRequest.target if leads else CallRequest.target.concat("")
         kinds: list[ColumnElement[bool]] = []
         if self.extensions:
-            kinds.append(and_(CallRequest.queue.is_(False), CallRequest.target.in_(self.extensions)))
+            kinds.append(and_(CallRequest.queue.is_(False), target.in_(self.extensions)))
         if self.queues:
-            kinds.append(and_(CallRequest.queue.is_(True), CallRequest.target.in_(self.queues)))
+            kinds.append(and_(CallRequest.queue.is_(True), target.in_(self.queues)))
         if self.modules:
-            anybody = and_(CallRequest.queue.is_(False), CallRequest.target == "")
-            kinds.append(and_(anybody, CallRequest.module_id.in_(self.modules)))
+            module = CallRequest.module_id if leads else CallRequest.module_id + 0
+            kinds.append(and_(CallRequest.queue.is_(False), target == "", module.in_(self.modules)))
         return or_(*kinds) if kinds else false()
 
     def covers(self, row: CallRequest) -> bool:

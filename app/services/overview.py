@@ -125,7 +125,9 @@ def look(database: Database, scope: Scope, zone: ZoneInfo, now: datetime) -> Ove
 
 def _registered(session: Session, seen: Reach, period: Period) -> int:
     moment = CallRequest.registered_at
-    query = select(func.count(CallRequest.id)).where(moment >= period.start, moment < period.end, seen.condition())
+    query = select(func.count(CallRequest.id)).where(
+        moment >= period.start, moment < period.end, seen.condition(leads=False)
+    )
     return session.scalar(query) or 0
 
 
@@ -133,7 +135,7 @@ def _rate(session: Session, seen: Reach, period: Period) -> Rate:
     """Count what ended in a period. What somebody cancelled was neither served nor missed."""
     query = (
         select(CallRequest.status, func.count())
-        .where(CallRequest.done_at >= period.start, CallRequest.done_at < period.end, seen.condition())
+        .where(CallRequest.done_at >= period.start, CallRequest.done_at < period.end, seen.condition(leads=False))
         .group_by(CallRequest.status)
     )
     ended = {Status(status): count for status, count in session.execute(query)}

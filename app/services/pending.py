@@ -154,7 +154,7 @@ def _places(order: Sequence[Request], rows: Mapping[int, tuple[CallRequest, Modu
 def _ended_lately(
     session: Session, seen: Reach, wanted: PendingFilter, now: datetime
 ) -> list[tuple[CallRequest, Module | None]]:
-    conditions: list[ColumnElement[bool]] = [CallRequest.done_at > now - JUST_DONE, seen.condition()]
+    conditions: list[ColumnElement[bool]] = [CallRequest.done_at > now - JUST_DONE, seen.condition(leads=False)]
     if wanted.module_id is not None:
         conditions.append(CallRequest.module_id == wanted.module_id)
     if wanted.target:
@@ -237,7 +237,7 @@ def badge(database: Database, scope: Scope) -> Badge:
     """Return what the badge of the page shows."""
     with database.read() as session:
         query = select(func.count(), func.max(CallRequest.id)).where(
-            CallRequest.status.in_([status.value for status in ACTIVE]), reach(session, scope).condition()
+            CallRequest.status.in_([status.value for status in ACTIVE]), reach(session, scope).condition(leads=False)
         )
         waiting, newest = session.execute(query).one()
     return Badge(waiting, newest or 0)

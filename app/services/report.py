@@ -127,7 +127,7 @@ def stream(database: Database, scope: Scope, wanted: Filter, sort: Sort = NEWEST
     """
     with database.read() as session:
         found = conditions(session, reach(session, scope), wanted)
-        ids = iter(array("q", session.scalars(_numbers(found, sort))))
+        ids = iter(array("q", session.scalars(_numbers(found, sort).execution_options(yield_per=AT_ONCE))))
     while part := list(islice(ids, AT_ONCE)):
         with database.read() as session:
             yield from _rows(session, part)
@@ -135,7 +135,9 @@ def stream(database: Database, scope: Scope, wanted: Filter, sort: Sort = NEWEST
 
 def conditions(session: Session, seen: Reach, wanted: Filter) -> list[ColumnElement[bool]]:
     """Return what holds for exactly the requests that may be seen and are asked for."""
-    found: list[ColumnElement[bool]] = [] if seen.everything else [seen.condition()]
+    moments = (wanted.registered_from, wanted.registered_to, wanted.done_from, wanted.done_to)
+    leads = all(moment is None for moment in moments)
+    found: list[ColumnElement[bool]] = [] if seen.everything else [seen.condition(leads=leads)]
     for column, since, until in (
         (CallRequest.registered_at, wanted.registered_from, wanted.registered_to),
         (CallRequest.done_at, wanted.done_from, wanted.done_to),

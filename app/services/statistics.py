@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -75,7 +74,7 @@ def statistics(database: Database, scope: Scope, wanted: Filter, zone: ZoneInfo)
     with database.read() as session:
         found = conditions(session, reach(session, scope), wanted)
         by_quarter = _count(session, found, quarter(CallRequest.registered_at))
-        by_operator = _count(session, [*found, CallRequest.done_by != ""], CallRequest.done_by)
+        by_operator = _count(session, found, CallRequest.done_by)
         by_target = _count(session, found, CallRequest.queue, CallRequest.target)
         waits = _Waits(session, found, zone)
     days: dict[date, Counter[Status]] = defaultdict(Counter)
@@ -95,6 +94,7 @@ def statistics(database: Database, scope: Scope, wanted: Filter, zone: ZoneInfo)
         operators=_most_first(
             Share(name, False, outcomes.total(), outcomes, delay(waits.of_operator[name]))
             for (name,), outcomes in by_operator.items()
+            if name
         ),
         targets=_most_first(
             Share(target, bool(queue), outcomes.total(), outcomes, delay(waits.of_target[bool(queue), target]))
@@ -128,14 +128,16 @@ class _Waits:
             .where(*found, CallRequest.reached_at.is_not(None))
             .execution_options(yield_per=2000)
         )
+        day_of: dict[int, list[int]] = {}  # one look-up per request, and not three
         for number, seconds, operator, queue, target in session.execute(query):
             self.all.append(seconds)
-            self.of_day[_moment(number, zone).date()].append(seconds)
+            if number not in day_of:
+                day_of[number] = self.of_day[_moment(number, zone).date()]
+            day_of[number].append(seconds)
             self.of_operator[operator].append(seconds)
             self.of_target[queue, target].append(seconds)
 
 
-@lru_cache(maxsize=100_000)
 def _moment(number: int, zone: ZoneInfo) -> datetime:
     """Return the moment of a quarter by the clock of the zone."""
     return datetime.fromtimestamp(number * QUARTER, zone)

@@ -384,7 +384,7 @@ _partial("uq_attempt_request", Attempt.request_id, where=_OPEN)
 _partial("uq_attempt_number", Attempt.number, where=_OPEN)
 _partial("uq_attempt_agent", Attempt.agent, where=_OPEN)
 _partial("ix_call_requests_active", CallRequest.status, where=_ACTIVE, unique=False)
-# The report sorts and filters by these; what it counts for charts stands in the widest one, so that no row is read.
+# The report filters, sorts and counts by these.
 Index("ix_call_requests_done_at", CallRequest.done_at)
 Index("ix_call_requests_number", CallRequest.number)
 Index("ix_call_requests_done_by", CallRequest.done_by, CallRequest.registered_at)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import select, union_all
 from sqlalchemy.orm import Session
 
 from app.domain.lifecycle import ACTIVE, FINAL, IN_FLIGHT, Decision, Outcome, Request, Rules, Status, Step
@@ -166,10 +166,10 @@ class Occupied:
 
 def occupied(session: Session, now: datetime) -> Occupied:
     """Return what the attempts occupy. One query: between a hang-up and the next ringing every one counts."""
+    columns = select(Attempt.number, Attempt.agent, Attempt.ended_at, Attempt.agent_pause_until)
+    # Not by OR: SQLite would read every attempt that ever was.
     rows = session.execute(
-        select(Attempt.number, Attempt.agent, Attempt.ended_at, Attempt.agent_pause_until).where(
-            or_(Attempt.ended_at.is_(None), Attempt.agent_pause_until > now)
-        )
+        union_all(columns.where(Attempt.ended_at.is_(None)), columns.where(Attempt.agent_pause_until > now))
     ).all()
     flying = [row for row in rows if row.ended_at is None]
     pauses: dict[str, datetime] = {}
