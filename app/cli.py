@@ -16,7 +16,7 @@ from app.store.database import Database
 
 def register(app: Flask) -> None:
     """Attach the commands."""
-    for command in (worker, create_admin, dialplan, settings_group, doctor):
+    for command in (worker, create_admin, dialplan, settings_group, fill, doctor):
         app.cli.add_command(command)
 
 
@@ -77,7 +77,7 @@ def create_admin(name: str, password_stdin: bool) -> None:
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     try:
-        users.create(database, name, password, "administrator", datetime.now(UTC))
+        users.create(database, name, password, "administrator", datetime.now(UTC), actor="create-admin")
     except Invalid as invalid:
         words = {
             "taken": "this name is taken",
@@ -151,6 +151,29 @@ def import_settings(file: Path) -> None:
     except OSError as error:
         raise click.ClickException(f"nothing was taken in: {error}") from error
     click.echo(f"{count} entries were taken in.")
+
+
+@click.command()
+@click.option("--requests", "count", type=click.IntRange(1, 2_000_000), required=True, help="How many to make.")
+@click.option("--waiting", type=click.IntRange(0, 5000), help="How many of them wait; by default one in 300.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed makes the same requests.")
+@click.option("--yes", is_flag=True, help="Also where there are requests of real customers.")
+def fill(count: int, waiting: int | None, seed: int, yes: bool) -> None:
+    """Make believable requests, for a demonstration or to measure with. Pauses all automatic calls."""
+    from app.services import filling
+
+    settings, database = _ready_parts()
+    if not yes and filling.has_real_requests(database):
+        raise click.ClickException(
+            "there are requests of real customers here, and nothing tells them from made-up ones in the panel; "
+            "--yes makes some all the same"
+        )
+    made = filling.fill(database, settings, count, datetime.now(UTC), seed=seed, waiting=waiting)
+    click.echo(f"{count} requests are made, of which {made} wait.")
+    if made:
+        click.echo(
+            "Their numbers may be somebody's: all automatic calls are paused, until you resume them in the panel."
+        )
 
 
 @click.command()

@@ -184,6 +184,19 @@ class Postponed:
 
 
 @dataclass(frozen=True)
+class Reassigned:
+    """Somebody else is to serve it: an extension, a queue, or ("") any of the module's extensions."""
+
+    queue: bool
+    target: str
+
+
+@dataclass(frozen=True)
+class Prioritised:
+    priority: int
+
+
+@dataclass(frozen=True)
 class Cancelled:
     pass
 
@@ -199,7 +212,18 @@ class TimePassed:
 
 
 Event = (
-    Claimed | Progressed | Ended | Reached | Registered | CalledNow | Postponed | Cancelled | MarkedDone | TimePassed
+    Claimed
+    | Progressed
+    | Ended
+    | Reached
+    | Registered
+    | CalledNow
+    | Postponed
+    | Reassigned
+    | Prioritised
+    | Cancelled
+    | MarkedDone
+    | TimePassed
 )
 
 
@@ -238,6 +262,10 @@ def transition(request: Request, event: Event, now: datetime) -> Decision:
             return _awaken(request, not_before=None)
         case CalledNow(agent):
             return _awaken(request, call_now=True, call_now_agent=agent)
+        case Reassigned(queue, target):
+            return _reassign(request, queue, target)
+        case Prioritised(priority):
+            return Decision(replace(request, priority=priority), changed=priority != request.priority)
     return _awaken(request, postponed_until=event.until, call_now=False, call_now_agent=None)
 
 
@@ -307,6 +335,13 @@ def _expire(request: Request, now: datetime) -> Decision:
     if limit is None or request.status in IN_FLIGHT or now < request.registered_at + limit:
         return _unchanged(request)
     return _finish(request, Status.EXPIRED)
+
+
+def _reassign(request: Request, queue: bool, target: str) -> Decision:
+    if (queue, target) == (request.queue, request.target):
+        return _unchanged(request)
+    # The wish to call now was for the one before, and so was the moment at which the line was free.
+    return _awaken(request, queue=queue, target=target, free_at=None, call_now=False, call_now_agent=None)
 
 
 def _awaken(request: Request, **changes: object) -> Decision:

@@ -15,8 +15,10 @@ CHANNEL = "bazang_commands"  # PostgreSQL's NOTIFY
 TIME_TO_LIVE = timedelta(seconds=30)
 LONGEST_RESULT = 4000
 
-CALL_NOW = "call_now"  # {"request": id, "agent": extension or None}
-CANCEL = "cancel"  # {"request": id}
+# "version", where it is given: of the request as whoever asks saw it
+CALL_NOW = "call_now"  # {"request": id, "agent": extension or None, "version"}
+CANCEL = "cancel"  # {"request": id, "version"}
+MARK_DONE = "mark_done"  # {"request": id, "note", "version"}
 WRITE_DIALPLAN = "write_dialplan"  # {}
 APPLY_SETTINGS = "apply_settings"  # {}: the settings page was saved
 TEST_CONNECTION = "test_connection"  # {"host", "port", "username", "secret"} -> see services/connection.py
@@ -30,14 +32,23 @@ _SECRETS = {TEST_CONNECTION: ("secret",)}  # what is not kept longer than it tak
 
 def ask(database: Database, kind: str, payload: dict[str, Any], *, actor: str, now: datetime | None = None) -> int:
     """Store a command and return its id."""
-    now = now or datetime.now(UTC)
     with database.write() as session:
-        command = Command(kind=kind, payload=payload, actor=actor, created_at=now, expires_at=now + TIME_TO_LIVE)
-        session.add(command)
-        session.flush()
-        if database.engine.dialect.name == "postgresql":
-            session.execute(text(f"NOTIFY {CHANNEL}"))  # delivered at the commit
-        return command.id
+        return ask_within(session, kind, payload, actor=actor, now=now or datetime.now(UTC))
+
+
+def ask_within(session: Session, kind: str, payload: dict[str, Any], *, actor: str, now: datetime) -> int:
+    """Store a command within a transaction that does more; return its id."""
+    command = Command(kind=kind, payload=payload, actor=actor, created_at=now, expires_at=now + TIME_TO_LIVE)
+    session.add(command)
+    session.flush()
+    wake(session)
+    return command.id
+
+
+def wake(session: Session) -> None:
+    """Have the telephone service look as soon as this transaction is committed. On SQLite it sees that by itself."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text(f"NOTIFY {CHANNEL}"))
 
 
 def take(database: Database, now: datetime) -> list[Command]:

@@ -11,3 +11,7 @@ class Invalid(ValueError):
 
 class NotFound(LookupError):
     """There is no such thing (any more)."""
+
+
+class Forbidden(PermissionError):
+    """This is not for this user to do."""

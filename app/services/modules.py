@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.audio.cache import SoundLibrary
 from app.audio.prompts import LANGUAGES, PROMPT_KEYS
 from app.domain.names import is_showable
-from app.services import commands, recordings, speech
+from app.services import commands, log, recordings, speech
 from app.services.errors import Invalid, NotFound
 from app.store.database import Database
 from app.store.models import ExtensionScenario, Module, Prompt, QueueScenario
@@ -101,9 +102,11 @@ def save(
         errors = check(session, given, module_id)
         if errors:
             raise Invalid(errors)
+        before = as_fields(as_input(module)) if module_id is not None else {}
         saved = store(session, given, module, now)
         if library is not None:
             _check_files(library, given)
+        note_saved(session, module, before, now, actor=actor)
     commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
     return saved
 
@@ -159,6 +162,29 @@ def as_input(module: Module) -> ModuleInput:
     return ModuleInput(**plain, targets=tuple(module.targets), prompts=prompts)
 
 
+def as_fields(given: ModuleInput) -> dict[str, Any]:
+    """Return the fields of a module as the log has them: plain, and one for each prompt."""
+    fields = {name: getattr(given, name) for name in _PLAIN} | {"targets": list(given.targets)}
+    for key, prompt in given.prompts.items():
+        fields[f"prompt_{key}"] = {"speech": prompt.text, "file": prompt.original_name or prompt.file}.get(
+            prompt.mode, prompt.mode
+        )
+    return fields
+
+
+def note_saved(session: Session, module: Module, before: Mapping[str, Any], now: datetime, *, actor: str) -> None:
+    """Log what differs in a saved module from what it was `before`; nothing, where nothing differs."""
+    session.flush()
+    session.refresh(module)  # the prompts were stored beside it
+    changed = log.changes(before, as_fields(as_input(module)))
+    if changed:
+        log.note(session, actor, "module_saved", _subject(module), changed, now)
+
+
+def _subject(module: Module) -> str:
+    return f"{module.name} ({module.code})"
+
+
 def delete(database: Database, module_id: int, now: datetime, *, actor: str = "") -> None:
     """Delete a module. Its requests stay and are left to be called by hand. Raises NotFound, Invalid when in use."""
     with database.write() as session:
@@ -167,6 +193,7 @@ def delete(database: Database, module_id: int, now: datetime, *, actor: str = ""
             raise NotFound(f"module {module_id}")
         if pointing_at(session, module.code):
             raise Invalid({"code": "in_use"})
+        log.note(session, actor, "module_deleted", _subject(module), log.changes(as_fields(as_input(module)), {}), now)
         session.delete(module)
     commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
 

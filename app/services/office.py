@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from zoneinfo import available_timezones
 
 import phonenumbers
@@ -9,6 +10,7 @@ import phonenumbers
 from app.audio.prompts import LANGUAGES
 from app.config import Settings
 from app.domain.numbers import OutboundFormat
+from app.services import log, pausing
 from app.services.errors import Invalid
 from app.services.modules import CALLER_ID
 from app.store import settings as store
@@ -48,7 +50,7 @@ def load(database: Database, settings: Settings) -> OfficeInput:
         caller_id=office.caller_id,
         outbound_format=office.outbound_format.value,
         outbound_prefix=office.outbound_prefix,
-        all_paused=stored.get("all_paused") == "1",
+        all_paused=pausing.is_paused(stored),
     )
 
 
@@ -57,15 +59,26 @@ def fixed(settings: Settings) -> frozenset[str]:
     return frozenset(name for name, origin in store.SHARED.items() if settings.from_environment(origin))
 
 
-def save(database: Database, settings: Settings, given: OfficeInput) -> None:
+def save(
+    database: Database, settings: Settings, given: OfficeInput, *, actor: str = "", now: datetime | None = None
+) -> None:
     """Store the settings; they apply to the next call. Raises Invalid."""
     errors = check(given)
     if errors:
         raise Invalid(errors)
-    values = asdict(given) | {"all_paused": "1" if given.all_paused else ""}
+    now = now or datetime.now(UTC)
+    values = asdict(given)
+    paused = values.pop("all_paused")
     with database.write() as session:
-        for name in values.keys() - fixed(settings):
-            store.write_setting(session, name, values[name])
+        stored = store.read_all(session)
+        changeable = {name: str(value) for name, value in values.items() if name not in fixed(settings)}
+        for name, value in changeable.items():
+            store.write_setting(session, name, value)
+        changed = log.changes({name: stored.get(name, "") for name in changeable}, changeable, secret=store.SECRET)
+        if changed:
+            log.note(session, actor, "settings_saved", "", changed, now)
+        if paused != pausing.is_paused(stored):
+            pausing.write(session, pausing.Pause(actor, now) if paused else None, actor, now)
 
 
 def check(given: OfficeInput) -> dict[str, str]:

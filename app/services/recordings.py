@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import IO, Any, BinaryIO, cast
 
 from sqlalchemy import select
@@ -17,6 +17,7 @@ from app.audio.prompts import LANGUAGES
 from app.domain.names import is_showable, showable
 from app.services import commands
 from app.services.errors import Invalid, NotFound
+from app.services.log import note
 from app.store.database import Database
 from app.store.models import DigitRecording, Module, Prompt, Recording
 
@@ -167,7 +168,7 @@ def _name(wanted: str) -> str:
     return showable(wanted, LONGEST_NAME).strip() or "?"
 
 
-def rename(database: Database, file: str, name: str) -> None:
+def rename(database: Database, file: str, name: str, *, actor: str = "", now: datetime | None = None) -> None:
     """Give a recording another name. Raises Invalid and NotFound."""
     name = name.strip()
     if not name or len(name) > LONGEST_NAME:
@@ -178,6 +179,8 @@ def rename(database: Database, file: str, name: str) -> None:
         row = session.get(Recording, file, with_for_update=True)
         if row is None:
             raise NotFound(file)
+        if row.name != name:
+            note(session, actor, "recording_renamed", name, {"name": [row.name, name]}, now or datetime.now(UTC))
         row.name = name
 
 
@@ -195,7 +198,9 @@ def uses(session: Session, file: str | None = None) -> dict[str, list[Use]]:
     return found
 
 
-def delete(database: Database, library: SoundLibrary, file: str) -> None:
+def delete(
+    database: Database, library: SoundLibrary, file: str, *, actor: str = "", now: datetime | None = None
+) -> None:
     """Delete a recording with its file. Raises NotFound, and Invalid `in_use` where something plays it.
 
     Raises OSError, and deletes nothing, where the file cannot be removed.
@@ -207,6 +212,7 @@ def delete(database: Database, library: SoundLibrary, file: str) -> None:
                 raise NotFound(file)
             if uses(session, file):
                 raise Invalid({"file": "in_use"})
+            note(session, actor, "recording_deleted", row.name, {"file": [file, ""]}, now or datetime.now(UTC))
             session.delete(row)
             session.flush()
             if FILE.fullmatch(file):
@@ -242,6 +248,9 @@ def set_digit(
         if file is not None and _held(session, file) is None:
             raise NotFound(file)
         row = session.get(DigitRecording, (language, digit), with_for_update=True)
+        old, new = row.file if row is not None else "", file or ""
+        if old != new:
+            note(session, actor, "digit_changed", f"{language} {digit}", {"file": [old, new]}, now)
         if file is None:
             if row is not None:
                 session.delete(row)

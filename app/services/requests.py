@@ -102,6 +102,7 @@ def _register(session: Session, registration: Registration, now: datetime) -> in
             new_status=row.status,
             detail=registration.number,
             actor=registration.created_by,
+            version=row.version,
         )
     )
     return row.id
@@ -227,6 +228,8 @@ def end(database: Database, attempt: str, outcome: Outcome, now: datetime, cause
         ):
             outcome = Outcome.WITHDRAWN  # the request had ended before, so the call was ours to end
         flight.ended_at, flight.outcome, flight.cause = now, outcome.value, cause[:80]
+        if decision is not None and decision.changed and decision.request.status in (Status.DONE, Status.FAILED):
+            session.get_one(CallRequest, flight.request_id).done_by = flight.agent
 
 
 def _apply(
@@ -294,6 +297,8 @@ def close_reached(database: Database, talk: Talk, now: datetime) -> list[str]:
             if row.number != talk.number or not _answers(request, talk):
                 continue
             decision = lifecycle.transition(request, Reached(), now)
+            if decision.changed:
+                row.done_by = talk.extension
             store.apply_decision(session, row, decision, now, event="reached", detail=talk.extension or talk.queue)
             if decision.hang_up:
                 hang_up.append(decision.hang_up)

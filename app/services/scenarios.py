@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.services import commands
+from app.services import commands, log
 from app.services.errors import Invalid
 from app.services.modules import EXTENSION, SITUATIONS, TARGET, check_destination
 from app.store.database import Database
@@ -39,19 +40,58 @@ class QueueInput:
 def save_extension(database: Database, given: ExtensionInput, *, now: datetime, actor: str = "") -> None:
     """Store an extension's scenario. Raises Invalid. The dialplan follows by a command to the telephone service."""
     with database.write() as session:
+        before = extension_fields(session, given.extension)
         errors = store_extension(session, given)
         if errors:
             raise Invalid(errors)
+        note_extension(session, given.extension, before, now, actor=actor)
     commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
 
 
 def save_queue(database: Database, given: QueueInput, *, now: datetime, actor: str = "") -> None:
     """Store a queue's failed-call destination. Raises Invalid."""
     with database.write() as session:
+        before = queue_fields(session, given.queue)
         errors = store_queue(session, given)
         if errors:
             raise Invalid(errors)
+        note_queue(session, given.queue, before, now, actor=actor)
     commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+
+
+def extension_fields(session: Session, extension: str) -> dict[str, Any]:
+    """Return an extension's scenario as the log has it; empty where there is none."""
+    row = session.get(ExtensionScenario, extension)
+    if row is None:
+        return {}
+    ways = {s: _way(getattr(row, f"{s}_kind"), getattr(row, f"{s}_code")) for s in SITUATIONS}
+    return {"ring": row.ring} | ways
+
+
+def queue_fields(session: Session, queue: str) -> dict[str, Any]:
+    """Return a queue's scenario as the log has it; empty where there is none."""
+    row = session.get(QueueScenario, queue)
+    if row is None:
+        return {}
+    return {"max_wait": row.max_wait, "wrapup": row.wrapup, "failed": _way(row.failed_kind, row.failed_code)}
+
+
+def _way(kind: str, code: str) -> str:
+    return f"{kind} {code}".strip()
+
+
+def note_extension(session: Session, extension: str, before: dict[str, Any], now: datetime, *, actor: str) -> None:
+    """Log what differs in an extension's scenario from what it was `before`."""
+    changed = log.changes(before, extension_fields(session, extension))
+    if changed:
+        log.note(session, actor, "extension_saved", extension, changed, now)
+
+
+def note_queue(session: Session, queue: str, before: dict[str, Any], now: datetime, *, actor: str) -> None:
+    """Log what differs in a queue's scenario from what it was `before`."""
+    changed = log.changes(before, queue_fields(session, queue))
+    if changed:
+        log.note(session, actor, "queue_saved", queue, changed, now)
 
 
 def store_extension(session: Session, given: ExtensionInput) -> dict[str, str]:

@@ -148,7 +148,7 @@ def take_in(database: Database, library: SoundLibrary, content: Any, now: dateti
     except ValidationError as error:
         raise BadFile([f"{_place(e['loc'])}: {e['msg']}" for e in error.errors()]) from error
     with database.write() as session:
-        errors = _Intake(session, library, now).take(file)
+        errors = _Intake(session, library, now, actor).take(file)
         if errors:
             raise BadFile(errors)
     commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
@@ -156,8 +156,8 @@ def take_in(database: Database, library: SoundLibrary, content: Any, now: dateti
 
 
 class _Intake:
-    def __init__(self, session: Session, library: SoundLibrary, now: datetime) -> None:
-        self._session, self._library, self._now = session, library, now
+    def __init__(self, session: Session, library: SoundLibrary, now: datetime, actor: str) -> None:
+        self._session, self._library, self._now, self._actor = session, library, now, actor
 
     def take(self, file: _File) -> list[str]:
         """Store first and check afterwards: a module may point to one that comes later in the file."""
@@ -171,20 +171,27 @@ class _Intake:
         for index, extension in enumerate(file.extensions):
             ways = {s: getattr(extension, s).pair for s in SITUATIONS}
             scenario = scenarios.ExtensionInput(extension.extension, extension.ring, ways)
+            before = scenarios.extension_fields(self._session, extension.extension)
             faults = scenarios.store_extension(self._session, scenario)
+            scenarios.note_extension(self._session, extension.extension, before, self._now, actor=self._actor)
             errors += [f"extensions[{index}].{_inside(name)}: {_words(code)}" for name, code in faults.items()]
         errors += _twice("queues", "queue", [queue.queue for queue in file.queues])
         for index, queue in enumerate(file.queues):
+            before = scenarios.queue_fields(self._session, queue.queue)
             faults = scenarios.store_queue(
                 self._session,
                 scenarios.QueueInput(queue.queue, queue.max_wait, queue.wrapup, queue.failed.pair),
             )
+            scenarios.note_queue(self._session, queue.queue, before, self._now, actor=self._actor)
             errors += [f"queues[{index}].{_inside(name)}: {_words(code)}" for name, code in faults.items()]
         return errors
 
     def _store(self, given: ModuleInput) -> Module:
-        row = self._session.scalar(select(Module).where(Module.code == given.code)) or Module(created_at=self._now)
+        known = self._session.scalar(select(Module).where(Module.code == given.code))
+        before = modules.as_fields(modules.as_input(known)) if known is not None else {}
+        row = known or Module(created_at=self._now)
         modules.store(self._session, given, row, self._now)
+        modules.note_saved(self._session, row, before, self._now, actor=self._actor)
         return row
 
     def _lost_files(self, given: ModuleInput) -> dict[str, str]:

@@ -63,6 +63,7 @@ class User(Base):
     role: Mapped[str] = mapped_column(String(16))  # administrator, supervisor, operator
     locale: Mapped[str | None] = mapped_column(String(8))
     theme: Mapped[str] = mapped_column(String(8), default="auto")  # auto, light, dark
+    generation: Mapped[int] = mapped_column(default=0)  # of the user's sessions; raised to end those that there are
     extensions: Mapped[list[str]] = mapped_column(default=list)  # an operator's own
     active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
@@ -227,6 +228,7 @@ class CallRequest(Base):
     last_outcome: Mapped[str | None] = mapped_column(String(24))
     note: Mapped[str] = mapped_column(Text, default="")  # of who marked it done, or spoke with the customer
     done_by: Mapped[str] = mapped_column(String(80), default="")  # the agent's extension, or a user's name
+    reached_at: Mapped[datetime | None]  # when the two first talked, or somebody said that it is done
     done_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(Integer)
 
@@ -269,6 +271,7 @@ class HistoryEntry(Base):
     attempt: Mapped[str | None] = mapped_column(String(36))
     detail: Mapped[str] = mapped_column(String(200), default="")
     actor: Mapped[str] = mapped_column(String(80), default="")  # "" = the system or the caller
+    version: Mapped[int] = mapped_column(default=0)  # of the request after this change
 
 
 class LineRow(Base):
@@ -381,6 +384,13 @@ _partial("uq_attempt_request", Attempt.request_id, where=_OPEN)
 _partial("uq_attempt_number", Attempt.number, where=_OPEN)
 _partial("uq_attempt_agent", Attempt.agent, where=_OPEN)
 _partial("ix_call_requests_active", CallRequest.status, where=_ACTIVE, unique=False)
+# The report filters, sorts and counts by these.
+Index("ix_call_requests_done_at", CallRequest.done_at)
+Index("ix_call_requests_number", CallRequest.number)
+Index("ix_call_requests_done_by", CallRequest.done_by, CallRequest.registered_at)
+Index("ix_call_requests_target", CallRequest.target, CallRequest.registered_at)
+Index("ix_call_requests_status", CallRequest.status, CallRequest.registered_at)
+Index("ix_call_requests_module", CallRequest.module_id, CallRequest.registered_at)
 Index("ix_attempts_pause", Attempt.agent_pause_until)
 Index(
     "ix_attempts_trace",

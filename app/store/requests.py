@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import select, union_all
 from sqlalchemy.orm import Session
 
 from app.domain.lifecycle import ACTIVE, FINAL, IN_FLIGHT, Decision, Outcome, Request, Rules, Status, Step
@@ -12,6 +12,8 @@ from app.store.models import Attempt, CallRequest, HistoryEntry, Module
 
 # What a transition may change; everything else of a row is fixed at registration.
 _MUTABLE = (
+    "queue",
+    "target",
     "free_at",
     "not_before",
     "postponed_until",
@@ -47,7 +49,7 @@ def to_domain(row: CallRequest, module: Module | None) -> Request:
         registered_at=row.registered_at,
         queue=row.queue,
         target=row.target,
-        extensions=tuple(module.targets) if module is not None and not row.queue else (),
+        extensions=tuple(module.targets) if module is not None and module.target_kind == "extension" else (),
         status=Status(row.status),
         first_called_at=row.first_called_at,
         free_at=row.free_at,
@@ -86,6 +88,8 @@ def apply_decision(
     row.step = request.step.value if request.step else None
     row.last_outcome = request.last_outcome.value if request.last_outcome else None
     row.done_at = now if request.status in FINAL else None
+    if request.status in (Status.CONNECTED, Status.DONE) and row.reached_at is None:
+        row.reached_at = now
     session.add(
         HistoryEntry(
             request_id=row.id,
@@ -96,6 +100,7 @@ def apply_decision(
             attempt=request.attempt or old_attempt,
             detail=detail[:200],
             actor=actor,
+            version=row.version + session.is_modified(row),
         )
     )
 
@@ -161,10 +166,10 @@ class Occupied:
 
 def occupied(session: Session, now: datetime) -> Occupied:
     """Return what the attempts occupy. One query: between a hang-up and the next ringing every one counts."""
+    columns = select(Attempt.number, Attempt.agent, Attempt.ended_at, Attempt.agent_pause_until)
+    # Not by OR: SQLite would read every attempt that ever was.
     rows = session.execute(
-        select(Attempt.number, Attempt.agent, Attempt.ended_at, Attempt.agent_pause_until).where(
-            or_(Attempt.ended_at.is_(None), Attempt.agent_pause_until > now)
-        )
+        union_all(columns.where(Attempt.ended_at.is_(None)), columns.where(Attempt.agent_pause_until > now))
     ).all()
     flying = [row for row in rows if row.ended_at is None]
     pauses: dict[str, datetime] = {}

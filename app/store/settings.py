@@ -75,6 +75,7 @@ SHARED = {
     "extension_context": "extension_context",
     "queue_context": "queue_context",
 }
+SECRET = frozenset({"ami_secret"})  # never told again, neither by a page nor by the log
 _OF_THE_OFFICE = ("timezone", "region", "area_code", "locale", "outbound_context")
 
 

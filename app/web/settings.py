@@ -6,6 +6,7 @@ import phonenumbers
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from flask_login import current_user
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, SelectField, StringField
 
@@ -14,7 +15,7 @@ from app.services.errors import Invalid
 from app.services.office import OfficeInput
 from app.web import words
 from app.web.fields import DigitsField, choices, has_errors, show_errors
-from app.web.parts import administrator_required, database, settings
+from app.web.parts import administrator_required, database, settings, utcnow
 
 blueprint = Blueprint("settings", __name__, url_prefix="/settings")
 
@@ -63,7 +64,7 @@ def index():
         values = {name: getattr(now, name) if name in fixed else form[name].data for name in now.__dataclass_fields__}
         if not has_errors(form):
             try:
-                office.save(database(), settings(), OfficeInput(**values))
+                office.save(database(), settings(), OfficeInput(**values), actor=current_user.name, now=utcnow())
             except Invalid as invalid:
                 show_errors(form, invalid.errors)
             else:

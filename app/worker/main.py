@@ -17,9 +17,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import Settings
 from app.domain import numbers
-from app.domain.lifecycle import CalledNow, Cancelled
 from app.domain.policy import Facts, Why
-from app.services import commands, requests
+from app.services import acting, commands, requests
+from app.services.errors import NotFound
 from app.store import lines as store_lines
 from app.store import settings as store_settings
 from app.store.database import Database
@@ -345,7 +345,7 @@ class Worker:
     async def _carry_out(self, command: Command) -> None:
         try:
             ok, result = await self._do(command)
-        except (requests.NotFound, KeyError, TypeError, ValueError) as error:
+        except (NotFound, KeyError, TypeError, ValueError) as error:
             log.warning("command %s makes no sense: %s", command.id, error)
             ok, result = False, "not_found"
         except AmiError as error:  # should it have been the dialplan's reload, the next poll asks for it again
@@ -361,11 +361,11 @@ class Worker:
     async def _do(self, command: Command) -> tuple[bool, str]:
         payload, actor = command.payload, command.actor
         match command.kind:
-            case commands.CALL_NOW:
-                change = await self._change(payload["request"], CalledNow(payload.get("agent")), "call_now", actor)
+            case commands.CALL_NOW | commands.CANCEL | commands.MARK_DONE:
+                carried = await asyncio.to_thread(
+                    acting.carry_out, self.database, command.kind, payload, actor, utcnow()
+                )
                 self.dispatcher.wake()
-            case commands.CANCEL:
-                change = await self._change(payload["request"], Cancelled(), "cancelled", actor)
             case commands.WRITE_DIALPLAN:
                 self.sounds.forget()
                 await self.sounds.prepare()  # before callers can get there
@@ -385,13 +385,9 @@ class Worker:
                 return await self.inquiry.answer(command)
             case _:
                 return False, "unknown_command"
-        if change.hang_up is not None:
-            await self.dispatcher.hang_up(change.hang_up)
-        return change.changed, "done" if change.changed else f"is_{change.status.value}"
-
-    async def _change(self, request: int, event: Any, name: str, actor: str) -> requests.Change:
-        change = requests.change
-        return await asyncio.to_thread(change, self.database, request, event, utcnow(), name=name, actor=actor)
+        if carried.hang_up is not None:
+            await self.dispatcher.hang_up(carried.hang_up)
+        return carried.ok, carried.answer
 
     async def _tend(self) -> None:
         """What need not be done at once: spoken ages made before they are needed, old requests ended."""

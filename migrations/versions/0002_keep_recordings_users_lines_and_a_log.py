@@ -14,12 +14,23 @@ MOMENT = sa.DateTime(timezone=True)
 ADDED = (
     ("call_requests", sa.Column("note", sa.Text(), nullable=False, server_default="")),
     ("call_requests", sa.Column("done_by", sa.String(length=80), nullable=False, server_default="")),
+    ("call_requests", sa.Column("reached_at", MOMENT, nullable=True)),
+    ("history", sa.Column("version", sa.Integer(), nullable=False, server_default="0")),
     ("modules", sa.Column("voice", sa.String(length=80), nullable=False, server_default="")),
     ("modules", sa.Column("rate", sa.Integer(), nullable=True)),
     ("modules", sa.Column("pitch", sa.Integer(), nullable=True)),
     ("users", sa.Column("theme", sa.String(length=8), nullable=False, server_default="auto")),
+    ("users", sa.Column("generation", sa.Integer(), nullable=False, server_default="0")),
     ("users", sa.Column("extensions", sa.JSON(), nullable=False, server_default="[]")),
 )
+INDEXES = {
+    "ix_call_requests_done_at": ["done_at"],
+    "ix_call_requests_number": ["number"],
+    "ix_call_requests_done_by": ["done_by", "registered_at"],
+    "ix_call_requests_target": ["target", "registered_at"],
+    "ix_call_requests_status": ["status", "registered_at"],
+    "ix_call_requests_module": ["module_id", "registered_at"],
+}
 
 
 def upgrade():
@@ -77,6 +88,15 @@ def upgrade():
         op.add_column(table, column)
     with op.batch_alter_table("commands", schema=None) as batch_op:
         batch_op.alter_column("result", existing_type=sa.String(length=200), type_=sa.Text(), existing_nullable=False)
+    for name, columns in INDEXES.items():
+        op.create_index(name, "call_requests", columns, unique=False)
+    op.execute(
+        """
+        UPDATE call_requests
+        SET reached_at = COALESCE((SELECT MIN(connected_at) FROM attempts WHERE request_id = call_requests.id), done_at)
+        WHERE status = 'done'
+        """
+    )
     with op.batch_alter_table("prompts", schema=None) as batch_op:
         batch_op.alter_column("file", existing_type=sa.String(length=200), nullable=True)
     op.execute("UPDATE prompts SET file = NULL WHERE file = ''")
@@ -101,6 +121,8 @@ def downgrade():
     op.execute("UPDATE prompts SET file = '' WHERE file IS NULL")
     with op.batch_alter_table("prompts", schema=None) as batch_op:
         batch_op.alter_column("file", existing_type=sa.String(length=200), nullable=False)
+    for name in reversed(INDEXES):
+        op.drop_index(name, table_name="call_requests")
     for table, column in reversed(ADDED):
         op.execute(f"ALTER TABLE {table} DROP COLUMN {column.name}")
     for table in ("studio_calls", "digit_recordings", "recordings"):

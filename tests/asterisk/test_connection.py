@@ -207,7 +207,9 @@ async def test_what_the_exchange_has_can_be_looked_up(stage: Stage) -> None:
     setup = OfficeSetup(
         phones={"101": "secret101", "102": "secret102"},
         queues=[QueueSetup("800", {"101": 0})],
-        extra_dialplan="[outbound](+)\nexten => 7000,1,NoOp()\nexten => _71XX,1,NoOp()\n[ends]\nexten => _X.,5,NoOp()\n",
+        extra_dialplan=(
+            "[outbound](+)\nexten => 7000,1,NoOp()\nexten => _71XX,1,NoOp()\n[ends]\nexten => _X.,5,NoOp()\n"
+        ),
     )
 
     async with stage(lambda b: (b.module(code="5050"), b.scenario("103")), setup, phones=()) as scene:

@@ -18,8 +18,10 @@ from app.domain.lifecycle import (
     MarkedDone,
     Outcome,
     Postponed,
+    Prioritised,
     Progressed,
     Reached,
+    Reassigned,
     Registered,
     Request,
     Side,
@@ -49,6 +51,8 @@ EVENTS: dict[str, Event] = {
     "registered": Registered(),
     "called_now": CalledNow("102"),
     "postponed": Postponed(TOMORROW),
+    "reassigned": Reassigned(True, "support"),
+    "prioritised": Prioritised(1),
 }
 
 # The status each event leads to; an event that is not named changes nothing.
@@ -61,6 +65,8 @@ TABLE: dict[Status, dict[str, Status]] = {
         "time_passed": Status.EXPIRED,
         "called_now": Status.WAITING,
         "postponed": Status.WAITING,
+        "reassigned": Status.WAITING,
+        "prioritised": Status.WAITING,
     },
     Status.DIALLING: {
         "progressed": Status.CONNECTED,
@@ -70,8 +76,10 @@ TABLE: dict[Status, dict[str, Status]] = {
         "reached": Status.DONE,
         "marked_done": Status.DONE,
         "cancelled": Status.CANCELLED,
+        "prioritised": Status.DIALLING,
     },
     Status.CONNECTED: {
+        "prioritised": Status.CONNECTED,
         "ended": Status.DONE,
         "ended_connected": Status.DONE,
         "ended_unclear": Status.DONE,
@@ -86,6 +94,8 @@ TABLE: dict[Status, dict[str, Status]] = {
         "registered": Status.WAITING,
         "called_now": Status.WAITING,
         "postponed": Status.WAITING,
+        "reassigned": Status.WAITING,
+        "prioritised": Status.UNCERTAIN,
     },
 } | {status: {} for status in FINAL}
 
@@ -356,3 +366,29 @@ def test_the_wanted_extensions_are_the_one_reached_or_else_any_of_the_module() -
     assert make_request(target="101", extensions=("101", "102")).wanted == ("101",)
     assert make_request(target="", extensions=("101", "102")).wanted == ("101", "102")
     assert make_request(target="sales", queue=True).wanted == ()
+
+
+# Another to serve it, another place in line
+
+
+def test_who_serves_it_instead_is_waited_for_anew() -> None:
+    request = make_request(free_at=NOW, call_now=True, call_now_agent="101", not_before=TOMORROW, customer_attempts=1)
+    moved = transition(request, Reassigned(True, "support"), NOW).request
+    assert (moved.queue, moved.target) == (True, "support")
+    assert (moved.free_at, moved.call_now, moved.call_now_agent) == (None, False, None)
+    assert (moved.not_before, moved.customer_attempts) == (TOMORROW, 1)  # the customer is the same
+
+
+def test_an_uncertain_request_that_is_given_to_another_waits_again() -> None:
+    moved = transition(request_in(Status.UNCERTAIN), Reassigned(False, "102"), NOW).request
+    assert (moved.status, moved.attempt, moved.wanted) == (Status.WAITING, None, ("102",))
+
+
+def test_given_to_whom_it_has_already_it_stays_as_it_is() -> None:
+    request = make_request(target="101", free_at=NOW)
+    assert not transition(request, Reassigned(False, "101"), NOW).changed
+
+
+def test_a_priority_touches_nothing_else() -> None:
+    request = make_dialling()
+    assert transition(request, Prioritised(1), NOW).request == replace(request, priority=1)

@@ -28,8 +28,10 @@ from app.domain.lifecycle import (
     MarkedDone,
     Outcome,
     Postponed,
+    Prioritised,
     Progressed,
     Reached,
+    Reassigned,
     Registered,
     Request,
     Rules,
@@ -255,6 +257,20 @@ class Office(RuleBasedStateMachine):
     def somebody_closes(self, which: int, event: Event) -> None:
         self._wish(which, event)
 
+    @precondition(lambda self: self.requests)
+    @rule(which=st.integers(0), queue=st.booleans(), whom=st.integers(0, 3))
+    def somebody_reassigns(self, which: int, queue: bool, whom: int) -> None:
+        number = list(self.requests)[which % len(self.requests)]
+        names = QUEUES if queue else EXTENSIONS
+        if self._happen(number, Reassigned(queue, names[whom % len(names)])).changed:
+            self._count_anew(self.requests[number])
+        self._look()
+
+    @precondition(lambda self: self.requests)
+    @rule(which=st.integers(0), priority=st.integers(-1, 1))
+    def somebody_prefers(self, which: int, priority: int) -> None:
+        self._wish(which, Prioritised(priority))
+
     # Nothing stays for ever
 
     @precondition(lambda self: self.requests)
@@ -328,6 +344,13 @@ class Office(RuleBasedStateMachine):
         lines = [self.lines.get(extension) for extension in request.wanted]
         if any(line is not None and line.state is LineState.FREE for line in lines):
             self.first_free.setdefault(request.id, self.now)
+
+    def _count_anew(self, request: Request) -> None:
+        """Whoever serves it now may have been free for long: since then it waited for nobody else."""
+        self.first_free.pop(request.id, None)
+        for line in filter(None, map(self.lines.get, request.wanted)):
+            if line.state is LineState.FREE:
+                self.first_free[request.id] = max(line.since, request.registered_at)
 
     def _facts(self) -> Facts:
         flying = [flight for flight in self.flights.values() if flight.flying]

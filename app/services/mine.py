@@ -1,0 +1,27 @@
+"""What one user has to do: the requests for their own extensions, and for the queues in which they serve now."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.services import report
+from app.services.access import Scope
+from app.services.pending import PendingRow, pending
+from app.services.periods import Period
+from app.services.report import Filter, ReportPage, Sort
+from app.store.database import Database
+
+
+@dataclass(frozen=True)
+class Mine:
+    """`active`: what waits, of whatever age; `past`: a page of what was registered in the period."""
+
+    active: Sequence[PendingRow]
+    past: ReportPage
+
+
+def mine(database: Database, scope: Scope, period: Period, now: datetime, *, page: int = 1) -> Mine:
+    """Return a user's own requests, also for whoever may see everything."""
+    own = scope.own()
+    wanted = Filter(registered_from=period.start, registered_to=period.end)
+    return Mine(pending(database, now, own).active, report.read(database, own, wanted, Sort(), page=page))

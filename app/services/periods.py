@@ -1,0 +1,89 @@
+"""Stretches of time as people name them: today, this week, this month, in the office's time zone and calendar.
+
+A week begins on Saturday where Persian is read, and on Monday elsewhere; a Persian month is one of the Jalali calendar.
+All moments are UTC, the end is not included.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from persiantools.jdatetime import JalaliDate
+
+MONDAY, SATURDAY = 0, 5
+DAY = timedelta(days=1)
+MORNING = time(8, 0)
+
+
+@dataclass(frozen=True)
+class Period:
+    start: datetime
+    end: datetime
+
+    def __contains__(self, moment: datetime) -> bool:
+        return self.start <= moment < self.end
+
+
+def day_start(day: date, zone: ZoneInfo) -> datetime:
+    """Return the moment at which a day begins; where the clock skips midnight, the first moment after it."""
+    return datetime.combine(day, time(0), zone).astimezone(UTC)
+
+
+def between(first: date, last: date, zone: ZoneInfo) -> Period:
+    """Return the days from `first` to `last`, both included."""
+    return Period(day_start(first, zone), day_start(last + DAY, zone))
+
+
+def today(now: datetime, zone: ZoneInfo) -> Period:
+    here = now.astimezone(zone).date()
+    return between(here, here, zone)
+
+
+def last_days(now: datetime, zone: ZoneInfo, days: int) -> Period:
+    """Return the last days, today as the last of them."""
+    here = now.astimezone(zone).date()
+    return between(here - (days - 1) * DAY, here, zone)
+
+
+def first_weekday(locale: str) -> int:
+    """Return the day on which a week begins, Monday being 0."""
+    return SATURDAY if locale == "fa" else MONDAY
+
+
+def week(now: datetime, zone: ZoneInfo, locale: str) -> Period:
+    here = now.astimezone(zone).date()
+    first = here - ((here.weekday() - first_weekday(locale)) % 7) * DAY
+    return between(first, first + 6 * DAY, zone)
+
+
+def month(now: datetime, zone: ZoneInfo, locale: str) -> Period:
+    """Return this month of the reader's calendar."""
+    first = _month_of(now.astimezone(zone).date(), locale)
+    return between(first, _month_of(first + 32 * DAY, locale) - DAY, zone)
+
+
+def last_month(now: datetime, zone: ZoneInfo, locale: str) -> Period:
+    """Return the month before this one."""
+    last = _month_of(now.astimezone(zone).date(), locale) - DAY
+    return between(_month_of(last, locale), last, zone)
+
+
+def _month_of(day: date, locale: str) -> date:
+    """Return the first day of the month in which a day lies."""
+    if locale != "fa":
+        return day.replace(day=1)
+    day_of_month: int = JalaliDate.to_jalali(day).day
+    return day - (day_of_month - 1) * DAY
+
+
+def days(period: Period, zone: ZoneInfo) -> list[date]:
+    """Return the days that a period touches."""
+    first = period.start.astimezone(zone).date()
+    last = (period.end - timedelta(microseconds=1)).astimezone(zone).date()
+    return [first + n * DAY for n in range((last - first).days + 1)]
+
+
+def tomorrow_morning(now: datetime, zone: ZoneInfo) -> datetime:
+    """Return the moment to which one puts off what has time until tomorrow."""
+    tomorrow = now.astimezone(zone).date() + DAY
+    return datetime.combine(tomorrow, MORNING, zone).astimezone(UTC)

@@ -1,0 +1,220 @@
+"""The report: any of the stored requests, filtered, sorted, a page at a time or all of them one after the other."""
+
+from array import array
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.orm import Session
+
+from app.domain import numbers
+from app.domain.lifecycle import Status
+from app.services.access import Reach, Scope, reach
+from app.services.searching import has_digits
+from app.store import requests as store
+from app.store.database import Database
+from app.store.models import CallRequest, LineRow, Module, User
+
+PER_PAGE = 25
+AT_ONCE = 500  # rows that an export holds in memory
+
+# what the pages call a column -> the column by which it is sorted
+SORTS = {
+    "registered": CallRequest.registered_at,
+    "done": CallRequest.done_at,
+    "status": CallRequest.status,
+    "number": CallRequest.number,
+    "caller": CallRequest.caller_number,
+    "operator": CallRequest.done_by,
+    "target": CallRequest.target,
+    "created_by": CallRequest.created_by,
+    "module": CallRequest.module_name,
+}
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What to show; an empty value asks for nothing. A `…_to` is not included; `target` goes with `queue`.
+
+    Numbers are found by a part of them, however it is written. `operator`: a user's name, or an extension.
+    """
+
+    registered_from: datetime | None = None
+    registered_to: datetime | None = None
+    done_from: datetime | None = None
+    done_to: datetime | None = None
+    caller_number: str = ""
+    number: str = ""
+    operator: str = ""
+    module_id: int | None = None
+    statuses: Collection[Status] = ()
+    queue: bool = False
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class Sort:
+    """`by`: a key of SORTS; what is not known there is sorted by the date of registration."""
+
+    by: str = "registered"
+    descending: bool = True
+
+
+@dataclass(frozen=True)
+class ReportRow:
+    """A request as the report shows it. `operator`: the extension or the user's name of whoever did it, or "".
+
+    `number` is as people of the country write it, `caller_number` as the exchange gave it.
+    """
+
+    id: int
+    operator: str
+    queue: bool
+    wanted: tuple[str, ...]
+    module: str
+    caller_number: str
+    caller_name: str
+    number: str
+    created_by: str
+    registered_at: datetime
+    reached_at: datetime | None
+    done_at: datetime | None
+    status: Status
+    attempts: int
+    note: str
+
+
+@dataclass(frozen=True)
+class ReportPage:
+    """`page` is the page that is shown, which is the last one where a later one was asked for."""
+
+    rows: Sequence[ReportRow]
+    total: int
+    page: int
+    pages: int
+
+
+NEWEST_FIRST = Sort()
+
+
+def read(
+    database: Database,
+    scope: Scope,
+    wanted: Filter,
+    sort: Sort = NEWEST_FIRST,
+    *,
+    page: int = 1,
+    per_page: int = PER_PAGE,
+) -> ReportPage:
+    """Return a page of what may be seen and is asked for."""
+    with database.read() as session:
+        found = conditions(session, reach(session, scope), wanted)
+        total = session.scalar(select(func.count(CallRequest.id)).where(*found)) or 0
+        pages = max(1, -(-total // per_page))
+        page = min(max(page, 1), pages)
+        # First the numbers alone, which an index tells; only then the rows of this one page.
+        ids = session.scalars(_numbers(found, sort).limit(per_page).offset((page - 1) * per_page)).all()
+        return ReportPage(_rows(session, ids), total, page, pages)
+
+
+def stream(database: Database, scope: Scope, wanted: Filter, sort: Sort = NEWEST_FIRST) -> Iterator[ReportRow]:
+    """Yield everything that may be seen and is asked for, as it was found at the beginning.
+
+    Of all of it no more than its numbers is held in memory, and no transaction stays open between two parts.
+    """
+    with database.read() as session:
+        found = conditions(session, reach(session, scope), wanted)
+        ids = iter(array("q", session.scalars(_numbers(found, sort).execution_options(yield_per=AT_ONCE))))
+    while part := list(islice(ids, AT_ONCE)):
+        with database.read() as session:
+            yield from _rows(session, part)
+
+
+def conditions(session: Session, seen: Reach, wanted: Filter) -> list[ColumnElement[bool]]:
+    """Return what holds for exactly the requests that may be seen and are asked for."""
+    moments = (wanted.registered_from, wanted.registered_to, wanted.done_from, wanted.done_to)
+    leads = all(moment is None for moment in moments)
+    found: list[ColumnElement[bool]] = [] if seen.everything else [seen.condition(leads=leads)]
+    for column, since, until in (
+        (CallRequest.registered_at, wanted.registered_from, wanted.registered_to),
+        (CallRequest.done_at, wanted.done_from, wanted.done_to),
+    ):
+        found += [column >= since] if since is not None else []
+        found += [column < until] if until is not None else []
+    if wanted.caller_number:
+        found.append(has_digits(CallRequest.caller_number, wanted.caller_number))
+    if wanted.number:
+        found.append(has_digits(CallRequest.number, wanted.number))
+    if wanted.operator:
+        found.append(CallRequest.done_by.in_(_names_of(session, wanted.operator)))
+    if wanted.module_id is not None:
+        found.append(CallRequest.module_id == wanted.module_id)
+    if wanted.statuses:
+        found.append(CallRequest.status.in_(sorted(Status(status).value for status in wanted.statuses)))
+    if wanted.target:
+        found += [CallRequest.queue.is_(wanted.queue), CallRequest.target == wanted.target]
+    return found
+
+
+def _names_of(session: Session, operator: str) -> list[str]:
+    """Return under which names a person appears: their own, and their extensions."""
+    operator = operator.replace("\x00", "")
+    extensions = session.scalar(select(User.extensions).where(User.name == operator))
+    return [operator, *(extensions or ())]
+
+
+def _numbers(found: Sequence[ColumnElement[bool]], sort: Sort) -> Select[int]:
+    column: Any = SORTS.get(sort.by, CallRequest.registered_at)
+    order = [column.desc().nulls_last(), CallRequest.id.desc()] if sort.descending else [column, CallRequest.id]
+    return select(CallRequest.id).where(*found).order_by(*order)
+
+
+def _rows(session: Session, ids: Sequence[int]) -> list[ReportRow]:
+    """Return the requests of these numbers, in their order; one that was deleted meanwhile is left out."""
+    query = select(CallRequest).where(CallRequest.id.in_(ids))
+    rows = {row.id: (row, module) for row, module in store.with_modules(session, session.scalars(query).all())}
+    return [_row(*rows[number]) for number in ids if number in rows]
+
+
+def _row(row: CallRequest, module: Module | None) -> ReportRow:
+    any_of = () if row.queue or module is None else tuple(module.targets)
+    return ReportRow(
+        id=row.id,
+        operator=row.done_by,
+        queue=row.queue,
+        wanted=(row.target,) if row.target else any_of,
+        module=row.module_name,
+        caller_number=row.caller_number,
+        caller_name=row.caller_name,
+        number=numbers.national(row.number),
+        created_by=row.created_by,
+        registered_at=row.registered_at,
+        reached_at=row.reached_at,
+        done_at=row.done_at,
+        status=Status(row.status),
+        attempts=row.customer_attempts + row.agent_misses,
+        note=row.note,
+    )
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the filters offer: operators with their names (an extension's, or a user's), modules, and targets."""
+
+    operators: Sequence[tuple[str, str]]
+    modules: Sequence[tuple[int, str]]
+
+
+def choices(database: Database) -> Choices:
+    """Return what there is to filter by."""
+    with database.read() as session:
+        lines = dict(session.execute(select(LineRow.extension, LineRow.name)).all())
+        users = session.execute(select(User.name, User.extensions).order_by(User.name)).all()
+        modules = session.execute(select(Module.id, Module.name).order_by(Module.name, Module.id)).all()
+    of_users = {extension: name for name, extensions in users for extension in extensions}
+    extensions = sorted(lines.keys() | of_users.keys(), key=lambda extension: (len(extension), extension))
+    operators = [(extension, of_users.get(extension) or lines.get(extension, "")) for extension in extensions]
+    return Choices([*operators, *((name, "") for name, _ in users)], [(number, name) for number, name in modules])
