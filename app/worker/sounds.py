@@ -12,7 +12,7 @@ from pathlib import Path
 
 from app.audio.cache import SoundLibrary
 from app.audio.clip import Clip, SoundError
-from app.audio.prompts import age_text, default_text
+from app.audio.prompts import LANGUAGES, age_text, default_text
 from app.config import Settings
 from app.domain.lifecycle import Status
 from app.domain.orders import Order
@@ -62,6 +62,7 @@ class Sounds:
         self._round = _Round()
         self._keeping = threading.Lock()  # of these two
         self._views: dict[int, ModuleView] = {}
+        self._seen: object = None  # what all sounds depend on, as it was at the last look
         self._making = threading.Lock()
         self._prepared = False
         # Threads of their own: making speech takes seconds, and calls must not wait for that.
@@ -140,9 +141,23 @@ class Sounds:
     async def prepare(self) -> None:
         """Make the pieces that the waiting requests may need within the next minute, and every module's prompts."""
         loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._makers, self._look_for_changes)
         modules = await loop.run_in_executor(self._makers, self._prepare_announcements)
         self._prepared = True
         await loop.run_in_executor(self._makers, self._prepare_modules, modules)
+
+    def _look_for_changes(self) -> None:
+        """See by ourselves what changed: whoever changes something tells us, but may find us busy for too long."""
+        with self._database.read() as session:
+            stored = store_settings.read_all(session)
+            seen = (
+                {name: value for name, value in stored.items() if name.startswith(("voice_", "rate_", "pitch_"))},
+                {language: recordings.digits(session, language) for language in LANGUAGES},
+                {module.id: module.updated_at for module in store.all_modules(session)},
+            )
+        if self._seen not in (None, seen):
+            self.forget()
+        self._seen = seen
 
     def _prepare_announcements(self) -> Sequence[int]:
         now = self._round  # what is made from here on is of the settings as they are read now

@@ -417,6 +417,27 @@ async def test_a_digit_that_changes_is_read_out_so_at_the_next_call(
     assert heard == [name_of(sounds, "9"), recorded, name_of(sounds, "9")]
 
 
+@pytest.mark.parametrize("change", ["voice", "digit", "module"])
+async def test_a_change_that_nobody_told_of_is_seen(
+    sounds: Sounds, database: Database, tmp_path: Path, change: str
+) -> None:
+    """As when the command to do so expired, since the service was busy with something else."""
+    module = create_module(database, name="Old", language="en")
+    await sounds.prepare()
+    former, before = announced(sounds), await sounds.module(module.id)
+    if change == "voice":
+        set_speech(database, "en-us+m3")
+    elif change == "digit":
+        recordings.set_digit(database, "en", "9", record(sounds, database, tmp_path, 530), NOW)
+    else:
+        with database.write() as session:
+            row = session.get_one(Module, module.id)
+            row.name, row.updated_at = "New", NOW + timedelta(seconds=1)
+    await sounds.prepare()
+    assert await sounds.module(module.id) != before
+    assert (announced(sounds) != former) is (change != "module")
+
+
 async def test_what_cannot_be_made_anew_stays_as_it_was(
     sounds: Sounds, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
