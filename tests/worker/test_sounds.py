@@ -383,6 +383,44 @@ async def test_while_a_new_voice_is_made_agents_hear_the_former_one(
     assert announced(sounds)[1] == name_of(sounds, "0", "en", "en-us+m3")
 
 
+async def test_while_a_new_voice_is_made_for_long_callers_hear_the_former_one(
+    sounds: Sounds, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(made_by, "RENEWAL_SECONDS", 0.05)
+    module = create_module(database, name="Old", language="en")
+    former = await sounds.module(module.id)
+    assert former is not None
+    gate = Gate(sounds, monkeypatch, "en-us+m3")
+    with database.write() as session:
+        row = session.get_one(Module, module.id)
+        row.name, row.active, row.voice = "New", False, "en-us+m3"
+    for _ in range(2):
+        sounds.forget()
+        assert await sounds.module(module.id) == replace(former, name="New", active=False)
+    gate.opened.set()
+    monkeypatch.setattr(made_by, "RENEWAL_SECONDS", PATIENCE)
+    new = await sounds.module(module.id)
+    assert new is not None
+    assert new.digits["7"].path == name_of(sounds, "7", "en", "en-us+m3")
+
+
+async def test_a_module_that_is_deleted_meanwhile_is_gone(
+    sounds: Sounds, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(made_by, "RENEWAL_SECONDS", 0.05)
+    module = create_module(database, language="en")
+    await sounds.module(module.id)
+    slow = SlowPrompts(monkeypatch)
+    sounds.forget()
+    asking = asyncio.create_task(sounds.module(module.id))
+    await asyncio.to_thread(slow.begun.wait, PATIENCE)
+    with database.write() as session:
+        session.delete(session.get_one(Module, module.id))
+    assert await sounds.module(module.id) is None
+    slow.allowed.set()
+    await asking
+
+
 async def test_what_was_begun_before_a_change_never_takes_the_place_of_what_came_after(
     sounds: Sounds, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
