@@ -11,6 +11,7 @@ from app.audio.cache import SoundLibrary
 from app.audio.clip import Clip
 from app.audio.prompts import default_text
 from app.services import recordings, speech
+from app.services.prompts import digit_sounds, prompt_sounds
 from app.store.models import Command
 from app.store.settings import Speech
 from tests.asterisk.conftest import Stage
@@ -44,8 +45,10 @@ async def test_a_caller_hears_the_modules_voice_and_recorded_digits(stage: Stage
     kept: list[recordings.Recording] = []
 
     def prepare(bazang: Bazang) -> None:
-        bazang.module(voice="en-us+m3", rate=180, pitch=30)
+        module_id = bazang.module(voice="en-us+m3", rate=180, pitch=30)
         library = SoundLibrary(bazang.settings.prompts_path)
+        prompt_sounds(bazang.database, library, module_id)  # made before the call, as the running service does
+        digit_sounds(library, "en", Speech("en-us+m3", 180, 30), {})
         with write_sound(tmp_path / "nine.wav", tone(0.6, 600)).open("rb") as stream:
             kept.append(recordings.take(bazang.database, library, stream, "nine.wav", "upload", datetime.now(UTC)))
         recordings.set_digit(bazang.database, "en", "9", kept[0].file, datetime.now(UTC))
