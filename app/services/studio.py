@@ -18,6 +18,8 @@ from app.store.models import StudioCall
 
 TAKEN_WITHIN = timedelta(seconds=15)  # whoever has waited so long has gone away
 LONGEST_NAME, LONGEST_TEXT = 80, 1500
+# Of PROMPTS_DIR: there Asterisk, which is another user, puts what it records. Nobody may list it or take what is there.
+INBOX, INBOX_MODE = "inbox", 0o1733
 
 __all__ = ["FINAL", "Failure", "Kind", "State", "StudioView", "ask_recording", "ask_test", "cancel", "load"]
 

@@ -22,7 +22,7 @@ from app.domain.lifecycle import Outcome
 from app.domain.studio import Failure, State
 from app.services import recordings, studio
 from app.services.errors import Invalid, NotFound
-from app.services.studio import StudioView
+from app.services.studio import INBOX, INBOX_MODE, StudioView
 from app.store.database import Database
 from app.telephony import lookup
 from app.telephony.agi import Sound
@@ -39,7 +39,6 @@ from app.worker.sounds import Sounds
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 RING = 25  # seconds
-INBOX, INBOX_MODE = "inbox", 0o1733  # Asterisk, another user, may put files there, and nobody may list or take them
 LEFT_OVER = 3600.0  # seconds after which a file there is nobody's any more
 SHORTEST = 0.3  # seconds that are a recording
 QUIET = -50.0  # dBFS: the peak of a line on which nobody speaks
