@@ -32,7 +32,6 @@ from app.telephony.dialer import Dialer
 from app.telephony.snapshot import Snapshot
 from app.telephony.studio import LONGEST, TONE, Script
 from app.telephony.variables import GRACE
-from app.worker.dialplan import DialplanKeeper
 from app.worker.dispatcher import utcnow
 from app.worker.sounds import Sounds
 
@@ -72,10 +71,9 @@ class StudioDesk:
         ami: AmiClient,
         sounds: Sounds,
         snapshot: Snapshot,
-        keeper: DialplanKeeper,
     ) -> None:
-        self._settings, self._database, self._ami, self._sounds = settings, database, ami, sounds
-        self._snapshot, self._keeper = snapshot, keeper
+        self._settings, self._database, self._ami = settings, database, ami
+        self._sounds, self._snapshot = sounds, snapshot
         self._follower = AttemptFollower()
         self._dialer = Dialer(ami, self._follower)
         self._calls: dict[str, _Call] = {}
@@ -159,7 +157,7 @@ class StudioDesk:
         """Ring, and return when the dialogue has the call; or why it cannot."""
         if not self._ami.connected:
             return Failure.NOT_CONNECTED
-        if not self._keeper.usable:
+        if not await lookup.has_place(self._ami, "bazang-studio,s,1"):
             return Failure.NO_DIALPLAN
         known = self._snapshot.extensions.get(view.extension)
         devices = known.devices if known is not None and known.devices else (f"PJSIP/{view.extension}",)
