@@ -113,9 +113,7 @@ def load(database: Database, call_id: str, now: datetime | None = None) -> Studi
         state, detail = State(row.state), row.detail
         late = state is State.ASKED and row.created_at + TAKEN_WITHIN <= now
         # The row of a call in the middle stays as it is until the service comes back and puts it right.
-        gone = (
-            state not in FINAL and state is not State.ASKED and not lines.stored_facts(session, now).service_runs(now)
-        )
+        gone = state not in FINAL and state is not State.ASKED and not lines.service_runs(session, now)
     if late or gone:
         state, detail = State.FAILED, Failure.SERVICE_DOWN.value
     return StudioView(

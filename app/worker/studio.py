@@ -26,7 +26,7 @@ from app.services.studio import INBOX, INBOX_MODE, StudioView
 from app.store.database import Database
 from app.telephony import lookup
 from app.telephony.agi import Sound
-from app.telephony.ami import AmiClient, AmiError, AmiRefused, AmiUnsafe
+from app.telephony.ami import AmiClient, AmiError, AmiRefused
 from app.telephony.attempts import AttemptFollower, EndNews, Fields, StepNews
 from app.telephony.dialer import Dialer
 from app.telephony.snapshot import Snapshot
@@ -154,7 +154,7 @@ class StudioDesk:
             await self._hang_up(call_id)
 
     async def _reach(self, view: StudioView) -> Failure | None:
-        """Ring, and return when the dialogue has the call; or why it cannot."""
+        """Ring, and return when the dialogue has the call, or nobody wants it any more; or why it cannot."""
         if not self._ami.connected:
             return Failure.NOT_CONNECTED
         if not await lookup.has_place(self._ami, "bazang-studio,s,1"):
@@ -165,6 +165,8 @@ class StudioDesk:
         if failure is not None:
             return failure
         script = await self._make(lambda: self._script(view))
+        if not await self.tell(view.id, State.RINGING):
+            return None  # cancelled meanwhile
         rung: asyncio.Future[Failure | None] = asyncio.get_running_loop().create_future()
         call = self._calls[view.id] = _Call(view, script, rung)
         await self._dialer.ring(
@@ -197,7 +199,7 @@ class StudioDesk:
         try:
             if self._ami.connected:
                 await self._dialer.hang_up(call_id)
-        except (AmiError, AmiUnsafe) as error:
+        except AmiError as error:
             log.warning("studio call %s could not be hung up: %s", call_id, error)
 
     # -- what the dialogue asks -------------------------------------------------------------------------------
@@ -206,6 +208,8 @@ class StudioDesk:
         call = self._calls.get(call_id)
         if call is None or call.opened.is_set() or not await self.tell(call_id, State.ANSWERED):
             return None
+        if call_id not in self._calls:
+            return None  # it was given up in this instant
         call.opened.set()
         _settle(call.rung, None)
         return call.script

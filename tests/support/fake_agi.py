@@ -149,6 +149,8 @@ class FakeCall:
                 if key:
                     self.pressed.append(f"wait:{key}")
                 return f"200 result={_code(key)}"
+            case ["CHANNEL", "STATUS"]:
+                return "200 result=6"
             case ["RECORD", "FILE", *_]:
                 return "200 result=35 (dtmf) endpos=16000"
             case ["ANSWER"]:

@@ -158,7 +158,8 @@ async def test_who_hangs_up_before_1_keeps_nothing(after: int, how: str) -> None
 
 async def test_hang_up_as_asterisk_tells_it_of_a_recording() -> None:
     desk = Desk()
-    await answer(desk, **{"record file": b"200 result=-1 (hangup) endpos=22240\n"})
+    dead = b"511 Command Not Permitted on a dead channel or intercept routine\n"
+    await answer(desk, **{"record file": b"200 result=-1 (hangup) endpos=22240\n", "channel status": dead})
     assert desk.closed == [Failure.HUNG_UP]
 
 
@@ -166,6 +167,13 @@ async def test_who_hangs_up_after_1_has_kept_it() -> None:
     desk = Desk()
     await answer(desk, Press("studio_choose", "1"), hang_up=HangUp(7))
     assert (desk.kept, desk.closed) == (1, [None])
+
+
+async def test_exchange_that_does_not_find_our_sounds_is_told_from_a_hang_up() -> None:
+    desk = Desk(Kind.TEST)
+    call = await answer(desk, **{"stream file": b"200 result=-1 endpos=0\n"})
+    assert call.log[-1] == "channel status"
+    assert desk.closed == [Failure.CANNOT_READ]
 
 
 async def test_exchange_that_goes_away_breaks_the_call_off() -> None:
