@@ -22,7 +22,19 @@ from app.domain.policy import Facts, Line, LineState, Queue
 from app.extensions import db
 from app.services.modules import ModuleInput
 from app.store.database import Database, prepare_engine
-from app.store.models import Attempt, Base, CallRequest, HistoryEntry, LineRow, Module, Recording, WorkerState
+from app.store.models import (
+    Attempt,
+    Base,
+    CallRequest,
+    HistoryEntry,
+    LineRow,
+    LogEntry,
+    Module,
+    QueueMemberRow,
+    QueueRow,
+    Recording,
+    WorkerState,
+)
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=1)
@@ -100,6 +112,19 @@ def create_line(database: Database, extension: str = "101", **kwargs: Any) -> Li
         "since": LONG_AGO,
     }
     return store(database, LineRow(extension=extension, **(values | kwargs)))
+
+
+def create_queue(database: Database, name: str, *members: str, live_callers: int = 0) -> QueueRow:
+    """A queue of the exchange with its members."""
+    for member in members:
+        store(database, QueueMemberRow(queue=name, extension=member))
+    return store(database, QueueRow(name=name, live_callers=live_callers))
+
+
+def log_of(database: Database) -> list[LogEntry]:
+    """Return what stands in the log, the oldest first."""
+    with database.read() as session:
+        return list(session.scalars(select(LogEntry).order_by(LogEntry.id)))
 
 
 def create_recording(database: Database, file: str, **kwargs: Any) -> Recording:
