@@ -17,10 +17,11 @@ from sqlalchemy import Engine, create_engine, select
 
 from app import create_app
 from app.config import Settings
-from app.domain.lifecycle import Request, Rules, Status, Step
+from app.domain.lifecycle import Decision, Event, Request, Rules, Status, Step, transition
 from app.domain.policy import Facts, Line, LineState, Queue
 from app.extensions import db
 from app.services.modules import ModuleInput
+from app.store import requests as store_requests
 from app.store.database import Database, prepare_engine
 from app.store.models import (
     Attempt,
@@ -125,6 +126,17 @@ def log_of(database: Database) -> list[LogEntry]:
     """Return what stands in the log, the oldest first."""
     with database.read() as session:
         return list(session.scalars(select(LogEntry).order_by(LogEntry.id)))
+
+
+def wish(database: Database, request_id: int, event: Event, actor: str = "sara", now: datetime = NOW) -> Decision:
+    """Do with a request what a person wishes, without a page or a telephone service: only what becomes of it."""
+    with database.write() as session:
+        loaded = store_requests.load(session, request_id, lock=True)
+        assert loaded is not None, f"request {request_id} is gone"
+        row, module = loaded
+        decision = transition(store_requests.to_domain(row, module), event, now)
+        store_requests.apply_decision(session, row, decision, now, event="wish", actor=actor)
+    return decision
 
 
 def create_recording(database: Database, file: str, **kwargs: Any) -> Recording:
