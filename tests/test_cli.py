@@ -27,10 +27,10 @@ from app.extensions import db
 from app.services import modules, users
 from app.services.transfer import export
 from app.store.database import Database
-from app.store.models import Base
+from app.store.models import Base, CallRequest
 from tests.support.asterisk import OfficeSetup, free_port
 from tests.support.bazang import Bazang
-from tests.support.factories import NOW, at_once, build_database, make_module_input, make_settings
+from tests.support.factories import NOW, at_once, build_database, create_request, make_module_input, make_settings
 from tests.support.process import kill, spawn
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -229,6 +229,39 @@ def test_dialplan_as_a_process(machine: Path) -> None:
     assert (written.returncode, written.stderr) == (0, "")
     assert (machine / "here/bazang.conf").read_text() == printed.stdout
     assert stat.S_IMODE((machine / "here/bazang.conf").stat().st_mode) == 0o644
+
+
+# fill
+
+
+def test_requests_are_made_up_where_there_are_none(app: Flask, database: Database) -> None:
+    result = run(app, "fill", "--requests", "40", "--waiting", "2", "--seed", "7")
+    assert result.exit_code == 0
+    assert result.output.splitlines()[0] == "40 requests are made, of which 2 wait."
+    assert "all automatic calls are paused" in result.output
+    assert count_requests(database) == 40
+    again = run(app, "fill", "--requests", "10", "--waiting", "0")  # more of them, and none that waits
+    assert again.output == "10 requests are made, of which 0 wait.\n"
+    assert count_requests(database) == 50
+
+
+def test_among_real_requests_none_are_made_up_unless_one_insists(app: Flask, database: Database) -> None:
+    create_request(database)
+    assert refusal(run(app, "fill", "--requests", "10")).startswith("there are requests of real customers here")
+    assert count_requests(database) == 1
+    assert run(app, "fill", "--requests", "10", "--yes").exit_code == 0
+    assert count_requests(database) == 11
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "x", "2000001"])
+def test_no_number_of_requests_is_nonsense(app: Flask, database: Database, count: str) -> None:
+    assert run(app, "fill", "--requests", count).exit_code == 2
+    assert count_requests(database) == 0
+
+
+def count_requests(database: Database) -> int:
+    with database.read() as session:
+        return session.scalar(select(func.count()).select_from(CallRequest)) or 0
 
 
 # settings export, settings import

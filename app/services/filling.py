@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.domain import numbers
-from app.domain.lifecycle import Outcome, Side, Status
+from app.domain.lifecycle import ACTIVE, Outcome, Side, Status
 from app.services import log, modules, pausing
 from app.services.modules import ModuleInput
 from app.services.periods import DAY
@@ -85,10 +85,11 @@ def fill(
     with database.write() as session:
         first = (session.scalar(select(func.max(CallRequest.id))) or 0) + 1
         targets = [_Target.of(module) for module in session.scalars(select(Module).order_by(Module.id))]
+        wishes = _active_wishes(session)
         if waiting and pausing.current(session) is None:
             pausing.write(session, pausing.Pause(ACTOR, now), ACTOR, now)
         log.note(session, ACTOR, "requests_made_up", "", {"requests": ["", count]}, now)
-    maker = _Maker(random.Random(seed), targets, office, now)  # noqa: S311 - nothing secret is made by it
+    maker = _Maker(random.Random(seed), targets, office, now, wishes)  # noqa: S311 - nothing secret is made by it
     made = itertools.chain(
         (
             maker.ended(number, at)
@@ -161,6 +162,16 @@ def _moments(rng: random.Random, count: int, office: store_settings.Office, now:
             yield (datetime.combine(day, time(0), zone) + timedelta(seconds=seconds)).astimezone(now.tzinfo)
 
 
+Wish = tuple[int | None, bool, str, str]  # module, queue, target and number: one active request has it
+
+
+def _active_wishes(session: Session) -> set[Wish]:
+    query = select(CallRequest.module_id, CallRequest.queue, CallRequest.target, CallRequest.number).where(
+        CallRequest.status.in_([status.value for status in ACTIVE])
+    )
+    return {(module, queue, target, number) for module, queue, target, number in session.execute(query)}
+
+
 @dataclass(frozen=True)
 class _Target:
     """A module, as far as a request needs it."""
@@ -191,9 +202,15 @@ class _Maker:
     """Makes one request after the other, each with its attempts and its history."""
 
     def __init__(
-        self, rng: random.Random, targets: Sequence[_Target], office: store_settings.Office, now: datetime
+        self,
+        rng: random.Random,
+        targets: Sequence[_Target],
+        office: store_settings.Office,
+        now: datetime,
+        wishes: set[Wish],
     ) -> None:
         self.random, self._targets, self._office, self._now = rng, targets, office, now
+        self._wishes = wishes
         self._customers: list[_Customer] = []
 
     def ended(self, number: int, registered: datetime) -> "_Request":
@@ -223,6 +240,9 @@ class _Maker:
         """Make a request that waits, of the last hours; some are postponed, some were tried."""
         registered = self._now - timedelta(seconds=self.random.uniform(20, 3 * 3600))
         request = self._begin(number, registered, anew=True)
+        while request.wish in self._wishes:  # whoever asks twice for the same waits once
+            request = self._begin(number, registered, anew=True)
+        self._wishes.add(request.wish)
         kind = self.random.choices(("plain", "tried", "postponed", "urgent", "uncertain"), (60, 20, 12, 5, 3))[0]
         if kind == "tried" and request.retries:
             self._try(request, self.random.choice(self._agents(request.row)), registered + timedelta(seconds=15))
@@ -343,6 +363,11 @@ class _Request:
         self.attempts: list[dict[str, Any]] = []
         self.history: list[dict[str, Any]] = []
         self.note("registered", row["registered_at"], detail=row["number"])
+
+    @property
+    def wish(self) -> Wish:
+        row = self.row
+        return row["module_id"], row["queue"], row["target"], row["number"]
 
     def note(
         self,

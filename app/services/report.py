@@ -7,13 +7,13 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, asc, desc, func, select
 from sqlalchemy.orm import Session
 
 from app.domain import numbers
 from app.domain.lifecycle import Status
 from app.services.access import Reach, Scope, reach
-from app.services.searching import has_digits
+from app.services.searching import has_digits, without_nul
 from app.store import requests as store
 from app.store.database import Database
 from app.store.models import CallRequest, LineRow, Module, User
@@ -148,8 +148,9 @@ def conditions(session: Session, seen: Reach, wanted: Filter) -> list[ColumnElem
         found.append(has_digits(CallRequest.caller_number, wanted.caller_number))
     if wanted.number:
         found.append(has_digits(CallRequest.number, wanted.number))
-    if wanted.operator:
-        found.append(CallRequest.done_by.in_(_names_of(session, wanted.operator)))
+    operator = without_nul(wanted.operator)
+    if operator:
+        found.append(CallRequest.done_by.in_(_names_of(session, operator)))
     if wanted.module_id is not None:
         found.append(CallRequest.module_id == wanted.module_id)
     if wanted.statuses:
@@ -161,15 +162,15 @@ def conditions(session: Session, seen: Reach, wanted: Filter) -> list[ColumnElem
 
 def _names_of(session: Session, operator: str) -> list[str]:
     """Return under which names a person appears: their own, and their extensions."""
-    operator = operator.replace("\x00", "")
     extensions = session.scalar(select(User.extensions).where(User.name == operator))
     return [operator, *(extensions or ())]
 
 
 def _numbers(found: Sequence[ColumnElement[bool]], sort: Sort) -> Select[int]:
     column: Any = SORTS.get(sort.by, CallRequest.registered_at)
-    order = [column.desc().nulls_last(), CallRequest.id.desc()] if sort.descending else [column, CallRequest.id]
-    return select(CallRequest.id).where(*found).order_by(*order)
+    way = desc if sort.descending else asc
+    order = way(column).nulls_last() if column is CallRequest.done_at else way(column)
+    return select(CallRequest.id).where(*found).order_by(order, way(CallRequest.id))
 
 
 def _rows(session: Session, ids: Sequence[int]) -> list[ReportRow]:

@@ -15,6 +15,7 @@ from app.domain import lifecycle, numbers, policy
 from app.domain.lifecycle import Decision, Ended, Outcome, Progressed, Reached, Status, Step
 from app.domain.orders import Order
 from app.domain.policy import Facts
+from app.services.errors import NotFound
 from app.store import requests as store
 from app.store import settings as store_settings
 from app.store.database import Database
@@ -23,10 +24,6 @@ from app.store.settings import Office
 
 log = logging.getLogger(__name__)
 UNDIALLABLE_PAUSE = timedelta(minutes=15)
-
-
-class NotFound(LookupError):
-    """There is no such request, or no such module."""
 
 
 @dataclass(frozen=True)
@@ -249,33 +246,6 @@ def _apply(
     decision = lifecycle.transition(store.to_domain(row, module), happened, now)
     store.apply_decision(session, row, decision, now, event=event, detail=detail, actor=actor)
     return decision
-
-
-@dataclass(frozen=True)
-class Change:
-    """What came of a wish: `changed` is false where the request's status does not allow it (any more)."""
-
-    changed: bool
-    status: Status
-    hang_up: str | None = None
-
-
-def change(
-    database: Database,
-    request_id: int,
-    event: lifecycle.Event,
-    now: datetime,
-    *,
-    name: str,
-    actor: str,
-    detail: str = "",
-) -> Change:
-    """Do what a person wishes with a request. Raises NotFound."""
-    with database.write() as session:
-        decision = _apply(session, request_id, event, now, event=name, actor=actor, detail=detail)
-        if decision is None:
-            raise NotFound(f"request {request_id}")
-        return Change(decision.changed, decision.request.status, decision.hang_up)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from app.domain.numbers import ascii_digits
 
 def contains(column: InstrumentedAttribute[str], text: str) -> ColumnElement[bool]:
     """Return what holds where the text stands in the column, in whatever case."""
-    return column.icontains(_without_nul(text), autoescape=True)
+    return column.icontains(without_nul(text), autoescape=True)
 
 
 def has_digits(column: InstrumentedAttribute[str], text: str) -> ColumnElement[bool]:
@@ -19,8 +19,9 @@ def has_digits(column: InstrumentedAttribute[str], text: str) -> ColumnElement[b
     A leading zero is how numbers are written at home; as they are kept it may be a country code instead.
     """
     digits = re.sub(r"\D", "", ascii_digits(text)).lstrip("0")
-    return column.contains(digits or _without_nul(text), autoescape=True)
+    return column.contains(digits or without_nul(text), autoescape=True)
 
 
-def _without_nul(text: str) -> str:
-    return text.replace("\x00", "")  # PostgreSQL cannot even look for one
+def without_nul(text: str) -> str:
+    """Return a text that PostgreSQL can look for."""
+    return text.replace("\x00", "")

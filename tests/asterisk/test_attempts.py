@@ -352,21 +352,22 @@ async def test_module_by_hand_rings_when_somebody_asks(stage: Stage) -> None:
         assert (refused.ok, refused.result) == (False, "is_connected"), "nobody cuts off a talk"
 
 
-async def test_cancelling_ends_the_ringing_at_once(stage: Stage) -> None:
+async def test_cancelling_and_marking_done_end_the_ringing_at_once(stage: Stage) -> None:
     async with stage(lambda b: b.module(targets=("101", "102"))) as scene:
         agents, customers = scene.wish(), scene.wish("09120000002", target="102")
         ring = await scene.phones["101"].next_call()
         other = await scene.take("102")
         customer = await scene.customer("09120000002")
-        for request in (agents, customers):
-            assert (await scene.command(commands.CANCEL, request=request)).ok
+        assert (await scene.command(commands.CANCEL, request=agents)).ok
+        assert (await scene.command(commands.MARK_DONE, request=customers, note="wrote to us")).ok
         for call in (ring, other, customer):
             await call.wait_ended(2)
         assert not ring.answered.is_set() and not customer.answered.is_set()
-        for request in (agents, customers):
+        for request, status in ((agents, "cancelled"), (customers, "done")):
             assert (await scene.tried(request)).outcome == "withdrawn"
             row = scene.wished(request)
-            assert (row.status, row.agent_misses, row.customer_attempts) == ("cancelled", 0, 0)
+            assert (row.status, row.agent_misses, row.customer_attempts) == (status, 0, 0)
+        assert scene.wished(customers).note == "wrote to us"
 
 
 # -- waiting times ------------------------------------------------------------------------------------------------

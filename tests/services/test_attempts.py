@@ -6,7 +6,7 @@ import pytest
 
 from app.config import Settings
 from app.domain.lifecycle import RECOVERY_PAUSE, CalledNow, Cancelled, Outcome, Side, Status, Step
-from app.services.requests import Flight, change, claim_due, clear_traces, end, flights, progress
+from app.services.requests import Flight, claim_due, clear_traces, end, flights, progress
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Module
 from tests.support.factories import (
@@ -19,6 +19,7 @@ from tests.support.factories import (
     make_facts,
     make_line,
     reload,
+    wish,
 )
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -248,7 +249,7 @@ def test_the_truth_about_an_unclear_attempt_is_kept_although_the_request_was_clo
 ) -> None:
     """The call had ended before the request did, so it was not ours to end."""
     end(database, "a1", Outcome.UNCLEAR, NOW)
-    change(database, request_row.id, Cancelled(), NOW, name="cancel", actor="sara")
+    wish(database, request_row.id, Cancelled())
     end(database, "a1", Outcome.CUSTOMER_BUSY, LATER)
     assert reload(database, attempt).outcome == "customer_busy"
     assert reload(database, request_row).status == "cancelled"
@@ -258,7 +259,7 @@ def test_the_truth_that_arrives_after_a_new_attempt_began_does_not_touch_it(
     database: Database, office: Settings, request_row: CallRequest, attempt: Attempt
 ) -> None:
     end(database, "a1", Outcome.UNCLEAR, NOW)
-    change(database, request_row.id, CalledNow(), NOW, name="call_now", actor="sara")
+    wish(database, request_row.id, CalledNow())
     (order,) = claim_due(database, office, make_facts([make_line("101")]), NOW).orders
     end(database, "a1", Outcome.CUSTOMER_BUSY, LATER)
     request = reload(database, request_row)
@@ -273,7 +274,7 @@ def test_the_truth_that_arrives_after_a_new_attempt_began_does_not_touch_it(
 def test_the_end_of_a_cancelled_call_is_ours(
     database: Database, request_row: CallRequest, attempt: Attempt, outcome: Outcome
 ) -> None:
-    change(database, request_row.id, Cancelled(), NOW, name="cancel", actor="sara")
+    wish(database, request_row.id, Cancelled())
     end(database, "a1", outcome, LATER)
     row, request = reload(database, attempt), reload(database, request_row)
     assert (row.outcome, row.ended_at, row.agent_pause_until) == ("withdrawn", LATER, None)
@@ -283,7 +284,7 @@ def test_the_end_of_a_cancelled_call_is_ours(
 def test_a_cancelled_call_that_was_answered_all_the_same_says_so(
     database: Database, request_row: CallRequest, attempt: Attempt
 ) -> None:
-    change(database, request_row.id, Cancelled(), NOW, name="cancel", actor="sara")
+    wish(database, request_row.id, Cancelled())
     end(database, "a1", Outcome.CONNECTED, LATER)
     assert reload(database, attempt).outcome == "connected"
     assert reload(database, request_row).status == "cancelled"
@@ -312,7 +313,7 @@ def test_a_flight_says_how_far_it_has_come(
 def test_a_flight_whose_request_has_ended_is_withdrawn_and_an_ended_one_is_none(
     database: Database, request_row: CallRequest, attempt: Attempt
 ) -> None:
-    change(database, request_row.id, Cancelled(), NOW, name="cancel", actor="sara")
+    wish(database, request_row.id, Cancelled())
     assert flights(database) == [Flight("a1", Step.CLAIMED, NOW, withdrawn=True)]
     end(database, "a1", Outcome.WITHDRAWN, NOW)
     assert flights(database) == []

@@ -5,16 +5,12 @@ from datetime import timedelta
 import pytest
 
 from app.domain.lifecycle import (
-    CalledNow,
     Cancelled,
-    Event,
-    MarkedDone,
     Outcome,
-    Postponed,
     Status,
     Step,
 )
-from app.services.requests import Change, NotFound, Talk, change, close_reached, end, expire
+from app.services.requests import Talk, close_reached, end, expire
 from app.store.database import Database
 from app.store.models import CallRequest, Module
 from tests.support.factories import (
@@ -26,6 +22,7 @@ from tests.support.factories import (
     create_request,
     history_of,
     reload,
+    wish,
 )
 
 HOUR = timedelta(hours=1)
@@ -46,44 +43,6 @@ def dialling(database: Database, module: Module, **kwargs: object) -> CallReques
 # Wishes
 
 
-def test_cancelling_a_call_in_flight_names_the_call_to_hang_up(database: Database, module: Module) -> None:
-    row = dialling(database, module)
-    result = change(database, row.id, Cancelled(), NOW, name="cancel", actor="sara", detail="wrong number")
-    assert result == Change(True, Status.CANCELLED, "a1")
-    request = reload(database, row)
-    assert (request.status, request.attempt, request.done_at) == ("cancelled", None, NOW)
-    (entry,) = history_of(database, row.id)
-    assert (entry.event, entry.actor, entry.detail, entry.attempt) == ("cancel", "sara", "wrong number", "a1")
-
-
-def test_a_wish_that_comes_too_late_says_so_and_leaves_no_trace(database: Database, module: Module) -> None:
-    row = create_request(database, module, status=Status.DONE.value)
-    assert change(database, row.id, Cancelled(), NOW, name="cancel", actor="sara") == Change(False, Status.DONE)
-    assert history_of(database, row.id) == []
-    assert reload(database, row).version == row.version
-
-
-@pytest.mark.parametrize("event", [Cancelled(), MarkedDone(), CalledNow(), Postponed(NOW + HOUR)])
-def test_nobody_disturbs_two_who_talk(database: Database, module: Module, event: Event) -> None:
-    row = create_request(database, module, status="connected", attempt="a1", step=Step.CONNECTED.value)
-    assert change(database, row.id, event, NOW, name="wish", actor="sara") == Change(False, Status.CONNECTED)
-
-
-def test_a_wish_for_a_request_that_is_not_there_is_told(database: Database) -> None:
-    with pytest.raises(NotFound):
-        change(database, 4711, Cancelled(), NOW, name="cancel", actor="sara")
-
-
-def test_wishes_are_stored(database: Database, module: Module) -> None:
-    row = create_request(database, module)
-    assert change(database, row.id, CalledNow("102"), NOW, name="call_now", actor="sara").changed
-    assert (reload(database, row).call_now, reload(database, row).call_now_agent) == (True, "102")
-    assert change(database, row.id, Postponed(NOW + HOUR), NOW, name="postpone", actor="sara").changed
-    request = reload(database, row)
-    assert (request.postponed_until, request.call_now, request.call_now_agent) == (NOW + HOUR, False, None)
-    assert [entry.event for entry in history_of(database, row.id)] == ["call_now", "postpone"]
-
-
 def test_of_a_cancel_and_an_end_at_the_same_instant_both_are_recorded_and_one_counts(
     database: Database, module: Module
 ) -> None:
@@ -92,12 +51,12 @@ def test_of_a_cancel_and_an_end_at_the_same_instant_both_are_recorded_and_one_co
         attempt = create_attempt(database, row, id=f"b{turn}")
         at_once(
             [
-                lambda row=row: change(database, row.id, Cancelled(), NOW, name="cancel", actor="sara"),
+                lambda row=row: wish(database, row.id, Cancelled()),
                 lambda attempt=attempt: end(database, attempt.id, Outcome.CONNECTED, NOW),
             ]
         )
         events = [entry.event for entry in history_of(database, row.id)]
-        assert (reload(database, row).status, events) in [("cancelled", ["cancel"]), ("done", ["ended"])]
+        assert (reload(database, row).status, events) in [("cancelled", ["wish"]), ("done", ["ended"])]
         assert reload(database, attempt).outcome == "connected"  # they talked, whoever was first
 
 

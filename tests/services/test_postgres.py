@@ -40,6 +40,7 @@ from tests.support.factories import (
     make_line,
     make_module_input,
     reload,
+    wish,
 )
 from tests.support.server_database import migrated_database, new_database, open_server_database
 
@@ -156,15 +157,13 @@ def test_wishes_of_many_hands_lose_nothing(database: Database) -> None:
 
     def postpone(turn: int) -> None:
         until = NOW + timedelta(minutes=turn + 1)
-        requests.change(database, request.id, Postponed(until), NOW, name="postponed", actor=f"hand {turn}")
+        wish(database, request.id, Postponed(until), f"hand {turn}")
 
     at_once([lambda n=n: postpone(n) for n in range(8)])
-    changes = at_once(
-        [lambda: requests.change(database, request.id, Cancelled(), NOW, name="cancelled", actor="x")] * 8
-    )
+    changes = at_once([lambda: wish(database, request.id, Cancelled(), "x")] * 8)
     assert [change.changed for change in changes].count(True) == 1
     entries = history_of(database, request.id)
-    assert Counter(entry.event for entry in entries) == {"postponed": 8, "cancelled": 1}
+    assert Counter(entry.new_status for entry in entries) == {"waiting": 8, "cancelled": 1}
     assert reload(database, request).version == 10
 
 

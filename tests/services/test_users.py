@@ -7,8 +7,8 @@ from argon2 import PasswordHasher
 from sqlalchemy import select
 
 from app.services import users
-from app.services.errors import Invalid
-from app.services.users import ROLES, check_password, count, create, load, set_locale
+from app.services.errors import Invalid, NotFound
+from app.services.users import ROLES, UserInput, check_password, count, create, load, set_locale, stamp
 from app.store.database import Database
 from app.store.models import User
 from tests.support.factories import NOW, at_once, reload
@@ -200,3 +200,149 @@ def test_the_users_are_counted(database: Database) -> None:
     create_user(database, "sara")
     create_user(database, "omid")
     assert count(database) == 2
+
+
+# What is settled for a user
+
+
+def stored(database: Database, user_id: int) -> User:
+    with database.read() as session:
+        return session.get_one(User, user_id)
+
+
+def test_what_is_settled_is_stored(database: Database) -> None:
+    user_id = create_user(database, extensions=["101", "102"], locale="en")
+    assert users.as_input(users.find(database, user_id)) == UserInput("operator", ("101", "102"), True, "en", "auto")
+    given = UserInput("supervisor", ("103",), True, "fa", "dark")
+    users.change(database, user_id, given, NOW)
+    assert users.as_input(users.find(database, user_id)) == given
+
+
+@pytest.mark.parametrize(
+    ("given", "errors"),
+    [
+        (UserInput("king"), {"role": "choice"}),
+        (UserInput("operator", locale="xx"), {"locale": "choice"}),
+        (UserInput("operator", theme="pink"), {"theme": "choice"}),
+        (UserInput("operator", ("101", "x")), {"extensions": "code"}),
+        (UserInput("operator", ("101", "101")), {"extensions": "twice"}),
+        (UserInput("operator", tuple(str(n) for n in range(100, 151))), {"extensions": "too_long"}),
+        (UserInput("", ("",), theme=""), {"role": "choice", "extensions": "code", "theme": "choice"}),
+    ],
+)
+def test_nonsense_is_refused_beside_its_field(database: Database, given: UserInput, errors: dict[str, str]) -> None:
+    user_id = create_user(database)
+    with pytest.raises(Invalid) as refused:
+        users.change(database, user_id, given, NOW)
+    assert refused.value.errors == errors
+    assert users.as_input(users.find(database, user_id)) == UserInput("operator")
+
+
+def test_a_user_who_is_not_there_is_not_found(database: Database) -> None:
+    for act in (
+        lambda: users.find(database, 4711),
+        lambda: users.change(database, 4711, UserInput("operator"), NOW),
+        lambda: users.reset_password(database, 4711, PASSWORD, NOW),
+        lambda: users.change_password(database, 4711, PASSWORD, PASSWORD, NOW),
+    ):
+        with pytest.raises(NotFound):
+            act()
+
+
+def test_those_who_may_log_in_are_listed_first(database: Database) -> None:
+    ids = [create_user(database, name) for name in ("zoe", "adam", "bea")]
+    change_user(database, ids[1], active=False)
+    assert [user.name for user in users.listing(database)] == ["bea", "zoe", "adam"]
+
+
+# The last administrator
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [(UserInput("operator"), "role"), (UserInput("supervisor", active=False), "role"),
+     (UserInput("administrator", active=False), "active")],
+)  # fmt: skip
+def test_the_last_administrator_stays_one(database: Database, given: UserInput, field: str) -> None:
+    last = create_user(database, role="administrator")
+    change_user(database, create_user(database, "asleep", role="administrator"), active=False)
+    with pytest.raises(Invalid) as refused:
+        users.change(database, last, given, NOW)
+    assert refused.value.errors == {field: "last_administrator"}
+    assert (stored(database, last).role, stored(database, last).active) == ("administrator", True)
+    users.change(database, last, UserInput("administrator", theme="dark"), NOW)  # all else is theirs to change
+    create_user(database, "second", role="administrator")
+    users.change(database, last, given, NOW)
+
+
+def test_of_all_administrators_who_leave_at_once_one_stays(database: Database) -> None:
+    ids = [create_user(database, f"admin {n}", role="administrator") for n in range(5)]
+
+    def leave(user_id: int) -> bool:
+        try:
+            users.change(database, user_id, UserInput("operator"), NOW)
+        except Invalid:
+            return False
+        return True
+
+    assert sorted(at_once([lambda user_id=user_id: leave(user_id) for user_id in ids])) == [False] + [True] * 4
+    assert [stored(database, user_id).role for user_id in ids].count("administrator") == 1
+
+
+# Passwords and sessions
+
+
+def test_a_password_is_reset(database: Database) -> None:
+    user_id = create_user(database)
+    users.reset_password(database, user_id, "another long one", NOW)
+    assert check_password(database, "sara", PASSWORD) is None
+    assert check_password(database, "sara", "another long one") is not None
+
+
+def test_ones_own_password_is_changed_by_whoever_knows_it(database: Database) -> None:
+    user_id = create_user(database)
+    for old, new, errors in (
+        ("a wrong password", "another long one", {"old_password": "wrong"}),
+        (PASSWORD, PASSWORD, {"password": "same"}),
+        (PASSWORD, "short", {"password": "too_short"}),
+        ("wrong", "x" * 201, {"old_password": "wrong", "password": "too_long"}),
+    ):
+        with pytest.raises(Invalid) as refused:
+            users.change_password(database, user_id, old, new, NOW)
+        assert refused.value.errors == errors
+    users.change_password(database, user_id, PASSWORD, "another long one", NOW)
+    assert check_password(database, "sara", "another long one") is not None
+
+
+def test_sessions_end_with_the_password_and_the_activity(database: Database) -> None:
+    user_id = create_user(database)
+    stamps = [stamp(stored(database, user_id))]
+    for change in (
+        lambda: users.reset_password(database, user_id, PASSWORD, NOW),  # the same again ends them too
+        lambda: users.change_password(database, user_id, PASSWORD, "another long one", NOW),
+        lambda: users.change(database, user_id, UserInput("operator", active=False), NOW),
+    ):
+        change()
+        stamps.append(stamp(stored(database, user_id)))
+    assert len(set(stamps)) == 4
+    users.change(database, user_id, UserInput("operator"), NOW)  # awake again, they log in again
+    assert stamp(stored(database, user_id)) == stamps[-1]
+    assert stamps[-1] not in stored(database, user_id).password_hash
+
+
+def test_sessions_outlive_every_other_change(database: Database) -> None:
+    user_id = create_user(database)
+    before = stamp(stored(database, user_id))
+    users.change(database, user_id, UserInput("supervisor", ("101",), True, "en", "dark"), NOW)
+    set_locale(database, user_id, "fa")
+    users.set_theme(database, user_id, "light")
+    assert stamp(stored(database, user_id)) == before
+    assert stored(database, user_id).theme == "light"
+    with pytest.raises(Invalid):
+        users.set_theme(database, user_id, "pink")
+
+
+def test_no_two_users_have_the_same_stamp(database: Database) -> None:
+    ids = [create_user(database, name) for name in ("sara", "omid")]
+    change_user(database, ids[1], password_hash=stored(database, ids[0]).password_hash)
+    assert stamp(stored(database, ids[0])) != stamp(stored(database, ids[1]))

@@ -76,6 +76,24 @@ def test_a_prompts_file_becomes_a_recording_and_nothing_else_is_lost(tmp_path: P
                     " 'hangup', '', 'hangup', '', '2026-01-01', '2026-01-01')"
                 )
             )
+            connection.execute(
+                text(
+                    "INSERT INTO call_requests (id, module_name, queue, target, number, caller_number, caller_name,"
+                    " created_by, status, priority, first_called_at, registered_at, call_now, customer_attempts,"
+                    " agent_misses, done_at, version) VALUES"
+                    " (1, 'Sales', 0, '', '101', '', '', '', 'done', 0, '2026-01-01', '2026-01-01', 0, 0, 0, :at, 2),"
+                    " (2, 'Sales', 0, '', '102', '', '', '', 'done', 0, '2026-01-01', '2026-01-01', 0, 0, 0, :at, 2),"
+                    " (3, 'Sales', 0, '', '103', '', '', '', 'failed', 0, '2026-01-01', '2026-01-01', 0, 0, 0, :at, 2)"
+                ),
+                {"at": "2026-01-03"},
+            )
+            connection.execute(
+                text(
+                    "INSERT INTO attempts (id, request_id, agent, number, manual, started_at, connected_at, ended_at,"
+                    " cause, trace_cleared)"
+                    " VALUES ('a', 1, '101', '1', 0, '2026-01-02', '2026-01-02', '2026-01-03', '', 1)"
+                )
+            )
             prompts = [("intro", "file", "uploads/a.wav", "hello.mp3"), ("is", "none", "", "")]
             for key, mode, file, name in prompts:
                 connection.execute(
@@ -91,6 +109,8 @@ def test_a_prompts_file_becomes_a_recording_and_nothing_else_is_lost(tmp_path: P
                     recordings = connection.execute(text("SELECT file, name, origin FROM recordings")).all()
                     assert [tuple(row) for row in recordings] == [("uploads/a.wav", "hello.mp3", "upload")]
                     assert connection.scalar(text("SELECT voice || theme FROM modules, users")) is None
+                    reached = connection.scalars(text("SELECT reached_at FROM call_requests ORDER BY id")).all()
+                    assert reached == ["2026-01-02", "2026-01-03", None]
                 else:
                     assert [tuple(row) for row in rows] == [("intro", "uploads/a.wav"), ("is", "")]
         db.engine.dispose()

@@ -17,12 +17,25 @@ from sqlalchemy import Engine, create_engine, select
 
 from app import create_app
 from app.config import Settings
-from app.domain.lifecycle import Request, Rules, Status, Step
+from app.domain.lifecycle import Decision, Event, Request, Rules, Status, Step, transition
 from app.domain.policy import Facts, Line, LineState, Queue
 from app.extensions import db
 from app.services.modules import ModuleInput
+from app.store import requests as store_requests
 from app.store.database import Database, prepare_engine
-from app.store.models import Attempt, Base, CallRequest, HistoryEntry, LineRow, Module, Recording, WorkerState
+from app.store.models import (
+    Attempt,
+    Base,
+    CallRequest,
+    HistoryEntry,
+    LineRow,
+    LogEntry,
+    Module,
+    QueueMemberRow,
+    QueueRow,
+    Recording,
+    WorkerState,
+)
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=1)
@@ -100,6 +113,30 @@ def create_line(database: Database, extension: str = "101", **kwargs: Any) -> Li
         "since": LONG_AGO,
     }
     return store(database, LineRow(extension=extension, **(values | kwargs)))
+
+
+def create_queue(database: Database, name: str, *members: str, live_callers: int = 0) -> QueueRow:
+    """A queue of the exchange with its members."""
+    for member in members:
+        store(database, QueueMemberRow(queue=name, extension=member))
+    return store(database, QueueRow(name=name, live_callers=live_callers))
+
+
+def log_of(database: Database) -> list[LogEntry]:
+    """Return what stands in the log, the oldest first."""
+    with database.read() as session:
+        return list(session.scalars(select(LogEntry).order_by(LogEntry.id)))
+
+
+def wish(database: Database, request_id: int, event: Event, actor: str = "sara", now: datetime = NOW) -> Decision:
+    """Do with a request what a person wishes, without a page or a telephone service: only what becomes of it."""
+    with database.write() as session:
+        loaded = store_requests.load(session, request_id, lock=True)
+        assert loaded is not None, f"request {request_id} is gone"
+        row, module = loaded
+        decision = transition(store_requests.to_domain(row, module), event, now)
+        store_requests.apply_decision(session, row, decision, now, event="wish", actor=actor)
+    return decision
 
 
 def create_recording(database: Database, file: str, **kwargs: Any) -> Recording:

@@ -10,7 +10,6 @@ from flask import Flask
 from app.domain.lifecycle import ACTIVE, FINAL, Cancelled, Outcome, Status, Step
 from app.domain.policy import LineState
 from app.services import commands, users
-from app.services.requests import change
 from app.store.database import Database
 from app.store.models import CallRequest, Module, QueueMemberRow, QueueRow
 from tests.support.factories import (
@@ -20,6 +19,7 @@ from tests.support.factories import (
     create_request,
     create_running_service,
     store,
+    wish,
 )
 from tests.web.conftest import Service
 from tests.web.pages import Page, Visitor, rows, text
@@ -306,7 +306,7 @@ def test_a_late_service_does_nothing(operator: Visitor, database: Database, serv
 
 def test_a_cancelled_request_is_shown_as_such(operator: Visitor, database: Database, healthy: None) -> None:
     wait(database)
-    change(database, 1, Cancelled(), now(), name="cancelled", actor="omid")
+    wish(database, 1, Cancelled(), "omid", now())
     assert status(operator.get(PAGE)).startswith("cancelled")
 
 

@@ -25,7 +25,7 @@ from app.telephony.attempts import AttemptFollower, EndNews, StepNews, StrayNews
 from app.worker import dispatcher as dispatching
 from app.worker.dispatcher import UNHEARD, Dispatcher
 from app.worker.recorder import Recorder
-from tests.support.factories import create_module, create_request, history_of, make_facts, make_line, reload
+from tests.support.factories import create_module, create_request, history_of, make_facts, make_line, reload, wish
 from tests.support.fake_ami import PATIENCE, Heard
 
 DAY = timedelta(days=1)
@@ -378,7 +378,7 @@ async def test_the_call_of_a_request_that_was_cancelled_is_hung_up(desk: Office,
     request = wait_for_call(database)
     desk.dispatcher.wake()
     order = await desk.dialled()
-    requests.change(database, request.id, Cancelled(), datetime.now(UTC), name="cancelled", actor="sara")
+    wish(database, request.id, Cancelled(), now=datetime.now(UTC))
     desk.grow_old(order.attempt)
     desk.dialer.alive = {order.attempt}
     await desk.dispatcher.reconcile()

@@ -1,0 +1,215 @@
+"""Who sees what: one rule for queries and for single rows, and no function that forgets to ask it."""
+
+import random
+from types import SimpleNamespace
+
+import pytest
+from sqlalchemy import select
+
+from app.config import Settings
+from app.services import acting, adding, mine, overview, pending, report, statistics, story
+from app.services.access import Scope, reach, scope_of
+from app.services.acts import CallNow, Cancel, MarkDone, Note, Postpone, Prioritise, Reassign, Seen
+from app.services.adding import Addition
+from app.services.errors import Forbidden, Invalid, NotFound
+from app.services.periods import last_days
+from app.services.report import Filter
+from app.store.database import Database
+from app.store.models import CallRequest, QueueMemberRow
+from tests.services.scene import HOUR, OPERATOR, SUPERVISOR, ZONE
+from tests.support.factories import (
+    NOW,
+    create_line,
+    create_module,
+    create_queue,
+    create_request,
+    create_running_service,
+    history_of,
+    log_of,
+    reload,
+)
+
+ACTS = [
+    Postpone(NOW + HOUR),
+    Reassign(False, "102"),
+    Prioritise(1),
+    MarkDone("done"),
+    Note("a note"),
+    Cancel(),
+    CallNow(),
+    CallNow("101"),
+]
+
+
+def two_offices(database: Database) -> tuple[list[CallRequest], list[CallRequest]]:
+    """Requests that concern extension 101, and requests that do not."""
+    sales = create_module(database, targets=["101", "102"])
+    other = create_module(database, name="Accounts", targets=["102"])
+    support = create_module(database, name="Support", target_kind="queue", targets=["support"])
+    care = create_module(database, name="Care", target_kind="queue", targets=["care"])
+    create_queue(database, "support", "101", "103")
+    create_queue(database, "care", "103")
+    for extension in ("101", "102", "103"):
+        create_line(database, extension)
+    n = iter(range(100))
+
+    def request(module: object, **kwargs: object) -> CallRequest:
+        return create_request(database, module, number=f"+9891200000{next(n):02}", **kwargs)  # type: ignore[arg-type]
+
+    own = [
+        request(sales, target="101"),
+        request(sales),  # anybody of sales
+        request(support, queue=True, target="support"),
+        request(other, target="101"),  # it was given to 101
+        request(sales, target="101", status="done", done_at=NOW, reached_at=NOW, done_by="101"),
+    ]
+    others = [
+        request(sales, target="102"),
+        request(other),
+        request(care, queue=True, target="care"),
+        request(support, target="103"),
+        request(care, queue=True, target="101"),  # a queue that is called like an extension
+        request(sales, target="support"),
+        request(None),
+        request(other, status="failed", done_at=NOW, done_by="102"),
+    ]
+    return own, others
+
+
+def test_an_operator_sees_what_concerns_their_extensions_and_queues(database: Database) -> None:
+    own, others = two_offices(database)
+    with database.read() as session:
+        found = session.scalars(select(CallRequest.id).where(reach(session, OPERATOR).condition())).all()
+        assert sorted(found) == [row.id for row in own]
+        assert all(reach(session, OPERATOR).covers(row) for row in own)
+        assert not any(reach(session, OPERATOR).covers(row) for row in others)
+
+
+def test_who_leaves_a_queue_sees_its_requests_no_more(database: Database) -> None:
+    two_offices(database)
+    with database.write() as session:
+        assert reach(session, OPERATOR).queues == ("support",)
+        session.delete(session.get_one(QueueMemberRow, ("support", "101")))
+    with database.read() as session:
+        assert reach(session, OPERATOR).queues == ()
+
+
+def test_supervisors_and_administrators_see_everything_and_nobody_else_does() -> None:
+    def user(role: str) -> SimpleNamespace:
+        return SimpleNamespace(name="sara", role=role, extensions=["101"])
+
+    assert scope_of(user("administrator")) == Scope("sara", True, ("101",))
+    assert scope_of(user("supervisor")).everything
+    assert not scope_of(user("operator")).everything
+    assert not scope_of(user("")).everything
+    assert scope_of(user("supervisor")).own() == Scope("sara", False, ("101",))
+    with pytest.raises(Forbidden):
+        scope_of(user("operator")).require_everything()
+    scope_of(user("supervisor")).require_everything()
+
+
+def test_without_an_extension_there_is_nothing_to_see(database: Database) -> None:
+    two_offices(database)
+    with database.read() as session:
+        nobody = reach(session, Scope("omid"))
+        assert session.scalars(select(CallRequest).where(nobody.condition())).all() == []
+
+
+def test_queries_and_single_rows_agree(database: Database) -> None:
+    """Every mixture of modules, queues and targets is judged alike by both."""
+    rng = random.Random(5)
+    names = ["101", "102", "support", "care", ""]
+    modules = [
+        create_module(database, target_kind=kind, targets=targets)
+        for kind, targets in (("extension", ["101"]), ("extension", ["102", "103"]), ("queue", ["support"]))
+    ]
+    create_queue(database, "support", "101")
+    create_queue(database, "102", "102")
+    for n in range(150):
+        create_request(
+            database,
+            rng.choice([*modules, None]),
+            number=f"+98912000{n:04}",
+            queue=rng.random() < 0.4,
+            target=rng.choice(names),
+            status="done",
+        )
+    with database.read() as session:
+        rows = session.scalars(select(CallRequest)).all()
+        for extensions in ((), ("101",), ("102",), ("101", "103"), ("999",)):
+            seen = reach(session, Scope("omid", False, extensions))
+            for leads in (True, False):
+                found = set(session.scalars(select(CallRequest.id).where(seen.condition(leads=leads))))
+                assert found == {row.id for row in rows if seen.covers(row)}, (extensions, leads)
+
+
+# No function forgets it
+
+
+def test_every_page_shows_an_operator_their_own_only(database: Database) -> None:
+    own, others = two_offices(database)
+    create_running_service(database)
+    ids = {row.id for row in own}
+    active = {row.id for row in own if row.status == "waiting"}
+    shown = pending.pending(database, NOW, OPERATOR)
+    assert {row.id for row in shown.active} == active
+    assert {row.id for row in shown.done} == ids - active
+    assert shown.total == len(active)
+    assert pending.badge(database, OPERATOR) == pending.Badge(len(active), max(active))
+    assert {row.id for row in report.read(database, OPERATOR, Filter()).rows} == ids
+    assert {row.id for row in report.stream(database, OPERATOR, Filter())} == ids
+    week = last_days(NOW, ZONE, 7)
+    assert {row.id for row in mine.mine(database, OPERATOR, week, NOW).past.rows} == ids
+    assert statistics.statistics(database, OPERATOR, Filter(), ZONE).total == len(ids)
+    assert report.read(database, SUPERVISOR, Filter()).total == len(own) + len(others)
+    now = overview.look(database, OPERATOR, ZONE, NOW)
+    assert (now.waiting, now.registered_today, now.served_today) == (len(active), len(ids), 1)
+    assert [extension.extension for extension in now.extensions] == ["101"]
+    assert [queue.name for queue in now.queues] == ["support"]
+    for row in own:
+        assert story.tell(database, OPERATOR, row.id, NOW).request.id == row.id
+    for row in others:
+        with pytest.raises(NotFound):
+            story.tell(database, OPERATOR, row.id, NOW)
+
+
+def test_no_filter_leads_an_operator_to_others_requests(database: Database) -> None:
+    _, others = two_offices(database)
+    for row in others:
+        found = Filter(number=row.number, module_id=row.module_id, operator=row.done_by)
+        assert report.read(database, OPERATOR, found).rows == []
+        assert (
+            list(report.stream(database, OPERATOR, Filter(target=row.target, queue=row.queue, number=row.number))) == []
+        )
+
+
+@pytest.mark.parametrize("action", ACTS, ids=lambda action: type(action).__name__)
+def test_an_operator_cannot_touch_what_is_not_theirs(database: Database, action: object) -> None:
+    _, others = two_offices(database)
+    results = acting.act(database, OPERATOR, action, [Seen(row.id, row.version) for row in others], NOW)  # type: ignore[arg-type]
+    assert [result.code for result in results] == ["not_found"] * len(others)
+    assert [reload(database, row).version for row in others] == [row.version for row in others]
+    assert not any(history_of(database, row.id) for row in others)
+    assert log_of(database) == []
+
+
+def test_an_operator_adds_requests_for_their_own_only(database: Database, office: Settings) -> None:
+    own, others = two_offices(database)
+    allowed = Addition("09121234567", own[0].module_id or 0, "101")
+    assert adding.add(database, office, OPERATOR, allowed, NOW).code == "done"
+    for addition in (
+        Addition("09121234567", others[0].module_id or 0, "102"),
+        Addition("09121234567", others[1].module_id or 0),
+        Addition("09121234567", others[2].module_id or 0),
+    ):
+        with pytest.raises(Invalid) as refused:
+            adding.add(database, office, OPERATOR, addition, NOW)
+        assert refused.value.errors == {"target": "not_yours"}
+
+
+def test_an_operator_rings_their_own_phone_and_no_other(database: Database) -> None:
+    own, _ = two_offices(database)
+    seen = [Seen(own[0].id, own[0].version)]
+    assert acting.act(database, OPERATOR, CallNow("102"), seen, NOW)[0].code == "not_yours"
+    assert acting.act(database, OPERATOR, CallNow("101"), seen, NOW)[0].code == "asked"
+    assert acting.act(database, SUPERVISOR, CallNow("102"), seen, NOW)[0].code == "asked"

@@ -1,0 +1,197 @@
+"""The log: everything that people change, with old and new values, and nothing that is secret."""
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.audio.cache import SoundLibrary
+from app.config import Settings
+from app.services import log, modules, office, recordings, scenarios, users
+from app.services.errors import Invalid
+from app.services.log import LogFilter, changes, read
+from app.services.modules import PromptInput
+from app.services.scenarios import ExtensionInput, QueueInput
+from app.services.transfer import BadFile, export, take_in
+from app.services.users import UserInput
+from app.store import settings as store_settings
+from app.store.database import Database
+from tests.services.scene import HOUR
+from tests.support.factories import NOW, create_recording, log_of, make_module_input
+
+LATER = NOW + HOUR
+PASSWORD = "a long password"
+
+
+def note(database: Database, n: int, **kwargs: object) -> None:
+    values = {"actor": "sara", "action": "module_saved", "subject": f"Sales {n}", "detail": {}}
+    with database.write() as session:
+        log.note(session, **(values | kwargs), now=NOW + timedelta(minutes=n))  # type: ignore[arg-type]
+
+
+def last(database: Database) -> tuple[str, str, str, dict[str, object]]:
+    entry = log_of(database)[-1]
+    return entry.actor, entry.action, entry.subject, entry.detail
+
+
+# What is changed
+
+
+def test_only_what_differs_is_noted() -> None:
+    old, new = {"name": "Sales", "rest": 10, "gone": 1}, {"name": "Purchase", "rest": 10, "fresh": [1]}
+    assert changes(old, new) == {"name": ["Sales", "Purchase"], "gone": [1, None], "fresh": [None, [1]]}
+    assert changes(old, old) == {}
+
+
+def test_of_a_secret_it_is_noted_that_it_changed() -> None:
+    assert changes({"s": "old"}, {"s": "new"}, secret=["s"]) == {"s": ["***", "***"]}
+    assert changes({"s": ""}, {"s": "new"}, secret=["s"]) == {"s": ["", "***"]}
+
+
+def test_a_module_is_noted_from_its_first_day_to_its_last(database: Database) -> None:
+    given = make_module_input(prompts={"intro": PromptInput(text="Hello")})
+    module_id = modules.save(database, given, NOW, actor="sara")
+    actor, action, subject, detail = last(database)
+    assert (actor, action, subject) == ("sara", "module_saved", "Sales (*5001)")
+    assert detail["name"] == [None, "Sales"]
+    assert detail["prompt_intro"] == [None, "Hello"]
+    changed = replace(given, targets=("102",), rest=20, prompts={"intro": PromptInput("none")})
+    modules.save(database, changed, LATER, module_id=module_id, actor="omid")
+    assert last(database) == (
+        "omid",
+        "module_saved",
+        "Sales (*5001)",
+        {"rest": [10, 20], "targets": [["101"], ["102"]], "prompt_intro": ["Hello", "none"]},
+    )
+    modules.save(database, changed, LATER, module_id=module_id, actor="omid")
+    assert len(log_of(database)) == 2  # nothing was changed
+    modules.delete(database, module_id, LATER, actor="sara")
+    actor, action, subject, detail = last(database)
+    assert (actor, action, subject) == ("sara", "module_deleted", "Sales (*5001)")
+    assert detail["rest"] == [20, None]
+
+
+def test_what_is_refused_is_not_noted(database: Database) -> None:
+    with pytest.raises(Invalid):
+        modules.save(database, make_module_input(name=""), NOW, actor="sara")
+    assert log_of(database) == []
+
+
+def test_scenarios_are_noted(database: Database) -> None:
+    scenarios.save_extension(database, ExtensionInput("101", 25), now=NOW, actor="sara")
+    changed = ExtensionInput("101", 30, {"busy": ("extension", "102")})
+    scenarios.save_extension(database, changed, now=NOW, actor="sara")
+    expected = {"ring": [25, 30], "busy": ["", "extension 102"]}
+    assert last(database) == ("sara", "extension_saved", "101", expected)
+    scenarios.save_queue(database, QueueInput("support"), now=NOW, actor="sara")
+    scenarios.save_queue(database, QueueInput("support", 90, 5, ("hangup", "")), now=NOW, actor="omid")
+    expected = {"max_wait": [60, 90], "wrapup": [0, 5], "failed": ["", "hangup"]}
+    assert last(database) == ("omid", "queue_saved", "support", expected)
+
+
+def test_settings_are_noted_without_their_secrets(database: Database, office: Settings) -> None:
+    save_office(database, office, caller_id="02188881234")
+    actor, action, _, detail = last(database)
+    assert (actor, action, detail["caller_id"]) == ("sara", "settings_saved", ["", "02188881234"])
+    save_office(database, office, caller_id="02188881235")
+    assert last(database)[3] == {"caller_id": ["02188881234", "02188881235"]}
+    assert "ami_secret" in store_settings.SECRET
+
+
+def save_office(database: Database, settings: Settings, **kwargs: object) -> None:
+    given = replace(office.load(database, settings), **kwargs)  # type: ignore[arg-type]
+    office.save(database, settings, given, actor="sara", now=NOW)
+
+
+def test_users_are_noted_without_their_passwords(database: Database) -> None:
+    user = users.create(database, "omid", PASSWORD, "operator", NOW, extensions=["101"], actor="sara")
+    actor, action, subject, detail = last(database)
+    assert (actor, action, subject) == ("sara", "user_created", "omid")
+    assert detail["extensions"] == [None, ["101"]]
+    users.change(database, user, UserInput("supervisor", (), active=False), NOW, actor="sara")
+    expected = {"role": ["operator", "supervisor"], "extensions": [["101"], []], "active": [True, False]}
+    assert last(database) == ("sara", "user_changed", "omid", expected)
+    users.reset_password(database, user, "another long one", NOW, actor="sara")
+    assert last(database) == ("sara", "password_reset", "omid", {})
+    users.change_password(database, user, "another long one", "a third long one", NOW)
+    assert last(database) == ("omid", "password_changed", "omid", {})
+    assert not any("long" in str(entry.detail) or "argon" in str(entry.detail) for entry in log_of(database))
+
+
+def test_an_imported_file_is_noted_by_what_it_changes(database: Database, tmp_path: Path) -> None:
+    modules.save(database, make_module_input(), NOW, actor="sara")
+    scenarios.save_queue(database, QueueInput("support"), now=NOW, actor="sara")
+    content = export(database)
+    library = SoundLibrary(tmp_path)
+    before = len(log_of(database))
+    take_in(database, library, content, LATER, actor="omid")
+    assert len(log_of(database)) == before
+    content["modules"][0]["rest"] = 20
+    content["queues"][0]["wrapup"] = 7
+    take_in(database, library, content, LATER, actor="omid")
+    found = [(entry.actor, entry.action, entry.detail) for entry in log_of(database)[before:]]
+    assert found == [("omid", "module_saved", {"rest": [10, 20]}), ("omid", "queue_saved", {"wrapup": [0, 7]})]
+    content["modules"][0] |= {"name": "New", "code": "x"}
+    with pytest.raises(BadFile):
+        take_in(database, library, content, LATER, actor="omid")
+    assert len(log_of(database)) == before + 2
+
+
+def test_recordings_and_digits_are_noted(database: Database, tmp_path: Path) -> None:
+    create_recording(database, "uploads/a.wav", name="Hello")
+    recordings.rename(database, "uploads/a.wav", "Good day", actor="sara", now=NOW)
+    assert last(database) == ("sara", "recording_renamed", "Good day", {"name": ["Hello", "Good day"]})
+    recordings.set_digit(database, "fa", "1", "uploads/a.wav", actor="sara", now=NOW)
+    assert last(database) == ("sara", "digit_changed", "fa 1", {"file": ["", "uploads/a.wav"]})
+    recordings.set_digit(database, "fa", "1", None, actor="sara", now=NOW)
+    recordings.set_digit(database, "fa", "1", None, actor="sara", now=NOW)
+    assert last(database) == ("sara", "digit_changed", "fa 1", {"file": ["uploads/a.wav", ""]})
+    recordings.delete(database, SoundLibrary(tmp_path), "uploads/a.wav", actor="sara", now=NOW)
+    assert last(database) == ("sara", "recording_deleted", "Good day", {"file": ["uploads/a.wav", ""]})
+    assert len(log_of(database)) == 4
+
+
+# Reading
+
+
+def test_the_latest_entry_comes_first(database: Database) -> None:
+    for n in range(5):
+        note(database, n)
+    pages = [read(database, page=page, per_page=2) for page in (1, 2, 3)]
+    assert [entry.subject[-1] for page in pages for entry in page.entries] == ["4", "3", "2", "1", "0"]
+    assert {(page.total, page.pages) for page in pages} == {(5, 3)}
+    assert read(database, page=99, per_page=2).page == 3
+    assert read(database, page=-1, per_page=2).page == 1
+
+
+def test_each_filter_finds_its_own(database: Database) -> None:
+    note(database, 1)
+    note(database, 2, actor="omid")
+    note(database, 3, action="user_created", subject="سارا")
+
+    def found(**kwargs: object) -> list[str]:
+        return [entry.subject for entry in read(database, LogFilter(**kwargs)).entries]  # type: ignore[arg-type]
+
+    assert found(actor="omid") == ["Sales 2"]
+    assert found(action="module_saved") == ["Sales 2", "Sales 1"]
+    assert found(subject="sales") == ["Sales 2", "Sales 1"]
+    assert found(subject="سار") == ["سارا"]
+    assert found(subject="%") == []
+    assert found(since=NOW + timedelta(minutes=2)) == ["سارا", "Sales 2"]
+    assert found(until=NOW + timedelta(minutes=2)) == ["Sales 1"]
+    assert log.actors(database) == ["omid", "sara"]
+    assert log.actions(database) == ["module_saved", "user_created"]
+
+
+def test_a_subject_that_is_too_long_is_cut(database: Database) -> None:
+    note(database, 1, subject="x" * 500)
+    assert len(log_of(database)[0].subject) == log.LONGEST_SUBJECT
+
+
+def test_no_code_changes_or_deletes_an_entry() -> None:
+    app = Path(log.__file__).parents[1]
+    touching = [path for path in app.rglob("*.py") if re.search(r"LogEntry|log_entries", path.read_text("utf-8"))]
+    assert {path.relative_to(app).as_posix() for path in touching} == {"store/models.py", "services/log.py"}
+    assert not re.search(r"\b(delete|update|merge|insert)\(", Path(log.__file__).read_text("utf-8"))

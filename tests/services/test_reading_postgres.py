@@ -1,0 +1,62 @@
+"""What people do and read, once more on a PostgreSQL server: the same tests, another database."""
+
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+
+from app.store.database import Database
+from tests.services import (
+    test_access,
+    test_acting,
+    test_adding,
+    test_filling,
+    test_log,
+    test_pausing,
+    test_pending,
+    test_report,
+    test_statistics,
+    test_story,
+    test_users,
+)
+from tests.services.test_filling import filled
+from tests.services.test_pausing import office_settings
+from tests.services.test_users import quick
+from tests.support.server_database import migrated_database, new_database, open_server_database
+
+__all__ = ["filled", "office_settings", "quick"]
+
+
+@pytest.fixture(scope="module")
+def template(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with migrated_database(postgres_url, tmp_path_factory.mktemp("template")) as name:
+        yield name
+
+
+@pytest.fixture
+def database(postgres_url: str, template: str) -> Iterator[Database]:
+    with new_database(postgres_url, template) as url, open_server_database(url) as opened:
+        yield opened
+
+
+def _take_over(*modules: ModuleType) -> None:
+    """Have these modules' tests of a database collected here as well."""
+    for module in modules:
+        for name, value in vars(module).items():
+            if name.startswith("test_") and callable(value) and "database" in value.__annotations__:
+                globals()[f"{name}__{module.__name__.rpartition('_')[2]}"] = value
+
+
+_take_over(
+    test_access,
+    test_acting,
+    test_adding,
+    test_filling,
+    test_log,
+    test_pausing,
+    test_pending,
+    test_report,
+    test_statistics,
+    test_story,
+    test_users,
+)
