@@ -20,7 +20,7 @@ from app.audio.tone import make_tone
 from app.config import Settings
 from app.domain.lifecycle import Outcome
 from app.domain.studio import Failure, State
-from app.services import recordings, studio
+from app.services import recordings, speech, studio
 from app.services.errors import Invalid, NotFound
 from app.services.studio import INBOX, INBOX_MODE, StudioView
 from app.store.database import Database
@@ -264,7 +264,9 @@ class StudioDesk:
 
     def _script(self, view: StudioView) -> Script:
         library, language = self._sounds.library, view.language
-        clips = {key: library.spoken(default_text(key, language), language) for key in STUDIO_KEYS}
+        with self._database.read() as session:
+            voice = speech.of_office(session, library, language)
+        clips = {key: speech.say(library, default_text(key, language), language, voice) for key in STUDIO_KEYS}
         tone = self._inbox.parent / "tone.wav"
         if not tone.exists():
             make_tone(tone)

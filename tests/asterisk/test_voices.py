@@ -10,7 +10,7 @@ from sqlalchemy import select
 from app.audio.cache import SoundLibrary
 from app.audio.clip import Clip
 from app.audio.prompts import default_text
-from app.services import recordings, speech
+from app.services import recordings, speech, studio
 from app.services.prompts import digit_sounds, prompt_sounds
 from app.store.models import Command
 from app.store.settings import Speech
@@ -82,3 +82,16 @@ async def test_an_agent_hears_the_voice_that_was_chosen_while_the_service_runs(s
         library = SoundLibrary(scene.bazang.settings.prompts_path)
         await hears_clip(scene, ring, library.spoken(default_text("agent_intro", "en"), "en", "en+m1", 200))
         await hears_clip(scene, ring, library.spoken(default_text("agent_keys", "en"), "en", "en+m1", 200))
+
+
+@pytest.mark.asterisk(22)
+async def test_the_studio_speaks_as_the_office_does(stage: Stage) -> None:
+    async with stage(phones=("101",)) as scene:
+        database, manner = scene.bazang.database, Speech("en-us+m3", 180, 30)
+        speech.save(database, "en", manner, datetime.now(UTC))
+        library = SoundLibrary(scene.bazang.settings.prompts_path)
+        clip = await asyncio.to_thread(speech.say, library, default_text("studio_test", "en"), "en", manner)
+        studio.ask_test(database, extension="101", language="en", actor="sara", now=datetime.now(UTC))
+        ring = await scene.phones["101"].next_call()
+        await ring.answer()
+        await hears_clip(scene, ring, clip)
