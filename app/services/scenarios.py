@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from app.services import commands
-from app.services.errors import Invalid
+from app.services.errors import Invalid, NotFound
 from app.services.modules import EXTENSION, SITUATIONS, TARGET, check_destination
 from app.store.database import Database
 from app.store.models import ExtensionScenario, QueueScenario
@@ -54,14 +55,56 @@ def save_queue(database: Database, given: QueueInput, *, now: datetime, actor: s
     commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
 
 
+def forget_extension(database: Database, extension: str, *, now: datetime, actor: str = "") -> None:
+    """Let callers whom the extension does not take go nowhere any more. Raises NotFound."""
+    _forget(database, ExtensionScenario, extension, now, actor)
+
+
+def forget_queue(database: Database, queue: str, *, now: datetime, actor: str = "") -> None:
+    """Let callers whom the queue does not serve go nowhere any more. Raises NotFound."""
+    _forget(database, QueueScenario, queue, now, actor)
+
+
+def _forget(database: Database, table: type[Any], key: str, now: datetime, actor: str) -> None:
+    with database.write() as session:
+        row = session.get(table, key)
+        if row is None:
+            raise NotFound(f"{table.__tablename__} {key}")
+        session.delete(row)
+    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+
+
+def check_extension(database: Database, given: ExtensionInput) -> dict[str, str]:
+    """Return what is wrong with an extension's scenario, by field; empty where all is well."""
+    with database.read() as session:
+        return _faults_of_extension(session, given)
+
+
+def check_queue(database: Database, given: QueueInput) -> dict[str, str]:
+    """Return what is wrong with what is set for a queue, by field; empty where all is well."""
+    with database.read() as session:
+        return _faults_of_queue(session, given)
+
+
 def store_extension(session: Session, given: ExtensionInput) -> dict[str, str]:
     """Put the scenario into the session; return what is wrong with it, by field."""
+    errors = _faults_of_extension(session, given)
+    if not errors:
+        row = ExtensionScenario(extension=given.extension, ring=given.ring)
+        for situation in SITUATIONS:
+            kind, code = given.ways.get(situation, ("", ""))
+            setattr(row, f"{situation}_kind", kind)
+            setattr(row, f"{situation}_code", code)
+        session.merge(row)
+    return errors
+
+
+def _faults_of_extension(session: Session, given: ExtensionInput) -> dict[str, str]:
     errors: dict[str, str] = {}
     if not EXTENSION.fullmatch(given.extension):
         errors["extension"] = "code"
     if not RING[0] <= given.ring <= RING[1]:
         errors["ring"] = "range"
-    row = ExtensionScenario(extension=given.extension, ring=given.ring)
     for situation in SITUATIONS:
         kind, code = given.ways.get(situation, ("", ""))
         fault = check_destination(session, kind, code, optional=True)
@@ -69,15 +112,21 @@ def store_extension(session: Session, given: ExtensionInput) -> dict[str, str]:
             errors[f"{situation}_code"] = fault
         elif kind == "extension" and code == given.extension:
             errors[f"{situation}_code"] = "cycle"
-        setattr(row, f"{situation}_kind", kind)
-        setattr(row, f"{situation}_code", code)
-    if not errors:
-        session.merge(row)
     return errors
 
 
 def store_queue(session: Session, given: QueueInput) -> dict[str, str]:
     """Put the queue's destination into the session; return what is wrong with it, by field."""
+    errors = _faults_of_queue(session, given)
+    if not errors:
+        kind, code = given.failed
+        row = QueueScenario(queue=given.queue, max_wait=given.max_wait, wrapup=given.wrapup)
+        row.failed_kind, row.failed_code = kind, code
+        session.merge(row)
+    return errors
+
+
+def _faults_of_queue(session: Session, given: QueueInput) -> dict[str, str]:
     errors: dict[str, str] = {}
     if not TARGET.fullmatch(given.queue):
         errors["queue"] = "code"
@@ -90,14 +139,4 @@ def store_queue(session: Session, given: QueueInput) -> dict[str, str]:
         errors["failed_code"] = fault
     elif kind == "queue" and code == given.queue:
         errors["failed_code"] = "cycle"
-    if not errors:
-        session.merge(
-            QueueScenario(
-                queue=given.queue,
-                max_wait=given.max_wait,
-                wrapup=given.wrapup,
-                failed_kind=kind,
-                failed_code=code,
-            )
-        )
     return errors
