@@ -143,17 +143,18 @@ def edit(extension: str):
 def _take(form: ScenarioForm, extension: str, stored: ExtensionScenario | None) -> bool:
     """Save what was typed, if all of it is sound; else put what is wrong into the form."""
     form.validate()
-    if has_errors(form):
-        return False
     given = ExtensionInput(extension, form.ring.data, form.ways())
+    labels = {situation: form[f"{situation}_code"].label.text for situation in SITUATIONS}
+    was_wrong = has_errors(form)
     errors = scenarios.check_extension(database(), given)
-    if errors:
+    if errors or was_wrong:
         show_errors(form, errors)
+        places.show_verdict(form, places.ticked({s: [given.ways[s]] for s in SITUATIONS}), labels)
         return False
     kept = {(getattr(stored, f"{s}_kind"), getattr(stored, f"{s}_code")) for s in SITUATIONS} if stored else set()
     asked = SITUATIONS[:1] if form.same.data else SITUATIONS
     verdict = places.hold({s: [given.ways[s]] for s in asked if given.ways[s] not in kept})
-    places.show_verdict(form, verdict, {s: form[f"{s}_code"].label.text for s in SITUATIONS})
+    places.show_verdict(form, verdict, labels)
     if verdict.refused:
         return False
     try:

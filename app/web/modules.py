@@ -165,6 +165,7 @@ def _take(form: ModuleForm, module_id: int | None, before: ModuleInput | None) -
         errors = modules.check(session, given, module_id)
     form.show(errors)
     if errors or was_wrong:
+        form.show_verdict(places.ticked({**form.places(given, before), "code": [(places.OWN, given.code)]}))
         return False
     verdict = _ask_exchange(form, given, before)
     if verdict.refused:
@@ -182,10 +183,7 @@ def _take(form: ModuleForm, module_id: int | None, before: ModuleInput | None) -
 def _ask_exchange(form: ModuleForm, given: ModuleInput, before: ModuleInput | None) -> Verdict:
     """Hold a sound module against the exchange: does it have what is named, and nothing else at the code?"""
     verdict = places.hold(form.places(given, before))
-    if verdict.unasked:
-        form.show_verdict(verdict)
-        return verdict
-    if before is None or before.code != given.code:
+    if not verdict.unasked and (before is None or before.code != given.code):
         context = lookup.code_taken(database(), settings(), given.code, current_user.name, utcnow())
         if context:
             taken = {"code": [places.code_taken(given.code, context)]}

@@ -98,7 +98,10 @@ def doubt(kind: str, code: str) -> Saying:
 
 
 def code_taken(code: str, context: str) -> Saying:
-    """Say that the exchange has something else at a module's code, with the way out."""
+    """Say that the exchange has something else at a module's code (in `context`, where known), with the way out."""
+    if not context:
+        text = say(_("The exchange already has something at %(code)s."), code=number(code))
+        return Saying("fault", text, f"{OWN}:{code}", accepted(OWN, code))
     text = say(
         _("The exchange already has something at %(code)s, in its context %(context)s."),
         code=number(code),
@@ -129,6 +132,17 @@ def hold(places: Mapping[str, Iterable[Place]]) -> Verdict:
     findings = existence.examine(database(), wanted, actor=current_user.name, now=utcnow())
     doubts = {field: [doubt(*place) for place in named if place in findings.unknown] for field, named in listed.items()}
     return Verdict({field: sayings for field, sayings in doubts.items() if sayings}, bool(findings.unasked))
+
+
+def ticked(places: Mapping[str, Iterable[Place]]) -> Verdict:
+    """Return what somebody has accepted, so that the ticks stay while something else in the form is wrong."""
+    doubts = {
+        field: [
+            code_taken(code, "") if kind == OWN else doubt(kind, code) for kind, code in named if accepted(kind, code)
+        ]
+        for field, named in places.items()
+    }
+    return Verdict({field: sayings for field, sayings in doubts.items() if sayings})
 
 
 def show_verdict(form: Any, verdict: Verdict, labels: Mapping[str, str]) -> None:

@@ -156,17 +156,18 @@ def edit(queue: str):
 def _take(form: QueueForm, queue: str, stored: QueueScenario | None) -> bool:
     """Save what was typed, if all of it is sound; else put what is wrong into the form."""
     form.validate()
-    if has_errors(form):
-        return False
     way = (form.failed_kind.data or "", form.failed_code.data if form.failed_kind.data else "")
     given = QueueInput(queue, form.max_wait.data, form.wrapup.data, way)
+    labels = {"failed": form.failed_code.label.text}
+    was_wrong = has_errors(form)
     errors = scenarios.check_queue(database(), given)
-    if errors:
+    if errors or was_wrong:
         show_errors(form, errors)
+        places.show_verdict(form, places.ticked({"failed": [way]}), labels)
         return False
     unchanged = stored is not None and way == (stored.failed_kind, stored.failed_code)
     verdict = places.hold({} if unchanged else {"failed": [way]})
-    places.show_verdict(form, verdict, {"failed": form.failed_code.label.text})
+    places.show_verdict(form, verdict, labels)
     if verdict.refused:
         return False
     try:

@@ -194,9 +194,7 @@ def place(kind: str, code: str, here: Directory) -> Markup:
         known = here.modules.get(code)
         text = _("the module “%(name)s” (%(code)s)")
         return say(text, name=name(known.name), code=number(code)) if known else number(code)
-    if kind == "custom":
-        return say(_("the place %(code)s of the exchange"), code=number(code))
-    return escape(_("the end of the call"))
+    return say(_("the place %(code)s of the exchange"), code=number(code))
 
 
 def _extension(code: str, here: Directory) -> Markup:
