@@ -339,7 +339,7 @@ def test_on_freepbx_the_page_names_the_custom_destination(
     assert copied(page) == ["bazang-modules,*5001,1", "Bazang Sales"]
     page = admin.get(path, module="*5002")
     assert copied(page) == ["bazang-modules,*5002,1", "Bazang Night"]
-    assert len(page.all("ol", class_="steps")) == 1 and "Apply Config" in page.main
+    assert len(page.all("ol", class_="walk")) == 1 and "Apply Config" in page.main
     admin.post(path, {"ring": "30", "max_wait": "60"}, 200)
     assert extension(database) is None and queue(database) is None
 

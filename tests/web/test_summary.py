@@ -96,7 +96,7 @@ def test_what_is_not_filled_in_is_asked_for() -> None:
         ),
         (
             {"next_kind": "module", "next_code": "*5002", "error_kind": "custom", "error_code": "ivr,s,1"},
-            "to the module “Night” (*5002); whoever leaves nothing, or cannot, goes to the place ivr,s,1 of the exchange",
+            "the module “Night” (*5002); whoever leaves nothing, or cannot, goes to the place ivr,s,1 of the exchange",
         ),
         ({"next_kind": "extension", "next_code": ""}, "goes to a place that is not chosen yet"),
         ({"expire_after": 72 * 3600}, "A request that nobody could settle within 72 hours expires."),
