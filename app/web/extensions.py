@@ -94,8 +94,8 @@ def _list(template: str):
     with database().read() as session:
         all_rows = _rows(session)
     found = [row for row in all_rows if row.fits(wanted)]
-    values = {"rows": found, "any": bool(all_rows), "wanted": wanted, "profile": exchange().pbx_profile}
-    return render_template(template, words=words, situations=SITUATIONS, **values)
+    values = {"rows": found, "any": bool(all_rows), "wanted": wanted, "in_reach": places.in_reach()}
+    return render_template(template, profile=exchange().pbx_profile, words=words, situations=SITUATIONS, **values)
 
 
 def _rows(session: Session) -> list[Row]:
@@ -179,6 +179,7 @@ def _about(extension: str) -> dict[str, object]:
         "situations": SITUATIONS,
         "words": words,
         "here": here,
+        "in_reach": places.in_reach(),
         "served_by": served_by.get(extension, []),
         "excerpt": generated.excerpt(
             database(), path, "bazang-extensions", extension, own=f"bazang-extension-{extension}"

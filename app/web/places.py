@@ -158,6 +158,10 @@ def tell_unasked(verdict: Verdict) -> None:
         flash(_("The exchange could not be asked whether it has what is named; it was taken as typed."), "warning")
 
 
+def in_reach() -> bool:
+    return lookup.in_reach(database(), utcnow())
+
+
 def chosen_module() -> dict[str, object]:
     """Return the modules, and the one that is to be led to on an exchange with pages of its own."""
     with database().read() as session:

@@ -98,8 +98,8 @@ def _list(template: str):
     with database().read() as session:
         all_rows = _rows(session)
     found = [row for row in all_rows if row.fits(wanted)]
-    values = {"rows": found, "any": bool(all_rows), "wanted": wanted, "profile": exchange().pbx_profile}
-    return render_template(template, words=words, **values)
+    values = {"rows": found, "any": bool(all_rows), "wanted": wanted, "in_reach": places.in_reach()}
+    return render_template(template, profile=exchange().pbx_profile, words=words, **values)
 
 
 def _rows(session: Session) -> list[Row]:
@@ -186,7 +186,14 @@ def _about(queue: str) -> dict[str, object]:
         here = reach.directory(session)
     path = settings().dialplan_path
     excerpt = generated.excerpt(database(), path, "bazang-queues", queue)
-    return {"queue": queue, "words": words, "here": here, "excerpt": excerpt, "dialplan_path": path}
+    return {
+        "queue": queue,
+        "words": words,
+        "here": here,
+        "in_reach": places.in_reach(),
+        "excerpt": excerpt,
+        "dialplan_path": path,
+    }
 
 
 @blueprint.route("/<queue>/delete", methods=["GET", "POST"])

@@ -210,6 +210,16 @@ def test_extensions_are_searched_by_number_and_name(admin: Visitor, database: Da
     assert "No extension matches." in admin.get("/extensions", q="nobody").main
 
 
+@pytest.mark.parametrize("path", ["/extensions", "/extensions/rows", "/extensions/101", "/queues", "/queues/800"])
+def test_out_of_reach_the_states_are_said_to_be_old(admin: Visitor, database: Database, path: str) -> None:
+    create_line(database, "101")
+    store(database, QueueRow(name="800"))
+    get = admin.ask if path.endswith("rows") else admin.get
+    assert "The exchange is out of reach now" in get(path).main
+    create_running_service(database)
+    assert "The exchange is out of reach now" not in get(path).main
+
+
 def test_an_extension_tells_which_modules_are_for_it(admin: Visitor, database: Database) -> None:
     create_line(database, "101")
     create_module(database, name="Sales", targets=["101", "102"])
