@@ -43,10 +43,15 @@ def code_taken(database: Database, settings: Settings, code: str, actor: str, no
     return _ask(database, commands.CODE_TAKEN, {"contexts": named, "code": code}, actor, now)
 
 
-def _ask(database: Database, kind: str, payload: dict[str, Any], actor: str, now: datetime) -> str | None:
+def in_reach(database: Database, now: datetime) -> bool:
+    """Tell whether the exchange can be asked now, so that what is known of it is what it is like."""
     with database.read() as session:
         connected = lines.worker_state(session).ami_status == "connected"
-        if not connected or not lines.service_runs(session, now):
-            return None  # not worth waiting for
+        return connected and lines.service_runs(session, now)
+
+
+def _ask(database: Database, kind: str, payload: dict[str, Any], actor: str, now: datetime) -> str | None:
+    if not in_reach(database, now):
+        return None  # not worth waiting for
     answered = commands.ask_and_wait(database, kind, payload, actor=actor, now=now, seconds=WAIT)
     return answered.result if answered is not None and answered.ok else None

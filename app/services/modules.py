@@ -23,6 +23,7 @@ TARGET = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 EXTENSION = re.compile(r"[0-9*#]{1,20}")
 CUSTOM = re.compile(r"[A-Za-z0-9_.-]{1,40},[A-Za-z0-9_*#.+-]{1,30},[0-9]{1,4}")  # context,extension,priority
 CALLER_ID = re.compile(r"\+?[0-9]{2,20}")
+FORMS: Mapping[str, re.Pattern[str]] = {"extension": EXTENSION, "queue": TARGET, "module": CODE, "custom": CUSTOM}
 DESTINATION_KINDS = ("extension", "queue", "module", "custom", "hangup")
 SITUATIONS = ("no_answer", "busy", "unavailable")  # of an extension's scenario
 PROMPT_MODES = ("speech", "file", "none")
@@ -198,6 +199,17 @@ def delete(database: Database, module_id: int, now: datetime, *, actor: str = ""
     commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
 
 
+def set_active(database: Database, module_id: int, active: bool, now: datetime, *, actor: str = "") -> None:
+    """Switch a module on or off; the next caller is met accordingly. Raises NotFound."""
+    with database.write() as session:
+        module = session.get(Module, module_id)
+        if module is None:
+            raise NotFound(f"module {module_id}")
+        before = as_fields(as_input(module))
+        module.active, module.updated_at = active, now
+        note_saved(session, module, before, now, actor=actor)
+
+
 _PLAIN = (
     "name", "code", "target_kind", "next_kind", "next_code", "error_kind", "error_code", "active", "silent",
     "automatic", "language", "voice", "rate", "pitch", "caller_id", *BOUNDS,
@@ -265,7 +277,7 @@ def check_destination(session: Session, kind: str, code: str, *, optional: bool 
         return None
     if kind == "hangup":
         return None
-    pattern = {"extension": EXTENSION, "queue": TARGET, "module": CODE, "custom": CUSTOM}.get(kind)
+    pattern = FORMS.get(kind)
     if pattern is None:
         return "choice"
     if not code:

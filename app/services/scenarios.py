@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.services import commands, log
-from app.services.errors import Invalid
+from app.services.errors import Invalid, NotFound
 from app.services.modules import EXTENSION, SITUATIONS, TARGET, check_destination
 from app.store.database import Database
 from app.store.models import ExtensionScenario, QueueScenario
@@ -94,14 +94,63 @@ def note_queue(session: Session, queue: str, before: dict[str, Any], now: dateti
         log.note(session, actor, "queue_saved", queue, changed, now)
 
 
+def forget_extension(database: Database, extension: str, *, now: datetime, actor: str = "") -> None:
+    """Let callers whom the extension does not take go nowhere any more. Raises NotFound."""
+    with database.write() as session:
+        before = extension_fields(session, extension)
+        _delete(session, ExtensionScenario, extension)
+        note_extension(session, extension, before, now, actor=actor)
+    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+
+
+def forget_queue(database: Database, queue: str, *, now: datetime, actor: str = "") -> None:
+    """Let callers whom the queue does not serve go nowhere any more. Raises NotFound."""
+    with database.write() as session:
+        before = queue_fields(session, queue)
+        _delete(session, QueueScenario, queue)
+        note_queue(session, queue, before, now, actor=actor)
+    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+
+
+def _delete(session: Session, table: type[Any], key: str) -> None:
+    row = session.get(table, key)
+    if row is None:
+        raise NotFound(f"{table.__tablename__} {key}")
+    session.delete(row)
+    session.flush()
+
+
+def check_extension(database: Database, given: ExtensionInput) -> dict[str, str]:
+    """Return what is wrong with an extension's scenario, by field; empty where all is well."""
+    with database.read() as session:
+        return _faults_of_extension(session, given)
+
+
+def check_queue(database: Database, given: QueueInput) -> dict[str, str]:
+    """Return what is wrong with what is set for a queue, by field; empty where all is well."""
+    with database.read() as session:
+        return _faults_of_queue(session, given)
+
+
 def store_extension(session: Session, given: ExtensionInput) -> dict[str, str]:
     """Put the scenario into the session; return what is wrong with it, by field."""
+    errors = _faults_of_extension(session, given)
+    if not errors:
+        row = ExtensionScenario(extension=given.extension, ring=given.ring)
+        for situation in SITUATIONS:
+            kind, code = given.ways.get(situation, ("", ""))
+            setattr(row, f"{situation}_kind", kind)
+            setattr(row, f"{situation}_code", code)
+        session.merge(row)
+    return errors
+
+
+def _faults_of_extension(session: Session, given: ExtensionInput) -> dict[str, str]:
     errors: dict[str, str] = {}
     if not EXTENSION.fullmatch(given.extension):
         errors["extension"] = "code"
     if not RING[0] <= given.ring <= RING[1]:
         errors["ring"] = "range"
-    row = ExtensionScenario(extension=given.extension, ring=given.ring)
     for situation in SITUATIONS:
         kind, code = given.ways.get(situation, ("", ""))
         fault = check_destination(session, kind, code, optional=True)
@@ -109,15 +158,21 @@ def store_extension(session: Session, given: ExtensionInput) -> dict[str, str]:
             errors[f"{situation}_code"] = fault
         elif kind == "extension" and code == given.extension:
             errors[f"{situation}_code"] = "cycle"
-        setattr(row, f"{situation}_kind", kind)
-        setattr(row, f"{situation}_code", code)
-    if not errors:
-        session.merge(row)
     return errors
 
 
 def store_queue(session: Session, given: QueueInput) -> dict[str, str]:
     """Put the queue's destination into the session; return what is wrong with it, by field."""
+    errors = _faults_of_queue(session, given)
+    if not errors:
+        kind, code = given.failed
+        row = QueueScenario(queue=given.queue, max_wait=given.max_wait, wrapup=given.wrapup)
+        row.failed_kind, row.failed_code = kind, code
+        session.merge(row)
+    return errors
+
+
+def _faults_of_queue(session: Session, given: QueueInput) -> dict[str, str]:
     errors: dict[str, str] = {}
     if not TARGET.fullmatch(given.queue):
         errors["queue"] = "code"
@@ -130,14 +185,4 @@ def store_queue(session: Session, given: QueueInput) -> dict[str, str]:
         errors["failed_code"] = fault
     elif kind == "queue" and code == given.queue:
         errors["failed_code"] = "cycle"
-    if not errors:
-        session.merge(
-            QueueScenario(
-                queue=given.queue,
-                max_wait=given.max_wait,
-                wrapup=given.wrapup,
-                failed_kind=kind,
-                failed_code=code,
-            )
-        )
     return errors

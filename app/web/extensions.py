@@ -1,43 +1,109 @@
 """Extensions as the exchange reports them, and the scenario of each: its optional destinations."""
 
+from dataclasses import dataclass
+
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from flask_wtf import FlaskForm
 from sqlalchemy import select
+from sqlalchemy.orm import Session
+from wtforms import BooleanField
 
 from app.domain.numbers import ascii_digits
 from app.domain.policy import LineState
-from app.services import modules, scenarios
-from app.services.errors import Invalid
+from app.services import generated, reach, scenarios
+from app.services.errors import Invalid, NotFound
 from app.services.modules import EXTENSION, SITUATIONS
+from app.services.reach import ModuleName
 from app.services.scenarios import ExtensionInput
 from app.store.models import ExtensionScenario, LineRow
-from app.web import words
+from app.web import places, words
 from app.web.fields import DigitsField, WholeNumberField, destination_field, has_errors, show_errors
-from app.web.parts import administrator_required, database, exchange, utcnow
+from app.web.parts import administrator_required, database, exchange, settings, utcnow
+from app.web.places import Saying
 
 blueprint = Blueprint("extensions", __name__, url_prefix="/extensions")
 
 
 class ScenarioForm(FlaskForm):
-    ring = WholeNumberField(_l("The phone rings"), default=25, description=_l("Seconds."))
+    ring = WholeNumberField(
+        _l("The phone rings"), default=25, description=_l("So long, before the call counts as not answered.")
+    )
+    same = BooleanField(_l("The same for all three"))
     no_answer_kind, busy_kind, unavailable_kind = (destination_field(optional=True) for _n in range(3))
-    no_answer_code = DigitsField(_l("No answer"))
-    busy_code = DigitsField(_l("Busy"))
-    unavailable_code = DigitsField(_l("Unavailable"))
+    no_answer_code = DigitsField(_l("No answer"), description=_l("The phone has rung, and nobody took it up."))
+    busy_code = DigitsField(_l("Busy"), description=_l("Somebody talks on this phone already."))
+    unavailable_code = DigitsField(_l("Unavailable"), description=_l("The phone is switched off, or not connected."))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sayings: dict[str, list[Saying]] = {}
+
+    def ways(self) -> dict[str, tuple[str, str]]:
+        """Return the destination of each situation; the first one's of all, if they are to be the same."""
+        named = {situation: self.way(situation) for situation in SITUATIONS}
+        return dict.fromkeys(SITUATIONS, named["no_answer"]) if self.same.data else named
+
+    def way(self, situation: str) -> tuple[str, str]:
+        kind = self._fields[f"{situation}_kind"].data or ""
+        return (kind, self._fields[f"{situation}_code"].data if kind else "")
+
+    def fill(self, stored: ExtensionScenario) -> None:
+        for name in ("ring", *(f"{s}_{part}" for s in SITUATIONS for part in ("kind", "code"))):
+            self._fields[name].data = getattr(stored, name)
+        ways = {self.way(situation) for situation in SITUATIONS}
+        self.same.data = len(ways) == 1 and bool(stored.no_answer_kind)
+
+
+@dataclass(frozen=True)
+class Row:
+    """An extension in the list: what the exchange says of it, what is set here, and which modules are for it."""
+
+    number: str
+    line: LineRow | None
+    scenario: ExtensionScenario | None
+    served_by: list[ModuleName]
+
+    @property
+    def state(self) -> LineState:
+        return LineState(self.line.state) if self.line is not None else LineState.UNKNOWN
+
+    def fits(self, wanted: str) -> bool:
+        name = self.line.name if self.line is not None else ""
+        return wanted.lower() in name.lower() or ascii_digits(wanted) in self.number
 
 
 @blueprint.get("")
 @administrator_required
 def index():
-    """List what the exchange reports, and what has a scenario."""
+    """List what the exchange reports, and what has a scenario; `q` searches in number and name."""
+    return _list("extensions/index.html")
+
+
+@blueprint.get("/rows")
+@administrator_required
+def rows():
+    """Return the list alone, for the page that asks again and again, or searches."""
+    return _list("extensions/_list.html")
+
+
+def _list(template: str):
+    wanted = request.args.get("q", "").strip()
     with database().read() as session:
-        lines = {row.extension: row for row in session.scalars(select(LineRow))}
-        stored = {row.extension: row for row in session.scalars(select(ExtensionScenario))}
-    rows = [(number, lines.get(number), stored.get(number)) for number in sorted({*lines, *stored})]
-    return render_template("extensions/index.html", rows=rows, words=words, LineState=LineState, situations=SITUATIONS)
+        all_rows = _rows(session)
+    found = [row for row in all_rows if row.fits(wanted)]
+    values = {"rows": found, "any": bool(all_rows), "wanted": wanted, "in_reach": places.in_reach()}
+    return render_template(template, profile=exchange().pbx_profile, words=words, situations=SITUATIONS, **values)
+
+
+def _rows(session: Session) -> list[Row]:
+    lines = {row.extension: row for row in session.scalars(select(LineRow))}
+    stored = {row.extension: row for row in session.scalars(select(ExtensionScenario))}
+    served_by, _of_queues = reach.serving(session)
+    numbers = sorted({*lines, *stored}, key=lambda number: (len(number), number))
+    return [Row(n, lines.get(n), stored.get(n), served_by.get(n, [])) for n in numbers]
 
 
 @blueprint.get("/open")
@@ -58,46 +124,90 @@ def edit(extension: str):
     if not EXTENSION.fullmatch(extension):
         abort(404)
     if exchange().pbx_profile == "freepbx":
-        return render_template("extensions/freepbx.html", extension=extension, modules=_modules())
+        return render_template(
+            "extensions/freepbx.html", extension=extension, line=_line(extension), **places.chosen_module()
+        )
     form = ScenarioForm()
-    status = 200
-    if request.method == "POST":
-        form.validate()
-        if not has_errors(form):
-            try:
-                given = ExtensionInput(extension, form.ring.data, {s: _way(form, s) for s in SITUATIONS})
-                scenarios.save_extension(database(), given, now=utcnow(), actor=current_user.name)
-            except Invalid as invalid:
-                show_errors(form, invalid.errors)
-            else:
-                flash(_("The scenario is saved."), "success")
-                return redirect(url_for("extensions.index"))
-        status = 422
-    else:
-        _fill(form, extension)
-    return render_template(
-        "extensions/form.html",
-        form=form,
-        extension=extension,
-        situations=SITUATIONS,
-        words=words,
-        all_modules=_modules(),
-    ), status
-
-
-def _modules():
-    with database().read() as session:
-        return modules.codes(session)
-
-
-def _way(form: ScenarioForm, situation: str) -> tuple[str, str]:
-    kind = form._fields[f"{situation}_kind"].data or ""
-    return (kind, form._fields[f"{situation}_code"].data if kind else "")
-
-
-def _fill(form: ScenarioForm, extension: str) -> None:
     with database().read() as session:
         stored = session.get(ExtensionScenario, extension)
-    if stored is not None:
-        for name in ("ring", *(f"{s}_{part}" for s in SITUATIONS for part in ("kind", "code"))):
-            form._fields[name].data = getattr(stored, name)
+    status = 200
+    if request.method == "POST":
+        if _take(form, extension, stored):
+            return redirect(url_for("extensions.index"))
+        status = 422
+    elif stored is not None:
+        form.fill(stored)
+    return render_template("extensions/form.html", form=form, stored=stored, **_about(extension)), status
+
+
+def _take(form: ScenarioForm, extension: str, stored: ExtensionScenario | None) -> bool:
+    """Save what was typed, if all of it is sound; else put what is wrong into the form."""
+    form.validate()
+    given = ExtensionInput(extension, form.ring.data, form.ways())
+    labels = {situation: form[f"{situation}_code"].label.text for situation in SITUATIONS}
+    was_wrong = has_errors(form)
+    errors = scenarios.check_extension(database(), given)
+    if errors or was_wrong:
+        show_errors(form, errors)
+        places.show_verdict(form, places.ticked({s: [given.ways[s]] for s in SITUATIONS}), labels)
+        return False
+    kept = {(getattr(stored, f"{s}_kind"), getattr(stored, f"{s}_code")) for s in SITUATIONS} if stored else set()
+    asked = SITUATIONS[:1] if form.same.data else SITUATIONS
+    verdict = places.hold({s: [given.ways[s]] for s in asked if given.ways[s] not in kept})
+    places.show_verdict(form, verdict, labels)
+    if verdict.refused:
+        return False
+    try:
+        scenarios.save_extension(database(), given, now=utcnow(), actor=current_user.name)
+    except Invalid as invalid:  # somebody else was faster
+        show_errors(form, invalid.errors)
+        return False
+    flash(_("The scenario is saved."), "success")
+    places.tell_unasked(verdict)
+    return True
+
+
+def _about(extension: str) -> dict[str, object]:
+    """Return what the page of an extension tells beside its form."""
+    with database().read() as session:
+        here = reach.directory(session)
+        served_by, _of_queues = reach.serving(session)
+    path = settings().dialplan_path
+    return {
+        "extension": extension,
+        "line": _line(extension),
+        "situations": SITUATIONS,
+        "words": words,
+        "here": here,
+        "in_reach": places.in_reach(),
+        "served_by": served_by.get(extension, []),
+        "excerpt": generated.excerpt(
+            database(), path, "bazang-extensions", extension, own=f"bazang-extension-{extension}"
+        ),
+        "dialplan_path": path,
+    }
+
+
+def _line(extension: str) -> LineRow | None:
+    with database().read() as session:
+        return session.get(LineRow, extension)
+
+
+@blueprint.route("/<extension>/delete", methods=["GET", "POST"])
+@administrator_required
+def delete(extension: str):
+    """Take an extension's scenario away, after a question."""
+    with database().read() as session:
+        stored = session.get(ExtensionScenario, extension)
+    if stored is None:
+        abort(404)
+    if request.method == "POST":
+        try:
+            scenarios.forget_extension(database(), extension, now=utcnow(), actor=current_user.name)
+        except NotFound:
+            abort(404)
+        flash(_("The scenario is deleted."), "success")
+        return redirect(url_for("extensions.index"))
+    return render_template(
+        "extensions/delete.html", extension=extension, scenario=stored, situations=SITUATIONS, words=words
+    )

@@ -1,11 +1,15 @@
 """How moments, durations and numbers are written: Persian digits and Jalali dates for those who read Persian."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Flask, g
 from flask_babel import get_locale, gettext, ngettext
+from jinja2 import pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup, escape
 from persiantools.jdatetime import JalaliDateTime
 
@@ -18,7 +22,17 @@ _PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 
 def register(app: Flask) -> None:
     for filter_ in (digits, moment, ago, clock, number, name):
-        app.add_template_filter(filter_)
+        app.add_template_filter(_for_each_reader(filter_), filter_.__name__)
+
+
+def _for_each_reader(filter_: Callable[[Any], str]) -> Callable[[Context, Any], str]:
+    """Keep a template from working a filter out once, when it is compiled, for all readers alike."""
+
+    @pass_context
+    def asked(_context: Context, value: Any) -> str:
+        return filter_(value)
+
+    return asked
 
 
 def _is_persian() -> bool:

@@ -1,6 +1,6 @@
 """The form of a module, with its eight prompts."""
 
-import re
+from collections.abc import Iterable
 
 from flask import request
 from flask_babel import lazy_gettext as _l
@@ -10,9 +10,11 @@ from wtforms.validators import InputRequired
 
 from app.audio.cache import SoundLibrary
 from app.domain.numbers import ascii_digits
+from app.services.existence import Place
 from app.services.modules import BOUNDS, ModuleInput
-from app.web import choose_locale, words
+from app.web import choose_locale, places, words
 from app.web.fields import DigitsField, DurationField, WholeNumberField, choices, destination_field, show_errors
+from app.web.places import Saying, Verdict
 from app.web.prompt_form import PromptsForm
 
 _NEEDED = InputRequired(_l("This is needed."))
@@ -21,11 +23,13 @@ _WAYS = ("next_kind", "next_code", "error_kind", "error_code")
 
 
 class ModuleForm(FlaskForm):
-    name = StringField(_l("Name"), validators=[_NEEDED])
+    name = StringField(
+        _l("Name"), validators=[_NEEDED], description=_l("For you and your colleagues; callers never hear it.")
+    )
     code = DigitsField(
         _l("Code"),
         validators=[_NEEDED],
-        description=_l("What scenarios point at, such as *5001. Digits, * and # only."),
+        description=_l("What extensions, queues and other modules lead to. Digits, * and # only."),
     )
     active = BooleanField(
         _l("Active"), default=True, description=_l("An inactive module sends every caller to the error destination.")
@@ -44,15 +48,27 @@ class ModuleForm(FlaskForm):
         description=_l("hh:mm:ss. Gives the person who missed the call a chance to ring back first."),
     )
     rest = WholeNumberField(
-        _l("Rest after a call"), default=10, description=_l("Seconds for which the line must have been free.")
+        _l("Rest after a call"), default=10, description=_l("So long the line must have been free before it is rung.")
     )
     retries = WholeNumberField(
-        _l("Number of retries"), default=2, description=_l("How often the call is repeated if the customer fails.")
+        _l("Number of retries"),
+        default=2,
+        description=_l("How often it is tried again if the customer does not answer."),
     )
-    retry_pause = DurationField(_l("Pause between customer calls"), default=300, description=_l("hh:mm:ss"))
-    agent_pause = WholeNumberField(_l("Pause after a missed call of the agent"), default=60, description=_l("Seconds."))
-    agent_ring = WholeNumberField(_l("The agent's phone rings"), default=20, description=_l("Seconds."))
-    customer_ring = WholeNumberField(_l("The customer's phone rings"), default=40, description=_l("Seconds."))
+    retry_pause = DurationField(
+        _l("Pause between customer calls"), default=300, description=_l("hh:mm:ss, from one try to the next.")
+    )
+    agent_pause = WholeNumberField(
+        _l("Pause after a missed call of the agent"),
+        default=60,
+        description=_l("Until a phone is rung again that nobody took up. It uses up no retry."),
+    )
+    agent_ring = WholeNumberField(
+        _l("The agent's phone rings"), default=20, description=_l("Then it counts as missed.")
+    )
+    customer_ring = WholeNumberField(
+        _l("The customer's phone rings"), default=40, description=_l("Then it counts as not answered.")
+    )
     expire_after = DurationField(
         _l("Requests expire after"), default=0, description=_l("hh:mm:ss; 00:00:00: they never expire.")
     )
@@ -68,7 +84,7 @@ class ModuleForm(FlaskForm):
     )
     extensions = SelectMultipleField(_l("Extensions"), validate_choice=False)
     targets = DigitsField(_l("Other extensions"), description=_l("Typed by hand, with commas between them: 101, 102"))
-    queue = DigitsField(_l("Queue"))
+    queue = DigitsField(_l("Queue"), description=_l("Whichever member is free first calls back."))
 
     next_kind, error_kind = destination_field(), destination_field()
     next_code = DigitsField(_l("Next destination"), description=_l("Where a caller goes who has left a request."))
@@ -83,11 +99,12 @@ class ModuleForm(FlaskForm):
             self.language.data = choose_locale()
             self.next_kind.data = self.error_kind.data = "hangup"
         self.prompts = PromptsForm(typed=request.method == "POST")
+        self.sayings: dict[str, list[Saying]] = {}
 
     @property
     def chosen_extensions(self) -> list[str]:
         """The extensions that are ticked or typed, in their order, each once."""
-        typed = [part for part in re.split(r"[\s,،;]+", self.targets.data or "") if part]
+        typed = places.split(self.targets.data or "")
         ticked = [ascii_digits(extension) for extension in self.extensions.data or ()]
         return list(dict.fromkeys([*ticked, *typed]))
 
@@ -117,6 +134,27 @@ class ModuleForm(FlaskForm):
         names = {"targets": "queue"} if self.target_kind.data == "queue" else {}
         show_errors(self, {names.get(name, name): code for name, code in errors.items()})
 
+    def places(self, given: ModuleInput, before: ModuleInput | None) -> dict[str, list[Place]]:
+        """Return by field what the exchange should have; what was stored before and stays is not asked about again."""
+        kept = _places_of(before) if before is not None else set()
+        here = {
+            "queue" if given.target_kind == "queue" else "targets": [(given.target_kind, t) for t in given.targets],
+            "next": [(given.next_kind, given.next_code)],
+            "error": [(given.error_kind, given.error_code)],
+        }
+        return {field: [place for place in named if place not in kept] for field, named in here.items()}
+
+    def show_verdict(self, verdict: Verdict) -> None:
+        """Put what the exchange said beside the fields, and what stands in the way of saving above them."""
+        named = {"next": self.next_code, "error": self.error_code, "code": self.code, "queue": self.queue}
+        named["targets"] = self.extensions
+        places.show_verdict(self, verdict, {name: field.label.text for name, field in named.items()})
+
     def take_prompts(self, library: SoundLibrary) -> None:
         """Convert and keep what was uploaded, at once: another field's error must not cost a person the upload."""
         self.form_errors += self.prompts.take(library, self.language.data)
+
+
+def _places_of(given: ModuleInput) -> set[Place]:
+    targets: Iterable[Place] = ((given.target_kind, target) for target in given.targets)
+    return {*targets, (given.next_kind, given.next_code), (given.error_kind, given.error_code)}

@@ -1,46 +1,133 @@
 """Queues as the exchange reports them, and where callers go whom nobody served."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from flask_wtf import FlaskForm
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from app.services import modules, scenarios
-from app.services.errors import Invalid
+from app.domain.numbers import ascii_digits
+from app.domain.policy import LineState
+from app.services import generated, reach, scenarios
+from app.services.errors import Invalid, NotFound
 from app.services.modules import TARGET
+from app.services.reach import ModuleName
 from app.services.scenarios import QueueInput
-from app.store.models import QueueMemberRow, QueueRow, QueueScenario
-from app.web import words
+from app.store.models import LineRow, QueueMemberRow, QueueRow, QueueScenario
+from app.web import places, words
 from app.web.fields import DigitsField, WholeNumberField, destination_field, has_errors, show_errors
-from app.web.parts import administrator_required, database, exchange, utcnow
+from app.web.parts import administrator_required, database, exchange, settings, utcnow
+from app.web.places import Saying
 
 blueprint = Blueprint("queues", __name__, url_prefix="/queues")
 
 
 class QueueForm(FlaskForm):
-    max_wait = WholeNumberField(_l("Maximum wait in the queue"), default=60, description=_l("Seconds."))
+    max_wait = WholeNumberField(
+        _l("Maximum wait in the queue"), default=60, description=_l("Then the caller goes to the destination below.")
+    )
     wrapup = WholeNumberField(
-        _l("Wrap-up time"), default=0, description=_l("Seconds; the exchange does not tell it, so repeat it here.")
+        _l("Wrap-up time"),
+        default=0,
+        description=_l(
+            "A member is left alone so long after a call. The exchange does not tell it, so repeat it here."
+        ),
     )
     failed_kind = destination_field(optional=True)
-    failed_code = DigitsField(_l("Failed-call destination"))
+    failed_code = DigitsField(
+        _l("Failed-call destination"), description=_l("For callers who waited too long, or could not join the queue.")
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sayings: dict[str, list[Saying]] = {}
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A member of a queue with its line."""
+
+    member: QueueMemberRow
+    line: LineRow | None
+
+    @property
+    def name(self) -> str:
+        return (self.line.name if self.line is not None else "") or self.member.name
+
+    @property
+    def state(self) -> LineState:
+        return LineState(self.line.state) if self.line is not None else LineState.UNKNOWN
+
+
+@dataclass(frozen=True)
+class Row:
+    """A queue in the list. `reported`: the exchange has it, as far as is known."""
+
+    name: str
+    reported: QueueRow | None
+    scenario: QueueScenario | None
+    seats: list[Seat]
+    served_by: list[ModuleName]
+
+    def fits(self, wanted: str) -> bool:
+        named = [self.name, *(seat.name for seat in self.seats), *(seat.member.extension for seat in self.seats)]
+        return any(ascii_digits(wanted).lower() in text.lower() for text in named)
 
 
 @blueprint.get("")
 @administrator_required
 def index():
-    """List the queues with their members and waiting callers."""
+    """List the queues with their members and waiting callers; `q` searches in names and members."""
+    return _list("queues/index.html")
+
+
+@blueprint.get("/rows")
+@administrator_required
+def rows():
+    """Return the list alone, for the page that asks again and again, or searches."""
+    return _list("queues/_list.html")
+
+
+def _list(template: str):
+    wanted = request.args.get("q", "").strip()
     with database().read() as session:
-        queues = {row.name: row for row in session.scalars(select(QueueRow))}
-        stored = {row.queue: row for row in session.scalars(select(QueueScenario))}
-        members: dict[str, list[QueueMemberRow]] = {}
-        for row in session.scalars(select(QueueMemberRow).order_by(QueueMemberRow.penalty, QueueMemberRow.extension)):
-            members.setdefault(row.queue, []).append(row)
+        all_rows = _rows(session)
+    found = [row for row in all_rows if row.fits(wanted)]
+    values = {"rows": found, "any": bool(all_rows), "wanted": wanted, "in_reach": places.in_reach()}
+    return render_template(template, profile=exchange().pbx_profile, words=words, **values)
+
+
+def _rows(session: Session) -> list[Row]:
+    queues = {row.name: row for row in session.scalars(select(QueueRow))}
+    stored = {row.queue: row for row in session.scalars(select(QueueScenario))}
+    lines = {row.extension: row for row in session.scalars(select(LineRow))}
+    seats = _seats(session.scalars(select(QueueMemberRow)), lines)
+    _of_extensions, served_by = reach.serving(session)
     names = sorted({*queues, *stored})
-    rows = [(name, queues.get(name), stored.get(name), members.get(name, [])) for name in names]
-    return render_template("queues/index.html", rows=rows, words=words)
+    return [Row(n, queues.get(n), stored.get(n), seats.get(n, []), served_by.get(n, [])) for n in names]
+
+
+def _seats(members: Iterable[QueueMemberRow], lines: dict[str, LineRow]) -> dict[str, list[Seat]]:
+    seats: dict[str, list[Seat]] = {}
+    for member in sorted(members, key=lambda member: (member.penalty, len(member.extension), member.extension)):
+        seats.setdefault(member.queue, []).append(Seat(member, lines.get(member.extension)))
+    return seats
+
+
+@blueprint.get("/open")
+@administrator_required
+def open_typed():
+    """Go to a queue that was typed by hand."""
+    name = ascii_digits(request.args.get("name", "")).strip()
+    if not TARGET.fullmatch(name):
+        flash(_("Letters, digits, dot, dash and underscore only."), "warning")
+        return redirect(url_for("queues.index"))
+    return redirect(url_for("queues.edit", queue=name))
 
 
 @blueprint.route("/<queue>", methods=["GET", "POST"])
@@ -50,26 +137,78 @@ def edit(queue: str):
     if not TARGET.fullmatch(queue):
         abort(404)
     with database().read() as session:
-        all_modules = modules.codes(session)
         stored = session.get(QueueScenario, queue)
+        row = next((row for row in _rows(session) if row.name == queue), Row(queue, None, None, [], []))
     if exchange().pbx_profile == "freepbx":
-        return render_template("queues/freepbx.html", queue=queue, modules=all_modules)
+        return render_template("queues/freepbx.html", queue=queue, row=row, **places.chosen_module())
     form = QueueForm()
     status = 200
     if request.method == "POST":
-        form.validate()
-        if not has_errors(form):
-            try:
-                way = (form.failed_kind.data or "", form.failed_code.data if form.failed_kind.data else "")
-                given = QueueInput(queue, form.max_wait.data, form.wrapup.data, way)
-                scenarios.save_queue(database(), given, now=utcnow(), actor=current_user.name)
-            except Invalid as invalid:
-                show_errors(form, invalid.errors)
-            else:
-                flash(_("The queue's destination is saved."), "success")
-                return redirect(url_for("queues.index"))
+        if _take(form, queue, stored):
+            return redirect(url_for("queues.index"))
         status = 422
     elif stored is not None:
         for name in ("max_wait", "wrapup", "failed_kind", "failed_code"):
             form._fields[name].data = getattr(stored, name)
-    return render_template("queues/form.html", form=form, queue=queue, words=words, all_modules=all_modules), status
+    return render_template("queues/form.html", form=form, stored=stored, row=row, **_about(queue)), status
+
+
+def _take(form: QueueForm, queue: str, stored: QueueScenario | None) -> bool:
+    """Save what was typed, if all of it is sound; else put what is wrong into the form."""
+    form.validate()
+    way = (form.failed_kind.data or "", form.failed_code.data if form.failed_kind.data else "")
+    given = QueueInput(queue, form.max_wait.data, form.wrapup.data, way)
+    labels = {"failed": form.failed_code.label.text}
+    was_wrong = has_errors(form)
+    errors = scenarios.check_queue(database(), given)
+    if errors or was_wrong:
+        show_errors(form, errors)
+        places.show_verdict(form, places.ticked({"failed": [way]}), labels)
+        return False
+    unchanged = stored is not None and way == (stored.failed_kind, stored.failed_code)
+    verdict = places.hold({} if unchanged else {"failed": [way]})
+    places.show_verdict(form, verdict, labels)
+    if verdict.refused:
+        return False
+    try:
+        scenarios.save_queue(database(), given, now=utcnow(), actor=current_user.name)
+    except Invalid as invalid:  # somebody else was faster
+        show_errors(form, invalid.errors)
+        return False
+    flash(_("The queue's destination is saved."), "success")
+    places.tell_unasked(verdict)
+    return True
+
+
+def _about(queue: str) -> dict[str, object]:
+    """Return what the page of a queue tells beside its form."""
+    with database().read() as session:
+        here = reach.directory(session)
+    path = settings().dialplan_path
+    excerpt = generated.excerpt(database(), path, "bazang-queues", queue)
+    return {
+        "queue": queue,
+        "words": words,
+        "here": here,
+        "in_reach": places.in_reach(),
+        "excerpt": excerpt,
+        "dialplan_path": path,
+    }
+
+
+@blueprint.route("/<queue>/delete", methods=["GET", "POST"])
+@administrator_required
+def delete(queue: str):
+    """Take away what is set for a queue, after a question."""
+    with database().read() as session:
+        stored = session.get(QueueScenario, queue)
+    if stored is None:
+        abort(404)
+    if request.method == "POST":
+        try:
+            scenarios.forget_queue(database(), queue, now=utcnow(), actor=current_user.name)
+        except NotFound:
+            abort(404)
+        flash(_("The queue's destination is deleted."), "success")
+        return redirect(url_for("queues.index"))
+    return render_template("queues/delete.html", queue=queue, scenario=stored, words=words)

@@ -210,6 +210,14 @@ SITUATION = {
     "unavailable": _l("unavailable"),
 }
 
+# By which of its ways something leads to a module.
+WAY = {
+    **SITUATION,
+    "next": _l("next destination"),
+    "error": _l("error destination"),
+    "failed": _l("failed-call destination"),
+}
+
 OUTBOUND_FORMAT = {
     OutboundFormat.NATIONAL.value: _l("as at home: 09121234567"),
     OutboundFormat.E164.value: _l("with the country code: 989121234567"),

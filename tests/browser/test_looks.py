@@ -112,6 +112,24 @@ def fail_to_save(page: Page) -> None:
     page.locator("#next_code").fill("ivr")
     page.locator("[data-prompt=intro] input[value=file]").check()
     page.locator(".form-end button").click()
+    page.locator(".alert-danger").wait_for()
+
+
+def unfold(page: Page) -> None:
+    page.goto("/modules/1")
+    page.locator("details summary").click()
+    page.locator("#next_kind").select_option("module")
+    page.locator("#next_code").fill("*5003")
+    page.locator("#next-said .said").wait_for()
+
+
+def fail_to_save_a_scenario(page: Page) -> None:
+    page.goto("/extensions/101")
+    page.locator("#ring").fill("400")
+    page.locator("#busy_kind").select_option("module")
+    page.locator("#busy_code").fill("*5009")
+    page.locator(".form-end button").click()
+    page.locator(".alert-danger").wait_for()
 
 
 def fail_to_call(page: Page) -> None:
@@ -129,10 +147,16 @@ PAGES: dict[str, Visit] = {
     "module-errors": fail_to_save,
     "module-delete": go("/modules/3/delete"),
     "module-in-use": go("/modules/1/delete"),
+    "modules-nothing-found": go("/modules?q=nothing"),
+    "module-unfolded": unfold,
     "extensions": go("/extensions"),
     "extension": go("/extensions/101"),
+    "extension-unknown": go("/extensions/190"),
+    "extension-errors": fail_to_save_a_scenario,
+    "extension-delete": go("/extensions/101/delete"),
     "queues": go("/queues"),
     "queue": go("/queues/800"),
+    "queue-delete": go("/queues/800/delete"),
     "settings": go("/settings"),
     "not-found": go("/nothing"),
 }
@@ -155,6 +179,22 @@ def test_every_page_can_be_read(
     page = person.take(session_of(app, 1, locale))
     found = {name: _look(page, visit, pictures, f"{name}-{locale}-{width}-{colours}") for name, visit in PAGES.items()}
     person.complaints[:] = [c for c in person.complaints if "404" not in c and "422" not in c]
+    assert not any(found.values()), _told(found)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("locale", ["fa", "en"])
+def test_what_is_told_of_a_freepbx_can_be_read(
+    app: Flask, database: Database, furnished: None, meet: Meet, pictures: Path | None, locale: str, width: int
+) -> None:
+    users.set_locale(database, 1, locale)
+    with database.write() as session:
+        write_setting(session, "pbx_profile", "freepbx")
+    page = meet(viewport={"width": width, "height": 800}).take(session_of(app, 1, locale))
+    found = {
+        path: _look(page, go(path), pictures, f"freepbx{path.replace('/', '-')}-{locale}-{width}")
+        for path in ("/extensions/101", "/queues/800", "/extensions", "/queues", "/modules")
+    }
     assert not any(found.values()), _told(found)
 
 

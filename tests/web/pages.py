@@ -30,7 +30,8 @@ class Page:
         parser = html5lib.HTMLParser(html5lib.getTreeBuilder("etree"), namespaceHTMLElements=False)
         source = response.get_data(as_text=True)
         self.source = source
-        self.root: Element = parser.parseFragment(source) if fragment else parser.parse(source)
+        within = "tbody" if source.lstrip().startswith("<tr") else "div"
+        self.root: Element = parser.parseFragment(source, within) if fragment else parser.parse(source)
         lines = source.splitlines()
         self.faults = [f"{code}: {lines[min(line, len(lines)) - 1]}" for (line, _), code, _ in parser.errors if lines]
 

@@ -35,7 +35,15 @@ VALUES: dict[str, object] = {
     "filename": "app.css",
 }
 SOUNDS = {"modules.prompt", "modules.default_prompt"}
-REDIRECTS = {"requests.home", "extensions.open_typed"}
+REDIRECTS = {"requests.home", "extensions.open_typed", "queues.open_typed"}
+FRAGMENTS = {"requests.rows", "status.line", "extensions.rows", "queues.rows", "places.said", "places.code"}
+# What an address is asked for, where it says nothing by itself.
+QUERIES: dict[str, dict[str, str]] = {
+    "extensions.open_typed": {"number": "101"},
+    "queues.open_typed": {"name": "800"},
+    "places.said": {"field": "next", "next_kind": "extension", "next_code": "101"},
+    "places.code": {"code": "*5002"},
+}
 
 
 @lru_cache
@@ -126,9 +134,9 @@ def test_every_page_is_in_both_languages_and_writes_nothing(
         return
     users.set_locale(database, 1, locale)
     visitor = Visitor(app, 1, locale=locale)
-    path = address(app, rule, **({"number": "101"} if rule.endpoint == "extensions.open_typed" else {}))
+    path = address(app, rule, **QUERIES.get(rule.endpoint, {}))
     with count_writes(app) as writes:
-        fragment = rule.endpoint in ("requests.rows", "status.line")
+        fragment = rule.endpoint in FRAGMENTS
         page = visitor.ask(path) if fragment else visitor.get(path, 302 if rule.endpoint in REDIRECTS else 200)
     assert writes == []
     if rule.endpoint in SOUNDS:

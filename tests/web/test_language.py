@@ -4,6 +4,7 @@ import pytest
 from flask import Flask
 
 from app.config import Settings
+from app.services import users
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import User
@@ -128,3 +129,12 @@ def test_what_a_page_is_made_of_is_kept_by_the_browser(admin: Visitor) -> None:
         answer = admin.client.get(address, buffered=True)
         assert (answer.status_code, "immutable" in answer.headers["Cache-Control"]) == (200, True), address
     assert "immutable" not in admin.client.get("/static/app.css", buffered=True).headers["Cache-Control"]
+
+
+def test_a_page_that_was_first_read_in_one_language_has_the_digits_of_the_other(app: Flask, database: Database) -> None:
+    shown = []
+    for locale in ("fa", "en", "fa"):
+        users.set_locale(database, 1, locale)
+        page = Visitor(app, 1, locale=locale).get("/extensions")
+        shown.append(page.one("input", name="number").get("placeholder"))
+    assert shown == ["۱۰۱", "101", "۱۰۱"]

@@ -13,9 +13,9 @@ from app.config import Settings
 from app.services import modules, users
 from app.services.modules import ModuleInput
 from app.store.database import Database
-from app.store.models import Command, Module
+from app.store.models import Command, ExtensionScenario, Module, QueueScenario
 from tests.support.factories import create_line, create_module, create_request, reload, store
-from tests.web.pages import Page, Visitor
+from tests.web.pages import Page, Visitor, text
 
 NEW = "/modules/new"
 GOOD: Mapping[str, Any] = {"name": "Sales", "code": "*5001", "targets": "101"}
@@ -46,7 +46,7 @@ def commands(database: Database) -> list[Command]:
 
 def test_a_name_a_code_and_an_extension_are_enough(admin: Visitor, database: Database) -> None:
     page = admin.follow(add(admin))
-    assert page.message == "The module is saved."
+    assert page.message.startswith("The module is saved.")
     saved = stored(database)
     expected = ModuleInput(
         name="Sales",
@@ -328,17 +328,25 @@ def test_a_module_that_is_deleted_meanwhile_is_not_found(admin: Visitor, databas
     admin.submit(page, "/modules/1", 404)
 
 
+# -- a code -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("taken", "proposed"), [([], "*5001"), (["*5001", "*5002"], "*5003"), (["*5002"], "*5001")])
+def test_a_free_code_is_proposed(admin: Visitor, database: Database, taken: list[str], proposed: str) -> None:
+    for code in taken:
+        create_module(database, code=code)
+    assert admin.get(NEW).fields()["code"] == [proposed]
+
+
 # -- duplicating ------------------------------------------------------------------------------------------------------
 
 
-def test_a_copy_starts_with_all_but_the_code(admin: Visitor, database: Database) -> None:
+def test_a_copy_starts_with_all_but_the_code_which_is_the_next_free_one(admin: Visitor, database: Database) -> None:
     add(admin, rest="17", prompt_intro_text="Hello", prompt_is_mode="none", target_kind="queue", queue="800")
     page = admin.get("/modules/new?copy=1")
     fields = page.fields()
-    assert (fields["name"], fields["code"], fields["rest"]) == (["Copy of Sales"], [""], ["17"])
-    page = admin.submit(page, "/modules/new?copy=1", 422)
-    assert page.error("code") == NEEDED
-    admin.submit(page, "/modules/new?copy=1", code="*5002")
+    assert (fields["name"], fields["code"], fields["rest"]) == (["Copy of Sales"], ["*5002"], ["17"])
+    admin.submit(page, "/modules/new?copy=1")
     first, second = stored(database, 1), stored(database, 2)
     assert (second.rest, second.prompts, second.targets) == (first.rest, first.prompts, first.targets)
 
@@ -351,11 +359,13 @@ def test_a_copy_of_a_long_name_fits(admin: Visitor, database: Database) -> None:
 # -- deleting ---------------------------------------------------------------------------------------------------------
 
 
-def test_deleting_asks_first(admin: Visitor, database: Database) -> None:
+def test_deleting_asks_first_and_tells_of_open_requests(admin: Visitor, database: Database) -> None:
     module = create_module(database, name="Sales", code="*5001")
     request = create_request(database, module)
+    create_request(database, module, number="+989350000000", status="done")
     page = admin.get("/modules/1/delete")
-    assert page.one("h1", class_="card-title") is not None and "Delete “Sales” (*5001)?" in page.main
+    assert text(page.one("h1")) == "Delete “Sales” (*5001)?"
+    assert "1 request is still open. It stays among the pending requests" in page.main
     assert count(database) == 1
     page = admin.follow(admin.submit(page, "/modules/1/delete"))
     assert page.message == "The module is deleted."
@@ -367,15 +377,20 @@ def test_deleting_asks_first(admin: Visitor, database: Database) -> None:
 def test_what_is_pointed_at_is_not_deleted(admin: Visitor, database: Database) -> None:
     create_module(database, name="Sales", code="*5001")
     create_module(database, name="<b>Night</b>", code="*5002", next_kind="module", next_code="*5001")
-    from app.store.models import ExtensionScenario, QueueScenario
-
-    store(database, ExtensionScenario(extension="101", busy_kind="module", busy_code="*5001"))
+    create_line(database, "101", name="Sara")
+    ways = {"busy_kind": "module", "busy_code": "*5001", "no_answer_kind": "module", "no_answer_code": "*5001"}
+    store(database, ExtensionScenario(extension="101", **ways))
     store(database, QueueScenario(queue="800", failed_kind="module", failed_code="*5001"))
     for page in (admin.get("/modules/1/delete"), admin.post("/modules/1/delete", status=422)):
-        assert ["".join(item.itertext()) for item in page.one("ul", class_="pointing").iter("li")] == [
-            "<b>Night</b>",
-            "101",
-            "800",
+        assert [text(item) for item in page.one("ul", class_="pointing").iter("li")] == [
+            "<b>Night</b> (next destination)",
+            "101 Sara (no answer, busy)",
+            "queue 800 (failed-call destination)",
+        ]
+        assert [link.get("href") for link in page.one("ul", class_="pointing").iter("a")] == [
+            "/modules/2",
+            "/extensions/101",
+            "/queues/800",
         ]
         assert not list(page.one("main").iter("button"))
     assert count(database) == 2

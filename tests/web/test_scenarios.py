@@ -1,16 +1,18 @@
 """The pages of extensions and queues: what the exchange reports, and where callers go whom nobody served."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from app.config import Settings
 from app.domain.policy import LineState
 from app.store.database import Database
 from app.store.models import Command, ExtensionScenario, QueueMemberRow, QueueRow, QueueScenario
-from tests.support.factories import create_line, create_module, make_settings, store
-from tests.web.pages import Visitor, rows, text
+from tests.support.factories import create_line, create_module, create_running_service, make_settings, store
+from tests.web.pages import Page, Visitor, rows
 
 # -- extensions -------------------------------------------------------------------------------------------------------
 
@@ -39,7 +41,7 @@ def test_the_exchange_has_told_of_nothing(admin: Visitor) -> None:
 def test_an_extension_is_listed_with_its_state(admin: Visitor, database: Database, state: LineState) -> None:
     create_line(database, "101", name="Sara", state=state.value)
     (row,) = rows(admin.get("/extensions"))
-    assert row.startswith("101 Sara ") and row.endswith(" – – – Edit")
+    assert row.startswith("101 Sara ") and row.endswith(" – – – – Edit")
 
 
 def test_extensions_with_a_scenario_are_listed_even_if_the_exchange_does_not_know_them(
@@ -49,7 +51,7 @@ def test_extensions_with_a_scenario_are_listed_even_if_the_exchange_does_not_kno
     ways = {"busy_kind": "module", "busy_code": "*5001", "no_answer_kind": "extension", "no_answer_code": "102"}
     store(database, ExtensionScenario(extension="101", **ways))
     first, second = rows(admin.get("/extensions"))
-    assert first == "101 unknown extension 102 call request module *5001 hang up Edit"
+    assert first == "101 unknown extension 102 call request module *5001 hang up – Edit"
     assert second.startswith("102 free")
 
 
@@ -80,7 +82,7 @@ def test_a_scenario_is_saved(admin: Visitor, database: Database) -> None:
         "unavailable_code": "ivr-1,s,1",
     }
     page = admin.follow(admin.submit(page, "/extensions/101", **changes))
-    assert page.message == "The scenario is saved."
+    assert page.message.startswith("The scenario is saved.")
     saved = extension(database)
     assert saved is not None and saved.ring == 30
     assert (saved.no_answer_kind, saved.no_answer_code) == ("module", "*5001")
@@ -130,14 +132,20 @@ def test_a_fault_stands_beside_its_field(
 
 
 def test_queues_are_listed_with_members_and_waiting_callers(admin: Visitor, database: Database) -> None:
+    create_module(database, name="Sales", code="*5001", target_kind="queue", targets=["800"])
+    create_line(database, "101", name="Sara", state="in_call")
     store(database, QueueRow(name="800", live_callers=2))
     store(database, QueueMemberRow(queue="800", extension="101"))
-    store(database, QueueMemberRow(queue="800", extension="102", paused=True))
+    store(database, QueueMemberRow(queue="800", extension="102", name="Omid", paused=True, penalty=3))
     store(database, QueueScenario(queue="810", failed_kind="module", failed_code="*5001"))
-    assert rows(admin.get("/queues")) == [
-        "800 101, 102 (paused) 2 – Edit",
-        "810 – 0 call request module *5001 Edit",
+    expected = [
+        "800 101 Sara in a call 102 Omid unknown paused penalty 3 2 – Sales Edit",
+        "810 not reported nobody 0 call request module *5001 after 60 seconds – Edit",
     ]
+    assert rows(admin.get("/queues")) == expected
+    assert rows(admin.ask("/queues/rows")) == expected
+    assert rows(admin.ask("/queues/rows?q=omid")) == expected[:1]
+    assert "No queue matches." in admin.get("/queues", q="nobody").main
 
 
 def test_a_queues_destination_is_saved(admin: Visitor, database: Database) -> None:
@@ -146,7 +154,7 @@ def test_a_queues_destination_is_saved(admin: Visitor, database: Database) -> No
     assert (page.fields()["max_wait"], page.fields()["wrapup"]) == (["60"], ["0"])
     changes = {"max_wait": "۱۲۰", "wrapup": "15", "failed_kind": "module", "failed_code": "*5001"}
     page = admin.follow(admin.submit(page, "/queues/800", **changes))
-    assert page.message == "The queue's destination is saved."
+    assert page.message.startswith("The queue's destination is saved.")
     saved = queue(database)
     assert saved is not None
     assert (saved.max_wait, saved.wrapup, saved.failed_kind, saved.failed_code) == (120, 15, "module", "*5001")
@@ -176,6 +184,156 @@ def test_a_fault_of_a_queue_stands_beside_its_field(
     assert queue(database) is None
 
 
+@pytest.mark.parametrize(("typed", "page"), [("800", "800"), ("۸۰۰", "800"), (" sales ", "sales")])
+def test_a_queue_is_typed_by_hand(admin: Visitor, typed: str, page: str) -> None:
+    answer = admin.get("/queues/open", 302, name=typed)
+    assert answer.response.headers["Location"] == f"/queues/{page}"
+    admin.follow(answer)
+
+
+@pytest.mark.parametrize("typed", ["", "sales team", "../modules"])
+def test_what_is_no_queue_is_told(admin: Visitor, typed: str) -> None:
+    page = admin.follow(admin.get("/queues/open", 302, name=typed))
+    assert page.message == "Letters, digits, dot, dash and underscore only."
+
+
+# -- what the pages tell ----------------------------------------------------------------------------------------------
+
+
+def test_extensions_are_searched_by_number_and_name(admin: Visitor, database: Database) -> None:
+    create_line(database, "101", name="Sara")
+    create_line(database, "102", name="امید")
+    for wanted, found in (("sar", "101"), ("۱۰۲", "102"), ("امید", "102")):
+        for page in (admin.get("/extensions", q=wanted), admin.ask(f"/extensions/rows?q={wanted}")):
+            (row,) = rows(page)
+            assert row.startswith(found)
+    assert "No extension matches." in admin.get("/extensions", q="nobody").main
+
+
+@pytest.mark.parametrize("path", ["/extensions", "/extensions/rows", "/extensions/101", "/queues", "/queues/800"])
+def test_out_of_reach_the_states_are_said_to_be_old(admin: Visitor, database: Database, path: str) -> None:
+    create_line(database, "101")
+    store(database, QueueRow(name="800"))
+    get = admin.ask if path.endswith("rows") else admin.get
+    assert "The exchange is out of reach now" in get(path).main
+    create_running_service(database)
+    assert "The exchange is out of reach now" not in get(path).main
+
+
+def test_an_extension_tells_which_modules_are_for_it(admin: Visitor, database: Database) -> None:
+    create_line(database, "101")
+    create_module(database, name="Sales", targets=["101", "102"])
+    create_module(database, name="Night", targets=["101"], active=False)
+    create_module(database, name="Support", target_kind="queue", targets=["101"])
+    (row,) = rows(admin.get("/extensions"))
+    assert "Sales, Night (switched off)" in row and "Support" not in row
+
+
+def test_the_same_for_all_three_is_taken_from_the_first(admin: Visitor, database: Database) -> None:
+    create_module(database, code="*5001")
+    page = admin.get("/extensions/101")
+    typed = {"same": "y", "no_answer_kind": "module", "no_answer_code": "*5001", "busy_kind": "extension"}
+    admin.submit(page, "/extensions/101", **typed)
+    saved = extension(database)
+    assert saved is not None
+    assert {saved.no_answer_code, saved.busy_code, saved.unavailable_code} == {"*5001"}
+    assert "same" in admin.get("/extensions/101").fields()
+
+
+@pytest.mark.parametrize("path", ["/extensions/101", "/queues/800"])
+def test_a_scenario_is_deleted_after_a_question(admin: Visitor, database: Database, path: str) -> None:
+    store(database, ExtensionScenario(extension="101", busy_kind="extension", busy_code="102"))
+    store(database, QueueScenario(queue="800", failed_kind="extension", failed_code="102"))
+    assert admin.get(path).has("a", href=f"{path}/delete")
+    page = admin.get(f"{path}/delete")
+    assert "extension 102" in page.main
+    page = admin.follow(admin.submit(page, f"{path}/delete"))
+    assert page.message.endswith("is deleted.")
+    assert (extension(database) if "extensions" in path else queue(database)) is None
+    assert commands(database) == [("write_dialplan", "sara")]
+    admin.get(f"{path}/delete", 404)
+    admin.post(f"{path}/delete", status=404)
+    assert not admin.get(path).has("a", href=f"{path}/delete")
+
+
+# -- the dialplan that results ----------------------------------------------------------------------------------------
+
+
+DIALPLAN = """; Revision abc
+[bazang-modules]
+exten => 101,1,Goto(elsewhere,s,1)
+
+[bazang-extensions]
+exten => 101,hint,PJSIP/101
+exten => 101,1,Goto(bazang-extension-101,s,1)
+exten => 1010,1,Goto(bazang-extension-1010,s,1)
+
+[bazang-extension-101]
+exten => s,1,Set(BAZANG_WANTED=101)
+ same => n,Hangup()
+
+[bazang-queues]
+exten => 800,1,Answer()
+ same => n,Queue(800,,,,60)
+exten => 801,1,Answer()
+"""
+OF_101 = """[bazang-extensions]
+exten => 101,hint,PJSIP/101
+exten => 101,1,Goto(bazang-extension-101,s,1)
+
+[bazang-extension-101]
+exten => s,1,Set(BAZANG_WANTED=101)
+ same => n,Hangup()"""
+OF_800 = "[bazang-queues]\nexten => 800,1,Answer()\n same => n,Queue(800,,,,60)"
+
+
+def write_dialplan(settings: Settings) -> None:
+    settings.dialplan_path.parent.mkdir(parents=True, exist_ok=True)
+    settings.dialplan_path.write_text(DIALPLAN)
+
+
+def dialplan_of(page: Page) -> str:
+    return "".join(page.one("pre").itertext())
+
+
+def test_the_lines_of_the_dialplan_are_shown(admin: Visitor, database: Database, settings: Settings) -> None:
+    write_dialplan(settings)
+    create_running_service(database, dialplan_running="abc")
+    for path, lines in (("/extensions/101", OF_101), ("/queues/800", OF_800)):
+        page = admin.get(path)
+        assert dialplan_of(page) == lines
+        assert "older" not in page.main
+    assert "Nothing stands in the dialplan for it yet" in admin.get("/extensions/109").main
+
+
+def test_what_callers_must_get_to_is_ready_to_copy(admin: Visitor) -> None:
+    copied = [
+        button.get("data-copy") for button in admin.get("/extensions/101").all("button") if button.get("data-copy")
+    ]
+    assert copied == [
+        "bazang-extensions,101,1",
+        "include => bazang-extensions",
+        "exten => 101,1,Goto(bazang-extensions,101,1)",
+    ]
+
+
+@pytest.mark.parametrize("path", ["/extensions/101", "/queues/800"])
+def test_a_dialplan_that_is_not_there_is_told(admin: Visitor, path: str) -> None:
+    page = admin.get(path)
+    assert "There is no dialplan that can be read here yet" in page.main and not page.has("pre")
+
+
+def test_a_dialplan_that_is_older_is_told(admin: Visitor, database: Database, settings: Settings) -> None:
+    write_dialplan(settings)
+    create_running_service(database, dialplan_running="another")
+    assert "does not run this dialplan yet" in admin.get("/extensions/101").main
+    admin.submit(admin.get("/extensions/101"), "/extensions/101", ring="30")
+    with database.write() as session:
+        for command in session.scalars(select(Command)):
+            command.created_at = datetime.now(UTC) + timedelta(seconds=2)
+    assert "This is older than what was saved last" in admin.get("/extensions/101").main
+
+
 # -- where the exchange has pages of its own --------------------------------------------------------------------------
 
 
@@ -186,8 +344,22 @@ def test_on_freepbx_the_page_names_the_custom_destination(
     create_module(database, name="Sales", code="*5001")
     settings = app.extensions["bazang"]["settings"]
     app.extensions["bazang"]["settings"] = make_settings(settings.data_dir, pbx_profile="freepbx")
+    create_module(database, name="Night", code="*5002")
     page = admin.get(path)
-    assert [text(code) for code in page.all("code")][-1] == "bazang-modules,*5001,1"
-    assert not list(page.one("main").iter("button"))
+    assert copied(page) == ["bazang-modules,*5001,1", "Bazang Sales"]
+    page = admin.get(path, module="*5002")
+    assert copied(page) == ["bazang-modules,*5002,1", "Bazang Night"]
+    assert len(page.all("ol", class_="walk")) == 1 and "Apply Config" in page.main
     admin.post(path, {"ring": "30", "max_wait": "60"}, 200)
     assert extension(database) is None and queue(database) is None
+
+
+def copied(page: Page) -> list[str | None]:
+    return [button.get("data-copy") for button in page.all("button") if button.get("data-copy")]
+
+
+@pytest.mark.parametrize("path", ["/extensions/101", "/queues/800"])
+def test_on_freepbx_without_a_module_one_is_to_be_added(app: Flask, admin: Visitor, path: str) -> None:
+    settings = app.extensions["bazang"]["settings"]
+    app.extensions["bazang"]["settings"] = make_settings(settings.data_dir, pbx_profile="freepbx")
+    assert admin.get(path).has("a", href="/modules/new")

@@ -1,0 +1,331 @@
+"""The list of modules, their form, the extensions and the queues as people use them, in both languages; and on a real
+exchange, which is asked what it has while one types.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Page, expect
+
+from app.domain.policy import LineState
+from app.services import users
+from app.store.database import Database
+from app.store.lines import LineReport, QueueReport, store_lines, store_queues
+from app.store.models import ExtensionScenario, Module
+from tests.asterisk.conftest import Stage
+from tests.asterisk.scene import Scene
+from tests.browser.conftest import Meet
+from tests.browser.panel import Loop, Person, serve, session_of
+from tests.support.asterisk import OfficeSetup, QueueSetup
+from tests.support.bazang import Bazang
+from tests.support.factories import create_line, create_module, create_running_service
+from tests.web.conftest import ADMINISTRATOR, PASSWORD, Service
+
+SOON = 4000  # milliseconds
+
+
+@pytest.fixture(params=["fa", "en"])
+def page(request: pytest.FixtureRequest, app: Flask, database: Database, person: Person) -> Page:
+    """The panel, an administrator logged in, in each language."""
+    users.set_locale(database, 1, request.param)
+    return person.take(session_of(app, 1, request.param))
+
+
+def is_marked(page: Page) -> bool:
+    """Tell whether the page is the one that `mark` was called for, not loaded again."""
+    return bool(page.evaluate("window.marked === true"))
+
+
+def mark(page: Page) -> None:
+    page.evaluate("window.marked = true")
+
+
+# -- the list of modules ----------------------------------------------------------------------------------------------
+
+
+def test_the_list_is_searched_while_one_types(page: Page, database: Database) -> None:
+    for name, code in (("Sales", "*5001"), ("فروش ویژه", "*5002")):
+        create_module(database, name=name, code=code)
+    page.goto("/modules")
+    mark(page)
+    page.locator("#q").press_sequentially("۵۰۰۲")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator("tbody")).to_contain_text("فروش ویژه")
+    expect(page).to_have_url(re.compile("q="))
+    expect(page.locator("#q")).to_be_focused()
+    page.locator("#q").fill("nothing of the kind")
+    expect(page.locator(".nothing-title")).to_be_visible()
+    assert is_marked(page)
+
+
+def test_a_module_is_switched_where_it_stands(page: Page, database: Database) -> None:
+    module = create_module(database, name="Sales")
+    page.goto("/modules")
+    mark(page)
+    switch = page.get_by_role("switch")
+    for active in (False, True):
+        switch.focus()
+        page.keyboard.press("Space")
+        expect(switch).to_have_attribute("aria-checked", str(active).lower())
+        expect(switch).to_be_focused()
+        with database.read() as session:
+            assert session.get_one(Module, module.id).active == active
+    assert is_marked(page)
+
+
+def test_the_columns_are_sorted_by_a_click(page: Page, database: Database) -> None:
+    create_module(database, name="b", code="*5001")
+    create_module(database, name="a", code="*5002")
+    page.goto("/modules")
+    page.locator("th a").nth(1).click()
+    expect(page.locator("th").nth(1)).to_have_attribute("aria-sort", "ascending")
+    expect(page.locator("tbody tr").first).to_have_id("module-2")
+    page.locator("th a").nth(1).click()
+    expect(page.locator("tbody tr").first).to_have_id("module-1")
+
+
+# -- the form of a module ---------------------------------------------------------------------------------------------
+
+
+def test_the_summary_follows_the_form(page: Page, database: Database) -> None:
+    create_line(database, "101", name="سارا")
+    create_module(database, name="Night", code="*5009")
+    page.goto("/modules/new")
+    summary = page.locator("#summary")
+    expect(summary.locator("p")).to_have_count(1)
+    page.locator("input[name=extensions][value='101']").check()
+    expect(summary).to_contain_text("سارا")
+    page.locator("#rest").fill("۱۷")
+    expect(summary).to_contain_text(re.compile("17|۱۷"))
+    page.locator("#next_kind").select_option("module")
+    page.locator("#next_code").fill("*5009")
+    expect(summary).to_contain_text("Night")
+    expect(page.locator("#next-said")).to_contain_text("Night")
+    rung = summary.locator("p").count()
+    page.locator("#automatic").uncheck()
+    expect(summary.locator("p")).to_have_count(rung - 2)
+    expect(page.locator("#automatic")).to_be_focused()
+
+
+def test_extensions_are_searched_in_the_form(page: Page, database: Database) -> None:
+    for number in range(101, 112):
+        create_line(database, str(number), name=f"Person {number}")
+    page.goto("/modules/new")
+    search = page.locator(".picker-search")
+    search.fill("۱۰۵")
+    expect(page.locator(".pick:visible")).to_have_count(1)
+    search.press("Enter")
+    expect(page).to_have_url(re.compile("/modules/new$"))
+    page.locator(".pick:visible").click()
+    search.fill("")
+    expect(page.locator(".pick:visible")).to_have_count(11)
+    expect(page.locator("input[name=extensions]:checked")).to_have_value("105")
+    search.fill("nobody")
+    expect(page.locator(".picker-none")).to_be_visible()
+
+
+def test_the_list_of_codes_follows_the_type(page: Page, database: Database) -> None:
+    page.goto("/modules/new")
+    for kind in ("queue", "module", "extension", "custom"):
+        page.locator("#error_kind").select_option(kind)
+        expect(page.locator("#error_code")).to_have_attribute("list", f"codes-{kind}")
+
+
+def test_one_insists_on_what_the_exchange_does_not_know(
+    person: Person, page: Page, database: Database, service: Service
+) -> None:
+    create_running_service(database)
+    create_line(database, "101")
+    page.goto("/modules/new")
+    page.locator("#name").fill("Sales")
+    page.locator("input[name=extensions][value='101']").check()
+    page.locator("#next_kind").select_option("extension")
+    with service(look_up=(True, "no"), code_taken=(True, "from-internal"), write_dialplan=(True, "written")):
+        page.locator("#next_code").fill("109")
+        expect(page.locator("#next-said .said-fault")).to_be_visible()
+        page.locator(".form-end button").click()
+        expect(page.locator(".alert-danger li")).to_have_count(2)
+        page.locator("#next-said input").check()
+        page.locator("#code-said input").check()
+        page.locator(".form-end button").click()
+        expect(page).to_have_url(re.compile("/modules$"))
+    expect(page.locator("tbody tr")).to_have_count(1)
+    person.complaints[:] = [c for c in person.complaints if "422" not in c]
+
+
+# -- extensions and queues --------------------------------------------------------------------------------------------
+
+
+def test_states_change_while_one_looks_and_searches(page: Page, database: Database) -> None:
+    create_line(database, "101", name="Sara")
+    create_line(database, "102", name="Omid")
+    page.goto("/extensions")
+    mark(page)
+    page.locator("#q").fill("sar")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    with database.write() as session:
+        store_lines(session, [LineReport("101", LineState.IN_CALL, datetime.now(UTC))], complete=False)
+    expect(page.locator("tbody .badge-red")).to_be_visible(timeout=SOON)
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator("#q")).to_be_focused()
+    assert is_marked(page)
+
+
+def test_waiting_callers_are_seen_coming(page: Page, database: Database) -> None:
+    with database.write() as session:
+        store_queues(session, [QueueReport("800", 0, ())], complete=True)
+    page.goto("/queues")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    with database.write() as session:
+        store_queues(session, [QueueReport("800", 3, ())], complete=True)
+    expect(page.locator("tbody .badge-orange")).to_have_text(re.compile("3|۳"), timeout=SOON)
+
+
+def test_a_scenario_is_set_for_all_three_and_deleted(page: Page, database: Database) -> None:
+    create_module(database, name="Sales", code="*5001")
+    page.goto("/extensions")
+    page.locator("#number").fill("۱۰۱")
+    page.locator("#number").press("Enter")
+    expect(page).to_have_url(re.compile("/extensions/101$"))
+    page.locator("#no_answer_kind").select_option("module")
+    page.locator("#no_answer_code").fill("*5001")
+    expect(page.locator("#no_answer-said")).to_contain_text("Sales")
+    page.locator("#same").check()
+    expect(page.locator("#busy_kind")).to_be_hidden()
+    page.locator(".form-end button").click()
+    expect(page).to_have_url(re.compile("/extensions$"))
+    with database.read() as session:
+        saved = session.get_one(ExtensionScenario, "101")
+    assert {saved.no_answer_code, saved.busy_code, saved.unavailable_code} == {"*5001"}
+    page.locator("tbody a.row-name").click()
+    page.locator(".page-actions a").click()
+    page.locator("main form button.btn-danger").click()
+    expect(page).to_have_url(re.compile("/extensions$"))
+    expect(page.locator("tbody tr")).to_have_count(0)
+
+
+def test_what_is_copied_is_what_is_to_be_pasted(app: Flask, meet: Meet) -> None:
+    person = meet(permissions=["clipboard-read", "clipboard-write"])
+    page = person.take(session_of(app, 1, "en"))
+    page.goto("/extensions/101")
+    page.locator("[data-copy]").first.click()
+    assert page.evaluate("navigator.clipboard.readText()") == "bazang-extensions,101,1"
+
+
+def test_a_module_is_switched_and_searched_for_without_scripts(app: Flask, meet: Meet, database: Database) -> None:
+    create_module(database, name="Sales")
+    create_module(database, name="Night")
+    page = meet(java_script_enabled=False).take(session_of(app, 1, "en"))
+    page.goto("/modules")
+    page.get_by_role("switch", name="Active: Sales").click()
+    expect(page.locator("#message")).to_have_text("The module is switched off.")
+    page.locator("#q").fill("night")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+
+
+# -- with a real exchange ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    loop = Loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def scene(loop: Loop, stage: Stage) -> Iterator[Scene]:
+    """An office whose own dialplan has something at *5001, and a queue with a member."""
+
+    def prepare(bazang: Bazang) -> None:
+        users.create(bazang.database, ADMINISTRATOR, PASSWORD, "administrator", datetime.now(UTC))
+
+    setup = OfficeSetup(
+        queues=[QueueSetup("800", {"102": 2})],
+        extra_dialplan="[outbound](+)\nexten => *5001,1,Answer()\n same => n,Hangup()\n",
+    )
+    opened = stage(prepare, setup)
+    scene = loop.run(opened.__aenter__())
+    yield scene
+    loop.run(opened.__aexit__(None, None, None))
+
+
+@pytest.mark.asterisk(22)
+def test_the_exchange_is_asked_what_it_has(scene: Scene, loop: Loop, meet: Meet) -> None:
+    bazang = scene.bazang
+    with serve(bazang.app) as address:
+        person = meet(address)
+        page = person.log_in(ADMINISTRATOR, PASSWORD)
+        _see_a_line_change(page, scene, loop)
+        _make_a_module(page)
+        loop.run(bazang.dialplan_is_current())
+        call = loop.run(scene.knock("*5002"))
+        loop.run(scene.hears(call, "intro"))
+        loop.run(call.hang_up())
+        _lead_to_it(page)
+        loop.run(bazang.dialplan_is_current())
+        page.goto("/extensions/101")
+        expect(page.locator("pre")).to_contain_text("exten => busy,1,Goto(bazang-modules,*5002,1)")
+        expect(page.locator("pre")).to_contain_text("exten => 101,1,Goto(bazang-extension-101,s,1)")
+        expect(page.get_by_text("older")).to_have_count(0)
+        talk = loop.run(scene.occupy("101"))
+        call = loop.run(scene.knock("101"))
+        loop.run(scene.hears(call, "intro"))
+        loop.run(call.hang_up())
+        loop.run(talk.end())
+        person.complaints[:] = [c for c in person.complaints if "422" not in c]
+
+
+def _see_a_line_change(page: Page, scene: Scene, loop: Loop) -> None:
+    page.goto("/extensions")
+    row = page.locator("tbody tr").first
+    expect(row).to_contain_text("free")
+    talk = loop.run(scene.occupy("101"))
+    expect(row).to_contain_text("in a call", timeout=SOON)
+    loop.run(talk.end())
+    expect(row).to_contain_text("free", timeout=SOON)
+    page.goto("/queues")
+    expect(page.locator("tbody tr").first).to_contain_text(re.compile(r"102 Phone 102 free\s+penalty 2"))
+
+
+def _make_a_module(page: Page) -> None:
+    page.goto("/modules/new")
+    page.get_by_label("Name").fill("Sales")
+    said = page.locator("#code-said")
+    page.locator("#code").fill("*5001")
+    expect(said).to_contain_text("The exchange already has something at *5001, in its context outbound.")
+    page.locator("input[name=extensions][value='101']").check()
+    page.locator("#error_kind").select_option("queue")
+    page.locator("#error_code").fill("900")
+    expect(page.locator("#error-said")).to_contain_text("The exchange does not know 900.")
+    page.get_by_role("button", name="Save").click()
+    alert = page.locator(".alert-danger")
+    expect(alert).to_contain_text("in its context outbound")
+    expect(alert).to_contain_text("The exchange does not know 900.")
+    page.locator("#code").fill("*5002")
+    expect(said).to_contain_text("*5002 is free.")
+    page.locator("#error_code").fill("800")
+    expect(page.locator("#error-said")).to_contain_text("queue 800, 1 member")
+    page.locator("#next_kind").select_option("custom")
+    page.locator("#next_code").fill("outbound,*5001,1")
+    expect(page.locator("#next-said")).to_contain_text("has this place in its dialplan")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#message")).to_have_text("The module is saved.")
+    expect(page.locator("tbody tr")).to_contain_text("nothing leads here")
+
+
+def _lead_to_it(page: Page) -> None:
+    page.locator("tbody").get_by_role("link", name="Extensions").click()
+    page.locator("tbody a.row-name").first.click()
+    page.locator("#no_answer_kind").select_option("module")
+    page.locator("#no_answer_code").fill("*5002")
+    page.get_by_label("The same for all three").check()
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#message")).to_have_text("The scenario is saved.")
+    page.goto("/modules")
+    expect(page.locator("tbody tr")).to_contain_text("101")
+    expect(page.locator("tbody tr")).not_to_contain_text("nothing leads here")
