@@ -8,6 +8,7 @@ from flask_babel import lazy_gettext as _l
 from app.domain.lifecycle import Outcome, Status, Step
 from app.domain.numbers import OutboundFormat
 from app.domain.policy import LineState, Reason, Why
+from app.domain.studio import Failure, State
 from app.web.filters import clock, digits, time_of_day
 
 STATUS = {
@@ -217,6 +218,38 @@ ROLE = {
 }
 
 LANGUAGE = {"fa": _l("Persian"), "en": _l("English")}
+
+# -- calls of the studio --------------------------------------------------------------------------------------------
+
+STUDIO_STATE = {
+    State.ASKED: _l("The call is being made…"),
+    State.RINGING: _l("The phone is ringing: please pick it up."),
+    State.ANSWERED: _l("Somebody has picked up."),
+    State.RECORDING: _l("Recording: please speak now."),
+    State.LISTENING: _l("Listening: 1 keeps the recording, 2 records it again."),
+    State.KEPT: _l("The recording is kept."),
+    State.DONE: _l("The call went well to its end."),
+    State.FAILED: _l("The call did not succeed."),
+    State.CANCELLED: _l("The call was cancelled."),
+}
+
+STUDIO_FAILURE = {
+    Failure.SERVICE_DOWN: _l("The telephone service is not running. Start it on this machine and try again."),
+    Failure.TOO_LATE: _l("The telephone service was too busy to call in time. Try again."),
+    Failure.NOT_CONNECTED: _l("There is no connection to the telephone exchange. Look at its settings."),
+    Failure.NO_DIALPLAN: _l("The exchange does not run our dialplan yet. Take it in, reload, and try again."),
+    Failure.UNKNOWN_EXTENSION: _l("The exchange does not know this extension. Look whether the number is right."),
+    Failure.BUSY: _l("The phone is busy. Hang it up and try again."),
+    Failure.NO_ANSWER: _l("Nobody picked up. Try again and pick up while the phone rings."),
+    Failure.REJECTED: _l("The call was rejected at the phone."),
+    Failure.UNREACHABLE: _l("No phone is connected for this extension. Look whether it is switched on."),
+    Failure.HUNG_UP: _l("The phone was hung up before the end."),
+    Failure.NOTHING_RECORDED: _l("Nothing was recorded. Speak after the tone and try again."),
+    Failure.SILENCE_ONLY: _l("Only silence was recorded. Speak closer to the phone and try again."),
+    Failure.CANNOT_WRITE: _l("The exchange cannot write recordings to our folder; its rights have to be mended."),
+    Failure.NO_SOUND: _l("The text could not be spoken, so there was nothing to play."),
+    Failure.BROKEN_OFF: _l("The call broke off in the middle. Try again."),
+}
 
 
 def error(code: str) -> str:
