@@ -530,6 +530,7 @@ def test_a_worker_whose_folder_cannot_be_used_does_not_blame_the_port(machine: P
     [
         ["worker"],
         ["create-admin", "sara", "--password-stdin"],
+        ["setup-link"],
         ["dialplan"],
         ["settings", "export", "-"],
         ["settings", "import", "-"],

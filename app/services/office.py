@@ -8,6 +8,7 @@ import phonenumbers
 
 from app.audio.prompts import LANGUAGES
 from app.config import Settings
+from app.domain import numbers
 from app.domain.numbers import OutboundFormat
 from app.services.errors import Invalid
 from app.services.modules import CALLER_ID
@@ -83,3 +84,12 @@ def check(given: OfficeInput) -> dict[str, str]:
     if given.caller_id and not CALLER_ID.fullmatch(given.caller_id):
         errors["caller_id"] = "number"
     return errors
+
+
+def example(region: str, form: str, prefix: str) -> tuple[str, str] | None:
+    """Return a number of the country as people write it, and as it would be dialled; None for what makes no sense."""
+    number = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
+    if number is None or form not in set(OutboundFormat) or not PREFIX.fullmatch(prefix):
+        return None
+    written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return numbers.national(written), numbers.dialled(written, OutboundFormat(form), prefix)
