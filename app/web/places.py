@@ -46,8 +46,6 @@ def zones(language: str, now: datetime, in_force: str) -> list[SelectChoice]:
 
 
 def _with_time(name: str, zone: str, now: datetime) -> str:
-    if zone not in available_timezones():
-        return name
     time = digits(now.astimezone(ZoneInfo(zone)).strftime("%H:%M"))
     return _("%(city)s, now %(time)s", city=name, time=time)
 

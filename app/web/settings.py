@@ -60,7 +60,7 @@ class PlaceForm(FlaskForm):
     def offer_places(self) -> None:
         """Offer countries and time zones in the reader's language."""
         self.region.choices = places.countries(choose_locale())
-        self.timezone.choices = places.zones(choose_locale(), utcnow(), self.timezone.data or "UTC")
+        self.timezone.choices = places.zones(choose_locale(), utcnow(), office.load(database(), settings()).timezone)
 
 
 class OfficeForm(PlaceForm):
