@@ -73,7 +73,8 @@ def _ask_exchange(
     if lookup.code_taken(database, settings, given.code, actor, now):
         errors["code"] = "code_on_exchange"
     kind = "queue" if given.template == Template.QUEUE else "extension"
-    if any(lookup.look_up(database, kind, target, actor, now) is False for target in given.targets):
+    well_formed = [target for target in given.targets if lookup.PATTERNS[kind].fullmatch(target)]
+    if any(lookup.look_up(database, kind, target, actor, now) is False for target in well_formed):
         errors["targets"] = "not_on_exchange"
     return errors
 

@@ -189,7 +189,11 @@ def _hear(page: Page, scene: Scene, loop: Loop, locale: str) -> None:
     page.locator(".setup-end a").click()
     page.locator("#extension").fill("102")
     submit(page)
-    ring = loop.run(scene.phones["102"].next_call(15))
+    try:
+        ring = loop.run(scene.phones["102"].next_call(15))
+    except TimeoutError:
+        print("PAGE", page.url, page.locator("main").inner_text())
+        raise
     expect(page.locator("#call .call-state")).to_be_visible()
     loop.run(ring.answer())
     loop.run(scene.hears_text(ring, default_text("studio_test", locale), locale))
