@@ -54,7 +54,7 @@ def _page(form: ExchangeForm, **values):
         form=form,
         now=service.load(database(), settings()),
         has_secret=bool(service.secret(database(), settings())),
-        pasted=excerpts.make(parts.exchange(), _("the secret above"), settings().dialplan_path),
+        pasted=excerpts.make(parts.exchange(), f"<{_('the secret above')}>", settings().dialplan_path),
         **report_parts(form),
         **values,
     )
