@@ -49,12 +49,13 @@ def exchange_test():
 
 
 def _page(form: ExchangeForm, **values):
+    secret = _("the secret above")
     return render_template(
         "settings/exchange.html",
         form=form,
         now=service.load(database(), settings()),
         has_secret=bool(service.secret(database(), settings())),
-        pasted=excerpts.make(parts.exchange(), f"<{_('the secret above')}>", settings().dialplan_path),
+        pasted=excerpts.make(parts.exchange(), f"<{secret}>", settings().dialplan_path),
         **report_parts(form),
         **values,
     )

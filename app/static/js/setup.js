@@ -25,7 +25,8 @@ const guess = document.querySelector("[data-guess-zone]");
 if (guess) {
   const zones = document.getElementById(guess.dataset.guessZone);
   const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  if ([...zones.options].some((option) => option.value === here)) zones.value = here;
+  // A browser that keeps its zone to itself says UTC.
+  if (here !== "UTC" && [...zones.options].some((option) => option.value === here)) zones.value = here;
 }
 
 // -- the template --------------------------------------------------------------------------------------------
