@@ -16,7 +16,7 @@ from app.store.database import Database
 
 def register(app: Flask) -> None:
     """Attach the commands."""
-    for command in (worker, create_admin, dialplan, settings_group, fill, doctor):
+    for command in (worker, create_admin, setup_link, dialplan, settings_group, fill, doctor):
         app.cli.add_command(command)
 
 
@@ -89,6 +89,28 @@ def create_admin(name: str, password_stdin: bool) -> None:
         lines = [f"{field}: {words.get(code, code)}" for field, code in invalid.errors.items()]
         raise click.ClickException("; ".join(lines)) from invalid
     click.echo(f"{name} may log in now.")
+
+
+@click.command("setup-link")
+@click.option("--host", default="127.0.0.1", show_default=True, help="This machine, as your browser reaches it.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Of the panel.")
+@click.option("--https", is_flag=True, help="The panel is reached by https.")
+def setup_link(host: str, port: int, https: bool) -> None:
+    """Print the address that opens the set-up, once and for a day; the one before it opens nothing any more."""
+    from app.services import first_run
+
+    _, database = _ready_parts()
+    try:
+        token = first_run.make_token(database, datetime.now(UTC))
+    except first_run.Closed as error:
+        raise click.ClickException("there is an administrator already; `create-admin` makes another one") from error
+    click.echo(setup_address(host, port, token, scheme="https" if https else "http"))
+
+
+def setup_address(host: str, port: int, token: str, *, scheme: str = "http") -> str:
+    """Return the address that opens the set-up."""
+    shown = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{shown}:{port}/setup?token={token}"
 
 
 @click.command()

@@ -18,7 +18,7 @@ from app.audio.clip import SoundError, SpeechError
 from app.audio.voices import has_piper, model_voices, models
 from app.config import Settings
 from app.domain.connection import Report, Verdict
-from app.services import users
+from app.services import first_run
 from app.services.studio import INBOX, INBOX_MODE
 from app.store import lines as store_lines
 from app.store import settings as store_settings
@@ -72,10 +72,13 @@ def look_at_schema(database: Database) -> Finding:
     return Finding("ok", f"the database ({database.engine.dialect.name}) is up to date")
 
 
+_FIRST_ADMINISTRATOR = "flask --app wsgi setup-link, or flask --app wsgi create-admin NAME --password-stdin"
+
+
 def _users(database: Database) -> Finding:
-    if users.count(database):
+    if not first_run.is_open(database):
         return Finding("ok", "somebody may log in")
-    return Finding("fault", "nobody may log in yet", "flask --app wsgi create-admin NAME --password-stdin")
+    return Finding("fault", "nobody may log in yet", _FIRST_ADMINISTRATOR)
 
 
 def _folders(settings: Settings) -> Iterator[Finding]:

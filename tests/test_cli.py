@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from sqlalchemy import func, select
 from app import create_app, doctor
 from app.config import ConfigError, Settings, load_settings, secret_key
 from app.extensions import db
-from app.services import modules, users
+from app.services import first_run, modules, users
 from app.services.transfer import export
 from app.store.database import Database
 from app.store.models import Base, CallRequest
@@ -576,6 +577,7 @@ def test_a_worker_whose_folder_cannot_be_used_does_not_blame_the_port(machine: P
     [
         ["worker"],
         ["create-admin", "sara", "--password-stdin"],
+        ["setup-link"],
         ["dialplan"],
         ["settings", "export", "-"],
         ["settings", "import", "-"],
@@ -677,3 +679,19 @@ def test_all_who_start_at_once_share_one_key_that_only_the_owner_reads(settings:
     (file,) = settings.data_dir.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert secret_key(settings) == keys[0]
+
+
+# setup-link
+
+
+def test_the_link_of_the_set_up_is_printed_and_nothing_else(app: Flask, database: Database) -> None:
+    result = run(app, "setup-link", "--host", "fd00::5", "--port", "8080", "--https")
+    assert result.exit_code == 0
+    address, token = result.output.rstrip("\n").split("?token=")
+    assert address == "https://[fd00::5]:8080/setup"
+    assert first_run.fits(database, token, datetime.now(UTC))
+
+
+def test_no_link_is_printed_where_there_is_an_administrator(app: Flask, database: Database) -> None:
+    users.create(database, "sara", PASSWORD, "administrator", NOW)
+    assert "there is an administrator already" in refusal(run(app, "setup-link"))

@@ -9,10 +9,12 @@ import phonenumbers
 
 from app.audio.prompts import LANGUAGES
 from app.config import Settings
+from app.domain import numbers
 from app.domain.numbers import OutboundFormat
-from app.services import log, pausing
+from app.services import pausing
 from app.services.errors import Invalid
 from app.services.modules import CALLER_ID
+from app.services.settle import settle
 from app.store import settings as store
 from app.store.database import Database
 
@@ -72,11 +74,7 @@ def save(
     with database.write() as session:
         stored = store.read_all(session)
         changeable = {name: str(value) for name, value in values.items() if name not in fixed(settings)}
-        for name, value in changeable.items():
-            store.write_setting(session, name, value)
-        changed = log.changes({name: stored.get(name, "") for name in changeable}, changeable, secret=store.SECRET)
-        if changed:
-            log.note(session, actor, "settings_saved", "", changed, now)
+        settle(session, changeable, now, actor=actor)
         if paused != pausing.is_paused(stored):
             pausing.write(session, pausing.Pause(actor, now) if paused else None, actor, now)
 
@@ -96,3 +94,12 @@ def check(given: OfficeInput) -> dict[str, str]:
     if given.caller_id and not CALLER_ID.fullmatch(given.caller_id):
         errors["caller_id"] = "number"
     return errors
+
+
+def example(region: str, form: str, prefix: str) -> tuple[str, str] | None:
+    """Return a number of the country as people write it, and as it would be dialled; None for what makes no sense."""
+    number = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
+    if number is None or form not in set(OutboundFormat) or not PREFIX.fullmatch(prefix):
+        return None
+    written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return numbers.national(written), numbers.dialled(written, OutboundFormat(form), prefix)

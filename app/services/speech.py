@@ -15,6 +15,7 @@ from app.audio.speak import LEAST_PITCH, LEAST_RATE, MOST_PITCH, MOST_RATE
 from app.audio.voices import may_be_voice
 from app.services import commands
 from app.services.errors import Invalid
+from app.services.settle import settle
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import Module
@@ -72,8 +73,8 @@ def save(database: Database, language: str, given: Speech, now: datetime, *, act
         raise Invalid(errors)
     values = {"voice": given.voice, "rate": given.rate, "pitch": given.pitch}
     with database.write() as session:
-        for name, value in values.items():
-            store_settings.write_setting(session, f"{name}_{language}", "" if value is None else str(value))
+        chosen = {f"{name}_{language}": "" if value is None else str(value) for name, value in values.items()}
+        settle(session, chosen, now, actor=actor)
     commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
 
 

@@ -54,3 +54,25 @@ class Database:
         """A session that commits at its end, and rolls back when anything is raised."""
         with Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
+
+
+class Joined(Database):
+    """A database whose sessions belong to a transaction that is under way.
+
+    What several services write by it is there together, or not at all.
+    """
+
+    def __init__(self, database: Database, session: Session) -> None:
+        super().__init__(database.engine)
+        self._session = session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """The session that is under way."""
+        yield self._session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """The session that is under way, in a savepoint: what fails here alone is rolled back."""
+        with self._session.begin_nested():
+            yield self._session

@@ -27,14 +27,29 @@ def _office_locale() -> str:
 
 def register(app: Flask) -> None:
     """Attach every blueprint, filter and header."""
-    from app.web import auth, errors, extensions, filters, modules, pages, places, queues, requests, settings, status
+    from app.web import (
+        auth,
+        errors,
+        extensions,
+        filters,
+        modules,
+        pages,
+        places,
+        queues,
+        requests,
+        settings,
+        setup,
+        status,
+    )
+    from app.web import settings_exchange as _exchange  # noqa: F401 - further pages of the settings
+    from app.web import settings_voices as _voices  # noqa: F401
 
     app.url_map.converters["row"] = _RowConverter
     app.before_request(_refuse_nul)
     filters.register(app)
     errors.register(app)
     auth.register(app)
-    for room in (auth, requests, modules, places, extensions, queues, settings, status):
+    for room in (auth, requests, modules, places, extensions, queues, settings, status, setup):
         app.register_blueprint(room.blueprint)
     app.context_processor(_shared)
     pages.register(app)

@@ -11,7 +11,7 @@ from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired
 
 from app.extensions import limiter, login
-from app.services import users
+from app.services import first_run, users
 from app.store.models import User
 from app.web import LOCALES, choose_locale, is_fragment
 from app.web.pages import THEMES
@@ -63,13 +63,18 @@ def log_in():
     if form.validate_on_submit():
         user = users.check_password(database(), form.name.data, form.password.data)
         if user is not None:
-            _start_anew(session.get("locale"))
-            login_user(SessionUser(user))
+            enter(user)
             return redirect(_wanted_page())
         form.password.errors = [_("The name or the password is wrong.")]
     if request.method == "POST":
         status = 422
-    return render_template("auth/login.html", form=form, no_users=users.count(database()) == 0), status
+    return render_template("auth/login.html", form=form, no_users=first_run.is_open(database())), status
+
+
+def enter(user: User) -> None:
+    """Begin the session of a user."""
+    _start_anew(session.get("locale"))
+    login_user(SessionUser(user))
 
 
 def _start_anew(locale: str | None) -> None:

@@ -5,9 +5,12 @@ from datetime import datetime, timedelta
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
+from app.audio.voices import Voice
+from app.domain.connection import Loaded, Verdict
 from app.domain.lifecycle import Outcome, Status, Step
 from app.domain.numbers import OutboundFormat
 from app.domain.policy import LineState, Reason, Why
+from app.domain.studio import Failure, State
 from app.web.filters import clock, digits, time_of_day
 
 STATUS = {
@@ -232,7 +235,151 @@ ROLE = {
 
 LANGUAGE = {"fa": _l("Persian"), "en": _l("English")}
 
+# -- calls of the studio --------------------------------------------------------------------------------------------
+
+STUDIO_STATE = {
+    State.ASKED: _l("The call is being made…"),
+    State.RINGING: _l("The phone is ringing: please pick it up."),
+    State.ANSWERED: _l("Somebody has picked up."),
+    State.RECORDING: _l("Recording: please speak now."),
+    State.LISTENING: _l("Listening: 1 keeps the recording, 2 records it again."),
+    State.KEPT: _l("The recording is kept."),
+    State.DONE: _l("The call went well to its end."),
+    State.FAILED: _l("The call did not succeed."),
+    State.CANCELLED: _l("The call was cancelled."),
+}
+
+STUDIO_FAILURE = {
+    Failure.SERVICE_DOWN: _l("The telephone service is not running. Start it on this machine and try again."),
+    Failure.TOO_LATE: _l("The telephone service was too busy to call in time. Try again."),
+    Failure.NOT_CONNECTED: _l("There is no connection to the telephone exchange. Look at its settings."),
+    Failure.NO_DIALPLAN: _l("The exchange does not run our dialplan yet. Take it in, reload, and try again."),
+    Failure.UNKNOWN_EXTENSION: _l("The exchange does not know this extension. Look whether the number is right."),
+    Failure.BUSY: _l("The phone is busy. Hang it up and try again."),
+    Failure.NO_ANSWER: _l("Nobody picked up. Try again and pick up while the phone rings."),
+    Failure.REJECTED: _l("The call was rejected at the phone."),
+    Failure.UNREACHABLE: _l("No phone is connected for this extension. Look whether it is switched on."),
+    Failure.HUNG_UP: _l("The phone was hung up before the end."),
+    Failure.NO_DIALOGUE: _l("The phone was answered, but the exchange did not reach our service on this machine."),
+    Failure.ORDER_REFUSED: _l("The exchange does not let us ring a phone. Look at the rights of its user."),
+    Failure.UNDECIDED: _l("Nobody pressed 1 to keep the recording, so it is not kept."),
+    Failure.NOTHING_RECORDED: _l("Nothing was recorded. Speak after the tone and try again."),
+    Failure.SILENCE_ONLY: _l("Only silence was recorded. Speak closer to the phone and try again."),
+    Failure.CANNOT_WRITE: _l("The exchange cannot write recordings to our folder; its rights have to be mended."),
+    Failure.NO_SOUND: _l("The text could not be spoken, so there was nothing to play."),
+    Failure.BROKEN_OFF: _l("The call broke off in the middle. Try again."),
+}
+
 
 def error(code: str) -> str:
     """Say a check's code in words; a code without words is shown as it is rather than hidden."""
     return str(ERROR.get(code, code))
+
+
+# -- settings and set-up --------------------------------------------------------------------------------------------
+
+ERROR |= {
+    "host": _l("Write the name or the address of a machine, such as 192.168.1.10."),
+    "port": _l("A port is a number from 1 to 65535, mostly 5038."),
+    "ami_user": _l("Letters, digits, dot, dash, underscore and @ only."),
+    "secret": _l("Latin letters, digits and signs without spaces only."),
+    "passwords_differ": _l("The two passwords are not the same."),
+    "not_on_exchange": _l("The telephone exchange does not know it."),
+    "code_on_exchange": _l("Something else answers at this code on the telephone exchange. Choose another one."),
+}
+
+PBX_PROFILE = {"asterisk": _l("Plain Asterisk"), "freepbx": _l("FreePBX or Issabel")}
+
+# What came of trying to reach the exchange, and how to mend it.
+VERDICT = {
+    Verdict.HOST_UNKNOWN: _l("There is no machine of this name."),
+    Verdict.NOTHING_LISTENS: _l("The machine is there, but nothing listens at this port."),
+    Verdict.NO_ANSWER: _l("No answer came from there."),
+    Verdict.NOT_ASTERISK: _l("Something answers there, but it is no telephone exchange."),
+    Verdict.REFUSED: _l("The exchange is there, and refuses the user or the secret."),
+    Verdict.RIGHTS_MISSING: _l("The exchange lets us in, but some rights are missing."),
+    Verdict.CONNECTED: _l("Connected."),
+}
+
+VERDICT_MEND = {
+    Verdict.HOST_UNKNOWN: _l("Look whether the name is spelled right, or write its address, such as 192.168.1.10."),
+    Verdict.NOTHING_LISTENS: _l(
+        "Look at the port (mostly 5038), and whether the exchange has “enabled = yes” in the section general of "
+        "manager.conf. Reload the manager there afterwards."
+    ),
+    Verdict.NO_ANSWER: _l(
+        "Look at the address, whether the machine is switched on, and whether a firewall is between."
+    ),
+    Verdict.NOT_ASTERISK: _l("Look at the port: that of the manager interface is mostly 5038."),
+    Verdict.REFUSED: _l(
+        "The user and the secret must be the same here and in manager.conf of the exchange. Reload the manager there "
+        "after a change. A line “permit” there may keep this machine out as well."
+    ),
+    Verdict.RIGHTS_MISSING: _l("Let the user in manager.conf have these lines, and reload the manager there:"),
+}
+
+LOADED = {
+    Loaded.CURRENT: _l("The exchange runs our dialplan."),
+    Loaded.OUTDATED: _l("The exchange runs an older version of our dialplan. Type “dialplan reload” in its console."),
+    Loaded.NONE: _l("The exchange has not taken in our dialplan yet."),
+    Loaded.UNKNOWN: _l("Whether the exchange has our dialplan could not be found out."),
+}
+
+AREA = {
+    "Asia": _l("Asia"),
+    "Europe": _l("Europe"),
+    "Africa": _l("Africa"),
+    "America": _l("America"),
+    "Australia": _l("Australia"),
+    "Atlantic": _l("Atlantic"),
+    "Indian": _l("Indian Ocean"),
+    "Pacific": _l("Pacific"),
+    "Antarctica": _l("Antarctica"),
+    "Arctic": _l("Arctic"),
+    "Etc": _l("Other"),
+}
+
+POINT = {
+    "service": _l("The telephone service runs"),
+    "reached": _l("The exchange is reached"),
+    "accepted": _l("User and secret are accepted"),
+    "rights": _l("All rights are there"),
+    "dialplan": _l("Our dialplan is taken in"),
+    "extensions": _l("The exchange tells of extensions"),
+    "outbound": _l("Customers can be dialled"),
+}
+
+TEMPLATE = {
+    "extension": _l("One person's extension"),
+    "queue": _l("A team's queue"),
+    "silent": _l("Silent: note the caller's number"),
+}
+
+TEMPLATE_ABOUT = {
+    "extension": _l("Whoever finds the extension busy or unanswered presses 1, and is rung back when it is free."),
+    "queue": _l("Whoever has waited too long in the queue presses 1, and is rung back by the next member who is free."),
+    "silent": _l("Nothing is played: the number of whoever was not served is noted, and rung back."),
+}
+
+TEMPLATE_NAME = {"extension": _l("Call back"), "queue": _l("Call back by the team"), "silent": _l("Missed calls")}
+
+_SPEAKER = {
+    "female": _l("woman's voice %(number)s"),
+    "male": _l("man's voice %(number)s"),
+    "plain": _l("plain voice %(number)s"),
+}
+_ACCENT = {"US": _l("American"), "GB": _l("British")}
+
+
+def speaker(voice: Voice) -> str:
+    """Say who speaks; a voice of piper's is known by its own name."""
+    if voice.kind not in _SPEAKER:
+        return voice.title
+    words = str(_SPEAKER[voice.kind]) % {"number": digits(voice.number)}
+    return f"{words} ({_ACCENT[voice.accent]})" if voice.accent in _ACCENT else words
+
+
+def studio_failure(code: str) -> str:
+    """Say why a call of the studio failed."""
+    known = {str(failure): text for failure, text in STUDIO_FAILURE.items()}
+    return str(known.get(code, STUDIO_FAILURE[Failure.BROKEN_OFF]))

@@ -4,17 +4,20 @@ import argparse
 import asyncio
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import Popen
 
 import flask_migrate
 
 from app import create_app
+from app.cli import setup_address
 from app.config import ConfigError, Settings, load_settings
-from app.services import users
+from app.services import first_run
 from script.office.near import free_port_near, said
 from script.office.panel import panel_answers, start_panel
 from tests.support.process import spawn, terminate
@@ -23,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAUSES = (1, 2, 5, 10, 30)  # seconds before a part that died is started anew
 HEALTHY = 60  # seconds: what lived so long begins again with the shortest pause
 END_SECONDS = 10
+EVERYWHERE = ("0.0.0.0", "::")
 
 
 def main(arguments: list[str]) -> int:
@@ -35,22 +39,27 @@ def main(arguments: list[str]) -> int:
         port = free_port_near(given.port, given.host)
         if port != given.port:
             print(said("panel", given.port, port), flush=True)
-        _prepare_database(settings)
+        _prepare_database(settings, given.host, port)
     except (ConfigError, OSError, OverflowError) as error:
         print(f"script/server: {error}", file=sys.stderr)
         return 1
     return asyncio.run(serve(given.host, port))
 
 
-def _prepare_database(settings: Settings) -> None:
-    """Bring the database up to date; say how to make a user if there is none."""
+def _prepare_database(settings: Settings, host: str, port: int) -> None:
+    """Bring the database up to date; say how the first administrator is made, if there is none."""
     app = create_app(settings)
     with app.app_context():
         flask_migrate.upgrade()
     database = app.extensions["bazang"]["database"]
-    if users.count(database) == 0:
+    if first_run.is_open(database):
+        token = first_run.make_token(database, datetime.now(UTC))
+        reached_at = socket.gethostname() if host in EVERYWHERE else host
         print(
-            "Nobody may log in yet. Make an administrator:\n  .venv/bin/flask --app wsgi create-admin NAME", flush=True
+            "Nobody may log in yet. Open this address within a day to set Bazang up:\n"
+            f"  {setup_address(reached_at, port, token)}\n"
+            "Or make an administrator by hand: .venv/bin/flask --app wsgi create-admin NAME",
+            flush=True,
         )
     database.engine.dispose()
 

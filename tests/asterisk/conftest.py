@@ -37,7 +37,7 @@ def stage(asterisk_version: int, tmp_path: Path, prompts: Path) -> Stage:
         *,
         phones: tuple[str, ...] = ("101", "102"),
         work: bool = True,
-        **environment: str,
+        **environment: str | None,
     ) -> AsyncIterator[Scene]:
         bazang = Bazang(asterisk_version, tmp_path / "office", setup, prompts=prompts, **environment)
         prepare(bazang)

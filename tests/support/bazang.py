@@ -34,7 +34,8 @@ T = TypeVar("T")
 class Bazang:
     """`folder` holds everything of this office. `prompts`: a folder of finished sounds that offices may share.
 
-    `environment` are more BAZANG_ settings (without the prefix). Ports are free ones unless given there.
+    `environment` are more BAZANG_ settings (without the prefix), None for one that is not given at all. Ports are free
+    ones unless given there.
     """
 
     def __init__(
@@ -44,13 +45,13 @@ class Bazang:
         setup: OfficeSetup | None = None,
         *,
         prompts: Path | None = None,
-        **environment: str,
+        **environment: str | None,
     ) -> None:
         self.folder = folder
         self.setup = setup or OfficeSetup()
         self.setup.include = folder / "dialplan/bazang.conf"
         self.asterisk = AsteriskOffice(version, folder / "asterisk", self.setup)
-        values: dict[str, str] = {
+        wanted: dict[str, str | None] = {
             "DATA_DIR": str(folder),
             "DIALPLAN_FILE": str(self.setup.include),
             "PROMPTS_DIR": str(prompts or folder / "prompts"),
@@ -63,6 +64,7 @@ class Bazang:
             "POLL_SECONDS": "1",
             **environment,
         }
+        values = {name: value for name, value in wanted.items() if value is not None}
         self.environment = {f"BAZANG_{name}": value for name, value in values.items()}
         self._worker: subprocess.Popen[bytes] | None = None
         settings: dict[str, Any] = {name.lower(): value for name, value in values.items()}

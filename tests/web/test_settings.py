@@ -1,13 +1,24 @@
 """The page of the office's settings."""
 
+from functools import partial
+
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from app.config import Settings
-from app.services import office
+from app.services import connection, office
+from app.services.connection import Loaded, Report, Verdict, pack
+from app.store import settings as store
 from app.store.database import Database
+from app.store.models import Command
+from app.store.settings import Speech
+from app.web import words
 from tests.support.factories import make_settings
-from tests.web.pages import Visitor
+from tests.web.conftest import Service
+from tests.web.pages import Fields, Page, Visitor, text
+
+HTMX = {"HX-Request": "true"}
 
 
 def test_what_is_saved_is_in_force_and_shown(admin: Visitor, database: Database, settings: Settings) -> None:
@@ -54,3 +65,124 @@ def test_what_the_environment_gives_is_shown_and_cannot_be_changed(
     assert page.has("input", id="outbound_context", value="outbound", disabled="")
     admin.submit(page, "/settings", outbound_context="evil")
     assert office.load(database, given).outbound_context == "outbound"
+
+
+# -- the other pages --------------------------------------------------------------------------------------------------
+
+SECRET = "a-secret-that-nobody-reads"
+REPORT = Report(Verdict.CONNECTED, version="22.10.1", extensions=12, queues=2, dialplan=Loaded.CURRENT, may_reload=True)
+
+
+def exchange_form(page: Page) -> Fields:
+    return page.fields(page.form(id="exchange"))
+
+
+def store_secret(database: Database) -> None:
+    with database.write() as session:
+        store.write_setting(session, "ami_secret", SECRET)
+
+
+def test_the_exchange_is_saved_and_applied_and_its_secret_never_shown(admin: Visitor, database: Database) -> None:
+    store_secret(database)
+    page = admin.get("/settings/exchange")
+    assert SECRET not in page.source and "Unchanged" in page.main
+    fields = exchange_form(page) | {"ami_host": "10.0.0.9", "ami_port": "۵۰۳۹"}
+    shown = admin.follow(admin.post("/settings/exchange", fields))
+    assert "applied at once" in shown.message
+    with database.read() as session:
+        stored = store.read_all(session)
+        asked = session.scalars(select(Command.kind)).all()
+    assert (stored["ami_host"], stored["ami_port"], stored["ami_secret"]) == ("10.0.0.9", "5039", SECRET)
+    assert asked == ["apply_settings"]
+    admin.post("/settings/exchange", fields | {"ami_secret": "new-secret"})
+    with database.read() as session:
+        assert store.read_all(session)["ami_secret"] == "new-secret"
+
+
+@pytest.mark.parametrize("fragment", [True, False])
+def test_a_test_tries_what_is_typed_and_saves_nothing(
+    admin: Visitor, database: Database, service: Service, fragment: bool
+) -> None:
+    store_secret(database)
+    fields = exchange_form(admin.get("/settings/exchange")) | {"ami_host": "10.0.0.9"}
+    ask = admin.press if fragment else partial(admin.post, status=200)
+    with service(test_connection=(True, pack(REPORT))) as taken:
+        page = ask("/settings/exchange/test", fields)
+    assert taken[0].payload == {"host": "10.0.0.9", "port": 5038, "username": "bazang", "secret": SECRET}
+    assert "Extensions seen: 12" in page.main and SECRET not in page.source
+    assert fragment or exchange_form(page)["ami_host"] == ["10.0.0.9"], "what was typed is kept"
+    with database.read() as session:
+        assert "ami_host" not in store.read_all(session)
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_each_verdict_is_said_in_words(admin: Visitor, database: Database, service: Service, verdict: Verdict) -> None:
+    report = Report(verdict, "detail", write_missing=("reporting",) if verdict is Verdict.RIGHTS_MISSING else ())
+    with service(test_connection=(True, pack(report))):
+        said = admin.press("/settings/exchange/test", exchange_form(admin.get("/settings/exchange"))).main
+    assert str(words.VERDICT[verdict]) in said
+    assert verdict is Verdict.CONNECTED or str(words.VERDICT_MEND[verdict]) in said
+
+
+def test_a_test_of_nonsense_is_not_made(admin: Visitor, service: Service) -> None:
+    fields = exchange_form(admin.get("/settings/exchange")) | {"ami_host": "a\r\nb", "ami_port": "x"}
+    with service() as taken:
+        assert "Port: A port is a number" in admin.press("/settings/exchange/test", fields, 422).main
+        page = admin.post("/settings/exchange", fields, 422)
+    assert taken == []
+    assert page.error("ami_port").startswith("A port is a number")
+
+
+def test_without_the_telephone_service_the_test_says_so(admin: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "WAIT", 0.0)
+    page = admin.press("/settings/exchange/test", exchange_form(admin.get("/settings/exchange")))
+    assert "The telephone service does not answer" in page.main
+
+
+def test_what_the_environment_gives_of_the_exchange_is_named(app: Flask, admin: Visitor, settings: Settings) -> None:
+    app.extensions["bazang"]["settings"] = make_settings(settings.data_dir, ami_host="10.1.1.1", ami_secret=SECRET)
+    page = admin.get("/settings/exchange")
+    assert page.has("input", id="ami_host", value="10.1.1.1", disabled="")
+    assert "Set by BAZANG_AMI_HOST on this machine." in page.main
+    assert SECRET not in page.source
+
+
+def test_an_example_shows_how_numbers_are_dialled(admin: Visitor) -> None:
+    query = {"outbound_format": "international", "outbound_prefix": "۹", "region": "IR"}
+    assert "is dialled as 900989123456789" in text(admin.get("/settings/dialled", headers=HTMX, **query).root)
+    wrong = admin.get("/settings/dialled", headers=HTMX, **(query | {"outbound_prefix": "x"}))
+    assert "cannot be dialled" in text(wrong.root)
+
+
+def test_a_voice_is_saved_and_the_telephone_service_told(admin: Visitor, database: Database) -> None:
+    form = admin.get("/settings/voices")
+    fields = form.fields(form.form(id="voice-en")) | {"en-voice": "en-us+m3", "en-rate": "170", "en-pitch": "30"}
+    admin.post("/settings/voices/en", fields)
+    with database.read() as session:
+        assert store.speech(session, "en") == Speech("en-us+m3", 170, 30)
+        assert store.speech(session, "fa") == Speech()
+        assert "write_dialplan" in session.scalars(select(Command.kind)).all()
+    page = admin.post("/settings/voices/en", fields | {"en-voice": "fa+f3", "en-rate": "9999"}, 422)
+    assert page.error("en-voice") == "Choose one of the list." and page.error("en-rate") == "This is out of range."
+    admin.post("/settings/voices/de", {}, 404)
+
+
+def test_a_voice_is_heard_before_it_is_saved(admin: Visitor, database: Database) -> None:
+    fields = {"en-voice": "", "en-rate": "200", "en-pitch": "50", "en-sample": "Good morning."}
+    heard = admin.post("/settings/voices/en/preview", fields, 200)
+    assert heard.response.content_type == "audio/wav"
+    slow = admin.post("/settings/voices/en/preview", fields | {"en-rate": "100"}, 200)
+    assert len(slow.response.data) > len(heard.response.data) * 1.3
+    for changes in ({"en-sample": "سلام"}, {"en-sample": "x" * 1501}, {"en-rate": "fast"}):
+        refused = admin.client.post("/settings/voices/en/preview", data=fields | changes)
+        assert refused.status_code == 422 and refused.content_type.startswith("text/plain")
+    with database.read() as session:
+        assert store.speech(session, "en") == Speech()
+
+
+def test_the_machine_shows_no_password(app: Flask, admin: Visitor, settings: Settings) -> None:
+    secret = "postgresql+psycopg://bazang:hidden-word@db/bazang"
+    app.extensions["bazang"]["settings"] = make_settings(settings.data_dir, database_url=secret)
+    page = admin.get("/settings/machine")
+    assert "hidden-word" not in page.source and "bazang:***@db" in page.main
+    assert "BAZANG_DATABASE_URL" in page.main

@@ -1,0 +1,19 @@
+"""Stores what is settled in the panel, and who settled it, in one."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from app.services import log
+from app.store import settings as store
+
+
+def settle(session: Session, values: Mapping[str, str], now: datetime, *, actor: str) -> None:
+    """Write settings by their names; what differs from before gets into the log."""
+    stored = store.read_all(session)
+    for name, value in values.items():
+        store.write_setting(session, name, value)
+    changed = log.changes({name: stored.get(name, "") for name in values}, values, secret=store.SECRET)
+    if changed:
+        log.note(session, actor, "settings_saved", "", changed, now)

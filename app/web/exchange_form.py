@@ -1,0 +1,73 @@
+"""The form that says how the exchange is reached, on the settings page and in the set-up."""
+
+from datetime import datetime
+
+from flask import request
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import PasswordField, RadioField, StringField
+
+from app.services import connection, exchange
+from app.services.connection import Report
+from app.services.exchange import ExchangeInput
+from app.web import words
+from app.web.fields import DigitsField, choices, show_errors
+from app.web.parts import database, settings
+
+
+class ExchangeForm(FlaskForm):
+    pbx_profile = RadioField(
+        _l("Kind of exchange"),
+        choices=choices(words.PBX_PROFILE),
+        validate_choice=False,
+        description=_l("On FreePBX and Issabel extensions and queues have pages of their own there."),
+    )
+    ami_host = StringField(
+        _l("Address of the exchange"), description=_l("Name or address of the machine; 127.0.0.1 if it is this one.")
+    )
+    ami_port = DigitsField(_l("Port"), description=_l("Of the manager interface, mostly 5038."))
+    ami_username = StringField(_l("User"), description=_l("The name in square brackets in manager.conf."))
+    ami_secret = PasswordField(_l("Secret"))
+    agi_host = StringField(
+        _l("How the exchange reaches this machine"),
+        description=_l("Name or address of this machine, as the exchange sees it; 127.0.0.1 if both are one."),
+    )
+    extension_context = StringField(
+        _l("Context of the extensions"),
+        description=_l("Where the exchange finds an extension by its number. Leave it empty unless yours differs."),
+    )
+    queue_context = StringField(
+        _l("Context of the queues"),
+        description=_l("Where the exchange finds a queue by its number. Leave it empty unless yours differs."),
+    )
+
+    def given(self) -> ExchangeInput:
+        """Return what was typed; of a field that is not in the form, what is in force."""
+        now = exchange.load(database(), settings())
+        values = {}
+        for name in ExchangeInput.__dataclass_fields__:
+            field = self._fields.get(name)
+            typed = field is not None and name in request.form
+            values[name] = (field.data or "").strip() if typed else getattr(now, name)
+        return ExchangeInput(**values)
+
+    def fits(self) -> bool:
+        """Tell whether what was typed makes sense; what does not is said beside its field."""
+        self.validate()
+        errors = exchange.check(exchange.in_force(database(), settings(), self.given()))
+        show_errors(self, errors)
+        return not errors
+
+
+def try_out(given: ExchangeInput, actor: str, now: datetime) -> Report | None:
+    """Try these values out. None: the telephone service does not answer. They have to make sense."""
+    wanted = exchange.in_force(database(), settings(), given)
+    return connection.test(
+        database(),
+        host=wanted.ami_host,
+        port=int(wanted.ami_port),
+        username=wanted.ami_username,
+        secret=wanted.ami_secret,
+        actor=actor,
+        now=now,
+    )

@@ -1,0 +1,303 @@
+"""The set-up by clicking, and the settings of the exchange, against a real Asterisk and a telephone service."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from app.audio.prompts import default_text
+from app.services import first_run, users
+from app.store.models import ExtensionScenario, Module, User
+from tests.asterisk.conftest import Stage
+from tests.asterisk.scene import Scene
+from tests.browser.conftest import Meet
+from tests.browser.panel import Loop, Person, serve, session_of
+from tests.support.asterisk import OfficeSetup, free_port
+from tests.support.bazang import Bazang
+from tests.web.conftest import ADMINISTRATOR, PASSWORD
+
+pytestmark = pytest.mark.asterisk(22)
+# What the environment of the other tests' offices gives, and the panel has to settle here.
+UNSETTLED = dict.fromkeys(("AMI_PORT", "AMI_USERNAME", "AMI_SECRET", "OUTBOUND_CONTEXT", "DEFAULT_LOCALE"))
+EXPECTED = ("422", "403")
+TAKEN_UP = "from now on"  # the service's own words, when it reaches the exchange in another way
+LIVE = 15_000  # milliseconds in which a live page shows what has changed on the exchange
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    loop = Loop()
+    yield loop
+    loop.close()
+
+
+@contextmanager
+def opened(loop: Loop, stage: Stage, prepare: Callable[[Bazang], object], **options: Any) -> Iterator[Scene]:
+    """Open an office in the loop's thread, and close it whatever happens."""
+    office = stage(prepare, **options)
+    scene = loop.run(office.__aenter__())
+    try:
+        yield scene
+    except BaseException:
+        print(scene.bazang.describe())
+        raise
+    finally:
+        loop.run(office.__aexit__(None, None, None))
+
+
+def forgive(person: Person) -> None:
+    """The browser's own words on forms that were refused on purpose."""
+    person.complaints[:] = [c for c in person.complaints if not any(code in c for code in EXPECTED)]
+
+
+def submit(page: Page) -> None:
+    page.locator("main form.card button.btn-primary").click()
+
+
+def go_on(page: Page) -> None:
+    page.locator("form.later button").click()
+
+
+def point(page: Page, name: str, mark: str) -> None:
+    expect(page.locator(f"[data-point={name}]")).to_have_class(f"check-{mark}", timeout=LIVE)
+
+
+def pasted(page: Page) -> list[str]:
+    """Return the texts that the page gives to be pasted, in their order."""
+    return page.locator(".pasting .copyable code").all_inner_texts()
+
+
+def paste(scene: Scene, loop: Loop, name: str, text: str, reload: str) -> None:
+    """Write into a file of the exchange what somebody pastes there, and have it read."""
+    (scene.bazang.asterisk.folder / "etc" / name).write_text(text)
+    loop.run(scene.bazang.asterisk.cli(reload))
+
+
+def file_of(scene: Scene, name: str) -> str:
+    return (scene.bazang.asterisk.folder / "etc" / name).read_text()
+
+
+@pytest.mark.parametrize("locale", ["fa", "en"])
+def test_a_fresh_office_is_set_up_by_clicking(loop: Loop, stage: Stage, meet: Meet, locale: str) -> None:
+    def untouched(bazang: Bazang) -> None:
+        bazang.setup.include = None  # nobody has taken in our dialplan yet
+
+    setup = OfficeSetup(include_in_callers=False)
+    with opened(loop, stage, untouched, setup=setup, work=False, **UNSETTLED) as scene:
+        bazang = scene.bazang
+        bazang.launch_worker()
+        token = first_run.make_token(bazang.database, now())
+        with serve(bazang.app) as address:
+            person = meet(address, timezone_id="Europe/Berlin", locale="en-GB")
+            _set_up(person, scene, loop, token, locale)
+            forgive(person)
+        loop.run(_call_in(scene, locale))
+
+
+def _set_up(person: Person, scene: Scene, loop: Loop, token: str, locale: str) -> None:
+    page = person.page
+    page.goto("/setup")
+    expect(page.locator("main code")).to_have_text("flask --app wsgi setup-link")
+    page.goto(f"/setup?token={token}")
+    assert token not in page.url
+    if page.locator("html").get_attribute("lang") != locale:
+        page.locator("button[name=locale]").click()
+
+    page.locator("#name").fill("sara")
+    page.locator("#password").fill("a good password")
+    expect(page.locator("#strength")).to_have_class("strength strength-good")
+    page.locator("#again").fill("another password")
+    submit(page)
+    expect(page.locator("#again-error")).to_be_visible()
+    assert page.locator("#name").input_value() == "sara"
+    page.locator("#password").fill("a good password")
+    page.locator("#again").fill("a good password")
+    submit(page)
+
+    page.wait_for_url("**/setup/office")
+    expect(page.locator("#timezone")).to_have_value("Europe/Berlin")
+    page.locator("#locale").select_option(locale)
+    search = page.locator("input[aria-controls=timezone]")
+    search.fill("تهران" if locale == "fa" else "tehran")
+    expect(page.locator("#timezone")).to_have_value("Asia/Tehran")
+    page.locator("#area_code").fill("۰۲۱")
+    submit(page)
+
+    page.wait_for_url("**/setup/exchange")
+    expect(page.locator("html")).to_have_attribute("lang", locale)
+    page.locator("#ami_port").fill(str(scene.bazang.asterisk.ami_port))
+    page.locator("#outbound_context").fill("outbound")
+    submit(page)
+    _connect(page, scene, loop)
+    go_on(page)
+
+    page.wait_for_url("**/setup/module")
+    page.locator("#extensions").fill("999")
+    submit(page)
+    expect(page.locator("#extensions-error")).to_be_visible()
+    page.locator("#extensions").fill("۱۰۱")
+    submit(page)
+
+    page.wait_for_url("**/setup/call")
+    expect(page.locator("#extension")).to_have_value("101")
+    _hear(page, scene, loop, locale)
+    go_on(page)
+
+    page.wait_for_url("**/setup/end")
+    expect(page.locator(".check-fault")).to_have_count(0)
+    page.locator("main form button.btn-primary").click()
+    page.wait_for_url("**/requests")
+    expect(page.locator(".setup-card")).to_have_count(0)
+
+
+def _connect(page: Page, scene: Scene, loop: Loop) -> None:
+    """The live list says what is amiss, one thing after the other, until all of it is mended on the exchange."""
+    point(page, "service", "ok")
+    point(page, "reached", "ok")
+    point(page, "accepted", "fault")
+    general, user, take_in, includes = pasted(page)
+    harness = "\n[harness]\nsecret=harness\nread=system\n"
+    poor = user.replace("reporting,", "")
+    paste(scene, loop, "manager.conf", f"[general]\n{general}\n{poor}\n{harness}", "manager reload")
+    point(page, "accepted", "ok")
+    point(page, "rights", "fault")
+    expect(page.locator("[data-point=rights]")).to_contain_text("reporting")
+    paste(scene, loop, "manager.conf", f"[general]\n{general}\n{user}\n{harness}", "manager reload")
+    point(page, "rights", "ok")
+    point(page, "dialplan", "fault")
+    contexts = "".join(f"[{name}](+)\n{includes}\n" for name in ("from-phones", "from-trunk"))
+    dialplan = f"{file_of(scene, 'extensions.conf')}\n{contexts}{take_in}\n"
+    paste(scene, loop, "extensions.conf", dialplan, "dialplan reload")
+    point(page, "dialplan", "ok")
+    point(page, "extensions", "ok")
+    point(page, "outbound", "ok")
+    expect(page.locator("#poll")).to_have_count(0)
+
+
+def _hear(page: Page, scene: Scene, loop: Loop, locale: str) -> None:
+    """A phone that is not there is told of; then the phone rings, and its owner hears the text."""
+    page.locator("#extension").fill("103")  # nobody has registered it
+    submit(page)
+    expect(page.locator("#call .note-fault")).to_be_visible(timeout=LIVE)
+    page.locator(".setup-end a").click()
+    page.locator("#extension").fill("102")
+    submit(page)
+    ring = loop.run(scene.phones["102"].next_call(45))
+    expect(page.locator("#call .call-state")).to_be_visible()
+    loop.run(ring.answer())
+    loop.run(scene.hears_text(ring, default_text("studio_test", locale), locale))
+    expect(page.locator("#call .note-ok")).to_be_visible(timeout=LIVE)
+
+
+async def _call_in(scene: Scene, locale: str) -> None:
+    """A customer finds 101 busy, and leaves a request with the module that was made."""
+    bazang = scene.bazang
+    await bazang.dialplan_is_current()
+    with bazang.database.read() as session:
+        module, scenario = session.get_one(Module, 1), session.get_one(ExtensionScenario, "101")
+    assert (module.targets, module.language) == (["101"], locale)
+    assert (scenario.busy_kind, scenario.busy_code) == ("module", module.code)
+    talk = await scene.occupy("101")
+    call = await scene.knock("101")
+    await scene.hears(call, "intro", locale)
+    await call.press("1")
+    await bazang.until(lambda: len(bazang.requests()) == 1, 10, "the request is stored")
+    assert bazang.requests()[0].number == "+989121234567"
+    await call.hang_up()
+    await talk.end()
+
+
+# -- the settings of the exchange ------------------------------------------------------------------------------------
+
+
+def _administrator(bazang: Bazang) -> None:
+    users.create(bazang.database, ADMINISTRATOR, PASSWORD, "administrator", now())
+
+
+def _fill(page: Page, **values: str) -> None:
+    for name, value in values.items():
+        page.locator(f"#{name}").fill(value)
+
+
+def _tested(page: Page, level: str) -> str:
+    """Press the test's button, and return what is said."""
+    page.locator("#report").evaluate("(report) => { report.textContent = ''; }")
+    page.locator("button[formaction]").click()
+    said = page.locator(f"#report .note-{level}")
+    expect(said).to_be_visible(timeout=LIVE)
+    return said.inner_text()
+
+
+def test_the_test_says_what_is_wrong_and_the_change_is_taken_up(loop: Loop, stage: Stage, meet: Meet) -> None:
+    options = UNSETTLED | {"DEFAULT_LOCALE": "en"}
+    with opened(loop, stage, _administrator, work=False, **options) as scene, serve(scene.bazang.app) as address:
+        bazang = scene.bazang
+        bazang.launch_worker()
+        person = meet(address)
+        page = person.take(session_of(bazang.app, 1, "en"))
+        page.goto("/settings/exchange")
+        here = {"ami_host": "127.0.0.1", "ami_port": str(bazang.asterisk.ami_port), "ami_username": "bazang"}
+        _fill(page, **here, ami_secret=bazang.asterisk.ami_secret)
+        found = _tested(page, "ok")
+        assert "Asterisk 22" in found
+        assert "Extensions seen: 3" in found
+        _fill(page, ami_secret="wrong")
+        assert "refuses the user or the secret" in _tested(page, "fault")
+        _fill(page, ami_secret=bazang.asterisk.ami_secret, ami_port=str(free_port()))
+        assert "nothing listens at this port" in _tested(page, "fault")
+        _fill(page, ami_port=here["ami_port"], ami_host="no-such-machine.invalid")
+        assert "no machine of this name" in _tested(page, "fault")
+        _fill(page, ami_host="two words")
+        assert "Address of the exchange" in _tested(page, "fault")
+        forgive(person)
+
+        bazang.setup.ami_rights = "read=call,user\nwrite=originate,call"
+        bazang.asterisk.write_files()
+        loop.run(bazang.asterisk.cli("manager reload"))
+        _fill(page, ami_host="127.0.0.1")
+        told = _tested(page, "warning")
+        assert "write = originate,call,agent,reporting,config" in told
+        assert "reporting" in told.partition("Missing:")[2]
+        assert page.locator("#ami_secret").input_value() == bazang.asterisk.ami_secret, "what was typed is still there"
+        bazang.setup.ami_rights = OfficeSetup().ami_rights
+        _take_up(page, scene, loop, "first-secret")
+        _take_up(page, scene, loop, "second-secret")
+        assert "second-secret" not in page.content()
+
+
+def _take_up(page: Page, scene: Scene, loop: Loop, secret: str) -> None:
+    """Change the secret in manager.conf and in the panel; the service that runs takes it up."""
+    bazang = scene.bazang
+    bazang.asterisk.ami_secret = secret
+    bazang.asterisk.write_files()
+    loop.run(bazang.asterisk.cli("manager reload"))
+    taken_up = bazang.worker_log().count(TAKEN_UP)
+    page.locator("#ami_secret").fill(secret)
+    page.locator(".form-end button").click()
+    expect(page.locator("#message")).to_contain_text("saved")
+
+    def connected_anew() -> bool:
+        log = bazang.worker_log()
+        return log.count(TAKEN_UP) > taken_up and "exchange: connected" in log.rpartition(TAKEN_UP)[2]
+
+    loop.run(bazang.until(connected_anew, 30, f"connected by {secret}"))
+
+
+def test_nobody_is_an_administrator_without_the_link(loop: Loop, stage: Stage, meet: Meet) -> None:
+    with opened(loop, stage, lambda bazang: None, work=False, **UNSETTLED) as scene, serve(scene.bazang.app) as address:
+        person = meet(address)
+        for path in ("/setup", "/setup?token=guess"):
+            person.page.goto(path)
+            expect(person.page.locator("#password")).to_have_count(0)
+        person.page.goto("/setup/office")
+        person.page.wait_for_url("**/login?next=/setup/office")
+        with scene.bazang.database.read() as session:
+            assert session.get(User, 1) is None
+        forgive(person)
