@@ -144,7 +144,7 @@ def import_settings(file: Path) -> None:
     except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no JSON, a number of 5000 digits
         raise click.ClickException(f"nothing was taken in: {file} cannot be read: {error}") from error
     try:
-        library = SoundLibrary(settings.prompts_path)
+        library = SoundLibrary(settings.prompts_path, settings.voices_path)
         count = transfer.take_in(database, library, content, datetime.now(UTC), actor="settings import")
     except transfer.BadFile as error:
         raise click.ClickException("nothing was taken in:\n" + "\n".join(error.errors)) from error

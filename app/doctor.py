@@ -14,7 +14,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.audio.cache import SoundLibrary
-from app.audio.clip import SoundError
+from app.audio.clip import SoundError, SpeechError
+from app.audio.voices import has_piper, model_voices, models
 from app.config import Settings
 from app.domain.connection import Report, Verdict
 from app.services import users
@@ -48,6 +49,7 @@ def examine(settings: Settings, database: Database) -> Iterator[Finding]:
     yield _users(database)
     yield from _folders(settings)
     yield _speech(settings)
+    yield from _voices(settings.voices_path)
     yield from asyncio.run(_exchange(settings, database))
     yield from _service(settings, database)
 
@@ -101,6 +103,27 @@ def _speech(settings: Settings) -> Finding:
     except (SoundError, OSError) as error:
         return Finding("fault", f"no text can be spoken: {error}", "install the requirements again (espeakng-loader)")
     return Finding("ok", f"texts can be spoken ({clip.seconds:.1f} s made)")
+
+
+def _voices(folder: Path) -> Iterator[Finding]:
+    """Name piper's voices; nothing where there is none, which is no fault."""
+    try:
+        names = [model.name for model in models(folder)]
+        if names and not has_piper():
+            yield Finding(
+                "warning",
+                f"{folder} has voices, but piper is not installed: {', '.join(names)}",
+                "pip install piper-tts (GPL-3.0), then start panel and telephone service again",
+            )
+            return
+        for found in model_voices(folder):
+            if isinstance(found, SpeechError):
+                mend = f"have MODEL.onnx and MODEL.onnx.json, both readable here, in {folder}, or take them away"
+                yield Finding("warning", str(found), mend)
+            else:
+                yield Finding("ok", f"the voice {found.title} speaks {found.language}")
+    except OSError as error:
+        yield Finding("warning", f"{folder} cannot be read: {error}", "let this user read there (BAZANG_VOICES_DIR)")
 
 
 async def _exchange(settings: Settings, database: Database) -> list[Finding]:

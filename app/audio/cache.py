@@ -7,48 +7,69 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path, PurePath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from app.audio.clip import Clip, SoundError, SpeechError, read_clip, read_seconds
 from app.audio.convert import HEADLESS, MAX_BYTES, convert
-from app.audio.speak import DEFAULT_RATE, DEFAULT_VOICES, check_speech, speak, voices
+from app.audio.dialogue import Piece, assemble, describe
+from app.audio.speak import DEFAULT_PITCH, DEFAULT_RATE, check_speech, speak
+from app.audio.voices import DEFAULT_VOICES, Voice, find_voice, voices
 
 log = logging.getLogger(__name__)
 
 RECIPE = 1  # counted up when the same text or file would sound different: old names are then never found again
 ABANDONED = 3600.0  # seconds; no sound is that long in the making
-SPEECH, UPLOADS, LOCKS = "speech", "uploads", ".locks"
+SPEECH, UPLOADS, DIALOGUES, LOCKS = "speech", "uploads", "dialogues", ".locks"
 
 
 class SoundLibrary:
-    """Sounds below `root`, in `speech/` and `uploads/`, named by a hash of 64 hex digits.
+    """Sounds below `root`, in `speech/`, `uploads/` and `dialogues/`, named by a hash of 64 hex digits.
 
+    `voices_folder`: of piper's models, an option.
     Folders are 0755 and files 0644 whatever the umask, for Asterisk reads them as another user.
     Safe for any number of threads and processes; nothing half-written is ever visible under its name.
     All that makes a sound raises OSError, naming the file, where the folder can't be written.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        for folder in (root, root / SPEECH, root / UPLOADS, root / LOCKS):
+    def __init__(self, root: Path, voices_folder: Path | None = None) -> None:
+        self.root, self._voices_folder = root, voices_folder
+        for folder in (root, root / SPEECH, root / UPLOADS, root / DIALOGUES, root / LOCKS):
             _make_folder(folder)
 
-    def spoken(self, text: str, language: str, voice: str | None = None, rate: int | None = None) -> Clip:
+    def voices(self, language: str | None = None) -> tuple[Voice, ...]:
+        """The voices on offer, the default of each language first; only those of `language`, if given."""
+        return voices(language, self._voices_folder)
+
+    def voice(self, name: str) -> Voice:
+        """The voice of this name. Raises SpeechError unknown_voice, voice_broken or piper_missing."""
+        return find_voice(name, self._voices_folder)
+
+    def spoken(
+        self, text: str, language: str, voice: str | None = None, rate: int | None = None, pitch: int | None = None
+    ) -> Clip:
         """The text as sound, synthesised at the first call only.
 
-        `voice`: of voices(language), None for the language's default; `rate`: words per minute, None for the default.
+        `voice`: of voices(language); `rate`: words per minute; `pitch`: 0–99. None or "": the default of each.
         Raises SpeechError.
         """
-        path, text, voice, rate = self._speech(text, language, voice, rate)
-        return self._find_or_make(path, lambda: speak(text, voice=voice, rate=rate, out=path))
+        path, manner = self._speech(text, language, voice, rate, pitch)
+        return self._find_or_make(path, lambda: speak(**manner, folder=self._voices_folder, out=path))
 
-    def spoken_path(self, text: str, language: str, voice: str | None = None, rate: int | None = None) -> Path:
+    def spoken_path(
+        self, text: str, language: str, voice: str | None = None, rate: int | None = None, pitch: int | None = None
+    ) -> Path:
         """Where spoken() puts it, whether it is there yet or not. Raises SpeechError for what can't be spoken."""
-        return self._speech(text, language, voice, rate)[0]
+        return self._speech(text, language, voice, rate, pitch)[0]
+
+    def assembled(self, pieces: Sequence[Piece]) -> Clip:
+        """Sounds, pauses and keys one after the other, as one sound. Raises FileNotFoundError and SoundError."""
+        digest = hashlib.sha256(json.dumps([RECIPE, *map(describe, pieces)]).encode()).hexdigest()
+        path = self.root / DIALOGUES / f"{digest}.wav"
+        return self._find_or_make(path, lambda: assemble(pieces, path))
 
     def uploaded(self, source: Path | BinaryIO, original_name: str = "") -> Clip:
         """A stranger's file, converted; the same content is converted once. Raises SoundError.
@@ -77,29 +98,39 @@ class SoundLibrary:
     def remove_unused(self, keep: Iterable[str], older_than: timedelta) -> int:
         """Remove the sounds that `keep` doesn't name and that nobody asked for since `older_than`; give their number.
 
-        `keep`: paths or names, with or without folder and extension. The default digits always stay.
+        `keep`: paths or names, with or without folder and extension. The default digits always stay. Who calls this
+        names at least the office's recordings: nobody could make those again.
         """
         kept = {PurePath(name).stem for name in keep}
         kept |= {self.spoken_path(digit, language).stem for language in DEFAULT_VOICES for digit in "0123456789"}
         now = time.time()
         before = now - older_than.total_seconds()
         removed = 0
-        for path in (path for folder in (SPEECH, UPLOADS) for path in (self.root / folder).iterdir()):
+        for path in (path for folder in (SPEECH, UPLOADS, DIALOGUES) for path in (self.root / folder).iterdir()):
             if path.suffix == ".wav" and path.stem not in kept:
                 removed += _remove_if_older(path, before)
             elif path.suffix == ".part":  # left by a process that died; a younger one may be in the making
                 _remove_if_older(path, now - ABANDONED)
         return removed
 
-    def _speech(self, text: str, language: str, voice: str | None, rate: int | None) -> tuple[Path, str, str, int]:
-        voice = voice or DEFAULT_VOICES.get(language, "")
-        if voice not in {known.name for known in voices(language)}:
-            raise SpeechError("unknown_voice", voice=voice or language)
+    def _speech(
+        self, text: str, language: str, voice: str | None, rate: int | None, pitch: int | None
+    ) -> tuple[Path, dict[str, Any]]:
+        """The sound's path, and how to speak it. What belongs to the defaults is no part of the name."""
+        chosen = self.voice(voice or DEFAULT_VOICES.get(language, language))
+        if chosen.language != language:
+            raise SpeechError("unknown_voice", voice=chosen.name)
         rate = DEFAULT_RATE if rate is None else rate
-        text = check_speech(text, voice, rate)
-        recipe = json.dumps([RECIPE, language, voice, rate, text])
-        digest = hashlib.sha256(recipe.encode()).hexdigest()
-        return self.root / SPEECH / f"{digest}.wav", text, voice, rate
+        pitch = DEFAULT_PITCH if pitch is None or not chosen.has_pitch else pitch
+        text = check_speech(text, chosen.name, rate, pitch, self._voices_folder)
+        recipe: list[Any] = [RECIPE, language, chosen.name, rate, text]
+        if pitch != DEFAULT_PITCH:
+            recipe.append(pitch)
+        if chosen.model is not None:
+            recipe.append(_version(chosen.model))
+        digest = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
+        manner = {"text": text, "voice": chosen.name, "rate": rate, "pitch": pitch}
+        return self.root / SPEECH / f"{digest}.wav", manner
 
     def _find_or_make(self, path: Path, make: Callable[[], Clip]) -> Clip:
         found = _find(path)
@@ -137,6 +168,12 @@ def _find(path: Path) -> Clip | None:
     with suppress(PermissionError):  # another user's file: its age then counts from its making
         os.utime(path)
     return clip
+
+
+def _version(model: Path) -> list[int]:
+    """What changes when another model is put in a model's place."""
+    state = model.stat()
+    return [state.st_size, state.st_mtime_ns]
 
 
 def _copy_and_hash(source: Path | BinaryIO, copy: Path, suffix: str) -> str:

@@ -28,18 +28,21 @@ MEMORY = 512 * 1024 * 1024  # bytes of address space for one child
 _slots = threading.BoundedSemaphore(2)
 
 
-def run_child(script: str, request: dict[str, Any], *, timeout: float, file_bytes: int) -> dict[str, Any]:
+def run_child(
+    script: str, request: dict[str, Any], *, timeout: float, file_bytes: int, memory: int = MEMORY
+) -> dict[str, Any]:
     """Run `script` (a file of this package) with `request` and return its reply.
 
     `timeout`: seconds for waiting on a free slot and for the work together; `file_bytes`: the largest file it may
-    write. Raises SoundError: the code that the child replied with, `busy` (no slot in time), `timeout`, or `broken`
-    if it died; and OSError if the child could not write its file.
+    write; `memory`: bytes of its address space. Raises SoundError: the code that the child replied with, `busy` (no
+    slot in time), `timeout`, or `broken` if it died; and OSError if the child could not write its file.
     """
     deadline = time.monotonic() + timeout
     if not _slots.acquire(timeout=timeout):
         raise SoundError("busy")
     try:
-        reply = _run(script, request, timeout, max(0.1, deadline - time.monotonic()), file_bytes)
+        bounds = {resource.RLIMIT_AS: memory, resource.RLIMIT_FSIZE: file_bytes, resource.RLIMIT_CORE: 0}
+        reply = _run(script, request, timeout, max(0.1, deadline - time.monotonic()), bounds)
     finally:
         _slots.release()
     if "errno" in reply:
@@ -49,7 +52,9 @@ def run_child(script: str, request: dict[str, Any], *, timeout: float, file_byte
     return reply
 
 
-def _run(script: str, request: dict[str, Any], timeout: float, remaining: float, file_bytes: int) -> dict[str, Any]:
+def _run(
+    script: str, request: dict[str, Any], timeout: float, remaining: float, bounds: dict[int, int]
+) -> dict[str, Any]:
     # Run by path, not by -m: importing our packages would load the whole panel. -P keeps this folder
     # off the child's import path, where a module of ours could stand for another one's.
     command = [sys.executable, "-P", str(Path(__file__).with_name(script))]
@@ -62,7 +67,9 @@ def _run(script: str, request: dict[str, Any], timeout: float, remaining: float,
         )
         with process:
             try:
-                _limit(process.pid, timeout, file_bytes)  # before it is told what to work on
+                _limit(
+                    process.pid, bounds | {resource.RLIMIT_CPU: math.ceil(timeout) + 1}
+                )  # before it is told what to work on
                 output, _ = process.communicate(payload, timeout=remaining)
             except subprocess.TimeoutExpired:
                 process.kill()
@@ -73,14 +80,8 @@ def _run(script: str, request: dict[str, Any], timeout: float, remaining: float,
         return _read_reply(script, process.returncode, output, complaints)
 
 
-def _limit(pid: int, seconds: float, file_bytes: int) -> None:
-    cpu = math.ceil(seconds) + 1
-    for kind, limit in (
-        (resource.RLIMIT_AS, MEMORY),
-        (resource.RLIMIT_CPU, cpu),
-        (resource.RLIMIT_FSIZE, file_bytes),
-        (resource.RLIMIT_CORE, 0),
-    ):
+def _limit(pid: int, bounds: dict[int, int]) -> None:
+    for kind, limit in bounds.items():
         with suppress(ProcessLookupError):  # dead already; its missing reply tells
             resource.prlimit(pid, kind, (limit, limit))
 

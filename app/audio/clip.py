@@ -21,12 +21,16 @@ MESSAGES: dict[str, str] = {
     "not_audio": "the file is of no kind of sound that is known here",
     "broken": "the sound is damaged and can't be decoded",
     "timeout": "the work took longer than {limit} seconds",
+    "lost": "the recording is not there any more",
     "busy": "too many sounds are being worked on; try again in a moment",
     "empty_text": "there is no text to speak",
     "text_too_long": "the text has {length} characters; at most {limit} can be spoken",
     "wrong_language": "the text is not written in the letters of the language {language}",
     "unknown_voice": "there is no voice {voice}",
+    "voice_broken": "the voice {voice} cannot be used: {reason}",
+    "piper_missing": "the voice {voice} needs the package piper-tts, which is not installed",
     "rate_out_of_range": "the rate {rate} is not between {least} and {most} words per minute",
+    "pitch_out_of_range": "the pitch {pitch} is not between {least} and {most}",
     "speech_failed": "the speech engine produced no usable sound",
 }
 

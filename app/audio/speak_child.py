@@ -1,6 +1,6 @@
 """Child process: speaks one text into a WAV file. Started by path, so it imports nothing of ours.
 
-Reads {"text", "voice", "rate", "out", "timeout"} as JSON from standard input, writes
+Reads {"text", "voice", "rate", "pitch", "out", "timeout"} as JSON from standard input, writes
 {"rate", "seconds"} or {"error", "reason"} to standard output.
 """
 
@@ -30,29 +30,30 @@ def preload_engine() -> None:
     ctypes.CDLL(espeakng_loader.get_library_path())
 
 
-def set_rate(rate: int) -> None:
-    """Set the words per minute, and see them in force before anything else is asked of the engine.
+def set_in_force(parameter: int, value: int) -> None:
+    """Set the rate or the pitch, and see it in force before anything else is asked of the engine.
 
     Its own thread takes them up later. Set the usual way, with voice and text close behind, about one text in a
     hundred was spoken at the rate that pyttsx3 begins with.
     """
     from pyttsx3.drivers import _espeak
 
-    _espeak.SetParameter(_espeak.RATE, rate, 0)
-    while current_rate() != rate:  # the alarm ends a wait in vain
+    _espeak.SetParameter(parameter, value, 0)
+    while in_force(parameter) != value:  # the alarm ends a wait in vain
         time.sleep(0.001)
 
 
-def current_rate() -> int:
+def in_force(parameter: int) -> int:
     from pyttsx3.drivers import _espeak
 
     present = ctypes.c_int(1)  # rather than the default; pyttsx3's own call leaves this argument to chance
-    return int(_espeak.dll.espeak_GetParameter(ctypes.c_int(_espeak.RATE), present))
+    return int(_espeak.dll.espeak_GetParameter(ctypes.c_int(parameter), present))
 
 
-def speak(text: str, voice: str, rate: int, out: str) -> dict[str, Any]:
+def speak(text: str, voice: str, rate: int, pitch: int, out: str) -> dict[str, Any]:
     preload_engine()
     import pyttsx3
+    from pyttsx3.drivers import _espeak
 
     errors: list[str] = []
     completed: list[bool] = []
@@ -71,7 +72,9 @@ def speak(text: str, voice: str, rate: int, out: str) -> dict[str, Any]:
     engine = pyttsx3.init("espeak")
     engine.connect("error", note_error)
     engine.connect("finished-utterance", note_end)
-    set_rate(rate)
+    wanted = {_espeak.RATE: rate, _espeak.PITCH: pitch}
+    for parameter, value in wanted.items():
+        set_in_force(parameter, value)
     engine.setProperty("voice", voice)
     engine.save_to_file(text, out)
     engine.runAndWait()
@@ -84,8 +87,9 @@ def speak(text: str, voice: str, rate: int, out: str) -> dict[str, Any]:
         return {"error": code, "details": {"voice": voice}, "reason": "; ".join(errors)}
     with wave.open(out, "rb") as sound:
         seconds, file_rate = sound.getnframes() / sound.getframerate(), sound.getframerate()
-    if not completed[0] or file_rate != ENGINE_RATE or current_rate() != rate:
-        return {"error": "speech_failed", "reason": f"completed {completed}, {file_rate} Hz, {seconds} s"}
+    spoken_as = {parameter: in_force(parameter) for parameter in wanted}
+    if not completed[0] or file_rate != ENGINE_RATE or spoken_as != wanted:
+        return {"error": "speech_failed", "reason": f"completed {completed}, {file_rate} Hz, {seconds} s, {spoken_as}"}
     return {"rate": file_rate, "seconds": seconds}
 
 
@@ -96,7 +100,8 @@ def main() -> None:
     reply_to = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # pyttsx3 prints to standard output
     try:
-        reply = speak(request["text"], request["voice"], int(request["rate"]), request["out"])
+        rate, pitch = int(request["rate"]), int(request["pitch"])
+        reply = speak(request["text"], request["voice"], rate, pitch, request["out"])
     except Exception as error:
         reply = {"error": "speech_failed", "reason": repr(error)}
     json.dump(reply, reply_to)

@@ -8,12 +8,14 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.audio.cache import SoundLibrary
 from app.audio.prompts import LANGUAGES, PROMPT_KEYS
 from app.domain.names import is_showable
-from app.services import commands, recordings
+from app.services import commands, recordings, speech
 from app.services.errors import Invalid, NotFound
 from app.store.database import Database
 from app.store.models import ExtensionScenario, Module, Prompt, QueueScenario
+from app.store.settings import Speech
 
 CODE = re.compile(r"[0-9*#]{1,20}")
 TARGET = re.compile(r"[A-Za-z0-9_.-]{1,80}")
@@ -79,10 +81,17 @@ class ModuleInput:
 
 
 def save(
-    database: Database, given: ModuleInput, now: datetime, *, module_id: int | None = None, actor: str = ""
+    database: Database,
+    given: ModuleInput,
+    now: datetime,
+    *,
+    module_id: int | None = None,
+    actor: str = "",
+    library: SoundLibrary | None = None,
 ) -> int:
     """Store a new module, or change one; return its id. Raises Invalid and NotFound.
 
+    `library`: where its recordings must be, so that one which somebody deletes in this instant is not chosen unseen.
     The dialplan follows by a command to the telephone service.
     """
     with database.write() as session:
@@ -93,6 +102,8 @@ def save(
         if errors:
             raise Invalid(errors)
         saved = store(session, given, module, now)
+        if library is not None:
+            _check_files(library, given)
     commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
     return saved
 
@@ -118,6 +129,14 @@ def store(session: Session, given: ModuleInput, module: Module, now: datetime) -
             )
         )
     return module.id
+
+
+def _check_files(library: SoundLibrary, given: ModuleInput) -> None:
+    """Raise Invalid for recordings that are gone. By now nobody can delete one: each is held by this session."""
+    files = {key: prompt.file for key, prompt in given.prompts.items() if prompt.mode == "file"}
+    lost = {f"prompt_{key}": "no_file" for key, file in files.items() if not recordings.is_there(library, file)}
+    if lost:
+        raise Invalid(lost)
 
 
 def load(session: Session, module_id: int) -> ModuleInput:
@@ -178,6 +197,7 @@ def check(session: Session, given: ModuleInput, module_id: int | None) -> dict[s
             errors[name] = "range"
     if given.language not in LANGUAGES:
         errors["language"] = "choice"
+    errors |= speech.check(given.language, Speech(given.voice, given.rate, given.pitch))
     if given.caller_id and not CALLER_ID.fullmatch(given.caller_id):
         errors["caller_id"] = "number"
     errors |= _check_targets(given)

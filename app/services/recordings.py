@@ -1,21 +1,32 @@
 """The office's own sounds: one recording may serve several prompts and digits, and is kept as long as one uses it."""
 
+import logging
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import IO, Any, BinaryIO, cast
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.audio.cache import SoundLibrary
-from app.audio.clip import Clip
+from app.audio.clip import Clip, SoundError, read_clip
+from app.audio.prompts import LANGUAGES
 from app.domain.names import is_showable, showable
+from app.services import commands
 from app.services.errors import Invalid, NotFound
 from app.store.database import Database
 from app.store.models import DigitRecording, Module, Prompt, Recording
 
+log = logging.getLogger(__name__)
+FILE = re.compile(r"uploads/[0-9a-f]{64}\.wav")  # below PROMPTS_DIR; the only names that are ever given
 ORIGINS = ("upload", "browser", "phone")
 LONGEST_NAME = 80
+TRIES = 3
+# Whoever chooses a recording holds it so until the choice is stored: on PostgreSQL a deletion waits for that.
+_HOLD: dict[str, Any] = {"read": True, "key_share": True}
 
 
 @dataclass(frozen=True)
@@ -26,6 +37,38 @@ class Use:
     module: str = ""
     module_id: int | None = None
     language: str = ""
+
+
+def take(
+    database: Database,
+    library: SoundLibrary,
+    stream: IO[bytes],
+    name: str,
+    origin: str,
+    now: datetime,
+    actor: str = "",
+    *,
+    original_name: str = "",
+) -> Recording:
+    """Convert a stranger's file and keep it. Raises SoundError and, where nothing can be written, OSError.
+
+    `stream`: open for reading bytes, and to be read anew; `original_name`: the file's, where `name` is one that was
+    chosen for it. The same sound is kept once, under the name that it has.
+    """
+    file_name = original_name or name
+    for _ in range(TRIES):
+        clip = library.uploaded(cast(BinaryIO, stream), file_name)
+        try:
+            file = add(database, library, clip, name=name, origin=origin, now=now, original_name=file_name, actor=actor)
+        except FileNotFoundError:  # somebody deleted the same sound in this instant
+            stream.seek(0)
+            continue
+        with database.read() as session:
+            row = session.get(Recording, file)
+        if row is not None:
+            return row
+        stream.seek(0)
+    raise SoundError("lost")
 
 
 def add(
@@ -39,32 +82,85 @@ def add(
     original_name: str = "",
     actor: str = "",
 ) -> str:
-    """Note a finished sound of the library, and return its `file`. The same sound keeps the name that it has."""
+    """Note a finished sound of the library, and return its `file`. The same sound keeps the name that it has.
+
+    Raises FileNotFoundError for one that has been deleted meanwhile.
+    """
     file = clip.path.relative_to(library.root).as_posix()
     with database.write() as session:
-        row = session.get(Recording, file)
-        if row is None:
-            row = Recording(file=file, name=_name(name or original_name), origin=origin, created_at=now)
-            row.original_name, row.created_by = showable(original_name, 200), actor
-            session.add(row)
+        row = _held(session, file) or _noted(session, file, name or original_name, original_name, origin, now, actor)
         row.seconds, row.loudness = clip.seconds, clip.loudness_dbfs
+        session.flush()
+        clip.path.stat()  # a deletion that came before us has removed it by now, one that comes later will see the row
     return file
 
 
 def keep(session: Session, file: str, original_name: str, now: datetime) -> str:
     """Have a row for a file that came otherwise, such as with an imported settings file; return `file`."""
-    if session.get(Recording, file) is None:
-        session.add(
-            Recording(
-                file=file,
-                name=_name(original_name),
-                original_name=showable(original_name, 200),
-                origin="upload",
-                created_at=now,
-            )
-        )
-        session.flush()
+    if _held(session, file) is None:
+        _noted(session, file, original_name, original_name, "upload", now)
     return file
+
+
+def _held(session: Session, file: str) -> Recording | None:
+    return session.get(Recording, file, with_for_update=_HOLD)
+
+
+def _noted(
+    session: Session, file: str, name: str, original_name: str, origin: str, now: datetime, actor: str = ""
+) -> Recording:
+    row = Recording(file=file, name=_name(name), origin=origin, created_at=now, created_by=actor)
+    row.original_name = showable(original_name, 200)
+    return row if _is_new(session, row) else session.get_one(Recording, file, with_for_update=_HOLD)
+
+
+def _is_new(session: Session, row: Recording | DigitRecording) -> bool:
+    """Put a row in, unless somebody else did so in this instant; tell whether it is ours."""
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError:
+        return False
+    return True
+
+
+def sound(library: SoundLibrary, file: str) -> Clip:
+    """Return a recording's sound. Raises OSError for one that is lost or has a strange name, SoundError if damaged."""
+    if not FILE.fullmatch(file):
+        raise FileNotFoundError(file)
+    return read_clip(library.root / file)
+
+
+def is_there(library: SoundLibrary, file: str) -> bool:
+    """Tell whether a recording's file is there."""
+    return FILE.fullmatch(file) is not None and (library.root / file).is_file()
+
+
+def measured(database: Database, library: SoundLibrary) -> list[Recording]:
+    """Return all recordings by name. One that was never measured is now; what cannot be read stays without measures."""
+    with database.read() as session:
+        rows = list(session.scalars(select(Recording).order_by(Recording.name, Recording.file)))
+    found: dict[str, Clip] = {}
+    for row in rows:
+        if row.seconds is None or row.loudness is None:
+            try:
+                found[row.file] = sound(library, row.file)
+            except (SoundError, OSError) as error:
+                log.warning("the recording %s cannot be measured: %s", row.file, error)
+    if found:
+        _store_measures(database, found)
+        for row in rows:
+            if row.file in found:
+                row.seconds, row.loudness = found[row.file].seconds, found[row.file].loudness_dbfs
+    return rows
+
+
+def _store_measures(database: Database, found: Mapping[str, Clip]) -> None:
+    with database.write() as session:
+        for file, clip in found.items():
+            row = _held(session, file)
+            if row is not None:
+                row.seconds, row.loudness = clip.seconds, clip.loudness_dbfs
 
 
 def _name(wanted: str) -> str:
@@ -79,7 +175,7 @@ def rename(database: Database, file: str, name: str) -> None:
     if not is_showable(name):
         raise Invalid({"name": "characters"})
     with database.write() as session:
-        row = session.get(Recording, file)
+        row = session.get(Recording, file, with_for_update=True)
         if row is None:
             raise NotFound(file)
         row.name = name
@@ -100,18 +196,31 @@ def uses(session: Session, file: str | None = None) -> dict[str, list[Use]]:
 
 
 def delete(database: Database, library: SoundLibrary, file: str) -> None:
-    """Delete a recording with its file. Raises NotFound, and Invalid `in_use` where something plays it."""
+    """Delete a recording with its file. Raises NotFound, and Invalid `in_use` where something plays it.
+
+    Raises OSError, and deletes nothing, where the file cannot be removed.
+    """
     try:
         with database.write() as session:
-            row = session.get(Recording, file)
+            row = session.get(Recording, file, with_for_update=True)
             if row is None:
                 raise NotFound(file)
             if uses(session, file):
                 raise Invalid({"file": "in_use"})
             session.delete(row)
-    except IntegrityError as error:  # somebody chose it in this instant
+            session.flush()
+            if FILE.fullmatch(file):
+                # Before the commit: who brings the same sound again waits for that, and sees that the file is gone.
+                (library.root / file).unlink(missing_ok=True)
+    except IntegrityError as error:  # something else than prompts and digits plays it
         raise Invalid({"file": "in_use"}) from error
-    (library.root / file).unlink(missing_ok=True)
+
+
+def remove_unused(database: Database, library: SoundLibrary, older_than: timedelta) -> int:
+    """Remove the sounds that nobody asked for since `older_than` and that are no recordings; return their number."""
+    with database.read() as session:
+        kept = list(session.scalars(select(Recording.file)))
+    return library.remove_unused(kept, older_than)
 
 
 def digits(session: Session, language: str) -> dict[str, str]:
@@ -120,16 +229,24 @@ def digits(session: Session, language: str) -> dict[str, str]:
     return {row.digit: row.file for row in rows}
 
 
-def set_digit(database: Database, language: str, digit: str, file: str | None) -> None:
-    """Have a digit read out by a recording, or by the voice again (None). Raises NotFound."""
+def set_digit(
+    database: Database, language: str, digit: str, file: str | None, now: datetime, *, actor: str = ""
+) -> None:
+    """Have a digit read out by a recording, or by the voice again (None). Raises NotFound.
+
+    The telephone service is told, and reads numbers out anew.
+    """
+    if language not in LANGUAGES or digit not in tuple("0123456789"):
+        raise NotFound(f"digit {digit} of {language}")
     with database.write() as session:
-        if file is not None and session.get(Recording, file) is None:
+        if file is not None and _held(session, file) is None:
             raise NotFound(file)
-        row = session.get(DigitRecording, (language, digit))
+        row = session.get(DigitRecording, (language, digit), with_for_update=True)
         if file is None:
             if row is not None:
                 session.delete(row)
-        elif row is None:
-            session.add(DigitRecording(language=language, digit=digit, file=file))
-        else:
+        elif row is not None:
             row.file = file
+        elif not _is_new(session, DigitRecording(language=language, digit=digit, file=file)):
+            session.get_one(DigitRecording, (language, digit), with_for_update=True).file = file
+    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)

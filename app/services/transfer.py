@@ -14,9 +14,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.audio.cache import SoundLibrary
-from app.services import commands, modules, scenarios
+from app.services import commands, modules, recordings, scenarios
 from app.services.modules import SITUATIONS, ModuleInput, PromptInput
-from app.services.prompts import FILE
 from app.store.database import Database
 from app.store.models import ExtensionScenario, Module, QueueScenario
 
@@ -191,8 +190,7 @@ class _Intake:
     def _lost_files(self, given: ModuleInput) -> dict[str, str]:
         lost = {}
         for key, prompt in given.prompts.items():
-            there = FILE.fullmatch(prompt.file) and (self._library.root / prompt.file).is_file()
-            if prompt.mode == "file" and not there:
+            if prompt.mode == "file" and not recordings.is_there(self._library, prompt.file):
                 lost[f"prompt_{key}.file"] = f"{prompt.file!r} is not in the prompts' folder: copy it there first"
         return lost
 

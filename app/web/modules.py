@@ -85,7 +85,14 @@ def _edit(form: ModuleForm, module_id: int | None):
                 form.show(modules.check(session, form.given(), module_id))
         else:
             try:
-                modules.save(database(), form.given(), utcnow(), module_id=module_id, actor=current_user.name)
+                modules.save(
+                    database(),
+                    form.given(),
+                    utcnow(),
+                    module_id=module_id,
+                    actor=current_user.name,
+                    library=library(),
+                )
             except Invalid as invalid:
                 form.show(invalid.errors)
             else:

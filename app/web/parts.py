@@ -28,7 +28,7 @@ def exchange() -> Exchange:
 
 
 def library() -> SoundLibrary:
-    return SoundLibrary(settings().prompts_path)
+    return SoundLibrary(settings().prompts_path, settings().voices_path)
 
 
 def utcnow() -> datetime:

@@ -176,7 +176,13 @@ SOUND_ERROR = {
     "empty_text": _l("There is no text to speak."),
     "text_too_long": _l("The text is too long to be spoken."),
     "wrong_language": _l("The text is not written in the module's language."),
+    "unknown_voice": _l("This voice is not there."),
+    "voice_broken": _l("This voice cannot be used: its files in the folder of voices are damaged or incomplete."),
+    "piper_missing": _l("This voice needs the package piper-tts, which is not installed."),
+    "rate_out_of_range": _l("The speed is out of range."),
+    "pitch_out_of_range": _l("The pitch is out of range."),
     "speech_failed": _l("The text could not be spoken."),
+    "lost": _l("The recording is not there any more."),
 }
 
 PROMPT = {

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from app.audio.cache import SoundLibrary
@@ -14,14 +16,40 @@ from app.audio.prompts import age_text, default_text
 from app.config import Settings
 from app.domain.lifecycle import Status
 from app.domain.orders import Order
-from app.services.prompts import prompt_sounds
+from app.services import recordings, speech
+from app.services.prompts import digit_sound, digit_sounds, prompt_sounds
 from app.store import requests as store
 from app.store import settings as store_settings
 from app.store.database import Database
+from app.store.settings import Speech
 from app.telephony.ivr import DIGITS, ModuleView, Sound
 
 log = logging.getLogger(__name__)
 AGENT_PIECES = ("agent_intro", "agent_keys")
+Piece = tuple[str, str]  # a language, and the name of a piece or the text of an age
+
+
+@dataclass(frozen=True)
+class _Manner:
+    """How announcements are spoken in a language. `recorded`: digit -> file."""
+
+    speech: Speech
+    recorded: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Round:
+    """What is made as everything has been set since the last change."""
+
+    fresh: set[Piece] = field(default_factory=set)
+    manners: dict[str, _Manner] = field(default_factory=dict)  # by language
+
+
+@dataclass(frozen=True)
+class _Needed:
+    ages: frozenset[Piece]
+    modules: Sequence[int]
+    languages: frozenset[str]
 
 
 class Sounds:
@@ -29,8 +57,10 @@ class Sounds:
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings, self._database = settings, database
-        self.library = SoundLibrary(settings.prompts_path)
-        self._pieces: dict[tuple[str, str], str] = {}  # (language, name of a piece or text of an age) -> path
+        self.library = SoundLibrary(settings.prompts_path, settings.voices_path)
+        self._pieces: dict[Piece, str] = {}  # -> path; an outdated one is played until the new one is made
+        self._round = _Round()
+        self._keeping = threading.Lock()  # of these two
         self._views: dict[int, ModuleView] = {}
         self._making = threading.Lock()
         self._prepared = False
@@ -47,8 +77,13 @@ class Sounds:
         self._makers.shutdown(wait=False, cancel_futures=True)
 
     def forget(self) -> None:
-        """Drop what was remembered of the modules: one of them has changed."""
+        """Have everything made anew: a module, a recording or a voice has changed.
+
+        Agents hear what was made before until `prepare` has made the new.
+        """
         self._views = {}  # a new one: what is being made now is of the module as it was
+        with self._keeping:
+            self._round = _Round()
 
     async def module(self, module_id: int) -> ModuleView | None:
         """Return a module as the dialogue needs it, None if there is none. Speech may have to be made."""
@@ -65,9 +100,12 @@ class Sounds:
         views = self._views
         with self._database.read() as session:
             module = store.load_module(session, module_id)
-        if module is None:
-            return None
+            if module is None:
+                return None
+            manner = speech.of_module(session, self.library, module)
+            recorded = recordings.digits(session, module.language)
         clips = prompt_sounds(self._database, self.library, module_id)
+        digits = digit_sounds(self.library, module.language, manner, recorded)
         view = ModuleView(
             id=module.id,
             name=module.name,
@@ -76,7 +114,7 @@ class Sounds:
             silent=module.silent,
             language=module.language,
             prompts={key: self._sound(clip) for key, clip in clips.items()},
-            digits={digit: self._spoken(clip) for digit, clip in self.library.digits(module.language).items()},
+            digits={digit: self._spoken(clip) for digit, clip in digits.items()},
         )
         views[module_id] = view
         return view
@@ -106,42 +144,60 @@ class Sounds:
         self._prepared = True
         await loop.run_in_executor(self._makers, self._prepare_modules, modules)
 
-    def _prepare_announcements(self) -> list[int]:
-        ages, modules, languages = self._needed()
-        for language in languages:
+    def _prepare_announcements(self) -> Sequence[int]:
+        now = self._round  # what is made from here on is of the settings as they are read now
+        needed = self._needed(now)
+        for language in needed.languages:
+            manner = now.manners[language]
             for digit in DIGITS:
-                self._make(language, digit, digit)
+                self._make(now, (language, digit), partial(self._digit, digit, language, manner))
             for key in AGENT_PIECES:
-                self._make(language, key, default_text(key, language))
-        for language, text in ages:
-            self._make(language, text, text)
-        return modules
+                self._make(now, (language, key), partial(self._say, default_text(key, language), language, manner))
+        for language, text in needed.ages:
+            self._make(now, (language, text), partial(self._say, text, language, now.manners[language]))
+        return needed.modules
 
-    def _prepare_modules(self, modules: list[int]) -> None:
+    def _digit(self, digit: str, language: str, manner: _Manner) -> Clip:
+        return digit_sound(self.library, digit, language, manner.speech, manner.recorded)
+
+    def _say(self, text: str, language: str, manner: _Manner) -> Clip:
+        return speech.say(self.library, text, language, manner.speech)
+
+    def _prepare_modules(self, modules: Sequence[int]) -> None:
         for module_id in modules:
             try:
                 self._module_view(module_id)
             except (SoundError, OSError) as error:
                 log.error("module %s: a prompt cannot be made: %s", module_id, error)
 
-    def _make(self, language: str, name: str, text: str) -> None:
-        if (language, name) in self._pieces:
+    def _make(self, now: _Round, piece: Piece, make: Callable[[], Clip]) -> None:
+        if piece in now.fresh:
             return
         try:
-            self._pieces[language, name] = self.name(self.library.spoken(text, language).path)
+            path = self.name(make().path)
         except (SoundError, OSError) as error:
-            log.error("%r cannot be spoken: %s", text, error)
+            log.error("%r cannot be spoken: %s", piece[1], error)
+            return
+        with self._keeping:
+            # If something changed while this was made, it is better than nothing, but never takes the new one's place.
+            if now is self._round or piece not in self._pieces:
+                self._pieces[piece] = path
+            now.fresh.add(piece)
 
-    def _needed(self) -> tuple[set[tuple[str, str]], list[int], set[str]]:
-        now = datetime.now().astimezone()
+    def _needed(self, now: _Round) -> _Needed:
+        at = datetime.now().astimezone()
         with self._database.read() as session:
             modules = store.all_modules(session)
             office = store_settings.office(session, self._settings).locale
-            languages = {module.language for module in modules} | {office}
+            languages = frozenset({module.language for module in modules} | {office})
             waiting = store.active(session, [Status.WAITING])
+            for language in languages - now.manners.keys():
+                now.manners[language] = _Manner(
+                    speech.of_office(session, self.library, language), recordings.digits(session, language)
+                )
         ages = {(language, age_text(0, language)) for language in languages}
         for row, module in waiting:
             language = module.language if module is not None else office
-            minutes = int((now - row.registered_at).total_seconds() // 60)
+            minutes = int((at - row.registered_at).total_seconds() // 60)
             ages |= {(language, age_text(minutes + ahead, language)) for ahead in (0, 1)}
-        return ages, [module.id for module in modules], languages
+        return _Needed(frozenset(ages), [module.id for module in modules], languages)

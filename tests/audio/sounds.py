@@ -5,7 +5,7 @@ from __future__ import annotations  # array[int] is for readers and checkers onl
 import wave
 from array import array
 from collections.abc import Sequence
-from math import pi, sin, sqrt
+from math import cos, pi, sin, sqrt
 from pathlib import Path
 
 import av
@@ -84,3 +84,28 @@ def correlation(one: Sequence[float], other: Sequence[float]) -> float:
     product = sum((a - mean_one) * (b - mean_other) for a, b in zip(one, other, strict=True))
     power = sum((a - mean_one) ** 2 for a in one) * sum((b - mean_other) ** 2 for b in other)
     return product / sqrt(power)
+
+
+def pitch_of(samples: Sequence[int]) -> float:
+    """The middle fundamental frequency of a voice, in Hz, by the autocorrelation of its louder parts."""
+    size, found = RATE // 20, []
+    for start in range(0, len(samples) - 2 * size, 2 * size):
+        part = samples[start : start + 2 * size]
+        power = sum(sample * sample for sample in part)
+        if power < 2 * size * 1500**2:
+            continue
+        lags = {
+            lag: sum(a * b for a, b in zip(part, part[lag:], strict=False)) for lag in range(RATE // 450, RATE // 55)
+        }
+        lag = max(lags, key=lambda lag: lags[lag])
+        if lags[lag] > 0.4 * power:
+            found.append(RATE / lag)
+    return sorted(found)[len(found) // 2]
+
+
+def strength(samples: Sequence[int], hertz: float) -> float:
+    """The amplitude of one frequency in the samples (Goertzel)."""
+    angle = 2 * pi * hertz / RATE
+    real = sum(sample * cos(angle * at) for at, sample in enumerate(samples))
+    imaginary = sum(sample * sin(angle * at) for at, sample in enumerate(samples))
+    return 2 * sqrt(real * real + imaginary * imaginary) / len(samples)

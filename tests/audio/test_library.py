@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
+import json
 import os
 import shutil
 import stat
@@ -79,8 +81,18 @@ def test_the_same_text_is_spoken_once(library: SoundLibrary, made: list[Path]) -
 
 def test_each_way_to_speak_a_text_is_a_sound_of_its_own(library: SoundLibrary) -> None:
     ways = [("123", "fa"), ("123", "en"), ("123", "en", "en-us+m3"), ("123", "en", None, 200), ("12", "en")]
+    ways += [("123", "en", None, None, 80), ("123", "en", None, 200, 80)]
     clips = [library.spoken(*way) for way in ways]
     assert len({clip.path for clip in clips}) == len({clip.path.read_bytes() for clip in clips}) == len(ways)
+
+
+def test_the_usual_pitch_is_no_part_of_a_name(library: SoundLibrary) -> None:
+    """What was spoken before there was a pitch keeps its name, and is found again."""
+    recipe = json.dumps([1, "en", "en-us+f3", 150, "hello"])
+    before = hashlib.sha256(recipe.encode()).hexdigest()
+    for pitch in (None, 50):
+        assert library.spoken_path("hello", "en", pitch=pitch).stem == before
+    assert library.spoken_path("hello", "en", "", pitch=51).stem != before
 
 
 def test_the_path_is_known_before_the_sound(library: SoundLibrary) -> None:
@@ -119,6 +131,7 @@ def test_digits_differ_from_each_other(language: str, library: SoundLibrary) -> 
         (("hello", "de"), "unknown_voice"),
         (("hello", "en", None, 79), "rate_out_of_range"),
         (("hello", "en", None, 0), "rate_out_of_range"),
+        (("hello", "en", None, 150, 100), "pitch_out_of_range"),
     ],
 )
 def test_what_cannot_be_spoken_leaves_nothing(arguments: tuple[str, str], code: str, library: SoundLibrary) -> None:

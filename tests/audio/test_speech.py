@@ -11,8 +11,9 @@ import pytest
 from app.audio.child import run_child
 from app.audio.clip import SoundError, SpeechError
 from app.audio.prompts import LANGUAGES, PROMPT_KEYS, default_text
-from app.audio.speak import DEFAULT_VOICES, MAX_CHARACTERS, check_speech, clean_text, fits_language, speak, voices
-from tests.audio.sounds import RATE, likeness, read_samples
+from app.audio.speak import MAX_CHARACTERS, check_speech, clean_text, fits_language, speak
+from app.audio.voices import DEFAULT_VOICES, may_be_voice, voices
+from tests.audio.sounds import RATE, likeness, pitch_of, read_samples
 
 HELLO = {"fa": "سلام. لطفاً شماره تماس خود را وارد کنید.", "en": "Hello. Please enter your telephone number."}
 
@@ -48,7 +49,7 @@ def test_every_voice_speaks_and_at_the_rate_asked_for(tmp_path: Path) -> None:
     """The engine forgot about one rate in a hundred when it was given together with the text."""
 
     def measure(voice: str) -> tuple[float, float]:
-        request = {"text": "1 2 3", "voice": voice}
+        request = {"text": "1 2 3", "voice": voice, "pitch": 50}
         slow, fast = (
             run_child(
                 "speak_child.py",
@@ -67,12 +68,58 @@ def test_every_voice_speaks_and_at_the_rate_asked_for(tmp_path: Path) -> None:
     assert {name: pair for name, pair in lengths.items() if not 4.5 < pair[0] / pair[1] < 8} == {}
 
 
-def test_voices_differ(tmp_path: Path) -> None:
-    spoken = {
-        voice: read_samples(speak(HELLO["en"], voice=voice, out=tmp_path / f"{voice}.wav").path).tobytes()
-        for voice in ("en-us+f3", "en-us+m3", "en")
-    }
-    assert len(set(spoken.values())) == 3
+def test_no_two_voices_sound_the_same(tmp_path: Path) -> None:
+    def hear(name: str) -> bytes:
+        out = tmp_path / f"{name}.wav"
+        request = {"text": "1 2 3", "voice": name, "rate": 300, "pitch": 50, "out": str(out)}
+        run_child("speak_child.py", request, timeout=20, file_bytes=1 << 22)
+        return out.read_bytes()
+
+    names = [voice.name for voice in voices()]
+    with ThreadPoolExecutor(2) as pool:
+        assert len(set(pool.map(hear, names))) == len(names)
+
+
+def test_a_pitch_is_heard(tmp_path: Path) -> None:
+    """From voice to voice by about the same factor: the engine's scale is one of intervals."""
+    for voice in ("en-us+f3", "fa+m3"):
+        text = HELLO[voice[:2]]
+        low, usual, high = (
+            pitch_of(read_samples(speak(text, voice=voice, pitch=pitch, out=tmp_path / f"{voice}-{pitch}.wav").path))
+            for pitch in (0, 50, 99)
+        )
+        assert low < usual * 0.8 < high * 0.6, (voice, low, usual, high)
+
+
+def test_without_a_pitch_it_is_the_usual_one(tmp_path: Path) -> None:
+    plain = speak(HELLO["en"], voice="en-us", out=tmp_path / "plain.wav")
+    usual = speak(HELLO["en"], voice="en-us", pitch=50, out=tmp_path / "usual.wav")
+    assert plain.path.read_bytes() == usual.path.read_bytes()
+
+
+def test_a_voice_can_be_named_by_what_it_is() -> None:
+    """ "Woman 2 (British)": no two voices of a language look the same."""
+    for language in LANGUAGES:
+        known = [(voice.kind, voice.number, voice.accent) for voice in voices(language)]
+        assert len(set(known)) == len(known)
+        assert {kind for kind, _, _ in known} == {"female", "male", "plain"}
+    assert (voices("fa")[0].kind, voices("fa")[0].number) == ("female", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "may_be"),
+    [
+        ("fa+m3", "fa", True),
+        ("fa+m3", "en", False),
+        ("fa+m9", "fa", False),
+        ("piper:fa_IR-amir-medium", "fa", True),
+        ("piper:../../x", "fa", False),
+        ("piper:", "fa", False),
+        ("", "fa", False),
+    ],
+)
+def test_a_setting_names_only_what_may_be_a_voice(name: str, language: str, may_be: bool) -> None:
+    assert may_be_voice(name, language) is may_be
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -112,6 +159,15 @@ def test_what_cannot_be_spoken_is_refused(
         with pytest.raises(SpeechError) as caught:
             call()
         assert (caught.value.code, caught.value.details) == (code, details)
+    assert list(out.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("pitch", [-1, 100])
+def test_a_pitch_beyond_the_scale_is_refused(pitch: int, out: Path) -> None:
+    with pytest.raises(SpeechError) as caught:
+        speak("hello", voice="en-us", pitch=pitch, out=out)
+    assert caught.value.code == "pitch_out_of_range"
+    assert caught.value.details == {"pitch": pitch, "least": 0, "most": 99}
     assert list(out.parent.iterdir()) == []
 
 
@@ -163,7 +219,7 @@ def test_all_default_prompts_can_be_spoken(language: str) -> None:
 
 def test_a_voice_that_the_engine_does_not_have_is_told(tmp_path: Path) -> None:
     """Else the sound would be in the voice and language that the engine begins with."""
-    request = {"text": "hello", "voice": "xx", "rate": 150, "out": str(tmp_path / "out.wav")}
+    request = {"text": "hello", "voice": "xx", "rate": 150, "pitch": 50, "out": str(tmp_path / "out.wav")}
     with pytest.raises(SoundError) as caught:
         run_child("speak_child.py", request, timeout=20, file_bytes=1 << 22)
     assert (caught.value.code, caught.value.details) == ("unknown_voice", {"voice": "xx"})
@@ -171,7 +227,7 @@ def test_a_voice_that_the_engine_does_not_have_is_told(tmp_path: Path) -> None:
 
 def test_speech_that_cannot_be_written_ends_at_once(tmp_path: Path) -> None:
     """As on a full disk: the engine's thread alone sees that, and nobody would wake the waiting one."""
-    request = {"text": "hello", "voice": "en-us", "rate": 150, "out": str(tmp_path / "out.wav")}
+    request = {"text": "hello", "voice": "en-us", "rate": 150, "pitch": 50, "out": str(tmp_path / "out.wav")}
     begin = time.monotonic()
     with pytest.raises(SoundError) as caught:
         run_child("speak_child.py", request, timeout=20, file_bytes=1000)
