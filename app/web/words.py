@@ -5,9 +5,12 @@ from datetime import datetime, timedelta
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
+from app.audio.clip import SoundError
+from app.audio.voices import Voice
 from app.domain.lifecycle import Outcome, Status, Step
 from app.domain.numbers import OutboundFormat
 from app.domain.policy import LineState, Reason, Why
+from app.domain.studio import State
 from app.web.filters import clock, digits, time_of_day
 
 STATUS = {
@@ -228,3 +231,103 @@ LANGUAGE = {"fa": _l("Persian"), "en": _l("English")}
 def error(code: str) -> str:
     """Say a check's code in words; a code without words is shown as it is rather than hidden."""
     return str(ERROR.get(code, code))
+
+
+# -- sounds ---------------------------------------------------------------------------------------------------------
+
+PROMPT_WHEN = {
+    "intro": _l("First of all: nobody can answer, and what the caller can do about it."),
+    "enter_number": _l("After 2: the caller is to type another number."),
+    "wrong_number": _l("When what was typed is no number that you call."),
+    "entered_number": _l("Before the number that was typed is read out."),
+    "is": _l("After the number. Persian puts the verb there; English needs nothing."),
+    "check_number": _l("After the number was read out: is it right?"),
+    "before_success": _l("While the request is being stored."),
+    "after_success": _l("Last of all, before the caller goes on to the next destination."),
+}
+
+ORIGIN = {"upload": _l("uploaded"), "browser": _l("recorded here"), "phone": _l("recorded by phone")}
+
+_VOICE = {"female": _l("Female voice %(number)s"), "male": _l("Male voice %(number)s"), "plain": _l("Plain voice")}
+RATE = {100: _l("very slow"), 125: _l("slow"), 150: _l("normal"), 180: _l("fast"), 220: _l("very fast")}
+PITCH = {10: _l("very low"), 30: _l("low"), 50: _l("normal"), 70: _l("high"), 90: _l("very high")}
+
+STUDIO = {
+    State.ASKED: _l("The telephone service is asked to ring the phone…"),
+    State.RINGING: _l("The phone rings. Pick it up."),
+    State.ANSWERED: _l("The phone is answered. Listen to what is said."),
+    State.RECORDING: _l("Say the text after the tone. Press # when you have finished."),
+    State.LISTENING: _l("Press 1 to keep it, 2 to record it again, 3 to hear it."),
+    State.KEPT: _l("The recording is kept."),
+    State.DONE: _l("Done."),
+    State.CANCELLED: _l("The call was cancelled."),
+}
+
+STUDIO_FIELD = {"extension": _l("Extension"), "language": _l("Language"), "name": _l("Name"), "text": _l("Text")}
+
+# By the code of a Failure; what is not here yet is told in general words.
+STUDIO_FAILURE = {
+    "service_down": _l("The telephone service is not running, so no phone can be rung."),
+    "too_late": _l("The telephone service was too busy. Try again."),
+    "not_connected": _l("There is no connection to the telephone exchange, so no phone can be rung."),
+    "no_dialplan": _l("The telephone exchange does not run our dialplan yet, so no phone can be rung."),
+    "unknown_extension": _l("The telephone exchange knows no such extension."),
+    "busy": _l("The phone is in a call. Try again when it is free."),
+    "no_answer": _l("Nobody answered the phone."),
+    "rejected": _l("The call was declined at the phone."),
+    "unreachable": _l("No phone is connected with this extension."),
+    "no_dialogue": _l("The phone was answered, but the telephone exchange did not reach our service."),
+    "order_refused": _l("The telephone exchange does not let us ring a phone."),
+    "undecided": _l("Nobody pressed 1 to keep the recording, so it is not kept."),
+    "hung_up": _l("The phone was put down before the recording was kept."),
+    "nothing_recorded": _l("Nothing was recorded."),
+    "silence_only": _l("Nothing could be heard in the recording."),
+    "cannot_write": _l("The telephone exchange cannot write into the folder of the sounds. Tell your administrator."),
+    "no_sound": _l("What is to be said at the phone could not be spoken."),
+    "broken_off": _l("The call broke off. Try again."),
+}
+
+# dBFS from which a sound is so loud; what is converted is levelled to about -20.
+_LOUDNESS = (
+    (-12.0, _l("very loud")),
+    (-27.0, _l("well audible")),
+    (-36.0, _l("rather quiet")),
+    (float("-inf"), _l("very quiet")),
+)
+
+
+def sound_error(error: SoundError) -> str:
+    """Say in words what is wrong with a sound."""
+    return str(SOUND_ERROR.get(error.code, error))
+
+
+def studio(state: State, detail: str) -> str:
+    """Say in words how far a call of the studio is, or why it failed."""
+    if state is State.FAILED:
+        return str(STUDIO_FAILURE.get(detail) or _("The recording by phone did not succeed. Try again."))
+    return str(STUDIO[state])
+
+
+def voice(found: Voice) -> str:
+    """Return what people call a voice."""
+    if found.kind == "piper":
+        return _("%(name)s (piper, without pitch)", name=found.title)
+    text = str(_VOICE[found.kind]) % {"number": digits(found.number)}
+    return _("%(voice)s, British", voice=text) if found.accent == "GB" else text
+
+
+def decimal(value: float) -> str:
+    """Write a number with one digit after the reader's decimal sign."""
+    text = digits(f"{value:.1f}")
+    return text if text.isascii() else text.replace(".", "\u066b")
+
+
+def length(seconds: float) -> str:
+    """Write how long a sound is."""
+    return clock(round(seconds)) if seconds >= 60 else _("%(seconds)s s", seconds=decimal(seconds))
+
+
+def loudness(dbfs: float) -> str:
+    """Say how loud a sound is, in words with the number."""
+    text = next(text for least, text in _LOUDNESS if dbfs >= least)
+    return _("%(loudness)s (%(number)s dB)", loudness=text, number=digits(f"\u2212{abs(dbfs):.0f}"))
