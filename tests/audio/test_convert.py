@@ -30,9 +30,10 @@ from app.audio import child, convert_child
 from app.audio.child import run_child
 from app.audio.clip import MESSAGES, SoundError, read_clip, read_seconds
 from app.audio.convert import MAX_BYTES, convert, write_whole
-from tests.audio.sounds import RATE, likeness, louder, read_samples, silence, tone, write_sound
+from tests.audio.sounds import PIPER_MODEL, RATE, likeness, louder, read_samples, silence, tone, write_sound
 
 CD = {"rate": 44100, "layout": "stereo"}
+SCRIPTS = ("convert_child.py", "speak_child.py", "piper_child.py")
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "pcm.wav": ("pcm_s16le", {}),
     "cd.wav": ("pcm_s16le", CD),
@@ -493,17 +494,18 @@ def test_a_full_disk_is_not_blamed_on_the_file(spoken_file: Path, out: Path) -> 
 
 
 def test_a_child_ends_itself_when_its_parent_is_gone(endless: Path, tmp_path: Path) -> None:
-    request = {"text": "hello", "voice": "en-us", "rate": 150, "headless": None, "max_seconds": 9.0, "gain": 1.0}
+    request = {"text": "hello", "voice": "en-us", "rate": 150, "pitch": 50, "slowness": 1.0, "model": str(PIPER_MODEL)}
+    request |= {"headless": None, "max_seconds": 9.0, "gain": 1.0}
     request |= {"source": str(endless), "out": str(tmp_path / "out.wav"), "timeout": 0.1}
     os.mkfifo(tmp_path / "out.wav")
-    scripts = [Path(child.__file__).with_name(name) for name in ("convert_child.py", "speak_child.py")]
+    scripts = [Path(child.__file__).with_name(name) for name in SCRIPTS]
 
     def run(script: Path) -> int:
         command = [sys.executable, "-P", str(script)]
         return subprocess.run(command, input=json.dumps(request).encode(), capture_output=True, timeout=20).returncode
 
     with ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(run, scripts)) == [-signal.SIGALRM] * 2
+        assert list(pool.map(run, scripts)) == [-signal.SIGALRM] * 3
 
 
 def test_no_decoder_of_pictures_is_allowed() -> None:
@@ -617,6 +619,7 @@ def test_the_seconds_of_what_is_no_finished_sound_are_not_known(data: bytes, tmp
 
 def test_every_code_has_its_sentence() -> None:
     details = {"limit": 1, "length": 2, "language": "fa", "voice": "x", "rate": 3, "least": 4, "most": 5}
+    details |= {"pitch": 6, "reason": "y"}
     for code in MESSAGES:
         error = SoundError(code, **details)
         assert (error.code, error.details) == (code, details)

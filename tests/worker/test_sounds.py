@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,12 +14,14 @@ from app.audio.clip import Clip, SpeechError
 from app.audio.prompts import PROMPT_KEYS, age_text, default_text
 from app.config import Settings
 from app.domain.orders import Order
+from app.services import recordings, speech
 from app.store.database import Database
 from app.store.models import Module, Prompt
-from app.store.settings import write_setting
+from app.store.settings import Speech, write_setting
 from app.worker import sounds as made_by
 from app.worker.sounds import Sounds
-from tests.support.factories import create_module, create_request, make_settings, store
+from tests.audio.sounds import tone, write_sound
+from tests.support.factories import NOW, create_module, create_request, make_settings, store
 
 SEEN_AS = "/var/lib/asterisk/sounds/bazang"
 PATIENCE = 30.0  # seconds
@@ -40,9 +43,9 @@ def sounds(office: Settings, database: Database) -> Sounds:
     return Sounds(office, database)
 
 
-def name_of(sounds: Sounds, text: str, language: str = "en") -> str:
-    """Return the name by which Asterisk plays a text."""
-    path = sounds.library.spoken_path(text, language)
+def name_of(sounds: Sounds, text: str, language: str = "en", *manner: Any) -> str:
+    """Return the name by which Asterisk plays a text; `manner`: voice, rate and pitch."""
+    path = sounds.library.spoken_path(text, language, *manner)
     return f"{SEEN_AS}/speech/{path.stem}"
 
 
@@ -147,10 +150,10 @@ class Refusing:
     def __init__(self, sounds: Sounds, *texts: str) -> None:
         self.texts, self._spoken = set(texts), sounds.library.spoken
 
-    def __call__(self, text: str, language: str) -> Clip:
+    def __call__(self, text: str, *manner: Any) -> Clip:
         if text in self.texts:
             raise SpeechError("speech_failed")
-        return self._spoken(text, language)
+        return self._spoken(text, *manner)
 
 
 async def test_one_piece_that_cannot_be_spoken_costs_no_more_than_itself(
@@ -265,3 +268,174 @@ async def test_a_folder_that_is_gone_ends_no_preparation(
     monkeypatch.setattr(sounds.library, "spoken", gone)
     await sounds.prepare()
     assert "a prompt cannot be made" in caplog.text
+
+
+# Who speaks
+
+
+def set_speech(database: Database, voice: str = "", rate: int | None = None, pitch: int | None = None) -> None:
+    speech.save(database, "en", Speech(voice, rate, pitch), NOW)
+
+
+def record(sounds: Sounds, database: Database, folder: Path, hertz: float) -> str:
+    """Keep a recording and return its file."""
+    with write_sound(folder / f"{hertz}.wav", tone(0.5, hertz)).open("rb") as stream:
+        return recordings.take(database, sounds.library, stream, "beep.wav", "upload", NOW).file
+
+
+def announced(sounds: Sounds) -> list[str]:
+    now = datetime.now(UTC)
+    return list(sounds.agent_prompt(make_order(now), now))
+
+
+async def test_a_module_speaks_in_its_own_voice_and_the_office_announces_in_its_own(
+    sounds: Sounds, database: Database
+) -> None:
+    set_speech(database, "en-us+m3", 170)
+    module = create_module(database, language="en", voice="en+f1", pitch=40)
+    await sounds.prepare()
+    view = await sounds.module(module.id)
+    assert view is not None
+    enter_number = view.prompts["enter_number"]
+    assert enter_number is not None
+    assert enter_number.path == name_of(sounds, default_text("enter_number", "en"), "en", "en+f1", 170, 40)
+    assert view.digits["7"].path == name_of(sounds, "7", "en", "en+f1", 170, 40)
+    texts = [default_text("agent_intro", "en"), *"09121234567", age_text(0, "en"), default_text("agent_keys", "en")]
+    assert announced(sounds) == [name_of(sounds, text, "en", "en-us+m3", 170) for text in texts]
+
+
+async def test_a_voice_that_is_not_there_costs_nobody_a_word(
+    sounds: Sounds, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    set_speech(database, "piper:en_US-gone-low")
+    module = create_module(database, language="en", voice="fa+m3")  # its language was changed
+    await sounds.prepare()
+    view = await sounds.module(module.id)
+    assert view is not None
+    assert view.digits["7"].path == name_of(sounds, "7")
+    assert len(announced(sounds)) == 14
+    assert "fa+m3 does not speak en" in caplog.text
+    assert "no voice piper:en_US-gone-low" in caplog.text
+
+
+async def test_a_recorded_digit_is_read_out(sounds: Sounds, database: Database, tmp_path: Path) -> None:
+    module = create_module(database, language="en")
+    file = record(sounds, database, tmp_path, 500)
+    recordings.set_digit(database, "en", "9", file, NOW)
+    recordings.set_digit(database, "fa", "1", file, NOW)
+    await sounds.prepare()
+    view = await sounds.module(module.id)
+    assert view is not None
+    assert view.digits["9"].path == f"{SEEN_AS}/{file.removesuffix('.wav')}"
+    assert view.digits["9"].seconds == pytest.approx(0.5, abs=0.05)
+    assert view.digits["1"].path == name_of(sounds, "1")
+    assert announced(sounds)[1:4] == [name_of(sounds, "0"), view.digits["9"].path, name_of(sounds, "1")]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"RIFF and no more"])
+async def test_a_recorded_digit_that_cannot_be_played_is_spoken(
+    sounds: Sounds, database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes | None
+) -> None:
+    module = create_module(database, language="en")
+    file = record(sounds, database, tmp_path, 510)
+    recordings.set_digit(database, "en", "9", file, NOW)
+    (sounds.library.root / file).unlink()
+    if content is not None:
+        (sounds.library.root / file).write_bytes(content)
+    await sounds.prepare()
+    view = await sounds.module(module.id)
+    assert view is not None
+    assert view.digits["9"].path == name_of(sounds, "9")
+    assert name_of(sounds, "9") in announced(sounds)
+    assert "the recording of 9 (en) cannot be played" in caplog.text
+
+
+class Gate:
+    """Lets the library speak in one voice only when it is opened; tells when somebody waits before it."""
+
+    def __init__(self, sounds: Sounds, monkeypatch: pytest.MonkeyPatch, voice: str) -> None:
+        self.waiting, self.opened = threading.Event(), threading.Event()
+        self._voice, self._spoken = voice, sounds.library.spoken
+        monkeypatch.setattr(sounds.library, "spoken", self)
+
+    def __call__(self, text: str, language: str, voice: str, *manner: Any) -> Clip:
+        if voice == self._voice:
+            self.waiting.set()
+            assert self.opened.wait(PATIENCE)
+        return self._spoken(text, language, voice, *manner)
+
+
+async def test_while_a_new_voice_is_made_agents_hear_the_former_one(
+    sounds: Sounds, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sounds.prepare()
+    former = announced(sounds)
+    assert len(former) == 14
+    gate = Gate(sounds, monkeypatch, "en-us+m3")
+    set_speech(database, "en-us+m3")
+    sounds.forget()
+    making = asyncio.create_task(sounds.prepare())
+    await asyncio.to_thread(gate.waiting.wait, PATIENCE)
+    assert announced(sounds) == former
+    gate.opened.set()
+    await making
+    assert set(announced(sounds)) & set(former) == set()
+    assert announced(sounds)[1] == name_of(sounds, "0", "en", "en-us+m3")
+
+
+async def test_what_was_begun_before_a_change_never_takes_the_place_of_what_came_after(
+    sounds: Sounds, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(sounds, monkeypatch, "")
+    before = asyncio.create_task(sounds.prepare())
+    await asyncio.to_thread(gate.waiting.wait, PATIENCE)
+    set_speech(database, "en-us+m3")
+    sounds.forget()
+    await sounds.prepare()
+    after = announced(sounds)
+    assert after[1] == name_of(sounds, "0", "en", "en-us+m3")
+    gate.opened.set()
+    await before
+    assert announced(sounds) == after
+
+
+async def test_a_digit_that_changes_is_read_out_so_at_the_next_call(
+    sounds: Sounds, database: Database, tmp_path: Path
+) -> None:
+    module = create_module(database, language="en")
+    file = record(sounds, database, tmp_path, 520)
+    heard = []
+    for chosen in (None, file, None):
+        recordings.set_digit(database, "en", "9", chosen, NOW)
+        sounds.forget()
+        await sounds.prepare()
+        view = await sounds.module(module.id)
+        assert view is not None
+        assert announced(sounds)[2] == view.digits["9"].path
+        heard.append(view.digits["9"].path)
+    recorded = f"{SEEN_AS}/{file.removesuffix('.wav')}"
+    assert heard == [name_of(sounds, "9"), recorded, name_of(sounds, "9")]
+
+
+async def test_what_cannot_be_made_anew_stays_as_it_was(
+    sounds: Sounds, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sounds.prepare()
+    former = announced(sounds)
+
+    def full(*_: object) -> Clip:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(sounds.library, "spoken", full)
+    sounds.forget()
+    await sounds.prepare()
+    assert announced(sounds) == former
+
+
+async def test_a_voice_that_is_amiss_is_not_told_with_every_look(
+    sounds: Sounds, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    set_speech(database, "piper:en_US-gone-low")
+    for _ in range(3):
+        await sounds.prepare()
+    assert caplog.text.count("piper:en_US-gone-low") == 1
