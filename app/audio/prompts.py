@@ -17,6 +17,16 @@ PROMPT_KEYS: tuple[str, ...] = (
 # Not chosen per module: the intro without an own number, and what the agent hears around number and age.
 FIXED_KEYS: tuple[str, ...] = ("intro_other", "agent_intro", "agent_keys")
 
+# What somebody of the office hears who is rung to record a sound, or to try a phone out.
+STUDIO_KEYS: tuple[str, ...] = (
+    "studio_say",
+    "studio_choose",
+    "studio_silence",
+    "studio_kept",
+    "studio_failed",
+    "studio_test",
+)
+
 _TEXTS: dict[str, dict[str, str]] = {
     "fa": {
         "intro": (
@@ -36,6 +46,12 @@ _TEXTS: dict[str, dict[str, str]] = {
         "after_success": "درخواست تماس شما ثبت شد. به محض آزاد شدن همکاران ما با شما تماس می‌گیریم.",
         "agent_intro": "درخواست تماس از شماره",
         "agent_keys": "برای برقراری تماس عدد ۱ و برای بعد عدد ۲ را بزنید.",
+        "studio_say": "پس از شنیدن بوق، متن را بخوانید و در پایان کلید مربع را بزنید.",
+        "studio_choose": "برای نگه داشتن صدا عدد ۱، برای ضبط دوباره عدد ۲ و برای شنیدن آن عدد ۳ را بزنید.",
+        "studio_silence": "صدایی شنیده نشد. لطفاً دوباره امتحان کنید.",
+        "studio_kept": "صدا ذخیره شد. خدانگهدار.",
+        "studio_failed": "صدا ذخیره نشد. خدانگهدار.",
+        "studio_test": ("این یک تماس آزمایشی از بازنگ است. تلفن‌های شما وصل هستند. اکنون می‌توانید گوشی را بگذارید."),
     },
     "en": {
         "intro": (
@@ -55,6 +71,12 @@ _TEXTS: dict[str, dict[str, str]] = {
         "after_success": "Your request is registered. We will call you as soon as someone is free.",
         "agent_intro": "Call request from",
         "agent_keys": "Press 1 to call, 2 for later.",
+        "studio_say": "After the tone, say the text. Press hash when you have finished.",
+        "studio_choose": "Press 1 to keep it, 2 to record it again, 3 to hear it.",
+        "studio_silence": "Nothing could be heard. Please try again.",
+        "studio_kept": "The recording is kept. Goodbye.",
+        "studio_failed": "The recording could not be saved. Goodbye.",
+        "studio_test": "This is a test call of Bazang. Your telephones are connected. You can hang up now.",
     },
 }
 
@@ -64,6 +86,8 @@ _ANNOUNCED: dict[str, tuple[str, ...]] = {
     "enter_number": ("#",),
     "check_number": ("1", "2"),
     "agent_keys": ("1", "2"),
+    "studio_say": ("#",),
+    "studio_choose": ("1", "2", "3"),
 }
 
 _MAX_DAYS = 30  # beyond it "more than": each age is a sound of its own, so their number must end somewhere
@@ -72,14 +96,14 @@ _MAX_DAYS = 30  # beyond it "more than": each age is a sound of its own, so thei
 def default_text(key: str, language: str) -> str:
     """The text spoken where the module brings none; "" where the language doesn't play this prompt.
 
-    `key`: of PROMPT_KEYS or FIXED_KEYS; `language`: of LANGUAGES. KeyError for any other.
+    `key`: of PROMPT_KEYS, FIXED_KEYS or STUDIO_KEYS; `language`: of LANGUAGES. KeyError for any other.
     """
     return _TEXTS[language][key]
 
 
 def announced_keys(key: str) -> tuple[str, ...]:
     """The telephone keys that a recording of this prompt must name, in that order; KeyError if there is no such."""
-    if key not in PROMPT_KEYS and key not in FIXED_KEYS:
+    if key not in PROMPT_KEYS + FIXED_KEYS + STUDIO_KEYS:
         raise KeyError(key)
     return _ANNOUNCED.get(key, ())
 

@@ -32,6 +32,9 @@ class Failure(StrEnum):
     NO_ANSWER = "no_answer"
     REJECTED = "rejected"
     UNREACHABLE = "unreachable"  # no phone is registered there
+    NO_DIALOGUE = "no_dialogue"  # the phone was answered, and the exchange did not reach our service
+    ORDER_REFUSED = "order_refused"  # the exchange does not let us ring anybody
+    UNDECIDED = "undecided"  # nobody said by a key whether to keep it
     HUNG_UP = "hung_up"  # before the recording was kept, or the test was over
     NOTHING_RECORDED = "nothing_recorded"
     SILENCE_ONLY = "silence_only"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
 
-from app.audio.prompts import LANGUAGES
+from app.audio.prompts import LANGUAGES, default_text
 from app.domain.names import is_showable
 from app.domain.studio import FINAL, Failure, Kind, State
 from app.services import commands
@@ -65,7 +65,8 @@ def ask_recording(
 def ask_test(database: Database, *, extension: str, language: str, actor: str, now: datetime) -> str:
     """Have an extension rung and told that all is well; return the call's id. Raises Invalid."""
     errors = _check(extension, language)
-    return _ask(database, Kind.TEST, extension, language, "", "", errors, actor=actor, now=now)
+    text = default_text("studio_test", language) if language in LANGUAGES else ""
+    return _ask(database, Kind.TEST, extension, language, "", text, errors, actor=actor, now=now)
 
 
 def _check(extension: str, language: str) -> dict[str, str]:

@@ -36,6 +36,10 @@ class AgiBroken(Exception):
     """Asterisk said what no Asterisk says, or went away."""
 
 
+class CannotWrite(Exception):
+    """Asterisk could not write the file into which it was to record."""
+
+
 @dataclass(frozen=True)
 class Sound:
     """A sound file as Asterisk sees it, without its ending."""
@@ -56,7 +60,9 @@ class _Request(Request):  # type: ignore[misc]
             line = await self._line()
         result: dict[str, Any] = parse_agi_result(line)
         value = re.fullmatch(r"200 result=1 \((.*)\)", line)
-        if value is not None and "error" in result:  # a variable whose value happens to be "hangup"
+        if line.startswith("200 result=-1 (writefile)"):  # panoramisk takes every -1 for a hang-up
+            result = {"status_code": 200, "result": ("-1", "writefile"), "msg": ""}
+        elif value is not None and "error" in result:  # a variable whose value happens to be "hangup"
             result = {"status_code": 200, "result": ("1", value[1]), "msg": ""}
         return result
 
@@ -101,6 +107,18 @@ class AgiSession:
             if key:
                 return key
         return ""
+
+    async def record(self, path: str, seconds: float, escape: str = "#") -> None:
+        """Record what is said as `path`.wav: until a key of `escape`, for so many seconds at the most.
+
+        Raises CannotWrite.
+        """
+        if not _PATH.fullmatch(path):
+            raise AgiBroken(f"not a path: {path!r}")
+        await self._allow(seconds)
+        reply = await self._command(f'RECORD FILE {path} wav "{escape}" {int(seconds * 1000)}', seconds)
+        if reply.get("result") == ("-1", "writefile"):
+            raise CannotWrite(path)
 
     async def get_digit(self, seconds: float) -> str:
         """Return the next key, or "" when none came within `seconds`."""

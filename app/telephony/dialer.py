@@ -49,6 +49,29 @@ class Dialer:
             variables(order, prompt),
         )
 
+    async def ring(self, call: str, extension: str, devices: str, hint_context: str, seconds: int) -> None:
+        """Ring an extension for a call of the studio, whose UUID is `call`. Raises as `originate`."""
+        self._follower.begin(call)
+        await self._ami.originate(
+            {
+                "Channel": "Local/s@bazang-agent/n",
+                "Context": "bazang-studio",
+                "Exten": "s",
+                "Priority": "1",
+                "CallerID": '"Bazang" <Bazang>',
+                "Timeout": str((seconds + GRACE) * 1000),
+                "ChannelId": call,
+                "OtherChannelId": f"{call}-2",
+            },
+            {
+                "__BAZANG_ATTEMPT": call,
+                "__BAZANG_AGENT": extension,
+                "__BAZANG_DEVICES": devices,
+                "__BAZANG_HINT": hint_context,
+                "__BAZANG_AGENT_RING": str(seconds),
+            },
+        )
+
     async def hang_up(self, attempt: str) -> None:
         """End an attempt's call, if there is one."""
         channel = self._follower.channel(attempt)

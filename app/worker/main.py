@@ -31,6 +31,8 @@ from app.telephony.calls import Answered, CallFollower
 from app.telephony.dialer import Dialer
 from app.telephony.ivr import converse
 from app.telephony.snapshot import Snapshot
+from app.telephony.studio import PATH as STUDIO_PATH
+from app.telephony.studio import hold
 from app.worker import inquiry
 from app.worker.caller import CallerDesk
 from app.worker.dialplan import OWN_HINTS, DialplanKeeper, exchange_in_force
@@ -39,13 +41,14 @@ from app.worker.inquiry import Inquiry
 from app.worker.names import NameBook
 from app.worker.recorder import Recorder
 from app.worker.sounds import Sounds
+from app.worker.studio import StudioDesk
 from app.worker.watch import DatabaseWatch, Leadership
 
 log = logging.getLogger(__name__)
 STORE_DELAY = 0.02  # seconds: several events of one call make one write
 DRAIN = 5.0  # seconds to write what is left at the end
 # What takes its time, or has nothing to do with requests: nobody waits behind it.
-ASIDE = frozenset({commands.WRITE_DIALPLAN, commands.APPLY_SETTINGS}) | inquiry.KINDS
+ASIDE = inquiry.KINDS | {commands.WRITE_DIALPLAN, commands.APPLY_SETTINGS, commands.STUDIO_CANCEL}
 
 
 class Worker:
@@ -83,6 +86,7 @@ class Worker:
         self.keeper = DialplanKeeper(settings, database, self.ami)
         self.names = NameBook(self.ami, self._on_name)
         self.inquiry = Inquiry(self.ami, self.snapshot, self.keeper)
+        self.studio = StudioDesk(settings, database, self.ami, self.sounds, self.snapshot, self.keeper)
         self._polled = False  # since the connection was made: before that nothing is known
         self._polling = asyncio.Lock()
         self._obstacle: Why | None = Why.NO_DIALPLAN
@@ -102,6 +106,7 @@ class Worker:
         """Work until `stop`. `ready` is called when callers can be answered."""
         await asyncio.to_thread(self._recall)
         await self._settle_connection()
+        await self.studio.begin()
         await self.agi.start()
         self.keeper.agi_port = self.agi.port
         watch = DatabaseWatch(self.database.engine, self._on_database_change)
@@ -128,6 +133,7 @@ class Worker:
         finally:
             scheduler.shutdown(wait=False)
             await watch.stop()
+            await self.studio.stop()
             await self.agi.stop()
             await self.ami.stop()
             await self.recorder.drain(DRAIN)
@@ -167,6 +173,7 @@ class Worker:
             self._spawn(self.poll())
         else:
             self._polled = False
+            self.studio.connection_lost()
             self._spawn(asyncio.to_thread(self._store_state))
 
     async def _settle_connection(self) -> bool:
@@ -180,7 +187,7 @@ class Worker:
 
     def _on_event(self, event: Any) -> None:
         now = utcnow()
-        news = self.follower.take(event)
+        news = None if self.studio.take(event) else self.follower.take(event)
         if news is not None:
             self.dispatcher.take_news(news)
         if self.snapshot.take(event, now):
@@ -204,6 +211,7 @@ class Worker:
                     await self._ask_all()
                     await self.dispatcher.reconcile()
                     await self._check_dialplan()
+                    await self.studio.tidy()
                     self._spawn(self.names.learn(self.snapshot.extensions, self.keeper.profile))
             except AmiError as error:
                 log.warning("the exchange could not be asked: %s", error)
@@ -295,7 +303,10 @@ class Worker:
     # -- what people do ---------------------------------------------------------------------------------------
 
     async def _on_caller(self, session: AgiSession) -> None:
-        await converse(session, self.desk)
+        if session.path.startswith(STUDIO_PATH):
+            await hold(session, self.studio)
+        else:
+            await converse(session, self.desk)
 
     def _note_reached(self, answered: Answered, now: datetime) -> None:
         """The office and a number talked by themselves: whoever waits for exactly that is done."""
@@ -364,6 +375,12 @@ class Worker:
             case commands.APPLY_SETTINGS:
                 await self.poll()
                 return True, "applied"
+            case commands.STUDIO_CALL:
+                self._spawn(self.studio.call(payload["call"]))
+                return True, "taken"
+            case commands.STUDIO_CANCEL:
+                await self.studio.cancel(payload["call"])
+                return True, "done"
             case kind if kind in inquiry.KINDS:
                 return await self.inquiry.answer(command)
             case _:

@@ -1,0 +1,350 @@
+"""Calls of the studio on a real exchange: recorded by phone, tried out, and whatever may go wrong with that."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import shutil
+import wave
+from array import array
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from app.domain.studio import FINAL, Failure, State
+from app.services import studio
+from app.services.studio import StudioView
+from app.store.models import Recording
+from tests.asterisk.conftest import Stage
+from tests.asterisk.scene import Scene
+from tests.support.asterisk import OfficeSetup
+from tests.support.phone import Call
+from tests.support.sound import RATE, find, ulaw
+
+MINUTE = timedelta(minutes=1)
+TEXT = "Our office is closed today."
+
+
+def speech(seconds: float = 2.0) -> array[int]:
+    """Something that rises and falls as speech does, and is like nothing else."""
+    count = int(seconds * RATE)
+    return array(
+        "h",
+        (
+            round(9000 * abs(math.sin(math.pi * i / RATE * 1.5)) * math.sin(2 * math.pi * (300 + i / 40) * i / RATE))
+            for i in range(count)
+        ),
+    )
+
+
+def envelope(samples: array[int], piece: int = 400) -> list[float]:
+    """Return the loudness of each 50 ms."""
+    return [
+        math.sqrt(sum(s * s for s in samples[i : i + piece]) / piece) for i in range(0, len(samples) - piece + 1, piece)
+    ]
+
+
+def alike(heard: array[int], spoken: array[int]) -> float:
+    """Return how much two sounds rise and fall together (1: exactly), wherever the one begins in the other."""
+    return max(
+        correlation(envelope(heard[shift:]), envelope(spoken)) for shift in range(0, min(4000, len(heard) // 2), 100)
+    )
+
+
+def correlation(one: list[float], other: list[float]) -> float:
+    length = min(len(one), len(other))
+    one, other = one[:length], other[:length]
+    mine, yours = sum(one) / length, sum(other) / length
+    both = sum((a - mine) * (b - yours) for a, b in zip(one, other, strict=True))
+    return both / math.sqrt(sum((a - mine) ** 2 for a in one) * sum((b - yours) ** 2 for b in other))
+
+
+def read(path: Path) -> array[int]:
+    with wave.open(str(path), "rb") as file:
+        return array("h", file.readframes(file.getnframes()))
+
+
+def ask(scene: Scene, extension: str = "101", name: str = "Closed", language: str = "en") -> str:
+    asked = {"extension": extension, "language": language, "actor": "sara", "now": datetime.now(UTC)}
+    return studio.ask_recording(scene.bazang.database, name=name, text=TEXT, **asked)  # type: ignore[arg-type]
+
+
+def ask_test(scene: Scene, extension: str = "101", language: str = "en") -> str:
+    return studio.ask_test(
+        scene.bazang.database, extension=extension, language=language, actor="sara", now=datetime.now(UTC)
+    )
+
+
+async def becomes(scene: Scene, call: str, state: State, timeout: float = 20) -> StudioView:
+    def there() -> StudioView | None:
+        view = studio.load(scene.bazang.database, call)
+        assert view.state is state or view.state not in FINAL, f"{view}\n{scene.bazang.describe()}"
+        return view if view.state is state else None
+
+    return await scene.bazang.until(there, timeout, f"the studio call is {state}")
+
+
+async def fails(scene: Scene, call: str, failure: Failure, timeout: float = 20) -> None:
+    view = await becomes(scene, call, State.FAILED, timeout)
+    assert view.detail == failure.value, scene.bazang.describe()
+    assert recordings(scene) == []
+    await nothing_left(scene)
+
+
+async def nothing_left(scene: Scene) -> None:
+    """Return when no file lies in the inbox and the exchange has no call any more."""
+    inbox = scene.bazang.settings.prompts_path / "inbox"
+    await scene.bazang.until(lambda: not list(inbox.iterdir()), 5, "the inbox is empty")
+    async with asyncio.timeout(10):
+        while "0 active channels" not in await scene.bazang.asterisk.cli("core show channels count"):
+            pass
+
+
+def recordings(scene: Scene) -> list[Recording]:
+    with scene.bazang.database.read() as session:
+        return list(session.scalars(select(Recording)))
+
+
+async def say(scene: Scene, ring: Call, sound: array[int], call: str) -> None:
+    """Wait for the tone, speak, and press hash."""
+    await becomes(scene, call, State.RECORDING)
+    heard = len(ring.rtp.received)
+    await scene.hears(ring, "studio_say")
+    tone = ulaw(read(scene.bazang.settings.prompts_path / "tone.wav"))[:1600]
+    await scene.bazang.until(lambda: tone[400:1200] in bytes(ring.rtp.received[heard:]), 20, "the tone")
+    await scene.bazang.until(lambda: len(list(inbox(scene).iterdir())) == 1, 5, "it is being recorded")
+    ring.rtp.speak(ulaw(sound))
+    await asyncio.sleep(len(sound) / RATE + 0.2)  # speaking takes its time
+    await ring.press("#")
+
+
+def inbox(scene: Scene) -> Path:
+    return scene.bazang.settings.prompts_path / "inbox"
+
+
+async def test_a_text_spoken_by_phone_is_kept_as_it_was_spoken(stage: Stage) -> None:
+    async with stage(phones=("101",)) as scene:
+        call = ask(scene)
+        ring = await scene.phones["101"].next_call()
+        assert ring.remote == "Bazang"
+        await becomes(scene, call, State.RINGING)
+        await ring.answer()
+        await say(scene, ring, speech(), call)
+        await becomes(scene, call, State.LISTENING)
+        await scene.hears(ring, "studio_choose")
+        await ring.press("1")
+        view = await becomes(scene, call, State.KEPT)
+        await scene.hears(ring, "studio_kept")
+        await ring.wait_ended()
+        (row,) = recordings(scene)
+        assert (row.file, row.name, row.origin, row.created_by) == (view.file, "Closed", "phone", "sara")
+        kept = read(scene.bazang.settings.prompts_path / row.file)
+        assert abs(len(kept) / RATE - 2.0) < 0.4
+        assert alike(kept, speech()) > 0.95
+        await nothing_left(scene)
+
+
+async def test_2_records_again_and_3_plays_what_was_said(stage: Stage) -> None:
+    async with stage(phones=("101",)) as scene:
+        call = ask(scene)
+        ring = await scene.phones["101"].next_call()
+        await ring.answer()
+        await say(scene, ring, speech(1.0), call)
+        await becomes(scene, call, State.LISTENING)
+        await scene.hears(ring, "studio_choose")
+        before = len(ring.rtp.received)
+        await ring.press("3")
+
+        def is_played() -> bool:
+            return find(bytes(ring.rtp.received[before:]), ulaw(speech(1.0))).share > 0.8
+
+        await scene.bazang.until(is_played, 10, "what was said is played")
+        await ring.press("2")
+        await say(scene, ring, speech(3.0), call)
+        await becomes(scene, call, State.LISTENING)
+        await ring.press("1")
+        await becomes(scene, call, State.KEPT)
+        (row,) = recordings(scene)
+        assert row.seconds is not None and abs(row.seconds - 3.0) < 0.4
+        await ring.hang_up()
+        await nothing_left(scene)
+
+
+async def test_who_hangs_up_without_1_keeps_nothing(stage: Stage) -> None:
+    async with stage(phones=("101", "102")) as scene:
+        early, late = ask(scene, "101"), ask(scene, "102")
+        first, second = [await scene.phones[number].next_call() for number in ("101", "102")]
+        await first.answer()
+        await second.answer()
+        await becomes(scene, early, State.RECORDING)
+        await first.hang_up()
+        await say(scene, second, speech(1.0), late)
+        await becomes(scene, late, State.LISTENING)
+        await second.hang_up()
+        for call in (early, late):
+            await fails(scene, call, Failure.HUNG_UP)
+
+
+async def test_silence_is_no_recording(stage: Stage) -> None:
+    async with stage(phones=("101",)) as scene:
+        call = ask(scene)
+        ring = await scene.phones["101"].next_call()
+        await ring.answer()
+        for _ in range(3):
+            heard = len(ring.rtp.received)
+            await say(scene, ring, array("h", bytes(RATE)), call)
+            del ring.rtp.received[:heard]
+            await scene.hears(ring, "studio_silence")
+        await fails(scene, call, Failure.SILENCE_ONLY)
+
+
+async def test_phone_that_cannot_take_the_call_is_told_apart(stage: Stage) -> None:
+    setup = OfficeSetup(own_hints=False)  # 101 to 103 are phones without a hint
+    async with stage(setup=setup, phones=("101", "102")) as scene:
+        phone = scene.phones["101"]
+        await fails(scene, ask(scene, "999"), Failure.UNKNOWN_EXTENSION)
+        await fails(scene, ask(scene, "103"), Failure.UNREACHABLE)
+        refused = ask(scene)
+        (await phone.next_call()).reject(486)
+        await fails(scene, refused, Failure.BUSY)
+        refused = ask(scene)
+        (await phone.next_call()).reject(603)
+        await fails(scene, refused, Failure.REJECTED)
+        talk = await scene.occupy("101")
+        await asyncio.gather(*(fail_while_busy(scene, ask_call) for ask_call in (ask, ask_test)))
+        await talk.end()
+        called_off = ask(scene)
+        ring = await phone.next_call()
+        studio.cancel(scene.bazang.database, called_off, "sara", datetime.now(UTC))
+        await ring.wait_ended(5)
+        assert studio.load(scene.bazang.database, called_off).state is State.CANCELLED
+        await nothing_left(scene)
+
+
+async def fail_while_busy(scene: Scene, ask_call: Callable[[Scene], str]) -> None:
+    view = await becomes(scene, ask_call(scene), State.FAILED)
+    assert view.detail == Failure.BUSY.value, scene.bazang.describe()
+
+
+async def test_phone_that_nobody_answers_is_given_up(stage: Stage) -> None:
+    async with stage(phones=("101",)) as scene:
+        call = ask(scene)
+        ring = await scene.phones["101"].next_call()
+        await fails(scene, call, Failure.NO_ANSWER, 40)
+        assert 20 < ring.ended_at - ring.began_at < 30
+
+
+@pytest.mark.parametrize("language", ["en", "fa"])
+async def test_test_call_is_heard_to_its_end(stage: Stage, language: str) -> None:
+    async with stage(phones=("101",)) as scene:
+        call = ask_test(scene, language=language)
+        ring = await scene.phones["101"].next_call()
+        await ring.answer()
+        await scene.hears(ring, "studio_test", language)
+        await becomes(scene, call, State.DONE)
+        await ring.wait_ended()
+        cut = ask_test(scene, language=language)
+        ring = await scene.phones["101"].next_call()
+        await ring.answer()
+        await scene.hears(ring, "studio_test", language)
+        await ring.hang_up()
+        await fails(scene, cut, Failure.HUNG_UP)
+
+
+async def test_worker_that_is_killed_leaves_nothing_behind(stage: Stage) -> None:
+    async with stage(phones=("101", "102")) as scene:
+        recorded, rung = ask(scene, "101"), ask(scene, "102")
+        ring = await scene.phones["101"].next_call()
+        await ring.answer()
+        await scene.phones["102"].next_call()
+        await becomes(scene, recorded, State.RECORDING)
+        await scene.bazang.until(lambda: list(inbox(scene).iterdir()), 20, "it is being recorded")
+        await scene.bazang.kill_worker()
+        for call in (recorded, rung):  # as soon as nobody can take the service for alive
+            assert studio.load(scene.bazang.database, call, datetime.now(UTC) + MINUTE).state is State.FAILED
+        await scene.bazang.start_worker()
+        for call in (recorded, rung):
+            await fails(scene, call, Failure.SERVICE_DOWN)
+
+
+async def test_worker_that_is_stopped_ends_its_calls(stage: Stage) -> None:
+    async with stage(phones=("101", "102")) as scene:
+        recorded, rung = ask(scene, "101"), ask(scene, "102")
+        ring = await scene.phones["101"].next_call()
+        await ring.answer()
+        await scene.phones["102"].next_call()
+        await becomes(scene, recorded, State.RECORDING)
+        await scene.bazang.stop_worker()
+        for call in (recorded, rung):
+            await fails(scene, call, Failure.SERVICE_DOWN)
+
+
+async def test_exchange_that_goes_away_ends_the_call(stage: Stage) -> None:
+    async with stage(phones=("101", "102")) as scene:
+        recorded, rung = ask(scene, "101"), ask(scene, "102")
+        ring = await scene.phones["101"].next_call()
+        await ring.answer()
+        other = await scene.phones["102"].next_call()
+        await becomes(scene, recorded, State.RECORDING)
+        await scene.bazang.asterisk.kill()
+        for call in (ring, other):
+            call.end(0)
+        for asked, failure in ((recorded, Failure.BROKEN_OFF), (rung, Failure.NOT_CONNECTED)):
+            view = await becomes(scene, asked, State.FAILED)
+            assert view.detail == failure.value, scene.bazang.describe()
+        view = await becomes(scene, ask(scene), State.FAILED)
+        assert view.detail == Failure.NOT_CONNECTED.value
+        await scene.bazang.asterisk.start()
+        await nothing_left(scene)
+
+
+async def test_exchange_that_cannot_reach_our_service_is_found_out(stage: Stage) -> None:
+    async with stage(phones=("101",), AGI_HOST="127.0.0.9", AGI_BIND="127.0.0.1") as scene:
+        call = ask_test(scene)
+        ring = await scene.phones["101"].next_call()
+        await ring.answer()
+        await fails(scene, call, Failure.NO_DIALOGUE)
+        await ring.wait_ended()
+
+
+async def test_folder_that_the_exchange_cannot_write_is_told(stage: Stage) -> None:
+    """Here it looks for it elsewhere; elsewhere it may lack the right."""
+    async with stage(phones=("101",)) as scene:
+        call = ask(scene)
+        ring = await scene.phones["101"].next_call()
+        shutil.rmtree(inbox(scene))
+        await ring.answer()
+        await scene.hears(ring, "studio_failed")
+        inbox(scene).mkdir()
+        await fails(scene, call, Failure.CANNOT_WRITE)
+
+
+async def test_request_and_studio_do_not_disturb_each_other(stage: Stage) -> None:
+    async with stage(lambda b: b.module(), phones=("101",)) as scene:
+        request = scene.wish()
+        agent = await scene.phones["101"].next_call()
+        view = await becomes(scene, ask(scene), State.FAILED)
+        assert view.detail == Failure.BUSY.value
+        await agent.answer()
+        await scene.hears(agent, "agent_intro")
+        await agent.press("1")
+        customer = await scene.talk_to(agent, request)
+        await customer.hang_up()
+        await scene.becomes(request, "done")
+        await agent.wait_ended()
+
+        await scene.is_idle("101")
+        tested = ask_test(scene)
+        ring = await scene.phones["101"].next_call()
+        request = scene.wish("09121111111")
+        await ring.answer()
+        await scene.hears(ring, "studio_test")
+        assert scene.wished(request).status == "waiting", "who is in the studio is not free"
+        await becomes(scene, tested, State.DONE)
+        await ring.wait_ended()
+        agent = await scene.phones["101"].next_call()
+        assert agent.remote.endswith("9121111111")
+        assert len(scene.phones["101"].invites) == 3
