@@ -43,6 +43,7 @@ class OwnNumberField(SelectField):
         choices += [SelectChoice(str(number), text) for number, text in table.items()]
         super().__init__(label, coerce=_whole_or_none, choices=choices, validate_choice=False, **options)
         self._table = table
+        self.type = SelectField.__name__  # pages show it as any other
 
     def iter_choices(self):
         found = super().iter_choices()
@@ -63,6 +64,7 @@ class VoiceField(SelectField):
 
     def __init__(self, label: object, **options: Any) -> None:
         super().__init__(label, choices=_voice_choices, validate_choice=False, default="", **options)
+        self.type = SelectField.__name__
 
     def iter_groups(self):
         groups = list(super().iter_groups())

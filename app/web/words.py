@@ -328,6 +328,6 @@ def length(seconds: float) -> str:
 
 
 def loudness(dbfs: float) -> str:
-    """Say how loud a sound is, in words with the number."""
+    """Say how loud a sound is, in words with the number, whose sign stays before it in Persian, too."""
     text = next(text for least, text in _LOUDNESS if dbfs >= least)
-    return _("%(loudness)s (%(number)s dB)", loudness=text, number=digits(f"\u2212{abs(dbfs):.0f}"))
+    return _("%(loudness)s (%(number)s dB)", loudness=text, number=digits(f"\u2066\u2212{abs(dbfs):.0f}\u2069"))
