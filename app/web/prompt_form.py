@@ -48,7 +48,7 @@ class OwnNumberField(SelectField):
     def iter_choices(self):
         found = super().iter_choices()
         if self.data is not None and self.data not in self._table:
-            found.append(replace(found[0], value=str(self.data), label=digits(self.data), selected=True))
+            found.append(found[0]._replace(value=str(self.data), label=digits(self.data), selected=True))
         return found
 
     def process_formdata(self, valuelist) -> None:
@@ -70,7 +70,7 @@ class VoiceField(SelectField):
         groups = list(super().iter_groups())
         if self.data and not any(choice.selected for _name, group in groups for choice in group):
             label = _("%(name)s (missing)", name=self.data)
-            groups[0][1].append(replace(groups[0][1][0], value=self.data, selected=True, label=label))
+            groups[0][1].append(groups[0][1][0]._replace(value=self.data, selected=True, label=label))
         return groups
 
 

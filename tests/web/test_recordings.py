@@ -1,5 +1,6 @@
 """The prompt library and the digits: taken in, heard, renamed, deleted unless something plays it; recorded by phone."""
 
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tests.web.pages import Page, Visitor, rows, text
 LIBRARY = "/recordings"
 TAKE = "/recordings/take"
 BY_PHONE = "/recordings/by-phone"
+NO_SOUND = "This file is of no kind of sound that is known here."
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def file(path: Path) -> tuple[BytesIO, str]:
 
 
 def take(admin: Visitor, path: Path, status: int = 200, **fields: str) -> Page:
-    return admin.post(TAKE, {"sound": file(path), **fields}, status)
+    return admin.press(TAKE, {"sound": file(path), **fields}, status)
 
 
 def kept(database: Database) -> list[Recording]:
@@ -84,33 +86,35 @@ def test_the_same_sound_is_kept_once(admin: Visitor, database: Database, sound: 
 @pytest.mark.parametrize(
     ("content", "name", "said"),
     [
-        (b"no sound at all", "letter.wav", "not_audio"),
-        (b"RIFF\x24\x00\x00\x00WAVEfmt ", "broken.wav", "not_audio"),
-        (b"", "empty.mp3", "not_audio"),
-        (b"#EXTM3U\nhttp://127.0.0.1:9/x.ts\n", "list.m3u8", "not_audio"),
-        (b"\x00" * (20 * 1024 * 1024 + 1), "large.wav", "too_large"),
+        (b"no sound at all", "letter.wav", NO_SOUND),
+        (b"RIFF\x24\x00\x00\x00WAVEfmt ", "broken.wav", "The sound is damaged and cannot be decoded."),
+        (b"", "empty.mp3", NO_SOUND),
+        (b"#EXTM3U\nhttp://127.0.0.1:9/x.ts\n", "list.m3u8", NO_SOUND),
+        (b"\x00" * 5001, "large.wav", "The file is too large."),
     ],
     ids=["text", "broken", "empty", "list", "large"],
 )
 @pytest.mark.parametrize("locale", ["fa", "en"])
 def test_what_is_no_sound_is_refused_in_words(
-    app: Flask, database: Database, content: bytes, name: str, said: str, locale: str
+    app: Flask,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes,
+    name: str,
+    said: str,
+    locale: str,
 ) -> None:
+    monkeypatch.setattr("app.audio.cache.MAX_BYTES", 5000)
     users.set_locale(database, 1, locale)
     answer = Visitor(app, 1, locale=locale).post(TAKE, {"sound": (BytesIO(content), name)}, 422)
     assert answer.response.content_type == "text/plain; charset=utf-8"
-    with app.test_request_context():
-        assert locale == "fa" or answer.source in (str(words.SOUND_ERROR[said]), str(words.SOUND_ERROR["broken"]))
-    assert answer.source.strip() and kept(database) == []
+    assert answer.source == said if locale == "en" else any("آ" <= letter <= "ی" for letter in answer.source)
+    assert kept(database) == []
 
 
 def test_nothing_sent_is_said(admin: Visitor) -> None:
     assert admin.post(TAKE, {}, 422).source == "Choose a file."
     assert "Choose a file." in admin.post(LIBRARY, {}, 422).main
-
-
-def test_more_than_any_sound_is_refused_before_it_is_read(admin: Visitor) -> None:
-    admin.post(TAKE, {"sound": (BytesIO(b"\x00" * (25 * 1024 * 1024)), "huge.wav")}, 413)
 
 
 def test_a_name_with_a_nul_is_nobodys_typing(admin: Visitor, database: Database, sound: Path) -> None:
@@ -167,7 +171,12 @@ def library(database: Database, settings: Settings, admin: Visitor) -> list[Reco
     admin.get(LIBRARY)  # makes the folders
     found = []
     for number, (letter, name) in enumerate((("a", "Zebra"), ("b", "apple"), ("c", "Mango"))):
-        values = {"seconds": 10.0 - number, "loudness": -20.0 - 10 * number, "created_by": "sara"}
+        values: dict[str, Any] = {
+            "created_at": NOW + timedelta(hours=number),
+            "seconds": 10.0 - number,
+            "loudness": -20.0 - 10 * number,
+            "created_by": "sara",
+        }
         found.append(create_recording(database, f"uploads/{letter * 64}.wav", name=name, **values))
         if letter != "c":
             write_sound(settings.prompts_path / found[-1].file, tone(1, 300 + 200 * number))
@@ -180,7 +189,8 @@ def library(database: Database, settings: Settings, admin: Visitor) -> list[Reco
         ("name", ["apple", "Mango", "Zebra"]),
         ("length", ["Mango", "apple", "Zebra"]),
         ("loudness", ["Mango", "apple", "Zebra"]),
-        ("nonsense", ["Zebra", "apple", "Mango"]),
+        ("newest", ["Mango", "apple", "Zebra"]),
+        ("nonsense", ["Mango", "apple", "Zebra"]),
     ],
 )
 def test_the_list_is_sorted(admin: Visitor, library: list[Recording], sort: str, order: list[str]) -> None:
@@ -199,7 +209,7 @@ def test_a_lost_sound_says_so_everywhere_and_is_not_offered(
     assert "not there any more" in rows(admin.get(LIBRARY, q="Mango"))[0]
     admin.get(f"{LIBRARY}/{lost}.wav", 404)
     assert "cannot be played" in caplog.text
-    assert "not there any more" in text(admin.get(f"{LIBRARY}/{lost}/chosen").one("div", class_="chosen"))
+    assert "not there any more" in text(admin.ask(f"{LIBRARY}/{lost}/chosen").one("div", class_="chosen"))
     shelf = admin.ask(f"{LIBRARY}/shelf")
     assert "Zebra" in shelf.main and "Mango" not in shelf.main
 
@@ -268,9 +278,7 @@ def test_what_is_used_is_not_deleted_and_the_user_is_told_by_what(
     store(database, Prompt(module_id=1, key="intro", mode="file", file=library[0].file))
     path = f"{LIBRARY}/{'a' * 64}/delete"
     asked = admin.get(path)
-    assert "Sales: introduction" in asked.main and not [
-        f for f in asked.all("form") if f.get("action") is None and text(f) == "Delete Back"
-    ]
+    assert "Sales: introduction" in asked.main and not asked.has("button", class_="btn-danger")
     assert "Sales: introduction" in admin.post(path, {}, 422).main
     assert len(kept(database)) == 3 and (settings.prompts_path / library[0].file).exists()
 
@@ -360,7 +368,7 @@ def test_an_extension_is_rung_and_the_call_is_followed(
     admin: Visitor, database: Database, library: list[Recording]
 ) -> None:
     create_running_service(database)
-    shown = admin.post(BY_PHONE, RING, 200).one("div", class_="studio-call")
+    shown = admin.press(BY_PHONE, RING).one("div", class_="studio-call")
     (call,) = calls(database)
     assert (call.extension, call.name, call.text, call.created_by) == ("101", "خوشامد", "سلام", "sara")
     address = str(shown.get("data-address"))
@@ -379,8 +387,8 @@ def test_an_extension_is_rung_and_the_call_is_followed(
 
 def test_a_call_is_cancelled(admin: Visitor, database: Database) -> None:
     create_running_service(database)
-    button = admin.post(BY_PHONE, RING, 200).one("button")
-    shown = admin.post(str(button.get("data-call-cancel")), {}, 200).one("div", class_="studio-call")
+    button = admin.press(BY_PHONE, RING).one("button")
+    shown = admin.press(str(button.get("data-call-cancel"))).one("div", class_="studio-call")
     assert "The call was cancelled." in text(shown)
     assert [call.state for call in calls(database)] == ["cancelled"]
     with database.read() as session:
@@ -477,9 +485,7 @@ def test_a_recording_that_is_lost_is_refused_and_the_text_is_kept(admin: Visitor
     assert page.fields()["prompt_intro_mode"] == ["record"]
 
 
-@pytest.mark.parametrize(
-    "name", ["../../secret_key", "uploads/../../x.wav", "/etc/passwd", "uploads/" + "G" * 64 + ".wav"]
-)
+@pytest.mark.parametrize("name", ["../../secret_key", "uploads/../../x.wav", "/etc/passwd", f"uploads/{'G' * 64}.wav"])
 def test_a_file_with_a_strange_name_is_no_recording(admin: Visitor, name: str) -> None:
     assert add(admin, 422, prompt_intro_mode="file", prompt_intro_file=name).error("prompt_intro")
     sent = {"key": "intro", "language": "en", "mode": "file", "file": name}
@@ -585,12 +591,11 @@ def test_a_dialogue_of_nothing_is_not_found(admin: Visitor, sent: dict[str, str]
 
 @pytest.mark.parametrize(
     ("dbfs", "said"),
-    [(-5, "very loud"), (-20, "well audible"), (-30, "rather quiet"), (-60, "very quiet"), (-96, "very quiet")],
+    [(-5, "very loud"), (-20, "well audible"), (-30, "rather quiet"), (-96, "very quiet")],
 )
-def test_loudness_in_words(app: Flask, dbfs: float, said: str) -> None:
-    with app.test_request_context():
-        told = words.loudness(dbfs)
-    assert f"\u2212{abs(dbfs)}" in told or "\u2212" in told
+def test_loudness_in_words(admin: Visitor, database: Database, dbfs: float, said: str) -> None:
+    create_recording(database, f"uploads/{'1' * 64}.wav", seconds=1.0, loudness=float(dbfs))
+    assert f"{said} (\u2066\u2212{-dbfs}\u2069 dB)" in rows(admin.get(LIBRARY))[0]
 
 
 def test_lengths_are_written_as_they_are_read(app: Flask, database: Database) -> None:
