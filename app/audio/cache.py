@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 RECIPE = 1  # counted up when the same text or file would sound different: old names are then never found again
 ABANDONED = 3600.0  # seconds; no sound is that long in the making
+HEARD = 24 * 3600.0  # seconds; dialogues are for one who tries prompts out, and soon put together again
 SPEECH, UPLOADS, DIALOGUES, LOCKS = "speech", "uploads", "dialogues", ".locks"
 
 
@@ -66,9 +67,14 @@ class SoundLibrary:
         return self._speech(text, language, voice, rate, pitch)[0]
 
     def assembled(self, pieces: Sequence[Piece]) -> Clip:
-        """Sounds, pauses and keys one after the other, as one sound. Raises FileNotFoundError and SoundError."""
+        """Sounds, pauses and keys one after the other, as one sound. Raises FileNotFoundError and SoundError.
+
+        It is kept for a day after it was last asked for.
+        """
         digest = hashlib.sha256(json.dumps([RECIPE, *map(describe, pieces)]).encode()).hexdigest()
         path = self.root / DIALOGUES / f"{digest}.wav"
+        for former in (self.root / DIALOGUES).iterdir():
+            _remove_if_older(former, time.time() - HEARD)
         return self._find_or_make(path, lambda: assemble(pieces, path))
 
     def uploaded(self, source: Path | BinaryIO, original_name: str = "") -> Clip:

@@ -5,14 +5,14 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from app.audio.cache import SoundLibrary
 from app.audio.clip import Clip, SoundError
-from app.audio.prompts import age_text, default_text
+from app.audio.prompts import LANGUAGES, age_text, default_text
 from app.config import Settings
 from app.domain.lifecycle import Status
 from app.domain.orders import Order
@@ -26,6 +26,7 @@ from app.telephony.ivr import DIGITS, ModuleView, Sound
 
 log = logging.getLogger(__name__)
 AGENT_PIECES = ("agent_intro", "agent_keys")
+RENEWAL_SECONDS = 2.0  # that a caller waits for new sounds where there are former ones
 Piece = tuple[str, str]  # a language, and the name of a piece or the text of an age
 
 
@@ -62,6 +63,8 @@ class Sounds:
         self._round = _Round()
         self._keeping = threading.Lock()  # of these two
         self._views: dict[int, ModuleView] = {}
+        self._former: dict[int, ModuleView] = {}  # what callers hear while the new is made for long
+        self._seen: object = None  # what all sounds depend on, as it was at the last look
         self._making = threading.Lock()
         self._prepared = False
         # Threads of their own: making speech takes seconds, and calls must not wait for that.
@@ -79,8 +82,9 @@ class Sounds:
     def forget(self) -> None:
         """Have everything made anew: a module, a recording or a voice has changed.
 
-        Agents hear what was made before until `prepare` has made the new.
+        Agents hear what was made before until `prepare` has made the new; so do callers, if it takes long.
         """
+        self._former |= self._views
         self._views = {}  # a new one: what is being made now is of the module as it was
         with self._keeping:
             self._round = _Round()
@@ -90,7 +94,22 @@ class Sounds:
         known = self._views.get(module_id)
         if known is not None:
             return known
-        return await asyncio.get_running_loop().run_in_executor(self._makers, self._module_view, module_id)
+        making = asyncio.get_running_loop().run_in_executor(self._makers, self._module_view, module_id)
+        former = self._former.get(module_id)
+        if former is not None:
+            done, _ = await asyncio.wait({making}, timeout=RENEWAL_SECONDS)
+            if not done:
+                making.add_done_callback(_log_failure)
+                return await asyncio.to_thread(self._as_it_is_now, former)
+        return await making
+
+    def _as_it_is_now(self, former: ModuleView) -> ModuleView | None:
+        """The module with its former sounds: whether it is active or silent holds at once."""
+        with self._database.read() as session:
+            module = store.load_module(session, former.id)
+        if module is None:
+            return None
+        return replace(former, name=module.name, code=module.code, active=module.active, silent=module.silent)
 
     def _module_view(self, module_id: int) -> ModuleView | None:
         with self._making:  # several callers at once wait for one making
@@ -117,6 +136,8 @@ class Sounds:
             digits={digit: self._spoken(clip) for digit, clip in digits.items()},
         )
         views[module_id] = view
+        if views is self._views:
+            self._former.pop(module_id, None)
         return view
 
     def _sound(self, clip: Clip | None) -> Sound | None:
@@ -140,9 +161,23 @@ class Sounds:
     async def prepare(self) -> None:
         """Make the pieces that the waiting requests may need within the next minute, and every module's prompts."""
         loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._makers, self._look_for_changes)
         modules = await loop.run_in_executor(self._makers, self._prepare_announcements)
         self._prepared = True
         await loop.run_in_executor(self._makers, self._prepare_modules, modules)
+
+    def _look_for_changes(self) -> None:
+        """See by ourselves what changed: whoever changes something tells us, but may find us busy for too long."""
+        with self._database.read() as session:
+            stored = store_settings.read_all(session)
+            seen = (
+                {name: value for name, value in stored.items() if name.startswith(("voice_", "rate_", "pitch_"))},
+                {language: recordings.digits(session, language) for language in LANGUAGES},
+                {module.id: module.updated_at for module in store.all_modules(session)},
+            )
+        if self._seen not in (None, seen):
+            self.forget()
+        self._seen = seen
 
     def _prepare_announcements(self) -> Sequence[int]:
         now = self._round  # what is made from here on is of the settings as they are read now
@@ -201,3 +236,8 @@ class Sounds:
             minutes = int((at - row.registered_at).total_seconds() // 60)
             ages |= {(language, age_text(minutes + ahead, language)) for ahead in (0, 1)}
         return _Needed(frozenset(ages), [module.id for module in modules], languages)
+
+
+def _log_failure(making: asyncio.Future[ModuleView | None]) -> None:
+    if not making.cancelled() and (error := making.exception()) is not None:
+        log.error("a module's sounds cannot be made: %r", error)

@@ -1,5 +1,7 @@
 """Several sounds as one, with the keys that a caller presses: heard by an ear of our own."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,17 @@ def test_the_same_pieces_are_put_together_once(tmp_path: Path, spoken_file: Path
     assert first.path.stat().st_ino == before
     others = [[clip, Keys("2")], [Keys("1"), clip], [clip, Pause(1.0)], [clip]]
     assert len({library.assembled(pieces).path for pieces in [[clip, Keys("1")], *others]}) == 5
+
+
+def test_dialogues_of_the_day_before_are_removed(tmp_path: Path, spoken_file: Path) -> None:
+    library = SoundLibrary(tmp_path / "prompts")
+    clip = library.uploaded(spoken_file)
+    old, used = (library.assembled([clip, Keys(key)]).path for key in "12")
+    for path in (old, used, clip.path):
+        os.utime(path, (time.time() - 25 * 3600,) * 2)
+    os.utime(used)
+    library.assembled([clip, Keys("3")])
+    assert [old.exists(), used.exists(), clip.path.exists()] == [False, True, True]
 
 
 @pytest.mark.parametrize(("content", "error"), [(None, FileNotFoundError), (b"no sound", SoundError)])

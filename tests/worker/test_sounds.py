@@ -383,6 +383,44 @@ async def test_while_a_new_voice_is_made_agents_hear_the_former_one(
     assert announced(sounds)[1] == name_of(sounds, "0", "en", "en-us+m3")
 
 
+async def test_while_a_new_voice_is_made_for_long_callers_hear_the_former_one(
+    sounds: Sounds, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(made_by, "RENEWAL_SECONDS", 0.05)
+    module = create_module(database, name="Old", language="en")
+    former = await sounds.module(module.id)
+    assert former is not None
+    gate = Gate(sounds, monkeypatch, "en-us+m3")
+    with database.write() as session:
+        row = session.get_one(Module, module.id)
+        row.name, row.active, row.voice = "New", False, "en-us+m3"
+    for _ in range(2):
+        sounds.forget()
+        assert await sounds.module(module.id) == replace(former, name="New", active=False)
+    gate.opened.set()
+    monkeypatch.setattr(made_by, "RENEWAL_SECONDS", PATIENCE)
+    new = await sounds.module(module.id)
+    assert new is not None
+    assert new.digits["7"].path == name_of(sounds, "7", "en", "en-us+m3")
+
+
+async def test_a_module_that_is_deleted_meanwhile_is_gone(
+    sounds: Sounds, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(made_by, "RENEWAL_SECONDS", 0.05)
+    module = create_module(database, language="en")
+    await sounds.module(module.id)
+    slow = SlowPrompts(monkeypatch)
+    sounds.forget()
+    asking = asyncio.create_task(sounds.module(module.id))
+    await asyncio.to_thread(slow.begun.wait, PATIENCE)
+    with database.write() as session:
+        session.delete(session.get_one(Module, module.id))
+    assert await sounds.module(module.id) is None
+    slow.allowed.set()
+    await asking
+
+
 async def test_what_was_begun_before_a_change_never_takes_the_place_of_what_came_after(
     sounds: Sounds, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -415,6 +453,27 @@ async def test_a_digit_that_changes_is_read_out_so_at_the_next_call(
         heard.append(view.digits["9"].path)
     recorded = f"{SEEN_AS}/{file.removesuffix('.wav')}"
     assert heard == [name_of(sounds, "9"), recorded, name_of(sounds, "9")]
+
+
+@pytest.mark.parametrize("change", ["voice", "digit", "module"])
+async def test_a_change_that_nobody_told_of_is_seen(
+    sounds: Sounds, database: Database, tmp_path: Path, change: str
+) -> None:
+    """As when the command to do so expired, since the service was busy with something else."""
+    module = create_module(database, name="Old", language="en")
+    await sounds.prepare()
+    former, before = announced(sounds), await sounds.module(module.id)
+    if change == "voice":
+        set_speech(database, "en-us+m3")
+    elif change == "digit":
+        recordings.set_digit(database, "en", "9", record(sounds, database, tmp_path, 530), NOW)
+    else:
+        with database.write() as session:
+            row = session.get_one(Module, module.id)
+            row.name, row.updated_at = "New", NOW + timedelta(seconds=1)
+    await sounds.prepare()
+    assert await sounds.module(module.id) != before
+    assert (announced(sounds) != former) is (change != "module")
 
 
 async def test_what_cannot_be_made_anew_stays_as_it_was(

@@ -1,0 +1,84 @@
+"""Who speaks how, as a caller and an agent hear it: the module's voice, recorded digits, and changes while all runs."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from app.audio.cache import SoundLibrary
+from app.audio.clip import Clip
+from app.audio.prompts import default_text
+from app.services import recordings, speech
+from app.services.prompts import digit_sounds, prompt_sounds
+from app.store.models import Command
+from app.store.settings import Speech
+from tests.asterisk.conftest import Stage
+from tests.asterisk.scene import Scene
+from tests.audio.sounds import tone, write_sound
+from tests.support.bazang import Bazang
+from tests.support.phone import Call
+from tests.support.sound import RATE, find, read_ulaw
+
+
+async def hears_clip(scene: Scene, call: Call, clip: Clip) -> None:
+    """Return when the beginning of a sound has been heard."""
+    beginning = read_ulaw(clip.path)[: RATE // 3]
+    await scene.bazang.until(
+        lambda: find(bytes(call.rtp.received), beginning).share > 0.8, 20, f"{clip.path.name} is heard"
+    )
+
+
+async def is_taken_up(scene: Scene) -> None:
+    """Wait until the worker has done all that it was asked for."""
+
+    def nothing_is_open() -> bool:
+        with scene.bazang.database.read() as session:
+            return session.scalar(select(Command).where(Command.done_at.is_(None))) is None
+
+    await scene.bazang.until(nothing_is_open, 60, "the worker has done what it was asked for")
+
+
+@pytest.mark.asterisk(22)
+async def test_a_caller_hears_the_modules_voice_and_recorded_digits(stage: Stage, tmp_path: Path) -> None:
+    kept: list[recordings.Recording] = []
+
+    def prepare(bazang: Bazang) -> None:
+        module_id = bazang.module(voice="en-us+m3", rate=180, pitch=30)
+        library = SoundLibrary(bazang.settings.prompts_path)
+        prompt_sounds(bazang.database, library, module_id)  # made before the call, as the running service does
+        digit_sounds(library, "en", Speech("en-us+m3", 180, 30), {})
+        with write_sound(tmp_path / "nine.wav", tone(0.6, 600)).open("rb") as stream:
+            kept.append(recordings.take(bazang.database, library, stream, "nine.wav", "upload", datetime.now(UTC)))
+        recordings.set_digit(bazang.database, "en", "9", kept[0].file, datetime.now(UTC))
+
+    async with stage(prepare, phones=()) as scene:
+        library = SoundLibrary(scene.bazang.settings.prompts_path)
+
+        async def says(text: str) -> None:
+            clip = await asyncio.to_thread(library.spoken, text, "en", "en-us+m3", 180, 30)
+            await hears_clip(scene, call, clip)
+
+        call = await scene.knock("*5001")
+        await says(default_text("intro", "en"))
+        await call.press("2")
+        await says(default_text("enter_number", "en"))
+        await call.press("09351112233#")
+        await says("0")
+        await hears_clip(scene, call, recordings.sound(library, kept[0].file))
+        await says("3")
+
+
+@pytest.mark.asterisk(22)
+async def test_an_agent_hears_the_voice_that_was_chosen_while_the_service_runs(stage: Stage) -> None:
+    async with stage(lambda bazang: bazang.module(), phones=("101",)) as scene:
+        await is_taken_up(scene)
+        speech.save(scene.bazang.database, "en", Speech("en+m1", 200), datetime.now(UTC))
+        await is_taken_up(scene)
+        scene.wish(target="101")
+        ring = await scene.phones["101"].next_call(15)
+        await ring.answer()
+        library = SoundLibrary(scene.bazang.settings.prompts_path)
+        await hears_clip(scene, ring, library.spoken(default_text("agent_intro", "en"), "en", "en+m1", 200))
+        await hears_clip(scene, ring, library.spoken(default_text("agent_keys", "en"), "en", "en+m1", 200))
