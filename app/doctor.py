@@ -19,6 +19,7 @@ from app.audio.voices import has_piper, model_voices, models
 from app.config import Settings
 from app.domain.connection import Report, Verdict
 from app.services import users
+from app.services.studio import INBOX, INBOX_MODE
 from app.store import lines as store_lines
 from app.store import settings as store_settings
 from app.store.database import Database
@@ -48,6 +49,7 @@ def examine(settings: Settings, database: Database) -> Iterator[Finding]:
         return
     yield _users(database)
     yield from _folders(settings)
+    yield _inbox(settings)
     yield _speech(settings)
     yield from _voices(settings.voices_path)
     yield from asyncio.run(_exchange(settings, database))
@@ -95,6 +97,23 @@ def _folders(settings: Settings) -> Iterator[Finding]:
             )
         else:
             yield Finding("ok", f"{folder} can be written here and read by Asterisk")
+
+
+def _inbox(settings: Settings) -> Finding:
+    folder = settings.prompts_path / INBOX
+    try:
+        mode = folder.stat().st_mode & 0o7777
+    except FileNotFoundError:
+        return Finding("ok", f"{folder} will be made when the telephone service starts")
+    except OSError as error:
+        return Finding("fault", f"{folder} cannot be looked at: {error}", "let this user enter it")
+    if mode & 0o003 != 0o003:
+        return Finding(
+            "fault",
+            f"{folder}: Asterisk cannot put there what is recorded by phone",
+            f"chmod {INBOX_MODE:o} {folder}, or start the telephone service again",
+        )
+    return Finding("ok", f"{folder} takes what is recorded by phone")
 
 
 def _speech(settings: Settings) -> Finding:

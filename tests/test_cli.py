@@ -416,6 +416,19 @@ def test_the_doctor_finds_folders_that_cannot_be_used(install: Install, tmp_path
     assert any(fault.startswith("no text can be spoken") for fault in faults(result.output))
 
 
+@pytest.mark.usefixtures("impatient")
+def test_the_doctor_finds_an_inbox_that_the_exchange_cannot_write(install: Install, tmp_path: Path) -> None:
+    inbox = tmp_path / "prompts/inbox"
+    values = {"prompts_dir": tmp_path / "prompts", "ami_port": free_port()}
+    assert f"ok    {inbox} will be made" in run(install(**values), "doctor").output
+    inbox.mkdir()
+    inbox.chmod(0o755)
+    found = faults(run(install(**values), "doctor").output)
+    assert found[f"{inbox}: Asterisk cannot put there what is recorded by phone"].startswith(f"chmod 1733 {inbox}")
+    inbox.chmod(0o1733)
+    assert f"ok    {inbox} takes what is recorded" in run(install(**values), "doctor").output
+
+
 def test_the_doctor_tells_of_a_database_server_that_is_not_there(tmp_path: Path) -> None:
     url = f"postgresql+psycopg://bazang:geheim@127.0.0.1:{free_port()}/bazang"
     done = flask(tmp_path, "doctor", DATABASE_URL=url)

@@ -39,6 +39,7 @@ class Failure(StrEnum):
     NOTHING_RECORDED = "nothing_recorded"
     SILENCE_ONLY = "silence_only"
     CANNOT_WRITE = "cannot_write"  # the exchange cannot write to our folder, or we cannot read what it wrote
+    CANNOT_READ = "cannot_read"  # the exchange does not find the sounds that are to be heard
     NO_SOUND = "no_sound"  # what is to be said cannot be spoken
     BROKEN_OFF = "broken_off"  # the exchange or the dialogue failed in the middle
 

@@ -45,8 +45,8 @@ def code_taken(database: Database, settings: Settings, code: str, actor: str, no
 
 def _ask(database: Database, kind: str, payload: dict[str, Any], actor: str, now: datetime) -> str | None:
     with database.read() as session:
-        facts = lines.stored_facts(session, now)
-    if not facts.connected or not facts.service_runs(now):
-        return None  # not worth waiting for
+        connected = lines.worker_state(session).ami_status == "connected"
+        if not connected or not lines.service_runs(session, now):
+            return None  # not worth waiting for
     answered = commands.ask_and_wait(database, kind, payload, actor=actor, now=now, seconds=WAIT)
     return answered.result if answered is not None and answered.ok else None

@@ -18,6 +18,8 @@ from app.store.models import StudioCall
 
 TAKEN_WITHIN = timedelta(seconds=15)  # whoever has waited so long has gone away
 LONGEST_NAME, LONGEST_TEXT = 80, 1500
+# Of PROMPTS_DIR: there Asterisk, which is another user, puts what it records. Nobody may list it or take what is there.
+INBOX, INBOX_MODE = "inbox", 0o1733
 
 __all__ = ["FINAL", "Failure", "Kind", "State", "StudioView", "ask_recording", "ask_test", "cancel", "load"]
 
@@ -111,9 +113,7 @@ def load(database: Database, call_id: str, now: datetime | None = None) -> Studi
         state, detail = State(row.state), row.detail
         late = state is State.ASKED and row.created_at + TAKEN_WITHIN <= now
         # The row of a call in the middle stays as it is until the service comes back and puts it right.
-        gone = (
-            state not in FINAL and state is not State.ASKED and not lines.stored_facts(session, now).service_runs(now)
-        )
+        gone = state not in FINAL and state is not State.ASKED and not lines.service_runs(session, now)
     if late or gone:
         state, detail = State.FAILED, Failure.SERVICE_DOWN.value
     return StudioView(

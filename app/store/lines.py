@@ -56,6 +56,16 @@ def worker_state(session: Session) -> WorkerState:
     return state
 
 
+def service_runs(session: Session, now: datetime) -> bool:
+    """Tell whether the telephone service gave a sign of life lately."""
+    state = worker_state(session)
+    return Facts(heartbeat=state.heartbeat, stale_after=_stale_after(state)).service_runs(now)
+
+
+def _stale_after(state: WorkerState) -> timedelta:
+    return STALE_POLLS * timedelta(seconds=state.poll_seconds) + SLACK
+
+
 def store_lines(session: Session, reports: Iterable[LineReport], *, complete: bool) -> None:
     """Store lines that changed; `complete` drops the ones not named."""
     names = set()
@@ -123,7 +133,7 @@ def stored_facts(session: Session, now: datetime) -> Facts:
         connected=state.ami_status == "connected",
         obstacle=Why(state.obstacle) if state.obstacle else None,
         heartbeat=state.heartbeat,
-        stale_after=STALE_POLLS * timedelta(seconds=state.poll_seconds) + SLACK,
+        stale_after=_stale_after(state),
         all_paused=read_setting(session, "all_paused") == "1",
         numbers_in_flight=occupied.numbers,
         agents_in_flight=occupied.agents,

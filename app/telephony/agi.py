@@ -125,6 +125,11 @@ class AgiSession:
         await self._allow(seconds)
         return _digit(await self._command(f"WAIT FOR DIGIT {int(seconds * 1000)}", seconds))
 
+    async def is_on_the_line(self) -> bool:
+        """Tell whether the caller is still there: a sound that Asterisk cannot play looks like a hang-up."""
+        reply = await self._command("CHANNEL STATUS", after_hangup=True)
+        return reply.get("result", ("", ""))[0] == "6"
+
     async def keep_waiting(self, work: Awaitable[T], seconds: float) -> T:
         """Await `work` while the caller waits, at most so long: Asterisk is told every second that we live.
 

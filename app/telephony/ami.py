@@ -193,7 +193,7 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]
 class AmiClient:
     """Stays connected until it is stopped. All methods belong to the event loop that started it.
 
-    `on_event` and `on_state` are called in the loop, at once, and must only take note.
+    `on_event` and `on_state` are called in the loop, at once, and must only take note. `name`: in the log.
     """
 
     def __init__(
@@ -206,10 +206,11 @@ class AmiClient:
         on_event: Callable[[Message], None],
         on_state: Callable[[AmiState], None] = lambda state: None,
         times: AmiTimes = AmiTimes(),
+        name: str = "exchange",
     ) -> None:
         self._address = (host, port)
         self._login = _login(username, secret)
-        self._on_event, self._on_state, self._times = on_event, on_state, times
+        self._on_event, self._on_state, self._times, self._name = on_event, on_state, times, name
         self._protocol: _Protocol | None = None
         self._task: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
@@ -380,7 +381,7 @@ class AmiClient:
         if (status, detail, version) == (self.state.status, self.state.detail, self.state.version):
             return
         self.state = AmiState(status, datetime.now(UTC), detail, version)
-        log.info("exchange: %s %s", status, detail)
+        log.info("%s: %s %s", self._name, status, detail)
         try:
             self._on_state(self.state)
         except Exception:

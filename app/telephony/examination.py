@@ -111,6 +111,7 @@ async def reach(
         on_event=on_event,
         on_state=states.put_nowait,
         times=AmiTimes(login=seconds),
+        name="exchange on trial",
     )
     await client.start()
     try:

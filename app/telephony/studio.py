@@ -70,7 +70,7 @@ async def hold(session: AgiSession, studio: Studio) -> None:
     except _Failed as failed:
         (failure,) = failed.args
     except HungUp:
-        failure = Failure.HUNG_UP
+        failure = await _why_hung_up(session)
     except _Cancelled:
         failure = None
     except (AgiBroken, OSError) as error:
@@ -78,6 +78,13 @@ async def hold(session: AgiSession, studio: Studio) -> None:
         failure = Failure.BROKEN_OFF
     finally:
         await studio.close(call, failure)
+
+
+async def _why_hung_up(session: AgiSession) -> Failure:
+    try:
+        return Failure.CANNOT_READ if await session.is_on_the_line() else Failure.HUNG_UP
+    except AgiBroken:
+        return Failure.HUNG_UP
 
 
 class _Dialogue:

@@ -1,8 +1,10 @@
 """Answers what pages ask about the exchange; each of them waits for it."""
 
+import asyncio
 import logging
 from typing import Any
 
+from app.domain.connection import Report, Verdict
 from app.services import commands, connection
 from app.store.models import Command
 from app.telephony import lookup
@@ -13,6 +15,7 @@ from app.worker.dialplan import OWN_HINTS, DialplanKeeper
 
 log = logging.getLogger(__name__)
 CONNECT_SECONDS = 4.0
+TEST_SECONDS = 10.0  # in all; the page waits a little longer
 KINDS = frozenset({commands.TEST_CONNECTION, commands.LOOK_UP, commands.CODE_TAKEN})
 
 
@@ -38,7 +41,11 @@ class Inquiry:
 
     async def _test(self, payload: dict[str, Any]) -> str:
         way = (payload["host"], int(payload["port"]), payload["username"], payload["secret"])
-        report = await try_out(*way, seconds=CONNECT_SECONDS, revision=self._keeper.written)
+        try:
+            async with asyncio.timeout(TEST_SECONDS):
+                report = await try_out(*way, seconds=CONNECT_SECONDS, revision=self._keeper.written)
+        except TimeoutError:
+            report = Report(Verdict.NO_ANSWER, f"it was not examined within {TEST_SECONDS} s")
         log.info("the connection to %s:%s was tried out: %s", *way[:2], report.verdict)
         return connection.pack(report)
 

@@ -86,7 +86,7 @@ class Worker:
         self.keeper = DialplanKeeper(settings, database, self.ami)
         self.names = NameBook(self.ami, self._on_name)
         self.inquiry = Inquiry(self.ami, self.snapshot, self.keeper)
-        self.studio = StudioDesk(settings, database, self.ami, self.sounds, self.snapshot, self.keeper)
+        self.studio = StudioDesk(settings, database, self.ami, self.sounds, self.snapshot)
         self._polled = False  # since the connection was made: before that nothing is known
         self._polling = asyncio.Lock()
         self._obstacle: Why | None = Why.NO_DIALPLAN

@@ -22,24 +22,22 @@ from app.domain.lifecycle import Outcome
 from app.domain.studio import Failure, State
 from app.services import recordings, studio
 from app.services.errors import Invalid, NotFound
-from app.services.studio import StudioView
+from app.services.studio import INBOX, INBOX_MODE, StudioView
 from app.store.database import Database
 from app.telephony import lookup
 from app.telephony.agi import Sound
-from app.telephony.ami import AmiClient, AmiError, AmiRefused, AmiUnsafe
+from app.telephony.ami import AmiClient, AmiError, AmiRefused
 from app.telephony.attempts import AttemptFollower, EndNews, Fields, StepNews
 from app.telephony.dialer import Dialer
 from app.telephony.snapshot import Snapshot
 from app.telephony.studio import LONGEST, TONE, Script
 from app.telephony.variables import GRACE
-from app.worker.dialplan import DialplanKeeper
 from app.worker.dispatcher import utcnow
 from app.worker.sounds import Sounds
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 RING = 25  # seconds
-INBOX, INBOX_MODE = "inbox", 0o1733  # Asterisk, another user, may put files there, and nobody may list or take them
 LEFT_OVER = 3600.0  # seconds after which a file there is nobody's any more
 SHORTEST = 0.3  # seconds that are a recording
 QUIET = -50.0  # dBFS: the peak of a line on which nobody speaks
@@ -73,10 +71,9 @@ class StudioDesk:
         ami: AmiClient,
         sounds: Sounds,
         snapshot: Snapshot,
-        keeper: DialplanKeeper,
     ) -> None:
-        self._settings, self._database, self._ami, self._sounds = settings, database, ami, sounds
-        self._snapshot, self._keeper = snapshot, keeper
+        self._settings, self._database, self._ami = settings, database, ami
+        self._sounds, self._snapshot = sounds, snapshot
         self._follower = AttemptFollower()
         self._dialer = Dialer(ami, self._follower)
         self._calls: dict[str, _Call] = {}
@@ -157,10 +154,10 @@ class StudioDesk:
             await self._hang_up(call_id)
 
     async def _reach(self, view: StudioView) -> Failure | None:
-        """Ring, and return when the dialogue has the call; or why it cannot."""
+        """Ring, and return when the dialogue has the call, or nobody wants it any more; or why it cannot."""
         if not self._ami.connected:
             return Failure.NOT_CONNECTED
-        if not self._keeper.usable:
+        if not await lookup.has_place(self._ami, "bazang-studio,s,1"):
             return Failure.NO_DIALPLAN
         known = self._snapshot.extensions.get(view.extension)
         devices = known.devices if known is not None and known.devices else (f"PJSIP/{view.extension}",)
@@ -168,6 +165,8 @@ class StudioDesk:
         if failure is not None:
             return failure
         script = await self._make(lambda: self._script(view))
+        if not await self.tell(view.id, State.RINGING):
+            return None  # cancelled meanwhile
         rung: asyncio.Future[Failure | None] = asyncio.get_running_loop().create_future()
         call = self._calls[view.id] = _Call(view, script, rung)
         await self._dialer.ring(
@@ -200,7 +199,7 @@ class StudioDesk:
         try:
             if self._ami.connected:
                 await self._dialer.hang_up(call_id)
-        except (AmiError, AmiUnsafe) as error:
+        except AmiError as error:
             log.warning("studio call %s could not be hung up: %s", call_id, error)
 
     # -- what the dialogue asks -------------------------------------------------------------------------------
@@ -209,6 +208,8 @@ class StudioDesk:
         call = self._calls.get(call_id)
         if call is None or call.opened.is_set() or not await self.tell(call_id, State.ANSWERED):
             return None
+        if call_id not in self._calls:
+            return None  # it was given up in this instant
         call.opened.set()
         _settle(call.rung, None)
         return call.script

@@ -322,6 +322,35 @@ async def test_folder_that_the_exchange_cannot_write_is_told(stage: Stage) -> No
         await fails(scene, call, Failure.CANNOT_WRITE)
 
 
+async def test_exchange_that_does_not_find_our_sounds_is_told(stage: Stage) -> None:
+    async with stage(phones=("101",), ASTERISK_PROMPTS_DIR="/nowhere") as scene:
+        call = ask_test(scene)
+        ring = await scene.phones["101"].next_call()
+        await ring.answer()
+        await fails(scene, call, Failure.CANNOT_READ)
+        await ring.wait_ended()
+
+
+async def test_call_that_is_cancelled_rings_no_more(stage: Stage) -> None:
+    async with stage(phones=("101",)) as scene:
+        calls = [ask_test(scene), ask(scene)]
+        for call in calls:
+            studio.cancel(scene.bazang.database, call, "sara", datetime.now(UTC))
+        await nothing_left(scene)
+        await scene.is_idle("101")
+        ring = await spoken_to(scene, ask(scene))
+        await ring.hang_up()
+
+
+async def spoken_to(scene: Scene, call: str) -> Call:
+    """Return the phone that has taken a studio call."""
+    while (ring := await scene.phones["101"].next_call()).ended.is_set():
+        pass  # one that was cancelled
+    await ring.answer()
+    await becomes(scene, call, State.RECORDING)
+    return ring
+
+
 async def test_request_and_studio_do_not_disturb_each_other(stage: Stage) -> None:
     async with stage(lambda b: b.module(), phones=("101",)) as scene:
         request = scene.wish()

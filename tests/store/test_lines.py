@@ -104,6 +104,19 @@ def test_facts_say_what_was_stored_of_lines(database: Database) -> None:
     assert (row.name, row.context, row.devices) == ("Sara", "hints", "PJSIP/101")
 
 
+def test_a_name_stays_until_another_is_told(database: Database) -> None:
+    def name_after(report: LineReport) -> str:
+        with database.write() as session:
+            store_lines(session, [report], complete=True)
+        with database.read() as session:
+            return session.get_one(LineRow, "101").name
+
+    assert name_after(LineReport("101", LineState.FREE, NOW)) == ""
+    assert name_after(LineReport("101", LineState.FREE, NOW, "Sara")) == "Sara"
+    assert name_after(LineReport("101", LineState.IN_CALL, NOW, context="hints")) == "Sara"
+    assert name_after(LineReport("101", LineState.IN_CALL, NOW, "")) == ""
+
+
 def test_a_change_touches_its_line_and_a_complete_report_drops_the_rest(database: Database) -> None:
     create_line(database, "101")
     create_line(database, "102")

@@ -149,6 +149,10 @@ class FakeCall:
                 if key:
                     self.pressed.append(f"wait:{key}")
                 return f"200 result={_code(key)}"
+            case ["CHANNEL", "STATUS"]:
+                return "200 result=6"
+            case ["RECORD", "FILE", *_]:
+                return "200 result=35 (dtmf) endpos=16000"
             case ["ANSWER"]:
                 self._line.extend(self._take_press("answer").keys)
                 return "200 result=0"
@@ -194,6 +198,8 @@ def _short(words: Sequence[str]) -> str:
             return f"set {name}={' '.join(value).strip(chr(34))}"
         case ["STREAM", "FILE", path, *_]:
             return f"play {path.rpartition('/')[2]}"
+        case ["RECORD", "FILE", path, kind, keys, milliseconds]:
+            return f"record {path.rpartition('/')[2]}.{kind} to {keys.strip(chr(34))} or {int(milliseconds) / 1000}"
         case ["WAIT", "FOR", "DIGIT", milliseconds]:
             return f"wait {int(milliseconds) / 1000}"
     return " ".join(words).lower()

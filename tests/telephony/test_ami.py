@@ -741,3 +741,39 @@ async def test_the_secret_is_never_logged(fake: FakeAmi, caplog: pytest.LogCaptu
     async with office(fake, secret="geheim", connected=False) as o:
         await o.status("refused")
     assert "geheim" not in caplog.text
+
+
+# -- another exchange -----------------------------------------------------------------------------------------
+
+
+async def test_other_values_connect_anew_and_the_same_do_nothing(fake: FakeAmi) -> None:
+    async with fake_ami(secret="other", version="16.28.0") as second, office(fake) as o:
+        assert not await o.client.use(fake.host, fake.port, "bazang", SECRET)
+        assert (o.client.connected, len(fake.connections)) == (True, 1)
+        assert await o.client.use(second.host, second.port, "bazang2", "other")
+        await o.client.wait_connected(PATIENCE)
+        assert o.client.address == (second.host, second.port)
+        assert (second.named("Login")[0].get("Username"), o.client.state.version) == ("bazang2", "16.28.0")
+        assert fake.named("Logoff")
+        assert [s.status for s in o.states] == ["connecting", "connected", "down", "connecting", "connected"]
+
+
+async def test_other_values_are_kept_for_the_start_where_it_does_not_run(fake: FakeAmi) -> None:
+    made = Office(fake, TIMES, "wrong")
+    assert await made.client.use(fake.host, fake.port, "bazang", SECRET)
+    assert fake.connections == []
+    await made.client.start()
+    await made.client.wait_connected(PATIENCE)
+    await made.client.stop()
+
+
+@pytest.mark.parametrize("secret", ["geheim\r\nAction: Reboot", "geheim" * 300])
+async def test_secret_that_cannot_be_sent_is_not_repeated(
+    fake: FakeAmi, secret: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    async with office(fake, secret=secret, connected=False) as o:
+        await o.status("down")
+        assert "Secret" in o.client.state.detail
+        assert "geheim" not in o.client.state.detail + caplog.text
+    assert fake.named("Login") == []

@@ -347,6 +347,33 @@ async def test_a_record_that_cannot_be_read_leaves_it_unclear(
     assert len(desk.dialer.orders) == 1
 
 
+@pytest.mark.parametrize(
+    ("step", "record", "outcome"),
+    [
+        (None, "", Outcome.UNCLEAR),
+        (Step.AGENT_ANSWERED, "", Outcome.UNCLEAR),
+        (Step.CONNECTED, "", Outcome.CONNECTED),
+        (None, "ended customer BUSY 17", Outcome.CUSTOMER_BUSY),
+    ],
+)
+async def test_what_another_exchange_may_still_do_is_not_done_twice(
+    desk: Office, database: Database, step: Step | None, record: str, outcome: Outcome
+) -> None:
+    wait_for_call(database)
+    desk.dispatcher.wake()
+    order = await desk.dialled()
+    if step is not None:
+        desk.dispatcher.take_news(StepNews(order.attempt, step))
+    await desk.settled()
+    await desk.dispatcher.leave()
+    desk.grow_old(order.attempt)
+    desk.dialer.records = {order.attempt: record}
+    await desk.dispatcher.reconcile()
+    assert (await desk.ends(order.attempt)).outcome == outcome.value
+    await desk.has_looked()
+    assert len(desk.dialer.orders) == 1
+
+
 async def test_the_call_of_a_request_that_was_cancelled_is_hung_up(desk: Office, database: Database) -> None:
     request = wait_for_call(database)
     desk.dispatcher.wake()

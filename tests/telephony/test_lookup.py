@@ -1,0 +1,101 @@
+"""What is looked up ends up in an AMI header: nothing gets there that has another form than it should."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import pytest
+
+from app.telephony import lookup
+from app.telephony.ami import AmiRefused, AmiTimeout
+
+HOSTILE = ["", "101)\r\nAction: Logoff", "101\x00", "${SHELL(id)}", "101,1)", "a b", "۱۰۱", "1" * 200]
+
+
+class Exchange:
+    """Answers Getvar from `values`, and ShowDialPlan from `contexts`: (context, extension) of each row it finds."""
+
+    def __init__(self, values: Mapping[str, str] = {}, contexts: Mapping[str, Any] = {}) -> None:
+        self.values, self.contexts = values, contexts
+        self.sent: list[Any] = []
+
+    async def send(self, action: str, headers: Any = ()) -> Any:
+        self.sent.append(headers)
+        return {"Value": self.values.get(headers["Variable"], "0")}
+
+    async def collect(self, action: str, headers: Any = ()) -> list[Any]:
+        self.sent.append(headers)
+        found = self.contexts.get(headers["Context"])
+        if isinstance(found, Exception):
+            raise found
+        if not found:
+            raise AmiRefused(f"Did not find context {headers['Context']}")
+        return [{"Context": context, "Extension": extension} for context, extension in found]
+
+    async def originate(self, headers: Mapping[str, str], variables: Mapping[str, str]) -> None:
+        raise AssertionError("nobody is rung to look something up")
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize(
+    "question",
+    [
+        lambda ami, value: lookup.has_extension(ami, value, "internal"),
+        lambda ami, value: lookup.has_extension(ami, "101", f"{value},"),
+        lambda ami, value: lookup.has_queue(ami, value),
+        lambda ami, value: lookup.has_place(ami, value),
+        lambda ami, value: lookup.has_place(ami, f"{value},s,1"),
+        lambda ami, value: lookup.taken_in(ami, ["internal"], value),
+        lambda ami, value: lookup.taken_in(ami, [value], "101"),
+        lambda ami, value: lookup.device_state(ami, value),
+    ],
+)
+async def test_what_has_another_form_is_not_asked(
+    question: Callable[[Exchange, str], Awaitable[object]], value: str
+) -> None:
+    exchange = Exchange({"DEVICE_STATE(PJSIP/101)": "INVALID", "DEVICE_STATE(SIP/101)": "INVALID"})
+    with pytest.raises(lookup.NotAsked):
+        await question(exchange, value)
+    assert not [sent for sent in exchange.sent if value and any(value in header for header in sent.values())]
+
+
+@pytest.mark.parametrize(
+    ("states", "there"),
+    [
+        ({"PJSIP": "NOT_INUSE"}, True),
+        ({"PJSIP": "UNAVAILABLE"}, True),
+        ({"PJSIP": "INVALID", "SIP": "INUSE"}, True),
+        ({"PJSIP": "INVALID", "SIP": "UNKNOWN"}, False),
+    ],
+)
+async def test_extension_is_there_with_its_phone(states: dict[str, str], there: bool) -> None:
+    exchange = Exchange({f"DEVICE_STATE({technology}/101)": state for technology, state in states.items()})
+    assert await lookup.has_extension(exchange, "101", "") is there
+
+
+async def test_extension_without_a_phone_is_there_with_its_dialplan() -> None:
+    values = {"DEVICE_STATE(PJSIP/101)": "INVALID", "DEVICE_STATE(SIP/101)": "INVALID"}
+    assert not await lookup.has_extension(Exchange(values), "101", "internal")
+    values["DIALPLAN_EXISTS(internal,101,1)"] = "1"
+    assert await lookup.has_extension(Exchange(values), "101", "internal")
+
+
+@pytest.mark.parametrize(
+    ("found", "where"),
+    [
+        ([("bazang-modules", "5050")], ""),
+        ([("bazang-module-7", "s")], ""),
+        ([("bazang-modules", "5050"), ("features", "5050")], "features"),
+        ([("outbound", "_X."), ("features", "5050")], "features"),
+        ([("outbound", "_X.")], "outbound"),
+        ([("bazang-extensions", "5050")], "bazang-extensions"),
+        ([("bazang-modules-not", "5050")], "bazang-modules-not"),
+    ],
+)
+async def test_code_is_taken_by_what_is_none_of_our_modules(found: list[tuple[str, str]], where: str) -> None:
+    assert await lookup.taken_in(Exchange(contexts={"internal": found}), ["nowhere", "internal"], "5050") == where
+
+
+@pytest.mark.parametrize("failure", [AmiRefused("Permission denied"), AmiTimeout("no answer")])
+async def test_exchange_that_does_not_tell_has_not_said_that_it_is_free(failure: Exception) -> None:
+    with pytest.raises(type(failure)):
+        await lookup.taken_in(Exchange(contexts={"internal": failure}), ["internal"], "5050")
