@@ -22,6 +22,7 @@ from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import Scene
 from tests.asterisk.test_studio import say, speech
 from tests.audio.sounds import RATE, likeness, read_samples, silence, tone, write_sound
+from tests.browser.conftest import Meet
 from tests.browser.panel import Loop, Person, serve, session_of
 from tests.support.bazang import Bazang
 from tests.support.browser import find_chromium
@@ -246,6 +247,32 @@ def test_a_panel_that_is_away_is_told_and_the_file_can_be_sent_again(
     intro.locator("[data-upload]").set_input_files(sound)
     expect(intro.locator(".chosen")).to_contain_text("welcome.wav", timeout=LONG)
     person.complaints.clear()  # the browser notes what was broken off
+
+
+def test_a_second_file_takes_the_place_of_one_that_is_still_sent(
+    app: Flask, database: Database, person: Person, tmp_path: Path
+) -> None:
+    page = enter(app, database, person, "en")
+    intro = choose(page, "intro", "file")
+    page.route("**/take", lambda route: None, times=1)  # the first one hangs
+    intro.locator("[data-upload]").set_input_files(write_sound(tmp_path / "first.wav", tone(2)))
+    expect(intro.locator("[data-work]")).to_be_visible()
+    intro.locator("[data-upload]").set_input_files(write_sound(tmp_path / "second.wav", tone(2, 600)))
+    expect(intro.locator(".chosen")).to_contain_text("second.wav", timeout=LONG)
+    expect(intro.locator("[data-work]")).to_be_hidden()
+    assert [row.name for row in library(database)] == ["second.wav"]
+    person.complaints.clear()  # the browser notes what was broken off
+
+
+def test_a_recording_is_uploaded_without_scripts(app: Flask, database: Database, meet: Meet, tmp_path: Path) -> None:
+    page = enter(app, database, meet(java_script_enabled=False), "en", "/recordings/digits/en")
+    digit = page.locator("#digit-7")
+    digit.locator("summary").click()
+    digit.locator("[data-upload]").set_input_files(write_sound(tmp_path / "seven.wav", tone(1)))
+    digit.get_by_role("button", name="Upload").click()
+    expect(digit.locator(".chosen")).to_contain_text("seven.wav")
+    digit.get_by_role("button", name="Back to the voice").click()
+    expect(digit).to_contain_text("spoken by the voice")
 
 
 # -- recording --------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ const cards = (() => {
     for (const piece of prompt.querySelectorAll("[data-for-mode]")) {
       piece.hidden = !piece.dataset.forMode.split(" ").includes(mode);
     }
+    part(prompt, "preview").hidden = mode !== "speech" || !part(prompt, "text").value.trim(); // nothing is played
     const label = part(prompt, "text-label");
     label.textContent = ["file", "record"].includes(mode) ? label.dataset.recorded : label.dataset.spoken;
     part(prompt, "restore").hidden = isDefault(prompt);

@@ -58,6 +58,8 @@ const sounds = (() => {
     return status === 0 || status >= 500 ? words().lost : words().gone;
   }
 
+  const underWay = new WeakMap(); // place -> what is being sent for it: a newer wish ends the older one
+
   function send(place, file, name, origin) {
     if (file.size > Number(words().maxBytes)) {
       fault(place, words().tooLarge);
@@ -69,9 +71,11 @@ const sounds = (() => {
     body.set("sound", file, file.name || name);
     fault(place, "");
     work(place, words().sending, 0);
-    place.dataset.busy = "1";
+    const before = underWay.get(place);
     return new Promise((done) => {
       const request = new XMLHttpRequest();
+      underWay.set(place, request);
+      before?.abort();
       request.open("POST", words().take);
       request.setRequestHeader("X-CSRFToken", token());
       request.upload.addEventListener("progress", (event) => {
@@ -79,8 +83,11 @@ const sounds = (() => {
       });
       request.upload.addEventListener("load", () => work(place, words().converting));
       request.addEventListener("loadend", () => {
+        if (underWay.get(place) !== request) {
+          done(false);
+          return;
+        }
         work(place, "");
-        delete place.dataset.busy;
         const kept = request.status === 200 && request.responseText.includes("data-digest");
         if (kept) {
           choose(place, request.responseText);
