@@ -266,7 +266,7 @@ STUDIO = {
 STUDIO_FIELD = {"extension": _l("Extension"), "language": _l("Language"), "name": _l("Name"), "text": _l("Text")}
 
 # By the code of a Failure; what is not here yet is told in general words.
-STUDIO_FAILURE = {
+RECORDING_FAILURE = {
     "service_down": _l("The telephone service is not running, so no phone can be rung."),
     "too_late": _l("The telephone service was too busy. Try again."),
     "not_connected": _l("There is no connection to the telephone exchange, so no phone can be rung."),
@@ -283,6 +283,7 @@ STUDIO_FAILURE = {
     "nothing_recorded": _l("Nothing was recorded."),
     "silence_only": _l("Nothing could be heard in the recording."),
     "cannot_write": _l("The telephone exchange cannot write into the folder of the sounds. Tell your administrator."),
+    "cannot_read": _l("The telephone exchange does not find the sounds of the panel. Tell your administrator."),
     "no_sound": _l("What is to be said at the phone could not be spoken."),
     "broken_off": _l("The call broke off. Try again."),
 }
@@ -304,7 +305,7 @@ def sound_error(error: SoundError) -> str:
 def studio(state: State, detail: str) -> str:
     """Say in words how far a call of the studio is, or why it failed."""
     if state is State.FAILED:
-        return str(STUDIO_FAILURE.get(detail) or _("The recording by phone did not succeed. Try again."))
+        return str(RECORDING_FAILURE.get(detail) or _("The recording by phone did not succeed. Try again."))
     return str(STUDIO[state])
 
 

@@ -421,7 +421,7 @@ def test_every_failure_is_told_in_words(app: Flask, database: Database, failure:
     call.state, call.detail, call.created_at, call.updated_at = "failed", failure.value, NOW, NOW
     store(database, call)
     said = text(Visitor(app, 1, locale=locale).ask(f"{BY_PHONE}/{call.id}").one("div", class_="studio-call"))
-    assert failure.value in words.STUDIO_FAILURE and failure.value not in said
+    assert failure.value in words.RECORDING_FAILURE and failure.value not in said
 
 
 def test_a_service_that_does_not_run_is_told(admin: Visitor, database: Database) -> None:
