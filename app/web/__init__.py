@@ -29,13 +29,16 @@ def register(app: Flask) -> None:
     """Attach every blueprint, filter and header."""
     from app.web import (
         auth,
+        by_phone,
         errors,
         extensions,
         filters,
         modules,
         pages,
         places,
+        prompts,
         queues,
+        recordings,
         requests,
         settings,
         setup,
@@ -49,7 +52,21 @@ def register(app: Flask) -> None:
     filters.register(app)
     errors.register(app)
     auth.register(app)
-    for room in (auth, requests, modules, places, extensions, queues, settings, status, setup):
+    rooms = (
+        auth,
+        requests,
+        modules,
+        places,
+        prompts,
+        by_phone,
+        recordings,
+        extensions,
+        queues,
+        settings,
+        status,
+        setup,
+    )
+    for room in rooms:
         app.register_blueprint(room.blueprint)
     app.context_processor(_shared)
     pages.register(app)

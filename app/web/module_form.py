@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from flask import request
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, RadioField, SelectField, SelectMultipleField, StringField
+from wtforms import BooleanField, RadioField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired
 
 from app.audio.cache import SoundLibrary
@@ -15,14 +15,14 @@ from app.services.modules import BOUNDS, ModuleInput
 from app.web import choose_locale, places, words
 from app.web.fields import DigitsField, DurationField, WholeNumberField, choices, destination_field, show_errors
 from app.web.places import Saying, Verdict
-from app.web.prompt_form import PromptsForm
+from app.web.prompt_form import PromptsForm, SpeechFields
 
 _NEEDED = InputRequired(_l("This is needed."))
-_PLAIN = ("name", "code", "active", "silent", "automatic", "language", "caller_id", "target_kind", *BOUNDS)
+_PLAIN = ("name", "code", "active", "silent", "automatic", "language", "voice", "caller_id", "target_kind", *BOUNDS)
 _WAYS = ("next_kind", "next_code", "error_kind", "error_code")
 
 
-class ModuleForm(FlaskForm):
+class ModuleForm(SpeechFields, FlaskForm):
     name = StringField(
         _l("Name"), validators=[_NEEDED], description=_l("For you and your colleagues; callers never hear it.")
     )
@@ -35,7 +35,6 @@ class ModuleForm(FlaskForm):
         _l("Active"), default=True, description=_l("An inactive module sends every caller to the error destination.")
     )
     silent = BooleanField(_l("Silent"), description=_l("Plays nothing and registers the caller's own number at once."))
-    language = SelectField(_l("Language of the prompts"), choices=choices(words.LANGUAGE), validate_choice=False)
 
     automatic = BooleanField(
         _l("Automatic call"),
@@ -110,7 +109,7 @@ class ModuleForm(FlaskForm):
 
     def fill(self, given: ModuleInput) -> None:
         """Show a module as it is stored."""
-        for name in (*_PLAIN, *_WAYS):
+        for name in (*_PLAIN, *_WAYS, "rate", "pitch"):
             self._fields[name].data = getattr(given, name)
         if given.target_kind == "queue":
             self.queue.data = given.targets[0] if given.targets else ""
@@ -121,7 +120,8 @@ class ModuleForm(FlaskForm):
     def given(self) -> ModuleInput:
         """Return what was typed, as the service takes it."""
         values = {name: self._fields[name].data for name in (*_PLAIN, *_WAYS)}
-        values = {name: "" if value is None else value for name, value in values.items()}  # of a form without it
+        unset = {name: "" for name, value in values.items() if value is None}  # of a form without it
+        values |= unset | {"rate": self.rate.data, "pitch": self.pitch.data}
         for side in ("next", "error"):
             if values[f"{side}_kind"] == "hangup":
                 values[f"{side}_code"] = ""

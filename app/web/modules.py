@@ -1,20 +1,17 @@
-"""Call request modules: list, add, edit, duplicate, delete, and the sounds of their prompts."""
+"""Call request modules: list, add, edit, duplicate, delete."""
 
 from dataclasses import dataclass, replace
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, send_file, url_for
-from flask.sansio.blueprints import BlueprintSetupState
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from app.audio.clip import SoundError
-from app.audio.prompts import LANGUAGES, PROMPT_KEYS, announced_keys, default_text
 from app.domain.numbers import ascii_digits
-from app.services import lookup, modules, prompts, reach
+from app.services import lookup, modules, reach
 from app.services.errors import Invalid, NotFound
-from app.services.modules import ModuleInput, PromptInput
+from app.services.modules import ModuleInput
 from app.store.models import Module
 from app.web import is_fragment, places, row_number, summary, words
 from app.web.fields import has_errors
@@ -223,53 +220,3 @@ def delete(module_id: int):
     status = 422 if request.method == "POST" else 200
     values = {"module": given, "module_id": module_id, "pointing": pointing, "waiting": waiting, "words": words}
     return render_template("modules/delete.html", **values), status
-
-
-@blueprint.get("/<row:module_id>/prompts/<key>.wav")
-@administrator_required
-def prompt(module_id: int, key: str):
-    """Return a prompt's sound as callers hear it; `download` to keep it."""
-    if key not in PROMPT_KEYS:
-        abort(404)
-    given = _load(module_id)
-    return _sound(key, given.prompts.get(key, prompts.DEFAULT), given.language, f"{given.code}-{key}.wav")
-
-
-@blueprint.get("/prompts/<language>/<key>.wav")
-@administrator_required
-def default_prompt(language: str, key: str):
-    """Return the sound of a default text."""
-    if key not in PROMPT_KEYS or language not in LANGUAGES:
-        abort(404)
-    return _sound(key, prompts.DEFAULT, language, f"{language}-{key}.wav")
-
-
-@blueprint.post("/prompts/preview")
-@administrator_required
-def preview():
-    """Return the sound of a text that is not saved yet. A text that cannot be spoken is a 422 with the reason."""
-    key, language = request.form.get("key", ""), request.form.get("language", "")
-    if key not in PROMPT_KEYS or language not in LANGUAGES:
-        abort(404)
-    return _sound(key, PromptInput("speech", request.form.get("text", "")), language, "preview.wav")
-
-
-def _sound(key: str, given: PromptInput, language: str, name: str):
-    try:
-        clip = prompts.make(library(), key, given, language)
-    except SoundError as error:
-        return str(words.SOUND_ERROR.get(error.code, error)), 422, {"Content-Type": "text/plain; charset=utf-8"}
-    except FileNotFoundError:
-        abort(404)
-    if clip is None:
-        abort(404)
-    as_file = "download" in request.args
-    return send_file(clip.path, mimetype="audio/wav", as_attachment=as_file, download_name=name, max_age=0)
-
-
-@blueprint.record_once
-def _give_prompt_texts(state: BlueprintSetupState) -> None:
-    """Let templates and their macros speak of the prompts."""
-    state.app.jinja_env.globals.update(
-        default_text=default_text, announced_keys=announced_keys, PROMPT_KEYS=PROMPT_KEYS
-    )

@@ -36,7 +36,7 @@ class VoiceForm(FlaskForm):
         if not self.sample.data:
             self.sample.data = sample
         self.voice.choices = [
-            SelectChoice("" if place == 0 else voice.name, words.speaker(voice))
+            SelectChoice("" if place == 0 else voice.name, words.voice(voice))
             for place, voice in enumerate(library().voices(language))
         ]
         if self.voice.data and self.voice.data not in {choice.value for choice in self.voice.choices}:

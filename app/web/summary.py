@@ -142,17 +142,12 @@ def _customer(given: ModuleInput) -> Markup:
     if not given.retries:
         text = _("If the customer does not answer within %(ring)s, the request has failed; it is not tried again.")
         return say(text, ring=ring)
-    text = ngettext(
-        "If the customer does not answer within %(ring)s, it is tried once more, %(pause)s later.",
-        "If the customer does not answer within %(ring)s, it is tried %(count)s more times, %(pause)s apart.",
-        given.retries,
-        **{name: escape(value) for name, value in _retries(given, ring).items()},
-    )
-    return Markup(text)  # noqa: S704 - the sentence is ours, the values are escaped
-
-
-def _retries(given: ModuleInput, ring: str) -> dict[str, str]:
-    return {"ring": ring, "pause": duration(given.retry_pause), "count": digits(given.retries)}
+    pause = duration(given.retry_pause)
+    if given.retries == 1:
+        text = _("If the customer does not answer within %(ring)s, it is tried once more, %(pause)s later.")
+        return say(text, ring=ring, pause=pause)
+    text = _("If the customer does not answer within %(ring)s, it is tried %(count)s more times, %(pause)s apart.")
+    return say(text, ring=ring, pause=pause, count=digits(given.retries))
 
 
 def _onward(given: ModuleInput, here: Directory) -> Markup:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
+from app.audio.clip import SoundError
 from app.audio.voices import Voice
 from app.domain.connection import Loaded, Verdict
 from app.domain.lifecycle import Outcome, Status, Step
@@ -238,11 +239,11 @@ LANGUAGE = {"fa": _l("Persian"), "en": _l("English")}
 # -- calls of the studio --------------------------------------------------------------------------------------------
 
 STUDIO_STATE = {
-    State.ASKED: _l("The call is being made…"),
-    State.RINGING: _l("The phone is ringing: please pick it up."),
-    State.ANSWERED: _l("Somebody has picked up."),
-    State.RECORDING: _l("Recording: please speak now."),
-    State.LISTENING: _l("Listening: 1 keeps the recording, 2 records it again."),
+    State.ASKED: _l("The telephone service is asked to ring the phone…"),
+    State.RINGING: _l("The phone rings. Pick it up."),
+    State.ANSWERED: _l("The phone is answered. Listen to what is said."),
+    State.RECORDING: _l("Say the text after the tone. Press # when you have finished."),
+    State.LISTENING: _l("Press 1 to keep it, 2 to record it again, 3 to hear it."),
     State.KEPT: _l("The recording is kept."),
     State.DONE: _l("The call went well to its end."),
     State.FAILED: _l("The call did not succeed."),
@@ -266,6 +267,7 @@ STUDIO_FAILURE = {
     Failure.NOTHING_RECORDED: _l("Nothing was recorded. Speak after the tone and try again."),
     Failure.SILENCE_ONLY: _l("Only silence was recorded. Speak closer to the phone and try again."),
     Failure.CANNOT_WRITE: _l("The exchange cannot write recordings to our folder; its rights have to be mended."),
+    Failure.CANNOT_READ: _l("The exchange does not find the sounds of the panel; its rights have to be mended."),
     Failure.NO_SOUND: _l("The text could not be spoken, so there was nothing to play."),
     Failure.BROKEN_OFF: _l("The call broke off in the middle. Try again."),
 }
@@ -363,23 +365,70 @@ TEMPLATE_ABOUT = {
 
 TEMPLATE_NAME = {"extension": _l("Call back"), "queue": _l("Call back by the team"), "silent": _l("Missed calls")}
 
-_SPEAKER = {
-    "female": _l("woman's voice %(number)s"),
-    "male": _l("man's voice %(number)s"),
-    "plain": _l("plain voice %(number)s"),
+
+# -- sounds ---------------------------------------------------------------------------------------------------------
+
+PROMPT_WHEN = {
+    "intro": _l("First of all: nobody can answer, and what the caller can do about it."),
+    "enter_number": _l("After 2: the caller is to type another number."),
+    "wrong_number": _l("When what was typed is no number that you call."),
+    "entered_number": _l("Before the number that was typed is read out."),
+    "is": _l("After the number. Persian puts the verb there; English needs nothing."),
+    "check_number": _l("After the number was read out: is it right?"),
+    "before_success": _l("While the request is being stored."),
+    "after_success": _l("Last of all, before the caller goes on to the next destination."),
 }
-_ACCENT = {"US": _l("American"), "GB": _l("British")}
+
+ORIGIN = {"upload": _l("uploaded"), "browser": _l("recorded here"), "phone": _l("recorded by phone")}
+
+_VOICE = {"female": _l("Female voice %(number)s"), "male": _l("Male voice %(number)s"), "plain": _l("Plain voice")}
+RATE = {100: _l("very slow"), 125: _l("slow"), 150: _l("normal"), 180: _l("fast"), 220: _l("very fast")}
+PITCH = {10: _l("very low"), 30: _l("low"), 50: _l("normal"), 70: _l("high"), 90: _l("very high")}
+
+STUDIO_FIELD = {"extension": _l("Extension"), "language": _l("Language"), "name": _l("Name"), "text": _l("Text")}
+
+# dBFS from which a sound is so loud; what is converted is levelled to about -20.
+_LOUDNESS = (
+    (-12.0, _l("very loud")),
+    (-27.0, _l("well audible")),
+    (-36.0, _l("rather quiet")),
+    (float("-inf"), _l("very quiet")),
+)
 
 
-def speaker(voice: Voice) -> str:
-    """Say who speaks; a voice of piper's is known by its own name."""
-    if voice.kind not in _SPEAKER:
-        return voice.title
-    words = str(_SPEAKER[voice.kind]) % {"number": digits(voice.number)}
-    return f"{words} ({_ACCENT[voice.accent]})" if voice.accent in _ACCENT else words
+def sound_error(error: SoundError) -> str:
+    """Say in words what is wrong with a sound."""
+    return str(SOUND_ERROR.get(error.code, error))
 
 
-def studio_failure(code: str) -> str:
-    """Say why a call of the studio failed."""
-    known = {str(failure): text for failure, text in STUDIO_FAILURE.items()}
-    return str(known.get(code, STUDIO_FAILURE[Failure.BROKEN_OFF]))
+def studio(state: State, detail: str) -> str:
+    """Say in words how far a call of the studio is, or why it failed."""
+    if state is State.FAILED:
+        known = {str(failure): text for failure, text in STUDIO_FAILURE.items()}
+        return str(known.get(detail, STUDIO_FAILURE[Failure.BROKEN_OFF]))
+    return str(STUDIO_STATE[state])
+
+
+def voice(found: Voice) -> str:
+    """Return what people call a voice."""
+    if found.kind == "piper":
+        return _("%(name)s (piper, without pitch)", name=found.title)
+    text = str(_VOICE[found.kind]) % {"number": digits(found.number)}
+    return _("%(voice)s, British", voice=text) if found.accent == "GB" else text
+
+
+def decimal(value: float) -> str:
+    """Write a number with one digit after the reader's decimal sign."""
+    text = digits(f"{value:.1f}")
+    return text if text.isascii() else text.replace(".", "\u066b")
+
+
+def length(seconds: float) -> str:
+    """Write how long a sound is."""
+    return clock(round(seconds)) if seconds >= 60 else _("%(seconds)s s", seconds=decimal(seconds))
+
+
+def loudness(dbfs: float) -> str:
+    """Say how loud a sound is, in words with the number, whose sign stays before it in Persian, too."""
+    text = next(text for least, text in _LOUDNESS if dbfs >= least)
+    return _("%(loudness)s (%(number)s dB)", loudness=text, number=digits(f"\u2066\u2212{abs(dbfs):.0f}\u2069"))

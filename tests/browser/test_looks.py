@@ -13,11 +13,14 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page
 
+from app.audio.cache import SoundLibrary
+from app.config import Settings
 from app.domain.policy import LineState
 from app.services import users
 from app.store.database import Database
-from app.store.models import ExtensionScenario, Prompt, QueueMemberRow, QueueRow, QueueScenario
+from app.store.models import DigitRecording, ExtensionScenario, Prompt, QueueMemberRow, QueueRow, QueueScenario
 from app.store.settings import write_setting
+from tests.audio.sounds import tone, write_sound
 from tests.browser.axe import find_barriers
 from tests.browser.conftest import Meet
 from tests.browser.panel import session_of
@@ -25,6 +28,7 @@ from tests.support.factories import (
     create_attempt,
     create_line,
     create_module,
+    create_recording,
     create_request,
     create_running_service,
     store,
@@ -46,7 +50,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
 
 
 @pytest.fixture
-def furnished(database: Database) -> None:
+def furnished(database: Database, settings: Settings) -> None:
     """An office in which something of every kind goes on."""
     now = datetime.now(UTC)
     create_running_service(database)
@@ -70,6 +74,22 @@ def furnished(database: Database) -> None:
     )
     create_module(database, name="شب و روزهای تعطیل", code="*5003", active=False, silent=True, automatic=False)
     store(database, Prompt(module_id=1, key="is", mode="none"))
+    for letter, name, origin, seconds, loudness in (
+        ("a", "خوشامدگویی", "phone", 12.4, -20.3),
+        ("b", "Opening hours in the holidays, spoken by Sara", "upload", 75.2, -33.0),
+        ("c", "digit one", "browser", 0.8, -41.0),
+    ):
+        file = f"uploads/{letter * 64}.wav"
+        create_recording(
+            database, file, name=name, origin=origin, seconds=seconds, loudness=loudness, created_by="sara",
+            created_at=now - timedelta(hours=3),
+        )  # fmt: skip
+        if letter != "c":  # the third is lost
+            SoundLibrary(settings.prompts_path)
+            write_sound(settings.prompts_path / file, tone(1))
+    store(database, Prompt(module_id=1, key="intro", mode="file", file=f"uploads/{'a' * 64}.wav"))
+    store(database, Prompt(module_id=1, key="after_success", mode="file", file=f"uploads/{'c' * 64}.wav"))
+    store(database, DigitRecording(language="fa", digit="1", file=f"uploads/{'a' * 64}.wav"))
     store(database, QueueRow(name="800", live_callers=2))
     store(database, QueueMemberRow(queue="800", extension="101"))
     store(database, QueueMemberRow(queue="800", extension="102", paused=True))
@@ -132,6 +152,31 @@ def fail_to_save_a_scenario(page: Page) -> None:
     page.locator(".alert-danger").wait_for()
 
 
+def record(page: Page) -> None:
+    """The cards as one sees them who has chosen a recording, and who is about to record."""
+    page.goto("/modules/1")
+    page.locator("[data-prompt=enter_number] input[value=record]").check()
+    page.locator("[data-prompt=wrong_number] input[value=file]").check()
+    page.locator("[data-prompt=enter_number] [data-ring]").click()
+
+
+def choose_from_the_library(page: Page) -> None:
+    page.goto("/modules/1")
+    page.locator("[data-prompt=intro] [data-shelf-open]").click()
+    page.locator(".shelf-list").wait_for()
+
+
+def replace_a_digit(page: Page) -> None:
+    page.goto("/recordings/digits/fa")
+    page.locator("#digit-1 summary").click()
+
+
+def fail_to_upload(page: Page) -> None:
+    page.goto("/recordings")
+    page.locator("#upload").set_input_files({"name": "letter.wav", "mimeType": "audio/wav", "buffer": b"no sound"})
+    page.locator("[data-fault]:not([hidden])").wait_for()
+
+
 def fail_to_call(page: Page) -> None:
     page.goto("/requests")
     page.locator("#request-1 .btn-primary").click()
@@ -149,6 +194,16 @@ PAGES: dict[str, Visit] = {
     "module-in-use": go("/modules/1/delete"),
     "modules-nothing-found": go("/modules?q=nothing"),
     "module-unfolded": unfold,
+    "module-recordings": record,
+    "module-shelf": choose_from_the_library,
+    "recordings": go("/recordings"),
+    "recordings-fault": fail_to_upload,
+    "recordings-none-found": go("/recordings?q=nothing"),
+    "recording": go(f"/recordings/{'a' * 64}"),
+    "recording-in-use": go(f"/recordings/{'a' * 64}/delete"),
+    "recording-delete": go(f"/recordings/{'b' * 64}/delete"),
+    "digits": go("/recordings/digits/fa"),
+    "digits-replace": replace_a_digit,
     "extensions": go("/extensions"),
     "extension": go("/extensions/101"),
     "extension-unknown": go("/extensions/190"),
@@ -211,7 +266,7 @@ def test_an_empty_office_can_be_read(
         page.locator("button[name=locale]").click()
     found = {"login": _look(page, go("/login"), pictures, f"login-{locale}-{width}")}
     person.take(session_of(app, 1, locale))
-    for name in ("requests", "modules", "extensions", "queues"):
+    for name in ("requests", "modules", "recordings", "extensions", "queues"):
         found[name] = _look(page, go(f"/{name}"), pictures, f"{name}-empty-{locale}-{width}")
     assert not any(found.values()), _told(found)
 
@@ -220,7 +275,7 @@ def test_an_empty_office_can_be_read(
 def test_nothing_scrolls_sideways_at_any_width(app: Flask, furnished: None, meet: Meet, locale: str) -> None:
     page = meet().take(session_of(app, 1, locale))
     found = {}
-    for path in ("/requests", "/modules", "/extensions"):
+    for path in ("/requests", "/modules", "/modules/1", "/recordings", "/recordings/digits/fa", "/extensions"):
         page.goto(path)
         for width in (320, 600, 720, 721, 800, 900, 1000, 1099, 1100, 1920):
             page.set_viewport_size({"width": width, "height": 800})

@@ -47,7 +47,7 @@ def test_a_module_is_added_heard_duplicated_and_deleted(person: Person, database
     intro.get_by_label("Text", exact=True).fill("Hello. Press 1, 2 or 0.")
     check = card(page, "check_number")
     check.get_by_label("upload a file").check()
-    check.get_by_label("File", exact=True).set_input_files(recording)
+    check.get_by_label("Choose a file", exact=True).set_input_files(recording)
     card(page, "before_success").get_by_label("don't play").check()
     page.get_by_role("button", name="Save").click()
 
@@ -66,7 +66,7 @@ def test_a_module_is_added_heard_duplicated_and_deleted(person: Person, database
     expect(card(page, "check_number")).to_contain_text("recording.wav")
     length = (
         card(page, "check_number")
-        .locator("audio")
+        .locator("[data-player] audio")
         .evaluate("async (audio) => { await audio.play(); audio.pause(); return audio.duration; }")
     )
     assert 1.5 < length < 2.5
@@ -97,7 +97,7 @@ def test_a_text_is_heard_before_it_is_saved(page: Page) -> None:
     assert answer.value.headers["content-type"] == "audio/wav"
     assert page.evaluate("window.played").startswith("blob:")
     expect(intro.locator(".preview-error")).to_be_empty()
-    expect(intro.get_by_role("button")).to_be_enabled()
+    expect(intro.get_by_role("button", name="Listen to this text")).to_be_enabled()
 
 
 def test_it_really_plays(page: Page) -> None:
@@ -152,8 +152,8 @@ def test_only_what_belongs_to_a_choice_is_shown(page: Page) -> None:
         ("text to speech", True, False),
     ):
         intro.get_by_label(mode).check()
-        assert intro.get_by_label("Text", exact=True).is_visible() == text
-        assert intro.get_by_label("File", exact=True).is_visible() == upload
+        assert intro.locator("[data-text]").is_visible() == text
+        assert intro.get_by_text("Choose a file", exact=True).is_visible() == upload
 
 
 def test_untouched_texts_follow_the_language_and_touched_ones_stay(page: Page) -> None:
@@ -194,7 +194,7 @@ def test_a_module_is_added_without_scripts(meet: Meet, database: Database, tmp_p
     page.locator("#next_code").fill("102")
     intro = card(page, "intro")
     intro.get_by_label("upload a file").check()
-    intro.get_by_label("File", exact=True).set_input_files(write_sound(tmp_path / "recording.wav", tone(2)))
+    intro.get_by_label("Choose a file", exact=True).set_input_files(write_sound(tmp_path / "recording.wav", tone(2)))
     expect(intro.get_by_text("Listen to this text")).to_be_hidden()
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#message")).to_contain_text("The module is saved.")

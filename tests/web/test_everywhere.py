@@ -15,15 +15,19 @@ from sqlalchemy import event
 from werkzeug.routing import Rule
 
 from app import create_app
+from app.audio.cache import SoundLibrary
+from app.config import Settings
 from app.extensions import db
 from app.services import users
 from app.store.database import Database
 from app.store.models import ExtensionScenario, QueueRow, QueueScenario, StudioCall
+from tests.audio.sounds import tone, write_sound
 from tests.support.factories import (
     NOW,
     create_attempt,
     create_line,
     create_module,
+    create_recording,
     create_request,
     make_settings,
     store,
@@ -46,9 +50,19 @@ VALUES: dict[str, object] = {
     "filename": "app.css",
     "call_id": CALL,
     "step": "call",
+    "digest": "a" * 64,
+    "digit": "1",
+    "number": "12",
+    "call": uuid.UUID(int=1),
 }
-SOUNDS = {"modules.prompt", "modules.default_prompt"}
-REDIRECTS = {"requests.home", "extensions.open_typed", "queues.open_typed", "setup.index"}
+SOUNDS = {"prompts.prompt", "prompts.default_prompt", "recordings.sound", "recordings.readout"}
+REDIRECTS = {
+    "requests.home",
+    "extensions.open_typed",
+    "queues.open_typed",
+    "recordings.all_digits",
+    "setup.index",
+}
 BOTH_LANGUAGES = {"settings.voices"}  # it has samples of either
 FRAGMENTS = {
     "requests.rows",
@@ -58,6 +72,9 @@ FRAGMENTS = {
     "places.said",
     "places.code",
     "settings.dialled",
+    "recordings.shelf",
+    "recordings.chosen",
+    "by_phone.state",
 }
 # What an address is asked for, where it says nothing by itself.
 QUERIES: dict[str, dict[str, str]] = {
@@ -85,8 +102,15 @@ def address(app: Flask, rule: Rule, **query: object) -> str:
 
 
 @pytest.fixture
-def furnished(database: Database) -> None:
+def furnished(database: Database, settings: Settings) -> None:
     """An office with one of everything."""
+    file = f"uploads/{VALUES['digest']}.wav"
+    create_recording(database, file, seconds=1.0, loudness=-20.0)
+    SoundLibrary(settings.prompts_path)
+    write_sound(settings.prompts_path / file, tone(1))
+    call = StudioCall(id=str(VALUES["call"]), kind="record", extension="101", language="en", state="kept", file=file)
+    call.created_at = call.updated_at = datetime.now(UTC)
+    store(database, call)
     module = create_module(database, code="*5001", language="en")
     create_line(database, "101")
     store(database, QueueRow(name="800", live_callers=1))
@@ -210,6 +234,18 @@ def test_a_page_takes_no_other_method(admin: Visitor, method: str) -> None:
         "/modules/99/prompts/intro.wav",
         "/modules/prompts/de/intro.wav",
         "/modules/prompts/en/nothing.wav",
+        "/recordings/nothing",
+        f"/recordings/{'b' * 64}",
+        f"/recordings/{'b' * 64}.wav",
+        f"/recordings/{'b' * 64}/delete",
+        f"/recordings/{'b' * 64}/chosen",
+        f"/recordings/{'A' * 64}.wav",
+        "/recordings/..%2f..%2fsecret_key.wav",
+        "/recordings/by-phone/nothing",
+        "/recordings/by-phone/00000000-0000-0000-0000-000000000009",
+        "/recordings/digits/de",
+        "/recordings/digits/en/12a.wav",
+        "/recordings/digits/en/123456789012345678901.wav",
         "/extensions/10a",
         "/extensions/%3Cscript%3E",
         "/queues/%3Cscript%3E",

@@ -197,7 +197,7 @@ def test_operators_see_no_way_to_what_is_not_theirs(operator: Visitor, admin: Vi
     links = {link.get("href") for link in operator.get("/requests").one("nav").iter("a")}
     assert links == {"/requests"}
     links = {link.get("href") for link in admin.get("/requests").one("nav").iter("a")}
-    assert links == {"/requests", "/modules", "/extensions", "/queues", "/settings"}
+    assert links == {"/requests", "/modules", "/recordings", "/extensions", "/queues", "/settings"}
 
 
 def test_the_names_of_users_are_escaped(app: Flask, database: Database) -> None:

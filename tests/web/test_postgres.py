@@ -38,7 +38,8 @@ def test_the_panel_does_its_work(app: Flask, database: Database, service: Servic
     admin.locale = "en"
     page = admin.get("/modules/new")
     admin.submit(page, "/modules/new", name="فروش 100%", code="*5001", extensions=["101"])
-    assert rows(admin.get("/modules", q="100%")) == ["*5001 فروش 100% extension 101 yes no Edit Duplicate Delete"]
+    (row,) = rows(admin.get("/modules", q="100%"))
+    assert row.startswith("*5001 فروش 100% extension 101")
     assert rows(admin.get("/modules", q="۵۰۰۱"))
     for path in ("/modules/2147483647", "/modules/2147483648", "/modules/new?copy=2147483647"):
         admin.get(path, 404)

@@ -351,7 +351,7 @@ def test_the_test_call_is_asked_for_and_its_failure_said(admin: Visitor, databas
     assert wrong.error("extension") == "Digits, * and # only."
     asked = admin.post("/setup/call", {"extension": "۱۰۱", "language": "fa"})
     path = asked.response.headers["Location"]
-    assert "The call is being made" in admin.follow(asked).main
+    assert "asked to ring the phone" in admin.follow(asked).main
     with database.write() as session:
         from app.store.models import StudioCall
 

@@ -1,0 +1,68 @@
+"""Recording by phone: the telephone service rings an extension, and a card shows how far the call is."""
+
+import uuid
+
+from flask import Blueprint, abort, render_template, request
+from flask_login import current_user
+
+from app.domain.numbers import ascii_digits
+from app.services import studio
+from app.services.errors import Invalid, NotFound
+from app.services.studio import Kind
+from app.web import words
+from app.web.parts import administrator_required, database, utcnow
+from app.web.prompts import PLAIN_TEXT
+
+blueprint = Blueprint("by_phone", __name__, url_prefix="/recordings/by-phone")
+
+
+@blueprint.post("")
+@administrator_required
+def ring():
+    """Have an extension rung to be spoken into; return how the call is shown. A fault is a 422 that says which."""
+    given = request.form
+    try:
+        call = studio.ask_recording(
+            database(),
+            extension=ascii_digits(given.get("extension", "")).strip(),
+            language=given.get("language", ""),
+            name=given.get("name", ""),
+            text=given.get("text", ""),
+            actor=current_user.name,
+            now=utcnow(),
+        )
+    except Invalid as invalid:
+        return _said(invalid.errors), 422, PLAIN_TEXT
+    return _shown(call)
+
+
+def _said(errors: dict[str, str]) -> str:
+    return " ".join(f"{words.STUDIO_FIELD[name]}: {words.error(code)}" for name, code in errors.items())
+
+
+@blueprint.get("/<uuid:call>")
+@administrator_required
+def state(call: uuid.UUID):
+    """Return how a call is shown as it stands now."""
+    return _shown(str(call))
+
+
+@blueprint.post("/<uuid:call>/cancel")
+@administrator_required
+def cancel(call: uuid.UUID):
+    """End a call; return how it is shown."""
+    try:
+        studio.cancel(database(), str(call), current_user.name, utcnow())
+    except NotFound:
+        abort(404)
+    return _shown(str(call))
+
+
+def _shown(call: str):
+    try:
+        view = studio.load(database(), call, utcnow())
+    except NotFound:
+        abort(404)
+    if view.kind is not Kind.RECORD:
+        abort(404)
+    return render_template("recordings/_call.html", call=view, words=words)
