@@ -27,17 +27,34 @@ def _office_locale() -> str:
 
 def register(app: Flask) -> None:
     """Attach every blueprint, filter and header."""
-    from app.web import auth, errors, extensions, filters, modules, pages, queues, requests, settings, status
+    from app.store.stamp import Stamp
+    from app.web import (
+        acts,
+        auth,
+        calls,
+        errors,
+        extensions,
+        filters,
+        live,
+        mine,
+        modules,
+        pages,
+        queues,
+        requests,
+        status,
+    )
+    from app.web import settings as settings_page
 
     app.url_map.converters["row"] = _RowConverter
     app.before_request(_refuse_nul)
     filters.register(app)
     errors.register(app)
     auth.register(app)
-    for room in (auth, requests, modules, extensions, queues, settings, status):
+    for room in (auth, requests, acts, mine, calls, modules, extensions, queues, settings_page, status, live):
         app.register_blueprint(room.blueprint)
     app.context_processor(_shared)
     pages.register(app)
+    live.register(app, Stamp(app.extensions["bazang"]["database"].engine))
     app.after_request(_headers)
 
 

@@ -100,7 +100,8 @@ def text(element: Element) -> str:
 
 
 def _texts(element: Element) -> Iterator[str]:
-    if element.get("hidden") is None and element.tag not in ("script", "datalist", "template"):
+    shown = element.get("hidden") is None and element.get("popover") is None
+    if shown and element.tag not in ("script", "datalist", "template"):
         yield element.text or ""
         for child in element:
             yield from _texts(child)
