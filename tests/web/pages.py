@@ -169,7 +169,7 @@ class Visitor:
         if response.content_type != HTML or 300 <= response.status_code < 400:
             page = Page.__new__(Page)
             page.response, page.status, page.fragment = response, response.status_code, fragment
-            page.source = response.get_data(as_text=True) if response.content_type.startswith("text/") else ""
+            page.source = response.get_data(as_text=True) if (response.content_type or "").startswith("text/") else ""
             return page
         page = Page(response, fragment=fragment)
         check_page(page)

@@ -22,18 +22,29 @@ from tests.support.factories import create_attempt, create_line, create_module, 
 from tests.web.pages import Visitor
 
 FOR_EVERYBODY = {"static", "auth.log_in", "auth.language", "auth.theme"}
-FOR_OPERATORS = {"requests.home", "requests.index", "requests.rows", "requests.call", "requests.cancel"}
-FOR_OPERATORS |= {"status.line", "auth.log_out"}
+FOR_OPERATORS = {
+    "requests.home",
+    "requests.index",
+    "requests.rows",
+    "requests.show",
+    "requests.show_rows",
+    "requests.new",
+}
+FOR_OPERATORS |= {"mine.index", "mine.rows", "acts.perform", "live.common", "auth.log_out"}
+FOR_OVERSEERS = {"calls.pause", "calls.resume"}
+FRAGMENTS = {"requests.rows", "requests.show_rows", "mine.rows", "live.common"}
 # The values of an address' parts for which there is something in the `furnished` office.
 VALUES: dict[str, object] = {
     "module_id": 1,
     "request_id": 1,
+    "act": "postpone",
     "extension": "101",
     "queue": "800",
     "key": "intro",
     "language": "en",
     "filename": "app.css",
 }
+QUERIES = {"extensions.open_typed": {"number": "101"}, "acts.perform": {"row": "1.1"}}
 SOUNDS = {"modules.prompt", "modules.default_prompt"}
 REDIRECTS = {"requests.home", "extensions.open_typed"}
 
@@ -85,13 +96,15 @@ def test_an_action_asks_who_one_is(app: Flask, furnished: None, visitor: Visitor
 @pytest.mark.parametrize("rule", rules("GET"))
 def test_a_page_that_is_the_administrators(app: Flask, furnished: None, operator: Visitor, rule: Rule) -> None:
     if rule.endpoint not in FOR_EVERYBODY | FOR_OPERATORS:
-        assert "Only an administrator" in operator.get(address(app, rule), 403).main
+        whose = "Only a supervisor" if rule.endpoint in FOR_OVERSEERS else "Only an administrator"
+        assert whose in operator.get(address(app, rule), 403).main
 
 
 @pytest.mark.parametrize("rule", rules("POST"))
 def test_an_action_that_is_the_administrators(app: Flask, furnished: None, operator: Visitor, rule: Rule) -> None:
     if rule.endpoint not in FOR_EVERYBODY | FOR_OPERATORS:
-        assert "Only an administrator" in operator.post(address(app, rule), status=403).main
+        whose = "Only a supervisor" if rule.endpoint in FOR_OVERSEERS else "Only an administrator"
+        assert whose in operator.post(address(app, rule), status=403).main
 
 
 @pytest.mark.parametrize("rule", rules("POST"))
@@ -126,9 +139,9 @@ def test_every_page_is_in_both_languages_and_writes_nothing(
         return
     users.set_locale(database, 1, locale)
     visitor = Visitor(app, 1, locale=locale)
-    path = address(app, rule, **({"number": "101"} if rule.endpoint == "extensions.open_typed" else {}))
+    path = address(app, rule, **QUERIES.get(rule.endpoint, {}))
     with count_writes(app) as writes:
-        fragment = rule.endpoint in ("requests.rows", "status.line")
+        fragment = rule.endpoint in FRAGMENTS
         page = visitor.ask(path) if fragment else visitor.get(path, 302 if rule.endpoint in REDIRECTS else 200)
     assert writes == []
     if rule.endpoint in SOUNDS:

@@ -187,7 +187,7 @@ def test_the_command_that_is_named_exists(app: Flask, visitor: Visitor, database
 def test_what_a_script_asks_after_the_session_is_over(visitor: Visitor) -> None:
     """A redirect would be followed by the browser, and the log-in shown within the page."""
     headers = {"HX-Request": "true", "Referer": "http://localhost/modules?q=a"}
-    response = visitor.client.get("/status/line", headers=headers)
+    response = visitor.client.get("/live", headers=headers)
     assert (response.status_code, response.get_data()) == (401, b"")
     assert response.headers["HX-Redirect"] == "/login?next=/modules?q%3Da"
 

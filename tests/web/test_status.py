@@ -14,7 +14,7 @@ from app.store.models import WorkerState
 from tests.support.factories import store
 from tests.web.pages import Page, Visitor, text
 
-LINE = "/status/line"
+LINE = "/live"
 HEALTHY: dict[str, Any] = {
     "ami_status": "connected",
     "asterisk_version": "22.10.1-rc1~dfsg+~cs6",
