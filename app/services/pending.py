@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.domain import numbers, policy
 from app.domain.lifecycle import ACTIVE, Outcome, Request, Status, Step
+from app.domain.names import showable
 from app.domain.policy import Facts, Reason
 from app.services import pausing
 from app.services.access import Reach, Scope, reach
@@ -251,7 +252,7 @@ def choices(database: Database, scope: Scope) -> Choices:
             CallRequest.status.in_([status.value for status in ACTIVE]), reach(session, scope).condition(leads=False)
         )
         found = session.execute(query.distinct()).all()
-    modules = {module: name for module, name, _, _ in found if module is not None}
+    modules = {module: showable(name) for module, name, _, _ in found if module is not None}
     targets = {(queue, target) for _, _, queue, target in found if target}
     return Choices(
         sorted(modules.items(), key=lambda module: (module[1], module[0])),

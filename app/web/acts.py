@@ -16,6 +16,7 @@ from flask_wtf import FlaskForm
 from wtforms import RadioField, SelectChoice, SelectField, TextAreaField
 from wtforms.validators import InputRequired, ValidationError
 
+from app.domain.names import showable
 from app.services import acting, periods, targets
 from app.services.acts import (
     LONGEST_NOTE,
@@ -129,7 +130,7 @@ class ReassignForm(ActForm):
         if all(row.module_id is not None and not row.queue for row in rows):
             choices.append(SelectChoice("any", _("any extension of the module")))
         for extension, name in there.extensions:
-            label = f"{deeds.target(False, extension)} · {name}" if name else deeds.target(False, extension)
+            label = f"{deeds.target(False, extension)} · {showable(name)}" if name else deeds.target(False, extension)
             choices.append(SelectChoice(f"extension:{extension}", label))
         choices += [SelectChoice(f"queue:{queue}", deeds.target(True, queue)) for queue in there.queues]
         self.target.choices = choices

@@ -12,7 +12,6 @@ from app.web import is_fragment
 from app.web.acts import say_acted
 from app.web.auth import page_before
 from app.web.fields import show_errors
-from app.web.filters import name
 from app.web.live import my_scope
 from app.web.parts import database, overseer_required, utcnow
 
@@ -37,7 +36,7 @@ def pause():
         else:
             if there.at == now:
                 return say_acted(_("All automatic calls are paused."), "success", url_for("requests.index"))
-            message = _("%(who)s has paused them already.", who=name(there.by))
+            message = _("%(who)s has paused them already.", who=there.by)
             return say_acted(message, "warning", url_for("requests.index"))
     if request.method == "POST":
         status = 422

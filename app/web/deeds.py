@@ -60,7 +60,7 @@ _DONE: Mapping[type, object] = {
     Cancel: _l("The request is cancelled."),
 }
 
-_NOT_DONE: Mapping[str, object] = {
+NOT_DONE: Mapping[str, object] = {
     "not_found": _l("There is no such request any more."),
     "unknown_target": _l("Nobody there is called so any more."),
     "not_yours": _l("This phone is not yours."),
@@ -100,7 +100,7 @@ def outcome(action: Action, result: Result) -> Markup:
         return escape(_("The same caller waits there already; nothing was changed."))
     if result.by is not None and result.by.actor and result.code not in ("is_dialling", "is_connected"):
         return who_did(result.by)
-    return escape(str(_NOT_DONE.get(result.code, _l("This cannot be done any more."))))
+    return escape(str(NOT_DONE.get(result.code, _l("This cannot be done any more."))))
 
 
 def told(action: Action, results: Sequence[Result], rows: Mapping[int, PendingRow]) -> tuple[Markup, str]:

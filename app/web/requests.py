@@ -12,6 +12,7 @@ from flask_wtf import FlaskForm
 from wtforms import SelectChoice, SelectField, StringField, TextAreaField
 
 from app.domain.lifecycle import ACTIVE, Status
+from app.domain.names import showable
 from app.services import adding, story
 from app.services.access import reach
 from app.services.adding import Addition
@@ -174,11 +175,13 @@ def _whom() -> list[SelectChoice]:
     for module in modules:
         queue = module.target_kind == "queue"
         if queue and seen.reaches(module.id, True, module.targets[0]):
-            found.append(SelectChoice(f"{module.id}:", f"{module.name} · {deeds.target(True, module.targets[0])}"))
+            found.append(
+                SelectChoice(f"{module.id}:", f"{showable(module.name)} · {deeds.target(True, module.targets[0])}")
+            )
         elif not queue:
             for target in ("", *module.targets) if len(module.targets) > 1 else module.targets:
                 if seen.reaches(module.id, False, target):
-                    label = f"{module.name} · {deeds.target(False, target)}"
+                    label = f"{showable(module.name)} · {deeds.target(False, target)}"
                     found.append(SelectChoice(f"{module.id}:{target}", label))
     return found
 

@@ -18,7 +18,7 @@ from app.domain.lifecycle import Outcome, Status, Step
 from app.domain.policy import LineState, Reason, Why
 from app.extensions import db
 from app.services.modules import DESTINATION_KINDS, LANGUAGES, SITUATIONS
-from app.web import filters, words
+from app.web import deeds, filters, words
 from tests.support.factories import make_settings
 
 LOCALES = ("fa", "en")
@@ -37,8 +37,10 @@ SHOWN: list[Mapping[Any, object]] = [
     words.STATUS,
     words.OUTCOME,
     words.STEP,
+    deeds.NOT_DONE,
+    deeds.EVENT,
+    deeds.PRIORITY,
     words.LINE,
-    words.ANSWER,
     words.ERROR,
     words.SOUND_ERROR,
     words.PROMPT,
@@ -80,7 +82,7 @@ def test_other_codes_have_their_words() -> None:
     assert set(words.SITUATION) == set(SITUATIONS)
     assert set(words.LANGUAGE) == set(LANGUAGES)
     final = {f"is_{status.value}" for status in Status} - {"is_cancelled", "is_done", "is_failed", "is_expired"}
-    assert final - set(words.ANSWER) <= {"is_uncertain"}, "what may stand in a command's way has its words"
+    assert final - set(deeds.NOT_DONE) <= {"is_uncertain"}, "what may stand in an act's way has its words"
 
 
 @pytest.mark.parametrize("locale", LOCALES)
@@ -211,7 +213,12 @@ def test_moments_are_in_the_offices_zone_and_the_readers_calendar(
 @pytest.mark.parametrize(
     ("seconds", "english", "persian"),
     [
-        (-60, "just now", "همین حالا"),
+        (-29, "just now", "همین حالا"),
+        (-31, "in 1 minute", "۱ دقیقه دیگر"),
+        (-60, "in 1 minute", "۱ دقیقه دیگر"),
+        (-299, "in 5 minutes", "۵ دقیقه دیگر"),
+        (-7200, "in 2 hours", "۲ ساعت دیگر"),
+        (-86400 * 3, "in 3 days", "۳ روز دیگر"),
         (59, "just now", "همین حالا"),
         (60, "1 minute ago", "۱ دقیقه پیش"),
         (3599, "59 minutes ago", "۵۹ دقیقه پیش"),
