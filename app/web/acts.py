@@ -94,7 +94,7 @@ class PostponeForm(ActForm):
     def prepare(self, rows: Sequence[PendingRow]) -> None:
         if not self.day.raw_data and not self.at.raw_data:
             soon = here(utcnow() + timedelta(hours=2)).replace(minute=0)
-            self.day.data, self.at.data = write_day(soon.date()), soon.strftime("%H:%M")
+            self.day.data, self.at.data = digits(write_day(soon.date())), digits(soon.strftime("%H:%M"))
 
     def validate_until(self, field: RadioField) -> None:
         if field.data not in ("15", "60", "tomorrow", "at"):

@@ -264,7 +264,7 @@ def test_a_mistake_in_a_dialog_is_said_there(person: Person, page: Page, databas
     expect(dialog.get_by_label("Date")).to_have_value("2020-01-01")
     day = (now() + timedelta(days=2)).date().isoformat()
     dialog.get_by_label("Date").fill(day)
-    dialog.get_by_label("Time").fill("10:15")
+    dialog.get_by_label("Time", exact=True).fill("10:15")
     dialog.get_by_role("button", name="Postpone").click()
     soon(page, f"postponed until {day} 10:15")
     person.complaints[:] = [c for c in person.complaints if "422" not in c]
@@ -359,12 +359,12 @@ def test_an_arrival_is_heard_and_counted(
     expect(button).to_have_attribute("aria-pressed", "true")
     assert page.evaluate("played") == 1, "so one knows it"
     register(database, "+989350000000")
-    page.wait_for_function("played === 2", timeout=SOON)
+    page.wait_for_function("() => played === 2", timeout=SOON)
     page.reload()
     expect(button).to_have_attribute("aria-pressed", "true")
     assert page.evaluate("played") == 0, "it rang for them already"
     register(database, "+989350000001")
-    page.wait_for_function("played === 1", timeout=SOON)
+    page.wait_for_function("() => played === 1", timeout=SOON)
     button.click()
     register(database, "+989350000002")
     expect(row(page, 4)).to_be_visible()
@@ -375,15 +375,18 @@ def test_the_browser_is_asked_to_let_the_sound_be_heard(
     app: Flask, person: Person, database: Database, office: None
 ) -> None:
     """It plays nothing in a page that nobody has touched: the page says so, and a click mends it."""
-    refuse = "HTMLMediaElement.prototype.play = () => Promise.reject(new DOMException('', 'NotAllowedError'));"
+    refuse = (
+        "() => { HTMLMediaElement.prototype.play = async () => { throw new DOMException('', 'NotAllowedError'); }; }"
+    )
     users.set_locale(database, 2, "en")
     page = person.take(session_of(app, 2, "en"))
     page.evaluate("localStorage.setItem('bazang.sound', 'on')")
     page.goto("/mine")
     page.evaluate(refuse)
     register(database)
+    expect(page.locator("#sound-blocked")).to_be_visible()
     expect(page.locator("#sound-blocked")).to_contain_text("Click anywhere")
-    page.evaluate(LISTEN)
+    page.evaluate(f"() => {{ {LISTEN} }}")
     page.locator("h1").click()
     expect(page.locator("#sound-blocked")).to_be_hidden()
     assert page.evaluate("played") == 1
@@ -395,7 +398,7 @@ def test_a_hidden_tab_rests_and_catches_up(page: Page, database: Database) -> No
       document.dispatchEvent(new Event("visibilitychange"));
     }"""
     asked: list[str] = []
-    page.wait_for_function("document.getElementById('live') !== null")
+    page.wait_for_function("() => document.getElementById('live') !== null")
     page.evaluate(hide, True)
     with page.expect_event("console", lambda message: message.text == "3 seconds"):
         page.on("request", lambda request: asked.append(request.url))
@@ -403,7 +406,7 @@ def test_a_hidden_tab_rests_and_catches_up(page: Page, database: Database) -> No
         register(database)
     assert len(asked) <= 1, "the one that was under way"
     page.evaluate(hide, False)
-    page.wait_for_function("document.getElementById('request-1') !== null", timeout=700)
+    page.wait_for_function("() => document.getElementById('request-1') !== null", timeout=700)
 
 
 def test_while_nothing_happens_nothing_is_sent(page: Page, database: Database) -> None:
