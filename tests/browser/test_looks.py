@@ -174,7 +174,6 @@ PAGES: dict[str, Visit] = {
     "act-nothing": go("/requests/acts/done"),
     "pause": go("/calls/pause"),
     "mine": go("/mine?period=month"),
-    "mine-range": go("/mine?period=range&from=x&to=2026-01-01"),
     "modules": go("/modules"),
     "module-new": go("/modules/new"),
     "module-edit": go("/modules/2"),
@@ -214,6 +213,7 @@ OF_OTHERS: dict[int, dict[str, Visit]] = {
     2: {
         "operator-requests": go("/requests"),
         "operator-mine": go("/mine?period=week"),
+        "operator-mine-range": go("/mine?period=range&from=x&to=2026-01-01"),
         "operator-request": go("/requests/2"),
         "operator-act": go("/requests/acts/call?row=2.1"),
         "operator-refused": go("/calls/pause"),
