@@ -131,6 +131,7 @@ def fail_to_save(page: Page) -> None:
     page.locator("#next_code").fill("ivr")
     page.locator("[data-prompt=intro] input[value=file]").check()
     page.locator(".form-end button").click()
+    page.locator(".is-invalid").first.wait_for()
 
 
 def fail_to_call(page: Page) -> None:
