@@ -14,9 +14,11 @@ from app.store.database import Database
 
 @dataclass(frozen=True)
 class Mine:
-    """`active`: what waits, of whatever age; `past`: a page of what was registered in the period."""
+    """`active`: what waits, of whatever age; `ended`: what ended just now; `past`: a page of what was registered in the
+    period."""
 
     active: Sequence[PendingRow]
+    ended: Sequence[PendingRow]
     past: ReportPage
 
 
@@ -24,4 +26,5 @@ def mine(database: Database, scope: Scope, period: Period, now: datetime, *, pag
     """Return a user's own requests, also for whoever may see everything."""
     own = scope.own()
     wanted = Filter(registered_from=period.start, registered_to=period.end)
-    return Mine(pending(database, now, own).active, report.read(database, own, wanted, Sort(), page=page))
+    now_there = pending(database, now, own)
+    return Mine(now_there.active, now_there.done, report.read(database, own, wanted, Sort(), page=page))

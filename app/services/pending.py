@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.domain import numbers, policy
 from app.domain.lifecycle import ACTIVE, Outcome, Request, Status, Step
+from app.domain.names import showable
 from app.domain.policy import Facts, Reason
 from app.services import pausing
 from app.services.access import Reach, Scope, reach
@@ -223,6 +224,40 @@ def one(session: Session, row: CallRequest, module: Module | None, now: datetime
     """Return one request as the table of pending ones shows it, but for its place."""
     facts = store_lines.stored_facts(session, now)
     return _row(row, store.to_domain(row, module), _marks(session, [row.id]), facts, now)
+
+
+def some(database: Database, scope: Scope, ids: Collection[int], now: datetime) -> list[PendingRow]:
+    """Return those of these requests that may be seen, in the order of their numbers."""
+    with database.read() as session:
+        seen = reach(session, scope)
+        query = select(CallRequest).where(CallRequest.id.in_(ids), seen.condition()).order_by(CallRequest.id)
+        rows = store.with_modules(session, session.scalars(query).all())
+        facts = store_lines.stored_facts(session, now)
+        marks = _marks(session, [row.id for row, _ in rows])
+        return [_row(row, store.to_domain(row, module), marks, facts, now) for row, module in rows]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the active requests can be filtered by: modules with their names, and (queue, target)."""
+
+    modules: Sequence[tuple[int, str]]
+    targets: Sequence[tuple[bool, str]]
+
+
+def choices(database: Database, scope: Scope) -> Choices:
+    """Return what there is to filter by, of what may be seen."""
+    with database.read() as session:
+        query = select(CallRequest.module_id, CallRequest.module_name, CallRequest.queue, CallRequest.target).where(
+            CallRequest.status.in_([status.value for status in ACTIVE]), reach(session, scope).condition(leads=False)
+        )
+        found = session.execute(query.distinct()).all()
+    modules = {module: showable(name) for module, name, _, _ in found if module is not None}
+    targets = {(queue, target) for _, _, queue, target in found if target}
+    return Choices(
+        sorted(modules.items(), key=lambda module: (module[1], module[0])),
+        sorted(targets, key=lambda target: (target[0], len(target[1]), target[1])),
+    )
 
 
 @dataclass(frozen=True)

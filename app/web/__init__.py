@@ -27,12 +27,17 @@ def _office_locale() -> str:
 
 def register(app: Flask) -> None:
     """Attach every blueprint, filter and header."""
+    from app.store.stamp import Stamp
     from app.web import (
+        acts,
         auth,
         by_phone,
+        calls,
         errors,
         extensions,
         filters,
+        live,
+        mine,
         modules,
         pages,
         places,
@@ -40,10 +45,10 @@ def register(app: Flask) -> None:
         queues,
         recordings,
         requests,
-        settings,
         setup,
         status,
     )
+    from app.web import settings as settings_page
     from app.web import settings_exchange as _exchange  # noqa: F401 - further pages of the settings
     from app.web import settings_voices as _voices  # noqa: F401
 
@@ -52,24 +57,13 @@ def register(app: Flask) -> None:
     filters.register(app)
     errors.register(app)
     auth.register(app)
-    rooms = (
-        auth,
-        requests,
-        modules,
-        places,
-        prompts,
-        by_phone,
-        recordings,
-        extensions,
-        queues,
-        settings,
-        status,
-        setup,
-    )
-    for room in rooms:
+    daily = (status, live, requests, acts, mine, calls)
+    set_up = (modules, places, prompts, by_phone, recordings, extensions, queues, settings_page, setup)
+    for room in (auth, *daily, *set_up):
         app.register_blueprint(room.blueprint)
     app.context_processor(_shared)
     pages.register(app)
+    live.register(app, Stamp(app.extensions["bazang"]["database"].engine))
     app.after_request(_headers)
 
 

@@ -48,7 +48,7 @@ def _ask_to_log_in():
     """Send whoever is not logged in to the log-in, and from there back to where they were."""
     if is_fragment():  # the browser would follow a redirect by itself, and show the log-in within the page
         answer = make_response("", 401)
-        answer.headers["HX-Redirect"] = url_for("auth.log_in", next=_page_before())
+        answer.headers["HX-Redirect"] = url_for("auth.log_in", next=page_before())
         return answer
     wanted = _within(request.url) if request.method == "GET" else None
     return redirect(url_for("auth.log_in", next=wanted))
@@ -87,10 +87,10 @@ def _start_anew(locale: str | None) -> None:
 def _wanted_page() -> str:
     """Return the page asked for before the log-in, if it is one of ours."""
     wanted = request.args.get("next", "")
-    return wanted if _is_ours(wanted) else url_for("requests.index")
+    return wanted if is_ours(wanted) else url_for("requests.index")
 
 
-def _is_ours(address: str) -> bool:
+def is_ours(address: str) -> bool:
     """Tell whether it is an address of this panel, also to a browser, to which a tab is nothing and \\ is a slash."""
     return address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable()
 
@@ -114,7 +114,7 @@ def language():
         session["locale"] = chosen
         if current_user.is_authenticated:
             users.set_locale(database(), current_user.id, chosen)
-    return redirect(_page_before())
+    return redirect(page_before())
 
 
 @blueprint.post("/theme")
@@ -125,12 +125,12 @@ def theme():
         session["theme"] = chosen
         if current_user.is_authenticated:
             users.set_theme(database(), current_user.id, chosen)
-    return redirect(_page_before())
+    return redirect(page_before())
 
 
-def _page_before() -> str:
+def page_before() -> str:
     page = _within(request.referrer or "")
-    return page if page is not None and _is_ours(page) else url_for("requests.index")
+    return page if page is not None and is_ours(page) else url_for("requests.index")
 
 
 def _within(address: str) -> str | None:

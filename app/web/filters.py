@@ -1,5 +1,6 @@
 """How moments, durations and numbers are written: Persian digits and Jalali dates for those who read Persian."""
 
+import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -17,11 +18,12 @@ from app.domain.names import showable
 from app.store import settings as store_settings
 from app.web.parts import database, settings, utcnow
 
+MINUTE = 60  # seconds
 _PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 
 
 def register(app: Flask) -> None:
-    for filter_ in (digits, moment, ago, clock, number, name):
+    for filter_ in (digits, moment, ago, exact, clock, number, name):
         app.add_template_filter(_for_each_reader(filter_), filter_.__name__)
 
 
@@ -35,7 +37,7 @@ def _for_each_reader(filter_: Callable[[Any], str]) -> Callable[[Context, Any], 
     return asked
 
 
-def _is_persian() -> bool:
+def is_persian() -> bool:
     locale = get_locale()
     return locale is not None and locale.language == "fa"
 
@@ -43,7 +45,7 @@ def _is_persian() -> bool:
 def digits(value: object) -> str:
     """Write the digits of a text as the reader writes them."""
     text = str(value)
-    return text.translate(_PERSIAN) if _is_persian() else text
+    return text.translate(_PERSIAN) if is_persian() else text
 
 
 def number(value: object) -> Markup:
@@ -72,13 +74,13 @@ def written(value: datetime, *, seconds: bool = False) -> str:
     """Write a moment in the office's time zone and the reader's calendar: ۱۴۰۵/۰۹/۰۲ ۱۱:۳۸, 2026-11-23 11:38."""
     local = value.astimezone(office_zone())
     form = "%H:%M:%S" if seconds else "%H:%M"
-    if _is_persian():
+    if is_persian():
         return digits(JalaliDateTime(local).strftime("%Y/%m/%d " + form))
     return local.strftime("%Y-%m-%d " + form)
 
 
 def moment(value: datetime | None) -> Markup:
-    """Write how long ago, with the exact moment for those who ask."""
+    """Write how long ago, or how far off, with the exact moment for those who ask."""
     if value is None:
         return Markup("")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
@@ -86,9 +88,17 @@ def moment(value: datetime | None) -> Markup:
     )
 
 
+def exact(value: datetime) -> str:
+    """Write a moment to the second."""
+    return written(value, seconds=True)
+
+
 def ago(value: datetime) -> str:
-    """Write how long ago a moment was, in the largest unit that fits."""
-    minutes = max(0, int((utcnow() - value).total_seconds() // 60))
+    """Write how long ago a moment was, or how far off it is, in the largest unit that fits."""
+    seconds = (utcnow() - value).total_seconds()
+    if seconds < -MINUTE / 2:
+        return _ahead(math.ceil(-seconds / MINUTE))
+    minutes = max(0, int(seconds // MINUTE))
     if minutes < 1:
         return gettext("just now")
     if minutes < 60:
@@ -98,12 +108,26 @@ def ago(value: datetime) -> str:
     return digits(ngettext("%(num)s day ago", "%(num)s days ago", minutes // (24 * 60)))
 
 
+def _ahead(minutes: int) -> str:
+    if minutes < 60:
+        return digits(ngettext("in %(num)s minute", "in %(num)s minutes", minutes))
+    if minutes < 24 * 60:
+        return digits(ngettext("in %(num)s hour", "in %(num)s hours", round(minutes / 60)))
+    return digits(ngettext("in %(num)s day", "in %(num)s days", round(minutes / (24 * 60))))
+
+
 def clock(value: timedelta | int) -> str:
     """Write a duration (whole seconds) as 02:10, with hours only where there are some: 1:02:10."""
     total = int(value.total_seconds()) if isinstance(value, timedelta) else int(value)
     hours, rest = divmod(max(0, total), 3600)
     minutes, seconds = divmod(rest, 60)
     return digits(f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes:02}:{seconds:02}")
+
+
+def countdown(until: datetime, now: datetime) -> Markup:
+    """Write how long it still takes, for the browser to count down by itself."""
+    left = clock(until - now + timedelta(seconds=0.999))
+    return Markup('<span data-until="{}">{}</span>').format(int(until.timestamp() * 1000), left)
 
 
 def time_of_day(value: datetime, now: datetime) -> str:

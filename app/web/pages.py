@@ -21,6 +21,7 @@ ADMINISTRATORS = ("administrator",)
 class Entry:
     """A page that the navigation leads to."""
 
+    endpoint: str
     address: str
     label: str
     icon: str
@@ -68,7 +69,7 @@ def navigation() -> list[tuple[str, list[Entry]]]:
     groups = []
     for group, rooms in _ROOMS:
         entries = [
-            Entry(url_for(endpoint), str(label), icon, endpoint.split(".")[0] == request.blueprint)
+            Entry(endpoint, url_for(endpoint), str(label), icon, endpoint.split(".")[0] == request.blueprint)
             for endpoint, label, icon, roles in rooms
             if current_user.role in roles and endpoint in current_app.view_functions
         ]

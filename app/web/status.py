@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from flask import Blueprint, render_template
+from flask import Blueprint
 from flask_babel import gettext as _
-from flask_login import login_required
 
 from app.store import lines as store_lines
 from app.store import settings as store_settings
@@ -22,13 +21,6 @@ class Health:
     text: str
     mend: str = ""
     command: str = ""
-
-
-@blueprint.get("/line")
-@login_required
-def line():
-    """Return the line by itself, for the page that asks again and again."""
-    return render_template("status/_line.html")
 
 
 @blueprint.app_context_processor

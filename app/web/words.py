@@ -1,9 +1,11 @@
 """The domain's words in the reader's language. Every code that a person may see is here, once."""
 
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from markupsafe import Markup, escape
 
 from app.audio.clip import SoundError
 from app.audio.voices import Voice
@@ -12,7 +14,7 @@ from app.domain.lifecycle import Outcome, Status, Step
 from app.domain.numbers import OutboundFormat
 from app.domain.policy import LineState, Reason, Why
 from app.domain.studio import Failure, State
-from app.web.filters import clock, digits, time_of_day
+from app.web.filters import clock, countdown, digits, time_of_day
 
 STATUS = {
     Status.WAITING: _l("waiting"),
@@ -115,35 +117,29 @@ _WHY_LEFT = {
 }
 
 
-def why(reason: Reason, now: datetime) -> str:
-    """Say in words why a request is not being dialled."""
+def why(reason: Reason, now: datetime) -> Markup:
+    """Say in words why a request is not being dialled; what is left of a time counts down in the browser."""
     until = reason.until or now
-    values = {"agent": digits(reason.subject), "left": clock(until - now + timedelta(seconds=0.999))}
+    values = {"agent": digits(reason.subject), "left": countdown(until, now)}
     if reason.why is Why.POSTPONED:
-        return _("postponed until %(time)s", time=time_of_day(until, now))
+        return escape(_("postponed until %(time)s", time=time_of_day(until, now)))
     if reason.why is Why.RETRY:
         if reason.outcome is None:
-            return _("next attempt in %(left)s", left=values["left"])
+            return _fill(_l("next attempt in %(left)s"), values)
         cause = str(OUTCOME[reason.outcome])
-        return _("next attempt in %(left)s (%(cause)s)", left=values["left"], cause=cause)
+        return _fill(_l("next attempt in %(left)s (%(cause)s)"), {**values, "cause": cause})
     if reason.why is Why.NO_AGENT_FREE:
-        return _("no agent is free")
+        return escape(_("no agent is free"))
     for table in (_WHY_AGENT, _WHY_LEFT):
         if reason.why in table:
-            return str(table[reason.why]) % values
-    return str(_WHY[reason.why])
+            return _fill(table[reason.why], values)
+    return escape(_WHY[reason.why])
 
 
-# What a page is told of a command: `is_…` are the request's status when it could not be done any more.
-ANSWER = {
-    "done": _l("Done."),
-    "written": _l("Done."),
-    "expired": _l("The telephone service was too late; nothing was done."),
-    "not_found": _l("There is no such request any more."),
-    "is_dialling": _l("It is being dialled already."),
-    "is_connected": _l("They are talking already."),
-    "is_waiting": _l("It waits already."),
-}
+def _fill(sentence: object, values: Mapping[str, object]) -> Markup:
+    """Put values into a sentence; what is no markup of ours is escaped."""
+    return Markup(str(sentence)) % values  # noqa: S704  a sentence of ours
+
 
 # Codes of the services' checks, as they stand beside a field.
 ERROR = {
@@ -166,6 +162,11 @@ ERROR = {
     "digits": _l("Digits only."),
     "context": _l("Letters, digits, dot, dash and underscore only."),
     "whole_number": _l("Write a whole number."),
+    "order": _l("The end is before the beginning."),
+    "past": _l("This moment is over already."),
+    "day": _l("Write a day as year, month and day."),
+    "time": _l("Write a time of day, such as 14:30."),
+    "not_yours": _l("This is not yours: choose one of your own."),
 }
 
 SOUND_ERROR = {

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Dialog, Page, expect
+from playwright.sync_api import Page, expect
 
 from app.domain.policy import LineState
 from app.services import requests, users
@@ -98,37 +98,48 @@ def test_a_countdown_counts(page: Page, database: Database) -> None:
 def test_call_now_and_cancel_are_clicked(page: Page, database: Database, service: Service) -> None:
     register(database)
     loaded = loads(page)
-    with service(call_now=DONE, cancel=(True, "done")) as taken:
+    with service(call_now=DONE) as taken:
         row(page).get_by_role("button", name="Call now").click()
         expect(page.locator("#message")).to_have_text("It is called as soon as an agent is free.")
-        page.once("dialog", lambda dialog: _answer(dialog, "Cancel the request of 09121234567?"))
-        row(page).get_by_role("button", name="Cancel").click()
-        expect(page.locator("#message")).to_have_text("The request is cancelled.")
-    assert [(command.kind, command.actor) for command in taken] == [("call_now", "omid"), ("cancel", "omid")]
+    choose(page, "Cancel …")
+    expect(page.get_by_role("dialog")).to_contain_text("09121234567 Sara")
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the request").click()
+    expect(page.locator("#message")).to_have_text("The request is cancelled.")
+    soon(page, "cancelled")
+    assert [(command.kind, command.actor) for command in taken] == [("call_now", "omid")]
     assert loaded() == 0
 
 
-def _answer(dialog: Dialog, asked: str) -> None:
-    assert dialog.message == asked
-    dialog.accept()
+def choose(page: Page, entry: str, request: int = 1) -> None:
+    """Open the menu of a row and take an entry."""
+    row(page, request).get_by_role("button", name="More for").click()
+    page.locator(f"#menu-{request}").get_by_text(entry, exact=True).click()
 
 
-def test_who_thinks_better_of_it_cancels_nothing(page: Page, database: Database, service: Service) -> None:
+def test_who_thinks_better_of_it_cancels_nothing(page: Page, database: Database) -> None:
     register(database)
-    with service() as taken:
-        page.once("dialog", lambda dialog: dialog.dismiss())
-        row(page).get_by_role("button", name="Cancel").click()
-        looked_again(page)
-    assert taken == []
+    choose(page, "Cancel …")
+    page.get_by_role("dialog").get_by_role("link", name="Back").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    choose(page, "Cancel …")
+    expect(page.get_by_role("dialog")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    soon(page, "waiting")
 
 
-def looked_again(page: Page) -> None:
-    """Return when the page has asked for its rows and put them in place."""
-    page.evaluate("""() => new Promise((done) => {
+def looked_again(page: Page, database: Database) -> None:
+    """Return when something has changed, and the page has asked for its rows and put them in place."""
+    swapped = """() => { window.swapped = new Promise((done) => {
       document.addEventListener("htmx:after:swap", (event) => {
-        if (event.detail.ctx.sourceElement.id === "tables") done();
+        if (event.detail.ctx.sourceElement.id === "live") done();
       });
-    })""")
+    }); }"""
+    page.evaluate(swapped)
+    with database.write() as session:
+        state = session.get_one(WorkerState, 1)
+        state.asterisk_version = f"22.{int(state.asterisk_version.split('.')[1]) + 1}.0"
+    page.evaluate("() => window.swapped")
 
 
 def test_the_message_stays_while_the_rows_change(page: Page, database: Database, service: Service) -> None:
@@ -137,13 +148,13 @@ def test_the_message_stays_while_the_rows_change(page: Page, database: Database,
         row(page).get_by_role("button", name="Call now").click()
         expect(page.locator("#message")).to_contain_text("as soon as")
     for _ in range(2):
-        looked_again(page)
+        looked_again(page, database)
     expect(page.locator("#message")).to_contain_text("as soon as")
 
 
 def test_the_focus_stays_where_it_is(page: Page, database: Database) -> None:
     register(database)
-    button = row(page).get_by_role("button", name="Cancel")
+    button = row(page).get_by_role("button", name="Call now")
     button.focus()
     with database.write() as session:  # one who called earlier comes before it, and the reason changes
         earlier = requests._register(session, Registration(1, "+989350000000", wanted="101"), now())
@@ -153,7 +164,7 @@ def test_the_focus_stays_where_it_is(page: Page, database: Database) -> None:
     expect(row(page)).to_contain_text("101 is offline")
     assert page.locator("tbody tr").first.get_attribute("id") == "request-2"
     expect(button).to_be_focused()
-    looked_again(page)
+    looked_again(page, database)
     expect(button).to_be_focused()
 
 
@@ -162,7 +173,7 @@ def test_the_rows_do_not_jump_while_nothing_happens(page: Page, database: Databa
     expect(row(page)).to_be_visible()
     marked = "document.querySelector('#request-1').marked"
     page.evaluate(f"() => {{ {marked} = true; }}")
-    looked_again(page)
+    looked_again(page, database)
     assert page.evaluate(marked) is True, "the row is the same one, not another that looks like it"
 
 
@@ -170,18 +181,23 @@ def test_the_line_of_the_telephone_side_is_live(page: Page, database: Database) 
     expect(page.locator("#status-line")).to_contain_text("calls can be made")
     with database.write() as session:
         session.get_one(WorkerState, 1).heartbeat = now() - timedelta(minutes=5)
-    expect(page.locator("#status-line")).to_contain_text("is not running", timeout=4000)
+    expect(page.locator("#status-line")).to_contain_text("is not running", timeout=SOON)
 
 
-def test_a_page_that_grows_old_says_so(person: Person, page: Page) -> None:
+def test_a_page_that_grows_old_says_so_and_heals(person: Person, page: Page, database: Database) -> None:
     expect(page.locator("#stale")).to_be_hidden()
     page.route("**/requests/rows", lambda route: route.abort())
     expect(page.locator("#stale")).to_be_visible()
     page.unroute("**/requests/rows")
-    expect(page.locator("#stale")).to_be_hidden()
+    expect(page.locator("#stale")).to_be_hidden(timeout=10000)
     page.route("**/requests/rows", lambda route: route.fulfill(status=502, body="<h1>Bad Gateway</h1>"))
     expect(page.locator("#stale")).to_be_visible()
     expect(page.locator("#tables")).to_contain_text("Nobody waits")
+    register(database)
+    page.unroute("**/requests/rows")
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    soon(page, "09121234567")
+    expect(page.locator("#stale")).to_be_hidden()
     person.complaints.clear()  # the browser's own words on what failed
 
 
@@ -199,15 +215,223 @@ def test_when_the_session_ends_the_page_leads_to_the_log_in(person: Person, page
     person.complaints[:] = [c for c in person.complaints if "401" not in c]
 
 
-def test_a_request_is_cancelled_without_scripts(meet: Meet, database: Database, office: None, service: Service) -> None:
+def test_a_request_is_cancelled_without_scripts(meet: Meet, database: Database, office: None) -> None:
     page = meet(java_script_enabled=False).log_in(OPERATOR, PASSWORD)
     register(database)
     page.reload()
     expect(row(page)).to_contain_text("101 is in a call")
-    with service(cancel=DONE) as taken:
-        row(page).get_by_role("button", name="Cancel").click()
-        expect(page.locator("#message")).to_have_text("The request is cancelled.")
-    assert len(taken) == 1
+    choose(page, "Cancel …")
+    expect(page.locator("h1")).to_have_text("Cancel the request")
+    page.get_by_role("button", name="Cancel the request").click()
+    expect(page.locator("#message")).to_have_text("The request is cancelled.")
+    expect(row(page)).to_contain_text("cancelled")
+
+
+# -- what stays while the page lives ----------------------------------------------------------------------------------
+
+
+def test_menus_choices_and_typed_text_survive_what_happens(page: Page, database: Database) -> None:
+    register(database)
+    register(database, "+989350000000")
+    expect(row(page, 2)).to_be_visible()
+    page.locator("#choose-2").check()
+    expect(page.locator("#chosen")).to_contain_text("1 chosen")
+    row(page).get_by_role("button", name="More for").click()
+    looked_again(page, database)
+    set_line(database, LineState.OFFLINE, now())
+    soon(page, "101 is offline")
+    expect(page.locator("#menu-1")).to_be_visible()
+    expect(page.locator("#choose-2")).to_be_checked()
+    page.locator("#menu-1").get_by_text("Note …").click()
+    note = page.get_by_role("dialog").get_by_label("Note")
+    note.fill("half a sen")
+    looked_again(page, database)
+    set_line(database, LineState.DND, now())
+    soon(page, "101 does not want to be disturbed")
+    expect(note).to_have_value("half a sen")
+    expect(note).to_be_focused()
+    page.get_by_role("dialog").get_by_role("button", name="Keep the note").click()
+    soon(page, "half a sen")
+
+
+def test_a_mistake_in_a_dialog_is_said_there(person: Person, page: Page, database: Database) -> None:
+    register(database)
+    choose(page, "At a time …")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Date").fill("2020-01-01")
+    dialog.get_by_role("button", name="Postpone").click()
+    expect(dialog).to_contain_text("This moment is over already.")
+    expect(dialog.get_by_label("Date")).to_have_value("2020-01-01")
+    day = (now() + timedelta(days=2)).date().isoformat()
+    dialog.get_by_label("Date").fill(day)
+    dialog.get_by_label("Time", exact=True).fill("10:15")
+    dialog.get_by_role("button", name="Postpone").click()
+    soon(page, f"postponed until {day} 10:15")
+    person.complaints[:] = [c for c in person.complaints if "422" not in c]
+
+
+@pytest.mark.parametrize("locale", ["fa", "en"])
+def test_a_request_is_postponed_and_others_are_done_together(
+    app: Flask, person: Person, database: Database, office: None, locale: str
+) -> None:
+    users.set_locale(database, 2, locale)
+    page = person.take(session_of(app, 2, locale))
+    for number in range(1, 4):
+        register(database, f"+98912000000{number}")
+    expect(row(page, 3)).to_be_visible()
+    row(page).locator("[popovertarget]").click()
+    page.locator("#menu-1 .menu-choices button").first.click()
+    expect(page.locator("#message .alert-success")).to_be_visible()
+    expect(page.locator("#menu-1")).to_be_hidden()
+    soon(page, "postponed until" if locale == "en" else "به تعویق افتاده تا")
+    page.locator("#choose-2").check()
+    page.locator("#choose-3").check()
+    page.locator("#chosen [formaction$=done]").click()
+    page.locator("#dialog textarea").fill("together")
+    page.locator("#dialog .act-end button").click()
+    expect(page.locator("#message")).to_contain_text("2" if locale == "en" else "۲")
+    for request in (2, 3):
+        soon(page, "together", request)
+    assert [reload_request(database, number).status for number in (1, 2, 3)] == ["waiting", "done", "done"]
+    expect(page.locator("#chosen")).to_be_hidden()
+
+
+def reload_request(database: Database, number: int) -> CallRequest:
+    with database.read() as session:
+        return session.get_one(CallRequest, number)
+
+
+def test_two_people_at_once(app: Flask, meet: Meet, database: Database, office: None) -> None:
+    """Both have the dialog open; the second is told of the first, and nothing is done twice."""
+    register(database)
+    first, second = (meet().take(session_of(app, user, "en")) for user in (1, 4))
+    users.set_locale(database, 1, "en")
+    users.set_locale(database, 4, "en")
+    for page, entry in ((first, "Mark as done …"), (second, "Cancel …")):
+        page.reload()
+        choose(page, entry)
+        expect(page.get_by_role("dialog")).to_be_visible()
+    first.get_by_role("dialog").get_by_role("button", name="Mark as done").click()
+    expect(first.locator("#message")).to_have_text("The request is marked as done.")
+    soon(second, "done")
+    second.get_by_role("dialog").get_by_role("button", name="Cancel the request").click()
+    expect(second.locator("#message")).to_have_text("sara has marked it as done, just now.")
+    assert reload_request(database, 1).status == "done"
+
+
+def test_a_pause_is_seen_by_everybody_at_once(app: Flask, meet: Meet, database: Database, office: None) -> None:
+    for user in (2, 4):
+        users.set_locale(database, user, "en")
+    operator, supervisor = (meet().take(session_of(app, user, "en")) for user in (2, 4))
+    operator.goto("/mine")
+    supervisor.get_by_role("link", name="Pause automatic calls").click()
+    supervisor.get_by_role("dialog").get_by_label("Reason").fill("a meeting")
+    supervisor.get_by_role("dialog").get_by_role("button", name="Pause automatic calls").click()
+    expect(operator.locator("#paused")).to_contain_text("mina, just now. a meeting", timeout=SOON)
+    expect(operator.get_by_role("button", name="Resume calls")).to_have_count(0)
+    supervisor.get_by_role("button", name="Resume calls").click()
+    expect(operator.locator("#paused")).to_have_count(0, timeout=SOON)
+
+
+# Counts how often a page plays a sound, and lets it be done at once.
+LISTEN = """
+window.played = 0;
+HTMLMediaElement.prototype.play = function () { window.played += 1; return Promise.resolve(); };
+"""
+
+
+@pytest.mark.parametrize("locale", ["fa", "en"])
+def test_an_arrival_is_heard_and_counted(
+    app: Flask, person: Person, database: Database, office: None, locale: str
+) -> None:
+    users.set_locale(database, 2, locale)
+    person.context.add_init_script(LISTEN)
+    page = person.take(session_of(app, 2, locale))
+    page.goto("/mine")
+    title = page.title()
+    button = page.locator("[data-sound]")
+    expect(button).to_have_attribute("aria-pressed", "false")
+    register(database)
+    expect(page.locator("#count-mine-index")).to_contain_text("1" if locale == "en" else "۱", timeout=SOON)
+    assert page.title() == ("(1) " if locale == "en" else "(۱) ") + title
+    assert page.evaluate("played") == 0, "it is not switched on"
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    assert page.evaluate("played") == 1, "so one knows it"
+    register(database, "+989350000000")
+    page.wait_for_function("() => played === 2", timeout=SOON)
+    page.reload()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    assert page.evaluate("played") == 0, "it rang for them already"
+    register(database, "+989350000001")
+    page.wait_for_function("() => played === 1", timeout=SOON)
+    button.click()
+    register(database, "+989350000002")
+    expect(row(page, 4)).to_be_visible()
+    assert page.evaluate("played") == 1
+
+
+def test_the_browser_is_asked_to_let_the_sound_be_heard(
+    app: Flask, person: Person, database: Database, office: None
+) -> None:
+    """It plays nothing in a page that nobody has touched: the page says so, and a click mends it."""
+    refuse = (
+        "() => { HTMLMediaElement.prototype.play = async () => { throw new DOMException('', 'NotAllowedError'); }; }"
+    )
+    users.set_locale(database, 2, "en")
+    page = person.take(session_of(app, 2, "en"))
+    page.evaluate("localStorage.setItem('bazang.sound', 'on')")
+    page.goto("/mine")
+    page.evaluate(refuse)
+    register(database)
+    expect(page.locator("#sound-blocked")).to_be_visible()
+    expect(page.locator("#sound-blocked")).to_contain_text("Click anywhere")
+    page.evaluate(f"() => {{ {LISTEN} }}")
+    page.locator("h1").click()
+    expect(page.locator("#sound-blocked")).to_be_hidden()
+    assert page.evaluate("played") == 1
+
+
+def test_a_hidden_tab_rests_and_catches_up(page: Page, database: Database) -> None:
+    hide = """(hidden) => {
+      Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    asked: list[str] = []
+    page.wait_for_function("() => document.getElementById('live') !== null")
+    page.evaluate(hide, True)
+    with page.expect_event("console", lambda message: message.text == "3 seconds"):
+        page.on("request", lambda request: asked.append(request.url))
+        page.evaluate("setTimeout(() => console.log('3 seconds'), 3000)")
+        register(database)
+    assert len(asked) <= 1, "the one that was under way"
+    page.evaluate(hide, False)
+    page.wait_for_function("() => document.getElementById('request-1') !== null", timeout=700)
+
+
+def test_while_nothing_happens_nothing_is_sent(page: Page, database: Database) -> None:
+    register(database)
+    soon(page, "101 is in a call")
+    answers = []
+    for _ in range(3):
+        with page.expect_response("**/requests/rows") as answer:
+            pass
+        answers.append(answer.value.status)
+    assert answers[1:] == [304, 304]
+
+
+def test_rows_are_worked_on_by_the_keyboard(page: Page, database: Database) -> None:
+    register(database)
+    expect(row(page)).to_be_visible()
+    row(page).get_by_role("button", name="Call now").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#menu-1")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.locator("#menu-1").get_by_role("button", name="15 min")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.locator("#menu-1")).to_be_hidden()
+    expect(row(page).get_by_role("button", name="More for")).to_be_focused()
 
 
 # -- with a real exchange ---------------------------------------------------------------------------------------------
@@ -254,8 +478,8 @@ def test_a_caller_leaves_a_request_and_is_called_back_by_a_click(scene: Scene, l
         ring = loop.run(scene.phones["101"].next_call())
         expect(row(page)).to_contain_text("the agent's phone rings (101)")
 
-        page.once("dialog", lambda dialog: dialog.accept())
-        row(page).get_by_role("button", name="Cancel").click()
+        choose(page, "Cancel …")
+        page.get_by_role("dialog").get_by_role("button", name="Cancel the request").click()
         expect(page.locator("#message")).to_have_text("The request is cancelled.")
         loop.run(ring.wait_ended(5))
         expect(row(page)).to_contain_text("cancelled")
@@ -267,10 +491,76 @@ def test_a_caller_leaves_a_request_and_is_called_back_by_a_click(scene: Scene, l
         expect(row(page, second)).to_contain_text("dialling")
         loop.run(scene.talk_to(ring, second, "09350000000"))
         expect(row(page, second)).to_contain_text("they are talking (101)")
-        expect(row(page, second).get_by_role("button")).to_have_count(0)
+        expect(row(page, second).get_by_role("button", name="Call now")).to_have_count(0)
         loop.run(ring.hang_up())
         expect(row(page, second)).to_contain_text("done")
         assert reload(bazang.database, scene.wished(second)).status == "done"
+
+
+@pytest.mark.asterisk(22)
+@pytest.mark.parametrize("locale", ["fa", "en"])
+def test_an_operator_calls_from_my_requests(scene: Scene, loop: Loop, meet: Meet, locale: str) -> None:
+    """The operator's own phone rings first; the page shows each step, and afterwards what came of it."""
+    bazang = scene.bazang
+    users.create(bazang.database, OPERATOR, PASSWORD, "operator", now(), extensions=("101",))
+    with serve(bazang.app) as address:
+        page = meet(address).log_in(OPERATOR, PASSWORD, locale=locale)
+        page.goto("/mine")
+        loaded = loads(page)
+        talk = loop.run(scene.occupy("101"))
+        loop.run(scene.register("101"))
+        soon(page, {"en": "09121234567", "fa": "۰۹۱۲۱۲۳۴۵۶۷"}[locale])
+        expect(page.locator("#count-mine-index")).to_contain_text({"en": "1", "fa": "۱"}[locale])
+        loop.run(talk.end())
+        row(page).locator(".btn-primary").click()
+        expect(page.locator("#message")).to_contain_text({"en": "101 is rung first", "fa": "۱۰۱"}[locale])
+        ring = loop.run(scene.take("101"))
+        expect(row(page)).to_contain_text({"en": "dialling", "fa": "در حال تماس"}[locale])
+        loop.run(scene.talk_to(ring, 1))
+        expect(row(page)).to_contain_text({"en": "they are talking", "fa": "متصل"}[locale])
+        loop.run(ring.hang_up())
+        ended = page.locator("#ended-1")
+        expect(ended).to_contain_text({"en": "they have talked", "fa": "انجام‌شده"}[locale])
+        ended.locator("[data-dialog]").click()
+        page.locator("#dialog textarea").fill("sold")
+        page.locator("#dialog .act-end button").click()
+        expect(ended).to_contain_text("sold")
+        assert loaded() == 0
+        ended.locator("a").first.click()
+        expect(page.locator(".timeline .step-reached")).to_have_count(1)
+        expect(page.locator(".legs dd")).to_have_count(3)
+
+
+@pytest.mark.asterisk(22)
+@pytest.mark.parametrize("locale", ["fa", "en"])
+def test_a_row_follows_an_automatic_call(stage: Stage, loop: Loop, meet: Meet, locale: str) -> None:
+    """A customer calls and is seen within two seconds; the line frees, and the row tells each step by itself."""
+
+    def prepare(bazang: Bazang) -> None:
+        users.create(bazang.database, ADMINISTRATOR, PASSWORD, "administrator", now())
+        bazang.module(rest=1)
+        bazang.scenario("101", busy=("module", "*5001"))
+
+    opened = stage(prepare)
+    scene: Scene = loop.run(opened.__aenter__())
+    try:
+        with serve(scene.bazang.app) as address:
+            page = meet(address).log_in(ADMINISTRATOR, PASSWORD, locale=locale)
+            loaded = loads(page)
+            talk = loop.run(scene.occupy("101"))
+            loop.run(scene.register("101"))
+            soon(page, {"en": "101 is in a call", "fa": "۱۰۱ در حال مکالمه"}[locale])
+            loop.run(talk.end())
+            ring = loop.run(scene.take("101"))
+            expect(row(page)).to_contain_text({"en": "dialling", "fa": "در حال تماس"}[locale])
+            loop.run(scene.talk_to(ring, 1))
+            soon(page, {"en": "connected", "fa": "متصل"}[locale])
+            loop.run(ring.hang_up())
+            soon(page, {"en": "done", "fa": "انجام‌شده"}[locale])
+            expect(row(page).locator(".mark-reached")).to_have_count(1)
+            assert loaded() == 0
+    finally:
+        loop.run(opened.__aexit__(None, None, None))
 
 
 @pytest.mark.asterisk(22)

@@ -16,9 +16,19 @@ from playwright.sync_api import Page
 from app.audio.cache import SoundLibrary
 from app.config import Settings
 from app.domain.policy import LineState
-from app.services import users
+from app.services import acting, pausing, users
+from app.services.access import Scope
+from app.services.acts import Note, Prioritise, Reassign, Seen
 from app.store.database import Database
-from app.store.models import DigitRecording, ExtensionScenario, Prompt, QueueMemberRow, QueueRow, QueueScenario
+from app.store.models import (
+    CallRequest,
+    DigitRecording,
+    ExtensionScenario,
+    Prompt,
+    QueueMemberRow,
+    QueueRow,
+    QueueScenario,
+)
 from app.store.settings import write_setting
 from tests.audio.sounds import tone, write_sound
 from tests.browser.axe import find_barriers
@@ -47,6 +57,21 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
         return None
     Path(wanted).mkdir(parents=True, exist_ok=True)
     return Path(wanted)
+
+
+def try_in_vain(database: Database, request: CallRequest, now: datetime) -> None:
+    """Give a request a past: agents who missed it, a customer who was busy, and people who did something with it."""
+    outcomes = (("agent_no_answer", ""), ("agent_refused", ""), ("customer_busy", "17 User busy"))
+    for number, (outcome, cause) in enumerate(outcomes):
+        start = now - timedelta(minutes=60 - 10 * number)
+        values: dict[str, datetime] = {"started_at": start, "ended_at": start + timedelta(seconds=40)}
+        if cause:
+            values |= {"answered_at": start + timedelta(seconds=6), "dialled_at": start + timedelta(seconds=9)}
+        create_attempt(database, request, agent="103", outcome=outcome, cause=cause, manual=bool(cause), **values)
+    for action in (Prioritise(1), Reassign(False, "103"), Note("ترکی صحبت می‌کند؛ بعد از ساعت ۴ تماس بگیرید.")):
+        with database.read() as session:
+            version = session.get_one(CallRequest, request.id).version
+        acting.act(database, Scope("مینا", everything=True), action, [Seen(request.id, version)], now)
 
 
 @pytest.fixture
@@ -114,6 +139,8 @@ def furnished(database: Database, settings: Settings) -> None:
     for minutes, (module, values) in enumerate(waiting):
         moment = now - timedelta(minutes=7 * (20 - minutes))
         request = create_request(database, module, **({"first_called_at": moment, "registered_at": moment} | values))
+        if minutes == 0:
+            try_in_vain(database, request, now)
         if "attempt" in values:
             create_attempt(database, request, id=values["attempt"], agent="101" if values["attempt"] == "a" else "102")
 
@@ -183,9 +210,41 @@ def fail_to_call(page: Page) -> None:
     page.locator("#message .alert").wait_for()
 
 
+def open_menu(page: Page) -> None:
+    page.goto("/requests")
+    page.locator("#request-1 [popovertarget]").click()
+    page.locator("#menu-1 .menu-entry").first.wait_for()
+
+
+def choose_rows(page: Page) -> None:
+    page.goto("/requests")
+    page.locator("#choose-1").check()
+    page.locator("#choose-2").check()
+
+
+def ask_in_dialog(page: Page) -> None:
+    choose_rows(page)
+    page.locator("#chosen button").nth(1).click()
+    page.locator("#dialog #act").wait_for()
+
+
 PAGES: dict[str, Visit] = {
     "requests": go("/requests"),
     "requests-unanswered": fail_to_call,
+    "requests-menu": open_menu,
+    "requests-chosen": choose_rows,
+    "requests-dialog": ask_in_dialog,
+    "requests-filtered": go("/requests?status=connected&target=extension:105"),
+    "request": go("/requests/1"),
+    "request-new": go("/requests/new"),
+    "request-done": go("/requests/9"),
+    "act-postpone": go("/requests/acts/postpone?row=1.1&row=2.1"),
+    "act-reassign": go("/requests/acts/reassign?row=1.1"),
+    "act-call": go("/requests/acts/call?row=1.1"),
+    "act-cancel": go("/requests/acts/cancel?row=1.1"),
+    "act-nothing": go("/requests/acts/done"),
+    "pause": go("/calls/pause"),
+    "mine": go("/mine?period=month"),
     "modules": go("/modules"),
     "module-new": go("/modules/new"),
     "module-edit": go("/modules/2"),
@@ -237,6 +296,45 @@ def test_every_page_can_be_read(
     assert not any(found.values()), _told(found)
 
 
+OF_OTHERS: dict[int, dict[str, Visit]] = {
+    2: {
+        "operator-requests": go("/requests"),
+        "operator-mine": go("/mine?period=week"),
+        "operator-mine-range": go("/mine?period=range&from=x&to=2026-01-01"),
+        "operator-request": go("/requests/2"),
+        "operator-act": go("/requests/acts/call?row=2.1"),
+        "operator-refused": go("/calls/pause"),
+    },
+    4: {"supervisor-requests": go("/requests"), "supervisor-mine": go("/mine")},
+}
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("locale", ["fa", "en"])
+def test_what_others_see_while_calls_are_paused_can_be_read(
+    app: Flask,
+    database: Database,
+    furnished: None,
+    meet: Meet,
+    pictures: Path | None,
+    locale: str,
+    colours: Literal["light", "dark"],
+    width: int,
+) -> None:
+    everybody = Scope("mina", everything=True)
+    pausing.pause(database, everybody, "جلسه تا ساعت ۱۱", datetime.now(UTC) - timedelta(minutes=20))
+    found = {}
+    for user, pages in OF_OTHERS.items():
+        users.set_locale(database, user, locale)
+        person = meet(viewport={"width": width, "height": 800}, color_scheme=colours)
+        page = person.take(session_of(app, user, locale))
+        for name, visit in pages.items():
+            found[name] = _look(page, visit, pictures, f"{name}-{locale}-{width}-{colours}")
+        person.complaints[:] = [c for c in person.complaints if "403" not in c]
+    assert not any(found.values()), _told(found)
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("locale", ["fa", "en"])
 def test_what_is_told_of_a_freepbx_can_be_read(
@@ -266,7 +364,7 @@ def test_an_empty_office_can_be_read(
         page.locator("button[name=locale]").click()
     found = {"login": _look(page, go("/login"), pictures, f"login-{locale}-{width}")}
     person.take(session_of(app, 1, locale))
-    for name in ("requests", "modules", "recordings", "extensions", "queues"):
+    for name in ("requests", "mine", "modules", "recordings", "extensions", "queues"):
         found[name] = _look(page, go(f"/{name}"), pictures, f"{name}-empty-{locale}-{width}")
     assert not any(found.values()), _told(found)
 
@@ -275,7 +373,8 @@ def test_an_empty_office_can_be_read(
 def test_nothing_scrolls_sideways_at_any_width(app: Flask, furnished: None, meet: Meet, locale: str) -> None:
     page = meet().take(session_of(app, 1, locale))
     found = {}
-    for path in ("/requests", "/modules", "/modules/1", "/recordings", "/recordings/digits/fa", "/extensions"):
+    paths = ("/requests", "/requests/1", "/mine?period=month", "/modules", "/modules/1", "/recordings", "/extensions")
+    for path in (*paths, "/recordings/digits/fa"):
         page.goto(path)
         for width in (320, 600, 720, 721, 800, 900, 1000, 1099, 1100, 1920):
             page.set_viewport_size({"width": width, "height": 800})

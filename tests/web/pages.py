@@ -101,7 +101,8 @@ def text(element: Element) -> str:
 
 
 def _texts(element: Element) -> Iterator[str]:
-    if element.get("hidden") is None and element.tag not in ("script", "datalist", "template"):
+    shown = element.get("hidden") is None and element.get("popover") is None
+    if shown and element.tag not in ("script", "datalist", "template"):
         yield element.text or ""
         for child in element:
             yield from _texts(child)
@@ -169,7 +170,7 @@ class Visitor:
         if response.content_type != HTML or 300 <= response.status_code < 400:
             page = Page.__new__(Page)
             page.response, page.status, page.fragment = response, response.status_code, fragment
-            page.source = response.get_data(as_text=True) if response.content_type.startswith("text/") else ""
+            page.source = response.get_data(as_text=True) if (response.content_type or "").startswith("text/") else ""
             return page
         page = Page(response, fragment=fragment)
         check_page(page)

@@ -36,13 +36,22 @@ from tests.web.pages import Visitor
 
 FOR_EVERYBODY = {"static", "auth.log_in", "auth.language", "auth.theme", "setup.index"}
 CLOSED = {"setup.index"}  # for everybody, but nobody gets in who has no link of the machine's
-FOR_OPERATORS = {"requests.home", "requests.index", "requests.rows", "requests.call", "requests.cancel"}
-FOR_OPERATORS |= {"status.line", "auth.log_out"}
+FOR_OPERATORS = {
+    "requests.home",
+    "requests.index",
+    "requests.rows",
+    "requests.show",
+    "requests.show_rows",
+    "requests.new",
+}
+FOR_OPERATORS |= {"mine.index", "mine.rows", "acts.perform", "live.common", "auth.log_out"}
+FOR_OVERSEERS = {"calls.pause", "calls.resume"}
 CALL = uuid.UUID("00000000-0000-4000-8000-000000000001")
 # The values of an address' parts for which there is something in the `furnished` office.
 VALUES: dict[str, object] = {
     "module_id": 1,
     "request_id": 1,
+    "act": "postpone",
     "extension": "101",
     "queue": "800",
     "key": "intro",
@@ -66,7 +75,9 @@ REDIRECTS = {
 BOTH_LANGUAGES = {"settings.voices"}  # it has samples of either
 FRAGMENTS = {
     "requests.rows",
-    "status.line",
+    "requests.show_rows",
+    "mine.rows",
+    "live.common",
     "extensions.rows",
     "queues.rows",
     "places.said",
@@ -82,6 +93,7 @@ QUERIES: dict[str, dict[str, str]] = {
     "queues.open_typed": {"name": "800"},
     "places.said": {"field": "next", "next_kind": "extension", "next_code": "101"},
     "places.code": {"code": "*5002"},
+    "acts.perform": {"row": "1.1"},
 }
 
 
@@ -143,13 +155,15 @@ def test_an_action_asks_who_one_is(app: Flask, furnished: None, visitor: Visitor
 @pytest.mark.parametrize("rule", rules("GET"))
 def test_a_page_that_is_the_administrators(app: Flask, furnished: None, operator: Visitor, rule: Rule) -> None:
     if rule.endpoint not in FOR_EVERYBODY | FOR_OPERATORS:
-        assert "Only an administrator" in operator.get(address(app, rule), 403).main
+        whose = "Only a supervisor" if rule.endpoint in FOR_OVERSEERS else "Only an administrator"
+        assert whose in operator.get(address(app, rule), 403).main
 
 
 @pytest.mark.parametrize("rule", rules("POST"))
 def test_an_action_that_is_the_administrators(app: Flask, furnished: None, operator: Visitor, rule: Rule) -> None:
     if rule.endpoint not in FOR_EVERYBODY | FOR_OPERATORS:
-        assert "Only an administrator" in operator.post(address(app, rule), status=403).main
+        whose = "Only a supervisor" if rule.endpoint in FOR_OVERSEERS else "Only an administrator"
+        assert whose in operator.post(address(app, rule), status=403).main
 
 
 @pytest.mark.parametrize("rule", rules("POST"))

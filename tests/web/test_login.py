@@ -188,16 +188,16 @@ def test_the_command_that_is_named_exists(app: Flask, visitor: Visitor, database
 def test_what_a_script_asks_after_the_session_is_over(visitor: Visitor) -> None:
     """A redirect would be followed by the browser, and the log-in shown within the page."""
     headers = {"HX-Request": "true", "Referer": "http://localhost/modules?q=a"}
-    response = visitor.client.get("/status/line", headers=headers)
+    response = visitor.client.get("/live", headers=headers)
     assert (response.status_code, response.get_data()) == (401, b"")
     assert response.headers["HX-Redirect"] == "/login?next=/modules?q%3Da"
 
 
 def test_operators_see_no_way_to_what_is_not_theirs(operator: Visitor, admin: Visitor) -> None:
     links = {link.get("href") for link in operator.get("/requests").one("nav").iter("a")}
-    assert links == {"/requests"}
+    assert links == {"/requests", "/mine"}
     links = {link.get("href") for link in admin.get("/requests").one("nav").iter("a")}
-    assert links == {"/requests", "/modules", "/recordings", "/extensions", "/queues", "/settings"}
+    assert links == {"/requests", "/mine", "/modules", "/recordings", "/extensions", "/queues", "/settings"}
 
 
 def test_the_names_of_users_are_escaped(app: Flask, database: Database) -> None:

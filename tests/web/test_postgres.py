@@ -54,5 +54,9 @@ def test_the_panel_does_its_work(app: Flask, database: Database, service: Servic
         assert modules.load(session, 1).name == "فروش 100%"
     create_request(database, target="101")
     assert len(rows(admin.get("/requests"))) == 1
-    with service(write_dialplan=(True, "written"), cancel=(True, "done")):
-        assert admin.press("/requests/1/cancel").message == "The request is cancelled."
+    for path in ("/mine", "/requests/1", "/requests?target=extension:101", "/mine?period=month"):
+        admin.get(path)
+    etag = str(admin.ask("/requests/rows").response.headers["ETag"])
+    admin.get("/requests/rows", 304, headers={"HX-Request": "true", "If-None-Match": etag})
+    assert admin.press("/requests/acts/cancel", {"row": "1.1"}).message == "The request is cancelled."
+    assert "cancelled" in rows(admin.get("/requests/rows", headers={"HX-Request": "true", "If-None-Match": etag}))[0]

@@ -14,7 +14,7 @@ from app.store.models import WorkerState
 from tests.support.factories import store
 from tests.web.pages import Page, Visitor, text
 
-LINE = "/status/line"
+LINE = "/live"
 HEALTHY: dict[str, Any] = {
     "ami_status": "connected",
     "asterisk_version": "22.10.1-rc1~dfsg+~cs6",
@@ -117,8 +117,8 @@ def test_each_state_is_told_in_persian(line: Page, of: str) -> None:
 @pytest.mark.parametrize("path", ["/requests", "/modules", "/modules/new", "/extensions", "/queues"])
 def test_every_page_has_the_line_and_asks_for_it_again(admin: Visitor, path: str) -> None:
     page = admin.get(path)
-    place = page.one(id="status-line")
-    assert (place.get("hx-get"), place.get("hx-trigger")) == (LINE, "every 3s")
+    place, live = page.one(id="status-line"), page.one(id="live")
+    assert (live.get("hx-get"), live.get("hx-trigger")) == ("/requests/rows" if path == "/requests" else LINE, "look")
     assert "The telephone service is not running" in text(place)
 
 

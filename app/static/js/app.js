@@ -73,20 +73,4 @@ function say(text) {
   document.getElementById("said").textContent = text;
 }
 
-// -- a page that cannot be kept up to date says so -----------------------------------------------------------
-
-function tell(stale) {
-  const notice = document.getElementById("stale");
-  if (notice) notice.hidden = !stale;
-}
-
-function asksByItself(event) {
-  return event.detail.ctx?.sourceElement?.matches("[hx-trigger^=every]");
-}
-
-document.addEventListener("htmx:error", (event) => asksByItself(event) && tell(true));
-document.addEventListener("htmx:after:request", (event) => {
-  if (asksByItself(event)) tell(event.detail.ctx.response.status >= 400);
-});
-
 prepare();

@@ -1,0 +1,275 @@
+"""What can be done with requests, one or several at once: a page (or dialog) for each act, and the act itself.
+
+Each request is named as `row=5.3`, its number and the version that was shown: what another person has changed since is
+left alone, and one is told who did what.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta
+from typing import ClassVar
+
+from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_login import current_user, login_required
+from flask_wtf import FlaskForm
+from wtforms import RadioField, SelectChoice, SelectField, TextAreaField
+from wtforms.validators import InputRequired, ValidationError
+
+from app.domain.names import showable
+from app.services import acting, periods, targets
+from app.services.acts import (
+    LONGEST_NOTE,
+    PRIORITIES,
+    Action,
+    CallNow,
+    Cancel,
+    MarkDone,
+    Note,
+    Postpone,
+    Prioritise,
+    Reassign,
+    Result,
+    Seen,
+)
+from app.services.errors import Invalid
+from app.services.pending import PendingRow, some
+from app.web import deeds, is_fragment, row_number, words
+from app.web.auth import is_ours, page_before
+from app.web.dates import DayField, TimeField, here, moment_of, write_day
+from app.web.fields import show_errors
+from app.web.filters import digits, office_zone
+from app.web.live import my_scope
+from app.web.parts import database, utcnow
+
+blueprint = Blueprint("acts", __name__, url_prefix="/requests/acts")
+MOST_ROWS = 500
+
+
+class ActForm(FlaskForm):
+    """What is asked before an act."""
+
+    title: ClassVar[object]
+    button: ClassVar[object]
+    icon: ClassVar[str]
+    danger: ClassVar[bool] = False
+
+    def prepare(self, rows: Sequence[PendingRow]) -> None:
+        """Fill in what there is to choose, and what stands there to begin with."""
+
+    def action(self) -> Action:
+        raise NotImplementedError
+
+
+class CallForm(ActForm):
+    title, button, icon = _l("Call now"), _l("Call now"), "phone-outgoing"
+    agent = RadioField(_l("Whose phone rings first?"), default="", validate_choice=False)
+
+    def prepare(self, rows: Sequence[PendingRow]) -> None:
+        choices = [SelectChoice("", _("The next agent who is free"))]
+        for extension in current_user.extensions:
+            choices.append(SelectChoice(extension, _("My own phone, %(extension)s", extension=digits(extension))))
+        self.agent.choices = choices
+
+    def action(self) -> Action:
+        return CallNow(self.agent.data or None)
+
+
+class PostponeForm(ActForm):
+    title, button, icon = _l("Postpone"), _l("Postpone"), "clock-pause"
+    until = RadioField(
+        _l("Until when?"),
+        choices=[
+            SelectChoice("15", _l("In 15 minutes")),
+            SelectChoice("60", _l("In 1 hour")),
+            SelectChoice("tomorrow", _l("Tomorrow morning")),
+            SelectChoice("at", _l("At a time that I choose")),
+        ],
+        default="at",
+        validate_choice=False,
+    )
+    day = DayField(_l("Date"))
+    at = TimeField(_l("Time"))
+
+    def prepare(self, rows: Sequence[PendingRow]) -> None:
+        if not self.day.raw_data and not self.at.raw_data:
+            soon = here(utcnow() + timedelta(hours=2)).replace(minute=0)
+            self.day.data, self.at.data = digits(write_day(soon.date())), digits(soon.strftime("%H:%M"))
+
+    def validate_until(self, field: RadioField) -> None:
+        if field.data not in ("15", "60", "tomorrow", "at"):
+            raise ValidationError(words.error("choice"))
+        if field.data != "at":
+            self.day.day, self.at.at, self.day.process_errors, self.at.process_errors = None, None, [], []
+            return
+        for part, there in ((self.day, self.day.day), (self.at, self.at.at)):
+            if there is None and not part.errors and not part.process_errors:
+                part.process_errors = [words.error("required")]
+
+    def action(self) -> Action:
+        now = utcnow()
+        if self.until.data == "tomorrow":
+            return Postpone(periods.tomorrow_morning(now, office_zone()))
+        if self.until.data != "at":
+            return Postpone(now + timedelta(minutes=int(self.until.data)))
+        return Postpone(self._chosen(self.day.day, self.at.at))
+
+    @staticmethod
+    def _chosen(day: date | None, at: time | None) -> datetime:
+        assert day is not None and at is not None
+        return moment_of(day, at)
+
+
+class ReassignForm(ActForm):
+    title, button, icon = _l("Reassign"), _l("Reassign"), "transfer"
+    target = SelectField(_l("To whom?"), validate_choice=False)
+
+    def prepare(self, rows: Sequence[PendingRow]) -> None:
+        there = targets.targets(database())
+        choices = [SelectChoice("", _("Choose …"))]
+        if all(row.module_id is not None and not row.queue for row in rows):
+            choices.append(SelectChoice("any", _("any extension of the module")))
+        for extension, name in there.extensions:
+            label = f"{deeds.target(False, extension)} · {showable(name)}" if name else deeds.target(False, extension)
+            choices.append(SelectChoice(f"extension:{extension}", label))
+        choices += [SelectChoice(f"queue:{queue}", deeds.target(True, queue)) for queue in there.queues]
+        self.target.choices = choices
+
+    def validate_target(self, field: SelectField) -> None:
+        kind, _colon, code = (field.data or "").partition(":")
+        if not field.data:
+            raise ValidationError(words.error("required"))
+        if field.data != "any" and (kind not in ("extension", "queue") or not code):
+            raise ValidationError(words.error("choice"))
+
+    def action(self) -> Action:
+        kind, _colon, code = str(self.target.data).partition(":")
+        return Reassign(kind == "queue", code)
+
+
+class PriorityForm(ActForm):
+    title, button, icon = _l("Priority"), _l("Change the priority"), "flag"
+    priority = RadioField(
+        _l("Which priority?"),
+        choices=[SelectChoice(str(value), deeds.PRIORITY[value]) for value in reversed(PRIORITIES)],
+        description=_l("A high one goes before all normal ones."),
+        validate_choice=False,
+    )
+
+    def prepare(self, rows: Sequence[PendingRow]) -> None:
+        if self.priority.data is None:
+            self.priority.data = str(rows[0].priority)
+
+    def validate_priority(self, field: RadioField) -> None:
+        if field.data not in [str(value) for value in PRIORITIES]:
+            raise ValidationError(words.error("choice"))
+
+    def action(self) -> Action:
+        return Prioritise(int(self.priority.data))
+
+
+class NoteForm(ActForm):
+    title, button, icon = _l("Note"), _l("Keep the note"), "note"
+    note = TextAreaField(_l("Note"), validators=[InputRequired(_l("This is needed."))])
+
+    def prepare(self, rows: Sequence[PendingRow]) -> None:
+        if self.note.data is None and len(rows) == 1:
+            self.note.data = rows[0].note
+
+    def action(self) -> Action:
+        return Note(self.note.data or "")
+
+
+class DoneForm(ActForm):
+    title, button, icon = _l("Mark as done"), _l("Mark as done"), "circle-check"
+    note = TextAreaField(_l("Note"), description=_l("What came of it; it may stay empty."))
+
+    def prepare(self, rows: Sequence[PendingRow]) -> None:
+        if self.note.data is None and len(rows) == 1:
+            self.note.data = rows[0].note
+
+    def action(self) -> Action:
+        return MarkDone(self.note.data or "")
+
+
+class CancelForm(ActForm):
+    title, button, icon, danger = _l("Cancel the request"), _l("Cancel the request"), "ban", True
+
+    def action(self) -> Action:
+        return Cancel()
+
+
+FORMS: dict[str, type[ActForm]] = {
+    "call": CallForm,
+    "postpone": PostponeForm,
+    "reassign": ReassignForm,
+    "priority": PriorityForm,
+    "note": NoteForm,
+    "done": DoneForm,
+    "cancel": CancelForm,
+}
+
+
+@blueprint.route("/<any(call,postpone,reassign,priority,note,done,cancel):act>", methods=["GET", "POST"])
+@login_required
+def perform(act: str):
+    """Ask what is needed for an act (GET), and do it (POST)."""
+    seen = _chosen_rows()
+    if not seen:
+        return say_acted(_("Choose one or more requests first."), "warning")
+    rows = {row.id: row for row in some(database(), my_scope(), [row.id for row in seen], utcnow())}
+    if not rows:
+        abort(404)
+    form = FORMS[act](request.values if request.method == "POST" else None)
+    if request.method == "POST" and form.validate():
+        try:
+            return _perform(form.action(), seen, rows)
+        except Invalid as invalid:
+            _show(form, invalid.errors)
+    form.prepare(list(rows.values()))
+    template = "acts/_form.html" if is_fragment() else "acts/form.html"
+    values = {"form": form, "act": act, "seen": seen, "rows": rows, "back": _back(), "longest_note": LONGEST_NOTE}
+    return render_template(template, **values), 422 if request.method == "POST" else 200
+
+
+def _chosen_rows() -> list[Seen]:
+    try:
+        return [_read_row(text) for text in dict.fromkeys(request.values.getlist("row"))][:MOST_ROWS]
+    except ValueError:
+        abort(400)
+
+
+def _read_row(text: str) -> Seen:
+    number, _dot, version = text.partition(".")
+    return Seen(row_number(number), row_number(version))
+
+
+def _show(form: ActForm, errors: dict[str, str]) -> None:
+    """Put what the service refuses beside the field that was typed."""
+    if "until" in errors:
+        errors = {"day": errors["until"]}
+    show_errors(form, errors)
+
+
+def _perform(action: Action, seen: Sequence[Seen], rows: dict[int, PendingRow]):
+    results: Sequence[Result] = acting.act(database(), my_scope(), action, seen, utcnow())
+    results = acting.settle(database(), results)
+    message, level = deeds.told(action, results, rows)
+    return say_acted(message, level)
+
+
+def say_acted(message: str, level: str, back: str | None = None):
+    """Say what came of it: within the page, or on the page from which it was done."""
+    if not is_fragment():
+        flash(message, level)
+        return redirect(back or _back())
+    answer = make_response(render_template("acts/_answer.html", message=message, level=level))
+    answer.headers["HX-Trigger"] = "acted"
+    return answer
+
+
+def _back() -> str:
+    """Return the page from which one came to do this."""
+    wanted = request.form.get("back") or page_before()
+    ours = is_ours(wanted) and not wanted.startswith(url_for("acts.perform", act="call").rpartition("/")[0])
+    return wanted if ours else url_for("requests.index")

@@ -1,0 +1,54 @@
+"""Pausing all automatic calls, and letting them go on."""
+
+from flask import Blueprint, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import StringField
+
+from app.services import pausing
+from app.services.errors import Invalid
+from app.web import is_fragment
+from app.web.acts import say_acted
+from app.web.auth import page_before
+from app.web.fields import show_errors
+from app.web.live import my_scope
+from app.web.parts import database, overseer_required, utcnow
+
+blueprint = Blueprint("calls", __name__, url_prefix="/calls")
+
+
+class PauseForm(FlaskForm):
+    reason = StringField(_l("Reason"), description=_l("Everybody reads it while calls are paused; it may stay empty."))
+
+
+@blueprint.route("/pause", methods=["GET", "POST"])
+@overseer_required
+def pause():
+    """Ask why, and pause all automatic calls."""
+    form = PauseForm()
+    status = 200
+    if form.validate_on_submit():
+        try:
+            there = pausing.pause(database(), my_scope(), form.reason.data or "", now := utcnow())
+        except Invalid as invalid:
+            show_errors(form, invalid.errors)
+        else:
+            if there.at == now:
+                return say_acted(_("All automatic calls are paused."), "success", url_for("requests.index"))
+            message = _("%(who)s has paused them already.", who=there.by)
+            return say_acted(message, "warning", url_for("requests.index"))
+    if request.method == "POST":
+        status = 422
+    template = "calls/_pause_form.html" if is_fragment() else "calls/pause.html"
+    return render_template(template, form=form, longest=pausing.LONGEST_REASON), status
+
+
+@blueprint.post("/resume")
+@overseer_required
+def resume():
+    """Let automatic calls go on."""
+    there = pausing.resume(database(), my_scope(), utcnow())
+    if there is None:
+        return say_acted(_("They are not paused any more."), "warning", page_before())
+    return say_acted(_("Automatic calls go on."), "success", page_before())

@@ -1,0 +1,95 @@
+"""My requests: what an operator has to do, and has done, for their own extensions and queues."""
+
+from datetime import date, datetime
+from typing import Any
+
+from flask import Blueprint, render_template, request
+from flask_babel import lazy_gettext as _l
+from flask_login import current_user, login_required
+
+from app.domain.numbers import ascii_digits
+from app.services import periods
+from app.services.mine import mine
+from app.services.pending import Pending
+from app.services.periods import Period
+from app.web import choose_locale, deeds, live, row_number, words
+from app.web.dates import here, read_day, write_day
+from app.web.filters import office_zone
+from app.web.live import my_scope
+from app.web.parts import database, utcnow
+from app.web.requests import next_change
+
+blueprint = Blueprint("mine", __name__, url_prefix="/mine")
+
+PERIODS = {
+    "today": _l("Today"),
+    "week": _l("This week"),
+    "month": _l("This month"),
+    "range": _l("From – to"),
+}
+
+
+@blueprint.get("")
+@login_required
+def index():
+    """Show what waits for the user's own phones, and what they had in a period."""
+    return render_template("mine/index.html", **_values(utcnow()))
+
+
+@blueprint.get("/rows")
+@login_required
+def rows():
+    """Answer that page when it asks what has changed."""
+
+    def build(now: datetime) -> tuple[str, datetime | None]:
+        values = _values(now)
+        shown = Pending(values["mine"].active, values["mine"].ended)
+        return render_template("mine/_live.html", **values), next_change(shown, now)
+
+    return live.answer(build)
+
+
+def _values(now: datetime) -> dict[str, Any]:
+    chosen, period, errors = _period(now)
+    page = request.args.get("page", 1, type=row_number)
+    typed = {name: request.args.get(name, "") for name in ("from", "to")}
+    first, last = (write_day(day) for day in (here(period.start).date(), periods.days(period, office_zone())[-1]))
+    return {
+        "mine": mine(database(), my_scope(), period, now, page=page),
+        "now": now,
+        "words": words,
+        "deeds": deeds,
+        "periods": PERIODS,
+        "chosen": chosen,
+        "typed": {"from": typed["from"] or first, "to": typed["to"] or last},
+        "errors": errors,
+        "phones": current_user.extensions,
+        "asked": {name: value for name, value in request.args.items() if name in ("period", "from", "to", "page")},
+    }
+
+
+def _period(now: datetime) -> tuple[str, Period, dict[str, str]]:
+    """Read from the address which time is asked for; return its name, the time, and what is wrong with it."""
+    zone = office_zone()
+    chosen = request.args.get("period", "today")
+    if chosen == "week":
+        return chosen, periods.week(now, zone, choose_locale()), {}
+    if chosen == "month":
+        return chosen, periods.month(now, zone, choose_locale()), {}
+    if chosen != "range":
+        return "today", periods.today(now, zone), {}
+    found: dict[str, date] = {}
+    errors: dict[str, str] = {}
+    for name in ("from", "to"):
+        try:
+            found[name] = read_day(ascii_digits(request.args.get(name, "")).strip())
+        except (ValueError, OverflowError):
+            errors[name] = words.error("day")
+    if not errors and found["from"] > found["to"]:
+        errors["to"] = words.error("order")
+    if errors:
+        return chosen, periods.today(now, zone), errors
+    try:
+        return chosen, periods.between(found["from"], found["to"], zone), {}
+    except OverflowError:
+        return chosen, periods.today(now, zone), {"to": words.error("day")}
