@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
+from typing import Any
 
 from persiantools.jdatetime import JalaliDate
 from wtforms import Field, SelectChoice, SelectField, StringField
@@ -145,7 +146,7 @@ class DateTimeField(DateField):
         return written(value)
 
 
-def choices(table: Mapping[str, object]) -> list[SelectChoice]:
+def choices(table: Mapping[Any, object]) -> list[SelectChoice]:
     """Return the choices of a table of words, in its order."""
     return [SelectChoice(value, label) for value, label in table.items()]
 

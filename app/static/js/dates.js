@@ -81,18 +81,34 @@
     return element;
   }
 
-  function arrow(points, label, act) {
-    const button = make("button", { type: "button", class: "btn btn-icon btn-sm", "aria-label": label }, points);
+  const SVG = "http://www.w3.org/2000/svg";
+
+  // A button with one of the page's own pictures, of the same file as the calendar's.
+  function arrow(picture, label, act) {
+    const [svg, use] = ["svg", "use"].map((tag) => document.createElementNS(SVG, tag));
+    const sprite = calendar.button.querySelector("use").getAttribute("href").split("#")[0];
+    svg.setAttribute("class", "icon flip");
+    svg.setAttribute("aria-hidden", "true");
+    use.setAttribute("href", `${sprite}#${picture}`);
+    svg.append(use);
+    const button = make("button", { type: "button", class: "btn btn-icon btn-sm", "aria-label": label }, svg);
     button.addEventListener("click", act);
     return button;
   }
 
+  // A date in words; put together here, since browsers put Persian ones in an order that nobody says.
+  function spelled(day, system, ...kinds) {
+    const names = { weekday: "long", day: "numeric", month: "long" };
+    const one = (kind) => kind === "year" ? local(String(parts(day, system).year)) : format(day, system, { [kind]: names[kind] }).format(day);
+    return kinds.map(one).join(" ");
+  }
+
   function draw(focus) {
     const { box, system, button, day } = calendar;
-    const name = format(day, system, { month: "long", year: "numeric" }).format(day).replace(/ (ه‍\.ش\.|AP)$/, "");
-    const title = make("strong", { "aria-live": "polite" }, name);
-    const [back, on] = RTL ? ["›", "‹"] : ["‹", "›"];
-    const head = make("div", { class: "calendar-head" }, arrow(back, button.dataset.earlier, () => turn(earlier)), title, arrow(on, button.dataset.later, () => turn(later)));
+    const title = make("strong", { "aria-live": "polite" }, spelled(day, system, "month", "year"));
+    const back = arrow("chevron-left", button.dataset.earlier, () => turn(earlier));
+    const on = arrow("chevron-right", button.dataset.later, () => turn(later));
+    const head = make("div", { class: "calendar-head" }, back, title, on);
     const table = make("table", {}, weekdays(), make("tbody", {}, ...weeks()));
     const now = make("button", { type: "button", class: "btn btn-sm btn-quiet" }, button.dataset.today);
     now.addEventListener("click", () => choose(today()));
@@ -142,7 +158,7 @@
   }
 
   function dayButton(at, system, day, chosen) {
-    const full = format(at, system, { weekday: "long", day: "numeric", month: "long", year: "numeric" }).format(at);
+    const full = spelled(at, system, "weekday", "day", "month", "year");
     const button = make("button", { type: "button", "aria-label": full, "aria-pressed": String(at === chosen), tabindex: at === day ? "0" : "-1" }, local(String(parts(at, system).day)));
     button.dataset.day = at;
     if (at === today()) button.setAttribute("aria-current", "date");
