@@ -1,8 +1,8 @@
 """The report: any of the stored requests, filtered, sorted, a page at a time or all of them one after the other."""
 
 from array import array
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app.domain import numbers
 from app.domain.lifecycle import Status
 from app.services.access import Reach, Scope, reach
+from app.services.remembering import remember
 from app.services.searching import has_digits
 from app.store import requests as store
 from app.store.database import Database
@@ -111,8 +112,9 @@ def read(
 ) -> ReportPage:
     """Return a page of what may be seen and is asked for."""
     with database.read() as session:
-        found = conditions(session, reach(session, scope), wanted)
-        total = session.scalar(select(func.count(CallRequest.id)).where(*found)) or 0
+        seen = reach(session, scope)
+        found = conditions(session, seen, wanted)
+        total = remember(session, key("total", session, seen, wanted), lambda: _count(session, found))
         pages = max(1, -(-total // per_page))
         page = min(max(page, 1), pages)
         # First the numbers alone, which an index tells; only then the rows of this one page.
@@ -157,6 +159,16 @@ def conditions(session: Session, seen: Reach, wanted: Filter) -> list[ColumnElem
     if wanted.target:
         found += [CallRequest.queue.is_(wanted.queue), CallRequest.target == wanted.target]
     return found
+
+
+def key(kind: str, session: Session, seen: Reach, wanted: Filter) -> tuple[Hashable, ...]:
+    """Return what a count of this kind depends on, the requests apart."""
+    names = tuple(_names_of(session, wanted.operator)) if wanted.operator else ()
+    return kind, seen, replace(wanted, statuses=tuple(sorted(wanted.statuses))), names
+
+
+def _count(session: Session, found: Sequence[ColumnElement[bool]]) -> int:
+    return session.scalar(select(func.count(CallRequest.id)).where(*found)) or 0
 
 
 def _names_of(session: Session, operator: str) -> list[str]:

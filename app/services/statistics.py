@@ -15,9 +15,10 @@ from sqlalchemy.orm import Session
 
 from app.domain.lifecycle import Status
 from app.services import periods
-from app.services.access import Scope, reach
+from app.services.access import Reach, Scope, reach
 from app.services.periods import Period, Step
-from app.services.report import Filter, conditions
+from app.services.remembering import remember
+from app.services.report import Filter, conditions, key
 from app.store.database import Database
 from app.store.models import CallRequest
 from app.store.moments import QUARTER, epoch, quarter
@@ -79,11 +80,17 @@ def statistics(database: Database, scope: Scope, wanted: Filter, zone: ZoneInfo,
     `locale`: the reader's, whose calendar it is that has the months.
     """
     with database.read() as session:
-        found = conditions(session, reach(session, scope), wanted)
-        by_quarter = _count(session, found, quarter(CallRequest.registered_at))
-        by_operator = _count(session, found, CallRequest.done_by)
-        by_target = _count(session, found, CallRequest.queue, CallRequest.target)
-        waits = _Waits(session, found, zone)
+        seen = reach(session, scope)
+        known_by = (*key("statistics", session, seen, wanted), zone.key, locale)
+        return remember(session, known_by, lambda: _statistics(session, seen, wanted, zone, locale))
+
+
+def _statistics(session: Session, seen: Reach, wanted: Filter, zone: ZoneInfo, locale: str) -> Statistics:
+    found = conditions(session, seen, wanted)
+    by_quarter = _count(session, found, quarter(CallRequest.registered_at))
+    by_operator = _count(session, found, CallRequest.done_by)
+    by_target = _count(session, found, CallRequest.queue, CallRequest.target)
+    waits = _Waits(session, found, zone)
     known = {_moment(number, zone).date() for (number,) in by_quarter}
     step, days = _steps(known, wanted, zone, locale)
     counted: dict[date, Counter[Status]] = defaultdict(Counter)
@@ -119,8 +126,8 @@ def _count(session: Session, found: Sequence[ColumnElement[bool]], *by: Any) -> 
     """Count the requests of each status, by the values of some columns."""
     query = select(*by, CallRequest.status, func.count()).where(*found).group_by(*by, CallRequest.status)
     counted: dict[tuple[Any, ...], Counter[Status]] = defaultdict(Counter)
-    for *key, status, count in session.execute(query):
-        counted[tuple(key)][Status(status)] += count
+    for *group, status, count in session.execute(query):
+        counted[tuple(group)][Status(status)] += count
     return counted
 
 

@@ -235,12 +235,12 @@ def _step_title(counted: Statistics) -> str:
     return {"day": _("Day"), "month": _("Month"), "year": _("Year")}[counted.step]
 
 
-def _weekdays() -> list[tuple[int, str]]:
-    """Return the days of a week in the reader's order, Monday being 0, with their names."""
+def _weekdays() -> list[tuple[int, str, str]]:
+    """Return the days of a week in the reader's order, Monday being 0, with their names and short names."""
     locale = choose_locale()
-    names = get_day_names("wide", locale=locale)
+    long, short = (get_day_names(width, locale=locale) for width in ("wide", "abbreviated"))
     first = periods.first_weekday(locale)
-    return [((first + n) % 7, names[(first + n) % 7]) for n in range(7)]
+    return [(day, long[day], short[day]) for day in ((first + n) % 7 for n in range(7))]
 
 
 @blueprint.app_template_filter()

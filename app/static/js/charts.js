@@ -23,7 +23,7 @@
     const heads = [...table.tHead.rows[0].cells];
     const rows = [...table.tBodies[0].rows].slice(0, canvas.dataset.chart === "across" ? MOST : undefined);
     return {
-      labels: rows.map((row) => row.cells[0].textContent.trim()),
+      labels: rows.map((row) => row.cells[0].dataset.short ?? row.cells[0].textContent.trim()),
       series: heads.flatMap((head, column) => head.dataset.colour ? [{
         label: head.textContent.trim(),
         colour: head.dataset.colour,
@@ -62,7 +62,7 @@
       stacked,
       grid: { display: false },
       border: { color: line },
-      ticks: { color: soft, font, autoSkip: !across, maxRotation: 0, autoSkipPadding: 14, callback: (index) => shortened(labels[index], across) },
+      ticks: { color: soft, font, autoSkip: !across && labels.length > 7, maxRotation: 0, autoSkipPadding: 14, callback: (index) => shortened(labels[index], across) },
     };
     const x = across ? amounts : names, y = across ? names : amounts;
     return {
