@@ -4,7 +4,7 @@ import tempfile
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from babel.dates import get_day_names
 from flask import Blueprint, Response, current_app, redirect, render_template, request, send_file, url_for
@@ -125,7 +125,7 @@ def _remember(answer: Response, query: str) -> None:
 def _remembered(offered: Choices) -> str | None:
     """Return what this user looked for last, as this page would write it; None if there is nothing of use."""
     user, _colon, query = request.cookies.get(REMEMBERED, "").partition(":")
-    if user != str(current_user.id) or not query or len(query) > LONGEST_REMEMBERED or "\0" in query:
+    if user != str(current_user.id) or not query or len(query) > LONGEST_REMEMBERED or "\0" in unquote(query):
         return None
     args = MultiDict(parse_qsl(query))
     asked = report_form.read(args, offered, utcnow(), office_zone(), choose_locale())

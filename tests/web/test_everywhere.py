@@ -21,9 +21,11 @@ from app.store.models import ExtensionScenario, QueueRow, QueueScenario
 from tests.support.factories import create_attempt, create_line, create_module, create_request, make_settings, store
 from tests.web.pages import Visitor
 
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 FOR_EVERYBODY = {"static", "auth.log_in", "auth.language", "auth.theme"}
 FOR_OPERATORS = {"requests.home", "requests.index", "requests.rows", "requests.call", "requests.cancel"}
 FOR_OPERATORS |= {"status.line", "auth.log_out"}
+FOR_OPERATORS |= {"report.index", "report.charts", "report.csv", "report.xlsx"}
 # The values of an address' parts for which there is something in the `furnished` office.
 VALUES: dict[str, object] = {
     "module_id": 1,
@@ -35,6 +37,7 @@ VALUES: dict[str, object] = {
     "filename": "app.css",
 }
 SOUNDS = {"modules.prompt", "modules.default_prompt"}
+FILES = {"report.csv": "text/csv; charset=utf-8", "report.xlsx": XLSX}
 REDIRECTS = {"requests.home", "extensions.open_typed"}
 
 
@@ -133,6 +136,8 @@ def test_every_page_is_in_both_languages_and_writes_nothing(
     assert writes == []
     if rule.endpoint in SOUNDS:
         assert page.response.content_type == "audio/wav"
+    elif rule.endpoint in FILES:
+        assert page.response.content_type == FILES[rule.endpoint]
     elif rule.endpoint not in REDIRECTS:
         assert any("آ" <= letter <= "ی" for letter in page.main) == (locale == "fa")
 
