@@ -119,9 +119,9 @@ class DateField(Field):
         return read_date(text)
 
     def _value(self) -> str:
-        if self.raw_data:
-            return str(self.raw_data[0])
-        return "" if self.data is None else self._written(self.data)
+        if self.data is None:  # nothing, or nothing that is a date: it stays as it was typed
+            return str(self.raw_data[0]) if self.raw_data else ""
+        return self._written(self.data)
 
     def _written(self, value: date) -> str:
         return written_date(value)
