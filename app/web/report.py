@@ -2,7 +2,7 @@
 
 import tempfile
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
@@ -10,6 +10,7 @@ from babel.dates import get_day_names
 from flask import Blueprint, Response, current_app, redirect, render_template, request, send_file, url_for
 from flask_babel import gettext as _
 from flask_login import current_user, login_required
+from markupsafe import Markup
 from persiantools.jdatetime import JalaliDate
 from werkzeug.datastructures import MultiDict
 
@@ -20,7 +21,7 @@ from app.services.export import Wording
 from app.services.report import Choices
 from app.services.statistics import Statistics, statistics
 from app.web import choose_locale, report_form, words
-from app.web.filters import digits, is_persian, office_zone, written_date
+from app.web.filters import digits, is_persian, number, office_zone, written, written_date
 from app.web.parts import database, utcnow
 from app.web.report_form import PERIODS, Asked
 
@@ -93,6 +94,7 @@ def _page(template: str, asked: Asked, offered: Choices, **values):
     page = render_template(
         template,
         asked=asked,
+        here=request.script_root + request.path,
         form=asked.form,
         periods=PERIODS,
         words=words,
@@ -241,6 +243,16 @@ def _weekdays() -> list[tuple[int, str, str]]:
     long, short = (get_day_names(width, locale=locale) for width in ("wide", "abbreviated"))
     first = periods.first_weekday(locale)
     return [(day, long[day], short[day]) for day in ((first + n) % 7 for n in range(7))]
+
+
+@blueprint.app_template_filter()
+def exactly(value: datetime | None) -> Markup:
+    """Write a moment, its day and its time each unbroken."""
+    if value is None:
+        return Markup("")
+    day, time = written(value).split()
+    spoken = value.isoformat(timespec="seconds")
+    return Markup(f'<time datetime="{spoken}">{number(day)} {number(time)}</time>')  # noqa: S704 - digits only
 
 
 @blueprint.app_template_filter()

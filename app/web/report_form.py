@@ -123,8 +123,8 @@ class Asked:
         found = found or {"period": "all"}
         return {name: value for name, value in (found | changes).items() if value is not None}
 
-    def query(self) -> str:
-        return urlencode(self.address(), doseq=True)
+    def query(self, **changes: object) -> str:
+        return urlencode(self.address(**changes), doseq=True)
 
     def sorted_by(self, column: str) -> Sort:
         """Return how it is sorted after a press on a column's head: moments begin with the newest."""

@@ -157,10 +157,11 @@ def _beside(many: Office, runs: int) -> int:
 
 
 def _flask_admin(engine: Engine) -> FlaskClient:
-    """Return a client of Flask-Admin's list of the requests, with the report's columns. Raises Missing."""
+    """Return a client of Flask-Admin's list of the requests, with the report's columns and search. Raises Missing."""
     _fetch_flask_admin()
     from flask_admin import Admin  # type: ignore[import-not-found]
     from flask_admin.contrib.sqla import ModelView  # type: ignore[import-not-found]
+    from flask_admin.contrib.sqla.filters import DateTimeBetweenFilter  # type: ignore[import-not-found]
 
     class Requests(ModelView):  # type: ignore[misc]
         page_size = PER_PAGE
@@ -171,6 +172,11 @@ def _flask_admin(engine: Engine) -> FlaskClient:
         )  # fmt: skip
         column_default_sort = ("registered_at", True)
         column_sortable_list = column_list
+        column_filters = (
+            DateTimeBetweenFilter(CallRequest.registered_at, "Registered"),
+            DateTimeBetweenFilter(CallRequest.done_at, "Done"),
+            "caller_number", "number", "done_by", "module_name", "target", "status",
+        )  # fmt: skip
 
     app = Flask("flask_admin_list")
     app.config.update(SECRET_KEY="bench", TESTING=True)
