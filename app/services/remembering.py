@@ -39,3 +39,9 @@ def remember(session: Session, key: Hashable, count: Callable[[], Counted]) -> C
             while len(kept) > MOST:
                 kept.popitem(last=False)
     return counted
+
+
+def forget() -> None:
+    """Have everything counted anew."""
+    with _lock:
+        _kept.clear()

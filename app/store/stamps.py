@@ -23,8 +23,8 @@ def stamp(session: Session) -> Stamp | None:
 
     Every change of a request adds a line to its history, and lines are only ever added, with rising numbers. On SQLite
     writers follow one another. On PostgreSQL one that took its number earlier may commit later, so nothing is a sign
-    while anybody who writes there is at work: they hold their lock until they commit. Ask before counting: what comes in
-    between then makes the sign too old, never too new.
+    while anybody who writes there is at work: they hold their lock until they commit. Ask before counting: what comes
+    in between then makes the sign too old, never too new.
     """
     newest = (select(func.max(table.id)).scalar_subquery() for table in (HistoryEntry, CallRequest))
     history, requests = session.execute(select(*newest)).one()
