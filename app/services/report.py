@@ -1,8 +1,8 @@
 """The report: any of the stored requests, filtered, sorted, a page at a time or all of them one after the other."""
 
 from array import array
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app.domain import numbers
 from app.domain.lifecycle import Status
 from app.services.access import Reach, Scope, reach
+from app.services.remembering import remember
 from app.services.searching import has_digits, without_nul
 from app.store import requests as store
 from app.store.database import Database
@@ -111,8 +112,9 @@ def read(
 ) -> ReportPage:
     """Return a page of what may be seen and is asked for."""
     with database.read() as session:
-        found = conditions(session, reach(session, scope), wanted)
-        total = session.scalar(select(func.count(CallRequest.id)).where(*found)) or 0
+        seen = reach(session, scope)
+        found = conditions(session, seen, wanted)
+        total = remember(session, key("total", session, seen, wanted), lambda: _count(session, found))
         pages = max(1, -(-total // per_page))
         page = min(max(page, 1), pages)
         # First the numbers alone, which an index tells; only then the rows of this one page.
@@ -160,6 +162,16 @@ def conditions(session: Session, seen: Reach, wanted: Filter) -> list[ColumnElem
     return found
 
 
+def key(kind: str, session: Session, seen: Reach, wanted: Filter) -> tuple[Hashable, ...]:
+    """Return what a count of this kind depends on, the requests apart."""
+    names = tuple(_names_of(session, wanted.operator)) if wanted.operator else ()
+    return kind, seen, replace(wanted, statuses=tuple(sorted(wanted.statuses))), names
+
+
+def _count(session: Session, found: Sequence[ColumnElement[bool]]) -> int:
+    return session.scalar(select(func.count(CallRequest.id)).where(*found)) or 0
+
+
 def _names_of(session: Session, operator: str) -> list[str]:
     """Return under which names a person appears: their own, and their extensions."""
     extensions = session.scalar(select(User.extensions).where(User.name == operator))
@@ -203,19 +215,40 @@ def _row(row: CallRequest, module: Module | None) -> ReportRow:
 
 @dataclass(frozen=True)
 class Choices:
-    """What the filters offer: operators with their names (an extension's, or a user's), modules, and targets."""
+    """What the filters offer: operators with their names (an extension's, or a user's), modules, and targets.
+
+    `targets`: whether it is a queue, its number or name, and the name of an extension.
+    """
 
     operators: Sequence[tuple[str, str]]
     modules: Sequence[tuple[int, str]]
+    targets: Sequence[tuple[bool, str, str]]
 
 
-def choices(database: Database) -> Choices:
-    """Return what there is to filter by."""
+def choices(database: Database, scope: Scope) -> Choices:
+    """Return what there is to filter by, as far as the scope goes."""
     with database.read() as session:
+        seen = reach(session, scope)
         lines = dict(session.execute(select(LineRow.extension, LineRow.name)).all())
         users = session.execute(select(User.name, User.extensions).order_by(User.name)).all()
-        modules = session.execute(select(Module.id, Module.name).order_by(Module.name, Module.id)).all()
+        modules = session.scalars(select(Module).order_by(Module.name, Module.id)).all()
     of_users = {extension: name for name, extensions in users for extension in extensions}
-    extensions = sorted(lines.keys() | of_users.keys(), key=lambda extension: (len(extension), extension))
-    operators = [(extension, of_users.get(extension) or lines.get(extension, "")) for extension in extensions]
-    return Choices([*operators, *((name, "") for name, _ in users)], [(number, name) for number, name in modules])
+    wanted = {target for module in modules if module.target_kind != "queue" for target in module.targets}
+    extensions = sorted(lines.keys() | of_users.keys() | wanted, key=lambda extension: (len(extension), extension))
+    named = [(extension, of_users.get(extension) or lines.get(extension, "")) for extension in extensions]
+    named = [(extension, name) for extension, name in named if seen.has_extension(extension)]
+    queues = sorted({target for module in modules if module.target_kind == "queue" for target in module.targets})
+    return Choices(
+        operators=[*named, *((name, "") for name, _ in users if scope.everything or name == scope.name)],
+        modules=[(module.id, module.name) for module in modules if _concerns(seen, module)],
+        targets=[
+            *((True, queue, "") for queue in queues if seen.everything or queue in seen.queues),
+            *((False, extension, name) for extension, name in named),
+        ],
+    )
+
+
+def _concerns(seen: Reach, module: Module) -> bool:
+    """Tell whether requests of this module may be seen."""
+    queue = module.target_kind == "queue"
+    return any(seen.reaches(module.id, queue, target) for target in module.targets)

@@ -44,6 +44,7 @@ def register(app: Flask) -> None:
         prompts,
         queues,
         recordings,
+        report,
         requests,
         setup,
         status,
@@ -57,7 +58,7 @@ def register(app: Flask) -> None:
     filters.register(app)
     errors.register(app)
     auth.register(app)
-    daily = (status, live, requests, acts, mine, calls)
+    daily = (status, live, requests, acts, mine, calls, report)
     set_up = (modules, places, prompts, by_phone, recordings, extensions, queues, settings_page, setup)
     for room in (auth, *daily, *set_up):
         app.register_blueprint(room.blueprint)

@@ -5,7 +5,7 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
-from flask import Flask, current_app, request, session, url_for
+from flask import Flask, current_app, g, request, session, url_for
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 
@@ -91,7 +91,10 @@ def theme() -> str:
 def asset(filename: str) -> str:
     """Return the address of a file of ours, new whenever its content is. What is vendored has it in its folder."""
     if "@" in filename:
-        return url_for("static", filename=filename)
+        known: dict[str, str] = g.setdefault("vendored", {})  # a page has the same icons many times
+        if filename not in known:
+            known[filename] = url_for("static", filename=filename)
+        return known[filename]
     path = Path(current_app.static_folder or "") / filename
     return url_for("static", filename=filename, v=_digest(path, path.stat().st_mtime_ns))
 

@@ -167,6 +167,8 @@ ERROR = {
     "day": _l("Write a day as year, month and day."),
     "time": _l("Write a time of day, such as 14:30."),
     "not_yours": _l("This is not yours: choose one of your own."),
+    "date": _l("Write it as year-month-day, such as 2026-11-24."),
+    "date_time": _l("Write it as day and time, such as 2026-11-24 14:30."),
 }
 
 SOUND_ERROR = {

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = str(ROOT / ".venv/bin/python")
 IN_CI = os.environ.get("CI") == "true"
-FAST = "not asterisk and not browser and not postgres"
+FAST = "not asterisk and not browser and not postgres and not slow"
 # What computes runs first and by itself, so that the phones' moments are not disturbed. Most of the time a test with
 # phones waits for one of them to ring, so there may be more of them at once than there are processors.
 FAST_RUN = ["--ignore=tests/domain", "-m", FAST, "-n", "2", "--dist", "worksteal"]
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     """Return 0 if all went well and, in CI, nothing was left out."""
     fast = arguments[:1] == ["fast"]
     chosen = arguments[1:] if fast else arguments
-    left_out = ["fast: no test with Asterisk, the browser or PostgreSQL"] if fast else []
+    left_out = ["fast: no slow test, and none with Asterisk, the browser or PostgreSQL"] if fast else []
     if subprocess.run([ROOT / "script/bootstrap", "--tests", *(["--packages-only"] if fast else [])]).returncode != 0:
         return 1
     checks = {

@@ -1,191 +1,24 @@
-"""Measure. `latency`: from the agent's hang-up to the INVITE at the agent's phone, with rest 0, beside a bare client.
-
-The bare client sends one Originate as soon as Asterisk says that the extension is idle: through the same guarded
-channel, with the same variables, and with nothing else to do. So the ratio is the price of everything that Bazang does
-in between: decide, claim on disk, and only then dial. Both are measured in pairs, turn about, under the same load.
-"""
+"""Measure. `latency`: from the agent's hang-up to the ringing of its phone, beside a bare client of the exchange.
+`pages`: what the panel's pages take with 100,000 requests stored, beside 100, and beside Flask-Admin's list of them.
+All results are ratios of what was measured turn about in one run."""
 
 import argparse
-import asyncio
-import random
-import statistics
 import sys
-import tempfile
-import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
-from app.domain.orders import Order
-from app.services import commands, requests
-from app.store.models import LineRow
-from app.telephony.attempts import AttemptFollower
-from app.telephony.dialer import Dialer
-from app.worker.sounds import Sounds
-from script.office.bare import BareClient
-from script.office.premises import PHONES, Customers, build_office, furnish, shelter
-from tests.support.asterisk import NoAsterisk
-from tests.support.bazang import Bazang
-from tests.support.phone import Call, Phone
+from script.office import latency, pages
 
-AGENT, NUMBER, NATIONAL = "101", "+989121234567", "09121234567"
-OTHER = "09120000001"  # with whom the agent talks before
-POLL_SECONDS = "5"  # the default: the tests' own polls more often than an office does
-TALK = (0.3, 0.8)  # seconds before the hang-up, by chance: no rhythm may meet that of the polls
-SIDES = ("Bazang", "bare AMI client")
+RUNS = {"latency": 30, "pages": 25}
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
-    parser.add_argument("what", choices=("latency",))
-    parser.add_argument("--runs", type=int, default=30, help="pairs (default: %(default)s)")
+    parser.add_argument("what", choices=tuple(RUNS))
+    parser.add_argument("--runs", type=int, help=f"pairs (default: {RUNS})")
     given = parser.parse_args(arguments)
-    if given.runs < 2:
+    runs = RUNS[given.what] if given.runs is None else given.runs
+    if runs < 2:
         parser.error("--runs: at least 2")
-    shelter()
-    try:
-        times = asyncio.run(measure(given.runs))
-    except NoAsterisk as missing:
-        print(missing, file=sys.stderr)
-        return 1
-    _report(times)
-    return 0
-
-
-def _report(times: Mapping[str, list[float]]) -> None:
-    medians = {side: statistics.median(times[side]) for side in SIDES}
-    for side in SIDES:
-        late = statistics.quantiles(times[side], n=20, method="inclusive")[18]
-        print(
-            f"{side + ':':<17} median {medians[side]:5.1f} ms, 95th percentile {late:5.1f} ms, n = {len(times[side])}"
-        )
-    print(f"ratio: {medians[SIDES[0]] / medians[SIDES[1]]:.2f}")
-
-
-async def measure(runs: int) -> dict[str, list[float]]:
-    """Return the milliseconds of each side, turn about, in an office of its own."""
-    times: dict[str, list[float]] = {side: [] for side in SIDES}
-    with tempfile.TemporaryDirectory(prefix="bazang-", ignore_cleanup_errors=True) as folder:
-        secrets = {number: f"secret{number}" for number in PHONES}
-        bazang = build_office(Path(folder), secrets, POLL_SECONDS=POLL_SECONDS)
-        furnish(bazang, max_wait=5, rest=0)
-        async with bazang:
-            bench = await Bench.open(bazang)
-            print(
-                f"From the agent's hang-up to the INVITE at the agent's phone, Asterisk {bazang.asterisk.build.version}"
-            )
-            for run in range(runs + 1):
-                for side, once in zip(SIDES, (bench.bazang_round, bench.bare_round), strict=True):
-                    took = await once()
-                    if run > 0:  # the first pair finds everything cold
-                        times[side].append(took * 1000)
-            await bench.bare.close()
-    return times
-
-
-class Bench:
-    """The office, with the agent's phone and everybody outside."""
-
-    def __init__(self, bazang: Bazang, phone: Phone, customers: Customers, bare: BareClient) -> None:
-        self.bazang, self.phone, self.customers, self.bare = bazang, phone, customers, bare
-        self.sounds = Sounds(bazang.settings, bazang.database)
-        self.random = random.Random(1)
-
-    @classmethod
-    async def open(cls, bazang: Bazang) -> "Bench":
-        """Have everybody at work and every prompt ready."""
-        office = bazang.asterisk
-        customers = Customers(await office.trunk())
-        phone = await office.phone(AGENT)
-        await bazang.start_worker()
-        bare = BareClient(AGENT)
-        await bare.connect(office.ami_port, office.ami_username, office.ami_secret)
-        bench = cls(bazang, phone, customers, bare)
-        await bench.sounds.prepare()
-        return bench
-
-    async def bazang_round(self) -> float:
-        """Return the seconds that Bazang takes."""
-        talk = await self._talk()
-        module = 1  # the one for the agent's extension, see `furnish`
-        wish = requests.Registration(module, NUMBER, wanted=AGENT)
-        request = await asyncio.to_thread(requests.register, self.bazang.database, wish, datetime.now(UTC))
-        took, ring = await self._free_to_ring(talk)
-        commands.ask(self.bazang.database, commands.CANCEL, {"request": request}, actor="bench")
-        await ring.wait_ended()
-        await self._until(lambda: all(attempt.ended_at is not None for attempt in self.bazang.attempts()))
-        await self._until(lambda: self._line().state == "free")
-        return took
-
-    async def bare_round(self) -> float:
-        """Return the seconds that the bare client takes."""
-        talk = await self._talk()
-        self.bare.arm(*await self._order())
-        took, ring = await self._free_to_ring(talk)
-        ring.reject()
-        await self._until(lambda: self._line().state == "free")
-        return took
-
-    async def _talk(self) -> Call:
-        talk = await self.customers.occupy(self.phone, OTHER)
-        await self._until(lambda: self._line().state == "in_call")
-        return talk
-
-    async def _free_to_ring(self, talk: Call) -> tuple[float, Call]:
-        await asyncio.sleep(self.random.uniform(*TALK))
-        freed = await talk.hang_up()
-        ring = await self.phone.next_call(10)
-        return ring.began_at - freed, ring
-
-    async def _order(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
-        """Return what Bazang's own dialer would send for such a request."""
-        line, now = self._line(), datetime.now(UTC)
-        order = Order(
-            attempt=str(uuid.uuid4()),
-            request_id=0,
-            agent=AGENT,
-            devices=line.devices,
-            hint_context=line.context,
-            number=NUMBER,
-            dialled=NATIONAL,
-            internal_devices="",
-            language="en",
-            caller_id="",
-            outbound_context="outbound",
-            agent_ring=20,
-            customer_ring=40,
-            registered_at=now,
-            spoken=NATIONAL,
-        )
-        told = _Told()
-        await Dialer(told, AttemptFollower()).originate(order, self.sounds.agent_prompt(order, now))
-        return told.headers, told.variables
-
-    def _line(self) -> LineRow:
-        with self.bazang.database.read() as session:
-            return session.get_one(LineRow, AGENT)
-
-    async def _until(self, found: Callable[[], bool]) -> None:
-        await self.bazang.until(found, 10, "the office is ready for the next round")
-
-
-@dataclass
-class _Told:
-    """An exchange that only takes note of what it is told to dial."""
-
-    headers: Mapping[str, str] = field(default_factory=dict)
-    variables: Mapping[str, str] = field(default_factory=dict)
-
-    async def originate(self, headers: Mapping[str, str], variables: Mapping[str, str]) -> None:
-        self.headers, self.variables = headers, variables
-
-    async def send(self, action: str, headers: Any = ()) -> Any:
-        raise NotImplementedError
-
-    async def collect(self, action: str, headers: Any = ()) -> list[Any]:
-        raise NotImplementedError
+    return {"latency": latency.run, "pages": pages.run}[given.what](runs)
 
 
 if __name__ == "__main__":

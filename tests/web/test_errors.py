@@ -59,6 +59,6 @@ def test_without_a_database_it_is_told_in_both_languages(app: Flask, admin: Visi
 
 def test_a_stale_form_says_what_to_do(app: Flask, admin: Visitor) -> None:
     app.config["WTF_CSRF_ENABLED"] = True
-    page = admin.press("/requests/1/cancel", status=400)
+    page = admin.press("/requests/acts/cancel", status=400)
     assert page.response.headers["HX-Retarget"] == "#message"
     assert "Load it again" in page.main

@@ -34,6 +34,7 @@ from tests.support.factories import (
 )
 from tests.web.pages import Visitor
 
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 FOR_EVERYBODY = {"static", "auth.log_in", "auth.language", "auth.theme", "setup.index"}
 CLOSED = {"setup.index"}  # for everybody, but nobody gets in who has no link of the machine's
 FOR_OPERATORS = {
@@ -45,6 +46,7 @@ FOR_OPERATORS = {
     "requests.new",
 }
 FOR_OPERATORS |= {"mine.index", "mine.rows", "acts.perform", "live.common", "auth.log_out"}
+FOR_OPERATORS |= {"report.index", "report.charts", "report.csv", "report.xlsx"}
 FOR_OVERSEERS = {"calls.pause", "calls.resume"}
 CALL = uuid.UUID("00000000-0000-4000-8000-000000000001")
 # The values of an address' parts for which there is something in the `furnished` office.
@@ -95,6 +97,7 @@ QUERIES: dict[str, dict[str, str]] = {
     "places.code": {"code": "*5002"},
     "acts.perform": {"row": "1.1"},
 }
+FILES = {"report.csv": "text/csv; charset=utf-8", "report.xlsx": XLSX}
 
 
 @lru_cache
@@ -205,6 +208,8 @@ def test_every_page_is_in_both_languages_and_writes_nothing(
     assert writes == []
     if rule.endpoint in SOUNDS:
         assert page.response.content_type == "audio/wav"
+    elif rule.endpoint in FILES:
+        assert page.response.content_type == FILES[rule.endpoint]
     elif rule.endpoint not in REDIRECTS | (BOTH_LANGUAGES if locale == "en" else set()):
         assert any("آ" <= letter <= "ی" for letter in page.main) == (locale == "fa")
 

@@ -195,9 +195,9 @@ def test_what_a_script_asks_after_the_session_is_over(visitor: Visitor) -> None:
 
 def test_operators_see_no_way_to_what_is_not_theirs(operator: Visitor, admin: Visitor) -> None:
     links = {link.get("href") for link in operator.get("/requests").one("nav").iter("a")}
-    assert links == {"/requests", "/mine"}
+    assert links == {"/requests", "/mine", "/report"}
     links = {link.get("href") for link in admin.get("/requests").one("nav").iter("a")}
-    assert links == {"/requests", "/mine", "/modules", "/recordings", "/extensions", "/queues", "/settings"}
+    assert links == {"/requests", "/mine", "/report", "/modules", "/recordings", "/extensions", "/queues", "/settings"}
 
 
 def test_the_names_of_users_are_escaped(app: Flask, database: Database) -> None:

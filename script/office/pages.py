@@ -1,0 +1,208 @@
+"""What pages take with many requests stored, beside few, and beside the list that Flask-Admin makes of the same table.
+
+Everything is measured within this process, by a client that asks the application itself: no network, no browser. It
+is the time of the processor, the database's included (it is SQLite), so that others' work does not count; and the sides
+take turns.
+"""
+
+import gc
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flask import Flask
+from flask.testing import FlaskClient
+from flask_babel import Babel
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import scoped_session, sessionmaker
+
+from app import create_app
+from app.services import filling, remembering, users
+from app.store.database import Database
+from app.store.models import CallRequest
+from tests.support.factories import build_database, create_running_service, make_settings, open_engine
+
+ROOT = Path(__file__).resolve().parents[2]
+FEW, MANY, WAITING = 100, 100_000, 20
+AIM, AIM_BESIDE = 1.3, 3.0
+FLASK_ADMIN = "flask-admin==2.2.1"
+PER_PAGE = 25
+PAGES = {
+    "pending requests": "/requests",
+    "report": "/report",
+    "its charts": "/report/charts",
+    "page 500 of its list": "/report?period=all&page=500",
+    "all of it, the last done first": "/report?period=all&sort=-done",
+}
+COUNTED = ("report", "its charts", "page 500 of its list")
+Ask = Callable[[], object]
+
+
+class Missing(Exception):
+    """What there is to compare with is not there; the message says why."""
+
+
+@dataclass
+class Office:
+    """An application with its database, and somebody who is logged in."""
+
+    app: Flask
+    client: FlaskClient
+    database: Database
+    path: Path
+
+    def ask(self, address: str) -> Ask:
+        def once() -> object:
+            answer = self.client.get(address)
+            assert answer.status_code == 200, f"{address}: {answer.status}"
+            return answer
+
+        return once
+
+
+def run(runs: int) -> int:
+    """Measure that many pairs and print what was found; return 1 where an aim is missed."""
+    with tempfile.TemporaryDirectory(prefix="bazang-", ignore_cleanup_errors=True) as folder:
+        few, many = _open(Path(folder) / "few", FEW), _open(Path(folder) / "many", MANY)
+        print(f"Processor time of the server with {MANY:,} requests stored beside {FEW}, medians of {runs}, turn about")
+        missed = 0
+        for name, address in PAGES.items():
+            changed = _measure([many.ask(address), few.ask(address)], runs)
+            missed += _tell(name, changed, f"{MANY:,}", str(FEW), changed[0] / changed[1], at_most=AIM)
+        for (
+            name
+        ) in COUNTED:  # what the first one who looks after a change waits for; it grows with the period's requests
+            anew = _measure([many.ask(PAGES[name]), few.ask(PAGES[name])], runs, before=remembering.forget)
+            _tell(f"{name}, counted anew", anew, f"{MANY:,}", str(FEW), anew[0] / anew[1])
+        return 1 if missed + _beside(many, runs) else 0
+
+
+def _open(folder: Path, count: int) -> Office:
+    """Build an office in which so many requests are stored, of which a few wait."""
+    folder.mkdir()
+    path = build_database(folder)
+    app = create_app(make_settings(folder))
+    app.config["TESTING"] = True
+    database: Database = app.extensions["bazang"]["database"]
+    now = datetime.now(UTC)
+    users.create(database, "bench", "a long password", "administrator", now)
+    users.set_locale(database, 1, "en")
+    create_running_service(database)
+    filling.fill(database, make_settings(folder), count, now, waiting=WAITING)
+    with database.write() as session:
+        session.execute(text("ANALYZE"))
+    client = app.test_client()
+    with client.session_transaction() as session:
+        session["_user_id"], session["_fresh"] = "1", True
+    return Office(app, client, database, path)
+
+
+def _measure(sides: Sequence[Ask], runs: int, before: Callable[[], None] | None = None) -> list[float]:
+    """Return the median milliseconds of each side, turn about."""
+    times: list[list[float]] = [[] for _ in sides]
+    for turn in range(runs + 1):
+        for side, took in zip(sides, times, strict=True):
+            if before is not None:
+                before()
+            gc.collect()
+            began = time.process_time()
+            side()
+            if turn > 0:  # the first finds everything cold
+                took.append((time.process_time() - began) * 1000)
+    return [statistics.median(took) for took in times]
+
+
+def _tell(
+    name: str,
+    medians: Sequence[float],
+    one: str,
+    other: str,
+    ratio: float,
+    *,
+    at_most: float | None = None,
+    at_least: float | None = None,
+) -> bool:
+    """Print what was found; return whether it misses its aim."""
+    line = f"{name + ':':<36} {medians[0]:6.1f} ms ({one}), {medians[1]:6.1f} ms ({other}), ratio {ratio:.2f}"
+    if at_most is not None and ratio > at_most:
+        print(f"{line}  MISSED: at most {at_most}")
+    elif at_least is not None and ratio < at_least:
+        print(f"{line}  MISSED: at least {at_least}")
+    else:
+        print(line)
+        return False
+    return True
+
+
+def _beside(many: Office, runs: int) -> int:
+    """Compare the report with Flask-Admin's list of the same rows."""
+    try:
+        other = _flask_admin(open_engine(many.path))
+    except Missing as missing:
+        print(f"Left out, Flask-Admin's list: {missing}")
+        return 0
+    missed = 0
+    for name, page in (("first page", 1), ("page 500", 500)):
+
+        def theirs(page: int = page) -> object:
+            answer = other.get(f"/admin/requests/?page={page - 1}")
+            assert answer.status_code == 200 and answer.text.count("<tr") > PER_PAGE, answer.status
+            return answer
+
+        medians = _measure([theirs, many.ask(f"/report?period=all&page={page}")], runs)
+        ratio = medians[0] / medians[1]
+        missed += _tell(f"{name}, Flask-Admin's list", medians, "theirs", "ours", ratio, at_least=AIM_BESIDE)
+    return missed
+
+
+def _flask_admin(engine: Engine) -> FlaskClient:
+    """Return a client of Flask-Admin's list of the requests, with the report's columns and search. Raises Missing."""
+    _fetch_flask_admin()
+    from flask_admin import Admin  # type: ignore[import-not-found]
+    from flask_admin.contrib.sqla import ModelView  # type: ignore[import-not-found]
+    from flask_admin.contrib.sqla.filters import DateTimeBetweenFilter  # type: ignore[import-not-found]
+
+    class Requests(ModelView):  # type: ignore[misc]
+        page_size = PER_PAGE
+        can_create = can_edit = can_delete = False
+        column_list = (
+            "id", "done_by", "target", "caller_number", "caller_name", "number", "created_by", "registered_at",
+            "done_at", "status",
+        )  # fmt: skip
+        column_default_sort = ("registered_at", True)
+        column_sortable_list = column_list
+        column_filters = (
+            DateTimeBetweenFilter(CallRequest.registered_at, "Registered"),
+            DateTimeBetweenFilter(CallRequest.done_at, "Done"),
+            "caller_number", "number", "done_by", "module_name", "target", "status",
+        )  # fmt: skip
+
+    app = Flask("flask_admin_list")
+    app.config.update(SECRET_KEY="bench", TESTING=True)
+    Babel(app)  # it speaks through it where it is there
+    admin = Admin(app, name="Requests")
+    admin.add_view(Requests(CallRequest, scoped_session(sessionmaker(engine)), endpoint="requests"))
+    return app.test_client()
+
+
+def _fetch_flask_admin() -> None:
+    """Have it in a folder of its own, without the packages that we have anyway. Raises Missing."""
+    home = ROOT / ".cache" / FLASK_ADMIN.replace("==", "-")
+    if not (home / "flask_admin").is_dir():
+        options = ["--no-deps", "--target", str(home), FLASK_ADMIN]
+        installer = (
+            ["uv", "pip", "install", "--quiet"]
+            if shutil.which("uv")
+            else [sys.executable, "-m", "pip", "install", "--quiet"]
+        )
+        done = subprocess.run([*installer, *options], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Missing(f"{FLASK_ADMIN} cannot be installed ({(done.stderr.strip().splitlines() or ['?'])[-1]})")
+    sys.path.append(str(home))

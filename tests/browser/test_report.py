@@ -1,0 +1,259 @@
+"""What a supervisor does with the report, by clicking: search by days, sort, leaf, take it along, look at charts."""
+
+import csv
+import io
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+from flask import Flask
+from persiantools.jdatetime import JalaliDate
+from playwright.sync_api import Locator, Page, expect
+
+from app.services import users
+from app.store.database import Database
+from tests.browser.conftest import Meet
+from tests.browser.panel import Person, session_of
+from tests.support.factories import create_module, create_request
+
+LATIN = str.maketrans("۰۱۲۳۴۵۶۷۸۹", "0123456789")
+OFFICE = timedelta(hours=3.5)  # Tehran
+COUNT = 60  # requests, one every day at noon, the last of them today
+
+
+@pytest.fixture(params=["fa", "en"])
+def locale(request: pytest.FixtureRequest, database: Database) -> str:
+    users.set_locale(database, 1, request.param)
+    return str(request.param)
+
+
+@pytest.fixture
+def noon() -> datetime:
+    """Noon of today, by the office's clock."""
+    today = (datetime.now(UTC) + OFFICE).date()
+    return datetime(today.year, today.month, today.day, 12, tzinfo=UTC) - OFFICE
+
+
+@pytest.fixture
+def supervisor(meet: Meet) -> Person:
+    return meet(accept_downloads=True)
+
+
+@pytest.fixture
+def page(app: Flask, database: Database, supervisor: Person, locale: str, noon: datetime) -> Page:
+    """The report of an office in which a request was registered each day."""
+    module = create_module(database, targets=["101"])
+    for number in range(1, COUNT + 1):
+        at = noon - timedelta(days=COUNT - number)
+        done = {
+            "status": "done",
+            "done_at": at + timedelta(minutes=number),
+            "reached_at": at + timedelta(minutes=number),
+        }
+        create_request(
+            database, module, number=f"+98912000{number:04}", target="101", first_called_at=at, registered_at=at,
+            done_by="101", **(done if number % 2 else {"status": "failed", "done_at": at}),
+        )  # fmt: skip
+    page = supervisor.take(session_of(app, 1, locale))
+    page.goto("/report")
+    return page
+
+
+def numbers(page: Page) -> list[int]:
+    """Return the numbers of the requests that are shown."""
+    cells = page.locator("table.report tbody td:first-child").all_inner_texts()
+    return [int(cell.translate(LATIN)) for cell in cells]
+
+
+def written(day: datetime, locale: str) -> str:
+    """Write a day as the page does, in Latin digits."""
+    here = (day + OFFICE).date()
+    return str(JalaliDate(here).strftime("%Y/%m/%d")) if locale == "fa" else here.isoformat()
+
+
+def pick(page: Page, name: str, day: datetime, locale: str) -> None:
+    """Choose a day in a field's calendar with the mouse, going back by months until it is there."""
+    page.locator(f"[data-picks={name}]").click()
+    here = (day + OFFICE).date()
+    wanted = JalaliDate(here).day if locale == "fa" else here.day
+    stamp = int(datetime(here.year, here.month, here.day, tzinfo=UTC).timestamp() * 1000)
+    button = page.locator(f".calendar [data-day='{stamp}']")
+    back = page.locator(".calendar-head button").first
+    for _month in range(4):
+        if button.count():
+            break
+        back.click()
+    assert int(button.inner_text().translate(LATIN)) == wanted
+    button.click()
+    expect(page.locator(".calendar")).to_have_count(0)
+
+
+def field(page: Page, name: str) -> Locator:
+    return page.locator(f"#{name}")
+
+
+def value(page: Page, name: str) -> str:
+    return field(page, name).input_value()
+
+
+def test_days_are_picked_and_found(page: Page, locale: str, noon: datetime) -> None:
+    first, last = noon - timedelta(days=40), noon - timedelta(days=38)
+    for name, day in (("registered_from", first), ("registered_to", last)):
+        field(page, name).fill("")
+        pick(page, name, day, locale)
+        shown = value(page, name)
+        assert shown.translate(LATIN) == written(day, locale)
+        assert (shown != shown.translate(LATIN)) == (locale == "fa")
+        expect(field(page, name)).to_be_focused()
+    page.locator(".report-search .btn-primary").click()
+    expect(page.locator("#total")).to_contain_text("۳" if locale == "fa" else "3")
+    assert numbers(page) == [COUNT - 38, COUNT - 39, COUNT - 40]
+    assert "registered_from=" in page.url and "=&" not in page.url
+    assert value(page, "registered_from").translate(LATIN) == written(first, locale), "the fields show what was found"
+
+
+def test_a_calendar_is_used_by_the_keyboard(page: Page, locale: str) -> None:
+    start = datetime(2026, 11, 24, tzinfo=UTC)
+    name = "registered_from"
+    field(page, name).fill("۱۴۰۵-۹-۳" if locale == "fa" else "2026/11/24")
+    page.keyboard.press("ArrowDown")
+    day = page.locator(".calendar [data-day]:focus")
+    expect(day).to_have_attribute("aria-pressed", "true")
+    forth = "ArrowLeft" if locale == "fa" else "ArrowRight"
+    for key, days in ((forth, 1), ("ArrowDown", 8), ("ArrowUp", 1)):
+        page.keyboard.press(key)
+        moved = int((start + timedelta(days=days)).timestamp() * 1000)
+        expect(page.locator(".calendar [data-day]:focus")).to_have_attribute("data-day", str(moved))
+    page.keyboard.press("PageDown")
+    page.keyboard.press("Enter")
+    assert value(page, name).translate(LATIN) == ("1405/10/04" if locale == "fa" else "2026-12-25")
+    expect(field(page, name)).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("PageUp")
+    page.keyboard.press("Escape")
+    expect(page.locator(".calendar")).to_have_count(0)
+    assert value(page, name).translate(LATIN) == ("1405/10/04" if locale == "fa" else "2026-12-25")
+
+
+@pytest.mark.parametrize("typed", ["1403/12/30", "1404/01/01", "1408/12/30", "1399/12/30", "2024-02-29", "1300/01/01"])
+def test_a_calendar_knows_what_is_typed(app: Flask, database: Database, meet: Meet, typed: str) -> None:
+    """Leap years of either calendar, on a page of the other as well."""
+    users.set_locale(database, 1, "fa")
+    page = meet().take(session_of(app, 1, "fa"))
+    page.goto("/report")
+    field(page, "registered_from").fill(typed)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    day = typed if "/" in typed else "1402/12/10"
+    assert value(page, "registered_from").translate(LATIN) == day
+
+
+def test_it_is_sorted_and_leafed_through(page: Page, locale: str) -> None:
+    page.locator(".preset").last.click()
+    expect(page.locator("#total")).to_contain_text("۶۰" if locale == "fa" else "60")
+    assert numbers(page)[0] == COUNT
+    page.locator("th[aria-sort] a").click()
+    expect(page.locator("th[aria-sort]")).to_have_attribute("aria-sort", "ascending")
+    assert numbers(page) == list(range(1, 26))
+    page.locator("a[rel=next]").click()
+    page.wait_for_url(re.compile("page=2"))
+    assert numbers(page) == list(range(26, 51))
+    field(page, "page").fill("۳" if locale == "fa" else "3")
+    field(page, "page").press("Enter")
+    page.wait_for_url(re.compile("page="))
+    expect(page.locator("a[rel=next]")).to_have_count(0)
+    assert numbers(page) == list(range(51, 61))
+    page.go_back()
+    page.wait_for_url(re.compile("page=2"))
+    assert numbers(page) == list(range(26, 51))
+
+
+def test_it_is_taken_along_as_a_file(page: Page, locale: str, tmp_path: Path) -> None:
+    page.locator(".advanced summary").click()
+    page.locator(".ticks label").nth(3).click()
+    page.locator(".report-search .btn-primary").click()
+    page.wait_for_url(re.compile("status=done"))
+    shown = numbers(page)
+    assert shown and all(number % 2 for number in shown)
+    excel, text = page.locator(".page-actions a").all()
+
+    def download(link: Locator) -> Path:
+        with page.expect_download() as started:
+            link.click()
+        path = tmp_path / started.value.suggested_filename
+        started.value.save_as(path)
+        return path
+
+    path = download(excel)
+    year = "1405" if locale == "fa" else "2026"
+    assert path.name.startswith(f"bazang_{year}"[: 10 if locale == "fa" else 9]) and path.suffix == ".xlsx"
+    sheet: Any = openpyxl.load_workbook(path).active
+    assert bool(sheet.sheet_view.rightToLeft) == (locale == "fa")
+    assert [row[0] for row in sheet.iter_rows(min_row=2, values_only=True)] == shown
+    lines = list(csv.reader(io.StringIO(download(text).read_text(encoding="utf-8-sig"))))
+    assert [int(line[0]) for line in lines[1:]] == shown
+
+
+def ink(canvas: Locator) -> int:
+    """Count the colours that are painted in a chart."""
+    count: int = canvas.evaluate(
+        """(canvas) => {
+          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          return new Set(new Uint32Array(data.buffer)).size;
+        }"""
+    )
+    return count
+
+
+def test_charts_are_drawn_each_with_its_table(page: Page, locale: str) -> None:
+    page.locator(".tab").nth(1).click()
+    page.wait_for_url(re.compile("/report/charts"))
+    charts = page.locator("canvas[data-drawn]")
+    expect(charts).to_have_count(6)
+    for canvas in charts.all():
+        assert ink(canvas) > 10, canvas.get_attribute("data-table")
+    figure = page.locator("#days")
+    figure.locator("summary").click()
+    lines = figure.locator("tbody tr")
+    expect(lines).to_have_count(30)
+    last = "۱ ۰ ۱ ۰ ۰ ۰" if locale == "fa" else "1 0 1 0 0 0"
+    assert last in " ".join(lines.last.inner_text().split())
+    expect(page.locator(".figures dd").first).to_have_text("۳۰" if locale == "fa" else "30")
+
+
+def test_charts_follow_the_colours_of_the_page(page: Page) -> None:
+    page.goto("/report/charts")
+    canvas = page.locator("#days canvas[data-drawn]")
+
+    def painted() -> str:
+        data: str = canvas.evaluate("(canvas) => canvas.toDataURL()")
+        return data
+
+    light = painted()
+    page.emulate_media(color_scheme="dark")
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+    page.wait_for_function("(light) => document.querySelector('#days canvas').toDataURL() !== light", arg=light)
+
+
+def test_what_is_wrong_stays_to_be_mended(supervisor: Person, page: Page, locale: str) -> None:
+    field(page, "registered_from").fill("24.11.2026")
+    page.locator(".report-search .btn-primary").click()
+    expect(page.locator("#registered_from-error")).to_contain_text("۱۴۰۵/۰۹/۰۳" if locale == "fa" else "2026-11-24")
+    assert value(page, "registered_from") == "24.11.2026"
+    supervisor.complaints[:] = [complaint for complaint in supervisor.complaints if "422" not in complaint]
+
+
+def test_it_works_without_scripts(app: Flask, database: Database, page: Page, meet: Meet, locale: str) -> None:
+    plain = meet(java_script_enabled=False).take(session_of(app, 1, locale))
+    plain.goto("/report")
+    assert not plain.locator("[data-picks]").first.is_visible()
+    plain.locator("#number").fill("۰۹۱۲۰۰۰۰۰۵۵")
+    plain.locator(".report-search .btn-primary").click()
+    assert numbers(plain) == [55]
+    plain.locator(".tab").nth(1).click()
+    assert not plain.locator("canvas").first.is_visible()
+    plain.locator("#days summary").click()
+    assert plain.locator("#days-table").is_visible()
