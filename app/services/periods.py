@@ -6,6 +6,7 @@ All moments are UTC, the end is not included.
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from persiantools.jdatetime import JalaliDate
@@ -68,6 +69,37 @@ def last_month(now: datetime, zone: ZoneInfo, locale: str) -> Period:
     return between(_month_of(last, locale), last, zone)
 
 
+MOST_DAYS, MOST_MONTHS = 92, 120
+Step = Literal["day", "month", "year"]
+
+
+def step_for(first: date, last: date) -> Step:
+    """Return in what a stretch of days is told, so that it stays readable."""
+    count = (last - first).days + 1
+    return "day" if count <= MOST_DAYS else "month" if count <= MOST_MONTHS * 31 else "year"
+
+
+def step_of(day: date, step: Step, locale: str) -> date:
+    """Return the first day of the step in which a day lies, by the reader's calendar."""
+    if step == "day":
+        return day
+    if step == "month":
+        return _month_of(day, locale)
+    if locale != "fa":
+        return date(day.year, 1, 1)
+    first: date = JalaliDate(JalaliDate(day).year, 1, 1).to_gregorian()
+    return first
+
+
+def steps(first: date, last: date, step: Step, locale: str) -> list[date]:
+    """Return the first days of all steps from one day to another."""
+    longest = {"day": 1, "month": 32, "year": 367}[step]
+    found = [step_of(first, step, locale)]
+    while (following := step_of(found[-1] + longest * DAY, step, locale)) <= last:
+        found.append(following)
+    return found
+
+
 def _month_of(day: date, locale: str) -> date:
     """Return the first day of the month in which a day lies."""
     if locale != "fa":
@@ -76,10 +108,15 @@ def _month_of(day: date, locale: str) -> date:
     return day - (day_of_month - 1) * DAY
 
 
+def ends(period: Period, zone: ZoneInfo) -> tuple[date, date]:
+    """Return the first and the last day that a period touches."""
+    first = period.start.astimezone(zone).date()
+    return first, (period.end - timedelta(microseconds=1)).astimezone(zone).date()
+
+
 def days(period: Period, zone: ZoneInfo) -> list[date]:
     """Return the days that a period touches."""
-    first = period.start.astimezone(zone).date()
-    last = (period.end - timedelta(microseconds=1)).astimezone(zone).date()
+    first, last = ends(period, zone)
     return [first + n * DAY for n in range((last - first).days + 1)]
 
 

@@ -203,19 +203,40 @@ def _row(row: CallRequest, module: Module | None) -> ReportRow:
 
 @dataclass(frozen=True)
 class Choices:
-    """What the filters offer: operators with their names (an extension's, or a user's), modules, and targets."""
+    """What the filters offer: operators with their names (an extension's, or a user's), modules, and targets.
+
+    `targets`: whether it is a queue, its number or name, and the name of an extension.
+    """
 
     operators: Sequence[tuple[str, str]]
     modules: Sequence[tuple[int, str]]
+    targets: Sequence[tuple[bool, str, str]]
 
 
-def choices(database: Database) -> Choices:
-    """Return what there is to filter by."""
+def choices(database: Database, scope: Scope) -> Choices:
+    """Return what there is to filter by, as far as the scope goes."""
     with database.read() as session:
+        seen = reach(session, scope)
         lines = dict(session.execute(select(LineRow.extension, LineRow.name)).all())
         users = session.execute(select(User.name, User.extensions).order_by(User.name)).all()
-        modules = session.execute(select(Module.id, Module.name).order_by(Module.name, Module.id)).all()
+        modules = session.scalars(select(Module).order_by(Module.name, Module.id)).all()
     of_users = {extension: name for name, extensions in users for extension in extensions}
-    extensions = sorted(lines.keys() | of_users.keys(), key=lambda extension: (len(extension), extension))
-    operators = [(extension, of_users.get(extension) or lines.get(extension, "")) for extension in extensions]
-    return Choices([*operators, *((name, "") for name, _ in users)], [(number, name) for number, name in modules])
+    wanted = {target for module in modules if module.target_kind != "queue" for target in module.targets}
+    extensions = sorted(lines.keys() | of_users.keys() | wanted, key=lambda extension: (len(extension), extension))
+    named = [(extension, of_users.get(extension) or lines.get(extension, "")) for extension in extensions]
+    named = [(extension, name) for extension, name in named if seen.has_extension(extension)]
+    queues = sorted({target for module in modules if module.target_kind == "queue" for target in module.targets})
+    return Choices(
+        operators=[*named, *((name, "") for name, _ in users if scope.everything or name == scope.name)],
+        modules=[(module.id, module.name) for module in modules if _concerns(seen, module)],
+        targets=[
+            *((True, queue, "") for queue in queues if seen.everything or queue in seen.queues),
+            *((False, extension, name) for extension, name in named),
+        ],
+    )
+
+
+def _concerns(seen: Reach, module: Module) -> bool:
+    """Tell whether requests of this module may be seen."""
+    queue = module.target_kind == "queue"
+    return any(seen.reaches(module.id, queue, target) for target in module.targets)

@@ -4,7 +4,7 @@ The database counts by quarters of an hour, of which days and hours of the offic
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from app.domain.lifecycle import Status
 from app.services import periods
 from app.services.access import Scope, reach
-from app.services.periods import Period
+from app.services.periods import Period, Step
 from app.services.report import Filter, conditions
 from app.store.database import Database
 from app.store.models import CallRequest
@@ -37,7 +37,7 @@ class Delay:
 
 @dataclass(frozen=True)
 class Day:
-    """What was registered on a day, and what has become of that by now."""
+    """What was registered on a day, or in the month or year that begins with it, and what became of that by now."""
 
     day: date
     registered: int
@@ -58,39 +58,50 @@ class Share:
 
 @dataclass(frozen=True)
 class Statistics:
-    """`hours[weekday][hour]` counts registrations by the office's clock, Monday being weekday 0."""
+    """`hours[weekday][hour]` counts registrations by the office's clock, Monday being weekday 0.
+
+    `step` tells what each of `days` is: so many days that nobody could read them are told by months or by years.
+    """
 
     total: int
     outcomes: Mapping[Status, int]
     delay: Delay
+    step: Step
     days: Sequence[Day]
     operators: Sequence[Share]
     targets: Sequence[Share]
     hours: Sequence[Sequence[int]]
 
 
-def statistics(database: Database, scope: Scope, wanted: Filter, zone: ZoneInfo) -> Statistics:
-    """Count what may be seen and is asked for. Days without any request are there as well."""
+def statistics(database: Database, scope: Scope, wanted: Filter, zone: ZoneInfo, *, locale: str = "en") -> Statistics:
+    """Count what may be seen and is asked for. Days without any request are there as well.
+
+    `locale`: the reader's, whose calendar it is that has the months.
+    """
     with database.read() as session:
         found = conditions(session, reach(session, scope), wanted)
         by_quarter = _count(session, found, quarter(CallRequest.registered_at))
         by_operator = _count(session, found, CallRequest.done_by)
         by_target = _count(session, found, CallRequest.queue, CallRequest.target)
         waits = _Waits(session, found, zone)
-    days: dict[date, Counter[Status]] = defaultdict(Counter)
+    known = {_moment(number, zone).date() for (number,) in by_quarter}
+    step, days = _steps(known, wanted, zone, locale)
+    counted: dict[date, Counter[Status]] = defaultdict(Counter)
     hours = [[0] * HOURS for _ in range(WEEKDAYS)]
     for (number,), outcomes in by_quarter.items():
         here = _moment(number, zone)
-        days[here.date()].update(outcomes)
+        counted[periods.step_of(here.date(), step, locale)].update(outcomes)
         hours[here.weekday()][here.hour] += outcomes.total()
-    total: Counter[Status] = sum(days.values(), Counter())
+    waited: dict[date, list[int]] = defaultdict(list)
+    for day, seconds in waits.of_day.items():
+        waited[periods.step_of(day, step, locale)] += seconds
+    total: Counter[Status] = sum(counted.values(), Counter())
     return Statistics(
         total=total.total(),
         outcomes=total,
         delay=delay(waits.all),
-        days=[
-            Day(day, days[day].total(), days[day], delay(waits.of_day[day])) for day in _days(list(days), wanted, zone)
-        ],
+        step=step,
+        days=[Day(day, counted[day].total(), counted[day], delay(waited[day])) for day in days],
         operators=_most_first(
             Share(name, False, outcomes.total(), outcomes, delay(waits.of_operator[name]))
             for (name,), outcomes in by_operator.items()
@@ -154,14 +165,17 @@ def delay(waits: Sequence[int]) -> Delay:
     return Delay(len(ordered), ordered[-(-len(ordered) // 2) - 1], ordered[-(-9 * len(ordered) // 10) - 1])
 
 
-def _days(known: Sequence[date], wanted: Filter, zone: ZoneInfo) -> list[date]:
-    """Return every day from the first to the last of what is asked for or, where that is open, of what there is."""
+def _steps(known: Collection[date], wanted: Filter, zone: ZoneInfo, locale: str) -> tuple[Step, list[date]]:
+    """Return the steps from the first to the last day of what is asked for or, where that is open, of what there is."""
+    first, last = min(known, default=None), max(known, default=None)
     if wanted.registered_from is not None and wanted.registered_to is not None:
-        return periods.days(Period(wanted.registered_from, wanted.registered_to), zone)
-    if not known:
-        return []
-    first, last = min(known), max(known)
-    return [first + n * periods.DAY for n in range((last - first).days + 1)]
+        if wanted.registered_to <= wanted.registered_from:
+            return "day", []
+        first, last = periods.ends(Period(wanted.registered_from, wanted.registered_to), zone)
+    if first is None or last is None:
+        return "day", []
+    step = periods.step_for(first, last)
+    return step, periods.steps(first, last, step, locale)
 
 
 def _most_first(shares: Iterable[Share]) -> list[Share]:

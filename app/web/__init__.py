@@ -27,14 +27,14 @@ def _office_locale() -> str:
 
 def register(app: Flask) -> None:
     """Attach every blueprint, filter and header."""
-    from app.web import auth, errors, extensions, filters, modules, pages, queues, requests, settings, status
+    from app.web import auth, errors, extensions, filters, modules, pages, queues, report, requests, settings, status
 
     app.url_map.converters["row"] = _RowConverter
     app.before_request(_refuse_nul)
     filters.register(app)
     errors.register(app)
     auth.register(app)
-    for room in (auth, requests, modules, extensions, queues, settings, status):
+    for room in (auth, requests, report, modules, extensions, queues, settings, status):
         app.register_blueprint(room.blueprint)
     app.context_processor(_shared)
     pages.register(app)

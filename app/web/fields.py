@@ -1,13 +1,18 @@
 """Form fields that take what people type: Persian digits, durations, destinations."""
 
+import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time
+from typing import Any
 
+from persiantools.jdatetime import JalaliDate
 from wtforms import Field, SelectChoice, SelectField, StringField
 from wtforms.validators import ValidationError
 from wtforms.widgets import TextInput
 
 from app.domain.numbers import ascii_digits
 from app.web import words
+from app.web.filters import is_persian, office_zone, written, written_date
 
 LONGEST_NUMBER = 9  # digits of a whole number: more is a mistake, and too much for a database
 
@@ -65,7 +70,83 @@ class DurationField(Field):
         self.data = seconds
 
 
-def choices(table: Mapping[str, object]) -> list[SelectChoice]:
+JALALI_YEARS, GREGORIAN_YEARS = range(1200, 1600), range(1900, 2200)
+_DATE = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})")
+_TIME = re.compile(r"(\d{1,2}):(\d{2})")
+
+
+def read_date(text: str) -> date:
+    """Read year, month and day with any digits, between them - or / or a dot. Raises ValueError.
+
+    The year tells the calendar, so that an address with a date in it means the same to readers of either.
+    """
+    found = _DATE.fullmatch(ascii_digits(text).strip())
+    if found is None:
+        raise ValueError(text)
+    year, month, day = map(int, found.groups())
+    if year in JALALI_YEARS:
+        jalali: date = JalaliDate(year, month, day).to_gregorian()
+        return jalali
+    if year not in GREGORIAN_YEARS:
+        raise ValueError(text)
+    return date(year, month, day)
+
+
+class DateField(Field):
+    """A day, written in the reader's calendar: ۱۴۰۵/۰۹/۰۳ on Persian pages, 2026-11-24 on English ones.
+
+    `data` is None where nothing is typed, and where it is wrong. Shown by the macro `date_field`, with a calendar.
+    """
+
+    widget = TextInput()
+    data: date | None
+    has_time = False
+
+    @property
+    def calendar(self) -> str:
+        """The calendar in which it is picked, as browsers name it."""
+        return "persian" if is_persian() else "gregory"
+
+    def process_formdata(self, valuelist: Sequence[str]) -> None:
+        text = _typed(valuelist)
+        self.data = None
+        try:
+            self.data = self._read(text) if text else None
+        except ValueError:
+            raise ValidationError(words.error("date_time" if self.has_time else "date")) from None
+
+    def _read(self, text: str) -> date:
+        return read_date(text)
+
+    def _value(self) -> str:
+        if self.raw_data:
+            return str(self.raw_data[0])
+        return "" if self.data is None else self._written(self.data)
+
+    def _written(self, value: date) -> str:
+        return written_date(value)
+
+
+class DateTimeField(DateField):
+    """A day and a time of day by the office's clock, such as 2026-11-24 14:30. `data` is a moment, in UTC."""
+
+    has_time = True
+    data: datetime | None
+
+    def _read(self, text: str) -> datetime:
+        day, _, clock = text.replace("T", " ").partition(" ")
+        found = _TIME.fullmatch(clock.strip())
+        if found is None:
+            raise ValueError(text)
+        at = time(int(found[1]), int(found[2]))
+        return datetime.combine(read_date(day), at, office_zone()).astimezone(UTC)
+
+    def _written(self, value: date) -> str:
+        assert isinstance(value, datetime)
+        return written(value)
+
+
+def choices(table: Mapping[Any, object]) -> list[SelectChoice]:
     """Return the choices of a table of words, in its order."""
     return [SelectChoice(value, label) for value, label in table.items()]
 

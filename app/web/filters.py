@@ -1,13 +1,13 @@
 """How moments, durations and numbers are written: Persian digits and Jalali dates for those who read Persian."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from flask import Flask, g
 from flask_babel import get_locale, gettext, ngettext
 from markupsafe import Markup, escape
-from persiantools.jdatetime import JalaliDateTime
+from persiantools.jdatetime import JalaliDate, JalaliDateTime
 
 from app.domain.names import showable
 from app.store import settings as store_settings
@@ -17,11 +17,12 @@ _PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 
 
 def register(app: Flask) -> None:
-    for filter_ in (digits, moment, ago, clock, number, name):
+    for filter_ in (digits, moment, ago, clock, number, name, written, written_date):
         app.add_template_filter(filter_)
 
 
-def _is_persian() -> bool:
+def is_persian() -> bool:
+    """Tell whether the reader reads Persian."""
     locale = get_locale()
     return locale is not None and locale.language == "fa"
 
@@ -29,7 +30,7 @@ def _is_persian() -> bool:
 def digits(value: object) -> str:
     """Write the digits of a text as the reader writes them."""
     text = str(value)
-    return text.translate(_PERSIAN) if _is_persian() else text
+    return text.translate(_PERSIAN) if is_persian() else text
 
 
 def number(value: object) -> Markup:
@@ -58,9 +59,14 @@ def written(value: datetime, *, seconds: bool = False) -> str:
     """Write a moment in the office's time zone and the reader's calendar: ۱۴۰۵/۰۹/۰۲ ۱۱:۳۸, 2026-11-23 11:38."""
     local = value.astimezone(office_zone())
     form = "%H:%M:%S" if seconds else "%H:%M"
-    if _is_persian():
+    if is_persian():
         return digits(JalaliDateTime(local).strftime("%Y/%m/%d " + form))
     return local.strftime("%Y-%m-%d " + form)
+
+
+def written_date(value: date) -> str:
+    """Write a day in the reader's calendar: ۱۴۰۵/۰۹/۰۳, 2026-11-24."""
+    return digits(JalaliDate(value).strftime("%Y/%m/%d")) if is_persian() else value.isoformat()
 
 
 def moment(value: datetime | None) -> Markup:

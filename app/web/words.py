@@ -162,6 +162,8 @@ ERROR = {
     "digits": _l("Digits only."),
     "context": _l("Letters, digits, dot, dash and underscore only."),
     "whole_number": _l("Write a whole number."),
+    "date": _l("Write it as year-month-day, such as 2026-11-24."),
+    "date_time": _l("Write it as day and time, such as 2026-11-24 14:30."),
 }
 
 SOUND_ERROR = {

@@ -13,8 +13,9 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page
 
+from app.config import Settings
 from app.domain.policy import LineState
-from app.services import users
+from app.services import filling, users
 from app.store.database import Database
 from app.store.models import ExtensionScenario, Prompt, QueueMemberRow, QueueRow, QueueScenario
 from app.store.settings import write_setting
@@ -135,6 +136,37 @@ PAGES: dict[str, Visit] = {
     "queue": go("/queues/800"),
     "settings": go("/settings"),
     "not-found": go("/nothing"),
+    "report": go("/report"),
+    "report-empty": go("/report?registered_from=2001-01-01&registered_to=2001-01-31"),
+    "report-errors": go("/report?registered_from=x&registered_to=2026-13-01&done_from=9&target=x&status=x"),
+    "report-charts-empty": go("/report/charts?registered_from=2001-01-01&registered_to=2001-01-31"),
+}
+
+
+def open_calendar(page: Page) -> None:
+    page.goto("/report?period=month&status=done")
+    page.locator("[data-picks=registered_from]").click()
+    page.locator(".calendar [tabindex='0']").wait_for()
+
+
+def open_charts(page: Page) -> None:
+    page.goto("/report/charts")
+    for canvas in page.locator("canvas[data-table]").all():
+        page.wait_for_function("(canvas) => 'drawn' in canvas.dataset", arg=canvas.element_handle())
+
+
+def open_tables(page: Page) -> None:
+    open_charts(page)
+    page.evaluate("document.querySelectorAll('.chart details').forEach((part) => { part.open = true; })")
+
+
+# What needs an office with many requests.
+FILLED: dict[str, Visit] = {
+    "report-filled": go("/report?period=all&page=3&sort=done"),
+    "report-search": go("/report?period=all&operator=101&status=done&status=failed"),
+    "report-calendar": open_calendar,
+    "report-charts": open_charts,
+    "report-tables": open_tables,
 }
 
 
@@ -159,6 +191,26 @@ def test_every_page_can_be_read(
 
 
 @pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("locale", "colours"), [("fa", "light"), ("fa", "dark"), ("en", "light")])
+def test_a_filled_office_can_be_read(
+    app: Flask,
+    database: Database,
+    settings: Settings,
+    furnished: None,
+    meet: Meet,
+    pictures: Path | None,
+    locale: str,
+    colours: Literal["light", "dark"],
+    width: int,
+) -> None:
+    filling.fill(database, settings, 700, datetime.now(UTC))
+    users.set_locale(database, 1, locale)
+    page = meet(viewport={"width": width, "height": 800}, color_scheme=colours).take(session_of(app, 1, locale))
+    found = {name: _look(page, visit, pictures, f"{name}-{locale}-{width}-{colours}") for name, visit in FILLED.items()}
+    assert not any(found.values()), _told(found)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("locale", ["fa", "en"])
 def test_an_empty_office_can_be_read(
     app: Flask, database: Database, meet: Meet, pictures: Path | None, locale: str, width: int
@@ -171,7 +223,7 @@ def test_an_empty_office_can_be_read(
         page.locator("button[name=locale]").click()
     found = {"login": _look(page, go("/login"), pictures, f"login-{locale}-{width}")}
     person.take(session_of(app, 1, locale))
-    for name in ("requests", "modules", "extensions", "queues"):
+    for name in ("requests", "modules", "extensions", "queues", "report"):
         found[name] = _look(page, go(f"/{name}"), pictures, f"{name}-empty-{locale}-{width}")
     assert not any(found.values()), _told(found)
 
@@ -180,7 +232,7 @@ def test_an_empty_office_can_be_read(
 def test_nothing_scrolls_sideways_at_any_width(app: Flask, furnished: None, meet: Meet, locale: str) -> None:
     page = meet().take(session_of(app, 1, locale))
     found = {}
-    for path in ("/requests", "/modules", "/extensions"):
+    for path in ("/requests", "/modules", "/extensions", "/report", "/report/charts"):
         page.goto(path)
         for width in (320, 600, 720, 721, 800, 900, 1000, 1099, 1100, 1920):
             page.set_viewport_size({"width": width, "height": 800})

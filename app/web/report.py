@@ -1,0 +1,250 @@
+"""The report: what was registered, what became of it and how long it took; as a list, as charts, and as files."""
+
+import tempfile
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from babel.dates import get_day_names
+from flask import Blueprint, Response, current_app, redirect, render_template, request, send_file, url_for
+from flask_babel import gettext as _
+from flask_login import current_user, login_required
+from persiantools.jdatetime import JalaliDate
+from werkzeug.datastructures import MultiDict
+
+from app.domain.lifecycle import ACTIVE, Status
+from app.services import export, periods, report
+from app.services.access import scope_of
+from app.services.export import Wording
+from app.services.report import Choices
+from app.services.statistics import Statistics, statistics
+from app.web import choose_locale, report_form, words
+from app.web.filters import digits, is_persian, office_zone, written_date
+from app.web.parts import database, utcnow
+from app.web.report_form import PERIODS, Asked
+
+blueprint = Blueprint("report", __name__)
+
+REMEMBERED, LONGEST_REMEMBERED = "report", 1500
+REMEMBERED_SECONDS = 365 * 86400
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+# What the charts tell apart, with the colour of each; what is not over yet is one of them.
+OUTCOMES = {
+    Status.DONE: "good",
+    Status.FAILED: "bad",
+    Status.EXPIRED: "warn",
+    Status.CANCELLED: "grey",
+}
+
+
+@blueprint.get("/report")
+@login_required
+def index():
+    """Show a page of what is asked for."""
+    asked, offered = _asked()
+    if tidy := _tidy("report.index", asked):
+        return tidy
+    found = None
+    if asked.valid:
+        scope, wanted = scope_of(current_user), asked.filter(office_zone())
+        found = report.read(database(), scope, wanted, asked.sort, page=asked.page)
+    shows = "requests.show" in current_app.view_functions
+    names = dict(offered.operators)
+    return _page("report/index.html", asked, offered, found=found, names=names, shows=shows)
+
+
+@blueprint.get("/report/charts")
+@login_required
+def charts():
+    """Show what is asked for as charts, each with its table."""
+    asked, offered = _asked()
+    if tidy := _tidy("report.charts", asked):
+        return tidy
+    counted = _count(asked) if asked.valid else None
+    return _page(
+        "report/charts.html",
+        asked,
+        offered,
+        counted=counted,
+        names=dict(offered.operators),
+        outcomes=OUTCOMES,
+        weekdays=_weekdays(),
+        open_in=open_in,
+        step_label=step_label,
+        step_title=_step_title(counted) if counted else "",
+    )
+
+
+def _asked() -> tuple[Asked, Choices]:
+    offered = report.choices(database(), scope_of(current_user))
+    return report_form.read(request.args, offered, utcnow(), office_zone(), choose_locale()), offered
+
+
+def _tidy(endpoint: str, asked: Asked):
+    """Lead a form that was sent, with all its empty fields, to an address that can be kept."""
+    if asked.valid and "" in request.args.values():
+        return redirect(url_for(endpoint, **asked.address()))
+    return None
+
+
+def _page(template: str, asked: Asked, offered: Choices, **values):
+    last = None if request.args else _remembered(offered)
+    page = render_template(
+        template,
+        asked=asked,
+        form=asked.form,
+        periods=PERIODS,
+        words=words,
+        last=last if last != asked.query() else None,
+        **values,
+    )
+    answer = current_app.make_response((page, 200 if asked.valid else 422))
+    if asked.valid and request.args:
+        _remember(answer, asked.query())
+    return answer
+
+
+# -- as last time -----------------------------------------------------------------------------------------------------
+
+
+def _remember(answer: Response, query: str) -> None:
+    """Keep what was looked for, for whoever comes again and wants the same."""
+    if len(query) <= LONGEST_REMEMBERED:
+        answer.set_cookie(
+            REMEMBERED,
+            f"{current_user.id}:{query}",
+            max_age=REMEMBERED_SECONDS,
+            path=url_for("report.index"),
+            secure=bool(current_app.config["SESSION_COOKIE_SECURE"]),
+            httponly=True,
+            samesite="Lax",
+        )
+
+
+def _remembered(offered: Choices) -> str | None:
+    """Return what this user looked for last, as this page would write it; None if there is nothing of use."""
+    user, _colon, query = request.cookies.get(REMEMBERED, "").partition(":")
+    if user != str(current_user.id) or not query or len(query) > LONGEST_REMEMBERED or "\0" in query:
+        return None
+    args = MultiDict(parse_qsl(query))
+    asked = report_form.read(args, offered, utcnow(), office_zone(), choose_locale())
+    return asked.query() if asked.valid else None
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/report.csv")
+@login_required
+def csv():
+    """Send exactly what is filtered, a part at a time."""
+    asked, _offered = _asked()
+    if not asked.valid:
+        return redirect(f"{url_for('report.index')}?{request.query_string.decode(errors='replace')}")
+    lines = export.write_csv(_rows(asked), _wording(), office_zone())
+    answer = Response(lines, content_type="text/csv; charset=utf-8")
+    answer.headers.set("Content-Disposition", "attachment", filename=f"{_file_name(asked)}.csv")
+    return answer
+
+
+@blueprint.get("/report.xlsx")
+@login_required
+def xlsx():
+    """Send exactly what is filtered, from a file that is gone as soon as it is sent."""
+    asked, _offered = _asked()
+    if not asked.valid:
+        return redirect(f"{url_for('report.index')}?{request.query_string.decode(errors='replace')}")
+    with tempfile.TemporaryDirectory(prefix="bazang-") as folder:
+        path = Path(folder) / "report.xlsx"
+        export.write_xlsx(path, _rows(asked), _wording(), office_zone())
+        size, file = path.stat().st_size, path.open("rb")  # it can be read as long as it is open
+    answer = send_file(file, mimetype=XLSX, as_attachment=True, download_name=f"{_file_name(asked)}.xlsx")
+    answer.content_length = size
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _rows(asked: Asked):
+    return report.stream(database(), scope_of(current_user), asked.filter(office_zone()), asked.sort)
+
+
+def _file_name(asked: Asked) -> str:
+    """Name a file by its period, in letters that every system knows."""
+    days = [field.data for field in (asked.form.registered_from, asked.form.registered_to)]
+    period = "_".join(_latin(day) for day in days if day) or f"all_{_latin(utcnow().astimezone(office_zone()).date())}"
+    return f"bazang_{period}"
+
+
+def _latin(day: date) -> str:
+    return str(JalaliDate(day).strftime("%Y-%m-%d")) if is_persian() else day.isoformat()
+
+
+def _wording() -> Wording:
+    titles = {
+        "id": _("No."),
+        "operator": _("Operator"),
+        "target": _("Extension or queue"),
+        "module": _("Call request module"),
+        "caller_number": _("Caller's number"),
+        "caller_name": _("Caller's name"),
+        "number": _("Received number"),
+        "created_by": _("Created by"),
+        "registered_at": _("Date registered"),
+        "done_at": _("Date done"),
+        "status": _("Status"),
+        "attempts": _("Attempts"),
+        "note": _("Note"),
+    }
+    if is_persian():
+        titles |= {
+            "registered_at": _("Date registered (Gregorian)"),
+            "registered_at_jalali": _("Date registered"),
+            "done_at": _("Date done (Gregorian)"),
+            "done_at_jalali": _("Date done"),
+        }
+    statuses = {status: str(label) for status, label in words.STATUS.items()}
+    return Wording(titles, statuses, _("by phone"), _("Report"), "fa" if is_persian() else "en")
+
+
+# -- charts -----------------------------------------------------------------------------------------------------------
+
+
+def _count(asked: Asked) -> Statistics:
+    """Count it. Days to come have no requests, and so no place in a chart."""
+    zone = office_zone()
+    wanted = asked.filter(zone)
+    tomorrow = periods.today(utcnow(), zone).end
+    if wanted.registered_to is not None and wanted.registered_from is not None:
+        last = max(min(wanted.registered_to, tomorrow), wanted.registered_from)
+        wanted = replace(wanted, registered_to=last)
+    return statistics(database(), scope_of(current_user), wanted, zone, locale=choose_locale())
+
+
+def open_in(outcomes) -> int:
+    """Return how many are not over yet."""
+    return sum(outcomes.get(status, 0) for status in ACTIVE)
+
+
+def step_label(day: date, step: str) -> str:
+    """Write the day, month or year that a row of a chart's table stands for."""
+    return written_date(day)[: {"day": 10, "month": 7, "year": 4}[step]]
+
+
+def _step_title(counted: Statistics) -> str:
+    return {"day": _("Day"), "month": _("Month"), "year": _("Year")}[counted.step]
+
+
+def _weekdays() -> list[tuple[int, str]]:
+    """Return the days of a week in the reader's order, Monday being 0, with their names."""
+    locale = choose_locale()
+    names = get_day_names("wide", locale=locale)
+    first = periods.first_weekday(locale)
+    return [((first + n) % 7, names[(first + n) % 7]) for n in range(7)]
+
+
+@blueprint.app_template_filter()
+def share(part: int, whole: int) -> str:
+    """Write a part of a whole in per cent."""
+    text = digits(round(100 * part / whole)) if whole else digits(0)
+    return f"{text}٪" if is_persian() else f"{text}%"

@@ -1,0 +1,210 @@
+"""What the report is asked for: its form is its address, so that a search can be kept, shared and repeated."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from werkzeug.datastructures import MultiDict
+from wtforms import Form, SelectField, SelectMultipleField
+from wtforms.widgets import CheckboxInput, ListWidget
+
+from app.domain.lifecycle import Status
+from app.services import periods
+from app.services.periods import Period
+from app.services.report import SORTS, Choices, Filter, Sort
+from app.web import row_number, words
+from app.web.fields import DateField, DigitsField, choices
+from app.web.filters import digits
+
+PERIODS = {
+    "today": _l("Today"),
+    "week": _l("This week"),
+    "month": _l("This month"),
+    "last_month": _l("Last month"),
+    "7": _l("7 days"),
+    "30": _l("30 days"),
+    "all": _l("All"),
+}
+USUAL = "30"  # what is shown to whoever asks for nothing in particular
+LONGEST = 80  # characters of anything that is looked for
+QUEUE, EXTENSION = "queue:", "extension:"
+
+
+class ReportForm(Form):
+    """The search. Its fields' names are those of the address."""
+
+    registered_from = DateField(_l("Registered from"))
+    registered_to = DateField(_l("Registered to"))
+    number = DigitsField(_l("Received number"))
+    caller = DigitsField(_l("Caller's number"))
+    done_from = DateField(_l("Done from"))
+    done_to = DateField(_l("Done to"))
+    operator = SelectField(_l("Operator"), validate_choice=False)
+    target = SelectField(_l("Extension or queue"), validate_choice=False)
+    module = SelectField(_l("Call request module"), validate_choice=False)
+    status = SelectMultipleField(
+        _l("Status"),
+        choices=choices(words.STATUS),
+        option_widget=CheckboxInput(),
+        widget=ListWidget(prefix_label=False),
+        validate_choice=False,
+    )
+
+    def offer(self, offered: Choices) -> None:
+        """Fill the lists to choose from."""
+        anything = ("", _("any"))
+        self.operator.choices = [anything, *((key, named(key, name)) for key, name in offered.operators)]
+        self.module.choices = [anything, *((str(key), name) for key, name in offered.modules)]
+        self.target.choices = [
+            anything,
+            *(
+                (QUEUE + key, _("queue %(name)s", name=digits(key))) if queue else (EXTENSION + key, named(key, name))
+                for queue, key, name in offered.targets
+            ),
+        ]
+
+    def check(self) -> bool:
+        """Tell whether all of it can be looked for; what cannot has its error beside it."""
+        self.validate()
+        for field in (self.number, self.caller):
+            if len(field.data or "") > LONGEST:
+                field.errors = [words.error("too_long")]
+        for field in (self.operator, self.target, self.module):
+            if (field.data or "") not in {key for key, _label in field.choices}:
+                field.errors = [words.error("choice")]
+        if set(self.status.data or ()) - {status.value for status in Status}:
+            self.status.errors = [words.error("choice")]
+        for first, last in ((self.registered_from, self.registered_to), (self.done_from, self.done_to)):
+            if first.data and last.data and last.data < first.data:
+                last.errors = [_("This is before the first day.")]
+        return not any(field.errors for field in self)
+
+    @property
+    def advanced(self) -> bool:
+        """Tell whether there is something in the fields that few need."""
+        rare = (self.caller, self.done_from, self.done_to, self.operator, self.target, self.module, self.status)
+        return any(field.data or field.errors for field in rare)
+
+
+def named(key: str, name: str) -> str:
+    """Write an extension with the name of whoever sits there."""
+    return f"{digits(key)} {name}".strip()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A search as it was asked for. `period`: a key of PERIODS, or "" where days were chosen. `page` begins at 1."""
+
+    form: ReportForm
+    valid: bool
+    period: str
+    sort: Sort
+    page: int
+
+    def address(self, **changes: object) -> dict[str, Any]:
+        """Return what stands behind the question mark of the tidiest address of this search."""
+        found: dict[str, Any] = {"period": self.period} if self.period else {}
+        for field in self.form:
+            if isinstance(field, DateField):
+                value = field.data.isoformat() if field.data else ""
+                if self.period and field.name.startswith("registered"):
+                    continue
+            else:
+                value = field.data
+            if value:
+                found[field.name] = value
+        if self.sort != Sort():
+            found["sort"] = f"-{self.sort.by}" if self.sort.descending else self.sort.by
+        found = found or {"period": "all"}
+        return {name: value for name, value in (found | changes).items() if value is not None}
+
+    def query(self) -> str:
+        return urlencode(self.address(), doseq=True)
+
+    def sorted_by(self, column: str) -> Sort:
+        """Return how it is sorted after a press on a column's head: moments begin with the newest."""
+        if self.sort.by == column:
+            return replace(self.sort, descending=not self.sort.descending)
+        return Sort(column, descending=column in ("registered", "done"))
+
+    def filter(self, zone: ZoneInfo) -> Filter:
+        """Return what is looked for; only where it is valid."""
+        form = self.form
+        registered, done = (
+            _moments(first.data, last.data, zone)
+            for first, last in ((form.registered_from, form.registered_to), (form.done_from, form.done_to))
+        )
+        return Filter(
+            *registered,
+            *done,
+            caller_number=form.caller.data or "",
+            number=form.number.data or "",
+            operator=form.operator.data or "",
+            module_id=int(form.module.data) if form.module.data else None,
+            statuses=[Status(value) for value in form.status.data or ()],
+            queue=(form.target.data or "").startswith(QUEUE),
+            target=(form.target.data or "").partition(":")[2],
+        )
+
+
+def _moments(first: date | None, last: date | None, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
+    return (
+        periods.day_start(first, zone) if first else None,
+        periods.day_start(last + periods.DAY, zone) if last else None,
+    )
+
+
+def read(args: MultiDict[str, str], offered: Choices, now: datetime, zone: ZoneInfo, locale: str) -> Asked:
+    """Read an address. What makes no sense in it is an error beside its field, or the usual instead."""
+    form = ReportForm(args)
+    form.offer(offered)
+    period = args.get("period", "") if args.get("period") in PERIODS else ""
+    if not period and not any(name in args for name in form._fields):
+        period = USUAL
+    valid = form.check()
+    period = _fit_days(form, args, period, _period(period, now, zone, locale), zone)
+    return Asked(form, valid, period, _sort(args.get("sort", "")), _page(args.get("page", "")))
+
+
+def _fit_days(form: ReportForm, args: Mapping[str, str], period: str, days: Period | None, zone: ZoneInfo) -> str:
+    """Show the days of a period in their fields; return "" if other days were chosen there."""
+    if not period:
+        return ""
+    first, last = periods.ends(days, zone) if days is not None else (None, None)
+    chosen = form.registered_from, form.registered_to
+    if any(field.name in args for field in chosen) and [field.data for field in chosen] != [first, last]:
+        return ""
+    form.registered_from.data, form.registered_to.data = first, last
+    return period
+
+
+def _period(period: str, now: datetime, zone: ZoneInfo, locale: str) -> Period | None:
+    match period:
+        case "today":
+            return periods.today(now, zone)
+        case "week":
+            return periods.week(now, zone, locale)
+        case "month":
+            return periods.month(now, zone, locale)
+        case "last_month":
+            return periods.last_month(now, zone, locale)
+        case "7" | "30":
+            return periods.last_days(now, zone, int(period))
+    return None
+
+
+def _sort(text: str) -> Sort:
+    by = text.removeprefix("-")
+    return Sort(by, descending=text.startswith("-")) if by in SORTS else Sort()
+
+
+def _page(text: str) -> int:
+    try:
+        return row_number(text)
+    except ValueError:
+        return 1
