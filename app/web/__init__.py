@@ -13,11 +13,12 @@ def choose_locale() -> str:
         return "en"
     if "locale" not in g:
         own = current_user.locale if current_user.is_authenticated else None
-        g.locale = next((known for known in (own, session.get("locale")) if known in LOCALES), None) or _office_locale()
+        g.locale = next((known for known in (own, session.get("locale")) if known in LOCALES), None) or office_locale()
     return str(g.locale)
 
 
-def _office_locale() -> str:
+def office_locale() -> str:
+    """Return the language of the office, which those read who chose none."""
     from app.store import settings as store_settings
     from app.web.parts import database, settings
 
@@ -27,14 +28,43 @@ def _office_locale() -> str:
 
 def register(app: Flask) -> None:
     """Attach every blueprint, filter and header."""
-    from app.web import auth, errors, extensions, filters, modules, pages, queues, report, requests, settings, status
+    from app.web import (
+        account,
+        auth,
+        errors,
+        extensions,
+        filters,
+        log,
+        modules,
+        overview,
+        pages,
+        queues,
+        report,
+        requests,
+        settings,
+        status,
+        users,
+    )
 
     app.url_map.converters["row"] = _RowConverter
     app.before_request(_refuse_nul)
     filters.register(app)
     errors.register(app)
     auth.register(app)
-    for room in (auth, requests, report, modules, extensions, queues, settings, status):
+    for room in (
+        auth,
+        overview,
+        requests,
+        report,
+        modules,
+        extensions,
+        queues,
+        settings,
+        users,
+        account,
+        log,
+        status,
+    ):
         app.register_blueprint(room.blueprint)
     app.context_processor(_shared)
     pages.register(app)

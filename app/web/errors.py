@@ -4,7 +4,7 @@ from flask import Flask, current_app, render_template
 from flask_babel import gettext as _
 from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import Forbidden, HTTPException
 
 from app.web import is_fragment
 
@@ -45,6 +45,8 @@ def _page(error: HTTPException):
     }
     code = error.code or 500
     title, text = words.get(code, (_("Something went wrong"), _("What you asked for could not be done.")))
+    if isinstance(error, Forbidden) and error.description != Forbidden.description:
+        text = str(error.description)
     headers = {}
     if isinstance(error, RateLimitExceeded):
         headers["Retry-After"] = str(error.limit.limit.get_expiry())

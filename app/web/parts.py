@@ -4,10 +4,12 @@ from datetime import UTC, datetime
 from functools import wraps
 
 from flask import abort, current_app
+from flask_babel import gettext as _
 from flask_login import current_user, login_required
 
 from app.audio.cache import SoundLibrary
 from app.config import Settings
+from app.services.access import scope_of
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.settings import Exchange
@@ -43,6 +45,19 @@ def administrator_required(view):
     def guarded(*args, **kwargs):
         if current_user.role != "administrator":
             abort(403)
+        return view(*args, **kwargs)
+
+    return guarded
+
+
+def overseer_required(view):
+    """Let supervisors and administrators pass; everybody else is told that it is not theirs."""
+
+    @wraps(view)
+    @login_required
+    def guarded(*args, **kwargs):
+        if not scope_of(current_user).everything:
+            abort(403, _("Only a supervisor or an administrator may do this."))
         return view(*args, **kwargs)
 
     return guarded

@@ -19,7 +19,7 @@ from app.store.database import Database
 from tests.support.factories import NOW, build_database, open_database
 from tests.web.pages import Visitor
 
-ADMINISTRATOR, OPERATOR, GONE = "sara", "omid", "gone"
+ADMINISTRATOR, OPERATOR, GONE, SUPERVISOR = "sara", "omid", "gone", "mina"
 PASSWORD = "correct horse"
 Answer = tuple[bool, str]
 Service = Callable[..., AbstractContextManager[list[commands.Command]]]
@@ -27,11 +27,12 @@ Service = Callable[..., AbstractContextManager[list[commands.Command]]]
 
 @pytest.fixture(scope="session")
 def built_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with an administrator, an operator and a user who left."""
+    """A database with an administrator, an operator whose phone is 101, a user who left, and a supervisor."""
     path = build_database(tmp_path_factory.mktemp("built"))
     database = open_database(path)
-    for name, role in ((ADMINISTRATOR, "administrator"), (OPERATOR, "operator"), (GONE, "administrator")):
-        users.create(database, name, PASSWORD, role, NOW)
+    people = {ADMINISTRATOR: "administrator", OPERATOR: "operator", GONE: "administrator", SUPERVISOR: "supervisor"}
+    for name, role in people.items():
+        users.create(database, name, PASSWORD, role, NOW, extensions=("101",) if name == OPERATOR else ())
     with database.write() as session:
         left = session.get(users.User, 3)
         assert left is not None
@@ -78,6 +79,13 @@ def operator(app: Flask, database: Database) -> Visitor:
     """An operator who reads English."""
     users.set_locale(database, 2, "en")
     return Visitor(app, 2, locale="en")
+
+
+@pytest.fixture
+def supervisor(app: Flask, database: Database) -> Visitor:
+    """A supervisor who reads English."""
+    users.set_locale(database, 4, "en")
+    return Visitor(app, 4, locale="en")
 
 
 @pytest.fixture

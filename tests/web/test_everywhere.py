@@ -18,12 +18,17 @@ from app.extensions import db
 from app.services import users
 from app.store.database import Database
 from app.store.models import ExtensionScenario, QueueRow, QueueScenario
+from app.web import pages
+from app.web.report import XLSX
 from tests.support.factories import create_attempt, create_line, create_module, create_request, make_settings, store
-from tests.web.pages import Visitor
+from tests.web.pages import Page, Visitor
 
 FOR_EVERYBODY = {"static", "auth.log_in", "auth.language", "auth.theme"}
 FOR_OPERATORS = {"requests.home", "requests.index", "requests.rows", "requests.call", "requests.cancel"}
-FOR_OPERATORS |= {"status.line", "auth.log_out"}
+FOR_OPERATORS |= {"status.line", "auth.log_out", "account.index", "account.password", "account.preferences"}
+FOR_OPERATORS |= {"overview.index", "overview.body", "overview.wallboard", "overview.wallboard_body"}
+FOR_OPERATORS |= {"report.index", "report.charts", "report.csv", "report.xlsx"}
+FOR_SUPERVISORS = FOR_OPERATORS | {"log.index"}
 # The values of an address' parts for which there is something in the `furnished` office.
 VALUES: dict[str, object] = {
     "module_id": 1,
@@ -33,9 +38,12 @@ VALUES: dict[str, object] = {
     "key": "intro",
     "language": "en",
     "filename": "app.css",
+    "user_id": 2,
 }
 SOUNDS = {"modules.prompt", "modules.default_prompt"}
 REDIRECTS = {"requests.home", "extensions.open_typed"}
+FRAGMENTS = {"requests.rows", "status.line", "overview.body", "overview.wallboard_body"}
+FILES = {"report.csv": "text/csv; charset=utf-8", "report.xlsx": XLSX}
 
 
 @lru_cache
@@ -82,16 +90,49 @@ def test_an_action_asks_who_one_is(app: Flask, furnished: None, visitor: Visitor
         assert page.response.headers["Location"] == "/login", "one cannot come back to an action"
 
 
+def told_apart(page: Page, rule: Rule) -> bool:
+    """Tell whether a page says for whom it is."""
+    overseers = rule.endpoint in FOR_SUPERVISORS
+    return ("Only a supervisor or an administrator" if overseers else "Only an administrator") in page.main
+
+
 @pytest.mark.parametrize("rule", rules("GET"))
-def test_a_page_that_is_the_administrators(app: Flask, furnished: None, operator: Visitor, rule: Rule) -> None:
-    if rule.endpoint not in FOR_EVERYBODY | FOR_OPERATORS:
-        assert "Only an administrator" in operator.get(address(app, rule), 403).main
+def test_a_page_lets_in_those_whose_it_is(
+    app: Flask, furnished: None, operator: Visitor, supervisor: Visitor, rule: Rule
+) -> None:
+    for visitor, own in ((operator, FOR_OPERATORS), (supervisor, FOR_SUPERVISORS)):
+        if rule.endpoint in FOR_EVERYBODY | own:
+            assert visitor.client.get(address(app, rule), buffered=True).status_code in (200, 302)
+        else:
+            assert told_apart(visitor.get(address(app, rule), 403), rule)
 
 
 @pytest.mark.parametrize("rule", rules("POST"))
-def test_an_action_that_is_the_administrators(app: Flask, furnished: None, operator: Visitor, rule: Rule) -> None:
-    if rule.endpoint not in FOR_EVERYBODY | FOR_OPERATORS:
-        assert "Only an administrator" in operator.post(address(app, rule), status=403).main
+def test_an_action_is_refused_to_those_whose_it_is_not(
+    app: Flask, database: Database, furnished: None, operator: Visitor, supervisor: Visitor, rule: Rule
+) -> None:
+    for visitor, own in ((operator, FOR_OPERATORS), (supervisor, FOR_SUPERVISORS)):
+        if rule.endpoint not in FOR_EVERYBODY | own:
+            with count_writes(app) as writes:
+                assert told_apart(visitor.post(address(app, rule), status=403), rule)
+            assert writes == []
+
+
+@pytest.mark.parametrize(
+    ("user_id", "own"),
+    [(1, None), (2, FOR_OPERATORS), (4, FOR_SUPERVISORS)],
+    ids=["administrator", "operator", "supervisor"],
+)
+def test_the_navigation_leads_where_one_may_go_and_nowhere_else(
+    app: Flask, furnished: None, user_id: int, own: set[str] | None
+) -> None:
+    visitor = Visitor(app, user_id)
+    shown = {link.get("href", "") for link in visitor.get("/overview").one("nav").iter("a")}
+    rooms = {entry[0] for _group, entries in pages._ROOMS for entry in entries if entry[0] in app.view_functions}
+    with app.test_request_context():
+        assert shown == {url_for(room) for room in rooms if own is None or room in own}
+    for path in shown:
+        visitor.get(path)
 
 
 @pytest.mark.parametrize("rule", rules("POST"))
@@ -128,11 +169,13 @@ def test_every_page_is_in_both_languages_and_writes_nothing(
     visitor = Visitor(app, 1, locale=locale)
     path = address(app, rule, **({"number": "101"} if rule.endpoint == "extensions.open_typed" else {}))
     with count_writes(app) as writes:
-        fragment = rule.endpoint in ("requests.rows", "status.line")
+        fragment = rule.endpoint in FRAGMENTS
         page = visitor.ask(path) if fragment else visitor.get(path, 302 if rule.endpoint in REDIRECTS else 200)
     assert writes == []
     if rule.endpoint in SOUNDS:
         assert page.response.content_type == "audio/wav"
+    elif rule.endpoint in FILES:
+        assert page.response.content_type == FILES[rule.endpoint]
     elif rule.endpoint not in REDIRECTS:
         assert any("آ" <= letter <= "ی" for letter in page.main) == (locale == "fa")
 
