@@ -28,7 +28,7 @@ LOCALES = {"": _l("as the office"), **words.LANGUAGE}
 class UserForm(FlaskForm):
     """What is settled for a user who is there."""
 
-    role = RadioField(_l("Role"), choices=choices(words.ROLE), default="operator", validate_choice=False)
+    role = RadioField(_l("Role"), choices=choices(words.ROLE), validate_choice=False)
     ticked = SelectMultipleField(_l("Extensions"), validate_choice=False)
     extensions = DigitsField(
         _l("Other extensions"), description=_l("Typed by hand, with commas between them: 101, 102")
@@ -73,6 +73,7 @@ def new():
     """Add a user; whose password is made up is shown it once."""
     form = NewUserForm()
     if request.method == "GET":
+        form.role.data = "operator"
         return _page("users/new.html", form)
     form.validate()
     made_up = users.make_password() if not form.password.data else ""
