@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from babel.dates import format_date
 from flask import Blueprint, render_template, request
+from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_login import current_user, login_required
 from persiantools.jdatetime import JalaliDateTime
@@ -66,7 +67,7 @@ def _board() -> dict[str, object]:
     queues, other_queues = first_queues(seen.queues)
     clock = {"today": written_day(now), "time": digits(now.astimezone(office_zone()).strftime("%H:%M"))}
     others = {"other_lines": other_lines, "other_free": _free(other_lines), "other_queues": other_queues}
-    return values | clock | others | {"lines": lines, "queues": queues, "zone": office_zone().key}
+    return values | clock | others | {"lines": lines, "queues": queues, "zone": office_zone().key, "short": short}
 
 
 def first_lines(lines: Sequence[ExtensionNow]) -> tuple[list[ExtensionNow], list[ExtensionNow]]:
@@ -106,6 +107,17 @@ def waited(time: timedelta) -> tuple[str, str]:
     if hours < 24:
         return digits(f"{hours}:{minutes:02}"), ngettext("hour", "hours", hours + (minutes > 0))
     return digits(hours // 24), ngettext("day", "days", hours // 24)
+
+
+def short(time: timedelta) -> str:
+    """Write for how long a line has been so, in as few letters as can be read from afar."""
+    minutes = max(0, int(time.total_seconds() // 60))
+    if minutes < 60:
+        return digits(_("%(count)s min", count=minutes))
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return digits(_("%(count)s h", count=f"{hours}:{minutes:02}"))
+    return digits(_("%(count)s d", count=hours // 24))
 
 
 def written_day(now: datetime) -> str:
