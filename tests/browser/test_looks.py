@@ -343,7 +343,8 @@ def test_the_board_fits_a_television_and_is_read_from_afar(
     size = f"(choice) => Math.min(...{sizes})"
     assert page.evaluate(size, ".figure-value") >= 0.05 * width
     assert page.evaluate(size, ".board-who, .board-state") >= 0.017 * width
-    assert page.evaluate(size, "#board :is(dt, span, li, p, time, strong)") >= 0.013 * width
+    told = ".figures dt, .figure-about, .board-since, .board-waits, .board-count, .board-more, .board-day, .health li"
+    assert page.evaluate(size, told) >= 0.013 * width
     page.evaluate("document.getElementById('stale').hidden = false")
     found = _look(page, lambda _: None, pictures, f"wallboard-stale-{locale}-{width}x{height}")
     assert not [fault for fault in found if "answer" in fault or "sideways" in fault]
