@@ -10,10 +10,14 @@ from app.domain.policy import LineState
 from app.services import users
 from app.store.database import Database
 from app.store.lines import LineReport, store_lines
+from tests.asterisk.scene import Scene
 from tests.browser.conftest import Meet
-from tests.browser.panel import session_of
+from tests.browser.panel import Loop, serve, session_of
+from tests.browser.test_live import loop, scene
 from tests.support.factories import create_line, create_module, create_request, create_running_service
 from tests.web.conftest import ADMINISTRATOR, OPERATOR, PASSWORD
+
+__all__ = ["loop", "scene"]
 
 WORDS = {
     "en": {
@@ -21,9 +25,6 @@ WORDS = {
         "add": "Add a user",
         "submit": "Add the user",
         "name": "User name",
-        "others": "Other extensions",
-        "waiting": "Waiting now",
-        "nothing": "Not yours",
         "reset": "Reset the password",
         "make": "Make up a password",
         "deactivate": "Deactivate",
@@ -40,9 +41,6 @@ WORDS = {
         "add": "افزودن کاربر",
         "submit": "افزودن کاربر",
         "name": "نام کاربری",
-        "others": "داخلی‌های دیگر",
-        "waiting": "در انتظار",
-        "nothing": "مجاز نیست",
         "reset": "بازنشانی گذرواژه",
         "make": "ساختن گذرواژه",
         "deactivate": "غیرفعال‌سازی",
@@ -153,8 +151,8 @@ def test_the_board_follows_a_line_by_itself_and_is_seen_to_be_cut_off(
     page.goto("/overview")
     page.locator(".page-actions a").last.click()
     expect(page.locator("#line-101")).to_contain_text(words["free"])
-    loaded: list[object] = []
-    page.on("domcontentloaded", loaded.append)
+    loaded: list[bool] = []
+    page.on("domcontentloaded", lambda _: loaded.append(True))
     with database.write() as session:
         store_lines(session, [LineReport("101", LineState.IN_CALL, datetime.now(UTC))], complete=False)
     expect(page.locator("#line-101")).to_contain_text(words["in_call"], timeout=8000)
@@ -162,7 +160,8 @@ def test_the_board_follows_a_line_by_itself_and_is_seen_to_be_cut_off(
 
     page.route("**/wallboard/body", lambda route: route.abort())
     page.route("**/status/line", lambda route: route.abort())
-    expect(page.locator("#stale")).to_contain_text(words["stale"], timeout=8000)
+    expect(page.locator("#stale")).to_be_visible(timeout=8000)
+    expect(page.locator("#stale")).to_contain_text(words["stale"])
     box = page.locator("#stale").bounding_box()
     assert box is not None and box["height"] > 80 and box["width"] > 1700, "it is seen from afar"
     page.unroute("**/wallboard/body")
@@ -185,3 +184,17 @@ def test_a_hidden_board_rests_and_catches_up(app: Flask, database: Database, mee
     assert asked == []
     with page.expect_request("**/wallboard/body"):
         page.evaluate(hide % "document.dispatchEvent(new Event('visibilitychange'));", False)
+
+
+@pytest.mark.asterisk(22)
+def test_the_board_follows_a_telephone(scene: Scene, loop: Loop, meet: Meet) -> None:
+    """A phone of a real exchange is taken up and put down, and the board on the wall says so."""
+    with serve(scene.bazang.app) as address:
+        page = meet(address, viewport={"width": 1920, "height": 1080}).log_in(ADMINISTRATOR, PASSWORD)
+        page.goto("/wallboard")
+        expect(page.locator("#line-101")).to_contain_text("free", timeout=10_000)
+        talk = loop.run(scene.occupy("101"))
+        expect(page.locator("#line-101")).to_contain_text("in a call", timeout=10_000)
+        loop.run(talk.end())
+        expect(page.locator("#line-101")).to_contain_text("free", timeout=10_000)
+        expect(page.locator("#health-exchange")).to_contain_text("connected")
