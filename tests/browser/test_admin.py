@@ -137,7 +137,7 @@ def test_who_is_deactivated_is_out(app: Flask, meet: Meet, office: None, locale:
     page.get_by_role("link", name=WORDS[locale]["deactivate"]).click()
     page.get_by_role("button", name=WORDS[locale]["deactivate"]).click()
     expect(page.locator("#user-2")).to_have_class("gone")
-    theirs.goto("/overview")
+    theirs.wait_for_url("**/login?next=/requests", timeout=15_000)  # their page asks by itself, and is told
     expect(theirs.locator("#password")).to_be_visible()
     other.complaints[:] = [complaint for complaint in other.complaints if "401" not in complaint]
 
