@@ -38,13 +38,17 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any], *, secret: Collectio
 
 @dataclass(frozen=True)
 class LogFilter:
-    """What to show. `since` and `until` are moments, the latter not included; an empty value asks for nothing."""
+    """What to show. `since` and `until` are moments, the latter not included; an empty value asks for nothing.
+
+    `by_system`: only what nobody did.
+    """
 
     actor: str = ""
     action: str = ""
     subject: str = ""  # a part of it
     since: datetime | None = None
     until: datetime | None = None
+    by_system: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,8 @@ def read(database: Database, wanted: LogFilter | None = None, page: int = 1, per
 
 def _conditions(wanted: LogFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    if wanted.actor:
-        conditions.append(LogEntry.actor == wanted.actor)
+    if wanted.actor or wanted.by_system:
+        conditions.append(LogEntry.actor == ("" if wanted.by_system else wanted.actor))
     if wanted.action:
         conditions.append(LogEntry.action == wanted.action)
     if wanted.subject:
@@ -88,6 +92,13 @@ def actors(database: Database) -> list[str]:
     """Return the names that stand in the log, for whoever filters it."""
     with database.read() as session:
         return list(session.scalars(select(LogEntry.actor).distinct().order_by(LogEntry.actor)))
+
+
+def last_acts(database: Database) -> dict[str, datetime]:
+    """Return when each one last changed something, by name."""
+    with database.read() as session:
+        query = select(LogEntry.actor, func.max(LogEntry.at)).group_by(LogEntry.actor)
+        return {row[0]: row[1] for row in session.execute(query)}
 
 
 def actions(database: Database) -> list[str]:

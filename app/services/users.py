@@ -1,6 +1,7 @@
 """Who may use the panel, and how: roles, an operator's extensions, passwords, and the end of sessions."""
 
 import hashlib
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +29,7 @@ MOST_EXTENSIONS = 50
 _hasher = PasswordHasher()
 # Checked for a name that is nobody's, so that the time of an answer does not tell which names there are.
 _NOBODY = _hasher.hash("nobody has this password")
+_CLEAR = "abcdefghjkmnpqrstuvwxyz23456789"
 _LOGGED = ("role", "extensions", "active", "locale", "theme")
 
 
@@ -68,11 +70,12 @@ def create(
     *,
     extensions: Sequence[str] = (),
     locale: str | None = None,
+    theme: str = "auto",
     actor: str = "",
 ) -> int:
     """Store a new user and return the id. Raises Invalid."""
     name = name.strip()
-    given = UserInput(role, tuple(extensions), locale=locale)
+    given = UserInput(role, tuple(extensions), locale=locale, theme=theme)
     errors = check(given)
     if not name or len(name) > 80:
         errors["name"] = "required" if not name else "too_long"
@@ -177,6 +180,12 @@ def _is_text(word: str) -> bool:
     return True
 
 
+def make_password() -> str:
+    """Return a password that can be read out and typed: three groups of four, of letters that nobody mistakes."""
+    groups = ("".join(secrets.choice(_CLEAR) for _ in range(4)) for _ in range(3))
+    return "-".join(groups)
+
+
 def reset_password(database: Database, user_id: int, password: str, now: datetime, *, actor: str = "") -> None:
     """Give a user another password; their sessions end. Raises NotFound and Invalid."""
     errors = check_new_password(password)
@@ -250,6 +259,16 @@ def set_locale(database: Database, user_id: int, locale: str) -> None:
         user = session.get(User, user_id)
         if user is not None:
             user.locale = locale
+
+
+def set_preferences(database: Database, user_id: int, locale: str | None, theme: str) -> None:
+    """Remember how a user likes to read; `locale` None: in the office's language. Raises NotFound, Invalid."""
+    errors = check(UserInput(ROLES[0], locale=locale, theme=theme))
+    if errors:
+        raise Invalid(errors)
+    with database.write() as session:
+        user = _get(session, user_id, lock=True)
+        user.locale, user.theme = locale, theme
 
 
 def set_theme(database: Database, user_id: int, theme: str) -> None:

@@ -13,11 +13,12 @@ def choose_locale() -> str:
         return "en"
     if "locale" not in g:
         own = current_user.locale if current_user.is_authenticated else None
-        g.locale = next((known for known in (own, session.get("locale")) if known in LOCALES), None) or _office_locale()
+        g.locale = next((known for known in (own, session.get("locale")) if known in LOCALES), None) or office_locale()
     return str(g.locale)
 
 
-def _office_locale() -> str:
+def office_locale() -> str:
+    """Return the language of the office, which those read who chose none."""
     from app.store import settings as store_settings
     from app.web.parts import database, settings
 
@@ -29,6 +30,7 @@ def register(app: Flask) -> None:
     """Attach every blueprint, filter and header."""
     from app.store.stamp import Stamp
     from app.web import (
+        account,
         acts,
         auth,
         by_phone,
@@ -37,8 +39,10 @@ def register(app: Flask) -> None:
         extensions,
         filters,
         live,
+        log,
         mine,
         modules,
+        overview,
         pages,
         places,
         prompts,
@@ -48,6 +52,7 @@ def register(app: Flask) -> None:
         requests,
         setup,
         status,
+        users,
     )
     from app.web import settings as settings_page
     from app.web import settings_exchange as _exchange  # noqa: F401 - further pages of the settings
@@ -58,9 +63,9 @@ def register(app: Flask) -> None:
     filters.register(app)
     errors.register(app)
     auth.register(app)
-    daily = (status, live, requests, acts, mine, calls, report)
+    daily = (status, live, overview, requests, acts, mine, calls, report)
     set_up = (modules, places, prompts, by_phone, recordings, extensions, queues, settings_page, setup)
-    for room in (auth, *daily, *set_up):
+    for room in (auth, account, *daily, *set_up, users, log):
         app.register_blueprint(room.blueprint)
     app.context_processor(_shared)
     pages.register(app)

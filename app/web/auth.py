@@ -1,5 +1,6 @@
 """Who may see the panel: log in, log out, and the language each one reads."""
 
+from hmac import compare_digest
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, flash, make_response, redirect, render_template, request, session, url_for
@@ -13,7 +14,7 @@ from wtforms.validators import InputRequired
 from app.extensions import limiter, login
 from app.services import first_run, users
 from app.store.models import User
-from app.web import LOCALES, choose_locale, is_fragment
+from app.web import LOCALES, choose_locale, is_fragment, row_number
 from app.web.pages import THEMES
 from app.web.parts import database
 
@@ -26,6 +27,11 @@ class SessionUser(UserMixin):
     def __init__(self, user: User) -> None:
         self.id, self.name, self.role = user.id, user.name, user.role
         self.locale, self.theme, self.extensions = user.locale, user.theme, tuple(user.extensions)
+        self._stamp = users.stamp(user)
+
+    def get_id(self) -> str:
+        """Return what the session's cookie carries. Its stamp changes with the password: that ends the session."""
+        return f"{self.id}:{self._stamp}"
 
 
 class LoginForm(FlaskForm):
@@ -37,9 +43,14 @@ def register(app: Flask) -> None:
     """Tell Flask-Login who is who."""
 
     @login.user_loader
-    def load(user_id: str) -> SessionUser | None:
-        user = users.load(database(), int(user_id)) if user_id.isdigit() else None
-        return SessionUser(user) if user is not None else None
+    def load(carried: str) -> SessionUser | None:
+        user_id, _colon, _stamp = carried.partition(":")
+        try:
+            user = users.load(database(), row_number(user_id))
+        except ValueError:
+            return None
+        known = SessionUser(user) if user is not None else None
+        return known if known is not None and compare_digest(known.get_id().encode(), carried.encode()) else None
 
     login.unauthorized_handler(_ask_to_log_in)
 

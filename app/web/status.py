@@ -7,6 +7,7 @@ from flask_babel import gettext as _
 
 from app.store import lines as store_lines
 from app.store import settings as store_settings
+from app.store.models import WorkerState
 from app.web.parts import database, settings, utcnow
 
 blueprint = Blueprint("status", __name__, url_prefix="/status")
@@ -30,33 +31,100 @@ def _health_for_pages():
 
 def health() -> Health:
     """Say whether calls can be made, and if not, what to do."""
+    side = _look()
+    return next((part.health for part in _parts(side) if part.health.level != "ok"), _all_well(side))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of what has to work for a call. `short` says how it stands in two or three words."""
+
+    name: str
+    label: str
+    short: str
+    health: Health
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The telephone side as the database knows it."""
+
+    state: WorkerState
+    runs: bool
+    outbound: str
+
+
+def parts() -> list[Part]:
+    """Say how each part of the telephone side stands, in the order in which one depends on the other."""
+    return _parts(_look())
+
+
+def _parts(side: _Side) -> list[Part]:
+    service, exchange, dialplan = _service(side), _exchange(side), _dialplan(side)
+    reached = side.runs and exchange is None
+    agrees = _("up to date") if dialplan is None else _("out of date") if dialplan.level == "warning" else _("amiss")
+    return [
+        _part("service", _("Telephone service"), _("running") if service is None else _("not running"), service),
+        _part("exchange", _("Telephone exchange"), _("connected") if exchange is None else _("not connected"), exchange)
+        if side.runs
+        else _unknown("exchange", _("Telephone exchange")),
+        _part("dialplan", _("Dialplan"), agrees, dialplan) if reached else _unknown("dialplan", _("Dialplan")),
+    ]
+
+
+def _part(name: str, label: str, short: str, fault: Health | None) -> Part:
+    return Part(name, label, short, Health("ok", "") if fault is None else fault)
+
+
+def _unknown(name: str, label: str) -> Part:
+    """What depends on a part that does not work: nobody can say."""
+    return Part(name, label, _("not known"), Health("unknown", ""))
+
+
+def _look() -> _Side:
     now = utcnow()
     with database().read() as session:
         state = store_lines.worker_state(session)
-        facts = store_lines.stored_facts(session, now)
         outbound = store_settings.office(session, settings()).outbound_context
-    if not facts.service_runs(now):
-        from app.web.filters import written
+        return _Side(state, store_lines.service_runs(session, now), outbound)
 
-        since = _("never") if state.heartbeat is None else written(state.heartbeat)
-        text = _("The telephone service is not running (last seen: %(since)s).", since=since)
-        return Health("fault", text, _("Start it:"), "flask --app wsgi worker")
-    if state.ami_status == "refused":
+
+def _service(side: _Side) -> Health | None:
+    if side.runs:
+        return None
+    from app.web.filters import written
+
+    since = _("never") if side.state.heartbeat is None else written(side.state.heartbeat)
+    text = _("The telephone service is not running (last seen: %(since)s).", since=since)
+    return Health("fault", text, _("Start it:"), "flask --app wsgi worker")
+
+
+def _exchange(side: _Side) -> Health | None:
+    if side.state.ami_status == "refused":
         text = _("The telephone exchange refuses our user name or secret.")
         return Health("fault", text, _("Compare manager.conf with BAZANG_AMI_USERNAME and BAZANG_AMI_SECRET."))
-    if state.ami_status != "connected":
-        return Health("fault", _("Not connected to the telephone exchange."), command=state.ami_detail)
+    if side.state.ami_status != "connected":
+        return Health("fault", _("Not connected to the telephone exchange."), command=side.state.ami_detail)
+    return None
+
+
+def _dialplan(side: _Side) -> Health | None:
+    state = side.state
     if state.dialplan_detail not in ("", *_NAMED_OTHERWISE):
         return Health("fault", _("The dialplan cannot be written."), command=state.dialplan_detail)
     if state.obstacle == "no_dialplan":
         text = _("The telephone exchange does not have our dialplan.")
         command = f"#tryinclude {settings().dialplan_path}"
         return Health("fault", text, _("Add this line to extensions.conf, then reload its dialplan:"), command)
-    if not outbound:
+    if not side.outbound:
         text = _("Nobody has set how customers are dialled.")
         return Health("fault", text, _("In the settings, fill in the context for calls to customers."))
     if not state.dialplan_running or state.dialplan_running != state.dialplan_written:
         text = _("The telephone exchange still runs an older dialplan.")
         return Health("warning", text, _("Type in its console:"), "dialplan reload")
-    version = state.asterisk_version.split("-")[0].split("+")[0] or "?"
+    return None
+
+
+def _all_well(side: _Side) -> Health:
+    version = side.state.asterisk_version.split("-")[0].split("+")[0] or "?"
     return Health("ok", _("Connected to Asterisk %(version)s; calls can be made.", version=version))

@@ -149,6 +149,11 @@ ERROR = {
     "characters": _l("There are characters in it that cannot be shown."),
     "code": _l("Digits, * and # only."),
     "taken": _l("This is taken already."),
+    "twice": _l("This is written twice."),
+    "wrong": _l("This is not your password."),
+    "same": _l("This is the old one: choose another."),
+    "unlike": _l("The two are not alike."),
+    "last_administrator": _l("This is the last administrator: make somebody else one first."),
     "range": _l("This is out of range."),
     "choice": _l("Choose one of the list."),
     "number": _l("This is no telephone number."),
@@ -235,6 +240,20 @@ ROLE = {
     "administrator": _l("administrator"),
     "supervisor": _l("supervisor"),
     "operator": _l("operator"),
+}
+
+ROLE_MAY = {
+    "administrator": _l("Everything: sets up call requests, prompts, the exchange and the users."),
+    "supervisor": _l("Sees and handles all requests, the overview and the log; sets nothing up."),
+    "operator": _l("Sees and handles the requests of their own extensions, and of the queues these serve."),
+}
+
+ROLE_COLOUR = {"administrator": "purple", "supervisor": "azure", "operator": "secondary"}
+
+THEME = {
+    "auto": _l("as the device"),
+    "light": _l("light"),
+    "dark": _l("dark"),
 }
 
 LANGUAGE = {"fa": _l("Persian"), "en": _l("English")}

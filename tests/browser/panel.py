@@ -12,6 +12,8 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 from waitress import wasyncore
 from waitress.server import create_server
 
+from tests.web.pages import carried
+
 T = TypeVar("T")
 
 # Chromium says of some violations nothing in its console; the page's own event tells of each.
@@ -82,7 +84,7 @@ class Person:
 
 def session_of(app: Flask, user_id: int, locale: str) -> dict[str, Any]:
     """Return the cookie of a user who has logged in, for `Person.take`."""
-    session = {"_user_id": str(user_id), "_fresh": True, "locale": locale}
+    session = {"_user_id": carried(app, user_id), "_fresh": True, "locale": locale}
     signer = SecureCookieSessionInterface().get_signing_serializer(app)
     assert signer is not None
     return {"name": "session", "value": signer.dumps(session)}

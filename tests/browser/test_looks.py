@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from flask import Flask
@@ -24,6 +24,7 @@ from app.store.models import (
     CallRequest,
     DigitRecording,
     ExtensionScenario,
+    LogEntry,
     Prompt,
     QueueMemberRow,
     QueueRow,
@@ -74,6 +75,25 @@ def try_in_vain(database: Database, request: CallRequest, now: datetime) -> None
         acting.act(database, Scope("مینا", everything=True), action, [Seen(request.id, version)], now)
 
 
+# What somebody did: action, subject, fields.
+LOGGED: list[tuple[str, str, dict[str, Any]]] = [
+    (
+        "module_saved",
+        "فروش (*5001)",
+        {"rest": [10, 25], "prompt_intro": ["", "سلام، همکاران ما پاسخگو نیستند."], "silent": [False, True]},
+    ),
+    (
+        "module_saved",
+        "Support (*5002)",
+        {name: ["", 30] for name in ("rest", "retries", "min_wait", "agent_ring", "customer_ring")},
+    ),
+    ("user_changed", "omid", {"role": ["operator", "supervisor"], "extensions": [["101"], ["101", "102"]]}),
+    ("calls_paused", "", {"reason": ["", "جلسه هفتگی"]}),
+    ("request_reassigned", "#3 09121234567", {"target": ["101", "queue:800"]}),
+    ("settings_saved", "", {"ami_secret": ["***", "***"], "locale": ["fa", "en"]}),
+]
+
+
 @pytest.fixture
 def furnished(database: Database, settings: Settings) -> None:
     """An office in which something of every kind goes on."""
@@ -121,6 +141,8 @@ def furnished(database: Database, settings: Settings) -> None:
     store(database, QueueScenario(queue="800", failed_kind="module", failed_code="*5002"))
     ways = {"no_answer_kind": "module", "no_answer_code": "*5001", "busy_kind": "custom", "busy_code": "ivr-night,s,1"}
     store(database, ExtensionScenario(extension="101", **ways))
+    for action, subject, detail in LOGGED:
+        store(database, LogEntry(at=now, actor="sara", action=action, subject=subject, detail=detail))
     soon = now + timedelta(minutes=4)
     waiting = [
         (sales, {"target": "103", "caller_name": "مریم کاظمی", "customer_attempts": 1, "agent_misses": 2}),
@@ -228,7 +250,52 @@ def ask_in_dialog(page: Page) -> None:
     page.locator("#dialog #act").wait_for()
 
 
+def fail_to_add_a_user(page: Page) -> None:
+    page.goto("/users/new")
+    page.locator("#extensions").fill("10a")
+    page.locator("#password").fill("short")
+    page.locator(".form-end button").click()
+
+
+def reset_a_password(page: Page) -> None:
+    page.goto("/users/2/password")
+    page.locator("main form .btn-primary").click()
+    page.locator("[data-copy]").wait_for()
+
+
+def fail_to_deactivate(page: Page) -> None:
+    page.goto("/users/1/deactivate")
+    page.locator("main form .btn-danger").click()
+
+
+def fail_to_change_a_password(page: Page) -> None:
+    page.goto("/account")
+    page.locator("#password").fill("short")
+    page.locator("form[action$=password] button").click()
+
+
+def unfold_the_log(page: Page) -> None:
+    page.goto("/log")
+    page.evaluate("document.querySelectorAll('.log details').forEach((part) => { part.open = true; })")
+
+
 PAGES: dict[str, Visit] = {
+    "overview": go("/overview"),
+    "wallboard": go("/wallboard"),
+    "wallboard-light": go("/wallboard?colours=light"),
+    "users": go("/users"),
+    "user-new": go("/users/new"),
+    "user-errors": fail_to_add_a_user,
+    "user": go("/users/2"),
+    "user-password": go("/users/2/password"),
+    "user-password-shown": reset_a_password,
+    "user-deactivate": go("/users/2/deactivate"),
+    "user-last-administrator": fail_to_deactivate,
+    "account": go("/account"),
+    "account-errors": fail_to_change_a_password,
+    "log": unfold_the_log,
+    "log-empty": go("/log?subject=nothing"),
+    "log-errors": go("/log?since=x&until=2026-13-01"),
     "requests": go("/requests"),
     "requests-unanswered": fail_to_call,
     "requests-menu": open_menu,
@@ -415,7 +482,8 @@ def test_an_empty_office_can_be_read(
         page.locator("button[name=locale]").click()
     found = {"login": _look(page, go("/login"), pictures, f"login-{locale}-{width}")}
     person.take(session_of(app, 1, locale))
-    for name in ("requests", "mine", "report", "modules", "recordings", "extensions", "queues"):
+    daily = ("overview", "wallboard", "requests", "mine", "report")
+    for name in (*daily, "modules", "recordings", "extensions", "queues"):
         found[name] = _look(page, go(f"/{name}"), pictures, f"{name}-empty-{locale}-{width}")
     assert not any(found.values()), _told(found)
 
@@ -424,13 +492,54 @@ def test_an_empty_office_can_be_read(
 def test_nothing_scrolls_sideways_at_any_width(app: Flask, furnished: None, meet: Meet, locale: str) -> None:
     page = meet().take(session_of(app, 1, locale))
     found = {}
-    daily = ("/requests", "/requests/1", "/mine?period=month", "/report", "/report/charts")
-    for path in (*daily, "/modules", "/modules/1", "/recordings", "/recordings/digits/fa", "/extensions"):
+    daily = ("/overview", "/wallboard", "/requests", "/requests/1", "/mine?period=month", "/report", "/report/charts")
+    set_up = ("/modules", "/modules/1", "/recordings", "/recordings/digits/fa", "/extensions", "/users/new", "/log")
+    for path in (*daily, *set_up):
         page.goto(path)
         for width in (320, 600, 720, 721, 800, 900, 1000, 1099, 1100, 1920):
             page.set_viewport_size({"width": width, "height": 800})
             found[f"{path} {width}"] = page.evaluate(LOOK)
     assert not any(found.values()), _told(found)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1280, 720)])
+@pytest.mark.parametrize("locale", ["fa", "en"])
+def test_the_board_fits_a_television_and_is_read_from_afar(
+    app: Flask,
+    database: Database,
+    furnished: None,
+    meet: Meet,
+    pictures: Path | None,
+    locale: str,
+    width: int,
+    height: int,
+) -> None:
+    for number in range(110, 125):
+        create_line(database, str(number), name=f"داخلی {number}", state=list(LineState)[number % 6].value)
+    create_module(database, targets=[str(number) for number in range(104, 125)])
+    for queue in ("801", "802", "803", "804"):
+        store(database, QueueRow(name=queue, live_callers=3))
+    write_pause(database)
+    users.set_locale(database, 1, locale)
+    page = meet(viewport={"width": width, "height": height}).take(session_of(app, 1, locale))
+    found = _look(page, go("/wallboard"), pictures, f"wallboard-{locale}-{width}x{height}")
+    assert found == []
+    assert page.evaluate("document.documentElement.scrollHeight") <= height, "nobody scrolls a television"
+    sizes = "[...document.querySelectorAll(choice)].map((e) => parseFloat(getComputedStyle(e).fontSize))"
+    size = f"(choice) => Math.min(...{sizes})"
+    assert page.evaluate(size, ".figure-value") >= 0.05 * width
+    assert page.evaluate(size, ".board-who, .board-state") >= 0.017 * width
+    told = ".figures dt, .figure-about, .board-since, .board-waits, .board-count, .board-more, .board-day, .health li"
+    assert page.evaluate(size, told) >= 0.013 * width
+    page.evaluate("document.getElementById('stale').hidden = false")
+    found = _look(page, lambda _: None, pictures, f"wallboard-stale-{locale}-{width}x{height}")
+    assert not [fault for fault in found if "answer" in fault or "sideways" in fault]
+    assert page.evaluate(size, "#stale") >= 0.028 * width
+
+
+def write_pause(database: Database) -> None:
+    with database.write() as session:
+        pausing.write(session, pausing.Pause("sara", datetime.now(UTC)), "sara", datetime.now(UTC))
 
 
 def _told(found: dict[str, list[str]]) -> str:

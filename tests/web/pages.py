@@ -9,6 +9,10 @@ from xml.etree.ElementTree import Element
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from app.services import users
+from app.services.errors import NotFound
+from app.web.auth import SessionUser
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of the parser's own imports
     import html5lib
@@ -129,6 +133,14 @@ def _sent(form: Element) -> Iterator[tuple[str, str]]:
                 yield name, control.get("value", "")
 
 
+def carried(app: Flask, user_id: int) -> str:
+    """Return what the session of a user who has logged in carries; of one who is not there, something like it."""
+    try:
+        return SessionUser(users.find(app.extensions["bazang"]["database"], user_id)).get_id()
+    except NotFound:
+        return f"{user_id}:gone"
+
+
 class Visitor:
     """Somebody with a browser. `locale` is the language in which every page has to be, None: either."""
 
@@ -136,7 +148,7 @@ class Visitor:
         self.app, self.client, self.locale = app, app.test_client(), locale
         if user_id is not None:
             with self.client.session_transaction() as session:
-                session["_user_id"], session["_fresh"] = str(user_id), True
+                session["_user_id"], session["_fresh"] = carried(app, user_id), True
 
     def get(self, path: str, status: int = 200, *, headers: Mapping[str, str] | None = None, **query: Any) -> Page:
         response = self.client.get(path, headers=headers, query_string=query or None, buffered=True)

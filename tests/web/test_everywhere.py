@@ -21,6 +21,8 @@ from app.extensions import db
 from app.services import users
 from app.store.database import Database
 from app.store.models import ExtensionScenario, QueueRow, QueueScenario, StudioCall
+from app.web import pages
+from app.web.report import XLSX
 from tests.audio.sounds import tone, write_sound
 from tests.support.factories import (
     NOW,
@@ -32,9 +34,8 @@ from tests.support.factories import (
     make_settings,
     store,
 )
-from tests.web.pages import Visitor
+from tests.web.pages import Page, Visitor
 
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 FOR_EVERYBODY = {"static", "auth.log_in", "auth.language", "auth.theme", "setup.index"}
 CLOSED = {"setup.index"}  # for everybody, but nobody gets in who has no link of the machine's
 FOR_OPERATORS = {
@@ -47,7 +48,9 @@ FOR_OPERATORS = {
 }
 FOR_OPERATORS |= {"mine.index", "mine.rows", "acts.perform", "live.common", "auth.log_out"}
 FOR_OPERATORS |= {"report.index", "report.charts", "report.csv", "report.xlsx"}
-FOR_OVERSEERS = {"calls.pause", "calls.resume"}
+FOR_OPERATORS |= {"account.index", "account.password", "account.preferences"}
+FOR_OPERATORS |= {"overview.index", "overview.body", "overview.wallboard", "overview.wallboard_body"}
+FOR_SUPERVISORS = FOR_OPERATORS | {"log.index", "calls.pause", "calls.resume"}
 CALL = uuid.UUID("00000000-0000-4000-8000-000000000001")
 # The values of an address' parts for which there is something in the `furnished` office.
 VALUES: dict[str, object] = {
@@ -65,6 +68,7 @@ VALUES: dict[str, object] = {
     "digit": "1",
     "number": "12",
     "call": uuid.UUID(int=1),
+    "user_id": 2,
 }
 SOUNDS = {"prompts.prompt", "prompts.default_prompt", "recordings.sound", "recordings.readout"}
 REDIRECTS = {
@@ -80,6 +84,8 @@ FRAGMENTS = {
     "requests.show_rows",
     "mine.rows",
     "live.common",
+    "overview.body",
+    "overview.wallboard_body",
     "extensions.rows",
     "queues.rows",
     "places.said",
@@ -155,18 +161,51 @@ def test_an_action_asks_who_one_is(app: Flask, furnished: None, visitor: Visitor
         assert page.response.headers["Location"] == "/login", "one cannot come back to an action"
 
 
+def told_apart(page: Page, rule: Rule) -> bool:
+    """Tell whether a page says for whom it is."""
+    overseers = rule.endpoint in FOR_SUPERVISORS
+    return ("Only a supervisor or an administrator" if overseers else "Only an administrator") in page.main
+
+
 @pytest.mark.parametrize("rule", rules("GET"))
-def test_a_page_that_is_the_administrators(app: Flask, furnished: None, operator: Visitor, rule: Rule) -> None:
-    if rule.endpoint not in FOR_EVERYBODY | FOR_OPERATORS:
-        whose = "Only a supervisor" if rule.endpoint in FOR_OVERSEERS else "Only an administrator"
-        assert whose in operator.get(address(app, rule), 403).main
+def test_a_page_lets_in_those_whose_it_is(
+    app: Flask, furnished: None, operator: Visitor, supervisor: Visitor, rule: Rule
+) -> None:
+    for visitor, own in ((operator, FOR_OPERATORS), (supervisor, FOR_SUPERVISORS)):
+        if rule.endpoint in FOR_EVERYBODY | own:
+            asked = QUERIES.get(rule.endpoint)
+            answer = visitor.client.get(address(app, rule), query_string=asked, buffered=True)
+            assert answer.status_code in ((403,) if rule.endpoint in CLOSED else (200, 302))
+        else:
+            assert told_apart(visitor.get(address(app, rule), 403), rule)
 
 
 @pytest.mark.parametrize("rule", rules("POST"))
-def test_an_action_that_is_the_administrators(app: Flask, furnished: None, operator: Visitor, rule: Rule) -> None:
-    if rule.endpoint not in FOR_EVERYBODY | FOR_OPERATORS:
-        whose = "Only a supervisor" if rule.endpoint in FOR_OVERSEERS else "Only an administrator"
-        assert whose in operator.post(address(app, rule), status=403).main
+def test_an_action_is_refused_to_those_whose_it_is_not(
+    app: Flask, database: Database, furnished: None, operator: Visitor, supervisor: Visitor, rule: Rule
+) -> None:
+    for visitor, own in ((operator, FOR_OPERATORS), (supervisor, FOR_SUPERVISORS)):
+        if rule.endpoint not in FOR_EVERYBODY | own:
+            with count_writes(app) as writes:
+                assert told_apart(visitor.post(address(app, rule), status=403), rule)
+            assert writes == []
+
+
+@pytest.mark.parametrize(
+    ("user_id", "own"),
+    [(1, None), (2, FOR_OPERATORS), (4, FOR_SUPERVISORS)],
+    ids=["administrator", "operator", "supervisor"],
+)
+def test_the_navigation_leads_where_one_may_go_and_nowhere_else(
+    app: Flask, furnished: None, user_id: int, own: set[str] | None
+) -> None:
+    visitor = Visitor(app, user_id)
+    shown = {link.get("href", "") for link in visitor.get("/overview").one("nav").iter("a")}
+    rooms = {entry[0] for _group, entries in pages._ROOMS for entry in entries if entry[0] in app.view_functions}
+    with app.test_request_context():
+        assert shown == {url_for(room) for room in rooms if own is None or room in own}
+    for path in shown:
+        visitor.get(path)
 
 
 @pytest.mark.parametrize("rule", rules("POST"))

@@ -101,7 +101,7 @@ def test_nothing_of_the_session_before_is_kept(visitor: Visitor) -> None:
     log_in(visitor)
     with visitor.client.session_transaction() as session:
         assert "planted" not in session
-        assert session["_user_id"] == "1"
+        assert session["_user_id"].startswith("1:")
 
 
 def test_logging_out_ends_the_session(admin: Visitor) -> None:
@@ -138,7 +138,7 @@ def test_a_forged_session_is_nobodys(visitor: Visitor) -> None:
     visitor.get("/requests", 302)
 
 
-@pytest.mark.parametrize("user_id", ["99", "x", "", "-1"])
+@pytest.mark.parametrize("user_id", ["99", "x", "", "-1", "1", "1:", "1:x", "99:x", "²", "9" * 5000, "1:\u0661"])
 def test_a_session_of_no_user_is_nobodys(visitor: Visitor, user_id: str) -> None:
     with visitor.client.session_transaction() as session:
         session["_user_id"] = user_id
@@ -195,9 +195,12 @@ def test_what_a_script_asks_after_the_session_is_over(visitor: Visitor) -> None:
 
 def test_operators_see_no_way_to_what_is_not_theirs(operator: Visitor, admin: Visitor) -> None:
     links = {link.get("href") for link in operator.get("/requests").one("nav").iter("a")}
-    assert links == {"/requests", "/mine", "/report"}
+    assert links == {"/overview", "/requests", "/mine", "/report"}
     links = {link.get("href") for link in admin.get("/requests").one("nav").iter("a")}
-    assert links == {"/requests", "/mine", "/report", "/modules", "/recordings", "/extensions", "/queues", "/settings"}
+    daily = {"/overview", "/requests", "/mine", "/report"}
+    assert links == daily | {
+        *("/modules", "/recordings", "/extensions", "/queues", "/settings", "/users", "/log"),
+    }
 
 
 def test_the_names_of_users_are_escaped(app: Flask, database: Database) -> None:

@@ -1,0 +1,129 @@
+"""How the office stands at this moment: a page for everybody, and a board for a television."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from babel.dates import format_date
+from flask import Blueprint, render_template, request
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from flask_login import current_user, login_required
+from persiantools.jdatetime import JalaliDateTime
+
+from app.domain.policy import LineState
+from app.services import overview
+from app.services.access import scope_of
+from app.services.overview import ExtensionNow, QueueNow, Rate
+from app.web import live, status, words
+from app.web.filters import digits, is_persian, office_zone
+from app.web.parts import database, utcnow
+
+blueprint = Blueprint("overview", __name__)
+MOST_LINES = 12  # on the board: more could not be read from afar
+MOST_QUEUES = 3
+
+
+@blueprint.get("/overview")
+@login_required
+def index():
+    """Show lines, queues and requests, as far as they concern the reader."""
+    return render_template("overview/index.html", **_values())
+
+
+@blueprint.get("/overview/body")
+@login_required
+def body():
+    """Return what has changed of it."""
+    return live.answer(lambda _now: (render_template("overview/_live.html", **_values()), None))
+
+
+@blueprint.get("/wallboard")
+@login_required
+def wallboard():
+    """Show the same to a whole room; dark, unless `colours` says otherwise."""
+    colours = "light" if request.args.get("colours") == "light" else "dark"
+    return render_template("overview/wallboard.html", **_board(), theme=colours)
+
+
+@blueprint.get("/wallboard/body")
+@login_required
+def wallboard_body():
+    """Return what has changed of it."""
+    return live.answer(lambda _now: (render_template("overview/_live_board.html", **_board()), None))
+
+
+def _values() -> dict[str, object]:
+    now = utcnow()
+    seen = overview.look(database(), scope_of(current_user), office_zone(), now)
+    return {"seen": seen, "now": now, "words": words, "parts": status.parts(), "percent": percent, "waited": waited}
+
+
+def _board() -> dict[str, object]:
+    values = _values()
+    seen = values["seen"]
+    assert isinstance(seen, overview.Overview)
+    now = utcnow()
+    lines, other_lines = first_lines(seen.extensions)
+    queues, other_queues = first_queues(seen.queues)
+    clock = {"today": written_day(now), "time": digits(now.astimezone(office_zone()).strftime("%H:%M"))}
+    others = {"other_lines": other_lines, "other_free": _free(other_lines), "other_queues": other_queues}
+    return values | clock | others | {"lines": lines, "queues": queues, "zone": office_zone().key, "short": short}
+
+
+def first_lines(lines: Sequence[ExtensionNow]) -> tuple[list[ExtensionNow], list[ExtensionNow]]:
+    """Choose the lines that the board has room for, and return the others: those for which somebody waits come first.
+
+    They keep their order, so that none jumps about.
+    """
+    wanted = sorted(lines, key=lambda line: not (line.waiting or line.serves))[:MOST_LINES]
+    chosen = {line.extension for line in wanted}
+    return [x for x in lines if x.extension in chosen], [x for x in lines if x.extension not in chosen]
+
+
+def first_queues(queues: Sequence[QueueNow]) -> tuple[list[QueueNow], list[QueueNow]]:
+    """Do the same for queues."""
+    wanted = sorted(queues, key=lambda queue: not (queue.waiting or queue.live_callers))[:MOST_QUEUES]
+    chosen = {queue.name for queue in wanted}
+    return [x for x in queues if x.name in chosen], [x for x in queues if x.name not in chosen]
+
+
+def _free(lines: Sequence[ExtensionNow]) -> int:
+    return sum(line.state is LineState.FREE for line in lines)
+
+
+def percent(rate: Rate) -> str:
+    """Write how many of a hundred were served; a dash where nothing has ended yet."""
+    if rate.share is None:
+        return "–"
+    return f"{digits(round(100 * rate.share))}{'٪' if is_persian() else '%'}"
+
+
+def waited(time: timedelta) -> tuple[str, str]:
+    """Write for how long somebody has waited: a number, and what it counts."""
+    minutes = int(time.total_seconds() // 60)
+    if minutes < 60:
+        return digits(minutes), ngettext("minute", "minutes", minutes)
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return digits(f"{hours}:{minutes:02}"), ngettext("hour", "hours", hours + (minutes > 0))
+    return digits(hours // 24), ngettext("day", "days", hours // 24)
+
+
+def short(time: timedelta) -> str:
+    """Write for how long a line has been so, in as few letters as can be read from afar."""
+    minutes = max(0, int(time.total_seconds() // 60))
+    if minutes < 60:
+        return digits(_("%(count)s min", count=minutes))
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return digits(_("%(count)s h", count=f"{hours}:{minutes:02}"))
+    return digits(_("%(count)s d", count=hours // 24))
+
+
+def written_day(now: datetime) -> str:
+    """Write today in full, in the reader's calendar."""
+    local = now.astimezone(office_zone())
+    if is_persian():
+        day = JalaliDateTime(local)
+        return digits(f"{day.strftime('%A', locale='fa')} {day.day} {day.strftime('%B', locale='fa')} {day.year}")
+    return format_date(local, "EEEE, d MMMM y", locale="en")
