@@ -36,8 +36,8 @@ from app.services.errors import Invalid
 from app.services.pending import PendingRow, some
 from app.web import deeds, is_fragment, row_number, words
 from app.web.auth import is_ours, page_before
-from app.web.dates import DayField, TimeField, here, moment_of, write_day
-from app.web.fields import show_errors
+from app.web.dates import TimeField, here, moment_of
+from app.web.fields import DateField, show_errors
 from app.web.filters import digits, office_zone
 from app.web.live import my_scope
 from app.web.parts import database, utcnow
@@ -88,21 +88,21 @@ class PostponeForm(ActForm):
         default="at",
         validate_choice=False,
     )
-    day = DayField(_l("Date"))
+    day = DateField(_l("Date"))
     at = TimeField(_l("Time"))
 
     def prepare(self, rows: Sequence[PendingRow]) -> None:
         if not self.day.raw_data and not self.at.raw_data:
             soon = here(utcnow() + timedelta(hours=2)).replace(minute=0)
-            self.day.data, self.at.data = digits(write_day(soon.date())), digits(soon.strftime("%H:%M"))
+            self.day.data, self.at.data = soon.date(), digits(soon.strftime("%H:%M"))
 
     def validate_until(self, field: RadioField) -> None:
         if field.data not in ("15", "60", "tomorrow", "at"):
             raise ValidationError(words.error("choice"))
         if field.data != "at":
-            self.day.day, self.at.at, self.day.process_errors, self.at.process_errors = None, None, [], []
+            self.day.data, self.at.at, self.day.process_errors, self.at.process_errors = None, None, [], []
             return
-        for part, there in ((self.day, self.day.day), (self.at, self.at.at)):
+        for part, there in ((self.day, self.day.data), (self.at, self.at.at)):
             if there is None and not part.errors and not part.process_errors:
                 part.process_errors = [words.error("required")]
 
@@ -112,7 +112,7 @@ class PostponeForm(ActForm):
             return Postpone(periods.tomorrow_morning(now, office_zone()))
         if self.until.data != "at":
             return Postpone(now + timedelta(minutes=int(self.until.data)))
-        return Postpone(self._chosen(self.day.day, self.at.at))
+        return Postpone(self._chosen(self.day.data, self.at.at))
 
     @staticmethod
     def _chosen(day: date | None, at: time | None) -> datetime:

@@ -7,14 +7,14 @@ from flask import Blueprint, render_template, request
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user, login_required
 
-from app.domain.numbers import ascii_digits
 from app.services import periods
 from app.services.mine import mine
 from app.services.pending import Pending
 from app.services.periods import Period
 from app.web import choose_locale, deeds, live, row_number, words
-from app.web.dates import here, read_day, write_day
-from app.web.filters import office_zone
+from app.web.dates import here
+from app.web.fields import read_date
+from app.web.filters import is_persian, office_zone, written_date
 from app.web.live import my_scope
 from app.web.parts import database, utcnow
 from app.web.requests import next_change
@@ -53,7 +53,7 @@ def _values(now: datetime) -> dict[str, Any]:
     chosen, period, errors = _period(now)
     page = request.args.get("page", 1, type=row_number)
     typed = {name: request.args.get(name, "") for name in ("from", "to")}
-    first, last = (write_day(day) for day in (here(period.start).date(), periods.days(period, office_zone())[-1]))
+    first, last = (written_date(day) for day in (here(period.start).date(), periods.days(period, office_zone())[-1]))
     return {
         "mine": mine(database(), my_scope(), period, now, page=page),
         "now": now,
@@ -64,6 +64,7 @@ def _values(now: datetime) -> dict[str, Any]:
         "typed": {"from": typed["from"] or first, "to": typed["to"] or last},
         "errors": errors,
         "phones": current_user.extensions,
+        "calendar": "persian" if is_persian() else "gregory",
         "asked": {name: value for name, value in request.args.items() if name in ("period", "from", "to", "page")},
     }
 
@@ -82,9 +83,9 @@ def _period(now: datetime) -> tuple[str, Period, dict[str, str]]:
     errors: dict[str, str] = {}
     for name in ("from", "to"):
         try:
-            found[name] = read_day(ascii_digits(request.args.get(name, "")).strip())
+            found[name] = read_date(request.args.get(name, ""))
         except (ValueError, OverflowError):
-            errors[name] = words.error("day")
+            errors[name] = words.error("date")
     if not errors and found["from"] > found["to"]:
         errors["to"] = words.error("order")
     if errors:
@@ -92,4 +93,4 @@ def _period(now: datetime) -> tuple[str, Period, dict[str, str]]:
     try:
         return chosen, periods.between(found["from"], found["to"], zone), {}
     except OverflowError:
-        return chosen, periods.today(now, zone), {"to": words.error("day")}
+        return chosen, periods.today(now, zone), {"to": words.error("date")}

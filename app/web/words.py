@@ -169,7 +169,6 @@ ERROR = {
     "whole_number": _l("Write a whole number."),
     "order": _l("The end is before the beginning."),
     "past": _l("This moment is over already."),
-    "day": _l("Write a day as year, month and day."),
     "time": _l("Write a time of day, such as 14:30."),
     "not_yours": _l("This is not yours: choose one of your own."),
     "date": _l("Write it as year-month-day, such as 2026-11-24."),

@@ -6,6 +6,7 @@ import pytest
 
 from app.domain.lifecycle import Status
 from app.services import report, users
+from app.services.access import Scope
 from app.services.report import SORTS, Filter, ReportRow, Sort
 from app.store.database import Database
 from app.store.models import CallRequest
@@ -176,7 +177,7 @@ def test_the_filters_offer_what_there_is(database: Database) -> None:
     create_line(database, "101", name="Desk")
     create_line(database, "1020", name="Hall")
     users.create(database, "omid", "a long password", "operator", NOW, extensions=["102", "101"])
-    choices = report.choices(database)
+    choices = report.choices(database, Scope("sara", everything=True))
     assert choices.operators == [("101", "omid"), ("102", "omid"), ("1020", "Hall"), ("omid", "")]
     assert choices.modules == [(module.id, "Sales")]
 

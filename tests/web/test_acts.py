@@ -26,6 +26,7 @@ from tests.web.pages import Visitor, text
 
 DONE = (True, "done")
 ROW = "1.1"
+A_DAY = "Write it as year-month-day, such as 2026-11-24."
 
 
 def now() -> datetime:
@@ -137,12 +138,22 @@ def test_a_request_is_postponed_to_a_moment(app: Flask, database: Database, offi
     [
         ("postpone", {"until": "at", "day": "2020-01-01", "at": "10:00"}, "day", "This moment is over already."),
         ("postpone", {"until": "at", "day": "2099-01-01", "at": "10:00"}, "day", "This is out of range."),
-        ("postpone", {"until": "at", "day": "1405/13/40", "at": "10:00"}, "day", "Write a day as year, month and day."),
-        ("postpone", {"until": "at", "day": "0000-00-00", "at": "10:00"}, "day", "Write a day as year, month and day."),
+        (
+            "postpone",
+            {"until": "at", "day": "1405/13/40", "at": "10:00"},
+            "day",
+            "Write it as year-month-day, such as 2026-11-24.",
+        ),
+        (
+            "postpone",
+            {"until": "at", "day": "0000-00-00", "at": "10:00"},
+            "day",
+            "Write it as year-month-day, such as 2026-11-24.",
+        ),
         ("postpone", {"until": "at", "day": "", "at": "10:00"}, "day", "This is needed."),
-        ("postpone", {"until": "at", "day": "1405/01/01", "at": "25:00"}, "at", "Write a time of day, such as 14:30."),
-        ("postpone", {"until": "at", "day": "1405/01/01", "at": "noon"}, "at", "Write a time of day, such as 14:30."),
-        ("postpone", {"until": "at", "day": "9999/01/01", "at": "10:00"}, "day", "This is out of range."),
+        ("postpone", {"until": "at", "day": "2026-03-21", "at": "25:00"}, "at", "Write a time of day, such as 14:30."),
+        ("postpone", {"until": "at", "day": "2026-03-21", "at": "noon"}, "at", "Write a time of day, such as 14:30."),
+        ("postpone", {"until": "at", "day": "9999/01/01", "at": "10:00"}, "day", A_DAY),
         ("postpone", {"until": "never"}, "until", "Choose one of the list."),
         ("reassign", {"target": ""}, "target", "This is needed."),
         ("reassign", {"target": "<b>"}, "target", "Choose one of the list."),

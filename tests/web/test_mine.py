@@ -116,11 +116,11 @@ def test_a_period_shows_what_was_registered_in_it(
 @pytest.mark.parametrize(
     ("query", "field", "said"),
     [
-        ("from=x&to=2020-01-01", "from", "Write a day as year, month and day."),
-        ("from=2020-01-01&to=", "to", "Write a day as year, month and day."),
+        ("from=x&to=2020-01-01", "from", "Write it as year-month-day, such as 2026-11-24."),
+        ("from=2020-01-01&to=", "to", "Write it as year-month-day, such as 2026-11-24."),
         ("from=2020-02-01&to=2020-01-01", "to", "The end is before the beginning."),
-        ("from=9999-12-31&to=9999-12-31", "to", "Write a day as year, month and day."),
-        ("from=<b>&to=2020-01-01", "from", "Write a day as year, month and day."),
+        ("from=9999-12-31&to=9999-12-31", "to", "Write it as year-month-day, such as 2026-11-24."),
+        ("from=<b>&to=2020-01-01", "from", "Write it as year-month-day, such as 2026-11-24."),
     ],
 )
 def test_a_range_that_makes_no_sense(operator: Visitor, office: None, query: str, field: str, said: str) -> None:
