@@ -11,6 +11,7 @@ from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 
 ROOT = Path(__file__).parents[2]
+APP = Path(__file__).parents[2] / "app"
 FOLDER = ROOT / "app/translations/fa/LC_MESSAGES"
 KEYWORDS = {**DEFAULT_KEYWORDS, "_l": None, "lazy_gettext": None}
 PLACEHOLDER = re.compile(r"%(?:\((\w+)\))?[a-zA-Z%]")
@@ -114,3 +115,39 @@ def test_the_glossary_is_kept(catalogue: Catalog) -> None:
         "uncertain": "نامشخص",
     }
     assert {english: catalogue.get(english).string for english in words} == words
+
+
+NAMES = {"English", "فارسی", "Asterisk"}  # the languages by their own names, and one that has no other
+SAID = re.compile(r'\b(?:aria-label|title|placeholder|alt)="([^"]*)"')
+WORDS = re.compile(r"[^\W\d_]{2,}")
+
+
+def said_outright(template: str) -> list[str]:
+    """Return the words of a template that no catalogue has: of its texts, and of what is heard or hovered over."""
+    for left_out in (
+        r"\{#.*?#\}",
+        r"\{% block (width|shape)\b.*?\{% endblock %\}",  # names of classes
+        r"\{[%{].*?[%}]\}",
+        r"<(code|script)\b.*?</\1>",
+    ):
+        template = re.sub(left_out, " ", template, flags=re.DOTALL)
+    heard = SAID.findall(template)
+    plain = re.sub(r'[\w:-]+="[^"]*"', "", re.sub(r"<[^<>]*>", "\n", template))  # a macro may give attributes alone
+    texts = [*heard, *plain.splitlines()]
+    return [word for text in texts for word in WORDS.findall(text) if word not in NAMES]
+
+
+@pytest.mark.parametrize("path", sorted((APP / "templates").rglob("*.html")), ids=lambda path: path.stem)
+def test_a_template_says_nothing_that_is_not_translated(path: Path) -> None:
+    assert said_outright(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("path", sorted((APP / "static/js").glob("*.js")), ids=lambda path: path.stem)
+def test_a_script_says_nothing_by_itself(path: Path) -> None:
+    """What a script says is given to it by the page, which is translated."""
+    said = re.findall(r"(?:textContent|innerText|title|ariaLabel)\s*=\s*[\"'`]([^\"'`]*)", path.read_text("utf-8"))
+    assert [text for text in said if WORDS.search(re.sub(r"\$\{.*?\}", "", text))] == []
+
+
+def test_what_is_said_outright_is_found() -> None:
+    assert said_outright('<p title="Hello">{{ _("Yes") }} there{# no #}</p><code>ls</code>') == ["Hello", "there"]
