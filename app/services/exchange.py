@@ -69,6 +69,13 @@ def in_force(database: Database, settings: Settings, given: ExchangeInput) -> Ex
     return ExchangeInput(**values | {"ami_secret": values["ami_secret"] or secret(database, settings)})
 
 
+def wants_secret(database: Database, settings: Settings, given: ExchangeInput) -> bool:
+    """Tell whether the secret has to be typed: the stored one is told to no machine and no user but its own."""
+    now = load(database, settings)
+    elsewhere = any(getattr(given, name) != getattr(now, name) for name in ("ami_host", "ami_port", "ami_username"))
+    return elsewhere and not given.ami_secret and bool(secret(database, settings))
+
+
 def save(
     database: Database, settings: Settings, given: ExchangeInput, *, actor: str = "", now: datetime | None = None
 ) -> None:

@@ -51,10 +51,16 @@ class ExchangeForm(FlaskForm):
             values[name] = (field.data or "").strip() if typed else getattr(now, name)
         return ExchangeInput(**values)
 
+    def keeps_secret(self) -> bool:
+        """Tell whether the stored secret may go to a host that is typed now."""
+        return False
+
     def fits(self) -> bool:
         """Tell whether what was typed makes sense; what does not is said beside its field."""
         self.validate()
         errors = exchange.check(exchange.in_force(database(), settings(), self.given()))
+        if not self.keeps_secret() and exchange.wants_secret(database(), settings(), self.given()):
+            errors.setdefault("ami_secret", "secret_again")
         show_errors(self, errors)
         return not errors
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from flask import request
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, RadioField, SelectMultipleField, StringField
+from wtforms import BooleanField, HiddenField, RadioField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired
 
 from app.audio.cache import SoundLibrary
@@ -34,6 +34,7 @@ class ModuleForm(SpeechFields, FlaskForm):
     active = BooleanField(
         _l("Active"), default=True, description=_l("An inactive module sends every caller to the error destination.")
     )
+    shown_active = HiddenField()  # as the form showed it: somebody else may have switched it since
     silent = BooleanField(_l("Silent"), description=_l("Plays nothing and registers the caller's own number at once."))
 
     automatic = BooleanField(
@@ -115,6 +116,7 @@ class ModuleForm(SpeechFields, FlaskForm):
             self.queue.data = given.targets[0] if given.targets else ""
         else:
             self.extensions.data = list(given.targets)
+        self.shown_active.data = "1" if given.active else ""
         self.prompts.fill(given.prompts)
 
     def given(self) -> ModuleInput:

@@ -157,6 +157,8 @@ def _take(form: ModuleForm, module_id: int | None, before: ModuleInput | None) -
     form.validate()
     form.take_prompts(library())
     given = form.given()
+    if before is not None and given.active == (form.shown_active.data == "1"):
+        given = replace(given, active=before.active)  # it was left as it was shown
     was_wrong = has_errors(form)
     with database().read() as session:
         errors = modules.check(session, given, module_id)

@@ -215,7 +215,7 @@ def edit(digest: str):
     name = request.form.get("name", row.name)
     if request.method == "POST":
         try:
-            recordings.rename(database(), row.file, name)
+            recordings.rename(database(), row.file, name, actor=current_user.name, now=utcnow())
         except Invalid as invalid:
             error = words.error(invalid.errors["name"])
         except NotFound:
@@ -234,7 +234,7 @@ def delete(digest: str):
     row, error = _row(digest), ""
     if request.method == "POST":
         try:
-            recordings.delete(database(), library(), row.file)
+            recordings.delete(database(), library(), row.file, actor=current_user.name, now=utcnow())
         except NotFound:
             abort(404)
         except Invalid:

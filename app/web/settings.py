@@ -8,7 +8,7 @@ from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from flask_wtf import FlaskForm
 from sqlalchemy import make_url
-from wtforms import BooleanField, SelectField, StringField
+from wtforms import BooleanField, HiddenField, SelectField, StringField
 
 from app.config import PREFIX
 from app.services import office
@@ -69,6 +69,7 @@ class OfficeForm(PlaceForm):
         _l("Pause all automatic calls"),
         description=_l("Requests are still taken, and can be called by hand."),
     )
+    shown_paused = HiddenField()  # as the page showed it: somebody else may have paused or resumed since
     caller_id = DigitsField(_l("Office's caller ID"), description=_l("What customers see when they are called back."))
     outbound_context = StringField(
         _l("Context for calls to customers"),
@@ -98,6 +99,8 @@ def index():
                 flash(_("The settings are saved."), "success")
                 return redirect(url_for("settings.index"))
         status = 422
+    if request.method == "GET":
+        form.shown_paused.data = "1" if now.all_paused else ""
     form.offer_regions()
     example = office.example(form.region.data or "", form.outbound_format.data, form.outbound_prefix.data)
     return render_template("settings/index.html", form=form, now=now, example=example), status
@@ -108,7 +111,9 @@ def given(form: PlaceForm, now: OfficeInput) -> OfficeInput:
     fixed = office.fixed(settings())
     typed = {name: form._fields[name].data or "" for name in now.__dataclass_fields__ if name in form._fields}
     if "all_paused" in typed:
-        typed["all_paused"] = bool(typed["all_paused"])
+        wanted = bool(typed["all_paused"])
+        shown = form._fields["shown_paused"].data == "1"
+        typed["all_paused"] = now.all_paused if wanted == shown else wanted
     values = {n: getattr(now, n) if n in fixed else typed.get(n, getattr(now, n)) for n in now.__dataclass_fields__}
     return OfficeInput(**values)
 

@@ -145,6 +145,12 @@ def place():
 class ConnectForm(ExchangeForm):
     extension_context = None
     queue_context = None
+
+    def keeps_secret(self) -> bool:
+        """While the set-up goes on, the secret is the one that it has just made and shown."""
+        with database().read() as reader:
+            return bool(first_run.step(store.read_all(reader)))
+
     outbound_context = StringField(
         _l("Context for calls to customers"),
         description=_l("The context of the exchange through which your phones dial out, such as from-internal."),

@@ -306,6 +306,7 @@ ERROR |= {
     "port": _l("A port is a number from 1 to 65535, mostly 5038."),
     "ami_user": _l("Letters, digits, dot, dash, underscore and @ only."),
     "secret": _l("Latin letters, digits and signs without spaces only."),
+    "secret_again": _l("Type the secret again: host, port or user are others than before."),
     "passwords_differ": _l("The two passwords are not the same."),
     "not_on_exchange": _l("The telephone exchange does not know it."),
     "code_on_exchange": _l("Something else answers at this code on the telephone exchange. Choose another one."),

@@ -93,7 +93,7 @@ class Sounds:
         """Return a module as the dialogue needs it, None if there is none. Speech may have to be made."""
         known = self._views.get(module_id)
         if known is not None:
-            return known
+            return await asyncio.to_thread(self._as_it_is_now, known)
         making = asyncio.get_running_loop().run_in_executor(self._makers, self._module_view, module_id)
         former = self._former.get(module_id)
         if former is not None:

@@ -425,3 +425,13 @@ def test_the_office_without_an_exchange_can_still_type(admin: Visitor, settings:
     assert {key: (value or "").strip() for key, value in texts.items()} == {
         k: default_text(k, "en") for k in PROMPT_KEYS
     }
+
+
+def test_an_older_form_switches_nothing_on(admin: Visitor, database: Database) -> None:
+    create_module(database, code="*5001")
+    form = admin.get("/modules/1")
+    modules.set_active(database, 1, False, datetime.now(UTC))
+    admin.submit(form, "/modules/1", name="Other")
+    assert (stored(database).name, stored(database).active) == ("Other", False)
+    admin.submit(admin.get("/modules/1"), "/modules/1", active="y")
+    assert stored(database).active

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from app.config import Settings
 from app.domain.studio import Failure, State
-from app.services import commands, modules, recordings, studio, users
+from app.services import commands, log, modules, recordings, studio, users
 from app.services.modules import PromptInput
 from app.store.database import Database
 from app.store.models import Command, DigitRecording, Prompt, Recording, StudioCall
@@ -287,7 +287,7 @@ def test_what_is_used_is_not_deleted_and_the_user_is_told_by_what(
 def test_a_file_that_cannot_be_removed_is_told(
     admin: Visitor, library: list[Recording], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(recordings, "delete", refuse)
@@ -607,3 +607,13 @@ def test_lengths_are_written_as_they_are_read(app: Flask, database: Database) ->
         create_recording(database, f"uploads/{'2' * 63}{locale[0]}.wav", seconds=125.0, loudness=-20.0)
         main = Visitor(app, 1, locale=locale).get(LIBRARY).main
         assert short in main and long in main
+
+
+def test_the_log_says_who_renamed_and_deleted(admin: Visitor, database: Database) -> None:
+    create_recording(database, f"uploads/{'c' * 64}.wav", name="Old")
+    admin.post(f"/recordings/{'c' * 64}", {"name": "New"})
+    admin.post(f"/recordings/{'c' * 64}/delete")
+    assert [(entry.action, entry.actor) for entry in log.read(database).entries[:2]] == [
+        ("recording_deleted", "sara"),
+        ("recording_renamed", "sara"),
+    ]

@@ -7,14 +7,15 @@ from flask import Flask
 from sqlalchemy import select
 
 from app.config import Settings
-from app.services import connection, office
+from app.services import connection, office, pausing
+from app.services.access import Scope
 from app.services.connection import Loaded, Report, Verdict, pack
 from app.store import settings as store
 from app.store.database import Database
 from app.store.models import Command
 from app.store.settings import Speech
 from app.web import words
-from tests.support.factories import make_settings
+from tests.support.factories import NOW, make_settings
 from tests.web.conftest import Service
 from tests.web.pages import Fields, Page, Visitor, text
 
@@ -86,14 +87,17 @@ def test_the_exchange_is_saved_and_applied_and_its_secret_never_shown(admin: Vis
     store_secret(database)
     page = admin.get("/settings/exchange")
     assert SECRET not in page.source and "Unchanged" in page.main
-    fields = exchange_form(page) | {"ami_host": "10.0.0.9", "ami_port": "۵۰۳۹"}
+    admin.post("/settings/exchange", exchange_form(page) | {"agi_host": "10.0.0.1"})
+    with database.read() as session:
+        assert store.read_all(session)["ami_secret"] == SECRET, "it was not typed and stays"
+    fields = exchange_form(page) | {"ami_host": "10.0.0.9", "ami_port": "۵۰۳۹", "ami_secret": "typed-again"}
     shown = admin.follow(admin.post("/settings/exchange", fields))
     assert "applied at once" in shown.message
     with database.read() as session:
         stored = store.read_all(session)
         asked = session.scalars(select(Command.kind)).all()
-    assert (stored["ami_host"], stored["ami_port"], stored["ami_secret"]) == ("10.0.0.9", "5039", SECRET)
-    assert asked == ["apply_settings"]
+    assert (stored["ami_host"], stored["ami_port"], stored["ami_secret"]) == ("10.0.0.9", "5039", "typed-again")
+    assert asked == ["apply_settings"] * 2
     admin.post("/settings/exchange", fields | {"ami_secret": "new-secret"})
     with database.read() as session:
         assert store.read_all(session)["ami_secret"] == "new-secret"
@@ -104,12 +108,16 @@ def test_a_test_tries_what_is_typed_and_saves_nothing(
     admin: Visitor, database: Database, service: Service, fragment: bool
 ) -> None:
     store_secret(database)
-    fields = exchange_form(admin.get("/settings/exchange")) | {"ami_host": "10.0.0.9"}
+    fields = exchange_form(admin.get("/settings/exchange"))
     ask = admin.press if fragment else partial(admin.post, status=200)
     with service(test_connection=(True, pack(REPORT))) as taken:
         page = ask("/settings/exchange/test", fields)
-    assert taken[0].payload == {"host": "10.0.0.9", "port": 5038, "username": "bazang", "secret": SECRET}
+    assert taken[0].payload == {"host": "127.0.0.1", "port": 5038, "username": "bazang", "secret": SECRET}
     assert "Extensions seen: 12" in page.main and SECRET not in page.source
+    elsewhere = fields | {"ami_host": "10.0.0.9", "ami_secret": "typed"}
+    with service(test_connection=(True, pack(REPORT))) as taken:
+        page = ask("/settings/exchange/test", elsewhere)
+    assert (taken[0].payload["host"], taken[0].payload["secret"]) == ("10.0.0.9", "typed")
     assert fragment or exchange_form(page)["ami_host"] == ["10.0.0.9"], "what was typed is kept"
     with database.read() as session:
         assert "ami_host" not in store.read_all(session)
@@ -186,3 +194,32 @@ def test_the_machine_shows_no_password(app: Flask, admin: Visitor, settings: Set
     page = admin.get("/settings/machine")
     assert "hidden-word" not in page.source and "bazang:***@db" in page.main
     assert "BAZANG_DATABASE_URL" in page.main
+
+
+def test_an_older_page_lifts_no_pause(admin: Visitor, database: Database, settings: Settings) -> None:
+    page = admin.get("/settings")
+    pausing.pause(database, Scope("mina", everything=True), "fire alarm", NOW)
+    admin.submit(page, "/settings", caller_id="02188880000")
+    assert office.load(database, settings).all_paused
+    admin.submit(admin.get("/settings"), "/settings", all_paused=None)
+    assert not office.load(database, settings).all_paused
+
+
+@pytest.mark.parametrize("path", ["/settings/exchange", "/settings/exchange/test"])
+@pytest.mark.parametrize("changes", [{"ami_host": "evil.example"}, {"ami_port": "5039"}, {"ami_username": "other"}])
+def test_the_secret_goes_nowhere_else(
+    admin: Visitor, database: Database, service: Service, path: str, changes: dict[str, str]
+) -> None:
+    with database.write() as session:
+        store.write_setting(session, "ami_secret", "TOPSECRET")
+    form = admin.get("/settings/exchange").fields() | {name: [value] for name, value in changes.items()}
+    with service() as taken:
+        page = admin.post(path, form, 422)
+    assert "Type the secret again" in page.error("ami_secret")
+    assert "TOPSECRET" not in page.source and taken == []
+    with database.read() as session:
+        assert "evil.example" not in store.read_all(session).values()
+    if path == "/settings/exchange":
+        admin.post(path, form | {"ami_secret": ["typed"]})
+        with database.read() as session:
+            assert store.read_all(session)["ami_secret"] == "typed"

@@ -14,7 +14,7 @@ from app.audio.clip import Clip, SpeechError
 from app.audio.prompts import PROMPT_KEYS, age_text, default_text
 from app.config import Settings
 from app.domain.orders import Order
-from app.services import recordings, speech
+from app.services import modules, recordings, speech
 from app.store.database import Database
 from app.store.models import Module, Prompt
 from app.store.settings import Speech, write_setting
@@ -221,7 +221,7 @@ async def test_several_callers_at_once_wait_for_one_making(
     views = await asking
     assert slow.made == 1
     assert all(view is views[0] for view in views)
-    assert await sounds.module(module.id) is views[0]
+    assert await sounds.module(module.id) == views[0]
 
 
 async def test_a_module_that_is_changed_while_its_view_is_made_is_made_again(
@@ -498,3 +498,11 @@ async def test_a_voice_that_is_amiss_is_not_told_with_every_look(
     for _ in range(3):
         await sounds.prepare()
     assert caplog.text.count("piper:en_US-gone-low") == 1
+
+
+async def test_a_module_that_is_switched_takes_the_next_caller_accordingly(sounds: Sounds, database: Database) -> None:
+    module = create_module(database, language="en")
+    for active in (True, False, True):
+        modules.set_active(database, module.id, active, NOW)
+        view = await sounds.module(module.id)
+        assert view is not None and view.active is active
