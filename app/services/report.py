@@ -164,7 +164,8 @@ def conditions(session: Session, seen: Reach, wanted: Filter) -> list[ColumnElem
 
 def key(kind: str, session: Session, seen: Reach, wanted: Filter) -> tuple[Hashable, ...]:
     """Return what a count of this kind depends on, the requests apart."""
-    names = tuple(_names_of(session, wanted.operator)) if wanted.operator else ()
+    operator = without_nul(wanted.operator)
+    names = tuple(_names_of(session, operator)) if operator else ()
     return kind, seen, replace(wanted, statuses=tuple(sorted(wanted.statuses))), names
 
 

@@ -405,7 +405,7 @@ ORIGIN = {"upload": _l("uploaded"), "browser": _l("recorded here"), "phone": _l(
 
 _VOICE = {"female": _l("Female voice %(number)s"), "male": _l("Male voice %(number)s"), "plain": _l("Plain voice")}
 RATE = {100: _l("very slow"), 125: _l("slow"), 150: _l("normal"), 180: _l("fast"), 220: _l("very fast")}
-PITCH = {10: _l("very low"), 30: _l("low"), 50: _l("normal"), 70: _l("high"), 90: _l("very high")}
+PITCH = {10: _l("very deep"), 30: _l("deep"), 50: _l("medium"), 70: _l("high-pitched"), 90: _l("very high-pitched")}
 
 STUDIO_FIELD = {"extension": _l("Extension"), "language": _l("Language"), "name": _l("Name"), "text": _l("Text")}
 
