@@ -12,7 +12,7 @@ from wtforms.widgets import TextInput
 
 from app.domain.numbers import ascii_digits
 from app.web import words
-from app.web.filters import is_persian, office_zone, written, written_date
+from app.web.filters import digits, is_persian, office_zone, written, written_date
 
 LONGEST_NUMBER = 9  # digits of a whole number: more is a mistake, and too much for a database
 
@@ -42,7 +42,7 @@ class WholeNumberField(Field):
         self.data = int(text)
 
     def _value(self) -> str:
-        return str(self.raw_data[0] if self.raw_data else self.data or 0)
+        return str(self.raw_data[0]) if self.raw_data else digits(self.data or 0)
 
 
 class DurationField(Field):
@@ -55,7 +55,7 @@ class DurationField(Field):
         if self.raw_data:
             return str(self.raw_data[0])
         hours, rest = divmod(self.data or 0, 3600)
-        return f"{hours:02}:{rest // 60:02}:{rest % 60:02}"
+        return digits(f"{hours:02}:{rest // 60:02}:{rest % 60:02}")
 
     def process_formdata(self, valuelist: Sequence[str]) -> None:
         text = _typed(valuelist)
