@@ -4,7 +4,7 @@ Each request is named as `row=5.3`, its number and the version that was shown: w
 left alone, and one is told who did what.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import ClassVar
 
@@ -13,6 +13,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user, login_required
 from flask_wtf import FlaskForm
+from markupsafe import Markup
 from wtforms import RadioField, SelectChoice, SelectField, TextAreaField
 from wtforms.validators import InputRequired, ValidationError
 
@@ -59,6 +60,10 @@ class ActForm(FlaskForm):
 
     def action(self) -> Action:
         raise NotImplementedError
+
+    def is_typed(self) -> bool:
+        """Tell whether something was typed that must not be lost when another person was quicker."""
+        return False
 
 
 class CallForm(ActForm):
@@ -113,6 +118,9 @@ class PostponeForm(ActForm):
         if self.until.data != "at":
             return Postpone(now + timedelta(minutes=int(self.until.data)))
         return Postpone(self._chosen(self.day.data, self.at.at))
+
+    def is_typed(self) -> bool:
+        return self.until.data == "at"
 
     @staticmethod
     def _chosen(day: date | None, at: time | None) -> datetime:
@@ -179,6 +187,9 @@ class NoteForm(ActForm):
     def action(self) -> Action:
         return Note(self.note.data or "")
 
+    def is_typed(self) -> bool:
+        return True
+
 
 class DoneForm(ActForm):
     title, button, icon = _l("Mark as done"), _l("Mark as done"), "circle-check"
@@ -190,6 +201,9 @@ class DoneForm(ActForm):
 
     def action(self) -> Action:
         return MarkDone(self.note.data or "")
+
+    def is_typed(self) -> bool:
+        return bool((self.note.data or "").strip())
 
 
 class CancelForm(ActForm):
@@ -221,15 +235,22 @@ def perform(act: str):
     if not rows:
         abort(404)
     form = FORMS[act](request.values if request.method == "POST" else None)
+    told = None
     if request.method == "POST" and form.validate():
         try:
-            return _perform(form.action(), seen, rows)
+            results, (told, level) = _perform(form.action(), seen, rows)
         except Invalid as invalid:
             _show(form, invalid.errors)
+        else:
+            left = _to_repeat(results)
+            if not left or not form.is_typed():
+                return say_acted(told, level)
+            seen = left
+            rows = {row.id: row for row in some(database(), my_scope(), [row.id for row in seen], utcnow())}
     form.prepare(list(rows.values()))
     template = "acts/_form.html" if is_fragment() else "acts/form.html"
-    values = {"form": form, "act": act, "seen": seen, "rows": rows, "back": _back(), "longest_note": LONGEST_NOTE}
-    return render_template(template, **values), 422 if request.method == "POST" else 200
+    values = {"form": form, "act": act, "seen": seen, "rows": rows, "told": told, "back": _back()}
+    return render_template(template, **values, longest_note=LONGEST_NOTE), 422 if request.method == "POST" else 200
 
 
 def _chosen_rows() -> list[Seen]:
@@ -251,11 +272,18 @@ def _show(form: ActForm, errors: dict[str, str]) -> None:
     show_errors(form, errors)
 
 
-def _perform(action: Action, seen: Sequence[Seen], rows: dict[int, PendingRow]):
+def _perform(
+    action: Action, seen: Sequence[Seen], rows: Mapping[int, PendingRow]
+) -> tuple[Sequence[Result], tuple[Markup, str]]:
+    """Do it; return what came of it, row by row, and how that is said."""
     results: Sequence[Result] = acting.act(database(), my_scope(), action, seen, utcnow())
     results = acting.settle(database(), results)
-    message, level = deeds.told(action, results, rows)
-    return say_acted(message, level)
+    return results, deeds.told(action, results, rows)
+
+
+def _to_repeat(results: Sequence[Result]) -> list[Seen]:
+    """Return the requests that were left alone, as they were then: who presses again has been told of that."""
+    return [Seen(result.id, result.version) for result in results if not result.ok and result.version is not None]
 
 
 def say_acted(message: str, level: str, back: str | None = None):

@@ -8,7 +8,7 @@ What is asked for again and is still the same is answered by 304. A browser coun
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -27,6 +27,7 @@ blueprint = Blueprint("live", __name__)
 
 TICK = timedelta(seconds=10)  # after which "3 minutes ago" may read otherwise, or the telephone service be missed
 MOST_VIEWS = 500
+MOST_BYTES = 32 * 1024 * 1024  # of all views together
 _COUNTDOWN = re.compile(r'(data-until="\d+">)[^<]*')  # what a browser counts by itself is no change
 
 Build = Callable[[datetime], tuple[str, datetime | None]]
@@ -37,7 +38,7 @@ class _View:
     stamp: Hashable
     good_until: datetime
     etag: str
-    body: str
+    body: bytes
 
 
 class Views:
@@ -54,26 +55,42 @@ class Views:
         stamp, now = self._stamp.read(), utcnow()
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
-        with lock:
-            known = self._views.get(key)
-            if known is None or known.stamp != stamp or now >= known.good_until:
-                known = self._build(stamp, now, build)
-                self._keep(key, known)
-            return known
+        try:
+            with lock:
+                known = self._views.get(key)
+                if known is None or known.stamp != stamp or now >= known.good_until:
+                    known = self._build(stamp, now, build)
+                    self._keep(key, known, now)
+                return known
+        finally:
+            with self._lock:
+                if key not in self._views:  # there is no such page, or no room for it
+                    self._locks.pop(key, None)
 
     def _build(self, stamp: Hashable, now: datetime, build: Build) -> _View:
         body, changes_at = build(now)
         digest = sha256(_COUNTDOWN.sub(r"\1", body).encode()).hexdigest()[:20]
         good_until = min(now + TICK, changes_at) if changes_at is not None and changes_at > now else now + TICK
-        return _View(stamp, good_until, digest, body)
+        return _View(stamp, good_until, digest, body.encode())
 
-    def _keep(self, key: Hashable, view: _View) -> None:
+    def _keep(self, key: Hashable, view: _View, now: datetime) -> None:
+        """Keep a view, and drop what is over and the oldest of what is too much."""
         with self._lock:
             self._views[key] = view
             self._views.move_to_end(key)
-            while len(self._views) > MOST_VIEWS:
-                old, _ = self._views.popitem(last=False)
-                self._locks.pop(old, None)
+            for old in [old for old, known in self._views.items() if now >= known.good_until]:
+                self._drop(old)
+            size = sum(len(known.body) for known in self._views.values())
+            while len(self._views) > MOST_VIEWS or size > MOST_BYTES:
+                oldest = next(iter(self._views))
+                size -= len(self._views[oldest].body)
+                self._drop(oldest)
+
+    def _drop(self, key: Hashable) -> None:
+        del self._views[key]
+        lock = self._locks.get(key)
+        if lock is not None and not lock.locked():  # else it is being built anew, and will be kept or dropped there
+            del self._locks[key]
 
 
 def register(app: Flask, stamp: Stamp) -> None:
@@ -81,10 +98,14 @@ def register(app: Flask, stamp: Stamp) -> None:
     app.context_processor(lambda: {"arrivals": arrivals, "pause_in_force": _pause})
 
 
-def answer(build: Build) -> Response:
-    """Answer a poll by what `build` gives: the body, and the moment at which it changes by itself, if it knows one."""
+def answer(build: Build, known: Sequence[str] = ()) -> Response:
+    """Answer a poll by what `build` gives: the body, and the moment at which it changes by itself, if it knows one.
+
+    `known` are the arguments of the address on which the body depends.
+    """
     user = current_user
-    key = (request.full_path, choose_locale(), user.role, user.extensions)
+    page = (request.endpoint, *(request.view_args or {}).values(), *(request.args.get(name) for name in known))
+    key = (page, choose_locale(), user.role, user.extensions)
     view = current_app.extensions["bazang_live"].get(key, build)
     same = view.etag in request.if_none_match
     response = Response(status=304) if same else Response(view.body, mimetype="text/html")

@@ -21,6 +21,7 @@ from app.web.requests import next_change
 
 blueprint = Blueprint("mine", __name__, url_prefix="/mine")
 
+ASKED = ("period", "from", "to", "page")  # as the address has it
 PERIODS = {
     "today": _l("Today"),
     "week": _l("This week"),
@@ -46,7 +47,7 @@ def rows():
         shown = Pending(values["mine"].active, values["mine"].ended)
         return render_template("mine/_live.html", **values), next_change(shown, now)
 
-    return live.answer(build)
+    return live.answer(build, ASKED)
 
 
 def _values(now: datetime) -> dict[str, Any]:
@@ -65,7 +66,7 @@ def _values(now: datetime) -> dict[str, Any]:
         "errors": errors,
         "phones": current_user.extensions,
         "calendar": "persian" if is_persian() else "gregory",
-        "asked": {name: value for name, value in request.args.items() if name in ("period", "from", "to", "page")},
+        "asked": {name: value for name, value in request.args.items() if name in ASKED},
     }
 
 

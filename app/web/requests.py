@@ -26,6 +26,7 @@ from app.web.live import my_scope
 from app.web.parts import database, settings, utcnow
 
 blueprint = Blueprint("requests", __name__)
+FILTER = ("module", "target", "status")  # as the address has it
 
 
 @blueprint.get("/")
@@ -55,7 +56,7 @@ def rows():
         body = render_template("requests/_live.html", wanted=_wanted(), **values)
         return body, next_change(values["pending"], now)
 
-    return live.answer(build)
+    return live.answer(build, FILTER)
 
 
 def _values(wanted: PendingFilter, now: datetime) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def _wanted() -> PendingFilter:
 
 def _asked() -> dict[str, str]:
     """Return the filter as the address has it, for the next address."""
-    return {name: request.args[name] for name in ("module", "target", "status") if request.args.get(name)}
+    return {name: request.args[name] for name in FILTER if request.args.get(name)}
 
 
 @blueprint.get("/requests/<row:request_id>")

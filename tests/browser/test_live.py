@@ -8,7 +8,9 @@ from flask import Flask
 from playwright.sync_api import Page, expect
 
 from app.domain.policy import LineState
-from app.services import requests, users
+from app.services import acting, requests, users
+from app.services.access import Scope
+from app.services.acts import Note, Seen
 from app.services.requests import Registration
 from app.store.database import Database
 from app.store.lines import LineReport, store_lines
@@ -317,6 +319,41 @@ def test_two_people_at_once(app: Flask, meet: Meet, database: Database, office: 
     second.get_by_role("dialog").get_by_role("button", name="Cancel the request").click()
     expect(second.locator("#message")).to_have_text("sara has marked it as done, just now.")
     assert reload_request(database, 1).status == "done"
+
+
+def test_a_note_that_came_second_stays_in_its_dialog(
+    app: Flask, person: Person, page: Page, database: Database
+) -> None:
+    register(database)
+    choose(page, "Note …")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Note").fill("wants a callback at home")
+    acting.act(database, Scope("reza", everything=True), Note("theirs"), [Seen(1, 1)], now())
+    dialog.get_by_role("button", name="Keep the note").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("reza wrote a note, just now.")
+    expect(dialog).to_contain_text("The note of 09121234567 now: theirs")
+    expect(dialog.get_by_label("Note")).to_have_value("wants a callback at home")
+    dialog.get_by_role("button", name="Keep the note").click()
+    expect(dialog).to_have_count(0)
+    expect(page.locator("#message")).to_have_text("The note is kept.")
+    assert reload_request(database, 1).note == "wants a callback at home"
+    person.complaints[:] = [c for c in person.complaints if "422" not in c]
+
+
+def test_another_users_poll_silences_nobody(app: Flask, meet: Meet, database: Database, office: None) -> None:
+    """Two supervisors are sent the same; each browser still knows whose arrivals it has heard."""
+    users.create(database, "second", PASSWORD, "supervisor", now(), locale="en")
+    users.set_locale(database, 4, "en")
+    person = meet()
+    person.context.add_init_script(LISTEN)
+    page = person.take(session_of(app, 4, "en"))
+    page.locator("[data-sound]").click()
+    meet().take(session_of(app, 5, "en"))
+    register(database)
+    page.wait_for_function("() => played === 2", timeout=SOON)
+    register(database, "+989350000000")
+    page.wait_for_function("() => played === 3", timeout=SOON)
+    assert page.evaluate("Object.keys(localStorage).filter((name) => name.includes('newest'))") == ["bazang.newest.4"]
 
 
 def test_a_pause_is_seen_by_everybody_at_once(app: Flask, meet: Meet, database: Database, office: None) -> None:

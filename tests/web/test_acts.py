@@ -10,7 +10,7 @@ from flask import Flask
 from app.domain.lifecycle import Status
 from app.services import acting, users
 from app.services.access import Scope
-from app.services.acts import Cancel, Seen
+from app.services.acts import Cancel, Note, Seen
 from app.store.database import Database
 from app.store.models import CallRequest, QueueMemberRow, QueueRow
 from tests.support.factories import (
@@ -22,7 +22,7 @@ from tests.support.factories import (
     store,
 )
 from tests.web.conftest import Service
-from tests.web.pages import Visitor, text
+from tests.web.pages import Fields, Page, Visitor, text
 
 DONE = (True, "done")
 ROW = "1.1"
@@ -267,9 +267,86 @@ def test_the_second_is_told_who_was_quicker(supervisor: Visitor, database: Datab
 
 def test_what_was_done_already_is_done_once(supervisor: Visitor, database: Database, office: None) -> None:
     supervisor.press("/requests/acts/note", {"row": ROW, "note": "first"})
-    answer = supervisor.press("/requests/acts/note", {"row": ROW, "note": "second"})
-    assert answer.message == "mina wrote a note, just now."
+    answer = supervisor.press("/requests/acts/note", {"row": ROW, "note": "second"}, 422)
+    assert told(answer) == "mina wrote a note, just now."
     assert request(database).note == "first"
+
+
+def told(page: Page) -> str:
+    return text(page.one(class_="act-told"))
+
+
+def refuse(visitor: Visitor, name: str, fields: Any, htmx: bool) -> Page:
+    """Send a form that another person was quicker than, and return it as it is shown again."""
+    return visitor.press(f"/requests/acts/{name}", fields, 422) if htmx else visitor.post(act(name), fields, 422)
+
+
+def act_form(page: Page) -> Fields:
+    return page.fields(page.one("form", id="act"))
+
+
+TYPED = [
+    ("note", {"note": "mine\nof two lines"}, {"note": "mine\nof two lines"}),
+    ("done", {"note": "came by"}, {"note": "came by", "status": "done"}),
+    ("postpone", {"until": "at", "at": "10:15"}, {"status": "waiting"}),
+]
+
+
+@pytest.mark.parametrize("htmx", [False, True])
+@pytest.mark.parametrize(("name", "typed", "becomes"), TYPED)
+def test_what_was_typed_is_kept_when_another_was_quicker_and_a_second_press_does_it(
+    supervisor: Visitor,
+    database: Database,
+    office: None,
+    name: str,
+    typed: dict[str, str],
+    becomes: dict[str, str],
+    htmx: bool,
+) -> None:
+    acting.act(database, Scope("reza", everything=True), Note("theirs"), [Seen(1, 1)], now())
+    day = {"day": (now() + timedelta(days=2)).date().isoformat()} if name == "postpone" else {}
+    page = refuse(supervisor, name, {"row": ROW, **typed, **day}, htmx)
+    assert told(page) == "reza wrote a note, just now."
+    assert page.response.headers.get("HX-Trigger") is None, "the dialog stays open"
+    assert ("The note of 09121234567 now: theirs" in page.main) == (name != "postpone")
+    assert (request(database).note, request(database).status) == ("theirs", "waiting")
+    fields = act_form(page)
+    assert fields["row"] == [f"1.{request(database).version}"]
+    assert {field: fields[field] for field in (*typed, *day)} == {k: [v] for k, v in (typed | day).items()}
+    path = f"/requests/acts/{name}"
+    page = supervisor.press(path, fields) if htmx else supervisor.follow(supervisor.post(path, fields))
+    assert page.has("div", class_="alert-success")
+    row = request(database)
+    assert {field: getattr(row, field) for field in becomes} == becomes
+    assert (row.postponed_until is not None) == (name == "postpone")
+
+
+def test_what_cannot_be_done_any_more_leaves_what_was_typed(
+    supervisor: Visitor, database: Database, office: None
+) -> None:
+    someone_cancels(database)
+    page = supervisor.press("/requests/acts/done", {"row": ROW, "note": "came by"}, 422)
+    page = supervisor.press("/requests/acts/done", act_form(page), 422)
+    assert told(page) == "reza has cancelled it, just now."
+    assert act_form(page)["note"] == ["came by"]
+
+
+def test_of_several_those_that_were_left_are_asked_about_again(
+    supervisor: Visitor, database: Database, office: None
+) -> None:
+    acting.act(database, Scope("reza", everything=True), Note("theirs"), [Seen(1, 1)], now())
+    page = supervisor.press("/requests/acts/note", {"row": ["1.1", "2.1", "77.1"], "note": "ours"}, 422)
+    assert told(page).startswith("Done for 1 request.")
+    assert act_form(page)["row"] == [f"1.{request(database).version}"]
+    supervisor.press("/requests/acts/note", act_form(page))
+    assert [request(database, number).note for number in (1, 2)] == ["ours", "ours"]
+
+
+def test_what_nobody_typed_is_said_and_done_with(supervisor: Visitor, database: Database, office: None) -> None:
+    someone_cancels(database)
+    for name, fields in (("done", {"note": " "}), ("postpone", {"until": "15"})):
+        answer = supervisor.press(f"/requests/acts/{name}", {"row": ROW, **fields})
+        assert answer.message == "reza has cancelled it, just now."
 
 
 # -- several ----------------------------------------------------------------------------------------------------------
@@ -434,6 +511,9 @@ def test_the_second_who_pauses_is_told_of_the_first(supervisor: Visitor, admin: 
 @pytest.mark.parametrize(("reason", "said"), [("x" * 201, "This is too long."), ("a\u202eb", "There are characters")])
 def test_a_reason_that_cannot_be_shown(supervisor: Visitor, office: None, reason: str, said: str) -> None:
     page = supervisor.press("/calls/pause", {"reason": reason}, 422)
+    assert page.error("reason").startswith(said)
+    assert page.one("input", name="reason").get("value") == reason
+    page = supervisor.submit(supervisor.get("/calls/pause"), "/calls/pause", 422, reason=reason)
     assert page.error("reason").startswith(said)
     assert page.one("input", name="reason").get("value") == reason
 

@@ -9,11 +9,13 @@ from flask import Flask
 from sqlalchemy import event
 
 from app.extensions import db
-from app.services import acting, pausing
+from app.services import acting, pausing, users
 from app.services.access import Scope
 from app.services.acts import Note, Postpone, Prioritise, Reassign, Seen
 from app.store.database import Database
 from app.store.models import CallRequest, User
+from app.web import live
+from app.web.live import Views
 from script.office import chime
 from tests.support.factories import (
     create_attempt,
@@ -22,6 +24,7 @@ from tests.support.factories import (
     create_request,
     create_running_service,
 )
+from tests.web.conftest import PASSWORD
 from tests.web.pages import Page, Visitor, rows, text
 
 EVERYBODY = Scope("mina", everything=True)
@@ -241,6 +244,65 @@ def test_a_countdown_is_the_browsers(operator: Visitor, database: Database, offi
 def test_another_user_is_shown_their_own(app: Flask, operator: Visitor, supervisor: Visitor, office: None) -> None:
     etag = etag_of(look(supervisor))
     assert "09120000002" not in look(operator, etag=etag).main
+
+
+def test_what_users_share_names_none_of_them(app: Flask, database: Database, supervisor: Visitor, office: None) -> None:
+    other = Visitor(app, users.create(database, "second", PASSWORD, "supervisor", now(), locale="en"))
+    polled = [look(visitor, "/live").source for visitor in (supervisor, other)]
+    assert polled[0] == polled[1] and "data-user" not in polled[0]
+    named = [visitor.get("/requests").one("button", class_="sound").get("data-user") for visitor in (supervisor, other)]
+    assert None not in named and named[0] != named[1]
+
+
+def views(app: Flask) -> Views:
+    found = app.extensions["bazang_live"]
+    assert isinstance(found, Views)
+    return found
+
+
+def test_a_page_that_is_not_there_leaves_nothing_behind(app: Flask, supervisor: Visitor, office: None) -> None:
+    look(supervisor)
+    for number in range(100, 105):
+        look(supervisor, f"/requests/{number}/rows", status=404)
+    assert len(views(app)._views) == len(views(app)._locks) == 1
+
+
+def test_what_an_address_says_besides_makes_no_view_of_its_own(
+    app: Flask, supervisor: Visitor, operator: Visitor, office: None
+) -> None:
+    for visitor, path in ((supervisor, "/requests/rows"), (operator, "/mine/rows")):
+        before = len(views(app)._views)
+        for address in (path, f"{path}?", f"{path}?x=1", f"{path}?x=2&y=3"):
+            look(visitor, address)
+        assert len(views(app)._views) == before + 1
+
+
+def test_each_filter_and_each_request_is_a_view_of_its_own(supervisor: Visitor, office: None) -> None:
+    assert "09120000002" not in look(supervisor, "/requests/rows?target=extension:101").main
+    assert "09120000002" in look(supervisor, "/requests/rows?target=extension:102").main
+    assert "09120000002" not in look(supervisor, "/requests/1/rows").main
+    assert "09120000002" in look(supervisor, "/requests/2/rows").main
+
+
+def test_a_view_that_is_over_is_dropped(app: Flask, supervisor: Visitor, office: None, monkeypatch: Any) -> None:
+    look(supervisor, "/requests/1/rows")
+    later = now() + live.TICK
+    monkeypatch.setattr(live, "utcnow", lambda: later)
+    look(supervisor, "/requests/2/rows")
+    assert len(views(app)._views) == len(views(app)._locks) == 1
+
+
+def test_views_have_room_for_so_many_bytes(app: Flask, supervisor: Visitor, office: None, monkeypatch: Any) -> None:
+    size = len(look(supervisor, "/requests/rows?module=9").source.encode())
+    monkeypatch.setattr(live, "MOST_BYTES", size * 2)
+    for module in range(2, 7):
+        look(supervisor, f"/requests/rows?module={module}")
+    kept = views(app)._views.values()
+    assert 1 <= len(kept) == len(views(app)._locks) <= 2
+    assert sum(len(view.body) for view in kept) <= size * 2
+    monkeypatch.setattr(live, "MOST_BYTES", size // 10)
+    look(supervisor, "/live")
+    assert not views(app)._views and not views(app)._locks
 
 
 def test_the_badge_counts_what_waits(

@@ -134,9 +134,9 @@ function showSound() {
 function heed() {
   const arrivals = document.getElementById("arrivals");
   if (!arrivals) return;
-  const { waiting, newest, user } = arrivals.dataset;
+  const { waiting, newest } = arrivals.dataset;
   document.title = waiting === "0" ? title : `(${written(waiting)}) ${title}`;
-  const name = `bazang.newest.${user}`;
+  const name = `bazang.newest.${button?.dataset.user ?? ""}`; // of the page itself: what is polled is shared
   const known = stored(name);
   if (known !== null && Number(newest) > Number(known) && rings) ring();
   if (known === null || Number(newest) > Number(known)) stored(name, newest); // and no other tab rings again
