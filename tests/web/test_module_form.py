@@ -342,7 +342,7 @@ def test_a_module_that_is_deleted_in_this_instant_is_told_and_nothing_typed_is_l
     monkeypatch.setattr(modules, "save", save_too_late)
     page = admin.submit(form, "/modules/1", 422, name="Sales and service")
     assert "Somebody has just deleted this module, so nothing was saved." in page.source
-    assert page.fields()["name"] == "Sales and service"
+    assert page.fields()["name"] == ["Sales and service"]
     assert count(database) == 0
 
 
