@@ -205,6 +205,15 @@ def test_commands_of_many_pages_are_each_done_once_and_in_their_order(database: 
     assert take(database, NOW) == []
 
 
+def test_old_commands_are_forgotten_but_for_the_newest(database: Database) -> None:
+    ids = [ask(database, kind, {}, actor="sara", now=NOW) for kind in (commands.WRITE_DIALPLAN, CANCEL, CANCEL)]
+    for command in ids:
+        answer(database, command, ok=True, result="done", now=NOW)
+    assert commands.forget_old(database, NOW + commands.KEPT) == 1
+    with database.read() as session:
+        assert list(session.scalars(select(Command.id).order_by(Command.id))) == [ids[0], ids[2]]
+
+
 # Saving in the same instant
 
 
