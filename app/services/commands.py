@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from app.store.database import Database
@@ -14,6 +14,7 @@ from app.store.models import Command
 CHANNEL = "bazang_commands"  # PostgreSQL's NOTIFY
 TIME_TO_LIVE = timedelta(seconds=30)
 LONGEST_RESULT = 4000
+KEPT = timedelta(days=7)  # once it is answered
 
 # "version", where it is given: of the request as whoever asks saw it
 CALL_NOW = "call_now"  # {"request": id, "agent": extension or None, "version"}
@@ -82,6 +83,19 @@ def answer(database: Database, command_id: int, *, ok: bool, result: str, now: d
         command = session.get(Command, command_id)
         if command is not None and command.done_at is None:
             command.done_at, command.ok, command.result = now, ok, result[:LONGEST_RESULT]
+
+
+def forget_old(database: Database, now: datetime) -> int:
+    """Delete what was answered long ago; return how many.
+
+    The newest order to write the dialplan stays, since it tells whether that is up to date; and so does the newest
+    command, since SQLite would give its number again, and the telephone service does each number once.
+    """
+    newest = select(func.max(Command.id))
+    kept = newest.union(newest.where(Command.kind == WRITE_DIALPLAN).having(func.count() > 0))
+    old = delete(Command).where(Command.done_at <= now - KEPT, Command.id.not_in(kept)).returning(Command.id)
+    with database.write() as session:
+        return len(session.scalars(old, execution_options={"synchronize_session": False}).all())
 
 
 def wait_for(

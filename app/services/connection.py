@@ -5,10 +5,12 @@ from dataclasses import asdict
 from datetime import datetime
 
 from app.domain.connection import Loaded, Report, Verdict
+from app.domain.names import showable
 from app.services import commands
 from app.store.database import Database
 
 WAIT = 12.0  # seconds: the service gives an exchange less time than that
+LONGEST_DETAIL, LONGEST_VERSION = 500, 100  # both are a stranger's words, and a result has its length
 
 __all__ = ["Loaded", "Report", "Verdict", "apply", "pack", "test", "unpack"]
 
@@ -28,8 +30,9 @@ def apply(database: Database, *, actor: str, now: datetime) -> None:
 
 
 def pack(report: Report) -> str:
-    """Return a report as a command's result."""
-    return json.dumps(asdict(report))
+    """Return a report as a command's result: what an exchange says at length is cut, and never its JSON."""
+    said = {"detail": showable(report.detail, LONGEST_DETAIL), "version": showable(report.version, LONGEST_VERSION)}
+    return json.dumps(asdict(report) | said, ensure_ascii=False)
 
 
 def unpack(result: str) -> Report:

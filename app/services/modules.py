@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.audio.cache import SoundLibrary
@@ -97,9 +98,7 @@ def save(
     The dialplan follows by a command to the telephone service.
     """
     with database.write() as session:
-        module = session.get(Module, module_id) if module_id is not None else Module(created_at=now)
-        if module is None:
-            raise NotFound(f"module {module_id}")
+        module = _held(session, module_id) if module_id is not None else Module(created_at=now)
         errors = check(session, given, module_id)
         if errors:
             raise Invalid(errors)
@@ -112,13 +111,24 @@ def save(
     return saved
 
 
+def _held(session: Session, module_id: int) -> Module:
+    """Return a module that nobody else changes or deletes until the session is over. Raises NotFound."""
+    module = session.get(Module, module_id, with_for_update=True)
+    if module is None:
+        raise NotFound(f"module {module_id}")
+    return module
+
+
 def store(session: Session, given: ModuleInput, module: Module, now: datetime) -> int:
-    """Put a module that was checked into the session; return its id."""
+    """Put a module that was checked into the session; return its id. Raises Invalid; then the session is lost."""
     for name in _PLAIN:
         setattr(module, name, getattr(given, name))
     module.targets, module.updated_at = list(given.targets), now
     session.add(module)
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError as error:  # somebody else took the code in this instant
+        raise Invalid({"code": "taken"}) from error
     for key, prompt in given.prompts.items():
         session.merge(
             Prompt(
@@ -189,9 +199,7 @@ def _subject(module: Module) -> str:
 def delete(database: Database, module_id: int, now: datetime, *, actor: str = "") -> None:
     """Delete a module. Its requests stay and are left to be called by hand. Raises NotFound, Invalid when in use."""
     with database.write() as session:
-        module = session.get(Module, module_id)
-        if module is None:
-            raise NotFound(f"module {module_id}")
+        module = _held(session, module_id)
         if pointing_at(session, module.code):
             raise Invalid({"code": "in_use"})
         log.note(session, actor, "module_deleted", _subject(module), log.changes(as_fields(as_input(module)), {}), now)
@@ -202,9 +210,7 @@ def delete(database: Database, module_id: int, now: datetime, *, actor: str = ""
 def set_active(database: Database, module_id: int, active: bool, now: datetime, *, actor: str = "") -> None:
     """Switch a module on or off; the next caller is met accordingly. Raises NotFound."""
     with database.write() as session:
-        module = session.get(Module, module_id)
-        if module is None:
-            raise NotFound(f"module {module_id}")
+        module = _held(session, module_id)
         before = as_fields(as_input(module))
         module.active, module.updated_at = active, now
         note_saved(session, module, before, now, actor=actor)

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.services import commands, log
@@ -16,6 +17,7 @@ from app.store.models import ExtensionScenario, QueueScenario
 RING = (5, 300)  # seconds
 MAX_WAIT = (5, 7200)
 WRAPUP = (0, 3600)
+Row = TypeVar("Row", ExtensionScenario, QueueScenario)
 
 
 @dataclass(frozen=True)
@@ -136,13 +138,30 @@ def store_extension(session: Session, given: ExtensionInput) -> dict[str, str]:
     """Put the scenario into the session; return what is wrong with it, by field."""
     errors = _faults_of_extension(session, given)
     if not errors:
-        row = ExtensionScenario(extension=given.extension, ring=given.ring)
+        row = _held(session, ExtensionScenario(extension=given.extension), given.extension)
+        row.ring = given.ring
         for situation in SITUATIONS:
             kind, code = given.ways.get(situation, ("", ""))
             setattr(row, f"{situation}_kind", kind)
             setattr(row, f"{situation}_code", code)
-        session.merge(row)
     return errors
+
+
+def _held(session: Session, new: Row, key: str) -> Row:
+    """Return the row of this key, which nobody else changes until the session is over; the new one, if there is none.
+
+    Two people may save the first scenario of the same extension in the same instant.
+    """
+    table = type(new)
+    row = session.get(table, key, with_for_update=True, populate_existing=True)
+    if row is not None:
+        return row
+    try:
+        with session.begin_nested():
+            session.add(new)
+    except IntegrityError:
+        return session.get_one(table, key, with_for_update=True, populate_existing=True)
+    return new
 
 
 def _faults_of_extension(session: Session, given: ExtensionInput) -> dict[str, str]:
@@ -166,9 +185,8 @@ def store_queue(session: Session, given: QueueInput) -> dict[str, str]:
     errors = _faults_of_queue(session, given)
     if not errors:
         kind, code = given.failed
-        row = QueueScenario(queue=given.queue, max_wait=given.max_wait, wrapup=given.wrapup)
-        row.failed_kind, row.failed_code = kind, code
-        session.merge(row)
+        row = _held(session, QueueScenario(queue=given.queue), given.queue)
+        row.max_wait, row.wrapup, row.failed_kind, row.failed_code = given.max_wait, given.wrapup, kind, code
     return errors
 
 

@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from app.audio.prompts import LANGUAGES, default_text
 from app.domain.names import is_showable
@@ -16,6 +16,7 @@ from app.store import lines
 from app.store.database import Database
 from app.store.models import StudioCall
 
+KEPT = timedelta(days=7)  # once it is over
 TAKEN_WITHIN = timedelta(seconds=15)  # whoever has waited so long has gone away
 LONGEST_NAME, LONGEST_TEXT = 80, 1500
 # Of PROMPTS_DIR: there Asterisk, which is another user, puts what it records. Nobody may list it or take what is there.
@@ -167,6 +168,14 @@ def advance(
             return False
         row.state, row.detail, row.file, row.updated_at = state.value, detail, file, now
         return True
+
+
+def forget_old(database: Database, now: datetime) -> int:
+    """Delete the calls that were over long ago; return how many. What they recorded stays."""
+    over = StudioCall.state.in_([state.value for state in FINAL])
+    old = delete(StudioCall).where(over, StudioCall.updated_at <= now - KEPT).returning(StudioCall.id)
+    with database.write() as session:
+        return len(session.scalars(old, execution_options={"synchronize_session": False}).all())
 
 
 def end_open(database: Database, now: datetime) -> list[str]:

@@ -5,6 +5,7 @@ file can be taken in twice. What the file does not name stays as it is.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.audio.cache import SoundLibrary
 from app.services import commands, modules, recordings, scenarios
+from app.services.errors import Invalid
 from app.services.modules import SITUATIONS, ModuleInput, PromptInput
 from app.store.database import Database
 from app.store.models import ExtensionScenario, Module, QueueScenario
@@ -162,11 +164,11 @@ class _Intake:
     def take(self, file: _File) -> list[str]:
         """Store first and check afterwards: a module may point to one that comes later in the file."""
         given = [_input(module) for module in file.modules]
-        rows = [self._store(module) for module in given]
+        rows = [self._store(index, module) for index, module in enumerate(given)]
         errors = _twice("modules", "code", [module.code for module in given])
         for index, (module, row) in enumerate(zip(given, rows, strict=True)):
             faults = modules.check(self._session, module, row.id) | self._lost_files(module)
-            errors += [f"modules[{index}].{_inside(name)}: {_words(code)}" for name, code in faults.items()]
+            errors += _faults_of_module(index, faults)
         errors += _twice("extensions", "extension", [extension.extension for extension in file.extensions])
         for index, extension in enumerate(file.extensions):
             ways = {s: getattr(extension, s).pair for s in SITUATIONS}
@@ -186,11 +188,14 @@ class _Intake:
             errors += [f"queues[{index}].{_inside(name)}: {_words(code)}" for name, code in faults.items()]
         return errors
 
-    def _store(self, given: ModuleInput) -> Module:
-        known = self._session.scalar(select(Module).where(Module.code == given.code))
+    def _store(self, index: int, given: ModuleInput) -> Module:
+        known = self._session.scalar(select(Module).where(Module.code == given.code).with_for_update())
         before = modules.as_fields(modules.as_input(known)) if known is not None else {}
         row = known or Module(created_at=self._now)
-        modules.store(self._session, given, row, self._now)
+        try:
+            modules.store(self._session, given, row, self._now)
+        except Invalid as invalid:  # somebody else made it in this instant
+            raise BadFile(_faults_of_module(index, invalid.errors)) from invalid
         modules.note_saved(self._session, row, before, self._now, actor=self._actor)
         return row
 
@@ -217,6 +222,10 @@ def _input(module: _Module) -> ModuleInput:
 
 def _twice(name: str, key: str, codes: list[str]) -> list[str]:
     return [f"{name}[{i}].{key}: {code!r} stands there twice" for i, code in enumerate(codes) if code in codes[:i]]
+
+
+def _faults_of_module(index: int, faults: Mapping[str, str]) -> list[str]:
+    return [f"modules[{index}].{_inside(name)}: {_words(code)}" for name, code in faults.items()]
 
 
 def _inside(name: str) -> str:

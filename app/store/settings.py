@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.config import CONTEXTS, Settings
@@ -18,7 +19,11 @@ def read_setting(session: Session, name: str, default: str = "") -> str:
 
 
 def write_setting(session: Session, name: str, value: str) -> None:
-    session.merge(Setting(name=name, value=value))
+    """Write one value, whether it is there or not: two people may save it for the first time in the same instant."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    row = dialect.insert(Setting).values(name=name, value=value)
+    row = row.on_conflict_do_update(index_elements=[Setting.name], set_={"value": row.excluded.value})
+    session.scalars(row.returning(Setting), execution_options={"populate_existing": True}).one()
 
 
 @dataclass(frozen=True)

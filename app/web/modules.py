@@ -174,6 +174,9 @@ def _take(form: ModuleForm, module_id: int | None, before: ModuleInput | None) -
     except Invalid as invalid:  # somebody else was faster
         form.show(invalid.errors)
         return False
+    except NotFound:  # what was typed stays to be read; nothing of it is stored
+        form.form_errors.append(_("Somebody has just deleted this module, so nothing was saved."))
+        return False
     flash(_("The module is saved."), "success")
     places.tell_unasked(verdict)
     return True

@@ -9,7 +9,7 @@ import gc
 import logging
 import signal
 from collections.abc import Callable, Coroutine
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.config import Settings
 from app.domain import numbers
 from app.domain.policy import Facts, Why
-from app.services import acting, commands, requests
+from app.services import acting, commands, requests, studio
 from app.services.errors import NotFound
 from app.store import lines as store_lines
 from app.store import settings as store_settings
@@ -47,6 +47,7 @@ from app.worker.watch import DatabaseWatch, Leadership
 log = logging.getLogger(__name__)
 STORE_DELAY = 0.02  # seconds: several events of one call make one write
 DRAIN = 5.0  # seconds to write what is left at the end
+DAY = timedelta(days=1)
 # What takes its time, or has nothing to do with requests: nobody waits behind it.
 ASIDE = inquiry.KINDS | {commands.WRITE_DIALPLAN, commands.APPLY_SETTINGS, commands.STUDIO_CANCEL}
 
@@ -96,6 +97,7 @@ class Worker:
         self._begun: set[int] = set()  # the commands that were taken: each is done once
         self._store_due: asyncio.TimerHandle | None = None
         self._started_at = utcnow()
+        self._forgot_at: datetime | None = None
 
     # -- life -------------------------------------------------------------------------------------------------
 
@@ -390,13 +392,24 @@ class Worker:
         return carried.ok, carried.answer
 
     async def _tend(self) -> None:
-        """What need not be done at once: spoken ages made before they are needed, old requests ended."""
+        """What need not be done at once: spoken ages made before they are needed, old requests ended, and once a
+        day the traces of what was done long ago removed.
+        """
         try:
             await self.sounds.prepare()
             self.dispatcher.wake()
             await asyncio.to_thread(requests.expire, self.database, utcnow())
+            await asyncio.to_thread(self._forget_old, utcnow())
         except SQLAlchemyError as error:
             log.error("the database refused: %s", error)
+
+    def _forget_old(self, now: datetime) -> None:
+        if self._forgot_at is not None and now < self._forgot_at + DAY:
+            return
+        gone = commands.forget_old(self.database, now), studio.forget_old(self.database, now)
+        self._forgot_at = now
+        if any(gone):
+            log.info("removed %s old commands and %s old calls of the studio", *gone)
 
 
 def run_worker(settings: Settings, database: Database, ready: Callable[[], None] = lambda: None) -> None:

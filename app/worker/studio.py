@@ -129,11 +129,14 @@ class StudioDesk:
 
     async def call(self, call_id: str) -> None:
         """Make a call that a page asked for; return when it is in its dialogue, or over."""
-        view = await asyncio.to_thread(studio.take, self._database, call_id, utcnow())
-        if view is None:
-            return
         try:
+            view = await asyncio.to_thread(studio.take, self._database, call_id, utcnow())
+            if view is None:
+                return
             failure = await self._reach(view)
+        except lookup.NotAsked as error:  # the hint is a parking place, or whatever else is no phone
+            log.warning("studio call %s: there is no phone that can be rung: %s", call_id, error)
+            failure = Failure.UNREACHABLE
         except AmiRefused as refusal:
             log.error("studio call %s was refused by the exchange: %s", call_id, refusal)
             failure = Failure.ORDER_REFUSED
@@ -143,6 +146,11 @@ class StudioDesk:
         except (SoundError, OSError) as error:
             log.error("studio call %s: what is to be said cannot be spoken: %s", call_id, error)
             failure = Failure.NO_SOUND
+        except Exception:  # whatever it was: the page must not show a call for ever that nobody sees to
+            log.exception("studio call %s broke off", call_id)
+            failure = Failure.BROKEN_OFF
+            if call_id in self._calls:
+                await self._hang_up(call_id)
         if failure is not None:
             await self._fail(call_id, failure)
 

@@ -6,7 +6,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from app.services.commands import CALL_NOW, CANCEL, LONGEST_RESULT, TIME_TO_LIVE, answer, ask, take, wait_for
+from app.services.commands import (
+    CALL_NOW,
+    CANCEL,
+    KEPT,
+    LONGEST_RESULT,
+    TIME_TO_LIVE,
+    WRITE_DIALPLAN,
+    answer,
+    ask,
+    forget_old,
+    take,
+    wait_for,
+)
 from app.store.database import Database
 from app.store.models import Command
 from tests.support.factories import NOW, at_once
@@ -127,3 +139,32 @@ def test_a_page_does_not_wait_for_ever(database: Database) -> None:
     assert wait_for(database, command_id, seconds=0, pause=pauses.append) is None
     assert wait_for(database, 4711, seconds=0, pause=pauses.append) is None
     assert pauses == []
+
+
+def test_what_was_answered_long_ago_is_forgotten(database: Database) -> None:
+    old, fresh, unanswered = (ask(database, CANCEL, {"request": n}, actor="sara", now=NOW) for n in range(3))
+    answer(database, old, ok=True, result="done", now=NOW)
+    answer(database, fresh, ok=True, result="done", now=NOW + SECOND)
+    assert forget_old(database, NOW + KEPT - SECOND) == 0
+    assert forget_old(database, NOW + KEPT) == 1
+    with database.read() as session:
+        assert list(session.scalars(select(Command.id).order_by(Command.id))) == [fresh, unanswered]
+
+
+def test_the_newest_order_to_write_the_dialplan_is_never_forgotten(database: Database) -> None:
+    orders = [ask(database, WRITE_DIALPLAN, {}, actor="sara", now=NOW) for _ in range(3)]
+    last = ask(database, CANCEL, {"request": 1}, actor="sara", now=NOW)
+    for command in (*orders, last):
+        answer(database, command, ok=False, result="not_connected", now=NOW)
+    assert forget_old(database, NOW + 9 * KEPT) == 2
+    with database.read() as session:
+        assert list(session.scalars(select(Command.id).order_by(Command.id))) == [orders[2], last]
+
+
+def test_no_number_of_a_command_is_given_again(database: Database) -> None:
+    """The telephone service remembers which it has begun, and would leave the new one lying."""
+    old = [ask(database, CANCEL, {"request": n}, actor="sara", now=NOW) for n in range(3)]
+    for command in old:
+        answer(database, command, ok=True, result="done", now=NOW)
+    assert forget_old(database, NOW + 9 * KEPT) == 2
+    assert ask(database, CANCEL, {"request": 4}, actor="sara", now=NOW) not in old

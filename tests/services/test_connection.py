@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -59,6 +60,14 @@ def service(database: Database, *, ok: bool, result: str) -> Iterator[list[Comma
 @pytest.mark.parametrize("report", [FULL, Report(Verdict.HOST_UNKNOWN, "یک جای نامعلوم")])
 def test_report_comes_back_as_it_was_made(report: Report) -> None:
     assert connection.unpack(connection.pack(report)) == report
+
+
+def test_an_exchange_that_says_much_makes_a_result_that_is_whole(database: Database) -> None:
+    wordy = replace(FULL, detail='😀"' * 9000, version="😀\\" * 9000)
+    assert len(connection.pack(wordy)) <= commands.LONGEST_RESULT
+    with service(database, ok=True, result=connection.pack(wordy)):
+        report = connection.test(database, **WAY, actor="sara", now=datetime.now(UTC))  # type: ignore[arg-type]
+    assert report == replace(FULL, detail=wordy.detail[:500], version=wordy.version[:100])
 
 
 def test_values_reach_the_service_and_its_report_the_page(database: Database) -> None:

@@ -5,27 +5,31 @@ import multiprocessing
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, func, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from app.audio.cache import SoundLibrary
 from app.config import Settings
 from app.domain.lifecycle import Cancelled, Outcome, Postponed, Status, Step
-from app.services import commands, modules, requests, scenarios, users
+from app.services import commands, modules, requests, scenarios, settle, users
 from app.services.commands import CANCEL, answer, ask, take
-from app.services.errors import Invalid
+from app.services.errors import Invalid, NotFound
 from app.services.requests import Dispatch, Registration, Talk, claim_due, register
 from app.services.scenarios import ExtensionInput, QueueInput
 from app.services.transfer import BadFile, export, take_in
 from app.store.database import Database
-from app.store.models import Attempt, CallRequest, Command
+from app.store.models import Attempt, CallRequest, Command, ExtensionScenario, Module, QueueScenario, Setting
+from app.store.settings import read_all
 from app.worker.watch import DatabaseWatch, Leadership, OnlyOne
 from tests.asterisk.scene import OWN_E164, Scene
 from tests.support.bazang import Bazang
@@ -199,6 +203,152 @@ def test_commands_of_many_pages_are_each_done_once_and_in_their_order(database: 
     for page_ids in asking[1:]:
         assert [command for command in done if command in page_ids] == page_ids
     assert take(database, NOW) == []
+
+
+def test_old_commands_are_forgotten_but_for_the_newest(database: Database) -> None:
+    ids = [ask(database, kind, {}, actor="sara", now=NOW) for kind in (commands.WRITE_DIALPLAN, CANCEL, CANCEL)]
+    for command in ids:
+        answer(database, command, ok=True, result="done", now=NOW)
+    assert commands.forget_old(database, NOW + commands.KEPT) == 1
+    with database.read() as session:
+        assert list(session.scalars(select(Command.id).order_by(Command.id))) == [ids[0], ids[2]]
+
+
+# Saving in the same instant
+
+
+def look_together(monkeypatch: pytest.MonkeyPatch, table: type[Any], look: int) -> None:
+    """Have two hands go on from their `look`-th look at a row only when both have looked."""
+    real, gate, mine = Session.get, threading.Barrier(2), threading.local()
+
+    def get(session: Session, entity: Any, *args: Any, **kwargs: Any) -> Any:
+        found = real(session, entity, *args, **kwargs)
+        if entity is table:
+            mine.looks = getattr(mine, "looks", 0) + 1
+            if mine.looks == look:
+                gate.wait(PATIENCE)
+        return found
+
+    monkeypatch.setattr(Session, "get", get)
+
+
+def meet_before(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Have two hands enter a function of the modules' service together."""
+    real, gate = getattr(modules, name), threading.Barrier(2)
+
+    def enter(*args: Any) -> Any:
+        gate.wait(PATIENCE)
+        return real(*args)
+
+    monkeypatch.setattr(modules, name, enter)
+
+
+def test_a_setting_that_two_people_save_first_is_there_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_together(monkeypatch, Setting, 1)
+
+    def save(value: str) -> None:
+        with database.write() as session:
+            settle.settle(session, {"area_code": value}, NOW, actor="sara")
+
+    at_once([lambda: save("021"), lambda: save("026")])
+    with database.read() as session:
+        assert read_all(session)["area_code"] in ("021", "026")
+
+
+@pytest.mark.parametrize("table", [ExtensionScenario, QueueScenario])
+def test_a_scenario_that_two_people_save_first_is_one_of_both(
+    database: Database, monkeypatch: pytest.MonkeyPatch, table: type[Any]
+) -> None:
+    look_together(monkeypatch, table, 2)
+
+    def save(seconds: int) -> None:
+        if table is QueueScenario:
+            scenarios.save_queue(database, QueueInput("800", max_wait=seconds, wrapup=seconds), now=NOW)
+        else:
+            scenarios.save_extension(database, ExtensionInput("101", ring=seconds), now=NOW)
+
+    at_once([lambda: save(20), lambda: save(30)])
+    with database.read() as session:
+        (row,) = session.scalars(select(table))
+    assert (row.ring if table is ExtensionScenario else row.max_wait) in (20, 30)
+    assert table is ExtensionScenario or row.wrapup == row.max_wait
+
+
+def test_a_code_that_two_modules_take_at_once_is_one_modules(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meet_before(monkeypatch, "store")
+
+    def save() -> str:
+        try:
+            modules.save(database, make_module_input(code="*5001"), NOW)
+        except Invalid as invalid:
+            return invalid.errors["code"]
+        return "saved"
+
+    assert sorted(at_once([save] * 2)) == ["saved", "taken"]
+
+
+def test_a_file_that_two_people_take_in_at_once_is_refused_once(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules.save(database, make_module_input(code="*5001"), NOW)
+    content = export(database)
+    modules.delete(database, 1, NOW)
+    meet_before(monkeypatch, "store")
+
+    def bring() -> str:
+        try:
+            take_in(database, SoundLibrary(tmp_path / "prompts"), content, NOW)
+        except BadFile as bad:
+            return bad.errors[0].partition(":")[0]
+        return "taken in"
+
+    assert sorted(at_once([bring] * 2)) == ["modules[0].code", "taken in"]
+
+
+@pytest.mark.parametrize("late", ["save", "delete", "set_active"])
+def test_a_module_that_is_being_deleted_is_gone_for_who_comes_late(
+    database: Database, monkeypatch: pytest.MonkeyPatch, late: str
+) -> None:
+    module = modules.save(database, make_module_input(code="*5001"), NOW)
+    real, comers = modules.pointing_at, list[Future[Any]]()
+    works: dict[str, Callable[[], Any]] = {
+        "save": lambda: modules.save(database, make_module_input(code="*5001", name="X"), NOW, module_id=module),
+        "delete": lambda: modules.delete(database, module, NOW),
+        "set_active": lambda: modules.set_active(database, module, False, NOW),
+    }
+
+    with ThreadPoolExecutor(1) as pool:
+
+        def pointing_at(session: Session, code: str) -> list[str]:
+            found = real(session, code)
+            if not comers:
+                session.execute(select(Module.id).where(Module.id == module).with_for_update())
+                comers.append(pool.submit(works[late]))
+                wait_for_a_waiter(database)
+            return found
+
+        monkeypatch.setattr(modules, "pointing_at", pointing_at)
+        modules.delete(database, module, NOW)
+        with pytest.raises(NotFound):
+            comers[0].result(PATIENCE)
+    with database.read() as session:
+        assert session.get(Module, module) is None
+
+
+def wait_for_a_waiter(database: Database) -> None:
+    """Return as soon as somebody waits for a row that another hand holds."""
+    deadline = time.monotonic() + PATIENCE
+    with database.engine.connect() as connection:
+        while not connection.exec_driver_sql(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN"
+            " (SELECT pid FROM pg_stat_activity WHERE datname = current_database())"
+        ).scalar():
+            assert time.monotonic() < deadline, "nobody waits"
+            time.sleep(0.01)
 
 
 # What SQLite would let pass

@@ -11,7 +11,7 @@ from app.domain.studio import FINAL, Failure, Kind, State
 from app.services import commands, studio
 from app.services.errors import Invalid, NotFound
 from app.store.database import Database
-from app.store.models import Command, StudioCall
+from app.store.models import Command, Recording, StudioCall
 from tests.support.factories import NOW, create_recording, create_running_service
 
 SECOND = timedelta(seconds=1)
@@ -133,6 +133,19 @@ def test_service_that_begins_gives_up_what_another_left(database: Database) -> N
     assert set(studio.end_open(database, NOW)) == {middle, old}
     states = {call: studio.load(database, call, NOW).state for call in (middle, old, fresh, over)}
     assert states == {middle: State.FAILED, old: State.FAILED, fresh: State.ASKED, over: State.DONE}
+
+
+def test_calls_that_were_over_long_ago_are_forgotten_and_what_they_recorded_is_not(database: Database) -> None:
+    kept, fresh, middle = ask(database), ask(database), ask(database)
+    file = create_recording(database, "uploads/a.wav").file
+    studio.advance(database, kept, State.KEPT, NOW, file=file)
+    studio.advance(database, fresh, State.FAILED, NOW + SECOND, detail="busy")
+    studio.advance(database, middle, State.RECORDING, NOW)
+    assert studio.forget_old(database, NOW + studio.KEPT - SECOND) == 0
+    assert studio.forget_old(database, NOW + studio.KEPT) == 1
+    with database.read() as session:
+        assert set(session.scalars(select(StudioCall.id))) == {fresh, middle}
+        assert session.get(Recording, file) is not None
 
 
 def test_the_states_that_are_final() -> None:

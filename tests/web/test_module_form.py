@@ -328,6 +328,24 @@ def test_a_module_that_is_deleted_meanwhile_is_not_found(admin: Visitor, databas
     admin.submit(page, "/modules/1", 404)
 
 
+def test_a_module_that_is_deleted_in_this_instant_is_told_and_nothing_typed_is_lost(
+    admin: Visitor, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin.follow(add(admin))
+    save = modules.save
+
+    def save_too_late(*args: Any, **kwargs: Any) -> int:
+        modules.delete(database, 1, datetime.now(UTC))
+        return save(*args, **kwargs)
+
+    form = admin.get("/modules/1")
+    monkeypatch.setattr(modules, "save", save_too_late)
+    page = admin.submit(form, "/modules/1", 422, name="Sales and service")
+    assert "Somebody has just deleted this module, so nothing was saved." in page.source
+    assert page.fields()["name"] == ["Sales and service"]
+    assert count(database) == 0
+
+
 # -- a code -----------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,54 @@
+"""What the worker sees to by itself, without anybody's asking."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from app.config import Settings
+from app.domain.studio import State
+from app.services import commands, studio
+from app.store.database import Database
+from app.store.models import Command, StudioCall
+from app.worker import main
+from app.worker.main import DAY, Worker
+from tests.support.factories import NOW
+
+SECOND = timedelta(seconds=1)
+
+
+def leave_traces(database: Database, now: datetime) -> None:
+    """Leave a call of the studio that is over, and the answered command that asked for it."""
+    call = studio.ask_test(database, extension="101", language="en", actor="sara", now=now)
+    for command in commands.take(database, now):
+        commands.answer(database, command.id, ok=True, result="taken", now=now)
+    studio.advance(database, call, State.DONE, now)
+
+
+def traces(database: Database) -> tuple[int, int]:
+    with database.read() as session:
+        counts = [session.scalar(select(func.count()).select_from(table)) or 0 for table in (Command, StudioCall)]
+    return counts[0], counts[1]
+
+
+async def test_old_traces_are_removed_once_a_day(
+    office: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker(office, database)
+
+    async def prepare() -> None:
+        """No sounds are needed here."""
+
+    monkeypatch.setattr(worker.sounds, "prepare", prepare)
+
+    async def tend(now: datetime) -> tuple[int, int]:
+        monkeypatch.setattr(main, "utcnow", lambda: now)
+        await worker._tend()
+        return traces(database)
+
+    leave_traces(database, NOW - commands.KEPT)
+    leave_traces(database, NOW - commands.KEPT + SECOND)
+    assert traces(database) == (2, 2)
+    assert await tend(NOW) == (1, 1)
+    assert await tend(NOW + DAY - SECOND) == (1, 1)
+    assert await tend(NOW + DAY) == (1, 0)  # the newest command stays
