@@ -127,7 +127,7 @@ class Phone(asyncio.DatagramProtocol):
         self.call_waiting = False
         self.behave: Behaviour | None = None
         self._answers: dict[tuple[str, int, str], bytes] = {}
-        self._waiting: dict[str, asyncio.Future[SipMessage]] = {}
+        self._waiting: dict[tuple[str, int], asyncio.Future[SipMessage]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> "Phone":
@@ -165,7 +165,7 @@ class Phone(asyncio.DatagramProtocol):
                 ("Expires", str(expires)),
                 *extra,
             ]
-            reply = await self._ask(call_id, build(f"REGISTER {uri} SIP/2.0", headers))
+            reply = await self._ask((call_id, number), build(f"REGISTER {uri} SIP/2.0", headers))
             if reply.status == 200:
                 return
             if reply.status != 401 or number == 2:
@@ -173,9 +173,10 @@ class Phone(asyncio.DatagramProtocol):
             challenge = reply["www-authenticate"]
             extra = [("Authorization", authorize(challenge, "REGISTER", uri, self.user, self.secret or ""))]
 
-    async def _ask(self, call_id: str, data: bytes) -> SipMessage:
+    async def _ask(self, request: tuple[str, int], data: bytes) -> SipMessage:
+        """Send `request` (its Call-ID and number) until it is answered: a reply to another number is not for it."""
         for _ in range(20):
-            future = self._waiting[call_id] = asyncio.get_running_loop().create_future()
+            future = self._waiting[request] = asyncio.get_running_loop().create_future()
             self._send(data)
             try:
                 async with asyncio.timeout(0.5):
@@ -257,11 +258,9 @@ class Phone(asyncio.DatagramProtocol):
         )
 
     def _response(self, message: SipMessage) -> None:
-        waiting = self._waiting.pop(message.call_id, None)
-        if waiting is not None and not waiting.done():
-            if message.status < 200:
-                self._waiting[message.call_id] = waiting
-            else:
+        waiting = self._waiting.get((message.call_id, message.cseq[0]))
+        if waiting is not None:
+            if message.status >= 200 and not waiting.done():
                 waiting.set_result(message)
             return
         call = self.calls.get(message.call_id)
