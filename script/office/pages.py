@@ -28,6 +28,7 @@ from app.services import filling, remembering, users
 from app.store.database import Database
 from app.store.models import CallRequest
 from tests.support.factories import build_database, create_running_service, make_settings, open_engine
+from tests.web.pages import carried
 
 ROOT = Path(__file__).resolve().parents[2]
 FEW, MANY, WAITING = 100, 100_000, 20
@@ -100,7 +101,7 @@ def _open(folder: Path, count: int) -> Office:
         session.execute(text("ANALYZE"))
     client = app.test_client()
     with client.session_transaction() as session:
-        session["_user_id"], session["_fresh"] = "1", True
+        session["_user_id"], session["_fresh"] = carried(app, 1), True
     return Office(app, client, database, path)
 
 
