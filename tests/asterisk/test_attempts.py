@@ -236,6 +236,7 @@ async def test_line_that_is_taken_between_look_and_ring_is_left_to_the_other_cal
             other = await scene.phones["101"].next_call()
             await other.answer()
         await scene.bazang.until(lambda: scene.line("101") == "in_call", 10, "the worker has caught up")
+        await scene.bazang.until(lambda: all(attempt.outcome for attempt in scene.bazang.attempts()), 20, "it is over")
         row = await scene.becomes(request, "waiting")
         assert {attempt.outcome for attempt in scene.bazang.attempts()} <= {"agent_taken"}, scene.bazang.describe()
         assert (row.agent_misses, row.customer_attempts) == (0, 0)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 from waitress import wasyncore
 from waitress.server import create_server
 
@@ -46,13 +46,17 @@ def serve(app: Flask) -> Iterator[str]:
         wasyncore.close_all(sockets)
 
 
+DEADLINE = 20_000  # milliseconds; nothing takes as long, but on a machine that does much else
+expect.set_options(timeout=DEADLINE)
+
+
 class Person:
     """Somebody with a browser. `complaints`: what its console, its pages and their policies object to."""
 
     def __init__(self, browser: Browser, address: str, **options: Any) -> None:
         self._address = address
         self.context: BrowserContext = browser.new_context(base_url=address, **options)
-        self.context.set_default_timeout(5000)
+        self.context.set_default_timeout(DEADLINE)
         self.context.add_init_script(LISTEN_FOR_VIOLATIONS)
         self.complaints: list[str] = []
         self.page: Page = self.context.new_page()
