@@ -34,7 +34,11 @@ def is_paused(stored: Mapping[str, str]) -> bool:
 
 def current(session: Session) -> Pause | None:
     """Return the pause in force, None where there is none."""
-    stored = store.read_all(session)
+    return in_force(store.read_all(session))
+
+
+def in_force(stored: Mapping[str, str]) -> Pause | None:
+    """Return the pause by what `store.read_all` gave, None where there is none."""
     if not is_paused(stored):
         return None
     at = stored.get(_AT, "")

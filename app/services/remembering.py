@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.store.stamps import Stamp, stamp
 
-MOST = 64  # of what was counted last
+MOST = 256  # of what was counted last
 Counted = TypeVar("Counted")
 
 _kept: "WeakKeyDictionary[Engine, OrderedDict[Hashable, tuple[Stamp, Any]]]" = WeakKeyDictionary()
@@ -23,8 +23,11 @@ def remember(session: Session, key: Hashable, count: Callable[[], Counted]) -> C
 
     What is returned is shared: nobody may change it.
     """
-    engine = session.get_bind().engine
-    now = stamp(session)
+    return remember_as_of(session.get_bind().engine, stamp(session), key, count)
+
+
+def remember_as_of(engine: Engine, now: Stamp | None, key: Hashable, count: Callable[[], Counted]) -> Counted:
+    """Do the same as of a moment whose stamp was taken before."""
     with _lock:
         kept = _kept.setdefault(engine, OrderedDict())
         if now is not None and key in kept and kept[key][0] == now:

@@ -218,12 +218,15 @@ def _row(row: CallRequest, module: Module | None) -> ReportRow:
 class Choices:
     """What the filters offer: operators with their names (an extension's, or a user's), modules, and targets.
 
-    `targets`: whether it is a queue, its number or name, and the name of an extension.
+    `targets`: whether it is a queue, its number or name, and the name of an extension. `seen` and `wanted` (whom each
+    module is for) are what a list of requests depends on besides the requests.
     """
 
-    operators: Sequence[tuple[str, str]]
-    modules: Sequence[tuple[int, str]]
-    targets: Sequence[tuple[bool, str, str]]
+    operators: tuple[tuple[str, str], ...]
+    modules: tuple[tuple[int, str], ...]
+    targets: tuple[tuple[bool, str, str], ...]
+    seen: Reach
+    wanted: tuple[tuple[int, tuple[str, ...]], ...]
 
 
 def choices(database: Database, scope: Scope) -> Choices:
@@ -240,12 +243,14 @@ def choices(database: Database, scope: Scope) -> Choices:
     named = [(extension, name) for extension, name in named if seen.has_extension(extension)]
     queues = sorted({target for module in modules if module.target_kind == "queue" for target in module.targets})
     return Choices(
-        operators=[*named, *((name, "") for name, _ in users if scope.everything or name == scope.name)],
-        modules=[(module.id, module.name) for module in modules if _concerns(seen, module)],
-        targets=[
+        operators=(*named, *((name, "") for name, _ in users if scope.everything or name == scope.name)),
+        modules=tuple((module.id, module.name) for module in modules if _concerns(seen, module)),
+        targets=(
             *((True, queue, "") for queue in queues if seen.everything or queue in seen.queues),
             *((False, extension, name) for extension, name in named),
-        ],
+        ),
+        seen=seen,
+        wanted=tuple((module.id, tuple(module.targets)) for module in modules),
     )
 
 

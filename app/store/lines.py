@@ -58,7 +58,11 @@ def worker_state(session: Session) -> WorkerState:
 
 def service_runs(session: Session, now: datetime) -> bool:
     """Tell whether the telephone service gave a sign of life lately."""
-    state = worker_state(session)
+    return runs(worker_state(session), now)
+
+
+def runs(state: WorkerState, now: datetime) -> bool:
+    """Tell whether the telephone service's row shows a sign of life that is recent."""
     return Facts(heartbeat=state.heartbeat, stale_after=_stale_after(state)).service_runs(now)
 
 

@@ -2,10 +2,12 @@
 
 import os
 import threading
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, event, text
+
+Value = TypeVar("Value")
 
 
 class Stamp:
@@ -46,3 +48,31 @@ class Stamp:
             if self._watching is not None:
                 self._watching.close()
                 self._watching = None
+
+
+class Kept:
+    """What was read from the database, for as long as nothing in it changes. Nobody may change what is given."""
+
+    MOST = 500  # values; there are few of a kind, but one for each user
+
+    def __init__(self, stamp: Stamp) -> None:
+        self._stamp = stamp
+        self._lock = threading.Lock()
+        self._as_of: Hashable = None
+        self._values: dict[Hashable, Any] = {}
+
+    def get(self, key: Hashable, read: Callable[[], Value]) -> Value:
+        """Return what `read` gives, or gave under this key since the last change."""
+        now = self._stamp.read()
+        with self._lock:
+            if now != self._as_of:
+                self._as_of, self._values = now, {}
+            values = self._values
+            if key in values:
+                found: Value = values[key]
+                return found
+        value = read()
+        with self._lock:
+            if len(values) < self.MOST:
+                values[key] = value  # among those of the stamp that was read before it
+        return value

@@ -1,6 +1,11 @@
 """The panel: one blueprint per family of pages."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from babel.support import NullTranslations
 from flask import Flask, abort, g, has_request_context, request, session
+from flask_babel import force_locale, get_translations
 from flask_login import current_user
 from werkzeug.routing import IntegerConverter, Map
 
@@ -9,26 +14,50 @@ LOCALES = ("fa", "en")
 
 def choose_locale() -> str:
     """Return the language of this page: the user's own, the one chosen before the log-in, or the office's."""
-    if not has_request_context():
-        return "en"
-    if "locale" not in g:
-        own = current_user.locale if current_user.is_authenticated else None
-        g.locale = next((known for known in (own, session.get("locale")) if known in LOCALES), None) or office_locale()
+    try:
+        return g.locale  # asked hundreds of times a page
+    except (AttributeError, RuntimeError):
+        if not has_request_context():
+            return "en"
+    own = current_user.locale if current_user.is_authenticated else None
+    g.locale = next((known for known in (own, session.get("locale")) if known in LOCALES), None) or office_locale()
     return str(g.locale)
+
+
+@contextmanager
+def speaking(locale: str) -> Iterator[None]:
+    """Write in this language for a while, whatever the page's is."""
+    before = g.pop("locale", None), g.pop("translations", None)
+    g.locale = locale
+    try:
+        with force_locale(locale):
+            yield
+    finally:
+        for name, value in zip(("locale", "translations"), before, strict=True):
+            g.pop(name, None)
+            if value is not None:
+                setattr(g, name, value)
+
+
+def _translations() -> NullTranslations:
+    """Return the page's translations, which a template asks for at every text."""
+    try:
+        return g.translations
+    except AttributeError:
+        g.translations = get_translations()
+        return g.translations
 
 
 def office_locale() -> str:
     """Return the language of the office, which those read who chose none."""
-    from app.store import settings as store_settings
-    from app.web.parts import database, settings
+    from app.web.parts import office
 
-    with database().read() as reader:
-        return store_settings.office(reader, settings()).locale
+    return office().locale
 
 
 def register(app: Flask) -> None:
     """Attach every blueprint, filter and header."""
-    from app.store.stamp import Stamp
+    from app.store.stamp import Kept, Stamp
     from app.web import (
         account,
         acts,
@@ -68,8 +97,15 @@ def register(app: Flask) -> None:
     for room in (auth, account, *daily, *set_up, users, log):
         app.register_blueprint(room.blueprint)
     app.context_processor(_shared)
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined] # in place of those that look it up each time
+        gettext=lambda text: _translations().ugettext(text),
+        ngettext=lambda one, several, count: _translations().ungettext(one, several, count),
+        newstyle=True,
+    )
     pages.register(app)
-    live.register(app, Stamp(app.extensions["bazang"]["database"].engine))
+    stamp = Stamp(app.extensions["bazang"]["database"].engine)
+    app.extensions["bazang"]["kept"] = Kept(stamp)
+    live.register(app, stamp)
     app.after_request(_headers)
 
 

@@ -1,7 +1,6 @@
 """A user's own account: password, language and colours."""
 
 from flask import Blueprint, flash, redirect, render_template, session, url_for
-from flask_babel import force_locale
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user, login_required
@@ -11,7 +10,7 @@ from wtforms import PasswordField, SelectField
 from app.extensions import limiter
 from app.services import users
 from app.services.errors import Invalid
-from app.web import office_locale, words
+from app.web import office_locale, speaking, words
 from app.web.auth import enter
 from app.web.fields import choices, has_errors, show_errors
 from app.web.parts import database, utcnow
@@ -74,7 +73,7 @@ def preferences():
         return _page(PasswordForm(formdata=None), form), 422
     session.pop("locale", None)  # what was chosen for this browser gives way to what was chosen for the user
     session.pop("theme", None)
-    with force_locale(form.locale.data or office_locale()):  # it is read on the next page
+    with speaking(form.locale.data or office_locale()):  # it is read on the next page
         flash(_("Your choice is saved."), "success")
     return redirect(url_for("account.index"))
 

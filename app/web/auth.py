@@ -16,7 +16,7 @@ from app.services import first_run, users
 from app.store.models import User
 from app.web import LOCALES, choose_locale, is_fragment, row_number
 from app.web.pages import THEMES
-from app.web.parts import database
+from app.web.parts import database, kept
 
 blueprint = Blueprint("auth", __name__)
 
@@ -46,13 +46,18 @@ def register(app: Flask) -> None:
     def load(carried: str) -> SessionUser | None:
         user_id, _colon, _stamp = carried.partition(":")
         try:
-            user = users.load(database(), row_number(user_id))
+            number = row_number(user_id)
         except ValueError:
             return None
-        known = SessionUser(user) if user is not None else None
+        known = kept(("user", number), lambda: _known(number))
         return known if known is not None and compare_digest(known.get_id().encode(), carried.encode()) else None
 
     login.unauthorized_handler(_ask_to_log_in)
+
+
+def _known(user_id: int) -> SessionUser | None:
+    user = users.load(database(), user_id)
+    return SessionUser(user) if user is not None else None
 
 
 def _ask_to_log_in():

@@ -3,20 +3,19 @@
 import math
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
-from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Flask, g
-from flask_babel import get_locale, gettext, ngettext
+from flask_babel import gettext, ngettext
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 from persiantools.jdatetime import JalaliDate, JalaliDateTime
 
 from app.domain.names import showable
-from app.store import settings as store_settings
-from app.web.parts import database, settings, utcnow
+from app.web import choose_locale
+from app.web.parts import office, utcnow
 
 MINUTE = 60  # seconds
 _PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
@@ -39,8 +38,7 @@ def _for_each_reader(filter_: Callable[..., str]) -> Callable[..., str]:
 
 def is_persian() -> bool:
     """Tell whether the reader reads Persian."""
-    locale = get_locale()
-    return locale is not None and locale.language == "fa"
+    return choose_locale() == "fa"
 
 
 def digits(value: object) -> str:
@@ -59,16 +57,13 @@ def name(value: object) -> Markup:
     return Markup(f"<bdi>{escape(showable(str(value)))}</bdi>")  # noqa: S704 - it is escaped
 
 
-@lru_cache(maxsize=8)
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
-
-
 def office_zone() -> ZoneInfo:
-    if "zone" not in g:
-        with database().read() as session:
-            g.zone = store_settings.office(session, settings()).timezone
-    return _zone(g.zone)
+    """Return the time zone of the office."""
+    try:
+        return g.zone
+    except AttributeError:
+        g.zone = ZoneInfo(office().timezone)
+        return g.zone
 
 
 def written(value: datetime, *, seconds: bool = False) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from flask import Blueprint, Flask, Response, current_app, g, render_template, request
+from flask import Blueprint, Flask, Response, current_app, render_template, request
 from flask_login import current_user, login_required
 
 from app.services import pausing, pending
@@ -21,7 +21,7 @@ from app.services.access import Scope, scope_of
 from app.services.pending import Badge
 from app.store.stamp import Stamp
 from app.web import choose_locale
-from app.web.parts import database, utcnow
+from app.web.parts import database, kept, stored, utcnow
 
 blueprint = Blueprint("live", __name__)
 
@@ -141,11 +141,13 @@ class Arrivals:
 
 
 def arrivals() -> Arrivals:
-    if "arrivals" not in g:
-        scope = my_scope()
-        own = pending.badge(database(), scope.own()) if scope.extensions else Badge(0, 0)
-        g.arrivals = Arrivals(own, pending.badge(database(), scope) if scope.everything else own)
-    return g.arrivals
+    scope = my_scope()
+    own = _badge(scope.own()) if scope.extensions else Badge(0, 0)
+    return Arrivals(own, _badge(scope) if scope.everything else own)
+
+
+def _badge(scope: Scope) -> Badge:
+    return kept(("badge", scope), lambda: pending.badge(database(), scope))
 
 
 def my_scope() -> Scope:
@@ -153,5 +155,4 @@ def my_scope() -> Scope:
 
 
 def _pause() -> pausing.Pause | None:
-    with database().read() as session:
-        return pausing.current(session)
+    return pausing.in_force(stored())

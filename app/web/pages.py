@@ -1,15 +1,19 @@
 """What every page is given: its rooms, its colours, and the addresses of what it is made of."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
-from flask import Flask, current_app, g, request, session, url_for
+from flask import Flask, current_app, render_template, request, session, url_for
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
+from markupsafe import Markup
 
-from app.web import words
+from app.web import choose_locale, words
+from app.web.parts import kept
 
 THEMES = ("auto", "light", "dark")
 EVERYBODY = ("administrator", "supervisor", "operator")
@@ -60,8 +64,17 @@ _ROOMS = (
 
 
 def register(app: Flask) -> None:
-    app.jinja_env.globals.update(asset=asset, navigation=navigation, role_label=role_label)
+    app.jinja_env.globals.update(
+        asset=asset, frame=frame, navigation=navigation, role_label=role_label, url_for=address
+    )
+    app.extensions["bazang"]["addresses"] = {}
     app.context_processor(lambda: {"theme": theme()})
+
+
+def frame() -> Markup:
+    """Return what stands around every page of this user: it is built once for as long as nothing changes in it."""
+    depends = "frame", current_user.id, request.blueprint, choose_locale(), theme(), request.script_root
+    return kept(depends, lambda: Markup(render_template("_navigation.html")))  # noqa: S704 - a template's
 
 
 def navigation() -> list[tuple[str, list[Entry]]]:
@@ -69,7 +82,7 @@ def navigation() -> list[tuple[str, list[Entry]]]:
     groups = []
     for group, rooms in _ROOMS:
         entries = [
-            Entry(endpoint, url_for(endpoint), str(label), icon, endpoint.split(".")[0] == request.blueprint)
+            Entry(endpoint, address(endpoint), str(label), icon, endpoint.split(".")[0] == request.blueprint)
             for endpoint, label, icon, roles in rooms
             if current_user.role in roles and endpoint in current_app.view_functions
         ]
@@ -88,15 +101,23 @@ def theme() -> str:
     return chosen if chosen in THEMES else "auto"
 
 
+def address(endpoint: str, **values: Any) -> str:
+    """Return what `url_for` does. Pages have the same addresses again and again: those are built once."""
+    if (endpoint != "static" and values) or endpoint.startswith("."):
+        return url_for(endpoint, **values)
+    known: dict[Hashable, str] = current_app.extensions["bazang"]["addresses"]
+    key = request.script_root, endpoint, *values.values()
+    if key not in known:
+        known[key] = url_for(endpoint, **values)
+    return known[key]
+
+
 def asset(filename: str) -> str:
     """Return the address of a file of ours, new whenever its content is. What is vendored has it in its folder."""
     if "@" in filename:
-        known: dict[str, str] = g.setdefault("vendored", {})  # a page has the same icons many times
-        if filename not in known:
-            known[filename] = url_for("static", filename=filename)
-        return known[filename]
-    path = Path(current_app.static_folder or "") / filename
-    return url_for("static", filename=filename, v=_digest(path, path.stat().st_mtime_ns))
+        return address("static", filename=filename)
+    path = Path(current_app.root_path, "static", filename)
+    return address("static", filename=filename, v=_digest(path, path.stat().st_mtime_ns))
 
 
 @lru_cache(maxsize=256)

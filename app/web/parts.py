@@ -1,7 +1,9 @@
 """What the views are given by the application."""
 
+from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
 from functools import wraps
+from typing import TypeVar
 
 from flask import abort, current_app
 from flask_babel import gettext as _
@@ -12,7 +14,9 @@ from app.config import Settings
 from app.services.access import scope_of
 from app.store import settings as store_settings
 from app.store.database import Database
-from app.store.settings import Exchange
+from app.store.settings import Exchange, Office
+
+Value = TypeVar("Value")
 
 
 def settings() -> Settings:
@@ -21,6 +25,32 @@ def settings() -> Settings:
 
 def database() -> Database:
     return current_app.extensions["bazang"]["database"]
+
+
+def kept(key: Hashable, read: Callable[[], Value]) -> Value:
+    """Return what `read` gives, or gave since the database last changed: what every page needs is read once."""
+    found: Value = current_app.extensions["bazang"]["kept"].get(key, read)
+    return found
+
+
+def stored() -> dict[str, str]:
+    """Return what the settings page has stored; nobody may change it."""
+    return kept("stored", _stored)
+
+
+def _stored() -> dict[str, str]:
+    with database().read() as session:
+        return store_settings.read_all(session)
+
+
+def office() -> Office:
+    """Return the office's settings in force."""
+    return kept("office", _office)
+
+
+def _office() -> Office:
+    with database().read() as session:
+        return store_settings.office(session, settings())
 
 
 def exchange() -> Exchange:

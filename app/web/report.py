@@ -1,6 +1,7 @@
 """The report: what was registered, what became of it and how long it took; as a list, as charts, and as files."""
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -18,11 +19,13 @@ from app.domain.lifecycle import ACTIVE, Status
 from app.services import export, periods, report
 from app.services.access import scope_of
 from app.services.export import Wording
+from app.services.remembering import remember_as_of
 from app.services.report import Choices
 from app.services.statistics import Statistics, statistics
+from app.store.stamps import Stamp, stamp
 from app.web import choose_locale, report_form, words
 from app.web.filters import digits, is_persian, number, office_zone, written, written_date
-from app.web.parts import database, utcnow
+from app.web.parts import database, kept, utcnow
 from app.web.report_form import PERIODS, Asked
 
 blueprint = Blueprint("report", __name__)
@@ -46,13 +49,14 @@ def index():
     asked, offered = _asked()
     if tidy := _tidy("report.index", asked):
         return tidy
-    found = None
-    if asked.valid:
-        scope, wanted = scope_of(current_user), asked.filter(office_zone())
-        found = report.read(database(), scope, wanted, asked.sort, page=asked.page)
-    shows = "requests.show" in current_app.view_functions
-    names = dict(offered.operators)
-    return _page("report/index.html", asked, offered, found=found, names=names, shows=shows)
+
+    def read() -> dict[str, object]:
+        found = report.read(
+            database(), scope_of(current_user), asked.filter(office_zone()), asked.sort, page=asked.page
+        )
+        return {"found": found}
+
+    return _page("report/index.html", "report/_list.html", asked, offered, read)
 
 
 @blueprint.get("/report/charts")
@@ -62,23 +66,24 @@ def charts():
     asked, offered = _asked()
     if tidy := _tidy("report.charts", asked):
         return tidy
-    counted = _count(asked) if asked.valid else None
-    return _page(
-        "report/charts.html",
-        asked,
-        offered,
-        counted=counted,
-        names=dict(offered.operators),
-        outcomes=OUTCOMES,
-        weekdays=_weekdays(),
-        open_in=open_in,
-        step_label=step_label,
-        step_title=_step_title(counted) if counted else "",
-    )
+
+    def read() -> dict[str, object]:
+        counted = _count(asked)
+        return {
+            "counted": counted,
+            "outcomes": OUTCOMES,
+            "weekdays": _weekdays(),
+            "open_in": open_in,
+            "step_label": step_label,
+            "step_title": _step_title(counted),
+        }
+
+    return _page("report/charts.html", "report/_drawn.html", asked, offered, read)
 
 
 def _asked() -> tuple[Asked, Choices]:
-    offered = report.choices(database(), scope_of(current_user))
+    scope = scope_of(current_user)
+    offered = kept(("choices", scope), lambda: report.choices(database(), scope))
     return report_form.read(request.args, offered, utcnow(), office_zone(), choose_locale()), offered
 
 
@@ -89,22 +94,41 @@ def _tidy(endpoint: str, asked: Asked):
     return None
 
 
-def _page(template: str, asked: Asked, offered: Choices, **values):
+def _page(template: str, result: str, asked: Asked, offered: Choices, read: Callable[[], dict[str, object]]):
+    """Answer with the search and what it found, of which `read` gives the values of the template `result`."""
     last = None if request.args else _remembered(offered)
-    page = render_template(
-        template,
-        asked=asked,
-        here=request.script_root + request.path,
-        form=asked.form,
-        periods=PERIODS,
-        words=words,
-        last=last if last != asked.query() else None,
-        **values,
-    )
+    last = last if last != asked.query() else None
+    shown = _part("report/_search.html", asked, offered, last=last, periods=PERIODS, form=asked.form)
+    if asked.valid:
+        shown += _part(result, asked, offered, read, names=dict(offered.operators), words=words)
+    page = render_template(template, asked=asked, shown=shown)
     answer = current_app.make_response((page, 200 if asked.valid else 422))
     if asked.valid and request.args:
         _remember(answer, asked.query())
     return answer
+
+
+def _part(
+    template: str, asked: Asked, offered: Choices, read: Callable[[], dict[str, object]] | None = None, **values: object
+) -> Markup:
+    """Return a part of the page: as it was built before, as long as nothing that stands in it can have changed."""
+    here = request.script_root + request.path
+
+    def build() -> Markup:
+        found = read() if read is not None else {}
+        return Markup(render_template(template, asked=asked, here=here, **values, **found))  # noqa: S704 - a template's
+
+    if not asked.valid:
+        return build()
+    days = asked.form.registered_from.data, asked.form.registered_to.data
+    shown = asked.query(), bool(request.args), days, asked.page if read is not None else None, values.get("last")
+    depends = template, here, choose_locale(), office_zone().key, scope_of(current_user), offered, shown
+    return remember_as_of(database().engine, kept("requests", _requests_stamp), depends, build)
+
+
+def _requests_stamp() -> Stamp | None:
+    with database().read() as session:
+        return stamp(session)
 
 
 # -- as last time -----------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from app.store.models import LineRow, Module, QueueRow, Setting
 from app.web import auth, choose_locale, is_fragment, parts, settings_exchange, words
 from app.web.exchange_form import ExchangeForm
 from app.web.fields import DigitsField, choices, has_errors, show_errors
-from app.web.parts import administrator_required, database, settings, utcnow
+from app.web.parts import administrator_required, database, settings, stored, utcnow
 from app.web.settings import PlaceForm, given, origin
 
 blueprint = Blueprint("setup", __name__, url_prefix="/setup")
@@ -47,8 +47,7 @@ def open_step() -> str:
     """Return the address of the step that is next; "" where nothing is left to do, or it is not the reader's."""
     if not current_user.is_authenticated or current_user.role != "administrator" or request.blueprint == "setup":
         return ""
-    with database().read() as reader:
-        step = first_run.step(store.read_all(reader))
+    step = first_run.step(stored())
     return url_for(_PAGES[step]) if step else ""
 
 

@@ -6,9 +6,9 @@ from flask import Blueprint
 from flask_babel import gettext as _
 
 from app.store import lines as store_lines
-from app.store import settings as store_settings
 from app.store.models import WorkerState
-from app.web.parts import database, settings, utcnow
+from app.web import choose_locale
+from app.web.parts import database, kept, office, settings, utcnow
 
 blueprint = Blueprint("status", __name__, url_prefix="/status")
 _NAMED_OTHERWISE = ("reload_by_hand", "not_included")  # codes among the dialplan's details, which else are sentences
@@ -32,7 +32,10 @@ def _health_for_pages():
 def health() -> Health:
     """Say whether calls can be made, and if not, what to do."""
     side = _look()
-    return next((part.health for part in _parts(side) if part.health.level != "ok"), _all_well(side))
+    depends = "health", choose_locale(), side.runs
+    return kept(
+        depends, lambda: next((part.health for part in _parts(side) if part.health.level != "ok"), _all_well(side))
+    )
 
 
 @dataclass(frozen=True)
@@ -82,11 +85,13 @@ def _unknown(name: str, label: str) -> Part:
 
 
 def _look() -> _Side:
-    now = utcnow()
+    state = kept("worker_state", _worker_state)
+    return _Side(state, store_lines.runs(state, utcnow()), office().outbound_context)
+
+
+def _worker_state() -> WorkerState:
     with database().read() as session:
-        state = store_lines.worker_state(session)
-        outbound = store_settings.office(session, settings()).outbound_context
-        return _Side(state, store_lines.service_runs(session, now), outbound)
+        return store_lines.worker_state(session)
 
 
 def _service(side: _Side) -> Health | None:

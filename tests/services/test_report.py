@@ -178,8 +178,8 @@ def test_the_filters_offer_what_there_is(database: Database) -> None:
     create_line(database, "1020", name="Hall")
     users.create(database, "omid", "a long password", "operator", NOW, extensions=["102", "101"])
     choices = report.choices(database, Scope("sara", everything=True))
-    assert choices.operators == [("101", "omid"), ("102", "omid"), ("1020", "Hall"), ("omid", "")]
-    assert choices.modules == [(module.id, "Sales")]
+    assert choices.operators == (("101", "omid"), ("102", "omid"), ("1020", "Hall"), ("omid", ""))
+    assert choices.modules == ((module.id, "Sales"),)
 
 
 def test_an_empty_filter_asks_for_nothing() -> None:

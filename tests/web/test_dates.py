@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask, g
@@ -25,7 +26,7 @@ class Both(Form):
 def typed(app: Flask, locale: str, **values: str) -> Any:
     """Return the form as a page in this language gets it. The office is in Tehran."""
     with app.test_request_context():
-        g.locale, g.zone = locale, "Asia/Tehran"
+        g.locale, g.zone = locale, ZoneInfo("Asia/Tehran")
         form = Both(MultiDict(values))
         form.validate()
         form.day(), form.moment()
@@ -80,6 +81,6 @@ def test_what_is_no_moment_is_said_and_kept(app: Flask, text: str) -> None:
 @pytest.mark.parametrize(("locale", "shown"), [("en", "2026-11-24 14:30"), ("fa", "۱۴۰۵/۰۹/۰۳ ۱۴:۳۰")])
 def test_a_moment_is_shown_by_the_offices_clock(app: Flask, locale: str, shown: str) -> None:
     with app.test_request_context():
-        g.locale, g.zone = locale, "Asia/Tehran"
+        g.locale, g.zone = locale, ZoneInfo("Asia/Tehran")
         form = Both(data={"moment": datetime(2026, 11, 24, 11, 0, tzinfo=UTC)})
         assert f'value="{shown}"' in form.moment()

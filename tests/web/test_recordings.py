@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from flask_babel import force_locale
 from sqlalchemy import select
 
 from app.config import Settings
@@ -16,7 +15,7 @@ from app.services import commands, log, modules, recordings, studio, users
 from app.services.modules import PromptInput
 from app.store.database import Database
 from app.store.models import Command, DigitRecording, Prompt, Recording, StudioCall
-from app.web import words
+from app.web import speaking, words
 from tests.audio.sounds import read_samples, tone, write_sound
 from tests.support.factories import NOW, create_module, create_recording, create_running_service, store
 from tests.web.pages import Page, Visitor, rows, text
@@ -422,7 +421,7 @@ def test_every_failure_is_told_in_words(app: Flask, database: Database, failure:
     call.state, call.detail, call.created_at, call.updated_at = "failed", failure.value, NOW, NOW
     store(database, call)
     said = text(Visitor(app, 1, locale=locale).ask(f"{BY_PHONE}/{call.id}").one("div", class_="studio-call"))
-    with app.test_request_context(), force_locale(locale):
+    with app.test_request_context(), speaking(locale):
         assert str(words.STUDIO_FAILURE[failure]) in said
 
 

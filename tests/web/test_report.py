@@ -17,6 +17,8 @@ from app.services import filling, report, users
 from app.services.access import Scope
 from app.store.database import Database
 from app.store.models import CallRequest, Module, QueueMemberRow, User
+from app.store.settings import write_setting
+from app.web import report as report_page
 from tests.support.factories import create_line, create_module, create_request, store, wish
 from tests.web.pages import Page, Visitor, rows, text
 
@@ -444,3 +446,69 @@ def test_the_excel_file_of_very_many_opens_and_has_every_row(
     data = file(admin, XLSX, period="all")
     found = [line[0] for line in workbook(data).active.iter_rows(min_row=2, max_col=1, values_only=True)]
     assert len(found) == very_many and found == expected
+
+
+# -- what was built before --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The templates that were rendered, in their order."""
+    names: list[str] = []
+    render = report_page.render_template
+
+    def rendered(template: str, **values: Any) -> str:
+        names.append(template.removeprefix("report/"))
+        return render(template, **values)
+
+    monkeypatch.setattr(report_page, "render_template", rendered)
+    return names
+
+
+def test_what_has_not_changed_is_not_built_again(
+    admin: Visitor, supervisor: Visitor, database: Database, various: Module, built: list[str]
+) -> None:
+    first = rows(ask(admin, LIST, period="all"))
+    assert built == ["_search.html", "_list.html", "index.html"]
+    built.clear()
+    assert rows(ask(admin, LIST, period="all")) == rows(ask(supervisor, LIST, period="all")) == first
+    assert built == ["index.html", "_search.html", "_list.html", "index.html"], "each user has lists of their own"
+    built.clear()
+    with database.write() as session:
+        session.get_one(User, 1).theme = "dark"
+    assert rows(ask(admin, LIST, period="all")) == first and built == ["index.html"]
+    built.clear()
+    ask(admin, LIST, period="all", page=2)
+    assert built == ["_list.html", "index.html"], "the search is the same on every page"
+
+
+def test_what_has_changed_is_built_again(admin: Visitor, database: Database, sales: Module) -> None:
+    register(database, sales, target="", done_by="101", registered_at=datetime(2026, 11, 24, 6, 30, tzinfo=UTC))
+
+    def shown() -> str:
+        (row,) = rows(ask(admin, LIST, period="all"))
+        return row
+
+    assert "101, 102" in shown() and "2026-11-24 10:00" in shown() and "waiting" in shown()
+    wish(database, 1, Cancelled())
+    assert "cancelled" in shown()
+    with database.write() as session:
+        session.get_one(Module, sales.id).targets = ["101", "103"]
+    assert "101, 103" in shown(), "whom the module is for"
+    create_line(database, "103", name="Front desk")
+    assert "Front desk" in ask(admin, LIST, period="all").source, "what can be chosen"
+    with database.write() as session:
+        write_setting(session, "timezone", "Europe/Berlin")
+    assert "2026-11-24 07:30" in shown()
+    users.set_locale(database, 1, "fa")
+    admin.locale = "fa"
+    assert "۱۴۰۵/۰۹/۰۳" in ask(admin, LIST, period="all").source
+
+
+def test_a_new_day_shows_its_own_requests(
+    admin: Visitor, database: Database, sales: Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(database, sales)
+    assert numbers(ask(admin, LIST, period="today")) == ["1"]
+    monkeypatch.setattr(report_page, "utcnow", lambda: now() + DAY)
+    assert numbers(ask(admin, LIST, period="today")) == []

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from flask_babel import force_locale
 
 from app.domain.policy import LineState
 from app.services.modules import PromptInput
 from app.services.reach import Directory, Extension, ModuleName
 from app.store.database import Database
+from app.web import speaking
 from app.web.summary import duration, sentences
 from tests.support.factories import create_line, create_module, make_module_input
 from tests.web.pages import Visitor
@@ -34,7 +34,7 @@ ENDS = "Afterwards the call ends, and so it does for whoever leaves nothing, or 
 
 @pytest.fixture(autouse=True)
 def _english(app: Flask) -> Iterator[None]:
-    with app.test_request_context(), force_locale("en"):
+    with app.test_request_context(), speaking("en"):
         yield
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from flask_babel import force_locale
 
 from app import create_app
 from app.audio.prompts import PROMPT_KEYS
@@ -18,7 +17,7 @@ from app.domain.lifecycle import Outcome, Status, Step
 from app.domain.policy import LineState, Reason, Why
 from app.extensions import db
 from app.services.modules import DESTINATION_KINDS, LANGUAGES, SITUATIONS
-from app.web import deeds, filters, words
+from app.web import deeds, filters, speaking, words
 from tests.support.factories import make_settings
 
 LOCALES = ("fa", "en")
@@ -63,7 +62,7 @@ def app(built_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @contextmanager
 def reading(app: Flask, locale: str) -> Iterator[None]:
-    with app.test_request_context(), force_locale(locale):
+    with app.test_request_context(), speaking(locale):
         yield
 
 
