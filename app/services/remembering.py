@@ -42,9 +42,3 @@ def remember_as_of(engine: Engine, now: Stamp | None, key: Hashable, count: Call
             while len(kept) > MOST:
                 kept.popitem(last=False)
     return counted
-
-
-def forget() -> None:
-    """Have everything counted anew."""
-    with _lock:
-        _kept.clear()

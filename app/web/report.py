@@ -33,6 +33,7 @@ blueprint = Blueprint("report", __name__)
 REMEMBERED, LONGEST_REMEMBERED = "report", 1500
 REMEMBERED_SECONDS = 365 * 86400
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+NO_REQUESTS = (0, 0)  # the stamp of what shows none of them
 # What the charts tell apart, with the colour of each; what is not over yet is one of them.
 OUTCOMES = {
     Status.DONE: "good",
@@ -123,7 +124,8 @@ def _part(
     days = asked.form.registered_from.data, asked.form.registered_to.data
     shown = asked.query(), bool(request.args), days, asked.page if read is not None else None, values.get("last")
     depends = template, here, choose_locale(), office_zone().key, scope_of(current_user), offered, shown
-    return remember_as_of(database().engine, kept("requests", _requests_stamp), depends, build)
+    as_of = kept("requests", _requests_stamp) if read is not None else NO_REQUESTS
+    return remember_as_of(database().engine, as_of, depends, build)
 
 
 def _requests_stamp() -> Stamp | None:
