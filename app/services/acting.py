@@ -223,7 +223,7 @@ def _twin(session: Session, row: CallRequest, to: Reassign) -> int | None:
         CallRequest.queue.is_(to.queue),
         CallRequest.target == to.target,
         CallRequest.number == row.number,
-        CallRequest.status.in_([status.value for status in ACTIVE]),
+        store.has_status(),
         CallRequest.id != row.id,
     )
     return session.scalar(query.limit(1))

@@ -20,13 +20,14 @@ from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.domain import numbers
-from app.domain.lifecycle import ACTIVE, Outcome, Side, Status
+from app.domain.lifecycle import Outcome, Side, Status
 from app.services import log, modules, pausing
 from app.services.modules import ModuleInput
 from app.services.periods import DAY
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, HistoryEntry, Module
+from app.store.requests import has_status
 
 ACTOR = "fill"
 MARK = "fill-"  # how the call is called from which a made-up request comes
@@ -166,9 +167,7 @@ Wish = tuple[int | None, bool, str, str]  # module, queue, target and number: on
 
 
 def _active_wishes(session: Session) -> set[Wish]:
-    query = select(CallRequest.module_id, CallRequest.queue, CallRequest.target, CallRequest.number).where(
-        CallRequest.status.in_([status.value for status in ACTIVE])
-    )
+    query = select(CallRequest.module_id, CallRequest.queue, CallRequest.target, CallRequest.number).where(has_status())
     return {(module, queue, target, number) for module, queue, target, number in session.execute(query)}
 
 

@@ -249,7 +249,7 @@ def choices(database: Database, scope: Scope) -> Choices:
     """Return what there is to filter by, of what may be seen."""
     with database.read() as session:
         query = select(CallRequest.module_id, CallRequest.module_name, CallRequest.queue, CallRequest.target).where(
-            CallRequest.status.in_([status.value for status in ACTIVE]), reach(session, scope).condition(leads=False)
+            store.has_status(), reach(session, scope).condition(leads=False)
         )
         found = session.execute(query.distinct()).all()
     modules = {module: showable(name) for module, name, _, _ in found if module is not None}
@@ -272,7 +272,7 @@ def badge(database: Database, scope: Scope) -> Badge:
     """Return what the badge of the page shows."""
     with database.read() as session:
         query = select(func.count(), func.max(CallRequest.id)).where(
-            CallRequest.status.in_([status.value for status in ACTIVE]), reach(session, scope).condition(leads=False)
+            store.has_status(), reach(session, scope).condition(leads=False)
         )
         waiting, newest = session.execute(query).one()
     return Badge(waiting, newest or 0)

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.domain.lifecycle import ACTIVE
 from app.domain.policy import LineState
 from app.services.modules import SITUATIONS
+from app.store import requests
 from app.store.models import CallRequest, ExtensionScenario, LineRow, Module, QueueMemberRow, QueueRow, QueueScenario
 
 
@@ -108,8 +108,8 @@ def serving(session: Session) -> tuple[dict[str, list[ModuleName]], dict[str, li
 
 def open_requests(session: Session, module_id: int) -> int:
     """Return how many requests of a module are not settled yet."""
-    open_ones = CallRequest.status.in_([status.value for status in ACTIVE])
-    return session.scalar(select(func.count()).where(CallRequest.module_id == module_id, open_ones)) or 0
+    of_module = select(func.count()).where(CallRequest.module_id == module_id, requests.has_status())
+    return session.scalar(of_module) or 0
 
 
 def free_code(session: Session) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, union_all
+from sqlalchemy import ColumnElement, bindparam, select, union_all
 from sqlalchemy.orm import Session
 
 from app.domain.lifecycle import ACTIVE, FINAL, IN_FLIGHT, Decision, Outcome, Request, Rules, Status, Step
@@ -121,6 +121,16 @@ def with_modules(session: Session, rows: Sequence[CallRequest]) -> list[tuple[Ca
     return [(row, modules.get(row.module_id) if row.module_id else None) for row in rows]
 
 
+def has_status(statuses: Iterable[Status] = ACTIVE) -> ColumnElement[bool]:
+    """Return what holds for requests of these statuses.
+
+    They are written out in the statement: by parameters SQLite cannot tell that its small index of the active requests
+    has all of them, and may read the whole table.
+    """
+    values = sorted(status.value for status in statuses)
+    return CallRequest.status.in_(bindparam("statuses", values, expanding=True, literal_execute=True))
+
+
 def active(
     session: Session, statuses: Iterable[Status] = ACTIVE, *, lock: bool = False
 ) -> list[tuple[CallRequest, Module | None]]:
@@ -128,7 +138,7 @@ def active(
     query = (
         select(CallRequest, Module)
         .outerjoin(Module, CallRequest.module_id == Module.id)
-        .where(CallRequest.status.in_([status.value for status in statuses]))
+        .where(has_status(statuses))
         .order_by(CallRequest.first_called_at, CallRequest.id)
     )
     if lock:
@@ -145,7 +155,7 @@ def find_active(session: Session, module_id: int, queue: bool, target: str, numb
             CallRequest.queue == queue,
             CallRequest.target == target,
             CallRequest.number == number,
-            CallRequest.status.in_([status.value for status in ACTIVE]),
+            has_status(),
         )
         .with_for_update()
     )

@@ -1,6 +1,5 @@
 """What every page is given: its rooms, its colours, and the addresses of what it is made of."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -16,6 +15,7 @@ from app.web import choose_locale, words
 from app.web.parts import kept
 
 THEMES = ("auto", "light", "dark")
+MOST_ADDRESSES = 5000  # which are remembered
 EVERYBODY = ("administrator", "supervisor", "operator")
 OVERSEERS = ("administrator", "supervisor")
 ADMINISTRATORS = ("administrator",)
@@ -103,11 +103,13 @@ def theme() -> str:
 
 def address(endpoint: str, **values: Any) -> str:
     """Return what `url_for` does. Pages have the same addresses again and again: those are built once."""
-    if (endpoint != "static" and values) or endpoint.startswith("."):
+    if endpoint.startswith("."):  # it depends on the page
         return url_for(endpoint, **values)
-    known: dict[Hashable, str] = current_app.extensions["bazang"]["addresses"]
-    key = request.script_root, endpoint, *values.values()
+    known: dict[tuple[str, str, str], str] = current_app.extensions["bazang"]["addresses"]
+    key = request.script_root, endpoint, repr(values)
     if key not in known:
+        if len(known) >= MOST_ADDRESSES:
+            known.clear()
         known[key] = url_for(endpoint, **values)
     return known[key]
 
