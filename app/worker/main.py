@@ -20,6 +20,7 @@ from app.domain import numbers
 from app.domain.policy import Facts, Why
 from app.services import acting, commands, requests, studio
 from app.services.errors import NotFound
+from app.services.reach import OWN_HINTS
 from app.store import lines as store_lines
 from app.store import settings as store_settings
 from app.store.database import Database
@@ -35,7 +36,7 @@ from app.telephony.studio import PATH as STUDIO_PATH
 from app.telephony.studio import hold
 from app.worker import inquiry
 from app.worker.caller import CallerDesk
-from app.worker.dialplan import OWN_HINTS, DialplanKeeper, exchange_in_force
+from app.worker.dialplan import DialplanKeeper, exchange_in_force
 from app.worker.dispatcher import Dispatcher, utcnow
 from app.worker.inquiry import Inquiry
 from app.worker.names import NameBook
