@@ -158,6 +158,7 @@ _OF_THE_MACHINE = {
     "voices_dir": _l("Folder of further voices"),
     "agi_port": _l("Port of the dialogue with callers"),
     "agi_bind": _l("Address at which the dialogue listens"),
+    "trusted_proxies": _l("Reverse proxies before the panel"),
     "poll_seconds": _l("Seconds after which everything is asked again"),
 }
 
