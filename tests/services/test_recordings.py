@@ -3,7 +3,6 @@
 import io
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -392,11 +391,3 @@ def test_what_was_never_measured_is_measured_once(
     with pytest.raises(ZeroDivisionError):
         measured(database, library)
     assert read == [Path(LOST).name]
-
-
-def test_cleaning_never_removes_a_recording(database: Database, library: SoundLibrary, beep: bytes) -> None:
-    kept = keep(database, library, beep)
-    nobodys = library.uploaded(io.BytesIO(write_sound(library.root / "x.wav", tone(0.4, 700)).read_bytes()), "x.wav")
-    assert recordings.remove_unused(database, library, timedelta(seconds=-1)) == 1
-    assert (library.root / kept.file).is_file()
-    assert not nobodys.path.exists()
