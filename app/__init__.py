@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.config import PREFIX, ConfigError, Settings, load_settings, secret_key
 
@@ -43,4 +44,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.extensions["bazang"] = {"settings": settings, "database": Database(db.engine)}
     web.register(app)
     cli.register(app)
+    # Who asks, and by which address, is taken from headers only where proxies of ours set them: anybody can send them.
+    trusted = dict.fromkeys(("x_for", "x_proto", "x_host", "x_prefix"), settings.trusted_proxies)
+    app.wsgi_app = ProxyFix(app.wsgi_app, **trusted)  # type: ignore[method-assign]
     return app

@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     default_region: str = "IR"
     area_code: str = Field("", pattern=r"^[0-9]*$")
     default_locale: Literal["fa", "en"] = "fa"
+    trusted_proxies: int = Field(0, ge=0, le=9)  # reverse proxies before the panel, whose headers are believed
     poll_seconds: float = Field(5.0, ge=0.2, le=60)
 
     @field_validator("timezone")

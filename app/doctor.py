@@ -172,7 +172,8 @@ def _unreachable(exchange: Exchange, report: Report) -> Finding:
             "fault",
             f"the exchange at {where} refused user {exchange.ami_username!r}",
             f"manager.conf: [{exchange.ami_username}] with secret=…, read=call,user,agent and "
-            "write=originate,call,agent,reporting; then `manager reload`; the same secret in BAZANG_AMI_SECRET",
+            "write=originate,call,agent,reporting; then `manager reload`; the same secret in BAZANG_AMI_SECRET, or in "
+            "the panel's settings",
         )
     return Finding("fault", f"no exchange answers at {where}: {report.detail}", _MEND[report.verdict])
 

@@ -101,22 +101,28 @@ class SoundLibrary:
         """The sound's path below `root` without its extension, as Asterisk's applications want it."""
         return clip.path.relative_to(self.root).with_suffix("").as_posix()
 
-    def remove_unused(self, keep: Iterable[str], older_than: timedelta) -> int:
-        """Remove the sounds that `keep` doesn't name and that nobody asked for since `older_than`; give their number.
+    def mark_used(self, names: Iterable[str]) -> None:
+        """Mark sounds as asked for now, by what name() gives: whoever remembers a sound asks for it only once."""
+        for name in names:
+            with suppress(FileNotFoundError, PermissionError):
+                os.utime(self.root / f"{name}.wav")
 
-        `keep`: paths or names, with or without folder and extension. The default digits always stay. Who calls this
-        names at least the office's recordings: nobody could make those again.
+    def remove_unused(self, older_than: timedelta) -> int:
+        """Remove what was put together or spoken, and that nobody asked for since `older_than`; give its number.
+
+        It would be made again. Uploads stay, for nobody could make those again; so do the default digits, and what
+        another user made, for nobody could mark that as used.
         """
-        kept = {PurePath(name).stem for name in keep}
-        kept |= {self.spoken_path(digit, language).stem for language in DEFAULT_VOICES for digit in "0123456789"}
-        now = time.time()
-        before = now - older_than.total_seconds()
+        kept = {self.spoken_path(digit, language) for language in DEFAULT_VOICES for digit in "0123456789"}
+        before = time.time() - older_than.total_seconds()
         removed = 0
-        for path in (path for folder in (SPEECH, UPLOADS, DIALOGUES) for path in (self.root / folder).iterdir()):
-            if path.suffix == ".wav" and path.stem not in kept:
-                removed += _remove_if_older(path, before)
-            elif path.suffix == ".part":  # left by a process that died; a younger one may be in the making
-                _remove_if_older(path, now - ABANDONED)
+        for folder in (SPEECH, DIALOGUES):
+            for path in (self.root / folder).glob("*.wav"):
+                if path not in kept and _is_ours(path):
+                    removed += _remove_if_older(path, before)
+        for folder in (SPEECH, DIALOGUES, UPLOADS):
+            for part in (self.root / folder).glob("*.part"):  # left by a process that died, or in the making
+                _remove_if_older(part, time.time() - ABANDONED)
         return removed
 
     def _speech(
@@ -213,9 +219,20 @@ def _make_folder(folder: Path) -> None:
         folder.chmod(0o755)
 
 
+def _is_ours(path: Path) -> bool:
+    with suppress(FileNotFoundError):
+        return path.stat().st_uid == os.geteuid()
+    return False
+
+
 def _remove_if_older(path: Path, before: float) -> bool:
     with suppress(FileNotFoundError):  # another process was first
         if path.stat().st_mtime < before:
-            path.unlink()
-            return True
+            # Taken aside first, and looked at again: whoever finds a sound marks it as used, or sees that it is gone.
+            aside = path.with_suffix(".part")
+            path.rename(aside)
+            if aside.stat().st_mtime < before:
+                aside.unlink()
+                return True
+            aside.rename(path)
     return False

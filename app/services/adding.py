@@ -20,7 +20,7 @@ from app.services.targets import target_name
 from app.store import requests as store
 from app.store import settings as store_settings
 from app.store.database import Database
-from app.store.models import CallRequest, HistoryEntry, Module
+from app.store.models import CallRequest, Module
 
 LONGEST_NAME = 80
 
@@ -81,33 +81,8 @@ def _add(
     twin = store.find_active(session, module.id, queue, target, number)
     if twin is not None:
         return result_of(twin, "twin", twin=twin.id)
-    row = CallRequest(
-        module_id=module.id,
-        module_name=module.name,
-        queue=queue,
-        target=target,
-        number=number,
-        caller_name=given.name.strip(),
-        created_by=scope.name,
-        note=given.note.strip(),
-        status=Status.WAITING.value,
-        first_called_at=now,
-        registered_at=now,
-    )
-    session.add(row)
-    session.flush()
-    session.add(
-        HistoryEntry(
-            request_id=row.id,
-            at=now,
-            event="registered",
-            old_status="",
-            new_status=row.status,
-            detail=number,
-            actor=scope.name,
-            version=row.version,
-        )
-    )
+    name, note = given.name.strip(), given.note.strip()
+    row = store.add(session, module, queue, target, number, now, caller_name=name, created_by=scope.name, note=note)
     changed = {"target": ["", target_name(queue, target)], "module": ["", module.name]}
     log.note(session, scope.name, "request_added", subject(row), changed, now)
     commands.wake(session)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import IO, BinaryIO, Literal, cast
+from typing import Literal
 
 import phonenumbers
 from sqlalchemy import select
@@ -20,7 +20,6 @@ from app.store.models import Module, Prompt
 from app.store.settings import Speech
 
 log = logging.getLogger(__name__)
-FILE = recordings.FILE
 DEFAULT = PromptInput()
 THINKING = Pause(0.6)  # seconds that the caller of a sample dialogue takes to press a key
 
@@ -151,9 +150,3 @@ def sample_number(region: str) -> str:
     if example is None:
         return "0123456789"
     return national(phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164))
-
-
-def upload(library: SoundLibrary, source: IO[bytes], name: str) -> PromptInput:
-    """Convert and keep an uploaded recording. Raises SoundError."""
-    clip = library.uploaded(cast(BinaryIO, source), name)
-    return PromptInput("file", "", clip.path.relative_to(library.root).as_posix(), name[:200])

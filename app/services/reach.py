@@ -40,7 +40,7 @@ class Directory:
     modules: Mapping[str, ModuleName]
 
 
-OWN_HINTS = "bazang-extensions"  # the context of the hints that we give
+OWN_HINTS = "bazang-extensions"  # the context in which we give hints to extensions that have none
 
 
 def directory(session: Session) -> Directory:

@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import IO, Any, BinaryIO, cast
 
 from sqlalchemy import select
@@ -220,13 +220,6 @@ def delete(
                 (library.root / file).unlink(missing_ok=True)
     except IntegrityError as error:  # something else than prompts and digits plays it
         raise Invalid({"file": "in_use"}) from error
-
-
-def remove_unused(database: Database, library: SoundLibrary, older_than: timedelta) -> int:
-    """Remove the sounds that nobody asked for since `older_than` and that are no recordings; return their number."""
-    with database.read() as session:
-        kept = list(session.scalars(select(Recording.file)))
-    return library.remove_unused(kept, older_than)
 
 
 def digits(session: Session, language: str) -> dict[str, str]:

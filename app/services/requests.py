@@ -19,7 +19,7 @@ from app.services.errors import NotFound
 from app.store import requests as store
 from app.store import settings as store_settings
 from app.store.database import Database
-from app.store.models import Attempt, CallRequest, HistoryEntry, Module
+from app.store.models import Attempt, CallRequest, Module
 from app.store.settings import Office
 
 log = logging.getLogger(__name__)
@@ -74,33 +74,18 @@ def _register(session: Session, registration: Registration, now: datetime) -> in
         decision = lifecycle.transition(store.to_domain(twin, module), lifecycle.Registered(), now)
         store.apply_decision(session, twin, replace(decision, changed=True), now, event="registered_again")
         return twin.id
-    row = CallRequest(
-        module_id=module.id,
-        module_name=module.name,
-        queue=queue,
-        target=target,
-        number=registration.number,
+    row = store.add(
+        session,
+        module,
+        queue,
+        target,
+        registration.number,
+        now,
         caller_number=registration.caller_number[:40],
         caller_name=registration.caller_name[:80],
-        created_by=registration.created_by,
         call_uniqueid=registration.uniqueid,
-        status=Status.WAITING.value,
         first_called_at=min(registration.first_called_at or now, now),
-        registered_at=now,
-    )
-    session.add(row)
-    session.flush()
-    session.add(
-        HistoryEntry(
-            request_id=row.id,
-            at=now,
-            event="registered",
-            old_status="",
-            new_status=row.status,
-            detail=registration.number,
-            actor=registration.created_by,
-            version=row.version,
-        )
+        created_by=registration.created_by,
     )
     return row.id
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, select, union_all
 from sqlalchemy.orm import Session
@@ -65,6 +66,37 @@ def to_domain(row: CallRequest, module: Module | None) -> Request:
         last_outcome=Outcome(row.last_outcome) if row.last_outcome else None,
         rules=rules_of(module),
     )
+
+
+def add(
+    session: Session, module: Module, queue: bool, target: str, number: str, now: datetime, **details: Any
+) -> CallRequest:
+    """Store a request that begins to wait, with the first line of its history. `details`: further columns."""
+    row = CallRequest(
+        module_id=module.id,
+        module_name=module.name,
+        queue=queue,
+        target=target,
+        number=number,
+        status=Status.WAITING.value,
+        registered_at=now,
+        **{"first_called_at": now, **details},
+    )
+    session.add(row)
+    session.flush()
+    session.add(
+        HistoryEntry(
+            request_id=row.id,
+            at=now,
+            event="registered",
+            old_status="",
+            new_status=row.status,
+            detail=number,
+            actor=row.created_by,
+            version=row.version,
+        )
+    )
+    return row
 
 
 def apply_decision(

@@ -1,6 +1,7 @@
 """Extensions as the exchange reports them, and the scenario of each: its optional destinations."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
@@ -14,13 +15,13 @@ from wtforms import BooleanField
 from app.domain.numbers import ascii_digits
 from app.domain.policy import LineState
 from app.services import generated, reach, scenarios
-from app.services.errors import Invalid, NotFound
+from app.services.errors import NotFound
 from app.services.modules import EXTENSION, SITUATIONS
 from app.services.reach import ModuleName
 from app.services.scenarios import ExtensionInput
 from app.store.models import ExtensionScenario, LineRow
 from app.web import places, words
-from app.web.fields import DigitsField, WholeNumberField, destination_field, has_errors, show_errors
+from app.web.fields import DigitsField, WholeNumberField, destination_field
 from app.web.parts import administrator_required, database, exchange, settings, utcnow
 from app.web.places import Saying
 
@@ -90,12 +91,9 @@ def rows():
 
 
 def _list(template: str):
-    wanted = request.args.get("q", "").strip()
     with database().read() as session:
-        all_rows = _rows(session)
-    found = [row for row in all_rows if row.fits(wanted)]
-    values = {"rows": found, "any": bool(all_rows), "wanted": wanted, "in_reach": places.in_reach()}
-    return render_template(template, profile=exchange().pbx_profile, words=words, situations=SITUATIONS, **values)
+        listed = _rows(session)
+    return render_template(template, situations=SITUATIONS, **places.found(listed))
 
 
 def _rows(session: Session) -> list[Row]:
@@ -144,27 +142,11 @@ def _take(form: ScenarioForm, extension: str, stored: ExtensionScenario | None) 
     """Save what was typed, if all of it is sound; else put what is wrong into the form."""
     form.validate()
     given = ExtensionInput(extension, form.ring.data, form.ways())
-    labels = {situation: form[f"{situation}_code"].label.text for situation in SITUATIONS}
-    was_wrong = has_errors(form)
+    before = {(getattr(stored, f"{s}_kind"), getattr(stored, f"{s}_code")) for s in SITUATIONS} if stored else set()
+    asked = {s: given.ways[s] for s in (SITUATIONS[:1] if form.same.data else SITUATIONS)}
     errors = scenarios.check_extension(database(), given)
-    if errors or was_wrong:
-        show_errors(form, errors)
-        places.show_verdict(form, places.ticked({s: [given.ways[s]] for s in SITUATIONS}), labels)
-        return False
-    kept = {(getattr(stored, f"{s}_kind"), getattr(stored, f"{s}_code")) for s in SITUATIONS} if stored else set()
-    asked = SITUATIONS[:1] if form.same.data else SITUATIONS
-    verdict = places.hold({s: [given.ways[s]] for s in asked if given.ways[s] not in kept})
-    places.show_verdict(form, verdict, labels)
-    if verdict.refused:
-        return False
-    try:
-        scenarios.save_extension(database(), given, now=utcnow(), actor=current_user.name)
-    except Invalid as invalid:  # somebody else was faster
-        show_errors(form, invalid.errors)
-        return False
-    flash(_("The scenario is saved."), "success")
-    places.tell_unasked(verdict)
-    return True
+    save = partial(scenarios.save_extension, database(), given, now=utcnow(), actor=current_user.name)
+    return places.keep(form, asked, before=before, errors=errors, save=save, saved=_("The scenario is saved."))
 
 
 def _about(extension: str) -> dict[str, object]:

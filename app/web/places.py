@@ -1,9 +1,9 @@
 """What is said beside a field that names something of the exchange, while it is filled in and when it is saved."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from flask import Blueprint, current_app, flash, render_template, request
 from flask.sansio.blueprints import BlueprintSetupState
@@ -14,12 +14,14 @@ from markupsafe import Markup, escape
 
 from app.domain.numbers import ascii_digits
 from app.services import existence, lookup, modules
+from app.services.errors import Invalid
 from app.services.existence import Findings, Place
 from app.services.reach import Directory, directory
 from app.store.database import Database
 from app.web import row_number, words
+from app.web.fields import has_errors, show_errors
 from app.web.filters import digits, name, number
-from app.web.parts import administrator_required, database, settings, utcnow
+from app.web.parts import administrator_required, database, exchange, settings, utcnow
 
 blueprint = Blueprint("places", __name__, url_prefix="/places")
 ACCEPTED = "accepted"  # the ticks "use it all the same": kind and code, so that a tick is good for nothing else
@@ -34,6 +36,12 @@ class Saying:
     text: Markup
     accept: str = ""
     accepted: bool = False
+
+
+class Findable(Protocol):
+    """A row of a list in which one searches."""
+
+    def fits(self, wanted: str) -> bool: ...
 
 
 def accepted(kind: str, code: str) -> bool:
@@ -152,6 +160,39 @@ def show_verdict(form: Any, verdict: Verdict, labels: Mapping[str, str]) -> None
         form.form_errors += [f"{labels[field]}: {saying.text.striptags()}" for saying in sayings if not saying.accepted]
 
 
+def keep(
+    form: Any,
+    ways: Mapping[str, Place],
+    *,
+    before: Container[Place],
+    errors: dict[str, str],
+    save: Callable[[], None],
+    saved: str,
+) -> bool:
+    """Save the destinations of a form, if all of it is sound and the exchange has them; else put into it what is wrong.
+
+    `ways`: the destination of each field; `before`: those that were stored, and are not asked about again; `errors`:
+    what the service says to the form. `save` may raise Invalid; `saved` is said when it is done.
+    """
+    labels = {field: form[f"{field}_code"].label.text for field in ways}
+    if errors or has_errors(form):
+        show_errors(form, errors)
+        show_verdict(form, ticked({field: [way] for field, way in ways.items()}), labels)
+        return False
+    verdict = hold({field: [way] for field, way in ways.items() if way not in before})
+    show_verdict(form, verdict, labels)
+    if verdict.refused:
+        return False
+    try:
+        save()
+    except Invalid as invalid:  # somebody else was faster
+        show_errors(form, invalid.errors)
+        return False
+    flash(saved, "success")
+    tell_unasked(verdict)
+    return True
+
+
 def tell_unasked(verdict: Verdict) -> None:
     """Say on the next page that something was taken as it was typed."""
     if verdict.unasked:
@@ -160,6 +201,19 @@ def tell_unasked(verdict: Verdict) -> None:
 
 def in_reach() -> bool:
     return lookup.in_reach(database(), utcnow())
+
+
+def found(rows: Sequence[Findable]) -> dict[str, object]:
+    """Return what a list of extensions or queues shows of its rows; `q` searches in them."""
+    wanted = request.args.get("q", "").strip()
+    return {
+        "rows": [row for row in rows if row.fits(wanted)],
+        "any": bool(rows),
+        "wanted": wanted,
+        "in_reach": in_reach(),
+        "profile": exchange().pbx_profile,
+        "words": words,
+    }
 
 
 def chosen_module() -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
@@ -14,13 +15,13 @@ from sqlalchemy.orm import Session
 from app.domain.numbers import ascii_digits
 from app.domain.policy import LineState
 from app.services import generated, reach, scenarios
-from app.services.errors import Invalid, NotFound
+from app.services.errors import NotFound
 from app.services.modules import TARGET
 from app.services.reach import ModuleName
 from app.services.scenarios import QueueInput
 from app.store.models import LineRow, QueueMemberRow, QueueRow, QueueScenario
 from app.web import places, words
-from app.web.fields import DigitsField, WholeNumberField, destination_field, has_errors, show_errors
+from app.web.fields import DigitsField, WholeNumberField, destination_field
 from app.web.parts import administrator_required, database, exchange, settings, utcnow
 from app.web.places import Saying
 
@@ -94,12 +95,9 @@ def rows():
 
 
 def _list(template: str):
-    wanted = request.args.get("q", "").strip()
     with database().read() as session:
-        all_rows = _rows(session)
-    found = [row for row in all_rows if row.fits(wanted)]
-    values = {"rows": found, "any": bool(all_rows), "wanted": wanted, "in_reach": places.in_reach()}
-    return render_template(template, profile=exchange().pbx_profile, words=words, **values)
+        listed = _rows(session)
+    return render_template(template, **places.found(listed))
 
 
 def _rows(session: Session) -> list[Row]:
@@ -158,26 +156,11 @@ def _take(form: QueueForm, queue: str, stored: QueueScenario | None) -> bool:
     form.validate()
     way = (form.failed_kind.data or "", form.failed_code.data if form.failed_kind.data else "")
     given = QueueInput(queue, form.max_wait.data, form.wrapup.data, way)
-    labels = {"failed": form.failed_code.label.text}
-    was_wrong = has_errors(form)
+    before = {(stored.failed_kind, stored.failed_code)} if stored else set()
     errors = scenarios.check_queue(database(), given)
-    if errors or was_wrong:
-        show_errors(form, errors)
-        places.show_verdict(form, places.ticked({"failed": [way]}), labels)
-        return False
-    unchanged = stored is not None and way == (stored.failed_kind, stored.failed_code)
-    verdict = places.hold({} if unchanged else {"failed": [way]})
-    places.show_verdict(form, verdict, labels)
-    if verdict.refused:
-        return False
-    try:
-        scenarios.save_queue(database(), given, now=utcnow(), actor=current_user.name)
-    except Invalid as invalid:  # somebody else was faster
-        show_errors(form, invalid.errors)
-        return False
-    flash(_("The queue's destination is saved."), "success")
-    places.tell_unasked(verdict)
-    return True
+    save = partial(scenarios.save_queue, database(), given, now=utcnow(), actor=current_user.name)
+    saved = _("The queue's destination is saved.")
+    return places.keep(form, {"failed": way}, before=before, errors=errors, save=save, saved=saved)
 
 
 def _about(queue: str) -> dict[str, object]:

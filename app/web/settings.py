@@ -89,21 +89,28 @@ def index():
     form = OfficeForm(obj=now)
     status = 200
     if request.method == "POST":
-        form.validate()
-        if not has_errors(form):
-            try:
-                office.save(database(), settings(), given(form, now), actor=current_user.name, now=utcnow())
-            except Invalid as invalid:
-                show_errors(form, invalid.errors)
-            else:
-                flash(_("The settings are saved."), "success")
-                return redirect(url_for("settings.index"))
+        if save_office(form, now):
+            flash(_("The settings are saved."), "success")
+            return redirect(url_for("settings.index"))
         status = 422
     if request.method == "GET":
         form.shown_paused.data = "1" if now.all_paused else ""
     form.offer_regions()
     example = office.example(form.region.data or "", form.outbound_format.data, form.outbound_prefix.data)
     return render_template("settings/index.html", form=form, now=now, example=example), status
+
+
+def save_office(form: PlaceForm, now: OfficeInput) -> bool:
+    """Save what was typed, if all of it is sound; else put what is wrong into the form. `now`: what is in force."""
+    form.validate()
+    if has_errors(form):
+        return False
+    try:
+        office.save(database(), settings(), given(form, now), actor=current_user.name, now=utcnow())
+    except Invalid as invalid:
+        show_errors(form, invalid.errors)
+        return False
+    return True
 
 
 def given(form: PlaceForm, now: OfficeInput) -> OfficeInput:
@@ -151,6 +158,7 @@ _OF_THE_MACHINE = {
     "voices_dir": _l("Folder of further voices"),
     "agi_port": _l("Port of the dialogue with callers"),
     "agi_bind": _l("Address at which the dialogue listens"),
+    "trusted_proxies": _l("Reverse proxies before the panel"),
     "poll_seconds": _l("Seconds after which everything is asked again"),
 }
 

@@ -22,7 +22,7 @@ from app.web import auth, choose_locale, is_fragment, parts, settings_exchange, 
 from app.web.exchange_form import ExchangeForm
 from app.web.fields import DigitsField, choices, has_errors, show_errors
 from app.web.parts import administrator_required, database, settings, stored, utcnow
-from app.web.settings import PlaceForm, given, origin
+from app.web.settings import PlaceForm, origin, save_office
 
 blueprint = Blueprint("setup", __name__, url_prefix="/setup")
 _TOKEN = "setup_token"  # where the session keeps it until it is used
@@ -120,15 +120,9 @@ def place():
     form = PlaceForm(obj=now)
     status = 200
     if request.method == "POST":
-        form.validate()
-        if not has_errors(form):
-            try:
-                office.save(database(), settings(), given(form, now), actor=current_user.name, now=utcnow())
-            except Invalid as invalid:
-                show_errors(form, invalid.errors)
-            else:
-                session.pop("locale", None)  # what was chosen for the way here; from now on it is the office's
-                return _go_on("office")
+        if save_office(form, now):
+            session.pop("locale", None)  # what was chosen for the way here; from now on it is the office's
+            return _go_on("office")
         status = 422
     with database().read() as reader:
         is_settled = reader.get(Setting, "timezone") is not None or "timezone" in office.fixed(settings())

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from flask import Blueprint
 from flask_babel import gettext as _
 
+from app.config import PREFIX
 from app.store import lines as store_lines
 from app.store.models import WorkerState
 from app.web import choose_locale
@@ -107,10 +108,24 @@ def _service(side: _Side) -> Health | None:
 def _exchange(side: _Side) -> Health | None:
     if side.state.ami_status == "refused":
         text = _("The telephone exchange refuses our user name or secret.")
-        return Health("fault", text, _("Compare manager.conf with BAZANG_AMI_USERNAME and BAZANG_AMI_SECRET."))
+        return Health("fault", text, _compare())
     if side.state.ami_status != "connected":
         return Health("fault", _("Not connected to the telephone exchange."), command=side.state.ami_detail)
     return None
+
+
+def _compare() -> str:
+    """Say what to hold manager.conf against: user name and secret may each come from the environment or the panel."""
+    given = [name for name in ("ami_username", "ami_secret") if settings().from_environment(name)]
+    if len(given) == 2:
+        return _("Compare manager.conf with BAZANG_AMI_USERNAME and BAZANG_AMI_SECRET.")
+    if given:
+        variable = f"{PREFIX}{given[0].upper()}"
+        return _(
+            "Compare manager.conf with %(variable)s and with the settings, under “Telephone exchange”.",
+            variable=variable,
+        )
+    return _("Compare manager.conf with the settings, under “Telephone exchange”.")
 
 
 def _dialplan(side: _Side) -> Health | None:

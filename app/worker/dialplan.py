@@ -6,6 +6,7 @@ import logging
 from app.config import Settings
 from app.services import dialplans
 from app.services.dialplans import Way, Ways
+from app.services.reach import OWN_HINTS
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.settings import Exchange
@@ -16,7 +17,6 @@ from app.telephony.dialplan import CONGESTION, NO_USER_RESPONSE, NORMAL_CLEARING
 log = logging.getLogger(__name__)
 RELOAD_BY_HAND = "reload_by_hand"
 NO_SUCH_CONTEXT = "not_included"
-OWN_HINTS = "bazang-extensions"  # the context in which we give hints to extensions that have none
 
 
 class DialplanKeeper:

@@ -6,12 +6,13 @@ from typing import Any
 
 from app.domain.connection import Report, Verdict
 from app.services import commands, connection
+from app.services.reach import OWN_HINTS
 from app.store.models import Command
 from app.telephony import lookup
 from app.telephony.ami import AmiClient
 from app.telephony.examination import try_out
 from app.telephony.snapshot import Snapshot
-from app.worker.dialplan import OWN_HINTS, DialplanKeeper
+from app.worker.dialplan import DialplanKeeper
 
 log = logging.getLogger(__name__)
 CONNECT_SECONDS = 4.0

@@ -20,6 +20,7 @@ from app.domain import numbers
 from app.domain.policy import Facts, Why
 from app.services import acting, commands, requests, studio
 from app.services.errors import NotFound
+from app.services.reach import OWN_HINTS
 from app.store import lines as store_lines
 from app.store import settings as store_settings
 from app.store.database import Database
@@ -35,7 +36,7 @@ from app.telephony.studio import PATH as STUDIO_PATH
 from app.telephony.studio import hold
 from app.worker import inquiry
 from app.worker.caller import CallerDesk
-from app.worker.dialplan import OWN_HINTS, DialplanKeeper, exchange_in_force
+from app.worker.dialplan import DialplanKeeper, exchange_in_force
 from app.worker.dispatcher import Dispatcher, utcnow
 from app.worker.inquiry import Inquiry
 from app.worker.names import NameBook
@@ -393,7 +394,7 @@ class Worker:
 
     async def _tend(self) -> None:
         """What need not be done at once: spoken ages made before they are needed, old requests ended, and once a
-        day the traces of what was done long ago removed.
+        day the traces of what was done long ago removed, and sounds that nothing plays any more.
         """
         try:
             await self.sounds.prepare()
@@ -406,10 +407,10 @@ class Worker:
     def _forget_old(self, now: datetime) -> None:
         if self._forgot_at is not None and now < self._forgot_at + DAY:
             return
-        gone = commands.forget_old(self.database, now), studio.forget_old(self.database, now)
+        gone = commands.forget_old(self.database, now), studio.forget_old(self.database, now), self.sounds.tidy()
         self._forgot_at = now
         if any(gone):
-            log.info("removed %s old commands and %s old calls of the studio", *gone)
+            log.info("removed %s old commands, %s old calls of the studio and %s sounds that nobody plays", *gone)
 
 
 def run_worker(settings: Settings, database: Database, ready: Callable[[], None] = lambda: None) -> None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from app.telephony.ivr import DIGITS, ModuleView, Sound
 
 log = logging.getLogger(__name__)
 AGENT_PIECES = ("agent_intro", "agent_keys")
+UNUSED = timedelta(days=7)  # more than two days, for it is marked once a day what is in use
 RENEWAL_SECONDS = 2.0  # that a caller waits for new sounds where there are former ones
 Piece = tuple[str, str]  # a language, and the name of a piece or the text of an age
 
@@ -74,6 +75,22 @@ class Sounds:
         """Return a file below PROMPTS_DIR as Asterisk names it: its own folder, no ending."""
         inside = path.relative_to(self._settings.prompts_path).with_suffix("")
         return f"{self._settings.asterisk_prompts_dir}/{inside.as_posix()}"
+
+    def tidy(self) -> int:
+        """Remove what was spoken once and is played no more; give the number of files. Blocks.
+
+        To be called once a day. What may be played is marked as used each time, so a file stays for days after it was
+        last in use: every call that plays it is over by then.
+        """
+        views = [*self._views.values(), *self._former.values()]
+        played = [sound.path for view in views for sound in (*view.prompts.values(), *view.digits.values()) if sound]
+        folder = f"{self._settings.asterisk_prompts_dir}/"
+        self.library.mark_used(name.removeprefix(folder) for name in (*self._pieces.values(), *played))
+        try:
+            return self.library.remove_unused(UNUSED)
+        except (SoundError, OSError) as error:
+            log.warning("sounds that are not used any more cannot be removed: %s", error)
+            return 0
 
     def close(self) -> None:
         """Begin to make nothing more: who ends must not wait for speech that nobody will hear."""

@@ -9,6 +9,7 @@ from tests.support.process import spawn
 
 ROOT = Path(__file__).resolve().parents[2]
 THREADS = 16
+OPTIONS = ("--no-clear-untrusted-proxy-headers",)  # BAZANG_TRUSTED_PROXIES says which of them are believed
 START_SECONDS = 30
 LOOK_EVERY = 0.05
 
@@ -18,7 +19,7 @@ def start_panel(
 ) -> subprocess.Popen[bytes]:
     """Start it in `folder`, where a `.env` would be read; `log` None: it speaks where we do."""
     listen = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    command = [sys.executable, "-m", "waitress", f"--listen={listen}", f"--threads={THREADS}", "wsgi:app"]
+    command = [sys.executable, "-m", "waitress", f"--listen={listen}", f"--threads={THREADS}", *OPTIONS, "wsgi:app"]
     return spawn(command, log, environment={**environment, "PYTHONPATH": str(ROOT)}, folder=folder)
 
 

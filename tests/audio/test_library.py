@@ -281,10 +281,10 @@ def test_a_maker_that_died_keeps_nobody_waiting(root: Path, library: SoundLibrar
     clip = library.spoken("hello", "en")
     assert sounds(library) == {part, clip.path}
     old = time.time() - 2 * 3600
-    assert library.remove_unused([], timedelta(0)) == 1
+    assert library.remove_unused(timedelta(0)) == 1
     assert sounds(library) == {part}  # it may be in the making still
     os.utime(part, (old, old))
-    assert library.remove_unused([], WEEK) == 0
+    assert library.remove_unused(WEEK) == 0
     assert sounds(library) == set()
 
 
@@ -386,17 +386,65 @@ def test_another_users_lock_file_is_no_hindrance(foreign: SoundLibrary) -> None:
 # Tidying up
 
 
+def make_old(*clips: Clip) -> None:
+    old = time.time() - WEEK.total_seconds() - 60
+    for clip in clips:
+        os.utime(clip.path, (old, old))
+
+
 def test_only_sounds_unused_for_long_are_removed(library: SoundLibrary, spoken_file: Path) -> None:
-    kept_by_name = library.spoken("one two", "en")
-    kept_by_path = library.uploaded(spoken_file)
+    upload = library.uploaded(spoken_file)
     digit = library.spoken("7", "fa")
     young = library.spoken("three four", "en")
     used_again = library.spoken("five six", "en")
+    remembered = library.spoken("one two", "en")
+    dialogue = library.assembled([digit, young])
     unused = library.spoken("seven eight", "en")
-    old = time.time() - WEEK.total_seconds() - 60
-    for clip in (kept_by_name, kept_by_path, digit, used_again, unused):
-        os.utime(clip.path, (old, old))
+    make_old(upload, digit, used_again, remembered, dialogue, unused)
     library.spoken("five six", "en")
-    assert library.remove_unused([library.name(kept_by_name), str(kept_by_path.path)], WEEK) == 1
-    assert sounds(library) == {clip.path for clip in (kept_by_name, kept_by_path, digit, young, used_again)}
+    library.mark_used([library.name(remembered), "speech/none"])
+    assert library.remove_unused(WEEK) == 2
+    assert sounds(library) == {clip.path for clip in (upload, digit, young, used_again, remembered)}
     assert library.spoken("seven eight", "en").seconds == unused.seconds
+
+
+def test_what_another_user_made_is_left_to_them(library: SoundLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = library.spoken("hello", "en")
+    make_old(clip)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert library.remove_unused(WEEK) == 0
+    assert clip.path.exists()
+
+
+def test_a_sound_found_in_the_instant_of_its_removal_stays(
+    library: SoundLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = library.spoken("hello", "en")
+    make_old(clip)
+    rename = Path.rename
+
+    def find_and_rename(path: Path, target: Path) -> Path:
+        if path == clip.path:
+            assert library.spoken("hello", "en") == clip
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", find_and_rename)
+    assert library.remove_unused(WEEK) == 0
+    assert sounds(library) == {clip.path}
+
+
+def test_a_sound_removed_in_the_instant_of_its_finding_is_made_again(
+    library: SoundLibrary, made: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = library.spoken("hello", "en")
+    make_old(clip)
+    removed: list[int] = []
+
+    def read_and_remove(path: Path) -> Clip:
+        found = read_clip(path)
+        removed.append(library.remove_unused(WEEK))
+        return found
+
+    monkeypatch.setattr(cache, "read_clip", read_and_remove)
+    assert library.spoken("hello", "en").path.exists()
+    assert removed == [1] and made == [clip.path] * 2

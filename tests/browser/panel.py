@@ -73,12 +73,16 @@ class Person:
         self.page.goto("/requests")
         return self.page
 
+    def choose_language(self, locale: str) -> Page:
+        """Have the log-in in a language; return the page."""
+        self.page.goto("/login")
+        if self.page.locator("html").get_attribute("lang") != locale:
+            self.page.locator("button[name=locale]").click()
+        return self.page
+
     def log_in(self, name: str, password: str, *, locale: str = "en") -> Page:
         """Choose a language and log in by hand; return the page."""
-        page = self.page
-        page.goto("/login")
-        if page.locator("html").get_attribute("lang") != locale:
-            page.locator("button[name=locale]").click()
+        page = self.choose_language(locale)
         page.locator("#name").fill(name)
         page.locator("#password").fill(password)
         page.locator("main button").click()

@@ -1,6 +1,5 @@
 """Which sound a caller hears: always the best that can be had, and never a strange file."""
 
-import io
 import logging
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,12 @@ import phonenumbers
 import pytest
 
 from app.audio.cache import SoundLibrary
-from app.audio.clip import Clip, SoundError, SpeechError
+from app.audio.clip import Clip, SpeechError
 from app.audio.prompts import PROMPT_KEYS, default_text
 from app.services import modules, recordings, speech
 from app.services.errors import Invalid
 from app.services.modules import PromptInput
 from app.services.prompts import (
-    FILE,
     THINKING,
     PromptFault,
     dialogue,
@@ -23,12 +21,11 @@ from app.services.prompts import (
     make,
     prompt_sounds,
     sample_number,
-    upload,
 )
 from app.store.database import Database
 from app.store.models import Command, Module, Setting
 from app.store.settings import Speech, write_setting
-from tests.audio.sounds import RATE, read_samples, silence, tone, write_sound
+from tests.audio.sounds import RATE, read_samples, tone, write_sound
 from tests.audio.test_dialogue import heard_keys
 from tests.support.factories import NOW, make_module_input
 
@@ -46,8 +43,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> SoundLibrary:
 def recording(library: SoundLibrary, tmp_path_factory: pytest.TempPathFactory) -> PromptInput:
     """An uploaded recording."""
     file = write_sound(tmp_path_factory.mktemp("recordings") / "greeting.wav", tone(1.5))
-    with file.open("rb") as stream:
-        return upload(library, stream, "greeting.wav")
+    clip = library.uploaded(file)
+    return PromptInput("file", "", clip.path.relative_to(library.root).as_posix(), file.name)
 
 
 def save(database: Database, language: str = "en", **prompts: PromptInput) -> int:
@@ -216,29 +213,7 @@ def test_wherever_the_default_intro_is_heard_it_has_its_variant(
     assert given["intro_other"] == default(library, "intro_other")
 
 
-# Uploads and single sounds
-
-
-def test_an_upload_is_named_by_its_content(library: SoundLibrary, recording: PromptInput) -> None:
-    assert recording.mode == "file"
-    assert recording.original_name == "greeting.wav"
-    assert FILE.fullmatch(recording.file)
-    assert (library.root / recording.file).is_file()
-
-
-def test_an_endless_name_of_an_upload_is_cut(library: SoundLibrary, tmp_path: Path) -> None:
-    file = write_sound(tmp_path / "tone.wav", tone(1))
-    given = upload(library, io.BytesIO(file.read_bytes()), "x" * 1000 + ".wav")
-    assert len(given.original_name) == 200
-
-
-@pytest.mark.parametrize("silent", [True, False])
-def test_what_is_no_sound_is_refused(library: SoundLibrary, tmp_path: Path, silent: bool) -> None:
-    content = write_sound(tmp_path / "silence.wav", silence(1)).read_bytes() if silent else b"no sound at all"
-    before = sorted((library.root / "uploads").iterdir())
-    with pytest.raises(SoundError):
-        upload(library, io.BytesIO(content), "x.wav")
-    assert sorted((library.root / "uploads").iterdir()) == before
+# Single sounds
 
 
 def test_a_single_sound_tells_what_is_wrong_instead_of_falling_back(library: SoundLibrary) -> None:

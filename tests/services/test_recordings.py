@@ -3,7 +3,6 @@
 import io
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ from app.audio.clip import Clip, SoundError
 from app.services import commands, modules, recordings
 from app.services.errors import Invalid, NotFound
 from app.services.modules import PromptInput
-from app.services.recordings import Use, delete, measured, rename, set_digit, take, uses
+from app.services.recordings import FILE, Use, delete, measured, rename, set_digit, take, uses
 from app.store.database import Database
 from app.store.models import Command, DigitRecording, Module, Prompt, Recording
-from tests.audio.sounds import tone, write_sound
+from tests.audio.sounds import silence, tone, write_sound
 from tests.support.factories import NOW, at_once, create_recording, make_module_input, open_database, reload
 from tests.support.server_database import migrated_database, new_database, open_server_database
 
@@ -98,6 +97,7 @@ def test_a_strangers_file_becomes_a_recording(database: Database, library: Sound
     assert row.seconds == pytest.approx(0.5, abs=0.05)
     assert row.loudness is not None
     assert -25 < row.loudness < -12
+    assert FILE.fullmatch(row.file)
     assert (library.root / row.file).is_file()
 
 
@@ -113,7 +113,8 @@ def test_the_same_sound_is_kept_once_under_its_first_name(
 def test_without_a_name_it_is_called_like_its_file(database: Database, library: SoundLibrary, beep: bytes) -> None:
     assert keep(database, library, beep, "", original_name="greeting.wav").name == "greeting.wav"
     other = write_sound(library.root / "other.wav", tone(0.4, 700)).read_bytes()
-    assert keep(database, library, other, "x\x00\u202e" * 200).name == "x" * 80
+    row = keep(database, library, other, "x\x00\u202e" * 300)
+    assert (row.name, row.original_name) == ("x" * 80, "x" * 200)
 
 
 def test_a_name_tells_what_a_file_without_a_head_is(database: Database, library: SoundLibrary, beep: bytes) -> None:
@@ -123,9 +124,13 @@ def test_a_name_tells_what_a_file_without_a_head_is(database: Database, library:
         keep(database, library, raw, "Hold the line")
 
 
-def test_what_is_no_sound_leaves_nothing(database: Database, library: SoundLibrary) -> None:
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_what_is_no_sound_leaves_nothing(
+    database: Database, library: SoundLibrary, tmp_path: Path, is_silent: bool
+) -> None:
+    content = write_sound(tmp_path / "silence.wav", silence(1)).read_bytes() if is_silent else b"no sound at all"
     with pytest.raises(SoundError):
-        keep(database, library, b"no sound at all")
+        keep(database, library, content)
     assert all_rows(database, Recording) == []
     assert list((library.root / "uploads").iterdir()) == []
 
@@ -386,11 +391,3 @@ def test_what_was_never_measured_is_measured_once(
     with pytest.raises(ZeroDivisionError):
         measured(database, library)
     assert read == [Path(LOST).name]
-
-
-def test_cleaning_never_removes_a_recording(database: Database, library: SoundLibrary, beep: bytes) -> None:
-    kept = keep(database, library, beep)
-    nobodys = library.uploaded(io.BytesIO(write_sound(library.root / "x.wav", tone(0.4, 700)).read_bytes()), "x.wav")
-    assert recordings.remove_unused(database, library, timedelta(seconds=-1)) == 1
-    assert (library.root / kept.file).is_file()
-    assert not nobodys.path.exists()

@@ -13,10 +13,9 @@ import pytest
 from sqlalchemy import select
 
 from app.audio.cache import SoundLibrary
-from app.services import modules, scenarios
+from app.services import modules, recordings, scenarios
 from app.services.commands import WRITE_DIALPLAN
 from app.services.modules import BOUNDS, PromptInput
-from app.services.prompts import upload
 from app.services.scenarios import ExtensionInput, QueueInput
 from app.services.transfer import BadFile, export, take_in
 from app.store.database import Database
@@ -58,7 +57,7 @@ def codes_of(database: Database) -> list[str]:
 def furnish(database: Database, library: SoundLibrary, folder: Path) -> None:
     """Store something of everything, with no value at its default."""
     with write_sound(folder / "greeting.wav", tone(1)).open("rb") as stream:
-        recording = upload(library, stream, "خوش آمد.wav")
+        kept = recordings.take(database, library, stream, "خوش آمد.wav", "upload", NOW)
     support = make_module_input(
         name="پشتیبانی",
         code="*5002",
@@ -81,7 +80,7 @@ def furnish(database: Database, library: SoundLibrary, folder: Path) -> None:
         language="en",
         caller_id="+" + "9" * 20,
         prompts={
-            "intro": recording,
+            "intro": PromptInput("file", "", kept.file, kept.original_name),
             "is": PromptInput("none"),
             "after_success": PromptInput("speech", "We call you.\nSoon “enough”."),
         },

@@ -11,7 +11,7 @@ from app.services import users
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import WorkerState
-from tests.support.factories import store
+from tests.support.factories import make_settings, store
 from tests.web.pages import Page, Visitor, text
 
 LINE = "/live"
@@ -112,6 +112,28 @@ def test_each_state_is_told_in_persian(line: Page, of: str) -> None:
     assert any("آ" <= letter <= "ی" for letter in line.main)
     own_words = "".join(element.text or "" for element in line.all("strong"))
     assert not set(own_words) & set("0123456789")
+
+
+COMPARE = {
+    (): "the settings, under “Telephone exchange”.",
+    ("ami_username",): "BAZANG_AMI_USERNAME and with the settings, under “Telephone exchange”.",
+    ("ami_secret",): "BAZANG_AMI_SECRET and with the settings, under “Telephone exchange”.",
+    ("ami_username", "ami_secret"): "BAZANG_AMI_USERNAME and BAZANG_AMI_SECRET.",
+}
+
+
+@pytest.mark.parametrize(("given", "said"), COMPARE.items(), ids=map("+".join, COMPARE))
+def test_a_refused_log_in_is_mended_where_its_values_come_from(
+    app: Flask, admin: Visitor, database: Database, settings: Settings, given: tuple[str, ...], said: str
+) -> None:
+    store(database, WorkerState(id=1, heartbeat=datetime.now(UTC), ami_status="refused"))
+    changed = make_settings(settings.data_dir, **dict.fromkeys(given, "bazang"))
+    app.extensions["bazang"]["settings"] = changed
+    assert f"Compare manager.conf with {said}" in admin.ask(LINE).main
+    users.set_locale(database, 1, "fa")
+    in_persian = admin.ask(LINE).main
+    assert all(f"BAZANG_{name.upper()}" in in_persian for name in given)
+    assert ("«مرکز تلفن»" in in_persian) == (len(given) < 2)
 
 
 @pytest.mark.parametrize("path", ["/requests", "/modules", "/modules/new", "/extensions", "/queues"])

@@ -46,9 +46,12 @@ async def test_old_traces_are_removed_once_a_day(
         await worker._tend()
         return traces(database)
 
+    tidied: list[datetime] = []
+    monkeypatch.setattr(worker.sounds, "tidy", lambda: tidied.append(main.utcnow()) or 0)
     leave_traces(database, NOW - commands.KEPT)
     leave_traces(database, NOW - commands.KEPT + SECOND)
     assert traces(database) == (2, 2)
     assert await tend(NOW) == (1, 1)
     assert await tend(NOW + DAY - SECOND) == (1, 1)
     assert await tend(NOW + DAY) == (1, 0)  # the newest command stays
+    assert tidied == [NOW, NOW + DAY]

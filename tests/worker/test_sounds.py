@@ -1,7 +1,10 @@
 """The sounds of the dialogue and of the agent's leg: ready before they are needed, named as Asterisk sees them."""
 
 import asyncio
+import os
+import shutil
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +22,7 @@ from app.store.database import Database
 from app.store.models import Module, Prompt
 from app.store.settings import Speech, write_setting
 from app.worker import sounds as made_by
-from app.worker.sounds import Sounds
+from app.worker.sounds import UNUSED, Sounds
 from tests.audio.sounds import tone, write_sound
 from tests.support.factories import NOW, create_module, create_request, make_settings, store
 
@@ -506,3 +509,55 @@ async def test_a_module_that_is_switched_takes_the_next_caller_accordingly(sound
         modules.set_active(database, module.id, active, NOW)
         view = await sounds.module(module.id)
         assert view is not None and view.active is active
+
+
+# Tidying up
+
+
+def make_old(folder: Path) -> None:
+    old = time.time() - 2 * UNUSED.total_seconds()
+    for path in (folder / "speech").iterdir():
+        os.utime(path, (old, old))
+
+
+def speech_in(folder: Path) -> set[str]:
+    return {path.stem for path in (folder / "speech").iterdir()}
+
+
+async def test_what_may_be_played_stays_and_what_is_played_no_more_goes_after_days(
+    tmp_path: Path, prompts: Path, database: Database
+) -> None:
+    folder = shutil.copytree(prompts, tmp_path / "prompts")
+    sounds = Sounds(make_settings(tmp_path, asterisk_prompts_dir=SEEN_AS, default_locale="en"), database)
+    module = create_module(database, language="en")
+    store(database, Prompt(module_id=module.id, key="intro", mode="speech", text="We are closed for lunch."))
+    create_request(database, module, registered_at=datetime.now(UTC))
+    await sounds.prepare()
+    spoken = sounds.library.spoken_path("We are closed for lunch.", "en").stem
+    told = {Path(name).stem for name in sounds.agent_prompt(make_order(datetime.now(UTC)), datetime.now(UTC))}
+    make_old(folder)
+    stray = sounds.library.spoken_path("Nobody plays this.", "en")
+    shutil.copy(folder / "speech" / f"{spoken}.wav", stray)
+    os.utime(stray, (0, 0))
+    assert sounds.tidy() > 0
+    assert not stray.exists()
+    assert {spoken, *told} <= speech_in(folder)
+
+    with database.write() as session:
+        session.get_one(Prompt, (module.id, "intro")).text = "We are back soon."
+    sounds.forget()
+    await sounds.prepare()
+    sounds.tidy()
+    assert spoken in speech_in(folder), "a call may still be playing it"
+    make_old(folder)
+    sounds.tidy()
+    assert speech_in(folder) & {spoken, *told} == told
+    assert sounds.library.spoken_path("We are back soon.", "en").is_file()
+
+
+def test_a_folder_that_cannot_be_tidied_stops_nothing(sounds: Sounds, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_older_than: timedelta) -> int:
+        raise PermissionError("not ours")
+
+    monkeypatch.setattr(sounds.library, "remove_unused", refuse)
+    assert sounds.tidy() == 0
