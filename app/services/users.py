@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from argon2 import PasswordHasher
@@ -27,8 +28,6 @@ SHORTEST_PASSWORD = 8
 LONGEST_PASSWORD = 200
 MOST_EXTENSIONS = 50
 _hasher = PasswordHasher()
-# Checked for a name that is nobody's, so that the time of an answer does not tell which names there are.
-_NOBODY = _hasher.hash("nobody has this password")
 _CLEAR = "abcdefghjkmnpqrstuvwxyz23456789"
 _LOGGED = ("role", "extensions", "active", "locale", "theme")
 
@@ -228,9 +227,18 @@ def check_password(database: Database, name: str, password: str) -> User | None:
     return user if user is not None and user.active else None
 
 
+@cache
+def _nobody() -> str:
+    """Return what is checked for a name that is nobody's: the time of an answer must not tell which names there are.
+
+    It is made when it is needed; it takes as long as a good part of all that a process does at its start.
+    """
+    return _hasher.hash("nobody has this password")
+
+
 def _fits(user: User | None, password: str) -> bool:
     try:
-        return _hasher.verify(user.password_hash if user is not None else _NOBODY, password[:LONGEST_PASSWORD])
+        return _hasher.verify(user.password_hash if user is not None else _nobody(), password[:LONGEST_PASSWORD])
     except (VerifyMismatchError, InvalidHashError):
         return False
 

@@ -56,7 +56,9 @@ def _runs(fast: bool, chosen: list[str]) -> dict[str, list[str]]:
 
 def _passes(title: str, command: list[str], environment: dict[str, str] | None = None) -> bool:
     print(f"== {title}", flush=True)
-    result = subprocess.run([PYTHON, "-m", *command], cwd=ROOT, env={**os.environ, **(environment or {})})
+    # The hundreds of processes that tests start need not compile the same files again, whatever is usual here.
+    settled = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **(environment or {})}
+    result = subprocess.run([PYTHON, "-m", *command], cwd=ROOT, env=settled)
     return result.returncode == 0
 
 

@@ -1,7 +1,6 @@
 """Logging in and out, and whom the panel lets do so."""
 
 import re
-import time
 
 import pytest
 from flask import Flask
@@ -152,16 +151,6 @@ def test_too_many_attempts(visitor: Visitor) -> None:
     assert page.response.headers["Retry-After"] == "60"
     assert page.one("p", class_="empty-header").text in ("429", "۴۲۹")
     visitor.get("/login")
-
-
-def test_a_name_that_is_nobodys_takes_as_long(visitor: Visitor, database: Database) -> None:
-    def seconds(name: str) -> float:
-        began = time.perf_counter()
-        assert users.check_password(database, name, "wrong") is None
-        return time.perf_counter() - began
-
-    known, unknown = (min(seconds(name) for _ in range(3)) for name in (ADMINISTRATOR, "nobody"))
-    assert unknown > known / 3, "the time of an answer tells which names there are"
 
 
 def test_without_users_it_says_how_to_make_the_first(visitor: Visitor, database: Database) -> None:
