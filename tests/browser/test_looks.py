@@ -502,6 +502,19 @@ def test_nothing_scrolls_sideways_at_any_width(app: Flask, furnished: None, meet
     assert not any(found.values()), _told(found)
 
 
+@pytest.mark.parametrize(("width", "what"), [(1200, ".side"), (1200, ".shell > .bar"), (375, ".shell > .bar")])
+def test_the_menu_stays_in_view_at_the_end_of_a_long_page(
+    app: Flask, furnished: None, meet: Meet, width: int, what: str
+) -> None:
+    page = meet(viewport={"width": width, "height": 800}).take(session_of(app, 1, "en"))
+    page.goto("/modules/1")
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    box = page.locator(what).bounding_box()
+    assert box is not None and box["y"] >= 0 and box["y"] + box["height"] <= 800, box
+    end = "document.body.getBoundingClientRect().bottom"
+    assert page.evaluate(end) >= 799, "the frame ends before the page"
+
+
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1280, 720)])
 @pytest.mark.parametrize("locale", ["fa", "en"])
 def test_the_board_fits_a_television_and_is_read_from_afar(
