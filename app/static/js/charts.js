@@ -62,7 +62,7 @@
       stacked,
       grid: { display: false },
       border: { color: line },
-      ticks: { color: soft, font, autoSkip: !across && labels.length > 7, maxRotation: 0, autoSkipPadding: 14, callback: (index) => shortened(labels[index], across) },
+      ticks: { color: soft, font, autoSkip: !across && labels.length > 7, maxRotation: labels.length > 7 ? 0 : 45, autoSkipPadding: 14, callback: (index) => shortened(labels[index], across) },
     };
     const x = across ? amounts : names, y = across ? names : amounts;
     return {
