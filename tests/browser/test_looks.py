@@ -45,6 +45,10 @@ from tests.support.factories import (
     store,
 )
 
+WITHIN = """(parts) => parts.map((part) => {
+  const own = part.getBoundingClientRect(), step = part.closest("li").getBoundingClientRect();
+  return own.top >= step.top - 1 && own.bottom <= step.bottom + 1;
+})"""
 LOOK = (Path(__file__).parent / "looks.js").read_text()
 WIDTHS = (375, 1200)
 Visit = Callable[[Page], None]
@@ -447,6 +451,9 @@ def test_what_is_told_of_a_freepbx_can_be_read(
         for path in ("/extensions/101", "/queues/800", "/extensions", "/queues", "/modules")
     }
     assert not any(found.values()), _told(found)
+    page.goto("/extensions/101")
+    ways = page.locator(".walk li b")
+    assert ways.count() and all(ways.evaluate_all(WITHIN)), "the way through the menus stands in its step"
 
 
 @pytest.mark.parametrize("width", WIDTHS)
