@@ -181,7 +181,8 @@ def _in_words(field: str, stored: str) -> str:
         return str(_TABLES[field].get(stored, stored))
     if field in _WAYS:
         kind, _space, code = stored.partition(" ")
-        return f"{words.DESTINATION.get(kind, kind)} {digits(code)}".strip()
+        shown = code if kind == "custom" else digits(code)
+        return f"{words.DESTINATION.get(kind, kind)} {shown}".strip()
     if field == "target":
         return _target(stored)
     if field == "postponed_until":

@@ -62,6 +62,11 @@ def say(message: str, **values: object) -> Markup:
     return Markup(message) % values  # noqa: S704 - the message is ours, the values are escaped
 
 
+def code_of(kind: str, code: str) -> Markup:
+    """Write the code of a place: a number in the reader's digits, a place of the dialplan as it stands there."""
+    return Markup('<bdi dir="ltr">%s</bdi>') % code if kind == "custom" else number(code)
+
+
 def known(here: Directory, kind: str, code: str) -> Saying | None:
     """Say what a place is, as far as it is known without asking."""
     if kind == "extension" and code in here.extensions and not here.extensions[code].own_hint:
@@ -89,7 +94,7 @@ def found_or_not(here: Directory, findings: Findings, place: Place) -> Saying:
         return doubt(kind, code)
     if place in findings.unasked:
         return Saying(
-            "warning", say(_("The exchange cannot be asked now; %(code)s is taken as it is."), code=number(code))
+            "warning", say(_("The exchange cannot be asked now; %(code)s is taken as it is."), code=code_of(kind, code))
         )
     plain = {
         "extension": _("The exchange has extension %(code)s."),
@@ -101,7 +106,7 @@ def found_or_not(here: Directory, findings: Findings, place: Place) -> Saying:
 
 def doubt(kind: str, code: str) -> Saying:
     """Say that the exchange does not know it, with the way out."""
-    text = say(_("The exchange does not know %(code)s."), code=number(code))
+    text = say(_("The exchange does not know %(code)s."), code=code_of(kind, code))
     return Saying("fault", text, f"{kind}:{code}", accepted(kind, code))
 
 

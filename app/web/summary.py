@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 from app.services.modules import ModuleInput
 from app.services.reach import Directory
 from app.web.filters import digits, name, number
-from app.web.places import say
+from app.web.places import code_of, say
 
 
 def sentences(given: ModuleInput, here: Directory) -> list[Markup]:
@@ -189,7 +189,7 @@ def place(kind: str, code: str, here: Directory) -> Markup:
         known = here.modules.get(code)
         text = _("the module “%(name)s” (%(code)s)")
         return say(text, name=name(known.name), code=number(code)) if known else number(code)
-    return say(_("the place %(code)s of the exchange"), code=number(code))
+    return say(_("the place %(code)s of the exchange"), code=code_of(kind, code))
 
 
 def _extension(code: str, here: Directory) -> Markup:

@@ -197,8 +197,8 @@ class Walk:
         *,
         user: int | None = 1,
         expected: Sequence[str] = (),
-    ) -> None:
-        """Look at the pages. `user`: None for somebody who is not logged in; `expected`: what the console may say."""
+    ) -> Page:
+        """Look at the pages; return the last one. `user`: None for somebody who is not logged in; `expected`: what the console may say."""
         person = self.meet(viewport={"width": width, "height": 800}, color_scheme=colours)
         if user is None:
             page = person.choose_language(locale)
@@ -209,6 +209,7 @@ class Walk:
         found = {name: look(page, visit, self.pictures, f"{name}-{ending}") for name, visit in pages.items()}
         person.complaints[:] = [c for c in person.complaints if not any(words in c for words in expected)]
         assert not any(found.values()), told(found)
+        return page
 
 
 @pytest.fixture

@@ -40,6 +40,11 @@ from tests.support.factories import (
 
 __all__ = ["furnished", "pictures", "walk"]
 
+WITHIN = """(parts) => parts.map((part) => {
+  const own = part.getBoundingClientRect(), step = part.closest("li").getBoundingClientRect();
+  return own.top >= step.top - 1 && own.bottom <= step.bottom + 1;
+})"""
+
 
 def fail_to_save(page: Page) -> None:
     page.goto("/modules/new")
@@ -281,7 +286,10 @@ def test_what_is_told_of_a_freepbx_can_be_read(
     with database.write() as session:
         write_setting(session, "pbx_profile", "freepbx")
     paths = ("/extensions/101", "/queues/800", "/extensions", "/queues", "/modules")
-    walk({f"freepbx{path.replace('/', '-')}": go(path) for path in paths}, locale, width)
+    page = walk({f"freepbx{path.replace('/', '-')}": go(path) for path in paths}, locale, width)
+    page.goto("/extensions/101")
+    ways = page.locator(".walk li b")
+    assert ways.count() and all(ways.evaluate_all(WITHIN)), "the way through the menus stands in its step"
 
 
 @at_both_widths
@@ -314,6 +322,19 @@ def test_nothing_scrolls_sideways_at_any_width(app: Flask, furnished: None, meet
             page.set_viewport_size({"width": width, "height": 800})
             found[f"{path} {width}"] = page.evaluate(LOOK)
     assert not any(found.values()), told(found)
+
+
+@pytest.mark.parametrize(("width", "what"), [(1200, ".side"), (1200, ".shell > .bar"), (375, ".shell > .bar")])
+def test_the_menu_stays_in_view_at_the_end_of_a_long_page(
+    app: Flask, furnished: None, meet: Meet, width: int, what: str
+) -> None:
+    page = meet(viewport={"width": width, "height": 800}).take(session_of(app, 1, "en"))
+    page.goto("/modules/1")
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    box = page.locator(what).bounding_box()
+    assert box is not None and box["y"] >= 0 and box["y"] + box["height"] <= 800, box
+    end = "document.body.getBoundingClientRect().bottom"
+    assert page.evaluate(end) >= 799, "the frame ends before the page"
 
 
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1280, 720)])

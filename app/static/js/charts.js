@@ -7,6 +7,12 @@
   const RTL = document.documentElement.dir === "rtl";
   const LANGUAGE = document.documentElement.lang;
   const whole = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 0, useGrouping: false });
+  // Where the names of a week's days have no room side by side, their letters stand for them.
+  const NARROW = 340;
+  const LETTERS = new Map(Array.from({ length: 7 }, (_, day) => {
+    const named = (weekday) => new Intl.DateTimeFormat(LANGUAGE, { weekday, timeZone: "UTC" }).format(Date.UTC(2024, 0, 1 + day));
+    return [named("long"), named("narrow")];
+  }));
   const charts = new Map(); // canvas -> Chart
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -62,7 +68,7 @@
       stacked,
       grid: { display: false },
       border: { color: line },
-      ticks: { color: soft, font, autoSkip: !across && labels.length > 7, maxRotation: 0, autoSkipPadding: 14, callback: (index) => shortened(labels[index], across) },
+      ticks: { color: soft, font, autoSkip: !across && labels.length > 7, maxRotation: 0, autoSkipPadding: 14, callback: (index) => shortened(labels[index], across, canvas.clientWidth < NARROW) },
     };
     const x = across ? amounts : names, y = across ? names : amounts;
     return {
@@ -88,7 +94,8 @@
     };
   }
 
-  function shortened(label, across) {
+  function shortened(label, across, narrow) {
+    if (narrow && LETTERS.has(label)) return LETTERS.get(label);
     const most = across ? 18 : 12;
     return label.length > most ? `${label.slice(0, most - 1)}…` : label;
   }
