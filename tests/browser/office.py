@@ -11,11 +11,12 @@ from playwright.sync_api import Page, expect
 from app.services import users
 from tests.asterisk.scene import Scene
 from tests.browser.conftest import Meet
-from tests.browser.panel import Loop, loads, row, session_of, soon
+from tests.browser.panel import Loop, loads, row, session_of
 from tests.support.phone import Call
 from tests.web.conftest import PASSWORD
 
 Said = Mapping[str, str]  # by locale
+IN_TIME = 10_000  # milliseconds in which a page shows what happened, on a machine that has much to do
 
 # What whoever comes second is told.
 WHO_DID: Mapping[str, Said] = {
@@ -38,13 +39,13 @@ class Desk:
     page: Page
     loaded: Callable[[], int]
 
-    def soon(self, said: Said, request: int) -> None:
-        """Return as soon as the row of a request says this, which has to be within two seconds."""
-        soon(self.page, said[self.locale], request)
-
-    def shows(self, place: str, said: Said, *, within: float = 5000) -> None:
+    def shows(self, place: str, said: Said, *, within: float = IN_TIME) -> None:
         """Return when this place of the page says this."""
-        expect(self.page.locator(place)).to_contain_text(said[self.locale], timeout=within)
+        expect(self.page.locator(place)).to_contain_text(said[self.locale], timeout=within, use_inner_text=True)
+
+    def sees(self, request: int, said: Said, *, within: float = IN_TIME) -> None:
+        """Return when the row of a request says this."""
+        self.shows(f"#request-{request}", said, within=within)
 
     def call(self, request: int) -> None:
         """Press the button of a row that calls at once."""
@@ -65,7 +66,7 @@ class Desk:
 
     def is_told(self, said: Said) -> None:
         """Return when the page says what came of an act."""
-        expect(self.page.locator("#message")).to_have_text(said[self.locale])
+        expect(self.page.locator("#message")).to_have_text(said[self.locale], timeout=IN_TIME)
 
 
 class Office:
@@ -122,7 +123,7 @@ class Office:
         for desk, act in both.items():
             desk.call(request) if act == "call" else desk.confirm()
         for desk in both:
-            expect(desk.page.locator("#message .alert")).to_be_visible(timeout=10_000)
+            expect(desk.page.locator("#message .alert")).to_be_visible(timeout=IN_TIME)
         self._gate = None
         winners = [desk for desk in both if desk.page.locator("#message .alert-success").count()]
         assert len(winners) == 1, [desk.page.locator("#message").inner_text() for desk in both]
@@ -131,10 +132,10 @@ class Office:
         return winner, both[winner]
 
 
-def everybody_sees(desks: tuple[Desk, ...], request: int, said: Said) -> None:
-    """Return when the row of a request says this on each of these pages, each within two seconds."""
+def everybody_sees(desks: tuple[Desk, ...], request: int, said: Said, *, within: float = IN_TIME) -> None:
+    """Return when the row of a request says this on each of these pages."""
     for desk in desks:
-        desk.soon(said, request)
+        desk.sees(request, said, within=within)
 
 
 def nobody_loaded(desks: tuple[Desk, ...]) -> bool:

@@ -103,7 +103,7 @@ def test_every_page_follows_a_caller_until_they_have_talked(open_office: OpenOff
         figure("waiting", 0)
 
         office.run(scene.register("101"))
-        everybody_sees(pending, 1, IN_CALL)
+        everybody_sees(pending, 1, IN_CALL, within=SOON)
         everybody_sees(pending, 1, numeral(OWN))
         figure("waiting", 1)
 
@@ -158,11 +158,11 @@ def test_call_now_rings_the_agent_first_and_keeps_what_came_of_it(open_office: O
         mina.page.locator("#dialog textarea").fill("فروخته شد")
         mina.confirm()
         mina.is_told(NOTE_KEPT)
-        sara.soon({"en": "فروخته شد"}, first)
+        sara.sees(first, {"en": "فروخته شد"})
 
         for desk, number, note in ((omid, "09350000001", "بار دوم"), (reza, "09350000002", "asks for a price")):
             request = scene.wish(number)
-            desk.soon(numeral(number), request)
+            desk.sees(request, numeral(number))
             desk.call(request)
             desk.is_told(
                 {"en": "101 is rung first, then the customer.", "fa": "اول تلفن ۱۰۱ زنگ می‌خورد، سپس تلفن مشتری."}
@@ -175,7 +175,7 @@ def test_call_now_rings_the_agent_first_and_keeps_what_came_of_it(open_office: O
             desk.page.locator("#dialog textarea").fill(note)
             desk.confirm()
             desk.shows(ended, {desk.locale: note})
-            sara.soon({"en": note}, request)
+            sara.sees(request, {"en": note})
 
         assert nobody_loaded((sara, mina, omid, reza))
         assert [(r.status, r.last_outcome, r.note) for r in office.bazang.requests()] == [
