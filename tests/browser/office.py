@@ -16,7 +16,7 @@ from tests.support.phone import Call
 from tests.web.conftest import PASSWORD
 
 Said = Mapping[str, str]  # by locale
-IN_TIME = 10_000  # milliseconds in which a page shows what happened, on a machine that has much to do
+IN_TIME = 15_000  # milliseconds in which a page shows what happened, on a machine that has much to do
 
 # What whoever comes second is told.
 WHO_DID: Mapping[str, Said] = {
@@ -59,7 +59,7 @@ class Desk:
     def ask(self, request: int, act: str) -> None:
         """Open the dialog of an act."""
         self.menu(request, f"a[href*='/acts/{act}']")
-        expect(self.page.locator("#dialog .act-end")).to_be_visible()
+        self.page.locator("#dialog .act-end").wait_for()
 
     def confirm(self) -> None:
         self.page.locator("#dialog .act-end button").click()
@@ -98,6 +98,7 @@ class Office:
             now, more = datetime.now(UTC), {"extensions": extensions, "locale": locale}
             self._users[name] = users.create(self.bazang.database, name, PASSWORD, role, now, **more)
         person = self._meet(self.address)
+        person.context.set_default_timeout(IN_TIME)
         page = person.take(session_of(self.bazang.app, self._users[name], locale), where)
         return Desk(name, locale, page, loads(page))
 
@@ -123,7 +124,7 @@ class Office:
         for desk, act in both.items():
             desk.call(request) if act == "call" else desk.confirm()
         for desk in both:
-            expect(desk.page.locator("#message .alert")).to_be_visible(timeout=IN_TIME)
+            desk.page.locator("#message .alert").wait_for()
         self._gate = None
         winners = [desk for desk in both if desk.page.locator("#message .alert-success").count()]
         assert len(winners) == 1, [desk.page.locator("#message").inner_text() for desk in both]

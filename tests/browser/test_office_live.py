@@ -10,13 +10,14 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from jinja2 import BytecodeCache
 from persiantools.jdatetime import JalaliDateTime
 from playwright.sync_api import expect
 
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import OWN
 from tests.browser.conftest import Meet
-from tests.browser.office import Desk, Office, Said, everybody_sees, nobody_loaded
+from tests.browser.office import IN_TIME, Desk, Office, Said, everybody_sees, nobody_loaded
 from tests.browser.panel import PERSIAN, SOON, Loop, pick, row, serve
 from tests.support.bazang import Bazang
 
@@ -28,12 +29,13 @@ SILENCE = 1.5  # seconds for which a phone is watched that must not ring; one th
 
 
 @pytest.fixture
-def open_office(stage: Stage, loop: Loop, meet: Meet) -> OpenOffice:
+def open_office(stage: Stage, loop: Loop, meet: Meet, compiled_templates: BytecodeCache) -> OpenOffice:
     """Open an office with its panel: `with open_office(prepare) as office`."""
 
     @contextmanager
     def opened(prepare: Callable[[Bazang], object]) -> Iterator[Office]:
         with loop.within(stage(prepare)) as scene:
+            scene.bazang.app.jinja_env.bytecode_cache = compiled_templates
             office = Office(scene, loop, meet)
             with serve(scene.bazang.app) as office.address:
                 yield office
@@ -91,7 +93,7 @@ def test_every_page_follows_a_caller_until_they_have_talked(open_office: OpenOff
         def figure(name: str, value: int) -> None:
             for desk in follow:
                 shown = desk.page.locator(f"#figure-{name} .figure-value")
-                expect(shown).to_have_text(numeral(value)[desk.locale])
+                expect(shown).to_have_text(numeral(value)[desk.locale], timeout=IN_TIME)
 
         def line(said: Said) -> None:
             for desk in follow:
@@ -220,13 +222,13 @@ def test_what_is_postponed_rings_nobody_until_it_is_called_by_hand(open_office: 
         ):
             desk.menu(request, f"[formaction*='until={choice}']")
             desk.is_told({"en": "The request is postponed.", "fa": "درخواست به تعویق افتاد."})
-            expect(desk.page.locator(f"#menu-{request}")).to_be_hidden()
+            desk.page.locator(f"#menu-{request}").wait_for(state="hidden")
         for desk, request, days in ((sara, requests[3], 40), (mina, requests[4], 41)):
             desk.ask(request, "postpone")
             pick(desk.page, "day", (today + timedelta(days=days)).date(), desk.locale)
             desk.page.locator("#dialog [name=at]").fill("10:15" if desk is sara else "۱۰:۱۵")
             desk.confirm()
-            expect(desk.page.locator("#dialog")).to_be_hidden()
+            desk.page.locator("#dialog").wait_for(state="hidden")
         wanted = [
             began + timedelta(minutes=15),
             began + timedelta(minutes=60),
@@ -343,7 +345,7 @@ def test_a_pause_silences_the_phones_until_another_supervisor_lifts_it(open_offi
         sara.page.locator("#dialog [name=reason]").fill("a meeting")
         sara.confirm()
         sara.is_told({"en": "All automatic calls are paused."})
-        mina.shows("#paused", {"fa": "sara، همین حالا."}, within=SOON)
+        mina.shows("#paused", {"fa": "sara، همین حالا."})
         mina.shows("#paused", {"fa": "a meeting"})
         sara.shows("#paused", {"en": "sara, just now."})
         board.shows(".board-word", {"fa": "همه تماس‌های خودکار متوقف شده‌اند."})
@@ -357,8 +359,8 @@ def test_a_pause_silences_the_phones_until_another_supervisor_lifts_it(open_offi
         mina.is_told({"fa": "تماس‌های خودکار از سر گرفته شد."})
         follow_a_call(office, both, request)
         for desk in both:
-            expect(desk.page.locator("#paused")).to_have_count(0, timeout=SOON)
-        expect(board.page.locator(".board-word")).to_have_count(0)
+            expect(desk.page.locator("#paused")).to_have_count(0, timeout=IN_TIME)
+        expect(board.page.locator(".board-word")).to_have_count(0, timeout=IN_TIME)
         office.run(scene.hang_up(OWN))
         everybody_sees(both, request, DONE)
         assert nobody_loaded((*both, board))
