@@ -143,11 +143,20 @@ class Scene:
 
     async def take(self, extension: str, *, keys: str = "1", timeout: float = 15) -> Call:
         """Answer the ringing phone of an agent and press keys when asked."""
-        ring = await self.phones[extension].next_call(timeout)
+        return await self.accept(await self.phones[extension].next_call(timeout), keys=keys)
+
+    async def accept(self, ring: Call, *, keys: str = "1") -> Call:
+        """Answer an agent's phone that rings already, and press keys when asked."""
         await ring.answer()
         await self.hears(ring, "agent_intro")
         await ring.press(keys)
         return ring
+
+    async def hear_each_other(self, one: Call, other: Call) -> None:
+        """Return when what each of two sends has reached the other."""
+        for call, there, key in ((one, other, "5"), (other, one, "7")):
+            await call.press(key)
+            await self.bazang.until(lambda there=there, key=key: there.rtp.keys_heard == key, 5, "they are connected")
 
     async def talk_to_customer(self, ring: Call, *, timeout: float = 15) -> Call:
         """Let the customer answer; return their call when the two are connected."""

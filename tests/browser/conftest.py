@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from tests.asterisk.conftest import prompts, stage
-from tests.browser.panel import Person, serve
+from tests.browser.panel import Loop, Person, serve
 from tests.web.conftest import app as unguarded_app
 from tests.web.conftest import built_database, compiled_templates, service
 
@@ -52,3 +52,11 @@ def meet(browser: "Browser", address: str) -> Iterator[Meet]:
 @pytest.fixture
 def person(meet: Meet) -> Person:
     return meet()
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    """Where the telephones of a real exchange are, beside the browser."""
+    loop = Loop()
+    yield loop
+    loop.close()

@@ -198,7 +198,10 @@ class Walk:
         user: int | None = 1,
         expected: Sequence[str] = (),
     ) -> Page:
-        """Look at the pages; return the last one. `user`: None for somebody who is not logged in; `expected`: what the console may say."""
+        """Look at the pages; return the last one.
+
+        `user`: None for somebody who is not logged in; `expected`: what the console may say.
+        """
         person = self.meet(viewport={"width": width, "height": 800}, color_scheme=colours)
         if user is None:
             page = person.choose_language(locale)

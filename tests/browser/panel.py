@@ -2,19 +2,24 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+from persiantools.jdatetime import JalaliDate
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 from waitress import wasyncore
 from waitress.server import create_server
 
 from tests.web.pages import carried
 
 T = TypeVar("T")
+SOON = 2000  # milliseconds in which a page has to show what happened
+PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
+LATIN = str.maketrans("۰۱۲۳۴۵۶۷۸۹", "0123456789")
 
 # Chromium says of some violations nothing in its console; the page's own event tells of each.
 LISTEN_FOR_VIOLATIONS = """
@@ -67,10 +72,10 @@ class Person:
         if message.type in ("error", "warning"):
             self.complaints.append(f"{message.type}: {message.text} {message.location.get('url', '')}")
 
-    def take(self, cookie: dict[str, Any]) -> Page:
-        """Begin with a session that is there already, at the requests."""
+    def take(self, cookie: dict[str, Any], where: str = "/requests") -> Page:
+        """Begin with a session that is there already, at the requests or elsewhere."""
         self.context.add_cookies([{**cookie, "url": self._address}])
-        self.page.goto("/requests")
+        self.page.goto(where)
         return self.page
 
     def choose_language(self, locale: str) -> Page:
@@ -98,6 +103,46 @@ def session_of(app: Flask, user_id: int, locale: str) -> dict[str, Any]:
     return {"name": "session", "value": signer.dumps(session)}
 
 
+# -- what a page of requests shows ------------------------------------------------------------------------------------
+
+
+def row(page: Page, request: int = 1) -> Locator:
+    return page.locator(f"#request-{request}")
+
+
+def soon(page: Page, said: str, request: int = 1) -> None:
+    """Return as soon as a request's row says this, which has to be within two seconds."""
+    says = "([id, said]) => document.getElementById(id)?.innerText.includes(said)"
+    page.wait_for_function(says, arg=[f"request-{request}", said], timeout=SOON)
+
+
+def loads(page: Page) -> Callable[[], int]:
+    """Count how often the page is loaded from now on."""
+    count = [0]
+    page.on("domcontentloaded", lambda _: count.__setitem__(0, count[0] + 1))
+    return lambda: count[0]
+
+
+def pick(page: Page, name: str, day: date, locale: str) -> None:
+    """Choose a day in a field's calendar with the mouse, going by months until it is there."""
+    page.locator(f"[data-picks={name}]").click()
+    wanted = JalaliDate(day).day if locale == "fa" else day.day
+    stamp = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
+    button = page.locator(f".calendar [data-day='{stamp}']")
+    back, forth = (page.locator(".calendar-head button").nth(place) for place in (0, 1))
+    shown = int(page.locator(".calendar [data-day]").first.get_attribute("data-day") or 0)
+    for _month in range(4):
+        if button.count():
+            break
+        (back if stamp < shown else forth).click()
+    assert int(button.inner_text().translate(LATIN)) == wanted
+    button.click()
+    expect(page.locator(".calendar")).to_have_count(0)
+
+
+# -- what goes on beside it -------------------------------------------------------------------------------------------
+
+
 class Loop:
     """An event loop in a thread of its own, for what goes on while a test waits for the browser."""
 
@@ -109,6 +154,17 @@ class Loop:
     def run(self, work: Coroutine[Any, Any, T], timeout: float = 60) -> T:
         """Do it there; return what it gives."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
+
+    @contextmanager
+    def within(self, opened: AbstractAsyncContextManager[T]) -> Iterator[T]:
+        """Enter it there, and leave it with whatever the body raises."""
+        entered = self.run(opened.__aenter__())
+        try:
+            yield entered
+        except BaseException as error:
+            self.run(opened.__aexit__(type(error), error, error.__traceback__))
+            raise
+        self.run(opened.__aexit__(None, None, None))
 
     def close(self) -> None:
         async def cancel_all() -> None:

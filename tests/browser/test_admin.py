@@ -13,11 +13,11 @@ from app.store.lines import LineReport, store_lines
 from tests.asterisk.scene import Scene
 from tests.browser.conftest import Meet
 from tests.browser.panel import Loop, serve, session_of
-from tests.browser.test_live import loop, scene
+from tests.browser.test_live import scene
 from tests.support.factories import create_line, create_module, create_request, create_running_service
 from tests.web.conftest import ADMINISTRATOR, OPERATOR, PASSWORD
 
-__all__ = ["loop", "scene"]
+__all__ = ["scene"]
 
 WORDS = {
     "en": {

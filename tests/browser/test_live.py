@@ -1,6 +1,6 @@
 """The page of pending requests lives: it follows what happens without being loaded again, and loses nothing by it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,12 +19,11 @@ from app.store.settings import write_setting
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import Scene
 from tests.browser.conftest import Meet
-from tests.browser.panel import Loop, Person, serve, session_of
+from tests.browser.panel import SOON, Loop, Person, loads, row, serve, session_of, soon
 from tests.support.bazang import Bazang
 from tests.support.factories import create_line, create_module, create_running_service, reload
 from tests.web.conftest import ADMINISTRATOR, OPERATOR, PASSWORD, Service
 
-SOON = 2000  # milliseconds in which a page has to show what happened
 DONE = (True, "done")
 
 
@@ -55,23 +54,6 @@ def set_line(database: Database, state: LineState, since: datetime) -> None:
 def page(app: Flask, person: Person, office: None) -> Page:
     """The panel as an operator sees it."""
     return person.take(session_of(app, 2, "en"))
-
-
-def row(page: Page, request: int = 1):
-    return page.locator(f"#request-{request}")
-
-
-def loads(page: Page) -> Callable[[], int]:
-    """Count how often the page is loaded from now on."""
-    count = [0]
-    page.on("domcontentloaded", lambda _: count.__setitem__(0, count[0] + 1))
-    return lambda: count[0]
-
-
-def soon(page: Page, said: str, request: int = 1) -> None:
-    """Return as soon as a request's row says this, which has to be within two seconds."""
-    says = "([id, said]) => document.getElementById(id)?.innerText.includes(said)"
-    page.wait_for_function(says, arg=[f"request-{request}", said], timeout=SOON)
 
 
 def test_a_request_appears_and_its_reason_changes(page: Page, database: Database) -> None:
@@ -475,13 +457,6 @@ def test_rows_are_worked_on_by_the_keyboard(page: Page, database: Database) -> N
 
 
 @pytest.fixture
-def loop() -> Iterator[Loop]:
-    loop = Loop()
-    yield loop
-    loop.close()
-
-
-@pytest.fixture
 def scene(loop: Loop, stage: Stage) -> Iterator[Scene]:
     """An office with Asterisk and the telephone service; 101's requests are called by hand."""
 
@@ -491,10 +466,8 @@ def scene(loop: Loop, stage: Stage) -> Iterator[Scene]:
         assert module == 1
         bazang.scenario("101", busy=("module", "*5001"), no_answer=("module", "*5001"))
 
-    opened = stage(prepare)
-    scene = loop.run(opened.__aenter__())
-    yield scene
-    loop.run(opened.__aexit__(None, None, None))
+    with loop.within(stage(prepare)) as scene:
+        yield scene
 
 
 @pytest.mark.asterisk(22)
@@ -532,72 +505,6 @@ def test_a_caller_leaves_a_request_and_is_called_back_by_a_click(scene: Scene, l
         loop.run(ring.hang_up())
         expect(row(page, second)).to_contain_text("done")
         assert reload(bazang.database, scene.wished(second)).status == "done"
-
-
-@pytest.mark.asterisk(22)
-@pytest.mark.parametrize("locale", ["fa", "en"])
-def test_an_operator_calls_from_my_requests(scene: Scene, loop: Loop, meet: Meet, locale: str) -> None:
-    """The operator's own phone rings first; the page shows each step, and afterwards what came of it."""
-    bazang = scene.bazang
-    users.create(bazang.database, OPERATOR, PASSWORD, "operator", now(), extensions=("101",))
-    with serve(bazang.app) as address:
-        page = meet(address).log_in(OPERATOR, PASSWORD, locale=locale)
-        page.goto("/mine")
-        loaded = loads(page)
-        talk = loop.run(scene.occupy("101"))
-        loop.run(scene.register("101"))
-        soon(page, {"en": "09121234567", "fa": "۰۹۱۲۱۲۳۴۵۶۷"}[locale])
-        expect(page.locator("#count-mine-index")).to_contain_text({"en": "1", "fa": "۱"}[locale])
-        loop.run(talk.end())
-        row(page).locator(".btn-primary").click()
-        expect(page.locator("#message")).to_contain_text({"en": "101 is rung first", "fa": "۱۰۱"}[locale])
-        ring = loop.run(scene.take("101"))
-        expect(row(page)).to_contain_text({"en": "dialling", "fa": "در حال تماس"}[locale])
-        loop.run(scene.talk_to(ring, 1))
-        expect(row(page)).to_contain_text({"en": "they are talking", "fa": "متصل"}[locale])
-        loop.run(ring.hang_up())
-        ended = page.locator("#ended-1")
-        expect(ended).to_contain_text({"en": "they have talked", "fa": "انجام‌شده"}[locale])
-        ended.locator("[data-dialog]").click()
-        page.locator("#dialog textarea").fill("sold")
-        page.locator("#dialog .act-end button").click()
-        expect(ended).to_contain_text("sold")
-        assert loaded() == 0
-        ended.locator("a").first.click()
-        expect(page.locator(".timeline .step-reached")).to_have_count(1)
-        expect(page.locator(".legs dd")).to_have_count(3)
-
-
-@pytest.mark.asterisk(22)
-@pytest.mark.parametrize("locale", ["fa", "en"])
-def test_a_row_follows_an_automatic_call(stage: Stage, loop: Loop, meet: Meet, locale: str) -> None:
-    """A customer calls and is seen within two seconds; the line frees, and the row tells each step by itself."""
-
-    def prepare(bazang: Bazang) -> None:
-        users.create(bazang.database, ADMINISTRATOR, PASSWORD, "administrator", now())
-        bazang.module(rest=1)
-        bazang.scenario("101", busy=("module", "*5001"))
-
-    opened = stage(prepare)
-    scene: Scene = loop.run(opened.__aenter__())
-    try:
-        with serve(scene.bazang.app) as address:
-            page = meet(address).log_in(ADMINISTRATOR, PASSWORD, locale=locale)
-            loaded = loads(page)
-            talk = loop.run(scene.occupy("101"))
-            loop.run(scene.register("101"))
-            soon(page, {"en": "101 is in a call", "fa": "۱۰۱ در حال مکالمه"}[locale])
-            loop.run(talk.end())
-            ring = loop.run(scene.take("101"))
-            expect(row(page)).to_contain_text({"en": "dialling", "fa": "در حال تماس"}[locale])
-            loop.run(scene.talk_to(ring, 1))
-            soon(page, {"en": "connected", "fa": "متصل"}[locale])
-            loop.run(ring.hang_up())
-            soon(page, {"en": "done", "fa": "انجام‌شده"}[locale])
-            expect(row(page).locator(".mark-reached")).to_have_count(1)
-            assert loaded() == 0
-    finally:
-        loop.run(opened.__aexit__(None, None, None))
 
 
 @pytest.mark.asterisk(22)

@@ -16,10 +16,9 @@ from playwright.sync_api import Locator, Page, expect
 from app.services import users
 from app.store.database import Database
 from tests.browser.conftest import Meet
-from tests.browser.panel import Person, session_of
+from tests.browser.panel import LATIN, Person, pick, session_of
 from tests.support.factories import create_module, create_request
 
-LATIN = str.maketrans("۰۱۲۳۴۵۶۷۸۹", "0123456789")
 OFFICE = timedelta(hours=3.5)  # Tehran
 COUNT = 60  # requests, one every day at noon, the last of them today
 
@@ -74,23 +73,6 @@ def written(day: datetime, locale: str) -> str:
     return str(JalaliDate(here).strftime("%Y/%m/%d")) if locale == "fa" else here.isoformat()
 
 
-def pick(page: Page, name: str, day: datetime, locale: str) -> None:
-    """Choose a day in a field's calendar with the mouse, going back by months until it is there."""
-    page.locator(f"[data-picks={name}]").click()
-    here = (day + OFFICE).date()
-    wanted = JalaliDate(here).day if locale == "fa" else here.day
-    stamp = int(datetime(here.year, here.month, here.day, tzinfo=UTC).timestamp() * 1000)
-    button = page.locator(f".calendar [data-day='{stamp}']")
-    back = page.locator(".calendar-head button").first
-    for _month in range(4):
-        if button.count():
-            break
-        back.click()
-    assert int(button.inner_text().translate(LATIN)) == wanted
-    button.click()
-    expect(page.locator(".calendar")).to_have_count(0)
-
-
 def field(page: Page, name: str) -> Locator:
     return page.locator(f"#{name}")
 
@@ -103,7 +85,7 @@ def test_days_are_picked_and_found(page: Page, locale: str, noon: datetime) -> N
     first, last = noon - timedelta(days=40), noon - timedelta(days=38)
     for name, day in (("registered_from", first), ("registered_to", last)):
         field(page, name).fill("")
-        pick(page, name, day, locale)
+        pick(page, name, (day + OFFICE).date(), locale)
         shown = value(page, name)
         assert shown.translate(LATIN) == written(day, locale)
         assert (shown != shown.translate(LATIN)) == (locale == "fa")

@@ -1,0 +1,144 @@
+"""An office with a real exchange, and people at its panel, each in their own language."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from flask import request as asked
+from playwright.sync_api import Page, expect
+
+from app.services import users
+from tests.asterisk.scene import Scene
+from tests.browser.conftest import Meet
+from tests.browser.panel import Loop, loads, row, session_of
+from tests.support.phone import Call
+from tests.web.conftest import PASSWORD
+
+Said = Mapping[str, str]  # by locale
+IN_TIME = 15_000  # milliseconds in which a page shows what happened, on a machine that has much to do
+
+# What whoever comes second is told.
+WHO_DID: Mapping[str, Said] = {
+    "call": {"en": "{} has asked for a call, just now.", "fa": "{} همین حالا تماس فوری خواسته است."},
+    "cancel": {"en": "{} has cancelled it, just now.", "fa": "{} همین حالا آن را لغو کرده است."},
+    "done": {"en": "{} has marked it as done, just now.", "fa": "{} همین حالا آن را انجام‌شده اعلام کرده است."},
+    "reassign": {
+        "en": "{} has given it to somebody else, just now.",
+        "fa": "{} همین حالا آن را به دیگری ارجاع داده است.",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Somebody before a page of the panel. `loaded` tells how often it was loaded since it stands there."""
+
+    name: str
+    locale: str
+    page: Page
+    loaded: Callable[[], int]
+
+    def shows(self, place: str, said: Said, *, within: float = IN_TIME) -> None:
+        """Return when this place of the page says this."""
+        expect(self.page.locator(place)).to_contain_text(said[self.locale], timeout=within, use_inner_text=True)
+
+    def sees(self, request: int, said: Said, *, within: float = IN_TIME) -> None:
+        """Return when the row of a request says this."""
+        self.shows(f"#request-{request}", said, within=within)
+
+    def call(self, request: int) -> None:
+        """Press the button of a row that calls at once."""
+        row(self.page, request).locator(".btn-primary").click()
+
+    def menu(self, request: int, entry: str) -> None:
+        """Open the menu of a row and take an entry, told by where it leads."""
+        row(self.page, request).locator("[popovertarget]").click()
+        self.page.locator(f"#menu-{request} {entry}").click()
+
+    def ask(self, request: int, act: str) -> None:
+        """Open the dialog of an act."""
+        self.menu(request, f"a[href*='/acts/{act}']")
+        self.page.locator("#dialog .act-end").wait_for()
+
+    def confirm(self) -> None:
+        self.page.locator("#dialog .act-end button").click()
+
+    def is_told(self, said: Said) -> None:
+        """Return when the page says what came of an act."""
+        expect(self.page.locator("#message")).to_have_text(said[self.locale], timeout=IN_TIME)
+
+
+class Office:
+    """`scene` is what telephones, in the thread of `loop`; `gate` holds back what several people send in one moment."""
+
+    def __init__(self, scene: Scene, loop: Loop, meet: Meet) -> None:
+        self.scene, self.run, self.bazang = scene, loop.run, scene.bazang
+        self.address = ""
+        self._meet = meet
+        self._users: dict[str, int] = {}
+        self._gate: threading.Barrier | None = None
+        self.bazang.app.before_request(self._wait_for_the_others)
+
+    def _wait_for_the_others(self) -> None:
+        if self._gate is not None and asked.method == "POST" and asked.blueprint == "acts":
+            self._gate.wait(timeout=20)
+
+    def sit_down(
+        self,
+        name: str,
+        locale: str,
+        where: str = "/requests",
+        *,
+        role: str = "supervisor",
+        extensions: tuple[str, ...] = (),
+    ) -> Desk:
+        """Have somebody look at a page in a browser of their own; a name that is new becomes a user."""
+        if name not in self._users:
+            now, more = datetime.now(UTC), {"extensions": extensions, "locale": locale}
+            self._users[name] = users.create(self.bazang.database, name, PASSWORD, role, now, **more)
+        person = self._meet(self.address)
+        person.context.set_default_timeout(IN_TIME)
+        page = person.take(session_of(self.bazang.app, self._users[name], locale), where)
+        return Desk(name, locale, page, loads(page))
+
+    def rings(self, extension: str) -> list[Call]:
+        """Return all calls that an extension's phone has got."""
+        return [call for call in self.scene.phones[extension].calls.values() if call.incoming]
+
+    def at_once(self, request: int, one: tuple[Desk, str], other: tuple[Desk, str]) -> tuple[Desk, str]:
+        """Have two people do something with one row in the same moment; return who won, and by what.
+
+        Their requests meet in the panel and go on together. Exactly one must be told of a success, and the other who
+        did what.
+        """
+        both = {one[0]: one[1], other[0]: other[1]}
+        for desk, act in both.items():
+            # What they were told before would be taken for what they are told now.
+            desk.page.evaluate("document.getElementById('message').replaceChildren()")
+            if act != "call":
+                desk.ask(request, act)
+            if act == "reassign":
+                desk.page.locator("#dialog select").select_option("extension:102")
+        self._gate = threading.Barrier(2)
+        for desk, act in both.items():
+            desk.call(request) if act == "call" else desk.confirm()
+        for desk in both:
+            desk.page.locator("#message .alert").wait_for()
+        self._gate = None
+        winners = [desk for desk in both if desk.page.locator("#message .alert-success").count()]
+        assert len(winners) == 1, [desk.page.locator("#message").inner_text() for desk in both]
+        winner, (loser,) = winners[0], [desk for desk in both if desk is not winners[0]]
+        loser.is_told({loser.locale: WHO_DID[both[winner]][loser.locale].format(winner.name)})
+        return winner, both[winner]
+
+
+def everybody_sees(desks: tuple[Desk, ...], request: int, said: Said, *, within: float = IN_TIME) -> None:
+    """Return when the row of a request says this on each of these pages."""
+    for desk in desks:
+        desk.sees(request, said, within=within)
+
+
+def nobody_loaded(desks: tuple[Desk, ...]) -> bool:
+    """Tell whether all these pages are still the ones that were opened."""
+    return not any(desk.loaded() for desk in desks)
