@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from flask import Response
 from flask import request as asked
 from playwright.sync_api import Page, expect
 
@@ -69,20 +70,39 @@ class Desk:
         expect(self.page.locator("#message")).to_have_text(said[self.locale], timeout=IN_TIME)
 
 
+class Moment:
+    """In which two requests meet in the panel. `first`: the act that is answered first; "": both go on together."""
+
+    def __init__(self, first: str) -> None:
+        self._gate, self._first, self.answered = threading.Barrier(2), first, threading.Event()
+
+    def meet(self, act: str) -> None:
+        """Wait for the other one, and let it go first where it has to."""
+        self._gate.wait(timeout=20)
+        if self._first not in ("", act):
+            self.answered.wait(timeout=20)
+
+
 class Office:
-    """`scene` is what telephones, in the thread of `loop`; `gate` holds back what several people send in one moment."""
+    """`scene` is what telephones, in the thread of `loop`; `address` is where its panel is served."""
 
     def __init__(self, scene: Scene, loop: Loop, meet: Meet) -> None:
         self.scene, self.run, self.bazang = scene, loop.run, scene.bazang
         self.address = ""
         self._meet = meet
         self._users: dict[str, int] = {}
-        self._gate: threading.Barrier | None = None
-        self.bazang.app.before_request(self._wait_for_the_others)
+        self._moment: Moment | None = None
+        self.bazang.app.before_request(self._meet_the_other)
+        self.bazang.app.after_request(self._let_the_other_go)
 
-    def _wait_for_the_others(self) -> None:
-        if self._gate is not None and asked.method == "POST" and asked.blueprint == "acts":
-            self._gate.wait(timeout=20)
+    def _meet_the_other(self) -> None:
+        if self._moment is not None and asked.method == "POST" and asked.blueprint == "acts":
+            self._moment.meet(str((asked.view_args or {})["act"]))
+
+    def _let_the_other_go(self, response: Response) -> Response:
+        if self._moment is not None and asked.method == "POST" and asked.blueprint == "acts":
+            self._moment.answered.set()
+        return response
 
     def sit_down(
         self,
@@ -106,11 +126,11 @@ class Office:
         """Return all calls that an extension's phone has got."""
         return [call for call in self.scene.phones[extension].calls.values() if call.incoming]
 
-    def at_once(self, request: int, one: tuple[Desk, str], other: tuple[Desk, str]) -> tuple[Desk, str]:
-        """Have two people do something with one row in the same moment; return who won, and by what.
+    def at_once(self, request: int, one: tuple[Desk, str], other: tuple[Desk, str], *, first: str = "") -> str:
+        """Have two people do something with one row in the same moment; return which of the two acts was done.
 
-        Their requests meet in the panel and go on together. Exactly one must be told of a success, and the other who
-        did what.
+        Neither knows of the other: both have sent theirs before the panel looks at any, and at `first` before the
+        other. Exactly one must be told of a success, and the other who did what.
         """
         both = {one[0]: one[1], other[0]: other[1]}
         for desk, act in both.items():
@@ -120,17 +140,18 @@ class Office:
                 desk.ask(request, act)
             if act == "reassign":
                 desk.page.locator("#dialog select").select_option("extension:102")
-        self._gate = threading.Barrier(2)
+        self._moment = Moment(first)
         for desk, act in both.items():
             desk.call(request) if act == "call" else desk.confirm()
         for desk in both:
             desk.page.locator("#message .alert").wait_for()
-        self._gate = None
+        self._moment = None
         winners = [desk for desk in both if desk.page.locator("#message .alert-success").count()]
         assert len(winners) == 1, [desk.page.locator("#message").inner_text() for desk in both]
         winner, (loser,) = winners[0], [desk for desk in both if desk is not winners[0]]
         loser.is_told({loser.locale: WHO_DID[both[winner]][loser.locale].format(winner.name)})
-        return winner, both[winner]
+        assert first in ("", both[winner])
+        return both[winner]
 
 
 def everybody_sees(desks: tuple[Desk, ...], request: int, said: Said, *, within: float = IN_TIME) -> None:

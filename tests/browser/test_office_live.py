@@ -288,15 +288,18 @@ def test_of_two_in_the_same_moment_one_wins_and_the_other_is_told(open_office: O
         everybody_sees(both, called, TALKED)
         rung += 1
 
-        rounds = ("09120000022", sara, mina), ("09120000023", mina, sara)
-        for number, caller, canceller in rounds:
+        for number, one, other, first in (
+            ("09120000022", (sara, "call"), (mina, "cancel"), "call"),
+            ("09120000023", (sara, "cancel"), (mina, "call"), ""),
+        ):
             contested = scene.wish(number)
             everybody_sees(both, contested, WAITS)
-            _winner, act = office.at_once(contested, (caller, "call"), (canceller, "cancel"))
+            act = office.at_once(contested, one, other, first=first)
             if act == "call":  # who came too late sees it ring, and may cancel it now that they know
                 rung += 1
                 ring = office.run(scene.phones["101"].next_call())
                 everybody_sees(both, contested, AGENT_RINGS)
+                canceller = sara if one[1] == "cancel" else mina
                 canceller.ask(contested, "cancel")
                 canceller.confirm()
                 canceller.is_told({"en": "The request is cancelled.", "fa": "درخواست لغو شد."})
@@ -311,17 +314,21 @@ def test_of_two_in_the_same_moment_one_wins_and_the_other_is_told(open_office: O
         rung += 1
         ring = office.run(scene.phones["101"].next_call())
         everybody_sees(both, ringing, AGENT_RINGS)
-        _winner, act = office.at_once(ringing, (sara, "done"), (mina, "cancel"))
+        act = office.at_once(ringing, (sara, "done"), (mina, "cancel"))
         office.run(ring.wait_ended(5))
         everybody_sees(both, ringing, DONE if act == "done" else CANCELLED)
         assert scene.wished(ringing).status == ("done" if act == "done" else "cancelled")
 
-        moved = scene.wish("09120000025")
-        everybody_sees(both, moved, WAITS)
-        _winner, act = office.at_once(moved, (sara, "reassign"), (mina, "done"))
-        everybody_sees(both, moved, DONE if act == "done" else {"en": "extension 102", "fa": "داخلی ۱۰۲"})
-        stored = scene.wished(moved)
-        assert (stored.status, stored.target) == (("done", "101") if act == "done" else ("waiting", "102"))
+        for number, one, other, first in (
+            ("09120000025", (sara, "reassign"), (mina, "done"), "reassign"),
+            ("09120000026", (sara, "done"), (mina, "reassign"), ""),
+        ):
+            moved = scene.wish(number)
+            everybody_sees(both, moved, WAITS)
+            act = office.at_once(moved, one, other, first=first)
+            everybody_sees(both, moved, DONE if act == "done" else {"en": "extension 102", "fa": "داخلی ۱۰۲"})
+            stored = scene.wished(moved)
+            assert (stored.status, stored.target) == (("done", "101") if act == "done" else ("waiting", "102"))
 
         assert (len(office.rings("101")), len(office.rings("102"))) == (rung, 0)
         assert [call.dialled for call in scene.calls_to("")] == ["09120000021"]
