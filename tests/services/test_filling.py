@@ -4,12 +4,11 @@ from collections import Counter
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import phonenumbers
 import pytest
-from sqlalchemy import event, func, select, text
+from sqlalchemy import func, select
 
 from app.config import Settings
 from app.domain.lifecycle import ACTIVE, FINAL, Outcome, Side, Status
@@ -17,7 +16,6 @@ from app.services import pausing, pending, report, requests, statistics
 from app.services.filling import fill, has_real_requests
 from app.services.report import Filter
 from app.services.requests import Registration
-from app.store import requests as store_requests
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, HistoryEntry, Module
 from tests.services.scene import SUPERVISOR
@@ -163,30 +161,3 @@ def test_at_whatever_hour_it_is_made_nothing_lies_ahead(database: Database, offi
         assert session.scalar(select(func.max(CallRequest.registered_at))) < now
         assert session.scalar(select(func.max(CallRequest.done_at))) <= now
         assert session.scalar(select(func.max(HistoryEntry.at))) <= now
-
-
-def test_what_waits_is_found_without_reading_every_request(database: Database, office: Settings) -> None:
-    fill(database, office, 2000, NOW, waiting=5)
-    with database.write() as session:
-        session.execute(text("ANALYZE"))  # now SQLite knows of how many requests it would have to read
-    asked: list[tuple[str, Any]] = []
-    event.listen(
-        database.engine,
-        "before_cursor_execute",
-        lambda _c, _k, statement, values, *_: asked.append((statement, values)),
-    )
-    pending.pending(database, NOW, SUPERVISOR)
-    pending.choices(database, SUPERVISOR)
-    pending.badge(database, SUPERVISOR)
-    with database.read() as session:
-        store_requests.active(session)
-        store_requests.find_active(session, 1, False, "101", "+989121234567")
-    plans = [
-        _plan(database, statement, values) for statement, values in list(asked) if "FROM call_requests" in statement
-    ]
-    assert len(plans) >= 5 and not [plan for plan in plans if "SCAN call_requests" in plan and "_active" not in plan]
-
-
-def _plan(database: Database, statement: str, values: Any) -> str:
-    with database.engine.connect() as connection:
-        return "; ".join(row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values))

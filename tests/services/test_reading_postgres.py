@@ -21,10 +21,9 @@ from tests.services import (
 )
 from tests.services.test_filling import filled
 from tests.services.test_pausing import office_settings
-from tests.services.test_users import quick
 from tests.support.server_database import migrated_database, new_database, open_server_database
 
-__all__ = ["filled", "office_settings", "quick"]
+__all__ = ["filled", "office_settings"]
 
 
 @pytest.fixture(scope="module")
