@@ -47,7 +47,7 @@ def fail_to_save(page: Page) -> None:
 
 def try_out(page: Page) -> None:
     page.goto("/settings/exchange")
-    page.locator("button[formaction]").click()
+    page.locator("main button[formaction]").click()
     page.locator("#report .note").wait_for()
 
 

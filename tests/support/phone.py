@@ -6,6 +6,7 @@ Every moment is kept in monotonic seconds, and everything that happens can be aw
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from tests.support.rtp import Rtp
 from tests.support.sip import SipMessage, authorize, build, parse, tag_of, token, uri_of, user_of
@@ -27,6 +28,7 @@ class Call:
         self.began_at = time.monotonic()
         self.ringing_at = self.answered_at = self.ended_at = 0.0
         self.ringing, self.answered, self.ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.acknowledged = asyncio.Event()  # of an incoming call: the exchange knows that it was answered
         self.status = 0
         self.reason = ""
         self.local_tag, self.remote_tag = token(), ""
@@ -57,6 +59,9 @@ class Call:
         if self.ended.is_set():
             return self.ended_at
         if self.answered.is_set():
+            if self.incoming:  # before that a call cannot be ended (RFC 3261, 15)
+                async with asyncio.timeout(10):
+                    await self.acknowledged.wait()
             self.phone.send_in_dialog(self, "BYE")
             self.end(200)
         elif self.incoming:
@@ -173,11 +178,13 @@ class Phone(asyncio.DatagramProtocol):
             challenge = reply["www-authenticate"]
             extra = [("Authorization", authorize(challenge, "REGISTER", uri, self.user, self.secret or ""))]
 
-    async def _ask(self, request: tuple[str, int], data: bytes) -> SipMessage:
+    async def _ask(self, request: tuple[str, int], data: bytes, *, sent: bool = False) -> SipMessage:
         """Send `request` (its Call-ID and number) until it is answered: a reply to another number is not for it."""
         for _ in range(20):
             future = self._waiting[request] = asyncio.get_running_loop().create_future()
-            self._send(data)
+            if not sent:
+                self._send(data)
+            sent = False
             try:
                 async with asyncio.timeout(0.5):
                     return await future
@@ -246,16 +253,22 @@ class Phone(asyncio.DatagramProtocol):
         self._send(build(f"CANCEL {call.target} SIP/2.0", headers))
 
     def send_in_dialog(self, call: Call, method: str) -> None:
+        """Send an ACK, or a BYE, which is sent again until it is answered."""
         call.cseq += method != "ACK"
         here = f"<sip:{self.user}@{self.server[0]}>;tag={call.local_tag}"
         there = f"{call.to_header.split(';tag=')[0]};tag={call.remote_tag}"
         mine = call.from_header or here
-        self._send(
-            build(
-                f"{method} {call.target} SIP/2.0",
-                [*self._head(mine, there, call.call_id, call.cseq, method), ("Contact", f"<{self.contact}>")],
-            )
+        data = build(
+            f"{method} {call.target} SIP/2.0",
+            [*self._head(mine, there, call.call_id, call.cseq, method), ("Contact", f"<{self.contact}>")],
         )
+        self._send(data)  # at once, whatever becomes of us
+        if method != "ACK":
+            self._spawn(self._insist((call.call_id, call.cseq), data))
+
+    async def _insist(self, request: tuple[str, int], data: bytes) -> None:
+        with suppress(CallFailed):  # the exchange is gone
+            await self._ask(request, data, sent=True)
 
     def _response(self, message: SipMessage) -> None:
         waiting = self._waiting.get((message.call_id, message.cseq[0]))
@@ -329,6 +342,9 @@ class Phone(asyncio.DatagramProtocol):
         match message.method:
             case "INVITE":
                 self._spawn(self._invited(message))
+            case "ACK":
+                if message.call_id in self.calls:
+                    self.calls[message.call_id].acknowledged.set()
             case "CANCEL":
                 self._cancelled(message)
             case "BYE":

@@ -31,6 +31,62 @@ class TardyExchange(asyncio.DatagramProtocol):
         self.transport.sendto(build(f"SIP/2.0 {status}", headers), address)  # type: ignore[attr-defined]
 
 
+class LateExchange(TardyExchange):
+    """Calls the phone, is late to know that it was answered, and loses the first BYE. `heard`: what the phone sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[str] = []
+        self.over = asyncio.Event()
+
+    def call(self, phone: Phone) -> None:
+        self.to = ("127.0.0.1", phone.port)
+        self._send("INVITE", phone, "v=0\r\nc=IN IP4 127.0.0.1\r\nm=audio 9 RTP/AVP 0\r\n")
+        self.acknowledge = lambda: self._send("ACK", phone)
+
+    def _send(self, method: str, phone: Phone, body: str = "") -> None:
+        if method == "ACK":
+            self.heard.append("(told)")
+        headers = [
+            ("From", "<sip:1@test>;tag=a"),
+            ("To", "<sip:201@test>"),
+            ("Call-ID", "call"),
+            ("CSeq", f"1 {method}"),
+        ]
+        headers += [("Via", "SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1"), ("Contact", "<sip:1@127.0.0.1>")]
+        self.transport.sendto(build(f"{method} sip:201@127.0.0.1 SIP/2.0", headers, body), self.to)  # type: ignore[attr-defined]
+
+    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        message = parse(data)
+        assert message is not None
+        if message.method == "BYE":
+            self.heard.append("BYE")
+            if self.heard.count("BYE") == 2:
+                self._answer(message, "200 OK", address)
+                self.over.set()
+        elif message.status == 200:
+            asyncio.get_running_loop().call_later(0.2, self.acknowledge)
+
+
+async def test_call_is_not_ended_before_the_exchange_knows_that_it_was_answered() -> None:
+    exchange = LateExchange()
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: exchange, local_addr=("127.0.0.1", 0)
+    )
+    phone = await Phone("201", transport.get_extra_info("sockname")).start()
+    try:
+        exchange.call(phone)
+        call = await phone.next_call()
+        await call.answer()
+        await call.hang_up()
+        async with asyncio.timeout(5):
+            await exchange.over.wait()
+        assert exchange.heard == ["(told)", "BYE", "BYE"], "and a BYE that is lost is sent again"
+    finally:
+        await phone.close()
+        transport.close()
+
+
 async def test_second_answer_to_the_first_register_is_not_taken_for_the_answer_to_the_next() -> None:
     exchange = TardyExchange()
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
