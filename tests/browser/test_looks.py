@@ -127,6 +127,7 @@ def fail_to_add_a_user(page: Page) -> None:
     page.locator("#extensions").fill("10a")
     page.locator("#password").fill("short")
     page.locator(".form-end button").click()
+    page.locator(".alert-danger").wait_for()
 
 
 def reset_a_password(page: Page) -> None:
@@ -138,12 +139,14 @@ def reset_a_password(page: Page) -> None:
 def fail_to_deactivate(page: Page) -> None:
     page.goto("/users/1/deactivate")
     page.locator("main form .btn-danger").click()
+    page.locator(".alert-danger").wait_for()
 
 
 def fail_to_change_a_password(page: Page) -> None:
     page.goto("/account")
     page.locator("#password").fill("short")
     page.locator("form[action$=password] button").click()
+    page.locator(".alert-danger").wait_for()
 
 
 def unfold_the_log(page: Page) -> None:
