@@ -50,15 +50,20 @@ LOOK = (Path(__file__).parent / "looks.js").read_text()
 Visit = Callable[[Page], None]
 Colours = Literal["light", "dark"]
 
+SCREENSHOTS = "BAZANG_SCREENSHOTS"
+# Light in both languages at both widths, and dark once in each: what is dark differs by its colours alone.
+_LOOKS = [(locale, "light", width) for locale in ("fa", "en") for width in (375, 1200)]
+_LOOKS += [("fa", "dark", 1200), ("en", "dark", 375)]
+_FOR_PICTURES = [("fa", "dark", 375), ("en", "dark", 1200)] if SCREENSHOTS in os.environ else []
+in_every_look = pytest.mark.parametrize(("locale", "colours", "width"), [*_LOOKS, *_FOR_PICTURES])
 in_both_languages = pytest.mark.parametrize("locale", ["fa", "en"])
-in_both_colours = pytest.mark.parametrize("colours", ["light", "dark"])
 at_both_widths = pytest.mark.parametrize("width", [375, 1200])
 
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
     """Where pictures are saved, if they are wanted. Asked before a test forgets the environment."""
-    wanted = os.environ.get("BAZANG_SCREENSHOTS")
+    wanted = os.environ.get(SCREENSHOTS)
     if not wanted:
         return None
     Path(wanted).mkdir(parents=True, exist_ok=True)

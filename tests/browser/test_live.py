@@ -165,7 +165,7 @@ def test_the_line_of_the_telephone_side_is_live(page: Page, database: Database) 
     expect(page.locator("#status-line")).to_contain_text("calls can be made")
     with database.write() as session:
         session.get_one(WorkerState, 1).heartbeat = now() - timedelta(minutes=5)
-    expect(page.locator("#status-line")).to_contain_text("is not running", timeout=SOON)
+    expect(page.locator("#status-line")).to_contain_text("is not running")
 
 
 def test_a_page_that_grows_old_says_so_and_heals(person: Person, page: Page, database: Database) -> None:
@@ -332,9 +332,9 @@ def test_another_users_poll_silences_nobody(app: Flask, meet: Meet, database: Da
     page.locator("[data-sound]").click()
     meet().take(session_of(app, 5, "en"))
     register(database)
-    page.wait_for_function("() => played === 2", timeout=SOON)
+    page.wait_for_function("() => played === 2")
     register(database, "+989350000000")
-    page.wait_for_function("() => played === 3", timeout=SOON)
+    page.wait_for_function("() => played === 3")
     assert page.evaluate("Object.keys(localStorage).filter((name) => name.includes('newest'))") == ["bazang.newest.4"]
 
 
@@ -371,19 +371,19 @@ def test_an_arrival_is_heard_and_counted(
     button = page.locator("[data-sound]")
     expect(button).to_have_attribute("aria-pressed", "false")
     register(database)
-    expect(page.locator("#count-mine-index")).to_contain_text("1" if locale == "en" else "۱", timeout=SOON)
+    expect(page.locator("#count-mine-index")).to_contain_text("1" if locale == "en" else "۱")
     assert page.title() == ("(1) " if locale == "en" else "(۱) ") + title
     assert page.evaluate("played") == 0, "it is not switched on"
     button.click()
     expect(button).to_have_attribute("aria-pressed", "true")
     assert page.evaluate("played") == 1, "so one knows it"
     register(database, "+989350000000")
-    page.wait_for_function("() => played === 2", timeout=SOON)
+    page.wait_for_function("() => played === 2")
     page.reload()
     expect(button).to_have_attribute("aria-pressed", "true")
     assert page.evaluate("played") == 0, "it rang for them already"
     register(database, "+989350000001")
-    page.wait_for_function("() => played === 1", timeout=SOON)
+    page.wait_for_function("() => played === 1")
     button.click()
     register(database, "+989350000002")
     expect(row(page, 4)).to_be_visible()

@@ -24,8 +24,8 @@ from tests.browser.looks import (
     at_both_widths,
     furnished,
     go,
-    in_both_colours,
     in_both_languages,
+    in_every_look,
     look,
     pictures,
     told,
@@ -249,9 +249,7 @@ FILLED: dict[str, Visit] = {
 }
 
 
-@at_both_widths
-@in_both_colours
-@in_both_languages
+@in_every_look
 def test_every_page_can_be_read(furnished: None, walk: Walk, locale: str, colours: Colours, width: int) -> None:
     walk(PAGES, locale, width, colours, expected=["404", "422"])
 
@@ -269,9 +267,7 @@ OF_OTHERS: dict[int, dict[str, Visit]] = {
 }
 
 
-@at_both_widths
-@in_both_colours
-@in_both_languages
+@in_every_look
 def test_what_others_see_while_calls_are_paused_can_be_read(
     database: Database, furnished: None, walk: Walk, locale: str, colours: Colours, width: int
 ) -> None:

@@ -17,8 +17,8 @@ from tests.browser.looks import (
     at_both_widths,
     furnished,
     go,
-    in_both_colours,
     in_both_languages,
+    in_every_look,
     pictures,
     walk,
 )
@@ -85,9 +85,7 @@ PAGES: dict[str, Visit] = {
 }
 
 
-@at_both_widths
-@in_both_colours
-@in_both_languages
+@in_every_look
 def test_every_page_can_be_read(
     database: Database, furnished: None, service: Service, walk: Walk, locale: str, colours: Colours, width: int
 ) -> None:

@@ -21,7 +21,7 @@ DIRECTIONS = {"fa": "rtl", "en": "ltr"}
 CONTROLS = ("input", "select", "textarea", "button", "audio", "a")
 HTML = "text/html; charset=utf-8"
 # Attributes that name other elements by their ids.
-REFERENCES = ("for", "aria-describedby", "aria-labelledby", "list", "data-shows", "data-toggles")
+REFERENCES = {"for", "aria-describedby", "aria-labelledby", "list", "data-shows", "data-toggles"}
 
 Fields = dict[str, list[Any]]
 
@@ -222,15 +222,15 @@ def check_page(page: Page) -> None:
 
 def _check_ids(page: Page) -> None:
     ids = [element.get("id", "") for element in page.root.iter() if element.get("id") is not None]
+    by_id = {element.get("id"): element for element in page.root.iter()}
     assert len(ids) == len(set(ids)), f"twice: {sorted(i for i in ids if ids.count(i) > 1)}"
     for element in page.root.iter():
-        for attribute in REFERENCES:
-            named = element.get(attribute, "").split()
-            assert set(named) <= set(ids), f'{attribute}="{element.get(attribute)}" leads nowhere'
-            assert named or element.get(attribute) is None, f"an empty {attribute}"
-    for label in page.all("label"):
-        if label.get("for"):
-            assert page.one(id=label.get("for", "")).tag in CONTROLS
+        for attribute in REFERENCES & element.attrib.keys():
+            named = element.attrib[attribute].split()
+            assert by_id.keys() >= set(named), f'{attribute}="{element.get(attribute)}" leads nowhere'
+            assert named, f"an empty {attribute}"
+        if element.tag == "label" and element.get("for"):
+            assert by_id[element.get("for")].tag in CONTROLS
 
 
 def _check_names(page: Page) -> None:
