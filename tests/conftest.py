@@ -169,7 +169,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with what it needs."""
+    """Mark each test with what it needs; those that take long come first."""
     for item in items:
         if not isinstance(item, pytest.Function):
             continue
@@ -178,6 +178,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(marker)
         if "browser" in item.fixturenames and inspect.iscoroutinefunction(item.obj):
             raise pytest.UsageError(f"{item.nodeid}: `browser` is synchronous; make this test a plain `def`")
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -250,6 +250,7 @@ FILLED: dict[str, Visit] = {
 
 
 @in_every_look
+@pytest.mark.long
 def test_every_page_can_be_read(furnished: None, walk: Walk, locale: str, colours: Colours, width: int) -> None:
     walk(PAGES, locale, width, colours, expected=["404", "422"])
 

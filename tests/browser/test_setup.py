@@ -85,6 +85,7 @@ def file_of(scene: Scene, name: str) -> str:
 
 
 @pytest.mark.parametrize("locale", ["fa", "en"])
+@pytest.mark.long
 def test_a_fresh_office_is_set_up_by_clicking(loop: Loop, stage: Stage, meet: Meet, locale: str) -> None:
     def untouched(bazang: Bazang) -> None:
         bazang.setup.include = None  # nobody has taken in our dialplan yet

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import pytest
 from playwright.sync_api import Page
 from sqlalchemy import delete
 
@@ -86,6 +87,7 @@ PAGES: dict[str, Visit] = {
 
 
 @in_every_look
+@pytest.mark.long
 def test_every_page_can_be_read(
     database: Database, furnished: None, service: Service, walk: Walk, locale: str, colours: Colours, width: int
 ) -> None:

@@ -438,6 +438,7 @@ def very_many(database: Database, settings: Settings) -> Iterator[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_excel_file_of_very_many_opens_and_has_every_row(
     admin: Visitor, database: Database, very_many: int
 ) -> None:
