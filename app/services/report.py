@@ -156,7 +156,7 @@ def conditions(session: Session, seen: Reach, wanted: Filter) -> list[ColumnElem
     if wanted.module_id is not None:
         found.append(CallRequest.module_id == wanted.module_id)
     if wanted.statuses:
-        found.append(CallRequest.status.in_(sorted(Status(status).value for status in wanted.statuses)))
+        found.append(store.has_status(map(Status, wanted.statuses)))
     if wanted.target:
         found += [CallRequest.queue.is_(wanted.queue), CallRequest.target == wanted.target]
     return found

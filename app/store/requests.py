@@ -160,7 +160,7 @@ def has_status(statuses: Iterable[Status] = ACTIVE) -> ColumnElement[bool]:
     has all of them, and may read the whole table.
     """
     values = sorted(status.value for status in statuses)
-    return CallRequest.status.in_(bindparam("statuses", values, expanding=True, literal_execute=True))
+    return CallRequest.status.in_(bindparam("statuses", values, unique=True, expanding=True, literal_execute=True))
 
 
 def active(

@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import or_, select
 
 from app.domain.lifecycle import (
     ACTIVE,
@@ -211,3 +212,10 @@ def test_modules_are_listed_and_found(database: Database) -> None:
         found = requests.load_module(session, second.id)
     assert found is not None and found.name == "B"
     assert first.id != second.id
+
+
+def test_statuses_may_be_asked_for_twice_in_one_question(database: Database) -> None:
+    create_request(database, create_module(database))
+    with database.read() as session:
+        both = select(CallRequest.id).where(or_(requests.has_status(), requests.has_status([Status.DONE])))
+        assert session.scalars(both).all() == [1]
