@@ -103,7 +103,7 @@ def theme() -> str:
 
 def address(endpoint: str, **values: Any) -> str:
     """Return what `url_for` does. Pages have the same addresses again and again: those are built once."""
-    if endpoint.startswith("."):  # it depends on the page
+    if endpoint.startswith(".") or "_external" in values:  # it depends on the page, or on how the panel was called
         return url_for(endpoint, **values)
     known: dict[tuple[str, str, str], str] = current_app.extensions["bazang"]["addresses"]
     key = request.script_root, endpoint, repr(values)

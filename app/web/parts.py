@@ -8,6 +8,7 @@ from typing import TypeVar
 from flask import abort, current_app
 from flask_babel import gettext as _
 from flask_login import current_user, login_required
+from sqlalchemy.orm import Session
 
 from app.audio.cache import SoundLibrary
 from app.config import Settings
@@ -33,30 +34,29 @@ def kept(key: Hashable, read: Callable[[], Value]) -> Value:
     return found
 
 
+def looked_up(key: Hashable, look: Callable[[Session], Value]) -> Value:
+    """Do the same with what `look` finds in a session."""
+
+    def read() -> Value:
+        with database().read() as session:
+            return look(session)
+
+    return kept(key, read)
+
+
 def stored() -> dict[str, str]:
     """Return what the settings page has stored; nobody may change it."""
-    return kept("stored", _stored)
-
-
-def _stored() -> dict[str, str]:
-    with database().read() as session:
-        return store_settings.read_all(session)
+    return looked_up("stored", store_settings.read_all)
 
 
 def office() -> Office:
     """Return the office's settings in force."""
-    return kept("office", _office)
-
-
-def _office() -> Office:
-    with database().read() as session:
-        return store_settings.office(session, settings())
+    return looked_up("office", lambda session: store_settings.office(session, settings()))
 
 
 def exchange() -> Exchange:
     """Return how the exchange is reached, and of what kind it is."""
-    with database().read() as session:
-        return store_settings.exchange(session, settings())
+    return looked_up("exchange", lambda session: store_settings.exchange(session, settings()))
 
 
 def library() -> SoundLibrary:

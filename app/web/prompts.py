@@ -10,10 +10,9 @@ from app.services import modules, prompts, recordings, speech
 from app.services.errors import NotFound
 from app.services.modules import ModuleInput, PromptInput
 from app.services.prompts import PromptFault, Way
-from app.store import settings as store_settings
 from app.store.settings import Speech
 from app.web import words
-from app.web.parts import administrator_required, database, library, settings
+from app.web.parts import administrator_required, database, library, office
 from app.web.prompt_form import PromptsForm, SpeechForm, typed_input
 
 blueprint = Blueprint("prompts", __name__, url_prefix="/modules")
@@ -81,8 +80,7 @@ def dialogue():
     with database().read() as session:
         manner = _manner(session, language, form.given())
         recorded = recordings.digits(session, language)
-        region = store_settings.office(session, settings()).region
-    given, number = PromptsForm(typed=True).given(), prompts.sample_number(region)
+    given, number = PromptsForm(typed=True).given(), prompts.sample_number(office().region)
     try:
         digits = prompts.digit_sounds(library(), language, manner, recorded)
         clip = prompts.dialogue(library(), manner, given, language, way, digits, number)

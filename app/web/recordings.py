@@ -18,11 +18,10 @@ from app.domain.numbers import ascii_digits
 from app.services import prompts, recordings, speech
 from app.services.errors import Invalid, NotFound
 from app.services.recordings import ORIGINS
-from app.store import settings as store_settings
 from app.store.models import LineRow, Recording
 from app.web import choose_locale, row_number, words
 from app.web.filters import digits as written_digits
-from app.web.parts import administrator_required, database, library, settings, utcnow
+from app.web.parts import administrator_required, database, library, office, settings, utcnow
 from app.web.prompts import PLAIN_TEXT, send_sound
 
 blueprint = Blueprint("recordings", __name__, url_prefix="/recordings")
@@ -324,8 +323,7 @@ def readout(language: str, number: str):
 
 
 def _sample_number() -> str:
-    with database().read() as session:
-        return prompts.sample_number(store_settings.office(session, settings()).region)
+    return prompts.sample_number(office().region)
 
 
 @blueprint.record_once

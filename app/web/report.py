@@ -1,7 +1,7 @@
 """The report: what was registered, what became of it and how long it took; as a list, as charts, and as files."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from app.services.statistics import Statistics, statistics
 from app.store.stamps import Stamp, stamp
 from app.web import choose_locale, report_form, words
 from app.web.filters import digits, is_persian, number, office_zone, written, written_date
-from app.web.parts import database, kept, utcnow
+from app.web.parts import database, kept, looked_up, utcnow
 from app.web.report_form import PERIODS, Asked
 
 blueprint = Blueprint("report", __name__)
@@ -52,10 +52,8 @@ def index():
         return tidy
 
     def read() -> dict[str, object]:
-        found = report.read(
-            database(), scope_of(current_user), asked.filter(office_zone()), asked.sort, page=asked.page
-        )
-        return {"found": found}
+        scope, wanted = scope_of(current_user), asked.filter(office_zone())
+        return {"found": report.read(database(), scope, wanted, asked.sort, page=asked.page)}
 
     return _page("report/index.html", "report/_list.html", asked, offered, read)
 
@@ -99,9 +97,11 @@ def _page(template: str, result: str, asked: Asked, offered: Choices, read: Call
     """Answer with the search and what it found, of which `read` gives the values of the template `result`."""
     last = None if request.args else _remembered(offered)
     last = last if last != asked.query() else None
-    shown = _part("report/_search.html", asked, offered, last=last, periods=PERIODS, form=asked.form)
+    search: dict[str, object] = {"form": asked.form, "last": last, "periods": PERIODS}
+    shown = _part("report/_search.html", asked, offered, lambda: search, NO_REQUESTS, (last, bool(request.args)))
     if asked.valid:
-        shown += _part(result, asked, offered, read, names=dict(offered.operators), words=words)
+        names = {"names": dict(offered.operators), "words": words}
+        shown += _part(result, asked, offered, lambda: names | read(), looked_up("requests", stamp), asked.page)
     page = render_template(template, asked=asked, shown=shown)
     answer = current_app.make_response((page, 200 if asked.valid else 422))
     if asked.valid and request.args:
@@ -110,27 +110,28 @@ def _page(template: str, result: str, asked: Asked, offered: Choices, read: Call
 
 
 def _part(
-    template: str, asked: Asked, offered: Choices, read: Callable[[], dict[str, object]] | None = None, **values: object
+    template: str,
+    asked: Asked,
+    offered: Choices,
+    read: Callable[[], dict[str, object]],
+    as_of: Stamp | None,
+    depends: Hashable,
 ) -> Markup:
-    """Return a part of the page: as it was built before, as long as nothing that stands in it can have changed."""
+    """Return a part of the page: as it was built before, as long as nothing that stands in it can have changed.
+
+    `read` gives its values as of the requests' stamp `as_of`; `depends`: what else this part alone depends on.
+    """
     here = request.script_root + request.path
 
     def build() -> Markup:
-        found = read() if read is not None else {}
-        return Markup(render_template(template, asked=asked, here=here, **values, **found))  # noqa: S704 - a template's
+        return Markup(render_template(template, asked=asked, here=here, **read()))  # noqa: S704 - a template's
 
     if not asked.valid:
         return build()
     days = asked.form.registered_from.data, asked.form.registered_to.data
-    shown = asked.query(), bool(request.args), days, asked.page if read is not None else None, values.get("last")
-    depends = template, here, choose_locale(), office_zone().key, scope_of(current_user), offered, shown
-    as_of = kept("requests", _requests_stamp) if read is not None else NO_REQUESTS
-    return remember_as_of(database().engine, as_of, depends, build)
-
-
-def _requests_stamp() -> Stamp | None:
-    with database().read() as session:
-        return stamp(session)
+    reader = scope_of(current_user), choose_locale(), office_zone().key
+    key = template, here, asked.query(), days, reader, offered, depends
+    return remember_as_of(database().engine, as_of, key, build)
 
 
 # -- as last time -----------------------------------------------------------------------------------------------------

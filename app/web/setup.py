@@ -16,7 +16,6 @@ from app.services import connection, excerpts, exchange, first_run, office, read
 from app.services.errors import Invalid, NotFound
 from app.services.readiness import Readiness
 from app.services.starter import StarterInput, Template
-from app.store import settings as store
 from app.store.models import LineRow, Module, QueueRow, Setting
 from app.web import auth, choose_locale, is_fragment, parts, settings_exchange, words
 from app.web.exchange_form import ExchangeForm
@@ -141,8 +140,7 @@ class ConnectForm(ExchangeForm):
 
     def keeps_secret(self) -> bool:
         """While the set-up goes on, the secret is the one that it has just made and shown."""
-        with database().read() as reader:
-            return bool(first_run.step(store.read_all(reader)))
+        return bool(first_run.step(stored()))
 
     outbound_context = StringField(
         _l("Context for calls to customers"),

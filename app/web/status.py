@@ -9,7 +9,7 @@ from app.config import PREFIX
 from app.store import lines as store_lines
 from app.store.models import WorkerState
 from app.web import choose_locale
-from app.web.parts import database, kept, office, settings, utcnow
+from app.web.parts import kept, looked_up, office, settings, utcnow
 
 blueprint = Blueprint("status", __name__, url_prefix="/status")
 _NAMED_OTHERWISE = ("reload_by_hand", "not_included")  # codes among the dialplan's details, which else are sentences
@@ -33,10 +33,11 @@ def _health_for_pages():
 def health() -> Health:
     """Say whether calls can be made, and if not, what to do."""
     side = _look()
-    depends = "health", choose_locale(), side.runs
-    return kept(
-        depends, lambda: next((part.health for part in _parts(side) if part.health.level != "ok"), _all_well(side))
-    )
+    return kept(("health", choose_locale(), side.runs), lambda: _worst(side))
+
+
+def _worst(side: "_Side") -> Health:
+    return next((part.health for part in _parts(side) if part.health.level != "ok"), _all_well(side))
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,8 @@ def _unknown(name: str, label: str) -> Part:
 
 
 def _look() -> _Side:
-    state = kept("worker_state", _worker_state)
+    state = looked_up("worker_state", store_lines.worker_state)
     return _Side(state, store_lines.runs(state, utcnow()), office().outbound_context)
-
-
-def _worker_state() -> WorkerState:
-    with database().read() as session:
-        return store_lines.worker_state(session)
 
 
 def _service(side: _Side) -> Health | None:
