@@ -2,7 +2,9 @@
 
 import asyncio
 
-from tests.support.phone import Phone
+import pytest
+
+from tests.support.phone import CallFailed, Phone
 from tests.support.sip import SipMessage, build, parse
 
 
@@ -29,6 +31,22 @@ class TardyExchange(asyncio.DatagramProtocol):
         headers = [(name, message[name.lower()]) for name in ("Via", "From", "To", "Call-ID", "CSeq")]
         headers.append(("WWW-Authenticate", 'Digest realm="test", nonce="1", qop="auth"'))
         self.transport.sendto(build(f"SIP/2.0 {status}", headers), address)  # type: ignore[attr-defined]
+
+
+class ForgetfulExchange(TardyExchange):
+    """Has forgotten its challenge by the time that it is answered, so often. `numbers`: of the requests it got."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+        self.numbers: list[int] = []
+
+    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        message = parse(data)
+        assert message is not None
+        self.numbers.append(message.cseq[0])
+        refuses = not message["authorization"] or len(self.numbers) <= 1 + self.times
+        self._answer(message, "401 Unauthorized" if refuses else "200 OK", address)
 
 
 class LateExchange(TardyExchange):
@@ -96,6 +114,25 @@ async def test_second_answer_to_the_first_register_is_not_taken_for_the_answer_t
     try:
         await phone.start()
         assert exchange.authorized == 1
+    finally:
+        await phone.close()
+        transport.close()
+
+
+@pytest.mark.parametrize("times", [0, 2, 3])
+async def test_a_new_challenge_is_answered_but_not_for_ever(times: int) -> None:
+    exchange = ForgetfulExchange(times)
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: exchange, local_addr=("127.0.0.1", 0)
+    )
+    phone = Phone("201", transport.get_extra_info("sockname"), secret="secret")
+    try:
+        if times == 3:
+            with pytest.raises(CallFailed, match="401"):
+                await phone.start()
+        else:
+            await phone.start()
+        assert exchange.numbers == list(range(1, min(2 + times, 4) + 1))
     finally:
         await phone.close()
         transport.close()
