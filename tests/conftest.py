@@ -1,6 +1,6 @@
 """What every test may ask for, and the rule for what this machine lacks: left out by name, and in CI a failure.
 
-A test that takes `asterisk_version`, `browser` or `postgres_url` gets the marker of that name by itself.
+A test that takes `asterisk_version`, `browsers` or `postgres_url` gets the marker for it by itself.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ from tests.support.browser import NoBrowser, find_chromium
 from tests.support.postgres import NoPostgres, PostgresServer, find_programs
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from tests.support.browsing import Browsers
 
 T = TypeVar("T")
 VERSIONS = (22, 16)
-MARKERS = {"asterisk_version": "asterisk", "browser": "browser", "postgres_url": "postgres"}
+MARKERS = {"asterisk_version": "asterisk", "browsers": "browser", "postgres_url": "postgres"}
 IN_CI = os.environ.get("CI") == "true"
 LEFT_OUT_FILE = "LEFT_OUT_FILE"  # script/test names a file here, to repeat its lines at the very end
 
@@ -98,21 +98,19 @@ def postgres_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> "Iterator[Browser]":
+def browsers() -> "Iterator[Browsers]":
     """Chromium under Playwright's synchronous API, for tests that are not `async` (their fixtures may be)."""
     from playwright.sync_api import sync_playwright
+
+    from tests.support.browsing import Browsers
 
     chromium = _need(find_chromium, NoBrowser)
     playwright = sync_playwright().start()
     try:
         with _hide_from_asyncio(asyncio.get_running_loop()):
-            browser = playwright.chromium.launch(
-                executable_path=chromium.executable,
-                args=chromium.arguments,
-                env=chromium.environment,
-            )
-            yield browser
-            browser.close()
+            browsers = Browsers(playwright, chromium)
+            yield browsers
+            browsers.close()
     finally:
         playwright.stop()
 
@@ -176,8 +174,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture, marker in MARKERS.items():
             if fixture in item.fixturenames and not item.get_closest_marker(marker):
                 item.add_marker(marker)
-        if "browser" in item.fixturenames and inspect.iscoroutinefunction(item.obj):
-            raise pytest.UsageError(f"{item.nodeid}: `browser` is synchronous; make this test a plain `def`")
+        if "browsers" in item.fixturenames and inspect.iscoroutinefunction(item.obj):
+            raise pytest.UsageError(f"{item.nodeid}: `browsers` is synchronous; make this test a plain `def`")
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 

@@ -1,18 +1,16 @@
 """A browser that looks at the panel, and a test that fails of whatever the browser complains of."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from flask import Flask
 
 from tests.asterisk.conftest import prompts, stage
 from tests.browser.panel import Loop, Person, serve
+from tests.support.browsing import Browsers
 from tests.web.conftest import app as unguarded_app
 from tests.web.conftest import built_database, compiled_templates, service
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 __all__ = ["built_database", "compiled_templates", "prompts", "service", "stage", "unguarded_app"]
 
@@ -34,18 +32,18 @@ def address(app: Flask) -> Iterator[str]:
 
 
 @pytest.fixture
-def meet(browser: "Browser", address: str) -> Iterator[Meet]:
+def meet(browsers: Browsers, address: str) -> Iterator[Meet]:
     """Have somebody sit down at a browser: `meet(java_script_enabled=False)`."""
     people: list[Person] = []
 
     def sit_down(where: str = address, **options: Any) -> Person:
-        people.append(Person(browser, where, **options))
+        people.append(Person(browsers.running(), where, **options))
         return people[-1]
 
     yield sit_down
     complaints = [complaint for person in people for complaint in person.complaints]
     for person in people:
-        person.context.close()
+        browsers.close_context(person.context)
     assert complaints == []
 
 

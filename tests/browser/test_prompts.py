@@ -6,7 +6,7 @@ import wave
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -25,16 +25,12 @@ from tests.audio.sounds import RATE, likeness, read_samples, silence, tone, writ
 from tests.browser.conftest import Meet
 from tests.browser.panel import Loop, Person, serve, session_of
 from tests.support.bazang import Bazang
-from tests.support.browser import find_chromium
+from tests.support.browsing import Browsers
 from tests.support.factories import create_module
 from tests.support.sound import find, read_ulaw
 from tests.web.conftest import ADMINISTRATOR, PASSWORD
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
-
 LOCALES = pytest.mark.parametrize("locale", ["fa", "en"])
-LONG = 20_000  # milliseconds for what is made meanwhile
 
 # What a person reads in either language.
 SAID = {
@@ -76,27 +72,23 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def talking_browser(browser: "Browser", spoken: Path) -> "Iterator[Browser]":
+def talking_browsers(browsers: Browsers, spoken: Path) -> Iterator[Browsers]:
     """Chromium with a microphone into which somebody speaks, and which may be used."""
-    chromium = find_chromium()
-    arguments = [
+    talking = browsers.like(
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-audio-capture={spoken}",
         "--autoplay-policy=no-user-gesture-required",
-    ]
-    talking = browser.browser_type.launch(
-        executable_path=chromium.executable, args=[*chromium.arguments, *arguments], env=chromium.environment
     )
     yield talking
     talking.close()
 
 
 @pytest.fixture
-def talker(talking_browser: "Browser", address: str) -> Iterator[Person]:
-    person = Person(talking_browser, address)
+def talker(talking_browsers: Browsers, address: str) -> Iterator[Person]:
+    person = Person(talking_browsers.running(), address)
     yield person
-    person.context.close()
+    talking_browsers.close_context(person.context)
     assert person.complaints == []
 
 
@@ -172,7 +164,7 @@ def test_a_file_is_uploaded_by_a_button_with_progress(
     intro = choose(page, "intro", "file")
     watch_progress(page)
     intro.locator("[data-upload]").set_input_files(write_sound(tmp_path / "welcome.wav", tone(60)))
-    expect(intro.locator(".chosen")).to_contain_text("welcome.wav", timeout=LONG)
+    expect(intro.locator(".chosen")).to_contain_text("welcome.wav")
     expect(intro.locator(".chosen")).to_contain_text(SAID[locale]["kept"])
     assert len(set(page.evaluate("window.said"))) >= 2, "sent, then converted"
     (row,) = library(database)
@@ -193,7 +185,7 @@ def test_a_file_is_dropped_on_a_card(
 ) -> None:
     page = enter(app, database, person, locale)
     drop(page, "check_number", write_sound(tmp_path / "check.wav", tone(2)))
-    expect(card(page, "check_number").locator(".chosen")).to_contain_text("check.wav", timeout=LONG)
+    expect(card(page, "check_number").locator(".chosen")).to_contain_text("check.wav")
     expect(card(page, "check_number").locator("[data-mode][value=file]")).to_be_checked()
     assert [row.name for row in library(database)] == ["check.wav"]
     assert chosen(page, "intro") == ""
@@ -210,11 +202,11 @@ def test_a_file_that_is_no_sound_is_told_beside_its_card_and_nothing_is_lost(
     letter.write_text("no sound")
     intro = choose(page, "intro", "file")
     intro.locator("[data-upload]").set_input_files(letter)
-    expect(intro.locator("[data-fault]")).to_contain_text(SAID[locale]["no_sound"], timeout=LONG)
+    expect(intro.locator("[data-fault]")).to_contain_text(SAID[locale]["no_sound"])
     expect(page.locator("#name")).to_have_value("Sales")
     expect(intro.locator("[data-text]")).to_have_value("سلام. Hello.")
     drop(page, "intro", write_sound(tmp_path / "good.wav", tone(2)))
-    expect(intro.locator(".chosen")).to_contain_text("good.wav", timeout=LONG)
+    expect(intro.locator(".chosen")).to_contain_text("good.wav")
     expect(intro.locator("[data-fault]")).to_be_hidden()
     assert [c for c in person.complaints if "422" not in c] == []
     person.complaints.clear()
@@ -245,7 +237,7 @@ def test_a_panel_that_is_away_is_told_and_the_file_can_be_sent_again(
     expect(intro.locator("[data-fault]")).to_contain_text("The panel did not answer.")
     page.unroute("**/take")
     intro.locator("[data-upload]").set_input_files(sound)
-    expect(intro.locator(".chosen")).to_contain_text("welcome.wav", timeout=LONG)
+    expect(intro.locator(".chosen")).to_contain_text("welcome.wav")
     person.complaints.clear()  # the browser notes what was broken off
 
 
@@ -258,7 +250,7 @@ def test_a_second_file_takes_the_place_of_one_that_is_still_sent(
     intro.locator("[data-upload]").set_input_files(write_sound(tmp_path / "first.wav", tone(2)))
     expect(intro.locator("[data-work]")).to_be_visible()
     intro.locator("[data-upload]").set_input_files(write_sound(tmp_path / "second.wav", tone(2, 600)))
-    expect(intro.locator(".chosen")).to_contain_text("second.wav", timeout=LONG)
+    expect(intro.locator(".chosen")).to_contain_text("second.wav")
     expect(intro.locator("[data-work]")).to_be_hidden()
     assert [row.name for row in library(database)] == ["second.wav"]
     person.complaints.clear()  # the browser notes what was broken off
@@ -288,7 +280,7 @@ def test_a_prompt_is_recorded_in_the_browser(app: Flask, database: Database, tal
     length = intro.locator("[data-tried] audio")
     expect(length).to_be_visible()
     intro.locator("[data-keep]").click()
-    expect(intro.locator(".chosen")).to_be_visible(timeout=LONG)
+    expect(intro.locator(".chosen")).to_be_visible()
     (row,) = library(database)
     assert row.origin == "browser" and row.seconds is not None and row.seconds > 0.8
     assert chosen(page, "intro") == row.file
@@ -355,7 +347,7 @@ def test_the_default_is_restored_and_that_is_undone(
     text = intro.locator("[data-text]")
     text.fill("My own.")
     drop(page, "intro", write_sound(tmp_path / "welcome.wav", tone(2)))
-    expect(intro.locator(".chosen")).to_contain_text("welcome.wav", timeout=LONG)
+    expect(intro.locator(".chosen")).to_contain_text("welcome.wav")
     file = chosen(page, "intro")
     intro.locator("[data-restore]").click()
     expect(text).to_have_value(default_text("intro", locale))
@@ -392,7 +384,7 @@ def test_a_voice_is_heard_before_it_is_saved(app: Flask, database: Database, per
         page.locator("[data-sample]").click()
     sent = asked.value.post_data or ""
     assert "220" in sent and "90" in sent
-    expect(page.locator(".voice-sample audio")).to_be_visible(timeout=LONG)
+    expect(page.locator(".voice-sample audio")).to_be_visible()
 
 
 @LOCALES
@@ -422,7 +414,7 @@ def test_a_prompt_that_cannot_be_spoken_is_named_by_the_player(
     page.locator("#language").select_option("en")
     card(page, "intro").locator("[data-text]").fill("سلام")
     page.locator("[data-dialogue-play]").click()
-    expect(page.locator("[data-dialogue-says]")).to_contain_text(SAID[locale]["wrong_language"], timeout=LONG)
+    expect(page.locator("[data-dialogue-says]")).to_contain_text(SAID[locale]["wrong_language"])
     assert [c for c in person.complaints if "422" not in c] == []
     person.complaints.clear()
 
@@ -467,7 +459,7 @@ def test_the_library_takes_renames_keeps_what_is_used_and_deletes(
     page.locator("#sound-name").fill("Welcome")
     page.locator("#upload").set_input_files(write_sound(tmp_path / "a.wav", tone(2)))
     row = page.locator("tbody tr")
-    expect(row).to_contain_text("Welcome", timeout=LONG)
+    expect(row).to_contain_text("Welcome")
     (stored,) = library(database)
     row.locator("a[href$='/delete']").wait_for()
     row.locator(f"a[href='/recordings/{stored.file[8:72]}']").click()
@@ -497,7 +489,7 @@ def test_a_digit_is_recorded_and_given_back(app: Flask, database: Database, talk
     digit.locator("summary").click()
     record(page, digit)
     digit.locator("[data-keep]").click()
-    expect(digit.locator(".chosen")).to_be_visible(timeout=LONG)
+    expect(digit.locator(".chosen")).to_be_visible()
     with database.read() as session:
         assert set(recordings.digits(session, locale)) == {"3"}
     page.locator("#digit-3 button[name=back]").click()
@@ -527,7 +519,7 @@ def test_a_new_module_by_clicking_only_is_heard_by_its_caller(
     asterisk_version: int,
     stage: Stage,
     loop: Loop,
-    talking_browser: "Browser",
+    talking_browsers: Browsers,
     tmp_path: Path,
     locale: str,
 ) -> None:
@@ -538,24 +530,24 @@ def test_a_new_module_by_clicking_only_is_heard_by_its_caller(
         bazang = scene.bazang
         users.set_locale(bazang.database, 1, locale)
         with serve(bazang.app) as address:
-            person = Person(talking_browser, address)
+            person = Person(talking_browsers.running(), address)
             page = person.take(session_of(bazang.app, 1, locale))
             page.goto("/modules/new")
             fill_in(page)
             page.locator("#language").select_option("en")
             intro = choose(page, "intro", "file")
             intro.locator("[data-upload]").set_input_files(write_sound(tmp_path / "intro.wav", speech(2.5)))
-            expect(intro.locator(".chosen")).to_be_visible(timeout=LONG)
+            expect(intro.locator(".chosen")).to_be_visible()
             number = choose(page, "enter_number", "record")
             record(page, number)
             number.locator("[data-keep]").click()
-            expect(number.locator(".chosen")).to_be_visible(timeout=LONG)
+            expect(number.locator(".chosen")).to_be_visible()
             record_by_phone(page, loop, scene)
             card(page, "check_number").locator("[data-text]").fill("Is it right? Press 1, or 2 to try again.")
             page.locator(".form-end .btn-primary").click()
             expect(page.locator("#message .alert-success")).to_be_visible()
             assert person.complaints == []
-            person.context.close()
+            talking_browsers.close_context(person.context)
         loop.run(hear_it_all(scene), 120)
     finally:
         loop.run(opened.__aexit__(None, None, None), 60)
@@ -567,16 +559,16 @@ def record_by_phone(page: Page, loop: Loop, scene: Scene) -> None:
     place.locator("[data-extension-to-ring]").fill("۱۰۱")
     place.locator("[data-ring]").click()
     shown = place.locator("[data-call] [data-state]")
-    expect(shown).to_have_attribute("data-state", "ringing", timeout=LONG)
+    expect(shown).to_have_attribute("data-state", "ringing")
     ring = loop.run(scene.phones["101"].next_call(15))
     loop.run(ring.answer())
-    expect(shown).to_have_attribute("data-state", "recording", timeout=LONG)
+    expect(shown).to_have_attribute("data-state", "recording")
     call = str(shown.get_attribute("data-address")).rsplit("/", 1)[-1]
     loop.run(say(scene, ring, speech(2.0)[RATE // 4 :], call))
-    expect(shown).to_have_attribute("data-state", "listening", timeout=LONG)
+    expect(shown).to_have_attribute("data-state", "listening")
     loop.run(ring.press("1"))
-    expect(shown).to_have_attribute("data-state", "kept", timeout=LONG)
-    expect(place.locator(".chosen")).to_be_visible(timeout=LONG)
+    expect(shown).to_have_attribute("data-state", "kept")
+    expect(place.locator(".chosen")).to_be_visible()
     loop.run(ring.wait_ended(), 30)
 
 

@@ -16,7 +16,6 @@ QUIET = (  # a test's browser talks to the page under test, and to nobody else
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--disable-features=PreloadTopChromeWebUI",  # nobody sees its window
 )
 
 

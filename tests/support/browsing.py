@@ -1,0 +1,71 @@
+"""Chromium under Playwright, started anew when it has forgotten to close what it was asked to close."""
+
+import os
+import signal
+import sys
+import threading
+
+from playwright.sync_api import Browser, BrowserContext, Error, Playwright
+
+from tests.support.browser import Chromium
+
+PATIENCE = 20.0  # seconds; a context closes in a tenth of one
+
+
+class Browsers:
+    """One Chromium at a time, each started with the same additional arguments. `pid`: of the one that runs."""
+
+    def __init__(self, playwright: Playwright, chromium: Chromium, *arguments: str) -> None:
+        self._playwright = playwright
+        self._chromium = chromium
+        self._arguments = [*chromium.arguments, *arguments]
+        self._browser: Browser | None = None
+        self.pid = 0
+
+    def running(self) -> Browser:
+        """Return the one that runs; start it if none does."""
+        if self._browser is None or not self._browser.is_connected():
+            self._browser = self._playwright.chromium.launch(
+                executable_path=self._chromium.executable,
+                args=self._arguments,
+                env=self._chromium.environment,
+            )
+            self.pid = _pid(self._browser)
+        return self._browser
+
+    def like(self, *arguments: str) -> "Browsers":
+        """Return others, with these arguments besides."""
+        return Browsers(self._playwright, self._chromium, *arguments)
+
+    def close_context(self, context: BrowserContext, patience: float = PATIENCE) -> None:
+        """Close what somebody had open; kill the browser if it has not done so after `patience` seconds.
+
+        Playwright waits for ever, and Chromium has left `Target.disposeBrowserContext` without an answer.
+        """
+        killer = threading.Timer(patience, self._kill)
+        killer.start()
+        try:
+            context.close()
+        except Error:
+            if context.browser is None or context.browser.is_connected():
+                raise
+        finally:
+            killer.cancel()
+            killer.join()
+
+    def _kill(self) -> None:
+        # Nobody reads what a test that passes prints; this is worth knowing.
+        print(f"Chromium {self.pid} does not close a context; it is killed.", file=sys.__stderr__, flush=True)
+        os.kill(self.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        if self._browser is not None and self._browser.is_connected():
+            self._browser.close()
+
+
+def _pid(browser: "Browser") -> int:
+    session = browser.new_browser_cdp_session()
+    processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
+    session.detach()
+    (pid,) = (process["id"] for process in processes if process["type"] == "browser")
+    return int(pid)
