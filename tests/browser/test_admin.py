@@ -12,7 +12,7 @@ from app.store.database import Database
 from app.store.lines import LineReport, store_lines
 from tests.asterisk.scene import Scene
 from tests.browser.conftest import Meet
-from tests.browser.panel import Loop, serve, session_of
+from tests.browser.panel import Loop, loads, serve, session_of
 from tests.browser.test_live import scene
 from tests.support.factories import create_line, create_module, create_request, create_running_service
 from tests.web.conftest import ADMINISTRATOR, OPERATOR, PASSWORD
@@ -112,7 +112,7 @@ def test_a_reset_password_ends_the_others_session(app: Flask, meet: Meet, office
     page.get_by_role("link", name=words["reset"]).click()
     page.get_by_role("button", name=words["make"]).click()
     password = made_up(page)
-    theirs.wait_for_url("**/login?next=/overview", timeout=15_000)
+    theirs.wait_for_url("**/login?next=/overview")
     other.complaints[:] = [complaint for complaint in other.complaints if "401" not in complaint]
     theirs.locator("#name").fill(OPERATOR)
     theirs.locator("#password").fill(PASSWORD)
@@ -137,7 +137,7 @@ def test_who_is_deactivated_is_out(app: Flask, meet: Meet, office: None, locale:
     page.get_by_role("link", name=WORDS[locale]["deactivate"]).click()
     page.get_by_role("button", name=WORDS[locale]["deactivate"]).click()
     expect(page.locator("#user-2")).to_have_class("gone")
-    theirs.wait_for_url("**/login?next=/requests", timeout=15_000)  # their page asks by itself, and is told
+    theirs.wait_for_url("**/login?next=/requests")  # their page asks by itself, and is told
     expect(theirs.locator("#password")).to_be_visible()
     other.complaints[:] = [complaint for complaint in other.complaints if "401" not in complaint]
 
@@ -151,12 +151,11 @@ def test_the_board_follows_a_line_by_itself_and_is_seen_to_be_cut_off(
     page.goto("/overview")
     page.locator(".page-actions a").last.click()
     expect(page.locator("#line-101")).to_contain_text(words["free"])
-    loaded: list[bool] = []
-    page.on("domcontentloaded", lambda _: loaded.append(True))
+    loaded = loads(page)
     with database.write() as session:
         store_lines(session, [LineReport("101", LineState.IN_CALL, datetime.now(UTC))], complete=False)
-    expect(page.locator("#line-101")).to_contain_text(words["in_call"], timeout=8000)
-    assert loaded == []
+    expect(page.locator("#line-101")).to_contain_text(words["in_call"])
+    assert loaded() == 0
 
     page.route("**/wallboard/body", lambda route: route.abort())
     expect(page.locator("#stale")).to_be_visible(timeout=8000)
@@ -191,9 +190,9 @@ def test_the_board_follows_a_telephone(scene: Scene, loop: Loop, meet: Meet) -> 
     with serve(scene.bazang.app) as address:
         page = meet(address, viewport={"width": 1920, "height": 1080}).log_in(ADMINISTRATOR, PASSWORD)
         page.goto("/wallboard")
-        expect(page.locator("#line-101")).to_contain_text("free", timeout=10_000)
+        expect(page.locator("#line-101")).to_contain_text("free")
         talk = loop.run(scene.occupy("101"))
-        expect(page.locator("#line-101")).to_contain_text("in a call", timeout=10_000)
+        expect(page.locator("#line-101")).to_contain_text("in a call")
         loop.run(talk.end())
-        expect(page.locator("#line-101")).to_contain_text("free", timeout=10_000)
+        expect(page.locator("#line-101")).to_contain_text("free")
         expect(page.locator("#health-exchange")).to_contain_text("connected")

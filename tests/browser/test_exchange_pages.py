@@ -24,8 +24,6 @@ from tests.support.bazang import Bazang
 from tests.support.factories import create_line, create_module, create_running_service
 from tests.web.conftest import ADMINISTRATOR, PASSWORD, Service
 
-SOON = 4000  # milliseconds
-
 
 @pytest.fixture(params=["fa", "en"])
 def page(request: pytest.FixtureRequest, app: Flask, database: Database, person: Person) -> Page:
@@ -168,7 +166,7 @@ def test_states_change_while_one_looks_and_searches(page: Page, database: Databa
     expect(page.locator("tbody tr")).to_have_count(1)
     with database.write() as session:
         store_lines(session, [LineReport("101", LineState.IN_CALL, datetime.now(UTC))], complete=False)
-    expect(page.locator("tbody .badge-red")).to_be_visible(timeout=SOON)
+    expect(page.locator("tbody .badge-red")).to_be_visible()
     expect(page.locator("tbody tr")).to_have_count(1)
     expect(page.locator("#q")).to_be_focused()
     assert is_marked(page)
@@ -181,7 +179,7 @@ def test_waiting_callers_are_seen_coming(page: Page, database: Database) -> None
     expect(page.locator("tbody tr")).to_have_count(1)
     with database.write() as session:
         store_queues(session, [QueueReport("800", 3, ())], complete=True)
-    expect(page.locator("tbody .badge-orange")).to_have_text(re.compile("3|۳"), timeout=SOON)
+    expect(page.locator("tbody .badge-orange")).to_have_text(re.compile("3|۳"))
 
 
 def test_a_scenario_is_set_for_all_three_and_deleted(page: Page, database: Database) -> None:
@@ -285,9 +283,9 @@ def _see_a_line_change(page: Page, scene: Scene, loop: Loop) -> None:
     row = page.locator("tbody tr").first
     expect(row).to_contain_text("free")
     talk = loop.run(scene.occupy("101"))
-    expect(row).to_contain_text("in a call", timeout=SOON)
+    expect(row).to_contain_text("in a call")
     loop.run(talk.end())
-    expect(row).to_contain_text("free", timeout=SOON)
+    expect(row).to_contain_text("free")
     page.goto("/queues")
     expect(page.locator("tbody tr").first).to_contain_text(re.compile(r"102 Phone 102 free\s+penalty 2"))
 

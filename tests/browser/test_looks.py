@@ -18,14 +18,12 @@ from tests.browser.axe import find_barriers
 from tests.browser.conftest import Meet
 from tests.browser.looks import (
     LOOK,
-    Colours,
     Visit,
     Walk,
     at_both_widths,
     furnished,
     go,
     in_both_languages,
-    in_every_look,
     look,
     pictures,
     told,
@@ -249,10 +247,11 @@ FILLED: dict[str, Visit] = {
 }
 
 
-@in_every_look
+@at_both_widths
+@in_both_languages
 @pytest.mark.long
-def test_every_page_can_be_read(furnished: None, walk: Walk, locale: str, colours: Colours, width: int) -> None:
-    walk(PAGES, locale, width, colours, expected=["404", "422"])
+def test_every_page_can_be_read(furnished: None, walk: Walk, locale: str, width: int) -> None:
+    walk(PAGES, locale, width, expected=["404", "422"])
 
 
 OF_OTHERS: dict[int, dict[str, Visit]] = {
@@ -268,14 +267,15 @@ OF_OTHERS: dict[int, dict[str, Visit]] = {
 }
 
 
-@in_every_look
+@at_both_widths
+@in_both_languages
 def test_what_others_see_while_calls_are_paused_can_be_read(
-    database: Database, furnished: None, walk: Walk, locale: str, colours: Colours, width: int
+    database: Database, furnished: None, walk: Walk, locale: str, width: int
 ) -> None:
     everybody = Scope("mina", everything=True)
     pausing.pause(database, everybody, "جلسه تا ساعت ۱۱", datetime.now(UTC) - timedelta(minutes=20))
     for user, pages in OF_OTHERS.items():
-        walk(pages, locale, width, colours, user=user, expected=["403"])
+        walk(pages, locale, width, user=user, expected=["403"])
 
 
 @at_both_widths
@@ -293,12 +293,12 @@ def test_what_is_told_of_a_freepbx_can_be_read(
 
 
 @at_both_widths
-@pytest.mark.parametrize(("locale", "colours"), [("fa", "light"), ("fa", "dark"), ("en", "light")])
+@in_both_languages
 def test_a_filled_office_can_be_read(
-    database: Database, settings: Settings, furnished: None, walk: Walk, locale: str, colours: Colours, width: int
+    database: Database, settings: Settings, furnished: None, walk: Walk, locale: str, width: int
 ) -> None:
     filling.fill(database, settings, 700, datetime.now(UTC))
-    walk(FILLED, locale, width, colours)
+    walk(FILLED, locale, width)
 
 
 @at_both_widths
@@ -357,7 +357,8 @@ def test_the_board_fits_a_television_and_is_read_from_afar(
     write_pause(database)
     users.set_locale(database, 1, locale)
     page = meet(viewport={"width": width, "height": height}).take(session_of(app, 1, locale))
-    found = look(page, go("/wallboard"), pictures, f"wallboard-{locale}-{width}x{height}")
+    page.goto("/wallboard")
+    found = look(page, pictures, f"wallboard-{locale}-{width}x{height}")
     assert found == []
     assert page.evaluate("document.documentElement.scrollHeight") <= height, "nobody scrolls a television"
     sizes = "[...document.querySelectorAll(choice)].map((e) => parseFloat(getComputedStyle(e).fontSize))"
@@ -367,7 +368,7 @@ def test_the_board_fits_a_television_and_is_read_from_afar(
     told = ".figures dt, .figure-about, .board-since, .board-waits, .board-count, .board-more, .board-day, .health li"
     assert page.evaluate(size, told) >= 0.013 * width
     page.evaluate("document.getElementById('stale').hidden = false")
-    found = look(page, lambda _: None, pictures, f"wallboard-stale-{locale}-{width}x{height}")
+    found = look(page, pictures, f"wallboard-stale-{locale}-{width}x{height}")
     assert not [fault for fault in found if "answer" in fault or "sideways" in fault]
     assert page.evaluate(size, "#stale") >= 0.028 * width
 

@@ -17,8 +17,8 @@ from playwright.sync_api import expect
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import OWN
 from tests.browser.conftest import Meet
-from tests.browser.office import IN_TIME, Desk, Office, Said, everybody_sees, nobody_loaded
-from tests.browser.panel import PERSIAN, SOON, Loop, pick, row, serve
+from tests.browser.office import Desk, Office, Said, everybody_sees, nobody_loaded
+from tests.browser.panel import PERSIAN, Loop, pick, row, serve
 from tests.support.bazang import Bazang
 
 pytestmark = pytest.mark.asterisk(22)
@@ -93,7 +93,7 @@ def test_every_page_follows_a_caller_until_they_have_talked(open_office: OpenOff
         def figure(name: str, value: int) -> None:
             for desk in follow:
                 shown = desk.page.locator(f"#figure-{name} .figure-value")
-                expect(shown).to_have_text(numeral(value)[desk.locale], timeout=IN_TIME)
+                expect(shown).to_have_text(numeral(value)[desk.locale])
 
         def line(said: Said) -> None:
             for desk in follow:
@@ -105,7 +105,7 @@ def test_every_page_follows_a_caller_until_they_have_talked(open_office: OpenOff
         figure("waiting", 0)
 
         office.run(scene.register("101"))
-        everybody_sees(pending, 1, IN_CALL, within=SOON)
+        everybody_sees(pending, 1, IN_CALL)
         everybody_sees(pending, 1, numeral(OWN))
         figure("waiting", 1)
 
@@ -366,8 +366,8 @@ def test_a_pause_silences_the_phones_until_another_supervisor_lifts_it(open_offi
         mina.is_told({"fa": "تماس‌های خودکار از سر گرفته شد."})
         follow_a_call(office, both, request)
         for desk in both:
-            expect(desk.page.locator("#paused")).to_have_count(0, timeout=IN_TIME)
-        expect(board.page.locator(".board-word")).to_have_count(0, timeout=IN_TIME)
+            expect(desk.page.locator("#paused")).to_have_count(0)
+        expect(board.page.locator(".board-word")).to_have_count(0)
         office.run(scene.hang_up(OWN))
         everybody_sees(both, request, DONE)
         assert nobody_loaded((*both, board))

@@ -24,7 +24,6 @@ pytestmark = pytest.mark.asterisk(22)
 UNSETTLED = dict.fromkeys(("AMI_PORT", "AMI_USERNAME", "AMI_SECRET", "OUTBOUND_CONTEXT", "DEFAULT_LOCALE"))
 EXPECTED = ("422", "403")
 TAKEN_UP = "from now on"  # the service's own words, when it reaches the exchange in another way
-LIVE = 15_000  # milliseconds in which a live page shows what has changed on the exchange
 
 
 def now() -> datetime:
@@ -66,7 +65,7 @@ def go_on(page: Page) -> None:
 
 
 def point(page: Page, name: str, mark: str) -> None:
-    expect(page.locator(f"[data-point={name}]")).to_have_class(f"check-{mark}", timeout=LIVE)
+    expect(page.locator(f"[data-point={name}]")).to_have_class(f"check-{mark}")
 
 
 def pasted(page: Page) -> list[str]:
@@ -186,7 +185,7 @@ def _hear(page: Page, scene: Scene, loop: Loop, locale: str) -> None:
     """A phone that is not there is told of; then the phone rings, and its owner hears the text."""
     page.locator("#extension").fill("103")  # nobody has registered it
     submit(page)
-    expect(page.locator("#call .note-fault")).to_be_visible(timeout=LIVE)
+    expect(page.locator("#call .note-fault")).to_be_visible()
     page.locator(".setup-end a").click()
     page.locator("#extension").fill("102")
     submit(page)
@@ -194,7 +193,7 @@ def _hear(page: Page, scene: Scene, loop: Loop, locale: str) -> None:
     expect(page.locator("#call .call-state")).to_be_visible()
     loop.run(ring.answer())
     loop.run(scene.hears_text(ring, default_text("studio_test", locale), locale))
-    expect(page.locator("#call .note-ok")).to_be_visible(timeout=LIVE)
+    expect(page.locator("#call .note-ok")).to_be_visible()
 
 
 async def _call_in(scene: Scene, locale: str) -> None:
@@ -232,7 +231,7 @@ def _tested(page: Page, level: str) -> str:
     page.locator("#report").evaluate("(report) => { report.textContent = ''; }")
     page.locator("main button[formaction]").click()
     said = page.locator(f"#report .note-{level}")
-    expect(said).to_be_visible(timeout=LIVE)
+    expect(said).to_be_visible()
     return said.inner_text()
 
 

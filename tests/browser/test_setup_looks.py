@@ -12,14 +12,12 @@ from app.store.database import Database
 from app.store.models import User
 from app.store.settings import write_setting
 from tests.browser.looks import (
-    Colours,
     Visit,
     Walk,
     at_both_widths,
     furnished,
     go,
     in_both_languages,
-    in_every_look,
     pictures,
     walk,
 )
@@ -86,10 +84,11 @@ PAGES: dict[str, Visit] = {
 }
 
 
-@in_every_look
+@at_both_widths
+@in_both_languages
 @pytest.mark.long
 def test_every_page_can_be_read(
-    database: Database, furnished: None, service: Service, walk: Walk, locale: str, colours: Colours, width: int
+    database: Database, furnished: None, service: Service, walk: Walk, locale: str, width: int
 ) -> None:
     with database.write() as session:
         write_setting(session, "setup_step", "exchange")
@@ -99,7 +98,7 @@ def test_every_page_can_be_read(
     studio.advance(database, call, studio.State.FAILED, now, detail=studio.Failure.NO_ANSWER.value)
     answers = {"test_connection": (True, pack(REPORT)), "look_up": (True, "yes"), "apply_settings": (True, "applied")}
     with service(**answers, studio_call=(True, ""), code_taken=(True, "")):
-        walk(PAGES | {"setup-called": go(f"/setup/call/{call}")}, locale, width, colours, expected=["422"])
+        walk(PAGES | {"setup-called": go(f"/setup/call/{call}")}, locale, width, expected=["422"])
 
 
 @at_both_widths
