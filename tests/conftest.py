@@ -165,9 +165,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("asterisk_version", versions, indirect=True, ids=ids, scope="session")
 
 
-@pytest.hookimpl(tryfirst=True)  # before -m looks at the markers
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with what it needs; those that take long come first."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before -m looks at the markers, and after pytest's own order
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Mark each test with what it needs, and put them in an order in which all processors have work till the end.
+
+    Those that take long come first, and the browser's, which compute, are spread among the telephones', which wait.
+    """
     for item in items:
         if not isinstance(item, pytest.Function):
             continue
@@ -176,7 +179,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(marker)
         if "browsers" in item.fixturenames and inspect.iscoroutinefunction(item.obj):
             raise pytest.UsageError(f"{item.nodeid}: `browsers` is synchronous; make this test a plain `def`")
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    yield
+    kinds = [item.get_closest_marker("browser") is None for item in items]
+    place = {
+        item: rank / kinds.count(kind)
+        for kind in (False, True)
+        for rank, item in enumerate(item for item, its in zip(items, kinds, strict=True) if its is kind)
+    }
+    items.sort(key=lambda item: (item.get_closest_marker("long") is None, place[item]))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

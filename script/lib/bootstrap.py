@@ -71,7 +71,10 @@ def _chromium() -> str:
     progress = Progress("Chromium")
     reason = "apt-get installs for root only"
     if os.geteuid() == 0:
-        reason = _try(lambda: debian.install(["chromium"], progress.report))
+        # Not every suite has the first.
+        reason = _try(lambda: debian.install(["chromium-headless-shell"], progress.report)) and _try(
+            lambda: debian.install(["chromium"], progress.report)
+        )
     if reason:
         reason = _try(lambda: chromium.fetch(CACHE, progress.report))
     if not reason and _is_found(browser.find_chromium, browser.NoBrowser):

@@ -21,8 +21,8 @@ FONTS = """<?xml version="1.0"?>
 def fetch(cache: Path, report: Callable[[str], None]) -> None:
     """Make `chromium` in the cache. Raises debian.CannotFetch."""
     target, fresh = cache / "chromium", cache / ".chromium.new"
-    debian.fetch_own(["chromium", "fonts-dejavu-core"], fresh, report)
-    binary = Path("usr/lib/chromium/chromium")
+    debian.fetch_own(["chromium-headless-shell", "fonts-dejavu-core"], fresh, report)
+    binary = Path("usr/lib/chromium/chromium-headless-shell")
     if not (fresh / binary).exists():
         shutil.rmtree(fresh)
         raise debian.CannotFetch("this machine's suite has no Chromium of its own")
