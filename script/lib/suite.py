@@ -16,7 +16,7 @@ FAST = "not asterisk and not browser and not postgres and not slow"
 # What computes runs first and by itself, so that the phones' moments are not disturbed. Most of the time a test with
 # phones waits for one of them to ring, so there may be more of them at once than there are processors.
 FAST_RUN = ["--ignore=tests/domain", "-m", FAST, "-n", "2", "--dist", "worksteal"]
-SLOW_RUN = ["-m", f"not ({FAST})", "-n", "3", "--dist", "worksteal"]
+SLOW_RUN = ["-m", f"not ({FAST})", "-n", "4", "--dist", "worksteal"]
 
 
 def main(arguments: list[str]) -> int:
