@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.services import report
-from app.services.access import Scope
-from app.services.pending import PendingRow, pending
 from app.services.periods import Period
 from app.services.report import Filter, ReportPage, Sort
+from app.services.requests.access import Scope
+from app.services.requests.pending import PendingRow, pending
 from app.store.database import Database
 
 

@@ -11,9 +11,9 @@ from app.audio.prompts import LANGUAGES
 from app.config import Settings
 from app.domain import numbers
 from app.domain.numbers import OutboundFormat
-from app.services import pausing
 from app.services.errors import Invalid
 from app.services.modules import CALLER_ID
+from app.services.requests import pause
 from app.services.settle import settle
 from app.store import settings as store
 from app.store.database import Database
@@ -52,7 +52,7 @@ def load(database: Database, settings: Settings) -> OfficeInput:
         caller_id=office.caller_id,
         outbound_format=office.outbound_format.value,
         outbound_prefix=office.outbound_prefix,
-        all_paused=pausing.is_paused(stored),
+        all_paused=pause.is_paused(stored),
     )
 
 
@@ -75,8 +75,8 @@ def save(
         stored = store.read_all(session)
         changeable = {name: str(value) for name, value in values.items() if name not in fixed(settings)}
         settle(session, changeable, now, actor=actor)
-        if paused != pausing.is_paused(stored):
-            pausing.write(session, pausing.Pause(actor, now) if paused else None, actor, now)
+        if paused != pause.is_paused(stored):
+            pause.write(session, pause.Pause(actor, now) if paused else None, actor, now)
 
 
 def check(given: OfficeInput) -> dict[str, str]:

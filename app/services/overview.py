@@ -11,11 +11,12 @@ from sqlalchemy.orm import Session
 
 from app.domain.lifecycle import Status
 from app.domain.policy import Facts, LineState, Member, Queue, Why
-from app.services import pausing, periods
-from app.services.access import Reach, Scope, reach
-from app.services.pausing import Pause
+from app.services import periods
 from app.services.periods import Period
-from app.services.targets import of_modules
+from app.services.requests import pause as pausing
+from app.services.requests.access import Reach, Scope, reach
+from app.services.requests.pause import Pause
+from app.services.requests.targets import of_modules
 from app.store import lines as store_lines
 from app.store import requests as store
 from app.store.database import Database

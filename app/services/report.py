@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from app.domain import numbers
 from app.domain.lifecycle import Status
-from app.services.access import Reach, Scope, reach
 from app.services.remembering import remember
+from app.services.requests.access import Reach, Scope, reach
 from app.services.searching import has_digits, without_nul
 from app.store import requests as store
 from app.store.database import Database

@@ -15,10 +15,10 @@ from sqlalchemy.orm import Session
 
 from app.domain.lifecycle import Status
 from app.services import periods
-from app.services.access import Reach, Scope, reach
 from app.services.periods import Period, Step
 from app.services.remembering import remember
 from app.services.report import Filter, conditions, key
+from app.services.requests.access import Reach, Scope, reach
 from app.store.database import Database
 from app.store.models import CallRequest
 from app.store.moments import QUARTER, epoch, quarter

@@ -18,8 +18,11 @@ from wtforms import RadioField, SelectChoice, SelectField, TextAreaField
 from wtforms.validators import InputRequired, ValidationError
 
 from app.domain.names import showable
-from app.services import acting, periods, targets
-from app.services.acts import (
+from app.services import periods
+from app.services.errors import Invalid
+from app.services.requests import perform as acting
+from app.services.requests import targets
+from app.services.requests.actions import (
     LONGEST_NOTE,
     PRIORITIES,
     Action,
@@ -33,8 +36,7 @@ from app.services.acts import (
     Result,
     Seen,
 )
-from app.services.errors import Invalid
-from app.services.pending import PendingRow, some
+from app.services.requests.pending import PendingRow, some
 from app.web import deeds, is_fragment, row_number, words
 from app.web.auth import is_ours, page_before
 from app.web.dates import TimeField, here, moment_of

@@ -6,8 +6,8 @@ from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import StringField
 
-from app.services import pausing
 from app.services.errors import Invalid
+from app.services.requests import pause as pausing
 from app.web import is_fragment
 from app.web.acts import say_acted
 from app.web.auth import page_before

@@ -9,9 +9,20 @@ from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 from markupsafe import Markup, escape
 
-from app.services.acts import Action, CallNow, Cancel, Deed, MarkDone, Note, Postpone, Prioritise, Reassign, Result
-from app.services.pending import PendingRow
-from app.services.story import Happening
+from app.services.requests.actions import (
+    Action,
+    CallNow,
+    Cancel,
+    Deed,
+    MarkDone,
+    Note,
+    Postpone,
+    Prioritise,
+    Reassign,
+    Result,
+)
+from app.services.requests.detail import Happening
+from app.services.requests.pending import PendingRow
 from app.web.filters import ago, digits, name, number, written
 
 MOST_TOLD = 8  # rows of which each is told what came of it; of more there is a number

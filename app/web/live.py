@@ -16,9 +16,9 @@ from hashlib import sha256
 from flask import Blueprint, Flask, Response, current_app, render_template, request
 from flask_login import current_user, login_required
 
-from app.services import pausing, pending
-from app.services.access import Scope, scope_of
-from app.services.pending import Badge
+from app.services.requests import pause, pending
+from app.services.requests.access import Scope, scope_of
+from app.services.requests.pending import Badge
 from app.store.stamp import Stamp
 from app.web import choose_locale
 from app.web.parts import database, kept, stored, utcnow
@@ -154,5 +154,5 @@ def my_scope() -> Scope:
     return scope_of(current_user)
 
 
-def _pause() -> pausing.Pause | None:
-    return pausing.in_force(stored())
+def _pause() -> pause.Pause | None:
+    return pause.in_force(stored())

@@ -9,8 +9,8 @@ from flask_login import current_user, login_required
 
 from app.services import periods
 from app.services.mine import mine
-from app.services.pending import Pending
 from app.services.periods import Period
+from app.services.requests.pending import Pending
 from app.web import choose_locale, deeds, live, row_number, words
 from app.web.dates import here
 from app.web.fields import read_date

@@ -12,8 +12,8 @@ from persiantools.jdatetime import JalaliDateTime
 
 from app.domain.policy import LineState
 from app.services import overview
-from app.services.access import scope_of
 from app.services.overview import ExtensionNow, QueueNow, Rate
+from app.services.requests.access import scope_of
 from app.web import live, status, words
 from app.web.filters import digits, is_persian, office_zone
 from app.web.parts import database, utcnow

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.audio.cache import SoundLibrary
 from app.config import Settings
-from app.services.access import scope_of
+from app.services.requests.access import scope_of
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.settings import Exchange, Office

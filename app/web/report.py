@@ -17,10 +17,10 @@ from werkzeug.datastructures import MultiDict
 
 from app.domain.lifecycle import ACTIVE, Status
 from app.services import export, periods, report
-from app.services.access import scope_of
 from app.services.export import Wording
 from app.services.remembering import remember_as_of
 from app.services.report import Choices
+from app.services.requests.access import scope_of
 from app.services.statistics import Statistics, statistics
 from app.store.stamps import Stamp, stamp
 from app.web import choose_locale, report_form, words

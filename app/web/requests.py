@@ -13,12 +13,12 @@ from wtforms import SelectChoice, SelectField, StringField, TextAreaField
 
 from app.domain.lifecycle import ACTIVE, Status
 from app.domain.names import showable
-from app.services import adding, story
-from app.services.access import reach
-from app.services.adding import Addition
 from app.services.errors import Invalid, NotFound
-from app.services.pending import Pending, PendingFilter, PendingRow, choices, pending
-from app.services.story import AttemptStory, Happening, Story
+from app.services.requests import create, detail
+from app.services.requests.access import reach
+from app.services.requests.create import Addition
+from app.services.requests.detail import AttemptStory, Happening, Story
+from app.services.requests.pending import Pending, PendingFilter, PendingRow, choices, pending
 from app.store import requests as store_requests
 from app.web import deeds, live, row_number, words
 from app.web.fields import DigitsField, show_errors
@@ -109,7 +109,7 @@ def show_rows(request_id: int):
 
 def _story(request_id: int, now: datetime) -> dict[str, Any]:
     try:
-        told = story.tell(database(), my_scope(), request_id, now)
+        told = detail.tell(database(), my_scope(), request_id, now)
     except NotFound:
         abort(404)
     return {
@@ -195,7 +195,7 @@ def _add(form: AddForm):
         module_id = 0
     given = Addition(form.number.data, module_id, target, (form.name.data or "").strip(), form.note.data or "")
     try:
-        result = adding.add(database(), settings(), my_scope(), given, utcnow())
+        result = create.add(database(), settings(), my_scope(), given, utcnow())
     except Invalid as invalid:
         errors = invalid.errors
         for name in ("module_id", "target"):

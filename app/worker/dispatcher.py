@@ -14,7 +14,7 @@ from app.config import Settings
 from app.domain.lifecycle import Outcome, Step
 from app.domain.orders import Order
 from app.domain.policy import Facts
-from app.services import requests
+from app.services.requests import attempts
 from app.store.database import Database
 from app.telephony.ami import AmiDisconnected, AmiError, AmiRefused, AmiTimeout, AmiUnsafe
 from app.telephony.attempts import AttemptFollower, EndNews, News, StepNews, StrayNews
@@ -78,7 +78,7 @@ class Dispatcher:
             return None
         now = utcnow()
         try:
-            dispatch = await asyncio.to_thread(requests.claim_due, self._database, self._settings, facts, now)
+            dispatch = await asyncio.to_thread(attempts.claim_due, self._database, self._settings, facts, now)
         except SQLAlchemyError as error:
             log.error("the database refused to claim, again in %s s: %s", AGAIN, error)
             return AGAIN
@@ -105,14 +105,14 @@ class Dispatcher:
         else:
             log.info("attempt %s: ringing %s for request %s", order.attempt, order.agent, order.request_id)
             if forget:
-                self._recorder.put(lambda: requests.clear_traces(self._database, forget))
+                self._recorder.put(lambda: attempts.clear_traces(self._database, forget))
 
     def take_news(self, news: News) -> None:
         """Record what the exchange told of an attempt."""
         now = utcnow()
         match news:
             case StepNews(attempt, step):
-                self._recorder.put(lambda: requests.progress(self._database, attempt, step, now))
+                self._recorder.put(lambda: attempts.progress(self._database, attempt, step, now))
             case EndNews(attempt, outcome, cause):
                 self.end(attempt, outcome, cause)
             case StrayNews(attempt):
@@ -123,7 +123,7 @@ class Dispatcher:
         loop = asyncio.get_running_loop()
 
         def look() -> None:
-            if requests.has_ended(self._database, attempt):  # else it is another Bazang's, and none of our business
+            if attempts.has_ended(self._database, attempt):  # else it is another Bazang's, and none of our business
                 log.warning("attempt %s had been given up and rings all the same: hanging it up", attempt)
                 loop.call_soon_threadsafe(lambda: self._keep(self.hang_up(attempt)))
 
@@ -140,7 +140,7 @@ class Dispatcher:
         self._follower.forget(attempt)
 
         def record() -> None:
-            requests.end(self._database, attempt, outcome, now, cause)
+            attempts.end(self._database, attempt, outcome, now, cause)
 
         self._recorder.put(record)
         self._recorder.put(self._wake_from_thread())
@@ -158,13 +158,13 @@ class Dispatcher:
 
     async def leave(self) -> None:
         """Another exchange serves from now on, or the same by another name: who knows what the first one still does."""
-        flights = await asyncio.to_thread(requests.flights, self._database)
+        flights = await asyncio.to_thread(attempts.flights, self._database)
         self._left |= {flight.attempt for flight in flights}
 
     async def reconcile(self) -> None:
         """Find out what became of attempts of which we have heard nothing. Never dials. Raises AmiError."""
-        self._traces = await asyncio.to_thread(requests.traces, self._database)
-        flights = await asyncio.to_thread(requests.flights, self._database)
+        self._traces = await asyncio.to_thread(attempts.traces, self._database)
+        flights = await asyncio.to_thread(attempts.flights, self._database)
         self._left &= {flight.attempt for flight in flights}
         suspects = [flight for flight in flights if flight.started_at + UNHEARD <= utcnow()]
         if not suspects:

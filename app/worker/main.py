@@ -18,9 +18,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.config import Settings
 from app.domain import numbers
 from app.domain.policy import Facts, Why
-from app.services import acting, commands, requests, studio
+from app.services import commands, studio
 from app.services.errors import NotFound
 from app.services.reach import OWN_HINTS
+from app.services.requests import attempts, perform
 from app.store import lines as store_lines
 from app.store import settings as store_settings
 from app.store.database import Database
@@ -147,7 +148,7 @@ class Worker:
 
     def _recall(self) -> None:
         """Know the attempts of the worker before us, so that news of them is heard."""
-        for flight in requests.flights(self.database):
+        for flight in attempts.flights(self.database):
             self.follower.begin(flight.attempt, answered=flight.step.rank > 0)
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -321,8 +322,8 @@ class Worker:
                 number = numbers.canonical(answered.outside, self.desk.number_rules(), from_inside=True)
             except numbers.NumberRefused:
                 return
-            talk = requests.Talk(number, answered.extension, answered.queue, queues)
-            for attempt in requests.close_reached(self.database, talk, now):
+            talk = attempts.Talk(number, answered.extension, answered.queue, queues)
+            for attempt in attempts.close_reached(self.database, talk, now):
                 loop.call_soon_threadsafe(self._hang_up, attempt)
 
         self.recorder.put(close)
@@ -366,7 +367,7 @@ class Worker:
         match command.kind:
             case commands.CALL_NOW | commands.CANCEL | commands.MARK_DONE:
                 carried = await asyncio.to_thread(
-                    acting.carry_out, self.database, command.kind, payload, actor, utcnow()
+                    perform.carry_out, self.database, command.kind, payload, actor, utcnow()
                 )
                 self.dispatcher.wake()
             case commands.WRITE_DIALPLAN:
@@ -399,7 +400,7 @@ class Worker:
         try:
             await self.sounds.prepare()
             self.dispatcher.wake()
-            await asyncio.to_thread(requests.expire, self.database, utcnow())
+            await asyncio.to_thread(attempts.expire, self.database, utcnow())
             await asyncio.to_thread(self._forget_old, utcnow())
         except SQLAlchemyError as error:
             log.error("the database refused: %s", error)

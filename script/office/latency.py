@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from app.domain.orders import Order
-from app.services import commands, requests
+from app.services import commands
+from app.services.requests import attempts
 from app.store.models import LineRow
 from app.telephony.attempts import AttemptFollower
 from app.telephony.dialer import Dialer
@@ -104,8 +105,8 @@ class Bench:
         """Return the seconds that Bazang takes."""
         talk = await self._talk()
         module = 1  # the one for the agent's extension, see `furnish`
-        wish = requests.Registration(module, NUMBER, wanted=AGENT)
-        request = await asyncio.to_thread(requests.register, self.bazang.database, wish, datetime.now(UTC))
+        wish = attempts.Registration(module, NUMBER, wanted=AGENT)
+        request = await asyncio.to_thread(attempts.register, self.bazang.database, wish, datetime.now(UTC))
         took, ring = await self._free_to_ring(talk)
         commands.ask(self.bazang.database, commands.CANCEL, {"request": request}, actor="bench")
         await ring.wait_ended()

@@ -26,9 +26,10 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import scoped_session, sessionmaker
 
 from app import create_app
-from app.services import acting, filling, users
-from app.services.access import Scope
-from app.services.acts import Note, Seen
+from app.services import filling, users
+from app.services.requests import perform
+from app.services.requests.access import Scope
+from app.services.requests.actions import Note, Seen
 from app.store.database import Database
 from app.store.models import CallRequest
 from app.web.auth import SessionUser
@@ -77,7 +78,7 @@ class Office:
     def change(self) -> None:
         """Change a request, as somebody does every other moment: what was built before is good no longer."""
         self.changes += 1
-        note = acting.act(self.database, EVERYBODY, Note(f"note {self.changes}"), [Seen(1, LATEST)], datetime.now(UTC))
+        note = perform.act(self.database, EVERYBODY, Note(f"note {self.changes}"), [Seen(1, LATEST)], datetime.now(UTC))
         assert [result.code for result in note] == ["done"], note
 
 

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 
 from app.audio.cache import SoundLibrary
 from app.audio.prompts import default_text
-from app.services import commands, requests
-from app.services.requests import Registration
+from app.services import commands
+from app.services.requests import attempts
+from app.services.requests.attempts import Registration
 from app.store.models import Attempt, CallRequest, Command, LineRow
 from tests.support.bazang import Bazang
 from tests.support.phone import Call, Phone
@@ -57,7 +58,7 @@ class Scene:
         """Store a call request as the dialogue does, for tests of what comes after it; return its id."""
         canonical = f"+98{number[1:]}" if number.startswith("0") else number
         wished = Registration(module, canonical, caller_number=number, wanted=target)
-        return requests.register(self.bazang.database, wished, datetime.now(UTC))
+        return attempts.register(self.bazang.database, wished, datetime.now(UTC))
 
     def wished(self, request: int) -> CallRequest:
         """Return a request as it is stored now."""

@@ -17,9 +17,10 @@ from playwright.sync_api import Page
 from app.audio.cache import SoundLibrary
 from app.config import Settings
 from app.domain.policy import LineState
-from app.services import acting, users
-from app.services.access import Scope
-from app.services.acts import Note, Prioritise, Reassign, Seen
+from app.services import users
+from app.services.requests import perform
+from app.services.requests.access import Scope
+from app.services.requests.actions import Note, Prioritise, Reassign, Seen
 from app.store.database import Database
 from app.store.models import (
     CallRequest,
@@ -90,7 +91,7 @@ def try_in_vain(database: Database, request: CallRequest, now: datetime) -> None
     for action in (Prioritise(1), Reassign(False, "103"), Note("ترکی صحبت می‌کند؛ بعد از ساعت ۴ تماس بگیرید.")):
         with database.read() as session:
             version = session.get_one(CallRequest, request.id).version
-        acting.act(database, Scope("مینا", everything=True), action, [Seen(request.id, version)], now)
+        perform.act(database, Scope("مینا", everything=True), action, [Seen(request.id, version)], now)
 
 
 # What somebody did: action, subject, fields.

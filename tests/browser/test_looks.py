@@ -9,8 +9,9 @@ from playwright.sync_api import Page
 
 from app.config import Settings
 from app.domain.policy import LineState
-from app.services import filling, pausing, users
-from app.services.access import Scope
+from app.services import filling, users
+from app.services.requests import pause
+from app.services.requests.access import Scope
 from app.store.database import Database
 from app.store.models import QueueRow
 from app.store.settings import write_setting
@@ -273,7 +274,7 @@ def test_what_others_see_while_calls_are_paused_can_be_read(
     database: Database, furnished: None, walk: Walk, locale: str, width: int
 ) -> None:
     everybody = Scope("mina", everything=True)
-    pausing.pause(database, everybody, "جلسه تا ساعت ۱۱", datetime.now(UTC) - timedelta(minutes=20))
+    pause.pause(database, everybody, "جلسه تا ساعت ۱۱", datetime.now(UTC) - timedelta(minutes=20))
     for user, pages in OF_OTHERS.items():
         walk(pages, locale, width, user=user, expected=["403"])
 
@@ -375,7 +376,7 @@ def test_the_board_fits_a_television_and_is_read_from_afar(
 
 def write_pause(database: Database) -> None:
     with database.write() as session:
-        pausing.write(session, pausing.Pause("sara", datetime.now(UTC)), "sara", datetime.now(UTC))
+        pause.write(session, pause.Pause("sara", datetime.now(UTC)), "sara", datetime.now(UTC))
 
 
 def test_the_fault_that_is_looked_for_is_found(meet: Meet) -> None:

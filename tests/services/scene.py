@@ -3,7 +3,7 @@
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from app.services.access import Scope
+from app.services.requests.access import Scope
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)

@@ -10,7 +10,7 @@ from app.domain.lifecycle import (
     Status,
     Step,
 )
-from app.services.requests import Talk, close_reached, end, expire
+from app.services.requests.attempts import Talk, close_reached, end, expire
 from app.store.database import Database
 from app.store.models import CallRequest, Module
 from tests.support.factories import (

@@ -12,10 +12,12 @@ from sqlalchemy import func, select
 
 from app.config import Settings
 from app.domain.lifecycle import ACTIVE, FINAL, Outcome, Side, Status
-from app.services import pausing, pending, report, requests, statistics
+from app.services import report, statistics
 from app.services.filling import fill, has_real_requests
 from app.services.report import Filter
-from app.services.requests import Registration
+from app.services.requests import attempts as requests
+from app.services.requests import pause, pending
+from app.services.requests.attempts import Registration
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, HistoryEntry, Module
 from tests.services.scene import SUPERVISOR
@@ -111,10 +113,10 @@ def test_the_same_seed_makes_the_same_requests(database: Database, office: Setti
 def test_no_number_that_was_made_up_is_dialled_by_itself(database: Database, office: Settings) -> None:
     fill(database, office, 10, NOW, waiting=0)
     with database.read() as session:
-        assert pausing.current(session) is None  # nothing waits
+        assert pause.current(session) is None  # nothing waits
     fill(database, office, 10, NOW, waiting=2)
     with database.read() as session:
-        assert pausing.current(session) == pausing.Pause("fill", NOW)
+        assert pause.current(session) == pause.Pause("fill", NOW)
     assert [entry.action for entry in log_of(database)][-2:] == ["calls_paused", "requests_made_up"]
 
 

@@ -5,8 +5,8 @@ from typing import Any
 from sqlalchemy import event, text
 
 from app.config import Settings
-from app.services import pending
 from app.services.filling import fill
+from app.services.requests import pending
 from app.store import requests as store
 from app.store.database import Database
 from tests.services.scene import SUPERVISOR

@@ -6,21 +6,10 @@ from types import ModuleType
 import pytest
 
 from app.store.database import Database
-from tests.services import (
-    test_access,
-    test_acting,
-    test_adding,
-    test_filling,
-    test_log,
-    test_pausing,
-    test_pending,
-    test_report,
-    test_statistics,
-    test_story,
-    test_users,
-)
+from tests.services import test_filling, test_log, test_report, test_statistics, test_users
+from tests.services.requests import test_access, test_create, test_detail, test_pause, test_pending, test_perform
+from tests.services.requests.test_pause import office_settings
 from tests.services.test_filling import filled
-from tests.services.test_pausing import office_settings
 from tests.support.server_database import migrated_database, new_database, open_server_database
 
 __all__ = ["filled", "office_settings"]
@@ -48,14 +37,14 @@ def _take_over(*modules: ModuleType) -> None:
 
 _take_over(
     test_access,
-    test_acting,
-    test_adding,
+    test_perform,
+    test_create,
     test_filling,
     test_log,
-    test_pausing,
+    test_pause,
     test_pending,
     test_report,
     test_statistics,
-    test_story,
+    test_detail,
     test_users,
 )

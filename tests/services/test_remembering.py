@@ -7,9 +7,9 @@ import pytest
 
 from app.domain.lifecycle import Cancelled
 from app.services import report
-from app.services.access import Scope
 from app.services.remembering import MOST, remember
 from app.services.report import Filter
+from app.services.requests.access import Scope
 from app.store.database import Database
 from app.store.models import CallRequest
 from app.store.stamps import stamp

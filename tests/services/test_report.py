@@ -6,8 +6,8 @@ import pytest
 
 from app.domain.lifecycle import Status
 from app.services import report, users
-from app.services.access import Scope
 from app.services.report import SORTS, Filter, ReportRow, Sort
+from app.services.requests.access import Scope
 from app.store.database import Database
 from app.store.models import CallRequest
 from tests.services.scene import HOUR, MINUTE, SUPERVISOR

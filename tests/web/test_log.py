@@ -10,7 +10,8 @@ import pytest
 from flask import Flask
 
 import app.services
-from app.services import acting, log, users
+from app.services import log, users
+from app.services.requests import perform
 from app.store.database import Database
 from app.store.models import LogEntry
 from app.web import log_words
@@ -92,7 +93,7 @@ def test_many_changes_fold(supervisor: Visitor, database: Database) -> None:
 
 def noted_actions() -> set[str]:
     """Find what the services note in their source."""
-    found = {logged for _event, logged in acting._NAMES.values()}
+    found = {logged for _event, logged in perform._NAMES.values()}
     for path in Path(app.services.__file__).parent.glob("*.py"):
         for call in ast.walk(ast.parse(path.read_text())):
             if isinstance(call, ast.Call) and ast.unparse(call.func) == "log.note":

@@ -7,7 +7,7 @@ from flask import Flask
 
 from app.domain.policy import LineState
 from app.services import users
-from app.services.pausing import Pause, write
+from app.services.requests.pause import Pause, write
 from app.store.database import Database
 from app.store.models import CallRequest, WorkerState
 from app.web.overview import MOST_LINES

@@ -14,7 +14,7 @@ from flask import Flask
 from app.config import Settings
 from app.domain.lifecycle import Cancelled
 from app.services import filling, report, users
-from app.services.access import Scope
+from app.services.requests.access import Scope
 from app.store.database import Database
 from app.store.models import CallRequest, Module, QueueMemberRow, User
 from app.store.settings import write_setting

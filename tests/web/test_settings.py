@@ -7,9 +7,10 @@ from flask import Flask
 from sqlalchemy import select
 
 from app.config import Settings
-from app.services import connection, office, pausing
-from app.services.access import Scope
+from app.services import connection, office
 from app.services.connection import Loaded, Report, Verdict, pack
+from app.services.requests import pause
+from app.services.requests.access import Scope
 from app.store import settings as store
 from app.store.database import Database
 from app.store.models import Command
@@ -198,7 +199,7 @@ def test_the_machine_shows_no_password(app: Flask, admin: Visitor, settings: Set
 
 def test_an_older_page_lifts_no_pause(admin: Visitor, database: Database, settings: Settings) -> None:
     page = admin.get("/settings")
-    pausing.pause(database, Scope("mina", everything=True), "fire alarm", NOW)
+    pause.pause(database, Scope("mina", everything=True), "fire alarm", NOW)
     admin.submit(page, "/settings", caller_id="02188880000")
     assert office.load(database, settings).all_paused
     admin.submit(admin.get("/settings"), "/settings", all_paused=None)

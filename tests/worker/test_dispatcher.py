@@ -16,7 +16,7 @@ from app.config import Settings
 from app.domain.lifecycle import Cancelled, Outcome, Step
 from app.domain.orders import Order
 from app.domain.policy import Facts, Why
-from app.services import requests
+from app.services.requests import attempts as requests
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest
 from app.store.settings import write_setting

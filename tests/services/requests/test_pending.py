@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from app.domain.lifecycle import Outcome, Status
 from app.domain.policy import Reason, Why
-from app.services import pausing
-from app.services.pending import Badge, PendingFilter, badge, pending
+from app.services.requests import pause as pausing
+from app.services.requests.pending import Badge, PendingFilter, badge, pending
 from app.store.database import Database
 from app.store.models import CallRequest, Module
 from tests.services.scene import HOUR, MINUTE, OPERATOR, SUPERVISOR

@@ -10,7 +10,7 @@ from app.config import Settings
 from app.domain.lifecycle import Outcome, Status
 from app.domain.orders import Order
 from app.domain.policy import Facts, LineState, Member, Queue
-from app.services.requests import Dispatch, claim_due, traces
+from app.services.requests.attempts import Dispatch, claim_due, traces
 from app.store.database import Database
 from app.store.models import Attempt
 from app.store.settings import write_setting

@@ -3,8 +3,8 @@
 import pytest
 
 from app.config import Settings
-from app.services.adding import Addition, add
 from app.services.errors import Invalid
+from app.services.requests.create import Addition, add
 from app.store.database import Database
 from app.store.models import CallRequest
 from tests.services.scene import OTHER_SUPERVISOR, SUPERVISOR

@@ -6,7 +6,7 @@ import pytest
 
 from app.config import Settings
 from app.domain.lifecycle import RECOVERY_PAUSE, CalledNow, Cancelled, Outcome, Side, Status, Step
-from app.services.requests import Flight, claim_due, clear_traces, end, flights, progress
+from app.services.requests.attempts import Flight, claim_due, clear_traces, end, flights, progress
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Module
 from tests.support.factories import (

@@ -12,9 +12,9 @@ from app.domain import numbers, policy
 from app.domain.lifecycle import ACTIVE, Outcome, Request, Status, Step
 from app.domain.names import showable
 from app.domain.policy import Facts, Reason
-from app.services import pausing
-from app.services.access import Reach, Scope, reach
-from app.services.pausing import Pause
+from app.services.requests import pause as pausing
+from app.services.requests.access import Reach, Scope, reach
+from app.services.requests.pause import Pause
 from app.store import lines as store_lines
 from app.store import requests as store
 from app.store.database import Database

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from app.domain.lifecycle import Outcome, Status
-from app.services.access import Scope, reach
-from app.services.acting import ARROW
 from app.services.errors import NotFound
-from app.services.pending import PendingRow, one
+from app.services.requests.access import Scope, reach
+from app.services.requests.pending import PendingRow, one
+from app.services.requests.perform import ARROW
 from app.store import requests as store
 from app.store.database import Database
 from app.store.models import Attempt, HistoryEntry, LineRow

@@ -8,8 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from app.domain.lifecycle import ACTIVE, FINAL, Outcome, Status
-from app.services import requests
-from app.services.requests import NotFound, Registration, register
+from app.services.requests import attempts
+from app.services.requests.attempts import NotFound, Registration, register
 from app.store.database import Database
 from app.store.models import CallRequest
 from tests.support.factories import (
@@ -208,9 +208,9 @@ def test_a_twin_that_the_first_look_missed_is_found_by_the_second(
     module = create_module(database)
     first = create_request(database, module)
     looks = iter([None])
-    real = requests.store.find_active
-    monkeypatch.setattr(requests.store, "find_active", lambda *args: next(looks, real(*args)))
-    with caplog.at_level(logging.INFO, requests.log.name):
+    real = attempts.store.find_active
+    monkeypatch.setattr(attempts.store, "find_active", lambda *args: next(looks, real(*args)))
+    with caplog.at_level(logging.INFO, attempts.log.name):
         assert register(database, Registration(module.id, NUMBER), NOW) == first.id
     assert "met its twin" in caplog.text
 
@@ -218,7 +218,7 @@ def test_a_twin_that_the_first_look_missed_is_found_by_the_second(
 def test_a_twin_that_is_never_found_is_no_endless_loop(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     module = create_module(database)
     create_request(database, module)
-    monkeypatch.setattr(requests.store, "find_active", lambda *_: None)
+    monkeypatch.setattr(attempts.store, "find_active", lambda *_: None)
     with pytest.raises(RuntimeError, match="twin"):
         register(database, Registration(module.id, NUMBER), NOW)
     with pytest.raises(IntegrityError):  # and it was the index that kept it out

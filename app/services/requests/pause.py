@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from app.domain.names import is_showable
 from app.services import commands, log
-from app.services.access import Scope
 from app.services.errors import Invalid
+from app.services.requests.access import Scope
 from app.store import settings as store
 from app.store.database import Database
 

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from app.domain.lifecycle import Outcome, Status, Step
-from app.services import acting, commands
-from app.services.access import Scope
-from app.services.acting import act, carry_out, settle
-from app.services.acts import (
+from app.services import commands
+from app.services.errors import Invalid, NotFound
+from app.services.requests import perform
+from app.services.requests.access import Scope
+from app.services.requests.actions import (
     Action,
     CallNow,
     Cancel,
@@ -22,9 +23,9 @@ from app.services.acts import (
     Result,
     Seen,
 )
-from app.services.errors import Invalid, NotFound
-from app.services.requests import end
-from app.services.targets import targets
+from app.services.requests.attempts import end
+from app.services.requests.perform import act, carry_out, settle
+from app.services.requests.targets import targets
 from app.store.database import Database
 from app.store.models import CallRequest, Module
 from tests.services.scene import HOUR, OTHER_SUPERVISOR, SUPERVISOR
@@ -304,7 +305,7 @@ def test_two_of_several_rows_are_not_made_twins(database: Database) -> None:
 # What the telephone service does
 
 
-def carried(database: Database, at: datetime = NOW) -> list[acting.Carried]:
+def carried(database: Database, at: datetime = NOW) -> list[perform.Carried]:
     """Do what was asked, as the telephone service does."""
     done = []
     for command in commands.take(database, at):
@@ -318,7 +319,7 @@ def test_what_rings_is_ended_by_the_telephone_service(database: Database, action
     row = dialling(database)
     asked = do(database, row, action)
     assert (asked.code, reload(database, row).status) == ("asked", "dialling")
-    assert carried(database) == [acting.Carried(True, "done", hang_up="a1")]
+    assert carried(database) == [perform.Carried(True, "done", hang_up="a1")]
     (settled,) = settle(database, [asked], seconds=0)
     assert (settled.code, settled.status) == ("done", Status(status))
     now = reload(database, row)
@@ -331,7 +332,7 @@ def test_a_call_is_asked_of_the_telephone_service(database: Database) -> None:
     row = request_of(database)
     asked = do(database, row, CallNow("101"))
     assert asked.code == "asked"
-    assert carried(database) == [acting.Carried(True, "done")]
+    assert carried(database) == [perform.Carried(True, "done")]
     now = reload(database, row)
     assert (now.call_now, now.call_now_agent) == (True, "101")
     assert log_of(database)[0].detail == {"agent": ["", "101"]}
@@ -370,7 +371,7 @@ def test_the_exchange_may_be_quicker_too(database: Database) -> None:
     asked = do(database, row, CallNow())
     with database.write() as session:
         session.get_one(CallRequest, row.id).status = "connected"
-    assert carried(database) == [acting.Carried(False, "is_connected")]
+    assert carried(database) == [perform.Carried(False, "is_connected")]
     assert settle(database, [asked], seconds=0)[0].code == "is_connected"
 
 

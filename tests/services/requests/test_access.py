@@ -7,13 +7,14 @@ import pytest
 from sqlalchemy import select
 
 from app.config import Settings
-from app.services import acting, adding, mine, overview, pending, report, statistics, story
-from app.services.access import Scope, reach, scope_of
-from app.services.acts import CallNow, Cancel, MarkDone, Note, Postpone, Prioritise, Reassign, Seen
-from app.services.adding import Addition
+from app.services import mine, overview, report, statistics
 from app.services.errors import Forbidden, Invalid, NotFound
 from app.services.periods import last_days
 from app.services.report import Filter
+from app.services.requests import create, detail, pending, perform
+from app.services.requests.access import Scope, reach, scope_of
+from app.services.requests.actions import CallNow, Cancel, MarkDone, Note, Postpone, Prioritise, Reassign, Seen
+from app.services.requests.create import Addition
 from app.store.database import Database
 from app.store.models import CallRequest, QueueMemberRow
 from tests.services.scene import HOUR, OPERATOR, SUPERVISOR, ZONE
@@ -167,10 +168,10 @@ def test_every_page_shows_an_operator_their_own_only(database: Database) -> None
     assert [extension.extension for extension in now.extensions] == ["101"]
     assert [queue.name for queue in now.queues] == ["support"]
     for row in own:
-        assert story.tell(database, OPERATOR, row.id, NOW).request.id == row.id
+        assert detail.tell(database, OPERATOR, row.id, NOW).request.id == row.id
     for row in others:
         with pytest.raises(NotFound):
-            story.tell(database, OPERATOR, row.id, NOW)
+            detail.tell(database, OPERATOR, row.id, NOW)
 
 
 def test_no_filter_leads_an_operator_to_others_requests(database: Database) -> None:
@@ -186,7 +187,7 @@ def test_no_filter_leads_an_operator_to_others_requests(database: Database) -> N
 @pytest.mark.parametrize("action", ACTS, ids=lambda action: type(action).__name__)
 def test_an_operator_cannot_touch_what_is_not_theirs(database: Database, action: object) -> None:
     _, others = two_offices(database)
-    results = acting.act(database, OPERATOR, action, [Seen(row.id, row.version) for row in others], NOW)  # type: ignore[arg-type]
+    results = perform.act(database, OPERATOR, action, [Seen(row.id, row.version) for row in others], NOW)  # type: ignore[arg-type]
     assert [result.code for result in results] == ["not_found"] * len(others)
     assert [reload(database, row).version for row in others] == [row.version for row in others]
     assert not any(history_of(database, row.id) for row in others)
@@ -196,20 +197,20 @@ def test_an_operator_cannot_touch_what_is_not_theirs(database: Database, action:
 def test_an_operator_adds_requests_for_their_own_only(database: Database, office: Settings) -> None:
     own, others = two_offices(database)
     allowed = Addition("09121234567", own[0].module_id or 0, "101")
-    assert adding.add(database, office, OPERATOR, allowed, NOW).code == "done"
+    assert create.add(database, office, OPERATOR, allowed, NOW).code == "done"
     for addition in (
         Addition("09121234567", others[0].module_id or 0, "102"),
         Addition("09121234567", others[1].module_id or 0),
         Addition("09121234567", others[2].module_id or 0),
     ):
         with pytest.raises(Invalid) as refused:
-            adding.add(database, office, OPERATOR, addition, NOW)
+            create.add(database, office, OPERATOR, addition, NOW)
         assert refused.value.errors == {"target": "not_yours"}
 
 
 def test_an_operator_rings_their_own_phone_and_no_other(database: Database) -> None:
     own, _ = two_offices(database)
     seen = [Seen(own[0].id, own[0].version)]
-    assert acting.act(database, OPERATOR, CallNow("102"), seen, NOW)[0].code == "not_yours"
-    assert acting.act(database, OPERATOR, CallNow("101"), seen, NOW)[0].code == "asked"
-    assert acting.act(database, SUPERVISOR, CallNow("102"), seen, NOW)[0].code == "asked"
+    assert perform.act(database, OPERATOR, CallNow("102"), seen, NOW)[0].code == "not_yours"
+    assert perform.act(database, OPERATOR, CallNow("101"), seen, NOW)[0].code == "asked"
+    assert perform.act(database, SUPERVISOR, CallNow("102"), seen, NOW)[0].code == "asked"

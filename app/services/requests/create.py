@@ -12,11 +12,11 @@ from app.domain.lifecycle import Status
 from app.domain.names import is_showable
 from app.domain.numbers import NumberRefused, Refusal
 from app.services import commands, log
-from app.services.access import Scope, reach
-from app.services.acting import result_of, subject
-from app.services.acts import Result, check_note
 from app.services.errors import Invalid
-from app.services.targets import target_name
+from app.services.requests.access import Scope, reach
+from app.services.requests.actions import Result, check_note
+from app.services.requests.perform import result_of, subject
+from app.services.requests.targets import target_name
 from app.store import requests as store
 from app.store import settings as store_settings
 from app.store.database import Database

@@ -19,8 +19,9 @@ from sqlalchemy.orm import Session
 from app.domain import lifecycle, numbers
 from app.domain.lifecycle import ACTIVE, Status
 from app.services import commands, log
-from app.services.access import Scope, reach
-from app.services.acts import (
+from app.services.errors import Invalid, NotFound
+from app.services.requests.access import Scope, reach
+from app.services.requests.actions import (
     Action,
     CallNow,
     Cancel,
@@ -35,8 +36,7 @@ from app.services.acts import (
     check,
     event_of,
 )
-from app.services.errors import Invalid, NotFound
-from app.services.targets import is_target, target_name
+from app.services.requests.targets import is_target, target_name
 from app.store import requests as store
 from app.store.database import Database
 from app.store.models import CallRequest, HistoryEntry, Module

@@ -6,13 +6,14 @@ import pytest
 
 from app.domain.lifecycle import Outcome, Status
 from app.domain.policy import LineState, Why
-from app.services import acting, overview, pausing
-from app.services.acts import Note, Postpone, Prioritise, Seen
+from app.services import overview
 from app.services.errors import NotFound
 from app.services.mine import mine
 from app.services.overview import MemberNow, Rate
 from app.services.periods import today
-from app.services.story import tell
+from app.services.requests import pause, perform
+from app.services.requests.actions import Note, Postpone, Prioritise, Seen
+from app.services.requests.detail import tell
 from app.store.database import Database
 from tests.services.scene import HOUR, MINUTE, OPERATOR, SUPERVISOR, ZONE
 from tests.support.factories import (
@@ -73,7 +74,7 @@ def test_an_attempt_under_way_has_no_end_yet(database: Database) -> None:
 def test_the_history_says_who_did_what(database: Database) -> None:
     row = create_request(database, create_module(database))
     for action in (Prioritise(1), Postpone(NOW + HOUR), Note("a → b")):
-        acting.act(database, SUPERVISOR, action, [Seen(row.id, reload(database, row).version)], NOW)
+        perform.act(database, SUPERVISOR, action, [Seen(row.id, reload(database, row).version)], NOW)
     first, second, third = tell(database, SUPERVISOR, row.id, NOW).history
     assert (first.event, first.actor, first.old, first.new) == ("prioritised", "sara", "0", "1")
     assert (first.old_status, first.new_status, first.at) == (Status.WAITING, Status.WAITING, NOW)
@@ -149,7 +150,7 @@ def test_an_empty_office_has_an_overview(database: Database) -> None:
     found = overview.look(database, SUPERVISOR, ZONE, NOW)
     assert (found.waiting, found.longest_wait, found.today.share, found.pause) == (0, None, None, None)
     assert (found.service_runs, found.connected) == (False, False)
-    pausing.pause(database, SUPERVISOR, "", NOW)
+    pause.pause(database, SUPERVISOR, "", NOW)
     assert overview.look(database, OPERATOR, ZONE, NOW).pause is not None
 
 
