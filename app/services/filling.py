@@ -23,7 +23,7 @@ from app.domain import numbers
 from app.domain.lifecycle import Outcome, Side, Status
 from app.services import log, modules
 from app.services.modules import ModuleInput
-from app.services.periods import DAY
+from app.services.report.periods import DAY
 from app.services.requests import pause as pausing
 from app.store import settings as store_settings
 from app.store.database import Database

@@ -18,8 +18,8 @@ from wtforms import RadioField, SelectChoice, SelectField, TextAreaField
 from wtforms.validators import InputRequired, ValidationError
 
 from app.domain.names import showable
-from app.services import periods
 from app.services.errors import Invalid
+from app.services.report import periods
 from app.services.requests import perform as acting
 from app.services.requests import targets
 from app.services.requests.actions import (

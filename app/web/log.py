@@ -10,7 +10,7 @@ from wtforms import SelectField, StringField
 
 from app.services import log
 from app.services.log import LogFilter
-from app.services.periods import day_start
+from app.services.report.periods import day_start
 from app.web import log_words, row_number
 from app.web.fields import DateField, has_errors
 from app.web.filters import office_zone

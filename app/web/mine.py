@@ -7,9 +7,9 @@ from flask import Blueprint, render_template, request
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user, login_required
 
-from app.services import periods
-from app.services.mine import mine
-from app.services.periods import Period
+from app.services.report import periods
+from app.services.report.mine import mine
+from app.services.report.periods import Period
 from app.services.requests.pending import Pending
 from app.web import choose_locale, deeds, live, row_number, words
 from app.web.dates import here

@@ -11,8 +11,8 @@ from flask_login import current_user, login_required
 from persiantools.jdatetime import JalaliDateTime
 
 from app.domain.policy import LineState
-from app.services import overview
-from app.services.overview import ExtensionNow, QueueNow, Rate
+from app.services.report import overview
+from app.services.report.overview import ExtensionNow, QueueNow, Rate
 from app.services.requests.access import scope_of
 from app.web import live, status, words
 from app.web.filters import digits, is_persian, office_zone

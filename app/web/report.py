@@ -16,12 +16,13 @@ from persiantools.jdatetime import JalaliDate
 from werkzeug.datastructures import MultiDict
 
 from app.domain.lifecycle import ACTIVE, Status
-from app.services import export, periods, report
-from app.services.export import Wording
-from app.services.remembering import remember_as_of
-from app.services.report import Choices
+from app.services.report import export, periods
+from app.services.report import query as report
+from app.services.report.export import Wording
+from app.services.report.query import Choices
+from app.services.report.remembering import remember_as_of
+from app.services.report.statistics import Statistics, statistics
 from app.services.requests.access import scope_of
-from app.services.statistics import Statistics, statistics
 from app.store.stamps import Stamp, stamp
 from app.web import choose_locale, report_form, words
 from app.web.filters import digits, is_persian, number, office_zone, written, written_date

@@ -14,9 +14,9 @@ from wtforms import Form, SelectField, SelectMultipleField
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from app.domain.lifecycle import Status
-from app.services import periods
-from app.services.periods import Period
-from app.services.report import SORTS, Choices, Filter, Sort
+from app.services.report import periods
+from app.services.report.periods import Period
+from app.services.report.query import SORTS, Choices, Filter, Sort
 from app.web import row_number, words
 from app.web.fields import DateField, DigitsField, choices
 from app.web.filters import digits

@@ -12,9 +12,9 @@ from sqlalchemy import func, select
 
 from app.config import Settings
 from app.domain.lifecycle import ACTIVE, FINAL, Outcome, Side, Status
-from app.services import report, statistics
 from app.services.filling import fill, has_real_requests
-from app.services.report import Filter
+from app.services.report import query, statistics
+from app.services.report.query import Filter
 from app.services.requests import attempts as requests
 from app.services.requests import pause, pending
 from app.services.requests.attempts import Registration
@@ -44,7 +44,7 @@ def test_as_many_are_made_as_are_asked_for(filled: Database) -> None:
     assert {row.status for row in rows} >= {"waiting", "done", "failed", "cancelled", "expired"}
     assert len(pending.pending(filled, NOW).active) == 20
     assert statistics.statistics(filled, SUPERVISOR, Filter(), ZoneInfo("Asia/Tehran")).total == COUNT
-    assert report.read(filled, SUPERVISOR, Filter(), page=3).rows
+    assert query.read(filled, SUPERVISOR, Filter(), page=3).rows
 
 
 def test_their_numbers_are_such_as_can_be_called(filled: Database) -> None:

@@ -6,7 +6,8 @@ from types import ModuleType
 import pytest
 
 from app.store.database import Database
-from tests.services import test_filling, test_log, test_report, test_statistics, test_users
+from tests.services import test_filling, test_log, test_users
+from tests.services.report import test_query, test_statistics
 from tests.services.requests import test_access, test_create, test_detail, test_pause, test_pending, test_perform
 from tests.services.requests.test_pause import office_settings
 from tests.services.test_filling import filled
@@ -43,7 +44,7 @@ _take_over(
     test_log,
     test_pause,
     test_pending,
-    test_report,
+    test_query,
     test_statistics,
     test_detail,
     test_users,

@@ -13,7 +13,8 @@ from flask import Flask
 
 from app.config import Settings
 from app.domain.lifecycle import Cancelled
-from app.services import filling, report, users
+from app.services import filling, users
+from app.services.report import query as report
 from app.services.requests.access import Scope
 from app.store.database import Database
 from app.store.models import CallRequest, Module, QueueMemberRow, User

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import select
 
 from app.config import Settings
-from app.services import mine, overview, report, statistics
 from app.services.errors import Forbidden, Invalid, NotFound
-from app.services.periods import last_days
-from app.services.report import Filter
+from app.services.report import mine, overview, query, statistics
+from app.services.report.periods import last_days
+from app.services.report.query import Filter
 from app.services.requests import create, detail, pending, perform
 from app.services.requests.access import Scope, reach, scope_of
 from app.services.requests.actions import CallNow, Cancel, MarkDone, Note, Postpone, Prioritise, Reassign, Seen
@@ -157,12 +157,12 @@ def test_every_page_shows_an_operator_their_own_only(database: Database) -> None
     assert {row.id for row in shown.done} == ids - active
     assert shown.total == len(active)
     assert pending.badge(database, OPERATOR) == pending.Badge(len(active), max(active))
-    assert {row.id for row in report.read(database, OPERATOR, Filter()).rows} == ids
-    assert {row.id for row in report.stream(database, OPERATOR, Filter())} == ids
+    assert {row.id for row in query.read(database, OPERATOR, Filter()).rows} == ids
+    assert {row.id for row in query.stream(database, OPERATOR, Filter())} == ids
     week = last_days(NOW, ZONE, 7)
     assert {row.id for row in mine.mine(database, OPERATOR, week, NOW).past.rows} == ids
     assert statistics.statistics(database, OPERATOR, Filter(), ZONE).total == len(ids)
-    assert report.read(database, SUPERVISOR, Filter()).total == len(own) + len(others)
+    assert query.read(database, SUPERVISOR, Filter()).total == len(own) + len(others)
     now = overview.look(database, OPERATOR, ZONE, NOW)
     assert (now.waiting, now.registered_today, now.served_today) == (len(active), len(ids), 1)
     assert [extension.extension for extension in now.extensions] == ["101"]
@@ -178,9 +178,9 @@ def test_no_filter_leads_an_operator_to_others_requests(database: Database) -> N
     _, others = two_offices(database)
     for row in others:
         found = Filter(number=row.number, module_id=row.module_id, operator=row.done_by)
-        assert report.read(database, OPERATOR, found).rows == []
+        assert query.read(database, OPERATOR, found).rows == []
         assert (
-            list(report.stream(database, OPERATOR, Filter(target=row.target, queue=row.queue, number=row.number))) == []
+            list(query.stream(database, OPERATOR, Filter(target=row.target, queue=row.queue, number=row.number))) == []
         )
 
 

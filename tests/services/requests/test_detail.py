@@ -6,11 +6,11 @@ import pytest
 
 from app.domain.lifecycle import Outcome, Status
 from app.domain.policy import LineState, Why
-from app.services import overview
 from app.services.errors import NotFound
-from app.services.mine import mine
-from app.services.overview import MemberNow, Rate
-from app.services.periods import today
+from app.services.report import overview
+from app.services.report.mine import mine
+from app.services.report.overview import MemberNow, Rate
+from app.services.report.periods import today
 from app.services.requests import pause, perform
 from app.services.requests.actions import Note, Postpone, Prioritise, Seen
 from app.services.requests.detail import tell

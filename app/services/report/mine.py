@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.services import report
-from app.services.periods import Period
-from app.services.report import Filter, ReportPage, Sort
+from app.services.report import query
+from app.services.report.periods import Period
+from app.services.report.query import Filter, ReportPage, Sort
 from app.services.requests.access import Scope
 from app.services.requests.pending import PendingRow, pending
 from app.store.database import Database
@@ -27,4 +27,4 @@ def mine(database: Database, scope: Scope, period: Period, now: datetime, *, pag
     own = scope.own()
     wanted = Filter(registered_from=period.start, registered_to=period.end)
     now_there = pending(database, now, own)
-    return Mine(now_there.active, now_there.done, report.read(database, own, wanted, Sort(), page=page))
+    return Mine(now_there.active, now_there.done, query.read(database, own, wanted, Sort(), page=page))

@@ -21,7 +21,7 @@ from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from app.domain.lifecycle import Status
-from app.services.report import ReportRow
+from app.services.report.query import ReportRow
 
 COLUMNS = (
     "id", "operator", "target", "module", "caller_number", "caller_name", "number", "created_by", "registered_at",

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from openpyxl.worksheet.worksheet import Worksheet
 
 from app.domain.lifecycle import Status
-from app.services import export, report
-from app.services.export import COLUMNS, MOMENTS, Wording, columns, write_csv, write_xlsx
-from app.services.report import Filter, ReportRow
+from app.services.report import export, query
+from app.services.report.export import COLUMNS, MOMENTS, Wording, columns, write_csv, write_xlsx
+from app.services.report.query import Filter, ReportRow
 from app.store.database import Database
 from tests.services.scene import SUPERVISOR, ZONE
 from tests.support.factories import NOW, create_module, create_request
@@ -222,11 +222,11 @@ def test_the_file_has_exactly_what_is_filtered(database: Database, tmp_path: Pat
         status = ("done", "failed")[n % 2]
         create_request(database, module, number=f"+9891200000{n:02}", status=status, registered_at=NOW + timedelta(n))
     wanted = Filter(statuses=[Status.DONE], registered_to=NOW + timedelta(20))
-    expected = [found.number for found in report.read(database, SUPERVISOR, wanted).rows]
+    expected = [found.number for found in query.read(database, SUPERVISOR, wanted).rows]
     assert len(expected) == 10
-    sheet = as_sheet(tmp_path, *report.stream(database, SUPERVISOR, wanted))
+    sheet = as_sheet(tmp_path, *query.stream(database, SUPERVISOR, wanted))
     assert [cell(sheet, "number", line=n + 2).value for n in range(10)] == expected
-    lines = as_csv(*report.stream(database, SUPERVISOR, wanted))[1:]
+    lines = as_csv(*query.stream(database, SUPERVISOR, wanted))[1:]
     assert [line[COLUMNS.index("number")].removeprefix("'") for line in lines] == expected
 
 

@@ -14,10 +14,10 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from app.domain.lifecycle import Status
-from app.services import periods
-from app.services.periods import Period, Step
-from app.services.remembering import remember
-from app.services.report import Filter, conditions, key
+from app.services.report import periods
+from app.services.report.periods import Period, Step
+from app.services.report.query import Filter, conditions, key
+from app.services.report.remembering import remember
 from app.services.requests.access import Reach, Scope, reach
 from app.store.database import Database
 from app.store.models import CallRequest

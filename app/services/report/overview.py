@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from app.domain.lifecycle import Status
 from app.domain.policy import Facts, LineState, Member, Queue, Why
-from app.services import periods
-from app.services.periods import Period
+from app.services.report import periods
+from app.services.report.periods import Period
 from app.services.requests import pause as pausing
 from app.services.requests.access import Reach, Scope, reach
 from app.services.requests.pause import Pause

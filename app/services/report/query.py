@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.domain import numbers
 from app.domain.lifecycle import Status
-from app.services.remembering import remember
+from app.services.report.remembering import remember
 from app.services.requests.access import Reach, Scope, reach
 from app.services.searching import has_digits, without_nul
 from app.store import requests as store

@@ -5,8 +5,9 @@ from dataclasses import fields
 import pytest
 
 from app.domain.lifecycle import Status
-from app.services import report, users
-from app.services.report import SORTS, Filter, ReportRow, Sort
+from app.services import users
+from app.services.report import query
+from app.services.report.query import SORTS, Filter, ReportRow, Sort
 from app.services.requests.access import Scope
 from app.store.database import Database
 from app.store.models import CallRequest
@@ -19,11 +20,11 @@ def create(database: Database, n: int, **kwargs: object) -> CallRequest:
     return create_request(database, None, **(values | kwargs))  # type: ignore[arg-type]
 
 
-def found(database: Database, sort: Sort = report.NEWEST_FIRST, **kwargs: object) -> list[int]:
+def found(database: Database, sort: Sort = query.NEWEST_FIRST, **kwargs: object) -> list[int]:
     """Return what a filter finds, of the page and of the stream alike."""
     wanted = Filter(**kwargs)  # type: ignore[arg-type]
-    page = report.read(database, SUPERVISOR, wanted, sort, per_page=1000)
-    assert [row.id for row in report.stream(database, SUPERVISOR, wanted, sort)] == [row.id for row in page.rows]
+    page = query.read(database, SUPERVISOR, wanted, sort, per_page=1000)
+    assert [row.id for row in query.stream(database, SUPERVISOR, wanted, sort)] == [row.id for row in page.rows]
     assert page.total == len(page.rows)
     return [row.id for row in page.rows]
 
@@ -44,7 +45,7 @@ def test_a_row_tells_everything_that_the_report_shows(database: Database) -> Non
         agent_misses=2,
         note="settled",
     )
-    assert report.read(database, SUPERVISOR, Filter()).rows == [
+    assert query.read(database, SUPERVISOR, Filter()).rows == [
         ReportRow(
             id=row.id,
             operator="101",
@@ -130,7 +131,7 @@ def test_a_column_that_is_not_there_sorts_by_the_date(database: Database) -> Non
 
 def test_every_page_goes_on_where_the_one_before_ended(database: Database) -> None:
     rows = [create(database, n, registered_at=NOW + n // 3 * MINUTE) for n in range(25)]
-    pages = [report.read(database, SUPERVISOR, Filter(), page=page, per_page=10) for page in (1, 2, 3)]
+    pages = [query.read(database, SUPERVISOR, Filter(), page=page, per_page=10) for page in (1, 2, 3)]
     assert [row.id for page in pages for row in page.rows] == [row.id for row in reversed(rows)]
     assert [(page.page, page.pages, page.total) for page in pages] == [(n, 3, 25) for n in (1, 2, 3)]
 
@@ -139,24 +140,24 @@ def test_every_page_goes_on_where_the_one_before_ended(database: Database) -> No
 def test_a_page_that_is_not_there_is_the_nearest_that_is(database: Database, asked: int, given: int) -> None:
     for n in range(5):
         create(database, n)
-    assert report.read(database, SUPERVISOR, Filter(), page=asked, per_page=2).page == given
+    assert query.read(database, SUPERVISOR, Filter(), page=asked, per_page=2).page == given
 
 
 def test_where_there_is_nothing_there_is_an_empty_page(database: Database) -> None:
-    page = report.read(database, SUPERVISOR, Filter())
+    page = query.read(database, SUPERVISOR, Filter())
     assert (page.rows, page.total, page.page, page.pages) == ([], 0, 1, 1)
 
 
 def test_the_stream_is_what_was_found_at_its_beginning(database: Database) -> None:
     rows = [create(database, n) for n in range(5)]
-    stream = report.stream(database, SUPERVISOR, Filter(), Sort(descending=False))
+    stream = query.stream(database, SUPERVISOR, Filter(), Sort(descending=False))
     first = next(stream)
     create(database, 9)
     assert [first.id, *(row.id for row in stream)] == [row.id for row in rows]
 
 
 def test_a_long_stream_has_every_row_once(database: Database) -> None:
-    count = 2 * report.AT_ONCE + 7
+    count = 2 * query.AT_ONCE + 7
     with database.write() as session:
         session.add_all(
             CallRequest(
@@ -168,7 +169,7 @@ def test_a_long_stream_has_every_row_once(database: Database) -> None:
             )
             for n in range(count)
         )
-    moments = [row.registered_at for row in report.stream(database, SUPERVISOR, Filter())]
+    moments = [row.registered_at for row in query.stream(database, SUPERVISOR, Filter())]
     assert moments == [NOW + n * MINUTE for n in reversed(range(count))]
 
 
@@ -177,7 +178,7 @@ def test_the_filters_offer_what_there_is(database: Database) -> None:
     create_line(database, "101", name="Desk")
     create_line(database, "1020", name="Hall")
     users.create(database, "omid", "a long password", "operator", NOW, extensions=["102", "101"])
-    choices = report.choices(database, Scope("sara", everything=True))
+    choices = query.choices(database, Scope("sara", everything=True))
     assert choices.operators == (("101", "omid"), ("102", "omid"), ("1020", "Hall"), ("omid", ""))
     assert choices.modules == ((module.id, "Sales"),)
 

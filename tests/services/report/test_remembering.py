@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from app.domain.lifecycle import Cancelled
-from app.services import report
-from app.services.remembering import MOST, remember
-from app.services.report import Filter
+from app.services.report import query
+from app.services.report.query import Filter
+from app.services.report.remembering import MOST, remember
 from app.services.requests.access import Scope
 from app.store.database import Database
 from app.store.models import CallRequest
@@ -61,7 +61,7 @@ def test_the_oldest_answers_are_let_go(database: Database) -> None:
 def test_a_filter_may_be_any_collection(database: Database) -> None:
     request = create_request(database, create_module(database))
     for statuses in ([request.status], {request.status}, ()):
-        assert report.read(database, SARA, Filter(statuses=statuses)).total == 1  # type: ignore[arg-type]
+        assert query.read(database, SARA, Filter(statuses=statuses)).total == 1  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_nothing_is_kept_while_somebody_writes(server: Database) -> None:
     go_on.set()
     writer.join(10)
     assert [ask(server, "a", counter) for _ in range(2)] == [3, 3]
-    assert report.read(server, SARA, Filter()).total == 2
+    assert query.read(server, SARA, Filter()).total == 2
 
 
 def _request(module_id: int, number: str) -> CallRequest:

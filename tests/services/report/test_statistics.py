@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.lifecycle import Status
-from app.services.periods import between
-from app.services.report import Filter
-from app.services.statistics import Delay, delay, statistics
+from app.services.report.periods import between
+from app.services.report.query import Filter
+from app.services.report.statistics import Delay, delay, statistics
 from app.store.database import Database
 from tests.services.scene import MINUTE, SUPERVISOR, ZONE
 from tests.support.factories import NOW, create_request
