@@ -141,7 +141,7 @@ def settings_group() -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 def export_settings(file: Path) -> None:
     """Write all of it to FILE ("-": the standard output)."""
-    from app.services import transfer
+    from app.services.modules import transfer
 
     _, database = _ready_parts()
     text = json.dumps(transfer.export(database), ensure_ascii=False, indent=2) + "\n"
@@ -157,7 +157,7 @@ def export_settings(file: Path) -> None:
 def import_settings(file: Path) -> None:
     """Take in FILE: all of it, or nothing when there is a fault in it."""
     from app.audio.cache import SoundLibrary
-    from app.services import transfer
+    from app.services.modules import transfer
 
     settings, database = _ready_parts()
     try:

@@ -25,8 +25,9 @@ from sqlalchemy import func, select
 from app import create_app, doctor
 from app.config import ConfigError, Settings, load_settings, secret_key
 from app.extensions import db
-from app.services import first_run, modules, users
-from app.services.transfer import export
+from app.services import first_run, users
+from app.services.modules import save as modules
+from app.services.modules.transfer import export
 from app.store.database import Database
 from app.store.lines import worker_state
 from app.store.models import Base, CallRequest

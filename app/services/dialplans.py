@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.services.modules import SITUATIONS
+from app.services.modules.save import SITUATIONS
 from app.store.database import Database
 from app.store.models import ExtensionScenario, LineRow, Module, QueueScenario
 

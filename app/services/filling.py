@@ -21,8 +21,9 @@ from sqlalchemy.orm import Session
 from app.config import Settings
 from app.domain import numbers
 from app.domain.lifecycle import Outcome, Side, Status
-from app.services import log, modules
-from app.services.modules import ModuleInput
+from app.services import log
+from app.services.modules import save as modules
+from app.services.modules.save import ModuleInput
 from app.services.report.periods import DAY
 from app.services.requests import pause as pausing
 from app.store import settings as store_settings

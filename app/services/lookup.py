@@ -7,7 +7,7 @@ from typing import Any
 
 from app.config import Settings
 from app.services import commands
-from app.services.modules import CODE, CUSTOM, EXTENSION, TARGET
+from app.services.modules.save import CODE, CUSTOM, EXTENSION, TARGET
 from app.store import lines
 from app.store import settings as store_settings
 from app.store.database import Database

@@ -12,7 +12,7 @@ from app.config import Settings
 from app.domain import numbers
 from app.domain.numbers import OutboundFormat
 from app.services.errors import Invalid
-from app.services.modules import CALLER_ID
+from app.services.modules.save import CALLER_ID
 from app.services.requests import pause
 from app.services.settle import settle
 from app.store import settings as store

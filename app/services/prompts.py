@@ -14,7 +14,7 @@ from app.audio.prompts import PROMPT_KEYS, default_text
 from app.domain.numbers import national
 from app.services import recordings
 from app.services import speech as speeches
-from app.services.modules import PromptInput
+from app.services.modules.save import PromptInput
 from app.store.database import Database
 from app.store.models import Module, Prompt
 from app.store.settings import Speech

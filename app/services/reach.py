@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.domain.policy import LineState
-from app.services.modules import SITUATIONS
+from app.services.modules.save import SITUATIONS
 from app.store import requests
 from app.store.models import CallRequest, ExtensionScenario, LineRow, Module, QueueMemberRow, QueueRow, QueueScenario
 

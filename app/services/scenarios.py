@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.services import commands, log
 from app.services.errors import Invalid, NotFound
-from app.services.modules import EXTENSION, SITUATIONS, TARGET, check_destination
+from app.services.modules.save import EXTENSION, SITUATIONS, TARGET, check_destination
 from app.store.database import Database
 from app.store.models import ExtensionScenario, QueueScenario
 

@@ -11,7 +11,7 @@ from app.domain.names import is_showable
 from app.domain.studio import FINAL, Failure, Kind, State
 from app.services import commands
 from app.services.errors import Invalid, NotFound
-from app.services.modules import EXTENSION
+from app.services.modules.save import EXTENSION
 from app.store import lines
 from app.store.database import Database
 from app.store.models import StudioCall

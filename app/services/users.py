@@ -18,7 +18,7 @@ from app.audio.prompts import LANGUAGES
 from app.domain.names import is_showable
 from app.services import log
 from app.services.errors import Invalid, NotFound
-from app.services.modules import EXTENSION
+from app.services.modules.save import EXTENSION
 from app.store.database import Database
 from app.store.models import User
 

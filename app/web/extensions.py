@@ -16,7 +16,7 @@ from app.domain.numbers import ascii_digits
 from app.domain.policy import LineState
 from app.services import generated, reach, scenarios
 from app.services.errors import NotFound
-from app.services.modules import EXTENSION, SITUATIONS
+from app.services.modules.save import EXTENSION, SITUATIONS
 from app.services.reach import ModuleName
 from app.services.scenarios import ExtensionInput
 from app.store.models import ExtensionScenario, LineRow

@@ -9,9 +9,10 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from app.domain.numbers import ascii_digits
-from app.services import lookup, modules, reach
+from app.services import lookup, reach
 from app.services.errors import Invalid, NotFound
-from app.services.modules import ModuleInput
+from app.services.modules import save as modules
+from app.services.modules.save import ModuleInput
 from app.store.models import Module
 from app.web import is_fragment, places, row_number, summary, words
 from app.web.fields import has_errors

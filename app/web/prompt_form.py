@@ -18,7 +18,7 @@ from app.audio.prompts import LANGUAGES, PROMPT_KEYS, default_text
 from app.audio.voices import Voice
 from app.domain.numbers import ascii_digits
 from app.services import prompts, recordings
-from app.services.modules import PROMPT_MODES, PromptInput
+from app.services.modules.save import PROMPT_MODES, PromptInput
 from app.store.settings import Speech
 from app.web import words
 from app.web.fields import LONGEST_NUMBER

@@ -6,9 +6,10 @@ from sqlalchemy.orm import Session
 
 from app.audio.clip import Clip, SoundError
 from app.audio.prompts import LANGUAGES, PROMPT_KEYS, announced_keys, default_text
-from app.services import modules, prompts, recordings, speech
+from app.services import prompts, recordings, speech
 from app.services.errors import NotFound
-from app.services.modules import ModuleInput, PromptInput
+from app.services.modules import save as modules
+from app.services.modules.save import ModuleInput, PromptInput
 from app.services.prompts import PromptFault, Way
 from app.store.settings import Speech
 from app.web import words

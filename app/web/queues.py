@@ -16,7 +16,7 @@ from app.domain.numbers import ascii_digits
 from app.domain.policy import LineState
 from app.services import generated, reach, scenarios
 from app.services.errors import NotFound
-from app.services.modules import TARGET
+from app.services.modules.save import TARGET
 from app.services.reach import ModuleName
 from app.services.scenarios import QueueInput
 from app.store.models import LineRow, QueueMemberRow, QueueRow, QueueScenario

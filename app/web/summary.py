@@ -6,7 +6,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from markupsafe import Markup, escape
 
-from app.services.modules import ModuleInput
+from app.services.modules.save import ModuleInput
 from app.services.reach import Directory
 from app.web.filters import digits, name, number
 from app.web.places import code_of, say

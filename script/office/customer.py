@@ -8,7 +8,7 @@ from app import create_app
 from app.audio.cache import SoundLibrary
 from app.config import PREFIX, Settings, load_settings
 from app.services import prompts
-from app.services.modules import PromptInput, as_input
+from app.services.modules.save import PromptInput, as_input
 from app.store.database import Database
 from app.store.requests import all_modules
 from script.office.hearing import Known, Recognizer

@@ -8,7 +8,7 @@ from flask import Flask
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
-from app.services import modules
+from app.services.modules import save as modules
 from app.store.database import Database
 from app.store.models import Module
 from tests.audio.sounds import tone, write_sound

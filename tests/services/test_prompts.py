@@ -10,9 +10,10 @@ import pytest
 from app.audio.cache import SoundLibrary
 from app.audio.clip import Clip, SpeechError
 from app.audio.prompts import PROMPT_KEYS, default_text
-from app.services import modules, recordings, speech
+from app.services import recordings, speech
 from app.services.errors import Invalid
-from app.services.modules import PromptInput
+from app.services.modules import save as modules
+from app.services.modules.save import PromptInput
 from app.services.prompts import (
     THINKING,
     PromptFault,

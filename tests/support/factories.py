@@ -20,7 +20,7 @@ from app.config import Settings
 from app.domain.lifecycle import Decision, Event, Request, Rules, Status, Step, transition
 from app.domain.policy import Facts, Line, LineState, Queue
 from app.extensions import db
-from app.services.modules import ModuleInput
+from app.services.modules.save import ModuleInput
 from app.store import requests as store_requests
 from app.store.database import Database, prepare_engine
 from app.store.models import (

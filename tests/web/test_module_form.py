@@ -10,8 +10,9 @@ from sqlalchemy import select
 
 from app.audio.prompts import PROMPT_KEYS, default_text
 from app.config import Settings
-from app.services import modules, users
-from app.services.modules import ModuleInput
+from app.services import users
+from app.services.modules import save as modules
+from app.services.modules.save import ModuleInput
 from app.store.database import Database
 from app.store.models import Command, ExtensionScenario, Module, QueueScenario
 from tests.support.factories import create_line, create_module, create_request, reload, store

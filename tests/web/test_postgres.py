@@ -9,7 +9,8 @@ from flask import Flask
 from app import create_app
 from app.config import Settings
 from app.extensions import db, limiter
-from app.services import modules, users
+from app.services import users
+from app.services.modules import save as modules
 from app.store.database import Database
 from tests.support.factories import NOW, create_line, create_request, make_settings
 from tests.support.server_database import migrated_database, new_database

@@ -11,8 +11,9 @@ from sqlalchemy import select
 
 from app.config import Settings
 from app.domain.studio import Failure, State
-from app.services import commands, log, modules, recordings, studio, users
-from app.services.modules import PromptInput
+from app.services import commands, log, recordings, studio, users
+from app.services.modules import save as modules
+from app.services.modules.save import PromptInput
 from app.store.database import Database
 from app.store.models import Command, DigitRecording, Prompt, Recording, StudioCall
 from app.web import speaking, words

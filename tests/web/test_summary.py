@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from app.domain.policy import LineState
-from app.services.modules import PromptInput
+from app.services.modules.save import PromptInput
 from app.services.reach import Directory, Extension, ModuleName
 from app.store.database import Database
 from app.web import speaking

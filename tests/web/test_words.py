@@ -16,7 +16,7 @@ from app.audio.prompts import PROMPT_KEYS
 from app.domain.lifecycle import Outcome, Status, Step
 from app.domain.policy import LineState, Reason, Why
 from app.extensions import db
-from app.services.modules import DESTINATION_KINDS, LANGUAGES, SITUATIONS
+from app.services.modules.save import DESTINATION_KINDS, LANGUAGES, SITUATIONS
 from app.web import deeds, filters, speaking, words
 from tests.support.factories import make_settings
 

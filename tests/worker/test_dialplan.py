@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.config import Settings
-from app.services import modules
+from app.services.modules import save as modules
 from app.store.database import Database
 from app.telephony.ami import AmiClient, AmiDisconnected, AmiTimes
 from app.worker.dialplan import NO_SUCH_CONTEXT, RELOAD_BY_HAND, DialplanKeeper, render

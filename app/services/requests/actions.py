@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from app.domain import lifecycle
 from app.domain.lifecycle import Status
 from app.domain.names import is_showable
-from app.services.modules import EXTENSION
+from app.services.modules.save import EXTENSION
 
 LONGEST_NOTE = 2000
 LONGEST_DELAY = timedelta(days=90)

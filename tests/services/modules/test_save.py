@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app.audio.prompts import PROMPT_KEYS
 from app.services.commands import WRITE_DIALPLAN
-from app.services.modules import (
+from app.services.modules.save import (
     BOUNDS,
     Invalid,
     ModuleInput,
