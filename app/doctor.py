@@ -19,7 +19,7 @@ from app.audio.voices import has_piper, model_voices, models
 from app.config import Settings
 from app.domain.connection import Report, Verdict
 from app.services import first_run
-from app.services.studio import INBOX, INBOX_MODE
+from app.services.prompts.phone_calls import INBOX, INBOX_MODE
 from app.store import lines as store_lines
 from app.store import settings as store_settings
 from app.store.database import Database

@@ -6,9 +6,9 @@ from flask import Blueprint, abort, render_template, request
 from flask_login import current_user
 
 from app.domain.numbers import ascii_digits
-from app.services import studio
 from app.services.errors import Invalid, NotFound
-from app.services.studio import Kind
+from app.services.prompts import phone_calls
+from app.services.prompts.phone_calls import Kind
 from app.web import words
 from app.web.parts import administrator_required, database, utcnow
 from app.web.prompts import PLAIN_TEXT
@@ -22,7 +22,7 @@ def ring():
     """Have an extension rung to be spoken into; return how the call is shown. A fault is a 422 that says which."""
     given = request.form
     try:
-        call = studio.ask_recording(
+        call = phone_calls.ask_recording(
             database(),
             extension=ascii_digits(given.get("extension", "")).strip(),
             language=given.get("language", ""),
@@ -52,7 +52,7 @@ def state(call: uuid.UUID):
 def cancel(call: uuid.UUID):
     """End a call; return how it is shown."""
     try:
-        studio.cancel(database(), str(call), current_user.name, utcnow())
+        phone_calls.cancel(database(), str(call), current_user.name, utcnow())
     except NotFound:
         abort(404)
     return _shown(str(call))
@@ -60,7 +60,7 @@ def cancel(call: uuid.UUID):
 
 def _shown(call: str):
     try:
-        view = studio.load(database(), call, utcnow())
+        view = phone_calls.load(database(), call, utcnow())
     except NotFound:
         abort(404)
     if view.kind is not Kind.RECORD:

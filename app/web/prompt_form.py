@@ -17,8 +17,8 @@ from app.audio.clip import SoundError
 from app.audio.prompts import LANGUAGES, PROMPT_KEYS, default_text
 from app.audio.voices import Voice
 from app.domain.numbers import ascii_digits
-from app.services import prompts, recordings
 from app.services.modules.save import PROMPT_MODES, PromptInput
+from app.services.prompts import recordings, sounds
 from app.store.settings import Speech
 from app.web import words
 from app.web.fields import LONGEST_NUMBER
@@ -120,7 +120,7 @@ class PromptsForm(dict[str, PromptFields]):
     """The prompts by their keys, in their order; `typed`: as they were sent, else the defaults."""
 
     def __init__(self, *, typed: bool) -> None:
-        super().__init__({key: _typed_prompt(key) if typed else PromptFields(prompts.DEFAULT) for key in PROMPT_KEYS})
+        super().__init__({key: _typed_prompt(key) if typed else PromptFields(sounds.DEFAULT) for key in PROMPT_KEYS})
 
     def fill(self, given: Mapping[str, PromptInput]) -> None:
         """Show prompts as they are stored."""

@@ -6,11 +6,11 @@ from sqlalchemy.orm import Session
 
 from app.audio.clip import Clip, SoundError
 from app.audio.prompts import LANGUAGES, PROMPT_KEYS, announced_keys, default_text
-from app.services import prompts, recordings, speech
 from app.services.errors import NotFound
 from app.services.modules import save as modules
 from app.services.modules.save import ModuleInput, PromptInput
-from app.services.prompts import PromptFault, Way
+from app.services.prompts import recordings, sounds, voice
+from app.services.prompts.sounds import PromptFault, Way
 from app.store.settings import Speech
 from app.web import words
 from app.web.parts import administrator_required, database, library, office
@@ -34,7 +34,7 @@ def prompt(module_id: int, key: str):
     except NotFound:
         abort(404)
     name = f"{given.code}-{key}.wav"
-    return _sound(key, given.prompts.get(key, prompts.DEFAULT), given.language, manner, name)
+    return _sound(key, given.prompts.get(key, sounds.DEFAULT), given.language, manner, name)
 
 
 def _speech(given: ModuleInput) -> Speech:
@@ -48,8 +48,8 @@ def default_prompt(language: str, key: str):
     if key not in PROMPT_KEYS or language not in LANGUAGES:
         abort(404)
     with database().read() as session:
-        manner = speech.of_office(session, library(), language)
-    return _sound(key, prompts.DEFAULT, language, manner, f"{language}-{key}.wav")
+        manner = voice.of_office(session, library(), language)
+    return _sound(key, sounds.DEFAULT, language, manner, f"{language}-{key}.wav")
 
 
 @blueprint.post("/prompts/preview")
@@ -81,10 +81,10 @@ def dialogue():
     with database().read() as session:
         manner = _manner(session, language, form.given())
         recorded = recordings.digits(session, language)
-    given, number = PromptsForm(typed=True).given(), prompts.sample_number(office().region)
+    given, number = PromptsForm(typed=True).given(), sounds.sample_number(office().region)
     try:
-        digits = prompts.digit_sounds(library(), language, manner, recorded)
-        clip = prompts.dialogue(library(), manner, given, language, way, digits, number)
+        digits = sounds.digit_sounds(library(), language, manner, recorded)
+        clip = sounds.dialogue(library(), manner, given, language, way, digits, number)
     except PromptFault as error:
         return f"{words.PROMPT[error.key]}: {words.sound_error(error)}", 422, PLAIN_TEXT
     except SoundError as error:
@@ -96,14 +96,14 @@ def _fault(form: SpeechForm) -> str:
     """Return what is wrong with the voice, its speed or its pitch, "" if nothing is."""
     form.validate()
     said = {name: str(errors[0]) for name, errors in form.errors.items() if name != "csrf_token"}
-    found = speech.check(form.language.data, form.given())
+    found = voice.check(form.language.data, form.given())
     said |= {name: words.error(code) for name, code in found.items() if name not in said}
     return " ".join(f"{form[name].label.text}: {text}" for name, text in said.items() if name in form)
 
 
 def _manner(session: Session, language: str, own: Speech) -> Speech:
     """Return how to speak: as chosen, else as the office does."""
-    office = speech.of_office(session, library(), language)
+    office = voice.of_office(session, library(), language)
     return Speech(
         own.voice or office.voice,
         office.rate if own.rate is None else own.rate,
@@ -113,7 +113,7 @@ def _manner(session: Session, language: str, own: Speech) -> Speech:
 
 def _sound(key: str, given: PromptInput, language: str, manner: Speech, name: str):
     try:
-        clip = prompts.make(library(), key, given, language, manner)
+        clip = sounds.make(library(), key, given, language, manner)
     except SoundError as error:
         return words.sound_error(error), 422, PLAIN_TEXT
     except FileNotFoundError:

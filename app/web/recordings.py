@@ -15,9 +15,9 @@ from app.audio.convert import MAX_BYTES, MAX_SECONDS
 from app.audio.prompts import LANGUAGES
 from app.audio.voices import has_piper
 from app.domain.numbers import ascii_digits
-from app.services import prompts, recordings, speech
 from app.services.errors import Invalid, NotFound
-from app.services.recordings import ORIGINS
+from app.services.prompts import recordings, sounds, voice
+from app.services.prompts.recordings import ORIGINS
 from app.store.models import LineRow, Recording
 from app.web import choose_locale, row_number, words
 from app.web.filters import digits as written_digits
@@ -312,9 +312,9 @@ def readout(language: str, number: str):
     if language not in LANGUAGES or not re.fullmatch("[0-9]{1,20}", number):
         abort(404)
     with database().read() as session:
-        manner, recorded = speech.of_office(session, library(), language), recordings.digits(session, language)
+        manner, recorded = voice.of_office(session, library(), language), recordings.digits(session, language)
     try:
-        clips = {d: prompts.digit_sound(library(), d, language, manner, recorded) for d in set(number)}
+        clips = {d: sounds.digit_sound(library(), d, language, manner, recorded) for d in set(number)}
         clip = library().assembled([clips[digit] for digit in number])
     except (SoundError, FileNotFoundError) as error:
         current_app.logger.error("%s cannot be read out: %s", number, error)
@@ -323,7 +323,7 @@ def readout(language: str, number: str):
 
 
 def _sample_number() -> str:
-    return prompts.sample_number(office().region)
+    return sounds.sample_number(office().region)
 
 
 @blueprint.record_once

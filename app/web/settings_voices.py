@@ -10,8 +10,8 @@ from wtforms import IntegerRangeField, SelectChoice, SelectField, TextAreaField
 from app.audio.clip import SoundError
 from app.audio.prompts import LANGUAGES, default_text
 from app.audio.speak import DEFAULT_PITCH, DEFAULT_RATE, MAX_CHARACTERS
-from app.services import speech
 from app.services.errors import Invalid
+from app.services.prompts import voice as speech
 from app.store import settings as store
 from app.store.settings import Speech
 from app.web import words

@@ -12,8 +12,9 @@ from wtforms import PasswordField, RadioField, SelectField, StringField
 
 from app.domain.numbers import ascii_digits
 from app.extensions import limiter
-from app.services import connection, excerpts, exchange, first_run, office, readiness, starter, studio
+from app.services import connection, excerpts, exchange, first_run, office, readiness, starter
 from app.services.errors import Invalid, NotFound
+from app.services.prompts import phone_calls
 from app.services.readiness import Readiness
 from app.services.starter import StarterInput, Template
 from app.store.models import LineRow, Module, QueueRow, Setting
@@ -295,7 +296,7 @@ def call():
     if request.method == "POST":
         form.validate()
         try:
-            asked = studio.ask_test(
+            asked = phone_calls.ask_test(
                 database(),
                 extension=form.extension.data or "",
                 language=form.language.data,
@@ -323,7 +324,7 @@ def _call_page(form: CallForm):
 def called(call_id):
     """Show how the test call goes."""
     try:
-        view = studio.load(database(), str(call_id), utcnow())
+        view = phone_calls.load(database(), str(call_id), utcnow())
     except NotFound:
         abort(404)
     if is_fragment():
@@ -336,7 +337,7 @@ def called(call_id):
 def cancel_call(call_id):
     """End a test call."""
     try:
-        studio.cancel(database(), str(call_id), current_user.name, utcnow())
+        phone_calls.cancel(database(), str(call_id), current_user.name, utcnow())
     except NotFound:
         abort(404)
     return redirect(url_for("setup.called", call_id=call_id))

@@ -18,8 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.config import Settings
 from app.domain import numbers
 from app.domain.policy import Facts, Why
-from app.services import commands, studio
+from app.services import commands
 from app.services.errors import NotFound
+from app.services.prompts import phone_calls
 from app.services.reach import OWN_HINTS
 from app.services.requests import attempts, perform
 from app.store import lines as store_lines
@@ -408,7 +409,7 @@ class Worker:
     def _forget_old(self, now: datetime) -> None:
         if self._forgot_at is not None and now < self._forgot_at + DAY:
             return
-        gone = commands.forget_old(self.database, now), studio.forget_old(self.database, now), self.sounds.tidy()
+        gone = commands.forget_old(self.database, now), phone_calls.forget_old(self.database, now), self.sounds.tidy()
         self._forgot_at = now
         if any(gone):
             log.info("removed %s old commands, %s old calls of the studio and %s sounds that nobody plays", *gone)

@@ -16,8 +16,8 @@ from app.audio.prompts import LANGUAGES, age_text, default_text
 from app.config import Settings
 from app.domain.lifecycle import Status
 from app.domain.orders import Order
-from app.services import recordings, speech
-from app.services.prompts import digit_sound, digit_sounds, prompt_sounds
+from app.services.prompts import recordings, voice
+from app.services.prompts.sounds import digit_sound, digit_sounds, prompt_sounds
 from app.store import requests as store
 from app.store import settings as store_settings
 from app.store.database import Database
@@ -35,7 +35,7 @@ Piece = tuple[str, str]  # a language, and the name of a piece or the text of an
 class _Manner:
     """How announcements are spoken in a language. `recorded`: digit -> file."""
 
-    speech: Speech
+    voice: Speech
     recorded: Mapping[str, str]
 
 
@@ -138,7 +138,7 @@ class Sounds:
             module = store.load_module(session, module_id)
             if module is None:
                 return None
-            manner = speech.of_module(session, self.library, module)
+            manner = voice.of_module(session, self.library, module)
             recorded = recordings.digits(session, module.language)
         clips = prompt_sounds(self._database, self.library, module_id)
         digits = digit_sounds(self.library, module.language, manner, recorded)
@@ -213,7 +213,7 @@ class Sounds:
         return digit_sound(self.library, digit, language, manner.speech, manner.recorded)
 
     def _say(self, text: str, language: str, manner: _Manner) -> Clip:
-        return speech.say(self.library, text, language, manner.speech)
+        return voice.say(self.library, text, language, manner.speech)
 
     def _prepare_modules(self, modules: Sequence[int]) -> None:
         for module_id in modules:
@@ -245,7 +245,7 @@ class Sounds:
             waiting = store.active(session, [Status.WAITING])
             for language in languages - now.manners.keys():
                 now.manners[language] = _Manner(
-                    speech.of_office(session, self.library, language), recordings.digits(session, language)
+                    voice.of_office(session, self.library, language), recordings.digits(session, language)
                 )
         ages = {(language, age_text(0, language)) for language in languages}
         for row, module in waiting:

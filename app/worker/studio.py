@@ -20,9 +20,10 @@ from app.audio.tone import make_tone
 from app.config import Settings
 from app.domain.lifecycle import Outcome
 from app.domain.studio import Failure, State
-from app.services import recordings, speech, studio
 from app.services.errors import Invalid, NotFound
-from app.services.studio import INBOX, INBOX_MODE, StudioView
+from app.services.prompts import phone_calls, recordings
+from app.services.prompts import voice as speech
+from app.services.prompts.phone_calls import INBOX, INBOX_MODE, StudioView
 from app.store.database import Database
 from app.telephony import lookup
 from app.telephony.agi import Sound
@@ -86,7 +87,7 @@ class StudioDesk:
 
     async def begin(self) -> None:
         """Give up what a service before us has left."""
-        self._stray = await asyncio.to_thread(studio.end_open, self._database, utcnow())
+        self._stray = await asyncio.to_thread(phone_calls.end_open, self._database, utcnow())
         await asyncio.to_thread(self._open_inbox)
 
     async def tidy(self) -> None:
@@ -130,7 +131,7 @@ class StudioDesk:
     async def call(self, call_id: str) -> None:
         """Make a call that a page asked for; return when it is in its dialogue, or over."""
         try:
-            view = await asyncio.to_thread(studio.take, self._database, call_id, utcnow())
+            view = await asyncio.to_thread(phone_calls.take, self._database, call_id, utcnow())
             if view is None:
                 return
             failure = await self._reach(view)
@@ -223,7 +224,7 @@ class StudioDesk:
         return call.script
 
     async def tell(self, call_id: str, state: State) -> bool:
-        return await asyncio.to_thread(studio.advance, self._database, call_id, state, utcnow())
+        return await asyncio.to_thread(phone_calls.advance, self._database, call_id, state, utcnow())
 
     def new_take(self, call_id: str) -> Sound:
         call = self._calls[call_id]
@@ -254,7 +255,7 @@ class StudioDesk:
 
     async def _fail(self, call_id: str, failure: Failure) -> None:
         log.info("studio call %s: %s", call_id, failure)
-        advance, now = studio.advance, utcnow()
+        advance, now = phone_calls.advance, utcnow()
         try:
             await asyncio.to_thread(advance, self._database, call_id, State.FAILED, now, detail=failure.value)
         except SQLAlchemyError as error:  # the next start of the service puts it right
@@ -289,7 +290,7 @@ class StudioDesk:
         file = recordings.add(
             self._database, library, clip, name=view.name, origin="phone", now=utcnow(), actor=view.created_by
         )
-        if not studio.advance(self._database, view.id, State.KEPT, utcnow(), file=file):
+        if not phone_calls.advance(self._database, view.id, State.KEPT, utcnow(), file=file):
             with suppress(Invalid, NotFound):  # it was cancelled in this instant
                 recordings.delete(self._database, library, file)
 

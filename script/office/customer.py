@@ -7,8 +7,8 @@ from pathlib import Path
 from app import create_app
 from app.audio.cache import SoundLibrary
 from app.config import PREFIX, Settings, load_settings
-from app.services import prompts
 from app.services.modules.save import PromptInput, as_input
+from app.services.prompts import sounds
 from app.store.database import Database
 from app.store.requests import all_modules
 from script.office.hearing import Known, Recognizer
@@ -98,9 +98,9 @@ def known_prompts(state: State) -> list[Known]:
         modules = [(module.id, as_input(module)) for module in all_modules(session)]
     known: dict[Path, Known] = {}
     for module_id, module in modules:
-        for key, clip in prompts.prompt_sounds(database, library, module_id).items():
+        for key, clip in sounds.prompt_sounds(database, library, module_id).items():
             if clip is not None:
-                words = _words(key, module.prompts.get(key, prompts.DEFAULT), module.language)
+                words = _words(key, module.prompts.get(key, sounds.DEFAULT), module.language)
                 known.setdefault(clip.path, Known(key, words, read_ulaw(clip.path)))
     database.engine.dispose()
     return list(known.values())
@@ -109,4 +109,4 @@ def known_prompts(state: State) -> list[Known]:
 def _words(key: str, given: PromptInput, language: str) -> str:
     if given.mode == "file":
         return f"a recording ({given.original_name or 'made in the panel'})"
-    return f'"{given.text.strip() or prompts.default_text(key, language)}"'
+    return f'"{given.text.strip() or sounds.default_text(key, language)}"'

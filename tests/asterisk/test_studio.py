@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy import select
 
 from app.domain.studio import FINAL, Failure, State
-from app.services import studio
-from app.services.studio import StudioView
+from app.services.prompts import phone_calls
+from app.services.prompts.phone_calls import StudioView
 from app.store.models import Recording
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import Scene
@@ -69,18 +69,18 @@ def read(path: Path) -> array[int]:
 
 def ask(scene: Scene, extension: str = "101", name: str = "Closed", language: str = "en") -> str:
     asked = {"extension": extension, "language": language, "actor": "sara", "now": datetime.now(UTC)}
-    return studio.ask_recording(scene.bazang.database, name=name, text=TEXT, **asked)  # type: ignore[arg-type]
+    return phone_calls.ask_recording(scene.bazang.database, name=name, text=TEXT, **asked)  # type: ignore[arg-type]
 
 
 def ask_test(scene: Scene, extension: str = "101", language: str = "en") -> str:
-    return studio.ask_test(
+    return phone_calls.ask_test(
         scene.bazang.database, extension=extension, language=language, actor="sara", now=datetime.now(UTC)
     )
 
 
 async def becomes(scene: Scene, call: str, state: State, timeout: float = 20) -> StudioView:
     def there() -> StudioView | None:
-        view = studio.load(scene.bazang.database, call)
+        view = phone_calls.load(scene.bazang.database, call)
         assert view.state is state or view.state not in FINAL, f"{view}\n{scene.bazang.describe()}"
         return view if view.state is state else None
 
@@ -218,9 +218,9 @@ async def test_phone_that_cannot_take_the_call_is_told_apart(stage: Stage) -> No
         await talk.end()
         called_off = ask(scene)
         ring = await phone.next_call()
-        studio.cancel(scene.bazang.database, called_off, "sara", datetime.now(UTC))
+        phone_calls.cancel(scene.bazang.database, called_off, "sara", datetime.now(UTC))
         await ring.wait_ended(5)
-        assert studio.load(scene.bazang.database, called_off).state is State.CANCELLED
+        assert phone_calls.load(scene.bazang.database, called_off).state is State.CANCELLED
         await nothing_left(scene)
 
 
@@ -264,7 +264,7 @@ async def test_worker_that_is_killed_leaves_nothing_behind(stage: Stage) -> None
         await scene.bazang.until(lambda: list(inbox(scene).iterdir()), 20, "it is being recorded")
         await scene.bazang.kill_worker()
         for call in (recorded, rung):  # as soon as nobody can take the service for alive
-            assert studio.load(scene.bazang.database, call, datetime.now(UTC) + MINUTE).state is State.FAILED
+            assert phone_calls.load(scene.bazang.database, call, datetime.now(UTC) + MINUTE).state is State.FAILED
         await scene.bazang.start_worker()
         for call in (recorded, rung):
             await fails(scene, call, Failure.SERVICE_DOWN)
@@ -335,7 +335,7 @@ async def test_call_that_is_cancelled_rings_no_more(stage: Stage) -> None:
     async with stage(phones=("101",)) as scene:
         calls = [ask_test(scene), ask(scene)]
         for call in calls:
-            studio.cancel(scene.bazang.database, call, "sara", datetime.now(UTC))
+            phone_calls.cancel(scene.bazang.database, call, "sara", datetime.now(UTC))
         await nothing_left(scene)
         await scene.is_idle("101")
         ring = await spoken_to(scene, ask(scene))

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from app.audio.cache import SoundLibrary
 from app.audio.clip import Clip
 from app.audio.prompts import default_text
-from app.services import recordings, speech, studio
-from app.services.prompts import digit_sounds, prompt_sounds
+from app.services.prompts import phone_calls, recordings, voice
+from app.services.prompts.sounds import digit_sounds, prompt_sounds
 from app.store.models import Command
 from app.store.settings import Speech
 from tests.asterisk.conftest import Stage
@@ -74,7 +74,7 @@ async def test_a_caller_hears_the_modules_voice_and_recorded_digits(stage: Stage
 async def test_an_agent_hears_the_voice_that_was_chosen_while_the_service_runs(stage: Stage) -> None:
     async with stage(lambda bazang: bazang.module(), phones=("101",)) as scene:
         await is_taken_up(scene)
-        speech.save(scene.bazang.database, "en", Speech("en+m1", 200), datetime.now(UTC))
+        voice.save(scene.bazang.database, "en", Speech("en+m1", 200), datetime.now(UTC))
         await is_taken_up(scene)
         scene.wish(target="101")
         ring = await scene.phones["101"].next_call(15)
@@ -88,10 +88,10 @@ async def test_an_agent_hears_the_voice_that_was_chosen_while_the_service_runs(s
 async def test_the_studio_speaks_as_the_office_does(stage: Stage) -> None:
     async with stage(phones=("101",)) as scene:
         database, manner = scene.bazang.database, Speech("en-us+m3", 180, 30)
-        speech.save(database, "en", manner, datetime.now(UTC))
+        voice.save(database, "en", manner, datetime.now(UTC))
         library = SoundLibrary(scene.bazang.settings.prompts_path)
-        clip = await asyncio.to_thread(speech.say, library, default_text("studio_test", "en"), "en", manner)
-        studio.ask_test(database, extension="101", language="en", actor="sara", now=datetime.now(UTC))
+        clip = await asyncio.to_thread(voice.say, library, default_text("studio_test", "en"), "en", manner)
+        phone_calls.ask_test(database, extension="101", language="en", actor="sara", now=datetime.now(UTC))
         ring = await scene.phones["101"].next_call()
         await ring.answer()
         await hears_clip(scene, ring, clip)

@@ -15,8 +15,9 @@ from sqlalchemy import select
 
 from app.audio.cache import SoundLibrary
 from app.audio.prompts import default_text
-from app.services import recordings, users
+from app.services import users
 from app.services.modules import save as modules
+from app.services.prompts import recordings
 from app.store.database import Database
 from app.store.models import Prompt, Recording
 from tests.asterisk.conftest import Stage

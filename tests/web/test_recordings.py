@@ -11,9 +11,10 @@ from sqlalchemy import select
 
 from app.config import Settings
 from app.domain.studio import Failure, State
-from app.services import commands, log, recordings, studio, users
+from app.services import commands, log, users
 from app.services.modules import save as modules
 from app.services.modules.save import PromptInput
+from app.services.prompts import phone_calls, recordings
 from app.store.database import Database
 from app.store.models import Command, DigitRecording, Prompt, Recording, StudioCall
 from app.web import speaking, words
@@ -378,10 +379,10 @@ def test_an_extension_is_rung_and_the_call_is_followed(
         (State.RECORDING, "Say the text after the tone. Press # when you have finished."),
         (State.LISTENING, "Press 1 to keep it, 2 to record it again, 3 to hear it."),
     ):
-        studio.advance(database, call.id, state, NOW)
+        phone_calls.advance(database, call.id, state, NOW)
         shown = admin.ask(address).one("div", class_="studio-call")
         assert said in text(shown) and shown.get("data-over") is None
-    studio.advance(database, call.id, State.KEPT, NOW, file=library[0].file)
+    phone_calls.advance(database, call.id, State.KEPT, NOW, file=library[0].file)
     shown = admin.ask(address).one("div", class_="studio-call")
     assert (shown.get("data-over"), shown.get("data-digest")) == ("", "a" * 64)
 
@@ -434,7 +435,7 @@ def test_a_service_that_does_not_run_is_told(admin: Visitor, database: Database)
 
 
 def test_a_trial_call_is_not_shown_as_a_recording(admin: Visitor, database: Database) -> None:
-    call = studio.ask_test(database, extension="101", language="en", actor="sara", now=NOW)
+    call = phone_calls.ask_test(database, extension="101", language="en", actor="sara", now=NOW)
     admin.get(f"{BY_PHONE}/{call}", 404)
 
 

@@ -7,7 +7,8 @@ from sqlalchemy import func, select
 
 from app.config import Settings
 from app.domain.studio import State
-from app.services import commands, studio
+from app.services import commands
+from app.services.prompts import phone_calls
 from app.store.database import Database
 from app.store.models import Command, StudioCall
 from app.worker import main
@@ -19,10 +20,10 @@ SECOND = timedelta(seconds=1)
 
 def leave_traces(database: Database, now: datetime) -> None:
     """Leave a call of the studio that is over, and the answered command that asked for it."""
-    call = studio.ask_test(database, extension="101", language="en", actor="sara", now=now)
+    call = phone_calls.ask_test(database, extension="101", language="en", actor="sara", now=now)
     for command in commands.take(database, now):
         commands.answer(database, command.id, ok=True, result="taken", now=now)
-    studio.advance(database, call, State.DONE, now)
+    phone_calls.advance(database, call, State.DONE, now)
 
 
 def traces(database: Database) -> tuple[int, int]:

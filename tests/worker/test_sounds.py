@@ -17,8 +17,9 @@ from app.audio.clip import Clip, SpeechError
 from app.audio.prompts import PROMPT_KEYS, age_text, default_text
 from app.config import Settings
 from app.domain.orders import Order
-from app.services import recordings, speech
 from app.services.modules import save as modules
+from app.services.prompts import recordings
+from app.services.prompts import voice as speech
 from app.store.database import Database
 from app.store.models import Module, Prompt
 from app.store.settings import Speech, write_setting

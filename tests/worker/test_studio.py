@@ -9,7 +9,7 @@ import pytest
 from app.config import Settings
 from app.domain.policy import LineState
 from app.domain.studio import Failure, State
-from app.services import studio
+from app.services.prompts import phone_calls
 from app.store.database import Database
 from app.telephony.snapshot import Extension, Snapshot
 from app.worker.sounds import Sounds
@@ -61,9 +61,9 @@ def desk(office: Settings, database: Database, exchange: Exchange, snapshot: Sna
 async def ring(desk: StudioDesk, database: Database) -> tuple[State, str]:
     """Ask for a call of extension 701, have it made, and return what its row says."""
     now = datetime.now(UTC)
-    call = studio.ask_test(database, extension="701", language="en", actor="sara", now=now)
+    call = phone_calls.ask_test(database, extension="701", language="en", actor="sara", now=now)
     await desk.call(call)
-    view = studio.load(database, call, now)
+    view = phone_calls.load(database, call, now)
     return view.state, view.detail
 
 

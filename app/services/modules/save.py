@@ -13,8 +13,10 @@ from sqlalchemy.orm import Session
 from app.audio.cache import SoundLibrary
 from app.audio.prompts import LANGUAGES, PROMPT_KEYS
 from app.domain.names import is_showable
-from app.services import commands, log, recordings, speech
+from app.services import commands, log
 from app.services.errors import Invalid, NotFound
+from app.services.prompts import recordings
+from app.services.prompts import voice as speech
 from app.store.database import Database
 from app.store.models import ExtensionScenario, Module, Prompt, QueueScenario
 from app.store.settings import Speech

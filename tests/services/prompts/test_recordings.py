@@ -11,11 +11,12 @@ from sqlalchemy import select
 
 from app.audio.cache import SoundLibrary
 from app.audio.clip import Clip, SoundError
-from app.services import commands, recordings
+from app.services import commands
 from app.services.errors import Invalid, NotFound
 from app.services.modules import save as modules
 from app.services.modules.save import PromptInput
-from app.services.recordings import FILE, Use, delete, measured, rename, set_digit, take, uses
+from app.services.prompts import recordings
+from app.services.prompts.recordings import FILE, Use, delete, measured, rename, set_digit, take, uses
 from app.store.database import Database
 from app.store.models import Command, DigitRecording, Module, Prompt, Recording
 from tests.audio.sounds import silence, tone, write_sound

@@ -10,11 +10,12 @@ import pytest
 from app.audio.cache import SoundLibrary
 from app.audio.clip import Clip, SpeechError
 from app.audio.prompts import PROMPT_KEYS, default_text
-from app.services import recordings, speech
 from app.services.errors import Invalid
 from app.services.modules import save as modules
 from app.services.modules.save import PromptInput
-from app.services.prompts import (
+from app.services.prompts import recordings
+from app.services.prompts import voice as speech
+from app.services.prompts.sounds import (
     THINKING,
     PromptFault,
     dialogue,

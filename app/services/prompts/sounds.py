@@ -12,9 +12,9 @@ from app.audio.clip import Clip, SoundError
 from app.audio.dialogue import Keys, Pause, Piece
 from app.audio.prompts import PROMPT_KEYS, default_text
 from app.domain.numbers import national
-from app.services import recordings
-from app.services import speech as speeches
 from app.services.modules.save import PromptInput
+from app.services.prompts import recordings
+from app.services.prompts import voice as speeches
 from app.store.database import Database
 from app.store.models import Module, Prompt
 from app.store.settings import Speech
