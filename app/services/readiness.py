@@ -6,7 +6,8 @@ from enum import StrEnum
 
 from app.config import Settings
 from app.domain.connection import Loaded, Report, Verdict
-from app.services import connection, lookup, office
+from app.services import office
+from app.services.pbx import connection_test, lookup
 from app.store import lines
 from app.store import settings as store_settings
 from app.store.database import Database
@@ -58,7 +59,7 @@ def look(database: Database, settings: Settings, actor: str, now: datetime) -> R
         exchange = store_settings.exchange(session, settings)
     report = None
     if runs:
-        report = connection.test(
+        report = connection_test.test(
             database,
             host=exchange.ami_host,
             port=exchange.ami_port,

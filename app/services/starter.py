@@ -8,11 +8,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.config import Settings
-from app.services import lookup, scenarios
 from app.services.errors import Invalid
 from app.services.modules import save as modules
 from app.services.modules.save import SITUATIONS, ModuleInput
-from app.services.scenarios import ExtensionInput, QueueInput
+from app.services.pbx import lookup, scenarios
+from app.services.pbx.scenarios import ExtensionInput, QueueInput
 from app.store import settings as store_settings
 from app.store.database import Database, Joined
 from app.store.models import ExtensionScenario, Module, QueueScenario

@@ -7,9 +7,10 @@ from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import PasswordField, RadioField, StringField
 
-from app.services import connection, exchange
-from app.services.connection import Report
+from app.services import exchange
 from app.services.exchange import ExchangeInput
+from app.services.pbx import connection_test
+from app.services.pbx.connection_test import Report
 from app.web import words
 from app.web.fields import DigitsField, choices, show_errors
 from app.web.parts import database, settings
@@ -68,7 +69,7 @@ class ExchangeForm(FlaskForm):
 def try_out(given: ExchangeInput, actor: str, now: datetime) -> Report | None:
     """Try these values out. None: the telephone service does not answer. They have to make sense."""
     wanted = exchange.in_force(database(), settings(), given)
-    return connection.test(
+    return connection_test.test(
         database(),
         host=wanted.ami_host,
         port=int(wanted.ami_port),

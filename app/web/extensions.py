@@ -14,11 +14,11 @@ from wtforms import BooleanField
 
 from app.domain.numbers import ascii_digits
 from app.domain.policy import LineState
-from app.services import generated, reach, scenarios
 from app.services.errors import NotFound
 from app.services.modules.save import EXTENSION, SITUATIONS
-from app.services.reach import ModuleName
-from app.services.scenarios import ExtensionInput
+from app.services.pbx import dialplan_view, directory, scenarios
+from app.services.pbx.directory import ModuleName
+from app.services.pbx.scenarios import ExtensionInput
 from app.store.models import ExtensionScenario, LineRow
 from app.web import places, words
 from app.web.fields import DigitsField, WholeNumberField, destination_field
@@ -99,7 +99,7 @@ def _list(template: str):
 def _rows(session: Session) -> list[Row]:
     lines = {row.extension: row for row in session.scalars(select(LineRow))}
     stored = {row.extension: row for row in session.scalars(select(ExtensionScenario))}
-    served_by, _of_queues = reach.serving(session)
+    served_by, _of_queues = directory.serving(session)
     numbers = sorted({*lines, *stored}, key=lambda number: (len(number), number))
     return [Row(n, lines.get(n), stored.get(n), served_by.get(n, [])) for n in numbers]
 
@@ -152,8 +152,8 @@ def _take(form: ScenarioForm, extension: str, stored: ExtensionScenario | None) 
 def _about(extension: str) -> dict[str, object]:
     """Return what the page of an extension tells beside its form."""
     with database().read() as session:
-        here = reach.directory(session)
-        served_by, _of_queues = reach.serving(session)
+        here = directory.directory(session)
+        served_by, _of_queues = directory.serving(session)
     path = settings().dialplan_path
     return {
         "extension": extension,
@@ -163,7 +163,7 @@ def _about(extension: str) -> dict[str, object]:
         "here": here,
         "in_reach": places.in_reach(),
         "served_by": served_by.get(extension, []),
-        "excerpt": generated.excerpt(
+        "excerpt": dialplan_view.excerpt(
             database(), path, "bazang-extensions", extension, own=f"bazang-extension-{extension}"
         ),
         "dialplan_path": path,

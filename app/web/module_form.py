@@ -10,8 +10,8 @@ from wtforms.validators import InputRequired
 
 from app.audio.cache import SoundLibrary
 from app.domain.numbers import ascii_digits
-from app.services.existence import Place
 from app.services.modules.save import BOUNDS, ModuleInput
+from app.services.pbx.existence import Place
 from app.web import choose_locale, places, words
 from app.web.fields import DigitsField, DurationField, WholeNumberField, choices, destination_field, show_errors
 from app.web.places import Saying, Verdict

@@ -9,10 +9,10 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from app.domain.numbers import ascii_digits
-from app.services import lookup, reach
 from app.services.errors import Invalid, NotFound
 from app.services.modules import save as modules
 from app.services.modules.save import ModuleInput
+from app.services.pbx import directory, lookup
 from app.store.models import Module
 from app.web import is_fragment, places, row_number, summary, words
 from app.web.fields import has_errors
@@ -52,7 +52,7 @@ def index():
     """List the modules; `q` searches in name and code, `sort` is a column."""
     with database().read() as session:
         listed = _list(session, request.args.get("q", "").strip(), request.args.get("sort", "code"))
-        reached = reach.pointers(session)
+        reached = directory.pointers(session)
     template = "modules/_list.html" if is_fragment() else "modules/index.html"
     return render_template(template, listed=listed, reached=reached, **_row_values())
 
@@ -102,7 +102,7 @@ def switch(module_id: int):
         return redirect(url_for("modules.index"))
     with database().read() as session:
         module = session.get_one(Module, module_id)
-        reached = reach.pointers(session)
+        reached = directory.pointers(session)
     return render_template("modules/_row.html", module=module, reached=reached, **_row_values())
 
 
@@ -114,7 +114,7 @@ def new():
     copied = request.args.get("copy", 0, type=row_number)
     if request.method == "GET":
         with database().read() as session:
-            code = reach.free_code(session)
+            code = directory.free_code(session)
         if copied:
             original = _load(copied)
             form.fill(replace(original, name=_("Copy of %(name)s", name=original.name)[:80], code=code))
@@ -148,7 +148,7 @@ def _edit(form: ModuleForm, module_id: int | None, before: ModuleInput | None = 
             return redirect(url_for("modules.index"))
         status = 422
     with database().read() as session:
-        here = reach.directory(session)
+        here = directory.directory(session)
     values = {"here": here, "words": words, "sentences": summary.sentences(form.given(), here)}
     return render_template("modules/form.html", form=form, module_id=module_id, **values), status
 
@@ -204,7 +204,7 @@ def summarise():
     form = ModuleForm()
     form.validate()
     with database().read() as session:
-        here = reach.directory(session)
+        here = directory.directory(session)
     return render_template("modules/_summary.html", sentences=summary.sentences(form.given(), here))
 
 
@@ -214,8 +214,8 @@ def delete(module_id: int):
     """Delete a module, after a question that names what still points at it."""
     given = _load(module_id)
     with database().read() as session:
-        pointing = reach.pointers(session).get(given.code, [])
-        waiting = reach.open_requests(session, module_id)
+        pointing = directory.pointers(session).get(given.code, [])
+        waiting = directory.open_requests(session, module_id)
     if request.method == "POST" and not pointing:
         try:
             modules.delete(database(), module_id, utcnow(), actor=current_user.name)

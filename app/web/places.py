@@ -13,11 +13,11 @@ from flask_login import current_user
 from markupsafe import Markup, escape
 
 from app.domain.numbers import ascii_digits
-from app.services import existence, lookup
 from app.services.errors import Invalid
-from app.services.existence import Findings, Place
 from app.services.modules import save as modules
-from app.services.reach import Directory, directory
+from app.services.pbx import existence, lookup
+from app.services.pbx.directory import Directory, directory
+from app.services.pbx.existence import Findings, Place
 from app.store.database import Database
 from app.web import row_number, words
 from app.web.fields import has_errors, show_errors

@@ -14,11 +14,11 @@ from sqlalchemy.orm import Session
 
 from app.domain.numbers import ascii_digits
 from app.domain.policy import LineState
-from app.services import generated, reach, scenarios
 from app.services.errors import NotFound
 from app.services.modules.save import TARGET
-from app.services.reach import ModuleName
-from app.services.scenarios import QueueInput
+from app.services.pbx import dialplan_view, directory, scenarios
+from app.services.pbx.directory import ModuleName
+from app.services.pbx.scenarios import QueueInput
 from app.store.models import LineRow, QueueMemberRow, QueueRow, QueueScenario
 from app.web import places, words
 from app.web.fields import DigitsField, WholeNumberField, destination_field
@@ -105,7 +105,7 @@ def _rows(session: Session) -> list[Row]:
     stored = {row.queue: row for row in session.scalars(select(QueueScenario))}
     lines = {row.extension: row for row in session.scalars(select(LineRow))}
     seats = _seats(session.scalars(select(QueueMemberRow)), lines)
-    _of_extensions, served_by = reach.serving(session)
+    _of_extensions, served_by = directory.serving(session)
     names = sorted({*queues, *stored})
     return [Row(n, queues.get(n), stored.get(n), seats.get(n, []), served_by.get(n, [])) for n in names]
 
@@ -166,9 +166,9 @@ def _take(form: QueueForm, queue: str, stored: QueueScenario | None) -> bool:
 def _about(queue: str) -> dict[str, object]:
     """Return what the page of a queue tells beside its form."""
     with database().read() as session:
-        here = reach.directory(session)
+        here = directory.directory(session)
     path = settings().dialplan_path
-    excerpt = generated.excerpt(database(), path, "bazang-queues", queue)
+    excerpt = dialplan_view.excerpt(database(), path, "bazang-queues", queue)
     return {
         "queue": queue,
         "words": words,

@@ -4,9 +4,9 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from app.services import connection, excerpts
 from app.services import exchange as service
 from app.services.errors import Invalid
+from app.services.pbx import config_snippets, connection_test
 from app.web import is_fragment, parts
 from app.web.exchange_form import ExchangeForm, try_out
 from app.web.fields import show_errors
@@ -26,7 +26,7 @@ def exchange():
             except Invalid as invalid:
                 show_errors(form, invalid.errors)
             else:
-                connection.apply(database(), actor=current_user.name, now=utcnow())
+                connection_test.apply(database(), actor=current_user.name, now=utcnow())
                 flash(_("The settings of the exchange are saved, and applied at once."), "success")
                 return redirect(url_for("settings.exchange"))
         return _page(form), 422
@@ -55,7 +55,7 @@ def _page(form: ExchangeForm, **values):
         form=form,
         now=service.load(database(), settings()),
         has_secret=bool(service.secret(database(), settings())),
-        pasted=excerpts.make(parts.exchange(), f"<{secret}>", settings().dialplan_path),
+        pasted=config_snippets.make(parts.exchange(), f"<{secret}>", settings().dialplan_path),
         **report_parts(form),
         **values,
     )
@@ -64,5 +64,5 @@ def _page(form: ExchangeForm, **values):
 def report_parts(form: ExchangeForm) -> dict[str, object]:
     """Return what a report names beside its verdict: the lines that the file needs, for the user who was tried out."""
     given = service.in_force(database(), settings(), form.given())
-    rights = f"read = {','.join(excerpts.READ)}\nwrite = {','.join(excerpts.WRITE)}"
+    rights = f"read = {','.join(config_snippets.READ)}\nwrite = {','.join(config_snippets.WRITE)}"
     return {"rights": f"[{given.ami_username}]\n{rights}", "take_in": f"#tryinclude {settings().dialplan_path}"}

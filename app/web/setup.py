@@ -12,8 +12,9 @@ from wtforms import PasswordField, RadioField, SelectField, StringField
 
 from app.domain.numbers import ascii_digits
 from app.extensions import limiter
-from app.services import connection, excerpts, exchange, first_run, office, readiness, starter
+from app.services import exchange, first_run, office, readiness, starter
 from app.services.errors import Invalid, NotFound
+from app.services.pbx import config_snippets, connection_test
 from app.services.prompts import phone_calls
 from app.services.readiness import Readiness
 from app.services.starter import StarterInput, Template
@@ -159,7 +160,7 @@ def exchange_step():
     )
     if request.method == "POST":
         if _save_exchange(form):
-            connection.apply(database(), actor=current_user.name, now=utcnow())
+            connection_test.apply(database(), actor=current_user.name, now=utcnow())
             return redirect(url_for("setup.exchange_step", _anchor="checks"))
         return _exchange_page(form), 422
     return _exchange_page(form)
@@ -212,7 +213,7 @@ def _exchange_page(form: ConnectForm, found: Readiness | None = None):
         form=form,
         now=exchange.load(database(), settings()),
         found=found,
-        pasted=excerpts.make(here, shown, settings().dialplan_path),
+        pasted=config_snippets.make(here, shown, settings().dialplan_path),
         at=3,
         **_about(found),
     )

@@ -7,7 +7,7 @@ from flask_babel import ngettext
 from markupsafe import Markup, escape
 
 from app.services.modules.save import ModuleInput
-from app.services.reach import Directory
+from app.services.pbx.directory import Directory
 from app.web.filters import digits, name, number
 from app.web.places import code_of, say
 

@@ -4,9 +4,9 @@ import asyncio
 import logging
 
 from app.config import Settings
-from app.services import dialplans
-from app.services.dialplans import Way, Ways
-from app.services.reach import OWN_HINTS
+from app.services.pbx import dialplan as dialplans
+from app.services.pbx.dialplan import Way, Ways
+from app.services.pbx.directory import OWN_HINTS
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.settings import Exchange

@@ -5,8 +5,9 @@ import logging
 from typing import Any
 
 from app.domain.connection import Report, Verdict
-from app.services import commands, connection
-from app.services.reach import OWN_HINTS
+from app.services import commands
+from app.services.pbx import connection_test
+from app.services.pbx.directory import OWN_HINTS
 from app.store.models import Command
 from app.telephony import lookup
 from app.telephony.ami import AmiClient
@@ -48,7 +49,7 @@ class Inquiry:
         except TimeoutError:
             report = Report(Verdict.NO_ANSWER, f"it was not examined within {TEST_SECONDS} s")
         log.info("the connection to %s:%s was tried out: %s", *way[:2], report.verdict)
-        return connection.pack(report)
+        return connection_test.pack(report)
 
     async def _has(self, kind: str, code: str) -> bool:
         match kind:

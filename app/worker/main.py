@@ -20,8 +20,8 @@ from app.domain import numbers
 from app.domain.policy import Facts, Why
 from app.services import commands
 from app.services.errors import NotFound
+from app.services.pbx.directory import OWN_HINTS
 from app.services.prompts import phone_calls
-from app.services.reach import OWN_HINTS
 from app.services.requests import attempts, perform
 from app.store import lines as store_lines
 from app.store import settings as store_settings

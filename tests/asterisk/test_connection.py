@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from app.domain.connection import Loaded, Report, Verdict
-from app.services import connection, lookup
+from app.services.pbx import connection_test, lookup
 from app.store.models import Command, LineRow, QueueMemberRow
 from app.store.settings import write_setting
 from tests.asterisk.conftest import Stage
@@ -65,7 +65,7 @@ async def try_out(scene: Scene, **changes: Any) -> Report:
         "secret": asterisk.ami_secret,
     }
     report = await asyncio.to_thread(
-        connection.test, scene.bazang.database, **(values | changes), actor="sara", now=datetime.now(UTC)
+        connection_test.test, scene.bazang.database, **(values | changes), actor="sara", now=datetime.now(UTC)
     )
     assert report is not None, scene.bazang.describe()
     return report
@@ -150,7 +150,7 @@ async def test_connection_is_taken_from_the_panel_and_changed_without_a_restart(
         customer = await scene.customer(OWN)
         await customer.answer()
         settle(bazang, ami_host="localhost")
-        connection.apply(bazang.database, actor="sara", now=datetime.now(UTC))
+        connection_test.apply(bazang.database, actor="sara", now=datetime.now(UTC))
         await bazang.until(lambda: status(bazang) == "connected", 5, "it is connected again")
         await scene.becomes(request, "connected")
         await customer.hang_up()
@@ -178,7 +178,7 @@ async def test_attempt_that_another_exchange_may_still_make_is_not_made_twice(st
             request = scene.wish()
             ring = await scene.phones["101"].next_call()
             settle(bazang, ami_port=str(other.ami_port))
-            connection.apply(bazang.database, actor="sara", now=datetime.now(UTC))
+            connection_test.apply(bazang.database, actor="sara", now=datetime.now(UTC))
             await scene.becomes(request, "uncertain")
             assert phone.invites == []
             second = scene.wish("09122222222")
@@ -198,7 +198,7 @@ async def test_changed_contexts_are_written_into_the_dialplan(stage: Stage) -> N
         bazang = scene.bazang
         with bazang.database.write() as session:
             write_setting(session, "extension_context", "my-phones")
-        connection.apply(bazang.database, actor="sara", now=datetime.now(UTC))
+        connection_test.apply(bazang.database, actor="sara", now=datetime.now(UTC))
         await bazang.dialplan_is_current()
         assert "Goto(my-phones,101,1)" in bazang.settings.dialplan_path.read_text()
 

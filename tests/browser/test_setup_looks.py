@@ -7,7 +7,7 @@ from playwright.sync_api import Page
 from sqlalchemy import delete
 
 from app.services import first_run
-from app.services.connection import Loaded, Report, Verdict, pack
+from app.services.pbx.connection_test import Loaded, Report, Verdict, pack
 from app.services.prompts import phone_calls
 from app.store.database import Database
 from app.store.models import User

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from app.config import Settings
-from app.services import excerpts, exchange
+from app.services import exchange
 from app.services.errors import Invalid
 from app.services.exchange import ExchangeInput
+from app.services.pbx import config_snippets
 from app.store import settings as store
 from app.store.database import Database, Joined
 from app.store.models import Module
@@ -105,14 +106,14 @@ def test_nonsense_is_refused_and_nothing_is_stored(
 
 def test_what_is_pasted_has_the_values_in_force(database: Database, settings: Settings) -> None:
     exchange.save(database, settings, GIVEN)
-    pasted = excerpts.make(in_force(database, settings), "a;b", Path("/var/lib/bazang.conf"))
+    pasted = config_snippets.make(in_force(database, settings), "a;b", Path("/var/lib/bazang.conf"))
     assert "port = 5039" in pasted.general and "bindaddr = 0.0.0.0" in pasted.general
     assert pasted.user.splitlines()[:2] == ["[panel]", "secret = a\\;b"], "a semicolon would begin a comment"
     assert "permit = 10.0.0.2/255.255.255.255" in pasted.user
     assert pasted.take_in == "#tryinclude /var/lib/bazang.conf"
     assert pasted.includes.count("include => ") == 3
     exchange.save(database, settings, replace(GIVEN, pbx_profile="freepbx", ami_host="127.0.0.1"))
-    pasted = excerpts.make(in_force(database, settings), "x", Path("/var/lib/bazang.conf"))
+    pasted = config_snippets.make(in_force(database, settings), "x", Path("/var/lib/bazang.conf"))
     assert (pasted.manager_file, pasted.dialplan_file) == ("manager_custom.conf", "extensions_custom.conf")
     assert pasted.general == "" and "permit = 127.0.0.1/" in pasted.user
 

@@ -21,14 +21,15 @@ from sqlalchemy.orm import Session
 from app.audio.cache import SoundLibrary
 from app.config import Settings
 from app.domain.lifecycle import Cancelled, Outcome, Postponed, Status, Step
-from app.services import commands, scenarios, settle, users
+from app.services import commands, settle, users
 from app.services.commands import CANCEL, answer, ask, take
 from app.services.errors import Invalid, NotFound
 from app.services.modules import save as modules
 from app.services.modules.transfer import BadFile, export, take_in
+from app.services.pbx import scenarios
+from app.services.pbx.scenarios import ExtensionInput, QueueInput
 from app.services.requests import attempts as requests
 from app.services.requests.attempts import Dispatch, Registration, Talk, claim_due, register
-from app.services.scenarios import ExtensionInput, QueueInput
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Command, ExtensionScenario, Module, QueueScenario, Setting
 from app.store.settings import read_all

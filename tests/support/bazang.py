@@ -17,10 +17,10 @@ from sqlalchemy import select
 
 from app import create_app
 from app.config import Settings, load_settings
-from app.services import scenarios
 from app.services.modules import save as modules
 from app.services.modules.save import ModuleInput
-from app.services.scenarios import ExtensionInput, QueueInput
+from app.services.pbx import scenarios
+from app.services.pbx.scenarios import ExtensionInput, QueueInput
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, HistoryEntry, WorkerState
 from tests.support.asterisk import AsteriskOffice, OfficeSetup, free_port

@@ -7,8 +7,9 @@ from flask import Flask
 from sqlalchemy import select
 
 from app.config import Settings
-from app.services import connection, office
-from app.services.connection import Loaded, Report, Verdict, pack
+from app.services import office
+from app.services.pbx import connection_test
+from app.services.pbx.connection_test import Loaded, Report, Verdict, pack
 from app.services.requests import pause
 from app.services.requests.access import Scope
 from app.store import settings as store
@@ -143,7 +144,7 @@ def test_a_test_of_nonsense_is_not_made(admin: Visitor, service: Service) -> Non
 
 
 def test_without_the_telephone_service_the_test_says_so(admin: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "WAIT", 0.0)
+    monkeypatch.setattr(connection_test, "WAIT", 0.0)
     page = admin.press("/settings/exchange/test", exchange_form(admin.get("/settings/exchange")))
     assert "The telephone service does not answer" in page.main
 

@@ -8,7 +8,7 @@ from flask import Flask
 
 from app.domain.policy import LineState
 from app.services.modules.save import PromptInput
-from app.services.reach import Directory, Extension, ModuleName
+from app.services.pbx.directory import Directory, Extension, ModuleName
 from app.store.database import Database
 from app.web import speaking
 from app.web.summary import duration, sentences

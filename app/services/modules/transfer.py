@@ -15,10 +15,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.audio.cache import SoundLibrary
-from app.services import commands, scenarios
+from app.services import commands
 from app.services.errors import Invalid
 from app.services.modules import save as modules
 from app.services.modules.save import SITUATIONS, ModuleInput, PromptInput
+from app.services.pbx import scenarios
 from app.services.prompts import recordings
 from app.store.database import Database
 from app.store.models import ExtensionScenario, Module, QueueScenario

@@ -13,13 +13,13 @@ import pytest
 from sqlalchemy import select
 
 from app.audio.cache import SoundLibrary
-from app.services import scenarios
 from app.services.commands import WRITE_DIALPLAN
 from app.services.modules import save as modules
 from app.services.modules.save import BOUNDS, PromptInput
 from app.services.modules.transfer import BadFile, export, take_in
+from app.services.pbx import scenarios
+from app.services.pbx.scenarios import ExtensionInput, QueueInput
 from app.services.prompts import recordings
-from app.services.scenarios import ExtensionInput, QueueInput
 from app.store.database import Database
 from app.store.models import Base, Command, Module, Prompt
 from tests.audio.sounds import tone, write_sound

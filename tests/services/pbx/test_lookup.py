@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import select
 
 from app.config import Settings
-from app.services import lookup
+from app.services.pbx import lookup
 from app.store.database import Database
 from app.store.models import Command
-from tests.services.test_connection import service
+from tests.services.pbx.test_connection_test import service
 from tests.support.factories import NOW, create_running_service, make_settings
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from app.services.commands import WRITE_DIALPLAN
 from app.services.errors import Invalid
 from app.services.modules.save import SITUATIONS
-from app.services.scenarios import MAX_WAIT, RING, WRAPUP, ExtensionInput, QueueInput, save_extension, save_queue
+from app.services.pbx.scenarios import MAX_WAIT, RING, WRAPUP, ExtensionInput, QueueInput, save_extension, save_queue
 from app.store.database import Database
 from app.store.models import Command, ExtensionScenario, QueueScenario
 from tests.support.factories import NOW, create_module

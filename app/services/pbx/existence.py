@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.services import lookup
-from app.services.reach import directory
+from app.services.pbx import lookup
+from app.services.pbx.directory import directory
 from app.store.database import Database
 
 ASKED = ("extension", "queue", "custom")  # kinds of places that are the exchange's

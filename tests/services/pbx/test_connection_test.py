@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import select
 
 from app.domain.connection import Loaded, Report, Verdict
-from app.services import commands, connection
+from app.services import commands
+from app.services.pbx import connection_test
 from app.store.database import Database
 from app.store.models import Command
 from tests.support.factories import NOW
@@ -59,28 +60,28 @@ def service(database: Database, *, ok: bool, result: str) -> Iterator[list[Comma
 
 @pytest.mark.parametrize("report", [FULL, Report(Verdict.HOST_UNKNOWN, "یک جای نامعلوم")])
 def test_report_comes_back_as_it_was_made(report: Report) -> None:
-    assert connection.unpack(connection.pack(report)) == report
+    assert connection_test.unpack(connection_test.pack(report)) == report
 
 
 def test_an_exchange_that_says_much_makes_a_result_that_is_whole(database: Database) -> None:
     wordy = replace(FULL, detail='😀"' * 9000, version="😀\\" * 9000)
-    assert len(connection.pack(wordy)) <= commands.LONGEST_RESULT
-    with service(database, ok=True, result=connection.pack(wordy)):
-        report = connection.test(database, **WAY, actor="sara", now=datetime.now(UTC))  # type: ignore[arg-type]
+    assert len(connection_test.pack(wordy)) <= commands.LONGEST_RESULT
+    with service(database, ok=True, result=connection_test.pack(wordy)):
+        report = connection_test.test(database, **WAY, actor="sara", now=datetime.now(UTC))  # type: ignore[arg-type]
     assert report == replace(FULL, detail=wordy.detail[:500], version=wordy.version[:100])
 
 
 def test_values_reach_the_service_and_its_report_the_page(database: Database) -> None:
-    with service(database, ok=True, result=connection.pack(FULL)) as taken:
-        report = connection.test(database, **WAY, actor="sara", now=datetime.now(UTC))  # type: ignore[arg-type]
+    with service(database, ok=True, result=connection_test.pack(FULL)) as taken:
+        report = connection_test.test(database, **WAY, actor="sara", now=datetime.now(UTC))  # type: ignore[arg-type]
     assert report == FULL
     assert [(command.kind, command.payload) for command in taken] == [(commands.TEST_CONNECTION, WAY)]
     assert "secret" not in only_command(database).payload
 
 
 def test_service_that_does_not_answer_leaves_no_secret(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "WAIT", 0.0)
-    assert connection.test(database, **WAY, actor="sara", now=NOW) is None  # type: ignore[arg-type]
+    monkeypatch.setattr(connection_test, "WAIT", 0.0)
+    assert connection_test.test(database, **WAY, actor="sara", now=NOW) is None  # type: ignore[arg-type]
     command = only_command(database)
     assert (command.done_at, command.ok, command.result) == (NOW, False, "withdrawn")
     assert command.payload == {name: value for name, value in WAY.items() if name != "secret"}
@@ -89,7 +90,7 @@ def test_service_that_does_not_answer_leaves_no_secret(database: Database, monke
 
 def test_service_that_cannot_answer_is_no_report(database: Database) -> None:
     with service(database, ok=False, result="unknown_command"):
-        assert connection.test(database, **WAY, actor="sara", now=datetime.now(UTC)) is None  # type: ignore[arg-type]
+        assert connection_test.test(database, **WAY, actor="sara", now=datetime.now(UTC)) is None  # type: ignore[arg-type]
 
 
 def test_expired_command_keeps_no_secret(database: Database) -> None:
@@ -99,6 +100,6 @@ def test_expired_command_keeps_no_secret(database: Database) -> None:
 
 
 def test_what_was_saved_is_taken_up_by_a_command(database: Database) -> None:
-    connection.apply(database, actor="sara", now=NOW)
+    connection_test.apply(database, actor="sara", now=NOW)
     command = only_command(database)
     assert (command.kind, command.payload, command.actor) == (commands.APPLY_SETTINGS, {}, "sara")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.services.dialplans import ExtensionWays, ModuleWays, QueueWays, Way, Ways, gather
+from app.services.pbx.dialplan import ExtensionWays, ModuleWays, QueueWays, Way, Ways, gather
 from app.store.database import Database
 from app.store.models import ExtensionScenario, QueueScenario
 from tests.support.factories import create_line, create_module, store
