@@ -14,7 +14,8 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from app.config import Settings
-from app.services import exchange, users
+from app.services import users
+from app.services.settings import pbx
 from app.store import settings as store
 from app.store.database import Database, Joined
 from app.store.models import Setting, User
@@ -70,7 +71,7 @@ def redeem(database: Database, settings: Settings, token: str, name: str, passwo
         session.delete(stored)
         session.flush()
         user_id = users.create(Joined(database, session), name, password, "administrator", now)
-        exchange.keep_secret(session, settings)
+        pbx.keep_secret(session, settings)
         store.write_setting(session, _STEP, STEPS[0])
         return session.get_one(User, user_id)
 

@@ -6,8 +6,8 @@ from enum import StrEnum
 
 from app.config import Settings
 from app.domain.connection import Loaded, Report, Verdict
-from app.services import office
 from app.services.pbx import connection_test, lookup
+from app.services.settings import office
 from app.store import lines
 from app.store import settings as store_settings
 from app.store.database import Database

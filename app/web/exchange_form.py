@@ -7,10 +7,10 @@ from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import PasswordField, RadioField, StringField
 
-from app.services import exchange
-from app.services.exchange import ExchangeInput
 from app.services.pbx import connection_test
 from app.services.pbx.connection_test import Report
+from app.services.settings import pbx
+from app.services.settings.pbx import ExchangeInput
 from app.web import words
 from app.web.fields import DigitsField, choices, show_errors
 from app.web.parts import database, settings
@@ -44,7 +44,7 @@ class ExchangeForm(FlaskForm):
 
     def given(self) -> ExchangeInput:
         """Return what was typed; of a field that is not in the form, what is in force."""
-        now = exchange.load(database(), settings())
+        now = pbx.load(database(), settings())
         values = {}
         for name in ExchangeInput.__dataclass_fields__:
             field = self._fields.get(name)
@@ -59,8 +59,8 @@ class ExchangeForm(FlaskForm):
     def fits(self) -> bool:
         """Tell whether what was typed makes sense; what does not is said beside its field."""
         self.validate()
-        errors = exchange.check(exchange.in_force(database(), settings(), self.given()))
-        if not self.keeps_secret() and exchange.wants_secret(database(), settings(), self.given()):
+        errors = pbx.check(pbx.in_force(database(), settings(), self.given()))
+        if not self.keeps_secret() and pbx.wants_secret(database(), settings(), self.given()):
             errors.setdefault("ami_secret", "secret_again")
         show_errors(self, errors)
         return not errors
@@ -68,7 +68,7 @@ class ExchangeForm(FlaskForm):
 
 def try_out(given: ExchangeInput, actor: str, now: datetime) -> Report | None:
     """Try these values out. None: the telephone service does not answer. They have to make sense."""
-    wanted = exchange.in_force(database(), settings(), given)
+    wanted = pbx.in_force(database(), settings(), given)
     return connection_test.test(
         database(),
         host=wanted.ami_host,

@@ -11,9 +11,9 @@ from sqlalchemy import make_url
 from wtforms import BooleanField, HiddenField, SelectField, StringField
 
 from app.config import PREFIX
-from app.services import office
 from app.services.errors import Invalid
-from app.services.office import OfficeInput
+from app.services.settings import office
+from app.services.settings.office import OfficeInput
 from app.store import lines as store_lines
 from app.store.settings import SHARED
 from app.web import choose_locale, regions, words

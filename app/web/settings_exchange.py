@@ -4,9 +4,9 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from app.services import exchange as service
 from app.services.errors import Invalid
 from app.services.pbx import config_snippets, connection_test
+from app.services.settings import pbx as service
 from app.web import is_fragment, parts
 from app.web.exchange_form import ExchangeForm, try_out
 from app.web.fields import show_errors

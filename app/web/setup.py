@@ -12,11 +12,12 @@ from wtforms import PasswordField, RadioField, SelectField, StringField
 
 from app.domain.numbers import ascii_digits
 from app.extensions import limiter
-from app.services import exchange, first_run, office, readiness, starter
+from app.services import first_run, readiness, starter
 from app.services.errors import Invalid, NotFound
 from app.services.pbx import config_snippets, connection_test
 from app.services.prompts import phone_calls
 from app.services.readiness import Readiness
+from app.services.settings import office, pbx
 from app.services.starter import StarterInput, Template
 from app.store.models import LineRow, Module, QueueRow, Setting
 from app.web import auth, choose_locale, is_fragment, parts, settings_exchange, words
@@ -155,9 +156,7 @@ class ConnectForm(ExchangeForm):
 def exchange_step():
     """Say how the exchange is reached; what is saved is tried out over and over, and shown."""
     outbound = office.load(database(), settings()).outbound_context
-    form = ConnectForm(
-        obj=exchange.load(database(), settings()), data={"outbound_context": outbound or _LIKELY_CONTEXT}
-    )
+    form = ConnectForm(obj=pbx.load(database(), settings()), data={"outbound_context": outbound or _LIKELY_CONTEXT})
     if request.method == "POST":
         if _save_exchange(form):
             connection_test.apply(database(), actor=current_user.name, now=utcnow())
@@ -180,7 +179,7 @@ def _save_exchange(form: ConnectForm) -> bool:
     if not fits:
         return False
     try:
-        exchange.save(database(), settings(), form.given(), actor=current_user.name, now=utcnow())
+        pbx.save(database(), settings(), form.given(), actor=current_user.name, now=utcnow())
         office.save(database(), settings(), customers, actor=current_user.name, now=utcnow())
     except Invalid as invalid:
         show_errors(form, invalid.errors)
@@ -197,7 +196,7 @@ def check():
         return render_template("setup/_checks.html", found=found, **_about(found))
     form = ConnectForm(
         formdata=None,
-        obj=exchange.load(database(), settings()),
+        obj=pbx.load(database(), settings()),
         data={"outbound_context": found.outbound or _LIKELY_CONTEXT},
     )
     return _exchange_page(form, found)
@@ -211,7 +210,7 @@ def _exchange_page(form: ConnectForm, found: Readiness | None = None):
     return render_template(
         "setup/exchange.html",
         form=form,
-        now=exchange.load(database(), settings()),
+        now=pbx.load(database(), settings()),
         found=found,
         pasted=config_snippets.make(here, shown, settings().dialplan_path),
         at=3,

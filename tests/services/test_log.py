@@ -9,7 +9,7 @@ import pytest
 
 from app.audio.cache import SoundLibrary
 from app.config import Settings
-from app.services import log, office, users
+from app.services import log, users
 from app.services.errors import Invalid
 from app.services.log import LogFilter, changes, read
 from app.services.modules import save as modules
@@ -18,6 +18,7 @@ from app.services.modules.transfer import BadFile, export, take_in
 from app.services.pbx import scenarios
 from app.services.pbx.scenarios import ExtensionInput, QueueInput
 from app.services.prompts import recordings
+from app.services.settings import office
 from app.services.users import UserInput
 from app.store import settings as store_settings
 from app.store.database import Database

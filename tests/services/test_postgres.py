@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from app.audio.cache import SoundLibrary
 from app.config import Settings
 from app.domain.lifecycle import Cancelled, Outcome, Postponed, Status, Step
-from app.services import commands, settle, users
+from app.services import commands, users
 from app.services.commands import CANCEL, answer, ask, take
 from app.services.errors import Invalid, NotFound
 from app.services.modules import save as modules
@@ -30,6 +30,7 @@ from app.services.pbx import scenarios
 from app.services.pbx.scenarios import ExtensionInput, QueueInput
 from app.services.requests import attempts as requests
 from app.services.requests.attempts import Dispatch, Registration, Talk, claim_due, register
+from app.services.settings import save as settle
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Command, ExtensionScenario, Module, QueueScenario, Setting
 from app.store.settings import read_all

@@ -7,11 +7,11 @@ from flask import Flask
 from sqlalchemy import select
 
 from app.config import Settings
-from app.services import office
 from app.services.pbx import connection_test
 from app.services.pbx.connection_test import Loaded, Report, Verdict, pack
 from app.services.requests import pause
 from app.services.requests.access import Scope
+from app.services.settings import office
 from app.store import settings as store
 from app.store.database import Database
 from app.store.models import Command

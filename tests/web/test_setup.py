@@ -8,8 +8,9 @@ from flask import Flask
 from sqlalchemy import delete
 
 from app.config import Settings
-from app.services import first_run, office, users
+from app.services import first_run, users
 from app.services.pbx.connection_test import Loaded, Report, Verdict, pack
+from app.services.settings import office
 from app.store import settings as store
 from app.store.database import Database
 from app.store.models import ExtensionScenario, Module, QueueScenario, User

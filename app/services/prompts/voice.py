@@ -15,7 +15,7 @@ from app.audio.speak import LEAST_PITCH, LEAST_RATE, MOST_PITCH, MOST_RATE
 from app.audio.voices import may_be_voice
 from app.services import commands
 from app.services.errors import Invalid
-from app.services.settle import settle
+from app.services.settings.save import settle
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import Module

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from app.config import Settings
-from app.services import office
 from app.services.errors import Forbidden, Invalid
 from app.services.requests.attempts import claim_due
 from app.services.requests.pause import Pause, current, pause, resume
+from app.services.settings import office
 from app.store.database import Database
 from tests.services.scene import HOUR, OPERATOR, OTHER_SUPERVISOR, SUPERVISOR
 from tests.support.factories import (

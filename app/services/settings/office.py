@@ -14,7 +14,7 @@ from app.domain.numbers import OutboundFormat
 from app.services.errors import Invalid
 from app.services.modules.save import CALLER_ID
 from app.services.requests import pause
-from app.services.settle import settle
+from app.services.settings.save import settle
 from app.store import settings as store
 from app.store.database import Database
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from app.config import Settings
-from app.services import exchange
 from app.services.errors import Invalid
-from app.services.exchange import ExchangeInput
 from app.services.pbx import config_snippets
+from app.services.settings import pbx
+from app.services.settings.pbx import ExchangeInput
 from app.store import settings as store
 from app.store.database import Database, Joined
 from app.store.models import Module
@@ -33,33 +33,33 @@ def in_force(database: Database, settings: Settings) -> store.Exchange:
 
 
 def test_what_is_saved_is_in_force_and_the_secret_is_not_told(database: Database, settings: Settings) -> None:
-    exchange.save(database, settings, GIVEN)
+    pbx.save(database, settings, GIVEN)
     now = in_force(database, settings)
     assert (now.ami_host, now.ami_port, now.ami_secret) == ("pbx.example", 5039, "s3cret")
     assert (now.extension_context, now.queue_context) == ("bazang-extensions", "my-queues")
-    assert exchange.load(database, settings) == replace(GIVEN, ami_secret="")
+    assert pbx.load(database, settings) == replace(GIVEN, ami_secret="")
 
 
 def test_an_empty_secret_leaves_the_one_that_is_there(database: Database, settings: Settings) -> None:
-    exchange.save(database, settings, GIVEN)
-    exchange.save(database, settings, replace(GIVEN, ami_secret="", ami_host="other"))
+    pbx.save(database, settings, GIVEN)
+    pbx.save(database, settings, replace(GIVEN, ami_secret="", ami_host="other"))
     assert (in_force(database, settings).ami_secret, in_force(database, settings).ami_host) == ("s3cret", "other")
-    assert exchange.in_force(database, settings, replace(GIVEN, ami_secret="")).ami_secret == "s3cret"
-    assert exchange.in_force(database, settings, replace(GIVEN, ami_secret="typed")).ami_secret == "typed"
+    assert pbx.in_force(database, settings, replace(GIVEN, ami_secret="")).ami_secret == "s3cret"
+    assert pbx.in_force(database, settings, replace(GIVEN, ami_secret="typed")).ami_secret == "typed"
 
 
 def test_what_the_environment_gives_stays(database: Database, settings: Settings) -> None:
     given = make_settings(settings.data_dir, ami_host="10.9.9.9", ami_secret="kept")
-    exchange.save(database, given, replace(GIVEN, ami_host="\r\n"))
+    pbx.save(database, given, replace(GIVEN, ami_host="\r\n"))
     assert (in_force(database, given).ami_host, in_force(database, given).ami_secret) == ("10.9.9.9", "kept")
-    assert exchange.in_force(database, given, GIVEN).ami_secret == "kept"
+    assert pbx.in_force(database, given, GIVEN).ami_secret == "kept"
     with database.read() as session:
         assert not {"ami_host", "ami_secret"} & store.read_all(session).keys()
 
 
 @pytest.mark.parametrize("host", ["pbx", "10.0.0.1", "pbx.example", "::1", "fd00::2", "my-pbx_2"])
 def test_hosts_that_are_taken(host: str) -> None:
-    assert exchange.check(replace(GIVEN, ami_host=host)) == {}
+    assert pbx.check(replace(GIVEN, ami_host=host)) == {}
 
 
 @pytest.mark.parametrize(
@@ -98,21 +98,21 @@ def test_nonsense_is_refused_and_nothing_is_stored(
     database: Database, settings: Settings, field: str, value: str, code: str
 ) -> None:
     with pytest.raises(Invalid) as refused:
-        exchange.save(database, settings, replace(GIVEN, **{field: value}))
+        pbx.save(database, settings, replace(GIVEN, **{field: value}))
     assert refused.value.errors == {field: code}
     with database.read() as session:
         assert store.read_all(session) == {}
 
 
 def test_what_is_pasted_has_the_values_in_force(database: Database, settings: Settings) -> None:
-    exchange.save(database, settings, GIVEN)
+    pbx.save(database, settings, GIVEN)
     pasted = config_snippets.make(in_force(database, settings), "a;b", Path("/var/lib/bazang.conf"))
     assert "port = 5039" in pasted.general and "bindaddr = 0.0.0.0" in pasted.general
     assert pasted.user.splitlines()[:2] == ["[panel]", "secret = a\\;b"], "a semicolon would begin a comment"
     assert "permit = 10.0.0.2/255.255.255.255" in pasted.user
     assert pasted.take_in == "#tryinclude /var/lib/bazang.conf"
     assert pasted.includes.count("include => ") == 3
-    exchange.save(database, settings, replace(GIVEN, pbx_profile="freepbx", ami_host="127.0.0.1"))
+    pbx.save(database, settings, replace(GIVEN, pbx_profile="freepbx", ami_host="127.0.0.1"))
     pasted = config_snippets.make(in_force(database, settings), "x", Path("/var/lib/bazang.conf"))
     assert (pasted.manager_file, pasted.dialplan_file) == ("manager_custom.conf", "extensions_custom.conf")
     assert pasted.general == "" and "permit = 127.0.0.1/" in pasted.user
@@ -120,7 +120,7 @@ def test_what_is_pasted_has_the_values_in_force(database: Database, settings: Se
 
 def test_what_joins_a_transaction_is_rolled_back_with_it(database: Database, settings: Settings) -> None:
     with pytest.raises(RuntimeError), database.write() as session:
-        exchange.save(Joined(database, session), settings, GIVEN)
+        pbx.save(Joined(database, session), settings, GIVEN)
         raise RuntimeError
     with database.read() as session:
         assert store.read_all(session) == {}

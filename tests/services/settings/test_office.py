@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from app.config import Settings
-from app.services import office
 from app.services.errors import Invalid
-from app.services.office import OfficeInput
+from app.services.settings import office
+from app.services.settings.office import OfficeInput
 from app.store.database import Database
 
 GIVEN = OfficeInput(

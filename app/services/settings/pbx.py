@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from app.config import CONTEXTS, Settings
 from app.services.errors import Invalid
-from app.services.office import CONTEXT, fixed
-from app.services.settle import settle
+from app.services.settings.office import CONTEXT, fixed
+from app.services.settings.save import settle
 from app.store import settings as store
 from app.store.database import Database
 
