@@ -97,12 +97,12 @@ def create_admin(name: str, password_stdin: bool) -> None:
 @click.option("--https", is_flag=True, help="The panel is reached by https.")
 def setup_link(host: str, port: int, https: bool) -> None:
     """Print the address that opens the set-up, once and for a day; the one before it opens nothing any more."""
-    from app.services import first_run
+    from app.services.setup import first_administrator
 
     _, database = _ready_parts()
     try:
-        token = first_run.make_token(database, datetime.now(UTC))
-    except first_run.Closed as error:
+        token = first_administrator.make_token(database, datetime.now(UTC))
+    except first_administrator.Closed as error:
         raise click.ClickException("there is an administrator already; `create-admin` makes another one") from error
     click.echo(setup_address(host, port, token, scheme="https" if https else "http"))
 

@@ -18,8 +18,8 @@ from app.audio.clip import SoundError, SpeechError
 from app.audio.voices import has_piper, model_voices, models
 from app.config import Settings
 from app.domain.connection import Report, Verdict
-from app.services import first_run
 from app.services.prompts.phone_calls import INBOX, INBOX_MODE
+from app.services.setup import first_administrator
 from app.store import lines as store_lines
 from app.store import settings as store_settings
 from app.store.database import Database
@@ -76,7 +76,7 @@ _FIRST_ADMINISTRATOR = "flask --app wsgi setup-link, or flask --app wsgi create-
 
 
 def _users(database: Database) -> Finding:
-    if not first_run.is_open(database):
+    if not first_administrator.is_open(database):
         return Finding("ok", "somebody may log in")
     return Finding("fault", "nobody may log in yet", _FIRST_ADMINISTRATOR)
 

@@ -25,9 +25,10 @@ from sqlalchemy import func, select
 from app import create_app, doctor
 from app.config import ConfigError, Settings, load_settings, secret_key
 from app.extensions import db
-from app.services import first_run, users
+from app.services import users
 from app.services.modules import save as modules
 from app.services.modules.transfer import export
+from app.services.setup import first_administrator
 from app.store.database import Database
 from app.store.lines import worker_state
 from app.store.models import Base, CallRequest
@@ -697,7 +698,7 @@ def test_the_link_of_the_set_up_is_printed_and_nothing_else(app: Flask, database
     assert result.exit_code == 0
     address, token = result.output.rstrip("\n").split("?token=")
     assert address == "https://[fd00::5]:8080/setup"
-    assert first_run.fits(database, token, datetime.now(UTC))
+    assert first_administrator.fits(database, token, datetime.now(UTC))
 
 
 def test_no_link_is_printed_where_there_is_an_administrator(app: Flask, database: Database) -> None:

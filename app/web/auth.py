@@ -12,7 +12,8 @@ from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired
 
 from app.extensions import limiter, login
-from app.services import first_run, users
+from app.services import users
+from app.services.setup import first_administrator
 from app.store.models import User
 from app.web import LOCALES, choose_locale, is_fragment, row_number
 from app.web.pages import THEMES
@@ -84,7 +85,7 @@ def log_in():
         form.password.errors = [_("The name or the password is wrong.")]
     if request.method == "POST":
         status = 422
-    return render_template("auth/login.html", form=form, no_users=first_run.is_open(database())), status
+    return render_template("auth/login.html", form=form, no_users=first_administrator.is_open(database())), status
 
 
 def enter(user: User) -> None:

@@ -12,13 +12,13 @@ from wtforms import PasswordField, RadioField, SelectField, StringField
 
 from app.domain.numbers import ascii_digits
 from app.extensions import limiter
-from app.services import first_run, readiness, starter
 from app.services.errors import Invalid, NotFound
 from app.services.pbx import config_snippets, connection_test
 from app.services.prompts import phone_calls
-from app.services.readiness import Readiness
 from app.services.settings import office, pbx
-from app.services.starter import StarterInput, Template
+from app.services.setup import checks, first_administrator, first_module
+from app.services.setup.checks import Readiness
+from app.services.setup.first_module import StarterInput, Template
 from app.store.models import LineRow, Module, QueueRow, Setting
 from app.web import auth, choose_locale, is_fragment, parts, settings_exchange, words
 from app.web.exchange_form import ExchangeForm
@@ -49,7 +49,7 @@ def open_step() -> str:
     """Return the address of the step that is next; "" where nothing is left to do, or it is not the reader's."""
     if not current_user.is_authenticated or current_user.role != "administrator" or request.blueprint == "setup":
         return ""
-    step = first_run.step(stored())
+    step = first_administrator.step(stored())
     return url_for(_PAGES[step]) if step else ""
 
 
@@ -73,18 +73,18 @@ class FirstForm(FlaskForm):
 @limiter.limit("20 per minute")
 def index():
     """Make the first administrator, by the link that this machine printed."""
-    if not first_run.is_open(database()):
+    if not first_administrator.is_open(database()):
         session.pop(_TOKEN, None)
         if current_user.is_authenticated and current_user.role == "administrator":
             return redirect(url_for("setup.place"))
         return render_template("setup/closed.html", is_open=False), 403
     if "token" in request.args:
-        if not first_run.fits(database(), request.args["token"], utcnow()):
+        if not first_administrator.fits(database(), request.args["token"], utcnow()):
             return _refuse()
         session[_TOKEN] = request.args["token"]
         return redirect(url_for("setup.index"))  # so that it stands in no address that is kept or sent on
     token = session.get(_TOKEN, "")
-    if not first_run.fits(database(), token, utcnow()):
+    if not first_administrator.fits(database(), token, utcnow()):
         return _refuse()
     form = FirstForm()
     if request.method == "POST":
@@ -94,10 +94,10 @@ def index():
         if not has_errors(form):
             try:
                 name, password = form.name.data or "", form.password.data or ""
-                user = first_run.redeem(database(), settings(), token, name, password, utcnow())
+                user = first_administrator.redeem(database(), settings(), token, name, password, utcnow())
             except Invalid as invalid:
                 show_errors(form, invalid.errors)
-            except first_run.Refused:
+            except first_administrator.Refused:
                 return _refuse()
             else:
                 auth.enter(user)
@@ -143,7 +143,7 @@ class ConnectForm(ExchangeForm):
 
     def keeps_secret(self) -> bool:
         """While the set-up goes on, the secret is the one that it has just made and shown."""
-        return bool(first_run.step(stored()))
+        return bool(first_administrator.step(stored()))
 
     outbound_context = StringField(
         _l("Context for calls to customers"),
@@ -191,7 +191,7 @@ def _save_exchange(form: ConnectForm) -> bool:
 @administrator_required
 def check():
     """Look how far the connection is, and change nothing."""
-    found = readiness.look(database(), settings(), current_user.name, utcnow())
+    found = checks.look(database(), settings(), current_user.name, utcnow())
     if is_fragment():
         return render_template("setup/_checks.html", found=found, **_about(found))
     form = ConnectForm(
@@ -203,7 +203,7 @@ def check():
 
 
 def _exchange_page(form: ConnectForm, found: Readiness | None = None):
-    found = found or readiness.unknown()
+    found = found or checks.unknown()
     here = parts.exchange()
     own_secret = "ami_secret" not in office.fixed(settings())
     shown = here.ami_secret if own_secret else _("the value of BAZANG_AMI_SECRET")
@@ -256,7 +256,7 @@ def module():
         form.validate()
         try:
             language = office.load(database(), settings()).locale
-            starter.make(database(), settings(), form.given(language), utcnow(), actor=current_user.name)
+            first_module.make(database(), settings(), form.given(language), utcnow(), actor=current_user.name)
         except Invalid as invalid:
             form.show(invalid.errors)
         else:
@@ -265,7 +265,7 @@ def module():
         return _module_page(form), 422
     form.template.data = Template.EXTENSION.value
     form.name.data = str(words.TEMPLATE_NAME[Template.EXTENSION])
-    form.code.data = starter.propose_code(database())
+    form.code.data = first_module.propose_code(database())
     return _module_page(form)
 
 
@@ -354,8 +354,8 @@ def done(step: str):
 
 
 def _go_on(step: str):
-    first_run.advance(database(), step)
-    following = first_run.STEPS[first_run.STEPS.index(step) + 1 :]
+    first_administrator.advance(database(), step)
+    following = first_administrator.STEPS[first_administrator.STEPS.index(step) + 1 :]
     return redirect(url_for(_PAGES[following[0]] if following else "setup.end"))
 
 
@@ -373,5 +373,5 @@ def end():
 @administrator_required
 def finish():
     """Remind nobody of the set-up any more."""
-    first_run.finish(database())
+    first_administrator.finish(database())
     return redirect(url_for("requests.index"))

@@ -17,7 +17,7 @@ import flask_migrate
 from app import create_app
 from app.cli import setup_address
 from app.config import ConfigError, Settings, load_settings
-from app.services import first_run
+from app.services.setup import first_administrator
 from script.office.near import free_port_near, said
 from script.office.panel import panel_answers, start_panel
 from tests.support.process import spawn, terminate
@@ -52,8 +52,8 @@ def _prepare_database(settings: Settings, host: str, port: int) -> None:
     with app.app_context():
         flask_migrate.upgrade()
     database = app.extensions["bazang"]["database"]
-    if first_run.is_open(database):
-        token = first_run.make_token(database, datetime.now(UTC))
+    if first_administrator.is_open(database):
+        token = first_administrator.make_token(database, datetime.now(UTC))
         reached_at = socket.gethostname() if host in EVERYWHERE else host
         print(
             "Nobody may log in yet. Open this address within a day to set Bazang up:\n"

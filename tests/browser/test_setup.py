@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.audio.prompts import default_text
-from app.services import first_run, users
+from app.services import users
+from app.services.setup import first_administrator
 from app.store.models import ExtensionScenario, Module, User
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import Scene
@@ -93,7 +94,7 @@ def test_a_fresh_office_is_set_up_by_clicking(loop: Loop, stage: Stage, meet: Me
     with opened(loop, stage, untouched, setup=setup, work=False, **UNSETTLED) as scene:
         bazang = scene.bazang
         bazang.launch_worker()
-        token = first_run.make_token(bazang.database, now())
+        token = first_administrator.make_token(bazang.database, now())
         with serve(bazang.app) as address:
             person = meet(address, timezone_id="Europe/Berlin", locale="en-GB")
             _set_up(person, scene, loop, token, locale)

@@ -6,9 +6,9 @@ import pytest
 from playwright.sync_api import Page
 from sqlalchemy import delete
 
-from app.services import first_run
 from app.services.pbx.connection_test import Loaded, Report, Verdict, pack
 from app.services.prompts import phone_calls
+from app.services.setup import first_administrator
 from app.store.database import Database
 from app.store.models import User
 from app.store.settings import write_setting
@@ -107,6 +107,6 @@ def test_every_page_can_be_read(
 def test_the_way_in_can_be_read(database: Database, walk: Walk, locale: str, width: int) -> None:
     with database.write() as session:
         session.execute(delete(User))
-    token = first_run.make_token(database, datetime.now(UTC))
+    token = first_administrator.make_token(database, datetime.now(UTC))
     pages = {"login-first": go("/login"), "setup-closed": go("/setup"), "setup-first": go(f"/setup?token={token}")}
     walk(pages, locale, width, user=None, expected=["403"])

@@ -8,9 +8,10 @@ from flask import Flask
 from sqlalchemy import delete
 
 from app.config import Settings
-from app.services import first_run, users
+from app.services import users
 from app.services.pbx.connection_test import Loaded, Report, Verdict, pack
 from app.services.settings import office
+from app.services.setup import first_administrator
 from app.store import settings as store
 from app.store.database import Database
 from app.store.models import ExtensionScenario, Module, QueueScenario, User
@@ -34,7 +35,7 @@ def fresh(database: Database) -> None:
 def token(database: Database) -> str:
     from app.web.parts import utcnow
 
-    return first_run.make_token(database, utcnow())
+    return first_administrator.make_token(database, utcnow())
 
 
 def enter(visitor: Visitor, database: Database) -> Page:
@@ -166,12 +167,12 @@ def test_the_token_gets_into_no_log(
     made = token(database)
     send(visitor, visitor.follow(visitor.get(f"/setup?token={made}", 302)), "/setup", **FORM)
     visitor.get(f"/setup?token={made}", 302)
-    monkeypatch.setattr(first_run, "is_open", lambda database: 1 / 0)
+    monkeypatch.setattr(first_administrator, "is_open", lambda database: 1 / 0)
     visitor.app.config["PROPAGATE_EXCEPTIONS"] = False
     visitor.get(f"/setup?token={made}", 500)
     assert caplog.text, "the fault of our own is in the log"
     assert made not in caplog.text
-    assert first_run._digest(made) not in caplog.text
+    assert first_administrator._digest(made) not in caplog.text
 
 
 @pytest.mark.usefixtures("fresh")
