@@ -182,15 +182,15 @@ def import_settings(file: Path) -> None:
 @click.option("--yes", is_flag=True, help="Also where there are requests of real customers.")
 def fill(count: int, waiting: int | None, seed: int, yes: bool) -> None:
     """Make believable requests, for a demonstration or to measure with. Pauses all automatic calls."""
-    from app.services import filling
+    from app import demo_data
 
     settings, database = _ready_parts()
-    if not yes and filling.has_real_requests(database):
+    if not yes and demo_data.has_real_requests(database):
         raise click.ClickException(
             "there are requests of real customers here, and nothing tells them from made-up ones in the panel; "
             "--yes makes some all the same"
         )
-    made = filling.fill(database, settings, count, datetime.now(UTC), seed=seed, waiting=waiting)
+    made = demo_data.fill(database, settings, count, datetime.now(UTC), seed=seed, waiting=waiting)
     click.echo(f"{count} requests are made, of which {made} wait.")
     if made:
         click.echo(

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.audio.prompts import LANGUAGES
 from app.domain.names import is_showable
-from app.services import log
+from app.services import audit
 from app.services.errors import Invalid, NotFound
 from app.services.modules.save import EXTENSION
 from app.store.database import Database
@@ -91,7 +91,7 @@ def create(
             _fill(user, given)
             session.add(user)
             session.flush()
-            log.note(session, actor, "user_created", name, log.changes({}, _fields(user)), now)
+            audit.note(session, actor, "user_created", name, audit.changes({}, _fields(user)), now)
             return user.id
     except IntegrityError as error:  # somebody else took the name at the same instant
         raise Invalid({"name": "taken"}) from error
@@ -113,9 +113,9 @@ def change(database: Database, user_id: int, given: UserInput, now: datetime, *,
         if user.active and not given.active:
             user.generation += 1
         _fill(user, given)
-        changed = log.changes(before, _fields(user))
+        changed = audit.changes(before, _fields(user))
         if changed:
-            log.note(session, actor, "user_changed", user.name, changed, now)
+            audit.note(session, actor, "user_changed", user.name, changed, now)
 
 
 def _fill(user: User, given: UserInput) -> None:
@@ -212,7 +212,7 @@ def _set_password(database: Database, user_id: int, password: str, now: datetime
         user = _get(session, user_id, lock=True)
         user.password_hash = hashed
         user.generation += 1
-        log.note(session, actor, action, user.name, {}, now)
+        audit.note(session, actor, action, user.name, {}, now)
 
 
 def check_password(database: Database, name: str, password: str) -> User | None:

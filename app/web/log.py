@@ -8,8 +8,8 @@ from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import SelectField, StringField
 
-from app.services import log
-from app.services.log import LogFilter
+from app.services import audit
+from app.services.audit import LogFilter
 from app.services.report.periods import day_start
 from app.web import log_words, row_number
 from app.web.fields import DateField, has_errors
@@ -38,15 +38,15 @@ class LogForm(FlaskForm):
 def index():
     """Show a page of the log, the latest first."""
     form = LogForm(request.args)
-    form.actor.choices = [("", _("everybody")), *((name or SYSTEM, _label(name)) for name in log.actors(database()))]
-    kinds = sorted((log_words.kind(action), action) for action in log.actions(database()))
+    form.actor.choices = [("", _("everybody")), *((name or SYSTEM, _label(name)) for name in audit.actors(database()))]
+    kinds = sorted((log_words.kind(action), action) for action in audit.actions(database()))
     form.action.choices = [("", _("everything")), *((action, label) for label, action in kinds)]
     form.validate()
     asked = {name: value for name, value in request.args.items() if name in form._fields and value}
     if has_errors(form):
         return render_template("log/index.html", form=form, found=None, asked=asked, log_words=log_words), 422
     page = request.args.get("page", 1, type=row_number)
-    found = log.read(database(), _filter(form), page)
+    found = audit.read(database(), _filter(form), page)
     return render_template("log/index.html", form=form, found=found, asked=asked, log_words=log_words)
 
 

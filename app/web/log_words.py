@@ -9,7 +9,7 @@ from flask_babel import lazy_gettext as _l
 from markupsafe import Markup, escape
 
 from app.domain.names import showable
-from app.services.log import HIDDEN
+from app.services.audit import HIDDEN
 from app.store.models import LogEntry
 from app.web import words
 from app.web.filters import digits, name, written

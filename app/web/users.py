@@ -13,7 +13,7 @@ from sqlalchemy import select
 from wtforms import PasswordField, RadioField, SelectField, SelectMultipleField, StringField
 
 from app.domain.numbers import ascii_digits
-from app.services import log, users
+from app.services import audit, users
 from app.services.errors import Invalid, NotFound
 from app.services.users import ROLES, UserInput
 from app.store.models import LineRow, User
@@ -64,7 +64,7 @@ class NewUserForm(UserForm):
 def index():
     """List the users, those who may log in first."""
     rows = users.listing(database())
-    return render_template("users/index.html", rows=rows, last_acts=log.last_acts(database()), words=words)
+    return render_template("users/index.html", rows=rows, last_acts=audit.last_acts(database()), words=words)
 
 
 @blueprint.route("/new", methods=["GET", "POST"])

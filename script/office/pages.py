@@ -25,8 +25,8 @@ from flask_babel import Babel
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import scoped_session, sessionmaker
 
-from app import create_app
-from app.services import filling, users
+from app import create_app, demo_data
+from app.services import users
 from app.services.requests import perform
 from app.services.requests.access import Scope
 from app.services.requests.actions import Note, Seen
@@ -118,7 +118,7 @@ def _open(folder: Path, count: int) -> Office:
     users.create(database, "bench", "a long password", "administrator", now)
     users.set_locale(database, 1, "en")
     create_running_service(database)
-    filling.fill(database, make_settings(folder), count, now, waiting=WAITING)
+    demo_data.fill(database, make_settings(folder), count, now, waiting=WAITING)
     with database.write() as session:
         session.execute(text("ANALYZE"))
     client = app.test_client()

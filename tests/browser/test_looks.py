@@ -7,9 +7,10 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page
 
+from app import demo_data
 from app.config import Settings
 from app.domain.policy import LineState
-from app.services import filling, users
+from app.services import users
 from app.services.requests import pause
 from app.services.requests.access import Scope
 from app.store.database import Database
@@ -298,7 +299,7 @@ def test_what_is_told_of_a_freepbx_can_be_read(
 def test_a_filled_office_can_be_read(
     database: Database, settings: Settings, furnished: None, walk: Walk, locale: str, width: int
 ) -> None:
-    filling.fill(database, settings, 700, datetime.now(UTC))
+    demo_data.fill(database, settings, 700, datetime.now(UTC))
     walk(FILLED, locale, width)
 
 

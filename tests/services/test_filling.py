@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import func, select
 
 from app.config import Settings
+from app.demo_data import fill, has_real_requests
 from app.domain.lifecycle import ACTIVE, FINAL, Outcome, Side, Status
-from app.services.filling import fill, has_real_requests
 from app.services.report import query, statistics
 from app.services.report.query import Filter
 from app.services.requests import attempts as requests

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import event, text
 
 from app.config import Settings
-from app.services.filling import fill
+from app.demo_data import fill
 from app.services.requests import pending
 from app.store import requests as store
 from app.store.database import Database

@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 
 from app.store.database import Database
-from tests.services import test_filling, test_log, test_users
+from tests.services import test_audit, test_filling, test_users
 from tests.services.report import test_query, test_statistics
 from tests.services.requests import test_access, test_create, test_detail, test_pause, test_pending, test_perform
 from tests.services.requests.test_pause import office_settings
@@ -41,7 +41,7 @@ _take_over(
     test_perform,
     test_create,
     test_filling,
-    test_log,
+    test_audit,
     test_pause,
     test_pending,
     test_query,

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 
 import app.services
-from app.services import log, users
+from app.services import audit, users
 from app.services.requests import perform
 from app.store.database import Database
 from app.store.models import LogEntry
@@ -57,7 +57,7 @@ def test_what_was_done_is_told_in_words(supervisor: Visitor, database: Database)
         ("postponed_until", ["", "soon"], "Postponed until: soon"),
         ("targets", [["101"], ["101", "102"]], "Extensions or queue: 101 becomes 101, 102"),
         ("prompt_intro", ["", "none"], "Prompt: introduction: don't play"),
-        ("ami_secret", [log.HIDDEN, log.HIDDEN], "Secret at the exchange (AMI): (not shown) becomes (not shown)"),
+        ("ami_secret", [audit.HIDDEN, audit.HIDDEN], "Secret at the exchange (AMI): (not shown) becomes (not shown)"),
         ("area_code", ["21", ""], "Area code: 21 becomes nothing"),
         ("silent", [None, True], "Silent: yes"),
         ("something_new", ["a", "b"], "something_new: a becomes b"),
@@ -164,7 +164,7 @@ def test_it_is_paged_and_the_filter_stays(supervisor: Visitor, database: Databas
     for number in range(120):
         note(database, "module_saved", f"Number {number}", NOW + timedelta(minutes=number))
     page = supervisor.get("/log", action="module_saved")
-    assert len(entries(page)) == log.PER_PAGE and "Number 119" in entries(page)[0]
+    assert len(entries(page)) == audit.PER_PAGE and "Number 119" in entries(page)[0]
     assert "Page 1 of 3" in page.main and "120 entries" in page.main
     older = page.one("a", rel="next").get("href", "")
     page = supervisor.get(older)

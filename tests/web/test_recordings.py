@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from app.config import Settings
 from app.domain.studio import Failure, State
-from app.services import commands, log, users
+from app.services import audit, commands, users
 from app.services.modules import save as modules
 from app.services.modules.save import PromptInput
 from app.services.prompts import phone_calls, recordings
@@ -614,7 +614,7 @@ def test_the_log_says_who_renamed_and_deleted(admin: Visitor, database: Database
     create_recording(database, f"uploads/{'c' * 64}.wav", name="Old")
     admin.post(f"/recordings/{'c' * 64}", {"name": "New"})
     admin.post(f"/recordings/{'c' * 64}/delete")
-    assert [(entry.action, entry.actor) for entry in log.read(database).entries[:2]] == [
+    assert [(entry.action, entry.actor) for entry in audit.read(database).entries[:2]] == [
         ("recording_deleted", "sara"),
         ("recording_renamed", "sara"),
     ]

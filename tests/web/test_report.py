@@ -11,9 +11,10 @@ import openpyxl
 import pytest
 from flask import Flask
 
+from app import demo_data
 from app.config import Settings
 from app.domain.lifecycle import Cancelled
-from app.services import filling, users
+from app.services import users
 from app.services.report import query as report
 from app.services.requests.access import Scope
 from app.store.database import Database
@@ -434,7 +435,7 @@ def test_a_change_is_counted_at_once(admin: Visitor, database: Database, sales: 
 @pytest.fixture
 def very_many(database: Database, settings: Settings) -> Iterator[int]:
     count = 20_000  # script/bench pages does the same with all its 100,000
-    filling.fill(database, settings, count, now())
+    demo_data.fill(database, settings, count, now())
     yield count
 
 

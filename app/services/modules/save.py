@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app.audio.cache import SoundLibrary
 from app.audio.prompts import LANGUAGES, PROMPT_KEYS
 from app.domain.names import is_showable
-from app.services import commands, log
+from app.services import audit, commands
 from app.services.errors import Invalid, NotFound
 from app.services.prompts import recordings
 from app.services.prompts import voice as speech
@@ -189,9 +189,9 @@ def note_saved(session: Session, module: Module, before: Mapping[str, Any], now:
     """Log what differs in a saved module from what it was `before`; nothing, where nothing differs."""
     session.flush()
     session.refresh(module)  # the prompts were stored beside it
-    changed = log.changes(before, as_fields(as_input(module)))
+    changed = audit.changes(before, as_fields(as_input(module)))
     if changed:
-        log.note(session, actor, "module_saved", _subject(module), changed, now)
+        audit.note(session, actor, "module_saved", _subject(module), changed, now)
 
 
 def _subject(module: Module) -> str:
@@ -204,7 +204,9 @@ def delete(database: Database, module_id: int, now: datetime, *, actor: str = ""
         module = _held(session, module_id)
         if pointing_at(session, module.code):
             raise Invalid({"code": "in_use"})
-        log.note(session, actor, "module_deleted", _subject(module), log.changes(as_fields(as_input(module)), {}), now)
+        audit.note(
+            session, actor, "module_deleted", _subject(module), audit.changes(as_fields(as_input(module)), {}), now
+        )
         session.delete(module)
     commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
 

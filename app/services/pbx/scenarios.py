@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.services import commands, log
+from app.services import audit, commands
 from app.services.errors import Invalid, NotFound
 from app.services.modules.save import EXTENSION, SITUATIONS, TARGET, check_destination
 from app.store.database import Database
@@ -84,16 +84,16 @@ def _way(kind: str, code: str) -> str:
 
 def note_extension(session: Session, extension: str, before: dict[str, Any], now: datetime, *, actor: str) -> None:
     """Log what differs in an extension's scenario from what it was `before`."""
-    changed = log.changes(before, extension_fields(session, extension))
+    changed = audit.changes(before, extension_fields(session, extension))
     if changed:
-        log.note(session, actor, "extension_saved", extension, changed, now)
+        audit.note(session, actor, "extension_saved", extension, changed, now)
 
 
 def note_queue(session: Session, queue: str, before: dict[str, Any], now: datetime, *, actor: str) -> None:
     """Log what differs in a queue's scenario from what it was `before`."""
-    changed = log.changes(before, queue_fields(session, queue))
+    changed = audit.changes(before, queue_fields(session, queue))
     if changed:
-        log.note(session, actor, "queue_saved", queue, changed, now)
+        audit.note(session, actor, "queue_saved", queue, changed, now)
 
 
 def forget_extension(database: Database, extension: str, *, now: datetime, actor: str = "") -> None:

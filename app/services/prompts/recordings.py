@@ -16,8 +16,8 @@ from app.audio.clip import Clip, SoundError, read_clip
 from app.audio.prompts import LANGUAGES
 from app.domain.names import is_showable, showable
 from app.services import commands
+from app.services.audit import note
 from app.services.errors import Invalid, NotFound
-from app.services.log import note
 from app.store.database import Database
 from app.store.models import DigitRecording, Module, Prompt, Recording
 

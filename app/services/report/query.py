@@ -14,10 +14,10 @@ from app.domain import numbers
 from app.domain.lifecycle import Status
 from app.services.report.remembering import remember
 from app.services.requests.access import Reach, Scope, reach
-from app.services.searching import has_digits, without_nul
 from app.store import requests as store
 from app.store.database import Database
 from app.store.models import CallRequest, LineRow, Module, User
+from app.store.search import has_digits, without_nul
 
 PER_PAGE = 25
 AT_ONCE = 500  # rows that an export holds in memory

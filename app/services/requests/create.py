@@ -11,7 +11,7 @@ from app.domain import numbers
 from app.domain.lifecycle import Status
 from app.domain.names import is_showable
 from app.domain.numbers import NumberRefused, Refusal
-from app.services import commands, log
+from app.services import audit, commands
 from app.services.errors import Invalid
 from app.services.requests.access import Scope, reach
 from app.services.requests.actions import Result, check_note
@@ -84,7 +84,7 @@ def _add(
     name, note = given.name.strip(), given.note.strip()
     row = store.add(session, module, queue, target, number, now, caller_name=name, created_by=scope.name, note=note)
     changed = {"target": ["", target_name(queue, target)], "module": ["", module.name]}
-    log.note(session, scope.name, "request_added", subject(row), changed, now)
+    audit.note(session, scope.name, "request_added", subject(row), changed, now)
     commands.wake(session)
     return result_of(row, "done")
 

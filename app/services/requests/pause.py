@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.domain.names import is_showable
-from app.services import commands, log
+from app.services import audit, commands
 from app.services.errors import Invalid
 from app.services.requests.access import Scope
 from app.store import settings as store
@@ -86,5 +86,5 @@ def write(session: Session, pause: Pause | None, actor: str, now: datetime) -> N
     for name, value in (values | {_REASON: pause.reason if pause else ""}).items():
         store.write_setting(session, name, value)
     reason = {"reason": ["", pause.reason]} if pause is not None and pause.reason else {}
-    log.note(session, actor, "calls_paused" if pause else "calls_resumed", "", reason, now)
+    audit.note(session, actor, "calls_paused" if pause else "calls_resumed", "", reason, now)
     commands.wake(session)

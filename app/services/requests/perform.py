@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.domain import lifecycle, numbers
 from app.domain.lifecycle import ACTIVE, Status
-from app.services import commands, log
+from app.services import audit, commands
 from app.services.errors import Invalid, NotFound
 from app.services.requests.access import Scope, reach
 from app.services.requests.actions import (
@@ -101,7 +101,7 @@ class _Actor:
                 version=row.version,
             )
         )
-        log.note(self._session, actor, "request_noted", subject(row), {"note": [old, note]}, self._now)
+        audit.note(self._session, actor, "request_noted", subject(row), {"note": [old, note]}, self._now)
         return result_of(row, "done")
 
     def _ask(self, row: CallRequest, module: Module | None, action: CallNow | Cancel | MarkDone) -> Result:
@@ -190,7 +190,7 @@ def apply(
         session.refresh(row)
         twin = _twin(session, row, action) if isinstance(action, Reassign) else None
         return result_of(row, "twin", twin=twin)
-    log.note(session, actor, logged, subject(row), {field: [old, new]} if old != new else {}, now)
+    audit.note(session, actor, logged, subject(row), {field: [old, new]} if old != new else {}, now)
     return result_of(row, "done")
 
 

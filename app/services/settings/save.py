@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from app.services import log
+from app.services import audit
 from app.store import settings as store
 
 
@@ -14,6 +14,6 @@ def settle(session: Session, values: Mapping[str, str], now: datetime, *, actor:
     stored = store.read_all(session)
     for name, value in values.items():
         store.write_setting(session, name, value)
-    changed = log.changes({name: stored.get(name, "") for name in values}, values, secret=store.SECRET)
+    changed = audit.changes({name: stored.get(name, "") for name in values}, values, secret=store.SECRET)
     if changed:
-        log.note(session, actor, "settings_saved", "", changed, now)
+        audit.note(session, actor, "settings_saved", "", changed, now)

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from app.config import Settings
 from app.domain import numbers
 from app.domain.lifecycle import Outcome, Side, Status
-from app.services import log
+from app.services import audit
 from app.services.modules import save as modules
 from app.services.modules.save import ModuleInput
 from app.services.report.periods import DAY
@@ -91,7 +91,7 @@ def fill(
         wishes = _active_wishes(session)
         if waiting and pausing.current(session) is None:
             pausing.write(session, pausing.Pause(ACTOR, now), ACTOR, now)
-        log.note(session, ACTOR, "requests_made_up", "", {"requests": ["", count]}, now)
+        audit.note(session, ACTOR, "requests_made_up", "", {"requests": ["", count]}, now)
     maker = _Maker(random.Random(seed), targets, office, now, wishes)  # noqa: S311 - nothing secret is made by it
     made = itertools.chain(
         (

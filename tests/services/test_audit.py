@@ -9,9 +9,9 @@ import pytest
 
 from app.audio.cache import SoundLibrary
 from app.config import Settings
-from app.services import log, users
+from app.services import audit, users
+from app.services.audit import LogFilter, changes, read
 from app.services.errors import Invalid
-from app.services.log import LogFilter, changes, read
 from app.services.modules import save as modules
 from app.services.modules.save import PromptInput
 from app.services.modules.transfer import BadFile, export, take_in
@@ -32,7 +32,7 @@ PASSWORD = "a long password"
 def note(database: Database, n: int, **kwargs: object) -> None:
     values = {"actor": "sara", "action": "module_saved", "subject": f"Sales {n}", "detail": {}}
     with database.write() as session:
-        log.note(session, **(values | kwargs), now=NOW + timedelta(minutes=n))  # type: ignore[arg-type]
+        audit.note(session, **(values | kwargs), now=NOW + timedelta(minutes=n))  # type: ignore[arg-type]
 
 
 def last(database: Database) -> tuple[str, str, str, dict[str, object]]:
@@ -185,20 +185,20 @@ def test_each_filter_finds_its_own(database: Database) -> None:
     assert found(subject="%") == []
     assert found(since=NOW + timedelta(minutes=2)) == ["سارا", "Sales 2"]
     assert found(until=NOW + timedelta(minutes=2)) == ["Sales 1"]
-    assert log.actors(database) == ["omid", "sara"]
-    assert log.actions(database) == ["module_saved", "user_created"]
+    assert audit.actors(database) == ["omid", "sara"]
+    assert audit.actions(database) == ["module_saved", "user_created"]
 
 
 def test_a_subject_that_is_too_long_is_cut(database: Database) -> None:
     note(database, 1, subject="x" * 500)
-    assert len(log_of(database)[0].subject) == log.LONGEST_SUBJECT
+    assert len(log_of(database)[0].subject) == audit.LONGEST_SUBJECT
 
 
 def test_no_code_changes_or_deletes_an_entry() -> None:
-    app = Path(log.__file__).parents[1]
+    app = Path(audit.__file__).parents[1]
     touching = [path for path in app.rglob("*.py") if re.search(r"LogEntry|log_entries", path.read_text("utf-8"))]
     names = {path.relative_to(app).as_posix() for path in touching}
     assert names == {"store/models.py", "services/log.py", "web/log_words.py"}
-    for path in (Path(log.__file__), app / "web/log_words.py"):
+    for path in (Path(audit.__file__), app / "web/log_words.py"):
         assert not re.search(r"\b(delete|update|merge|insert)\(", path.read_text("utf-8"))
     assert "session" not in (app / "web/log_words.py").read_text("utf-8"), "it puts entries into words, and no more"

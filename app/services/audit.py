@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from app.services.searching import contains
 from app.store.database import Database
 from app.store.models import LogEntry
+from app.store.search import contains
 
 HIDDEN = "***"
 LONGEST_SUBJECT = 120
