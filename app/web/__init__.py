@@ -60,16 +60,13 @@ def register(app: Flask) -> None:
     from app.store.stamp import Kept, Stamp
     from app.web import (
         account,
-        acts,
         auth,
         by_phone,
-        calls,
         errors,
         extensions,
         filters,
         live,
         log,
-        mine,
         modules,
         overview,
         pages,
@@ -78,7 +75,6 @@ def register(app: Flask) -> None:
         queues,
         recordings,
         report,
-        requests,
         setup,
         status,
         users,
@@ -86,13 +82,14 @@ def register(app: Flask) -> None:
     from app.web import settings as settings_page
     from app.web import settings_exchange as _exchange  # noqa: F401 - further pages of the settings
     from app.web import settings_voices as _voices  # noqa: F401
+    from app.web.requests import actions, mine, pause, views
 
     app.url_map.converters["row"] = _RowConverter
     app.before_request(_refuse_nul)
     filters.register(app)
     errors.register(app)
     auth.register(app)
-    daily = (status, live, overview, requests, acts, mine, calls, report)
+    daily = (status, live, overview, views, actions, mine, pause, report)
     set_up = (modules, places, prompts, by_phone, recordings, extensions, queues, settings_page, setup)
     for room in (auth, account, *daily, *set_up, users, log):
         app.register_blueprint(room.blueprint)

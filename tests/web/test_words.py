@@ -17,7 +17,8 @@ from app.domain.lifecycle import Outcome, Status, Step
 from app.domain.policy import LineState, Reason, Why
 from app.extensions import db
 from app.services.modules.save import DESTINATION_KINDS, LANGUAGES, SITUATIONS
-from app.web import deeds, filters, speaking, words
+from app.web import filters, speaking, words
+from app.web.requests import wording
 from tests.support.factories import make_settings
 
 LOCALES = ("fa", "en")
@@ -36,9 +37,9 @@ SHOWN: list[Mapping[Any, object]] = [
     words.STATUS,
     words.OUTCOME,
     words.STEP,
-    deeds.NOT_DONE,
-    deeds.EVENT,
-    deeds.PRIORITY,
+    wording.NOT_DONE,
+    wording.EVENT,
+    wording.PRIORITY,
     words.LINE,
     words.ERROR,
     words.SOUND_ERROR,
@@ -81,7 +82,7 @@ def test_other_codes_have_their_words() -> None:
     assert set(words.SITUATION) == set(SITUATIONS)
     assert set(words.LANGUAGE) == set(LANGUAGES)
     final = {f"is_{status.value}" for status in Status} - {"is_cancelled", "is_done", "is_failed", "is_expired"}
-    assert final - set(deeds.NOT_DONE) <= {"is_uncertain"}, "what may stand in an act's way has its words"
+    assert final - set(wording.NOT_DONE) <= {"is_uncertain"}, "what may stand in an act's way has its words"
 
 
 @pytest.mark.parametrize("locale", LOCALES)

@@ -37,13 +37,14 @@ from app.services.requests.actions import (
     Seen,
 )
 from app.services.requests.pending import PendingRow, some
-from app.web import deeds, is_fragment, row_number, words
+from app.web import is_fragment, row_number, words
 from app.web.auth import is_ours, page_before
 from app.web.dates import TimeField, here, moment_of
 from app.web.fields import DateField, show_errors
 from app.web.filters import digits, office_zone
 from app.web.live import my_scope
 from app.web.parts import database, utcnow
+from app.web.requests import wording
 
 blueprint = Blueprint("acts", __name__, url_prefix="/requests/acts")
 MOST_ROWS = 500
@@ -140,9 +141,11 @@ class ReassignForm(ActForm):
         if all(row.module_id is not None and not row.queue for row in rows):
             choices.append(SelectChoice("any", _("any extension of the module")))
         for extension, name in there.extensions:
-            label = f"{deeds.target(False, extension)} · {showable(name)}" if name else deeds.target(False, extension)
+            label = (
+                f"{wording.target(False, extension)} · {showable(name)}" if name else wording.target(False, extension)
+            )
             choices.append(SelectChoice(f"extension:{extension}", label))
-        choices += [SelectChoice(f"queue:{queue}", deeds.target(True, queue)) for queue in there.queues]
+        choices += [SelectChoice(f"queue:{queue}", wording.target(True, queue)) for queue in there.queues]
         self.target.choices = choices
 
     def validate_target(self, field: SelectField) -> None:
@@ -161,7 +164,7 @@ class PriorityForm(ActForm):
     title, button, icon = _l("Priority"), _l("Change the priority"), "flag"
     priority = RadioField(
         _l("Which priority?"),
-        choices=[SelectChoice(str(value), deeds.PRIORITY[value]) for value in reversed(PRIORITIES)],
+        choices=[SelectChoice(str(value), wording.PRIORITY[value]) for value in reversed(PRIORITIES)],
         description=_l("A high one goes before all normal ones."),
         validate_choice=False,
     )
@@ -280,7 +283,7 @@ def _perform(
     """Do it; return what came of it, row by row, and how that is said."""
     results: Sequence[Result] = acting.act(database(), my_scope(), action, seen, utcnow())
     results = acting.settle(database(), results)
-    return results, deeds.told(action, results, rows)
+    return results, wording.told(action, results, rows)
 
 
 def _to_repeat(results: Sequence[Result]) -> list[Seen]:

@@ -11,13 +11,14 @@ from app.services.report import periods
 from app.services.report.mine import mine
 from app.services.report.periods import Period
 from app.services.requests.pending import Pending
-from app.web import choose_locale, deeds, live, row_number, words
+from app.web import choose_locale, live, row_number, words
 from app.web.dates import here
 from app.web.fields import read_date
 from app.web.filters import is_persian, office_zone, written_date
 from app.web.live import my_scope
 from app.web.parts import database, utcnow
-from app.web.requests import next_change
+from app.web.requests import wording
+from app.web.requests.views import next_change
 
 blueprint = Blueprint("mine", __name__, url_prefix="/mine")
 
@@ -59,7 +60,7 @@ def _values(now: datetime) -> dict[str, Any]:
         "mine": mine(database(), my_scope(), period, now, page=page),
         "now": now,
         "words": words,
-        "deeds": deeds,
+        "deeds": wording,
         "periods": PERIODS,
         "chosen": chosen,
         "typed": {"from": typed["from"] or first, "to": typed["to"] or last},

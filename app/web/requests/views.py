@@ -20,10 +20,11 @@ from app.services.requests.create import Addition
 from app.services.requests.detail import AttemptStory, Happening, Story
 from app.services.requests.pending import Pending, PendingFilter, PendingRow, choices, pending
 from app.store import requests as store_requests
-from app.web import deeds, live, row_number, words
+from app.web import live, row_number, words
 from app.web.fields import DigitsField, show_errors
 from app.web.live import my_scope
 from app.web.parts import database, settings, utcnow
+from app.web.requests import wording
 
 blueprint = Blueprint("requests", __name__)
 FILTER = ("module", "target", "status")  # as the address has it
@@ -61,7 +62,7 @@ def rows():
 
 def _values(wanted: PendingFilter, now: datetime) -> dict[str, Any]:
     shown = pending(database(), now, my_scope(), wanted)
-    return {"pending": shown, "now": now, "words": words, "deeds": deeds}
+    return {"pending": shown, "now": now, "words": words, "deeds": wording}
 
 
 def next_change(shown: Pending, now: datetime) -> datetime | None:
@@ -117,7 +118,7 @@ def _story(request_id: int, now: datetime) -> dict[str, Any]:
         "request_row": told.request,
         "now": now,
         "words": words,
-        "deeds": deeds,
+        "deeds": wording,
         "timeline": timeline,
     }
 
@@ -177,12 +178,12 @@ def _whom() -> list[SelectChoice]:
         queue = module.target_kind == "queue"
         if queue and seen.reaches(module.id, True, module.targets[0]):
             found.append(
-                SelectChoice(f"{module.id}:", f"{showable(module.name)} · {deeds.target(True, module.targets[0])}")
+                SelectChoice(f"{module.id}:", f"{showable(module.name)} · {wording.target(True, module.targets[0])}")
             )
         elif not queue:
             for target in ("", *module.targets) if len(module.targets) > 1 else module.targets:
                 if seen.reaches(module.id, False, target):
-                    label = f"{showable(module.name)} · {deeds.target(False, target)}"
+                    label = f"{showable(module.name)} · {wording.target(False, target)}"
                     found.append(SelectChoice(f"{module.id}:{target}", label))
     return found
 
