@@ -68,13 +68,11 @@ def register(app: Flask) -> None:
         live,
         log,
         modules,
-        overview,
         pages,
         places,
         prompts,
         queues,
         recordings,
-        report,
         setup,
         status,
         users,
@@ -82,6 +80,8 @@ def register(app: Flask) -> None:
     from app.web import settings as settings_page
     from app.web import settings_exchange as _exchange  # noqa: F401 - further pages of the settings
     from app.web import settings_voices as _voices  # noqa: F401
+    from app.web.report import overview
+    from app.web.report import views as report
     from app.web.requests import actions, mine, pause, views
 
     app.url_map.converters["row"] = _RowConverter

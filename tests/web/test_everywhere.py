@@ -22,7 +22,7 @@ from app.services import users
 from app.store.database import Database
 from app.store.models import ExtensionScenario, QueueRow, QueueScenario, StudioCall
 from app.web import pages
-from app.web.report import XLSX
+from app.web.report.views import XLSX
 from tests.audio.sounds import tone, write_sound
 from tests.support.factories import (
     NOW,

@@ -24,10 +24,11 @@ from app.services.report.remembering import remember_as_of
 from app.services.report.statistics import Statistics, statistics
 from app.services.requests.access import scope_of
 from app.store.stamps import Stamp, stamp
-from app.web import choose_locale, report_form, words
+from app.web import choose_locale, words
 from app.web.filters import digits, is_persian, number, office_zone, written, written_date
 from app.web.parts import database, kept, looked_up, utcnow
-from app.web.report_form import PERIODS, Asked
+from app.web.report import form
+from app.web.report.form import PERIODS, Asked
 
 blueprint = Blueprint("report", __name__)
 
@@ -84,7 +85,7 @@ def charts():
 def _asked() -> tuple[Asked, Choices]:
     scope = scope_of(current_user)
     offered = kept(("choices", scope), lambda: report.choices(database(), scope))
-    return report_form.read(request.args, offered, utcnow(), office_zone(), choose_locale()), offered
+    return form.read(request.args, offered, utcnow(), office_zone(), choose_locale()), offered
 
 
 def _tidy(endpoint: str, asked: Asked):
@@ -158,7 +159,7 @@ def _remembered(offered: Choices) -> str | None:
     if user != str(current_user.id) or not query or len(query) > LONGEST_REMEMBERED or "\0" in unquote(query):
         return None
     args = MultiDict(parse_qsl(query))
-    asked = report_form.read(args, offered, utcnow(), office_zone(), choose_locale())
+    asked = form.read(args, offered, utcnow(), office_zone(), choose_locale())
     return asked.query() if asked.valid else None
 
 

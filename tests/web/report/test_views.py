@@ -20,7 +20,7 @@ from app.services.requests.access import Scope
 from app.store.database import Database
 from app.store.models import CallRequest, Module, QueueMemberRow, User
 from app.store.settings import write_setting
-from app.web import report as report_page
+from app.web.report import views as report_page
 from tests.support.factories import create_line, create_module, create_request, store, wish
 from tests.web.pages import Page, Visitor, rows, text
 
