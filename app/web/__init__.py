@@ -67,7 +67,6 @@ def register(app: Flask) -> None:
         filters,
         live,
         log,
-        modules,
         pages,
         places,
         prompts,
@@ -80,6 +79,7 @@ def register(app: Flask) -> None:
     from app.web import settings as settings_page
     from app.web import settings_exchange as _exchange  # noqa: F401 - further pages of the settings
     from app.web import settings_voices as _voices  # noqa: F401
+    from app.web.modules import views as modules
     from app.web.report import overview
     from app.web.report import views as report
     from app.web.requests import actions, mine, pause, views

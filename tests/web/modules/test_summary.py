@@ -11,7 +11,7 @@ from app.services.modules.save import PromptInput
 from app.services.pbx.directory import Directory, Extension, ModuleName
 from app.store.database import Database
 from app.web import speaking
-from app.web.summary import duration, sentences
+from app.web.modules.summary import duration, sentences
 from tests.support.factories import create_line, create_module, make_module_input
 from tests.web.pages import Visitor
 

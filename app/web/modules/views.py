@@ -14,9 +14,10 @@ from app.services.modules import save as modules
 from app.services.modules.save import ModuleInput
 from app.services.pbx import directory, lookup
 from app.store.models import Module
-from app.web import is_fragment, places, row_number, summary, words
+from app.web import is_fragment, places, row_number, words
 from app.web.fields import has_errors
-from app.web.module_form import ModuleForm
+from app.web.modules import summary
+from app.web.modules.form import ModuleForm
 from app.web.parts import administrator_required, database, exchange, library, settings, utcnow
 from app.web.places import Verdict
 
