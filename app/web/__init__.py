@@ -61,7 +61,6 @@ def register(app: Flask) -> None:
     from app.web import (
         account,
         auth,
-        by_phone,
         errors,
         extensions,
         filters,
@@ -69,9 +68,7 @@ def register(app: Flask) -> None:
         log,
         pages,
         places,
-        prompts,
         queues,
-        recordings,
         setup,
         status,
         users,
@@ -80,6 +77,7 @@ def register(app: Flask) -> None:
     from app.web import settings_exchange as _exchange  # noqa: F401 - further pages of the settings
     from app.web import settings_voices as _voices  # noqa: F401
     from app.web.modules import views as modules
+    from app.web.prompts import by_phone, library, preview
     from app.web.report import overview
     from app.web.report import views as report
     from app.web.requests import actions, mine, pause, views
@@ -90,7 +88,7 @@ def register(app: Flask) -> None:
     errors.register(app)
     auth.register(app)
     daily = (status, live, overview, views, actions, mine, pause, report)
-    set_up = (modules, places, prompts, by_phone, recordings, extensions, queues, settings_page, setup)
+    set_up = (modules, places, preview, by_phone, library, extensions, queues, settings_page, setup)
     for room in (auth, account, *daily, *set_up, users, log):
         app.register_blueprint(room.blueprint)
     app.context_processor(_shared)

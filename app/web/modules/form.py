@@ -15,7 +15,7 @@ from app.services.pbx.existence import Place
 from app.web import choose_locale, places, words
 from app.web.fields import DigitsField, DurationField, WholeNumberField, choices, destination_field, show_errors
 from app.web.places import Saying, Verdict
-from app.web.prompt_form import PromptsForm, SpeechFields
+from app.web.prompts.fields import PromptsForm, SpeechFields
 
 _NEEDED = InputRequired(_l("This is needed."))
 _PLAIN = ("name", "code", "active", "silent", "automatic", "language", "voice", "caller_id", "target_kind", *BOUNDS)

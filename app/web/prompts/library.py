@@ -22,7 +22,7 @@ from app.store.models import LineRow, Recording
 from app.web import choose_locale, row_number, words
 from app.web.filters import digits as written_digits
 from app.web.parts import administrator_required, database, library, office, settings, utcnow
-from app.web.prompts import PLAIN_TEXT, send_sound
+from app.web.prompts.preview import PLAIN_TEXT, send_sound
 
 blueprint = Blueprint("recordings", __name__, url_prefix="/recordings")
 PAGE = 50

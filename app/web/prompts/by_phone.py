@@ -11,7 +11,7 @@ from app.services.prompts import phone_calls
 from app.services.prompts.phone_calls import Kind
 from app.web import words
 from app.web.parts import administrator_required, database, utcnow
-from app.web.prompts import PLAIN_TEXT
+from app.web.prompts.preview import PLAIN_TEXT
 
 blueprint = Blueprint("by_phone", __name__, url_prefix="/recordings/by-phone")
 

@@ -14,7 +14,7 @@ from app.services.prompts.sounds import PromptFault, Way
 from app.store.settings import Speech
 from app.web import words
 from app.web.parts import administrator_required, database, library, office
-from app.web.prompt_form import PromptsForm, SpeechForm, typed_input
+from app.web.prompts.fields import PromptsForm, SpeechForm, typed_input
 
 blueprint = Blueprint("prompts", __name__, url_prefix="/modules")
 WAYS: dict[str, Way] = {"own": "own", "other": "other"}
