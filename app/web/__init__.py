@@ -58,25 +58,12 @@ def office_locale() -> str:
 def register(app: Flask) -> None:
     """Attach every blueprint, filter and header."""
     from app.store.stamp import Kept, Stamp
-    from app.web import (
-        account,
-        auth,
-        errors,
-        extensions,
-        filters,
-        live,
-        log,
-        pages,
-        places,
-        queues,
-        setup,
-        status,
-        users,
-    )
+    from app.web import account, auth, errors, filters, live, log, pages, setup, status, users
     from app.web import settings as settings_page
     from app.web import settings_exchange as _exchange  # noqa: F401 - further pages of the settings
     from app.web import settings_voices as _voices  # noqa: F401
     from app.web.modules import views as modules
+    from app.web.pbx import destinations, extensions, queues
     from app.web.prompts import by_phone, library, preview
     from app.web.report import overview
     from app.web.report import views as report
@@ -88,7 +75,7 @@ def register(app: Flask) -> None:
     errors.register(app)
     auth.register(app)
     daily = (status, live, overview, views, actions, mine, pause, report)
-    set_up = (modules, places, preview, by_phone, library, extensions, queues, settings_page, setup)
+    set_up = (modules, destinations, preview, by_phone, library, extensions, queues, settings_page, setup)
     for room in (auth, account, *daily, *set_up, users, log):
         app.register_blueprint(room.blueprint)
     app.context_processor(_shared)

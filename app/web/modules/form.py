@@ -12,9 +12,10 @@ from app.audio.cache import SoundLibrary
 from app.domain.numbers import ascii_digits
 from app.services.modules.save import BOUNDS, ModuleInput
 from app.services.pbx.existence import Place
-from app.web import choose_locale, places, words
+from app.web import choose_locale, words
 from app.web.fields import DigitsField, DurationField, WholeNumberField, choices, destination_field, show_errors
-from app.web.places import Saying, Verdict
+from app.web.pbx import destinations
+from app.web.pbx.destinations import Saying, Verdict
 from app.web.prompts.fields import PromptsForm, SpeechFields
 
 _NEEDED = InputRequired(_l("This is needed."))
@@ -104,7 +105,7 @@ class ModuleForm(SpeechFields, FlaskForm):
     @property
     def chosen_extensions(self) -> list[str]:
         """The extensions that are ticked or typed, in their order, each once."""
-        typed = places.split(self.targets.data or "")
+        typed = destinations.split(self.targets.data or "")
         ticked = [ascii_digits(extension) for extension in self.extensions.data or ()]
         return list(dict.fromkeys([*ticked, *typed]))
 
@@ -150,7 +151,7 @@ class ModuleForm(SpeechFields, FlaskForm):
         """Put what the exchange said beside the fields, and what stands in the way of saving above them."""
         named = {"next": self.next_code, "error": self.error_code, "code": self.code, "queue": self.queue}
         named["targets"] = self.extensions
-        places.show_verdict(self, verdict, {name: field.label.text for name, field in named.items()})
+        destinations.show_verdict(self, verdict, {name: field.label.text for name, field in named.items()})
 
     def take_prompts(self, library: SoundLibrary) -> None:
         """Convert and keep what was uploaded, at once: another field's error must not cost a person the upload."""

@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 from app.services.modules.save import ModuleInput
 from app.services.pbx.directory import Directory
 from app.web.filters import digits, name, number
-from app.web.places import code_of, say
+from app.web.pbx.destinations import code_of, say
 
 
 def sentences(given: ModuleInput, here: Directory) -> list[Markup]:

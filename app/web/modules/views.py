@@ -14,12 +14,13 @@ from app.services.modules import save as modules
 from app.services.modules.save import ModuleInput
 from app.services.pbx import directory, lookup
 from app.store.models import Module
-from app.web import is_fragment, places, row_number, words
+from app.web import is_fragment, row_number, words
 from app.web.fields import has_errors
 from app.web.modules import summary
 from app.web.modules.form import ModuleForm
 from app.web.parts import administrator_required, database, exchange, library, settings, utcnow
-from app.web.places import Verdict
+from app.web.pbx import destinations
+from app.web.pbx.destinations import Verdict
 
 blueprint = Blueprint("modules", __name__, url_prefix="/modules")
 PAGE = 25
@@ -166,7 +167,7 @@ def _take(form: ModuleForm, module_id: int | None, before: ModuleInput | None) -
         errors = modules.check(session, given, module_id)
     form.show(errors)
     if errors or was_wrong:
-        form.show_verdict(places.ticked({**form.places(given, before), "code": [(places.OWN, given.code)]}))
+        form.show_verdict(destinations.ticked({**form.places(given, before), "code": [(destinations.OWN, given.code)]}))
         return False
     verdict = _ask_exchange(form, given, before)
     if verdict.refused:
@@ -180,17 +181,17 @@ def _take(form: ModuleForm, module_id: int | None, before: ModuleInput | None) -
         form.form_errors.append(_("Somebody has just deleted this module, so nothing was saved."))
         return False
     flash(_("The module is saved."), "success")
-    places.tell_unasked(verdict)
+    destinations.tell_unasked(verdict)
     return True
 
 
 def _ask_exchange(form: ModuleForm, given: ModuleInput, before: ModuleInput | None) -> Verdict:
     """Hold a sound module against the exchange: does it have what is named, and nothing else at the code?"""
-    verdict = places.hold(form.places(given, before))
+    verdict = destinations.hold(form.places(given, before))
     if not verdict.unasked and (before is None or before.code != given.code):
         context = lookup.code_taken(database(), settings(), given.code, current_user.name, utcnow())
         if context:
-            taken = {"code": [places.code_taken(given.code, context)]}
+            taken = {"code": [destinations.code_taken(given.code, context)]}
             verdict = Verdict({**verdict.doubts, **taken})
         elif context is None:
             verdict = Verdict(verdict.doubts, unasked=True)

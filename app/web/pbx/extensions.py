@@ -20,10 +20,11 @@ from app.services.pbx import dialplan_view, directory, scenarios
 from app.services.pbx.directory import ModuleName
 from app.services.pbx.scenarios import ExtensionInput
 from app.store.models import ExtensionScenario, LineRow
-from app.web import places, words
+from app.web import words
 from app.web.fields import DigitsField, WholeNumberField, destination_field
 from app.web.parts import administrator_required, database, exchange, settings, utcnow
-from app.web.places import Saying
+from app.web.pbx import destinations
+from app.web.pbx.destinations import Saying
 
 blueprint = Blueprint("extensions", __name__, url_prefix="/extensions")
 
@@ -93,7 +94,7 @@ def rows():
 def _list(template: str):
     with database().read() as session:
         listed = _rows(session)
-    return render_template(template, situations=SITUATIONS, **places.found(listed))
+    return render_template(template, situations=SITUATIONS, **destinations.found(listed))
 
 
 def _rows(session: Session) -> list[Row]:
@@ -123,7 +124,7 @@ def edit(extension: str):
         abort(404)
     if exchange().pbx_profile == "freepbx":
         return render_template(
-            "extensions/freepbx.html", extension=extension, line=_line(extension), **places.chosen_module()
+            "extensions/freepbx.html", extension=extension, line=_line(extension), **destinations.chosen_module()
         )
     form = ScenarioForm()
     with database().read() as session:
@@ -146,7 +147,7 @@ def _take(form: ScenarioForm, extension: str, stored: ExtensionScenario | None) 
     asked = {s: given.ways[s] for s in (SITUATIONS[:1] if form.same.data else SITUATIONS)}
     errors = scenarios.check_extension(database(), given)
     save = partial(scenarios.save_extension, database(), given, now=utcnow(), actor=current_user.name)
-    return places.keep(form, asked, before=before, errors=errors, save=save, saved=_("The scenario is saved."))
+    return destinations.keep(form, asked, before=before, errors=errors, save=save, saved=_("The scenario is saved."))
 
 
 def _about(extension: str) -> dict[str, object]:
@@ -161,7 +162,7 @@ def _about(extension: str) -> dict[str, object]:
         "situations": SITUATIONS,
         "words": words,
         "here": here,
-        "in_reach": places.in_reach(),
+        "in_reach": destinations.in_reach(),
         "served_by": served_by.get(extension, []),
         "excerpt": dialplan_view.excerpt(
             database(), path, "bazang-extensions", extension, own=f"bazang-extension-{extension}"

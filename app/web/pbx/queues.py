@@ -20,10 +20,11 @@ from app.services.pbx import dialplan_view, directory, scenarios
 from app.services.pbx.directory import ModuleName
 from app.services.pbx.scenarios import QueueInput
 from app.store.models import LineRow, QueueMemberRow, QueueRow, QueueScenario
-from app.web import places, words
+from app.web import words
 from app.web.fields import DigitsField, WholeNumberField, destination_field
 from app.web.parts import administrator_required, database, exchange, settings, utcnow
-from app.web.places import Saying
+from app.web.pbx import destinations
+from app.web.pbx.destinations import Saying
 
 blueprint = Blueprint("queues", __name__, url_prefix="/queues")
 
@@ -97,7 +98,7 @@ def rows():
 def _list(template: str):
     with database().read() as session:
         listed = _rows(session)
-    return render_template(template, **places.found(listed))
+    return render_template(template, **destinations.found(listed))
 
 
 def _rows(session: Session) -> list[Row]:
@@ -138,7 +139,7 @@ def edit(queue: str):
         stored = session.get(QueueScenario, queue)
         row = next((row for row in _rows(session) if row.name == queue), Row(queue, None, None, [], []))
     if exchange().pbx_profile == "freepbx":
-        return render_template("queues/freepbx.html", queue=queue, row=row, **places.chosen_module())
+        return render_template("queues/freepbx.html", queue=queue, row=row, **destinations.chosen_module())
     form = QueueForm()
     status = 200
     if request.method == "POST":
@@ -160,7 +161,7 @@ def _take(form: QueueForm, queue: str, stored: QueueScenario | None) -> bool:
     errors = scenarios.check_queue(database(), given)
     save = partial(scenarios.save_queue, database(), given, now=utcnow(), actor=current_user.name)
     saved = _("The queue's destination is saved.")
-    return places.keep(form, {"failed": way}, before=before, errors=errors, save=save, saved=saved)
+    return destinations.keep(form, {"failed": way}, before=before, errors=errors, save=save, saved=saved)
 
 
 def _about(queue: str) -> dict[str, object]:
@@ -173,7 +174,7 @@ def _about(queue: str) -> dict[str, object]:
         "queue": queue,
         "words": words,
         "here": here,
-        "in_reach": places.in_reach(),
+        "in_reach": destinations.in_reach(),
         "excerpt": excerpt,
         "dialplan_path": path,
     }
