@@ -59,15 +59,15 @@ def register(app: Flask) -> None:
     """Attach every blueprint, filter and header."""
     from app.store.stamp import Kept, Stamp
     from app.web import account, auth, errors, filters, live, log, pages, setup, status, users
-    from app.web import settings as settings_page
-    from app.web import settings_exchange as _exchange  # noqa: F401 - further pages of the settings
-    from app.web import settings_voices as _voices  # noqa: F401
     from app.web.modules import views as modules
     from app.web.pbx import destinations, extensions, queues
     from app.web.prompts import by_phone, library, preview
     from app.web.report import overview
     from app.web.report import views as report
     from app.web.requests import actions, mine, pause, views
+    from app.web.settings import pbx as _exchange  # noqa: F401 - further pages of the settings
+    from app.web.settings import views as settings_page
+    from app.web.settings import voices as _voices  # noqa: F401
 
     app.url_map.converters["row"] = _RowConverter
     app.before_request(_refuse_nul)

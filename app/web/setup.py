@@ -20,11 +20,12 @@ from app.services.setup import checks, first_administrator, first_module
 from app.services.setup.checks import Readiness
 from app.services.setup.first_module import StarterInput, Template
 from app.store.models import LineRow, Module, QueueRow, Setting
-from app.web import auth, choose_locale, is_fragment, parts, settings_exchange, words
-from app.web.exchange_form import ExchangeForm
+from app.web import auth, choose_locale, is_fragment, parts, words
 from app.web.fields import DigitsField, choices, has_errors, show_errors
 from app.web.parts import administrator_required, database, settings, stored, utcnow
-from app.web.settings import PlaceForm, origin, save_office
+from app.web.settings import pbx as settings_exchange
+from app.web.settings.pbx_form import ExchangeForm
+from app.web.settings.views import PlaceForm, origin, save_office
 
 blueprint = Blueprint("setup", __name__, url_prefix="/setup")
 _TOKEN = "setup_token"  # where the session keeps it until it is used

@@ -17,7 +17,7 @@ from app.store.settings import Speech
 from app.web import words
 from app.web.fields import has_errors, show_errors
 from app.web.parts import administrator_required, database, library, utcnow
-from app.web.settings import blueprint
+from app.web.settings.views import blueprint
 
 SLOWEST, FASTEST = 80, 250  # what is offered; more than that nobody understands
 

@@ -8,10 +8,10 @@ from app.services.errors import Invalid
 from app.services.pbx import config_snippets, connection_test
 from app.services.settings import pbx as service
 from app.web import is_fragment, parts
-from app.web.exchange_form import ExchangeForm, try_out
 from app.web.fields import show_errors
 from app.web.parts import administrator_required, database, settings, utcnow
-from app.web.settings import blueprint
+from app.web.settings.pbx_form import ExchangeForm, try_out
+from app.web.settings.views import blueprint
 
 
 @blueprint.route("/exchange", methods=["GET", "POST"])
