@@ -58,7 +58,9 @@ def office_locale() -> str:
 def register(app: Flask) -> None:
     """Attach every blueprint, filter and header."""
     from app.store.stamp import Kept, Stamp
-    from app.web import account, auth, errors, filters, live, log, pages, setup, status, users
+    from app.web import errors, filters, live, pages, setup, status
+    from app.web.accounts import login, profile, users
+    from app.web.audit import views as log
     from app.web.modules import views as modules
     from app.web.pbx import destinations, extensions, queues
     from app.web.prompts import by_phone, library, preview
@@ -73,10 +75,10 @@ def register(app: Flask) -> None:
     app.before_request(_refuse_nul)
     filters.register(app)
     errors.register(app)
-    auth.register(app)
+    login.register(app)
     daily = (status, live, overview, views, actions, mine, pause, report)
     set_up = (modules, destinations, preview, by_phone, library, extensions, queues, settings_page, setup)
-    for room in (auth, account, *daily, *set_up, users, log):
+    for room in (login, profile, *daily, *set_up, users, log):
         app.register_blueprint(room.blueprint)
     app.context_processor(_shared)
     app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined] # in place of those that look it up each time

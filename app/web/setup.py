@@ -20,7 +20,8 @@ from app.services.setup import checks, first_administrator, first_module
 from app.services.setup.checks import Readiness
 from app.services.setup.first_module import StarterInput, Template
 from app.store.models import LineRow, Module, QueueRow, Setting
-from app.web import auth, choose_locale, is_fragment, parts, words
+from app.web import choose_locale, is_fragment, parts, words
+from app.web.accounts import login
 from app.web.fields import DigitsField, choices, has_errors, show_errors
 from app.web.parts import administrator_required, database, settings, stored, utcnow
 from app.web.settings import pbx as settings_exchange
@@ -101,7 +102,7 @@ def index():
             except first_administrator.Refused:
                 return _refuse()
             else:
-                auth.enter(user)
+                login.enter(user)
                 return redirect(url_for("setup.place"))
         return render_template("setup/administrator.html", form=form, at=1), 422
     return render_template("setup/administrator.html", form=form, at=1)

@@ -32,7 +32,7 @@ from app.services.requests.access import Scope
 from app.services.requests.actions import Note, Seen
 from app.store.database import Database
 from app.store.models import CallRequest
-from app.web.auth import SessionUser
+from app.web.accounts.login import SessionUser
 from tests.support.factories import build_database, create_running_service, make_settings, open_engine
 
 ROOT = Path(__file__).resolve().parents[2]

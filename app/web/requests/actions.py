@@ -38,7 +38,7 @@ from app.services.requests.actions import (
 )
 from app.services.requests.pending import PendingRow, some
 from app.web import is_fragment, row_number, words
-from app.web.auth import is_ours, page_before
+from app.web.accounts.login import is_ours, page_before
 from app.web.dates import TimeField, here, moment_of
 from app.web.fields import DateField, show_errors
 from app.web.filters import digits, office_zone

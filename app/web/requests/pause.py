@@ -9,7 +9,7 @@ from wtforms import StringField
 from app.services.errors import Invalid
 from app.services.requests import pause as pausing
 from app.web import is_fragment
-from app.web.auth import page_before
+from app.web.accounts.login import page_before
 from app.web.fields import show_errors
 from app.web.live import my_scope
 from app.web.parts import database, overseer_required, utcnow

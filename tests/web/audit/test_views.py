@@ -14,7 +14,7 @@ from app.services import audit, users
 from app.services.requests import perform
 from app.store.database import Database
 from app.store.models import LogEntry
-from app.web import log_words
+from app.web.audit import wording
 from tests.support.factories import NOW, log_of, store
 from tests.web.conftest import ADMINISTRATOR, OPERATOR
 from tests.web.pages import Page, Visitor, text
@@ -109,7 +109,7 @@ def noted_actions() -> set[str]:
 def test_every_action_of_the_services_has_words() -> None:
     """None that is added later stays without a sentence."""
     assert {"user_created", "calls_paused", "calls_resumed", "request_done", "password_reset"} <= noted_actions()
-    assert noted_actions() <= set(log_words.ACTION)
+    assert noted_actions() <= set(wording.ACTION)
 
 
 def test_an_action_without_words_is_shown_as_it_is(supervisor: Visitor, database: Database) -> None:

@@ -11,7 +11,8 @@ from wtforms import SelectField, StringField
 from app.services import audit
 from app.services.audit import LogFilter
 from app.services.report.periods import day_start
-from app.web import log_words, row_number
+from app.web import row_number
+from app.web.audit import wording
 from app.web.fields import DateField, has_errors
 from app.web.filters import office_zone
 from app.web.parts import database, overseer_required
@@ -39,15 +40,15 @@ def index():
     """Show a page of the log, the latest first."""
     form = LogForm(request.args)
     form.actor.choices = [("", _("everybody")), *((name or SYSTEM, _label(name)) for name in audit.actors(database()))]
-    kinds = sorted((log_words.kind(action), action) for action in audit.actions(database()))
+    kinds = sorted((wording.kind(action), action) for action in audit.actions(database()))
     form.action.choices = [("", _("everything")), *((action, label) for label, action in kinds)]
     form.validate()
     asked = {name: value for name, value in request.args.items() if name in form._fields and value}
     if has_errors(form):
-        return render_template("log/index.html", form=form, found=None, asked=asked, log_words=log_words), 422
+        return render_template("log/index.html", form=form, found=None, asked=asked, log_words=wording), 422
     page = request.args.get("page", 1, type=row_number)
     found = audit.read(database(), _filter(form), page)
-    return render_template("log/index.html", form=form, found=found, asked=asked, log_words=log_words)
+    return render_template("log/index.html", form=form, found=found, asked=asked, log_words=wording)
 
 
 def _label(actor: str) -> str:

@@ -11,10 +11,10 @@ from app.extensions import limiter
 from app.services import users
 from app.services.errors import Invalid
 from app.web import office_locale, speaking, words
-from app.web.auth import enter
+from app.web.accounts.login import enter
+from app.web.accounts.users import LOCALES
 from app.web.fields import choices, has_errors, show_errors
 from app.web.parts import database, utcnow
-from app.web.users import LOCALES
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
