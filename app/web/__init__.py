@@ -50,7 +50,7 @@ def _translations() -> NullTranslations:
 
 def office_locale() -> str:
     """Return the language of the office, which those read who chose none."""
-    from app.web.parts import office
+    from app.web.context import office
 
     return office().locale
 
@@ -58,7 +58,7 @@ def office_locale() -> str:
 def register(app: Flask) -> None:
     """Attach every blueprint, filter and header."""
     from app.store.stamp import Kept, Stamp
-    from app.web import errors, filters, live, pages, setup, status
+    from app.web import error_pages, formats, layout, live, status
     from app.web.accounts import login, profile, users
     from app.web.audit import views as log
     from app.web.modules import views as modules
@@ -70,11 +70,12 @@ def register(app: Flask) -> None:
     from app.web.settings import pbx as _exchange  # noqa: F401 - further pages of the settings
     from app.web.settings import views as settings_page
     from app.web.settings import voices as _voices  # noqa: F401
+    from app.web.setup import views as setup
 
     app.url_map.converters["row"] = _RowConverter
     app.before_request(_refuse_nul)
-    filters.register(app)
-    errors.register(app)
+    formats.register(app)
+    error_pages.register(app)
     login.register(app)
     daily = (status, live, overview, views, actions, mine, pause, report)
     set_up = (modules, destinations, preview, by_phone, library, extensions, queues, settings_page, setup)
@@ -86,7 +87,7 @@ def register(app: Flask) -> None:
         ngettext=lambda one, several, count: _translations().ungettext(one, several, count),
         newstyle=True,
     )
-    pages.register(app)
+    layout.register(app)
     stamp = Stamp(app.extensions["bazang"]["database"].engine)
     app.extensions["bazang"]["kept"] = Kept(stamp)
     live.register(app, stamp)

@@ -11,8 +11,8 @@ from wtforms.validators import ValidationError
 from wtforms.widgets import TextInput
 
 from app.domain.numbers import ascii_digits
-from app.web import words
-from app.web.filters import digits, is_persian, office_zone, written, written_date
+from app.web import wording
+from app.web.formats import digits, is_persian, office_zone, written, written_date
 
 LONGEST_NUMBER = 9  # digits of a whole number: more is a mistake, and too much for a database
 
@@ -38,7 +38,7 @@ class WholeNumberField(Field):
         text = _typed(valuelist)
         self.data = 0
         if not text.isdecimal() or len(text) > LONGEST_NUMBER:
-            raise ValidationError(words.error("whole_number"))
+            raise ValidationError(wording.error("whole_number"))
         self.data = int(text)
 
     def _value(self) -> str:
@@ -63,7 +63,7 @@ class DurationField(Field):
         well_formed = len(parts) <= 3 and all(p.isdecimal() and len(p) <= LONGEST_NUMBER for p in parts)
         if not well_formed or any(int(part) > 59 for part in parts[1:]):
             self.data = 0
-            raise ValidationError(words.error("duration"))
+            raise ValidationError(wording.error("duration"))
         seconds = 0
         for part in parts:
             seconds = seconds * 60 + int(part)
@@ -113,7 +113,7 @@ class DateField(Field):
         try:
             self.data = self._read(text) if text else None
         except ValueError:
-            raise ValidationError(words.error("date_time" if self.has_time else "date")) from None
+            raise ValidationError(wording.error("date_time" if self.has_time else "date")) from None
 
     def _read(self, text: str) -> date:
         return read_date(text)
@@ -153,7 +153,7 @@ def choices(table: Mapping[Any, object]) -> list[SelectChoice]:
 
 def destination_field(*, optional: bool = False) -> SelectField:
     """Return the choice of a destination's type."""
-    table = dict(words.DESTINATION)
+    table = dict(wording.DESTINATION)
     if optional:
         table = {"": table.pop("hangup"), **table}
     return SelectField(choices=choices(table), validate_choice=False)
@@ -162,7 +162,7 @@ def destination_field(*, optional: bool = False) -> SelectField:
 def show_errors(form, errors: dict[str, str]) -> None:
     """Put the services' findings beside their fields; what has no field stands above the form."""
     for name, code in errors.items():
-        text = words.error(code)
+        text = wording.error(code)
         field = form._fields.get(name)
         if field is not None:
             field.errors = list(field.errors) or [text]

@@ -21,7 +21,7 @@ from app.services.requests.access import Scope, scope_of
 from app.services.requests.pending import Badge
 from app.store.stamp import Stamp
 from app.web import choose_locale
-from app.web.parts import database, kept, stored, utcnow
+from app.web.context import database, kept, stored, utcnow
 
 blueprint = Blueprint("live", __name__)
 

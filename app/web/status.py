@@ -9,7 +9,7 @@ from app.config import PREFIX
 from app.store import lines as store_lines
 from app.store.models import WorkerState
 from app.web import choose_locale
-from app.web.parts import kept, looked_up, office, settings, utcnow
+from app.web.context import kept, looked_up, office, settings, utcnow
 
 blueprint = Blueprint("status", __name__, url_prefix="/status")
 _NAMED_OTHERWISE = ("reload_by_hand", "not_included")  # codes among the dialplan's details, which else are sentences
@@ -94,7 +94,7 @@ def _look() -> _Side:
 def _service(side: _Side) -> Health | None:
     if side.runs:
         return None
-    from app.web.filters import written
+    from app.web.formats import written
 
     since = _("never") if side.state.heartbeat is None else written(side.state.heartbeat)
     text = _("The telephone service is not running (last seen: %(since)s).", since=since)

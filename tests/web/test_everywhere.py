@@ -21,7 +21,7 @@ from app.extensions import db
 from app.services import users
 from app.store.database import Database
 from app.store.models import ExtensionScenario, QueueRow, QueueScenario, StudioCall
-from app.web import pages
+from app.web import layout
 from app.web.report.views import XLSX
 from tests.audio.sounds import tone, write_sound
 from tests.support.factories import (
@@ -201,7 +201,7 @@ def test_the_navigation_leads_where_one_may_go_and_nowhere_else(
 ) -> None:
     visitor = Visitor(app, user_id)
     shown = {link.get("href", "") for link in visitor.get("/overview").one("nav").iter("a")}
-    rooms = {entry[0] for _group, entries in pages._ROOMS for entry in entries if entry[0] in app.view_functions}
+    rooms = {entry[0] for _group, entries in layout._ROOMS for entry in entries if entry[0] in app.view_functions}
     with app.test_request_context():
         assert shown == {url_for(room) for room in rooms if own is None or room in own}
     for path in shown:

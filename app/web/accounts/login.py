@@ -16,8 +16,8 @@ from app.services import users
 from app.services.setup import first_administrator
 from app.store.models import User
 from app.web import LOCALES, choose_locale, is_fragment, row_number
-from app.web.pages import THEMES
-from app.web.parts import database, kept
+from app.web.context import database, kept
+from app.web.layout import THEMES
 
 blueprint = Blueprint("auth", __name__)
 

@@ -10,11 +10,11 @@ from wtforms import PasswordField, SelectField
 from app.extensions import limiter
 from app.services import users
 from app.services.errors import Invalid
-from app.web import office_locale, speaking, words
+from app.web import office_locale, speaking, wording
 from app.web.accounts.login import enter
 from app.web.accounts.users import LOCALES
+from app.web.context import database, utcnow
 from app.web.fields import choices, has_errors, show_errors
-from app.web.parts import database, utcnow
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
@@ -27,7 +27,7 @@ class PasswordForm(FlaskForm):
 
 class PreferencesForm(FlaskForm):
     locale = SelectField(_l("Language of the panel"), choices=choices(LOCALES), validate_choice=False)
-    theme = SelectField(_l("Colours"), choices=choices(words.THEME), validate_choice=False)
+    theme = SelectField(_l("Colours"), choices=choices(wording.THEME), validate_choice=False)
 
 
 @blueprint.get("")
@@ -45,7 +45,7 @@ def password():
     form = PasswordForm()
     form.validate()
     if form.password.data != form.again.data:
-        form.again.errors = [words.error("unlike")]
+        form.again.errors = [wording.error("unlike")]
     if not has_errors(form):
         try:
             users.change_password(

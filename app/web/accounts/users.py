@@ -17,24 +17,24 @@ from app.services import audit, users
 from app.services.errors import Invalid, NotFound
 from app.services.users import ROLES, UserInput
 from app.store.models import LineRow, User
-from app.web import words
+from app.web import wording
+from app.web.context import administrator_required, database, utcnow
 from app.web.fields import DigitsField, choices, has_errors, show_errors
-from app.web.parts import administrator_required, database, utcnow
 
 blueprint = Blueprint("users", __name__, url_prefix="/users")
-LOCALES = {"": _l("as the office"), **words.LANGUAGE}
+LOCALES = {"": _l("as the office"), **wording.LANGUAGE}
 
 
 class UserForm(FlaskForm):
     """What is settled for a user who is there."""
 
-    role = RadioField(_l("Role"), choices=choices(words.ROLE), validate_choice=False)
+    role = RadioField(_l("Role"), choices=choices(wording.ROLE), validate_choice=False)
     ticked = SelectMultipleField(_l("Extensions"), validate_choice=False)
     extensions = DigitsField(
         _l("Other extensions"), description=_l("Typed by hand, with commas between them: 101, 102")
     )
     locale = SelectField(_l("Language of the panel"), choices=choices(LOCALES), default="", validate_choice=False)
-    theme = SelectField(_l("Colours"), choices=choices(words.THEME), default="auto", validate_choice=False)
+    theme = SelectField(_l("Colours"), choices=choices(wording.THEME), default="auto", validate_choice=False)
 
     def fill(self, user: User, known: Sequence[str]) -> None:
         """Show a user as stored. `known`: the extensions that can be ticked."""
@@ -64,7 +64,7 @@ class NewUserForm(UserForm):
 def index():
     """List the users, those who may log in first."""
     rows = users.listing(database())
-    return render_template("users/index.html", rows=rows, last_acts=audit.last_acts(database()), words=words)
+    return render_template("users/index.html", rows=rows, last_acts=audit.last_acts(database()), words=wording)
 
 
 @blueprint.route("/new", methods=["GET", "POST"])
@@ -180,7 +180,7 @@ def _set_active(user: User, *, active: bool) -> str:
     try:
         users.change(database(), user.id, given, utcnow(), actor=current_user.name)
     except Invalid as invalid:
-        return " ".join(words.error(code) for code in invalid.errors.values())
+        return " ".join(wording.error(code) for code in invalid.errors.values())
     except NotFound:
         abort(404)
     return ""
@@ -200,4 +200,4 @@ def _lines() -> Sequence[LineRow]:
 
 
 def _page(template: str, form: UserForm, **values: object) -> str:
-    return render_template(template, form=form, lines=_lines(), words=words, roles=ROLES, **values)
+    return render_template(template, form=form, lines=_lines(), words=wording, roles=ROLES, **values)

@@ -13,9 +13,9 @@ from app.services.audit import LogFilter
 from app.services.report.periods import day_start
 from app.web import row_number
 from app.web.audit import wording
+from app.web.context import database, overseer_required
 from app.web.fields import DateField, has_errors
-from app.web.filters import office_zone
-from app.web.parts import database, overseer_required
+from app.web.formats import office_zone
 
 blueprint = Blueprint("log", __name__, url_prefix="/log")
 SYSTEM = "-"  # what nobody did, as an address has it: no user's filter is empty and means it

@@ -11,8 +11,8 @@ from markupsafe import Markup, escape
 from app.domain.names import showable
 from app.services.audit import HIDDEN
 from app.store.models import LogEntry
-from app.web import words
-from app.web.filters import digits, name, written
+from app.web import wording
+from app.web.formats import digits, name, written
 
 LONGEST_VALUE = 300  # characters of a value that are shown
 
@@ -102,14 +102,14 @@ FIELD: Mapping[str, object] = {
 }
 
 _TABLES: Mapping[str, Mapping[str, object]] = {
-    "role": words.ROLE,
-    "theme": words.THEME,
-    "locale": {**words.LANGUAGE, "None": _l("as the office")},
-    "language": words.LANGUAGE,
-    "target_kind": words.DESTINATION,
-    "next_kind": words.DESTINATION,
-    "error_kind": words.DESTINATION,
-    "outbound_format": words.OUTBOUND_FORMAT,
+    "role": wording.ROLE,
+    "theme": wording.THEME,
+    "locale": {**wording.LANGUAGE, "None": _l("as the office")},
+    "language": wording.LANGUAGE,
+    "target_kind": wording.DESTINATION,
+    "next_kind": wording.DESTINATION,
+    "error_kind": wording.DESTINATION,
+    "outbound_format": wording.OUTBOUND_FORMAT,
     "priority": {"1": _l("high"), "0": _l("normal"), "-1": _l("low")},
 }
 _WAYS = frozenset({"no_answer", "busy", "unavailable", "failed"})
@@ -153,7 +153,7 @@ def changes(entry: LogEntry) -> list[Change]:
 def label(field: str) -> str:
     if field.startswith("prompt_"):
         key = field.removeprefix("prompt_")
-        return _("Prompt: %(what)s", what=words.PROMPT.get(key, key))
+        return _("Prompt: %(what)s", what=wording.PROMPT.get(key, key))
     return str(FIELD.get(field, field))
 
 
@@ -182,7 +182,7 @@ def _in_words(field: str, stored: str) -> str:
     if field in _WAYS:
         kind, _space, code = stored.partition(" ")
         shown = code if kind == "custom" else digits(code)
-        return f"{words.DESTINATION.get(kind, kind)} {shown}".strip()
+        return f"{wording.DESTINATION.get(kind, kind)} {shown}".strip()
     if field == "target":
         return _target(stored)
     if field == "postponed_until":

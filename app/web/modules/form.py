@@ -12,7 +12,7 @@ from app.audio.cache import SoundLibrary
 from app.domain.numbers import ascii_digits
 from app.services.modules.save import BOUNDS, ModuleInput
 from app.services.pbx.existence import Place
-from app.web import choose_locale, words
+from app.web import choose_locale, wording
 from app.web.fields import DigitsField, DurationField, WholeNumberField, choices, destination_field, show_errors
 from app.web.pbx import destinations
 from app.web.pbx.destinations import Saying, Verdict
@@ -79,7 +79,7 @@ class ModuleForm(SpeechFields, FlaskForm):
 
     target_kind = RadioField(
         _l("For whom"),
-        choices=choices({kind: words.DESTINATION[kind] for kind in ("extension", "queue")}),
+        choices=choices({kind: wording.DESTINATION[kind] for kind in ("extension", "queue")}),
         default="extension",
         validate_choice=False,
     )

@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from app.services.modules.save import ModuleInput
 from app.services.pbx.directory import Directory
-from app.web.filters import digits, name, number
+from app.web.formats import digits, name, number
 from app.web.pbx.destinations import code_of, say
 
 

@@ -19,10 +19,10 @@ from app.services.pbx import existence, lookup
 from app.services.pbx.directory import Directory, directory
 from app.services.pbx.existence import Findings, Place
 from app.store.database import Database
-from app.web import row_number, words
+from app.web import row_number, wording
+from app.web.context import administrator_required, database, exchange, settings, utcnow
 from app.web.fields import has_errors, show_errors
-from app.web.filters import digits, name, number
-from app.web.parts import administrator_required, database, exchange, settings, utcnow
+from app.web.formats import digits, name, number
 
 blueprint = Blueprint("places", __name__, url_prefix="/places")
 ACCEPTED = "accepted"  # the ticks "use it all the same": kind and code, so that a tick is good for nothing else
@@ -72,7 +72,7 @@ def known(here: Directory, kind: str, code: str) -> Saying | None:
     """Say what a place is, as far as it is known without asking."""
     if kind == "extension" and code in here.extensions and not here.extensions[code].own_hint:
         found = here.extensions[code]
-        values = {"number": number(code), "name": name(found.name), "state": words.LINE[found.state]}
+        values = {"number": number(code), "name": name(found.name), "state": wording.LINE[found.state]}
         text = _("%(number)s %(name)s, %(state)s") if found.name else _("extension %(number)s, %(state)s")
         return Saying("ok", say(text, **values))
     if kind == "queue" and code in here.queues:
@@ -218,7 +218,7 @@ def found(rows: Sequence[Findable]) -> dict[str, object]:
         "wanted": wanted,
         "in_reach": in_reach(),
         "profile": exchange().pbx_profile,
-        "words": words,
+        "words": wording,
     }
 
 
@@ -228,7 +228,7 @@ def chosen_module() -> dict[str, object]:
         known = modules.codes(session)
     wanted = request.values.get("module", "")
     chosen = next((pair for pair in known if pair[0] == wanted), known[0] if known else None)
-    return {"modules": known, "chosen": chosen, "words": words}
+    return {"modules": known, "chosen": chosen, "words": wording}
 
 
 # -- while it is filled in --------------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ def said():
             findings = existence.examine(database(), [(kind, code)], actor=current_user.name, now=utcnow())
             saying = found_or_not(here, findings, (kind, code))
         if saying is None:
-            saying = Saying("fault", escape(words.error("no_module")))
+            saying = Saying("fault", escape(wording.error("no_module")))
         sayings.append(saying)
     return render_template("places/_said.html", sayings=sayings, field=field)
 

@@ -20,9 +20,9 @@ from app.services.pbx import dialplan_view, directory, scenarios
 from app.services.pbx.directory import ModuleName
 from app.services.pbx.scenarios import ExtensionInput
 from app.store.models import ExtensionScenario, LineRow
-from app.web import words
+from app.web import wording
+from app.web.context import administrator_required, database, exchange, settings, utcnow
 from app.web.fields import DigitsField, WholeNumberField, destination_field
-from app.web.parts import administrator_required, database, exchange, settings, utcnow
 from app.web.pbx import destinations
 from app.web.pbx.destinations import Saying
 
@@ -160,7 +160,7 @@ def _about(extension: str) -> dict[str, object]:
         "extension": extension,
         "line": _line(extension),
         "situations": SITUATIONS,
-        "words": words,
+        "words": wording,
         "here": here,
         "in_reach": destinations.in_reach(),
         "served_by": served_by.get(extension, []),
@@ -192,5 +192,5 @@ def delete(extension: str):
         flash(_("The scenario is deleted."), "success")
         return redirect(url_for("extensions.index"))
     return render_template(
-        "extensions/delete.html", extension=extension, scenario=stored, situations=SITUATIONS, words=words
+        "extensions/delete.html", extension=extension, scenario=stored, situations=SITUATIONS, words=wording
     )

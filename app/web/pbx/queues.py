@@ -20,9 +20,9 @@ from app.services.pbx import dialplan_view, directory, scenarios
 from app.services.pbx.directory import ModuleName
 from app.services.pbx.scenarios import QueueInput
 from app.store.models import LineRow, QueueMemberRow, QueueRow, QueueScenario
-from app.web import words
+from app.web import wording
+from app.web.context import administrator_required, database, exchange, settings, utcnow
 from app.web.fields import DigitsField, WholeNumberField, destination_field
-from app.web.parts import administrator_required, database, exchange, settings, utcnow
 from app.web.pbx import destinations
 from app.web.pbx.destinations import Saying
 
@@ -172,7 +172,7 @@ def _about(queue: str) -> dict[str, object]:
     excerpt = dialplan_view.excerpt(database(), path, "bazang-queues", queue)
     return {
         "queue": queue,
-        "words": words,
+        "words": wording,
         "here": here,
         "in_reach": destinations.in_reach(),
         "excerpt": excerpt,
@@ -195,4 +195,4 @@ def delete(queue: str):
             abort(404)
         flash(_("The queue's destination is deleted."), "success")
         return redirect(url_for("queues.index"))
-    return render_template("queues/delete.html", queue=queue, scenario=stored, words=words)
+    return render_template("queues/delete.html", queue=queue, scenario=stored, words=wording)

@@ -9,8 +9,8 @@ from app.domain.numbers import ascii_digits
 from app.services.errors import Invalid, NotFound
 from app.services.prompts import phone_calls
 from app.services.prompts.phone_calls import Kind
-from app.web import words
-from app.web.parts import administrator_required, database, utcnow
+from app.web import wording
+from app.web.context import administrator_required, database, utcnow
 from app.web.prompts.preview import PLAIN_TEXT
 
 blueprint = Blueprint("by_phone", __name__, url_prefix="/recordings/by-phone")
@@ -37,7 +37,7 @@ def ring():
 
 
 def _said(errors: dict[str, str]) -> str:
-    return " ".join(f"{words.STUDIO_FIELD[name]}: {words.error(code)}" for name, code in errors.items())
+    return " ".join(f"{wording.STUDIO_FIELD[name]}: {wording.error(code)}" for name, code in errors.items())
 
 
 @blueprint.get("/<uuid:call>")
@@ -65,4 +65,4 @@ def _shown(call: str):
         abort(404)
     if view.kind is not Kind.RECORD:
         abort(404)
-    return render_template("recordings/_call.html", call=view, words=words)
+    return render_template("recordings/_call.html", call=view, words=wording)

@@ -20,10 +20,10 @@ from app.domain.numbers import ascii_digits
 from app.services.modules.save import PROMPT_MODES, PromptInput
 from app.services.prompts import recordings, sounds
 from app.store.settings import Speech
-from app.web import words
+from app.web import wording
+from app.web.context import database, library, utcnow
 from app.web.fields import LONGEST_NUMBER
-from app.web.filters import digits
-from app.web.parts import database, library, utcnow
+from app.web.formats import digits
 
 RECORD = "record"  # a mode of the page only: a recording is a file, wherever it comes from
 
@@ -55,7 +55,7 @@ class OwnNumberField(SelectField):
         text = ascii_digits(valuelist[0] if valuelist else "").strip()
         self.data = None
         if text and not (text.isdecimal() and len(text) <= LONGEST_NUMBER):
-            raise ValidationError(words.error("choice"))
+            raise ValidationError(wording.error("choice"))
         self.data = _whole_or_none(text)
 
 
@@ -81,7 +81,7 @@ def _voice_choices() -> list[SelectChoice]:
 
 def _voice_choice(voice: Voice) -> SelectChoice:
     about = {"data-language": voice.language} | ({} if voice.has_pitch else {"data-no-pitch": "1"})
-    return SelectChoice(voice.name, words.voice(voice), about, str(words.LANGUAGE[voice.language]))
+    return SelectChoice(voice.name, wording.voice(voice), about, str(wording.LANGUAGE[voice.language]))
 
 
 class SpeechFields(Form):
@@ -89,12 +89,12 @@ class SpeechFields(Form):
 
     language = SelectField(
         _l("Language of the prompts"),
-        choices=[SelectChoice(value, label) for value, label in words.LANGUAGE.items()],
+        choices=[SelectChoice(value, label) for value, label in wording.LANGUAGE.items()],
         validate_choice=False,
     )
     voice = VoiceField(_l("Voice"))
-    rate = OwnNumberField(_l("Speed"), words.RATE)
-    pitch = OwnNumberField(_l("Pitch"), words.PITCH)
+    rate = OwnNumberField(_l("Speed"), wording.RATE)
+    pitch = OwnNumberField(_l("Pitch"), wording.PITCH)
 
 
 class SpeechForm(SpeechFields, FlaskForm):
@@ -138,11 +138,11 @@ class PromptsForm(dict[str, PromptFields]):
             try:
                 fields.given = self._taken(key, fields, library, language)
             except SoundError as error:
-                fields.error = words.sound_error(error)
+                fields.error = wording.sound_error(error)
             except FileNotFoundError:
-                fields.error = words.error("no_file")
+                fields.error = wording.error("no_file")
             if fields.error:
-                errors.append(f"{words.PROMPT[key]}: {fields.error}")
+                errors.append(f"{wording.PROMPT[key]}: {fields.error}")
         return errors
 
     @staticmethod

@@ -19,9 +19,9 @@ from app.services.errors import Invalid, NotFound
 from app.services.prompts import recordings, sounds, voice
 from app.services.prompts.recordings import ORIGINS
 from app.store.models import LineRow, Recording
-from app.web import choose_locale, row_number, words
-from app.web.filters import digits as written_digits
-from app.web.parts import administrator_required, database, library, office, settings, utcnow
+from app.web import choose_locale, row_number, wording
+from app.web.context import administrator_required, database, library, office, settings, utcnow
+from app.web.formats import digits as written_digits
 from app.web.prompts.preview import PLAIN_TEXT, send_sound
 
 blueprint = Blueprint("recordings", __name__, url_prefix="/recordings")
@@ -131,7 +131,7 @@ def sources() -> dict[str, object]:
     return {
         "phones": lines,
         "own_extension": own,
-        "words": words,
+        "words": wording,
         "max_bytes": MAX_BYTES,
         "max_seconds": int(MAX_SECONDS),
     }
@@ -142,7 +142,7 @@ def sources() -> dict[str, object]:
 def shelf():
     """Return the part of a page on which one recording is chosen; `q` searches."""
     rows, values = _found()
-    return render_template("recordings/_shelf.html", words=words, **values, **rows)
+    return render_template("recordings/_shelf.html", words=wording, **values, **rows)
 
 
 # -- taking sounds in -----------------------------------------------------------------------------------------------
@@ -155,13 +155,13 @@ def take():
     kept, error = _take(request.files.get("sound"))
     if kept is None:
         return error, 422, PLAIN_TEXT
-    return render_template("recordings/_chosen.html", sound=kept, words=words)
+    return render_template("recordings/_chosen.html", sound=kept, words=wording)
 
 
 def _take(file: FileStorage | None) -> tuple[Shown | None, str]:
     """Convert and keep a file; return it, or what is wrong in words."""
     if file is None or not file.filename:
-        return None, words.error("no_file")
+        return None, wording.error("no_file")
     origin = request.form.get("origin", "upload")
     name = request.form.get("name", "").strip() or file.filename
     try:
@@ -176,7 +176,7 @@ def _take(file: FileStorage | None) -> tuple[Shown | None, str]:
             original_name=file.filename,
         )
     except SoundError as error:
-        return None, words.sound_error(error)
+        return None, wording.sound_error(error)
     except OSError:
         current_app.logger.exception("a recording cannot be kept")
         return None, _("The sound cannot be stored on this machine. Tell your administrator; the log says more.")
@@ -187,7 +187,7 @@ def _take(file: FileStorage | None) -> tuple[Shown | None, str]:
 @administrator_required
 def chosen(digest: str):
     """Return how a card shows a recording."""
-    return render_template("recordings/_chosen.html", sound=show(_row(digest)), words=words)
+    return render_template("recordings/_chosen.html", sound=show(_row(digest)), words=wording)
 
 
 @blueprint.get("/<digest>.wav")
@@ -216,13 +216,13 @@ def edit(digest: str):
         try:
             recordings.rename(database(), row.file, name, actor=current_user.name, now=utcnow())
         except Invalid as invalid:
-            error = words.error(invalid.errors["name"])
+            error = wording.error(invalid.errors["name"])
         except NotFound:
             abort(404)
         else:
             flash(_("The recording is renamed."), "success")
             return redirect(url_for("recordings.index"))
-    values = {"row": row, "sound": show(row), "uses": _uses(row.file), "name": name, "error": error, "words": words}
+    values = {"row": row, "sound": show(row), "uses": _uses(row.file), "name": name, "error": error, "words": wording}
     return render_template("recordings/edit.html", **values), 422 if error else 200
 
 
@@ -244,7 +244,7 @@ def delete(digest: str):
         else:
             flash(_("The recording is deleted."), "success")
             return redirect(url_for("recordings.index"))
-    values = {"row": row, "uses": _uses(row.file), "error": error, "words": words}
+    values = {"row": row, "uses": _uses(row.file), "error": error, "words": wording}
     return render_template("recordings/delete.html", **values), 422 if error else 200
 
 
@@ -292,13 +292,13 @@ def set_digit(language: str, digit: str):
             return _digits(language, digit, error), 422
         file = kept.file
     elif request.form.get("back") is None and not file:
-        return _digits(language, digit, words.error("no_file")), 422
+        return _digits(language, digit, wording.error("no_file")), 422
     try:
         recordings.set_digit(database(), language, digit, file or None, utcnow(), actor=current_user.name)
     except NotFound:
         if language not in LANGUAGES or digit not in tuple(DIGITS):
             abort(404)
-        return _digits(language, digit, str(words.SOUND_ERROR["lost"])), 422
+        return _digits(language, digit, str(wording.SOUND_ERROR["lost"])), 422
     said = _("%(digit)s is read out by the recording.") if file else _("%(digit)s is read out by the voice again.")
     flash(said % {"digit": written_digits(digit)}, "success")
     return redirect(url_for("recordings.digits", language=language, _anchor=f"digit-{digit}"))

@@ -12,8 +12,8 @@ from app.services.modules.save import ModuleInput, PromptInput
 from app.services.prompts import recordings, sounds, voice
 from app.services.prompts.sounds import PromptFault, Way
 from app.store.settings import Speech
-from app.web import words
-from app.web.parts import administrator_required, database, library, office
+from app.web import wording
+from app.web.context import administrator_required, database, library, office
 from app.web.prompts.fields import PromptsForm, SpeechForm, typed_input
 
 blueprint = Blueprint("prompts", __name__, url_prefix="/modules")
@@ -86,9 +86,9 @@ def dialogue():
         digits = sounds.digit_sounds(library(), language, manner, recorded)
         clip = sounds.dialogue(library(), manner, given, language, way, digits, number)
     except PromptFault as error:
-        return f"{words.PROMPT[error.key]}: {words.sound_error(error)}", 422, PLAIN_TEXT
+        return f"{wording.PROMPT[error.key]}: {wording.sound_error(error)}", 422, PLAIN_TEXT
     except SoundError as error:
-        return words.sound_error(error), 422, PLAIN_TEXT
+        return wording.sound_error(error), 422, PLAIN_TEXT
     return send_sound(clip, "dialogue.wav")
 
 
@@ -97,7 +97,7 @@ def _fault(form: SpeechForm) -> str:
     form.validate()
     said = {name: str(errors[0]) for name, errors in form.errors.items() if name != "csrf_token"}
     found = voice.check(form.language.data, form.given())
-    said |= {name: words.error(code) for name, code in found.items() if name not in said}
+    said |= {name: wording.error(code) for name, code in found.items() if name not in said}
     return " ".join(f"{form[name].label.text}: {text}" for name, text in said.items() if name in form)
 
 
@@ -115,7 +115,7 @@ def _sound(key: str, given: PromptInput, language: str, manner: Speech, name: st
     try:
         clip = sounds.make(library(), key, given, language, manner)
     except SoundError as error:
-        return words.sound_error(error), 422, PLAIN_TEXT
+        return wording.sound_error(error), 422, PLAIN_TEXT
     except FileNotFoundError:
         if given.mode != "file":
             raise

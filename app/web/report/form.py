@@ -17,9 +17,9 @@ from app.domain.lifecycle import Status
 from app.services.report import periods
 from app.services.report.periods import Period
 from app.services.report.query import SORTS, Choices, Filter, Sort
-from app.web import row_number, words
+from app.web import row_number, wording
 from app.web.fields import DateField, DigitsField, choices
-from app.web.filters import digits
+from app.web.formats import digits
 
 PERIODS = {
     "today": _l("Today"),
@@ -49,7 +49,7 @@ class ReportForm(Form):
     module = SelectField(_l("Call request module"), validate_choice=False)
     status = SelectMultipleField(
         _l("Status"),
-        choices=choices(words.STATUS),
+        choices=choices(wording.STATUS),
         option_widget=CheckboxInput(),
         widget=ListWidget(prefix_label=False),
         validate_choice=False,
@@ -73,12 +73,12 @@ class ReportForm(Form):
         self.validate()
         for field in (self.number, self.caller):
             if len(field.data or "") > LONGEST:
-                field.errors = [words.error("too_long")]
+                field.errors = [wording.error("too_long")]
         for field in (self.operator, self.target, self.module):
             if (field.data or "") not in {key for key, _label in field.choices}:
-                field.errors = [words.error("choice")]
+                field.errors = [wording.error("choice")]
         if set(self.status.data or ()) - {status.value for status in Status}:
-            self.status.errors = [words.error("choice")]
+            self.status.errors = [wording.error("choice")]
         for first, last in ((self.registered_from, self.registered_to), (self.done_from, self.done_to)):
             if first.data and last.data and last.data < first.data:
                 last.errors = [_("This is before the first day.")]

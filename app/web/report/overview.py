@@ -14,9 +14,9 @@ from app.domain.policy import LineState
 from app.services.report import overview
 from app.services.report.overview import ExtensionNow, QueueNow, Rate
 from app.services.requests.access import scope_of
-from app.web import live, status, words
-from app.web.filters import digits, is_persian, office_zone
-from app.web.parts import database, utcnow
+from app.web import live, status, wording
+from app.web.context import database, utcnow
+from app.web.formats import digits, is_persian, office_zone
 
 blueprint = Blueprint("overview", __name__)
 MOST_LINES = 12  # on the board: more could not be read from afar
@@ -55,7 +55,7 @@ def wallboard_body():
 def _values() -> dict[str, object]:
     now = utcnow()
     seen = overview.look(database(), scope_of(current_user), office_zone(), now)
-    return {"seen": seen, "now": now, "words": words, "parts": status.parts(), "percent": percent, "waited": waited}
+    return {"seen": seen, "now": now, "words": wording, "parts": status.parts(), "percent": percent, "waited": waited}
 
 
 def _board() -> dict[str, object]:

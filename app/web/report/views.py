@@ -24,9 +24,9 @@ from app.services.report.remembering import remember_as_of
 from app.services.report.statistics import Statistics, statistics
 from app.services.requests.access import scope_of
 from app.store.stamps import Stamp, stamp
-from app.web import choose_locale, words
-from app.web.filters import digits, is_persian, number, office_zone, written, written_date
-from app.web.parts import database, kept, looked_up, utcnow
+from app.web import choose_locale, wording
+from app.web.context import database, kept, looked_up, utcnow
+from app.web.formats import digits, is_persian, number, office_zone, written, written_date
 from app.web.report import form
 from app.web.report.form import PERIODS, Asked
 
@@ -102,7 +102,7 @@ def _page(template: str, result: str, asked: Asked, offered: Choices, read: Call
     search: dict[str, object] = {"form": asked.form, "last": last, "periods": PERIODS}
     shown = _part("report/_search.html", asked, offered, lambda: search, NO_REQUESTS, (last, bool(request.args)))
     if asked.valid:
-        names = {"names": dict(offered.operators), "words": words}
+        names = {"names": dict(offered.operators), "words": wording}
         shown += _part(result, asked, offered, lambda: names | read(), looked_up("requests", stamp), asked.page)
     page = render_template(template, asked=asked, shown=shown)
     answer = current_app.make_response((page, 200 if asked.valid else 422))
@@ -234,7 +234,7 @@ def _wording() -> Wording:
             "done_at": _("Date done (Gregorian)"),
             "done_at_jalali": _("Date done"),
         }
-    statuses = {status: str(label) for status, label in words.STATUS.items()}
+    statuses = {status: str(label) for status, label in wording.STATUS.items()}
     return Wording(titles, statuses, _("by phone"), _("Report"), "fa" if is_persian() else "en")
 
 

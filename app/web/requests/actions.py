@@ -37,14 +37,15 @@ from app.services.requests.actions import (
     Seen,
 )
 from app.services.requests.pending import PendingRow, some
-from app.web import is_fragment, row_number, words
+from app.web import is_fragment, row_number
+from app.web import wording as words
 from app.web.accounts.login import is_ours, page_before
-from app.web.dates import TimeField, here, moment_of
+from app.web.context import database, utcnow
 from app.web.fields import DateField, show_errors
-from app.web.filters import digits, office_zone
+from app.web.formats import digits, office_zone
 from app.web.live import my_scope
-from app.web.parts import database, utcnow
 from app.web.requests import wording
+from app.web.times import TimeField, here, moment_of
 
 blueprint = Blueprint("acts", __name__, url_prefix="/requests/acts")
 MOST_ROWS = 500

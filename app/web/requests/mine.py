@@ -11,14 +11,15 @@ from app.services.report import periods
 from app.services.report.mine import mine
 from app.services.report.periods import Period
 from app.services.requests.pending import Pending
-from app.web import choose_locale, live, row_number, words
-from app.web.dates import here
+from app.web import choose_locale, live, row_number
+from app.web import wording as words
+from app.web.context import database, utcnow
 from app.web.fields import read_date
-from app.web.filters import is_persian, office_zone, written_date
+from app.web.formats import is_persian, office_zone, written_date
 from app.web.live import my_scope
-from app.web.parts import database, utcnow
 from app.web.requests import wording
 from app.web.requests.views import next_change
+from app.web.times import here
 
 blueprint = Blueprint("mine", __name__, url_prefix="/mine")
 

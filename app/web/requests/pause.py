@@ -10,9 +10,9 @@ from app.services.errors import Invalid
 from app.services.requests import pause as pausing
 from app.web import is_fragment
 from app.web.accounts.login import page_before
+from app.web.context import database, overseer_required, utcnow
 from app.web.fields import show_errors
 from app.web.live import my_scope
-from app.web.parts import database, overseer_required, utcnow
 from app.web.requests.actions import say_acted
 
 blueprint = Blueprint("calls", __name__, url_prefix="/calls")

@@ -20,10 +20,11 @@ from app.services.requests.create import Addition
 from app.services.requests.detail import AttemptStory, Happening, Story
 from app.services.requests.pending import Pending, PendingFilter, PendingRow, choices, pending
 from app.store import requests as store_requests
-from app.web import live, row_number, words
+from app.web import live, row_number
+from app.web import wording as words
+from app.web.context import database, settings, utcnow
 from app.web.fields import DigitsField, show_errors
 from app.web.live import my_scope
-from app.web.parts import database, settings, utcnow
 from app.web.requests import wording
 
 blueprint = Blueprint("requests", __name__)

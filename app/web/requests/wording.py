@@ -23,7 +23,7 @@ from app.services.requests.actions import (
 )
 from app.services.requests.detail import Happening
 from app.services.requests.pending import PendingRow
-from app.web.filters import ago, digits, name, number, written
+from app.web.formats import ago, digits, name, number, written
 
 MOST_TOLD = 8  # rows of which each is told what came of it; of more there is a number
 

@@ -7,9 +7,9 @@ from flask_login import current_user
 from app.services.errors import Invalid
 from app.services.pbx import config_snippets, connection_test
 from app.services.settings import pbx as service
-from app.web import is_fragment, parts
+from app.web import context, is_fragment
+from app.web.context import administrator_required, database, settings, utcnow
 from app.web.fields import show_errors
-from app.web.parts import administrator_required, database, settings, utcnow
 from app.web.settings.pbx_form import ExchangeForm, try_out
 from app.web.settings.views import blueprint
 
@@ -55,7 +55,7 @@ def _page(form: ExchangeForm, **values):
         form=form,
         now=service.load(database(), settings()),
         has_secret=bool(service.secret(database(), settings())),
-        pasted=config_snippets.make(parts.exchange(), f"<{secret}>", settings().dialplan_path),
+        pasted=config_snippets.make(context.exchange(), f"<{secret}>", settings().dialplan_path),
         **report_parts(form),
         **values,
     )

@@ -16,9 +16,9 @@ from app.services.settings import office
 from app.services.settings.office import OfficeInput
 from app.store import lines as store_lines
 from app.store.settings import SHARED
-from app.web import choose_locale, words
+from app.web import choose_locale, wording
+from app.web.context import administrator_required, database, settings, utcnow
 from app.web.fields import DigitsField, choices, has_errors, show_errors
-from app.web.parts import administrator_required, database, settings, utcnow
 from app.web.settings import regions
 
 blueprint = Blueprint("settings", __name__, url_prefix="/settings")
@@ -38,7 +38,7 @@ def _combined(first, second):
 
 @blueprint.context_processor
 def _pages():
-    return {"pages": _PAGES, "fixed": office.fixed(settings()), "origin": origin, "words": words}
+    return {"pages": _PAGES, "fixed": office.fixed(settings()), "origin": origin, "words": wording}
 
 
 def origin(name: str) -> str:
@@ -51,7 +51,7 @@ class PlaceForm(FlaskForm):
 
     locale = SelectField(
         _l("Language of the panel"),
-        choices=choices(words.LANGUAGE),
+        choices=choices(wording.LANGUAGE),
         validate_choice=False,
         description=_l("Everybody may choose another one."),
     )
@@ -77,7 +77,7 @@ class OfficeForm(PlaceForm):
         description=_l("The context of the exchange through which your phones dial out, such as from-internal."),
     )
     outbound_format = SelectField(
-        _l("How numbers are dialled"), choices=choices(words.OUTBOUND_FORMAT), validate_choice=False
+        _l("How numbers are dialled"), choices=choices(wording.OUTBOUND_FORMAT), validate_choice=False
     )
     outbound_prefix = DigitsField(_l("Prefix for an outside line"), description=_l("Such as 9; mostly empty."))
 

@@ -14,9 +14,9 @@ from app.services.errors import Invalid
 from app.services.prompts import voice as speech
 from app.store import settings as store
 from app.store.settings import Speech
-from app.web import words
+from app.web import wording
+from app.web.context import administrator_required, database, library, utcnow
 from app.web.fields import has_errors, show_errors
-from app.web.parts import administrator_required, database, library, utcnow
 from app.web.settings.views import blueprint
 
 SLOWEST, FASTEST = 80, 250  # what is offered; more than that nobody understands
@@ -36,7 +36,7 @@ class VoiceForm(FlaskForm):
         if not self.sample.data:
             self.sample.data = sample
         self.voice.choices = [
-            SelectChoice("" if place == 0 else voice.name, words.voice(voice))
+            SelectChoice("" if place == 0 else voice.name, wording.voice(voice))
             for place, voice in enumerate(library().voices(language))
         ]
         if self.voice.data and self.voice.data not in {choice.value for choice in self.voice.choices}:
@@ -88,13 +88,13 @@ def preview_voice(language: str):
     text = form.sample.data or ""
     errors = speech.check(language, form.given()) if not has_errors(form) else {"rate": "range"}
     if errors:
-        return _told(words.error(next(iter(errors.values()))))
+        return _told(wording.error(next(iter(errors.values()))))
     if len(text) > MAX_CHARACTERS:
-        return _told(words.error("too_long"))
+        return _told(wording.error("too_long"))
     try:
         clip = speech.spoken(library(), text, language, form.given())
     except SoundError as error:
-        return _told(str(words.SOUND_ERROR.get(error.code, words.SOUND_ERROR["speech_failed"])))
+        return _told(str(wording.SOUND_ERROR.get(error.code, wording.SOUND_ERROR["speech_failed"])))
     return send_file(clip.path, mimetype="audio/wav", download_name=f"{language}.wav", max_age=0)
 
 

@@ -17,7 +17,7 @@ from app.services.modules.save import PromptInput
 from app.services.prompts import phone_calls, recordings
 from app.store.database import Database
 from app.store.models import Command, DigitRecording, Prompt, Recording, StudioCall
-from app.web import speaking, words
+from app.web import speaking, wording
 from tests.audio.sounds import read_samples, tone, write_sound
 from tests.support.factories import NOW, create_module, create_recording, create_running_service, store
 from tests.web.pages import Page, Visitor, rows, text
@@ -424,7 +424,7 @@ def test_every_failure_is_told_in_words(app: Flask, database: Database, failure:
     store(database, call)
     said = text(Visitor(app, 1, locale=locale).ask(f"{BY_PHONE}/{call.id}").one("div", class_="studio-call"))
     with app.test_request_context(), speaking(locale):
-        assert str(words.STUDIO_FAILURE[failure]) in said
+        assert str(wording.STUDIO_FAILURE[failure]) in said
 
 
 def test_a_service_that_does_not_run_is_told(admin: Visitor, database: Database) -> None:

@@ -16,7 +16,7 @@ from app.store import settings as store
 from app.store.database import Database
 from app.store.models import Command
 from app.store.settings import Speech
-from app.web import words
+from app.web import wording
 from tests.support.factories import NOW, make_settings
 from tests.web.conftest import Service
 from tests.web.pages import Fields, Page, Visitor, text
@@ -130,8 +130,8 @@ def test_each_verdict_is_said_in_words(admin: Visitor, database: Database, servi
     report = Report(verdict, "detail", write_missing=("reporting",) if verdict is Verdict.RIGHTS_MISSING else ())
     with service(test_connection=(True, pack(report))):
         said = admin.press("/settings/exchange/test", exchange_form(admin.get("/settings/exchange"))).main
-    assert str(words.VERDICT[verdict]) in said
-    assert verdict is Verdict.CONNECTED or str(words.VERDICT_MEND[verdict]) in said
+    assert str(wording.VERDICT[verdict]) in said
+    assert verdict is Verdict.CONNECTED or str(wording.VERDICT_MEND[verdict]) in said
 
 
 def test_a_test_of_nonsense_is_not_made(admin: Visitor, service: Service) -> None:

@@ -33,7 +33,7 @@ def fresh(database: Database) -> None:
 
 
 def token(database: Database) -> str:
-    from app.web.parts import utcnow
+    from app.web.context import utcnow
 
     return first_administrator.make_token(database, utcnow())
 
@@ -121,10 +121,10 @@ def test_a_link_that_was_replaced_or_grew_old_in_the_session_opens_nothing(
     token(database)
     visitor.post("/setup", FORM, 403)
     enter(visitor, database)
-    from app.web import setup
+    from app.web.setup import views
 
-    later = setup.utcnow() + timedelta(hours=25)
-    monkeypatch.setattr(setup, "utcnow", lambda: later)
+    later = views.utcnow() + timedelta(hours=25)
+    monkeypatch.setattr(views, "utcnow", lambda: later)
     visitor.post("/setup", FORM, 403)
     assert users.count(database) == 0
 

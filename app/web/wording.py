@@ -14,7 +14,7 @@ from app.domain.lifecycle import Outcome, Status, Step
 from app.domain.numbers import OutboundFormat
 from app.domain.policy import LineState, Reason, Why
 from app.domain.studio import Failure, State
-from app.web.filters import clock, countdown, digits, time_of_day
+from app.web.formats import clock, countdown, digits, time_of_day
 
 STATUS = {
     Status.WAITING: _l("waiting"),

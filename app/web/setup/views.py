@@ -20,10 +20,10 @@ from app.services.setup import checks, first_administrator, first_module
 from app.services.setup.checks import Readiness
 from app.services.setup.first_module import StarterInput, Template
 from app.store.models import LineRow, Module, QueueRow, Setting
-from app.web import choose_locale, is_fragment, parts, words
+from app.web import choose_locale, context, is_fragment, wording
 from app.web.accounts import login
+from app.web.context import administrator_required, database, settings, stored, utcnow
 from app.web.fields import DigitsField, choices, has_errors, show_errors
-from app.web.parts import administrator_required, database, settings, stored, utcnow
 from app.web.settings import pbx as settings_exchange
 from app.web.settings.pbx_form import ExchangeForm
 from app.web.settings.views import PlaceForm, origin, save_office
@@ -57,7 +57,7 @@ def open_step() -> str:
 
 @blueprint.context_processor
 def _steps():
-    return {"steps": STEPS, "words": words, "fixed": office.fixed(settings()), "origin": origin}
+    return {"steps": STEPS, "words": wording, "fixed": office.fixed(settings()), "origin": origin}
 
 
 # -- 1: the administrator ---------------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def check():
 
 def _exchange_page(form: ConnectForm, found: Readiness | None = None):
     found = found or checks.unknown()
-    here = parts.exchange()
+    here = context.exchange()
     own_secret = "ami_secret" not in office.fixed(settings())
     shown = here.ami_secret if own_secret else _("the value of BAZANG_AMI_SECRET")
     return render_template(
@@ -228,7 +228,7 @@ def _about(found: Readiness) -> dict[str, object]:
 
 
 class StarterForm(FlaskForm):
-    template = RadioField(_l("What for"), choices=choices(words.TEMPLATE), validate_choice=False)
+    template = RadioField(_l("What for"), choices=choices(wording.TEMPLATE), validate_choice=False)
     extensions = DigitsField(
         _l("Extensions"), description=_l("Whose callers are rung back; several with commas between them: 101, 102")
     )
@@ -266,7 +266,7 @@ def module():
             return _go_on("module")
         return _module_page(form), 422
     form.template.data = Template.EXTENSION.value
-    form.name.data = str(words.TEMPLATE_NAME[Template.EXTENSION])
+    form.name.data = str(wording.TEMPLATE_NAME[Template.EXTENSION])
     form.code.data = first_module.propose_code(database())
     return _module_page(form)
 
@@ -276,7 +276,7 @@ def _module_page(form: StarterForm):
         lines = reader.scalars(select(LineRow).order_by(LineRow.extension)).all()
         queues = reader.scalars(select(QueueRow.name).order_by(QueueRow.name)).all()
         there = reader.scalars(select(Module).order_by(Module.id)).all()
-    profile = parts.exchange().pbx_profile
+    profile = context.exchange().pbx_profile
     return render_template(
         "setup/module.html", form=form, lines=lines, queues=queues, there=there, profile=profile, at=4
     )
@@ -287,7 +287,7 @@ def _module_page(form: StarterForm):
 
 class CallForm(FlaskForm):
     extension = DigitsField(_l("Extension"), description=_l("The phone that shall ring. Stand beside it."))
-    language = SelectField(_l("Language"), choices=choices(words.LANGUAGE), validate_choice=False)
+    language = SelectField(_l("Language"), choices=choices(wording.LANGUAGE), validate_choice=False)
 
 
 @blueprint.route("/call", methods=["GET", "POST"])

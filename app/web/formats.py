@@ -15,7 +15,7 @@ from persiantools.jdatetime import JalaliDate, JalaliDateTime
 
 from app.domain.names import showable
 from app.web import choose_locale
-from app.web.parts import office, utcnow
+from app.web.context import office, utcnow
 
 MINUTE = 60  # seconds
 _PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")

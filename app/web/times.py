@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime, time
 
 from wtforms.validators import ValidationError
 
-from app.web import words
+from app.web import wording
 from app.web.fields import DigitsField
-from app.web.filters import office_zone
+from app.web.formats import office_zone
 
 _TIME = re.compile(r"(\d{1,2})[:.](\d{2})(?::\d{2})?")
 
@@ -38,4 +38,4 @@ class TimeField(DigitsField):
         except ValueError:
             pass
         if self.at is None:
-            raise ValidationError(words.error("time"))
+            raise ValidationError(wording.error("time"))

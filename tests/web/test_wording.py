@@ -17,7 +17,8 @@ from app.domain.lifecycle import Outcome, Status, Step
 from app.domain.policy import LineState, Reason, Why
 from app.extensions import db
 from app.services.modules.save import DESTINATION_KINDS, LANGUAGES, SITUATIONS
-from app.web import filters, speaking, words
+from app.web import formats, speaking
+from app.web import wording as words
 from app.web.requests import wording
 from tests.support.factories import make_settings
 
@@ -183,13 +184,13 @@ def test_an_unknown_code_is_shown_as_it_is(app: Flask) -> None:
 @pytest.mark.parametrize(("locale", "written"), [("fa", "۱۲۳ الف ۴۵"), ("en", "123 الف 45")])
 def test_digits_are_the_readers(app: Flask, locale: str, written: str) -> None:
     with reading(app, locale):
-        assert filters.digits("123 الف 45") == written
+        assert formats.digits("123 الف 45") == written
 
 
 def test_a_number_stands_from_left_to_right_and_is_escaped(app: Flask) -> None:
     with reading(app, "fa"):
-        assert str(filters.number("0912")) == '<bdi dir="ltr" class="number">۰۹۱۲</bdi>'
-        assert "<b>" not in filters.number("<b>")
+        assert str(formats.number("0912")) == '<bdi dir="ltr" class="number">۰۹۱۲</bdi>'
+        assert "<b>" not in formats.number("<b>")
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,7 @@ def test_moments_are_in_the_offices_zone_and_the_readers_calendar(
     app: Flask, locale: str, moment: datetime, written: str
 ) -> None:
     with reading(app, locale):
-        assert filters.written(moment) == written
+        assert formats.written(moment) == written
 
 
 @pytest.mark.parametrize(
@@ -228,12 +229,12 @@ def test_moments_are_in_the_offices_zone_and_the_readers_calendar(
     ],
 )
 def test_how_long_ago(app: Flask, monkeypatch: pytest.MonkeyPatch, seconds: int, english: str, persian: str) -> None:
-    monkeypatch.setattr(filters, "utcnow", lambda: NOW)
+    monkeypatch.setattr(formats, "utcnow", lambda: NOW)
     moment = NOW - timedelta(seconds=seconds)
     with reading(app, "en"):
-        assert filters.ago(moment) == english
+        assert formats.ago(moment) == english
     with reading(app, "fa"):
-        assert filters.ago(moment) == persian
+        assert formats.ago(moment) == persian
 
 
 @pytest.mark.parametrize(
@@ -242,11 +243,11 @@ def test_how_long_ago(app: Flask, monkeypatch: pytest.MonkeyPatch, seconds: int,
 )
 def test_durations(app: Flask, seconds: int, written: str) -> None:
     with reading(app, "en"):
-        assert filters.clock(seconds) == filters.clock(timedelta(seconds=seconds)) == written
+        assert formats.clock(seconds) == formats.clock(timedelta(seconds=seconds)) == written
 
 
 def test_the_time_of_another_day_has_its_date(app: Flask) -> None:
     late = datetime(2026, 3, 2, 20, 45, tzinfo=UTC)  # 00:15 of the next day in Tehran
     with reading(app, "en"):
-        assert filters.time_of_day(NOW + timedelta(hours=1), NOW) == "12:30"
-        assert filters.time_of_day(late, NOW) == "2026-03-03 00:15"
+        assert formats.time_of_day(NOW + timedelta(hours=1), NOW) == "12:30"
+        assert formats.time_of_day(late, NOW) == "2026-03-03 00:15"

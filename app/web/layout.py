@@ -11,8 +11,8 @@ from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from markupsafe import Markup
 
-from app.web import choose_locale, words
-from app.web.parts import kept
+from app.web import choose_locale, wording
+from app.web.context import kept
 
 THEMES = ("auto", "light", "dark")
 MOST_ADDRESSES = 5000  # which are remembered
@@ -92,7 +92,7 @@ def navigation() -> list[tuple[str, list[Entry]]]:
 
 
 def role_label(role: str) -> str:
-    return str(words.ROLE.get(role, role))
+    return str(wording.ROLE.get(role, role))
 
 
 def theme() -> str:
