@@ -74,7 +74,7 @@ def register(app: Flask) -> None:
 def frame() -> Markup:
     """Return what stands around every page of this user: it is built once for as long as nothing changes in it."""
     depends = "frame", current_user.id, request.blueprint, choose_locale(), theme(), request.script_root
-    return kept(depends, lambda: Markup(render_template("_navigation.html")))  # noqa: S704 - a template's
+    return kept(depends, lambda: Markup(render_template("components/_navigation.html")))  # noqa: S704 - a template's
 
 
 def navigation() -> list[tuple[str, list[Entry]]]:

@@ -117,7 +117,7 @@ def answer(build: Build, known: Sequence[str] = ()) -> Response:
 @login_required
 def common():
     """Answer a page that shows nothing of its own that changes."""
-    return answer(lambda _now: (render_template("live/_common.html"), None))
+    return answer(lambda _now: (render_template("components/_live_common.html"), None))
 
 
 @dataclass(frozen=True)

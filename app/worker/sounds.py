@@ -210,10 +210,10 @@ class Sounds:
         return needed.modules
 
     def _digit(self, digit: str, language: str, manner: _Manner) -> Clip:
-        return digit_sound(self.library, digit, language, manner.speech, manner.recorded)
+        return digit_sound(self.library, digit, language, manner.voice, manner.recorded)
 
     def _say(self, text: str, language: str, manner: _Manner) -> Clip:
-        return voice.say(self.library, text, language, manner.speech)
+        return voice.say(self.library, text, language, manner.voice)
 
     def _prepare_modules(self, modules: Sequence[int]) -> None:
         for module_id in modules:

@@ -85,7 +85,7 @@ def log_in():
         form.password.errors = [_("The name or the password is wrong.")]
     if request.method == "POST":
         status = 422
-    return render_template("auth/login.html", form=form, no_users=first_administrator.is_open(database())), status
+    return render_template("accounts/login.html", form=form, no_users=first_administrator.is_open(database())), status
 
 
 def enter(user: User) -> None:

@@ -85,4 +85,4 @@ def _preferences() -> PreferencesForm:
 
 
 def _page(form: PasswordForm, preferences: PreferencesForm) -> str:
-    return render_template("account/index.html", form=form, preferences=preferences)
+    return render_template("accounts/profile.html", form=form, preferences=preferences)

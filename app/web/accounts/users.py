@@ -64,7 +64,7 @@ class NewUserForm(UserForm):
 def index():
     """List the users, those who may log in first."""
     rows = users.listing(database())
-    return render_template("users/index.html", rows=rows, last_acts=audit.last_acts(database()), words=wording)
+    return render_template("accounts/users.html", rows=rows, last_acts=audit.last_acts(database()), words=wording)
 
 
 @blueprint.route("/new", methods=["GET", "POST"])
@@ -74,7 +74,7 @@ def new():
     form = NewUserForm()
     if request.method == "GET":
         form.role.data = "operator"
-        return _page("users/new.html", form)
+        return _page("accounts/user_new.html", form)
     form.validate()
     made_up = users.make_password() if not form.password.data else ""
     name, given = form.name.data or "", form.given()
@@ -88,7 +88,7 @@ def new():
                 return _show_once(users.find(database(), user_id), made_up, added=True)
             flash(_("The user is added."), "success")
             return redirect(url_for("users.index"))
-    return _page("users/new.html", form), 422
+    return _page("accounts/user_new.html", form), 422
 
 
 def _create(name: str, password: str, given: UserInput) -> int:
@@ -113,12 +113,12 @@ def edit(user_id: int):
     form = UserForm()
     if request.method == "GET":
         form.fill(user, [line.extension for line in _lines()])
-        return _page("users/edit.html", form, user=user)
+        return _page("accounts/user_edit.html", form, user=user)
     form.validate()
     if not has_errors(form) and _change(user, form.given(active=user.active), form):
         flash(_("The user is saved."), "success")
         return redirect(url_for("users.index"))
-    return _page("users/edit.html", form, user=user), 422
+    return _page("accounts/user_edit.html", form, user=user), 422
 
 
 def _change(user: User, given: UserInput, form: UserForm) -> bool:
@@ -140,7 +140,7 @@ def password(user_id: int):
     if user.id == current_user.id:  # who knows the old one changes their own
         return redirect(url_for("account.index"))
     if request.method == "GET":
-        return render_template("users/password.html", user=user)
+        return render_template("accounts/password_reset.html", user=user)
     made_up = users.make_password()
     users.reset_password(database(), user.id, made_up, utcnow(), actor=current_user.name)
     return _show_once(user, made_up)
@@ -148,7 +148,7 @@ def password(user_id: int):
 
 def _show_once(user: User, made_up: str, *, added: bool = False):
     """Show a password in the answer itself: it is kept nowhere, not even for a redirect."""
-    return render_template("users/shown.html", user=user, password=made_up, added=added)
+    return render_template("accounts/password_shown.html", user=user, password=made_up, added=added)
 
 
 @blueprint.route("/<row:user_id>/deactivate", methods=["GET", "POST"])
@@ -162,7 +162,7 @@ def deactivate(user_id: int):
         if not error:
             flash(_("The user is deactivated and logged out everywhere."), "success")
             return redirect(url_for("users.index"))
-    return render_template("users/deactivate.html", user=user, error=error), 422 if error else 200
+    return render_template("accounts/user_deactivate.html", user=user, error=error), 422 if error else 200
 
 
 @blueprint.post("/<row:user_id>/activate")

@@ -251,7 +251,7 @@ def said():
         if saying is None:
             saying = Saying("fault", escape(wording.error("no_module")))
         sayings.append(saying)
-    return render_template("places/_said.html", sayings=sayings, field=field)
+    return render_template("pbx/_destination_hint.html", sayings=sayings, field=field)
 
 
 def _typed(field: str) -> list[Place]:
@@ -273,8 +273,8 @@ def code():
     wanted = ascii_digits(request.args.get("code", "")).strip()
     own = request.args.get("module", 0, type=row_number)
     if not modules.CODE.fullmatch(wanted):
-        return render_template("places/_said.html", sayings=[], field="code")
-    return render_template("places/_said.html", sayings=[_said_of_code(database(), wanted, own)], field="code")
+        return render_template("pbx/_destination_hint.html", sayings=[], field="code")
+    return render_template("pbx/_destination_hint.html", sayings=[_said_of_code(database(), wanted, own)], field="code")
 
 
 def _said_of_code(database: Database, wanted: str, own: int) -> Saying:

@@ -81,14 +81,14 @@ class Row:
 @administrator_required
 def index():
     """List what the exchange reports, and what has a scenario; `q` searches in number and name."""
-    return _list("extensions/index.html")
+    return _list("pbx/extensions.html")
 
 
 @blueprint.get("/rows")
 @administrator_required
 def rows():
     """Return the list alone, for the page that asks again and again, or searches."""
-    return _list("extensions/_list.html")
+    return _list("pbx/_extensions.html")
 
 
 def _list(template: str):
@@ -124,7 +124,7 @@ def edit(extension: str):
         abort(404)
     if exchange().pbx_profile == "freepbx":
         return render_template(
-            "extensions/freepbx.html", extension=extension, line=_line(extension), **destinations.chosen_module()
+            "pbx/extensions_freepbx.html", extension=extension, line=_line(extension), **destinations.chosen_module()
         )
     form = ScenarioForm()
     with database().read() as session:
@@ -136,7 +136,7 @@ def edit(extension: str):
         status = 422
     elif stored is not None:
         form.fill(stored)
-    return render_template("extensions/form.html", form=form, stored=stored, **_about(extension)), status
+    return render_template("pbx/extension_form.html", form=form, stored=stored, **_about(extension)), status
 
 
 def _take(form: ScenarioForm, extension: str, stored: ExtensionScenario | None) -> bool:
@@ -192,5 +192,5 @@ def delete(extension: str):
         flash(_("The scenario is deleted."), "success")
         return redirect(url_for("extensions.index"))
     return render_template(
-        "extensions/delete.html", extension=extension, scenario=stored, situations=SITUATIONS, words=wording
+        "pbx/extension_delete.html", extension=extension, scenario=stored, situations=SITUATIONS, words=wording
     )

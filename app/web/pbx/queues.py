@@ -85,14 +85,14 @@ class Row:
 @administrator_required
 def index():
     """List the queues with their members and waiting callers; `q` searches in names and members."""
-    return _list("queues/index.html")
+    return _list("pbx/queues.html")
 
 
 @blueprint.get("/rows")
 @administrator_required
 def rows():
     """Return the list alone, for the page that asks again and again, or searches."""
-    return _list("queues/_list.html")
+    return _list("pbx/_queues.html")
 
 
 def _list(template: str):
@@ -139,7 +139,7 @@ def edit(queue: str):
         stored = session.get(QueueScenario, queue)
         row = next((row for row in _rows(session) if row.name == queue), Row(queue, None, None, [], []))
     if exchange().pbx_profile == "freepbx":
-        return render_template("queues/freepbx.html", queue=queue, row=row, **destinations.chosen_module())
+        return render_template("pbx/queues_freepbx.html", queue=queue, row=row, **destinations.chosen_module())
     form = QueueForm()
     status = 200
     if request.method == "POST":
@@ -149,7 +149,7 @@ def edit(queue: str):
     elif stored is not None:
         for name in ("max_wait", "wrapup", "failed_kind", "failed_code"):
             form._fields[name].data = getattr(stored, name)
-    return render_template("queues/form.html", form=form, stored=stored, row=row, **_about(queue)), status
+    return render_template("pbx/queue_form.html", form=form, stored=stored, row=row, **_about(queue)), status
 
 
 def _take(form: QueueForm, queue: str, stored: QueueScenario | None) -> bool:
@@ -195,4 +195,4 @@ def delete(queue: str):
             abort(404)
         flash(_("The queue's destination is deleted."), "success")
         return redirect(url_for("queues.index"))
-    return render_template("queues/delete.html", queue=queue, scenario=stored, words=wording)
+    return render_template("pbx/queue_delete.html", queue=queue, scenario=stored, words=wording)

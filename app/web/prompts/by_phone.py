@@ -65,4 +65,4 @@ def _shown(call: str):
         abort(404)
     if view.kind is not Kind.RECORD:
         abort(404)
-    return render_template("recordings/_call.html", call=view, words=wording)
+    return render_template("prompts/_call.html", call=view, words=wording)

@@ -105,7 +105,7 @@ def _list(error: str = ""):
     rows, values = _found()
     with database().read() as session:
         uses = recordings.uses(session)
-    return render_template("recordings/index.html", error=error, uses=uses, sorts=_SORTS, **values, **rows, **sources())
+    return render_template("prompts/library.html", error=error, uses=uses, sorts=_SORTS, **values, **rows, **sources())
 
 
 def _found() -> tuple[dict[str, object], dict[str, object]]:
@@ -142,7 +142,7 @@ def sources() -> dict[str, object]:
 def shelf():
     """Return the part of a page on which one recording is chosen; `q` searches."""
     rows, values = _found()
-    return render_template("recordings/_shelf.html", words=wording, **values, **rows)
+    return render_template("prompts/_shelf.html", words=wording, **values, **rows)
 
 
 # -- taking sounds in -----------------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ def take():
     kept, error = _take(request.files.get("sound"))
     if kept is None:
         return error, 422, PLAIN_TEXT
-    return render_template("recordings/_chosen.html", sound=kept, words=wording)
+    return render_template("prompts/_chosen.html", sound=kept, words=wording)
 
 
 def _take(file: FileStorage | None) -> tuple[Shown | None, str]:
@@ -187,7 +187,7 @@ def _take(file: FileStorage | None) -> tuple[Shown | None, str]:
 @administrator_required
 def chosen(digest: str):
     """Return how a card shows a recording."""
-    return render_template("recordings/_chosen.html", sound=show(_row(digest)), words=wording)
+    return render_template("prompts/_chosen.html", sound=show(_row(digest)), words=wording)
 
 
 @blueprint.get("/<digest>.wav")
@@ -223,7 +223,7 @@ def edit(digest: str):
             flash(_("The recording is renamed."), "success")
             return redirect(url_for("recordings.index"))
     values = {"row": row, "sound": show(row), "uses": _uses(row.file), "name": name, "error": error, "words": wording}
-    return render_template("recordings/edit.html", **values), 422 if error else 200
+    return render_template("prompts/edit.html", **values), 422 if error else 200
 
 
 @blueprint.route("/<digest>/delete", methods=["GET", "POST"])
@@ -245,7 +245,7 @@ def delete(digest: str):
             flash(_("The recording is deleted."), "success")
             return redirect(url_for("recordings.index"))
     values = {"row": row, "uses": _uses(row.file), "error": error, "words": wording}
-    return render_template("recordings/delete.html", **values), 422 if error else 200
+    return render_template("prompts/delete.html", **values), 422 if error else 200
 
 
 def _uses(file: str) -> list[recordings.Use]:
@@ -277,7 +277,7 @@ def _digits(language: str, faulty: str = "", error: str = ""):
         recorded = recordings.digits(session, language)
     cards = [(digit, find_shown(recorded.get(digit, ""))) for digit in DIGITS]
     values = {"language": language, "cards": cards, "faulty": faulty, "error": error, "languages": LANGUAGES}
-    return render_template("recordings/digits.html", **values, **sources())
+    return render_template("prompts/digits.html", **values, **sources())
 
 
 @blueprint.post("/digits/<language>/<digit>")

@@ -27,14 +27,14 @@ MOST_QUEUES = 3
 @login_required
 def index():
     """Show lines, queues and requests, as far as they concern the reader."""
-    return render_template("overview/index.html", **_values())
+    return render_template("report/overview.html", **_values())
 
 
 @blueprint.get("/overview/body")
 @login_required
 def body():
     """Return what has changed of it."""
-    return live.answer(lambda _now: (render_template("overview/_live.html", **_values()), None))
+    return live.answer(lambda _now: (render_template("report/_overview_live.html", **_values()), None))
 
 
 @blueprint.get("/wallboard")
@@ -42,14 +42,14 @@ def body():
 def wallboard():
     """Show the same to a whole room; dark, unless `colours` says otherwise."""
     colours = "light" if request.args.get("colours") == "light" else "dark"
-    return render_template("overview/wallboard.html", **_board(), theme=colours)
+    return render_template("report/wallboard.html", **_board(), theme=colours)
 
 
 @blueprint.get("/wallboard/body")
 @login_required
 def wallboard_body():
     """Return what has changed of it."""
-    return live.answer(lambda _now: (render_template("overview/_live_board.html", **_board()), None))
+    return live.answer(lambda _now: (render_template("report/_live_board.html", **_board()), None))
 
 
 def _values() -> dict[str, object]:

@@ -254,7 +254,7 @@ def perform(act: str):
             seen = left
             rows = {row.id: row for row in some(database(), my_scope(), [row.id for row in seen], utcnow())}
     form.prepare(list(rows.values()))
-    template = "acts/_form.html" if is_fragment() else "acts/form.html"
+    template = "requests/_action_form.html" if is_fragment() else "requests/action.html"
     values = {"form": form, "act": act, "seen": seen, "rows": rows, "told": told, "back": _back()}
     return render_template(template, **values, longest_note=LONGEST_NOTE), 422 if request.method == "POST" else 200
 
@@ -297,7 +297,7 @@ def say_acted(message: str, level: str, back: str | None = None):
     if not is_fragment():
         flash(message, level)
         return redirect(back or _back())
-    answer = make_response(render_template("acts/_answer.html", message=message, level=level))
+    answer = make_response(render_template("requests/_action_result.html", message=message, level=level))
     answer.headers["HX-Trigger"] = "acted"
     return answer
 

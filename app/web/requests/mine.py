@@ -36,7 +36,7 @@ PERIODS = {
 @login_required
 def index():
     """Show what waits for the user's own phones, and what they had in a period."""
-    return render_template("mine/index.html", **_values(utcnow()))
+    return render_template("requests/mine.html", **_values(utcnow()))
 
 
 @blueprint.get("/rows")
@@ -47,7 +47,7 @@ def rows():
     def build(now: datetime) -> tuple[str, datetime | None]:
         values = _values(now)
         shown = Pending(values["mine"].active, values["mine"].ended)
-        return render_template("mine/_live.html", **values), next_change(shown, now)
+        return render_template("requests/_mine_live.html", **values), next_change(shown, now)
 
     return live.answer(build, ASKED)
 

@@ -40,7 +40,7 @@ def pause():
             return say_acted(message, "warning", url_for("requests.index"))
     if request.method == "POST":
         status = 422
-    template = "calls/_pause_form.html" if is_fragment() else "calls/pause.html"
+    template = "requests/_pause_form.html" if is_fragment() else "requests/pause.html"
     return render_template(template, form=form, longest=pausing.LONGEST_REASON), status
 
 
