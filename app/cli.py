@@ -118,7 +118,7 @@ def setup_address(host: str, port: int, token: str, *, scheme: str = "http") -> 
 def dialplan(write: bool) -> None:
     """Print the dialplan that is made from the modules and scenarios, or write it."""
     from app.telephony import dialplan as files
-    from app.worker.dialplan import render
+    from app.worker.dialplan_file import render
 
     settings, database = _ready_parts()
     try:
@@ -156,7 +156,7 @@ def export_settings(file: Path) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 def import_settings(file: Path) -> None:
     """Take in FILE: all of it, or nothing when there is a fault in it."""
-    from app.audio.cache import SoundLibrary
+    from app.audio.library import SoundLibrary
     from app.services.modules import transfer
 
     settings, database = _ready_parts()

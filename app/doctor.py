@@ -13,20 +13,20 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.audio.cache import SoundLibrary
 from app.audio.clip import SoundError, SpeechError
+from app.audio.library import SoundLibrary
 from app.audio.voices import has_piper, model_voices, models
 from app.config import Settings
-from app.domain.connection import Report, Verdict
+from app.domain.pbx_connection import Report, Verdict
 from app.services.prompts.phone_calls import INBOX, INBOX_MODE
 from app.services.setup import first_administrator
-from app.store import lines as store_lines
+from app.store import pbx_state as store_lines
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.settings import Exchange
-from app.telephony import examination
+from app.telephony import connection_test
 from app.telephony.ami import AmiClient, AmiError
-from app.telephony.examination import Listing, Unreachable
+from app.telephony.connection_test import Listing, Unreachable
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 CONNECT_SECONDS = 5.0
@@ -153,11 +153,11 @@ async def _exchange(settings: Settings, database: Database) -> list[Finding]:
         where = store_settings.exchange(session, settings)
     way = (where.ami_host, where.ami_port, where.ami_username, where.ami_secret)
     try:
-        async with examination.reach(*way, seconds=CONNECT_SECONDS) as client:
+        async with connection_test.reach(*way, seconds=CONNECT_SECONDS) as client:
             found = [
                 Finding("ok", f"connected to the exchange (Asterisk {client.state.version or 'of unknown version'})")
             ]
-            found += [_listing(await examination.ask_list(client, action)) for action in examination.LISTS]
+            found += [_listing(await connection_test.ask_list(client, action)) for action in connection_test.LISTS]
             found.append(await _orders(client))
             found.append(await _outbound(settings, database, client))
             return found
@@ -187,7 +187,7 @@ _MEND = {
 
 
 def _listing(listing: Listing) -> Finding:
-    action, right = listing.action, examination.ACTIONS[listing.action]
+    action, right = listing.action, connection_test.ACTIONS[listing.action]
     if listing.refused:
         return Finding(
             "fault", f"{action} was refused: {listing.error}", f"manager.conf: add {right or 'call'} to write="
@@ -206,12 +206,12 @@ def _listing(listing: Listing) -> Finding:
 async def _orders(client: AmiClient) -> Finding:
     """Look at what could not be asked just to see, since it would do something."""
     try:
-        missing = examination.missing_of(await examination.allowed_actions(client))
+        missing = connection_test.missing_of(await connection_test.allowed_actions(client))
     except AmiError as error:
         return Finding("fault", f"ListCommands was not answered: {error}", "look at Asterisk's log")
-    missing = tuple(action for action in missing if action not in examination.LISTS)
+    missing = tuple(action for action in missing if action not in connection_test.LISTS)
     if missing:
-        rights = ",".join(dict.fromkeys(examination.ACTIONS[action] for action in missing))
+        rights = ",".join(dict.fromkeys(connection_test.ACTIONS[action] for action in missing))
         return Finding("fault", f"not allowed: {', '.join(missing)}", f"manager.conf: add {rights} to write=")
     return Finding("ok", "calls may be made and ended")
 

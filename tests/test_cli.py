@@ -30,8 +30,8 @@ from app.services.modules import save as modules
 from app.services.modules.transfer import export
 from app.services.setup import first_administrator
 from app.store.database import Database
-from app.store.lines import worker_state
 from app.store.models import Base, CallRequest
+from app.store.pbx_state import worker_state
 from tests.support.asterisk import OfficeSetup, free_port
 from tests.support.bazang import Bazang
 from tests.support.factories import NOW, at_once, build_database, create_request, make_module_input, make_settings

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.audio.prompts import LANGUAGES
-from app.domain.names import is_showable
+from app.domain.text import is_showable
 from app.services import audit
 from app.services.errors import Invalid, NotFound
 from app.services.modules.save import EXTENSION

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from app.domain.orders import Order
+from app.domain.dial_order import Order
 from app.telephony.attempts import AttemptFollower
 from app.telephony.variables import PROMPT_VARIABLES
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.domain.names import showable
+from app.domain.text import showable
 from app.telephony import variables
 from app.telephony.agi import AgiBroken, AgiSession, HungUp, Sound
 

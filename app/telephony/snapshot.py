@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from app.domain.policy import Line, LineState, Member, Queue
-from app.telephony.names import tidy
+from app.telephony.extension_names import tidy
 from app.telephony.translate import line_state
 
 Fields = Mapping[str, str]

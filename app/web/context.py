@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 from flask_login import current_user, login_required
 from sqlalchemy.orm import Session
 
-from app.audio.cache import SoundLibrary
+from app.audio.library import SoundLibrary
 from app.config import Settings
 from app.services.requests.access import scope_of
 from app.store import settings as store_settings

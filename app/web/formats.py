@@ -13,7 +13,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 from persiantools.jdatetime import JalaliDate, JalaliDateTime
 
-from app.domain.names import showable
+from app.domain.text import showable
 from app.web import choose_locale
 from app.web.context import office, utcnow
 

@@ -6,7 +6,7 @@ from flask import Blueprint
 from flask_babel import gettext as _
 
 from app.config import PREFIX
-from app.store import lines as store_lines
+from app.store import pbx_state as store_lines
 from app.store.models import WorkerState
 from app.web import choose_locale
 from app.web.context import kept, looked_up, office, settings, utcnow

@@ -9,11 +9,11 @@ from markupsafe import Markup, escape
 
 from app.audio.clip import SoundError
 from app.audio.voices import Voice
-from app.domain.connection import Loaded, Verdict
 from app.domain.lifecycle import Outcome, Status, Step
 from app.domain.numbers import OutboundFormat
+from app.domain.pbx_connection import Loaded, Verdict
+from app.domain.phone_calls import Failure, State
 from app.domain.policy import LineState, Reason, Why
-from app.domain.studio import Failure, State
 from app.web.formats import clock, countdown, digits, time_of_day
 
 STATUS = {

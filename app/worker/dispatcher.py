@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import Settings
+from app.domain.dial_order import Order
 from app.domain.lifecycle import Outcome, Step
-from app.domain.orders import Order
 from app.domain.policy import Facts
 from app.services.requests import attempts
 from app.store.database import Database
@@ -20,7 +20,7 @@ from app.telephony.ami import AmiDisconnected, AmiError, AmiRefused, AmiTimeout,
 from app.telephony.attempts import AttemptFollower, EndNews, News, StepNews, StrayNews
 from app.telephony.dialer import Dialer
 from app.telephony.translate import record_outcome
-from app.worker.recorder import Recorder
+from app.worker.write_queue import Recorder
 
 log = logging.getLogger(__name__)
 AGAIN = 0.5  # seconds until the next look after the database refused one

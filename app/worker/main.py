@@ -23,7 +23,7 @@ from app.services.errors import NotFound
 from app.services.pbx.directory import OWN_HINTS
 from app.services.prompts import phone_calls
 from app.services.requests import attempts, perform
-from app.store import lines as store_lines
+from app.store import pbx_state as store_lines
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import Command
@@ -33,26 +33,26 @@ from app.telephony.attempts import AttemptFollower, is_ours
 from app.telephony.calls import Answered, CallFollower
 from app.telephony.dialer import Dialer
 from app.telephony.ivr import converse
+from app.telephony.phone_calls import PATH as STUDIO_PATH
+from app.telephony.phone_calls import hold
 from app.telephony.snapshot import Snapshot
-from app.telephony.studio import PATH as STUDIO_PATH
-from app.telephony.studio import hold
-from app.worker import inquiry
-from app.worker.caller import CallerDesk
-from app.worker.dialplan import DialplanKeeper, exchange_in_force
+from app.worker import pbx_queries
+from app.worker.dialplan_file import DialplanKeeper, exchange_in_force
 from app.worker.dispatcher import Dispatcher, utcnow
-from app.worker.inquiry import Inquiry
-from app.worker.names import NameBook
-from app.worker.recorder import Recorder
-from app.worker.sounds import Sounds
-from app.worker.studio import StudioDesk
+from app.worker.extension_names import NameBook
+from app.worker.pbx_queries import Inquiry
+from app.worker.phone_calls import StudioDesk
+from app.worker.prompts import Sounds
+from app.worker.registrar import CallerDesk
 from app.worker.watch import DatabaseWatch, Leadership
+from app.worker.write_queue import Recorder
 
 log = logging.getLogger(__name__)
 STORE_DELAY = 0.02  # seconds: several events of one call make one write
 DRAIN = 5.0  # seconds to write what is left at the end
 DAY = timedelta(days=1)
 # What takes its time, or has nothing to do with requests: nobody waits behind it.
-ASIDE = inquiry.KINDS | {commands.WRITE_DIALPLAN, commands.APPLY_SETTINGS, commands.STUDIO_CANCEL}
+ASIDE = pbx_queries.KINDS | {commands.WRITE_DIALPLAN, commands.APPLY_SETTINGS, commands.STUDIO_CANCEL}
 
 
 class Worker:
@@ -386,7 +386,7 @@ class Worker:
             case commands.STUDIO_CANCEL:
                 await self.studio.cancel(payload["call"])
                 return True, "done"
-            case kind if kind in inquiry.KINDS:
+            case kind if kind in pbx_queries.KINDS:
                 return await self.inquiry.answer(command)
             case _:
                 return False, "unknown_command"

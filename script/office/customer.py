@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from app import create_app
-from app.audio.cache import SoundLibrary
+from app.audio.library import SoundLibrary
 from app.config import PREFIX, Settings, load_settings
 from app.services.modules.save import PromptInput, as_input
 from app.services.prompts import sounds

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from subprocess import Popen
 from typing import Any
 
-from app.audio.cache import SoundLibrary
+from app.audio.library import SoundLibrary
 from app.services import users
 from script.office.near import free_port_near, said
 from script.office.panel import panel_answers, start_panel

@@ -17,13 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.domain.orders import Order
+from app.domain.dial_order import Order
 from app.services import commands
 from app.services.requests import attempts
 from app.store.models import LineRow
 from app.telephony.attempts import AttemptFollower
 from app.telephony.dialer import Dialer
-from app.worker.sounds import Sounds
+from app.worker.prompts import Sounds
 from script.office.bare import BareClient
 from script.office.premises import PHONES, Customers, build_office, furnish, shelter
 from tests.support.asterisk import NoAsterisk

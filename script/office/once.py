@@ -12,7 +12,7 @@ import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from app.audio.cache import SoundLibrary
+from app.audio.library import SoundLibrary
 from app.audio.prompts import FIXED_KEYS, PROMPT_KEYS, age_text, default_text
 from app.store.models import CallRequest
 from script.office.hearing import Ear

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.audio.cache import SoundLibrary
+from app.audio.library import SoundLibrary
 from app.audio.prompts import age_text, default_text
 from tests.asterisk.scene import Scene
 from tests.support.asterisk import OfficeSetup

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from app.audio.cache import SoundLibrary
+from app.audio.library import SoundLibrary
 from app.audio.prompts import default_text
 from app.services import commands
 from app.services.requests import attempts

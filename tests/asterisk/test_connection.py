@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.domain.connection import Loaded, Report, Verdict
+from app.domain.pbx_connection import Loaded, Report, Verdict
 from app.services.pbx import connection_test, lookup
 from app.store.models import Command, LineRow, QueueMemberRow
 from app.store.settings import write_setting

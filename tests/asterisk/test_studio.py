@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from app.domain.studio import FINAL, Failure, State
+from app.domain.phone_calls import FINAL, Failure, State
 from app.services.prompts import phone_calls
 from app.services.prompts.phone_calls import StudioView
 from app.store.models import Recording

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from app.audio.cache import SoundLibrary
 from app.audio.clip import Clip
+from app.audio.library import SoundLibrary
 from app.audio.prompts import default_text
 from app.services.prompts import phone_calls, recordings, voice
 from app.services.prompts.sounds import digit_sounds, prompt_sounds

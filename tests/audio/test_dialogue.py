@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app.audio.cache import SoundLibrary
 from app.audio.clip import Clip, SoundError
 from app.audio.dialogue import Keys, Pause, assemble
+from app.audio.library import SoundLibrary
 from tests.audio.sounds import RATE, read_samples, strength
 
 # The rows and columns of a telephone's keys, from ITU-T Q.23.

@@ -22,10 +22,10 @@ from pathlib import Path
 
 import pytest
 
-from app.audio import cache
-from app.audio.cache import SoundLibrary
+from app.audio import library as cache
 from app.audio.clip import Clip, SoundError, SpeechError, read_clip
 from app.audio.convert import MAX_BYTES
+from app.audio.library import SoundLibrary
 from tests.audio.sounds import likeness, read_samples
 
 WEEK = timedelta(days=7)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from app.audio import voices as known
-from app.audio.cache import SoundLibrary
 from app.audio.child import run_child
 from app.audio.clip import SpeechError
+from app.audio.library import SoundLibrary
 from app.audio.piper_child import LONGEST, pieces
 from app.audio.speak import MAX_CHARACTERS, speak
 from app.audio.voices import voices

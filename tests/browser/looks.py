@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page
 
-from app.audio.cache import SoundLibrary
+from app.audio.library import SoundLibrary
 from app.config import Settings
 from app.domain.policy import LineState
 from app.services import users

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from app.domain.policy import LineState
 from app.services import users
 from app.store.database import Database
-from app.store.lines import LineReport, store_lines
+from app.store.pbx_state import LineReport, store_lines
 from tests.asterisk.scene import Scene
 from tests.browser.conftest import Meet
 from tests.browser.panel import Loop, loads, serve, session_of

@@ -13,8 +13,8 @@ from playwright.sync_api import Page, expect
 from app.domain.policy import LineState
 from app.services import users
 from app.store.database import Database
-from app.store.lines import LineReport, QueueReport, store_lines, store_queues
 from app.store.models import ExtensionScenario, Module
+from app.store.pbx_state import LineReport, QueueReport, store_lines, store_queues
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import Scene
 from tests.browser.conftest import Meet

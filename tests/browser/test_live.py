@@ -14,8 +14,8 @@ from app.services.requests.access import Scope
 from app.services.requests.actions import Note, Seen
 from app.services.requests.attempts import Registration
 from app.store.database import Database
-from app.store.lines import LineReport, store_lines
 from app.store.models import CallRequest, User, WorkerState
+from app.store.pbx_state import LineReport, store_lines
 from app.store.settings import write_setting
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import Scene

@@ -13,7 +13,7 @@ from flask import Flask
 from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import select
 
-from app.audio.cache import SoundLibrary
+from app.audio.library import SoundLibrary
 from app.audio.prompts import default_text
 from app.services import users
 from app.services.modules import save as modules

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.audio.cache import SoundLibrary
+from app.audio.library import SoundLibrary
 from app.config import Settings
 from app.services import audit, users
 from app.services.audit import LogFilter, changes, read

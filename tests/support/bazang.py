@@ -184,7 +184,7 @@ class Bazang:
 
     async def dialplan_is_current(self) -> None:
         """Return when Asterisk runs what was stored last."""
-        from app.worker.dialplan import render
+        from app.worker.dialplan_file import render
 
         wanted = await asyncio.to_thread(render, self.settings, self.database, self.settings.agi_port)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from panoramisk.message import Message
 
-from app.domain.orders import Order
+from app.domain.dial_order import Order
 from app.telephony.ami import AmiClient, AmiDisconnected, AmiError, AmiRefused, AmiTimeout, AmiTimes, AmiUnsafe
 from app.telephony.attempts import AttemptFollower
 from app.telephony.dialer import PROMPT_VARIABLES, Dialer, variables

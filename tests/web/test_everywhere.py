@@ -15,7 +15,7 @@ from sqlalchemy import event
 from werkzeug.routing import Rule
 
 from app import create_app
-from app.audio.cache import SoundLibrary
+from app.audio.library import SoundLibrary
 from app.config import Settings
 from app.extensions import db
 from app.services import users

@@ -13,8 +13,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from app.config import Settings
+from app.domain.dial_order import Order
 from app.domain.lifecycle import Cancelled, Outcome, Step
-from app.domain.orders import Order
 from app.domain.policy import Facts, Why
 from app.services.requests import attempts as requests
 from app.store.database import Database
@@ -24,7 +24,7 @@ from app.telephony.ami import AmiDisconnected, AmiRefused, AmiTimeout, AmiUnsafe
 from app.telephony.attempts import AttemptFollower, EndNews, StepNews, StrayNews
 from app.worker import dispatcher as dispatching
 from app.worker.dispatcher import UNHEARD, Dispatcher
-from app.worker.recorder import Recorder
+from app.worker.write_queue import Recorder
 from tests.support.factories import create_module, create_request, history_of, make_facts, make_line, reload, wish
 from tests.support.fake_ami import PATIENCE, Heard
 

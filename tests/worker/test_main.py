@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.config import Settings
-from app.domain.studio import State
+from app.domain.phone_calls import State
 from app.services import commands
 from app.services.prompts import phone_calls
 from app.store.database import Database

@@ -10,9 +10,9 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.audio.cache import SoundLibrary
+from app.audio.library import SoundLibrary
 from app.audio.prompts import LANGUAGES, PROMPT_KEYS
-from app.domain.names import is_showable
+from app.domain.text import is_showable
 from app.services import audit, commands
 from app.services.errors import Invalid, NotFound
 from app.services.prompts import recordings

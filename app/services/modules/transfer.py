@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.audio.cache import SoundLibrary
+from app.audio.library import SoundLibrary
 from app.services import commands
 from app.services.errors import Invalid
 from app.services.modules import save as modules

@@ -4,8 +4,8 @@ import json
 from dataclasses import asdict
 from datetime import datetime
 
-from app.domain.connection import Loaded, Report, Verdict
-from app.domain.names import showable
+from app.domain.pbx_connection import Loaded, Report, Verdict
+from app.domain.text import showable
 from app.services import commands
 from app.store.database import Database
 

@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from app.services import commands
 from app.store.database import Database
-from app.store.lines import worker_state
 from app.store.models import Command
+from app.store.pbx_state import worker_state
 
 _HEAD = re.compile(r"\[([^\]]+)\]")
 _START = re.compile(r"exten\s*=>\s*([^,]+),")

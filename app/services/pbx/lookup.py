@@ -8,7 +8,7 @@ from typing import Any
 from app.config import Settings
 from app.services import commands
 from app.services.modules.save import CODE, CUSTOM, EXTENSION, TARGET
-from app.store import lines
+from app.store import pbx_state
 from app.store import settings as store_settings
 from app.store.database import Database
 
@@ -46,8 +46,8 @@ def code_taken(database: Database, settings: Settings, code: str, actor: str, no
 def in_reach(database: Database, now: datetime) -> bool:
     """Tell whether the exchange can be asked now, so that what is known of it is what it is like."""
     with database.read() as session:
-        connected = lines.worker_state(session).ami_status == "connected"
-        return connected and lines.service_runs(session, now)
+        connected = pbx_state.worker_state(session).ami_status == "connected"
+        return connected and pbx_state.service_runs(session, now)
 
 
 def _ask(database: Database, kind: str, payload: dict[str, Any], actor: str, now: datetime) -> str | None:

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import delete, select
 
 from app.audio.prompts import LANGUAGES, default_text
-from app.domain.names import is_showable
-from app.domain.studio import FINAL, Failure, Kind, State
+from app.domain.phone_calls import FINAL, Failure, Kind, State
+from app.domain.text import is_showable
 from app.services import commands
 from app.services.errors import Invalid, NotFound
 from app.services.modules.save import EXTENSION
-from app.store import lines
+from app.store import pbx_state
 from app.store.database import Database
 from app.store.models import StudioCall
 
@@ -114,7 +114,7 @@ def load(database: Database, call_id: str, now: datetime | None = None) -> Studi
         state, detail = State(row.state), row.detail
         late = state is State.ASKED and row.created_at + TAKEN_WITHIN <= now
         # The row of a call in the middle stays as it is until the service comes back and puts it right.
-        gone = state not in FINAL and state is not State.ASKED and not lines.service_runs(session, now)
+        gone = state not in FINAL and state is not State.ASKED and not pbx_state.service_runs(session, now)
     if late or gone:
         state, detail = State.FAILED, Failure.SERVICE_DOWN.value
     return StudioView(

@@ -11,10 +11,10 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.audio.cache import SoundLibrary
 from app.audio.clip import Clip, SoundError, read_clip
+from app.audio.library import SoundLibrary
 from app.audio.prompts import LANGUAGES
-from app.domain.names import is_showable, showable
+from app.domain.text import is_showable, showable
 from app.services import commands
 from app.services.audit import note
 from app.services.errors import Invalid, NotFound

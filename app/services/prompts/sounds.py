@@ -7,9 +7,9 @@ from typing import Literal
 import phonenumbers
 from sqlalchemy import select
 
-from app.audio.cache import SoundLibrary
 from app.audio.clip import Clip, SoundError
 from app.audio.dialogue import Keys, Pause, Piece
+from app.audio.library import SoundLibrary
 from app.audio.prompts import PROMPT_KEYS, default_text
 from app.domain.numbers import national
 from app.services.modules.save import PromptInput

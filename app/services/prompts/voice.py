@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from app.audio.cache import SoundLibrary
 from app.audio.clip import Clip, SoundError
+from app.audio.library import SoundLibrary
 from app.audio.prompts import LANGUAGES
 from app.audio.speak import LEAST_PITCH, LEAST_RATE, MOST_PITCH, MOST_RATE
 from app.audio.voices import may_be_voice

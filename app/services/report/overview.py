@@ -17,7 +17,7 @@ from app.services.requests import pause as pausing
 from app.services.requests.access import Reach, Scope, reach
 from app.services.requests.pause import Pause
 from app.services.requests.targets import of_modules
-from app.store import lines as store_lines
+from app.store import pbx_state as store_lines
 from app.store import requests as store
 from app.store.database import Database
 from app.store.models import CallRequest, LineRow

@@ -20,8 +20,8 @@ from app.services.report.query import Filter, conditions, key
 from app.services.report.remembering import remember
 from app.services.requests.access import Reach, Scope, reach
 from app.store.database import Database
+from app.store.epoch import QUARTER, epoch, quarter
 from app.store.models import CallRequest
-from app.store.moments import QUARTER, epoch, quarter
 
 HOURS, WEEKDAYS = 24, 7
 

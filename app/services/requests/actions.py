@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from app.domain import lifecycle
 from app.domain.lifecycle import Status
-from app.domain.names import is_showable
+from app.domain.text import is_showable
 from app.services.modules.save import EXTENSION
 
 LONGEST_NOTE = 2000

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.domain import lifecycle, numbers, policy
+from app.domain.dial_order import Order
 from app.domain.lifecycle import Decision, Ended, Outcome, Progressed, Reached, Status, Step
-from app.domain.orders import Order
 from app.domain.policy import Facts
 from app.services.errors import NotFound
 from app.store import requests as store

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from app.config import Settings
 from app.domain import numbers
 from app.domain.lifecycle import Status
-from app.domain.names import is_showable
 from app.domain.numbers import NumberRefused, Refusal
+from app.domain.text import is_showable
 from app.services import audit, commands
 from app.services.errors import Invalid
 from app.services.requests.access import Scope, reach

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app.domain.names import is_showable
+from app.domain.text import is_showable
 from app.services import audit, commands
 from app.services.errors import Invalid
 from app.services.requests.access import Scope

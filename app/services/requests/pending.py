@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 
 from app.domain import numbers, policy
 from app.domain.lifecycle import ACTIVE, Outcome, Request, Status, Step
-from app.domain.names import showable
 from app.domain.policy import Facts, Reason
+from app.domain.text import showable
 from app.services.requests import pause as pausing
 from app.services.requests.access import Reach, Scope, reach
 from app.services.requests.pause import Pause
-from app.store import lines as store_lines
+from app.store import pbx_state as store_lines
 from app.store import requests as store
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Module

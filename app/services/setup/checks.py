@@ -5,10 +5,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from app.config import Settings
-from app.domain.connection import Loaded, Report, Verdict
+from app.domain.pbx_connection import Loaded, Report, Verdict
 from app.services.pbx import connection_test, lookup
 from app.services.settings import office
-from app.store import lines
+from app.store import pbx_state
 from app.store import settings as store_settings
 from app.store.database import Database
 
@@ -55,7 +55,7 @@ def unknown() -> Readiness:
 def look(database: Database, settings: Settings, actor: str, now: datetime) -> Readiness:
     """Try out what is in force. It takes as long as the exchange does."""
     with database.read() as session:
-        runs = lines.stored_facts(session, now).service_runs(now)
+        runs = pbx_state.stored_facts(session, now).service_runs(now)
         exchange = store_settings.exchange(session, settings)
     report = None
     if runs:

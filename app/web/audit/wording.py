@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from markupsafe import Markup, escape
 
-from app.domain.names import showable
+from app.domain.text import showable
 from app.services.audit import HIDDEN
 from app.store.models import LogEntry
 from app.web import wording

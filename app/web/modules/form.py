@@ -8,7 +8,7 @@ from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField, RadioField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired
 
-from app.audio.cache import SoundLibrary
+from app.audio.library import SoundLibrary
 from app.domain.numbers import ascii_digits
 from app.services.modules.save import BOUNDS, ModuleInput
 from app.services.pbx.existence import Place

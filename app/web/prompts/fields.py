@@ -12,8 +12,8 @@ from flask_wtf import FlaskForm
 from wtforms import Form, SelectChoice, SelectField
 from wtforms.validators import ValidationError
 
-from app.audio.cache import SoundLibrary
 from app.audio.clip import SoundError
+from app.audio.library import SoundLibrary
 from app.audio.prompts import LANGUAGES, PROMPT_KEYS, default_text
 from app.audio.voices import Voice
 from app.domain.numbers import ascii_digits

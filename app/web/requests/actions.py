@@ -17,7 +17,7 @@ from markupsafe import Markup
 from wtforms import RadioField, SelectChoice, SelectField, TextAreaField
 from wtforms.validators import InputRequired, ValidationError
 
-from app.domain.names import showable
+from app.domain.text import showable
 from app.services.errors import Invalid
 from app.services.report import periods
 from app.services.requests import perform as acting

@@ -12,7 +12,7 @@ from flask_wtf import FlaskForm
 from wtforms import SelectChoice, SelectField, StringField, TextAreaField
 
 from app.domain.lifecycle import ACTIVE, Status
-from app.domain.names import showable
+from app.domain.text import showable
 from app.services.errors import Invalid, NotFound
 from app.services.requests import create, detail
 from app.services.requests.access import reach

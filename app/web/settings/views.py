@@ -14,7 +14,7 @@ from app.config import PREFIX
 from app.services.errors import Invalid
 from app.services.settings import office
 from app.services.settings.office import OfficeInput
-from app.store import lines as store_lines
+from app.store import pbx_state as store_lines
 from app.store.settings import SHARED
 from app.web import choose_locale, wording
 from app.web.context import administrator_required, database, settings, utcnow

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.audio.cache import SoundLibrary
+from app.audio.library import SoundLibrary
 from app.services.commands import WRITE_DIALPLAN
 from app.services.modules import save as modules
 from app.services.modules.save import BOUNDS, PromptInput

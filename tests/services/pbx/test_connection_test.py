@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select
 
-from app.domain.connection import Loaded, Report, Verdict
+from app.domain.pbx_connection import Loaded, Report, Verdict
 from app.services import commands
 from app.services.pbx import connection_test
 from app.store.database import Database

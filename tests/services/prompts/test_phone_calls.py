@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from app.audio.prompts import default_text
-from app.domain.studio import FINAL, Failure, Kind, State
+from app.domain.phone_calls import FINAL, Failure, Kind, State
 from app.services import commands
 from app.services.errors import Invalid, NotFound
 from app.services.prompts import phone_calls

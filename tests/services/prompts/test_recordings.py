@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.audio.cache import SoundLibrary
 from app.audio.clip import Clip, SoundError
+from app.audio.library import SoundLibrary
 from app.services import commands
 from app.services.errors import Invalid, NotFound
 from app.services.modules import save as modules

@@ -7,8 +7,8 @@ from typing import Any
 import phonenumbers
 import pytest
 
-from app.audio.cache import SoundLibrary
 from app.audio.clip import Clip, SpeechError
+from app.audio.library import SoundLibrary
 from app.audio.prompts import PROMPT_KEYS, default_text
 from app.services.errors import Invalid
 from app.services.modules import save as modules

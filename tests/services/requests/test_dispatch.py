@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import select
 
 from app.config import Settings
+from app.domain.dial_order import Order
 from app.domain.lifecycle import Outcome, Status
-from app.domain.orders import Order
 from app.domain.policy import Facts, LineState, Member, Queue
 from app.services.requests.attempts import Dispatch, claim_due, traces
 from app.store.database import Database

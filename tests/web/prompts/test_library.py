@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from app.config import Settings
-from app.domain.studio import Failure, State
+from app.domain.phone_calls import Failure, State
 from app.services import audit, commands, users
 from app.services.modules import save as modules
 from app.services.modules.save import PromptInput
@@ -106,7 +106,7 @@ def test_what_is_no_sound_is_refused_in_words(
     said: str,
     locale: str,
 ) -> None:
-    monkeypatch.setattr("app.audio.cache.MAX_BYTES", 5000)
+    monkeypatch.setattr("app.audio.library.MAX_BYTES", 5000)
     users.set_locale(database, 1, locale)
     answer = Visitor(app, 1, locale=locale).post(TAKE, {"sound": (BytesIO(content), name)}, 422)
     assert answer.response.content_type == "text/plain; charset=utf-8"

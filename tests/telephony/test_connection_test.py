@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.domain.connection import Loaded, Verdict
-from app.telephony import examination
-from app.telephony.examination import Unreachable, reach, try_out
+from app.domain.pbx_connection import Loaded, Verdict
+from app.telephony import connection_test
+from app.telephony.connection_test import Unreachable, reach, try_out
 from tests.support.fake_ami import FakeAmi, fake_ami
 
 SECONDS = 1.0
@@ -70,7 +70,7 @@ async def test_secret_of_lines_is_not_sent() -> None:
 
 
 async def test_exchange_that_falls_silent_after_the_login_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examination, "EXAMINED_WITHIN", 0.3)
+    monkeypatch.setattr(connection_test, "EXAMINED_WITHIN", 0.3)
     async with fake_ami() as fake:
         report = await try_out(fake.host, fake.port, "bazang", "secret", seconds=SECONDS)
     assert report.verdict is Verdict.NO_ANSWER
@@ -104,5 +104,5 @@ async def test_exchange_that_allows_nothing_lacks_every_right(monkeypatch: pytes
 
 
 def answer_all(fake: FakeAmi, answer: object) -> None:
-    for action in examination.ACTIONS:
+    for action in connection_test.ACTIONS:
         fake.answers[action] = answer  # type: ignore[assignment]

@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from app.audio.cache import SoundLibrary
 from app.audio.clip import Clip, SoundError
+from app.audio.library import SoundLibrary
 from app.audio.prompts import LANGUAGES, age_text, default_text
 from app.config import Settings
+from app.domain.dial_order import Order
 from app.domain.lifecycle import Status
-from app.domain.orders import Order
 from app.services.prompts import recordings, voice
 from app.services.prompts.sounds import digit_sound, digit_sounds, prompt_sounds
 from app.store import requests as store

@@ -14,8 +14,8 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from app.store.database import Database
 from app.store.settings import read_setting, write_setting
-from app.worker import recorder as recorders
-from app.worker.recorder import Recorder
+from app.worker import write_queue as recorders
+from app.worker.write_queue import Recorder
 from tests.support.factories import open_engine
 
 PATIENCE = 10.0  # seconds

@@ -1,6 +1,6 @@
 """The states of a call of the studio."""
 
-from app.domain.studio import FINAL, Failure, State
+from app.domain.phone_calls import FINAL, Failure, State
 
 
 def test_a_call_ends_in_one_of_four_ways_and_goes_on_in_all_others() -> None:

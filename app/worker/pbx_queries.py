@@ -4,16 +4,16 @@ import asyncio
 import logging
 from typing import Any
 
-from app.domain.connection import Report, Verdict
+from app.domain.pbx_connection import Report, Verdict
 from app.services import commands
 from app.services.pbx import connection_test
 from app.services.pbx.directory import OWN_HINTS
 from app.store.models import Command
 from app.telephony import lookup
 from app.telephony.ami import AmiClient
-from app.telephony.examination import try_out
+from app.telephony.connection_test import try_out
 from app.telephony.snapshot import Snapshot
-from app.worker.dialplan import DialplanKeeper
+from app.worker.dialplan_file import DialplanKeeper
 
 log = logging.getLogger(__name__)
 CONNECT_SECONDS = 4.0

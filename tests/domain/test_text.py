@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.domain.names import is_showable, showable
+from app.domain.text import is_showable, showable
 
 
 @pytest.mark.parametrize("name", ["Sales", "درخواست‌های فروش", "Ali & sons <b>", "پاسخ‌گویی", "१२३", "family 👨‍👩‍👧"])

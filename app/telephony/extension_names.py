@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from app.domain.names import showable
+from app.domain.text import showable
 from app.telephony.ami import AmiRefused
 from app.telephony.dialer import Ami
 

@@ -16,15 +16,15 @@ import pytest
 from app.audio.clip import Clip, SpeechError
 from app.audio.prompts import PROMPT_KEYS, age_text, default_text
 from app.config import Settings
-from app.domain.orders import Order
+from app.domain.dial_order import Order
 from app.services.modules import save as modules
 from app.services.prompts import recordings
 from app.services.prompts import voice as speech
 from app.store.database import Database
 from app.store.models import Module, Prompt
 from app.store.settings import Speech, write_setting
-from app.worker import sounds as made_by
-from app.worker.sounds import UNUSED, Sounds
+from app.worker import prompts as made_by
+from app.worker.prompts import UNUSED, Sounds
 from tests.audio.sounds import tone, write_sound
 from tests.support.factories import NOW, create_module, create_request, make_settings, store
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.domain.connection import Loaded, Report, Verdict
+from app.domain.pbx_connection import Loaded, Report, Verdict
 
 
 @pytest.mark.parametrize("verdict", Verdict)

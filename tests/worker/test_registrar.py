@@ -14,9 +14,9 @@ from app.store.models import CallRequest
 from app.store.settings import write_setting
 from app.telephony.ivr import Accepted, CallerFacts, Refused
 from app.telephony.snapshot import Snapshot
-from app.worker import caller
-from app.worker.caller import CallerDesk
-from app.worker.sounds import Sounds
+from app.worker import registrar
+from app.worker.prompts import Sounds
+from app.worker.registrar import CallerDesk
 from tests.support.factories import NOW, create_line, create_module
 
 INSIDE = "PJSIP/101-0000002a"
@@ -124,7 +124,7 @@ async def test_a_new_extension_is_known_after_a_moment(
     assert await desk.check(facts(INSIDE), "103", True) == Refused("invalid")
     create_line(database, "103")
     assert await desk.check(facts(INSIDE), "103", True) == Refused("invalid")  # the rules are remembered so long
-    monkeypatch.setattr(caller, "RULES_LAST", -1.0)
+    monkeypatch.setattr(registrar, "RULES_LAST", -1.0)
     assert await desk.check(facts(INSIDE), "103", True) == Accepted("103", "103")
 
 

@@ -15,7 +15,7 @@ from app.store.database import Database
 from app.telephony.ivr import Accepted, CallerFacts, ModuleView, Refused
 from app.telephony.snapshot import Snapshot
 from app.worker.dispatcher import utcnow
-from app.worker.sounds import Sounds
+from app.worker.prompts import Sounds
 
 log = logging.getLogger(__name__)
 RULES_LAST = 2.0  # seconds for which the number rules are remembered

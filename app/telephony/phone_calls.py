@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.domain.studio import Failure, Kind, State
+from app.domain.phone_calls import Failure, Kind, State
 from app.telephony.agi import AgiBroken, AgiSession, CannotWrite, HungUp, Sound
 
 log = logging.getLogger(__name__)

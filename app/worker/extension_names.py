@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from app.telephony.ami import AmiClient, AmiError
-from app.telephony.names import ask_name
+from app.telephony.extension_names import ask_name
 from app.telephony.snapshot import Extension
 
 ASK_AGAIN = 3600.0  # seconds; a name is changed once in years

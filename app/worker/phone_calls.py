@@ -19,7 +19,7 @@ from app.audio.prompts import STUDIO_KEYS, default_text
 from app.audio.tone import make_tone
 from app.config import Settings
 from app.domain.lifecycle import Outcome
-from app.domain.studio import Failure, State
+from app.domain.phone_calls import Failure, State
 from app.services.errors import Invalid, NotFound
 from app.services.prompts import phone_calls, recordings
 from app.services.prompts import voice as speech
@@ -30,11 +30,11 @@ from app.telephony.agi import Sound
 from app.telephony.ami import AmiClient, AmiError, AmiRefused
 from app.telephony.attempts import AttemptFollower, EndNews, Fields, StepNews
 from app.telephony.dialer import Dialer
+from app.telephony.phone_calls import LONGEST, TONE, Script
 from app.telephony.snapshot import Snapshot
-from app.telephony.studio import LONGEST, TONE, Script
 from app.telephony.variables import GRACE
 from app.worker.dispatcher import utcnow
-from app.worker.sounds import Sounds
+from app.worker.prompts import Sounds
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from app.config import Settings
+from app.domain.phone_calls import Failure, State
 from app.domain.policy import LineState
-from app.domain.studio import Failure, State
 from app.services.prompts import phone_calls
 from app.store.database import Database
 from app.telephony.snapshot import Extension, Snapshot
-from app.worker.sounds import Sounds
-from app.worker.studio import StudioDesk
+from app.worker.phone_calls import StudioDesk
+from app.worker.prompts import Sounds
 
 
 class Exchange:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.telephony.ami import AmiDisconnected, AmiRefused
-from app.telephony.names import ask_name, tidy
+from app.telephony.extension_names import ask_name, tidy
 
 
 class Exchange:

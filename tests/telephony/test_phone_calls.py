@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from app.audio.prompts import STUDIO_KEYS
-from app.domain.studio import Failure, Kind, State
+from app.domain.phone_calls import Failure, Kind, State
 from app.telephony.agi import AgiServer, Sound
-from app.telephony.studio import LONGEST, TONE, Script, hold
+from app.telephony.phone_calls import LONGEST, TONE, Script, hold
 from tests.support.fake_agi import PATIENCE, FakeCall, HangUp, Press
 
 CALL = "0b0f3b0e-8a1c-4b57-9a0e-0a4fdb0f2c11"

@@ -12,7 +12,7 @@ from app.config import Settings
 from app.services.modules import save as modules
 from app.store.database import Database
 from app.telephony.ami import AmiClient, AmiDisconnected, AmiTimes
-from app.worker.dialplan import NO_SUCH_CONTEXT, RELOAD_BY_HAND, DialplanKeeper, render
+from app.worker.dialplan_file import NO_SUCH_CONTEXT, RELOAD_BY_HAND, DialplanKeeper, render
 from tests.support.factories import NOW, make_module_input
 from tests.support.fake_ami import PATIENCE, Action, Connection, FakeAmi, drop, fake_ami, refuse, success
 

@@ -9,7 +9,8 @@ from sqlalchemy import select
 from app.domain.lifecycle import Status
 from app.domain.policy import Line, LineState, Member, Queue, Why
 from app.store.database import Database
-from app.store.lines import (
+from app.store.models import LineRow, QueueMemberRow
+from app.store.pbx_state import (
     SLACK,
     STALE_POLLS,
     LineReport,
@@ -19,7 +20,6 @@ from app.store.lines import (
     stored_facts,
     worker_state,
 )
-from app.store.models import LineRow, QueueMemberRow
 from app.store.requests import occupied
 from app.store.settings import write_setting
 from tests.support.factories import (

@@ -8,8 +8,8 @@ import pytest
 from app.domain.policy import LineState
 from app.telephony.ami import AmiDisconnected
 from app.telephony.snapshot import Extension
-from app.worker import names as asking
-from app.worker.names import NameBook
+from app.worker import extension_names as asking
+from app.worker.extension_names import NameBook
 
 NOW = datetime.now(UTC)
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from app.domain.connection import Loaded, Report, Verdict
+from app.domain.pbx_connection import Loaded, Report, Verdict
 from app.telephony.ami import AmiClient, AmiError, AmiRefused, AmiState, AmiTimes
 from app.telephony.variables import PROBE
 

@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from app.domain.orders import Order
+from app.domain.dial_order import Order
 from tests.support.factories import NOW, NUMBER
 
 
