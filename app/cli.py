@@ -144,7 +144,7 @@ def export_settings(file: Path) -> None:
     from app.services.modules import transfer
 
     _, database = _ready_parts()
-    text = json.dumps(transfer.export(database), ensure_ascii=False, indent=2) + "\n"
+    text = json.dumps(transfer.export_settings(database), ensure_ascii=False, indent=2) + "\n"
     try:
         with click.open_file(str(file), "w", encoding="utf-8") as stream:
             stream.write(text)
@@ -167,7 +167,7 @@ def import_settings(file: Path) -> None:
         raise click.ClickException(f"nothing was taken in: {file} cannot be read: {error}") from error
     try:
         library = SoundLibrary(settings.prompts_path, settings.voices_path)
-        count = transfer.take_in(database, library, content, datetime.now(UTC), actor="settings import")
+        count = transfer.import_settings(database, library, content, datetime.now(UTC), actor="settings import")
     except transfer.BadFile as error:
         raise click.ClickException("nothing was taken in:\n" + "\n".join(error.errors)) from error
     except OSError as error:

@@ -91,7 +91,7 @@ def fill(
         wishes = _active_wishes(session)
         if waiting and pausing.current(session) is None:
             pausing.write(session, pausing.Pause(ACTOR, now), ACTOR, now)
-        audit.note(session, ACTOR, "requests_made_up", "", {"requests": ["", count]}, now)
+        audit.record(session, ACTOR, "requests_made_up", "", {"requests": ["", count]}, now)
     maker = _Maker(random.Random(seed), targets, office, now, wishes)  # noqa: S311 - nothing secret is made by it
     made = itertools.chain(
         (

@@ -17,7 +17,7 @@ from app.audio.clip import SoundError, SpeechError
 from app.audio.library import SoundLibrary
 from app.audio.voices import has_piper, model_voices, models
 from app.config import Settings
-from app.domain.pbx_connection import Report, Verdict
+from app.domain.pbx_connection import ConnectionReport, ConnectionResult
 from app.services.prompts.phone_calls import INBOX, INBOX_MODE
 from app.services.setup import first_administrator
 from app.store import pbx_state as store_lines
@@ -165,9 +165,9 @@ async def _exchange(settings: Settings, database: Database) -> list[Finding]:
         return [_unreachable(where, unreachable.report)]
 
 
-def _unreachable(exchange: Exchange, report: Report) -> Finding:
+def _unreachable(exchange: Exchange, report: ConnectionReport) -> Finding:
     where = f"{exchange.ami_host}:{exchange.ami_port}"
-    if report.verdict is Verdict.REFUSED:
+    if report.verdict is ConnectionResult.REFUSED:
         return Finding(
             "fault",
             f"the exchange at {where} refused user {exchange.ami_username!r}",
@@ -179,10 +179,10 @@ def _unreachable(exchange: Exchange, report: Report) -> Finding:
 
 
 _MEND = {
-    Verdict.HOST_UNKNOWN: "BAZANG_AMI_HOST, or the panel's settings, name the machine that Asterisk runs on",
-    Verdict.NOTHING_LISTENS: "manager.conf: enabled=yes in [general]; BAZANG_AMI_HOST and BAZANG_AMI_PORT",
-    Verdict.NO_ANSWER: "let this machine through its firewall, or look at BAZANG_AMI_HOST and BAZANG_AMI_PORT",
-    Verdict.NOT_ASTERISK: "BAZANG_AMI_PORT is the port of manager.conf, mostly 5038",
+    ConnectionResult.HOST_UNKNOWN: "BAZANG_AMI_HOST, or the panel's settings, name the machine that Asterisk runs on",
+    ConnectionResult.NOTHING_LISTENS: "manager.conf: enabled=yes in [general]; BAZANG_AMI_HOST and BAZANG_AMI_PORT",
+    ConnectionResult.NO_ANSWER: "let this machine through its firewall, or look at BAZANG_AMI_HOST and BAZANG_AMI_PORT",
+    ConnectionResult.NOT_ASTERISK: "BAZANG_AMI_PORT is the port of manager.conf, mostly 5038",
 }
 
 

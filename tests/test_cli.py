@@ -27,7 +27,7 @@ from app.config import ConfigError, Settings, load_settings, secret_key
 from app.extensions import db
 from app.services import users
 from app.services.modules import save as modules
-from app.services.modules.transfer import export
+from app.services.modules.transfer import export_settings
 from app.services.setup import first_administrator
 from app.store.database import Database
 from app.store.models import Base, CallRequest
@@ -273,7 +273,7 @@ def count_requests(database: Database) -> int:
 
 def furnish(database: Database) -> dict[str, Any]:
     modules.save(database, make_module_input(name="فروش", code="*5001"), NOW)
-    return export(database)
+    return export_settings(database)
 
 
 def test_settings_are_exported_to_a_file_and_to_the_standard_output(
@@ -293,7 +293,7 @@ def test_settings_are_exported_to_a_file_and_to_the_standard_output(
 def test_settings_are_imported(app: Flask, database: Database, tmp_path: Path, mark: str, piped: bool) -> None:
     """From a file and from the standard input; some editors begin a file with a mark."""
     modules.save(database, make_module_input(name="Old", code="*5001"), NOW)
-    content = export(database)
+    content = export_settings(database)
     content["modules"][0]["name"] = "فروش"
     content["queues"] = [{"queue": "800"}]
     text = mark + json.dumps(content, ensure_ascii=False)
@@ -301,7 +301,7 @@ def test_settings_are_imported(app: Flask, database: Database, tmp_path: Path, m
     file.write_text(text, encoding="utf-8")
     result = run(app, "settings", "import", "-" if piped else str(file), given=text if piped else None)
     assert (result.exit_code, result.output) == (0, "2 entries were taken in.\n")
-    assert export(database)["modules"] == content["modules"]
+    assert export_settings(database)["modules"] == content["modules"]
 
 
 BROKEN: list[tuple[bytes, str]] = [

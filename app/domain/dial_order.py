@@ -5,7 +5,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True)
-class Order:
+class DialOrder:
     """A claimed attempt with everything that is needed to dial it.
 
     `attempt` is a UUID. `devices` are the agent's as a hint names them ("PJSIP/101&PJSIP/201"), `hint_context` is where

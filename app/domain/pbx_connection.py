@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Verdict(StrEnum):
+class ConnectionResult(StrEnum):
     """How far one got."""
 
     HOST_UNKNOWN = "host_unknown"  # nobody knows a machine of that name
@@ -16,7 +16,7 @@ class Verdict(StrEnum):
     CONNECTED = "connected"
 
 
-class Loaded(StrEnum):
+class DialplanState(StrEnum):
     """Whether the exchange runs our dialplan."""
 
     CURRENT = "current"
@@ -26,7 +26,7 @@ class Loaded(StrEnum):
 
 
 @dataclass(frozen=True)
-class Report:
+class ConnectionReport:
     """What was found at an exchange. `detail` is plain English for the technician.
 
     `read_missing`, `write_missing`: the rights that manager.conf has to give; `unchecked`: rights of read= of which
@@ -34,7 +34,7 @@ class Report:
     not be asked.
     """
 
-    verdict: Verdict
+    verdict: ConnectionResult
     detail: str = ""
     version: str = ""
     read_missing: tuple[str, ...] = ()
@@ -42,9 +42,9 @@ class Report:
     unchecked: tuple[str, ...] = ()
     extensions: int | None = None
     queues: int | None = None
-    dialplan: Loaded = Loaded.UNKNOWN
+    dialplan: DialplanState = DialplanState.UNKNOWN
     may_reload: bool = False  # else the exchange takes a new dialplan when somebody types `dialplan reload`
 
     @property
     def connected(self) -> bool:
-        return self.verdict in (Verdict.CONNECTED, Verdict.RIGHTS_MISSING)
+        return self.verdict in (ConnectionResult.CONNECTED, ConnectionResult.RIGHTS_MISSING)

@@ -3,12 +3,12 @@
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class CallKind(StrEnum):
     RECORD = "record"
     TEST = "test"
 
 
-class State(StrEnum):
+class CallState(StrEnum):
     ASKED = "asked"  # by a page; the telephone service has not taken it yet
     RINGING = "ringing"
     ANSWERED = "answered"
@@ -20,7 +20,7 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Failure(StrEnum):
+class CallFailure(StrEnum):
     """Why a call failed."""
 
     SERVICE_DOWN = "service_down"  # the telephone service does not run, or ended during the call
@@ -44,4 +44,4 @@ class Failure(StrEnum):
     BROKEN_OFF = "broken_off"  # the exchange or the dialogue failed in the middle
 
 
-FINAL = frozenset({State.KEPT, State.DONE, State.FAILED, State.CANCELLED})
+FINAL = frozenset({CallState.KEPT, CallState.DONE, CallState.FAILED, CallState.CANCELLED})

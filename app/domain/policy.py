@@ -21,7 +21,7 @@ class LineState(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Why(StrEnum):
+class ReasonCode(StrEnum):
     """Why a request waits. The words for it are the panel's."""
 
     SERVICE_DOWN = "service_down"
@@ -94,7 +94,7 @@ class Facts:
     lines: Mapping[str, Line] = field(default_factory=dict)
     queues: Mapping[str, Queue] = field(default_factory=dict)
     connected: bool = True
-    obstacle: Why | None = None
+    obstacle: ReasonCode | None = None
     heartbeat: datetime | None = None
     stale_after: timedelta = timedelta(seconds=15)
     all_paused: bool = False
@@ -111,7 +111,7 @@ class Facts:
 class Reason:
     """`until`: the moment at which it ends by itself, where that is known; `subject`: the extension it is about."""
 
-    why: Why
+    why: ReasonCode
     until: datetime | None = None
     subject: str = ""
     outcome: Outcome | None = None
@@ -135,11 +135,11 @@ class Plan:
 
 
 _LINE_WHY = {
-    LineState.RINGING: Why.LINE_RINGING,
-    LineState.IN_CALL: Why.LINE_IN_CALL,
-    LineState.DND: Why.LINE_DND,
-    LineState.OFFLINE: Why.LINE_OFFLINE,
-    LineState.UNKNOWN: Why.LINE_UNKNOWN,
+    LineState.RINGING: ReasonCode.LINE_RINGING,
+    LineState.IN_CALL: ReasonCode.LINE_IN_CALL,
+    LineState.DND: ReasonCode.LINE_DND,
+    LineState.OFFLINE: ReasonCode.LINE_OFFLINE,
+    LineState.UNKNOWN: ReasonCode.LINE_UNKNOWN,
 }
 
 
@@ -155,7 +155,7 @@ def decide(requests: Sequence[Request], facts: Facts, now: datetime) -> Plan:
     reasons: dict[int, Reason] = {}
     wakes: list[datetime] = []
     for request in in_order(r for r in requests if r.status is Status.WAITING):
-        verdict = _judge(request, facts, now, numbers, agents)
+        verdict = _choose_agent(request, facts, now, numbers, agents)
         wakes += verdict.wakes
         if verdict.agent is None:
             reasons[request.id] = verdict.reason
@@ -169,10 +169,10 @@ def decide(requests: Sequence[Request], facts: Facts, now: datetime) -> Plan:
 def explain(request: Request, facts: Facts, now: datetime) -> Reason | None:
     """Say why `request` is not being dialled; None where nothing holds it, or where it does not wait any more."""
     if request.status is Status.UNCERTAIN:
-        return Reason(Why.UNCERTAIN)
+        return Reason(ReasonCode.UNCERTAIN)
     if request.status is not Status.WAITING:
         return None
-    verdict = _judge(request, facts, now, facts.numbers_in_flight, facts.agents_in_flight)
+    verdict = _choose_agent(request, facts, now, facts.numbers_in_flight, facts.agents_in_flight)
     return verdict.reason if verdict.agent is None else None
 
 
@@ -197,36 +197,38 @@ def freed_at(request: Request, facts: Facts) -> datetime | None:
 
 
 @dataclass(frozen=True)
-class _Verdict:
+class _Choice:
     agent: str | None
     reason: Reason
     wakes: tuple[datetime, ...] = ()
 
 
-def _judge(request: Request, facts: Facts, now: datetime, numbers: Iterable[str], agents: Iterable[str]) -> _Verdict:
-    held = _held_back(request, facts, now, frozenset(numbers))
+def _choose_agent(
+    request: Request, facts: Facts, now: datetime, numbers: Iterable[str], agents: Iterable[str]
+) -> _Choice:
+    held = _request_reason(request, facts, now, frozenset(numbers))
     if held is not None:
-        return _Verdict(None, held, () if held.until is None else (held.until,))
+        return _Choice(None, held, () if held.until is None else (held.until,))
     reasons: list[Reason] = []
     taken = frozenset(agents)
     for member in _candidates(request, facts, now):
-        reason = _agent_held(request, member, facts, now, taken)
+        reason = _agent_reason(request, member, facts, now, taken)
         if reason is None:
-            return _Verdict(member.extension, Reason(Why.BEHIND_OTHERS))
+            return _Choice(member.extension, Reason(ReasonCode.BEHIND_OTHERS))
         reasons.append(reason)
     wakes = tuple(reason.until for reason in reasons if reason.until is not None)
     if len(reasons) == 1:
-        return _Verdict(None, reasons[0], wakes)
-    why = Why.NO_AGENT_FREE if reasons else Why.NO_MEMBERS
-    return _Verdict(None, Reason(why, until=min(wakes, default=None), subject=request.target), wakes)
+        return _Choice(None, reasons[0], wakes)
+    why = ReasonCode.NO_AGENT_FREE if reasons else ReasonCode.NO_MEMBERS
+    return _Choice(None, Reason(why, until=min(wakes, default=None), subject=request.target), wakes)
 
 
-def _held_back(request: Request, facts: Facts, now: datetime, numbers: frozenset[str]) -> Reason | None:
+def _request_reason(request: Request, facts: Facts, now: datetime, numbers: frozenset[str]) -> Reason | None:
     """What keeps the request from being dialled whoever is free."""
     if not facts.service_runs(now):
-        return Reason(Why.SERVICE_DOWN)
+        return Reason(ReasonCode.SERVICE_DOWN)
     if not facts.connected:
-        return Reason(Why.NOT_CONNECTED)
+        return Reason(ReasonCode.NOT_CONNECTED)
     if facts.obstacle is not None:
         return Reason(facts.obstacle)
     if not request.call_now:  # a person's wish skips waiting times and pauses, and nothing that follows them
@@ -234,27 +236,27 @@ def _held_back(request: Request, facts: Facts, now: datetime, numbers: frozenset
         if held is not None:
             return held
     if request.number in numbers:
-        return Reason(Why.NUMBER_BUSY)
+        return Reason(ReasonCode.NUMBER_BUSY)
     if request.queue and not request.call_now:
         queue = facts.queues.get(request.target)
         if queue is not None and queue.live_callers > 0:
-            return Reason(Why.LIVE_CALLERS, subject=request.target)
+            return Reason(ReasonCode.LIVE_CALLERS, subject=request.target)
     return None
 
 
 def _not_due(request: Request, facts: Facts, now: datetime) -> Reason | None:
     if request.postponed_until is not None and request.postponed_until > now:
-        return Reason(Why.POSTPONED, until=request.postponed_until)
+        return Reason(ReasonCode.POSTPONED, until=request.postponed_until)
     if not request.rules.automatic:
-        return Reason(Why.MANUAL)
+        return Reason(ReasonCode.MANUAL)
     if facts.all_paused:
-        return Reason(Why.ALL_PAUSED)
+        return Reason(ReasonCode.ALL_PAUSED)
     if request.not_before is not None and request.not_before > now:
-        return Reason(Why.RETRY, until=request.not_before, outcome=request.last_outcome)
+        return Reason(ReasonCode.RETRY, until=request.not_before, outcome=request.last_outcome)
     ends = min_wait_ends(request)
     # Before its count has begun the line's own state is the better answer, and keeps the request waiting anyway.
     if ends is not None and ends > now:
-        return Reason(Why.MIN_WAIT, until=ends)
+        return Reason(ReasonCode.MIN_WAIT, until=ends)
     return None
 
 
@@ -275,30 +277,32 @@ def _candidates(request: Request, facts: Facts, now: datetime) -> list[Member]:
     return sorted(members, key=lambda member: (member.penalty, since(member)))
 
 
-def _agent_held(request: Request, member: Member, facts: Facts, now: datetime, taken: frozenset[str]) -> Reason | None:
+def _agent_reason(
+    request: Request, member: Member, facts: Facts, now: datetime, taken: frozenset[str]
+) -> Reason | None:
     extension = member.extension
     line = facts.lines.get(extension)
     if extension in taken:
-        return Reason(Why.AGENT_IN_FLIGHT, subject=extension)
+        return Reason(ReasonCode.AGENT_IN_FLIGHT, subject=extension)
     if line is None:
-        return Reason(Why.LINE_UNKNOWN, subject=extension)
+        return Reason(ReasonCode.LINE_UNKNOWN, subject=extension)
     if line.state is not LineState.FREE:
         return Reason(_LINE_WHY[line.state], subject=extension)
     if not request.queue and not request.call_now and request.free_at is None and request.rules.min_wait > timedelta(0):
         # The line has only just become free: its moment starts the count of the minimum waiting time.
         return Reason(
-            Why.MIN_WAIT,
+            ReasonCode.MIN_WAIT,
             until=max(line.since, request.registered_at) + request.rules.min_wait,
             subject=extension,
         )
     if member.paused:
-        return Reason(Why.MEMBER_PAUSED, subject=extension)
+        return Reason(ReasonCode.MEMBER_PAUSED, subject=extension)
     rested = line.since + request.rules.rest
     if rested > now:
-        return Reason(Why.REST, until=rested, subject=extension)
+        return Reason(ReasonCode.REST, until=rested, subject=extension)
     if member.wrapup_until is not None and member.wrapup_until > now:
-        return Reason(Why.WRAPUP, until=member.wrapup_until, subject=extension)
+        return Reason(ReasonCode.WRAPUP, until=member.wrapup_until, subject=extension)
     pause = facts.agent_pauses.get(extension)
     if pause is not None and pause > now and not request.call_now:
-        return Reason(Why.AGENT_PAUSE, until=pause, subject=extension)
+        return Reason(ReasonCode.AGENT_PAUSE, until=pause, subject=extension)
     return None

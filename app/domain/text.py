@@ -6,12 +6,12 @@ import unicodedata
 _JOINERS = "\u200c\u200d"
 
 
-def is_showable(text: str) -> bool:
+def is_displayable(text: str) -> bool:
     """Tell whether a text can be shown in a line: no control characters, nothing that turns the direction round."""
     return all(char in _JOINERS or char.isprintable() for char in text)
 
 
-def showable(text: str, longest: int = 200) -> str:
+def displayable(text: str, longest: int = 200) -> str:
     """Return what of a stranger's text can be shown, `longest` characters at the most."""
     kept = "".join(char for char in text if char in _JOINERS or char.isprintable())
     return unicodedata.normalize("NFC", kept)[:longest].strip()

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from app.store.database import Database
-from app.store.models import LogEntry
+from app.store.models import AuditEntry
 from app.store.search import contains
 
 HIDDEN = "***"
@@ -19,10 +19,10 @@ PER_PAGE = 50
 Detail = dict[str, Any]  # {"name of the field": [old, new]}
 
 
-def note(session: Session, actor: str, action: str, subject: str, detail: Mapping[str, Any], now: datetime) -> None:
+def record(session: Session, actor: str, action: str, subject: str, detail: Mapping[str, Any], now: datetime) -> None:
     """Add an entry within the transaction that makes the change: neither is there without the other."""
     session.add(
-        LogEntry(at=now, actor=actor[:80], action=action, subject=subject[:LONGEST_SUBJECT], detail=dict(detail))
+        AuditEntry(at=now, actor=actor[:80], action=action, subject=subject[:LONGEST_SUBJECT], detail=dict(detail))
     )
 
 
@@ -37,7 +37,7 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any], *, secret: Collectio
 
 
 @dataclass(frozen=True)
-class LogFilter:
+class AuditFilter:
     """What to show. `since` and `until` are moments, the latter not included; an empty value asks for nothing.
 
     `by_system`: only what nobody did.
@@ -52,56 +52,56 @@ class LogFilter:
 
 
 @dataclass(frozen=True)
-class LogPage:
+class AuditPage:
     """`page` is the page that is shown, which is the last one where a later one was asked for."""
 
-    entries: Sequence[LogEntry]
+    entries: Sequence[AuditEntry]
     total: int
     page: int
     pages: int
 
 
-def read(database: Database, wanted: LogFilter | None = None, page: int = 1, per_page: int = PER_PAGE) -> LogPage:
+def read(database: Database, wanted: AuditFilter | None = None, page: int = 1, per_page: int = PER_PAGE) -> AuditPage:
     """Return a page of the log, the latest first."""
-    conditions = _conditions(wanted or LogFilter())
+    conditions = _conditions(wanted or AuditFilter())
     with database.read() as session:
-        total = session.scalar(select(func.count()).select_from(LogEntry).where(*conditions)) or 0
+        total = session.scalar(select(func.count()).select_from(AuditEntry).where(*conditions)) or 0
         pages = max(1, -(-total // per_page))
         page = min(max(page, 1), pages)
-        query = select(LogEntry).where(*conditions).order_by(LogEntry.at.desc(), LogEntry.id.desc())
+        query = select(AuditEntry).where(*conditions).order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
         entries = session.scalars(query.limit(per_page).offset((page - 1) * per_page)).all()
-    return LogPage(entries, total, page, pages)
+    return AuditPage(entries, total, page, pages)
 
 
-def _conditions(wanted: LogFilter) -> list[ColumnElement[bool]]:
+def _conditions(wanted: AuditFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.actor or wanted.by_system:
-        conditions.append(LogEntry.actor == ("" if wanted.by_system else wanted.actor))
+        conditions.append(AuditEntry.actor == ("" if wanted.by_system else wanted.actor))
     if wanted.action:
-        conditions.append(LogEntry.action == wanted.action)
+        conditions.append(AuditEntry.action == wanted.action)
     if wanted.subject:
-        conditions.append(contains(LogEntry.subject, wanted.subject))
+        conditions.append(contains(AuditEntry.subject, wanted.subject))
     if wanted.since is not None:
-        conditions.append(LogEntry.at >= wanted.since)
+        conditions.append(AuditEntry.at >= wanted.since)
     if wanted.until is not None:
-        conditions.append(LogEntry.at < wanted.until)
+        conditions.append(AuditEntry.at < wanted.until)
     return conditions
 
 
 def actors(database: Database) -> list[str]:
     """Return the names that stand in the log, for whoever filters it."""
     with database.read() as session:
-        return list(session.scalars(select(LogEntry.actor).distinct().order_by(LogEntry.actor)))
+        return list(session.scalars(select(AuditEntry.actor).distinct().order_by(AuditEntry.actor)))
 
 
 def last_acts(database: Database) -> dict[str, datetime]:
     """Return when each one last changed something, by name."""
     with database.read() as session:
-        query = select(LogEntry.actor, func.max(LogEntry.at)).group_by(LogEntry.actor)
+        query = select(AuditEntry.actor, func.max(AuditEntry.at)).group_by(AuditEntry.actor)
         return {row[0]: row[1] for row in session.execute(query)}
 
 
 def actions(database: Database) -> list[str]:
     """Return the kinds of entries that stand in the log."""
     with database.read() as session:
-        return list(session.scalars(select(LogEntry.action).distinct().order_by(LogEntry.action)))
+        return list(session.scalars(select(AuditEntry.action).distinct().order_by(AuditEntry.action)))

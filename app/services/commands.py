@@ -52,7 +52,7 @@ def wake(session: Session) -> None:
         session.execute(text(f"NOTIFY {CHANNEL}"))
 
 
-def take(database: Database, now: datetime) -> list[Command]:
+def open_commands(database: Database, now: datetime) -> list[Command]:
     """Return the open commands, the oldest first. Those that have expired are answered as such, never done.
 
     A secret among them is handed over once and is in the database no more.

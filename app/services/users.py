@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.audio.prompts import LANGUAGES
-from app.domain.text import is_showable
+from app.domain.text import is_displayable
 from app.services import audit
 from app.services.errors import Invalid, NotFound
 from app.services.modules.save import EXTENSION
@@ -78,7 +78,7 @@ def create(
     errors = check(given)
     if not name or len(name) > 80:
         errors["name"] = "required" if not name else "too_long"
-    elif not is_showable(name):
+    elif not is_displayable(name):
         errors["name"] = "characters"
     errors |= check_new_password(password)
     try:
@@ -91,7 +91,7 @@ def create(
             _fill(user, given)
             session.add(user)
             session.flush()
-            audit.note(session, actor, "user_created", name, audit.changes({}, _fields(user)), now)
+            audit.record(session, actor, "user_created", name, audit.changes({}, _fields(user)), now)
             return user.id
     except IntegrityError as error:  # somebody else took the name at the same instant
         raise Invalid({"name": "taken"}) from error
@@ -115,7 +115,7 @@ def change(database: Database, user_id: int, given: UserInput, now: datetime, *,
         _fill(user, given)
         changed = audit.changes(before, _fields(user))
         if changed:
-            audit.note(session, actor, "user_changed", user.name, changed, now)
+            audit.record(session, actor, "user_changed", user.name, changed, now)
 
 
 def _fill(user: User, given: UserInput) -> None:
@@ -212,14 +212,14 @@ def _set_password(database: Database, user_id: int, password: str, now: datetime
         user = _get(session, user_id, lock=True)
         user.password_hash = hashed
         user.generation += 1
-        audit.note(session, actor, action, user.name, {}, now)
+        audit.record(session, actor, action, user.name, {}, now)
 
 
 def check_password(database: Database, name: str, password: str) -> User | None:
     """Return the active user whose password this is, or None. Takes as long for a name that is nobody's."""
     name = name.strip()
     user = None
-    if is_showable(name):  # nobody else has an account, and PostgreSQL cannot even look for a NUL
+    if is_displayable(name):  # nobody else has an account, and PostgreSQL cannot even look for a NUL
         with database.read() as session:
             user = session.scalar(select(User).where(User.name == name))
     if not _fits(user, password):

@@ -148,7 +148,7 @@ class DigitRecording(Base):
     file: Mapped[str] = mapped_column(ForeignKey("recordings.file"))
 
 
-class StudioCall(Base):
+class PhoneCall(Base):
     """A call to a phone of the office that is no call request: to record a prompt, or to try the telephones out.
 
     A page asks for it and watches its state; the telephone service makes it.
@@ -274,7 +274,7 @@ class HistoryEntry(Base):
     version: Mapped[int] = mapped_column(default=0)  # of the request after this change
 
 
-class LineRow(Base):
+class ExtensionRow(Base):
     """An extension as the exchange reports it."""
 
     __tablename__ = "lines"
@@ -339,7 +339,7 @@ class Command(Base):
     result: Mapped[str] = mapped_column(Text, default="")  # a code, or more by JSON
 
 
-class LogEntry(Base):
+class AuditEntry(Base):
     """Who changed what in the panel. Rows are added, never changed."""
 
     __tablename__ = "log_entries"

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from app.domain.policy import Facts, Line, LineState, Member, Queue, Why
+from app.domain.policy import Facts, Line, LineState, Member, Queue, ReasonCode
 from app.store import requests
-from app.store.models import LineRow, QueueMemberRow, QueueRow, QueueScenario, WorkerState
+from app.store.models import ExtensionRow, QueueMemberRow, QueueRow, QueueScenario, WorkerState
 from app.store.settings import read_setting
 
 STALE_POLLS = 3  # a heartbeat older than this many polls is none
@@ -17,7 +17,7 @@ SLACK = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
-class LineReport:
+class ExtensionReport:
     """An extension as the exchange reports it; `devices` is what its hint names ("PJSIP/101&PJSIP/201").
 
     `name` is None where it was not asked yet: the one that is stored stays.
@@ -70,12 +70,12 @@ def _stale_after(state: WorkerState) -> timedelta:
     return STALE_POLLS * timedelta(seconds=state.poll_seconds) + SLACK
 
 
-def store_lines(session: Session, reports: Iterable[LineReport], *, complete: bool) -> None:
+def store_extensions(session: Session, reports: Iterable[ExtensionReport], *, complete: bool) -> None:
     """Store lines that changed; `complete` drops the ones not named."""
     names = set()
     for report in reports:
         names.add(report.extension)
-        row = LineRow(
+        row = ExtensionRow(
             extension=report.extension,
             context=report.context,
             devices=report.devices,
@@ -86,7 +86,7 @@ def store_lines(session: Session, reports: Iterable[LineReport], *, complete: bo
             row.name = report.name
         session.merge(row)
     if complete:
-        session.execute(delete(LineRow).where(LineRow.extension.not_in(names)))
+        session.execute(delete(ExtensionRow).where(ExtensionRow.extension.not_in(names)))
 
 
 def store_queues(session: Session, reports: Iterable[QueueReport], *, complete: bool) -> None:
@@ -128,14 +128,14 @@ def stored_facts(session: Session, now: datetime) -> Facts:
     return Facts(
         lines={
             row.extension: Line(row.extension, LineState(row.state), row.since, row.devices, row.context)
-            for row in session.scalars(select(LineRow))
+            for row in session.scalars(select(ExtensionRow))
         },
         queues={
             row.name: Queue(tuple(members.get(row.name, ())), row.live_callers)
             for row in session.scalars(select(QueueRow))
         },
         connected=state.ami_status == "connected",
-        obstacle=Why(state.obstacle) if state.obstacle else None,
+        obstacle=ReasonCode(state.obstacle) if state.obstacle else None,
         heartbeat=state.heartbeat,
         stale_after=_stale_after(state),
         all_paused=read_setting(session, "all_paused") == "1",

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.config import CONTEXTS, Settings
 from app.domain.numbers import NumberRules, OutboundFormat
-from app.store.models import LineRow, Setting
+from app.store.models import ExtensionRow, Setting
 
 
 def read_setting(session: Session, name: str, default: str = "") -> str:
@@ -130,5 +130,7 @@ def number_rules(session: Session, settings: Settings) -> NumberRules:
     """Return the rules by which numbers are made canonical: the office's country, area code and own extensions."""
     here = office(session, settings)
     return NumberRules(
-        region=here.region, area_code=here.area_code, extensions=frozenset(session.scalars(select(LineRow.extension)))
+        region=here.region,
+        area_code=here.area_code,
+        extensions=frozenset(session.scalars(select(ExtensionRow.extension))),
     )

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, event, text
 Value = TypeVar("Value")
 
 
-class Stamp:
+class DatabaseVersion:
     """Gives a value that differs as soon as anything was committed since; it means something in this process alone.
 
     Read it before the data: what is read afterwards may be newer than the stamp, and is never older.
@@ -55,7 +55,7 @@ class Kept:
 
     MOST = 500  # values; there are few of a kind, but one for each user
 
-    def __init__(self, stamp: Stamp) -> None:
+    def __init__(self, stamp: DatabaseVersion) -> None:
         self._stamp = stamp
         self._lock = threading.Lock()
         self._as_of: Hashable = None

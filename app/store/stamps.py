@@ -18,7 +18,7 @@ _WRITERS = text(
 )
 
 
-def stamp(session: Session) -> Stamp | None:
+def requests_version(session: Session) -> Stamp | None:
     """Return the sign as of now, or None while something is being written that could still get an earlier one.
 
     Every change of a request adds a line to its history, and lines are only ever added, with rising numbers. On SQLite

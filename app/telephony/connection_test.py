@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from app.domain.pbx_connection import Loaded, Report, Verdict
+from app.domain.pbx_connection import ConnectionReport, ConnectionResult, DialplanState
 from app.telephony.ami import AmiClient, AmiError, AmiRefused, AmiState, AmiTimes
 from app.telephony.variables import PROBE
 
@@ -40,7 +40,7 @@ _HOST = re.compile(r"[A-Za-z0-9._:%-]{1,253}")
 class Unreachable(Exception):
     """There is no talking with the exchange; `report` says why."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: ConnectionReport) -> None:
         super().__init__(report.detail)
         self.report = report
 
@@ -77,7 +77,9 @@ class Listing:
     refused: bool = False
 
 
-async def try_out(host: str, port: int, username: str, secret: str, *, seconds: float, revision: str = "") -> Report:
+async def check_connection(
+    host: str, port: int, username: str, secret: str, *, seconds: float, revision: str = ""
+) -> ConnectionReport:
     """Reach an exchange and examine it. `seconds` to get in; `revision`: of the dialplan that it should run."""
     ear = Ear()
     try:
@@ -87,7 +89,7 @@ async def try_out(host: str, port: int, username: str, secret: str, *, seconds: 
     except Unreachable as unreachable:
         return unreachable.report
     except (AmiError, TimeoutError) as error:
-        return Report(Verdict.NO_ANSWER, f"connected, then no answer: {error or 'time-out'}")
+        return ConnectionReport(ConnectionResult.NO_ANSWER, f"connected, then no answer: {error or 'time-out'}")
 
 
 @asynccontextmanager
@@ -121,9 +123,9 @@ async def reach(
                 while state.status not in ("connected", "refused"):
                     state = await states.get()
         except TimeoutError:
-            raise Unreachable(Report(Verdict.NO_ANSWER, state.detail)) from None
+            raise Unreachable(ConnectionReport(ConnectionResult.NO_ANSWER, state.detail)) from None
         if state.status == "refused":
-            raise Unreachable(Report(Verdict.REFUSED, state.detail))
+            raise Unreachable(ConnectionReport(ConnectionResult.REFUSED, state.detail))
         yield client
     finally:
         await client.stop()
@@ -132,25 +134,37 @@ async def reach(
 async def _knock(host: str, port: int, seconds: float) -> None:
     """Find out who listens there, before anybody says a name or a secret. Raises Unreachable."""
     if not _HOST.fullmatch(host):
-        raise Unreachable(Report(Verdict.HOST_UNKNOWN, f"not the name of a machine: {host!r}"))
+        raise Unreachable(ConnectionReport(ConnectionResult.HOST_UNKNOWN, f"not the name of a machine: {host!r}"))
     try:
         async with asyncio.timeout(seconds):
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except TimeoutError:
-        raise Unreachable(Report(Verdict.HOST_UNKNOWN, f"no name server told who {host} is")) from None
+        raise Unreachable(
+            ConnectionReport(ConnectionResult.HOST_UNKNOWN, f"no name server told who {host} is")
+        ) from None
     except (OSError, UnicodeError, OverflowError) as error:
-        raise Unreachable(Report(Verdict.HOST_UNKNOWN, f"{host}: {error}")) from error
+        raise Unreachable(ConnectionReport(ConnectionResult.HOST_UNKNOWN, f"{host}: {error}")) from error
     try:
         async with asyncio.timeout(seconds):
             greeting = await _greeting([address[4][0] for address in found], port)
     except TimeoutError:
-        raise Unreachable(Report(Verdict.NO_ANSWER, f"no answer from {host}:{port} within {seconds} s")) from None
+        raise Unreachable(
+            ConnectionReport(ConnectionResult.NO_ANSWER, f"no answer from {host}:{port} within {seconds} s")
+        ) from None
     except (OSError, OverflowError) as error:
-        verdict = Verdict.NOTHING_LISTENS if isinstance(error, ConnectionRefusedError) else Verdict.NO_ANSWER
-        raise Unreachable(Report(verdict, str(error))) from error
+        verdict = (
+            ConnectionResult.NOTHING_LISTENS
+            if isinstance(error, ConnectionRefusedError)
+            else ConnectionResult.NO_ANSWER
+        )
+        raise Unreachable(ConnectionReport(verdict, str(error))) from error
     if not greeting.startswith(GREETING):
         said = f"it says {greeting[:40]!r}" if greeting else "it says nothing"
-        raise Unreachable(Report(Verdict.NOT_ASTERISK, f"what answers there is no Asterisk Manager Interface: {said}"))
+        raise Unreachable(
+            ConnectionReport(
+                ConnectionResult.NOT_ASTERISK, f"what answers there is no Asterisk Manager Interface: {said}"
+            )
+        )
 
 
 async def _greeting(addresses: Iterable[Any], port: int) -> bytes:
@@ -175,15 +189,15 @@ async def _greeting(addresses: Iterable[Any], port: int) -> bytes:
     raise failure
 
 
-async def _examine(client: AmiClient, ear: Ear, revision: str) -> Report:
+async def _examine(client: AmiClient, ear: Ear, revision: str) -> ConnectionReport:
     allowed = await allowed_actions(client)
     missing = missing_of(allowed)
     listed = {action: await ask_list(client, action) for action in LISTS[1:]}
     dialplan = await which_dialplan(client, revision)
     read_missing, unchecked = await _read_rights(client, ear)
     write_missing = tuple(dict.fromkeys(ACTIONS[action] for action in missing if ACTIONS[action]))
-    return Report(
-        Verdict.RIGHTS_MISSING if write_missing or read_missing else Verdict.CONNECTED,
+    return ConnectionReport(
+        ConnectionResult.RIGHTS_MISSING if write_missing or read_missing else ConnectionResult.CONNECTED,
         f"not allowed: {', '.join(missing)}" if missing else "",
         client.state.version,
         read_missing,
@@ -218,14 +232,14 @@ def missing_of(allowed: Collection[str]) -> tuple[str, ...]:
     return tuple(action for action in ACTIONS if action not in allowed)
 
 
-async def which_dialplan(client: AmiClient, revision: str) -> Loaded:
+async def which_dialplan(client: AmiClient, revision: str) -> DialplanState:
     """Tell whether our dialplan is taken in there, and whether it is of this revision."""
     try:
         if revision and await _exists(client, "bazang-revision", f"r{revision}"):
-            return Loaded.CURRENT
-        return Loaded.OUTDATED if await _exists(client, "bazang-agent", "s") else Loaded.NONE
+            return DialplanState.CURRENT
+        return DialplanState.OUTDATED if await _exists(client, "bazang-agent", "s") else DialplanState.NONE
     except AmiError:
-        return Loaded.UNKNOWN
+        return DialplanState.UNKNOWN
 
 
 async def _exists(client: AmiClient, context: str, extension: str) -> bool:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from app.domain.dial_order import Order
+from app.domain.dial_order import DialOrder
 from app.telephony.attempts import AttemptFollower
 from app.telephony.variables import PROMPT_VARIABLES
 
@@ -28,7 +28,7 @@ class Dialer:
         self._ami = ami
         self._follower = follower
 
-    async def originate(self, order: Order, prompt: Sequence[str]) -> None:
+    async def originate(self, order: DialOrder, prompt: Sequence[str]) -> None:
         """Ring the agent. `prompt`: sound files, as Asterisk sees them, that say who it is about.
 
         Returns when Asterisk has taken the order. Raises what the AMI client raises: a refusal means that nothing
@@ -102,7 +102,7 @@ class Dialer:
         return next((row.get("Val", "") for row in rows if row.get("Event") == "DBGetResponse"), "")
 
 
-def variables(order: Order, prompt: Sequence[str]) -> dict[str, str]:
+def variables(order: DialOrder, prompt: Sequence[str]) -> dict[str, str]:
     """Return the channel variables of an attempt; the two underscores make every leg inherit them."""
     return {
         "__BAZANG_ATTEMPT": order.attempt,

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from app.domain.text import showable
+from app.domain.text import displayable
 from app.telephony.ami import AmiRefused
 from app.telephony.dialer import Ami
 
@@ -55,5 +55,5 @@ def _name_of(caller_id: str) -> str:
 
 def tidy(name: str, *meaningless: str) -> str:
     """Return a name as it may be stored and shown; "" for one that says no more than the number or device does."""
-    shown = showable(name, LONGEST)
+    shown = displayable(name, LONGEST)
     return "" if shown.lower() in {"unknown", "anonymous", *(word.lower() for word in meaningless)} else shown

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.domain.text import showable
+from app.domain.text import displayable
 from app.telephony import variables
 from app.telephony.agi import AgiBroken, AgiSession, HungUp, Sound
 
@@ -247,5 +247,5 @@ def _number(env: Mapping[str, str]) -> str:
 
 def _plain(text: str) -> str:
     """Return a name as it may be stored and shown: no control characters, at most 80."""
-    name = showable(text, 80)
+    name = displayable(text, 80)
     return "" if name.lower() in _WITHHELD else name

@@ -17,43 +17,43 @@ TECHNOLOGIES = ("PJSIP", "SIP")
 NOT_THERE = frozenset({"", "INVALID", "UNKNOWN"})  # states of a device that does not exist
 
 
-class NotAsked(ValueError):
+class InvalidLookup(ValueError):
     """What is to be looked up has no form that the exchange may be asked by."""
 
 
 async def device_state(ami: Ami, device: str) -> str:
     """Return the state of a device ("PJSIP/101") in the exchange's words. Raises AmiError."""
-    return await _get(ami, f"DEVICE_STATE({_held(_DEVICE, device)})")
+    return await _get(ami, f"DEVICE_STATE({_validated(_DEVICE, device)})")
 
 
 async def has_extension(ami: Ami, extension: str, context: str) -> bool:
     """Tell whether a phone of this number is set up, or `context` ("": none) leads somewhere from it."""
-    _held(_EXTENSION, extension)
+    _validated(_EXTENSION, extension)
     for technology in TECHNOLOGIES:
         if await device_state(ami, f"{technology}/{extension}") not in NOT_THERE:
             return True
-    return bool(context) and await has_place(ami, f"{context},{extension},1")
+    return bool(context) and await has_destination(ami, f"{context},{extension},1")
 
 
 async def has_queue(ami: Ami, queue: str) -> bool:
-    return await _get(ami, f"QUEUE_EXISTS({_held(_QUEUE, queue)})") == "1"
+    return await _get(ami, f"QUEUE_EXISTS({_validated(_QUEUE, queue)})") == "1"
 
 
-async def has_place(ami: Ami, place: str) -> bool:
+async def has_destination(ami: Ami, place: str) -> bool:
     """Tell whether the dialplan has this context,extension,priority."""
-    return await _get(ami, f"DIALPLAN_EXISTS({_held(_PLACE, place)})") not in ("", "0")
+    return await _get(ami, f"DIALPLAN_EXISTS({_validated(_PLACE, place)})") not in ("", "0")
 
 
-async def taken_in(ami: Ami, contexts: Iterable[str], code: str) -> str:
+async def context_with(ami: Ami, contexts: Iterable[str], code: str) -> str:
     """Return the context in which something other than our modules answers at a code, "" if nothing does.
 
     One that has exactly this code is named before one that has it by a pattern. Raises AmiError.
     """
-    _held(_EXTENSION, code)
+    _validated(_EXTENSION, code)
     found: list[Mapping[str, Any]] = []
     for context in contexts:
         try:
-            rows = await ami.collect("ShowDialPlan", {"Context": _held(_CONTEXT, context), "Extension": code})
+            rows = await ami.collect("ShowDialPlan", {"Context": _validated(_CONTEXT, context), "Extension": code})
         except AmiRefused as refusal:
             if "did not find" in str(refusal).lower():
                 continue
@@ -68,7 +68,7 @@ async def _get(ami: Ami, expression: str) -> str:
     return str(answer.get("Value", ""))
 
 
-def _held(pattern: re.Pattern[str], value: str) -> str:
+def _validated(pattern: re.Pattern[str], value: str) -> str:
     if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise NotAsked(f"not to be looked up: {value!r}")
+        raise InvalidLookup(f"not to be looked up: {value!r}")
     return value

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.domain.phone_calls import Failure, Kind, State
+from app.domain.phone_calls import CallFailure, CallKind, CallState
 from app.telephony.agi import AgiBroken, AgiSession, CannotWrite, HungUp, Sound
 
 log = logging.getLogger(__name__)
@@ -24,27 +24,27 @@ TONE = "tone"
 class Script:
     """What a call is for, and its sounds: those of the studio's prompts, and TONE."""
 
-    kind: Kind
+    kind: CallKind
     sounds: Mapping[str, Sound]
 
 
-class Studio(Protocol):
+class PhoneCallHandler(Protocol):
     async def open(self, call: str) -> Script | None:
         """The call was answered. None: it is none of ours, or over already."""
 
-    async def tell(self, call: str, state: State) -> bool:
+    async def tell(self, call: str, state: CallState) -> bool:
         """Note how far it is; False where it was cancelled meanwhile."""
 
     def new_take(self, call: str) -> Sound:
         """Return where Asterisk is to record, instead of all that was recorded before."""
 
-    async def judge(self, call: str) -> Failure | None:
+    async def judge(self, call: str) -> CallFailure | None:
         """Tell what is wrong with what was recorded."""
 
-    async def keep(self, call: str) -> Failure | None:
+    async def keep(self, call: str) -> CallFailure | None:
         """Make a finished sound of what was recorded and note it as kept."""
 
-    async def close(self, call: str, failure: Failure | None) -> None:
+    async def close(self, call: str, failure: CallFailure | None) -> None:
         """The call is over; without a failure all that was to be done is done."""
 
 
@@ -56,14 +56,14 @@ class _Cancelled(Exception):
     """A page has ended the call."""
 
 
-async def hold(session: AgiSession, studio: Studio) -> None:
+async def converse(session: AgiSession, studio: PhoneCallHandler) -> None:
     """Lead a call of the studio to its end."""
     call = session.path.removeprefix(PATH)
     script = await studio.open(call)
     if script is None:
         log.info("a call of the studio that nobody waits for: %s", call)
         return
-    failure: Failure | None = Failure.SERVICE_DOWN  # what it is when we are ended in the middle
+    failure: CallFailure | None = CallFailure.SERVICE_DOWN  # what it is when we are ended in the middle
     try:
         await _Dialogue(session, studio, call, script.sounds).lead(script.kind)
         failure = None
@@ -75,28 +75,28 @@ async def hold(session: AgiSession, studio: Studio) -> None:
         failure = None
     except (AgiBroken, OSError) as error:
         log.warning("studio call %s broke off: %s", call, error)
-        failure = Failure.BROKEN_OFF
+        failure = CallFailure.BROKEN_OFF
     finally:
         await studio.close(call, failure)
 
 
-async def _why_hung_up(session: AgiSession) -> Failure:
+async def _why_hung_up(session: AgiSession) -> CallFailure:
     try:
-        return Failure.CANNOT_READ if await session.is_on_the_line() else Failure.HUNG_UP
+        return CallFailure.CANNOT_READ if await session.is_on_the_line() else CallFailure.HUNG_UP
     except AgiBroken:
-        return Failure.HUNG_UP
+        return CallFailure.HUNG_UP
 
 
 class _Dialogue:
-    def __init__(self, session: AgiSession, studio: Studio, call: str, sounds: Mapping[str, Sound]) -> None:
+    def __init__(self, session: AgiSession, studio: PhoneCallHandler, call: str, sounds: Mapping[str, Sound]) -> None:
         self._session, self._studio, self._call, self._sounds = session, studio, call, sounds
 
-    async def lead(self, kind: Kind) -> None:
+    async def lead(self, kind: CallKind) -> None:
         """From the first word to the last. Raises _Failed, _Cancelled, HungUp, AgiBroken."""
         await self._session.answer()
-        if kind is Kind.TEST:
+        if kind is CallKind.TEST:
             await self._say("studio_test")
-            await self._tell(State.DONE)
+            await self._tell(CallState.DONE)
             return
         failure = await self._record()
         if failure is not None:
@@ -107,33 +107,33 @@ class _Dialogue:
         except (HungUp, AgiBroken):
             log.info("studio call %s: hung up when all was done", self._call)
 
-    async def _record(self) -> Failure | None:
+    async def _record(self) -> CallFailure | None:
         """Record until something is kept; return why nothing can be."""
         failure = None
         for _ in range(TRIES):
             try:
                 failure = await self._record_good()
             except CannotWrite:
-                failure = Failure.CANNOT_WRITE
+                failure = CallFailure.CANNOT_WRITE
             if failure is None:
                 failure = await self._work(self._studio.keep(self._call))
-            if failure in (None, Failure.CANNOT_WRITE, Failure.BROKEN_OFF):
+            if failure in (None, CallFailure.CANNOT_WRITE, CallFailure.BROKEN_OFF):
                 return failure
             await self._say("studio_silence")
         return failure
 
-    async def _record_good(self) -> Failure | None:
+    async def _record_good(self) -> CallFailure | None:
         """Record, again and again if that is wished, up to what is to be kept; return a failure if it cannot be."""
         while True:
             take = self._studio.new_take(self._call)
-            await self._tell(State.RECORDING)
+            await self._tell(CallState.RECORDING)
             await self._say("studio_say")
             await self._say(TONE)
             await self._session.record(take.path, LONGEST)
             failure = await self._work(self._studio.judge(self._call))
             if failure is not None:
                 return failure
-            await self._tell(State.LISTENING)
+            await self._tell(CallState.LISTENING)
             if await self._is_good(take):
                 return None
 
@@ -151,17 +151,17 @@ class _Dialogue:
                     return key == "1"
             else:
                 silent += 1
-        raise _Failed(Failure.UNDECIDED)
+        raise _Failed(CallFailure.UNDECIDED)
 
-    async def _tell(self, state: State) -> None:
+    async def _tell(self, state: CallState) -> None:
         if not await self._studio.tell(self._call, state):
             raise _Cancelled
 
-    async def _work(self, work: Awaitable[Failure | None]) -> Failure | None:
+    async def _work(self, work: Awaitable[CallFailure | None]) -> CallFailure | None:
         try:
             return await self._session.keep_waiting(work, WORK_SECONDS)
         except TimeoutError:
-            return Failure.BROKEN_OFF
+            return CallFailure.BROKEN_OFF
 
     async def _say(self, key: str) -> None:
         await self._session.play([self._sounds[key]])

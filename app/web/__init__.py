@@ -57,7 +57,7 @@ def office_locale() -> str:
 
 def register(app: Flask) -> None:
     """Attach every blueprint, filter and header."""
-    from app.store.stamp import Kept, Stamp
+    from app.store.stamp import DatabaseVersion, Kept
     from app.web import error_pages, formats, layout, live, status
     from app.web.accounts import login, profile, users
     from app.web.audit import views as log
@@ -88,7 +88,7 @@ def register(app: Flask) -> None:
         newstyle=True,
     )
     layout.register(app)
-    stamp = Stamp(app.extensions["bazang"]["database"].engine)
+    stamp = DatabaseVersion(app.extensions["bazang"]["database"].engine)
     app.extensions["bazang"]["kept"] = Kept(stamp)
     live.register(app, stamp)
     app.after_request(_headers)

@@ -28,35 +28,35 @@ def database() -> Database:
     return current_app.extensions["bazang"]["database"]
 
 
-def kept(key: Hashable, read: Callable[[], Value]) -> Value:
+def cached(key: Hashable, read: Callable[[], Value]) -> Value:
     """Return what `read` gives, or gave since the database last changed: what every page needs is read once."""
     found: Value = current_app.extensions["bazang"]["kept"].get(key, read)
     return found
 
 
-def looked_up(key: Hashable, look: Callable[[Session], Value]) -> Value:
+def cached_query(key: Hashable, look: Callable[[Session], Value]) -> Value:
     """Do the same with what `look` finds in a session."""
 
     def read() -> Value:
         with database().read() as session:
             return look(session)
 
-    return kept(key, read)
+    return cached(key, read)
 
 
 def stored() -> dict[str, str]:
     """Return what the settings page has stored; nobody may change it."""
-    return looked_up("stored", store_settings.read_all)
+    return cached_query("stored", store_settings.read_all)
 
 
 def office() -> Office:
     """Return the office's settings in force."""
-    return looked_up("office", lambda session: store_settings.office(session, settings()))
+    return cached_query("office", lambda session: store_settings.office(session, settings()))
 
 
 def exchange() -> Exchange:
     """Return how the exchange is reached, and of what kind it is."""
-    return looked_up("exchange", lambda session: store_settings.exchange(session, settings()))
+    return cached_query("exchange", lambda session: store_settings.exchange(session, settings()))
 
 
 def library() -> SoundLibrary:

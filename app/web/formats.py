@@ -13,7 +13,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 from persiantools.jdatetime import JalaliDate, JalaliDateTime
 
-from app.domain.text import showable
+from app.domain.text import displayable
 from app.web import choose_locale
 from app.web.context import office, utcnow
 
@@ -54,7 +54,7 @@ def number(value: object) -> Markup:
 
 def name(value: object) -> Markup:
     """Write a name in its own direction: what turns it round could make one number look like another."""
-    return Markup(f"<bdi>{escape(showable(str(value)))}</bdi>")  # noqa: S704 - it is escaped
+    return Markup(f"<bdi>{escape(displayable(str(value)))}</bdi>")  # noqa: S704 - it is escaped
 
 
 def office_zone() -> ZoneInfo:

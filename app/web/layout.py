@@ -12,7 +12,7 @@ from flask_login import current_user
 from markupsafe import Markup
 
 from app.web import choose_locale, wording
-from app.web.context import kept
+from app.web.context import cached
 
 THEMES = ("auto", "light", "dark")
 MOST_ADDRESSES = 5000  # which are remembered
@@ -74,7 +74,7 @@ def register(app: Flask) -> None:
 def frame() -> Markup:
     """Return what stands around every page of this user: it is built once for as long as nothing changes in it."""
     depends = "frame", current_user.id, request.blueprint, choose_locale(), theme(), request.script_root
-    return kept(depends, lambda: Markup(render_template("components/_navigation.html")))  # noqa: S704 - a template's
+    return cached(depends, lambda: Markup(render_template("components/_navigation.html")))  # noqa: S704 - a template's
 
 
 def navigation() -> list[tuple[str, list[Entry]]]:

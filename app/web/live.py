@@ -19,9 +19,9 @@ from flask_login import current_user, login_required
 from app.services.requests import pause, pending
 from app.services.requests.access import Scope, scope_of
 from app.services.requests.pending import Badge
-from app.store.stamp import Stamp
+from app.store.stamp import DatabaseVersion
 from app.web import choose_locale
-from app.web.context import database, kept, stored, utcnow
+from app.web.context import cached, database, stored, utcnow
 
 blueprint = Blueprint("live", __name__)
 
@@ -44,7 +44,7 @@ class _View:
 class Views:
     """What was sent last, by what it depends on."""
 
-    def __init__(self, stamp: Stamp) -> None:
+    def __init__(self, stamp: DatabaseVersion) -> None:
         self._stamp = stamp
         self._views: OrderedDict[Hashable, _View] = OrderedDict()
         self._locks: dict[Hashable, threading.Lock] = {}
@@ -93,7 +93,7 @@ class Views:
             del self._locks[key]
 
 
-def register(app: Flask, stamp: Stamp) -> None:
+def register(app: Flask, stamp: DatabaseVersion) -> None:
     app.extensions["bazang_live"] = Views(stamp)
     app.context_processor(lambda: {"arrivals": arrivals, "pause_in_force": _pause})
 
@@ -147,7 +147,7 @@ def arrivals() -> Arrivals:
 
 
 def _badge(scope: Scope) -> Badge:
-    return kept(("badge", scope), lambda: pending.badge(database(), scope))
+    return cached(("badge", scope), lambda: pending.badge(database(), scope))
 
 
 def my_scope() -> Scope:

@@ -9,7 +9,7 @@ from app.config import PREFIX
 from app.store import pbx_state as store_lines
 from app.store.models import WorkerState
 from app.web import choose_locale
-from app.web.context import kept, looked_up, office, settings, utcnow
+from app.web.context import cached, cached_query, office, settings, utcnow
 
 blueprint = Blueprint("status", __name__, url_prefix="/status")
 _NAMED_OTHERWISE = ("reload_by_hand", "not_included")  # codes among the dialplan's details, which else are sentences
@@ -33,7 +33,7 @@ def _health_for_pages():
 def health() -> Health:
     """Say whether calls can be made, and if not, what to do."""
     side = _look()
-    return kept(("health", choose_locale(), side.runs), lambda: _worst(side))
+    return cached(("health", choose_locale(), side.runs), lambda: _worst(side))
 
 
 def _worst(side: "_Side") -> Health:
@@ -87,7 +87,7 @@ def _unknown(name: str, label: str) -> Part:
 
 
 def _look() -> _Side:
-    state = looked_up("worker_state", store_lines.worker_state)
+    state = cached_query("worker_state", store_lines.worker_state)
     return _Side(state, store_lines.runs(state, utcnow()), office().outbound_context)
 
 

@@ -11,9 +11,9 @@ from app.audio.clip import SoundError
 from app.audio.voices import Voice
 from app.domain.lifecycle import Outcome, Status, Step
 from app.domain.numbers import OutboundFormat
-from app.domain.pbx_connection import Loaded, Verdict
-from app.domain.phone_calls import Failure, State
-from app.domain.policy import LineState, Reason, Why
+from app.domain.pbx_connection import ConnectionResult, DialplanState
+from app.domain.phone_calls import CallFailure, CallState
+from app.domain.policy import LineState, Reason, ReasonCode
 from app.web.formats import clock, countdown, digits, time_of_day
 
 STATUS = {
@@ -86,34 +86,34 @@ LINE_COLOUR = {
 }
 
 _WHY = {
-    Why.SERVICE_DOWN: _l("the telephone service is not running"),
-    Why.NOT_CONNECTED: _l("not connected to the telephone exchange"),
-    Why.NO_DIALPLAN: _l("the telephone exchange does not run our dialplan"),
-    Why.NO_OUTBOUND: _l("nobody has set how customers are dialled"),
-    Why.UNCERTAIN: _l("how the last call ended is not known; call now or cancel"),
-    Why.ALL_PAUSED: _l("automatic calls are paused"),
-    Why.MANUAL: _l("automatic call is off: call by hand"),
-    Why.NUMBER_BUSY: _l("another call to this number is under way"),
-    Why.LIVE_CALLERS: _l("live callers come first"),
-    Why.NO_MEMBERS: _l("nobody is there to serve it"),
-    Why.BEHIND_OTHERS: _l("it is next"),
+    ReasonCode.SERVICE_DOWN: _l("the telephone service is not running"),
+    ReasonCode.NOT_CONNECTED: _l("not connected to the telephone exchange"),
+    ReasonCode.NO_DIALPLAN: _l("the telephone exchange does not run our dialplan"),
+    ReasonCode.NO_OUTBOUND: _l("nobody has set how customers are dialled"),
+    ReasonCode.UNCERTAIN: _l("how the last call ended is not known; call now or cancel"),
+    ReasonCode.ALL_PAUSED: _l("automatic calls are paused"),
+    ReasonCode.MANUAL: _l("automatic call is off: call by hand"),
+    ReasonCode.NUMBER_BUSY: _l("another call to this number is under way"),
+    ReasonCode.LIVE_CALLERS: _l("live callers come first"),
+    ReasonCode.NO_MEMBERS: _l("nobody is there to serve it"),
+    ReasonCode.BEHIND_OTHERS: _l("it is next"),
 }
 
 _WHY_AGENT = {
-    Why.LINE_RINGING: _l("%(agent)s is ringing"),
-    Why.LINE_IN_CALL: _l("%(agent)s is in a call"),
-    Why.LINE_DND: _l("%(agent)s does not want to be disturbed"),
-    Why.LINE_OFFLINE: _l("%(agent)s is offline"),
-    Why.LINE_UNKNOWN: _l("the exchange does not know %(agent)s"),
-    Why.AGENT_IN_FLIGHT: _l("%(agent)s is being rung for another request"),
-    Why.MEMBER_PAUSED: _l("%(agent)s is paused in the queue"),
+    ReasonCode.LINE_RINGING: _l("%(agent)s is ringing"),
+    ReasonCode.LINE_IN_CALL: _l("%(agent)s is in a call"),
+    ReasonCode.LINE_DND: _l("%(agent)s does not want to be disturbed"),
+    ReasonCode.LINE_OFFLINE: _l("%(agent)s is offline"),
+    ReasonCode.LINE_UNKNOWN: _l("the exchange does not know %(agent)s"),
+    ReasonCode.AGENT_IN_FLIGHT: _l("%(agent)s is being rung for another request"),
+    ReasonCode.MEMBER_PAUSED: _l("%(agent)s is paused in the queue"),
 }
 
 _WHY_LEFT = {
-    Why.MIN_WAIT: _l("before the minimum waiting time, %(left)s left"),
-    Why.REST: _l("%(agent)s rests %(left)s more after a call"),
-    Why.AGENT_PAUSE: _l("%(agent)s missed it; again in %(left)s"),
-    Why.WRAPUP: _l("%(agent)s has %(left)s left of the wrap-up time"),
+    ReasonCode.MIN_WAIT: _l("before the minimum waiting time, %(left)s left"),
+    ReasonCode.REST: _l("%(agent)s rests %(left)s more after a call"),
+    ReasonCode.AGENT_PAUSE: _l("%(agent)s missed it; again in %(left)s"),
+    ReasonCode.WRAPUP: _l("%(agent)s has %(left)s left of the wrap-up time"),
 }
 
 
@@ -121,14 +121,14 @@ def why(reason: Reason, now: datetime) -> Markup:
     """Say in words why a request is not being dialled; what is left of a time counts down in the browser."""
     until = reason.until or now
     values = {"agent": digits(reason.subject), "left": countdown(until, now)}
-    if reason.why is Why.POSTPONED:
+    if reason.why is ReasonCode.POSTPONED:
         return escape(_("postponed until %(time)s", time=time_of_day(until, now)))
-    if reason.why is Why.RETRY:
+    if reason.why is ReasonCode.RETRY:
         if reason.outcome is None:
             return _fill(_l("next attempt in %(left)s"), values)
         cause = str(OUTCOME[reason.outcome])
         return _fill(_l("next attempt in %(left)s (%(cause)s)"), {**values, "cause": cause})
-    if reason.why is Why.NO_AGENT_FREE:
+    if reason.why is ReasonCode.NO_AGENT_FREE:
         return escape(_("no agent is free"))
     for table in (_WHY_AGENT, _WHY_LEFT):
         if reason.why in table:
@@ -260,37 +260,37 @@ LANGUAGE = {"fa": _l("Persian"), "en": _l("English")}
 # -- calls of the studio --------------------------------------------------------------------------------------------
 
 STUDIO_STATE = {
-    State.ASKED: _l("The telephone service is asked to ring the phone…"),
-    State.RINGING: _l("The phone rings. Pick it up."),
-    State.ANSWERED: _l("The phone is answered. Listen to what is said."),
-    State.RECORDING: _l("Say the text after the tone. Press # when you have finished."),
-    State.LISTENING: _l("Press 1 to keep it, 2 to record it again, 3 to hear it."),
-    State.KEPT: _l("The recording is kept."),
-    State.DONE: _l("The call went well to its end."),
-    State.FAILED: _l("The call did not succeed."),
-    State.CANCELLED: _l("The call was cancelled."),
+    CallState.ASKED: _l("The telephone service is asked to ring the phone…"),
+    CallState.RINGING: _l("The phone rings. Pick it up."),
+    CallState.ANSWERED: _l("The phone is answered. Listen to what is said."),
+    CallState.RECORDING: _l("Say the text after the tone. Press # when you have finished."),
+    CallState.LISTENING: _l("Press 1 to keep it, 2 to record it again, 3 to hear it."),
+    CallState.KEPT: _l("The recording is kept."),
+    CallState.DONE: _l("The call went well to its end."),
+    CallState.FAILED: _l("The call did not succeed."),
+    CallState.CANCELLED: _l("The call was cancelled."),
 }
 
 STUDIO_FAILURE = {
-    Failure.SERVICE_DOWN: _l("The telephone service is not running. Start it on this machine and try again."),
-    Failure.TOO_LATE: _l("The telephone service was too busy to call in time. Try again."),
-    Failure.NOT_CONNECTED: _l("There is no connection to the telephone exchange. Look at its settings."),
-    Failure.NO_DIALPLAN: _l("The exchange does not run our dialplan yet. Take it in, reload, and try again."),
-    Failure.UNKNOWN_EXTENSION: _l("The exchange does not know this extension. Look whether the number is right."),
-    Failure.BUSY: _l("The phone is busy. Hang it up and try again."),
-    Failure.NO_ANSWER: _l("Nobody picked up. Try again and pick up while the phone rings."),
-    Failure.REJECTED: _l("The call was rejected at the phone."),
-    Failure.UNREACHABLE: _l("No phone is connected for this extension. Look whether it is switched on."),
-    Failure.HUNG_UP: _l("The phone was hung up before the end."),
-    Failure.NO_DIALOGUE: _l("The phone was answered, but the exchange did not reach our service on this machine."),
-    Failure.ORDER_REFUSED: _l("The exchange does not let us ring a phone. Look at the rights of its user."),
-    Failure.UNDECIDED: _l("Nobody pressed 1 to keep the recording, so it is not kept."),
-    Failure.NOTHING_RECORDED: _l("Nothing was recorded. Speak after the tone and try again."),
-    Failure.SILENCE_ONLY: _l("Only silence was recorded. Speak closer to the phone and try again."),
-    Failure.CANNOT_WRITE: _l("The exchange cannot write recordings to our folder; its rights have to be mended."),
-    Failure.CANNOT_READ: _l("The exchange does not find the sounds of the panel; its rights have to be mended."),
-    Failure.NO_SOUND: _l("The text could not be spoken, so there was nothing to play."),
-    Failure.BROKEN_OFF: _l("The call broke off in the middle. Try again."),
+    CallFailure.SERVICE_DOWN: _l("The telephone service is not running. Start it on this machine and try again."),
+    CallFailure.TOO_LATE: _l("The telephone service was too busy to call in time. Try again."),
+    CallFailure.NOT_CONNECTED: _l("There is no connection to the telephone exchange. Look at its settings."),
+    CallFailure.NO_DIALPLAN: _l("The exchange does not run our dialplan yet. Take it in, reload, and try again."),
+    CallFailure.UNKNOWN_EXTENSION: _l("The exchange does not know this extension. Look whether the number is right."),
+    CallFailure.BUSY: _l("The phone is busy. Hang it up and try again."),
+    CallFailure.NO_ANSWER: _l("Nobody picked up. Try again and pick up while the phone rings."),
+    CallFailure.REJECTED: _l("The call was rejected at the phone."),
+    CallFailure.UNREACHABLE: _l("No phone is connected for this extension. Look whether it is switched on."),
+    CallFailure.HUNG_UP: _l("The phone was hung up before the end."),
+    CallFailure.NO_DIALOGUE: _l("The phone was answered, but the exchange did not reach our service on this machine."),
+    CallFailure.ORDER_REFUSED: _l("The exchange does not let us ring a phone. Look at the rights of its user."),
+    CallFailure.UNDECIDED: _l("Nobody pressed 1 to keep the recording, so it is not kept."),
+    CallFailure.NOTHING_RECORDED: _l("Nothing was recorded. Speak after the tone and try again."),
+    CallFailure.SILENCE_ONLY: _l("Only silence was recorded. Speak closer to the phone and try again."),
+    CallFailure.CANNOT_WRITE: _l("The exchange cannot write recordings to our folder; its rights have to be mended."),
+    CallFailure.CANNOT_READ: _l("The exchange does not find the sounds of the panel; its rights have to be mended."),
+    CallFailure.NO_SOUND: _l("The text could not be spoken, so there was nothing to play."),
+    CallFailure.BROKEN_OFF: _l("The call broke off in the middle. Try again."),
 }
 
 
@@ -316,37 +316,41 @@ PBX_PROFILE = {"asterisk": _l("Plain Asterisk"), "freepbx": _l("FreePBX or Issab
 
 # What came of trying to reach the exchange, and how to mend it.
 VERDICT = {
-    Verdict.HOST_UNKNOWN: _l("There is no machine of this name."),
-    Verdict.NOTHING_LISTENS: _l("The machine is there, but nothing listens at this port."),
-    Verdict.NO_ANSWER: _l("No answer came from there."),
-    Verdict.NOT_ASTERISK: _l("Something answers there, but it is no telephone exchange."),
-    Verdict.REFUSED: _l("The exchange is there, and refuses the user or the secret."),
-    Verdict.RIGHTS_MISSING: _l("The exchange lets us in, but some rights are missing."),
-    Verdict.CONNECTED: _l("Connected."),
+    ConnectionResult.HOST_UNKNOWN: _l("There is no machine of this name."),
+    ConnectionResult.NOTHING_LISTENS: _l("The machine is there, but nothing listens at this port."),
+    ConnectionResult.NO_ANSWER: _l("No answer came from there."),
+    ConnectionResult.NOT_ASTERISK: _l("Something answers there, but it is no telephone exchange."),
+    ConnectionResult.REFUSED: _l("The exchange is there, and refuses the user or the secret."),
+    ConnectionResult.RIGHTS_MISSING: _l("The exchange lets us in, but some rights are missing."),
+    ConnectionResult.CONNECTED: _l("Connected."),
 }
 
 VERDICT_MEND = {
-    Verdict.HOST_UNKNOWN: _l("Look whether the name is spelled right, or write its address, such as 192.168.1.10."),
-    Verdict.NOTHING_LISTENS: _l(
+    ConnectionResult.HOST_UNKNOWN: _l(
+        "Look whether the name is spelled right, or write its address, such as 192.168.1.10."
+    ),
+    ConnectionResult.NOTHING_LISTENS: _l(
         "Look at the port (mostly 5038), and whether the exchange has “enabled = yes” in the section general of "
         "manager.conf. Reload the manager there afterwards."
     ),
-    Verdict.NO_ANSWER: _l(
+    ConnectionResult.NO_ANSWER: _l(
         "Look at the address, whether the machine is switched on, and whether a firewall is between."
     ),
-    Verdict.NOT_ASTERISK: _l("Look at the port: that of the manager interface is mostly 5038."),
-    Verdict.REFUSED: _l(
+    ConnectionResult.NOT_ASTERISK: _l("Look at the port: that of the manager interface is mostly 5038."),
+    ConnectionResult.REFUSED: _l(
         "The user and the secret must be the same here and in manager.conf of the exchange. Reload the manager there "
         "after a change. A line “permit” there may keep this machine out as well."
     ),
-    Verdict.RIGHTS_MISSING: _l("Let the user in manager.conf have these lines, and reload the manager there:"),
+    ConnectionResult.RIGHTS_MISSING: _l("Let the user in manager.conf have these lines, and reload the manager there:"),
 }
 
 LOADED = {
-    Loaded.CURRENT: _l("The exchange runs our dialplan."),
-    Loaded.OUTDATED: _l("The exchange runs an older version of our dialplan. Type “dialplan reload” in its console."),
-    Loaded.NONE: _l("The exchange has not taken in our dialplan yet."),
-    Loaded.UNKNOWN: _l("Whether the exchange has our dialplan could not be found out."),
+    DialplanState.CURRENT: _l("The exchange runs our dialplan."),
+    DialplanState.OUTDATED: _l(
+        "The exchange runs an older version of our dialplan. Type “dialplan reload” in its console."
+    ),
+    DialplanState.NONE: _l("The exchange has not taken in our dialplan yet."),
+    DialplanState.UNKNOWN: _l("Whether the exchange has our dialplan could not be found out."),
 }
 
 AREA = {
@@ -423,11 +427,11 @@ def sound_error(error: SoundError) -> str:
     return str(SOUND_ERROR.get(error.code, error))
 
 
-def studio(state: State, detail: str) -> str:
+def studio(state: CallState, detail: str) -> str:
     """Say in words how far a call of the studio is, or why it failed."""
-    if state is State.FAILED:
+    if state is CallState.FAILED:
         known = {str(failure): text for failure, text in STUDIO_FAILURE.items()}
-        return str(known.get(detail, STUDIO_FAILURE[Failure.BROKEN_OFF]))
+        return str(known.get(detail, STUDIO_FAILURE[CallFailure.BROKEN_OFF]))
     return str(STUDIO_STATE[state])
 
 

@@ -6,7 +6,7 @@ import logging
 from app.config import Settings
 from app.services.pbx import dialplan as dialplans
 from app.services.pbx.dialplan import Way, Ways
-from app.services.pbx.directory import OWN_HINTS
+from app.services.pbx.directory import OWN_HINT_CONTEXT
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.settings import Exchange
@@ -19,7 +19,7 @@ RELOAD_BY_HAND = "reload_by_hand"
 NO_SUCH_CONTEXT = "not_included"
 
 
-class DialplanKeeper:
+class DialplanFile:
     """`written`: the revision in the file; `running`: the one that Asterisk runs, "" if another or none.
 
     `usable`: Asterisk has our contexts, be they of an older revision. `detail`: a short code of what is amiss.
@@ -41,7 +41,7 @@ class DialplanKeeper:
         """
         async with self._busy:
             try:
-                exchange = await asyncio.to_thread(exchange_in_force, self._settings, self._database)
+                exchange = await asyncio.to_thread(pbx_settings, self._settings, self._database)
                 self.extension_context, self.profile = exchange.extension_context, exchange.pbx_profile
                 rendered = await asyncio.to_thread(render, self._settings, self._database, self.agi_port)
                 changed = await asyncio.to_thread(dialplan.write, self._settings.dialplan_path, rendered.text)
@@ -81,7 +81,7 @@ class DialplanKeeper:
         return str(answer.get("Value", "0")) not in ("", "0")
 
 
-def exchange_in_force(settings: Settings, database: Database) -> Exchange:
+def pbx_settings(settings: Settings, database: Database) -> Exchange:
     """Return how the exchange is reached now. Blocks."""
     with database.read() as session:
         return store_settings.exchange(session, settings)
@@ -89,8 +89,8 @@ def exchange_in_force(settings: Settings, database: Database) -> Exchange:
 
 def render(settings: Settings, database: Database, agi_port: int) -> dialplan.Rendered:
     """Render the dialplan from the tables. Raises dialplan.UnsafeDialplan."""
-    ways = dialplans.gather(database, OWN_HINTS)
-    exchange = exchange_in_force(settings, database)
+    ways = dialplans.gather(database, OWN_HINT_CONTEXT)
+    exchange = pbx_settings(settings, database)
     return dialplan.render(
         dialplan.Dialplan(
             modules=tuple(
@@ -116,7 +116,7 @@ def _extensions(profile: str, ways: Ways) -> tuple[dialplan.ExtensionPlan, ...]:
         dialplan.ExtensionPlan(
             extension=e.extension,
             devices=e.devices or f"PJSIP/{e.extension}",
-            hint_context=e.context or OWN_HINTS,
+            hint_context=e.context or OWN_HINT_CONTEXT,
             own_hint=not e.context,
             ring=e.ring,
             no_answer=_destination(e.no_answer, NO_USER_RESPONSE),

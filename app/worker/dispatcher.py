@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import Settings
-from app.domain.dial_order import Order
+from app.domain.dial_order import DialOrder
 from app.domain.lifecycle import Outcome, Step
 from app.domain.policy import Facts
 from app.services.requests import attempts
@@ -20,7 +20,7 @@ from app.telephony.ami import AmiDisconnected, AmiError, AmiRefused, AmiTimeout,
 from app.telephony.attempts import AttemptFollower, EndNews, News, StepNews, StrayNews
 from app.telephony.dialer import Dialer
 from app.telephony.translate import record_outcome
-from app.worker.write_queue import Recorder
+from app.worker.write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
 AGAIN = 0.5  # seconds until the next look after the database refused one
@@ -41,10 +41,10 @@ class Dispatcher:
         settings: Settings,
         dialer: Dialer,
         follower: AttemptFollower,
-        recorder: Recorder,
+        recorder: WriteQueue,
         *,
         facts: Callable[[], Facts],
-        prompt: Callable[[Order, datetime], Sequence[str]],
+        prompt: Callable[[DialOrder, datetime], Sequence[str]],
         ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self._database, self._settings = database, settings
@@ -91,7 +91,7 @@ class Dispatcher:
             return None
         return max(0.0, (dispatch.wake_at - utcnow()).total_seconds())
 
-    async def _dial(self, order: Order) -> None:
+    async def _dial(self, order: DialOrder) -> None:
         forget, self._traces = self._traces, ()
         order = replace(order, forget=forget)
         try:
@@ -105,7 +105,7 @@ class Dispatcher:
         else:
             log.info("attempt %s: ringing %s for request %s", order.attempt, order.agent, order.request_id)
             if forget:
-                self._recorder.put(lambda: attempts.clear_traces(self._database, forget))
+                self._recorder.put(lambda: attempts.mark_records_deleted(self._database, forget))
 
     def take_news(self, news: News) -> None:
         """Record what the exchange told of an attempt."""
@@ -158,13 +158,13 @@ class Dispatcher:
 
     async def leave(self) -> None:
         """Another exchange serves from now on, or the same by another name: who knows what the first one still does."""
-        flights = await asyncio.to_thread(attempts.flights, self._database)
+        flights = await asyncio.to_thread(attempts.in_flight, self._database)
         self._left |= {flight.attempt for flight in flights}
 
     async def reconcile(self) -> None:
         """Find out what became of attempts of which we have heard nothing. Never dials. Raises AmiError."""
-        self._traces = await asyncio.to_thread(attempts.traces, self._database)
-        flights = await asyncio.to_thread(attempts.flights, self._database)
+        self._traces = await asyncio.to_thread(attempts.pbx_records, self._database)
+        flights = await asyncio.to_thread(attempts.in_flight, self._database)
         self._left &= {flight.attempt for flight in flights}
         suspects = [flight for flight in flights if flight.started_at + UNHEARD <= utcnow()]
         if not suspects:

@@ -11,7 +11,7 @@ from app.telephony.snapshot import Extension
 ASK_AGAIN = 3600.0  # seconds; a name is changed once in years
 
 
-class NameBook:
+class ExtensionNames:
     """`learned` is called, in the loop, with an extension whose name is new or has changed."""
 
     def __init__(self, ami: AmiClient, learned: Callable[[str], None]) -> None:

@@ -17,10 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import Settings
 from app.domain import numbers
-from app.domain.policy import Facts, Why
+from app.domain.policy import Facts, ReasonCode
 from app.services import commands
 from app.services.errors import NotFound
-from app.services.pbx.directory import OWN_HINTS
+from app.services.pbx.directory import OWN_HINT_CONTEXT
 from app.services.prompts import phone_calls
 from app.services.requests import attempts, perform
 from app.store import pbx_state as store_lines
@@ -34,18 +34,18 @@ from app.telephony.calls import Answered, CallFollower
 from app.telephony.dialer import Dialer
 from app.telephony.ivr import converse
 from app.telephony.phone_calls import PATH as STUDIO_PATH
-from app.telephony.phone_calls import hold
+from app.telephony.phone_calls import converse as hold
 from app.telephony.snapshot import Snapshot
 from app.worker import pbx_queries
-from app.worker.dialplan_file import DialplanKeeper, exchange_in_force
+from app.worker.dialplan_file import DialplanFile, pbx_settings
 from app.worker.dispatcher import Dispatcher, utcnow
-from app.worker.extension_names import NameBook
-from app.worker.pbx_queries import Inquiry
-from app.worker.phone_calls import StudioDesk
-from app.worker.prompts import Sounds
-from app.worker.registrar import CallerDesk
+from app.worker.extension_names import ExtensionNames
+from app.worker.pbx_queries import PbxQueries
+from app.worker.phone_calls import PhoneCalls
+from app.worker.prompts import PromptStore
+from app.worker.registrar import Registrar
 from app.worker.watch import DatabaseWatch, Leadership
-from app.worker.write_queue import Recorder
+from app.worker.write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
 STORE_DELAY = 0.02  # seconds: several events of one call make one write
@@ -60,11 +60,11 @@ class Worker:
 
     def __init__(self, settings: Settings, database: Database, *, leads: Callable[[], bool] = lambda: True) -> None:
         self.settings, self.database, self._leads = settings, database, leads
-        self.snapshot = Snapshot(OWN_HINTS)
+        self.snapshot = Snapshot(OWN_HINT_CONTEXT)
         self.follower = AttemptFollower()
         self.calls = CallFollower(self.snapshot.extension_of_channel, is_ours)
-        self.recorder = Recorder()
-        self.sounds = Sounds(settings, database)
+        self.recorder = WriteQueue()
+        self.sounds = PromptStore(settings, database)
         self.ami = AmiClient(
             settings.ami_host,
             settings.ami_port,
@@ -85,15 +85,15 @@ class Worker:
             ready=lambda: self.sounds.prepared,
         )
         # PostgreSQL tells of commands only, so the desk says by itself that there is a new request.
-        self.desk = CallerDesk(settings, database, self.sounds, self.snapshot, registered=self.dispatcher.wake)
+        self.desk = Registrar(settings, database, self.sounds, self.snapshot, registered=self.dispatcher.wake)
         self.agi = AgiServer(settings.agi_bind, settings.agi_port, self._on_caller)
-        self.keeper = DialplanKeeper(settings, database, self.ami)
-        self.names = NameBook(self.ami, self._on_name)
-        self.inquiry = Inquiry(self.ami, self.snapshot, self.keeper)
-        self.studio = StudioDesk(settings, database, self.ami, self.sounds, self.snapshot)
+        self.keeper = DialplanFile(settings, database, self.ami)
+        self.names = ExtensionNames(self.ami, self._on_name)
+        self.inquiry = PbxQueries(self.ami, self.snapshot, self.keeper)
+        self.studio = PhoneCalls(settings, database, self.ami, self.sounds, self.snapshot)
         self._polled = False  # since the connection was made: before that nothing is known
         self._polling = asyncio.Lock()
-        self._obstacle: Why | None = Why.NO_DIALPLAN
+        self._obstacle: ReasonCode | None = ReasonCode.NO_DIALPLAN
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._commanding = asyncio.Lock()
@@ -149,7 +149,7 @@ class Worker:
 
     def _recall(self) -> None:
         """Know the attempts of the worker before us, so that news of them is heard."""
-        for flight in attempts.flights(self.database):
+        for flight in attempts.in_flight(self.database):
             self.follower.begin(flight.attempt, answered=flight.step.rank > 0)
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -183,7 +183,7 @@ class Worker:
 
     async def _settle_connection(self) -> bool:
         """Reach the exchange as the environment and the settings page say now; tell whether it is at another place."""
-        exchange = await asyncio.to_thread(exchange_in_force, self.settings, self.database)
+        exchange = await asyncio.to_thread(pbx_settings, self.settings, self.database)
         before, address = self.ami.address, (exchange.ami_host, exchange.ami_port)
         if await self.ami.use(*address, exchange.ami_username, exchange.ami_secret):
             log.info("the exchange is reached at %s:%s as %s from now on", *address, exchange.ami_username)
@@ -244,7 +244,9 @@ class Worker:
     async def _check_dialplan(self) -> None:
         await self.keeper.keep()
         outbound = await asyncio.to_thread(self._outbound_context)
-        self._obstacle = Why.NO_DIALPLAN if not self.keeper.usable else None if outbound else Why.NO_OUTBOUND
+        self._obstacle = (
+            ReasonCode.NO_DIALPLAN if not self.keeper.usable else None if outbound else ReasonCode.NO_OUTBOUND
+        )
 
     def _outbound_context(self) -> str:
         with self.database.read() as session:
@@ -268,7 +270,7 @@ class Worker:
         if complete:
             changed_lines, changed_queues = set(self.snapshot.extensions), set(self.snapshot.queues)
         reports = [
-            store_lines.LineReport(
+            store_lines.ExtensionReport(
                 e.extension, e.state, e.since, self.names.name(e.extension), e.context, "&".join(e.devices)
             )
             for e in self.snapshot.extensions.values()
@@ -287,7 +289,7 @@ class Worker:
 
         def write() -> None:
             with self.database.write() as session:
-                store_lines.store_lines(session, reports, complete=complete)
+                store_lines.store_extensions(session, reports, complete=complete)
                 store_lines.store_queues(session, queues, complete=complete)
 
         if reports or queues or complete:
@@ -338,7 +340,7 @@ class Worker:
 
     async def _do_commands(self) -> None:
         async with self._commanding:  # in the order in which they were asked
-            for command in await asyncio.to_thread(commands.take, self.database, utcnow()):
+            for command in await asyncio.to_thread(commands.open_commands, self.database, utcnow()):
                 if command.id in self._begun:
                     continue  # it is open because its answer is not written yet
                 self._begun.add(command.id)
@@ -368,7 +370,7 @@ class Worker:
         match command.kind:
             case commands.CALL_NOW | commands.CANCEL | commands.MARK_DONE:
                 carried = await asyncio.to_thread(
-                    perform.carry_out, self.database, command.kind, payload, actor, utcnow()
+                    perform.execute, self.database, command.kind, payload, actor, utcnow()
                 )
                 self.dispatcher.wake()
             case commands.WRITE_DIALPLAN:

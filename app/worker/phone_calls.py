@@ -19,11 +19,11 @@ from app.audio.prompts import STUDIO_KEYS, default_text
 from app.audio.tone import make_tone
 from app.config import Settings
 from app.domain.lifecycle import Outcome
-from app.domain.phone_calls import Failure, State
+from app.domain.phone_calls import CallFailure, CallState
 from app.services.errors import Invalid, NotFound
 from app.services.prompts import phone_calls, recordings
 from app.services.prompts import voice as speech
-from app.services.prompts.phone_calls import INBOX, INBOX_MODE, StudioView
+from app.services.prompts.phone_calls import INBOX, INBOX_MODE, PhoneCallView
 from app.store.database import Database
 from app.telephony import lookup
 from app.telephony.agi import Sound
@@ -34,7 +34,7 @@ from app.telephony.phone_calls import LONGEST, TONE, Script
 from app.telephony.snapshot import Snapshot
 from app.telephony.variables import GRACE
 from app.worker.dispatcher import utcnow
-from app.worker.prompts import Sounds
+from app.worker.prompts import PromptStore
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -43,11 +43,11 @@ LEFT_OVER = 3600.0  # seconds after which a file there is nobody's any more
 SHORTEST = 0.3  # seconds that are a recording
 QUIET = -50.0  # dBFS: the peak of a line on which nobody speaks
 _FAILURES = {
-    Outcome.AGENT_TAKEN: Failure.BUSY,
-    Outcome.AGENT_BUSY: Failure.BUSY,
-    Outcome.AGENT_NO_ANSWER: Failure.NO_ANSWER,
-    Outcome.AGENT_REJECTED: Failure.REJECTED,
-    Outcome.AGENT_UNREACHABLE: Failure.UNREACHABLE,
+    Outcome.AGENT_TAKEN: CallFailure.BUSY,
+    Outcome.AGENT_BUSY: CallFailure.BUSY,
+    Outcome.AGENT_NO_ANSWER: CallFailure.NO_ANSWER,
+    Outcome.AGENT_REJECTED: CallFailure.REJECTED,
+    Outcome.AGENT_UNREACHABLE: CallFailure.UNREACHABLE,
 }
 
 
@@ -55,14 +55,14 @@ _FAILURES = {
 class _Call:
     """A call under way. `rung`: what came of the ringing, None for an answer; `opened`: the dialogue has it."""
 
-    view: StudioView
+    view: PhoneCallView
     script: Script
-    rung: asyncio.Future[Failure | None]
+    rung: asyncio.Future[CallFailure | None]
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     take: str = ""  # the file in the inbox, without its ending
 
 
-class StudioDesk:
+class PhoneCalls:
     """The dialogue's `Studio`. All methods belong to the event loop; the database and files are seen to in threads."""
 
     def __init__(
@@ -70,7 +70,7 @@ class StudioDesk:
         settings: Settings,
         database: Database,
         ami: AmiClient,
-        sounds: Sounds,
+        sounds: PromptStore,
         snapshot: Snapshot,
     ) -> None:
         self._settings, self._database, self._ami = settings, database, ami
@@ -103,15 +103,15 @@ class StudioDesk:
         """End the calls that ring; those in a dialogue end with it."""
         for call in list(self._calls.values()):
             if not call.opened.is_set():
-                _settle(call.rung, Failure.SERVICE_DOWN)
+                _settle(call.rung, CallFailure.SERVICE_DOWN)
                 await self._hang_up(call.view.id)
-                await self._fail(call.view.id, Failure.SERVICE_DOWN)
+                await self._fail(call.view.id, CallFailure.SERVICE_DOWN)
         self._maker.shutdown(wait=False, cancel_futures=True)
 
     def connection_lost(self) -> None:
         """Nobody hears any more what becomes of the calls that ring; should one be answered, it is ended."""
         for call in self._calls.values():
-            _settle(call.rung, Failure.NOT_CONNECTED)
+            _settle(call.rung, CallFailure.NOT_CONNECTED)
 
     def take(self, event: Fields) -> bool:
         """Take a live event; return whether it tells of one of the calls."""
@@ -121,7 +121,7 @@ class StudioDesk:
             case StepNews(call_id):
                 _settle(self._calls[call_id].rung, None)
             case EndNews(call_id, outcome):
-                _settle(self._calls[call_id].rung, _FAILURES.get(outcome, Failure.UNREACHABLE))
+                _settle(self._calls[call_id].rung, _FAILURES.get(outcome, CallFailure.UNREACHABLE))
             case _:
                 return False
         return True
@@ -131,25 +131,25 @@ class StudioDesk:
     async def call(self, call_id: str) -> None:
         """Make a call that a page asked for; return when it is in its dialogue, or over."""
         try:
-            view = await asyncio.to_thread(phone_calls.take, self._database, call_id, utcnow())
+            view = await asyncio.to_thread(phone_calls.start, self._database, call_id, utcnow())
             if view is None:
                 return
             failure = await self._reach(view)
-        except lookup.NotAsked as error:  # the hint is a parking place, or whatever else is no phone
+        except lookup.InvalidLookup as error:  # the hint is a parking place, or whatever else is no phone
             log.warning("studio call %s: there is no phone that can be rung: %s", call_id, error)
-            failure = Failure.UNREACHABLE
+            failure = CallFailure.UNREACHABLE
         except AmiRefused as refusal:
             log.error("studio call %s was refused by the exchange: %s", call_id, refusal)
-            failure = Failure.ORDER_REFUSED
+            failure = CallFailure.ORDER_REFUSED
         except AmiError as error:
             log.warning("studio call %s: the exchange does not answer: %s", call_id, error)
-            failure = Failure.NOT_CONNECTED
+            failure = CallFailure.NOT_CONNECTED
         except (SoundError, OSError) as error:
             log.error("studio call %s: what is to be said cannot be spoken: %s", call_id, error)
-            failure = Failure.NO_SOUND
+            failure = CallFailure.NO_SOUND
         except Exception:  # whatever it was: the page must not show a call for ever that nobody sees to
             log.exception("studio call %s broke off", call_id)
-            failure = Failure.BROKEN_OFF
+            failure = CallFailure.BROKEN_OFF
             if call_id in self._calls:
                 await self._hang_up(call_id)
         if failure is not None:
@@ -159,24 +159,24 @@ class StudioDesk:
         """End a call that a page has cancelled."""
         call = self._calls.get(call_id)
         if call is not None:
-            _settle(call.rung, Failure.HUNG_UP)  # what is noted already counts for more
+            _settle(call.rung, CallFailure.HUNG_UP)  # what is noted already counts for more
             await self._hang_up(call_id)
 
-    async def _reach(self, view: StudioView) -> Failure | None:
+    async def _reach(self, view: PhoneCallView) -> CallFailure | None:
         """Ring, and return when the dialogue has the call, or nobody wants it any more; or why it cannot."""
         if not self._ami.connected:
-            return Failure.NOT_CONNECTED
-        if not await lookup.has_place(self._ami, "bazang-studio,s,1"):
-            return Failure.NO_DIALPLAN
+            return CallFailure.NOT_CONNECTED
+        if not await lookup.has_destination(self._ami, "bazang-studio,s,1"):
+            return CallFailure.NO_DIALPLAN
         known = self._snapshot.extensions.get(view.extension)
         devices = known.devices if known is not None and known.devices else (f"PJSIP/{view.extension}",)
         failure = await self._look_at(devices)
         if failure is not None:
             return failure
         script = await self._make(lambda: self._script(view))
-        if not await self.tell(view.id, State.RINGING):
+        if not await self.tell(view.id, CallState.RINGING):
             return None  # cancelled meanwhile
-        rung: asyncio.Future[Failure | None] = asyncio.get_running_loop().create_future()
+        rung: asyncio.Future[CallFailure | None] = asyncio.get_running_loop().create_future()
         call = self._calls[view.id] = _Call(view, script, rung)
         await self._dialer.ring(
             view.id, view.extension, "&".join(devices), known.context if known is not None else "", RING
@@ -189,20 +189,20 @@ class StudioDesk:
                 async with asyncio.timeout(2 * GRACE):
                     await call.opened.wait()
         except TimeoutError:  # nothing was heard of it
-            failure = Failure.NO_DIALOGUE if rung.done() else Failure.NO_ANSWER
+            failure = CallFailure.NO_DIALOGUE if rung.done() else CallFailure.NO_ANSWER
             await self._hang_up(view.id)
-        if failure is Failure.HUNG_UP:  # cancelled by a page, perhaps before there was a channel
+        if failure is CallFailure.HUNG_UP:  # cancelled by a page, perhaps before there was a channel
             await self._hang_up(view.id)
         return failure
 
-    async def _look_at(self, devices: tuple[str, ...]) -> Failure | None:
+    async def _look_at(self, devices: tuple[str, ...]) -> CallFailure | None:
         """Tell why none of the devices can be rung now."""
         states = {await lookup.device_state(self._ami, device) for device in devices}
         if states <= lookup.NOT_THERE:
-            return Failure.UNKNOWN_EXTENSION
+            return CallFailure.UNKNOWN_EXTENSION
         if "NOT_INUSE" in states:
             return None
-        return Failure.UNREACHABLE if states <= lookup.NOT_THERE | {"UNAVAILABLE"} else Failure.BUSY
+        return CallFailure.UNREACHABLE if states <= lookup.NOT_THERE | {"UNAVAILABLE"} else CallFailure.BUSY
 
     async def _hang_up(self, call_id: str) -> None:
         try:
@@ -215,7 +215,7 @@ class StudioDesk:
 
     async def open(self, call_id: str) -> Script | None:
         call = self._calls.get(call_id)
-        if call is None or call.opened.is_set() or not await self.tell(call_id, State.ANSWERED):
+        if call is None or call.opened.is_set() or not await self.tell(call_id, CallState.ANSWERED):
             return None
         if call_id not in self._calls:
             return None  # it was given up in this instant
@@ -223,7 +223,7 @@ class StudioDesk:
         _settle(call.rung, None)
         return call.script
 
-    async def tell(self, call_id: str, state: State) -> bool:
+    async def tell(self, call_id: str, state: CallState) -> bool:
         return await asyncio.to_thread(phone_calls.advance, self._database, call_id, state, utcnow())
 
     def new_take(self, call_id: str) -> Sound:
@@ -232,32 +232,32 @@ class StudioDesk:
         call.take = str(uuid.uuid4())
         return Sound(f"{self._settings.asterisk_prompts_dir}/{INBOX}/{call.take}", LONGEST)
 
-    async def judge(self, call_id: str) -> Failure | None:
+    async def judge(self, call_id: str) -> CallFailure | None:
         return await self._make(lambda: _judge(self._file(self._calls[call_id])))
 
-    async def keep(self, call_id: str) -> Failure | None:
+    async def keep(self, call_id: str) -> CallFailure | None:
         call = self._calls[call_id]
         try:
             return await self._make(lambda: self._keep(call))
         except SoundError as error:
             log.info("studio call %s: %s", call_id, error)
-            return Failure.SILENCE_ONLY if error.code in ("silence_only", "no_sound") else Failure.BROKEN_OFF
+            return CallFailure.SILENCE_ONLY if error.code in ("silence_only", "no_sound") else CallFailure.BROKEN_OFF
         except (OSError, SQLAlchemyError) as error:
             log.error("studio call %s: the recording cannot be kept: %s", call_id, error)
-            return Failure.CANNOT_WRITE if isinstance(error, OSError) else Failure.BROKEN_OFF
+            return CallFailure.CANNOT_WRITE if isinstance(error, OSError) else CallFailure.BROKEN_OFF
 
-    async def close(self, call_id: str, failure: Failure | None) -> None:
+    async def close(self, call_id: str, failure: CallFailure | None) -> None:
         if failure is not None:
             await self._fail(call_id, failure)
         self._forget(call_id)
 
     # -- rows and files ---------------------------------------------------------------------------------------
 
-    async def _fail(self, call_id: str, failure: Failure) -> None:
+    async def _fail(self, call_id: str, failure: CallFailure) -> None:
         log.info("studio call %s: %s", call_id, failure)
         advance, now = phone_calls.advance, utcnow()
         try:
-            await asyncio.to_thread(advance, self._database, call_id, State.FAILED, now, detail=failure.value)
+            await asyncio.to_thread(advance, self._database, call_id, CallState.FAILED, now, detail=failure.value)
         except SQLAlchemyError as error:  # the next start of the service puts it right
             log.error("the end of studio call %s cannot be noted: %s", call_id, error)
         self._forget(call_id)
@@ -271,11 +271,11 @@ class StudioDesk:
     async def _make(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._maker, work)
 
-    def _script(self, view: StudioView) -> Script:
+    def _script(self, view: PhoneCallView) -> Script:
         library, language = self._sounds.library, view.language
         with self._database.read() as session:
             voice = speech.of_office(session, library, language)
-        clips = {key: speech.say(library, default_text(key, language), language, voice) for key in STUDIO_KEYS}
+        clips = {key: speech.synthesize(library, default_text(key, language), language, voice) for key in STUDIO_KEYS}
         tone = self._inbox.parent / "tone.wav"
         if not tone.exists():
             make_tone(tone)
@@ -290,7 +290,7 @@ class StudioDesk:
         file = recordings.add(
             self._database, library, clip, name=view.name, origin="phone", now=utcnow(), actor=view.created_by
         )
-        if not phone_calls.advance(self._database, view.id, State.KEPT, utcnow(), file=file):
+        if not phone_calls.advance(self._database, view.id, CallState.KEPT, utcnow(), file=file):
             with suppress(Invalid, NotFound):  # it was cancelled in this instant
                 recordings.delete(self._database, library, file)
 
@@ -317,20 +317,20 @@ class StudioDesk:
                     path.unlink(missing_ok=True)
 
 
-def _settle(future: asyncio.Future[Failure | None], failure: Failure | None) -> None:
+def _settle(future: asyncio.Future[CallFailure | None], failure: CallFailure | None) -> None:
     if not future.done():
         future.set_result(failure)
 
 
-def _judge(file: Path) -> Failure | None:
+def _judge(file: Path) -> CallFailure | None:
     """Tell what is wrong with a recording as Asterisk wrote it."""
     try:
         clip = read_clip(file)
     except OSError as error:
         log.error("what the exchange recorded cannot be read: %s", error)
-        return Failure.CANNOT_WRITE
+        return CallFailure.CANNOT_WRITE
     except SoundError:
-        return Failure.NOTHING_RECORDED
+        return CallFailure.NOTHING_RECORDED
     if clip.seconds < SHORTEST:
-        return Failure.NOTHING_RECORDED
-    return Failure.SILENCE_ONLY if clip.peak_dbfs < QUIET else None
+        return CallFailure.NOTHING_RECORDED
+    return CallFailure.SILENCE_ONLY if clip.peak_dbfs < QUIET else None

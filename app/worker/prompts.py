@@ -14,7 +14,7 @@ from app.audio.clip import Clip, SoundError
 from app.audio.library import SoundLibrary
 from app.audio.prompts import LANGUAGES, age_text, default_text
 from app.config import Settings
-from app.domain.dial_order import Order
+from app.domain.dial_order import DialOrder
 from app.domain.lifecycle import Status
 from app.services.prompts import recordings, voice
 from app.services.prompts.sounds import digit_sound, digit_sounds, prompt_sounds
@@ -54,7 +54,7 @@ class _Needed:
     languages: frozenset[str]
 
 
-class Sounds:
+class PromptStore:
     """`agent_prompt` does no I/O: all it may play was made by `prepare` before."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
@@ -163,7 +163,7 @@ class Sounds:
     def _spoken(self, clip: Clip) -> Sound:
         return Sound(self.name(clip.path), clip.seconds)
 
-    def agent_prompt(self, order: Order, now: datetime) -> Sequence[str]:
+    def agent_prompt(self, order: DialOrder, now: datetime) -> Sequence[str]:
         """Return the files that tell the agent whose request it is and how old; what is not ready is left out."""
         language = order.language
         minutes = int((now - order.registered_at).total_seconds() // 60)
@@ -213,7 +213,7 @@ class Sounds:
         return digit_sound(self.library, digit, language, manner.voice, manner.recorded)
 
     def _say(self, text: str, language: str, manner: _Manner) -> Clip:
-        return voice.say(self.library, text, language, manner.voice)
+        return voice.synthesize(self.library, text, language, manner.voice)
 
     def _prepare_modules(self, modules: Sequence[int]) -> None:
         for module_id in modules:

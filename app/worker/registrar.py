@@ -15,13 +15,13 @@ from app.store.database import Database
 from app.telephony.ivr import Accepted, CallerFacts, ModuleView, Refused
 from app.telephony.snapshot import Snapshot
 from app.worker.dispatcher import utcnow
-from app.worker.prompts import Sounds
+from app.worker.prompts import PromptStore
 
 log = logging.getLogger(__name__)
 RULES_LAST = 2.0  # seconds for which the number rules are remembered
 
 
-class CallerDesk:
+class Registrar:
     """The dialogue's `Registrar`. The database is never asked in the event loop.
 
     `registered` is called in the loop when a request is on disk.
@@ -31,7 +31,7 @@ class CallerDesk:
         self,
         settings: Settings,
         database: Database,
-        sounds: Sounds,
+        sounds: PromptStore,
         snapshot: Snapshot,
         *,
         registered: Callable[[], None] = lambda: None,

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 PAUSES = (0.1, 0.3, 1.0, 2.0, 5.0)  # seconds
 
 
-class Recorder:
+class WriteQueue:
     def __init__(self) -> None:
         self._queue: asyncio.Queue[Callable[[], object]] = asyncio.Queue()
 

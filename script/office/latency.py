@@ -17,13 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.domain.dial_order import Order
+from app.domain.dial_order import DialOrder
 from app.services import commands
 from app.services.requests import attempts
-from app.store.models import LineRow
+from app.store.models import ExtensionRow
 from app.telephony.attempts import AttemptFollower
 from app.telephony.dialer import Dialer
-from app.worker.prompts import Sounds
+from app.worker.prompts import PromptStore
 from script.office.bare import BareClient
 from script.office.premises import PHONES, Customers, build_office, furnish, shelter
 from tests.support.asterisk import NoAsterisk
@@ -85,7 +85,7 @@ class Bench:
 
     def __init__(self, bazang: Bazang, phone: Phone, customers: Customers, bare: BareClient) -> None:
         self.bazang, self.phone, self.customers, self.bare = bazang, phone, customers, bare
-        self.sounds = Sounds(bazang.settings, bazang.database)
+        self.sounds = PromptStore(bazang.settings, bazang.database)
         self.random = random.Random(1)
 
     @classmethod
@@ -137,7 +137,7 @@ class Bench:
     async def _order(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
         """Return what Bazang's own dialer would send for such a request."""
         line, now = self._line(), datetime.now(UTC)
-        order = Order(
+        order = DialOrder(
             attempt=str(uuid.uuid4()),
             request_id=0,
             agent=AGENT,
@@ -158,9 +158,9 @@ class Bench:
         await Dialer(told, AttemptFollower()).originate(order, self.sounds.agent_prompt(order, now))
         return told.headers, told.variables
 
-    def _line(self) -> LineRow:
+    def _line(self) -> ExtensionRow:
         with self.bazang.database.read() as session:
-            return session.get_one(LineRow, AGENT)
+            return session.get_one(ExtensionRow, AGENT)
 
     async def _until(self, found: Callable[[], bool]) -> None:
         await self.bazang.until(found, 10, "the office is ready for the next round")

@@ -29,7 +29,7 @@ from app import create_app, demo_data
 from app.services import users
 from app.services.requests import perform
 from app.services.requests.access import Scope
-from app.services.requests.actions import Note, Seen
+from app.services.requests.actions import Note, ShownRequest
 from app.store.database import Database
 from app.store.models import CallRequest
 from app.web.accounts.login import SessionUser
@@ -78,7 +78,9 @@ class Office:
     def change(self) -> None:
         """Change a request, as somebody does every other moment: what was built before is good no longer."""
         self.changes += 1
-        note = perform.act(self.database, EVERYBODY, Note(f"note {self.changes}"), [Seen(1, LATEST)], datetime.now(UTC))
+        note = perform.perform(
+            self.database, EVERYBODY, Note(f"note {self.changes}"), [ShownRequest(1, LATEST)], datetime.now(UTC)
+        )
         assert [result.code for result in note] == ["done"], note
 
 

@@ -13,7 +13,7 @@ from app.audio.prompts import default_text
 from app.services import commands
 from app.services.requests import attempts
 from app.services.requests.attempts import Registration
-from app.store.models import Attempt, CallRequest, Command, LineRow
+from app.store.models import Attempt, CallRequest, Command, ExtensionRow
 from tests.support.bazang import Bazang
 from tests.support.phone import Call, Phone
 from tests.support.sound import RATE, find, read_ulaw
@@ -112,7 +112,7 @@ class Scene:
     def line(self, extension: str) -> str:
         """Return the state of a line as the pages see it, "" while it is unknown."""
         with self.bazang.database.read() as session:
-            row = session.get(LineRow, extension)
+            row = session.get(ExtensionRow, extension)
             return row.state if row is not None else ""
 
     @contextmanager

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.domain.pbx_connection import Loaded, Report, Verdict
+from app.domain.pbx_connection import ConnectionReport, ConnectionResult, DialplanState
 from app.services.pbx import connection_test, lookup
-from app.store.models import Command, LineRow, QueueMemberRow
+from app.store.models import Command, ExtensionRow, QueueMemberRow
 from app.store.settings import write_setting
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import OWN, Scene
@@ -56,7 +56,7 @@ def settle(bazang: Bazang, **values: str) -> None:
             write_setting(session, name, value)
 
 
-async def try_out(scene: Scene, **changes: Any) -> Report:
+async def try_out(scene: Scene, **changes: Any) -> ConnectionReport:
     asterisk = scene.bazang.asterisk
     values: dict[str, Any] = {
         "host": "127.0.0.1",
@@ -80,27 +80,31 @@ async def test_what_is_wrong_with_a_connection_is_told_apart(stage: Stage, aster
     setup.ami_rights += USERS
     async with stage(lambda b: b.module(), setup, phones=("101",)) as scene:
         good = await try_out(scene)
-        assert good.verdict is Verdict.CONNECTED
+        assert good.verdict is ConnectionResult.CONNECTED
         assert good.version.startswith(str(asterisk_version))
         assert (good.read_missing, good.write_missing, good.unchecked) == ((), (), ("agent",))
-        assert (good.extensions, good.queues, good.dialplan, good.may_reload) == (3, 1, Loaded.CURRENT, True)
+        assert (good.extensions, good.queues, good.dialplan, good.may_reload) == (3, 1, DialplanState.CURRENT, True)
 
-        assert (await try_out(scene, host="no-such-machine.invalid")).verdict is Verdict.HOST_UNKNOWN
-        assert (await try_out(scene, host="a b\r\n")).verdict is Verdict.HOST_UNKNOWN
-        assert (await try_out(scene, port=free_port())).verdict is Verdict.NOTHING_LISTENS
+        assert (await try_out(scene, host="no-such-machine.invalid")).verdict is ConnectionResult.HOST_UNKNOWN
+        assert (await try_out(scene, host="a b\r\n")).verdict is ConnectionResult.HOST_UNKNOWN
+        assert (await try_out(scene, port=free_port())).verdict is ConnectionResult.NOTHING_LISTENS
         with closing(socket.create_server(("127.0.0.1", 0))) as mute:
-            assert (await try_out(scene, port=mute.getsockname()[1])).verdict is Verdict.NOT_ASTERISK
-        assert (await try_out(scene, secret="wrong")).verdict is Verdict.REFUSED
-        assert (await try_out(scene, username="nobody")).verdict is Verdict.REFUSED
+            assert (await try_out(scene, port=mute.getsockname()[1])).verdict is ConnectionResult.NOT_ASTERISK
+        assert (await try_out(scene, secret="wrong")).verdict is ConnectionResult.REFUSED
+        assert (await try_out(scene, username="nobody")).verdict is ConnectionResult.REFUSED
 
         weak = await try_out(scene, username="weak")
-        assert weak.verdict is Verdict.RIGHTS_MISSING
+        assert weak.verdict is ConnectionResult.RIGHTS_MISSING
         assert (weak.read_missing, weak.write_missing) == ((), ("reporting", "originate"))
         assert weak.unchecked == ("call", "user", "agent"), "nobody was let make the call that would show it"
         deaf = await try_out(scene, username="deaf")
-        assert (deaf.verdict, deaf.read_missing, deaf.write_missing) == (Verdict.RIGHTS_MISSING, ("call", "user"), ())
+        assert (deaf.verdict, deaf.read_missing, deaf.write_missing) == (
+            ConnectionResult.RIGHTS_MISSING,
+            ("call", "user"),
+            (),
+        )
         plain = await try_out(scene, username="plain")
-        assert (plain.verdict, plain.may_reload) == (Verdict.CONNECTED, False)
+        assert (plain.verdict, plain.may_reload) == (ConnectionResult.CONNECTED, False)
 
         # Nothing of all that has disturbed the connection that serves, or is kept.
         assert scene.bazang.worker_log().count("exchange: connected") == 1
@@ -120,7 +124,7 @@ async def test_exchange_that_does_not_answer_is_a_firewall(stage: Stage) -> None
             report = await try_out(scene, port=address[1])
             for one in waiting:
                 one.close()
-        assert report.verdict is Verdict.NO_ANSWER
+        assert report.verdict is ConnectionResult.NO_ANSWER
 
 
 async def test_exchange_without_our_dialplan_says_so(stage: Stage) -> None:
@@ -129,7 +133,7 @@ async def test_exchange_without_our_dialplan_says_so(stage: Stage) -> None:
         AsteriskOffice(scene.bazang.asterisk.version, scene.bazang.folder / "other") as other,
     ):
         report = await try_out(scene, port=other.ami_port)
-        assert (report.verdict, report.dialplan) == (Verdict.CONNECTED, Loaded.NONE)
+        assert (report.verdict, report.dialplan) == (ConnectionResult.CONNECTED, DialplanState.NONE)
         assert report.unchecked == ("user", "agent")
 
 
@@ -224,7 +228,7 @@ async def test_what_the_exchange_has_can_be_looked_up(stage: Stage) -> None:
             ("custom", "nowhere,12,5"): False,
             ("custom", "ends,12,5)\r\nAction: Logoff"): False,
         }
-        assert {(kind, code): await ask(scene, lookup.look_up, kind, code) for kind, code in found} == found
+        assert {(kind, code): await ask(scene, lookup.exists, kind, code) for kind, code in found} == found
 
         taken = {"7000": "outbound", "7155": "outbound", "0912": "outbound", "5050": "", "5051": "", "103": True}
         for code, where in taken.items():
@@ -232,7 +236,7 @@ async def test_what_the_exchange_has_can_be_looked_up(stage: Stage) -> None:
             assert answer == ("bazang-extensions" if where is True else where), code
         await scene.bazang.asterisk.kill()
         await scene.bazang.until(lambda: status(scene.bazang) == "down", 5, "the exchange is gone")
-        assert await ask(scene, lookup.look_up, "extension", "101") is None
+        assert await ask(scene, lookup.exists, "extension", "101") is None
         assert await ask(scene, lookup.code_taken, scene.bazang.settings, "7000") is None
 
 
@@ -241,7 +245,7 @@ async def test_look_up_takes_no_time(stage: Stage) -> None:
         times = []
         for _ in range(5):
             began = scene.bazang.now()
-            await ask(scene, lookup.look_up, "queue", "801")
+            await ask(scene, lookup.exists, "queue", "801")
             times.append(scene.bazang.elapsed(began))
         assert min(times) < 0.3
 
@@ -270,4 +274,4 @@ async def test_extensions_and_members_have_their_names(stage: Stage, profile: st
 
 def names(bazang: Bazang) -> dict[str, str]:
     with bazang.database.read() as session:
-        return {row.extension: row.name for row in session.scalars(select(LineRow))}
+        return {row.extension: row.name for row in session.scalars(select(ExtensionRow))}

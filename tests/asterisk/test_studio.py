@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from app.domain.phone_calls import FINAL, Failure, State
+from app.domain.phone_calls import FINAL, CallFailure, CallState
 from app.services.prompts import phone_calls
-from app.services.prompts.phone_calls import StudioView
+from app.services.prompts.phone_calls import PhoneCallView
 from app.store.models import Recording
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import Scene
@@ -78,8 +78,8 @@ def ask_test(scene: Scene, extension: str = "101", language: str = "en") -> str:
     )
 
 
-async def becomes(scene: Scene, call: str, state: State, timeout: float = 20) -> StudioView:
-    def there() -> StudioView | None:
+async def becomes(scene: Scene, call: str, state: CallState, timeout: float = 20) -> PhoneCallView:
+    def there() -> PhoneCallView | None:
         view = phone_calls.load(scene.bazang.database, call)
         assert view.state is state or view.state not in FINAL, f"{view}\n{scene.bazang.describe()}"
         return view if view.state is state else None
@@ -87,8 +87,8 @@ async def becomes(scene: Scene, call: str, state: State, timeout: float = 20) ->
     return await scene.bazang.until(there, timeout, f"the studio call is {state}")
 
 
-async def fails(scene: Scene, call: str, failure: Failure, timeout: float = 20) -> None:
-    view = await becomes(scene, call, State.FAILED, timeout)
+async def fails(scene: Scene, call: str, failure: CallFailure, timeout: float = 20) -> None:
+    view = await becomes(scene, call, CallState.FAILED, timeout)
     assert view.detail == failure.value, scene.bazang.describe()
     assert recordings(scene) == []
     await nothing_left(scene)
@@ -110,7 +110,7 @@ def recordings(scene: Scene) -> list[Recording]:
 
 async def say(scene: Scene, ring: Call, sound: array[int], call: str) -> None:
     """Wait for the tone, speak, and press hash."""
-    await becomes(scene, call, State.RECORDING)
+    await becomes(scene, call, CallState.RECORDING)
     heard = len(ring.rtp.received)
     await scene.hears(ring, "studio_say")
     tone = ulaw(read(scene.bazang.settings.prompts_path / "tone.wav"))[:1600]
@@ -130,13 +130,13 @@ async def test_a_text_spoken_by_phone_is_kept_as_it_was_spoken(stage: Stage) -> 
         call = ask(scene)
         ring = await scene.phones["101"].next_call()
         assert ring.remote == "Bazang"
-        await becomes(scene, call, State.RINGING)
+        await becomes(scene, call, CallState.RINGING)
         await ring.answer()
         await say(scene, ring, speech(), call)
-        await becomes(scene, call, State.LISTENING)
+        await becomes(scene, call, CallState.LISTENING)
         await scene.hears(ring, "studio_choose")
         await ring.press("1")
-        view = await becomes(scene, call, State.KEPT)
+        view = await becomes(scene, call, CallState.KEPT)
         await scene.hears(ring, "studio_kept")
         await ring.wait_ended()
         (row,) = recordings(scene)
@@ -153,7 +153,7 @@ async def test_2_records_again_and_3_plays_what_was_said(stage: Stage) -> None:
         ring = await scene.phones["101"].next_call()
         await ring.answer()
         await say(scene, ring, speech(1.0), call)
-        await becomes(scene, call, State.LISTENING)
+        await becomes(scene, call, CallState.LISTENING)
         await scene.hears(ring, "studio_choose")
         before = len(ring.rtp.received)
         await ring.press("3")
@@ -164,9 +164,9 @@ async def test_2_records_again_and_3_plays_what_was_said(stage: Stage) -> None:
         await scene.bazang.until(is_played, 10, "what was said is played")
         await ring.press("2")
         await say(scene, ring, speech(3.0), call)
-        await becomes(scene, call, State.LISTENING)
+        await becomes(scene, call, CallState.LISTENING)
         await ring.press("1")
-        await becomes(scene, call, State.KEPT)
+        await becomes(scene, call, CallState.KEPT)
         (row,) = recordings(scene)
         assert row.seconds is not None and abs(row.seconds - 3.0) < 0.4
         await ring.hang_up()
@@ -179,13 +179,13 @@ async def test_who_hangs_up_without_1_keeps_nothing(stage: Stage) -> None:
         first, second = [await scene.phones[number].next_call() for number in ("101", "102")]
         await first.answer()
         await second.answer()
-        await becomes(scene, early, State.RECORDING)
+        await becomes(scene, early, CallState.RECORDING)
         await first.hang_up()
         await say(scene, second, speech(1.0), late)
-        await becomes(scene, late, State.LISTENING)
+        await becomes(scene, late, CallState.LISTENING)
         await second.hang_up()
         for call in (early, late):
-            await fails(scene, call, Failure.HUNG_UP)
+            await fails(scene, call, CallFailure.HUNG_UP)
 
 
 async def test_silence_is_no_recording(stage: Stage) -> None:
@@ -198,21 +198,21 @@ async def test_silence_is_no_recording(stage: Stage) -> None:
             await say(scene, ring, array("h", bytes(RATE)), call)
             del ring.rtp.received[:heard]
             await scene.hears(ring, "studio_silence")
-        await fails(scene, call, Failure.SILENCE_ONLY)
+        await fails(scene, call, CallFailure.SILENCE_ONLY)
 
 
 async def test_phone_that_cannot_take_the_call_is_told_apart(stage: Stage) -> None:
     setup = OfficeSetup(own_hints=False)  # 101 to 103 are phones without a hint
     async with stage(setup=setup, phones=("101", "102")) as scene:
         phone = scene.phones["101"]
-        await fails(scene, ask(scene, "999"), Failure.UNKNOWN_EXTENSION)
-        await fails(scene, ask(scene, "103"), Failure.UNREACHABLE)
+        await fails(scene, ask(scene, "999"), CallFailure.UNKNOWN_EXTENSION)
+        await fails(scene, ask(scene, "103"), CallFailure.UNREACHABLE)
         refused = ask(scene)
         (await phone.next_call()).reject(486)
-        await fails(scene, refused, Failure.BUSY)
+        await fails(scene, refused, CallFailure.BUSY)
         refused = ask(scene)
         (await phone.next_call()).reject(603)
-        await fails(scene, refused, Failure.REJECTED)
+        await fails(scene, refused, CallFailure.REJECTED)
         talk = await scene.occupy("101")
         await asyncio.gather(*(fail_while_busy(scene, ask_call) for ask_call in (ask, ask_test)))
         await talk.end()
@@ -220,20 +220,20 @@ async def test_phone_that_cannot_take_the_call_is_told_apart(stage: Stage) -> No
         ring = await phone.next_call()
         phone_calls.cancel(scene.bazang.database, called_off, "sara", datetime.now(UTC))
         await ring.wait_ended(5)
-        assert phone_calls.load(scene.bazang.database, called_off).state is State.CANCELLED
+        assert phone_calls.load(scene.bazang.database, called_off).state is CallState.CANCELLED
         await nothing_left(scene)
 
 
 async def fail_while_busy(scene: Scene, ask_call: Callable[[Scene], str]) -> None:
-    view = await becomes(scene, ask_call(scene), State.FAILED)
-    assert view.detail == Failure.BUSY.value, scene.bazang.describe()
+    view = await becomes(scene, ask_call(scene), CallState.FAILED)
+    assert view.detail == CallFailure.BUSY.value, scene.bazang.describe()
 
 
 async def test_phone_that_nobody_answers_is_given_up(stage: Stage) -> None:
     async with stage(phones=("101",)) as scene:
         call = ask(scene)
         ring = await scene.phones["101"].next_call()
-        await fails(scene, call, Failure.NO_ANSWER, 40)
+        await fails(scene, call, CallFailure.NO_ANSWER, 40)
         assert 20 < ring.ended_at - ring.began_at < 30
 
 
@@ -244,14 +244,14 @@ async def test_test_call_is_heard_to_its_end(stage: Stage, language: str) -> Non
         ring = await scene.phones["101"].next_call()
         await ring.answer()
         await scene.hears(ring, "studio_test", language)
-        await becomes(scene, call, State.DONE)
+        await becomes(scene, call, CallState.DONE)
         await ring.wait_ended()
         cut = ask_test(scene, language=language)
         ring = await scene.phones["101"].next_call()
         await ring.answer()
         await scene.hears(ring, "studio_test", language)
         await ring.hang_up()
-        await fails(scene, cut, Failure.HUNG_UP)
+        await fails(scene, cut, CallFailure.HUNG_UP)
 
 
 async def test_worker_that_is_killed_leaves_nothing_behind(stage: Stage) -> None:
@@ -260,14 +260,14 @@ async def test_worker_that_is_killed_leaves_nothing_behind(stage: Stage) -> None
         ring = await scene.phones["101"].next_call()
         await ring.answer()
         await scene.phones["102"].next_call()
-        await becomes(scene, recorded, State.RECORDING)
+        await becomes(scene, recorded, CallState.RECORDING)
         await scene.bazang.until(lambda: list(inbox(scene).iterdir()), 20, "it is being recorded")
         await scene.bazang.kill_worker()
         for call in (recorded, rung):  # as soon as nobody can take the service for alive
-            assert phone_calls.load(scene.bazang.database, call, datetime.now(UTC) + MINUTE).state is State.FAILED
+            assert phone_calls.load(scene.bazang.database, call, datetime.now(UTC) + MINUTE).state is CallState.FAILED
         await scene.bazang.start_worker()
         for call in (recorded, rung):
-            await fails(scene, call, Failure.SERVICE_DOWN)
+            await fails(scene, call, CallFailure.SERVICE_DOWN)
 
 
 async def test_worker_that_is_stopped_ends_its_calls(stage: Stage) -> None:
@@ -276,10 +276,10 @@ async def test_worker_that_is_stopped_ends_its_calls(stage: Stage) -> None:
         ring = await scene.phones["101"].next_call()
         await ring.answer()
         await scene.phones["102"].next_call()
-        await becomes(scene, recorded, State.RECORDING)
+        await becomes(scene, recorded, CallState.RECORDING)
         await scene.bazang.stop_worker()
         for call in (recorded, rung):
-            await fails(scene, call, Failure.SERVICE_DOWN)
+            await fails(scene, call, CallFailure.SERVICE_DOWN)
 
 
 async def test_exchange_that_goes_away_ends_the_call(stage: Stage) -> None:
@@ -288,15 +288,15 @@ async def test_exchange_that_goes_away_ends_the_call(stage: Stage) -> None:
         ring = await scene.phones["101"].next_call()
         await ring.answer()
         other = await scene.phones["102"].next_call()
-        await becomes(scene, recorded, State.RECORDING)
+        await becomes(scene, recorded, CallState.RECORDING)
         await scene.bazang.asterisk.kill()
         for call in (ring, other):
             call.end(0)
-        for asked, failure in ((recorded, Failure.BROKEN_OFF), (rung, Failure.NOT_CONNECTED)):
-            view = await becomes(scene, asked, State.FAILED)
+        for asked, failure in ((recorded, CallFailure.BROKEN_OFF), (rung, CallFailure.NOT_CONNECTED)):
+            view = await becomes(scene, asked, CallState.FAILED)
             assert view.detail == failure.value, scene.bazang.describe()
-        view = await becomes(scene, ask(scene), State.FAILED)
-        assert view.detail == Failure.NOT_CONNECTED.value
+        view = await becomes(scene, ask(scene), CallState.FAILED)
+        assert view.detail == CallFailure.NOT_CONNECTED.value
         await scene.bazang.asterisk.start()
         await nothing_left(scene)
 
@@ -306,7 +306,7 @@ async def test_exchange_that_cannot_reach_our_service_is_found_out(stage: Stage)
         call = ask_test(scene)
         ring = await scene.phones["101"].next_call()
         await ring.answer()
-        await fails(scene, call, Failure.NO_DIALOGUE)
+        await fails(scene, call, CallFailure.NO_DIALOGUE)
         await ring.wait_ended()
 
 
@@ -319,7 +319,7 @@ async def test_folder_that_the_exchange_cannot_write_is_told(stage: Stage) -> No
         await ring.answer()
         await scene.hears(ring, "studio_failed")
         inbox(scene).mkdir()
-        await fails(scene, call, Failure.CANNOT_WRITE)
+        await fails(scene, call, CallFailure.CANNOT_WRITE)
 
 
 async def test_exchange_that_does_not_find_our_sounds_is_told(stage: Stage) -> None:
@@ -327,7 +327,7 @@ async def test_exchange_that_does_not_find_our_sounds_is_told(stage: Stage) -> N
         call = ask_test(scene)
         ring = await scene.phones["101"].next_call()
         await ring.answer()
-        await fails(scene, call, Failure.CANNOT_READ)
+        await fails(scene, call, CallFailure.CANNOT_READ)
         await ring.wait_ended()
 
 
@@ -347,7 +347,7 @@ async def spoken_to(scene: Scene, call: str) -> Call:
     while (ring := await scene.phones["101"].next_call()).ended.is_set():
         pass  # one that was cancelled
     await ring.answer()
-    await becomes(scene, call, State.RECORDING)
+    await becomes(scene, call, CallState.RECORDING)
     return ring
 
 
@@ -355,8 +355,8 @@ async def test_request_and_studio_do_not_disturb_each_other(stage: Stage) -> Non
     async with stage(lambda b: b.module(), phones=("101",)) as scene:
         request = scene.wish()
         agent = await scene.phones["101"].next_call()
-        view = await becomes(scene, ask(scene), State.FAILED)
-        assert view.detail == Failure.BUSY.value
+        view = await becomes(scene, ask(scene), CallState.FAILED)
+        assert view.detail == CallFailure.BUSY.value
         await agent.answer()
         await scene.hears(agent, "agent_intro")
         await agent.press("1")
@@ -372,7 +372,7 @@ async def test_request_and_studio_do_not_disturb_each_other(stage: Stage) -> Non
         await ring.answer()
         await scene.hears(ring, "studio_test")
         assert scene.wished(request).status == "waiting", "who is in the studio is not free"
-        await becomes(scene, tested, State.DONE)
+        await becomes(scene, tested, CallState.DONE)
         await ring.wait_ended()
         agent = await scene.phones["101"].next_call()
         assert agent.remote.endswith("9121111111")

@@ -50,7 +50,9 @@ async def test_a_caller_hears_the_modules_voice_and_recorded_digits(stage: Stage
         prompt_sounds(bazang.database, library, module_id)  # made before the call, as the running service does
         digit_sounds(library, "en", Speech("en-us+m3", 180, 30), {})
         with write_sound(tmp_path / "nine.wav", tone(0.6, 600)).open("rb") as stream:
-            kept.append(recordings.take(bazang.database, library, stream, "nine.wav", "upload", datetime.now(UTC)))
+            kept.append(
+                recordings.store_upload(bazang.database, library, stream, "nine.wav", "upload", datetime.now(UTC))
+            )
         recordings.set_digit(bazang.database, "en", "9", kept[0].file, datetime.now(UTC))
 
     async with stage(prepare, phones=()) as scene:
@@ -90,7 +92,7 @@ async def test_the_studio_speaks_as_the_office_does(stage: Stage) -> None:
         database, manner = scene.bazang.database, Speech("en-us+m3", 180, 30)
         voice.save(database, "en", manner, datetime.now(UTC))
         library = SoundLibrary(scene.bazang.settings.prompts_path)
-        clip = await asyncio.to_thread(voice.say, library, default_text("studio_test", "en"), "en", manner)
+        clip = await asyncio.to_thread(voice.synthesize, library, default_text("studio_test", "en"), "en", manner)
         phone_calls.ask_test(database, extension="101", language="en", actor="sara", now=datetime.now(UTC))
         ring = await scene.phones["101"].next_call()
         await ring.answer()

@@ -20,13 +20,13 @@ from app.domain.policy import LineState
 from app.services import users
 from app.services.requests import perform
 from app.services.requests.access import Scope
-from app.services.requests.actions import Note, Prioritise, Reassign, Seen
+from app.services.requests.actions import Note, Prioritise, Reassign, ShownRequest
 from app.store.database import Database
 from app.store.models import (
+    AuditEntry,
     CallRequest,
     DigitRecording,
     ExtensionScenario,
-    LogEntry,
     Prompt,
     QueueMemberRow,
     QueueRow,
@@ -91,7 +91,7 @@ def try_in_vain(database: Database, request: CallRequest, now: datetime) -> None
     for action in (Prioritise(1), Reassign(False, "103"), Note("ترکی صحبت می‌کند؛ بعد از ساعت ۴ تماس بگیرید.")):
         with database.read() as session:
             version = session.get_one(CallRequest, request.id).version
-        perform.act(database, Scope("مینا", everything=True), action, [Seen(request.id, version)], now)
+        perform.perform(database, Scope("مینا", everything=True), action, [ShownRequest(request.id, version)], now)
 
 
 # What somebody did: action, subject, fields.
@@ -161,7 +161,7 @@ def furnished(database: Database, settings: Settings) -> None:
     ways = {"no_answer_kind": "module", "no_answer_code": "*5001", "busy_kind": "custom", "busy_code": "ivr-night,s,1"}
     store(database, ExtensionScenario(extension="101", **ways))
     for action, subject, detail in LOGGED:
-        store(database, LogEntry(at=now, actor="sara", action=action, subject=subject, detail=detail))
+        store(database, AuditEntry(at=now, actor="sara", action=action, subject=subject, detail=detail))
     soon = now + timedelta(minutes=4)
     waiting = [
         (sales, {"target": "103", "caller_name": "مریم کاظمی", "customer_attempts": 1, "agent_misses": 2}),

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from app.domain.policy import LineState
 from app.services import users
 from app.store.database import Database
-from app.store.pbx_state import LineReport, store_lines
+from app.store.pbx_state import ExtensionReport, store_extensions
 from tests.asterisk.scene import Scene
 from tests.browser.conftest import Meet
 from tests.browser.panel import Loop, loads, serve, session_of
@@ -153,7 +153,7 @@ def test_the_board_follows_a_line_by_itself_and_is_seen_to_be_cut_off(
     expect(page.locator("#line-101")).to_contain_text(words["free"])
     loaded = loads(page)
     with database.write() as session:
-        store_lines(session, [LineReport("101", LineState.IN_CALL, datetime.now(UTC))], complete=False)
+        store_extensions(session, [ExtensionReport("101", LineState.IN_CALL, datetime.now(UTC))], complete=False)
     expect(page.locator("#line-101")).to_contain_text(words["in_call"])
     assert loaded() == 0
 
@@ -178,7 +178,7 @@ def test_a_hidden_board_catches_up_when_it_is_shown(app: Flask, database: Databa
     }"""
     page.evaluate(show, True)
     with database.write() as session:
-        store_lines(session, [LineReport("101", LineState.RINGING, datetime.now(UTC))], complete=False)
+        store_extensions(session, [ExtensionReport("101", LineState.RINGING, datetime.now(UTC))], complete=False)
     with page.expect_request("**/wallboard/body"):
         page.evaluate(show, False)
     expect(page.locator("#line-101")).to_contain_text("ringing")

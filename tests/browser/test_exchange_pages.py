@@ -14,7 +14,7 @@ from app.domain.policy import LineState
 from app.services import users
 from app.store.database import Database
 from app.store.models import ExtensionScenario, Module
-from app.store.pbx_state import LineReport, QueueReport, store_lines, store_queues
+from app.store.pbx_state import ExtensionReport, QueueReport, store_extensions, store_queues
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import Scene
 from tests.browser.conftest import Meet
@@ -165,7 +165,7 @@ def test_states_change_while_one_looks_and_searches(page: Page, database: Databa
     page.locator("#q").fill("sar")
     expect(page.locator("tbody tr")).to_have_count(1)
     with database.write() as session:
-        store_lines(session, [LineReport("101", LineState.IN_CALL, datetime.now(UTC))], complete=False)
+        store_extensions(session, [ExtensionReport("101", LineState.IN_CALL, datetime.now(UTC))], complete=False)
     expect(page.locator("tbody .badge-red")).to_be_visible()
     expect(page.locator("tbody tr")).to_have_count(1)
     expect(page.locator("#q")).to_be_focused()

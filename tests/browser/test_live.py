@@ -11,11 +11,11 @@ from app.domain.policy import LineState
 from app.services import users
 from app.services.requests import attempts, perform
 from app.services.requests.access import Scope
-from app.services.requests.actions import Note, Seen
+from app.services.requests.actions import Note, ShownRequest
 from app.services.requests.attempts import Registration
 from app.store.database import Database
 from app.store.models import CallRequest, User, WorkerState
-from app.store.pbx_state import LineReport, store_lines
+from app.store.pbx_state import ExtensionReport, store_extensions
 from app.store.settings import write_setting
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import Scene
@@ -48,7 +48,7 @@ def register(database: Database, number: str = "+989121234567", name: str = "Sar
 
 def set_line(database: Database, state: LineState, since: datetime) -> None:
     with database.write() as session:
-        store_lines(session, [LineReport("101", state, since)], complete=False)
+        store_extensions(session, [ExtensionReport("101", state, since)], complete=False)
 
 
 @pytest.fixture
@@ -311,7 +311,7 @@ def test_a_note_that_came_second_stays_in_its_dialog(
     choose(page, "Note …")
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Note").fill("wants a callback at home")
-    perform.act(database, Scope("reza", everything=True), Note("theirs"), [Seen(1, 1)], now())
+    perform.perform(database, Scope("reza", everything=True), Note("theirs"), [ShownRequest(1, 1)], now())
     dialog.get_by_role("button", name="Keep the note").click()
     expect(dialog.get_by_role("alert")).to_contain_text("reza wrote a note, just now.")
     expect(dialog).to_contain_text("The note of 09121234567 now: theirs")

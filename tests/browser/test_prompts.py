@@ -427,7 +427,7 @@ def test_a_prompt_that_cannot_be_spoken_is_named_by_the_player(
 def keep(database: Database, app: Flask, path: Path, name: str) -> Recording:
     settings = app.extensions["bazang"]["settings"]
     with path.open("rb") as stream:
-        return recordings.take(
+        return recordings.store_upload(
             database, SoundLibrary(settings.prompts_path), stream, name, "upload", datetime.now(UTC), ADMINISTRATOR
         )
 

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page
 from sqlalchemy import delete
 
-from app.services.pbx.connection_test import Loaded, Report, Verdict, pack
+from app.services.pbx.connection_test import ConnectionReport, ConnectionResult, DialplanState, pack
 from app.services.prompts import phone_calls
 from app.services.setup import first_administrator
 from app.store.database import Database
@@ -26,14 +26,14 @@ from tests.web.conftest import Service
 
 __all__ = ["furnished", "pictures", "walk"]
 
-REPORT = Report(
-    Verdict.RIGHTS_MISSING,
+REPORT = ConnectionReport(
+    ConnectionResult.RIGHTS_MISSING,
     "not allowed: CoreShowChannels",
     "22.10.1",
     write_missing=("reporting",),
     extensions=12,
     queues=2,
-    dialplan=Loaded.NONE,
+    dialplan=DialplanState.NONE,
 )
 
 

@@ -4,11 +4,11 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from app.domain.dial_order import Order
+from app.domain.dial_order import DialOrder
 from tests.support.factories import NOW, NUMBER
 
 
-def make_order(**kwargs: object) -> Order:
+def make_order(**kwargs: object) -> DialOrder:
     values = {
         "attempt": "a1",
         "request_id": 1,
@@ -26,7 +26,7 @@ def make_order(**kwargs: object) -> Order:
         "registered_at": NOW,
         "spoken": "09121234567",
     }
-    return Order(**(values | kwargs))
+    return DialOrder(**(values | kwargs))
 
 
 def test_an_order_is_a_value() -> None:

@@ -12,7 +12,7 @@ from app.domain.policy import (
     Member,
     Queue,
     Reason,
-    Why,
+    ReasonCode,
     decide,
     explain,
     freed_at,
@@ -104,7 +104,7 @@ def test_only_waiting_requests_are_dialled(status: Status) -> None:
 
 def test_an_uncertain_request_says_so_and_others_that_do_not_wait_say_nothing() -> None:
     facts = make_facts([make_line("101")])
-    assert explain(make_request(status=Status.UNCERTAIN), facts, NOW) == Reason(Why.UNCERTAIN)
+    assert explain(make_request(status=Status.UNCERTAIN), facts, NOW) == Reason(ReasonCode.UNCERTAIN)
     assert explain(make_request(status=Status.DONE), facts, NOW) is None
 
 
@@ -119,21 +119,23 @@ def test_one_agent_gets_one_call_and_the_next_request_the_next_agent() -> None:
     ]
     plan = decide(requests, facts, NOW)
     assert [(dial.request.id, dial.agent) for dial in plan.dials] == [(1, "101"), (2, "102")]
-    assert plan.reasons[3].why is Why.NO_AGENT_FREE
+    assert plan.reasons[3].why is ReasonCode.NO_AGENT_FREE
 
 
 def test_one_number_is_called_once_though_two_modules_want_it() -> None:
     facts = make_facts([make_line("101"), make_line("102")])
     plan = decide([make_request(id=1), make_request(id=2, target="102")], facts, NOW)
     assert [dial.request.id for dial in plan.dials] == [1]
-    assert plan.reasons[2] == Reason(Why.NUMBER_BUSY)
+    assert plan.reasons[2] == Reason(ReasonCode.NUMBER_BUSY)
 
 
 def test_what_is_in_flight_already_counts() -> None:
     lines = [make_line("101")]
-    assert why(make_request(), make_facts(lines, numbers_in_flight=frozenset({NUMBER}))) == Reason(Why.NUMBER_BUSY)
+    assert why(make_request(), make_facts(lines, numbers_in_flight=frozenset({NUMBER}))) == Reason(
+        ReasonCode.NUMBER_BUSY
+    )
     assert why(make_request(), make_facts(lines, agents_in_flight=frozenset({"101"}))) == Reason(
-        Why.AGENT_IN_FLIGHT, subject="101"
+        ReasonCode.AGENT_IN_FLIGHT, subject="101"
     )
 
 
@@ -168,7 +170,7 @@ def test_the_first_in_line_gets_the_only_agent() -> None:
     late = make_request(id=1, number=NUMBER, first_called_at=NOW)
     early = make_request(id=2, number=OTHER_NUMBER, first_called_at=NOW - MINUTE)
     assert dialled(facts, late, early) == [(2, "101")]
-    assert decide([late, early], facts, NOW).reasons[1] == Reason(Why.AGENT_IN_FLIGHT, subject="101")
+    assert decide([late, early], facts, NOW).reasons[1] == Reason(ReasonCode.AGENT_IN_FLIGHT, subject="101")
 
 
 def test_one_who_cannot_be_dialled_does_not_keep_the_others_waiting() -> None:
@@ -184,40 +186,40 @@ def test_one_who_cannot_be_dialled_does_not_keep_the_others_waiting() -> None:
 @pytest.mark.parametrize("call_now", [False, True])
 def test_without_the_telephone_service_nothing_is_dialled(call_now: bool) -> None:
     request, lines = make_request(call_now=call_now), [make_line("101")]
-    assert why(request, make_facts(lines, heartbeat=None)) == Reason(Why.SERVICE_DOWN)
+    assert why(request, make_facts(lines, heartbeat=None)) == Reason(ReasonCode.SERVICE_DOWN)
     stale = make_facts(lines, heartbeat=NOW - 15 * SECOND, stale_after=15 * SECOND)
     assert why(request, stale) is None
-    assert why(request, stale, NOW + SECOND) == Reason(Why.SERVICE_DOWN)
+    assert why(request, stale, NOW + SECOND) == Reason(ReasonCode.SERVICE_DOWN)
 
 
 @pytest.mark.parametrize("call_now", [False, True])
 def test_without_the_exchange_or_behind_an_obstacle_nothing_is_dialled(call_now: bool) -> None:
     request, lines = make_request(call_now=call_now), [make_line("101")]
-    assert why(request, make_facts(lines, connected=False)) == Reason(Why.NOT_CONNECTED)
-    assert why(request, make_facts(lines, obstacle=Why.NO_DIALPLAN)) == Reason(Why.NO_DIALPLAN)
+    assert why(request, make_facts(lines, connected=False)) == Reason(ReasonCode.NOT_CONNECTED)
+    assert why(request, make_facts(lines, obstacle=ReasonCode.NO_DIALPLAN)) == Reason(ReasonCode.NO_DIALPLAN)
 
 
 # What holds a request until its time, and what a person's wish skips
 
 
 HELD = {
-    "postponed": (make_request(postponed_until=NOW + MINUTE), {}, Reason(Why.POSTPONED, until=NOW + MINUTE)),
-    "manual": (make_request(rules=make_rules(automatic=False)), {}, Reason(Why.MANUAL)),
-    "all paused": (make_request(), {"all_paused": True}, Reason(Why.ALL_PAUSED)),
+    "postponed": (make_request(postponed_until=NOW + MINUTE), {}, Reason(ReasonCode.POSTPONED, until=NOW + MINUTE)),
+    "manual": (make_request(rules=make_rules(automatic=False)), {}, Reason(ReasonCode.MANUAL)),
+    "all paused": (make_request(), {"all_paused": True}, Reason(ReasonCode.ALL_PAUSED)),
     "retry": (
         make_request(not_before=NOW + MINUTE, last_outcome=Outcome.CUSTOMER_BUSY),
         {},
-        Reason(Why.RETRY, until=NOW + MINUTE, outcome=Outcome.CUSTOMER_BUSY),
+        Reason(ReasonCode.RETRY, until=NOW + MINUTE, outcome=Outcome.CUSTOMER_BUSY),
     ),
     "min wait": (
         make_request(free_at=NOW, rules=make_rules(min_wait=MINUTE)),
         {},
-        Reason(Why.MIN_WAIT, until=NOW + MINUTE),
+        Reason(ReasonCode.MIN_WAIT, until=NOW + MINUTE),
     ),
     "agent pause": (
         make_request(),
         {"agent_pauses": {"101": NOW + MINUTE}},
-        Reason(Why.AGENT_PAUSE, until=NOW + MINUTE, subject="101"),
+        Reason(ReasonCode.AGENT_PAUSE, until=NOW + MINUTE, subject="101"),
     ),
 }
 
@@ -259,16 +261,18 @@ def test_it_counts_from_the_first_free_moment_for_an_extension() -> None:
 def test_before_the_count_has_begun_the_line_itself_is_the_reason() -> None:
     request = make_request(rules=make_rules(min_wait=MINUTE))
     facts = make_facts([make_line("101", LineState.IN_CALL)])
-    assert why(request, facts) == Reason(Why.LINE_IN_CALL, subject="101")
+    assert why(request, facts) == Reason(ReasonCode.LINE_IN_CALL, subject="101")
 
 
 def test_a_line_that_has_only_just_become_free_starts_the_count() -> None:
     request = make_request(rules=make_rules(min_wait=MINUTE), registered_at=NOW - timedelta(hours=1))
     facts = make_facts([make_line("101", since=NOW - 5 * SECOND)])
-    assert why(request, facts) == Reason(Why.MIN_WAIT, until=NOW + 55 * SECOND, subject="101")
+    assert why(request, facts) == Reason(ReasonCode.MIN_WAIT, until=NOW + 55 * SECOND, subject="101")
     # Whoever was free already when the caller registered: from the registration on.
     request = make_request(rules=make_rules(min_wait=MINUTE))
-    assert why(request, make_facts([make_line("101")])) == Reason(Why.MIN_WAIT, until=NOW + MINUTE, subject="101")
+    assert why(request, make_facts([make_line("101")])) == Reason(
+        ReasonCode.MIN_WAIT, until=NOW + MINUTE, subject="101"
+    )
 
 
 def test_a_call_now_does_not_wait_for_a_count_that_never_began() -> None:
@@ -281,7 +285,7 @@ def test_later_calls_of_the_extension_restart_only_the_rest() -> None:
         rules=make_rules(min_wait=MINUTE, rest=10 * SECOND), registered_at=NOW - 5 * MINUTE, free_at=NOW - 4 * MINUTE
     )
     facts = make_facts([make_line("101", since=NOW - 2 * SECOND)])
-    assert why(request, facts) == Reason(Why.REST, until=NOW + 8 * SECOND, subject="101")
+    assert why(request, facts) == Reason(ReasonCode.REST, until=NOW + 8 * SECOND, subject="101")
 
 
 def test_the_first_free_moment_is_the_earliest_of_the_wanted_lines_after_the_registration() -> None:
@@ -303,15 +307,15 @@ def test_the_first_free_moment_is_the_earliest_of_the_wanted_lines_after_the_reg
 @pytest.mark.parametrize(
     ("state", "reason"),
     [
-        (LineState.RINGING, Why.LINE_RINGING),
-        (LineState.IN_CALL, Why.LINE_IN_CALL),
-        (LineState.DND, Why.LINE_DND),
-        (LineState.OFFLINE, Why.LINE_OFFLINE),
-        (LineState.UNKNOWN, Why.LINE_UNKNOWN),
+        (LineState.RINGING, ReasonCode.LINE_RINGING),
+        (LineState.IN_CALL, ReasonCode.LINE_IN_CALL),
+        (LineState.DND, ReasonCode.LINE_DND),
+        (LineState.OFFLINE, ReasonCode.LINE_OFFLINE),
+        (LineState.UNKNOWN, ReasonCode.LINE_UNKNOWN),
     ],
 )
 @pytest.mark.parametrize("call_now", [False, True])
-def test_a_line_that_is_not_free_is_never_rung(state: LineState, reason: Why, call_now: bool) -> None:
+def test_a_line_that_is_not_free_is_never_rung(state: LineState, reason: ReasonCode, call_now: bool) -> None:
     facts = make_facts([make_line("101", state)])
     assert why(make_request(call_now=call_now), facts) == Reason(reason, subject="101")
 
@@ -322,23 +326,23 @@ def test_every_state_of_a_line_but_free_has_a_reason() -> None:
 
 
 def test_a_line_of_which_nothing_is_known_is_not_rung() -> None:
-    assert why(make_request(), make_facts()) == Reason(Why.LINE_UNKNOWN, subject="101")
+    assert why(make_request(), make_facts()) == Reason(ReasonCode.LINE_UNKNOWN, subject="101")
 
 
 @pytest.mark.parametrize("call_now", [False, True])
 def test_a_line_rests_after_its_call_even_from_a_wish(call_now: bool) -> None:
     request = make_request(rules=make_rules(rest=10 * SECOND), call_now=call_now)
     facts = make_facts([make_line("101", since=NOW - 9 * SECOND)])
-    assert why(request, facts) == Reason(Why.REST, until=NOW + SECOND, subject="101")
+    assert why(request, facts) == Reason(ReasonCode.REST, until=NOW + SECOND, subject="101")
     assert why(request, facts, NOW + SECOND) is None
 
 
 def test_a_paused_member_and_one_in_wrapup_are_not_rung() -> None:
     lines = [make_line("101")]
     paused = make_facts(lines, queues=sales(Member("101", paused=True)))
-    assert why(queue_request(), paused) == Reason(Why.MEMBER_PAUSED, subject="101")
+    assert why(queue_request(), paused) == Reason(ReasonCode.MEMBER_PAUSED, subject="101")
     wrapping = make_facts(lines, queues=sales(Member("101", wrapup_until=NOW + MINUTE)), stale_after=2 * MINUTE)
-    assert why(queue_request(), wrapping) == Reason(Why.WRAPUP, until=NOW + MINUTE, subject="101")
+    assert why(queue_request(), wrapping) == Reason(ReasonCode.WRAPUP, until=NOW + MINUTE, subject="101")
     assert why(queue_request(), wrapping, NOW + MINUTE) is None
 
 
@@ -364,14 +368,14 @@ def test_the_miss_of_one_member_goes_to_the_next_free_one() -> None:
 
 def test_live_callers_go_before_requests_and_a_wish_goes_before_them() -> None:
     facts = make_facts([make_line("101")], queues=sales(Member("101"), live_callers=1))
-    assert why(queue_request(), facts) == Reason(Why.LIVE_CALLERS, subject="sales")
+    assert why(queue_request(), facts) == Reason(ReasonCode.LIVE_CALLERS, subject="sales")
     assert dialled(facts, queue_request(call_now=True)) == [(1, "101")]
 
 
 @pytest.mark.parametrize("queues", [{}, {"sales": Queue()}])
 def test_a_queue_without_members_says_so(queues: dict[str, Queue]) -> None:
     assert why(queue_request(), make_facts([make_line("101")], queues=queues)) == Reason(
-        Why.NO_MEMBERS, subject="sales"
+        ReasonCode.NO_MEMBERS, subject="sales"
     )
 
 
@@ -380,7 +384,7 @@ def test_several_busy_members_are_one_reason_with_the_first_moment_one_may_be_fr
     members = [Member("101"), Member("102"), Member("103", wrapup_until=NOW + 2 * SECOND)]
     request = queue_request(rules=make_rules(rest=10 * SECOND))
     facts = make_facts(lines, queues=sales(*members))
-    assert why(request, facts) == Reason(Why.NO_AGENT_FREE, until=NOW + 2 * SECOND, subject="sales")
+    assert why(request, facts) == Reason(ReasonCode.NO_AGENT_FREE, until=NOW + 2 * SECOND, subject="sales")
     assert decide([request], facts, NOW).wake_at == NOW + 2 * SECOND
 
 
@@ -388,7 +392,7 @@ def test_several_busy_members_without_a_known_end_wake_nobody() -> None:
     lines = [make_line("101", LineState.IN_CALL), make_line("102", LineState.IN_CALL)]
     facts = make_facts(lines, queues=sales(Member("101"), Member("102")))
     plan = decide([queue_request()], facts, NOW)
-    assert plan.reasons == {1: Reason(Why.NO_AGENT_FREE, subject="sales")}
+    assert plan.reasons == {1: Reason(ReasonCode.NO_AGENT_FREE, subject="sales")}
     assert plan.wake_at is None
 
 

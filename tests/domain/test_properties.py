@@ -49,7 +49,7 @@ from app.domain.policy import (
     Member,
     Plan,
     Queue,
-    Why,
+    ReasonCode,
     decide,
     explain,
     freed_at,
@@ -443,7 +443,9 @@ class Office(RuleBasedStateMachine):
                     assert plan.reasons[request.id] == reason
             else:
                 assert request.id not in dials and request.id not in plan.reasons
-                assert (reason is not None and reason.why is Why.UNCERTAIN) is (request.status is Status.UNCERTAIN)
+                assert (reason is not None and reason.why is ReasonCode.UNCERTAIN) is (
+                    request.status is Status.UNCERTAIN
+                )
 
     def _check_order(self, plan: Plan) -> None:
         """Nobody is overtaken by a later request on an agent who might have served the earlier one."""

@@ -10,11 +10,11 @@ import pytest
 from app.audio.library import SoundLibrary
 from app.config import Settings
 from app.services import audit, users
-from app.services.audit import LogFilter, changes, read
+from app.services.audit import AuditFilter, changes, read
 from app.services.errors import Invalid
 from app.services.modules import save as modules
 from app.services.modules.save import PromptInput
-from app.services.modules.transfer import BadFile, export, take_in
+from app.services.modules.transfer import BadFile, export_settings, import_settings
 from app.services.pbx import scenarios
 from app.services.pbx.scenarios import ExtensionInput, QueueInput
 from app.services.prompts import recordings
@@ -32,7 +32,7 @@ PASSWORD = "a long password"
 def note(database: Database, n: int, **kwargs: object) -> None:
     values = {"actor": "sara", "action": "module_saved", "subject": f"Sales {n}", "detail": {}}
     with database.write() as session:
-        audit.note(session, **(values | kwargs), now=NOW + timedelta(minutes=n))  # type: ignore[arg-type]
+        audit.record(session, **(values | kwargs), now=NOW + timedelta(minutes=n))  # type: ignore[arg-type]
 
 
 def last(database: Database) -> tuple[str, str, str, dict[str, object]]:
@@ -127,19 +127,19 @@ def test_users_are_noted_without_their_passwords(database: Database) -> None:
 def test_an_imported_file_is_noted_by_what_it_changes(database: Database, tmp_path: Path) -> None:
     modules.save(database, make_module_input(), NOW, actor="sara")
     scenarios.save_queue(database, QueueInput("support"), now=NOW, actor="sara")
-    content = export(database)
+    content = export_settings(database)
     library = SoundLibrary(tmp_path)
     before = len(log_of(database))
-    take_in(database, library, content, LATER, actor="omid")
+    import_settings(database, library, content, LATER, actor="omid")
     assert len(log_of(database)) == before
     content["modules"][0]["rest"] = 20
     content["queues"][0]["wrapup"] = 7
-    take_in(database, library, content, LATER, actor="omid")
+    import_settings(database, library, content, LATER, actor="omid")
     found = [(entry.actor, entry.action, entry.detail) for entry in log_of(database)[before:]]
     assert found == [("omid", "module_saved", {"rest": [10, 20]}), ("omid", "queue_saved", {"wrapup": [0, 7]})]
     content["modules"][0] |= {"name": "New", "code": "x"}
     with pytest.raises(BadFile):
-        take_in(database, library, content, LATER, actor="omid")
+        import_settings(database, library, content, LATER, actor="omid")
     assert len(log_of(database)) == before + 2
 
 
@@ -176,7 +176,7 @@ def test_each_filter_finds_its_own(database: Database) -> None:
     note(database, 3, action="user_created", subject="سارا")
 
     def found(**kwargs: object) -> list[str]:
-        return [entry.subject for entry in read(database, LogFilter(**kwargs)).entries]  # type: ignore[arg-type]
+        return [entry.subject for entry in read(database, AuditFilter(**kwargs)).entries]  # type: ignore[arg-type]
 
     assert found(actor="omid") == ["Sales 2"]
     assert found(action="module_saved") == ["Sales 2", "Sales 1"]

@@ -16,7 +16,7 @@ from app.services.commands import (
     answer,
     ask,
     forget_old,
-    take,
+    open_commands,
     wait_for,
 )
 from app.store.database import Database
@@ -47,7 +47,7 @@ def test_a_command_asked_without_a_moment_is_asked_now(database: Database) -> No
 
 def test_commands_are_taken_in_the_order_in_which_they_were_asked(database: Database) -> None:
     ids = [ask(database, CANCEL, {"request": n}, actor="sara", now=NOW) for n in range(3)]
-    taken = take(database, NOW)
+    taken = open_commands(database, NOW)
     assert [command.id for command in taken] == ids
     assert taken[1].payload == {"request": 1}  # readable although the session is closed
 
@@ -55,7 +55,7 @@ def test_commands_are_taken_in_the_order_in_which_they_were_asked(database: Data
 def test_an_answered_command_is_not_taken_again(database: Database) -> None:
     first, second = (ask(database, CANCEL, {"request": n}, actor="sara", now=NOW) for n in range(2))
     answer(database, first, ok=True, result="done", now=NOW)
-    assert [command.id for command in take(database, NOW)] == [second]
+    assert [command.id for command in open_commands(database, NOW)] == [second]
 
 
 @pytest.mark.parametrize(
@@ -64,17 +64,17 @@ def test_an_answered_command_is_not_taken_again(database: Database) -> None:
 def test_a_command_that_has_expired_is_answered_and_never_done(database: Database, age: timedelta, taken: bool) -> None:
     """Whoever pressed the button has been told that nothing happened; so nothing may happen afterwards."""
     command_id = ask(database, CALL_NOW, {"request": 7}, actor="sara", now=NOW)
-    assert [command.id for command in take(database, NOW + age)] == ([command_id] if taken else [])
+    assert [command.id for command in open_commands(database, NOW + age)] == ([command_id] if taken else [])
     command = load(database, command_id)
     expected = (None, None, "") if taken else (NOW + age, False, "expired")
     assert (command.done_at, command.ok, command.result) == expected
-    assert take(database, NOW + 3 * TIME_TO_LIVE) == []
+    assert open_commands(database, NOW + 3 * TIME_TO_LIVE) == []
 
 
 def test_the_expired_do_not_hide_the_fresh(database: Database) -> None:
     ask(database, CANCEL, {"request": 1}, actor="sara", now=NOW - TIME_TO_LIVE)
     fresh = ask(database, CANCEL, {"request": 2}, actor="sara", now=NOW)
-    assert [command.id for command in take(database, NOW)] == [fresh]
+    assert [command.id for command in open_commands(database, NOW)] == [fresh]
 
 
 def test_the_first_answer_counts(database: Database) -> None:
@@ -87,7 +87,7 @@ def test_the_first_answer_counts(database: Database) -> None:
 
 def test_an_answer_to_an_expired_command_is_too_late(database: Database) -> None:
     command_id = ask(database, CANCEL, {"request": 7}, actor="sara", now=NOW)
-    take(database, NOW + TIME_TO_LIVE)
+    open_commands(database, NOW + TIME_TO_LIVE)
     answer(database, command_id, ok=True, result="done", now=NOW + TIME_TO_LIVE)
     assert load(database, command_id).result == "expired"
 
@@ -106,7 +106,7 @@ def test_an_overlong_answer_is_cut(database: Database) -> None:
 
 def test_many_pages_ask_at_once_and_nothing_is_lost(database: Database) -> None:
     ids = at_once([lambda n=n: ask(database, CANCEL, {"request": n}, actor="sara", now=NOW) for n in range(12)])
-    taken = take(database, NOW)
+    taken = open_commands(database, NOW)
     assert sorted(ids) == [command.id for command in taken]
     assert {command.payload["request"] for command in taken} == set(range(12))
 

@@ -44,7 +44,7 @@ def test_as_many_are_made_as_are_asked_for(filled: Database) -> None:
     assert {row.status for row in rows} >= {"waiting", "done", "failed", "cancelled", "expired"}
     assert len(pending.pending(filled, NOW).active) == 20
     assert statistics.statistics(filled, SUPERVISOR, Filter(), ZoneInfo("Asia/Tehran")).total == COUNT
-    assert query.read(filled, SUPERVISOR, Filter(), page=3).rows
+    assert query.read_page(filled, SUPERVISOR, Filter(), page=3).rows
 
 
 def test_their_numbers_are_such_as_can_be_called(filled: Database) -> None:

@@ -22,10 +22,10 @@ from app.audio.library import SoundLibrary
 from app.config import Settings
 from app.domain.lifecycle import Cancelled, Outcome, Postponed, Status, Step
 from app.services import commands, users
-from app.services.commands import CANCEL, answer, ask, take
+from app.services.commands import CANCEL, answer, ask, open_commands
 from app.services.errors import Invalid, NotFound
 from app.services.modules import save as modules
-from app.services.modules.transfer import BadFile, export, take_in
+from app.services.modules.transfer import BadFile, export_settings, import_settings
 from app.services.pbx import scenarios
 from app.services.pbx.scenarios import ExtensionInput, QueueInput
 from app.services.requests import attempts as requests
@@ -195,7 +195,7 @@ def test_commands_of_many_pages_are_each_done_once_and_in_their_order(database: 
     def worker() -> list[int]:
         deadline = time.monotonic() + PATIENCE
         while len(done) < pages * each and time.monotonic() < deadline:
-            for command in take(database, NOW):
+            for command in open_commands(database, NOW):
                 answer(database, command.id, ok=True, result="done", now=NOW)
                 done.append(command.id)
             asked.wait(0.001)
@@ -206,7 +206,7 @@ def test_commands_of_many_pages_are_each_done_once_and_in_their_order(database: 
     assert Counter(done) == Counter(ids)
     for page_ids in asking[1:]:
         assert [command for command in done if command in page_ids] == page_ids
-    assert take(database, NOW) == []
+    assert open_commands(database, NOW) == []
 
 
 def test_old_commands_are_forgotten_but_for_the_newest(database: Database) -> None:
@@ -254,7 +254,7 @@ def test_a_setting_that_two_people_save_first_is_there_once(
 
     def save(value: str) -> None:
         with database.write() as session:
-            settle.settle(session, {"area_code": value}, NOW, actor="sara")
+            settle.save_values(session, {"area_code": value}, NOW, actor="sara")
 
     at_once([lambda: save("021"), lambda: save("026")])
     with database.read() as session:
@@ -299,13 +299,13 @@ def test_a_file_that_two_people_take_in_at_once_is_refused_once(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modules.save(database, make_module_input(code="*5001"), NOW)
-    content = export(database)
+    content = export_settings(database)
     modules.delete(database, 1, NOW)
     meet_before(monkeypatch, "store")
 
     def bring() -> str:
         try:
-            take_in(database, SoundLibrary(tmp_path / "prompts"), content, NOW)
+            import_settings(database, SoundLibrary(tmp_path / "prompts"), content, NOW)
         except BadFile as bad:
             return bad.errors[0].partition(":")[0]
         return "taken in"
@@ -318,7 +318,7 @@ def test_a_module_that_is_being_deleted_is_gone_for_who_comes_late(
     database: Database, monkeypatch: pytest.MonkeyPatch, late: str
 ) -> None:
     module = modules.save(database, make_module_input(code="*5001"), NOW)
-    real, comers = modules.pointing_at, list[Future[Any]]()
+    real, comers = modules.references_to, list[Future[Any]]()
     works: dict[str, Callable[[], Any]] = {
         "save": lambda: modules.save(database, make_module_input(code="*5001", name="X"), NOW, module_id=module),
         "delete": lambda: modules.delete(database, module, NOW),
@@ -335,7 +335,7 @@ def test_a_module_that_is_being_deleted_is_gone_for_who_comes_late(
                 wait_for_a_waiter(database)
             return found
 
-        monkeypatch.setattr(modules, "pointing_at", pointing_at)
+        monkeypatch.setattr(modules, "references_to", pointing_at)
         modules.delete(database, module, NOW)
         with pytest.raises(NotFound):
             comers[0].result(PATIENCE)
@@ -380,9 +380,9 @@ def test_settings_travel_and_a_fault_is_a_fault_and_no_failure(database: Databas
     modules.save(database, make_module_input(code="*5001", caller_id="+" + "9" * 20), NOW)
     scenarios.save_extension(database, ExtensionInput("101", ways={"busy": MODULE}), now=NOW)
     scenarios.save_queue(database, QueueInput("800", failed=MODULE), now=NOW)
-    content = export(database)
-    assert take_in(database, library, content, NOW) == 3
-    assert export(database) == content
+    content = export_settings(database)
+    assert import_settings(database, library, content, NOW) == 3
+    assert export_settings(database) == content
     for values in (
         {"target_kind": "x" * 17},
         {"language": "x" * 9},
@@ -394,8 +394,8 @@ def test_settings_travel_and_a_fault_is_a_fault_and_no_failure(database: Databas
         {"next": {"kind": "x" * 16}},
     ):
         with pytest.raises(BadFile):
-            take_in(database, library, {"bazang": 1, "modules": [content["modules"][0] | values]}, NOW)
-        assert export(database) == content
+            import_settings(database, library, {"bazang": 1, "modules": [content["modules"][0] | values]}, NOW)
+        assert export_settings(database) == content
 
 
 # Hearing of it
@@ -435,7 +435,7 @@ async def test_no_command_is_left_lying_however_many_come_at_once(database: Data
         async with asyncio.timeout(PATIENCE):
             while len(taken) < 60:
                 await told.get()
-                for command in await asyncio.to_thread(take, database, NOW):
+                for command in await asyncio.to_thread(open_commands, database, NOW):
                     await asyncio.to_thread(answer, database, command.id, ok=True, result="done", now=NOW)
                     taken.append(command.id)
         assert sorted(taken) == sorted(await asking)

@@ -7,15 +7,15 @@ import pytest
 from sqlalchemy import select
 
 from app.domain.lifecycle import Status
-from app.domain.policy import Line, LineState, Member, Queue, Why
+from app.domain.policy import Line, LineState, Member, Queue, ReasonCode
 from app.store.database import Database
-from app.store.models import LineRow, QueueMemberRow
+from app.store.models import ExtensionRow, QueueMemberRow
 from app.store.pbx_state import (
     SLACK,
     STALE_POLLS,
-    LineReport,
+    ExtensionReport,
     QueueReport,
-    store_lines,
+    store_extensions,
     store_queues,
     stored_facts,
     worker_state,
@@ -59,7 +59,7 @@ def test_facts_say_what_the_service_stored_of_itself(database: Database) -> None
     with database.write() as session:
         state = worker_state(session)
         state.heartbeat, state.ami_status, state.poll_seconds = NOW, "connected", 4.0
-        state.obstacle = Why.NO_OUTBOUND.value
+        state.obstacle = ReasonCode.NO_OUTBOUND.value
         session.add(state)
         write_setting(session, "all_paused", "1")
     with database.read() as session:
@@ -67,7 +67,7 @@ def test_facts_say_what_the_service_stored_of_itself(database: Database) -> None
         assert worker_state(session).heartbeat == NOW
     assert facts.heartbeat == NOW
     assert facts.connected
-    assert facts.obstacle is Why.NO_OUTBOUND
+    assert facts.obstacle is ReasonCode.NO_OUTBOUND
     assert facts.all_paused
     assert facts.stale_after == STALE_POLLS * timedelta(seconds=4) + SLACK
 
@@ -87,11 +87,11 @@ def test_only_a_connection_that_stands_counts(database: Database, status: str) -
 
 def test_facts_say_what_was_stored_of_lines(database: Database) -> None:
     with database.write() as session:
-        store_lines(
+        store_extensions(
             session,
             [
-                LineReport("101", LineState.FREE, NOW, "Sara", "hints", "PJSIP/101"),
-                LineReport("102", LineState.IN_CALL, LONG_AGO),
+                ExtensionReport("101", LineState.FREE, NOW, "Sara", "hints", "PJSIP/101"),
+                ExtensionReport("102", LineState.IN_CALL, LONG_AGO),
             ],
             complete=True,
         )
@@ -100,39 +100,39 @@ def test_facts_say_what_was_stored_of_lines(database: Database) -> None:
             "101": Line("101", LineState.FREE, NOW, "PJSIP/101", "hints"),
             "102": Line("102", LineState.IN_CALL, LONG_AGO),
         }
-        row = session.get_one(LineRow, "101")
+        row = session.get_one(ExtensionRow, "101")
     assert (row.name, row.context, row.devices) == ("Sara", "hints", "PJSIP/101")
 
 
 def test_a_name_stays_until_another_is_told(database: Database) -> None:
-    def name_after(report: LineReport) -> str:
+    def name_after(report: ExtensionReport) -> str:
         with database.write() as session:
-            store_lines(session, [report], complete=True)
+            store_extensions(session, [report], complete=True)
         with database.read() as session:
-            return session.get_one(LineRow, "101").name
+            return session.get_one(ExtensionRow, "101").name
 
-    assert name_after(LineReport("101", LineState.FREE, NOW)) == ""
-    assert name_after(LineReport("101", LineState.FREE, NOW, "Sara")) == "Sara"
-    assert name_after(LineReport("101", LineState.IN_CALL, NOW, context="hints")) == "Sara"
-    assert name_after(LineReport("101", LineState.IN_CALL, NOW, "")) == ""
+    assert name_after(ExtensionReport("101", LineState.FREE, NOW)) == ""
+    assert name_after(ExtensionReport("101", LineState.FREE, NOW, "Sara")) == "Sara"
+    assert name_after(ExtensionReport("101", LineState.IN_CALL, NOW, context="hints")) == "Sara"
+    assert name_after(ExtensionReport("101", LineState.IN_CALL, NOW, "")) == ""
 
 
 def test_a_change_touches_its_line_and_a_complete_report_drops_the_rest(database: Database) -> None:
     create_line(database, "101")
     create_line(database, "102")
     with database.write() as session:
-        store_lines(session, [LineReport("102", LineState.RINGING, NOW)], complete=False)
+        store_extensions(session, [ExtensionReport("102", LineState.RINGING, NOW)], complete=False)
     with database.read() as session:
         assert stored_facts(session, NOW).lines == {
             "101": Line("101", LineState.FREE, LONG_AGO, "PJSIP/101", "hints"),
             "102": Line("102", LineState.RINGING, NOW),
         }
     with database.write() as session:
-        store_lines(session, [LineReport("103", LineState.DND, NOW)], complete=True)
+        store_extensions(session, [ExtensionReport("103", LineState.DND, NOW)], complete=True)
     with database.read() as session:
         assert stored_facts(session, NOW).lines == {"103": Line("103", LineState.DND, NOW)}
     with database.write() as session:
-        store_lines(session, [], complete=True)
+        store_extensions(session, [], complete=True)
     with database.read() as session:
         assert stored_facts(session, NOW).lines == {}
 

@@ -7,12 +7,12 @@ import pytest
 
 from app.store.database import Database
 from app.store.settings import read_setting, write_setting
-from app.store.stamp import Kept, Stamp
+from app.store.stamp import DatabaseVersion, Kept
 from tests.support.server_database import migrated_database, new_database, open_server_database
 
 
 def _holds(database: Database) -> None:
-    stamp = Stamp(database.engine)
+    stamp = DatabaseVersion(database.engine)
     first = stamp.read()
     with database.read() as session:
         read_setting(session, "x")
@@ -62,7 +62,7 @@ class Reader:
 
 
 def test_what_was_read_is_kept_until_something_changes(database: Database) -> None:
-    kept, read = Kept(Stamp(database.engine)), Reader(database)
+    kept, read = Kept(DatabaseVersion(database.engine)), Reader(database)
     assert [kept.get("x", read) for _ in range(3)] == ["", "", ""] and read.times == 1
     with database.write() as session:
         write_setting(session, "x", "1")
@@ -71,7 +71,7 @@ def test_what_was_read_is_kept_until_something_changes(database: Database) -> No
 
 
 def test_what_is_read_while_something_changes_is_read_again(database: Database) -> None:
-    kept = Kept(Stamp(database.engine))
+    kept = Kept(DatabaseVersion(database.engine))
 
     def read_and_be_overtaken() -> str:
         with database.read() as session:
@@ -85,14 +85,14 @@ def test_what_is_read_while_something_changes_is_read_again(database: Database) 
 
 
 def test_a_failed_reading_leaves_nothing(database: Database) -> None:
-    kept = Kept(Stamp(database.engine))
+    kept = Kept(DatabaseVersion(database.engine))
     with pytest.raises(ZeroDivisionError):
         kept.get("x", lambda: str(1 // 0))
     assert kept.get("x", Reader(database)) == ""
 
 
 def test_no_more_is_kept_than_there_is_room_for(database: Database) -> None:
-    kept, read = Kept(Stamp(database.engine)), Reader(database)
+    kept, read = Kept(DatabaseVersion(database.engine)), Reader(database)
     for number in range(Kept.MOST):
         kept.get(number, lambda: "")
     assert [kept.get("one more", read) for _ in range(2)] == ["", ""] and read.times == 2

@@ -25,11 +25,11 @@ from app.store import requests as store_requests
 from app.store.database import Database, prepare_engine
 from app.store.models import (
     Attempt,
+    AuditEntry,
     Base,
     CallRequest,
+    ExtensionRow,
     HistoryEntry,
-    LineRow,
-    LogEntry,
     Module,
     QueueMemberRow,
     QueueRow,
@@ -105,14 +105,14 @@ def create_attempt(database: Database, request: CallRequest, *, agent: str = "10
     return store(database, Attempt(request_id=request.id, agent=agent, **(values | kwargs)))
 
 
-def create_line(database: Database, extension: str = "101", **kwargs: Any) -> LineRow:
+def create_line(database: Database, extension: str = "101", **kwargs: Any) -> ExtensionRow:
     values: dict[str, Any] = {
         "context": "hints",
         "devices": f"PJSIP/{extension}",
         "state": LineState.FREE.value,
         "since": LONG_AGO,
     }
-    return store(database, LineRow(extension=extension, **(values | kwargs)))
+    return store(database, ExtensionRow(extension=extension, **(values | kwargs)))
 
 
 def create_queue(database: Database, name: str, *members: str, live_callers: int = 0) -> QueueRow:
@@ -122,10 +122,10 @@ def create_queue(database: Database, name: str, *members: str, live_callers: int
     return store(database, QueueRow(name=name, live_callers=live_callers))
 
 
-def log_of(database: Database) -> list[LogEntry]:
+def log_of(database: Database) -> list[AuditEntry]:
     """Return what stands in the log, the oldest first."""
     with database.read() as session:
-        return list(session.scalars(select(LogEntry).order_by(LogEntry.id)))
+        return list(session.scalars(select(AuditEntry).order_by(AuditEntry.id)))
 
 
 def wish(database: Database, request_id: int, event: Event, actor: str = "sara", now: datetime = NOW) -> Decision:

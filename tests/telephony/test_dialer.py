@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from panoramisk.message import Message
 
-from app.domain.dial_order import Order
+from app.domain.dial_order import DialOrder
 from app.telephony.ami import AmiClient, AmiDisconnected, AmiError, AmiRefused, AmiTimeout, AmiTimes, AmiUnsafe
 from app.telephony.attempts import AttemptFollower
 from app.telephony.dialer import PROMPT_VARIABLES, Dialer, variables
@@ -15,7 +15,7 @@ from app.telephony.dialplan import Dialplan, render
 from tests.support.fake_ami import PATIENCE, fake_ami, listing, refuse
 
 A = "0b6f6d3e-94f5-4a3c-9d7e-2f1f7b1c8a90"
-ORDER = Order(
+ORDER = DialOrder(
     attempt=A,
     request_id=5,
     agent="101",

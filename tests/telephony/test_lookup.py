@@ -42,10 +42,10 @@ class Exchange:
         lambda ami, value: lookup.has_extension(ami, value, "internal"),
         lambda ami, value: lookup.has_extension(ami, "101", f"{value},"),
         lambda ami, value: lookup.has_queue(ami, value),
-        lambda ami, value: lookup.has_place(ami, value),
-        lambda ami, value: lookup.has_place(ami, f"{value},s,1"),
-        lambda ami, value: lookup.taken_in(ami, ["internal"], value),
-        lambda ami, value: lookup.taken_in(ami, [value], "101"),
+        lambda ami, value: lookup.has_destination(ami, value),
+        lambda ami, value: lookup.has_destination(ami, f"{value},s,1"),
+        lambda ami, value: lookup.context_with(ami, ["internal"], value),
+        lambda ami, value: lookup.context_with(ami, [value], "101"),
         lambda ami, value: lookup.device_state(ami, value),
     ],
 )
@@ -53,7 +53,7 @@ async def test_what_has_another_form_is_not_asked(
     question: Callable[[Exchange, str], Awaitable[object]], value: str
 ) -> None:
     exchange = Exchange({"DEVICE_STATE(PJSIP/101)": "INVALID", "DEVICE_STATE(SIP/101)": "INVALID"})
-    with pytest.raises(lookup.NotAsked):
+    with pytest.raises(lookup.InvalidLookup):
         await question(exchange, value)
     assert not [sent for sent in exchange.sent if value and any(value in header for header in sent.values())]
 
@@ -92,10 +92,10 @@ async def test_extension_without_a_phone_is_there_with_its_dialplan() -> None:
     ],
 )
 async def test_code_is_taken_by_what_is_none_of_our_modules(found: list[tuple[str, str]], where: str) -> None:
-    assert await lookup.taken_in(Exchange(contexts={"internal": found}), ["nowhere", "internal"], "5050") == where
+    assert await lookup.context_with(Exchange(contexts={"internal": found}), ["nowhere", "internal"], "5050") == where
 
 
 @pytest.mark.parametrize("failure", [AmiRefused("Permission denied"), AmiTimeout("no answer")])
 async def test_exchange_that_does_not_tell_has_not_said_that_it_is_free(failure: Exception) -> None:
     with pytest.raises(type(failure)):
-        await lookup.taken_in(Exchange(contexts={"internal": failure}), ["internal"], "5050")
+        await lookup.context_with(Exchange(contexts={"internal": failure}), ["internal"], "5050")

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from app.audio.prompts import STUDIO_KEYS
-from app.domain.phone_calls import Failure, Kind, State
+from app.domain.phone_calls import CallFailure, CallKind, CallState
 from app.telephony.agi import AgiServer, Sound
-from app.telephony.phone_calls import LONGEST, TONE, Script, hold
+from app.telephony.phone_calls import LONGEST, TONE, Script, converse
 from tests.support.fake_agi import PATIENCE, FakeCall, HangUp, Press
 
 CALL = "0b0f3b0e-8a1c-4b57-9a0e-0a4fdb0f2c11"
@@ -18,21 +18,21 @@ SCRIPT = {key: Sound(f"speech/{key}", 1.0) for key in (*STUDIO_KEYS, TONE)}
 class Desk:
     """A Studio. `judgements` and `keepings` are what it finds, one after the other; then all is well."""
 
-    def __init__(self, kind: Kind = Kind.RECORD, *, known: bool = True) -> None:
+    def __init__(self, kind: CallKind = CallKind.RECORD, *, known: bool = True) -> None:
         self.kind, self.known = kind, known
-        self.judgements: list[Failure] = []
-        self.keepings: list[Failure] = []
-        self.cancelled_at: State | None = None
-        self.told: list[State] = []
+        self.judgements: list[CallFailure] = []
+        self.keepings: list[CallFailure] = []
+        self.cancelled_at: CallState | None = None
+        self.told: list[CallState] = []
         self.takes = 0
         self.kept = 0
-        self.closed: list[Failure | None] = []
+        self.closed: list[CallFailure | None] = []
         self.over = asyncio.Event()
 
     async def open(self, call: str) -> Script | None:
         return Script(self.kind, SCRIPT) if self.known and call == CALL else None
 
-    async def tell(self, call: str, state: State) -> bool:
+    async def tell(self, call: str, state: CallState) -> bool:
         self.told.append(state)
         return state is not self.cancelled_at
 
@@ -40,16 +40,16 @@ class Desk:
         self.takes += 1
         return Sound(f"inbox/take{self.takes}", LONGEST)
 
-    async def judge(self, call: str) -> Failure | None:
+    async def judge(self, call: str) -> CallFailure | None:
         return self.judgements.pop(0) if self.judgements else None
 
-    async def keep(self, call: str) -> Failure | None:
+    async def keep(self, call: str) -> CallFailure | None:
         if self.keepings:
             return self.keepings.pop(0)
         self.kept = self.takes
         return None
 
-    async def close(self, call: str, failure: Failure | None) -> None:
+    async def close(self, call: str, failure: CallFailure | None) -> None:
         self.closed.append(failure)
         self.over.set()
 
@@ -57,7 +57,7 @@ class Desk:
 async def answer(desk: Desk, *presses: Press, hang_up: HangUp | None = None, **replies: bytes) -> FakeCall:
     """Play the whole call and return it."""
     call = FakeCall(*presses, headers=HEADERS, hang_up=hang_up, replies={k.upper(): v for k, v in replies.items()})
-    server = AgiServer("127.0.0.1", 0, lambda session: hold(session, desk))
+    server = AgiServer("127.0.0.1", 0, lambda session: converse(session, desk))
     await server.start()
     try:
         await call.run(server.port)
@@ -81,7 +81,7 @@ async def test_1_keeps_what_was_recorded() -> None:
         "wait 5.0",
         "play studio_kept",
     ]
-    assert (desk.kept, desk.told, desk.closed) == (1, [State.RECORDING, State.LISTENING], [None])
+    assert (desk.kept, desk.told, desk.closed) == (1, [CallState.RECORDING, CallState.LISTENING], [None])
 
 
 @pytest.mark.parametrize("early", [False, True])
@@ -109,11 +109,11 @@ async def test_who_presses_nothing_keeps_nothing() -> None:
     desk = Desk()
     call = await answer(desk)
     assert call.played.count("studio_choose") == 3
-    assert (desk.kept, desk.closed) == (0, [Failure.UNDECIDED])
+    assert (desk.kept, desk.closed) == (0, [CallFailure.UNDECIDED])
 
 
-@pytest.mark.parametrize("failure", [Failure.SILENCE_ONLY, Failure.NOTHING_RECORDED])
-async def test_who_says_nothing_is_asked_again_and_at_last_given_up(failure: Failure) -> None:
+@pytest.mark.parametrize("failure", [CallFailure.SILENCE_ONLY, CallFailure.NOTHING_RECORDED])
+async def test_who_says_nothing_is_asked_again_and_at_last_given_up(failure: CallFailure) -> None:
     desk = Desk()
     desk.judgements = [failure]
     await answer(desk, Press("studio_choose", "1"))
@@ -127,7 +127,7 @@ async def test_who_says_nothing_is_asked_again_and_at_last_given_up(failure: Fai
 
 async def test_silence_that_shows_only_in_the_making_is_silence() -> None:
     desk = Desk()
-    desk.keepings = [Failure.SILENCE_ONLY]
+    desk.keepings = [CallFailure.SILENCE_ONLY]
     await answer(desk, Press("studio_choose", "1"), Press("studio_choose", "1"))
     assert (desk.kept, desk.closed) == (2, [None])
 
@@ -136,11 +136,11 @@ async def test_exchange_that_cannot_write_is_told_at_once() -> None:
     desk = Desk()
     call = await answer(desk, **{"record file": b"200 result=-1 (writefile)\n"})
     assert call.played == ["studio_say", "tone", "studio_failed"]
-    assert desk.closed == [Failure.CANNOT_WRITE]
+    assert desk.closed == [CallFailure.CANNOT_WRITE]
 
 
-@pytest.mark.parametrize("failure", [Failure.CANNOT_WRITE, Failure.BROKEN_OFF])
-async def test_recording_that_cannot_be_kept_is_told(failure: Failure) -> None:
+@pytest.mark.parametrize("failure", [CallFailure.CANNOT_WRITE, CallFailure.BROKEN_OFF])
+async def test_recording_that_cannot_be_kept_is_told(failure: CallFailure) -> None:
     desk = Desk()
     desk.keepings = [failure]
     call = await answer(desk, Press("studio_choose", "1"))
@@ -153,14 +153,14 @@ async def test_recording_that_cannot_be_kept_is_told(failure: Failure) -> None:
 async def test_who_hangs_up_before_1_keeps_nothing(after: int, how: str) -> None:
     desk = Desk()
     await answer(desk, hang_up=HangUp(after, how))  # type: ignore[arg-type]
-    assert (desk.kept, desk.closed) == (0, [Failure.HUNG_UP])
+    assert (desk.kept, desk.closed) == (0, [CallFailure.HUNG_UP])
 
 
 async def test_hang_up_as_asterisk_tells_it_of_a_recording() -> None:
     desk = Desk()
     dead = b"511 Command Not Permitted on a dead channel or intercept routine\n"
     await answer(desk, **{"record file": b"200 result=-1 (hangup) endpos=22240\n", "channel status": dead})
-    assert desk.closed == [Failure.HUNG_UP]
+    assert desk.closed == [CallFailure.HUNG_UP]
 
 
 async def test_who_hangs_up_after_1_has_kept_it() -> None:
@@ -170,27 +170,27 @@ async def test_who_hangs_up_after_1_has_kept_it() -> None:
 
 
 async def test_exchange_that_does_not_find_our_sounds_is_told_from_a_hang_up() -> None:
-    desk = Desk(Kind.TEST)
+    desk = Desk(CallKind.TEST)
     call = await answer(desk, **{"stream file": b"200 result=-1 endpos=0\n"})
     assert call.log[-1] == "channel status"
-    assert desk.closed == [Failure.CANNOT_READ]
+    assert desk.closed == [CallFailure.CANNOT_READ]
 
 
 async def test_exchange_that_goes_away_breaks_the_call_off() -> None:
     desk = Desk()
     await answer(desk, hang_up=HangUp(3, "gone"))
-    assert desk.closed == [Failure.BROKEN_OFF]
+    assert desk.closed == [CallFailure.BROKEN_OFF]
 
 
 async def test_test_call_is_done_when_it_was_heard() -> None:
-    desk = Desk(Kind.TEST)
+    desk = Desk(CallKind.TEST)
     call = await answer(desk)
     assert call.log == ["answer", "play studio_test"]
-    assert (desk.told, desk.closed) == ([State.DONE], [None])
+    assert (desk.told, desk.closed) == ([CallState.DONE], [None])
 
 
-@pytest.mark.parametrize("state", [State.RECORDING, State.LISTENING])
-async def test_call_that_a_page_has_cancelled_ends(state: State) -> None:
+@pytest.mark.parametrize("state", [CallState.RECORDING, CallState.LISTENING])
+async def test_call_that_a_page_has_cancelled_ends(state: CallState) -> None:
     desk = Desk()
     desk.cancelled_at = state
     await answer(desk, Press("studio_choose", "1"))
@@ -214,7 +214,7 @@ async def test_service_that_ends_closes_its_calls() -> None:
             await goes_on.wait()
 
     call = FakeCall(headers=HEADERS, on_command=stay)
-    server = AgiServer("127.0.0.1", 0, lambda session: hold(session, desk))
+    server = AgiServer("127.0.0.1", 0, lambda session: converse(session, desk))
     await server.start()
     playing = asyncio.ensure_future(call.run(server.port))
     async with asyncio.timeout(PATIENCE):
@@ -222,4 +222,4 @@ async def test_service_that_ends_closes_its_calls() -> None:
         await server.stop()
         goes_on.set()
         await playing
-    assert desk.closed == [Failure.SERVICE_DOWN]
+    assert desk.closed == [CallFailure.SERVICE_DOWN]

@@ -99,7 +99,7 @@ def service(database: Database) -> Service:
 
         def work() -> None:
             while not ended.wait(0.01):
-                for command in commands.take(database, datetime.now(UTC)):
+                for command in commands.open_commands(database, datetime.now(UTC)):
                     taken.append(command)
                     ok, result = answers[command.kind]
                     commands.answer(database, command.id, ok=ok, result=result, now=datetime.now(UTC))

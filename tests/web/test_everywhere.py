@@ -20,7 +20,7 @@ from app.config import Settings
 from app.extensions import db
 from app.services import users
 from app.store.database import Database
-from app.store.models import ExtensionScenario, QueueRow, QueueScenario, StudioCall
+from app.store.models import ExtensionScenario, PhoneCall, QueueRow, QueueScenario
 from app.web import layout
 from app.web.report.views import XLSX
 from tests.audio.sounds import tone, write_sound
@@ -129,7 +129,7 @@ def furnished(database: Database, settings: Settings) -> None:
     create_recording(database, file, seconds=1.0, loudness=-20.0)
     SoundLibrary(settings.prompts_path)
     write_sound(settings.prompts_path / file, tone(1))
-    call = StudioCall(id=str(VALUES["call"]), kind="record", extension="101", language="en", state="kept", file=file)
+    call = PhoneCall(id=str(VALUES["call"]), kind="record", extension="101", language="en", state="kept", file=file)
     call.created_at = call.updated_at = datetime.now(UTC)
     store(database, call)
     module = create_module(database, code="*5001", language="en")
@@ -139,7 +139,7 @@ def furnished(database: Database, settings: Settings) -> None:
     store(database, QueueScenario(queue="800", failed_kind="extension", failed_code="101"))
     request = create_request(database, module, target="101", caller_name="Sara")
     create_attempt(database, request, ended_at=datetime.now(UTC), outcome="agent_no_answer")
-    call = StudioCall(id=str(CALL), kind="test", extension="101", language="en", state="done", created_at=NOW)
+    call = PhoneCall(id=str(CALL), kind="test", extension="101", language="en", state="done", created_at=NOW)
     call.updated_at = NOW
     store(database, call)
 

@@ -14,7 +14,7 @@ from flask import Flask
 from app import create_app
 from app.audio.prompts import PROMPT_KEYS
 from app.domain.lifecycle import Outcome, Status, Step
-from app.domain.policy import LineState, Reason, Why
+from app.domain.policy import LineState, Reason, ReasonCode
 from app.extensions import db
 from app.services.modules.save import DESTINATION_KINDS, LANGUAGES, SITUATIONS
 from app.web import formats, speaking
@@ -106,8 +106,8 @@ def test_the_statuses_are_told_apart(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-@pytest.mark.parametrize("why", Why)
-def test_every_reason_has_its_words(app: Flask, why: Why, locale: str) -> None:
+@pytest.mark.parametrize("why", ReasonCode)
+def test_every_reason_has_its_words(app: Flask, why: ReasonCode, locale: str) -> None:
     reason = Reason(why, until=NOW + timedelta(seconds=130), subject="101", outcome=Outcome.CUSTOMER_BUSY)
     with reading(app, locale):
         said = words.why(reason, NOW).striptags()
@@ -119,22 +119,22 @@ def test_every_reason_has_its_words(app: Flask, why: Why, locale: str) -> None:
 
 # What the policy gives of each reason: those that end by themselves with the moment, those of an agent with whom.
 ENGLISH = {
-    Why.LINE_IN_CALL: "101 is in a call",
-    Why.LINE_DND: "101 does not want to be disturbed",
-    Why.REST: "101 rests 02:10 more after a call",
-    Why.MIN_WAIT: "before the minimum waiting time, 02:10 left",
-    Why.RETRY: "next attempt in 02:10 (the customer was busy)",
-    Why.POSTPONED: "postponed until 11:32",
-    Why.WRAPUP: "101 has 02:10 left of the wrap-up time",
-    Why.LIVE_CALLERS: "live callers come first",
+    ReasonCode.LINE_IN_CALL: "101 is in a call",
+    ReasonCode.LINE_DND: "101 does not want to be disturbed",
+    ReasonCode.REST: "101 rests 02:10 more after a call",
+    ReasonCode.MIN_WAIT: "before the minimum waiting time, 02:10 left",
+    ReasonCode.RETRY: "next attempt in 02:10 (the customer was busy)",
+    ReasonCode.POSTPONED: "postponed until 11:32",
+    ReasonCode.WRAPUP: "101 has 02:10 left of the wrap-up time",
+    ReasonCode.LIVE_CALLERS: "live callers come first",
 }
 PERSIAN = {
-    Why.LINE_IN_CALL: "داخلی ۱۰۱ در حال مکالمه است",
-    Why.LINE_DND: "داخلی ۱۰۱ در حالت «مزاحم نشوید» است",
-    Why.MIN_WAIT: "۰۲:۱۰ تا پایان حداقل زمان انتظار مانده است",
-    Why.RETRY: "تلاش بعدی ۰۲:۱۰ دیگر (مشتری مشغول بود)",
-    Why.POSTPONED: "به تعویق افتاده تا ۱۱:۳۲",
-    Why.LIVE_CALLERS: "تماس‌گیرندگان حاضر در صف مقدم‌اند",
+    ReasonCode.LINE_IN_CALL: "داخلی ۱۰۱ در حال مکالمه است",
+    ReasonCode.LINE_DND: "داخلی ۱۰۱ در حالت «مزاحم نشوید» است",
+    ReasonCode.MIN_WAIT: "۰۲:۱۰ تا پایان حداقل زمان انتظار مانده است",
+    ReasonCode.RETRY: "تلاش بعدی ۰۲:۱۰ دیگر (مشتری مشغول بود)",
+    ReasonCode.POSTPONED: "به تعویق افتاده تا ۱۱:۳۲",
+    ReasonCode.LIVE_CALLERS: "تماس‌گیرندگان حاضر در صف مقدم‌اند",
 }
 
 
@@ -142,7 +142,7 @@ PERSIAN = {
     ("locale", "why", "said"),
     [("en", why, said) for why, said in ENGLISH.items()] + [("fa", why, said) for why, said in PERSIAN.items()],
 )
-def test_reasons_are_said_as_the_glossary_says_them(app: Flask, locale: str, why: Why, said: str) -> None:
+def test_reasons_are_said_as_the_glossary_says_them(app: Flask, locale: str, why: ReasonCode, said: str) -> None:
     reason = Reason(why, until=NOW + timedelta(seconds=130), subject="101", outcome=Outcome.CUSTOMER_BUSY)
     with reading(app, locale):
         assert words.why(reason, NOW).striptags() == said
@@ -151,12 +151,13 @@ def test_reasons_are_said_as_the_glossary_says_them(app: Flask, locale: str, why
 def test_a_retry_without_a_known_cause(app: Flask) -> None:
     with reading(app, "en"):
         assert (
-            words.why(Reason(Why.RETRY, until=NOW + timedelta(seconds=5)), NOW).striptags() == "next attempt in 00:05"
+            words.why(Reason(ReasonCode.RETRY, until=NOW + timedelta(seconds=5)), NOW).striptags()
+            == "next attempt in 00:05"
         )
 
 
-@pytest.mark.parametrize("why", Why)
-def test_a_reason_of_which_no_more_is_known_is_said_all_the_same(app: Flask, why: Why) -> None:
+@pytest.mark.parametrize("why", ReasonCode)
+def test_a_reason_of_which_no_more_is_known_is_said_all_the_same(app: Flask, why: ReasonCode) -> None:
     with reading(app, "en"):
         assert words.why(Reason(why), NOW)
 
@@ -168,7 +169,9 @@ def test_a_countdown_ends_at_nought_and_never_before(app: Flask, left: float, sh
     """What is left is rounded up: a page that says 00:00 and still waits is not believed."""
     with reading(app, "en"):
         assert (
-            words.why(Reason(Why.REST, until=NOW + timedelta(seconds=left), subject="1"), NOW).striptags().split()[2]
+            words.why(Reason(ReasonCode.REST, until=NOW + timedelta(seconds=left), subject="1"), NOW)
+            .striptags()
+            .split()[2]
             == shown
         )
 

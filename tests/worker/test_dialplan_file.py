@@ -12,7 +12,7 @@ from app.config import Settings
 from app.services.modules import save as modules
 from app.store.database import Database
 from app.telephony.ami import AmiClient, AmiDisconnected, AmiTimes
-from app.worker.dialplan_file import NO_SUCH_CONTEXT, RELOAD_BY_HAND, DialplanKeeper, render
+from app.worker.dialplan_file import NO_SUCH_CONTEXT, RELOAD_BY_HAND, DialplanFile, render
 from tests.support.factories import NOW, make_module_input
 from tests.support.fake_ami import PATIENCE, Action, Connection, FakeAmi, drop, fake_ami, refuse, success
 
@@ -68,9 +68,9 @@ async def ami(exchange: Exchange) -> AsyncIterator[AmiClient]:
 
 
 @pytest.fixture
-def keeper(office: Settings, database: Database, ami: AmiClient) -> DialplanKeeper:
+def keeper(office: Settings, database: Database, ami: AmiClient) -> DialplanFile:
     modules.save(database, make_module_input(code="*5001"), NOW)
-    return DialplanKeeper(office, database, ami)
+    return DialplanFile(office, database, ami)
 
 
 def wanted(office: Settings, database: Database) -> tuple[str, str]:
@@ -80,7 +80,7 @@ def wanted(office: Settings, database: Database) -> tuple[str, str]:
 
 
 async def test_the_file_is_written_loaded_and_its_revision_read_back(
-    keeper: DialplanKeeper, exchange: Exchange, office: Settings, database: Database
+    keeper: DialplanFile, exchange: Exchange, office: Settings, database: Database
 ) -> None:
     text, revision = wanted(office, database)
     await keeper.keep()
@@ -93,7 +93,7 @@ async def test_the_file_is_written_loaded_and_its_revision_read_back(
 
 
 async def test_a_change_of_the_tables_is_written_and_loaded(
-    keeper: DialplanKeeper, exchange: Exchange, database: Database
+    keeper: DialplanFile, exchange: Exchange, database: Database
 ) -> None:
     await keeper.keep()
     before = keeper.running
@@ -103,14 +103,14 @@ async def test_a_change_of_the_tables_is_written_and_loaded(
     assert exchange.reloads == 2
 
 
-async def test_the_port_that_was_given_stands_in_the_file(keeper: DialplanKeeper, office: Settings) -> None:
+async def test_the_port_that_was_given_stands_in_the_file(keeper: DialplanFile, office: Settings) -> None:
     keeper.agi_port = 4999
     await keeper.keep()
     assert "127.0.0.1:4999" in office.dialplan_path.read_text()
 
 
 async def test_a_spoiled_file_is_mended_and_loaded_although_the_right_one_runs(
-    keeper: DialplanKeeper, exchange: Exchange, office: Settings, database: Database
+    keeper: DialplanFile, exchange: Exchange, office: Settings, database: Database
 ) -> None:
     await keeper.keep()
     office.dialplan_path.write_text("; somebody was here\n")
@@ -123,7 +123,7 @@ async def test_a_spoiled_file_is_mended_and_loaded_although_the_right_one_runs(
 
 
 async def test_a_dialplan_that_somebody_else_threw_out_is_loaded_again(
-    keeper: DialplanKeeper, exchange: Exchange
+    keeper: DialplanFile, exchange: Exchange
 ) -> None:
     await keeper.keep()
     exchange.revision = ""  # a reload while the file was away, or a restart of Asterisk
@@ -133,7 +133,7 @@ async def test_a_dialplan_that_somebody_else_threw_out_is_loaded_again(
 
 
 async def test_a_file_that_nothing_takes_in_is_told_and_not_loaded_for_ever(
-    keeper: DialplanKeeper, exchange: Exchange
+    keeper: DialplanFile, exchange: Exchange
 ) -> None:
     exchange.included = False
     for _ in range(3):
@@ -149,7 +149,7 @@ async def test_a_file_that_nothing_takes_in_is_told_and_not_loaded_for_ever(
 
 
 async def test_a_reload_that_is_refused_is_to_be_done_by_hand(
-    keeper: DialplanKeeper, exchange: Exchange, database: Database, caplog: pytest.LogCaptureFixture
+    keeper: DialplanFile, exchange: Exchange, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     await keeper.keep()
     before = keeper.running
@@ -171,14 +171,14 @@ async def test_without_a_connection_the_file_is_written_all_the_same(
     office: Settings, database: Database, exchange: Exchange
 ) -> None:
     client = AmiClient("127.0.0.1", exchange.fake.port, "bazang", "secret", on_event=lambda event: None)
-    keeper = DialplanKeeper(office, database, client)
+    keeper = DialplanFile(office, database, client)
     await keeper.keep()
     assert office.dialplan_path.read_text() == wanted(office, database)[0]
     assert (keeper.written, keeper.running, keeper.usable) == (wanted(office, database)[1], "", False)
 
 
 async def test_a_connection_that_is_lost_meanwhile_is_told_and_made_up_for(
-    keeper: DialplanKeeper, exchange: Exchange, ami: AmiClient
+    keeper: DialplanFile, exchange: Exchange, ami: AmiClient
 ) -> None:
     exchange.fake.answers["Reload"] = drop
     with pytest.raises(AmiDisconnected):
@@ -199,7 +199,7 @@ def spoil_folder(office: Settings) -> None:
 
 
 async def test_a_folder_that_cannot_be_written_is_told_and_what_runs_is_used(
-    keeper: DialplanKeeper, exchange: Exchange, office: Settings, database: Database, caplog: pytest.LogCaptureFixture
+    keeper: DialplanFile, exchange: Exchange, office: Settings, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     await keeper.keep()
     running = keeper.running
@@ -216,11 +216,11 @@ async def test_a_folder_that_cannot_be_written_is_told_and_what_runs_is_used(
 
 
 async def test_a_worker_that_starts_with_a_full_disk_uses_what_asterisk_has(
-    keeper: DialplanKeeper, exchange: Exchange, office: Settings, database: Database, ami: AmiClient
+    keeper: DialplanFile, exchange: Exchange, office: Settings, database: Database, ami: AmiClient
 ) -> None:
     await keeper.keep()
     spoil_folder(office)
-    fresh = DialplanKeeper(office, database, ami)
+    fresh = DialplanFile(office, database, ami)
     await fresh.keep()
     assert fresh.usable
     assert fresh.detail
@@ -232,7 +232,7 @@ async def test_a_worker_that_starts_with_a_full_disk_uses_what_asterisk_has(
 async def test_what_must_not_stand_in_a_dialplan_is_not_written(
     office: Settings, database: Database, ami: AmiClient, exchange: Exchange
 ) -> None:
-    keeper = DialplanKeeper(office.model_copy(update={"agi_host": "h;System(x)"}), database, ami)
+    keeper = DialplanFile(office.model_copy(update={"agi_host": "h;System(x)"}), database, ami)
     await keeper.keep()
     assert "not for a dialplan" in keeper.detail
     assert not office.dialplan_path.exists()

@@ -13,9 +13,9 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from app.config import Settings
-from app.domain.dial_order import Order
+from app.domain.dial_order import DialOrder
 from app.domain.lifecycle import Cancelled, Outcome, Step
-from app.domain.policy import Facts, Why
+from app.domain.policy import Facts, ReasonCode
 from app.services.requests import attempts as requests
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest
@@ -24,7 +24,7 @@ from app.telephony.ami import AmiDisconnected, AmiRefused, AmiTimeout, AmiUnsafe
 from app.telephony.attempts import AttemptFollower, EndNews, StepNews, StrayNews
 from app.worker import dispatcher as dispatching
 from app.worker.dispatcher import UNHEARD, Dispatcher
-from app.worker.write_queue import Recorder
+from app.worker.write_queue import WriteQueue
 from tests.support.factories import create_module, create_request, history_of, make_facts, make_line, reload, wish
 from tests.support.fake_ami import PATIENCE, Heard
 
@@ -35,7 +35,7 @@ OTHER = "+989127654321"
 class FakeDialer:
     """An exchange that keeps what it is told, and knows of an attempt what the test says."""
 
-    def __init__(self, follower: AttemptFollower, look: Callable[[Order], object]) -> None:
+    def __init__(self, follower: AttemptFollower, look: Callable[[DialOrder], object]) -> None:
         self.orders, self.seen = Heard(), Heard()
         self.failures: list[Exception] = []
         self.alive: set[str] = set()
@@ -44,7 +44,7 @@ class FakeDialer:
         self.prompts: list[tuple[str, ...]] = []
         self._follower, self._look = follower, look
 
-    async def originate(self, order: Order, prompt: Any) -> None:
+    async def originate(self, order: DialOrder, prompt: Any) -> None:
         self._follower.begin(order.attempt)
         self.prompts.append(tuple(prompt))
         self.seen.append(await asyncio.to_thread(self._look, order))
@@ -70,7 +70,7 @@ class Office:
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database = database
-        self.follower, self.recorder = AttemptFollower(), Recorder()
+        self.follower, self.recorder = AttemptFollower(), WriteQueue()
         self.dialer = FakeDialer(self.follower, self._stored)
         self.looks = Heard()
         self.ready = True
@@ -90,7 +90,7 @@ class Office:
         self.looks.append(self.facts)
         return self.facts
 
-    def _stored(self, order: Order) -> tuple[str, str]:
+    def _stored(self, order: DialOrder) -> tuple[str, str]:
         """Return what is on disk of an attempt: the request's status, and the attempt that it has in flight."""
         with self.database.read() as session:
             row = session.get_one(CallRequest, order.request_id)
@@ -108,10 +108,10 @@ class Office:
             self.dispatcher.wake()
             await self.looks.count(count + 1)
 
-    async def dialled(self, count: int = 1) -> Order:
+    async def dialled(self, count: int = 1) -> DialOrder:
         """Return the newest order, when there are so many."""
         await self.dialer.orders.count(count)
-        order: Order = self.dialer.orders[-1]
+        order: DialOrder = self.dialer.orders[-1]
         return order
 
     async def settled(self) -> None:
@@ -188,7 +188,7 @@ async def test_a_request_is_dialled_at_its_moment_without_being_woken(desk: Offi
     assert order.agent == "101"
 
 
-@pytest.mark.parametrize("change", [{"connected": False}, {"obstacle": Why.NO_DIALPLAN}, {"lines": {}}])
+@pytest.mark.parametrize("change", [{"connected": False}, {"obstacle": ReasonCode.NO_DIALPLAN}, {"lines": {}}])
 async def test_nothing_is_dialled_while_it_could_not_be(
     desk: Office, database: Database, change: dict[str, Any]
 ) -> None:

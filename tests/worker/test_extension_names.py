@@ -9,7 +9,7 @@ from app.domain.policy import LineState
 from app.telephony.ami import AmiDisconnected
 from app.telephony.snapshot import Extension
 from app.worker import extension_names as asking
-from app.worker.extension_names import NameBook
+from app.worker.extension_names import ExtensionNames
 
 NOW = datetime.now(UTC)
 
@@ -43,11 +43,11 @@ def learned() -> list[str]:
 
 
 @pytest.fixture
-def book(exchange: Exchange, learned: list[str]) -> NameBook:
-    return NameBook(exchange, learned.append)  # type: ignore[arg-type]
+def book(exchange: Exchange, learned: list[str]) -> ExtensionNames:
+    return ExtensionNames(exchange, learned.append)  # type: ignore[arg-type]
 
 
-async def test_each_is_asked_once(book: NameBook, exchange: Exchange, learned: list[str]) -> None:
+async def test_each_is_asked_once(book: ExtensionNames, exchange: Exchange, learned: list[str]) -> None:
     office = extensions(*map(str, range(100, 600)))
     for _ in range(3):
         await book.learn(office, "asterisk")
@@ -56,13 +56,13 @@ async def test_each_is_asked_once(book: NameBook, exchange: Exchange, learned: l
     assert book.name("999") is None
 
 
-async def test_who_comes_later_is_asked_then(book: NameBook, exchange: Exchange) -> None:
+async def test_who_comes_later_is_asked_then(book: ExtensionNames, exchange: Exchange) -> None:
     await book.learn(extensions("101"), "asterisk")
     await book.learn(extensions("101", "102"), "asterisk")
     assert exchange.asked == ["101", "102"]
 
 
-async def test_what_could_not_be_asked_is_asked_next(book: NameBook, exchange: Exchange) -> None:
+async def test_what_could_not_be_asked_is_asked_next(book: ExtensionNames, exchange: Exchange) -> None:
     exchange.gone_after = 1
     await book.learn(extensions("101", "102"), "asterisk")
     exchange.gone_after = 9
@@ -71,7 +71,7 @@ async def test_what_could_not_be_asked_is_asked_next(book: NameBook, exchange: E
 
 
 async def test_name_that_has_changed_is_told_after_a_while(
-    book: NameBook, exchange: Exchange, learned: list[str], monkeypatch: pytest.MonkeyPatch
+    book: ExtensionNames, exchange: Exchange, learned: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office = extensions("101", "102")
     await book.learn(office, "asterisk")
@@ -82,7 +82,7 @@ async def test_name_that_has_changed_is_told_after_a_while(
 
 
 async def test_another_exchange_is_asked_anew_and_the_old_names_stay_until_then(
-    book: NameBook, exchange: Exchange
+    book: ExtensionNames, exchange: Exchange
 ) -> None:
     await book.learn(extensions("101"), "asterisk")
     book.forget()
@@ -92,7 +92,7 @@ async def test_another_exchange_is_asked_anew_and_the_old_names_stay_until_then(
     assert book.name("101") == "Sara"
 
 
-async def test_who_is_gone_is_forgotten(book: NameBook) -> None:
+async def test_who_is_gone_is_forgotten(book: ExtensionNames) -> None:
     await book.learn(extensions("101"), "asterisk")
     await book.learn(extensions("102"), "asterisk")
     assert book.name("101") is None

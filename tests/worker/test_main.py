@@ -6,11 +6,11 @@ import pytest
 from sqlalchemy import func, select
 
 from app.config import Settings
-from app.domain.phone_calls import State
+from app.domain.phone_calls import CallState
 from app.services import commands
 from app.services.prompts import phone_calls
 from app.store.database import Database
-from app.store.models import Command, StudioCall
+from app.store.models import Command, PhoneCall
 from app.worker import main
 from app.worker.main import DAY, Worker
 from tests.support.factories import NOW
@@ -21,14 +21,14 @@ SECOND = timedelta(seconds=1)
 def leave_traces(database: Database, now: datetime) -> None:
     """Leave a call of the studio that is over, and the answered command that asked for it."""
     call = phone_calls.ask_test(database, extension="101", language="en", actor="sara", now=now)
-    for command in commands.take(database, now):
+    for command in commands.open_commands(database, now):
         commands.answer(database, command.id, ok=True, result="taken", now=now)
-    phone_calls.advance(database, call, State.DONE, now)
+    phone_calls.advance(database, call, CallState.DONE, now)
 
 
 def traces(database: Database) -> tuple[int, int]:
     with database.read() as session:
-        counts = [session.scalar(select(func.count()).select_from(table)) or 0 for table in (Command, StudioCall)]
+        counts = [session.scalar(select(func.count()).select_from(table)) or 0 for table in (Command, PhoneCall)]
     return counts[0], counts[1]
 
 

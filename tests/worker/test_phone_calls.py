@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from app.config import Settings
-from app.domain.phone_calls import Failure, State
+from app.domain.phone_calls import CallFailure, CallState
 from app.domain.policy import LineState
 from app.services.prompts import phone_calls
 from app.store.database import Database
 from app.telephony.snapshot import Extension, Snapshot
-from app.worker.phone_calls import StudioDesk
-from app.worker.prompts import Sounds
+from app.worker.phone_calls import PhoneCalls
+from app.worker.prompts import PromptStore
 
 
 class Exchange:
@@ -53,12 +53,12 @@ def snapshot() -> Snapshot:
 
 
 @pytest.fixture
-def desk(office: Settings, database: Database, exchange: Exchange, snapshot: Snapshot) -> StudioDesk:
-    sounds = Sounds(office, database)
-    return StudioDesk(office, database, exchange, sounds, snapshot)  # type: ignore[arg-type]
+def desk(office: Settings, database: Database, exchange: Exchange, snapshot: Snapshot) -> PhoneCalls:
+    sounds = PromptStore(office, database)
+    return PhoneCalls(office, database, exchange, sounds, snapshot)  # type: ignore[arg-type]
 
 
-async def ring(desk: StudioDesk, database: Database) -> tuple[State, str]:
+async def ring(desk: PhoneCalls, database: Database) -> tuple[CallState, str]:
     """Ask for a call of extension 701, have it made, and return what its row says."""
     now = datetime.now(UTC)
     call = phone_calls.ask_test(database, extension="701", language="en", actor="sara", now=now)
@@ -69,26 +69,26 @@ async def ring(desk: StudioDesk, database: Database) -> tuple[State, str]:
 
 @pytest.mark.parametrize("device", ["park:701@parkedcalls", "Local/701@office/n", "MeetMe:701"])
 async def test_a_hint_that_is_no_phone_cannot_be_rung(
-    desk: StudioDesk, database: Database, exchange: Exchange, snapshot: Snapshot, device: str
+    desk: PhoneCalls, database: Database, exchange: Exchange, snapshot: Snapshot, device: str
 ) -> None:
     hint = Extension("701", "hints", (device,), False, 0, LineState.FREE, datetime.now(UTC))
     snapshot.extensions["701"] = hint
-    assert await ring(desk, database) == (State.FAILED, Failure.UNREACHABLE)
+    assert await ring(desk, database) == (CallState.FAILED, CallFailure.UNREACHABLE)
     assert exchange.rung == []
 
 
 async def test_a_call_that_breaks_before_it_rings_has_failed(
-    desk: StudioDesk, database: Database, exchange: Exchange, caplog: pytest.LogCaptureFixture
+    desk: PhoneCalls, database: Database, exchange: Exchange, caplog: pytest.LogCaptureFixture
 ) -> None:
     exchange.breaks = RuntimeError("nobody has thought of this")
     with caplog.at_level(logging.ERROR):
-        assert await ring(desk, database) == (State.FAILED, Failure.BROKEN_OFF)
+        assert await ring(desk, database) == (CallState.FAILED, CallFailure.BROKEN_OFF)
     assert "nobody has thought of this" in caplog.text
 
 
 async def test_a_call_that_breaks_while_it_rings_is_hung_up(
-    desk: StudioDesk, database: Database, exchange: Exchange
+    desk: PhoneCalls, database: Database, exchange: Exchange
 ) -> None:
-    assert await ring(desk, database) == (State.FAILED, Failure.BROKEN_OFF)
+    assert await ring(desk, database) == (CallState.FAILED, CallFailure.BROKEN_OFF)
     assert len(exchange.rung) == 1
     assert exchange.hung_up

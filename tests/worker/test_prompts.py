@@ -16,7 +16,7 @@ import pytest
 from app.audio.clip import Clip, SpeechError
 from app.audio.prompts import PROMPT_KEYS, age_text, default_text
 from app.config import Settings
-from app.domain.dial_order import Order
+from app.domain.dial_order import DialOrder
 from app.services.modules import save as modules
 from app.services.prompts import recordings
 from app.services.prompts import voice as speech
@@ -24,7 +24,7 @@ from app.store.database import Database
 from app.store.models import Module, Prompt
 from app.store.settings import Speech, write_setting
 from app.worker import prompts as made_by
-from app.worker.prompts import UNUSED, Sounds
+from app.worker.prompts import UNUSED, PromptStore
 from tests.audio.sounds import tone, write_sound
 from tests.support.factories import NOW, create_module, create_request, make_settings, store
 
@@ -44,18 +44,18 @@ def office(tmp_path: Path, prompts: Path) -> Settings:
 
 
 @pytest.fixture
-def sounds(office: Settings, database: Database) -> Sounds:
-    return Sounds(office, database)
+def sounds(office: Settings, database: Database) -> PromptStore:
+    return PromptStore(office, database)
 
 
-def name_of(sounds: Sounds, text: str, language: str = "en", *manner: Any) -> str:
+def name_of(sounds: PromptStore, text: str, language: str = "en", *manner: Any) -> str:
     """Return the name by which Asterisk plays a text; `manner`: voice, rate and pitch."""
     path = sounds.library.spoken_path(text, language, *manner)
     return f"{SEEN_AS}/speech/{path.stem}"
 
 
-def make_order(registered_at: datetime, *, language: str = "en", spoken: str = "09121234567") -> Order:
-    return Order(
+def make_order(registered_at: datetime, *, language: str = "en", spoken: str = "09121234567") -> DialOrder:
+    return DialOrder(
         attempt="a1",
         request_id=1,
         agent="101",
@@ -77,19 +77,19 @@ def make_order(registered_at: datetime, *, language: str = "en", spoken: str = "
 # Names
 
 
-def test_a_file_is_named_as_asterisk_sees_it(sounds: Sounds, prompts: Path) -> None:
+def test_a_file_is_named_as_asterisk_sees_it(sounds: PromptStore, prompts: Path) -> None:
     assert sounds.name(prompts / "uploads/abc.wav") == f"{SEEN_AS}/uploads/abc"
 
 
 def test_without_a_view_of_its_own_asterisk_sees_what_we_see(tmp_path: Path, database: Database) -> None:
-    sounds = Sounds(make_settings(tmp_path), database)
+    sounds = PromptStore(make_settings(tmp_path), database)
     assert sounds.name(tmp_path / "prompts/speech/abc.wav") == f"{tmp_path}/prompts/speech/abc"
 
 
 # The agent's leg
 
 
-async def test_the_agent_hears_whose_request_it_is_and_how_old(sounds: Sounds, database: Database) -> None:
+async def test_the_agent_hears_whose_request_it_is_and_how_old(sounds: PromptStore, database: Database) -> None:
     now = datetime.now(UTC)
     module = create_module(database, language="en")
     request = create_request(database, module, registered_at=now - timedelta(minutes=7, seconds=5))
@@ -106,7 +106,7 @@ async def test_the_agent_hears_whose_request_it_is_and_how_old(sounds: Sounds, d
         assert (sounds.library.root / name.removeprefix(f"{SEEN_AS}/")).with_suffix(".wav").is_file()
 
 
-async def test_the_next_minutes_age_is_ready_before_it_is_needed(sounds: Sounds, database: Database) -> None:
+async def test_the_next_minutes_age_is_ready_before_it_is_needed(sounds: PromptStore, database: Database) -> None:
     now = datetime.now(UTC)
     request = create_request(database, create_module(database, language="en"), registered_at=now)
     await sounds.prepare()
@@ -115,11 +115,11 @@ async def test_the_next_minutes_age_is_ready_before_it_is_needed(sounds: Sounds,
         assert name_of(sounds, age_text(minutes, "en")) in prompt
 
 
-def test_what_is_not_ready_is_left_out_and_nobody_waits(sounds: Sounds) -> None:
+def test_what_is_not_ready_is_left_out_and_nobody_waits(sounds: PromptStore) -> None:
     assert list(sounds.agent_prompt(make_order(datetime.now(UTC)), datetime.now(UTC))) == []
 
 
-async def test_an_age_that_nobody_prepared_is_left_out(sounds: Sounds, database: Database) -> None:
+async def test_an_age_that_nobody_prepared_is_left_out(sounds: PromptStore, database: Database) -> None:
     now = datetime.now(UTC)
     await sounds.prepare()
     prompt = sounds.agent_prompt(make_order(now - timedelta(hours=5)), now)
@@ -127,7 +127,7 @@ async def test_an_age_that_nobody_prepared_is_left_out(sounds: Sounds, database:
     assert name_of(sounds, age_text(5 * 60, "en")) not in prompt
 
 
-async def test_a_language_that_nobody_speaks_here_is_silent(sounds: Sounds) -> None:
+async def test_a_language_that_nobody_speaks_here_is_silent(sounds: PromptStore) -> None:
     await sounds.prepare()
     now = datetime.now(UTC)
     assert list(sounds.agent_prompt(make_order(now, language="fa"), now)) == []
@@ -143,7 +143,7 @@ async def test_the_request_of_a_deleted_module_is_told_in_the_offices_language(
         write_setting(session, "locale", "en")
     now = datetime.now(UTC)
     create_request(database, registered_at=now - timedelta(minutes=9))
-    sounds = Sounds(settings, database)
+    sounds = PromptStore(settings, database)
     await sounds.prepare()
     order = make_order(now - timedelta(minutes=9))
     assert name_of(sounds, age_text(9, "en")) in sounds.agent_prompt(order, now)
@@ -152,7 +152,7 @@ async def test_the_request_of_a_deleted_module_is_told_in_the_offices_language(
 class Refusing:
     """Refuses to speak some texts and counts what is asked of it."""
 
-    def __init__(self, sounds: Sounds, *texts: str) -> None:
+    def __init__(self, sounds: PromptStore, *texts: str) -> None:
         self.texts, self._spoken = set(texts), sounds.library.spoken
 
     def __call__(self, text: str, *manner: Any) -> Clip:
@@ -162,7 +162,7 @@ class Refusing:
 
 
 async def test_one_piece_that_cannot_be_spoken_costs_no_more_than_itself(
-    sounds: Sounds, database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = datetime.now(UTC)
     speech = Refusing(sounds, "1")
@@ -179,7 +179,7 @@ async def test_one_piece_that_cannot_be_spoken_costs_no_more_than_itself(
 # The module
 
 
-async def test_a_module_as_the_dialogue_needs_it(sounds: Sounds, database: Database) -> None:
+async def test_a_module_as_the_dialogue_needs_it(sounds: PromptStore, database: Database) -> None:
     module = create_module(database, name="Sales", code="*5001", language="en", silent=True, active=False)
     store(database, Prompt(module_id=module.id, key="after_success", mode="none"))
     view = await sounds.module(module.id)
@@ -197,7 +197,7 @@ async def test_a_module_as_the_dialogue_needs_it(sounds: Sounds, database: Datab
     }
 
 
-async def test_a_module_that_never_was_is_none(sounds: Sounds) -> None:
+async def test_a_module_that_never_was_is_none(sounds: PromptStore) -> None:
     assert await sounds.module(4711) is None
 
 
@@ -216,7 +216,7 @@ class SlowPrompts:
 
 
 async def test_several_callers_at_once_wait_for_one_making(
-    sounds: Sounds, database: Database, monkeypatch: pytest.MonkeyPatch
+    sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = create_module(database, language="en")
     slow = SlowPrompts(monkeypatch)
@@ -230,7 +230,7 @@ async def test_several_callers_at_once_wait_for_one_making(
 
 
 async def test_a_module_that_is_changed_while_its_view_is_made_is_made_again(
-    sounds: Sounds, database: Database, monkeypatch: pytest.MonkeyPatch
+    sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who asked before the change gets what was; whoever asks after it must not get that any more."""
     module = create_module(database, name="Old", language="en")
@@ -249,7 +249,7 @@ async def test_a_module_that_is_changed_while_its_view_is_made_is_made_again(
 
 
 async def test_what_was_made_once_is_not_made_again_until_it_is_forgotten(
-    sounds: Sounds, database: Database, monkeypatch: pytest.MonkeyPatch
+    sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = create_module(database, language="en")
     slow = SlowPrompts(monkeypatch)
@@ -263,7 +263,7 @@ async def test_what_was_made_once_is_not_made_again_until_it_is_forgotten(
 
 
 async def test_a_folder_that_is_gone_ends_no_preparation(
-    sounds: Sounds, database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     create_module(database, language="en")
 
@@ -282,19 +282,19 @@ def set_speech(database: Database, voice: str = "", rate: int | None = None, pit
     speech.save(database, "en", Speech(voice, rate, pitch), NOW)
 
 
-def record(sounds: Sounds, database: Database, folder: Path, hertz: float) -> str:
+def record(sounds: PromptStore, database: Database, folder: Path, hertz: float) -> str:
     """Keep a recording and return its file."""
     with write_sound(folder / f"{hertz}.wav", tone(0.5, hertz)).open("rb") as stream:
-        return recordings.take(database, sounds.library, stream, "beep.wav", "upload", NOW).file
+        return recordings.store_upload(database, sounds.library, stream, "beep.wav", "upload", NOW).file
 
 
-def announced(sounds: Sounds) -> list[str]:
+def announced(sounds: PromptStore) -> list[str]:
     now = datetime.now(UTC)
     return list(sounds.agent_prompt(make_order(now), now))
 
 
 async def test_a_module_speaks_in_its_own_voice_and_the_office_announces_in_its_own(
-    sounds: Sounds, database: Database
+    sounds: PromptStore, database: Database
 ) -> None:
     set_speech(database, "en-us+m3", 170)
     module = create_module(database, language="en", voice="en+f1", pitch=40)
@@ -310,7 +310,7 @@ async def test_a_module_speaks_in_its_own_voice_and_the_office_announces_in_its_
 
 
 async def test_a_voice_that_is_not_there_costs_nobody_a_word(
-    sounds: Sounds, database: Database, caplog: pytest.LogCaptureFixture
+    sounds: PromptStore, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     set_speech(database, "piper:en_US-gone-low")
     module = create_module(database, language="en", voice="fa+m3")  # its language was changed
@@ -323,7 +323,7 @@ async def test_a_voice_that_is_not_there_costs_nobody_a_word(
     assert "no voice piper:en_US-gone-low" in caplog.text
 
 
-async def test_a_recorded_digit_is_read_out(sounds: Sounds, database: Database, tmp_path: Path) -> None:
+async def test_a_recorded_digit_is_read_out(sounds: PromptStore, database: Database, tmp_path: Path) -> None:
     module = create_module(database, language="en")
     file = record(sounds, database, tmp_path, 500)
     recordings.set_digit(database, "en", "9", file, NOW)
@@ -339,7 +339,7 @@ async def test_a_recorded_digit_is_read_out(sounds: Sounds, database: Database, 
 
 @pytest.mark.parametrize("content", [None, b"", b"RIFF and no more"])
 async def test_a_recorded_digit_that_cannot_be_played_is_spoken(
-    sounds: Sounds, database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes | None
+    sounds: PromptStore, database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes | None
 ) -> None:
     module = create_module(database, language="en")
     file = record(sounds, database, tmp_path, 510)
@@ -358,7 +358,7 @@ async def test_a_recorded_digit_that_cannot_be_played_is_spoken(
 class Gate:
     """Lets the library speak in one voice only when it is opened; tells when somebody waits before it."""
 
-    def __init__(self, sounds: Sounds, monkeypatch: pytest.MonkeyPatch, voice: str) -> None:
+    def __init__(self, sounds: PromptStore, monkeypatch: pytest.MonkeyPatch, voice: str) -> None:
         self.waiting, self.opened = threading.Event(), threading.Event()
         self._voice, self._spoken = voice, sounds.library.spoken
         monkeypatch.setattr(sounds.library, "spoken", self)
@@ -371,7 +371,7 @@ class Gate:
 
 
 async def test_while_a_new_voice_is_made_agents_hear_the_former_one(
-    sounds: Sounds, database: Database, monkeypatch: pytest.MonkeyPatch
+    sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await sounds.prepare()
     former = announced(sounds)
@@ -389,7 +389,7 @@ async def test_while_a_new_voice_is_made_agents_hear_the_former_one(
 
 
 async def test_while_a_new_voice_is_made_for_long_callers_hear_the_former_one(
-    sounds: Sounds, database: Database, monkeypatch: pytest.MonkeyPatch
+    sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(made_by, "RENEWAL_SECONDS", 0.05)
     module = create_module(database, name="Old", language="en")
@@ -410,7 +410,7 @@ async def test_while_a_new_voice_is_made_for_long_callers_hear_the_former_one(
 
 
 async def test_a_module_that_is_deleted_meanwhile_is_gone(
-    sounds: Sounds, database: Database, monkeypatch: pytest.MonkeyPatch
+    sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(made_by, "RENEWAL_SECONDS", 0.05)
     module = create_module(database, language="en")
@@ -427,7 +427,7 @@ async def test_a_module_that_is_deleted_meanwhile_is_gone(
 
 
 async def test_what_was_begun_before_a_change_never_takes_the_place_of_what_came_after(
-    sounds: Sounds, database: Database, monkeypatch: pytest.MonkeyPatch
+    sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate(sounds, monkeypatch, "")
     before = asyncio.create_task(sounds.prepare())
@@ -443,7 +443,7 @@ async def test_what_was_begun_before_a_change_never_takes_the_place_of_what_came
 
 
 async def test_a_digit_that_changes_is_read_out_so_at_the_next_call(
-    sounds: Sounds, database: Database, tmp_path: Path
+    sounds: PromptStore, database: Database, tmp_path: Path
 ) -> None:
     module = create_module(database, language="en")
     file = record(sounds, database, tmp_path, 520)
@@ -462,7 +462,7 @@ async def test_a_digit_that_changes_is_read_out_so_at_the_next_call(
 
 @pytest.mark.parametrize("change", ["voice", "digit", "module"])
 async def test_a_change_that_nobody_told_of_is_seen(
-    sounds: Sounds, database: Database, tmp_path: Path, change: str
+    sounds: PromptStore, database: Database, tmp_path: Path, change: str
 ) -> None:
     """As when the command to do so expired, since the service was busy with something else."""
     module = create_module(database, name="Old", language="en")
@@ -482,7 +482,7 @@ async def test_a_change_that_nobody_told_of_is_seen(
 
 
 async def test_what_cannot_be_made_anew_stays_as_it_was(
-    sounds: Sounds, database: Database, monkeypatch: pytest.MonkeyPatch
+    sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await sounds.prepare()
     former = announced(sounds)
@@ -497,7 +497,7 @@ async def test_what_cannot_be_made_anew_stays_as_it_was(
 
 
 async def test_a_voice_that_is_amiss_is_not_told_with_every_look(
-    sounds: Sounds, database: Database, caplog: pytest.LogCaptureFixture
+    sounds: PromptStore, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     set_speech(database, "piper:en_US-gone-low")
     for _ in range(3):
@@ -505,7 +505,9 @@ async def test_a_voice_that_is_amiss_is_not_told_with_every_look(
     assert caplog.text.count("piper:en_US-gone-low") == 1
 
 
-async def test_a_module_that_is_switched_takes_the_next_caller_accordingly(sounds: Sounds, database: Database) -> None:
+async def test_a_module_that_is_switched_takes_the_next_caller_accordingly(
+    sounds: PromptStore, database: Database
+) -> None:
     module = create_module(database, language="en")
     for active in (True, False, True):
         modules.set_active(database, module.id, active, NOW)
@@ -530,7 +532,7 @@ async def test_what_may_be_played_stays_and_what_is_played_no_more_goes_after_da
     tmp_path: Path, prompts: Path, database: Database
 ) -> None:
     folder = shutil.copytree(prompts, tmp_path / "prompts")
-    sounds = Sounds(make_settings(tmp_path, asterisk_prompts_dir=SEEN_AS, default_locale="en"), database)
+    sounds = PromptStore(make_settings(tmp_path, asterisk_prompts_dir=SEEN_AS, default_locale="en"), database)
     module = create_module(database, language="en")
     store(database, Prompt(module_id=module.id, key="intro", mode="speech", text="We are closed for lunch."))
     create_request(database, module, registered_at=datetime.now(UTC))
@@ -557,7 +559,7 @@ async def test_what_may_be_played_stays_and_what_is_played_no_more_goes_after_da
     assert sounds.library.spoken_path("We are back soon.", "en").is_file()
 
 
-def test_a_folder_that_cannot_be_tidied_stops_nothing(sounds: Sounds, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_tidied_stops_nothing(sounds: PromptStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_older_than: timedelta) -> int:
         raise PermissionError("not ours")
 

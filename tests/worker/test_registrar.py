@@ -15,8 +15,8 @@ from app.store.settings import write_setting
 from app.telephony.ivr import Accepted, CallerFacts, Refused
 from app.telephony.snapshot import Snapshot
 from app.worker import registrar
-from app.worker.prompts import Sounds
-from app.worker.registrar import CallerDesk
+from app.worker.prompts import PromptStore
+from app.worker.registrar import Registrar
 from tests.support.factories import NOW, create_line, create_module
 
 INSIDE = "PJSIP/101-0000002a"
@@ -45,7 +45,7 @@ def registered() -> list[str]:
 
 
 @pytest.fixture
-def desk(office: Settings, database: Database, registered: list[str]) -> Iterator[CallerDesk]:
+def desk(office: Settings, database: Database, registered: list[str]) -> Iterator[Registrar]:
     """A desk in Tehran with the extensions 101 and 102, of which the exchange knows the phones."""
     snapshot = Snapshot()
     rows = [
@@ -57,8 +57,8 @@ def desk(office: Settings, database: Database, registered: list[str]) -> Iterato
         create_line(database, extension)
     with database.write() as session:
         write_setting(session, "area_code", "021")
-    sounds = Sounds(office, database)
-    yield CallerDesk(office, database, sounds, snapshot, registered=lambda: registered.append(stored(database)))
+    sounds = PromptStore(office, database)
+    yield Registrar(office, database, sounds, snapshot, registered=lambda: registered.append(stored(database)))
 
 
 def stored(database: Database) -> str:
@@ -78,7 +78,7 @@ def stored(database: Database) -> str:
     ],
 )
 async def test_a_number_of_the_country_is_accepted_and_made_one_form(
-    desk: CallerDesk, number: str, accepted: Accepted, typed: bool
+    desk: Registrar, number: str, accepted: Accepted, typed: bool
 ) -> None:
     for channel in (TRUNK, INSIDE):
         assert await desk.check(facts(channel), number, typed) == accepted
@@ -99,27 +99,27 @@ async def test_a_number_of_the_country_is_accepted_and_made_one_form(
 )
 @pytest.mark.parametrize("channel", [TRUNK, INSIDE])
 async def test_what_may_not_be_called_is_refused_with_its_reason(
-    desk: CallerDesk, number: str, why: str, channel: str
+    desk: Registrar, number: str, why: str, channel: str
 ) -> None:
     assert await desk.check(facts(channel), number, True) == Refused(why)
 
 
 @pytest.mark.parametrize("typed", [False, True])
-async def test_a_colleague_may_be_called_back_at_their_extension(desk: CallerDesk, typed: bool) -> None:
+async def test_a_colleague_may_be_called_back_at_their_extension(desk: Registrar, typed: bool) -> None:
     assert await desk.check(facts(INSIDE), "102", typed) == Accepted("102", "102")
 
 
 @pytest.mark.parametrize(
     "channel", [TRUNK, "", "Local/101@bazang-agent-00000001;2", "PJSIP/1010-00000001", "SIP/101-1"]
 )
-async def test_a_stranger_who_claims_an_extension_is_refused(desk: CallerDesk, channel: str) -> None:
+async def test_a_stranger_who_claims_an_extension_is_refused(desk: Registrar, channel: str) -> None:
     """What comes in over the trunk may call itself 101; calling that back would ring a colleague about nobody."""
     assert await desk.check(facts(channel), "101", False) == Refused("extension")
     assert await desk.check(facts(channel), "102", True) == Refused("extension")
 
 
 async def test_a_new_extension_is_known_after_a_moment(
-    desk: CallerDesk, database: Database, monkeypatch: pytest.MonkeyPatch
+    desk: Registrar, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert await desk.check(facts(INSIDE), "103", True) == Refused("invalid")
     create_line(database, "103")
@@ -129,7 +129,7 @@ async def test_a_new_extension_is_known_after_a_moment(
 
 
 async def test_a_request_is_on_disk_when_the_caller_is_told(
-    desk: CallerDesk, database: Database, registered: list[str]
+    desk: Registrar, database: Database, registered: list[str]
 ) -> None:
     module = create_module(database, targets=["101", "102"])
     await desk.register(facts(module_id=module.id), MOBILE)
@@ -141,7 +141,7 @@ async def test_a_request_is_on_disk_when_the_caller_is_told(
     assert registered == [MOBILE.number], "the dispatcher is woken when it can find the request, and not before"
 
 
-async def test_a_call_registers_once_however_often_it_asks(desk: CallerDesk, database: Database) -> None:
+async def test_a_call_registers_once_however_often_it_asks(desk: Registrar, database: Database) -> None:
     module = create_module(database)
     for _ in range(3):
         await desk.register(facts(module_id=module.id), MOBILE)
@@ -150,7 +150,7 @@ async def test_a_call_registers_once_however_often_it_asks(desk: CallerDesk, dat
 
 @pytest.mark.parametrize("first", [None, 0.0])
 async def test_without_a_first_moment_the_caller_called_now(
-    desk: CallerDesk, database: Database, first: float | None
+    desk: Registrar, database: Database, first: float | None
 ) -> None:
     before = datetime.now(UTC)
     await desk.register(facts(module_id=create_module(database).id, first_called_at=first), MOBILE)
@@ -159,11 +159,11 @@ async def test_without_a_first_moment_the_caller_called_now(
     assert before <= row.first_called_at <= datetime.now(UTC)
 
 
-async def test_a_request_that_cannot_be_stored_is_not_confirmed(desk: CallerDesk, registered: list[str]) -> None:
+async def test_a_request_that_cannot_be_stored_is_not_confirmed(desk: Registrar, registered: list[str]) -> None:
     with pytest.raises(NotFound):
         await desk.register(facts(module_id=4711), MOBILE)
     assert registered == []
 
 
-async def test_the_desk_knows_the_modules(desk: CallerDesk, database: Database) -> None:
+async def test_the_desk_knows_the_modules(desk: Registrar, database: Database) -> None:
     assert await desk.module(4711) is None

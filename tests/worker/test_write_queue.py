@@ -15,7 +15,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from app.store.database import Database
 from app.store.settings import read_setting, write_setting
 from app.worker import write_queue as recorders
-from app.worker.write_queue import Recorder
+from app.worker.write_queue import WriteQueue
 from tests.support.factories import open_engine
 
 PATIENCE = 10.0  # seconds
@@ -27,9 +27,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def recorder() -> AsyncIterator[Recorder]:
+async def recorder() -> AsyncIterator[WriteQueue]:
     """A recorder at work."""
-    made = Recorder()
+    made = WriteQueue()
     task = asyncio.create_task(made.run())
     yield made
     task.cancel()
@@ -61,7 +61,7 @@ class Writes:
         return write
 
 
-async def test_everything_is_written_in_order_and_off_the_event_loop(recorder: Recorder) -> None:
+async def test_everything_is_written_in_order_and_off_the_event_loop(recorder: WriteQueue) -> None:
     writes = Writes()
     for number in range(50):
         recorder.put(writes(str(number)))
@@ -72,7 +72,7 @@ async def test_everything_is_written_in_order_and_off_the_event_loop(recorder: R
 
 @pytest.mark.parametrize("error", [refused(OperationalError), refused(InterfaceError), StaleDataError("row")])
 async def test_what_is_refused_for_now_is_repeated_and_the_rest_waits_behind_it(
-    recorder: Recorder, caplog: pytest.LogCaptureFixture, error: Exception
+    recorder: WriteQueue, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     writes = Writes()
     recorder.put(writes("first", *[error] * 5))
@@ -85,7 +85,7 @@ async def test_what_is_refused_for_now_is_repeated_and_the_rest_waits_behind_it(
 
 @pytest.mark.parametrize("error", [refused(DataError), refused(IntegrityError), ValueError("nonsense"), KeyError(5)])
 async def test_what_can_never_be_written_is_told_and_left(
-    recorder: Recorder, caplog: pytest.LogCaptureFixture, error: Exception
+    recorder: WriteQueue, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     """A text too long for its column, say: repeated for ever, no outcome of any call would be recorded again."""
     writes = Writes()
@@ -98,7 +98,7 @@ async def test_what_can_never_be_written_is_told_and_left(
 
 
 async def test_a_database_that_somebody_keeps_locked_gets_everything_in_the_end(
-    recorder: Recorder, database_file: Path, caplog: pytest.LogCaptureFixture
+    recorder: WriteQueue, database_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = open_engine(database_file)
     event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=10"))
@@ -129,7 +129,7 @@ async def test_a_database_that_somebody_keeps_locked_gets_everything_in_the_end(
     assert "locked" in caplog.text
 
 
-async def test_draining_gives_up_in_time_and_says_so(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
+async def test_draining_gives_up_in_time_and_says_so(recorder: WriteQueue, caplog: pytest.LogCaptureFixture) -> None:
     gate = threading.Event()
     recorder.put(lambda: gate.wait(PATIENCE))
     recorder.put(lambda: None)
@@ -140,6 +140,6 @@ async def test_draining_gives_up_in_time_and_says_so(recorder: Recorder, caplog:
     await recorder.drain(PATIENCE)
 
 
-async def test_nothing_to_write_is_written_at_once(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
+async def test_nothing_to_write_is_written_at_once(recorder: WriteQueue, caplog: pytest.LogCaptureFixture) -> None:
     await recorder.drain(0.5)
     assert not caplog.records

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.audio.library import SoundLibrary
 from app.audio.prompts import LANGUAGES, PROMPT_KEYS
-from app.domain.text import is_showable
+from app.domain.text import is_displayable
 from app.services import audit, commands
 from app.services.errors import Invalid, NotFound
 from app.services.prompts import recordings
@@ -138,7 +138,7 @@ def store(session: Session, given: ModuleInput, module: Module, now: datetime) -
                 key=key,
                 mode=prompt.mode,
                 text=prompt.text,
-                file=recordings.keep(session, prompt.file, prompt.original_name, now)
+                file=recordings.attach(session, prompt.file, prompt.original_name, now)
                 if prompt.mode == "file"
                 else None,
                 original_name=prompt.original_name[:200],
@@ -191,7 +191,7 @@ def note_saved(session: Session, module: Module, before: Mapping[str, Any], now:
     session.refresh(module)  # the prompts were stored beside it
     changed = audit.changes(before, as_fields(as_input(module)))
     if changed:
-        audit.note(session, actor, "module_saved", _subject(module), changed, now)
+        audit.record(session, actor, "module_saved", _subject(module), changed, now)
 
 
 def _subject(module: Module) -> str:
@@ -202,9 +202,9 @@ def delete(database: Database, module_id: int, now: datetime, *, actor: str = ""
     """Delete a module. Its requests stay and are left to be called by hand. Raises NotFound, Invalid when in use."""
     with database.write() as session:
         module = _held(session, module_id)
-        if pointing_at(session, module.code):
+        if references_to(session, module.code):
             raise Invalid({"code": "in_use"})
-        audit.note(
+        audit.record(
             session, actor, "module_deleted", _subject(module), audit.changes(as_fields(as_input(module)), {}), now
         )
         session.delete(module)
@@ -231,7 +231,7 @@ def check(session: Session, given: ModuleInput, module_id: int | None) -> dict[s
     errors: dict[str, str] = {}
     if not given.name.strip() or len(given.name) > 80:
         errors["name"] = "required" if not given.name.strip() else "too_long"
-    elif not is_showable(given.name):
+    elif not is_displayable(given.name):
         errors["name"] = "characters"
     if not CODE.fullmatch(given.code):
         errors["code"] = "code"
@@ -239,7 +239,7 @@ def check(session: Session, given: ModuleInput, module_id: int | None) -> dict[s
         errors["code"] = "taken"
     own = session.get(Module, module_id) if module_id is not None else None
     renamed_from = own.code if own is not None and own.code != given.code else ""
-    if renamed_from and pointing_at(session, renamed_from):
+    if renamed_from and references_to(session, renamed_from):
         errors.setdefault("code", "in_use")
     for name, (least, most) in BOUNDS.items():
         if not least <= getattr(given, name) <= most:
@@ -320,7 +320,7 @@ def _ways(module: Module) -> list[tuple[str, str]]:
     return [(module.next_kind, module.next_code), (module.error_kind, module.error_code)]
 
 
-def pointing_at(session: Session, code: str) -> list[str]:
+def references_to(session: Session, code: str) -> list[str]:
     """Return what else leads to the module of this code: names of modules, numbers of extensions and queues."""
     target = ("module", code)
     names = [m.name for m in session.scalars(select(Module)) if target in _ways(m) and m.code != code]

@@ -112,7 +112,7 @@ class _File(_Strict):
     queues: list[_Queue] = Field(default_factory=list)
 
 
-def export(database: Database) -> dict[str, Any]:
+def export_settings(database: Database) -> dict[str, Any]:
     """Return all modules and scenarios, as JSON has them."""
     with database.read() as session:
         return _File(
@@ -146,7 +146,7 @@ def _module(row: Module) -> _Module:
     return _Module(**values)
 
 
-def take_in(database: Database, library: SoundLibrary, content: Any, now: datetime, *, actor: str = "") -> int:
+def import_settings(database: Database, library: SoundLibrary, content: Any, now: datetime, *, actor: str = "") -> int:
     """Store what a file has; return how many modules and scenarios it had. Raises BadFile; then nothing is stored."""
     try:
         file = _File.model_validate(content)

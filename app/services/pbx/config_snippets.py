@@ -13,7 +13,7 @@ OUR_CONTEXTS = ("bazang-modules", "bazang-extensions", "bazang-queues")
 
 
 @dataclass(frozen=True)
-class Excerpts:
+class ConfigSnippets:
     """Texts by file. `general` belongs into the section of that name; "" where the exchange has it by itself.
 
     `includes` belong into the contexts from which callers come.
@@ -27,11 +27,11 @@ class Excerpts:
     includes: str
 
 
-def make(exchange: Exchange, secret: str, dialplan: Path) -> Excerpts:
+def make(exchange: Exchange, secret: str, dialplan: Path) -> ConfigSnippets:
     """Return the excerpts. `secret`: what is to be seen in the place of the secret."""
     freepbx = exchange.pbx_profile == "freepbx"
     contexts = OUR_CONTEXTS[:1] if freepbx else OUR_CONTEXTS
-    return Excerpts(
+    return ConfigSnippets(
         manager_file="manager_custom.conf" if freepbx else "manager.conf",
         general="" if freepbx else _general(exchange),
         user=user(exchange, secret),

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.services.modules.save import SITUATIONS
 from app.store.database import Database
-from app.store.models import ExtensionScenario, LineRow, Module, QueueScenario
+from app.store.models import ExtensionRow, ExtensionScenario, Module, QueueScenario
 
 DEFAULT_WAIT = 60  # seconds a caller waits in a queue for which nobody said how long
 _SIDES: tuple[tuple[type[Any], tuple[str, ...]], ...] = (
@@ -98,7 +98,7 @@ def _named(session: Session, kind: str) -> set[str]:
 
 def _extensions(session: Session, own_context: str) -> list[ExtensionWays]:
     """The extensions with a scenario, and those that a destination or a module names, so that all of them ring."""
-    lines = {row.extension: row for row in session.scalars(select(LineRow)) if row.context != own_context}
+    lines = {row.extension: row for row in session.scalars(select(ExtensionRow)) if row.context != own_context}
     scenarios = {row.extension: row for row in session.scalars(select(ExtensionScenario))}
     named = set(scenarios) | _named(session, "extension")
     for module in session.scalars(select(Module).where(Module.target_kind == "extension")):
@@ -106,7 +106,7 @@ def _extensions(session: Session, own_context: str) -> list[ExtensionWays]:
     return [_extension(extension, lines.get(extension), scenarios.get(extension)) for extension in sorted(named)]
 
 
-def _extension(extension: str, line: LineRow | None, scenario: ExtensionScenario | None) -> ExtensionWays:
+def _extension(extension: str, line: ExtensionRow | None, scenario: ExtensionScenario | None) -> ExtensionWays:
     scenario = scenario or ExtensionScenario(
         ring=25,
         no_answer_kind="",

@@ -18,7 +18,7 @@ _START = re.compile(r"exten\s*=>\s*([^,]+),")
 
 
 @dataclass(frozen=True)
-class Excerpt:
+class DialplanExcerpt:
     """`state`: "missing" (no file that can be read), "absent" (it does not stand there), "older" (what was saved last
     is not in the file yet), "unloaded" (the exchange runs another one), or "current". `written` is the file's moment.
     """
@@ -28,20 +28,20 @@ class Excerpt:
     written: datetime | None = None
 
 
-def excerpt(database: Database, path: Path, context: str, code: str, own: str = "") -> Excerpt:
+def excerpt(database: Database, path: Path, context: str, code: str, own: str = "") -> DialplanExcerpt:
     """Return the lines at `code` in a context of ours, and those of the context `own`, from the dialplan's file."""
     try:
         text = path.read_text(encoding="utf-8")
         written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except (OSError, ValueError):
-        return Excerpt("missing")
+        return DialplanExcerpt("missing")
     sections = _sections(text.splitlines())
     lines = _at(sections.get(context, ()), code)
     if lines:
         lines = (f"[{context}]", *lines)
     if own and own in sections:
         lines += ("", f"[{own}]", *(line for line in sections[own] if line.strip()))
-    return Excerpt(_state(database, text, written, bool(lines)), lines, written)
+    return DialplanExcerpt(_state(database, text, written, bool(lines)), lines, written)
 
 
 def _sections(lines: Sequence[str]) -> dict[str, list[str]]:

@@ -10,7 +10,15 @@ from sqlalchemy.orm import Session
 from app.domain.policy import LineState
 from app.services.modules.save import SITUATIONS
 from app.store import requests
-from app.store.models import CallRequest, ExtensionScenario, LineRow, Module, QueueMemberRow, QueueRow, QueueScenario
+from app.store.models import (
+    CallRequest,
+    ExtensionRow,
+    ExtensionScenario,
+    Module,
+    QueueMemberRow,
+    QueueRow,
+    QueueScenario,
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class Directory:
     modules: Mapping[str, ModuleName]
 
 
-OWN_HINTS = "bazang-extensions"  # the context in which we give hints to extensions that have none
+OWN_HINT_CONTEXT = "bazang-extensions"  # the context in which we give hints to extensions that have none
 
 
 def directory(session: Session) -> Directory:
@@ -48,8 +56,10 @@ def directory(session: Session) -> Directory:
     members = dict(session.execute(select(QueueMemberRow.queue, func.count()).group_by(QueueMemberRow.queue)).all())
     return Directory(
         extensions={
-            row.extension: Extension(row.extension, row.name, LineState(row.state), row.context == OWN_HINTS)
-            for row in session.scalars(select(LineRow).order_by(func.length(LineRow.extension), LineRow.extension))
+            row.extension: Extension(row.extension, row.name, LineState(row.state), row.context == OWN_HINT_CONTEXT)
+            for row in session.scalars(
+                select(ExtensionRow).order_by(func.length(ExtensionRow.extension), ExtensionRow.extension)
+            )
         },
         queues={name: members.get(name, 0) for name in session.scalars(select(QueueRow.name).order_by(QueueRow.name))},
         modules={
@@ -60,7 +70,7 @@ def directory(session: Session) -> Directory:
 
 
 @dataclass(frozen=True)
-class Pointer:
+class Reference:
     """Something that leads callers to a module: `kind` is module, extension or queue; `ways` say in which cases."""
 
     kind: str
@@ -77,10 +87,10 @@ _SOURCES: tuple[tuple[str, type[Any], str, tuple[str, ...]], ...] = (
 )
 
 
-def pointers(session: Session) -> dict[str, list[Pointer]]:
+def references(session: Session) -> dict[str, list[Reference]]:
     """Return by the code of each module what leads to it."""
-    found: dict[str, list[Pointer]] = {}
-    names = {row.extension: row.name for row in session.scalars(select(LineRow))}
+    found: dict[str, list[Reference]] = {}
+    names = {row.extension: row.name for row in session.scalars(select(ExtensionRow))}
     for kind, table, key, sides in _SOURCES:
         for row in session.scalars(select(table).order_by(getattr(table, key))):
             ways: dict[str, list[str]] = {}
@@ -91,12 +101,12 @@ def pointers(session: Session) -> dict[str, list[Pointer]]:
             name = row.name if kind == "module" else names.get(code, "") if kind == "extension" else ""
             for target, taken in ways.items():
                 if kind != "module" or target != code:
-                    pointer = Pointer(kind, code, tuple(taken), name, row.id if kind == "module" else 0)
+                    pointer = Reference(kind, code, tuple(taken), name, row.id if kind == "module" else 0)
                     found.setdefault(target, []).append(pointer)
     return found
 
 
-def serving(session: Session) -> tuple[dict[str, list[ModuleName]], dict[str, list[ModuleName]]]:
+def modules_serving(session: Session) -> tuple[dict[str, list[ModuleName]], dict[str, list[ModuleName]]]:
     """Return which modules are for an extension, and which for a queue."""
     by_kind: dict[str, dict[str, list[ModuleName]]] = {"extension": {}, "queue": {}}
     for module in session.scalars(select(Module).order_by(Module.code)):

@@ -20,7 +20,7 @@ class Findings:
     unasked: frozenset[Place] = frozenset()
 
 
-def examine(database: Database, places: Iterable[Place], *, actor: str, now: datetime) -> Findings:
+def check_destinations(database: Database, places: Iterable[Place], *, actor: str, now: datetime) -> Findings:
     """Look places up at the exchange; once it does not answer it is not asked for the rest."""
     with database.read() as session:
         known = directory(session)
@@ -31,7 +31,7 @@ def examine(database: Database, places: Iterable[Place], *, actor: str, now: dat
             continue
         if kind == "extension" and code in known.extensions and not known.extensions[code].own_hint:
             continue
-        there = None if unasked else lookup.look_up(database, kind, code, actor, now)
+        there = None if unasked else lookup.exists(database, kind, code, actor, now)
         if there is not True:
             (unasked if there is None else unknown).add((kind, code))
     return Findings(frozenset(unknown), frozenset(unasked))

@@ -16,7 +16,7 @@ WAIT = 1.5  # seconds; it is answered within a tenth of one
 PATTERNS: Mapping[str, re.Pattern[str]] = {"extension": EXTENSION, "queue": TARGET, "custom": CUSTOM}
 
 
-def look_up(database: Database, kind: str, code: str, actor: str, now: datetime) -> bool | None:
+def exists(database: Database, kind: str, code: str, actor: str, now: datetime) -> bool | None:
     """Tell whether the exchange has this extension, queue or custom place (context,extension,priority).
 
     None: it cannot be asked now. A code of another form is nowhere.
@@ -43,7 +43,7 @@ def code_taken(database: Database, settings: Settings, code: str, actor: str, no
     return _ask(database, commands.CODE_TAKEN, {"contexts": named, "code": code}, actor, now)
 
 
-def in_reach(database: Database, now: datetime) -> bool:
+def is_reachable(database: Database, now: datetime) -> bool:
     """Tell whether the exchange can be asked now, so that what is known of it is what it is like."""
     with database.read() as session:
         connected = pbx_state.worker_state(session).ami_status == "connected"
@@ -51,7 +51,7 @@ def in_reach(database: Database, now: datetime) -> bool:
 
 
 def _ask(database: Database, kind: str, payload: dict[str, Any], actor: str, now: datetime) -> str | None:
-    if not in_reach(database, now):
+    if not is_reachable(database, now):
         return None  # not worth waiting for
     answered = commands.ask_and_wait(database, kind, payload, actor=actor, now=now, seconds=WAIT)
     return answered.result if answered is not None and answered.ok else None

@@ -86,14 +86,14 @@ def note_extension(session: Session, extension: str, before: dict[str, Any], now
     """Log what differs in an extension's scenario from what it was `before`."""
     changed = audit.changes(before, extension_fields(session, extension))
     if changed:
-        audit.note(session, actor, "extension_saved", extension, changed, now)
+        audit.record(session, actor, "extension_saved", extension, changed, now)
 
 
 def note_queue(session: Session, queue: str, before: dict[str, Any], now: datetime, *, actor: str) -> None:
     """Log what differs in a queue's scenario from what it was `before`."""
     changed = audit.changes(before, queue_fields(session, queue))
     if changed:
-        audit.note(session, actor, "queue_saved", queue, changed, now)
+        audit.record(session, actor, "queue_saved", queue, changed, now)
 
 
 def forget_extension(database: Database, extension: str, *, now: datetime, actor: str = "") -> None:

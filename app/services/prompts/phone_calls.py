@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import delete, select
 
 from app.audio.prompts import LANGUAGES, default_text
-from app.domain.phone_calls import FINAL, Failure, Kind, State
-from app.domain.text import is_showable
+from app.domain.phone_calls import FINAL, CallFailure, CallKind, CallState
+from app.domain.text import is_displayable
 from app.services import commands
 from app.services.errors import Invalid, NotFound
 from app.services.modules.save import EXTENSION
 from app.store import pbx_state
 from app.store.database import Database
-from app.store.models import StudioCall
+from app.store.models import PhoneCall
 
 KEPT = timedelta(days=7)  # once it is over
 TAKEN_WITHIN = timedelta(seconds=15)  # whoever has waited so long has gone away
@@ -22,23 +22,33 @@ LONGEST_NAME, LONGEST_TEXT = 80, 1500
 # Of PROMPTS_DIR: there Asterisk, which is another user, puts what it records. Nobody may list it or take what is there.
 INBOX, INBOX_MODE = "inbox", 0o1733
 
-__all__ = ["FINAL", "Failure", "Kind", "State", "StudioView", "ask_recording", "ask_test", "cancel", "load"]
+__all__ = [
+    "FINAL",
+    "CallFailure",
+    "CallKind",
+    "CallState",
+    "PhoneCallView",
+    "ask_recording",
+    "ask_test",
+    "cancel",
+    "load",
+]
 
 
 @dataclass(frozen=True)
-class StudioView:
+class PhoneCallView:
     """A call as a page shows it. `detail`: a Failure's code where `state` is failed; `file`: the recording, once kept.
 
     `text`: what is to be said; `name`: of the recording.
     """
 
     id: str
-    kind: Kind
+    kind: CallKind
     extension: str
     language: str
     name: str
     text: str
-    state: State
+    state: CallState
     detail: str
     file: str | None
     created_by: str
@@ -58,18 +68,18 @@ def ask_recording(
     errors = _check(extension, language)
     if not name or len(name) > LONGEST_NAME:
         errors["name"] = "too_long" if name else "required"
-    elif not is_showable(name):
+    elif not is_displayable(name):
         errors["name"] = "characters"
     if len(text) > LONGEST_TEXT:
         errors["text"] = "too_long"
-    return _ask(database, Kind.RECORD, extension, language, name, text, errors, actor=actor, now=now)
+    return _ask(database, CallKind.RECORD, extension, language, name, text, errors, actor=actor, now=now)
 
 
 def ask_test(database: Database, *, extension: str, language: str, actor: str, now: datetime) -> str:
     """Have an extension rung and told that all is well; return the call's id. Raises Invalid."""
     errors = _check(extension, language)
     text = default_text("studio_test", language) if language in LANGUAGES else ""
-    return _ask(database, Kind.TEST, extension, language, "", text, errors, actor=actor, now=now)
+    return _ask(database, CallKind.TEST, extension, language, "", text, errors, actor=actor, now=now)
 
 
 def _check(extension: str, language: str) -> dict[str, str]:
@@ -83,7 +93,7 @@ def _check(extension: str, language: str) -> dict[str, str]:
 
 def _ask(
     database: Database,
-    kind: Kind,
+    kind: CallKind,
     extension: str,
     language: str,
     name: str,
@@ -95,8 +105,8 @@ def _ask(
 ) -> str:
     if errors:
         raise Invalid(errors)
-    call = StudioCall(id=str(uuid.uuid4()), kind=kind.value, extension=extension, language=language)
-    call.name, call.text, call.state, call.detail, call.created_by = name, text, State.ASKED.value, "", actor
+    call = PhoneCall(id=str(uuid.uuid4()), kind=kind.value, extension=extension, language=language)
+    call.name, call.text, call.state, call.detail, call.created_by = name, text, CallState.ASKED.value, "", actor
     call.created_at = call.updated_at = now
     with database.write() as session:
         session.add(call)
@@ -104,22 +114,22 @@ def _ask(
     return call.id
 
 
-def load(database: Database, call_id: str, now: datetime | None = None) -> StudioView:
+def load(database: Database, call_id: str, now: datetime | None = None) -> PhoneCallView:
     """Return a call as it stands. One that the telephone service does not see to has failed. Raises NotFound."""
     now = now or datetime.now(UTC)
     with database.read() as session:
-        row = session.get(StudioCall, call_id)
+        row = session.get(PhoneCall, call_id)
         if row is None:
             raise NotFound(call_id)
-        state, detail = State(row.state), row.detail
-        late = state is State.ASKED and row.created_at + TAKEN_WITHIN <= now
+        state, detail = CallState(row.state), row.detail
+        late = state is CallState.ASKED and row.created_at + TAKEN_WITHIN <= now
         # The row of a call in the middle stays as it is until the service comes back and puts it right.
-        gone = state not in FINAL and state is not State.ASKED and not pbx_state.service_runs(session, now)
+        gone = state not in FINAL and state is not CallState.ASKED and not pbx_state.service_runs(session, now)
     if late or gone:
-        state, detail = State.FAILED, Failure.SERVICE_DOWN.value
-    return StudioView(
+        state, detail = CallState.FAILED, CallFailure.SERVICE_DOWN.value
+    return PhoneCallView(
         id=row.id,
-        kind=Kind(row.kind),
+        kind=CallKind(row.kind),
         extension=row.extension,
         language=row.language,
         name=row.name,
@@ -136,35 +146,35 @@ def load(database: Database, call_id: str, now: datetime | None = None) -> Studi
 def cancel(database: Database, call_id: str, actor: str, now: datetime) -> None:
     """End a call, if it is not over. Raises NotFound."""
     with database.read() as session:
-        if session.get(StudioCall, call_id) is None:
+        if session.get(PhoneCall, call_id) is None:
             raise NotFound(call_id)
-    if advance(database, call_id, State.CANCELLED, now):
+    if advance(database, call_id, CallState.CANCELLED, now):
         commands.ask(database, commands.STUDIO_CANCEL, {"call": call_id}, actor=actor, now=now)
 
 
 # -- the telephone service's side ---------------------------------------------------------------------------------
 
 
-def take(database: Database, call_id: str, now: datetime) -> StudioView | None:
+def start(database: Database, call_id: str, now: datetime) -> PhoneCallView | None:
     """Take a call that was asked for; None when it was taken, cancelled, or nobody waits for it any more."""
     with database.write() as session:
-        row = session.get(StudioCall, call_id, with_for_update=True)
-        if row is None or row.state != State.ASKED.value:
+        row = session.get(PhoneCall, call_id, with_for_update=True)
+        if row is None or row.state != CallState.ASKED.value:
             return None
         if row.created_at + TAKEN_WITHIN <= now:
-            row.state, row.detail, row.updated_at = State.FAILED.value, Failure.TOO_LATE.value, now
+            row.state, row.detail, row.updated_at = CallState.FAILED.value, CallFailure.TOO_LATE.value, now
             return None
-        row.state, row.updated_at = State.RINGING.value, now
+        row.state, row.updated_at = CallState.RINGING.value, now
     return load(database, call_id, now)
 
 
 def advance(
-    database: Database, call_id: str, state: State, now: datetime, *, detail: str = "", file: str | None = None
+    database: Database, call_id: str, state: CallState, now: datetime, *, detail: str = "", file: str | None = None
 ) -> bool:
     """Note how far a call is; False, and nothing changes, when it is over already."""
     with database.write() as session:
-        row = session.get(StudioCall, call_id, with_for_update=True)
-        if row is None or State(row.state) in FINAL:
+        row = session.get(PhoneCall, call_id, with_for_update=True)
+        if row is None or CallState(row.state) in FINAL:
             return False
         row.state, row.detail, row.file, row.updated_at = state.value, detail, file, now
         return True
@@ -172,8 +182,8 @@ def advance(
 
 def forget_old(database: Database, now: datetime) -> int:
     """Delete the calls that were over long ago; return how many. What they recorded stays."""
-    over = StudioCall.state.in_([state.value for state in FINAL])
-    old = delete(StudioCall).where(over, StudioCall.updated_at <= now - KEPT).returning(StudioCall.id)
+    over = PhoneCall.state.in_([state.value for state in FINAL])
+    old = delete(PhoneCall).where(over, PhoneCall.updated_at <= now - KEPT).returning(PhoneCall.id)
     with database.write() as session:
         return len(session.scalars(old, execution_options={"synchronize_session": False}).all())
 
@@ -183,8 +193,8 @@ def end_open(database: Database, now: datetime) -> list[str]:
     ended = []
     with database.write() as session:
         over = [state.value for state in FINAL]
-        for row in session.scalars(select(StudioCall).where(StudioCall.state.not_in(over))):
-            if row.state != State.ASKED.value or row.created_at + TAKEN_WITHIN <= now:
-                row.state, row.detail, row.updated_at = State.FAILED.value, Failure.SERVICE_DOWN.value, now
+        for row in session.scalars(select(PhoneCall).where(PhoneCall.state.not_in(over))):
+            if row.state != CallState.ASKED.value or row.created_at + TAKEN_WITHIN <= now:
+                row.state, row.detail, row.updated_at = CallState.FAILED.value, CallFailure.SERVICE_DOWN.value, now
                 ended.append(row.id)
     return ended

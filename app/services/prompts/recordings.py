@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 from app.audio.clip import Clip, SoundError, read_clip
 from app.audio.library import SoundLibrary
 from app.audio.prompts import LANGUAGES
-from app.domain.text import is_showable, showable
+from app.domain.text import displayable, is_displayable
 from app.services import commands
-from app.services.audit import note
+from app.services.audit import record
 from app.services.errors import Invalid, NotFound
 from app.store.database import Database
 from app.store.models import DigitRecording, Module, Prompt, Recording
@@ -40,7 +40,7 @@ class Use:
     language: str = ""
 
 
-def take(
+def store_upload(
     database: Database,
     library: SoundLibrary,
     stream: IO[bytes],
@@ -96,7 +96,7 @@ def add(
     return file
 
 
-def keep(session: Session, file: str, original_name: str, now: datetime) -> str:
+def attach(session: Session, file: str, original_name: str, now: datetime) -> str:
     """Have a row for a file that came otherwise, such as with an imported settings file; return `file`."""
     if _held(session, file) is None:
         _noted(session, file, original_name, original_name, "upload", now)
@@ -111,7 +111,7 @@ def _noted(
     session: Session, file: str, name: str, original_name: str, origin: str, now: datetime, actor: str = ""
 ) -> Recording:
     row = Recording(file=file, name=_name(name), origin=origin, created_at=now, created_by=actor)
-    row.original_name = showable(original_name, 200)
+    row.original_name = displayable(original_name, 200)
     return row if _is_new(session, row) else session.get_one(Recording, file, with_for_update=_HOLD)
 
 
@@ -165,7 +165,7 @@ def _store_measures(database: Database, found: Mapping[str, Clip]) -> None:
 
 
 def _name(wanted: str) -> str:
-    return showable(wanted, LONGEST_NAME).strip() or "?"
+    return displayable(wanted, LONGEST_NAME).strip() or "?"
 
 
 def rename(database: Database, file: str, name: str, *, actor: str = "", now: datetime | None = None) -> None:
@@ -173,14 +173,14 @@ def rename(database: Database, file: str, name: str, *, actor: str = "", now: da
     name = name.strip()
     if not name or len(name) > LONGEST_NAME:
         raise Invalid({"name": "too_long" if name else "required"})
-    if not is_showable(name):
+    if not is_displayable(name):
         raise Invalid({"name": "characters"})
     with database.write() as session:
         row = session.get(Recording, file, with_for_update=True)
         if row is None:
             raise NotFound(file)
         if row.name != name:
-            note(session, actor, "recording_renamed", name, {"name": [row.name, name]}, now or datetime.now(UTC))
+            record(session, actor, "recording_renamed", name, {"name": [row.name, name]}, now or datetime.now(UTC))
         row.name = name
 
 
@@ -212,7 +212,7 @@ def delete(
                 raise NotFound(file)
             if uses(session, file):
                 raise Invalid({"file": "in_use"})
-            note(session, actor, "recording_deleted", row.name, {"file": [file, ""]}, now or datetime.now(UTC))
+            record(session, actor, "recording_deleted", row.name, {"file": [file, ""]}, now or datetime.now(UTC))
             session.delete(row)
             session.flush()
             if FILE.fullmatch(file):
@@ -243,7 +243,7 @@ def set_digit(
         row = session.get(DigitRecording, (language, digit), with_for_update=True)
         old, new = row.file if row is not None else "", file or ""
         if old != new:
-            note(session, actor, "digit_changed", f"{language} {digit}", {"file": [old, new]}, now)
+            record(session, actor, "digit_changed", f"{language} {digit}", {"file": [old, new]}, now)
         if file is None:
             if row is not None:
                 session.delete(row)

@@ -102,7 +102,7 @@ def digit_sound(library: SoundLibrary, digit: str, language: str, speech: Speech
             log.error(
                 "the recording of %s (%s) cannot be played, the voice takes its place: %s", digit, language, error
             )
-    return speeches.say(library, digit, language, speech)
+    return speeches.synthesize(library, digit, language, speech)
 
 
 def dialogue(

@@ -15,7 +15,7 @@ from app.audio.speak import LEAST_PITCH, LEAST_RATE, MOST_PITCH, MOST_RATE
 from app.audio.voices import may_be_voice
 from app.services import commands
 from app.services.errors import Invalid
-from app.services.settings.save import settle
+from app.services.settings.save import save_values
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import Module
@@ -74,11 +74,11 @@ def save(database: Database, language: str, given: Speech, now: datetime, *, act
     values = {"voice": given.voice, "rate": given.rate, "pitch": given.pitch}
     with database.write() as session:
         chosen = {f"{name}_{language}": "" if value is None else str(value) for name, value in values.items()}
-        settle(session, chosen, now, actor=actor)
+        save_values(session, chosen, now, actor=actor)
     commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
 
 
-def say(library: SoundLibrary, text: str, language: str, speech: Speech) -> Clip:
+def synthesize(library: SoundLibrary, text: str, language: str, speech: Speech) -> Clip:
     """Return the text as sound, by the default voice if the chosen one fails. Raises SoundError and OSError."""
     return by_any_voice(lambda manner: spoken(library, text, language, manner), speech, text)
 

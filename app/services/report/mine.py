@@ -27,4 +27,4 @@ def mine(database: Database, scope: Scope, period: Period, now: datetime, *, pag
     own = scope.own()
     wanted = Filter(registered_from=period.start, registered_to=period.end)
     now_there = pending(database, now, own)
-    return Mine(now_there.active, now_there.done, query.read(database, own, wanted, Sort(), page=page))
+    return Mine(now_there.active, now_there.done, query.read_page(database, own, wanted, Sort(), page=page))

@@ -10,17 +10,17 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.domain.lifecycle import Status
-from app.domain.policy import Facts, LineState, Member, Queue, Why
+from app.domain.policy import Facts, LineState, Member, Queue, ReasonCode
 from app.services.report import periods
 from app.services.report.periods import Period
 from app.services.requests import pause as pausing
-from app.services.requests.access import Reach, Scope, reach
+from app.services.requests.access import Scope, Visibility, visibility_of
 from app.services.requests.pause import Pause
 from app.services.requests.targets import of_modules
 from app.store import pbx_state as store_lines
 from app.store import requests as store
 from app.store.database import Database
-from app.store.models import CallRequest, LineRow
+from app.store.models import CallRequest, ExtensionRow
 
 WEEK = 7  # days
 
@@ -91,14 +91,14 @@ class Overview:
     queues: Sequence[QueueNow]
     service_runs: bool
     connected: bool
-    obstacle: Why | None
+    obstacle: ReasonCode | None
     pause: Pause | None
 
 
-def look(database: Database, scope: Scope, zone: ZoneInfo, now: datetime) -> Overview:
+def load_overview(database: Database, scope: Scope, zone: ZoneInfo, now: datetime) -> Overview:
     """Return how everything stands that may be seen. "Today" and the last seven days are those of the office."""
     with database.read() as session:
-        seen = reach(session, scope)
+        seen = visibility_of(session, scope)
         rows = [row for row, _ in store.active(session) if seen.covers(row)]
         facts = store_lines.stored_facts(session, now)
         counts = Counter(Status(row.status) for row in rows)
@@ -124,7 +124,7 @@ def look(database: Database, scope: Scope, zone: ZoneInfo, now: datetime) -> Ove
         )
 
 
-def _registered(session: Session, seen: Reach, period: Period) -> int:
+def _registered(session: Session, seen: Visibility, period: Period) -> int:
     moment = CallRequest.registered_at
     query = select(func.count(CallRequest.id)).where(
         moment >= period.start, moment < period.end, seen.condition(leads=False)
@@ -132,7 +132,7 @@ def _registered(session: Session, seen: Reach, period: Period) -> int:
     return session.scalar(query) or 0
 
 
-def _rate(session: Session, seen: Reach, period: Period) -> Rate:
+def _rate(session: Session, seen: Visibility, period: Period) -> Rate:
     """Count what ended in a period. What somebody cancelled was neither served nor missed."""
     query = (
         select(CallRequest.status, func.count())
@@ -144,10 +144,10 @@ def _rate(session: Session, seen: Reach, period: Period) -> Rate:
     return Rate(served, served + ended.get(Status.FAILED, 0) + ended.get(Status.EXPIRED, 0))
 
 
-def _extensions(session: Session, seen: Reach, facts: Facts, rows: Sequence[CallRequest]) -> list[ExtensionNow]:
+def _extensions(session: Session, seen: Visibility, facts: Facts, rows: Sequence[CallRequest]) -> list[ExtensionNow]:
     """Return the extensions that are wanted by a module, serve in a queue, or are the user's own."""
     waiting = Counter(row.target for row in rows if not row.queue and row.status == Status.WAITING.value)
-    names = dict(session.execute(select(LineRow.extension, LineRow.name)).all())
+    names = dict(session.execute(select(ExtensionRow.extension, ExtensionRow.name)).all())
     shown = set(seen.extensions) if not seen.everything else of_modules(session, "extension") | _members(facts)
     return [
         ExtensionNow(
@@ -164,10 +164,10 @@ def _extensions(session: Session, seen: Reach, facts: Facts, rows: Sequence[Call
     ]
 
 
-def _queues(session: Session, seen: Reach, facts: Facts, rows: Sequence[CallRequest]) -> list[QueueNow]:
+def _queues(session: Session, seen: Visibility, facts: Facts, rows: Sequence[CallRequest]) -> list[QueueNow]:
     """Return the queues that are wanted by a module or have members, or those in which the user serves."""
     waiting = Counter(row.target for row in rows if row.queue and row.status == Status.WAITING.value)
-    names = dict(session.execute(select(LineRow.extension, LineRow.name)).all())
+    names = dict(session.execute(select(ExtensionRow.extension, ExtensionRow.name)).all())
     known = seen.queues if not seen.everything else {*facts.queues, *of_modules(session, "queue")}
     shown = []
     for name in sorted(known):

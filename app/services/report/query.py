@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 from app.domain import numbers
 from app.domain.lifecycle import Status
 from app.services.report.remembering import remember
-from app.services.requests.access import Reach, Scope, reach
+from app.services.requests.access import Scope, Visibility, visibility_of
 from app.store import requests as store
 from app.store.database import Database
-from app.store.models import CallRequest, LineRow, Module, User
+from app.store.models import CallRequest, ExtensionRow, Module, User
 from app.store.search import has_digits, without_nul
 
 PER_PAGE = 25
@@ -101,7 +101,7 @@ class ReportPage:
 NEWEST_FIRST = Sort()
 
 
-def read(
+def read_page(
     database: Database,
     scope: Scope,
     wanted: Filter,
@@ -112,7 +112,7 @@ def read(
 ) -> ReportPage:
     """Return a page of what may be seen and is asked for."""
     with database.read() as session:
-        seen = reach(session, scope)
+        seen = visibility_of(session, scope)
         found = conditions(session, seen, wanted)
         total = remember(session, key("total", session, seen, wanted), lambda: _count(session, found))
         pages = max(1, -(-total // per_page))
@@ -128,14 +128,14 @@ def stream(database: Database, scope: Scope, wanted: Filter, sort: Sort = NEWEST
     Of all of it no more than its numbers is held in memory, and no transaction stays open between two parts.
     """
     with database.read() as session:
-        found = conditions(session, reach(session, scope), wanted)
+        found = conditions(session, visibility_of(session, scope), wanted)
         ids = iter(array("q", session.scalars(_numbers(found, sort).execution_options(yield_per=AT_ONCE))))
     while part := list(islice(ids, AT_ONCE)):
         with database.read() as session:
             yield from _rows(session, part)
 
 
-def conditions(session: Session, seen: Reach, wanted: Filter) -> list[ColumnElement[bool]]:
+def conditions(session: Session, seen: Visibility, wanted: Filter) -> list[ColumnElement[bool]]:
     """Return what holds for exactly the requests that may be seen and are asked for."""
     moments = (wanted.registered_from, wanted.registered_to, wanted.done_from, wanted.done_to)
     leads = all(moment is None for moment in moments)
@@ -162,7 +162,7 @@ def conditions(session: Session, seen: Reach, wanted: Filter) -> list[ColumnElem
     return found
 
 
-def key(kind: str, session: Session, seen: Reach, wanted: Filter) -> tuple[Hashable, ...]:
+def key(kind: str, session: Session, seen: Visibility, wanted: Filter) -> tuple[Hashable, ...]:
     """Return what a count of this kind depends on, the requests apart."""
     operator = without_nul(wanted.operator)
     names = tuple(_names_of(session, operator)) if operator else ()
@@ -225,15 +225,15 @@ class Choices:
     operators: tuple[tuple[str, str], ...]
     modules: tuple[tuple[int, str], ...]
     targets: tuple[tuple[bool, str, str], ...]
-    seen: Reach
+    seen: Visibility
     wanted: tuple[tuple[int, tuple[str, ...]], ...]
 
 
 def choices(database: Database, scope: Scope) -> Choices:
     """Return what there is to filter by, as far as the scope goes."""
     with database.read() as session:
-        seen = reach(session, scope)
-        lines = dict(session.execute(select(LineRow.extension, LineRow.name)).all())
+        seen = visibility_of(session, scope)
+        lines = dict(session.execute(select(ExtensionRow.extension, ExtensionRow.name)).all())
         users = session.execute(select(User.name, User.extensions).order_by(User.name)).all()
         modules = session.scalars(select(Module).order_by(Module.name, Module.id)).all()
     of_users = {extension: name for name, extensions in users for extension in extensions}
@@ -254,7 +254,7 @@ def choices(database: Database, scope: Scope) -> Choices:
     )
 
 
-def _concerns(seen: Reach, module: Module) -> bool:
+def _concerns(seen: Visibility, module: Module) -> bool:
     """Tell whether requests of this module may be seen."""
     queue = module.target_kind == "queue"
     return any(seen.reaches(module.id, queue, target) for target in module.targets)

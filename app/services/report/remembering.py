@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from app.store.stamps import Stamp, stamp
+from app.store.stamps import Stamp, requests_version
 
 MOST = 256  # of what was counted last
 Counted = TypeVar("Counted")
@@ -23,7 +23,7 @@ def remember(session: Session, key: Hashable, count: Callable[[], Counted]) -> C
 
     What is returned is shared: nobody may change it.
     """
-    return remember_as_of(session.get_bind().engine, stamp(session), key, count)
+    return remember_as_of(session.get_bind().engine, requests_version(session), key, count)
 
 
 def remember_as_of(engine: Engine, now: Stamp | None, key: Hashable, count: Callable[[], Counted]) -> Counted:

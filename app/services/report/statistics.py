@@ -18,7 +18,7 @@ from app.services.report import periods
 from app.services.report.periods import Period, Step
 from app.services.report.query import Filter, conditions, key
 from app.services.report.remembering import remember
-from app.services.requests.access import Reach, Scope, reach
+from app.services.requests.access import Scope, Visibility, visibility_of
 from app.store.database import Database
 from app.store.epoch import QUARTER, epoch, quarter
 from app.store.models import CallRequest
@@ -80,12 +80,12 @@ def statistics(database: Database, scope: Scope, wanted: Filter, zone: ZoneInfo,
     `locale`: the reader's, whose calendar it is that has the months.
     """
     with database.read() as session:
-        seen = reach(session, scope)
+        seen = visibility_of(session, scope)
         known_by = (*key("statistics", session, seen, wanted), zone.key, locale)
         return remember(session, known_by, lambda: _statistics(session, seen, wanted, zone, locale))
 
 
-def _statistics(session: Session, seen: Reach, wanted: Filter, zone: ZoneInfo, locale: str) -> Statistics:
+def _statistics(session: Session, seen: Visibility, wanted: Filter, zone: ZoneInfo, locale: str) -> Statistics:
     found = conditions(session, seen, wanted)
     by_quarter = _count(session, found, quarter(CallRequest.registered_at))
     by_operator = _count(session, found, CallRequest.done_by)

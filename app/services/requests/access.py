@@ -42,7 +42,7 @@ def scope_of(user: _UserLike) -> Scope:
 
 
 @dataclass(frozen=True)
-class Reach:
+class Visibility:
     """A scope as of this moment: the queues are those in which one of the extensions is a member now, `modules` those
     by which any of several extensions is wanted, one of them the user's."""
 
@@ -87,16 +87,16 @@ class Reach:
         return self.everything or extension in self.extensions
 
 
-def reach(session: Session, scope: Scope) -> Reach:
+def visibility_of(session: Session, scope: Scope) -> Visibility:
     """Look up what a scope means now."""
     if scope.everything:
-        return Reach(True)
+        return Visibility(True)
     own = set(scope.extensions)
     if not own:
-        return Reach(False)
+        return Visibility(False)
     queues = session.scalars(select(QueueMemberRow.queue).where(QueueMemberRow.extension.in_(own)).distinct())
     modules = session.execute(select(Module.id, Module.targets).where(Module.target_kind == "extension"))
-    return Reach(
+    return Visibility(
         everything=False,
         extensions=tuple(sorted(own)),
         queues=tuple(sorted(queues)),

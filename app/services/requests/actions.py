@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from app.domain import lifecycle
 from app.domain.lifecycle import Status
-from app.domain.text import is_showable
+from app.domain.text import is_displayable
 from app.services.modules.save import EXTENSION
 
 LONGEST_NOTE = 2000
@@ -57,7 +57,7 @@ Action = Postpone | Reassign | Prioritise | MarkDone | Note | Cancel | CallNow
 
 
 @dataclass(frozen=True)
-class Seen:
+class ShownRequest:
     """A request as the page showed it."""
 
     id: int
@@ -65,7 +65,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Deed:
+class HistoryEvent:
     """Who did what with a request, and when; `actor` "" is the system or the caller. From the history."""
 
     actor: str
@@ -75,7 +75,7 @@ class Deed:
 
 
 @dataclass(frozen=True)
-class Result:
+class ActionResult:
     """What came of an act. `code` is one of
 
     done: it is so now; same: it was so already; asked: the telephone service was asked by `command` (see `settle`);
@@ -89,7 +89,7 @@ class Result:
     code: str
     status: Status | None = None
     version: int | None = None
-    by: Deed | None = None
+    by: HistoryEvent | None = None
     twin: int | None = None
     command: int | None = None
 
@@ -98,7 +98,7 @@ class Result:
         return self.code in ("done", "same")
 
 
-def check(action: Action, now: datetime) -> dict[str, str]:
+def validate(action: Action, now: datetime) -> dict[str, str]:
     """Return what is wrong with an act, whatever the request, by field."""
     match action:
         case Postpone(until):
@@ -110,17 +110,17 @@ def check(action: Action, now: datetime) -> dict[str, str]:
         case MarkDone(note) | Note(note):
             if isinstance(action, Note) and not note.strip():
                 return {"note": "required"}
-            return check_note(note)
+            return validate_note(note)
         case CallNow(agent):
             return {} if agent is None or EXTENSION.fullmatch(agent) else {"agent": "code"}
     return {}
 
 
-def check_note(note: str) -> dict[str, str]:
+def validate_note(note: str) -> dict[str, str]:
     """Return what is wrong with a note. It may have several lines."""
     if len(note) > LONGEST_NOTE:
         return {"note": "too_long"}
-    return {} if all(is_showable(line) for line in note.splitlines()) else {"note": "characters"}
+    return {} if all(is_displayable(line) for line in note.splitlines()) else {"note": "characters"}
 
 
 def event_of(action: Action) -> lifecycle.Event | None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.domain import lifecycle, numbers, policy
-from app.domain.dial_order import Order
+from app.domain.dial_order import DialOrder
 from app.domain.lifecycle import Decision, Ended, Outcome, Progressed, Reached, Status, Step
 from app.domain.policy import Facts
 from app.services.errors import NotFound
@@ -94,7 +94,7 @@ def _register(session: Session, registration: Registration, now: datetime) -> in
 class Dispatch:
     """What a look at the waiting requests gave: attempts to dial now, and when to look again."""
 
-    orders: tuple[Order, ...]
+    orders: tuple[DialOrder, ...]
     wake_at: datetime | None
 
 
@@ -139,7 +139,7 @@ def _note_free(row: CallRequest, module: Module | None, facts: Facts) -> lifecyc
     return replace(request, free_at=row.free_at)
 
 
-def _claim(session: Session, row: CallRequest, dial: policy.Dial, order: Order, now: datetime) -> None:
+def _claim(session: Session, row: CallRequest, dial: policy.Dial, order: DialOrder, now: datetime) -> None:
     decision = lifecycle.transition(dial.request, lifecycle.Claimed(order.attempt), now)
     assert decision.changed, "the policy picks waiting requests only"
     manual = dial.request.call_now
@@ -152,9 +152,9 @@ def _claim(session: Session, row: CallRequest, dial: policy.Dial, order: Order, 
 
 def _order(
     row: CallRequest, module: Module | None, agent: str, office: Office, lines: Mapping[str, policy.Line]
-) -> Order:
+) -> DialOrder:
     line, callee = lines[agent], lines.get(row.number)
-    return Order(
+    return DialOrder(
         attempt=str(uuid.uuid4()),
         request_id=row.id,
         agent=agent,
@@ -285,20 +285,20 @@ def has_ended(database: Database, attempt: str) -> bool:
         return row is not None and row.ended_at is not None
 
 
-def traces(database: Database, limit: int = 3) -> tuple[str, ...]:
+def pbx_records(database: Database, limit: int = 3) -> tuple[str, ...]:
     """Return some ended attempts of which Asterisk still keeps its own record."""
     with database.read() as session:
         return store.uncleared_traces(session, limit)
 
 
-def clear_traces(database: Database, attempts: tuple[str, ...]) -> None:
+def mark_records_deleted(database: Database, attempts: tuple[str, ...]) -> None:
     """Note that Asterisk was told to delete its own record of these attempts."""
     with database.write() as session:
         session.execute(update(Attempt).where(Attempt.id.in_(attempts)).values(trace_cleared=True))
 
 
 @dataclass(frozen=True)
-class Flight:
+class AttemptInFlight:
     """An attempt in flight. `withdrawn`: its request has ended meanwhile, so its call should end too."""
 
     attempt: str
@@ -307,13 +307,13 @@ class Flight:
     withdrawn: bool
 
 
-def flights(database: Database) -> list[Flight]:
+def in_flight(database: Database) -> list[AttemptInFlight]:
     """Return the attempts that are in flight as far as the database knows."""
     with database.read() as session:
         return [_flight(session, attempt) for attempt in store.attempts_in_flight(session)]
 
 
-def _flight(session: Session, attempt: Attempt) -> Flight:
+def _flight(session: Session, attempt: Attempt) -> AttemptInFlight:
     if attempt.connected_at is not None:
         step = Step.CONNECTED
     elif attempt.dialled_at is not None:
@@ -321,4 +321,4 @@ def _flight(session: Session, attempt: Attempt) -> Flight:
     else:
         step = Step.AGENT_ANSWERED if attempt.answered_at is not None else Step.CLAIMED
     request = session.get(CallRequest, attempt.request_id)
-    return Flight(attempt.id, step, attempt.started_at, request is None or request.attempt != attempt.id)
+    return AttemptInFlight(attempt.id, step, attempt.started_at, request is None or request.attempt != attempt.id)

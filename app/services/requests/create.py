@@ -10,11 +10,11 @@ from app.config import Settings
 from app.domain import numbers
 from app.domain.lifecycle import Status
 from app.domain.numbers import NumberRefused, Refusal
-from app.domain.text import is_showable
+from app.domain.text import is_displayable
 from app.services import audit, commands
 from app.services.errors import Invalid
-from app.services.requests.access import Scope, reach
-from app.services.requests.actions import Result, check_note
+from app.services.requests.access import Scope, visibility_of
+from app.services.requests.actions import ActionResult, validate_note
 from app.services.requests.perform import result_of, subject
 from app.services.requests.targets import target_name
 from app.store import requests as store
@@ -26,7 +26,7 @@ LONGEST_NAME = 80
 
 
 @dataclass(frozen=True)
-class Addition:
+class NewRequest:
     """A request as somebody types it. `target`: an extension of the module, or "" for any; of a queue, ""."""
 
     number: str
@@ -36,15 +36,15 @@ class Addition:
     note: str = ""
 
 
-def add(database: Database, settings: Settings, scope: Scope, given: Addition, now: datetime) -> Result:
+def create(database: Database, settings: Settings, scope: Scope, given: NewRequest, now: datetime) -> ActionResult:
     """Register a request by hand. Code `twin` where the same wish waits already: then nothing is added.
 
     Raises Invalid.
     """
-    errors = check_note(given.note)
+    errors = validate_note(given.note)
     if len(given.name) > LONGEST_NAME:
         errors["name"] = "too_long"
-    elif not is_showable(given.name):
+    elif not is_displayable(given.name):
         errors["name"] = "characters"
     try:
         with database.write() as session:
@@ -53,15 +53,15 @@ def add(database: Database, settings: Settings, scope: Scope, given: Addition, n
         twin = _find_twin(database, settings, given)
         if twin is None:
             raise error
-        return Result(twin.id, "twin", Status(twin.status), twin.version, twin=twin.id)
+        return ActionResult(twin.id, "twin", Status(twin.status), twin.version, twin=twin.id)
 
 
 _NUMBER_ERRORS = {Refusal.EMPTY: "required", Refusal.INVALID: "number"}
 
 
 def _add(
-    session: Session, settings: Settings, scope: Scope, given: Addition, errors: dict[str, str], now: datetime
-) -> Result:
+    session: Session, settings: Settings, scope: Scope, given: NewRequest, errors: dict[str, str], now: datetime
+) -> ActionResult:
     number = ""
     try:
         rules = store_settings.number_rules(session, settings)
@@ -74,7 +74,7 @@ def _add(
     queue, target = _wanted(module, given)
     if not queue and target and target not in module.targets:
         errors["target"] = "choice"
-    elif not reach(session, scope).reaches(module.id, queue, target):
+    elif not visibility_of(session, scope).reaches(module.id, queue, target):
         errors["target"] = "not_yours"
     if errors:
         raise Invalid(errors)
@@ -84,17 +84,17 @@ def _add(
     name, note = given.name.strip(), given.note.strip()
     row = store.add(session, module, queue, target, number, now, caller_name=name, created_by=scope.name, note=note)
     changed = {"target": ["", target_name(queue, target)], "module": ["", module.name]}
-    audit.note(session, scope.name, "request_added", subject(row), changed, now)
+    audit.record(session, scope.name, "request_added", subject(row), changed, now)
     commands.wake(session)
     return result_of(row, "done")
 
 
-def _wanted(module: Module, given: Addition) -> tuple[bool, str]:
+def _wanted(module: Module, given: NewRequest) -> tuple[bool, str]:
     queue = module.target_kind == "queue"
     return queue, module.targets[0] if queue else given.target
 
 
-def _find_twin(database: Database, settings: Settings, given: Addition) -> CallRequest | None:
+def _find_twin(database: Database, settings: Settings, given: NewRequest) -> CallRequest | None:
     with database.read() as session:
         module = session.get_one(Module, given.module_id)
         number = numbers.canonical(given.number, store_settings.number_rules(session, settings), from_inside=True)

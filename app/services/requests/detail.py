@@ -8,18 +8,18 @@ from sqlalchemy import select
 
 from app.domain.lifecycle import Outcome, Status
 from app.services.errors import NotFound
-from app.services.requests.access import Scope, reach
+from app.services.requests.access import Scope, visibility_of
 from app.services.requests.pending import PendingRow, one
 from app.services.requests.perform import ARROW
 from app.store import requests as store
 from app.store.database import Database
-from app.store.models import Attempt, HistoryEntry, LineRow
+from app.store.models import Attempt, ExtensionRow, HistoryEntry
 
 TWO_VALUES = frozenset({"postponed", "reassigned", "prioritised"})  # events whose detail has the old and the new value
 
 
 @dataclass(frozen=True)
-class AttemptStory:
+class AttemptDetail:
     """An attempt; `agent_rang`, `customer_rang` and `talked` are how long each part of it took, as far as it came.
 
     `cause` is in the exchange's own words, for the technician.
@@ -42,7 +42,7 @@ class AttemptStory:
 
 
 @dataclass(frozen=True)
-class Happening:
+class TimelineEvent:
     """A line of the history; `actor` "" is the system or the caller. `old` and `new`: values that were changed."""
 
     at: datetime
@@ -57,30 +57,30 @@ class Happening:
 
 
 @dataclass(frozen=True)
-class Story:
+class RequestDetail:
     request: PendingRow
     reached_at: datetime | None
-    attempts: Sequence[AttemptStory]
-    history: Sequence[Happening]
+    attempts: Sequence[AttemptDetail]
+    history: Sequence[TimelineEvent]
 
 
-def tell(database: Database, scope: Scope, request_id: int, now: datetime) -> Story:
+def load_detail(database: Database, scope: Scope, request_id: int, now: datetime) -> RequestDetail:
     """Return everything about a request. Raises NotFound, also where it is not this user's to see."""
     with database.read() as session:
         loaded = store.load(session, request_id)
-        if loaded is None or not reach(session, scope).covers(loaded[0]):
+        if loaded is None or not visibility_of(session, scope).covers(loaded[0]):
             raise NotFound(f"request {request_id}")
         row, module = loaded
         attempts = session.execute(
-            select(Attempt, LineRow.name)
-            .outerjoin(LineRow, LineRow.extension == Attempt.agent)
+            select(Attempt, ExtensionRow.name)
+            .outerjoin(ExtensionRow, ExtensionRow.extension == Attempt.agent)
             .where(Attempt.request_id == request_id)
             .order_by(Attempt.started_at, Attempt.id)
         ).all()
         history = session.scalars(
             select(HistoryEntry).where(HistoryEntry.request_id == request_id).order_by(HistoryEntry.id)
         ).all()
-        return Story(
+        return RequestDetail(
             request=one(session, row, module, now),
             reached_at=row.reached_at,
             attempts=[_attempt(attempt, name or "") for attempt, name in attempts],
@@ -88,8 +88,8 @@ def tell(database: Database, scope: Scope, request_id: int, now: datetime) -> St
         )
 
 
-def _attempt(row: Attempt, name: str) -> AttemptStory:
-    return AttemptStory(
+def _attempt(row: Attempt, name: str) -> AttemptDetail:
+    return AttemptDetail(
         id=row.id,
         agent=row.agent,
         agent_name=name,
@@ -111,9 +111,9 @@ def _between(start: datetime | None, end: datetime | None) -> timedelta | None:
     return end - start if start is not None and end is not None else None
 
 
-def _happening(entry: HistoryEntry) -> Happening:
+def _happening(entry: HistoryEntry) -> TimelineEvent:
     old, arrow, new = entry.detail.partition(ARROW) if entry.event in TWO_VALUES else ("", "", "")
-    return Happening(
+    return TimelineEvent(
         at=entry.at,
         event=entry.event,
         actor=entry.actor,

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app.domain.text import is_showable
+from app.domain.text import is_displayable
 from app.services import audit, commands
 from app.services.errors import Invalid
 from app.services.requests.access import Scope
@@ -51,7 +51,7 @@ def pause(database: Database, scope: Scope, reason: str, now: datetime) -> Pause
     reason = reason.strip()
     if len(reason) > LONGEST_REASON:
         raise Invalid({"reason": "too_long"})
-    if not is_showable(reason):
+    if not is_displayable(reason):
         raise Invalid({"reason": "characters"})
     with database.write() as session:
         _alone(session)
@@ -86,5 +86,5 @@ def write(session: Session, pause: Pause | None, actor: str, now: datetime) -> N
     for name, value in (values | {_REASON: pause.reason if pause else ""}).items():
         store.write_setting(session, name, value)
     reason = {"reason": ["", pause.reason]} if pause is not None and pause.reason else {}
-    audit.note(session, actor, "calls_paused" if pause else "calls_resumed", "", reason, now)
+    audit.record(session, actor, "calls_paused" if pause else "calls_resumed", "", reason, now)
     commands.wake(session)

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from app.domain import numbers, policy
 from app.domain.lifecycle import ACTIVE, Outcome, Request, Status, Step
 from app.domain.policy import Facts, Reason
-from app.domain.text import showable
+from app.domain.text import displayable
 from app.services.requests import pause as pausing
-from app.services.requests.access import Reach, Scope, reach
+from app.services.requests.access import Scope, Visibility, visibility_of
 from app.services.requests.pause import Pause
 from app.store import pbx_state as store_lines
 from app.store import requests as store
@@ -123,7 +123,7 @@ def pending(
     """Return the active requests and the ones that ended lately, as far as they may be seen and are asked for."""
     wanted = wanted or PendingFilter()
     with database.read() as session:
-        seen = reach(session, scope)
+        seen = visibility_of(session, scope)
         facts = store_lines.stored_facts(session, now)
         rows = {row.id: (row, module) for row, module in store.active(session)}
         order = policy.in_order(store.to_domain(row, module) for row, module in rows.values())
@@ -153,7 +153,7 @@ def _places(order: Sequence[Request], rows: Mapping[int, tuple[CallRequest, Modu
 
 
 def _ended_lately(
-    session: Session, seen: Reach, wanted: PendingFilter, now: datetime
+    session: Session, seen: Visibility, wanted: PendingFilter, now: datetime
 ) -> list[tuple[CallRequest, Module | None]]:
     conditions: list[ColumnElement[bool]] = [CallRequest.done_at > now - JUST_DONE, seen.condition(leads=False)]
     if wanted.module_id is not None:
@@ -229,7 +229,7 @@ def one(session: Session, row: CallRequest, module: Module | None, now: datetime
 def some(database: Database, scope: Scope, ids: Collection[int], now: datetime) -> list[PendingRow]:
     """Return those of these requests that may be seen, in the order of their numbers."""
     with database.read() as session:
-        seen = reach(session, scope)
+        seen = visibility_of(session, scope)
         query = select(CallRequest).where(CallRequest.id.in_(ids), seen.condition()).order_by(CallRequest.id)
         rows = store.with_modules(session, session.scalars(query).all())
         facts = store_lines.stored_facts(session, now)
@@ -249,10 +249,10 @@ def choices(database: Database, scope: Scope) -> Choices:
     """Return what there is to filter by, of what may be seen."""
     with database.read() as session:
         query = select(CallRequest.module_id, CallRequest.module_name, CallRequest.queue, CallRequest.target).where(
-            store.has_status(), reach(session, scope).condition(leads=False)
+            store.has_status(), visibility_of(session, scope).condition(leads=False)
         )
         found = session.execute(query.distinct()).all()
-    modules = {module: showable(name) for module, name, _, _ in found if module is not None}
+    modules = {module: displayable(name) for module, name, _, _ in found if module is not None}
     targets = {(queue, target) for _, _, queue, target in found if target}
     return Choices(
         sorted(modules.items(), key=lambda module: (module[1], module[0])),
@@ -272,7 +272,7 @@ def badge(database: Database, scope: Scope) -> Badge:
     """Return what the badge of the page shows."""
     with database.read() as session:
         query = select(func.count(), func.max(CallRequest.id)).where(
-            store.has_status(), reach(session, scope).condition(leads=False)
+            store.has_status(), visibility_of(session, scope).condition(leads=False)
         )
         waiting, newest = session.execute(query).one()
     return Badge(waiting, newest or 0)

@@ -20,21 +20,21 @@ from app.domain import lifecycle, numbers
 from app.domain.lifecycle import ACTIVE, Status
 from app.services import audit, commands
 from app.services.errors import Invalid, NotFound
-from app.services.requests.access import Scope, reach
+from app.services.requests.access import Scope, visibility_of
 from app.services.requests.actions import (
     Action,
+    ActionResult,
     CallNow,
     Cancel,
-    Deed,
+    HistoryEvent,
     MarkDone,
     Note,
     Postpone,
     Prioritise,
     Reassign,
-    Result,
-    Seen,
-    check,
+    ShownRequest,
     event_of,
+    validate,
 )
 from app.services.requests.targets import is_target, target_name
 from app.store import requests as store
@@ -45,14 +45,16 @@ ANSWER_WITHIN = 2.0  # seconds for which a page waits for the telephone service
 ARROW = " → "  # between the old and the new value in a line of history
 
 
-def act(database: Database, scope: Scope, action: Action, rows: Sequence[Seen], now: datetime) -> list[Result]:
+def perform(
+    database: Database, scope: Scope, action: Action, rows: Sequence[ShownRequest], now: datetime
+) -> list[ActionResult]:
     """Do one thing with each of these requests; return a result per row, in their order. Raises Invalid."""
-    errors = check(action, now)
+    errors = validate(action, now)
     if errors:
         raise Invalid(errors)
-    results: dict[int, Result] = {}
+    results: dict[int, ActionResult] = {}
     with database.write() as session:
-        actor = _Actor(session, scope, now)
+        actor = _Performer(session, scope, now)
         for seen in sorted(rows, key=lambda seen: seen.id):  # always in the same order, so that nobody waits in a ring
             if seen.id not in results:
                 results[seen.id] = actor.act(action, seen)
@@ -61,19 +63,19 @@ def act(database: Database, scope: Scope, action: Action, rows: Sequence[Seen], 
     return [results[seen.id] for seen in rows]
 
 
-class _Actor:
+class _Performer:
     """One person within one transaction."""
 
     def __init__(self, session: Session, scope: Scope, now: datetime) -> None:
         self._session, self._scope, self._now = session, scope, now
-        self._reach = reach(session, scope)
+        self._reach = visibility_of(session, scope)
 
-    def act(self, action: Action, seen: Seen) -> Result:
+    def act(self, action: Action, seen: ShownRequest) -> ActionResult:
         loaded = store.load(self._session, seen.id, lock=True)
         if loaded is None or not self._reach.covers(loaded[0]):
-            return Result(seen.id, "not_found")
+            return ActionResult(seen.id, "not_found")
         row, module = loaded
-        by = deed_since(self._session, row.id, seen.version)
+        by = last_change_since(self._session, row.id, seen.version)
         if by is not None:
             return result_of(row, "changed", by=by)
         if isinstance(action, Note):
@@ -83,7 +85,7 @@ class _Actor:
             return self._ask(row, module, action)
         return apply(self._session, self._scope.name, row, module, action, self._now)
 
-    def _note(self, row: CallRequest, note: str) -> Result:
+    def _note(self, row: CallRequest, note: str) -> ActionResult:
         if note == row.note:
             return result_of(row, "same")
         actor, old = self._scope.name, row.note
@@ -101,10 +103,10 @@ class _Actor:
                 version=row.version,
             )
         )
-        audit.note(self._session, actor, "request_noted", subject(row), {"note": [old, note]}, self._now)
+        audit.record(self._session, actor, "request_noted", subject(row), {"note": [old, note]}, self._now)
         return result_of(row, "done")
 
-    def _ask(self, row: CallRequest, module: Module | None, action: CallNow | Cancel | MarkDone) -> Result:
+    def _ask(self, row: CallRequest, module: Module | None, action: CallNow | Cancel | MarkDone) -> ActionResult:
         """Leave it to the telephone service, unless the rules refuse it already."""
         if isinstance(action, CallNow) and action.agent is not None and not self._reach.has_extension(action.agent):
             return result_of(row, "not_yours")
@@ -124,12 +126,12 @@ class _Actor:
         return result_of(row, "asked", command=command)
 
 
-def result_of(row: CallRequest, code: str, **values: Any) -> Result:
+def result_of(row: CallRequest, code: str, **values: Any) -> ActionResult:
     """Return a result that tells how the request stands now."""
-    return Result(row.id, code, Status(row.status), row.version, **values)
+    return ActionResult(row.id, code, Status(row.status), row.version, **values)
 
 
-def deed_since(session: Session, request_id: int, version: int) -> Deed | None:
+def last_change_since(session: Session, request_id: int, version: int) -> HistoryEvent | None:
     """Return what a person did last with a request after it had this version; None where nobody did anything."""
     query = (
         select(HistoryEntry)
@@ -137,14 +139,14 @@ def deed_since(session: Session, request_id: int, version: int) -> Deed | None:
         .order_by(HistoryEntry.id.desc())
     )
     entry = session.scalar(query.limit(1))
-    return None if entry is None else Deed(entry.actor, entry.event, entry.detail, entry.at)
+    return None if entry is None else HistoryEvent(entry.actor, entry.event, entry.detail, entry.at)
 
 
-def refusal(session: Session, row: CallRequest) -> Result:
+def refusal(session: Session, row: CallRequest) -> ActionResult:
     """Say that the status does not allow it, and what made it so."""
     query = select(HistoryEntry).where(HistoryEntry.request_id == row.id).order_by(HistoryEntry.id.desc())
     entry = session.scalar(query.limit(1))
-    by = None if entry is None else Deed(entry.actor, entry.event, entry.detail, entry.at)
+    by = None if entry is None else HistoryEvent(entry.actor, entry.event, entry.detail, entry.at)
     if row.status == Status.WAITING.value:
         return result_of(row, "same")
     return result_of(row, f"is_{row.status}", by=by)
@@ -163,14 +165,14 @@ _NAMES: dict[type, tuple[str, str]] = {
 
 def apply(
     session: Session, actor: str, row: CallRequest, module: Module | None, action: Action, now: datetime
-) -> Result:
+) -> ActionResult:
     """Do it, with a line of history and an entry of the log. The row is loaded for writing."""
     event = event_of(action)
     assert event is not None, "a note is written by itself"
     if isinstance(action, Reassign):
         if not is_target(session, module, action.queue, action.target):
             return result_of(row, "unknown_target")
-        twin = _twin(session, row, action)
+        twin = _find_duplicate(session, row, action)
         if twin is not None:
             return result_of(row, "twin", twin=twin)
     decision = lifecycle.transition(store.to_domain(row, module), event, now)
@@ -188,9 +190,9 @@ def apply(
             store.apply_decision(session, row, decision, now, event=happened, detail=detail, actor=actor)
     except IntegrityError:  # the same wish was registered, or given to the same person, in this instant
         session.refresh(row)
-        twin = _twin(session, row, action) if isinstance(action, Reassign) else None
+        twin = _find_duplicate(session, row, action) if isinstance(action, Reassign) else None
         return result_of(row, "twin", twin=twin)
-    audit.note(session, actor, logged, subject(row), {field: [old, new]} if old != new else {}, now)
+    audit.record(session, actor, logged, subject(row), {field: [old, new]} if old != new else {}, now)
     return result_of(row, "done")
 
 
@@ -216,7 +218,7 @@ def _values(row: CallRequest, action: Action) -> tuple[str, Any, Any]:
     return "", "", ""
 
 
-def _twin(session: Session, row: CallRequest, to: Reassign) -> int | None:
+def _find_duplicate(session: Session, row: CallRequest, to: Reassign) -> int | None:
     """Return the active request of the same caller that is there already."""
     query = select(CallRequest.id).where(
         CallRequest.module_id == row.module_id if row.module_id is not None else CallRequest.module_id.is_(None),
@@ -232,7 +234,7 @@ def _twin(session: Session, row: CallRequest, to: Reassign) -> int | None:
 # What the telephone service does
 
 
-def carry_out(database: Database, kind: str, payload: dict[str, Any], actor: str, now: datetime) -> "Carried":
+def execute(database: Database, kind: str, payload: dict[str, Any], actor: str, now: datetime) -> "CommandOutcome":
     """Do what a command asks, as the telephone service. Raises NotFound, and KeyError for a command without sense."""
     action: Action
     match kind:
@@ -250,20 +252,20 @@ def carry_out(database: Database, kind: str, payload: dict[str, Any], actor: str
             raise NotFound(f"request {payload['request']}")
         row, module = loaded
         version = payload.get("version")
-        if version is not None and deed_since(session, row.id, version) is not None:
-            return Carried(False, "changed")
+        if version is not None and last_change_since(session, row.id, version) is not None:
+            return CommandOutcome(False, "changed")
         attempt = row.attempt if row.status == Status.DIALLING.value else None
         result = apply(session, actor, row, module, action, now)
     ends = result.code == "done" and not isinstance(action, CallNow)
-    return Carried(result.code == "done", _answer(result), hang_up=attempt if ends else None)
+    return CommandOutcome(result.code == "done", _answer(result), hang_up=attempt if ends else None)
 
 
-def _answer(result: Result) -> str:
+def _answer(result: ActionResult) -> str:
     return f"is_{result.status.value}" if result.code == "same" and result.status is not None else result.code
 
 
 @dataclass(frozen=True)
-class Carried:
+class CommandOutcome:
     """What came of a command: its answer, and the attempt whose call must be ended."""
 
     ok: bool
@@ -271,13 +273,13 @@ class Carried:
     hang_up: str | None = None
 
 
-def settle(
+def wait_for_results(
     database: Database,
-    results: Sequence[Result],
+    results: Sequence[ActionResult],
     *,
     seconds: float = ANSWER_WITHIN,
     pause: Callable[[float], None] = time.sleep,
-) -> list[Result]:
+) -> list[ActionResult]:
     """Wait for what the telephone service was asked, all of it together `seconds` at the most; return what came of it.
 
     A command that nobody answered may still be done until it expires, half a minute after it was asked.
@@ -289,7 +291,7 @@ def settle(
     ]
 
 
-def _settle(database: Database, result: Result, seconds: float, pause: Callable[[float], None]) -> Result:
+def _settle(database: Database, result: ActionResult, seconds: float, pause: Callable[[float], None]) -> ActionResult:
     assert result.command is not None
     answered = commands.wait_for(database, result.command, seconds=seconds, pause=pause)
     if answered is None:
@@ -299,7 +301,9 @@ def _settle(database: Database, result: Result, seconds: float, pause: Callable[
         if row is None:
             return replace(result, code="not_found", status=None, version=None)
         if answered.result == "changed" and result.version is not None:
-            return result_of(row, "changed", by=deed_since(session, row.id, result.version), command=result.command)
+            return result_of(
+                row, "changed", by=last_change_since(session, row.id, result.version), command=result.command
+            )
         settled = result_of(row, answered.result, command=result.command)
         if answered.result.startswith("is_"):
             return replace(settled, by=refusal(session, row).by)

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.store.database import Database
-from app.store.models import LineRow, Module, QueueRow
+from app.store.models import ExtensionRow, Module, QueueRow
 
 
 def target_name(queue: bool, target: str) -> str:
@@ -23,7 +23,7 @@ def is_target(session: Session, module: Module | None, queue: bool, target: str)
 
 def _extensions(session: Session) -> set[str]:
     """Return the extensions that there are: those of the exchange and, should it be out of reach, of the modules."""
-    return set(session.scalars(select(LineRow.extension))) | of_modules(session, "extension")
+    return set(session.scalars(select(ExtensionRow.extension))) | of_modules(session, "extension")
 
 
 def _queues(session: Session) -> set[str]:
@@ -47,7 +47,7 @@ class Targets:
 def targets(database: Database) -> Targets:
     """Return everybody to whom a request may be given."""
     with database.read() as session:
-        names = dict(session.execute(select(LineRow.extension, LineRow.name)).all())
+        names = dict(session.execute(select(ExtensionRow.extension, ExtensionRow.name)).all())
         extensions = sorted(_extensions(session), key=lambda extension: (len(extension), extension))
         return Targets(
             tuple((extension, names.get(extension, "")) for extension in extensions), tuple(sorted(_queues(session)))

@@ -14,7 +14,7 @@ from app.domain.numbers import OutboundFormat
 from app.services.errors import Invalid
 from app.services.modules.save import CALLER_ID
 from app.services.requests import pause
-from app.services.settings.save import settle
+from app.services.settings.save import save_values
 from app.store import settings as store
 from app.store.database import Database
 
@@ -74,7 +74,7 @@ def save(
     with database.write() as session:
         stored = store.read_all(session)
         changeable = {name: str(value) for name, value in values.items() if name not in fixed(settings)}
-        settle(session, changeable, now, actor=actor)
+        save_values(session, changeable, now, actor=actor)
         if paused != pause.is_paused(stored):
             pause.write(session, pause.Pause(actor, now) if paused else None, actor, now)
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.config import CONTEXTS, Settings
 from app.services.errors import Invalid
 from app.services.settings.office import CONTEXT, fixed
-from app.services.settings.save import settle
+from app.services.settings.save import save_values
 from app.store import settings as store
 from app.store.database import Database
 
@@ -89,7 +89,7 @@ def save(
     if not values.get("ami_secret"):
         values.pop("ami_secret", None)  # not typed: it stays
     with database.write() as session:
-        settle(session, values, now or datetime.now(UTC), actor=actor)
+        save_values(session, values, now or datetime.now(UTC), actor=actor)
 
 
 def check(given: ExchangeInput) -> dict[str, str]:

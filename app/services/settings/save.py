@@ -9,11 +9,11 @@ from app.services import audit
 from app.store import settings as store
 
 
-def settle(session: Session, values: Mapping[str, str], now: datetime, *, actor: str) -> None:
+def save_values(session: Session, values: Mapping[str, str], now: datetime, *, actor: str) -> None:
     """Write settings by their names; what differs from before gets into the log."""
     stored = store.read_all(session)
     for name, value in values.items():
         store.write_setting(session, name, value)
     changed = audit.changes({name: stored.get(name, "") for name in values}, values, secret=store.SECRET)
     if changed:
-        audit.note(session, actor, "settings_saved", "", changed, now)
+        audit.record(session, actor, "settings_saved", "", changed, now)

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from app.config import Settings
-from app.domain.pbx_connection import Loaded, Report, Verdict
+from app.domain.pbx_connection import ConnectionReport, ConnectionResult, DialplanState
 from app.services.pbx import connection_test, lookup
 from app.services.settings import office
 from app.store import pbx_state
@@ -13,7 +13,7 @@ from app.store import settings as store_settings
 from app.store.database import Database
 
 
-class Point(StrEnum):
+class Check(StrEnum):
     """What has to be so, in the order in which it can be found out."""
 
     SERVICE = "service"  # our telephone service runs
@@ -25,34 +25,39 @@ class Point(StrEnum):
     OUTBOUND = "outbound"  # customers can be dialled
 
 
-class Mark(StrEnum):
+class CheckResult(StrEnum):
     OK = "ok"
     FAULT = "fault"
     UNKNOWN = "unknown"  # what comes before it has to be well first
 
 
 @dataclass(frozen=True)
-class Readiness:
+class Checks:
     """`report` is None where the telephone service did not answer. `outbound`: the context for calls to customers."""
 
-    marks: dict[Point, Mark]
-    report: Report | None
+    marks: dict[Check, CheckResult]
+    report: ConnectionReport | None
     outbound: str
 
     @property
     def ready(self) -> bool:
-        return all(mark is Mark.OK for mark in self.marks.values())
+        return all(mark is CheckResult.OK for mark in self.marks.values())
 
 
-_NOT_REACHED = (Verdict.HOST_UNKNOWN, Verdict.NOTHING_LISTENS, Verdict.NO_ANSWER, Verdict.NOT_ASTERISK)
+_NOT_REACHED = (
+    ConnectionResult.HOST_UNKNOWN,
+    ConnectionResult.NOTHING_LISTENS,
+    ConnectionResult.NO_ANSWER,
+    ConnectionResult.NOT_ASTERISK,
+)
 
 
-def unknown() -> Readiness:
+def unknown() -> Checks:
     """Return what is known before anybody has looked."""
-    return Readiness(dict.fromkeys(Point, Mark.UNKNOWN), None, "")
+    return Checks(dict.fromkeys(Check, CheckResult.UNKNOWN), None, "")
 
 
-def look(database: Database, settings: Settings, actor: str, now: datetime) -> Readiness:
+def check(database: Database, settings: Settings, actor: str, now: datetime) -> Checks:
     """Try out what is in force. It takes as long as the exchange does."""
     with database.read() as session:
         runs = pbx_state.stored_facts(session, now).service_runs(now)
@@ -68,40 +73,40 @@ def look(database: Database, settings: Settings, actor: str, now: datetime) -> R
             actor=actor,
             now=now,
         )
-    marks = dict.fromkeys(Point, Mark.UNKNOWN)
-    marks[Point.SERVICE] = Mark.OK if report is not None else Mark.FAULT
+    marks = dict.fromkeys(Check, CheckResult.UNKNOWN)
+    marks[Check.SERVICE] = CheckResult.OK if report is not None else CheckResult.FAULT
     if report is not None:
         marks |= _marks(report)
-        if marks[Point.ACCEPTED] is Mark.OK:
-            marks[Point.OUTBOUND] = _outbound(database, settings, exchange.outbound_context, actor, now)
-    return Readiness(marks, report, exchange.outbound_context)
+        if marks[Check.ACCEPTED] is CheckResult.OK:
+            marks[Check.OUTBOUND] = _outbound(database, settings, exchange.outbound_context, actor, now)
+    return Checks(marks, report, exchange.outbound_context)
 
 
-def _marks(report: Report) -> dict[Point, Mark]:
+def _marks(report: ConnectionReport) -> dict[Check, CheckResult]:
     if report.verdict in _NOT_REACHED:
-        return {Point.REACHED: Mark.FAULT}
-    if report.verdict is Verdict.REFUSED:
-        return {Point.REACHED: Mark.OK, Point.ACCEPTED: Mark.FAULT}
+        return {Check.REACHED: CheckResult.FAULT}
+    if report.verdict is ConnectionResult.REFUSED:
+        return {Check.REACHED: CheckResult.OK, Check.ACCEPTED: CheckResult.FAULT}
     return {
-        Point.REACHED: Mark.OK,
-        Point.ACCEPTED: Mark.OK,
-        Point.RIGHTS: _mark(report.verdict is Verdict.CONNECTED),
-        Point.DIALPLAN: _mark(report.dialplan is Loaded.CURRENT),
-        Point.EXTENSIONS: _mark(bool(report.extensions)),
+        Check.REACHED: CheckResult.OK,
+        Check.ACCEPTED: CheckResult.OK,
+        Check.RIGHTS: _mark(report.verdict is ConnectionResult.CONNECTED),
+        Check.DIALPLAN: _mark(report.dialplan is DialplanState.CURRENT),
+        Check.EXTENSIONS: _mark(bool(report.extensions)),
     }
 
 
-def _outbound(database: Database, settings: Settings, context: str, actor: str, now: datetime) -> Mark:
+def _outbound(database: Database, settings: Settings, context: str, actor: str, now: datetime) -> CheckResult:
     """Tell whether a number of the country would be dialled in the context for calls to customers."""
     if not context:
-        return Mark.FAULT
+        return CheckResult.FAULT
     there = office.load(database, settings)
     example = office.example(there.region, there.outbound_format, there.outbound_prefix)
     if example is None:
-        return Mark.OK
-    found = lookup.look_up(database, "custom", f"{context},{example[1]},1", actor, now)
-    return Mark.UNKNOWN if found is None else _mark(found)
+        return CheckResult.OK
+    found = lookup.exists(database, "custom", f"{context},{example[1]},1", actor, now)
+    return CheckResult.UNKNOWN if found is None else _mark(found)
 
 
-def _mark(well: bool) -> Mark:
-    return Mark.OK if well else Mark.FAULT
+def _mark(well: bool) -> CheckResult:
+    return CheckResult.OK if well else CheckResult.FAULT

@@ -75,7 +75,7 @@ def _ask_exchange(
         errors["code"] = "code_on_exchange"
     kind = "queue" if given.template == Template.QUEUE else "extension"
     well_formed = [target for target in given.targets if lookup.PATTERNS[kind].fullmatch(target)]
-    if any(lookup.look_up(database, kind, target, actor, now) is False for target in well_formed):
+    if any(lookup.exists(database, kind, target, actor, now) is False for target in well_formed):
         errors["targets"] = "not_on_exchange"
     return errors
 

@@ -16,7 +16,7 @@ from app.services import users
 from app.services.setup import first_administrator
 from app.store.models import User
 from app.web import LOCALES, choose_locale, is_fragment, row_number
-from app.web.context import database, kept
+from app.web.context import cached, database
 from app.web.layout import THEMES
 
 blueprint = Blueprint("auth", __name__)
@@ -50,7 +50,7 @@ def register(app: Flask) -> None:
             number = row_number(user_id)
         except ValueError:
             return None
-        known = kept(("user", number), lambda: _known(number))
+        known = cached(("user", number), lambda: _known(number))
         return known if known is not None and compare_digest(known.get_id().encode(), carried.encode()) else None
 
     login.unauthorized_handler(_ask_to_log_in)

@@ -16,7 +16,7 @@ from app.domain.numbers import ascii_digits
 from app.services import audit, users
 from app.services.errors import Invalid, NotFound
 from app.services.users import ROLES, UserInput
-from app.store.models import LineRow, User
+from app.store.models import ExtensionRow, User
 from app.web import wording
 from app.web.context import administrator_required, database, utcnow
 from app.web.fields import DigitsField, choices, has_errors, show_errors
@@ -193,10 +193,10 @@ def _find(user_id: int) -> User:
         abort(404)
 
 
-def _lines() -> Sequence[LineRow]:
+def _lines() -> Sequence[ExtensionRow]:
     """What the exchange has, to choose from."""
     with database().read() as session:
-        return session.scalars(select(LineRow).order_by(LineRow.extension)).all()
+        return session.scalars(select(ExtensionRow).order_by(ExtensionRow.extension)).all()
 
 
 def _page(template: str, form: UserForm, **values: object) -> str:

@@ -9,7 +9,7 @@ from flask_wtf import FlaskForm
 from wtforms import SelectField, StringField
 
 from app.services import audit
-from app.services.audit import LogFilter
+from app.services.audit import AuditFilter
 from app.services.report.periods import day_start
 from app.web import row_number
 from app.web.audit import wording
@@ -55,9 +55,9 @@ def _label(actor: str) -> str:
     return actor or _("the system")
 
 
-def _filter(form: LogForm) -> LogFilter:
+def _filter(form: LogForm) -> AuditFilter:
     until = form.until.data
-    return LogFilter(
+    return AuditFilter(
         actor="" if form.actor.data in (None, SYSTEM) else form.actor.data,
         action=form.action.data or "",
         subject=(form.subject.data or "").strip(),

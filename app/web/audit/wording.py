@@ -8,9 +8,9 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from markupsafe import Markup, escape
 
-from app.domain.text import showable
+from app.domain.text import displayable
 from app.services.audit import HIDDEN
-from app.store.models import LogEntry
+from app.store.models import AuditEntry
 from app.web import wording
 from app.web.formats import digits, name, written
 
@@ -129,7 +129,7 @@ def kind(action: str) -> str:
     return str(ACTION[action][0]) if action in ACTION else action
 
 
-def sentence(entry: LogEntry) -> Markup:
+def sentence(entry: AuditEntry) -> Markup:
     """Say what was done."""
     what = Markup("<strong>{}</strong>").format(name(digits(entry.subject)))
     if entry.action not in ACTION:
@@ -141,7 +141,7 @@ def who(actor: str) -> Markup:
     return name(actor) if actor else escape(_("the system"))
 
 
-def changes(entry: LogEntry) -> list[Change]:
+def changes(entry: AuditEntry) -> list[Change]:
     """Return what was changed, in words."""
     found = []
     for field, values in entry.detail.items():
@@ -189,7 +189,7 @@ def _in_words(field: str, stored: str) -> str:
         return _moment(stored)
     if field.startswith("prompt_") and stored == "none":
         return _("don't play")
-    return digits(showable(stored, LONGEST_VALUE)) if stored.isdecimal() else showable(stored, LONGEST_VALUE)
+    return digits(displayable(stored, LONGEST_VALUE)) if stored.isdecimal() else displayable(stored, LONGEST_VALUE)
 
 
 def _target(stored: str) -> str:

@@ -54,7 +54,7 @@ def index():
     """List the modules; `q` searches in name and code, `sort` is a column."""
     with database().read() as session:
         listed = _list(session, request.args.get("q", "").strip(), request.args.get("sort", "code"))
-        reached = directory.pointers(session)
+        reached = directory.references(session)
     template = "modules/_list.html" if is_fragment() else "modules/index.html"
     return render_template(template, listed=listed, reached=reached, **_row_values())
 
@@ -104,7 +104,7 @@ def switch(module_id: int):
         return redirect(url_for("modules.index"))
     with database().read() as session:
         module = session.get_one(Module, module_id)
-        reached = directory.pointers(session)
+        reached = directory.references(session)
     return render_template("modules/_row.html", module=module, reached=reached, **_row_values())
 
 
@@ -216,7 +216,7 @@ def delete(module_id: int):
     """Delete a module, after a question that names what still points at it."""
     given = _load(module_id)
     with database().read() as session:
-        pointing = directory.pointers(session).get(given.code, [])
+        pointing = directory.references(session).get(given.code, [])
         waiting = directory.open_requests(session, module_id)
     if request.method == "POST" and not pointing:
         try:

@@ -143,7 +143,7 @@ def hold(places: Mapping[str, Iterable[Place]]) -> Verdict:
     """Look up what the fields of a form name."""
     listed = {field: list(named) for field, named in places.items()}
     wanted = [place for named in listed.values() for place in named]
-    findings = existence.examine(database(), wanted, actor=current_user.name, now=utcnow())
+    findings = existence.check_destinations(database(), wanted, actor=current_user.name, now=utcnow())
     doubts = {field: [doubt(*place) for place in named if place in findings.unknown] for field, named in listed.items()}
     return Verdict({field: sayings for field, sayings in doubts.items() if sayings}, bool(findings.unasked))
 
@@ -206,7 +206,7 @@ def tell_unasked(verdict: Verdict) -> None:
 
 
 def in_reach() -> bool:
-    return lookup.in_reach(database(), utcnow())
+    return lookup.is_reachable(database(), utcnow())
 
 
 def found(rows: Sequence[Findable]) -> dict[str, object]:
@@ -246,7 +246,7 @@ def said():
     for kind, code in places:
         saying = known(here, kind, code)
         if saying is None and kind in existence.ASKED:
-            findings = existence.examine(database(), [(kind, code)], actor=current_user.name, now=utcnow())
+            findings = existence.check_destinations(database(), [(kind, code)], actor=current_user.name, now=utcnow())
             saying = found_or_not(here, findings, (kind, code))
         if saying is None:
             saying = Saying("fault", escape(wording.error("no_module")))

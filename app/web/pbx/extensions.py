@@ -19,7 +19,7 @@ from app.services.modules.save import EXTENSION, SITUATIONS
 from app.services.pbx import dialplan_view, directory, scenarios
 from app.services.pbx.directory import ModuleName
 from app.services.pbx.scenarios import ExtensionInput
-from app.store.models import ExtensionScenario, LineRow
+from app.store.models import ExtensionRow, ExtensionScenario
 from app.web import wording
 from app.web.context import administrator_required, database, exchange, settings, utcnow
 from app.web.fields import DigitsField, WholeNumberField, destination_field
@@ -64,7 +64,7 @@ class Row:
     """An extension in the list: what the exchange says of it, what is set here, and which modules are for it."""
 
     number: str
-    line: LineRow | None
+    line: ExtensionRow | None
     scenario: ExtensionScenario | None
     served_by: list[ModuleName]
 
@@ -98,9 +98,9 @@ def _list(template: str):
 
 
 def _rows(session: Session) -> list[Row]:
-    lines = {row.extension: row for row in session.scalars(select(LineRow))}
+    lines = {row.extension: row for row in session.scalars(select(ExtensionRow))}
     stored = {row.extension: row for row in session.scalars(select(ExtensionScenario))}
-    served_by, _of_queues = directory.serving(session)
+    served_by, _of_queues = directory.modules_serving(session)
     numbers = sorted({*lines, *stored}, key=lambda number: (len(number), number))
     return [Row(n, lines.get(n), stored.get(n), served_by.get(n, [])) for n in numbers]
 
@@ -154,7 +154,7 @@ def _about(extension: str) -> dict[str, object]:
     """Return what the page of an extension tells beside its form."""
     with database().read() as session:
         here = directory.directory(session)
-        served_by, _of_queues = directory.serving(session)
+        served_by, _of_queues = directory.modules_serving(session)
     path = settings().dialplan_path
     return {
         "extension": extension,
@@ -171,9 +171,9 @@ def _about(extension: str) -> dict[str, object]:
     }
 
 
-def _line(extension: str) -> LineRow | None:
+def _line(extension: str) -> ExtensionRow | None:
     with database().read() as session:
-        return session.get(LineRow, extension)
+        return session.get(ExtensionRow, extension)
 
 
 @blueprint.route("/<extension>/delete", methods=["GET", "POST"])

@@ -19,7 +19,7 @@ from app.services.modules.save import TARGET
 from app.services.pbx import dialplan_view, directory, scenarios
 from app.services.pbx.directory import ModuleName
 from app.services.pbx.scenarios import QueueInput
-from app.store.models import LineRow, QueueMemberRow, QueueRow, QueueScenario
+from app.store.models import ExtensionRow, QueueMemberRow, QueueRow, QueueScenario
 from app.web import wording
 from app.web.context import administrator_required, database, exchange, settings, utcnow
 from app.web.fields import DigitsField, WholeNumberField, destination_field
@@ -55,7 +55,7 @@ class Seat:
     """A member of a queue with its line."""
 
     member: QueueMemberRow
-    line: LineRow | None
+    line: ExtensionRow | None
 
     @property
     def name(self) -> str:
@@ -104,14 +104,14 @@ def _list(template: str):
 def _rows(session: Session) -> list[Row]:
     queues = {row.name: row for row in session.scalars(select(QueueRow))}
     stored = {row.queue: row for row in session.scalars(select(QueueScenario))}
-    lines = {row.extension: row for row in session.scalars(select(LineRow))}
+    lines = {row.extension: row for row in session.scalars(select(ExtensionRow))}
     seats = _seats(session.scalars(select(QueueMemberRow)), lines)
-    _of_extensions, served_by = directory.serving(session)
+    _of_extensions, served_by = directory.modules_serving(session)
     names = sorted({*queues, *stored})
     return [Row(n, queues.get(n), stored.get(n), seats.get(n, []), served_by.get(n, [])) for n in names]
 
 
-def _seats(members: Iterable[QueueMemberRow], lines: dict[str, LineRow]) -> dict[str, list[Seat]]:
+def _seats(members: Iterable[QueueMemberRow], lines: dict[str, ExtensionRow]) -> dict[str, list[Seat]]:
     seats: dict[str, list[Seat]] = {}
     for member in sorted(members, key=lambda member: (member.penalty, len(member.extension), member.extension)):
         seats.setdefault(member.queue, []).append(Seat(member, lines.get(member.extension)))

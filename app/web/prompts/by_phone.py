@@ -8,7 +8,7 @@ from flask_login import current_user
 from app.domain.numbers import ascii_digits
 from app.services.errors import Invalid, NotFound
 from app.services.prompts import phone_calls
-from app.services.prompts.phone_calls import Kind
+from app.services.prompts.phone_calls import CallKind
 from app.web import wording
 from app.web.context import administrator_required, database, utcnow
 from app.web.prompts.preview import PLAIN_TEXT
@@ -63,6 +63,6 @@ def _shown(call: str):
         view = phone_calls.load(database(), call, utcnow())
     except NotFound:
         abort(404)
-    if view.kind is not Kind.RECORD:
+    if view.kind is not CallKind.RECORD:
         abort(404)
     return render_template("prompts/_call.html", call=view, words=wording)

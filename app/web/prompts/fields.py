@@ -149,7 +149,7 @@ class PromptsForm(dict[str, PromptFields]):
     def _taken(key: str, fields: PromptFields, library: SoundLibrary, language: str) -> PromptInput:
         given, file = fields.given, request.files.get(f"prompt_{key}_upload")
         if given.mode == "file" and file is not None and file.filename:
-            kept = recordings.take(
+            kept = recordings.store_upload(
                 database(), library, file.stream, file.filename, "upload", utcnow(), current_user.name
             )
             fields.recorded = False

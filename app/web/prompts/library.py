@@ -18,7 +18,7 @@ from app.domain.numbers import ascii_digits
 from app.services.errors import Invalid, NotFound
 from app.services.prompts import recordings, sounds, voice
 from app.services.prompts.recordings import ORIGINS
-from app.store.models import LineRow, Recording
+from app.store.models import ExtensionRow, Recording
 from app.web import choose_locale, row_number, wording
 from app.web.context import administrator_required, database, library, office, settings, utcnow
 from app.web.formats import digits as written_digits
@@ -126,7 +126,7 @@ def _found() -> tuple[dict[str, object], dict[str, object]]:
 def sources() -> dict[str, object]:
     """Return what a page needs on which sounds are uploaded, recorded and chosen."""
     with database().read() as session:
-        lines = session.scalars(select(LineRow).order_by(LineRow.extension)).all()
+        lines = session.scalars(select(ExtensionRow).order_by(ExtensionRow.extension)).all()
     own = current_user.extensions[0] if current_user.extensions else ""
     return {
         "phones": lines,
@@ -165,7 +165,7 @@ def _take(file: FileStorage | None) -> tuple[Shown | None, str]:
     origin = request.form.get("origin", "upload")
     name = request.form.get("name", "").strip() or file.filename
     try:
-        row = recordings.take(
+        row = recordings.store_upload(
             database(),
             library(),
             file.stream,

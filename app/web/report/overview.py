@@ -54,7 +54,7 @@ def wallboard_body():
 
 def _values() -> dict[str, object]:
     now = utcnow()
-    seen = overview.look(database(), scope_of(current_user), office_zone(), now)
+    seen = overview.load_overview(database(), scope_of(current_user), office_zone(), now)
     return {"seen": seen, "now": now, "words": wording, "parts": status.parts(), "percent": percent, "waited": waited}
 
 

@@ -23,9 +23,9 @@ from app.services.report.query import Choices
 from app.services.report.remembering import remember_as_of
 from app.services.report.statistics import Statistics, statistics
 from app.services.requests.access import scope_of
-from app.store.stamps import Stamp, stamp
+from app.store.stamps import Stamp, requests_version
 from app.web import choose_locale, wording
-from app.web.context import database, kept, looked_up, utcnow
+from app.web.context import cached, cached_query, database, utcnow
 from app.web.formats import digits, is_persian, number, office_zone, written, written_date
 from app.web.report import form
 from app.web.report.form import PERIODS, Asked
@@ -55,7 +55,7 @@ def index():
 
     def read() -> dict[str, object]:
         scope, wanted = scope_of(current_user), asked.filter(office_zone())
-        return {"found": report.read(database(), scope, wanted, asked.sort, page=asked.page)}
+        return {"found": report.read_page(database(), scope, wanted, asked.sort, page=asked.page)}
 
     return _page("report/index.html", "report/_list.html", asked, offered, read)
 
@@ -84,7 +84,7 @@ def charts():
 
 def _asked() -> tuple[Asked, Choices]:
     scope = scope_of(current_user)
-    offered = kept(("choices", scope), lambda: report.choices(database(), scope))
+    offered = cached(("choices", scope), lambda: report.choices(database(), scope))
     return form.read(request.args, offered, utcnow(), office_zone(), choose_locale()), offered
 
 
@@ -103,7 +103,9 @@ def _page(template: str, result: str, asked: Asked, offered: Choices, read: Call
     shown = _part("report/_search.html", asked, offered, lambda: search, NO_REQUESTS, (last, bool(request.args)))
     if asked.valid:
         names = {"names": dict(offered.operators), "words": wording}
-        shown += _part(result, asked, offered, lambda: names | read(), looked_up("requests", stamp), asked.page)
+        shown += _part(
+            result, asked, offered, lambda: names | read(), cached_query("requests", requests_version), asked.page
+        )
     page = render_template(template, asked=asked, shown=shown)
     answer = current_app.make_response((page, 200 if asked.valid else 422))
     if asked.valid and request.args:

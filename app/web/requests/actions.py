@@ -17,7 +17,7 @@ from markupsafe import Markup
 from wtforms import RadioField, SelectChoice, SelectField, TextAreaField
 from wtforms.validators import InputRequired, ValidationError
 
-from app.domain.text import showable
+from app.domain.text import displayable
 from app.services.errors import Invalid
 from app.services.report import periods
 from app.services.requests import perform as acting
@@ -26,6 +26,7 @@ from app.services.requests.actions import (
     LONGEST_NOTE,
     PRIORITIES,
     Action,
+    ActionResult,
     CallNow,
     Cancel,
     MarkDone,
@@ -33,8 +34,7 @@ from app.services.requests.actions import (
     Postpone,
     Prioritise,
     Reassign,
-    Result,
-    Seen,
+    ShownRequest,
 )
 from app.services.requests.pending import PendingRow, some
 from app.web import is_fragment, row_number
@@ -143,7 +143,9 @@ class ReassignForm(ActForm):
             choices.append(SelectChoice("any", _("any extension of the module")))
         for extension, name in there.extensions:
             label = (
-                f"{wording.target(False, extension)} · {showable(name)}" if name else wording.target(False, extension)
+                f"{wording.target(False, extension)} · {displayable(name)}"
+                if name
+                else wording.target(False, extension)
             )
             choices.append(SelectChoice(f"extension:{extension}", label))
         choices += [SelectChoice(f"queue:{queue}", wording.target(True, queue)) for queue in there.queues]
@@ -259,16 +261,16 @@ def perform(act: str):
     return render_template(template, **values, longest_note=LONGEST_NOTE), 422 if request.method == "POST" else 200
 
 
-def _chosen_rows() -> list[Seen]:
+def _chosen_rows() -> list[ShownRequest]:
     try:
         return [_read_row(text) for text in dict.fromkeys(request.values.getlist("row"))][:MOST_ROWS]
     except ValueError:
         abort(400)
 
 
-def _read_row(text: str) -> Seen:
+def _read_row(text: str) -> ShownRequest:
     number, _dot, version = text.partition(".")
-    return Seen(row_number(number), row_number(version))
+    return ShownRequest(row_number(number), row_number(version))
 
 
 def _show(form: ActForm, errors: dict[str, str]) -> None:
@@ -279,17 +281,19 @@ def _show(form: ActForm, errors: dict[str, str]) -> None:
 
 
 def _perform(
-    action: Action, seen: Sequence[Seen], rows: Mapping[int, PendingRow]
-) -> tuple[Sequence[Result], tuple[Markup, str]]:
+    action: Action, seen: Sequence[ShownRequest], rows: Mapping[int, PendingRow]
+) -> tuple[Sequence[ActionResult], tuple[Markup, str]]:
     """Do it; return what came of it, row by row, and how that is said."""
-    results: Sequence[Result] = acting.act(database(), my_scope(), action, seen, utcnow())
-    results = acting.settle(database(), results)
+    results: Sequence[ActionResult] = acting.perform(database(), my_scope(), action, seen, utcnow())
+    results = acting.wait_for_results(database(), results)
     return results, wording.told(action, results, rows)
 
 
-def _to_repeat(results: Sequence[Result]) -> list[Seen]:
+def _to_repeat(results: Sequence[ActionResult]) -> list[ShownRequest]:
     """Return the requests that were left alone, as they were then: who presses again has been told of that."""
-    return [Seen(result.id, result.version) for result in results if not result.ok and result.version is not None]
+    return [
+        ShownRequest(result.id, result.version) for result in results if not result.ok and result.version is not None
+    ]
 
 
 def say_acted(message: str, level: str, back: str | None = None):

@@ -12,12 +12,12 @@ from flask_wtf import FlaskForm
 from wtforms import SelectChoice, SelectField, StringField, TextAreaField
 
 from app.domain.lifecycle import ACTIVE, Status
-from app.domain.text import showable
+from app.domain.text import displayable
 from app.services.errors import Invalid, NotFound
 from app.services.requests import create, detail
-from app.services.requests.access import reach
-from app.services.requests.create import Addition
-from app.services.requests.detail import AttemptStory, Happening, Story
+from app.services.requests.access import visibility_of
+from app.services.requests.create import NewRequest
+from app.services.requests.detail import AttemptDetail, RequestDetail, TimelineEvent
 from app.services.requests.pending import Pending, PendingFilter, PendingRow, choices, pending
 from app.store import requests as store_requests
 from app.web import live, row_number
@@ -111,7 +111,7 @@ def show_rows(request_id: int):
 
 def _story(request_id: int, now: datetime) -> dict[str, Any]:
     try:
-        told = detail.tell(database(), my_scope(), request_id, now)
+        told = detail.load_detail(database(), my_scope(), request_id, now)
     except NotFound:
         abort(404)
     return {
@@ -133,11 +133,11 @@ class Entry:
     """A step of a request's timeline: an attempt with all that belongs to it, or something else that happened."""
 
     at: datetime
-    attempt: AttemptStory | None = None
-    happening: Happening | None = None
+    attempt: AttemptDetail | None = None
+    happening: TimelineEvent | None = None
 
 
-def timeline(told: Story) -> list[Entry]:
+def timeline(told: RequestDetail) -> list[Entry]:
     """Return what happened, the latest first."""
     known = {attempt.id for attempt in told.attempts}
     entries = [Entry(attempt.started_at, attempt=attempt) for attempt in told.attempts]
@@ -173,18 +173,18 @@ def _whom() -> list[SelectChoice]:
     """Return for whom a request may be added: the user's own, or everybody that a module serves."""
     found = [SelectChoice("", _("Choose …"))]
     with database().read() as session:
-        seen = reach(session, my_scope())
+        seen = visibility_of(session, my_scope())
         modules = store_requests.all_modules(session)
     for module in modules:
         queue = module.target_kind == "queue"
         if queue and seen.reaches(module.id, True, module.targets[0]):
             found.append(
-                SelectChoice(f"{module.id}:", f"{showable(module.name)} · {wording.target(True, module.targets[0])}")
+                SelectChoice(f"{module.id}:", f"{displayable(module.name)} · {wording.target(True, module.targets[0])}")
             )
         elif not queue:
             for target in ("", *module.targets) if len(module.targets) > 1 else module.targets:
                 if seen.reaches(module.id, False, target):
-                    label = f"{showable(module.name)} · {wording.target(False, target)}"
+                    label = f"{displayable(module.name)} · {wording.target(False, target)}"
                     found.append(SelectChoice(f"{module.id}:{target}", label))
     return found
 
@@ -195,9 +195,9 @@ def _add(form: AddForm):
         module_id = row_number(number)
     except ValueError:
         module_id = 0
-    given = Addition(form.number.data, module_id, target, (form.name.data or "").strip(), form.note.data or "")
+    given = NewRequest(form.number.data, module_id, target, (form.name.data or "").strip(), form.note.data or "")
     try:
-        result = create.add(database(), settings(), my_scope(), given, utcnow())
+        result = create.create(database(), settings(), my_scope(), given, utcnow())
     except Invalid as invalid:
         errors = invalid.errors
         for name in ("module_id", "target"):

@@ -11,17 +11,17 @@ from markupsafe import Markup, escape
 
 from app.services.requests.actions import (
     Action,
+    ActionResult,
     CallNow,
     Cancel,
-    Deed,
+    HistoryEvent,
     MarkDone,
     Note,
     Postpone,
     Prioritise,
     Reassign,
-    Result,
 )
-from app.services.requests.detail import Happening
+from app.services.requests.detail import TimelineEvent
 from app.services.requests.pending import PendingRow
 from app.web.formats import ago, digits, name, number, written
 
@@ -87,19 +87,19 @@ NOT_DONE: Mapping[str, object] = {
 }
 
 
-def happened(happening: Happening) -> str:
+def happened(happening: TimelineEvent) -> str:
     """Say what happened; an event without words is shown as it is rather than hidden."""
     return str(EVENT.get(happening.event, happening.event))
 
 
-def who_did(deed: Deed) -> Markup:
+def who_did(event: HistoryEvent | TimelineEvent) -> Markup:
     """Say who was quicker, with what, and when."""
-    sentence = _BY.get(deed.event, _l("%(who)s has changed it, %(when)s."))
-    values = {"who": name(deed.actor), "when": ago(deed.at)}
+    sentence = _BY.get(event.event, _l("%(who)s has changed it, %(when)s."))
+    values = {"who": name(event.actor), "when": ago(event.at)}
     return Markup(str(sentence)) % values  # noqa: S704  a sentence of ours
 
 
-def outcome(action: Action, result: Result) -> Markup:
+def outcome(action: Action, result: ActionResult) -> Markup:
     """Say what came of an act on one request."""
     if result.code == "done":
         if isinstance(action, CallNow) and action.agent is not None:
@@ -114,7 +114,7 @@ def outcome(action: Action, result: Result) -> Markup:
     return escape(str(NOT_DONE.get(result.code, _l("This cannot be done any more."))))
 
 
-def told(action: Action, results: Sequence[Result], rows: Mapping[int, PendingRow]) -> tuple[Markup, str]:
+def told(action: Action, results: Sequence[ActionResult], rows: Mapping[int, PendingRow]) -> tuple[Markup, str]:
     """Say what came of it, row by row where there are several; and whether that is a success or a warning."""
     level = "success" if all(result.ok for result in results) else "warning"
     if len(results) == 1:
@@ -129,7 +129,7 @@ def told(action: Action, results: Sequence[Result], rows: Mapping[int, PendingRo
     return Markup("{}{}").format(head, Markup("<ul>{}</ul>").format(listed) if lines else ""), level
 
 
-def _line(action: Action, result: Result, row: PendingRow | None) -> Markup:
+def _line(action: Action, result: ActionResult, row: PendingRow | None) -> Markup:
     subject = number(row.number) if row is not None else escape(digits(f"#{result.id}"))
     return Markup("{}: {}").format(subject, outcome(action, result))
 

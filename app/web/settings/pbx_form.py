@@ -8,7 +8,7 @@ from flask_wtf import FlaskForm
 from wtforms import PasswordField, RadioField, StringField
 
 from app.services.pbx import connection_test
-from app.services.pbx.connection_test import Report
+from app.services.pbx.connection_test import ConnectionReport
 from app.services.settings import pbx
 from app.services.settings.pbx import ExchangeInput
 from app.web import wording
@@ -66,7 +66,7 @@ class ExchangeForm(FlaskForm):
         return not errors
 
 
-def try_out(given: ExchangeInput, actor: str, now: datetime) -> Report | None:
+def try_out(given: ExchangeInput, actor: str, now: datetime) -> ConnectionReport | None:
     """Try these values out. None: the telephone service does not answer. They have to make sense."""
     wanted = pbx.in_force(database(), settings(), given)
     return connection_test.test(

@@ -17,9 +17,9 @@ from app.services.pbx import config_snippets, connection_test
 from app.services.prompts import phone_calls
 from app.services.settings import office, pbx
 from app.services.setup import checks, first_administrator, first_module
-from app.services.setup.checks import Readiness
+from app.services.setup.checks import Checks
 from app.services.setup.first_module import StarterInput, Template
-from app.store.models import LineRow, Module, QueueRow, Setting
+from app.store.models import ExtensionRow, Module, QueueRow, Setting
 from app.web import choose_locale, context, is_fragment, wording
 from app.web.accounts import login
 from app.web.context import administrator_required, database, settings, stored, utcnow
@@ -193,7 +193,7 @@ def _save_exchange(form: ConnectForm) -> bool:
 @administrator_required
 def check():
     """Look how far the connection is, and change nothing."""
-    found = checks.look(database(), settings(), current_user.name, utcnow())
+    found = checks.check(database(), settings(), current_user.name, utcnow())
     if is_fragment():
         return render_template("setup/_checks.html", found=found, **_about(found))
     form = ConnectForm(
@@ -204,7 +204,7 @@ def check():
     return _exchange_page(form, found)
 
 
-def _exchange_page(form: ConnectForm, found: Readiness | None = None):
+def _exchange_page(form: ConnectForm, found: Checks | None = None):
     found = found or checks.unknown()
     here = context.exchange()
     own_secret = "ami_secret" not in office.fixed(settings())
@@ -220,7 +220,7 @@ def _exchange_page(form: ConnectForm, found: Readiness | None = None):
     )
 
 
-def _about(found: Readiness) -> dict[str, object]:
+def _about(found: Checks) -> dict[str, object]:
     return settings_exchange.report_parts(ConnectForm(formdata=None)) | {"report": found.report}
 
 
@@ -273,7 +273,7 @@ def module():
 
 def _module_page(form: StarterForm):
     with database().read() as reader:
-        lines = reader.scalars(select(LineRow).order_by(LineRow.extension)).all()
+        lines = reader.scalars(select(ExtensionRow).order_by(ExtensionRow.extension)).all()
         queues = reader.scalars(select(QueueRow.name).order_by(QueueRow.name)).all()
         there = reader.scalars(select(Module).order_by(Module.id)).all()
     profile = context.exchange().pbx_profile
@@ -314,7 +314,7 @@ def call():
 
 def _call_page(form: CallForm):
     with database().read() as reader:
-        lines = reader.scalars(select(LineRow).order_by(LineRow.extension)).all()
+        lines = reader.scalars(select(ExtensionRow).order_by(ExtensionRow.extension)).all()
         first = reader.scalar(select(Module).where(Module.target_kind == "extension").order_by(Module.id))
     if request.method == "GET" and not form.extension.data and first is not None:
         form.extension.data = first.targets[0]

@@ -18,7 +18,7 @@ from app.services.modules.save import (
     check,
     check_destination,
     delete,
-    pointing_at,
+    references_to,
     save,
 )
 from app.store.database import Database
@@ -330,5 +330,5 @@ def test_who_leads_to_a_module_is_named(database: Database) -> None:
     store(database, QueueScenario(queue="sales", failed_kind="module", failed_code="*5001"))
     store(database, QueueScenario(queue="support", failed_kind="queue", failed_code="*5001"))
     with database.read() as session:
-        assert pointing_at(session, "*5001") == ["Next", "Error", "101", "102", "103", "sales"]
-        assert pointing_at(session, "*5999") == []
+        assert references_to(session, "*5001") == ["Next", "Error", "101", "102", "103", "sales"]
+        assert references_to(session, "*5999") == []

@@ -16,7 +16,7 @@ from app.audio.library import SoundLibrary
 from app.services.commands import WRITE_DIALPLAN
 from app.services.modules import save as modules
 from app.services.modules.save import BOUNDS, PromptInput
-from app.services.modules.transfer import BadFile, export, take_in
+from app.services.modules.transfer import BadFile, export_settings, import_settings
 from app.services.pbx import scenarios
 from app.services.pbx.scenarios import ExtensionInput, QueueInput
 from app.services.prompts import recordings
@@ -59,7 +59,7 @@ def codes_of(database: Database) -> list[str]:
 def furnish(database: Database, library: SoundLibrary, folder: Path) -> None:
     """Store something of everything, with no value at its default."""
     with write_sound(folder / "greeting.wav", tone(1)).open("rb") as stream:
-        kept = recordings.take(database, library, stream, "خوش آمد.wav", "upload", NOW)
+        kept = recordings.store_upload(database, library, stream, "خوش آمد.wav", "upload", NOW)
     support = make_module_input(
         name="پشتیبانی",
         code="*5002",
@@ -120,7 +120,7 @@ def faults_of(database: Database, library: SoundLibrary, content: Any) -> list[s
     """Return what is told of a file with faults, having seen that it changed nothing."""
     before = tables(database)
     with pytest.raises(BadFile) as refused:
-        take_in(database, library, content, LATER, actor="sara")
+        import_settings(database, library, content, LATER, actor="sara")
     assert tables(database) == before
     assert str(refused.value) == "\n".join(refused.value.errors)
     return refused.value.errors
@@ -133,9 +133,9 @@ def test_another_office_has_the_same_afterwards(
     database: Database, other_office: Database, library: SoundLibrary, tmp_path: Path
 ) -> None:
     furnish(database, library, tmp_path)
-    content = json.loads(json.dumps(export(database)))  # as it comes out of a file
-    assert take_in(other_office, library, content, LATER) == 4
-    assert export(other_office) == export(database)
+    content = json.loads(json.dumps(export_settings(database)))  # as it comes out of a file
+    assert import_settings(other_office, library, content, LATER) == 4
+    assert export_settings(other_office) == export_settings(database)
     there, here = tables(other_office), tables(database)
     assert there["extension_scenarios"] == here["extension_scenarios"]
     assert there["queue_scenarios"] == here["queue_scenarios"]
@@ -151,32 +151,32 @@ def test_what_is_exported_names_every_field_that_there_is(
     database: Database, library: SoundLibrary, tmp_path: Path
 ) -> None:
     furnish(database, library, tmp_path)
-    content = export(database)
+    content = export_settings(database)
     ours = {"id", "created_at", "updated_at", "next_kind", "next_code", "error_kind", "error_code"}
     assert set(content["modules"][0]) == set(Module.__table__.columns.keys()) - ours | {"next", "error", "prompts"}
     assert set(content["modules"][0]["prompts"]["intro"]) == {"mode", "text", "file", "original_name"}
 
 
 def test_an_office_without_anything_is_a_file_too(database: Database, library: SoundLibrary) -> None:
-    content = export(database)
+    content = export_settings(database)
     assert content == {"bazang": 1, "modules": [], "extensions": [], "queues": []}
-    assert take_in(database, library, content, NOW) == 0
+    assert import_settings(database, library, content, NOW) == 0
 
 
 def test_taking_in_twice_changes_nothing_more(database: Database, library: SoundLibrary, tmp_path: Path) -> None:
     furnish(database, library, tmp_path)
-    content = export(database)
-    take_in(database, library, content, LATER)
+    content = export_settings(database)
+    import_settings(database, library, content, LATER)
     once = tables(database)
-    take_in(database, library, content, LATER)
+    import_settings(database, library, content, LATER)
     twice = tables(database)
     assert [len(once.pop("commands")), len(twice.pop("commands"))] == [5, 6]  # four of the furnishing
     assert twice == once
-    assert export(database) == content
+    assert export_settings(database) == content
 
 
 def test_a_file_with_the_least_takes_the_defaults(database: Database, library: SoundLibrary) -> None:
-    take_in(database, library, a_file(modules=[a_module()]), NOW)
+    import_settings(database, library, a_file(modules=[a_module()]), NOW)
     with database.read() as session:
         row = session.scalars(select(Module)).one()
         given = modules.as_input(row)
@@ -185,7 +185,7 @@ def test_a_file_with_the_least_takes_the_defaults(database: Database, library: S
 
 
 def test_the_dialplan_is_asked_for_once_by_whoever_took_it_in(database: Database, library: SoundLibrary) -> None:
-    take_in(database, library, a_file(modules=[a_module(), a_module("*5002")]), NOW, actor="sara")
+    import_settings(database, library, a_file(modules=[a_module(), a_module("*5002")]), NOW, actor="sara")
     with database.read() as session:
         commands = [(command.kind, command.actor) for command in session.scalars(select(Command))]
     assert commands == [(WRITE_DIALPLAN, "sara")]
@@ -196,7 +196,7 @@ def test_the_dialplan_is_asked_for_once_by_whoever_took_it_in(database: Database
 
 def test_a_module_is_known_by_its_code_and_keeps_its_requests(database: Database, library: SoundLibrary) -> None:
     module_id = modules.save(database, make_module_input(code="*5001", name="Old"), NOW)
-    take_in(database, library, a_file(modules=[a_module(name="New")]), LATER)
+    import_settings(database, library, a_file(modules=[a_module(name="New")]), LATER)
     with database.read() as session:
         (row,) = session.scalars(select(Module)).all()
     assert (row.id, row.name, row.created_at, row.updated_at) == (module_id, "New", NOW, LATER)
@@ -204,10 +204,10 @@ def test_a_module_is_known_by_its_code_and_keeps_its_requests(database: Database
 
 def test_what_the_file_does_not_name_stays(database: Database, library: SoundLibrary, tmp_path: Path) -> None:
     furnish(database, library, tmp_path)
-    take_in(database, library, a_file(modules=[a_module("*5009")]), LATER)
+    import_settings(database, library, a_file(modules=[a_module("*5009")]), LATER)
     assert codes_of(database) == ["*5001", "*5002", "*5009"]
     content = a_file(modules=[a_module("*5001", prompts={"is": {"text": "Thanks."}})])
-    take_in(database, library, content, LATER)
+    import_settings(database, library, content, LATER)
     with database.read() as session:
         prompts = {row.key: (row.mode, row.text) for row in session.scalars(select(Prompt))}
     assert prompts["is"] == ("speech", "Thanks.")
@@ -223,20 +223,20 @@ def test_the_order_in_the_file_does_not_matter(database: Database, library: Soun
     ]
     extension = {"extension": "101", "busy": to_module("1")}
     content = a_file(extensions=[extension], modules=chain[::-1] if turned else chain)
-    assert take_in(database, library, content, NOW) == 4
+    assert import_settings(database, library, content, NOW) == 4
     assert codes_of(database) == ["1", "2", "3"]
 
 
 def test_a_module_may_lead_to_one_that_is_there_already(database: Database, library: SoundLibrary) -> None:
     modules.save(database, make_module_input(code="*5001"), NOW)
-    take_in(database, library, a_file(modules=[a_module("*5002", error=to_module("*5001"))]), LATER)
+    import_settings(database, library, a_file(modules=[a_module("*5002", error=to_module("*5001"))]), LATER)
     assert codes_of(database) == ["*5001", "*5002"]
 
 
 def test_modules_may_trade_their_ways(database: Database, library: SoundLibrary) -> None:
     """A led to B; now B leads to A. On the way there is a ring, in the end there is none."""
-    take_in(database, library, a_file(modules=[a_module("1", next=to_module("2")), a_module("2")]), NOW)
-    take_in(database, library, a_file(modules=[a_module("2", next=to_module("1")), a_module("1")]), LATER)
+    import_settings(database, library, a_file(modules=[a_module("1", next=to_module("2")), a_module("2")]), NOW)
+    import_settings(database, library, a_file(modules=[a_module("2", next=to_module("1")), a_module("1")]), LATER)
     assert codes_of(database) == ["1", "2"]
 
 
@@ -374,7 +374,7 @@ def test_any_fault_leaves_every_table_unchanged_and_names_its_place(
     # One missing field may be told by more than one line, and a module without a code leads nobody anywhere.
     assert [line.partition(": ")[0] for line in told][: len(places)] == places
     assert all(line.partition(": ")[2] for line in told)
-    assert take_in(database, library, sound, LATER) == 4  # it was the fault alone
+    assert import_settings(database, library, sound, LATER) == 4  # it was the fault alone
 
 
 @pytest.mark.parametrize("content", [None, [], "bazang", 5, True, {}, {"modules": []}, [{"bazang": 1}]])

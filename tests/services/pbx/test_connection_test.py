@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select
 
-from app.domain.pbx_connection import Loaded, Report, Verdict
+from app.domain.pbx_connection import ConnectionReport, ConnectionResult, DialplanState
 from app.services import commands
 from app.services.pbx import connection_test
 from app.store.database import Database
@@ -17,8 +17,8 @@ from app.store.models import Command
 from tests.support.factories import NOW
 
 WAY = {"host": "10.0.0.1", "port": 5038, "username": "bazang", "secret": "geheim"}
-FULL = Report(
-    Verdict.RIGHTS_MISSING,
+FULL = ConnectionReport(
+    ConnectionResult.RIGHTS_MISSING,
     "not allowed: Originate",
     "22.10.1",
     ("call",),
@@ -26,7 +26,7 @@ FULL = Report(
     ("user", "agent"),
     extensions=12,
     queues=0,
-    dialplan=Loaded.OUTDATED,
+    dialplan=DialplanState.OUTDATED,
     may_reload=True,
 )
 
@@ -44,7 +44,7 @@ def service(database: Database, *, ok: bool, result: str) -> Iterator[list[Comma
 
     def work() -> None:
         while not taken and not stop.is_set():
-            taken.extend(commands.take(database, datetime.now(UTC)))
+            taken.extend(commands.open_commands(database, datetime.now(UTC)))
             stop.wait(0.01)
         for command in taken:
             commands.answer(database, command.id, ok=ok, result=result, now=datetime.now(UTC))
@@ -58,8 +58,8 @@ def service(database: Database, *, ok: bool, result: str) -> Iterator[list[Comma
         thread.join()
 
 
-@pytest.mark.parametrize("report", [FULL, Report(Verdict.HOST_UNKNOWN, "یک جای نامعلوم")])
-def test_report_comes_back_as_it_was_made(report: Report) -> None:
+@pytest.mark.parametrize("report", [FULL, ConnectionReport(ConnectionResult.HOST_UNKNOWN, "یک جای نامعلوم")])
+def test_report_comes_back_as_it_was_made(report: ConnectionReport) -> None:
     assert connection_test.unpack(connection_test.pack(report)) == report
 
 
@@ -85,7 +85,7 @@ def test_service_that_does_not_answer_leaves_no_secret(database: Database, monke
     command = only_command(database)
     assert (command.done_at, command.ok, command.result) == (NOW, False, "withdrawn")
     assert command.payload == {name: value for name, value in WAY.items() if name != "secret"}
-    assert commands.take(database, NOW) == []
+    assert commands.open_commands(database, NOW) == []
 
 
 def test_service_that_cannot_answer_is_no_report(database: Database) -> None:
@@ -95,7 +95,7 @@ def test_service_that_cannot_answer_is_no_report(database: Database) -> None:
 
 def test_expired_command_keeps_no_secret(database: Database) -> None:
     commands.ask(database, commands.TEST_CONNECTION, dict(WAY), actor="sara", now=NOW)
-    assert commands.take(database, NOW + commands.TIME_TO_LIVE) == []
+    assert commands.open_commands(database, NOW + commands.TIME_TO_LIVE) == []
     assert "secret" not in only_command(database).payload
 
 

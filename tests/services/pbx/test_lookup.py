@@ -23,7 +23,7 @@ def asked(database: Database) -> list[dict[str, Any]]:
 def test_exchange_tells_whether_it_has_it(database: Database, result: str, found: bool) -> None:
     create_running_service(database)
     with service(database, ok=True, result=result):
-        assert lookup.look_up(database, "queue", "800", "sara", datetime.now(UTC)) is found
+        assert lookup.exists(database, "queue", "800", "sara", datetime.now(UTC)) is found
     assert asked(database) == [{"kind": "queue", "code": "800"}]
 
 
@@ -41,14 +41,14 @@ def test_exchange_tells_whether_it_has_it(database: Database, result: str, found
 )
 def test_what_has_no_such_form_is_nowhere_and_not_asked(database: Database, kind: str, code: str) -> None:
     create_running_service(database)
-    assert lookup.look_up(database, kind, code, "sara", NOW) is False
+    assert lookup.exists(database, kind, code, "sara", NOW) is False
     assert asked(database) == []
 
 
 def test_nothing_is_asked_where_nobody_can_answer(database: Database, office: Settings) -> None:
-    assert lookup.look_up(database, "extension", "101", "sara", NOW) is None, "the service never ran"
+    assert lookup.exists(database, "extension", "101", "sara", NOW) is None, "the service never ran"
     create_running_service(database, ami_status="down")
-    assert lookup.look_up(database, "extension", "101", "sara", NOW) is None
+    assert lookup.exists(database, "extension", "101", "sara", NOW) is None
     assert lookup.code_taken(database, office, "5050", "sara", NOW) is None
     assert asked(database) == []
 
@@ -56,7 +56,7 @@ def test_nothing_is_asked_where_nobody_can_answer(database: Database, office: Se
 def test_answer_that_does_not_come_is_none(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookup, "WAIT", 0.0)
     create_running_service(database)
-    assert lookup.look_up(database, "extension", "101", "sara", NOW) is None
+    assert lookup.exists(database, "extension", "101", "sara", NOW) is None
     with database.read() as session:
         assert session.scalars(select(Command)).one().result == "withdrawn"
 

@@ -16,7 +16,7 @@ from app.services.errors import Invalid, NotFound
 from app.services.modules import save as modules
 from app.services.modules.save import PromptInput
 from app.services.prompts import recordings
-from app.services.prompts.recordings import FILE, Use, delete, measured, rename, set_digit, take, uses
+from app.services.prompts.recordings import FILE, Use, delete, measured, rename, set_digit, store_upload, uses
 from app.store.database import Database
 from app.store.models import Command, DigitRecording, Module, Prompt, Recording
 from tests.audio.sounds import silence, tone, write_sound
@@ -62,7 +62,7 @@ def beep(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def keep(
     database: Database, library: SoundLibrary, content: bytes, name: str = "beep.wav", **options: Any
 ) -> Recording:
-    return take(database, library, io.BytesIO(content), name, "upload", NOW, **options)
+    return store_upload(database, library, io.BytesIO(content), name, "upload", NOW, **options)
 
 
 def choose(database: Database, library: SoundLibrary, file: str, code: str = "*5001", key: str = "intro") -> int:

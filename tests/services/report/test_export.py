@@ -222,7 +222,7 @@ def test_the_file_has_exactly_what_is_filtered(database: Database, tmp_path: Pat
         status = ("done", "failed")[n % 2]
         create_request(database, module, number=f"+9891200000{n:02}", status=status, registered_at=NOW + timedelta(n))
     wanted = Filter(statuses=[Status.DONE], registered_to=NOW + timedelta(20))
-    expected = [found.number for found in query.read(database, SUPERVISOR, wanted).rows]
+    expected = [found.number for found in query.read_page(database, SUPERVISOR, wanted).rows]
     assert len(expected) == 10
     sheet = as_sheet(tmp_path, *query.stream(database, SUPERVISOR, wanted))
     assert [cell(sheet, "number", line=n + 2).value for n in range(10)] == expected

@@ -23,7 +23,7 @@ def create(database: Database, n: int, **kwargs: object) -> CallRequest:
 def found(database: Database, sort: Sort = query.NEWEST_FIRST, **kwargs: object) -> list[int]:
     """Return what a filter finds, of the page and of the stream alike."""
     wanted = Filter(**kwargs)  # type: ignore[arg-type]
-    page = query.read(database, SUPERVISOR, wanted, sort, per_page=1000)
+    page = query.read_page(database, SUPERVISOR, wanted, sort, per_page=1000)
     assert [row.id for row in query.stream(database, SUPERVISOR, wanted, sort)] == [row.id for row in page.rows]
     assert page.total == len(page.rows)
     return [row.id for row in page.rows]
@@ -45,7 +45,7 @@ def test_a_row_tells_everything_that_the_report_shows(database: Database) -> Non
         agent_misses=2,
         note="settled",
     )
-    assert query.read(database, SUPERVISOR, Filter()).rows == [
+    assert query.read_page(database, SUPERVISOR, Filter()).rows == [
         ReportRow(
             id=row.id,
             operator="101",
@@ -131,7 +131,7 @@ def test_a_column_that_is_not_there_sorts_by_the_date(database: Database) -> Non
 
 def test_every_page_goes_on_where_the_one_before_ended(database: Database) -> None:
     rows = [create(database, n, registered_at=NOW + n // 3 * MINUTE) for n in range(25)]
-    pages = [query.read(database, SUPERVISOR, Filter(), page=page, per_page=10) for page in (1, 2, 3)]
+    pages = [query.read_page(database, SUPERVISOR, Filter(), page=page, per_page=10) for page in (1, 2, 3)]
     assert [row.id for page in pages for row in page.rows] == [row.id for row in reversed(rows)]
     assert [(page.page, page.pages, page.total) for page in pages] == [(n, 3, 25) for n in (1, 2, 3)]
 
@@ -140,11 +140,11 @@ def test_every_page_goes_on_where_the_one_before_ended(database: Database) -> No
 def test_a_page_that_is_not_there_is_the_nearest_that_is(database: Database, asked: int, given: int) -> None:
     for n in range(5):
         create(database, n)
-    assert query.read(database, SUPERVISOR, Filter(), page=asked, per_page=2).page == given
+    assert query.read_page(database, SUPERVISOR, Filter(), page=asked, per_page=2).page == given
 
 
 def test_where_there_is_nothing_there_is_an_empty_page(database: Database) -> None:
-    page = query.read(database, SUPERVISOR, Filter())
+    page = query.read_page(database, SUPERVISOR, Filter())
     assert (page.rows, page.total, page.page, page.pages) == ([], 0, 1, 1)
 
 

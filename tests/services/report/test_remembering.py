@@ -12,7 +12,7 @@ from app.services.report.remembering import MOST, remember
 from app.services.requests.access import Scope
 from app.store.database import Database
 from app.store.models import CallRequest
-from app.store.stamps import stamp
+from app.store.stamps import requests_version
 from tests.support.factories import NOW, create_module, create_request, wish
 from tests.support.server_database import migrated_database, new_database, open_server_database
 
@@ -61,7 +61,7 @@ def test_the_oldest_answers_are_let_go(database: Database) -> None:
 def test_a_filter_may_be_any_collection(database: Database) -> None:
     request = create_request(database, create_module(database))
     for statuses in ([request.status], {request.status}, ()):
-        assert query.read(database, SARA, Filter(statuses=statuses)).total == 1  # type: ignore[arg-type]
+        assert query.read_page(database, SARA, Filter(statuses=statuses)).total == 1  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -88,13 +88,13 @@ def test_nothing_is_kept_while_somebody_writes(server: Database) -> None:
     writer.start()
     assert began.wait(10)
     with server.read() as session:
-        assert stamp(session) is None
+        assert requests_version(session) is None
     create_request(server, module, number="+989120000002")
     assert [ask(server, "a", counter) for _ in range(2)] == [1, 2]
     go_on.set()
     writer.join(10)
     assert [ask(server, "a", counter) for _ in range(2)] == [3, 3]
-    assert query.read(server, SARA, Filter()).total == 2
+    assert query.read_page(server, SARA, Filter()).total == 2
 
 
 def _request(module_id: int, number: str) -> CallRequest:

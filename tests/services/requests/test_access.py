@@ -12,9 +12,9 @@ from app.services.report import mine, overview, query, statistics
 from app.services.report.periods import last_days
 from app.services.report.query import Filter
 from app.services.requests import create, detail, pending, perform
-from app.services.requests.access import Scope, reach, scope_of
-from app.services.requests.actions import CallNow, Cancel, MarkDone, Note, Postpone, Prioritise, Reassign, Seen
-from app.services.requests.create import Addition
+from app.services.requests.access import Scope, scope_of, visibility_of
+from app.services.requests.actions import CallNow, Cancel, MarkDone, Note, Postpone, Prioritise, Reassign, ShownRequest
+from app.services.requests.create import NewRequest
 from app.store.database import Database
 from app.store.models import CallRequest, QueueMemberRow
 from tests.services.scene import HOUR, OPERATOR, SUPERVISOR, ZONE
@@ -80,19 +80,19 @@ def two_offices(database: Database) -> tuple[list[CallRequest], list[CallRequest
 def test_an_operator_sees_what_concerns_their_extensions_and_queues(database: Database) -> None:
     own, others = two_offices(database)
     with database.read() as session:
-        found = session.scalars(select(CallRequest.id).where(reach(session, OPERATOR).condition())).all()
+        found = session.scalars(select(CallRequest.id).where(visibility_of(session, OPERATOR).condition())).all()
         assert sorted(found) == [row.id for row in own]
-        assert all(reach(session, OPERATOR).covers(row) for row in own)
-        assert not any(reach(session, OPERATOR).covers(row) for row in others)
+        assert all(visibility_of(session, OPERATOR).covers(row) for row in own)
+        assert not any(visibility_of(session, OPERATOR).covers(row) for row in others)
 
 
 def test_who_leaves_a_queue_sees_its_requests_no_more(database: Database) -> None:
     two_offices(database)
     with database.write() as session:
-        assert reach(session, OPERATOR).queues == ("support",)
+        assert visibility_of(session, OPERATOR).queues == ("support",)
         session.delete(session.get_one(QueueMemberRow, ("support", "101")))
     with database.read() as session:
-        assert reach(session, OPERATOR).queues == ()
+        assert visibility_of(session, OPERATOR).queues == ()
 
 
 def test_supervisors_and_administrators_see_everything_and_nobody_else_does() -> None:
@@ -112,7 +112,7 @@ def test_supervisors_and_administrators_see_everything_and_nobody_else_does() ->
 def test_without_an_extension_there_is_nothing_to_see(database: Database) -> None:
     two_offices(database)
     with database.read() as session:
-        nobody = reach(session, Scope("omid"))
+        nobody = visibility_of(session, Scope("omid"))
         assert session.scalars(select(CallRequest).where(nobody.condition())).all() == []
 
 
@@ -138,7 +138,7 @@ def test_queries_and_single_rows_agree(database: Database) -> None:
     with database.read() as session:
         rows = session.scalars(select(CallRequest)).all()
         for extensions in ((), ("101",), ("102",), ("101", "103"), ("999",)):
-            seen = reach(session, Scope("omid", False, extensions))
+            seen = visibility_of(session, Scope("omid", False, extensions))
             for leads in (True, False):
                 found = set(session.scalars(select(CallRequest.id).where(seen.condition(leads=leads))))
                 assert found == {row.id for row in rows if seen.covers(row)}, (extensions, leads)
@@ -157,28 +157,28 @@ def test_every_page_shows_an_operator_their_own_only(database: Database) -> None
     assert {row.id for row in shown.done} == ids - active
     assert shown.total == len(active)
     assert pending.badge(database, OPERATOR) == pending.Badge(len(active), max(active))
-    assert {row.id for row in query.read(database, OPERATOR, Filter()).rows} == ids
+    assert {row.id for row in query.read_page(database, OPERATOR, Filter()).rows} == ids
     assert {row.id for row in query.stream(database, OPERATOR, Filter())} == ids
     week = last_days(NOW, ZONE, 7)
     assert {row.id for row in mine.mine(database, OPERATOR, week, NOW).past.rows} == ids
     assert statistics.statistics(database, OPERATOR, Filter(), ZONE).total == len(ids)
-    assert query.read(database, SUPERVISOR, Filter()).total == len(own) + len(others)
-    now = overview.look(database, OPERATOR, ZONE, NOW)
+    assert query.read_page(database, SUPERVISOR, Filter()).total == len(own) + len(others)
+    now = overview.load_overview(database, OPERATOR, ZONE, NOW)
     assert (now.waiting, now.registered_today, now.served_today) == (len(active), len(ids), 1)
     assert [extension.extension for extension in now.extensions] == ["101"]
     assert [queue.name for queue in now.queues] == ["support"]
     for row in own:
-        assert detail.tell(database, OPERATOR, row.id, NOW).request.id == row.id
+        assert detail.load_detail(database, OPERATOR, row.id, NOW).request.id == row.id
     for row in others:
         with pytest.raises(NotFound):
-            detail.tell(database, OPERATOR, row.id, NOW)
+            detail.load_detail(database, OPERATOR, row.id, NOW)
 
 
 def test_no_filter_leads_an_operator_to_others_requests(database: Database) -> None:
     _, others = two_offices(database)
     for row in others:
         found = Filter(number=row.number, module_id=row.module_id, operator=row.done_by)
-        assert query.read(database, OPERATOR, found).rows == []
+        assert query.read_page(database, OPERATOR, found).rows == []
         assert (
             list(query.stream(database, OPERATOR, Filter(target=row.target, queue=row.queue, number=row.number))) == []
         )
@@ -187,7 +187,7 @@ def test_no_filter_leads_an_operator_to_others_requests(database: Database) -> N
 @pytest.mark.parametrize("action", ACTS, ids=lambda action: type(action).__name__)
 def test_an_operator_cannot_touch_what_is_not_theirs(database: Database, action: object) -> None:
     _, others = two_offices(database)
-    results = perform.act(database, OPERATOR, action, [Seen(row.id, row.version) for row in others], NOW)  # type: ignore[arg-type]
+    results = perform.perform(database, OPERATOR, action, [ShownRequest(row.id, row.version) for row in others], NOW)  # type: ignore[arg-type]
     assert [result.code for result in results] == ["not_found"] * len(others)
     assert [reload(database, row).version for row in others] == [row.version for row in others]
     assert not any(history_of(database, row.id) for row in others)
@@ -196,21 +196,21 @@ def test_an_operator_cannot_touch_what_is_not_theirs(database: Database, action:
 
 def test_an_operator_adds_requests_for_their_own_only(database: Database, office: Settings) -> None:
     own, others = two_offices(database)
-    allowed = Addition("09121234567", own[0].module_id or 0, "101")
-    assert create.add(database, office, OPERATOR, allowed, NOW).code == "done"
+    allowed = NewRequest("09121234567", own[0].module_id or 0, "101")
+    assert create.create(database, office, OPERATOR, allowed, NOW).code == "done"
     for addition in (
-        Addition("09121234567", others[0].module_id or 0, "102"),
-        Addition("09121234567", others[1].module_id or 0),
-        Addition("09121234567", others[2].module_id or 0),
+        NewRequest("09121234567", others[0].module_id or 0, "102"),
+        NewRequest("09121234567", others[1].module_id or 0),
+        NewRequest("09121234567", others[2].module_id or 0),
     ):
         with pytest.raises(Invalid) as refused:
-            create.add(database, office, OPERATOR, addition, NOW)
+            create.create(database, office, OPERATOR, addition, NOW)
         assert refused.value.errors == {"target": "not_yours"}
 
 
 def test_an_operator_rings_their_own_phone_and_no_other(database: Database) -> None:
     own, _ = two_offices(database)
-    seen = [Seen(own[0].id, own[0].version)]
-    assert perform.act(database, OPERATOR, CallNow("102"), seen, NOW)[0].code == "not_yours"
-    assert perform.act(database, OPERATOR, CallNow("101"), seen, NOW)[0].code == "asked"
-    assert perform.act(database, SUPERVISOR, CallNow("102"), seen, NOW)[0].code == "asked"
+    seen = [ShownRequest(own[0].id, own[0].version)]
+    assert perform.perform(database, OPERATOR, CallNow("102"), seen, NOW)[0].code == "not_yours"
+    assert perform.perform(database, OPERATOR, CallNow("101"), seen, NOW)[0].code == "asked"
+    assert perform.perform(database, SUPERVISOR, CallNow("102"), seen, NOW)[0].code == "asked"

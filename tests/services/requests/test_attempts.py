@@ -6,7 +6,7 @@ import pytest
 
 from app.config import Settings
 from app.domain.lifecycle import RECOVERY_PAUSE, CalledNow, Cancelled, Outcome, Side, Status, Step
-from app.services.requests.attempts import Flight, claim_due, clear_traces, end, flights, progress
+from app.services.requests.attempts import AttemptInFlight, claim_due, end, in_flight, mark_records_deleted, progress
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Module
 from tests.support.factories import (
@@ -307,16 +307,16 @@ def test_a_flight_says_how_far_it_has_come(
 ) -> None:
     for each in reached:
         progress(database, "a1", each, NOW)
-    assert flights(database) == [Flight("a1", step, NOW, withdrawn=False)]
+    assert in_flight(database) == [AttemptInFlight("a1", step, NOW, withdrawn=False)]
 
 
 def test_a_flight_whose_request_has_ended_is_withdrawn_and_an_ended_one_is_none(
     database: Database, request_row: CallRequest, attempt: Attempt
 ) -> None:
     wish(database, request_row.id, Cancelled())
-    assert flights(database) == [Flight("a1", Step.CLAIMED, NOW, withdrawn=True)]
+    assert in_flight(database) == [AttemptInFlight("a1", Step.CLAIMED, NOW, withdrawn=True)]
     end(database, "a1", Outcome.WITHDRAWN, NOW)
-    assert flights(database) == []
+    assert in_flight(database) == []
 
 
 # Traces
@@ -325,7 +325,7 @@ def test_a_flight_whose_request_has_ended_is_withdrawn_and_an_ended_one_is_none(
 def test_cleared_traces_are_noted_once_told(database: Database, module: Module) -> None:
     request = create_request(database, module, number=OTHER)
     rows = [create_attempt(database, request, ended_at=NOW) for _ in range(3)]
-    clear_traces(database, (rows[0].id, rows[2].id, "unknown"))
+    mark_records_deleted(database, (rows[0].id, rows[2].id, "unknown"))
     assert [reload(database, row).trace_cleared for row in rows] == [True, False, True]
-    clear_traces(database, ())
+    mark_records_deleted(database, ())
     assert not reload(database, rows[1]).trace_cleared

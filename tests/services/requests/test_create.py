@@ -4,7 +4,7 @@ import pytest
 
 from app.config import Settings
 from app.services.errors import Invalid
-from app.services.requests.create import Addition, add
+from app.services.requests.create import NewRequest, create
 from app.store.database import Database
 from app.store.models import CallRequest
 from tests.services.scene import OTHER_SUPERVISOR, SUPERVISOR
@@ -27,8 +27,8 @@ def stored(database: Database, number: int) -> CallRequest:
 
 def test_a_request_is_added_as_it_was_typed(database: Database, office: Settings) -> None:
     module = create_module(database, targets=["101", "102"])
-    given = Addition("۰۹۱۲ ۱۲۳ ۴۵۶۷", module.id, "102", name=" Sara Rad ", note="prefers mornings")
-    result = add(database, office, SUPERVISOR, given, NOW)
+    given = NewRequest("۰۹۱۲ ۱۲۳ ۴۵۶۷", module.id, "102", name=" Sara Rad ", note="prefers mornings")
+    result = create(database, office, SUPERVISOR, given, NOW)
     row = stored(database, result.id)
     assert result.code == "done"
     assert (row.number, row.queue, row.target, row.caller_name) == (NUMBER, False, "102", "Sara Rad")
@@ -41,14 +41,14 @@ def test_a_request_is_added_as_it_was_typed(database: Database, office: Settings
 
 def test_a_queues_request_is_for_its_queue(database: Database, office: Settings) -> None:
     module = create_module(database, target_kind="queue", targets=["support"])
-    row = stored(database, add(database, office, SUPERVISOR, Addition("09121234567", module.id), NOW).id)
+    row = stored(database, create(database, office, SUPERVISOR, NewRequest("09121234567", module.id), NOW).id)
     assert (row.queue, row.target) == (True, "support")
 
 
 def test_a_colleague_may_be_called_back_inside(database: Database, office: Settings) -> None:
     create_line(database, "102")
     module = create_module(database)
-    assert stored(database, add(database, office, SUPERVISOR, Addition("102", module.id), NOW).id).number == "102"
+    assert stored(database, create(database, office, SUPERVISOR, NewRequest("102", module.id), NOW).id).number == "102"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_each_fault_is_told_beside_its_field(
     module = create_module(database)
     values = {"number": "09121234567", "module_id": module.id} | given
     with pytest.raises(Invalid) as refused:
-        add(database, office, SUPERVISOR, Addition(**values), NOW)  # type: ignore[arg-type]
+        create(database, office, SUPERVISOR, NewRequest(**values), NOW)  # type: ignore[arg-type]
     assert refused.value.errors == errors
     assert log_of(database) == []
 
@@ -84,16 +84,16 @@ def test_each_fault_is_told_beside_its_field(
 def test_the_same_wish_is_not_added_twice(database: Database, office: Settings) -> None:
     module = create_module(database)
     row = create_request(database, module)
-    result = add(database, office, SUPERVISOR, Addition("09121234567", module.id), NOW)
+    result = create(database, office, SUPERVISOR, NewRequest("09121234567", module.id), NOW)
     assert (result.code, result.twin, result.id) == ("twin", row.id, row.id)
     assert (stored(database, row.id).version, log_of(database)) == (row.version, [])
 
 
 def test_of_many_who_add_the_same_one_does(database: Database, office: Settings) -> None:
     module = create_module(database)
-    given = Addition("09121234567", module.id)
+    given = NewRequest("09121234567", module.id)
     scopes = (SUPERVISOR, OTHER_SUPERVISOR) * 3
-    results = at_once([lambda scope=scope: add(database, office, scope, given, NOW) for scope in scopes])
+    results = at_once([lambda scope=scope: create(database, office, scope, given, NOW) for scope in scopes])
     assert sorted(result.code for result in results) == ["done"] + ["twin"] * 5
     assert len({result.id for result in results}) == 1
     assert len(log_of(database)) == 1

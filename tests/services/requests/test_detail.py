@@ -5,15 +5,15 @@ from datetime import timedelta
 import pytest
 
 from app.domain.lifecycle import Outcome, Status
-from app.domain.policy import LineState, Why
+from app.domain.policy import LineState, ReasonCode
 from app.services.errors import NotFound
 from app.services.report import overview
 from app.services.report.mine import mine
 from app.services.report.overview import MemberNow, Rate
 from app.services.report.periods import today
 from app.services.requests import pause, perform
-from app.services.requests.actions import Note, Postpone, Prioritise, Seen
-from app.services.requests.detail import tell
+from app.services.requests.actions import Note, Postpone, Prioritise, ShownRequest
+from app.services.requests.detail import load_detail
 from app.store.database import Database
 from tests.services.scene import HOUR, MINUTE, OPERATOR, SUPERVISOR, ZONE
 from tests.support.factories import (
@@ -50,7 +50,7 @@ def test_an_attempt_is_told_with_both_its_legs(database: Database) -> None:
     )
     create_attempt(database, row, id="a1", agent="102", started_at=NOW - HOUR, ended_at=NOW - HOUR + 20 * SECOND,
                    outcome="agent_no_answer", manual=True)  # fmt: skip
-    story = tell(database, SUPERVISOR, row.id, NOW)
+    story = load_detail(database, SUPERVISOR, row.id, NOW)
     missed, talked = story.attempts
     assert (missed.agent, missed.agent_name, missed.manual, missed.outcome) == (
         "102",
@@ -67,15 +67,15 @@ def test_an_attempt_is_told_with_both_its_legs(database: Database) -> None:
 def test_an_attempt_under_way_has_no_end_yet(database: Database) -> None:
     row = create_request(database, create_module(database), status="connected")
     create_attempt(database, row, answered_at=NOW, dialled_at=NOW, connected_at=NOW)
-    (attempt,) = tell(database, SUPERVISOR, row.id, NOW).attempts
+    (attempt,) = load_detail(database, SUPERVISOR, row.id, NOW).attempts
     assert (attempt.outcome, attempt.ended_at, attempt.talked) == (None, None, None)
 
 
 def test_the_history_says_who_did_what(database: Database) -> None:
     row = create_request(database, create_module(database))
     for action in (Prioritise(1), Postpone(NOW + HOUR), Note("a → b")):
-        perform.act(database, SUPERVISOR, action, [Seen(row.id, reload(database, row).version)], NOW)
-    first, second, third = tell(database, SUPERVISOR, row.id, NOW).history
+        perform.perform(database, SUPERVISOR, action, [ShownRequest(row.id, reload(database, row).version)], NOW)
+    first, second, third = load_detail(database, SUPERVISOR, row.id, NOW).history
     assert (first.event, first.actor, first.old, first.new) == ("prioritised", "sara", "0", "1")
     assert (first.old_status, first.new_status, first.at) == (Status.WAITING, Status.WAITING, NOW)
     assert (second.event, second.old, second.new) == ("postponed", "", (NOW + HOUR).isoformat())
@@ -84,7 +84,7 @@ def test_the_history_says_who_did_what(database: Database) -> None:
 
 def test_a_request_that_is_not_there_is_not_found(database: Database) -> None:
     with pytest.raises(NotFound):
-        tell(database, SUPERVISOR, 4711, NOW)
+        load_detail(database, SUPERVISOR, 4711, NOW)
 
 
 # The overview
@@ -98,10 +98,10 @@ def test_the_overview_counts_what_goes_on_now(database: Database) -> None:
         create_request(
             database, module, number=f"+98912000000{n}", status=status, first_called_at=NOW - (5 + n) * MINUTE
         )
-    found = overview.look(database, SUPERVISOR, ZONE, NOW)
+    found = overview.load_overview(database, SUPERVISOR, ZONE, NOW)
     assert (found.waiting, found.dialling, found.talking, found.uncertain) == (2, 1, 1, 1)
     assert (found.longest_wait, found.registered_today) == (6 * MINUTE, 6)
-    assert (found.service_runs, found.connected, found.obstacle) == (True, True, Why.NO_OUTBOUND)
+    assert (found.service_runs, found.connected, found.obstacle) == (True, True, ReasonCode.NO_OUTBOUND)
 
 
 def test_of_what_ended_it_is_told_how_much_was_served(database: Database) -> None:
@@ -112,7 +112,7 @@ def test_of_what_ended_it_is_told_how_much_was_served(database: Database) -> Non
     create_request(database, status="failed", done_at=NOW - timedelta(days=6))
     create_request(database, status="failed", done_at=NOW - timedelta(days=7))
     create_request(database, status="done", done_at=NOW + timedelta(days=1))
-    found = overview.look(database, SUPERVISOR, ZONE, NOW)
+    found = overview.load_overview(database, SUPERVISOR, ZONE, NOW)
     assert (found.today, found.served_today, found.today.share) == (Rate(3, 5), 3, 0.6)
     assert found.week == Rate(3, 6)
     assert Rate(0, 0).share is None
@@ -126,7 +126,7 @@ def test_each_extension_shows_its_state_and_its_line(database: Database) -> None
     row = create_request(database, module, target="101")
     create_request(database, module, target="102", status="dialling", number="+989120000001")
     create_attempt(database, row, agent="102", agent_pause_until=NOW + MINUTE)
-    first, second = overview.look(database, SUPERVISOR, ZONE, NOW).extensions
+    first, second = overview.load_overview(database, SUPERVISOR, ZONE, NOW).extensions
     assert (first.extension, first.name, first.state, first.waiting) == ("101", "Sara", LineState.IN_CALL, 1)
     assert (first.serves, first.paused_until) == (False, None)
     assert (second.extension, second.waiting, second.serves, second.paused_until) == ("102", 0, True, NOW + MINUTE)
@@ -139,7 +139,7 @@ def test_each_queue_shows_its_members_and_its_line(database: Database) -> None:
     create_line(database, "101", name="Sara")
     create_line(database, "102", state="in_call")
     create_request(database, module, queue=True, target="support")
-    support, unheard = overview.look(database, SUPERVISOR, ZONE, NOW).queues
+    support, unheard = overview.load_overview(database, SUPERVISOR, ZONE, NOW).queues
     assert (support.name, support.live_callers, support.waiting, support.free) == ("support", 2, 1, 1)
     assert support.members[0] == MemberNow("101", "Sara", LineState.FREE, paused=False, wrapup_until=None)
     assert support.members[2].state is LineState.UNKNOWN
@@ -147,11 +147,11 @@ def test_each_queue_shows_its_members_and_its_line(database: Database) -> None:
 
 
 def test_an_empty_office_has_an_overview(database: Database) -> None:
-    found = overview.look(database, SUPERVISOR, ZONE, NOW)
+    found = overview.load_overview(database, SUPERVISOR, ZONE, NOW)
     assert (found.waiting, found.longest_wait, found.today.share, found.pause) == (0, None, None, None)
     assert (found.service_runs, found.connected) == (False, False)
     pause.pause(database, SUPERVISOR, "", NOW)
-    assert overview.look(database, OPERATOR, ZONE, NOW).pause is not None
+    assert overview.load_overview(database, OPERATOR, ZONE, NOW).pause is not None
 
 
 # One's own

@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import select
 
 from app.config import Settings
-from app.domain.dial_order import Order
+from app.domain.dial_order import DialOrder
 from app.domain.lifecycle import Outcome, Status
 from app.domain.policy import Facts, LineState, Member, Queue
-from app.services.requests.attempts import Dispatch, claim_due, traces
+from app.services.requests.attempts import Dispatch, claim_due, pbx_records
 from app.store.database import Database
 from app.store.models import Attempt
 from app.store.settings import write_setting
@@ -45,7 +45,7 @@ def claim(database: Database, office: Settings, facts: Facts, **kwargs: Any) -> 
     return claim_due(database, office, facts, kwargs.get("now", NOW))
 
 
-def the_order(dispatch: Dispatch) -> Order:
+def the_order(dispatch: Dispatch) -> DialOrder:
     assert len(dispatch.orders) == 1
     return dispatch.orders[0]
 
@@ -220,7 +220,7 @@ def test_an_order_says_everything_that_is_needed_to_dial(database: Database, off
         write_setting(session, "caller_id", "02100000000")
     facts = make_facts([make_line("101", devices="PJSIP/101&PJSIP/201", context="ext-local")])
     order = the_order(claim(database, office, facts))
-    assert order == Order(
+    assert order == DialOrder(
         attempt=order.attempt,
         request_id=request.id,
         agent="101",
@@ -270,8 +270,8 @@ def test_a_few_old_traces_at_a_time_are_deleted(database: Database) -> None:
         ).id
         for n in range(5)
     }
-    assert len(traces(database)) == 3
-    assert set(traces(database)) < ended
+    assert len(pbx_records(database)) == 3
+    assert set(pbx_records(database)) < ended
 
 
 def test_a_request_that_nobody_can_dial_does_not_hold_up_the_others(database: Database, office: Settings) -> None:

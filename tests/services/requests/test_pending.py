@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from app.domain.lifecycle import Outcome, Status
-from app.domain.policy import Reason, Why
+from app.domain.policy import Reason, ReasonCode
 from app.services.requests import pause as pausing
 from app.services.requests.pending import Badge, PendingFilter, badge, pending
 from app.store.database import Database
@@ -93,7 +93,7 @@ def test_a_row_has_what_its_page_needs(database: Database) -> None:
     (shown,) = pending(database, NOW).active
     assert (shown.version, shown.priority, shown.note, shown.created_by) == (row.version, 1, "in the morning", "omid")
     assert (shown.module_id, shown.target, shown.number, shown.wanted) == (module.id, "101", "09121234567", ("101",))
-    assert shown.reason == Reason(Why.LINE_IN_CALL, subject="101")
+    assert shown.reason == Reason(ReasonCode.LINE_IN_CALL, subject="101")
     assert (shown.may_call, shown.may_change, shown.may_cancel) == (True, True, True)
 
 

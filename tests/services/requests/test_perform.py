@@ -12,19 +12,20 @@ from app.services.requests import perform
 from app.services.requests.access import Scope
 from app.services.requests.actions import (
     Action,
+    ActionResult,
     CallNow,
     Cancel,
-    Deed,
+    HistoryEvent,
     MarkDone,
     Note,
     Postpone,
     Prioritise,
     Reassign,
-    Result,
-    Seen,
+    ShownRequest,
 )
 from app.services.requests.attempts import end
-from app.services.requests.perform import act, carry_out, settle
+from app.services.requests.perform import execute, wait_for_results
+from app.services.requests.perform import perform as act
 from app.services.requests.targets import targets
 from app.store.database import Database
 from app.store.models import CallRequest, Module
@@ -59,8 +60,8 @@ def module_of(database: Database, row: CallRequest) -> Module:
         return session.get_one(Module, row.module_id)
 
 
-def do(database: Database, row: CallRequest, action: Action, scope: Scope = SUPERVISOR) -> Result:
-    (result,) = act(database, scope, action, [Seen(row.id, row.version)], NOW)
+def do(database: Database, row: CallRequest, action: Action, scope: Scope = SUPERVISOR) -> ActionResult:
+    (result,) = act(database, scope, action, [ShownRequest(row.id, row.version)], NOW)
     return result
 
 
@@ -222,13 +223,15 @@ def test_what_a_status_does_not_allow_is_not_done(database: Database, status: St
 )
 def test_whoever_was_slower_is_told_who_did_what(database: Database, action: Action) -> None:
     row = request_of(database)
-    (first,) = act(database, OTHER_SUPERVISOR, Postpone(NOW + 2 * HOUR), [Seen(row.id, row.version)], NOW)
+    (first,) = act(database, OTHER_SUPERVISOR, Postpone(NOW + 2 * HOUR), [ShownRequest(row.id, row.version)], NOW)
     second = do(database, row, action)
     assert first.code == "done"
     assert second.code == "changed"
-    assert second.by == Deed("maryam", "postponed", (NOW + 2 * HOUR).isoformat(), NOW)
+    assert second.by == HistoryEvent("maryam", "postponed", (NOW + 2 * HOUR).isoformat(), NOW)
     assert [entry.actor for entry in history_of(database, row.id)] == ["maryam"]
-    again = act(database, SUPERVISOR, action, [Seen(row.id, second.version or 0)], NOW)  # knowing of it, they may
+    again = act(
+        database, SUPERVISOR, action, [ShownRequest(row.id, second.version or 0)], NOW
+    )  # knowing of it, they may
     assert again[0].code in ("done", "asked")
 
 
@@ -251,7 +254,7 @@ def test_what_the_exchange_has_ended_is_told_as_well(database: Database) -> None
     end(database, "a1", Outcome.CONNECTED, NOW)
     result = do(database, row, Cancel())
     assert result.code == "is_done"
-    assert result.by == Deed("", "ended", "connected", NOW)
+    assert result.by == HistoryEvent("", "ended", "connected", NOW)
     assert reload(database, row).done_by == "101"
 
 
@@ -281,7 +284,7 @@ def test_several_rows_are_answered_one_by_one(database: Database) -> None:
     first, second = request_of(database), request_of(database)
     over = request_of(database, status="done")
     do(database, second, Prioritise(1), OTHER_SUPERVISOR)
-    seen = [Seen(over.id, 1), Seen(second.id, 1), Seen(4711, 1), Seen(first.id, 1)]
+    seen = [ShownRequest(over.id, 1), ShownRequest(second.id, 1), ShownRequest(4711, 1), ShownRequest(first.id, 1)]
     results = act(database, SUPERVISOR, Cancel(), seen, NOW)
     assert [result.id for result in results] == [row.id for row in seen]
     assert [result.code for result in results] == ["is_done", "changed", "not_found", "done"]
@@ -290,7 +293,7 @@ def test_several_rows_are_answered_one_by_one(database: Database) -> None:
 
 def test_a_row_that_is_named_twice_is_done_once(database: Database) -> None:
     row = request_of(database)
-    results = act(database, SUPERVISOR, Cancel(), [Seen(row.id, 1), Seen(row.id, 1)], NOW)
+    results = act(database, SUPERVISOR, Cancel(), [ShownRequest(row.id, 1), ShownRequest(row.id, 1)], NOW)
     assert [result.code for result in results] == ["done", "done"]
     assert len(history_of(database, row.id)) == 1
 
@@ -298,18 +301,18 @@ def test_a_row_that_is_named_twice_is_done_once(database: Database) -> None:
 def test_two_of_several_rows_are_not_made_twins(database: Database) -> None:
     module = create_module(database, targets=["101", "102", "103"])
     rows = [create_request(database, module, target=target) for target in ("101", "102")]
-    seen = [Seen(row.id, row.version) for row in rows]
+    seen = [ShownRequest(row.id, row.version) for row in rows]
     assert [r.code for r in act(database, SUPERVISOR, Reassign(False, "103"), seen, NOW)] == ["done", "twin"]
 
 
 # What the telephone service does
 
 
-def carried(database: Database, at: datetime = NOW) -> list[perform.Carried]:
+def carried(database: Database, at: datetime = NOW) -> list[perform.CommandOutcome]:
     """Do what was asked, as the telephone service does."""
     done = []
-    for command in commands.take(database, at):
-        done.append(carry_out(database, command.kind, command.payload, command.actor, at))
+    for command in commands.open_commands(database, at):
+        done.append(execute(database, command.kind, command.payload, command.actor, at))
         commands.answer(database, command.id, ok=done[-1].ok, result=done[-1].answer, now=at)
     return done
 
@@ -319,8 +322,8 @@ def test_what_rings_is_ended_by_the_telephone_service(database: Database, action
     row = dialling(database)
     asked = do(database, row, action)
     assert (asked.code, reload(database, row).status) == ("asked", "dialling")
-    assert carried(database) == [perform.Carried(True, "done", hang_up="a1")]
-    (settled,) = settle(database, [asked], seconds=0)
+    assert carried(database) == [perform.CommandOutcome(True, "done", hang_up="a1")]
+    (settled,) = wait_for_results(database, [asked], seconds=0)
     assert (settled.code, settled.status) == ("done", Status(status))
     now = reload(database, row)
     assert (now.status, now.done_by) == (status, "sara")
@@ -332,19 +335,19 @@ def test_a_call_is_asked_of_the_telephone_service(database: Database) -> None:
     row = request_of(database)
     asked = do(database, row, CallNow("101"))
     assert asked.code == "asked"
-    assert carried(database) == [perform.Carried(True, "done")]
+    assert carried(database) == [perform.CommandOutcome(True, "done")]
     now = reload(database, row)
     assert (now.call_now, now.call_now_agent) == (True, "101")
     assert log_of(database)[0].detail == {"agent": ["", "101"]}
-    assert settle(database, [asked], seconds=0)[0].ok
+    assert wait_for_results(database, [asked], seconds=0)[0].ok
 
 
 def test_without_the_telephone_service_it_is_said_that_nobody_answers(database: Database) -> None:
     row = request_of(database)
     asked = do(database, row, CallNow())
-    assert settle(database, [asked], seconds=0)[0].code == "no_answer"
+    assert wait_for_results(database, [asked], seconds=0)[0].code == "no_answer"
     assert carried(database, NOW + HOUR) == []  # nor is it done when nobody expects it any more
-    assert settle(database, [asked], seconds=0)[0].code == "expired"
+    assert wait_for_results(database, [asked], seconds=0)[0].code == "expired"
     assert reload(database, row).call_now is False
 
 
@@ -352,7 +355,7 @@ def test_a_second_click_is_answered_and_not_done(database: Database) -> None:
     row = request_of(database)
     clicks = [do(database, row, CallNow()), do(database, row, CallNow())]
     assert [one.answer for one in carried(database)] == ["done", "changed"]
-    assert [result.code for result in settle(database, clicks, seconds=0)] == ["done", "changed"]
+    assert [result.code for result in wait_for_results(database, clicks, seconds=0)] == ["done", "changed"]
     assert len(history_of(database, row.id)) == 1
 
 
@@ -361,7 +364,7 @@ def test_between_the_asking_and_the_doing_another_may_be_quicker(database: Datab
     asked = do(database, row, CallNow())
     do(database, row, Postpone(NOW + HOUR), OTHER_SUPERVISOR)
     carried(database)
-    (settled,) = settle(database, [asked], seconds=0)
+    (settled,) = wait_for_results(database, [asked], seconds=0)
     assert (settled.code, settled.by and settled.by.actor) == ("changed", "maryam")
     assert reload(database, row).call_now is False
 
@@ -371,35 +374,35 @@ def test_the_exchange_may_be_quicker_too(database: Database) -> None:
     asked = do(database, row, CallNow())
     with database.write() as session:
         session.get_one(CallRequest, row.id).status = "connected"
-    assert carried(database) == [perform.Carried(False, "is_connected")]
-    assert settle(database, [asked], seconds=0)[0].code == "is_connected"
+    assert carried(database) == [perform.CommandOutcome(False, "is_connected")]
+    assert wait_for_results(database, [asked], seconds=0)[0].code == "is_connected"
 
 
 def test_a_request_that_is_deleted_meanwhile_is_not_found(database: Database) -> None:
     row = request_of(database)
     asked = do(database, row, CallNow())
-    (command,) = commands.take(database, NOW)
+    (command,) = commands.open_commands(database, NOW)
     with database.write() as session:
         session.delete(session.get_one(CallRequest, row.id))
     with pytest.raises(NotFound):
-        carry_out(database, command.kind, command.payload, "sara", NOW)
+        execute(database, command.kind, command.payload, "sara", NOW)
     commands.answer(database, command.id, ok=False, result="not_found", now=NOW)
-    assert settle(database, [asked], seconds=0)[0].code == "not_found"
+    assert wait_for_results(database, [asked], seconds=0)[0].code == "not_found"
 
 
 def test_several_answers_are_waited_for_together(database: Database) -> None:
     asked = [do(database, request_of(database), CallNow()) for _ in range(3)]
     waiting = threading.Thread(target=lambda: carried(database))
     waiting.start()
-    assert {result.code for result in settle(database, asked, seconds=20)} == {"done"}
+    assert {result.code for result in wait_for_results(database, asked, seconds=20)} == {"done"}
     waiting.join()
 
 
 def test_a_command_without_sense_is_refused(database: Database) -> None:
     with pytest.raises(KeyError):
-        carry_out(database, "sing", {"request": 1}, "sara", NOW)
+        execute(database, "sing", {"request": 1}, "sara", NOW)
     with pytest.raises(KeyError):
-        carry_out(database, commands.CANCEL, {}, "sara", NOW)
+        execute(database, commands.CANCEL, {}, "sara", NOW)
 
 
 # To whom a request may be given

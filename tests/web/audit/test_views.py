@@ -13,7 +13,7 @@ import app.services
 from app.services import audit, users
 from app.services.requests import perform
 from app.store.database import Database
-from app.store.models import LogEntry
+from app.store.models import AuditEntry
 from app.web.audit import wording
 from tests.support.factories import NOW, log_of, store
 from tests.web.conftest import ADMINISTRATOR, OPERATOR
@@ -24,12 +24,12 @@ from tests.web.pages import Page, Visitor, text
 def began(database: Database) -> None:
     """The users' own beginnings stand in the log of the built database; a test's begins empty."""
     with database.write() as session:
-        session.query(LogEntry).delete()
+        session.query(AuditEntry).delete()
 
 
-def note(database: Database, action: str, subject: str = "", at: datetime = NOW, **detail: Any) -> LogEntry:
+def note(database: Database, action: str, subject: str = "", at: datetime = NOW, **detail: Any) -> AuditEntry:
     actor = detail.pop("actor", ADMINISTRATOR)
-    return store(database, LogEntry(at=at, actor=actor, action=action, subject=subject, detail=detail))
+    return store(database, AuditEntry(at=at, actor=actor, action=action, subject=subject, detail=detail))
 
 
 def entries(page: Page) -> list[str]:

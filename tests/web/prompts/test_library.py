@@ -10,13 +10,13 @@ from flask import Flask
 from sqlalchemy import select
 
 from app.config import Settings
-from app.domain.phone_calls import Failure, State
+from app.domain.phone_calls import CallFailure, CallState
 from app.services import audit, commands, users
 from app.services.modules import save as modules
 from app.services.modules.save import PromptInput
 from app.services.prompts import phone_calls, recordings
 from app.store.database import Database
-from app.store.models import Command, DigitRecording, Prompt, Recording, StudioCall
+from app.store.models import Command, DigitRecording, PhoneCall, Prompt, Recording
 from app.web import speaking, wording
 from tests.audio.sounds import read_samples, tone, write_sound
 from tests.support.factories import NOW, create_module, create_recording, create_running_service, store
@@ -146,7 +146,7 @@ def test_a_folder_that_cannot_be_written_is_told(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(recordings, "take", full)
+    monkeypatch.setattr(recordings, "store_upload", full)
     assert "cannot be stored on this machine" in take(admin, sound, 422).source
     assert "No space left" in caplog.text
 
@@ -361,9 +361,9 @@ def test_what_is_no_digit_is_not_found(admin: Visitor, library: list[Recording],
 RING = {"extension": "۱۰۱", "language": "fa", "name": "خوشامد", "text": "سلام"}
 
 
-def calls(database: Database) -> list[StudioCall]:
+def calls(database: Database) -> list[PhoneCall]:
     with database.read() as session:
-        return list(session.scalars(select(StudioCall)))
+        return list(session.scalars(select(PhoneCall)))
 
 
 def test_an_extension_is_rung_and_the_call_is_followed(
@@ -375,14 +375,14 @@ def test_an_extension_is_rung_and_the_call_is_followed(
     assert (call.extension, call.name, call.text, call.created_by) == ("101", "خوشامد", "سلام", "sara")
     address = str(shown.get("data-address"))
     for state, said in (
-        (State.RINGING, "The phone rings. Pick it up."),
-        (State.RECORDING, "Say the text after the tone. Press # when you have finished."),
-        (State.LISTENING, "Press 1 to keep it, 2 to record it again, 3 to hear it."),
+        (CallState.RINGING, "The phone rings. Pick it up."),
+        (CallState.RECORDING, "Say the text after the tone. Press # when you have finished."),
+        (CallState.LISTENING, "Press 1 to keep it, 2 to record it again, 3 to hear it."),
     ):
         phone_calls.advance(database, call.id, state, NOW)
         shown = admin.ask(address).one("div", class_="studio-call")
         assert said in text(shown) and shown.get("data-over") is None
-    phone_calls.advance(database, call.id, State.KEPT, NOW, file=library[0].file)
+    phone_calls.advance(database, call.id, CallState.KEPT, NOW, file=library[0].file)
     shown = admin.ask(address).one("div", class_="studio-call")
     assert (shown.get("data-over"), shown.get("data-digest")) == ("", "a" * 64)
 
@@ -415,11 +415,11 @@ def test_what_cannot_be_rung_is_told(admin: Visitor, database: Database, changes
     assert calls(database) == []
 
 
-@pytest.mark.parametrize("failure", list(Failure))
+@pytest.mark.parametrize("failure", list(CallFailure))
 @pytest.mark.parametrize("locale", ["fa", "en"])
-def test_every_failure_is_told_in_words(app: Flask, database: Database, failure: Failure, locale: str) -> None:
+def test_every_failure_is_told_in_words(app: Flask, database: Database, failure: CallFailure, locale: str) -> None:
     users.set_locale(database, 1, locale)
-    call = StudioCall(id="00000000-0000-0000-0000-000000000001", kind="record", extension="101", language="en")
+    call = PhoneCall(id="00000000-0000-0000-0000-000000000001", kind="record", extension="101", language="en")
     call.state, call.detail, call.created_at, call.updated_at = "failed", failure.value, NOW, NOW
     store(database, call)
     said = text(Visitor(app, 1, locale=locale).ask(f"{BY_PHONE}/{call.id}").one("div", class_="studio-call"))
@@ -428,7 +428,7 @@ def test_every_failure_is_told_in_words(app: Flask, database: Database, failure:
 
 
 def test_a_service_that_does_not_run_is_told(admin: Visitor, database: Database) -> None:
-    call = StudioCall(id="00000000-0000-0000-0000-000000000001", kind="record", extension="101", language="en")
+    call = PhoneCall(id="00000000-0000-0000-0000-000000000001", kind="record", extension="101", language="en")
     call.state, call.created_at, call.updated_at = "asked", NOW, NOW
     store(database, call)
     assert "The telephone service is not running" in admin.ask(f"{BY_PHONE}/{call.id}").main

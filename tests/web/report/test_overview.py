@@ -193,9 +193,9 @@ def test_a_pause_is_told_on_the_board(admin: Visitor, database: Database) -> Non
 
 def test_names_are_escaped(admin: Visitor, database: Database, office: None) -> None:
     with database.write() as session:
-        from app.store.models import LineRow
+        from app.store.models import ExtensionRow
 
-        session.get_one(LineRow, "101").name = "<b>x</b>"
+        session.get_one(ExtensionRow, "101").name = "<b>x</b>"
     for path in ("/overview", "/wallboard"):
         assert "<b>x" in text(admin.get(path).one(id="line-101"))
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from app.config import Settings
 from app.services.pbx import connection_test
-from app.services.pbx.connection_test import Loaded, Report, Verdict, pack
+from app.services.pbx.connection_test import ConnectionReport, ConnectionResult, DialplanState, pack
 from app.services.requests import pause
 from app.services.requests.access import Scope
 from app.services.settings import office
@@ -73,7 +73,14 @@ def test_what_the_environment_gives_is_shown_and_cannot_be_changed(
 # -- the other pages --------------------------------------------------------------------------------------------------
 
 SECRET = "a-secret-that-nobody-reads"
-REPORT = Report(Verdict.CONNECTED, version="22.10.1", extensions=12, queues=2, dialplan=Loaded.CURRENT, may_reload=True)
+REPORT = ConnectionReport(
+    ConnectionResult.CONNECTED,
+    version="22.10.1",
+    extensions=12,
+    queues=2,
+    dialplan=DialplanState.CURRENT,
+    may_reload=True,
+)
 
 
 def exchange_form(page: Page) -> Fields:
@@ -125,13 +132,17 @@ def test_a_test_tries_what_is_typed_and_saves_nothing(
         assert "ami_host" not in store.read_all(session)
 
 
-@pytest.mark.parametrize("verdict", Verdict)
-def test_each_verdict_is_said_in_words(admin: Visitor, database: Database, service: Service, verdict: Verdict) -> None:
-    report = Report(verdict, "detail", write_missing=("reporting",) if verdict is Verdict.RIGHTS_MISSING else ())
+@pytest.mark.parametrize("verdict", ConnectionResult)
+def test_each_verdict_is_said_in_words(
+    admin: Visitor, database: Database, service: Service, verdict: ConnectionResult
+) -> None:
+    report = ConnectionReport(
+        verdict, "detail", write_missing=("reporting",) if verdict is ConnectionResult.RIGHTS_MISSING else ()
+    )
     with service(test_connection=(True, pack(report))):
         said = admin.press("/settings/exchange/test", exchange_form(admin.get("/settings/exchange"))).main
     assert str(wording.VERDICT[verdict]) in said
-    assert verdict is Verdict.CONNECTED or str(wording.VERDICT_MEND[verdict]) in said
+    assert verdict is ConnectionResult.CONNECTED or str(wording.VERDICT_MEND[verdict]) in said
 
 
 def test_a_test_of_nonsense_is_not_made(admin: Visitor, service: Service) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import delete
 
 from app.config import Settings
 from app.services import users
-from app.services.pbx.connection_test import Loaded, Report, Verdict, pack
+from app.services.pbx.connection_test import ConnectionReport, ConnectionResult, DialplanState, pack
 from app.services.settings import office
 from app.services.setup import first_administrator
 from app.store import settings as store
@@ -22,7 +22,14 @@ from tests.web.pages import Fields, Page, Visitor, text
 PASSWORD = "a good password"
 FORM = {"name": "zahra", "password": PASSWORD, "again": PASSWORD}
 STEPS = ("/setup/office", "/setup/exchange", "/setup/module", "/setup/call", "/setup/end")
-REPORT = Report(Verdict.CONNECTED, version="22.10.1", extensions=12, queues=1, dialplan=Loaded.CURRENT, may_reload=True)
+REPORT = ConnectionReport(
+    ConnectionResult.CONNECTED,
+    version="22.10.1",
+    extensions=12,
+    queues=1,
+    dialplan=DialplanState.CURRENT,
+    may_reload=True,
+)
 
 
 @pytest.fixture
@@ -262,7 +269,7 @@ def test_the_check_says_how_far_it_is(admin: Visitor, database: Database, servic
         page = admin.press("/setup/exchange/check")
     assert set(marks(page).values()) == {"check-ok"}
     assert not page.has(id="poll"), "there is nothing left to wait for"
-    refused = Report(Verdict.REFUSED, "Authentication failed")
+    refused = ConnectionReport(ConnectionResult.REFUSED, "Authentication failed")
     with service(test_connection=(True, pack(refused))):
         page = admin.post("/setup/exchange/check", status=200)  # without scripts: the whole page
     assert (marks(page)["reached"], marks(page)["accepted"], marks(page)["rights"]) == (
@@ -355,9 +362,9 @@ def test_the_test_call_is_asked_for_and_its_failure_said(admin: Visitor, databas
     path = asked.response.headers["Location"]
     assert "asked to ring the phone" in admin.follow(asked).main
     with database.write() as session:
-        from app.store.models import StudioCall
+        from app.store.models import PhoneCall
 
-        row = session.get_one(StudioCall, path.rpartition("/")[2])
+        row = session.get_one(PhoneCall, path.rpartition("/")[2])
         row.state, row.detail = "failed", "busy"
     part = admin.ask(path)
     assert "The phone is busy" in text(part.root)
