@@ -16,6 +16,8 @@ import phonenumbers
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.domain.routing import Context
+
 PREFIX = "BAZANG_"
 _SECRET = frozenset({"secret_key", "ami_secret", "database_url"})  # never repeated in a message
 
@@ -125,8 +127,8 @@ class Settings(BaseSettings):
 # What each kind of exchange calls its contexts, where nobody says otherwise.
 CONTEXTS: dict[str, dict[str, str]] = {
     "asterisk": {
-        "extension_context": "bazang-extensions",
-        "queue_context": "bazang-queues",
+        "extension_context": Context.EXTENSIONS,
+        "queue_context": Context.QUEUES,
         "outbound_context": "",
     },
     "freepbx": {

@@ -223,7 +223,7 @@ def test_a_dialplan_that_cannot_be_written_or_made_is_told(install: Install, tmp
     blocked = install(dialplan_file=tmp_path / "file/bazang.conf")
     assert "file" in refusal(run(blocked, "dialplan", "--write"))
     unsafe = install(agi_host="127.0.0.1;System(x)")
-    assert "not for a dialplan" in refusal(run(unsafe, "dialplan"))
+    assert "not allowed in the dialplan" in refusal(run(unsafe, "dialplan"))
 
 
 def test_dialplan_as_a_process(machine: Path) -> None:

@@ -15,10 +15,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.audio.prompts import LANGUAGES
+from app.domain.routing import EXTENSION_PATTERN
 from app.domain.text import is_displayable
 from app.services import audit
 from app.services.errors import Invalid, NotFound
-from app.services.modules.save import EXTENSION
 from app.store.database import Database
 from app.store.models import User
 
@@ -149,7 +149,7 @@ def check(given: UserInput) -> dict[str, str]:
         errors["locale"] = "choice"
     if given.theme not in THEMES:
         errors["theme"] = "choice"
-    if not all(EXTENSION.fullmatch(extension) for extension in given.extensions):
+    if not all(EXTENSION_PATTERN.fullmatch(extension) for extension in given.extensions):
         errors["extensions"] = "code"
     elif len(given.extensions) > MOST_EXTENSIONS:
         errors["extensions"] = "too_long"

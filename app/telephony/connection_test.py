@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.domain.pbx_connection import ConnectionReport, ConnectionResult, DialplanState
+from app.domain.routing import Context
 from app.telephony.ami import AmiClient, AmiError, AmiRefused, AmiState, AmiTimes
 from app.telephony.variables import PROBE
 
@@ -235,9 +236,9 @@ def missing_of(allowed: Collection[str]) -> tuple[str, ...]:
 async def which_dialplan(client: AmiClient, revision: str) -> DialplanState:
     """Tell whether our dialplan is taken in there, and whether it is of this revision."""
     try:
-        if revision and await _exists(client, "bazang-revision", f"r{revision}"):
+        if revision and await _exists(client, Context.REVISION, f"r{revision}"):
             return DialplanState.CURRENT
-        return DialplanState.OUTDATED if await _exists(client, "bazang-agent", "s") else DialplanState.NONE
+        return DialplanState.OUTDATED if await _exists(client, Context.AGENT, "s") else DialplanState.NONE
     except AmiError:
         return DialplanState.UNKNOWN
 

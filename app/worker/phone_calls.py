@@ -20,6 +20,7 @@ from app.audio.tone import make_tone
 from app.config import Settings
 from app.domain.lifecycle import Outcome
 from app.domain.phone_calls import CallFailure, CallState
+from app.domain.routing import Context
 from app.services.errors import Invalid, NotFound
 from app.services.prompts import phone_calls, recordings
 from app.services.prompts import voice as speech
@@ -166,7 +167,7 @@ class PhoneCalls:
         """Ring, and return when the dialogue has the call, or nobody wants it any more; or why it cannot."""
         if not self._ami.connected:
             return CallFailure.NOT_CONNECTED
-        if not await lookup.has_destination(self._ami, "bazang-studio,s,1"):
+        if not await lookup.has_location(self._ami, f"{Context.PHONE_CALL},s,1"):
             return CallFailure.NO_DIALPLAN
         known = self._snapshot.extensions.get(view.extension)
         devices = known.devices if known is not None and known.devices else (f"PJSIP/{view.extension}",)
@@ -198,11 +199,11 @@ class PhoneCalls:
     async def _look_at(self, devices: tuple[str, ...]) -> CallFailure | None:
         """Tell why none of the devices can be rung now."""
         states = {await lookup.device_state(self._ami, device) for device in devices}
-        if states <= lookup.NOT_THERE:
+        if states <= lookup.MISSING_STATES:
             return CallFailure.UNKNOWN_EXTENSION
         if "NOT_INUSE" in states:
             return None
-        return CallFailure.UNREACHABLE if states <= lookup.NOT_THERE | {"UNAVAILABLE"} else CallFailure.BUSY
+        return CallFailure.UNREACHABLE if states <= lookup.MISSING_STATES | {"UNAVAILABLE"} else CallFailure.BUSY
 
     async def _hang_up(self, call_id: str) -> None:
         try:

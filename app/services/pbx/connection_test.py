@@ -1,4 +1,4 @@
-"""Trying out how the exchange is reached, before it is saved: asked by a page, done by the telephone service."""
+"""Test how the PBX is reached before the settings are saved: a page asks, the worker connects."""
 
 import json
 from dataclasses import asdict
@@ -9,8 +9,8 @@ from app.domain.text import displayable
 from app.services import commands
 from app.store.database import Database
 
-WAIT = 12.0  # seconds: the service gives an exchange less time than that
-LONGEST_DETAIL, LONGEST_VERSION = 500, 100  # both are a stranger's words, and a result has its length
+WAIT_SECONDS = 12.0  # the worker gives up earlier
+LONGEST_DETAIL, LONGEST_VERSION = 500, 100  # both are text from the PBX, and a command's result has a maximum length
 
 __all__ = ["ConnectionReport", "ConnectionResult", "DialplanState", "apply", "pack", "test", "unpack"]
 
@@ -18,28 +18,30 @@ __all__ = ["ConnectionReport", "ConnectionResult", "DialplanState", "apply", "pa
 def test(
     database: Database, *, host: str, port: int, username: str, secret: str, actor: str, now: datetime
 ) -> ConnectionReport | None:
-    """Try these values beside those in force, which go on serving. None: the telephone service does not answer."""
+    """Test a connection beside the one in use. Return None if the worker does not answer. Waits for the report."""
     payload = {"host": host, "port": port, "username": username, "secret": secret}
-    answered = commands.ask_and_wait(database, commands.TEST_CONNECTION, payload, actor=actor, now=now, seconds=WAIT)
+    answered = commands.ask_and_wait(
+        database, commands.TEST_CONNECTION, payload, actor=actor, now=now, seconds=WAIT_SECONDS
+    )
     return unpack(answered.result) if answered is not None and answered.ok else None
 
 
 def apply(database: Database, *, actor: str, now: datetime) -> None:
-    """Have the telephone service take up what was saved at once instead of with its next look."""
+    """Make the worker use the saved settings at once instead of after its next poll."""
     commands.ask(database, commands.APPLY_SETTINGS, {}, actor=actor, now=now)
 
 
 def pack(report: ConnectionReport) -> str:
-    """Return a report as a command's result: what an exchange says at length is cut, and never its JSON."""
-    said = {
+    """Return a report as JSON, the result of the command. Text from the PBX is shortened to fit."""
+    shortened = {
         "detail": displayable(report.detail, LONGEST_DETAIL),
         "version": displayable(report.version, LONGEST_VERSION),
     }
-    return json.dumps(asdict(report) | said, ensure_ascii=False)
+    return json.dumps(asdict(report) | shortened, ensure_ascii=False)
 
 
 def unpack(result: str) -> ConnectionReport:
-    """Return the report that `pack` made a result of."""
+    """Return the report that `pack` wrote."""
     values = json.loads(result)
     for name in ("read_missing", "write_missing", "unchecked"):
         values[name] = tuple(values[name])

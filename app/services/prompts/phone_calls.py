@@ -8,10 +8,10 @@ from sqlalchemy import delete, select
 
 from app.audio.prompts import LANGUAGES, default_text
 from app.domain.phone_calls import FINAL, CallFailure, CallKind, CallState
+from app.domain.routing import EXTENSION_PATTERN
 from app.domain.text import is_displayable
 from app.services import commands
 from app.services.errors import Invalid, NotFound
-from app.services.modules.save import EXTENSION
 from app.store import pbx_state
 from app.store.database import Database
 from app.store.models import PhoneCall
@@ -84,7 +84,7 @@ def ask_test(database: Database, *, extension: str, language: str, actor: str, n
 
 def _check(extension: str, language: str) -> dict[str, str]:
     errors = {}
-    if not EXTENSION.fullmatch(extension):
+    if not EXTENSION_PATTERN.fullmatch(extension):
         errors["extension"] = "code" if extension else "required"
     if language not in LANGUAGES:
         errors["language"] = "choice"

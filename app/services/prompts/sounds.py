@@ -12,7 +12,7 @@ from app.audio.dialogue import Keys, Pause, Piece
 from app.audio.library import SoundLibrary
 from app.audio.prompts import PROMPT_KEYS, default_text
 from app.domain.numbers import national
-from app.services.modules.save import PromptInput
+from app.services.modules.input import PromptInput
 from app.services.prompts import recordings
 from app.services.prompts import voice as speeches
 from app.store.database import Database

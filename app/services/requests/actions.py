@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from app.domain import lifecycle
 from app.domain.lifecycle import Status
+from app.domain.routing import EXTENSION_PATTERN
 from app.domain.text import is_displayable
-from app.services.modules.save import EXTENSION
 
 LONGEST_NOTE = 2000
 LONGEST_DELAY = timedelta(days=90)
@@ -112,7 +112,7 @@ def validate(action: Action, now: datetime) -> dict[str, str]:
                 return {"note": "required"}
             return validate_note(note)
         case CallNow(agent):
-            return {} if agent is None or EXTENSION.fullmatch(agent) else {"agent": "code"}
+            return {} if agent is None or EXTENSION_PATTERN.fullmatch(agent) else {"agent": "code"}
     return {}
 
 

@@ -11,8 +11,8 @@ from app.audio.prompts import LANGUAGES
 from app.config import Settings
 from app.domain import numbers
 from app.domain.numbers import OutboundFormat
+from app.domain.routing import CALLER_ID_PATTERN
 from app.services.errors import Invalid
-from app.services.modules.save import CALLER_ID
 from app.services.requests import pause
 from app.services.settings.save import save_values
 from app.store import settings as store
@@ -91,7 +91,7 @@ def check(given: OfficeInput) -> dict[str, str]:
     patterns = {"area_code": AREA_CODE, "outbound_context": CONTEXT, "outbound_prefix": PREFIX}
     codes = {"area_code": "digits", "outbound_context": "context", "outbound_prefix": "digits"}
     errors |= {name: codes[name] for name, form in patterns.items() if not form.fullmatch(getattr(given, name))}
-    if given.caller_id and not CALLER_ID.fullmatch(given.caller_id):
+    if given.caller_id and not CALLER_ID_PATTERN.fullmatch(given.caller_id):
         errors["caller_id"] = "number"
     return errors
 

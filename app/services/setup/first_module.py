@@ -1,23 +1,29 @@
 """The first module of an office, made from a template, with the scenario by which callers get there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.config import Settings
+from app.domain.routing import Destination, DestinationKind, Situation
 from app.services.errors import Invalid
-from app.services.modules import save as modules
-from app.services.modules.save import SITUATIONS, ModuleInput
-from app.services.pbx import lookup, scenarios
-from app.services.pbx.scenarios import ExtensionInput, QueueInput
+from app.services.modules.input import ModuleInput
+from app.services.modules.list import suggest_code
+from app.services.modules.save import save_module
+from app.services.pbx import lookup
+from app.services.pbx.lookup import LookupResult
+from app.services.pbx.scenarios import (
+    ExtensionInput,
+    QueueInput,
+    ScenarioInput,
+    load_extension,
+    load_queue,
+    save_scenario,
+)
 from app.store import settings as store_settings
 from app.store.database import Database, Joined
-from app.store.models import ExtensionScenario, Module, QueueScenario
-
-FIRST_CODE = 5001  # *5001, *5002, … are proposed
 
 
 class Template(StrEnum):
@@ -40,11 +46,7 @@ class StarterInput:
 def propose_code(database: Database) -> str:
     """Return a code that no module has yet."""
     with database.read() as session:
-        taken = set(session.scalars(select(Module.code)))
-    number = FIRST_CODE
-    while f"*{number}" in taken:
-        number += 1
-    return f"*{number}"
+        return suggest_code(session)
 
 
 def make(database: Database, settings: Settings, given: StarterInput, now: datetime, *, actor: str) -> int:
@@ -59,10 +61,12 @@ def make(database: Database, settings: Settings, given: StarterInput, now: datet
         raise Invalid(errors)
     with database.write() as session:
         joined = Joined(database, session)
-        module = modules.save(joined, _module(given), now, actor=actor)
+        module = save_module(joined, _module(given), now, actor=actor)
         if store_settings.exchange(session, settings).pbx_profile != "freepbx":
             for target in given.targets:
-                _lead_there(joined, session, given, target, now, actor)
+                scenario = _scenario(session, given, target)
+                if scenario is not None:
+                    save_scenario(joined, scenario, now=now, actor=actor)
     return module
 
 
@@ -71,11 +75,12 @@ def _ask_exchange(
 ) -> dict[str, str]:
     """Return what does not fit the exchange. Where it cannot be asked everything does."""
     errors = {}
-    if lookup.code_taken(database, settings, given.code, actor, now):
+    if lookup.find_code(database, settings, given.code, actor=actor, now=now):
         errors["code"] = "code_on_exchange"
-    kind = "queue" if given.template == Template.QUEUE else "extension"
-    well_formed = [target for target in given.targets if lookup.PATTERNS[kind].fullmatch(target)]
-    if any(lookup.exists(database, kind, target, actor, now) is False for target in well_formed):
+    kind = DestinationKind.QUEUE if given.template == Template.QUEUE else DestinationKind.EXTENSION
+    targets = [Destination(kind, target) for target in given.targets]
+    results = (lookup.look_up(database, target, actor=actor, now=now) for target in targets if target.is_well_formed)
+    if LookupResult.MISSING in results:
         errors["targets"] = "not_on_exchange"
     return errors
 
@@ -86,28 +91,20 @@ def _module(given: StarterInput) -> ModuleInput:
         code=given.code,
         target_kind="queue" if given.template == Template.QUEUE else "extension",
         targets=given.targets,
-        next_kind="hangup",
-        error_kind="hangup",
         silent=given.template == Template.SILENT,
         language=given.language,
     )
 
 
-def _lead_there(
-    database: Database, session: Session, given: StarterInput, target: str, now: datetime, actor: str
-) -> None:
-    """Lead those to the module whom nobody serves. A destination that was chosen before stays as it is."""
-    here = ("module", given.code)
+def _scenario(session: Session, given: StarterInput, target: str) -> ScenarioInput | None:
+    """Return a target's scenario with the module as destination; None if it needs no change.
+
+    Destinations that were chosen before stay.
+    """
+    module = Destination(DestinationKind.MODULE, given.code)
     if given.template == Template.QUEUE:
-        queue = session.get(QueueScenario, target)
-        if queue is None or not queue.failed_kind:
-            times = {} if queue is None else {"max_wait": queue.max_wait, "wrapup": queue.wrapup}
-            scenarios.save_queue(database, QueueInput(target, **times, failed=here), now=now, actor=actor)
-        return
-    row = session.get(ExtensionScenario, target)
-    ways = dict.fromkeys(SITUATIONS, here)
-    if row is not None:
-        chosen = {s: (getattr(row, f"{s}_kind"), getattr(row, f"{s}_code")) for s in SITUATIONS}
-        ways |= {situation: way for situation, way in chosen.items() if way[0]}
-    ring = {} if row is None else {"ring": row.ring}
-    scenarios.save_extension(database, ExtensionInput(target, **ring, ways=ways), now=now, actor=actor)
+        queue = load_queue(session, target) or QueueInput(target)
+        return None if queue.failed.kind else replace(queue, failed=module)
+    extension = load_extension(session, target) or ExtensionInput(target)
+    chosen = {s: extension.destination(s) if extension.destination(s).kind else module for s in Situation}
+    return replace(extension, destinations=chosen)

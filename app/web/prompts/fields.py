@@ -17,7 +17,7 @@ from app.audio.library import SoundLibrary
 from app.audio.prompts import LANGUAGES, PROMPT_KEYS, default_text
 from app.audio.voices import Voice
 from app.domain.numbers import ascii_digits
-from app.services.modules.save import PROMPT_MODES, PromptInput
+from app.services.modules.input import PromptInput, PromptMode
 from app.services.prompts import recordings, sounds
 from app.store.settings import Speech
 from app.web import wording
@@ -175,7 +175,7 @@ def typed_input(prefix: str, key: str) -> PromptInput:
     if text in {default_text(key, language) for language in LANGUAGES}:
         text = ""  # the default, whatever language is chosen
     return PromptInput(
-        mode=mode if mode in PROMPT_MODES else "speech",
+        mode=mode if mode in set(PromptMode) else "speech",
         text=text,
         file=sent.get(f"{prefix}file", ""),
         original_name=sent.get(f"{prefix}name", "")[:200],

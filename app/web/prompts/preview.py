@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 from app.audio.clip import Clip, SoundError
 from app.audio.prompts import LANGUAGES, PROMPT_KEYS, announced_keys, default_text
 from app.services.errors import NotFound
-from app.services.modules import save as modules
-from app.services.modules.save import ModuleInput, PromptInput
+from app.services.modules.input import ModuleInput, PromptInput
+from app.services.modules.list import load_module
 from app.services.prompts import recordings, sounds, voice
 from app.services.prompts.sounds import PromptFault, Way
 from app.store.settings import Speech
@@ -29,7 +29,7 @@ def prompt(module_id: int, key: str):
         abort(404)
     try:
         with database().read() as session:
-            given = modules.load(session, module_id)
+            given = load_module(session, module_id)
             manner = _manner(session, given.language, _speech(given))
     except NotFound:
         abort(404)

@@ -64,5 +64,5 @@ def _page(form: ExchangeForm, **values):
 def report_parts(form: ExchangeForm) -> dict[str, object]:
     """Return what a report names beside its verdict: the lines that the file needs, for the user who was tried out."""
     given = service.in_force(database(), settings(), form.given())
-    rights = f"read = {','.join(config_snippets.READ)}\nwrite = {','.join(config_snippets.WRITE)}"
+    rights = f"read = {','.join(config_snippets.READ_RIGHTS)}\nwrite = {','.join(config_snippets.WRITE_RIGHTS)}"
     return {"rights": f"[{given.ami_username}]\n{rights}", "take_in": f"#tryinclude {settings().dialplan_path}"}
