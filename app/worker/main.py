@@ -322,7 +322,7 @@ class Worker:
 
         def close() -> None:
             try:
-                number = numbers.canonical(answered.outside, self.desk.number_rules(), from_inside=True)
+                number = numbers.normalize(answered.outside, self.desk.number_rules(), from_inside=True)
             except numbers.NumberRefused:
                 return
             talk = attempts.Talk(number, answered.extension, answered.queue, queues)
