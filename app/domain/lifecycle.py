@@ -231,8 +231,8 @@ Event = (
 class Decision:
     """The effect of an event on a request.
 
-    `changed` is false if the event was late, repeated or not allowed: there is nothing to store. `hang_up` is the attempt
-    whose call must be ended. `agent_pause_until` is the time until which its agent is not rung again.
+    `changed` is false if the event was late, repeated or not allowed: there is nothing to store. `hang_up` is the
+    attempt whose call must be ended. `agent_pause_until` is the time until which its agent is not rung again.
     """
 
     request: Request

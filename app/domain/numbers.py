@@ -53,8 +53,8 @@ class OutboundFormat(StrEnum):
 class NumberRules:
     """The office's number rules.
 
-    `region` is the country in ISO 3166 ("IR"). `area_code` completes local numbers ("021" or "21"). `extensions` are all
-    extensions of the PBX.
+    `region` is the country in ISO 3166 ("IR"). `area_code` completes local numbers ("021" or "21"). `extensions` are
+    all extensions of the PBX.
     """
 
     region: str = "IR"

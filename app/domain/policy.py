@@ -102,14 +102,14 @@ class Facts:
     agents_in_flight: frozenset[str] = frozenset()
     agent_pauses: Mapping[str, datetime] = field(default_factory=dict)
 
-    def service_runs(self, now: datetime) -> bool:
+    def worker_runs(self, now: datetime) -> bool:
         """Tell whether the worker's heartbeat is recent."""
         return self.heartbeat is not None and self.heartbeat + self.stale_after >= now
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a request waits. `until` is when the reason ends by itself, if known. `subject` is the extension concerned."""
+    """Why a request waits. `until` is when the reason ends by itself, if known. `subject` is the extension."""
 
     code: ReasonCode
     until: datetime | None = None
@@ -225,7 +225,7 @@ def _choose_agent(
 
 def _request_reason(request: Request, facts: Facts, now: datetime, numbers: frozenset[str]) -> Reason | None:
     """Return what blocks the request regardless of who is free."""
-    if not facts.service_runs(now):
+    if not facts.worker_runs(now):
         return Reason(ReasonCode.SERVICE_DOWN)
     if not facts.connected:
         return Reason(ReasonCode.NOT_CONNECTED)
