@@ -195,9 +195,9 @@ class Worker:
         news = None if self.studio.take(event) else self.follower.take(event)
         if news is not None:
             self.dispatcher.take_news(news)
-        if self.snapshot.take(event, now):
+        if self.snapshot.handle(event, now):
             self.dispatcher.wake()
-        answered = self.calls.take(event)
+        answered = self.calls.handle(event)
         if answered is not None:
             self._note_reached(answered, now)
         if self.snapshot.changed_lines or self.snapshot.changed_queues:
