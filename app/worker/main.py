@@ -23,7 +23,7 @@ from app.services import commands
 from app.services.errors import NotFound
 from app.services.prompts import phone_calls
 from app.services.requests import attempts, perform
-from app.store import pbx_state as store_lines
+from app.store import pbx_state
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import Command
@@ -37,14 +37,15 @@ from app.telephony.phone_calls import PATH as STUDIO_PATH
 from app.telephony.phone_calls import converse as hold
 from app.telephony.snapshot import Snapshot
 from app.worker import pbx_queries
+from app.worker.database_watch import DatabaseWatch
 from app.worker.dialplan_file import DialplanFile, pbx_settings
 from app.worker.dispatcher import Dispatcher, utcnow
 from app.worker.extension_names import ExtensionNames
+from app.worker.leadership import Leadership
 from app.worker.pbx_queries import PbxQueries
 from app.worker.phone_calls import PhoneCalls
 from app.worker.prompts import PromptStore
 from app.worker.registrar import Registrar
-from app.worker.watch import DatabaseWatch, Leadership
 from app.worker.write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
@@ -187,7 +188,7 @@ class Worker:
         before, address = self.ami.address, (exchange.ami_host, exchange.ami_port)
         if await self.ami.use(*address, exchange.ami_username, exchange.ami_secret):
             log.info("the exchange is reached at %s:%s as %s from now on", *address, exchange.ami_username)
-            self.names.forget()
+            self.names.mark_outdated()
         return address != before
 
     def _on_event(self, event: Any) -> None:
@@ -195,9 +196,9 @@ class Worker:
         news = None if self.studio.take(event) else self.follower.take(event)
         if news is not None:
             self.dispatcher.take_news(news)
-        if self.snapshot.take(event, now):
+        if self.snapshot.handle(event, now):
             self.dispatcher.wake()
-        answered = self.calls.take(event)
+        answered = self.calls.handle(event)
         if answered is not None:
             self._note_reached(answered, now)
         if self.snapshot.changed_lines or self.snapshot.changed_queues:
@@ -217,7 +218,7 @@ class Worker:
                     await self.dispatcher.reconcile()
                     await self._check_dialplan()
                     await self.studio.tidy()
-                    self._spawn(self.names.learn(self.snapshot.extensions, self.dialplan_file.profile))
+                    self._spawn(self.names.refresh(self.snapshot.extensions, self.dialplan_file.profile))
             except AmiError as error:
                 log.warning("the exchange could not be asked: %s", error)
             except SQLAlchemyError as error:
@@ -239,7 +240,7 @@ class Worker:
 
     def _wrapups(self) -> dict[str, int]:
         with self.database.read() as session:
-            return store_lines.wrapups(session)
+            return pbx_state.wrapups(session)
 
     async def _check_dialplan(self) -> None:
         await self.dialplan_file.update()
@@ -270,7 +271,7 @@ class Worker:
         if complete:
             changed_lines, changed_queues = set(self.snapshot.extensions), set(self.snapshot.queues)
         reports = [
-            store_lines.ExtensionReport(
+            pbx_state.ExtensionReport(
                 e.extension, e.state, e.since, self.names.name(e.extension), e.context, "&".join(e.devices)
             )
             for e in self.snapshot.extensions.values()
@@ -278,7 +279,7 @@ class Worker:
         ]
         facts = self.snapshot.queue_facts()
         queues = [
-            store_lines.QueueReport(name, queue.live_callers, queue.members)
+            pbx_state.QueueReport(name, queue.live_callers, queue.members)
             for name, queue in facts.items()
             if name in changed_queues
         ]
@@ -289,8 +290,8 @@ class Worker:
 
         def write() -> None:
             with self.database.write() as session:
-                store_lines.store_extensions(session, reports, complete=complete)
-                store_lines.store_queues(session, queues, complete=complete)
+                pbx_state.store_extensions(session, reports, complete=complete)
+                pbx_state.store_queues(session, queues, complete=complete)
 
         if reports or queues or complete:
             self.recorder.put(write)
@@ -298,7 +299,7 @@ class Worker:
     def _store_state(self) -> None:
         state = self.ami.state
         with self.database.write() as session:
-            row = store_lines.worker_state(session)
+            row = pbx_state.worker_state(session)
             row.heartbeat, row.started_at = utcnow(), self._started_at
             row.ami_status, row.ami_detail, row.asterisk_version = state.status, state.detail[:200], state.version
             row.poll_seconds = self.settings.poll_seconds
@@ -322,7 +323,7 @@ class Worker:
 
         def close() -> None:
             try:
-                number = numbers.canonical(answered.outside, self.desk.number_rules(), from_inside=True)
+                number = numbers.normalize(answered.outside, self.desk.number_rules(), from_inside=True)
             except numbers.NumberRefused:
                 return
             talk = attempts.Talk(number, answered.extension, answered.queue, queues)
@@ -418,9 +419,9 @@ class Worker:
 
 
 def run_worker(settings: Settings, database: Database, ready: Callable[[], None] = lambda: None) -> None:
-    """Run the worker of this process until it is told to end (SIGTERM, SIGINT). Raises OnlyOne."""
+    """Run the worker of this process until it is told to end (SIGTERM, SIGINT). Raises WorkerRunning."""
     leadership = Leadership(database.engine)
-    leadership.take()
+    leadership.acquire()
     gc.collect()
     gc.freeze()  # what was imported stays: no need to look it over while a phone waits to ring
 

@@ -28,12 +28,10 @@ def facts(channel: str = TRUNK, **values: object) -> CallerFacts:
     plain = CallerFacts(
         module_id=1,
         uniqueid="1.1",
-        linkedid="1.1",
         channel=channel,
         caller_number="09121234567",
         caller_name="Sara",
         wanted="101",
-        queue="",
         first_called_at=NOW.timestamp(),
     )
     return replace(plain, **values)  # type: ignore[arg-type]
@@ -124,7 +122,7 @@ async def test_a_new_extension_is_known_after_a_moment(
     assert await desk.check(facts(INSIDE), "103", True) == Refused("invalid")
     create_line(database, "103")
     assert await desk.check(facts(INSIDE), "103", True) == Refused("invalid")  # the rules are remembered so long
-    monkeypatch.setattr(registrar, "RULES_LAST", -1.0)
+    monkeypatch.setattr(registrar, "RULES_TTL", -1.0)
     assert await desk.check(facts(INSIDE), "103", True) == Accepted("103", "103")
 
 

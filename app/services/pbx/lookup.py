@@ -77,7 +77,7 @@ def is_reachable(database: Database, now: datetime) -> bool:
     """Tell whether the worker runs and is connected to the PBX, so that the stored states are current."""
     with database.read() as session:
         connected = pbx_state.worker_state(session).ami_status == "connected"
-        return connected and pbx_state.service_runs(session, now)
+        return connected and pbx_state.worker_runs(session, now)
 
 
 def _ask(database: Database, kind: str, payload: dict[str, Any], actor: str, now: datetime) -> str | None:
