@@ -11,8 +11,9 @@ from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from markupsafe import Markup
 
-from app.web import choose_locale, wording
+from app.web import wording
 from app.web.context import cached
+from app.web.locale import choose_locale
 
 THEMES = ("auto", "light", "dark")
 MOST_ADDRESSES = 5000  # which are remembered

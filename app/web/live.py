@@ -20,8 +20,8 @@ from app.services.requests import pause, pending
 from app.services.requests.access import Scope, scope_of
 from app.services.requests.pending import Badge
 from app.store.stamp import DatabaseVersion
-from app.web import choose_locale
 from app.web.context import cached, database, stored, utcnow
+from app.web.locale import choose_locale
 
 blueprint = Blueprint("live", __name__)
 

@@ -24,9 +24,10 @@ from app.services.report.remembering import remember_as_of
 from app.services.report.statistics import Statistics, statistics
 from app.services.requests.access import scope_of
 from app.store.stamps import Stamp, requests_version
-from app.web import choose_locale, wording
+from app.web import wording
 from app.web.context import cached, cached_query, database, utcnow
 from app.web.formats import digits, is_persian, number, office_zone, written, written_date
+from app.web.locale import choose_locale
 from app.web.report import form
 from app.web.report.form import PERIODS, Asked
 

@@ -37,12 +37,11 @@ from app.services.requests.actions import (
     ShownRequest,
 )
 from app.services.requests.pending import PendingRow, some
-from app.web import is_fragment, row_number
 from app.web import wording as words
-from app.web.accounts.login import is_ours, page_before
 from app.web.context import database, utcnow
 from app.web.fields import DateField, show_errors
 from app.web.formats import digits, office_zone
+from app.web.http import is_fragment, is_local_url, parse_row_number, previous_page
 from app.web.live import my_scope
 from app.web.requests import wording
 from app.web.times import TimeField, here, moment_of
@@ -270,7 +269,7 @@ def _chosen_rows() -> list[ShownRequest]:
 
 def _read_row(text: str) -> ShownRequest:
     number, _dot, version = text.partition(".")
-    return ShownRequest(row_number(number), row_number(version))
+    return ShownRequest(parse_row_number(number), parse_row_number(version))
 
 
 def _show(form: ActForm, errors: dict[str, str]) -> None:
@@ -308,6 +307,6 @@ def say_acted(message: str, level: str, back: str | None = None):
 
 def _back() -> str:
     """Return the page from which one came to do this."""
-    wanted = request.form.get("back") or page_before()
-    ours = is_ours(wanted) and not wanted.startswith(url_for("acts.perform", act="call").rpartition("/")[0])
+    wanted = request.form.get("back") or previous_page()
+    ours = is_local_url(wanted) and not wanted.startswith(url_for("acts.perform", act="call").rpartition("/")[0])
     return wanted if ours else url_for("requests.index")

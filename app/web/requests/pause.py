@@ -8,10 +8,9 @@ from wtforms import StringField
 
 from app.services.errors import Invalid
 from app.services.requests import pause as pausing
-from app.web import is_fragment
-from app.web.accounts.login import page_before
 from app.web.context import database, overseer_required, utcnow
 from app.web.fields import show_errors
+from app.web.http import is_fragment, previous_page
 from app.web.live import my_scope
 from app.web.requests.actions import say_acted
 
@@ -50,5 +49,5 @@ def resume():
     """Let automatic calls go on."""
     there = pausing.resume(database(), my_scope(), utcnow())
     if there is None:
-        return say_acted(_("They are not paused any more."), "warning", page_before())
-    return say_acted(_("Automatic calls go on."), "success", page_before())
+        return say_acted(_("They are not paused any more."), "warning", previous_page())
+    return say_acted(_("Automatic calls go on."), "success", previous_page())

@@ -20,10 +20,11 @@ from app.services.requests.create import NewRequest
 from app.services.requests.detail import AttemptDetail, RequestDetail, TimelineEvent
 from app.services.requests.pending import Pending, PendingFilter, PendingRow, choices, pending
 from app.store import requests as store_requests
-from app.web import live, row_number
+from app.web import live
 from app.web import wording as words
 from app.web.context import database, settings, utcnow
 from app.web.fields import DigitsField, show_errors
+from app.web.http import parse_row_number
 from app.web.live import my_scope
 from app.web.requests import wording
 
@@ -77,7 +78,7 @@ def _wanted() -> PendingFilter:
     kind, colon, target = request.args.get("target", "").partition(":")
     status = request.args.get("status", "")
     return PendingFilter(
-        module_id=request.args.get("module", None, type=row_number),
+        module_id=request.args.get("module", None, type=parse_row_number),
         queue=kind == "queue",
         target=target if colon else "",
         statuses=[Status(status)] if status in set(ACTIVE) else (),
@@ -192,7 +193,7 @@ def _whom() -> list[SelectChoice]:
 def _add(form: AddForm):
     number, _colon, target = (form.wanted.data or "").partition(":")
     try:
-        module_id = row_number(number)
+        module_id = parse_row_number(number)
     except ValueError:
         module_id = 0
     given = NewRequest(form.number.data, module_id, target, (form.name.data or "").strip(), form.note.data or "")
