@@ -17,11 +17,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "telephony": {"domain"},
     "store": {"domain", "config"},
     "services": {"domain", "store", "audio", "config"},
-    "demo_data": {"domain", "store", "services", "audio", "config"},
+    "demo_data": {"domain", "store", "services", "config"},
     "extensions": {"store"},
     "web": {"domain", "store", "services", "audio", "config", "extensions"},
     "worker": {"domain", "store", "services", "audio", "config", "telephony"},
     "doctor": {"domain", "store", "services", "audio", "config", "telephony"},
+    "server": {"config", "services", "cli", "__init__"},
     "cli": {"config", "store", "services", "audio", "telephony", "worker", "doctor", "demo_data"},
     "__init__": {"config", "extensions", "store", "cli", "web"},
 }
@@ -59,7 +60,7 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import"
+            assert node.level == 0 or path.parts[-3:-1] == ("script", "lib"), f"{path}: a relative import"
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
@@ -101,15 +102,21 @@ def test_libraries_are_used_in_their_packages_only() -> None:
     assert misused == set()
 
 
+def web_package(module: str) -> str:
+    """Return the package of app.web that a module belongs to, or "" for the files beside the packages."""
+    names = module.split(".")[2:]
+    return names[0] if names and (len(names) > 1 or modules()[module].name == "__init__.py") else ""
+
+
 def test_packages_of_web_import_in_one_direction() -> None:
-    forbidden = set()
-    for module, path in modules().items():
-        _app, *names = module.split(".")
-        if names[:1] != ["web"] or names == ["web"]:
-            continue
-        own = names[1] if path.name == "__init__.py" or len(names) > 2 else ""
-        packages = {name.split(".")[2] for name in modules_imported(path) if name.count(".") > 2 and part(name) == "web"}
-        forbidden |= {(module, package) for package in packages - {own} - WEB_MAY_IMPORT.get(own, set())}
+    forbidden = {
+        (module, name)
+        for module, path in modules().items()
+        if module.startswith("app.web.")
+        for name in modules_imported(path)
+        if name.startswith("app.web.")
+        and web_package(name) not in {"", web_package(module), *WEB_MAY_IMPORT.get(web_package(module), set())}
+    }
     assert forbidden == set()
 
 
@@ -117,9 +124,14 @@ def test_only_the_application_imports_the_registry_of_web() -> None:
     assert [module for module, path in modules().items() if "app.web" in modules_imported(path)] == ["app"]
 
 
-def test_the_product_does_not_import_tests() -> None:
-    paths = modules("app").values()
-    assert [path for path in paths for name in imports(path) if name.split(".")[0] == "tests"] == []
+def test_the_product_and_its_scripts_do_not_import_tests() -> None:
+    importing = {
+        module
+        for module, path in (modules("app") | modules("script")).items()
+        for name in imports(path)
+        if name.split(".")[0] == "tests"
+    }
+    assert importing == set()
 
 
 def test_the_domain_imports_the_standard_library_and_phonenumbers_only() -> None:

@@ -21,7 +21,7 @@ from app.web import formats
 from app.web import wording as words
 from app.web.locale import use_locale
 from app.web.requests import wording
-from tests.support.factories import make_settings
+from script.office.database import make_settings
 
 LOCALES = ("fa", "en")
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)  # 11:30 in Tehran
