@@ -5,8 +5,7 @@ from flask import Flask
 
 def register(app: Flask) -> None:
     """Attach the panel to the application."""
-    from app.store.stamp import DatabaseVersion, Kept
-    from app.web import error_pages, formats, http, layout, live, locale, status
+    from app.web import error_pages, formats, http, layout, locale, poll, status
     from app.web.accounts import login, profile, users
     from app.web.audit import views as audit
     from app.web.modules import views as modules
@@ -21,13 +20,10 @@ def register(app: Flask) -> None:
     from app.web.settings import voices as _voices  # noqa: F401 - more pages of the settings blueprint
     from app.web.setup import views as setup
 
-    for part in (http, locale, formats, layout, error_pages, login):
+    for part in (http, locale, formats, layout, poll, error_pages, login):
         part.register(app)
     for views in (
-        *(login, profile, status, live, overview, requests, actions, mine, pause, report),
+        *(login, profile, status, poll, overview, requests, actions, mine, pause, report),
         *(modules, destinations, preview, by_phone, library, extensions, queues, settings, setup, users, audit),
     ):
         app.register_blueprint(views.blueprint)
-    stamp = DatabaseVersion(app.extensions["bazang"]["database"].engine)
-    app.extensions["bazang"]["kept"] = Kept(stamp)
-    live.register(app, stamp)

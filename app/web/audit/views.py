@@ -12,7 +12,7 @@ from app.services import audit
 from app.services.audit import AuditFilter
 from app.services.report.periods import day_start
 from app.web.audit import wording
-from app.web.context import database, overseer_required
+from app.web.context import database, supervisor_required
 from app.web.fields import DateField, has_errors
 from app.web.formats import office_zone
 from app.web.http import parse_row_number
@@ -35,7 +35,7 @@ class LogForm(FlaskForm):
 
 
 @blueprint.get("")
-@overseer_required
+@supervisor_required
 def index():
     """Show a page of the log, the latest first."""
     form = LogForm(request.args)

@@ -38,11 +38,10 @@ from app.services.requests.actions import (
 )
 from app.services.requests.pending import PendingRow, some
 from app.web import wording as words
-from app.web.context import database, utcnow
+from app.web.context import current_scope, database, utcnow
 from app.web.fields import DateField, show_errors
 from app.web.formats import digits, office_zone
 from app.web.http import is_fragment, is_local_url, parse_row_number, previous_page
-from app.web.live import my_scope
 from app.web.requests import wording
 from app.web.times import TimeField, here, moment_of
 
@@ -238,7 +237,7 @@ def perform(act: str):
     seen = _chosen_rows()
     if not seen:
         return say_acted(_("Choose one or more requests first."), "warning")
-    rows = {row.id: row for row in some(database(), my_scope(), [row.id for row in seen], utcnow())}
+    rows = {row.id: row for row in some(database(), current_scope(), [row.id for row in seen], utcnow())}
     if not rows:
         abort(404)
     form = FORMS[act](request.values if request.method == "POST" else None)
@@ -253,7 +252,7 @@ def perform(act: str):
             if not left or not form.is_typed():
                 return say_acted(told, level)
             seen = left
-            rows = {row.id: row for row in some(database(), my_scope(), [row.id for row in seen], utcnow())}
+            rows = {row.id: row for row in some(database(), current_scope(), [row.id for row in seen], utcnow())}
     form.prepare(list(rows.values()))
     template = "requests/_action_form.html" if is_fragment() else "requests/action.html"
     values = {"form": form, "act": act, "seen": seen, "rows": rows, "told": told, "back": _back()}
@@ -283,7 +282,7 @@ def _perform(
     action: Action, seen: Sequence[ShownRequest], rows: Mapping[int, PendingRow]
 ) -> tuple[Sequence[ActionResult], tuple[Markup, str]]:
     """Do it; return what came of it, row by row, and how that is said."""
-    results: Sequence[ActionResult] = acting.perform(database(), my_scope(), action, seen, utcnow())
+    results: Sequence[ActionResult] = acting.perform(database(), current_scope(), action, seen, utcnow())
     results = acting.wait_for_results(database(), results)
     return results, wording.told(action, results, rows)
 
