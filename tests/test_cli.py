@@ -27,7 +27,7 @@ from app.config import ConfigError, Settings, load_settings, secret_key
 from app.extensions import db
 from app.server.process import kill, spawn
 from app.services import users
-from app.services.modules import save as modules
+from app.services.modules.save import save_module
 from app.services.modules.transfer import export_settings
 from app.services.setup import first_administrator
 from app.store.database import Database
@@ -206,7 +206,7 @@ def test_a_password_that_is_no_text_is_told(
 
 
 def test_the_dialplan_that_is_printed_is_what_is_written(app: Flask, database: Database, settings: Settings) -> None:
-    modules.save(database, make_module_input(code="*5001"), NOW)
+    save_module(database, make_module_input(code="*5001"), NOW)
     printed = run(app, "dialplan")
     assert printed.exit_code == 0
     assert not settings.dialplan_path.exists()
@@ -273,7 +273,7 @@ def count_requests(database: Database) -> int:
 
 
 def furnish(database: Database) -> dict[str, Any]:
-    modules.save(database, make_module_input(name="فروش", code="*5001"), NOW)
+    save_module(database, make_module_input(name="فروش", code="*5001"), NOW)
     return export_settings(database)
 
 
@@ -293,7 +293,7 @@ def test_settings_are_exported_to_a_file_and_to_the_standard_output(
 @pytest.mark.parametrize("piped", [False, True])
 def test_settings_are_imported(app: Flask, database: Database, tmp_path: Path, mark: str, piped: bool) -> None:
     """From a file and from the standard input; some editors begin a file with a mark."""
-    modules.save(database, make_module_input(name="Old", code="*5001"), NOW)
+    save_module(database, make_module_input(name="Old", code="*5001"), NOW)
     content = export_settings(database)
     content["modules"][0]["name"] = "فروش"
     content["queues"] = [{"queue": "800"}]

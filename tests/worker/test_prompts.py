@@ -17,7 +17,7 @@ from app.audio.clip import Clip, SpeechError
 from app.audio.prompts import PROMPT_KEYS, age_text, default_text
 from app.config import Settings
 from app.domain.dial_order import DialOrder
-from app.services.modules import save as modules
+from app.services.modules.save import set_active
 from app.services.prompts import recordings
 from app.services.prompts import voice as speech
 from app.store.database import Database
@@ -511,7 +511,7 @@ async def test_a_module_that_is_switched_takes_the_next_caller_accordingly(
 ) -> None:
     module = create_module(database, language="en")
     for active in (True, False, True):
-        modules.set_active(database, module.id, active, NOW)
+        set_active(database, module.id, active, NOW)
         view = await sounds.module(module.id)
         assert view is not None and view.active is active
 

@@ -13,8 +13,8 @@ from app.audio.clip import Clip, SoundError
 from app.audio.library import SoundLibrary
 from app.services import commands
 from app.services.errors import Invalid, NotFound
-from app.services.modules import save as modules
-from app.services.modules.save import PromptInput
+from app.services.modules.input import PromptInput
+from app.services.modules.save import save_module
 from app.services.prompts import recordings
 from app.services.prompts.recordings import FILE, Use, delete, measured, rename, set_digit, store_upload, uses
 from app.store.database import Database
@@ -69,7 +69,7 @@ def keep(
 def choose(database: Database, library: SoundLibrary, file: str, code: str = "*5001", key: str = "intro") -> int:
     """Save a module that plays a recording."""
     given = make_module_input(code=code, prompts={key: PromptInput("file", "", file, "beep.wav")})
-    return modules.save(database, given, NOW, library=library)
+    return save_module(database, given, NOW, library=library)
 
 
 def outcome(work: Callable[[], object]) -> Callable[[], str]:

@@ -11,8 +11,8 @@ from app.audio.clip import Clip, SpeechError
 from app.audio.library import SoundLibrary
 from app.audio.prompts import PROMPT_KEYS, default_text
 from app.services.errors import Invalid
-from app.services.modules import save as modules
-from app.services.modules.save import PromptInput
+from app.services.modules.input import PromptInput
+from app.services.modules.save import save_module
 from app.services.prompts import recordings
 from app.services.prompts import voice as speech
 from app.services.prompts.sounds import (
@@ -50,7 +50,7 @@ def recording(library: SoundLibrary, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def save(database: Database, language: str = "en", **prompts: PromptInput) -> int:
-    return modules.save(database, make_module_input(language=language, prompts=prompts), NOW)
+    return save_module(database, make_module_input(language=language, prompts=prompts), NOW)
 
 
 def sounds(database: Database, library: SoundLibrary, module_id: int) -> dict[str, Path | None]:
@@ -234,7 +234,7 @@ def test_a_single_sound_tells_what_is_wrong_instead_of_falling_back(library: Sou
 
 def speech_of(database: Database, library: SoundLibrary, **kwargs: Any) -> Speech:
     """Return how a module with these values speaks."""
-    module_id = modules.save(database, make_module_input(**({"language": "en"} | kwargs)), NOW)
+    module_id = save_module(database, make_module_input(**({"language": "en"} | kwargs)), NOW)
     with database.read() as session:
         return speech.of_module(session, library, session.get_one(Module, module_id))
 
@@ -252,7 +252,7 @@ def test_a_module_speaks_as_the_office_unless_it_says_otherwise(database: Databa
 def test_a_voice_of_another_language_is_passed_over(
     database: Database, library: SoundLibrary, caplog: pytest.LogCaptureFixture
 ) -> None:
-    module_id = modules.save(database, make_module_input(language="fa", voice="fa+m1", rate=120), NOW)
+    module_id = save_module(database, make_module_input(language="fa", voice="fa+m1", rate=120), NOW)
     speech.save(database, "en", Speech("en+m1"), NOW)
     with database.write() as session:
         session.get_one(Module, module_id).language = "en"
@@ -265,7 +265,7 @@ def test_a_voice_of_another_language_is_passed_over(
 
 def test_prompts_are_spoken_in_the_modules_voice(database: Database, library: SoundLibrary) -> None:
     given = make_module_input(language="en", voice="en-us+m1", rate=200, pitch=70, prompts={"before_success": OWN_TEXT})
-    heard = prompt_sounds(database, library, modules.save(database, given, NOW))
+    heard = prompt_sounds(database, library, save_module(database, given, NOW))
     for key, text in (("before_success", OWN_TEXT.text), ("intro_other", default_text("intro_other", "en"))):
         clip = heard[key]
         assert clip is not None
@@ -285,7 +285,7 @@ def test_a_voice_that_fails_is_replaced_by_the_default_one(
     database: Database, library: SoundLibrary, caplog: pytest.LogCaptureFixture
 ) -> None:
     given = make_module_input(language="en", voice="en-us+m1", prompts={"before_success": OWN_TEXT})
-    heard = prompt_sounds(database, Hoarse(library.root), modules.save(database, given, NOW))
+    heard = prompt_sounds(database, Hoarse(library.root), save_module(database, given, NOW))
     clip = heard["before_success"]
     assert clip is not None
     assert clip.path == spoken(library, OWN_TEXT.text)  # the text stays

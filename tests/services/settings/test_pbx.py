@@ -110,7 +110,7 @@ def test_what_is_pasted_has_the_values_in_force(database: Database, settings: Se
     assert "port = 5039" in pasted.general and "bindaddr = 0.0.0.0" in pasted.general
     assert pasted.user.splitlines()[:2] == ["[panel]", "secret = a\\;b"], "a semicolon would begin a comment"
     assert "permit = 10.0.0.2/255.255.255.255" in pasted.user
-    assert pasted.take_in == "#tryinclude /var/lib/bazang.conf"
+    assert pasted.tryinclude == "#tryinclude /var/lib/bazang.conf"
     assert pasted.includes.count("include => ") == 3
     pbx.save(database, settings, replace(GIVEN, pbx_profile="freepbx", ami_host="127.0.0.1"))
     pasted = config_snippets.make(in_force(database, settings), "x", Path("/var/lib/bazang.conf"))

@@ -12,8 +12,8 @@ from sqlalchemy import select
 from app.config import Settings
 from app.domain.phone_calls import CallFailure, CallState
 from app.services import audit, commands, users
-from app.services.modules import save as modules
-from app.services.modules.save import PromptInput
+from app.services.modules.input import PromptInput
+from app.services.modules.list import load_module
 from app.services.prompts import phone_calls, recordings
 from app.store.database import Database
 from app.store.models import Command, DigitRecording, PhoneCall, Prompt, Recording
@@ -451,7 +451,7 @@ def add(admin: Visitor, status: int = 302, **changes: Any) -> Page:
 
 def prompt(database: Database, key: str = "intro") -> PromptInput:
     with database.read() as session:
-        return modules.load(session, 1).prompts[key]
+        return load_module(session, 1).prompts[key]
 
 
 @pytest.mark.parametrize("mode", ["file", "record"])
@@ -502,13 +502,13 @@ def test_a_file_with_a_strange_name_is_no_recording(admin: Visitor, name: str) -
 def test_the_voice_of_a_module_is_chosen_and_kept(admin: Visitor, database: Database) -> None:
     add(admin, language="en", voice="en+m3", rate="180", pitch="30")
     with database.read() as session:
-        saved = modules.load(session, 1)
+        saved = load_module(session, 1)
     assert (saved.voice, saved.rate, saved.pitch) == ("en+m3", 180, 30)
     fields = admin.get("/modules/1").fields()
     assert (fields["voice"], fields["rate"], fields["pitch"]) == (["en+m3"], ["180"], ["30"])
     admin.submit(admin.get("/modules/1"), "/modules/1", voice="", rate="", pitch="")
     with database.read() as session:
-        saved = modules.load(session, 1)
+        saved = load_module(session, 1)
     assert (saved.voice, saved.rate, saved.pitch) == ("", None, None)
 
 
@@ -518,7 +518,7 @@ def test_a_speed_of_another_origin_is_not_lost(admin: Visitor, database: Databas
     assert "piper:gone (missing)" in [text(option) for option in page.one(id="voice").iter("option")]
     admin.submit(page, "/modules/1")
     with database.read() as session:
-        saved = modules.load(session, 1)
+        saved = load_module(session, 1)
     assert (saved.rate, saved.pitch, saved.voice) == (133, 44, "piper:gone")
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from app.audio.prompts import PROMPT_KEYS, announced_keys, default_text
 from app.config import Settings
-from app.services.modules import save as modules
-from app.services.modules.save import PromptInput
+from app.services.modules.input import PromptInput
+from app.services.modules.list import load_module
 from app.store.database import Database
 from app.store.models import Prompt
 from tests.audio.sounds import RATE, likeness, read_samples, tone, write_sound
@@ -38,7 +38,7 @@ def add(admin: Visitor, status: int = 302, **changes: Any) -> Page:
 
 def prompt(database: Database, key: str = "intro", module_id: int = 1) -> PromptInput:
     with database.read() as session:
-        return modules.load(session, module_id).prompts[key]
+        return load_module(session, module_id).prompts[key]
 
 
 def heard(admin: Visitor, path: str, tmp_path: Path) -> Path:
