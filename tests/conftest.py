@@ -7,6 +7,7 @@ import asyncio
 import functools
 import inspect
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from app.store.database import Database
 from tests.support.asterisk import NoAsterisk, find_build
 from tests.support.browser import NoBrowser, find_chromium
 from tests.support.postgres import NoPostgres, PostgresServer, find_programs
+from tests.support.shared import share
 
 if TYPE_CHECKING:
     from tests.support.browsing import Browsers
@@ -34,6 +36,8 @@ T = TypeVar("T")
 VERSIONS = (22, 16)
 MARKERS = {"asterisk_version": "asterisk", "browsers": "browser", "postgres_url": "postgres"}
 IN_CI = os.environ.get("CI") == "true"
+MEMORY = Path("/dev/shm")
+ENOUGH = 2 * 1024**3  # bytes; only what is running, and what failed, lies there
 LEFT_OUT_FILE = "LEFT_OUT_FILE"  # script/test names a file here, to repeat its lines at the very end
 
 _left_out: Counter[str] = Counter()
@@ -154,6 +158,14 @@ def _need(find: Callable[[], T], missing: type[Exception]) -> T:
 
 
 # -- collecting and reporting -------------------------------------------------------------------------------------
+
+
+def pytest_configure() -> None:
+    """Prepare what all tests of this process have in common."""
+    share()
+    # Every commit waits for the disk, as it must. In memory there is nothing to wait for.
+    if os.access(MEMORY, os.W_OK | os.X_OK) and shutil.disk_usage(MEMORY).free > ENOUGH:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from jinja2 import BytecodeCache, FileSystemBytecodeCache
+from jinja2 import BytecodeCache
 
 from app import create_app
 from app.config import Settings
@@ -17,6 +17,7 @@ from app.extensions import db, limiter
 from app.services import commands, users
 from app.store.database import Database
 from tests.support.factories import NOW, build_database, open_database
+from tests.support.shared import Templates
 from tests.web.pages import Visitor
 
 ADMINISTRATOR, OPERATOR, GONE, SUPERVISOR = "sara", "omid", "gone", "mina"
@@ -42,9 +43,9 @@ def built_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> BytecodeCache:
+def compiled_templates() -> BytecodeCache:
     """Compiling the templates anew for every test would take half of the time."""
-    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+    return Templates()
 
 
 @pytest.fixture
