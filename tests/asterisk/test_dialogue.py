@@ -9,6 +9,7 @@ from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import OWN_E164, Scene
 from tests.support.asterisk import OfficeSetup
 from tests.support.bazang import Bazang
+from tests.support.patience import PATIENCE
 from tests.support.phone import Call
 
 SILENT_SERVICE = 5.5  # seconds: what a silent service may cost a caller, and the way there
@@ -32,7 +33,7 @@ def offer(bazang: Bazang, **fields: object) -> None:
     bazang.module(next_kind="custom", next_code="ends,next,1", error_kind="custom", error_code="ends,error,1", **fields)
 
 
-async def arrives(scene: Scene, call: Call, key: str, timeout: float = 20) -> None:
+async def arrives(scene: Scene, call: Call, key: str, timeout: float = PATIENCE) -> None:
     """Wait until the caller hears the key by which a destination tells who it is."""
     await scene.bazang.until(lambda: call.rtp.keys_heard, timeout, "the caller arrives somewhere")
     assert call.rtp.keys_heard == key, scene.bazang.describe()

@@ -18,6 +18,7 @@ from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import Scene
 from tests.audio.sounds import tone, write_sound
 from tests.support.bazang import Bazang
+from tests.support.patience import PATIENCE
 from tests.support.phone import Call
 from tests.support.sound import RATE, find, read_ulaw
 
@@ -26,7 +27,7 @@ async def hears_clip(scene: Scene, call: Call, clip: Clip) -> None:
     """Return when the beginning of a sound has been heard."""
     beginning = read_ulaw(clip.path)[: RATE // 3]
     await scene.bazang.until(
-        lambda: find(bytes(call.rtp.received), beginning).share > 0.8, 20, f"{clip.path.name} is heard"
+        lambda: find(bytes(call.rtp.received), beginning).share > 0.8, PATIENCE, f"{clip.path.name} is heard"
     )
 
 
@@ -37,7 +38,7 @@ async def is_taken_up(scene: Scene) -> None:
         with scene.bazang.database.read() as session:
             return session.scalar(select(Command).where(Command.done_at.is_(None))) is None
 
-    await scene.bazang.until(nothing_is_open, 60, "the worker has done what it was asked for")
+    await scene.bazang.until(nothing_is_open, PATIENCE, "the worker has done what it was asked for")
 
 
 @pytest.mark.asterisk(22)
@@ -77,7 +78,7 @@ async def test_an_agent_hears_the_voice_that_was_chosen_while_the_service_runs(s
         speech.save(scene.bazang.database, "en", Speech("en+m1", 200), datetime.now(UTC))
         await is_taken_up(scene)
         scene.wish(target="101")
-        ring = await scene.phones["101"].next_call(15)
+        ring = await scene.phones["101"].next_call()
         await ring.answer()
         library = SoundLibrary(scene.bazang.settings.prompts_path)
         await hears_clip(scene, ring, library.spoken(default_text("agent_intro", "en"), "en", "en+m1", 200))

@@ -13,6 +13,7 @@ from app.services import users
 from tests.asterisk.scene import Scene
 from tests.browser.conftest import Meet
 from tests.browser.panel import Loop, loads, row, session_of
+from tests.support.patience import PATIENCE
 from tests.support.phone import Call
 from tests.web.conftest import PASSWORD
 
@@ -77,9 +78,9 @@ class Moment:
 
     def meet(self, act: str) -> None:
         """Wait for the other one, and let it go first where it has to."""
-        self._gate.wait(timeout=20)
+        self._gate.wait(timeout=PATIENCE)
         if self._first not in ("", act):
-            self.answered.wait(timeout=20)
+            self.answered.wait(timeout=PATIENCE)
 
 
 class Office:

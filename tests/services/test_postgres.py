@@ -46,10 +46,10 @@ from tests.support.factories import (
     reload,
     wish,
 )
+from tests.support.patience import PATIENCE
 from tests.support.server_database import migrated_database, new_database, open_server_database
 
 MODULE = ("module", "*5001")
-PATIENCE = 20.0  # seconds
 
 
 @pytest.fixture(scope="module")

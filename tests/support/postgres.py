@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from tests.support.patience import PATIENCE
 from tests.support.process import kill, spawn
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 USER = DATABASE = "bazang"
-BOOT_SECONDS = 30
 STOP_SECONDS = 10
 
 
@@ -151,7 +151,7 @@ class PostgresServer:
             raise RuntimeError(f"{program} failed: {(result.stderr or result.stdout).strip()[-1000:]}")
 
     def _wait_until_ready(self, log: Path) -> None:
-        deadline = time.monotonic() + BOOT_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             assert self._process is not None
             if self._process.poll() is not None:

@@ -17,8 +17,7 @@ from app.store.settings import read_setting, write_setting
 from app.worker import recorder as recorders
 from app.worker.recorder import Recorder
 from tests.support.factories import open_engine
-
-PATIENCE = 10.0  # seconds
+from tests.support.patience import PATIENCE
 
 
 @pytest.fixture(autouse=True)

@@ -25,9 +25,9 @@ from app.worker import sounds as made_by
 from app.worker.sounds import UNUSED, Sounds
 from tests.audio.sounds import tone, write_sound
 from tests.support.factories import NOW, create_module, create_request, make_settings, store
+from tests.support.patience import PATIENCE
 
 SEEN_AS = "/var/lib/asterisk/sounds/bazang"
-PATIENCE = 30.0  # seconds
 
 
 @pytest.fixture(scope="module")

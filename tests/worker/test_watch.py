@@ -14,8 +14,7 @@ from app.store.database import Database
 from app.store.settings import read_setting, write_setting
 from app.worker.watch import DatabaseWatch, Leadership, OnlyOne
 from tests.support.factories import open_database, open_engine
-
-PATIENCE = 20.0  # seconds
+from tests.support.patience import PATIENCE
 
 
 def write(database: Database, word: str) -> None:
