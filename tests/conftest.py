@@ -16,16 +16,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import flask_migrate
 import pytest
-from argon2 import PasswordHasher
 from flask import Flask
 
 from app import create_app
 from app.config import PREFIX, Settings
 from app.extensions import db
-from app.services import users
 from app.store.database import Database
 from tests.support.asterisk import NoAsterisk, find_build
 from tests.support.browser import NoBrowser, find_chromium
+from tests.support.passwords import hash_quickly
 from tests.support.postgres import NoPostgres, PostgresServer, find_programs
 from tests.support.shared import share
 
@@ -43,14 +42,9 @@ LEFT_OUT_FILE = "LEFT_OUT_FILE"  # script/test names a file here, to repeat its 
 _left_out: Counter[str] = Counter()
 
 
-_QUICK = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-
-
 @pytest.fixture(autouse=True)
 def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hash as the real one does, with less labour: it is slow on purpose."""
-    monkeypatch.setattr(users, "_hasher", _QUICK)
-    monkeypatch.setattr(users, "_nobody", lambda: _QUICK.hash("nobody"))
+    hash_quickly(monkeypatch)
 
 
 # -- the application ----------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from app.extensions import db, limiter
 from app.services import commands, users
 from app.store.database import Database
 from tests.support.factories import NOW, build_database, open_database
+from tests.support.passwords import hash_quickly
 from tests.support.shared import Templates
 from tests.web.pages import Visitor
 
@@ -32,8 +33,10 @@ def built_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = build_database(tmp_path_factory.mktemp("built"))
     database = open_database(path)
     people = {ADMINISTRATOR: "administrator", OPERATOR: "operator", GONE: "administrator", SUPERVISOR: "supervisor"}
-    for name, role in people.items():
-        users.create(database, name, PASSWORD, role, NOW, extensions=("101",) if name == OPERATOR else ())
+    with pytest.MonkeyPatch.context() as patch:
+        hash_quickly(patch)  # whoever logs in later takes as long as the hash was made to take
+        for name, role in people.items():
+            users.create(database, name, PASSWORD, role, NOW, extensions=("101",) if name == OPERATOR else ())
     with database.write() as session:
         left = session.get(users.User, 3)
         assert left is not None
