@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from script.office.patience import PATIENCE
 from script.office.rtp import Rtp
 from script.office.sip import SipMessage, authorize, build, parse, tag_of, token, uri_of, user_of
 
@@ -64,7 +65,7 @@ class Call:
             return self.ended_at
         if self.answered.is_set():
             if self.incoming:  # before that a call cannot be ended (RFC 3261, 15)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE):
                     await self.acknowledged.wait()
             self.phone.send_in_dialog(self, "BYE")
             self.end(200)
@@ -79,16 +80,16 @@ class Call:
     async def press(self, keys: str) -> None:
         await self.rtp.press(keys)
 
-    async def wait_answered(self, timeout: float = 30) -> None:
+    async def wait_answered(self, timeout: float = PATIENCE) -> None:
         """Return when answered. Raises CallFailed when it ends first, TimeoutError."""
         await self._first(self.answered, timeout)
         if not self.answered.is_set():
             raise CallFailed(self.status)
 
-    async def wait_ringing(self, timeout: float = 30) -> None:
+    async def wait_ringing(self, timeout: float = PATIENCE) -> None:
         await self._first(self.ringing, timeout)
 
-    async def wait_ended(self, timeout: float = 30) -> None:
+    async def wait_ended(self, timeout: float = PATIENCE) -> None:
         async with asyncio.timeout(timeout):
             await self.ended.wait()
 
@@ -412,7 +413,7 @@ class Phone(asyncio.DatagramProtocol):
         if data and not self.transport.is_closing():
             self.transport.sendto(data, self.server)
 
-    async def next_call(self, timeout: float = 30) -> Call:
+    async def next_call(self, timeout: float = PATIENCE) -> Call:
         """Return the next incoming call, which is ringing."""
         async with asyncio.timeout(timeout):
             return await self.incoming.get()
