@@ -165,9 +165,9 @@ class AsteriskOffice:
 
     # -- phones -----------------------------------------------------------------------------------------------
 
-    async def phone(self, number: str) -> Phone:
-        """Return a registered phone of this extension; it is closed with the office."""
-        phone = Phone(number, self.sip_server, secret=self.setup.phones[number])
+    async def phone(self, number: str, contact: str = "") -> Phone:
+        """Return a registered phone of this extension; it is closed with the office. `contact`: see `Phone`."""
+        phone = Phone(number, self.sip_server, secret=self.setup.phones[number], contact=contact)
         self._phones.append(phone)
         return await phone.start()
 

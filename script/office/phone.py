@@ -123,13 +123,22 @@ class Phone(asyncio.DatagramProtocol):
     """`server`: where the exchange listens. `secret` is None for a trunk, which is known by its address.
 
     `call_waiting`: a second call rings instead of being refused as busy. `behave`: what to do with an incoming call;
-    without it the call rings until the test takes it from `incoming`.
+    without it the call rings until the test takes it from `incoming`. `contact`: the address that it registers, where
+    ``HERE`` stands for its own host and port.
     """
 
     def __init__(
-        self, user: str, server: tuple[str, int], *, secret: str | None = None, host: str = "127.0.0.1", port: int = 0
+        self,
+        user: str,
+        server: tuple[str, int],
+        *,
+        secret: str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        contact: str = "",
     ) -> None:
         self.user, self.server, self.secret, self.host, self.port = user, server, secret, host, port
+        self._contact = contact or f"sip:{user}@HERE"
         self.incoming: asyncio.Queue[Call] = asyncio.Queue()
         self.invites: list[float] = []
         self.calls: dict[str, Call] = {}
@@ -199,7 +208,7 @@ class Phone(asyncio.DatagramProtocol):
 
     @property
     def contact(self) -> str:
-        return f"sip:{self.user}@{self.host}:{self.port}"
+        return self._contact.replace("HERE", f"{self.host}:{self.port}")
 
     def _head(self, from_: str, to: str, call_id: str, number: int, method: str) -> list[tuple[str, str]]:
         return [
