@@ -2,11 +2,11 @@
 
 import re
 
+from script.office.asterisk import OfficeSetup
+from script.office.bazang import Bazang
+from script.office.phone import Phone
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import OWN, Scene
-from tests.support.asterisk import OfficeSetup
-from tests.support.bazang import Bazang
-from tests.support.phone import Phone
 
 MODULE = ("module", "*5001")
 ABROAD = "00447911123456"
