@@ -23,10 +23,10 @@ from app.services.setup import first_administrator
 from app.store import pbx_state as store_lines
 from app.store import settings as store_settings
 from app.store.database import Database
-from app.store.settings import Exchange
+from app.store.settings import PbxSettings
 from app.telephony import connection_test
 from app.telephony.ami import AmiClient, AmiError
-from app.telephony.connection_test import Listing, Unreachable
+from app.telephony.connection_test import ListAnswer, ConnectionFailed
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 CONNECT_SECONDS = 5.0
@@ -150,24 +150,24 @@ def _voices(folder: Path) -> Iterator[Finding]:
 
 async def _exchange(settings: Settings, database: Database) -> list[Finding]:
     with database.read() as session:
-        where = store_settings.exchange(session, settings)
+        where = store_settings.pbx(session, settings)
     way = (where.ami_host, where.ami_port, where.ami_username, where.ami_secret)
     try:
-        async with connection_test.reach(*way, seconds=CONNECT_SECONDS) as client:
+        async with connection_test.connect(*way, seconds=CONNECT_SECONDS) as client:
             found = [
                 Finding("ok", f"connected to the exchange (Asterisk {client.state.version or 'of unknown version'})")
             ]
-            found += [_listing(await connection_test.ask_list(client, action)) for action in connection_test.LISTS]
+            found += [_listing(await connection_test.request_list(client, action)) for action in connection_test.LISTS]
             found.append(await _orders(client))
             found.append(await _outbound(settings, database, client))
             return found
-    except Unreachable as unreachable:
+    except ConnectionFailed as unreachable:
         return [_unreachable(where, unreachable.report)]
 
 
-def _unreachable(exchange: Exchange, report: ConnectionReport) -> Finding:
+def _unreachable(exchange: PbxSettings, report: ConnectionReport) -> Finding:
     where = f"{exchange.ami_host}:{exchange.ami_port}"
-    if report.verdict is ConnectionResult.REFUSED:
+    if report.result is ConnectionResult.REFUSED:
         return Finding(
             "fault",
             f"the exchange at {where} refused user {exchange.ami_username!r}",
@@ -175,7 +175,7 @@ def _unreachable(exchange: Exchange, report: ConnectionReport) -> Finding:
             "write=originate,call,agent,reporting; then `manager reload`; the same secret in BAZANG_AMI_SECRET, or in "
             "the panel's settings",
         )
-    return Finding("fault", f"no exchange answers at {where}: {report.detail}", _MEND[report.verdict])
+    return Finding("fault", f"no exchange answers at {where}: {report.detail}", _MEND[report.result])
 
 
 _MEND = {
@@ -186,7 +186,7 @@ _MEND = {
 }
 
 
-def _listing(listing: Listing) -> Finding:
+def _listing(listing: ListAnswer) -> Finding:
     action, right = listing.action, connection_test.ACTIONS[listing.action]
     if listing.refused:
         return Finding(
@@ -206,7 +206,7 @@ def _listing(listing: Listing) -> Finding:
 async def _orders(client: AmiClient) -> Finding:
     """Look at what could not be asked just to see, since it would do something."""
     try:
-        missing = connection_test.missing_of(await connection_test.allowed_actions(client))
+        missing = connection_test.missing_actions(await connection_test.allowed_actions(client))
     except AmiError as error:
         return Finding("fault", f"ListCommands was not answered: {error}", "look at Asterisk's log")
     missing = tuple(action for action in missing if action not in connection_test.LISTS)
@@ -233,7 +233,7 @@ def _service(settings: Settings, database: Database) -> Iterator[Finding]:
     with database.read() as session:
         state = store_lines.worker_state(session)
         facts = store_lines.stored_facts(session, now)
-        agi_host = store_settings.exchange(session, settings).agi_host
+        agi_host = store_settings.pbx(session, settings).agi_host
     if not facts.service_runs(now):
         yield Finding("fault", "the telephone service does not run", "flask --app wsgi worker (or its systemd unit)")
         return

@@ -698,7 +698,7 @@ def test_the_link_of_the_set_up_is_printed_and_nothing_else(app: Flask, database
     assert result.exit_code == 0
     address, token = result.output.rstrip("\n").split("?token=")
     assert address == "https://[fd00::5]:8080/setup"
-    assert first_administrator.fits(database, token, datetime.now(UTC))
+    assert first_administrator.token_is_valid(database, token, datetime.now(UTC))
 
 
 def test_no_link_is_printed_where_there_is_an_administrator(app: Flask, database: Database) -> None:

@@ -94,7 +94,7 @@ def actors(database: Database) -> list[str]:
         return list(session.scalars(select(AuditEntry.actor).distinct().order_by(AuditEntry.actor)))
 
 
-def last_acts(database: Database) -> dict[str, datetime]:
+def last_changes(database: Database) -> dict[str, datetime]:
     """Return when each one last changed something, by name."""
     with database.read() as session:
         query = select(AuditEntry.actor, func.max(AuditEntry.at)).group_by(AuditEntry.actor)

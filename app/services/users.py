@@ -43,13 +43,13 @@ class UserInput:
     theme: str = "auto"
 
 
-def listing(database: Database) -> list[User]:
+def list_users(database: Database) -> list[User]:
     """Return all users, those who may log in first."""
     with database.read() as session:
         return list(session.scalars(select(User).order_by(User.active.desc(), User.name)))
 
 
-def find(database: Database, user_id: int) -> User:
+def get(database: Database, user_id: int) -> User:
     """Return a user, active or not. Raises NotFound."""
     with database.read() as session:
         return _get(session, user_id)
@@ -75,12 +75,12 @@ def create(
     """Store a new user and return the id. Raises Invalid."""
     name = name.strip()
     given = UserInput(role, tuple(extensions), locale=locale, theme=theme)
-    errors = check(given)
+    errors = validate(given)
     if not name or len(name) > 80:
         errors["name"] = "required" if not name else "too_long"
     elif not is_displayable(name):
         errors["name"] = "characters"
-    errors |= check_new_password(password)
+    errors |= validate_password(password)
     try:
         with database.write() as session:
             if "name" not in errors and session.scalar(select(func.count()).where(User.name == name)):
@@ -102,7 +102,7 @@ def change(database: Database, user_id: int, given: UserInput, now: datetime, *,
 
     Raises NotFound, and Invalid: `last_administrator` where nobody could change anything any more.
     """
-    errors = check(given)
+    errors = validate(given)
     if errors:
         raise Invalid(errors)
     with database.write() as session:
@@ -140,7 +140,7 @@ def _is_last_administrator(session: Session, user_id: int) -> bool:
     return list(session.scalars(query)) == [user_id]
 
 
-def check(given: UserInput) -> dict[str, str]:
+def validate(given: UserInput) -> dict[str, str]:
     """Return what is wrong with what is settled for a user, by field."""
     errors = {}
     if given.role not in ROLES:
@@ -161,7 +161,7 @@ def check(given: UserInput) -> dict[str, str]:
 # Passwords
 
 
-def check_new_password(password: str) -> dict[str, str]:
+def validate_password(password: str) -> dict[str, str]:
     """Return what is wrong with a password that is to be taken, by field."""
     if len(password) < SHORTEST_PASSWORD:
         return {"password": "too_short"}
@@ -179,7 +179,7 @@ def _is_text(word: str) -> bool:
     return True
 
 
-def make_password() -> str:
+def generate_password() -> str:
     """Return a password that can be read out and typed: three groups of four, of letters that nobody mistakes."""
     groups = ("".join(secrets.choice(_CLEAR) for _ in range(4)) for _ in range(3))
     return "-".join(groups)
@@ -187,7 +187,7 @@ def make_password() -> str:
 
 def reset_password(database: Database, user_id: int, password: str, now: datetime, *, actor: str = "") -> None:
     """Give a user another password; their sessions end. Raises NotFound and Invalid."""
-    errors = check_new_password(password)
+    errors = validate_password(password)
     if errors:
         raise Invalid(errors)
     _set_password(database, user_id, password, now, actor, "password_reset")
@@ -195,8 +195,8 @@ def reset_password(database: Database, user_id: int, password: str, now: datetim
 
 def change_password(database: Database, user_id: int, old: str, new: str, now: datetime) -> None:
     """Let a user change their own password; their sessions end. Raises NotFound, and Invalid: `old_password` wrong."""
-    user = find(database, user_id)
-    errors = check_new_password(new)
+    user = get(database, user_id)
+    errors = validate_password(new)
     if not _fits(user, old):
         errors["old_password"] = "wrong"
     elif old == new:
@@ -246,7 +246,7 @@ def _fits(user: User | None, password: str) -> bool:
 # Sessions
 
 
-def stamp(user: User) -> str:
+def session_stamp(user: User) -> str:
     """Return what a session's cookie carries beside the user's id, and what it must equal at every request.
 
     It changes with the password, and when the user is deactivated; of the password's hash it tells nothing.
@@ -254,7 +254,7 @@ def stamp(user: User) -> str:
     return hashlib.sha256(f"{user.id}:{user.generation}:{user.password_hash}".encode()).hexdigest()[:32]
 
 
-def load(database: Database, user_id: int) -> User | None:
+def get_active(database: Database, user_id: int) -> User | None:
     """Return an active user, or None."""
     with database.read() as session:
         user = session.get(User, user_id)
@@ -271,7 +271,7 @@ def set_locale(database: Database, user_id: int, locale: str) -> None:
 
 def set_preferences(database: Database, user_id: int, locale: str | None, theme: str) -> None:
     """Remember how a user likes to read; `locale` None: in the office's language. Raises NotFound, Invalid."""
-    errors = check(UserInput(ROLES[0], locale=locale, theme=theme))
+    errors = validate(UserInput(ROLES[0], locale=locale, theme=theme))
     if errors:
         raise Invalid(errors)
     with database.write() as session:

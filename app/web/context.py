@@ -15,7 +15,7 @@ from app.config import Settings
 from app.services.requests.access import scope_of
 from app.store import settings as store_settings
 from app.store.database import Database
-from app.store.settings import Exchange, Office
+from app.store.settings import PbxSettings, OfficeSettings
 
 Value = TypeVar("Value")
 
@@ -49,14 +49,14 @@ def stored() -> dict[str, str]:
     return cached_query("stored", store_settings.read_all)
 
 
-def office() -> Office:
+def office() -> OfficeSettings:
     """Return the office's settings in force."""
     return cached_query("office", lambda session: store_settings.office(session, settings()))
 
 
-def exchange() -> Exchange:
+def pbx() -> PbxSettings:
     """Return how the exchange is reached, and of what kind it is."""
-    return cached_query("exchange", lambda session: store_settings.exchange(session, settings()))
+    return cached_query("exchange", lambda session: store_settings.pbx(session, settings()))
 
 
 def library() -> SoundLibrary:

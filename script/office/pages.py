@@ -125,7 +125,7 @@ def _open(folder: Path, count: int) -> Office:
         session.execute(text("ANALYZE"))
     client = app.test_client()
     with client.session_transaction() as session:
-        session["_user_id"], session["_fresh"] = SessionUser(users.find(database, 1)).get_id(), True
+        session["_user_id"], session["_fresh"] = SessionUser(users.get(database, 1)).get_id(), True
     return Office(app, client, database, path)
 
 

@@ -6,7 +6,8 @@ import pytest
 from playwright.sync_api import Page
 from sqlalchemy import delete
 
-from app.services.pbx.connection_test import ConnectionReport, ConnectionResult, DialplanState, pack
+from app.domain.pbx_connection import ConnectionReport, ConnectionResult, DialplanState
+from app.services.pbx.connection_test import pack
 from app.services.prompts import phone_calls
 from app.services.setup import first_administrator
 from app.store.database import Database

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from app.services import users
 from app.services.errors import Invalid, NotFound
-from app.services.users import ROLES, UserInput, check_password, count, create, load, set_locale, stamp
+from app.services.users import ROLES, UserInput, check_password, count, create, get_active, set_locale, session_stamp
 from app.store.database import Database
 from app.store.models import User
 from tests.support.factories import NOW, at_once, reload
@@ -129,10 +129,10 @@ def test_nobody_else_is_let_in(database: Database, name: str, password: str) -> 
 
 def test_who_was_barred_is_not_let_in_any_more_nor_stays(database: Database) -> None:
     user_id = create_user(database)
-    assert load(database, user_id) is not None
+    assert get_active(database, user_id) is not None
     change_user(database, user_id, active=False)
     assert check_password(database, "sara", PASSWORD) is None
-    assert load(database, user_id) is None
+    assert get_active(database, user_id) is None
 
 
 def test_a_damaged_hash_lets_nobody_in(database: Database) -> None:
@@ -180,14 +180,14 @@ def test_an_endless_password_costs_no_more_than_the_longest(
 
 
 def test_nobody_is_loaded_who_never_was(database: Database) -> None:
-    assert load(database, 4711) is None
+    assert get_active(database, 4711) is None
 
 
 def test_the_language_of_a_reader_is_remembered(database: Database) -> None:
     user_id = create_user(database)
     set_locale(database, user_id, "en")
     set_locale(database, 4711, "fa")  # who is gone meanwhile
-    user = load(database, user_id)
+    user = get_active(database, user_id)
     assert user is not None
     assert reload(database, user).locale == "en"
 
@@ -209,10 +209,10 @@ def stored(database: Database, user_id: int) -> User:
 
 def test_what_is_settled_is_stored(database: Database) -> None:
     user_id = create_user(database, extensions=["101", "102"], locale="en")
-    assert users.as_input(users.find(database, user_id)) == UserInput("operator", ("101", "102"), True, "en", "auto")
+    assert users.as_input(users.get(database, user_id)) == UserInput("operator", ("101", "102"), True, "en", "auto")
     given = UserInput("supervisor", ("103",), True, "fa", "dark")
     users.change(database, user_id, given, NOW)
-    assert users.as_input(users.find(database, user_id)) == given
+    assert users.as_input(users.get(database, user_id)) == given
 
 
 @pytest.mark.parametrize(
@@ -232,12 +232,12 @@ def test_nonsense_is_refused_beside_its_field(database: Database, given: UserInp
     with pytest.raises(Invalid) as refused:
         users.change(database, user_id, given, NOW)
     assert refused.value.errors == errors
-    assert users.as_input(users.find(database, user_id)) == UserInput("operator")
+    assert users.as_input(users.get(database, user_id)) == UserInput("operator")
 
 
 def test_a_user_who_is_not_there_is_not_found(database: Database) -> None:
     for act in (
-        lambda: users.find(database, 4711),
+        lambda: users.get(database, 4711),
         lambda: users.change(database, 4711, UserInput("operator"), NOW),
         lambda: users.reset_password(database, 4711, PASSWORD, NOW),
         lambda: users.change_password(database, 4711, PASSWORD, PASSWORD, NOW),
@@ -249,7 +249,7 @@ def test_a_user_who_is_not_there_is_not_found(database: Database) -> None:
 def test_those_who_may_log_in_are_listed_first(database: Database) -> None:
     ids = [create_user(database, name) for name in ("zoe", "adam", "bea")]
     change_user(database, ids[1], active=False)
-    assert [user.name for user in users.listing(database)] == ["bea", "zoe", "adam"]
+    assert [user.name for user in users.list_users(database)] == ["bea", "zoe", "adam"]
 
 
 # The last administrator
@@ -313,27 +313,27 @@ def test_ones_own_password_is_changed_by_whoever_knows_it(database: Database) ->
 
 def test_sessions_end_with_the_password_and_the_activity(database: Database) -> None:
     user_id = create_user(database)
-    stamps = [stamp(stored(database, user_id))]
+    stamps = [session_stamp(stored(database, user_id))]
     for change in (
         lambda: users.reset_password(database, user_id, PASSWORD, NOW),  # the same again ends them too
         lambda: users.change_password(database, user_id, PASSWORD, "another long one", NOW),
         lambda: users.change(database, user_id, UserInput("operator", active=False), NOW),
     ):
         change()
-        stamps.append(stamp(stored(database, user_id)))
+        stamps.append(session_stamp(stored(database, user_id)))
     assert len(set(stamps)) == 4
     users.change(database, user_id, UserInput("operator"), NOW)  # awake again, they log in again
-    assert stamp(stored(database, user_id)) == stamps[-1]
+    assert session_stamp(stored(database, user_id)) == stamps[-1]
     assert stamps[-1] not in stored(database, user_id).password_hash
 
 
 def test_sessions_outlive_every_other_change(database: Database) -> None:
     user_id = create_user(database)
-    before = stamp(stored(database, user_id))
+    before = session_stamp(stored(database, user_id))
     users.change(database, user_id, UserInput("supervisor", ("101",), True, "en", "dark"), NOW)
     set_locale(database, user_id, "fa")
     users.set_theme(database, user_id, "light")
-    assert stamp(stored(database, user_id)) == before
+    assert session_stamp(stored(database, user_id)) == before
     assert stored(database, user_id).theme == "light"
     with pytest.raises(Invalid):
         users.set_theme(database, user_id, "pink")
@@ -342,4 +342,4 @@ def test_sessions_outlive_every_other_change(database: Database) -> None:
 def test_no_two_users_have_the_same_stamp(database: Database) -> None:
     ids = [create_user(database, name) for name in ("sara", "omid")]
     change_user(database, ids[1], password_hash=stored(database, ids[0]).password_hash)
-    assert stamp(stored(database, ids[0])) != stamp(stored(database, ids[1]))
+    assert session_stamp(stored(database, ids[0])) != session_stamp(stored(database, ids[1]))

@@ -136,7 +136,7 @@ def _sent(form: Element) -> Iterator[tuple[str, str]]:
 def carried(app: Flask, user_id: int) -> str:
     """Return what the session of a user who has logged in carries; of one who is not there, something like it."""
     try:
-        return SessionUser(users.find(app.extensions["bazang"]["database"], user_id)).get_id()
+        return SessionUser(users.get(app.extensions["bazang"]["database"], user_id)).get_id()
     except NotFound:
         return f"{user_id}:gone"
 

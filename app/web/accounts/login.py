@@ -28,7 +28,7 @@ class SessionUser(UserMixin):
     def __init__(self, user: User) -> None:
         self.id, self.name, self.role = user.id, user.name, user.role
         self.locale, self.theme, self.extensions = user.locale, user.theme, tuple(user.extensions)
-        self._stamp = users.stamp(user)
+        self._stamp = users.session_stamp(user)
 
     def get_id(self) -> str:
         """Return what the session's cookie carries. Its stamp changes with the password: that ends the session."""
@@ -57,7 +57,7 @@ def register(app: Flask) -> None:
 
 
 def _known(user_id: int) -> SessionUser | None:
-    user = users.load(database(), user_id)
+    user = users.get_active(database(), user_id)
     return SessionUser(user) if user is not None else None
 
 

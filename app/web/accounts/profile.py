@@ -54,7 +54,7 @@ def password():
         except Invalid as invalid:
             show_errors(form, invalid.errors)
         else:
-            enter(users.find(database(), current_user.id))
+            enter(users.get(database(), current_user.id))
             flash(_("Your password is changed. Wherever else you were logged in, you are logged out."), "success")
             return redirect(url_for("account.index"))
     return _page(form, _preferences()), 422

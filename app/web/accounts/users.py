@@ -63,8 +63,8 @@ class NewUserForm(UserForm):
 @administrator_required
 def index():
     """List the users, those who may log in first."""
-    rows = users.listing(database())
-    return render_template("accounts/users.html", rows=rows, last_acts=audit.last_acts(database()), words=wording)
+    rows = users.list_users(database())
+    return render_template("accounts/users.html", rows=rows, last_acts=audit.last_changes(database()), words=wording)
 
 
 @blueprint.route("/new", methods=["GET", "POST"])
@@ -76,7 +76,7 @@ def new():
         form.role.data = "operator"
         return _page("accounts/user_new.html", form)
     form.validate()
-    made_up = users.make_password() if not form.password.data else ""
+    made_up = users.generate_password() if not form.password.data else ""
     name, given = form.name.data or "", form.given()
     if not has_errors(form):
         try:
@@ -85,7 +85,7 @@ def new():
             show_errors(form, invalid.errors)
         else:
             if made_up:
-                return _show_once(users.find(database(), user_id), made_up, added=True)
+                return _show_once(users.get(database(), user_id), made_up, added=True)
             flash(_("The user is added."), "success")
             return redirect(url_for("users.index"))
     return _page("accounts/user_new.html", form), 422
@@ -141,7 +141,7 @@ def password(user_id: int):
         return redirect(url_for("account.index"))
     if request.method == "GET":
         return render_template("accounts/password_reset.html", user=user)
-    made_up = users.make_password()
+    made_up = users.generate_password()
     users.reset_password(database(), user.id, made_up, utcnow(), actor=current_user.name)
     return _show_once(user, made_up)
 
@@ -188,7 +188,7 @@ def _set_active(user: User, *, active: bool) -> str:
 
 def _find(user_id: int) -> User:
     try:
-        return users.find(database(), user_id)
+        return users.get(database(), user_id)
     except NotFound:
         abort(404)
 

@@ -15,7 +15,7 @@ from app.services.modules.save import ModuleInput
 from app.services.pbx import directory, lookup
 from app.store.models import Module
 from app.web import is_fragment, row_number, wording
-from app.web.context import administrator_required, database, exchange, library, settings, utcnow
+from app.web.context import administrator_required, database, pbx, library, settings, utcnow
 from app.web.fields import has_errors
 from app.web.modules import summary
 from app.web.modules.form import ModuleForm
@@ -60,7 +60,7 @@ def index():
 
 
 def _row_values() -> dict[str, object]:
-    return {"words": wording, "profile": exchange().pbx_profile}
+    return {"words": wording, "profile": pbx().pbx_profile}
 
 
 def _list(session: Session, wanted: str, sort: str) -> Listed:

@@ -54,8 +54,8 @@ def _page(form: ExchangeForm, **values):
         "settings/exchange.html",
         form=form,
         now=service.load(database(), settings()),
-        has_secret=bool(service.secret(database(), settings())),
-        pasted=config_snippets.make(context.exchange(), f"<{secret}>", settings().dialplan_path),
+        has_secret=bool(service.read_secret(database(), settings())),
+        pasted=config_snippets.make(context.pbx(), f"<{secret}>", settings().dialplan_path),
         **report_parts(form),
         **values,
     )
@@ -63,6 +63,6 @@ def _page(form: ExchangeForm, **values):
 
 def report_parts(form: ExchangeForm) -> dict[str, object]:
     """Return what a report names beside its verdict: the lines that the file needs, for the user who was tried out."""
-    given = service.in_force(database(), settings(), form.given())
+    given = service.effective(database(), settings(), form.given())
     rights = f"read = {','.join(config_snippets.READ)}\nwrite = {','.join(config_snippets.WRITE)}"
     return {"rights": f"[{given.ami_username}]\n{rights}", "take_in": f"#tryinclude {settings().dialplan_path}"}

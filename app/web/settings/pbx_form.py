@@ -8,9 +8,9 @@ from flask_wtf import FlaskForm
 from wtforms import PasswordField, RadioField, StringField
 
 from app.services.pbx import connection_test
-from app.services.pbx.connection_test import ConnectionReport
+from app.domain.pbx_connection import ConnectionReport
 from app.services.settings import pbx
-from app.services.settings.pbx import ExchangeInput
+from app.services.settings.pbx import PbxInput
 from app.web import wording
 from app.web.context import database, settings
 from app.web.fields import DigitsField, choices, show_errors
@@ -42,15 +42,15 @@ class ExchangeForm(FlaskForm):
         description=_l("Where the exchange finds a queue by its number. Leave it empty unless yours differs."),
     )
 
-    def given(self) -> ExchangeInput:
+    def given(self) -> PbxInput:
         """Return what was typed; of a field that is not in the form, what is in force."""
         now = pbx.load(database(), settings())
         values = {}
-        for name in ExchangeInput.__dataclass_fields__:
+        for name in PbxInput.__dataclass_fields__:
             field = self._fields.get(name)
             typed = field is not None and name in request.form
             values[name] = (field.data or "").strip() if typed else getattr(now, name)
-        return ExchangeInput(**values)
+        return PbxInput(**values)
 
     def keeps_secret(self) -> bool:
         """Tell whether the stored secret may go to a host that is typed now."""
@@ -59,16 +59,16 @@ class ExchangeForm(FlaskForm):
     def fits(self) -> bool:
         """Tell whether what was typed makes sense; what does not is said beside its field."""
         self.validate()
-        errors = pbx.check(pbx.in_force(database(), settings(), self.given()))
-        if not self.keeps_secret() and pbx.wants_secret(database(), settings(), self.given()):
+        errors = pbx.validate(pbx.effective(database(), settings(), self.given()))
+        if not self.keeps_secret() and pbx.needs_secret(database(), settings(), self.given()):
             errors.setdefault("ami_secret", "secret_again")
         show_errors(self, errors)
         return not errors
 
 
-def try_out(given: ExchangeInput, actor: str, now: datetime) -> ConnectionReport | None:
+def try_out(given: PbxInput, actor: str, now: datetime) -> ConnectionReport | None:
     """Try these values out. None: the telephone service does not answer. They have to make sense."""
-    wanted = pbx.in_force(database(), settings(), given)
+    wanted = pbx.effective(database(), settings(), given)
     return connection_test.test(
         database(),
         host=wanted.ami_host,

@@ -15,7 +15,7 @@ from app.services.errors import Invalid
 from app.services.settings import office
 from app.services.settings.office import OfficeInput
 from app.store import pbx_state as store_lines
-from app.store.settings import SHARED
+from app.store.settings import ENVIRONMENT_NAMES
 from app.web import choose_locale, wording
 from app.web.context import administrator_required, database, settings, utcnow
 from app.web.fields import DigitsField, choices, has_errors, show_errors
@@ -38,12 +38,12 @@ def _combined(first, second):
 
 @blueprint.context_processor
 def _pages():
-    return {"pages": _PAGES, "fixed": office.fixed(settings()), "origin": origin, "words": wording}
+    return {"pages": _PAGES, "fixed": office.from_environment(settings()), "origin": origin, "words": wording}
 
 
 def origin(name: str) -> str:
     """Return the name by which the environment gives a setting."""
-    return f"{PREFIX}{SHARED[name].upper()}"
+    return f"{PREFIX}{ENVIRONMENT_NAMES[name].upper()}"
 
 
 class PlaceForm(FlaskForm):
@@ -97,7 +97,7 @@ def index():
     if request.method == "GET":
         form.shown_paused.data = "1" if now.all_paused else ""
     form.offer_regions()
-    example = office.example(form.region.data or "", form.outbound_format.data, form.outbound_prefix.data)
+    example = office.dialled_example(form.region.data or "", form.outbound_format.data, form.outbound_prefix.data)
     return render_template("settings/index.html", form=form, now=now, example=example), status
 
 
@@ -116,7 +116,7 @@ def save_office(form: PlaceForm, now: OfficeInput) -> bool:
 
 def given(form: PlaceForm, now: OfficeInput) -> OfficeInput:
     """Return what was typed; of what is fixed or not in the form, what is in force."""
-    fixed = office.fixed(settings())
+    fixed = office.from_environment(settings())
     typed = {name: form._fields[name].data or "" for name in now.__dataclass_fields__ if name in form._fields}
     if "all_paused" in typed:
         wanted = bool(typed["all_paused"])
@@ -133,7 +133,7 @@ def dialled():
     now = office.load(database(), settings())
     form = OfficeForm(formdata=request.args, obj=now, meta={"csrf": False})
     chosen = given(form, now)
-    example = office.example(chosen.region, chosen.outbound_format, chosen.outbound_prefix)
+    example = office.dialled_example(chosen.region, chosen.outbound_format, chosen.outbound_prefix)
     return render_template("settings/_dialled.html", example=example)
 
 

@@ -18,7 +18,7 @@ from app.services.prompts import phone_calls
 from app.services.settings import office, pbx
 from app.services.setup import checks, first_administrator, first_module
 from app.services.setup.checks import Checks
-from app.services.setup.first_module import StarterInput, Template
+from app.services.setup.first_module import FirstModuleInput, Template
 from app.store.models import ExtensionRow, Module, QueueRow, Setting
 from app.web import choose_locale, context, is_fragment, wording
 from app.web.accounts import login
@@ -57,7 +57,7 @@ def open_step() -> str:
 
 @blueprint.context_processor
 def _steps():
-    return {"steps": STEPS, "words": wording, "fixed": office.fixed(settings()), "origin": origin}
+    return {"steps": STEPS, "words": wording, "fixed": office.from_environment(settings()), "origin": origin}
 
 
 # -- 1: the administrator ---------------------------------------------------------------------------------------------
@@ -81,12 +81,12 @@ def index():
             return redirect(url_for("setup.place"))
         return render_template("setup/closed.html", is_open=False), 403
     if "token" in request.args:
-        if not first_administrator.fits(database(), request.args["token"], utcnow()):
+        if not first_administrator.token_is_valid(database(), request.args["token"], utcnow()):
             return _refuse()
         session[_TOKEN] = request.args["token"]
         return redirect(url_for("setup.index"))  # so that it stands in no address that is kept or sent on
     token = session.get(_TOKEN, "")
-    if not first_administrator.fits(database(), token, utcnow()):
+    if not first_administrator.token_is_valid(database(), token, utcnow()):
         return _refuse()
     form = FirstForm()
     if request.method == "POST":
@@ -129,7 +129,7 @@ def place():
             return _go_on("office")
         status = 422
     with database().read() as reader:
-        is_settled = reader.get(Setting, "timezone") is not None or "timezone" in office.fixed(settings())
+        is_settled = reader.get(Setting, "timezone") is not None or "timezone" in office.from_environment(settings())
     if request.method == "GET" and not is_settled:
         form.locale.data = choose_locale()
     form.offer_regions()
@@ -172,9 +172,9 @@ def _save_exchange(form: ConnectForm) -> bool:
     customers = replace(
         office.load(database(), settings()), outbound_context=(form.outbound_context.data or "").strip()
     )
-    if "outbound_context" in office.fixed(settings()):
+    if "outbound_context" in office.from_environment(settings()):
         customers = office.load(database(), settings())
-    errors = office.check(customers)
+    errors = office.validate(customers)
     if "outbound_context" in errors:
         show_errors(form, {"outbound_context": errors["outbound_context"]})
         fits = False
@@ -193,7 +193,7 @@ def _save_exchange(form: ConnectForm) -> bool:
 @administrator_required
 def check():
     """Look how far the connection is, and change nothing."""
-    found = checks.check(database(), settings(), current_user.name, utcnow())
+    found = checks.run(database(), settings(), current_user.name, utcnow())
     if is_fragment():
         return render_template("setup/_checks.html", found=found, **_about(found))
     form = ConnectForm(
@@ -205,9 +205,9 @@ def check():
 
 
 def _exchange_page(form: ConnectForm, found: Checks | None = None):
-    found = found or checks.unknown()
-    here = context.exchange()
-    own_secret = "ami_secret" not in office.fixed(settings())
+    found = found or checks.not_run()
+    here = context.pbx()
+    own_secret = "ami_secret" not in office.from_environment(settings())
     shown = here.ami_secret if own_secret else _("the value of BAZANG_AMI_SECRET")
     return render_template(
         "setup/exchange.html",
@@ -236,13 +236,13 @@ class StarterForm(FlaskForm):
     name = StringField(_l("Name of the module"), description=_l("You find it by this name in the panel."))
     code = DigitsField(_l("Code"), description=_l("Whoever dials it gets to the module. Digits, * and # only."))
 
-    def given(self, language: str) -> StarterInput:
+    def given(self, language: str) -> FirstModuleInput:
         if self.template.data == Template.QUEUE:
             targets = [ascii_digits(self.queue.data or "").strip()]
         else:
             targets = [part.strip() for part in (self.extensions.data or "").replace("،", ",").split(",")]
         typed = tuple(dict.fromkeys(target for target in targets if target))
-        return StarterInput(self.template.data or "", self.name.data or "", self.code.data or "", typed, language)
+        return FirstModuleInput(self.template.data or "", self.name.data or "", self.code.data or "", typed, language)
 
     def show(self, errors: dict[str, str]) -> None:
         field = "queue" if self.template.data == Template.QUEUE else "extensions"
@@ -258,7 +258,7 @@ def module():
         form.validate()
         try:
             language = office.load(database(), settings()).locale
-            first_module.make(database(), settings(), form.given(language), utcnow(), actor=current_user.name)
+            first_module.create(database(), settings(), form.given(language), utcnow(), actor=current_user.name)
         except Invalid as invalid:
             form.show(invalid.errors)
         else:
@@ -276,7 +276,7 @@ def _module_page(form: StarterForm):
         lines = reader.scalars(select(ExtensionRow).order_by(ExtensionRow.extension)).all()
         queues = reader.scalars(select(QueueRow.name).order_by(QueueRow.name)).all()
         there = reader.scalars(select(Module).order_by(Module.id)).all()
-    profile = context.exchange().pbx_profile
+    profile = context.pbx().pbx_profile
     return render_template(
         "setup/module.html", form=form, lines=lines, queues=queues, there=there, profile=profile, at=4
     )

@@ -43,7 +43,7 @@ def test_a_value_of_the_environment_stays(database: Database, settings: Settings
         timezone="Asia/Kabul",
         outbound_context="outbound",
     )
-    assert office.fixed(given) == {"timezone", "outbound_context"}
+    assert office.from_environment(given) == {"timezone", "outbound_context"}
     office.save(database, given, GIVEN)
     now = office.load(database, given)
     assert (now.timezone, now.outbound_context, now.region) == ("Asia/Kabul", "outbound", "DE")

@@ -9,13 +9,13 @@ from app.config import Settings
 from app.services.errors import Invalid
 from app.services.pbx import config_snippets
 from app.services.settings import pbx
-from app.services.settings.pbx import ExchangeInput
+from app.services.settings.pbx import PbxInput
 from app.store import settings as store
 from app.store.database import Database, Joined
 from app.store.models import Module
 from tests.support.factories import make_settings
 
-GIVEN = ExchangeInput(
+GIVEN = PbxInput(
     pbx_profile="asterisk",
     ami_host="pbx.example",
     ami_port="5039",
@@ -27,9 +27,9 @@ GIVEN = ExchangeInput(
 )
 
 
-def in_force(database: Database, settings: Settings) -> store.Exchange:
+def in_force(database: Database, settings: Settings) -> store.PbxSettings:
     with database.read() as session:
-        return store.exchange(session, settings)
+        return store.pbx(session, settings)
 
 
 def test_what_is_saved_is_in_force_and_the_secret_is_not_told(database: Database, settings: Settings) -> None:
@@ -44,22 +44,22 @@ def test_an_empty_secret_leaves_the_one_that_is_there(database: Database, settin
     pbx.save(database, settings, GIVEN)
     pbx.save(database, settings, replace(GIVEN, ami_secret="", ami_host="other"))
     assert (in_force(database, settings).ami_secret, in_force(database, settings).ami_host) == ("s3cret", "other")
-    assert pbx.in_force(database, settings, replace(GIVEN, ami_secret="")).ami_secret == "s3cret"
-    assert pbx.in_force(database, settings, replace(GIVEN, ami_secret="typed")).ami_secret == "typed"
+    assert pbx.effective(database, settings, replace(GIVEN, ami_secret="")).ami_secret == "s3cret"
+    assert pbx.effective(database, settings, replace(GIVEN, ami_secret="typed")).ami_secret == "typed"
 
 
 def test_what_the_environment_gives_stays(database: Database, settings: Settings) -> None:
     given = make_settings(settings.data_dir, ami_host="10.9.9.9", ami_secret="kept")
     pbx.save(database, given, replace(GIVEN, ami_host="\r\n"))
     assert (in_force(database, given).ami_host, in_force(database, given).ami_secret) == ("10.9.9.9", "kept")
-    assert pbx.in_force(database, given, GIVEN).ami_secret == "kept"
+    assert pbx.effective(database, given, GIVEN).ami_secret == "kept"
     with database.read() as session:
         assert not {"ami_host", "ami_secret"} & store.read_all(session).keys()
 
 
 @pytest.mark.parametrize("host", ["pbx", "10.0.0.1", "pbx.example", "::1", "fd00::2", "my-pbx_2"])
 def test_hosts_that_are_taken(host: str) -> None:
-    assert pbx.check(replace(GIVEN, ami_host=host)) == {}
+    assert pbx.validate(replace(GIVEN, ami_host=host)) == {}
 
 
 @pytest.mark.parametrize(

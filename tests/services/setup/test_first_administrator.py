@@ -29,11 +29,11 @@ def stored(database: Database) -> dict[str, str]:
 
 def test_the_token_makes_one_administrator(database: Database, settings: Settings) -> None:
     token = first_administrator.make_token(database, NOW)
-    assert first_administrator.fits(database, token, NOW)
+    assert first_administrator.token_is_valid(database, token, NOW)
     user = redeem(database, settings, token)
     assert (user.name, user.role) == ("sara", "administrator")
     assert users.check_password(database, "sara", PASSWORD) is not None
-    assert not first_administrator.fits(database, token, NOW)
+    assert not first_administrator.token_is_valid(database, token, NOW)
     with pytest.raises(Refused):
         redeem(database, settings, token, "eve")
     assert users.count(database) == 1
@@ -50,7 +50,7 @@ def test_another_token_opens_nothing(database: Database, settings: Settings, wro
     for there in (False, True):
         if there:
             first_administrator.make_token(database, NOW)
-        assert not first_administrator.fits(database, wrong, NOW)
+        assert not first_administrator.token_is_valid(database, wrong, NOW)
         with pytest.raises(Refused):
             redeem(database, settings, wrong)
     assert users.count(database) == 0
@@ -59,12 +59,12 @@ def test_another_token_opens_nothing(database: Database, settings: Settings, wro
 def test_a_digest_that_was_read_opens_nothing(database: Database, settings: Settings) -> None:
     first_administrator.make_token(database, NOW)
     for value in (stored(database)["setup_token"], stored(database)["setup_token"].split()[0]):
-        assert not first_administrator.fits(database, value, NOW)
+        assert not first_administrator.token_is_valid(database, value, NOW)
 
 
 def test_a_new_token_replaces_the_one_before(database: Database, settings: Settings) -> None:
     old, new = (first_administrator.make_token(database, NOW) for _ in range(2))
-    assert not first_administrator.fits(database, old, NOW)
+    assert not first_administrator.token_is_valid(database, old, NOW)
     with pytest.raises(Refused):
         redeem(database, settings, old)
     redeem(database, settings, new)
@@ -72,9 +72,9 @@ def test_a_new_token_replaces_the_one_before(database: Database, settings: Setti
 
 def test_a_token_lasts_a_day(database: Database, settings: Settings) -> None:
     token = first_administrator.make_token(database, NOW)
-    assert first_administrator.fits(database, token, NOW + timedelta(hours=23, minutes=59))
+    assert first_administrator.token_is_valid(database, token, NOW + timedelta(hours=23, minutes=59))
     later = NOW + timedelta(hours=24)
-    assert not first_administrator.fits(database, token, later)
+    assert not first_administrator.token_is_valid(database, token, later)
     with pytest.raises(Refused):
         redeem(database, settings, token, now=later)
 
@@ -83,7 +83,7 @@ def test_with_an_administrator_it_is_closed_for_ever(database: Database, setting
     token = first_administrator.make_token(database, NOW)
     users.create(database, "sara", PASSWORD, "administrator", NOW)
     assert not first_administrator.is_open(database)
-    assert not first_administrator.fits(database, token, NOW)
+    assert not first_administrator.token_is_valid(database, token, NOW)
     with pytest.raises(Refused):
         redeem(database, settings, token, "eve")
     with pytest.raises(Closed):
@@ -105,7 +105,7 @@ def test_a_name_or_password_that_is_refused_does_not_use_the_token_up(database: 
     for name, changes in (("", {}), ("omid", {}), ("sara", {"password": "short"})):
         with pytest.raises(Invalid):
             redeem(database, settings, token, name, **changes)
-        assert first_administrator.fits(database, token, NOW)
+        assert first_administrator.token_is_valid(database, token, NOW)
         assert "setup_step" not in stored(database)
     redeem(database, settings, token)
 

@@ -16,7 +16,7 @@ NEW_PASSWORD = "a fine new password"
 
 
 def user_of(database: Database, name: str) -> User:
-    return next(user for user in users.listing(database) if user.name == name)
+    return next(user for user in users.list_users(database) if user.name == name)
 
 
 def shown_password(page: Page) -> str:
@@ -73,14 +73,14 @@ def test_a_password_may_be_chosen(admin: Visitor, database: Database) -> None:
 def test_what_makes_no_sense_is_told_beside_its_field_and_nothing_is_lost(
     admin: Visitor, database: Database, typed: dict[str, object], field: str, told: str
 ) -> None:
-    before = len(users.listing(database))
+    before = len(users.list_users(database))
     values = {"name": "zahra", "role": "operator", "extensions": "101", "password": "", **typed}
     page = admin.submit(admin.get("/users/new"), "/users/new", 422, **values)
     assert page.error(field) == told
     assert page.one(id="name").get("value") == (typed.get("name", "zahra") or "")
     assert page.one(id="extensions").get("value") == typed.get("extensions", "101")
     assert page.one(id="password").get("value") in (None, "")
-    assert len(users.listing(database)) == before
+    assert len(users.list_users(database)) == before
 
 
 def test_a_user_is_changed(admin: Visitor, operator: Visitor, database: Database) -> None:

@@ -7,8 +7,9 @@ from flask import Flask
 from sqlalchemy import select
 
 from app.config import Settings
+from app.domain.pbx_connection import ConnectionReport, ConnectionResult, DialplanState
 from app.services.pbx import connection_test
-from app.services.pbx.connection_test import ConnectionReport, ConnectionResult, DialplanState, pack
+from app.services.pbx.connection_test import pack
 from app.services.requests import pause
 from app.services.requests.access import Scope
 from app.services.settings import office

@@ -8,8 +8,9 @@ from flask import Flask
 from sqlalchemy import delete
 
 from app.config import Settings
+from app.domain.pbx_connection import ConnectionReport, ConnectionResult, DialplanState
 from app.services import users
-from app.services.pbx.connection_test import ConnectionReport, ConnectionResult, DialplanState, pack
+from app.services.pbx.connection_test import pack
 from app.services.settings import office
 from app.services.setup import first_administrator
 from app.store import settings as store
