@@ -26,7 +26,7 @@ from app.store.database import Database
 from app.store.settings import PbxSettings
 from app.telephony import connection_test
 from app.telephony.ami import AmiClient, AmiError
-from app.telephony.connection_test import ListAnswer, ConnectionFailed
+from app.telephony.connection_test import ConnectionFailed, ListAnswer
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 CONNECT_SECONDS = 5.0

@@ -15,7 +15,7 @@ from app.config import Settings
 from app.services.requests.access import scope_of
 from app.store import settings as store_settings
 from app.store.database import Database
-from app.store.settings import PbxSettings, OfficeSettings
+from app.store.settings import OfficeSettings, PbxSettings
 
 Value = TypeVar("Value")
 

@@ -22,10 +22,12 @@ class SetupStep(StrEnum):
     CALL = "call"
 
 
+_STEPS = tuple(SetupStep)
+
+
 def step_after(step: SetupStep) -> SetupStep | None:
     """Return the step that follows; None after the last."""
-    steps = list(SetupStep)
-    return next(iter(steps[steps.index(step) + 1 :]), None)
+    return next(iter(_STEPS[_STEPS.index(step) + 1 :]), None)
 
 
 def current_step(stored: Mapping[str, str]) -> SetupStep | None:
@@ -36,7 +38,7 @@ def current_step(stored: Mapping[str, str]) -> SetupStep | None:
 
 def start(session: Session) -> None:
     """Record that the setup begins with its first step."""
-    store.write_setting(session, _SETTING, next(iter(SetupStep)))
+    store.write_setting(session, _SETTING, SetupStep.OFFICE.value)
 
 
 def complete(database: Database, step: SetupStep) -> None:
@@ -46,9 +48,8 @@ def complete(database: Database, step: SetupStep) -> None:
     """
     with database.write() as session:
         current = current_step({_SETTING: store.read_setting(session, _SETTING)})
-        steps = list(SetupStep)
-        if current and steps.index(step) >= steps.index(current):
-            store.write_setting(session, _SETTING, step_after(step) or steps[-1])
+        if current and _STEPS.index(step) >= _STEPS.index(current):
+            store.write_setting(session, _SETTING, (step_after(step) or step).value)
 
 
 def finish(database: Database) -> None:

@@ -15,7 +15,7 @@ from app.services.modules.save import ModuleInput
 from app.services.pbx import directory, lookup
 from app.store.models import Module
 from app.web import is_fragment, row_number, wording
-from app.web.context import administrator_required, database, pbx, library, settings, utcnow
+from app.web.context import administrator_required, database, library, pbx, settings, utcnow
 from app.web.fields import has_errors
 from app.web.modules import summary
 from app.web.modules.form import ModuleForm

@@ -7,8 +7,8 @@ from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import PasswordField, RadioField, StringField
 
-from app.services.pbx import connection_test
 from app.domain.pbx_connection import ConnectionReport
+from app.services.pbx import connection_test
 from app.services.settings import pbx
 from app.services.settings.pbx import PbxInput
 from app.web import wording
