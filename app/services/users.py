@@ -216,7 +216,7 @@ def _set_password(database: Database, user_id: int, password: str, now: datetime
 
 
 def check_password(database: Database, name: str, password: str) -> User | None:
-    """Return the active user with this name and password, or None. An unknown name takes as long as a wrong password."""
+    """Return the active user with this name and password, or None. Both cases take the same time."""
     name = name.strip()
     user = None
     if is_displayable(name):  # all names are; PostgreSQL cannot search for a NUL

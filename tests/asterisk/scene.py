@@ -14,9 +14,9 @@ from app.services import commands
 from app.services.requests import attempts
 from app.services.requests.attempts import Registration
 from app.store.models import Attempt, CallRequest, Command, ExtensionRow
-from tests.support.bazang import Bazang
-from tests.support.phone import Call, Phone
-from tests.support.sound import RATE, find, read_ulaw
+from script.office.bazang import Bazang
+from script.office.phone import Call, Phone
+from script.office.sound import RATE, find, read_ulaw
 
 OWN = "09121234567"
 OWN_E164 = "+989121234567"

@@ -20,8 +20,9 @@ from app.services.requests import pause, pending
 from app.services.requests.attempts import Registration
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, HistoryEntry, Module
+from script.office.database import make_settings
 from tests.services.scene import SUPERVISOR
-from tests.support.factories import NOW, create_module, create_request, log_of, make_settings
+from tests.support.factories import NOW, create_module, create_request, log_of
 
 COUNT = 600
 

@@ -60,10 +60,10 @@ def not_run() -> Checks:
 def run(database: Database, settings: Settings, actor: str, now: datetime) -> Checks:
     """Run all checks with the effective settings. Waits for the PBX, at most some seconds."""
     with database.read() as session:
-        service_runs = pbx_state.stored_facts(session, now).service_runs(now)
+        runs = pbx_state.worker_runs(session, now)
         pbx = store_settings.pbx(session, settings)
     report = None
-    if service_runs:
+    if runs:
         report = connection_test.test(
             database,
             host=pbx.ami_host,
