@@ -246,7 +246,9 @@ async def _check_actions(client: AmiClient) -> Finding:
 def _check_outbound_context(context: str) -> Finding:
     if context:
         return _ok(f"Customers are dialled through the context {context}.")
-    return _fault("The context for calls to customers is not set.", "Set it in the panel or in BAZANG_OUTBOUND_CONTEXT.")
+    return _fault(
+        "The context for calls to customers is not set.", "Set it in the panel or by BAZANG_OUTBOUND_CONTEXT."
+    )
 
 
 # -- the worker -------------------------------------------------------------------------------------------------------
