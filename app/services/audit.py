@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
@@ -16,13 +17,50 @@ HIDDEN = "***"
 LONGEST_SUBJECT = 120
 PER_PAGE = 50
 
-Detail = dict[str, Any]  # {"name of the field": [old, new]}
+Detail = dict[str, Any]  # {field name: [old, new]}
+
+
+class AuditAction(StrEnum):
+    """What an entry is about. The texts are in app/web/audit/wording.py."""
+
+    USER_CREATED = "user_created"
+    USER_CHANGED = "user_changed"
+    PASSWORD_RESET = "password_reset"
+    PASSWORD_CHANGED = "password_changed"
+    MODULE_SAVED = "module_saved"
+    MODULE_DELETED = "module_deleted"
+    EXTENSION_SAVED = "extension_saved"
+    QUEUE_SAVED = "queue_saved"
+    SETTINGS_SAVED = "settings_saved"
+    RECORDING_RENAMED = "recording_renamed"
+    RECORDING_DELETED = "recording_deleted"
+    DIGIT_CHANGED = "digit_changed"
+    CALLS_PAUSED = "calls_paused"
+    CALLS_RESUMED = "calls_resumed"
+    REQUEST_ADDED = "request_added"
+    REQUEST_NOTED = "request_noted"
+    REQUEST_POSTPONED = "request_postponed"
+    REQUEST_REASSIGNED = "request_reassigned"
+    REQUEST_PRIORITISED = "request_prioritised"
+    REQUEST_DONE = "request_done"
+    REQUEST_CANCELLED = "request_cancelled"
+    REQUEST_CALLED = "request_called"
+    REQUESTS_MADE_UP = "requests_made_up"
 
 
 def record(session: Session, actor: str, action: str, subject: str, detail: Mapping[str, Any], now: datetime) -> None:
-    """Add an entry in the current transaction, so that it is stored together with the change."""
+    """Add an entry in the current transaction, so that it is stored together with the change.
+
+    `actor` is "" for the system. Raises ValueError if `action` is no AuditAction.
+    """
     session.add(
-        AuditEntry(at=now, actor=actor[:80], action=action, subject=subject[:LONGEST_SUBJECT], detail=dict(detail))
+        AuditEntry(
+            at=now,
+            actor=actor[:80],
+            action=AuditAction(action).value,
+            subject=subject[:LONGEST_SUBJECT],
+            detail=dict(detail),
+        )
     )
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from app.audio.prompts import LANGUAGES
 from app.domain.text import is_displayable
 from app.services import audit
+from app.services.audit import AuditAction
 from app.services.errors import Invalid, NotFound
 from app.services.modules.save import EXTENSION
 from app.store.database import Database
@@ -91,7 +92,7 @@ def create(
             _fill(user, given)
             session.add(user)
             session.flush()
-            audit.record(session, actor, "user_created", name, audit.changes({}, _fields(user)), now)
+            audit.record(session, actor, AuditAction.USER_CREATED, name, audit.changes({}, _fields(user)), now)
             return user.id
     except IntegrityError as error:  # another transaction took the name
         raise Invalid({"name": "taken"}) from error
@@ -115,7 +116,7 @@ def change(database: Database, user_id: int, given: UserInput, now: datetime, *,
         _fill(user, given)
         changed = audit.changes(before, _fields(user))
         if changed:
-            audit.record(session, actor, "user_changed", user.name, changed, now)
+            audit.record(session, actor, AuditAction.USER_CHANGED, user.name, changed, now)
 
 
 def _fill(user: User, given: UserInput) -> None:
@@ -190,7 +191,7 @@ def reset_password(database: Database, user_id: int, password: str, now: datetim
     errors = validate_password(password)
     if errors:
         raise Invalid(errors)
-    _set_password(database, user_id, password, now, actor, "password_reset")
+    _set_password(database, user_id, password, now, actor, AuditAction.PASSWORD_RESET)
 
 
 def change_password(database: Database, user_id: int, old: str, new: str, now: datetime) -> None:
@@ -203,10 +204,12 @@ def change_password(database: Database, user_id: int, old: str, new: str, now: d
         errors["password"] = "same"
     if errors:
         raise Invalid(errors)
-    _set_password(database, user_id, new, now, user.name, "password_changed")
+    _set_password(database, user_id, new, now, user.name, AuditAction.PASSWORD_CHANGED)
 
 
-def _set_password(database: Database, user_id: int, password: str, now: datetime, actor: str, action: str) -> None:
+def _set_password(
+    database: Database, user_id: int, password: str, now: datetime, actor: str, action: AuditAction
+) -> None:
     hashed = _hasher.hash(password)
     with database.write() as session:
         user = _get(session, user_id, lock=True)

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from app.services import audit
+from app.services.audit import AuditAction
 from app.store import settings as store
 
 
@@ -16,4 +17,4 @@ def save_values(session: Session, values: Mapping[str, str], now: datetime, *, a
         store.write_setting(session, name, value)
     changed = audit.changes({name: stored.get(name, "") for name in values}, values, secret=store.SECRETS)
     if changed:
-        audit.record(session, actor, "settings_saved", "", changed, now)
+        audit.record(session, actor, AuditAction.SETTINGS_SAVED, "", changed, now)
