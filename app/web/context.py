@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 
 from app.audio.library import SoundLibrary
 from app.config import Settings
+from app.services.pbx.directory import Directory
+from app.services.pbx.directory import directory as load_directory
 from app.services.requests.access import Scope, scope_of
 from app.store import settings as settings_store
 from app.store.database import Database
@@ -56,6 +58,11 @@ def office() -> OfficeSettings:
 def pbx() -> PbxSettings:
     """Return the effective PBX settings."""
     return cached_query("pbx", lambda session: settings_store.pbx(session, settings()))
+
+
+def directory() -> Directory:
+    """Return the extensions and queues of the PBX, and all modules."""
+    return cached_query("directory", load_directory)
 
 
 def library() -> SoundLibrary:

@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from app.services import users
 from app.services.errors import NotFound
-from app.web.accounts.login import SessionUser
+from app.web.accounts.session import SessionUser
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of the parser's own imports
