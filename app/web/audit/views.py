@@ -68,7 +68,7 @@ def index():
 
 
 def _page(form: FilterForm, found: audit.AuditPage | None, query: dict[str, str]) -> str:
-    return render_template("audit/index.html", form=form, found=found, query=query, log_words=wording)
+    return render_template("audit/index.html", form=form, found=found, query=query)
 
 
 def _start_of(day: date | None) -> datetime | None:

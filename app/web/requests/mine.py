@@ -18,7 +18,6 @@ from app.web.fields import read_date
 from app.web.formats import is_persian, office_zone, written_date
 from app.web.http import parse_row_number
 from app.web.locale import choose_locale
-from app.web.requests import wording
 from app.web.requests.views import next_change
 from app.web.times import here
 
@@ -61,8 +60,6 @@ def _values(now: datetime) -> dict[str, Any]:
     return {
         "mine": mine(database(), current_scope(), period, now, page=page),
         "now": now,
-        "words": words,
-        "deeds": wording,
         "periods": PERIODS,
         "chosen": chosen,
         "typed": {"from": typed["from"] or first, "to": typed["to"] or last},

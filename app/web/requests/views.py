@@ -21,7 +21,6 @@ from app.services.requests.detail import AttemptDetail, RequestDetail, TimelineE
 from app.services.requests.pending import Pending, PendingFilter, PendingRow, choices, pending
 from app.store import requests as store_requests
 from app.web import poll
-from app.web import wording as words
 from app.web.context import current_scope, database, settings, utcnow
 from app.web.fields import DigitsField, show_errors
 from app.web.http import parse_row_number
@@ -63,7 +62,7 @@ def rows():
 
 def _values(wanted: PendingFilter, now: datetime) -> dict[str, Any]:
     shown = pending(database(), now, current_scope(), wanted)
-    return {"pending": shown, "now": now, "words": words, "deeds": wording}
+    return {"pending": shown, "now": now}
 
 
 def next_change(shown: Pending, now: datetime) -> datetime | None:
@@ -118,8 +117,6 @@ def _story(request_id: int, now: datetime) -> dict[str, Any]:
         "story": told,
         "request_row": told.request,
         "now": now,
-        "words": words,
-        "deeds": wording,
         "timeline": timeline,
     }
 

@@ -7,9 +7,9 @@ from wtforms import PasswordField, RadioField, StringField
 
 from app.services.settings import pbx
 from app.services.settings.pbx import PbxInput
-from app.web import wording
 from app.web.context import database, settings
 from app.web.fields import DigitsField, choices, show_errors
+from app.web.settings import wording
 
 
 class PbxForm(FlaskForm):

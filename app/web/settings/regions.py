@@ -12,8 +12,8 @@ from babel.dates import get_timezone_location
 from flask_babel import gettext as _
 from wtforms import SelectChoice
 
-from app.web import wording
 from app.web.formats import digits
+from app.web.settings import wording
 
 _PERSIAN_ORDER = "آابپتثجچحخدذرزژسشصضطظعغفقکگلمنوهی"
 _SORT_KEYS = {letter: f"{index:02}" for index, letter in enumerate(_PERSIAN_ORDER)}
@@ -40,7 +40,7 @@ def time_zones(language: str, now: datetime, current: str) -> list[SelectChoice]
         groups = [*groups, ("Etc", [(current, current)])]
     choices = []
     for area, zones in groups:
-        label = str(wording.AREA.get(area, area))
+        label = str(wording.ZONE_AREA.get(area, area))
         choices += [SelectChoice(zone, _with_time(name, zone, now), optgroup=label) for zone, name in zones]
     return choices
 
@@ -56,7 +56,7 @@ def _time_zones(language: str) -> list[tuple[str, list[tuple[str, str]]]]:
     groups: dict[str, list[tuple[str, str]]] = {}
     for zone in sorted(set(get_global("zone_territories")) & available_timezones()):
         area = zone.partition("/")[0]
-        if area in wording.AREA and area != "Etc":
+        if area in wording.ZONE_AREA and area != "Etc":
             city = get_timezone_location(zone, locale=language, return_city=True)
             groups.setdefault(area, []).append((zone, city.rpartition("/")[2]))
     groups["Etc"] = [("UTC", "UTC")]

@@ -19,6 +19,7 @@ from app.store.settings import Speech
 from app.web import wording
 from app.web.context import administrator_required, cached_query, database, library, utcnow
 from app.web.fields import has_errors, show_errors
+from app.web.prompts import wording as prompt_wording
 from app.web.settings.blueprint import blueprint
 
 SLOWEST, FASTEST = 80, 250  # words per minute that the page offers
@@ -48,8 +49,8 @@ class VoiceForm(FlaskForm):
         voices = library().voices(self.language)
         default, others = voices[:1], voices[1:]
         self.voice.choices = [
-            *(SelectChoice("", wording.voice(voice)) for voice in default),
-            *(SelectChoice(voice.name, wording.voice(voice)) for voice in others),
+            *(SelectChoice("", prompt_wording.voice(voice)) for voice in default),
+            *(SelectChoice(voice.name, prompt_wording.voice(voice)) for voice in others),
         ]
         if self.voice.data and self.voice.data not in {
             choice.value for choice in self.voice.choices
@@ -103,7 +104,7 @@ def preview_voice(language: str):
     try:
         clip = voice_service.spoken(library(), text, language, form.to_speech())
     except SoundError as error:
-        return _plain_text(str(wording.SOUND_ERROR.get(error.code, wording.SOUND_ERROR["speech_failed"])))
+        return _plain_text(str(prompt_wording.SOUND_ERROR.get(error.code, prompt_wording.SOUND_ERROR["speech_failed"])))
     return send_file(clip.path, mimetype="audio/wav", download_name=f"{language}.wav", max_age=0)
 
 

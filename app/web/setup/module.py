@@ -13,9 +13,10 @@ from app.services.pbx.directory import free_code
 from app.services.setup import first_module
 from app.services.setup.first_module import FirstModuleInput, Template
 from app.services.setup.progress import SetupStep
-from app.web import context, wording
+from app.web import context
 from app.web.context import administrator_required, cached_query, database, directory, settings, utcnow
 from app.web.fields import DigitsField, choices, show_errors
+from app.web.setup import wording
 from app.web.setup.steps import blueprint, complete_step
 
 
