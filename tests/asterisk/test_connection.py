@@ -107,7 +107,7 @@ async def test_what_is_wrong_with_a_connection_is_told_apart(stage: Stage, aster
         assert (plain.result, plain.may_reload) == (ConnectionResult.CONNECTED, False)
 
         # Nothing of all that has disturbed the connection that serves, or is kept.
-        assert scene.bazang.worker_log().count("exchange: connected") == 1
+        assert scene.bazang.worker_log().count("PBX: connected") == 1
         with scene.bazang.database.read() as session:
             assert not [c.payload for c in session.scalars(select(Command)) if "secret" in c.payload]
         assert "bazang-secret" not in scene.bazang.worker_log()

@@ -289,7 +289,7 @@ def _change_secret(page: Page, scene: Scene, loop: Loop, secret: str) -> None:
 
     def reconnected() -> bool:
         log = bazang.worker_log()
-        return log.count(APPLIED) > applied and "exchange: connected" in log.rpartition(APPLIED)[2]
+        return log.count(APPLIED) > applied and "PBX: connected" in log.rpartition(APPLIED)[2]
 
     loop.run(bazang.until(reconnected, 30, f"connected by {secret}"))
 

@@ -7,6 +7,7 @@ from playwright.sync_api import Page
 from sqlalchemy import delete
 
 from app.domain.pbx_connection import ConnectionReport, ConnectionResult, DialplanState
+from app.domain.phone_calls import CallFailure, CallState
 from app.services.pbx.connection_test import pack
 from app.services.prompts import phone_calls
 from app.services.setup import first_administrator
@@ -97,7 +98,7 @@ def test_pages_of_the_setup_and_the_settings(
         write_setting(session, "ami_secret", "a-generated-secret")
     now = datetime.now(UTC)
     call = phone_calls.ask_test(database, extension="101", language="en", actor="sara", now=now)
-    phone_calls.advance(database, call, phone_calls.State.FAILED, now, detail=phone_calls.Failure.NO_ANSWER.value)
+    phone_calls.advance(database, call, CallState.FAILED, now, detail=CallFailure.NO_ANSWER.value)
     answers = {"test_connection": (True, pack(REPORT)), "look_up": (True, "yes"), "apply_settings": (True, "applied")}
     with service(**answers, studio_call=(True, ""), code_taken=(True, "")):
         walk(PAGES | {"setup-called": go(f"/setup/call/{call}")}, locale, width, expected=["422"])
