@@ -44,13 +44,13 @@ def _log_to_stderr() -> None:
 @click.command()
 def worker() -> None:
     """Run the worker, the process that talks to the PBX."""
-    from app.worker import OnlyOne, run_worker
+    from app.worker import WorkerRunning, run_worker
 
     settings, database = _checked_context()
     _log_to_stderr()
     try:
         run_worker(settings, database, ready=lambda: logging.getLogger("bazang").info("ready for callers"))
-    except OnlyOne as error:
+    except WorkerRunning as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         if error.filename is not None:  # a file or folder, not the socket
