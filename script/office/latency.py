@@ -108,7 +108,7 @@ class Bench:
         wish = attempts.Registration(module, NUMBER, wanted=AGENT)
         request = await asyncio.to_thread(attempts.register, self.bazang.database, wish, datetime.now(UTC))
         took, ring = await self._free_to_ring(talk)
-        commands.ask(self.bazang.database, commands.CANCEL, {"request": request}, actor="bench")
+        commands.send(self.bazang.database, commands.CANCEL, {"request": request}, actor="bench", now=datetime.now(UTC))
         await ring.wait_ended()
         await self._until(lambda: all(attempt.ended_at is not None for attempt in self.bazang.attempts()))
         await self._until(lambda: self._line().state == "free")

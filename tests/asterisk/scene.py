@@ -182,8 +182,8 @@ class Scene:
 
     async def command(self, kind: str, **payload: object) -> Command:
         """Ask the worker for something as a page does; return its answer."""
-        number = commands.ask(self.bazang.database, kind, payload, actor="test", now=datetime.now(UTC))
-        answered = await asyncio.to_thread(commands.wait_for, self.bazang.database, number, seconds=5)
+        number = commands.send(self.bazang.database, kind, payload, actor="test", now=datetime.now(UTC))
+        answered = await asyncio.to_thread(commands.wait_for_answer, self.bazang.database, number, seconds=5)
         assert answered is not None, self.bazang.describe()
         return answered
 

@@ -22,7 +22,7 @@ from app.audio.library import SoundLibrary
 from app.config import Settings
 from app.domain.lifecycle import Cancelled, Outcome, Postponed, Status, Step
 from app.services import commands, users
-from app.services.commands import CANCEL, answer, ask, open_commands
+from app.services.commands import CANCEL, answer, open_commands, send
 from app.services.errors import Invalid, NotFound
 from app.services.modules import save as modules
 from app.services.modules.transfer import BadFile, export_settings, import_settings
@@ -190,7 +190,7 @@ def test_commands_of_many_pages_are_each_done_once_and_in_their_order(database: 
     asked = threading.Event()
 
     def page(number: int) -> list[int]:
-        return [ask(database, CANCEL, {"request": number}, actor="sara", now=NOW) for _ in range(each)]
+        return [send(database, CANCEL, {"request": number}, actor="sara", now=NOW) for _ in range(each)]
 
     def worker() -> list[int]:
         deadline = time.monotonic() + PATIENCE
@@ -210,10 +210,10 @@ def test_commands_of_many_pages_are_each_done_once_and_in_their_order(database: 
 
 
 def test_old_commands_are_forgotten_but_for_the_newest(database: Database) -> None:
-    ids = [ask(database, kind, {}, actor="sara", now=NOW) for kind in (commands.WRITE_DIALPLAN, CANCEL, CANCEL)]
+    ids = [send(database, kind, {}, actor="sara", now=NOW) for kind in (commands.WRITE_DIALPLAN, CANCEL, CANCEL)]
     for command in ids:
         answer(database, command, ok=True, result="done", now=NOW)
-    assert commands.forget_old(database, NOW + commands.KEPT) == 1
+    assert commands.delete_old(database, NOW + commands.KEEP_ANSWERED) == 1
     with database.read() as session:
         assert list(session.scalars(select(Command.id).order_by(Command.id))) == [ids[0], ids[2]]
 
@@ -420,7 +420,7 @@ async def test_a_command_wakes_the_telephone_service_within_a_second(database: D
     async with watching(database) as told:
         for number in range(5):
             began = asyncio.get_running_loop().time()
-            await asyncio.to_thread(ask, database, CANCEL, {"request": number}, actor="sara")
+            await asyncio.to_thread(send, database, CANCEL, {"request": number}, actor="sara")
             async with asyncio.timeout(PATIENCE):
                 assert await told.get() - began < 1
 
@@ -430,7 +430,7 @@ async def test_no_command_is_left_lying_however_many_come_at_once(database: Data
     taken: list[int] = []
     async with watching(database) as told:
         asking = asyncio.gather(
-            *[asyncio.to_thread(ask, database, CANCEL, {"request": n}, actor="sara", now=NOW) for n in range(60)]
+            *[asyncio.to_thread(send, database, CANCEL, {"request": n}, actor="sara", now=NOW) for n in range(60)]
         )
         async with asyncio.timeout(PATIENCE):
             while len(taken) < 60:
@@ -448,7 +448,7 @@ async def test_nobody_is_woken_by_a_command_that_was_taken_back(database: Databa
                 session.add(Command(kind=CANCEL, payload={}, created_at=NOW, expires_at=NOW))
                 session.execute(select(func.pg_notify(commands.CHANNEL, "")))
                 _ = 1 / 0
-        await asyncio.to_thread(ask, database, CANCEL, {}, actor="sara")
+        await asyncio.to_thread(send, database, CANCEL, {}, actor="sara")
         async with asyncio.timeout(PATIENCE):
             await told.get()
         assert told.empty()
@@ -463,7 +463,7 @@ async def test_a_watch_whose_connection_was_cut_listens_again(database: Database
             )
         async with asyncio.timeout(PATIENCE):
             await told.get()  # at its new beginning, since something may have been missed
-            await asyncio.to_thread(ask, database, CANCEL, {}, actor="sara")
+            await asyncio.to_thread(send, database, CANCEL, {}, actor="sara")
             await told.get()
 
 

@@ -20,13 +20,13 @@ def test(
 ) -> ConnectionReport | None:
     """Try these values beside those in force, which go on serving. None: the telephone service does not answer."""
     payload = {"host": host, "port": port, "username": username, "secret": secret}
-    answered = commands.ask_and_wait(database, commands.TEST_CONNECTION, payload, actor=actor, now=now, seconds=WAIT)
+    answered = commands.send_and_wait(database, commands.TEST_CONNECTION, payload, actor=actor, now=now, seconds=WAIT)
     return unpack(answered.result) if answered is not None and answered.ok else None
 
 
 def apply(database: Database, *, actor: str, now: datetime) -> None:
     """Have the telephone service take up what was saved at once instead of with its next look."""
-    commands.ask(database, commands.APPLY_SETTINGS, {}, actor=actor, now=now)
+    commands.send(database, commands.APPLY_SETTINGS, {}, actor=actor, now=now)
 
 
 def pack(report: ConnectionReport) -> str:

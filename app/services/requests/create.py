@@ -85,7 +85,7 @@ def _add(
     row = store.add(session, module, queue, target, number, now, caller_name=name, created_by=scope.name, note=note)
     changed = {"target": ["", target_name(queue, target)], "module": ["", module.name]}
     audit.record(session, scope.name, "request_added", subject(row), changed, now)
-    commands.wake(session)
+    commands.notify_worker(session)
     return result_of(row, "done")
 
 

@@ -87,4 +87,4 @@ def write(session: Session, pause: Pause | None, actor: str, now: datetime) -> N
         store.write_setting(session, name, value)
     reason = {"reason": ["", pause.reason]} if pause is not None and pause.reason else {}
     audit.record(session, actor, "calls_paused" if pause else "calls_resumed", "", reason, now)
-    commands.wake(session)
+    commands.notify_worker(session)

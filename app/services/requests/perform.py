@@ -59,7 +59,7 @@ def perform(
             if seen.id not in results:
                 results[seen.id] = actor.act(action, seen)
         if any(result.code == "done" for result in results.values()):
-            commands.wake(session)
+            commands.notify_worker(session)
     return [results[seen.id] for seen in rows]
 
 
@@ -122,7 +122,7 @@ class _Performer:
                 kind, payload["note"] = commands.MARK_DONE, note
             case _:
                 kind = commands.CANCEL
-        command = commands.ask_within(self._session, kind, payload, actor=self._scope.name, now=self._now)
+        command = commands.send_in(self._session, kind, payload, actor=self._scope.name, now=self._now)
         return result_of(row, "asked", command=command)
 
 
@@ -293,7 +293,7 @@ def wait_for_results(
 
 def _settle(database: Database, result: ActionResult, seconds: float, pause: Callable[[float], None]) -> ActionResult:
     assert result.command is not None
-    answered = commands.wait_for(database, result.command, seconds=seconds, pause=pause)
+    answered = commands.wait_for_answer(database, result.command, seconds=seconds, pause=pause)
     if answered is None:
         return replace(result, code="no_answer")
     with database.read() as session:

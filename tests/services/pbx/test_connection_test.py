@@ -65,7 +65,7 @@ def test_report_comes_back_as_it_was_made(report: ConnectionReport) -> None:
 
 def test_an_exchange_that_says_much_makes_a_result_that_is_whole(database: Database) -> None:
     wordy = replace(FULL, detail='😀"' * 9000, version="😀\\" * 9000)
-    assert len(connection_test.pack(wordy)) <= commands.LONGEST_RESULT
+    assert len(connection_test.pack(wordy)) <= commands.MAX_RESULT_LENGTH
     with service(database, ok=True, result=connection_test.pack(wordy)):
         report = connection_test.test(database, **WAY, actor="sara", now=datetime.now(UTC))  # type: ignore[arg-type]
     assert report == replace(FULL, detail=wordy.detail[:500], version=wordy.version[:100])
@@ -94,7 +94,7 @@ def test_service_that_cannot_answer_is_no_report(database: Database) -> None:
 
 
 def test_expired_command_keeps_no_secret(database: Database) -> None:
-    commands.ask(database, commands.TEST_CONNECTION, dict(WAY), actor="sara", now=NOW)
+    commands.send(database, commands.TEST_CONNECTION, dict(WAY), actor="sara", now=NOW)
     assert commands.open_commands(database, NOW + commands.TIME_TO_LIVE) == []
     assert "secret" not in only_command(database).payload
 
