@@ -147,7 +147,7 @@ def arrivals() -> Arrivals:
 
 
 def _badge(scope: Scope) -> Badge:
-    return cached(("badge", scope), lambda: pending.badge(database(), scope))
+    return cached(("badge", scope), lambda: pending.load_badge(database(), scope))
 
 
 def my_scope() -> Scope:
@@ -155,4 +155,4 @@ def my_scope() -> Scope:
 
 
 def _pause() -> pause.Pause | None:
-    return pause.in_force(stored())
+    return pause.parse_pause(stored())

@@ -24,6 +24,8 @@ from app.services.errors import NotFound
 from app.services.pbx.directory import OWN_HINT_CONTEXT
 from app.services.prompts import phone_calls
 from app.services.requests import attempts, perform
+from app.services.requests.expiry import expire
+from app.services.requests.reached import Talk, close_reached
 from app.store import pbx_state as store_lines
 from app.store import settings as store_settings
 from app.store.database import Database
@@ -326,8 +328,8 @@ class Worker:
                 number = numbers.canonical(answered.outside, self.desk.number_rules(), from_inside=True)
             except numbers.NumberRefused:
                 return
-            talk = attempts.Talk(number, answered.extension, answered.queue, queues)
-            for attempt in attempts.close_reached(self.database, talk, now):
+            talk = Talk(number, answered.extension, answered.queue, queues)
+            for attempt in close_reached(self.database, talk, now):
                 loop.call_soon_threadsafe(self._hang_up, attempt)
 
         self.recorder.put(close)
@@ -404,7 +406,7 @@ class Worker:
         try:
             await self.sounds.prepare()
             self.dispatcher.wake()
-            await asyncio.to_thread(attempts.expire, self.database, utcnow())
+            await asyncio.to_thread(expire, self.database, utcnow())
             await asyncio.to_thread(self._forget_old, utcnow())
         except SQLAlchemyError as error:
             log.error("the database refused: %s", error)

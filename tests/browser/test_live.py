@@ -9,10 +9,10 @@ from playwright.sync_api import Page, expect
 
 from app.domain.policy import LineState
 from app.services import users
-from app.services.requests import attempts, perform
+from app.services.requests import perform, registration
 from app.services.requests.access import Scope
-from app.services.requests.actions import Note, ShownRequest
-from app.services.requests.attempts import Registration
+from app.services.requests.actions import ShownRequest, WriteNote
+from app.services.requests.registration import Registration
 from app.store.database import Database
 from app.store.models import CallRequest, User, WorkerState
 from app.store.pbx_state import ExtensionReport, store_extensions
@@ -43,7 +43,7 @@ def office(database: Database) -> None:
 
 
 def register(database: Database, number: str = "+989121234567", name: str = "Sara") -> int:
-    return attempts.register(database, Registration(1, number, caller_name=name, wanted="101"), now())
+    return registration.register(database, Registration(1, number, caller_name=name, extension="101"), now())
 
 
 def set_line(database: Database, state: LineState, since: datetime) -> None:
@@ -142,7 +142,7 @@ def test_the_focus_stays_where_it_is(page: Page, database: Database) -> None:
     button = row(page).get_by_role("button", name="Call now")
     button.focus()
     with database.write() as session:  # one who called earlier comes before it, and the reason changes
-        earlier = attempts._register(session, Registration(1, "+989350000000", wanted="101"), now())
+        earlier = registration._register(session, Registration(1, "+989350000000", extension="101"), now())
         session.get_one(CallRequest, earlier).first_called_at = now() - timedelta(hours=1)
     set_line(database, LineState.OFFLINE, now())
     expect(row(page, 2)).to_be_visible()
@@ -311,7 +311,7 @@ def test_a_note_that_came_second_stays_in_its_dialog(
     choose(page, "Note …")
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Note").fill("wants a callback at home")
-    perform.perform(database, Scope("reza", everything=True), Note("theirs"), [ShownRequest(1, 1)], now())
+    perform.perform(database, Scope("reza", everything=True), WriteNote("theirs"), [ShownRequest(1, 1)], now())
     dialog.get_by_role("button", name="Keep the note").click()
     expect(dialog.get_by_role("alert")).to_contain_text("reza wrote a note, just now.")
     expect(dialog).to_contain_text("The note of 09121234567 now: theirs")

@@ -377,7 +377,7 @@ def test_the_board_fits_a_television_and_is_read_from_afar(
 
 def write_pause(database: Database) -> None:
     with database.write() as session:
-        pause.write(session, pause.Pause("sara", datetime.now(UTC)), "sara", datetime.now(UTC))
+        pause.save_pause(session, pause.Pause("sara", datetime.now(UTC)), "sara", datetime.now(UTC))
 
 
 def test_the_fault_that_is_looked_for_is_found(meet: Meet) -> None:

@@ -28,8 +28,10 @@ from app.services.modules import save as modules
 from app.services.modules.transfer import BadFile, export_settings, import_settings
 from app.services.pbx import scenarios
 from app.services.pbx.scenarios import ExtensionInput, QueueInput
-from app.services.requests import attempts as requests
-from app.services.requests.attempts import Dispatch, Registration, Talk, claim_due, register
+from app.services.requests import attempts
+from app.services.requests.attempts import Dispatch, claim_due
+from app.services.requests.reached import Talk, close_reached
+from app.services.requests.registration import Registration, register
 from app.services.settings import save as settle
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Command, ExtensionScenario, Module, QueueScenario, Setting
@@ -153,8 +155,8 @@ def test_a_claim_that_was_refused_leaves_nothing_behind(database: Database, offi
 def test_news_of_one_attempt_from_many_hands_are_told_once(database: Database, office: Settings) -> None:
     request = create_request(database, create_module(database))
     (order,) = claim_until_it_is_told(database, office, ["101"]).orders
-    at_once([lambda: requests.progress(database, order.attempt, Step.AGENT_ANSWERED, NOW)] * 6)
-    at_once([lambda: requests.end(database, order.attempt, Outcome.CUSTOMER_BUSY, NOW)] * 6)
+    at_once([lambda: attempts.progress(database, order.attempt, Step.AGENT_ANSWERED, NOW)] * 6)
+    at_once([lambda: attempts.end(database, order.attempt, Outcome.CUSTOMER_BUSY, NOW)] * 6)
     row = reload(database, request)
     assert (row.status, row.customer_attempts, row.attempt) == ("waiting", 1, None)
 
@@ -177,7 +179,7 @@ def test_wishes_of_many_hands_lose_nothing(database: Database) -> None:
 
 def test_a_talk_closes_what_waits_for_it(database: Database) -> None:
     request = create_request(database, create_module(database), target="101")
-    assert requests.close_reached(database, Talk(NUMBER, "101"), NOW) == []
+    assert close_reached(database, Talk(NUMBER, "101"), NOW) == []
     assert reload(database, request).status == "done"
 
 

@@ -76,7 +76,7 @@ def save(
         changeable = {name: str(value) for name, value in values.items() if name not in fixed(settings)}
         save_values(session, changeable, now, actor=actor)
         if paused != pause.is_paused(stored):
-            pause.write(session, pause.Pause(actor, now) if paused else None, actor, now)
+            pause.save_pause(session, pause.Pause(actor, now) if paused else None, actor, now)
 
 
 def check(given: OfficeInput) -> dict[str, str]:

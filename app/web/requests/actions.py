@@ -23,20 +23,21 @@ from app.services.report import periods
 from app.services.requests import perform as acting
 from app.services.requests import targets
 from app.services.requests.actions import (
-    LONGEST_NOTE,
+    MAX_NOTE_LENGTH,
     PRIORITIES,
     Action,
-    ActionResult,
     CallNow,
     Cancel,
     MarkDone,
-    Note,
     Postpone,
     Prioritise,
     Reassign,
     ShownRequest,
+    WriteNote,
 )
-from app.services.requests.pending import PendingRow, some
+from app.services.requests.pending import PendingRow, load_rows
+from app.services.requests.results import ActionResult
+from app.services.requests.wait import wait_for_results
 from app.web import is_fragment, row_number
 from app.web import wording as words
 from app.web.accounts.login import is_ours, page_before
@@ -137,7 +138,7 @@ class ReassignForm(ActForm):
     target = SelectField(_l("To whom?"), validate_choice=False)
 
     def prepare(self, rows: Sequence[PendingRow]) -> None:
-        there = targets.targets(database())
+        there = targets.load_targets(database())
         choices = [SelectChoice("", _("Choose …"))]
         if all(row.module_id is not None and not row.queue for row in rows):
             choices.append(SelectChoice("any", _("any extension of the module")))
@@ -193,7 +194,7 @@ class NoteForm(ActForm):
             self.note.data = rows[0].note
 
     def action(self) -> Action:
-        return Note(self.note.data or "")
+        return WriteNote(self.note.data or "")
 
     def is_typed(self) -> bool:
         return True
@@ -239,7 +240,7 @@ def perform(act: str):
     seen = _chosen_rows()
     if not seen:
         return say_acted(_("Choose one or more requests first."), "warning")
-    rows = {row.id: row for row in some(database(), my_scope(), [row.id for row in seen], utcnow())}
+    rows = {row.id: row for row in load_rows(database(), my_scope(), [row.id for row in seen], utcnow())}
     if not rows:
         abort(404)
     form = FORMS[act](request.values if request.method == "POST" else None)
@@ -254,11 +255,11 @@ def perform(act: str):
             if not left or not form.is_typed():
                 return say_acted(told, level)
             seen = left
-            rows = {row.id: row for row in some(database(), my_scope(), [row.id for row in seen], utcnow())}
+            rows = {row.id: row for row in load_rows(database(), my_scope(), [row.id for row in seen], utcnow())}
     form.prepare(list(rows.values()))
     template = "requests/_action_form.html" if is_fragment() else "requests/action.html"
     values = {"form": form, "act": act, "seen": seen, "rows": rows, "told": told, "back": _back()}
-    return render_template(template, **values, longest_note=LONGEST_NOTE), 422 if request.method == "POST" else 200
+    return render_template(template, **values, longest_note=MAX_NOTE_LENGTH), 422 if request.method == "POST" else 200
 
 
 def _chosen_rows() -> list[ShownRequest]:
@@ -285,7 +286,7 @@ def _perform(
 ) -> tuple[Sequence[ActionResult], tuple[Markup, str]]:
     """Do it; return what came of it, row by row, and how that is said."""
     results: Sequence[ActionResult] = acting.perform(database(), my_scope(), action, seen, utcnow())
-    results = acting.wait_for_results(database(), results)
+    results = wait_for_results(database(), results)
     return results, wording.told(action, results, rows)
 
 

@@ -41,7 +41,7 @@ def pause():
     if request.method == "POST":
         status = 422
     template = "requests/_pause_form.html" if is_fragment() else "requests/pause.html"
-    return render_template(template, form=form, longest=pausing.LONGEST_REASON), status
+    return render_template(template, form=form, longest=pausing.MAX_REASON_LENGTH), status
 
 
 @blueprint.post("/resume")

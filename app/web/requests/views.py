@@ -17,8 +17,9 @@ from app.services.errors import Invalid, NotFound
 from app.services.requests import create, detail
 from app.services.requests.access import visibility_of
 from app.services.requests.create import NewRequest
-from app.services.requests.detail import AttemptDetail, RequestDetail, TimelineEvent
-from app.services.requests.pending import Pending, PendingFilter, PendingRow, choices, pending
+from app.services.requests.detail import AttemptDetail, RequestDetail
+from app.services.requests.history import HistoryEvent
+from app.services.requests.pending import Pending, PendingFilter, PendingRow, load_filter_choices, load_pending
 from app.store import requests as store_requests
 from app.web import live, row_number
 from app.web import wording as words
@@ -44,7 +45,11 @@ def index():
     wanted = _wanted()
     values = _values(wanted, utcnow())
     return render_template(
-        "requests/index.html", choices=choices(database(), my_scope()), wanted=wanted, asked=_asked(), **values
+        "requests/index.html",
+        choices=load_filter_choices(database(), my_scope()),
+        wanted=wanted,
+        asked=_asked(),
+        **values,
     )
 
 
@@ -62,7 +67,7 @@ def rows():
 
 
 def _values(wanted: PendingFilter, now: datetime) -> dict[str, Any]:
-    shown = pending(database(), now, my_scope(), wanted)
+    shown = load_pending(database(), my_scope(), now, wanted)
     return {"pending": shown, "now": now, "words": words, "deeds": wording}
 
 
@@ -125,7 +130,7 @@ def _story(request_id: int, now: datetime) -> dict[str, Any]:
 
 
 # Events of the history that an attempt's own entry tells, and more of it.
-_TOLD_BY_ATTEMPT = frozenset({"claimed", "progressed", "ended", "agent_answered", "customer_dialled", "connected"})
+_TOLD_BY_ATTEMPT = frozenset({"claimed", "ended", "agent_answered", "customer_dialled", "connected"})
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ class Entry:
 
     at: datetime
     attempt: AttemptDetail | None = None
-    happening: TimelineEvent | None = None
+    happening: HistoryEvent | None = None
 
 
 def timeline(told: RequestDetail) -> list[Entry]:
@@ -144,7 +149,7 @@ def timeline(told: RequestDetail) -> list[Entry]:
     entries += [
         Entry(entry.at, happening=entry)
         for entry in told.history
-        if entry.event not in _TOLD_BY_ATTEMPT or entry.attempt not in known
+        if entry.kind not in _TOLD_BY_ATTEMPT or entry.attempt not in known
     ]
     return sorted(entries, key=lambda entry: entry.at, reverse=True)
 
@@ -177,13 +182,13 @@ def _whom() -> list[SelectChoice]:
         modules = store_requests.all_modules(session)
     for module in modules:
         queue = module.target_kind == "queue"
-        if queue and seen.reaches(module.id, True, module.targets[0]):
+        if queue and seen.covers_target(module.id, True, module.targets[0]):
             found.append(
                 SelectChoice(f"{module.id}:", f"{displayable(module.name)} · {wording.target(True, module.targets[0])}")
             )
         elif not queue:
             for target in ("", *module.targets) if len(module.targets) > 1 else module.targets:
-                if seen.reaches(module.id, False, target):
+                if seen.covers_target(module.id, False, target):
                     label = f"{displayable(module.name)} · {wording.target(False, target)}"
                     found.append(SelectChoice(f"{module.id}:{target}", label))
     return found
@@ -197,7 +202,7 @@ def _add(form: AddForm):
         module_id = 0
     given = NewRequest(form.number.data, module_id, target, (form.name.data or "").strip(), form.note.data or "")
     try:
-        result = create.create(database(), settings(), my_scope(), given, utcnow())
+        result = create.create_request(database(), settings(), my_scope(), given, utcnow())
     except Invalid as invalid:
         errors = invalid.errors
         for name in ("module_id", "target"):
@@ -205,7 +210,7 @@ def _add(form: AddForm):
                 errors["wanted"] = "required" if not form.wanted.data else errors[name]
         show_errors(form, {name: code for name, code in errors.items() if name not in ("module_id", "target")})
         return None
-    if result.code == "twin":
+    if result.code == "duplicate":
         flash(_("This caller waits there already: here is the request."), "warning")
         return redirect(url_for("requests.show", request_id=result.id))
     flash(_("The request is added."), "success")

@@ -11,18 +11,17 @@ from markupsafe import Markup, escape
 
 from app.services.requests.actions import (
     Action,
-    ActionResult,
     CallNow,
     Cancel,
-    HistoryEvent,
     MarkDone,
-    Note,
     Postpone,
     Prioritise,
     Reassign,
+    WriteNote,
 )
-from app.services.requests.detail import TimelineEvent
+from app.services.requests.history import HistoryEvent
 from app.services.requests.pending import PendingRow
+from app.services.requests.results import ActionResult
 from app.web.formats import ago, digits, name, number, written
 
 MOST_TOLD = 8  # rows of which each is told what came of it; of more there is a number
@@ -34,7 +33,6 @@ EVENT: Mapping[str, object] = {
     "registered": _l("The request was registered."),
     "registered_again": _l("The caller asked again."),
     "claimed": _l("A call was begun."),
-    "progressed": _l("The call went on."),
     "agent_answered": _l("The agent answered."),
     "customer_dialled": _l("The customer's phone began to ring."),
     "connected": _l("The two were connected."),
@@ -67,7 +65,7 @@ _DONE: Mapping[type, object] = {
     Reassign: _l("The request is given to somebody else."),
     Prioritise: _l("The priority is changed."),
     MarkDone: _l("The request is marked as done."),
-    Note: _l("The note is kept."),
+    WriteNote: _l("The note is kept."),
     Cancel: _l("The request is cancelled."),
 }
 
@@ -87,14 +85,14 @@ NOT_DONE: Mapping[str, object] = {
 }
 
 
-def happened(happening: TimelineEvent) -> str:
+def happened(happening: HistoryEvent) -> str:
     """Say what happened; an event without words is shown as it is rather than hidden."""
-    return str(EVENT.get(happening.event, happening.event))
+    return str(EVENT.get(happening.kind, happening.kind))
 
 
-def who_did(event: HistoryEvent | TimelineEvent) -> Markup:
+def who_did(event: HistoryEvent) -> Markup:
     """Say who was quicker, with what, and when."""
-    sentence = _BY.get(event.event, _l("%(who)s has changed it, %(when)s."))
+    sentence = _BY.get(event.kind, _l("%(who)s has changed it, %(when)s."))
     values = {"who": name(event.actor), "when": ago(event.at)}
     return Markup(str(sentence)) % values  # noqa: S704  a sentence of ours
 
@@ -107,7 +105,7 @@ def outcome(action: Action, result: ActionResult) -> Markup:
         return escape(str(_DONE[type(action)]))
     if result.code == "same":
         return escape(_("It was so already; nothing was changed."))
-    if result.code == "twin":
+    if result.code == "duplicate":
         return escape(_("The same caller waits there already; nothing was changed."))
     if result.by is not None and result.by.actor and result.code not in ("is_dialling", "is_connected"):
         return who_did(result.by)

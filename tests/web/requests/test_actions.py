@@ -11,7 +11,7 @@ from app.domain.lifecycle import Status
 from app.services import users
 from app.services.requests import perform
 from app.services.requests.access import Scope
-from app.services.requests.actions import Cancel, Note, ShownRequest
+from app.services.requests.actions import Cancel, ShownRequest, WriteNote
 from app.store.database import Database
 from app.store.models import CallRequest, QueueMemberRow, QueueRow
 from tests.support.factories import (
@@ -304,7 +304,7 @@ def test_what_was_typed_is_kept_when_another_was_quicker_and_a_second_press_does
     becomes: dict[str, str],
     htmx: bool,
 ) -> None:
-    perform.perform(database, Scope("reza", everything=True), Note("theirs"), [ShownRequest(1, 1)], now())
+    perform.perform(database, Scope("reza", everything=True), WriteNote("theirs"), [ShownRequest(1, 1)], now())
     day = {"day": (now() + timedelta(days=2)).date().isoformat()} if name == "postpone" else {}
     page = refuse(supervisor, name, {"row": ROW, **typed, **day}, htmx)
     assert told(page) == "reza wrote a note, just now."
@@ -335,7 +335,7 @@ def test_what_cannot_be_done_any_more_leaves_what_was_typed(
 def test_of_several_those_that_were_left_are_asked_about_again(
     supervisor: Visitor, database: Database, office: None
 ) -> None:
-    perform.perform(database, Scope("reza", everything=True), Note("theirs"), [ShownRequest(1, 1)], now())
+    perform.perform(database, Scope("reza", everything=True), WriteNote("theirs"), [ShownRequest(1, 1)], now())
     page = supervisor.press("/requests/acts/note", {"row": ["1.1", "2.1", "77.1"], "note": "ours"}, 422)
     assert told(page).startswith("Done for 1 request.")
     assert act_form(page)["row"] == [f"1.{request(database).version}"]

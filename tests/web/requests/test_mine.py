@@ -12,7 +12,7 @@ from app.extensions import db
 from app.services import users
 from app.services.requests import pause, perform
 from app.services.requests.access import Scope
-from app.services.requests.actions import Note, Postpone, Prioritise, Reassign, ShownRequest
+from app.services.requests.actions import Postpone, Prioritise, Reassign, ShownRequest, WriteNote
 from app.store.database import Database
 from app.store.models import CallRequest, User
 from app.web import live
@@ -151,7 +151,7 @@ def test_a_request_tells_its_whole_story(supervisor: Visitor, database: Database
         manual=True,
     )
     until = now() + timedelta(minutes=50)
-    for action in (Postpone(until), Reassign(False, "102"), Prioritise(1), Note("speaks\nTurkish")):
+    for action in (Postpone(until), Reassign(False, "102"), Prioritise(1), WriteNote("speaks\nTurkish")):
         with database.read() as session:
             version = session.get_one(CallRequest, 1).version
         (result,) = perform.perform(database, EVERYBODY, action, [ShownRequest(1, version)], now())
@@ -214,7 +214,7 @@ def test_what_changes_for_others_is_not_sent(
     operator: Visitor, supervisor: Visitor, database: Database, office: None
 ) -> None:
     etags = [etag_of(look(visitor)) for visitor in (operator, supervisor)]
-    perform.perform(database, EVERYBODY, Note("for 102"), [ShownRequest(2, 1)], now())
+    perform.perform(database, EVERYBODY, WriteNote("for 102"), [ShownRequest(2, 1)], now())
     look(operator, etag=etags[0], status=304)
     assert "for 102" in look(supervisor, etag=etags[1]).main
 

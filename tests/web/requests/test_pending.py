@@ -302,7 +302,7 @@ def test_the_message_survives_the_next_look(supervisor: Visitor, database: Datab
 
 
 def test_a_failed_look_is_no_whole_page(supervisor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.web.requests.views.pending", _fail)
+    monkeypatch.setattr("app.web.requests.views.load_pending", _fail)
     assert not supervisor.ask(ROWS, 500).all("html")
     assert "our own fault" in supervisor.get(PAGE, 500).main
 
