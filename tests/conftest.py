@@ -23,9 +23,10 @@ from app.config import PREFIX, Settings
 from app.extensions import db
 from app.services import users
 from app.store.database import Database
-from tests.support.asterisk import NoAsterisk, find_build
-from tests.support.browser import NoBrowser, find_chromium
-from tests.support.postgres import NoPostgres, PostgresServer, find_programs
+from script.lib.chromium import NoBrowser, find_chromium
+from script.lib.postgresql import NoPostgres, find_programs
+from script.office.asterisk import NoAsterisk, find_build
+from tests.support.postgres import PostgresServer
 
 if TYPE_CHECKING:
     from tests.support.browsing import Browsers

@@ -20,7 +20,9 @@ MAY_IMPORT = {
     "web": {"domain", "store", "services", "audio", "config", "extensions"},
     "worker": {"domain", "store", "services", "audio", "config", "telephony"},
     "doctor": {"domain", "store", "services", "audio", "config", "telephony"},
-    "cli": {"config", "store", "services", "audio", "telephony", "worker", "doctor"},
+    "server": {"config", "services", "cli"},
+    "demo_data": {"domain", "store", "services", "config"},
+    "cli": {"config", "store", "services", "audio", "telephony", "worker", "doctor", "demo_data"},
     "__init__": {"config", "extensions", "store", "cli", "web"},
 }
 
@@ -31,7 +33,7 @@ ONLY_IN = {
     "apscheduler": {"worker"},
     "pyttsx3": {"audio"},
     "av": {"audio"},
-    "sqlalchemy": {"store", "services", "extensions", "web", "worker", "doctor"},
+    "sqlalchemy": {"store", "services", "extensions", "web", "worker", "doctor", "demo_data"},
 }
 
 
@@ -51,7 +53,7 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import"
+            assert node.level == 0 or path.parts[-3:-1] == ("script", "lib"), f"{path}: a relative import"
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
@@ -91,3 +93,10 @@ def test_the_domain_asks_no_clock(path: Path) -> None:
 
 def test_every_room_has_its_rule() -> None:
     assert {room_of(path) for path in files()} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("folder", ["app", "script"])
+def test_product_and_tools_do_not_import_the_tests(folder: str) -> None:
+    paths = sorted((APP.parent / folder).rglob("*.py"))
+    importing = {str(path) for path in paths for name in imports(path) if name.split(".")[0] == "tests"}
+    assert paths and not importing

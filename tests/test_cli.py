@@ -25,6 +25,7 @@ from sqlalchemy import func, select
 from app import create_app, doctor
 from app.config import ConfigError, Settings, load_settings, secret_key
 from app.extensions import db
+from app.server.process import kill, spawn
 from app.services import users
 from app.services.modules import save as modules
 from app.services.modules.transfer import export_settings
@@ -32,10 +33,10 @@ from app.services.setup import first_administrator
 from app.store.database import Database
 from app.store.models import Base, CallRequest
 from app.store.pbx_state import worker_state
-from tests.support.asterisk import OfficeSetup, free_port
-from tests.support.bazang import Bazang
-from tests.support.factories import NOW, at_once, build_database, create_request, make_module_input, make_settings
-from tests.support.process import kill, spawn
+from script.office.asterisk import OfficeSetup, free_port
+from script.office.bazang import Bazang
+from script.office.database import build_database, make_settings
+from tests.support.factories import NOW, at_once, create_request, make_module_input
 
 ROOT = Path(__file__).resolve().parents[1]
 PASSWORD = "a long password"

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support import browser, postgres
-
 from . import asterisk, chromium, debian, environment, postgresql
 from .progress import Progress
 
@@ -66,7 +64,7 @@ def _asterisk(major: int) -> str:
 
 
 def _chromium() -> str:
-    if _is_found(browser.find_chromium, browser.NoBrowser):
+    if _is_found(chromium.find_chromium, chromium.NoBrowser):
         return ""
     progress = Progress("Chromium")
     reason = "apt-get installs for root only"
@@ -77,7 +75,7 @@ def _chromium() -> str:
         )
     if reason:
         reason = _try(lambda: chromium.fetch(CACHE, progress.report))
-    if not reason and _is_found(browser.find_chromium, browser.NoBrowser):
+    if not reason and _is_found(chromium.find_chromium, chromium.NoBrowser):
         progress.done("ready")
         return ""
     progress.failed()
@@ -87,7 +85,7 @@ def _chromium() -> str:
 
 
 def _postgresql() -> str:
-    if _is_found(postgres.find_programs, postgres.NoPostgres):
+    if _is_found(postgresql.find_programs, postgresql.NoPostgres):
         return ""
     progress = Progress("PostgreSQL")
     reason = _try(lambda: postgresql.fetch(CACHE, progress.report))

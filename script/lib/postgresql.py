@@ -1,12 +1,64 @@
-"""Fetch a private PostgreSQL server for the tests: an installed one would start a cluster that nobody asked for."""
+"""Find a PostgreSQL server for the tests, or fetch a private one: Debian's package would start a cluster at once."""
 
 import json
+import os
 import platform
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import debian
+
+CACHE = Path(__file__).resolve().parents[2] / ".cache"
+
+
+class NoPostgres(Exception):
+    """There is no PostgreSQL server program; the message says how to get it."""
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Where initdb and postgres lie; `home` is the folder of the fetched ones, None for the machine's own."""
+
+    folder: Path
+    libraries: tuple[Path, ...] = ()
+    home: Path | None = None
+
+    def moved(self, home: Path) -> "Programs":
+        """Return the same, for a copy of `home` in another place."""
+        assert self.home is not None
+
+        def there(path: Path) -> Path:
+            return home / path.relative_to(self.home)  # type: ignore[arg-type]
+
+        return Programs(there(self.folder), tuple(map(there, self.libraries)), home)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What their environment has to be; PG… of ours would mislead them."""
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        more = {"LD_LIBRARY_PATH": ":".join(map(str, self.libraries))} if self.libraries else {}
+        return {**ours, **more, "LC_ALL": "C.UTF-8"}
+
+
+def find_programs() -> Programs:
+    """Return the server to use: on PATH, in Debian's folders, or fetched by script/bootstrap. Raises NoPostgres."""
+    candidates = [Path(folder) for folder in os.get_exec_path()]
+    candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_by_version, reverse=True)
+    for folder in candidates:
+        if all(os.access(folder / name, os.X_OK) for name in ("initdb", "postgres")):
+            return Programs((folder / "initdb").resolve().parent)
+    home = CACHE / "postgresql"
+    try:
+        described = json.loads((home / "postgresql.json").read_text())
+    except FileNotFoundError:
+        raise NoPostgres("no PostgreSQL server (script/bootstrap --tests fetches it)") from None
+    return Programs(home / described["folder"], tuple(home / path for path in described["library_path"]), home)
+
+
+def _by_version(folder: Path) -> int:
+    return int(folder.parent.name) if folder.parent.name.isdigit() else 0
 
 
 def fetch(cache: Path, report: Callable[[str], None]) -> None:

@@ -11,11 +11,11 @@ from app.services.modules.save import PromptInput, as_input
 from app.services.prompts import sounds
 from app.store.database import Database
 from app.store.requests import all_modules
+from script.office.asterisk import TRUNK_HOST
+from script.office.demo_state import State
 from script.office.hearing import Known, Recognizer
-from script.office.running import State
-from tests.support.asterisk import TRUNK_HOST
-from tests.support.phone import Call, CallFailed, Phone
-from tests.support.sound import read_ulaw
+from script.office.phone import Call, CallFailed, Phone
+from script.office.sound import read_ulaw
 
 ASKING = ("intro", "intro_other", "enter_number", "check_number")  # the prompts after which a key is pressed
 LOOK_EVERY = 0.05  # seconds

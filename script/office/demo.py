@@ -15,16 +15,25 @@ from subprocess import Popen
 from typing import Any
 
 from app.audio.library import SoundLibrary
+from app.server.panel import panel_answers, start_panel
+from app.server.ports import describe_replacement, free_port_near
+from app.server.process import terminate
 from app.services import users
-from script.office.near import free_port_near, said
-from script.office.panel import panel_answers, start_panel
-from script.office.premises import PHONES, build_office, furnish, shelter
-from script.office.running import HOME, NotRunning, RunsAlready, State, find_running, only_one, publish, write_private
-from tests.support.asterisk import NoAsterisk
-from tests.support.bazang import Bazang
-from tests.support.phone import Behaviour, Call
-from tests.support.process import terminate
-from tests.support.sound import read_ulaw
+from script.office.asterisk import NoAsterisk
+from script.office.bazang import Bazang
+from script.office.demo_office import PHONES, build_office, furnish, shelter
+from script.office.demo_state import (
+    HOME,
+    NotRunning,
+    RunsAlready,
+    State,
+    find_running,
+    only_one,
+    publish,
+    write_private,
+)
+from script.office.phone import Behaviour, Call
+from script.office.sound import read_ulaw
 
 HOST = "127.0.0.1"
 PORTS = {  # what people expect: (what for, port, kind)
@@ -199,7 +208,7 @@ def _choose_ports() -> dict[str, int]:
     for name, (what, wanted, kind) in PORTS.items():
         chosen[name] = free_port_near(wanted, HOST, kind)
         if chosen[name] != wanted:
-            print(said(what, wanted, chosen[name]))
+            print(describe_replacement(what, wanted, chosen[name]))
     return chosen
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.phone import Call
-from tests.support.sound import RATE, find, read_ulaw
+from script.office.phone import Call
+from script.office.sound import RATE, find, read_ulaw
 
 ENOUGH = 0.8  # share of a prompt: a packet may come late
 PACKET = RATE // 50  # samples

@@ -15,12 +15,12 @@ from pathlib import Path
 from app.audio.library import SoundLibrary
 from app.audio.prompts import FIXED_KEYS, PROMPT_KEYS, age_text, default_text
 from app.store.models import CallRequest
+from script.office.asterisk import NoAsterisk
+from script.office.bazang import Bazang
+from script.office.demo_office import MEMBERS, PHONES, QUEUE, Customers, build_office, furnish
 from script.office.hearing import Ear
-from script.office.premises import MEMBERS, PHONES, QUEUE, Customers, build_office, furnish
-from tests.support.asterisk import NoAsterisk
-from tests.support.bazang import Bazang
-from tests.support.phone import Call, Phone
-from tests.support.sound import RATE, read_ulaw
+from script.office.phone import Call, Phone
+from script.office.sound import RATE, read_ulaw
 
 LANGUAGE = "en"
 LONGEST = 85  # seconds: whatever goes wrong, the verdict comes

@@ -8,9 +8,9 @@ import pytest
 
 from app.audio.library import SoundLibrary
 from app.audio.prompts import age_text, default_text
+from script.office.asterisk import OfficeSetup
+from script.office.bazang import Bazang
 from tests.asterisk.scene import Scene
-from tests.support.asterisk import OfficeSetup
-from tests.support.bazang import Bazang
 
 Stage = Callable[..., AbstractAsyncContextManager[Scene]]
 

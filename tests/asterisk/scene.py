@@ -13,9 +13,9 @@ from app.audio.prompts import default_text
 from app.services import commands
 from app.services.requests.registration import Registration, register
 from app.store.models import Attempt, CallRequest, Command, ExtensionRow
-from tests.support.bazang import Bazang
-from tests.support.phone import Call, Phone
-from tests.support.sound import RATE, find, read_ulaw
+from script.office.bazang import Bazang
+from script.office.phone import Call, Phone
+from script.office.sound import RATE, find, read_ulaw
 
 OWN = "09121234567"
 OWN_E164 = "+989121234567"

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from app.services import commands
+from script.office.asterisk import OfficeSetup, QueueSetup
+from script.office.bazang import Bazang
+from script.office.phone import Call, Phone
+from script.office.sip import SipMessage
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import OWN, Scene
-from tests.support.asterisk import OfficeSetup, QueueSetup
-from tests.support.bazang import Bazang
-from tests.support.phone import Call, Phone
-from tests.support.sip import SipMessage
 
 MODULE = ("module", "*5001")
 AGENT_PAUSE = 5  # seconds, the least a module may have; as the next

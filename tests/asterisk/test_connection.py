@@ -14,11 +14,11 @@ from app.domain.pbx_connection import ConnectionReport, ConnectionResult, Dialpl
 from app.services.pbx import connection_test, lookup
 from app.store.models import Command, ExtensionRow, QueueMemberRow
 from app.store.settings import write_setting
+from script.office.asterisk import AsteriskOffice, OfficeSetup, QueueSetup
+from script.office.bazang import Bazang
+from script.office.ports import free_port
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import OWN, Scene
-from tests.support.asterisk import AsteriskOffice, OfficeSetup, QueueSetup
-from tests.support.bazang import Bazang
-from tests.support.ports import free_port
 
 USERS = """
 [deaf]

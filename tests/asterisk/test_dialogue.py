@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from script.office.asterisk import OfficeSetup
+from script.office.bazang import Bazang
+from script.office.phone import Call
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import OWN_E164, Scene
-from tests.support.asterisk import OfficeSetup
-from tests.support.bazang import Bazang
-from tests.support.phone import Call
 
 SILENT_SERVICE = 5.5  # seconds: what a silent service may cost a caller, and the way there
 PROMPT = 4  # seconds: "Please enter your number …"

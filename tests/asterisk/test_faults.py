@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import pytest
 
 from app.store.models import Attempt, WorkerState
+from script.office.asterisk import OfficeSetup
+from script.office.bazang import Bazang
+from script.office.phone import Call
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import OWN, Scene
-from tests.support.asterisk import OfficeSetup
-from tests.support.bazang import Bazang
-from tests.support.phone import Call
 
 AGENT_PAUSE = 5  # seconds, the least a module may have; as the next
 RETRY_PAUSE = 10

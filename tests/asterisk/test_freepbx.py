@@ -1,8 +1,8 @@
 """The profile for FreePBX and Issabel, on a dialplan cut after theirs: their contexts, hints and queue members."""
 
+from script.office.asterisk import OfficeSetup, QueueSetup
+from script.office.bazang import Bazang
 from tests.asterisk.conftest import Stage
-from tests.support.asterisk import OfficeSetup, QueueSetup
-from tests.support.bazang import Bazang
 
 # As FreePBX has it: the hint with its Custom: parts in ext-local; EXTTOCALL names the extension that was rung; a
 # custom destination leads to the module; queue members are Local channels whose state is their hint's.

@@ -1,9 +1,9 @@
 """How a caller gets to the module: the extension is busy, does not answer or is away; the queue serves nobody."""
 
+from script.office.asterisk import OfficeSetup, QueueSetup
+from script.office.bazang import Bazang
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import OWN_E164
-from tests.support.asterisk import OfficeSetup, QueueSetup
-from tests.support.bazang import Bazang
 
 MODULE = ("module", "*5001")
 

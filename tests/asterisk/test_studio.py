@@ -18,11 +18,11 @@ from app.domain.phone_calls import FINAL, CallFailure, CallState
 from app.services.prompts import phone_calls
 from app.services.prompts.phone_calls import PhoneCallView
 from app.store.models import Recording
+from script.office.asterisk import OfficeSetup
+from script.office.phone import Call
+from script.office.sound import RATE, find, ulaw
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import Scene
-from tests.support.asterisk import OfficeSetup
-from tests.support.phone import Call
-from tests.support.sound import RATE, find, ulaw
 
 MINUTE = timedelta(minutes=1)
 TEXT = "Our office is closed today."

@@ -14,12 +14,12 @@ from app.services.prompts import phone_calls, recordings, voice
 from app.services.prompts.sounds import digit_sounds, prompt_sounds
 from app.store.models import Command
 from app.store.settings import Speech
+from script.office.bazang import Bazang
+from script.office.phone import Call
+from script.office.sound import RATE, find, read_ulaw
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import Scene
 from tests.audio.sounds import tone, write_sound
-from tests.support.bazang import Bazang
-from tests.support.phone import Call
-from tests.support.sound import RATE, find, read_ulaw
 
 
 async def hears_clip(scene: Scene, call: Call, clip: Clip) -> None:

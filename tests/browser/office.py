@@ -10,10 +10,10 @@ from flask import request as asked
 from playwright.sync_api import Page, expect
 
 from app.services import users
+from script.office.phone import Call
 from tests.asterisk.scene import Scene
 from tests.browser.conftest import Meet
 from tests.browser.panel import Loop, loads, row, session_of
-from tests.support.phone import Call
 from tests.web.conftest import PASSWORD
 
 Said = Mapping[str, str]  # by locale

@@ -15,12 +15,12 @@ from app.services import users
 from app.store.database import Database
 from app.store.models import ExtensionScenario, Module
 from app.store.pbx_state import ExtensionReport, QueueReport, store_extensions, store_queues
+from script.office.asterisk import OfficeSetup, QueueSetup
+from script.office.bazang import Bazang
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import Scene
 from tests.browser.conftest import Meet
 from tests.browser.panel import Loop, Person, serve, session_of
-from tests.support.asterisk import OfficeSetup, QueueSetup
-from tests.support.bazang import Bazang
 from tests.support.factories import create_line, create_module, create_running_service
 from tests.web.conftest import ADMINISTRATOR, PASSWORD, Service
 

@@ -17,11 +17,11 @@ from app.store.database import Database
 from app.store.models import CallRequest, User, WorkerState
 from app.store.pbx_state import ExtensionReport, store_extensions
 from app.store.settings import write_setting
+from script.office.bazang import Bazang
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import Scene
 from tests.browser.conftest import Meet
 from tests.browser.panel import Loop, Person, loads, row, serve, session_of, soon
-from tests.support.bazang import Bazang
 from tests.support.factories import create_line, create_module, create_running_service, reload
 from tests.web.conftest import ADMINISTRATOR, OPERATOR, PASSWORD, Service
 

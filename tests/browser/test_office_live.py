@@ -14,12 +14,12 @@ from jinja2 import BytecodeCache
 from persiantools.jdatetime import JalaliDateTime
 from playwright.sync_api import expect
 
+from script.office.bazang import Bazang
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import OWN
 from tests.browser.conftest import Meet
 from tests.browser.office import Desk, Office, Said, everybody_sees, nobody_loaded
 from tests.browser.panel import PERSIAN, Loop, pick, row, serve
-from tests.support.bazang import Bazang
 
 pytestmark = pytest.mark.asterisk(22)
 

@@ -20,16 +20,16 @@ from app.services.modules import save as modules
 from app.services.prompts import recordings
 from app.store.database import Database
 from app.store.models import Prompt, Recording
+from script.office.bazang import Bazang
+from script.office.sound import find, read_ulaw
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import Scene
 from tests.asterisk.test_studio import say, speech
 from tests.audio.sounds import RATE, likeness, read_samples, silence, tone, write_sound
 from tests.browser.conftest import Meet
 from tests.browser.panel import Loop, Person, serve, session_of
-from tests.support.bazang import Bazang
 from tests.support.browsing import Browsers
 from tests.support.factories import create_module
-from tests.support.sound import find, read_ulaw
 from tests.web.conftest import ADMINISTRATOR, PASSWORD
 
 LOCALES = pytest.mark.parametrize("locale", ["fa", "en"])

@@ -12,12 +12,12 @@ from app.audio.prompts import default_text
 from app.services import users
 from app.services.setup import first_administrator
 from app.store.models import ExtensionScenario, Module, User
+from script.office.asterisk import OfficeSetup, free_port
+from script.office.bazang import Bazang
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import Scene
 from tests.browser.conftest import Meet
 from tests.browser.panel import Loop, Person, serve, session_of
-from tests.support.asterisk import OfficeSetup, free_port
-from tests.support.bazang import Bazang
 from tests.web.conftest import ADMINISTRATOR, PASSWORD
 
 pytestmark = pytest.mark.asterisk(22)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from app.config import Settings
+from script.office.database import make_settings
 from tests.support.databases import built_database, database, database_file
-from tests.support.factories import make_settings
 
 __all__ = ["built_database", "database", "database_file"]
 

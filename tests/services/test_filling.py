@@ -19,8 +19,9 @@ from app.services.requests import pause, pending
 from app.services.requests.registration import Registration, register
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, HistoryEntry, Module
+from script.office.database import make_settings
 from tests.services.scene import SUPERVISOR
-from tests.support.factories import NOW, create_module, create_request, log_of, make_settings
+from tests.support.factories import NOW, create_module, create_request, log_of
 
 COUNT = 600
 

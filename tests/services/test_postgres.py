@@ -37,8 +37,8 @@ from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Command, ExtensionScenario, Module, QueueScenario, Setting
 from app.store.settings import read_all
 from app.worker.watch import DatabaseWatch, Leadership, OnlyOne
+from script.office.bazang import Bazang
 from tests.asterisk.scene import OWN_E164, Scene
-from tests.support.bazang import Bazang
 from tests.support.factories import (
     NOW,
     NUMBER,

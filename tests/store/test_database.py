@@ -15,14 +15,9 @@ from sqlalchemy.orm.exc import StaleDataError
 from app.store.database import Database
 from app.store.models import CallRequest, Setting
 from app.store.settings import read_setting, write_setting
+from script.office.database import open_database
 from tests.store.claims import claim_all
-from tests.support.factories import (
-    at_once,
-    create_module,
-    create_request,
-    open_database,
-    reload,
-)
+from tests.support.factories import at_once, create_module, create_request, reload
 
 THREADS = 8
 TURNS = 50

@@ -11,7 +11,7 @@ from sqlalchemy import inspect, text
 from app import create_app
 from app.extensions import db
 from app.store.models import Base
-from tests.support.factories import MIGRATIONS, make_settings, open_engine
+from script.office.database import MIGRATIONS, make_settings, open_engine
 
 
 def test_the_migrations_leave_no_difference_to_the_models(database_file: Path) -> None:

@@ -20,18 +20,9 @@ from app.store import requests
 from app.store.database import Database
 from app.store.models import Base, CallRequest, Module, Setting
 from app.store.settings import read_setting, write_setting
+from script.office.database import MIGRATIONS, make_settings
 from tests.store.claims import claim_all
-from tests.support.factories import (
-    MIGRATIONS,
-    NOW,
-    at_once,
-    create_attempt,
-    create_line,
-    create_module,
-    create_request,
-    make_settings,
-    reload,
-)
+from tests.support.factories import NOW, at_once, create_attempt, create_line, create_module, create_request, reload
 from tests.support.server_database import migrated_database, new_database, open_server_database
 
 THREADS, TURNS = 8, 25

@@ -7,7 +7,8 @@ import pytest
 from app.domain.numbers import NumberRules, OutboundFormat
 from app.store.database import Database
 from app.store.settings import number_rules, office, read_setting, write_setting
-from tests.support.factories import create_line, make_settings
+from script.office.database import make_settings
+from tests.support.factories import create_line
 
 
 def write(database: Database, **values: str) -> None:

@@ -7,7 +7,7 @@ import threading
 
 from playwright.sync_api import Browser, BrowserContext, Error, Playwright
 
-from tests.support.browser import Chromium
+from script.lib.chromium import Chromium
 
 PATIENCE = 20.0  # seconds; a context closes in a tenth of one
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.store.database import Database
-from tests.support.factories import build_database, open_database
+from script.office.database import build_database, open_database
 
 
 @pytest.fixture(scope="session")

@@ -9,20 +9,15 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
-import flask_migrate
-from sqlalchemy import Engine, create_engine, select
+from sqlalchemy import select
 
-from app import create_app
-from app.config import Settings
 from app.domain.lifecycle import Decision, Event, Request, Rules, Status, Step, transition
 from app.domain.policy import Facts, Line, LineState, Queue
-from app.extensions import db
 from app.services.modules.save import ModuleInput
 from app.store import requests as store_requests
-from app.store.database import Database, prepare_engine
+from app.store.database import Database
 from app.store.models import (
     Attempt,
     AuditEntry,
@@ -40,35 +35,10 @@ from app.store.models import (
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=1)
 NUMBER = "+989121234567"
-MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
 _counter = itertools.count(1)
 Row = TypeVar("Row", bound=Base)
 Result = TypeVar("Result")
-
-
-def make_settings(folder: Path, **kwargs: Any) -> Settings:
-    """Settings of an office whose data lies in `folder`, whatever a `.env` beside the tests says."""
-    return Settings(data_dir=folder, _env_file=None, **kwargs)
-
-
-def build_database(folder: Path) -> Path:
-    """Build an SQLite file as an installation does, by the migrations; return its path."""
-    app = create_app(make_settings(folder))
-    with app.app_context():
-        flask_migrate.upgrade(directory=str(MIGRATIONS))
-        db.engine.dispose()  # the last connection that closes writes the WAL back, so that the file can be copied
-    return folder / "bazang.sqlite3"
-
-
-def open_engine(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}")
-    prepare_engine(engine)
-    return engine
-
-
-def open_database(path: Path) -> Database:
-    return Database(open_engine(path))
 
 
 # Rows

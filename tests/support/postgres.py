@@ -1,6 +1,5 @@
 """A real PostgreSQL server in a temporary folder, reached by a socket in it. Standard library only, for script/ too."""
 
-import json
 import os
 import pwd
 import shutil
@@ -8,60 +7,16 @@ import signal
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tests.support.process import kill, spawn
+from app.server.process import kill, spawn
+from script.lib.postgresql import find_programs
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 USER = DATABASE = "bazang"
 BOOT_SECONDS = 30
 STOP_SECONDS = 10
-
-
-class NoPostgres(Exception):
-    """There is no PostgreSQL server program; the message says how to get it."""
-
-
-@dataclass(frozen=True)
-class Programs:
-    """Where initdb and postgres lie; `home` is the folder of the fetched ones, None for the machine's own."""
-
-    folder: Path
-    libraries: tuple[Path, ...] = ()
-    home: Path | None = None
-
-    def moved(self, home: Path) -> "Programs":
-        """Return the same, for a copy of `home` in another place."""
-        assert self.home is not None
-
-        def there(path: Path) -> Path:
-            return home / path.relative_to(self.home)  # type: ignore[arg-type]
-
-        return Programs(there(self.folder), tuple(map(there, self.libraries)), home)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """What their environment has to be; PG… of ours would mislead them."""
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-        more = {"LD_LIBRARY_PATH": ":".join(map(str, self.libraries))} if self.libraries else {}
-        return {**ours, **more, "LC_ALL": "C.UTF-8"}
-
-
-def find_programs() -> Programs:
-    """Return the server to use: on PATH, in Debian's folders, or fetched by script/bootstrap. Raises NoPostgres."""
-    candidates = [Path(folder) for folder in os.get_exec_path()]
-    candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_by_version, reverse=True)
-    for folder in candidates:
-        if all(os.access(folder / name, os.X_OK) for name in ("initdb", "postgres")):
-            return Programs((folder / "initdb").resolve().parent)
-    home = CACHE / "postgresql"
-    try:
-        described = json.loads((home / "postgresql.json").read_text())
-    except FileNotFoundError:
-        raise NoPostgres("no PostgreSQL server (script/bootstrap --tests fetches it)") from None
-    return Programs(home / described["folder"], tuple(home / path for path in described["library_path"]), home)
 
 
 class PostgresServer:
@@ -169,7 +124,3 @@ def _unprivileged() -> pwd.struct_passwd:
         return pwd.getpwnam("postgres")
     except KeyError:
         return pwd.getpwnam("nobody")
-
-
-def _by_version(folder: Path) -> int:
-    return int(folder.parent.name) if folder.parent.name.isdigit() else 0

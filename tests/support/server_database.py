@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool
 from app import create_app
 from app.extensions import db
 from app.store.database import Database
-from tests.support.factories import MIGRATIONS, make_settings
+from script.office.database import MIGRATIONS, make_settings
 
 CONNECTIONS = 20  # more than any test has threads, so that nobody waits for a connection
 _numbers = itertools.count(1)

@@ -16,7 +16,8 @@ from app.config import Settings
 from app.extensions import db, limiter
 from app.services import commands, users
 from app.store.database import Database
-from tests.support.factories import NOW, build_database, open_database
+from script.office.database import build_database, open_database
+from tests.support.factories import NOW
 from tests.web.pages import Visitor
 
 ADMINISTRATOR, OPERATOR, GONE, SUPERVISOR = "sara", "omid", "gone", "mina"

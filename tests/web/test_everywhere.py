@@ -23,6 +23,7 @@ from app.store.database import Database
 from app.store.models import ExtensionScenario, PhoneCall, QueueRow, QueueScenario
 from app.web import layout
 from app.web.report.views import XLSX
+from script.office.database import make_settings
 from tests.audio.sounds import tone, write_sound
 from tests.support.factories import (
     NOW,
@@ -31,7 +32,6 @@ from tests.support.factories import (
     create_module,
     create_recording,
     create_request,
-    make_settings,
     store,
 )
 from tests.web.pages import Page, Visitor

@@ -12,7 +12,8 @@ from app.extensions import db, limiter
 from app.services import users
 from app.services.modules import save as modules
 from app.store.database import Database
-from tests.support.factories import NOW, create_line, create_request, make_settings
+from script.office.database import make_settings
+from tests.support.factories import NOW, create_line, create_request
 from tests.support.server_database import migrated_database, new_database
 from tests.web.conftest import ADMINISTRATOR, PASSWORD, Service
 from tests.web.pages import Visitor, rows

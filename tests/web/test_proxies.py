@@ -9,8 +9,8 @@ from flask import Flask, request
 from waitress.adjustments import Adjustments
 
 from app.config import Settings
-from script.office import panel
-from tests.support.factories import make_settings
+from app.server import panel
+from script.office.database import make_settings
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 10  # failed log-ins a minute

@@ -11,7 +11,8 @@ from app.services import users
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import WorkerState
-from tests.support.factories import make_settings, store
+from script.office.database import make_settings
+from tests.support.factories import store
 from tests.web.pages import Page, Visitor, text
 
 LINE = "/live"

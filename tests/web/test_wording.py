@@ -20,7 +20,7 @@ from app.services.modules.save import DESTINATION_KINDS, LANGUAGES, SITUATIONS
 from app.web import formats, speaking
 from app.web import wording as words
 from app.web.requests import wording
-from tests.support.factories import make_settings
+from script.office.database import make_settings
 
 LOCALES = ("fa", "en")
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)  # 11:30 in Tehran

@@ -25,8 +25,9 @@ from app.store.models import Module, Prompt
 from app.store.settings import Speech, write_setting
 from app.worker import prompts as made_by
 from app.worker.prompts import UNUSED, PromptStore
+from script.office.database import make_settings
 from tests.audio.sounds import tone, write_sound
-from tests.support.factories import NOW, create_module, create_request, make_settings, store
+from tests.support.factories import NOW, create_module, create_request, store
 
 SEEN_AS = "/var/lib/asterisk/sounds/bazang"
 PATIENCE = 30.0  # seconds

@@ -13,7 +13,7 @@ import pytest
 from app.store.database import Database
 from app.store.settings import read_setting, write_setting
 from app.worker.watch import DatabaseWatch, Leadership, OnlyOne
-from tests.support.factories import open_database, open_engine
+from script.office.database import open_database, open_engine
 
 PATIENCE = 20.0  # seconds
 

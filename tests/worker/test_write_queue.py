@@ -16,7 +16,7 @@ from app.store.database import Database
 from app.store.settings import read_setting, write_setting
 from app.worker import write_queue as recorders
 from app.worker.write_queue import WriteQueue
-from tests.support.factories import open_engine
+from script.office.database import open_engine
 
 PATIENCE = 10.0  # seconds
 

@@ -124,7 +124,7 @@ def load(database: Database, call_id: str, now: datetime | None = None) -> Phone
         state, detail = CallState(row.state), row.detail
         late = state is CallState.ASKED and row.created_at + TAKEN_WITHIN <= now
         # The row of a call in the middle stays as it is until the service comes back and puts it right.
-        gone = state not in FINAL and state is not CallState.ASKED and not pbx_state.service_runs(session, now)
+        gone = state not in FINAL and state is not CallState.ASKED and not pbx_state.worker_runs(session, now)
     if late or gone:
         state, detail = CallState.FAILED, CallFailure.SERVICE_DOWN.value
     return PhoneCallView(

@@ -107,9 +107,9 @@ def _create(
     number = ""
     try:
         rules = store_settings.number_rules(session, settings)
-        number = numbers.canonical(given.number, rules, from_inside=True)
+        number = numbers.normalize(given.number, rules, from_inside=True)
     except NumberRefused as refused:
-        errors["number"] = _NUMBER_ERRORS[refused.why]
+        errors["number"] = _NUMBER_ERRORS[refused.refusal]
     module = session.get(Module, given.module_id)
     if module is None:
         raise Invalid(errors | {"module_id": ErrorCode.CHOICE})
@@ -140,5 +140,5 @@ def _target(module: Module, given: NewRequest) -> tuple[bool, str]:
 def _find_duplicate(database: Database, settings: Settings, given: NewRequest) -> CallRequest | None:
     with database.read() as session:
         module = session.get_one(Module, given.module_id)
-        number = numbers.canonical(given.number, store_settings.number_rules(session, settings), from_inside=True)
+        number = numbers.normalize(given.number, store_settings.number_rules(session, settings), from_inside=True)
         return store.find_active(session, module.id, *_target(module, given), number)

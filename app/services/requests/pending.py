@@ -14,7 +14,7 @@ from app.domain.policy import Facts, Reason
 from app.domain.text import displayable
 from app.services.requests.access import Scope, Visibility, visibility_of
 from app.services.requests.pause import Pause, load_pause
-from app.store import pbx_state as store_lines
+from app.store import pbx_state
 from app.store import requests as store
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Module
@@ -121,7 +121,7 @@ def load_pending(database: Database, scope: Scope, now: datetime, filters: Pendi
     """Return the active and the recently ended requests that this user may see and that match the filter."""
     with database.read() as session:
         visibility = visibility_of(session, scope)
-        facts = store_lines.stored_facts(session, now)
+        facts = pbx_state.stored_facts(session, now)
         rows = {row.id: (row, module) for row, module in store.active(session)}
         order = policy.in_order(store.to_domain(row, module) for row, module in rows.values())
         positions = _positions(order, rows)
@@ -220,7 +220,7 @@ def _to_row(
 
 def load_row(session: Session, row: CallRequest, module: Module | None, now: datetime) -> PendingRow:
     """Return one request as a row, without its position."""
-    facts = store_lines.stored_facts(session, now)
+    facts = pbx_state.stored_facts(session, now)
     return _to_row(row, store.to_domain(row, module), _load_marks(session, [row.id]), facts, now)
 
 
@@ -230,7 +230,7 @@ def load_rows(database: Database, scope: Scope, ids: Collection[int], now: datet
         condition = visibility_of(session, scope).condition()
         query = select(CallRequest).where(CallRequest.id.in_(ids), condition).order_by(CallRequest.id)
         rows = store.with_modules(session, session.scalars(query).all())
-        facts = store_lines.stored_facts(session, now)
+        facts = pbx_state.stored_facts(session, now)
         marks = _load_marks(session, [row.id for row, _ in rows])
         return [_to_row(row, store.to_domain(row, module), marks, facts, now) for row, module in rows]
 

@@ -22,8 +22,9 @@ from app.services.pbx.scenarios import ExtensionInput, QueueInput
 from app.services.prompts import recordings
 from app.store.database import Database
 from app.store.models import Base, Command, Module, Prompt
+from script.office.database import open_database
 from tests.audio.sounds import tone, write_sound
-from tests.support.factories import NOW, make_module_input, open_database
+from tests.support.factories import NOW, make_module_input
 
 LATER = NOW + timedelta(hours=1)
 LOST = "uploads/" + "0" * 64 + ".wav"

@@ -10,8 +10,9 @@ from app.config import Settings
 from app.services.pbx import lookup
 from app.store.database import Database
 from app.store.models import Command
+from script.office.database import make_settings
 from tests.services.pbx.test_connection_test import service
-from tests.support.factories import NOW, create_running_service, make_settings
+from tests.support.factories import NOW, create_running_service
 
 
 def asked(database: Database) -> list[dict[str, Any]]:

@@ -19,8 +19,9 @@ from app.services.prompts import recordings
 from app.services.prompts.recordings import FILE, Use, delete, measured, rename, set_digit, store_upload, uses
 from app.store.database import Database
 from app.store.models import Command, DigitRecording, Module, Prompt, Recording
+from script.office.database import open_database
 from tests.audio.sounds import silence, tone, write_sound
-from tests.support.factories import NOW, at_once, create_recording, make_module_input, open_database, reload
+from tests.support.factories import NOW, at_once, create_recording, make_module_input, reload
 from tests.support.server_database import migrated_database, new_database, open_server_database
 
 LOST = f"uploads/{'0' * 64}.wav"

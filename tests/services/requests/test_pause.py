@@ -11,17 +11,9 @@ from app.services.requests.attempts import claim_due
 from app.services.requests.pause import Pause, load_pause, pause, resume
 from app.services.settings import office
 from app.store.database import Database
+from script.office.database import make_settings
 from tests.services.scene import HOUR, OPERATOR, OTHER_SUPERVISOR, SUPERVISOR
-from tests.support.factories import (
-    NOW,
-    at_once,
-    create_module,
-    create_request,
-    log_of,
-    make_facts,
-    make_line,
-    make_settings,
-)
+from tests.support.factories import NOW, at_once, create_module, create_request, log_of, make_facts, make_line
 
 
 def loaded(database: Database) -> Pause | None:

@@ -13,7 +13,7 @@ from app.services.settings.pbx import ExchangeInput
 from app.store import settings as store
 from app.store.database import Database, Joined
 from app.store.models import Module
-from tests.support.factories import make_settings
+from script.office.database import make_settings
 
 GIVEN = ExchangeInput(
     pbx_profile="asterisk",

@@ -11,7 +11,8 @@ from app.config import Settings
 from app.domain.policy import LineState
 from app.store.database import Database
 from app.store.models import Command, ExtensionScenario, QueueMemberRow, QueueRow, QueueScenario
-from tests.support.factories import create_line, create_module, create_running_service, make_settings, store
+from script.office.database import make_settings
+from tests.support.factories import create_line, create_module, create_running_service, store
 from tests.web.pages import Page, Visitor, rows
 
 # -- extensions -------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from app.store.database import Database
 from app.store.models import CallRequest, User
 from app.web import live
 from app.web.live import Views
-from script.office import chime
+from script.lib import chime
 from tests.support.factories import (
     create_attempt,
     create_line,

@@ -17,7 +17,8 @@ from app.store.database import Database
 from app.store.models import Command
 from app.store.settings import Speech
 from app.web import wording
-from tests.support.factories import NOW, make_settings
+from script.office.database import make_settings
+from tests.support.factories import NOW
 from tests.web.conftest import Service
 from tests.web.pages import Fields, Page, Visitor, text
 

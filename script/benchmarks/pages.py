@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import openpyxl
@@ -31,9 +31,9 @@ from app.services.requests import perform
 from app.services.requests.access import Scope
 from app.services.requests.actions import ShownRequest, WriteNote
 from app.store.database import Database
-from app.store.models import CallRequest
+from app.store.models import CallRequest, WorkerState
 from app.web.accounts.login import SessionUser
-from tests.support.factories import build_database, create_running_service, make_settings, open_engine
+from script.office.database import build_database, make_settings, open_engine
 
 ROOT = Path(__file__).resolve().parents[2]
 FEW, MANY, WAITING = 100, 100_000, 20
@@ -109,6 +109,21 @@ def _excel_opens(many: Office) -> int:
     return int(len(rows) != MANY)
 
 
+def _add_running_worker(database: Database, now: datetime) -> None:
+    """Store the state of a connected worker whose heartbeat outlasts the measurement."""
+    with database.write() as session:
+        session.add(
+            WorkerState(
+                id=1,
+                heartbeat=now + timedelta(hours=1),
+                ami_status="connected",
+                asterisk_version="22.10.1",
+                dialplan_written="1",
+                dialplan_running="1",
+            )
+        )
+
+
 def _open(folder: Path, count: int) -> Office:
     """Build an office in which so many requests are stored, of which a few wait."""
     folder.mkdir()
@@ -119,7 +134,7 @@ def _open(folder: Path, count: int) -> Office:
     now = datetime.now(UTC)
     users.create(database, "bench", "a long password", "administrator", now)
     users.set_locale(database, 1, "en")
-    create_running_service(database)
+    _add_running_worker(database, now)
     demo_data.fill(database, make_settings(folder), count, now, waiting=WAITING)
     with database.write() as session:
         session.execute(text("ANALYZE"))

@@ -8,8 +8,8 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from tests.support.rtp import Rtp
-from tests.support.sip import SipMessage, authorize, build, parse, tag_of, token, uri_of, user_of
+from script.office.rtp import Rtp
+from script.office.sip import SipMessage, authorize, build, parse, tag_of, token, uri_of, user_of
 
 # Challenges that a phone answers before it gives up, as telephones do: an Asterisk that has just started has refused
 # right answers (twice in some ten thousand).

@@ -1,4 +1,4 @@
-"""Ports that people know, and their neighbours when those are taken."""
+"""Find the wanted port, or the next free one."""
 
 import errno
 import socket
@@ -7,22 +7,22 @@ TRIES = 200
 
 
 def free_port_near(wanted: int, host: str = "127.0.0.1", kind: int = socket.SOCK_STREAM) -> int:
-    """Return `wanted`, or the next port that nobody has. Raises OSError when this host or port cannot be had at all."""
+    """Return `wanted` or the next free port. Raises OSError if the host cannot be bound or no port is free."""
     for port in range(wanted, min(wanted + TRIES, 65536)):
         if _is_free(port, host, kind):
             return port
     raise OSError(f"no free port from {wanted} on")
 
 
-def said(what: str, wanted: int, got: int) -> str:
-    """Return the sentence that a replaced port deserves."""
-    return f"Port {wanted} ({what}) is taken: {got} is used instead."
+def describe_replacement(what: str, wanted: int, got: int) -> str:
+    """Return a message that says which port replaces the wanted one."""
+    return f"Port {wanted} ({what}) is in use; using {got} instead."
 
 
 def _is_free(port: int, host: str, kind: int) -> bool:
     family, _, _, _, address = socket.getaddrinfo(host, port, type=kind)[0]
     with socket.socket(family, kind) as probe:
-        if kind == socket.SOCK_STREAM:  # connections of a server that has just ended do not keep the port
+        if kind == socket.SOCK_STREAM:  # closing connections of a stopped server must not block the port
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)

@@ -1,4 +1,4 @@
-"""Child processes that never outlive the test: their own group, ended with us however we end."""
+"""Start child processes that end with us, however we end."""
 
 import ctypes
 import os
@@ -14,9 +14,9 @@ _PR_SET_PDEATHSIG = 1
 def spawn(
     command: list[str], log: Path | None, *, environment: dict[str, str] | None = None, folder: Path | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start `command` in a group of its own, in `folder`; what it says is added to `log` (None: said where we speak).
+    """Start `command` in `folder` as the leader of a new process group. Its output is appended to `log`, if given.
 
-    The kernel kills it when the thread that called us ends (Linux, PR_SET_PDEATHSIG), so call from the main thread.
+    Linux kills it when the calling thread ends (PR_SET_PDEATHSIG), so call this from the main thread.
     """
     setpriv = shutil.which("setpriv")
     bound = [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
@@ -34,9 +34,9 @@ def spawn(
 
 
 def terminate(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """End the process and its whole group: politely, and after `seconds` by force. Blocks."""
+    """Send SIGTERM to the process, then SIGKILL to its group after `seconds` at most. Blocks."""
     if process.poll() is None:
-        process.send_signal(signal.SIGCONT)  # a stopped process does not hear SIGTERM
+        process.send_signal(signal.SIGCONT)  # a stopped process does not handle SIGTERM
         process.terminate()
         try:
             process.wait(seconds)
@@ -46,7 +46,7 @@ def terminate(process: subprocess.Popen[bytes], seconds: float) -> None:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """End the process and its whole group at once, as a power cut would. Blocks until it is gone."""
+    """Send SIGKILL to the whole process group. Blocks until the process is gone."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:

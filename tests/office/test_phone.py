@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.support.phone import CallFailed, Phone
-from tests.support.sip import SipMessage, build, parse
+from script.office.phone import CallFailed, Phone
+from script.office.sip import SipMessage, build, parse
 
 
 class TardyExchange(asyncio.DatagramProtocol):

@@ -5,7 +5,7 @@ All results are ratios of what was measured turn about in one run."""
 import argparse
 import sys
 
-from script.office import latency, pages
+from script.benchmarks import latency, pages
 
 RUNS = {"latency": 30, "pages": 25}
 

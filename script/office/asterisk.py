@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tests.support.asterisk_config import TRUNK_HOST, OfficeSetup, Place, QueueSetup, render
-from tests.support.phone import Phone
-from tests.support.ports import free_port
-from tests.support.process import kill, spawn, terminate
+from app.server.process import kill, spawn, terminate
+from script.office.asterisk_config import TRUNK_HOST, OfficeSetup, Place, QueueSetup, render
+from script.office.phone import Phone
+from script.office.ports import free_port
 
 __all__ = [
     "TRUNK_HOST",

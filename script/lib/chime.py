@@ -1,4 +1,4 @@
-"""Make the sound of an arriving request, two soft bell notes. `python -m script.office.chime` writes it anew."""
+"""Make the sound of an arriving request, two soft bell notes. `python -m script.lib.chime` writes it anew."""
 
 import io
 import math

@@ -17,14 +17,14 @@ from sqlalchemy import select
 
 from app import create_app
 from app.config import Settings, load_settings
+from app.server.process import kill, spawn, terminate
 from app.services.modules import save as modules
 from app.services.modules.save import ModuleInput
 from app.services.pbx import scenarios
 from app.services.pbx.scenarios import ExtensionInput, QueueInput
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, HistoryEntry, WorkerState
-from tests.support.asterisk import AsteriskOffice, OfficeSetup, free_port
-from tests.support.process import kill, spawn, terminate
+from script.office.asterisk import AsteriskOffice, OfficeSetup, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 30

@@ -24,11 +24,11 @@ from app.store.models import ExtensionRow
 from app.telephony.attempts import AttemptFollower
 from app.telephony.dialer import Dialer
 from app.worker.prompts import PromptStore
-from script.office.bare import BareClient
-from script.office.premises import PHONES, Customers, build_office, furnish, shelter
-from tests.support.asterisk import NoAsterisk
-from tests.support.bazang import Bazang
-from tests.support.phone import Call, Phone
+from script.benchmarks.bare_client import BareClient
+from script.office.asterisk import NoAsterisk
+from script.office.bazang import Bazang
+from script.office.demo_office import PHONES, Customers, build_office, furnish, shelter
+from script.office.phone import Call, Phone
 
 AGENT, NUMBER, NATIONAL = "101", "+989121234567", "09121234567"
 OTHER = "09120000001"  # with whom the agent talks before

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.support.asterisk import OfficeSetup, QueueSetup
-from tests.support.bazang import Bazang
-from tests.support.phone import Call, Phone
+from script.office.asterisk import OfficeSetup, QueueSetup
+from script.office.bazang import Bazang
+from script.office.phone import Call, Phone
 
 VERSION = 22
 PHONES = ("101", "102", "103")

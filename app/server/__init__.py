@@ -1,0 +1,1 @@
+"""Run the panel and the worker together on one machine."""
