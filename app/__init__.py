@@ -16,6 +16,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     from app import cli, web
     from app.extensions import babel, csrf, db, limiter, login, migrate
     from app.store.database import Database, prepare_engine
+    from app.web.locale import choose_locale
 
     settings = settings or load_settings()
     try:
@@ -38,7 +39,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     for extension in (db, csrf, login, limiter):
         extension.init_app(app)
     migrate.init_app(app, db, directory=str(Path(__file__).parent.parent / "migrations"))
-    babel.init_app(app, locale_selector=web.choose_locale)
+    babel.init_app(app, locale_selector=choose_locale)
     with app.app_context():
         prepare_engine(db.engine)
         app.extensions["bazang"] = {"settings": settings, "database": Database(db.engine)}

@@ -17,8 +17,9 @@ from app.domain.lifecycle import Outcome, Status, Step
 from app.domain.policy import LineState, Reason, ReasonCode
 from app.extensions import db
 from app.services.modules.save import DESTINATION_KINDS, LANGUAGES, SITUATIONS
-from app.web import formats, speaking
+from app.web import formats
 from app.web import wording as words
+from app.web.locale import use_locale
 from app.web.requests import wording
 from script.office.database import make_settings
 
@@ -64,7 +65,7 @@ def app(built_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @contextmanager
 def reading(app: Flask, locale: str) -> Iterator[None]:
-    with app.test_request_context(), speaking(locale):
+    with app.test_request_context(), use_locale(locale):
         yield
 
 

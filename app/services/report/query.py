@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 
 from app.domain import numbers
 from app.domain.lifecycle import Status
-from app.services.report.remembering import remember
 from app.services.requests.access import Scope, Visibility, visibility_of
 from app.store import requests as store
 from app.store.database import Database
 from app.store.models import CallRequest, ExtensionRow, Module, User
 from app.store.search import has_digits, without_nul
+from app.store.version import requests_version
 
 PER_PAGE = 25
 AT_ONCE = 500  # rows that an export holds in memory
@@ -114,7 +114,8 @@ def read_page(
     with database.read() as session:
         seen = visibility_of(session, scope)
         found = conditions(session, seen, wanted)
-        total = remember(session, key("total", session, seen, wanted), lambda: _count(session, found))
+        count_key = key("total", session, seen, wanted)
+        total = database.cache.get(count_key, requests_version(session), lambda: _count(session, found))
         pages = max(1, -(-total // per_page))
         page = min(max(page, 1), pages)
         # First the numbers alone, which an index tells; only then the rows of this one page.

@@ -1,7 +1,6 @@
 """Who may see the panel: log in, log out, and the language each one reads."""
 
 from hmac import compare_digest
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, flash, make_response, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
@@ -15,9 +14,10 @@ from app.extensions import limiter, login
 from app.services import users
 from app.services.setup import first_administrator
 from app.store.models import User
-from app.web import LOCALES, choose_locale, is_fragment, row_number
 from app.web.context import cached, database
+from app.web.http import is_fragment, is_local_url, local_path, parse_row_number, previous_page
 from app.web.layout import THEMES
+from app.web.locale import LOCALES, choose_locale
 
 blueprint = Blueprint("auth", __name__)
 
@@ -47,7 +47,7 @@ def register(app: Flask) -> None:
     def load(carried: str) -> SessionUser | None:
         user_id, _colon, _stamp = carried.partition(":")
         try:
-            number = row_number(user_id)
+            number = parse_row_number(user_id)
         except ValueError:
             return None
         known = cached(("user", number), lambda: _known(number))
@@ -65,9 +65,9 @@ def _ask_to_log_in():
     """Send whoever is not logged in to the log-in, and from there back to where they were."""
     if is_fragment():  # the browser would follow a redirect by itself, and show the log-in within the page
         answer = make_response("", 401)
-        answer.headers["HX-Redirect"] = url_for("auth.log_in", next=page_before())
+        answer.headers["HX-Redirect"] = url_for("auth.log_in", next=previous_page())
         return answer
-    wanted = _within(request.url) if request.method == "GET" else None
+    wanted = local_path(request.url) if request.method == "GET" else None
     return redirect(url_for("auth.log_in", next=wanted))
 
 
@@ -104,12 +104,7 @@ def _start_anew(locale: str | None) -> None:
 def _wanted_page() -> str:
     """Return the page asked for before the log-in, if it is one of ours."""
     wanted = request.args.get("next", "")
-    return wanted if is_ours(wanted) else url_for("requests.index")
-
-
-def is_ours(address: str) -> bool:
-    """Tell whether it is an address of this panel, also to a browser, to which a tab is nothing and \\ is a slash."""
-    return address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable()
+    return wanted if is_local_url(wanted) else url_for("requests.index")
 
 
 @blueprint.post("/logout")
@@ -131,7 +126,7 @@ def language():
         session["locale"] = chosen
         if current_user.is_authenticated:
             users.set_locale(database(), current_user.id, chosen)
-    return redirect(page_before())
+    return redirect(previous_page())
 
 
 @blueprint.post("/theme")
@@ -142,18 +137,4 @@ def theme():
         session["theme"] = chosen
         if current_user.is_authenticated:
             users.set_theme(database(), current_user.id, chosen)
-    return redirect(page_before())
-
-
-def page_before() -> str:
-    page = _within(request.referrer or "")
-    return page if page is not None and is_ours(page) else url_for("requests.index")
-
-
-def _within(address: str) -> str | None:
-    """Return the path and query of an address of this panel; None for any other."""
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return None
-    return parts._replace(scheme="", netloc="", fragment="").geturl() if parts.netloc == request.host else None
+    return redirect(previous_page())

@@ -10,11 +10,12 @@ from wtforms import PasswordField, SelectField
 from app.extensions import limiter
 from app.services import users
 from app.services.errors import Invalid
-from app.web import office_locale, speaking, wording
+from app.web import wording
 from app.web.accounts.login import enter
 from app.web.accounts.users import LOCALES
 from app.web.context import database, utcnow
 from app.web.fields import choices, has_errors, show_errors
+from app.web.locale import office_locale, use_locale
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
@@ -73,7 +74,7 @@ def preferences():
         return _page(PasswordForm(formdata=None), form), 422
     session.pop("locale", None)  # what was chosen for this browser gives way to what was chosen for the user
     session.pop("theme", None)
-    with speaking(form.locale.data or office_locale()):  # it is read on the next page
+    with use_locale(form.locale.data or office_locale()):  # it is read on the next page
         flash(_("Your choice is saved."), "success")
     return redirect(url_for("account.index"))
 

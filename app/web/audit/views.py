@@ -11,11 +11,11 @@ from wtforms import SelectField, StringField
 from app.services import audit
 from app.services.audit import AuditFilter
 from app.services.report.periods import day_start
-from app.web import row_number
 from app.web.audit import wording
-from app.web.context import database, overseer_required
+from app.web.context import database, supervisor_required
 from app.web.fields import DateField, has_errors
 from app.web.formats import office_zone
+from app.web.http import parse_row_number
 
 blueprint = Blueprint("log", __name__, url_prefix="/log")
 SYSTEM = "-"  # what nobody did, as an address has it: no user's filter is empty and means it
@@ -35,7 +35,7 @@ class LogForm(FlaskForm):
 
 
 @blueprint.get("")
-@overseer_required
+@supervisor_required
 def index():
     """Show a page of the log, the latest first."""
     form = LogForm(request.args)
@@ -46,7 +46,7 @@ def index():
     asked = {name: value for name, value in request.args.items() if name in form._fields and value}
     if has_errors(form):
         return render_template("audit/index.html", form=form, found=None, asked=asked, log_words=wording), 422
-    page = request.args.get("page", 1, type=row_number)
+    page = request.args.get("page", 1, type=parse_row_number)
     found = audit.read(database(), _filter(form), page)
     return render_template("audit/index.html", form=form, found=found, asked=asked, log_words=wording)
 

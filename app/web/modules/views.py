@@ -14,9 +14,10 @@ from app.services.modules import save as modules
 from app.services.modules.save import ModuleInput
 from app.services.pbx import directory, lookup
 from app.store.models import Module
-from app.web import is_fragment, row_number, wording
+from app.web import wording
 from app.web.context import administrator_required, database, exchange, library, settings, utcnow
 from app.web.fields import has_errors
+from app.web.http import is_fragment, parse_row_number
 from app.web.modules import summary
 from app.web.modules.form import ModuleForm
 from app.web.pbx import destinations
@@ -73,7 +74,7 @@ def _list(session: Session, wanted: str, sort: str) -> Listed:
         found = found.where(or_(Module.name.icontains(wanted, autoescape=True), code))
     total = session.scalar(select(func.count()).select_from(found.subquery())) or 0
     pages = max(1, -(-total // PAGE))
-    page = min(request.args.get("page", 1, type=row_number), pages)
+    page = min(request.args.get("page", 1, type=parse_row_number), pages)
     order = ORDERS[name].desc() if sort.startswith("-") else ORDERS[name].asc()
     rows = session.scalars(found.order_by(order, Module.code).offset((page - 1) * PAGE).limit(PAGE)).all()
     return Listed(list(rows), total, page, pages, wanted, sort, _numbers(page, pages))
@@ -113,7 +114,7 @@ def switch(module_id: int):
 def new():
     """Add a module; a copy of another one to begin with, if `copy` names it."""
     form = ModuleForm()
-    copied = request.args.get("copy", 0, type=row_number)
+    copied = request.args.get("copy", 0, type=parse_row_number)
     if request.method == "GET":
         with database().read() as session:
             code = directory.free_code(session)

@@ -19,10 +19,11 @@ from app.services.pbx import existence, lookup
 from app.services.pbx.directory import Directory, directory
 from app.services.pbx.existence import Findings, Place
 from app.store.database import Database
-from app.web import row_number, wording
+from app.web import wording
 from app.web.context import administrator_required, database, exchange, settings, utcnow
 from app.web.fields import has_errors, show_errors
 from app.web.formats import digits, name, number
+from app.web.http import parse_row_number
 
 blueprint = Blueprint("places", __name__, url_prefix="/places")
 ACCEPTED = "accepted"  # the ticks "use it all the same": kind and code, so that a tick is good for nothing else
@@ -271,7 +272,7 @@ def _typed(field: str) -> list[Place]:
 def code():
     """Say whether a module may have this code."""
     wanted = ascii_digits(request.args.get("code", "")).strip()
-    own = request.args.get("module", 0, type=row_number)
+    own = request.args.get("module", 0, type=parse_row_number)
     if not modules.CODE.fullmatch(wanted):
         return render_template("pbx/_destination_hint.html", sayings=[], field="code")
     return render_template("pbx/_destination_hint.html", sayings=[_said_of_code(database(), wanted, own)], field="code")

@@ -19,9 +19,11 @@ from app.services.errors import Invalid, NotFound
 from app.services.prompts import recordings, sounds, voice
 from app.services.prompts.recordings import ORIGINS
 from app.store.models import ExtensionRow, Recording
-from app.web import choose_locale, row_number, wording
+from app.web import wording
 from app.web.context import administrator_required, database, library, office, settings, utcnow
 from app.web.formats import digits as written_digits
+from app.web.http import parse_row_number
+from app.web.locale import choose_locale
 from app.web.prompts.preview import PLAIN_TEXT, send_sound
 
 blueprint = Blueprint("recordings", __name__, url_prefix="/recordings")
@@ -113,7 +115,7 @@ def _found() -> tuple[dict[str, object], dict[str, object]]:
     wanted = request.args.get("q", "").strip()
     sort = request.args.get("sort", "")
     sort = sort if sort in _SORTS else "newest"
-    page = request.args.get("page", 1, type=row_number)
+    page = request.args.get("page", 1, type=parse_row_number)
     every = recordings.measured(database(), library())
     sought = wanted.casefold()
     found = [row for row in every if sought in row.name.casefold() or sought in row.original_name.casefold()]

@@ -38,13 +38,11 @@ from app.services.requests.actions import (
 from app.services.requests.pending import PendingRow, load_rows
 from app.services.requests.results import ActionResult
 from app.services.requests.wait import wait_for_results
-from app.web import is_fragment, row_number
 from app.web import wording as words
-from app.web.accounts.login import is_ours, page_before
-from app.web.context import database, utcnow
+from app.web.context import current_scope, database, utcnow
 from app.web.fields import DateField, show_errors
 from app.web.formats import digits, office_zone
-from app.web.live import my_scope
+from app.web.http import is_fragment, is_local_url, parse_row_number, previous_page
 from app.web.requests import wording
 from app.web.times import TimeField, here, moment_of
 
@@ -240,7 +238,7 @@ def perform(act: str):
     seen = _chosen_rows()
     if not seen:
         return say_acted(_("Choose one or more requests first."), "warning")
-    rows = {row.id: row for row in load_rows(database(), my_scope(), [row.id for row in seen], utcnow())}
+    rows = {row.id: row for row in load_rows(database(), current_scope(), [row.id for row in seen], utcnow())}
     if not rows:
         abort(404)
     form = FORMS[act](request.values if request.method == "POST" else None)
@@ -255,7 +253,7 @@ def perform(act: str):
             if not left or not form.is_typed():
                 return say_acted(told, level)
             seen = left
-            rows = {row.id: row for row in load_rows(database(), my_scope(), [row.id for row in seen], utcnow())}
+            rows = {row.id: row for row in load_rows(database(), current_scope(), [row.id for row in seen], utcnow())}
     form.prepare(list(rows.values()))
     template = "requests/_action_form.html" if is_fragment() else "requests/action.html"
     values = {"form": form, "act": act, "seen": seen, "rows": rows, "told": told, "back": _back()}
@@ -271,7 +269,7 @@ def _chosen_rows() -> list[ShownRequest]:
 
 def _read_row(text: str) -> ShownRequest:
     number, _dot, version = text.partition(".")
-    return ShownRequest(row_number(number), row_number(version))
+    return ShownRequest(parse_row_number(number), parse_row_number(version))
 
 
 def _show(form: ActForm, errors: dict[str, str]) -> None:
@@ -285,7 +283,7 @@ def _perform(
     action: Action, seen: Sequence[ShownRequest], rows: Mapping[int, PendingRow]
 ) -> tuple[Sequence[ActionResult], tuple[Markup, str]]:
     """Do it; return what came of it, row by row, and how that is said."""
-    results: Sequence[ActionResult] = acting.perform(database(), my_scope(), action, seen, utcnow())
+    results: Sequence[ActionResult] = acting.perform(database(), current_scope(), action, seen, utcnow())
     results = wait_for_results(database(), results)
     return results, wording.told(action, results, rows)
 
@@ -309,6 +307,6 @@ def say_acted(message: str, level: str, back: str | None = None):
 
 def _back() -> str:
     """Return the page from which one came to do this."""
-    wanted = request.form.get("back") or page_before()
-    ours = is_ours(wanted) and not wanted.startswith(url_for("acts.perform", act="call").rpartition("/")[0])
+    wanted = request.form.get("back") or previous_page()
+    ours = is_local_url(wanted) and not wanted.startswith(url_for("acts.perform", act="call").rpartition("/")[0])
     return wanted if ours else url_for("requests.index")

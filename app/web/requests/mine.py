@@ -11,12 +11,13 @@ from app.services.report import periods
 from app.services.report.mine import mine
 from app.services.report.periods import Period
 from app.services.requests.pending import Pending
-from app.web import choose_locale, live, row_number
+from app.web import poll
 from app.web import wording as words
-from app.web.context import database, utcnow
+from app.web.context import current_scope, database, utcnow
 from app.web.fields import read_date
 from app.web.formats import is_persian, office_zone, written_date
-from app.web.live import my_scope
+from app.web.http import parse_row_number
+from app.web.locale import choose_locale
 from app.web.requests import wording
 from app.web.requests.views import next_change
 from app.web.times import here
@@ -49,16 +50,16 @@ def rows():
         shown = Pending(values["mine"].active, values["mine"].ended)
         return render_template("requests/_mine_live.html", **values), next_change(shown, now)
 
-    return live.answer(build, ASKED)
+    return poll.respond(build, ASKED)
 
 
 def _values(now: datetime) -> dict[str, Any]:
     chosen, period, errors = _period(now)
-    page = request.args.get("page", 1, type=row_number)
+    page = request.args.get("page", 1, type=parse_row_number)
     typed = {name: request.args.get(name, "") for name in ("from", "to")}
     first, last = (written_date(day) for day in (here(period.start).date(), periods.days(period, office_zone())[-1]))
     return {
-        "mine": mine(database(), my_scope(), period, now, page=page),
+        "mine": mine(database(), current_scope(), period, now, page=page),
         "now": now,
         "words": words,
         "deeds": wording,

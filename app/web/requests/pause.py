@@ -8,11 +8,9 @@ from wtforms import StringField
 
 from app.services.errors import Invalid
 from app.services.requests import pause as pausing
-from app.web import is_fragment
-from app.web.accounts.login import page_before
-from app.web.context import database, overseer_required, utcnow
+from app.web.context import current_scope, database, supervisor_required, utcnow
 from app.web.fields import show_errors
-from app.web.live import my_scope
+from app.web.http import is_fragment, previous_page
 from app.web.requests.actions import say_acted
 
 blueprint = Blueprint("calls", __name__, url_prefix="/calls")
@@ -23,14 +21,14 @@ class PauseForm(FlaskForm):
 
 
 @blueprint.route("/pause", methods=["GET", "POST"])
-@overseer_required
+@supervisor_required
 def pause():
     """Ask why, and pause all automatic calls."""
     form = PauseForm()
     status = 200
     if form.validate_on_submit():
         try:
-            there = pausing.pause(database(), my_scope(), form.reason.data or "", now := utcnow())
+            there = pausing.pause(database(), current_scope(), form.reason.data or "", now := utcnow())
         except Invalid as invalid:
             show_errors(form, invalid.errors)
         else:
@@ -45,10 +43,10 @@ def pause():
 
 
 @blueprint.post("/resume")
-@overseer_required
+@supervisor_required
 def resume():
     """Let automatic calls go on."""
-    there = pausing.resume(database(), my_scope(), utcnow())
+    there = pausing.resume(database(), current_scope(), utcnow())
     if there is None:
-        return say_acted(_("They are not paused any more."), "warning", page_before())
-    return say_acted(_("Automatic calls go on."), "success", page_before())
+        return say_acted(_("They are not paused any more."), "warning", previous_page())
+    return say_acted(_("Automatic calls go on."), "success", previous_page())

@@ -21,11 +21,11 @@ from app.services.requests.detail import AttemptDetail, RequestDetail
 from app.services.requests.history import HistoryEvent
 from app.services.requests.pending import Pending, PendingFilter, PendingRow, load_filter_choices, load_pending
 from app.store import requests as store_requests
-from app.web import live, row_number
+from app.web import poll
 from app.web import wording as words
-from app.web.context import database, settings, utcnow
+from app.web.context import current_scope, database, settings, utcnow
 from app.web.fields import DigitsField, show_errors
-from app.web.live import my_scope
+from app.web.http import parse_row_number
 from app.web.requests import wording
 
 blueprint = Blueprint("requests", __name__)
@@ -46,7 +46,7 @@ def index():
     values = _values(wanted, utcnow())
     return render_template(
         "requests/index.html",
-        choices=load_filter_choices(database(), my_scope()),
+        choices=load_filter_choices(database(), current_scope()),
         wanted=wanted,
         asked=_asked(),
         **values,
@@ -63,11 +63,11 @@ def rows():
         body = render_template("requests/_live.html", wanted=_wanted(), **values)
         return body, next_change(values["pending"], now)
 
-    return live.answer(build, FILTER)
+    return poll.respond(build, FILTER)
 
 
 def _values(wanted: PendingFilter, now: datetime) -> dict[str, Any]:
-    shown = load_pending(database(), my_scope(), now, wanted)
+    shown = load_pending(database(), current_scope(), now, wanted)
     return {"pending": shown, "now": now, "words": words, "deeds": wording}
 
 
@@ -82,7 +82,7 @@ def _wanted() -> PendingFilter:
     kind, colon, target = request.args.get("target", "").partition(":")
     status = request.args.get("status", "")
     return PendingFilter(
-        module_id=request.args.get("module", None, type=row_number),
+        module_id=request.args.get("module", None, type=parse_row_number),
         queue=kind == "queue",
         target=target if colon else "",
         statuses=[Status(status)] if status in set(ACTIVE) else (),
@@ -111,12 +111,12 @@ def show_rows(request_id: int):
         row: PendingRow = values["request_row"]
         return render_template("requests/_show_live.html", **values), row.reason.until if row.reason else None
 
-    return live.answer(build)
+    return poll.respond(build)
 
 
 def _story(request_id: int, now: datetime) -> dict[str, Any]:
     try:
-        told = detail.load_detail(database(), my_scope(), request_id, now)
+        told = detail.load_detail(database(), current_scope(), request_id, now)
     except NotFound:
         abort(404)
     return {
@@ -178,7 +178,7 @@ def _whom() -> list[SelectChoice]:
     """Return for whom a request may be added: the user's own, or everybody that a module serves."""
     found = [SelectChoice("", _("Choose …"))]
     with database().read() as session:
-        seen = visibility_of(session, my_scope())
+        seen = visibility_of(session, current_scope())
         modules = store_requests.all_modules(session)
     for module in modules:
         queue = module.target_kind == "queue"
@@ -197,12 +197,12 @@ def _whom() -> list[SelectChoice]:
 def _add(form: AddForm):
     number, _colon, target = (form.wanted.data or "").partition(":")
     try:
-        module_id = row_number(number)
+        module_id = parse_row_number(number)
     except ValueError:
         module_id = 0
     given = NewRequest(form.number.data, module_id, target, (form.name.data or "").strip(), form.note.data or "")
     try:
-        result = create.create_request(database(), settings(), my_scope(), given, utcnow())
+        result = create.create_request(database(), settings(), current_scope(), given, utcnow())
     except Invalid as invalid:
         errors = invalid.errors
         for name in ("module_id", "target"):

@@ -7,9 +7,10 @@ from flask_login import current_user
 from app.services.errors import Invalid
 from app.services.pbx import config_snippets, connection_test
 from app.services.settings import pbx as service
-from app.web import context, is_fragment
+from app.web import context
 from app.web.context import administrator_required, database, settings, utcnow
 from app.web.fields import show_errors
+from app.web.http import is_fragment
 from app.web.settings.pbx_form import ExchangeForm, try_out
 from app.web.settings.views import blueprint
 

@@ -16,9 +16,10 @@ from app.services.settings import office
 from app.services.settings.office import OfficeInput
 from app.store import pbx_state
 from app.store.settings import SHARED
-from app.web import choose_locale, wording
+from app.web import wording
 from app.web.context import administrator_required, database, settings, utcnow
 from app.web.fields import DigitsField, choices, has_errors, show_errors
+from app.web.locale import choose_locale
 from app.web.settings import regions
 
 blueprint = Blueprint("settings", __name__, url_prefix="/settings")

@@ -20,10 +20,12 @@ from app.services.setup import checks, first_administrator, first_module
 from app.services.setup.checks import Checks
 from app.services.setup.first_module import StarterInput, Template
 from app.store.models import ExtensionRow, Module, QueueRow, Setting
-from app.web import choose_locale, context, is_fragment, wording
+from app.web import context, wording
 from app.web.accounts import login
 from app.web.context import administrator_required, database, settings, stored, utcnow
 from app.web.fields import DigitsField, choices, has_errors, show_errors
+from app.web.http import is_fragment
+from app.web.locale import choose_locale
 from app.web.settings import pbx as settings_exchange
 from app.web.settings.pbx_form import ExchangeForm
 from app.web.settings.views import PlaceForm, origin, save_office

@@ -17,7 +17,8 @@ from app.services.modules.save import PromptInput
 from app.services.prompts import phone_calls, recordings
 from app.store.database import Database
 from app.store.models import Command, DigitRecording, PhoneCall, Prompt, Recording
-from app.web import speaking, wording
+from app.web import wording
+from app.web.locale import use_locale
 from tests.audio.sounds import read_samples, tone, write_sound
 from tests.support.factories import NOW, create_module, create_recording, create_running_service, store
 from tests.web.pages import Page, Visitor, rows, text
@@ -423,7 +424,7 @@ def test_every_failure_is_told_in_words(app: Flask, database: Database, failure:
     call.state, call.detail, call.created_at, call.updated_at = "failed", failure.value, NOW, NOW
     store(database, call)
     said = text(Visitor(app, 1, locale=locale).ask(f"{BY_PHONE}/{call.id}").one("div", class_="studio-call"))
-    with app.test_request_context(), speaking(locale):
+    with app.test_request_context(), use_locale(locale):
         assert str(wording.STUDIO_FAILURE[failure]) in said
 
 

@@ -1,23 +1,14 @@
-"""My requests, a request's own page, and the one poll that keeps every page up to date."""
+"""My requests, and the page of a request."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
-from flask import Flask
-from sqlalchemy import event
 
-from app.extensions import db
-from app.services import users
-from app.services.requests import pause, perform
+from app.services.requests import perform
 from app.services.requests.access import Scope
 from app.services.requests.actions import Postpone, Prioritise, Reassign, ShownRequest, WriteNote
 from app.store.database import Database
 from app.store.models import CallRequest, User
-from app.web import live
-from app.web.live import Views
-from script.lib import chime
 from tests.support.factories import (
     create_attempt,
     create_line,
@@ -25,8 +16,7 @@ from tests.support.factories import (
     create_request,
     create_running_service,
 )
-from tests.web.conftest import PASSWORD
-from tests.web.pages import Page, Visitor, rows, text
+from tests.web.pages import Visitor, rows, text
 
 EVERYBODY = Scope("mina", everything=True)
 
@@ -174,168 +164,3 @@ def test_a_request_is_its_own_peoples(operator: Visitor, office: None) -> None:
     operator.get("/requests/1")
     for path in ("/requests/2", "/requests/2/rows", "/requests/9", "/requests/9/rows"):
         operator.get(path, 404)
-
-
-# -- the poll ---------------------------------------------------------------------------------------------------------
-
-
-def look(visitor: Visitor, path: str = "/requests/rows", etag: str = "", status: int = 200) -> Page:
-    headers = {"HX-Request": "true"} | ({"If-None-Match": etag} if etag else {})
-    return visitor.get(path, status, headers=headers)
-
-
-def etag_of(page: Page) -> str:
-    return str(page.response.headers["ETag"])
-
-
-PATHS = ["/requests/rows", "/mine/rows", "/requests/1/rows", "/live", "/requests/rows?module=1"]
-
-
-@pytest.mark.parametrize("path", PATHS)
-def test_nothing_is_sent_while_nothing_has_changed(
-    operator: Visitor, database: Database, office: None, path: str
-) -> None:
-    etag = etag_of(look(operator, path))
-    assert look(operator, path, etag, 304).response.data == b""
-    pause.pause(database, EVERYBODY, "", now())
-    page = look(operator, path, etag)
-    assert "Automatic calls are paused." in page.main
-    look(operator, path, etag_of(page), 304)
-
-
-def test_what_changed_without_being_seen_is_not_sent(operator: Visitor, database: Database, office: None) -> None:
-    etag = etag_of(look(operator))
-    with database.write() as session:
-        session.get_one(User, 1).locale = "fa"
-    look(operator, etag=etag, status=304)
-
-
-def test_what_changes_for_others_is_not_sent(
-    operator: Visitor, supervisor: Visitor, database: Database, office: None
-) -> None:
-    etags = [etag_of(look(visitor)) for visitor in (operator, supervisor)]
-    perform.perform(database, EVERYBODY, WriteNote("for 102"), [ShownRequest(2, 1)], now())
-    look(operator, etag=etags[0], status=304)
-    assert "for 102" in look(supervisor, etag=etags[1]).main
-
-
-def test_a_look_at_what_has_not_changed_asks_the_database_nothing(app: Flask, operator: Visitor, office: None) -> None:
-    etag = etag_of(look(operator))
-    statements: list[str] = []
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", lambda _c, _k, statement, *_: statements.append(statement))
-    look(operator, etag=etag, status=304)
-    assert statements == []
-
-
-def test_a_countdown_is_the_browsers(operator: Visitor, database: Database, office: None) -> None:
-    until = now() + timedelta(minutes=4)
-    with database.write() as session:
-        row = session.get_one(CallRequest, 1)
-        row.not_before, row.last_outcome = until, "customer_busy"
-    page = look(operator)
-    (left,) = (part for part in page.all("span") if part.get("data-until"))
-    assert left.get("data-until") == str(int(until.timestamp() * 1000))
-    with database.write() as session:
-        session.get_one(User, 1).locale = "fa"  # so it is made anew
-    look(operator, etag=etag_of(page), status=304)
-
-
-def test_another_user_is_shown_their_own(app: Flask, operator: Visitor, supervisor: Visitor, office: None) -> None:
-    etag = etag_of(look(supervisor))
-    assert "09120000002" not in look(operator, etag=etag).main
-
-
-def test_what_users_share_names_none_of_them(app: Flask, database: Database, supervisor: Visitor, office: None) -> None:
-    other = Visitor(app, users.create(database, "second", PASSWORD, "supervisor", now(), locale="en"))
-    polled = [look(visitor, "/live").source for visitor in (supervisor, other)]
-    assert polled[0] == polled[1] and "data-user" not in polled[0]
-    named = [visitor.get("/requests").one("button", class_="sound").get("data-user") for visitor in (supervisor, other)]
-    assert None not in named and named[0] != named[1]
-
-
-def views(app: Flask) -> Views:
-    found = app.extensions["bazang_live"]
-    assert isinstance(found, Views)
-    return found
-
-
-def test_a_page_that_is_not_there_leaves_nothing_behind(app: Flask, supervisor: Visitor, office: None) -> None:
-    look(supervisor)
-    for number in range(100, 105):
-        look(supervisor, f"/requests/{number}/rows", status=404)
-    assert len(views(app)._views) == len(views(app)._locks) == 1
-
-
-def test_what_an_address_says_besides_makes_no_view_of_its_own(
-    app: Flask, supervisor: Visitor, operator: Visitor, office: None
-) -> None:
-    for visitor, path in ((supervisor, "/requests/rows"), (operator, "/mine/rows")):
-        before = len(views(app)._views)
-        for address in (path, f"{path}?", f"{path}?x=1", f"{path}?x=2&y=3"):
-            look(visitor, address)
-        assert len(views(app)._views) == before + 1
-
-
-def test_each_filter_and_each_request_is_a_view_of_its_own(supervisor: Visitor, office: None) -> None:
-    assert "09120000002" not in look(supervisor, "/requests/rows?target=extension:101").main
-    assert "09120000002" in look(supervisor, "/requests/rows?target=extension:102").main
-    assert "09120000002" not in look(supervisor, "/requests/1/rows").main
-    assert "09120000002" in look(supervisor, "/requests/2/rows").main
-
-
-def test_a_view_that_is_over_is_dropped(app: Flask, supervisor: Visitor, office: None, monkeypatch: Any) -> None:
-    look(supervisor, "/requests/1/rows")
-    later = now() + live.TICK
-    monkeypatch.setattr(live, "utcnow", lambda: later)
-    look(supervisor, "/requests/2/rows")
-    assert len(views(app)._views) == len(views(app)._locks) == 1
-
-
-def test_views_have_room_for_so_many_bytes(app: Flask, supervisor: Visitor, office: None, monkeypatch: Any) -> None:
-    size = len(look(supervisor, "/requests/rows?module=9").source.encode())
-    monkeypatch.setattr(live, "MOST_BYTES", size * 2)
-    for module in range(2, 7):
-        look(supervisor, f"/requests/rows?module={module}")
-    kept = views(app)._views.values()
-    assert 1 <= len(kept) == len(views(app)._locks) <= 2
-    assert sum(len(view.body) for view in kept) <= size * 2
-    monkeypatch.setattr(live, "MOST_BYTES", size // 10)
-    look(supervisor, "/live")
-    assert not views(app)._views and not views(app)._locks
-
-
-def test_the_badge_counts_what_waits(
-    operator: Visitor, supervisor: Visitor, admin: Visitor, database: Database, office: None
-) -> None:
-    assert text(operator.get("/mine").one(id="count-mine-index")) == "1 waiting"
-    assert not operator.get("/mine").has(id="count-requests-index")
-    assert text(supervisor.get("/requests").one(id="count-requests-index")) == "2 waiting"
-    assert not supervisor.get("/requests").has(id="count-mine-index")
-    own(database, "102", user=4)
-    page = supervisor.get("/requests")
-    assert text(page.one(id="count-mine-index")) == "1 waiting"
-    assert page.one(id="arrivals").get("data-newest") == "2"
-    assert text(admin.get("/modules").one(id="count-requests-index")) == "2 waiting"
-    assert text(look(admin, "/live").one(id="count-requests-index")) == "2 waiting"
-
-
-def test_a_user_who_is_gone_is_sent_to_the_log_in(operator: Visitor, database: Database, office: None) -> None:
-    etag = etag_of(look(operator))
-    with database.write() as session:
-        session.get_one(User, 2).active = False
-    page = look(operator, etag=etag, status=401)
-    assert page.response.headers["HX-Redirect"].startswith("/login")
-
-
-def test_the_sound_is_what_the_code_makes() -> None:
-    assert Path(chime.FILE).read_bytes() == chime.make()
-
-
-def test_tables_hold_no_token(app: Flask, operator: Visitor, office: None) -> None:
-    """A token is another one for every answer: nothing would ever be the same."""
-    app.config["WTF_CSRF_ENABLED"] = True
-    for path in PATHS:
-        fragment: Any = look(operator, path)
-        assert "csrf_token" not in fragment.source and not fragment.all("form")
