@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 WEB_MAY_IMPORT = {
     "setup": {"settings", "accounts"},
     "modules": {"pbx", "prompts"},
+    "settings": {"prompts"},
 }
 
 # library -> the packages and modules of app that may use it

@@ -5,20 +5,27 @@ from flask import Flask
 
 def register(app: Flask) -> None:
     """Attach the panel to the application."""
-    from app.web import error_pages, formats, http, layout, locale, poll, status
+    from app.web import error_pages, formats, http, layout, locale, poll, status, wording
     from app.web.accounts import login, profile, users
     from app.web.audit import views as audit
+    from app.web.audit import wording as audit_wording
     from app.web.modules import views as modules
+    from app.web.modules import wording as module_wording
     from app.web.pbx import destinations, extensions, queues
     from app.web.prompts import by_phone, library, preview
+    from app.web.prompts import wording as prompt_wording
     from app.web.report import overview
     from app.web.report import views as report
     from app.web.requests import actions, mine, pause
     from app.web.requests import views as requests
+    from app.web.requests import wording as request_wording
+    from app.web.requests.reasons import explain_reason
     from app.web.settings import pbx as _pbx  # noqa: F401 - more pages of the settings blueprint
     from app.web.settings import views as settings
     from app.web.settings import voices as _voices  # noqa: F401 - more pages of the settings blueprint
+    from app.web.settings import wording as settings_wording
     from app.web.setup import views as setup
+    from app.web.setup import wording as setup_wording
 
     for part in (http, locale, formats, layout, poll, error_pages, login):
         part.register(app)
@@ -27,3 +34,13 @@ def register(app: Flask) -> None:
         *(modules, destinations, preview, by_phone, library, extensions, queues, settings, setup, users, audit),
     ):
         app.register_blueprint(views.blueprint)
+    app.jinja_env.globals.update(
+        wording=wording,
+        audit_wording=audit_wording,
+        module_wording=module_wording,
+        prompt_wording=prompt_wording,
+        request_wording=request_wording,
+        settings_wording=settings_wording,
+        setup_wording=setup_wording,
+        explain_reason=explain_reason,
+    )

@@ -1,20 +1,10 @@
-"""The domain's words in the reader's language. Every code that a person may see is here, once."""
+"""The words for codes that several packages show. Packages have the words for their own codes in their wording.py."""
 
-from collections.abc import Mapping
-from datetime import datetime
-
-from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from markupsafe import Markup, escape
 
-from app.audio.clip import SoundError
-from app.audio.voices import Voice
 from app.domain.lifecycle import Outcome, Status, Step
 from app.domain.numbers import OutboundFormat
-from app.domain.pbx_connection import ConnectionResult, DialplanState
-from app.domain.phone_calls import CallFailure, CallState
-from app.domain.policy import LineState, Reason, ReasonCode
-from app.web.formats import clock, countdown, digits, time_of_day
+from app.domain.policy import LineState
 
 STATUS = {
     Status.WAITING: _l("waiting"),
@@ -27,7 +17,7 @@ STATUS = {
     Status.UNCERTAIN: _l("uncertain"),
 }
 
-# Tabler's colours, by what a status means to the reader.
+# The colours of Tabler.
 STATUS_COLOUR = {
     Status.WAITING: "azure",
     Status.DIALLING: "orange",
@@ -67,7 +57,7 @@ OUTCOME = {
     Outcome.UNCLEAR: _l("nobody can say"),
 }
 
-LINE = {
+LINE_STATE = {
     LineState.FREE: _l("free"),
     LineState.RINGING: _l("ringing"),
     LineState.IN_CALL: _l("in a call"),
@@ -76,7 +66,7 @@ LINE = {
     LineState.UNKNOWN: _l("unknown"),
 }
 
-LINE_COLOUR = {
+LINE_STATE_COLOUR = {
     LineState.FREE: "green",
     LineState.RINGING: "orange",
     LineState.IN_CALL: "red",
@@ -85,63 +75,60 @@ LINE_COLOUR = {
     LineState.UNKNOWN: "secondary",
 }
 
-_WHY = {
-    ReasonCode.SERVICE_DOWN: _l("the telephone service is not running"),
-    ReasonCode.NOT_CONNECTED: _l("not connected to the telephone exchange"),
-    ReasonCode.NO_DIALPLAN: _l("the telephone exchange does not run our dialplan"),
-    ReasonCode.NO_OUTBOUND: _l("nobody has set how customers are dialled"),
-    ReasonCode.UNCERTAIN: _l("how the last call ended is not known; call now or cancel"),
-    ReasonCode.ALL_PAUSED: _l("automatic calls are paused"),
-    ReasonCode.MANUAL: _l("automatic call is off: call by hand"),
-    ReasonCode.NUMBER_BUSY: _l("another call to this number is under way"),
-    ReasonCode.LIVE_CALLERS: _l("live callers come first"),
-    ReasonCode.NO_MEMBERS: _l("nobody is there to serve it"),
-    ReasonCode.BEHIND_OTHERS: _l("it is next"),
+DESTINATION = {
+    "extension": _l("extension"),
+    "queue": _l("queue"),
+    "module": _l("call request module"),
+    "custom": _l("custom"),
+    "hangup": _l("hang up"),
 }
 
-_WHY_AGENT = {
-    ReasonCode.LINE_RINGING: _l("%(agent)s is ringing"),
-    ReasonCode.LINE_IN_CALL: _l("%(agent)s is in a call"),
-    ReasonCode.LINE_DND: _l("%(agent)s does not want to be disturbed"),
-    ReasonCode.LINE_OFFLINE: _l("%(agent)s is offline"),
-    ReasonCode.LINE_UNKNOWN: _l("the exchange does not know %(agent)s"),
-    ReasonCode.AGENT_IN_FLIGHT: _l("%(agent)s is being rung for another request"),
-    ReasonCode.MEMBER_PAUSED: _l("%(agent)s is paused in the queue"),
+SITUATION = {
+    "no_answer": _l("no answer"),
+    "busy": _l("busy"),
+    "unavailable": _l("unavailable"),
 }
 
-_WHY_LEFT = {
-    ReasonCode.MIN_WAIT: _l("before the minimum waiting time, %(left)s left"),
-    ReasonCode.REST: _l("%(agent)s rests %(left)s more after a call"),
-    ReasonCode.AGENT_PAUSE: _l("%(agent)s missed it; again in %(left)s"),
-    ReasonCode.WRAPUP: _l("%(agent)s has %(left)s left of the wrap-up time"),
+PROMPT = {
+    "intro": _l("introduction"),
+    "enter_number": _l("enter the number"),
+    "wrong_number": _l("wrong number"),
+    "entered_number": _l("the number entered"),
+    "is": _l("“is”"),
+    "check_number": _l("check the number"),
+    "before_success": _l("before registering"),
+    "after_success": _l("after registering"),
 }
 
+OUTBOUND_FORMAT = {
+    OutboundFormat.NATIONAL.value: _l("as at home: 09121234567"),
+    OutboundFormat.E164.value: _l("with the country code: 989121234567"),
+    OutboundFormat.INTERNATIONAL.value: _l("as from abroad: 00989121234567"),
+}
 
-def why(reason: Reason, now: datetime) -> Markup:
-    """Say in words why a request is not being dialled; what is left of a time counts down in the browser."""
-    until = reason.until or now
-    values = {"agent": digits(reason.subject), "left": countdown(until, now)}
-    if reason.code is ReasonCode.POSTPONED:
-        return escape(_("postponed until %(time)s", time=time_of_day(until, now)))
-    if reason.code is ReasonCode.RETRY:
-        if reason.outcome is None:
-            return _fill(_l("next attempt in %(left)s"), values)
-        cause = str(OUTCOME[reason.outcome])
-        return _fill(_l("next attempt in %(left)s (%(cause)s)"), {**values, "cause": cause})
-    if reason.code is ReasonCode.NO_AGENT_FREE:
-        return escape(_("no agent is free"))
-    for table in (_WHY_AGENT, _WHY_LEFT):
-        if reason.code in table:
-            return _fill(table[reason.code], values)
-    return escape(_WHY[reason.code])
+ROLE = {
+    "administrator": _l("administrator"),
+    "supervisor": _l("supervisor"),
+    "operator": _l("operator"),
+}
 
+ROLE_ABOUT = {
+    "administrator": _l("Everything: sets up call requests, prompts, the exchange and the users."),
+    "supervisor": _l("Sees and handles all requests, the overview and the log; sets nothing up."),
+    "operator": _l("Sees and handles the requests of their own extensions, and of the queues these serve."),
+}
 
-def _fill(sentence: object, values: Mapping[str, object]) -> Markup:
-    """Put values into a sentence; what is no markup of ours is escaped."""
-    return Markup(str(sentence)) % values  # noqa: S704  a sentence of ours
+ROLE_COLOUR = {"administrator": "purple", "supervisor": "azure", "operator": "secondary"}
 
+THEME = {
+    "auto": _l("as the device"),
+    "light": _l("light"),
+    "dark": _l("dark"),
+}
 
-# Codes of the services' checks, as they stand beside a field.
+LANGUAGE = {"fa": _l("Persian"), "en": _l("English")}
+
+# The error codes of the services, shown beside a field.
 ERROR = {
     "required": _l("This is needed."),
     "too_long": _l("This is too long."),
@@ -173,135 +160,6 @@ ERROR = {
     "not_yours": _l("This is not yours: choose one of your own."),
     "date": _l("Write it as year-month-day, such as 2026-11-24."),
     "date_time": _l("Write it as day and time, such as 2026-11-24 14:30."),
-}
-
-SOUND_ERROR = {
-    "no_sound": _l("This file has no sound in it."),
-    "silence_only": _l("This file is silent."),
-    "too_long": _l("The sound is too long."),
-    "too_large": _l("The file is too large."),
-    "not_audio": _l("This file is of no kind of sound that is known here."),
-    "broken": _l("The sound is damaged and cannot be decoded."),
-    "timeout": _l("The work took too long."),
-    "busy": _l("Too many sounds are being worked on; try again in a moment."),
-    "empty_text": _l("There is no text to speak."),
-    "text_too_long": _l("The text is too long to be spoken."),
-    "wrong_language": _l("The text is not written in the module's language."),
-    "unknown_voice": _l("This voice is not there."),
-    "voice_broken": _l("This voice cannot be used: its files in the folder of voices are damaged or incomplete."),
-    "piper_missing": _l("This voice needs the package piper-tts, which is not installed."),
-    "rate_out_of_range": _l("The speed is out of range."),
-    "pitch_out_of_range": _l("The pitch is out of range."),
-    "speech_failed": _l("The text could not be spoken."),
-    "lost": _l("The recording is not there any more."),
-}
-
-PROMPT = {
-    "intro": _l("introduction"),
-    "enter_number": _l("enter the number"),
-    "wrong_number": _l("wrong number"),
-    "entered_number": _l("the number entered"),
-    "is": _l("“is”"),
-    "check_number": _l("check the number"),
-    "before_success": _l("before registering"),
-    "after_success": _l("after registering"),
-}
-
-DESTINATION = {
-    "extension": _l("extension"),
-    "queue": _l("queue"),
-    "module": _l("call request module"),
-    "custom": _l("custom"),
-    "hangup": _l("hang up"),
-}
-
-SITUATION = {
-    "no_answer": _l("no answer"),
-    "busy": _l("busy"),
-    "unavailable": _l("unavailable"),
-}
-
-# By which of its ways something leads to a module.
-WAY = {
-    **SITUATION,
-    "next": _l("next destination"),
-    "error": _l("error destination"),
-    "failed": _l("failed-call destination"),
-}
-
-OUTBOUND_FORMAT = {
-    OutboundFormat.NATIONAL.value: _l("as at home: 09121234567"),
-    OutboundFormat.E164.value: _l("with the country code: 989121234567"),
-    OutboundFormat.INTERNATIONAL.value: _l("as from abroad: 00989121234567"),
-}
-
-ROLE = {
-    "administrator": _l("administrator"),
-    "supervisor": _l("supervisor"),
-    "operator": _l("operator"),
-}
-
-ROLE_MAY = {
-    "administrator": _l("Everything: sets up call requests, prompts, the exchange and the users."),
-    "supervisor": _l("Sees and handles all requests, the overview and the log; sets nothing up."),
-    "operator": _l("Sees and handles the requests of their own extensions, and of the queues these serve."),
-}
-
-ROLE_COLOUR = {"administrator": "purple", "supervisor": "azure", "operator": "secondary"}
-
-THEME = {
-    "auto": _l("as the device"),
-    "light": _l("light"),
-    "dark": _l("dark"),
-}
-
-LANGUAGE = {"fa": _l("Persian"), "en": _l("English")}
-
-# -- calls of the studio --------------------------------------------------------------------------------------------
-
-STUDIO_STATE = {
-    CallState.ASKED: _l("The telephone service is asked to ring the phone…"),
-    CallState.RINGING: _l("The phone rings. Pick it up."),
-    CallState.ANSWERED: _l("The phone is answered. Listen to what is said."),
-    CallState.RECORDING: _l("Say the text after the tone. Press # when you have finished."),
-    CallState.LISTENING: _l("Press 1 to keep it, 2 to record it again, 3 to hear it."),
-    CallState.KEPT: _l("The recording is kept."),
-    CallState.DONE: _l("The call went well to its end."),
-    CallState.FAILED: _l("The call did not succeed."),
-    CallState.CANCELLED: _l("The call was cancelled."),
-}
-
-STUDIO_FAILURE = {
-    CallFailure.SERVICE_DOWN: _l("The telephone service is not running. Start it on this machine and try again."),
-    CallFailure.TOO_LATE: _l("The telephone service was too busy to call in time. Try again."),
-    CallFailure.NOT_CONNECTED: _l("There is no connection to the telephone exchange. Look at its settings."),
-    CallFailure.NO_DIALPLAN: _l("The exchange does not run our dialplan yet. Take it in, reload, and try again."),
-    CallFailure.UNKNOWN_EXTENSION: _l("The exchange does not know this extension. Look whether the number is right."),
-    CallFailure.BUSY: _l("The phone is busy. Hang it up and try again."),
-    CallFailure.NO_ANSWER: _l("Nobody picked up. Try again and pick up while the phone rings."),
-    CallFailure.REJECTED: _l("The call was rejected at the phone."),
-    CallFailure.UNREACHABLE: _l("No phone is connected for this extension. Look whether it is switched on."),
-    CallFailure.HUNG_UP: _l("The phone was hung up before the end."),
-    CallFailure.NO_DIALOGUE: _l("The phone was answered, but the exchange did not reach our service on this machine."),
-    CallFailure.ORDER_REFUSED: _l("The exchange does not let us ring a phone. Look at the rights of its user."),
-    CallFailure.UNDECIDED: _l("Nobody pressed 1 to keep the recording, so it is not kept."),
-    CallFailure.NOTHING_RECORDED: _l("Nothing was recorded. Speak after the tone and try again."),
-    CallFailure.SILENCE_ONLY: _l("Only silence was recorded. Speak closer to the phone and try again."),
-    CallFailure.CANNOT_WRITE: _l("The exchange cannot write recordings to our folder; its rights have to be mended."),
-    CallFailure.CANNOT_READ: _l("The exchange does not find the sounds of the panel; its rights have to be mended."),
-    CallFailure.NO_SOUND: _l("The text could not be spoken, so there was nothing to play."),
-    CallFailure.BROKEN_OFF: _l("The call broke off in the middle. Try again."),
-}
-
-
-def error(code: str) -> str:
-    """Say a check's code in words; a code without words is shown as it is rather than hidden."""
-    return str(ERROR.get(code, code))
-
-
-# -- settings and set-up --------------------------------------------------------------------------------------------
-
-ERROR |= {
     "host": _l("Write the name or the address of a machine, such as 192.168.1.10."),
     "port": _l("A port is a number from 1 to 65535, mostly 5038."),
     "ami_user": _l("Letters, digits, dot, dash, underscore and @ only."),
@@ -312,149 +170,7 @@ ERROR |= {
     "code_on_exchange": _l("Something else answers at this code on the telephone exchange. Choose another one."),
 }
 
-PBX_PROFILE = {"asterisk": _l("Plain Asterisk"), "freepbx": _l("FreePBX or Issabel")}
 
-# What came of trying to reach the exchange, and how to mend it.
-VERDICT = {
-    ConnectionResult.HOST_UNKNOWN: _l("There is no machine of this name."),
-    ConnectionResult.NOTHING_LISTENS: _l("The machine is there, but nothing listens at this port."),
-    ConnectionResult.NO_ANSWER: _l("No answer came from there."),
-    ConnectionResult.NOT_ASTERISK: _l("Something answers there, but it is no telephone exchange."),
-    ConnectionResult.REFUSED: _l("The exchange is there, and refuses the user or the secret."),
-    ConnectionResult.RIGHTS_MISSING: _l("The exchange lets us in, but some rights are missing."),
-    ConnectionResult.CONNECTED: _l("Connected."),
-}
-
-VERDICT_MEND = {
-    ConnectionResult.HOST_UNKNOWN: _l(
-        "Look whether the name is spelled right, or write its address, such as 192.168.1.10."
-    ),
-    ConnectionResult.NOTHING_LISTENS: _l(
-        "Look at the port (mostly 5038), and whether the exchange has “enabled = yes” in the section general of "
-        "manager.conf. Reload the manager there afterwards."
-    ),
-    ConnectionResult.NO_ANSWER: _l(
-        "Look at the address, whether the machine is switched on, and whether a firewall is between."
-    ),
-    ConnectionResult.NOT_ASTERISK: _l("Look at the port: that of the manager interface is mostly 5038."),
-    ConnectionResult.REFUSED: _l(
-        "The user and the secret must be the same here and in manager.conf of the exchange. Reload the manager there "
-        "after a change. A line “permit” there may keep this machine out as well."
-    ),
-    ConnectionResult.RIGHTS_MISSING: _l("Let the user in manager.conf have these lines, and reload the manager there:"),
-}
-
-LOADED = {
-    DialplanState.CURRENT: _l("The exchange runs our dialplan."),
-    DialplanState.OUTDATED: _l(
-        "The exchange runs an older version of our dialplan. Type “dialplan reload” in its console."
-    ),
-    DialplanState.NONE: _l("The exchange has not taken in our dialplan yet."),
-    DialplanState.UNKNOWN: _l("Whether the exchange has our dialplan could not be found out."),
-}
-
-AREA = {
-    "Asia": _l("Asia"),
-    "Europe": _l("Europe"),
-    "Africa": _l("Africa"),
-    "America": _l("America"),
-    "Australia": _l("Australia"),
-    "Atlantic": _l("Atlantic"),
-    "Indian": _l("Indian Ocean"),
-    "Pacific": _l("Pacific"),
-    "Antarctica": _l("Antarctica"),
-    "Arctic": _l("Arctic"),
-    "Etc": _l("Other"),
-}
-
-POINT = {
-    "service": _l("The telephone service runs"),
-    "reached": _l("The exchange is reached"),
-    "accepted": _l("User and secret are accepted"),
-    "rights": _l("All rights are there"),
-    "dialplan": _l("Our dialplan is taken in"),
-    "extensions": _l("The exchange tells of extensions"),
-    "outbound": _l("Customers can be dialled"),
-}
-
-TEMPLATE = {
-    "extension": _l("One person's extension"),
-    "queue": _l("A team's queue"),
-    "silent": _l("Silent: note the caller's number"),
-}
-
-TEMPLATE_ABOUT = {
-    "extension": _l("Whoever finds the extension busy or unanswered presses 1, and is rung back when it is free."),
-    "queue": _l("Whoever has waited too long in the queue presses 1, and is rung back by the next member who is free."),
-    "silent": _l("Nothing is played: the number of whoever was not served is noted, and rung back."),
-}
-
-TEMPLATE_NAME = {"extension": _l("Call back"), "queue": _l("Call back by the team"), "silent": _l("Missed calls")}
-
-
-# -- sounds ---------------------------------------------------------------------------------------------------------
-
-PROMPT_WHEN = {
-    "intro": _l("First of all: nobody can answer, and what the caller can do about it."),
-    "enter_number": _l("After 2: the caller is to type another number."),
-    "wrong_number": _l("When what was typed is no number that you call."),
-    "entered_number": _l("Before the number that was typed is read out."),
-    "is": _l("After the number. Persian puts the verb there; English needs nothing."),
-    "check_number": _l("After the number was read out: is it right?"),
-    "before_success": _l("While the request is being stored."),
-    "after_success": _l("Last of all, before the caller goes on to the next destination."),
-}
-
-ORIGIN = {"upload": _l("uploaded"), "browser": _l("recorded here"), "phone": _l("recorded by phone")}
-
-_VOICE = {"female": _l("Female voice %(number)s"), "male": _l("Male voice %(number)s"), "plain": _l("Plain voice")}
-RATE = {100: _l("very slow"), 125: _l("slow"), 150: _l("normal"), 180: _l("fast"), 220: _l("very fast")}
-PITCH = {10: _l("very deep"), 30: _l("deep"), 50: _l("medium"), 70: _l("high-pitched"), 90: _l("very high-pitched")}
-
-STUDIO_FIELD = {"extension": _l("Extension"), "language": _l("Language"), "name": _l("Name"), "text": _l("Text")}
-
-# dBFS from which a sound is so loud; what is converted is levelled to about -20.
-_LOUDNESS = (
-    (-12.0, _l("very loud")),
-    (-27.0, _l("well audible")),
-    (-36.0, _l("rather quiet")),
-    (float("-inf"), _l("very quiet")),
-)
-
-
-def sound_error(error: SoundError) -> str:
-    """Say in words what is wrong with a sound."""
-    return str(SOUND_ERROR.get(error.code, error))
-
-
-def studio(state: CallState, detail: str) -> str:
-    """Say in words how far a call of the studio is, or why it failed."""
-    if state is CallState.FAILED:
-        known = {str(failure): text for failure, text in STUDIO_FAILURE.items()}
-        return str(known.get(detail, STUDIO_FAILURE[CallFailure.BROKEN_OFF]))
-    return str(STUDIO_STATE[state])
-
-
-def voice(found: Voice) -> str:
-    """Return what people call a voice."""
-    if found.kind == "piper":
-        return _("%(name)s (piper, without pitch)", name=found.title)
-    text = str(_VOICE[found.kind]) % {"number": digits(found.number)}
-    return _("%(voice)s, British", voice=text) if found.accent == "GB" else text
-
-
-def decimal(value: float) -> str:
-    """Write a number with one digit after the reader's decimal sign."""
-    text = digits(f"{value:.1f}")
-    return text if text.isascii() else text.replace(".", "\u066b")
-
-
-def length(seconds: float) -> str:
-    """Write how long a sound is."""
-    return clock(round(seconds)) if seconds >= 60 else _("%(seconds)s s", seconds=decimal(seconds))
-
-
-def loudness(dbfs: float) -> str:
-    """Say how loud a sound is, in words with the number, whose sign stays before it in Persian, too."""
-    text = next(text for least, text in _LOUDNESS if dbfs >= least)
-    return _("%(loudness)s (%(number)s dB)", loudness=text, number=digits(f"\u2066\u2212{abs(dbfs):.0f}\u2069"))
+def error(code: str) -> str:
+    """Say a check's code in words; a code without words is shown as it is rather than hidden."""
+    return str(ERROR.get(code, code))

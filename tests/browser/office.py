@@ -59,10 +59,10 @@ class Desk:
     def ask(self, request: int, act: str) -> None:
         """Open the dialog of an act."""
         self.menu(request, f"a[href*='/acts/{act}']")
-        self.page.locator("#dialog .act-end").wait_for()
+        self.page.locator("#dialog .action-buttons").wait_for()
 
     def confirm(self) -> None:
-        self.page.locator("#dialog .act-end button").click()
+        self.page.locator("#dialog .action-buttons button").click()
 
     def is_told(self, said: Said) -> None:
         """Return when the page says what came of an act."""

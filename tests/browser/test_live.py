@@ -76,7 +76,7 @@ def test_a_countdown_counts(page: Page, database: Database) -> None:
     register(database)
     set_line(database, LineState.FREE, now() + timedelta(seconds=40))
     soon(page, "101 rests 00:")
-    left = "Number(document.querySelector('.why').innerText.match(/00:(\\d\\d)/)[1])"
+    left = "Number(document.querySelector('.reason').innerText.match(/00:(\\d\\d)/)[1])"
     page.wait_for_function(f"(first) => {left} < first - 1", arg=page.evaluate(left))
 
 
@@ -273,7 +273,7 @@ def test_a_request_is_postponed_and_others_are_done_together(
     page.locator("#choose-3").check()
     page.locator("#chosen [formaction$=done]").click()
     page.locator("#dialog textarea").fill("together")
-    page.locator("#dialog .act-end button").click()
+    page.locator("#dialog .action-buttons button").click()
     expect(page.locator("#message")).to_contain_text("2" if locale == "en" else "۲")
     for request in (2, 3):
         soon(page, "together", request)

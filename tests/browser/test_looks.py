@@ -119,7 +119,7 @@ def choose_rows(page: Page) -> None:
 def ask_in_dialog(page: Page) -> None:
     choose_rows(page)
     page.locator("#chosen button").nth(1).click()
-    page.locator("#dialog #act").wait_for()
+    page.locator("#dialog #action-form").wait_for()
 
 
 def fail_to_add_a_user(page: Page) -> None:

@@ -20,7 +20,9 @@ from app.services.modules.save import DESTINATION_KINDS, LANGUAGES, SITUATIONS
 from app.web import formats
 from app.web import wording as words
 from app.web.locale import use_locale
+from app.web.prompts import wording as prompt_wording
 from app.web.requests import wording
+from app.web.requests.reasons import explain_reason
 from script.office.database import make_settings
 
 LOCALES = ("fa", "en")
@@ -32,8 +34,8 @@ TABLES: list[tuple[Mapping[Any, object], type[StrEnum]]] = [
     (words.STATUS_COLOUR, Status),
     (words.OUTCOME, Outcome),
     (words.STEP, Step),
-    (words.LINE, LineState),
-    (words.LINE_COLOUR, LineState),
+    (words.LINE_STATE, LineState),
+    (words.LINE_STATE_COLOUR, LineState),
 ]
 SHOWN: list[Mapping[Any, object]] = [
     words.STATUS,
@@ -42,9 +44,9 @@ SHOWN: list[Mapping[Any, object]] = [
     wording.NOT_DONE,
     wording.EVENT,
     wording.PRIORITY,
-    words.LINE,
+    words.LINE_STATE,
     words.ERROR,
-    words.SOUND_ERROR,
+    prompt_wording.SOUND_ERROR,
     words.PROMPT,
     words.DESTINATION,
     words.SITUATION,
@@ -111,7 +113,7 @@ def test_the_statuses_are_told_apart(app: Flask) -> None:
 def test_every_reason_has_its_words(app: Flask, why: ReasonCode, locale: str) -> None:
     reason = Reason(why, until=NOW + timedelta(seconds=130), subject="101", outcome=Outcome.CUSTOMER_BUSY)
     with reading(app, locale):
-        said = words.why(reason, NOW).striptags()
+        said = explain_reason(reason, NOW).striptags()
     assert is_persian(said) == (locale == "fa")
     assert "%" not in said and "None" not in said
     if locale == "fa":
@@ -146,13 +148,13 @@ PERSIAN = {
 def test_reasons_are_said_as_the_glossary_says_them(app: Flask, locale: str, why: ReasonCode, said: str) -> None:
     reason = Reason(why, until=NOW + timedelta(seconds=130), subject="101", outcome=Outcome.CUSTOMER_BUSY)
     with reading(app, locale):
-        assert words.why(reason, NOW).striptags() == said
+        assert explain_reason(reason, NOW).striptags() == said
 
 
 def test_a_retry_without_a_known_cause(app: Flask) -> None:
     with reading(app, "en"):
         assert (
-            words.why(Reason(ReasonCode.RETRY, until=NOW + timedelta(seconds=5)), NOW).striptags()
+            explain_reason(Reason(ReasonCode.RETRY, until=NOW + timedelta(seconds=5)), NOW).striptags()
             == "next attempt in 00:05"
         )
 
@@ -160,7 +162,7 @@ def test_a_retry_without_a_known_cause(app: Flask) -> None:
 @pytest.mark.parametrize("why", ReasonCode)
 def test_a_reason_of_which_no_more_is_known_is_said_all_the_same(app: Flask, why: ReasonCode) -> None:
     with reading(app, "en"):
-        assert words.why(Reason(why), NOW)
+        assert explain_reason(Reason(why), NOW)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +172,7 @@ def test_a_countdown_ends_at_nought_and_never_before(app: Flask, left: float, sh
     """What is left is rounded up: a page that says 00:00 and still waits is not believed."""
     with reading(app, "en"):
         assert (
-            words.why(Reason(ReasonCode.REST, until=NOW + timedelta(seconds=left), subject="1"), NOW)
+            explain_reason(Reason(ReasonCode.REST, until=NOW + timedelta(seconds=left), subject="1"), NOW)
             .striptags()
             .split()[2]
             == shown

@@ -64,7 +64,7 @@ class NewUserForm(UserForm):
 def index():
     """List the users, those who may log in first."""
     rows = users.listing(database())
-    return render_template("accounts/users.html", rows=rows, last_acts=audit.last_acts(database()), words=wording)
+    return render_template("accounts/users.html", rows=rows, last_acts=audit.last_acts(database()))
 
 
 @blueprint.route("/new", methods=["GET", "POST"])
@@ -200,4 +200,4 @@ def _lines() -> Sequence[ExtensionRow]:
 
 
 def _page(template: str, form: UserForm, **values: object) -> str:
-    return render_template(template, form=form, lines=_lines(), words=wording, roles=ROLES, **values)
+    return render_template(template, form=form, lines=_lines(), roles=ROLES, **values)

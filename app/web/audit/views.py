@@ -45,10 +45,10 @@ def index():
     form.validate()
     asked = {name: value for name, value in request.args.items() if name in form._fields and value}
     if has_errors(form):
-        return render_template("audit/index.html", form=form, found=None, asked=asked, log_words=wording), 422
+        return render_template("audit/index.html", form=form, found=None, asked=asked), 422
     page = request.args.get("page", 1, type=parse_row_number)
     found = audit.read(database(), _filter(form), page)
-    return render_template("audit/index.html", form=form, found=found, asked=asked, log_words=wording)
+    return render_template("audit/index.html", form=form, found=found, asked=asked)
 
 
 def _label(actor: str) -> str:

@@ -14,7 +14,6 @@ from app.services.modules import save as modules
 from app.services.modules.save import ModuleInput
 from app.services.pbx import directory, lookup
 from app.store.models import Module
-from app.web import wording
 from app.web.context import administrator_required, database, exchange, library, settings, utcnow
 from app.web.fields import has_errors
 from app.web.http import is_fragment, parse_row_number
@@ -61,7 +60,7 @@ def index():
 
 
 def _row_values() -> dict[str, object]:
-    return {"words": wording, "profile": exchange().pbx_profile}
+    return {"profile": exchange().pbx_profile}
 
 
 def _list(session: Session, wanted: str, sort: str) -> Listed:
@@ -152,7 +151,7 @@ def _edit(form: ModuleForm, module_id: int | None, before: ModuleInput | None = 
         status = 422
     with database().read() as session:
         here = directory.directory(session)
-    values = {"here": here, "words": wording, "sentences": summary.sentences(form.given(), here)}
+    values = {"here": here, "sentences": summary.sentences(form.given(), here)}
     return render_template("modules/form.html", form=form, module_id=module_id, **values), status
 
 
@@ -227,5 +226,5 @@ def delete(module_id: int):
         flash(_("The module is deleted."), "success")
         return redirect(url_for("modules.index"))
     status = 422 if request.method == "POST" else 200
-    values = {"module": given, "module_id": module_id, "pointing": pointing, "waiting": waiting, "words": wording}
+    values = {"module": given, "module_id": module_id, "pointing": pointing, "waiting": waiting}
     return render_template("modules/delete.html", **values), status

@@ -73,7 +73,7 @@ def known(here: Directory, kind: str, code: str) -> Saying | None:
     """Say what a place is, as far as it is known without asking."""
     if kind == "extension" and code in here.extensions and not here.extensions[code].own_hint:
         found = here.extensions[code]
-        values = {"number": number(code), "name": name(found.name), "state": wording.LINE[found.state]}
+        values = {"number": number(code), "name": name(found.name), "state": wording.LINE_STATE[found.state]}
         text = _("%(number)s %(name)s, %(state)s") if found.name else _("extension %(number)s, %(state)s")
         return Saying("ok", say(text, **values))
     if kind == "queue" and code in here.queues:
@@ -219,7 +219,6 @@ def found(rows: Sequence[Findable]) -> dict[str, object]:
         "wanted": wanted,
         "in_reach": in_reach(),
         "profile": exchange().pbx_profile,
-        "words": wording,
     }
 
 
@@ -229,7 +228,7 @@ def chosen_module() -> dict[str, object]:
         known = modules.codes(session)
     wanted = request.values.get("module", "")
     chosen = next((pair for pair in known if pair[0] == wanted), known[0] if known else None)
-    return {"modules": known, "chosen": chosen, "words": wording}
+    return {"modules": known, "chosen": chosen}
 
 
 # -- while it is filled in --------------------------------------------------------------------------------------------

@@ -20,7 +20,6 @@ from app.services.pbx import dialplan_view, directory, scenarios
 from app.services.pbx.directory import ModuleName
 from app.services.pbx.scenarios import QueueInput
 from app.store.models import ExtensionRow, QueueMemberRow, QueueRow, QueueScenario
-from app.web import wording
 from app.web.context import administrator_required, database, exchange, settings, utcnow
 from app.web.fields import DigitsField, WholeNumberField, destination_field
 from app.web.pbx import destinations
@@ -172,7 +171,6 @@ def _about(queue: str) -> dict[str, object]:
     excerpt = dialplan_view.excerpt(database(), path, "bazang-queues", queue)
     return {
         "queue": queue,
-        "words": wording,
         "here": here,
         "in_reach": destinations.in_reach(),
         "excerpt": excerpt,
@@ -195,4 +193,4 @@ def delete(queue: str):
             abort(404)
         flash(_("The queue's destination is deleted."), "success")
         return redirect(url_for("queues.index"))
-    return render_template("pbx/queue_delete.html", queue=queue, scenario=stored, words=wording)
+    return render_template("pbx/queue_delete.html", queue=queue, scenario=stored)

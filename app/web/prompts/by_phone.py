@@ -11,6 +11,7 @@ from app.services.prompts import phone_calls
 from app.services.prompts.phone_calls import CallKind
 from app.web import wording
 from app.web.context import administrator_required, database, utcnow
+from app.web.prompts import wording as prompt_wording
 from app.web.prompts.preview import PLAIN_TEXT
 
 blueprint = Blueprint("by_phone", __name__, url_prefix="/recordings/by-phone")
@@ -37,7 +38,7 @@ def ring():
 
 
 def _said(errors: dict[str, str]) -> str:
-    return " ".join(f"{wording.STUDIO_FIELD[name]}: {wording.error(code)}" for name, code in errors.items())
+    return " ".join(f"{prompt_wording.PHONE_CALL_FIELD[name]}: {wording.error(code)}" for name, code in errors.items())
 
 
 @blueprint.get("/<uuid:call>")
@@ -65,4 +66,4 @@ def _shown(call: str):
         abort(404)
     if view.kind is not CallKind.RECORD:
         abort(404)
-    return render_template("prompts/_call.html", call=view, words=wording)
+    return render_template("prompts/_call.html", call=view)

@@ -24,6 +24,7 @@ from app.web import wording
 from app.web.context import database, library, utcnow
 from app.web.fields import LONGEST_NUMBER
 from app.web.formats import digits
+from app.web.prompts import wording as prompt_wording
 
 RECORD = "record"  # a mode of the page only: a recording is a file, wherever it comes from
 
@@ -81,7 +82,7 @@ def _voice_choices() -> list[SelectChoice]:
 
 def _voice_choice(voice: Voice) -> SelectChoice:
     about = {"data-language": voice.language} | ({} if voice.has_pitch else {"data-no-pitch": "1"})
-    return SelectChoice(voice.name, wording.voice(voice), about, str(wording.LANGUAGE[voice.language]))
+    return SelectChoice(voice.name, prompt_wording.voice(voice), about, str(wording.LANGUAGE[voice.language]))
 
 
 class SpeechFields(Form):
@@ -93,8 +94,8 @@ class SpeechFields(Form):
         validate_choice=False,
     )
     voice = VoiceField(_l("Voice"))
-    rate = OwnNumberField(_l("Speed"), wording.RATE)
-    pitch = OwnNumberField(_l("Pitch"), wording.PITCH)
+    rate = OwnNumberField(_l("Speed"), prompt_wording.RATE)
+    pitch = OwnNumberField(_l("Pitch"), prompt_wording.PITCH)
 
 
 class SpeechForm(SpeechFields, FlaskForm):
@@ -138,7 +139,7 @@ class PromptsForm(dict[str, PromptFields]):
             try:
                 fields.given = self._taken(key, fields, library, language)
             except SoundError as error:
-                fields.error = wording.sound_error(error)
+                fields.error = prompt_wording.sound_error(error)
             except FileNotFoundError:
                 fields.error = wording.error("no_file")
             if fields.error:

@@ -24,6 +24,7 @@ from app.web.context import administrator_required, database, library, office, s
 from app.web.formats import digits as written_digits
 from app.web.http import parse_row_number
 from app.web.locale import choose_locale
+from app.web.prompts import wording as prompt_wording
 from app.web.prompts.preview import PLAIN_TEXT, send_sound
 
 blueprint = Blueprint("recordings", __name__, url_prefix="/recordings")
@@ -133,7 +134,6 @@ def sources() -> dict[str, object]:
     return {
         "phones": lines,
         "own_extension": own,
-        "words": wording,
         "max_bytes": MAX_BYTES,
         "max_seconds": int(MAX_SECONDS),
     }
@@ -144,7 +144,7 @@ def sources() -> dict[str, object]:
 def shelf():
     """Return the part of a page on which one recording is chosen; `q` searches."""
     rows, values = _found()
-    return render_template("prompts/_shelf.html", words=wording, **values, **rows)
+    return render_template("prompts/_shelf.html", **values, **rows)
 
 
 # -- taking sounds in -----------------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def take():
     kept, error = _take(request.files.get("sound"))
     if kept is None:
         return error, 422, PLAIN_TEXT
-    return render_template("prompts/_chosen.html", sound=kept, words=wording)
+    return render_template("prompts/_chosen.html", sound=kept)
 
 
 def _take(file: FileStorage | None) -> tuple[Shown | None, str]:
@@ -178,7 +178,7 @@ def _take(file: FileStorage | None) -> tuple[Shown | None, str]:
             original_name=file.filename,
         )
     except SoundError as error:
-        return None, wording.sound_error(error)
+        return None, prompt_wording.sound_error(error)
     except OSError:
         current_app.logger.exception("a recording cannot be kept")
         return None, _("The sound cannot be stored on this machine. Tell your administrator; the log says more.")
@@ -189,7 +189,7 @@ def _take(file: FileStorage | None) -> tuple[Shown | None, str]:
 @administrator_required
 def chosen(digest: str):
     """Return how a card shows a recording."""
-    return render_template("prompts/_chosen.html", sound=show(_row(digest)), words=wording)
+    return render_template("prompts/_chosen.html", sound=show(_row(digest)))
 
 
 @blueprint.get("/<digest>.wav")
@@ -224,7 +224,7 @@ def edit(digest: str):
         else:
             flash(_("The recording is renamed."), "success")
             return redirect(url_for("recordings.index"))
-    values = {"row": row, "sound": show(row), "uses": _uses(row.file), "name": name, "error": error, "words": wording}
+    values = {"row": row, "sound": show(row), "uses": _uses(row.file), "name": name, "error": error}
     return render_template("prompts/edit.html", **values), 422 if error else 200
 
 
@@ -246,7 +246,7 @@ def delete(digest: str):
         else:
             flash(_("The recording is deleted."), "success")
             return redirect(url_for("recordings.index"))
-    values = {"row": row, "uses": _uses(row.file), "error": error, "words": wording}
+    values = {"row": row, "uses": _uses(row.file), "error": error}
     return render_template("prompts/delete.html", **values), 422 if error else 200
 
 
@@ -300,7 +300,7 @@ def set_digit(language: str, digit: str):
     except NotFound:
         if language not in LANGUAGES or digit not in tuple(DIGITS):
             abort(404)
-        return _digits(language, digit, str(wording.SOUND_ERROR["lost"])), 422
+        return _digits(language, digit, str(prompt_wording.SOUND_ERROR["lost"])), 422
     said = _("%(digit)s is read out by the recording.") if file else _("%(digit)s is read out by the voice again.")
     flash(said % {"digit": written_digits(digit)}, "success")
     return redirect(url_for("recordings.digits", language=language, _anchor=f"digit-{digit}"))

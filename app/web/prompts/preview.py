@@ -14,6 +14,7 @@ from app.services.prompts.sounds import PromptFault, Way
 from app.store.settings import Speech
 from app.web import wording
 from app.web.context import administrator_required, database, library, office
+from app.web.prompts import wording as prompt_wording
 from app.web.prompts.fields import PromptsForm, SpeechForm, typed_input
 
 blueprint = Blueprint("prompts", __name__, url_prefix="/modules")
@@ -86,9 +87,9 @@ def dialogue():
         digits = sounds.digit_sounds(library(), language, manner, recorded)
         clip = sounds.dialogue(library(), manner, given, language, way, digits, number)
     except PromptFault as error:
-        return f"{wording.PROMPT[error.key]}: {wording.sound_error(error)}", 422, PLAIN_TEXT
+        return f"{wording.PROMPT[error.key]}: {prompt_wording.sound_error(error)}", 422, PLAIN_TEXT
     except SoundError as error:
-        return wording.sound_error(error), 422, PLAIN_TEXT
+        return prompt_wording.sound_error(error), 422, PLAIN_TEXT
     return send_sound(clip, "dialogue.wav")
 
 
@@ -115,7 +116,7 @@ def _sound(key: str, given: PromptInput, language: str, manner: Speech, name: st
     try:
         clip = sounds.make(library(), key, given, language, manner)
     except SoundError as error:
-        return wording.sound_error(error), 422, PLAIN_TEXT
+        return prompt_wording.sound_error(error), 422, PLAIN_TEXT
     except FileNotFoundError:
         if given.mode != "file":
             raise

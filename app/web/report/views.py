@@ -101,7 +101,7 @@ def _page(template: str, result: str, asked: Asked, offered: Choices, read: Call
     search: dict[str, object] = {"form": asked.form, "last": last, "periods": PERIODS}
     shown = _part("report/_search.html", asked, offered, lambda: search, NO_REQUESTS, (last, bool(request.args)))
     if asked.valid:
-        names = {"names": dict(offered.operators), "words": wording}
+        names = {"names": dict(offered.operators)}
         shown += _part(
             result, asked, offered, lambda: names | read(), cached_query("requests", requests_version), asked.page
         )

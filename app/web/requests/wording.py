@@ -76,7 +76,7 @@ RESULT: Mapping[ResultCode, object] = {
     ResultCode.NOT_FOUND: _l("The request was not found."),
     ResultCode.UNKNOWN_TARGET: _l("This extension or queue does not exist any more. Choose another one."),
     ResultCode.NOT_YOURS: _l("This phone is not yours. Choose one of your own."),
-    ResultCode.NO_ANSWER: _l("The telephone service does not answer. If it answers within 30 seconds, it still does this."),
+    ResultCode.NO_ANSWER: _l("The telephone service does not answer. It may still do this within 30 seconds."),
     ResultCode.COMMAND_EXPIRED: _l("The telephone service was too late, so nothing was done. Try again."),
     ResultCode.UNKNOWN: _l("This is not possible any more."),
     ResultCode.IS_WAITING: _l("The request is already waiting."),

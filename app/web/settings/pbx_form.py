@@ -11,15 +11,15 @@ from app.services.pbx import connection_test
 from app.services.pbx.connection_test import ConnectionReport
 from app.services.settings import pbx
 from app.services.settings.pbx import ExchangeInput
-from app.web import wording
 from app.web.context import database, settings
 from app.web.fields import DigitsField, choices, show_errors
+from app.web.settings import wording as settings_wording
 
 
 class ExchangeForm(FlaskForm):
     pbx_profile = RadioField(
         _l("Kind of exchange"),
-        choices=choices(wording.PBX_PROFILE),
+        choices=choices(settings_wording.PBX_PROFILE),
         validate_choice=False,
         description=_l("On FreePBX and Issabel extensions and queues have pages of their own there."),
     )

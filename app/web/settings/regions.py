@@ -12,8 +12,8 @@ from babel.dates import get_timezone_location
 from flask_babel import gettext as _
 from wtforms import SelectChoice
 
-from app.web import wording
 from app.web.formats import digits
+from app.web.settings import wording as settings_wording
 
 _PERSIAN_ORDER = "آابپتثجچحخدذرزژسشصضطظعغفقکگلمنوهی"
 _ALPHABET = {letter: f"{place:02}" for place, letter in enumerate(_PERSIAN_ORDER)}
@@ -40,7 +40,7 @@ def zones(language: str, now: datetime, in_force: str) -> list[SelectChoice]:
     groups = [*known, ("Etc", [(in_force, in_force)])] if in_force not in there else known
     choices = []
     for area, group in groups:
-        label = str(wording.AREA.get(area, area))
+        label = str(settings_wording.ZONE_AREA.get(area, area))
         choices += [SelectChoice(zone, _with_time(name, zone, now), optgroup=label) for zone, name in group]
     return choices
 
@@ -56,7 +56,7 @@ def _zones(language: str) -> list[tuple[str, list[tuple[str, str]]]]:
     groups: dict[str, list[tuple[str, str]]] = {}
     for zone in sorted(set(get_global("zone_territories")) & available_timezones()):
         area = zone.partition("/")[0]
-        if area in wording.AREA and area != "Etc":
+        if area in settings_wording.ZONE_AREA and area != "Etc":
             city = get_timezone_location(zone, locale=language, return_city=True)
             groups.setdefault(area, []).append((zone, city.rpartition("/")[2]))
     groups["Etc"] = [("UTC", "UTC")]

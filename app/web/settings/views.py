@@ -39,7 +39,7 @@ def _combined(first, second):
 
 @blueprint.context_processor
 def _pages():
-    return {"pages": _PAGES, "fixed": office.fixed(settings()), "origin": origin, "words": wording}
+    return {"pages": _PAGES, "fixed": office.fixed(settings()), "origin": origin}
 
 
 def origin(name: str) -> str:

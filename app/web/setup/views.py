@@ -29,6 +29,7 @@ from app.web.locale import choose_locale
 from app.web.settings import pbx as settings_exchange
 from app.web.settings.pbx_form import ExchangeForm
 from app.web.settings.views import PlaceForm, origin, save_office
+from app.web.setup import wording as setup_wording
 
 blueprint = Blueprint("setup", __name__, url_prefix="/setup")
 _TOKEN = "setup_token"  # where the session keeps it until it is used
@@ -59,7 +60,7 @@ def open_step() -> str:
 
 @blueprint.context_processor
 def _steps():
-    return {"steps": STEPS, "words": wording, "fixed": office.fixed(settings()), "origin": origin}
+    return {"steps": STEPS, "fixed": office.fixed(settings()), "origin": origin}
 
 
 # -- 1: the administrator ---------------------------------------------------------------------------------------------
@@ -230,7 +231,7 @@ def _about(found: Checks) -> dict[str, object]:
 
 
 class StarterForm(FlaskForm):
-    template = RadioField(_l("What for"), choices=choices(wording.TEMPLATE), validate_choice=False)
+    template = RadioField(_l("What for"), choices=choices(setup_wording.TEMPLATE), validate_choice=False)
     extensions = DigitsField(
         _l("Extensions"), description=_l("Whose callers are rung back; several with commas between them: 101, 102")
     )
@@ -268,7 +269,7 @@ def module():
             return _go_on("module")
         return _module_page(form), 422
     form.template.data = Template.EXTENSION.value
-    form.name.data = str(wording.TEMPLATE_NAME[Template.EXTENSION])
+    form.name.data = str(setup_wording.TEMPLATE_NAME[Template.EXTENSION])
     form.code.data = first_module.propose_code(database())
     return _module_page(form)
 

@@ -17,8 +17,8 @@ from app.services.modules.save import PromptInput
 from app.services.prompts import phone_calls, recordings
 from app.store.database import Database
 from app.store.models import Command, DigitRecording, PhoneCall, Prompt, Recording
-from app.web import wording
 from app.web.locale import use_locale
+from app.web.prompts import wording as prompt_wording
 from tests.audio.sounds import read_samples, tone, write_sound
 from tests.support.factories import NOW, create_module, create_recording, create_running_service, store
 from tests.web.pages import Page, Visitor, rows, text
@@ -425,7 +425,7 @@ def test_every_failure_is_told_in_words(app: Flask, database: Database, failure:
     store(database, call)
     said = text(Visitor(app, 1, locale=locale).ask(f"{BY_PHONE}/{call.id}").one("div", class_="studio-call"))
     with app.test_request_context(), use_locale(locale):
-        assert str(wording.STUDIO_FAILURE[failure]) in said
+        assert str(prompt_wording.PHONE_CALL_FAILURE[failure]) in said
 
 
 def test_a_service_that_does_not_run_is_told(admin: Visitor, database: Database) -> None:

@@ -88,7 +88,7 @@ def test_an_act_is_asked_about_and_done(
     htmx: bool,
 ) -> None:
     page = supervisor.ask(act(name)) if htmx else supervisor.get(act(name))
-    form = next(form for form in page.all("form") if form.get("id") == "act")
+    form = next(form for form in page.all("form") if form.get("id") == "action-form")
     fields = {**page.fields(form), **typed}
     answer = supervisor.press(act(name), fields) if htmx else supervisor.follow(supervisor.post(act(name), fields))
     assert answer.message == said
@@ -120,7 +120,7 @@ def test_a_request_is_postponed_to_a_moment(app: Flask, database: Database, offi
     users.set_locale(database, 4, locale)
     supervisor = Visitor(app, 4, locale=locale)
     page = supervisor.get(act("postpone"))
-    fields = page.fields(page.form(id="act"))
+    fields = page.fields(page.form(id="action-form"))
     assert fields["until"] == ["at"], "a moment is proposed"
     if locale == "fa":
         assert fields["day"][0].startswith("۱۴")
@@ -182,7 +182,7 @@ def test_what_makes_no_sense_is_said_and_nothing_is_lost(
     fields = {"row": [ROW], **typed}
     page = supervisor.press(act(name), fields, 422) if htmx else supervisor.post(act(name), fields, 422)
     assert page.error(field) == said
-    sent = page.fields(next(form for form in page.all("form") if form.get("id") == "act"))
+    sent = page.fields(next(form for form in page.all("form") if form.get("id") == "action-form"))
     assert sent["row"] == [ROW]
     for control, value in typed.items():
         if control in ("day", "at", "note"):
@@ -274,7 +274,7 @@ def test_what_was_done_already_is_done_once(supervisor: Visitor, database: Datab
 
 
 def told(page: Page) -> str:
-    return text(page.one(class_="act-told"))
+    return text(page.one(class_="action-message"))
 
 
 def refuse(visitor: Visitor, name: str, fields: Any, htmx: bool) -> Page:
@@ -283,7 +283,7 @@ def refuse(visitor: Visitor, name: str, fields: Any, htmx: bool) -> Page:
 
 
 def act_form(page: Page) -> Fields:
-    return page.fields(page.one("form", id="act"))
+    return page.fields(page.one("form", id="action-form"))
 
 
 TYPED = [
@@ -470,7 +470,7 @@ def test_an_addition_that_makes_no_sense(
     fields = {"number": "09351112233", "wanted": "1:101", "name": "Ali", "note": "n", **typed}
     answer = supervisor.submit(page, "/requests/new", 422, **fields)
     assert answer.error(field) == said
-    kept = answer.fields(answer.form(id="act"))
+    kept = answer.fields(answer.form(id="action-form"))
     assert kept["number"] == [fields["number"]] and kept["note"] == [fields["note"]]
     with database.read() as session:
         assert session.get(CallRequest, 3) is None

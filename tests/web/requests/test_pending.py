@@ -163,7 +163,7 @@ def test_every_outcome_is_shown(app: Flask, database: Database, outcome: Outcome
     request = wait(database, status="failed", done_at=now(), last_outcome=outcome.value)
     create_attempt(database, request, ended_at=now(), outcome=outcome.value)
     page = Visitor(app, 1, locale=locale).get(PAGE)
-    said = text(page.one("div", class_="why"))
+    said = text(page.one("div", class_="reason"))
     assert said.endswith("(101)" if locale == "en" else "(۱۰۱)")
 
 

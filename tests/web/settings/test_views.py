@@ -16,7 +16,7 @@ from app.store import settings as store
 from app.store.database import Database
 from app.store.models import Command
 from app.store.settings import Speech
-from app.web import wording
+from app.web.settings import wording as settings_wording
 from script.office.database import make_settings
 from tests.support.factories import NOW
 from tests.web.conftest import Service
@@ -142,8 +142,8 @@ def test_each_verdict_is_said_in_words(
     )
     with service(test_connection=(True, pack(report))):
         said = admin.press("/settings/exchange/test", exchange_form(admin.get("/settings/exchange"))).main
-    assert str(wording.VERDICT[verdict]) in said
-    assert verdict is ConnectionResult.CONNECTED or str(wording.VERDICT_MEND[verdict]) in said
+    assert str(settings_wording.CONNECTION_RESULT[verdict]) in said
+    assert verdict is ConnectionResult.CONNECTED or str(settings_wording.CONNECTION_ADVICE[verdict]) in said
 
 
 def test_a_test_of_nonsense_is_not_made(admin: Visitor, service: Service) -> None:
