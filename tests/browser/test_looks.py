@@ -61,7 +61,7 @@ def unfold(page: Page) -> None:
     page.locator("details summary").click()
     page.locator("#next_kind").select_option("module")
     page.locator("#next_code").fill("*5003")
-    page.locator("#next-said .said").wait_for()
+    page.locator("#next-findings .finding").wait_for()
 
 
 def fail_to_save_a_scenario(page: Page) -> None:
