@@ -42,6 +42,7 @@ from tests.asterisk.scene import OWN_E164, Scene
 from tests.support.factories import (
     NOW,
     NUMBER,
+    apply_event,
     at_once,
     create_module,
     create_request,
@@ -50,7 +51,6 @@ from tests.support.factories import (
     make_line,
     make_module_input,
     reload,
-    wish,
 )
 from tests.support.server_database import migrated_database, new_database, open_server_database
 
@@ -167,10 +167,10 @@ def test_wishes_of_many_hands_lose_nothing(database: Database) -> None:
 
     def postpone(turn: int) -> None:
         until = NOW + timedelta(minutes=turn + 1)
-        wish(database, request.id, Postponed(until), f"hand {turn}")
+        apply_event(database, request.id, Postponed(until), f"hand {turn}")
 
     at_once([lambda n=n: postpone(n) for n in range(8)])
-    changes = at_once([lambda: wish(database, request.id, Cancelled(), "x")] * 8)
+    changes = at_once([lambda: apply_event(database, request.id, Cancelled(), "x")] * 8)
     assert [change.changed for change in changes].count(True) == 1
     entries = history_of(database, request.id)
     assert Counter(entry.new_status for entry in entries) == {"waiting": 8, "cancelled": 1}

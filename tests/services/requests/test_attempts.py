@@ -20,6 +20,7 @@ from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Module
 from tests.support.factories import (
     NOW,
+    apply_event,
     at_once,
     create_attempt,
     create_module,
@@ -28,7 +29,6 @@ from tests.support.factories import (
     make_facts,
     make_line,
     reload,
-    wish,
 )
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -257,7 +257,7 @@ def test_an_unclear_outcome_is_corrected_after_the_request_was_cancelled(
 ) -> None:
     """The call ended before the request, so the outcome is not "withdrawn"."""
     end(database, "a1", Outcome.UNCLEAR, NOW)
-    wish(database, request_row.id, Cancelled())
+    apply_event(database, request_row.id, Cancelled())
     end(database, "a1", Outcome.CUSTOMER_BUSY, LATER)
     assert reload(database, attempt).outcome == "customer_busy"
     assert reload(database, request_row).status == "cancelled"
@@ -267,7 +267,7 @@ def test_a_correction_leaves_a_newer_attempt_alone(
     database: Database, office: Settings, request_row: CallRequest, attempt: Attempt
 ) -> None:
     end(database, "a1", Outcome.UNCLEAR, NOW)
-    wish(database, request_row.id, CalledNow())
+    apply_event(database, request_row.id, CalledNow())
     (order,) = claim_due(database, office, make_facts([make_line("101")]), NOW).orders
     end(database, "a1", Outcome.CUSTOMER_BUSY, LATER)
     request = reload(database, request_row)
@@ -291,7 +291,7 @@ def test_a_correction_leaves_a_newer_attempt_alone(
 def test_the_attempt_of_a_cancelled_request_is_withdrawn_unless_they_talked(
     database: Database, request_row: CallRequest, attempt: Attempt, outcome: Outcome, stored: str
 ) -> None:
-    wish(database, request_row.id, Cancelled())
+    apply_event(database, request_row.id, Cancelled())
     end(database, "a1", outcome, LATER)
     row, request = reload(database, attempt), reload(database, request_row)
     assert (row.outcome, row.ended_at, row.agent_pause_until) == (stored, LATER, None)
@@ -306,12 +306,12 @@ def test_a_cancellation_and_an_end_at_the_same_time(database: Database, module: 
         create_attempt(database, row, id=attempt)
         at_once(
             [
-                lambda row=row: wish(database, row.id, Cancelled()),
+                lambda row=row: apply_event(database, row.id, Cancelled()),
                 lambda attempt=attempt: end(database, attempt, Outcome.CONNECTED, NOW),
             ]
         )
         found = reload(database, row).status, events_of(database, row)
-        assert found in [("cancelled", ["wish"]), ("done", ["ended"])]
+        assert found in [("cancelled", ["test"]), ("done", ["ended"])]
         with database.read() as session:
             assert session.get_one(Attempt, attempt).outcome == "connected"
 
@@ -337,7 +337,7 @@ def test_an_attempt_in_flight_has_its_last_step(
 
 
 def test_an_attempt_is_in_flight_until_it_ends(database: Database, request_row: CallRequest, attempt: Attempt) -> None:
-    wish(database, request_row.id, Cancelled())
+    apply_event(database, request_row.id, Cancelled())
     assert in_flight(database) == [AttemptInFlight("a1", Step.CLAIMED, NOW, withdrawn=True)]
     assert not has_ended(database, "a1") and not has_ended(database, "unknown")
     end(database, "a1", Outcome.WITHDRAWN, NOW)

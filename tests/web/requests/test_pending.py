@@ -53,10 +53,11 @@ def test_an_empty_page_has_no_table(supervisor: Visitor) -> None:
 def test_a_row_is_complete(supervisor: Visitor, database: Database, healthy: None) -> None:
     create_line(database, "102", state=LineState.IN_CALL.value)
     module = create_module(database, name="Sales", targets=["101", "102"], retries=2)
-    create(database, module, target="102", caller_name="Sara", customer_attempts=1, agent_misses=2, note="Turkish")
+    create(database, module, target="102", caller_name="Sara", customer_attempts=1, agent_misses=2, note="Turkish",
+           priority=1)  # fmt: skip
     (row,) = rows(supervisor.get(PAGE))
     assert row == (
-        "09121234567 Sara Turkish extension 102 Sales 3 minutes ago place 1 in line waiting 102 is in a call"
+        "09121234567 Sara Turkish extension 102 Sales 3 minutes ago place 1 in line waiting high 102 is in a call"
         " 1 of 3, 2 missed by agents Call now"
     )
 
@@ -139,6 +140,12 @@ def test_recently_ended_requests_are_shown(supervisor: Visitor, database: Databa
     shown = rows(supervisor.get(PAGE))
     assert len(shown) == 10
     assert shown[0].startswith("09120000000 ") and shown[9].startswith("09120000009 ")
+
+
+def test_an_ended_request_shows_its_outcome_and_agent(supervisor: Visitor, database: Database) -> None:
+    request = create(database, status="failed", done_at=now(), last_outcome="customer_busy")
+    create_attempt(database, request, agent="105", ended_at=now(), outcome="customer_busy")
+    assert text(supervisor.get(PAGE).one("div", class_="reason")) == "the customer was busy (105)"
 
 
 def test_rows_are_in_the_order_of_service(supervisor: Visitor, database: Database, healthy: None) -> None:

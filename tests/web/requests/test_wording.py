@@ -10,12 +10,14 @@ from flask import Flask
 
 from app.domain.lifecycle import Outcome
 from app.domain.policy import Reason, ReasonCode
+from app.services.errors import ErrorCode
 from app.services.requests.actions import Action
 from app.services.requests.history import EventKind
 from app.services.requests.results import ResultCode
 from app.web.locale import use_locale
 from app.web.requests import wording
 from app.web.requests.reasons import explain_reason
+from app.web.wording import ERROR
 
 LOCALES = ("fa", "en")
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)  # 11:30 in Tehran
@@ -82,6 +84,7 @@ def test_every_code_has_a_text() -> None:
     assert set(wording.EVENT) == set(EventKind)
     assert set(wording.RESULT) == set(ResultCode) - {ResultCode.DONE, ResultCode.SENT}
     assert set(wording._DONE) == set(get_args(Action))
+    assert set(ERROR) >= set(ErrorCode)
 
 
 @pytest.mark.parametrize("locale", LOCALES)
