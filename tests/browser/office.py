@@ -20,12 +20,12 @@ Said = Mapping[str, str]  # by locale
 
 # What whoever comes second is told.
 WHO_DID: Mapping[str, Said] = {
-    "call": {"en": "{} has asked for a call, just now.", "fa": "{} همین حالا تماس فوری خواسته است."},
-    "cancel": {"en": "{} has cancelled it, just now.", "fa": "{} همین حالا آن را لغو کرده است."},
-    "done": {"en": "{} has marked it as done, just now.", "fa": "{} همین حالا آن را انجام‌شده اعلام کرده است."},
+    "call": {"en": "{} requested an immediate call just now.", "fa": "{} همین حالا تماس فوری خواست."},
+    "cancel": {"en": "{} cancelled the request just now.", "fa": "{} همین حالا درخواست را لغو کرد."},
+    "done": {"en": "{} marked the request as done just now.", "fa": "{} همین حالا درخواست را انجام‌شده اعلام کرد."},
     "reassign": {
-        "en": "{} has given it to somebody else, just now.",
-        "fa": "{} همین حالا آن را به دیگری ارجاع داده است.",
+        "en": "{} reassigned the request just now.",
+        "fa": "{} همین حالا درخواست را ارجاع داد.",
     },
 }
 
