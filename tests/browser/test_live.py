@@ -64,7 +64,7 @@ def test_a_request_appears_and_its_reason_changes(page: Page, database: Database
     soon(page, "101 is in a call")
     expect(row(page)).to_contain_text("Sara")
     set_line(database, LineState.FREE, now())
-    soon(page, "101 rests 00:")
+    soon(page, "pause of 101 after a call, 00:")
     set_line(database, LineState.DND, now())
     soon(page, "101 is set to do not disturb")
     set_line(database, LineState.FREE, now() - timedelta(minutes=5))
@@ -75,7 +75,7 @@ def test_a_request_appears_and_its_reason_changes(page: Page, database: Database
 def test_a_countdown_counts(page: Page, database: Database) -> None:
     register(database)
     set_line(database, LineState.FREE, now() + timedelta(seconds=40))
-    soon(page, "101 rests 00:")
+    soon(page, "pause of 101 after a call, 00:")
     left = "Number(document.querySelector('.reason').innerText.match(/00:(\\d\\d)/)[1])"
     page.wait_for_function(f"(first) => {left} < first - 1", arg=page.evaluate(left))
 
@@ -177,7 +177,7 @@ def test_a_page_that_grows_old_says_so_and_heals(person: Person, page: Page, dat
     expect(page.locator("#stale")).to_be_hidden(timeout=10000)
     page.route("**/requests/rows", lambda route: route.fulfill(status=502, body="<h1>Bad Gateway</h1>"))
     expect(page.locator("#stale")).to_be_visible()
-    expect(page.locator("#tables")).to_contain_text("Nobody waits")
+    expect(page.locator("#tables")).to_contain_text("No requests are waiting")
     register(database)
     page.unroute("**/requests/rows")
     page.evaluate("window.dispatchEvent(new Event('online'))")
