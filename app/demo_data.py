@@ -89,8 +89,8 @@ def fill(
         first = (session.scalar(select(func.max(CallRequest.id))) or 0) + 1
         targets = [_Target.of(module) for module in session.scalars(select(Module).order_by(Module.id))]
         wishes = _active_wishes(session)
-        if waiting and pausing.current(session) is None:
-            pausing.write(session, pausing.Pause(ACTOR, now), ACTOR, now)
+        if waiting and pausing.load_pause(session) is None:
+            pausing.save_pause(session, pausing.Pause(ACTOR, now), ACTOR, now)
         audit.record(session, ACTOR, "requests_made_up", "", {"requests": ["", count]}, now)
     maker = _Maker(random.Random(seed), targets, office, now, wishes)  # noqa: S311 - nothing secret is made by it
     made = itertools.chain(

@@ -29,7 +29,7 @@ from app import create_app, demo_data
 from app.services import users
 from app.services.requests import perform
 from app.services.requests.access import Scope
-from app.services.requests.actions import Note, ShownRequest
+from app.services.requests.actions import ShownRequest, WriteNote
 from app.store.database import Database
 from app.store.models import CallRequest, WorkerState
 from app.web.accounts.session import SessionUser
@@ -79,7 +79,7 @@ class Office:
         """Change a request, as somebody does every other moment: what was built before is good no longer."""
         self.changes += 1
         note = perform.perform(
-            self.database, EVERYBODY, Note(f"note {self.changes}"), [ShownRequest(1, LATEST)], datetime.now(UTC)
+            self.database, EVERYBODY, WriteNote(f"note {self.changes}"), [ShownRequest(1, LATEST)], datetime.now(UTC)
         )
         assert [result.code for result in note] == ["done"], note
 

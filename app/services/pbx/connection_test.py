@@ -18,13 +18,13 @@ def test(
 ) -> ConnectionReport | None:
     """Test these values without changing the settings in use. Return None if the worker does not answer."""
     payload = {"host": host, "port": port, "username": username, "secret": secret}
-    answered = commands.ask_and_wait(database, commands.TEST_CONNECTION, payload, actor=actor, now=now, seconds=WAIT)
+    answered = commands.send_and_wait(database, commands.TEST_CONNECTION, payload, actor=actor, now=now, seconds=WAIT)
     return unpack(answered.result) if answered is not None and answered.ok else None
 
 
 def apply(database: Database, *, actor: str, now: datetime) -> None:
     """Ask the worker to apply saved settings at once instead of at its next poll."""
-    commands.ask(database, commands.APPLY_SETTINGS, {}, actor=actor, now=now)
+    commands.send(database, commands.APPLY_SETTINGS, {}, actor=actor, now=now)
 
 
 def pack(report: ConnectionReport) -> str:

@@ -53,5 +53,5 @@ def is_reachable(database: Database, now: datetime) -> bool:
 def _ask(database: Database, kind: str, payload: dict[str, Any], actor: str, now: datetime) -> str | None:
     if not is_reachable(database, now):
         return None  # not worth waiting for
-    answered = commands.ask_and_wait(database, kind, payload, actor=actor, now=now, seconds=WAIT)
+    answered = commands.send_and_wait(database, kind, payload, actor=actor, now=now, seconds=WAIT)
     return answered.result if answered is not None and answered.ok else None

@@ -73,7 +73,7 @@ def save(database: Database, settings: Settings, given: OfficeInput, *, actor: s
         stored = store.read_all(session)
         save_values(session, {n: str(v) for n, v in values.items() if n not in fixed}, now, actor=actor)
         if paused != pause.is_paused(stored):
-            pause.write(session, pause.Pause(actor, now) if paused else None, actor, now)
+            pause.save_pause(session, pause.Pause(actor, now) if paused else None, actor, now)
 
 
 def validate(given: OfficeInput) -> dict[str, str]:

@@ -70,6 +70,7 @@ def test_report_is_unpacked_as_it_was_packed() -> None:
 
 def test_long_text_from_the_pbx_is_cut(database: Database) -> None:
     wordy = replace(FULL, detail='😀"' * 9000, version="😀\\" * 9000)
+    assert len(connection_test.pack(wordy)) <= commands.MAX_RESULT_LENGTH
     with worker(database, ok=True, result=connection_test.pack(wordy)):
         report = run_test(database)
     assert report == replace(FULL, detail=wordy.detail[:500], version=wordy.version[:100])
@@ -99,7 +100,7 @@ def test_a_failed_command_gives_no_report(database: Database) -> None:
 
 
 def test_an_expired_command_loses_its_secret(database: Database) -> None:
-    commands.ask(database, commands.TEST_CONNECTION, dict(VALUES), actor="sara", now=NOW)
+    commands.send(database, commands.TEST_CONNECTION, dict(VALUES), actor="sara", now=NOW)
     assert commands.open_commands(database, NOW + commands.TIME_TO_LIVE) == []
     assert "secret" not in only_command(database).payload
 

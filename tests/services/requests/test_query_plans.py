@@ -1,4 +1,4 @@
-"""How SQLite finds what is asked for, among many requests that are over."""
+"""The queries for active requests use an index in SQLite."""
 
 from typing import Any
 
@@ -13,24 +13,24 @@ from tests.services.scene import SUPERVISOR
 from tests.support.factories import NOW
 
 
-def test_what_waits_is_found_without_reading_every_request(database: Database, office: Settings) -> None:
+def test_active_requests_are_found_without_a_full_scan(database: Database, office: Settings) -> None:
     fill(database, office, 2000, NOW, waiting=5)
     with database.write() as session:
-        session.execute(text("ANALYZE"))  # now SQLite knows of how many requests it would have to read
-    asked: list[tuple[str, Any]] = []
+        session.execute(text("ANALYZE"))  # SQLite then knows the size of the table
+    executed: list[tuple[str, Any]] = []
     event.listen(
         database.engine,
         "before_cursor_execute",
-        lambda _c, _k, statement, values, *_: asked.append((statement, values)),
+        lambda _c, _k, statement, values, *_: executed.append((statement, values)),
     )
-    pending.pending(database, NOW, SUPERVISOR)
-    pending.choices(database, SUPERVISOR)
-    pending.badge(database, SUPERVISOR)
+    pending.load_pending(database, SUPERVISOR, NOW)
+    pending.load_filter_choices(database, SUPERVISOR)
+    pending.load_badge(database, SUPERVISOR)
     with database.read() as session:
         store.active(session)
         store.find_active(session, 1, False, "101", "+989121234567")
     plans = [
-        _plan(database, statement, values) for statement, values in list(asked) if "FROM call_requests" in statement
+        _plan(database, statement, values) for statement, values in list(executed) if "FROM call_requests" in statement
     ]
     assert len(plans) >= 5 and not [plan for plan in plans if "SCAN call_requests" in plan and "_active" not in plan]
 

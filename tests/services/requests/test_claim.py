@@ -1,4 +1,4 @@
-"""Claiming: what is due is promised to one attempt, on disk, before any phone rings."""
+"""Claims: a due request gets one attempt, which is committed before any phone rings."""
 
 import uuid
 from datetime import timedelta
@@ -8,14 +8,13 @@ from sqlalchemy import select
 
 from app.config import Settings
 from app.domain.dial_order import DialOrder
-from app.domain.lifecycle import Outcome, Status
+from app.domain.lifecycle import Status
 from app.domain.policy import Facts, LineState, Member, Queue
-from app.services.requests.attempts import Dispatch, claim_due, pbx_records
+from app.services.requests.attempts import Dispatch, claim_due
 from app.store.database import Database
 from app.store.models import Attempt
 from app.store.settings import write_setting
 from tests.support.factories import (
-    LONG_AGO,
     NOW,
     NUMBER,
     at_once,
@@ -50,10 +49,10 @@ def the_order(dispatch: Dispatch) -> DialOrder:
     return dispatch.orders[0]
 
 
-# The claim
+# -- which requests are claimed ---------------------------------------------------------------------------------------
 
 
-def test_a_due_request_is_claimed_on_disk(database: Database, office: Settings) -> None:
+def test_a_claim_is_stored(database: Database, office: Settings) -> None:
     request = create_request(database, create_module(database))
     order = the_order(claim(database, office, free("101")))
     row = reload(database, request)
@@ -67,7 +66,7 @@ def test_a_due_request_is_claimed_on_disk(database: Database, office: Settings) 
     assert str(uuid.UUID(order.attempt)) == order.attempt
 
 
-def test_nothing_waits_nothing_is_claimed(database: Database, office: Settings) -> None:
+def test_without_waiting_requests_nothing_is_claimed(database: Database, office: Settings) -> None:
     create_request(database, create_module(database), status=Status.DONE.value)
     assert claim(database, office, free("101")) == Dispatch((), None)
 
@@ -78,19 +77,19 @@ def test_a_claimed_request_is_not_claimed_again(database: Database, office: Sett
     assert claim(database, office, free("101", "102")) == Dispatch((), None)
 
 
-def test_two_dispatchers_at_the_same_instant_make_one_attempt(database: Database, office: Settings) -> None:
-    """There is one worker; should there be two for a moment, the database still lets one phone ring."""
+def test_two_workers_at_the_same_time_make_one_attempt(database: Database, office: Settings) -> None:
+    """Normally there is one worker. If there are two for a moment, the database still allows one attempt."""
     for turn in range(10):
         request = create_request(database, create_module(database), number=f"+98912000{turn:04}")
         dispatches = at_once([lambda: claim(database, office, free("101"))] * 2)
         order = the_order(Dispatch(tuple(order for dispatch in dispatches for order in dispatch.orders), None))
         assert order.request_id == request.id
-        with database.write() as session:  # the next turn finds the agent free
+        with database.write() as session:  # the agent is free in the next turn
             session.get_one(Attempt, order.attempt).ended_at = NOW
     assert len(all_attempts(database)) == 10
 
 
-def test_many_dispatchers_and_many_requests_keep_to_one_each(database: Database, office: Settings) -> None:
+def test_many_workers_give_each_agent_one_request(database: Database, office: Settings) -> None:
     agents = [str(number) for number in range(101, 106)]
     module = create_module(database, targets=agents)
     for number in range(12):
@@ -101,18 +100,18 @@ def test_many_dispatchers_and_many_requests_keep_to_one_each(database: Database,
     assert len({order.agent for order in orders}) == len({order.number for order in orders}) == 5
 
 
-def test_what_the_database_knows_of_attempts_counts_and_not_what_was_seen(database: Database, office: Settings) -> None:
-    """The facts may be a moment old: whoever was claimed in the meantime is busy all the same."""
+def test_attempts_in_the_database_count_more_than_the_facts(database: Database, office: Settings) -> None:
+    """The facts may be older than an attempt."""
     module, other = create_module(database), create_module(database, targets=["102"])
-    flying = create_request(database, module, status=Status.DIALLING.value, attempt="a1", step="claimed")
-    create_attempt(database, flying, id="a1", agent="101")
+    in_flight = create_request(database, module, status=Status.DIALLING.value, attempt="a1", step="claimed")
+    create_attempt(database, in_flight, id="a1", agent="101")
     create_request(database, module, number=OTHER)
     create_request(database, other, number=NUMBER)
     stale = free("101", "102", numbers_in_flight=frozenset(), agents_in_flight=frozenset())
     assert claim(database, office, stale).orders == ()
 
 
-def test_a_withdrawn_call_keeps_its_agent_until_it_has_ended(database: Database, office: Settings) -> None:
+def test_the_agent_of_a_cancelled_request_is_busy_until_the_attempt_ends(database: Database, office: Settings) -> None:
     module = create_module(database)
     cancelled = create_request(database, module, status=Status.CANCELLED.value)
     attempt = create_attempt(database, cancelled, agent="101")
@@ -123,7 +122,7 @@ def test_a_withdrawn_call_keeps_its_agent_until_it_has_ended(database: Database,
     assert len(claim(database, office, free("101")).orders) == 1
 
 
-def test_an_agent_who_missed_a_call_is_left_alone(database: Database, office: Settings) -> None:
+def test_an_agent_who_missed_a_call_is_paused(database: Database, office: Settings) -> None:
     module = create_module(database)
     request = create_request(database, module)
     create_attempt(database, request, agent="101", ended_at=NOW, agent_pause_until=NOW + MINUTE)
@@ -132,19 +131,19 @@ def test_an_agent_who_missed_a_call_is_left_alone(database: Database, office: Se
     assert the_order(later).agent == "101"
 
 
-def test_all_paused_holds_everything_but_a_persons_wish(database: Database, office: Settings) -> None:
+def test_a_pause_stops_everything_but_call_now(database: Database, office: Settings) -> None:
     module = create_module(database, targets=["101", "102"])
     create_request(database, module)
-    wished = create_request(database, module, number=OTHER, call_now=True, call_now_agent="105")
+    urgent = create_request(database, module, number=OTHER, call_now=True, call_now_agent="105")
     with database.write() as session:
         write_setting(session, "all_paused", "1")
     order = the_order(claim(database, office, free("101", "102", "105")))
-    assert (order.request_id, order.agent) == (wished.id, "105")
+    assert (order.request_id, order.agent) == (urgent.id, "105")
     assert [attempt.manual for attempt in all_attempts(database)] == [True]
-    assert not reload(database, wished).call_now  # a wish is for one call
+    assert not reload(database, urgent).call_now  # it is for one call only
 
 
-def test_the_first_caller_comes_first(database: Database, office: Settings) -> None:
+def test_the_earliest_caller_comes_first(database: Database, office: Settings) -> None:
     module = create_module(database)
     create_request(database, module, number="+989120000001", first_called_at=NOW)
     early = create_request(database, module, number="+989120000002", first_called_at=NOW - MINUTE)
@@ -152,14 +151,14 @@ def test_the_first_caller_comes_first(database: Database, office: Settings) -> N
     assert the_order(claim(database, office, free("101"))).request_id == early.id
 
 
-def test_a_queues_member_is_rung(database: Database, office: Settings) -> None:
+def test_a_request_for_a_queue_rings_a_member(database: Database, office: Settings) -> None:
     module = create_module(database, target_kind="queue", targets=["sales"])
     create_request(database, module, queue=True, target="sales")
     queues = {"sales": Queue((Member("101", penalty=2), Member("102")))}
     assert the_order(claim(database, office, free("101", "102", queues=queues))).agent == "102"
 
 
-def test_the_request_of_a_deleted_module_goes_by_a_wish_only(database: Database, office: Settings) -> None:
+def test_the_request_of_a_deleted_module_is_called_by_hand_only(database: Database, office: Settings) -> None:
     orphan = create_request(database, target="101")
     assert claim(database, office, free("101")).orders == ()
     with database.write() as session:
@@ -168,16 +167,16 @@ def test_the_request_of_a_deleted_module_goes_by_a_wish_only(database: Database,
     assert (order.agent_ring, order.customer_ring, order.language) == (20, 40, "fa")
 
 
-def test_a_request_that_has_outlived_its_time_is_not_dialled_any_more(database: Database, office: Settings) -> None:
+def test_an_expired_request_is_not_claimed(database: Database, office: Settings) -> None:
     create_request(database, create_module(database, expire_after=3600))
     now = NOW + timedelta(hours=9)
     assert claim(database, office, free("101", now=now), now=now).orders == ()
 
 
-# The minimum waiting time
+# -- the minimum waiting time -----------------------------------------------------------------------------------------
 
 
-def test_the_first_free_moment_is_remembered_although_nothing_is_dialled(database: Database, office: Settings) -> None:
+def test_the_first_free_moment_is_stored(database: Database, office: Settings) -> None:
     request = create_request(database, create_module(database, min_wait=60))
     busy = make_facts([make_line("101", LineState.IN_CALL)])
     assert claim(database, office, busy) == Dispatch((), None)
@@ -187,7 +186,7 @@ def test_the_first_free_moment_is_remembered_although_nothing_is_dialled(databas
     assert reload(database, request).free_at == NOW + 5 * SECOND
 
 
-def test_a_later_call_of_the_extension_does_not_start_the_count_again(database: Database, office: Settings) -> None:
+def test_a_later_call_of_the_extension_does_not_restart_the_count(database: Database, office: Settings) -> None:
     request = create_request(database, create_module(database, min_wait=60, rest=10))
     claim(database, office, free("101"))
     assert reload(database, request).free_at == NOW
@@ -199,7 +198,7 @@ def test_a_later_call_of_the_extension_does_not_start_the_count_again(database: 
     assert the_order(claim(database, office, make_facts([make_line("101", since=NOW + 55 * SECOND)], now=now), now=now))
 
 
-def test_a_queue_keeps_no_first_free_moment(database: Database, office: Settings) -> None:
+def test_a_request_for_a_queue_has_no_first_free_moment(database: Database, office: Settings) -> None:
     module = create_module(database, target_kind="queue", targets=["sales"], min_wait=60)
     request = create_request(database, module, queue=True, target="sales")
     queues = {"sales": Queue((Member("101"),))}
@@ -207,10 +206,10 @@ def test_a_queue_keeps_no_first_free_moment(database: Database, office: Settings
     assert reload(database, request).free_at is None
 
 
-# The order
+# -- the dial order ---------------------------------------------------------------------------------------------------
 
 
-def test_an_order_says_everything_that_is_needed_to_dial(database: Database, office: Settings) -> None:
+def test_a_dial_order_is_complete(database: Database, office: Settings) -> None:
     module = create_module(database, language="en", caller_id="02188880000", agent_ring=15, customer_ring=35)
     request = create_request(database, module, registered_at=NOW - MINUTE)
     with database.write() as session:
@@ -240,14 +239,14 @@ def test_an_order_says_everything_that_is_needed_to_dial(database: Database, off
     )
 
 
-def test_without_a_caller_id_of_its_own_a_module_shows_the_offices(database: Database, office: Settings) -> None:
+def test_the_caller_id_of_the_office_is_the_default(database: Database, office: Settings) -> None:
     create_request(database, create_module(database))
     with database.write() as session:
         write_setting(session, "caller_id", "02100000000")
     assert the_order(claim(database, office, free("101"))).caller_id == "02100000000"
 
 
-def test_a_customer_inside_is_called_on_the_devices_of_the_extension(database: Database, office: Settings) -> None:
+def test_an_internal_customer_is_called_on_the_devices_of_the_extension(database: Database, office: Settings) -> None:
     create_request(database, create_module(database), number="105")
     with database.write() as session:
         write_setting(session, "outbound_prefix", "9")
@@ -256,29 +255,16 @@ def test_a_customer_inside_is_called_on_the_devices_of_the_extension(database: D
     assert order.internal_devices == "PJSIP/105"
 
 
-def test_an_extension_that_the_exchange_does_not_know_has_no_devices(database: Database, office: Settings) -> None:
+def test_an_unknown_extension_has_no_devices(database: Database, office: Settings) -> None:
     create_request(database, create_module(database), number="105")
     assert the_order(claim(database, office, free("101"))).internal_devices == ""
 
 
-def test_a_few_old_traces_at_a_time_are_deleted(database: Database) -> None:
-    module = create_module(database)
-    old = create_request(database, module, number=OTHER, status=Status.DONE.value)
-    ended = {
-        create_attempt(
-            database, old, agent=f"20{n}", ended_at=LONG_AGO, started_at=LONG_AGO, outcome=Outcome.CONNECTED.value
-        ).id
-        for n in range(5)
-    }
-    assert len(pbx_records(database)) == 3
-    assert set(pbx_records(database)) < ended
-
-
-def test_a_request_that_nobody_can_dial_does_not_hold_up_the_others(database: Database, office: Settings) -> None:
+def test_one_bad_request_does_not_block_the_others(database: Database, office: Settings) -> None:
     module = create_module(database, targets=["101", "102"])
-    broken = create_request(database, module, target="101", number="+not a number")
-    sound = create_request(database, module, target="102", number=OTHER)
+    bad = create_request(database, module, target="101", number="+not a number")
+    good = create_request(database, module, target="102", number=OTHER)
     orders = claim(database, office, free("101", "102")).orders
-    assert [order.request_id for order in orders] == [sound.id]
-    row = reload(database, broken)
+    assert [order.request_id for order in orders] == [good.id]
+    row = reload(database, bad)
     assert (row.status, row.not_before) == ("waiting", NOW + timedelta(minutes=15))
