@@ -19,10 +19,13 @@ from app.config import Settings
 from app.domain import numbers
 from app.domain.policy import Facts, ReasonCode
 from app.services import commands
+from app.services.commands import CommandResult
 from app.services.errors import NotFound
 from app.services.pbx.directory import OWN_HINT_CONTEXT
 from app.services.prompts import phone_calls
 from app.services.requests import attempts, perform
+from app.services.requests.expiry import expire
+from app.services.requests.reached import Talk, close_reached
 from app.store import pbx_state
 from app.store import settings as store_settings
 from app.store.database import Database
@@ -37,14 +40,15 @@ from app.telephony.phone_calls import PATH as STUDIO_PATH
 from app.telephony.phone_calls import converse as hold
 from app.telephony.snapshot import Snapshot
 from app.worker import pbx_queries
+from app.worker.database_watch import DatabaseWatch
 from app.worker.dialplan_file import DialplanFile, pbx_settings
 from app.worker.dispatcher import Dispatcher, utcnow
 from app.worker.extension_names import ExtensionNames
+from app.worker.leadership import Leadership
 from app.worker.pbx_queries import PbxQueries
 from app.worker.phone_calls import PhoneCalls
 from app.worker.prompts import PromptStore
 from app.worker.registrar import Registrar
-from app.worker.watch import DatabaseWatch, Leadership
 from app.worker.write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
@@ -178,6 +182,7 @@ class Worker:
             self._spawn(self.poll())
         else:
             self._polled = False
+            self.follower.connection_lost()
             self.studio.connection_lost()
             self._spawn(asyncio.to_thread(self._store_state))
 
@@ -187,7 +192,7 @@ class Worker:
         before, address = self.ami.address, (exchange.ami_host, exchange.ami_port)
         if await self.ami.use(*address, exchange.ami_username, exchange.ami_secret):
             log.info("the exchange is reached at %s:%s as %s from now on", *address, exchange.ami_username)
-            self.names.forget()
+            self.names.mark_outdated()
         return address != before
 
     def _on_event(self, event: Any) -> None:
@@ -195,9 +200,9 @@ class Worker:
         news = None if self.studio.take(event) else self.follower.take(event)
         if news is not None:
             self.dispatcher.take_news(news)
-        if self.snapshot.take(event, now):
+        if self.snapshot.handle(event, now):
             self.dispatcher.wake()
-        answered = self.calls.take(event)
+        answered = self.calls.handle(event)
         if answered is not None:
             self._note_reached(answered, now)
         if self.snapshot.changed_lines or self.snapshot.changed_queues:
@@ -217,7 +222,7 @@ class Worker:
                     await self.dispatcher.reconcile()
                     await self._check_dialplan()
                     await self.studio.tidy()
-                    self._spawn(self.names.learn(self.snapshot.extensions, self.keeper.profile))
+                    self._spawn(self.names.refresh(self.snapshot.extensions, self.keeper.profile))
             except AmiError as error:
                 log.warning("the exchange could not be asked: %s", error)
             except SQLAlchemyError as error:
@@ -325,8 +330,8 @@ class Worker:
                 number = numbers.normalize(answered.outside, self.desk.number_rules(), from_inside=True)
             except numbers.NumberRefused:
                 return
-            talk = attempts.Talk(number, answered.extension, answered.queue, queues)
-            for attempt in attempts.close_reached(self.database, talk, now):
+            talk = Talk(number, answered.extension, answered.queue, queues)
+            for attempt in close_reached(self.database, talk, now):
                 loop.call_soon_threadsafe(self._hang_up, attempt)
 
         self.recorder.put(close)
@@ -354,10 +359,10 @@ class Worker:
             ok, result = await self._do(command)
         except (NotFound, KeyError, TypeError, ValueError) as error:
             log.warning("command %s makes no sense: %s", command.id, error)
-            ok, result = False, "not_found"
+            ok, result = False, CommandResult.NOT_FOUND
         except AmiError as error:  # should it have been the dialplan's reload, the next poll asks for it again
             log.warning("the exchange could not be asked for command %s: %s", command.id, error)
-            ok, result = False, "not_connected"
+            ok, result = False, CommandResult.NOT_CONNECTED
         except SQLAlchemyError as error:  # nothing was done, so the next look may take it again
             log.error("the database refused command %s: %s", command.id, error)
             self._begun.discard(command.id)
@@ -378,20 +383,20 @@ class Worker:
                 await self.sounds.prepare()  # before callers can get there
                 await self.keeper.keep(force=True)
                 await asyncio.to_thread(self._store_state)
-                return True, "written"
+                return True, CommandResult.WRITTEN
             case commands.APPLY_SETTINGS:
                 await self.poll()
-                return True, "applied"
+                return True, CommandResult.APPLIED
             case commands.STUDIO_CALL:
                 self._spawn(self.studio.call(payload["call"]))
-                return True, "taken"
+                return True, CommandResult.TAKEN
             case commands.STUDIO_CANCEL:
                 await self.studio.cancel(payload["call"])
-                return True, "done"
+                return True, CommandResult.DONE
             case kind if kind in pbx_queries.KINDS:
                 return await self.inquiry.answer(command)
             case _:
-                return False, "unknown_command"
+                return False, CommandResult.UNKNOWN_COMMAND
         if carried.hang_up is not None:
             await self.dispatcher.hang_up(carried.hang_up)
         return carried.ok, carried.answer
@@ -403,7 +408,7 @@ class Worker:
         try:
             await self.sounds.prepare()
             self.dispatcher.wake()
-            await asyncio.to_thread(attempts.expire, self.database, utcnow())
+            await asyncio.to_thread(expire, self.database, utcnow())
             await asyncio.to_thread(self._forget_old, utcnow())
         except SQLAlchemyError as error:
             log.error("the database refused: %s", error)
@@ -411,16 +416,16 @@ class Worker:
     def _forget_old(self, now: datetime) -> None:
         if self._forgot_at is not None and now < self._forgot_at + DAY:
             return
-        gone = commands.forget_old(self.database, now), phone_calls.forget_old(self.database, now), self.sounds.tidy()
+        gone = commands.delete_old(self.database, now), phone_calls.forget_old(self.database, now), self.sounds.tidy()
         self._forgot_at = now
         if any(gone):
             log.info("removed %s old commands, %s old calls of the studio and %s sounds that nobody plays", *gone)
 
 
 def run_worker(settings: Settings, database: Database, ready: Callable[[], None] = lambda: None) -> None:
-    """Run the worker of this process until it is told to end (SIGTERM, SIGINT). Raises OnlyOne."""
+    """Run the worker of this process until it is told to end (SIGTERM, SIGINT). Raises WorkerRunning."""
     leadership = Leadership(database.engine)
-    leadership.take()
+    leadership.acquire()
     gc.collect()
     gc.freeze()  # what was imported stays: no need to look it over while a phone waits to ring
 

@@ -1,4 +1,4 @@
-"""What the dialogue with a caller needs of us: the module, the judgement of a number, the registration."""
+"""Serve the dialogue with a caller: load the module, check the number, register the request."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from app.config import Settings
 from app.domain import numbers
 from app.domain.numbers import NumberRefused, NumberRules
-from app.services.requests import attempts
+from app.services.requests.registration import Registration, register
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.telephony.ivr import Accepted, CallerFacts, ModuleView, Refused
@@ -18,13 +18,13 @@ from app.worker.dispatcher import utcnow
 from app.worker.prompts import PromptStore
 
 log = logging.getLogger(__name__)
-RULES_LAST = 2.0  # seconds for which the number rules are remembered
+RULES_TTL = 2.0  # seconds for which the number rules are cached
 
 
 class Registrar:
-    """The dialogue's `Registrar`. The database is never asked in the event loop.
+    """Implement the dialogue's `Registrar`. Database access runs in threads, never in the event loop.
 
-    `registered` is called in the loop when a request is on disk.
+    `registered` is called in the event loop after a request is stored.
     """
 
     def __init__(
@@ -44,9 +44,9 @@ class Registrar:
         return await self._sounds.module(module_id)
 
     async def check(self, call: CallerFacts, number: str, typed: bool) -> Accepted | Refused:
-        """Judge a number: the caller's own, or one that was typed. A caller from inside may be an extension."""
+        """Check the caller's own number or a typed one. Extensions are accepted from internal callers only."""
         rules = await asyncio.to_thread(self.number_rules)
-        # A Local channel is named after whom it leads to, which says nothing of who calls.
+        # The name of a Local channel is its destination, not the caller.
         local = call.channel.startswith("Local/")
         inside = not local and bool(self._snapshot.extension_of_channel(call.channel))
         try:
@@ -57,23 +57,23 @@ class Registrar:
         return Accepted(normalized, numbers.national(normalized))
 
     async def register(self, call: CallerFacts, accepted: Accepted) -> None:
-        """Store the request; when this returns it is on disk. Raises when it could not be stored."""
-        registration = attempts.Registration(
+        """Store the request. It is on disk when this returns. Raises if it cannot be stored."""
+        registration = Registration(
             module_id=call.module_id,
             number=accepted.number,
             caller_number=call.caller_number,
             caller_name=call.caller_name,
-            wanted=call.wanted,
+            extension=call.wanted,
             uniqueid=call.uniqueid,
             first_called_at=datetime.fromtimestamp(call.first_called_at, UTC) if call.first_called_at else None,
         )
-        request = await asyncio.to_thread(attempts.register, self._database, registration, utcnow())
+        request = await asyncio.to_thread(register, self._database, registration, utcnow())
         self._registered()
         log.info("request %s registered: module %s, number %s", request, call.module_id, accepted.number)
 
     def number_rules(self) -> NumberRules:
-        """Return the office's number rules. Blocks."""
-        if self._rules is None or time.monotonic() - self._rules[0] > RULES_LAST:
+        """Return the office's number rules. Blocks on the database."""
+        if self._rules is None or time.monotonic() - self._rules[0] > RULES_TTL:
             with self._database.read() as session:
                 self._rules = (time.monotonic(), store_settings.number_rules(session, self._settings))
         return self._rules[1]
