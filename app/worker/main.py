@@ -182,6 +182,7 @@ class Worker:
             self._spawn(self.poll())
         else:
             self._polled = False
+            self.follower.connection_lost()
             self.studio.connection_lost()
             self._spawn(asyncio.to_thread(self._store_state))
 

@@ -39,6 +39,7 @@ from app.store.settings import read_all
 from app.worker.database_watch import DatabaseWatch
 from app.worker.leadership import Leadership, WorkerRunning
 from script.office.bazang import Bazang
+from script.office.patience import PATIENCE
 from tests.asterisk.scene import OWN_E164, Scene
 from tests.support.factories import (
     NOW,
@@ -56,7 +57,6 @@ from tests.support.factories import (
 from tests.support.server_database import migrated_database, new_database, open_server_database
 
 MODULE = ("module", "*5001")
-PATIENCE = 20.0  # seconds
 
 
 @pytest.fixture(scope="module")
