@@ -145,7 +145,9 @@ def _make_modules(database: Database, locale: str, now: datetime) -> None:
         modules.save(database, given, now, actor=ACTOR)
 
 
-def _moments(rng: random.Random, count: int, office: store_settings.Office, now: datetime) -> Iterator[datetime]:
+def _moments(
+    rng: random.Random, count: int, office: store_settings.OfficeSettings, now: datetime
+) -> Iterator[datetime]:
     """Yield when requests were registered, the earliest first: on so many days before today as it takes."""
     zone = ZoneInfo(office.timezone)
     usual = min(BUSY_DAY, max(12, count // 30))
@@ -206,7 +208,7 @@ class _Maker:
         self,
         rng: random.Random,
         targets: Sequence[_Target],
-        office: store_settings.Office,
+        office: store_settings.OfficeSettings,
         now: datetime,
         wishes: set[Wish],
     ) -> None:

@@ -139,7 +139,6 @@ ERROR = {
     "twice": _l("This is written twice."),
     "wrong": _l("This is not your password."),
     "same": _l("This is the old one: choose another."),
-    "unlike": _l("The two are not alike."),
     "last_administrator": _l("This is the last administrator: make somebody else one first."),
     "range": _l("This is out of range."),
     "choice": _l("Choose one of the list."),

@@ -36,7 +36,7 @@ def code_taken(database: Database, settings: Settings, code: str, actor: str, no
     if not CODE.fullmatch(code):
         return ""
     with database.read() as session:
-        exchange = store_settings.exchange(session, settings)
+        exchange = store_settings.pbx(session, settings)
     contexts = [exchange.outbound_context, exchange.extension_context, exchange.queue_context]
     contexts += ["from-internal"] if exchange.pbx_profile == "freepbx" else []
     named = list(dict.fromkeys(context for context in contexts if context))

@@ -20,7 +20,7 @@ from app.store import requests as store
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Module
-from app.store.settings import Office
+from app.store.settings import OfficeSettings
 
 log = logging.getLogger(__name__)
 UNDIALLABLE_PAUSE = timedelta(minutes=15)
@@ -100,7 +100,7 @@ def _claim(session: Session, row: CallRequest, dial: policy.Dial, order: DialOrd
 
 
 def _make_order(
-    row: CallRequest, module: Module | None, agent: str, office: Office, lines: Mapping[str, policy.Line]
+    row: CallRequest, module: Module | None, agent: str, office: OfficeSettings, lines: Mapping[str, policy.Line]
 ) -> DialOrder:
     line, callee = lines[agent], lines.get(row.number)
     return DialOrder(

@@ -14,7 +14,7 @@ from app.services.modules import save as modules
 from app.services.modules.save import ModuleInput
 from app.services.pbx import directory, lookup
 from app.store.models import Module
-from app.web.context import administrator_required, database, exchange, library, settings, utcnow
+from app.web.context import administrator_required, database, library, pbx, settings, utcnow
 from app.web.fields import has_errors
 from app.web.http import is_fragment, parse_row_number
 from app.web.modules import summary
@@ -60,7 +60,7 @@ def index():
 
 
 def _row_values() -> dict[str, object]:
-    return {"profile": exchange().pbx_profile}
+    return {"profile": pbx().pbx_profile}
 
 
 def _list(session: Session, wanted: str, sort: str) -> Listed:

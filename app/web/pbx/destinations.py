@@ -20,7 +20,7 @@ from app.services.pbx.directory import Directory, directory
 from app.services.pbx.existence import Findings, Place
 from app.store.database import Database
 from app.web import wording
-from app.web.context import administrator_required, database, exchange, settings, utcnow
+from app.web.context import administrator_required, database, pbx, settings, utcnow
 from app.web.fields import has_errors, show_errors
 from app.web.formats import digits, name, number
 from app.web.http import parse_row_number
@@ -218,7 +218,7 @@ def found(rows: Sequence[Findable]) -> dict[str, object]:
         "any": bool(rows),
         "wanted": wanted,
         "in_reach": in_reach(),
-        "profile": exchange().pbx_profile,
+        "profile": pbx().pbx_profile,
     }
 
 

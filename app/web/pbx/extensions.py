@@ -20,7 +20,7 @@ from app.services.pbx import dialplan_view, directory, scenarios
 from app.services.pbx.directory import ModuleName
 from app.services.pbx.scenarios import ExtensionInput
 from app.store.models import ExtensionRow, ExtensionScenario
-from app.web.context import administrator_required, database, exchange, settings, utcnow
+from app.web.context import administrator_required, database, pbx, settings, utcnow
 from app.web.fields import DigitsField, WholeNumberField, destination_field
 from app.web.pbx import destinations
 from app.web.pbx.destinations import Saying
@@ -121,7 +121,7 @@ def edit(extension: str):
     """Change where callers go whom this extension does not take."""
     if not EXTENSION.fullmatch(extension):
         abort(404)
-    if exchange().pbx_profile == "freepbx":
+    if pbx().pbx_profile == "freepbx":
         return render_template(
             "pbx/extensions_freepbx.html", extension=extension, line=_line(extension), **destinations.chosen_module()
         )

@@ -20,7 +20,7 @@ from app.services.pbx import dialplan_view, directory, scenarios
 from app.services.pbx.directory import ModuleName
 from app.services.pbx.scenarios import QueueInput
 from app.store.models import ExtensionRow, QueueMemberRow, QueueRow, QueueScenario
-from app.web.context import administrator_required, database, exchange, settings, utcnow
+from app.web.context import administrator_required, database, pbx, settings, utcnow
 from app.web.fields import DigitsField, WholeNumberField, destination_field
 from app.web.pbx import destinations
 from app.web.pbx.destinations import Saying
@@ -137,7 +137,7 @@ def edit(queue: str):
     with database().read() as session:
         stored = session.get(QueueScenario, queue)
         row = next((row for row in _rows(session) if row.name == queue), Row(queue, None, None, [], []))
-    if exchange().pbx_profile == "freepbx":
+    if pbx().pbx_profile == "freepbx":
         return render_template("pbx/queues_freepbx.html", queue=queue, row=row, **destinations.chosen_module())
     form = QueueForm()
     status = 200
