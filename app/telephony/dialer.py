@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from app.domain.dial_order import DialOrder
 from app.domain.routing import Context
-from app.telephony.attempts import AttemptFollower
+from app.telephony.attempts import AttemptFollower, agent_leg
 from app.telephony.variables import PROMPT_VARIABLES
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Dialer:
                 "CallerID": f'"Bazang" <{order.spoken}>',
                 "Timeout": str((order.agent_ring + GRACE) * 1000),
                 "ChannelId": order.attempt,
-                "OtherChannelId": f"{order.attempt}-2",
+                "OtherChannelId": agent_leg(order.attempt),
             },
             variables(order, prompt),
         )
@@ -62,7 +62,7 @@ class Dialer:
                 "CallerID": '"Bazang" <Bazang>',
                 "Timeout": str((seconds + GRACE) * 1000),
                 "ChannelId": call,
-                "OtherChannelId": f"{call}-2",
+                "OtherChannelId": agent_leg(call),
             },
             {
                 "__BAZANG_ATTEMPT": call,

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import string
 import tempfile
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,6 +14,8 @@ from app.domain.routing import Context, Dialplan
 from app.telephony import variables
 
 _SAFE = re.compile(r"[A-Za-z0-9_*#.+/&@:,-]*")
+# The characters of a SIP address that mean nothing in a dial string. The dialplan checks brackets separately.
+_CONTACT = f"{string.ascii_letters}{string.digits}-_.!~*'+:;=@%/"
 MODE = 0o644  # Asterisk reads the file as another user
 # Q.850 causes with which a call without a destination ends, by the names that the template uses
 CAUSES = {"NORMAL_CLEARING": 16, "USER_BUSY": 17, "NO_USER_RESPONSE": 19, "CONGESTION": 34}
@@ -43,6 +46,7 @@ def render(plan: Dialplan) -> Rendered:
     values = {field.name: getattr(plan, field.name) for field in fields(plan)}
     values |= {"context": Context, "grace": variables.GRACE, "prompt_variables": variables.PROMPT_VARIABLES}
     values |= {"probe": variables.PROBE, **CAUSES}
+    values["contact_characters"] = _CONTACT.replace(";", "\\;")  # a bare ; starts a comment
     draft = template.render(values, revision="")
     revision = hashlib.sha256(draft.encode()).hexdigest()[:12]
     return Rendered(template.render(values, revision=revision), revision)

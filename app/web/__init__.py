@@ -5,8 +5,8 @@ from flask import Flask
 
 def register(app: Flask) -> None:
     """Attach the panel to the application."""
-    from app.web import error_pages, fields, formats, http, layout, locale, poll, status, wording
-    from app.web.accounts import login, profile, users
+    from app.web import assets, error_pages, fields, formats, http, layout, locale, poll, status, urls, wording
+    from app.web.accounts import login, profile, session, users
     from app.web.audit import views as audit
     from app.web.audit import wording as audit_wording
     from app.web.modules import views as modules
@@ -20,14 +20,12 @@ def register(app: Flask) -> None:
     from app.web.requests import views as requests
     from app.web.requests import wording as request_wording
     from app.web.requests.reasons import explain_reason
-    from app.web.settings import pbx as _pbx  # noqa: F401 - more pages of the settings blueprint
     from app.web.settings import views as settings
-    from app.web.settings import voices as _voices  # noqa: F401 - more pages of the settings blueprint
     from app.web.settings import wording as settings_wording
     from app.web.setup import views as setup
     from app.web.setup import wording as setup_wording
 
-    for part in (http, locale, formats, fields, layout, poll, error_pages, login):
+    for part in (http, urls, assets, locale, formats, fields, layout, poll, error_pages, session):
         part.register(app)
     for views in (
         *(login, profile, status, poll, overview, requests, actions, mine, pause, report),

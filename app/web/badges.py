@@ -39,4 +39,4 @@ def current_badges() -> Badges:
 
 
 def _badge(scope: Scope) -> Badge:
-    return cached(("badge", scope), lambda: pending.badge(database(), scope))
+    return cached(("badge", scope), lambda: pending.load_badge(database(), scope))

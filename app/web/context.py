@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 
 from app.audio.library import SoundLibrary
 from app.config import Settings
+from app.services.pbx.directory import Directory, load_directory
 from app.services.requests.access import Scope, scope_of
 from app.store import settings as settings_store
 from app.store.database import Database
-from app.store.settings import Exchange, Office
+from app.store.settings import OfficeSettings, PbxSettings
 
 Value = TypeVar("Value")
 
@@ -48,14 +49,19 @@ def stored() -> dict[str, str]:
     return cached_query("stored", settings_store.read_all)
 
 
-def office() -> Office:
-    """Return the office settings in force."""
+def office() -> OfficeSettings:
+    """Return the effective office settings."""
     return cached_query("office", lambda session: settings_store.office(session, settings()))
 
 
-def exchange() -> Exchange:
-    """Return the PBX settings in force."""
-    return cached_query("exchange", lambda session: settings_store.exchange(session, settings()))
+def pbx() -> PbxSettings:
+    """Return the effective PBX settings."""
+    return cached_query("pbx", lambda session: settings_store.pbx(session, settings()))
+
+
+def directory() -> Directory:
+    """Return the extensions and queues of the PBX, and all modules."""
+    return cached_query("directory", load_directory)
 
 
 def library() -> SoundLibrary:

@@ -87,4 +87,4 @@ def poll_shared_parts():
 
 
 def _current_pause() -> pause.Pause | None:
-    return pause.in_force(stored())
+    return pause.parse_pause(stored())

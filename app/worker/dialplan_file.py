@@ -9,7 +9,7 @@ from app.domain.routing import Context
 from app.services.pbx.dialplan import gather_dialplan
 from app.store import settings as store_settings
 from app.store.database import Database
-from app.store.settings import Exchange
+from app.store.settings import PbxSettings
 from app.telephony import dialplan
 from app.telephony.ami import AmiClient, AmiRefused
 
@@ -91,10 +91,10 @@ class DialplanFile:
         return str(answer.get("Value", "0")) not in ("", "0")
 
 
-def pbx_settings(settings: Settings, database: Database) -> Exchange:
+def pbx_settings(settings: Settings, database: Database) -> PbxSettings:
     """Return the PBX settings in force. Blocks."""
     with database.read() as session:
-        return store_settings.exchange(session, settings)
+        return store_settings.pbx(session, settings)
 
 
 def render(settings: Settings, database: Database, agi_port: int) -> dialplan.Rendered:

@@ -19,7 +19,7 @@ from app.store.database import Database
 from app.telephony.ami import AmiDisconnected, AmiError, AmiRefused, AmiTimeout, AmiUnsafe
 from app.telephony.attempts import AttemptFollower, EndNews, News, StepNews, StrayNews
 from app.telephony.dialer import Dialer
-from app.telephony.translate import record_outcome
+from app.telephony.translate import record_has_ended, record_outcome
 from app.worker.write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
@@ -163,7 +163,7 @@ class Dispatcher:
 
     async def reconcile(self) -> None:
         """Find out what became of attempts of which we have heard nothing. Never dials. Raises AmiError."""
-        self._traces = await asyncio.to_thread(attempts.pbx_records, self._database)
+        self._traces = await asyncio.to_thread(attempts.records_to_delete, self._database)
         flights = await asyncio.to_thread(attempts.in_flight, self._database)
         self._left &= {flight.attempt for flight in flights}
         suspects = [flight for flight in flights if flight.started_at + UNHEARD <= utcnow()]
@@ -184,11 +184,13 @@ class Dispatcher:
                 self.end(attempt, Outcome.UNCLEAR, str(refusal))
             return
         step, outcome = record_outcome(record, known)
-        if alive:
+        # After a transfer, channels with the attempt's Linkedid live on when the attempt has ended.
+        over = not alive or record_has_ended(record)
+        if not over:
             self._follower.begin(attempt, answered=step is not Step.CLAIMED)
         if step is not known:
             self.take_news(StepNews(attempt, step))
         if not alive and not record and attempt in self._left and known is not Step.CONNECTED:
             self.end(attempt, Outcome.UNCLEAR, "the exchange was changed during the call")
-        elif not alive:
+        elif over:
             self.end(attempt, outcome, f"found out afterwards: {record or 'no record'}")

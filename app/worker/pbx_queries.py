@@ -56,7 +56,7 @@ class PbxQueries:
                 )
         except TimeoutError:
             report = ConnectionReport(ConnectionResult.NO_ANSWER, f"the test did not end within {TEST_SECONDS} s")
-        log.info("tested the connection to %s:%s: %s", host, port, report.verdict)
+        log.info("tested the connection to %s:%s: %s", host, port, report.result)
         return connection_test.pack(report)
 
     async def _exists(self, kind: str, code: str) -> bool:

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from app.audio.library import SoundLibrary
 from app.audio.prompts import default_text
 from app.services import commands
-from app.services.requests import attempts
-from app.services.requests.attempts import Registration
+from app.services.requests.registration import Registration, register
 from app.store.models import Attempt, CallRequest, Command, ExtensionRow
 from script.office.bazang import Bazang
+from script.office.patience import PATIENCE
 from script.office.phone import Call, Phone
 from script.office.sound import RATE, find, read_ulaw
 
@@ -51,25 +51,25 @@ class Scene:
         call = await self.knock(number, caller=caller)
         await self.hears(call, "intro")
         await call.press("1")
-        await self.bazang.until(lambda: len(self.bazang.requests()) > count, 10, "the request is stored")
+        await self.bazang.until(lambda: len(self.bazang.requests()) > count, PATIENCE, "the request is stored")
         await call.hang_up()
 
     def wish(self, number: str = OWN, *, module: int = 1, target: str = "101") -> int:
         """Store a call request as the dialogue does, for tests of what comes after it; return its id."""
         canonical = f"+98{number[1:]}" if number.startswith("0") else number
-        wished = Registration(module, canonical, caller_number=number, wanted=target)
-        return attempts.register(self.bazang.database, wished, datetime.now(UTC))
+        wished = Registration(module, canonical, caller_number=number, extension=target)
+        return register(self.bazang.database, wished, datetime.now(UTC))
 
     def wished(self, request: int) -> CallRequest:
         """Return a request as it is stored now."""
         return next(row for row in self.bazang.requests() if row.id == request)
 
-    async def becomes(self, request: int, status: str, timeout: float = 20) -> CallRequest:
+    async def becomes(self, request: int, status: str, timeout: float = PATIENCE) -> CallRequest:
         """Return a request when it has this status."""
         await self.bazang.until(lambda: self.wished(request).status == status, timeout, f"request {request} {status}")
         return self.wished(request)
 
-    async def tried(self, request: int, count: int = 1, timeout: float = 20) -> Attempt:
+    async def tried(self, request: int, count: int = 1, timeout: float = PATIENCE) -> Attempt:
         """Return the `count`th attempt of a request when it has ended."""
 
         def ended() -> Attempt | None:
@@ -78,7 +78,7 @@ class Scene:
 
         return await self.bazang.until(ended, timeout, f"attempt {count} of request {request} has ended")
 
-    async def steps(self, request: int, step: str, timeout: float = 10) -> None:
+    async def steps(self, request: int, step: str, timeout: float = PATIENCE) -> None:
         """Return when the attempt in flight for a request has come this far, as far as the database knows."""
         await self.bazang.until(lambda: self.wished(request).step == step, timeout, f"request {request} at {step}")
 
@@ -86,7 +86,7 @@ class Scene:
         """Return all calls that a customer has got, in their order; those of all customers where `number` is ""."""
         return [call for call in self.trunk.calls.values() if call.incoming and number in ("", call.dialled)]
 
-    async def customer(self, number: str = "", timeout: float = 15) -> Call:
+    async def customer(self, number: str = "", timeout: float = PATIENCE) -> Call:
         """Return the next call of this customer (of any, where `number` is ""), whatever others get meanwhile."""
 
         def ringing() -> Call | None:
@@ -128,11 +128,11 @@ class Scene:
         finally:
             other.close()
 
-    async def hears(self, call: Call, key: str, language: str = "en", timeout: float = 20) -> None:
+    async def hears(self, call: Call, key: str, language: str = "en", timeout: float = PATIENCE) -> None:
         """Return when the beginning of this default prompt has been heard."""
         await self.hears_text(call, default_text(key, language), language, timeout)
 
-    async def hears_text(self, call: Call, text: str, language: str = "en", timeout: float = 20) -> None:
+    async def hears_text(self, call: Call, text: str, language: str = "en", timeout: float = PATIENCE) -> None:
         library = SoundLibrary(self.bazang.settings.prompts_path)
         clip = await asyncio.to_thread(library.spoken, text, language)
         beginning = read_ulaw(clip.path)[: RATE // 2]
@@ -142,7 +142,7 @@ class Scene:
                 raise AssertionError(f"not heard: {text!r}\n{self.bazang.describe()}")
             await asyncio.sleep(0.03)
 
-    async def take(self, extension: str, *, keys: str = "1", timeout: float = 15) -> Call:
+    async def take(self, extension: str, *, keys: str = "1", timeout: float = PATIENCE) -> Call:
         """Answer the ringing phone of an agent and press keys when asked."""
         return await self.accept(await self.phones[extension].next_call(timeout), keys=keys)
 
@@ -157,9 +157,11 @@ class Scene:
         """Return when what each of two sends has reached the other."""
         for call, there, key in ((one, other, "5"), (other, one, "7")):
             await call.press(key)
-            await self.bazang.until(lambda there=there, key=key: there.rtp.keys_heard == key, 5, "they are connected")
+            await self.bazang.until(
+                lambda there=there, key=key: there.rtp.keys_heard == key, PATIENCE, "they are connected"
+            )
 
-    async def talk_to_customer(self, ring: Call, *, timeout: float = 15) -> Call:
+    async def talk_to_customer(self, ring: Call, *, timeout: float = PATIENCE) -> Call:
         """Let the customer answer; return their call when the two are connected."""
         customer = await self.customer(timeout=timeout)
         await customer.answer()
@@ -168,7 +170,7 @@ class Scene:
 
     async def is_idle(self, extension: str) -> None:
         """Return when the exchange itself says that nobody uses the line."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while "State:Idle" not in await self.bazang.asterisk.cli(f"core show hint {extension}"):
                 pass
 
@@ -182,8 +184,8 @@ class Scene:
 
     async def command(self, kind: str, **payload: object) -> Command:
         """Ask the worker for something as a page does; return its answer."""
-        number = commands.ask(self.bazang.database, kind, payload, actor="test", now=datetime.now(UTC))
-        answered = await asyncio.to_thread(commands.wait_for, self.bazang.database, number, seconds=5)
+        number = commands.send(self.bazang.database, kind, payload, actor="test", now=datetime.now(UTC))
+        answered = await asyncio.to_thread(commands.wait_for_answer, self.bazang.database, number, seconds=PATIENCE)
         assert answered is not None, self.bazang.describe()
         return answered
 

@@ -18,6 +18,7 @@ from app.store.models import Command, ExtensionRow, QueueMemberRow
 from app.store.settings import write_setting
 from script.office.asterisk import AsteriskOffice, OfficeSetup, QueueSetup
 from script.office.bazang import Bazang
+from script.office.patience import PATIENCE
 from script.office.ports import free_port
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import OWN, Scene
@@ -82,34 +83,34 @@ async def test_what_is_wrong_with_a_connection_is_told_apart(stage: Stage, aster
     setup.ami_rights += USERS
     async with stage(lambda b: b.module(), setup, phones=("101",)) as scene:
         good = await try_out(scene)
-        assert good.verdict is ConnectionResult.CONNECTED
+        assert good.result is ConnectionResult.CONNECTED
         assert good.version.startswith(str(asterisk_version))
         assert (good.read_missing, good.write_missing, good.unchecked) == ((), (), ("agent",))
         assert (good.extensions, good.queues, good.dialplan, good.may_reload) == (3, 1, DialplanState.CURRENT, True)
 
-        assert (await try_out(scene, host="no-such-machine.invalid")).verdict is ConnectionResult.HOST_UNKNOWN
-        assert (await try_out(scene, host="a b\r\n")).verdict is ConnectionResult.HOST_UNKNOWN
-        assert (await try_out(scene, port=free_port())).verdict is ConnectionResult.NOTHING_LISTENS
+        assert (await try_out(scene, host="no-such-machine.invalid")).result is ConnectionResult.HOST_UNKNOWN
+        assert (await try_out(scene, host="a b\r\n")).result is ConnectionResult.HOST_UNKNOWN
+        assert (await try_out(scene, port=free_port())).result is ConnectionResult.NOTHING_LISTENS
         with closing(socket.create_server(("127.0.0.1", 0))) as mute:
-            assert (await try_out(scene, port=mute.getsockname()[1])).verdict is ConnectionResult.NOT_ASTERISK
-        assert (await try_out(scene, secret="wrong")).verdict is ConnectionResult.REFUSED
-        assert (await try_out(scene, username="nobody")).verdict is ConnectionResult.REFUSED
+            assert (await try_out(scene, port=mute.getsockname()[1])).result is ConnectionResult.NOT_ASTERISK
+        assert (await try_out(scene, secret="wrong")).result is ConnectionResult.REFUSED
+        assert (await try_out(scene, username="nobody")).result is ConnectionResult.REFUSED
 
         weak = await try_out(scene, username="weak")
-        assert weak.verdict is ConnectionResult.RIGHTS_MISSING
+        assert weak.result is ConnectionResult.RIGHTS_MISSING
         assert (weak.read_missing, weak.write_missing) == ((), ("reporting", "originate"))
         assert weak.unchecked == ("call", "user", "agent"), "nobody was let make the call that would show it"
         deaf = await try_out(scene, username="deaf")
-        assert (deaf.verdict, deaf.read_missing, deaf.write_missing) == (
+        assert (deaf.result, deaf.read_missing, deaf.write_missing) == (
             ConnectionResult.RIGHTS_MISSING,
             ("call", "user"),
             (),
         )
         plain = await try_out(scene, username="plain")
-        assert (plain.verdict, plain.may_reload) == (ConnectionResult.CONNECTED, False)
+        assert (plain.result, plain.may_reload) == (ConnectionResult.CONNECTED, False)
 
         # Nothing of all that has disturbed the connection that serves, or is kept.
-        assert scene.bazang.worker_log().count("exchange: connected") == 1
+        assert scene.bazang.worker_log().count("PBX: connected") == 1
         with scene.bazang.database.read() as session:
             assert not [c.payload for c in session.scalars(select(Command)) if "secret" in c.payload]
         assert "bazang-secret" not in scene.bazang.worker_log()
@@ -126,7 +127,7 @@ async def test_exchange_that_does_not_answer_is_a_firewall(stage: Stage) -> None
             report = await try_out(scene, port=address[1])
             for one in waiting:
                 one.close()
-        assert report.verdict is ConnectionResult.NO_ANSWER
+        assert report.result is ConnectionResult.NO_ANSWER
 
 
 async def test_exchange_without_our_dialplan_says_so(stage: Stage) -> None:
@@ -135,7 +136,7 @@ async def test_exchange_without_our_dialplan_says_so(stage: Stage) -> None:
         AsteriskOffice(scene.bazang.asterisk.version, scene.bazang.folder / "other") as other,
     ):
         report = await try_out(scene, port=other.ami_port)
-        assert (report.verdict, report.dialplan) == (ConnectionResult.CONNECTED, DialplanState.NONE)
+        assert (report.result, report.dialplan) == (ConnectionResult.CONNECTED, DialplanState.NONE)
         assert report.unchecked == ("user", "agent")
 
 
@@ -149,7 +150,7 @@ async def test_connection_is_taken_from_the_panel_and_changed_without_a_restart(
         request = scene.wish()
         ring = await scene.phones["101"].next_call()
         settle(bazang, ami_secret="wrong")  # nobody asks for it to be taken up: the next poll sees it
-        await bazang.until(lambda: status(bazang) == "refused", 10, "the wrong secret is refused")
+        await bazang.until(lambda: status(bazang) == "refused", PATIENCE, "the wrong secret is refused")
         await ring.answer()
         await scene.hears(ring, "agent_intro")
         await ring.press("1")
@@ -157,7 +158,7 @@ async def test_connection_is_taken_from_the_panel_and_changed_without_a_restart(
         await customer.answer()
         settle(bazang, ami_host="localhost")
         connection_test.apply(bazang.database, actor="sara", now=datetime.now(UTC))
-        await bazang.until(lambda: status(bazang) == "connected", 5, "it is connected again")
+        await bazang.until(lambda: status(bazang) == "connected", PATIENCE, "it is connected again")
         await scene.becomes(request, "connected")
         await customer.hang_up()
         await scene.becomes(request, "done")
@@ -239,7 +240,7 @@ async def test_what_the_exchange_has_can_be_looked_up(stage: Stage) -> None:
             answer = await ask(scene, lookup.find_code, scene.bazang.settings, code)
             assert answer == ("bazang-extensions" if where is True else where), code
         await scene.bazang.asterisk.kill()
-        await scene.bazang.until(lambda: status(scene.bazang) == "down", 5, "the exchange is gone")
+        await scene.bazang.until(lambda: status(scene.bazang) == "down", PATIENCE, "the exchange is gone")
         assert await ask(scene, lookup.look_up, Destination("extension", "101")) is LookupResult.UNANSWERED
         assert await ask(scene, lookup.find_code, scene.bazang.settings, "7000") is None
 
@@ -262,9 +263,9 @@ async def test_extensions_and_members_have_their_names(stage: Stage, profile: st
         await bazang.asterisk.cli('database put AMPUSER/101 cidname "سارا رضایی"')
         bazang.launch_worker()
         wanted = {"101": "سارا رضایی" if profile == "freepbx" else "Phone 101", "102": "Phone 102"}
-        await bazang.until(lambda: wanted.items() <= names(bazang).items(), 10, "the names are known")
+        await bazang.until(lambda: wanted.items() <= names(bazang).items(), PATIENCE, "the names are known")
         talk = await scene.occupy("101")
-        await bazang.until(lambda: scene.line("101") == "in_call", 5, "the line is busy")
+        await bazang.until(lambda: scene.line("101") == "in_call", PATIENCE, "the line is busy")
         assert names(bazang)["101"] == wanted["101"]
         with bazang.database.read() as session:
             members = {row.extension: row.name for row in session.scalars(select(QueueMemberRow))}
@@ -272,7 +273,7 @@ async def test_extensions_and_members_have_their_names(stage: Stage, profile: st
         await bazang.stop_worker()
         await bazang.start_worker()
         await talk.end()
-        await bazang.until(lambda: scene.line("101") == "free", 5, "the line is free")
+        await bazang.until(lambda: scene.line("101") == "free", PATIENCE, "the line is free")
         assert names(bazang)["101"] == wanted["101"]
 
 

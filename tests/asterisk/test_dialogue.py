@@ -8,6 +8,7 @@ import pytest
 from app.domain.routing import Destination
 from script.office.asterisk import OfficeSetup
 from script.office.bazang import Bazang
+from script.office.patience import PATIENCE
 from script.office.phone import Call
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import OWN_E164, Scene
@@ -34,7 +35,7 @@ def offer(bazang: Bazang, **fields: object) -> None:
     bazang.module(next=next, error=error, **fields)
 
 
-async def arrives(scene: Scene, call: Call, key: str, timeout: float = 20) -> None:
+async def arrives(scene: Scene, call: Call, key: str, timeout: float = PATIENCE) -> None:
     """Wait until the caller hears the key by which a destination tells who it is."""
     await scene.bazang.until(lambda: call.rtp.keys_heard, timeout, "the caller arrives somewhere")
     assert call.rtp.keys_heard == key, scene.bazang.describe()

@@ -119,7 +119,7 @@ def choose_rows(page: Page) -> None:
 def ask_in_dialog(page: Page) -> None:
     choose_rows(page)
     page.locator("#chosen button").nth(1).click()
-    page.locator("#dialog #act").wait_for()
+    page.locator("#dialog #action-form").wait_for()
 
 
 def fail_to_add_a_user(page: Page) -> None:
@@ -290,7 +290,7 @@ def test_what_is_told_of_a_freepbx_can_be_read(
     paths = ("/extensions/101", "/queues/800", "/extensions", "/queues", "/modules")
     page = walk({f"freepbx{path.replace('/', '-')}": go(path) for path in paths}, locale, width)
     page.goto("/extensions/101")
-    ways = page.locator(".walk li b")
+    ways = page.locator(".instructions li b")
     assert ways.count() and all(ways.evaluate_all(WITHIN)), "the way through the menus stands in its step"
 
 
@@ -377,7 +377,7 @@ def test_the_board_fits_a_television_and_is_read_from_afar(
 
 def write_pause(database: Database) -> None:
     with database.write() as session:
-        pause.write(session, pause.Pause("sara", datetime.now(UTC)), "sara", datetime.now(UTC))
+        pause.save_pause(session, pause.Pause("sara", datetime.now(UTC)), "sara", datetime.now(UTC))
 
 
 def test_the_fault_that_is_looked_for_is_found(meet: Meet) -> None:

@@ -11,7 +11,7 @@ from app.store.database import Database
 from app.store.models import CallRequest
 from app.store.settings import read_setting, write_setting
 from app.store.version import DatabaseVersion, requests_version
-from tests.support.factories import NOW, create_module, create_request, wish
+from tests.support.factories import NOW, apply_event, create_module, create_request
 from tests.support.server_database import migrated_database, new_database, open_server_database
 
 
@@ -77,7 +77,7 @@ def test_the_requests_version_changes_with_every_change_of_a_request(database: D
     versions = [read_requests_version(database)]
     create_request(database, create_module(database))
     versions.append(read_requests_version(database))
-    wish(database, 1, Cancelled())
+    apply_event(database, 1, Cancelled())
     versions.append(read_requests_version(database))
     assert len(set(versions)) == 3 and None not in versions
     with database.write() as session:

@@ -12,7 +12,7 @@ from app.extensions import db
 from app.services import users
 from app.services.requests import pause, perform
 from app.services.requests.access import Scope
-from app.services.requests.actions import Note, ShownRequest
+from app.services.requests.actions import ShownRequest, WriteNote
 from app.store.cache import VersionedCache
 from app.store.database import Database
 from app.store.models import CallRequest, User
@@ -77,7 +77,7 @@ def test_a_change_of_a_request_of_others_is_not_sent(
     operator: Visitor, supervisor: Visitor, database: Database, office: None
 ) -> None:
     etags = [etag_of(send_poll(visitor)) for visitor in (operator, supervisor)]
-    perform.perform(database, EVERYBODY, Note("for 102"), [ShownRequest(2, 1)], now())
+    perform.perform(database, EVERYBODY, WriteNote("for 102"), [ShownRequest(2, 1)], now())
     send_poll(operator, etag=etags[0], status=304)
     assert "for 102" in send_poll(supervisor, etag=etags[1]).main
 

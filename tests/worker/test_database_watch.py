@@ -15,8 +15,7 @@ from app.store.settings import read_setting, write_setting
 from app.worker.database_watch import DatabaseWatch
 from app.worker.leadership import Leadership, WorkerRunning
 from script.office.database import open_database, open_engine
-
-PATIENCE = 20.0  # seconds
+from script.office.patience import PATIENCE
 
 
 def write(database: Database, word: str) -> None:

@@ -49,8 +49,8 @@ async def test_old_traces_are_removed_once_a_day(
 
     tidied: list[datetime] = []
     monkeypatch.setattr(worker.sounds, "tidy", lambda: tidied.append(main.utcnow()) or 0)
-    leave_traces(database, NOW - commands.KEPT)
-    leave_traces(database, NOW - commands.KEPT + SECOND)
+    leave_traces(database, NOW - commands.KEEP_ANSWERED)
+    leave_traces(database, NOW - commands.KEEP_ANSWERED + SECOND)
     assert traces(database) == (2, 2)
     assert await tend(NOW) == (1, 1)
     assert await tend(NOW + DAY - SECOND) == (1, 1)

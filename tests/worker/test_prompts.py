@@ -26,11 +26,11 @@ from app.store.settings import Speech, write_setting
 from app.worker import prompts as made_by
 from app.worker.prompts import UNUSED, PromptStore
 from script.office.database import make_settings
+from script.office.patience import PATIENCE
 from tests.audio.sounds import tone, write_sound
 from tests.support.factories import NOW, create_module, create_request, store
 
 SEEN_AS = "/var/lib/asterisk/sounds/bazang"
-PATIENCE = 30.0  # seconds
 
 
 @pytest.fixture(scope="module")

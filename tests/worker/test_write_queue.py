@@ -17,8 +17,7 @@ from app.store.settings import read_setting, write_setting
 from app.worker import write_queue as recorders
 from app.worker.write_queue import WriteQueue
 from script.office.database import open_engine
-
-PATIENCE = 10.0  # seconds
+from script.office.patience import PATIENCE
 
 
 @pytest.fixture(autouse=True)

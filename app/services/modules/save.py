@@ -121,7 +121,7 @@ def save_module(
         if library is not None:
             _check_files(library, given)
         record_saved(session, module, before, now, actor=actor)
-    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+    commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
     return saved
 
 
@@ -137,7 +137,7 @@ def delete_module(database: Database, module_id: int, now: datetime, *, actor: s
         deleted = audit.changes(audit_fields(from_row(module)), {})
         audit.record(session, actor, "module_deleted", _subject(module), deleted, now)
         session.delete(module)
-    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+    commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
 
 
 def set_active(database: Database, module_id: int, active: bool, now: datetime, *, actor: str = "") -> None:

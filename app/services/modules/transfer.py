@@ -179,7 +179,7 @@ def import_settings(database: Database, library: SoundLibrary, content: Any, now
         errors = _Import(session, library, now, actor).store(file)
         if errors:
             raise BadFile(errors)
-    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+    commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
     return len(file.modules) + len(file.extensions) + len(file.queues)
 
 

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from app.domain.routing import Context
-from app.store.settings import Exchange
+from app.store.settings import PbxSettings
 
 READ_RIGHTS = ("call", "user", "agent")
 WRITE_RIGHTS = ("originate", "call", "agent", "reporting", "config")  # config: to reload the dialplan
@@ -27,7 +27,7 @@ class ConfigSnippets:
     includes: str
 
 
-def make(pbx: Exchange, secret: str, dialplan: Path) -> ConfigSnippets:
+def make(pbx: PbxSettings, secret: str, dialplan: Path) -> ConfigSnippets:
     """Return the lines to paste. `secret`: what to show as the AMI user's secret; `dialplan`: our dialplan file."""
     freepbx = pbx.pbx_profile == "freepbx"
     contexts = [Context.MODULES] if freepbx else [Context.MODULES, Context.EXTENSIONS, Context.QUEUES]
@@ -56,18 +56,18 @@ def goto_line(context: Context, code: str) -> str:
     return f"exten => {code},1,Goto({location(context, code)})"
 
 
-def _general_section(pbx: Exchange) -> str:
+def _general_section(pbx: PbxSettings) -> str:
     bind = "127.0.0.1" if pbx.ami_host in LOCAL_HOSTS else "0.0.0.0"  # noqa: S104 - permit= restricts who may connect
     return f"enabled = yes\nport = {pbx.ami_port}\nbindaddr = {bind}"
 
 
-def make_user_section(pbx: Exchange, secret: str) -> str:
+def make_user_section(pbx: PbxSettings, secret: str) -> str:
     """Return the section of our AMI user. A semicolon would start a comment, so it is escaped."""
     lines = [f"[{pbx.ami_username}]", f"secret = {secret.replace(';', chr(92) + ';')}", *_permit_lines(pbx)]
     return "\n".join([*lines, f"read = {','.join(READ_RIGHTS)}", f"write = {','.join(WRITE_RIGHTS)}"])
 
 
-def _permit_lines(pbx: Exchange) -> list[str]:
+def _permit_lines(pbx: PbxSettings) -> list[str]:
     """Restrict the log-in to this machine; nothing if its address is not known."""
     address = "127.0.0.1" if pbx.ami_host in LOCAL_HOSTS else pbx.agi_host
     if pbx.ami_host not in LOCAL_HOSTS and address in LOCAL_HOSTS:

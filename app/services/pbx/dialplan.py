@@ -20,7 +20,7 @@ def gather_dialplan(database: Database, settings: Settings, agi_port: int) -> Di
     On FreePBX the extensions have dialplans of their own, so there are no plans for them.
     """
     with database.read() as session:
-        pbx = store_settings.exchange(session, settings)
+        pbx = store_settings.pbx(session, settings)
         modules = session.scalars(select(Module).order_by(Module.id)).all()
         return Dialplan(
             modules=tuple(ModulePlan(module.id, module.code, module.next, module.error) for module in modules),

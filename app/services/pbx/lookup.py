@@ -66,7 +66,7 @@ def find_code(database: Database, settings: Settings, code: str, *, actor: str, 
     if not CODE_PATTERN.fullmatch(code):
         return ""
     with database.read() as session:
-        pbx = store_settings.exchange(session, settings)
+        pbx = store_settings.pbx(session, settings)
     contexts = [pbx.outbound_context, pbx.extension_context, pbx.queue_context]
     contexts += ["from-internal"] if pbx.pbx_profile == "freepbx" else []
     named = list(dict.fromkeys(context for context in contexts if context))
@@ -83,5 +83,5 @@ def is_reachable(database: Database, now: datetime) -> bool:
 def _ask(database: Database, kind: str, payload: dict[str, Any], actor: str, now: datetime) -> str | None:
     if not is_reachable(database, now):
         return None  # do not wait in vain
-    answered = commands.ask_and_wait(database, kind, payload, actor=actor, now=now, seconds=WAIT_SECONDS)
+    answered = commands.send_and_wait(database, kind, payload, actor=actor, now=now, seconds=WAIT_SECONDS)
     return answered.result if answered is not None and answered.ok else None

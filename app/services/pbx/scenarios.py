@@ -191,7 +191,7 @@ def save_scenario(database: Database, given: ScenarioInput, *, now: datetime, ac
         errors = store_scenario(session, given, now=now, actor=actor)
         if errors:
             raise Invalid(errors)
-    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+    commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
 
 
 def store_scenario(session: Session, given: ScenarioInput, *, now: datetime, actor: str) -> dict[str, str]:
@@ -233,7 +233,7 @@ def delete_scenario(
         given = kind.from_row(row)
         session.delete(row)
         _record(session, given, given.audit_fields(), {}, now, actor)
-    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+    commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
 
 
 def _record(

@@ -110,7 +110,7 @@ def _ask(
     call.created_at = call.updated_at = now
     with database.write() as session:
         session.add(call)
-    commands.ask(database, commands.STUDIO_CALL, {"call": call.id}, actor=actor, now=now)
+    commands.send(database, commands.STUDIO_CALL, {"call": call.id}, actor=actor, now=now)
     return call.id
 
 
@@ -149,7 +149,7 @@ def cancel(database: Database, call_id: str, actor: str, now: datetime) -> None:
         if session.get(PhoneCall, call_id) is None:
             raise NotFound(call_id)
     if advance(database, call_id, CallState.CANCELLED, now):
-        commands.ask(database, commands.STUDIO_CANCEL, {"call": call_id}, actor=actor, now=now)
+        commands.send(database, commands.STUDIO_CANCEL, {"call": call_id}, actor=actor, now=now)
 
 
 # -- the telephone service's side ---------------------------------------------------------------------------------

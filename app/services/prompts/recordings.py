@@ -251,4 +251,4 @@ def set_digit(
             row.file = file
         elif not _is_new(session, DigitRecording(language=language, digit=digit, file=file)):
             session.get_one(DigitRecording, (language, digit), with_for_update=True).file = file
-    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+    commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)

@@ -1,16 +1,16 @@
-"""The first module of an office, made from a template, with the scenario by which callers get there."""
+"""Create the first module from a template, together with the scenarios that lead callers to it."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.domain.routing import Destination, DestinationKind, Situation
 from app.services.errors import Invalid
 from app.services.modules.input import ModuleInput
-from app.services.modules.list import suggest_code
 from app.services.modules.save import save_module
 from app.services.pbx import lookup
 from app.services.pbx.lookup import LookupResult
@@ -24,17 +24,18 @@ from app.services.pbx.scenarios import (
 )
 from app.store import settings as store_settings
 from app.store.database import Database, Joined
+from app.store.models import Module
 
 
 class Template(StrEnum):
-    EXTENSION = "extension"  # one person's, or several people's, extensions
-    QUEUE = "queue"  # a team's queue
-    SILENT = "silent"  # an extension's callers hear nothing and are noted
+    EXTENSION = "extension"  # for one or several extensions
+    QUEUE = "queue"
+    SILENT = "silent"  # for extensions; callers hear nothing, only their number is registered
 
 
 @dataclass(frozen=True)
-class StarterInput:
-    """What was filled in. `targets`: extensions, or the one queue of the template `queue`."""
+class FirstModuleInput:
+    """The values of the form. `targets` are extensions, or one queue for the template `queue`."""
 
     template: str
     name: str
@@ -43,37 +44,41 @@ class StarterInput:
     language: str
 
 
-def propose_code(database: Database) -> str:
-    """Return a code that no module has yet."""
-    with database.read() as session:
-        return suggest_code(session)
+def create(database: Database, settings: Settings, given: FirstModuleInput, now: datetime, *, actor: str) -> int:
+    """Store the module and the scenarios in one transaction; return the module's id. Raises Invalid.
 
-
-def make(database: Database, settings: Settings, given: StarterInput, now: datetime, *, actor: str) -> int:
-    """Store the module and lead callers to it, together or not at all; return its id. Raises Invalid.
-
-    On FreePBX the scenarios are the exchange's own: there only the module is stored.
+    FreePBX has its own scenarios, so only the module is stored there.
     """
-    errors = _ask_exchange(database, settings, given, now, actor)
+    errors = _check_with_pbx(database, settings, given, now, actor)
     if given.template not in set(Template):
         errors["template"] = "choice"
     if errors:
         raise Invalid(errors)
     with database.write() as session:
         joined = Joined(database, session)
-        module = save_module(joined, _module(given), now, actor=actor)
-        if store_settings.exchange(session, settings).pbx_profile != "freepbx":
+        module_id = save_module(joined, _module(given), now, actor=actor)
+        if store_settings.pbx(session, settings).pbx_profile != "freepbx":
             for target in given.targets:
                 scenario = _scenario(session, given, target)
                 if scenario is not None:
                     save_scenario(joined, scenario, now=now, actor=actor)
-    return module
+    return module_id
 
 
-def _ask_exchange(
-    database: Database, settings: Settings, given: StarterInput, now: datetime, actor: str
+def suggest_test_extension(database: Database) -> str:
+    """Return an extension that the first module serves; "" if there is none."""
+    with database.read() as session:
+        module = session.scalar(select(Module).where(Module.target_kind == "extension").order_by(Module.id))
+    return module.targets[0] if module is not None else ""
+
+
+def _check_with_pbx(
+    database: Database, settings: Settings, given: FirstModuleInput, now: datetime, actor: str
 ) -> dict[str, str]:
-    """Return what does not fit the exchange. Where it cannot be asked everything does."""
+    """Return errors by field: a code that is in use on the PBX, targets that do not exist there.
+
+    If the PBX cannot be asked, there are no errors.
+    """
     errors = {}
     if lookup.find_code(database, settings, given.code, actor=actor, now=now):
         errors["code"] = "code_on_exchange"
@@ -85,7 +90,7 @@ def _ask_exchange(
     return errors
 
 
-def _module(given: StarterInput) -> ModuleInput:
+def _module(given: FirstModuleInput) -> ModuleInput:
     return ModuleInput(
         name=given.name.strip(),
         code=given.code,
@@ -96,15 +101,15 @@ def _module(given: StarterInput) -> ModuleInput:
     )
 
 
-def _scenario(session: Session, given: StarterInput, target: str) -> ScenarioInput | None:
-    """Return a target's scenario with the module as destination; None if it needs no change.
+def _scenario(session: Session, given: FirstModuleInput, target: str) -> ScenarioInput | None:
+    """Return the target's scenario with the module as its destination; None if it needs no change.
 
-    Destinations that were chosen before stay.
+    Destinations that are set already stay.
     """
     module = Destination(DestinationKind.MODULE, given.code)
     if given.template == Template.QUEUE:
         queue = load_queue(session, target) or QueueInput(target)
         return None if queue.failed.kind else replace(queue, failed=module)
     extension = load_extension(session, target) or ExtensionInput(target)
-    chosen = {s: extension.destination(s) if extension.destination(s).kind else module for s in Situation}
-    return replace(extension, destinations=chosen)
+    destinations = {s: extension.destination(s) if extension.destination(s).kind else module for s in Situation}
+    return replace(extension, destinations=destinations)

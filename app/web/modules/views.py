@@ -19,9 +19,8 @@ from app.services.modules.list import (
 )
 from app.services.modules.save import check_and_save_module, check_without_pbx, delete_module, set_active
 from app.services.pbx.destinations import SaveResult
-from app.services.pbx.directory import load_directory
 from app.services.pbx.references import find_references
-from app.web.context import administrator_required, database, exchange, library, settings, utcnow
+from app.web.context import administrator_required, database, directory, library, pbx, settings, utcnow
 from app.web.fields import has_errors
 from app.web.http import is_fragment, parse_row_number
 from app.web.modules.form import ModuleForm
@@ -70,7 +69,7 @@ def index():
         listed = _list(session)
         references = find_references(session)
     template = "modules/_list.html" if is_fragment() else "modules/index.html"
-    return render_template(template, listed=listed, references=references, profile=exchange().pbx_profile)
+    return render_template(template, listed=listed, references=references, profile=pbx().pbx_profile)
 
 
 def _list(session) -> ModuleList:
@@ -97,7 +96,7 @@ def switch(module_id: int):
         return redirect(url_for("modules.index"))
     with database().read() as session:
         module, references = get_module(session, module_id), find_references(session)
-    return render_template("modules/_row.html", module=module, references=references, profile=exchange().pbx_profile)
+    return render_template("modules/_row.html", module=module, references=references, profile=pbx().pbx_profile)
 
 
 # -- the form ---------------------------------------------------------------------------------------------------------
@@ -144,10 +143,8 @@ def _edit(form: ModuleForm, module_id: int | None, stored: ModuleInput | None = 
         if _save(form, module_id, stored):
             return redirect(url_for("modules.index"))
         status = 422
-    with database().read() as session:
-        directory = load_directory(session)
-    form.show_known(directory)
-    values = {"directory": directory, "sentences": summarise(form.input(), directory)}
+    form.show_known(directory())
+    values = {"directory": directory(), "sentences": summarise(form.input(), directory())}
     return render_template("modules/form.html", form=form, module_id=module_id, **values), status
 
 
@@ -193,9 +190,7 @@ def show_summary():
     """Describe what the module in the form would do."""
     form = ModuleForm()
     form.validate()
-    with database().read() as session:
-        directory = load_directory(session)
-    return render_template("modules/_summary.html", sentences=summarise(form.input(), directory))
+    return render_template("modules/_summary.html", sentences=summarise(form.input(), directory()))
 
 
 @blueprint.route("/<row:module_id>/delete", methods=["GET", "POST"])

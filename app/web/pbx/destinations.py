@@ -9,8 +9,7 @@ from app.domain.numbers import ascii_digits
 from app.domain.routing import CODE_PATTERN, Destination, DestinationKind
 from app.services.pbx import lookup
 from app.services.pbx.destinations import PbxWarning, warning_key
-from app.services.pbx.directory import Directory, load_directory
-from app.web.context import administrator_required, database, settings, utcnow
+from app.web.context import administrator_required, database, directory, settings, utcnow
 from app.web.formats import fill_in, name, number
 from app.web.http import parse_row_number
 from app.web.pbx.fields import confirmed_keys, split_extensions
@@ -31,10 +30,8 @@ MOST_EXTENSIONS = 20  # of a field with several; each can cost a question to the
 @administrator_required
 def describe_field():
     """Show what the destinations are that are typed into a field."""
-    with database().read() as session:
-        directory = load_directory(session)
     destinations = _typed_destinations(request.args.get("field", ""))
-    return _render([_describe(destination, directory) for destination in destinations])
+    return _render([_describe(destination) for destination in destinations])
 
 
 def _typed_destinations(field: str) -> list[Destination]:
@@ -50,8 +47,8 @@ def _typed_destinations(field: str) -> list[Destination]:
     return [destination for destination in destinations if destination.is_well_formed]
 
 
-def _describe(destination: Destination, directory: Directory) -> Finding:
-    known = describe_known(directory, destination)
+def _describe(destination: Destination) -> Finding:
+    known = describe_known(directory(), destination)
     if known is not None:
         return known
     if destination.kind == DestinationKind.MODULE:
@@ -70,8 +67,7 @@ def describe_code():
 
 
 def _describe_code(code: str, own_id: int) -> Finding:
-    with database().read() as session:
-        module = load_directory(session).modules.get(code)
+    module = directory().modules.get(code)
     if module is not None and module.id != own_id:
         return Finding(Level.FAULT, fill_in(_("The module “%(name)s” already has this code."), name=name(module.name)))
     context = lookup.find_code(database(), settings(), code, actor=current_user.name, now=utcnow())

@@ -5,12 +5,12 @@ from flask import request
 from app.domain.routing import Context
 from app.services.modules.list import list_names
 from app.services.pbx.config_snippets import location
-from app.web.context import database, exchange
+from app.web.context import database, pbx
 
 
 def is_freepbx() -> bool:
     """Tell whether the PBX has its own pages for extensions and queues."""
-    return exchange().pbx_profile == "freepbx"
+    return pbx().pbx_profile == "freepbx"
 
 
 def step_values() -> dict[str, object]:

@@ -6,7 +6,7 @@ from typing import Protocol
 from flask import request
 
 from app.services.pbx.lookup import is_reachable
-from app.web.context import database, exchange, utcnow
+from app.web.context import database, pbx, utcnow
 
 
 class Searchable(Protocol):
@@ -23,5 +23,5 @@ def list_values(rows: Sequence[Searchable]) -> dict[str, object]:
         "has_rows": bool(rows),
         "search": search,
         "reachable": is_reachable(database(), utcnow()),
-        "profile": exchange().pbx_profile,
+        "profile": pbx().pbx_profile,
     }

@@ -7,10 +7,9 @@ from flask_login import current_user
 from app.domain.routing import Context
 from app.services.pbx import config_snippets
 from app.services.pbx.dialplan_view import read_excerpt
-from app.services.pbx.directory import load_directory
 from app.services.pbx.lookup import is_reachable
 from app.services.pbx.scenarios import ScenarioInput, check_and_save_scenario, check_without_pbx
-from app.web.context import database, settings, utcnow
+from app.web.context import database, directory, settings, utcnow
 from app.web.fields import has_errors
 from app.web.pbx.fields import DestinationsForm, confirmed_keys, flash_unanswered
 
@@ -33,12 +32,10 @@ class ScenarioForm(DestinationsForm):
 
 def page_values(form: ScenarioForm, context: Context, code: str, own_context: str = "") -> dict[str, object]:
     """Return the template's values beside the row. `own_context`: a context of the dialplan to show as a whole."""
-    with database().read() as session:
-        directory = load_directory(session)
-    form.show_known(directory)
+    form.show_known(directory())
     path = settings().dialplan_path
     return {
-        "directory": directory,
+        "directory": directory(),
         "reachable": is_reachable(database(), utcnow()),
         "excerpt": read_excerpt(database(), path, context, code, own_context),
         "dialplan_path": path,

@@ -1,4 +1,4 @@
-"""Settings of the PBX and what its connection test finds, in words."""
+"""Texts of the settings pages: types of PBX, results of the connection test, areas of time zones."""
 
 from flask_babel import lazy_gettext as _l
 
@@ -7,42 +7,40 @@ from app.domain.pbx_connection import ConnectionResult, DialplanState
 PBX_PROFILE = {"asterisk": _l("Plain Asterisk"), "freepbx": _l("FreePBX or Issabel")}
 
 CONNECTION_RESULT = {
-    ConnectionResult.HOST_UNKNOWN: _l("There is no machine of this name."),
-    ConnectionResult.NOTHING_LISTENS: _l("The machine is there, but nothing listens at this port."),
-    ConnectionResult.NO_ANSWER: _l("No answer came from there."),
-    ConnectionResult.NOT_ASTERISK: _l("Something answers there, but it is no telephone exchange."),
-    ConnectionResult.REFUSED: _l("The exchange is there, and refuses the user or the secret."),
-    ConnectionResult.RIGHTS_MISSING: _l("The exchange lets us in, but some rights are missing."),
+    ConnectionResult.HOST_UNKNOWN: _l("The address was not found."),
+    ConnectionResult.NOTHING_LISTENS: _l("The machine refuses connections to this port."),
+    ConnectionResult.NO_ANSWER: _l("The address does not answer."),
+    ConnectionResult.NOT_ASTERISK: _l("Another program answers there, not a PBX."),
+    ConnectionResult.REFUSED: _l("The PBX refuses the user or the secret."),
+    ConnectionResult.RIGHTS_MISSING: _l("The PBX accepts the log-in, but the user needs more rights."),
     ConnectionResult.CONNECTED: _l("Connected."),
 }
 
 # What to do about each result.
 CONNECTION_ADVICE = {
-    ConnectionResult.HOST_UNKNOWN: _l(
-        "Look whether the name is spelled right, or write its address, such as 192.168.1.10."
-    ),
+    ConnectionResult.HOST_UNKNOWN: _l("Check the spelling, or enter an IP address such as 192.168.1.10."),
     ConnectionResult.NOTHING_LISTENS: _l(
-        "Look at the port (mostly 5038), and whether the exchange has “enabled = yes” in the section general of "
-        "manager.conf. Reload the manager there afterwards."
+        "Check the port (usually 5038). In manager.conf of the PBX, the section [general] needs “enabled = yes”. Then "
+        "type “manager reload” in Asterisk's console."
     ),
-    ConnectionResult.NO_ANSWER: _l(
-        "Look at the address, whether the machine is switched on, and whether a firewall is between."
-    ),
-    ConnectionResult.NOT_ASTERISK: _l("Look at the port: that of the manager interface is mostly 5038."),
+    ConnectionResult.NO_ANSWER: _l("Check the address and the firewall, and that the machine is switched on."),
+    ConnectionResult.NOT_ASTERISK: _l("Check the port: the manager interface usually has 5038."),
     ConnectionResult.REFUSED: _l(
-        "The user and the secret must be the same here and in manager.conf of the exchange. Reload the manager there "
-        "after a change. A line “permit” there may keep this machine out as well."
+        "The user and the secret must be the same here and in manager.conf of the PBX. Type “manager reload” there "
+        "after a change. A line “permit” there can also exclude this machine."
     ),
-    ConnectionResult.RIGHTS_MISSING: _l("Let the user in manager.conf have these lines, and reload the manager there:"),
+    ConnectionResult.RIGHTS_MISSING: _l(
+        "Add these lines to the user in manager.conf, then type “manager reload” in Asterisk's console:"
+    ),
 }
 
 DIALPLAN_STATE = {
-    DialplanState.CURRENT: _l("The exchange runs our dialplan."),
+    DialplanState.CURRENT: _l("The PBX runs our dialplan."),
     DialplanState.OUTDATED: _l(
-        "The exchange runs an older version of our dialplan. Type “dialplan reload” in its console."
+        "The PBX runs an older version of our dialplan. Type “dialplan reload” in Asterisk's console."
     ),
-    DialplanState.NONE: _l("The exchange has not taken in our dialplan yet."),
-    DialplanState.UNKNOWN: _l("Whether the exchange has our dialplan could not be found out."),
+    DialplanState.NONE: _l("The PBX does not include our dialplan yet."),
+    DialplanState.UNKNOWN: _l("It is not known whether the PBX runs our dialplan."),
 }
 
 ZONE_AREA = {

@@ -1,28 +1,39 @@
-"""The checks of the setup and its templates for a first module, in words."""
+"""Texts of the setup: its checks, and the templates of the first module."""
 
 from flask_babel import lazy_gettext as _l
 
+from app.services.setup.checks import Check
+from app.services.setup.first_module import Template
+
 CHECK = {
-    "service": _l("The telephone service runs"),
-    "reached": _l("The exchange is reached"),
-    "accepted": _l("User and secret are accepted"),
-    "rights": _l("All rights are there"),
-    "dialplan": _l("Our dialplan is taken in"),
-    "extensions": _l("The exchange tells of extensions"),
-    "outbound": _l("Customers can be dialled"),
+    Check.SERVICE: _l("The telephone service runs"),
+    Check.REACHED: _l("The PBX answers"),
+    Check.ACCEPTED: _l("The PBX accepts the user and the secret"),
+    Check.RIGHTS: _l("The user has all rights"),
+    Check.DIALPLAN: _l("The PBX runs our dialplan"),
+    Check.EXTENSIONS: _l("The PBX reports extensions"),
+    Check.OUTBOUND: _l("Customers can be dialled"),
 }
 
 TEMPLATE = {
-    "extension": _l("One person's extension"),
-    "queue": _l("A team's queue"),
-    "silent": _l("Silent: note the caller's number"),
+    Template.EXTENSION.value: _l("One person's extension"),
+    Template.QUEUE.value: _l("A team's queue"),
+    Template.SILENT.value: _l("Silent: only the caller's number is registered"),
 }
 
 TEMPLATE_ABOUT = {
-    "extension": _l("Whoever finds the extension busy or unanswered presses 1, and is rung back when it is free."),
-    "queue": _l("Whoever has waited too long in the queue presses 1, and is rung back by the next member who is free."),
-    "silent": _l("Nothing is played: the number of whoever was not served is noted, and rung back."),
+    Template.EXTENSION.value: _l(
+        "Callers who find the extension busy or unanswered press 1. They are called back when it is free."
+    ),
+    Template.QUEUE.value: _l(
+        "Callers who waited too long in the queue press 1. The next free member of the queue calls them back."
+    ),
+    Template.SILENT.value: _l("Nothing is played. The numbers of callers who reached nobody are called back."),
 }
 
 # The proposed names of the first module.
-TEMPLATE_NAME = {"extension": _l("Call back"), "queue": _l("Call back by the team"), "silent": _l("Missed calls")}
+TEMPLATE_NAME = {
+    Template.EXTENSION.value: _l("Call back"),
+    Template.QUEUE.value: _l("Call back by the team"),
+    Template.SILENT.value: _l("Missed calls"),
+}

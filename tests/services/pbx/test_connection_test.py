@@ -1,4 +1,4 @@
-"""Test a connection by a command to the worker."""
+"""Asking the worker to test a connection: the command, its answer, and that no secret stays in the database."""
 
 import threading
 from collections.abc import Iterator
@@ -36,70 +36,76 @@ def only_command(database: Database) -> Command:
         return session.scalars(select(Command)).one()
 
 
+def run_test(database: Database, now: datetime | None = None) -> ConnectionReport | None:
+    values = VALUES | {"actor": "sara", "now": now or datetime.now(UTC)}
+    return connection_test.test(database, **values)  # type: ignore[arg-type]
+
+
 @contextmanager
 def worker(database: Database, *, ok: bool, result: str) -> Iterator[list[Command]]:
-    """A worker that answers one command."""
-    answered: list[Command] = []
+    """Answer one command as the worker does. Yield the commands that were answered."""
+    taken: list[Command] = []
     stop = threading.Event()
 
     def work() -> None:
-        while not answered and not stop.is_set():
-            answered.extend(commands.open_commands(database, datetime.now(UTC)))
+        while not taken and not stop.is_set():
+            taken.extend(commands.open_commands(database, datetime.now(UTC)))
             stop.wait(0.01)
-        for command in answered:
+        for command in taken:
             commands.answer(database, command.id, ok=ok, result=result, now=datetime.now(UTC))
 
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        yield answered
+        yield taken
     finally:
         stop.set()
         thread.join()
 
 
-@pytest.mark.parametrize("report", [FULL, ConnectionReport(ConnectionResult.HOST_UNKNOWN, "جایی نامعلوم")])
-def test_report_is_packed_and_unpacked(report: ConnectionReport) -> None:
-    assert connection_test.unpack(connection_test.pack(report)) == report
+def test_report_is_unpacked_as_it_was_packed() -> None:
+    for report in (FULL, ConnectionReport(ConnectionResult.HOST_UNKNOWN, "یک جای نامعلوم")):
+        assert connection_test.unpack(connection_test.pack(report)) == report
 
 
-def test_long_texts_from_the_pbx_are_cut(database: Database) -> None:
-    long = replace(FULL, detail='😀"' * 9000, version="😀\\" * 9000)
-    assert len(connection_test.pack(long)) <= commands.LONGEST_RESULT
-    with worker(database, ok=True, result=connection_test.pack(long)):
-        report = connection_test.test(database, **VALUES, actor="sara", now=datetime.now(UTC))  # type: ignore[arg-type]
-    assert report == replace(FULL, detail=long.detail[:500], version=long.version[:100])
+def test_long_text_from_the_pbx_is_cut(database: Database) -> None:
+    wordy = replace(FULL, detail='😀"' * 9000, version="😀\\" * 9000)
+    assert len(connection_test.pack(wordy)) <= commands.MAX_RESULT_LENGTH
+    with worker(database, ok=True, result=connection_test.pack(wordy)):
+        report = run_test(database)
+    assert report == replace(FULL, detail=wordy.detail[:500], version=wordy.version[:100])
 
 
-def test_worker_gets_the_values_and_answers_with_a_report(database: Database) -> None:
-    with worker(database, ok=True, result=connection_test.pack(FULL)) as answered:
-        report = connection_test.test(database, **VALUES, actor="sara", now=datetime.now(UTC))  # type: ignore[arg-type]
-    assert report == FULL
-    assert [(command.kind, command.payload) for command in answered] == [(commands.TEST_CONNECTION, VALUES)]
+def test_the_worker_gets_the_values_and_the_page_the_report(database: Database) -> None:
+    with worker(database, ok=True, result=connection_test.pack(FULL)) as taken:
+        assert run_test(database) == FULL
+    assert [(command.kind, command.payload) for command in taken] == [(commands.TEST_CONNECTION, VALUES)]
     assert "secret" not in only_command(database).payload
 
 
-def test_command_without_answer_loses_its_secret(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_test, "WAIT_SECONDS", 0.0)
-    assert connection_test.test(database, **VALUES, actor="sara", now=NOW) is None  # type: ignore[arg-type]
+def test_an_unanswered_command_is_withdrawn_and_loses_its_secret(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_test, "WAIT", 0.0)
+    assert run_test(database, NOW) is None
     command = only_command(database)
     assert (command.done_at, command.ok, command.result) == (NOW, False, "withdrawn")
     assert command.payload == {name: value for name, value in VALUES.items() if name != "secret"}
     assert commands.open_commands(database, NOW) == []
 
 
-def test_failed_command_has_no_report(database: Database) -> None:
+def test_a_failed_command_gives_no_report(database: Database) -> None:
     with worker(database, ok=False, result="unknown_command"):
-        assert connection_test.test(database, **VALUES, actor="sara", now=datetime.now(UTC)) is None  # type: ignore[arg-type]
+        assert run_test(database) is None
 
 
-def test_expired_command_loses_its_secret(database: Database) -> None:
-    commands.ask(database, commands.TEST_CONNECTION, dict(VALUES), actor="sara", now=NOW)
+def test_an_expired_command_loses_its_secret(database: Database) -> None:
+    commands.send(database, commands.TEST_CONNECTION, dict(VALUES), actor="sara", now=NOW)
     assert commands.open_commands(database, NOW + commands.TIME_TO_LIVE) == []
     assert "secret" not in only_command(database).payload
 
 
-def test_saved_settings_are_applied_by_a_command(database: Database) -> None:
+def test_apply_sends_a_command(database: Database) -> None:
     connection_test.apply(database, actor="sara", now=NOW)
     command = only_command(database)
     assert (command.kind, command.payload, command.actor) == (commands.APPLY_SETTINGS, {}, "sara")
