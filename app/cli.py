@@ -212,7 +212,7 @@ def doctor() -> None:
     settings, database = _context()
     marks = {Level.OK: "ok   ", Level.WARNING: "warn ", Level.FAULT: "FAULT"}
     faults = 0
-    for finding in run_checks(settings, database):
+    for finding in run_checks(settings, database, datetime.now(UTC)):
         faults += finding.level is Level.FAULT
         click.echo(f"{marks[finding.level]} {finding.text}")
         if finding.fix:

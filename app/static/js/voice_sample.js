@@ -34,7 +34,6 @@ async function listen(button) {
     const answer = await fetch(button.dataset.sample, { method: "POST", body: new FormData(button.form) });
     if (answer.ok) {
       await play(await answer.blob());
-      button.dataset.played = String(Number(button.dataset.played ?? 0) + 1);
     } else {
       error.textContent = answer.status === 422 ? await answer.text() : button.dataset.failed;
     }
