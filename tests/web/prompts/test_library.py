@@ -255,7 +255,7 @@ def test_a_recording_is_renamed(admin: Visitor, library: list[Recording], databa
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("", "This is needed."), ("x" * 81, "too long"), ("a\u202eb", "cannot be shown")]
+    ("name", "said"), [("", "This field is required."), ("x" * 81, "too long"), ("a\u202eb", "cannot be shown")]
 )
 def test_a_name_that_will_not_do(admin: Visitor, library: list[Recording], name: str, said: str) -> None:
     path = f"{LIBRARY}/{'a' * 64}"
@@ -406,7 +406,7 @@ def test_a_call_is_cancelled(admin: Visitor, database: Database) -> None:
         ({"extension": "1" * 21}, "Extension: Digits, * and # only."),
         ({"language": "de"}, "Language: Choose one of the list."),
         ({"name": ""}, "Name: This is needed."),
-        ({"name": "a\u202eb"}, "Name: There are characters in it that cannot be shown."),
+        ({"name": "a\u202eb"}, "Name: This contains characters that cannot be displayed. Remove them."),
         ({"text": "x" * 1501}, "Text: This is too long."),
     ],
 )
@@ -525,11 +525,11 @@ def test_a_speed_of_another_origin_is_not_lost(admin: Visitor, database: Databas
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
-        ("voice", "fa+f3", "Choose one of the list."),
-        ("voice", "<script>", "Choose one of the list."),
+        ("voice", "fa+f3", "Choose an item from the list."),
+        ("voice", "<script>", "Choose an item from the list."),
         ("rate", "9", "out of range"),
-        ("rate", "fast", "Choose one of the list."),
-        ("rate", "9" * 30, "Choose one of the list."),
+        ("rate", "fast", "Choose an item from the list."),
+        ("rate", "9" * 30, "Choose an item from the list."),
         ("pitch", "100", "out of range"),
     ],
 )
