@@ -153,7 +153,7 @@ const cards = (() => {
     const undo = part(prompt, "undo");
     undo.hidden = false;
     undo.focus();
-    say(undo.dataset.restored);
+    document.getElementById("announcement").textContent = undo.dataset.restored;
     changed(prompt);
   }
 
@@ -168,7 +168,7 @@ const cards = (() => {
     part(prompt, "undo").hidden = true;
     refresh(prompt);
     prompt.querySelector("[data-mode]:checked").focus();
-    say(part(prompt, "undo").dataset.undone);
+    document.getElementById("announcement").textContent = part(prompt, "undo").dataset.undone;
     changed(prompt);
   }
 

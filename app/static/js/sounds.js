@@ -91,7 +91,7 @@ const sounds = (() => {
         const kept = request.status === 200 && request.responseText.includes("data-digest");
         if (kept) {
           choose(place, request.responseText);
-          document.getElementById("said").textContent = words().taken;
+          document.getElementById("announcement").textContent = words().taken;
         } else {
           fault(place, explain(request.status, request.getResponseHeader("Content-Type"), request.responseText));
         }
@@ -188,7 +188,7 @@ const sounds = (() => {
     try {
       await small.play();
     } catch (error) {
-      if (error.name !== "AbortError") document.getElementById("said").textContent = words().unplayable;
+      if (error.name !== "AbortError") document.getElementById("announcement").textContent = words().unplayable;
     }
   });
 
