@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.audio.clip import SoundError, SpeechError
 from app.audio.library import SoundLibrary
-from app.audio.voices import has_piper, model_voices, models
+from app.audio.voices import is_piper_installed, list_models, read_models
 from app.config import Settings
 from app.domain.pbx_connection import ConnectionReport, ConnectionResult
 from app.services.prompts.phone_calls import INBOX, INBOX_MODE
@@ -121,7 +121,7 @@ def _inbox(settings: Settings) -> Finding:
 
 def _speech(settings: Settings) -> Finding:
     try:
-        clip = SoundLibrary(settings.prompts_path).spoken("سلام", "fa")
+        clip = SoundLibrary(settings.prompts_path).synthesize("سلام", "fa")
     except (SoundError, OSError) as error:
         return Finding("fault", f"no text can be spoken: {error}", "install the requirements again (espeakng-loader)")
     return Finding("ok", f"texts can be spoken ({clip.seconds:.1f} s made)")
@@ -130,15 +130,15 @@ def _speech(settings: Settings) -> Finding:
 def _voices(folder: Path) -> Iterator[Finding]:
     """Name piper's voices; nothing where there is none, which is no fault."""
     try:
-        names = [model.name for model in models(folder)]
-        if names and not has_piper():
+        names = [model.name for model in list_models(folder)]
+        if names and not is_piper_installed():
             yield Finding(
                 "warning",
                 f"{folder} has voices, but piper is not installed: {', '.join(names)}",
                 "pip install piper-tts (GPL-3.0), then start panel and telephone service again",
             )
             return
-        for found in model_voices(folder):
+        for found in read_models(folder):
             if isinstance(found, SpeechError):
                 mend = f"have MODEL.onnx and MODEL.onnx.json, both readable here, in {folder}, or take them away"
                 yield Finding("warning", str(found), mend)

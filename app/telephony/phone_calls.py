@@ -12,16 +12,16 @@ from app.domain.phone_calls import CallFailure, CallKind, CallState
 from app.telephony.agi import AgiBroken, AgiSession, CannotWrite, HungUp, Sound
 
 log = logging.getLogger(__name__)
-PATH = "studio/"  # of the FastAGI requests that come here
-LONGEST = 120.0  # seconds of a recording
-TRIES = 3
+AGI_PATH = "studio/"  # of the FastAGI requests that come here
+MAX_RECORDING_SECONDS = 120.0  # seconds of a recording
+MAX_TRIES = 3
 CHOICE_SECONDS = 5.0  # to press a key after a question
 WORK_SECONDS = 30.0  # for the recording to be looked at, or made a finished sound of
 TONE = "tone"
 
 
 @dataclass(frozen=True)
-class Script:
+class CallScript:
     """What a call is for, and its sounds: those of the studio's prompts, and TONE."""
 
     kind: CallKind
@@ -29,7 +29,7 @@ class Script:
 
 
 class PhoneCallHandler(Protocol):
-    async def open(self, call: str) -> Script | None:
+    async def open(self, call: str) -> CallScript | None:
         """The call was answered. None: it is none of ours, or over already."""
 
     async def tell(self, call: str, state: CallState) -> bool:
@@ -56,9 +56,9 @@ class _Cancelled(Exception):
     """A page has ended the call."""
 
 
-async def converse(session: AgiSession, studio: PhoneCallHandler) -> None:
+async def handle_phone_call(session: AgiSession, studio: PhoneCallHandler) -> None:
     """Lead a call of the studio to its end."""
-    call = session.path.removeprefix(PATH)
+    call = session.path.removeprefix(AGI_PATH)
     script = await studio.open(call)
     if script is None:
         log.info("a call of the studio that nobody waits for: %s", call)
@@ -95,22 +95,22 @@ class _Dialogue:
         """From the first word to the last. Raises _Failed, _Cancelled, HungUp, AgiBroken."""
         await self._session.answer()
         if kind is CallKind.TEST:
-            await self._say("studio_test")
+            await self._say("phone_call_test")
             await self._tell(CallState.DONE)
             return
         failure = await self._record()
         if failure is not None:
-            await self._say("studio_failed")
+            await self._say("phone_call_failed")
             raise _Failed(failure)
         try:
-            await self._say("studio_kept")
+            await self._say("phone_call_saved")
         except (HungUp, AgiBroken):
             log.info("studio call %s: hung up when all was done", self._call)
 
     async def _record(self) -> CallFailure | None:
         """Record until something is kept; return why nothing can be."""
         failure = None
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             try:
                 failure = await self._record_good()
             except CannotWrite:
@@ -119,7 +119,7 @@ class _Dialogue:
                 failure = await self._work(self._studio.keep(self._call))
             if failure in (None, CallFailure.CANNOT_WRITE, CallFailure.BROKEN_OFF):
                 return failure
-            await self._say("studio_silence")
+            await self._say("phone_call_silence")
         return failure
 
     async def _record_good(self) -> CallFailure | None:
@@ -127,9 +127,9 @@ class _Dialogue:
         while True:
             take = self._studio.new_take(self._call)
             await self._tell(CallState.RECORDING)
-            await self._say("studio_say")
+            await self._say("phone_call_instructions")
             await self._say(TONE)
-            await self._session.record(take.path, LONGEST)
+            await self._session.record(take.path, MAX_RECORDING_SECONDS)
             failure = await self._work(self._studio.judge(self._call))
             if failure is not None:
                 return failure
@@ -140,8 +140,8 @@ class _Dialogue:
     async def _is_good(self, take: Sound) -> bool:
         """Ask: 1 keeps it, 2 has it recorded again, 3 plays it."""
         silent = 0
-        while silent < TRIES:
-            question = self._sounds["studio_choose"]
+        while silent < MAX_TRIES:
+            question = self._sounds["phone_call_choice"]
             key = await self._session.play([question], "123") or await self._session.get_digit(CHOICE_SECONDS)
             if key in ("1", "2"):
                 return key == "1"

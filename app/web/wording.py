@@ -259,7 +259,7 @@ LANGUAGE = {"fa": _l("Persian"), "en": _l("English")}
 
 # -- calls of the studio --------------------------------------------------------------------------------------------
 
-STUDIO_STATE = {
+PHONE_CALL_STATE = {
     CallState.ASKED: _l("The telephone service is asked to ring the phone…"),
     CallState.RINGING: _l("The phone rings. Pick it up."),
     CallState.ANSWERED: _l("The phone is answered. Listen to what is said."),
@@ -271,7 +271,7 @@ STUDIO_STATE = {
     CallState.CANCELLED: _l("The call was cancelled."),
 }
 
-STUDIO_FAILURE = {
+PHONE_CALL_FAILURE = {
     CallFailure.SERVICE_DOWN: _l("The telephone service is not running. Start it on this machine and try again."),
     CallFailure.TOO_LATE: _l("The telephone service was too busy to call in time. Try again."),
     CallFailure.NOT_CONNECTED: _l("There is no connection to the telephone exchange. Look at its settings."),
@@ -411,7 +411,7 @@ _VOICE = {"female": _l("Female voice %(number)s"), "male": _l("Male voice %(numb
 RATE = {100: _l("very slow"), 125: _l("slow"), 150: _l("normal"), 180: _l("fast"), 220: _l("very fast")}
 PITCH = {10: _l("very deep"), 30: _l("deep"), 50: _l("medium"), 70: _l("high-pitched"), 90: _l("very high-pitched")}
 
-STUDIO_FIELD = {"extension": _l("Extension"), "language": _l("Language"), "name": _l("Name"), "text": _l("Text")}
+PHONE_CALL_FIELD = {"extension": _l("Extension"), "language": _l("Language"), "name": _l("Name"), "text": _l("Text")}
 
 # dBFS from which a sound is so loud; what is converted is levelled to about -20.
 _LOUDNESS = (
@@ -427,12 +427,12 @@ def sound_error(error: SoundError) -> str:
     return str(SOUND_ERROR.get(error.code, error))
 
 
-def studio(state: CallState, detail: str) -> str:
+def phone_call_status(state: CallState, detail: str) -> str:
     """Say in words how far a call of the studio is, or why it failed."""
     if state is CallState.FAILED:
-        known = {str(failure): text for failure, text in STUDIO_FAILURE.items()}
-        return str(known.get(detail, STUDIO_FAILURE[CallFailure.BROKEN_OFF]))
-    return str(STUDIO_STATE[state])
+        known = {str(failure): text for failure, text in PHONE_CALL_FAILURE.items()}
+        return str(known.get(detail, PHONE_CALL_FAILURE[CallFailure.BROKEN_OFF]))
+    return str(PHONE_CALL_STATE[state])
 
 
 def voice(found: Voice) -> str:

@@ -33,8 +33,8 @@ from app.telephony.attempts import AttemptFollower, is_ours
 from app.telephony.calls import Answered, CallFollower
 from app.telephony.dialer import Dialer
 from app.telephony.ivr import converse
-from app.telephony.phone_calls import PATH as STUDIO_PATH
-from app.telephony.phone_calls import converse as hold
+from app.telephony.phone_calls import AGI_PATH as STUDIO_PATH
+from app.telephony.phone_calls import handle_phone_call as hold
 from app.telephony.snapshot import Snapshot
 from app.worker import pbx_queries
 from app.worker.dialplan_file import DialplanFile, pbx_settings
@@ -411,7 +411,7 @@ class Worker:
     def _forget_old(self, now: datetime) -> None:
         if self._forgot_at is not None and now < self._forgot_at + DAY:
             return
-        gone = commands.forget_old(self.database, now), phone_calls.forget_old(self.database, now), self.sounds.tidy()
+        gone = commands.forget_old(self.database, now), phone_calls.delete_old(self.database, now), self.sounds.tidy()
         self._forgot_at = now
         if any(gone):
             log.info("removed %s old commands, %s old calls of the studio and %s sounds that nobody plays", *gone)

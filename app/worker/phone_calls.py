@@ -15,8 +15,8 @@ from typing import TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.audio.clip import SoundError, read_clip
-from app.audio.prompts import STUDIO_KEYS, default_text
-from app.audio.tone import make_tone
+from app.audio.prompt_texts import PHONE_CALL_KEYS, default_text
+from app.audio.tone import write_tone
 from app.config import Settings
 from app.domain.lifecycle import Outcome
 from app.domain.phone_calls import CallFailure, CallState
@@ -30,7 +30,7 @@ from app.telephony.agi import Sound
 from app.telephony.ami import AmiClient, AmiError, AmiRefused
 from app.telephony.attempts import AttemptFollower, EndNews, Fields, StepNews
 from app.telephony.dialer import Dialer
-from app.telephony.phone_calls import LONGEST, TONE, Script
+from app.telephony.phone_calls import MAX_RECORDING_SECONDS, TONE, CallScript
 from app.telephony.snapshot import Snapshot
 from app.telephony.variables import GRACE
 from app.worker.dispatcher import utcnow
@@ -56,7 +56,7 @@ class _Call:
     """A call under way. `rung`: what came of the ringing, None for an answer; `opened`: the dialogue has it."""
 
     view: PhoneCallView
-    script: Script
+    script: CallScript
     rung: asyncio.Future[CallFailure | None]
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     take: str = ""  # the file in the inbox, without its ending
@@ -87,7 +87,7 @@ class PhoneCalls:
 
     async def begin(self) -> None:
         """Give up what a service before us has left."""
-        self._stray = await asyncio.to_thread(phone_calls.end_open, self._database, utcnow())
+        self._stray = await asyncio.to_thread(phone_calls.fail_abandoned, self._database, utcnow())
         await asyncio.to_thread(self._open_inbox)
 
     async def tidy(self) -> None:
@@ -131,7 +131,7 @@ class PhoneCalls:
     async def call(self, call_id: str) -> None:
         """Make a call that a page asked for; return when it is in its dialogue, or over."""
         try:
-            view = await asyncio.to_thread(phone_calls.start, self._database, call_id, utcnow())
+            view = await asyncio.to_thread(phone_calls.claim, self._database, call_id, utcnow())
             if view is None:
                 return
             failure = await self._reach(view)
@@ -213,7 +213,7 @@ class PhoneCalls:
 
     # -- what the dialogue asks -------------------------------------------------------------------------------
 
-    async def open(self, call_id: str) -> Script | None:
+    async def open(self, call_id: str) -> CallScript | None:
         call = self._calls.get(call_id)
         if call is None or call.opened.is_set() or not await self.tell(call_id, CallState.ANSWERED):
             return None
@@ -224,13 +224,13 @@ class PhoneCalls:
         return call.script
 
     async def tell(self, call_id: str, state: CallState) -> bool:
-        return await asyncio.to_thread(phone_calls.advance, self._database, call_id, state, utcnow())
+        return await asyncio.to_thread(phone_calls.update_state, self._database, call_id, state, utcnow())
 
     def new_take(self, call_id: str) -> Sound:
         call = self._calls[call_id]
         self._drop(call)
         call.take = str(uuid.uuid4())
-        return Sound(f"{self._settings.asterisk_prompts_dir}/{INBOX}/{call.take}", LONGEST)
+        return Sound(f"{self._settings.asterisk_prompts_dir}/{INBOX}/{call.take}", MAX_RECORDING_SECONDS)
 
     async def judge(self, call_id: str) -> CallFailure | None:
         return await self._make(lambda: _judge(self._file(self._calls[call_id])))
@@ -255,7 +255,7 @@ class PhoneCalls:
 
     async def _fail(self, call_id: str, failure: CallFailure) -> None:
         log.info("studio call %s: %s", call_id, failure)
-        advance, now = phone_calls.advance, utcnow()
+        advance, now = phone_calls.update_state, utcnow()
         try:
             await asyncio.to_thread(advance, self._database, call_id, CallState.FAILED, now, detail=failure.value)
         except SQLAlchemyError as error:  # the next start of the service puts it right
@@ -271,26 +271,29 @@ class PhoneCalls:
     async def _make(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._maker, work)
 
-    def _script(self, view: PhoneCallView) -> Script:
+    def _script(self, view: PhoneCallView) -> CallScript:
         library, language = self._sounds.library, view.language
         with self._database.read() as session:
-            voice = speech.of_office(session, library, language)
-        clips = {key: speech.synthesize(library, default_text(key, language), language, voice) for key in STUDIO_KEYS}
+            voice = speech.load_office_speech(session, library, language)
+        clips = {
+            key: speech.synthesize_with_fallback(library, default_text(key, language), language, voice)
+            for key in PHONE_CALL_KEYS
+        }
         tone = self._inbox.parent / "tone.wav"
         if not tone.exists():
-            make_tone(tone)
+            write_tone(tone)
         sounds = {key: Sound(self._sounds.name(clip.path), clip.seconds) for key, clip in clips.items()}
-        return Script(view.kind, sounds | {TONE: Sound(self._sounds.name(tone), 0.5)})
+        return CallScript(view.kind, sounds | {TONE: Sound(self._sounds.name(tone), 0.5)})
 
     def _keep(self, call: _Call) -> None:
         view, library = call.view, self._sounds.library
         # Should somebody have put a link there, it is not followed.
         with os.fdopen(os.open(self._file(call), os.O_RDONLY | os.O_NOFOLLOW), "rb") as stream:
-            clip = library.uploaded(stream, "studio.wav")
+            clip = library.convert(stream, "studio.wav")
         file = recordings.add(
             self._database, library, clip, name=view.name, origin="phone", now=utcnow(), actor=view.created_by
         )
-        if not phone_calls.advance(self._database, view.id, CallState.KEPT, utcnow(), file=file):
+        if not phone_calls.update_state(self._database, view.id, CallState.KEPT, utcnow(), file=file):
             with suppress(Invalid, NotFound):  # it was cancelled in this instant
                 recordings.delete(self._database, library, file)
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from app.audio.clip import Clip, SoundError
 from app.audio.library import SoundLibrary
-from app.audio.prompts import LANGUAGES, age_text, default_text
+from app.audio.prompt_texts import LANGUAGES, age_text, default_text
 from app.config import Settings
 from app.domain.dial_order import DialOrder
 from app.domain.lifecycle import Status
 from app.services.prompts import recordings, voice
-from app.services.prompts.sounds import digit_sound, digit_sounds, prompt_sounds
+from app.services.prompts.sounds import make_digit_clip, make_digit_clips, make_prompt_clips
 from app.store import requests as store
 from app.store import settings as store_settings
 from app.store.database import Database
@@ -138,10 +138,10 @@ class PromptStore:
             module = store.load_module(session, module_id)
             if module is None:
                 return None
-            manner = voice.of_module(session, self.library, module)
-            recorded = recordings.digits(session, module.language)
-        clips = prompt_sounds(self._database, self.library, module_id)
-        digits = digit_sounds(self.library, module.language, manner, recorded)
+            manner = voice.load_module_speech(session, self.library, module)
+            recorded = recordings.list_digits(session, module.language)
+        clips = make_prompt_clips(self._database, self.library, module_id)
+        digits = make_digit_clips(self.library, module.language, manner, recorded)
         view = ModuleView(
             id=module.id,
             name=module.name,
@@ -189,7 +189,7 @@ class PromptStore:
             stored = store_settings.read_all(session)
             seen = (
                 {name: value for name, value in stored.items() if name.startswith(("voice_", "rate_", "pitch_"))},
-                {language: recordings.digits(session, language) for language in LANGUAGES},
+                {language: recordings.list_digits(session, language) for language in LANGUAGES},
                 {module.id: module.updated_at for module in store.all_modules(session)},
             )
         if self._seen not in (None, seen):
@@ -210,10 +210,10 @@ class PromptStore:
         return needed.modules
 
     def _digit(self, digit: str, language: str, manner: _Manner) -> Clip:
-        return digit_sound(self.library, digit, language, manner.voice, manner.recorded)
+        return make_digit_clip(self.library, digit, language, manner.voice, manner.recorded)
 
     def _say(self, text: str, language: str, manner: _Manner) -> Clip:
-        return voice.synthesize(self.library, text, language, manner.voice)
+        return voice.synthesize_with_fallback(self.library, text, language, manner.voice)
 
     def _prepare_modules(self, modules: Sequence[int]) -> None:
         for module_id in modules:
@@ -245,7 +245,7 @@ class PromptStore:
             waiting = store.active(session, [Status.WAITING])
             for language in languages - now.manners.keys():
                 now.manners[language] = _Manner(
-                    voice.of_office(session, self.library, language), recordings.digits(session, language)
+                    voice.load_office_speech(session, self.library, language), recordings.list_digits(session, language)
                 )
         ages = {(language, age_text(0, language)) for language in languages}
         for row, module in waiting:

@@ -98,7 +98,7 @@ def known_prompts(state: State) -> list[Known]:
         modules = [(module.id, as_input(module)) for module in all_modules(session)]
     known: dict[Path, Known] = {}
     for module_id, module in modules:
-        for key, clip in sounds.prompt_sounds(database, library, module_id).items():
+        for key, clip in sounds.make_prompt_clips(database, library, module_id).items():
             if clip is not None:
                 words = _words(key, module.prompts.get(key, sounds.DEFAULT), module.language)
                 known.setdefault(clip.path, Known(key, words, read_ulaw(clip.path)))

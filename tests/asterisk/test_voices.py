@@ -9,9 +9,9 @@ from sqlalchemy import select
 
 from app.audio.clip import Clip
 from app.audio.library import SoundLibrary
-from app.audio.prompts import default_text
+from app.audio.prompt_texts import default_text
 from app.services.prompts import phone_calls, recordings, voice
-from app.services.prompts.sounds import digit_sounds, prompt_sounds
+from app.services.prompts.sounds import make_digit_clips, make_prompt_clips
 from app.store.models import Command
 from app.store.settings import Speech
 from script.office.bazang import Bazang
@@ -47,8 +47,8 @@ async def test_a_caller_hears_the_modules_voice_and_recorded_digits(stage: Stage
     def prepare(bazang: Bazang) -> None:
         module_id = bazang.module(voice="en-us+m3", rate=180, pitch=30)
         library = SoundLibrary(bazang.settings.prompts_path)
-        prompt_sounds(bazang.database, library, module_id)  # made before the call, as the running service does
-        digit_sounds(library, "en", Speech("en-us+m3", 180, 30), {})
+        make_prompt_clips(bazang.database, library, module_id)  # made before the call, as the running service does
+        make_digit_clips(library, "en", Speech("en-us+m3", 180, 30), {})
         with write_sound(tmp_path / "nine.wav", tone(0.6, 600)).open("rb") as stream:
             kept.append(
                 recordings.store_upload(bazang.database, library, stream, "nine.wav", "upload", datetime.now(UTC))
@@ -59,7 +59,7 @@ async def test_a_caller_hears_the_modules_voice_and_recorded_digits(stage: Stage
         library = SoundLibrary(scene.bazang.settings.prompts_path)
 
         async def says(text: str) -> None:
-            clip = await asyncio.to_thread(library.spoken, text, "en", "en-us+m3", 180, 30)
+            clip = await asyncio.to_thread(library.synthesize, text, "en", "en-us+m3", 180, 30)
             await hears_clip(scene, call, clip)
 
         call = await scene.knock("*5001")
@@ -68,7 +68,7 @@ async def test_a_caller_hears_the_modules_voice_and_recorded_digits(stage: Stage
         await says(default_text("enter_number", "en"))
         await call.press("09351112233#")
         await says("0")
-        await hears_clip(scene, call, recordings.sound(library, kept[0].file))
+        await hears_clip(scene, call, recordings.read_recording(library, kept[0].file))
         await says("3")
 
 
@@ -82,8 +82,8 @@ async def test_an_agent_hears_the_voice_that_was_chosen_while_the_service_runs(s
         ring = await scene.phones["101"].next_call(15)
         await ring.answer()
         library = SoundLibrary(scene.bazang.settings.prompts_path)
-        await hears_clip(scene, ring, library.spoken(default_text("agent_intro", "en"), "en", "en+m1", 200))
-        await hears_clip(scene, ring, library.spoken(default_text("agent_keys", "en"), "en", "en+m1", 200))
+        await hears_clip(scene, ring, library.synthesize(default_text("agent_intro", "en"), "en", "en+m1", 200))
+        await hears_clip(scene, ring, library.synthesize(default_text("agent_keys", "en"), "en", "en+m1", 200))
 
 
 @pytest.mark.asterisk(22)
@@ -92,8 +92,10 @@ async def test_the_studio_speaks_as_the_office_does(stage: Stage) -> None:
         database, manner = scene.bazang.database, Speech("en-us+m3", 180, 30)
         voice.save(database, "en", manner, datetime.now(UTC))
         library = SoundLibrary(scene.bazang.settings.prompts_path)
-        clip = await asyncio.to_thread(voice.synthesize, library, default_text("studio_test", "en"), "en", manner)
-        phone_calls.ask_test(database, extension="101", language="en", actor="sara", now=datetime.now(UTC))
+        clip = await asyncio.to_thread(
+            voice.synthesize_with_fallback, library, default_text("phone_call_test", "en"), "en", manner
+        )
+        phone_calls.create_test_call(database, extension="101", language="en", actor="sara", now=datetime.now(UTC))
         ring = await scene.phones["101"].next_call()
         await ring.answer()
         await hears_clip(scene, ring, clip)

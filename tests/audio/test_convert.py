@@ -26,10 +26,10 @@ from typing import Any
 import av
 import pytest
 
-from app.audio import child, convert_child
-from app.audio.child import run_child
+from app.audio import child_process, convert_child
+from app.audio.child_process import run_child
 from app.audio.clip import MESSAGES, SoundError, read_clip, read_seconds
-from app.audio.convert import MAX_BYTES, convert, write_whole
+from app.audio.convert import MAX_BYTES, convert, write_atomically
 from tests.audio.sounds import PIPER_MODEL, RATE, likeness, louder, read_samples, silence, tone, write_sound
 
 CD = {"rate": 44100, "layout": "stereo"}
@@ -380,10 +380,10 @@ def test_the_child_cannot_take_the_gigabyte_that_the_library_would(tmp_path: Pat
     )
     free, bound = (
         int(subprocess.run([sys.executable, "-c", script, source, str(limit)], capture_output=True, check=True).stdout)
-        for limit in (0, child.MEMORY)
+        for limit in (0, child_process.MEMORY_BYTES)
     )
     assert free > 1 << 20  # kB
-    assert bound <= child.MEMORY >> 10
+    assert bound <= child_process.MEMORY_BYTES >> 10
 
 
 def test_hours_of_compressed_silence_are_refused_soon(tmp_path: Path, out: Path) -> None:
@@ -482,7 +482,7 @@ def open_if_read(pipe: Path) -> int | None:
 
 
 def test_too_little_memory_ends_in_an_error(spoken_file: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "MEMORY", 64 << 20)
+    monkeypatch.setattr(child_process, "MEMORY_BYTES", 64 << 20)
     assert refused(spoken_file, out).code == "broken"
 
 
@@ -498,7 +498,7 @@ def test_a_child_ends_itself_when_its_parent_is_gone(endless: Path, tmp_path: Pa
     request |= {"headless": None, "max_seconds": 9.0, "gain": 1.0}
     request |= {"source": str(endless), "out": str(tmp_path / "out.wav"), "timeout": 0.1}
     os.mkfifo(tmp_path / "out.wav")
-    scripts = [Path(child.__file__).with_name(name) for name in SCRIPTS]
+    scripts = [Path(child_process.__file__).with_name(name) for name in SCRIPTS]
 
     def run(script: Path) -> int:
         command = [sys.executable, "-P", str(script)]
@@ -509,7 +509,7 @@ def test_a_child_ends_itself_when_its_parent_is_gone(endless: Path, tmp_path: Pa
 
 
 def test_no_decoder_of_pictures_is_allowed() -> None:
-    names = convert_child.list_codecs(av).split(",")
+    names = convert_child.list_audio_decoders(av).split(",")
     assert {"mp3", "aac", "opus", "pcm_mulaw", "flac", "amrnb"} <= set(names)
     assert [name for name in names if av.Codec(name, "r").type != "audio"] == []
     assert {"h264", "png", "mjpeg"} & set(names) == set()
@@ -539,13 +539,13 @@ def test_a_failure_leaves_the_former_file_alone(spoken_file: Path, tmp_path: Pat
 
 
 def test_the_file_appears_whole(out: Path) -> None:
-    with write_whole(out) as temporary:
+    with write_atomically(out) as temporary:
         temporary.write_bytes(b"half")
         assert not out.exists()
         assert temporary.parent == out.parent  # else the move would copy
         temporary.write_bytes(b"half and half")
     assert out.read_bytes() == b"half and half"
-    with pytest.raises(KeyboardInterrupt), write_whole(out) as temporary:
+    with pytest.raises(KeyboardInterrupt), write_atomically(out) as temporary:
         temporary.write_bytes(b"other")
         raise KeyboardInterrupt
     assert out.read_bytes() == b"half and half"

@@ -72,9 +72,9 @@ def umask(mask: int) -> Iterator[None]:
 
 
 def test_the_same_text_is_spoken_once(library: SoundLibrary, made: list[Path]) -> None:
-    first = library.spoken("شماره ۱۲۳", "fa")
-    assert library.spoken("  شماره 123\n", "fa") == first
-    assert library.spoken("شماره 123", "fa", "fa+f3", 150) == first
+    first = library.synthesize("شماره ۱۲۳", "fa")
+    assert library.synthesize("  شماره 123\n", "fa") == first
+    assert library.synthesize("شماره 123", "fa", "fa+f3", 150) == first
     assert made == [first.path]
     assert first == read_clip(first.path)
 
@@ -82,7 +82,7 @@ def test_the_same_text_is_spoken_once(library: SoundLibrary, made: list[Path]) -
 def test_each_way_to_speak_a_text_is_a_sound_of_its_own(library: SoundLibrary) -> None:
     ways = [("123", "fa"), ("123", "en"), ("123", "en", "en-us+m3"), ("123", "en", None, 200), ("12", "en")]
     ways += [("123", "en", None, None, 80), ("123", "en", None, 200, 80)]
-    clips = [library.spoken(*way) for way in ways]
+    clips = [library.synthesize(*way) for way in ways]
     assert len({clip.path for clip in clips}) == len({clip.path.read_bytes() for clip in clips}) == len(ways)
 
 
@@ -91,20 +91,20 @@ def test_the_usual_pitch_is_no_part_of_a_name(library: SoundLibrary) -> None:
     recipe = json.dumps([1, "en", "en-us+f3", 150, "hello"])
     before = hashlib.sha256(recipe.encode()).hexdigest()
     for pitch in (None, 50):
-        assert library.spoken_path("hello", "en", pitch=pitch).stem == before
-    assert library.spoken_path("hello", "en", "", pitch=51).stem != before
+        assert library.speech_path("hello", "en", pitch=pitch).stem == before
+    assert library.speech_path("hello", "en", "", pitch=51).stem != before
 
 
 def test_the_path_is_known_before_the_sound(library: SoundLibrary) -> None:
-    path = library.spoken_path("hello", "en")
+    path = library.speech_path("hello", "en")
     assert not path.exists()
-    assert library.spoken("hello", "en").path == path
+    assert library.synthesize("hello", "en").path == path
     assert path.parent == library.root / "speech"
     assert len(path.stem) == 64
 
 
 def test_a_name_is_what_asterisk_wants(library: SoundLibrary) -> None:
-    clip = library.spoken("hello", "en")
+    clip = library.synthesize("hello", "en")
     assert library.name(clip) == f"speech/{clip.path.stem}"
     assert library.seconds(clip.path) == clip.seconds
 
@@ -117,7 +117,7 @@ def test_digits_differ_from_each_other(language: str, library: SoundLibrary) -> 
     samples = [read_samples(clip.path) for clip in digits.values()]
     assert len({each.tobytes() for each in samples}) == 10
     assert all(any(each) for each in samples)
-    assert digits["7"] == library.spoken("7", language)
+    assert digits["7"] == library.synthesize("7", language)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_digits_differ_from_each_other(language: str, library: SoundLibrary) -> 
     ],
 )
 def test_what_cannot_be_spoken_leaves_nothing(arguments: tuple[str, str], code: str, library: SoundLibrary) -> None:
-    for call in (library.spoken, library.spoken_path):
+    for call in (library.synthesize, library.speech_path):
         with pytest.raises(SpeechError) as caught:
             call(*arguments)
         assert caught.value.code == code
@@ -145,10 +145,10 @@ def test_what_cannot_be_spoken_leaves_nothing(arguments: tuple[str, str], code: 
 def test_an_upload_is_converted_once_whatever_its_name(
     spoken_file: Path, library: SoundLibrary, made: list[Path], tmp_path: Path
 ) -> None:
-    first = library.uploaded(spoken_file, "intro.wav")
+    first = library.convert(spoken_file, "intro.wav")
     with spoken_file.open("rb") as stream:
-        assert library.uploaded(stream, "../../other name.mp3\x00") == first
-    assert library.uploaded(io.BytesIO(spoken_file.read_bytes())) == first
+        assert library.convert(stream, "../../other name.mp3\x00") == first
+    assert library.convert(io.BytesIO(spoken_file.read_bytes())) == first
     assert made == [first.path]
     assert first.path.parent == library.root / "uploads"
     assert likeness(read_samples(first.path), read_samples(spoken_file)) > 0.95
@@ -157,10 +157,10 @@ def test_an_upload_is_converted_once_whatever_its_name(
 
 def test_the_name_tells_uploads_without_a_head_apart(library: SoundLibrary, spoken_file: Path) -> None:
     raw = read_samples(spoken_file).tobytes()
-    narrow, wide = (library.uploaded(io.BytesIO(raw), name) for name in ("a.sln", "a.SLN16"))
+    narrow, wide = (library.convert(io.BytesIO(raw), name) for name in ("a.sln", "a.SLN16"))
     assert narrow.seconds == pytest.approx(2 * wide.seconds, rel=0.05)
     with pytest.raises(SoundError, match="no kind of sound"):
-        library.uploaded(io.BytesIO(raw), "a.wav")
+        library.convert(io.BytesIO(raw), "a.wav")
 
 
 def test_an_upload_is_read_no_further_than_its_limit(library: SoundLibrary) -> None:
@@ -173,7 +173,7 @@ def test_an_upload_is_read_no_further_than_its_limit(library: SoundLibrary) -> N
             return bytes(size)
 
     with pytest.raises(SoundError) as caught:
-        library.uploaded(Endless())  # type: ignore[arg-type]
+        library.convert(Endless())  # type: ignore[arg-type]
     assert (caught.value.code, caught.value.details) == ("too_large", {"limit": MAX_BYTES})
     assert sounds(library) == set()
 
@@ -183,7 +183,7 @@ def test_a_refused_upload_leaves_nothing(library: SoundLibrary, tmp_path: Path, 
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     with pytest.raises(SoundError) as caught:
-        library.uploaded(io.BytesIO(b"no sound at all"), "x.wav")
+        library.convert(io.BytesIO(b"no sound at all"), "x.wav")
     assert caught.value.code == "not_audio"
     assert (sounds(library), list(temporary.iterdir())) == (set(), [])
 
@@ -200,10 +200,10 @@ def test_a_refused_upload_leaves_nothing(library: SoundLibrary, tmp_path: Path, 
     ],
 )
 def test_a_damaged_sound_is_made_anew(damage, library: SoundLibrary) -> None:  # type: ignore[no-untyped-def]
-    clip = library.spoken("hello", "en")
+    clip = library.synthesize("hello", "en")
     whole = clip.path.stat().st_size
     damage(clip.path)
-    again = library.spoken("hello", "en")
+    again = library.synthesize("hello", "en")
     assert again.path == clip.path
     # The engine's own speech may differ by a sample or two from one time to the next.
     assert again.seconds == pytest.approx(clip.seconds, abs=0.01)
@@ -218,7 +218,7 @@ def test_many_threads_make_a_sound_once(library: SoundLibrary, made: list[Path])
 
     def speak() -> Clip:
         together.wait()
-        return library.spoken("hello " * 60, "en")
+        return library.synthesize("hello " * 60, "en")
 
     with ThreadPoolExecutor(8) as pool:
         clips = {future.result() for future in [pool.submit(speak) for _ in range(8)]}
@@ -239,8 +239,8 @@ for name in ("speak", "convert"):
 library = cache.SoundLibrary(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
-spoken = library.spoken("hello " * 100, "en")
-uploaded = library.uploaded(Path(sys.argv[2]))
+spoken = library.synthesize("hello " * 100, "en")
+uploaded = library.convert(Path(sys.argv[2]))
 print(len(made), spoken.seconds, uploaded.seconds)
 """
 
@@ -273,12 +273,12 @@ def test_a_maker_that_died_keeps_nobody_waiting(root: Path, library: SoundLibrar
         "    with cache.convert.__globals__['write_whole'](out) as part:\n"
         "        part.write_bytes(b'half'); os.kill(os.getpid(), signal.SIGKILL)\n"
         "cache.speak = die\n"
-        "cache.SoundLibrary(Path(sys.argv[1])).spoken('hello', 'en')\n"
+        "cache.SoundLibrary(Path(sys.argv[1])).synthesize('hello', 'en')\n"
     )
     assert subprocess.run([sys.executable, "-c", script, root]).returncode == -9
     (part,) = sounds(library)
     assert part.suffix == ".part"
-    clip = library.spoken("hello", "en")
+    clip = library.synthesize("hello", "en")
     assert sounds(library) == {part, clip.path}
     old = time.time() - 2 * 3600
     assert library.remove_unused(timedelta(0)) == 1
@@ -289,9 +289,9 @@ def test_a_maker_that_died_keeps_nobody_waiting(root: Path, library: SoundLibrar
 
 
 def test_a_sound_found_needs_no_lock(library: SoundLibrary) -> None:
-    clip = library.spoken("hello", "en")
+    clip = library.synthesize("hello", "en")
     with library._lock(clip.path):
-        assert library.spoken("hello", "en") == clip
+        assert library.synthesize("hello", "en") == clip
 
 
 # The folder
@@ -301,8 +301,8 @@ def test_a_sound_found_needs_no_lock(library: SoundLibrary) -> None:
 def test_asterisk_may_read_all_whatever_the_umask(mask: int, tmp_path: Path, spoken_file: Path) -> None:
     with umask(mask):
         library = SoundLibrary(tmp_path / "var" / "prompts")
-        library.uploaded(spoken_file)
-        library.spoken("hello", "en")
+        library.convert(spoken_file)
+        library.synthesize("hello", "en")
     modes: dict[bool, set[int]] = {True: set(), False: set()}
     for path in [tmp_path / "var", *(tmp_path / "var").rglob("*")]:
         if ".locks" not in path.parent.parts:
@@ -337,7 +337,7 @@ def foreign() -> Iterator[SoundLibrary]:
     folder = Path(tempfile.mkdtemp(prefix="prompts-"))
     folder.chmod(0o755)
     library = SoundLibrary(folder / "prompts")
-    library.spoken("hello", "en")
+    library.synthesize("hello", "en")
     yield library
     for path in folder.rglob("*"):
         path.chmod(0o755)
@@ -354,14 +354,14 @@ def test_a_folder_that_cannot_be_written_is_named(foreign: SoundLibrary, spoken_
     sound = io.BytesIO(spoken_file.read_bytes())
     with as_nobody():
         for call in (
-            lambda: foreign.spoken("something new", "en"),
-            lambda: foreign.uploaded(sound),
+            lambda: foreign.synthesize("something new", "en"),
+            lambda: foreign.convert(sound),
             lambda: SoundLibrary(foreign.root / "deeper"),
         ):
             with pytest.raises(PermissionError) as caught:
                 call()
             assert str(foreign.root) in str(caught.value)
-        assert foreign.spoken("hello", "en").seconds > 0.3  # what is there can be played
+        assert foreign.synthesize("hello", "en").seconds > 0.3  # what is there can be played
 
 
 def test_a_file_in_the_place_of_the_folder_is_named(root: Path) -> None:
@@ -376,7 +376,7 @@ def test_another_users_lock_file_is_no_hindrance(foreign: SoundLibrary) -> None:
     """As after an administrator's command, which is often root's."""
     if os.geteuid() != 0:
         pytest.skip("only root can make another user's file")
-    path = foreign.spoken_path("something new", "en")
+    path = foreign.speech_path("something new", "en")
     with umask(0o077), foreign._lock(path):
         pass
     with as_nobody(), foreign._lock(path):
@@ -393,23 +393,23 @@ def make_old(*clips: Clip) -> None:
 
 
 def test_only_sounds_unused_for_long_are_removed(library: SoundLibrary, spoken_file: Path) -> None:
-    upload = library.uploaded(spoken_file)
-    digit = library.spoken("7", "fa")
-    young = library.spoken("three four", "en")
-    used_again = library.spoken("five six", "en")
-    remembered = library.spoken("one two", "en")
-    dialogue = library.assembled([digit, young])
-    unused = library.spoken("seven eight", "en")
+    upload = library.convert(spoken_file)
+    digit = library.synthesize("7", "fa")
+    young = library.synthesize("three four", "en")
+    used_again = library.synthesize("five six", "en")
+    remembered = library.synthesize("one two", "en")
+    dialogue = library.assemble([digit, young])
+    unused = library.synthesize("seven eight", "en")
     make_old(upload, digit, used_again, remembered, dialogue, unused)
-    library.spoken("five six", "en")
+    library.synthesize("five six", "en")
     library.mark_used([library.name(remembered), "speech/none"])
     assert library.remove_unused(WEEK) == 2
     assert sounds(library) == {clip.path for clip in (upload, digit, young, used_again, remembered)}
-    assert library.spoken("seven eight", "en").seconds == unused.seconds
+    assert library.synthesize("seven eight", "en").seconds == unused.seconds
 
 
 def test_what_another_user_made_is_left_to_them(library: SoundLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
-    clip = library.spoken("hello", "en")
+    clip = library.synthesize("hello", "en")
     make_old(clip)
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     assert library.remove_unused(WEEK) == 0
@@ -419,13 +419,13 @@ def test_what_another_user_made_is_left_to_them(library: SoundLibrary, monkeypat
 def test_a_sound_found_in_the_instant_of_its_removal_stays(
     library: SoundLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clip = library.spoken("hello", "en")
+    clip = library.synthesize("hello", "en")
     make_old(clip)
     rename = Path.rename
 
     def find_and_rename(path: Path, target: Path) -> Path:
         if path == clip.path:
-            assert library.spoken("hello", "en") == clip
+            assert library.synthesize("hello", "en") == clip
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", find_and_rename)
@@ -436,7 +436,7 @@ def test_a_sound_found_in_the_instant_of_its_removal_stays(
 def test_a_sound_removed_in_the_instant_of_its_finding_is_made_again(
     library: SoundLibrary, made: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clip = library.spoken("hello", "en")
+    clip = library.synthesize("hello", "en")
     make_old(clip)
     removed: list[int] = []
 
@@ -446,5 +446,5 @@ def test_a_sound_removed_in_the_instant_of_its_finding_is_made_again(
         return found
 
     monkeypatch.setattr(cache, "read_clip", read_and_remove)
-    assert library.spoken("hello", "en").path.exists()
+    assert library.synthesize("hello", "en").path.exists()
     assert removed == [1] and made == [clip.path] * 2

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from app.audio import voices as known
-from app.audio.child import run_child
+from app.audio.child_process import run_child
 from app.audio.clip import SpeechError
 from app.audio.library import SoundLibrary
-from app.audio.piper_child import LONGEST, pieces
+from app.audio.piper_child import MAX_CHARACTERS as LONGEST
+from app.audio.piper_child import split_text
 from app.audio.speak import MAX_CHARACTERS, speak
-from app.audio.voices import voices
+from app.audio.voices import list_voices
 from tests.audio.sounds import PIPER_MODEL, RATE, read_samples
 
 MODEL = PIPER_MODEL.name
@@ -48,7 +49,7 @@ def add_model(folder: Path, name: str, change: Change | None = None) -> Path:
 
 
 def piper_names(folder: Path, language: str | None = None) -> list[str]:
-    return [voice.name for voice in voices(language, folder) if voice.kind == "piper"]
+    return [voice.name for voice in list_voices(language, folder) if voice.kind == "piper"]
 
 
 # What is on offer
@@ -57,9 +58,9 @@ def piper_names(folder: Path, language: str | None = None) -> list[str]:
 def test_a_model_of_the_folder_is_a_voice_of_its_language(folder: Path) -> None:
     assert piper_names(folder) == piper_names(folder, "en") == [JOE]
     assert piper_names(folder, "fa") == []
-    (joe,) = (voice for voice in voices("en", folder) if voice.name == JOE)
+    (joe,) = (voice for voice in list_voices("en", folder) if voice.name == JOE)
     assert (joe.kind, joe.title, joe.has_pitch) == ("piper", "en_US-joe-medium", False)
-    assert voices("en", folder)[0].name == "en-us+f3"  # the default stays the first
+    assert list_voices("en", folder)[0].name == "en-us+f3"  # the default stays the first
 
 
 @pytest.mark.parametrize(
@@ -79,10 +80,10 @@ def test_a_persian_model_is_known_by_what_it_says_of_itself(folder: Path, change
 def test_without_the_package_there_is_no_such_voice(
     folder: Path, library: SoundLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(known, "has_piper", lambda: False)
+    monkeypatch.setattr(known, "is_piper_installed", lambda: False)
     assert piper_names(folder) == []
     with pytest.raises(SpeechError) as caught:
-        library.spoken("hello", "en", JOE)
+        library.synthesize("hello", "en", JOE)
     assert caught.value.code == "piper_missing"
 
 
@@ -95,7 +96,7 @@ def test_a_folder_that_cannot_be_read_is_logged_and_offers_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "voices").write_text("a file")
-    assert voices("fa", tmp_path / "voices") == voices("fa")
+    assert list_voices("fa", tmp_path / "voices") == list_voices("fa")
     assert "cannot be read" in caplog.text
 
 
@@ -136,7 +137,7 @@ def test_a_voice_that_does_not_tell_its_language_is_not_on_offer(
     assert piper_names(folder) == [JOE]
     assert reason in caplog.text
     with pytest.raises(SpeechError) as caught:
-        library.spoken("hello", "en", "piper:broken")
+        library.synthesize("hello", "en", "piper:broken")
     assert caught.value.code == "voice_broken"
     assert reason in caught.value.details["reason"]  # type: ignore[operator]
 
@@ -151,7 +152,7 @@ def test_a_name_that_no_setting_could_hold_is_not_on_offer(folder: Path, caplog:
 @pytest.mark.parametrize("name", ["piper:lost", "piper:../voices/en_US-joe-medium", "piper:", "joe"])
 def test_only_models_of_the_folder_are_ever_loaded(library: SoundLibrary, name: str) -> None:
     with pytest.raises(SpeechError) as caught:
-        library.spoken("hello", "en", name)
+        library.synthesize("hello", "en", name)
     assert caught.value.code == "unknown_voice"
 
 
@@ -159,7 +160,7 @@ def test_only_models_of_the_folder_are_ever_loaded(library: SoundLibrary, name: 
 
 
 def test_a_model_speaks(library: SoundLibrary) -> None:
-    clip = library.spoken("Hello. Please enter your telephone number.", "en", JOE)
+    clip = library.synthesize("Hello. Please enter your telephone number.", "en", JOE)
     assert clip.seconds == len(read_samples(clip.path)) / RATE
     assert 1.5 < clip.seconds < 4.5
     assert -24 < clip.loudness_dbfs < -15
@@ -167,10 +168,10 @@ def test_a_model_speaks(library: SoundLibrary) -> None:
 
 
 def test_a_rate_is_heard_and_a_pitch_is_not(library: SoundLibrary) -> None:
-    slow, usual, fast = (library.spoken("Please enter your number.", "en", JOE, rate) for rate in (80, None, 300))
+    slow, usual, fast = (library.synthesize("Please enter your number.", "en", JOE, rate) for rate in (80, None, 300))
     assert slow.seconds > 1.3 * usual.seconds
     assert fast.seconds < 0.75 * usual.seconds
-    assert library.spoken("Please enter your number.", "en", JOE, pitch=80) == usual
+    assert library.synthesize("Please enter your number.", "en", JOE, pitch=80) == usual
 
 
 def test_the_longest_text_keeps_within_bounds(tmp_path: Path, folder: Path) -> None:
@@ -184,7 +185,7 @@ def test_the_longest_text_keeps_within_bounds(tmp_path: Path, folder: Path) -> N
     "text", ["a" * 500, "one two " * 100, "One. Two! Three? " * 50, "سلام، خوبید؟ " * 40, "x [[[[hello]] y", "1"]
 )
 def test_a_text_is_spoken_in_breaths(text: str) -> None:
-    parts = list(pieces(text))
+    parts = list(split_text(text))
     assert all(0 < len(part) <= LONGEST for part in parts)
     assert "".join(parts).replace(" ", "") == text.replace(" ", "")
     assert not any("[[" in part for part in parts)  # else spoken as sounds of a phonetic alphabet
@@ -192,24 +193,24 @@ def test_a_text_is_spoken_in_breaths(text: str) -> None:
 
 def test_a_breath_ends_where_a_speaker_would_end_it() -> None:
     sentences = ["One two three four five six seven.", "Eight nine ten eleven, twelve thirteen.", "And so on, and on."]
-    assert [part[-1] for part in pieces(" ".join(sentences * 3))] == ["."] * 3
+    assert [part[-1] for part in split_text(" ".join(sentences * 3))] == ["."] * 3
 
 
 def test_another_voices_language_is_refused(library: SoundLibrary) -> None:
     for text, language, code in (("سلام", "fa", "unknown_voice"), ("سلام", "en", "wrong_language")):
         with pytest.raises(SpeechError) as caught:
-            library.spoken(text, language, JOE)
+            library.synthesize(text, language, JOE)
         assert caught.value.code == code
 
 
 def test_a_model_that_is_replaced_speaks_anew(library: SoundLibrary, folder: Path) -> None:
-    before = library.spoken_path("hello", "en", JOE)
+    before = library.speech_path("hello", "en", JOE)
     model = folder / MODEL
     content = model.read_bytes()
     model.unlink()
     model.write_bytes(content)
     os.utime(model, (1, 1))
-    assert library.spoken_path("hello", "en", JOE) != before
+    assert library.speech_path("hello", "en", JOE) != before
 
 
 @pytest.mark.parametrize("content", [b"", b"no model at all", b"\x08\x08" + bytes(1000)])
@@ -218,7 +219,7 @@ def test_a_broken_model_is_told(library: SoundLibrary, folder: Path, content: by
     model.unlink()
     model.write_bytes(content)
     with pytest.raises(SpeechError) as caught:
-        library.spoken("hello", "en", "piper:broken")
+        library.synthesize("hello", "en", "piper:broken")
     assert caught.value.code == "voice_broken"
     assert list((library.root / "speech").iterdir()) == []
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import select
 
 from app.audio.library import SoundLibrary
-from app.audio.prompts import default_text
+from app.audio.prompt_texts import default_text
 from app.services import users
 from app.services.modules import save as modules
 from app.services.prompts import recordings
@@ -24,7 +24,7 @@ from script.office.bazang import Bazang
 from script.office.sound import find, read_ulaw
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import Scene
-from tests.asterisk.test_studio import say, speech
+from tests.asterisk.test_phone_calls import say, speech
 from tests.audio.sounds import RATE, likeness, read_samples, silence, tone, write_sound
 from tests.browser.conftest import Meet
 from tests.browser.panel import Loop, Person, serve, session_of
@@ -493,11 +493,11 @@ def test_a_digit_is_recorded_and_given_back(app: Flask, database: Database, talk
     digit.locator("[data-keep]").click()
     expect(digit.locator(".chosen")).to_be_visible()
     with database.read() as session:
-        assert set(recordings.digits(session, locale)) == {"3"}
+        assert set(recordings.list_digits(session, locale)) == {"3"}
     page.locator("#digit-3 button[name=back]").click()
     expect(digit.locator(".chosen")).to_have_count(0)
     with database.read() as session:
-        assert recordings.digits(session, locale) == {}
+        assert recordings.list_digits(session, locale) == {}
 
 
 # -- on a real exchange -----------------------------------------------------------------------------------------------

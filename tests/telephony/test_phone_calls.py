@@ -4,15 +4,15 @@ import asyncio
 
 import pytest
 
-from app.audio.prompts import STUDIO_KEYS
+from app.audio.prompt_texts import PHONE_CALL_KEYS
 from app.domain.phone_calls import CallFailure, CallKind, CallState
 from app.telephony.agi import AgiServer, Sound
-from app.telephony.phone_calls import LONGEST, TONE, Script, converse
+from app.telephony.phone_calls import MAX_RECORDING_SECONDS, TONE, CallScript, handle_phone_call
 from tests.support.fake_agi import PATIENCE, FakeCall, HangUp, Press
 
 CALL = "0b0f3b0e-8a1c-4b57-9a0e-0a4fdb0f2c11"
 HEADERS = {"agi_network_script": f"studio/{CALL}"}
-SCRIPT = {key: Sound(f"speech/{key}", 1.0) for key in (*STUDIO_KEYS, TONE)}
+SCRIPT = {key: Sound(f"speech/{key}", 1.0) for key in (*PHONE_CALL_KEYS, TONE)}
 
 
 class Desk:
@@ -29,8 +29,8 @@ class Desk:
         self.closed: list[CallFailure | None] = []
         self.over = asyncio.Event()
 
-    async def open(self, call: str) -> Script | None:
-        return Script(self.kind, SCRIPT) if self.known and call == CALL else None
+    async def open(self, call: str) -> CallScript | None:
+        return CallScript(self.kind, SCRIPT) if self.known and call == CALL else None
 
     async def tell(self, call: str, state: CallState) -> bool:
         self.told.append(state)
@@ -38,7 +38,7 @@ class Desk:
 
     def new_take(self, call: str) -> Sound:
         self.takes += 1
-        return Sound(f"inbox/take{self.takes}", LONGEST)
+        return Sound(f"inbox/take{self.takes}", MAX_RECORDING_SECONDS)
 
     async def judge(self, call: str) -> CallFailure | None:
         return self.judgements.pop(0) if self.judgements else None
@@ -57,7 +57,7 @@ class Desk:
 async def answer(desk: Desk, *presses: Press, hang_up: HangUp | None = None, **replies: bytes) -> FakeCall:
     """Play the whole call and return it."""
     call = FakeCall(*presses, headers=HEADERS, hang_up=hang_up, replies={k.upper(): v for k, v in replies.items()})
-    server = AgiServer("127.0.0.1", 0, lambda session: converse(session, desk))
+    server = AgiServer("127.0.0.1", 0, lambda session: handle_phone_call(session, desk))
     await server.start()
     try:
         await call.run(server.port)
@@ -71,15 +71,15 @@ async def answer(desk: Desk, *presses: Press, hang_up: HangUp | None = None, **r
 
 async def test_1_keeps_what_was_recorded() -> None:
     desk = Desk()
-    call = await answer(desk, Press("studio_choose", "1"))
+    call = await answer(desk, Press("phone_call_choice", "1"))
     assert call.log == [
         "answer",
-        "play studio_say",
+        "play phone_call_instructions",
         "play tone",
         "record take1.wav to # or 120.0",
-        "play studio_choose",
+        "play phone_call_choice",
         "wait 5.0",
-        "play studio_kept",
+        "play phone_call_saved",
     ]
     assert (desk.kept, desk.told, desk.closed) == (1, [CallState.RECORDING, CallState.LISTENING], [None])
 
@@ -87,28 +87,30 @@ async def test_1_keeps_what_was_recorded() -> None:
 @pytest.mark.parametrize("early", [False, True])
 async def test_2_records_again_and_the_last_is_kept(early: bool) -> None:
     desk = Desk()
-    await answer(desk, Press("studio_choose", "2", early), Press("studio_choose", "1", early))
+    await answer(desk, Press("phone_call_choice", "2", early), Press("phone_call_choice", "1", early))
     assert (desk.takes, desk.kept, desk.closed) == (2, 2, [None])
 
 
 async def test_3_plays_it_and_asks_again() -> None:
     desk = Desk()
-    call = await answer(desk, Press("studio_choose", "3"), Press("studio_choose", "1"))
-    assert call.played[2:] == ["studio_choose", "take1", "studio_choose", "studio_kept"]
+    call = await answer(desk, Press("phone_call_choice", "3"), Press("phone_call_choice", "1"))
+    assert call.played[2:] == ["phone_call_choice", "take1", "phone_call_choice", "phone_call_saved"]
     assert desk.kept == 1
 
 
 @pytest.mark.parametrize(("key", "kept"), [("1", 1), ("2", 2)])
 async def test_who_hears_it_may_decide_at_once(key: str, kept: int) -> None:
     desk = Desk()
-    await answer(desk, Press("studio_choose", "3"), Press("take1", key, early=True), Press("studio_choose", "1"))
+    await answer(
+        desk, Press("phone_call_choice", "3"), Press("take1", key, early=True), Press("phone_call_choice", "1")
+    )
     assert desk.kept == kept
 
 
 async def test_who_presses_nothing_keeps_nothing() -> None:
     desk = Desk()
     call = await answer(desk)
-    assert call.played.count("studio_choose") == 3
+    assert call.played.count("phone_call_choice") == 3
     assert (desk.kept, desk.closed) == (0, [CallFailure.UNDECIDED])
 
 
@@ -116,26 +118,26 @@ async def test_who_presses_nothing_keeps_nothing() -> None:
 async def test_who_says_nothing_is_asked_again_and_at_last_given_up(failure: CallFailure) -> None:
     desk = Desk()
     desk.judgements = [failure]
-    await answer(desk, Press("studio_choose", "1"))
+    await answer(desk, Press("phone_call_choice", "1"))
     assert (desk.takes, desk.kept, desk.closed) == (2, 2, [None])
     desk = Desk()
     desk.judgements = [failure] * 3
     call = await answer(desk)
-    assert call.played.count("studio_silence") == 3
+    assert call.played.count("phone_call_silence") == 3
     assert (desk.takes, desk.closed) == (3, [failure])
 
 
 async def test_silence_that_shows_only_in_the_making_is_silence() -> None:
     desk = Desk()
     desk.keepings = [CallFailure.SILENCE_ONLY]
-    await answer(desk, Press("studio_choose", "1"), Press("studio_choose", "1"))
+    await answer(desk, Press("phone_call_choice", "1"), Press("phone_call_choice", "1"))
     assert (desk.kept, desk.closed) == (2, [None])
 
 
 async def test_exchange_that_cannot_write_is_told_at_once() -> None:
     desk = Desk()
     call = await answer(desk, **{"record file": b"200 result=-1 (writefile)\n"})
-    assert call.played == ["studio_say", "tone", "studio_failed"]
+    assert call.played == ["phone_call_instructions", "tone", "phone_call_failed"]
     assert desk.closed == [CallFailure.CANNOT_WRITE]
 
 
@@ -143,8 +145,8 @@ async def test_exchange_that_cannot_write_is_told_at_once() -> None:
 async def test_recording_that_cannot_be_kept_is_told(failure: CallFailure) -> None:
     desk = Desk()
     desk.keepings = [failure]
-    call = await answer(desk, Press("studio_choose", "1"))
-    assert call.played[-1] == "studio_failed"
+    call = await answer(desk, Press("phone_call_choice", "1"))
+    assert call.played[-1] == "phone_call_failed"
     assert desk.closed == [failure]
 
 
@@ -165,7 +167,7 @@ async def test_hang_up_as_asterisk_tells_it_of_a_recording() -> None:
 
 async def test_who_hangs_up_after_1_has_kept_it() -> None:
     desk = Desk()
-    await answer(desk, Press("studio_choose", "1"), hang_up=HangUp(7))
+    await answer(desk, Press("phone_call_choice", "1"), hang_up=HangUp(7))
     assert (desk.kept, desk.closed) == (1, [None])
 
 
@@ -185,7 +187,7 @@ async def test_exchange_that_goes_away_breaks_the_call_off() -> None:
 async def test_test_call_is_done_when_it_was_heard() -> None:
     desk = Desk(CallKind.TEST)
     call = await answer(desk)
-    assert call.log == ["answer", "play studio_test"]
+    assert call.log == ["answer", "play phone_call_test"]
     assert (desk.told, desk.closed) == ([CallState.DONE], [None])
 
 
@@ -193,7 +195,7 @@ async def test_test_call_is_done_when_it_was_heard() -> None:
 async def test_call_that_a_page_has_cancelled_ends(state: CallState) -> None:
     desk = Desk()
     desk.cancelled_at = state
-    await answer(desk, Press("studio_choose", "1"))
+    await answer(desk, Press("phone_call_choice", "1"))
     assert (desk.told[-1], desk.kept, desk.closed) == (state, 0, [None])
 
 
@@ -214,7 +216,7 @@ async def test_service_that_ends_closes_its_calls() -> None:
             await goes_on.wait()
 
     call = FakeCall(headers=HEADERS, on_command=stay)
-    server = AgiServer("127.0.0.1", 0, lambda session: converse(session, desk))
+    server = AgiServer("127.0.0.1", 0, lambda session: handle_phone_call(session, desk))
     await server.start()
     playing = asyncio.ensure_future(call.run(server.port))
     async with asyncio.timeout(PATIENCE):

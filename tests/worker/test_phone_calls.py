@@ -61,7 +61,7 @@ def desk(office: Settings, database: Database, exchange: Exchange, snapshot: Sna
 async def ring(desk: PhoneCalls, database: Database) -> tuple[CallState, str]:
     """Ask for a call of extension 701, have it made, and return what its row says."""
     now = datetime.now(UTC)
-    call = phone_calls.ask_test(database, extension="701", language="en", actor="sara", now=now)
+    call = phone_calls.create_test_call(database, extension="701", language="en", actor="sara", now=now)
     await desk.call(call)
     view = phone_calls.load(database, call, now)
     return view.state, view.detail

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from app.audio.clip import Clip, SpeechError
-from app.audio.prompts import PROMPT_KEYS, age_text, default_text
+from app.audio.prompt_texts import PROMPT_KEYS, age_text, default_text
 from app.config import Settings
 from app.domain.dial_order import DialOrder
 from app.services.modules import save as modules
@@ -51,7 +51,7 @@ def sounds(office: Settings, database: Database) -> PromptStore:
 
 def name_of(sounds: PromptStore, text: str, language: str = "en", *manner: Any) -> str:
     """Return the name by which Asterisk plays a text; `manner`: voice, rate and pitch."""
-    path = sounds.library.spoken_path(text, language, *manner)
+    path = sounds.library.speech_path(text, language, *manner)
     return f"{SEEN_AS}/speech/{path.stem}"
 
 
@@ -154,7 +154,7 @@ class Refusing:
     """Refuses to speak some texts and counts what is asked of it."""
 
     def __init__(self, sounds: PromptStore, *texts: str) -> None:
-        self.texts, self._spoken = set(texts), sounds.library.spoken
+        self.texts, self._spoken = set(texts), sounds.library.synthesize
 
     def __call__(self, text: str, *manner: Any) -> Clip:
         if text in self.texts:
@@ -167,7 +167,7 @@ async def test_one_piece_that_cannot_be_spoken_costs_no_more_than_itself(
 ) -> None:
     now = datetime.now(UTC)
     speech = Refusing(sounds, "1")
-    monkeypatch.setattr(sounds.library, "spoken", speech)
+    monkeypatch.setattr(sounds.library, "synthesize", speech)
     await sounds.prepare()
     prompt = sounds.agent_prompt(make_order(now), now)
     assert len(prompt) == 1 + 11 - 2 + 1 + 1  # the number has two ones
@@ -271,7 +271,7 @@ async def test_a_folder_that_is_gone_ends_no_preparation(
     def gone(*_: object) -> Clip:
         raise FileNotFoundError("prompts")
 
-    monkeypatch.setattr(sounds.library, "spoken", gone)
+    monkeypatch.setattr(sounds.library, "synthesize", gone)
     await sounds.prepare()
     assert "a prompt cannot be made" in caplog.text
 
@@ -361,8 +361,8 @@ class Gate:
 
     def __init__(self, sounds: PromptStore, monkeypatch: pytest.MonkeyPatch, voice: str) -> None:
         self.waiting, self.opened = threading.Event(), threading.Event()
-        self._voice, self._spoken = voice, sounds.library.spoken
-        monkeypatch.setattr(sounds.library, "spoken", self)
+        self._voice, self._spoken = voice, sounds.library.synthesize
+        monkeypatch.setattr(sounds.library, "synthesize", self)
 
     def __call__(self, text: str, language: str, voice: str, *manner: Any) -> Clip:
         if voice == self._voice:
@@ -491,7 +491,7 @@ async def test_what_cannot_be_made_anew_stays_as_it_was(
     def full(*_: object) -> Clip:
         raise OSError("no space left")
 
-    monkeypatch.setattr(sounds.library, "spoken", full)
+    monkeypatch.setattr(sounds.library, "synthesize", full)
     sounds.forget()
     await sounds.prepare()
     assert announced(sounds) == former
@@ -538,10 +538,10 @@ async def test_what_may_be_played_stays_and_what_is_played_no_more_goes_after_da
     store(database, Prompt(module_id=module.id, key="intro", mode="speech", text="We are closed for lunch."))
     create_request(database, module, registered_at=datetime.now(UTC))
     await sounds.prepare()
-    spoken = sounds.library.spoken_path("We are closed for lunch.", "en").stem
+    spoken = sounds.library.speech_path("We are closed for lunch.", "en").stem
     told = {Path(name).stem for name in sounds.agent_prompt(make_order(datetime.now(UTC)), datetime.now(UTC))}
     make_old(folder)
-    stray = sounds.library.spoken_path("Nobody plays this.", "en")
+    stray = sounds.library.speech_path("Nobody plays this.", "en")
     shutil.copy(folder / "speech" / f"{spoken}.wav", stray)
     os.utime(stray, (0, 0))
     assert sounds.tidy() > 0
@@ -557,7 +557,7 @@ async def test_what_may_be_played_stays_and_what_is_played_no_more_goes_after_da
     make_old(folder)
     sounds.tidy()
     assert speech_in(folder) & {spoken, *told} == told
-    assert sounds.library.spoken_path("We are back soon.", "en").is_file()
+    assert sounds.library.speech_path("We are back soon.", "en").is_file()
 
 
 def test_a_folder_that_cannot_be_tidied_stops_nothing(sounds: PromptStore, monkeypatch: pytest.MonkeyPatch) -> None:

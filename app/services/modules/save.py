@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.audio.library import SoundLibrary
-from app.audio.prompts import LANGUAGES, PROMPT_KEYS
+from app.audio.prompt_texts import LANGUAGES, PROMPT_KEYS
 from app.domain.text import is_displayable
 from app.services import audit, commands
 from app.services.errors import Invalid, NotFound
@@ -150,7 +150,7 @@ def store(session: Session, given: ModuleInput, module: Module, now: datetime) -
 def _check_files(library: SoundLibrary, given: ModuleInput) -> None:
     """Raise Invalid for recordings that are gone. By now nobody can delete one: each is held by this session."""
     files = {key: prompt.file for key, prompt in given.prompts.items() if prompt.mode == "file"}
-    lost = {f"prompt_{key}": "no_file" for key, file in files.items() if not recordings.is_there(library, file)}
+    lost = {f"prompt_{key}": "no_file" for key, file in files.items() if not recordings.has_file(library, file)}
     if lost:
         raise Invalid(lost)
 
@@ -246,7 +246,7 @@ def check(session: Session, given: ModuleInput, module_id: int | None) -> dict[s
             errors[name] = "range"
     if given.language not in LANGUAGES:
         errors["language"] = "choice"
-    errors |= speech.check(given.language, Speech(given.voice, given.rate, given.pitch))
+    errors |= speech.validate(given.language, Speech(given.voice, given.rate, given.pitch))
     if given.caller_id and not CALLER_ID.fullmatch(given.caller_id):
         errors["caller_id"] = "number"
     errors |= _check_targets(given)

@@ -205,7 +205,7 @@ class _Intake:
     def _lost_files(self, given: ModuleInput) -> dict[str, str]:
         lost = {}
         for key, prompt in given.prompts.items():
-            if prompt.mode == "file" and not recordings.is_there(self._library, prompt.file):
+            if prompt.mode == "file" and not recordings.has_file(self._library, prompt.file):
                 lost[f"prompt_{key}.file"] = f"{prompt.file!r} is not in the prompts' folder: copy it there first"
         return lost
 

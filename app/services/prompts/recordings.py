@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.audio.clip import Clip, SoundError, read_clip
 from app.audio.library import SoundLibrary
-from app.audio.prompts import LANGUAGES
+from app.audio.prompt_texts import LANGUAGES
 from app.domain.text import displayable, is_displayable
 from app.services import commands
 from app.services.audit import record
@@ -22,10 +22,10 @@ from app.store.database import Database
 from app.store.models import DigitRecording, Module, Prompt, Recording
 
 log = logging.getLogger(__name__)
-FILE = re.compile(r"uploads/[0-9a-f]{64}\.wav")  # below PROMPTS_DIR; the only names that are ever given
+FILE_PATTERN = re.compile(r"uploads/[0-9a-f]{64}\.wav")  # below PROMPTS_DIR; the only names that are ever given
 ORIGINS = ("upload", "browser", "phone")
-LONGEST_NAME = 80
-TRIES = 3
+MAX_NAME_LENGTH = 80
+MAX_TRIES = 3
 # Whoever chooses a recording holds it so until the choice is stored: on PostgreSQL a deletion waits for that.
 _HOLD: dict[str, Any] = {"read": True, "key_share": True}
 
@@ -57,8 +57,8 @@ def store_upload(
     chosen for it. The same sound is kept once, under the name that it has.
     """
     file_name = original_name or name
-    for _ in range(TRIES):
-        clip = library.uploaded(cast(BinaryIO, stream), file_name)
+    for _ in range(MAX_TRIES):
+        clip = library.convert(cast(BinaryIO, stream), file_name)
         try:
             file = add(database, library, clip, name=name, origin=origin, now=now, original_name=file_name, actor=actor)
         except FileNotFoundError:  # somebody deleted the same sound in this instant
@@ -125,19 +125,19 @@ def _is_new(session: Session, row: Recording | DigitRecording) -> bool:
     return True
 
 
-def sound(library: SoundLibrary, file: str) -> Clip:
+def read_recording(library: SoundLibrary, file: str) -> Clip:
     """Return a recording's sound. Raises OSError for one that is lost or has a strange name, SoundError if damaged."""
-    if not FILE.fullmatch(file):
+    if not FILE_PATTERN.fullmatch(file):
         raise FileNotFoundError(file)
     return read_clip(library.root / file)
 
 
-def is_there(library: SoundLibrary, file: str) -> bool:
+def has_file(library: SoundLibrary, file: str) -> bool:
     """Tell whether a recording's file is there."""
-    return FILE.fullmatch(file) is not None and (library.root / file).is_file()
+    return FILE_PATTERN.fullmatch(file) is not None and (library.root / file).is_file()
 
 
-def measured(database: Database, library: SoundLibrary) -> list[Recording]:
+def list_recordings(database: Database, library: SoundLibrary) -> list[Recording]:
     """Return all recordings by name. One that was never measured is now; what cannot be read stays without measures."""
     with database.read() as session:
         rows = list(session.scalars(select(Recording).order_by(Recording.name, Recording.file)))
@@ -145,7 +145,7 @@ def measured(database: Database, library: SoundLibrary) -> list[Recording]:
     for row in rows:
         if row.seconds is None or row.loudness is None:
             try:
-                found[row.file] = sound(library, row.file)
+                found[row.file] = read_recording(library, row.file)
             except (SoundError, OSError) as error:
                 log.warning("the recording %s cannot be measured: %s", row.file, error)
     if found:
@@ -165,13 +165,13 @@ def _store_measures(database: Database, found: Mapping[str, Clip]) -> None:
 
 
 def _name(wanted: str) -> str:
-    return displayable(wanted, LONGEST_NAME).strip() or "?"
+    return displayable(wanted, MAX_NAME_LENGTH).strip() or "?"
 
 
 def rename(database: Database, file: str, name: str, *, actor: str = "", now: datetime | None = None) -> None:
     """Give a recording another name. Raises Invalid and NotFound."""
     name = name.strip()
-    if not name or len(name) > LONGEST_NAME:
+    if not name or len(name) > MAX_NAME_LENGTH:
         raise Invalid({"name": "too_long" if name else "required"})
     if not is_displayable(name):
         raise Invalid({"name": "characters"})
@@ -184,16 +184,16 @@ def rename(database: Database, file: str, name: str, *, actor: str = "", now: da
         row.name = name
 
 
-def uses(session: Session, file: str | None = None) -> dict[str, list[Use]]:
+def list_uses(session: Session, file: str | None = None) -> dict[str, list[Use]]:
     """Return what plays each recording, or the one named; one that nothing plays is not among them."""
     found: dict[str, list[Use]] = {}
     prompts = select(Prompt, Module).join(Module).where(Prompt.file.is_not(None)).order_by(Module.code, Prompt.key)
-    digits = select(DigitRecording).order_by(DigitRecording.language, DigitRecording.digit)
+    list_digits = select(DigitRecording).order_by(DigitRecording.language, DigitRecording.digit)
     if file is not None:
-        prompts, digits = prompts.where(Prompt.file == file), digits.where(DigitRecording.file == file)
+        prompts, list_digits = prompts.where(Prompt.file == file), list_digits.where(DigitRecording.file == file)
     for prompt, module in session.execute(prompts):
         found.setdefault(prompt.file or "", []).append(Use(prompt.key, module.name, module.id))
-    for digit in session.scalars(digits):
+    for digit in session.scalars(list_digits):
         found.setdefault(digit.file, []).append(Use(digit.digit, language=digit.language))
     return found
 
@@ -210,19 +210,19 @@ def delete(
             row = session.get(Recording, file, with_for_update=True)
             if row is None:
                 raise NotFound(file)
-            if uses(session, file):
+            if list_uses(session, file):
                 raise Invalid({"file": "in_use"})
             record(session, actor, "recording_deleted", row.name, {"file": [file, ""]}, now or datetime.now(UTC))
             session.delete(row)
             session.flush()
-            if FILE.fullmatch(file):
+            if FILE_PATTERN.fullmatch(file):
                 # Before the commit: who brings the same sound again waits for that, and sees that the file is gone.
                 (library.root / file).unlink(missing_ok=True)
     except IntegrityError as error:  # something else than prompts and digits plays it
         raise Invalid({"file": "in_use"}) from error
 
 
-def digits(session: Session, language: str) -> dict[str, str]:
+def list_digits(session: Session, language: str) -> dict[str, str]:
     """Return the digits of a language that are recordings, with their files."""
     rows = session.scalars(select(DigitRecording).where(DigitRecording.language == language))
     return {row.digit: row.file for row in rows}

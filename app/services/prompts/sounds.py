@@ -7,10 +7,10 @@ from typing import Literal
 import phonenumbers
 from sqlalchemy import select
 
+from app.audio.assemble import Keys, Pause, Piece
 from app.audio.clip import Clip, SoundError
-from app.audio.dialogue import Keys, Pause, Piece
 from app.audio.library import SoundLibrary
-from app.audio.prompts import PROMPT_KEYS, default_text
+from app.audio.prompt_texts import PROMPT_KEYS, default_text
 from app.domain.numbers import national
 from app.services.modules.save import PromptInput
 from app.services.prompts import recordings
@@ -21,12 +21,12 @@ from app.store.settings import Speech
 
 log = logging.getLogger(__name__)
 DEFAULT = PromptInput()
-THINKING = Pause(0.6)  # seconds that the caller of a sample dialogue takes to press a key
+PAUSE = Pause(0.6)  # seconds that the caller of a sample dialogue takes to press a key
 
 Way = Literal["own", "other"]  # through the dialogue: with the caller's own number, or with another one
 
 
-class PromptFault(SoundError):
+class PromptError(SoundError):
     """A prompt of the dialogue, `key`, that cannot be made; a SoundError else."""
 
     def __init__(self, key: str, error: SoundError) -> None:
@@ -34,7 +34,7 @@ class PromptFault(SoundError):
         self.key = key
 
 
-def prompt_sounds(database: Database, library: SoundLibrary, module_id: int) -> dict[str, Clip | None]:
+def make_prompt_clips(database: Database, library: SoundLibrary, module_id: int) -> dict[str, Clip | None]:
     """Return the eight prompts of a module and `intro_other`, each None where nothing is played.
 
     Blocks while a text is spoken for the first time. A voice that fails is replaced by the default one, and a prompt
@@ -45,7 +45,7 @@ def prompt_sounds(database: Database, library: SoundLibrary, module_id: int) -> 
         if module is None:
             return {}
         rows = {row.key: row for row in session.scalars(select(Prompt).where(Prompt.module_id == module_id))}
-        language, speech = module.language, speeches.of_module(session, library, module)
+        language, speech = module.language, speeches.load_module_speech(session, library, module)
     chosen = {key: _input(rows.get(key)) for key in PROMPT_KEYS}
     sounds = {key: _sound(library, key, given, language, speech) for key, given in chosen.items()}
     # Only our own text (be it in place of a lost recording) has a variant that does not offer the caller's number.
@@ -72,40 +72,46 @@ def _sound(library: SoundLibrary, key: str, given: PromptInput, language: str, s
 
 def _made_somehow(library: SoundLibrary, key: str, given: PromptInput, language: str, speech: Speech) -> Clip | None:
     if given.mode != "speech":  # no voice makes a difference to it
-        return make(library, key, given, language)
-    return speeches.by_any_voice(lambda manner: make(library, key, given, language, manner), speech, key)
+        return make_prompt_clip(library, key, given, language)
+    return speeches.make_with_fallback(
+        lambda manner: make_prompt_clip(library, key, given, language, manner), speech, key
+    )
 
 
-def make(
-    library: SoundLibrary, key: str, given: PromptInput, language: str, speech: Speech = speeches.PLAIN
+def make_prompt_clip(
+    library: SoundLibrary, key: str, given: PromptInput, language: str, speech: Speech = speeches.DEFAULT_SPEECH
 ) -> Clip | None:
     """Return the sound of a prompt, None where it is not played. Raises SoundError and, for a lost file, OSError."""
     if given.mode == "none":
         return None
     if given.mode == "file":
-        return recordings.sound(library, given.file)
+        return recordings.read_recording(library, given.file)
     text = given.text.strip() or default_text(key, language)
-    return speeches.spoken(library, text, language, speech) if text else None
+    return speeches.synthesize(library, text, language, speech) if text else None
 
 
-def digit_sounds(library: SoundLibrary, language: str, speech: Speech, recorded: Mapping[str, str]) -> dict[str, Clip]:
+def make_digit_clips(
+    library: SoundLibrary, language: str, speech: Speech, recorded: Mapping[str, str]
+) -> dict[str, Clip]:
     """Return "0" to "9" as they are read out. `recorded`: as `recordings.digits` gives it. Raises SoundError."""
-    return {digit: digit_sound(library, digit, language, speech, recorded) for digit in "0123456789"}
+    return {digit: make_digit_clip(library, digit, language, speech, recorded) for digit in "0123456789"}
 
 
-def digit_sound(library: SoundLibrary, digit: str, language: str, speech: Speech, recorded: Mapping[str, str]) -> Clip:
+def make_digit_clip(
+    library: SoundLibrary, digit: str, language: str, speech: Speech, recorded: Mapping[str, str]
+) -> Clip:
     """Return a digit's recording where there is one that can be played, else the digit spoken. Raises SoundError."""
     if digit in recorded:
         try:
-            return recordings.sound(library, recorded[digit])
+            return recordings.read_recording(library, recorded[digit])
         except (SoundError, OSError) as error:
             log.error(
                 "the recording of %s (%s) cannot be played, the voice takes its place: %s", digit, language, error
             )
-    return speeches.synthesize(library, digit, language, speech)
+    return speeches.synthesize_with_fallback(library, digit, language, speech)
 
 
-def dialogue(
+def make_dialogue(
     library: SoundLibrary,
     speech: Speech,
     given: Mapping[str, PromptInput],
@@ -123,22 +129,22 @@ def dialogue(
 
     def prompt(key: str) -> Sequence[Piece]:
         try:
-            clip = make(library, key, given.get(key, DEFAULT), language, speech)
+            clip = make_prompt_clip(library, key, given.get(key, DEFAULT), language, speech)
         except SoundError as error:
-            raise PromptFault(key, error) from error
+            raise PromptError(key, error) from error
         except FileNotFoundError as error:
-            raise PromptFault(key, SoundError("lost")) from error
+            raise PromptError(key, SoundError("lost")) from error
         return [] if clip is None else [clip]
 
     def press(keys: str) -> Sequence[Piece]:
-        return [THINKING, Keys(keys), THINKING]
+        return [PAUSE, Keys(keys), PAUSE]
 
     end = [*prompt("before_success"), *prompt("after_success")]
     if way == "own":
-        return library.assembled([*prompt("intro"), *press("1"), *end])
+        return library.assemble([*prompt("intro"), *press("1"), *end])
     typed = [*prompt("intro"), *press("2"), *prompt("enter_number"), *press(f"{number}#")]
     readout = [*prompt("entered_number"), *(digits[digit] for digit in number), *prompt("is")]
-    return library.assembled([*typed, *readout, *prompt("check_number"), *press("1"), *end])
+    return library.assemble([*typed, *readout, *prompt("check_number"), *press("1"), *end])
 
 
 def sample_number(region: str) -> str:

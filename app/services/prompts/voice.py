@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from app.audio.clip import Clip, SoundError
 from app.audio.library import SoundLibrary
-from app.audio.prompts import LANGUAGES
-from app.audio.speak import LEAST_PITCH, LEAST_RATE, MOST_PITCH, MOST_RATE
-from app.audio.voices import may_be_voice
+from app.audio.prompt_texts import LANGUAGES
+from app.audio.speak import MAX_PITCH, MAX_RATE, MIN_PITCH, MIN_RATE
+from app.audio.voices import is_voice_name
 from app.services import commands
 from app.services.errors import Invalid
 from app.services.settings.save import save_values
@@ -22,31 +22,31 @@ from app.store.models import Module
 from app.store.settings import Speech
 
 log = logging.getLogger(__name__)
-PLAIN = Speech()  # the default of any language
+DEFAULT_SPEECH = Speech()  # the default of any language
 Made = TypeVar("Made")
 
 
-def of_module(session: Session, library: SoundLibrary, module: Module) -> Speech:
+def load_module_speech(session: Session, library: SoundLibrary, module: Module) -> Speech:
     """Return how the texts of a module are spoken. A voice that is not there or speaks otherwise is passed over."""
-    office = of_office(session, library, module.language)
+    office = load_office_speech(session, library, module.language)
     return Speech(
-        _fitting(library, module.voice, module.language) or office.voice,
+        _usable_voice(library, module.voice, module.language) or office.voice,
         office.rate if module.rate is None else module.rate,
         office.pitch if module.pitch is None else module.pitch,
     )
 
 
-def of_office(session: Session, library: SoundLibrary, language: str) -> Speech:
+def load_office_speech(session: Session, library: SoundLibrary, language: str) -> Speech:
     """Return how the office wants this language spoken, such as the agent's announcement."""
     given = store_settings.speech(session, language)
-    return replace(given, voice=_fitting(library, given.voice, language))
+    return replace(given, voice=_usable_voice(library, given.voice, language))
 
 
-def _fitting(library: SoundLibrary, voice: str, language: str) -> str:
+def _usable_voice(library: SoundLibrary, voice: str, language: str) -> str:
     if not voice:
         return ""
     try:
-        if library.voice(voice).language == language:
+        if library.find_voice(voice).language == language:
             return voice
         log.warning("the voice %s does not speak %s; another takes its place", voice, language)
     except SoundError as error:
@@ -54,21 +54,21 @@ def _fitting(library: SoundLibrary, voice: str, language: str) -> str:
     return ""
 
 
-def check(language: str, given: Speech) -> dict[str, str]:
+def validate(language: str, given: Speech) -> dict[str, str]:
     """Return what is wrong with a choice, by field; empty where all is well."""
     errors = {}
-    if given.voice and not may_be_voice(given.voice, language):
+    if given.voice and not is_voice_name(given.voice, language):
         errors["voice"] = "choice"
-    if given.rate is not None and not LEAST_RATE <= given.rate <= MOST_RATE:
+    if given.rate is not None and not MIN_RATE <= given.rate <= MAX_RATE:
         errors["rate"] = "range"
-    if given.pitch is not None and not LEAST_PITCH <= given.pitch <= MOST_PITCH:
+    if given.pitch is not None and not MIN_PITCH <= given.pitch <= MAX_PITCH:
         errors["pitch"] = "range"
     return errors
 
 
 def save(database: Database, language: str, given: Speech, now: datetime, *, actor: str = "") -> None:
     """Store how the office wants a language spoken; the telephone service speaks anew. Raises Invalid."""
-    errors = check(language, given) if language in LANGUAGES else {"language": "choice"}
+    errors = validate(language, given) if language in LANGUAGES else {"language": "choice"}
     if errors:
         raise Invalid(errors)
     values = {"voice": given.voice, "rate": given.rate, "pitch": given.pitch}
@@ -78,22 +78,22 @@ def save(database: Database, language: str, given: Speech, now: datetime, *, act
     commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
 
 
-def synthesize(library: SoundLibrary, text: str, language: str, speech: Speech) -> Clip:
+def synthesize_with_fallback(library: SoundLibrary, text: str, language: str, speech: Speech) -> Clip:
     """Return the text as sound, by the default voice if the chosen one fails. Raises SoundError and OSError."""
-    return by_any_voice(lambda manner: spoken(library, text, language, manner), speech, text)
+    return make_with_fallback(lambda manner: synthesize(library, text, language, manner), speech, text)
 
 
-def spoken(library: SoundLibrary, text: str, language: str, speech: Speech) -> Clip:
+def synthesize(library: SoundLibrary, text: str, language: str, speech: Speech) -> Clip:
     """Return the text as sound, spoken as chosen and not otherwise. Raises SoundError and OSError."""
-    return library.spoken(text, language, speech.voice, speech.rate, speech.pitch)
+    return library.synthesize(text, language, speech.voice, speech.rate, speech.pitch)
 
 
-def by_any_voice(make: Callable[[Speech], Made], speech: Speech, what: str) -> Made:
+def make_with_fallback(make: Callable[[Speech], Made], speech: Speech, what: str) -> Made:
     """Make a sound as chosen, else by the default voice: a caller who is told something is better served."""
     try:
         return make(speech)
     except SoundError as error:
-        if speech == PLAIN:
+        if speech == DEFAULT_SPEECH:
             raise
         log.error("%r cannot be spoken as chosen, the default voice takes its place: %s", what, error)
-    return make(PLAIN)
+    return make(DEFAULT_SPEECH)

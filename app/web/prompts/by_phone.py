@@ -22,7 +22,7 @@ def ring():
     """Have an extension rung to be spoken into; return how the call is shown. A fault is a 422 that says which."""
     given = request.form
     try:
-        call = phone_calls.ask_recording(
+        call = phone_calls.create_recording_call(
             database(),
             extension=ascii_digits(given.get("extension", "")).strip(),
             language=given.get("language", ""),
@@ -37,7 +37,7 @@ def ring():
 
 
 def _said(errors: dict[str, str]) -> str:
-    return " ".join(f"{wording.STUDIO_FIELD[name]}: {wording.error(code)}" for name, code in errors.items())
+    return " ".join(f"{wording.PHONE_CALL_FIELD[name]}: {wording.error(code)}" for name, code in errors.items())
 
 
 @blueprint.get("/<uuid:call>")

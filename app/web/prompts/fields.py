@@ -14,7 +14,7 @@ from wtforms.validators import ValidationError
 
 from app.audio.clip import SoundError
 from app.audio.library import SoundLibrary
-from app.audio.prompts import LANGUAGES, PROMPT_KEYS, default_text
+from app.audio.prompt_texts import LANGUAGES, PROMPT_KEYS, default_text
 from app.audio.voices import Voice
 from app.domain.numbers import ascii_digits
 from app.services.modules.save import PROMPT_MODES, PromptInput
@@ -76,7 +76,7 @@ class VoiceField(SelectField):
 
 def _voice_choices() -> list[SelectChoice]:
     own = SelectChoice("", _("as the office"))
-    return [own, *(_voice_choice(voice) for language in LANGUAGES for voice in library().voices(language))]
+    return [own, *(_voice_choice(voice) for language in LANGUAGES for voice in library().list_voices(language))]
 
 
 def _voice_choice(voice: Voice) -> SelectChoice:
@@ -154,10 +154,10 @@ class PromptsForm(dict[str, PromptFields]):
             )
             fields.recorded = False
             return replace(given, file=kept.file, original_name=kept.name)
-        if given.mode == "file" and not recordings.is_there(library, given.file):
+        if given.mode == "file" and not recordings.has_file(library, given.file):
             raise FileNotFoundError(given.file)
         if given.mode == "speech" and given.text and language in LANGUAGES:
-            library.spoken_path(given.text, language)
+            library.speech_path(given.text, language)
         return given
 
 

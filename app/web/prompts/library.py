@@ -12,8 +12,8 @@ from werkzeug.datastructures import FileStorage
 
 from app.audio.clip import SoundError
 from app.audio.convert import MAX_BYTES, MAX_SECONDS
-from app.audio.prompts import LANGUAGES
-from app.audio.voices import has_piper
+from app.audio.prompt_texts import LANGUAGES
+from app.audio.voices import is_piper_installed
 from app.domain.numbers import ascii_digits
 from app.services.errors import Invalid, NotFound
 from app.services.prompts import recordings, sounds, voice
@@ -37,7 +37,7 @@ _BACKWARDS = {"newest"}
 
 
 @dataclass(frozen=True)
-class Shown:
+class RecordingView:
     """A recording as pages show it. `digest` stands for `file` in addresses; `there`: its sound is not lost."""
 
     file: str
@@ -53,18 +53,22 @@ class Shown:
         return self.file.removeprefix("uploads/").removesuffix(".wav")
 
 
-def show(row: Recording) -> Shown:
-    there = recordings.is_there(library(), row.file)
-    return Shown(row.file, row.name, row.original_name, row.origin, row.seconds, row.loudness, there)
+def view_recording(row: Recording) -> RecordingView:
+    there = recordings.has_file(library(), row.file)
+    return RecordingView(row.file, row.name, row.original_name, row.origin, row.seconds, row.loudness, there)
 
 
-def find_shown(file: str, name: str = "") -> Shown | None:
+def find_recording(file: str, name: str = "") -> RecordingView | None:
     """Return the recording that a form names, as pages show it; None where it names none."""
     if not file:
         return None
     with database().read() as session:
         row = session.get(Recording, file)
-    return show(row) if row is not None else Shown(file, name or file, there=recordings.is_there(library(), file))
+    return (
+        view_recording(row)
+        if row is not None
+        else RecordingView(file, name or file, there=recordings.has_file(library(), file))
+    )
 
 
 def _file(digest: str) -> str:
@@ -104,8 +108,10 @@ def add():
 def _list(error: str = ""):
     rows, values = _found()
     with database().read() as session:
-        uses = recordings.uses(session)
-    return render_template("prompts/library.html", error=error, uses=uses, sorts=_SORTS, **values, **rows, **sources())
+        uses = recordings.list_uses(session)
+    return render_template(
+        "prompts/library.html", error=error, uses=uses, sorts=_SORTS, **values, **rows, **sound_sources()
+    )
 
 
 def _found() -> tuple[dict[str, object], dict[str, object]]:
@@ -114,16 +120,16 @@ def _found() -> tuple[dict[str, object], dict[str, object]]:
     sort = request.args.get("sort", "")
     sort = sort if sort in _SORTS else "newest"
     page = request.args.get("page", 1, type=row_number)
-    every = recordings.measured(database(), library())
+    every = recordings.list_recordings(database(), library())
     sought = wanted.casefold()
     found = [row for row in every if sought in row.name.casefold() or sought in row.original_name.casefold()]
     found.sort(key=_SORTS[sort], reverse=sort in _BACKWARDS)
     part = found[(page - 1) * PAGE : page * PAGE]
-    rows = {"rows": [(row, show(row)) for row in part], "more": len(found) > page * PAGE, "any": bool(every)}
+    rows = {"rows": [(row, view_recording(row)) for row in part], "more": len(found) > page * PAGE, "any": bool(every)}
     return rows, {"wanted": wanted, "sort": sort, "page": page, "kept": request.args.get("kept", "")}
 
 
-def sources() -> dict[str, object]:
+def sound_sources() -> dict[str, object]:
     """Return what a page needs on which sounds are uploaded, recorded and chosen."""
     with database().read() as session:
         lines = session.scalars(select(ExtensionRow).order_by(ExtensionRow.extension)).all()
@@ -158,7 +164,7 @@ def take():
     return render_template("prompts/_chosen.html", sound=kept, words=wording)
 
 
-def _take(file: FileStorage | None) -> tuple[Shown | None, str]:
+def _take(file: FileStorage | None) -> tuple[RecordingView | None, str]:
     """Convert and keep a file; return it, or what is wrong in words."""
     if file is None or not file.filename:
         return None, wording.error("no_file")
@@ -180,14 +186,14 @@ def _take(file: FileStorage | None) -> tuple[Shown | None, str]:
     except OSError:
         current_app.logger.exception("a recording cannot be kept")
         return None, _("The sound cannot be stored on this machine. Tell your administrator; the log says more.")
-    return show(row), ""
+    return view_recording(row), ""
 
 
 @blueprint.get("/<digest>/chosen")
 @administrator_required
 def chosen(digest: str):
     """Return how a card shows a recording."""
-    return render_template("prompts/_chosen.html", sound=show(_row(digest)), words=wording)
+    return render_template("prompts/_chosen.html", sound=view_recording(_row(digest)), words=wording)
 
 
 @blueprint.get("/<digest>.wav")
@@ -196,7 +202,7 @@ def sound(digest: str):
     """Return a recording's sound; `download` to keep it under its name."""
     row = _row(digest)
     try:
-        clip = recordings.sound(library(), row.file)
+        clip = recordings.read_recording(library(), row.file)
     except (SoundError, OSError) as error:
         current_app.logger.warning("the recording %s cannot be played: %s", row.file, error)
         abort(404)
@@ -222,7 +228,14 @@ def edit(digest: str):
         else:
             flash(_("The recording is renamed."), "success")
             return redirect(url_for("recordings.index"))
-    values = {"row": row, "sound": show(row), "uses": _uses(row.file), "name": name, "error": error, "words": wording}
+    values = {
+        "row": row,
+        "sound": view_recording(row),
+        "uses": _uses(row.file),
+        "name": name,
+        "error": error,
+        "words": wording,
+    }
     return render_template("prompts/edit.html", **values), 422 if error else 200
 
 
@@ -250,7 +263,7 @@ def delete(digest: str):
 
 def _uses(file: str) -> list[recordings.Use]:
     with database().read() as session:
-        return recordings.uses(session, file).get(file, [])
+        return recordings.list_uses(session, file).get(file, [])
 
 
 # -- digits ---------------------------------------------------------------------------------------------------------
@@ -274,10 +287,10 @@ def _digits(language: str, faulty: str = "", error: str = ""):
     if language not in LANGUAGES:
         abort(404)
     with database().read() as session:
-        recorded = recordings.digits(session, language)
-    cards = [(digit, find_shown(recorded.get(digit, ""))) for digit in DIGITS]
+        recorded = recordings.list_digits(session, language)
+    cards = [(digit, find_recording(recorded.get(digit, ""))) for digit in DIGITS]
     values = {"language": language, "cards": cards, "faulty": faulty, "error": error, "languages": LANGUAGES}
-    return render_template("prompts/digits.html", **values, **sources())
+    return render_template("prompts/digits.html", **values, **sound_sources())
 
 
 @blueprint.post("/digits/<language>/<digit>")
@@ -312,10 +325,13 @@ def readout(language: str, number: str):
     if language not in LANGUAGES or not re.fullmatch("[0-9]{1,20}", number):
         abort(404)
     with database().read() as session:
-        manner, recorded = voice.of_office(session, library(), language), recordings.digits(session, language)
+        manner, recorded = (
+            voice.load_office_speech(session, library(), language),
+            recordings.list_digits(session, language),
+        )
     try:
-        clips = {d: sounds.digit_sound(library(), d, language, manner, recorded) for d in set(number)}
-        clip = library().assembled([clips[digit] for digit in number])
+        clips = {d: sounds.make_digit_clip(library(), d, language, manner, recorded) for d in set(number)}
+        clip = library().assemble([clips[digit] for digit in number])
     except (SoundError, FileNotFoundError) as error:
         current_app.logger.error("%s cannot be read out: %s", number, error)
         return _("This could not be spoken."), 422, PLAIN_TEXT
@@ -330,9 +346,9 @@ def _sample_number() -> str:
 def _share(state: BlueprintSetupState) -> None:
     """Forms show the recordings that they name."""
     state.app.jinja_env.globals.update(
-        find_recording=find_shown,
-        sound_sources=sources,
+        find_recording=find_recording,
+        sound_sources=sound_sources,
         sample_number=_sample_number,
-        has_piper=has_piper,
+        has_piper=is_piper_installed,
         voices_folder=lambda: settings().voices_path,
     )

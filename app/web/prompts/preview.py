@@ -5,12 +5,12 @@ from flask.sansio.blueprints import BlueprintSetupState
 from sqlalchemy.orm import Session
 
 from app.audio.clip import Clip, SoundError
-from app.audio.prompts import LANGUAGES, PROMPT_KEYS, announced_keys, default_text
+from app.audio.prompt_texts import LANGUAGES, PROMPT_KEYS, announced_keys, default_text
 from app.services.errors import NotFound
 from app.services.modules import save as modules
 from app.services.modules.save import ModuleInput, PromptInput
 from app.services.prompts import recordings, sounds, voice
-from app.services.prompts.sounds import PromptFault, Way
+from app.services.prompts.sounds import PromptError, Way
 from app.store.settings import Speech
 from app.web import wording
 from app.web.context import administrator_required, database, library, office
@@ -48,7 +48,7 @@ def default_prompt(language: str, key: str):
     if key not in PROMPT_KEYS or language not in LANGUAGES:
         abort(404)
     with database().read() as session:
-        manner = voice.of_office(session, library(), language)
+        manner = voice.load_office_speech(session, library(), language)
     return _sound(key, sounds.DEFAULT, language, manner, f"{language}-{key}.wav")
 
 
@@ -80,12 +80,12 @@ def dialogue():
         return fault, 422, PLAIN_TEXT
     with database().read() as session:
         manner = _manner(session, language, form.given())
-        recorded = recordings.digits(session, language)
+        recorded = recordings.list_digits(session, language)
     given, number = PromptsForm(typed=True).given(), sounds.sample_number(office().region)
     try:
-        digits = sounds.digit_sounds(library(), language, manner, recorded)
-        clip = sounds.dialogue(library(), manner, given, language, way, digits, number)
-    except PromptFault as error:
+        digits = sounds.make_digit_clips(library(), language, manner, recorded)
+        clip = sounds.make_dialogue(library(), manner, given, language, way, digits, number)
+    except PromptError as error:
         return f"{wording.PROMPT[error.key]}: {wording.sound_error(error)}", 422, PLAIN_TEXT
     except SoundError as error:
         return wording.sound_error(error), 422, PLAIN_TEXT
@@ -96,14 +96,14 @@ def _fault(form: SpeechForm) -> str:
     """Return what is wrong with the voice, its speed or its pitch, "" if nothing is."""
     form.validate()
     said = {name: str(errors[0]) for name, errors in form.errors.items() if name != "csrf_token"}
-    found = voice.check(form.language.data, form.given())
+    found = voice.validate(form.language.data, form.given())
     said |= {name: wording.error(code) for name, code in found.items() if name not in said}
     return " ".join(f"{form[name].label.text}: {text}" for name, text in said.items() if name in form)
 
 
 def _manner(session: Session, language: str, own: Speech) -> Speech:
     """Return how to speak: as chosen, else as the office does."""
-    office = voice.of_office(session, library(), language)
+    office = voice.load_office_speech(session, library(), language)
     return Speech(
         own.voice or office.voice,
         office.rate if own.rate is None else own.rate,
@@ -113,7 +113,7 @@ def _manner(session: Session, language: str, own: Speech) -> Speech:
 
 def _sound(key: str, given: PromptInput, language: str, manner: Speech, name: str):
     try:
-        clip = sounds.make(library(), key, given, language, manner)
+        clip = sounds.make_prompt_clip(library(), key, given, language, manner)
     except SoundError as error:
         return wording.sound_error(error), 422, PLAIN_TEXT
     except FileNotFoundError:

@@ -8,7 +8,7 @@ from flask_wtf import FlaskForm
 from wtforms import IntegerRangeField, SelectChoice, SelectField, TextAreaField
 
 from app.audio.clip import SoundError
-from app.audio.prompts import LANGUAGES, default_text
+from app.audio.prompt_texts import LANGUAGES, default_text
 from app.audio.speak import DEFAULT_PITCH, DEFAULT_RATE, MAX_CHARACTERS
 from app.services.errors import Invalid
 from app.services.prompts import voice as speech
@@ -37,7 +37,7 @@ class VoiceForm(FlaskForm):
             self.sample.data = sample
         self.voice.choices = [
             SelectChoice("" if place == 0 else voice.name, wording.voice(voice))
-            for place, voice in enumerate(library().voices(language))
+            for place, voice in enumerate(library().list_voices(language))
         ]
         if self.voice.data and self.voice.data not in {choice.value for choice in self.voice.choices}:
             self.voice.choices.append(SelectChoice(self.voice.data, self.voice.data))
@@ -86,13 +86,13 @@ def preview_voice(language: str):
     form = _form(language)
     form.validate()
     text = form.sample.data or ""
-    errors = speech.check(language, form.given()) if not has_errors(form) else {"rate": "range"}
+    errors = speech.validate(language, form.given()) if not has_errors(form) else {"rate": "range"}
     if errors:
         return _told(wording.error(next(iter(errors.values()))))
     if len(text) > MAX_CHARACTERS:
         return _told(wording.error("too_long"))
     try:
-        clip = speech.spoken(library(), text, language, form.given())
+        clip = speech.synthesize(library(), text, language, form.given())
     except SoundError as error:
         return _told(str(wording.SOUND_ERROR.get(error.code, wording.SOUND_ERROR["speech_failed"])))
     return send_file(clip.path, mimetype="audio/wav", download_name=f"{language}.wav", max_age=0)

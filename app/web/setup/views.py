@@ -298,7 +298,7 @@ def call():
     if request.method == "POST":
         form.validate()
         try:
-            asked = phone_calls.ask_test(
+            asked = phone_calls.create_test_call(
                 database(),
                 extension=form.extension.data or "",
                 language=form.language.data,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.audio.prompts import PROMPT_KEYS
+from app.audio.prompt_texts import PROMPT_KEYS
 from app.services.commands import WRITE_DIALPLAN
 from app.services.modules.save import (
     BOUNDS,

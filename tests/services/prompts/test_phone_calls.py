@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.audio.prompts import default_text
+from app.audio.prompt_texts import default_text
 from app.domain.phone_calls import FINAL, CallFailure, CallKind, CallState
 from app.services import commands
 from app.services.errors import Invalid, NotFound
@@ -20,7 +20,7 @@ SECOND = timedelta(seconds=1)
 
 def ask(database: Database, **changes: Any) -> str:
     values: dict[str, Any] = {"extension": "101", "language": "fa", "name": "خوشامد", "text": "سلام"}
-    return phone_calls.ask_recording(database, **(values | changes), actor="sara", now=NOW)
+    return phone_calls.create_recording_call(database, **(values | changes), actor="sara", now=NOW)
 
 
 def asked(database: Database) -> list[tuple[str, dict[str, Any]]]:
@@ -38,9 +38,9 @@ def test_recording_is_asked_for_by_a_row_and_a_command(database: Database) -> No
 
 
 def test_test_call_says_what_will_be_heard(database: Database) -> None:
-    call = phone_calls.ask_test(database, extension="101", language="en", actor="sara", now=NOW)
+    call = phone_calls.create_test_call(database, extension="101", language="en", actor="sara", now=NOW)
     view = phone_calls.load(database, call, NOW)
-    assert (view.kind, view.text) == (CallKind.TEST, default_text("studio_test", "en"))
+    assert (view.kind, view.text) == (CallKind.TEST, default_text("phone_call_test", "en"))
     assert asked(database) == [(commands.STUDIO_CALL, {"call": call})]
 
 
@@ -70,8 +70,8 @@ def test_what_makes_no_sense_is_refused_by_field(
 
 def test_call_that_nobody_takes_is_shown_as_failed(database: Database) -> None:
     call = ask(database)
-    assert phone_calls.load(database, call, NOW + phone_calls.TAKEN_WITHIN - SECOND).state is CallState.ASKED
-    view = phone_calls.load(database, call, NOW + phone_calls.TAKEN_WITHIN)
+    assert phone_calls.load(database, call, NOW + phone_calls.CLAIM_TIMEOUT - SECOND).state is CallState.ASKED
+    view = phone_calls.load(database, call, NOW + phone_calls.CLAIM_TIMEOUT)
     assert (view.state, view.detail, view.over) == (CallState.FAILED, CallFailure.SERVICE_DOWN.value, True)
 
 
@@ -79,7 +79,7 @@ def test_call_in_the_middle_fails_with_its_service(database: Database) -> None:
     state = create_running_service(database)
     assert state.heartbeat is not None
     call = ask(database)
-    assert phone_calls.start(database, call, NOW) is not None
+    assert phone_calls.claim(database, call, NOW) is not None
     assert phone_calls.load(database, call, state.heartbeat).state is CallState.RINGING
     late = phone_calls.load(database, call, state.heartbeat + timedelta(minutes=1))
     assert (late.state, late.detail) == (CallState.FAILED, CallFailure.SERVICE_DOWN.value)
@@ -87,35 +87,35 @@ def test_call_in_the_middle_fails_with_its_service(database: Database) -> None:
 
 def test_call_is_taken_once_and_in_time(database: Database) -> None:
     first, late = ask(database), ask(database)
-    taken = phone_calls.start(database, first, NOW + SECOND)
+    taken = phone_calls.claim(database, first, NOW + SECOND)
     assert taken is not None and taken.id == first
-    assert phone_calls.start(database, first, NOW + SECOND) is None
-    assert phone_calls.start(database, late, NOW + phone_calls.TAKEN_WITHIN) is None
+    assert phone_calls.claim(database, first, NOW + SECOND) is None
+    assert phone_calls.claim(database, late, NOW + phone_calls.CLAIM_TIMEOUT) is None
     assert phone_calls.load(database, late, NOW).detail == CallFailure.TOO_LATE.value
-    assert phone_calls.start(database, "nothing", NOW) is None
+    assert phone_calls.claim(database, "nothing", NOW) is None
 
 
 def test_call_goes_on_until_it_is_over(database: Database) -> None:
     call = ask(database)
     file = create_recording(database, "uploads/a.wav").file
     for state in (CallState.RINGING, CallState.ANSWERED, CallState.RECORDING, CallState.LISTENING, CallState.RECORDING):
-        assert phone_calls.advance(database, call, state, NOW + SECOND)
-    assert phone_calls.advance(database, call, CallState.KEPT, NOW + 2 * SECOND, file=file)
-    assert not phone_calls.advance(database, call, CallState.FAILED, NOW + 3 * SECOND, detail="hung_up")
+        assert phone_calls.update_state(database, call, state, NOW + SECOND)
+    assert phone_calls.update_state(database, call, CallState.KEPT, NOW + 2 * SECOND, file=file)
+    assert not phone_calls.update_state(database, call, CallState.FAILED, NOW + 3 * SECOND, detail="hung_up")
     view = phone_calls.load(database, call, NOW)
     assert (view.state, view.file, view.detail, view.updated_at) == (CallState.KEPT, file, "", NOW + 2 * SECOND)
-    assert not phone_calls.advance(database, "nothing", CallState.RINGING, NOW)
+    assert not phone_calls.update_state(database, "nothing", CallState.RINGING, NOW)
 
 
 def test_call_is_cancelled_while_it_lasts(database: Database) -> None:
     call, done = ask(database), ask(database)
-    phone_calls.advance(database, done, CallState.DONE, NOW)
+    phone_calls.update_state(database, done, CallState.DONE, NOW)
     for each in (call, done):
         phone_calls.cancel(database, each, "sara", NOW)
     assert phone_calls.load(database, call, NOW).state is CallState.CANCELLED
     assert phone_calls.load(database, done, NOW).state is CallState.DONE
     assert asked(database)[2:] == [(commands.STUDIO_CANCEL, {"call": call})]
-    assert phone_calls.start(database, call, NOW) is None
+    assert phone_calls.claim(database, call, NOW) is None
 
 
 def test_what_is_not_there_is_not_found(database: Database) -> None:
@@ -127,11 +127,11 @@ def test_what_is_not_there_is_not_found(database: Database) -> None:
 
 def test_service_that_begins_gives_up_what_another_left(database: Database) -> None:
     middle, old, fresh, over = ask(database), ask(database), ask(database), ask(database)
-    phone_calls.advance(database, middle, CallState.RECORDING, NOW)
-    phone_calls.advance(database, over, CallState.DONE, NOW)
+    phone_calls.update_state(database, middle, CallState.RECORDING, NOW)
+    phone_calls.update_state(database, over, CallState.DONE, NOW)
     with database.write() as session:
-        session.get_one(PhoneCall, old).created_at = NOW - phone_calls.TAKEN_WITHIN
-    assert set(phone_calls.end_open(database, NOW)) == {middle, old}
+        session.get_one(PhoneCall, old).created_at = NOW - phone_calls.CLAIM_TIMEOUT
+    assert set(phone_calls.fail_abandoned(database, NOW)) == {middle, old}
     states = {call: phone_calls.load(database, call, NOW).state for call in (middle, old, fresh, over)}
     assert states == {middle: CallState.FAILED, old: CallState.FAILED, fresh: CallState.ASKED, over: CallState.DONE}
 
@@ -139,11 +139,11 @@ def test_service_that_begins_gives_up_what_another_left(database: Database) -> N
 def test_calls_that_were_over_long_ago_are_forgotten_and_what_they_recorded_is_not(database: Database) -> None:
     kept, fresh, middle = ask(database), ask(database), ask(database)
     file = create_recording(database, "uploads/a.wav").file
-    phone_calls.advance(database, kept, CallState.KEPT, NOW, file=file)
-    phone_calls.advance(database, fresh, CallState.FAILED, NOW + SECOND, detail="busy")
-    phone_calls.advance(database, middle, CallState.RECORDING, NOW)
-    assert phone_calls.forget_old(database, NOW + phone_calls.KEPT - SECOND) == 0
-    assert phone_calls.forget_old(database, NOW + phone_calls.KEPT) == 1
+    phone_calls.update_state(database, kept, CallState.KEPT, NOW, file=file)
+    phone_calls.update_state(database, fresh, CallState.FAILED, NOW + SECOND, detail="busy")
+    phone_calls.update_state(database, middle, CallState.RECORDING, NOW)
+    assert phone_calls.delete_old(database, NOW + phone_calls.RETENTION - SECOND) == 0
+    assert phone_calls.delete_old(database, NOW + phone_calls.RETENTION) == 1
     with database.read() as session:
         assert set(session.scalars(select(PhoneCall.id))) == {fresh, middle}
         assert session.get(Recording, file) is not None

@@ -16,7 +16,16 @@ from app.services.errors import Invalid, NotFound
 from app.services.modules import save as modules
 from app.services.modules.save import PromptInput
 from app.services.prompts import recordings
-from app.services.prompts.recordings import FILE, Use, delete, measured, rename, set_digit, store_upload, uses
+from app.services.prompts.recordings import (
+    FILE_PATTERN,
+    Use,
+    delete,
+    list_recordings,
+    list_uses,
+    rename,
+    set_digit,
+    store_upload,
+)
 from app.store.database import Database
 from app.store.models import Command, DigitRecording, Module, Prompt, Recording
 from script.office.database import open_database
@@ -100,7 +109,7 @@ def test_a_strangers_file_becomes_a_recording(database: Database, library: Sound
     assert row.seconds == pytest.approx(0.5, abs=0.05)
     assert row.loudness is not None
     assert -25 < row.loudness < -12
-    assert FILE.fullmatch(row.file)
+    assert FILE_PATTERN.fullmatch(row.file)
     assert (library.root / row.file).is_file()
 
 
@@ -179,10 +188,10 @@ def test_what_plays_a_recording_is_told(database: Database, library: SoundLibrar
     set_digit(database, "fa", "7", file, NOW)
     with database.read() as session:
         expected = {file: [Use("intro", "Sales", module_id), Use("7", language="fa")]}
-        assert uses(session) == uses(session, file) == expected
-        assert uses(session, LOST) == {}
-        assert recordings.digits(session, "fa") == {"7": file}
-        assert recordings.digits(session, "en") == {}
+        assert list_uses(session) == list_uses(session, file) == expected
+        assert list_uses(session, LOST) == {}
+        assert recordings.list_digits(session, "fa") == {"7": file}
+        assert recordings.list_digits(session, "en") == {}
 
 
 @pytest.mark.parametrize("digit", [True, False])
@@ -299,7 +308,7 @@ def test_a_sound_deleted_between_its_making_and_its_keeping_is_made_again(
     database: Database, library: SoundLibrary, beep: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[Clip] = []
-    uploaded = library.uploaded
+    uploaded = library.convert
 
     def lose_the_first(*arguments: Any) -> Clip:
         made.append(uploaded(*arguments))
@@ -307,7 +316,7 @@ def test_a_sound_deleted_between_its_making_and_its_keeping_is_made_again(
             made[0].path.unlink()
         return made[-1]
 
-    monkeypatch.setattr(library, "uploaded", lose_the_first)
+    monkeypatch.setattr(library, "convert", lose_the_first)
     row = keep(database, library, beep)
     assert len(made) == 2
     assert (library.root / row.file).is_file()
@@ -316,14 +325,14 @@ def test_a_sound_deleted_between_its_making_and_its_keeping_is_made_again(
 def test_a_sound_that_is_deleted_again_and_again_is_told(
     database: Database, library: SoundLibrary, beep: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uploaded = library.uploaded
+    uploaded = library.convert
 
     def lose(*arguments: Any) -> Clip:
         clip = uploaded(*arguments)
         clip.path.unlink()
         return clip
 
-    monkeypatch.setattr(library, "uploaded", lose)
+    monkeypatch.setattr(library, "convert", lose)
     with pytest.raises(SoundError) as caught:
         keep(database, library, beep)
     assert caught.value.code == "lost"
@@ -334,7 +343,7 @@ def test_two_modules_with_the_same_new_file_are_both_saved(
     database: Database, library: SoundLibrary, beep: bytes
 ) -> None:
     """As from two browsers: neither has a row for it yet."""
-    clip = library.uploaded(io.BytesIO(beep), "beep.wav")
+    clip = library.convert(io.BytesIO(beep), "beep.wav")
     file = clip.path.relative_to(library.root).as_posix()
     at_once([lambda code=code: choose(database, library, file, code) for code in ("*1", "*2")])  # type: ignore[misc]
     assert [row.file for row in all_rows(database, Prompt)] == [file, file]
@@ -385,12 +394,12 @@ def test_what_was_never_measured_is_measured_once(
         row = session.get_one(Recording, file)
         row.seconds = row.loudness = None
     create_recording(database, LOST, name="A")
-    first, second = measured(database, library)
+    first, second = list_recordings(database, library)
     assert (first.file, first.seconds) == (LOST, None)
     assert second.seconds == pytest.approx(0.5, abs=0.05)
     assert reload(database, second).loudness == second.loudness is not None
     read: list[str] = []
     monkeypatch.setattr(recordings, "read_clip", lambda path: read.append(path.name) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        measured(database, library)
+        list_recordings(database, library)
     assert read == [Path(LOST).name]

@@ -9,26 +9,26 @@ import pytest
 
 from app.audio.clip import Clip, SpeechError
 from app.audio.library import SoundLibrary
-from app.audio.prompts import PROMPT_KEYS, default_text
+from app.audio.prompt_texts import PROMPT_KEYS, default_text
 from app.services.errors import Invalid
 from app.services.modules import save as modules
 from app.services.modules.save import PromptInput
 from app.services.prompts import recordings
 from app.services.prompts import voice as speech
 from app.services.prompts.sounds import (
-    THINKING,
-    PromptFault,
-    dialogue,
-    digit_sounds,
-    make,
-    prompt_sounds,
+    PAUSE,
+    PromptError,
+    make_dialogue,
+    make_digit_clips,
+    make_prompt_clip,
+    make_prompt_clips,
     sample_number,
 )
 from app.store.database import Database
 from app.store.models import Command, Module, Setting
 from app.store.settings import Speech, write_setting
 from tests.audio.sounds import RATE, read_samples, tone, write_sound
-from tests.audio.test_dialogue import heard_keys
+from tests.audio.test_assemble import heard_keys
 from tests.support.factories import NOW, make_module_input
 
 OWN_TEXT = PromptInput("speech", "We are closed for lunch.")
@@ -45,7 +45,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> SoundLibrary:
 def recording(library: SoundLibrary, tmp_path_factory: pytest.TempPathFactory) -> PromptInput:
     """An uploaded recording."""
     file = write_sound(tmp_path_factory.mktemp("recordings") / "greeting.wav", tone(1.5))
-    clip = library.uploaded(file)
+    clip = library.convert(file)
     return PromptInput("file", "", clip.path.relative_to(library.root).as_posix(), file.name)
 
 
@@ -54,11 +54,11 @@ def save(database: Database, language: str = "en", **prompts: PromptInput) -> in
 
 
 def sounds(database: Database, library: SoundLibrary, module_id: int) -> dict[str, Path | None]:
-    return {key: clip and clip.path for key, clip in prompt_sounds(database, library, module_id).items()}
+    return {key: clip and clip.path for key, clip in make_prompt_clips(database, library, module_id).items()}
 
 
 def spoken(library: SoundLibrary, text: str, language: str = "en") -> Path:
-    return library.spoken(text, language).path
+    return library.synthesize(text, language).path
 
 
 def default(library: SoundLibrary, key: str, language: str = "en") -> Path | None:
@@ -70,7 +70,7 @@ def default(library: SoundLibrary, key: str, language: str = "en") -> Path | Non
 def test_a_module_without_prompts_of_its_own_speaks_the_default_texts(
     database: Database, library: SoundLibrary, language: str
 ) -> None:
-    made = prompt_sounds(database, library, save(database, language))
+    made = make_prompt_clips(database, library, save(database, language))
     assert list(made) == [*PROMPT_KEYS, "intro_other"]
     for key, clip in made.items():
         assert (clip and clip.path) == default(library, key, language), key
@@ -101,14 +101,14 @@ def test_english_may_have_a_word_after_the_number(database: Database, library: S
 
 
 def test_a_recording_is_played(database: Database, library: SoundLibrary, recording: PromptInput) -> None:
-    clip = prompt_sounds(database, library, save(database, intro=recording))["intro"]
+    clip = make_prompt_clips(database, library, save(database, intro=recording))["intro"]
     assert clip is not None
     assert clip.path == library.root / recording.file
     assert clip.seconds == pytest.approx(1.5, abs=0.1)
 
 
 def test_there_is_no_sound_of_a_module_that_never_was(database: Database, library: SoundLibrary) -> None:
-    assert prompt_sounds(database, library, 4711) == {}
+    assert make_prompt_clips(database, library, 4711) == {}
 
 
 # What cannot be had
@@ -166,7 +166,7 @@ def test_a_text_that_cannot_be_spoken_falls_back_to_the_default_text(
 class MuteLibrary(SoundLibrary):
     """A library whose speech engine is broken."""
 
-    def spoken(self, *_: object, **__: object) -> object:  # type: ignore[override]
+    def synthesize(self, *_: object, **__: object) -> object:  # type: ignore[override]
         raise SpeechError("speech_failed")
 
 
@@ -219,14 +219,14 @@ def test_wherever_the_default_intro_is_heard_it_has_its_variant(
 
 
 def test_a_single_sound_tells_what_is_wrong_instead_of_falling_back(library: SoundLibrary) -> None:
-    assert make(library, "intro", NONE, "en") is None
-    assert make(library, "is", PromptInput(), "en") is None
+    assert make_prompt_clip(library, "intro", NONE, "en") is None
+    assert make_prompt_clip(library, "is", PromptInput(), "en") is None
     with pytest.raises(FileNotFoundError):
-        make(library, "intro", PromptInput("file", file="uploads/" + "0" * 64 + ".wav"), "en")
+        make_prompt_clip(library, "intro", PromptInput("file", file="uploads/" + "0" * 64 + ".wav"), "en")
     with pytest.raises(FileNotFoundError):
-        make(library, "intro", PromptInput("file", file="../secret.wav"), "en")
+        make_prompt_clip(library, "intro", PromptInput("file", file="../secret.wav"), "en")
     with pytest.raises(SpeechError):
-        make(library, "intro", PromptInput("speech", "سلام"), "en")
+        make_prompt_clip(library, "intro", PromptInput("speech", "سلام"), "en")
 
 
 # Who speaks
@@ -236,7 +236,7 @@ def speech_of(database: Database, library: SoundLibrary, **kwargs: Any) -> Speec
     """Return how a module with these values speaks."""
     module_id = modules.save(database, make_module_input(**({"language": "en"} | kwargs)), NOW)
     with database.read() as session:
-        return speech.of_module(session, library, session.get_one(Module, module_id))
+        return speech.load_module_speech(session, library, session.get_one(Module, module_id))
 
 
 def test_a_module_speaks_as_the_office_unless_it_says_otherwise(database: Database, library: SoundLibrary) -> None:
@@ -258,39 +258,39 @@ def test_a_voice_of_another_language_is_passed_over(
         session.get_one(Module, module_id).language = "en"
         write_setting(session, "voice_fa", "en+m1")  # by hand
     with database.read() as session:
-        assert speech.of_module(session, library, session.get_one(Module, module_id)) == Speech("en+m1", 120)
-        assert speech.of_office(session, library, "fa") == Speech()
+        assert speech.load_module_speech(session, library, session.get_one(Module, module_id)) == Speech("en+m1", 120)
+        assert speech.load_office_speech(session, library, "fa") == Speech()
     assert "fa+m1 does not speak en" in caplog.text
 
 
 def test_prompts_are_spoken_in_the_modules_voice(database: Database, library: SoundLibrary) -> None:
     given = make_module_input(language="en", voice="en-us+m1", rate=200, pitch=70, prompts={"before_success": OWN_TEXT})
-    heard = prompt_sounds(database, library, modules.save(database, given, NOW))
+    heard = make_prompt_clips(database, library, modules.save(database, given, NOW))
     for key, text in (("before_success", OWN_TEXT.text), ("intro_other", default_text("intro_other", "en"))):
         clip = heard[key]
         assert clip is not None
-        assert clip.path == library.spoken_path(text, "en", "en-us+m1", 200, 70)
+        assert clip.path == library.speech_path(text, "en", "en-us+m1", 200, 70)
 
 
 class Hoarse(SoundLibrary):
     """A library in which one voice fails when it is to speak."""
 
-    def spoken(self, text: str, language: str, voice: str | None = None, *manner: Any) -> Clip:
+    def synthesize(self, text: str, language: str, voice: str | None = None, *manner: Any) -> Clip:
         if voice == "en-us+m1":
             raise SpeechError("voice_broken", voice=voice, reason="its model cannot be loaded")
-        return super().spoken(text, language, voice, *manner)
+        return super().synthesize(text, language, voice, *manner)
 
 
 def test_a_voice_that_fails_is_replaced_by_the_default_one(
     database: Database, library: SoundLibrary, caplog: pytest.LogCaptureFixture
 ) -> None:
     given = make_module_input(language="en", voice="en-us+m1", prompts={"before_success": OWN_TEXT})
-    heard = prompt_sounds(database, Hoarse(library.root), modules.save(database, given, NOW))
+    heard = make_prompt_clips(database, Hoarse(library.root), modules.save(database, given, NOW))
     clip = heard["before_success"]
     assert clip is not None
     assert clip.path == spoken(library, OWN_TEXT.text)  # the text stays
     assert "its model cannot be loaded" in caplog.text
-    digits = digit_sounds(Hoarse(library.root), "en", Speech("en-us+m1"), {})
+    digits = make_digit_clips(Hoarse(library.root), "en", Speech("en-us+m1"), {})
     assert digits["7"].path == spoken(library, "7")
 
 
@@ -332,22 +332,22 @@ def test_a_choice_that_makes_no_sense_is_told(
 
 def test_with_ones_own_number_one_key_is_pressed(library: SoundLibrary, recording: PromptInput) -> None:
     """Of prompts that are not saved yet."""
-    digits = digit_sounds(library, "en", Speech(), {})
+    digits = make_digit_clips(library, "en", Speech(), {})
     given = {"intro": recording, "after_success": OWN_TEXT, "enter_number": NONE}
-    clip = dialogue(library, Speech("en-us+m3"), given, "en", "own", digits, "09121234567")
+    clip = make_dialogue(library, Speech("en-us+m3"), given, "en", "own", digits, "09121234567")
     intro = read_samples(library.root / recording.file)
-    end = read_samples(library.spoken_path(OWN_TEXT.text, "en", "en-us+m3"))
+    end = read_samples(library.speech_path(OWN_TEXT.text, "en", "en-us+m3"))
     samples = read_samples(clip.path)
     assert samples[: len(intro)] == intro
     assert samples[-len(end) :] == end
-    pressed = cut(samples, len(intro), 2 * THINKING.seconds + 0.2, library)
+    pressed = cut(samples, len(intro), 2 * PAUSE.seconds + 0.2, library)
     assert heard_keys(pressed) == "1"
 
 
 def test_with_another_number_it_is_typed_and_read_out(library: SoundLibrary) -> None:
-    digits = digit_sounds(library, "fa", Speech(), {})
+    digits = make_digit_clips(library, "fa", Speech(), {})
     number = sample_number("IR")
-    clip = dialogue(library, Speech(), {}, "fa", "other", digits, number)
+    clip = make_dialogue(library, Speech(), {}, "fa", "other", digits, number)
     samples, at = read_samples(clip.path), 0
     keys = iter(["2", f"{number}#", "1"])
     for key in ("intro", "", "enter_number", "", "entered_number", *number, "is", "check_number", "", "before_success"):
@@ -358,11 +358,11 @@ def test_with_another_number_it_is_typed_and_read_out(library: SoundLibrary) -> 
             at += len(heard)
         else:
             expected = next(keys)
-            seconds = 2 * THINKING.seconds + 0.2 * len(expected)
+            seconds = 2 * PAUSE.seconds + 0.2 * len(expected)
             assert heard_keys(cut(samples, at, seconds, library)) == expected
             at += round(seconds * RATE)
     assert samples[at:] == read_samples(spoken(library, default_text("after_success", "fa"), "fa"))
-    assert dialogue(library, Speech(), {}, "fa", "other", digits, number) == clip
+    assert make_dialogue(library, Speech(), {}, "fa", "other", digits, number) == clip
 
 
 def cut(samples: Any, start: int, seconds: float, library: SoundLibrary) -> Path:
@@ -378,16 +378,16 @@ def cut(samples: Any, start: int, seconds: float, library: SoundLibrary) -> Path
     ],
 )
 def test_a_prompt_that_cannot_be_made_is_named(library: SoundLibrary, given: PromptInput, code: str) -> None:
-    digits = digit_sounds(library, "en", Speech(), {})
-    with pytest.raises(PromptFault) as caught:
-        dialogue(library, Speech(), {"after_success": given}, "en", "own", digits, "1")
+    digits = make_digit_clips(library, "en", Speech(), {})
+    with pytest.raises(PromptError) as caught:
+        make_dialogue(library, Speech(), {"after_success": given}, "en", "own", digits, "1")
     assert (caught.value.key, caught.value.code) == ("after_success", code)
 
 
 def test_a_recorded_digit_is_read_out_of_its_file(library: SoundLibrary, recording: PromptInput) -> None:
-    digits = digit_sounds(library, "en", Speech("en-us+m3"), {"3": recording.file, "4": "../strange.wav"})
-    assert digits["3"] == recordings.sound(library, recording.file)
-    assert [digits[digit].path for digit in "45"] == [library.spoken_path(digit, "en", "en-us+m3") for digit in "45"]
+    digits = make_digit_clips(library, "en", Speech("en-us+m3"), {"3": recording.file, "4": "../strange.wav"})
+    assert digits["3"] == recordings.read_recording(library, recording.file)
+    assert [digits[digit].path for digit in "45"] == [library.speech_path(digit, "en", "en-us+m3") for digit in "45"]
 
 
 @pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))

@@ -327,7 +327,7 @@ def test_a_number_is_heard_with_the_present_digits(
 def test_a_digit_is_replaced_by_an_upload(admin: Visitor, database: Database, sound: Path) -> None:
     admin.post("/recordings/digits/fa/0", {"upload": file(sound), "file": ""})
     with database.read() as session:
-        assert recordings.digits(session, "fa") == {"0": kept(database)[0].file}
+        assert recordings.list_digits(session, "fa") == {"0": kept(database)[0].file}
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_a_digit_is_not_replaced_by_nothing(
 ) -> None:
     assert said in admin.post("/recordings/digits/fa/0", sent, 422).main
     with database.read() as session:
-        assert recordings.digits(session, "fa") == {}
+        assert recordings.list_digits(session, "fa") == {}
 
 
 def test_a_faulty_upload_stands_beside_its_digit(admin: Visitor) -> None:
@@ -379,10 +379,10 @@ def test_an_extension_is_rung_and_the_call_is_followed(
         (CallState.RECORDING, "Say the text after the tone. Press # when you have finished."),
         (CallState.LISTENING, "Press 1 to keep it, 2 to record it again, 3 to hear it."),
     ):
-        phone_calls.advance(database, call.id, state, NOW)
+        phone_calls.update_state(database, call.id, state, NOW)
         shown = admin.ask(address).one("div", class_="studio-call")
         assert said in text(shown) and shown.get("data-over") is None
-    phone_calls.advance(database, call.id, CallState.KEPT, NOW, file=library[0].file)
+    phone_calls.update_state(database, call.id, CallState.KEPT, NOW, file=library[0].file)
     shown = admin.ask(address).one("div", class_="studio-call")
     assert (shown.get("data-over"), shown.get("data-digest")) == ("", "a" * 64)
 
@@ -424,7 +424,7 @@ def test_every_failure_is_told_in_words(app: Flask, database: Database, failure:
     store(database, call)
     said = text(Visitor(app, 1, locale=locale).ask(f"{BY_PHONE}/{call.id}").one("div", class_="studio-call"))
     with app.test_request_context(), speaking(locale):
-        assert str(wording.STUDIO_FAILURE[failure]) in said
+        assert str(wording.PHONE_CALL_FAILURE[failure]) in said
 
 
 def test_a_service_that_does_not_run_is_told(admin: Visitor, database: Database) -> None:
@@ -435,7 +435,7 @@ def test_a_service_that_does_not_run_is_told(admin: Visitor, database: Database)
 
 
 def test_a_trial_call_is_not_shown_as_a_recording(admin: Visitor, database: Database) -> None:
-    call = phone_calls.ask_test(database, extension="101", language="en", actor="sara", now=NOW)
+    call = phone_calls.create_test_call(database, extension="101", language="en", actor="sara", now=NOW)
     admin.get(f"{BY_PHONE}/{call}", 404)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.audio.prompts import PROMPT_KEYS, announced_keys, default_text
+from app.audio.prompt_texts import PROMPT_KEYS, announced_keys, default_text
 from app.config import Settings
 from app.services.modules import save as modules
 from app.services.modules.save import PromptInput

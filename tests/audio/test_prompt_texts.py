@@ -4,7 +4,15 @@ import re
 
 import pytest
 
-from app.audio.prompts import FIXED_KEYS, LANGUAGES, PROMPT_KEYS, STUDIO_KEYS, age_text, announced_keys, default_text
+from app.audio.prompt_texts import (
+    FIXED_KEYS,
+    LANGUAGES,
+    PHONE_CALL_KEYS,
+    PROMPT_KEYS,
+    age_text,
+    announced_keys,
+    default_text,
+)
 
 TO_ASCII = str.maketrans("۰۱۲۳۴۵۶۷۸۹", "0123456789")
 HASH = {"fa": "مربع", "en": "hash"}
@@ -24,21 +32,21 @@ def test_the_eight_prompts_come_in_the_order_a_caller_hears_them() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("key", PROMPT_KEYS + FIXED_KEYS + STUDIO_KEYS)
+@pytest.mark.parametrize("key", PROMPT_KEYS + FIXED_KEYS + PHONE_CALL_KEYS)
 def test_a_text_names_exactly_the_announced_keys(key: str, language: str) -> None:
     text = default_text(key, language)
     named = re.findall(r"\d", text.translate(TO_ASCII)) + (["#"] if HASH[language] in text else [])
     assert tuple(named) == announced_keys(key)
 
 
-@pytest.mark.parametrize("key", PROMPT_KEYS + FIXED_KEYS + STUDIO_KEYS)
+@pytest.mark.parametrize("key", PROMPT_KEYS + FIXED_KEYS + PHONE_CALL_KEYS)
 def test_only_the_persian_verb_has_no_english_text(key: str) -> None:
     assert default_text(key, "fa")
     assert bool(default_text(key, "en")) == (key != "is")
 
 
 def test_persian_texts_use_persian_letters() -> None:
-    assert not [key for key in PROMPT_KEYS + FIXED_KEYS + STUDIO_KEYS if set(default_text(key, "fa")) & set("يكة")]
+    assert not [key for key in PROMPT_KEYS + FIXED_KEYS + PHONE_CALL_KEYS if set(default_text(key, "fa")) & set("يكة")]
 
 
 def test_unknown_keys_and_languages_are_refused() -> None:

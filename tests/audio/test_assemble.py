@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from app.audio.assemble import Keys, Pause, assemble
 from app.audio.clip import Clip, SoundError
-from app.audio.dialogue import Keys, Pause, assemble
 from app.audio.library import SoundLibrary
 from tests.audio.sounds import RATE, read_samples, strength
 
@@ -43,8 +43,8 @@ def test_the_same_key_twice_is_heard_twice(tmp_path: Path) -> None:
 
 def test_pieces_follow_one_another_to_the_sample(tmp_path: Path, spoken_file: Path) -> None:
     library = SoundLibrary(tmp_path / "prompts")
-    clip = library.uploaded(spoken_file)
-    whole = library.assembled([clip, Pause(0.5), Keys("1"), clip])
+    clip = library.convert(spoken_file)
+    whole = library.assemble([clip, Pause(0.5), Keys("1"), clip])
     speech, samples = read_samples(clip.path), read_samples(whole.path)
     assert samples[: len(speech)] == speech
     assert not any(samples[len(speech) : len(speech) + RATE // 2])
@@ -55,23 +55,23 @@ def test_pieces_follow_one_another_to_the_sample(tmp_path: Path, spoken_file: Pa
 
 def test_the_same_pieces_are_put_together_once(tmp_path: Path, spoken_file: Path) -> None:
     library = SoundLibrary(tmp_path / "prompts")
-    clip = library.uploaded(spoken_file)
-    first = library.assembled([clip, Keys("1")])
+    clip = library.convert(spoken_file)
+    first = library.assemble([clip, Keys("1")])
     before = first.path.stat().st_ino
-    assert library.assembled([clip, Keys("1")]) == first
+    assert library.assemble([clip, Keys("1")]) == first
     assert first.path.stat().st_ino == before
     others = [[clip, Keys("2")], [Keys("1"), clip], [clip, Pause(1.0)], [clip]]
-    assert len({library.assembled(pieces).path for pieces in [[clip, Keys("1")], *others]}) == 5
+    assert len({library.assemble(pieces).path for pieces in [[clip, Keys("1")], *others]}) == 5
 
 
 def test_dialogues_of_the_day_before_are_removed(tmp_path: Path, spoken_file: Path) -> None:
     library = SoundLibrary(tmp_path / "prompts")
-    clip = library.uploaded(spoken_file)
-    old, used = (library.assembled([clip, Keys(key)]).path for key in "12")
+    clip = library.convert(spoken_file)
+    old, used = (library.assemble([clip, Keys(key)]).path for key in "12")
     for path in (old, used, clip.path):
         os.utime(path, (time.time() - 25 * 3600,) * 2)
     os.utime(used)
-    library.assembled([clip, Keys("3")])
+    library.assemble([clip, Keys("3")])
     assert [old.exists(), used.exists(), clip.path.exists()] == [False, True, True]
 
 
@@ -84,5 +84,5 @@ def test_a_piece_that_is_not_there_leaves_nothing(
     if content is not None:
         lost.write_bytes(content)
     with pytest.raises(error):
-        library.assembled([Keys("1"), Clip(lost, 1.0, -20.0, -3.0)])
+        library.assemble([Keys("1"), Clip(lost, 1.0, -20.0, -3.0)])
     assert list((library.root / "dialogues").iterdir()) == []

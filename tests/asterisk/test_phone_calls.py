@@ -69,11 +69,11 @@ def read(path: Path) -> array[int]:
 
 def ask(scene: Scene, extension: str = "101", name: str = "Closed", language: str = "en") -> str:
     asked = {"extension": extension, "language": language, "actor": "sara", "now": datetime.now(UTC)}
-    return phone_calls.ask_recording(scene.bazang.database, name=name, text=TEXT, **asked)  # type: ignore[arg-type]
+    return phone_calls.create_recording_call(scene.bazang.database, name=name, text=TEXT, **asked)  # type: ignore[arg-type]
 
 
 def ask_test(scene: Scene, extension: str = "101", language: str = "en") -> str:
-    return phone_calls.ask_test(
+    return phone_calls.create_test_call(
         scene.bazang.database, extension=extension, language=language, actor="sara", now=datetime.now(UTC)
     )
 
@@ -112,7 +112,7 @@ async def say(scene: Scene, ring: Call, sound: array[int], call: str) -> None:
     """Wait for the tone, speak, and press hash."""
     await becomes(scene, call, CallState.RECORDING)
     heard = len(ring.rtp.received)
-    await scene.hears(ring, "studio_say")
+    await scene.hears(ring, "phone_call_instructions")
     tone = ulaw(read(scene.bazang.settings.prompts_path / "tone.wav"))[:1600]
     await scene.bazang.until(lambda: tone[400:1200] in bytes(ring.rtp.received[heard:]), 20, "the tone")
     await scene.bazang.until(lambda: len(list(inbox(scene).iterdir())) == 1, 5, "it is being recorded")
@@ -134,10 +134,10 @@ async def test_a_text_spoken_by_phone_is_kept_as_it_was_spoken(stage: Stage) -> 
         await ring.answer()
         await say(scene, ring, speech(), call)
         await becomes(scene, call, CallState.LISTENING)
-        await scene.hears(ring, "studio_choose")
+        await scene.hears(ring, "phone_call_choice")
         await ring.press("1")
         view = await becomes(scene, call, CallState.KEPT)
-        await scene.hears(ring, "studio_kept")
+        await scene.hears(ring, "phone_call_saved")
         await ring.wait_ended()
         (row,) = recordings(scene)
         assert (row.file, row.name, row.origin, row.created_by) == (view.file, "Closed", "phone", "sara")
@@ -154,7 +154,7 @@ async def test_2_records_again_and_3_plays_what_was_said(stage: Stage) -> None:
         await ring.answer()
         await say(scene, ring, speech(1.0), call)
         await becomes(scene, call, CallState.LISTENING)
-        await scene.hears(ring, "studio_choose")
+        await scene.hears(ring, "phone_call_choice")
         before = len(ring.rtp.received)
         await ring.press("3")
 
@@ -197,7 +197,7 @@ async def test_silence_is_no_recording(stage: Stage) -> None:
             heard = len(ring.rtp.received)
             await say(scene, ring, array("h", bytes(RATE)), call)
             del ring.rtp.received[:heard]
-            await scene.hears(ring, "studio_silence")
+            await scene.hears(ring, "phone_call_silence")
         await fails(scene, call, CallFailure.SILENCE_ONLY)
 
 
@@ -243,13 +243,13 @@ async def test_test_call_is_heard_to_its_end(stage: Stage, language: str) -> Non
         call = ask_test(scene, language=language)
         ring = await scene.phones["101"].next_call()
         await ring.answer()
-        await scene.hears(ring, "studio_test", language)
+        await scene.hears(ring, "phone_call_test", language)
         await becomes(scene, call, CallState.DONE)
         await ring.wait_ended()
         cut = ask_test(scene, language=language)
         ring = await scene.phones["101"].next_call()
         await ring.answer()
-        await scene.hears(ring, "studio_test", language)
+        await scene.hears(ring, "phone_call_test", language)
         await ring.hang_up()
         await fails(scene, cut, CallFailure.HUNG_UP)
 
@@ -317,7 +317,7 @@ async def test_folder_that_the_exchange_cannot_write_is_told(stage: Stage) -> No
         ring = await scene.phones["101"].next_call()
         shutil.rmtree(inbox(scene))
         await ring.answer()
-        await scene.hears(ring, "studio_failed")
+        await scene.hears(ring, "phone_call_failed")
         inbox(scene).mkdir()
         await fails(scene, call, CallFailure.CANNOT_WRITE)
 
@@ -370,7 +370,7 @@ async def test_request_and_studio_do_not_disturb_each_other(stage: Stage) -> Non
         ring = await scene.phones["101"].next_call()
         request = scene.wish("09121111111")
         await ring.answer()
-        await scene.hears(ring, "studio_test")
+        await scene.hears(ring, "phone_call_test")
         assert scene.wished(request).status == "waiting", "who is in the studio is not free"
         await becomes(scene, tested, CallState.DONE)
         await ring.wait_ended()

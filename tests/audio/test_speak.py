@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from app.audio.child import run_child
+from app.audio.child_process import run_child
 from app.audio.clip import SoundError, SpeechError
-from app.audio.prompts import LANGUAGES, PROMPT_KEYS, default_text
-from app.audio.speak import MAX_CHARACTERS, check_speech, clean_text, fits_language, speak
-from app.audio.voices import DEFAULT_VOICES, may_be_voice, voices
+from app.audio.prompt_texts import LANGUAGES, PROMPT_KEYS, default_text
+from app.audio.speak import MAX_CHARACTERS, clean_text, fits_language, speak, validate_speech
+from app.audio.voices import DEFAULT_VOICES, is_voice_name, list_voices
 from tests.audio.sounds import RATE, likeness, pitch_of, read_samples
 
 HELLO = {"fa": "سلام. لطفاً شماره تماس خود را وارد کنید.", "en": "Hello. Please enter your telephone number."}
@@ -61,7 +61,7 @@ def test_every_voice_speaks_and_at_the_rate_asked_for(tmp_path: Path) -> None:
         )
         return slow, fast
 
-    names = [voice.name for voice in voices()]
+    names = [voice.name for voice in list_voices()]
     with ThreadPoolExecutor(2) as pool:
         lengths = dict(zip(names, pool.map(measure, names), strict=True))
     assert len(lengths) == 39
@@ -75,7 +75,7 @@ def test_no_two_voices_sound_the_same(tmp_path: Path) -> None:
         run_child("speak_child.py", request, timeout=20, file_bytes=1 << 22)
         return out.read_bytes()
 
-    names = [voice.name for voice in voices()]
+    names = [voice.name for voice in list_voices()]
     with ThreadPoolExecutor(2) as pool:
         assert len(set(pool.map(hear, names))) == len(names)
 
@@ -100,10 +100,10 @@ def test_without_a_pitch_it_is_the_usual_one(tmp_path: Path) -> None:
 def test_a_voice_can_be_named_by_what_it_is() -> None:
     """ "Woman 2 (British)": no two voices of a language look the same."""
     for language in LANGUAGES:
-        known = [(voice.kind, voice.number, voice.accent) for voice in voices(language)]
+        known = [(voice.kind, voice.number, voice.accent) for voice in list_voices(language)]
         assert len(set(known)) == len(known)
         assert {kind for kind, _, _ in known} == {"female", "male", "plain"}
-    assert (voices("fa")[0].kind, voices("fa")[0].number) == ("female", 1)
+    assert (list_voices("fa")[0].kind, list_voices("fa")[0].number) == ("female", 1)
 
 
 @pytest.mark.parametrize(
@@ -119,14 +119,14 @@ def test_a_voice_can_be_named_by_what_it_is() -> None:
     ],
 )
 def test_a_setting_names_only_what_may_be_a_voice(name: str, language: str, may_be: bool) -> None:
-    assert may_be_voice(name, language) is may_be
+    assert is_voice_name(name, language) is may_be
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_voices_of_a_language_begin_with_its_default(language: str) -> None:
-    assert voices(language)[0].name == DEFAULT_VOICES[language]
-    assert {voice.language for voice in voices(language)} == {language}
-    assert voices("de") == ()
+    assert list_voices(language)[0].name == DEFAULT_VOICES[language]
+    assert {voice.language for voice in list_voices(language)} == {language}
+    assert list_voices("de") == ()
 
 
 def test_volume_is_a_factor(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_volume_is_a_factor(tmp_path: Path) -> None:
 def test_what_cannot_be_spoken_is_refused(
     text: str, voice: str, rate: int, code: str, details: dict[str, object], out: Path
 ) -> None:
-    for call in (lambda: speak(text, voice=voice, rate=rate, out=out), lambda: check_speech(text, voice, rate)):
+    for call in (lambda: speak(text, voice=voice, rate=rate, out=out), lambda: validate_speech(text, voice, rate)):
         with pytest.raises(SpeechError) as caught:
             call()
         assert (caught.value.code, caught.value.details) == (code, details)
@@ -214,7 +214,7 @@ def test_letters_tell_the_language(text: str, language: str, fits: bool) -> None
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_all_default_prompts_can_be_spoken(language: str) -> None:
     texts = [default_text(key, language) for key in PROMPT_KEYS]
-    assert [text for text in texts if text and not check_speech(text, DEFAULT_VOICES[language])] == []
+    assert [text for text in texts if text and not validate_speech(text, DEFAULT_VOICES[language])] == []
 
 
 def test_a_voice_that_the_engine_does_not_have_is_told(tmp_path: Path) -> None:
