@@ -23,8 +23,8 @@ class Voice:
     """A voice. `name`: the argument for speak(); `language`: "fa" or "en".
 
     The other fields make a label for people. `kind`: "female", "male", "plain" or "piper"; `number`: counted from 1
-    within language, kind and `accent` ("US", "GB" or ""). A piper voice is labelled by its `title` instead. Adding voices
-    must not change the numbers.
+    within language, kind and `accent` ("US", "GB" or ""). A piper voice is labelled by its `title`. Do not change the
+    numbers when voices are added.
     """
 
     name: str

@@ -58,12 +58,14 @@ def office_locale() -> str:
 def register(app: Flask) -> None:
     """Attach every blueprint, filter and header."""
     from app.store.stamp import DatabaseVersion, Kept
-    from app.web import error_pages, formats, layout, live, status
+    from app.web import error_pages, formats, layout, live, status, wording
     from app.web.accounts import login, profile, users
     from app.web.audit import views as log
     from app.web.modules import views as modules
     from app.web.pbx import destinations, extensions, queues
     from app.web.prompts import by_phone, library, preview
+    from app.web.prompts import digits as _digits  # noqa: F401 - more pages of the library's blueprint
+    from app.web.prompts import wording as prompt_wording
     from app.web.report import overview
     from app.web.report import views as report
     from app.web.requests import actions, mine, pause, views
@@ -82,6 +84,7 @@ def register(app: Flask) -> None:
     for room in (login, profile, *daily, *set_up, users, log):
         app.register_blueprint(room.blueprint)
     app.context_processor(_shared)
+    app.jinja_env.globals.update(wording=wording, prompt_wording=prompt_wording)
     app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined] # in place of those that look it up each time
         gettext=lambda text: _translations().ugettext(text),
         ngettext=lambda one, several, count: _translations().ungettext(one, several, count),

@@ -11,7 +11,7 @@ from app.audio.clip import Clip
 from app.audio.library import SoundLibrary
 from app.audio.prompt_texts import default_text
 from app.services.prompts import phone_calls, recordings, voice
-from app.services.prompts.sounds import make_digit_clips, make_prompt_clips
+from app.services.prompts.sounds import make_digit_clips, make_module_clips
 from app.store.models import Command
 from app.store.settings import Speech
 from script.office.bazang import Bazang
@@ -47,7 +47,7 @@ async def test_a_caller_hears_the_modules_voice_and_recorded_digits(stage: Stage
     def prepare(bazang: Bazang) -> None:
         module_id = bazang.module(voice="en-us+m3", rate=180, pitch=30)
         library = SoundLibrary(bazang.settings.prompts_path)
-        make_prompt_clips(bazang.database, library, module_id)  # made before the call, as the running service does
+        make_module_clips(bazang.database, library, module_id)  # made before the call, as the running service does
         make_digit_clips(library, "en", Speech("en-us+m3", 180, 30), {})
         with write_sound(tmp_path / "nine.wav", tone(0.6, 600)).open("rb") as stream:
             kept.append(

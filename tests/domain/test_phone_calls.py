@@ -4,8 +4,8 @@ from app.domain.phone_calls import FINAL, CallFailure, CallState
 
 
 def test_a_call_ends_in_one_of_four_ways_and_goes_on_in_all_others() -> None:
-    assert {CallState.KEPT, CallState.DONE, CallState.FAILED, CallState.CANCELLED} == FINAL
-    assert {CallState.ASKED, CallState.RINGING, CallState.ANSWERED, CallState.RECORDING, CallState.LISTENING} == set(
+    assert {CallState.SAVED, CallState.DONE, CallState.FAILED, CallState.CANCELLED} == FINAL
+    assert {CallState.REQUESTED, CallState.RINGING, CallState.ANSWERED, CallState.RECORDING, CallState.CHOOSING} == set(
         CallState
     ) - FINAL
 

@@ -13,11 +13,11 @@ from app.services import audit, users
 from app.services.audit import AuditFilter, changes, read
 from app.services.errors import Invalid
 from app.services.modules import save as modules
-from app.services.modules.save import PromptInput
 from app.services.modules.transfer import BadFile, export_settings, import_settings
 from app.services.pbx import scenarios
 from app.services.pbx.scenarios import ExtensionInput, QueueInput
 from app.services.prompts import recordings
+from app.services.prompts.input import PromptInput
 from app.services.settings import office
 from app.services.users import UserInput
 from app.store import settings as store_settings

@@ -81,7 +81,7 @@ async def test_1_keeps_what_was_recorded() -> None:
         "wait 5.0",
         "play phone_call_saved",
     ]
-    assert (desk.kept, desk.told, desk.closed) == (1, [CallState.RECORDING, CallState.LISTENING], [None])
+    assert (desk.kept, desk.told, desk.closed) == (1, [CallState.RECORDING, CallState.CHOOSING], [None])
 
 
 @pytest.mark.parametrize("early", [False, True])
@@ -191,7 +191,7 @@ async def test_test_call_is_done_when_it_was_heard() -> None:
     assert (desk.told, desk.closed) == ([CallState.DONE], [None])
 
 
-@pytest.mark.parametrize("state", [CallState.RECORDING, CallState.LISTENING])
+@pytest.mark.parametrize("state", [CallState.RECORDING, CallState.CHOOSING])
 async def test_call_that_a_page_has_cancelled_ends(state: CallState) -> None:
     desk = Desk()
     desk.cancelled_at = state

@@ -18,9 +18,10 @@ from app.audio.library import SoundLibrary
 from app.services import commands
 from app.services.errors import Invalid
 from app.services.modules import save as modules
-from app.services.modules.save import SITUATIONS, ModuleInput, PromptInput
+from app.services.modules.save import SITUATIONS, ModuleInput
 from app.services.pbx import scenarios
 from app.services.prompts import recordings
+from app.services.prompts.input import PromptInput
 from app.store.database import Database
 from app.store.models import ExtensionScenario, Module, QueueScenario
 

@@ -17,6 +17,7 @@ from app.store.settings import Speech
 from app.web import wording
 from app.web.context import administrator_required, database, library, utcnow
 from app.web.fields import has_errors, show_errors
+from app.web.prompts import wording as prompt_wording
 from app.web.settings.views import blueprint
 
 SLOWEST, FASTEST = 80, 250  # what is offered; more than that nobody understands
@@ -36,7 +37,7 @@ class VoiceForm(FlaskForm):
         if not self.sample.data:
             self.sample.data = sample
         self.voice.choices = [
-            SelectChoice("" if place == 0 else voice.name, wording.voice(voice))
+            SelectChoice("" if place == 0 else voice.name, prompt_wording.voice(voice))
             for place, voice in enumerate(library().list_voices(language))
         ]
         if self.voice.data and self.voice.data not in {choice.value for choice in self.voice.choices}:
@@ -94,7 +95,7 @@ def preview_voice(language: str):
     try:
         clip = speech.synthesize(library(), text, language, form.given())
     except SoundError as error:
-        return _told(str(wording.SOUND_ERROR.get(error.code, wording.SOUND_ERROR["speech_failed"])))
+        return _told(prompt_wording.sound_error(error))
     return send_file(clip.path, mimetype="audio/wav", download_name=f"{language}.wav", max_age=0)
 
 

@@ -14,13 +14,13 @@ from app.services.modules.save import (
     Invalid,
     ModuleInput,
     NotFound,
-    PromptInput,
     check,
     check_destination,
     delete,
     references_to,
     save,
 )
+from app.services.prompts.input import PromptInput
 from app.store.database import Database
 from app.store.models import Command, ExtensionScenario, Module, Prompt, QueueScenario
 from tests.support.factories import NOW, create_module, create_request, make_module_input, reload, store

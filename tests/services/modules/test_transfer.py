@@ -15,11 +15,12 @@ from sqlalchemy import select
 from app.audio.library import SoundLibrary
 from app.services.commands import WRITE_DIALPLAN
 from app.services.modules import save as modules
-from app.services.modules.save import BOUNDS, PromptInput
+from app.services.modules.save import BOUNDS
 from app.services.modules.transfer import BadFile, export_settings, import_settings
 from app.services.pbx import scenarios
 from app.services.pbx.scenarios import ExtensionInput, QueueInput
 from app.services.prompts import recordings
+from app.services.prompts.input import PromptInput
 from app.store.database import Database
 from app.store.models import Base, Command, Module, Prompt
 from script.office.database import open_database

@@ -32,16 +32,16 @@ def test_recording_is_asked_for_by_a_row_and_a_command(database: Database) -> No
     call = ask(database, name=" خوشامد ")
     view = phone_calls.load(database, call, NOW)
     assert (view.kind, view.extension, view.language, view.name) == (CallKind.RECORD, "101", "fa", "خوشامد")
-    assert (view.text, view.state, view.detail, view.file) == ("سلام", CallState.ASKED, "", None)
-    assert (view.created_by, view.created_at, view.over) == ("sara", NOW, False)
-    assert asked(database) == [(commands.STUDIO_CALL, {"call": call})]
+    assert (view.text, view.state, view.detail, view.file) == ("سلام", CallState.REQUESTED, "", None)
+    assert (view.created_by, view.created_at, view.is_over) == ("sara", NOW, False)
+    assert asked(database) == [(commands.MAKE_PHONE_CALL, {"call": call})]
 
 
 def test_test_call_says_what_will_be_heard(database: Database) -> None:
     call = phone_calls.create_test_call(database, extension="101", language="en", actor="sara", now=NOW)
     view = phone_calls.load(database, call, NOW)
     assert (view.kind, view.text) == (CallKind.TEST, default_text("phone_call_test", "en"))
-    assert asked(database) == [(commands.STUDIO_CALL, {"call": call})]
+    assert asked(database) == [(commands.MAKE_PHONE_CALL, {"call": call})]
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ def test_what_makes_no_sense_is_refused_by_field(
 
 def test_call_that_nobody_takes_is_shown_as_failed(database: Database) -> None:
     call = ask(database)
-    assert phone_calls.load(database, call, NOW + phone_calls.CLAIM_TIMEOUT - SECOND).state is CallState.ASKED
+    assert phone_calls.load(database, call, NOW + phone_calls.CLAIM_TIMEOUT - SECOND).state is CallState.REQUESTED
     view = phone_calls.load(database, call, NOW + phone_calls.CLAIM_TIMEOUT)
-    assert (view.state, view.detail, view.over) == (CallState.FAILED, CallFailure.SERVICE_DOWN.value, True)
+    assert (view.state, view.detail, view.is_over) == (CallState.FAILED, CallFailure.SERVICE_DOWN.value, True)
 
 
 def test_call_in_the_middle_fails_with_its_service(database: Database) -> None:
@@ -98,12 +98,12 @@ def test_call_is_taken_once_and_in_time(database: Database) -> None:
 def test_call_goes_on_until_it_is_over(database: Database) -> None:
     call = ask(database)
     file = create_recording(database, "uploads/a.wav").file
-    for state in (CallState.RINGING, CallState.ANSWERED, CallState.RECORDING, CallState.LISTENING, CallState.RECORDING):
+    for state in (CallState.RINGING, CallState.ANSWERED, CallState.RECORDING, CallState.CHOOSING, CallState.RECORDING):
         assert phone_calls.update_state(database, call, state, NOW + SECOND)
-    assert phone_calls.update_state(database, call, CallState.KEPT, NOW + 2 * SECOND, file=file)
+    assert phone_calls.update_state(database, call, CallState.SAVED, NOW + 2 * SECOND, file=file)
     assert not phone_calls.update_state(database, call, CallState.FAILED, NOW + 3 * SECOND, detail="hung_up")
     view = phone_calls.load(database, call, NOW)
-    assert (view.state, view.file, view.detail, view.updated_at) == (CallState.KEPT, file, "", NOW + 2 * SECOND)
+    assert (view.state, view.file, view.detail, view.updated_at) == (CallState.SAVED, file, "", NOW + 2 * SECOND)
     assert not phone_calls.update_state(database, "nothing", CallState.RINGING, NOW)
 
 
@@ -114,7 +114,7 @@ def test_call_is_cancelled_while_it_lasts(database: Database) -> None:
         phone_calls.cancel(database, each, "sara", NOW)
     assert phone_calls.load(database, call, NOW).state is CallState.CANCELLED
     assert phone_calls.load(database, done, NOW).state is CallState.DONE
-    assert asked(database)[2:] == [(commands.STUDIO_CANCEL, {"call": call})]
+    assert asked(database)[2:] == [(commands.CANCEL_PHONE_CALL, {"call": call})]
     assert phone_calls.claim(database, call, NOW) is None
 
 
@@ -133,13 +133,13 @@ def test_service_that_begins_gives_up_what_another_left(database: Database) -> N
         session.get_one(PhoneCall, old).created_at = NOW - phone_calls.CLAIM_TIMEOUT
     assert set(phone_calls.fail_abandoned(database, NOW)) == {middle, old}
     states = {call: phone_calls.load(database, call, NOW).state for call in (middle, old, fresh, over)}
-    assert states == {middle: CallState.FAILED, old: CallState.FAILED, fresh: CallState.ASKED, over: CallState.DONE}
+    assert states == {middle: CallState.FAILED, old: CallState.FAILED, fresh: CallState.REQUESTED, over: CallState.DONE}
 
 
 def test_calls_that_were_over_long_ago_are_forgotten_and_what_they_recorded_is_not(database: Database) -> None:
     kept, fresh, middle = ask(database), ask(database), ask(database)
     file = create_recording(database, "uploads/a.wav").file
-    phone_calls.update_state(database, kept, CallState.KEPT, NOW, file=file)
+    phone_calls.update_state(database, kept, CallState.SAVED, NOW, file=file)
     phone_calls.update_state(database, fresh, CallState.FAILED, NOW + SECOND, detail="busy")
     phone_calls.update_state(database, middle, CallState.RECORDING, NOW)
     assert phone_calls.delete_old(database, NOW + phone_calls.RETENTION - SECOND) == 0

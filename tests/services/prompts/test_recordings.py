@@ -14,8 +14,8 @@ from app.audio.library import SoundLibrary
 from app.services import commands
 from app.services.errors import Invalid, NotFound
 from app.services.modules import save as modules
-from app.services.modules.save import PromptInput
 from app.services.prompts import recordings
+from app.services.prompts.input import PromptInput
 from app.services.prompts.recordings import (
     FILE_PATTERN,
     Use,

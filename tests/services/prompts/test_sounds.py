@@ -12,16 +12,16 @@ from app.audio.library import SoundLibrary
 from app.audio.prompt_texts import PROMPT_KEYS, default_text
 from app.services.errors import Invalid
 from app.services.modules import save as modules
-from app.services.modules.save import PromptInput
 from app.services.prompts import recordings
 from app.services.prompts import voice as speech
+from app.services.prompts.input import PromptInput
 from app.services.prompts.sounds import (
     PAUSE,
     PromptError,
+    make_clip,
     make_dialogue,
     make_digit_clips,
-    make_prompt_clip,
-    make_prompt_clips,
+    make_module_clips,
     sample_number,
 )
 from app.store.database import Database
@@ -54,7 +54,7 @@ def save(database: Database, language: str = "en", **prompts: PromptInput) -> in
 
 
 def sounds(database: Database, library: SoundLibrary, module_id: int) -> dict[str, Path | None]:
-    return {key: clip and clip.path for key, clip in make_prompt_clips(database, library, module_id).items()}
+    return {key: clip and clip.path for key, clip in make_module_clips(database, library, module_id).items()}
 
 
 def spoken(library: SoundLibrary, text: str, language: str = "en") -> Path:
@@ -70,7 +70,7 @@ def default(library: SoundLibrary, key: str, language: str = "en") -> Path | Non
 def test_a_module_without_prompts_of_its_own_speaks_the_default_texts(
     database: Database, library: SoundLibrary, language: str
 ) -> None:
-    made = make_prompt_clips(database, library, save(database, language))
+    made = make_module_clips(database, library, save(database, language))
     assert list(made) == [*PROMPT_KEYS, "intro_other"]
     for key, clip in made.items():
         assert (clip and clip.path) == default(library, key, language), key
@@ -101,14 +101,14 @@ def test_english_may_have_a_word_after_the_number(database: Database, library: S
 
 
 def test_a_recording_is_played(database: Database, library: SoundLibrary, recording: PromptInput) -> None:
-    clip = make_prompt_clips(database, library, save(database, intro=recording))["intro"]
+    clip = make_module_clips(database, library, save(database, intro=recording))["intro"]
     assert clip is not None
     assert clip.path == library.root / recording.file
     assert clip.seconds == pytest.approx(1.5, abs=0.1)
 
 
 def test_there_is_no_sound_of_a_module_that_never_was(database: Database, library: SoundLibrary) -> None:
-    assert make_prompt_clips(database, library, 4711) == {}
+    assert make_module_clips(database, library, 4711) == {}
 
 
 # What cannot be had
@@ -219,14 +219,14 @@ def test_wherever_the_default_intro_is_heard_it_has_its_variant(
 
 
 def test_a_single_sound_tells_what_is_wrong_instead_of_falling_back(library: SoundLibrary) -> None:
-    assert make_prompt_clip(library, "intro", NONE, "en") is None
-    assert make_prompt_clip(library, "is", PromptInput(), "en") is None
+    assert make_clip(library, "intro", NONE, "en") is None
+    assert make_clip(library, "is", PromptInput(), "en") is None
     with pytest.raises(FileNotFoundError):
-        make_prompt_clip(library, "intro", PromptInput("file", file="uploads/" + "0" * 64 + ".wav"), "en")
+        make_clip(library, "intro", PromptInput("file", file="uploads/" + "0" * 64 + ".wav"), "en")
     with pytest.raises(FileNotFoundError):
-        make_prompt_clip(library, "intro", PromptInput("file", file="../secret.wav"), "en")
+        make_clip(library, "intro", PromptInput("file", file="../secret.wav"), "en")
     with pytest.raises(SpeechError):
-        make_prompt_clip(library, "intro", PromptInput("speech", "سلام"), "en")
+        make_clip(library, "intro", PromptInput("speech", "سلام"), "en")
 
 
 # Who speaks
@@ -265,7 +265,7 @@ def test_a_voice_of_another_language_is_passed_over(
 
 def test_prompts_are_spoken_in_the_modules_voice(database: Database, library: SoundLibrary) -> None:
     given = make_module_input(language="en", voice="en-us+m1", rate=200, pitch=70, prompts={"before_success": OWN_TEXT})
-    heard = make_prompt_clips(database, library, modules.save(database, given, NOW))
+    heard = make_module_clips(database, library, modules.save(database, given, NOW))
     for key, text in (("before_success", OWN_TEXT.text), ("intro_other", default_text("intro_other", "en"))):
         clip = heard[key]
         assert clip is not None
@@ -285,7 +285,7 @@ def test_a_voice_that_fails_is_replaced_by_the_default_one(
     database: Database, library: SoundLibrary, caplog: pytest.LogCaptureFixture
 ) -> None:
     given = make_module_input(language="en", voice="en-us+m1", prompts={"before_success": OWN_TEXT})
-    heard = make_prompt_clips(database, Hoarse(library.root), modules.save(database, given, NOW))
+    heard = make_module_clips(database, Hoarse(library.root), modules.save(database, given, NOW))
     clip = heard["before_success"]
     assert clip is not None
     assert clip.path == spoken(library, OWN_TEXT.text)  # the text stays

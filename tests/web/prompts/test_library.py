@@ -13,8 +13,8 @@ from app.config import Settings
 from app.domain.phone_calls import CallFailure, CallState
 from app.services import audit, commands, users
 from app.services.modules import save as modules
-from app.services.modules.save import PromptInput
 from app.services.prompts import phone_calls, recordings
+from app.services.prompts.input import PromptInput
 from app.store.database import Database
 from app.store.models import Command, DigitRecording, PhoneCall, Prompt, Recording
 from app.web import speaking, wording
@@ -377,12 +377,12 @@ def test_an_extension_is_rung_and_the_call_is_followed(
     for state, said in (
         (CallState.RINGING, "The phone rings. Pick it up."),
         (CallState.RECORDING, "Say the text after the tone. Press # when you have finished."),
-        (CallState.LISTENING, "Press 1 to keep it, 2 to record it again, 3 to hear it."),
+        (CallState.CHOOSING, "Press 1 to keep it, 2 to record it again, 3 to hear it."),
     ):
         phone_calls.update_state(database, call.id, state, NOW)
         shown = admin.ask(address).one("div", class_="studio-call")
         assert said in text(shown) and shown.get("data-over") is None
-    phone_calls.update_state(database, call.id, CallState.KEPT, NOW, file=library[0].file)
+    phone_calls.update_state(database, call.id, CallState.SAVED, NOW, file=library[0].file)
     shown = admin.ask(address).one("div", class_="studio-call")
     assert (shown.get("data-over"), shown.get("data-digest")) == ("", "a" * 64)
 
@@ -394,7 +394,10 @@ def test_a_call_is_cancelled(admin: Visitor, database: Database) -> None:
     assert "The call was cancelled." in text(shown)
     assert [call.state for call in calls(database)] == ["cancelled"]
     with database.read() as session:
-        assert [c.kind for c in session.scalars(select(Command))] == [commands.STUDIO_CALL, commands.STUDIO_CANCEL]
+        assert [c.kind for c in session.scalars(select(Command))] == [
+            commands.MAKE_PHONE_CALL,
+            commands.CANCEL_PHONE_CALL,
+        ]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from app.audio.prompt_texts import PROMPT_KEYS, announced_keys, default_text
 from app.config import Settings
 from app.services.modules import save as modules
-from app.services.modules.save import PromptInput
+from app.services.prompts.input import PromptInput
 from app.store.database import Database
 from app.store.models import Prompt
 from tests.audio.sounds import RATE, likeness, read_samples, tone, write_sound
