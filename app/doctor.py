@@ -20,7 +20,7 @@ from app.config import Settings
 from app.domain.pbx_connection import ConnectionReport, ConnectionResult
 from app.services.prompts.phone_calls import INBOX, INBOX_MODE
 from app.services.setup import first_administrator
-from app.store import pbx_state as store_lines
+from app.store import pbx_state
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.settings import Exchange
@@ -231,10 +231,10 @@ async def _outbound(settings: Settings, database: Database, client: AmiClient) -
 def _service(settings: Settings, database: Database) -> Iterator[Finding]:
     now = datetime.now(UTC)
     with database.read() as session:
-        state = store_lines.worker_state(session)
-        facts = store_lines.stored_facts(session, now)
+        state = pbx_state.worker_state(session)
+        facts = pbx_state.stored_facts(session, now)
         agi_host = store_settings.exchange(session, settings).agi_host
-    if not facts.service_runs(now):
+    if not facts.worker_runs(now):
         yield Finding("fault", "the telephone service does not run", "flask --app wsgi worker (or its systemd unit)")
         return
     yield Finding("ok", "the telephone service runs")

@@ -1,1 +1,1 @@
-"""The rules of the trade: no I/O, no clock, no framework. `now` is always an argument."""
+"""Business rules. Pure code: no I/O, no clock, no framework. `now` is always an argument."""

@@ -1,4 +1,4 @@
-"""The order to dial that a claimed attempt amounts to: what the services hand to whoever dials."""
+"""The dial order: everything the worker needs to dial a claimed attempt."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,12 +6,12 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class DialOrder:
-    """A claimed attempt with everything that is needed to dial it.
+    """A claimed attempt, ready to dial.
 
-    `attempt` is a UUID. `devices` are the agent's as a hint names them ("PJSIP/101&PJSIP/201"), `hint_context` is where
-    that hint stands. `dialled` is what the customer is dialled by, digits only; `internal_devices` are the customer's,
-    where the customer is an extension. `spoken` is the number as it is read to the agent. `agent_ring` and
-    `customer_ring` are seconds. `forget` names ended attempts whose record Asterisk may delete.
+    `attempt` is a UUID. `devices` are the agent's devices in the form of a hint ("PJSIP/101&PJSIP/201"), `hint_context`
+    is the context of that hint. `dialled` is the number to dial for the customer, digits only. `internal_devices` are
+    the customer's devices if the customer is an extension. `spoken` is the number read out to the agent. `agent_ring`
+    and `customer_ring` are seconds. `forget` are ended attempts whose records Asterisk may delete.
     """
 
     attempt: str

@@ -1,11 +1,11 @@
-"""The life of a call request: one total function over every status and event.
+"""The life cycle of a call request: one total function over every status and event.
 
-A request is *waiting* until an attempt is claimed for it, *dialling* while the attempt's phones ring, *connected* while
-the two talk, and ends as *done*, *failed*, *cancelled* or *expired*. *Uncertain* is an attempt of which nobody can say
-how it ended: it is shown to a person and never dialled again by itself.
+A request is *waiting* until an attempt is claimed for it, *dialling* while the attempt's phones ring, and *connected*
+while agent and customer talk. It ends as *done*, *failed*, *cancelled* or *expired*. It is *uncertain* if nobody can
+say how its attempt ended. An uncertain request is shown to a person and is never dialled again automatically.
 
-Events name the attempt they speak of. One that speaks of another attempt than the request's present one is late or a
-duplicate, and changes nothing.
+Events name their attempt. An event of any other attempt than the current one is late or a duplicate, so it changes
+nothing.
 """
 
 from dataclasses import dataclass, field, replace
@@ -30,7 +30,7 @@ IN_FLIGHT = frozenset({Status.DIALLING, Status.CONNECTED})
 
 
 class Step(StrEnum):
-    """How far an attempt has come. The order of the members is the order of the steps."""
+    """The progress of an attempt. Members are in the order in which the steps happen."""
 
     CLAIMED = "claimed"
     AGENT_ANSWERED = "agent_answered"
@@ -43,7 +43,7 @@ class Step(StrEnum):
 
 
 class Side(StrEnum):
-    """Whom an outcome is counted against."""
+    """Who an outcome counts against."""
 
     NOBODY = "nobody"
     AGENT = "agent"
@@ -55,22 +55,22 @@ class Side(StrEnum):
 class Outcome(StrEnum):
     """How an attempt ended."""
 
-    NOT_STARTED = "not_started"  # nothing rang: the order to dial was refused or never arrived
-    AGENT_TAKEN = "agent_taken"  # another call took the agent's line in the same instant; nothing rang
-    WITHDRAWN = "withdrawn"  # we hung up ourselves: cancelled, or reached otherwise
+    NOT_STARTED = "not_started"  # nothing rang: the PBX refused the dial order or never got it
+    AGENT_TAKEN = "agent_taken"  # another call took the agent's line at the same moment; nothing rang
+    WITHDRAWN = "withdrawn"  # we hung up: the request was cancelled or closed meanwhile
     AGENT_BUSY = "agent_busy"
     AGENT_NO_ANSWER = "agent_no_answer"
     AGENT_REJECTED = "agent_rejected"
     AGENT_UNREACHABLE = "agent_unreachable"
     AGENT_REFUSED = "agent_refused"  # pressed 2: later
-    AGENT_SILENT = "agent_silent"  # answered, and pressed no key
-    AGENT_GONE = "agent_gone"  # answered, and hung up before the customer was dialled
+    AGENT_SILENT = "agent_silent"  # answered, but pressed no key
+    AGENT_GONE = "agent_gone"  # answered, but hung up before the customer was dialled
     CUSTOMER_BUSY = "customer_busy"
     CUSTOMER_NO_ANSWER = "customer_no_answer"
     CUSTOMER_REJECTED = "customer_rejected"
     CUSTOMER_UNREACHABLE = "customer_unreachable"
     CUSTOMER_ABANDONED = "customer_abandoned"  # the agent hung up while the customer's phone rang
-    CUSTOMER_UNKNOWN = "customer_unknown"  # dialled, and no result is on record
+    CUSTOMER_UNKNOWN = "customer_unknown"  # dialled, but no result is known
     CONNECTED = "connected"
     UNCLEAR = "unclear"
 
@@ -91,14 +91,14 @@ _SIDES: dict[Outcome, Side] = {
     if outcome.value.startswith(("agent_", "customer_")) and outcome is not Outcome.AGENT_TAKEN
 }
 
-# After an attempt in which nothing rang the agent is left alone this long, so that a line which only looks free
-# cannot make us dial in a circle.
+# The pause of an agent after an attempt in which nothing rang. Without it, a line that only looks free would be dialled
+# in a tight loop.
 RECOVERY_PAUSE = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What the module says about its requests."""
+    """The module's rules for its requests."""
 
     automatic: bool = True
     min_wait: timedelta = timedelta(0)
@@ -113,8 +113,8 @@ class Rules:
 class Request:
     """A call request as the rules see it.
 
-    `target` is the wanted extension, or "" for any of `extensions`; it is the queue's name where `queue` is true.
-    `number` is E.164 ("+98…") or, for a caller from inside, an extension. All moments are aware datetimes in UTC.
+    `target` is the wanted extension, or "" for any of `extensions`. If `queue` is true, it is the name of the queue.
+    `number` is E.164 ("+98…"), or an extension if the caller is internal. All times are aware datetimes in UTC.
     """
 
     id: int
@@ -140,7 +140,7 @@ class Request:
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """The extensions that may serve it; empty for a queue, whose members are the exchange's to say."""
+        """The extensions that may serve the request. Empty for a queue: the PBX knows its members."""
         if self.queue:
             return ()
         return (self.target,) if self.target else self.extensions
@@ -165,12 +165,12 @@ class Ended:
 
 @dataclass(frozen=True)
 class Reached:
-    """The office and the number talked in a call of their own."""
+    """The office and the number talked in a call that Bazang did not make."""
 
 
 @dataclass(frozen=True)
 class Registered:
-    """The same caller asked again for the same thing."""
+    """The same caller registered the same request again."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class Postponed:
 
 @dataclass(frozen=True)
 class Reassigned:
-    """Somebody else is to serve it: an extension, a queue, or ("") any of the module's extensions."""
+    """The request gets another target: an extension, a queue, or "" for any of the module's extensions."""
 
     queue: bool
     target: str
@@ -208,7 +208,7 @@ class MarkedDone:
 
 @dataclass(frozen=True)
 class TimePassed:
-    """The clock moved: the request may have outlived its time."""
+    """Time passed, so the request may have expired."""
 
 
 Event = (
@@ -229,10 +229,10 @@ Event = (
 
 @dataclass(frozen=True)
 class Decision:
-    """What an event makes of a request.
+    """The effect of an event on a request.
 
-    `changed` is false where the event was late, repeated or out of place: nothing is to be stored.
-    `hang_up` names the attempt whose call must be ended; `agent_pause_until` is how long its agent is left alone.
+    `changed` is false if the event was late, repeated or not allowed: there is nothing to store. `hang_up` is the
+    attempt whose call must be ended. `agent_pause_until` is the time until which its agent is not rung again.
     """
 
     request: Request
@@ -242,7 +242,7 @@ class Decision:
 
 
 def transition(request: Request, event: Event, now: datetime) -> Decision:
-    """Say what `event` makes of `request`. Total: every event is answered in every status."""
+    """Apply an event to a request. Total: every event has a result in every status."""
     if request.status in FINAL:
         return Decision(request, changed=False)
     match event:
@@ -259,14 +259,14 @@ def transition(request: Request, event: Event, now: datetime) -> Decision:
         case TimePassed():
             return _expire(request, now)
         case Registered():
-            return _awaken(request, not_before=None)
+            return _reschedule(request, not_before=None)
         case CalledNow(agent):
-            return _awaken(request, call_now=True, call_now_agent=agent)
+            return _reschedule(request, call_now=True, call_now_agent=agent)
         case Reassigned(queue, target):
             return _reassign(request, queue, target)
         case Prioritised(priority):
             return Decision(replace(request, priority=priority), changed=priority != request.priority)
-    return _awaken(request, postponed_until=event.until, call_now=False, call_now_agent=None)
+    return _reschedule(request, postponed_until=event.until, call_now=False, call_now_agent=None)
 
 
 def _unchanged(request: Request) -> Decision:
@@ -288,21 +288,21 @@ def _claim(request: Request, attempt: str) -> Decision:
 
 
 def _progress(request: Request, attempt: str, step: Step) -> Decision:
-    known = request.step
-    if request.status not in IN_FLIGHT or request.attempt != attempt or known is None or step.rank <= known.rank:
+    current = request.step
+    if request.status not in IN_FLIGHT or request.attempt != attempt or current is None or step.rank <= current.rank:
         return _unchanged(request)
     status = Status.CONNECTED if step is Step.CONNECTED else request.status
     return Decision(replace(request, step=step, status=status), changed=True)
 
 
 def _end(request: Request, attempt: str, outcome: Outcome, now: datetime) -> Decision:
-    # An uncertain request keeps its attempt: should the truth arrive after all, it is taken.
+    # An uncertain request keeps its attempt, so that a late result can still decide it.
     if request.status is Status.WAITING or request.attempt != attempt:
         return _unchanged(request)
     if request.status is Status.UNCERTAIN and outcome.side is Side.UNCLEAR:
         return _unchanged(request)
     if request.status is Status.CONNECTED:
-        outcome = Outcome.CONNECTED  # they talked; nothing that comes later takes that back
+        outcome = Outcome.CONNECTED  # they talked; no later event changes that
     ended = replace(request, attempt=None, step=None, last_outcome=outcome, status=Status.WAITING)
     rules = request.rules
     match outcome.side:
@@ -311,10 +311,10 @@ def _end(request: Request, attempt: str, outcome: Outcome, now: datetime) -> Dec
         case Side.UNCLEAR:
             return Decision(replace(ended, status=Status.UNCERTAIN, attempt=attempt), changed=True)
         case Side.CUSTOMER:
-            tried = request.customer_attempts + 1
-            if tried > rules.retries:
-                return Decision(replace(ended, status=Status.FAILED, customer_attempts=tried), changed=True)
-            later = replace(ended, customer_attempts=tried, not_before=now + rules.retry_pause)
+            attempts = request.customer_attempts + 1
+            if attempts > rules.retries:
+                return Decision(replace(ended, status=Status.FAILED, customer_attempts=attempts), changed=True)
+            later = replace(ended, customer_attempts=attempts, not_before=now + rules.retry_pause)
             return Decision(later, changed=True)
         case Side.AGENT:
             missed = replace(ended, agent_misses=request.agent_misses + 1)
@@ -324,7 +324,7 @@ def _end(request: Request, attempt: str, outcome: Outcome, now: datetime) -> Dec
 
 def _finish(request: Request, status: Status) -> Decision:
     if request.status is Status.CONNECTED:
-        return _unchanged(request)  # they are talking: the call's own end will close it
+        return _unchanged(request)  # they are talking: the end of the call closes the request
     in_flight = request.attempt if request.status is Status.DIALLING else None
     finished = replace(request, status=status, attempt=None, step=None, call_now=False, call_now_agent=None)
     return Decision(finished, changed=True, hang_up=in_flight)
@@ -340,13 +340,13 @@ def _expire(request: Request, now: datetime) -> Decision:
 def _reassign(request: Request, queue: bool, target: str) -> Decision:
     if (queue, target) == (request.queue, request.target):
         return _unchanged(request)
-    # The wish to call now was for the one before, and so was the moment at which the line was free.
-    return _awaken(request, queue=queue, target=target, free_at=None, call_now=False, call_now_agent=None)
+    # "Call now" and the time at which the line became free belonged to the old target.
+    return _reschedule(request, queue=queue, target=target, free_at=None, call_now=False, call_now_agent=None)
 
 
-def _awaken(request: Request, **changes: object) -> Decision:
-    """Apply what a person wishes to a request that no phone rings for; an uncertain one waits again."""
+def _reschedule(request: Request, **changes: object) -> Decision:
+    """Apply a person's change to a request that is not in flight. An uncertain request waits again."""
     if request.status in IN_FLIGHT:
         return _unchanged(request)
-    awake = replace(request, status=Status.WAITING, attempt=None, step=None, **changes)  # type: ignore[arg-type]
-    return Decision(awake, changed=awake != request)
+    changed = replace(request, status=Status.WAITING, attempt=None, step=None, **changes)  # type: ignore[arg-type]
+    return Decision(changed, changed=changed != request)

@@ -1,7 +1,7 @@
-"""Telephone numbers: made canonical, and only then dialled. What a caller typed or claims is never dialled as it came.
+"""Normalize phone numbers. Only normalized numbers are dialled, never what a caller typed or claims.
 
-A number is kept in E.164 ("+989121234567") or, for a caller from inside the office, as the bare extension ("101").
-The rules of numbering plans come from the `phonenumbers` library.
+A normalized number is E.164 ("+989121234567"), or an extension ("101") for an internal caller. The numbering plans come
+from the `phonenumbers` library.
 """
 
 import re
@@ -15,7 +15,7 @@ from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberTyp
 
 LONGEST = 20
 _DIALLABLE = re.compile(r"[0-9]{2,20}")
-_EXTENSION = re.compile(r"[0-9]{1,20}")  # every other canonical number has a plus
+_EXTENSION = re.compile(r"[0-9]{1,20}")  # all other normalized numbers start with a plus
 _ALLOWED_KINDS = frozenset(
     {
         PhoneNumberType.FIXED_LINE,
@@ -36,11 +36,11 @@ class Refusal(StrEnum):
 
 
 class NumberRefused(ValueError):
-    """The number may not be dialled; `why` says the rule."""
+    """The number must not be dialled. `refusal` names the rule."""
 
-    def __init__(self, why: Refusal) -> None:
-        super().__init__(why.value)
-        self.why = why
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.value)
+        self.refusal = refusal
 
 
 class OutboundFormat(StrEnum):
@@ -51,7 +51,11 @@ class OutboundFormat(StrEnum):
 
 @dataclass(frozen=True)
 class NumberRules:
-    """`region`: the office's country as ISO 3166 ("IR"); `area_code`: completes local numbers ("021" or "21")."""
+    """The office's number rules.
+
+    `region` is the country in ISO 3166 ("IR"). `area_code` completes local numbers ("021" or "21"). `extensions` are
+    all extensions of the PBX.
+    """
 
     region: str = "IR"
     area_code: str = ""
@@ -59,14 +63,15 @@ class NumberRules:
 
 
 def ascii_digits(text: str) -> str:
-    """Turn ۱۲۳ and ١٢٣ into 123 and leave every other character as it is."""
+    """Replace Persian and Arabic digits by ASCII digits."""
     return "".join(str(unicodedata.decimal(char)) if char.isdecimal() else char for char in text)
 
 
-def canonical(raw: str, rules: NumberRules, *, from_inside: bool = False) -> str:
-    """Return the one form under which the number is stored and compared.
+def normalize(raw: str, rules: NumberRules, *, from_inside: bool = False) -> str:
+    """Return the form in which the number is stored and compared.
 
-    `from_inside`: the call came from a phone of the office, so an extension is meant as one. Raises NumberRefused.
+    Set `from_inside` if the call came from a phone of the office: then a known extension is accepted. Raises
+    NumberRefused.
     """
     text = re.sub(r"[\s().\-]", "", ascii_digits(raw))
     if not text:
@@ -96,7 +101,7 @@ def _parse(text: str, rules: NumberRules) -> phonenumbers.PhoneNumber:
             continue
         if not phonenumbers.is_valid_number(number):
             continue
-        # Several countries share one calling code: Jamaica has that of the United States.
+        # Several countries share a calling code, such as Jamaica and the United States.
         if not phonenumbers.is_valid_number_for_region(number, rules.region):
             refusal = Refusal.FOREIGN
         elif phonenumbers.number_type(number) not in _ALLOWED_KINDS:
@@ -107,13 +112,13 @@ def _parse(text: str, rules: NumberRules) -> phonenumbers.PhoneNumber:
 
 
 def is_internal(number: str) -> bool:
-    """Tell whether a canonical number is an extension."""
+    """Tell whether a normalized number is an extension."""
     return _EXTENSION.fullmatch(number) is not None
 
 
 @lru_cache(maxsize=1024)
 def national(number: str) -> str:
-    """Return the digits people of the country write and hear: "09121234567"."""
+    """Return the number as people write and say it in its country: "09121234567"."""
     if is_internal(number):
         return number
     parsed = phonenumbers.parse(number)
@@ -121,7 +126,7 @@ def national(number: str) -> str:
 
 
 def dialled(number: str, form: OutboundFormat = OutboundFormat.NATIONAL, prefix: str = "") -> str:
-    """Return what is dialled for a canonical number: digits only, always. Raises ValueError for anything else."""
+    """Return the digits to dial for a normalized number. Raises ValueError if the result is not 2 to 20 digits."""
     if is_internal(number):
         return number
     match form:

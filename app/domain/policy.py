@@ -1,7 +1,7 @@
-"""Who may be dialled now, by which agent, in which order, and why each other request waits.
+"""Decide which requests to dial now, by which agent, and explain why each other request waits.
 
-Everything here is a pure function of what is known (`Facts`) and the moment (`now`), so the worker that dials and the
-page that explains can never disagree.
+Everything here is a pure function of `Facts` and `now`. The worker that dials and the page that explains use the same
+functions, so they always agree.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,12 +22,12 @@ class LineState(StrEnum):
 
 
 class ReasonCode(StrEnum):
-    """Why a request waits. The words for it are the panel's."""
+    """Why a request waits. The panel holds the wording."""
 
     SERVICE_DOWN = "service_down"
     NOT_CONNECTED = "not_connected"
-    NO_DIALPLAN = "no_dialplan"  # the exchange does not run our dialplan
-    NO_OUTBOUND = "no_outbound"  # nobody said through which context customers are dialled
+    NO_DIALPLAN = "no_dialplan"  # the PBX does not run our dialplan
+    NO_OUTBOUND = "no_outbound"  # the outbound context for customers is not set
     UNCERTAIN = "uncertain"
     POSTPONED = "postponed"
     RETRY = "retry"
@@ -53,9 +53,9 @@ class ReasonCode(StrEnum):
 
 @dataclass(frozen=True)
 class Line:
-    """An extension's line; `since` is the moment at which it came into this state.
+    """The line of an extension, in `state` since `since`.
 
-    `devices` are those that ring, as its hint names them ("PJSIP/101&PJSIP/201"), `context` is where that hint stands.
+    `devices` are the devices that ring, in the form of a hint ("PJSIP/101&PJSIP/201"). `context` is the hint's context.
     """
 
     extension: str
@@ -67,7 +67,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Member:
-    """A member of a queue. `wrapup_until` is None where no wrap-up runs; `name` decides nothing."""
+    """A member of a queue. `wrapup_until` is None if there is no wrap-up time. `name` is for display only."""
 
     extension: str
     paused: bool = False
@@ -84,11 +84,11 @@ class Queue:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of the exchange and of the attempts under way.
+    """The state of the PBX, and the attempts in flight.
 
-    `obstacle` is what keeps every call from being made though the exchange is there (NO_DIALPLAN, NO_OUTBOUND);
-    `heartbeat` is the telephone service's last sign of life (None: never seen); it counts as dead `stale_after` later.
-    `agent_pauses` tells until when an agent is left alone after a missed or refused call.
+    `obstacle` blocks every call although the PBX is connected (NO_DIALPLAN, NO_OUTBOUND). `heartbeat` is the last
+    heartbeat of the worker, None if there was none. The worker counts as stopped `stale_after` later. `agent_pauses`
+    gives the time until which an agent is not rung again after a missed or refused call.
     """
 
     lines: Mapping[str, Line] = field(default_factory=dict)
@@ -102,16 +102,16 @@ class Facts:
     agents_in_flight: frozenset[str] = frozenset()
     agent_pauses: Mapping[str, datetime] = field(default_factory=dict)
 
-    def service_runs(self, now: datetime) -> bool:
-        """Tell whether the telephone service gave a sign of life lately."""
+    def worker_runs(self, now: datetime) -> bool:
+        """Tell whether the worker's heartbeat is recent."""
         return self.heartbeat is not None and self.heartbeat + self.stale_after >= now
 
 
 @dataclass(frozen=True)
 class Reason:
-    """`until`: the moment at which it ends by itself, where that is known; `subject`: the extension it is about."""
+    """Why a request waits. `until` is when the reason ends by itself, if known. `subject` is the extension."""
 
-    why: ReasonCode
+    code: ReasonCode
     until: datetime | None = None
     subject: str = ""
     outcome: Outcome | None = None
@@ -119,7 +119,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Dial:
-    """An order to ring `agent` for the request."""
+    """Ring `agent` for the request."""
 
     request: Request
     agent: str
@@ -127,14 +127,14 @@ class Dial:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to dial now, why each other waiting request does not go, and the next moment that may change it."""
+    """What to dial now, why each other waiting request waits, and the next time at which that may change."""
 
     dials: tuple[Dial, ...]
     reasons: Mapping[int, Reason]
     wake_at: datetime | None
 
 
-_LINE_WHY = {
+_LINE_REASONS = {
     LineState.RINGING: ReasonCode.LINE_RINGING,
     LineState.IN_CALL: ReasonCode.LINE_IN_CALL,
     LineState.DND: ReasonCode.LINE_DND,
@@ -144,56 +144,56 @@ _LINE_WHY = {
 
 
 def in_order(requests: Iterable[Request]) -> list[Request]:
-    """Sort by priority, a person's wish to call now, then the moment at which each caller first called."""
+    """Sort by "call now", then priority, then the time of the caller's first call."""
     return sorted(requests, key=lambda r: (not r.call_now, -r.priority, r.first_called_at or r.registered_at, r.id))
 
 
 def decide(requests: Sequence[Request], facts: Facts, now: datetime) -> Plan:
-    """Plan the dials of this moment: at most one per request, agent and number."""
+    """Plan the calls to make now: at most one per request, agent and number."""
     numbers, agents = set(facts.numbers_in_flight), set(facts.agents_in_flight)
     dials: list[Dial] = []
     reasons: dict[int, Reason] = {}
     wakes: list[datetime] = []
     for request in in_order(r for r in requests if r.status is Status.WAITING):
-        verdict = _choose_agent(request, facts, now, numbers, agents)
-        wakes += verdict.wakes
-        if verdict.agent is None:
-            reasons[request.id] = verdict.reason
+        choice = _choose_agent(request, facts, now, numbers, agents)
+        wakes += choice.wakes
+        if choice.agent is None:
+            reasons[request.id] = choice.reason
         else:
-            dials.append(Dial(request, verdict.agent))
+            dials.append(Dial(request, choice.agent))
             numbers.add(request.number)
-            agents.add(verdict.agent)
+            agents.add(choice.agent)
     return Plan(tuple(dials), reasons, min(wakes, default=None))
 
 
 def explain(request: Request, facts: Facts, now: datetime) -> Reason | None:
-    """Say why `request` is not being dialled; None where nothing holds it, or where it does not wait any more."""
+    """Return why `request` is not being dialled. None if nothing blocks it, or if it does not wait any more."""
     if request.status is Status.UNCERTAIN:
         return Reason(ReasonCode.UNCERTAIN)
     if request.status is not Status.WAITING:
         return None
-    verdict = _choose_agent(request, facts, now, facts.numbers_in_flight, facts.agents_in_flight)
-    return verdict.reason if verdict.agent is None else None
+    choice = _choose_agent(request, facts, now, facts.numbers_in_flight, facts.agents_in_flight)
+    return choice.reason if choice.agent is None else None
 
 
 def min_wait_ends(request: Request) -> datetime | None:
-    """Return when the minimum waiting time is over; None while its count has not begun.
+    """Return when the minimum waiting time ends, None if it has not started yet.
 
-    It counts from the registration for a queue, and for an extension from the first moment after the registration at
-    which the extension was free.
+    For a queue it starts at the registration. For an extension it starts when the extension is first free after the
+    registration.
     """
     start = request.registered_at if request.queue else request.free_at
     return None if start is None else max(start, request.registered_at) + request.rules.min_wait
 
 
 def freed_at(request: Request, facts: Facts) -> datetime | None:
-    """Return the first moment after the registration at which a wanted extension was free, as far as `facts` tell."""
-    moments = [
+    """Return when a wanted extension was first free after the registration, None if none is free now."""
+    times = [
         max(line.since, request.registered_at)
         for line in (facts.lines.get(extension) for extension in request.wanted)
         if line is not None and line.state is LineState.FREE
     ]
-    return min(moments, default=None)
+    return min(times, default=None)
 
 
 @dataclass(frozen=True)
@@ -206,35 +206,35 @@ class _Choice:
 def _choose_agent(
     request: Request, facts: Facts, now: datetime, numbers: Iterable[str], agents: Iterable[str]
 ) -> _Choice:
-    held = _request_reason(request, facts, now, frozenset(numbers))
-    if held is not None:
-        return _Choice(None, held, () if held.until is None else (held.until,))
+    blocked = _request_reason(request, facts, now, frozenset(numbers))
+    if blocked is not None:
+        return _Choice(None, blocked, () if blocked.until is None else (blocked.until,))
     reasons: list[Reason] = []
-    taken = frozenset(agents)
+    busy_agents = frozenset(agents)
     for member in _candidates(request, facts, now):
-        reason = _agent_reason(request, member, facts, now, taken)
+        reason = _agent_reason(request, member, facts, now, busy_agents)
         if reason is None:
             return _Choice(member.extension, Reason(ReasonCode.BEHIND_OTHERS))
         reasons.append(reason)
     wakes = tuple(reason.until for reason in reasons if reason.until is not None)
     if len(reasons) == 1:
         return _Choice(None, reasons[0], wakes)
-    why = ReasonCode.NO_AGENT_FREE if reasons else ReasonCode.NO_MEMBERS
-    return _Choice(None, Reason(why, until=min(wakes, default=None), subject=request.target), wakes)
+    code = ReasonCode.NO_AGENT_FREE if reasons else ReasonCode.NO_MEMBERS
+    return _Choice(None, Reason(code, until=min(wakes, default=None), subject=request.target), wakes)
 
 
 def _request_reason(request: Request, facts: Facts, now: datetime, numbers: frozenset[str]) -> Reason | None:
-    """What keeps the request from being dialled whoever is free."""
-    if not facts.service_runs(now):
+    """Return what blocks the request regardless of who is free."""
+    if not facts.worker_runs(now):
         return Reason(ReasonCode.SERVICE_DOWN)
     if not facts.connected:
         return Reason(ReasonCode.NOT_CONNECTED)
     if facts.obstacle is not None:
         return Reason(facts.obstacle)
-    if not request.call_now:  # a person's wish skips waiting times and pauses, and nothing that follows them
-        held = _not_due(request, facts, now)
-        if held is not None:
-            return held
+    if not request.call_now:  # "call now" skips waiting times and pauses only
+        reason = _not_due_reason(request, facts, now)
+        if reason is not None:
+            return reason
     if request.number in numbers:
         return Reason(ReasonCode.NUMBER_BUSY)
     if request.queue and not request.call_now:
@@ -244,7 +244,7 @@ def _request_reason(request: Request, facts: Facts, now: datetime, numbers: froz
     return None
 
 
-def _not_due(request: Request, facts: Facts, now: datetime) -> Reason | None:
+def _not_due_reason(request: Request, facts: Facts, now: datetime) -> Reason | None:
     if request.postponed_until is not None and request.postponed_until > now:
         return Reason(ReasonCode.POSTPONED, until=request.postponed_until)
     if not request.rules.automatic:
@@ -254,14 +254,14 @@ def _not_due(request: Request, facts: Facts, now: datetime) -> Reason | None:
     if request.not_before is not None and request.not_before > now:
         return Reason(ReasonCode.RETRY, until=request.not_before, outcome=request.last_outcome)
     ends = min_wait_ends(request)
-    # Before its count has begun the line's own state is the better answer, and keeps the request waiting anyway.
+    # Before the waiting time starts, the line is not free: its state is the better reason.
     if ends is not None and ends > now:
         return Reason(ReasonCode.MIN_WAIT, until=ends)
     return None
 
 
 def _candidates(request: Request, facts: Facts, now: datetime) -> list[Member]:
-    """The agents who may serve the request, the best first: by penalty, then by who has been free the longest."""
+    """Return the agents who may serve the request, best first: by penalty, then by the longest free time."""
     if request.call_now and request.call_now_agent:
         return [Member(request.call_now_agent)]
     if request.queue:
@@ -278,18 +278,18 @@ def _candidates(request: Request, facts: Facts, now: datetime) -> list[Member]:
 
 
 def _agent_reason(
-    request: Request, member: Member, facts: Facts, now: datetime, taken: frozenset[str]
+    request: Request, member: Member, facts: Facts, now: datetime, busy_agents: frozenset[str]
 ) -> Reason | None:
     extension = member.extension
     line = facts.lines.get(extension)
-    if extension in taken:
+    if extension in busy_agents:
         return Reason(ReasonCode.AGENT_IN_FLIGHT, subject=extension)
     if line is None:
         return Reason(ReasonCode.LINE_UNKNOWN, subject=extension)
     if line.state is not LineState.FREE:
-        return Reason(_LINE_WHY[line.state], subject=extension)
+        return Reason(_LINE_REASONS[line.state], subject=extension)
     if not request.queue and not request.call_now and request.free_at is None and request.rules.min_wait > timedelta(0):
-        # The line has only just become free: its moment starts the count of the minimum waiting time.
+        # The line has only just become free: the minimum waiting time starts now.
         return Reason(
             ReasonCode.MIN_WAIT,
             until=max(line.since, request.registered_at) + request.rules.min_wait,

@@ -1,1 +1,1 @@
-"""The only place that speaks SQL."""
+"""Tables, and the queries that several services share."""

@@ -1,7 +1,7 @@
-"""Two kinds of session: one that reads, one that writes.
+"""Read sessions and write sessions.
 
-On SQLite a transaction that reads first and writes later loses updates or dies of "database is locked"; so a writer
-says so at its beginning (BEGIN IMMEDIATE). On PostgreSQL rows are locked as they are read (`with_for_update`).
+On SQLite, a transaction that reads first and writes later can lose updates or fail with "database is locked". So a
+write session starts with BEGIN IMMEDIATE. On PostgreSQL, rows are locked when they are read (`with_for_update`).
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _WRITES = "bazang_writes"
 
 
 def prepare_engine(engine: Engine) -> None:
-    """Make the connections of an SQLite engine durable and safe for several processes."""
+    """Configure an SQLite engine for durability and for several processes. Do nothing for PostgreSQL."""
     if engine.dialect.name != "sqlite":
         return
     event.listen(engine, "connect", _on_connect)
@@ -23,9 +23,9 @@ def prepare_engine(engine: Engine) -> None:
 
 
 def _on_connect(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the driver begins nothing by itself; _on_begin does
+    connection.isolation_level = None  # _on_begin starts the transactions, not the driver
     cursor = connection.cursor()
-    # synchronous=FULL: a request that the caller was told is registered survives a power cut.
+    # synchronous=FULL: a request survives a power cut once the caller hears that it is registered.
     for pragma in ("journal_mode=WAL", "busy_timeout=5000", "foreign_keys=ON", "synchronous=FULL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
@@ -37,7 +37,7 @@ def _on_begin(connection: Connection) -> None:
 
 
 class Database:
-    """Gives sessions. Never hold one across slow work."""
+    """Provide sessions. Do not keep a session open during slow work."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -45,21 +45,21 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session that only reads; what it loaded stays usable afterwards."""
+        """Open a read session. Loaded objects stay usable after it closes."""
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A session that commits at its end, and rolls back when anything is raised."""
+        """Open a write session. It commits at the end and rolls back if anything is raised."""
         with Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
 
 class Joined(Database):
-    """A database whose sessions belong to a transaction that is under way.
+    """A database whose sessions join an open transaction.
 
-    What several services write by it is there together, or not at all.
+    Several services can write in one transaction with it.
     """
 
     def __init__(self, database: Database, session: Session) -> None:
@@ -68,11 +68,11 @@ class Joined(Database):
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """The session that is under way."""
+        """Return the session of the open transaction."""
         yield self._session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """The session that is under way, in a savepoint: what fails here alone is rolled back."""
+        """Return the session of the open transaction in a savepoint. A failure rolls back to the savepoint."""
         with self._session.begin_nested():
             yield self._session

@@ -1,4 +1,4 @@
-"""Moments as numbers, computed by the database, alike on SQLite and PostgreSQL."""
+"""Convert times to numbers in SQL, in the same way on SQLite and PostgreSQL."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ from sqlalchemy import BigInteger, ColumnElement
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-QUARTER = 900  # seconds: every time zone is a whole number of quarters away from UTC
+QUARTER = 900  # seconds in a quarter of an hour: every time zone offset is a multiple of it
 
 
 class epoch(FunctionElement[int]):
-    """The seconds since 1970 of a moment, without their fractions."""
+    """The whole seconds since 1970."""
 
     type = BigInteger()
     name = "epoch"
@@ -28,5 +28,5 @@ def _on_postgresql(element: epoch, compiler: Any, **kwargs: Any) -> str:
 
 
 def quarter(moment: Any) -> ColumnElement[int]:
-    """Return the number of quarters of an hour since 1970, of which days and hours of any time zone are made."""
+    """Return the quarters of an hour since 1970. Days and hours of any time zone consist of whole quarters."""
     return epoch(moment) // QUARTER

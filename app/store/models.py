@@ -1,4 +1,4 @@
-"""The tables. The partial unique indexes at the foot are what makes "one attempt in flight" a fact and not a hope."""
+"""The tables. The partial unique indexes at the end guarantee that there is one attempt in flight at most."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -24,7 +24,7 @@ from app.domain.lifecycle import ACTIVE, IN_FLIGHT
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """Aware datetimes in Python, UTC in the database, on SQLite as well (which keeps no zone)."""
+    """Aware datetimes in Python, UTC in the database. SQLite stores no time zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -33,7 +33,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("a moment without a time zone")
+            raise ValueError("a datetime without a time zone")
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
@@ -63,14 +63,14 @@ class User(Base):
     role: Mapped[str] = mapped_column(String(16))  # administrator, supervisor, operator
     locale: Mapped[str | None] = mapped_column(String(8))
     theme: Mapped[str] = mapped_column(String(8), default="auto")  # auto, light, dark
-    generation: Mapped[int] = mapped_column(default=0)  # of the user's sessions; raised to end those that there are
-    extensions: Mapped[list[str]] = mapped_column(default=list)  # an operator's own
+    generation: Mapped[int] = mapped_column(default=0)  # increased to end all sessions of the user
+    extensions: Mapped[list[str]] = mapped_column(default=list)  # the extensions of an operator
     active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
 
 
 class Module(Base):
-    """A call request module. Durations are seconds; `targets` are extensions, or the one queue."""
+    """A call request module. Durations are seconds. `targets` are extensions, or one queue."""
 
     __tablename__ = "modules"
 
@@ -81,9 +81,9 @@ class Module(Base):
     silent: Mapped[bool] = mapped_column(default=False)
     automatic: Mapped[bool] = mapped_column(default=True)
     language: Mapped[str] = mapped_column(String(8), default="fa")
-    voice: Mapped[str] = mapped_column(String(80), default="")  # "": the office's voice of this language
-    rate: Mapped[int | None]  # words per minute; None: the office's
-    pitch: Mapped[int | None]  # 0-99; None: the office's
+    voice: Mapped[str] = mapped_column(String(80), default="")  # "": the office's voice for this language
+    rate: Mapped[int | None]  # words per minute; None: the office's rate
+    pitch: Mapped[int | None]  # 0-99; None: the office's pitch
     min_wait: Mapped[int] = mapped_column(default=0)
     rest: Mapped[int] = mapped_column(default=10)
     retries: Mapped[int] = mapped_column(default=2)
@@ -106,24 +106,24 @@ class Module(Base):
 
 
 class Prompt(Base):
-    """One of a module's eight prompts. No row: the default text of the module's language, spoken."""
+    """One of the eight prompts of a module. Without a row, the default text is synthesized."""
 
     __tablename__ = "prompts"
 
     module_id: Mapped[int] = mapped_column(ForeignKey("modules.id", ondelete="CASCADE"), primary_key=True)
     key: Mapped[str] = mapped_column(String(20), primary_key=True)
     mode: Mapped[str] = mapped_column(String(8))  # none, speech, file
-    text: Mapped[str] = mapped_column(Text, default="")  # speech; empty: the default text
-    file: Mapped[str | None] = mapped_column(ForeignKey("recordings.file"))  # of mode file
+    text: Mapped[str] = mapped_column(Text, default="")  # for mode speech; empty: the default text
+    file: Mapped[str | None] = mapped_column(ForeignKey("recordings.file"))  # for mode file
     original_name: Mapped[str] = mapped_column(String(200), default="")
 
     module: Mapped[Module] = relationship(back_populates="prompts")
 
 
 class Recording(Base):
-    """A finished sound of the office's own, which prompts and digits may use; the same sound is here once.
+    """A recording of the office, for prompts and digits. The same sound is stored once.
 
-    What still uses it keeps it: the foreign keys refuse its deletion.
+    Foreign keys prevent the deletion of a recording in use.
     """
 
     __tablename__ = "recordings"
@@ -139,7 +139,7 @@ class Recording(Base):
 
 
 class DigitRecording(Base):
-    """A digit read out by a recording instead of a voice."""
+    """A digit that is played from a recording instead of being synthesized."""
 
     __tablename__ = "digit_recordings"
 
@@ -149,7 +149,7 @@ class DigitRecording(Base):
 
 
 class PhoneCall(Base):
-    """A call to a phone of the office that is no call request: to record a prompt, or to try the telephones out.
+    """A call to a phone of the office, by which somebody records a prompt or tests a phone. It is no call request.
 
     A page asks for it and watches its state; the telephone service makes it.
     """
@@ -161,7 +161,7 @@ class PhoneCall(Base):
     extension: Mapped[str] = mapped_column(String(20))
     language: Mapped[str] = mapped_column(String(8))
     name: Mapped[str] = mapped_column(String(80), default="")  # of the recording
-    text: Mapped[str] = mapped_column(Text, default="")  # what is to be said, or, in a test, what is heard
+    text: Mapped[str] = mapped_column(Text, default="")  # the text to record, or the text played in a test
     state: Mapped[str] = mapped_column(String(16))
     detail: Mapped[str] = mapped_column(String(200), default="")
     file: Mapped[str | None] = mapped_column(ForeignKey("recordings.file", ondelete="SET NULL"))
@@ -171,7 +171,7 @@ class PhoneCall(Base):
 
 
 class ExtensionScenario(Base):
-    """Where a caller goes whom the extension does not take. An empty kind: nowhere, the call ends."""
+    """The scenario of an extension: where its unanswered callers go. An empty kind ends the call."""
 
     __tablename__ = "extension_scenarios"
 
@@ -186,7 +186,7 @@ class ExtensionScenario(Base):
 
 
 class QueueScenario(Base):
-    """A queue's failed-call destination, its maximum wait and the wrap-up time of its members, in seconds."""
+    """The scenario of a queue: its failed-call destination, and its maximum wait and wrap-up time in seconds."""
 
     __tablename__ = "queue_scenarios"
 
@@ -199,18 +199,18 @@ class QueueScenario(Base):
 
 class CallRequest(Base):
     __tablename__ = "call_requests"
-    # A call that registers twice with a module has registered once; two modules in one call are two wishes.
+    # A call can register once with each module.
     __table_args__ = (UniqueConstraint("call_uniqueid", "module_id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     module_id: Mapped[int | None] = mapped_column(ForeignKey("modules.id", ondelete="SET NULL"))
-    module_name: Mapped[str] = mapped_column(String(80))  # as it was, should the module be deleted
+    module_name: Mapped[str] = mapped_column(String(80))  # kept in case the module is deleted
     queue: Mapped[bool] = mapped_column(default=False)
     target: Mapped[str] = mapped_column(String(80), default="")  # "" = any extension of the module
-    number: Mapped[str] = mapped_column(String(24))  # canonical
-    caller_number: Mapped[str] = mapped_column(String(40), default="")  # as the exchange gave it
+    number: Mapped[str] = mapped_column(String(24))  # normalized
+    caller_number: Mapped[str] = mapped_column(String(40), default="")  # as the PBX reported it
     caller_name: Mapped[str] = mapped_column(String(80), default="")
-    created_by: Mapped[str] = mapped_column(String(80), default="")  # "" = the caller by phone, else a user's name
+    created_by: Mapped[str] = mapped_column(String(80), default="")  # a user's name; "" = the caller, by phone
     call_uniqueid: Mapped[str | None] = mapped_column(String(80))
     status: Mapped[str] = mapped_column(String(12))
     priority: Mapped[int] = mapped_column(default=0)
@@ -226,18 +226,18 @@ class CallRequest(Base):
     attempt: Mapped[str | None] = mapped_column(String(36))
     step: Mapped[str | None] = mapped_column(String(20))
     last_outcome: Mapped[str | None] = mapped_column(String(24))
-    note: Mapped[str] = mapped_column(Text, default="")  # of who marked it done, or spoke with the customer
+    note: Mapped[str] = mapped_column(Text, default="")  # by the person who marked it done or talked with the customer
     done_by: Mapped[str] = mapped_column(String(80), default="")  # the agent's extension, or a user's name
-    reached_at: Mapped[datetime | None]  # when the two first talked, or somebody said that it is done
+    reached_at: Mapped[datetime | None]  # when they first talked, or somebody marked it done
     done_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(Integer)
 
-    # Compare-and-set: an UPDATE that meets another version than it read raises StaleDataError.
+    # Compare-and-set: an UPDATE raises StaleDataError if the version has changed since it was read.
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
 
 
 class Attempt(Base):
-    """One try to connect an agent with a customer. `ended_at` is NULL while it is in flight."""
+    """One attempt to connect an agent with a customer. `ended_at` is NULL while it is in flight."""
 
     __tablename__ = "attempts"
 
@@ -252,13 +252,13 @@ class Attempt(Base):
     connected_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(String(24))
-    cause: Mapped[str] = mapped_column(String(80), default="")  # the exchange's own words, for the technician
+    cause: Mapped[str] = mapped_column(String(80), default="")  # what the PBX reported, for technicians
     agent_pause_until: Mapped[datetime | None]
-    trace_cleared: Mapped[bool] = mapped_column(default=False)  # Asterisk's own record of it is deleted
+    trace_cleared: Mapped[bool] = mapped_column(default=False)  # Asterisk has deleted its record of the attempt
 
 
 class HistoryEntry(Base):
-    """Every change of a request: what happened, what it made of the status, who did it."""
+    """One change of a request: the event, the status before and after, and who did it."""
 
     __tablename__ = "history"
 
@@ -271,18 +271,18 @@ class HistoryEntry(Base):
     attempt: Mapped[str | None] = mapped_column(String(36))
     detail: Mapped[str] = mapped_column(String(200), default="")
     actor: Mapped[str] = mapped_column(String(80), default="")  # "" = the system or the caller
-    version: Mapped[int] = mapped_column(default=0)  # of the request after this change
+    version: Mapped[int] = mapped_column(default=0)  # version of the request after this change
 
 
 class ExtensionRow(Base):
-    """An extension as the exchange reports it."""
+    """The state of an extension, as the PBX reports it."""
 
     __tablename__ = "lines"
 
     extension: Mapped[str] = mapped_column(String(20), primary_key=True)
     name: Mapped[str] = mapped_column(String(80), default="")
-    context: Mapped[str] = mapped_column(String(80), default="")  # of its hint
-    devices: Mapped[str] = mapped_column(Text, default="")  # of its hint, less Custom:
+    context: Mapped[str] = mapped_column(String(80), default="")  # context of its hint
+    devices: Mapped[str] = mapped_column(Text, default="")  # devices of its hint, without Custom: ones
     state: Mapped[str] = mapped_column(String(12))
     since: Mapped[datetime]
 
@@ -306,7 +306,7 @@ class QueueMemberRow(Base):
 
 
 class WorkerState(Base):
-    """What the telephone service last said of itself: a single row (id 1)."""
+    """The state of the worker, in a single row (id 1)."""
 
     __tablename__ = "worker_state"
 
@@ -317,14 +317,16 @@ class WorkerState(Base):
     ami_detail: Mapped[str] = mapped_column(String(200), default="")
     asterisk_version: Mapped[str] = mapped_column(String(40), default="")
     dialplan_written: Mapped[str] = mapped_column(String(40), default="")  # revision in the file
-    dialplan_running: Mapped[str] = mapped_column(String(40), default="")  # revision that Asterisk runs; "" = none
+    dialplan_running: Mapped[str] = mapped_column(
+        String(40), default=""
+    )  # revision that Asterisk runs; "" = none of ours
     dialplan_detail: Mapped[str] = mapped_column(String(200), default="")
-    obstacle: Mapped[str] = mapped_column(String(24), default="")  # a policy.Why that keeps all calls back
+    obstacle: Mapped[str] = mapped_column(String(24), default="")  # a policy.ReasonCode that blocks all calls
     poll_seconds: Mapped[float] = mapped_column(default=5.0)
 
 
 class Command(Base):
-    """What a page asks of the telephone service. The service answers in the row, and never does an expired one."""
+    """A command from a page to the worker. The worker answers in the row and ignores expired commands."""
 
     __tablename__ = "commands"
 
@@ -336,11 +338,11 @@ class Command(Base):
     expires_at: Mapped[datetime]
     done_at: Mapped[datetime | None]
     ok: Mapped[bool | None]
-    result: Mapped[str] = mapped_column(Text, default="")  # a code, or more by JSON
+    result: Mapped[str] = mapped_column(Text, default="")  # a code, or JSON
 
 
 class AuditEntry(Base):
-    """Who changed what in the panel. Rows are added, never changed."""
+    """An audit log entry: who changed what in the panel. Rows are never changed."""
 
     __tablename__ = "log_entries"
 
@@ -348,12 +350,12 @@ class AuditEntry(Base):
     at: Mapped[datetime] = mapped_column(index=True)
     actor: Mapped[str] = mapped_column(String(80))  # a user's name; "" = the system
     action: Mapped[str] = mapped_column(String(32))  # such as module_saved
-    subject: Mapped[str] = mapped_column(String(120), default="")  # what it was done to, as people know it
+    subject: Mapped[str] = mapped_column(String(120), default="")  # display name of the changed object
     detail: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what changed: {"name": ["old", "new"]}
 
 
 class Setting(Base):
-    """A value of the settings page, by name."""
+    """One value of the settings pages."""
 
     __tablename__ = "settings"
 
@@ -384,7 +386,7 @@ _partial("uq_attempt_request", Attempt.request_id, where=_OPEN)
 _partial("uq_attempt_number", Attempt.number, where=_OPEN)
 _partial("uq_attempt_agent", Attempt.agent, where=_OPEN)
 _partial("ix_call_requests_active", CallRequest.status, where=_ACTIVE, unique=False)
-# The report filters, sorts and counts by these.
+# The report filters, sorts and counts by these columns.
 Index("ix_call_requests_done_at", CallRequest.done_at)
 Index("ix_call_requests_number", CallRequest.number)
 Index("ix_call_requests_done_by", CallRequest.done_by, CallRequest.registered_at)

@@ -1,4 +1,4 @@
-"""What the telephone service knows, as rows, so that every page can explain by the same policy."""
+"""The state of the PBX and of the worker, stored as rows. Pages explain waiting requests from these rows."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from app.store import requests
 from app.store.models import ExtensionRow, QueueMemberRow, QueueRow, QueueScenario, WorkerState
 from app.store.settings import read_setting
 
-STALE_POLLS = 3  # a heartbeat older than this many polls is none
+STALE_POLLS = 3  # the worker counts as stopped after this many polls without a heartbeat
 SLACK = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
 class ExtensionReport:
-    """An extension as the exchange reports it; `devices` is what its hint names ("PJSIP/101&PJSIP/201").
+    """The state of an extension. `devices` are the devices of its hint ("PJSIP/101&PJSIP/201").
 
-    `name` is None where it was not asked yet: the one that is stored stays.
+    `name` is None if it is not known yet. Then the stored name stays.
     """
 
     extension: str
@@ -39,7 +39,7 @@ class QueueReport:
 
 
 def worker_state(session: Session) -> WorkerState:
-    """Return the single row of the telephone service, made at first use."""
+    """Return the single row of the worker's state. Return a new row if there is none."""
     state = session.get(WorkerState, 1)
     if state is None:
         state = WorkerState(
@@ -56,14 +56,14 @@ def worker_state(session: Session) -> WorkerState:
     return state
 
 
-def service_runs(session: Session, now: datetime) -> bool:
-    """Tell whether the telephone service gave a sign of life lately."""
-    return runs(worker_state(session), now)
+def worker_runs(session: Session, now: datetime) -> bool:
+    """Tell whether the worker is running, by its heartbeat."""
+    return has_heartbeat(worker_state(session), now)
 
 
-def runs(state: WorkerState, now: datetime) -> bool:
-    """Tell whether the telephone service's row shows a sign of life that is recent."""
-    return Facts(heartbeat=state.heartbeat, stale_after=_stale_after(state)).service_runs(now)
+def has_heartbeat(state: WorkerState, now: datetime) -> bool:
+    """Tell whether the worker of this state is running, by its heartbeat."""
+    return Facts(heartbeat=state.heartbeat, stale_after=_stale_after(state)).worker_runs(now)
 
 
 def _stale_after(state: WorkerState) -> timedelta:
@@ -71,7 +71,7 @@ def _stale_after(state: WorkerState) -> timedelta:
 
 
 def store_extensions(session: Session, reports: Iterable[ExtensionReport], *, complete: bool) -> None:
-    """Store lines that changed; `complete` drops the ones not named."""
+    """Store changed extensions. With `complete`, delete all others."""
     names = set()
     for report in reports:
         names.add(report.extension)
@@ -90,7 +90,7 @@ def store_extensions(session: Session, reports: Iterable[ExtensionReport], *, co
 
 
 def store_queues(session: Session, reports: Iterable[QueueReport], *, complete: bool) -> None:
-    """Store queues that changed with all their members; `complete` drops the ones not named."""
+    """Store changed queues with all their members. With `complete`, delete all other queues."""
     reports = list(reports)
     for report in reports:
         session.merge(QueueRow(name=report.name, live_callers=report.live_callers))
@@ -113,12 +113,12 @@ def store_queues(session: Session, reports: Iterable[QueueReport], *, complete: 
 
 
 def wrapups(session: Session) -> dict[str, int]:
-    """Return the queues' wrap-up times in seconds, as they were typed: the exchange does not tell them."""
+    """Return the wrap-up times of the queues in seconds. People typed them, since the PBX does not report them."""
     return dict(session.execute(select(QueueScenario.queue, QueueScenario.wrapup)).all())
 
 
 def stored_facts(session: Session, now: datetime) -> Facts:
-    """Return what is known of the exchange, as the rows tell it: what a page explains by."""
+    """Return the facts from the stored rows. Pages explain waiting requests with them."""
     state = worker_state(session)
     members: dict[str, list[Member]] = {}
     for row in session.scalars(select(QueueMemberRow)):

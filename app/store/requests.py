@@ -1,4 +1,4 @@
-"""Call requests and their attempts: load as the domain sees them, store what the domain decided."""
+"""Load call requests and attempts as domain objects, and store the domain's decisions."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.domain.lifecycle import ACTIVE, FINAL, IN_FLIGHT, Decision, Outcome, Request, Rules, Status, Step
 from app.store.models import Attempt, CallRequest, HistoryEntry, Module
 
-# What a transition may change; everything else of a row is fixed at registration.
+# The columns that a transition may change. The others are fixed at the registration.
 _MUTABLE = (
     "queue",
     "target",
@@ -28,7 +28,7 @@ _MUTABLE = (
 
 
 def rules_of(module: Module | None) -> Rules:
-    """Return the module's rules; the requests of a deleted module are left to be called by hand."""
+    """Return the rules of a module. Requests of a deleted module are called by hand only."""
     if module is None:
         return Rules(automatic=False)
     return Rules(
@@ -43,7 +43,7 @@ def rules_of(module: Module | None) -> Rules:
 
 
 def to_domain(row: CallRequest, module: Module | None) -> Request:
-    """See a stored request as the domain does."""
+    """Convert a row to a domain object."""
     return Request(
         id=row.id,
         number=row.number,
@@ -71,7 +71,7 @@ def to_domain(row: CallRequest, module: Module | None) -> Request:
 def add(
     session: Session, module: Module, queue: bool, target: str, number: str, now: datetime, **details: Any
 ) -> CallRequest:
-    """Store a request that begins to wait, with the first line of its history. `details`: further columns."""
+    """Store a new waiting request and its first history entry. `details` are further columns."""
     row = CallRequest(
         module_id=module.id,
         module_name=module.name,
@@ -109,7 +109,7 @@ def apply_decision(
     detail: str = "",
     actor: str = "",
 ) -> None:
-    """Store what changed, with a line of history. The version column refuses a row that another hand has changed."""
+    """Store a decision and add a history entry. Raises StaleDataError if the row has changed meanwhile."""
     request = decision.request
     if not decision.changed:
         return
@@ -138,7 +138,7 @@ def apply_decision(
 
 
 def load(session: Session, request_id: int, *, lock: bool = False) -> tuple[CallRequest, Module | None] | None:
-    """Return a request with its module, or None. `lock`: for a write session."""
+    """Return a request with its module, or None. `lock` locks the row in a write session."""
     query = select(CallRequest).where(CallRequest.id == request_id)
     row = session.scalar(query.with_for_update() if lock else query)
     if row is None:
@@ -147,17 +147,17 @@ def load(session: Session, request_id: int, *, lock: bool = False) -> tuple[Call
 
 
 def with_modules(session: Session, rows: Sequence[CallRequest]) -> list[tuple[CallRequest, Module | None]]:
-    """Pair each row with its module, with one query for all modules."""
+    """Return each row with its module. Load all modules in one query."""
     ids = {row.module_id for row in rows if row.module_id is not None}
     modules = {module.id: module for module in session.scalars(select(Module).where(Module.id.in_(ids)))} if ids else {}
     return [(row, modules.get(row.module_id) if row.module_id else None) for row in rows]
 
 
 def has_status(statuses: Iterable[Status] = ACTIVE) -> ColumnElement[bool]:
-    """Return what holds for requests of these statuses.
+    """Return a condition for requests of these statuses.
 
-    They are written out in the statement: by parameters SQLite cannot tell that its small index of the active requests
-    has all of them, and may read the whole table.
+    The statuses are literals in the statement, not parameters. With parameters, SQLite cannot see that the partial
+    index of active requests covers them, and may read the whole table.
     """
     values = sorted(status.value for status in statuses)
     return CallRequest.status.in_(bindparam("statuses", values, unique=True, expanding=True, literal_execute=True))
@@ -166,7 +166,7 @@ def has_status(statuses: Iterable[Status] = ACTIVE) -> ColumnElement[bool]:
 def active(
     session: Session, statuses: Iterable[Status] = ACTIVE, *, lock: bool = False
 ) -> list[tuple[CallRequest, Module | None]]:
-    """Return every request of these statuses with its module, the earliest caller first."""
+    """Return all requests of these statuses with their modules, earliest caller first."""
     query = (
         select(CallRequest, Module)
         .outerjoin(Module, CallRequest.module_id == Module.id)
@@ -179,7 +179,7 @@ def active(
 
 
 def find_active(session: Session, module_id: int, queue: bool, target: str, number: str) -> CallRequest | None:
-    """Return the one active request of this module, target and number, if there is one."""
+    """Return the active request of this module, target and number, or None."""
     return session.scalar(
         select(CallRequest)
         .where(
@@ -199,7 +199,7 @@ def attempts_in_flight(session: Session) -> list[Attempt]:
 
 @dataclass(frozen=True)
 class Occupied:
-    """What the attempts keep from being dialled: numbers and agents in flight, and until when agents are left alone."""
+    """Numbers and agents that attempts occupy, and the time until which each agent is paused."""
 
     numbers: frozenset[str]
     agents: frozenset[str]
@@ -207,9 +207,9 @@ class Occupied:
 
 
 def occupied(session: Session, now: datetime) -> Occupied:
-    """Return what the attempts occupy. One query: between a hang-up and the next ringing every one counts."""
+    """Return what attempts occupy. This is one query, because it runs between a hang-up and the next ring."""
     columns = select(Attempt.number, Attempt.agent, Attempt.ended_at, Attempt.agent_pause_until)
-    # Not by OR: SQLite would read every attempt that ever was.
+    # UNION instead of OR: with OR, SQLite reads all attempts.
     rows = session.execute(
         union_all(columns.where(Attempt.ended_at.is_(None)), columns.where(Attempt.agent_pause_until > now))
     ).all()
@@ -226,7 +226,7 @@ def in_flight_requests(session: Session) -> list[tuple[CallRequest, Module | Non
 
 
 def uncleared_traces(session: Session, limit: int) -> tuple[str, ...]:
-    """Return ended attempts of which Asterisk still keeps its own record."""
+    """Return ended attempts whose record Asterisk still has."""
     query = select(Attempt.id).where(~Attempt.trace_cleared, Attempt.ended_at.is_not(None)).limit(limit)
     return tuple(session.scalars(query))
 

@@ -1,4 +1,4 @@
-"""What somebody types into a search field, as a condition. What they type is text, and never a pattern."""
+"""Conditions for search fields. The typed text is never used as a pattern."""
 
 import re
 
@@ -9,19 +9,19 @@ from app.domain.numbers import ascii_digits
 
 
 def contains(column: InstrumentedAttribute[str], text: str) -> ColumnElement[bool]:
-    """Return what holds where the text stands in the column, in whatever case."""
+    """Return a condition: the column contains the text, ignoring case."""
     return column.icontains(without_nul(text), autoescape=True)
 
 
 def has_digits(column: InstrumentedAttribute[str], text: str) -> ColumnElement[bool]:
-    """Return what holds where these digits stand in a column of numbers, be they Persian or grouped.
+    """Return a condition: the column of numbers contains these digits. Persian digits and separators are accepted.
 
-    A leading zero is how numbers are written at home; as they are kept it may be a country code instead.
+    Leading zeros are ignored: a stored number may have a country code instead of a national zero.
     """
     digits = re.sub(r"\D", "", ascii_digits(text)).lstrip("0")
     return column.contains(digits or without_nul(text), autoescape=True)
 
 
 def without_nul(text: str) -> str:
-    """Return a text that PostgreSQL can look for."""
+    """Remove NUL characters, which PostgreSQL refuses."""
     return text.replace("\x00", "")

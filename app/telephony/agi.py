@@ -1,7 +1,7 @@
-"""The FastAGI server: sessions with callers, none of which may harm another or outlive its caller.
+"""The FastAGI server: one isolated session per caller.
 
-Commands go through panoramisk's `Request`; the listening and the header phase are ours, since panoramisk's own server
-reads a closed connection for ever.
+Commands use panoramisk's `Request`. Listening and reading the headers is our code, because panoramisk's server reads a
+closed connection for ever.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ HEADER_LINES = 100
 HEADER_BYTES = 32 * 1024
 LONGEST_LINE = 8 * 1024  # bytes
 MOST_SESSIONS = 600
-REPLY_SECONDS = 60.0  # how long a reply may take beyond the command's own length
+REPLY_SECONDS = 60.0  # how long a reply may take after the duration of the command
 T = TypeVar("T")
 _VARIABLE = re.compile(r"[A-Za-z0-9_()]+")
 _PATH = re.compile(r"[A-Za-z0-9_./-]+")
@@ -33,36 +33,36 @@ class HungUp(Exception):
 
 
 class AgiBroken(Exception):
-    """Asterisk said what no Asterisk says, or went away."""
+    """Asterisk sent an invalid reply, or the connection was lost."""
 
 
 class CannotWrite(Exception):
-    """Asterisk could not write the file into which it was to record."""
+    """Asterisk cannot write the recording."""
 
 
 @dataclass(frozen=True)
 class Sound:
-    """A sound file as Asterisk sees it, without its ending."""
+    """A sound file: its path as Asterisk sees it, without extension, and its length."""
 
     path: str
     seconds: float
 
 
 class _Request(Request):  # type: ignore[misc]
-    """panoramisk's commands, with a `HANGUP` line that comes between two replies taken for what it is."""
+    """panoramisk's commands, with support for a `HANGUP` line between two replies."""
 
     hung_up = False
 
     async def _read_result(self) -> dict[str, Any]:
         line = await self._line()
-        if line == "HANGUP":  # the reply itself is still to come
+        if line == "HANGUP":  # the reply follows
             self.hung_up = True
             line = await self._line()
         result: dict[str, Any] = parse_agi_result(line)
         value = re.fullmatch(r"200 result=1 \((.*)\)", line)
-        if line.startswith("200 result=-1 (writefile)"):  # panoramisk takes every -1 for a hang-up
+        if line.startswith("200 result=-1 (writefile)"):  # panoramisk treats every -1 as a hang-up
             result = {"status_code": 200, "result": ("-1", "writefile"), "msg": ""}
-        elif value is not None and "error" in result:  # a variable whose value happens to be "hangup"
+        elif value is not None and "error" in result:  # the value of a variable is "hangup"
             result = {"status_code": 200, "result": ("1", value[1]), "msg": ""}
         return result
 
@@ -72,68 +72,65 @@ class _Request(Request):  # type: ignore[misc]
 
 
 class AgiSession:
-    """A call in the hands of the dialogue. `env`: the agi_… headers. Every command may raise HungUp or AgiBroken."""
+    """The AGI session of a call. `env` holds the agi_… headers. Every command may raise HungUp or AgiBroken."""
 
     def __init__(self, env: Mapping[str, str], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.env = env
         self.hung_up = False
         self._request = _Request(None, env, reader, writer)
-        self._limit = 0.0  # loop time at which Asterisk's watchdog bites; 0: as the dialplan set it
+        self._limit = 0.0  # loop time at which the watchdog ends AGI; 0: as set by the dialplan
 
     @property
     def path(self) -> str:
         return self.env.get("agi_network_script", "")
 
     async def get_variable(self, name: str) -> str:
-        """Return a channel variable, "" if it is not set. Works after a hang-up as well."""
+        """Return a channel variable, "" if it is not set. Works after a hang-up, too."""
         reply = await self._command(f"GET VARIABLE {_name(name)}", after_hangup=True)
         value, data = reply.get("result", ("0", ""))
         return data if value == "1" else ""
 
     async def set_variable(self, name: str, value: str) -> None:
-        """Set a channel variable. Works after a hang-up as well."""
+        """Set a channel variable. Works after a hang-up, too."""
         await self._command(f"SET VARIABLE {_name(name)} {_quoted(value)}", after_hangup=True)
 
     async def answer(self) -> None:
         await self._command("ANSWER")
 
     async def play(self, sounds: Sequence[Sound], escape: str = "") -> str:
-        """Play the sounds one after the other; return the key of `escape` that interrupted them, or ""."""
+        """Play the sounds in order. Return the key from `escape` that interrupted them, or ""."""
         for sound in sounds:
             if not _PATH.fullmatch(sound.path):
-                raise AgiBroken(f"not a path: {sound.path!r}")
-            await self._allow(sound.seconds)
+                raise AgiBroken(f"invalid path: {sound.path!r}")
+            await self._extend_watchdog(sound.seconds)
             key = _digit(await self._command(f'STREAM FILE {sound.path} "{escape}"', sound.seconds))
             if key:
                 return key
         return ""
 
     async def record(self, path: str, seconds: float, escape: str = "#") -> None:
-        """Record what is said as `path`.wav: until a key of `escape`, for so many seconds at the most.
-
-        Raises CannotWrite.
-        """
+        """Record to `path`.wav for `seconds` at most, or until a key from `escape`. Raises CannotWrite."""
         if not _PATH.fullmatch(path):
-            raise AgiBroken(f"not a path: {path!r}")
-        await self._allow(seconds)
+            raise AgiBroken(f"invalid path: {path!r}")
+        await self._extend_watchdog(seconds)
         reply = await self._command(f'RECORD FILE {path} wav "{escape}" {int(seconds * 1000)}', seconds)
         if reply.get("result") == ("-1", "writefile"):
             raise CannotWrite(path)
 
     async def get_digit(self, seconds: float) -> str:
-        """Return the next key, or "" when none came within `seconds`."""
-        await self._allow(seconds)
+        """Return the next key, or "" if there is none within `seconds`."""
+        await self._extend_watchdog(seconds)
         return _digit(await self._command(f"WAIT FOR DIGIT {int(seconds * 1000)}", seconds))
 
     async def is_on_the_line(self) -> bool:
-        """Tell whether the caller is still there: a sound that Asterisk cannot play looks like a hang-up."""
+        """Tell whether the caller is still connected. A sound that Asterisk cannot play looks like a hang-up."""
         reply = await self._command("CHANNEL STATUS", after_hangup=True)
         return reply.get("result", ("", ""))[0] == "6"
 
     async def keep_waiting(self, work: Awaitable[T], seconds: float) -> T:
-        """Await `work` while the caller waits, at most so long: Asterisk is told every second that we live.
+        """Await `work` for `seconds` at most, and extend the watchdog every second meanwhile.
 
-        Raises TimeoutError; the work itself goes on.
+        Raises TimeoutError. The work goes on after it.
         """
         task = asyncio.ensure_future(work)
         deadline = asyncio.get_running_loop().time() + seconds
@@ -141,14 +138,14 @@ class AgiSession:
             done, _ = await asyncio.wait({task}, timeout=1.0)
             if done:
                 return task.result()
-            await self._allow(1.0)
+            await self._extend_watchdog(1.0)
         raise TimeoutError
 
-    async def _allow(self, seconds: float) -> None:
-        """Push Asterisk's watchdog forward: past what is about to happen, plus the grace."""
+    async def _extend_watchdog(self, seconds: float) -> None:
+        """Set the watchdog to the end of the next `seconds`, plus the grace time."""
         now = asyncio.get_running_loop().time()
         needed = now + seconds + GRACE - 1
-        # A limit that is ample is left; one that is too far off would keep a caller waiting should we die.
+        # Keep a limit that fits. A limit too far ahead would make the caller wait if this process died.
         if needed <= self._limit <= needed + 1:
             return
         await self._command(f"SET VARIABLE {WATCHDOG} {seconds + GRACE:.1f}", after_hangup=True)
@@ -165,9 +162,9 @@ class AgiSession:
             self.hung_up = self.hung_up or self._request.hung_up
         except (OSError, ValueError, TimeoutError, UnicodeDecodeError, asyncio.LimitOverrunError) as error:
             raise AgiBroken(f"{type(error).__name__} after {command.split(' ')[0]}") from error
-        return self._judge(command, reply, after_hangup)
+        return self._check_reply(command, reply, after_hangup)
 
-    def _judge(self, command: str, reply: dict[str, object], after_hangup: bool) -> dict[str, tuple[str, str]]:
+    def _check_reply(self, command: str, reply: dict[str, object], after_hangup: bool) -> dict[str, tuple[str, str]]:
         error = reply.get("error")
         if error in ("AGIResultHangup", "AGIAppError") or str(reply.get("status_code")) == "511":
             self.hung_up = True
@@ -180,22 +177,22 @@ class AgiSession:
 
 def _name(name: str) -> str:
     if not _VARIABLE.fullmatch(name):
-        raise AgiBroken(f"no name of a variable: {name!r}")
+        raise AgiBroken(f"invalid variable name: {name!r}")
     return name
 
 
 def _quoted(value: str) -> str:
     if re.search(r"[\r\n\0]", value):
-        raise AgiBroken(f"not to be sent: {value!r}")
+        raise AgiBroken(f"unsafe value: {value!r}")
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
 def _digit(reply: Mapping[str, tuple[str, str]]) -> str:
-    """Return the key of a reply: its result is the key's ASCII code, or 0."""
+    """Return the key in a reply. The result is the ASCII code of the key, or 0."""
     value = reply.get("result", ("", ""))[0]
     if not re.fullmatch(r"-?[0-9]{1,3}", value):
-        raise AgiBroken(f"no result: {value!r}")
+        raise AgiBroken(f"invalid result: {value!r}")
     key = chr(int(value)) if int(value) > 0 else ""
     return key if key in "0123456789*#" else ""
 
@@ -204,7 +201,7 @@ Handler = Callable[[AgiSession], Awaitable[None]]
 
 
 class AgiServer:
-    """Listens for Asterisk and hands each call to `handler`."""
+    """Accept connections from Asterisk and run `handler` for each call."""
 
     def __init__(self, host: str, port: int, handler: Handler, *, header_seconds: float = HEADER_SECONDS) -> None:
         self._host, self.port, self._handler = host, port, handler
@@ -217,12 +214,12 @@ class AgiServer:
         return len(self._sessions)
 
     async def start(self) -> None:
-        """Begin to listen. A port of 0 is replaced by the one that was given."""
+        """Start listening. With port 0, `port` becomes the port that the system chose."""
         self._server = await asyncio.start_server(self._accept, self._host, self.port, limit=LONGEST_LINE)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Stop listening and end the sessions; their callers go to the error destination."""
+        """Stop listening and end all sessions. Their callers go to the error destination."""
         if self._server is not None:
             self._server.close()
         for task in set(self._sessions):
@@ -231,7 +228,7 @@ class AgiServer:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._sessions) >= MOST_SESSIONS:
-            log.error("more than %d callers at once: one is turned away", MOST_SESSIONS)
+            log.error("more than %d callers at once: refusing another", MOST_SESSIONS)
             writer.close()
             return
         task = asyncio.create_task(self._serve(reader, writer))
@@ -246,14 +243,14 @@ class AgiServer:
         except HungUp:
             pass
         except (AgiBroken, OSError) as error:
-            log.warning("a call of the dialogue broke off: %s", error)
+            log.warning("the dialogue with a caller failed: %s", error)
         except Exception:
-            log.exception("the dialogue failed; its caller goes to the error destination")
+            log.exception("the dialogue failed; the caller goes to the error destination")
         finally:
             writer.close()
 
     async def _headers(self, reader: asyncio.StreamReader) -> dict[str, str] | None:
-        """Read the agi_… lines up to the empty one; None for whoever is no Asterisk."""
+        """Read the agi_… headers up to the empty line. Return None if the peer is not Asterisk."""
         env: dict[str, str] = {}
         size = 0
         try:
@@ -268,7 +265,7 @@ class AgiServer:
                     name, _, value = line.decode("utf-8", "replace").rstrip("\r\n").partition(": ")
                     env[name] = value
         except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError) as error:
-            log.info("somebody connected who speaks no AGI: %s", type(error).__name__)
+            log.info("a peer connected that does not speak AGI: %s", type(error).__name__)
             return None
-        log.warning("somebody connected with headers of more than %d lines or %d bytes", HEADER_LINES, HEADER_BYTES)
+        log.warning("a peer sent more than %d header lines or %d bytes", HEADER_LINES, HEADER_BYTES)
         return None

@@ -1,8 +1,8 @@
-"""The AMI client: panoramisk's actions and messages, under a connection that can be relied on.
+"""The AMI client: panoramisk's actions and messages over a reliable connection.
 
-What panoramisk 1.4 would do and this does not: decode half a letter, let CR LF through, send an Originate again after a
-lost connection, wait for ever, take a mute peer for a living one, swallow an OriginateResponse, retry a wrong secret
-without a pause, come back after being closed.
+It avoids these faults of panoramisk 1.4: a character split between two TCP chunks is lost; CR LF in a value is sent; an
+Originate is sent again after a lost connection; actions wait for ever; a silent peer counts as connected; an
+OriginateResponse gets lost; a wrong secret is retried without a pause; a closed client reconnects.
 """
 
 import asyncio
@@ -25,35 +25,35 @@ Headers = Mapping[str, str] | Sequence[tuple[str, str]]
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 _VARIABLE_NAME = re.compile(r"[A-Za-z0-9_]+")
 _UNSAFE = re.compile(r"[\r\n\0]")
-_SECRET = frozenset({"Secret"})  # headers whose value is never repeated
+_SECRET = frozenset({"Secret"})  # headers whose values are never logged
 LONGEST_MESSAGE = 1 << 20  # bytes
-LONGEST_LINE = 1000  # bytes; Asterisk throws a message away that has a line of 1024
+LONGEST_LINE = 1000  # bytes; Asterisk drops messages with a line of 1,024 bytes
 LARGEST_LIST = 100_000  # rows
 
 
 class AmiError(Exception):
-    """Something went wrong between us and the exchange."""
+    """Base of all AMI errors."""
 
 
 class AmiDisconnected(AmiError):
-    """There is no connection, or it was lost before the answer: whether the action was done is unknown."""
+    """Not connected, or the connection was lost before the response. The action may have been carried out."""
 
 
 class AmiTimeout(AmiError):
-    """No answer came in time: whether the action was done is unknown."""
+    """There was no response in time. The action may have been carried out."""
 
 
 class AmiRefused(AmiError):
-    """Asterisk answered with an error; nothing was done."""
+    """Asterisk refused the action. Nothing was done."""
 
 
 class AmiUnsafe(AmiError, ValueError):
-    """A value that must not be sent: it could add a header or an action of its own."""
+    """The value must not be sent, because it could inject a header or an action."""
 
 
 @dataclass(frozen=True)
 class AmiState:
-    """`status` since `since` (UTC); `detail` in plain English; `version`: Asterisk's, once it is known."""
+    """The connection state since `since` (UTC). `detail` is in English. `version` is Asterisk's, "" if unknown."""
 
     status: Literal["connecting", "connected", "refused", "down"]
     since: datetime
@@ -63,32 +63,33 @@ class AmiState:
 
 @dataclass(frozen=True)
 class AmiTimes:
-    """Seconds. `mute_after`: without a byte received the peer counts as dead; `pauses`: between attempts to connect.
+    """Times in seconds.
 
-    `settled`: a connection that lasted so long was a good one, after which the pauses begin anew.
-    `booted`: FullyBooted is told only to users with the right to read `system`, which ours need not have, so it is not
-    waited for any longer. `refused_pauses`: an Asterisk that boots refuses everybody for a moment.
+    After `silent_after` without a received byte the peer counts as dead. `pauses` are between attempts to connect. They
+    start again from the first one after a connection that lasted `stable`. `booted` is the wait for FullyBooted, which
+    Asterisk sends only to users who may read `system`; our user need not. `refused_pauses` follow a refused login,
+    because a booting Asterisk refuses everybody for a moment.
     """
 
     action: float = 5.0
     login: float = 5.0
     booted: float = 0.2
     ping_every: float = 5.0
-    mute_after: float = 15.0
-    settled: float = 5.0
+    silent_after: float = 15.0
+    stable: float = 5.0
     pauses: tuple[float, ...] = (0.25, 0.5, 1, 2, 4, 8, 15, 30)
     refused_pauses: tuple[float, ...] = (1, 5, 30)
 
 
 class _Pending:
-    """An action that waits for its answer; `rows` is None where the answer is one message."""
+    """An action that waits for its response. `rows` is None if the response is a single message."""
 
     def __init__(self, *, many: bool) -> None:
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.rows: list[Message] | None = [] if many else None
 
-    def take(self, message: Message) -> bool:
-        """Take a message with our ActionID; return False for one that is nobody's answer but an event for all."""
+    def handle(self, message: Message) -> bool:
+        """Handle a message with our ActionID. Return False if it is an event for everybody."""
         if "response" in message and "event" not in message:  # an OriginateResponse has both
             return self._response(message)
         if self.rows is None or message.event == "OriginateResponse":
@@ -96,7 +97,7 @@ class _Pending:
         if message.get("EventList", "").lower() in ("complete", "cancelled"):
             self._finish(message)
         elif len(self.rows) >= LARGEST_LIST:
-            self.fail(AmiError(f"a list of more than {LARGEST_LIST} rows"))
+            self.fail(AmiError(f"the list has more than {LARGEST_LIST} rows"))
         else:
             self.rows.append(message)
         return True
@@ -114,7 +115,7 @@ class _Pending:
         if self.future.done():
             return
         if message.get("EventList", "").lower() == "cancelled":
-            self.fail(AmiError("Asterisk broke the list off"))
+            self.fail(AmiError("Asterisk cancelled the list"))
         else:
             self.future.set_result(self.rows)
 
@@ -124,7 +125,7 @@ class _Pending:
 
 
 class _Protocol(AMIProtocol):  # type: ignore[misc]
-    """panoramisk's protocol, with the parts replaced that lose or repeat things."""
+    """panoramisk's protocol without its parts that lose or repeat messages."""
 
     def __init__(self, on_event: Callable[[Message], None]) -> None:
         self.on_event = on_event
@@ -144,13 +145,13 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]
         self._buffer += data
         if self.version is None:
             self._greet()
-        # Split first, decode after: a letter of two bytes may lie across two chunks.
+        # Split before decoding: a character of two bytes may be split between two chunks.
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
             block = bytes(self._buffer[:end])
             del self._buffer[: end + 4]
-            self._take_block(block.decode("utf-8", "replace").strip("\r\n"))
+            self._handle_block(block.decode("utf-8", "replace").strip("\r\n"))
         if len(self._buffer) > LONGEST_MESSAGE:
-            log.error("the exchange sent a message of more than %d bytes; reconnecting", LONGEST_MESSAGE)
+            log.error("the PBX sent a message of more than %d bytes; reconnecting", LONGEST_MESSAGE)
             self.transport.abort()
 
     def _greet(self) -> None:
@@ -158,20 +159,20 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]
         if not found:
             return
         if not line.startswith(b"Asterisk Call Manager/"):
-            log.error("what answers there is no Asterisk Manager Interface: %r", line[:80])
+            log.error("the peer is not an Asterisk Manager Interface: %r", line[:80])
             self.transport.abort()
             return
         self.version = line.rpartition(b"/")[2].decode("ascii", "replace")
         self._buffer = bytearray(rest)
         self.greeted.set()
 
-    def _take_block(self, block: str) -> None:
+    def _handle_block(self, block: str) -> None:
         message = Message.from_line(block)
         if message is None:
             return
-        answered = message.action_id  # a list, where an event of somebody's making has the header twice
-        pending = self.pending.get(answered) if isinstance(answered, str) else None
-        if pending is not None and pending.take(message):
+        action_id = message.action_id  # a list if a user event has the header twice
+        pending = self.pending.get(action_id) if isinstance(action_id, str) else None
+        if pending is not None and pending.handle(message):
             return
         if "event" in message:
             if message.event == "FullyBooted":
@@ -179,21 +180,21 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]
             try:
                 self.on_event(message)
             except Exception:
-                log.exception("an event could not be handled: %r", message)
+                log.exception("cannot handle an event: %r", message)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.closed = True
         for pending in self.pending.values():
-            pending.fail(AmiDisconnected("the connection to the exchange was lost"))
+            pending.fail(AmiDisconnected("the connection to the PBX was lost"))
         self.pending.clear()
         if not self.lost.done():
             self.lost.set_result(exc)
 
 
 class AmiClient:
-    """Stays connected until it is stopped. All methods belong to the event loop that started it.
+    """Stay connected until stopped. Call all methods in the event loop that started the client.
 
-    `on_event` and `on_state` are called in the loop, at once, and must only take note. `name`: in the log.
+    `on_event` and `on_state` are called in the loop and must return at once. `name` appears in the log.
     """
 
     def __init__(
@@ -206,7 +207,7 @@ class AmiClient:
         on_event: Callable[[Message], None],
         on_state: Callable[[AmiState], None] = lambda state: None,
         times: AmiTimes = AmiTimes(),
-        name: str = "exchange",
+        name: str = "PBX",
     ) -> None:
         self._address = (host, port)
         self._login = _login(username, secret)
@@ -225,12 +226,12 @@ class AmiClient:
         return self._address
 
     async def start(self) -> None:
-        """Begin to connect, in the background."""
+        """Start connecting in the background."""
         if self._task is None:
-            self._task = asyncio.create_task(self._keep_connected(), name="ami")
+            self._task = asyncio.create_task(self._stay_connected(), name="ami")
 
     async def stop(self) -> None:
-        """Log off and close, for good."""
+        """Log off and close the connection."""
         if self._task is None:
             return
         if self.connected:
@@ -244,20 +245,20 @@ class AmiClient:
         self._drop("stopped")
 
     async def use(self, host: str, port: int, username: str, secret: str) -> bool:
-        """Connect by these from now on; False, and nothing happens, where they are those already in use."""
+        """Reconnect with these values. Return False and do nothing if they are already in use."""
         address, login = (host, port), _login(username, secret)
         if (address, login) == (self._address, self._login):
             return False
-        runs = self._task is not None
+        running = self._task is not None
         await self.stop()
         self._address, self._login = address, login
-        self.state = AmiState("down", datetime.now(UTC), "not started")  # it may be another Asterisk
-        if runs:
+        self.state = AmiState("down", datetime.now(UTC), "not started")  # this may be another Asterisk
+        if running:
             await self.start()
         return True
 
     async def wait_connected(self, timeout: float) -> None:
-        """Return when connected. Raises TimeoutError."""
+        """Wait until connected. Raises TimeoutError."""
         async with asyncio.timeout(timeout):
             await self._connected.wait()
 
@@ -269,37 +270,37 @@ class AmiClient:
         variables: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Message:
-        """Send an action and return its response. Raises AmiRefused, AmiTimeout, AmiDisconnected, AmiUnsafe."""
+        """Send an action and return its response. Raises AmiRefused, AmiTimeout, AmiDisconnected or AmiUnsafe."""
         self._require_connected()
-        return await self._exchange(action, headers, variables or {}, timeout or self._times.action, many=False)
+        return await self._request(action, headers, variables or {}, timeout or self._times.action, many=False)
 
     async def collect(self, action: str, headers: Headers = (), *, timeout: float | None = None) -> list[Message]:
-        """Send an action that answers with a list and return the whole list. Raises as `send`."""
+        """Send an action whose response is a list, and return the list. Raises the errors of `send`."""
         self._require_connected()
-        rows: list[Message] = await self._exchange(action, headers, {}, timeout or self._times.action, many=True)
+        rows: list[Message] = await self._request(action, headers, {}, timeout or self._times.action, many=True)
         return rows
 
     async def originate(
         self, headers: Mapping[str, str], variables: Mapping[str, str], *, timeout: float | None = None
     ) -> None:
-        """Order a call; return when Asterisk has taken the order. It is sent once, whatever happens.
+        """Send an Originate and return when Asterisk has accepted it. It is sent once only.
 
-        After AmiTimeout and AmiDisconnected nobody knows whether it was taken.
+        After AmiTimeout or AmiDisconnected it is unknown whether Asterisk accepted it.
         """
         await self.send("Originate", {**headers, "Async": "true"}, variables=variables, timeout=timeout)
 
     # -- the connection ---------------------------------------------------------------------------------------
 
-    async def _keep_connected(self) -> None:
+    async def _stay_connected(self) -> None:
         failures = refusals = 0
         while True:
             try:
                 await self._connect()
                 refusals = 0
-                began = asyncio.get_running_loop().time()
+                started = asyncio.get_running_loop().time()
                 await self._watch()
-                # A peer that takes the login and drops us at once is no reason to knock ten times a second.
-                if asyncio.get_running_loop().time() - began >= self._times.settled:
+                # Do not retry ten times a second if the peer accepts the login and disconnects at once.
+                if asyncio.get_running_loop().time() - started >= self._times.stable:
                     failures = 0
                 self._drop("the connection was lost")
             except AmiRefused as error:
@@ -313,45 +314,45 @@ class AmiClient:
             failures += 1
 
     async def _connect(self) -> None:
-        self._tell("connecting", f"connecting to {self._address[0]}:{self._address[1]}")
+        self._set_state("connecting", f"connecting to {self._address[0]}:{self._address[1]}")
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._times.login):
             _, protocol = await loop.create_connection(lambda: _Protocol(self._on_event), *self._address)
             self._protocol = protocol
-            await self._either(protocol.greeted.wait(), protocol)
+            await self._wait_or_lost(protocol.greeted.wait(), protocol)
         try:
-            await self._exchange("Login", self._login, {}, self._times.login, many=False)
+            await self._request("Login", self._login, {}, self._times.login, many=False)
         except AmiRefused as error:
-            raise AmiRefused(f"the exchange refused the user name or the secret ({error})") from error
+            raise AmiRefused(f"the PBX refused the user name or the secret ({error})") from error
         try:
             async with asyncio.timeout(self._times.booted):
-                await self._either(protocol.booted.wait(), protocol)
+                await self._wait_or_lost(protocol.booted.wait(), protocol)
         except TimeoutError:
-            pass  # whoever needs a part of Asterisk that is not loaded yet finds that out by asking for it
+            pass  # a part of Asterisk that is not loaded yet refuses the action that needs it
         version = await self._version()
         self._connected.set()
-        self._tell("connected", "", version)
+        self._set_state("connected", "", version)
 
     @staticmethod
-    async def _either(wait: Any, protocol: _Protocol) -> None:
-        """Wait for an event of the connection, or for its loss."""
+    async def _wait_or_lost(wait: Any, protocol: _Protocol) -> None:
+        """Wait for an event. Raises AmiDisconnected if the connection is lost first."""
         waiter = asyncio.ensure_future(wait)
         try:
             await asyncio.wait({waiter, protocol.lost}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiter.cancel()
         if protocol.lost.done():
-            raise AmiDisconnected("the exchange closed the connection")
+            raise AmiDisconnected("the PBX closed the connection")
 
     async def _version(self) -> str:
         try:
-            settings = await self._exchange("CoreSettings", (), {}, self._times.action, many=False)
+            settings = await self._request("CoreSettings", (), {}, self._times.action, many=False)
         except AmiRefused:
-            return ""  # needs a right that an AMI user may lack
+            return ""  # the AMI user may lack the right
         return str(settings.get("AsteriskVersion", ""))
 
     async def _watch(self) -> None:
-        """Return when the connection is lost; ping, and end a connection over which nothing comes any more."""
+        """Send pings until the connection is lost. Close the connection if nothing is received any more."""
         protocol = self._protocol
         assert protocol is not None
         loop = asyncio.get_running_loop()
@@ -359,11 +360,11 @@ class AmiClient:
             await asyncio.wait({protocol.lost}, timeout=self._times.ping_every)
             if protocol.lost.done():
                 return
-            if loop.time() - protocol.last_byte > self._times.mute_after:
-                log.error("nothing came from the exchange for %s s; reconnecting", self._times.mute_after)
+            if loop.time() - protocol.last_byte > self._times.silent_after:
+                log.error("received nothing from the PBX for %s s; reconnecting", self._times.silent_after)
                 protocol.transport.abort()
                 await asyncio.wait({protocol.lost})
-                raise AmiDisconnected("the exchange has gone silent")
+                raise AmiDisconnected("the PBX stopped responding")
             self._write(Action({"Action": "Ping"}))
 
     def _drop(self, detail: str, status: Literal["down", "refused"] = "down") -> None:
@@ -372,9 +373,9 @@ class AmiClient:
         if protocol is not None and not protocol.lost.done():
             protocol.transport.abort()
             protocol.connection_lost(None)
-        self._tell(status, detail)
+        self._set_state(status, detail)
 
-    def _tell(
+    def _set_state(
         self, status: Literal["connecting", "connected", "refused", "down"], detail: str, version: str = ""
     ) -> None:
         version = version or self.state.version
@@ -385,32 +386,32 @@ class AmiClient:
         try:
             self._on_state(self.state)
         except Exception:
-            log.exception("the state of the connection could not be handled")
+            log.exception("cannot handle the connection state")
 
     # -- actions ----------------------------------------------------------------------------------------------
 
     def _require_connected(self) -> None:
         if not self.connected:
-            raise AmiDisconnected(f"not connected to the exchange: {self.state.detail}")
+            raise AmiDisconnected(f"not connected to the PBX: {self.state.detail}")
 
-    async def _exchange(
+    async def _request(
         self, action: str, headers: Headers, variables: Mapping[str, str], timeout: float, *, many: bool
     ) -> Any:
         message = _action(action, headers, variables)
         protocol = self._protocol
         if protocol is None or protocol.lost.done():
-            raise AmiDisconnected("not connected to the exchange")
+            raise AmiDisconnected("not connected to the PBX")
         pending = protocol.pending[message.id] = _Pending(many=many)
         try:
             self._write(message)
             async with asyncio.timeout(timeout):
                 return await pending.future
         except TimeoutError:
-            raise AmiTimeout(f"no answer to {action} within {timeout} s") from None
+            raise AmiTimeout(f"no response to {action} within {timeout} s") from None
         finally:
             protocol.pending.pop(message.id, None)
             if pending.future.done() and not pending.future.cancelled():
-                pending.future.exception()  # seen, so that a loss after our time-out is no "never retrieved"
+                pending.future.exception()  # avoids "exception was never retrieved" after a time-out
 
     def _write(self, action: Action) -> None:
         if self._protocol is not None and not self._protocol.lost.done():
@@ -431,7 +432,7 @@ def _action(name: str, headers: Headers, variables: Mapping[str, str]) -> Action
     action: dict[str, Any] = {"Action": _safe("Action", name)}
     for header, value in pairs:
         if not _HEADER_NAME.fullmatch(header):
-            raise AmiUnsafe(f"no name of a header: {header!r}")
+            raise AmiUnsafe(f"invalid header name: {header!r}")
         action[header] = _safe(header, value)
     if variables:
         action["Variable"] = [_variable(name, value) for name, value in variables.items()]
@@ -440,14 +441,14 @@ def _action(name: str, headers: Headers, variables: Mapping[str, str]) -> Action
 
 def _safe(header: str, value: str) -> str:
     if not isinstance(value, str) or _UNSAFE.search(value):
-        raise AmiUnsafe(f"not to be sent in {header}" + ("" if header in _SECRET else f": {value!r}"))
+        raise AmiUnsafe(f"unsafe value for {header}" + ("" if header in _SECRET else f": {value!r}"))
     if len(header) + len(value.encode()) > LONGEST_LINE:
-        raise AmiUnsafe(f"too long for {header}: {len(value)} characters")
+        raise AmiUnsafe(f"value too long for {header}: {len(value)} characters")
     return value
 
 
 def _variable(name: str, value: str) -> str:
-    # One line with a comma would set several variables, and no quoting protects it.
+    # A comma would set several variables, and quoting does not help.
     if not _VARIABLE_NAME.fullmatch(name) or "," in _safe(name, value):
-        raise AmiUnsafe(f"not to be sent as variable {name}: {value!r}")
+        raise AmiUnsafe(f"unsafe value for variable {name}: {value!r}")
     return f"{name}={value}"

@@ -1,6 +1,6 @@
-"""The caller's dialogue, read from top to bottom as the caller hears it.
+"""The dialogue with a caller, in the order in which the caller hears it.
 
-It knows keys and sounds; what a module says, which numbers are fit and how a request is stored is the `Registrar`'s.
+It handles keys and sounds. The `Registrar` provides the module, checks numbers and stores the request.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 TRIES = 3
 LONGEST_NUMBER = 20  # digits
-MODULE_SECONDS = 15.0  # to have the prompts spoken, should nobody have called since they were changed
+MODULE_SECONDS = 15.0  # to synthesize prompts that have changed since the last call
 CHOICE_SECONDS = 5.0  # to press a key after a question
 FIRST_DIGIT_SECONDS = 8.0
 NEXT_DIGIT_SECONDS = 4.0
@@ -30,9 +30,10 @@ __all__ = ["Accepted", "CallerFacts", "ModuleView", "Refused", "Registrar", "Sou
 
 @dataclass(frozen=True)
 class ModuleView:
-    """A module as the dialogue needs it. A prompt of None is not played; `digits`: "0" to "9" in its language.
+    """What the dialogue needs of a module. `digits` are the sounds of "0" to "9" in its language.
 
-    `prompts` has the keys of the eight prompts, and `intro_other`: the intro that does not offer the caller's number.
+    `prompts` has the eight prompt keys and `intro_other`, the intro that does not offer the caller's own number. A
+    prompt that is None is not played.
     """
 
     id: int
@@ -47,22 +48,20 @@ class ModuleView:
 
 @dataclass(frozen=True)
 class CallerFacts:
-    """Who calls. `caller_number` is "" where it is withheld; `first_called_at`: epoch seconds, if known."""
+    """The caller. `caller_number` is "" if it is withheld. `first_called_at` is epoch seconds, None if unknown."""
 
     module_id: int
     uniqueid: str
-    linkedid: str
     channel: str
     caller_number: str
     caller_name: str
     wanted: str
-    queue: str
     first_called_at: float | None
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """A number that may be called: canonical, and as it is read out."""
+    """An accepted number: normalized, and as it is read out."""
 
     number: str
     spoken: str
@@ -78,23 +77,23 @@ class Registrar(Protocol):
     async def check(self, call: CallerFacts, number: str, typed: bool) -> Accepted | Refused: ...
 
     async def register(self, call: CallerFacts, accepted: Accepted) -> None:
-        """Store the request; once per `call.uniqueid`. Raises when it could not be stored."""
+        """Store the request, once per `call.uniqueid`. Raises if it cannot be stored."""
 
 
 class _Leave(Exception):
-    """The caller leaves for the error destination; the argument says why."""
+    """The caller goes to the error destination. The argument is the reason code."""
 
 
 async def converse(session: AgiSession, registrar: Registrar) -> None:
-    """Lead the dialogue and tell the dialplan, by the handshake variable, where the caller goes next."""
+    """Run the dialogue. Set the result variable, by which the dialplan chooses the next destination."""
     try:
         module_id = int(session.path.removeprefix("module/"))
     except ValueError:
-        log.error("no such script: %r", session.path)
+        log.error("unknown AGI path: %r", session.path)
         return
     result, why = ERROR, ""
     try:
-        await _Dialogue(session, registrar, module_id).lead()
+        await _Dialogue(session, registrar, module_id).run()
         result, why = NEXT, "registered"
     except _Leave as leave:
         why = str(leave)
@@ -109,8 +108,8 @@ class _Dialogue:
     def __init__(self, session: AgiSession, registrar: Registrar, module_id: int) -> None:
         self._session, self._registrar, self._module_id = session, registrar, module_id
 
-    async def lead(self) -> None:
-        """From the first word to the registered request. Raises _Leave, HungUp, AgiBroken."""
+    async def run(self) -> None:
+        """Run the dialogue up to the registered request. Raises _Leave, HungUp or AgiBroken."""
         try:
             module = await self._session.keep_waiting(self._registrar.module(self._module_id), MODULE_SECONDS)
         except TimeoutError:
@@ -124,24 +123,24 @@ class _Dialogue:
         if module.silent:
             if own is None:
                 raise _Leave("no_number")
-            await self._register(own, aloud=False)
+            await self._register(own, play=False)
             return
 
         await self._session.answer()
-        if await self._choose(own is not None) == "1" and own is not None:
+        if await self._ask_which_number(own is not None) == "1" and own is not None:
             number = own
         else:
-            number = await self._another_number()
-        await self._register(number, aloud=True)
+            number = await self._ask_number()
+        await self._register(number, play=True)
 
     async def _own_number(self) -> Accepted | None:
         if not self._call.caller_number:
             return None
-        verdict = await self._registrar.check(self._call, self._call.caller_number, False)
-        return verdict if isinstance(verdict, Accepted) else None
+        checked = await self._registrar.check(self._call, self._call.caller_number, False)
+        return checked if isinstance(checked, Accepted) else None
 
-    async def _choose(self, has_own: bool) -> str:
-        """Say what is offered: 1 = this number (where there is one), 2 = another, 0 = no, thanks."""
+    async def _ask_which_number(self, has_own: bool) -> str:
+        """Play the intro and return the choice: 1 = this number, if there is one; 2 = another. 0 leaves."""
         intro = self._prompts.get("intro")
         if not has_own:
             intro = self._prompts.get("intro_other") or intro
@@ -153,21 +152,21 @@ class _Dialogue:
                 return key
         raise _Leave("no_choice")
 
-    async def _another_number(self) -> Accepted:
-        """Have a number typed, read it out, have it confirmed."""
+    async def _ask_number(self) -> Accepted:
+        """Ask for a number, read it out, and ask for confirmation."""
         wrong = 0
         while wrong < TRIES:
             typed = await self._type_number()
-            verdict = await self._registrar.check(self._call, typed, True) if typed else Refused("empty")
-            if isinstance(verdict, Refused):
+            checked = await self._registrar.check(self._call, typed, True) if typed else Refused("empty")
+            if isinstance(checked, Refused):
                 wrong += 1
                 await self._play(self._prompts.get("wrong_number"))
-            elif await self._confirm(verdict):
-                return verdict
+            elif await self._confirm(checked):
+                return checked
         raise _Leave("wrong_number")
 
     async def _type_number(self) -> str:
-        """Return the digits typed up to #, or up to a pause. * begins anew; a digit may come before the prompt ends."""
+        """Return the digits typed before # or a pause. * starts over. Digits may interrupt the prompt."""
         typed = await self._play(self._prompts.get("enter_number"), keys=DIGITS + "*#")
         while not typed.endswith("#"):
             if typed.endswith("*"):
@@ -181,7 +180,7 @@ class _Dialogue:
         return typed.rstrip("#*")
 
     async def _confirm(self, accepted: Accepted) -> bool:
-        """Read the number out and ask whether it is right. No key counts as a yes before all of it was heard."""
+        """Read the number out and ask for confirmation. "Yes" counts only after the whole number was played."""
         for _ in range(TRIES):
             readout = [
                 self._prompts.get("entered_number"),
@@ -199,23 +198,23 @@ class _Dialogue:
                 return True
         raise _Leave("not_confirmed")
 
-    async def _register(self, number: Accepted, *, aloud: bool) -> None:
-        """Store the request while the caller is told so. Who hangs up now has registered all the same."""
+    async def _register(self, number: Accepted, *, play: bool) -> None:
+        """Store the request while the prompts play. It stays stored if the caller hangs up meanwhile."""
         storing = asyncio.ensure_future(self._registrar.register(self._call, number))
         try:
-            if aloud:
+            if play:
                 await self._play(self._prompts.get("before_success"))
         finally:
             (failure,) = await asyncio.gather(asyncio.shield(storing), return_exceptions=True)
             if isinstance(failure, BaseException):
-                log.error("a request could not be stored: %r", failure)
+                log.error("cannot store a request: %r", failure)
         if isinstance(failure, BaseException):
             raise _Leave("not_stored")
-        if aloud:
+        if play:
             try:
                 await self._play(self._prompts.get("after_success"))
             except (HungUp, AgiBroken):
-                log.info("the caller left while being told of the registration")
+                log.info("the caller hung up during the last prompt")
 
     async def _play(self, sound: Sound | None, keys: str = "") -> str:
         return await self._session.play([sound], keys) if sound is not None else ""
@@ -227,18 +226,16 @@ async def _facts(session: AgiSession, module_id: int) -> CallerFacts:
     return CallerFacts(
         module_id=module_id,
         uniqueid=env.get("agi_uniqueid", ""),
-        linkedid=await session.get_variable("CHANNEL(linkedid)"),
         channel=env.get("agi_channel", ""),
         caller_number=_number(env),
         caller_name=_plain(env.get("agi_calleridname", "")),
         wanted=await session.get_variable(variables.WANTED),
-        queue=await session.get_variable(variables.QUEUE),
         first_called_at=float(first) if first.isdigit() else None,
     )
 
 
 def _number(env: Mapping[str, str]) -> str:
-    """Return the caller's number, "" where it is withheld: presentation restricted or unavailable."""
+    """Return the caller's number, "" if its presentation is restricted or it is unavailable."""
     number = env.get("agi_callerid", "").strip()
     presentation = env.get("agi_callingpres", "0")
     hidden = presentation.isdigit() and int(presentation) & 0x60
@@ -246,6 +243,6 @@ def _number(env: Mapping[str, str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a name as it may be stored and shown: no control characters, at most 80."""
+    """Return the displayable part of a caller's name, 80 characters at most, "" if it is withheld."""
     name = displayable(text, 80)
     return "" if name.lower() in _WITHHELD else name

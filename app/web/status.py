@@ -6,7 +6,7 @@ from flask import Blueprint
 from flask_babel import gettext as _
 
 from app.config import PREFIX
-from app.store import pbx_state as store_lines
+from app.store import pbx_state
 from app.store.models import WorkerState
 from app.web import choose_locale
 from app.web.context import cached, cached_query, office, settings, utcnow
@@ -87,8 +87,8 @@ def _unknown(name: str, label: str) -> Part:
 
 
 def _look() -> _Side:
-    state = cached_query("worker_state", store_lines.worker_state)
-    return _Side(state, store_lines.runs(state, utcnow()), office().outbound_context)
+    state = cached_query("worker_state", pbx_state.worker_state)
+    return _Side(state, pbx_state.has_heartbeat(state, utcnow()), office().outbound_context)
 
 
 def _service(side: _Side) -> Health | None:

@@ -118,19 +118,19 @@ def why(reason: Reason, now: datetime) -> Markup:
     """Say in words why a request is not being dialled; what is left of a time counts down in the browser."""
     until = reason.until or now
     values = {"agent": digits(reason.subject), "left": countdown(until, now)}
-    if reason.why is ReasonCode.POSTPONED:
+    if reason.code is ReasonCode.POSTPONED:
         return escape(_("postponed until %(time)s", time=time_of_day(until, now)))
-    if reason.why is ReasonCode.RETRY:
+    if reason.code is ReasonCode.RETRY:
         if reason.outcome is None:
             return _fill(_l("next attempt in %(left)s"), values)
         cause = str(OUTCOME[reason.outcome])
         return _fill(_l("next attempt in %(left)s (%(cause)s)"), {**values, "cause": cause})
-    if reason.why is ReasonCode.NO_AGENT_FREE:
+    if reason.code is ReasonCode.NO_AGENT_FREE:
         return escape(_("no agent is free"))
     for table in (_WHY_AGENT, _WHY_LEFT):
-        if reason.why in table:
-            return _fill(table[reason.why], values)
-    return escape(_WHY[reason.why])
+        if reason.code in table:
+            return _fill(table[reason.code], values)
+    return escape(_WHY[reason.code])
 
 
 def _fill(sentence: object, values: Mapping[str, object]) -> Markup:

@@ -23,7 +23,7 @@ from app.services.errors import NotFound
 from app.services.pbx.directory import OWN_HINT_CONTEXT
 from app.services.prompts import phone_calls
 from app.services.requests import attempts, perform
-from app.store import pbx_state as store_lines
+from app.store import pbx_state
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import Command
@@ -239,7 +239,7 @@ class Worker:
 
     def _wrapups(self) -> dict[str, int]:
         with self.database.read() as session:
-            return store_lines.wrapups(session)
+            return pbx_state.wrapups(session)
 
     async def _check_dialplan(self) -> None:
         await self.keeper.keep()
@@ -270,7 +270,7 @@ class Worker:
         if complete:
             changed_lines, changed_queues = set(self.snapshot.extensions), set(self.snapshot.queues)
         reports = [
-            store_lines.ExtensionReport(
+            pbx_state.ExtensionReport(
                 e.extension, e.state, e.since, self.names.name(e.extension), e.context, "&".join(e.devices)
             )
             for e in self.snapshot.extensions.values()
@@ -278,7 +278,7 @@ class Worker:
         ]
         facts = self.snapshot.queue_facts()
         queues = [
-            store_lines.QueueReport(name, queue.live_callers, queue.members)
+            pbx_state.QueueReport(name, queue.live_callers, queue.members)
             for name, queue in facts.items()
             if name in changed_queues
         ]
@@ -289,8 +289,8 @@ class Worker:
 
         def write() -> None:
             with self.database.write() as session:
-                store_lines.store_extensions(session, reports, complete=complete)
-                store_lines.store_queues(session, queues, complete=complete)
+                pbx_state.store_extensions(session, reports, complete=complete)
+                pbx_state.store_queues(session, queues, complete=complete)
 
         if reports or queues or complete:
             self.recorder.put(write)
@@ -298,7 +298,7 @@ class Worker:
     def _store_state(self) -> None:
         state = self.ami.state
         with self.database.write() as session:
-            row = store_lines.worker_state(session)
+            row = pbx_state.worker_state(session)
             row.heartbeat, row.started_at = utcnow(), self._started_at
             row.ami_status, row.ami_detail, row.asterisk_version = state.status, state.detail[:200], state.version
             row.poll_seconds = self.settings.poll_seconds
@@ -322,7 +322,7 @@ class Worker:
 
         def close() -> None:
             try:
-                number = numbers.canonical(answered.outside, self.desk.number_rules(), from_inside=True)
+                number = numbers.normalize(answered.outside, self.desk.number_rules(), from_inside=True)
             except numbers.NumberRefused:
                 return
             talk = attempts.Talk(number, answered.extension, answered.queue, queues)

@@ -50,11 +50,11 @@ class Registrar:
         local = call.channel.startswith("Local/")
         inside = not local and bool(self._snapshot.extension_of_channel(call.channel))
         try:
-            canonical = numbers.canonical(number, rules, from_inside=inside)
+            normalized = numbers.normalize(number, rules, from_inside=inside)
         except NumberRefused as refusal:
-            log.info("module %s: number %r refused: %s", call.module_id, number, refusal.why)
-            return Refused(refusal.why.value)
-        return Accepted(canonical, numbers.national(canonical))
+            log.info("module %s: number %r refused: %s", call.module_id, number, refusal.refusal)
+            return Refused(refusal.refusal.value)
+        return Accepted(normalized, numbers.national(normalized))
 
     async def register(self, call: CallerFacts, accepted: Accepted) -> None:
         """Store the request; when this returns it is on disk. Raises when it could not be stored."""

@@ -1,4 +1,4 @@
-"""Numbers: one canonical form, deny by default, and nothing but digits is ever dialled."""
+"""Numbers: one normalize form, deny by default, and nothing but digits is ever dialled."""
 
 import pytest
 
@@ -8,10 +8,10 @@ from app.domain.numbers import (
     OutboundFormat,
     Refusal,
     ascii_digits,
-    canonical,
     dialled,
     is_internal,
     national,
+    normalize,
 )
 
 TEHRAN = NumberRules(region="IR", area_code="021", extensions=frozenset({"101", "102", "115"}))
@@ -20,9 +20,9 @@ MOBILE = "+989121234567"
 
 def refusal(raw: str, rules: NumberRules = TEHRAN, *, from_inside: bool = False) -> Refusal:
     with pytest.raises(NumberRefused) as refused:
-        canonical(raw, rules, from_inside=from_inside)
-    assert str(refused.value) == refused.value.why.value
-    return refused.value.why
+        normalize(raw, rules, from_inside=from_inside)
+    assert str(refused.value) == refused.value.refusal.value
+    return refused.value.refusal
 
 
 @pytest.mark.parametrize(
@@ -38,12 +38,12 @@ def refusal(raw: str, rules: NumberRules = TEHRAN, *, from_inside: bool = False)
     ],
 )
 def test_one_number_has_one_form_however_it_is_written(raw: str) -> None:
-    assert canonical(raw, TEHRAN) == MOBILE
+    assert normalize(raw, TEHRAN) == MOBILE
 
 
 @pytest.mark.parametrize("area_code", ["021", "21"])
 def test_the_area_code_completes_a_local_number(area_code: str) -> None:
-    assert canonical("88881234", NumberRules(area_code=area_code)) == "+982188881234"
+    assert normalize("88881234", NumberRules(area_code=area_code)) == "+982188881234"
 
 
 def test_a_local_number_without_an_area_code_is_invalid() -> None:
@@ -84,8 +84,8 @@ def test_premium_pager_and_toll_free_numbers_are_refused(raw: str) -> None:
 
 
 def test_voip_and_landline_numbers_are_allowed() -> None:
-    assert canonical("+445612345678", NumberRules(region="GB")) == "+445612345678"
-    assert canonical("02188881234", TEHRAN) == "+982188881234"
+    assert normalize("+445612345678", NumberRules(region="GB")) == "+445612345678"
+    assert normalize("02188881234", TEHRAN) == "+982188881234"
 
 
 @pytest.mark.parametrize("raw", ["110", "112", "۱۱۰", "1 1 0"])
@@ -95,13 +95,13 @@ def test_an_emergency_number_is_refused(raw: str) -> None:
 
 
 def test_an_extension_is_meant_as_one_only_from_inside() -> None:
-    assert canonical("101", TEHRAN, from_inside=True) == "101"
-    assert canonical("۱۰۱", TEHRAN, from_inside=True) == "101"
+    assert normalize("101", TEHRAN, from_inside=True) == "101"
+    assert normalize("۱۰۱", TEHRAN, from_inside=True) == "101"
     assert refusal("101") is Refusal.EXTENSION
 
 
 def test_an_extension_with_an_emergency_number_is_an_extension_inside_and_refused_outside() -> None:
-    assert canonical("115", TEHRAN, from_inside=True) == "115"
+    assert normalize("115", TEHRAN, from_inside=True) == "115"
     assert refusal("115") is Refusal.EXTENSION
 
 
@@ -113,7 +113,7 @@ def test_a_foreign_number_that_shares_the_calling_code_is_refused(raw: str) -> N
 
 @pytest.mark.parametrize("extension", ["5", "123456789"])
 def test_an_extension_of_any_length_can_be_shown_and_dialled(extension: str) -> None:
-    number = canonical(extension, NumberRules(extensions=frozenset({extension})), from_inside=True)
+    number = normalize(extension, NumberRules(extensions=frozenset({extension})), from_inside=True)
     assert national(number) == extension
     assert dialled(number) == extension
 

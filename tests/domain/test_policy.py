@@ -119,7 +119,7 @@ def test_one_agent_gets_one_call_and_the_next_request_the_next_agent() -> None:
     ]
     plan = decide(requests, facts, NOW)
     assert [(dial.request.id, dial.agent) for dial in plan.dials] == [(1, "101"), (2, "102")]
-    assert plan.reasons[3].why is ReasonCode.NO_AGENT_FREE
+    assert plan.reasons[3].code is ReasonCode.NO_AGENT_FREE
 
 
 def test_one_number_is_called_once_though_two_modules_want_it() -> None:

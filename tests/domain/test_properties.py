@@ -41,7 +41,7 @@ from app.domain.lifecycle import (
     TimePassed,
     transition,
 )
-from app.domain.numbers import NumberRefused, NumberRules, OutboundFormat, canonical, dialled
+from app.domain.numbers import NumberRefused, NumberRules, OutboundFormat, dialled, normalize
 from app.domain.policy import (
     Facts,
     Line,
@@ -443,7 +443,7 @@ class Office(RuleBasedStateMachine):
                     assert plan.reasons[request.id] == reason
             else:
                 assert request.id not in dials and request.id not in plan.reasons
-                assert (reason is not None and reason.why is ReasonCode.UNCERTAIN) is (
+                assert (reason is not None and reason.code is ReasonCode.UNCERTAIN) is (
                     request.status is Status.UNCERTAIN
                 )
 
@@ -632,9 +632,9 @@ def test_a_number_is_refused_or_dialled_as_digits_and_has_one_form(
     raw: str, rules: NumberRules, from_inside: bool, form: OutboundFormat
 ) -> None:
     try:
-        number = canonical(raw, rules, from_inside=from_inside)
+        number = normalize(raw, rules, from_inside=from_inside)
     except NumberRefused:
         return
     assert re.fullmatch(r"[0-9]{2,20}", dialled(number, form))
-    assert canonical(number, rules, from_inside=from_inside) == number
+    assert normalize(number, rules, from_inside=from_inside) == number
     assert from_inside or number not in rules.extensions

@@ -28,12 +28,10 @@ def facts(channel: str = TRUNK, **values: object) -> CallerFacts:
     plain = CallerFacts(
         module_id=1,
         uniqueid="1.1",
-        linkedid="1.1",
         channel=channel,
         caller_number="09121234567",
         caller_name="Sara",
         wanted="101",
-        queue="",
         first_called_at=NOW.timestamp(),
     )
     return replace(plain, **values)  # type: ignore[arg-type]

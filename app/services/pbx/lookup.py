@@ -47,7 +47,7 @@ def is_reachable(database: Database, now: datetime) -> bool:
     """Tell whether the exchange can be asked now, so that what is known of it is what it is like."""
     with database.read() as session:
         connected = pbx_state.worker_state(session).ami_status == "connected"
-        return connected and pbx_state.service_runs(session, now)
+        return connected and pbx_state.worker_runs(session, now)
 
 
 def _ask(database: Database, kind: str, payload: dict[str, Any], actor: str, now: datetime) -> str | None:

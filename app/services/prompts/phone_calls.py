@@ -112,7 +112,7 @@ def load(database: Database, call_id: str, now: datetime) -> PhoneCallView:
             raise NotFound(call_id)
         state, detail = CallState(row.state), row.detail
         # The row keeps its state until the worker runs again and corrects it.
-        if _is_unclaimed(row, now) or (_is_active(state) and not pbx_state.service_runs(session, now)):
+        if _is_unclaimed(row, now) or (_is_active(state) and not pbx_state.worker_runs(session, now)):
             state, detail = CallState.FAILED, CallFailure.SERVICE_DOWN.value
     return PhoneCallView(
         id=row.id,

@@ -17,7 +17,7 @@ from app.services.requests import pause as pausing
 from app.services.requests.access import Scope, Visibility, visibility_of
 from app.services.requests.pause import Pause
 from app.services.requests.targets import of_modules
-from app.store import pbx_state as store_lines
+from app.store import pbx_state
 from app.store import requests as store
 from app.store.database import Database
 from app.store.models import CallRequest, ExtensionRow
@@ -100,7 +100,7 @@ def load_overview(database: Database, scope: Scope, zone: ZoneInfo, now: datetim
     with database.read() as session:
         seen = visibility_of(session, scope)
         rows = [row for row, _ in store.active(session) if seen.covers(row)]
-        facts = store_lines.stored_facts(session, now)
+        facts = pbx_state.stored_facts(session, now)
         counts = Counter(Status(row.status) for row in rows)
         first_calls = [row.first_called_at for row in rows if row.status == Status.WAITING.value]
         today = periods.today(now, zone)
@@ -117,7 +117,7 @@ def load_overview(database: Database, scope: Scope, zone: ZoneInfo, now: datetim
             week=_rate(session, seen, periods.last_days(now, zone, WEEK)),
             extensions=_extensions(session, seen, facts, rows),
             queues=_queues(session, seen, facts, rows),
-            service_runs=facts.service_runs(now),
+            service_runs=facts.worker_runs(now),
             connected=facts.connected,
             obstacle=facts.obstacle,
             pause=pausing.current(session),

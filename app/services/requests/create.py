@@ -65,9 +65,9 @@ def _add(
     number = ""
     try:
         rules = store_settings.number_rules(session, settings)
-        number = numbers.canonical(given.number, rules, from_inside=True)
+        number = numbers.normalize(given.number, rules, from_inside=True)
     except NumberRefused as refused:
-        errors["number"] = _NUMBER_ERRORS.get(refused.why, refused.why.value)
+        errors["number"] = _NUMBER_ERRORS.get(refused.refusal, refused.refusal.value)
     module = session.get(Module, given.module_id)
     if module is None:
         raise Invalid(errors | {"module_id": "choice"})
@@ -97,5 +97,5 @@ def _wanted(module: Module, given: NewRequest) -> tuple[bool, str]:
 def _find_twin(database: Database, settings: Settings, given: NewRequest) -> CallRequest | None:
     with database.read() as session:
         module = session.get_one(Module, given.module_id)
-        number = numbers.canonical(given.number, store_settings.number_rules(session, settings), from_inside=True)
+        number = numbers.normalize(given.number, store_settings.number_rules(session, settings), from_inside=True)
         return store.find_active(session, module.id, *_wanted(module, given), number)

@@ -15,7 +15,7 @@ from app.domain.text import displayable
 from app.services.requests import pause as pausing
 from app.services.requests.access import Scope, Visibility, visibility_of
 from app.services.requests.pause import Pause
-from app.store import pbx_state as store_lines
+from app.store import pbx_state
 from app.store import requests as store
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Module
@@ -124,7 +124,7 @@ def pending(
     wanted = wanted or PendingFilter()
     with database.read() as session:
         seen = visibility_of(session, scope)
-        facts = store_lines.stored_facts(session, now)
+        facts = pbx_state.stored_facts(session, now)
         rows = {row.id: (row, module) for row, module in store.active(session)}
         order = policy.in_order(store.to_domain(row, module) for row, module in rows.values())
         places = _places(order, rows)
@@ -222,7 +222,7 @@ def _row(
 
 def one(session: Session, row: CallRequest, module: Module | None, now: datetime) -> PendingRow:
     """Return one request as the table of pending ones shows it, but for its place."""
-    facts = store_lines.stored_facts(session, now)
+    facts = pbx_state.stored_facts(session, now)
     return _row(row, store.to_domain(row, module), _marks(session, [row.id]), facts, now)
 
 
@@ -232,7 +232,7 @@ def some(database: Database, scope: Scope, ids: Collection[int], now: datetime) 
         seen = visibility_of(session, scope)
         query = select(CallRequest).where(CallRequest.id.in_(ids), seen.condition()).order_by(CallRequest.id)
         rows = store.with_modules(session, session.scalars(query).all())
-        facts = store_lines.stored_facts(session, now)
+        facts = pbx_state.stored_facts(session, now)
         marks = _marks(session, [row.id for row, _ in rows])
         return [_row(row, store.to_domain(row, module), marks, facts, now) for row, module in rows]
 

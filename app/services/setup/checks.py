@@ -60,7 +60,7 @@ def unknown() -> Checks:
 def check(database: Database, settings: Settings, actor: str, now: datetime) -> Checks:
     """Try out what is in force. It takes as long as the exchange does."""
     with database.read() as session:
-        runs = pbx_state.stored_facts(session, now).service_runs(now)
+        runs = pbx_state.stored_facts(session, now).worker_runs(now)
         exchange = store_settings.exchange(session, settings)
     report = None
     if runs:

@@ -14,7 +14,7 @@ from app.config import PREFIX
 from app.services.errors import Invalid
 from app.services.settings import office
 from app.services.settings.office import OfficeInput
-from app.store import pbx_state as store_lines
+from app.store import pbx_state
 from app.store.settings import SHARED
 from app.web import choose_locale, wording
 from app.web.context import administrator_required, database, settings, utcnow
@@ -175,5 +175,5 @@ def machine():
         shown = make_url(value).render_as_string(hide_password=True) if name == "database_url" else value
         facts.append(Fact(str(label), shown, f"{PREFIX}{name.upper()}", here.from_environment(name)))
     with database().read() as session:
-        state = store_lines.worker_state(session)
+        state = pbx_state.worker_state(session)
     return render_template("settings/machine.html", facts=facts, state=state)
