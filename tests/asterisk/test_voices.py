@@ -10,7 +10,8 @@ from sqlalchemy import select
 from app.audio.clip import Clip
 from app.audio.library import SoundLibrary
 from app.audio.prompt_texts import default_text
-from app.services.prompts import phone_calls, recordings, voice
+from app.services.prompts import digits, phone_calls, recordings, voice
+from app.services.prompts.recordings import Origin
 from app.services.prompts.sounds import make_digit_clips, make_module_clips
 from app.store.models import Command
 from app.store.settings import Speech
@@ -51,9 +52,9 @@ async def test_a_caller_hears_the_modules_voice_and_recorded_digits(stage: Stage
         make_digit_clips(library, "en", Speech("en-us+m3", 180, 30), {})
         with write_sound(tmp_path / "nine.wav", tone(0.6, 600)).open("rb") as stream:
             kept.append(
-                recordings.store_upload(bazang.database, library, stream, "nine.wav", "upload", datetime.now(UTC))
+                recordings.store_upload(bazang.database, library, stream, "nine.wav", Origin.UPLOAD, datetime.now(UTC))
             )
-        recordings.set_digit(bazang.database, "en", "9", kept[0].file, datetime.now(UTC))
+        digits.set_digit(bazang.database, "en", "9", kept[0].file, datetime.now(UTC))
 
     async with stage(prepare, phones=()) as scene:
         library = SoundLibrary(scene.bazang.settings.prompts_path)

@@ -16,7 +16,7 @@ from app.services.modules import save as modules
 from app.services.modules.transfer import BadFile, export_settings, import_settings
 from app.services.pbx import scenarios
 from app.services.pbx.scenarios import ExtensionInput, QueueInput
-from app.services.prompts import recordings
+from app.services.prompts import digits, recordings
 from app.services.prompts.input import PromptInput
 from app.services.settings import office
 from app.services.users import UserInput
@@ -147,10 +147,10 @@ def test_recordings_and_digits_are_noted(database: Database, tmp_path: Path) -> 
     create_recording(database, "uploads/a.wav", name="Hello")
     recordings.rename(database, "uploads/a.wav", "Good day", actor="sara", now=NOW)
     assert last(database) == ("sara", "recording_renamed", "Good day", {"name": ["Hello", "Good day"]})
-    recordings.set_digit(database, "fa", "1", "uploads/a.wav", actor="sara", now=NOW)
+    digits.set_digit(database, "fa", "1", "uploads/a.wav", actor="sara", now=NOW)
     assert last(database) == ("sara", "digit_changed", "fa 1", {"file": ["", "uploads/a.wav"]})
-    recordings.set_digit(database, "fa", "1", None, actor="sara", now=NOW)
-    recordings.set_digit(database, "fa", "1", None, actor="sara", now=NOW)
+    digits.set_digit(database, "fa", "1", None, actor="sara", now=NOW)
+    digits.set_digit(database, "fa", "1", None, actor="sara", now=NOW)
     assert last(database) == ("sara", "digit_changed", "fa 1", {"file": ["uploads/a.wav", ""]})
     recordings.delete(database, SoundLibrary(tmp_path), "uploads/a.wav", actor="sara", now=NOW)
     assert last(database) == ("sara", "recording_deleted", "Good day", {"file": ["uploads/a.wav", ""]})

@@ -19,6 +19,7 @@ from app.extensions import db
 from app.services.modules.save import DESTINATION_KINDS, LANGUAGES, SITUATIONS
 from app.web import formats, speaking
 from app.web import wording as words
+from app.web.prompts import wording as prompt_wording
 from app.web.requests import wording
 from script.office.database import make_settings
 
@@ -43,7 +44,7 @@ SHOWN: list[Mapping[Any, object]] = [
     wording.PRIORITY,
     words.LINE,
     words.ERROR,
-    words.SOUND_ERROR,
+    prompt_wording.SOUND_ERROR,
     words.PROMPT,
     words.DESTINATION,
     words.SITUATION,

@@ -37,7 +37,7 @@ async def test_old_traces_are_removed_once_a_day(
 ) -> None:
     worker = Worker(office, database)
 
-    async def prepare() -> None:
+    async def prepare(now: datetime) -> None:
         """No sounds are needed here."""
 
     monkeypatch.setattr(worker.sounds, "prepare", prepare)
@@ -48,7 +48,7 @@ async def test_old_traces_are_removed_once_a_day(
         return traces(database)
 
     tidied: list[datetime] = []
-    monkeypatch.setattr(worker.sounds, "tidy", lambda: tidied.append(main.utcnow()) or 0)
+    monkeypatch.setattr(worker.sounds, "remove_unused", lambda: tidied.append(main.utcnow()) or 0)
     leave_traces(database, NOW - commands.KEPT)
     leave_traces(database, NOW - commands.KEPT + SECOND)
     assert traces(database) == (2, 2)

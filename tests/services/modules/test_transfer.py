@@ -21,6 +21,7 @@ from app.services.pbx import scenarios
 from app.services.pbx.scenarios import ExtensionInput, QueueInput
 from app.services.prompts import recordings
 from app.services.prompts.input import PromptInput
+from app.services.prompts.recordings import Origin
 from app.store.database import Database
 from app.store.models import Base, Command, Module, Prompt
 from script.office.database import open_database
@@ -61,7 +62,7 @@ def codes_of(database: Database) -> list[str]:
 def furnish(database: Database, library: SoundLibrary, folder: Path) -> None:
     """Store something of everything, with no value at its default."""
     with write_sound(folder / "greeting.wav", tone(1)).open("rb") as stream:
-        kept = recordings.store_upload(database, library, stream, "خوش آمد.wav", "upload", NOW)
+        kept = recordings.store_upload(database, library, stream, "خوش آمد.wav", Origin.UPLOAD, NOW)
     support = make_module_input(
         name="پشتیبانی",
         code="*5002",
