@@ -44,13 +44,13 @@ def _log_to_stderr() -> None:
 @click.command()
 def worker() -> None:
     """Run the telephone service: the one process that speaks with the exchange."""
-    from app.worker import OnlyOne, run_worker
+    from app.worker import WorkerRunning, run_worker
 
     settings, database = _ready_parts()
     _log_to_stderr()
     try:
         run_worker(settings, database, ready=lambda: logging.getLogger("bazang").info("ready for callers"))
-    except OnlyOne as error:
+    except WorkerRunning as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         if error.filename is not None:  # a folder, such as that of the prompts

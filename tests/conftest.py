@@ -7,6 +7,7 @@ import asyncio
 import functools
 import inspect
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,18 +16,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import flask_migrate
 import pytest
-from argon2 import PasswordHasher
 from flask import Flask
 
 from app import create_app
 from app.config import PREFIX, Settings
 from app.extensions import db
-from app.services import users
 from app.store.database import Database
 from script.lib.chromium import NoBrowser, find_chromium
 from script.lib.postgresql import NoPostgres, find_programs
 from script.office.asterisk import NoAsterisk, find_build
+from tests.support.passwords import hash_quickly
 from tests.support.postgres import PostgresServer
+from tests.support.shared import share
 
 if TYPE_CHECKING:
     from tests.support.browsing import Browsers
@@ -35,19 +36,16 @@ T = TypeVar("T")
 VERSIONS = (22, 16)
 MARKERS = {"asterisk_version": "asterisk", "browsers": "browser", "postgres_url": "postgres"}
 IN_CI = os.environ.get("CI") == "true"
+MEMORY = Path("/dev/shm")
+ENOUGH = 2 * 1024**3  # bytes; only what is running, and what failed, lies there
 LEFT_OUT_FILE = "LEFT_OUT_FILE"  # script/test names a file here, to repeat its lines at the very end
 
 _left_out: Counter[str] = Counter()
 
 
-_QUICK = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-
-
 @pytest.fixture(autouse=True)
 def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hash as the real one does, with less labour: it is slow on purpose."""
-    monkeypatch.setattr(users, "_hasher", _QUICK)
-    monkeypatch.setattr(users, "_nobody", lambda: _QUICK.hash("nobody"))
+    hash_quickly(monkeypatch)
 
 
 # -- the application ----------------------------------------------------------------------------------------------
@@ -155,6 +153,14 @@ def _need(find: Callable[[], T], missing: type[Exception]) -> T:
 
 
 # -- collecting and reporting -------------------------------------------------------------------------------------
+
+
+def pytest_configure() -> None:
+    """Prepare what all tests of this process have in common."""
+    share()
+    # Every commit waits for the disk, as it must. In memory there is nothing to wait for.
+    if os.access(MEMORY, os.W_OK | os.X_OK) and shutil.disk_usage(MEMORY).free > ENOUGH:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

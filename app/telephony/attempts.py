@@ -3,6 +3,9 @@
 The dialplan reports its steps by UserEvents that carry the attempt's UUID. The cause of a leg that was not answered is
 taken from the leg itself (DialEnd and Hangup of the phone's or trunk's channel), where it was seen: what passes through
 a Local channel loses it.
+
+Events are missed while the connection is lost or the worker is down. So each event is judged by what it says itself: it
+is never assumed that a step which was not seen was not taken.
 """
 
 import re
@@ -13,6 +16,7 @@ from app.domain.lifecycle import Outcome, Step
 from app.telephony.translate import agent_outcome, ended_outcome
 
 Fields = Mapping[str, str]
+ANSWER = "ANSWER"  # DIALSTATUS of a leg that was answered
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -43,24 +47,31 @@ News = StepNews | EndNews | StrayNews
 
 @dataclass
 class _Leg:
-    """What was seen of the leg that rings now. A status of "" is none yet."""
+    """The last dial of one side that was seen to end. `status`: DIALSTATUS, "" while there is none."""
 
     status: str = ""
-    cause: int = 0
     channel: str = ""
 
 
 @dataclass
 class _Flight:
+    """`causes`: the hangup cause of each channel that was seen to end (Q.850)."""
+
     channel: str = ""
     answered: bool = False
-    agent_channel: str = ""  # the phone that took the call: its end tells nothing of the customer
-    leg: _Leg = field(default_factory=_Leg)
+    agent: _Leg = field(default_factory=_Leg)
+    customer: _Leg = field(default_factory=_Leg)
+    causes: dict[str, int] = field(default_factory=dict)
 
 
 def is_ours(linkedid: str) -> bool:
     """Tell whether a call was begun by Bazang: its first channel has the attempt's UUID as its Uniqueid."""
     return _UUID.fullmatch(linkedid) is not None
+
+
+def agent_leg(attempt: str) -> str:
+    """Return the Uniqueid of the channel that dials the agent's phones."""
+    return f"{attempt}-2"
 
 
 class AttemptFollower:
@@ -70,10 +81,18 @@ class AttemptFollower:
         self._flights: dict[str, _Flight] = {}
 
     def begin(self, attempt: str, *, answered: bool = False) -> None:
-        self._flights.setdefault(attempt, _Flight(answered=answered))
+        """Follow an attempt. `answered`: its agent is known to have answered, which is never taken back."""
+        flight = self._flights.setdefault(attempt, _Flight())
+        flight.answered = flight.answered or answered
 
     def forget(self, attempt: str) -> None:
         self._flights.pop(attempt, None)
+
+    def connection_lost(self) -> None:
+        """Forget what the legs said, because other legs may end while nobody listens."""
+        for flight in self._flights.values():
+            flight.agent, flight.customer = _Leg(), _Leg()
+            flight.causes.clear()
 
     def channel(self, attempt: str) -> str:
         """Return the name of the attempt's first channel, "" while there is none."""
@@ -94,18 +113,22 @@ class AttemptFollower:
         return None
 
     def _dial_end(self, event: Fields) -> None:
-        flight = self._flights.get(event.get("DestLinkedid") or event.get("Linkedid", ""))
+        attempt = event.get("DestLinkedid") or event.get("Linkedid", "")
+        flight = self._flights.get(attempt)
         channel = event.get("DestChannel", "")
-        if flight is not None and not channel.startswith("Local/"):
-            if event.get("DialStatus") == "ANSWER" and not flight.agent_channel:
-                flight.agent_channel = channel
-            flight.leg = _Leg(event.get("DialStatus", ""), flight.leg.cause, channel)
+        if flight is None or channel.startswith("Local/"):
+            return
+        leg = _Leg(event.get("DialStatus", ""), channel)
+        if event.get("Uniqueid") != agent_leg(attempt):
+            flight.customer = leg
+        elif flight.agent.status != ANSWER:  # the agent's other phones end after the one that answered
+            flight.agent = leg
 
     def _hangup(self, event: Fields) -> None:
         flight = self._flights.get(event.get("Linkedid", ""))
         channel = event.get("Channel", "")
-        if flight is not None and not channel.startswith("Local/") and channel != flight.agent_channel:
-            flight.leg.cause = _number(event.get("Cause", ""))
+        if flight is not None and not channel.startswith("Local/"):
+            flight.causes[channel] = _number(event.get("Cause", ""))
 
     def _report(self, event: Fields) -> News | None:
         attempt, step = event.get("Attempt", ""), event.get("Step", "")
@@ -113,28 +136,39 @@ class AttemptFollower:
         if flight is None:
             begun = step in (Step.AGENT_ANSWERED, Step.CUSTOMER_DIALLED) and is_ours(attempt)
             return StrayNews(attempt) if begun else None
-        status, cause = event.get("Status", ""), _number(event.get("Cause", ""))
         if step == "agent_ended":
-            if flight.answered:
-                return None
-            status = flight.leg.status or status
-            cause = flight.leg.cause or cause
-            guard = event.get("Guard", "")
-            return EndNews(attempt, agent_outcome(guard, status, cause), f"agent {guard or status} {cause}")
+            return self._agent_ended(attempt, flight, event)
         if step == "ended":
-            end = event.get("End", "")
-            if status != "ANSWER":  # an abandoned call has no status of its own; else the leg knows best,
-                # unless it was ended by us, upon which the exchange calls it cancelled
-                told = "" if flight.leg.status == "CANCEL" else flight.leg.status
-                status = status if status in ("", "CANCEL") else told or status
-                cause = flight.leg.cause or cause
-            return EndNews(attempt, ended_outcome(end, status, cause), f"{end} {status} {cause}")
+            return self._ended(attempt, flight, event)
         if step not in set(Step):
             return None
         flight.answered = True
         if step == Step.CUSTOMER_DIALLED:
-            flight.leg = _Leg()
+            flight.customer = _Leg()
         return StepNews(attempt, Step(step))
+
+    def _agent_ended(self, attempt: str, flight: _Flight, event: Fields) -> News | None:
+        if flight.answered:
+            return None
+        guard, status = event.get("Guard", ""), event.get("Status", "")
+        if not guard and ANSWER in (status, flight.agent.status):
+            # The agent answered, and the steps were missed. What became of the customer is said by "ended", or by
+            # Asterisk's own record if that is missed as well.
+            flight.answered = True
+            return StepNews(attempt, Step.AGENT_ANSWERED)
+        status = flight.agent.status or status
+        cause = flight.causes.get(flight.agent.channel) or _number(event.get("Cause", ""))
+        return EndNews(attempt, agent_outcome(guard, status, cause), f"agent {guard or status} {cause}")
+
+    def _ended(self, attempt: str, flight: _Flight, event: Fields) -> EndNews:
+        end, status, cause = event.get("End", ""), event.get("Status", ""), _number(event.get("Cause", ""))
+        if status != ANSWER:
+            cause = flight.causes.get(flight.customer.channel) or cause
+            # An abandoned call has no status of its own. Otherwise the leg knows best, unless we ended it (CANCEL).
+            # Only the dialplan knows whether the two were connected.
+            if status not in ("", "CANCEL") and flight.customer.status not in ("", "CANCEL", ANSWER):
+                status = flight.customer.status
+        return EndNews(attempt, ended_outcome(end, status, cause), f"{end} {status} {cause}")
 
 
 def _number(text: str) -> int:

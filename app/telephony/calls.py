@@ -1,7 +1,7 @@
-"""Follows the calls of the exchange, to notice when the office and a caller have talked by themselves.
+"""Follow all calls of the PBX, to notice when the office and a customer talk in a call of their own.
 
-A call is known by its Linkedid: the channel that began it, who it was and what it dialled. When a leg of it is
-answered, either an extension of ours took an outside caller's call, or an outside number took an extension's call.
+A call is identified by its Linkedid. Its first channel gives the caller and the dialled number. When a leg is answered,
+either an extension answered an outside caller, or an outside number answered an extension.
 """
 
 from collections import OrderedDict
@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 Fields = Mapping[str, str]
-MOST_CALLS = 10_000  # a call whose end we missed must not be remembered for ever
+MOST_CALLS = 10_000  # limits the memory for calls whose end was missed
 
 
 @dataclass(frozen=True)
 class Answered:
-    """An answered call: `outside` as the exchange has it, `extension` and `queue` as far as they are known."""
+    """An answered call. `outside` is the number as the PBX reports it. `extension` and `queue` are "" if unknown."""
 
     outside: str
     extension: str = ""
@@ -29,15 +29,15 @@ class _Call:
 
 
 class CallFollower:
-    """`extension_of_channel` tells whose channel one is; `is_ours` tells Bazang's own attempts by their Linkedid."""
+    """Follow calls. `extension_of_channel` maps a channel to its extension. `is_ours` recognizes our own Linkedids."""
 
     def __init__(self, extension_of_channel: Callable[[str], str], is_ours: Callable[[str], bool]) -> None:
         self._extension_of = extension_of_channel
         self._is_ours = is_ours
         self._calls: OrderedDict[str, _Call] = OrderedDict()
 
-    def take(self, event: Fields) -> Answered | None:
-        """Take a live event; return the talk it tells of, if it does."""
+    def handle(self, event: Fields) -> Answered | None:
+        """Apply an event. Return the answered call that it reports, if any."""
         linked = event.get("Linkedid", "") or event.get("DestLinkedid", "")
         if not linked or self._is_ours(linked):
             return None
@@ -73,6 +73,6 @@ class CallFollower:
             return Answered(call.dialled, origin)
         if answered and not origin:
             return Answered(call.caller, answered)
-        if answered and origin:  # between two extensions: either of them may have been the one who asked
+        if answered and origin:  # an internal call: either side may have left a request
             return Answered(call.caller, answered)
         return None

@@ -1,20 +1,20 @@
-"""Dials, hangs up, and asks Asterisk what became of an attempt."""
+"""Originate and hang up calls, and read Asterisk's records of attempts."""
 
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from app.domain.dial_order import DialOrder
-from app.telephony.attempts import AttemptFollower
+from app.telephony.attempts import AttemptFollower, agent_leg
 from app.telephony.variables import PROMPT_VARIABLES
 
 log = logging.getLogger(__name__)
-FAMILY = "bazang"  # of Asterisk's own database
-GRACE = 5  # seconds that the Originate outlives the phone's ringing, so that the dialplan has the last word
+FAMILY = "bazang"  # family in Asterisk's database
+GRACE = 5  # seconds by which the Originate outlasts the ringing, so that the dialplan ends it
 
 
 class Ami(Protocol):
-    """What is needed of the AMI client."""
+    """The part of the AMI client that this module uses."""
 
     async def send(self, action: str, headers: Mapping[str, str] | Sequence[tuple[str, str]] = ...) -> Any: ...
     async def collect(self, action: str, headers: Mapping[str, str] | Sequence[tuple[str, str]] = ...) -> list[Any]: ...
@@ -22,17 +22,17 @@ class Ami(Protocol):
 
 
 class Dialer:
-    """Speaks AMI for one attempt at a time; keeps nothing."""
+    """Send the AMI actions of attempts. Keeps no state."""
 
     def __init__(self, ami: Ami, follower: AttemptFollower) -> None:
         self._ami = ami
         self._follower = follower
 
     async def originate(self, order: DialOrder, prompt: Sequence[str]) -> None:
-        """Ring the agent. `prompt`: sound files, as Asterisk sees them, that say who it is about.
+        """Ring the agent. `prompt` are the sound files of the announcement, as Asterisk sees them.
 
-        Returns when Asterisk has taken the order. Raises what the AMI client raises: a refusal means that nothing
-        rings; a time-out or a lost connection, that nobody knows.
+        Return when Asterisk has accepted the order. Raises the errors of the AMI client. After a refusal nothing rings.
+        After a time-out or a lost connection it is unknown whether something rings.
         """
         self._follower.begin(order.attempt)
         await self._ami.originate(
@@ -44,13 +44,13 @@ class Dialer:
                 "CallerID": f'"Bazang" <{order.spoken}>',
                 "Timeout": str((order.agent_ring + GRACE) * 1000),
                 "ChannelId": order.attempt,
-                "OtherChannelId": f"{order.attempt}-2",
+                "OtherChannelId": agent_leg(order.attempt),
             },
             variables(order, prompt),
         )
 
     async def ring(self, call: str, extension: str, devices: str, hint_context: str, seconds: int) -> None:
-        """Ring an extension for a call of the studio, whose UUID is `call`. Raises as `originate`."""
+        """Ring an extension for the phone call with the UUID `call`. Raises the errors of `originate`."""
         self._follower.begin(call)
         await self._ami.originate(
             {
@@ -61,7 +61,7 @@ class Dialer:
                 "CallerID": '"Bazang" <Bazang>',
                 "Timeout": str((seconds + GRACE) * 1000),
                 "ChannelId": call,
-                "OtherChannelId": f"{call}-2",
+                "OtherChannelId": agent_leg(call),
             },
             {
                 "__BAZANG_ATTEMPT": call,
@@ -73,7 +73,7 @@ class Dialer:
         )
 
     async def hang_up(self, attempt: str) -> None:
-        """End an attempt's call, if there is one."""
+        """Hang up the call of an attempt, if there is one."""
         channel = self._follower.channel(attempt)
         if not channel:
             channels = [row.get("Channel", "") for row in await self._channels() if row.get("Uniqueid") == attempt]
@@ -83,14 +83,14 @@ class Dialer:
         await self._ami.send("Hangup", {"Channel": channel})
 
     async def attempts_with_channels(self) -> set[str]:
-        """Return the Linkedids of all calls there are; an attempt's is its UUID."""
+        """Return the Linkedids of all channels. The Linkedid of an attempt is its UUID."""
         return {row.get("Linkedid", "") for row in await self._channels()}
 
     async def _channels(self) -> list[Any]:
         return await self._ami.collect("CoreShowChannels")
 
     async def record(self, attempt: str) -> str:
-        """Return what Asterisk itself wrote down of an attempt, "" if nothing. See `translate.record_outcome`."""
+        """Return Asterisk's record of an attempt, "" if there is none. See `translate.record_outcome`."""
         from app.telephony.ami import AmiRefused
 
         try:
@@ -103,7 +103,7 @@ class Dialer:
 
 
 def variables(order: DialOrder, prompt: Sequence[str]) -> dict[str, str]:
-    """Return the channel variables of an attempt; the two underscores make every leg inherit them."""
+    """Return the channel variables of an attempt. With two underscores, every leg inherits them."""
     return {
         "__BAZANG_ATTEMPT": order.attempt,
         "__BAZANG_AGENT": order.agent,
@@ -120,11 +120,11 @@ def variables(order: DialOrder, prompt: Sequence[str]) -> dict[str, str]:
     }
 
 
-_PROMPT_LENGTH = 900  # characters of one of them: Asterisk takes lines of less than 1024
+_PROMPT_LENGTH = 900  # characters per variable: Asterisk drops messages with a line of 1,024 bytes
 
 
 def _prompt_variables(prompt: Sequence[str]) -> dict[str, str]:
-    """Spread the files over as many variables as they need; put together they read "a&b&c"."""
+    """Distribute the files over several variables. Concatenated, they read "a&b&c"."""
     values = [""]
     for file in prompt:
         piece = f"&{file}" if values != [""] else file
@@ -132,5 +132,5 @@ def _prompt_variables(prompt: Sequence[str]) -> dict[str, str]:
             values.append("")
         values[-1] += piece
     if len(values) > PROMPT_VARIABLES:
-        log.error("the paths of the prompts are too long: the agent hears only a part of the announcement")
+        log.error("the prompt paths are too long: the agent hears only a part of the announcement")
     return {f"__BAZANG_PROMPT_{number}": value for number, value in enumerate(values[:PROMPT_VARIABLES], 1)}

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import string
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from app.telephony import variables
 
 _SAFE = re.compile(r"[A-Za-z0-9_*#.+/&@:,-]*")
+# The characters of a SIP address that mean nothing in a dial string. The dialplan checks brackets separately.
+_CONTACT = f"{string.ascii_letters}{string.digits}-_.!~*'+:;=@%/"
 MODE = 0o644  # Asterisk reads the file as another user
 NORMAL_CLEARING, USER_BUSY, NO_USER_RESPONSE, CONGESTION = 16, 17, 19, 34  # Q.850 causes
 
@@ -92,6 +95,7 @@ def render(plan: Dialplan) -> Rendered:
     template = environment.get_template("dialplan.conf.jinja")
     values = {name: getattr(plan, name) for name in plan.__dataclass_fields__}
     values |= {"grace": variables.GRACE, "prompt_variables": variables.PROMPT_VARIABLES, "probe": variables.PROBE}
+    values["contact_characters"] = _CONTACT.replace(";", "\\;")  # a bare one begins a comment
     draft = template.render(values, revision="")
     revision = hashlib.sha256(draft.encode()).hexdigest()[:12]
     return Rendered(template.render(values, revision=revision), revision)

@@ -1,4 +1,4 @@
-"""Whose extension it is, as the exchange has it: on FreePBX in its database, else in the phone's own caller ID."""
+"""Ask the PBX for the name of an extension: FreePBX has it in its database, others in the phone's caller ID."""
 
 import re
 from collections.abc import Sequence
@@ -14,24 +14,24 @@ _CALLER_ID = re.compile(r'\s*(?:"(?P<quoted>.*)"|(?P<bare>[^<>"]*?))\s*<[^<>]*>\
 
 
 async def ask_name(ami: Ami, extension: str, devices: Sequence[str], profile: str) -> str:
-    """Return the name of an extension, "" where the exchange has none. Raises AmiError."""
+    """Return the name of an extension, "" if the PBX has none. Raises AmiError."""
     if not _EXTENSION.fullmatch(extension):
         return ""
     if profile == "freepbx":
         name = await _database_name(ami, extension)
         if name:
-            return tidy(name, extension)
+            return clean_name(name, extension)
     for device in devices:
-        known = _DEVICE.fullmatch(device)
-        if known is None:
+        match = _DEVICE.fullmatch(device)
+        if match is None:
             continue
-        technology, peer = known.groups()
+        technology, peer = match.groups()
         function = f"PJSIP_ENDPOINT({peer},callerid)" if technology == "PJSIP" else f"SIPPEER({peer},callerid_name)"
         try:
             answer = await ami.send("Getvar", {"Variable": function})
         except AmiRefused:
-            continue  # the exchange has no such function
-        name = tidy(_name_of(str(answer.get("Value", ""))), extension)
+            continue  # this PBX has no such function
+        name = clean_name(_name_of(str(answer.get("Value", ""))), extension)
         if name:
             return name
     return ""
@@ -41,19 +41,19 @@ async def _database_name(ami: Ami, extension: str) -> str:
     try:
         rows = await ami.collect("DBGet", {"Family": f"AMPUSER/{extension}", "Key": "cidname"})
     except AmiRefused:
-        return ""  # nobody of that number is there
+        return ""  # no such extension
     return next((str(row.get("Val", "")) for row in rows if row.get("Event") == "DBGetResponse"), "")
 
 
 def _name_of(caller_id: str) -> str:
-    """Return the name of `"Sara" <101>`, `Sara <101>` and `Sara`."""
+    """Return the name in a caller ID such as `"Sara" <101>`, `Sara <101>` or `Sara`."""
     found = _CALLER_ID.fullmatch(caller_id)
     if found is None:
         return "" if "<" in caller_id else caller_id.strip('" ')
     return (found["quoted"] or found["bare"] or "").replace('\\"', '"')
 
 
-def tidy(name: str, *meaningless: str) -> str:
-    """Return a name as it may be stored and shown; "" for one that says no more than the number or device does."""
+def clean_name(name: str, *meaningless: str) -> str:
+    """Return a displayable name, "" if it only repeats one of the `meaningless` words."""
     shown = displayable(name, LONGEST)
     return "" if shown.lower() in {"unknown", "anonymous", *(word.lower() for word in meaningless)} else shown

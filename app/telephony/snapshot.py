@@ -1,7 +1,7 @@
-"""What the exchange's lines and queues are doing, kept true by events at once and put right by polls.
+"""The state of the PBX's extensions and queues in memory, updated by events and corrected by polls.
 
-`Snapshot` holds no connection: it is fed with AMI messages and asked for the domain's facts. Between polls an event is
-believed at once; a poll's answer replaces everything, so a lost event costs one poll at the most.
+`Snapshot` has no connection. It is fed with AMI messages and returns the domain's facts. An event takes effect at once.
+A poll replaces everything, so a lost event delays a change by one poll at most.
 """
 
 import re
@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from app.domain.policy import Line, LineState, Member, Queue
-from app.telephony.extension_names import tidy
+from app.telephony.extension_names import clean_name
 from app.telephony.translate import line_state
 
 Fields = Mapping[str, str]
 
-_NO_CALL = frozenset({"NOT_INUSE", "UNAVAILABLE", "INVALID"})  # states of a device that is in no call
+_NO_CALL = frozenset({"NOT_INUSE", "UNAVAILABLE", "INVALID"})  # states of a device without a call
 
 
 @dataclass
 class Extension:
-    """An extension with a hint. `devices` are those of the hint less its Custom: ones."""
+    """An extension with a hint. `devices` are the devices of the hint without its Custom: ones."""
 
     extension: str
     context: str
@@ -50,7 +50,11 @@ class QueueState:
 
 
 class Snapshot:
-    """`own_context`: where hints of our own making stand; the exchange's own count for more. `wrapups`: by queue, s."""
+    """The state of the PBX.
+
+    `own_context` is the context of the hints that we generate. The PBX's own hints take precedence. `wrapups` are the
+    wrap-up times of queues in seconds.
+    """
 
     def __init__(self, own_context: str = "") -> None:
         self.own_context = own_context
@@ -65,32 +69,32 @@ class Snapshot:
     # -- polls ------------------------------------------------------------------------------------------------
 
     def poll_devices(self, rows: Iterable[Fields]) -> None:
-        """Take the rows of DeviceStateList."""
+        """Replace the device states by the rows of DeviceStateList."""
         self.device_states = {row.get("Device", ""): row.get("State", "") for row in rows}
 
     def poll_extensions(self, rows: Iterable[Fields], now: datetime) -> None:
-        """Take the rows of ExtensionStateList: all hints there are."""
+        """Replace the extensions by the rows of ExtensionStateList, which are all hints."""
         chosen: dict[str, Fields] = {}
         for row in rows:
             extension = row.get("Exten", "")
             if not re.fullmatch(r"[0-9*#]{1,20}", extension):
-                continue  # a pattern, or a name that is nobody's extension
+                continue  # a pattern, or a name that is no extension
             if extension not in chosen or self._rank(row) < self._rank(chosen[extension]):
                 chosen[extension] = row
         for extension in set(self.extensions) - set(chosen):
             del self.extensions[extension]
             self.changed_lines.add(extension)
         for row in chosen.values():
-            self._take_extension(row, now)
+            self._update_extension(row, now)
         self._by_device = {d: e.extension for e in self.extensions.values() for d in e.devices}
 
     def _rank(self, row: Fields) -> tuple[bool, str]:
-        """Order the hints of one extension: the exchange's own first, and always the same one of several."""
+        """Return the sort key for the hints of one extension: the PBX's own hint first, then by context."""
         context = row.get("Context", "")
         return context == self.own_context, context
 
     def poll_queues(self, rows: Iterable[Fields], now: datetime) -> None:
-        """Take the rows of QueueStatus: parameters, members and waiting callers of all queues."""
+        """Replace the queues by the rows of QueueStatus: parameters, members and waiting callers."""
         before = self.queues
         self.queues = {}
         for row in rows:
@@ -98,16 +102,16 @@ class Snapshot:
             queue = self.queues.setdefault(name, QueueState())
             match row.get("Event"):
                 case "QueueMember":
-                    known = before.get(name, QueueState()).members.get(row.get("Location", ""))
-                    self._take_member(name, row, row.get("Location", ""), known)
+                    current = before.get(name, QueueState()).members.get(row.get("Location", ""))
+                    self._update_member(name, row, row.get("Location", ""), current)
                 case "QueueEntry":
                     queue.live_callers += 1
         self.changed_queues |= set(before) | set(self.queues)
 
     # -- events -----------------------------------------------------------------------------------------------
 
-    def take(self, event: Fields, now: datetime) -> bool:
-        """Take a live event; return whether it may free somebody, or let a request go."""
+    def handle(self, event: Fields, now: datetime) -> bool:
+        """Apply an event. Return whether it may have freed an agent or unblocked a request."""
         match event.get("Event"):
             case "ExtensionStatus":
                 return self._extension_event(event, now)
@@ -127,15 +131,15 @@ class Snapshot:
                 if member is not None:
                     member.in_call = True
             case "AgentComplete":
-                self._call_over(event.get("Queue", ""), self._member_of(event), now)
+                self._end_queue_call(event.get("Queue", ""), self._member_of(event), now)
         return False
 
     def _extension_event(self, event: Fields, now: datetime) -> bool:
-        known = self.extensions.get(event.get("Exten", ""))
-        if known is None or known.context != event.get("Context"):
-            return False  # a hint that the next poll will tell of
-        self._take_extension({**event, "Hint": event.get("Hint") or self._hint_of(known)}, now)
-        return self.extensions[known.extension].state is LineState.FREE
+        extension = self.extensions.get(event.get("Exten", ""))
+        if extension is None or extension.context != event.get("Context"):
+            return False  # an unextension hint: the next poll reports it
+        self._update_extension({**event, "Hint": event.get("Hint") or self._hint_of(extension)}, now)
+        return self.extensions[extension.extension].state is LineState.FREE
 
     @staticmethod
     def _hint_of(extension: Extension) -> str:
@@ -147,28 +151,28 @@ class Snapshot:
         owner = self._by_device.get(device)
         if owner is None or not self.extensions[owner].has_custom:
             return False
-        self._settle(self.extensions[owner], now)  # what looked like a call may be "do not disturb", or the reverse
+        self._update_state(self.extensions[owner], now)  # tells "do not disturb" from a call
         return self.extensions[owner].state is LineState.FREE
 
-    def _take_extension(self, row: Fields, now: datetime) -> None:
+    def _update_extension(self, row: Fields, now: datetime) -> None:
         extension = row.get("Exten", "")
         parts = [part for part in re.split(r"[&,]", row.get("Hint", "")) if part]
         devices = tuple(part for part in parts if not part.startswith(("Custom:", "CustomPresence:")))
         status = int(row.get("Status") or -1)
-        known = self.extensions.get(extension)
-        if known is None:
-            known = Extension(extension, row.get("Context", ""), devices, False, status, LineState.UNKNOWN, now)
-            self.extensions[extension] = known
+        current = self.extensions.get(extension)
+        if current is None:
+            current = Extension(extension, row.get("Context", ""), devices, False, status, LineState.UNKNOWN, now)
+            self.extensions[extension] = current
             self.changed_lines.add(extension)
-        if (known.devices, known.context) != (devices, row.get("Context", "")):
+        if (current.devices, current.context) != (devices, row.get("Context", "")):
             self.changed_lines.add(extension)
-        known.context, known.devices, known.status = row.get("Context", ""), devices, status
-        known.has_custom = any(part.startswith("Custom:") for part in parts)
+        current.context, current.devices, current.status = row.get("Context", ""), devices, status
+        current.has_custom = any(part.startswith("Custom:") for part in parts)
         for device in devices:
             self._by_device[device] = extension
-        self._settle(known, now)
+        self._update_state(current, now)
 
-    def _settle(self, extension: Extension, now: datetime) -> None:
+    def _update_state(self, extension: Extension, now: datetime) -> None:
         devices_free = all(self.device_states.get(device) in _NO_CALL for device in extension.devices)
         state = line_state(extension.status, has_custom=extension.has_custom, devices_free=devices_free)
         if state is extension.state:
@@ -179,13 +183,13 @@ class Snapshot:
             self._start_wrapups(extension.extension, now)
 
     def _start_wrapups(self, extension: str, now: datetime) -> None:
-        """A line that was in a queue's call is free: its wrap-up begins now, before the queue itself says so."""
+        """Start the wrap-up time of a member whose line is free after a queue call. The queue reports it later."""
         for name, queue in self.queues.items():
             for member in queue.members.values():
                 if member.extension == extension and member.in_call:
-                    self._call_over(name, member, now)
+                    self._end_queue_call(name, member, now)
 
-    def _call_over(self, queue: str, member: QueueMember | None, now: datetime) -> None:
+    def _end_queue_call(self, queue: str, member: QueueMember | None, now: datetime) -> None:
         if member is not None and member.in_call:
             member.in_call, member.last_call = False, now
             self.changed_queues.add(queue)
@@ -199,15 +203,19 @@ class Snapshot:
         interface = event.get("Interface", "") or event.get("Location", "")
         if name not in self.queues:
             return False
-        self._take_member(name, event, interface, self.queues[name].members.get(interface))
+        self._update_member(name, event, interface, self.queues[name].members.get(interface))
         self.changed_queues.add(name)
         return True
 
-    def _take_member(self, queue: str, row: Fields, interface: str, known: QueueMember | None) -> None:
+    def _update_member(self, queue: str, row: Fields, interface: str, current: QueueMember | None) -> None:
         last = int(row.get("LastCall") or 0)
         last_call = datetime.fromtimestamp(last, UTC) if last else None
-        if known is not None and known.last_call is not None and (last_call is None or last_call < known.last_call):
-            last_call = known.last_call  # the exchange counts whole seconds; ours is the finer word
+        if (
+            current is not None
+            and current.last_call is not None
+            and (last_call is None or last_call < current.last_call)
+        ):
+            last_call = current.last_call  # the PBX reports whole seconds only
         device = row.get("StateInterface") or interface
         self.queues[queue].members[interface] = QueueMember(
             interface=interface,
@@ -217,7 +225,7 @@ class Snapshot:
             penalty=int(row.get("Penalty") or 0),
             last_call=last_call,
             wrapup=timedelta(seconds=self.wrapups.get(queue) or int(row.get("Wrapuptime") or 0)),
-            in_call=row.get("InCall") == "1" or (known is not None and known.in_call and row.get("InCall") is None),
+            in_call=row.get("InCall") == "1" or (current is not None and current.in_call and row.get("InCall") is None),
         )
 
     def _caller_event(self, event: Fields) -> bool:
@@ -226,17 +234,17 @@ class Snapshot:
         self.changed_queues.add(event.get("Queue", ""))
         return queue.live_callers == 0
 
-    # -- answers ----------------------------------------------------------------------------------------------
+    # -- facts ----------------------------------------------------------------------------------------------
 
     def extension_of(self, device: str) -> str:
-        """Return whose device it is, "" if nobody's. Takes "hint:101@ctx", "Local/101@ctx/n" and "PJSIP/101"."""
+        """Return the extension of a device ("hint:101@ctx", "Local/101@ctx/n" or "PJSIP/101"), "" if there is none."""
         named = re.match(r"(?:hint:|Local/)([0-9]{1,20})@", device)
         if named is not None:
             return named[1]
         return self._by_device.get(device, "")
 
     def extension_of_channel(self, channel: str) -> str:
-        """Return whose channel it is ("PJSIP/101-0000002a"), "" if nobody's of the office."""
+        """Return the extension of a channel ("PJSIP/101-0000002a"), "" if it is no extension's channel."""
         return self.extension_of(channel.rsplit("-", 1)[0])
 
     def queues_of(self, extension: str) -> tuple[str, ...]:
@@ -259,5 +267,5 @@ class Snapshot:
 
 def _member(member: QueueMember) -> Member:
     until = member.last_call + member.wrapup if member.last_call is not None and member.wrapup else None
-    name = tidy(member.name, member.interface, member.extension)
+    name = clean_name(member.name, member.interface, member.extension)
     return Member(member.extension, member.paused, member.penalty, until, name)

@@ -68,12 +68,18 @@ def record_outcome(record: str, known: Step) -> tuple[Step, Outcome]:
     and the outcome.
     """
     words = record.split(" ")
-    if words[0] == "ended" and len(words) == 4:
+    if record_has_ended(record):
         outcome = ended_outcome(words[1], words[2], int(words[3]) if words[3].isdigit() else 0)
         return (Step.CONNECTED if outcome is Outcome.CONNECTED else known), outcome
     recorded = Step(words[0]) if words[0] in set(Step) else Step.CLAIMED
     furthest = max(recorded, known, key=lambda step: step.rank)
     return furthest, _LAST_STEP[furthest]
+
+
+def record_has_ended(record: str) -> bool:
+    """Tell whether Asterisk's own record of an attempt says how the attempt ended."""
+    words = record.split(" ")
+    return words[0] == "ended" and len(words) == 4
 
 
 def line_state(status: int, *, has_custom: bool, devices_free: bool) -> LineState:

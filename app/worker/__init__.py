@@ -1,6 +1,6 @@
-"""The background process: the one place that joins the telephone side, the services and APScheduler."""
+"""The worker process: joins telephony, services and APScheduler."""
 
+from app.worker.leadership import WorkerRunning
 from app.worker.main import Worker, run_worker
-from app.worker.watch import OnlyOne
 
-__all__ = ["OnlyOne", "Worker", "run_worker"]
+__all__ = ["Worker", "WorkerRunning", "run_worker"]

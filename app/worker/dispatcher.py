@@ -19,7 +19,7 @@ from app.store.database import Database
 from app.telephony.ami import AmiDisconnected, AmiError, AmiRefused, AmiTimeout, AmiUnsafe
 from app.telephony.attempts import AttemptFollower, EndNews, News, StepNews, StrayNews
 from app.telephony.dialer import Dialer
-from app.telephony.translate import record_outcome
+from app.telephony.translate import record_has_ended, record_outcome
 from app.worker.write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
@@ -184,11 +184,13 @@ class Dispatcher:
                 self.end(attempt, Outcome.UNCLEAR, str(refusal))
             return
         step, outcome = record_outcome(record, known)
-        if alive:
+        # After a transfer, channels with the attempt's Linkedid live on when the attempt has ended.
+        over = not alive or record_has_ended(record)
+        if not over:
             self._follower.begin(attempt, answered=step is not Step.CLAIMED)
         if step is not known:
             self.take_news(StepNews(attempt, step))
         if not alive and not record and attempt in self._left and known is not Step.CONNECTED:
             self.end(attempt, Outcome.UNCLEAR, "the exchange was changed during the call")
-        elif not alive:
+        elif over:
             self.end(attempt, outcome, f"found out afterwards: {record or 'no record'}")

@@ -1,4 +1,4 @@
-"""The names of the extensions: asked once of each, and seldom again, beside everything that is urgent."""
+"""Ask the PBX for the names of extensions, in the background and seldom."""
 
 import asyncio
 import time
@@ -8,33 +8,33 @@ from app.telephony.ami import AmiClient, AmiError
 from app.telephony.extension_names import ask_name
 from app.telephony.snapshot import Extension
 
-ASK_AGAIN = 3600.0  # seconds; a name is changed once in years
+REFRESH_AFTER = 3600.0  # seconds; names change rarely
 
 
 class ExtensionNames:
-    """`learned` is called, in the loop, with an extension whose name is new or has changed."""
+    """Cache the names of extensions. `on_change` is called in the event loop with an extension whose name changed."""
 
-    def __init__(self, ami: AmiClient, learned: Callable[[str], None]) -> None:
-        self._ami, self._learned = ami, learned
-        self._names: dict[str, tuple[float, str]] = {}  # when it was asked (monotonic), and what it was
+    def __init__(self, ami: AmiClient, on_change: Callable[[str], None]) -> None:
+        self._ami, self._on_change = ami, on_change
+        self._names: dict[str, tuple[float, str]] = {}  # time of the question (monotonic), and the name
         self._asking = asyncio.Lock()
 
     def name(self, extension: str) -> str | None:
-        """Return a name; None while nobody was asked."""
+        """Return the name of an extension, None if it was not asked yet."""
         known = self._names.get(extension)
         return None if known is None else known[1]
 
-    def forget(self) -> None:
-        """Ask all of them anew: it may be another exchange. Until then the names that are known stay."""
-        self._names = {extension: (-ASK_AGAIN, name) for extension, (_, name) in self._names.items()}
+    def mark_outdated(self) -> None:
+        """Mark all names as outdated, because the PBX may be another one. They stay until they are asked again."""
+        self._names = {extension: (-REFRESH_AFTER, name) for extension, (_, name) in self._names.items()}
 
-    async def learn(self, extensions: Mapping[str, Extension], profile: str) -> None:
-        """Ask for the names that are not known, or not lately. What cannot be asked now, the next call asks."""
+    async def refresh(self, extensions: Mapping[str, Extension], profile: str) -> None:
+        """Ask for missing and outdated names. If the PBX does not answer, the next call asks again."""
         if self._asking.locked():
             return
         async with self._asking:
             self._names = {extension: known for extension, known in self._names.items() if extension in extensions}
-            due = time.monotonic() - ASK_AGAIN
+            due = time.monotonic() - REFRESH_AFTER
             for extension in [e for e in extensions.values() if self._names.get(e.extension, (due, ""))[0] <= due]:
                 try:
                     name = await ask_name(self._ami, extension.extension, extension.devices, profile)
@@ -43,4 +43,4 @@ class ExtensionNames:
                 changed = self.name(extension.extension) != name
                 self._names[extension.extension] = (time.monotonic(), name)
                 if changed:
-                    self._learned(extension.extension)
+                    self._on_change(extension.extension)

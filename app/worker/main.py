@@ -37,14 +37,15 @@ from app.telephony.phone_calls import AGI_PATH as PHONE_CALL_PATH
 from app.telephony.phone_calls import handle_phone_call
 from app.telephony.snapshot import Snapshot
 from app.worker import pbx_queries
+from app.worker.database_watch import DatabaseWatch
 from app.worker.dialplan_file import DialplanFile, pbx_settings
 from app.worker.dispatcher import Dispatcher, utcnow
 from app.worker.extension_names import ExtensionNames
+from app.worker.leadership import Leadership
 from app.worker.pbx_queries import PbxQueries
 from app.worker.phone_calls import PhoneCalls
 from app.worker.prompts import PromptStore
 from app.worker.registrar import Registrar
-from app.worker.watch import DatabaseWatch, Leadership
 from app.worker.write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
@@ -178,6 +179,7 @@ class Worker:
             self._spawn(self.poll())
         else:
             self._polled = False
+            self.follower.connection_lost()
             self.phone_calls.connection_lost()
             self._spawn(asyncio.to_thread(self._store_state))
 
@@ -187,7 +189,7 @@ class Worker:
         before, address = self.ami.address, (exchange.ami_host, exchange.ami_port)
         if await self.ami.use(*address, exchange.ami_username, exchange.ami_secret):
             log.info("the exchange is reached at %s:%s as %s from now on", *address, exchange.ami_username)
-            self.names.forget()
+            self.names.mark_outdated()
         return address != before
 
     def _on_event(self, event: Any) -> None:
@@ -195,9 +197,9 @@ class Worker:
         news = None if self.phone_calls.handle_event(event) else self.follower.take(event)
         if news is not None:
             self.dispatcher.take_news(news)
-        if self.snapshot.take(event, now):
+        if self.snapshot.handle(event, now):
             self.dispatcher.wake()
-        answered = self.calls.take(event)
+        answered = self.calls.handle(event)
         if answered is not None:
             self._note_reached(answered, now)
         if self.snapshot.changed_lines or self.snapshot.changed_queues:
@@ -217,7 +219,7 @@ class Worker:
                     await self.dispatcher.reconcile()
                     await self._check_dialplan()
                     await self.phone_calls.clean_up()
-                    self._spawn(self.names.learn(self.snapshot.extensions, self.keeper.profile))
+                    self._spawn(self.names.refresh(self.snapshot.extensions, self.keeper.profile))
             except AmiError as error:
                 log.warning("the exchange could not be asked: %s", error)
             except SQLAlchemyError as error:
@@ -422,9 +424,9 @@ class Worker:
 
 
 def run_worker(settings: Settings, database: Database, ready: Callable[[], None] = lambda: None) -> None:
-    """Run the worker of this process until it is told to end (SIGTERM, SIGINT). Raises OnlyOne."""
+    """Run the worker of this process until it is told to end (SIGTERM, SIGINT). Raises WorkerRunning."""
     leadership = Leadership(database.engine)
-    leadership.take()
+    leadership.acquire()
     gc.collect()
     gc.freeze()  # what was imported stays: no need to look it over while a phone waits to ring
 

@@ -1,4 +1,4 @@
-"""What the dialogue with a caller needs of us: the module, the judgement of a number, the registration."""
+"""Serve the dialogue with a caller: load the module, check the number, register the request."""
 
 import asyncio
 import logging
@@ -18,13 +18,13 @@ from app.worker.dispatcher import utcnow
 from app.worker.prompts import PromptStore
 
 log = logging.getLogger(__name__)
-RULES_LAST = 2.0  # seconds for which the number rules are remembered
+RULES_TTL = 2.0  # seconds for which the number rules are cached
 
 
 class Registrar:
-    """The dialogue's `Registrar`. The database is never asked in the event loop.
+    """Implement the dialogue's `Registrar`. Database access runs in threads, never in the event loop.
 
-    `registered` is called in the loop when a request is on disk.
+    `registered` is called in the event loop after a request is stored.
     """
 
     def __init__(
@@ -44,9 +44,9 @@ class Registrar:
         return await self._sounds.load_module(module_id)
 
     async def check(self, call: CallerFacts, number: str, typed: bool) -> Accepted | Refused:
-        """Judge a number: the caller's own, or one that was typed. A caller from inside may be an extension."""
+        """Check the caller's own number or a typed one. Extensions are accepted from internal callers only."""
         rules = await asyncio.to_thread(self.number_rules)
-        # A Local channel is named after whom it leads to, which says nothing of who calls.
+        # The name of a Local channel is its destination, not the caller.
         local = call.channel.startswith("Local/")
         inside = not local and bool(self._snapshot.extension_of_channel(call.channel))
         try:
@@ -57,7 +57,7 @@ class Registrar:
         return Accepted(normalized, numbers.national(normalized))
 
     async def register(self, call: CallerFacts, accepted: Accepted) -> None:
-        """Store the request; when this returns it is on disk. Raises when it could not be stored."""
+        """Store the request. It is on disk when this returns. Raises if it cannot be stored."""
         registration = attempts.Registration(
             module_id=call.module_id,
             number=accepted.number,
@@ -72,8 +72,8 @@ class Registrar:
         log.info("request %s registered: module %s, number %s", request, call.module_id, accepted.number)
 
     def number_rules(self) -> NumberRules:
-        """Return the office's number rules. Blocks."""
-        if self._rules is None or time.monotonic() - self._rules[0] > RULES_LAST:
+        """Return the office's number rules. Blocks on the database."""
+        if self._rules is None or time.monotonic() - self._rules[0] > RULES_TTL:
             with self._database.read() as session:
                 self._rules = (time.monotonic(), store_settings.number_rules(session, self._settings))
         return self._rules[1]

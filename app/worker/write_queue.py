@@ -1,5 +1,7 @@
-"""Writes what happened, in order, one thing at a time, off the event loop; a write that the database refuses for now
-is repeated until it succeeds, so that no outcome of a call is lost to a locked or absent database."""
+"""Run database writes in order, one at a time, outside the event loop.
+
+A write is repeated until it succeeds, so that no result of a call is lost while the database is locked or down.
+"""
 
 import asyncio
 import logging
@@ -17,40 +19,40 @@ class WriteQueue:
         self._queue: asyncio.Queue[Callable[[], object]] = asyncio.Queue()
 
     def put(self, write: Callable[[], object]) -> None:
-        """Have `write` called, after everything that was put before."""
+        """Queue `write`. Writes run in the order in which they were queued."""
         self._queue.put_nowait(write)
 
     async def run(self) -> None:
         while True:
             write = await self._queue.get()
             try:
-                await self._insist(write)
+                await self._write_until_done(write)
             finally:
                 self._queue.task_done()
 
     async def drain(self, timeout: float) -> None:
-        """Return when everything is written, or after `timeout` seconds."""
+        """Wait until the queue is empty, for `timeout` seconds at most."""
         try:
             async with asyncio.timeout(timeout):
                 await self._queue.join()
         except TimeoutError:
-            log.error("%d records were not written in time; the next start reconciles them", self._queue.qsize())
+            log.error("%d writes were not finished in time; the next start reconciles them", self._queue.qsize())
 
     @staticmethod
-    async def _insist(write: Callable[[], object]) -> None:
+    async def _write_until_done(write: Callable[[], object]) -> None:
         failures = 0
         while True:
             try:
                 await asyncio.to_thread(write)
                 return
-            except (DataError, IntegrityError):  # it is refused for what it says: again would be for ever
-                log.exception("the database does not take a record")
+            except (DataError, IntegrityError):  # the data itself is refused: a repeat would fail, too
+                log.exception("the database refuses a write for its data")
                 return
-            except (DBAPIError, StaleDataError) as error:  # the latter: another hand was quicker, so look anew
+            except (DBAPIError, StaleDataError) as error:  # StaleDataError: another session was faster, so read again
                 pause = PAUSES[min(failures, len(PAUSES) - 1)]
                 failures += 1
-                log.error("the database refused a record, again in %s s: %s", pause, getattr(error, "orig", error))
+                log.error("a database write failed, retrying in %s s: %s", pause, getattr(error, "orig", error))
                 await asyncio.sleep(pause)
             except Exception:
-                log.exception("a record could not be made; the next look at the attempt puts it right")
+                log.exception("a database write failed; reconciliation corrects the attempt")
                 return

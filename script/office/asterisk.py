@@ -11,6 +11,7 @@ from typing import Self
 
 from app.server.process import kill, spawn, terminate
 from script.office.asterisk_config import TRUNK_HOST, OfficeSetup, Place, QueueSetup, render
+from script.office.patience import PATIENCE
 from script.office.phone import Phone
 from script.office.ports import free_port
 
@@ -26,9 +27,7 @@ __all__ = [
 ]
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
-BOOT_SECONDS = 30
 STOP_SECONDS = 10
-CLI_SECONDS = 20
 
 
 class NoAsterisk(Exception):
@@ -112,7 +111,7 @@ class AsteriskOffice:
         self.write_files()
         self._process = spawn([*self.build.command, "-C", self._main_file, "-f"], self.folder / "console")
         try:
-            async with asyncio.timeout(BOOT_SECONDS):
+            async with asyncio.timeout(PATIENCE):
                 await self._booted()
         except TimeoutError:
             await self.kill()
@@ -151,7 +150,7 @@ class AsteriskOffice:
             stderr=asyncio.subprocess.STDOUT,
         )
         try:
-            async with asyncio.timeout(CLI_SECONDS):
+            async with asyncio.timeout(PATIENCE):
                 output, _ = await process.communicate()
         except TimeoutError:
             process.kill()
@@ -166,9 +165,9 @@ class AsteriskOffice:
 
     # -- phones -----------------------------------------------------------------------------------------------
 
-    async def phone(self, number: str) -> Phone:
-        """Return a registered phone of this extension; it is closed with the office."""
-        phone = Phone(number, self.sip_server, secret=self.setup.phones[number])
+    async def phone(self, number: str, contact: str = "") -> Phone:
+        """Return a registered phone of this extension; it is closed with the office. `contact`: see `Phone`."""
+        phone = Phone(number, self.sip_server, secret=self.setup.phones[number], contact=contact)
         self._phones.append(phone)
         return await phone.start()
 

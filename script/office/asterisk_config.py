@@ -142,6 +142,7 @@ class OfficeSetup:
     sip_port: int = 0
     ami_port: int = 0
     busy_at_one: bool = False  # device_state_busy_at=1 for every phone
+    rewrite_contact: bool = False  # phones are reached where they come from, as FreePBX has it
     outbound_patterns: tuple[str, ...] = ("_0X.", "_+X.")
     trunk_codecs: str = "ulaw,alaw"
 
@@ -220,11 +221,12 @@ def _pjsip_conf(setup: OfficeSetup, place: Place) -> str:
         f"[trunk]\ntype=aor\ncontact=sip:trunk@{TRUNK_HOST}:{place.trunk_port}\n"
         f"[trunk]\ntype=identify\nendpoint=trunk\nmatch={TRUNK_HOST}\n",
     ]
-    busy = "device_state_busy_at=1\n" if setup.busy_at_one else ""
+    more = "device_state_busy_at=1\n" if setup.busy_at_one else ""
+    more += "rewrite_contact=yes\n" if setup.rewrite_contact else ""
     for number, secret in setup.phones.items():
         text.append(
             f"[{number}]\ntype=endpoint\ncontext=from-phones\ndisallow=all\nallow=ulaw,alaw\naors={number}\n"
-            f"auth={number}\ncallerid=Phone {number} <{number}>\ndirect_media=no\n{busy}"
+            f"auth={number}\ncallerid=Phone {number} <{number}>\ndirect_media=no\n{more}"
             f"[{number}]\ntype=auth\nauth_type=userpass\nusername={number}\npassword={secret}\n"
             f"[{number}]\ntype=aor\nmax_contacts=2\nremove_existing=yes\n"
         )

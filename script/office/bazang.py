@@ -25,9 +25,9 @@ from app.services.pbx.scenarios import ExtensionInput, QueueInput
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, HistoryEntry, WorkerState
 from script.office.asterisk import AsteriskOffice, OfficeSetup, free_port
+from script.office.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 30
 LOOK_EVERY = 0.01
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ class Bazang:
                 and not state.obstacle
             )
 
-        await self.until(runs, START_SECONDS, "the worker is ready")
+        await self.until(runs, PATIENCE, "the worker is ready")
 
     def launch_worker(self) -> None:
         """Start the telephone service and do not wait for anything."""
@@ -192,7 +192,7 @@ class Bazang:
             state = self.worker_state()
             return state is not None and state.dialplan_running == wanted.revision
 
-        await self.until(runs, START_SECONDS, "Asterisk runs the dialplan")
+        await self.until(runs, PATIENCE, "Asterisk runs the dialplan")
 
     # -- what is stored ---------------------------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class Bazang:
         with self.database.read() as session:
             return list(session.scalars(select(HistoryEntry).order_by(HistoryEntry.id)))
 
-    async def request(self, status: str, *, index: int = 0, timeout: float = 20) -> CallRequest:
+    async def request(self, status: str, *, index: int = 0, timeout: float = PATIENCE) -> CallRequest:
         """Return a request (the first, by its registration) when it has this status."""
 
         def found() -> CallRequest | None:
@@ -221,7 +221,7 @@ class Bazang:
 
         return await self.until(found, timeout, f"request {index} is {status}")
 
-    async def ended_attempts(self, count: int, timeout: float = 20) -> list[Attempt]:
+    async def ended_attempts(self, count: int, timeout: float = PATIENCE) -> list[Attempt]:
         """Return the attempts when `count` of them have ended."""
 
         def found() -> list[Attempt] | None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from script.office.patience import PATIENCE
 from script.office.rtp import Rtp
 from script.office.sip import SipMessage, authorize, build, parse, tag_of, token, uri_of, user_of
 
@@ -64,7 +65,7 @@ class Call:
             return self.ended_at
         if self.answered.is_set():
             if self.incoming:  # before that a call cannot be ended (RFC 3261, 15)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE):
                     await self.acknowledged.wait()
             self.phone.send_in_dialog(self, "BYE")
             self.end(200)
@@ -79,16 +80,16 @@ class Call:
     async def press(self, keys: str) -> None:
         await self.rtp.press(keys)
 
-    async def wait_answered(self, timeout: float = 30) -> None:
+    async def wait_answered(self, timeout: float = PATIENCE) -> None:
         """Return when answered. Raises CallFailed when it ends first, TimeoutError."""
         await self._first(self.answered, timeout)
         if not self.answered.is_set():
             raise CallFailed(self.status)
 
-    async def wait_ringing(self, timeout: float = 30) -> None:
+    async def wait_ringing(self, timeout: float = PATIENCE) -> None:
         await self._first(self.ringing, timeout)
 
-    async def wait_ended(self, timeout: float = 30) -> None:
+    async def wait_ended(self, timeout: float = PATIENCE) -> None:
         async with asyncio.timeout(timeout):
             await self.ended.wait()
 
@@ -122,13 +123,22 @@ class Phone(asyncio.DatagramProtocol):
     """`server`: where the exchange listens. `secret` is None for a trunk, which is known by its address.
 
     `call_waiting`: a second call rings instead of being refused as busy. `behave`: what to do with an incoming call;
-    without it the call rings until the test takes it from `incoming`.
+    without it the call rings until the test takes it from `incoming`. `contact`: the address that it registers, where
+    ``HERE`` stands for its own host and port.
     """
 
     def __init__(
-        self, user: str, server: tuple[str, int], *, secret: str | None = None, host: str = "127.0.0.1", port: int = 0
+        self,
+        user: str,
+        server: tuple[str, int],
+        *,
+        secret: str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        contact: str = "",
     ) -> None:
         self.user, self.server, self.secret, self.host, self.port = user, server, secret, host, port
+        self._contact = contact or f"sip:{user}@HERE"
         self.incoming: asyncio.Queue[Call] = asyncio.Queue()
         self.invites: list[float] = []
         self.calls: dict[str, Call] = {}
@@ -198,7 +208,7 @@ class Phone(asyncio.DatagramProtocol):
 
     @property
     def contact(self) -> str:
-        return f"sip:{self.user}@{self.host}:{self.port}"
+        return self._contact.replace("HERE", f"{self.host}:{self.port}")
 
     def _head(self, from_: str, to: str, call_id: str, number: int, method: str) -> list[tuple[str, str]]:
         return [
@@ -412,7 +422,7 @@ class Phone(asyncio.DatagramProtocol):
         if data and not self.transport.is_closing():
             self.transport.sendto(data, self.server)
 
-    async def next_call(self, timeout: float = 30) -> Call:
+    async def next_call(self, timeout: float = PATIENCE) -> Call:
         """Return the next incoming call, which is ringing."""
         async with asyncio.timeout(timeout):
             return await self.incoming.get()

@@ -15,6 +15,7 @@ from app.services.requests import attempts
 from app.services.requests.attempts import Registration
 from app.store.models import Attempt, CallRequest, Command, ExtensionRow
 from script.office.bazang import Bazang
+from script.office.patience import PATIENCE
 from script.office.phone import Call, Phone
 from script.office.sound import RATE, find, read_ulaw
 
@@ -51,7 +52,7 @@ class Scene:
         call = await self.knock(number, caller=caller)
         await self.hears(call, "intro")
         await call.press("1")
-        await self.bazang.until(lambda: len(self.bazang.requests()) > count, 10, "the request is stored")
+        await self.bazang.until(lambda: len(self.bazang.requests()) > count, PATIENCE, "the request is stored")
         await call.hang_up()
 
     def wish(self, number: str = OWN, *, module: int = 1, target: str = "101") -> int:
@@ -64,12 +65,12 @@ class Scene:
         """Return a request as it is stored now."""
         return next(row for row in self.bazang.requests() if row.id == request)
 
-    async def becomes(self, request: int, status: str, timeout: float = 20) -> CallRequest:
+    async def becomes(self, request: int, status: str, timeout: float = PATIENCE) -> CallRequest:
         """Return a request when it has this status."""
         await self.bazang.until(lambda: self.wished(request).status == status, timeout, f"request {request} {status}")
         return self.wished(request)
 
-    async def tried(self, request: int, count: int = 1, timeout: float = 20) -> Attempt:
+    async def tried(self, request: int, count: int = 1, timeout: float = PATIENCE) -> Attempt:
         """Return the `count`th attempt of a request when it has ended."""
 
         def ended() -> Attempt | None:
@@ -78,7 +79,7 @@ class Scene:
 
         return await self.bazang.until(ended, timeout, f"attempt {count} of request {request} has ended")
 
-    async def steps(self, request: int, step: str, timeout: float = 10) -> None:
+    async def steps(self, request: int, step: str, timeout: float = PATIENCE) -> None:
         """Return when the attempt in flight for a request has come this far, as far as the database knows."""
         await self.bazang.until(lambda: self.wished(request).step == step, timeout, f"request {request} at {step}")
 
@@ -86,7 +87,7 @@ class Scene:
         """Return all calls that a customer has got, in their order; those of all customers where `number` is ""."""
         return [call for call in self.trunk.calls.values() if call.incoming and number in ("", call.dialled)]
 
-    async def customer(self, number: str = "", timeout: float = 15) -> Call:
+    async def customer(self, number: str = "", timeout: float = PATIENCE) -> Call:
         """Return the next call of this customer (of any, where `number` is ""), whatever others get meanwhile."""
 
         def ringing() -> Call | None:
@@ -128,11 +129,11 @@ class Scene:
         finally:
             other.close()
 
-    async def hears(self, call: Call, key: str, language: str = "en", timeout: float = 20) -> None:
+    async def hears(self, call: Call, key: str, language: str = "en", timeout: float = PATIENCE) -> None:
         """Return when the beginning of this default prompt has been heard."""
         await self.hears_text(call, default_text(key, language), language, timeout)
 
-    async def hears_text(self, call: Call, text: str, language: str = "en", timeout: float = 20) -> None:
+    async def hears_text(self, call: Call, text: str, language: str = "en", timeout: float = PATIENCE) -> None:
         library = SoundLibrary(self.bazang.settings.prompts_path)
         clip = await asyncio.to_thread(library.synthesize, text, language)
         beginning = read_ulaw(clip.path)[: RATE // 2]
@@ -142,7 +143,7 @@ class Scene:
                 raise AssertionError(f"not heard: {text!r}\n{self.bazang.describe()}")
             await asyncio.sleep(0.03)
 
-    async def take(self, extension: str, *, keys: str = "1", timeout: float = 15) -> Call:
+    async def take(self, extension: str, *, keys: str = "1", timeout: float = PATIENCE) -> Call:
         """Answer the ringing phone of an agent and press keys when asked."""
         return await self.accept(await self.phones[extension].next_call(timeout), keys=keys)
 
@@ -157,9 +158,11 @@ class Scene:
         """Return when what each of two sends has reached the other."""
         for call, there, key in ((one, other, "5"), (other, one, "7")):
             await call.press(key)
-            await self.bazang.until(lambda there=there, key=key: there.rtp.keys_heard == key, 5, "they are connected")
+            await self.bazang.until(
+                lambda there=there, key=key: there.rtp.keys_heard == key, PATIENCE, "they are connected"
+            )
 
-    async def talk_to_customer(self, ring: Call, *, timeout: float = 15) -> Call:
+    async def talk_to_customer(self, ring: Call, *, timeout: float = PATIENCE) -> Call:
         """Let the customer answer; return their call when the two are connected."""
         customer = await self.customer(timeout=timeout)
         await customer.answer()
@@ -168,7 +171,7 @@ class Scene:
 
     async def is_idle(self, extension: str) -> None:
         """Return when the exchange itself says that nobody uses the line."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while "State:Idle" not in await self.bazang.asterisk.cli(f"core show hint {extension}"):
                 pass
 
@@ -183,7 +186,7 @@ class Scene:
     async def command(self, kind: str, **payload: object) -> Command:
         """Ask the worker for something as a page does; return its answer."""
         number = commands.ask(self.bazang.database, kind, payload, actor="test", now=datetime.now(UTC))
-        answered = await asyncio.to_thread(commands.wait_for, self.bazang.database, number, seconds=5)
+        answered = await asyncio.to_thread(commands.wait_for, self.bazang.database, number, seconds=PATIENCE)
         assert answered is not None, self.bazang.describe()
         return answered
 

@@ -10,6 +10,7 @@ import pytest
 from app.services import commands
 from script.office.asterisk import OfficeSetup, QueueSetup
 from script.office.bazang import Bazang
+from script.office.patience import PATIENCE
 from script.office.phone import Call, Phone
 from script.office.sip import SipMessage
 from tests.asterisk.conftest import Stage
@@ -235,8 +236,10 @@ async def test_line_that_is_taken_between_look_and_ring_is_left_to_the_other_cal
             caller = await scene.trunk.call("101", caller="09120000009")
             other = await scene.phones["101"].next_call()
             await other.answer()
-        await scene.bazang.until(lambda: scene.line("101") == "in_call", 10, "the worker has caught up")
-        await scene.bazang.until(lambda: all(attempt.outcome for attempt in scene.bazang.attempts()), 20, "it is over")
+        await scene.bazang.until(lambda: scene.line("101") == "in_call", PATIENCE, "the worker has caught up")
+        await scene.bazang.until(
+            lambda: all(attempt.outcome for attempt in scene.bazang.attempts()), PATIENCE, "it is over"
+        )
         row = await scene.becomes(request, "waiting")
         assert {attempt.outcome for attempt in scene.bazang.attempts()} <= {"agent_taken"}, scene.bazang.describe()
         assert (row.agent_misses, row.customer_attempts) == (0, 0)
@@ -439,7 +442,7 @@ async def test_reaching_another_member_ends_the_ringing(stage: Stage) -> None:
 async def test_phone_that_wants_not_to_be_disturbed_stays_silent(stage: Stage) -> None:
     async with stage(lambda b: b.module(caller_id="02188880000"), OfficeSetup(dnd=("101",)), phones=("101",)) as scene:
         await scene.bazang.asterisk.cli("devstate change Custom:DND101 INUSE")
-        await scene.bazang.until(lambda: scene.line("101") == "dnd", 5, "the line is known to want no calls")
+        await scene.bazang.until(lambda: scene.line("101") == "dnd", PATIENCE, "the line is known to want no calls")
         request = scene.wish()
         await scene.no_call("101", 2)
         assert scene.bazang.attempts() == []
@@ -477,9 +480,11 @@ async def test_caller_from_inside_is_called_back_inside(stage: Stage) -> None:
             inside = await scene.phones[ring.remote].next_call()
             await inside.answer()
             await scene.bazang.until(
-                lambda: "connected" in {r.status for r in scene.bazang.requests()}, 5, "they are connected"
+                lambda: "connected" in {r.status for r in scene.bazang.requests()}, PATIENCE, "they are connected"
             )
             await inside.hang_up()
             await ring.wait_ended()
-        await scene.bazang.until(lambda: {r.status for r in scene.bazang.requests()} == {"done"}, 5, "both are done")
+        await scene.bazang.until(
+            lambda: {r.status for r in scene.bazang.requests()} == {"done"}, PATIENCE, "both are done"
+        )
         assert [call.dialled for call in scene.calls_to("")] == [talk.outside.dialled], "nothing went outside"

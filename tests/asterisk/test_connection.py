@@ -16,6 +16,7 @@ from app.store.models import Command, ExtensionRow, QueueMemberRow
 from app.store.settings import write_setting
 from script.office.asterisk import AsteriskOffice, OfficeSetup, QueueSetup
 from script.office.bazang import Bazang
+from script.office.patience import PATIENCE
 from script.office.ports import free_port
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import OWN, Scene
@@ -147,7 +148,7 @@ async def test_connection_is_taken_from_the_panel_and_changed_without_a_restart(
         request = scene.wish()
         ring = await scene.phones["101"].next_call()
         settle(bazang, ami_secret="wrong")  # nobody asks for it to be taken up: the next poll sees it
-        await bazang.until(lambda: status(bazang) == "refused", 10, "the wrong secret is refused")
+        await bazang.until(lambda: status(bazang) == "refused", PATIENCE, "the wrong secret is refused")
         await ring.answer()
         await scene.hears(ring, "agent_intro")
         await ring.press("1")
@@ -155,7 +156,7 @@ async def test_connection_is_taken_from_the_panel_and_changed_without_a_restart(
         await customer.answer()
         settle(bazang, ami_host="localhost")
         connection_test.apply(bazang.database, actor="sara", now=datetime.now(UTC))
-        await bazang.until(lambda: status(bazang) == "connected", 5, "it is connected again")
+        await bazang.until(lambda: status(bazang) == "connected", PATIENCE, "it is connected again")
         await scene.becomes(request, "connected")
         await customer.hang_up()
         await scene.becomes(request, "done")
@@ -235,7 +236,7 @@ async def test_what_the_exchange_has_can_be_looked_up(stage: Stage) -> None:
             answer = await ask(scene, lookup.code_taken, scene.bazang.settings, code)
             assert answer == ("bazang-extensions" if where is True else where), code
         await scene.bazang.asterisk.kill()
-        await scene.bazang.until(lambda: status(scene.bazang) == "down", 5, "the exchange is gone")
+        await scene.bazang.until(lambda: status(scene.bazang) == "down", PATIENCE, "the exchange is gone")
         assert await ask(scene, lookup.exists, "extension", "101") is None
         assert await ask(scene, lookup.code_taken, scene.bazang.settings, "7000") is None
 
@@ -258,9 +259,9 @@ async def test_extensions_and_members_have_their_names(stage: Stage, profile: st
         await bazang.asterisk.cli('database put AMPUSER/101 cidname "سارا رضایی"')
         bazang.launch_worker()
         wanted = {"101": "سارا رضایی" if profile == "freepbx" else "Phone 101", "102": "Phone 102"}
-        await bazang.until(lambda: wanted.items() <= names(bazang).items(), 10, "the names are known")
+        await bazang.until(lambda: wanted.items() <= names(bazang).items(), PATIENCE, "the names are known")
         talk = await scene.occupy("101")
-        await bazang.until(lambda: scene.line("101") == "in_call", 5, "the line is busy")
+        await bazang.until(lambda: scene.line("101") == "in_call", PATIENCE, "the line is busy")
         assert names(bazang)["101"] == wanted["101"]
         with bazang.database.read() as session:
             members = {row.extension: row.name for row in session.scalars(select(QueueMemberRow))}
@@ -268,7 +269,7 @@ async def test_extensions_and_members_have_their_names(stage: Stage, profile: st
         await bazang.stop_worker()
         await bazang.start_worker()
         await talk.end()
-        await bazang.until(lambda: scene.line("101") == "free", 5, "the line is free")
+        await bazang.until(lambda: scene.line("101") == "free", PATIENCE, "the line is free")
         assert names(bazang)["101"] == wanted["101"]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from script.office.asterisk import OfficeSetup
 from script.office.bazang import Bazang
+from script.office.patience import PATIENCE
 from script.office.phone import Call
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import OWN_E164, Scene
@@ -32,7 +33,7 @@ def offer(bazang: Bazang, **fields: object) -> None:
     bazang.module(next_kind="custom", next_code="ends,next,1", error_kind="custom", error_code="ends,error,1", **fields)
 
 
-async def arrives(scene: Scene, call: Call, key: str, timeout: float = 20) -> None:
+async def arrives(scene: Scene, call: Call, key: str, timeout: float = PATIENCE) -> None:
     """Wait until the caller hears the key by which a destination tells who it is."""
     await scene.bazang.until(lambda: call.rtp.keys_heard, timeout, "the caller arrives somewhere")
     assert call.rtp.keys_heard == key, scene.bazang.describe()

@@ -9,6 +9,7 @@ import pytest
 from app.store.models import Attempt, WorkerState
 from script.office.asterisk import OfficeSetup
 from script.office.bazang import Bazang
+from script.office.patience import PATIENCE
 from script.office.phone import Call
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import OWN, Scene
@@ -100,7 +101,9 @@ async def test_attempts_go_on_while_the_worker_is_away(stage: Stage, fate: str) 
             await scene.becomes(moment.request, "connected")
             assert moment.customer is not None
             await moment.customer.press("7")
-            await scene.bazang.until(lambda m=moment: m.agent.rtp.keys_heard == "7", 5, f"{extension} hears them")
+            await scene.bazang.until(
+                lambda m=moment: m.agent.rtp.keys_heard == "7", PATIENCE, f"{extension} hears them"
+            )
             await moment.customer.hang_up()
             await scene.becomes(moment.request, "done")
         assert_dialled_once(scene)
@@ -197,11 +200,13 @@ async def test_order_to_dial_that_nobody_heard_of_rings_once(stage: Stage, fate:
         bazang = scene.bazang
         bazang.asterisk.pause()
         request = scene.wish()
-        await bazang.until(bazang.attempts, 5, "the request is claimed")
+        await bazang.until(bazang.attempts, PATIENCE, "the request is claimed")
         if fate == "the worker dies":
             await bazang.kill_worker()  # the order follows the claim at once; should it not be out, nothing changes
         else:
-            await bazang.until(lambda: "nobody knows yet whether it rings" in bazang.worker_log(), 10, "no reply came")
+            await bazang.until(
+                lambda: "nobody knows yet whether it rings" in bazang.worker_log(), PATIENCE, "no reply came"
+            )
         bazang.asterisk.resume()
         if fate == "the worker dies":
             await bazang.start_worker()
@@ -239,7 +244,7 @@ async def test_locked_database_loses_neither_a_call_nor_a_registration(stage: St
             customer = await scene.customer()
             await customer.answer()
             await ring.rtp.press("5")
-            await scene.bazang.until(lambda: customer.rtp.keys_heard == "5", 5, "they hear each other")
+            await scene.bazang.until(lambda: customer.rtp.keys_heard == "5", PATIENCE, "they hear each other")
             await customer.hang_up()
             await ring.wait_ended()
             await asyncio.sleep(max(0.0, began + 3 - time.monotonic()))  # the lock is what is tested
@@ -268,9 +273,9 @@ async def test_database_that_is_locked_longer_than_anybody_waits_loses_no_news(s
             talk = await scene.occupy("102", "09120000002")
             await talk.end()
             given_up = "the database refused a record"  # a writer waits 5 s
-            await scene.bazang.until(lambda: given_up in scene.bazang.worker_log(), 15, "a writer has given up")
-        await scene.becomes(request, "done", 10)
-        await scene.becomes(reached, "done", 10)
+            await scene.bazang.until(lambda: given_up in scene.bazang.worker_log(), PATIENCE, "a writer has given up")
+        await scene.becomes(request, "done")
+        await scene.becomes(reached, "done")
 
 
 # -- rights and files ---------------------------------------------------------------------------------------------
@@ -280,7 +285,7 @@ async def test_refused_ami_user_is_shown_and_requests_wait(stage: Stage) -> None
     async with stage(lambda b: b.module(), phones=("101",), work=False, AMI_SECRET="wrong") as scene:
         bazang = scene.bazang
         bazang.launch_worker()
-        state = await bazang.until(lambda: shown(bazang, ami_status="refused"), 10, "the refusal is shown")
+        state = await bazang.until(lambda: shown(bazang, ami_status="refused"), PATIENCE, "the refusal is shown")
         assert "refused the user name or the secret" in state.ami_detail
         request = scene.wish()
         await scene.no_call("101", 1)
@@ -296,7 +301,9 @@ async def test_exchange_that_may_not_be_reloaded_is_waited_for(stage: Stage) -> 
     async with stage(lambda b: b.module(), setup, phones=("101",), work=False) as scene:
         bazang = scene.bazang
         bazang.launch_worker()
-        state = await bazang.until(lambda: shown(bazang, dialplan_detail="not_included"), 10, "what is missing is told")
+        state = await bazang.until(
+            lambda: shown(bazang, dialplan_detail="not_included"), PATIENCE, "what is missing is told"
+        )
         assert (state.dialplan_running, state.obstacle) == ("", "no_dialplan")
         request = scene.wish()
         await scene.no_call("101", 1)
@@ -307,7 +314,7 @@ async def test_exchange_that_may_not_be_reloaded_is_waited_for(stage: Stage) -> 
         assert shown(bazang, dialplan_detail="", obstacle="")
         # A change of the scenarios: the old dialplan serves on, and it is told that a reload is due.
         bazang.scenario("101", busy=MODULE)
-        await bazang.until(lambda: shown(bazang, dialplan_detail="reload_by_hand"), 5, "a reload is asked for")
+        await bazang.until(lambda: shown(bazang, dialplan_detail="reload_by_hand"), PATIENCE, "a reload is asked for")
         await scene.talk_to(ring, request)
         await scene.hang_up(OWN)
         await bazang.asterisk.reload()
@@ -326,11 +333,11 @@ async def test_dialplan_file_that_somebody_changed_is_put_right(stage: Stage) ->
             await bazang.asterisk.reload()
             assert "[ Context 'intruder'" in await bazang.asterisk.cli("dialplan show intruder")
             bazang.thaw_worker()
-            await bazang.until(lambda: file.read_text() == ours, 5, "the file is ours again")
+            await bazang.until(lambda: file.read_text() == ours, PATIENCE, "the file is ours again")
             await bazang.dialplan_is_current()
             await gone(bazang, "intruder")
         file.unlink()
-        await bazang.until(file.exists, 5, "the file is back")
+        await bazang.until(file.exists, PATIENCE, "the file is back")
         assert file.read_text() == ours
         call = await scene.knock("*5001")
         await scene.hears(call, "intro")

@@ -19,6 +19,7 @@ from app.services.prompts import phone_calls
 from app.services.prompts.phone_calls import PhoneCallView
 from app.store.models import Recording
 from script.office.asterisk import OfficeSetup
+from script.office.patience import PATIENCE
 from script.office.phone import Call
 from script.office.sound import RATE, find, ulaw
 from tests.asterisk.conftest import Stage
@@ -78,7 +79,7 @@ def ask_test(scene: Scene, extension: str = "101", language: str = "en") -> str:
     )
 
 
-async def becomes(scene: Scene, call: str, state: CallState, timeout: float = 20) -> PhoneCallView:
+async def becomes(scene: Scene, call: str, state: CallState, timeout: float = PATIENCE) -> PhoneCallView:
     def there() -> PhoneCallView | None:
         view = phone_calls.load(scene.bazang.database, call)
         assert view.state is state or view.state not in FINAL, f"{view}\n{scene.bazang.describe()}"
@@ -87,7 +88,7 @@ async def becomes(scene: Scene, call: str, state: CallState, timeout: float = 20
     return await scene.bazang.until(there, timeout, f"the studio call is {state}")
 
 
-async def fails(scene: Scene, call: str, failure: CallFailure, timeout: float = 20) -> None:
+async def fails(scene: Scene, call: str, failure: CallFailure, timeout: float = PATIENCE) -> None:
     view = await becomes(scene, call, CallState.FAILED, timeout)
     assert view.detail == failure.value, scene.bazang.describe()
     assert recordings(scene) == []
@@ -97,8 +98,8 @@ async def fails(scene: Scene, call: str, failure: CallFailure, timeout: float = 
 async def nothing_left(scene: Scene) -> None:
     """Return when no file lies in the inbox and the exchange has no call any more."""
     inbox = scene.bazang.settings.prompts_path / "inbox"
-    await scene.bazang.until(lambda: not list(inbox.iterdir()), 5, "the inbox is empty")
-    async with asyncio.timeout(10):
+    await scene.bazang.until(lambda: not list(inbox.iterdir()), PATIENCE, "the inbox is empty")
+    async with asyncio.timeout(PATIENCE):
         while "0 active channels" not in await scene.bazang.asterisk.cli("core show channels count"):
             pass
 
@@ -114,8 +115,8 @@ async def say(scene: Scene, ring: Call, sound: array[int], call: str) -> None:
     heard = len(ring.rtp.received)
     await scene.hears(ring, "phone_call_instructions")
     tone = ulaw(read(scene.bazang.settings.prompts_path / "tone.wav"))[:1600]
-    await scene.bazang.until(lambda: tone[400:1200] in bytes(ring.rtp.received[heard:]), 20, "the tone")
-    await scene.bazang.until(lambda: len(list(inbox(scene).iterdir())) == 1, 5, "it is being recorded")
+    await scene.bazang.until(lambda: tone[400:1200] in bytes(ring.rtp.received[heard:]), PATIENCE, "the tone")
+    await scene.bazang.until(lambda: len(list(inbox(scene).iterdir())) == 1, PATIENCE, "it is being recorded")
     ring.rtp.speak(ulaw(sound))
     await asyncio.sleep(len(sound) / RATE + 0.2)  # speaking takes its time
     await ring.press("#")
@@ -161,7 +162,7 @@ async def test_2_records_again_and_3_plays_what_was_said(stage: Stage) -> None:
         def is_played() -> bool:
             return find(bytes(ring.rtp.received[before:]), ulaw(speech(1.0))).share > 0.8
 
-        await scene.bazang.until(is_played, 10, "what was said is played")
+        await scene.bazang.until(is_played, PATIENCE, "what was said is played")
         await ring.press("2")
         await say(scene, ring, speech(3.0), call)
         await becomes(scene, call, CallState.CHOOSING)
@@ -261,7 +262,7 @@ async def test_worker_that_is_killed_leaves_nothing_behind(stage: Stage) -> None
         await ring.answer()
         await scene.phones["102"].next_call()
         await becomes(scene, recorded, CallState.RECORDING)
-        await scene.bazang.until(lambda: list(inbox(scene).iterdir()), 20, "it is being recorded")
+        await scene.bazang.until(lambda: list(inbox(scene).iterdir()), PATIENCE, "it is being recorded")
         await scene.bazang.kill_worker()
         for call in (recorded, rung):  # as soon as nobody can take the service for alive
             assert phone_calls.load(scene.bazang.database, call, datetime.now(UTC) + MINUTE).state is CallState.FAILED

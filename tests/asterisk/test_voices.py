@@ -16,6 +16,7 @@ from app.services.prompts.sounds import make_digit_clips, make_module_clips
 from app.store.models import Command
 from app.store.settings import Speech
 from script.office.bazang import Bazang
+from script.office.patience import PATIENCE
 from script.office.phone import Call
 from script.office.sound import RATE, find, read_ulaw
 from tests.asterisk.conftest import Stage
@@ -27,7 +28,7 @@ async def hears_clip(scene: Scene, call: Call, clip: Clip) -> None:
     """Return when the beginning of a sound has been heard."""
     beginning = read_ulaw(clip.path)[: RATE // 3]
     await scene.bazang.until(
-        lambda: find(bytes(call.rtp.received), beginning).share > 0.8, 20, f"{clip.path.name} is heard"
+        lambda: find(bytes(call.rtp.received), beginning).share > 0.8, PATIENCE, f"{clip.path.name} is heard"
     )
 
 
@@ -38,7 +39,7 @@ async def is_taken_up(scene: Scene) -> None:
         with scene.bazang.database.read() as session:
             return session.scalar(select(Command).where(Command.done_at.is_(None))) is None
 
-    await scene.bazang.until(nothing_is_open, 60, "the worker has done what it was asked for")
+    await scene.bazang.until(nothing_is_open, PATIENCE, "the worker has done what it was asked for")
 
 
 @pytest.mark.asterisk(22)
@@ -80,7 +81,7 @@ async def test_an_agent_hears_the_voice_that_was_chosen_while_the_service_runs(s
         voice.save(scene.bazang.database, "en", Speech("en+m1", 200), datetime.now(UTC))
         await is_taken_up(scene)
         scene.wish(target="101")
-        ring = await scene.phones["101"].next_call(15)
+        ring = await scene.phones["101"].next_call()
         await ring.answer()
         library = SoundLibrary(scene.bazang.settings.prompts_path)
         await hears_clip(scene, ring, library.synthesize(default_text("agent_intro", "en"), "en", "en+m1", 200))

@@ -10,6 +10,7 @@ from flask import request as asked
 from playwright.sync_api import Page, expect
 
 from app.services import users
+from script.office.patience import PATIENCE
 from script.office.phone import Call
 from tests.asterisk.scene import Scene
 from tests.browser.conftest import Meet
@@ -77,9 +78,9 @@ class Moment:
 
     def meet(self, act: str) -> None:
         """Wait for the other one, and let it go first where it has to."""
-        self._gate.wait(timeout=20)
+        self._gate.wait(timeout=PATIENCE)
         if self._first not in ("", act):
-            self.answered.wait(timeout=20)
+            self.answered.wait(timeout=PATIENCE)
 
 
 class Office:

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator
 from waitress import wasyncore
 from waitress.server import create_server
 
+from script.office.patience import PATIENCE
 from tests.web.pages import carried
 
 T = TypeVar("T")
@@ -50,7 +51,7 @@ def serve(app: Flask) -> Iterator[str]:
         wasyncore.close_all(sockets)
 
 
-DEADLINE = 20_000  # milliseconds; nothing takes as long, but on a machine that does much else
+DEADLINE = PATIENCE * 1000  # milliseconds
 expect.set_options(timeout=DEADLINE)
 
 
@@ -151,7 +152,7 @@ class Loop:
         self._thread = threading.Thread(target=self._loop.run_forever, name="office")
         self._thread.start()
 
-    def run(self, work: Coroutine[Any, Any, T], timeout: float = 60) -> T:
+    def run(self, work: Coroutine[Any, Any, T], timeout: float = PATIENCE + 60) -> T:
         """Do it there; return what it gives."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
 

@@ -158,12 +158,12 @@ def test_the_board_follows_a_line_by_itself_and_is_seen_to_be_cut_off(
     assert loaded() == 0
 
     page.route("**/wallboard/body", lambda route: route.abort())
-    expect(page.locator("#stale")).to_be_visible(timeout=8000)
+    expect(page.locator("#stale")).to_be_visible()
     expect(page.locator("#stale")).to_contain_text(words["stale"])
     box = page.locator("#stale").bounding_box()
     assert box is not None and box["height"] > 80 and box["width"] > 1700, "it is seen from afar"
     page.unroute("**/wallboard/body")
-    expect(page.locator("#stale")).to_be_hidden(timeout=12_000)  # it is asked ever less often
+    expect(page.locator("#stale")).to_be_hidden()  # it is asked ever less often
     person.complaints.clear()  # the browser's own words on what failed
     page.get_by_role("link", name=words["back"]).click()
     page.wait_for_url("**/overview")

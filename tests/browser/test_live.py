@@ -174,7 +174,7 @@ def test_a_page_that_grows_old_says_so_and_heals(person: Person, page: Page, dat
     page.route("**/requests/rows", lambda route: route.abort())
     expect(page.locator("#stale")).to_be_visible()
     page.unroute("**/requests/rows")
-    expect(page.locator("#stale")).to_be_hidden(timeout=10000)
+    expect(page.locator("#stale")).to_be_hidden()
     page.route("**/requests/rows", lambda route: route.fulfill(status=502, body="<h1>Bad Gateway</h1>"))
     expect(page.locator("#stale")).to_be_visible()
     expect(page.locator("#tables")).to_contain_text("Nobody waits")

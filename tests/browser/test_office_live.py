@@ -66,7 +66,7 @@ def numeral(text: object) -> Said:
 def follow_a_call(office: Office, desks: tuple[Desk, ...], request: int, number: str = OWN) -> None:
     """See a call through on these pages, from the ringing of 101 to the talk: the agent first, then the customer."""
     scene = office.scene
-    ring = office.run(scene.phones["101"].next_call(15))
+    ring = office.run(scene.phones["101"].next_call())
     everybody_sees(desks, request, AGENT_RINGS)
     assert scene.calls_to(number) == [], "nobody is dialled before the agent has answered and wants it"
     office.run(scene.accept(ring))

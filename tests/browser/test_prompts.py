@@ -21,6 +21,7 @@ from app.services.prompts import recordings
 from app.store.database import Database
 from app.store.models import Prompt, Recording
 from script.office.bazang import Bazang
+from script.office.patience import PATIENCE
 from script.office.sound import find, read_ulaw
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import Scene
@@ -397,7 +398,7 @@ def test_the_whole_dialogue_is_played(app: Flask, database: Database, person: Pe
     page.locator("[data-dialogue-play]").click()
     expect(page.locator("[data-dialogue] progress")).to_be_visible()
     audio = page.locator("[data-dialogue] > audio")
-    expect(audio).to_be_visible(timeout=60_000)
+    expect(audio).to_be_visible()
     page.wait_for_function("(audio) => audio.currentTime > 0.2", arg=audio.element_handle())
     whole = audio.evaluate("(audio) => audio.duration")
     assert whole > 10
@@ -562,7 +563,7 @@ def record_by_phone(page: Page, loop: Loop, scene: Scene) -> None:
     place.locator("[data-ring]").click()
     shown = place.locator("[data-call] [data-state]")
     expect(shown).to_have_attribute("data-state", "ringing")
-    ring = loop.run(scene.phones["101"].next_call(15))
+    ring = loop.run(scene.phones["101"].next_call())
     loop.run(ring.answer())
     expect(shown).to_have_attribute("data-state", "recording")
     call = str(shown.get_attribute("data-address")).rsplit("/", 1)[-1]
@@ -571,7 +572,7 @@ def record_by_phone(page: Page, loop: Loop, scene: Scene) -> None:
     loop.run(ring.press("1"))
     expect(shown).to_have_attribute("data-state", "kept")
     expect(place.locator(".chosen")).to_be_visible()
-    loop.run(ring.wait_ended(), 30)
+    loop.run(ring.wait_ended())
 
 
 async def hear_it_all(scene: Scene) -> None:
@@ -596,11 +597,13 @@ async def hear_it_all(scene: Scene) -> None:
     await hears_file(scene, call, files["entered_number"])
     await scene.hears_text(call, "Is it right? Press 1, or 2 to try again.")
     await call.press("1")
-    await bazang.until(lambda: [r.number for r in bazang.requests()] == ["+989351112233"], 20, "the request is stored")
+    await bazang.until(
+        lambda: [r.number for r in bazang.requests()] == ["+989351112233"], PATIENCE, "the request is stored"
+    )
     await call.hang_up()
 
 
 async def hears_file(scene: Scene, call: Any, file: str) -> None:
     """Return when a recording has been heard as good as whole."""
     sound = read_ulaw(scene.bazang.settings.prompts_path / file)
-    await scene.bazang.until(lambda: find(bytes(call.rtp.received), sound).share > 0.9, 30, f"{file} is heard")
+    await scene.bazang.until(lambda: find(bytes(call.rtp.received), sound).share > 0.9, PATIENCE, f"{file} is heard")

@@ -14,6 +14,7 @@ from app.services.setup import first_administrator
 from app.store.models import ExtensionScenario, Module, User
 from script.office.asterisk import OfficeSetup, free_port
 from script.office.bazang import Bazang
+from script.office.patience import PATIENCE
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import Scene
 from tests.browser.conftest import Meet
@@ -190,7 +191,7 @@ def _hear(page: Page, scene: Scene, loop: Loop, locale: str) -> None:
     page.locator(".setup-end a").click()
     page.locator("#extension").fill("102")
     submit(page)
-    ring = loop.run(scene.phones["102"].next_call(45))
+    ring = loop.run(scene.phones["102"].next_call())
     expect(page.locator("#call .call-state")).to_be_visible()
     loop.run(ring.answer())
     loop.run(scene.hears_text(ring, default_text("phone_call_test", locale), locale))
@@ -209,7 +210,7 @@ async def _call_in(scene: Scene, locale: str) -> None:
     call = await scene.knock("101")
     await scene.hears(call, "intro", locale)
     await call.press("1")
-    await bazang.until(lambda: len(bazang.requests()) == 1, 10, "the request is stored")
+    await bazang.until(lambda: len(bazang.requests()) == 1, PATIENCE, "the request is stored")
     assert bazang.requests()[0].number == "+989121234567"
     await call.hang_up()
     await talk.end()
@@ -288,7 +289,7 @@ def _take_up(page: Page, scene: Scene, loop: Loop, secret: str) -> None:
         log = bazang.worker_log()
         return log.count(TAKEN_UP) > taken_up and "exchange: connected" in log.rpartition(TAKEN_UP)[2]
 
-    loop.run(bazang.until(connected_anew, 30, f"connected by {secret}"))
+    loop.run(bazang.until(connected_anew, PATIENCE, f"connected by {secret}"))
 
 
 def test_nobody_is_an_administrator_without_the_link(loop: Loop, stage: Stage, meet: Meet) -> None:

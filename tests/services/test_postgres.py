@@ -34,8 +34,10 @@ from app.services.settings import save as settle
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Command, ExtensionScenario, Module, QueueScenario, Setting
 from app.store.settings import read_all
-from app.worker.watch import DatabaseWatch, Leadership, OnlyOne
+from app.worker.database_watch import DatabaseWatch
+from app.worker.leadership import Leadership, WorkerRunning
 from script.office.bazang import Bazang
+from script.office.patience import PATIENCE
 from tests.asterisk.scene import OWN_E164, Scene
 from tests.support.factories import (
     NOW,
@@ -53,7 +55,6 @@ from tests.support.factories import (
 from tests.support.server_database import migrated_database, new_database, open_server_database
 
 MODULE = ("module", "*5001")
-PATIENCE = 20.0  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -472,9 +473,9 @@ async def test_a_watch_whose_connection_was_cut_listens_again(database: Database
 
 def test_there_is_one_leader_and_its_place_is_free_afterwards(url: str, database: Database) -> None:
     first, second = Leadership(database.engine), Leadership(database.engine)
-    first.take()
-    with pytest.raises(OnlyOne):
-        second.take()
+    first.acquire()
+    with pytest.raises(WorkerRunning):
+        second.acquire()
     first.release()
     take_over(second)
     second.release()
@@ -482,10 +483,10 @@ def test_there_is_one_leader_and_its_place_is_free_afterwards(url: str, database
 
 def test_another_databases_leader_is_nobodys_business(postgres_url: str, template: str, database: Database) -> None:
     leader = Leadership(database.engine)
-    leader.take()
+    leader.acquire()
     with new_database(postgres_url, template) as other_url, open_server_database(other_url) as other:
         elsewhere = Leadership(other.engine)
-        elsewhere.take()
+        elsewhere.acquire()
         elsewhere.release()
     leader.release()
 
@@ -493,7 +494,7 @@ def test_another_databases_leader_is_nobodys_business(postgres_url: str, templat
 def lead(url: str, told: Connection) -> None:
     """Be the worker of a database until somebody ends us."""
     leadership = Leadership(create_engine(url))
-    leadership.take()
+    leadership.acquire()
     told.send("taken")
     threading.Event().wait()
 
@@ -503,9 +504,9 @@ def take_over(leadership: Leadership) -> None:
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            leadership.take()
+            leadership.acquire()
             return
-        except OnlyOne:
+        except WorkerRunning:
             assert time.monotonic() < deadline, "the place is never free"
             time.sleep(0.01)
 
@@ -518,8 +519,8 @@ def test_the_place_of_a_worker_that_was_killed_is_free(url: str, database: Datab
     try:
         assert here.poll(PATIENCE) and here.recv() == "taken"
         other = Leadership(database.engine)
-        with pytest.raises(OnlyOne):
-            other.take()
+        with pytest.raises(WorkerRunning):
+            other.acquire()
         process.kill()
         take_over(other)
         other.release()

@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-PATIENCE = 10.0  # seconds until a session that does not end is given up
+from script.office.patience import PATIENCE
+
 WATCHDOG = "TIMEOUT(absolute)"
 DEAD = "511 Command Not Permitted on a dead channel or intercept routine"
 HEADERS = {

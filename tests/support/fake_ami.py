@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-PATIENCE = 5.0  # seconds until a test that waits gives up
+from script.office.patience import PATIENCE
+
 GREETING = "Asterisk Call Manager/9.0.0\r\n"
 LIST_END = "Complete"
 

@@ -12,10 +12,10 @@ from typing import Self
 
 from app.server.process import kill, spawn
 from script.lib.postgresql import find_programs
+from script.office.patience import PATIENCE
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 USER = DATABASE = "bazang"
-BOOT_SECONDS = 30
 STOP_SECONDS = 10
 
 
@@ -106,7 +106,7 @@ class PostgresServer:
             raise RuntimeError(f"{program} failed: {(result.stderr or result.stdout).strip()[-1000:]}")
 
     def _wait_until_ready(self, log: Path) -> None:
-        deadline = time.monotonic() + BOOT_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             assert self._process is not None
             if self._process.poll() is not None:

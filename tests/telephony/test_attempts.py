@@ -11,7 +11,7 @@ from app.telephony.attempts import AttemptFollower, EndNews, News, StepNews, Str
 
 A = "0b6f6d3e-94f5-4a3c-9d7e-2f1f7b1c8a90"
 B = "5d8b3a52-1b7c-4e08-8d2b-9c2f7f0e6a11"
-PHONE, TRUNK = "PJSIP/101-00000001", "PJSIP/trunk-00000002"
+PHONE, PHONE2, TRUNK = "PJSIP/101-00000001", "PJSIP/201-00000009", "PJSIP/trunk-00000002"
 
 
 def event(name: str, **fields: Any) -> Message:
@@ -23,7 +23,9 @@ def report(step: str, attempt: str = A, **fields: Any) -> Message:
 
 
 def dial_end(channel: str, status: str, attempt: str = A) -> Message:
-    return event("DialEnd", DestChannel=channel, DestLinkedid=attempt, DialStatus=status)
+    """The end of a dial: by the agent's leg to its phones, by another channel to everybody else."""
+    by = f"{attempt}-2" if channel in (PHONE, PHONE2) else "1700000000.7"
+    return event("DialEnd", Uniqueid=by, DestChannel=channel, DestLinkedid=attempt, DialStatus=status)
 
 
 def hangup(channel: str, cause: int, attempt: str = A) -> Message:
@@ -189,8 +191,8 @@ def test_a_customer_who_did_not_answer_in_time(follower: AttemptFollower) -> Non
 def test_the_agents_leg_says_nothing_of_the_customer(follower: AttemptFollower) -> None:
     told = tell(
         follower,
-        dial_end("PJSIP/201-00000009", "BUSY"),  # the agent's second phone
-        hangup("PJSIP/201-00000009", 17),
+        dial_end(PHONE2, "BUSY"),
+        hangup(PHONE2, 17),
         ANSWERED,
         DIALLED,
         report("ended", End="customer", Status="NOANSWER", Cause=19),
@@ -226,6 +228,130 @@ def test_an_agent_who_does_not_take_it(follower: AttemptFollower, end: str, outc
     told = tell(follower, dial_end(PHONE, "ANSWER"), ANSWERED, report("ended", End=end, Status="", Cause=16))
     assert isinstance(told[-1], EndNews)
     assert told[-1].outcome is outcome
+
+
+# -- steps that were missed -----------------------------------------------------------------------------------
+
+BEGIN = [
+    event("Newchannel", Uniqueid=A, Linkedid=A, Channel="Local/s@bazang-agent-00000001;1"),
+    dial_end(PHONE2, "BUSY"),
+    hangup(PHONE2, 17),
+    dial_end(PHONE, "ANSWER"),
+    ANSWERED,
+]
+AGENT_ENDED = report("agent_ended", Guard="", Status="ANSWER", Cause=16)
+TALK = [*BEGIN, DIALLED, dial_end(TRUNK, "ANSWER"), CONNECTED]
+TALKED = report("ended", End="customer", Status="ANSWER", Cause=16)
+BY_THE_AGENT = hangup(PHONE, 16)
+STORIES: dict[str, tuple[list[Message], Outcome]] = {
+    "a talk, on 16": ([*TALK, BY_THE_AGENT, AGENT_ENDED, TALKED, hangup(TRUNK, 16)], Outcome.CONNECTED),
+    "a talk, on 22": ([*TALK, TALKED, AGENT_ENDED, BY_THE_AGENT, hangup(TRUNK, 16)], Outcome.CONNECTED),
+    "the customer is busy": (
+        [
+            *BEGIN,
+            DIALLED,
+            dial_end(TRUNK, "BUSY"),
+            hangup(TRUNK, 17),
+            BY_THE_AGENT,
+            AGENT_ENDED,
+            report("ended", End="customer", Status="BUSY", Cause=17),
+        ],
+        Outcome.CUSTOMER_BUSY,
+    ),
+    "nobody answers on the second trunk": (
+        [
+            *BEGIN,
+            DIALLED,
+            dial_end("PJSIP/trunk1-00000003", "CONGESTION"),
+            hangup("PJSIP/trunk1-00000003", 34),
+            dial_end(TRUNK, "NOANSWER"),
+            hangup(TRUNK, 19),
+            report("ended", End="customer", Status="NOANSWER", Cause=19),
+            BY_THE_AGENT,
+            AGENT_ENDED,
+        ],
+        Outcome.CUSTOMER_NO_ANSWER,
+    ),
+    "the agent hangs up while the customer is rung": (
+        [*BEGIN, DIALLED, BY_THE_AGENT, AGENT_ENDED, report("ended", End="customer", Status="CANCEL", Cause=16)],
+        Outcome.CUSTOMER_ABANDONED,
+    ),
+    "the agent refuses": (
+        [*BEGIN, report("ended", End="agent_refused", Status="", Cause=16), BY_THE_AGENT, AGENT_ENDED],
+        Outcome.AGENT_REFUSED,
+    ),
+    "the agent is busy": (
+        [BEGIN[0], dial_end(PHONE, "BUSY"), hangup(PHONE, 17), report("agent_ended", Status="BUSY", Cause=17)],
+        Outcome.AGENT_BUSY,
+    ),
+}
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("story", STORIES)
+def test_events_that_were_missed_change_nothing_that_is_told(story: str, restarted: bool) -> None:
+    """`restarted`: another worker goes on, which knows the steps that were recorded. Else the connection was lost."""
+    events, outcome = STORIES[story]
+    whole = AttemptFollower()
+    whole.begin(A)
+    assert next(news for news in tell(whole, *events) if isinstance(news, EndNews)).outcome is outcome
+    for first, last in itertools.combinations(range(len(events) + 1), 2):
+        follower = AttemptFollower()
+        follower.begin(A)
+        told = tell(follower, *events[:first])
+        if any(isinstance(news, EndNews) for news in told):
+            break
+        if restarted:
+            follower = AttemptFollower()
+            follower.begin(A, answered=told != [])
+        else:
+            follower.connection_lost()
+        told += tell(follower, *events[last:])
+        ends = [news.outcome for news in told if isinstance(news, EndNews)]
+        assert set(ends) <= {outcome}, f"events {first} to {last - 1} were missed"
+
+
+def test_agent_who_has_answered_is_no_miss_though_the_answer_was_missed(follower: AttemptFollower) -> None:
+    assert tell(follower, AGENT_ENDED, AGENT_ENDED) == [StepNews(A, Step.AGENT_ANSWERED)]
+    assert tell(follower, TALKED) == [EndNews(A, Outcome.CONNECTED, "customer ANSWER 16")]
+
+
+@pytest.mark.parametrize("status", ["", "CANCEL", "NOANSWER"])
+def test_agents_phone_that_was_seen_to_answer_is_no_miss(follower: AttemptFollower, status: str) -> None:
+    """Its other phones end after it."""
+    told = tell(follower, dial_end(PHONE, "ANSWER"), dial_end(PHONE2, "CANCEL"), report("agent_ended", Status=status))
+    assert told == [StepNews(A, Step.AGENT_ANSWERED)]
+
+
+def test_customers_leg_is_not_taken_for_the_agents(follower: AttemptFollower) -> None:
+    assert tell(follower, dial_end(TRUNK, "BUSY"), hangup(TRUNK, 17), AGENT_ENDED) == [StepNews(A, Step.AGENT_ANSWERED)]
+
+
+def test_agents_answer_is_not_taken_for_the_customers(follower: AttemptFollower) -> None:
+    told = tell(follower, dial_end(PHONE, "ANSWER"), report("ended", End="customer", Status="NOANSWER", Cause=19))
+    assert told == [EndNews(A, Outcome.CUSTOMER_NO_ANSWER, "customer NOANSWER 19")]
+
+
+def test_customer_who_answers_too_late_to_be_connected_is_not_reached(follower: AttemptFollower) -> None:
+    told = tell(
+        follower,
+        ANSWERED,
+        DIALLED,
+        dial_end(TRUNK, "ANSWER"),
+        report("ended", End="customer", Status="NOANSWER", Cause=16),
+    )
+    assert told[-1] == EndNews(A, Outcome.CUSTOMER_NO_ANSWER, "customer NOANSWER 16")
+
+
+def test_attempt_that_is_found_again_is_known_to_be_answered_from_then_on(follower: AttemptFollower) -> None:
+    follower.begin(A, answered=True)
+    follower.begin(A)
+    assert tell(follower, report("agent_ended", Status="CANCEL", Cause=16)) == []
+
+
+def test_line_that_was_taken_stays_taken_whatever_the_status(follower: AttemptFollower) -> None:
+    told = tell(follower, report("agent_ended", Guard="taken", Status="ANSWER", Cause=16))
+    assert told == [EndNews(A, Outcome.AGENT_TAKEN, "agent taken 16")]
 
 
 # -- what is no news ------------------------------------------------------------------------------------------
@@ -272,8 +398,8 @@ def test_two_attempts_do_not_mix() -> None:
     told = tell(
         follower,
         dial_end(PHONE, "NOANSWER", A),
-        dial_end(TRUNK, "BUSY", B),
-        hangup(TRUNK, 17, B),
+        dial_end(PHONE2, "BUSY", B),
+        hangup(PHONE2, 17, B),
         hangup(PHONE, 21, A),
         report("agent_ended", B),
         report("agent_ended", A),

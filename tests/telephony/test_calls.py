@@ -38,7 +38,7 @@ def end(linked: str = L, unique: str = "") -> Message:
 
 
 def tell(follower: CallFollower, *events: Message) -> list[Answered]:
-    return [talk for talk in map(follower.take, events) if talk is not None]
+    return [talk for talk in map(follower.handle, events) if talk is not None]
 
 
 CALLER = begin("PJSIP/trunk-1", OUTSIDE, "02188880000")
@@ -118,7 +118,7 @@ def test_calls_whose_end_was_missed_are_not_remembered_for_ever(
 ) -> None:
     monkeypatch.setattr(calls, "MOST_CALLS", 10)
     for number in range(25):
-        follower.take(begin("PJSIP/trunk-1", f"0912{number:07}", "s", f"1700000000.{number}"))
+        follower.handle(begin("PJSIP/trunk-1", f"0912{number:07}", "s", f"1700000000.{number}"))
     assert len(follower._calls) == 10
     assert tell(follower, answer("PJSIP/101-1", "1700000000.14")) == []  # the oldest went first
     assert tell(follower, answer("PJSIP/101-1", "1700000000.15")) == [Answered("09120000015", "101")]

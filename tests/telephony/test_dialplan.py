@@ -180,6 +180,15 @@ def test_no_word_of_a_caller_is_expanded_unchecked() -> None:
     assert "${FILTER(0-9,${BAZANG_NUMBER})}" in text
 
 
+def test_contacts_are_checked_before_they_are_dialled() -> None:
+    lines = contexts(render(PLAN).text)
+    users = {name for name, body in lines.items() if any("PJSIP_DIAL_CONTACTS" in line for line in body)}
+    assert users == {"bazang-contacts"}
+    (plain,) = re.findall(r"REPLACE\(contact,(.*)\)}\)$", "\n".join(lines["bazang-contacts"]), re.MULTILINE)
+    assert not set('&,()[]{}^$|"`<>?# \t') & set(plain), "each of these means something to Dial or in an expression"
+    assert plain.count("\\") == plain.count("\\;") == plain.count(";") == 1, "else the rest of the line is a comment"
+
+
 # -- the revision ---------------------------------------------------------------------------------------------
 
 

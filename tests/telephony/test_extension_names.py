@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.telephony.ami import AmiDisconnected, AmiRefused
-from app.telephony.extension_names import ask_name, tidy
+from app.telephony.extension_names import ask_name, clean_name
 
 
 class Exchange:
@@ -92,5 +92,5 @@ async def test_what_is_no_extension_is_not_asked_for() -> None:
 
 
 def test_name_that_is_only_the_device_is_none() -> None:
-    assert tidy("PJSIP/101", "PJSIP/101") == ""
-    assert tidy("Agent 101", "PJSIP/101") == "Agent 101"
+    assert clean_name("PJSIP/101", "PJSIP/101") == ""
+    assert clean_name("Agent 101", "PJSIP/101") == "Agent 101"

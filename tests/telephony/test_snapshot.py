@@ -106,7 +106,7 @@ def sales_member(snapshot: Snapshot, extension: str = "101") -> Member:
 def test_nothing_is_known_before_the_first_poll() -> None:
     snapshot = Snapshot()
     assert (snapshot.lines(), snapshot.queue_facts()) == ({}, {})
-    assert snapshot.take(hint("101"), T0) is False
+    assert snapshot.handle(hint("101"), T0) is False
     assert snapshot.lines() == {}
 
 
@@ -130,23 +130,23 @@ def test_a_poll_tells_all_lines() -> None:
 def test_a_state_has_begun_when_it_was_first_seen(office: Snapshot) -> None:
     office.poll_extensions([hint("101"), hint("102", 1)], at(5))
     assert office.lines() == {"101": line("101", FREE, T0), "102": line("102", IN_CALL, at(5))}
-    office.take(hint("102", 1), at(6))
-    office.take(hint("102", 16), at(7))  # on hold: still the same call
+    office.handle(hint("102", 1), at(6))
+    office.handle(hint("102", 16), at(7))  # on hold: still the same call
     assert office.lines()["102"].since == at(5)
-    office.take(hint("102", 0), at(8))
+    office.handle(hint("102", 0), at(8))
     assert office.lines()["102"] == line("102", FREE, at(8))
 
 
 def test_only_what_changed_is_told_as_changed(office: Snapshot) -> None:
     office.poll_extensions([hint("101"), hint("102")], at(1))
-    office.take(hint("101", 0), at(2))
+    office.handle(hint("101", 0), at(2))
     assert office.changed_lines == set()
-    office.take(hint("101", 1), at(3))
+    office.handle(hint("101", 1), at(3))
     assert office.changed_lines == {"101"}
 
 
 def test_an_event_tells_whether_it_may_free_somebody(office: Snapshot) -> None:
-    told = [office.take(hint("101", status), T0) for status in (8, 1, 0, 4, 0)]
+    told = [office.handle(hint("101", status), T0) for status in (8, 1, 0, 4, 0)]
     assert told == [False, False, True, False, True]
 
 
@@ -179,10 +179,10 @@ def test_the_exchanges_own_hint_has_the_say(turn: int, other: str) -> None:
     snapshot = Snapshot(OWN)
     snapshot.poll_extensions(rows[::turn], T0)
     assert (state(snapshot), state(snapshot, "102")) == (FREE, FREE)
-    assert snapshot.take(hint("101", 8, context=OWN), at(1)) is False
+    assert snapshot.handle(hint("101", 8, context=OWN), at(1)) is False
     assert state(snapshot) is FREE
-    snapshot.take(hint("101", 8, context=other), at(2))
-    snapshot.take(hint("102", 8, context=OWN), at(2))
+    snapshot.handle(hint("101", 8, context=other), at(2))
+    snapshot.handle(hint("102", 8, context=OWN), at(2))
     assert (state(snapshot), state(snapshot, "102")) == (RINGING, RINGING)
 
 
@@ -193,7 +193,7 @@ def test_of_several_others_it_is_always_the_same(turn: int) -> None:
     snapshot = Snapshot(OWN)
     for seconds in range(3):
         snapshot.poll_extensions(rows[::turn], at(seconds))
-        snapshot.take(hint("101", 0, context="b"), at(seconds))
+        snapshot.handle(hint("101", 0, context="b"), at(seconds))
     assert snapshot.lines()["101"] == line("101", IN_CALL, T0, "a")
 
 
@@ -208,7 +208,7 @@ def test_a_hint_that_the_exchange_got_meanwhile_takes_over() -> None:
 
 
 def test_a_lost_event_costs_one_poll(office: Snapshot) -> None:
-    office.take(hint("101", 1), at(1))
+    office.handle(hint("101", 1), at(1))
     office.poll_extensions([hint("101", 0), hint("102", 0)], at(9))
     assert office.lines()["101"] == line("101", FREE, at(9))
 
@@ -253,10 +253,10 @@ def test_a_presence_alone_disturbs_nobody() -> None:
 
 def test_do_not_disturb_goes_on_and_off_by_events() -> None:
     snapshot = disturbed(0)
-    assert snapshot.take(device("Custom:DND101", "BUSY"), at(1)) is False
-    assert snapshot.take(hint("101", 2, DND_HINT), at(1)) is False
+    assert snapshot.handle(device("Custom:DND101", "BUSY"), at(1)) is False
+    assert snapshot.handle(hint("101", 2, DND_HINT), at(1)) is False
     assert snapshot.lines()["101"] == line("101", DND, at(1))
-    assert snapshot.take(hint("101", 0, DND_HINT), at(5)) is True
+    assert snapshot.handle(hint("101", 0, DND_HINT), at(5)) is True
     assert snapshot.lines()["101"] == line("101", FREE, at(5))
 
 
@@ -265,21 +265,21 @@ def test_a_call_is_no_do_not_disturb_whichever_event_comes_first(first: str) -> 
     snapshot = disturbed(0)
     events = [hint("101", 1, DND_HINT), device("PJSIP/101", "INUSE")]
     for one in events if first == "extension" else events[::-1]:
-        snapshot.take(one, at(1))
+        snapshot.handle(one, at(1))
     assert state(snapshot) is IN_CALL
-    assert snapshot.take(hint("101", 1, DND_HINT), at(2)) is False
+    assert snapshot.handle(hint("101", 1, DND_HINT), at(2)) is False
 
 
 def test_whoever_sets_it_during_a_call_is_not_free_after_it() -> None:
     snapshot = disturbed(1, "INUSE")
-    snapshot.take(device("Custom:DND101", "BUSY"), at(1))
-    assert snapshot.take(device("PJSIP/101", "NOT_INUSE"), at(2)) is False
+    snapshot.handle(device("Custom:DND101", "BUSY"), at(1))
+    assert snapshot.handle(device("PJSIP/101", "NOT_INUSE"), at(2)) is False
     assert state(snapshot) is DND
 
 
 def test_an_event_without_a_hint_forgets_no_custom_device() -> None:
     snapshot = disturbed(0)
-    snapshot.take(event("ExtensionStatus", Exten="101", Context=CONTEXT, Status="2"), at(1))
+    snapshot.handle(event("ExtensionStatus", Exten="101", Context=CONTEXT, Status="2"), at(1))
     assert state(snapshot) is DND
     assert snapshot.extensions["101"].devices == ("PJSIP/101",)
 
@@ -346,7 +346,7 @@ def test_whose_member_it_is(location: str, interface: str, extension: str, by: s
     if by == "poll":
         snapshot.poll_queues([member("sales", location, StateInterface=interface)], T0)
     else:
-        snapshot.take(member_event("sales", location, "QueueMemberAdded", StateInterface=interface), T0)
+        snapshot.handle(member_event("sales", location, "QueueMemberAdded", StateInterface=interface), T0)
     assert snapshot.queues["sales"].members[location].extension == extension
     # whoever has no line of the office cannot be rung, and is no member to us
     assert [m.extension for m in snapshot.queue_facts()["sales"].members] == ([extension] if extension else [])
@@ -354,7 +354,7 @@ def test_whose_member_it_is(location: str, interface: str, extension: str, by: s
 
 @pytest.mark.parametrize("name", ["QueueMemberStatus", "QueueMemberPause", "QueueMemberPenalty", "QueueMemberAdded"])
 def test_an_event_replaces_what_was_known_of_a_member(office: Snapshot, name: str) -> None:
-    assert office.take(member_event("sales", "PJSIP/101", name, Paused=1, Penalty=5, MemberName="Sara"), T0) is True
+    assert office.handle(member_event("sales", "PJSIP/101", name, Paused=1, Penalty=5, MemberName="Sara"), T0) is True
     assert sales_member(office) == Member("101", paused=True, penalty=5)
     assert office.queues["sales"].members["PJSIP/101"].name == "Sara"
     assert len(office.queues["sales"].members) == 2
@@ -362,17 +362,17 @@ def test_an_event_replaces_what_was_known_of_a_member(office: Snapshot, name: st
 
 
 def test_members_come_and_go(office: Snapshot) -> None:
-    office.take(member_event("sales", "PJSIP/102", "QueueMemberRemoved"), T0)
+    office.handle(member_event("sales", "PJSIP/102", "QueueMemberRemoved"), T0)
     assert [m.extension for m in office.queue_facts()["sales"].members] == ["101"]
     assert office.changed_queues == {"sales"}
-    office.take(member_event("sales", "PJSIP/102", "QueueMemberRemoved"), T0)
-    office.take(member_event("sales", "PJSIP/102", "QueueMemberAdded"), T0)
+    office.handle(member_event("sales", "PJSIP/102", "QueueMemberRemoved"), T0)
+    office.handle(member_event("sales", "PJSIP/102", "QueueMemberAdded"), T0)
     assert [m.extension for m in office.queue_facts()["sales"].members] == ["101", "102"]
 
 
 @pytest.mark.parametrize("name", ["QueueMemberStatus", "QueueMemberRemoved", "AgentConnect", "AgentComplete"])
 def test_a_queue_that_no_poll_has_told_of_waits_for_the_next(office: Snapshot, name: str) -> None:
-    assert office.take(member_event("other", "PJSIP/101", name), T0) is False
+    assert office.handle(member_event("other", "PJSIP/101", name), T0) is False
     assert "other" not in office.queues
 
 
@@ -386,7 +386,7 @@ def test_a_queue_and_a_member_that_are_gone_are_gone(office: Snapshot) -> None:
 
 def test_waiting_callers_come_and_go(office: Snapshot) -> None:
     def caller(name: str, count: int) -> bool:
-        return office.take(event(name, Queue="sales", Count=count), T0)
+        return office.handle(event(name, Queue="sales", Count=count), T0)
 
     assert caller("QueueCallerJoin", 1) is False
     assert caller("QueueCallerJoin", 2) is False
@@ -395,16 +395,16 @@ def test_waiting_callers_come_and_go(office: Snapshot) -> None:
     assert caller("QueueCallerLeave", 0) is True  # now requests may go
     assert office.queue_facts()["sales"].live_callers == 0
     assert office.changed_queues == {"sales"}
-    assert office.take(event("QueueCallerAbandon", Queue="sales"), T0) is False
+    assert office.handle(event("QueueCallerAbandon", Queue="sales"), T0) is False
 
 
 def test_a_caller_in_a_queue_that_no_poll_has_told_of_counts(office: Snapshot) -> None:
-    office.take(event("QueueCallerJoin", Queue="new", Count=1), T0)
+    office.handle(event("QueueCallerJoin", Queue="new", Count=1), T0)
     assert office.queue_facts()["new"].live_callers == 1
 
 
 def test_a_poll_counts_waiting_callers_anew(office: Snapshot) -> None:
-    office.take(event("QueueCallerJoin", Queue="sales", Count=3), T0)
+    office.handle(event("QueueCallerJoin", Queue="sales", Count=3), T0)
     office.poll_queues([params("sales"), event("QueueEntry", Queue="sales")], at(1))
     assert office.queue_facts()["sales"].live_callers == 1
 
@@ -430,29 +430,29 @@ def complete(interface: str = "PJSIP/101", queue: str = "sales") -> Message:
 
 def test_who_took_no_call_has_no_wrap_up(office: Snapshot) -> None:
     assert sales_member(office).wrapup_until is None
-    office.take(hint("101", 1), at(1))
-    office.take(hint("101", 0), at(2))  # a call of their own
-    office.take(complete(), at(3))
+    office.handle(hint("101", 1), at(1))
+    office.handle(hint("101", 0), at(2))  # a call of their own
+    office.handle(complete(), at(3))
     assert sales_member(office).wrapup_until is None
 
 
 def test_it_begins_with_the_line_that_is_free(office: Snapshot) -> None:
     """Before the queue itself says that the call is over: else a request would go out in between."""
-    office.take(connect(), at(1))
-    office.take(hint("101", 1), at(1))
-    assert office.take(hint("101", 0), at(31.5)) is True
+    office.handle(connect(), at(1))
+    office.handle(hint("101", 1), at(1))
+    assert office.handle(hint("101", 0), at(31.5)) is True
     assert sales_member(office).wrapup_until == at(51.5)
     assert sales_member(office, "102").wrapup_until is None
-    office.take(complete(), at(31.6))
+    office.handle(complete(), at(31.6))
     assert sales_member(office).wrapup_until == at(51.5)
     assert "sales" in office.changed_queues
 
 
 def test_it_begins_with_the_queues_word_where_that_comes_first(office: Snapshot) -> None:
-    office.take(connect(), at(1))
-    office.take(hint("101", 1), at(1))
-    office.take(complete(), at(31.5))
-    office.take(hint("101", 0), at(31.6))
+    office.handle(connect(), at(1))
+    office.handle(hint("101", 1), at(1))
+    office.handle(complete(), at(31.5))
+    office.handle(hint("101", 0), at(31.6))
     assert sales_member(office).wrapup_until == at(51.5)
 
 
@@ -460,47 +460,47 @@ def test_it_begins_with_the_queues_word_where_that_comes_first(office: Snapshot)
 @pytest.mark.parametrize("late", [True, False])
 def test_the_members_own_event_does_not_undo_it(office: Snapshot, in_call: int, late: bool) -> None:
     """It comes about the same moment, with whole seconds, and still of the call or already of its end."""
-    office.take(connect(), at(1))
-    office.take(hint("101", 1), at(1))
+    office.handle(connect(), at(1))
+    office.handle(hint("101", 1), at(1))
     status = member_event("sales", "PJSIP/101", InCall=in_call, LastCall=epoch(31) if not in_call else 0)
     events = [(hint("101", 0), at(31.5)), (status, at(31.6))]
     for one, moment in events if late else events[::-1]:
-        office.take(one, moment)
-    office.take(complete(), at(31.7))
+        office.handle(one, moment)
+    office.handle(complete(), at(31.7))
     until = sales_member(office).wrapup_until
     assert until is not None
     assert at(51) <= until <= at(51.7)
 
 
 def test_a_poll_right_after_the_call_does_not_undo_it(office: Snapshot) -> None:
-    office.take(connect(), at(1))
-    office.take(hint("101", 1), at(1))
-    office.take(hint("101", 0), at(31.5))
+    office.handle(connect(), at(1))
+    office.handle(hint("101", 1), at(1))
+    office.handle(hint("101", 0), at(31.5))
     for last in ("0", epoch(31)):  # the exchange has not counted it yet, or in whole seconds
         office.poll_queues([params("sales"), member("sales", "PJSIP/101", LastCall=last)], at(32))
         assert sales_member(office).wrapup_until == at(51.5)
 
 
 def test_a_later_call_in_the_exchanges_books_is_believed(office: Snapshot) -> None:
-    office.take(connect(), at(1))
-    office.take(complete(), at(10))
+    office.handle(connect(), at(1))
+    office.handle(complete(), at(10))
     office.poll_queues([params("sales"), member("sales", "PJSIP/101", LastCall=epoch(60))], at(61))
     assert sales_member(office).wrapup_until == at(80)
 
 
 def test_a_call_that_was_only_polled_is_a_call(office: Snapshot) -> None:
-    office.take(hint("101", 1), at(1))
+    office.handle(hint("101", 1), at(1))
     office.poll_queues([params("sales"), member("sales", "PJSIP/101", InCall=1)], at(2))
-    office.take(hint("101", 0), at(30))
+    office.handle(hint("101", 0), at(30))
     assert sales_member(office).wrapup_until == at(50)
 
 
 def test_a_row_that_says_nothing_of_a_call_ends_none(office: Snapshot) -> None:
-    office.take(connect(), at(1))
-    office.take(hint("101", 1), at(1))
+    office.handle(connect(), at(1))
+    office.handle(hint("101", 1), at(1))
     without = {k: v for k, v in member_event("sales", "PJSIP/101").items() if k not in ("InCall", "content")}
-    office.take(Message(without), at(2))
-    office.take(hint("101", 0), at(30))
+    office.handle(Message(without), at(2))
+    office.handle(hint("101", 0), at(30))
     assert sales_member(office).wrapup_until == at(50)
 
 
@@ -522,8 +522,8 @@ def test_a_call_of_one_queue_is_no_call_of_another(office: Snapshot) -> None:
     office.wrapups = {"sales": 20, "support": 60}
     rows = [params("support"), member("support", "PJSIP/101"), params("sales"), member("sales", "PJSIP/101")]
     office.poll_queues(rows, T0)
-    office.take(connect(), at(1))
-    office.take(complete(), at(30))
+    office.handle(connect(), at(1))
+    office.handle(complete(), at(30))
     assert sales_member(office).wrapup_until == at(50)
     assert office.queue_facts()["support"].members[0].wrapup_until is None
 
@@ -553,7 +553,7 @@ def test_whose_channel_it_is(channel: str, extension: str) -> None:
 @pytest.mark.parametrize("name", ["Hangup", "VarSet", "QueueParams", "OriginateResponse", ""])
 def test_other_events_are_nothing_to_it(office: Snapshot, name: str) -> None:
     lines, queues = office.lines(), office.queue_facts()
-    assert office.take(event(name, Queue="sales", Exten="101", Status=1, Context=CONTEXT), at(1)) is False
+    assert office.handle(event(name, Queue="sales", Exten="101", Status=1, Context=CONTEXT), at(1)) is False
     assert (office.lines(), office.queue_facts()) == (lines, queues)
     assert (office.changed_lines, office.changed_queues) == (set(), set())
 
@@ -571,5 +571,5 @@ def test_other_events_are_nothing_to_it(office: Snapshot, name: str) -> None:
 )
 def test_an_event_without_its_fields_harms_nobody(office: Snapshot, name: str) -> None:
     lines, queues = office.lines(), office.queue_facts()
-    assert office.take(event(name), at(1)) is False
+    assert office.handle(event(name), at(1)) is False
     assert (office.lines(), office.queue_facts()) == (lines, queues)

@@ -4,7 +4,7 @@ import pytest
 
 from app.domain.lifecycle import Outcome, Step
 from app.domain.policy import LineState
-from app.telephony.translate import agent_outcome, ended_outcome, line_state, record_outcome
+from app.telephony.translate import agent_outcome, ended_outcome, line_state, record_has_ended, record_outcome
 
 
 @pytest.mark.parametrize(
@@ -84,6 +84,21 @@ def test_how_an_attempt_ended_whose_agent_had_answered(end: str, status: str, ca
 )
 def test_what_asterisks_own_record_says(record: str, known: Step, step: Step, outcome: Outcome) -> None:
     assert record_outcome(record, known) == (step, outcome)
+
+
+@pytest.mark.parametrize(
+    ("record", "ended"),
+    [
+        ("ended customer ANSWER 16", True),
+        ("ended agent_gone  ", True),
+        ("connected", False),
+        ("", False),
+        ("ended", False),
+        ("ended customer", False),
+    ],
+)
+def test_whether_asterisks_own_record_says_how_the_attempt_ended(record: str, ended: bool) -> None:
+    assert record_has_ended(record) is ended
 
 
 @pytest.mark.parametrize(

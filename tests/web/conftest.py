@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from jinja2 import BytecodeCache, FileSystemBytecodeCache
+from jinja2 import BytecodeCache
 
 from app import create_app
 from app.config import Settings
@@ -18,6 +18,8 @@ from app.services import commands, users
 from app.store.database import Database
 from script.office.database import build_database, open_database
 from tests.support.factories import NOW
+from tests.support.passwords import hash_quickly
+from tests.support.shared import Templates
 from tests.web.pages import Visitor
 
 ADMINISTRATOR, OPERATOR, GONE, SUPERVISOR = "sara", "omid", "gone", "mina"
@@ -32,8 +34,10 @@ def built_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = build_database(tmp_path_factory.mktemp("built"))
     database = open_database(path)
     people = {ADMINISTRATOR: "administrator", OPERATOR: "operator", GONE: "administrator", SUPERVISOR: "supervisor"}
-    for name, role in people.items():
-        users.create(database, name, PASSWORD, role, NOW, extensions=("101",) if name == OPERATOR else ())
+    with pytest.MonkeyPatch.context() as patch:
+        hash_quickly(patch)  # whoever logs in later takes as long as the hash was made to take
+        for name, role in people.items():
+            users.create(database, name, PASSWORD, role, NOW, extensions=("101",) if name == OPERATOR else ())
     with database.write() as session:
         left = session.get(users.User, 3)
         assert left is not None
@@ -43,9 +47,9 @@ def built_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> BytecodeCache:
+def compiled_templates() -> BytecodeCache:
     """Compiling the templates anew for every test would take half of the time."""
-    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+    return Templates()
 
 
 @pytest.fixture

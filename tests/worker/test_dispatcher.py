@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from panoramisk.message import Message
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
@@ -324,6 +325,63 @@ async def test_what_became_of_an_attempt_is_read_from_asterisks_own_record(
     attempt = await desk.ends(order.attempt)
     assert attempt.outcome == outcome
     assert attempt.cause == f"found out afterwards: {record or 'no record'}"
+
+
+@pytest.mark.parametrize(
+    ("record", "outcome", "status"),
+    [
+        ("", "agent_gone", "waiting"),  # they hung up before the dialplan had begun
+        ("agent_answered", "agent_gone", "waiting"),
+        ("connected", "connected", "done"),
+        ("ended customer ANSWER 16", "connected", "done"),
+        ("ended customer BUSY 17", "customer_busy", "waiting"),
+    ],
+)
+async def test_answered_agent_who_hung_up_leaves_it_to_the_record(
+    desk: Office, database: Database, record: str, outcome: str, status: str
+) -> None:
+    """The steps were missed, and so was the end: nothing else will ever be heard of this attempt."""
+    request = wait_for_call(database)
+    desk.dispatcher.wake()
+    order = await desk.dialled()
+    ended = {"Event": "UserEvent", "UserEvent": "Bazang", "Attempt": order.attempt, "Step": "agent_ended"}
+    news = desk.follower.take(Message({**ended, "Status": "ANSWER", "Cause": "16"}))
+    assert news is not None
+    desk.dispatcher.take_news(news)
+    await desk.settled()
+    assert reload(database, request).status == "dialling"
+    desk.grow_old(order.attempt)
+    desk.dialer.records = {order.attempt: record}
+    await desk.dispatcher.reconcile()
+    assert (await desk.ends(order.attempt)).outcome == outcome
+    assert reload(database, request).status == status
+
+
+async def test_attempt_that_has_ended_on_record_is_over_though_its_channels_live_on(
+    desk: Office, database: Database
+) -> None:
+    """The agent has transferred the customer, and the end was missed."""
+    request = wait_for_call(database)
+    desk.dispatcher.wake()
+    order = await desk.dialled()
+    desk.grow_old(order.attempt)
+    desk.dialer.alive = {order.attempt}
+    desk.dialer.records = {order.attempt: "ended customer ANSWER 16"}
+    await desk.dispatcher.reconcile()
+    assert (await desk.ends(order.attempt)).outcome == Outcome.CONNECTED.value
+    assert reload(database, request).status == "done"
+
+
+async def test_attempt_that_goes_on_is_known_to_be_answered_after_a_look(desk: Office, database: Database) -> None:
+    wait_for_call(database)
+    desk.dispatcher.wake()
+    order = await desk.dialled()
+    desk.grow_old(order.attempt)
+    desk.dialer.alive = {order.attempt}
+    desk.dialer.records = {order.attempt: "connected"}
+    await desk.dispatcher.reconcile()
+    ended = {"Event": "UserEvent", "UserEvent": "Bazang", "Attempt": order.attempt, "Step": "agent_ended"}
+    assert desk.follower.take(Message({**ended, "Status": "ANSWER", "Cause": "16"})) is None
 
 
 async def test_a_record_that_cannot_be_read_leaves_it_unclear(

@@ -14,7 +14,7 @@ from app.worker.extension_names import ExtensionNames
 NOW = datetime.now(UTC)
 
 
-class Exchange:
+class FakePbx:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.names: dict[str, str] = {}
@@ -33,66 +33,66 @@ def extensions(*numbers: str) -> dict[str, Extension]:
 
 
 @pytest.fixture
-def exchange() -> Exchange:
-    return Exchange()
+def pbx() -> FakePbx:
+    return FakePbx()
 
 
 @pytest.fixture
-def learned() -> list[str]:
+def changed() -> list[str]:
     return []
 
 
 @pytest.fixture
-def book(exchange: Exchange, learned: list[str]) -> ExtensionNames:
-    return ExtensionNames(exchange, learned.append)  # type: ignore[arg-type]
+def names(pbx: FakePbx, changed: list[str]) -> ExtensionNames:
+    return ExtensionNames(pbx, changed.append)  # type: ignore[arg-type]
 
 
-async def test_each_is_asked_once(book: ExtensionNames, exchange: Exchange, learned: list[str]) -> None:
+async def test_each_is_asked_once(names: ExtensionNames, pbx: FakePbx, changed: list[str]) -> None:
     office = extensions(*map(str, range(100, 600)))
     for _ in range(3):
-        await book.learn(office, "asterisk")
-    assert exchange.asked == learned == list(office)
-    assert book.name("101") == "Name 101"
-    assert book.name("999") is None
+        await names.refresh(office, "asterisk")
+    assert pbx.asked == changed == list(office)
+    assert names.name("101") == "Name 101"
+    assert names.name("999") is None
 
 
-async def test_who_comes_later_is_asked_then(book: ExtensionNames, exchange: Exchange) -> None:
-    await book.learn(extensions("101"), "asterisk")
-    await book.learn(extensions("101", "102"), "asterisk")
-    assert exchange.asked == ["101", "102"]
+async def test_who_comes_later_is_asked_then(names: ExtensionNames, pbx: FakePbx) -> None:
+    await names.refresh(extensions("101"), "asterisk")
+    await names.refresh(extensions("101", "102"), "asterisk")
+    assert pbx.asked == ["101", "102"]
 
 
-async def test_what_could_not_be_asked_is_asked_next(book: ExtensionNames, exchange: Exchange) -> None:
-    exchange.gone_after = 1
-    await book.learn(extensions("101", "102"), "asterisk")
-    exchange.gone_after = 9
-    await book.learn(extensions("101", "102"), "asterisk")
-    assert exchange.asked == ["101", "102"]
+async def test_what_could_not_be_asked_is_asked_next(names: ExtensionNames, pbx: FakePbx) -> None:
+    pbx.gone_after = 1
+    await names.refresh(extensions("101", "102"), "asterisk")
+    pbx.gone_after = 9
+    await names.refresh(extensions("101", "102"), "asterisk")
+    assert pbx.asked == ["101", "102"]
 
 
 async def test_name_that_has_changed_is_told_after_a_while(
-    book: ExtensionNames, exchange: Exchange, learned: list[str], monkeypatch: pytest.MonkeyPatch
+    names: ExtensionNames, pbx: FakePbx, changed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office = extensions("101", "102")
-    await book.learn(office, "asterisk")
-    exchange.names["101"] = "Sara"
-    monkeypatch.setattr(asking, "ASK_AGAIN", 0.0)
-    await book.learn(office, "asterisk")
-    assert (learned, book.name("101")) == (["101", "102", "101"], "Sara")
+    await names.refresh(office, "asterisk")
+    pbx.names["101"] = "Sara"
+    monkeypatch.setattr(asking, "REFRESH_AFTER", 0.0)
+    await names.refresh(office, "asterisk")
+    assert (changed, names.name("101")) == (["101", "102", "101"], "Sara")
 
 
 async def test_another_exchange_is_asked_anew_and_the_old_names_stay_until_then(
-    book: ExtensionNames, exchange: Exchange
+    names: ExtensionNames, pbx: FakePbx
 ) -> None:
-    await book.learn(extensions("101"), "asterisk")
-    book.forget()
-    assert book.name("101") == "Name 101"
-    exchange.names["101"] = "Sara"
-    await book.learn(extensions("101"), "asterisk")
-    assert book.name("101") == "Sara"
+    await names.refresh(extensions("101"), "asterisk")
+    names.mark_outdated()
+    assert names.name("101") == "Name 101"
+    pbx.names["101"] = "Sara"
+    await names.refresh(extensions("101"), "asterisk")
+    assert names.name("101") == "Sara"
 
 
-async def test_who_is_gone_is_forgotten(book: ExtensionNames) -> None:
-    await book.learn(extensions("101"), "asterisk")
-    await book.learn(extensions("102"), "asterisk")
-    assert book.name("101") is None
+async def test_who_is_gone_is_forgotten(names: ExtensionNames) -> None:
+    await names.refresh(extensions("101"), "asterisk")
+    await names.refresh(extensions("102"), "asterisk")
+    assert names.name("101") is None

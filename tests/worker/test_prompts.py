@@ -27,6 +27,7 @@ from app.store.settings import Speech, write_setting
 from app.worker import module_prompts
 from app.worker.prompts import UNUSED_AGE, PromptStore
 from script.office.database import make_settings
+from script.office.patience import PATIENCE
 from tests.audio.sounds import tone, write_sound
 from tests.support.factories import NOW, create_module, create_request, store
 from tests.support.sounds import SPEECH_SECONDS, quick_conversion, quick_sounds
@@ -36,7 +37,6 @@ pytestmark = pytest.mark.usefixtures("quick_sounds")
 ASTERISK_FOLDER = "/var/lib/asterisk/sounds/bazang"
 NUMBER = "09121234567"
 ALL_PIECES = 1 + len(NUMBER) + 1 + 1  # the intro, the digits, the age, the keys
-WAIT_SECONDS = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ class SlowPrompts:
     def __call__(self, *_: object) -> Mapping[str, Clip | None]:
         self.count += 1
         self.started.set()
-        assert self.allowed.wait(WAIT_SECONDS)
+        assert self.allowed.wait(PATIENCE)
         return {}
 
 
@@ -203,7 +203,7 @@ async def test_callers_at_once_share_the_prompts(
     module = create_module(database, language="en")
     slow = SlowPrompts(monkeypatch)
     loading = asyncio.gather(*[sounds.load_module(module.id) for _ in range(4)])
-    await asyncio.to_thread(slow.started.wait, WAIT_SECONDS)
+    await asyncio.to_thread(slow.started.wait, PATIENCE)
     slow.allowed.set()
     views = await loading
     assert slow.count == 1
@@ -216,7 +216,7 @@ async def test_module_that_changes_while_its_prompts_are_made_is_made_again(
     module = create_module(database, name="Old", language="en")
     slow = SlowPrompts(monkeypatch)
     before = asyncio.create_task(sounds.load_module(module.id))
-    await asyncio.to_thread(slow.started.wait, WAIT_SECONDS)
+    await asyncio.to_thread(slow.started.wait, PATIENCE)
     with database.write() as session:
         session.get_one(Module, module.id).name = "New"
     sounds.reset()
@@ -333,7 +333,7 @@ class Gate:
     def __call__(self, text: str, language: str, voice_name: str, *options: Any) -> Clip:
         if voice_name == self._voice:
             self.waiting.set()
-            assert self.opened.wait(WAIT_SECONDS)
+            assert self.opened.wait(PATIENCE)
         return self._synthesize(text, language, voice_name, *options)
 
 
@@ -346,7 +346,7 @@ async def test_agents_hear_the_old_voice_until_the_new_one_is_ready(
     set_speech(database, "en-us+m3")
     sounds.reset()
     preparing = asyncio.create_task(sounds.prepare(NOW))
-    await asyncio.to_thread(gate.waiting.wait, WAIT_SECONDS)
+    await asyncio.to_thread(gate.waiting.wait, PATIENCE)
     assert announcement(sounds) == old
     gate.opened.set()
     await preparing
@@ -368,7 +368,7 @@ async def test_callers_hear_the_old_voice_if_the_new_one_takes_long(
         sounds.reset()
         assert await sounds.load_module(module.id) == replace(old, name="New", active=False)
     gate.opened.set()
-    monkeypatch.setattr(module_prompts, "RENEWAL_SECONDS", WAIT_SECONDS)
+    monkeypatch.setattr(module_prompts, "RENEWAL_SECONDS", PATIENCE)
     new = await sounds.load_module(module.id)
     assert new is not None
     assert new.digits["7"].path == speech_name(sounds, "7", "en", "en-us+m3")
@@ -383,7 +383,7 @@ async def test_module_that_is_deleted_meanwhile_is_gone(
     slow = SlowPrompts(monkeypatch)
     sounds.reset()
     loading = asyncio.create_task(sounds.load_module(module.id))
-    await asyncio.to_thread(slow.started.wait, WAIT_SECONDS)
+    await asyncio.to_thread(slow.started.wait, PATIENCE)
     with database.write() as session:
         session.delete(session.get_one(Module, module.id))
     assert await sounds.load_module(module.id) is None
@@ -396,7 +396,7 @@ async def test_outdated_preparation_does_not_replace_newer_pieces(
 ) -> None:
     gate = Gate(sounds, monkeypatch, "")
     outdated = asyncio.create_task(sounds.prepare(NOW))
-    await asyncio.to_thread(gate.waiting.wait, WAIT_SECONDS)
+    await asyncio.to_thread(gate.waiting.wait, PATIENCE)
     set_speech(database, "en-us+m3")
     sounds.reset()
     await sounds.prepare(NOW)

@@ -122,7 +122,7 @@ async def test_a_new_extension_is_known_after_a_moment(
     assert await desk.check(facts(INSIDE), "103", True) == Refused("invalid")
     create_line(database, "103")
     assert await desk.check(facts(INSIDE), "103", True) == Refused("invalid")  # the rules are remembered so long
-    monkeypatch.setattr(registrar, "RULES_LAST", -1.0)
+    monkeypatch.setattr(registrar, "RULES_TTL", -1.0)
     assert await desk.check(facts(INSIDE), "103", True) == Accepted("103", "103")
 
 

@@ -1,4 +1,4 @@
-"""The recorder: in order, until it is written; and what can never be written stands in nobody's way."""
+"""The queue: in order, until it is written; and what can never be written stands in nobody's way."""
 
 import asyncio
 import logging
@@ -17,8 +17,7 @@ from app.store.settings import read_setting, write_setting
 from app.worker import write_queue as recorders
 from app.worker.write_queue import WriteQueue
 from script.office.database import open_engine
-
-PATIENCE = 10.0  # seconds
+from script.office.patience import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +26,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def recorder() -> AsyncIterator[WriteQueue]:
-    """A recorder at work."""
+async def queue() -> AsyncIterator[WriteQueue]:
+    """A queue at work."""
     made = WriteQueue()
     task = asyncio.create_task(made.run())
     yield made
@@ -61,44 +60,43 @@ class Writes:
         return write
 
 
-async def test_everything_is_written_in_order_and_off_the_event_loop(recorder: WriteQueue) -> None:
+async def test_everything_is_written_in_order_and_off_the_event_loop(queue: WriteQueue) -> None:
     writes = Writes()
     for number in range(50):
-        recorder.put(writes(str(number)))
-    await recorder.drain(PATIENCE)
+        queue.put(writes(str(number)))
+    await queue.drain(PATIENCE)
     assert writes.done == [str(number) for number in range(50)]
     assert threading.get_ident() not in writes.threads
 
 
 @pytest.mark.parametrize("error", [refused(OperationalError), refused(InterfaceError), StaleDataError("row")])
 async def test_what_is_refused_for_now_is_repeated_and_the_rest_waits_behind_it(
-    recorder: WriteQueue, caplog: pytest.LogCaptureFixture, error: Exception
+    queue: WriteQueue, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     writes = Writes()
-    recorder.put(writes("first", *[error] * 5))
-    recorder.put(writes("second"))
-    await recorder.drain(PATIENCE)
+    queue.put(writes("first", *[error] * 5))
+    queue.put(writes("second"))
+    await queue.drain(PATIENCE)
     assert writes.tries == ["first"] * 6 + ["second"]
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * 5
-    assert "the database refused a record, again in" in caplog.text
 
 
 @pytest.mark.parametrize("error", [refused(DataError), refused(IntegrityError), ValueError("nonsense"), KeyError(5)])
 async def test_what_can_never_be_written_is_told_and_left(
-    recorder: WriteQueue, caplog: pytest.LogCaptureFixture, error: Exception
+    queue: WriteQueue, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     """A text too long for its column, say: repeated for ever, no outcome of any call would be recorded again."""
     writes = Writes()
-    recorder.put(writes("first", error, error))
-    recorder.put(writes("second"))
-    await recorder.drain(PATIENCE)
+    queue.put(writes("first", error, error))
+    queue.put(writes("second"))
+    await queue.drain(PATIENCE)
     assert (writes.tries, writes.done) == (["first", "second"], ["second"])
     (record,) = caplog.records
     assert record.exc_info is not None
 
 
 async def test_a_database_that_somebody_keeps_locked_gets_everything_in_the_end(
-    recorder: WriteQueue, database_file: Path, caplog: pytest.LogCaptureFixture
+    queue: WriteQueue, database_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = open_engine(database_file)
     event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=10"))
@@ -117,29 +115,29 @@ async def test_a_database_that_somebody_keeps_locked_gets_everything_in_the_end(
     other = sqlite3.connect(database_file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     for letter in "abc":
-        recorder.put(lambda letter=letter: add(letter))
+        queue.put(lambda letter=letter: add(letter))
     async with asyncio.timeout(PATIENCE):
         await refusals.wait()
     other.execute("ROLLBACK")
     other.close()
-    await recorder.drain(PATIENCE)
+    await queue.drain(PATIENCE)
     with database.read() as session:
         assert read_setting(session, "word") == "abc"
     engine.dispose()
     assert "locked" in caplog.text
 
 
-async def test_draining_gives_up_in_time_and_says_so(recorder: WriteQueue, caplog: pytest.LogCaptureFixture) -> None:
+async def test_draining_gives_up_in_time_and_says_so(queue: WriteQueue, caplog: pytest.LogCaptureFixture) -> None:
     gate = threading.Event()
-    recorder.put(lambda: gate.wait(PATIENCE))
-    recorder.put(lambda: None)
-    recorder.put(lambda: None)
-    await recorder.drain(0.05)
-    assert "2 records were not written in time" in caplog.text
+    queue.put(lambda: gate.wait(PATIENCE))
+    queue.put(lambda: None)
+    queue.put(lambda: None)
+    await queue.drain(0.05)
+    assert [record.args for record in caplog.records] == [(2,)]
     gate.set()
-    await recorder.drain(PATIENCE)
+    await queue.drain(PATIENCE)
 
 
-async def test_nothing_to_write_is_written_at_once(recorder: WriteQueue, caplog: pytest.LogCaptureFixture) -> None:
-    await recorder.drain(0.5)
+async def test_nothing_to_write_is_written_at_once(queue: WriteQueue, caplog: pytest.LogCaptureFixture) -> None:
+    await queue.drain(0.5)
     assert not caplog.records

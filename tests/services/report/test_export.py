@@ -250,18 +250,18 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
-def test_a_hundred_thousand_rows_take_no_more_memory_than_a_thousand(tmp_path: Path, kind: str) -> None:
-    """Peaks of processes of their own, in KiB; what Python needs more or less by chance is far less than the rows."""
+def test_twenty_thousand_rows_take_no_more_memory_than_a_thousand(tmp_path: Path, kind: str) -> None:
+    """Peaks of processes of their own, in KiB: the rows alone would need 7 MB, what varies by chance is far less."""
 
     def peak(count: int) -> int:
         arguments = [sys.executable, "-c", PEAK, kind, str(count), str(tmp_path / f"{count}.xlsx")]
         done = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=100)
         return int(done.stdout)
 
-    assert peak(100_000) - peak(1000) < 4096
+    assert peak(20_000) - peak(1000) < 4096
     if kind == "xlsx":
-        book = openpyxl.load_workbook(tmp_path / "100000.xlsx", read_only=True)
-        assert sum(1 for _ in book.worksheets[0].iter_rows(values_only=True)) == 100_001
+        book = openpyxl.load_workbook(tmp_path / "20000.xlsx", read_only=True)
+        assert sum(1 for _ in book.worksheets[0].iter_rows(values_only=True)) == 20_001
         book.close()
 
 

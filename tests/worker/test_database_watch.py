@@ -12,10 +12,10 @@ import pytest
 
 from app.store.database import Database
 from app.store.settings import read_setting, write_setting
-from app.worker.watch import DatabaseWatch, Leadership, OnlyOne
+from app.worker.database_watch import DatabaseWatch
+from app.worker.leadership import Leadership, WorkerRunning
 from script.office.database import open_database, open_engine
-
-PATIENCE = 20.0  # seconds
+from script.office.patience import PATIENCE
 
 
 def write(database: Database, word: str) -> None:
@@ -70,12 +70,12 @@ async def test_a_watch_ends_although_nothing_happens(database: Database) -> None
 
 def test_there_is_one_leader_and_its_place_is_free_afterwards(database: Database, database_file: Path) -> None:
     first, second = Leadership(database.engine), Leadership(database.engine)
-    first.take()
+    first.acquire()
     for _ in range(2):
-        with pytest.raises(OnlyOne, match="another worker is running on this database"):
-            second.take()
+        with pytest.raises(WorkerRunning, match="another worker is running on this database"):
+            second.acquire()
     first.release()
-    second.take()
+    second.acquire()
     second.release()
     second.release()
     assert database_file.with_name(f"{database_file.name}.worker").exists()
@@ -84,7 +84,7 @@ def test_there_is_one_leader_and_its_place_is_free_afterwards(database: Database
 def lead(database_file: Path, told: Connection) -> None:
     """Be the worker of a database until somebody ends us."""
     leadership = Leadership(open_engine(database_file))
-    leadership.take()
+    leadership.acquire()
     told.send("taken")
     threading.Event().wait()
 
@@ -97,13 +97,13 @@ def test_the_place_of_a_worker_that_was_killed_is_free(database: Database, datab
     other = Leadership(database.engine)
     try:
         assert here.poll(PATIENCE) and here.recv() == "taken"
-        with pytest.raises(OnlyOne):
-            other.take()
+        with pytest.raises(WorkerRunning):
+            other.acquire()
     finally:
         process.kill()
         process.join(PATIENCE)
         process.close()
         here.close()
         there.close()
-    other.take()
+    other.acquire()
     other.release()

@@ -1,0 +1,151 @@
+"""The contacts that phones register: plain addresses are dialled, and nothing else ever is."""
+
+import re
+
+from script.office.asterisk import OfficeSetup
+from script.office.bazang import Bazang
+from script.office.phone import Phone
+from tests.asterisk.conftest import Stage
+from tests.asterisk.scene import OWN, Scene
+
+MODULE = ("module", "*5001")
+ABROAD = "00447911123456"
+TOLL_FRAUD = f"sip:x&PJSIP/{ABROAD}@trunk"
+
+# Contacts of real phones, as the exchange stores them. `{name}` is the endpoint.
+PLAIN = [
+    "sip:{name}@192.0.2.7:5060",
+    "sips:{name}@192.0.2.7:5061;transport=tls",
+    "sip:{name}@[2001:db8::1]:5060",
+    "sip:{name}@[::1]",
+    "sip:{name}@192.0.2.7:5060;transport=TCP",
+    "sip:{name}@192.0.2.7:49152;transport=UDP;rinstance=6d0c5a1b7d15a0c4",  # Zoiper, Bria
+    "sip:{name}@192.0.2.7:49152;ob",  # PJSIP: MicroSIP
+    "sip:{name}@192.0.2.7:3072;line=1gj37ld2",  # Snom
+    "sip:2d8d5d34-1a63-4c1f-9d55-0c7f0c1c9e11@192.0.2.7:49152;transport=tcp",  # Cisco
+    "sip:{name}@192.0.2.7:5060;user=phone;reg-id=1",
+    "sip:0f1qk3v2@df7jal23ls0d.invalid;transport=ws",  # a browser
+    "sip:{name}@192.0.2.7:40123;transport=tls;pn-provider=fcm;pn-param=linphone;pn-prid=fAk3:APA91b_x-Y",  # Linphone
+    "sip:%d8%b3%d8%a7%d8%b1%d8%a7@192.0.2.7:5060",
+    "sip:{name}_!~*'.-=+/@192.0.2.7:5060",
+]
+
+# Hostile and odd contacts, each with the parts that are still dialled: addresses at the endpoint itself.
+ODD = {
+    TOLL_FRAUD: ["sip:x"],
+    f"sip:x%26PJSIP/{ABROAD}@trunk": ["sip:x"],  # the exchange stores the same
+    f"sip:x@192.0.2.7;a=b&SIP/trunk/{ABROAD}": ["sip:x@192.0.2.7;a=b"],
+    "sip:x@192.0.2.7;a=b&Local/0044": ["sip:x@192.0.2.7;a=b"],
+    "sip:x@192.0.2.7;a=b&PJSIP/{name}/{name}": ["sip:x@192.0.2.7;a=b"],  # the name of an AOR
+    "sip:x@192.0.2.7;pn-prid=AB:remote&CD:voip;pn-timeout=0": ["sip:x@192.0.2.7;pn-prid=AB:remote"],  # Linphone on iOS
+    f"sip:x@[2001:db8::1&PJSIP/{ABROAD}@trunk&y]": [],
+    "sip:x,1,U(outbound)@192.0.2.7": [],
+    "sip:x,1@192.0.2.7": [],
+    "sip:x(1)@192.0.2.7": [],
+    "sip:x)y@192.0.2.7": [],
+    "sip:x$y@192.0.2.7": [],
+    "sip:x@192.0.2.7;a=[b": [],  # Dial would take its options for a part of the address
+    "sip:x@192.0.2.7;a=]b[": [],
+    "sip:x@192.0.2.7?a=b": [],
+    'sip:x@192.0.2.7;a="b"': [],
+    'sip:x@192.0.2.7;a="b c"': [],
+    f'sip:x@192.0.2.7;a="):0:9,1,G(outbound^{ABROAD}^1)"': [],
+    'sip:x@192.0.2.7;a="${SHELL(id)}$[1+1]{}|^<>\\\\\\"`#"': [],
+    # The parts between the quotes look like addresses at the endpoint, but nobody registered them.
+    f'sip:x@192.0.2.7;a="&PJSIP/{{name}}/sip:{ABROAD}@192.0.2.9&"': [],
+    f'sip:x@192.0.2.7;a="&PJSIP/{{name}}/sip:y&PJSIP/{{name}}/sip:{ABROAD}@192.0.2.9&PJSIP/{{name}}/sip:z&"': [],
+}
+
+# Names of endpoints, each with a similar one that it must not be confused with.
+NAMES = {"10.1": "1001", "sales": "sales-2", "sales-2": "sales", "a_b*c": "a_bbc", "201": "2010", "2010": "201"}
+
+# A code that writes down what would be dialled for an endpoint.
+PROBE = """
+[from-trunk](+)
+exten => _*77.,1,Gosub(bazang-devices,s,1(PJSIP/${EXTEN:3}))
+ same => n,Set(DB(probe/${EXTEN:3})=${GOSUB_RETVAL})
+ same => n,Hangup()
+"""
+
+
+async def dialled(scene: Scene, name: str) -> list[str]:
+    """Return what is dialled for an endpoint, in no certain order."""
+    call = await scene.trunk.call(f"*77{name}")
+    await call.wait_ended()
+    answer = await scene.bazang.asterisk.cli(f"database get probe {name}")
+    assert answer.startswith("Value: "), answer
+    return [piece for piece in answer.removeprefix("Value: ").strip().split("&") if piece]
+
+
+def warnings(scene: Scene, name: str) -> list[str]:
+    """Return the exchange's warnings of this endpoint."""
+    lines = scene.bazang.asterisk.log_file.read_text(errors="replace").splitlines()
+    return [line for line in lines if "] WARNING[" in line and re.search(rf"PJSIP/{re.escape(name)}(?![\w*.-])", line)]
+
+
+def reception(bazang: Bazang) -> None:
+    bazang.module(targets=("101",))
+    bazang.scenario("101", busy=MODULE)
+
+
+async def test_contact_with_a_second_dial_string_calls_nobody_outside(stage: Stage) -> None:
+    async with stage(reception) as scene:
+        for extension in ("101", "102"):
+            await scene.bazang.asterisk.phone(extension, TOLL_FRAUD)
+        caller = await scene.trunk.call("101", caller=OWN)
+        ring = await scene.phones["101"].next_call()
+        await caller.hang_up()
+        await ring.wait_ended()
+        request = scene.wish("102")
+        ring = await scene.take("101")
+        inside = await scene.phones["102"].next_call()
+        await inside.answer()
+        await scene.becomes(request, "connected")
+        await inside.hang_up()
+        await scene.becomes(request, "done")
+        assert scene.calls_to("") == [], "nobody outside was called"
+        await scene.bazang.until(lambda: warnings(scene, "102"), 5, "it is warned of")
+        assert (len(warnings(scene, "101")), len(warnings(scene, "102"))) == (2, 1)
+
+
+async def test_contacts_of_real_phones_are_dialled_unchanged(stage: Stage) -> None:
+    names = [f"3{number:02}" for number in range(len(PLAIN))] + list(NAMES)
+    setup = OfficeSetup(phones=dict.fromkeys(names, "secret"), extra_dialplan=PROBE)
+    async with stage(setup=setup, phones=()) as scene:
+        for number, name in enumerate(names):
+            contact = PLAIN[number % len(PLAIN)].format(name=name)
+            await scene.bazang.asterisk.phone(name, contact)
+            assert await dialled(scene, name) == [f"PJSIP/{name}/{contact}"]
+            assert warnings(scene, name) == []
+
+
+async def test_odd_contact_is_left_out_and_the_other_phone_is_dialled(stage: Stage) -> None:
+    cases = {f"3{number:02}": case for number, case in enumerate(ODD.items())}
+    for name, other in NAMES.items():
+        cases[name] = (f"sip:x@192.0.2.7;a=b&PJSIP/{other}/sip:{ABROAD}", ["sip:x@192.0.2.7;a=b"])
+    setup = OfficeSetup(phones=dict.fromkeys(cases, "secret"), extra_dialplan=PROBE)
+    async with stage(setup=setup, phones=()) as scene:
+        for name, (contact, pieces) in cases.items():
+            await scene.bazang.asterisk.phone(name, contact.replace("{name}", name))
+            desk = await scene.bazang.asterisk.phone(name)
+            expected = sorted(f"PJSIP/{name}/{address}" for address in [*pieces, desk.contact])
+            assert sorted(await dialled(scene, name)) == expected, contact
+            await scene.bazang.until(lambda name=name: warnings(scene, name), 5, f"{contact} is warned of")
+            assert len(warnings(scene, name)) == 1, contact
+
+
+async def test_phones_with_parameters_and_phones_behind_nat_ring(stage: Stage) -> None:
+    setup = OfficeSetup(rewrite_contact=True)
+    async with stage(lambda b: b.module(targets=("101", "102", "103")), setup, phones=("101",)) as scene:
+        asterisk = scene.bazang.asterisk
+        # The exchange replaces the address of the second by the one it comes from, and keeps it as `x-ast-orig-host`.
+        contacts = {"102": "sip:102@HERE;rinstance=6d0c5a1b7d15a0c4;ob", "103": "sip:103@198.51.100.7:5062;ob"}
+        scene.phones |= {number: await asterisk.phone(number, contact) for number, contact in contacts.items()}
+        assert "x-ast-orig-host=198.51.100.7:5062" in await asterisk.cli("pjsip show aor 103")
+        for target in ("102", "103"):
+            request = scene.wish(target=target)
+            ring: Phone = scene.phones[target]
+            customer = await scene.talk_to(await scene.accept(await ring.next_call()), request)
+            await customer.hang_up()
+            await scene.becomes(request, "done")
+            assert warnings(scene, target) == []

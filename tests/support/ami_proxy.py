@@ -1,0 +1,83 @@
+"""Stands between a client and a manager interface, so that a test can cut the connection and see the next log-in."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from script.office.ports import free_port
+
+
+class AmiProxy:
+    """`logged_in` is set when Asterisk has accepted a log-in, before the client has read the answer."""
+
+    def __init__(self, target_port: int) -> None:
+        self.port = free_port()
+        self.logged_in = asyncio.Event()
+        self._target_port = target_port
+        self._open = True
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def cut(self) -> None:
+        """End all connections and refuse new ones until `mend`."""
+        self._open = False
+        self.logged_in.clear()
+        for writer in self._writers:
+            writer.transport.abort()
+
+    def mend(self) -> None:
+        self._open = True
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._open:
+            writer.transport.abort()
+            return
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        self.cut()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            upstream, upward = await asyncio.open_connection("127.0.0.1", self._target_port)
+        except OSError:
+            writer.transport.abort()
+            self._writers.discard(writer)
+            return
+        self._writers.add(upward)
+        copies = [
+            asyncio.ensure_future(self._copy(reader, upward)),
+            asyncio.ensure_future(self._copy(upstream, writer, watch=True)),
+        ]
+        await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
+        for end in (writer, upward):
+            end.transport.abort()
+            self._writers.discard(end)
+        await asyncio.gather(*copies, return_exceptions=True)
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, watch: bool = False) -> None:
+        seen = b""
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+            if watch:
+                seen += data
+                if b"Response: Success" in seen:
+                    watch = False
+                    if self._open:
+                        self.logged_in.set()
+
+
+@asynccontextmanager
+async def ami_proxy(target_port: int) -> AsyncIterator[AmiProxy]:
+    proxy = AmiProxy(target_port)
+    server = await asyncio.start_server(proxy.accept, "127.0.0.1", proxy.port)
+    try:
+        yield proxy
+    finally:
+        server.close()
+        await proxy.close()

@@ -1,0 +1,14 @@
+"""Passwords that cost a test no time."""
+
+import pytest
+from argon2 import PasswordHasher
+
+from app.services import users
+
+_QUICK = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+
+
+def hash_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash as the real one does, with less labour: it is slow on purpose."""
+    monkeypatch.setattr(users, "_hasher", _QUICK)
+    monkeypatch.setattr(users, "_nobody", lambda: _QUICK.hash("nobody"))
