@@ -25,7 +25,7 @@ APPLY_SETTINGS = "apply_settings"  # {}: the settings page was saved
 TEST_CONNECTION = "test_connection"  # {"host", "port", "username", "secret"} -> see services/connection.py
 LOOK_UP = "look_up"  # {"kind", "code"} -> see services/lookup.py
 CODE_TAKEN = "code_taken"  # {"contexts": […], "code"} -> see services/lookup.py
-MAKE_PHONE_CALL = "studio_call"  # {"call": id} -> see services/studio.py
+MAKE_PHONE_CALL = "studio_call"  # {"call": id} -> see services/prompts/phone_calls.py
 CANCEL_PHONE_CALL = "studio_cancel"  # {"call": id}
 
 _SECRETS = {TEST_CONNECTION: ("secret",)}  # what is not kept longer than it takes to hand it over
