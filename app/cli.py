@@ -15,24 +15,24 @@ from app.store.database import Database
 
 
 def register(app: Flask) -> None:
-    """Attach the commands."""
+    """Add the commands to the application."""
     for command in (worker, create_admin, setup_link, dialplan, settings_group, fill, doctor):
         app.cli.add_command(command)
 
 
-def _parts() -> tuple[Settings, Database]:
-    parts = current_app.extensions["bazang"]
-    return parts["settings"], parts["database"]
+def _context() -> tuple[Settings, Database]:
+    context = current_app.extensions["bazang"]
+    return context["settings"], context["database"]
 
 
-def _ready_parts() -> tuple[Settings, Database]:
-    """The parts, for what needs a database that is there and up to date."""
-    from app.doctor import look_at_schema
+def _checked_context() -> tuple[Settings, Database]:
+    """Return the settings and the database. Raises ClickException if the database is missing or out of date."""
+    from app.doctor import Level, check_schema
 
-    settings, database = _parts()
-    schema = look_at_schema(database)
-    if schema.level != "ok":
-        raise click.ClickException(f"{schema.what}: {schema.mend}")
+    settings, database = _context()
+    schema = check_schema(database)
+    if schema.level is not Level.OK:
+        raise click.ClickException(f"{schema.text} {schema.fix}")
     return settings, database
 
 
@@ -43,107 +43,116 @@ def _log_to_stderr() -> None:
 
 @click.command()
 def worker() -> None:
-    """Run the telephone service: the one process that speaks with the exchange."""
+    """Run the worker, the process that talks to the PBX."""
     from app.worker import WorkerRunning, run_worker
 
-    settings, database = _ready_parts()
+    settings, database = _checked_context()
     _log_to_stderr()
     try:
         run_worker(settings, database, ready=lambda: logging.getLogger("bazang").info("ready for callers"))
     except WorkerRunning as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
-        if error.filename is not None:  # a folder, such as that of the prompts
+        if error.filename is not None:  # a file or folder, not the socket
             raise click.ClickException(str(error)) from error
         raise click.ClickException(
-            f"cannot listen on {settings.agi_bind}:{settings.agi_port} (BAZANG_AGI_BIND, BAZANG_AGI_PORT): {error}"
+            f"Cannot listen on {settings.agi_bind}:{settings.agi_port} (BAZANG_AGI_BIND, BAZANG_AGI_PORT): {error}"
         ) from error
 
 
 @click.command("create-admin")
 @click.argument("name")
-@click.option("--password-stdin", is_flag=True, help="Read the password from the standard input.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input instead of asking for it.")
 def create_admin(name: str, password_stdin: bool) -> None:
-    """Make an administrator who may log in to the panel."""
+    """Create an administrator."""
     from app.services import users
     from app.services.errors import Invalid
 
-    _, database = _ready_parts()
-    if password_stdin:
-        try:
-            password = sys.stdin.readline().rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise click.ClickException("the password is no text in UTF-8") from error
-    else:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    _, database = _checked_context()
+    password = _read_password() if password_stdin else _ask_password()
     try:
         users.create(database, name, password, "administrator", datetime.now(UTC), actor="create-admin")
     except Invalid as invalid:
-        words = {
-            "taken": "this name is taken",
-            "too_short": f"at least {users.SHORTEST_PASSWORD} characters",
-            "too_long": "too long",
+        texts = {
+            "taken": "is taken",
+            "too_short": f"needs at least {users.SHORTEST_PASSWORD} characters",
+            "too_long": "is too long",
             "required": "must not be empty",
-            "characters": "has characters that cannot be shown",
+            "characters": "has characters that cannot be displayed",
         }
-        lines = [f"{field}: {words.get(code, code)}" for field, code in invalid.errors.items()]
-        raise click.ClickException("; ".join(lines)) from invalid
-    click.echo(f"{name} may log in now.")
+        errors = [f"The {field} {texts.get(code, code)}." for field, code in invalid.errors.items()]
+        raise click.ClickException(" ".join(errors)) from invalid
+    click.echo(f"{name} can log in now.")
+
+
+def _read_password() -> str:
+    try:
+        return sys.stdin.readline().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise click.ClickException("The password is not valid UTF-8.") from error
+
+
+def _ask_password() -> str:
+    password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return password
 
 
 @click.command("setup-link")
-@click.option("--host", default="127.0.0.1", show_default=True, help="This machine, as your browser reaches it.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Of the panel.")
-@click.option("--https", is_flag=True, help="The panel is reached by https.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Host of the panel, as your browser reaches it.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port of the panel.")
+@click.option("--https", is_flag=True, help="Print an https address.")
 def setup_link(host: str, port: int, https: bool) -> None:
-    """Print the address that opens the set-up, once and for a day; the one before it opens nothing any more."""
+    """Print the link that opens the setup. It is valid for a day and for one administrator.
+
+    A new link replaces the one before.
+    """
     from app.services.setup import first_administrator
 
-    _, database = _ready_parts()
+    _, database = _checked_context()
     try:
         token = first_administrator.make_token(database, datetime.now(UTC))
-    except first_administrator.Closed as error:
-        raise click.ClickException("there is an administrator already; `create-admin` makes another one") from error
+    except first_administrator.SetupClosed as error:
+        raise click.ClickException("There is an administrator already. Use create-admin to add another.") from error
     click.echo(setup_address(host, port, token, scheme="https" if https else "http"))
 
 
 def setup_address(host: str, port: int, token: str, *, scheme: str = "http") -> str:
-    """Return the address that opens the set-up."""
+    """Return the address of the setup link."""
     shown = f"[{host}]" if ":" in host else host
     return f"{scheme}://{shown}:{port}/setup?token={token}"
 
 
 @click.command()
-@click.option("--write", is_flag=True, help="Write it to BAZANG_DIALPLAN_FILE instead of printing it.")
+@click.option("--write", is_flag=True, help="Write to BAZANG_DIALPLAN_FILE instead of printing.")
 def dialplan(write: bool) -> None:
-    """Print the dialplan that is made from the modules and scenarios, or write it."""
-    from app.telephony import dialplan as files
+    """Print or write the dialplan of the modules and scenarios."""
+    from app.telephony import dialplan as dialplan_file
     from app.worker.dialplan_file import render
 
-    settings, database = _ready_parts()
+    settings, database = _checked_context()
     try:
         rendered = render(settings, database, settings.agi_port)
         if not write:
             click.echo(rendered.text, nl=False)
             return
-        files.write(settings.dialplan_path, rendered.text)
-    except (files.UnsafeDialplan, OSError) as error:
+        dialplan_file.write(settings.dialplan_path, rendered.text)
+    except (dialplan_file.UnsafeDialplan, OSError) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"Revision {rendered.revision} is in {settings.dialplan_path}; Asterisk takes it by `dialplan reload`.")
+    click.echo(f"Revision {rendered.revision} is in {settings.dialplan_path}. Run `dialplan reload` in Asterisk.")
 
 
 @click.group("settings")
 def settings_group() -> None:
-    """Carry modules, scenarios and prompts' texts from one office to another."""
+    """Export and import modules, scenarios and prompt texts."""
 
 
 @settings_group.command("export")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 def export_settings(file: Path) -> None:
-    """Write all of it to FILE ("-": the standard output)."""
+    """Write the modules, scenarios and prompt texts to FILE ("-": standard output)."""
     from app.services.modules import transfer
 
-    _, database = _ready_parts()
+    _, database = _checked_context()
     text = json.dumps(transfer.export_settings(database), ensure_ascii=False, indent=2) + "\n"
     try:
         with click.open_file(str(file), "w", encoding="utf-8") as stream:
@@ -155,61 +164,58 @@ def export_settings(file: Path) -> None:
 @settings_group.command("import")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 def import_settings(file: Path) -> None:
-    """Take in FILE: all of it, or nothing when there is a fault in it."""
+    """Import FILE ("-": standard input). If it has any error, nothing is imported."""
     from app.audio.library import SoundLibrary
     from app.services.modules import transfer
 
-    settings, database = _ready_parts()
+    settings, database = _checked_context()
     try:
-        with click.open_file(str(file), encoding="utf-8-sig") as stream:  # some editors begin a file with a mark
+        with click.open_file(str(file), encoding="utf-8-sig") as stream:  # some editors write a byte order mark
             content: Any = json.load(stream)
-    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no JSON, a number of 5000 digits
-        raise click.ClickException(f"nothing was taken in: {file} cannot be read: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, not JSON, or a huge number
+        raise click.ClickException(f"Nothing was imported. {file} cannot be read: {error}") from error
     try:
         library = SoundLibrary(settings.prompts_path, settings.voices_path)
         count = transfer.import_settings(database, library, content, datetime.now(UTC), actor="settings import")
     except transfer.BadFile as error:
-        raise click.ClickException("nothing was taken in:\n" + "\n".join(error.errors)) from error
+        raise click.ClickException("Nothing was imported:\n" + "\n".join(error.errors)) from error
     except OSError as error:
-        raise click.ClickException(f"nothing was taken in: {error}") from error
-    click.echo(f"{count} entries were taken in.")
+        raise click.ClickException(f"Nothing was imported: {error}") from error
+    click.echo(f"{count} entries were imported.")
 
 
 @click.command()
-@click.option("--requests", "count", type=click.IntRange(1, 2_000_000), required=True, help="How many to make.")
-@click.option("--waiting", type=click.IntRange(0, 5000), help="How many of them wait; by default one in 300.")
-@click.option("--seed", type=int, default=0, show_default=True, help="The same seed makes the same requests.")
-@click.option("--yes", is_flag=True, help="Also where there are requests of real customers.")
+@click.option("--requests", "count", type=click.IntRange(1, 2_000_000), required=True, help="How many to create.")
+@click.option("--waiting", type=click.IntRange(0, 5000), help="How many of them are waiting (default: one in 300).")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed creates the same requests.")
+@click.option("--yes", is_flag=True, help="Create them even if there are real requests.")
 def fill(count: int, waiting: int | None, seed: int, yes: bool) -> None:
-    """Make believable requests, for a demonstration or to measure with. Pauses all automatic calls."""
+    """Create realistic requests for a demonstration or a benchmark. Pauses all automatic calls."""
     from app import demo_data
 
-    settings, database = _ready_parts()
+    settings, database = _checked_context()
     if not yes and demo_data.has_real_requests(database):
         raise click.ClickException(
-            "there are requests of real customers here, and nothing tells them from made-up ones in the panel; "
-            "--yes makes some all the same"
+            "The database has real requests, and the panel cannot tell them from created ones. Use --yes to continue."
         )
-    made = demo_data.fill(database, settings, count, datetime.now(UTC), seed=seed, waiting=waiting)
-    click.echo(f"{count} requests are made, of which {made} wait.")
-    if made:
-        click.echo(
-            "Their numbers may be somebody's: all automatic calls are paused, until you resume them in the panel."
-        )
+    waiting_count = demo_data.fill(database, settings, count, datetime.now(UTC), seed=seed, waiting=waiting)
+    click.echo(f"{count} requests were created; {waiting_count} of them are waiting.")
+    if waiting_count:
+        click.echo("Their numbers may exist, so all automatic calls are paused. You can resume them in the panel.")
 
 
 @click.command()
 def doctor() -> None:
-    """Check everything, and say how to mend what is amiss."""
-    from app.doctor import examine
+    """Check the installation and say how to fix each problem."""
+    from app.doctor import Level, run_checks
 
-    settings, database = _parts()
-    failed = 0
-    for finding in examine(settings, database):
-        mark = {"ok": "ok   ", "warning": "warn ", "fault": "FAULT"}[finding.level]
-        failed += finding.level == "fault"
-        click.echo(f"{mark} {finding.what}")
-        if finding.mend:
-            click.echo(f"      -> {finding.mend}")
-    if failed:
+    settings, database = _context()
+    marks = {Level.OK: "ok   ", Level.WARNING: "warn ", Level.FAULT: "FAULT"}
+    faults = 0
+    for finding in run_checks(settings, database):
+        faults += finding.level is Level.FAULT
+        click.echo(f"{marks[finding.level]} {finding.text}")
+        if finding.fix:
+            click.echo(f"      -> {finding.fix}")
+    if faults:
         raise SystemExit(1)

@@ -1,6 +1,6 @@
-"""The environment (and `.env`), as typed settings. Nonsense fails at once, in words.
+"""Settings from the environment and from `.env`.
 
-What an office manager changes lives in the panel's settings instead (`store/settings.py`); a value given here wins.
+Settings that an administrator edits in the panel are in `store/settings.py`; a value from here wins over them.
 """
 
 import os
@@ -17,32 +17,32 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "BAZANG_"
-_SECRET = frozenset({"secret_key", "ami_secret", "database_url"})  # never repeated in a message
+_SECRETS = frozenset({"secret_key", "ami_secret", "database_url"})  # never part of an error message
 
 
 class ConfigError(Exception):
-    """A setting of the environment makes no sense; the message names it and says what is expected."""
+    """A setting is invalid. The message names it and says what is expected."""
 
 
 class Settings(BaseSettings):
-    """Every `BAZANG_…` setting. Durations are seconds, folders are paths of this machine unless said otherwise."""
+    """All `BAZANG_…` settings."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
 
     data_dir: Path = Path("var")
     database_url: str = ""  # empty: SQLite in data_dir
-    secret_key: str = ""  # empty: made once and kept in data_dir
+    secret_key: str = ""  # empty: generated once and stored in data_dir
     ami_host: str = "127.0.0.1"
     ami_port: int = Field(5038, ge=1, le=65535)
     ami_username: str = "bazang"
     ami_secret: str = ""
-    agi_host: str = "127.0.0.1"  # as Asterisk reaches us
-    agi_port: int = Field(4573, ge=0, le=65535)  # 0: any free one (tests)
+    agi_host: str = "127.0.0.1"  # where Asterisk reaches the worker
+    agi_port: int = Field(4573, ge=0, le=65535)  # 0: any free port (for tests)
     agi_bind: str = "127.0.0.1"
-    dialplan_file: Path | None = None  # None: dialplan in data_dir
-    prompts_dir: Path | None = None  # None: prompts in data_dir
-    asterisk_prompts_dir: str = ""  # empty: the same as prompts_dir
-    voices_dir: Path | None = None  # piper's voices, an option; None: voices in data_dir
+    dialplan_file: Path | None = None  # None: data_dir/dialplan/bazang.conf
+    prompts_dir: Path | None = None  # None: data_dir/prompts
+    asterisk_prompts_dir: str = ""  # path of prompts_dir on the machine of Asterisk; empty: the same
+    voices_dir: Path | None = None  # optional piper voices; None: data_dir/voices
     pbx_profile: Literal["asterisk", "freepbx"] = "asterisk"
     extension_context: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
     queue_context: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
@@ -51,55 +51,47 @@ class Settings(BaseSettings):
     default_region: str = "IR"
     area_code: str = Field("", pattern=r"^[0-9]*$")
     default_locale: Literal["fa", "en"] = "fa"
-    trusted_proxies: int = Field(0, ge=0, le=9)  # reverse proxies before the panel, whose headers are believed
-    poll_seconds: float = Field(5.0, ge=0.2, le=60)
+    trusted_proxies: int = Field(0, ge=0, le=9)  # number of reverse proxies in front of the panel
+    poll_seconds: float = Field(5.0, ge=0.2, le=60)  # how often the worker reads the whole state of the PBX
 
     @field_validator("timezone")
     @classmethod
-    def _known_zone(cls, value: str) -> str:
+    def _check_timezone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(f"no such time zone: {value!r} (write it as Asia/Tehran)") from error
+            raise ValueError(f"unknown time zone: {value!r} (expected a name such as Asia/Tehran)") from error
         return value
 
     @field_validator("default_region")
     @classmethod
-    def _known_region(cls, value: str) -> str:
+    def _check_region(cls, value: str) -> str:
         if value.upper() not in phonenumbers.SUPPORTED_REGIONS:
-            raise ValueError(f"no such country: {value!r} (two letters, as IR)")
+            raise ValueError(f"unknown country: {value!r} (expected two letters such as IR)")
         return value.upper()
 
     @field_validator("database_url")
     @classmethod
-    def _known_database(cls, value: str) -> str:
+    def _check_database_url(cls, value: str) -> str:
         if value and not re.match(r"sqlite:///(?!:memory:).|postgresql(\+psycopg)?://.", value):
             raise ValueError("expected sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME")
-        urlsplit(value).port  # noqa: B018 - raises ValueError for one that is none
+        urlsplit(value).port  # noqa: B018 - raises ValueError if invalid
         return value
 
     @model_validator(mode="after")
-    def _fill_in(self) -> "Settings":
+    def _set_defaults(self) -> "Settings":
         data = self.data_dir.absolute()
-        fills: dict[str, object] = {
+        values: dict[str, object] = {
             "data_dir": data,
             "database_url": self.database_url or f"sqlite:///{data / 'bazang.sqlite3'}",
             "dialplan_file": (self.dialplan_file or data / "dialplan" / "bazang.conf").absolute(),
             "prompts_dir": (self.prompts_dir or data / "prompts").absolute(),
             "voices_dir": (self.voices_dir or data / "voices").absolute(),
         }
-        contexts = CONTEXTS[self.pbx_profile]
-        for name, default in contexts.items():
-            fills[name] = getattr(self, name) or default
-        folder = (self.asterisk_prompts_dir or str(fills["prompts_dir"])).rstrip("/")
-        # It stands among other sounds in an argument of Playback, and in a variable of an AMI action.
-        if re.search(r"[,&|;\"\\\x00-\x1f]", folder):
-            raise ValueError(
-                f'{PREFIX}ASTERISK_PROMPTS_DIR: no sound can be played from {folder!r}: one of , & | ; " \\'
-            )
-        fills["asterisk_prompts_dir"] = folder
-        for name, value in fills.items():
-            object.__setattr__(self, name, value)  # the model is frozen for everybody else
+        values |= {name: getattr(self, name) or default for name, default in CONTEXTS[self.pbx_profile].items()}
+        values["asterisk_prompts_dir"] = _playable_folder(self.asterisk_prompts_dir or str(values["prompts_dir"]))
+        for name, value in values.items():
+            object.__setattr__(self, name, value)  # the model is frozen
         return self
 
     @property
@@ -118,11 +110,11 @@ class Settings(BaseSettings):
         return self.voices_dir
 
     def from_environment(self, name: str) -> bool:
-        """Tell whether a setting was given by the environment, and is therefore read-only in the panel."""
+        """Return whether the environment gives this setting, so that the panel shows it read-only."""
         return name in self.model_fields_set
 
 
-# What each kind of exchange calls its contexts, where nobody says otherwise.
+# The default contexts of each PBX profile.
 CONTEXTS: dict[str, dict[str, str]] = {
     "asterisk": {
         "extension_context": "bazang-extensions",
@@ -137,38 +129,51 @@ CONTEXTS: dict[str, dict[str, str]] = {
 }
 
 
+def _playable_folder(folder: str) -> str:
+    """Return the folder without a slash at its end.
+
+    The path is part of a Playback argument and of an AMI variable. Raises ValueError for characters that end either.
+    """
+    folder = folder.rstrip("/")
+    if re.search(r"[,&|;\"\\\x00-\x1f]", folder):
+        raise ValueError(
+            f'{PREFIX}ASTERISK_PROMPTS_DIR: Asterisk cannot play files from {folder!r}; remove , & | ; " and \\'
+        )
+    return folder
+
+
 def load_settings(**overrides: object) -> Settings:
-    """Read the settings; `overrides` win over the environment. Raises ConfigError with a line per fault."""
+    """Read the settings; `overrides` win over the environment. Raises ConfigError with one line per error."""
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        raise ConfigError("\n".join(map(_fault, error.errors()))) from error
+        raise ConfigError("\n".join(map(_describe, error.errors()))) from error
 
 
-def _fault(error: Any) -> str:
-    name, words = "_".join(map(str, error["loc"])), error["msg"].removeprefix("Value error, ")
-    if not name:  # of several settings together; `words` name them
-        return str(words)
-    return f"{PREFIX}{name.upper()}: {words}" + ("" if name in _SECRET else f" (got {error['input']!r})")
+def _describe(error: Any) -> str:
+    name, message = "_".join(map(str, error["loc"])), error["msg"].removeprefix("Value error, ")
+    if not name:  # from `_set_defaults`; the message names the setting
+        return str(message)
+    return f"{PREFIX}{name.upper()}: {message}" + ("" if name in _SECRETS else f" (got {error['input']!r})")
 
 
 def secret_key(settings: Settings) -> str:
-    """Return the key that signs sessions; one is made at the first start and kept, readable by its owner only."""
+    """Return the key that signs sessions. The first start generates it and stores it, readable only by its owner."""
     if settings.secret_key:
         return settings.secret_key
     path = settings.data_dir / "secret_key"
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        # Linked when it is whole: another process that starts now must not read half a key, nor make its own.
-        descriptor, made = tempfile.mkstemp(dir=settings.data_dir)  # readable by the owner only
+        # Write a temporary file and link it: a process that starts at the same time must see the whole key or none.
+        descriptor, temporary = tempfile.mkstemp(dir=settings.data_dir)  # mode 0600
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_hex(32))
             file.flush()
             os.fsync(file.fileno())
         try:
-            path.hardlink_to(made)
+            path.hardlink_to(temporary)
         except FileExistsError:
             pass
         finally:
-            Path(made).unlink()
+            Path(temporary).unlink()
     return path.read_text().strip()

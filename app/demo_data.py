@@ -89,8 +89,8 @@ def fill(
         first = (session.scalar(select(func.max(CallRequest.id))) or 0) + 1
         targets = [_Target.of(module) for module in session.scalars(select(Module).order_by(Module.id))]
         wishes = _active_wishes(session)
-        if waiting and pausing.current(session) is None:
-            pausing.write(session, pausing.Pause(ACTOR, now), ACTOR, now)
+        if waiting and pausing.load_pause(session) is None:
+            pausing.save_pause(session, pausing.Pause(ACTOR, now), ACTOR, now)
         audit.record(session, ACTOR, "requests_made_up", "", {"requests": ["", count]}, now)
     maker = _Maker(random.Random(seed), targets, office, now, wishes)  # noqa: S311 - nothing secret is made by it
     made = itertools.chain(
@@ -145,7 +145,9 @@ def _make_modules(database: Database, locale: str, now: datetime) -> None:
         modules.save(database, given, now, actor=ACTOR)
 
 
-def _moments(rng: random.Random, count: int, office: store_settings.Office, now: datetime) -> Iterator[datetime]:
+def _moments(
+    rng: random.Random, count: int, office: store_settings.OfficeSettings, now: datetime
+) -> Iterator[datetime]:
     """Yield when requests were registered, the earliest first: on so many days before today as it takes."""
     zone = ZoneInfo(office.timezone)
     usual = min(BUSY_DAY, max(12, count // 30))
@@ -206,7 +208,7 @@ class _Maker:
         self,
         rng: random.Random,
         targets: Sequence[_Target],
-        office: store_settings.Office,
+        office: store_settings.OfficeSettings,
         now: datetime,
         wishes: set[Wish],
     ) -> None:

@@ -1,4 +1,4 @@
-"""Looks at the whole installation and says how to mend it. Changes nothing."""
+"""Check the whole installation and say how to fix each problem. Creates missing folders, changes nothing else."""
 
 import asyncio
 import socket
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal
 
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -18,242 +18,273 @@ from app.audio.library import SoundLibrary
 from app.audio.voices import is_piper_installed, list_models, read_models
 from app.config import Settings
 from app.domain.pbx_connection import ConnectionReport, ConnectionResult
+from app.services.pbx import config_snippets
 from app.services.prompts.phone_calls import INBOX, INBOX_MODE
 from app.services.setup import first_administrator
 from app.store import pbx_state
 from app.store import settings as store_settings
 from app.store.database import Database
-from app.store.settings import Exchange
+from app.store.models import WorkerState
+from app.store.settings import PbxSettings
 from app.telephony import connection_test
 from app.telephony.ami import AmiClient, AmiError
-from app.telephony.connection_test import Listing, Unreachable
+from app.telephony.connection_test import ConnectionFailed, ListAnswer
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 CONNECT_SECONDS = 5.0
+LISTEN_SECONDS = 2.0
+
+
+class Level(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    FAULT = "fault"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`what` was found; `mend` says what to do about it, where something is to be done."""
+    """The result of one check. `text` says what was found, `fix` what to do about it."""
 
-    level: Literal["ok", "warning", "fault"]
-    what: str
-    mend: str = ""
+    level: Level
+    text: str
+    fix: str = ""
 
 
-def examine(settings: Settings, database: Database) -> Iterator[Finding]:
-    """Yield what is found, each as soon as it is known."""
-    schema = look_at_schema(database)
+def _ok(text: str) -> Finding:
+    return Finding(Level.OK, text)
+
+
+def _warning(text: str, fix: str) -> Finding:
+    return Finding(Level.WARNING, text, fix)
+
+
+def _fault(text: str, fix: str) -> Finding:
+    return Finding(Level.FAULT, text, fix)
+
+
+def run_checks(settings: Settings, database: Database) -> Iterator[Finding]:
+    """Yield each finding as soon as it is known. Without a usable database there is only one."""
+    schema = check_schema(database)
     yield schema
-    if schema.level != "ok":
+    if schema.level is not Level.OK:
         return
-    yield _users(database)
-    yield from _folders(settings)
-    yield _inbox(settings)
-    yield _speech(settings)
-    yield from _voices(settings.voices_path)
-    yield from asyncio.run(_exchange(settings, database))
-    yield from _service(settings, database)
+    yield _check_administrator(database)
+    yield _check_folder(settings.prompts_path, "PROMPTS_DIR")
+    yield _check_folder(settings.dialplan_path.parent, "DIALPLAN_FILE")
+    yield _check_inbox(settings.prompts_path / INBOX)
+    yield _check_speech(settings)
+    yield from _check_voices(settings.voices_path)
+    yield from asyncio.run(_check_pbx(settings, database))
+    yield from _check_worker(settings, database)
 
 
-def look_at_schema(database: Database) -> Finding:
-    """Tell whether the database is there and has the tables that this version needs."""
+# -- the database -----------------------------------------------------------------------------------------------------
+
+
+def check_schema(database: Database) -> Finding:
+    """Check that the database can be opened and has the tables of this version."""
     head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
     try:
         with database.engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
     except SQLAlchemyError as error:
         first, *_ = str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__]
-        return Finding("fault", f"the database cannot be opened: {first}", "look at BAZANG_DATABASE_URL")
+        return _fault(f"The database cannot be opened: {first}", "Check BAZANG_DATABASE_URL.")
     if current != head:
-        return Finding(
-            "fault", f"the database is at {current or 'nothing'}, not at {head}", "flask --app wsgi db upgrade"
+        return _fault(
+            f"The database is at revision {current or 'none'}; this version needs {head}.",
+            "Run: flask --app wsgi db upgrade",
         )
-    return Finding("ok", f"the database ({database.engine.dialect.name}) is up to date")
+    return _ok(f"The database ({database.engine.dialect.name}) is up to date.")
 
 
-_FIRST_ADMINISTRATOR = "flask --app wsgi setup-link, or flask --app wsgi create-admin NAME --password-stdin"
-
-
-def _users(database: Database) -> Finding:
+def _check_administrator(database: Database) -> Finding:
     if not first_administrator.is_open(database):
-        return Finding("ok", "somebody may log in")
-    return Finding("fault", "nobody may log in yet", _FIRST_ADMINISTRATOR)
+        return _ok("There is an administrator.")
+    return _fault(
+        "There is no administrator, so nobody can log in.",
+        "Run: flask --app wsgi setup-link, or flask --app wsgi create-admin NAME --password-stdin",
+    )
 
 
-def _folders(settings: Settings) -> Iterator[Finding]:
-    for folder, name in ((settings.prompts_path, "PROMPTS_DIR"), (settings.dialplan_path.parent, "DIALPLAN_FILE")):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / ".probe"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            yield Finding("fault", f"{folder} cannot be written: {error}", f"let this user write there (BAZANG_{name})")
-            continue
-        closed = [str(parent) for parent in (folder, *folder.parents) if not parent.stat().st_mode & 0o001]
-        if closed:
-            yield Finding(
-                "warning",
-                f"{folder}: another user cannot enter {closed[0]}",
-                f"Asterisk reads there as its own user: chmod o+x {closed[0]}, or set BAZANG_{name} elsewhere",
-            )
-        else:
-            yield Finding("ok", f"{folder} can be written here and read by Asterisk")
+# -- files and speech -------------------------------------------------------------------------------------------------
 
 
-def _inbox(settings: Settings) -> Finding:
-    folder = settings.prompts_path / INBOX
+def _check_folder(folder: Path, name: str) -> Finding:
+    """Check that we can write to a folder and Asterisk, as another user, can read there. `name`: its setting."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        return _fault(
+            f"{folder} cannot be written: {error}",
+            f"Give the user who runs Bazang the right to write there, or change BAZANG_{name}.",
+        )
+    closed = [parent for parent in (folder, *folder.parents) if not parent.stat().st_mode & 0o001]
+    if closed:
+        return _warning(
+            f"{folder}: other users, such as Asterisk's, cannot enter {closed[0]}.",
+            f"Run: chmod o+x {closed[0]}, or change BAZANG_{name}.",
+        )
+    return _ok(f"{folder} is writable, and Asterisk can read it.")
+
+
+def _check_inbox(folder: Path) -> Finding:
+    """Check that Asterisk can write recordings made by phone."""
     try:
         mode = folder.stat().st_mode & 0o7777
     except FileNotFoundError:
-        return Finding("ok", f"{folder} will be made when the telephone service starts")
+        return _ok(f"{folder} does not exist yet; the worker creates it.")
     except OSError as error:
-        return Finding("fault", f"{folder} cannot be looked at: {error}", "let this user enter it")
+        return _fault(f"{folder} cannot be checked: {error}", "Give the user who runs Bazang access to it.")
     if mode & 0o003 != 0o003:
-        return Finding(
-            "fault",
-            f"{folder}: Asterisk cannot put there what is recorded by phone",
-            f"chmod {INBOX_MODE:o} {folder}, or start the telephone service again",
+        return _fault(
+            f"{folder}: Asterisk cannot write recordings there.",
+            f"Run: chmod {INBOX_MODE:o} {folder}, or restart the worker.",
         )
-    return Finding("ok", f"{folder} takes what is recorded by phone")
+    return _ok(f"Asterisk can write recordings to {folder}.")
 
 
-def _speech(settings: Settings) -> Finding:
+def _check_speech(settings: Settings) -> Finding:
     try:
         clip = SoundLibrary(settings.prompts_path).synthesize("سلام", "fa")
     except (SoundError, OSError) as error:
-        return Finding("fault", f"no text can be spoken: {error}", "install the requirements again (espeakng-loader)")
-    return Finding("ok", f"texts can be spoken ({clip.seconds:.1f} s made)")
+        return _fault(f"Speech cannot be synthesized: {error}", "Install the requirements again (espeakng-loader).")
+    return _ok(f"Speech can be synthesized ({clip.seconds:.1f} s made).")
 
 
-def _voices(folder: Path) -> Iterator[Finding]:
-    """Name piper's voices; nothing where there is none, which is no fault."""
+def _check_voices(folder: Path) -> Iterator[Finding]:
+    """Check the piper voices. Having none is no fault."""
     try:
         names = [model.name for model in list_models(folder)]
         if names and not is_piper_installed():
-            yield Finding(
-                "warning",
+            yield _warning(
                 f"{folder} has voices, but piper is not installed: {', '.join(names)}",
-                "pip install piper-tts (GPL-3.0), then start panel and telephone service again",
+                "Run: pip install piper-tts (GPL-3.0), then restart the panel and the worker.",
             )
             return
-        for found in read_models(folder):
-            if isinstance(found, SpeechError):
-                mend = f"have MODEL.onnx and MODEL.onnx.json, both readable here, in {folder}, or take them away"
-                yield Finding("warning", str(found), mend)
+        for voice in read_models(folder):
+            if isinstance(voice, SpeechError):
+                yield _warning(str(voice), f"Put MODEL.onnx and MODEL.onnx.json into {folder}, or remove the voice.")
             else:
-                yield Finding("ok", f"the voice {found.title} speaks {found.language}")
+                yield _ok(f"The voice {voice.title} speaks {voice.language}.")
     except OSError as error:
-        yield Finding("warning", f"{folder} cannot be read: {error}", "let this user read there (BAZANG_VOICES_DIR)")
+        yield _warning(f"{folder} cannot be read: {error}", "Make it readable, or change BAZANG_VOICES_DIR.")
 
 
-async def _exchange(settings: Settings, database: Database) -> list[Finding]:
+# -- the PBX ----------------------------------------------------------------------------------------------------------
+
+
+async def _check_pbx(settings: Settings, database: Database) -> list[Finding]:
     with database.read() as session:
-        where = store_settings.exchange(session, settings)
-    way = (where.ami_host, where.ami_port, where.ami_username, where.ami_secret)
+        pbx = store_settings.pbx(session, settings)
+    login = (pbx.ami_host, pbx.ami_port, pbx.ami_username, pbx.ami_secret)
     try:
-        async with connection_test.reach(*way, seconds=CONNECT_SECONDS) as client:
-            found = [
-                Finding("ok", f"connected to the exchange (Asterisk {client.state.version or 'of unknown version'})")
+        async with connection_test.connect(*login, seconds=CONNECT_SECONDS) as client:
+            return [
+                _ok(f"The PBX accepts the login (Asterisk {client.state.version or 'of unknown version'})."),
+                *[_check_list(await connection_test.request_list(client, action)) for action in connection_test.LISTS],
+                await _check_actions(client),
+                _check_outbound_context(pbx.outbound_context),
             ]
-            found += [_listing(await connection_test.ask_list(client, action)) for action in connection_test.LISTS]
-            found.append(await _orders(client))
-            found.append(await _outbound(settings, database, client))
-            return found
-    except Unreachable as unreachable:
-        return [_unreachable(where, unreachable.report)]
+    except ConnectionFailed as failed:
+        return [_connection_fault(pbx, failed.report)]
 
 
-def _unreachable(exchange: Exchange, report: ConnectionReport) -> Finding:
-    where = f"{exchange.ami_host}:{exchange.ami_port}"
-    if report.verdict is ConnectionResult.REFUSED:
-        return Finding(
-            "fault",
-            f"the exchange at {where} refused user {exchange.ami_username!r}",
-            f"manager.conf: [{exchange.ami_username}] with secret=…, read=call,user,agent and "
-            "write=originate,call,agent,reporting; then `manager reload`; the same secret in BAZANG_AMI_SECRET, or in "
-            "the panel's settings",
-        )
-    return Finding("fault", f"no exchange answers at {where}: {report.detail}", _MEND[report.verdict])
-
-
-_MEND = {
-    ConnectionResult.HOST_UNKNOWN: "BAZANG_AMI_HOST, or the panel's settings, name the machine that Asterisk runs on",
-    ConnectionResult.NOTHING_LISTENS: "manager.conf: enabled=yes in [general]; BAZANG_AMI_HOST and BAZANG_AMI_PORT",
-    ConnectionResult.NO_ANSWER: "let this machine through its firewall, or look at BAZANG_AMI_HOST and BAZANG_AMI_PORT",
-    ConnectionResult.NOT_ASTERISK: "BAZANG_AMI_PORT is the port of manager.conf, mostly 5038",
+_CONNECTION_FIXES = {
+    ConnectionResult.HOST_UNKNOWN: "Set BAZANG_AMI_HOST, or the address in the panel, to the machine of Asterisk.",
+    ConnectionResult.NOTHING_LISTENS: "Set enabled=yes in [general] of manager.conf, and check BAZANG_AMI_HOST and "
+    "BAZANG_AMI_PORT.",
+    ConnectionResult.NO_ANSWER: "Check the firewall, BAZANG_AMI_HOST and BAZANG_AMI_PORT.",
+    ConnectionResult.NOT_ASTERISK: "Set BAZANG_AMI_PORT to the port in manager.conf, usually 5038.",
 }
 
 
-def _listing(listing: Listing) -> Finding:
-    action, right = listing.action, connection_test.ACTIONS[listing.action]
-    if listing.refused:
-        return Finding(
-            "fault", f"{action} was refused: {listing.error}", f"manager.conf: add {right or 'call'} to write="
-        )
-    if listing.rows is None:
-        return Finding("fault", f"{action} was not answered: {listing.error}", "look at Asterisk's log")
-    if action == "ExtensionStateList" and not any(row.get("Event") == "ExtensionStatus" for row in listing.rows):
-        return Finding(
-            "warning",
-            "the exchange has no hint: it cannot tell whether an extension is free",
-            "extensions.conf: exten => 101,hint,PJSIP/101 per extension; those named in a module get one from us",
-        )
-    return Finding("ok", f"{action} is answered")
+def _connection_fault(pbx: PbxSettings, report: ConnectionReport) -> Finding:
+    address = f"{pbx.ami_host}:{pbx.ami_port}"
+    if report.result is not ConnectionResult.REFUSED:
+        return _fault(f"The PBX does not answer at {address}: {report.detail}", _CONNECTION_FIXES[report.result])
+    read, write = ",".join(config_snippets.READ), ",".join(config_snippets.WRITE)
+    return _fault(
+        f"The PBX at {address} refuses the user {pbx.ami_username!r}.",
+        f"In manager.conf: [{pbx.ami_username}] with secret=…, read={read} and write={write}; then `manager reload`. "
+        "Set the same secret in BAZANG_AMI_SECRET or in the panel.",
+    )
 
 
-async def _orders(client: AmiClient) -> Finding:
-    """Look at what could not be asked just to see, since it would do something."""
+def _check_list(answer: ListAnswer) -> Finding:
+    action = answer.action
+    if answer.refused:
+        right = connection_test.ACTIONS[action] or "call"
+        return _fault(f"The PBX refuses {action}: {answer.error}", f"In manager.conf, add {right} to write=.")
+    if answer.rows is None:
+        return _fault(f"The PBX does not answer {action}: {answer.error}", "Look into Asterisk's log.")
+    if action == "ExtensionStateList" and not any(row.get("Event") == "ExtensionStatus" for row in answer.rows):
+        return _warning(
+            "The PBX has no hints, so it cannot tell whether an extension is free.",
+            "In extensions.conf: exten => 101,hint,PJSIP/101 for each extension. Bazang adds hints for the extensions "
+            "of its modules.",
+        )
+    return _ok(f"The PBX answers {action}.")
+
+
+async def _check_actions(client: AmiClient) -> Finding:
+    """Check the rights for actions that cannot be tried, because they would change something."""
     try:
-        missing = connection_test.missing_of(await connection_test.allowed_actions(client))
+        missing = connection_test.missing_actions(await connection_test.allowed_actions(client))
     except AmiError as error:
-        return Finding("fault", f"ListCommands was not answered: {error}", "look at Asterisk's log")
+        return _fault(f"The PBX does not answer ListCommands: {error}", "Look into Asterisk's log.")
     missing = tuple(action for action in missing if action not in connection_test.LISTS)
     if missing:
         rights = ",".join(dict.fromkeys(connection_test.ACTIONS[action] for action in missing))
-        return Finding("fault", f"not allowed: {', '.join(missing)}", f"manager.conf: add {rights} to write=")
-    return Finding("ok", "calls may be made and ended")
+        return _fault(f"The PBX does not allow {', '.join(missing)}.", f"In manager.conf, add {rights} to write=.")
+    return _ok("The PBX allows us to make and end calls.")
 
 
-async def _outbound(settings: Settings, database: Database, client: AmiClient) -> Finding:
-    with database.read() as session:
-        context = store_settings.office(session, settings).outbound_context
-    if not context:
-        return Finding(
-            "fault",
-            "nobody said how customers are dialled",
-            "name it in the panel's settings, or by BAZANG_OUTBOUND_CONTEXT",
-        )
-    return Finding("ok", f"customers are dialled through the context {context}")
+def _check_outbound_context(context: str) -> Finding:
+    if context:
+        return _ok(f"Customers are dialled through the context {context}.")
+    return _fault(
+        "The context for calls to customers is not set.", "Set it in the panel or by BAZANG_OUTBOUND_CONTEXT."
+    )
 
 
-def _service(settings: Settings, database: Database) -> Iterator[Finding]:
+# -- the worker -------------------------------------------------------------------------------------------------------
+
+
+def _check_worker(settings: Settings, database: Database) -> Iterator[Finding]:
     now = datetime.now(UTC)
     with database.read() as session:
         state = pbx_state.worker_state(session)
-        facts = pbx_state.stored_facts(session, now)
-        agi_host = store_settings.exchange(session, settings).agi_host
-    if not facts.worker_runs(now):
-        yield Finding("fault", "the telephone service does not run", "flask --app wsgi worker (or its systemd unit)")
+        runs = pbx_state.worker_runs(session, now)
+        agi_host = store_settings.pbx(session, settings).agi_host
+    if not runs:
+        yield _fault("The worker does not run.", "Run: flask --app wsgi worker (or start its systemd unit).")
         return
-    yield Finding("ok", "the telephone service runs")
+    yield _ok("The worker runs.")
+    yield _check_dialplan(settings, state)
+    yield _check_agi(agi_host, settings.agi_port)
+
+
+def _check_dialplan(settings: Settings, state: WorkerState) -> Finding:
     if state.dialplan_running and state.dialplan_running == state.dialplan_written:
-        yield Finding("ok", f"Asterisk runs our dialplan, revision {state.dialplan_running}")
-    else:
-        yield Finding(
-            "fault",
-            "Asterisk does not run the dialplan that was written",
-            f"extensions.conf: #tryinclude {settings.dialplan_path}; then `dialplan reload`",
-        )
+        return _ok(f"Asterisk runs our dialplan, revision {state.dialplan_running}.")
+    return _fault(
+        "Asterisk does not run our current dialplan.",
+        f"In extensions.conf: #tryinclude {settings.dialplan_path}; then `dialplan reload`.",
+    )
+
+
+def _check_agi(host: str, port: int) -> Finding:
     with closing(socket.socket()) as probe:
-        probe.settimeout(2)
+        probe.settimeout(LISTEN_SECONDS)
         try:
-            probe.connect((agi_host, settings.agi_port))
-            yield Finding("ok", f"the dialogue listens on {agi_host}:{settings.agi_port}")
+            probe.connect((host, port))
         except OSError as error:
-            yield Finding(
-                "fault",
-                f"nothing listens on {agi_host}:{settings.agi_port}: {error}",
-                "BAZANG_AGI_HOST and BAZANG_AGI_PORT are how Asterisk reaches the telephone service",
+            return _fault(
+                f"The worker does not listen on {host}:{port}: {error}",
+                "Set BAZANG_AGI_HOST and BAZANG_AGI_PORT to the address where Asterisk reaches the worker.",
             )
+    return _ok(f"The worker listens for callers on {host}:{port}.")

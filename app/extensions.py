@@ -1,4 +1,4 @@
-"""The Flask extensions, bare; `create_app` binds them."""
+"""The Flask extensions. `create_app` binds them to the application."""
 
 from flask_babel import Babel
 from flask_limiter import Limiter

@@ -1,32 +1,40 @@
-"""Who may import whom: the house's one-way streets, read from the code."""
+"""The rules about which module may import which, read from the source."""
 
 import ast
 import sys
+from collections.abc import Iterable
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
-import pytest
+ROOT = Path(__file__).parent.parent
 
-APP = Path(__file__).parent.parent / "app"
-
-# room -> the rooms of ours that it may import. What is not named may import nothing of ours.
-MAY_IMPORT = {
+# package or module of app -> those of app that it may import
+MAY_IMPORT: dict[str, set[str]] = {
     "domain": set(),
     "audio": set(),
     "config": set(),
     "telephony": {"domain"},
     "store": {"domain", "config"},
     "services": {"domain", "store", "audio", "config"},
+    "demo_data": {"domain", "store", "services", "config"},
     "extensions": {"store"},
     "web": {"domain", "store", "services", "audio", "config", "extensions"},
     "worker": {"domain", "store", "services", "audio", "config", "telephony"},
     "doctor": {"domain", "store", "services", "audio", "config", "telephony"},
-    "server": {"config", "services", "cli"},
-    "demo_data": {"domain", "store", "services", "config"},
+    "server": {"config", "services", "cli", "__init__"},
     "cli": {"config", "store", "services", "audio", "telephony", "worker", "doctor", "demo_data"},
     "__init__": {"config", "extensions", "store", "cli", "web"},
 }
 
-# Libraries that belong to one side of the house.
+# package of app.web -> the other packages of app.web that it may import. All may import the files beside them.
+WEB_MAY_IMPORT = {
+    "setup": {"settings", "accounts"},
+    "modules": {"pbx", "prompts"},
+    "settings": {"prompts"},
+}
+
+# library -> the packages and modules of app that may use it
 ONLY_IN = {
     "flask": {"web", "cli", "__init__", "extensions"},
     "panoramisk": {"telephony"},
@@ -37,17 +45,17 @@ ONLY_IN = {
 }
 
 
-def files() -> list[Path]:
-    return sorted(path for path in APP.rglob("*.py"))
+@cache
+def modules(folder: str = "app") -> dict[str, Path]:
+    """Return the modules below a folder: dotted name -> path."""
+    paths = sorted((ROOT / folder).rglob("*.py"))
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in paths]
+    return dict(zip(names, paths, strict=True))
 
 
-def room_of(path: Path) -> str:
-    parts = path.relative_to(APP).parts
-    return parts[0] if len(parts) > 1 else path.stem
-
-
+@cache
 def imports(path: Path) -> set[str]:
-    """Return the full names of what a file imports, also within its functions."""
+    """Return the full names that a file imports, also inside functions: `from a import b` is a.b."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -58,45 +66,85 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def rooms_imported(path: Path) -> set[str]:
-    names = {name.split(".")[1] for name in imports(path) if name.startswith("app.") and name.count(".") >= 1}
-    return names - {"create_app"}
+def modules_imported(path: Path) -> set[str]:
+    """Return the modules of app that a file imports. The packages that contain them do not count."""
+    names = imports(path)
+    return {name if name in modules() else name.rpartition(".")[0] for name in names} & modules().keys()
 
 
-@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(APP)))
-def test_imports_run_one_way(path: Path) -> None:
-    room = room_of(path)
-    assert rooms_imported(path) - {room} <= MAY_IMPORT[room]
+def part(module: str) -> str:
+    """Return the package or module directly in app that a module belongs to."""
+    return module.split(".")[1] if "." in module else "__init__"
 
 
-@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(APP)))
-def test_libraries_stay_on_their_side(path: Path) -> None:
-    used = {name.split(".")[0] for name in imports(path)}
-    assert {library for library, rooms in ONLY_IN.items() if library in used and room_of(path) not in rooms} == set()
+def outside(allowed: Iterable[str], module: str) -> set[str]:
+    """Return what a module imports of app besides its own package and the allowed parts."""
+    return {part(name) for name in modules_imported(modules()[module])} - {part(module), *allowed}
 
 
-@pytest.mark.parametrize("path", sorted((APP / "domain").glob("*.py")), ids=lambda path: path.name)
-def test_the_domain_needs_the_standard_library_only(path: Path) -> None:
-    outside = {name.split(".")[0] for name in imports(path)} - {"app"} - set(sys.stdlib_module_names)
-    assert outside <= {"phonenumbers"}, "the numbering plans of the world are the one thing we do not write ourselves"
+def test_packages_import_in_one_direction() -> None:
+    assert {part(module) for module in modules()} == MAY_IMPORT.keys()
+    forbidden = {module: outside(MAY_IMPORT[part(module)], module) for module in modules()}
+    assert {module: names for module, names in forbidden.items() if names} == {}
 
 
-@pytest.mark.parametrize("path", sorted((APP / "domain").glob("*.py")), ids=lambda path: path.name)
-def test_the_domain_asks_no_clock(path: Path) -> None:
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    graph = {module: modules_imported(path) - {module} for module, path in modules().items()}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+def test_libraries_are_used_in_their_packages_only() -> None:
+    misused = {
+        (module, library)
+        for module, path in modules().items()
+        for library in {name.split(".")[0] for name in imports(path)} & ONLY_IN.keys()
+        if part(module) not in ONLY_IN[library]
+    }
+    assert misused == set()
+
+
+def web_package(module: str) -> str:
+    """Return the package of app.web that a module belongs to, or "" for the files beside the packages."""
+    names = module.split(".")[2:]
+    return names[0] if names and (len(names) > 1 or modules()[module].name == "__init__.py") else ""
+
+
+def test_packages_of_web_import_in_one_direction() -> None:
+    forbidden = {
+        (module, name)
+        for module, path in modules().items()
+        if module.startswith("app.web.")
+        for name in modules_imported(path)
+        if name.startswith("app.web.")
+        and web_package(name) not in {"", web_package(module), *WEB_MAY_IMPORT.get(web_package(module), set())}
+    }
+    assert forbidden == set()
+
+
+def test_only_the_application_imports_the_registry_of_web() -> None:
+    assert [module for module, path in modules().items() if "app.web" in modules_imported(path)] == ["app"]
+
+
+def test_the_product_and_its_scripts_do_not_import_tests() -> None:
+    importing = {
+        module
+        for module, path in (modules("app") | modules("script")).items()
+        for name in imports(path)
+        if name.split(".")[0] == "tests"
+    }
+    assert importing == set()
+
+
+def test_the_domain_imports_the_standard_library_and_phonenumbers_only() -> None:
+    used = {name.split(".")[0] for path in modules("app/domain").values() for name in imports(path)}
+    assert used - {"app", "phonenumbers"} <= sys.stdlib_module_names
+
+
+def test_the_domain_does_not_read_the_clock() -> None:
     called = {
         node.func.attr
+        for path in modules("app/domain").values()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     }
     assert not called & {"now", "utcnow", "today", "monotonic", "time"}
-
-
-def test_every_room_has_its_rule() -> None:
-    assert {room_of(path) for path in files()} == set(MAY_IMPORT)
-
-
-@pytest.mark.parametrize("folder", ["app", "script"])
-def test_product_and_tools_do_not_import_the_tests(folder: str) -> None:
-    paths = sorted((APP.parent / folder).rglob("*.py"))
-    importing = {str(path) for path in paths for name in imports(path) if name.split(".")[0] == "tests"}
-    assert paths and not importing

@@ -1,40 +1,41 @@
-"""What came of trying to reach an exchange, in words that both the panel and the doctor understand."""
+"""The result of a connection test to a PBX."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
+READ_RIGHTS = ("call", "user", "agent")  # read= in manager.conf: the events that Bazang needs
+
 
 class ConnectionResult(StrEnum):
-    """How far one got."""
+    """How far the test came."""
 
-    HOST_UNKNOWN = "host_unknown"  # nobody knows a machine of that name
-    NOTHING_LISTENS = "nothing_listens"  # the machine is there and refuses the port
-    NO_ANSWER = "no_answer"  # nothing came back in time: a firewall, or no machine at all
-    NOT_ASTERISK = "not_asterisk"  # something answers there that is no Asterisk Manager Interface
-    REFUSED = "refused"  # the user's name or the secret
-    RIGHTS_MISSING = "rights_missing"  # connected, but `read_missing` or `write_missing` are needed
+    HOST_UNKNOWN = "host_unknown"  # the host name cannot be resolved
+    NOTHING_LISTENS = "nothing_listens"  # the host refuses connections to this port
+    NO_ANSWER = "no_answer"  # no answer in time, for example because of a firewall
+    NOT_ASTERISK = "not_asterisk"  # something answers, but it is not an Asterisk Manager Interface
+    REFUSED = "refused"  # wrong user name or secret
+    RIGHTS_MISSING = "rights_missing"  # logged in; `read_missing` or `write_missing` name the rights
     CONNECTED = "connected"
 
 
 class DialplanState(StrEnum):
-    """Whether the exchange runs our dialplan."""
+    """Whether the PBX runs our dialplan."""
 
     CURRENT = "current"
-    OUTDATED = "outdated"  # ours, of an older revision: it has to be reloaded
-    NONE = "none"  # it was never taken in
-    UNKNOWN = "unknown"  # it could not be asked
+    OUTDATED = "outdated"  # ours, but an older revision; it must be reloaded
+    NONE = "none"  # not included in the PBX's dialplan
+    UNKNOWN = "unknown"  # the PBX did not answer the question
 
 
 @dataclass(frozen=True)
 class ConnectionReport:
-    """What was found at an exchange. `detail` is plain English for the technician.
+    """What the connection test found. `detail` is English text for technicians.
 
-    `read_missing`, `write_missing`: the rights that manager.conf has to give; `unchecked`: rights of read= of which
-    nothing can be told without disturbing calls. `extensions` (those with hints) and `queues` are None where they could
-    not be asked.
+    `read_missing` and `write_missing`: rights that manager.conf must grant. `unchecked`: read rights that cannot be
+    tested without disturbing calls. `extensions` (those with hints) and `queues` are counts; None if not known.
     """
 
-    verdict: ConnectionResult
+    result: ConnectionResult
     detail: str = ""
     version: str = ""
     read_missing: tuple[str, ...] = ()
@@ -43,8 +44,8 @@ class ConnectionReport:
     extensions: int | None = None
     queues: int | None = None
     dialplan: DialplanState = DialplanState.UNKNOWN
-    may_reload: bool = False  # else the exchange takes a new dialplan when somebody types `dialplan reload`
+    may_reload: bool = False  # if False, somebody must type `dialplan reload` after each change
 
     @property
     def connected(self) -> bool:
-        return self.verdict in (ConnectionResult.CONNECTED, ConnectionResult.RIGHTS_MISSING)
+        return self.result in (ConnectionResult.CONNECTED, ConnectionResult.RIGHTS_MISSING)

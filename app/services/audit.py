@@ -1,8 +1,9 @@
-"""The log: who changed what in the panel. Entries are added here, and changed or deleted nowhere."""
+"""The audit log: who changed what in the panel. Entries are only added, never changed or deleted."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
@@ -16,18 +17,55 @@ HIDDEN = "***"
 LONGEST_SUBJECT = 120
 PER_PAGE = 50
 
-Detail = dict[str, Any]  # {"name of the field": [old, new]}
+Detail = dict[str, Any]  # {field name: [old, new]}
+
+
+class AuditAction(StrEnum):
+    """What an entry is about. The texts are in app/web/audit/wording.py."""
+
+    USER_CREATED = "user_created"
+    USER_CHANGED = "user_changed"
+    PASSWORD_RESET = "password_reset"
+    PASSWORD_CHANGED = "password_changed"
+    MODULE_SAVED = "module_saved"
+    MODULE_DELETED = "module_deleted"
+    EXTENSION_SAVED = "extension_saved"
+    QUEUE_SAVED = "queue_saved"
+    SETTINGS_SAVED = "settings_saved"
+    RECORDING_RENAMED = "recording_renamed"
+    RECORDING_DELETED = "recording_deleted"
+    DIGIT_CHANGED = "digit_changed"
+    CALLS_PAUSED = "calls_paused"
+    CALLS_RESUMED = "calls_resumed"
+    REQUEST_ADDED = "request_added"
+    REQUEST_NOTED = "request_noted"
+    REQUEST_POSTPONED = "request_postponed"
+    REQUEST_REASSIGNED = "request_reassigned"
+    REQUEST_PRIORITISED = "request_prioritised"
+    REQUEST_DONE = "request_done"
+    REQUEST_CANCELLED = "request_cancelled"
+    REQUEST_CALLED = "request_called"
+    REQUESTS_MADE_UP = "requests_made_up"
 
 
 def record(session: Session, actor: str, action: str, subject: str, detail: Mapping[str, Any], now: datetime) -> None:
-    """Add an entry within the transaction that makes the change: neither is there without the other."""
+    """Add an entry in the current transaction, so that it is stored together with the change.
+
+    `actor` is "" for the system. Raises ValueError if `action` is no AuditAction.
+    """
     session.add(
-        AuditEntry(at=now, actor=actor[:80], action=action, subject=subject[:LONGEST_SUBJECT], detail=dict(detail))
+        AuditEntry(
+            at=now,
+            actor=actor[:80],
+            action=AuditAction(action).value,
+            subject=subject[:LONGEST_SUBJECT],
+            detail=dict(detail),
+        )
     )
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any], *, secret: Collection[str] = ()) -> Detail:
-    """Return the fields that differ as {name: [old, new]}. Of a secret one is said that it changed, and no more."""
+    """Return the fields that differ as {name: [old, new]}. Values of secret fields are replaced by `***`."""
     found: Detail = {}
     for name in dict.fromkeys([*old, *new]):
         before, after = old.get(name), new.get(name)
@@ -38,14 +76,11 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any], *, secret: Collectio
 
 @dataclass(frozen=True)
 class AuditFilter:
-    """What to show. `since` and `until` are moments, the latter not included; an empty value asks for nothing.
-
-    `by_system`: only what nobody did.
-    """
+    """What to show; empty values do not filter. `until` itself is excluded. `by_system`: entries without an actor."""
 
     actor: str = ""
     action: str = ""
-    subject: str = ""  # a part of it
+    subject: str = ""  # a part of the subject
     since: datetime | None = None
     until: datetime | None = None
     by_system: bool = False
@@ -53,7 +88,7 @@ class AuditFilter:
 
 @dataclass(frozen=True)
 class AuditPage:
-    """`page` is the page that is shown, which is the last one where a later one was asked for."""
+    """One page of entries. `page` is the last page if a later one was requested."""
 
     entries: Sequence[AuditEntry]
     total: int
@@ -61,9 +96,9 @@ class AuditPage:
     pages: int
 
 
-def read(database: Database, wanted: AuditFilter | None = None, page: int = 1, per_page: int = PER_PAGE) -> AuditPage:
-    """Return a page of the log, the latest first."""
-    conditions = _conditions(wanted or AuditFilter())
+def read(database: Database, filters: AuditFilter | None = None, page: int = 1, per_page: int = PER_PAGE) -> AuditPage:
+    """Return a page of the log, newest entries first."""
+    conditions = _conditions(filters or AuditFilter())
     with database.read() as session:
         total = session.scalar(select(func.count()).select_from(AuditEntry).where(*conditions)) or 0
         pages = max(1, -(-total // per_page))
@@ -73,35 +108,35 @@ def read(database: Database, wanted: AuditFilter | None = None, page: int = 1, p
     return AuditPage(entries, total, page, pages)
 
 
-def _conditions(wanted: AuditFilter) -> list[ColumnElement[bool]]:
+def _conditions(filters: AuditFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    if wanted.actor or wanted.by_system:
-        conditions.append(AuditEntry.actor == ("" if wanted.by_system else wanted.actor))
-    if wanted.action:
-        conditions.append(AuditEntry.action == wanted.action)
-    if wanted.subject:
-        conditions.append(contains(AuditEntry.subject, wanted.subject))
-    if wanted.since is not None:
-        conditions.append(AuditEntry.at >= wanted.since)
-    if wanted.until is not None:
-        conditions.append(AuditEntry.at < wanted.until)
+    if filters.actor or filters.by_system:
+        conditions.append(AuditEntry.actor == ("" if filters.by_system else filters.actor))
+    if filters.action:
+        conditions.append(AuditEntry.action == filters.action)
+    if filters.subject:
+        conditions.append(contains(AuditEntry.subject, filters.subject))
+    if filters.since is not None:
+        conditions.append(AuditEntry.at >= filters.since)
+    if filters.until is not None:
+        conditions.append(AuditEntry.at < filters.until)
     return conditions
 
 
 def actors(database: Database) -> list[str]:
-    """Return the names that stand in the log, for whoever filters it."""
+    """Return the names of all actors in the log."""
     with database.read() as session:
         return list(session.scalars(select(AuditEntry.actor).distinct().order_by(AuditEntry.actor)))
 
 
-def last_acts(database: Database) -> dict[str, datetime]:
-    """Return when each one last changed something, by name."""
+def last_changes(database: Database) -> dict[str, datetime]:
+    """Return the time of each actor's newest entry, by name."""
     with database.read() as session:
         query = select(AuditEntry.actor, func.max(AuditEntry.at)).group_by(AuditEntry.actor)
         return {row[0]: row[1] for row in session.execute(query)}
 
 
 def actions(database: Database) -> list[str]:
-    """Return the kinds of entries that stand in the log."""
+    """Return the kinds of entries in the log."""
     with database.read() as session:
         return list(session.scalars(select(AuditEntry.action).distinct().order_by(AuditEntry.action)))

@@ -1,17 +1,37 @@
-"""What a service refuses, and why."""
+"""The errors that services raise."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """What is wrong with the value of a field. The texts are in app/web/wording.py."""
+
+    REQUIRED = "required"
+    TOO_LONG = "too_long"
+    CHARACTERS = "characters"  # characters that cannot be displayed
+    CODE = "code"  # digits, * and # only
+    NUMBER = "number"
+    FOREIGN = "foreign"
+    KIND = "kind"  # a premium-rate number and the like
+    EMERGENCY = "emergency"
+    RANGE = "range"
+    CHOICE = "choice"
+    PAST = "past"
+    NOT_YOURS = "not_yours"
 
 
 class Invalid(ValueError):
-    """Some fields make no sense: `errors` maps a field's name to a short code, which the page puts into words."""
+    """The input has errors. `errors` maps the name of a field to an error code."""
 
-    def __init__(self, errors: dict[str, str]) -> None:
+    def __init__(self, errors: Mapping[str, str]) -> None:
         super().__init__(", ".join(f"{name}: {code}" for name, code in errors.items()))
-        self.errors = errors
+        self.errors = dict(errors)
 
 
 class NotFound(LookupError):
-    """There is no such thing (any more)."""
+    """The object does not exist, or the user may not see it."""
 
 
 class Forbidden(PermissionError):
-    """This is not for this user to do."""
+    """The user may not do this."""

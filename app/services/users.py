@@ -1,4 +1,4 @@
-"""Who may use the panel, and how: roles, an operator's extensions, passwords, and the end of sessions."""
+"""The users of the panel: roles, own extensions, passwords and sessions."""
 
 import hashlib
 import secrets
@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from app.audio.prompt_texts import LANGUAGES
 from app.domain.text import is_displayable
 from app.services import audit
+from app.services.audit import AuditAction
 from app.services.errors import Invalid, NotFound
 from app.services.modules.save import EXTENSION
 from app.store.database import Database
@@ -28,13 +29,13 @@ SHORTEST_PASSWORD = 8
 LONGEST_PASSWORD = 200
 MOST_EXTENSIONS = 50
 _hasher = PasswordHasher()
-_CLEAR = "abcdefghjkmnpqrstuvwxyz23456789"
-_LOGGED = ("role", "extensions", "active", "locale", "theme")
+_READABLE = "abcdefghjkmnpqrstuvwxyz23456789"  # without i, l, o, 0 and 1
+_AUDITED = ("role", "extensions", "active", "locale", "theme")
 
 
 @dataclass(frozen=True)
 class UserInput:
-    """What is settled for a user. `locale` None: the office's language; `extensions`: an operator's own."""
+    """What an administrator can set for a user. `locale` None means the office's language."""
 
     role: str
     extensions: tuple[str, ...] = ()
@@ -43,20 +44,20 @@ class UserInput:
     theme: str = "auto"
 
 
-def listing(database: Database) -> list[User]:
-    """Return all users, those who may log in first."""
+def list_users(database: Database) -> list[User]:
+    """Return all users, active ones first."""
     with database.read() as session:
         return list(session.scalars(select(User).order_by(User.active.desc(), User.name)))
 
 
-def find(database: Database, user_id: int) -> User:
+def get(database: Database, user_id: int) -> User:
     """Return a user, active or not. Raises NotFound."""
     with database.read() as session:
         return _get(session, user_id)
 
 
 def as_input(user: User) -> UserInput:
-    """See a stored user as the form has it."""
+    """Return the stored values of a user."""
     return UserInput(user.role, tuple(user.extensions), user.active, user.locale, user.theme)
 
 
@@ -72,15 +73,15 @@ def create(
     theme: str = "auto",
     actor: str = "",
 ) -> int:
-    """Store a new user and return the id. Raises Invalid."""
+    """Add a user and return the id. Raises Invalid."""
     name = name.strip()
     given = UserInput(role, tuple(extensions), locale=locale, theme=theme)
-    errors = check(given)
+    errors = validate(given)
     if not name or len(name) > 80:
         errors["name"] = "required" if not name else "too_long"
     elif not is_displayable(name):
         errors["name"] = "characters"
-    errors |= check_new_password(password)
+    errors |= validate_password(password)
     try:
         with database.write() as session:
             if "name" not in errors and session.scalar(select(func.count()).where(User.name == name)):
@@ -91,18 +92,18 @@ def create(
             _fill(user, given)
             session.add(user)
             session.flush()
-            audit.record(session, actor, "user_created", name, audit.changes({}, _fields(user)), now)
+            audit.record(session, actor, AuditAction.USER_CREATED, name, audit.changes({}, _fields(user)), now)
             return user.id
-    except IntegrityError as error:  # somebody else took the name at the same instant
+    except IntegrityError as error:  # another transaction took the name
         raise Invalid({"name": "taken"}) from error
 
 
 def change(database: Database, user_id: int, given: UserInput, now: datetime, *, actor: str = "") -> None:
-    """Change what is settled for a user. Who is not active any more is logged out everywhere, and for good.
+    """Change a user. Deactivating a user ends all their sessions.
 
-    Raises NotFound, and Invalid: `last_administrator` where nobody could change anything any more.
+    Raises NotFound, and Invalid with `last_administrator` if no active administrator would be left.
     """
-    errors = check(given)
+    errors = validate(given)
     if errors:
         raise Invalid(errors)
     with database.write() as session:
@@ -115,7 +116,7 @@ def change(database: Database, user_id: int, given: UserInput, now: datetime, *,
         _fill(user, given)
         changed = audit.changes(before, _fields(user))
         if changed:
-            audit.record(session, actor, "user_changed", user.name, changed, now)
+            audit.record(session, actor, AuditAction.USER_CHANGED, user.name, changed, now)
 
 
 def _fill(user: User, given: UserInput) -> None:
@@ -124,7 +125,7 @@ def _fill(user: User, given: UserInput) -> None:
 
 
 def _fields(user: User) -> dict[str, Any]:
-    return {name: getattr(user, name) for name in _LOGGED}
+    return {name: getattr(user, name) for name in _AUDITED}
 
 
 def _get(session: Session, user_id: int, *, lock: bool = False) -> User:
@@ -135,13 +136,13 @@ def _get(session: Session, user_id: int, *, lock: bool = False) -> User:
 
 
 def _is_last_administrator(session: Session, user_id: int) -> bool:
-    """Tell whether this user is the one active administrator. Locks them all: two must not leave at once."""
+    """Return whether this user is the only active administrator. Locks all of them against concurrent changes."""
     query = select(User.id).where(User.role == "administrator", User.active).order_by(User.id).with_for_update()
     return list(session.scalars(query)) == [user_id]
 
 
-def check(given: UserInput) -> dict[str, str]:
-    """Return what is wrong with what is settled for a user, by field."""
+def validate(given: UserInput) -> dict[str, str]:
+    """Return validation errors by field name; empty if the input is valid."""
     errors = {}
     if given.role not in ROLES:
         errors["role"] = "choice"
@@ -158,55 +159,57 @@ def check(given: UserInput) -> dict[str, str]:
     return errors
 
 
-# Passwords
+# -- passwords --------------------------------------------------------------------------------------------------------
 
 
-def check_new_password(password: str) -> dict[str, str]:
-    """Return what is wrong with a password that is to be taken, by field."""
+def validate_password(password: str) -> dict[str, str]:
+    """Return validation errors of a new password by field name."""
     if len(password) < SHORTEST_PASSWORD:
         return {"password": "too_short"}
     if len(password) > LONGEST_PASSWORD:
         return {"password": "too_long"}
-    return {} if _is_text(password) else {"password": "characters"}
+    return {} if _is_encodable(password) else {"password": "characters"}
 
 
-def _is_text(word: str) -> bool:
-    """Tell whether it can be encoded: what was no UTF-8 on its way here has half characters in it."""
+def _is_encodable(text: str) -> bool:
+    """Return whether the text is valid Unicode. Input that was not UTF-8 contains lone surrogates."""
     try:
-        word.encode()
+        text.encode()
     except UnicodeEncodeError:
         return False
     return True
 
 
-def make_password() -> str:
-    """Return a password that can be read out and typed: three groups of four, of letters that nobody mistakes."""
-    groups = ("".join(secrets.choice(_CLEAR) for _ in range(4)) for _ in range(3))
+def generate_password() -> str:
+    """Return a random password that is easy to read out and type, such as `k7mp-3xqa-9fhd`."""
+    groups = ("".join(secrets.choice(_READABLE) for _ in range(4)) for _ in range(3))
     return "-".join(groups)
 
 
 def reset_password(database: Database, user_id: int, password: str, now: datetime, *, actor: str = "") -> None:
-    """Give a user another password; their sessions end. Raises NotFound and Invalid."""
-    errors = check_new_password(password)
+    """Set a user's password and end their sessions. Raises NotFound and Invalid."""
+    errors = validate_password(password)
     if errors:
         raise Invalid(errors)
-    _set_password(database, user_id, password, now, actor, "password_reset")
+    _set_password(database, user_id, password, now, actor, AuditAction.PASSWORD_RESET)
 
 
 def change_password(database: Database, user_id: int, old: str, new: str, now: datetime) -> None:
-    """Let a user change their own password; their sessions end. Raises NotFound, and Invalid: `old_password` wrong."""
-    user = find(database, user_id)
-    errors = check_new_password(new)
-    if not _fits(user, old):
+    """Change a user's own password and end their sessions. Raises NotFound, and Invalid if `old` is wrong."""
+    user = get(database, user_id)
+    errors = validate_password(new)
+    if not _verify(user, old):
         errors["old_password"] = "wrong"
     elif old == new:
         errors["password"] = "same"
     if errors:
         raise Invalid(errors)
-    _set_password(database, user_id, new, now, user.name, "password_changed")
+    _set_password(database, user_id, new, now, user.name, AuditAction.PASSWORD_CHANGED)
 
 
-def _set_password(database: Database, user_id: int, password: str, now: datetime, actor: str, action: str) -> None:
+def _set_password(
+    database: Database, user_id: int, password: str, now: datetime, actor: str, action: AuditAction
+) -> None:
     hashed = _hasher.hash(password)
     with database.write() as session:
         user = _get(session, user_id, lock=True)
@@ -216,53 +219,53 @@ def _set_password(database: Database, user_id: int, password: str, now: datetime
 
 
 def check_password(database: Database, name: str, password: str) -> User | None:
-    """Return the active user whose password this is, or None. Takes as long for a name that is nobody's."""
+    """Return the active user with this name and password, or None. Both cases take the same time."""
     name = name.strip()
     user = None
-    if is_displayable(name):  # nobody else has an account, and PostgreSQL cannot even look for a NUL
+    if is_displayable(name):  # all names are; PostgreSQL cannot search for a NUL
         with database.read() as session:
             user = session.scalar(select(User).where(User.name == name))
-    if not _fits(user, password):
+    if not _verify(user, password):
         return None
     return user if user is not None and user.active else None
 
 
 @cache
-def _nobody() -> str:
-    """Return what is checked for a name that is nobody's: the time of an answer must not tell which names there are.
+def _dummy_hash() -> str:
+    """Return the hash that is checked for unknown names, so that the response time does not reveal which names exist.
 
-    It is made when it is needed; it takes as long as a good part of all that a process does at its start.
+    It is computed on first use, because hashing would slow down the start of every process.
     """
     return _hasher.hash("nobody has this password")
 
 
-def _fits(user: User | None, password: str) -> bool:
+def _verify(user: User | None, password: str) -> bool:
     try:
-        return _hasher.verify(user.password_hash if user is not None else _nobody(), password[:LONGEST_PASSWORD])
+        return _hasher.verify(user.password_hash if user is not None else _dummy_hash(), password[:LONGEST_PASSWORD])
     except (VerifyMismatchError, InvalidHashError):
         return False
 
 
-# Sessions
+# -- sessions ---------------------------------------------------------------------------------------------------------
 
 
-def stamp(user: User) -> str:
-    """Return what a session's cookie carries beside the user's id, and what it must equal at every request.
+def session_stamp(user: User) -> str:
+    """Return the part of a session's cookie that must match the user at every request.
 
-    It changes with the password, and when the user is deactivated; of the password's hash it tells nothing.
+    It changes with the password and when the user is deactivated. It reveals nothing about the password's hash.
     """
     return hashlib.sha256(f"{user.id}:{user.generation}:{user.password_hash}".encode()).hexdigest()[:32]
 
 
-def load(database: Database, user_id: int) -> User | None:
-    """Return an active user, or None."""
+def get_active(database: Database, user_id: int) -> User | None:
+    """Return the user if they are active, else None."""
     with database.read() as session:
         user = session.get(User, user_id)
     return user if user is not None and user.active else None
 
 
 def set_locale(database: Database, user_id: int, locale: str) -> None:
-    """Remember the language that a user reads."""
+    """Store a user's language. Ignores a user who does not exist."""
     with database.write() as session:
         user = session.get(User, user_id)
         if user is not None:
@@ -270,8 +273,8 @@ def set_locale(database: Database, user_id: int, locale: str) -> None:
 
 
 def set_preferences(database: Database, user_id: int, locale: str | None, theme: str) -> None:
-    """Remember how a user likes to read; `locale` None: in the office's language. Raises NotFound, Invalid."""
-    errors = check(UserInput(ROLES[0], locale=locale, theme=theme))
+    """Store a user's language and theme; `locale` None means the office's language. Raises NotFound and Invalid."""
+    errors = validate(UserInput(ROLES[0], locale=locale, theme=theme))
     if errors:
         raise Invalid(errors)
     with database.write() as session:
@@ -280,7 +283,7 @@ def set_preferences(database: Database, user_id: int, locale: str | None, theme:
 
 
 def set_theme(database: Database, user_id: int, theme: str) -> None:
-    """Remember whether a user reads by day or by night. Raises Invalid."""
+    """Store a user's theme. Ignores a user who does not exist. Raises Invalid."""
     if theme not in THEMES:
         raise Invalid({"theme": "choice"})
     with database.write() as session:
@@ -290,5 +293,6 @@ def set_theme(database: Database, user_id: int, theme: str) -> None:
 
 
 def count(database: Database) -> int:
+    """Return the number of users, active or not."""
     with database.read() as session:
         return session.scalar(select(func.count()).select_from(User)) or 0

@@ -11,6 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Session
 
+from app.store.cache import VersionedCache
+from app.store.version import DatabaseVersion
+
 _WRITES = "bazang_writes"
 
 
@@ -37,10 +40,12 @@ def _on_begin(connection: Connection) -> None:
 
 
 class Database:
-    """Provide sessions. Do not keep a session open during slow work."""
+    """Provide sessions and a cache of what they read. Do not keep a session open during slow work."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.version = DatabaseVersion(engine)
+        self.cache = VersionedCache()
         self._writer = engine.execution_options(**{_WRITES: True})
 
     @contextmanager
@@ -63,7 +68,7 @@ class Joined(Database):
     """
 
     def __init__(self, database: Database, session: Session) -> None:
-        super().__init__(database.engine)
+        self.engine, self.version, self.cache = database.engine, database.version, database.cache
         self._session = session
 
     @contextmanager

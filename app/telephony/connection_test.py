@@ -1,7 +1,7 @@
-"""Looks at an exchange: who answers there, and what its user may do. No call is disturbed, and nothing is changed.
+"""Test a connection to a PBX: who answers, and which rights the AMI user has. Changes nothing, disturbs no call.
 
-What an AMI user may order (write=) Asterisk lists by itself. What it is told of (read=) shows only when something
-happens: so a call is ordered that leads nowhere, and looked whether its events come.
+Asterisk lists the actions that an AMI user may send (the write= rights). The read= rights show only in events, so the
+test originates a call that leads nowhere and waits for its events.
 """
 
 import asyncio
@@ -13,12 +13,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from app.domain.pbx_connection import ConnectionReport, ConnectionResult, DialplanState
+from app.domain.pbx_connection import READ_RIGHTS, ConnectionReport, ConnectionResult, DialplanState
 from app.telephony.ami import AmiClient, AmiError, AmiRefused, AmiState, AmiTimes
 from app.telephony.variables import PROBE
 
-READ = ("call", "user", "agent")
-# What is asked or ordered while Bazang works -> the right of write= that it needs; "": none.
+# AMI actions that Bazang sends -> the write= right that each needs; "": none.
 ACTIONS = {
     "CoreShowChannels": "reporting",
     "QueueStatus": "",
@@ -30,46 +29,47 @@ ACTIONS = {
     "DeviceStateList": "call",
     "ShowDialPlan": "reporting",
 }
-LISTS = ("CoreShowChannels", "QueueStatus", "ExtensionStateList")  # those that may be asked just to see
+LISTS = ("CoreShowChannels", "QueueStatus", "ExtensionStateList")  # actions that only read
 GREETING = b"Asterisk Call Manager/"
-HEARD_WITHIN = 1.0  # seconds in which the probe's events come
-EXAMINED_WITHIN = 6.0  # seconds
+GREETING_SECONDS = 2.0
+EVENT_SECONDS = 1.0  # how long to wait for the events of the test call
+EXAMINE_SECONDS = 6.0  # for everything after the login
 _HOST = re.compile(r"[A-Za-z0-9._:%-]{1,253}")
 
 
-class Unreachable(Exception):
-    """There is no talking with the exchange; `report` says why."""
+class ConnectionFailed(Exception):
+    """The PBX cannot be reached or refuses the login; `report` says why."""
 
-    def __init__(self, report: ConnectionReport) -> None:
-        super().__init__(report.detail)
-        self.report = report
+    def __init__(self, result: ConnectionResult, detail: str) -> None:
+        super().__init__(detail)
+        self.report = ConnectionReport(result, detail)
 
 
-class Ear:
-    """Hears an exchange's events; of a UserEvent, the name that the dialplan gave it."""
+class EventCollector:
+    """Collect the names of AMI events. A UserEvent counts by the name that the dialplan gave it."""
 
     def __init__(self) -> None:
         self.names: set[str] = set()
-        self._heard = asyncio.Event()
+        self._changed = asyncio.Event()
 
-    def take(self, event: Any) -> None:
+    def add(self, event: Any) -> None:
         self.names.add(str(event.get("UserEvent") or event.get("Event") or ""))
-        self._heard.set()
+        self._changed.set()
 
-    async def hears(self, names: Collection[str], seconds: float) -> None:
-        """Return when all of these were heard, or after so many seconds."""
+    async def wait_for(self, names: Collection[str], seconds: float) -> None:
+        """Return when all these events have come, or after `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 while not self.names.issuperset(names):
-                    self._heard.clear()
-                    await self._heard.wait()
+                    self._changed.clear()
+                    await self._changed.wait()
         except TimeoutError:
             pass
 
 
 @dataclass(frozen=True)
-class Listing:
-    """The answer to one of LISTS: `rows`, or None where it was refused or failed by `error`."""
+class ListAnswer:
+    """The answer to one action of LISTS. `rows` is None if the action failed with `error`."""
 
     action: str
     rows: list[Any] | None
@@ -80,20 +80,26 @@ class Listing:
 async def check_connection(
     host: str, port: int, username: str, secret: str, *, seconds: float, revision: str = ""
 ) -> ConnectionReport:
-    """Reach an exchange and examine it. `seconds` to get in; `revision`: of the dialplan that it should run."""
-    ear = Ear()
+    """Log in to a PBX and examine it.
+
+    `seconds` limits each step up to the login. `revision` is the dialplan revision that the PBX should run.
+    """
+    events = EventCollector()
     try:
-        async with reach(host, port, username, secret, seconds=seconds, on_event=ear.take) as client:
-            async with asyncio.timeout(EXAMINED_WITHIN):
-                return await _examine(client, ear, revision)
-    except Unreachable as unreachable:
-        return unreachable.report
+        async with connect(host, port, username, secret, seconds=seconds, on_event=events.add) as client:
+            async with asyncio.timeout(EXAMINE_SECONDS):
+                return await _examine(client, events, revision)
+    except ConnectionFailed as failed:
+        return failed.report
     except (AmiError, TimeoutError) as error:
-        return ConnectionReport(ConnectionResult.NO_ANSWER, f"connected, then no answer: {error or 'time-out'}")
+        return ConnectionReport(ConnectionResult.NO_ANSWER, f"connected, then no answer: {error or 'timeout'}")
+
+
+# -- connecting -------------------------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
-async def reach(
+async def connect(
     host: str,
     port: int,
     username: str,
@@ -102,8 +108,8 @@ async def reach(
     seconds: float,
     on_event: Callable[[Any], None] = lambda event: None,
 ) -> AsyncIterator[AmiClient]:
-    """Give a client of its own that is connected. Raises Unreachable."""
-    await _knock(host, port, seconds)
+    """Yield an AMI client that is logged in, and close it afterwards. Raises ConnectionFailed."""
+    await _check_greeting(host, port, seconds)
     states: asyncio.Queue[AmiState] = asyncio.Queue()
     client = AmiClient(
         host,
@@ -113,64 +119,64 @@ async def reach(
         on_event=on_event,
         on_state=states.put_nowait,
         times=AmiTimes(login=seconds),
-        name="exchange on trial",
+        name="connection test",
     )
     await client.start()
     try:
-        state = client.state
-        try:
-            async with asyncio.timeout(seconds):
-                while state.status not in ("connected", "refused"):
-                    state = await states.get()
-        except TimeoutError:
-            raise Unreachable(ConnectionReport(ConnectionResult.NO_ANSWER, state.detail)) from None
-        if state.status == "refused":
-            raise Unreachable(ConnectionReport(ConnectionResult.REFUSED, state.detail))
+        await _wait_for_login(client, states, seconds)
         yield client
     finally:
         await client.stop()
 
 
-async def _knock(host: str, port: int, seconds: float) -> None:
-    """Find out who listens there, before anybody says a name or a secret. Raises Unreachable."""
+async def _wait_for_login(client: AmiClient, states: asyncio.Queue[AmiState], seconds: float) -> None:
+    state = client.state
+    try:
+        async with asyncio.timeout(seconds):
+            while state.status not in ("connected", "refused"):
+                state = await states.get()
+    except TimeoutError:
+        raise ConnectionFailed(ConnectionResult.NO_ANSWER, state.detail) from None
+    if state.status == "refused":
+        raise ConnectionFailed(ConnectionResult.REFUSED, state.detail)
+
+
+async def _check_greeting(host: str, port: int, seconds: float) -> None:
+    """Make sure that an AMI listens there before any user name or secret is sent. Raises ConnectionFailed."""
+    addresses = await _resolve(host, port, seconds)
+    try:
+        async with asyncio.timeout(seconds):
+            greeting = await _read_greeting(addresses, port)
+    except TimeoutError:
+        detail = f"no answer from {host}:{port} within {seconds} s"
+        raise ConnectionFailed(ConnectionResult.NO_ANSWER, detail) from None
+    except ConnectionRefusedError as error:
+        raise ConnectionFailed(ConnectionResult.NOTHING_LISTENS, str(error)) from error
+    except (OSError, OverflowError) as error:
+        raise ConnectionFailed(ConnectionResult.NO_ANSWER, str(error)) from error
+    if not greeting.startswith(GREETING):
+        sent = repr(greeting[:40]) if greeting else "nothing"
+        raise ConnectionFailed(ConnectionResult.NOT_ASTERISK, f"not an Asterisk Manager Interface; it sent {sent}")
+
+
+async def _resolve(host: str, port: int, seconds: float) -> list[Any]:
+    """Return the addresses of a host. Raises ConnectionFailed."""
     if not _HOST.fullmatch(host):
-        raise Unreachable(ConnectionReport(ConnectionResult.HOST_UNKNOWN, f"not the name of a machine: {host!r}"))
+        raise ConnectionFailed(ConnectionResult.HOST_UNKNOWN, f"not a host name: {host!r}")
     try:
         async with asyncio.timeout(seconds):
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except TimeoutError:
-        raise Unreachable(
-            ConnectionReport(ConnectionResult.HOST_UNKNOWN, f"no name server told who {host} is")
-        ) from None
+        raise ConnectionFailed(ConnectionResult.HOST_UNKNOWN, f"{host}: the name lookup timed out") from None
     except (OSError, UnicodeError, OverflowError) as error:
-        raise Unreachable(ConnectionReport(ConnectionResult.HOST_UNKNOWN, f"{host}: {error}")) from error
-    try:
-        async with asyncio.timeout(seconds):
-            greeting = await _greeting([address[4][0] for address in found], port)
-    except TimeoutError:
-        raise Unreachable(
-            ConnectionReport(ConnectionResult.NO_ANSWER, f"no answer from {host}:{port} within {seconds} s")
-        ) from None
-    except (OSError, OverflowError) as error:
-        verdict = (
-            ConnectionResult.NOTHING_LISTENS
-            if isinstance(error, ConnectionRefusedError)
-            else ConnectionResult.NO_ANSWER
-        )
-        raise Unreachable(ConnectionReport(verdict, str(error))) from error
-    if not greeting.startswith(GREETING):
-        said = f"it says {greeting[:40]!r}" if greeting else "it says nothing"
-        raise Unreachable(
-            ConnectionReport(
-                ConnectionResult.NOT_ASTERISK, f"what answers there is no Asterisk Manager Interface: {said}"
-            )
-        )
+        raise ConnectionFailed(ConnectionResult.HOST_UNKNOWN, f"{host}: {error}") from error
+    return [address[4][0] for address in found]
 
 
-async def _greeting(addresses: Iterable[Any], port: int) -> bytes:
-    """Return the first line of whoever listens at the first of the addresses at which somebody does.
+async def _read_greeting(addresses: Iterable[Any], port: int) -> bytes:
+    """Return the first line from the first address that accepts a connection; empty if it sends none in time.
 
-    Whoever takes the connection and says nothing has an empty one. Raises OSError.
+    Raises OSError if no address accepts a connection.
     """
     failure = OSError("no address")
     for address in dict.fromkeys(addresses):
@@ -180,21 +186,24 @@ async def _greeting(addresses: Iterable[Any], port: int) -> bytes:
             failure = error
             continue
         try:
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(GREETING_SECONDS):
                 return await reader.readline()
-        except (TimeoutError, OSError, ValueError):  # the last: a line without an end
+        except (TimeoutError, OSError, ValueError):  # ValueError: an endless line
             return b""
         finally:
             writer.close()
     raise failure
 
 
-async def _examine(client: AmiClient, ear: Ear, revision: str) -> ConnectionReport:
+# -- examining --------------------------------------------------------------------------------------------------------
+
+
+async def _examine(client: AmiClient, events: EventCollector, revision: str) -> ConnectionReport:
     allowed = await allowed_actions(client)
-    missing = missing_of(allowed)
-    listed = {action: await ask_list(client, action) for action in LISTS[1:]}
-    dialplan = await which_dialplan(client, revision)
-    read_missing, unchecked = await _read_rights(client, ear)
+    missing = missing_actions(allowed)
+    lists = {action: await request_list(client, action) for action in LISTS[1:]}
+    dialplan = await dialplan_state(client, revision)
+    read_missing, unchecked = await _check_read_rights(client, events)
     write_missing = tuple(dict.fromkeys(ACTIONS[action] for action in missing if ACTIONS[action]))
     return ConnectionReport(
         ConnectionResult.RIGHTS_MISSING if write_missing or read_missing else ConnectionResult.CONNECTED,
@@ -203,63 +212,64 @@ async def _examine(client: AmiClient, ear: Ear, revision: str) -> ConnectionRepo
         read_missing,
         write_missing,
         unchecked,
-        extensions=_count(listed["ExtensionStateList"], "ExtensionStatus"),
-        queues=_count(listed["QueueStatus"], "QueueParams"),
+        extensions=_count(lists["ExtensionStateList"], "ExtensionStatus"),
+        queues=_count(lists["QueueStatus"], "QueueParams"),
         dialplan=dialplan,
         may_reload="Reload" in allowed,
     )
 
 
-def _count(listing: Listing, event: str) -> int | None:
-    return None if listing.rows is None else sum(row.get("Event") == event for row in listing.rows)
+def _count(answer: ListAnswer, event: str) -> int | None:
+    return None if answer.rows is None else sum(row.get("Event") == event for row in answer.rows)
 
 
-async def ask_list(client: AmiClient, action: str) -> Listing:
-    """Ask for one of LISTS."""
+async def request_list(client: AmiClient, action: str) -> ListAnswer:
+    """Send one action of LISTS and return its answer."""
     try:
-        return Listing(action, await client.collect(action))
+        return ListAnswer(action, await client.collect(action))
     except AmiError as error:
-        return Listing(action, None, str(error), refused=isinstance(error, AmiRefused))
+        return ListAnswer(action, None, str(error), refused=isinstance(error, AmiRefused))
 
 
 async def allowed_actions(client: AmiClient) -> Collection[str]:
-    """Return what this user may order: an exchange lists no more than that. Raises AmiError."""
-    return set((await client.send("ListCommands")).keys())
+    """Return the actions that this user may send. Raises AmiError."""
+    return set((await client.send("ListCommands")).keys())  # Asterisk lists only those that the user may send
 
 
-def missing_of(allowed: Collection[str]) -> tuple[str, ...]:
-    """Return which of ACTIONS are not among the allowed."""
+def missing_actions(allowed: Collection[str]) -> tuple[str, ...]:
+    """Return the members of ACTIONS that are not allowed."""
     return tuple(action for action in ACTIONS if action not in allowed)
 
 
-async def which_dialplan(client: AmiClient, revision: str) -> DialplanState:
-    """Tell whether our dialplan is taken in there, and whether it is of this revision."""
+async def dialplan_state(client: AmiClient, revision: str) -> DialplanState:
+    """Return whether the PBX runs our dialplan, and whether it runs this revision."""
     try:
-        if revision and await _exists(client, "bazang-revision", f"r{revision}"):
+        if revision and await _dialplan_has(client, "bazang-revision", f"r{revision}"):
             return DialplanState.CURRENT
-        return DialplanState.OUTDATED if await _exists(client, "bazang-agent", "s") else DialplanState.NONE
+        ours = await _dialplan_has(client, "bazang-agent", "s")
+        return DialplanState.OUTDATED if ours else DialplanState.NONE
     except AmiError:
         return DialplanState.UNKNOWN
 
 
-async def _exists(client: AmiClient, context: str, extension: str) -> bool:
+async def _dialplan_has(client: AmiClient, context: str, extension: str) -> bool:
     answer = await client.send("Getvar", {"Variable": f"DIALPLAN_EXISTS({context},{extension},1)"})
     return str(answer.get("Value", "0")) not in ("", "0")
 
 
-async def _read_rights(client: AmiClient, ear: Ear) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the rights of read= that are missing, and those of which nothing can be told.
+async def _check_read_rights(client: AmiClient, events: EventCollector) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the missing read rights, and those that cannot be checked.
 
-    Our dialplan, where it is taken in, has a place that tells of itself and hangs up; elsewhere the call leads nowhere.
-    Of `agent` only queues would tell.
+    Originate a call to the probe context, which sends a UserEvent and hangs up. Without our dialplan the call fails at
+    once and shows only the right `call`. The right `agent` would show only in queue events.
     """
     try:
-        ours = await _exists(client, PROBE, "s")
-        order = {"Channel": f"Local/s@{PROBE}/n", "Application": "NoOp", "ChannelId": str(uuid.uuid4())}
-        await client.originate(order | {"Timeout": "1000"}, {})
+        has_probe = await _dialplan_has(client, PROBE, "s")
+        call = {"Channel": f"Local/s@{PROBE}/n", "Application": "NoOp", "ChannelId": str(uuid.uuid4())}
+        await client.originate(call | {"Timeout": "1000"}, {})
     except AmiError:
-        return (), READ
-    wanted = {"OriginateResponse": "call"} | ({PROBE: "user"} if ours else {})
-    await ear.hears(wanted.keys(), HEARD_WITHIN)
-    missing = tuple(right for event, right in wanted.items() if event not in ear.names)
-    return missing, tuple(right for right in READ if right not in wanted.values())
+        return (), READ_RIGHTS
+    expected = {"OriginateResponse": "call"} | ({PROBE: "user"} if has_probe else {})
+    await events.wait_for(expected.keys(), EVENT_SECONDS)
+    missing = tuple(right for event, right in expected.items() if event not in events.names)
+    return missing, tuple(right for right in READ_RIGHTS if right not in expected.values())

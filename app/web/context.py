@@ -1,4 +1,4 @@
-"""What the views are given by the application."""
+"""What views get from the application: settings, the database, cached values, the user's scope and rights."""
 
 from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
@@ -12,10 +12,12 @@ from sqlalchemy.orm import Session
 
 from app.audio.library import SoundLibrary
 from app.config import Settings
-from app.services.requests.access import scope_of
-from app.store import settings as store_settings
+from app.services.pbx.directory import Directory
+from app.services.pbx.directory import directory as load_directory
+from app.services.requests.access import Scope, scope_of
+from app.store import settings as settings_store
 from app.store.database import Database
-from app.store.settings import Exchange, Office
+from app.store.settings import OfficeSettings, PbxSettings
 
 Value = TypeVar("Value")
 
@@ -29,34 +31,38 @@ def database() -> Database:
 
 
 def cached(key: Hashable, read: Callable[[], Value]) -> Value:
-    """Return what `read` gives, or gave since the database last changed: what every page needs is read once."""
-    found: Value = current_app.extensions["bazang"]["kept"].get(key, read)
-    return found
+    """Return the result of `read`, cached until the database changes. It must not be modified."""
+    return database().cache.get(key, database().version.read(), read)
 
 
-def cached_query(key: Hashable, look: Callable[[Session], Value]) -> Value:
-    """Do the same with what `look` finds in a session."""
+def cached_query(key: Hashable, query: Callable[[Session], Value]) -> Value:
+    """Return the result of `query` in a read session, cached until the database changes."""
 
     def read() -> Value:
         with database().read() as session:
-            return look(session)
+            return query(session)
 
     return cached(key, read)
 
 
 def stored() -> dict[str, str]:
-    """Return what the settings page has stored; nobody may change it."""
-    return cached_query("stored", store_settings.read_all)
+    """Return the values stored by the settings page. They must not be modified."""
+    return cached_query("stored", settings_store.read_all)
 
 
-def office() -> Office:
-    """Return the office's settings in force."""
-    return cached_query("office", lambda session: store_settings.office(session, settings()))
+def office() -> OfficeSettings:
+    """Return the effective office settings."""
+    return cached_query("office", lambda session: settings_store.office(session, settings()))
 
 
-def exchange() -> Exchange:
-    """Return how the exchange is reached, and of what kind it is."""
-    return cached_query("exchange", lambda session: store_settings.exchange(session, settings()))
+def pbx() -> PbxSettings:
+    """Return the effective PBX settings."""
+    return cached_query("pbx", lambda session: settings_store.pbx(session, settings()))
+
+
+def directory() -> Directory:
+    """Return the extensions and queues of the PBX, and all modules."""
+    return cached_query("directory", load_directory)
 
 
 def library() -> SoundLibrary:
@@ -67,8 +73,13 @@ def utcnow() -> datetime:
     return datetime.now(UTC)
 
 
+def current_scope() -> Scope:
+    """Return the scope of the user."""
+    return scope_of(current_user)
+
+
 def administrator_required(view):
-    """Let administrators alone pass; everybody else is told that it is not theirs."""
+    """Abort with 403 unless the user is an administrator."""
 
     @wraps(view)
     @login_required
@@ -80,13 +91,13 @@ def administrator_required(view):
     return guarded
 
 
-def overseer_required(view):
-    """Let supervisors and administrators pass; everybody else is told that it is not theirs."""
+def supervisor_required(view):
+    """Abort with 403 unless the user is a supervisor or an administrator."""
 
     @wraps(view)
     @login_required
     def guarded(*args, **kwargs):
-        if not scope_of(current_user).everything:
+        if not current_scope().everything:
             abort(403, _("Only a supervisor or an administrator may do this."))
         return view(*args, **kwargs)
 

@@ -6,7 +6,7 @@ from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import Forbidden, HTTPException
 
-from app.web import is_fragment
+from app.web.http import is_fragment
 
 
 def register(app: Flask) -> None:

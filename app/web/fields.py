@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from typing import Any
 
+from flask import Flask
 from persiantools.jdatetime import JalaliDate
 from wtforms import Field, SelectChoice, SelectField, StringField
 from wtforms.validators import ValidationError
@@ -15,6 +16,30 @@ from app.web import wording
 from app.web.formats import digits, is_persian, office_zone, written, written_date
 
 LONGEST_NUMBER = 9  # digits of a whole number: more is a mistake, and too much for a database
+
+
+def register(app: Flask) -> None:
+    """Give templates the helpers that render fields."""
+    app.jinja_env.globals.update(control=control, described_by=described_by)
+
+
+def control(field, **attributes) -> str:
+    """Render the control of a field, marked as invalid if it has errors. `attributes` replace or add attributes."""
+    css_class = "form-select" if field.type == "SelectField" else "form-control"
+    defaults = {
+        "class": f"{css_class} is-invalid" if field.errors else css_class,
+        "aria-describedby": described_by(field) or False,
+        "aria-invalid": "true" if field.errors else False,
+        "autocomplete": "off",
+        "required": False,  # the server checks it, and says it in the reader's language
+    }
+    return field(**(defaults | attributes))
+
+
+def described_by(field) -> str:
+    """Return the ids of a field's error and help for aria-describedby, or "" if it has neither."""
+    ids = [f"{field.id}-error" if field.errors else "", f"{field.id}-help" if field.description else ""]
+    return " ".join(filter(None, ids))
 
 
 def _typed(valuelist: Sequence[str]) -> str:

@@ -14,8 +14,8 @@ from markupsafe import Markup, escape
 from persiantools.jdatetime import JalaliDate, JalaliDateTime
 
 from app.domain.text import displayable
-from app.web import choose_locale
 from app.web.context import office, utcnow
+from app.web.locale import choose_locale
 
 MINUTE = 60  # seconds
 _PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")

@@ -1,4 +1,4 @@
-"""What every page is given: its rooms, its colours, and the addresses of what it is made of."""
+"""What every page has around its content: navigation, theme and the addresses of its files."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -6,41 +6,44 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from cachetools import LRUCache
 from flask import Flask, current_app, render_template, request, session, url_for
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from markupsafe import Markup
 
-from app.web import choose_locale, wording
+from app.store.cache import UNVERSIONED, VersionedCache
+from app.web import wording
 from app.web.context import cached
+from app.web.locale import choose_locale
 
 THEMES = ("auto", "light", "dark")
-MOST_ADDRESSES = 5000  # which are remembered
-EVERYBODY = ("administrator", "supervisor", "operator")
-OVERSEERS = ("administrator", "supervisor")
+MAX_URLS = 5000
+ALL_ROLES = ("administrator", "supervisor", "operator")
+SUPERVISORS = ("administrator", "supervisor")
 ADMINISTRATORS = ("administrator",)
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A page that the navigation leads to."""
+class NavigationEntry:
+    """A link of the navigation."""
 
     endpoint: str
-    address: str
+    url: str
     label: str
     icon: str
-    here: bool
+    is_current: bool
 
 
-# group -> endpoint, label, icon, and the roles that see it
-_ROOMS = (
+# group title -> endpoint, label, icon and the roles that see it
+_NAVIGATION = (
     (
         _l("Requests"),
         (
-            ("overview.index", _l("Overview"), "layout-dashboard", EVERYBODY),
-            ("requests.index", _l("Pending requests"), "hourglass", EVERYBODY),
-            ("mine.index", _l("My requests"), "headset", EVERYBODY),
-            ("report.index", _l("Report"), "chart-bar", EVERYBODY),
+            ("overview.index", _l("Overview"), "layout-dashboard", ALL_ROLES),
+            ("requests.index", _l("Pending requests"), "hourglass", ALL_ROLES),
+            ("mine.index", _l("My requests"), "headset", ALL_ROLES),
+            ("report.index", _l("Report"), "chart-bar", ALL_ROLES),
         ),
     ),
     (
@@ -57,38 +60,43 @@ _ROOMS = (
         (
             ("settings.index", _l("Settings"), "settings", ADMINISTRATORS),
             ("users.index", _l("Users"), "user-plus", ADMINISTRATORS),
-            ("log.index", _l("Log"), "history", OVERSEERS),
+            ("log.index", _l("Log"), "history", SUPERVISORS),
         ),
     ),
 )
 
 
 def register(app: Flask) -> None:
+    """Give templates the navigation, the theme and cached URLs."""
+    app.extensions["bazang_urls"] = VersionedCache(LRUCache(MAX_URLS))
     app.jinja_env.globals.update(
-        asset=asset, frame=frame, navigation=navigation, role_label=role_label, url_for=address
+        asset=asset, frame=frame, navigation=navigation, role_label=role_label, url_for=cached_url_for
     )
-    app.extensions["bazang"]["addresses"] = {}
     app.context_processor(lambda: {"theme": theme()})
 
 
 def frame() -> Markup:
-    """Return what stands around every page of this user: it is built once for as long as nothing changes in it."""
-    depends = "frame", current_user.id, request.blueprint, choose_locale(), theme(), request.script_root
-    return cached(depends, lambda: Markup(render_template("components/_navigation.html")))  # noqa: S704 - a template's
+    """Return the navigation of this user's pages, cached until the database changes."""
+    key = "frame", current_user.id, request.blueprint, choose_locale(), theme(), request.script_root
+    return cached(key, lambda: Markup(render_template("components/_navigation.html")))  # noqa: S704 - from a template
 
 
-def navigation() -> list[tuple[str, list[Entry]]]:
-    """Return the rooms that the user may enter, by group."""
+def navigation() -> list[tuple[str, list[NavigationEntry]]]:
+    """Return the titles of the navigation's groups with the entries that the user may see."""
     groups = []
-    for group, rooms in _ROOMS:
+    for title, links in _NAVIGATION:
         entries = [
-            Entry(endpoint, address(endpoint), str(label), icon, endpoint.split(".")[0] == request.blueprint)
-            for endpoint, label, icon, roles in rooms
-            if current_user.role in roles and endpoint in current_app.view_functions
+            NavigationEntry(endpoint, cached_url_for(endpoint), str(label), icon, _is_current(endpoint))
+            for endpoint, label, icon, roles in links
+            if current_user.role in roles
         ]
         if entries:
-            groups.append((str(group), entries))
+            groups.append((str(title), entries))
     return groups
+
+
+def _is_current(endpoint: str) -> bool:
+    return endpoint.split(".")[0] == request.blueprint
 
 
 def role_label(role: str) -> str:
@@ -96,30 +104,26 @@ def role_label(role: str) -> str:
 
 
 def theme() -> str:
-    """Return the colours of this page: the user's, or those chosen before the log-in."""
+    """Return the theme of this page: the user's, or the one chosen before the log-in."""
     chosen = current_user.theme if current_user.is_authenticated else session.get("theme")
     return chosen if chosen in THEMES else "auto"
 
 
-def address(endpoint: str, **values: Any) -> str:
-    """Return what `url_for` does. Pages have the same addresses again and again: those are built once."""
-    if endpoint.startswith(".") or "_external" in values:  # it depends on the page, or on how the panel was called
+def cached_url_for(endpoint: str, **values: Any) -> str:
+    """Return the same as `url_for`. Pages ask for the same URLs again and again, and building them is slow."""
+    if endpoint.startswith(".") or "_external" in values:  # depends on more than the arguments
         return url_for(endpoint, **values)
-    known: dict[tuple[str, str, str], str] = current_app.extensions["bazang"]["addresses"]
+    urls: VersionedCache = current_app.extensions["bazang_urls"]
     key = request.script_root, endpoint, repr(values)
-    if key not in known:
-        if len(known) >= MOST_ADDRESSES:
-            known.clear()
-        known[key] = url_for(endpoint, **values)
-    return known[key]
+    return urls.get(key, UNVERSIONED, lambda: url_for(endpoint, **values))
 
 
 def asset(filename: str) -> str:
-    """Return the address of a file of ours, new whenever its content is. What is vendored has it in its folder."""
+    """Return the URL of a static file; it changes with the content. Vendored files have a version in their folder."""
     if "@" in filename:
-        return address("static", filename=filename)
+        return cached_url_for("static", filename=filename)
     path = Path(current_app.root_path, "static", filename)
-    return address("static", filename=filename, v=_digest(path, path.stat().st_mtime_ns))
+    return cached_url_for("static", filename=filename, v=_digest(path, path.stat().st_mtime_ns))
 
 
 @lru_cache(maxsize=256)

@@ -8,8 +8,8 @@ from flask_babel import gettext as _
 from app.config import PREFIX
 from app.store import pbx_state
 from app.store.models import WorkerState
-from app.web import choose_locale
 from app.web.context import cached, cached_query, office, settings, utcnow
+from app.web.locale import choose_locale
 
 blueprint = Blueprint("status", __name__, url_prefix="/status")
 _NAMED_OTHERWISE = ("reload_by_hand", "not_included")  # codes among the dialplan's details, which else are sentences

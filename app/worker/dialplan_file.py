@@ -9,7 +9,7 @@ from app.services.pbx.dialplan import Way, Ways
 from app.services.pbx.directory import OWN_HINT_CONTEXT
 from app.store import settings as store_settings
 from app.store.database import Database
-from app.store.settings import Exchange
+from app.store.settings import PbxSettings
 from app.telephony import dialplan
 from app.telephony.ami import AmiClient, AmiRefused
 from app.telephony.dialplan import CONGESTION, NO_USER_RESPONSE, NORMAL_CLEARING, USER_BUSY, Destination
@@ -81,10 +81,10 @@ class DialplanFile:
         return str(answer.get("Value", "0")) not in ("", "0")
 
 
-def pbx_settings(settings: Settings, database: Database) -> Exchange:
+def pbx_settings(settings: Settings, database: Database) -> PbxSettings:
     """Return how the exchange is reached now. Blocks."""
     with database.read() as session:
-        return store_settings.exchange(session, settings)
+        return store_settings.pbx(session, settings)
 
 
 def render(settings: Settings, database: Database, agi_port: int) -> dialplan.Rendered:

@@ -163,7 +163,7 @@ class Dispatcher:
 
     async def reconcile(self) -> None:
         """Find out what became of attempts of which we have heard nothing. Never dials. Raises AmiError."""
-        self._traces = await asyncio.to_thread(attempts.pbx_records, self._database)
+        self._traces = await asyncio.to_thread(attempts.records_to_delete, self._database)
         flights = await asyncio.to_thread(attempts.in_flight, self._database)
         self._left &= {flight.attempt for flight in flights}
         suspects = [flight for flight in flights if flight.started_at + UNHEARD <= utcnow()]

@@ -19,10 +19,13 @@ from app.config import Settings
 from app.domain import numbers
 from app.domain.policy import Facts, ReasonCode
 from app.services import commands
+from app.services.commands import CommandResult
 from app.services.errors import NotFound
 from app.services.pbx.directory import OWN_HINT_CONTEXT
 from app.services.prompts import phone_calls
 from app.services.requests import attempts, perform
+from app.services.requests.expiry import expire
+from app.services.requests.reached import Talk, close_reached
 from app.store import pbx_state
 from app.store import settings as store_settings
 from app.store.database import Database
@@ -327,8 +330,8 @@ class Worker:
                 number = numbers.normalize(answered.outside, self.desk.number_rules(), from_inside=True)
             except numbers.NumberRefused:
                 return
-            talk = attempts.Talk(number, answered.extension, answered.queue, queues)
-            for attempt in attempts.close_reached(self.database, talk, now):
+            talk = Talk(number, answered.extension, answered.queue, queues)
+            for attempt in close_reached(self.database, talk, now):
                 loop.call_soon_threadsafe(self._hang_up, attempt)
 
         self.recorder.put(close)
@@ -356,10 +359,10 @@ class Worker:
             ok, result = await self._do(command)
         except (NotFound, KeyError, TypeError, ValueError) as error:
             log.warning("command %s makes no sense: %s", command.id, error)
-            ok, result = False, "not_found"
+            ok, result = False, CommandResult.NOT_FOUND
         except AmiError as error:  # should it have been the dialplan's reload, the next poll asks for it again
             log.warning("the exchange could not be asked for command %s: %s", command.id, error)
-            ok, result = False, "not_connected"
+            ok, result = False, CommandResult.NOT_CONNECTED
         except SQLAlchemyError as error:  # nothing was done, so the next look may take it again
             log.error("the database refused command %s: %s", command.id, error)
             self._begun.discard(command.id)
@@ -380,20 +383,20 @@ class Worker:
                 await self.sounds.prepare(utcnow())  # before callers can get there
                 await self.keeper.keep(force=True)
                 await asyncio.to_thread(self._store_state)
-                return True, "written"
+                return True, CommandResult.WRITTEN
             case commands.APPLY_SETTINGS:
                 await self.poll()
-                return True, "applied"
+                return True, CommandResult.APPLIED
             case commands.MAKE_PHONE_CALL:
                 self._spawn(self.phone_calls.make_call(payload["call"]))
-                return True, "taken"
+                return True, CommandResult.TAKEN
             case commands.CANCEL_PHONE_CALL:
                 await self.phone_calls.cancel(payload["call"])
-                return True, "done"
+                return True, CommandResult.DONE
             case kind if kind in pbx_queries.KINDS:
                 return await self.inquiry.answer(command)
             case _:
-                return False, "unknown_command"
+                return False, CommandResult.UNKNOWN_COMMAND
         if carried.hang_up is not None:
             await self.dispatcher.hang_up(carried.hang_up)
         return carried.ok, carried.answer
@@ -405,7 +408,7 @@ class Worker:
         try:
             await self.sounds.prepare(utcnow())
             self.dispatcher.wake()
-            await asyncio.to_thread(attempts.expire, self.database, utcnow())
+            await asyncio.to_thread(expire, self.database, utcnow())
             await asyncio.to_thread(self._forget_old, utcnow())
         except SQLAlchemyError as error:
             log.error("the database refused: %s", error)
@@ -414,7 +417,7 @@ class Worker:
         if self._forgot_at is not None and now < self._forgot_at + DAY:
             return
         gone = (
-            commands.forget_old(self.database, now),
+            commands.delete_old(self.database, now),
             phone_calls.delete_old(self.database, now),
             self.sounds.remove_unused(),
         )

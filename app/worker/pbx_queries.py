@@ -48,7 +48,7 @@ class PbxQueries:
                 report = await check_connection(*way, seconds=CONNECT_SECONDS, revision=self._keeper.written)
         except TimeoutError:
             report = ConnectionReport(ConnectionResult.NO_ANSWER, f"it was not examined within {TEST_SECONDS} s")
-        log.info("the connection to %s:%s was tried out: %s", *way[:2], report.verdict)
+        log.info("the connection to %s:%s was tried out: %s", *way[:2], report.result)
         return connection_test.pack(report)
 
     async def _has(self, kind: str, code: str) -> bool:

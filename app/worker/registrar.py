@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from app.config import Settings
 from app.domain import numbers
 from app.domain.numbers import NumberRefused, NumberRules
-from app.services.requests import attempts
+from app.services.requests.registration import Registration, register
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.telephony.ivr import Accepted, CallerFacts, ModuleView, Refused
@@ -58,16 +58,16 @@ class Registrar:
 
     async def register(self, call: CallerFacts, accepted: Accepted) -> None:
         """Store the request. It is on disk when this returns. Raises if it cannot be stored."""
-        registration = attempts.Registration(
+        registration = Registration(
             module_id=call.module_id,
             number=accepted.number,
             caller_number=call.caller_number,
             caller_name=call.caller_name,
-            wanted=call.wanted,
+            extension=call.wanted,
             uniqueid=call.uniqueid,
             first_called_at=datetime.fromtimestamp(call.first_called_at, UTC) if call.first_called_at else None,
         )
-        request = await asyncio.to_thread(attempts.register, self._database, registration, utcnow())
+        request = await asyncio.to_thread(register, self._database, registration, utcnow())
         self._registered()
         log.info("request %s registered: module %s, number %s", request, call.module_id, accepted.number)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from app.domain.dial_order import DialOrder
 from app.services import commands
-from app.services.requests import attempts
+from app.services.requests.registration import Registration, register
 from app.store.models import ExtensionRow
 from app.telephony.attempts import AttemptFollower
 from app.telephony.dialer import Dialer
@@ -105,10 +105,10 @@ class Bench:
         """Return the seconds that Bazang takes."""
         talk = await self._talk()
         module = 1  # the one for the agent's extension, see `furnish`
-        wish = attempts.Registration(module, NUMBER, wanted=AGENT)
-        request = await asyncio.to_thread(attempts.register, self.bazang.database, wish, datetime.now(UTC))
+        wish = Registration(module, NUMBER, extension=AGENT)
+        request = await asyncio.to_thread(register, self.bazang.database, wish, datetime.now(UTC))
         took, ring = await self._free_to_ring(talk)
-        commands.ask(self.bazang.database, commands.CANCEL, {"request": request}, actor="bench")
+        commands.send(self.bazang.database, commands.CANCEL, {"request": request}, actor="bench", now=datetime.now(UTC))
         await ring.wait_ended()
         await self._until(lambda: all(attempt.ended_at is not None for attempt in self.bazang.attempts()))
         await self._until(lambda: self._line().state == "free")

@@ -29,10 +29,10 @@ from app import create_app, demo_data
 from app.services import users
 from app.services.requests import perform
 from app.services.requests.access import Scope
-from app.services.requests.actions import Note, ShownRequest
+from app.services.requests.actions import ShownRequest, WriteNote
 from app.store.database import Database
 from app.store.models import CallRequest, WorkerState
-from app.web.accounts.login import SessionUser
+from app.web.accounts.session import SessionUser
 from script.office.database import build_database, make_settings, open_engine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,7 +79,7 @@ class Office:
         """Change a request, as somebody does every other moment: what was built before is good no longer."""
         self.changes += 1
         note = perform.perform(
-            self.database, EVERYBODY, Note(f"note {self.changes}"), [ShownRequest(1, LATEST)], datetime.now(UTC)
+            self.database, EVERYBODY, WriteNote(f"note {self.changes}"), [ShownRequest(1, LATEST)], datetime.now(UTC)
         )
         assert [result.code for result in note] == ["done"], note
 
@@ -140,7 +140,7 @@ def _open(folder: Path, count: int) -> Office:
         session.execute(text("ANALYZE"))
     client = app.test_client()
     with client.session_transaction() as session:
-        session["_user_id"], session["_fresh"] = SessionUser(users.find(database, 1)).get_id(), True
+        session["_user_id"], session["_fresh"] = SessionUser(users.get(database, 1)).get_id(), True
     return Office(app, client, database, path)
 
 

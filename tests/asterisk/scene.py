@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from app.audio.library import SoundLibrary
 from app.audio.prompt_texts import default_text
 from app.services import commands
-from app.services.requests import attempts
-from app.services.requests.attempts import Registration
+from app.services.requests.registration import Registration, register
 from app.store.models import Attempt, CallRequest, Command, ExtensionRow
 from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
@@ -58,8 +57,8 @@ class Scene:
     def wish(self, number: str = OWN, *, module: int = 1, target: str = "101") -> int:
         """Store a call request as the dialogue does, for tests of what comes after it; return its id."""
         canonical = f"+98{number[1:]}" if number.startswith("0") else number
-        wished = Registration(module, canonical, caller_number=number, wanted=target)
-        return attempts.register(self.bazang.database, wished, datetime.now(UTC))
+        wished = Registration(module, canonical, caller_number=number, extension=target)
+        return register(self.bazang.database, wished, datetime.now(UTC))
 
     def wished(self, request: int) -> CallRequest:
         """Return a request as it is stored now."""
@@ -185,8 +184,8 @@ class Scene:
 
     async def command(self, kind: str, **payload: object) -> Command:
         """Ask the worker for something as a page does; return its answer."""
-        number = commands.ask(self.bazang.database, kind, payload, actor="test", now=datetime.now(UTC))
-        answered = await asyncio.to_thread(commands.wait_for, self.bazang.database, number, seconds=PATIENCE)
+        number = commands.send(self.bazang.database, kind, payload, actor="test", now=datetime.now(UTC))
+        answered = await asyncio.to_thread(commands.wait_for_answer, self.bazang.database, number, seconds=PATIENCE)
         assert answered is not None, self.bazang.describe()
         return answered
 

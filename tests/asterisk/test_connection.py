@@ -81,34 +81,34 @@ async def test_what_is_wrong_with_a_connection_is_told_apart(stage: Stage, aster
     setup.ami_rights += USERS
     async with stage(lambda b: b.module(), setup, phones=("101",)) as scene:
         good = await try_out(scene)
-        assert good.verdict is ConnectionResult.CONNECTED
+        assert good.result is ConnectionResult.CONNECTED
         assert good.version.startswith(str(asterisk_version))
         assert (good.read_missing, good.write_missing, good.unchecked) == ((), (), ("agent",))
         assert (good.extensions, good.queues, good.dialplan, good.may_reload) == (3, 1, DialplanState.CURRENT, True)
 
-        assert (await try_out(scene, host="no-such-machine.invalid")).verdict is ConnectionResult.HOST_UNKNOWN
-        assert (await try_out(scene, host="a b\r\n")).verdict is ConnectionResult.HOST_UNKNOWN
-        assert (await try_out(scene, port=free_port())).verdict is ConnectionResult.NOTHING_LISTENS
+        assert (await try_out(scene, host="no-such-machine.invalid")).result is ConnectionResult.HOST_UNKNOWN
+        assert (await try_out(scene, host="a b\r\n")).result is ConnectionResult.HOST_UNKNOWN
+        assert (await try_out(scene, port=free_port())).result is ConnectionResult.NOTHING_LISTENS
         with closing(socket.create_server(("127.0.0.1", 0))) as mute:
-            assert (await try_out(scene, port=mute.getsockname()[1])).verdict is ConnectionResult.NOT_ASTERISK
-        assert (await try_out(scene, secret="wrong")).verdict is ConnectionResult.REFUSED
-        assert (await try_out(scene, username="nobody")).verdict is ConnectionResult.REFUSED
+            assert (await try_out(scene, port=mute.getsockname()[1])).result is ConnectionResult.NOT_ASTERISK
+        assert (await try_out(scene, secret="wrong")).result is ConnectionResult.REFUSED
+        assert (await try_out(scene, username="nobody")).result is ConnectionResult.REFUSED
 
         weak = await try_out(scene, username="weak")
-        assert weak.verdict is ConnectionResult.RIGHTS_MISSING
+        assert weak.result is ConnectionResult.RIGHTS_MISSING
         assert (weak.read_missing, weak.write_missing) == ((), ("reporting", "originate"))
         assert weak.unchecked == ("call", "user", "agent"), "nobody was let make the call that would show it"
         deaf = await try_out(scene, username="deaf")
-        assert (deaf.verdict, deaf.read_missing, deaf.write_missing) == (
+        assert (deaf.result, deaf.read_missing, deaf.write_missing) == (
             ConnectionResult.RIGHTS_MISSING,
             ("call", "user"),
             (),
         )
         plain = await try_out(scene, username="plain")
-        assert (plain.verdict, plain.may_reload) == (ConnectionResult.CONNECTED, False)
+        assert (plain.result, plain.may_reload) == (ConnectionResult.CONNECTED, False)
 
         # Nothing of all that has disturbed the connection that serves, or is kept.
-        assert scene.bazang.worker_log().count("exchange: connected") == 1
+        assert scene.bazang.worker_log().count("PBX: connected") == 1
         with scene.bazang.database.read() as session:
             assert not [c.payload for c in session.scalars(select(Command)) if "secret" in c.payload]
         assert "bazang-secret" not in scene.bazang.worker_log()
@@ -125,7 +125,7 @@ async def test_exchange_that_does_not_answer_is_a_firewall(stage: Stage) -> None
             report = await try_out(scene, port=address[1])
             for one in waiting:
                 one.close()
-        assert report.verdict is ConnectionResult.NO_ANSWER
+        assert report.result is ConnectionResult.NO_ANSWER
 
 
 async def test_exchange_without_our_dialplan_says_so(stage: Stage) -> None:
@@ -134,7 +134,7 @@ async def test_exchange_without_our_dialplan_says_so(stage: Stage) -> None:
         AsteriskOffice(scene.bazang.asterisk.version, scene.bazang.folder / "other") as other,
     ):
         report = await try_out(scene, port=other.ami_port)
-        assert (report.verdict, report.dialplan) == (ConnectionResult.CONNECTED, DialplanState.NONE)
+        assert (report.result, report.dialplan) == (ConnectionResult.CONNECTED, DialplanState.NONE)
         assert report.unchecked == ("user", "agent")
 
 

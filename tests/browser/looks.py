@@ -20,7 +20,7 @@ from app.domain.policy import LineState
 from app.services import users
 from app.services.requests import perform
 from app.services.requests.access import Scope
-from app.services.requests.actions import Note, Prioritise, Reassign, ShownRequest
+from app.services.requests.actions import Prioritise, Reassign, ShownRequest, WriteNote
 from app.store.database import Database
 from app.store.models import (
     AuditEntry,
@@ -88,7 +88,7 @@ def try_in_vain(database: Database, request: CallRequest, now: datetime) -> None
         if cause:
             values |= {"answered_at": start + timedelta(seconds=6), "dialled_at": start + timedelta(seconds=9)}
         create_attempt(database, request, agent="103", outcome=outcome, cause=cause, manual=bool(cause), **values)
-    for action in (Prioritise(1), Reassign(False, "103"), Note("ترکی صحبت می‌کند؛ بعد از ساعت ۴ تماس بگیرید.")):
+    for action in (Prioritise(1), Reassign(False, "103"), WriteNote("ترکی صحبت می‌کند؛ بعد از ساعت ۴ تماس بگیرید.")):
         with database.read() as session:
             version = session.get_one(CallRequest, request.id).version
         perform.perform(database, Scope("مینا", everything=True), action, [ShownRequest(request.id, version)], now)

@@ -21,12 +21,12 @@ Said = Mapping[str, str]  # by locale
 
 # What whoever comes second is told.
 WHO_DID: Mapping[str, Said] = {
-    "call": {"en": "{} has asked for a call, just now.", "fa": "{} همین حالا تماس فوری خواسته است."},
-    "cancel": {"en": "{} has cancelled it, just now.", "fa": "{} همین حالا آن را لغو کرده است."},
-    "done": {"en": "{} has marked it as done, just now.", "fa": "{} همین حالا آن را انجام‌شده اعلام کرده است."},
+    "call": {"en": "{} requested an immediate call just now.", "fa": "{} همین حالا تماس فوری خواست."},
+    "cancel": {"en": "{} cancelled the request just now.", "fa": "{} همین حالا درخواست را لغو کرد."},
+    "done": {"en": "{} marked the request as done just now.", "fa": "{} همین حالا درخواست را انجام‌شده اعلام کرد."},
     "reassign": {
-        "en": "{} has given it to somebody else, just now.",
-        "fa": "{} همین حالا آن را به دیگری ارجاع داده است.",
+        "en": "{} reassigned the request just now.",
+        "fa": "{} همین حالا درخواست را ارجاع داد.",
     },
 }
 
@@ -60,10 +60,10 @@ class Desk:
     def ask(self, request: int, act: str) -> None:
         """Open the dialog of an act."""
         self.menu(request, f"a[href*='/acts/{act}']")
-        self.page.locator("#dialog .act-end").wait_for()
+        self.page.locator("#dialog .action-buttons").wait_for()
 
     def confirm(self) -> None:
-        self.page.locator("#dialog .act-end button").click()
+        self.page.locator("#dialog .action-buttons button").click()
 
     def is_told(self, said: Said) -> None:
         """Return when the page says what came of an act."""

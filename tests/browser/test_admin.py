@@ -26,7 +26,7 @@ WORDS = {
         "submit": "Add the user",
         "name": "User name",
         "reset": "Reset the password",
-        "make": "Make up a password",
+        "make": "Generate a password",
         "deactivate": "Deactivate",
         "log": "Log",
         "reset_told": "The password of omid was reset.",

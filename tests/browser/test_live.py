@@ -9,10 +9,10 @@ from playwright.sync_api import Page, expect
 
 from app.domain.policy import LineState
 from app.services import users
-from app.services.requests import attempts, perform
+from app.services.requests import perform, registration
 from app.services.requests.access import Scope
-from app.services.requests.actions import Note, ShownRequest
-from app.services.requests.attempts import Registration
+from app.services.requests.actions import ShownRequest, WriteNote
+from app.services.requests.registration import Registration
 from app.store.database import Database
 from app.store.models import CallRequest, User, WorkerState
 from app.store.pbx_state import ExtensionReport, store_extensions
@@ -43,7 +43,7 @@ def office(database: Database) -> None:
 
 
 def register(database: Database, number: str = "+989121234567", name: str = "Sara") -> int:
-    return attempts.register(database, Registration(1, number, caller_name=name, wanted="101"), now())
+    return registration.register(database, Registration(1, number, caller_name=name, extension="101"), now())
 
 
 def set_line(database: Database, state: LineState, since: datetime) -> None:
@@ -59,14 +59,14 @@ def page(app: Flask, person: Person, office: None) -> Page:
 
 def test_a_request_appears_and_its_reason_changes(page: Page, database: Database) -> None:
     loaded = loads(page)
-    expect(page.locator("#tables")).to_contain_text("Nobody waits to be called back.")
+    expect(page.locator("#tables")).to_contain_text("No requests are waiting.")
     register(database)
     soon(page, "101 is in a call")
     expect(row(page)).to_contain_text("Sara")
     set_line(database, LineState.FREE, now())
-    soon(page, "101 rests 00:")
+    soon(page, "pause of 101 after a call, 00:")
     set_line(database, LineState.DND, now())
-    soon(page, "101 does not want to be disturbed")
+    soon(page, "101 is set to do not disturb")
     set_line(database, LineState.FREE, now() - timedelta(minutes=5))
     soon(page, "it is next")
     assert loaded() == 0
@@ -75,8 +75,8 @@ def test_a_request_appears_and_its_reason_changes(page: Page, database: Database
 def test_a_countdown_counts(page: Page, database: Database) -> None:
     register(database)
     set_line(database, LineState.FREE, now() + timedelta(seconds=40))
-    soon(page, "101 rests 00:")
-    left = "Number(document.querySelector('.why').innerText.match(/00:(\\d\\d)/)[1])"
+    soon(page, "pause of 101 after a call, 00:")
+    left = "Number(document.querySelector('.reason').innerText.match(/00:(\\d\\d)/)[1])"
     page.wait_for_function(f"(first) => {left} < first - 1", arg=page.evaluate(left))
 
 
@@ -85,11 +85,11 @@ def test_call_now_and_cancel_are_clicked(page: Page, database: Database, service
     loaded = loads(page)
     with service(call_now=DONE) as taken:
         row(page).get_by_role("button", name="Call now").click()
-        expect(page.locator("#message")).to_have_text("It is called as soon as an agent is free.")
+        expect(page.locator("#message")).to_have_text("The customer is called as soon as an agent is free.")
     choose(page, "Cancel …")
     expect(page.get_by_role("dialog")).to_contain_text("09121234567 Sara")
     page.get_by_role("dialog").get_by_role("button", name="Cancel the request").click()
-    expect(page.locator("#message")).to_have_text("The request is cancelled.")
+    expect(page.locator("#message")).to_have_text("The request was cancelled.")
     soon(page, "cancelled")
     assert [(command.kind, command.actor) for command in taken] == [("call_now", "omid")]
     assert loaded() == 0
@@ -97,7 +97,7 @@ def test_call_now_and_cancel_are_clicked(page: Page, database: Database, service
 
 def choose(page: Page, entry: str, request: int = 1) -> None:
     """Open the menu of a row and take an entry."""
-    row(page, request).get_by_role("button", name="More for").click()
+    row(page, request).get_by_role("button", name="More actions for").click()
     page.locator(f"#menu-{request}").get_by_text(entry, exact=True).click()
 
 
@@ -142,7 +142,7 @@ def test_the_focus_stays_where_it_is(page: Page, database: Database) -> None:
     button = row(page).get_by_role("button", name="Call now")
     button.focus()
     with database.write() as session:  # one who called earlier comes before it, and the reason changes
-        earlier = attempts._register(session, Registration(1, "+989350000000", wanted="101"), now())
+        earlier = registration._register(session, Registration(1, "+989350000000", extension="101"), now())
         session.get_one(CallRequest, earlier).first_called_at = now() - timedelta(hours=1)
     set_line(database, LineState.OFFLINE, now())
     expect(row(page, 2)).to_be_visible()
@@ -177,7 +177,7 @@ def test_a_page_that_grows_old_says_so_and_heals(person: Person, page: Page, dat
     expect(page.locator("#stale")).to_be_hidden()
     page.route("**/requests/rows", lambda route: route.fulfill(status=502, body="<h1>Bad Gateway</h1>"))
     expect(page.locator("#stale")).to_be_visible()
-    expect(page.locator("#tables")).to_contain_text("Nobody waits")
+    expect(page.locator("#tables")).to_contain_text("No requests are waiting")
     register(database)
     page.unroute("**/requests/rows")
     page.evaluate("window.dispatchEvent(new Event('online'))")
@@ -208,7 +208,7 @@ def test_a_request_is_cancelled_without_scripts(meet: Meet, database: Database, 
     choose(page, "Cancel …")
     expect(page.locator("h1")).to_have_text("Cancel the request")
     page.get_by_role("button", name="Cancel the request").click()
-    expect(page.locator("#message")).to_have_text("The request is cancelled.")
+    expect(page.locator("#message")).to_have_text("The request was cancelled.")
     expect(row(page)).to_contain_text("cancelled")
 
 
@@ -220,8 +220,8 @@ def test_menus_choices_and_typed_text_survive_what_happens(page: Page, database:
     register(database, "+989350000000")
     expect(row(page, 2)).to_be_visible()
     page.locator("#choose-2").check()
-    expect(page.locator("#chosen")).to_contain_text("1 chosen")
-    row(page).get_by_role("button", name="More for").click()
+    expect(page.locator("#chosen")).to_contain_text("1 selected")
+    row(page).get_by_role("button", name="More actions for").click()
     looked_again(page, database)
     set_line(database, LineState.OFFLINE, now())
     soon(page, "101 is offline")
@@ -232,16 +232,16 @@ def test_menus_choices_and_typed_text_survive_what_happens(page: Page, database:
     note.fill("half a sen")
     looked_again(page, database)
     set_line(database, LineState.DND, now())
-    soon(page, "101 does not want to be disturbed")
+    soon(page, "101 is set to do not disturb")
     expect(note).to_have_value("half a sen")
     expect(note).to_be_focused()
-    page.get_by_role("dialog").get_by_role("button", name="Keep the note").click()
+    page.get_by_role("dialog").get_by_role("button", name="Save the note").click()
     soon(page, "half a sen")
 
 
 def test_a_mistake_in_a_dialog_is_said_there(person: Person, page: Page, database: Database) -> None:
     register(database)
-    choose(page, "At a time …")
+    choose(page, "Another time …")
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Date", exact=True).fill("2020-01-01")
     dialog.get_by_role("button", name="Postpone").click()
@@ -273,7 +273,7 @@ def test_a_request_is_postponed_and_others_are_done_together(
     page.locator("#choose-3").check()
     page.locator("#chosen [formaction$=done]").click()
     page.locator("#dialog textarea").fill("together")
-    page.locator("#dialog .act-end button").click()
+    page.locator("#dialog .action-buttons button").click()
     expect(page.locator("#message")).to_contain_text("2" if locale == "en" else "۲")
     for request in (2, 3):
         soon(page, "together", request)
@@ -297,10 +297,10 @@ def test_two_people_at_once(app: Flask, meet: Meet, database: Database, office: 
         choose(page, entry)
         expect(page.get_by_role("dialog")).to_be_visible()
     first.get_by_role("dialog").get_by_role("button", name="Mark as done").click()
-    expect(first.locator("#message")).to_have_text("The request is marked as done.")
+    expect(first.locator("#message")).to_have_text("The request was marked as done.")
     soon(second, "done")
     second.get_by_role("dialog").get_by_role("button", name="Cancel the request").click()
-    expect(second.locator("#message")).to_have_text("sara has marked it as done, just now.")
+    expect(second.locator("#message")).to_have_text("sara marked the request as done just now.")
     assert reload_request(database, 1).status == "done"
 
 
@@ -311,14 +311,14 @@ def test_a_note_that_came_second_stays_in_its_dialog(
     choose(page, "Note …")
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Note").fill("wants a callback at home")
-    perform.perform(database, Scope("reza", everything=True), Note("theirs"), [ShownRequest(1, 1)], now())
-    dialog.get_by_role("button", name="Keep the note").click()
-    expect(dialog.get_by_role("alert")).to_contain_text("reza wrote a note, just now.")
-    expect(dialog).to_contain_text("The note of 09121234567 now: theirs")
+    perform.perform(database, Scope("reza", everything=True), WriteNote("theirs"), [ShownRequest(1, 1)], now())
+    dialog.get_by_role("button", name="Save the note").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("reza wrote a note just now.")
+    expect(dialog).to_contain_text("Present note of 09121234567: theirs")
     expect(dialog.get_by_label("Note")).to_have_value("wants a callback at home")
-    dialog.get_by_role("button", name="Keep the note").click()
+    dialog.get_by_role("button", name="Save the note").click()
     expect(dialog).to_have_count(0)
-    expect(page.locator("#message")).to_have_text("The note is kept.")
+    expect(page.locator("#message")).to_have_text("The note was saved.")
     assert reload_request(database, 1).note == "wants a callback at home"
     person.complaints[:] = [c for c in person.complaints if "422" not in c]
 
@@ -467,7 +467,7 @@ def test_rows_are_worked_on_by_the_keyboard(page: Page, database: Database) -> N
     expect(page.locator("#menu-1").get_by_role("button", name="15 min")).to_be_focused()
     page.keyboard.press("Escape")
     expect(page.locator("#menu-1")).to_be_hidden()
-    expect(row(page).get_by_role("button", name="More for")).to_be_focused()
+    expect(row(page).get_by_role("button", name="More actions for")).to_be_focused()
 
 
 # -- with a real exchange ---------------------------------------------------------------------------------------------
@@ -496,10 +496,10 @@ def test_a_caller_leaves_a_request_and_is_called_back_by_a_click(scene: Scene, l
         talk = loop.run(scene.occupy("101"))
         loop.run(scene.register("101"))
         soon(page, "09121234567")
-        expect(row(page)).to_contain_text("automatic call is off: call by hand")
+        expect(row(page)).to_contain_text("automatic calls are off; call by hand")
 
         row(page).get_by_role("button", name="Call now").click()
-        expect(page.locator("#message")).to_have_text("It is called as soon as an agent is free.")
+        expect(page.locator("#message")).to_have_text("The customer is called as soon as an agent is free.")
         expect(row(page)).to_contain_text("101 is in a call")
         loop.run(talk.end())
         ring = loop.run(scene.phones["101"].next_call())
@@ -507,7 +507,7 @@ def test_a_caller_leaves_a_request_and_is_called_back_by_a_click(scene: Scene, l
 
         choose(page, "Cancel …")
         page.get_by_role("dialog").get_by_role("button", name="Cancel the request").click()
-        expect(page.locator("#message")).to_have_text("The request is cancelled.")
+        expect(page.locator("#message")).to_have_text("The request was cancelled.")
         loop.run(ring.wait_ended(5))
         expect(row(page)).to_contain_text("cancelled")
 

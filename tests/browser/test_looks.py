@@ -61,7 +61,7 @@ def unfold(page: Page) -> None:
     page.locator("details summary").click()
     page.locator("#next_kind").select_option("module")
     page.locator("#next_code").fill("*5003")
-    page.locator("#next-said .said").wait_for()
+    page.locator("#next-findings .finding").wait_for()
 
 
 def fail_to_save_a_scenario(page: Page) -> None:
@@ -119,7 +119,7 @@ def choose_rows(page: Page) -> None:
 def ask_in_dialog(page: Page) -> None:
     choose_rows(page)
     page.locator("#chosen button").nth(1).click()
-    page.locator("#dialog #act").wait_for()
+    page.locator("#dialog #action-form").wait_for()
 
 
 def fail_to_add_a_user(page: Page) -> None:
@@ -377,7 +377,7 @@ def test_the_board_fits_a_television_and_is_read_from_afar(
 
 def write_pause(database: Database) -> None:
     with database.write() as session:
-        pause.write(session, pause.Pause("sara", datetime.now(UTC)), "sara", datetime.now(UTC))
+        pause.save_pause(session, pause.Pause("sara", datetime.now(UTC)), "sara", datetime.now(UTC))
 
 
 def test_the_fault_that_is_looked_for_is_found(meet: Meet) -> None:

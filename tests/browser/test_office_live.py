@@ -52,10 +52,10 @@ TALKED: Said = {"en": "they have talked", "fa": "گفتگو انجام شد"}
 DONE: Said = {"en": "done", "fa": "انجام‌شده"}
 CANCELLED: Said = {"en": "cancelled", "fa": "لغوشده"}
 AS_SOON_AS: Said = {
-    "en": "It is called as soon as an agent is free.",
-    "fa": "به محض آزاد شدن یک کارشناس تماس گرفته می‌شود.",
+    "en": "The customer is called as soon as an agent is free.",
+    "fa": "به محض آزاد شدن یک کارشناس، با مشتری تماس گرفته می‌شود.",
 }
-NOTE_KEPT: Said = {"en": "The note is kept.", "fa": "یادداشت ثبت شد."}
+NOTE_KEPT: Said = {"en": "The note was saved.", "fa": "یادداشت ثبت شد."}
 
 
 def numeral(text: object) -> Said:
@@ -146,7 +146,7 @@ def test_call_now_rings_the_agent_first_and_keeps_what_came_of_it(open_office: O
         sara, mina = office.sit_down("sara", "en"), office.sit_down("mina", "fa")
         omid = office.sit_down("omid", "fa", "/mine", role="operator", extensions=("101",))
         reza = office.sit_down("reza", "en", "/mine", role="operator", extensions=("101",))
-        by_hand: Said = {"en": "automatic call is off: call by hand", "fa": "تماس خودکار خاموش است؛ دستی تماس بگیرید"}
+        by_hand: Said = {"en": "automatic calls are off; call by hand", "fa": "تماس خودکار خاموش است؛ دستی تماس بگیرید"}
 
         first = scene.wish()
         everybody_sees((sara, mina, omid, reza), first, by_hand)
@@ -167,7 +167,7 @@ def test_call_now_rings_the_agent_first_and_keeps_what_came_of_it(open_office: O
             desk.sees(request, numeral(number))
             desk.call(request)
             desk.is_told(
-                {"en": "101 is rung first, then the customer.", "fa": "اول تلفن ۱۰۱ زنگ می‌خورد، سپس تلفن مشتری."}
+                {"en": "101 rings first, then the customer.", "fa": "اول تلفن ۱۰۱ زنگ می‌خورد، سپس تلفن مشتری."}
             )
             follow_a_call(office, (desk, sara), request, number)
             office.run(scene.hang_up(number))
@@ -221,7 +221,7 @@ def test_what_is_postponed_rings_nobody_until_it_is_called_by_hand(open_office: 
             (mina, requests[2], "tomorrow"),
         ):
             desk.menu(request, f"[formaction*='until={choice}']")
-            desk.is_told({"en": "The request is postponed.", "fa": "درخواست به تعویق افتاد."})
+            desk.is_told({"en": "The request was postponed.", "fa": "درخواست به تعویق افتاد."})
             desk.page.locator(f"#menu-{request}").wait_for(state="hidden")
         for desk, request, days in ((sara, requests[3], 40), (mina, requests[4], 41)):
             desk.ask(request, "postpone")
@@ -302,7 +302,7 @@ def test_of_two_in_the_same_moment_one_wins_and_the_other_is_told(open_office: O
                 canceller = sara if one[1] == "cancel" else mina
                 canceller.ask(contested, "cancel")
                 canceller.confirm()
-                canceller.is_told({"en": "The request is cancelled.", "fa": "درخواست لغو شد."})
+                canceller.is_told({"en": "The request was cancelled.", "fa": "درخواست لغو شد."})
                 office.run(ring.wait_ended(5))
             everybody_sees(both, contested, CANCELLED)
             assert scene.wished(contested).status == "cancelled"
@@ -363,7 +363,7 @@ def test_a_pause_silences_the_phones_until_another_supervisor_lifts_it(open_offi
         office.run(scene.no_call("101", SILENCE))
 
         mina.page.locator("#paused button").click()
-        mina.is_told({"fa": "تماس‌های خودکار از سر گرفته شد."})
+        mina.is_told({"fa": "تماس‌های خودکار از سر گرفته شدند."})
         follow_a_call(office, both, request)
         for desk in both:
             expect(desk.page.locator("#paused")).to_have_count(0)

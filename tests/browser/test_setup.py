@@ -1,4 +1,4 @@
-"""The set-up by clicking, and the settings of the exchange, against a real Asterisk and a telephone service."""
+"""The setup and the PBX settings in a browser, with a real Asterisk and a worker."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +12,7 @@ from app.audio.prompt_texts import default_text
 from app.services import users
 from app.services.setup import first_administrator
 from app.store.models import ExtensionScenario, Module, User
+from app.web.settings.wording import CONNECTION_RESULT
 from script.office.asterisk import OfficeSetup, free_port
 from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
@@ -22,10 +23,10 @@ from tests.browser.panel import Loop, Person, serve, session_of
 from tests.web.conftest import ADMINISTRATOR, PASSWORD
 
 pytestmark = pytest.mark.asterisk(22)
-# What the environment of the other tests' offices gives, and the panel has to settle here.
-UNSETTLED = dict.fromkeys(("AMI_PORT", "AMI_USERNAME", "AMI_SECRET", "OUTBOUND_CONTEXT", "DEFAULT_LOCALE"))
+# Settings that the environment gives in other tests; here the panel does.
+UNSET = dict.fromkeys(("AMI_PORT", "AMI_USERNAME", "AMI_SECRET", "OUTBOUND_CONTEXT", "DEFAULT_LOCALE"))
 EXPECTED = ("422", "403")
-TAKEN_UP = "from now on"  # the service's own words, when it reaches the exchange in another way
+APPLIED = "from now on"  # in the worker's log, when it applies new PBX settings
 
 
 def now() -> datetime:
@@ -41,7 +42,7 @@ def loop() -> Iterator[Loop]:
 
 @contextmanager
 def opened(loop: Loop, stage: Stage, prepare: Callable[[Bazang], object], **options: Any) -> Iterator[Scene]:
-    """Open an office in the loop's thread, and close it whatever happens."""
+    """Open an office in the loop's thread. Close it at the end."""
     office = stage(prepare, **options)
     scene = loop.run(office.__aenter__())
     try:
@@ -53,8 +54,8 @@ def opened(loop: Loop, stage: Stage, prepare: Callable[[Bazang], object], **opti
         loop.run(office.__aexit__(None, None, None))
 
 
-def forgive(person: Person) -> None:
-    """The browser's own words on forms that were refused on purpose."""
+def ignore_expected_errors(person: Person) -> None:
+    """Remove the browser's messages about responses that the test provokes."""
     person.complaints[:] = [c for c in person.complaints if not any(code in c for code in EXPECTED)]
 
 
@@ -62,21 +63,21 @@ def submit(page: Page) -> None:
     page.locator("main form.card button.btn-primary").click()
 
 
-def go_on(page: Page) -> None:
+def next_step(page: Page) -> None:
     page.locator("form.later button").click()
 
 
-def point(page: Page, name: str, mark: str) -> None:
-    expect(page.locator(f"[data-point={name}]")).to_have_class(f"check-{mark}")
+def expect_check(page: Page, name: str, result: str) -> None:
+    expect(page.locator(f"[data-check={name}]")).to_have_class(f"check-{result}")
 
 
-def pasted(page: Page) -> list[str]:
-    """Return the texts that the page gives to be pasted, in their order."""
-    return page.locator(".pasting .copyable code").all_inner_texts()
+def config_lines(page: Page) -> list[str]:
+    """Return the lines that the page asks to paste, in their order."""
+    return page.locator(".config-steps .copyable code").all_inner_texts()
 
 
 def paste(scene: Scene, loop: Loop, name: str, text: str, reload: str) -> None:
-    """Write into a file of the exchange what somebody pastes there, and have it read."""
+    """Write a file of the PBX and reload it."""
     (scene.bazang.asterisk.folder / "etc" / name).write_text(text)
     loop.run(scene.bazang.asterisk.cli(reload))
 
@@ -87,19 +88,19 @@ def file_of(scene: Scene, name: str) -> str:
 
 @pytest.mark.parametrize("locale", ["fa", "en"])
 @pytest.mark.long
-def test_a_fresh_office_is_set_up_by_clicking(loop: Loop, stage: Stage, meet: Meet, locale: str) -> None:
-    def untouched(bazang: Bazang) -> None:
-        bazang.setup.include = None  # nobody has taken in our dialplan yet
+def test_the_setup_of_a_new_office(loop: Loop, stage: Stage, meet: Meet, locale: str) -> None:
+    def prepare(bazang: Bazang) -> None:
+        bazang.setup.include = None  # the PBX does not include our dialplan
 
     setup = OfficeSetup(include_in_callers=False)
-    with opened(loop, stage, untouched, setup=setup, work=False, **UNSETTLED) as scene:
+    with opened(loop, stage, prepare, setup=setup, work=False, **UNSET) as scene:
         bazang = scene.bazang
         bazang.launch_worker()
         token = first_administrator.make_token(bazang.database, now())
         with serve(bazang.app) as address:
             person = meet(address, timezone_id="Europe/Berlin", locale="en-GB")
             _set_up(person, scene, loop, token, locale)
-            forgive(person)
+            ignore_expected_errors(person)
         loop.run(_call_in(scene, locale))
 
 
@@ -138,7 +139,7 @@ def _set_up(person: Person, scene: Scene, loop: Loop, token: str, locale: str) -
     page.locator("#outbound_context").fill("outbound")
     submit(page)
     _connect(page, scene, loop)
-    go_on(page)
+    next_step(page)
 
     page.wait_for_url("**/setup/module")
     page.locator("#extensions").fill("999")
@@ -150,7 +151,7 @@ def _set_up(person: Person, scene: Scene, loop: Loop, token: str, locale: str) -
     page.wait_for_url("**/setup/call")
     expect(page.locator("#extension")).to_have_value("101")
     _hear(page, scene, loop, locale)
-    go_on(page)
+    next_step(page)
 
     page.wait_for_url("**/setup/end")
     expect(page.locator(".check-fault")).to_have_count(0)
@@ -160,32 +161,32 @@ def _set_up(person: Person, scene: Scene, loop: Loop, token: str, locale: str) -
 
 
 def _connect(page: Page, scene: Scene, loop: Loop) -> None:
-    """The live list says what is amiss, one thing after the other, until all of it is mended on the exchange."""
-    point(page, "service", "ok")
-    point(page, "reached", "ok")
-    point(page, "accepted", "fault")
-    general, user, take_in, includes = pasted(page)
+    """Fix one problem after the other on the PBX. The checks show each of them."""
+    expect_check(page, "service", "ok")
+    expect_check(page, "reached", "ok")
+    expect_check(page, "accepted", "fault")
+    general, user, take_in, includes = config_lines(page)
     harness = "\n[harness]\nsecret=harness\nread=system\n"
     poor = user.replace("reporting,", "")
     paste(scene, loop, "manager.conf", f"[general]\n{general}\n{poor}\n{harness}", "manager reload")
-    point(page, "accepted", "ok")
-    point(page, "rights", "fault")
-    expect(page.locator("[data-point=rights]")).to_contain_text("reporting")
+    expect_check(page, "accepted", "ok")
+    expect_check(page, "rights", "fault")
+    expect(page.locator("[data-check=rights]")).to_contain_text("reporting")
     paste(scene, loop, "manager.conf", f"[general]\n{general}\n{user}\n{harness}", "manager reload")
-    point(page, "rights", "ok")
-    point(page, "dialplan", "fault")
+    expect_check(page, "rights", "ok")
+    expect_check(page, "dialplan", "fault")
     contexts = "".join(f"[{name}](+)\n{includes}\n" for name in ("from-phones", "from-trunk"))
     dialplan = f"{file_of(scene, 'extensions.conf')}\n{contexts}{take_in}\n"
     paste(scene, loop, "extensions.conf", dialplan, "dialplan reload")
-    point(page, "dialplan", "ok")
-    point(page, "extensions", "ok")
-    point(page, "outbound", "ok")
+    expect_check(page, "dialplan", "ok")
+    expect_check(page, "extensions", "ok")
+    expect_check(page, "outbound", "ok")
     expect(page.locator("#poll")).to_have_count(0)
 
 
 def _hear(page: Page, scene: Scene, loop: Loop, locale: str) -> None:
-    """A phone that is not there is told of; then the phone rings, and its owner hears the text."""
-    page.locator("#extension").fill("103")  # nobody has registered it
+    """A phone that is not registered fails. Another phone rings and hears the text."""
+    page.locator("#extension").fill("103")  # not registered
     submit(page)
     expect(page.locator("#call .note-fault")).to_be_visible()
     page.locator(".setup-end a").click()
@@ -199,7 +200,7 @@ def _hear(page: Page, scene: Scene, loop: Loop, locale: str) -> None:
 
 
 async def _call_in(scene: Scene, locale: str) -> None:
-    """A customer finds 101 busy, and leaves a request with the module that was made."""
+    """A customer finds 101 busy and leaves a request with the new module."""
     bazang = scene.bazang
     await bazang.dialplan_is_current()
     with bazang.database.read() as session:
@@ -216,7 +217,7 @@ async def _call_in(scene: Scene, locale: str) -> None:
     await talk.end()
 
 
-# -- the settings of the exchange ------------------------------------------------------------------------------------
+# -- the PBX settings -------------------------------------------------------------------------------------------------
 
 
 def _administrator(bazang: Bazang) -> None:
@@ -228,17 +229,17 @@ def _fill(page: Page, **values: str) -> None:
         page.locator(f"#{name}").fill(value)
 
 
-def _tested(page: Page, level: str) -> str:
-    """Press the test's button, and return what is said."""
+def _test_connection(page: Page, level: str) -> str:
+    """Test the connection and return the text of the report."""
     page.locator("#report").evaluate("(report) => { report.textContent = ''; }")
     page.locator("main button[formaction]").click()
-    said = page.locator(f"#report .note-{level}")
-    expect(said).to_be_visible()
-    return said.inner_text()
+    report = page.locator(f"#report .note-{level}")
+    expect(report).to_be_visible()
+    return report.inner_text()
 
 
-def test_the_test_says_what_is_wrong_and_the_change_is_taken_up(loop: Loop, stage: Stage, meet: Meet) -> None:
-    options = UNSETTLED | {"DEFAULT_LOCALE": "en"}
+def test_the_connection_test_finds_each_problem_and_changes_are_applied(loop: Loop, stage: Stage, meet: Meet) -> None:
+    options = UNSET | {"DEFAULT_LOCALE": "en"}
     with opened(loop, stage, _administrator, work=False, **options) as scene, serve(scene.bazang.app) as address:
         bazang = scene.bazang
         bazang.launch_worker()
@@ -247,53 +248,55 @@ def test_the_test_says_what_is_wrong_and_the_change_is_taken_up(loop: Loop, stag
         page.goto("/settings/exchange")
         here = {"ami_host": "127.0.0.1", "ami_port": str(bazang.asterisk.ami_port), "ami_username": "bazang"}
         _fill(page, **here, ami_secret=bazang.asterisk.ami_secret)
-        found = _tested(page, "ok")
+        found = _test_connection(page, "ok")
         assert "Asterisk 22" in found
-        assert "Extensions seen: 3" in found
+        assert "Extensions found: 3" in found
         _fill(page, ami_secret="wrong")
-        assert "refuses the user or the secret" in _tested(page, "fault")
+        assert str(CONNECTION_RESULT["refused"]) in _test_connection(page, "fault")
         _fill(page, ami_secret=bazang.asterisk.ami_secret, ami_port=str(free_port()))
-        assert "nothing listens at this port" in _tested(page, "fault")
+        assert str(CONNECTION_RESULT["nothing_listens"]) in _test_connection(page, "fault")
         _fill(page, ami_port=here["ami_port"], ami_host="no-such-machine.invalid")
-        assert "no machine of this name" in _tested(page, "fault")
+        assert str(CONNECTION_RESULT["host_unknown"]) in _test_connection(page, "fault")
         _fill(page, ami_host="two words")
-        assert "Address of the exchange" in _tested(page, "fault")
-        forgive(person)
+        assert "Address of the PBX" in _test_connection(page, "fault")
+        ignore_expected_errors(person)
 
         bazang.setup.ami_rights = "read=call,user\nwrite=originate,call"
         bazang.asterisk.write_files()
         loop.run(bazang.asterisk.cli("manager reload"))
         _fill(page, ami_host="127.0.0.1")
-        told = _tested(page, "warning")
-        assert "write = originate,call,agent,reporting,config" in told
-        assert "reporting" in told.partition("Missing:")[2]
-        assert page.locator("#ami_secret").input_value() == bazang.asterisk.ami_secret, "what was typed is still there"
+        report = _test_connection(page, "warning")
+        assert "write = originate,call,agent,reporting,config" in report
+        assert "reporting" in report.partition("Missing:")[2]
+        assert page.locator("#ami_secret").input_value() == bazang.asterisk.ami_secret, (
+            "the typed secret is still there"
+        )
         bazang.setup.ami_rights = OfficeSetup().ami_rights
-        _take_up(page, scene, loop, "first-secret")
-        _take_up(page, scene, loop, "second-secret")
+        _change_secret(page, scene, loop, "first-secret")
+        _change_secret(page, scene, loop, "second-secret")
         assert "second-secret" not in page.content()
 
 
-def _take_up(page: Page, scene: Scene, loop: Loop, secret: str) -> None:
-    """Change the secret in manager.conf and in the panel; the service that runs takes it up."""
+def _change_secret(page: Page, scene: Scene, loop: Loop, secret: str) -> None:
+    """Change the secret in manager.conf and in the panel. The running worker applies it."""
     bazang = scene.bazang
     bazang.asterisk.ami_secret = secret
     bazang.asterisk.write_files()
     loop.run(bazang.asterisk.cli("manager reload"))
-    taken_up = bazang.worker_log().count(TAKEN_UP)
+    applied = bazang.worker_log().count(APPLIED)
     page.locator("#ami_secret").fill(secret)
     page.locator(".form-end button").click()
     expect(page.locator("#message")).to_contain_text("saved")
 
-    def connected_anew() -> bool:
+    def reconnected() -> bool:
         log = bazang.worker_log()
-        return log.count(TAKEN_UP) > taken_up and "exchange: connected" in log.rpartition(TAKEN_UP)[2]
+        return log.count(APPLIED) > applied and "PBX: connected" in log.rpartition(APPLIED)[2]
 
-    loop.run(bazang.until(connected_anew, PATIENCE, f"connected by {secret}"))
+    loop.run(bazang.until(reconnected, PATIENCE, f"connected by {secret}"))
 
 
-def test_nobody_is_an_administrator_without_the_link(loop: Loop, stage: Stage, meet: Meet) -> None:
-    with opened(loop, stage, lambda bazang: None, work=False, **UNSETTLED) as scene, serve(scene.bazang.app) as address:
+def test_without_the_link_there_is_no_administrator(loop: Loop, stage: Stage, meet: Meet) -> None:
+    with opened(loop, stage, lambda bazang: None, work=False, **UNSET) as scene, serve(scene.bazang.app) as address:
         person = meet(address)
         for path in ("/setup", "/setup?token=guess"):
             person.page.goto(path)
@@ -302,4 +305,4 @@ def test_nobody_is_an_administrator_without_the_link(loop: Loop, stage: Stage, m
         person.page.wait_for_url("**/login?next=/setup/office")
         with scene.bazang.database.read() as session:
             assert session.get(User, 1) is None
-        forgive(person)
+        ignore_expected_errors(person)

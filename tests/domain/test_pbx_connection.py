@@ -1,18 +1,17 @@
-"""What came of trying to reach an exchange."""
+"""The result of a connection test."""
 
 import pytest
 
 from app.domain.pbx_connection import ConnectionReport, ConnectionResult, DialplanState
 
 
-@pytest.mark.parametrize("verdict", ConnectionResult)
-def test_who_is_let_in_is_connected_whatever_rights_are_missing(verdict: ConnectionResult) -> None:
-    assert ConnectionReport(verdict).connected == (
-        verdict in {ConnectionResult.CONNECTED, ConnectionResult.RIGHTS_MISSING}
-    )
+@pytest.mark.parametrize("result", ConnectionResult)
+def test_missing_rights_still_count_as_connected(result: ConnectionResult) -> None:
+    expected = result in {ConnectionResult.CONNECTED, ConnectionResult.RIGHTS_MISSING}
+    assert ConnectionReport(result).connected == expected
 
 
-def test_a_report_claims_nothing_that_was_not_found_out() -> None:
+def test_a_report_defaults_to_unknown() -> None:
     report = ConnectionReport(ConnectionResult.NO_ANSWER)
     assert (report.extensions, report.queues, report.dialplan) == (None, None, DialplanState.UNKNOWN)
     assert not report.may_reload and not report.version

@@ -1,4 +1,4 @@
-"""The services are tested on copies of a database that the migrations have built."""
+"""Each test gets a copy of a database that the migrations built."""
 
 from pathlib import Path
 
@@ -13,5 +13,5 @@ __all__ = ["built_database", "database", "database_file"]
 
 @pytest.fixture
 def office(tmp_path: Path) -> Settings:
-    """An office whose data lies with the test."""
+    """Return the settings of an office with its own data folder."""
     return make_settings(tmp_path)

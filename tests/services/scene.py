@@ -1,4 +1,4 @@
-"""What several tests of the services start from."""
+"""What the tests of the services share."""
 
 from datetime import timedelta
 from zoneinfo import ZoneInfo

@@ -15,9 +15,8 @@ from app.demo_data import fill, has_real_requests
 from app.domain.lifecycle import ACTIVE, FINAL, Outcome, Side, Status
 from app.services.report import query, statistics
 from app.services.report.query import Filter
-from app.services.requests import attempts as requests
 from app.services.requests import pause, pending
-from app.services.requests.attempts import Registration
+from app.services.requests.registration import Registration, register
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, HistoryEntry, Module
 from script.office.database import make_settings
@@ -43,7 +42,7 @@ def test_as_many_are_made_as_are_asked_for(filled: Database) -> None:
     assert len(rows) == COUNT
     assert sum(Status(row.status) in ACTIVE for row in rows) == 20
     assert {row.status for row in rows} >= {"waiting", "done", "failed", "cancelled", "expired"}
-    assert len(pending.pending(filled, NOW).active) == 20
+    assert len(pending.load_pending(filled, SUPERVISOR, NOW).active) == 20
     assert statistics.statistics(filled, SUPERVISOR, Filter(), ZoneInfo("Asia/Tehran")).total == COUNT
     assert query.read_page(filled, SUPERVISOR, Filter(), page=3).rows
 
@@ -114,10 +113,10 @@ def test_the_same_seed_makes_the_same_requests(database: Database, office: Setti
 def test_no_number_that_was_made_up_is_dialled_by_itself(database: Database, office: Settings) -> None:
     fill(database, office, 10, NOW, waiting=0)
     with database.read() as session:
-        assert pause.current(session) is None  # nothing waits
+        assert pause.load_pause(session) is None  # nothing waits
     fill(database, office, 10, NOW, waiting=2)
     with database.read() as session:
-        assert pause.current(session) == pause.Pause("fill", NOW)
+        assert pause.load_pause(session) == pause.Pause("fill", NOW)
     assert [entry.action for entry in log_of(database)][-2:] == ["calls_paused", "requests_made_up"]
 
 
@@ -130,7 +129,7 @@ def test_where_there_are_no_modules_some_are_made(database: Database, office: Se
 
 def test_real_requests_go_on_with_numbers_of_their_own(filled: Database) -> None:
     module = all_of(filled, Module)[0]
-    number = requests.register(filled, Registration(module.id, "+989121234567"), NOW)
+    number = register(filled, Registration(module.id, "+989121234567"), NOW)
     assert number == COUNT + 1
 
 

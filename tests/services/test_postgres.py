@@ -22,14 +22,16 @@ from app.audio.library import SoundLibrary
 from app.config import Settings
 from app.domain.lifecycle import Cancelled, Outcome, Postponed, Status, Step
 from app.services import commands, users
-from app.services.commands import CANCEL, answer, ask, open_commands
+from app.services.commands import CANCEL, answer, open_commands, send
 from app.services.errors import Invalid, NotFound
 from app.services.modules import save as modules
 from app.services.modules.transfer import BadFile, export_settings, import_settings
 from app.services.pbx import scenarios
 from app.services.pbx.scenarios import ExtensionInput, QueueInput
-from app.services.requests import attempts as requests
-from app.services.requests.attempts import Dispatch, Registration, Talk, claim_due, register
+from app.services.requests import attempts
+from app.services.requests.attempts import Dispatch, claim_due
+from app.services.requests.reached import Talk, close_reached
+from app.services.requests.registration import Registration, register
 from app.services.settings import save as settle
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Command, ExtensionScenario, Module, QueueScenario, Setting
@@ -42,6 +44,7 @@ from tests.asterisk.scene import OWN_E164, Scene
 from tests.support.factories import (
     NOW,
     NUMBER,
+    apply_event,
     at_once,
     create_module,
     create_request,
@@ -50,7 +53,6 @@ from tests.support.factories import (
     make_line,
     make_module_input,
     reload,
-    wish,
 )
 from tests.support.server_database import migrated_database, new_database, open_server_database
 
@@ -154,8 +156,8 @@ def test_a_claim_that_was_refused_leaves_nothing_behind(database: Database, offi
 def test_news_of_one_attempt_from_many_hands_are_told_once(database: Database, office: Settings) -> None:
     request = create_request(database, create_module(database))
     (order,) = claim_until_it_is_told(database, office, ["101"]).orders
-    at_once([lambda: requests.progress(database, order.attempt, Step.AGENT_ANSWERED, NOW)] * 6)
-    at_once([lambda: requests.end(database, order.attempt, Outcome.CUSTOMER_BUSY, NOW)] * 6)
+    at_once([lambda: attempts.progress(database, order.attempt, Step.AGENT_ANSWERED, NOW)] * 6)
+    at_once([lambda: attempts.end(database, order.attempt, Outcome.CUSTOMER_BUSY, NOW)] * 6)
     row = reload(database, request)
     assert (row.status, row.customer_attempts, row.attempt) == ("waiting", 1, None)
 
@@ -166,10 +168,10 @@ def test_wishes_of_many_hands_lose_nothing(database: Database) -> None:
 
     def postpone(turn: int) -> None:
         until = NOW + timedelta(minutes=turn + 1)
-        wish(database, request.id, Postponed(until), f"hand {turn}")
+        apply_event(database, request.id, Postponed(until), f"hand {turn}")
 
     at_once([lambda n=n: postpone(n) for n in range(8)])
-    changes = at_once([lambda: wish(database, request.id, Cancelled(), "x")] * 8)
+    changes = at_once([lambda: apply_event(database, request.id, Cancelled(), "x")] * 8)
     assert [change.changed for change in changes].count(True) == 1
     entries = history_of(database, request.id)
     assert Counter(entry.new_status for entry in entries) == {"waiting": 8, "cancelled": 1}
@@ -178,7 +180,7 @@ def test_wishes_of_many_hands_lose_nothing(database: Database) -> None:
 
 def test_a_talk_closes_what_waits_for_it(database: Database) -> None:
     request = create_request(database, create_module(database), target="101")
-    assert requests.close_reached(database, Talk(NUMBER, "101"), NOW) == []
+    assert close_reached(database, Talk(NUMBER, "101"), NOW) == []
     assert reload(database, request).status == "done"
 
 
@@ -191,7 +193,7 @@ def test_commands_of_many_pages_are_each_done_once_and_in_their_order(database: 
     asked = threading.Event()
 
     def page(number: int) -> list[int]:
-        return [ask(database, CANCEL, {"request": number}, actor="sara", now=NOW) for _ in range(each)]
+        return [send(database, CANCEL, {"request": number}, actor="sara", now=NOW) for _ in range(each)]
 
     def worker() -> list[int]:
         deadline = time.monotonic() + PATIENCE
@@ -211,10 +213,10 @@ def test_commands_of_many_pages_are_each_done_once_and_in_their_order(database: 
 
 
 def test_old_commands_are_forgotten_but_for_the_newest(database: Database) -> None:
-    ids = [ask(database, kind, {}, actor="sara", now=NOW) for kind in (commands.WRITE_DIALPLAN, CANCEL, CANCEL)]
+    ids = [send(database, kind, {}, actor="sara", now=NOW) for kind in (commands.WRITE_DIALPLAN, CANCEL, CANCEL)]
     for command in ids:
         answer(database, command, ok=True, result="done", now=NOW)
-    assert commands.forget_old(database, NOW + commands.KEPT) == 1
+    assert commands.delete_old(database, NOW + commands.KEEP_ANSWERED) == 1
     with database.read() as session:
         assert list(session.scalars(select(Command.id).order_by(Command.id))) == [ids[0], ids[2]]
 
@@ -421,7 +423,7 @@ async def test_a_command_wakes_the_telephone_service_within_a_second(database: D
     async with watching(database) as told:
         for number in range(5):
             began = asyncio.get_running_loop().time()
-            await asyncio.to_thread(ask, database, CANCEL, {"request": number}, actor="sara")
+            await asyncio.to_thread(send, database, CANCEL, {"request": number}, actor="sara")
             async with asyncio.timeout(PATIENCE):
                 assert await told.get() - began < 1
 
@@ -431,7 +433,7 @@ async def test_no_command_is_left_lying_however_many_come_at_once(database: Data
     taken: list[int] = []
     async with watching(database) as told:
         asking = asyncio.gather(
-            *[asyncio.to_thread(ask, database, CANCEL, {"request": n}, actor="sara", now=NOW) for n in range(60)]
+            *[asyncio.to_thread(send, database, CANCEL, {"request": n}, actor="sara", now=NOW) for n in range(60)]
         )
         async with asyncio.timeout(PATIENCE):
             while len(taken) < 60:
@@ -449,7 +451,7 @@ async def test_nobody_is_woken_by_a_command_that_was_taken_back(database: Databa
                 session.add(Command(kind=CANCEL, payload={}, created_at=NOW, expires_at=NOW))
                 session.execute(select(func.pg_notify(commands.CHANNEL, "")))
                 _ = 1 / 0
-        await asyncio.to_thread(ask, database, CANCEL, {}, actor="sara")
+        await asyncio.to_thread(send, database, CANCEL, {}, actor="sara")
         async with asyncio.timeout(PATIENCE):
             await told.get()
         assert told.empty()
@@ -464,7 +466,7 @@ async def test_a_watch_whose_connection_was_cut_listens_again(database: Database
             )
         async with asyncio.timeout(PATIENCE):
             await told.get()  # at its new beginning, since something may have been missed
-            await asyncio.to_thread(ask, database, CANCEL, {}, actor="sara")
+            await asyncio.to_thread(send, database, CANCEL, {}, actor="sara")
             await told.get()
 
 

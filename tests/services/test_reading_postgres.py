@@ -7,7 +7,7 @@ import pytest
 
 from app.store.database import Database
 from tests.services import test_audit, test_filling, test_users
-from tests.services.report import test_query, test_statistics
+from tests.services.report import test_mine, test_overview, test_query, test_statistics
 from tests.services.requests import test_access, test_create, test_detail, test_pause, test_pending, test_perform
 from tests.services.requests.test_pause import office_settings
 from tests.services.test_filling import filled
@@ -47,5 +47,7 @@ _take_over(
     test_query,
     test_statistics,
     test_detail,
+    test_overview,
+    test_mine,
     test_users,
 )

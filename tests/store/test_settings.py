@@ -1,4 +1,4 @@
-"""The office's settings: the environment wins, then what the panel stored, then the default."""
+"""Effective settings: the environment wins, then the stored value, then the default."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def write(database: Database, **values: str) -> None:
             write_setting(session, name, value)
 
 
-def test_a_setting_is_written_over_and_has_a_default_before(database: Database) -> None:
+def test_a_setting_has_a_default_and_can_be_overwritten(database: Database) -> None:
     with database.read() as session:
         assert read_setting(session, "word") == ""
         assert read_setting(session, "word", "none") == "none"
@@ -27,7 +27,7 @@ def test_a_setting_is_written_over_and_has_a_default_before(database: Database) 
         assert read_setting(session, "word", "none") == "two"
 
 
-def test_without_any_word_the_defaults_hold(database: Database, tmp_path: Path) -> None:
+def test_defaults(database: Database, tmp_path: Path) -> None:
     with database.read() as session:
         here = office(session, make_settings(tmp_path))
     assert (here.timezone, here.region, here.area_code, here.locale) == ("Asia/Tehran", "IR", "", "fa")
@@ -35,7 +35,7 @@ def test_without_any_word_the_defaults_hold(database: Database, tmp_path: Path) 
     assert here.outbound_format is OutboundFormat.NATIONAL
 
 
-def test_the_panel_settles_what_the_environment_leaves_open(database: Database, tmp_path: Path) -> None:
+def test_stored_values_replace_the_defaults(database: Database, tmp_path: Path) -> None:
     write(
         database,
         timezone="Europe/London",
@@ -55,7 +55,7 @@ def test_the_panel_settles_what_the_environment_leaves_open(database: Database, 
 
 
 @pytest.mark.parametrize(
-    ("name", "origin", "given"),
+    ("name", "field", "given"),
     [
         ("timezone", "timezone", "Asia/Tehran"),
         ("region", "default_region", "IR"),
@@ -64,13 +64,13 @@ def test_the_panel_settles_what_the_environment_leaves_open(database: Database, 
         ("outbound_context", "outbound_context", "trunks"),
     ],
 )
-def test_the_environment_wins(database: Database, tmp_path: Path, name: str, origin: str, given: str) -> None:
+def test_values_from_the_environment_win(database: Database, tmp_path: Path, name: str, field: str, given: str) -> None:
     write(database, **{name: "something else"})
     with database.read() as session:
-        assert getattr(office(session, make_settings(tmp_path, **{origin: given})), name) == given
+        assert getattr(office(session, make_settings(tmp_path, **{field: given})), name) == given
 
 
-def test_the_number_rules_are_the_offices_with_its_own_extensions(database: Database, tmp_path: Path) -> None:
+def test_number_rules_have_the_office_settings_and_the_extensions(database: Database, tmp_path: Path) -> None:
     write(database, area_code="021")
     create_line(database, "101")
     create_line(database, "102")

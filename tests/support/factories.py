@@ -98,14 +98,16 @@ def log_of(database: Database) -> list[AuditEntry]:
         return list(session.scalars(select(AuditEntry).order_by(AuditEntry.id)))
 
 
-def wish(database: Database, request_id: int, event: Event, actor: str = "sara", now: datetime = NOW) -> Decision:
-    """Do with a request what a person wishes, without a page or a telephone service: only what becomes of it."""
+def apply_event(
+    database: Database, request_id: int, event: Event, actor: str = "sara", now: datetime = NOW
+) -> Decision:
+    """Apply a lifecycle event to a request, without a page and without the worker."""
     with database.write() as session:
         loaded = store_requests.load(session, request_id, lock=True)
         assert loaded is not None, f"request {request_id} is gone"
         row, module = loaded
         decision = transition(store_requests.to_domain(row, module), event, now)
-        store_requests.apply_decision(session, row, decision, now, event="wish", actor=actor)
+        store_requests.apply_decision(session, row, decision, now, event="test", actor=actor)
     return decision
 
 

@@ -11,4 +11,4 @@ _QUICK = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 def hash_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hash as the real one does, with less labour: it is slow on purpose."""
     monkeypatch.setattr(users, "_hasher", _QUICK)
-    monkeypatch.setattr(users, "_nobody", lambda: _QUICK.hash("nobody"))
+    monkeypatch.setattr(users, "_dummy_hash", lambda: _QUICK.hash("nobody"))

@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from app.services import users
 from app.services.errors import NotFound
-from app.web.accounts.login import SessionUser
+from app.web.accounts.session import SessionUser
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of the parser's own imports
@@ -136,7 +136,7 @@ def _sent(form: Element) -> Iterator[tuple[str, str]]:
 def carried(app: Flask, user_id: int) -> str:
     """Return what the session of a user who has logged in carries; of one who is not there, something like it."""
     try:
-        return SessionUser(users.find(app.extensions["bazang"]["database"], user_id)).get_id()
+        return SessionUser(users.get(app.extensions["bazang"]["database"], user_id)).get_id()
     except NotFound:
         return f"{user_id}:gone"
 

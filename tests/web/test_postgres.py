@@ -60,5 +60,5 @@ def test_the_panel_does_its_work(app: Flask, database: Database, service: Servic
         admin.get(path)
     etag = str(admin.ask("/requests/rows").response.headers["ETag"])
     admin.get("/requests/rows", 304, headers={"HX-Request": "true", "If-None-Match": etag})
-    assert admin.press("/requests/acts/cancel", {"row": "1.1"}).message == "The request is cancelled."
+    assert admin.press("/requests/acts/cancel", {"row": "1.1"}).message == "The request was cancelled."
     assert "cancelled" in rows(admin.get("/requests/rows", headers={"HX-Request": "true", "If-None-Match": etag}))[0]

@@ -14,13 +14,13 @@ from flask import Flask
 from app import create_app
 from app.audio.prompt_texts import PROMPT_KEYS
 from app.domain.lifecycle import Outcome, Status, Step
-from app.domain.policy import LineState, Reason, ReasonCode
+from app.domain.policy import LineState
 from app.extensions import db
 from app.services.modules.save import DESTINATION_KINDS, LANGUAGES, SITUATIONS
-from app.web import formats, speaking
+from app.web import formats
 from app.web import wording as words
+from app.web.locale import use_locale
 from app.web.prompts import wording as prompt_wording
-from app.web.requests import wording
 from script.office.database import make_settings
 
 LOCALES = ("fa", "en")
@@ -32,17 +32,14 @@ TABLES: list[tuple[Mapping[Any, object], type[StrEnum]]] = [
     (words.STATUS_COLOUR, Status),
     (words.OUTCOME, Outcome),
     (words.STEP, Step),
-    (words.LINE, LineState),
-    (words.LINE_COLOUR, LineState),
+    (words.LINE_STATE, LineState),
+    (words.LINE_STATE_COLOUR, LineState),
 ]
 SHOWN: list[Mapping[Any, object]] = [
     words.STATUS,
     words.OUTCOME,
     words.STEP,
-    wording.NOT_DONE,
-    wording.EVENT,
-    wording.PRIORITY,
-    words.LINE,
+    words.LINE_STATE,
     words.ERROR,
     prompt_wording.SOUND_ERROR,
     words.PROMPT,
@@ -65,7 +62,7 @@ def app(built_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @contextmanager
 def reading(app: Flask, locale: str) -> Iterator[None]:
-    with app.test_request_context(), speaking(locale):
+    with app.test_request_context(), use_locale(locale):
         yield
 
 
@@ -83,8 +80,6 @@ def test_other_codes_have_their_words() -> None:
     assert set(words.DESTINATION) == set(DESTINATION_KINDS)
     assert set(words.SITUATION) == set(SITUATIONS)
     assert set(words.LANGUAGE) == set(LANGUAGES)
-    final = {f"is_{status.value}" for status in Status} - {"is_cancelled", "is_done", "is_failed", "is_expired"}
-    assert final - set(wording.NOT_DONE) <= {"is_uncertain"}, "what may stand in an act's way has its words"
 
 
 @pytest.mark.parametrize("locale", LOCALES)
@@ -101,80 +96,6 @@ def test_the_statuses_are_told_apart(app: Flask) -> None:
     for locale in LOCALES:
         with reading(app, locale):
             assert len({str(text) for text in words.STATUS.values()}) == len(Status)
-
-
-# -- why --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("locale", LOCALES)
-@pytest.mark.parametrize("why", ReasonCode)
-def test_every_reason_has_its_words(app: Flask, why: ReasonCode, locale: str) -> None:
-    reason = Reason(why, until=NOW + timedelta(seconds=130), subject="101", outcome=Outcome.CUSTOMER_BUSY)
-    with reading(app, locale):
-        said = words.why(reason, NOW).striptags()
-    assert is_persian(said) == (locale == "fa")
-    assert "%" not in said and "None" not in said
-    if locale == "fa":
-        assert not set(said) & set("0123456789"), said
-
-
-# What the policy gives of each reason: those that end by themselves with the moment, those of an agent with whom.
-ENGLISH = {
-    ReasonCode.LINE_IN_CALL: "101 is in a call",
-    ReasonCode.LINE_DND: "101 does not want to be disturbed",
-    ReasonCode.REST: "101 rests 02:10 more after a call",
-    ReasonCode.MIN_WAIT: "before the minimum waiting time, 02:10 left",
-    ReasonCode.RETRY: "next attempt in 02:10 (the customer was busy)",
-    ReasonCode.POSTPONED: "postponed until 11:32",
-    ReasonCode.WRAPUP: "101 has 02:10 left of the wrap-up time",
-    ReasonCode.LIVE_CALLERS: "live callers come first",
-}
-PERSIAN = {
-    ReasonCode.LINE_IN_CALL: "داخلی ۱۰۱ در حال مکالمه است",
-    ReasonCode.LINE_DND: "داخلی ۱۰۱ در حالت «مزاحم نشوید» است",
-    ReasonCode.MIN_WAIT: "۰۲:۱۰ تا پایان حداقل زمان انتظار مانده است",
-    ReasonCode.RETRY: "تلاش بعدی ۰۲:۱۰ دیگر (مشتری مشغول بود)",
-    ReasonCode.POSTPONED: "به تعویق افتاده تا ۱۱:۳۲",
-    ReasonCode.LIVE_CALLERS: "تماس‌گیرندگان حاضر در صف مقدم‌اند",
-}
-
-
-@pytest.mark.parametrize(
-    ("locale", "why", "said"),
-    [("en", why, said) for why, said in ENGLISH.items()] + [("fa", why, said) for why, said in PERSIAN.items()],
-)
-def test_reasons_are_said_as_the_glossary_says_them(app: Flask, locale: str, why: ReasonCode, said: str) -> None:
-    reason = Reason(why, until=NOW + timedelta(seconds=130), subject="101", outcome=Outcome.CUSTOMER_BUSY)
-    with reading(app, locale):
-        assert words.why(reason, NOW).striptags() == said
-
-
-def test_a_retry_without_a_known_cause(app: Flask) -> None:
-    with reading(app, "en"):
-        assert (
-            words.why(Reason(ReasonCode.RETRY, until=NOW + timedelta(seconds=5)), NOW).striptags()
-            == "next attempt in 00:05"
-        )
-
-
-@pytest.mark.parametrize("why", ReasonCode)
-def test_a_reason_of_which_no_more_is_known_is_said_all_the_same(app: Flask, why: ReasonCode) -> None:
-    with reading(app, "en"):
-        assert words.why(Reason(why), NOW)
-
-
-@pytest.mark.parametrize(
-    ("left", "shown"), [(-5.0, "00:00"), (0.0, "00:00"), (0.2, "00:01"), (59.0, "00:59"), (59.1, "01:00")]
-)
-def test_a_countdown_ends_at_nought_and_never_before(app: Flask, left: float, shown: str) -> None:
-    """What is left is rounded up: a page that says 00:00 and still waits is not believed."""
-    with reading(app, "en"):
-        assert (
-            words.why(Reason(ReasonCode.REST, until=NOW + timedelta(seconds=left), subject="1"), NOW)
-            .striptags()
-            .split()[2]
-            == shown
-        )
 
 
 def test_an_unknown_code_is_shown_as_it_is(app: Flask) -> None:

@@ -26,7 +26,15 @@ from app.telephony.attempts import AttemptFollower, EndNews, StepNews, StrayNews
 from app.worker import dispatcher as dispatching
 from app.worker.dispatcher import UNHEARD, Dispatcher
 from app.worker.write_queue import WriteQueue
-from tests.support.factories import create_module, create_request, history_of, make_facts, make_line, reload, wish
+from tests.support.factories import (
+    apply_event,
+    create_module,
+    create_request,
+    history_of,
+    make_facts,
+    make_line,
+    reload,
+)
 from tests.support.fake_ami import PATIENCE, Heard
 
 DAY = timedelta(days=1)
@@ -436,7 +444,7 @@ async def test_the_call_of_a_request_that_was_cancelled_is_hung_up(desk: Office,
     request = wait_for_call(database)
     desk.dispatcher.wake()
     order = await desk.dialled()
-    wish(database, request.id, Cancelled(), now=datetime.now(UTC))
+    apply_event(database, request.id, Cancelled(), now=datetime.now(UTC))
     desk.grow_old(order.attempt)
     desk.dialer.alive = {order.attempt}
     await desk.dispatcher.reconcile()

@@ -19,7 +19,7 @@ SECOND = timedelta(seconds=1)
 
 
 def leave_traces(database: Database, now: datetime) -> None:
-    """Leave a phone call that is over, and the answered command that asked for it."""
+    """Leave a call of the studio that is over, and the answered command that asked for it."""
     call = phone_calls.create_test_call(database, extension="101", language="en", actor="sara", now=now)
     for command in commands.open_commands(database, now):
         commands.answer(database, command.id, ok=True, result="taken", now=now)
@@ -49,8 +49,8 @@ async def test_old_traces_are_removed_once_a_day(
 
     tidied: list[datetime] = []
     monkeypatch.setattr(worker.sounds, "remove_unused", lambda: tidied.append(main.utcnow()) or 0)
-    leave_traces(database, NOW - commands.KEPT)
-    leave_traces(database, NOW - commands.KEPT + SECOND)
+    leave_traces(database, NOW - commands.KEEP_ANSWERED)
+    leave_traces(database, NOW - commands.KEEP_ANSWERED + SECOND)
     assert traces(database) == (2, 2)
     assert await tend(NOW) == (1, 1)
     assert await tend(NOW + DAY - SECOND) == (1, 1)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from app.config import Settings
-from app.services.requests.attempts import NotFound
+from app.services.errors import NotFound
 from app.store.database import Database
 from app.store.models import CallRequest
 from app.store.settings import write_setting

@@ -99,7 +99,7 @@ def save(
         if library is not None:
             _check_files(library, given)
         note_saved(session, module, before, now, actor=actor)
-    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+    commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
     return saved
 
 
@@ -198,7 +198,7 @@ def delete(database: Database, module_id: int, now: datetime, *, actor: str = ""
             session, actor, "module_deleted", _subject(module), audit.changes(as_fields(as_input(module)), {}), now
         )
         session.delete(module)
-    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+    commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
 
 
 def set_active(database: Database, module_id: int, active: bool, now: datetime, *, actor: str = "") -> None:

@@ -157,7 +157,7 @@ def import_settings(database: Database, library: SoundLibrary, content: Any, now
         errors = _Intake(session, library, now, actor).take(file)
         if errors:
             raise BadFile(errors)
-    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+    commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
     return len(file.modules) + len(file.extensions) + len(file.queues)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-from app.store.settings import Exchange
+from app.store.settings import PbxSettings
 
 READ = ("call", "user", "agent")
 WRITE = ("originate", "call", "agent", "reporting", "config")  # the last lets us reload the dialplan
@@ -27,7 +27,7 @@ class ConfigSnippets:
     includes: str
 
 
-def make(exchange: Exchange, secret: str, dialplan: Path) -> ConfigSnippets:
+def make(exchange: PbxSettings, secret: str, dialplan: Path) -> ConfigSnippets:
     """Return the excerpts. `secret`: what is to be seen in the place of the secret."""
     freepbx = exchange.pbx_profile == "freepbx"
     contexts = OUR_CONTEXTS[:1] if freepbx else OUR_CONTEXTS
@@ -41,18 +41,18 @@ def make(exchange: Exchange, secret: str, dialplan: Path) -> ConfigSnippets:
     )
 
 
-def _general(exchange: Exchange) -> str:
+def _general(exchange: PbxSettings) -> str:
     bind = "127.0.0.1" if exchange.ami_host in LOCAL else "0.0.0.0"  # noqa: S104 - permit= below names who may come
     return f"enabled = yes\nport = {exchange.ami_port}\nbindaddr = {bind}"
 
 
-def user(exchange: Exchange, secret: str) -> str:
+def user(exchange: PbxSettings, secret: str) -> str:
     """Return the section of our user in manager.conf; a semicolon would begin a comment there."""
     lines = [f"[{exchange.ami_username}]", f"secret = {secret.replace(';', chr(92) + ';')}", *_who_may_come(exchange)]
     return "\n".join([*lines, f"read = {','.join(READ)}", f"write = {','.join(WRITE)}"])
 
 
-def _who_may_come(exchange: Exchange) -> list[str]:
+def _who_may_come(exchange: PbxSettings) -> list[str]:
     """Let nobody but this machine log in by our secret, as far as its address is known."""
     if exchange.ami_host in LOCAL:
         address = "127.0.0.1"

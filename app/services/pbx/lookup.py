@@ -36,7 +36,7 @@ def code_taken(database: Database, settings: Settings, code: str, actor: str, no
     if not CODE.fullmatch(code):
         return ""
     with database.read() as session:
-        exchange = store_settings.exchange(session, settings)
+        exchange = store_settings.pbx(session, settings)
     contexts = [exchange.outbound_context, exchange.extension_context, exchange.queue_context]
     contexts += ["from-internal"] if exchange.pbx_profile == "freepbx" else []
     named = list(dict.fromkeys(context for context in contexts if context))
@@ -53,5 +53,5 @@ def is_reachable(database: Database, now: datetime) -> bool:
 def _ask(database: Database, kind: str, payload: dict[str, Any], actor: str, now: datetime) -> str | None:
     if not is_reachable(database, now):
         return None  # not worth waiting for
-    answered = commands.ask_and_wait(database, kind, payload, actor=actor, now=now, seconds=WAIT)
+    answered = commands.send_and_wait(database, kind, payload, actor=actor, now=now, seconds=WAIT)
     return answered.result if answered is not None and answered.ok else None

@@ -47,7 +47,7 @@ def save_extension(database: Database, given: ExtensionInput, *, now: datetime, 
         if errors:
             raise Invalid(errors)
         note_extension(session, given.extension, before, now, actor=actor)
-    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+    commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
 
 
 def save_queue(database: Database, given: QueueInput, *, now: datetime, actor: str = "") -> None:
@@ -58,7 +58,7 @@ def save_queue(database: Database, given: QueueInput, *, now: datetime, actor: s
         if errors:
             raise Invalid(errors)
         note_queue(session, given.queue, before, now, actor=actor)
-    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+    commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
 
 
 def extension_fields(session: Session, extension: str) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def forget_extension(database: Database, extension: str, *, now: datetime, actor
         before = extension_fields(session, extension)
         _delete(session, ExtensionScenario, extension)
         note_extension(session, extension, before, now, actor=actor)
-    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+    commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
 
 
 def forget_queue(database: Database, queue: str, *, now: datetime, actor: str = "") -> None:
@@ -111,7 +111,7 @@ def forget_queue(database: Database, queue: str, *, now: datetime, actor: str = 
         before = queue_fields(session, queue)
         _delete(session, QueueScenario, queue)
         note_queue(session, queue, before, now, actor=actor)
-    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+    commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
 
 
 def _delete(session: Session, table: type[Any], key: str) -> None:

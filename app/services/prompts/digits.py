@@ -53,7 +53,7 @@ def set_digit(
             row.file = file
         elif not try_insert(session, DigitRecording(language=language, digit=digit, file=file)):
             session.get_one(DigitRecording, (language, digit), with_for_update=True).file = file
-    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+    commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
 
 
 def make_readout(database: Database, library: SoundLibrary, language: str, number: str) -> Clip:

@@ -1,7 +1,6 @@
 """Phone calls to record a prompt or to test a phone. A page creates a call and watches its row; the worker makes it."""
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,7 +14,7 @@ from app.services.modules.save import EXTENSION
 from app.services.prompts.recordings import validate_name
 from app.store import pbx_state
 from app.store.database import Database
-from app.store.models import ExtensionRow, PhoneCall
+from app.store.models import PhoneCall
 
 RETENTION = timedelta(days=7)  # how long a call's row is kept after its end
 CLAIM_TIMEOUT = timedelta(seconds=15)  # a call that is not claimed by then is not made any more
@@ -51,12 +50,6 @@ class PhoneCallView:
 
 
 # -- called by the panel --------------------------------------------------------------------------------------------
-
-
-def list_phones(database: Database) -> Sequence[ExtensionRow]:
-    """Return the extensions that a call can ring."""
-    with database.read() as session:
-        return session.scalars(select(ExtensionRow).order_by(ExtensionRow.extension)).all()
 
 
 def create_recording_call(
@@ -100,7 +93,7 @@ def _create(database: Database, call: PhoneCall, actor: str, now: datetime) -> s
     call_id = call.id
     with database.write() as session:
         session.add(call)
-    commands.ask(database, commands.MAKE_PHONE_CALL, {"call": call_id}, actor=actor, now=now)
+    commands.send(database, commands.MAKE_PHONE_CALL, {"call": call_id}, actor=actor, now=now)
     return call_id
 
 
@@ -146,7 +139,7 @@ def cancel(database: Database, call_id: str, actor: str, now: datetime) -> None:
         if session.get(PhoneCall, call_id) is None:
             raise NotFound(call_id)
     if update_state(database, call_id, CallState.CANCELLED, now):
-        commands.ask(database, commands.CANCEL_PHONE_CALL, {"call": call_id}, actor=actor, now=now)
+        commands.send(database, commands.CANCEL_PHONE_CALL, {"call": call_id}, actor=actor, now=now)
 
 
 # -- called by the worker -------------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ def save(database: Database, language: str, speech: Speech, now: datetime, *, ac
     with database.write() as session:
         settings = {f"{name}_{language}": "" if value is None else str(value) for name, value in values.items()}
         save_values(session, settings, now, actor=actor)
-    commands.ask(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+    commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
 
 
 def synthesize(library: SoundLibrary, text: str, language: str, speech: Speech) -> Clip:

@@ -8,7 +8,7 @@ from app.services.report import query
 from app.services.report.periods import Period
 from app.services.report.query import Filter, ReportPage, Sort
 from app.services.requests.access import Scope
-from app.services.requests.pending import PendingRow, pending
+from app.services.requests.pending import PendingRow, load_pending
 from app.store.database import Database
 
 
@@ -26,5 +26,5 @@ def mine(database: Database, scope: Scope, period: Period, now: datetime, *, pag
     """Return a user's own requests, also for whoever may see everything."""
     own = scope.own()
     wanted = Filter(registered_from=period.start, registered_to=period.end)
-    now_there = pending(database, now, own)
-    return Mine(now_there.active, now_there.done, query.read_page(database, own, wanted, Sort(), page=page))
+    pending = load_pending(database, own, now)
+    return Mine(pending.active, pending.ended, query.read_page(database, own, wanted, Sort(), page=page))

@@ -16,7 +16,7 @@ from app.services.report.periods import Period
 from app.services.requests import pause as pausing
 from app.services.requests.access import Scope, Visibility, visibility_of
 from app.services.requests.pause import Pause
-from app.services.requests.targets import of_modules
+from app.services.requests.targets import module_targets
 from app.store import pbx_state
 from app.store import requests as store
 from app.store.database import Database
@@ -120,14 +120,14 @@ def load_overview(database: Database, scope: Scope, zone: ZoneInfo, now: datetim
             service_runs=facts.worker_runs(now),
             connected=facts.connected,
             obstacle=facts.obstacle,
-            pause=pausing.current(session),
+            pause=pausing.load_pause(session),
         )
 
 
 def _registered(session: Session, seen: Visibility, period: Period) -> int:
     moment = CallRequest.registered_at
     query = select(func.count(CallRequest.id)).where(
-        moment >= period.start, moment < period.end, seen.condition(leads=False)
+        moment >= period.start, moment < period.end, seen.condition(use_index=False)
     )
     return session.scalar(query) or 0
 
@@ -136,7 +136,7 @@ def _rate(session: Session, seen: Visibility, period: Period) -> Rate:
     """Count what ended in a period. What somebody cancelled was neither served nor missed."""
     query = (
         select(CallRequest.status, func.count())
-        .where(CallRequest.done_at >= period.start, CallRequest.done_at < period.end, seen.condition(leads=False))
+        .where(CallRequest.done_at >= period.start, CallRequest.done_at < period.end, seen.condition(use_index=False))
         .group_by(CallRequest.status)
     )
     ended = {Status(status): count for status, count in session.execute(query)}
@@ -148,7 +148,7 @@ def _extensions(session: Session, seen: Visibility, facts: Facts, rows: Sequence
     """Return the extensions that are wanted by a module, serve in a queue, or are the user's own."""
     waiting = Counter(row.target for row in rows if not row.queue and row.status == Status.WAITING.value)
     names = dict(session.execute(select(ExtensionRow.extension, ExtensionRow.name)).all())
-    shown = set(seen.extensions) if not seen.everything else of_modules(session, "extension") | _members(facts)
+    shown = set(seen.extensions) if not seen.everything else module_targets(session, "extension") | _members(facts)
     return [
         ExtensionNow(
             extension=line.extension,
@@ -168,7 +168,7 @@ def _queues(session: Session, seen: Visibility, facts: Facts, rows: Sequence[Cal
     """Return the queues that are wanted by a module or have members, or those in which the user serves."""
     waiting = Counter(row.target for row in rows if row.queue and row.status == Status.WAITING.value)
     names = dict(session.execute(select(ExtensionRow.extension, ExtensionRow.name)).all())
-    known = seen.queues if not seen.everything else {*facts.queues, *of_modules(session, "queue")}
+    known = seen.queues if not seen.everything else {*facts.queues, *module_targets(session, "queue")}
     shown = []
     for name in sorted(known):
         queue = facts.queues.get(name, Queue())

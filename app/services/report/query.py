@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 
 from app.domain import numbers
 from app.domain.lifecycle import Status
-from app.services.report.remembering import remember
 from app.services.requests.access import Scope, Visibility, visibility_of
 from app.store import requests as store
 from app.store.database import Database
 from app.store.models import CallRequest, ExtensionRow, Module, User
 from app.store.search import has_digits, without_nul
+from app.store.version import requests_version
 
 PER_PAGE = 25
 AT_ONCE = 500  # rows that an export holds in memory
@@ -114,7 +114,8 @@ def read_page(
     with database.read() as session:
         seen = visibility_of(session, scope)
         found = conditions(session, seen, wanted)
-        total = remember(session, key("total", session, seen, wanted), lambda: _count(session, found))
+        count_key = key("total", session, seen, wanted)
+        total = database.cache.get(count_key, requests_version(session), lambda: _count(session, found))
         pages = max(1, -(-total // per_page))
         page = min(max(page, 1), pages)
         # First the numbers alone, which an index tells; only then the rows of this one page.
@@ -138,8 +139,8 @@ def stream(database: Database, scope: Scope, wanted: Filter, sort: Sort = NEWEST
 def conditions(session: Session, seen: Visibility, wanted: Filter) -> list[ColumnElement[bool]]:
     """Return what holds for exactly the requests that may be seen and are asked for."""
     moments = (wanted.registered_from, wanted.registered_to, wanted.done_from, wanted.done_to)
-    leads = all(moment is None for moment in moments)
-    found: list[ColumnElement[bool]] = [] if seen.everything else [seen.condition(leads=leads)]
+    use_index = all(moment is None for moment in moments)
+    found: list[ColumnElement[bool]] = [] if seen.everything else [seen.condition(use_index=use_index)]
     for column, since, until in (
         (CallRequest.registered_at, wanted.registered_from, wanted.registered_to),
         (CallRequest.done_at, wanted.done_from, wanted.done_to),
@@ -240,7 +241,7 @@ def choices(database: Database, scope: Scope) -> Choices:
     wanted = {target for module in modules if module.target_kind != "queue" for target in module.targets}
     extensions = sorted(lines.keys() | of_users.keys() | wanted, key=lambda extension: (len(extension), extension))
     named = [(extension, of_users.get(extension) or lines.get(extension, "")) for extension in extensions]
-    named = [(extension, name) for extension, name in named if seen.has_extension(extension)]
+    named = [(extension, name) for extension, name in named if seen.may_ring(extension)]
     queues = sorted({target for module in modules if module.target_kind == "queue" for target in module.targets})
     return Choices(
         operators=(*named, *((name, "") for name, _ in users if scope.everything or name == scope.name)),
@@ -257,4 +258,4 @@ def choices(database: Database, scope: Scope) -> Choices:
 def _concerns(seen: Visibility, module: Module) -> bool:
     """Tell whether requests of this module may be seen."""
     queue = module.target_kind == "queue"
-    return any(seen.reaches(module.id, queue, target) for target in module.targets)
+    return any(seen.covers_target(module.id, queue, target) for target in module.targets)

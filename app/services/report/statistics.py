@@ -17,11 +17,11 @@ from app.domain.lifecycle import Status
 from app.services.report import periods
 from app.services.report.periods import Period, Step
 from app.services.report.query import Filter, conditions, key
-from app.services.report.remembering import remember
 from app.services.requests.access import Scope, Visibility, visibility_of
 from app.store.database import Database
 from app.store.epoch import QUARTER, epoch, quarter
 from app.store.models import CallRequest
+from app.store.version import requests_version
 
 HOURS, WEEKDAYS = 24, 7
 
@@ -81,8 +81,9 @@ def statistics(database: Database, scope: Scope, wanted: Filter, zone: ZoneInfo,
     """
     with database.read() as session:
         seen = visibility_of(session, scope)
-        known_by = (*key("statistics", session, seen, wanted), zone.key, locale)
-        return remember(session, known_by, lambda: _statistics(session, seen, wanted, zone, locale))
+        cache_key = (*key("statistics", session, seen, wanted), zone.key, locale)
+        version = requests_version(session)
+        return database.cache.get(cache_key, version, lambda: _statistics(session, seen, wanted, zone, locale))
 
 
 def _statistics(session: Session, seen: Visibility, wanted: Filter, zone: ZoneInfo, locale: str) -> Statistics:

@@ -1,4 +1,4 @@
-"""Who may see and act on which requests. One place says it for whole queries and for a single request."""
+"""Which requests a user may see and change: as a condition for queries and as a check of a single request."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.services.errors import Forbidden
 from app.store.models import CallRequest, Module, QueueMemberRow
 
-SEE_ALL = frozenset({"administrator", "supervisor"})
+SEES_EVERYTHING = frozenset({"administrator", "supervisor"})
 
 
 class _UserLike(Protocol):
@@ -20,75 +20,82 @@ class _UserLike(Protocol):
 
 @dataclass(frozen=True)
 class Scope:
-    """A user who asks: `everything` for administrators and supervisors, else what concerns `extensions`."""
+    """The user as services see them.
+
+    `everything` is true for administrators and supervisors. Other users see the requests for their `extensions` and
+    for the queues in which these are members.
+    """
 
     name: str
     everything: bool = False
     extensions: tuple[str, ...] = ()
 
     def own(self) -> "Scope":
-        """Return what is this user's own, whatever else they may see: the page "my requests"."""
+        """Return the scope of the page "My requests": the user's own requests only."""
         return replace(self, everything=False)
 
     def require_everything(self) -> None:
-        """Raise Forbidden for whoever does not see everything."""
+        """Raise Forbidden unless the user sees everything."""
         if not self.everything:
             raise Forbidden(self.name)
 
 
 def scope_of(user: _UserLike) -> Scope:
-    """Return the scope of a user; a role that is not known sees no more than an operator."""
-    return Scope(user.name, user.role in SEE_ALL, tuple(user.extensions))
+    """Return the scope of a user. An unknown role sees as little as an operator."""
+    return Scope(user.name, user.role in SEES_EVERYTHING, tuple(user.extensions))
 
 
 @dataclass(frozen=True)
 class Visibility:
-    """A scope as of this moment: the queues are those in which one of the extensions is a member now, `modules` those
-    by which any of several extensions is wanted, one of them the user's."""
+    """What a scope covers at this moment.
+
+    `queues` are those in which one of the extensions is a member now. `modules` are the ids of the modules that serve
+    one of the extensions: their requests without a target are for any of their extensions.
+    """
 
     everything: bool
     extensions: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
     modules: tuple[int, ...] = ()
 
-    def condition(self, *, leads: bool = True) -> ColumnElement[bool]:
-        """Return what holds for exactly those rows of call_requests that may be seen.
+    def condition(self, *, use_index: bool = True) -> ColumnElement[bool]:
+        """Return the condition on call_requests for what the user may see.
 
-        `leads`: no other condition narrows it down as well, so the rows are looked up by this one; SQLite would
-        choose its indexes also where those of a day, say, are far fewer.
+        Set `use_index` to False if another condition selects fewer rows. SQLite would otherwise choose the indexes of
+        this condition.
         """
         if self.everything:
             return true()
-        target: Any = CallRequest.target if leads else CallRequest.target.concat("")
+        target: Any = CallRequest.target if use_index else CallRequest.target.concat("")
         kinds: list[ColumnElement[bool]] = []
         if self.extensions:
             kinds.append(and_(CallRequest.queue.is_(False), target.in_(self.extensions)))
         if self.queues:
             kinds.append(and_(CallRequest.queue.is_(True), target.in_(self.queues)))
         if self.modules:
-            module = CallRequest.module_id if leads else CallRequest.module_id + 0
+            module = CallRequest.module_id if use_index else CallRequest.module_id + 0
             kinds.append(and_(CallRequest.queue.is_(False), target == "", module.in_(self.modules)))
         return or_(*kinds) if kinds else false()
 
     def covers(self, row: CallRequest) -> bool:
-        """Tell whether this one request may be seen."""
-        return self.reaches(row.module_id, row.queue, row.target)
+        """Tell whether the user may see this request."""
+        return self.covers_target(row.module_id, row.queue, row.target)
 
-    def reaches(self, module_id: int | None, queue: bool, target: str) -> bool:
-        """Tell whether a request of this module and target may be seen, be there one or not."""
+    def covers_target(self, module_id: int | None, queue: bool, target: str) -> bool:
+        """Tell whether the user may see requests of this module for this target."""
         if self.everything:
             return True
         if queue:
             return target in self.queues
         return target in self.extensions if target else module_id in self.modules
 
-    def has_extension(self, extension: str) -> bool:
-        """Tell whether the user may have this phone rung."""
+    def may_ring(self, extension: str) -> bool:
+        """Tell whether the user may choose this extension as the agent of a call."""
         return self.everything or extension in self.extensions
 
 
 def visibility_of(session: Session, scope: Scope) -> Visibility:
-    """Look up what a scope means now."""
+    """Return what a scope covers now."""
     if scope.everything:
         return Visibility(True)
     own = set(scope.extensions)

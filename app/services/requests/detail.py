@@ -1,28 +1,38 @@
-"""Everything about one request: what happened to it, every attempt with both legs, and who did what."""
+"""The detail of one request: its facts, every attempt with both legs, and its history."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from app.domain.lifecycle import Outcome, Status
+from app.domain.lifecycle import Outcome
 from app.services.errors import NotFound
 from app.services.requests.access import Scope, visibility_of
-from app.services.requests.pending import PendingRow, one
-from app.services.requests.perform import ARROW
+from app.services.requests.history import EventKind, HistoryEvent, load_history
+from app.services.requests.pending import PendingRow, load_row
 from app.store import requests as store
 from app.store.database import Database
-from app.store.models import Attempt, ExtensionRow, HistoryEntry
+from app.store.models import Attempt, ExtensionRow
 
-TWO_VALUES = frozenset({"postponed", "reassigned", "prioritised"})  # events whose detail has the old and the new value
+# Events that the timeline leaves out, because the entry of their attempt shows them.
+_OF_ATTEMPT = frozenset(
+    {
+        EventKind.CLAIMED,
+        EventKind.AGENT_ANSWERED,
+        EventKind.CUSTOMER_DIALLED,
+        EventKind.CONNECTED,
+        EventKind.ENDED,
+    }
+)
 
 
 @dataclass(frozen=True)
 class AttemptDetail:
-    """An attempt; `agent_rang`, `customer_rang` and `talked` are how long each part of it took, as far as it came.
+    """An attempt. `agent_rang`, `customer_rang` and `talked` are durations, None for what did not happen or goes on.
 
-    `cause` is in the exchange's own words, for the technician.
+    `cause` is the text of the PBX about the end of the call.
     """
 
     id: str
@@ -42,50 +52,59 @@ class AttemptDetail:
 
 
 @dataclass(frozen=True)
-class TimelineEvent:
-    """A line of the history; `actor` "" is the system or the caller. `old` and `new`: values that were changed."""
+class TimelineEntry:
+    """Either an attempt or an event of the history."""
 
     at: datetime
-    event: str
-    actor: str
-    old_status: Status | None
-    new_status: Status
-    attempt: str | None
-    detail: str
-    old: str = ""
-    new: str = ""
+    attempt: AttemptDetail | None = None
+    event: HistoryEvent | None = None
 
 
 @dataclass(frozen=True)
 class RequestDetail:
+    """Everything about one request. `attempts` and `history` have the oldest first."""
+
     request: PendingRow
     reached_at: datetime | None
     attempts: Sequence[AttemptDetail]
-    history: Sequence[TimelineEvent]
+    history: Sequence[HistoryEvent]
+
+    @property
+    def timeline(self) -> list[TimelineEntry]:
+        """The attempts and the other events, newest first."""
+        shown = {attempt.id for attempt in self.attempts}
+        entries = [TimelineEntry(attempt.started_at, attempt=attempt) for attempt in self.attempts]
+        entries += [
+            TimelineEntry(event.at, event=event)
+            for event in self.history
+            if event.kind not in _OF_ATTEMPT or event.attempt not in shown
+        ]
+        return sorted(entries, key=lambda entry: entry.at, reverse=True)
 
 
 def load_detail(database: Database, scope: Scope, request_id: int, now: datetime) -> RequestDetail:
-    """Return everything about a request. Raises NotFound, also where it is not this user's to see."""
+    """Return everything about a request. Raises NotFound if it does not exist or this user may not see it."""
     with database.read() as session:
         loaded = store.load(session, request_id)
         if loaded is None or not visibility_of(session, scope).covers(loaded[0]):
             raise NotFound(f"request {request_id}")
         row, module = loaded
-        attempts = session.execute(
-            select(Attempt, ExtensionRow.name)
-            .outerjoin(ExtensionRow, ExtensionRow.extension == Attempt.agent)
-            .where(Attempt.request_id == request_id)
-            .order_by(Attempt.started_at, Attempt.id)
-        ).all()
-        history = session.scalars(
-            select(HistoryEntry).where(HistoryEntry.request_id == request_id).order_by(HistoryEntry.id)
-        ).all()
         return RequestDetail(
-            request=one(session, row, module, now),
+            request=load_row(session, row, module, now),
             reached_at=row.reached_at,
-            attempts=[_attempt(attempt, name or "") for attempt, name in attempts],
-            history=[_happening(entry) for entry in history],
+            attempts=_load_attempts(session, request_id),
+            history=load_history(session, request_id),
         )
+
+
+def _load_attempts(session: Session, request_id: int) -> list[AttemptDetail]:
+    query = (
+        select(Attempt, ExtensionRow.name)
+        .outerjoin(ExtensionRow, ExtensionRow.extension == Attempt.agent)
+        .where(Attempt.request_id == request_id)
+        .order_by(Attempt.started_at, Attempt.id)
+    )
+    return [_attempt(attempt, name or "") for attempt, name in session.execute(query)]
 
 
 def _attempt(row: Attempt, name: str) -> AttemptDetail:
@@ -109,18 +128,3 @@ def _attempt(row: Attempt, name: str) -> AttemptDetail:
 
 def _between(start: datetime | None, end: datetime | None) -> timedelta | None:
     return end - start if start is not None and end is not None else None
-
-
-def _happening(entry: HistoryEntry) -> TimelineEvent:
-    old, arrow, new = entry.detail.partition(ARROW) if entry.event in TWO_VALUES else ("", "", "")
-    return TimelineEvent(
-        at=entry.at,
-        event=entry.event,
-        actor=entry.actor,
-        old_status=Status(entry.old_status) if entry.old_status else None,
-        new_status=Status(entry.new_status),
-        attempt=entry.attempt,
-        detail=entry.detail,
-        old=old if arrow else "",
-        new=new if arrow else old,
-    )

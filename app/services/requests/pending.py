@@ -1,4 +1,4 @@
-"""What the page of pending requests shows: each request with the reason why it is not being dialled."""
+"""The requests on the page "Pending requests", each with the reason why it is not being dialled."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -12,22 +12,20 @@ from app.domain import numbers, policy
 from app.domain.lifecycle import ACTIVE, Outcome, Request, Status, Step
 from app.domain.policy import Facts, Reason
 from app.domain.text import displayable
-from app.services.requests import pause as pausing
 from app.services.requests.access import Scope, Visibility, visibility_of
-from app.services.requests.pause import Pause
+from app.services.requests.pause import Pause, load_pause
 from app.store import pbx_state
 from app.store import requests as store
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Module
 
-JUST_DONE = timedelta(minutes=30)
-MOST_DONE = 10
-EVERYTHING = Scope("", everything=True)
+RECENT = timedelta(minutes=30)  # for so long an ended request stays on the page
+MAX_RECENT = 10
 
 
 @dataclass(frozen=True)
 class AttemptMark:
-    """A try, as a mark on the timeline of a request; `outcome` is None while it is under way."""
+    """An attempt in the row of its request. `outcome` is None while the attempt is in flight."""
 
     agent: str
     started_at: datetime
@@ -38,9 +36,11 @@ class AttemptMark:
 
 @dataclass(frozen=True)
 class PendingRow:
-    """A request as it is shown. `number` is as people of the country write it; `wanted` whom the caller wanted.
+    """A request as a row of the page.
 
-    `place` is its place in the line of its target, 1 for the next; None where it does not wait.
+    `number` is written as in the office's country. `targets` are the queue, or the extensions that may serve it.
+    `position` is its place in the line of its target, 1 for the next one, None if it does not wait.
+    `agent` is that of the last attempt while this is in flight, and after the request has ended.
     """
 
     id: int
@@ -55,12 +55,12 @@ class PendingRow:
     module_id: int | None
     queue: bool
     target: str
-    wanted: tuple[str, ...]
+    targets: tuple[str, ...]
     first_called_at: datetime
     registered_at: datetime
     done_at: datetime | None
     priority: int
-    place: int | None
+    position: int | None
     customer_attempts: int
     customer_attempts_allowed: int
     agent_misses: int
@@ -75,28 +75,25 @@ class PendingRow:
 
     @property
     def may_call(self) -> bool:
+        """Whether it can be called now, postponed or reassigned."""
         return self.status in (Status.WAITING, Status.UNCERTAIN)
 
     @property
-    def may_change(self) -> bool:
-        """Postpone it, or give it to another."""
-        return self.may_call
-
-    @property
     def may_cancel(self) -> bool:
+        """Whether it can be cancelled, marked as done or get another priority."""
         return self.status in ACTIVE and self.status is not Status.CONNECTED
 
 
 @dataclass(frozen=True)
 class PendingFilter:
-    """Which of the active requests to show; an empty value asks for nothing. `target` goes with `queue`."""
+    """Which requests to show. An empty value does not filter. `target` goes with `queue`."""
 
     module_id: int | None = None
     queue: bool = False
     target: str = ""
     statuses: Collection[Status] = ()
 
-    def takes(self, row: CallRequest) -> bool:
+    def matches(self, row: CallRequest) -> bool:
         return (
             (self.module_id is None or row.module_id == self.module_id)
             and (not self.target or (row.queue, row.target) == (self.queue, self.target))
@@ -104,67 +101,68 @@ class PendingFilter:
         )
 
 
+NO_FILTER = PendingFilter()
+
+
 @dataclass(frozen=True)
 class Pending:
-    """`active` in the order in which they are served; `done` are those that ended lately, the latest first.
+    """`active` is in the order of service, `ended` has the latest first.
 
-    `total` is how many active ones there are without the filter; `pause` is set while all automatic calls rest.
+    `total` is the number of active requests without the filter. `pause` is that of all automatic calls.
     """
 
     active: Sequence[PendingRow]
-    done: Sequence[PendingRow]
+    ended: Sequence[PendingRow]
     total: int = 0
     pause: Pause | None = None
 
 
-def pending(
-    database: Database, now: datetime, scope: Scope = EVERYTHING, wanted: PendingFilter | None = None
-) -> Pending:
-    """Return the active requests and the ones that ended lately, as far as they may be seen and are asked for."""
-    wanted = wanted or PendingFilter()
+def load_pending(database: Database, scope: Scope, now: datetime, filters: PendingFilter = NO_FILTER) -> Pending:
+    """Return the active and the recently ended requests that this user may see and that match the filter."""
     with database.read() as session:
-        seen = visibility_of(session, scope)
+        visibility = visibility_of(session, scope)
         facts = pbx_state.stored_facts(session, now)
         rows = {row.id: (row, module) for row, module in store.active(session)}
         order = policy.in_order(store.to_domain(row, module) for row, module in rows.values())
-        places = _places(order, rows)
-        mine = [request for request in order if seen.covers(rows[request.id][0])]
-        shown = [request for request in mine if wanted.takes(rows[request.id][0])]
-        ended = _ended_lately(session, seen, wanted, now)
-        marks = _marks(session, [request.id for request in shown] + [row.id for row, _ in ended])
+        positions = _positions(order, rows)
+        visible = [request for request in order if visibility.covers(rows[request.id][0])]
+        shown = [request for request in visible if filters.matches(rows[request.id][0])]
+        ended = _recently_ended(session, visibility, filters, now)
+        marks = _load_marks(session, [request.id for request in shown] + [row.id for row, _ in ended])
         return Pending(
-            [_row(rows[r.id][0], r, marks, facts, now, places.get(r.id)) for r in shown],
-            [_row(row, store.to_domain(row, module), marks, facts, now) for row, module in ended],
-            len(mine),
-            pausing.current(session),
+            [_to_row(rows[r.id][0], r, marks, facts, now, positions.get(r.id)) for r in shown],
+            [_to_row(row, store.to_domain(row, module), marks, facts, now) for row, module in ended],
+            len(visible),
+            load_pause(session),
         )
 
 
-def _places(order: Sequence[Request], rows: Mapping[int, tuple[CallRequest, Module | None]]) -> dict[int, int]:
-    """Number those who wait for the same target, in the order in which they are served."""
+def _positions(order: Sequence[Request], rows: Mapping[int, tuple[CallRequest, Module | None]]) -> dict[int, int]:
+    """Number the waiting requests of each target in the order of service."""
     counts: Counter[tuple[int | None, bool, str]] = Counter()
-    places = {}
+    positions = {}
     for request in order:
         if request.status is Status.WAITING:
             line = (None if request.target else rows[request.id][0].module_id, request.queue, request.target)
             counts[line] += 1
-            places[request.id] = counts[line]
-    return places
+            positions[request.id] = counts[line]
+    return positions
 
 
-def _ended_lately(
-    session: Session, seen: Visibility, wanted: PendingFilter, now: datetime
+def _recently_ended(
+    session: Session, visibility: Visibility, filters: PendingFilter, now: datetime
 ) -> list[tuple[CallRequest, Module | None]]:
-    conditions: list[ColumnElement[bool]] = [CallRequest.done_at > now - JUST_DONE, seen.condition(leads=False)]
-    if wanted.module_id is not None:
-        conditions.append(CallRequest.module_id == wanted.module_id)
-    if wanted.target:
-        conditions += [CallRequest.queue.is_(wanted.queue), CallRequest.target == wanted.target]
-    query = select(CallRequest).where(*conditions).order_by(CallRequest.done_at.desc()).limit(MOST_DONE)
+    conditions: list[ColumnElement[bool]] = [CallRequest.done_at > now - RECENT, visibility.condition(use_index=False)]
+    if filters.module_id is not None:
+        conditions.append(CallRequest.module_id == filters.module_id)
+    if filters.target:
+        conditions += [CallRequest.queue.is_(filters.queue), CallRequest.target == filters.target]
+    query = select(CallRequest).where(*conditions).order_by(CallRequest.done_at.desc()).limit(MAX_RECENT)
     return store.with_modules(session, session.scalars(query).all())
 
 
-def _marks(session: Session, ids: Sequence[int]) -> dict[int, tuple[AttemptMark, ...]]:
+def _load_marks(session: Session, ids: Sequence[int]) -> dict[int, tuple[AttemptMark, ...]]:
+    """Return the attempts of these requests by request, oldest first."""
     query = (
         select(Attempt.request_id, Attempt.agent, Attempt.started_at, Attempt.ended_at, Attempt.outcome, Attempt.manual)
         .where(Attempt.request_id.in_(ids))
@@ -177,16 +175,16 @@ def _marks(session: Session, ids: Sequence[int]) -> dict[int, tuple[AttemptMark,
     return marks
 
 
-def _row(
+def _to_row(
     row: CallRequest,
     request: Request,
     marks: Mapping[int, tuple[AttemptMark, ...]],
     facts: Facts,
     now: datetime,
-    place: int | None = None,
+    position: int | None = None,
 ) -> PendingRow:
     attempts = marks.get(row.id, ())
-    under_way = bool(attempts) and attempts[-1].ended_at is None
+    in_flight = bool(attempts) and attempts[-1].ended_at is None
     return PendingRow(
         id=row.id,
         version=row.version,
@@ -200,17 +198,17 @@ def _row(
         module_id=row.module_id,
         queue=row.queue,
         target=row.target,
-        wanted=(row.target,) if row.target else request.extensions,
+        targets=(row.target,) if row.target else request.extensions,
         first_called_at=row.first_called_at,
         registered_at=row.registered_at,
         done_at=row.done_at,
         priority=row.priority,
-        place=place,
+        position=position,
         customer_attempts=row.customer_attempts,
         customer_attempts_allowed=request.rules.retries + 1,
         agent_misses=row.agent_misses,
         attempts=attempts,
-        agent=attempts[-1].agent if attempts and (under_way or request.status not in ACTIVE) else "",
+        agent=attempts[-1].agent if attempts and (in_flight or request.status not in ACTIVE) else "",
         reason=policy.explain(request, facts, now),
         last_outcome=request.last_outcome,
         postponed_until=row.postponed_until,
@@ -220,41 +218,41 @@ def _row(
     )
 
 
-def one(session: Session, row: CallRequest, module: Module | None, now: datetime) -> PendingRow:
-    """Return one request as the table of pending ones shows it, but for its place."""
+def load_row(session: Session, row: CallRequest, module: Module | None, now: datetime) -> PendingRow:
+    """Return one request as a row, without its position."""
     facts = pbx_state.stored_facts(session, now)
-    return _row(row, store.to_domain(row, module), _marks(session, [row.id]), facts, now)
+    return _to_row(row, store.to_domain(row, module), _load_marks(session, [row.id]), facts, now)
 
 
-def some(database: Database, scope: Scope, ids: Collection[int], now: datetime) -> list[PendingRow]:
-    """Return those of these requests that may be seen, in the order of their numbers."""
+def load_rows(database: Database, scope: Scope, ids: Collection[int], now: datetime) -> list[PendingRow]:
+    """Return those of these requests that this user may see, ordered by id and without their positions."""
     with database.read() as session:
-        seen = visibility_of(session, scope)
-        query = select(CallRequest).where(CallRequest.id.in_(ids), seen.condition()).order_by(CallRequest.id)
+        condition = visibility_of(session, scope).condition()
+        query = select(CallRequest).where(CallRequest.id.in_(ids), condition).order_by(CallRequest.id)
         rows = store.with_modules(session, session.scalars(query).all())
         facts = pbx_state.stored_facts(session, now)
-        marks = _marks(session, [row.id for row, _ in rows])
-        return [_row(row, store.to_domain(row, module), marks, facts, now) for row, module in rows]
+        marks = _load_marks(session, [row.id for row, _ in rows])
+        return [_to_row(row, store.to_domain(row, module), marks, facts, now) for row, module in rows]
 
 
 @dataclass(frozen=True)
-class Choices:
-    """What the active requests can be filtered by: modules with their names, and (queue, target)."""
+class FilterChoices:
+    """What the active requests can be filtered by: modules as (id, name), and targets as (queue, target)."""
 
     modules: Sequence[tuple[int, str]]
     targets: Sequence[tuple[bool, str]]
 
 
-def choices(database: Database, scope: Scope) -> Choices:
-    """Return what there is to filter by, of what may be seen."""
+def load_filter_choices(database: Database, scope: Scope) -> FilterChoices:
+    """Return the modules and targets of the active requests that this user may see."""
     with database.read() as session:
         query = select(CallRequest.module_id, CallRequest.module_name, CallRequest.queue, CallRequest.target).where(
-            store.has_status(), visibility_of(session, scope).condition(leads=False)
+            store.has_status(), visibility_of(session, scope).condition(use_index=False)
         )
         found = session.execute(query.distinct()).all()
     modules = {module: displayable(name) for module, name, _, _ in found if module is not None}
     targets = {(queue, target) for _, _, queue, target in found if target}
-    return Choices(
+    return FilterChoices(
         sorted(modules.items(), key=lambda module: (module[1], module[0])),
         sorted(targets, key=lambda target: (target[0], len(target[1]), target[1])),
     )
@@ -262,17 +260,17 @@ def choices(database: Database, scope: Scope) -> Choices:
 
 @dataclass(frozen=True)
 class Badge:
-    """How many requests wait for somebody, and the newest of them: when it grows, one has arrived."""
+    """How many requests are active, and the id of the newest one: it grows when a request arrives."""
 
     waiting: int
     newest: int
 
 
-def badge(database: Database, scope: Scope) -> Badge:
-    """Return what the badge of the page shows."""
+def load_badge(database: Database, scope: Scope) -> Badge:
+    """Return the badge for the requests that this user may see."""
     with database.read() as session:
         query = select(func.count(), func.max(CallRequest.id)).where(
-            store.has_status(), visibility_of(session, scope).condition(leads=False)
+            store.has_status(), visibility_of(session, scope).condition(use_index=False)
         )
         waiting, newest = session.execute(query).one()
     return Badge(waiting, newest or 0)

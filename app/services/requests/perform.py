@@ -1,14 +1,13 @@
-"""What people do with requests: each act knows the request as the page showed it, and is done once or not at all.
+"""Perform the users' actions on requests.
 
-A request that another person has changed since is left alone, and whoever asks is told who did what. What the exchange
-does meanwhile (an attempt begins, a phone does not answer) is no reason to refuse: there the rules of the lifecycle say
-what is still possible. An act for which a phone must ring or be hung up is left to the telephone service as a command;
-everything else is done here, whether that service runs or not.
+Each action names the version of the request that the user saw. If another user has changed the request since, nothing
+is done and the result tells who changed it. Changes by the PBX since then are no reason to refuse: the lifecycle
+decides what is still possible. Actions that ring or hang up a phone are sent to the telephone service as commands, and
+everything else is done here, so it works while that service is down.
 """
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -23,97 +22,83 @@ from app.services.errors import Invalid, NotFound
 from app.services.requests.access import Scope, visibility_of
 from app.services.requests.actions import (
     Action,
-    ActionResult,
     CallNow,
     Cancel,
-    HistoryEvent,
     MarkDone,
-    Note,
     Postpone,
     Prioritise,
     Reassign,
     ShownRequest,
-    event_of,
+    WriteNote,
+    lifecycle_event,
     validate,
 )
-from app.services.requests.targets import is_target, target_name
+from app.services.requests.history import ARROW, EventKind, add_note_event, last_change_since
+from app.services.requests.results import ActionResult, ResultCode, refusal_for, result_for
+from app.services.requests.targets import format_target, is_target
 from app.store import requests as store
 from app.store.database import Database
-from app.store.models import CallRequest, HistoryEntry, Module
-
-ANSWER_WITHIN = 2.0  # seconds for which a page waits for the telephone service
-ARROW = " → "  # between the old and the new value in a line of history
+from app.store.models import CallRequest, Module
 
 
 def perform(
     database: Database, scope: Scope, action: Action, rows: Sequence[ShownRequest], now: datetime
 ) -> list[ActionResult]:
-    """Do one thing with each of these requests; return a result per row, in their order. Raises Invalid."""
+    """Perform one action on each of these requests; return the results in the same order. Raises Invalid."""
     errors = validate(action, now)
     if errors:
         raise Invalid(errors)
     results: dict[int, ActionResult] = {}
     with database.write() as session:
-        actor = _Performer(session, scope, now)
-        for seen in sorted(rows, key=lambda seen: seen.id):  # always in the same order, so that nobody waits in a ring
-            if seen.id not in results:
-                results[seen.id] = actor.act(action, seen)
-        if any(result.code == "done" for result in results.values()):
-            commands.wake(session)
-    return [results[seen.id] for seen in rows]
+        performer = _Performer(session, scope, now)
+        for shown in sorted(rows, key=lambda row: row.id):  # always in the same order, which prevents deadlocks
+            if shown.id not in results:
+                results[shown.id] = performer.perform(action, shown)
+        if any(result.code is ResultCode.DONE for result in results.values()):
+            commands.notify_worker(session)
+    return [results[shown.id] for shown in rows]
 
 
 class _Performer:
-    """One person within one transaction."""
+    """Performs actions for one user in one transaction."""
 
     def __init__(self, session: Session, scope: Scope, now: datetime) -> None:
         self._session, self._scope, self._now = session, scope, now
-        self._reach = visibility_of(session, scope)
+        self._visibility = visibility_of(session, scope)
 
-    def act(self, action: Action, seen: ShownRequest) -> ActionResult:
-        loaded = store.load(self._session, seen.id, lock=True)
-        if loaded is None or not self._reach.covers(loaded[0]):
-            return ActionResult(seen.id, "not_found")
+    def perform(self, action: Action, shown: ShownRequest) -> ActionResult:
+        loaded = store.load(self._session, shown.id, lock=True)
+        if loaded is None or not self._visibility.covers(loaded[0]):
+            return ActionResult(shown.id, ResultCode.NOT_FOUND)
         row, module = loaded
-        by = last_change_since(self._session, row.id, seen.version)
-        if by is not None:
-            return result_of(row, "changed", by=by)
-        if isinstance(action, Note):
-            return self._note(row, action.note.strip())
+        change = last_change_since(self._session, row.id, shown.version)
+        if change is not None:
+            return result_for(row, ResultCode.CHANGED, by=change)
+        if isinstance(action, WriteNote):
+            return self._write_note(row, action.note.strip())
         rings = row.status == Status.DIALLING.value
         if isinstance(action, CallNow) or (rings and isinstance(action, Cancel | MarkDone)):
-            return self._ask(row, module, action)
-        return apply(self._session, self._scope.name, row, module, action, self._now)
+            return self._send_command(row, module, action)
+        return _apply(self._session, self._scope.name, row, module, action, self._now)
 
-    def _note(self, row: CallRequest, note: str) -> ActionResult:
+    def _write_note(self, row: CallRequest, note: str) -> ActionResult:
         if note == row.note:
-            return result_of(row, "same")
+            return result_for(row, ResultCode.SAME)
         actor, old = self._scope.name, row.note
         row.note = note
         self._session.flush()
-        self._session.add(
-            HistoryEntry(
-                request_id=row.id,
-                at=self._now,
-                event="noted",
-                old_status=row.status,
-                new_status=row.status,
-                detail=note[:200],
-                actor=actor,
-                version=row.version,
-            )
-        )
-        audit.record(self._session, actor, "request_noted", subject(row), {"note": [old, note]}, self._now)
-        return result_of(row, "done")
+        add_note_event(self._session, row, actor, self._now)
+        audit.record(self._session, actor, "request_noted", audit_subject(row), {"note": [old, note]}, self._now)
+        return result_for(row, ResultCode.DONE)
 
-    def _ask(self, row: CallRequest, module: Module | None, action: CallNow | Cancel | MarkDone) -> ActionResult:
-        """Leave it to the telephone service, unless the rules refuse it already."""
-        if isinstance(action, CallNow) and action.agent is not None and not self._reach.has_extension(action.agent):
-            return result_of(row, "not_yours")
-        event = event_of(action)
-        assert event is not None
-        if not lifecycle.transition(store.to_domain(row, module), event, self._now).changed:
-            return refusal(self._session, row)
+    def _send_command(
+        self, row: CallRequest, module: Module | None, action: CallNow | Cancel | MarkDone
+    ) -> ActionResult:
+        """Send the action to the telephone service, unless it is refused already."""
+        if isinstance(action, CallNow) and action.agent is not None and not self._visibility.may_ring(action.agent):
+            return result_for(row, ResultCode.NOT_YOURS)
+        if not lifecycle.transition(store.to_domain(row, module), lifecycle_event(action), self._now).changed:
+            return refusal_for(self._session, row)
         payload: dict[str, Any] = {"request": row.id, "version": row.version}
         match action:
             case CallNow(agent):
@@ -122,104 +107,102 @@ class _Performer:
                 kind, payload["note"] = commands.MARK_DONE, note
             case _:
                 kind = commands.CANCEL
-        command = commands.ask_within(self._session, kind, payload, actor=self._scope.name, now=self._now)
-        return result_of(row, "asked", command=command)
+        command = commands.send_in(self._session, kind, payload, actor=self._scope.name, now=self._now)
+        return result_for(row, ResultCode.SENT, command=command)
 
 
-def result_of(row: CallRequest, code: str, **values: Any) -> ActionResult:
-    """Return a result that tells how the request stands now."""
-    return ActionResult(row.id, code, Status(row.status), row.version, **values)
-
-
-def last_change_since(session: Session, request_id: int, version: int) -> HistoryEvent | None:
-    """Return what a person did last with a request after it had this version; None where nobody did anything."""
-    query = (
-        select(HistoryEntry)
-        .where(HistoryEntry.request_id == request_id, HistoryEntry.version > version, HistoryEntry.actor != "")
-        .order_by(HistoryEntry.id.desc())
-    )
-    entry = session.scalar(query.limit(1))
-    return None if entry is None else HistoryEvent(entry.actor, entry.event, entry.detail, entry.at)
-
-
-def refusal(session: Session, row: CallRequest) -> ActionResult:
-    """Say that the status does not allow it, and what made it so."""
-    query = select(HistoryEntry).where(HistoryEntry.request_id == row.id).order_by(HistoryEntry.id.desc())
-    entry = session.scalar(query.limit(1))
-    by = None if entry is None else HistoryEvent(entry.actor, entry.event, entry.detail, entry.at)
-    if row.status == Status.WAITING.value:
-        return result_of(row, "same")
-    return result_of(row, f"is_{row.status}", by=by)
-
-
-# act -> (its event in the history, its action in the log)
-_NAMES: dict[type, tuple[str, str]] = {
-    Postpone: ("postponed", "request_postponed"),
-    Reassign: ("reassigned", "request_reassigned"),
-    Prioritise: ("prioritised", "request_prioritised"),
-    MarkDone: ("marked_done", "request_done"),
-    Cancel: ("cancelled", "request_cancelled"),
-    CallNow: ("call_now", "request_called"),
+# action -> (its event in the history, its action in the audit log)
+_NAMES: dict[type, tuple[EventKind, str]] = {
+    Postpone: (EventKind.POSTPONED, "request_postponed"),
+    Reassign: (EventKind.REASSIGNED, "request_reassigned"),
+    Prioritise: (EventKind.PRIORITISED, "request_prioritised"),
+    MarkDone: (EventKind.MARKED_DONE, "request_done"),
+    Cancel: (EventKind.CANCELLED, "request_cancelled"),
+    CallNow: (EventKind.CALL_NOW, "request_called"),
 }
 
 
-def apply(
+@dataclass(frozen=True)
+class _Change:
+    """The field that an action changes, with its old and its new value."""
+
+    field: str
+    old: Any
+    new: Any
+
+    @property
+    def history_detail(self) -> str:
+        return f"{self.old}{ARROW}{self.new}" if str(self.old) and self.field != "note" else str(self.new)
+
+    @property
+    def audit_detail(self) -> audit.Detail:
+        return {self.field: [self.old, self.new]} if self.old != self.new else {}
+
+
+def _apply(
     session: Session, actor: str, row: CallRequest, module: Module | None, action: Action, now: datetime
 ) -> ActionResult:
-    """Do it, with a line of history and an entry of the log. The row is loaded for writing."""
-    event = event_of(action)
-    assert event is not None, "a note is written by itself"
+    """Apply an action to a locked row, and record it in the history and in the audit log."""
     if isinstance(action, Reassign):
-        if not is_target(session, module, action.queue, action.target):
-            return result_of(row, "unknown_target")
-        twin = _find_duplicate(session, row, action)
-        if twin is not None:
-            return result_of(row, "twin", twin=twin)
-    decision = lifecycle.transition(store.to_domain(row, module), event, now)
-    field, old, new = _values(row, action)
+        refusal = _check_reassignment(session, row, module, action)
+        if refusal is not None:
+            return refusal
+    decision = lifecycle.transition(store.to_domain(row, module), lifecycle_event(action), now)
+    change = _change_by(action, row)
     if not decision.changed:
-        settles = isinstance(action, Postpone | Reassign | Prioritise) and old == new and row.status in ACTIVE
-        return result_of(row, "same") if settles else refusal(session, row)
-    happened, logged = _NAMES[type(action)]
+        return _unchanged(session, row, action, change)
+    event, audit_action = _NAMES[type(action)]
     try:
         with session.begin_nested():
             if isinstance(action, MarkDone | Cancel):
                 row.done_by = actor
-                row.note = getattr(action, "note", "").strip() or row.note
-            detail = f"{old}{ARROW}{new}" if str(old) and field != "note" else str(new)
-            store.apply_decision(session, row, decision, now, event=happened, detail=detail, actor=actor)
-    except IntegrityError:  # the same wish was registered, or given to the same person, in this instant
+            if isinstance(action, MarkDone):
+                row.note = action.note.strip() or row.note
+            store.apply_decision(session, row, decision, now, event=event, detail=change.history_detail, actor=actor)
+    except IntegrityError:  # a duplicate was registered or reassigned in the same instant
         session.refresh(row)
-        twin = _find_duplicate(session, row, action) if isinstance(action, Reassign) else None
-        return result_of(row, "twin", twin=twin)
-    audit.record(session, actor, logged, subject(row), {field: [old, new]} if old != new else {}, now)
-    return result_of(row, "done")
+        duplicate = _find_duplicate(session, row, action) if isinstance(action, Reassign) else None
+        return result_for(row, ResultCode.DUPLICATE, duplicate=duplicate)
+    audit.record(session, actor, audit_action, audit_subject(row), change.audit_detail, now)
+    return result_for(row, ResultCode.DONE)
 
 
-def subject(row: CallRequest) -> str:
-    """Name a request as people know it."""
+def _check_reassignment(session: Session, row: CallRequest, module: Module | None, to: Reassign) -> ActionResult | None:
+    if not is_target(session, module, to.queue, to.target):
+        return result_for(row, ResultCode.UNKNOWN_TARGET)
+    duplicate = _find_duplicate(session, row, to)
+    return None if duplicate is None else result_for(row, ResultCode.DUPLICATE, duplicate=duplicate)
+
+
+def _unchanged(session: Session, row: CallRequest, action: Action, change: _Change) -> ActionResult:
+    """Return why the lifecycle changed nothing: it was so before, or the status does not allow the action."""
+    same = isinstance(action, Postpone | Reassign | Prioritise) and change.old == change.new
+    return result_for(row, ResultCode.SAME) if same and row.status in ACTIVE else refusal_for(session, row)
+
+
+def audit_subject(row: CallRequest) -> str:
+    """Return the name of a request in the audit log."""
     return f"#{row.id} {numbers.national(row.number)}"
 
 
-def _values(row: CallRequest, action: Action) -> tuple[str, Any, Any]:
-    """Return the field that an act changes, its old value and the new one, as history and log tell them."""
+def _change_by(action: Action, row: CallRequest) -> _Change:
     match action:
         case Postpone(until):
             old = row.postponed_until
-            return "postponed_until", old.isoformat() if old is not None else "", until.isoformat()
+            return _Change("postponed_until", old.isoformat() if old is not None else "", until.isoformat())
         case Reassign(queue, target):
-            return "target", target_name(row.queue, row.target), target_name(queue, target)
+            return _Change("target", format_target(row.queue, row.target), format_target(queue, target))
         case Prioritise(priority):
-            return "priority", row.priority, priority
+            return _Change("priority", row.priority, priority)
         case MarkDone(note):
-            return "note", row.note, note.strip() or row.note
+            return _Change("note", row.note, note.strip() or row.note)
         case CallNow(agent):
-            return "agent", "", agent or ""
-    return "", "", ""
+            return _Change("agent", "", agent or "")
+    return _Change("", "", "")
 
 
 def _find_duplicate(session: Session, row: CallRequest, to: Reassign) -> int | None:
-    """Return the active request of the same caller that is there already."""
+    """Return the id of another active request of this caller for the new target."""
     query = select(CallRequest.id).where(
         CallRequest.module_id == row.module_id if row.module_id is not None else CallRequest.module_id.is_(None),
         CallRequest.queue.is_(to.queue),
@@ -231,21 +214,18 @@ def _find_duplicate(session: Session, row: CallRequest, to: Reassign) -> int | N
     return session.scalar(query.limit(1))
 
 
-# What the telephone service does
+@dataclass(frozen=True)
+class CommandOutcome:
+    """The answer to a command, and the attempt whose call the worker must hang up."""
+
+    ok: bool
+    answer: ResultCode
+    hang_up: str | None = None
 
 
-def execute(database: Database, kind: str, payload: dict[str, Any], actor: str, now: datetime) -> "CommandOutcome":
-    """Do what a command asks, as the telephone service. Raises NotFound, and KeyError for a command without sense."""
-    action: Action
-    match kind:
-        case commands.CALL_NOW:
-            action = CallNow(payload.get("agent"))
-        case commands.MARK_DONE:
-            action = MarkDone(payload.get("note", ""))
-        case commands.CANCEL:
-            action = Cancel()
-        case _:
-            raise KeyError(kind)
+def execute(database: Database, kind: str, payload: dict[str, Any], actor: str, now: datetime) -> CommandOutcome:
+    """Execute a command for the worker. Raises NotFound, and KeyError if the kind or the payload is wrong."""
+    action = _action_of(kind, payload)
     with database.write() as session:
         loaded = store.load(session, payload["request"], lock=True)
         if loaded is None:
@@ -253,58 +233,22 @@ def execute(database: Database, kind: str, payload: dict[str, Any], actor: str, 
         row, module = loaded
         version = payload.get("version")
         if version is not None and last_change_since(session, row.id, version) is not None:
-            return CommandOutcome(False, "changed")
+            return CommandOutcome(False, ResultCode.CHANGED)
         attempt = row.attempt if row.status == Status.DIALLING.value else None
-        result = apply(session, actor, row, module, action, now)
-    ends = result.code == "done" and not isinstance(action, CallNow)
-    return CommandOutcome(result.code == "done", _answer(result), hang_up=attempt if ends else None)
+        result = _apply(session, actor, row, module, action, now)
+    if result.code is ResultCode.DONE:
+        return CommandOutcome(True, result.code, hang_up=None if isinstance(action, CallNow) else attempt)
+    if result.code is ResultCode.SAME and result.status is not None:
+        return CommandOutcome(False, ResultCode.of_status(result.status))
+    return CommandOutcome(False, result.code)
 
 
-def _answer(result: ActionResult) -> str:
-    return f"is_{result.status.value}" if result.code == "same" and result.status is not None else result.code
-
-
-@dataclass(frozen=True)
-class CommandOutcome:
-    """What came of a command: its answer, and the attempt whose call must be ended."""
-
-    ok: bool
-    answer: str
-    hang_up: str | None = None
-
-
-def wait_for_results(
-    database: Database,
-    results: Sequence[ActionResult],
-    *,
-    seconds: float = ANSWER_WITHIN,
-    pause: Callable[[float], None] = time.sleep,
-) -> list[ActionResult]:
-    """Wait for what the telephone service was asked, all of it together `seconds` at the most; return what came of it.
-
-    A command that nobody answered may still be done until it expires, half a minute after it was asked.
-    """
-    deadline = time.monotonic() + seconds
-    return [
-        result if result.command is None else _settle(database, result, deadline - time.monotonic(), pause)
-        for result in results
-    ]
-
-
-def _settle(database: Database, result: ActionResult, seconds: float, pause: Callable[[float], None]) -> ActionResult:
-    assert result.command is not None
-    answered = commands.wait_for(database, result.command, seconds=seconds, pause=pause)
-    if answered is None:
-        return replace(result, code="no_answer")
-    with database.read() as session:
-        row = session.get(CallRequest, result.id)
-        if row is None:
-            return replace(result, code="not_found", status=None, version=None)
-        if answered.result == "changed" and result.version is not None:
-            return result_of(
-                row, "changed", by=last_change_since(session, row.id, result.version), command=result.command
-            )
-        settled = result_of(row, answered.result, command=result.command)
-        if answered.result.startswith("is_"):
-            return replace(settled, by=refusal(session, row).by)
-        return settled
+def _action_of(kind: str, payload: dict[str, Any]) -> Action:
+    match kind:
+        case commands.CALL_NOW:
+            return CallNow(payload.get("agent"))
+        case commands.MARK_DONE:
+            return MarkDone(payload.get("note", ""))
+        case commands.CANCEL:
+            return Cancel()
+    raise KeyError(kind)

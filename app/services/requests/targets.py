@@ -1,4 +1,4 @@
-"""For whom a request can be: the exchange's extensions and queues, and how they are written down."""
+"""The extensions and queues for which a request can be."""
 
 from dataclasses import dataclass
 
@@ -9,43 +9,49 @@ from app.store.database import Database
 from app.store.models import ExtensionRow, Module, QueueRow
 
 
-def target_name(queue: bool, target: str) -> str:
-    """Write whom a request is for as history and log have it: "101", "queue:sales", or "*" for any extension."""
+def format_target(queue: bool, target: str) -> str:
+    """Return a target as history and audit log store it: "101", "queue:sales", or "*" for any extension."""
     return f"queue:{target}" if queue else target or "*"
 
 
+def parse_target(text: str) -> tuple[bool, str]:
+    """Return (queue, target) of what `format_target` returned."""
+    queue = text.startswith("queue:")
+    return queue, text.removeprefix("queue:") if text != "*" else ""
+
+
 def is_target(session: Session, module: Module | None, queue: bool, target: str) -> bool:
-    """Tell whether a request of this module may be given there."""
+    """Tell whether a request of this module can be reassigned to this target."""
     if not target:
         return not queue and module is not None and module.target_kind == "extension"
     return target in (_queues(session) if queue else _extensions(session))
 
 
 def _extensions(session: Session) -> set[str]:
-    """Return the extensions that there are: those of the exchange and, should it be out of reach, of the modules."""
-    return set(session.scalars(select(ExtensionRow.extension))) | of_modules(session, "extension")
+    """Return the extensions of the PBX and, because it may not be connected, those of the modules."""
+    return set(session.scalars(select(ExtensionRow.extension))) | module_targets(session, "extension")
 
 
 def _queues(session: Session) -> set[str]:
-    return set(session.scalars(select(QueueRow.name))) | of_modules(session, "queue")
+    return set(session.scalars(select(QueueRow.name))) | module_targets(session, "queue")
 
 
-def of_modules(session: Session, kind: str) -> set[str]:
-    """Return what the modules of a kind (extension, queue) call for."""
+def module_targets(session: Session, kind: str) -> set[str]:
+    """Return the targets of all modules of a kind: "extension" or "queue"."""
     modules = session.scalars(select(Module.targets).where(Module.target_kind == kind))
-    return {target for targets in modules for target in targets}
+    return {target for load_targets in modules for target in load_targets}
 
 
 @dataclass(frozen=True)
 class Targets:
-    """To whom a request may be given: extensions with their names, and queues."""
+    """Extensions as (number, name), and queues."""
 
     extensions: tuple[tuple[str, str], ...]
     queues: tuple[str, ...]
 
 
-def targets(database: Database) -> Targets:
-    """Return everybody to whom a request may be given."""
+def load_targets(database: Database) -> Targets:
+    """Return every target to which a request can be reassigned."""
     with database.read() as session:
         names = dict(session.execute(select(ExtensionRow.extension, ExtensionRow.name)).all())
         extensions = sorted(_extensions(session), key=lambda extension: (len(extension), extension))

@@ -1,0 +1,1 @@
+"""The settings that an administrator edits in the panel."""

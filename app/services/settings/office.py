@@ -1,8 +1,8 @@
-"""What the office manager settles for the whole office. A value that the environment gives stays as it is."""
+"""The settings of the office and its outgoing calls. Values from the environment cannot be changed here."""
 
 import re
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from zoneinfo import available_timezones
 
 import phonenumbers
@@ -25,7 +25,7 @@ PREFIX = re.compile(r"[0-9]{0,6}")
 
 @dataclass(frozen=True)
 class OfficeInput:
-    """The settings page as it was filled in; the names are those under which the values are stored."""
+    """The values of the settings form. All but `all_paused` are stored under these names."""
 
     timezone: str
     region: str
@@ -39,7 +39,7 @@ class OfficeInput:
 
 
 def load(database: Database, settings: Settings) -> OfficeInput:
-    """Return the settings in force."""
+    """Return the effective settings."""
     with database.read() as session:
         stored = store.read_all(session)
         office = store.office(session, settings, stored)
@@ -56,50 +56,53 @@ def load(database: Database, settings: Settings) -> OfficeInput:
     )
 
 
-def fixed(settings: Settings) -> frozenset[str]:
-    """Return the names of the settings that the environment gives."""
-    return frozenset(name for name, origin in store.SHARED.items() if settings.from_environment(origin))
+def from_environment(settings: Settings) -> frozenset[str]:
+    """Return the names of the settings whose values come from the environment."""
+    return frozenset(name for name, field in store.ENVIRONMENT_NAMES.items() if settings.from_environment(field))
 
 
-def save(
-    database: Database, settings: Settings, given: OfficeInput, *, actor: str = "", now: datetime | None = None
-) -> None:
-    """Store the settings; they apply to the next call. Raises Invalid."""
-    errors = check(given)
+def save(database: Database, settings: Settings, given: OfficeInput, *, actor: str, now: datetime) -> None:
+    """Store the settings; they apply from the next call on. Raises Invalid."""
+    errors = validate(given)
     if errors:
         raise Invalid(errors)
-    now = now or datetime.now(UTC)
     values = asdict(given)
     paused = values.pop("all_paused")
+    fixed = from_environment(settings)
     with database.write() as session:
         stored = store.read_all(session)
-        changeable = {name: str(value) for name, value in values.items() if name not in fixed(settings)}
-        save_values(session, changeable, now, actor=actor)
+        save_values(session, {n: str(v) for n, v in values.items() if n not in fixed}, now, actor=actor)
         if paused != pause.is_paused(stored):
-            pause.write(session, pause.Pause(actor, now) if paused else None, actor, now)
+            pause.save_pause(session, pause.Pause(actor, now) if paused else None, actor, now)
 
 
-def check(given: OfficeInput) -> dict[str, str]:
-    """Return what is wrong, by field; empty where all is well."""
-    sound = {
-        "timezone": given.timezone in available_timezones(),
-        "region": given.region in phonenumbers.SUPPORTED_REGIONS,
-        "locale": given.locale in LANGUAGES,
-        "outbound_format": given.outbound_format in set(OutboundFormat),
+def validate(given: OfficeInput) -> dict[str, str]:
+    """Return validation errors by field name; empty if the input is valid."""
+    choices = {
+        "timezone": available_timezones(),
+        "region": phonenumbers.SUPPORTED_REGIONS,
+        "locale": LANGUAGES,
+        "outbound_format": set(OutboundFormat),
     }
-    errors = {name: "choice" for name, is_sound in sound.items() if not is_sound}
-    patterns = {"area_code": AREA_CODE, "outbound_context": CONTEXT, "outbound_prefix": PREFIX}
-    codes = {"area_code": "digits", "outbound_context": "context", "outbound_prefix": "digits"}
-    errors |= {name: codes[name] for name, form in patterns.items() if not form.fullmatch(getattr(given, name))}
+    patterns = {
+        "area_code": (AREA_CODE, "digits"),
+        "outbound_context": (CONTEXT, "context"),
+        "outbound_prefix": (PREFIX, "digits"),
+    }
+    errors = {name: "choice" for name, allowed in choices.items() if getattr(given, name) not in allowed}
+    errors |= {name: code for name, (form, code) in patterns.items() if not form.fullmatch(getattr(given, name))}
     if given.caller_id and not CALLER_ID.fullmatch(given.caller_id):
         errors["caller_id"] = "number"
     return errors
 
 
-def example(region: str, form: str, prefix: str) -> tuple[str, str] | None:
-    """Return a number of the country as people write it, and as it would be dialled; None for what makes no sense."""
+def dialled_example(region: str, outbound_format: str, prefix: str) -> tuple[str, str] | None:
+    """Return a mobile number of the country as people write it, and as the PBX would dial it.
+
+    Return None if the country has no such number, or the format or prefix is invalid.
+    """
     number = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
-    if number is None or form not in set(OutboundFormat) or not PREFIX.fullmatch(prefix):
+    if number is None or outbound_format not in set(OutboundFormat) or not PREFIX.fullmatch(prefix):
         return None
     written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    return numbers.national(written), numbers.dialled(written, OutboundFormat(form), prefix)
+    return numbers.national(written), numbers.dialled(written, OutboundFormat(outbound_format), prefix)

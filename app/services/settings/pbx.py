@@ -1,16 +1,16 @@
-"""How the exchange is reached, as the settings page has it. The secret is taken, and never told again."""
+"""The settings of the connection to the PBX. The secret can be replaced, but it is never shown again."""
 
 import re
 import secrets
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
 from ipaddress import ip_address
 
 from sqlalchemy.orm import Session
 
 from app.config import CONTEXTS, Settings
 from app.services.errors import Invalid
-from app.services.settings.office import CONTEXT, fixed
+from app.services.settings.office import CONTEXT, from_environment
 from app.services.settings.save import save_values
 from app.store import settings as store
 from app.store.database import Database
@@ -21,10 +21,10 @@ LONGEST_SECRET = 128
 
 
 @dataclass(frozen=True)
-class ExchangeInput:
-    """What was filled in; the names are those under which the values are stored.
+class PbxInput:
+    """The values of the form, under the names by which they are stored.
 
-    An empty `ami_secret` leaves the stored one; empty contexts are those that the kind of exchange has by itself.
+    An empty `ami_secret` keeps the stored secret. An empty context means the default of the PBX profile.
     """
 
     pbx_profile: str
@@ -37,69 +37,62 @@ class ExchangeInput:
     queue_context: str
 
 
-def load(database: Database, settings: Settings) -> ExchangeInput:
-    """Return what is in force, without the secret. A context that nobody named is empty."""
+NAMES = tuple(field.name for field in fields(PbxInput))
+
+
+def load(database: Database, settings: Settings) -> PbxInput:
+    """Return the effective settings without the secret. A context is empty if it is the profile's default."""
     with database.read() as session:
-        stored = store.read_all(session)
-        now = store.exchange(session, settings, stored)
-    usual = CONTEXTS[now.pbx_profile]
-    contexts = {name: getattr(now, name) for name in ("extension_context", "queue_context")}
-    return ExchangeInput(
-        pbx_profile=now.pbx_profile,
-        ami_host=now.ami_host,
-        ami_port=str(now.ami_port),
-        ami_username=now.ami_username,
-        ami_secret="",
-        agi_host=now.agi_host,
-        **{name: "" if value == usual[name] else value for name, value in contexts.items()},
-    )
+        current = store.pbx(session, settings)
+    defaults = CONTEXTS[current.pbx_profile]
+    values = {name: str(getattr(current, name)) for name in NAMES}
+    for name in ("extension_context", "queue_context"):
+        if values[name] == defaults[name]:
+            values[name] = ""
+    return PbxInput(**values | {"ami_secret": ""})
 
 
-def secret(database: Database, settings: Settings) -> str:
-    """Return the secret in force, for whoever logs in by it; "" if there is none."""
+def read_secret(database: Database, settings: Settings) -> str:
+    """Return the effective secret; "" if there is none."""
     with database.read() as session:
-        return store.exchange(session, settings).ami_secret
+        return store.pbx(session, settings).ami_secret
 
 
-def in_force(database: Database, settings: Settings, given: ExchangeInput) -> ExchangeInput:
-    """Return what was filled in as it would be used: with what the environment keeps, and with the secret."""
-    now = load(database, settings)
-    kept = fixed(settings)
-    values = {name: getattr(now if name in kept else given, name) for name in ExchangeInput.__dataclass_fields__}
-    return ExchangeInput(**values | {"ami_secret": values["ami_secret"] or secret(database, settings)})
+def effective(database: Database, settings: Settings, given: PbxInput) -> PbxInput:
+    """Return the input as it would be used: with the environment's values, and with the secret."""
+    current = load(database, settings)
+    given = replace(given, **{name: getattr(current, name) for name in from_environment(settings) if name in NAMES})
+    return replace(given, ami_secret=given.ami_secret or read_secret(database, settings))
 
 
-def wants_secret(database: Database, settings: Settings, given: ExchangeInput) -> bool:
-    """Tell whether the secret has to be typed: the stored one is told to no machine and no user but its own."""
-    now = load(database, settings)
-    elsewhere = any(getattr(given, name) != getattr(now, name) for name in ("ami_host", "ami_port", "ami_username"))
-    return elsewhere and not given.ami_secret and bool(secret(database, settings))
+def needs_secret(database: Database, settings: Settings, given: PbxInput) -> bool:
+    """Return whether the secret must be typed again. The stored one is only for the host, port and user it was for."""
+    current = load(database, settings)
+    moved = any(getattr(given, name) != getattr(current, name) for name in ("ami_host", "ami_port", "ami_username"))
+    return moved and not given.ami_secret and bool(read_secret(database, settings))
 
 
-def save(
-    database: Database, settings: Settings, given: ExchangeInput, *, actor: str = "", now: datetime | None = None
-) -> None:
-    """Store how the exchange is reached; the telephone service has to be told (connection.apply). Raises Invalid."""
-    errors = check(given)
-    kept = fixed(settings)
-    errors = {name: code for name, code in errors.items() if name not in kept}
+def save(database: Database, settings: Settings, given: PbxInput, *, actor: str, now: datetime) -> None:
+    """Store the settings. Raises Invalid. Call `connection_test.apply` afterwards to make the worker use them."""
+    fixed = from_environment(settings)
+    errors = {name: code for name, code in validate(given).items() if name not in fixed}
     if errors:
         raise Invalid(errors)
-    values = {name: getattr(given, name) for name in ExchangeInput.__dataclass_fields__ if name not in kept}
-    if not values.get("ami_secret"):
-        values.pop("ami_secret", None)  # not typed: it stays
+    values = {name: getattr(given, name) for name in NAMES if name not in fixed}
+    if not given.ami_secret:
+        values.pop("ami_secret", None)
     with database.write() as session:
-        save_values(session, values, now or datetime.now(UTC), actor=actor)
+        save_values(session, values, now, actor=actor)
 
 
-def check(given: ExchangeInput) -> dict[str, str]:
-    """Return what is wrong, by field; empty where all is well. All of it may stand in an AMI header or a dialplan."""
+def validate(given: PbxInput) -> dict[str, str]:
+    """Return validation errors by field name. Valid values are safe in an AMI header and in a dialplan."""
     errors = {}
     if given.pbx_profile not in CONTEXTS:
         errors["pbx_profile"] = "choice"
     if not _is_host(given.ami_host) and not _is_address(given.ami_host):
         errors["ami_host"] = "host" if given.ami_host else "required"
-    if not _is_host(given.agi_host):  # in an AGI address a colon would part the port
+    if not _is_host(given.agi_host):  # no IPv6: a colon would end the host in an AGI address
         errors["agi_host"] = "host" if given.agi_host else "required"
     if not re.fullmatch(r"[0-9]{1,5}", given.ami_port) or not 0 < int(given.ami_port) < 65536:
         errors["ami_port"] = "port" if given.ami_port else "required"
@@ -107,7 +100,7 @@ def check(given: ExchangeInput) -> dict[str, str]:
         errors["ami_username"] = "ami_user" if given.ami_username else "required"
     if len(given.ami_secret) > LONGEST_SECRET:
         errors["ami_secret"] = "too_long"
-    elif not all("!" <= sign <= "~" for sign in given.ami_secret):
+    elif not all("!" <= character <= "~" for character in given.ami_secret):
         errors["ami_secret"] = "secret"
     for name in ("extension_context", "queue_context"):
         if not CONTEXT.fullmatch(getattr(given, name)):
@@ -127,7 +120,7 @@ def _is_address(text: str) -> bool:
     return "%" not in text
 
 
-def keep_secret(session: Session, settings: Settings) -> None:
-    """Make a secret for the exchange's manager.conf, if there is none yet."""
-    if not store.exchange(session, settings).ami_secret:
+def ensure_secret(session: Session, settings: Settings) -> None:
+    """Generate the AMI secret if there is none yet."""
+    if not store.pbx(session, settings).ami_secret:
         store.write_setting(session, "ami_secret", secrets.token_urlsafe(18))

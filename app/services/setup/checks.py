@@ -1,4 +1,4 @@
-"""What the set-up watches while somebody connects the exchange: step by step, how far one is."""
+"""The checks that the setup shows while somebody connects the PBX."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,37 +14,37 @@ from app.store.database import Database
 
 
 class Check(StrEnum):
-    """What has to be so, in the order in which it can be found out."""
+    """What must be true, in the order in which it can be checked."""
 
-    SERVICE = "service"  # our telephone service runs
-    REACHED = "reached"
-    ACCEPTED = "accepted"  # the user and the secret
+    SERVICE = "service"  # the worker runs
+    REACHED = "reached"  # the PBX answers
+    ACCEPTED = "accepted"  # the PBX accepts the user and the secret
     RIGHTS = "rights"
-    DIALPLAN = "dialplan"  # ours is taken in
-    EXTENSIONS = "extensions"  # the exchange tells of some
+    DIALPLAN = "dialplan"  # the PBX runs our dialplan
+    EXTENSIONS = "extensions"  # the PBX reports extensions
     OUTBOUND = "outbound"  # customers can be dialled
 
 
 class CheckResult(StrEnum):
     OK = "ok"
     FAULT = "fault"
-    UNKNOWN = "unknown"  # what comes before it has to be well first
+    UNKNOWN = "unknown"  # an earlier check failed
 
 
 @dataclass(frozen=True)
 class Checks:
-    """`report` is None where the telephone service did not answer. `outbound`: the context for calls to customers."""
+    """`report` is None if the worker did not answer. `outbound` is the context for calls to customers."""
 
-    marks: dict[Check, CheckResult]
+    results: dict[Check, CheckResult]
     report: ConnectionReport | None
     outbound: str
 
     @property
     def ready(self) -> bool:
-        return all(mark is CheckResult.OK for mark in self.marks.values())
+        return all(result is CheckResult.OK for result in self.results.values())
 
 
-_NOT_REACHED = (
+_UNREACHED = (
     ConnectionResult.HOST_UNKNOWN,
     ConnectionResult.NOTHING_LISTENS,
     ConnectionResult.NO_ANSWER,
@@ -52,61 +52,60 @@ _NOT_REACHED = (
 )
 
 
-def unknown() -> Checks:
-    """Return what is known before anybody has looked."""
+def not_run() -> Checks:
+    """Return the checks before their first run."""
     return Checks(dict.fromkeys(Check, CheckResult.UNKNOWN), None, "")
 
 
-def check(database: Database, settings: Settings, actor: str, now: datetime) -> Checks:
-    """Try out what is in force. It takes as long as the exchange does."""
+def run(database: Database, settings: Settings, actor: str, now: datetime) -> Checks:
+    """Run all checks with the effective settings. Waits for the PBX, at most some seconds."""
     with database.read() as session:
-        runs = pbx_state.stored_facts(session, now).worker_runs(now)
-        exchange = store_settings.exchange(session, settings)
+        runs = pbx_state.worker_runs(session, now)
+        pbx = store_settings.pbx(session, settings)
     report = None
     if runs:
         report = connection_test.test(
             database,
-            host=exchange.ami_host,
-            port=exchange.ami_port,
-            username=exchange.ami_username,
-            secret=exchange.ami_secret,
+            host=pbx.ami_host,
+            port=pbx.ami_port,
+            username=pbx.ami_username,
+            secret=pbx.ami_secret,
             actor=actor,
             now=now,
         )
-    marks = dict.fromkeys(Check, CheckResult.UNKNOWN)
-    marks[Check.SERVICE] = CheckResult.OK if report is not None else CheckResult.FAULT
+    results = dict.fromkeys(Check, CheckResult.UNKNOWN) | {Check.SERVICE: _result(report is not None)}
     if report is not None:
-        marks |= _marks(report)
-        if marks[Check.ACCEPTED] is CheckResult.OK:
-            marks[Check.OUTBOUND] = _outbound(database, settings, exchange.outbound_context, actor, now)
-    return Checks(marks, report, exchange.outbound_context)
+        results |= _connection_results(report)
+        if report.connected:
+            results[Check.OUTBOUND] = _check_outbound(database, settings, pbx.outbound_context, actor, now)
+    return Checks(results, report, pbx.outbound_context)
 
 
-def _marks(report: ConnectionReport) -> dict[Check, CheckResult]:
-    if report.verdict in _NOT_REACHED:
+def _connection_results(report: ConnectionReport) -> dict[Check, CheckResult]:
+    if report.result in _UNREACHED:
         return {Check.REACHED: CheckResult.FAULT}
-    if report.verdict is ConnectionResult.REFUSED:
+    if report.result is ConnectionResult.REFUSED:
         return {Check.REACHED: CheckResult.OK, Check.ACCEPTED: CheckResult.FAULT}
     return {
         Check.REACHED: CheckResult.OK,
         Check.ACCEPTED: CheckResult.OK,
-        Check.RIGHTS: _mark(report.verdict is ConnectionResult.CONNECTED),
-        Check.DIALPLAN: _mark(report.dialplan is DialplanState.CURRENT),
-        Check.EXTENSIONS: _mark(bool(report.extensions)),
+        Check.RIGHTS: _result(report.result is ConnectionResult.CONNECTED),
+        Check.DIALPLAN: _result(report.dialplan is DialplanState.CURRENT),
+        Check.EXTENSIONS: _result(bool(report.extensions)),
     }
 
 
-def _outbound(database: Database, settings: Settings, context: str, actor: str, now: datetime) -> CheckResult:
-    """Tell whether a number of the country would be dialled in the context for calls to customers."""
+def _check_outbound(database: Database, settings: Settings, context: str, actor: str, now: datetime) -> CheckResult:
+    """Check that the context for calls to customers can dial an example number of the country."""
     if not context:
         return CheckResult.FAULT
-    there = office.load(database, settings)
-    example = office.example(there.region, there.outbound_format, there.outbound_prefix)
+    here = office.load(database, settings)
+    example = office.dialled_example(here.region, here.outbound_format, here.outbound_prefix)
     if example is None:
         return CheckResult.OK
     found = lookup.exists(database, "custom", f"{context},{example[1]},1", actor, now)
-    return CheckResult.UNKNOWN if found is None else _mark(found)
+    return CheckResult.UNKNOWN if found is None else _result(found)
 
 
-def _mark(well: bool) -> CheckResult:
-    return CheckResult.OK if well else CheckResult.FAULT
+def _result(ok: bool) -> CheckResult:
+    return CheckResult.OK if ok else CheckResult.FAULT

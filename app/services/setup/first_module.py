@@ -1,4 +1,4 @@
-"""The first module of an office, made from a template, with the scenario by which callers get there."""
+"""Create the first module from a template, together with the scenarios that lead callers to it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,18 +17,16 @@ from app.store import settings as store_settings
 from app.store.database import Database, Joined
 from app.store.models import ExtensionScenario, Module, QueueScenario
 
-FIRST_CODE = 5001  # *5001, *5002, … are proposed
-
 
 class Template(StrEnum):
-    EXTENSION = "extension"  # one person's, or several people's, extensions
-    QUEUE = "queue"  # a team's queue
-    SILENT = "silent"  # an extension's callers hear nothing and are noted
+    EXTENSION = "extension"  # for one or several extensions
+    QUEUE = "queue"
+    SILENT = "silent"  # for extensions; callers hear nothing, only their number is registered
 
 
 @dataclass(frozen=True)
-class StarterInput:
-    """What was filled in. `targets`: extensions, or the one queue of the template `queue`."""
+class FirstModuleInput:
+    """The values of the form. `targets` are extensions, or one queue for the template `queue`."""
 
     template: str
     name: str
@@ -37,39 +35,39 @@ class StarterInput:
     language: str
 
 
-def propose_code(database: Database) -> str:
-    """Return a code that no module has yet."""
-    with database.read() as session:
-        taken = set(session.scalars(select(Module.code)))
-    number = FIRST_CODE
-    while f"*{number}" in taken:
-        number += 1
-    return f"*{number}"
+def create(database: Database, settings: Settings, given: FirstModuleInput, now: datetime, *, actor: str) -> int:
+    """Store the module and the scenarios in one transaction; return the module's id. Raises Invalid.
 
-
-def make(database: Database, settings: Settings, given: StarterInput, now: datetime, *, actor: str) -> int:
-    """Store the module and lead callers to it, together or not at all; return its id. Raises Invalid.
-
-    On FreePBX the scenarios are the exchange's own: there only the module is stored.
+    FreePBX has its own scenarios, so only the module is stored there.
     """
-    errors = _ask_exchange(database, settings, given, now, actor)
+    errors = _check_with_pbx(database, settings, given, now, actor)
     if given.template not in set(Template):
         errors["template"] = "choice"
     if errors:
         raise Invalid(errors)
     with database.write() as session:
         joined = Joined(database, session)
-        module = modules.save(joined, _module(given), now, actor=actor)
-        if store_settings.exchange(session, settings).pbx_profile != "freepbx":
+        module_id = modules.save(joined, _module(given), now, actor=actor)
+        if store_settings.pbx(session, settings).pbx_profile != "freepbx":
             for target in given.targets:
-                _lead_there(joined, session, given, target, now, actor)
-    return module
+                _lead_to_module(joined, session, given, target, now, actor)
+    return module_id
 
 
-def _ask_exchange(
-    database: Database, settings: Settings, given: StarterInput, now: datetime, actor: str
+def suggest_test_extension(database: Database) -> str:
+    """Return an extension that the first module serves; "" if there is none."""
+    with database.read() as session:
+        module = session.scalar(select(Module).where(Module.target_kind == "extension").order_by(Module.id))
+    return module.targets[0] if module is not None else ""
+
+
+def _check_with_pbx(
+    database: Database, settings: Settings, given: FirstModuleInput, now: datetime, actor: str
 ) -> dict[str, str]:
-    """Return what does not fit the exchange. Where it cannot be asked everything does."""
+    """Return errors by field: a code that is in use on the PBX, targets that do not exist there.
+
+    If the PBX cannot be asked, there are no errors.
+    """
     errors = {}
     if lookup.code_taken(database, settings, given.code, actor, now):
         errors["code"] = "code_on_exchange"
@@ -80,7 +78,7 @@ def _ask_exchange(
     return errors
 
 
-def _module(given: StarterInput) -> ModuleInput:
+def _module(given: FirstModuleInput) -> ModuleInput:
     return ModuleInput(
         name=given.name.strip(),
         code=given.code,
@@ -93,10 +91,10 @@ def _module(given: StarterInput) -> ModuleInput:
     )
 
 
-def _lead_there(
-    database: Database, session: Session, given: StarterInput, target: str, now: datetime, actor: str
+def _lead_to_module(
+    database: Database, session: Session, given: FirstModuleInput, target: str, now: datetime, actor: str
 ) -> None:
-    """Lead those to the module whom nobody serves. A destination that was chosen before stays as it is."""
+    """Set the destinations of the target's scenario to the module. Destinations that are set already stay."""
     here = ("module", given.code)
     if given.template == Template.QUEUE:
         queue = session.get(QueueScenario, target)

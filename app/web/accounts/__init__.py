@@ -1,0 +1,1 @@
+"""Users: logging in, their own account, and their administration."""

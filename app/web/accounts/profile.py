@@ -1,4 +1,4 @@
-"""A user's own account: password, language and colours."""
+"""The page of the user's own account: password, language and theme."""
 
 from flask import Blueprint, flash, redirect, render_template, session, url_for
 from flask_babel import gettext as _
@@ -10,11 +10,12 @@ from wtforms import PasswordField, SelectField
 from app.extensions import limiter
 from app.services import users
 from app.services.errors import Invalid
-from app.web import office_locale, speaking, wording
-from app.web.accounts.login import enter
-from app.web.accounts.users import LOCALES
+from app.web import wording
+from app.web.accounts.session import start_session
+from app.web.accounts.user_form import LOCALES
 from app.web.context import database, utcnow
 from app.web.fields import choices, has_errors, show_errors
+from app.web.locale import office_locale, use_locale
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
@@ -22,18 +23,18 @@ blueprint = Blueprint("account", __name__, url_prefix="/account")
 class PasswordForm(FlaskForm):
     old_password = PasswordField(_l("Old password"))
     password = PasswordField(_l("New password"), description=_l("At least 8 characters."))
-    again = PasswordField(_l("New password once more"))
+    again = PasswordField(_l("Repeat the new password"))
 
 
 class PreferencesForm(FlaskForm):
     locale = SelectField(_l("Language of the panel"), choices=choices(LOCALES), validate_choice=False)
-    theme = SelectField(_l("Colours"), choices=choices(wording.THEME), validate_choice=False)
+    theme = SelectField(_l("Theme"), choices=choices(wording.THEME), validate_choice=False)
 
 
 @blueprint.get("")
 @login_required
 def index():
-    """Show one's own account."""
+    """Show the user's own account."""
     return _page(PasswordForm(formdata=None), _preferences())
 
 
@@ -41,29 +42,32 @@ def index():
 @login_required
 @limiter.limit("10 per minute")
 def password():
-    """Take another password. All sessions end but this one."""
+    """Change the user's own password. All their sessions end except this one."""
     form = PasswordForm()
     form.validate()
     if form.password.data != form.again.data:
-        form.again.errors = [wording.error("unlike")]
-    if not has_errors(form):
-        try:
-            users.change_password(
-                database(), current_user.id, form.old_password.data or "", form.password.data or "", utcnow()
-            )
-        except Invalid as invalid:
-            show_errors(form, invalid.errors)
-        else:
-            enter(users.find(database(), current_user.id))
-            flash(_("Your password is changed. Wherever else you were logged in, you are logged out."), "success")
-            return redirect(url_for("account.index"))
-    return _page(form, _preferences()), 422
+        show_errors(form, {"again": "passwords_differ"})
+    if has_errors(form) or not _change_password(form):
+        return _page(form, _preferences()), 422
+    start_session(users.get(database(), current_user.id))
+    flash(_("Your password is changed. All your other sessions have ended."), "success")
+    return redirect(url_for("account.index"))
+
+
+def _change_password(form: PasswordForm) -> bool:
+    old, new = form.old_password.data or "", form.password.data or ""
+    try:
+        users.change_password(database(), current_user.id, old, new, utcnow())
+    except Invalid as invalid:
+        show_errors(form, invalid.errors)
+        return False
+    return True
 
 
 @blueprint.post("")
 @login_required
 def preferences():
-    """Take another language and other colours."""
+    """Change the user's language and theme."""
     form = PreferencesForm()
     form.validate()
     try:
@@ -71,9 +75,9 @@ def preferences():
     except Invalid as invalid:
         show_errors(form, invalid.errors)
         return _page(PasswordForm(formdata=None), form), 422
-    session.pop("locale", None)  # what was chosen for this browser gives way to what was chosen for the user
+    session.pop("locale", None)  # the user's choice replaces the choice made in this browser
     session.pop("theme", None)
-    with speaking(form.locale.data or office_locale()):  # it is read on the next page
+    with use_locale(form.locale.data or office_locale()):  # the message appears on the next page
         flash(_("Your choice is saved."), "success")
     return redirect(url_for("account.index"))
 

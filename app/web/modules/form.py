@@ -12,8 +12,9 @@ from app.audio.library import SoundLibrary
 from app.domain.numbers import ascii_digits
 from app.services.modules.save import BOUNDS, ModuleInput
 from app.services.pbx.existence import Place
-from app.web import choose_locale, wording
+from app.web import wording
 from app.web.fields import DigitsField, DurationField, WholeNumberField, choices, destination_field, show_errors
+from app.web.locale import choose_locale
 from app.web.pbx import destinations
 from app.web.pbx.destinations import Saying, Verdict
 from app.web.prompts.fields import PromptsForm, SpeechFields

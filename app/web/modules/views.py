@@ -14,9 +14,9 @@ from app.services.modules import save as modules
 from app.services.modules.save import ModuleInput
 from app.services.pbx import directory, lookup
 from app.store.models import Module
-from app.web import is_fragment, row_number, wording
-from app.web.context import administrator_required, database, exchange, library, settings, utcnow
+from app.web.context import administrator_required, database, library, pbx, settings, utcnow
 from app.web.fields import has_errors
+from app.web.http import is_fragment, parse_row_number
 from app.web.modules import summary
 from app.web.modules.form import ModuleForm
 from app.web.pbx import destinations
@@ -60,7 +60,7 @@ def index():
 
 
 def _row_values() -> dict[str, object]:
-    return {"words": wording, "profile": exchange().pbx_profile}
+    return {"profile": pbx().pbx_profile}
 
 
 def _list(session: Session, wanted: str, sort: str) -> Listed:
@@ -73,7 +73,7 @@ def _list(session: Session, wanted: str, sort: str) -> Listed:
         found = found.where(or_(Module.name.icontains(wanted, autoescape=True), code))
     total = session.scalar(select(func.count()).select_from(found.subquery())) or 0
     pages = max(1, -(-total // PAGE))
-    page = min(request.args.get("page", 1, type=row_number), pages)
+    page = min(request.args.get("page", 1, type=parse_row_number), pages)
     order = ORDERS[name].desc() if sort.startswith("-") else ORDERS[name].asc()
     rows = session.scalars(found.order_by(order, Module.code).offset((page - 1) * PAGE).limit(PAGE)).all()
     return Listed(list(rows), total, page, pages, wanted, sort, _numbers(page, pages))
@@ -113,7 +113,7 @@ def switch(module_id: int):
 def new():
     """Add a module; a copy of another one to begin with, if `copy` names it."""
     form = ModuleForm()
-    copied = request.args.get("copy", 0, type=row_number)
+    copied = request.args.get("copy", 0, type=parse_row_number)
     if request.method == "GET":
         with database().read() as session:
             code = directory.free_code(session)
@@ -151,7 +151,7 @@ def _edit(form: ModuleForm, module_id: int | None, before: ModuleInput | None = 
         status = 422
     with database().read() as session:
         here = directory.directory(session)
-    values = {"here": here, "words": wording, "sentences": summary.sentences(form.given(), here)}
+    values = {"here": here, "sentences": summary.sentences(form.given(), here)}
     return render_template("modules/form.html", form=form, module_id=module_id, **values), status
 
 
@@ -226,5 +226,5 @@ def delete(module_id: int):
         flash(_("The module is deleted."), "success")
         return redirect(url_for("modules.index"))
     status = 422 if request.method == "POST" else 200
-    values = {"module": given, "module_id": module_id, "pointing": pointing, "waiting": waiting, "words": wording}
+    values = {"module": given, "module_id": module_id, "pointing": pointing, "waiting": waiting}
     return render_template("modules/delete.html", **values), status

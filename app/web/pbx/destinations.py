@@ -19,10 +19,11 @@ from app.services.pbx import existence, lookup
 from app.services.pbx.directory import Directory, directory
 from app.services.pbx.existence import Findings, Place
 from app.store.database import Database
-from app.web import row_number, wording
-from app.web.context import administrator_required, database, exchange, settings, utcnow
+from app.web import wording
+from app.web.context import administrator_required, database, pbx, settings, utcnow
 from app.web.fields import has_errors, show_errors
 from app.web.formats import digits, name, number
+from app.web.http import parse_row_number
 
 blueprint = Blueprint("places", __name__, url_prefix="/places")
 ACCEPTED = "accepted"  # the ticks "use it all the same": kind and code, so that a tick is good for nothing else
@@ -72,7 +73,7 @@ def known(here: Directory, kind: str, code: str) -> Saying | None:
     """Say what a place is, as far as it is known without asking."""
     if kind == "extension" and code in here.extensions and not here.extensions[code].own_hint:
         found = here.extensions[code]
-        values = {"number": number(code), "name": name(found.name), "state": wording.LINE[found.state]}
+        values = {"number": number(code), "name": name(found.name), "state": wording.LINE_STATE[found.state]}
         text = _("%(number)s %(name)s, %(state)s") if found.name else _("extension %(number)s, %(state)s")
         return Saying("ok", say(text, **values))
     if kind == "queue" and code in here.queues:
@@ -217,8 +218,7 @@ def found(rows: Sequence[Findable]) -> dict[str, object]:
         "any": bool(rows),
         "wanted": wanted,
         "in_reach": in_reach(),
-        "profile": exchange().pbx_profile,
-        "words": wording,
+        "profile": pbx().pbx_profile,
     }
 
 
@@ -228,7 +228,7 @@ def chosen_module() -> dict[str, object]:
         known = modules.codes(session)
     wanted = request.values.get("module", "")
     chosen = next((pair for pair in known if pair[0] == wanted), known[0] if known else None)
-    return {"modules": known, "chosen": chosen, "words": wording}
+    return {"modules": known, "chosen": chosen}
 
 
 # -- while it is filled in --------------------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ def _typed(field: str) -> list[Place]:
 def code():
     """Say whether a module may have this code."""
     wanted = ascii_digits(request.args.get("code", "")).strip()
-    own = request.args.get("module", 0, type=row_number)
+    own = request.args.get("module", 0, type=parse_row_number)
     if not modules.CODE.fullmatch(wanted):
         return render_template("pbx/_destination_hint.html", sayings=[], field="code")
     return render_template("pbx/_destination_hint.html", sayings=[_said_of_code(database(), wanted, own)], field="code")

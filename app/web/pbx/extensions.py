@@ -20,8 +20,7 @@ from app.services.pbx import dialplan_view, directory, scenarios
 from app.services.pbx.directory import ModuleName
 from app.services.pbx.scenarios import ExtensionInput
 from app.store.models import ExtensionRow, ExtensionScenario
-from app.web import wording
-from app.web.context import administrator_required, database, exchange, settings, utcnow
+from app.web.context import administrator_required, database, pbx, settings, utcnow
 from app.web.fields import DigitsField, WholeNumberField, destination_field
 from app.web.pbx import destinations
 from app.web.pbx.destinations import Saying
@@ -122,7 +121,7 @@ def edit(extension: str):
     """Change where callers go whom this extension does not take."""
     if not EXTENSION.fullmatch(extension):
         abort(404)
-    if exchange().pbx_profile == "freepbx":
+    if pbx().pbx_profile == "freepbx":
         return render_template(
             "pbx/extensions_freepbx.html", extension=extension, line=_line(extension), **destinations.chosen_module()
         )
@@ -160,7 +159,6 @@ def _about(extension: str) -> dict[str, object]:
         "extension": extension,
         "line": _line(extension),
         "situations": SITUATIONS,
-        "words": wording,
         "here": here,
         "in_reach": destinations.in_reach(),
         "served_by": served_by.get(extension, []),
@@ -191,6 +189,4 @@ def delete(extension: str):
             abort(404)
         flash(_("The scenario is deleted."), "success")
         return redirect(url_for("extensions.index"))
-    return render_template(
-        "pbx/extension_delete.html", extension=extension, scenario=stored, situations=SITUATIONS, words=wording
-    )
+    return render_template("pbx/extension_delete.html", extension=extension, scenario=stored, situations=SITUATIONS)

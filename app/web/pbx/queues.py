@@ -20,8 +20,7 @@ from app.services.pbx import dialplan_view, directory, scenarios
 from app.services.pbx.directory import ModuleName
 from app.services.pbx.scenarios import QueueInput
 from app.store.models import ExtensionRow, QueueMemberRow, QueueRow, QueueScenario
-from app.web import wording
-from app.web.context import administrator_required, database, exchange, settings, utcnow
+from app.web.context import administrator_required, database, pbx, settings, utcnow
 from app.web.fields import DigitsField, WholeNumberField, destination_field
 from app.web.pbx import destinations
 from app.web.pbx.destinations import Saying
@@ -138,7 +137,7 @@ def edit(queue: str):
     with database().read() as session:
         stored = session.get(QueueScenario, queue)
         row = next((row for row in _rows(session) if row.name == queue), Row(queue, None, None, [], []))
-    if exchange().pbx_profile == "freepbx":
+    if pbx().pbx_profile == "freepbx":
         return render_template("pbx/queues_freepbx.html", queue=queue, row=row, **destinations.chosen_module())
     form = QueueForm()
     status = 200
@@ -172,7 +171,6 @@ def _about(queue: str) -> dict[str, object]:
     excerpt = dialplan_view.excerpt(database(), path, "bazang-queues", queue)
     return {
         "queue": queue,
-        "words": wording,
         "here": here,
         "in_reach": destinations.in_reach(),
         "excerpt": excerpt,
@@ -195,4 +193,4 @@ def delete(queue: str):
             abort(404)
         flash(_("The queue's destination is deleted."), "success")
         return redirect(url_for("queues.index"))
-    return render_template("pbx/queue_delete.html", queue=queue, scenario=stored, words=wording)
+    return render_template("pbx/queue_delete.html", queue=queue, scenario=stored)

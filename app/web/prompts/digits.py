@@ -12,11 +12,12 @@ from app.domain.numbers import ascii_digits
 from app.services.errors import NotFound
 from app.services.prompts import digits as digits_service
 from app.services.prompts.sounds import DIGITS
-from app.web import choose_locale, wording
+from app.web import wording
 from app.web.context import administrator_required, database, library, utcnow
 from app.web.formats import digits as format_digits
+from app.web.locale import choose_locale
 from app.web.prompts import wording as prompt_wording
-from app.web.prompts.library import blueprint
+from app.web.prompts.blueprint import blueprint
 from app.web.prompts.recording_view import find_recording, sound_sources
 from app.web.prompts.responses import error_text, send_clip
 from app.web.prompts.uploads import store_upload

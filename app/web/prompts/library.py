@@ -2,7 +2,7 @@
 
 import re
 
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask import abort, current_app, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
@@ -11,14 +11,13 @@ from app.services.errors import Invalid, NotFound
 from app.services.prompts import recordings
 from app.services.prompts.recordings import RecordingSort
 from app.store.models import Recording
-from app.web import row_number, wording
+from app.web import wording
 from app.web.context import administrator_required, database, library, utcnow
-from app.web.prompts.recording_view import register_globals, sound_sources, view_recording
+from app.web.http import parse_row_number
+from app.web.prompts.blueprint import blueprint
+from app.web.prompts.recording_view import sound_sources, view_recording
 from app.web.prompts.responses import error_text, send_clip
 from app.web.prompts.uploads import store_upload
-
-blueprint = Blueprint("recordings", __name__, url_prefix="/recordings")
-blueprint.record_once(register_globals)
 
 # -- the list -------------------------------------------------------------------------------------------------------
 
@@ -57,7 +56,7 @@ def _list_recordings() -> dict[str, object]:
     search = request.args.get("q", "").strip()
     sort = request.args.get("sort", "")
     sort = RecordingSort(sort) if sort in tuple(RecordingSort) else RecordingSort.NEWEST
-    page = request.args.get("page", 1, type=row_number)
+    page = request.args.get("page", 1, type=parse_row_number)
     found = recordings.list_recordings(database(), library(), search=search, sort=sort, page=page)
     return {
         "rows": [(row, view_recording(row)) for row in found.rows],

@@ -8,10 +8,10 @@ from flask_login import current_user
 from app.audio.convert import MAX_BYTES, MAX_SECONDS
 from app.audio.prompt_texts import PROMPT_KEYS, announced_keys, default_text
 from app.audio.voices import is_piper_installed
-from app.services.prompts import dialogue, phone_calls, recordings
+from app.services.prompts import dialogue, recordings
 from app.services.prompts.recordings import Origin
 from app.store.models import Recording
-from app.web.context import database, library, office, settings
+from app.web.context import database, directory, library, office, settings
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def find_recording(file: str, name: str = "") -> RecordingView | None:
 def sound_sources() -> dict[str, object]:
     """Return what a page needs where sounds are uploaded, recorded and chosen."""
     return {
-        "phones": phone_calls.list_phones(database()),
+        "phones": directory().extensions.values(),
         "own_extension": current_user.extensions[0] if current_user.extensions else "",
         "max_bytes": MAX_BYTES,
         "max_seconds": int(MAX_SECONDS),

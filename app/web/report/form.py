@@ -17,9 +17,10 @@ from app.domain.lifecycle import Status
 from app.services.report import periods
 from app.services.report.periods import Period
 from app.services.report.query import SORTS, Choices, Filter, Sort
-from app.web import row_number, wording
+from app.web import wording
 from app.web.fields import DateField, DigitsField, choices
 from app.web.formats import digits
+from app.web.http import parse_row_number
 
 PERIODS = {
     "today": _l("Today"),
@@ -205,6 +206,6 @@ def _sort(text: str) -> Sort:
 
 def _page(text: str) -> int:
     try:
-        return row_number(text)
+        return parse_row_number(text)
     except ValueError:
         return 1

@@ -7,15 +7,14 @@ from babel.dates import format_date
 from flask import Blueprint, render_template, request
 from flask_babel import gettext as _
 from flask_babel import ngettext
-from flask_login import current_user, login_required
+from flask_login import login_required
 from persiantools.jdatetime import JalaliDateTime
 
 from app.domain.policy import LineState
 from app.services.report import overview
 from app.services.report.overview import ExtensionNow, QueueNow, Rate
-from app.services.requests.access import scope_of
-from app.web import live, status, wording
-from app.web.context import database, utcnow
+from app.web import poll, status
+from app.web.context import current_scope, database, utcnow
 from app.web.formats import digits, is_persian, office_zone
 
 blueprint = Blueprint("overview", __name__)
@@ -34,7 +33,7 @@ def index():
 @login_required
 def body():
     """Return what has changed of it."""
-    return live.answer(lambda _now: (render_template("report/_overview_live.html", **_values()), None))
+    return poll.respond(lambda _now: (render_template("report/_overview_live.html", **_values()), None))
 
 
 @blueprint.get("/wallboard")
@@ -49,13 +48,13 @@ def wallboard():
 @login_required
 def wallboard_body():
     """Return what has changed of it."""
-    return live.answer(lambda _now: (render_template("report/_live_board.html", **_board()), None))
+    return poll.respond(lambda _now: (render_template("report/_live_board.html", **_board()), None))
 
 
 def _values() -> dict[str, object]:
     now = utcnow()
-    seen = overview.load_overview(database(), scope_of(current_user), office_zone(), now)
-    return {"seen": seen, "now": now, "words": wording, "parts": status.parts(), "percent": percent, "waited": waited}
+    seen = overview.load_overview(database(), current_scope(), office_zone(), now)
+    return {"seen": seen, "now": now, "parts": status.parts(), "percent": percent, "waited": waited}
 
 
 def _board() -> dict[str, object]:

@@ -20,13 +20,12 @@ from app.services.report import export, periods
 from app.services.report import query as report
 from app.services.report.export import Wording
 from app.services.report.query import Choices
-from app.services.report.remembering import remember_as_of
 from app.services.report.statistics import Statistics, statistics
-from app.services.requests.access import scope_of
-from app.store.stamps import Stamp, requests_version
-from app.web import choose_locale, wording
-from app.web.context import cached, cached_query, database, utcnow
+from app.store.version import RequestsVersion, requests_version
+from app.web import wording
+from app.web.context import cached, cached_query, current_scope, database, utcnow
 from app.web.formats import digits, is_persian, number, office_zone, written, written_date
+from app.web.locale import choose_locale
 from app.web.report import form
 from app.web.report.form import PERIODS, Asked
 
@@ -35,7 +34,7 @@ blueprint = Blueprint("report", __name__)
 REMEMBERED, LONGEST_REMEMBERED = "report", 1500
 REMEMBERED_SECONDS = 365 * 86400
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-NO_REQUESTS = (0, 0)  # the stamp of what shows none of them
+NO_REQUESTS = (0, 0)  # the version of what shows no requests
 # What the charts tell apart, with the colour of each; what is not over yet is one of them.
 OUTCOMES = {
     Status.DONE: "good",
@@ -54,7 +53,7 @@ def index():
         return tidy
 
     def read() -> dict[str, object]:
-        scope, wanted = scope_of(current_user), asked.filter(office_zone())
+        scope, wanted = current_scope(), asked.filter(office_zone())
         return {"found": report.read_page(database(), scope, wanted, asked.sort, page=asked.page)}
 
     return _page("report/index.html", "report/_list.html", asked, offered, read)
@@ -83,7 +82,7 @@ def charts():
 
 
 def _asked() -> tuple[Asked, Choices]:
-    scope = scope_of(current_user)
+    scope = current_scope()
     offered = cached(("choices", scope), lambda: report.choices(database(), scope))
     return form.read(request.args, offered, utcnow(), office_zone(), choose_locale()), offered
 
@@ -102,7 +101,7 @@ def _page(template: str, result: str, asked: Asked, offered: Choices, read: Call
     search: dict[str, object] = {"form": asked.form, "last": last, "periods": PERIODS}
     shown = _part("report/_search.html", asked, offered, lambda: search, NO_REQUESTS, (last, bool(request.args)))
     if asked.valid:
-        names = {"names": dict(offered.operators), "words": wording}
+        names = {"names": dict(offered.operators)}
         shown += _part(
             result, asked, offered, lambda: names | read(), cached_query("requests", requests_version), asked.page
         )
@@ -118,12 +117,12 @@ def _part(
     asked: Asked,
     offered: Choices,
     read: Callable[[], dict[str, object]],
-    as_of: Stamp | None,
+    version: RequestsVersion | None,
     depends: Hashable,
 ) -> Markup:
     """Return a part of the page: as it was built before, as long as nothing that stands in it can have changed.
 
-    `read` gives its values as of the requests' stamp `as_of`; `depends`: what else this part alone depends on.
+    `read` gives its values as of this version of the requests; `depends`: what else this part alone depends on.
     """
     here = request.script_root + request.path
 
@@ -133,9 +132,9 @@ def _part(
     if not asked.valid:
         return build()
     days = asked.form.registered_from.data, asked.form.registered_to.data
-    reader = scope_of(current_user), choose_locale(), office_zone().key
+    reader = current_scope(), choose_locale(), office_zone().key
     key = template, here, asked.query(), days, reader, offered, depends
-    return remember_as_of(database().engine, as_of, key, build)
+    return database().cache.get(key, version, build)
 
 
 # -- as last time -----------------------------------------------------------------------------------------------------
@@ -199,7 +198,7 @@ def xlsx():
 
 
 def _rows(asked: Asked):
-    return report.stream(database(), scope_of(current_user), asked.filter(office_zone()), asked.sort)
+    return report.stream(database(), current_scope(), asked.filter(office_zone()), asked.sort)
 
 
 def _file_name(asked: Asked) -> str:
@@ -251,7 +250,7 @@ def _count(asked: Asked) -> Statistics:
     if wanted.registered_to is not None and wanted.registered_from is not None:
         last = max(min(wanted.registered_to, tomorrow), wanted.registered_from)
         wanted = replace(wanted, registered_to=last)
-    return statistics(database(), scope_of(current_user), wanted, zone, locale=choose_locale())
+    return statistics(database(), current_scope(), wanted, zone, locale=choose_locale())
 
 
 def open_in(outcomes) -> int:

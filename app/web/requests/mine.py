@@ -1,4 +1,4 @@
-"""My requests: what an operator has to do, and has done, for their own extensions and queues."""
+"""My requests: the requests for the user's own extensions and queues, waiting and past."""
 
 from datetime import date, datetime
 from typing import Any
@@ -11,19 +11,18 @@ from app.services.report import periods
 from app.services.report.mine import mine
 from app.services.report.periods import Period
 from app.services.requests.pending import Pending
-from app.web import choose_locale, live, row_number
-from app.web import wording as words
-from app.web.context import database, utcnow
+from app.web import poll, wording
+from app.web.context import current_scope, database, utcnow
 from app.web.fields import read_date
 from app.web.formats import is_persian, office_zone, written_date
-from app.web.live import my_scope
-from app.web.requests import wording
+from app.web.http import parse_row_number
+from app.web.locale import choose_locale
 from app.web.requests.views import next_change
 from app.web.times import here
 
 blueprint = Blueprint("mine", __name__, url_prefix="/mine")
 
-ASKED = ("period", "from", "to", "page")  # as the address has it
+ARGUMENTS = ("period", "from", "to", "page")
 PERIODS = {
     "today": _l("Today"),
     "week": _l("This week"),
@@ -35,65 +34,71 @@ PERIODS = {
 @blueprint.get("")
 @login_required
 def index():
-    """Show what waits for the user's own phones, and what they had in a period."""
+    """Show the user's waiting requests, and those that were registered in a period."""
     return render_template("requests/mine.html", **_values(utcnow()))
 
 
 @blueprint.get("/rows")
 @login_required
 def rows():
-    """Answer that page when it asks what has changed."""
+    """Answer the poll of this page."""
 
     def build(now: datetime) -> tuple[str, datetime | None]:
         values = _values(now)
         shown = Pending(values["mine"].active, values["mine"].ended)
         return render_template("requests/_mine_live.html", **values), next_change(shown, now)
 
-    return live.answer(build, ASKED)
+    return poll.respond(build, ARGUMENTS)
 
 
 def _values(now: datetime) -> dict[str, Any]:
     chosen, period, errors = _period(now)
-    page = request.args.get("page", 1, type=row_number)
-    typed = {name: request.args.get(name, "") for name in ("from", "to")}
-    first, last = (written_date(day) for day in (here(period.start).date(), periods.days(period, office_zone())[-1]))
+    page = request.args.get("page", 1, type=parse_row_number)
+    first, last = here(period.start).date(), periods.days(period, office_zone())[-1]
     return {
-        "mine": mine(database(), my_scope(), period, now, page=page),
+        "mine": mine(database(), current_scope(), period, now, page=page),
         "now": now,
-        "words": words,
-        "deeds": wording,
         "periods": PERIODS,
         "chosen": chosen,
-        "typed": {"from": typed["from"] or first, "to": typed["to"] or last},
+        "typed": {
+            "from": request.args.get("from") or written_date(first),
+            "to": request.args.get("to") or written_date(last),
+        },
         "errors": errors,
         "phones": current_user.extensions,
         "calendar": "persian" if is_persian() else "gregory",
-        "asked": {name: value for name, value in request.args.items() if name in ASKED},
+        "arguments": {name: value for name, value in request.args.items() if name in ARGUMENTS},
     }
 
 
 def _period(now: datetime) -> tuple[str, Period, dict[str, str]]:
-    """Read from the address which time is asked for; return its name, the time, and what is wrong with it."""
+    """Read the period from the query arguments; return its key in PERIODS, the period, and errors by argument."""
     zone = office_zone()
-    chosen = request.args.get("period", "today")
-    if chosen == "week":
-        return chosen, periods.week(now, zone, choose_locale()), {}
-    if chosen == "month":
-        return chosen, periods.month(now, zone, choose_locale()), {}
-    if chosen != "range":
-        return "today", periods.today(now, zone), {}
+    match request.args.get("period"):
+        case "week":
+            return "week", periods.week(now, zone, choose_locale()), {}
+        case "month":
+            return "month", periods.month(now, zone, choose_locale()), {}
+        case "range":
+            period, errors = _range()
+            return "range", period or periods.today(now, zone), errors
+    return "today", periods.today(now, zone), {}
+
+
+def _range() -> tuple[Period | None, dict[str, str]]:
+    """Read a range of days from the query arguments; return it, or None and the errors by argument."""
     found: dict[str, date] = {}
     errors: dict[str, str] = {}
     for name in ("from", "to"):
         try:
             found[name] = read_date(request.args.get(name, ""))
         except (ValueError, OverflowError):
-            errors[name] = words.error("date")
+            errors[name] = wording.error("date")
     if not errors and found["from"] > found["to"]:
-        errors["to"] = words.error("order")
+        errors["to"] = wording.error("order")
     if errors:
-        return chosen, periods.today(now, zone), errors
+        return None, errors
     try:
-        return chosen, periods.between(found["from"], found["to"], zone), {}
+        return periods.between(found["from"], found["to"], office_zone()), {}
     except OverflowError:
-        return chosen, periods.today(now, zone), {"to": words.error("date")}
+        return None, {"to": wording.error("date")}

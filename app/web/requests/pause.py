@@ -1,4 +1,4 @@
-"""Pausing all automatic calls, and letting them go on."""
+"""Pause and resume all automatic calls."""
 
 from flask import Blueprint, render_template, request, url_for
 from flask_babel import gettext as _
@@ -7,48 +7,43 @@ from flask_wtf import FlaskForm
 from wtforms import StringField
 
 from app.services.errors import Invalid
-from app.services.requests import pause as pausing
-from app.web import is_fragment
-from app.web.accounts.login import page_before
-from app.web.context import database, overseer_required, utcnow
+from app.services.requests import pause as services
+from app.web.context import current_scope, database, supervisor_required, utcnow
 from app.web.fields import show_errors
-from app.web.live import my_scope
-from app.web.requests.actions import say_acted
+from app.web.http import is_fragment, previous_page
+from app.web.requests.actions import respond_done
 
 blueprint = Blueprint("calls", __name__, url_prefix="/calls")
 
 
 class PauseForm(FlaskForm):
-    reason = StringField(_l("Reason"), description=_l("Everybody reads it while calls are paused; it may stay empty."))
+    reason = StringField(_l("Reason"), description=_l("Shown to everyone during the pause. Optional."))
 
 
 @blueprint.route("/pause", methods=["GET", "POST"])
-@overseer_required
+@supervisor_required
 def pause():
-    """Ask why, and pause all automatic calls."""
+    """Show the form (GET), and pause all automatic calls (POST)."""
     form = PauseForm()
-    status = 200
     if form.validate_on_submit():
         try:
-            there = pausing.pause(database(), my_scope(), form.reason.data or "", now := utcnow())
+            present = services.pause(database(), current_scope(), form.reason.data or "", now := utcnow())
         except Invalid as invalid:
             show_errors(form, invalid.errors)
         else:
-            if there.at == now:
-                return say_acted(_("All automatic calls are paused."), "success", url_for("requests.index"))
-            message = _("%(who)s has paused them already.", who=there.by)
-            return say_acted(message, "warning", url_for("requests.index"))
-    if request.method == "POST":
-        status = 422
+            if present.at == now:
+                return respond_done(_("All automatic calls are paused."), "success", url_for("requests.index"))
+            message = _("%(who)s has already paused the calls.", who=present.by)
+            return respond_done(message, "warning", url_for("requests.index"))
     template = "requests/_pause_form.html" if is_fragment() else "requests/pause.html"
-    return render_template(template, form=form, longest=pausing.LONGEST_REASON), status
+    status = 422 if request.method == "POST" else 200
+    return render_template(template, form=form, max_reason_length=services.MAX_REASON_LENGTH), status
 
 
 @blueprint.post("/resume")
-@overseer_required
+@supervisor_required
 def resume():
-    """Let automatic calls go on."""
-    there = pausing.resume(database(), my_scope(), utcnow())
-    if there is None:
-        return say_acted(_("They are not paused any more."), "warning", page_before())
-    return say_acted(_("Automatic calls go on."), "success", page_before())
+    """Resume automatic calls."""
+    if services.resume(database(), current_scope(), utcnow()) is None:
+        return respond_done(_("Automatic calls are not paused."), "warning", previous_page())
+    return respond_done(_("Automatic calls are resumed."), "success", previous_page())

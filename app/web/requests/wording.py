@@ -1,4 +1,4 @@
-"""What was done to requests, and what came of it, in words: for the history, and for whoever did something."""
+"""The texts for the history of a request and for the results of actions."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,145 +11,146 @@ from markupsafe import Markup, escape
 
 from app.services.requests.actions import (
     Action,
-    ActionResult,
     CallNow,
     Cancel,
-    HistoryEvent,
     MarkDone,
-    Note,
     Postpone,
     Prioritise,
     Reassign,
+    WriteNote,
 )
-from app.services.requests.detail import TimelineEvent
+from app.services.requests.history import EventKind, HistoryEvent
 from app.services.requests.pending import PendingRow
+from app.services.requests.results import ActionResult, ResultCode
+from app.services.requests.targets import parse_target
 from app.web.formats import ago, digits, name, number, written
 
-MOST_TOLD = 8  # rows of which each is told what came of it; of more there is a number
+MAX_LISTED_RESULTS = 8
 
 PRIORITY = {1: _l("high"), 0: _l("normal"), -1: _l("low")}
 
-# event of the history -> what happened, without who did it
 EVENT: Mapping[str, object] = {
-    "registered": _l("The request was registered."),
-    "registered_again": _l("The caller asked again."),
-    "claimed": _l("A call was begun."),
-    "progressed": _l("The call went on."),
-    "agent_answered": _l("The agent answered."),
-    "customer_dialled": _l("The customer's phone began to ring."),
-    "connected": _l("The two were connected."),
-    "ended": _l("The call ended."),
-    "reached": _l("They talked in a call of their own, so it is done."),
-    "expired": _l("Its time was over."),
-    "noted": _l("A note was written."),
-    "postponed": _l("It was postponed."),
-    "reassigned": _l("It was given to somebody else."),
-    "prioritised": _l("Its priority was changed."),
-    "marked_done": _l("It was marked as done."),
-    "cancelled": _l("It was cancelled."),
-    "call_now": _l("A call was asked for at once."),
+    EventKind.REGISTERED: _l("The request was registered."),
+    EventKind.REGISTERED_AGAIN: _l("The caller registered again."),
+    EventKind.CLAIMED: _l("A call was started."),
+    EventKind.AGENT_ANSWERED: _l("The agent answered."),
+    EventKind.CUSTOMER_DIALLED: _l("The customer's phone rang."),
+    EventKind.CONNECTED: _l("The agent and the customer were connected."),
+    EventKind.ENDED: _l("The call ended."),
+    EventKind.REACHED: _l("Closed: the office and the customer talked in another call."),
+    EventKind.EXPIRED: _l("The request expired."),
+    EventKind.NOTED: _l("A note was written."),
+    EventKind.POSTPONED: _l("The request was postponed."),
+    EventKind.REASSIGNED: _l("The request was reassigned."),
+    EventKind.PRIORITISED: _l("The priority was changed."),
+    EventKind.MARKED_DONE: _l("The request was marked as done."),
+    EventKind.CANCELLED: _l("The request was cancelled."),
+    EventKind.CALL_NOW: _l("An immediate call was requested."),
 }
 
-# event -> a sentence about who did it, when
-_BY: Mapping[str, object] = {
-    "noted": _l("%(who)s wrote a note, %(when)s."),
-    "postponed": _l("%(who)s has postponed it, %(when)s."),
-    "reassigned": _l("%(who)s has given it to somebody else, %(when)s."),
-    "prioritised": _l("%(who)s has changed its priority, %(when)s."),
-    "marked_done": _l("%(who)s has marked it as done, %(when)s."),
-    "cancelled": _l("%(who)s has cancelled it, %(when)s."),
-    "call_now": _l("%(who)s has asked for a call, %(when)s."),
+# event -> the same, with the user and the time
+_CHANGE: Mapping[str, object] = {
+    EventKind.NOTED: _l("%(who)s wrote a note %(when)s."),
+    EventKind.POSTPONED: _l("%(who)s postponed the request %(when)s."),
+    EventKind.REASSIGNED: _l("%(who)s reassigned the request %(when)s."),
+    EventKind.PRIORITISED: _l("%(who)s changed the priority %(when)s."),
+    EventKind.MARKED_DONE: _l("%(who)s marked the request as done %(when)s."),
+    EventKind.CANCELLED: _l("%(who)s cancelled the request %(when)s."),
+    EventKind.CALL_NOW: _l("%(who)s requested an immediate call %(when)s."),
 }
 
 _DONE: Mapping[type, object] = {
-    CallNow: _l("It is called as soon as an agent is free."),
-    Postpone: _l("The request is postponed."),
-    Reassign: _l("The request is given to somebody else."),
-    Prioritise: _l("The priority is changed."),
-    MarkDone: _l("The request is marked as done."),
-    Note: _l("The note is kept."),
-    Cancel: _l("The request is cancelled."),
+    CallNow: _l("The customer is called as soon as an agent is free."),
+    Postpone: _l("The request was postponed."),
+    Reassign: _l("The request was reassigned."),
+    Prioritise: _l("The priority was changed."),
+    MarkDone: _l("The request was marked as done."),
+    WriteNote: _l("The note was saved."),
+    Cancel: _l("The request was cancelled."),
 }
 
-NOT_DONE: Mapping[str, object] = {
-    "not_found": _l("There is no such request any more."),
-    "unknown_target": _l("Nobody there is called so any more."),
-    "not_yours": _l("This phone is not yours."),
-    "expired": _l("The telephone service was too late; nothing was done."),
-    "no_answer": _l("The telephone service does not answer; it has 30 seconds to do it."),
-    "is_dialling": _l("It is being dialled already."),
-    "is_connected": _l("They are talking already."),
-    "is_waiting": _l("It waits already."),
-    "is_done": _l("It is done already."),
-    "is_cancelled": _l("It is cancelled already."),
-    "is_failed": _l("It has failed already."),
-    "is_expired": _l("It has expired already."),
+RESULT: Mapping[ResultCode, object] = {
+    ResultCode.SAME: _l("No change was needed."),
+    ResultCode.DUPLICATE: _l("The same caller is already waiting there, so nothing was changed."),
+    ResultCode.CHANGED: _l("Another user has changed the request."),
+    ResultCode.NOT_FOUND: _l("The request was not found."),
+    ResultCode.UNKNOWN_TARGET: _l("This extension or queue does not exist any more. Choose another one."),
+    ResultCode.NOT_YOURS: _l("This phone is not yours. Choose one of your own."),
+    ResultCode.NO_ANSWER: _l("The telephone service does not answer. It may still do this within 30 seconds."),
+    ResultCode.COMMAND_EXPIRED: _l("The telephone service was too late, so nothing was done. Try again."),
+    ResultCode.UNKNOWN: _l("This is not possible any more."),
+    ResultCode.IS_WAITING: _l("The request is already waiting."),
+    ResultCode.IS_DIALLING: _l("The call is already in progress."),
+    ResultCode.IS_CONNECTED: _l("The agent and the customer are already talking."),
+    ResultCode.IS_DONE: _l("The request is already done."),
+    ResultCode.IS_FAILED: _l("The request has already failed."),
+    ResultCode.IS_CANCELLED: _l("The request is already cancelled."),
+    ResultCode.IS_EXPIRED: _l("The request has already expired."),
+    ResultCode.IS_UNCERTAIN: _l("It is unknown how the last call ended."),
 }
 
 
-def happened(happening: TimelineEvent) -> str:
-    """Say what happened; an event without words is shown as it is rather than hidden."""
-    return str(EVENT.get(happening.event, happening.event))
+def event_text(event: HistoryEvent) -> str:
+    """Return the text for an event. An unknown event of an older version is its own text."""
+    return str(EVENT.get(event.kind, event.kind))
 
 
-def who_did(event: HistoryEvent | TimelineEvent) -> Markup:
-    """Say who was quicker, with what, and when."""
-    sentence = _BY.get(event.event, _l("%(who)s has changed it, %(when)s."))
+def change_text(event: HistoryEvent) -> Markup:
+    """Return who changed a request, how and when."""
+    sentence = _CHANGE.get(event.kind, _l("%(who)s changed the request %(when)s."))
     values = {"who": name(event.actor), "when": ago(event.at)}
-    return Markup(str(sentence)) % values  # noqa: S704  a sentence of ours
+    return Markup(str(sentence)) % values  # noqa: S704 - the catalogue is ours, and the values are escaped
 
 
-def outcome(action: Action, result: ActionResult) -> Markup:
-    """Say what came of an act on one request."""
-    if result.code == "done":
+def result_text(action: Action, result: ActionResult) -> Markup:
+    """Return the text for the result of an action on one request."""
+    if result.code is ResultCode.DONE:
         if isinstance(action, CallNow) and action.agent is not None:
-            return Markup("{}").format(_("%(agent)s is rung first, then the customer.", agent=digits(action.agent)))
+            return escape(_("%(agent)s rings first, then the customer.", agent=digits(action.agent)))
         return escape(str(_DONE[type(action)]))
-    if result.code == "same":
-        return escape(_("It was so already; nothing was changed."))
-    if result.code == "twin":
-        return escape(_("The same caller waits there already; nothing was changed."))
-    if result.by is not None and result.by.actor and result.code not in ("is_dialling", "is_connected"):
-        return who_did(result.by)
-    return escape(str(NOT_DONE.get(result.code, _l("This cannot be done any more."))))
+    in_flight = result.code in (ResultCode.IS_DIALLING, ResultCode.IS_CONNECTED)
+    if result.by is not None and result.by.actor and not in_flight:
+        return change_text(result.by)
+    return escape(str(RESULT[result.code]))
 
 
-def told(action: Action, results: Sequence[ActionResult], rows: Mapping[int, PendingRow]) -> tuple[Markup, str]:
-    """Say what came of it, row by row where there are several; and whether that is a success or a warning."""
-    level = "success" if all(result.ok for result in results) else "warning"
+def results_message(
+    action: Action, results: Sequence[ActionResult], rows: Mapping[int, PendingRow]
+) -> tuple[Markup, str]:
+    """Return the message about all results, and its category: "success" or "warning"."""
+    category = "success" if all(result.ok for result in results) else "warning"
     if len(results) == 1:
-        return outcome(action, results[0]), level
+        return result_text(action, results[0]), category
     counts = Counter(result.ok for result in results)
     head = digits(ngettext("Done for %(num)s request.", "Done for %(num)s requests.", counts[True]))
     rest = [result for result in results if not result.ok]
-    lines = [_line(action, result, rows.get(result.id)) for result in rest[:MOST_TOLD]]
-    if len(rest) > MOST_TOLD:
-        lines.append(escape(digits(_("And %(count)s more.", count=len(rest) - MOST_TOLD))))
-    listed = Markup("").join(Markup("<li>{}</li>").format(line) for line in lines)
-    return Markup("{}{}").format(head, Markup("<ul>{}</ul>").format(listed) if lines else ""), level
+    lines = [_line(action, result, rows.get(result.id)) for result in rest[:MAX_LISTED_RESULTS]]
+    if len(rest) > MAX_LISTED_RESULTS:
+        lines.append(escape(digits(_("And %(count)s more.", count=len(rest) - MAX_LISTED_RESULTS))))
+    items = Markup("").join(Markup("<li>{}</li>").format(line) for line in lines)
+    return Markup("{}{}").format(head, Markup("<ul>{}</ul>").format(items) if lines else ""), category
 
 
 def _line(action: Action, result: ActionResult, row: PendingRow | None) -> Markup:
     subject = number(row.number) if row is not None else escape(digits(f"#{result.id}"))
-    return Markup("{}: {}").format(subject, outcome(action, result))
+    return Markup("{}: {}").format(subject, result_text(action, result))
 
 
-def target(queue: bool, to: str) -> str:
-    """Name whom a request is for: "extension 101", "queue sales", or any extension of the module."""
-    if not to:
+def target_text(queue: bool, target: str) -> str:
+    """Return the text for a target: "extension 101", "queue sales", or any extension of the module."""
+    if not target:
         return _("any extension of the module")
-    return f"{_('queue') if queue else _('extension')} {digits(to)}"
+    return f"{_('queue') if queue else _('extension')} {digits(target)}"
 
 
-def value(event: str, stored: str) -> str:
-    """Write the old or the new value of a line of history for people."""
+def value_text(kind: str, stored: str) -> str:
+    """Return the text for the old or the new value of an event."""
     if not stored:
         return ""
-    if event == "postponed":
+    if kind == EventKind.POSTPONED:
         return written(datetime.fromisoformat(stored))
-    if event == "prioritised":
+    if kind == EventKind.PRIORITISED:
         return str(PRIORITY.get(int(stored), stored)) if stored.lstrip("-").isdecimal() else stored
-    if event == "reassigned":
-        queue = stored.startswith("queue:")
-        return target(queue, stored.removeprefix("queue:") if stored != "*" else "")
+    if kind == EventKind.REASSIGNED:
+        return target_text(*parse_target(stored))
     return stored

@@ -1,4 +1,4 @@
-"""Countries and time zones, by the names that the reader gives them."""
+"""Choices of countries and time zones, named and sorted in the user's language."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,15 +12,15 @@ from babel.dates import get_timezone_location
 from flask_babel import gettext as _
 from wtforms import SelectChoice
 
-from app.web import wording
 from app.web.formats import digits
+from app.web.settings import wording
 
 _PERSIAN_ORDER = "آابپتثجچحخدذرزژسشصضطظعغفقکگلمنوهی"
-_ALPHABET = {letter: f"{place:02}" for place, letter in enumerate(_PERSIAN_ORDER)}
+_SORT_KEYS = {letter: f"{index:02}" for index, letter in enumerate(_PERSIAN_ORDER)}
 
 
 def countries(language: str) -> list[SelectChoice]:
-    """Return the choices of countries, in the order of the reader's alphabet."""
+    """Return the choices of countries, in alphabetical order."""
     return [SelectChoice(code, name) for code, name in _countries(language)]
 
 
@@ -30,18 +30,18 @@ def _countries(language: str) -> list[tuple[str, str]]:
     return _sorted((code, names.get(code, code)) for code in phonenumbers.SUPPORTED_REGIONS)
 
 
-def zones(language: str, now: datetime, in_force: str) -> list[SelectChoice]:
-    """Return the choices of time zones by part of the world, each with the time that it is there now.
+def time_zones(language: str, now: datetime, current: str) -> list[SelectChoice]:
+    """Return the choices of time zones, grouped by region, each with its local time.
 
-    `in_force` is among them, whatever it is called.
+    `current` is always among them, even if it is an uncommon name.
     """
-    known = _zones(language)
-    there = {zone for _, group in known for zone, _ in group}
-    groups = [*known, ("Etc", [(in_force, in_force)])] if in_force not in there else known
+    groups = _time_zones(language)
+    if not any(zone == current for _, zones in groups for zone, _ in zones):
+        groups = [*groups, ("Etc", [(current, current)])]
     choices = []
-    for area, group in groups:
-        label = str(wording.AREA.get(area, area))
-        choices += [SelectChoice(zone, _with_time(name, zone, now), optgroup=label) for zone, name in group]
+    for area, zones in groups:
+        label = str(wording.ZONE_AREA.get(area, area))
+        choices += [SelectChoice(zone, _with_time(name, zone, now), optgroup=label) for zone, name in zones]
     return choices
 
 
@@ -51,23 +51,23 @@ def _with_time(name: str, zone: str, now: datetime) -> str:
 
 
 @lru_cache(maxsize=4)
-def _zones(language: str) -> list[tuple[str, list[tuple[str, str]]]]:
-    """The zones of inhabited places by the first part of their names: several names of one place are here once."""
+def _time_zones(language: str) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return (area, [(zone, city)]) for all time zones that belong to a country."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for zone in sorted(set(get_global("zone_territories")) & available_timezones()):
         area = zone.partition("/")[0]
-        if area in wording.AREA and area != "Etc":
+        if area in wording.ZONE_AREA and area != "Etc":
             city = get_timezone_location(zone, locale=language, return_city=True)
             groups.setdefault(area, []).append((zone, city.rpartition("/")[2]))
     groups["Etc"] = [("UTC", "UTC")]
-    ordered = {"Asia": groups.pop("Asia"), **groups}  # most readers look for theirs there
+    ordered = {"Asia": groups.pop("Asia"), **groups}  # most users live there
     return [(area, _sorted(group)) for area, group in ordered.items()]
 
 
 def _sorted(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    return sorted(pairs, key=lambda pair: _in_alphabet(pair[1]))
+    return sorted(pairs, key=lambda pair: _sort_key(pair[1]))
 
 
-def _in_alphabet(name: str) -> str:
-    """Return what to sort a name by: Persian letters stand in Unicode in another order than in the alphabet."""
-    return "".join(_ALPHABET.get(letter, letter) for letter in name.replace("\u200c", "").casefold())
+def _sort_key(name: str) -> str:
+    """Return the key for sorting by the alphabet. Unicode has the Persian letters in another order."""
+    return "".join(_SORT_KEYS.get(letter, letter) for letter in name.replace("\u200c", "").casefold())

@@ -1,4 +1,4 @@
-"""Trying a connection out: what is asked, what comes back, and that no secret stays behind."""
+"""Asking the worker to test a connection: the command, its answer, and that no secret stays in the database."""
 
 import threading
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from app.store.database import Database
 from app.store.models import Command
 from tests.support.factories import NOW
 
-WAY = {"host": "10.0.0.1", "port": 5038, "username": "bazang", "secret": "geheim"}
+VALUES = {"host": "10.0.0.1", "port": 5038, "username": "bazang", "secret": "geheim"}
 FULL = ConnectionReport(
     ConnectionResult.RIGHTS_MISSING,
     "not allowed: Originate",
@@ -36,9 +36,14 @@ def only_command(database: Database) -> Command:
         return session.scalars(select(Command)).one()
 
 
+def run_test(database: Database, now: datetime | None = None) -> ConnectionReport | None:
+    values = VALUES | {"actor": "sara", "now": now or datetime.now(UTC)}
+    return connection_test.test(database, **values)  # type: ignore[arg-type]
+
+
 @contextmanager
-def service(database: Database, *, ok: bool, result: str) -> Iterator[list[Command]]:
-    """A telephone service that takes one command and answers it."""
+def worker(database: Database, *, ok: bool, result: str) -> Iterator[list[Command]]:
+    """Answer one command as the worker does. Yield the commands that were answered."""
     taken: list[Command] = []
     stop = threading.Event()
 
@@ -58,48 +63,49 @@ def service(database: Database, *, ok: bool, result: str) -> Iterator[list[Comma
         thread.join()
 
 
-@pytest.mark.parametrize("report", [FULL, ConnectionReport(ConnectionResult.HOST_UNKNOWN, "یک جای نامعلوم")])
-def test_report_comes_back_as_it_was_made(report: ConnectionReport) -> None:
-    assert connection_test.unpack(connection_test.pack(report)) == report
+def test_report_is_unpacked_as_it_was_packed() -> None:
+    for report in (FULL, ConnectionReport(ConnectionResult.HOST_UNKNOWN, "یک جای نامعلوم")):
+        assert connection_test.unpack(connection_test.pack(report)) == report
 
 
-def test_an_exchange_that_says_much_makes_a_result_that_is_whole(database: Database) -> None:
+def test_long_text_from_the_pbx_is_cut(database: Database) -> None:
     wordy = replace(FULL, detail='😀"' * 9000, version="😀\\" * 9000)
-    assert len(connection_test.pack(wordy)) <= commands.LONGEST_RESULT
-    with service(database, ok=True, result=connection_test.pack(wordy)):
-        report = connection_test.test(database, **WAY, actor="sara", now=datetime.now(UTC))  # type: ignore[arg-type]
+    assert len(connection_test.pack(wordy)) <= commands.MAX_RESULT_LENGTH
+    with worker(database, ok=True, result=connection_test.pack(wordy)):
+        report = run_test(database)
     assert report == replace(FULL, detail=wordy.detail[:500], version=wordy.version[:100])
 
 
-def test_values_reach_the_service_and_its_report_the_page(database: Database) -> None:
-    with service(database, ok=True, result=connection_test.pack(FULL)) as taken:
-        report = connection_test.test(database, **WAY, actor="sara", now=datetime.now(UTC))  # type: ignore[arg-type]
-    assert report == FULL
-    assert [(command.kind, command.payload) for command in taken] == [(commands.TEST_CONNECTION, WAY)]
+def test_the_worker_gets_the_values_and_the_page_the_report(database: Database) -> None:
+    with worker(database, ok=True, result=connection_test.pack(FULL)) as taken:
+        assert run_test(database) == FULL
+    assert [(command.kind, command.payload) for command in taken] == [(commands.TEST_CONNECTION, VALUES)]
     assert "secret" not in only_command(database).payload
 
 
-def test_service_that_does_not_answer_leaves_no_secret(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unanswered_command_is_withdrawn_and_loses_its_secret(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connection_test, "WAIT", 0.0)
-    assert connection_test.test(database, **WAY, actor="sara", now=NOW) is None  # type: ignore[arg-type]
+    assert run_test(database, NOW) is None
     command = only_command(database)
     assert (command.done_at, command.ok, command.result) == (NOW, False, "withdrawn")
-    assert command.payload == {name: value for name, value in WAY.items() if name != "secret"}
+    assert command.payload == {name: value for name, value in VALUES.items() if name != "secret"}
     assert commands.open_commands(database, NOW) == []
 
 
-def test_service_that_cannot_answer_is_no_report(database: Database) -> None:
-    with service(database, ok=False, result="unknown_command"):
-        assert connection_test.test(database, **WAY, actor="sara", now=datetime.now(UTC)) is None  # type: ignore[arg-type]
+def test_a_failed_command_gives_no_report(database: Database) -> None:
+    with worker(database, ok=False, result="unknown_command"):
+        assert run_test(database) is None
 
 
-def test_expired_command_keeps_no_secret(database: Database) -> None:
-    commands.ask(database, commands.TEST_CONNECTION, dict(WAY), actor="sara", now=NOW)
+def test_an_expired_command_loses_its_secret(database: Database) -> None:
+    commands.send(database, commands.TEST_CONNECTION, dict(VALUES), actor="sara", now=NOW)
     assert commands.open_commands(database, NOW + commands.TIME_TO_LIVE) == []
     assert "secret" not in only_command(database).payload
 
 
-def test_what_was_saved_is_taken_up_by_a_command(database: Database) -> None:
+def test_apply_sends_a_command(database: Database) -> None:
     connection_test.apply(database, actor="sara", now=NOW)
     command = only_command(database)
     assert (command.kind, command.payload, command.actor) == (commands.APPLY_SETTINGS, {}, "sara")

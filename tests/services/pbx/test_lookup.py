@@ -11,7 +11,7 @@ from app.services.pbx import lookup
 from app.store.database import Database
 from app.store.models import Command
 from script.office.database import make_settings
-from tests.services.pbx.test_connection_test import service
+from tests.services.pbx.test_connection_test import worker
 from tests.support.factories import NOW, create_running_service
 
 
@@ -23,7 +23,7 @@ def asked(database: Database) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(("result", "found"), [("yes", True), ("no", False)])
 def test_exchange_tells_whether_it_has_it(database: Database, result: str, found: bool) -> None:
     create_running_service(database)
-    with service(database, ok=True, result=result):
+    with worker(database, ok=True, result=result):
         assert lookup.exists(database, "queue", "800", "sara", datetime.now(UTC)) is found
     assert asked(database) == [{"kind": "queue", "code": "800"}]
 
@@ -74,7 +74,7 @@ def test_code_is_looked_for_in_the_contexts_in_force(
 ) -> None:
     settings = make_settings(office.data_dir, pbx_profile=profile, outbound_context="outbound")
     create_running_service(database)
-    with service(database, ok=True, result="outbound"):
+    with worker(database, ok=True, result="outbound"):
         assert lookup.code_taken(database, settings, "5050", "sara", datetime.now(UTC)) == "outbound"
     assert asked(database) == [{"contexts": contexts, "code": "5050"}]
 

@@ -185,3 +185,9 @@ def test_the_filters_offer_what_there_is(database: Database) -> None:
 
 def test_an_empty_filter_asks_for_nothing() -> None:
     assert not any(getattr(Filter(), field.name) for field in fields(Filter))
+
+
+def test_statuses_may_be_any_collection(database: Database) -> None:
+    request = create_request(database, create_module(database))
+    for statuses in ([request.status], {request.status}, ()):
+        assert query.read_page(database, SUPERVISOR, Filter(statuses=statuses)).total == 1  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Who sees what: one rule for queries and for single rows, and no function that forgets to ask it."""
+"""Visibility: the same rule for queries and single requests, and every service applies it."""
 
 import random
 from types import SimpleNamespace
@@ -13,7 +13,16 @@ from app.services.report.periods import last_days
 from app.services.report.query import Filter
 from app.services.requests import create, detail, pending, perform
 from app.services.requests.access import Scope, scope_of, visibility_of
-from app.services.requests.actions import CallNow, Cancel, MarkDone, Note, Postpone, Prioritise, Reassign, ShownRequest
+from app.services.requests.actions import (
+    CallNow,
+    Cancel,
+    MarkDone,
+    Postpone,
+    Prioritise,
+    Reassign,
+    ShownRequest,
+    WriteNote,
+)
 from app.services.requests.create import NewRequest
 from app.store.database import Database
 from app.store.models import CallRequest, QueueMemberRow
@@ -30,12 +39,12 @@ from tests.support.factories import (
     reload,
 )
 
-ACTS = [
+ACTIONS = [
     Postpone(NOW + HOUR),
     Reassign(False, "102"),
     Prioritise(1),
     MarkDone("done"),
-    Note("a note"),
+    WriteNote("a note"),
     Cancel(),
     CallNow(),
     CallNow("101"),
@@ -43,7 +52,7 @@ ACTS = [
 
 
 def two_offices(database: Database) -> tuple[list[CallRequest], list[CallRequest]]:
-    """Requests that concern extension 101, and requests that do not."""
+    """Create requests that an operator with extension 101 may see, and requests that they may not see."""
     sales = create_module(database, targets=["101", "102"])
     other = create_module(database, name="Accounts", targets=["102"])
     support = create_module(database, name="Support", target_kind="queue", targets=["support"])
@@ -59,9 +68,9 @@ def two_offices(database: Database) -> tuple[list[CallRequest], list[CallRequest
 
     own = [
         request(sales, target="101"),
-        request(sales),  # anybody of sales
+        request(sales),  # any extension of Sales
         request(support, queue=True, target="support"),
-        request(other, target="101"),  # it was given to 101
+        request(other, target="101"),  # reassigned to 101
         request(sales, target="101", status="done", done_at=NOW, reached_at=NOW, done_by="101"),
     ]
     others = [
@@ -69,7 +78,7 @@ def two_offices(database: Database) -> tuple[list[CallRequest], list[CallRequest
         request(other),
         request(care, queue=True, target="care"),
         request(support, target="103"),
-        request(care, queue=True, target="101"),  # a queue that is called like an extension
+        request(care, queue=True, target="101"),  # a queue with the name of an extension
         request(sales, target="support"),
         request(None),
         request(other, status="failed", done_at=NOW, done_by="102"),
@@ -77,7 +86,7 @@ def two_offices(database: Database) -> tuple[list[CallRequest], list[CallRequest
     return own, others
 
 
-def test_an_operator_sees_what_concerns_their_extensions_and_queues(database: Database) -> None:
+def test_an_operator_sees_the_requests_for_their_extensions_and_queues(database: Database) -> None:
     own, others = two_offices(database)
     with database.read() as session:
         found = session.scalars(select(CallRequest.id).where(visibility_of(session, OPERATOR).condition())).all()
@@ -86,7 +95,7 @@ def test_an_operator_sees_what_concerns_their_extensions_and_queues(database: Da
         assert not any(visibility_of(session, OPERATOR).covers(row) for row in others)
 
 
-def test_who_leaves_a_queue_sees_its_requests_no_more(database: Database) -> None:
+def test_a_queue_counts_only_while_the_extension_is_a_member(database: Database) -> None:
     two_offices(database)
     with database.write() as session:
         assert visibility_of(session, OPERATOR).queues == ("support",)
@@ -95,7 +104,7 @@ def test_who_leaves_a_queue_sees_its_requests_no_more(database: Database) -> Non
         assert visibility_of(session, OPERATOR).queues == ()
 
 
-def test_supervisors_and_administrators_see_everything_and_nobody_else_does() -> None:
+def test_administrators_and_supervisors_see_everything() -> None:
     def user(role: str) -> SimpleNamespace:
         return SimpleNamespace(name="sara", role=role, extensions=["101"])
 
@@ -109,15 +118,15 @@ def test_supervisors_and_administrators_see_everything_and_nobody_else_does() ->
     scope_of(user("supervisor")).require_everything()
 
 
-def test_without_an_extension_there_is_nothing_to_see(database: Database) -> None:
+def test_an_operator_without_extension_sees_nothing(database: Database) -> None:
     two_offices(database)
     with database.read() as session:
         nobody = visibility_of(session, Scope("omid"))
         assert session.scalars(select(CallRequest).where(nobody.condition())).all() == []
 
 
-def test_queries_and_single_rows_agree(database: Database) -> None:
-    """Every mixture of modules, queues and targets is judged alike by both."""
+def test_the_condition_and_the_check_of_a_row_agree(database: Database) -> None:
+    """For random combinations of modules, queues and targets."""
     rng = random.Random(5)
     names = ["101", "102", "support", "care", ""]
     modules = [
@@ -138,25 +147,25 @@ def test_queries_and_single_rows_agree(database: Database) -> None:
     with database.read() as session:
         rows = session.scalars(select(CallRequest)).all()
         for extensions in ((), ("101",), ("102",), ("101", "103"), ("999",)):
-            seen = visibility_of(session, Scope("omid", False, extensions))
-            for leads in (True, False):
-                found = set(session.scalars(select(CallRequest.id).where(seen.condition(leads=leads))))
-                assert found == {row.id for row in rows if seen.covers(row)}, (extensions, leads)
+            visibility = visibility_of(session, Scope("omid", False, extensions))
+            for use_index in (True, False):
+                found = set(session.scalars(select(CallRequest.id).where(visibility.condition(use_index=use_index))))
+                assert found == {row.id for row in rows if visibility.covers(row)}, (extensions, use_index)
 
 
-# No function forgets it
+# -- every service -----------------------------------------------------------------------------------------------------
 
 
-def test_every_page_shows_an_operator_their_own_only(database: Database) -> None:
+def test_services_show_an_operator_their_own_requests_only(database: Database) -> None:
     own, others = two_offices(database)
     create_running_service(database)
     ids = {row.id for row in own}
     active = {row.id for row in own if row.status == "waiting"}
-    shown = pending.pending(database, NOW, OPERATOR)
+    shown = pending.load_pending(database, OPERATOR, NOW)
     assert {row.id for row in shown.active} == active
-    assert {row.id for row in shown.done} == ids - active
+    assert {row.id for row in shown.ended} == ids - active
     assert shown.total == len(active)
-    assert pending.badge(database, OPERATOR) == pending.Badge(len(active), max(active))
+    assert pending.load_badge(database, OPERATOR) == pending.Badge(len(active), max(active))
     assert {row.id for row in query.read_page(database, OPERATOR, Filter()).rows} == ids
     assert {row.id for row in query.stream(database, OPERATOR, Filter())} == ids
     week = last_days(NOW, ZONE, 7)
@@ -174,18 +183,17 @@ def test_every_page_shows_an_operator_their_own_only(database: Database) -> None
             detail.load_detail(database, OPERATOR, row.id, NOW)
 
 
-def test_no_filter_leads_an_operator_to_others_requests(database: Database) -> None:
+def test_filters_show_an_operator_no_requests_of_others(database: Database) -> None:
     _, others = two_offices(database)
     for row in others:
-        found = Filter(number=row.number, module_id=row.module_id, operator=row.done_by)
-        assert query.read_page(database, OPERATOR, found).rows == []
-        assert (
-            list(query.stream(database, OPERATOR, Filter(target=row.target, queue=row.queue, number=row.number))) == []
-        )
+        by_operator = Filter(number=row.number, module_id=row.module_id, operator=row.done_by)
+        by_target = Filter(number=row.number, target=row.target, queue=row.queue)
+        assert query.read_page(database, OPERATOR, by_operator).rows == []
+        assert list(query.stream(database, OPERATOR, by_target)) == []
 
 
-@pytest.mark.parametrize("action", ACTS, ids=lambda action: type(action).__name__)
-def test_an_operator_cannot_touch_what_is_not_theirs(database: Database, action: object) -> None:
+@pytest.mark.parametrize("action", ACTIONS, ids=lambda action: type(action).__name__)
+def test_an_operator_cannot_change_requests_of_others(database: Database, action: object) -> None:
     _, others = two_offices(database)
     results = perform.perform(database, OPERATOR, action, [ShownRequest(row.id, row.version) for row in others], NOW)  # type: ignore[arg-type]
     assert [result.code for result in results] == ["not_found"] * len(others)
@@ -194,23 +202,23 @@ def test_an_operator_cannot_touch_what_is_not_theirs(database: Database, action:
     assert log_of(database) == []
 
 
-def test_an_operator_adds_requests_for_their_own_only(database: Database, office: Settings) -> None:
+def test_an_operator_creates_requests_for_their_own_targets_only(database: Database, office: Settings) -> None:
     own, others = two_offices(database)
     allowed = NewRequest("09121234567", own[0].module_id or 0, "101")
-    assert create.create(database, office, OPERATOR, allowed, NOW).code == "done"
-    for addition in (
+    assert create.create_request(database, office, OPERATOR, allowed, NOW).code == "done"
+    for given in (
         NewRequest("09121234567", others[0].module_id or 0, "102"),
         NewRequest("09121234567", others[1].module_id or 0),
         NewRequest("09121234567", others[2].module_id or 0),
     ):
         with pytest.raises(Invalid) as refused:
-            create.create(database, office, OPERATOR, addition, NOW)
+            create.create_request(database, office, OPERATOR, given, NOW)
         assert refused.value.errors == {"target": "not_yours"}
 
 
-def test_an_operator_rings_their_own_phone_and_no_other(database: Database) -> None:
+def test_an_operator_chooses_only_their_own_extensions_as_agent(database: Database) -> None:
     own, _ = two_offices(database)
-    seen = [ShownRequest(own[0].id, own[0].version)]
-    assert perform.perform(database, OPERATOR, CallNow("102"), seen, NOW)[0].code == "not_yours"
-    assert perform.perform(database, OPERATOR, CallNow("101"), seen, NOW)[0].code == "asked"
-    assert perform.perform(database, SUPERVISOR, CallNow("102"), seen, NOW)[0].code == "asked"
+    shown = [ShownRequest(own[0].id, own[0].version)]
+    assert perform.perform(database, OPERATOR, CallNow("102"), shown, NOW)[0].code == "not_yours"
+    assert perform.perform(database, OPERATOR, CallNow("101"), shown, NOW)[0].code == "sent"
+    assert perform.perform(database, SUPERVISOR, CallNow("102"), shown, NOW)[0].code == "sent"

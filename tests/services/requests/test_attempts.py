@@ -1,4 +1,4 @@
-"""What becomes of an attempt: each piece of news counts once, and the first word about the end counts."""
+"""Attempts: each step is recorded once, and the first outcome counts."""
 
 from datetime import timedelta
 
@@ -6,11 +6,21 @@ import pytest
 
 from app.config import Settings
 from app.domain.lifecycle import RECOVERY_PAUSE, CalledNow, Cancelled, Outcome, Side, Status, Step
-from app.services.requests.attempts import AttemptInFlight, claim_due, end, in_flight, mark_records_deleted, progress
+from app.services.requests.attempts import (
+    AttemptInFlight,
+    claim_due,
+    end,
+    has_ended,
+    in_flight,
+    mark_records_deleted,
+    progress,
+    records_to_delete,
+)
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Module
 from tests.support.factories import (
     NOW,
+    apply_event,
     at_once,
     create_attempt,
     create_module,
@@ -19,11 +29,9 @@ from tests.support.factories import (
     make_facts,
     make_line,
     reload,
-    wish,
 )
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
-OTHER = "+989127654321"
 LATER = NOW + 30 * SECOND
 AGENT = [outcome for outcome in Outcome if outcome.side is Side.AGENT]
 CUSTOMER = [outcome for outcome in Outcome if outcome.side is Side.CUSTOMER]
@@ -50,10 +58,10 @@ def events_of(database: Database, row: CallRequest) -> list[str]:
     return [entry.event for entry in history_of(database, row.id)]
 
 
-# Progress
+# -- progress ---------------------------------------------------------------------------------------------------------
 
 
-def test_each_step_is_recorded_with_its_moment(database: Database, request_row: CallRequest, attempt: Attempt) -> None:
+def test_each_step_is_recorded_with_its_time(database: Database, request_row: CallRequest, attempt: Attempt) -> None:
     for number, step in enumerate((Step.AGENT_ANSWERED, Step.CUSTOMER_DIALLED, Step.CONNECTED), 1):
         progress(database, "a1", step, NOW + number * SECOND)
         assert reload(database, request_row).step == step.value
@@ -72,7 +80,7 @@ def test_a_repeated_step_changes_nothing(database: Database, request_row: CallRe
     assert events_of(database, request_row) == ["agent_answered"]
 
 
-def test_a_step_that_overtook_another_is_not_taken_back(
+def test_an_earlier_step_that_arrives_later_changes_nothing(
     database: Database, request_row: CallRequest, attempt: Attempt
 ) -> None:
     progress(database, "a1", Step.CONNECTED, NOW)
@@ -81,30 +89,30 @@ def test_a_step_that_overtook_another_is_not_taken_back(
     assert (row.status, row.step) == ("connected", "connected")
 
 
-def test_the_first_step_of_all_has_no_moment_of_its_own(database: Database, attempt: Attempt) -> None:
+def test_the_step_claimed_has_no_time(database: Database, attempt: Attempt) -> None:
     progress(database, "a1", Step.CLAIMED, LATER)
     row = reload(database, attempt)
     assert (row.answered_at, row.dialled_at, row.connected_at) == (None, None, None)
 
 
-def test_progress_of_an_ended_attempt_is_late(database: Database, request_row: CallRequest, attempt: Attempt) -> None:
+def test_a_step_after_the_end_changes_nothing(database: Database, request_row: CallRequest, attempt: Attempt) -> None:
     end(database, "a1", Outcome.AGENT_NO_ANSWER, NOW)
     progress(database, "a1", Step.CONNECTED, LATER)
     assert reload(database, attempt).connected_at is None
     assert reload(database, request_row).status == "waiting"
 
 
-def test_news_of_an_attempt_that_nobody_knows_change_nothing(database: Database, request_row: CallRequest) -> None:
+def test_an_unknown_attempt_changes_nothing(database: Database, request_row: CallRequest) -> None:
     progress(database, "unknown", Step.CONNECTED, NOW)
     end(database, "unknown", Outcome.CONNECTED, NOW)
     assert reload(database, request_row).version == request_row.version
 
 
-# The end
+# -- end --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("outcome", AGENT)
-def test_an_agent_miss_is_recorded_with_the_agents_pause(
+def test_an_agent_miss_pauses_the_agent(
     database: Database, request_row: CallRequest, attempt: Attempt, outcome: Outcome
 ) -> None:
     end(database, "a1", outcome, NOW, "17 User busy")
@@ -118,39 +126,39 @@ def test_an_agent_miss_is_recorded_with_the_agents_pause(
 
 
 @pytest.mark.parametrize("outcome", CUSTOMER)
-def test_a_customer_attempt_is_recorded_with_the_pause_before_the_next(
+def test_a_customer_attempt_pauses_the_request(
     database: Database, request_row: CallRequest, attempt: Attempt, outcome: Outcome
 ) -> None:
     end(database, "a1", outcome, NOW)
     request = reload(database, request_row)
     assert (request.status, request.customer_attempts, request.agent_misses) == ("waiting", 1, 0)
-    assert request.not_before == NOW + 5 * MINUTE
-    assert request.last_outcome == outcome.value
+    assert (request.not_before, request.last_outcome) == (NOW + 5 * MINUTE, outcome.value)
     assert reload(database, attempt).agent_pause_until is None
 
 
-def test_after_the_last_retry_the_request_has_failed(
+def test_the_request_fails_after_the_last_retry(
     database: Database, request_row: CallRequest, module: Module, attempt: Attempt
 ) -> None:
     end(database, "a1", Outcome.CUSTOMER_BUSY, NOW)
     with database.write() as session:
         row = session.get_one(CallRequest, request_row.id)
         row.status, row.attempt, row.step = "dialling", "a2", "claimed"
-    create_attempt(database, request_row, id="a2")
+    create_attempt(database, request_row, id="a2", agent="102")
     end(database, "a2", Outcome.CUSTOMER_NO_ANSWER, LATER)
     request = reload(database, request_row)
     assert (request.status, request.customer_attempts, request.done_at) == ("failed", 2, LATER)
+    assert request.done_by == "102"
 
 
-def test_who_talked_is_done(database: Database, request_row: CallRequest, attempt: Attempt) -> None:
+def test_a_connected_attempt_ends_as_connected(database: Database, request_row: CallRequest, attempt: Attempt) -> None:
     progress(database, "a1", Step.CONNECTED, NOW)
-    end(database, "a1", Outcome.CUSTOMER_ABANDONED, LATER)  # whatever the exchange calls the end of a talk
+    end(database, "a1", Outcome.CUSTOMER_ABANDONED, LATER)
     assert reload(database, attempt).outcome == "connected"
     request = reload(database, request_row)
     assert (request.status, request.done_at, request.last_outcome) == ("done", LATER, "connected")
 
 
-def test_an_attempt_in_which_nothing_rang_counts_for_nobody(
+def test_an_attempt_that_did_not_start_is_not_counted(
     database: Database, request_row: CallRequest, attempt: Attempt
 ) -> None:
     end(database, "a1", Outcome.NOT_STARTED, NOW)
@@ -159,9 +167,9 @@ def test_an_attempt_in_which_nothing_rang_counts_for_nobody(
     assert reload(database, attempt).agent_pause_until == NOW + RECOVERY_PAUSE
 
 
-@pytest.mark.parametrize("first", [outcome for outcome in Outcome if outcome is not Outcome.UNCLEAR])
-@pytest.mark.parametrize("second", [Outcome.CONNECTED, Outcome.CUSTOMER_BUSY, Outcome.AGENT_BUSY, Outcome.UNCLEAR])
-def test_the_first_word_about_the_end_counts(
+@pytest.mark.parametrize("first", [Outcome.CONNECTED, Outcome.CUSTOMER_BUSY, Outcome.AGENT_BUSY, Outcome.NOT_STARTED])
+@pytest.mark.parametrize("second", [Outcome.CONNECTED, Outcome.CUSTOMER_REJECTED, Outcome.UNCLEAR])
+def test_the_first_outcome_counts(
     database: Database, request_row: CallRequest, attempt: Attempt, first: Outcome, second: Outcome
 ) -> None:
     end(database, "a1", first, NOW, "first")
@@ -173,7 +181,7 @@ def test_the_first_word_about_the_end_counts(
     assert events_of(database, request_row) == ["ended"]
 
 
-def test_the_same_end_told_by_many_at_once_counts_once(
+def test_the_same_outcome_at_the_same_time_counts_once(
     database: Database, request_row: CallRequest, attempt: Attempt
 ) -> None:
     at_once([lambda: end(database, "a1", Outcome.CUSTOMER_BUSY, NOW)] * 8)
@@ -181,7 +189,7 @@ def test_the_same_end_told_by_many_at_once_counts_once(
     assert events_of(database, request_row) == ["ended"]
 
 
-def test_the_end_of_an_earlier_attempt_does_not_touch_the_present_one(
+def test_the_end_of_an_earlier_attempt_leaves_the_present_one(
     database: Database, request_row: CallRequest, attempt: Attempt
 ) -> None:
     create_attempt(database, request_row, id="a0", ended_at=NOW, outcome=Outcome.AGENT_BUSY.value)
@@ -190,15 +198,15 @@ def test_the_end_of_an_earlier_attempt_does_not_touch_the_present_one(
     assert (request.status, request.attempt) == ("dialling", "a1")
 
 
-def test_an_overlong_cause_does_not_lose_the_end(database: Database, attempt: Attempt) -> None:
+def test_a_long_cause_is_cut(database: Database, attempt: Attempt) -> None:
     end(database, "a1", Outcome.AGENT_BUSY, NOW, "x" * 200)
     assert reload(database, attempt).cause == "x" * 80
 
 
-# Unclear ends
+# -- unclear outcomes -------------------------------------------------------------------------------------------------
 
 
-def test_an_unclear_end_is_shown_and_never_dialled_again_by_itself(
+def test_after_an_unclear_outcome_the_request_is_not_dialled_again(
     database: Database, office: Settings, request_row: CallRequest, attempt: Attempt
 ) -> None:
     end(database, "a1", Outcome.UNCLEAR, NOW)
@@ -210,7 +218,7 @@ def test_an_unclear_end_is_shown_and_never_dialled_again_by_itself(
 
 
 @pytest.mark.parametrize(
-    ("truth", "status", "counted"),
+    ("outcome", "status", "counted"),
     [
         (Outcome.CONNECTED, "done", (0, 0)),
         (Outcome.CUSTOMER_BUSY, "waiting", (1, 0)),
@@ -218,24 +226,24 @@ def test_an_unclear_end_is_shown_and_never_dialled_again_by_itself(
         (Outcome.NOT_STARTED, "waiting", (0, 0)),
     ],
 )
-def test_an_unclear_end_is_corrected_when_the_truth_arrives(
+def test_a_later_outcome_corrects_an_unclear_one_once(
     database: Database,
     request_row: CallRequest,
     attempt: Attempt,
-    truth: Outcome,
+    outcome: Outcome,
     status: str,
     counted: tuple[int, int],
 ) -> None:
     end(database, "a1", Outcome.UNCLEAR, NOW)
-    end(database, "a1", truth, LATER, "found out")
+    end(database, "a1", outcome, LATER, "found out")
     request, row = reload(database, request_row), reload(database, attempt)
     assert (request.status, (request.customer_attempts, request.agent_misses)) == (status, counted)
-    assert (row.outcome, row.cause) == (truth.value, "found out")
-    end(database, "a1", Outcome.CUSTOMER_REJECTED, LATER)  # and the truth is not corrected again
-    assert reload(database, attempt).outcome == truth.value
+    assert (row.outcome, row.cause) == (outcome.value, "found out")
+    end(database, "a1", Outcome.CUSTOMER_REJECTED, LATER)
+    assert reload(database, attempt).outcome == outcome.value
 
 
-def test_an_unclear_word_is_not_corrected_by_another_unclear_word(
+def test_an_unclear_outcome_does_not_correct_another(
     database: Database, request_row: CallRequest, attempt: Attempt
 ) -> None:
     end(database, "a1", Outcome.UNCLEAR, NOW, "first")
@@ -244,22 +252,22 @@ def test_an_unclear_word_is_not_corrected_by_another_unclear_word(
     assert (row.ended_at, row.cause) == (NOW, "first")
 
 
-def test_the_truth_about_an_unclear_attempt_is_kept_although_the_request_was_closed_since(
+def test_an_unclear_outcome_is_corrected_after_the_request_was_cancelled(
     database: Database, request_row: CallRequest, attempt: Attempt
 ) -> None:
-    """The call had ended before the request did, so it was not ours to end."""
+    """The call ended before the request, so the outcome is not "withdrawn"."""
     end(database, "a1", Outcome.UNCLEAR, NOW)
-    wish(database, request_row.id, Cancelled())
+    apply_event(database, request_row.id, Cancelled())
     end(database, "a1", Outcome.CUSTOMER_BUSY, LATER)
     assert reload(database, attempt).outcome == "customer_busy"
     assert reload(database, request_row).status == "cancelled"
 
 
-def test_the_truth_that_arrives_after_a_new_attempt_began_does_not_touch_it(
+def test_a_correction_leaves_a_newer_attempt_alone(
     database: Database, office: Settings, request_row: CallRequest, attempt: Attempt
 ) -> None:
     end(database, "a1", Outcome.UNCLEAR, NOW)
-    wish(database, request_row.id, CalledNow())
+    apply_event(database, request_row.id, CalledNow())
     (order,) = claim_due(database, office, make_facts([make_line("101")]), NOW).orders
     end(database, "a1", Outcome.CUSTOMER_BUSY, LATER)
     request = reload(database, request_row)
@@ -267,34 +275,52 @@ def test_the_truth_that_arrives_after_a_new_attempt_began_does_not_touch_it(
     assert reload(database, attempt).outcome == "customer_busy"
 
 
-# Withdrawn
-
-
-@pytest.mark.parametrize("outcome", [*CUSTOMER, *AGENT, Outcome.NOT_STARTED, Outcome.UNCLEAR])
-def test_the_end_of_a_cancelled_call_is_ours(
-    database: Database, request_row: CallRequest, attempt: Attempt, outcome: Outcome
-) -> None:
-    wish(database, request_row.id, Cancelled())
-    end(database, "a1", outcome, LATER)
-    row, request = reload(database, attempt), reload(database, request_row)
-    assert (row.outcome, row.ended_at, row.agent_pause_until) == ("withdrawn", LATER, None)
-    assert (request.status, request.customer_attempts, request.agent_misses) == ("cancelled", 0, 0)
-
-
-def test_a_cancelled_call_that_was_answered_all_the_same_says_so(
-    database: Database, request_row: CallRequest, attempt: Attempt
-) -> None:
-    wish(database, request_row.id, Cancelled())
-    end(database, "a1", Outcome.CONNECTED, LATER)
-    assert reload(database, attempt).outcome == "connected"
-    assert reload(database, request_row).status == "cancelled"
-
-
-# Flights
+# -- withdrawn --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("reached", "step"),
+    ("outcome", "stored"),
+    [
+        (Outcome.CUSTOMER_BUSY, "withdrawn"),
+        (Outcome.AGENT_NO_ANSWER, "withdrawn"),
+        (Outcome.NOT_STARTED, "withdrawn"),
+        (Outcome.UNCLEAR, "withdrawn"),
+        (Outcome.CONNECTED, "connected"),
+    ],
+)
+def test_the_attempt_of_a_cancelled_request_is_withdrawn_unless_they_talked(
+    database: Database, request_row: CallRequest, attempt: Attempt, outcome: Outcome, stored: str
+) -> None:
+    apply_event(database, request_row.id, Cancelled())
+    end(database, "a1", outcome, LATER)
+    row, request = reload(database, attempt), reload(database, request_row)
+    assert (row.outcome, row.ended_at, row.agent_pause_until) == (stored, LATER, None)
+    assert (request.status, request.customer_attempts, request.agent_misses) == ("cancelled", 0, 0)
+
+
+def test_a_cancellation_and_an_end_at_the_same_time(database: Database, module: Module) -> None:
+    """One of them decides the status. The attempt is connected in any case."""
+    for turn in range(10):
+        number, attempt = f"+98912000{turn:04}", f"b{turn}"
+        row = create_request(database, module, number=number, status="dialling", attempt=attempt)
+        create_attempt(database, row, id=attempt)
+        at_once(
+            [
+                lambda row=row: apply_event(database, row.id, Cancelled()),
+                lambda attempt=attempt: end(database, attempt, Outcome.CONNECTED, NOW),
+            ]
+        )
+        found = reload(database, row).status, events_of(database, row)
+        assert found in [("cancelled", ["test"]), ("done", ["ended"])]
+        with database.read() as session:
+            assert session.get_one(Attempt, attempt).outcome == "connected"
+
+
+# -- in flight --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("steps", "step"),
     [
         ([], Step.CLAIMED),
         ([Step.AGENT_ANSWERED], Step.AGENT_ANSWERED),
@@ -302,30 +328,32 @@ def test_a_cancelled_call_that_was_answered_all_the_same_says_so(
         ([Step.CONNECTED], Step.CONNECTED),
     ],
 )
-def test_a_flight_says_how_far_it_has_come(
-    database: Database, attempt: Attempt, reached: list[Step], step: Step
+def test_an_attempt_in_flight_has_its_last_step(
+    database: Database, attempt: Attempt, steps: list[Step], step: Step
 ) -> None:
-    for each in reached:
+    for each in steps:
         progress(database, "a1", each, NOW)
     assert in_flight(database) == [AttemptInFlight("a1", step, NOW, withdrawn=False)]
 
 
-def test_a_flight_whose_request_has_ended_is_withdrawn_and_an_ended_one_is_none(
-    database: Database, request_row: CallRequest, attempt: Attempt
-) -> None:
-    wish(database, request_row.id, Cancelled())
+def test_an_attempt_is_in_flight_until_it_ends(database: Database, request_row: CallRequest, attempt: Attempt) -> None:
+    apply_event(database, request_row.id, Cancelled())
     assert in_flight(database) == [AttemptInFlight("a1", Step.CLAIMED, NOW, withdrawn=True)]
+    assert not has_ended(database, "a1") and not has_ended(database, "unknown")
     end(database, "a1", Outcome.WITHDRAWN, NOW)
     assert in_flight(database) == []
+    assert has_ended(database, "a1")
 
 
-# Traces
+# -- Asterisk's records -----------------------------------------------------------------------------------------------
 
 
-def test_cleared_traces_are_noted_once_told(database: Database, module: Module) -> None:
-    request = create_request(database, module, number=OTHER)
-    rows = [create_attempt(database, request, ended_at=NOW) for _ in range(3)]
-    mark_records_deleted(database, (rows[0].id, rows[2].id, "unknown"))
-    assert [reload(database, row).trace_cleared for row in rows] == [True, False, True]
+def test_the_records_of_ended_attempts_are_deleted_a_few_at_a_time(database: Database, attempt: Attempt) -> None:
+    request = create_request(database, number="+989127654321", status=Status.DONE.value)
+    ended = {create_attempt(database, request, ended_at=NOW).id for _ in range(5)}
+    first = records_to_delete(database)
+    assert len(first) == 3 and set(first) < ended
+    mark_records_deleted(database, (*first, "unknown"))
+    assert set(records_to_delete(database)) == ended - set(first)
     mark_records_deleted(database, ())
-    assert not reload(database, rows[1]).trace_cleared
+    assert len(records_to_delete(database)) == 2

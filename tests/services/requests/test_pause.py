@@ -8,7 +8,7 @@ import pytest
 from app.config import Settings
 from app.services.errors import Forbidden, Invalid
 from app.services.requests.attempts import claim_due
-from app.services.requests.pause import Pause, current, pause, resume
+from app.services.requests.pause import Pause, load_pause, pause, resume
 from app.services.settings import office
 from app.store.database import Database
 from script.office.database import make_settings
@@ -16,23 +16,28 @@ from tests.services.scene import HOUR, OPERATOR, OTHER_SUPERVISOR, SUPERVISOR
 from tests.support.factories import NOW, at_once, create_module, create_request, log_of, make_facts, make_line
 
 
-def in_force(database: Database) -> Pause | None:
+def loaded(database: Database) -> Pause | None:
     with database.read() as session:
-        return current(session)
+        return load_pause(session)
 
 
-def test_a_pause_is_known_by_who_made_it_and_when(database: Database) -> None:
-    assert pause(database, SUPERVISOR, " the lines are being worked on ", NOW) == in_force(database)
-    assert in_force(database) == Pause("sara", NOW, "the lines are being worked on")
-    assert resume(database, OTHER_SUPERVISOR, NOW + HOUR) == Pause("sara", NOW, "the lines are being worked on")
-    assert in_force(database) is None
+@pytest.fixture
+def office_settings(tmp_path: Path) -> Settings:
+    return make_settings(tmp_path, outbound_context="from-internal")
+
+
+def test_a_pause_names_the_user_the_time_and_the_reason(database: Database) -> None:
+    expected = Pause("sara", NOW, "maintenance of the lines")
+    assert pause(database, SUPERVISOR, " maintenance of the lines ", NOW) == loaded(database) == expected
+    assert resume(database, OTHER_SUPERVISOR, NOW + HOUR) == expected
+    assert loaded(database) is None
     assert [(entry.actor, entry.action, entry.at) for entry in log_of(database)] == [
         ("sara", "calls_paused", NOW),
         ("maryam", "calls_resumed", NOW + HOUR),
     ]
 
 
-def test_whoever_pauses_second_is_told_of_the_first(database: Database) -> None:
+def test_a_second_pause_and_a_second_resume_change_nothing(database: Database) -> None:
     first = pause(database, SUPERVISOR, "", NOW)
     assert pause(database, OTHER_SUPERVISOR, "another reason", NOW + HOUR) == first
     resume(database, SUPERVISOR, NOW)
@@ -40,14 +45,14 @@ def test_whoever_pauses_second_is_told_of_the_first(database: Database) -> None:
     assert len(log_of(database)) == 2
 
 
-def test_of_two_who_pause_at_once_one_does(database: Database) -> None:
+def test_two_pauses_at_the_same_time_make_one(database: Database) -> None:
     scopes = (SUPERVISOR, OTHER_SUPERVISOR) * 2
     pauses = at_once([lambda scope=scope: pause(database, scope, "", NOW) for scope in scopes])
     assert {made.by for made in pauses} == {log_of(database)[0].actor}
     assert len(log_of(database)) == 1
 
 
-def test_while_all_is_paused_nothing_is_dialled(database: Database, office_settings: Settings) -> None:
+def test_nothing_is_dialled_during_a_pause(database: Database, office_settings: Settings) -> None:
     create_request(database, create_module(database), target="101")
     pause(database, SUPERVISOR, "", NOW)
     facts = make_facts([make_line("101")])
@@ -56,32 +61,27 @@ def test_while_all_is_paused_nothing_is_dialled(database: Database, office_setti
     assert len(claim_due(database, office_settings, facts, NOW).orders) == 1
 
 
-@pytest.fixture
-def office_settings(tmp_path: Path) -> Settings:
-    return make_settings(tmp_path, outbound_context="from-internal")
-
-
-def test_an_operator_pauses_nobody(database: Database) -> None:
+def test_an_operator_may_neither_pause_nor_resume(database: Database) -> None:
     with pytest.raises(Forbidden):
         pause(database, OPERATOR, "", NOW)
     pause(database, SUPERVISOR, "", NOW)
     with pytest.raises(Forbidden):
         resume(database, OPERATOR, NOW)
-    assert in_force(database) is not None
+    assert loaded(database) is not None
 
 
 @pytest.mark.parametrize(("reason", "code"), [("x" * 201, "too_long"), ("a\nb", "characters")])
-def test_a_reason_is_one_line(database: Database, reason: str, code: str) -> None:
+def test_a_reason_is_one_short_line(database: Database, reason: str, code: str) -> None:
     with pytest.raises(Invalid) as refused:
         pause(database, SUPERVISOR, reason, NOW)
     assert refused.value.errors == {"reason": code}
 
 
-def test_the_settings_page_pauses_as_well_and_says_who_did_it(database: Database, office_settings: Settings) -> None:
+def test_the_settings_page_pauses_and_resumes_as_well(database: Database, office_settings: Settings) -> None:
     given = replace(office.load(database, office_settings), all_paused=True)
     office.save(database, office_settings, given, actor="omid", now=NOW)
-    assert in_force(database) == Pause("omid", NOW)
+    assert loaded(database) == Pause("omid", NOW)
     office.save(database, office_settings, given, actor="sara", now=NOW + HOUR)
-    assert in_force(database) == Pause("omid", NOW)  # it was paused already
+    assert loaded(database) == Pause("omid", NOW)  # it was paused before
     office.save(database, office_settings, replace(given, all_paused=False), actor="sara", now=NOW)
-    assert in_force(database) is None
+    assert loaded(database) is None

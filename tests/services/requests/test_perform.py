@@ -1,6 +1,5 @@
-"""What people do with requests: once or not at all, and whoever was slower is told who was quicker."""
+"""Actions on requests: performed once, and refused with the change that came first."""
 
-import threading
 from datetime import datetime, timedelta
 
 import pytest
@@ -8,25 +7,23 @@ import pytest
 from app.domain.lifecycle import Outcome, Status, Step
 from app.services import commands
 from app.services.errors import Invalid, NotFound
-from app.services.requests import perform
 from app.services.requests.access import Scope
 from app.services.requests.actions import (
     Action,
-    ActionResult,
     CallNow,
     Cancel,
-    HistoryEvent,
     MarkDone,
-    Note,
     Postpone,
     Prioritise,
     Reassign,
     ShownRequest,
+    WriteNote,
 )
 from app.services.requests.attempts import end
-from app.services.requests.perform import execute, wait_for_results
-from app.services.requests.perform import perform as act
-from app.services.requests.targets import targets
+from app.services.requests.perform import CommandOutcome, execute, perform
+from app.services.requests.results import ActionResult, ResultCode
+from app.services.requests.targets import format_target, load_targets, parse_target
+from app.services.requests.wait import wait_for_results
 from app.store.database import Database
 from app.store.models import CallRequest, Module
 from tests.services.scene import HOUR, OTHER_SUPERVISOR, SUPERVISOR
@@ -60,17 +57,23 @@ def module_of(database: Database, row: CallRequest) -> Module:
         return session.get_one(Module, row.module_id)
 
 
-def do(database: Database, row: CallRequest, action: Action, scope: Scope = SUPERVISOR) -> ActionResult:
-    (result,) = act(database, scope, action, [ShownRequest(row.id, row.version)], NOW)
+def act(database: Database, row: CallRequest, action: Action, scope: Scope = SUPERVISOR) -> ActionResult:
+    """Perform an action on a request in the version of `row`."""
+    (result,) = perform(database, scope, action, [ShownRequest(row.id, row.version)], NOW)
     return result
 
 
-# Each act
+def act_on_all(database: Database, rows: list[CallRequest], action: Action) -> list[str]:
+    shown = [ShownRequest(row.id, row.version) for row in rows]
+    return [result.code for result in perform(database, SUPERVISOR, action, shown, NOW)]
+
+
+# -- each action ------------------------------------------------------------------------------------------------------
 
 
 def test_a_request_is_postponed(database: Database) -> None:
     row = request_of(database)
-    result = do(database, row, Postpone(NOW + HOUR))
+    result = act(database, row, Postpone(NOW + HOUR))
     now = reload(database, row)
     assert (result.code, result.version, now.postponed_until) == ("done", now.version, NOW + HOUR)
     (entry,) = history_of(database, row.id)
@@ -84,9 +87,8 @@ def test_a_request_is_postponed(database: Database) -> None:
 
 def test_the_history_has_the_old_and_the_new_value(database: Database) -> None:
     row = request_of(database, postponed_until=NOW + HOUR)
-    do(database, row, Postpone(NOW + 2 * HOUR))
-    do(database, reload(database, row), Prioritise(-1))
-    do(database, reload(database, row), Reassign(False, "102"))
+    for action in (Postpone(NOW + 2 * HOUR), Prioritise(-1), Reassign(False, "102")):
+        act(database, reload(database, row), action)
     assert [entry.detail for entry in history_of(database, row.id)] == [
         f"{(NOW + HOUR).isoformat()} → {(NOW + 2 * HOUR).isoformat()}",
         "0 → -1",
@@ -94,10 +96,10 @@ def test_the_history_has_the_old_and_the_new_value(database: Database) -> None:
     ]
 
 
-def test_a_request_is_given_to_a_queue(database: Database) -> None:
+def test_a_request_is_reassigned_to_a_queue(database: Database) -> None:
     create_queue(database, "support")
     row = request_of(database, free_at=NOW)
-    assert do(database, row, Reassign(True, "support")).code == "done"
+    assert act(database, row, Reassign(True, "support")).code == "done"
     now = reload(database, row)
     assert (now.queue, now.target, now.free_at) == (True, "support", None)
     assert log_of(database)[0].detail == {"target": ["101", "queue:support"]}
@@ -106,74 +108,71 @@ def test_a_request_is_given_to_a_queue(database: Database) -> None:
 @pytest.mark.parametrize(
     "to", [Reassign(False, "999"), Reassign(True, "101"), Reassign(True, ""), Reassign(False, "x")]
 )
-def test_a_request_is_given_to_nobody_who_is_not_there(database: Database, to: Reassign) -> None:
+def test_a_request_is_not_reassigned_to_an_unknown_target(database: Database, to: Reassign) -> None:
     row = request_of(database)
-    assert do(database, row, to).code == "unknown_target"
+    assert act(database, row, to).code == "unknown_target"
     assert (reload(database, row).version, log_of(database)) == (row.version, [])
 
 
-def test_a_request_is_given_to_any_extension_of_its_module(database: Database) -> None:
-    assert do(database, request_of(database), Reassign(False, "")).code == "done"
-
-
-def test_a_queues_request_has_no_extensions_to_be_given_to(database: Database) -> None:
+def test_any_extension_is_a_target_for_modules_of_extensions_only(database: Database) -> None:
+    assert act(database, request_of(database), Reassign(False, "")).code == "done"
     module = create_module(database, target_kind="queue", targets=["support"])
     row = create_request(database, module, queue=True, target="support")
-    assert do(database, row, Reassign(False, "")).code == "unknown_target"
+    assert act(database, row, Reassign(False, "")).code == "unknown_target"
 
 
-def test_a_twin_is_told_and_both_stay(database: Database) -> None:
+def test_a_reassignment_that_makes_a_duplicate_is_refused(database: Database) -> None:
     row = request_of(database)
-    twin = create_request(database, module_of(database, row), target="102")
-    result = do(database, row, Reassign(False, "102"))
-    assert (result.code, result.twin) == ("twin", twin.id)
+    duplicate = create_request(database, module_of(database, row), target="102")
+    result = act(database, row, Reassign(False, "102"))
+    assert (result.code, result.duplicate) == ("duplicate", duplicate.id)
     assert reload(database, row).target == "101"
 
 
-def test_a_twin_that_has_ended_is_none(database: Database) -> None:
+def test_an_ended_request_is_no_duplicate(database: Database) -> None:
     row = request_of(database)
     create_request(database, module_of(database, row), target="102", status="done")
-    assert do(database, row, Reassign(False, "102")).code == "done"
+    assert act(database, row, Reassign(False, "102")).code == "done"
 
 
 def test_a_request_is_marked_done_with_a_note(database: Database) -> None:
     row = request_of(database)
-    assert do(database, row, MarkDone("  settled by mail\nall is well ")).code == "done"
+    assert act(database, row, MarkDone("  solved by mail\nall is well ")).code == "done"
     now = reload(database, row)
-    assert (now.status, now.note, now.done_by) == ("done", "settled by mail\nall is well", "sara")
+    assert (now.status, now.note, now.done_by) == ("done", "solved by mail\nall is well", "sara")
     assert (now.done_at, now.reached_at) == (NOW, NOW)
-    assert log_of(database)[0].detail == {"note": ["", "settled by mail\nall is well"]}
+    assert log_of(database)[0].detail == {"note": ["", "solved by mail\nall is well"]}
 
 
-def test_marked_done_without_a_note_it_keeps_the_one_it_has(database: Database) -> None:
+def test_an_empty_note_leaves_the_old_one(database: Database) -> None:
     row = request_of(database, note="call in the morning")
-    do(database, row, MarkDone())
+    act(database, row, MarkDone())
     assert reload(database, row).note == "call in the morning"
 
 
 @pytest.mark.parametrize("status", list(Status))
-def test_a_note_is_kept_in_every_status_and_changes_none(database: Database, status: Status) -> None:
+def test_a_note_can_be_written_in_every_status(database: Database, status: Status) -> None:
     row = request_of(database, status=status.value)
-    assert do(database, row, Note("asked for a discount")).code == "done"
+    assert act(database, row, WriteNote(" asked for a discount ")).code == "done"
     now = reload(database, row)
     assert (now.status, now.note) == (status.value, "asked for a discount")
     (entry,) = history_of(database, row.id)
     assert (entry.event, entry.old_status, entry.new_status) == ("noted", status.value, status.value)
-    assert entry.version == now.version
-    assert do(database, now, Note("asked for a discount")).code == "same"
+    assert (entry.version, entry.detail) == (now.version, "asked for a discount")
+    assert act(database, now, WriteNote("asked for a discount")).code == "same"
 
 
-def test_a_cancelled_request_says_who_did_it(database: Database) -> None:
+def test_a_cancelled_request_names_the_user(database: Database) -> None:
     row = request_of(database)
-    assert do(database, row, Cancel()).code == "done"
+    assert act(database, row, Cancel()).code == "done"
     assert (reload(database, row).status, reload(database, row).done_by) == ("cancelled", "sara")
 
 
 @pytest.mark.parametrize("action", [Postpone(NOW + HOUR), Prioritise(1), Reassign(False, "102")])
-def test_what_is_so_already_is_said_to_be_so(database: Database, action: Action) -> None:
+def test_a_repeated_action_changes_nothing(database: Database, action: Action) -> None:
     row = request_of(database)
-    assert do(database, row, action).code == "done"
-    assert do(database, reload(database, row), action).code == "same"
+    assert act(database, row, action).code == "done"
+    assert act(database, reload(database, row), action).code == "same"
     assert len(history_of(database, row.id)) == len(log_of(database)) == 1
 
 
@@ -184,236 +183,252 @@ def test_what_is_so_already_is_said_to_be_so(database: Database, action: Action)
         (Postpone(NOW + timedelta(days=91)), {"until": "range"}),
         (Prioritise(2), {"priority": "range"}),
         (MarkDone("x" * 2001), {"note": "too_long"}),
-        (Note("  "), {"note": "required"}),
-        (Note("turned \u202e round"), {"note": "characters"}),
+        (WriteNote("  "), {"note": "required"}),
+        (WriteNote("turned \u202e round"), {"note": "characters"}),
         (MarkDone("nul \x00"), {"note": "characters"}),
         (CallNow("101&PJSIP/999"), {"agent": "code"}),
     ],
 )
-def test_nonsense_is_refused_before_anything_is_done(
-    database: Database, action: Action, errors: dict[str, str]
-) -> None:
+def test_an_invalid_action_is_refused(database: Database, action: Action, errors: dict[str, str]) -> None:
     row = request_of(database)
     with pytest.raises(Invalid) as refused:
-        do(database, row, action)
+        act(database, row, action)
     assert refused.value.errors == errors
     assert reload(database, row).version == row.version
 
 
 @pytest.mark.parametrize("status", [Status.DONE, Status.FAILED, Status.CANCELLED, Status.EXPIRED, Status.CONNECTED])
-@pytest.mark.parametrize(
-    "action",
-    [Postpone(NOW + HOUR), Reassign(False, "102"), Cancel(), MarkDone(), CallNow()],
-    ids=lambda a: type(a).__name__,
-)
-def test_what_a_status_does_not_allow_is_not_done(database: Database, status: Status, action: Action) -> None:
+def test_a_status_that_does_not_allow_an_action_is_the_result(database: Database, status: Status) -> None:
     row = request_of(database, status=status.value)
-    result = do(database, row, action)
-    assert (result.code, result.status) == (f"is_{status.value}", status)
+    for action in (Postpone(NOW + HOUR), Reassign(False, "102"), Cancel(), MarkDone(), CallNow()):
+        result = act(database, row, action)
+        assert (result.code, result.status) == (f"is_{status.value}", status)
     assert (reload(database, row).version, log_of(database)) == (row.version, [])
 
 
-# Two people
+# -- several users ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "action",
-    [Postpone(NOW + HOUR), Reassign(False, "102"), Prioritise(1), Cancel(), MarkDone(), Note("x"), CallNow()],
+    [Postpone(NOW + HOUR), Reassign(False, "102"), Prioritise(1), Cancel(), MarkDone(), WriteNote("x"), CallNow()],
     ids=lambda action: type(action).__name__,
 )
-def test_whoever_was_slower_is_told_who_did_what(database: Database, action: Action) -> None:
+def test_an_action_on_an_older_version_is_refused_with_the_change(database: Database, action: Action) -> None:
     row = request_of(database)
-    (first,) = act(database, OTHER_SUPERVISOR, Postpone(NOW + 2 * HOUR), [ShownRequest(row.id, row.version)], NOW)
-    second = do(database, row, action)
-    assert first.code == "done"
-    assert second.code == "changed"
-    assert second.by == HistoryEvent("maryam", "postponed", (NOW + 2 * HOUR).isoformat(), NOW)
+    assert act(database, row, Postpone(NOW + 2 * HOUR), OTHER_SUPERVISOR).code == "done"
+    second = act(database, row, action)
+    assert second.code == "changed" and second.by is not None
+    assert (second.by.actor, second.by.kind, second.by.at) == ("maryam", "postponed", NOW)
+    assert second.by.new == (NOW + 2 * HOUR).isoformat()
     assert [entry.actor for entry in history_of(database, row.id)] == ["maryam"]
-    again = act(
-        database, SUPERVISOR, action, [ShownRequest(row.id, second.version or 0)], NOW
-    )  # knowing of it, they may
-    assert again[0].code in ("done", "asked")
+    (again,) = perform(database, SUPERVISOR, action, [ShownRequest(row.id, second.version or 0)], NOW)
+    assert again.code in ("done", "sent")
 
 
-def test_of_an_ended_request_is_told_who_ended_it(database: Database) -> None:
+def test_the_result_names_who_ended_the_request(database: Database) -> None:
     row = request_of(database)
-    do(database, row, MarkDone("by mail"), OTHER_SUPERVISOR)
-    late = do(database, row, Cancel())
+    act(database, row, MarkDone("by mail"), OTHER_SUPERVISOR)
+    late = act(database, row, Cancel())
     assert (late.code, late.status, late.by and late.by.actor) == ("changed", Status.DONE, "maryam")
 
 
-def test_what_the_exchange_does_meanwhile_is_no_reason_to_refuse(database: Database) -> None:
+def test_a_change_by_the_pbx_is_no_reason_to_refuse(database: Database) -> None:
     row = dialling(database)
     end(database, "a1", Outcome.AGENT_NO_ANSWER, NOW)
     assert reload(database, row).version > row.version
-    assert do(database, row, Postpone(NOW + HOUR)).code == "done"
+    assert act(database, row, Postpone(NOW + HOUR)).code == "done"
 
 
-def test_what_the_exchange_has_ended_is_told_as_well(database: Database) -> None:
+def test_the_result_has_the_event_of_the_pbx_that_ended_the_request(database: Database) -> None:
     row = dialling(database)
     end(database, "a1", Outcome.CONNECTED, NOW)
-    result = do(database, row, Cancel())
-    assert result.code == "is_done"
-    assert result.by == HistoryEvent("", "ended", "connected", NOW)
+    result = act(database, row, Cancel())
+    assert result.code == "is_done" and result.by is not None
+    assert (result.by.actor, result.by.kind, result.by.detail) == ("", "ended", "connected")
     assert reload(database, row).done_by == "101"
 
 
-def test_of_many_at_once_one_does_it(database: Database) -> None:
+def test_of_many_users_at_the_same_time_one_performs_the_action(database: Database) -> None:
     row = request_of(database)
-    scopes = [Scope(f"hand {n}", everything=True) for n in range(8)]
-    results = at_once([lambda scope=scope: do(database, row, Cancel(), scope) for scope in scopes])
+    scopes = [Scope(f"user {n}", everything=True) for n in range(8)]
+    results = at_once([lambda scope=scope: act(database, row, Cancel(), scope) for scope in scopes])
     assert sorted(result.code for result in results) == ["changed"] * 7 + ["done"]
     (winner,) = [scope.name for scope, result in zip(scopes, results, strict=True) if result.code == "done"]
     assert {result.by.actor for result in results if result.by} == {winner}
     assert len(history_of(database, row.id)) == len(log_of(database)) == 1
 
 
-def test_of_many_who_give_several_to_one_no_two_are_twins(database: Database) -> None:
+def test_reassignments_at_the_same_time_make_no_duplicates(database: Database) -> None:
     module = create_module(database, targets=[str(n) for n in range(101, 108)])
     rows = [create_request(database, module, target=str(n)) for n in range(101, 107)]
-    results = at_once([lambda row=row: do(database, row, Reassign(False, "107")) for row in rows])
-    assert sorted(result.code for result in results) == ["done"] + ["twin"] * 5
+    results = at_once([lambda row=row: act(database, row, Reassign(False, "107")) for row in rows])
+    assert sorted(result.code for result in results) == ["done"] + ["duplicate"] * 5
     (moved,) = [result.id for result in results if result.code == "done"]
-    assert {result.twin for result in results} == {None, moved}
+    assert {result.duplicate for result in results} == {None, moved}
 
 
-# Several rows
+# -- several rows -----------------------------------------------------------------------------------------------------
 
 
-def test_several_rows_are_answered_one_by_one(database: Database) -> None:
+def test_each_row_has_its_own_result(database: Database) -> None:
     first, second = request_of(database), request_of(database)
-    over = request_of(database, status="done")
-    do(database, second, Prioritise(1), OTHER_SUPERVISOR)
-    seen = [ShownRequest(over.id, 1), ShownRequest(second.id, 1), ShownRequest(4711, 1), ShownRequest(first.id, 1)]
-    results = act(database, SUPERVISOR, Cancel(), seen, NOW)
-    assert [result.id for result in results] == [row.id for row in seen]
+    ended = request_of(database, status="done")
+    act(database, second, Prioritise(1), OTHER_SUPERVISOR)
+    shown = [ShownRequest(ended.id, 1), ShownRequest(second.id, 1), ShownRequest(4711, 1), ShownRequest(first.id, 1)]
+    results = perform(database, SUPERVISOR, Cancel(), shown, NOW)
+    assert [result.id for result in results] == [row.id for row in shown]
     assert [result.code for result in results] == ["is_done", "changed", "not_found", "done"]
     assert [result.ok for result in results] == [False, False, False, True]
 
 
-def test_a_row_that_is_named_twice_is_done_once(database: Database) -> None:
+def test_a_repeated_row_is_changed_once(database: Database) -> None:
     row = request_of(database)
-    results = act(database, SUPERVISOR, Cancel(), [ShownRequest(row.id, 1), ShownRequest(row.id, 1)], NOW)
-    assert [result.code for result in results] == ["done", "done"]
+    assert act_on_all(database, [row, row], Cancel()) == ["done", "done"]
     assert len(history_of(database, row.id)) == 1
 
 
-def test_two_of_several_rows_are_not_made_twins(database: Database) -> None:
+def test_two_rows_of_one_caller_do_not_become_duplicates(database: Database) -> None:
     module = create_module(database, targets=["101", "102", "103"])
     rows = [create_request(database, module, target=target) for target in ("101", "102")]
-    seen = [ShownRequest(row.id, row.version) for row in rows]
-    assert [r.code for r in act(database, SUPERVISOR, Reassign(False, "103"), seen, NOW)] == ["done", "twin"]
+    assert act_on_all(database, rows, Reassign(False, "103")) == ["done", "duplicate"]
 
 
-# What the telephone service does
+# -- commands ---------------------------------------------------------------------------------------------------------
 
 
-def carried(database: Database, at: datetime = NOW) -> list[perform.CommandOutcome]:
-    """Do what was asked, as the telephone service does."""
-    done = []
+def execute_open(database: Database, at: datetime = NOW) -> list[CommandOutcome]:
+    """Execute and answer the open commands as the worker does."""
+    outcomes = []
     for command in commands.open_commands(database, at):
-        done.append(execute(database, command.kind, command.payload, command.actor, at))
-        commands.answer(database, command.id, ok=done[-1].ok, result=done[-1].answer, now=at)
-    return done
+        outcomes.append(execute(database, command.kind, command.payload, command.actor, at))
+        commands.answer(database, command.id, ok=outcomes[-1].ok, result=outcomes[-1].answer, now=at)
+    return outcomes
 
 
 @pytest.mark.parametrize(("action", "status"), [(Cancel(), "cancelled"), (MarkDone("by mail"), "done")])
-def test_what_rings_is_ended_by_the_telephone_service(database: Database, action: Action, status: str) -> None:
+def test_a_dialling_request_is_ended_by_the_worker(database: Database, action: Action, status: str) -> None:
     row = dialling(database)
-    asked = do(database, row, action)
-    assert (asked.code, reload(database, row).status) == ("asked", "dialling")
-    assert carried(database) == [perform.CommandOutcome(True, "done", hang_up="a1")]
-    (settled,) = wait_for_results(database, [asked], seconds=0)
-    assert (settled.code, settled.status) == ("done", Status(status))
+    sent = act(database, row, action)
+    assert (sent.code, reload(database, row).status) == ("sent", "dialling")
+    assert execute_open(database) == [CommandOutcome(True, ResultCode.DONE, hang_up="a1")]
+    (result,) = wait_for_results(database, [sent], seconds=0)
+    assert (result.code, result.status) == ("done", Status(status))
     now = reload(database, row)
     assert (now.status, now.done_by) == (status, "sara")
     assert now.note == ("by mail" if status == "done" else "")
     assert [entry.actor for entry in log_of(database)] == ["sara"]
 
 
-def test_a_call_is_asked_of_the_telephone_service(database: Database) -> None:
+def test_a_call_is_made_by_the_worker(database: Database) -> None:
     row = request_of(database)
-    asked = do(database, row, CallNow("101"))
-    assert asked.code == "asked"
-    assert carried(database) == [perform.CommandOutcome(True, "done")]
+    sent = act(database, row, CallNow("101"))
+    assert sent.code == "sent"
+    assert execute_open(database) == [CommandOutcome(True, ResultCode.DONE)]
     now = reload(database, row)
     assert (now.call_now, now.call_now_agent) == (True, "101")
     assert log_of(database)[0].detail == {"agent": ["", "101"]}
-    assert wait_for_results(database, [asked], seconds=0)[0].ok
+    assert wait_for_results(database, [sent], seconds=0)[0].ok
 
 
-def test_without_the_telephone_service_it_is_said_that_nobody_answers(database: Database) -> None:
+def test_without_the_worker_there_is_no_answer_and_no_call(database: Database) -> None:
     row = request_of(database)
-    asked = do(database, row, CallNow())
-    assert wait_for_results(database, [asked], seconds=0)[0].code == "no_answer"
-    assert carried(database, NOW + HOUR) == []  # nor is it done when nobody expects it any more
-    assert wait_for_results(database, [asked], seconds=0)[0].code == "expired"
+    sent = act(database, row, CallNow())
+    assert wait_for_results(database, [sent], seconds=0)[0].code == "no_answer"
+    assert execute_open(database, NOW + HOUR) == []
+    assert wait_for_results(database, [sent], seconds=0)[0].code == "expired"
     assert reload(database, row).call_now is False
 
 
-def test_a_second_click_is_answered_and_not_done(database: Database) -> None:
+def test_a_second_click_is_answered_and_changes_nothing(database: Database) -> None:
     row = request_of(database)
-    clicks = [do(database, row, CallNow()), do(database, row, CallNow())]
-    assert [one.answer for one in carried(database)] == ["done", "changed"]
+    clicks = [act(database, row, CallNow()), act(database, row, CallNow())]
+    assert [outcome.answer for outcome in execute_open(database)] == ["done", "changed"]
     assert [result.code for result in wait_for_results(database, clicks, seconds=0)] == ["done", "changed"]
     assert len(history_of(database, row.id)) == 1
 
 
-def test_between_the_asking_and_the_doing_another_may_be_quicker(database: Database) -> None:
+def test_a_change_before_the_execution_comes_first(database: Database) -> None:
     row = request_of(database)
-    asked = do(database, row, CallNow())
-    do(database, row, Postpone(NOW + HOUR), OTHER_SUPERVISOR)
-    carried(database)
-    (settled,) = wait_for_results(database, [asked], seconds=0)
-    assert (settled.code, settled.by and settled.by.actor) == ("changed", "maryam")
+    sent = act(database, row, CallNow())
+    act(database, row, Postpone(NOW + HOUR), OTHER_SUPERVISOR)
+    execute_open(database)
+    (result,) = wait_for_results(database, [sent], seconds=0)
+    assert (result.code, result.by and result.by.actor) == ("changed", "maryam")
     assert reload(database, row).call_now is False
 
 
-def test_the_exchange_may_be_quicker_too(database: Database) -> None:
-    row = request_of(database)
-    asked = do(database, row, CallNow())
-    with database.write() as session:
-        session.get_one(CallRequest, row.id).status = "connected"
-    assert carried(database) == [perform.CommandOutcome(False, "is_connected")]
-    assert wait_for_results(database, [asked], seconds=0)[0].code == "is_connected"
+def test_the_status_may_forbid_the_execution(database: Database) -> None:
+    row = dialling(database)
+    sent = act(database, row, Cancel())
+    end(database, "a1", Outcome.CONNECTED, NOW)
+    assert execute_open(database) == [CommandOutcome(False, ResultCode.IS_DONE)]
+    (result,) = wait_for_results(database, [sent], seconds=0)
+    assert (result.code, result.by and result.by.kind) == ("is_done", "ended")
 
 
-def test_a_request_that_is_deleted_meanwhile_is_not_found(database: Database) -> None:
+def test_a_command_without_effect_answers_with_the_status(database: Database) -> None:
+    row = request_of(database, call_now=True)
+    outcome = execute(database, commands.CALL_NOW, {"request": row.id, "version": row.version}, "sara", NOW)
+    assert outcome == CommandOutcome(False, ResultCode.IS_WAITING)
+
+
+def test_a_request_that_was_deleted_is_not_found(database: Database) -> None:
     row = request_of(database)
-    asked = do(database, row, CallNow())
+    sent = act(database, row, CallNow())
     (command,) = commands.open_commands(database, NOW)
     with database.write() as session:
         session.delete(session.get_one(CallRequest, row.id))
     with pytest.raises(NotFound):
         execute(database, command.kind, command.payload, "sara", NOW)
     commands.answer(database, command.id, ok=False, result="not_found", now=NOW)
-    assert wait_for_results(database, [asked], seconds=0)[0].code == "not_found"
+    assert wait_for_results(database, [sent], seconds=0)[0].code == "not_found"
 
 
-def test_several_answers_are_waited_for_together(database: Database) -> None:
-    asked = [do(database, request_of(database), CallNow()) for _ in range(3)]
-    waiting = threading.Thread(target=lambda: carried(database))
-    waiting.start()
-    assert {result.code for result in wait_for_results(database, asked, seconds=20)} == {"done"}
-    waiting.join()
+def test_an_unknown_answer_is_a_result_too(database: Database) -> None:
+    sent = act(database, request_of(database), CallNow())
+    assert sent.command is not None
+    commands.answer(database, sent.command, ok=False, result="not_connected", now=NOW)
+    assert wait_for_results(database, [sent], seconds=0)[0].code == "unknown"
 
 
-def test_a_command_without_sense_is_refused(database: Database) -> None:
+def test_one_wait_is_enough_for_several_answers(database: Database) -> None:
+    sent = [act(database, request_of(database), CallNow()) for _ in range(3)]
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        execute_open(database)
+
+    assert {result.code for result in wait_for_results(database, sent, seconds=20, pause=pause)} == {"done"}
+    assert len(pauses) == 1
+
+
+@pytest.mark.parametrize(("kind", "payload"), [("sing", {"request": 1}), (commands.CANCEL, {})])
+def test_an_invalid_command_raises(database: Database, kind: str, payload: dict[str, int]) -> None:
     with pytest.raises(KeyError):
-        execute(database, "sing", {"request": 1}, "sara", NOW)
-    with pytest.raises(KeyError):
-        execute(database, commands.CANCEL, {}, "sara", NOW)
+        execute(database, kind, payload, "sara", NOW)
 
 
-# To whom a request may be given
+# -- targets ----------------------------------------------------------------------------------------------------------
 
 
-def test_it_is_offered_to_whom_the_exchange_and_the_modules_know(database: Database) -> None:
+def test_targets_are_those_of_the_pbx_and_of_the_modules(database: Database) -> None:
     create_module(database, targets=["101"])
     create_module(database, target_kind="queue", targets=["sales"])
     create_line(database, "1010", name="Sara")
     create_line(database, "102", name="Omid")
     create_queue(database, "support")
-    found = targets(database)
+    found = load_targets(database)
     assert found.extensions == (("101", ""), ("102", "Omid"), ("1010", "Sara"))
     assert found.queues == ("sales", "support")
+
+
+@pytest.mark.parametrize(("queue", "target"), [(False, "101"), (True, "101"), (False, "")])
+def test_a_formatted_target_can_be_parsed(queue: bool, target: str) -> None:
+    assert parse_target(format_target(queue, target)) == (queue, target)
+
+
+def test_every_status_has_a_result_code() -> None:
+    assert all(ResultCode.of_status(status).is_status for status in Status)
+    assert not ResultCode.COMMAND_EXPIRED.is_status

@@ -10,7 +10,7 @@ from app.domain.policy import LineState
 from app.services.pbx.directory import Directory, Extension, ModuleName
 from app.services.prompts.input import PromptInput
 from app.store.database import Database
-from app.web import speaking
+from app.web.locale import use_locale
 from app.web.modules.summary import duration, sentences
 from tests.support.factories import create_line, create_module, make_module_input
 from tests.web.pages import Visitor
@@ -34,7 +34,7 @@ ENDS = "Afterwards the call ends, and so it does for whoever leaves nothing, or 
 
 @pytest.fixture(autouse=True)
 def _english(app: Flask) -> Iterator[None]:
-    with app.test_request_context(), speaking("en"):
+    with app.test_request_context(), use_locale("en"):
         yield
 
 

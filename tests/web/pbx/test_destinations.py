@@ -24,7 +24,7 @@ def exchange(database: Database) -> None:
 
 
 def said(page: Page) -> list[str]:
-    return [text(part) for part in page.all("p", class_="said")]
+    return [text(part) for part in page.all("p", class_="finding")]
 
 
 def ask(admin: Visitor, kind: str, code: str) -> Page:

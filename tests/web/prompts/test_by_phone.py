@@ -9,7 +9,7 @@ from app.services import commands, users
 from app.services.prompts import phone_calls
 from app.store.database import Database
 from app.store.models import Command, PhoneCall
-from app.web import speaking
+from app.web.locale import use_locale
 from app.web.prompts import wording
 from tests.support.factories import NOW, create_recording, create_running_service, store
 from tests.web.pages import Visitor, text
@@ -74,7 +74,7 @@ def test_failures_are_explained(app: Flask, database: Database, locale: str) -> 
         with database.write() as session:
             session.get_one(PhoneCall, CALL_ID).detail = failure.value
         shown = text(visitor.ask(f"{BY_PHONE}/{CALL_ID}").one("div", class_="phone-call"))
-        with app.test_request_context(), speaking(locale):
+        with app.test_request_context(), use_locale(locale):
             assert str(wording.PHONE_CALL_FAILURE[failure]) in shown
 
 

@@ -7,7 +7,7 @@ from flask import Flask
 
 from app.domain.policy import LineState
 from app.services import users
-from app.services.requests.pause import Pause, write
+from app.services.requests.pause import Pause, save_pause
 from app.store.database import Database
 from app.store.models import CallRequest, WorkerState
 from app.web.report.overview import MOST_LINES
@@ -187,7 +187,7 @@ def test_the_board_tells_day_and_time_of_the_office(
 def test_a_pause_is_told_on_the_board(admin: Visitor, database: Database) -> None:
     assert "paused" not in admin.get("/wallboard").main
     with database.write() as session:
-        write(session, Pause("sara", now()), "sara", now())
+        save_pause(session, Pause("sara", now()), "sara", now())
     assert "All automatic calls are paused." in admin.get("/wallboard").main
 
 

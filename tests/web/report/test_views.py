@@ -21,7 +21,7 @@ from app.store.database import Database
 from app.store.models import CallRequest, Module, QueueMemberRow, User
 from app.store.settings import write_setting
 from app.web.report import views as report_page
-from tests.support.factories import create_line, create_module, create_request, store, wish
+from tests.support.factories import apply_event, create_line, create_module, create_request, store
 from tests.web.pages import Page, Visitor, rows, text
 
 LIST, CHARTS, CSV, XLSX = "/report", "/report/charts", "/report.csv", "/report.xlsx"
@@ -424,7 +424,7 @@ def test_a_change_is_counted_at_once(admin: Visitor, database: Database, sales: 
     register(database, sales)
     assert total(ask(admin, LIST, status="waiting")) == "1 request"
     assert table(ask(admin, CHARTS, period="today"), "days")[0].endswith("1 0 0 0 0 1")
-    wish(database, 1, Cancelled(), "sara", now())
+    apply_event(database, 1, Cancelled(), "sara", now())
     assert "No request matches." in ask(admin, LIST, status="waiting").main
     assert table(ask(admin, CHARTS, period="today"), "days")[0].endswith("1 0 0 0 1 0")
 
@@ -492,7 +492,7 @@ def test_what_has_changed_is_built_again(admin: Visitor, database: Database, sal
         return row
 
     assert "101, 102" in shown() and "2026-11-24 10:00" in shown() and "waiting" in shown()
-    wish(database, 1, Cancelled())
+    apply_event(database, 1, Cancelled())
     assert "cancelled" in shown()
     with database.write() as session:
         session.get_one(Module, sales.id).targets = ["101", "103"]

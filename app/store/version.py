@@ -1,0 +1,77 @@
+"""Cheap checks whether the database has changed, as versions for cached values.
+
+Read a version before the data: the data may then be newer than its version, but never older.
+"""
+
+import os
+import threading
+from collections.abc import Hashable
+from typing import Any
+
+from sqlalchemy import Engine, event, func, select, text
+from sqlalchemy.orm import Session
+
+from app.store.models import CallRequest, HistoryEntry
+
+RequestsVersion = tuple[int, int]
+
+_POSTGRESQL_WRITERS = text(
+    """
+    SELECT EXISTS (
+        SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+        WHERE datname = current_database() AND mode = 'RowExclusiveLock'
+        AND relation IN ('history'::regclass, 'call_requests'::regclass)
+    )
+    """
+)
+
+
+class DatabaseVersion:
+    """The version of everything in a database. It changes with every commit, and has a meaning in this process only."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._connection: Any = None  # of SQLite; it never writes, so it notices the commits of all others
+        self._process = 0
+        event.listen(engine, "engine_disposed", self._close)
+
+    def read(self) -> Hashable:
+        """Return the current version."""
+        if self._engine.dialect.name == "sqlite":
+            return self._data_version()
+        with self._engine.connect() as connection:
+            # The transactions that a reader sees: readers who see the same transactions see the same data.
+            return str(connection.scalar(text("SELECT pg_current_snapshot()::text")))
+
+    def _data_version(self) -> Hashable:
+        with self._lock:
+            if self._connection is None or self._process != os.getpid():  # a connection must not be used after a fork
+                self._connection, self._process = self._engine.raw_connection(), os.getpid()
+                self._connection.detach()
+            cursor = self._connection.cursor()
+            try:
+                (version,) = cursor.execute("PRAGMA data_version").fetchone()
+            finally:
+                cursor.close()
+            return id(self._connection), version
+
+    def _close(self, _engine: Engine) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+
+def requests_version(session: Session) -> RequestsVersion | None:
+    """Return the version of all call requests, or None if it cannot be told while someone writes requests.
+
+    Every change of a request adds a row to its history, and ids only rise. SQLite has one writer at a time. On
+    PostgreSQL a writer may commit later than another one that took a higher id, so there is no version while any
+    writer holds its lock.
+    """
+    newest = (select(func.max(table.id)).scalar_subquery() for table in (HistoryEntry, CallRequest))
+    history, requests = session.execute(select(*newest)).one()
+    if session.get_bind().dialect.name == "postgresql" and session.scalar(_POSTGRESQL_WRITERS):
+        return None
+    return history or 0, requests or 0

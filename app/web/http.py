@@ -1,0 +1,89 @@
+"""Requests and responses: what HTMX sends, row numbers in addresses, local addresses and security headers."""
+
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, abort, request, url_for
+from werkzeug.routing import IntegerConverter, Map
+
+LARGEST_ROW_NUMBER = 2**31 - 1
+_ONE_YEAR = 365 * 24 * 60 * 60  # seconds
+
+_CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' data:",
+        "media-src 'self' blob:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+
+
+def register(app: Flask) -> None:
+    """Check every request and set the headers of every response."""
+    app.url_map.converters["row"] = _RowConverter
+    app.before_request(_refuse_nul)
+    app.after_request(_set_headers)
+    app.context_processor(lambda: {"is_fragment": is_fragment()})
+
+
+def is_fragment() -> bool:
+    """Return whether HTMX sent the request and expects a part of a page."""
+    return request.headers.get("HX-Request") == "true"
+
+
+class _RowConverter(IntegerConverter):
+    """Match the number of a row. A number that no database can have matches nothing."""
+
+    def __init__(self, map: Map) -> None:
+        super().__init__(map, max=LARGEST_ROW_NUMBER)
+
+
+def parse_row_number(text: str) -> int:
+    """Parse the number of a row or of a page of rows. Raises ValueError."""
+    number = int(text)
+    if not 0 < number <= LARGEST_ROW_NUMBER:
+        raise ValueError(text)
+    return number
+
+
+def is_local_url(address: str) -> bool:
+    """Return whether an address leads to this panel. Browsers ignore tabs and read \\ as a slash."""
+    return address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable()
+
+
+def local_path(address: str) -> str | None:
+    """Return the path and query of an address of this panel, or None for any other address."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return None
+    return parts._replace(scheme="", netloc="", fragment="").geturl() if parts.netloc == request.host else None
+
+
+def previous_page() -> str:
+    """Return the page that sent this request, or the pending requests if it is unknown."""
+    page = local_path(request.referrer or "")
+    return page if page is not None and is_local_url(page) else url_for("requests.index")
+
+
+def _refuse_nul() -> None:
+    """Abort with 400 if the request contains NUL, which PostgreSQL and file systems cannot store."""
+    names = [file.filename or "" for file in request.files.values()]
+    if any("\0" in text for text in (request.path, *request.values.values(), *names)):
+        abort(400)
+
+
+def _set_headers(response: Response) -> Response:
+    response.headers.setdefault("Content-Security-Policy", _CONTENT_SECURITY_POLICY)
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Referrer-Policy", "same-origin")
+    if request.endpoint == "static":
+        if "v" in request.args or "@" in request.path:  # the address changes when the content does
+            response.headers["Cache-Control"] = f"public, max-age={_ONE_YEAR}, immutable"
+    else:
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.vary.add("HX-Request")
+    return response

@@ -1,0 +1,71 @@
+"""The language of a page and its translations."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from babel.support import NullTranslations
+from flask import Flask, g, has_request_context, session
+from flask_babel import force_locale, get_translations
+from flask_login import current_user
+
+from app.web.context import office
+
+LOCALES = ("fa", "en")
+
+
+def register(app: Flask) -> None:
+    """Give templates the locale, the text direction and fast translation functions."""
+    app.context_processor(_template_values)
+    # These look the translations up once per page; Flask-Babel's own functions look them up for each text.
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
+        gettext=lambda text: _translations().ugettext(text),
+        ngettext=lambda one, several, count: _translations().ungettext(one, several, count),
+        newstyle=True,
+    )
+
+
+def choose_locale() -> str:
+    """Return the locale of this page: the user's, the one chosen before the log-in, or the office's."""
+    try:
+        return g.locale  # a page asks for it hundreds of times
+    except (AttributeError, RuntimeError):
+        if not has_request_context():
+            return "en"
+    own = current_user.locale if current_user.is_authenticated else None
+    chosen = next((locale for locale in (own, session.get("locale")) if locale in LOCALES), None)
+    g.locale = chosen or office_locale()
+    return str(g.locale)
+
+
+def office_locale() -> str:
+    """Return the locale of the office, used for everyone who has not chosen one."""
+    return office().locale
+
+
+@contextmanager
+def use_locale(locale: str) -> Iterator[None]:
+    """Translate into another locale than the page's inside a `with` block."""
+    before = g.pop("locale", None), g.pop("translations", None)
+    g.locale = locale
+    try:
+        with force_locale(locale):
+            yield
+    finally:
+        for name, value in zip(("locale", "translations"), before, strict=True):
+            g.pop(name, None)
+            if value is not None:
+                setattr(g, name, value)
+
+
+def _translations() -> NullTranslations:
+    """Return the translations of the page's locale."""
+    try:
+        return g.translations
+    except AttributeError:
+        g.translations = get_translations()
+        return g.translations
+
+
+def _template_values() -> dict[str, object]:
+    locale = choose_locale()
+    return {"locale": locale, "direction": "rtl" if locale == "fa" else "ltr"}

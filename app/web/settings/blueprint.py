@@ -1,0 +1,33 @@
+"""The blueprint of the settings pages, and the values that their templates share."""
+
+from flask import Blueprint
+from flask_babel import lazy_gettext as _l
+
+from app.config import PREFIX
+from app.services.settings import office
+from app.store.settings import ENVIRONMENT_NAMES
+from app.web.context import settings
+
+blueprint = Blueprint("settings", __name__, url_prefix="/settings")
+
+TABS = (  # endpoint, label, icon
+    ("settings.index", _l("Office and calls"), "building"),
+    ("settings.exchange", _l("PBX"), "plug-connected"),
+    ("settings.voices", _l("Voices"), "volume"),
+    ("settings.machine", _l("This machine"), "info-circle"),
+)
+
+
+@blueprint.context_processor
+def _template_values():
+    return {"tabs": TABS, **environment_values()}
+
+
+def environment_values() -> dict[str, object]:
+    """Return what templates need to show settings from the environment read-only."""
+    return {"from_environment": office.from_environment(settings()), "environment_variable": environment_variable}
+
+
+def environment_variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return f"{PREFIX}{ENVIRONMENT_NAMES[name].upper()}"

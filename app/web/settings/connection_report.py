@@ -1,0 +1,30 @@
+"""Run a connection test with the values of the form, and prepare its report for the templates."""
+
+from app.domain.pbx_connection import ConnectionReport
+from app.services.pbx import config_snippets, connection_test
+from app.services.settings import pbx
+from app.services.settings.pbx import PbxInput
+from app.web.context import database, settings, utcnow
+
+
+def run_test(given: PbxInput, actor: str) -> ConnectionReport | None:
+    """Test valid values. Return None if the worker does not answer."""
+    values = pbx.effective(database(), settings(), given)
+    return connection_test.test(
+        database(),
+        host=values.ami_host,
+        port=int(values.ami_port),
+        username=values.ami_username,
+        secret=values.ami_secret,
+        actor=actor,
+        now=utcnow(),
+    )
+
+
+def snippets(username: str) -> dict[str, object]:
+    """Return the lines that a report asks to add to the PBX's files: the user's rights, and our dialplan."""
+    read, write = ",".join(config_snippets.READ), ",".join(config_snippets.WRITE)
+    return {
+        "rights": f"[{username}]\nread = {read}\nwrite = {write}",
+        "include_line": f"#tryinclude {settings().dialplan_path}",
+    }

@@ -1,0 +1,186 @@
+"""The command doctor finds each problem and says how to fix it."""
+
+import asyncio
+import socket
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from app import create_app, doctor
+from app.services import users
+from app.store.pbx_state import worker_state
+from script.office.asterisk import OfficeSetup, free_port
+from script.office.bazang import Bazang
+from script.office.database import make_settings
+from tests.cli.conftest import PASSWORD, Install, run, run_process
+from tests.support.factories import NOW
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait for a PBX that does not answer."""
+    monkeypatch.setattr(doctor, "CONNECT_SECONDS", 0.3)
+
+
+def faults_of(output: str) -> dict[str, str]:
+    """Return the faults that were found, each with its fix."""
+    lines = output.splitlines()
+    found = {}
+    for line, after in zip(lines, [*lines[1:], ""], strict=True):
+        if line.startswith("FAULT "):
+            assert after.startswith("      -> "), f"no fix: {line}"
+            found[line.removeprefix("FAULT ")] = after.removeprefix("      -> ")
+    return found
+
+
+def examine(app: Flask) -> str:
+    """Return the output of the doctor."""
+    return run(app, "doctor").output
+
+
+def test_without_tables_there_is_only_one_finding(tmp_path: Path) -> None:
+    result = run(create_app(make_settings(tmp_path)), "doctor")
+    assert result.exit_code == 1
+    ((fault, fix),) = faults_of(result.output).items()
+    assert "none" in fault and "db upgrade" in fix
+    assert len(result.output.splitlines()) == 2
+
+
+def test_a_database_server_that_does_not_answer_is_a_fault_without_its_password(tmp_path: Path) -> None:
+    url = f"postgresql+psycopg://bazang:geheim@127.0.0.1:{free_port()}/bazang"
+    result = run(create_app(make_settings(tmp_path, database_url=url)), "doctor")
+    assert result.exit_code == 1
+    ((_fault, fix),) = faults_of(result.output).items()
+    assert "BAZANG_DATABASE_URL" in fix
+    assert len(result.output.splitlines()) == 2
+    assert "geheim" not in result.output
+
+
+@pytest.mark.usefixtures("quick")
+def test_on_a_new_installation_every_fault_has_a_fix(install: Install) -> None:
+    port = free_port()
+    result = run(install(ami_port=port), "doctor")
+    assert result.exit_code == 1
+    administrator, pbx, worker = faults_of(result.output).items()
+    assert "create-admin" in administrator[1]
+    assert f"127.0.0.1:{port}" in pbx[0]
+    assert "flask --app wsgi worker" in worker[1]
+    assert "ok    The database (sqlite)" in result.output
+    assert "ok    Speech" in result.output
+
+
+@pytest.mark.usefixtures("quick")
+def test_voices(install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "voices"
+    folder.mkdir()
+    for name, config in (("fa_IR-amir-medium", '{"language": {"family": "fa"}}'), ("lost", "")):
+        (folder / f"{name}.onnx").touch()
+        (folder / f"{name}.onnx.json").write_text(config)
+    app = install(ami_port=free_port(), voices_dir=folder)
+    output = examine(app)
+    assert "ok    The voice fa_IR-amir-medium speaks fa." in output
+    assert "warn  the voice piper:lost cannot be used" in output
+    monkeypatch.setattr(doctor, "has_piper", lambda: False)
+    output = examine(app)
+    assert "fa_IR-amir-medium.onnx, lost.onnx\n      -> Run: pip install piper-tts" in output
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_unreadable_folder_of_voices_is_a_warning(install: Install, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert f"warn  {tmp_path / 'file'}" in examine(install(ami_port=free_port(), voices_dir=tmp_path / "file"))
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_server_that_is_no_pbx_is_a_fault(install: Install) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        port = silent.getsockname()[1]
+        found = faults_of(examine(install(ami_port=port)))
+    assert any(f"127.0.0.1:{port}" in fault for fault in found)
+
+
+@pytest.mark.usefixtures("quick")
+def test_unusable_folders_are_faults(install: Install, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folders = {"prompts_dir": tmp_path / "file/prompts", "dialplan_file": tmp_path / "file/bazang.conf"}
+    found = faults_of(examine(install(ami_port=free_port(), **folders)))
+    for name in ("BAZANG_PROMPTS_DIR", "BAZANG_DIALPLAN_FILE", "requirements"):
+        assert any(name in fix for fix in found.values()), name
+
+
+@pytest.mark.usefixtures("quick")
+def test_asterisk_must_be_able_to_write_to_the_inbox(install: Install, tmp_path: Path) -> None:
+    inbox = tmp_path / "prompts/inbox"
+    values = {"prompts_dir": tmp_path / "prompts", "ami_port": free_port()}
+    assert f"ok    {inbox}" in examine(install(**values))
+    inbox.mkdir()
+    inbox.chmod(0o755)
+    assert any(f"chmod 1733 {inbox}" in fix for fix in faults_of(examine(install(**values))).values())
+    inbox.chmod(0o1733)
+    assert not any(str(inbox) in fault for fault in faults_of(examine(install(**values))))
+
+
+@pytest.mark.usefixtures("quick")
+def test_asterisk_must_be_able_to_enter_the_folders(install: Install, tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    output = examine(install(prompts_dir=closed / "prompts", ami_port=free_port()))
+    assert "warn  " in output and f"chmod o+x {closed}" in output
+
+
+# -- with a real PBX --------------------------------------------------------------------------------------------------
+
+
+def office(folder: Path, rights: str = "") -> Bazang:
+    setup = OfficeSetup()
+    setup.ami_rights += rights
+    return Bazang(22, folder / "office", setup)
+
+
+async def examine_office(bazang: Bazang, **settings: str) -> tuple[int, str]:
+    """Run the doctor in a process with the office's settings. Return the exit code and the output."""
+    values = {name.removeprefix("BAZANG_"): value for name, value in bazang.environment.items()}
+    done = await asyncio.to_thread(lambda: run_process(bazang.folder, "doctor", **(values | settings)))
+    assert done.stderr == ""
+    return done.returncode, done.stdout
+
+
+@pytest.mark.asterisk(22)
+async def test_a_working_installation_has_no_faults(tmp_path: Path) -> None:
+    bazang = office(tmp_path)
+    bazang.module()
+    users.create(bazang.database, "sara", PASSWORD, "administrator", NOW)
+    async with bazang:
+        await bazang.start_worker()
+        code, output = await examine_office(bazang)
+        assert (code, faults_of(output)) == (0, {})
+        for text in ("Asterisk 22", "make and end calls", "revision", "listens for callers"):
+            assert text in output
+
+        await bazang.kill_worker()
+        with bazang.database.write() as session:  # its heartbeat is still recent, but it does not listen
+            worker_state(session).heartbeat = datetime.now(UTC) + timedelta(minutes=1)
+        code, output = await examine_office(bazang)
+        assert code == 1
+        ((fault, fix),) = faults_of(output).items()
+        assert f"127.0.0.1:{bazang.settings.agi_port}" in fault and "BAZANG_AGI_HOST" in fix
+
+
+@pytest.mark.asterisk(22)
+async def test_a_wrong_secret_and_missing_rights_are_faults(tmp_path: Path) -> None:
+    bazang = office(tmp_path, "\n[weak]\nsecret=bazang-secret\nread=call\nwrite=call\n")
+    async with bazang:
+        wrong = await examine_office(bazang, AMI_SECRET="another")
+        weak = await examine_office(bazang, AMI_USERNAME="weak")
+        without_context = await examine_office(bazang, OUTBOUND_CONTEXT="")
+    assert [code for code, _ in (wrong, weak, without_context)] == [1, 1, 1]
+    assert any("BAZANG_AMI_SECRET" in fix for fix in faults_of(wrong[1]).values())
+    found = faults_of(weak[1])
+    (missing,) = (fault for fault in found if "Originate, DBGet, ShowDialPlan" in fault)
+    assert "add originate,reporting to write=" in found[missing]
+    (channels,) = (fault for fault in found if "refuses CoreShowChannels" in fault)
+    assert "add reporting to write=" in found[channels]
+    assert any("BAZANG_OUTBOUND_CONTEXT" in fix for fix in faults_of(without_context[1]).values())

@@ -1,0 +1,112 @@
+"""Versions change with every commit, on both databases, and not otherwise."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.domain.lifecycle import Cancelled
+from app.store.database import Database
+from app.store.models import CallRequest
+from app.store.settings import read_setting, write_setting
+from app.store.version import DatabaseVersion, requests_version
+from tests.support.factories import NOW, apply_event, create_module, create_request
+from tests.support.server_database import migrated_database, new_database, open_server_database
+
+
+@pytest.fixture
+def server(postgres_url: str, tmp_path: Path) -> Iterator[Database]:
+    with migrated_database(postgres_url, tmp_path) as template, new_database(postgres_url, template) as url:
+        with open_server_database(url) as opened:
+            yield opened
+
+
+def check_version(database: Database) -> None:
+    version = DatabaseVersion(database.engine)
+    first = version.read()
+    with database.read() as session:
+        read_setting(session, "x")
+    assert version.read() == first, "reading changes nothing"
+    with database.write() as session:
+        write_setting(session, "x", "1")
+        session.flush()
+        uncommitted = version.read()
+    committed = version.read()
+    assert committed not in (first, uncommitted)
+    assert version.read() == committed
+    for turn in range(20):
+        with database.write() as session:
+            write_setting(session, "x", str(turn))
+        assert version.read() != committed
+        committed = version.read()
+    database.engine.dispose()
+    version.read()
+    database.engine.dispose()
+
+
+def test_the_version_changes_with_every_commit(database: Database) -> None:
+    check_version(database)
+
+
+def test_the_version_changes_with_every_commit_on_postgresql(server: Database) -> None:
+    check_version(server)
+
+
+def test_a_value_read_before_a_commit_is_outdated_after_it(database: Database) -> None:
+    def read() -> str:
+        with database.read() as session:
+            return read_setting(session, "x")
+
+    def read_and_write() -> str:
+        before = read()
+        with database.write() as session:
+            write_setting(session, "x", "1")
+        return before
+
+    assert database.cache.get("x", database.version.read(), read_and_write) == ""
+    assert database.cache.get("x", database.version.read(), read) == "1"
+
+
+def read_requests_version(database: Database) -> tuple[int, int] | None:
+    with database.read() as session:
+        return requests_version(session)
+
+
+def test_the_requests_version_changes_with_every_change_of_a_request(database: Database) -> None:
+    versions = [read_requests_version(database)]
+    create_request(database, create_module(database))
+    versions.append(read_requests_version(database))
+    apply_event(database, 1, Cancelled())
+    versions.append(read_requests_version(database))
+    assert len(set(versions)) == 3 and None not in versions
+    with database.write() as session:
+        write_setting(session, "x", "1")
+    assert read_requests_version(database) == versions[-1]
+
+
+def test_requests_have_no_version_while_someone_writes_on_postgresql(server: Database) -> None:
+    """A writer with a lower id may commit later, so data read before that must not be cached."""
+    module = create_module(server)
+    began, go_on = threading.Event(), threading.Event()
+
+    def write_slowly() -> None:
+        with server.write() as session:
+            moments = {"first_called_at": NOW, "registered_at": NOW}
+            number = "+989120000001"
+            session.add(
+                CallRequest(module_id=module.id, module_name="Sales", number=number, status="waiting", **moments)
+            )
+            session.flush()
+            began.set()
+            assert go_on.wait(10)
+
+    writer = threading.Thread(target=write_slowly)
+    writer.start()
+    assert began.wait(10)
+    assert read_requests_version(server) is None
+    create_request(server, module, number="+989120000002")
+    assert read_requests_version(server) is None
+    go_on.set()
+    writer.join(10)
+    assert read_requests_version(server) is not None
