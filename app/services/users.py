@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.audio.prompts import LANGUAGES
+from app.audio.prompt_texts import LANGUAGES
 from app.domain.text import is_displayable
 from app.services import audit
 from app.services.audit import AuditAction

@@ -70,7 +70,7 @@ def components() -> list[ComponentHealth]:
 
 def _load_state() -> _TelephoneState:
     worker = cached_query("worker_state", pbx_state.worker_state)
-    return _TelephoneState(worker, pbx_state.runs(worker, utcnow()), office().outbound_context)
+    return _TelephoneState(worker, pbx_state.has_heartbeat(worker, utcnow()), office().outbound_context)
 
 
 def _worst(state: _TelephoneState) -> Health:

@@ -11,12 +11,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.audio.library import SoundLibrary
-from app.audio.prompts import LANGUAGES, PROMPT_KEYS
+from app.audio.prompt_texts import LANGUAGES, PROMPT_KEYS
 from app.domain.text import is_displayable
 from app.services import audit, commands
 from app.services.errors import Invalid, NotFound
 from app.services.prompts import recordings
 from app.services.prompts import voice as speech
+from app.services.prompts.input import PromptInput, PromptMode
 from app.store.database import Database
 from app.store.models import ExtensionScenario, Module, Prompt, QueueScenario
 from app.store.settings import Speech
@@ -29,7 +30,6 @@ CALLER_ID = re.compile(r"\+?[0-9]{2,20}")
 FORMS: Mapping[str, re.Pattern[str]] = {"extension": EXTENSION, "queue": TARGET, "module": CODE, "custom": CUSTOM}
 DESTINATION_KINDS = ("extension", "queue", "module", "custom", "hangup")
 SITUATIONS = ("no_answer", "busy", "unavailable")  # of an extension's scenario
-PROMPT_MODES = ("speech", "file", "none")
 
 # name of the field -> the least and the most it may be; durations are seconds
 BOUNDS: Mapping[str, tuple[int, int]] = {
@@ -42,16 +42,6 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "customer_ring": (10, 180),
     "expire_after": (0, 90 * 24 * 3600),
 }
-
-
-@dataclass(frozen=True)
-class PromptInput:
-    """`mode`: one of PROMPT_MODES; `text` for speech (empty: the default); `file` below PROMPTS_DIR for mode file."""
-
-    mode: str = "speech"
-    text: str = ""
-    file: str = ""
-    original_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,7 +128,7 @@ def store(session: Session, given: ModuleInput, module: Module, now: datetime) -
                 key=key,
                 mode=prompt.mode,
                 text=prompt.text,
-                file=recordings.attach(session, prompt.file, prompt.original_name, now)
+                file=recordings.ensure_recording(session, prompt.file, prompt.original_name, now)
                 if prompt.mode == "file"
                 else None,
                 original_name=prompt.original_name[:200],
@@ -150,7 +140,7 @@ def store(session: Session, given: ModuleInput, module: Module, now: datetime) -
 def _check_files(library: SoundLibrary, given: ModuleInput) -> None:
     """Raise Invalid for recordings that are gone. By now nobody can delete one: each is held by this session."""
     files = {key: prompt.file for key, prompt in given.prompts.items() if prompt.mode == "file"}
-    lost = {f"prompt_{key}": "no_file" for key, file in files.items() if not recordings.is_there(library, file)}
+    lost = {f"prompt_{key}": "no_file" for key, file in files.items() if not recordings.has_file(library, file)}
     if lost:
         raise Invalid(lost)
 
@@ -246,7 +236,7 @@ def check(session: Session, given: ModuleInput, module_id: int | None) -> dict[s
             errors[name] = "range"
     if given.language not in LANGUAGES:
         errors["language"] = "choice"
-    errors |= speech.check(given.language, Speech(given.voice, given.rate, given.pitch))
+    errors |= speech.validate(given.language, Speech(given.voice, given.rate, given.pitch))
     if given.caller_id and not CALLER_ID.fullmatch(given.caller_id):
         errors["caller_id"] = "number"
     errors |= _check_targets(given)
@@ -261,7 +251,7 @@ def check(session: Session, given: ModuleInput, module_id: int | None) -> dict[s
         if fault is not None:
             errors[f"{side}_code" if kind in DESTINATION_KINDS else f"{side}_kind"] = fault
     for key, prompt in given.prompts.items():
-        if key not in PROMPT_KEYS or prompt.mode not in PROMPT_MODES:
+        if key not in PROMPT_KEYS or prompt.mode not in tuple(PromptMode):
             errors[f"prompt_{key}"] = "choice"
         elif prompt.mode == "file" and not prompt.file:
             errors[f"prompt_{key}"] = "no_file"

@@ -18,9 +18,10 @@ from app.audio.library import SoundLibrary
 from app.services import commands
 from app.services.errors import Invalid
 from app.services.modules import save as modules
-from app.services.modules.save import SITUATIONS, ModuleInput, PromptInput
+from app.services.modules.save import SITUATIONS, ModuleInput
 from app.services.pbx import scenarios
 from app.services.prompts import recordings
+from app.services.prompts.input import PromptInput
 from app.store.database import Database
 from app.store.models import ExtensionScenario, Module, QueueScenario
 
@@ -205,7 +206,7 @@ class _Intake:
     def _lost_files(self, given: ModuleInput) -> dict[str, str]:
         lost = {}
         for key, prompt in given.prompts.items():
-            if prompt.mode == "file" and not recordings.is_there(self._library, prompt.file):
+            if prompt.mode == "file" and not recordings.has_file(self._library, prompt.file):
                 lost[f"prompt_{key}.file"] = f"{prompt.file!r} is not in the prompts' folder: copy it there first"
         return lost
 

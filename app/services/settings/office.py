@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 
 import phonenumbers
 
-from app.audio.prompts import LANGUAGES
+from app.audio.prompt_texts import LANGUAGES
 from app.config import Settings
 from app.domain import numbers
 from app.domain.numbers import OutboundFormat

@@ -100,7 +100,7 @@ class ModuleForm(SpeechFields, FlaskForm):
         if request.method == "GET":
             self.language.data = choose_locale()
             self.next_kind.data = self.error_kind.data = "hangup"
-        self.prompts = PromptsForm(typed=request.method == "POST")
+        self.prompts = PromptsForm(from_request=request.method == "POST")
         self.sayings: dict[str, list[Saying]] = {}
 
     @property
@@ -119,7 +119,7 @@ class ModuleForm(SpeechFields, FlaskForm):
         else:
             self.extensions.data = list(given.targets)
         self.shown_active.data = "1" if given.active else ""
-        self.prompts.fill(given.prompts)
+        self.prompts.load(given.prompts)
 
     def given(self) -> ModuleInput:
         """Return what was typed, as the service takes it."""
@@ -131,7 +131,7 @@ class ModuleForm(SpeechFields, FlaskForm):
                 values[f"{side}_code"] = ""
         queue = self.target_kind.data == "queue"
         targets = [self.queue.data] if queue and self.queue.data else [] if queue else self.chosen_extensions
-        return ModuleInput(**values, targets=tuple(targets), prompts=self.prompts.given())
+        return ModuleInput(**values, targets=tuple(targets), prompts=self.prompts.inputs())
 
     def show(self, errors: dict[str, str]) -> None:
         """Put the service's findings beside their fields: of the targets, the one in which they were typed."""
@@ -156,7 +156,7 @@ class ModuleForm(SpeechFields, FlaskForm):
 
     def take_prompts(self, library: SoundLibrary) -> None:
         """Convert and keep what was uploaded, at once: another field's error must not cost a person the upload."""
-        self.form_errors += self.prompts.take(library, self.language.data)
+        self.form_errors += self.prompts.store_uploads(library, self.language.data)
 
 
 def _places_of(given: ModuleInput) -> set[Place]:

@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.audio.prompts import PROMPT_KEYS
+from app.audio.prompt_texts import PROMPT_KEYS
 from app.services.commands import WRITE_DIALPLAN
 from app.services.modules.save import (
     BOUNDS,
     Invalid,
     ModuleInput,
     NotFound,
-    PromptInput,
     check,
     check_destination,
     delete,
     references_to,
     save,
 )
+from app.services.prompts.input import PromptInput
 from app.store.database import Database
 from app.store.models import Command, ExtensionScenario, Module, Prompt, QueueScenario
 from tests.support.factories import NOW, create_module, create_request, make_module_input, reload, store

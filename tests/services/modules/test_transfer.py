@@ -15,11 +15,13 @@ from sqlalchemy import select
 from app.audio.library import SoundLibrary
 from app.services.commands import WRITE_DIALPLAN
 from app.services.modules import save as modules
-from app.services.modules.save import BOUNDS, PromptInput
+from app.services.modules.save import BOUNDS
 from app.services.modules.transfer import BadFile, export_settings, import_settings
 from app.services.pbx import scenarios
 from app.services.pbx.scenarios import ExtensionInput, QueueInput
 from app.services.prompts import recordings
+from app.services.prompts.input import PromptInput
+from app.services.prompts.recordings import Origin
 from app.store.database import Database
 from app.store.models import Base, Command, Module, Prompt
 from script.office.database import open_database
@@ -60,7 +62,7 @@ def codes_of(database: Database) -> list[str]:
 def furnish(database: Database, library: SoundLibrary, folder: Path) -> None:
     """Store something of everything, with no value at its default."""
     with write_sound(folder / "greeting.wav", tone(1)).open("rb") as stream:
-        kept = recordings.store_upload(database, library, stream, "خوش آمد.wav", "upload", NOW)
+        kept = recordings.store_upload(database, library, stream, "خوش آمد.wav", Origin.UPLOAD, NOW)
     support = make_module_input(
         name="پشتیبانی",
         code="*5002",

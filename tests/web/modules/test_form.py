@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from app.audio.prompts import PROMPT_KEYS, default_text
+from app.audio.prompt_texts import PROMPT_KEYS, default_text
 from app.config import Settings
 from app.services import users
 from app.services.modules import save as modules

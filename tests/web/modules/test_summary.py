@@ -7,8 +7,8 @@ import pytest
 from flask import Flask
 
 from app.domain.policy import LineState
-from app.services.modules.save import PromptInput
 from app.services.pbx.directory import Directory, Extension, ModuleName
+from app.services.prompts.input import PromptInput
 from app.store.database import Database
 from app.web.locale import use_locale
 from app.web.modules.summary import duration, sentences

@@ -1,4 +1,4 @@
-"""One sound of several: what is said, pauses, and the tones of the keys that are pressed between."""
+"""Assemble one clip from several pieces: clips, pauses, and the tones of telephone keys."""
 
 import wave
 from array import array
@@ -8,11 +8,11 @@ from math import pi, sin
 from pathlib import Path
 
 from app.audio.clip import SAMPLE_RATE, Clip, read_clip
-from app.audio.convert import write_whole
+from app.audio.convert import write_atomically
 
-TONE, GAP = 0.12, 0.08  # seconds of a key's tone, and of the silence after it
-LEVEL = 4000  # of each of a key's two tones; a little below speech of -19 LUFS
-RAMP = 0.005  # seconds; a tone that begins at once clicks
+TONE_SECONDS, GAP_SECONDS = 0.12, 0.08  # a key's tone, and the silence after it
+TONE_LEVEL = 4000  # peak of each of a key's two tones; a little quieter than speech at -19 LUFS
+RAMP_SECONDS = 0.005  # a tone that begins or ends abruptly clicks
 
 # ITU-T Q.23: each key is one low and one high tone.
 _LOW, _HIGH = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
@@ -30,7 +30,7 @@ class Pause:
 
 @dataclass(frozen=True)
 class Keys:
-    """The telephone keys that the caller presses, one after the other."""
+    """Telephone keys, pressed one after the other."""
 
     keys: str
 
@@ -39,12 +39,12 @@ Piece = Clip | Pause | Keys
 
 
 def assemble(pieces: Sequence[Piece], out: Path) -> Clip:
-    """Write the pieces one after the other into `out`, a WAV like any finished sound.
+    """Write the pieces one after the other to the clip `out`.
 
-    Raises FileNotFoundError and SoundError `broken` for a clip that is not there or damaged, KeyError for what is no
-    key, OSError where `out` can't be written.
+    Raises FileNotFoundError for a missing clip, SoundError `broken` for a damaged one, KeyError for an unknown key, and
+    OSError if `out` cannot be written.
     """
-    with write_whole(out) as temporary:
+    with write_atomically(out) as temporary:
         with wave.open(str(temporary), "wb") as sound:
             sound.setnchannels(1)
             sound.setsampwidth(2)
@@ -56,8 +56,11 @@ def assemble(pieces: Sequence[Piece], out: Path) -> Clip:
     return replace(clip, path=out)
 
 
-def describe(piece: Piece) -> list[object]:
-    """What tells a piece from every other. A clip's name stands for its content, but a lost one may come back."""
+def identify_piece(piece: Piece) -> list[object]:
+    """Return values that differ for any two different pieces, and are the same for equal ones.
+
+    A clip's name identifies its content. The measures are included since a lost clip may come back with other content.
+    """
     match piece:
         case Pause(seconds):
             return ["pause", seconds]
@@ -74,13 +77,13 @@ def _samples(piece: Piece) -> Iterator[bytes]:
         case Keys(keys):
             for key in keys:
                 yield _tone(key)
-                yield _silence(GAP)
+                yield _silence(GAP_SECONDS)
         case Clip(path=path):
-            yield from _frames(path)
+            yield from _clip_samples(path)
 
 
-def _frames(path: Path) -> Iterator[bytes]:
-    read_clip(path)  # raises for any other kind of file, before something of it is written
+def _clip_samples(path: Path) -> Iterator[bytes]:
+    read_clip(path)  # raises for any other kind of file before a part of it is written
     with wave.open(str(path), "rb") as sound:
         while frames := sound.readframes(SAMPLE_RATE):
             yield frames
@@ -92,11 +95,11 @@ def _silence(seconds: float) -> bytes:
 
 def _tone(key: str) -> bytes:
     low, high = (2 * pi * hertz / SAMPLE_RATE for hertz in FREQUENCIES[key])
-    count, ramp = round(TONE * SAMPLE_RATE), RAMP * SAMPLE_RATE
+    count, ramp = round(TONE_SECONDS * SAMPLE_RATE), RAMP_SECONDS * SAMPLE_RATE
     return array(
         "h",
         (
-            round(LEVEL * min(1.0, at / ramp, (count - at) / ramp) * (sin(low * at) + sin(high * at)))
+            round(TONE_LEVEL * min(1.0, at / ramp, (count - at) / ramp) * (sin(low * at) + sin(high * at)))
             for at in range(count)
         ),
     ).tobytes()

@@ -1,8 +1,8 @@
-"""What a caller and an agent hear: the prompts, their default texts, and the keys each of them announces."""
+"""The prompts for callers, agents and phone calls: their default texts, and the keys that each text names."""
 
 LANGUAGES: tuple[str, ...] = ("fa", "en")
 
-# In the order a caller hears them.
+# The prompts of a module, in the order in which a caller hears them.
 PROMPT_KEYS: tuple[str, ...] = (
     "intro",
     "enter_number",
@@ -14,17 +14,18 @@ PROMPT_KEYS: tuple[str, ...] = (
     "after_success",
 )
 
-# Not chosen per module: the intro without an own number, and what the agent hears around number and age.
+# Not set per module: the intro for a caller without an own number, and the agent's announcement around the number and
+# age of the request.
 FIXED_KEYS: tuple[str, ...] = ("intro_other", "agent_intro", "agent_keys")
 
-# What somebody of the office hears who is rung to record a sound, or to try a phone out.
-STUDIO_KEYS: tuple[str, ...] = (
-    "studio_say",
-    "studio_choose",
-    "studio_silence",
-    "studio_kept",
-    "studio_failed",
-    "studio_test",
+# Phone calls, by which someone in the office records a prompt or tests a phone.
+PHONE_CALL_KEYS: tuple[str, ...] = (
+    "phone_call_instructions",
+    "phone_call_choice",
+    "phone_call_silence",
+    "phone_call_saved",
+    "phone_call_failed",
+    "phone_call_test",
 )
 
 _TEXTS: dict[str, dict[str, str]] = {
@@ -46,12 +47,12 @@ _TEXTS: dict[str, dict[str, str]] = {
         "after_success": "درخواست تماس شما ثبت شد. به محض آزاد شدن همکاران ما با شما تماس می‌گیریم.",
         "agent_intro": "درخواست تماس از شماره",
         "agent_keys": "برای برقراری تماس عدد ۱ و برای بعد عدد ۲ را بزنید.",
-        "studio_say": "پس از شنیدن بوق، متن را بخوانید و در پایان کلید مربع را بزنید.",
-        "studio_choose": "برای نگه داشتن صدا عدد ۱، برای ضبط دوباره عدد ۲ و برای شنیدن آن عدد ۳ را بزنید.",
-        "studio_silence": "صدایی شنیده نشد. لطفاً دوباره امتحان کنید.",
-        "studio_kept": "صدا ذخیره شد. خدانگهدار.",
-        "studio_failed": "صدا ذخیره نشد. خدانگهدار.",
-        "studio_test": ("این یک تماس آزمایشی از بازنگ است. تلفن‌های شما وصل هستند. اکنون می‌توانید گوشی را بگذارید."),
+        "phone_call_instructions": "پس از شنیدن بوق، متن را بخوانید و در پایان کلید مربع را بزنید.",
+        "phone_call_choice": "برای نگه داشتن صدا عدد ۱، برای ضبط دوباره عدد ۲ و برای شنیدن آن عدد ۳ را بزنید.",
+        "phone_call_silence": "صدایی شنیده نشد. لطفاً دوباره امتحان کنید.",
+        "phone_call_saved": "صدا ذخیره شد. خدانگهدار.",
+        "phone_call_failed": "صدا ذخیره نشد. خدانگهدار.",
+        "phone_call_test": ("این یک تماس آزمایشی از بازنگ است. تلفن‌های شما وصل هستند. اکنون می‌توانید گوشی را بگذارید."),
     },
     "en": {
         "intro": (
@@ -71,12 +72,12 @@ _TEXTS: dict[str, dict[str, str]] = {
         "after_success": "Your request is registered. We will call you as soon as someone is free.",
         "agent_intro": "Call request from",
         "agent_keys": "Press 1 to call, 2 for later.",
-        "studio_say": "After the tone, say the text. Press hash when you have finished.",
-        "studio_choose": "Press 1 to keep it, 2 to record it again, 3 to hear it.",
-        "studio_silence": "Nothing could be heard. Please try again.",
-        "studio_kept": "The recording is kept. Goodbye.",
-        "studio_failed": "The recording could not be saved. Goodbye.",
-        "studio_test": "This is a test call of Bazang. Your telephones are connected. You can hang up now.",
+        "phone_call_instructions": "After the tone, say the text. Press hash when you have finished.",
+        "phone_call_choice": "Press 1 to keep it, 2 to record it again, 3 to hear it.",
+        "phone_call_silence": "Nothing could be heard. Please try again.",
+        "phone_call_saved": "The recording is saved. Goodbye.",
+        "phone_call_failed": "The recording could not be saved. Goodbye.",
+        "phone_call_test": "This is a test call of Bazang. Your telephones are connected. You can hang up now.",
     },
 }
 
@@ -86,44 +87,44 @@ _ANNOUNCED: dict[str, tuple[str, ...]] = {
     "enter_number": ("#",),
     "check_number": ("1", "2"),
     "agent_keys": ("1", "2"),
-    "studio_say": ("#",),
-    "studio_choose": ("1", "2", "3"),
+    "phone_call_instructions": ("#",),
+    "phone_call_choice": ("1", "2", "3"),
 }
 
-_MAX_DAYS = 30  # beyond it "more than": each age is a sound of its own, so their number must end somewhere
+_MAX_DAYS = 30  # a higher age is spoken as "more than": each age is a clip of its own, so their number must be limited
 
 
 def default_text(key: str, language: str) -> str:
-    """The text spoken where the module brings none; "" where the language doesn't play this prompt.
+    """Return the text that is spoken unless the module has its own; "" if the language does not need this prompt.
 
-    `key`: of PROMPT_KEYS, FIXED_KEYS or STUDIO_KEYS; `language`: of LANGUAGES. KeyError for any other.
+    `key`: one of PROMPT_KEYS, FIXED_KEYS or PHONE_CALL_KEYS; `language`: one of LANGUAGES. Raises KeyError.
     """
     return _TEXTS[language][key]
 
 
 def announced_keys(key: str) -> tuple[str, ...]:
-    """The telephone keys that a recording of this prompt must name, in that order; KeyError if there is no such."""
-    if key not in PROMPT_KEYS + FIXED_KEYS + STUDIO_KEYS:
+    """Return the telephone keys that a recording of this prompt must name, in this order. Raises KeyError."""
+    if key not in PROMPT_KEYS + FIXED_KEYS + PHONE_CALL_KEYS:
         raise KeyError(key)
     return _ANNOUNCED.get(key, ())
 
 
 def age_text(minutes: int, language: str) -> str:
-    """How long ago, to be spoken: whole minutes, from an hour on whole hours, from a day on whole days.
+    """Return the spoken form of an age: whole minutes, whole hours from an hour, whole days from a day.
 
-    Rounded down, so at most 114 different texts per language exist, and each is synthesised once.
-    A negative age (two clocks disagree) is spoken as under a minute.
+    Ages are rounded down, so there are at most 114 different texts per language, each synthesized once. A negative age,
+    caused by clocks that differ, is spoken as less than a minute. Raises KeyError for an unknown language.
     """
     if language not in LANGUAGES:
         raise KeyError(language)
-    speak_age = _age_fa if language == "fa" else _age_en
+    format_age = _age_fa if language == "fa" else _age_en
     if minutes < 1:
-        return speak_age(0, "minute")
+        return format_age(0, "minute")
     if minutes < 60:
-        return speak_age(minutes, "minute")
+        return format_age(minutes, "minute")
     if minutes < 24 * 60:
-        return speak_age(minutes // 60, "hour")
-    return speak_age(minutes // (24 * 60), "day")
+        return format_age(minutes // 60, "hour")
+    return format_age(minutes // (24 * 60), "day")
 
 
 def _age_fa(count: int, unit: str) -> str:

@@ -1,4 +1,4 @@
-"""Calls of the studio on a real exchange: recorded by phone, tried out, and whatever may go wrong with that."""
+"""Phone calls on a real Asterisk: record a prompt, test a phone, and everything that can go wrong."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TEXT = "Our office is closed today."
 
 
 def speech(seconds: float = 2.0) -> array[int]:
-    """Something that rises and falls as speech does, and is like nothing else."""
+    """Return a sound that rises and falls like speech and is easily recognized."""
     count = int(seconds * RATE)
     return array(
         "h",
@@ -49,7 +49,7 @@ def envelope(samples: array[int], piece: int = 400) -> list[float]:
 
 
 def alike(heard: array[int], spoken: array[int]) -> float:
-    """Return how much two sounds rise and fall together (1: exactly), wherever the one begins in the other."""
+    """Return how well the envelopes of two sounds agree (1: exactly), wherever one begins in the other."""
     return max(
         correlation(envelope(heard[shift:]), envelope(spoken)) for shift in range(0, min(4000, len(heard) // 2), 100)
     )
@@ -58,9 +58,9 @@ def alike(heard: array[int], spoken: array[int]) -> float:
 def correlation(one: list[float], other: list[float]) -> float:
     length = min(len(one), len(other))
     one, other = one[:length], other[:length]
-    mine, yours = sum(one) / length, sum(other) / length
-    both = sum((a - mine) * (b - yours) for a, b in zip(one, other, strict=True))
-    return both / math.sqrt(sum((a - mine) ** 2 for a in one) * sum((b - yours) ** 2 for b in other))
+    mean, other_mean = sum(one) / length, sum(other) / length
+    both = sum((a - mean) * (b - other_mean) for a, b in zip(one, other, strict=True))
+    return both / math.sqrt(sum((a - mean) ** 2 for a in one) * sum((b - other_mean) ** 2 for b in other))
 
 
 def read(path: Path) -> array[int]:
@@ -68,24 +68,24 @@ def read(path: Path) -> array[int]:
         return array("h", file.readframes(file.getnframes()))
 
 
-def ask(scene: Scene, extension: str = "101", name: str = "Closed", language: str = "en") -> str:
-    asked = {"extension": extension, "language": language, "actor": "sara", "now": datetime.now(UTC)}
-    return phone_calls.ask_recording(scene.bazang.database, name=name, text=TEXT, **asked)  # type: ignore[arg-type]
+def create_call(scene: Scene, extension: str = "101", name: str = "Closed", language: str = "en") -> str:
+    values = {"extension": extension, "language": language, "actor": "sara", "now": datetime.now(UTC)}
+    return phone_calls.create_recording_call(scene.bazang.database, name=name, text=TEXT, **values)  # type: ignore[arg-type]
 
 
-def ask_test(scene: Scene, extension: str = "101", language: str = "en") -> str:
-    return phone_calls.ask_test(
+def create_test_call(scene: Scene, extension: str = "101", language: str = "en") -> str:
+    return phone_calls.create_test_call(
         scene.bazang.database, extension=extension, language=language, actor="sara", now=datetime.now(UTC)
     )
 
 
 async def becomes(scene: Scene, call: str, state: CallState, timeout: float = PATIENCE) -> PhoneCallView:
     def there() -> PhoneCallView | None:
-        view = phone_calls.load(scene.bazang.database, call)
+        view = phone_calls.load(scene.bazang.database, call, datetime.now(UTC))
         assert view.state is state or view.state not in FINAL, f"{view}\n{scene.bazang.describe()}"
         return view if view.state is state else None
 
-    return await scene.bazang.until(there, timeout, f"the studio call is {state}")
+    return await scene.bazang.until(there, timeout, f"the phone call is {state}")
 
 
 async def fails(scene: Scene, call: str, failure: CallFailure, timeout: float = PATIENCE) -> None:
@@ -96,7 +96,7 @@ async def fails(scene: Scene, call: str, failure: CallFailure, timeout: float = 
 
 
 async def nothing_left(scene: Scene) -> None:
-    """Return when no file lies in the inbox and the exchange has no call any more."""
+    """Wait until the inbox is empty and the PBX has no call."""
     inbox = scene.bazang.settings.prompts_path / "inbox"
     await scene.bazang.until(lambda: not list(inbox.iterdir()), PATIENCE, "the inbox is empty")
     async with asyncio.timeout(PATIENCE):
@@ -113,7 +113,7 @@ async def say(scene: Scene, ring: Call, sound: array[int], call: str) -> None:
     """Wait for the tone, speak, and press hash."""
     await becomes(scene, call, CallState.RECORDING)
     heard = len(ring.rtp.received)
-    await scene.hears(ring, "studio_say")
+    await scene.hears(ring, "phone_call_instructions")
     tone = ulaw(read(scene.bazang.settings.prompts_path / "tone.wav"))[:1600]
     await scene.bazang.until(lambda: tone[400:1200] in bytes(ring.rtp.received[heard:]), PATIENCE, "the tone")
     await scene.bazang.until(lambda: len(list(inbox(scene).iterdir())) == 1, PATIENCE, "it is being recorded")
@@ -126,19 +126,19 @@ def inbox(scene: Scene) -> Path:
     return scene.bazang.settings.prompts_path / "inbox"
 
 
-async def test_a_text_spoken_by_phone_is_kept_as_it_was_spoken(stage: Stage) -> None:
+async def test_prompt_is_recorded_by_phone(stage: Stage) -> None:
     async with stage(phones=("101",)) as scene:
-        call = ask(scene)
+        call = create_call(scene)
         ring = await scene.phones["101"].next_call()
         assert ring.remote == "Bazang"
         await becomes(scene, call, CallState.RINGING)
         await ring.answer()
         await say(scene, ring, speech(), call)
-        await becomes(scene, call, CallState.LISTENING)
-        await scene.hears(ring, "studio_choose")
+        await becomes(scene, call, CallState.CHOOSING)
+        await scene.hears(ring, "phone_call_choice")
         await ring.press("1")
-        view = await becomes(scene, call, CallState.KEPT)
-        await scene.hears(ring, "studio_kept")
+        view = await becomes(scene, call, CallState.SAVED)
+        await scene.hears(ring, "phone_call_saved")
         await ring.wait_ended()
         (row,) = recordings(scene)
         assert (row.file, row.name, row.origin, row.created_by) == (view.file, "Closed", "phone", "sara")
@@ -148,132 +148,132 @@ async def test_a_text_spoken_by_phone_is_kept_as_it_was_spoken(stage: Stage) -> 
         await nothing_left(scene)
 
 
-async def test_2_records_again_and_3_plays_what_was_said(stage: Stage) -> None:
+async def test_key_2_records_again_and_key_3_plays(stage: Stage) -> None:
     async with stage(phones=("101",)) as scene:
-        call = ask(scene)
+        call = create_call(scene)
         ring = await scene.phones["101"].next_call()
         await ring.answer()
         await say(scene, ring, speech(1.0), call)
-        await becomes(scene, call, CallState.LISTENING)
-        await scene.hears(ring, "studio_choose")
+        await becomes(scene, call, CallState.CHOOSING)
+        await scene.hears(ring, "phone_call_choice")
         before = len(ring.rtp.received)
         await ring.press("3")
 
         def is_played() -> bool:
             return find(bytes(ring.rtp.received[before:]), ulaw(speech(1.0))).share > 0.8
 
-        await scene.bazang.until(is_played, PATIENCE, "what was said is played")
+        await scene.bazang.until(is_played, PATIENCE, "the recording is played")
         await ring.press("2")
         await say(scene, ring, speech(3.0), call)
-        await becomes(scene, call, CallState.LISTENING)
+        await becomes(scene, call, CallState.CHOOSING)
         await ring.press("1")
-        await becomes(scene, call, CallState.KEPT)
+        await becomes(scene, call, CallState.SAVED)
         (row,) = recordings(scene)
         assert row.seconds is not None and abs(row.seconds - 3.0) < 0.4
         await ring.hang_up()
         await nothing_left(scene)
 
 
-async def test_who_hangs_up_without_1_keeps_nothing(stage: Stage) -> None:
+async def test_hangup_before_key_1_saves_nothing(stage: Stage) -> None:
     async with stage(phones=("101", "102")) as scene:
-        early, late = ask(scene, "101"), ask(scene, "102")
+        early, late = create_call(scene, "101"), create_call(scene, "102")
         first, second = [await scene.phones[number].next_call() for number in ("101", "102")]
         await first.answer()
         await second.answer()
         await becomes(scene, early, CallState.RECORDING)
         await first.hang_up()
         await say(scene, second, speech(1.0), late)
-        await becomes(scene, late, CallState.LISTENING)
+        await becomes(scene, late, CallState.CHOOSING)
         await second.hang_up()
         for call in (early, late):
             await fails(scene, call, CallFailure.HUNG_UP)
 
 
-async def test_silence_is_no_recording(stage: Stage) -> None:
+async def test_silence_is_not_saved(stage: Stage) -> None:
     async with stage(phones=("101",)) as scene:
-        call = ask(scene)
+        call = create_call(scene)
         ring = await scene.phones["101"].next_call()
         await ring.answer()
         for _ in range(3):
             heard = len(ring.rtp.received)
             await say(scene, ring, array("h", bytes(RATE)), call)
             del ring.rtp.received[:heard]
-            await scene.hears(ring, "studio_silence")
+            await scene.hears(ring, "phone_call_silence")
         await fails(scene, call, CallFailure.SILENCE_ONLY)
 
 
-async def test_phone_that_cannot_take_the_call_is_told_apart(stage: Stage) -> None:
+async def test_phones_that_cannot_be_rung(stage: Stage) -> None:
     setup = OfficeSetup(own_hints=False)  # 101 to 103 are phones without a hint
     async with stage(setup=setup, phones=("101", "102")) as scene:
         phone = scene.phones["101"]
-        await fails(scene, ask(scene, "999"), CallFailure.UNKNOWN_EXTENSION)
-        await fails(scene, ask(scene, "103"), CallFailure.UNREACHABLE)
-        refused = ask(scene)
+        await fails(scene, create_call(scene, "999"), CallFailure.UNKNOWN_EXTENSION)
+        await fails(scene, create_call(scene, "103"), CallFailure.UNREACHABLE)
+        refused = create_call(scene)
         (await phone.next_call()).reject(486)
         await fails(scene, refused, CallFailure.BUSY)
-        refused = ask(scene)
+        refused = create_call(scene)
         (await phone.next_call()).reject(603)
         await fails(scene, refused, CallFailure.REJECTED)
         talk = await scene.occupy("101")
-        await asyncio.gather(*(fail_while_busy(scene, ask_call) for ask_call in (ask, ask_test)))
+        await asyncio.gather(*(fail_while_busy(scene, create) for create in (create_call, create_test_call)))
         await talk.end()
-        called_off = ask(scene)
+        cancelled = create_call(scene)
         ring = await phone.next_call()
-        phone_calls.cancel(scene.bazang.database, called_off, "sara", datetime.now(UTC))
+        phone_calls.cancel(scene.bazang.database, cancelled, "sara", datetime.now(UTC))
         await ring.wait_ended(5)
-        assert phone_calls.load(scene.bazang.database, called_off).state is CallState.CANCELLED
+        assert phone_calls.load(scene.bazang.database, cancelled, datetime.now(UTC)).state is CallState.CANCELLED
         await nothing_left(scene)
 
 
-async def fail_while_busy(scene: Scene, ask_call: Callable[[Scene], str]) -> None:
-    view = await becomes(scene, ask_call(scene), CallState.FAILED)
+async def fail_while_busy(scene: Scene, create: Callable[[Scene], str]) -> None:
+    view = await becomes(scene, create(scene), CallState.FAILED)
     assert view.detail == CallFailure.BUSY.value, scene.bazang.describe()
 
 
-async def test_phone_that_nobody_answers_is_given_up(stage: Stage) -> None:
+async def test_unanswered_phone(stage: Stage) -> None:
     async with stage(phones=("101",)) as scene:
-        call = ask(scene)
+        call = create_call(scene)
         ring = await scene.phones["101"].next_call()
         await fails(scene, call, CallFailure.NO_ANSWER, 40)
         assert 20 < ring.ended_at - ring.began_at < 30
 
 
 @pytest.mark.parametrize("language", ["en", "fa"])
-async def test_test_call_is_heard_to_its_end(stage: Stage, language: str) -> None:
+async def test_test_call(stage: Stage, language: str) -> None:
     async with stage(phones=("101",)) as scene:
-        call = ask_test(scene, language=language)
+        call = create_test_call(scene, language=language)
         ring = await scene.phones["101"].next_call()
         await ring.answer()
-        await scene.hears(ring, "studio_test", language)
+        await scene.hears(ring, "phone_call_test", language)
         await becomes(scene, call, CallState.DONE)
         await ring.wait_ended()
-        cut = ask_test(scene, language=language)
+        cut = create_test_call(scene, language=language)
         ring = await scene.phones["101"].next_call()
         await ring.answer()
-        await scene.hears(ring, "studio_test", language)
+        await scene.hears(ring, "phone_call_test", language)
         await ring.hang_up()
         await fails(scene, cut, CallFailure.HUNG_UP)
 
 
-async def test_worker_that_is_killed_leaves_nothing_behind(stage: Stage) -> None:
+async def test_killed_worker_leaves_nothing_behind(stage: Stage) -> None:
     async with stage(phones=("101", "102")) as scene:
-        recorded, rung = ask(scene, "101"), ask(scene, "102")
+        recorded, rung = create_call(scene, "101"), create_call(scene, "102")
         ring = await scene.phones["101"].next_call()
         await ring.answer()
         await scene.phones["102"].next_call()
         await becomes(scene, recorded, CallState.RECORDING)
         await scene.bazang.until(lambda: list(inbox(scene).iterdir()), PATIENCE, "it is being recorded")
         await scene.bazang.kill_worker()
-        for call in (recorded, rung):  # as soon as nobody can take the service for alive
+        for call in (recorded, rung):  # when the heartbeat is old
             assert phone_calls.load(scene.bazang.database, call, datetime.now(UTC) + MINUTE).state is CallState.FAILED
         await scene.bazang.start_worker()
         for call in (recorded, rung):
             await fails(scene, call, CallFailure.SERVICE_DOWN)
 
 
-async def test_worker_that_is_stopped_ends_its_calls(stage: Stage) -> None:
+async def test_stopped_worker_ends_its_calls(stage: Stage) -> None:
     async with stage(phones=("101", "102")) as scene:
-        recorded, rung = ask(scene, "101"), ask(scene, "102")
+        recorded, rung = create_call(scene, "101"), create_call(scene, "102")
         ring = await scene.phones["101"].next_call()
         await ring.answer()
         await scene.phones["102"].next_call()
@@ -283,9 +283,9 @@ async def test_worker_that_is_stopped_ends_its_calls(stage: Stage) -> None:
             await fails(scene, call, CallFailure.SERVICE_DOWN)
 
 
-async def test_exchange_that_goes_away_ends_the_call(stage: Stage) -> None:
+async def test_killed_pbx_ends_the_calls(stage: Stage) -> None:
     async with stage(phones=("101", "102")) as scene:
-        recorded, rung = ask(scene, "101"), ask(scene, "102")
+        recorded, rung = create_call(scene, "101"), create_call(scene, "102")
         ring = await scene.phones["101"].next_call()
         await ring.answer()
         other = await scene.phones["102"].next_call()
@@ -293,70 +293,69 @@ async def test_exchange_that_goes_away_ends_the_call(stage: Stage) -> None:
         await scene.bazang.asterisk.kill()
         for call in (ring, other):
             call.end(0)
-        for asked, failure in ((recorded, CallFailure.BROKEN_OFF), (rung, CallFailure.NOT_CONNECTED)):
-            view = await becomes(scene, asked, CallState.FAILED)
+        for call_id, failure in ((recorded, CallFailure.BROKEN_OFF), (rung, CallFailure.NOT_CONNECTED)):
+            view = await becomes(scene, call_id, CallState.FAILED)
             assert view.detail == failure.value, scene.bazang.describe()
-        view = await becomes(scene, ask(scene), CallState.FAILED)
+        view = await becomes(scene, create_call(scene), CallState.FAILED)
         assert view.detail == CallFailure.NOT_CONNECTED.value
         await scene.bazang.asterisk.start()
         await nothing_left(scene)
 
 
-async def test_exchange_that_cannot_reach_our_service_is_found_out(stage: Stage) -> None:
+async def test_pbx_that_cannot_reach_the_worker(stage: Stage) -> None:
     async with stage(phones=("101",), AGI_HOST="127.0.0.9", AGI_BIND="127.0.0.1") as scene:
-        call = ask_test(scene)
+        call = create_test_call(scene)
         ring = await scene.phones["101"].next_call()
         await ring.answer()
         await fails(scene, call, CallFailure.NO_DIALOGUE)
         await ring.wait_ended()
 
 
-async def test_folder_that_the_exchange_cannot_write_is_told(stage: Stage) -> None:
-    """Here it looks for it elsewhere; elsewhere it may lack the right."""
+async def test_pbx_that_cannot_write_to_the_inbox(stage: Stage) -> None:
     async with stage(phones=("101",)) as scene:
-        call = ask(scene)
+        call = create_call(scene)
         ring = await scene.phones["101"].next_call()
         shutil.rmtree(inbox(scene))
         await ring.answer()
-        await scene.hears(ring, "studio_failed")
+        await scene.hears(ring, "phone_call_failed")
         inbox(scene).mkdir()
         await fails(scene, call, CallFailure.CANNOT_WRITE)
 
 
-async def test_exchange_that_does_not_find_our_sounds_is_told(stage: Stage) -> None:
+async def test_pbx_that_cannot_read_the_sounds(stage: Stage) -> None:
     async with stage(phones=("101",), ASTERISK_PROMPTS_DIR="/nowhere") as scene:
-        call = ask_test(scene)
+        call = create_test_call(scene)
         ring = await scene.phones["101"].next_call()
         await ring.answer()
         await fails(scene, call, CallFailure.CANNOT_READ)
         await ring.wait_ended()
 
 
-async def test_call_that_is_cancelled_rings_no_more(stage: Stage) -> None:
+async def test_cancelled_calls_do_not_ring(stage: Stage) -> None:
     async with stage(phones=("101",)) as scene:
-        calls = [ask_test(scene), ask(scene)]
+        calls = [create_test_call(scene), create_call(scene)]
         for call in calls:
             phone_calls.cancel(scene.bazang.database, call, "sara", datetime.now(UTC))
         await nothing_left(scene)
         await scene.is_idle("101")
-        ring = await spoken_to(scene, ask(scene))
+        ring = await answer_call(scene, create_call(scene))
         await ring.hang_up()
 
 
-async def spoken_to(scene: Scene, call: str) -> Call:
-    """Return the phone that has taken a studio call."""
+async def answer_call(scene: Scene, call: str) -> Call:
+    """Answer a call and return its phone."""
     while (ring := await scene.phones["101"].next_call()).ended.is_set():
-        pass  # one that was cancelled
+        pass  # a cancelled call
     await ring.answer()
     await becomes(scene, call, CallState.RECORDING)
     return ring
 
 
-async def test_request_and_studio_do_not_disturb_each_other(stage: Stage) -> None:
+async def test_request_and_phone_call_do_not_meet(stage: Stage) -> None:
     async with stage(lambda b: b.module(), phones=("101",)) as scene:
         request = scene.wish()
         agent = await scene.phones["101"].next_call()
-        view = await becomes(scene, ask(scene), CallState.FAILED)
+        view = await becomes(scene, create_call(scene), CallState.FAILED)
         assert view.detail == CallFailure.BUSY.value
         await agent.answer()
         await scene.hears(agent, "agent_intro")
@@ -367,13 +366,13 @@ async def test_request_and_studio_do_not_disturb_each_other(stage: Stage) -> Non
         await agent.wait_ended()
 
         await scene.is_idle("101")
-        tested = ask_test(scene)
+        test_call = create_test_call(scene)
         ring = await scene.phones["101"].next_call()
         request = scene.wish("09121111111")
         await ring.answer()
-        await scene.hears(ring, "studio_test")
-        assert scene.wished(request).status == "waiting", "who is in the studio is not free"
-        await becomes(scene, tested, CallState.DONE)
+        await scene.hears(ring, "phone_call_test")
+        assert scene.wished(request).status == "waiting", "an agent in a phone call is not free"
+        await becomes(scene, test_call, CallState.DONE)
         await ring.wait_ended()
         agent = await scene.phones["101"].next_call()
         assert agent.remote.endswith("9121111111")
