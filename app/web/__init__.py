@@ -5,14 +5,15 @@ from flask import Flask
 
 def register(app: Flask) -> None:
     """Attach the panel to the application."""
-    from app.web import assets, error_pages, fields, formats, http, layout, locale, poll, status, urls, wording
+    from app.web import assets, error_pages, fields, formats, health, http, layout, locale, poll, urls, wording
     from app.web.accounts import login, profile, session, users
     from app.web.audit import views as audit
     from app.web.audit import wording as audit_wording
     from app.web.modules import views as modules
     from app.web.modules import wording as module_wording
     from app.web.pbx import destinations, extensions, queues
-    from app.web.prompts import by_phone, library, preview
+    from app.web.prompts import by_phone, preview
+    from app.web.prompts import views as recordings
     from app.web.prompts import wording as prompt_wording
     from app.web.report import overview
     from app.web.report import views as report
@@ -25,11 +26,11 @@ def register(app: Flask) -> None:
     from app.web.setup import views as setup
     from app.web.setup import wording as setup_wording
 
-    for part in (http, urls, assets, locale, formats, fields, layout, poll, error_pages, session):
+    for part in (http, urls, assets, locale, formats, fields, layout, health, poll, error_pages, session):
         part.register(app)
     for views in (
-        *(login, profile, status, poll, overview, requests, actions, mine, pause, report),
-        *(modules, destinations, preview, by_phone, library, extensions, queues, settings, setup, users, audit),
+        *(login, profile, poll, overview, requests, actions, mine, pause, report),
+        *(modules, destinations, preview, by_phone, recordings, extensions, queues, settings, setup, users, audit),
     ):
         app.register_blueprint(views.blueprint)
     app.jinja_env.globals.update(

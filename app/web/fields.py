@@ -176,7 +176,7 @@ def choices(table: Mapping[Any, object]) -> list[SelectChoice]:
     return [SelectChoice(value, label) for value, label in table.items()]
 
 
-def show_errors(form, errors: dict[str, str]) -> None:
+def show_errors(form, errors: Mapping[str, str]) -> None:
     """Put the services' findings beside their fields; what has no field stands above the form."""
     for name, code in errors.items():
         text = wording.error(code)

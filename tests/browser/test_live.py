@@ -246,7 +246,7 @@ def test_a_mistake_in_a_dialog_is_said_there(person: Person, page: Page, databas
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Date", exact=True).fill("2020-01-01")
     dialog.get_by_role("button", name="Postpone").click()
-    expect(dialog).to_contain_text("This moment is over already.")
+    expect(dialog).to_contain_text("This time is in the past. Enter a later one.")
     expect(dialog.get_by_label("Date", exact=True)).to_have_value("2020-01-01")
     day = (now() + timedelta(days=2)).date().isoformat()
     dialog.get_by_label("Date", exact=True).fill(day)

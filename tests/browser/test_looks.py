@@ -83,7 +83,7 @@ def record(page: Page) -> None:
 
 def choose_from_the_library(page: Page) -> None:
     page.goto("/modules/1")
-    page.locator("[data-prompt=intro] [data-shelf-open]").click()
+    page.locator("[data-prompt=intro] [data-open-library]").click()
     page.locator(".shelf-list").wait_for()
 
 
@@ -95,7 +95,7 @@ def replace_a_digit(page: Page) -> None:
 def fail_to_upload(page: Page) -> None:
     page.goto("/recordings")
     page.locator("#upload").set_input_files({"name": "letter.wav", "mimeType": "audio/wav", "buffer": b"no sound"})
-    page.locator("[data-fault]:not([hidden])").wait_for()
+    page.locator("[data-error]:not([hidden])").wait_for()
 
 
 def fail_to_call(page: Page) -> None:

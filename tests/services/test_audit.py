@@ -13,11 +13,11 @@ from app.domain.routing import HANG_UP, Destination, Situation
 from app.services import audit, users
 from app.services.audit import AuditFilter, changes, read
 from app.services.errors import Invalid
-from app.services.modules.input import PromptInput
 from app.services.modules.save import delete_module, save_module
 from app.services.modules.transfer import BadFile, export_settings, import_settings
 from app.services.pbx.scenarios import ExtensionInput, QueueInput, save_scenario
-from app.services.prompts import recordings
+from app.services.prompts import digits, recordings
+from app.services.prompts.input import PromptInput
 from app.services.settings import office
 from app.services.users import UserInput
 from app.store import settings as store_settings
@@ -147,10 +147,10 @@ def test_changes_of_recordings_and_digits_are_recorded(database: Database, tmp_p
     create_recording(database, "uploads/a.wav", name="Hello")
     recordings.rename(database, "uploads/a.wav", "Good day", actor="sara", now=NOW)
     assert last(database) == ("sara", "recording_renamed", "Good day", {"name": ["Hello", "Good day"]})
-    recordings.set_digit(database, "fa", "1", "uploads/a.wav", actor="sara", now=NOW)
+    digits.set_digit(database, "fa", "1", "uploads/a.wav", actor="sara", now=NOW)
     assert last(database) == ("sara", "digit_changed", "fa 1", {"file": ["", "uploads/a.wav"]})
-    recordings.set_digit(database, "fa", "1", None, actor="sara", now=NOW)
-    recordings.set_digit(database, "fa", "1", None, actor="sara", now=NOW)
+    digits.set_digit(database, "fa", "1", None, actor="sara", now=NOW)
+    digits.set_digit(database, "fa", "1", None, actor="sara", now=NOW)
     assert last(database) == ("sara", "digit_changed", "fa 1", {"file": ["uploads/a.wav", ""]})
     recordings.delete(database, SoundLibrary(tmp_path), "uploads/a.wav", actor="sara", now=NOW)
     assert last(database) == ("sara", "recording_deleted", "Good day", {"file": ["uploads/a.wav", ""]})

@@ -227,7 +227,7 @@ def test_an_action_without_its_token_is_refused(
         with told:
             with count_writes(app) as writes:
                 page = admin.post(address(app, rule), status=400)
-            assert page.one("h1").text == "Please load the page again"
+            assert page.one("h1").text == "Load the page again"
             assert writes == []
 
 

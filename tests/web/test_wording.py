@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 
 from app import create_app
-from app.audio.prompts import LANGUAGES, PROMPT_KEYS
+from app.audio.prompt_texts import LANGUAGES, PROMPT_KEYS
 from app.domain.lifecycle import Outcome, Status, Step
 from app.domain.policy import LineState
 from app.domain.routing import DestinationKind, Situation

@@ -2,18 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from app.domain.routing import HANG_UP, Destination
+from app.services.prompts.input import PromptInput, PromptMode
 from app.store.models import Module
-
-
-class PromptMode(StrEnum):
-    SPEECH = "speech"
-    FILE = "file"
-    NONE = "none"
-
 
 # field -> its smallest and largest value; durations are in seconds
 BOUNDS: Mapping[str, tuple[int, int]] = {
@@ -31,16 +24,6 @@ SHARED_FIELDS = (
     "name", "code", "target_kind", "next", "error", "active", "silent", "automatic", "language", "voice", "rate",
     "pitch", "caller_id", *BOUNDS,
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class PromptInput:
-    """`text` is for mode speech (empty: the default text), `file` for mode file: a path below PROMPTS_DIR."""
-
-    mode: str = PromptMode.SPEECH
-    text: str = ""
-    file: str = ""
-    original_name: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,15 @@ from app.audio.library import SoundLibrary
 from app.config import Settings
 from app.domain.routing import Destination, DestinationKind
 from app.services import audit, commands
-from app.services.errors import Invalid, NotFound
-from app.services.modules.input import SHARED_FIELDS, ModuleInput, PromptInput, PromptMode, audit_fields, from_row
+from app.services.errors import ErrorCode, Invalid, NotFound
+from app.services.modules.input import SHARED_FIELDS, ModuleInput, audit_fields, from_row
 from app.services.modules.list import load_module
 from app.services.modules.validation import check_module
 from app.services.pbx import destinations, lookup
 from app.services.pbx.destinations import DestinationsByField, PbxWarning, SaveResult, warning_key
 from app.services.pbx.references import find_references
 from app.services.prompts import recordings
+from app.services.prompts.input import PromptInput, PromptMode
 from app.store.database import Database
 from app.store.models import Module, Prompt
 
@@ -133,7 +134,7 @@ def delete_module(database: Database, module_id: int, now: datetime, *, actor: s
     with database.write() as session:
         module = _load_locked(session, module_id)
         if module.code in find_references(session):
-            raise Invalid({"code": "in_use"})
+            raise Invalid({"code": ErrorCode.IN_USE})
         deleted = audit.changes(audit_fields(from_row(module)), {})
         audit.record(session, actor, "module_deleted", _subject(module), deleted, now)
         session.delete(module)
@@ -169,7 +170,7 @@ def store_module(session: Session, given: ModuleInput, module: Module, now: date
     try:
         session.flush()
     except IntegrityError as error:  # another transaction took the code after the check
-        raise Invalid({"code": "taken"}) from error
+        raise Invalid({"code": ErrorCode.TAKEN}) from error
     for key, prompt in given.prompts.items():
         session.merge(_prompt_row(session, module.id, key, prompt, now))
     return module.id
@@ -178,7 +179,7 @@ def store_module(session: Session, given: ModuleInput, module: Module, now: date
 def _prompt_row(session: Session, module_id: int, key: str, prompt: PromptInput, now: datetime) -> Prompt:
     file = None
     if prompt.mode == PromptMode.FILE:
-        file = recordings.attach(session, prompt.file, prompt.original_name, now)
+        file = recordings.ensure_recording(session, prompt.file, prompt.original_name, now)
     values = {"mode": prompt.mode, "text": prompt.text, "file": file, "original_name": prompt.original_name[:200]}
     return Prompt(module_id=module_id, key=key, **values)
 
@@ -186,7 +187,7 @@ def _prompt_row(session: Session, module_id: int, key: str, prompt: PromptInput,
 def _check_files(library: SoundLibrary, given: ModuleInput) -> None:
     """Raise Invalid for recordings whose file is missing. The session locks their rows, so none can be deleted now."""
     files = {key: prompt.file for key, prompt in given.prompts.items() if prompt.mode == PromptMode.FILE}
-    lost = {f"prompt_{key}": "no_file" for key, file in files.items() if not recordings.is_there(library, file)}
+    lost = {f"prompt_{key}": ErrorCode.NO_FILE for key, file in files.items() if not recordings.has_file(library, file)}
     if lost:
         raise Invalid(lost)
 

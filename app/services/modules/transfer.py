@@ -17,12 +17,13 @@ from sqlalchemy.orm import Session
 from app.audio.library import SoundLibrary
 from app.domain.routing import Destination, Situation
 from app.services import commands
-from app.services.errors import Invalid
-from app.services.modules.input import ModuleInput, PromptInput, PromptMode, audit_fields, from_row
+from app.services.errors import ErrorCode, Invalid
+from app.services.modules.input import ModuleInput, audit_fields, from_row
 from app.services.modules.save import record_saved, store_module
 from app.services.modules.validation import check_module
 from app.services.pbx.scenarios import ExtensionInput, QueueInput, store_scenario
 from app.services.prompts import recordings
+from app.services.prompts.input import PromptInput, PromptMode
 from app.store.database import Database
 from app.store.models import ExtensionScenario, Module, QueueScenario
 
@@ -221,7 +222,7 @@ class _Import:
         return {
             f"prompt_{key}.file": f"{prompt.file!r} is not in the folder of the prompts: copy it there first"
             for key, prompt in given.prompts.items()
-            if prompt.mode == PromptMode.FILE and not recordings.is_there(self._library, prompt.file)
+            if prompt.mode == PromptMode.FILE and not recordings.has_file(self._library, prompt.file)
         }
 
     def _store_scenarios(self, name: str, key: str, scenarios: list[Any]) -> list[str]:
@@ -234,20 +235,20 @@ class _Import:
 
 # -- errors in words --------------------------------------------------------------------------------------------------
 
-_WORDS = {
-    "required": "is required",
-    "too_long": "is too long",
-    "characters": "has characters that cannot be displayed",
-    "code": "has characters that are not allowed here",
-    "number": "is not a telephone number",
-    "range": "is too small or too large",
-    "choice": "is not one of the possible values",
-    "one_queue": "must be one queue",
-    "custom": "must be context,extension,priority",
-    "no_module": "is not the code of a module",
-    "cycle": "leads back to where it comes from",
-    "no_file": "names no recording",
-    "in_use": "is still used by something else",
+_WORDS: Mapping[str, str] = {
+    ErrorCode.REQUIRED: "is required",
+    ErrorCode.TOO_LONG: "is too long",
+    ErrorCode.CHARACTERS: "has characters that cannot be displayed",
+    ErrorCode.CODE: "has characters that are not allowed here",
+    ErrorCode.NUMBER: "is not a telephone number",
+    ErrorCode.RANGE: "is too small or too large",
+    ErrorCode.CHOICE: "is not one of the possible values",
+    ErrorCode.ONE_QUEUE: "must be one queue",
+    ErrorCode.CUSTOM: "must be context,extension,priority",
+    ErrorCode.NO_MODULE: "is not the code of a module",
+    ErrorCode.CYCLE: "leads back to where it comes from",
+    ErrorCode.NO_FILE: "names no recording",
+    ErrorCode.IN_USE: "is still used by something else",
 }
 
 

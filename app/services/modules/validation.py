@@ -3,13 +3,15 @@
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.audio.prompts import LANGUAGES, PROMPT_KEYS
+from app.audio.prompt_texts import LANGUAGES, PROMPT_KEYS
 from app.domain.routing import CALLER_ID_PATTERN, CODE_PATTERN, CODE_PATTERNS, Destination, DestinationKind
 from app.domain.text import is_displayable
-from app.services.modules.input import BOUNDS, ModuleInput, PromptInput, PromptMode
+from app.services.errors import ErrorCode
+from app.services.modules.input import BOUNDS, ModuleInput
 from app.services.pbx.destinations import check_destination
 from app.services.pbx.references import find_references
 from app.services.prompts import voice
+from app.services.prompts.input import PromptInput, PromptMode
 from app.store.models import Module
 from app.store.settings import Speech
 
@@ -30,10 +32,16 @@ def check_module(session: Session, given: ModuleInput, module_id: int | None = N
     return {
         **_check_name(given.name),
         **_check_code(session, given.code, old_code, module_id),
-        **{name: "range" for name, (least, most) in BOUNDS.items() if not least <= getattr(given, name) <= most},
-        **({"language": "choice"} if given.language not in LANGUAGES else {}),
-        **voice.check(given.language, Speech(given.voice, given.rate, given.pitch)),
-        **({"caller_id": "number"} if given.caller_id and not CALLER_ID_PATTERN.fullmatch(given.caller_id) else {}),
+        **{
+            name: ErrorCode.RANGE for name, (least, most) in BOUNDS.items() if not least <= getattr(given, name) <= most
+        },
+        **({"language": ErrorCode.CHOICE} if given.language not in LANGUAGES else {}),
+        **voice.validate(given.language, Speech(given.voice, given.rate, given.pitch)),
+        **(
+            {"caller_id": ErrorCode.NUMBER}
+            if given.caller_id and not CALLER_ID_PATTERN.fullmatch(given.caller_id)
+            else {}
+        ),
         **_check_targets(given),
         **_check_destination(session, "next", given.next, given.code, old_code),
         **_check_destination(session, "error", given.error, given.code, old_code),
@@ -43,37 +51,47 @@ def check_module(session: Session, given: ModuleInput, module_id: int | None = N
 
 def _check_name(name: str) -> Errors:
     if not name.strip():
-        return {"name": "required"}
+        return {"name": ErrorCode.REQUIRED}
     if len(name) > LONGEST_NAME:
-        return {"name": "too_long"}
-    return {} if is_displayable(name) else {"name": "characters"}
+        return {"name": ErrorCode.TOO_LONG}
+    return {} if is_displayable(name) else {"name": ErrorCode.CHARACTERS}
 
 
 def _check_code(session: Session, code: str, old_code: str, module_id: int | None) -> Errors:
     if not CODE_PATTERN.fullmatch(code):
-        return {"code": "code"}
+        return {"code": ErrorCode.CODE}
     if session.scalar(select(func.count()).where(Module.code == code, Module.id != (module_id or 0))):
-        return {"code": "taken"}
-    return {"code": "in_use"} if old_code and old_code in find_references(session) else {}
+        return {"code": ErrorCode.TAKEN}
+    return {"code": ErrorCode.IN_USE} if old_code and old_code in find_references(session) else {}
+
+
+def _check_bounds(given: ModuleInput) -> Errors:
+    return {
+        name: ErrorCode.RANGE for name, (least, most) in BOUNDS.items() if not least <= getattr(given, name) <= most
+    }
+
+
+def _check_caller_id(caller_id: str) -> Errors:
+    return {} if not caller_id or CALLER_ID_PATTERN.fullmatch(caller_id) else {"caller_id": ErrorCode.NUMBER}
 
 
 def _check_targets(given: ModuleInput) -> Errors:
     if given.target_kind not in TARGET_KINDS:
-        return {"target_kind": "choice"}
+        return {"target_kind": ErrorCode.CHOICE}
     if not given.targets:
-        return {"targets": "required"}
+        return {"targets": ErrorCode.REQUIRED}
     if given.target_kind == DestinationKind.QUEUE and len(given.targets) > 1:
-        return {"targets": "one_queue"}
-    return {} if all(target.is_well_formed for target in given.target_destinations) else {"targets": "code"}
+        return {"targets": ErrorCode.ONE_QUEUE}
+    return {} if all(target.is_well_formed for target in given.target_destinations) else {"targets": ErrorCode.CODE}
 
 
 def _check_destination(session: Session, name: str, destination: Destination, code: str, old_code: str) -> Errors:
     error = check_destination(session, destination)
     if error is None and destination.kind == DestinationKind.MODULE:
         if destination.code == old_code:  # the module gives up this code now
-            error = "no_module"
+            error = ErrorCode.NO_MODULE
         elif _leads_to(session, destination.code, code):
-            error = "cycle"
+            error = ErrorCode.CYCLE
     if error is None:
         return {}
     is_known = destination.kind in CODE_PATTERNS
@@ -101,9 +119,9 @@ def _check_prompts(given: ModuleInput) -> Errors:
     return {f"prompt_{key}": error for key, error in errors.items() if error}
 
 
-def _check_prompt(key: str, prompt: PromptInput) -> str:
+def _check_prompt(key: str, prompt: PromptInput) -> ErrorCode | None:
     if key not in PROMPT_KEYS or prompt.mode not in set(PromptMode):
-        return "choice"
+        return ErrorCode.CHOICE
     if prompt.mode == PromptMode.FILE and not prompt.file:
-        return "no_file"
-    return "too_long" if len(prompt.text) > LONGEST_TEXT else ""
+        return ErrorCode.NO_FILE
+    return ErrorCode.TOO_LONG if len(prompt.text) > LONGEST_TEXT else None

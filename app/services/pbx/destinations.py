@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.domain.routing import CODE_PATTERNS, Destination, DestinationKind
-from app.services.errors import Invalid
+from app.services.errors import ErrorCode, Invalid
 from app.services.pbx import lookup
 from app.services.pbx.lookup import LookupResult
 from app.store.database import Database
@@ -45,7 +45,7 @@ def warning_key(destination: Destination, *, code_taken: bool = False) -> str:
 
 @dataclass(frozen=True)
 class SaveResult:
-    """What came of saving a form. `errors` are codes by field, `warnings` are by field and include confirmed ones.
+    """What came of saving a form. `errors` are by field, `warnings` are by field and include confirmed ones.
 
     `pbx_answered`: the PBX could be asked about everything.
     """
@@ -56,8 +56,8 @@ class SaveResult:
     pbx_answered: bool = True
 
 
-def check_destination(session: Session, destination: Destination, *, optional: bool = False) -> str | None:
-    """Return the error code of a destination, None if it is valid. Its code becomes part of the dialplan.
+def check_destination(session: Session, destination: Destination, *, optional: bool = False) -> ErrorCode | None:
+    """Return the error of a destination, None if it is valid. Its code becomes part of the dialplan.
 
     `optional`: it may have no kind. The PBX is not asked.
     """
@@ -65,13 +65,13 @@ def check_destination(session: Session, destination: Destination, *, optional: b
     if kind == DestinationKind.HANGUP or (optional and not kind):
         return None
     if kind not in CODE_PATTERNS:
-        return "choice"
+        return ErrorCode.CHOICE
     if not code:
-        return "required"
+        return ErrorCode.REQUIRED
     if not destination.is_well_formed:
-        return "custom" if kind == DestinationKind.CUSTOM else "code"
+        return ErrorCode.CUSTOM if kind == DestinationKind.CUSTOM else ErrorCode.CODE
     if kind == DestinationKind.MODULE and not _module_exists(session, code):
-        return "no_module"
+        return ErrorCode.NO_MODULE
     return None
 
 

@@ -17,7 +17,7 @@ from app.domain.routing import (
     Situation,
 )
 from app.services import audit, commands
-from app.services.errors import Invalid, NotFound
+from app.services.errors import ErrorCode, Invalid, NotFound
 from app.services.pbx import destinations
 from app.services.pbx.destinations import DestinationsByField, SaveResult, check_destination
 from app.store.database import Database
@@ -129,13 +129,13 @@ def check_without_pbx(database: Database, given: ScenarioInput, *, confirmed: Co
     return SaveResult(errors, warnings)
 
 
-def check_scenario(session: Session, given: ScenarioInput) -> dict[str, str]:
+def check_scenario(session: Session, given: ScenarioInput) -> dict[str, ErrorCode]:
     """Return error codes by field; empty if the scenario is valid."""
     return _check_queue(session, given) if isinstance(given, QueueInput) else _check_extension(session, given)
 
 
-def _check_extension(session: Session, given: ExtensionInput) -> dict[str, str]:
-    errors = {} if EXTENSION_PATTERN.fullmatch(given.extension) else {"extension": "code"}
+def _check_extension(session: Session, given: ExtensionInput) -> dict[str, ErrorCode]:
+    errors = {} if EXTENSION_PATTERN.fullmatch(given.extension) else {"extension": ErrorCode.CODE}
     errors |= _check_bounds("ring", given.ring, RING_BOUNDS)
     own = Destination(DestinationKind.EXTENSION, given.extension)
     for situation in Situation:
@@ -143,20 +143,20 @@ def _check_extension(session: Session, given: ExtensionInput) -> dict[str, str]:
     return errors
 
 
-def _check_queue(session: Session, given: QueueInput) -> dict[str, str]:
-    errors = {} if QUEUE_PATTERN.fullmatch(given.queue) else {"queue": "code"}
+def _check_queue(session: Session, given: QueueInput) -> dict[str, ErrorCode]:
+    errors = {} if QUEUE_PATTERN.fullmatch(given.queue) else {"queue": ErrorCode.CODE}
     errors |= _check_bounds("max_wait", given.max_wait, MAX_WAIT_BOUNDS)
     errors |= _check_bounds("wrapup", given.wrapup, WRAPUP_BOUNDS)
     own = Destination(DestinationKind.QUEUE, given.queue)
     return errors | _check_destination(session, "failed", given.failed, own)
 
 
-def _check_bounds(name: str, value: int, bounds: tuple[int, int]) -> dict[str, str]:
-    return {} if bounds[0] <= value <= bounds[1] else {name: "range"}
+def _check_bounds(name: str, value: int, bounds: tuple[int, int]) -> dict[str, ErrorCode]:
+    return {} if bounds[0] <= value <= bounds[1] else {name: ErrorCode.RANGE}
 
 
-def _check_destination(session: Session, name: str, destination: Destination, own: Destination) -> dict[str, str]:
-    error = check_destination(session, destination, optional=True) or ("cycle" if destination == own else None)
+def _check_destination(session: Session, name: str, destination: Destination, own: Destination) -> dict[str, ErrorCode]:
+    error = check_destination(session, destination, optional=True) or (ErrorCode.CYCLE if destination == own else None)
     return {} if error is None else {f"{name}_code": error}
 
 
@@ -194,7 +194,7 @@ def save_scenario(database: Database, given: ScenarioInput, *, now: datetime, ac
     commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
 
 
-def store_scenario(session: Session, given: ScenarioInput, *, now: datetime, actor: str) -> dict[str, str]:
+def store_scenario(session: Session, given: ScenarioInput, *, now: datetime, actor: str) -> dict[str, ErrorCode]:
     """Write a scenario and its audit entry to the session; return error codes by field if it is not valid."""
     errors = check_scenario(session, given)
     if not errors:

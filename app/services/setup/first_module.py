@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.domain.routing import Destination, DestinationKind, Situation
-from app.services.errors import Invalid
+from app.services.errors import ErrorCode, Invalid
 from app.services.modules.input import ModuleInput
 from app.services.modules.save import save_module
 from app.services.pbx import lookup
@@ -51,7 +51,7 @@ def create(database: Database, settings: Settings, given: FirstModuleInput, now:
     """
     errors = _check_with_pbx(database, settings, given, now, actor)
     if given.template not in set(Template):
-        errors["template"] = "choice"
+        errors["template"] = ErrorCode.CHOICE
     if errors:
         raise Invalid(errors)
     with database.write() as session:
@@ -74,19 +74,19 @@ def suggest_test_extension(database: Database) -> str:
 
 def _check_with_pbx(
     database: Database, settings: Settings, given: FirstModuleInput, now: datetime, actor: str
-) -> dict[str, str]:
+) -> dict[str, ErrorCode]:
     """Return errors by field: a code that is in use on the PBX, targets that do not exist there.
 
     If the PBX cannot be asked, there are no errors.
     """
-    errors = {}
+    errors: dict[str, ErrorCode] = {}
     if lookup.find_code(database, settings, given.code, actor=actor, now=now):
-        errors["code"] = "code_on_exchange"
+        errors["code"] = ErrorCode.CODE_ON_PBX
     kind = DestinationKind.QUEUE if given.template == Template.QUEUE else DestinationKind.EXTENSION
     targets = [Destination(kind, target) for target in given.targets]
     results = (lookup.look_up(database, target, actor=actor, now=now) for target in targets if target.is_well_formed)
     if LookupResult.MISSING in results:
-        errors["targets"] = "not_on_exchange"
+        errors["targets"] = ErrorCode.NOT_ON_PBX
     return errors
 
 

@@ -102,7 +102,7 @@ class ModuleForm(SpeechFields, DestinationsForm):
             self.language.data = choose_locale()
             self.next.show(HANG_UP)
             self.error.show(HANG_UP)
-        self.prompts = PromptsForm(typed=request.method == "POST")
+        self.prompts = PromptsForm(from_request=request.method == "POST")
 
     @property
     def is_for_queue(self) -> bool:
@@ -125,7 +125,7 @@ class ModuleForm(SpeechFields, DestinationsForm):
         self.next.show(stored.next)
         self.error.show(stored.error)
         self.shown_active.data = "1" if stored.active else ""
-        self.prompts.fill(stored.prompts)
+        self.prompts.load(stored.prompts)
 
     def input(self) -> ModuleInput:
         """Return what was typed."""
@@ -139,7 +139,7 @@ class ModuleForm(SpeechFields, DestinationsForm):
             targets=tuple(queues if self.is_for_queue else self.chosen_extensions),
             next=self.next.destination,
             error=self.error.destination,
-            prompts=self.prompts.given(),
+            prompts=self.prompts.inputs(),
         )
 
     def show_result(self, result: SaveResult) -> None:
@@ -158,4 +158,4 @@ class ModuleForm(SpeechFields, DestinationsForm):
 
     def store_uploads(self, library: SoundLibrary) -> None:
         """Convert and store the uploaded files, so that errors in other fields do not lose them."""
-        self.form_errors += self.prompts.take(library, self.language.data)
+        self.form_errors += self.prompts.store_uploads(library, self.language.data)

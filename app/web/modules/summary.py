@@ -8,8 +8,9 @@ from flask_babel import ngettext
 from markupsafe import Markup, escape
 
 from app.domain.routing import Destination, DestinationKind
-from app.services.modules.input import ModuleInput, PromptMode
+from app.services.modules.input import ModuleInput
 from app.services.pbx.directory import Directory
+from app.services.prompts.input import PromptMode
 from app.web.formats import digits, fill_in, name, number
 from app.web.pbx.findings import format_code
 

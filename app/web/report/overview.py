@@ -13,7 +13,7 @@ from persiantools.jdatetime import JalaliDateTime
 from app.domain.policy import LineState
 from app.services.report import overview
 from app.services.report.overview import ExtensionNow, QueueNow, Rate
-from app.web import poll, status
+from app.web import health, poll
 from app.web.context import current_scope, database, utcnow
 from app.web.formats import digits, is_persian, office_zone
 
@@ -54,7 +54,7 @@ def wallboard_body():
 def _values() -> dict[str, object]:
     now = utcnow()
     seen = overview.load_overview(database(), current_scope(), office_zone(), now)
-    return {"seen": seen, "now": now, "parts": status.parts(), "percent": percent, "waited": waited}
+    return {"seen": seen, "now": now, "components": health.components(), "percent": percent, "waited": waited}
 
 
 def _board() -> dict[str, object]:

@@ -9,8 +9,9 @@ from sqlalchemy import select
 from app.domain.routing import Destination
 from app.services.commands import WRITE_DIALPLAN
 from app.services.errors import Invalid, NotFound
-from app.services.modules.input import ModuleInput, PromptInput
+from app.services.modules.input import ModuleInput
 from app.services.modules.save import delete_module, save_module
+from app.services.prompts.input import PromptInput
 from app.store.database import Database
 from app.store.models import Command, Module, Prompt
 from tests.support.factories import NOW, create_module, create_request, make_module_input, reload

@@ -15,12 +15,14 @@ from sqlalchemy import select
 from app.audio.library import SoundLibrary
 from app.domain.routing import HANG_UP, Destination, Situation
 from app.services.commands import WRITE_DIALPLAN
-from app.services.modules.input import BOUNDS, PromptInput, from_row
+from app.services.modules.input import BOUNDS, from_row
 from app.services.modules.list import load_module
 from app.services.modules.save import save_module
 from app.services.modules.transfer import BadFile, export_settings, import_settings
 from app.services.pbx.scenarios import ExtensionInput, QueueInput, save_scenario
 from app.services.prompts import recordings
+from app.services.prompts.input import PromptInput
+from app.services.prompts.recordings import Origin
 from app.store.database import Database
 from app.store.models import Base, Command, Module, Prompt
 from script.office.database import open_database
@@ -61,7 +63,7 @@ def codes_of(database: Database) -> list[str]:
 def fill_tables(database: Database, library: SoundLibrary, folder: Path) -> None:
     """Store modules, prompts and scenarios without default values."""
     with write_sound(folder / "greeting.wav", tone(1)).open("rb") as stream:
-        recording = recordings.store_upload(database, library, stream, "خوش آمد.wav", "upload", NOW)
+        recording = recordings.store_upload(database, library, stream, "خوش آمد.wav", Origin.UPLOAD, NOW)
     support = make_module_input(
         name="پشتیبانی",
         code="*5002",

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from app.audio.prompts import PROMPT_KEYS
+from app.audio.prompt_texts import PROMPT_KEYS
 from app.domain.routing import Destination
-from app.services.modules.input import BOUNDS, ModuleInput, PromptInput
+from app.services.modules.input import BOUNDS, ModuleInput
 from app.services.modules.validation import check_module
+from app.services.prompts.input import PromptInput
 from app.store.database import Database
 from tests.support.factories import create_module, make_module_input
 

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from app.audio.prompts import PROMPT_KEYS, default_text
+from app.audio.prompt_texts import PROMPT_KEYS, default_text
 from app.domain.routing import Destination
 from app.services.modules import save
 from app.services.modules.input import ModuleInput

@@ -8,8 +8,8 @@ from flask import Flask
 
 from app.domain.policy import LineState
 from app.domain.routing import Destination
-from app.services.modules.input import PromptInput
 from app.services.pbx.directory import Directory, Extension, ModuleName
+from app.services.prompts.input import PromptInput
 from app.store.database import Database
 from app.web.locale import use_locale
 from app.web.modules.summary import format_duration, summarise

@@ -138,7 +138,7 @@ def test_each_part_of_the_telephone_side_is_told(
 
         write_setting(session, "outbound_context", "from-internal")
     page = admin.get(path)
-    found = [page.one(id=f"health-{name}") for name in ("service", "exchange", "dialplan")]
+    found = [page.one(id=f"health-{name}") for name in ("service", "pbx", "dialplan")]
     told = [f"{part.get('class', '').removeprefix('health-')} {text(part).split(': ')[1]}" for part in found]
     assert told == list(levels)
 
