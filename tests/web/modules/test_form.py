@@ -222,7 +222,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (
         {"next_kind": "module", "next_code": "*5009"},
         "next_code",
-        "There is no module with this code. Check the code. Check the code.",
+        "There is no module with this code. Check the code.",
     ),
     ({"next_kind": "moon"}, "next_kind", "Choose an item from the list."),
     ({"error_kind": "queue"}, "error_code", NEEDED),
@@ -230,7 +230,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (
         {"error_kind": "module", "error_code": "*5001"},
         "error_code",
-        "There is no module with this code. Check the code. Check the code.",
+        "There is no module with this code. Check the code.",
     ),
     ({"error_kind": ""}, "error_kind", "Choose an item from the list."),
 ]

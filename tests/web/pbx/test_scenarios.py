@@ -115,7 +115,7 @@ def test_a_way_is_taken_back(admin: Visitor, database: Database) -> None:
         (
             {"busy_kind": "module", "busy_code": "*5009"},
             "busy_code",
-            "There is no module with this code. Check the code. Check the code.",
+            "There is no module with this code. Check the code.",
         ),
         (
             {"no_answer_kind": "custom", "no_answer_code": "ivr"},

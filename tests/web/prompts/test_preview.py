@@ -132,5 +132,5 @@ def test_dialogue_names_the_prompt_that_cannot_be_made(admin: Visitor) -> None:
     error = admin.post(DIALOGUE, OWN | {"prompt_intro_text": "سلام"}, 422).source
     assert error.startswith("introduction: ")
     missing = {"prompt_after_success_mode": "file", "prompt_after_success_file": f"uploads/{'0' * 64}.wav"}
-    assert admin.post(DIALOGUE, OWN | missing, 422).source.startswith("after registering: ")
+    assert admin.post(DIALOGUE, OWN | missing, 422).source.startswith("after registration: ")
     assert admin.post(DIALOGUE, OWN | {"rate": "1"}, 422).source.startswith("Speed: ")
