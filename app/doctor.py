@@ -206,7 +206,7 @@ def _connection_fault(pbx: PbxSettings, report: ConnectionReport) -> Finding:
     address = f"{pbx.ami_host}:{pbx.ami_port}"
     if report.result is not ConnectionResult.REFUSED:
         return _fault(f"The PBX does not answer at {address}: {report.detail}", _CONNECTION_FIXES[report.result])
-    read, write = ",".join(config_snippets.READ), ",".join(config_snippets.WRITE)
+    read, write = ",".join(config_snippets.READ_RIGHTS), ",".join(config_snippets.WRITE_RIGHTS)
     return _fault(
         f"The PBX at {address} refuses the user {pbx.ami_username!r}.",
         f"In manager.conf: [{pbx.ami_username}] with secret=…, read={read} and write={write}; then `manager reload`. "

@@ -20,6 +20,13 @@ class ErrorCode(StrEnum):
     PAST = "past"
     NOT_YOURS = "not_yours"
     TAKEN = "taken"  # another user or module has it
+    # modules and scenarios
+    ONE_QUEUE = "one_queue"  # a module is for one queue only
+    CUSTOM = "custom"  # not context,extension,priority
+    NO_MODULE = "no_module"  # no module has the code
+    CYCLE = "cycle"  # callers would come back
+    NO_FILE = "no_file"  # a prompt without a recording
+    IN_USE = "in_use"  # something points to the module
     # users
     TOO_SHORT = "too_short"
     TWICE = "twice"

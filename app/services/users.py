@@ -15,11 +15,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.audio.prompt_texts import LANGUAGES
+from app.domain.routing import EXTENSION_PATTERN
 from app.domain.text import is_displayable
 from app.services import audit
 from app.services.audit import AuditAction
 from app.services.errors import ErrorCode, Invalid, NotFound
-from app.services.modules.save import EXTENSION
 from app.store.database import Database
 from app.store.models import User
 
@@ -150,7 +150,7 @@ def validate(given: UserInput) -> dict[str, ErrorCode]:
         errors["locale"] = ErrorCode.CHOICE
     if given.theme not in THEMES:
         errors["theme"] = ErrorCode.CHOICE
-    if not all(EXTENSION.fullmatch(extension) for extension in given.extensions):
+    if not all(EXTENSION_PATTERN.fullmatch(extension) for extension in given.extensions):
         errors["extensions"] = ErrorCode.CODE
     elif len(given.extensions) > MOST_EXTENSIONS:
         errors["extensions"] = ErrorCode.TOO_LONG

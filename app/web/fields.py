@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Flask
 from persiantools.jdatetime import JalaliDate
-from wtforms import Field, SelectChoice, SelectField, StringField
+from wtforms import Field, FormField, SelectChoice, StringField
 from wtforms.validators import ValidationError
 from wtforms.widgets import TextInput
 
@@ -176,23 +176,21 @@ def choices(table: Mapping[Any, object]) -> list[SelectChoice]:
     return [SelectChoice(value, label) for value, label in table.items()]
 
 
-def destination_field(*, optional: bool = False) -> SelectField:
-    """Return the choice of a destination's type."""
-    table = dict(wording.DESTINATION)
-    if optional:
-        table = {"": table.pop("hangup"), **table}
-    return SelectField(choices=choices(table), validate_choice=False)
-
-
 def show_errors(form, errors: Mapping[str, str]) -> None:
     """Put the services' findings beside their fields; what has no field stands above the form."""
     for name, code in errors.items():
         text = wording.error(code)
-        field = form._fields.get(name)
+        field = find_field(form, name)
         if field is not None:
             field.errors = list(field.errors) or [text]
         elif not name.startswith("prompt_"):  # a prompt's fault was said when its sound was looked at
             form.form_errors.append(f"{name}: {text}")
+
+
+def find_field(form, name: str) -> Field | None:
+    """Return the field of this name, which can be a part of another field; None if there is none."""
+    parts = (part for field in form if isinstance(field, FormField) for part in field.form)
+    return form._fields.get(name) or next((part for part in parts if part.name == name), None)
 
 
 def has_errors(form) -> bool:

@@ -18,10 +18,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.config import Settings
 from app.domain import numbers
 from app.domain.policy import Facts, ReasonCode
+from app.domain.routing import Context
 from app.services import commands
 from app.services.commands import CommandResult
 from app.services.errors import NotFound
-from app.services.pbx.directory import OWN_HINT_CONTEXT
 from app.services.prompts import phone_calls
 from app.services.requests import attempts, perform
 from app.services.requests.expiry import expire
@@ -64,7 +64,7 @@ class Worker:
 
     def __init__(self, settings: Settings, database: Database, *, leads: Callable[[], bool] = lambda: True) -> None:
         self.settings, self.database, self._leads = settings, database, leads
-        self.snapshot = Snapshot(OWN_HINT_CONTEXT)
+        self.snapshot = Snapshot(Context.EXTENSIONS)
         self.follower = AttemptFollower()
         self.calls = CallFollower(self.snapshot.extension_of_channel, is_ours)
         self.recorder = WriteQueue()
@@ -91,9 +91,9 @@ class Worker:
         # PostgreSQL tells of commands only, so the desk says by itself that there is a new request.
         self.desk = Registrar(settings, database, self.sounds, self.snapshot, registered=self.dispatcher.wake)
         self.agi = AgiServer(settings.agi_bind, settings.agi_port, self._on_caller)
-        self.keeper = DialplanFile(settings, database, self.ami)
+        self.dialplan_file = DialplanFile(settings, database, self.ami)
         self.names = ExtensionNames(self.ami, self._on_name)
-        self.inquiry = PbxQueries(self.ami, self.snapshot, self.keeper)
+        self.inquiry = PbxQueries(self.ami, self.snapshot, self.dialplan_file)
         self.phone_calls = PhoneCalls(settings, database, self.ami, self.sounds, self.snapshot)
         self._polled = False  # since the connection was made: before that nothing is known
         self._polling = asyncio.Lock()
@@ -117,7 +117,7 @@ class Worker:
         await self._settle_connection()
         await self.phone_calls.start()
         await self.agi.start()
-        self.keeper.agi_port = self.agi.port
+        self.dialplan_file.agi_port = self.agi.port
         watch = DatabaseWatch(self.database.engine, self._on_database_change)
         scheduler = AsyncIOScheduler()
         scheduler.add_job(
@@ -222,7 +222,7 @@ class Worker:
                     await self.dispatcher.reconcile()
                     await self._check_dialplan()
                     await self.phone_calls.clean_up()
-                    self._spawn(self.names.refresh(self.snapshot.extensions, self.keeper.profile))
+                    self._spawn(self.names.refresh(self.snapshot.extensions, self.dialplan_file.profile))
             except AmiError as error:
                 log.warning("the exchange could not be asked: %s", error)
             except SQLAlchemyError as error:
@@ -247,10 +247,10 @@ class Worker:
             return pbx_state.wrapups(session)
 
     async def _check_dialplan(self) -> None:
-        await self.keeper.keep()
+        await self.dialplan_file.update()
         outbound = await asyncio.to_thread(self._outbound_context)
         self._obstacle = (
-            ReasonCode.NO_DIALPLAN if not self.keeper.usable else None if outbound else ReasonCode.NO_OUTBOUND
+            ReasonCode.NO_DIALPLAN if not self.dialplan_file.usable else None if outbound else ReasonCode.NO_OUTBOUND
         )
 
     def _outbound_context(self) -> str:
@@ -307,8 +307,8 @@ class Worker:
             row.heartbeat, row.started_at = utcnow(), self._started_at
             row.ami_status, row.ami_detail, row.asterisk_version = state.status, state.detail[:200], state.version
             row.poll_seconds = self.settings.poll_seconds
-            row.dialplan_written, row.dialplan_running = self.keeper.written, self.keeper.running
-            row.dialplan_detail = self.keeper.detail[:200]
+            row.dialplan_written, row.dialplan_running = self.dialplan_file.written, self.dialplan_file.running
+            row.dialplan_detail = self.dialplan_file.detail[:200]
             row.obstacle = self._obstacle.value if self._obstacle is not None else ""
             session.add(row)
 
@@ -381,7 +381,7 @@ class Worker:
             case commands.WRITE_DIALPLAN:
                 self.sounds.reset()
                 await self.sounds.prepare(utcnow())  # before callers can get there
-                await self.keeper.keep(force=True)
+                await self.dialplan_file.update(force=True)
                 await asyncio.to_thread(self._store_state)
                 return True, CommandResult.WRITTEN
             case commands.APPLY_SETTINGS:

@@ -16,6 +16,7 @@ from app.audio.tone import write_tone
 from app.config import Settings
 from app.domain.lifecycle import Outcome
 from app.domain.phone_calls import CallFailure, CallState
+from app.domain.routing import Context
 from app.services.errors import Invalid, NotFound
 from app.services.prompts import phone_calls, recordings
 from app.services.prompts import voice as voices
@@ -168,7 +169,7 @@ class PhoneCalls:
         """Ring the extension. Return why the call failed, None if its dialogue has begun or it was cancelled."""
         if not self._ami.connected:
             return CallFailure.NOT_CONNECTED
-        if not await lookup.has_destination(self._ami, "bazang-studio,s,1"):
+        if not await lookup.has_location(self._ami, f"{Context.PHONE_CALL},s,1"):
             return CallFailure.NO_DIALPLAN
         extension = self._snapshot.extensions.get(view.extension)
         devices = (extension.devices if extension is not None else ()) or (f"PJSIP/{view.extension}",)
@@ -185,11 +186,11 @@ class PhoneCalls:
     async def _check_devices(self, devices: tuple[str, ...]) -> CallFailure | None:
         """Return why none of the devices can be rung now, None if one can."""
         states = {await lookup.device_state(self._ami, device) for device in devices}
-        if states <= lookup.NOT_THERE:
+        if states <= lookup.MISSING_STATES:
             return CallFailure.UNKNOWN_EXTENSION
         if "NOT_INUSE" in states:
             return None
-        return CallFailure.UNREACHABLE if states <= lookup.NOT_THERE | {"UNAVAILABLE"} else CallFailure.BUSY
+        return CallFailure.UNREACHABLE if states <= lookup.MISSING_STATES | {"UNAVAILABLE"} else CallFailure.BUSY
 
     async def _ring(self, call: _Call, devices: tuple[str, ...], context: str) -> CallFailure | None:
         """Ring and wait until the dialogue has begun; return why it has not."""

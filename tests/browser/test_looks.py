@@ -290,7 +290,7 @@ def test_what_is_told_of_a_freepbx_can_be_read(
     paths = ("/extensions/101", "/queues/800", "/extensions", "/queues", "/modules")
     page = walk({f"freepbx{path.replace('/', '-')}": go(path) for path in paths}, locale, width)
     page.goto("/extensions/101")
-    ways = page.locator(".walk li b")
+    ways = page.locator(".instructions li b")
     assert ways.count() and all(ways.evaluate_all(WITHIN)), "the way through the menus stands in its step"
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from app.audio.library import SoundLibrary
 from app.audio.prompt_texts import default_text
 from app.services import users
-from app.services.modules import save as modules
+from app.services.modules.list import load_module
 from app.services.prompts import recordings
 from app.services.prompts.digits import load_digit_files
 from app.services.prompts.recordings import Origin
@@ -181,7 +181,7 @@ def test_a_file_is_uploaded_by_a_button_with_progress(
     assert 59 < length < 61
     page.locator(".form-end .btn-primary").click()
     with database.read() as session:
-        assert modules.load(session, 1).prompts["intro"].file == row.file
+        assert load_module(session, 1).prompts["intro"].file == row.file
 
 
 @LOCALES
@@ -578,7 +578,7 @@ def record_by_phone(page: Page, loop: Loop, scene: Scene) -> None:
 async def hear_it_all(scene: Scene) -> None:
     bazang = scene.bazang
     with bazang.database.read() as session:
-        saved = modules.load(session, 1)
+        saved = load_module(session, 1)
         origins = {row.file: row.origin for row in session.scalars(select(Recording))}
     files = {key: prompt.file for key, prompt in saved.prompts.items() if prompt.mode == "file"}
     assert {key: origins[file] for key, file in files.items()} == {

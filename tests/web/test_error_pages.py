@@ -20,7 +20,7 @@ def broken(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("of the test")
 
-    monkeypatch.setattr("app.web.modules.views.select", fail)
+    monkeypatch.setattr("app.web.modules.views.list_modules", fail)
 
 
 class Lost:

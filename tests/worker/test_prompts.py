@@ -17,7 +17,7 @@ from app.audio.clip import Clip, SpeechError
 from app.audio.prompt_texts import PROMPT_KEYS, age_text, default_text
 from app.config import Settings
 from app.domain.dial_order import DialOrder
-from app.services.modules import save as modules
+from app.services.modules.save import set_active
 from app.services.prompts import recordings, voice
 from app.services.prompts.digits import set_digit
 from app.services.prompts.recordings import Origin
@@ -257,7 +257,7 @@ async def test_missing_folder_is_logged(
 async def test_state_of_a_module_holds_at_once(sounds: PromptStore, database: Database) -> None:
     module = create_module(database, language="en")
     for active in (True, False, True):
-        modules.set_active(database, module.id, active, NOW)
+        set_active(database, module.id, active, NOW)
         view = await sounds.load_module(module.id)
         assert view is not None and view.active is active
 

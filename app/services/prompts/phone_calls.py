@@ -8,9 +8,9 @@ from sqlalchemy import delete, select
 
 from app.audio.prompt_texts import LANGUAGES, default_text
 from app.domain.phone_calls import FINAL, CallFailure, CallKind, CallState
+from app.domain.routing import EXTENSION_PATTERN
 from app.services import commands
 from app.services.errors import Invalid, NotFound
-from app.services.modules.save import EXTENSION
 from app.services.prompts.recordings import validate_name
 from app.store import pbx_state
 from app.store.database import Database
@@ -80,7 +80,7 @@ def create_test_call(database: Database, *, extension: str, language: str, actor
 
 def _validate(extension: str, language: str) -> dict[str, str]:
     errors = {}
-    if not EXTENSION.fullmatch(extension):
+    if not EXTENSION_PATTERN.fullmatch(extension):
         errors["extension"] = "code" if extension else "required"
     if language not in LANGUAGES:
         errors["language"] = "choice"

@@ -11,8 +11,8 @@ from app.audio.prompt_texts import LANGUAGES
 from app.config import Settings
 from app.domain import numbers
 from app.domain.numbers import OutboundFormat
+from app.domain.routing import CALLER_ID_PATTERN
 from app.services.errors import ErrorCode, Invalid
-from app.services.modules.save import CALLER_ID
 from app.services.requests import pause
 from app.services.settings.save import save_values
 from app.store import settings as store
@@ -91,7 +91,7 @@ def validate(given: OfficeInput) -> dict[str, ErrorCode]:
     }
     errors = {name: ErrorCode.CHOICE for name, allowed in choices.items() if getattr(given, name) not in allowed}
     errors |= {name: code for name, (form, code) in patterns.items() if not form.fullmatch(getattr(given, name))}
-    if given.caller_id and not CALLER_ID.fullmatch(given.caller_id):
+    if given.caller_id and not CALLER_ID_PATTERN.fullmatch(given.caller_id):
         errors["caller_id"] = ErrorCode.NUMBER
     return errors
 

@@ -5,7 +5,7 @@ from flask import Blueprint, abort, current_app, request
 from app.audio.clip import SoundError
 from app.audio.prompt_texts import LANGUAGES, PROMPT_KEYS
 from app.services.errors import NotFound
-from app.services.modules import save as modules
+from app.services.modules.list import load_module
 from app.services.prompts import digits, sounds, voice
 from app.services.prompts.dialogue import CallerNumber, PromptError, make_dialogue
 from app.services.prompts.input import DEFAULT_PROMPT, PromptInput, PromptMode
@@ -28,7 +28,7 @@ def prompt(module_id: int, key: str):
         abort(404)
     try:
         with database().read() as session:
-            module = modules.load(session, module_id)
+            module = load_module(session, module_id)
     except NotFound:
         abort(404)
     speech = _complete_speech(module.language, Speech(module.voice, module.rate, module.pitch))

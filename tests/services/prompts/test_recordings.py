@@ -12,7 +12,7 @@ from sqlalchemy import select
 from app.audio.clip import Clip, SoundError
 from app.audio.library import SoundLibrary
 from app.services.errors import Invalid, NotFound
-from app.services.modules import save as modules
+from app.services.modules.save import save_module
 from app.services.prompts import recordings
 from app.services.prompts.digits import set_digit
 from app.services.prompts.input import PromptInput
@@ -67,7 +67,7 @@ def delete(database: Database, library: SoundLibrary, file: str) -> None:
 
 def use_in_module(database: Database, library: SoundLibrary, file: str, code: str = "*5001") -> int:
     prompts = {"intro": PromptInput("file", "", file, "beep.wav")}
-    return modules.save(database, make_module_input(code=code, prompts=prompts), NOW, library=library)
+    return save_module(database, make_module_input(code=code, prompts=prompts), NOW, library=library)
 
 
 def list_rows(database: Database, table: Any) -> list[Any]:

@@ -9,7 +9,7 @@ import pytest
 from app.audio.clip import Clip, SpeechError
 from app.audio.library import SoundLibrary
 from app.audio.prompt_texts import PROMPT_KEYS, default_text
-from app.services.modules import save as modules
+from app.services.modules.save import save_module
 from app.services.prompts.input import DEFAULT_PROMPT, PromptInput
 from app.services.prompts.sounds import make_clip, make_digit_clips, make_module_clips
 from app.store.database import Database
@@ -30,7 +30,7 @@ def recording(library: SoundLibrary, tmp_path: Path) -> PromptInput:
 
 
 def save(database: Database, language: str = "en", **prompts: PromptInput) -> int:
-    return modules.save(database, make_module_input(language=language, prompts=prompts), NOW)
+    return save_module(database, make_module_input(language=language, prompts=prompts), NOW)
 
 
 def make_paths(database: Database, library: SoundLibrary, language: str = "en", **prompts: PromptInput) -> Any:
@@ -81,7 +81,7 @@ def test_clips_are_made_in_the_modules_voice(database: Database, library: SoundL
     module = make_module_input(
         language="en", voice="en-us+m1", rate=200, pitch=70, prompts={"before_success": OWN_TEXT}
     )
-    clips = make_module_clips(database, library, modules.save(database, module, NOW))
+    clips = make_module_clips(database, library, save_module(database, module, NOW))
     for key, text in (("before_success", OWN_TEXT.text), ("intro_other", default_text("intro_other", "en"))):
         clip = clips[key]
         assert clip is not None
@@ -110,7 +110,7 @@ def test_default_intro_has_a_variant(database: Database, library: SoundLibrary, 
 def test_own_intro_has_no_variant(database: Database, library: SoundLibrary, recording: PromptInput) -> None:
     for code, intro in (("1", OWN_TEXT), ("2", NONE), ("3", recording)):
         module = make_module_input(code=code, language="en", prompts={"intro": intro})
-        assert make_module_clips(database, library, modules.save(database, module, NOW))["intro_other"] is None
+        assert make_module_clips(database, library, save_module(database, module, NOW))["intro_other"] is None
 
 
 # -- fallbacks ------------------------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_voice_that_fails_is_replaced_by_the_default_voice(database: Database, l
     broken = BrokenVoice(library.root)
     broken.voice = "en-us+m1"
     module = make_module_input(language="en", voice="en-us+m1", prompts={"before_success": OWN_TEXT})
-    clip = make_module_clips(database, broken, modules.save(database, module, NOW))["before_success"]
+    clip = make_module_clips(database, broken, save_module(database, module, NOW))["before_success"]
     assert clip is not None
     assert clip.path == library.speech_path(OWN_TEXT.text, "en")
     assert make_digit_clips(broken, "en", Speech("en-us+m1"), {})["7"].path == library.speech_path("7", "en")

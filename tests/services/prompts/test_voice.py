@@ -8,7 +8,7 @@ from sqlalchemy import select
 from app.audio.library import SoundLibrary
 from app.services import commands
 from app.services.errors import Invalid
-from app.services.modules import save as modules
+from app.services.modules.save import save_module
 from app.services.prompts import voice
 from app.store.database import Database
 from app.store.models import Command, Module, Setting
@@ -18,7 +18,7 @@ from tests.support.factories import NOW, make_module_input
 
 def load_speech(database: Database, library: SoundLibrary, **module: Any) -> Speech:
     """Save a module and return how its texts are spoken."""
-    module_id = modules.save(database, make_module_input(**({"language": "en"} | module)), NOW)
+    module_id = save_module(database, make_module_input(**({"language": "en"} | module)), NOW)
     with database.read() as session:
         return voice.load_module_speech(session, library, session.get_one(Module, module_id))
 
@@ -36,7 +36,7 @@ def test_module_uses_the_offices_values_unless_it_has_its_own(database: Database
 def test_voice_of_another_language_is_ignored(
     database: Database, library: SoundLibrary, caplog: pytest.LogCaptureFixture
 ) -> None:
-    module_id = modules.save(database, make_module_input(language="fa", voice="fa+m1", rate=120), NOW)
+    module_id = save_module(database, make_module_input(language="fa", voice="fa+m1", rate=120), NOW)
     voice.save(database, "en", Speech("en+m1"), NOW)
     with database.write() as session:
         session.get_one(Module, module_id).language = "en"

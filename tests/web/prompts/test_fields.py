@@ -8,8 +8,8 @@ import pytest
 
 from app.audio.prompt_texts import PROMPT_KEYS, announced_keys, default_text
 from app.config import Settings
-from app.services.modules import save as modules
-from app.services.modules.save import ModuleInput
+from app.services.modules.input import ModuleInput
+from app.services.modules.list import load_module
 from app.services.prompts.input import PromptInput
 from app.store.database import Database
 from app.store.models import Module, Prompt, Recording
@@ -28,13 +28,13 @@ def add_module(admin: Visitor, status: int = 302, **changes: Any) -> Page:
     return admin.submit(admin.get(NEW), NEW, status, **(MODULE | changes))
 
 
-def load_module(database: Database) -> ModuleInput:
+def stored_module(database: Database) -> ModuleInput:
     with database.read() as session:
-        return modules.load(session, 1)
+        return load_module(session, 1)
 
 
 def load_prompt(database: Database, key: str = "intro") -> PromptInput:
-    return load_module(database).prompts[key]
+    return stored_module(database).prompts[key]
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_every_prompt_can_be_uploaded(admin: Visitor, database: Database, sound:
     for key in PROMPT_KEYS:
         uploads |= {f"prompt_{key}_mode": "file", f"prompt_{key}_upload": as_upload(sound)}
     add_module(admin, **uploads)
-    assert {prompt.mode for prompt in load_module(database).prompts.values()} == {"file"}
+    assert {prompt.mode for prompt in stored_module(database).prompts.values()} == {"file"}
 
 
 def test_other_errors_do_not_lose_the_upload(admin: Visitor, database: Database, sound: Path) -> None:
@@ -192,12 +192,12 @@ def test_keys_that_a_recording_must_name_are_shown(admin: Visitor) -> None:
 
 def test_voice_is_saved_and_reset(admin: Visitor, database: Database) -> None:
     add_module(admin, language="en", voice="en+m3", rate="180", pitch="30")
-    module = load_module(database)
+    module = stored_module(database)
     assert (module.voice, module.rate, module.pitch) == ("en+m3", 180, 30)
     page = admin.get(EDIT)
     assert [page.fields()[name] for name in ("voice", "rate", "pitch")] == [["en+m3"], ["180"], ["30"]]
     admin.submit(page, EDIT, voice="", rate="", pitch="")
-    module = load_module(database)
+    module = stored_module(database)
     assert (module.voice, module.rate, module.pitch) == ("", None, None)
 
 
@@ -206,7 +206,7 @@ def test_other_values_are_not_lost(admin: Visitor, database: Database) -> None:
     page = admin.get(EDIT)
     assert [o for o in page.one(id="voice").iter("option") if o.get("value") == "piper:gone"]
     admin.submit(page, EDIT)
-    module = load_module(database)
+    module = stored_module(database)
     assert (module.rate, module.pitch, module.voice) == (133, 44, "piper:gone")
 
 
