@@ -59,6 +59,7 @@ def test_saved_prompts_are_played(admin: Visitor, database: Database, recording:
     assert load_sound(admin, "/modules/1/prompts/intro.wav") == library
     admin.get("/modules/1/prompts/wrong_number.wav", 404)
     admin.get("/modules/1/prompts/unknown.wav", 404)
+    admin.get("/modules/prompts/de/intro.wav", 404)
     admin.get("/modules/2/prompts/intro.wav", 404)
     players = {audio.get("src") for audio in admin.get("/modules/1").all("audio") if audio.get("src") is not None}
     played = ("intro", "enter_number", "entered_number", "check_number", "before_success", "after_success")
