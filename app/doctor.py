@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def _fault(text: str, fix: str) -> Finding:
     return Finding(Level.FAULT, text, fix)
 
 
-def run_checks(settings: Settings, database: Database) -> Iterator[Finding]:
+def run_checks(settings: Settings, database: Database, now: datetime) -> Iterator[Finding]:
     """Yield each finding as soon as it is known. Without a usable database there is only one."""
     schema = check_schema(database)
     yield schema
@@ -75,7 +75,7 @@ def run_checks(settings: Settings, database: Database) -> Iterator[Finding]:
     yield _check_speech(settings)
     yield from _check_voices(settings.voices_path)
     yield from asyncio.run(_check_pbx(settings, database))
-    yield from _check_worker(settings, database)
+    yield from _check_worker(settings, database, now)
 
 
 # -- the database -----------------------------------------------------------------------------------------------------
@@ -254,8 +254,7 @@ def _check_outbound_context(context: str) -> Finding:
 # -- the worker -------------------------------------------------------------------------------------------------------
 
 
-def _check_worker(settings: Settings, database: Database) -> Iterator[Finding]:
-    now = datetime.now(UTC)
+def _check_worker(settings: Settings, database: Database, now: datetime) -> Iterator[Finding]:
     with database.read() as session:
         state = pbx_state.worker_state(session)
         runs = pbx_state.worker_runs(session, now)

@@ -19,6 +19,24 @@ class ErrorCode(StrEnum):
     CHOICE = "choice"
     PAST = "past"
     NOT_YOURS = "not_yours"
+    TAKEN = "taken"  # another user or module has it
+    # users
+    TOO_SHORT = "too_short"
+    TWICE = "twice"
+    WRONG = "wrong"  # the old password
+    SAME = "same"  # the new password is the old one
+    PASSWORDS_DIFFER = "passwords_differ"
+    LAST_ADMINISTRATOR = "last_administrator"
+    # settings
+    DIGITS = "digits"
+    CONTEXT = "context"
+    HOST = "host"
+    PORT = "port"
+    AMI_USER = "ami_user"
+    SECRET = "secret"
+    SECRET_AGAIN = "secret_again"
+    NOT_ON_PBX = "not_on_exchange"
+    CODE_ON_PBX = "code_on_exchange"  # the PBX uses the code for something else
 
 
 class Invalid(ValueError):

@@ -8,13 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, make_url
 from sqlalchemy.orm import Session
 
 from app.store.cache import VersionedCache
 from app.store.version import DatabaseVersion
 
 _WRITES = "bazang_writes"
+
+
+def hide_password(url: str) -> str:
+    """Return a database URL with its password replaced by `***`."""
+    return make_url(url).render_as_string(hide_password=True)
 
 
 def prepare_engine(engine: Engine) -> None:

@@ -5,7 +5,7 @@ from flask import Flask
 
 def register(app: Flask) -> None:
     """Attach the panel to the application."""
-    from app.web import error_pages, fields, formats, http, layout, locale, poll, status, wording
+    from app.web import assets, error_pages, fields, formats, health, http, layout, locale, poll, urls, wording
     from app.web.accounts import login, profile, session, users
     from app.web.audit import views as audit
     from app.web.audit import wording as audit_wording
@@ -26,10 +26,10 @@ def register(app: Flask) -> None:
     from app.web.setup import views as setup
     from app.web.setup import wording as setup_wording
 
-    for part in (http, locale, formats, fields, layout, poll, error_pages, session):
+    for part in (http, urls, assets, locale, formats, fields, layout, health, poll, error_pages, session):
         part.register(app)
     for views in (
-        *(login, profile, status, poll, overview, requests, actions, mine, pause, report),
+        *(login, profile, poll, overview, requests, actions, mine, pause, report),
         *(modules, destinations, preview, by_phone, recordings, extensions, queues, settings, setup, users, audit),
     ):
         app.register_blueprint(views.blueprint)

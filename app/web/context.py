@@ -98,7 +98,7 @@ def supervisor_required(view):
     @login_required
     def guarded(*args, **kwargs):
         if not current_scope().everything:
-            abort(403, _("Only a supervisor or an administrator may do this."))
+            abort(403, _("Only supervisors and administrators may do this."))
         return view(*args, **kwargs)
 
     return guarded

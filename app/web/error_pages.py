@@ -31,20 +31,22 @@ def _surely(handler):
 
 
 def _stale_form(error: CSRFError):
-    text = _("This page was open for too long, or in another session. Load it again and repeat what you did.")
-    return _say(400, _("Please load the page again"), text)
+    text = _("This page was open for too long or belongs to another session. Load it again and repeat the last step.")
+    return _say(400, _("Load the page again"), text)
 
 
 def _page(error: HTTPException):
     words = {
-        403: (_("Not yours"), _("Only an administrator may do this.")),
-        404: (_("Not found"), _("There is no such page, or what it was about is gone.")),
-        405: (_("Not found"), _("There is no such page, or what it was about is gone.")),
-        413: (_("Too large"), _("The file is too large: 20 MB at the most.")),
-        429: (_("Too often"), _("Too many attempts. Wait a minute and try again.")),
+        403: (_("No access"), _("Only administrators may do this.")),
+        404: (_("Not found"), _("This page does not exist, or its subject was deleted.")),
+        405: (_("Not found"), _("This page does not exist, or its subject was deleted.")),
+        413: (_("File too large"), _("The file is too large. The limit is 20 MB.")),
+        429: (_("Too many attempts"), _("Wait a minute and try again.")),
     }
     code = error.code or 500
-    title, text = words.get(code, (_("Something went wrong"), _("What you asked for could not be done.")))
+    title, text = words.get(
+        code, (_("Something went wrong"), _("The request could not be completed. Go back and try again."))
+    )
     if isinstance(error, Forbidden) and error.description != Forbidden.description:
         text = str(error.description)
     headers = {}
@@ -55,7 +57,10 @@ def _page(error: HTTPException):
 
 def _own_fault(error: Exception):
     current_app.logger.exception("a page failed", exc_info=error)
-    title, text = _("Something went wrong"), _("This is our own fault; it is written in the log. Nothing was changed.")
+    title, text = (
+        _("Something went wrong"),
+        _("This is an error in Bazang. Nothing was changed. The server log has the details."),
+    )
     return _say(500, title, text)
 
 

@@ -184,7 +184,7 @@ def destination_field(*, optional: bool = False) -> SelectField:
     return SelectField(choices=choices(table), validate_choice=False)
 
 
-def show_errors(form, errors: dict[str, str]) -> None:
+def show_errors(form, errors: Mapping[str, str]) -> None:
     """Put the services' findings beside their fields; what has no field stands above the form."""
     for name, code in errors.items():
         text = wording.error(code)

@@ -6,7 +6,6 @@ from flask import Flask, Response, abort, request, url_for
 from werkzeug.routing import IntegerConverter, Map
 
 LARGEST_ROW_NUMBER = 2**31 - 1
-_ONE_YEAR = 365 * 24 * 60 * 60  # seconds
 
 _CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -80,10 +79,7 @@ def _set_headers(response: Response) -> Response:
     response.headers.setdefault("Content-Security-Policy", _CONTENT_SECURITY_POLICY)
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "same-origin")
-    if request.endpoint == "static":
-        if "v" in request.args or "@" in request.path:  # the address changes when the content does
-            response.headers["Cache-Control"] = f"public, max-age={_ONE_YEAR}, immutable"
-    else:
+    if request.endpoint not in ("static", "script"):
         response.headers.setdefault("Cache-Control", "no-store")
         response.vary.add("HX-Request")
     return response

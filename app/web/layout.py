@@ -1,24 +1,18 @@
-"""What every page has around its content: navigation, theme and the addresses of its files."""
+"""What every page has around its content: the navigation and the theme."""
 
 from dataclasses import dataclass
-from functools import lru_cache
-from hashlib import sha256
-from pathlib import Path
-from typing import Any
 
-from cachetools import LRUCache
-from flask import Flask, current_app, render_template, request, session, url_for
+from flask import Flask, render_template, request, session
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from markupsafe import Markup
 
-from app.store.cache import UNVERSIONED, VersionedCache
 from app.web import wording
 from app.web.context import cached
 from app.web.locale import choose_locale
+from app.web.urls import cached_url_for
 
 THEMES = ("auto", "light", "dark")
-MAX_URLS = 5000
 ALL_ROLES = ("administrator", "supervisor", "operator")
 SUPERVISORS = ("administrator", "supervisor")
 ADMINISTRATORS = ("administrator",)
@@ -67,11 +61,8 @@ _NAVIGATION = (
 
 
 def register(app: Flask) -> None:
-    """Give templates the navigation, the theme and cached URLs."""
-    app.extensions["bazang_urls"] = VersionedCache(LRUCache(MAX_URLS))
-    app.jinja_env.globals.update(
-        asset=asset, frame=frame, navigation=navigation, role_label=role_label, url_for=cached_url_for
-    )
+    """Give templates the navigation and the theme."""
+    app.jinja_env.globals.update(frame=frame, navigation=navigation, role_label=role_label)
     app.context_processor(lambda: {"theme": theme()})
 
 
@@ -107,25 +98,3 @@ def theme() -> str:
     """Return the theme of this page: the user's, or the one chosen before the log-in."""
     chosen = current_user.theme if current_user.is_authenticated else session.get("theme")
     return chosen if chosen in THEMES else "auto"
-
-
-def cached_url_for(endpoint: str, **values: Any) -> str:
-    """Return the same as `url_for`. Pages ask for the same URLs again and again, and building them is slow."""
-    if endpoint.startswith(".") or "_external" in values:  # depends on more than the arguments
-        return url_for(endpoint, **values)
-    urls: VersionedCache = current_app.extensions["bazang_urls"]
-    key = request.script_root, endpoint, repr(values)
-    return urls.get(key, UNVERSIONED, lambda: url_for(endpoint, **values))
-
-
-def asset(filename: str) -> str:
-    """Return the URL of a static file; it changes with the content. Vendored files have a version in their folder."""
-    if "@" in filename:
-        return cached_url_for("static", filename=filename)
-    path = Path(current_app.root_path, "static", filename)
-    return cached_url_for("static", filename=filename, v=_digest(path, path.stat().st_mtime_ns))
-
-
-@lru_cache(maxsize=256)
-def _digest(path: Path, _changed: int) -> str:
-    return sha256(path.read_bytes()).hexdigest()[:10]

@@ -33,18 +33,18 @@ STEP = {
     Step.CLAIMED: _l("the agent's phone rings"),
     Step.AGENT_ANSWERED: _l("the agent has answered"),
     Step.CUSTOMER_DIALLED: _l("the customer's phone rings"),
-    Step.CONNECTED: _l("they are talking"),
+    Step.CONNECTED: _l("the call is in progress"),
 }
 
 OUTCOME = {
-    Outcome.NOT_STARTED: _l("nothing rang"),
+    Outcome.NOT_STARTED: _l("no phone rang"),
     Outcome.AGENT_TAKEN: _l("another call took the agent's line"),
-    Outcome.WITHDRAWN: _l("withdrawn"),
+    Outcome.WITHDRAWN: _l("withdrawn before a phone rang"),
     Outcome.AGENT_BUSY: _l("the agent was busy"),
     Outcome.AGENT_NO_ANSWER: _l("the agent did not answer"),
     Outcome.AGENT_REJECTED: _l("the agent rejected the call"),
-    Outcome.AGENT_UNREACHABLE: _l("the agent's phone could not be reached"),
-    Outcome.AGENT_REFUSED: _l("the agent put it off"),
+    Outcome.AGENT_UNREACHABLE: _l("the agent could not be reached"),
+    Outcome.AGENT_REFUSED: _l("the agent postponed it"),
     Outcome.AGENT_SILENT: _l("the agent pressed no key"),
     Outcome.AGENT_GONE: _l("the agent hung up"),
     Outcome.CUSTOMER_BUSY: _l("the customer was busy"),
@@ -52,9 +52,9 @@ OUTCOME = {
     Outcome.CUSTOMER_REJECTED: _l("the customer rejected the call"),
     Outcome.CUSTOMER_UNREACHABLE: _l("the customer could not be reached"),
     Outcome.CUSTOMER_ABANDONED: _l("the agent hung up while the customer's phone rang"),
-    Outcome.CUSTOMER_UNKNOWN: _l("the customer was dialled; the result is not known"),
-    Outcome.CONNECTED: _l("they have talked"),
-    Outcome.UNCLEAR: _l("nobody can say"),
+    Outcome.CUSTOMER_UNKNOWN: _l("the customer was called; the result is not known"),
+    Outcome.CONNECTED: _l("the call took place"),
+    Outcome.UNCLEAR: _l("the result is not known"),
 }
 
 LINE_STATE = {
@@ -94,16 +94,16 @@ PROMPT = {
     "enter_number": _l("enter the number"),
     "wrong_number": _l("wrong number"),
     "entered_number": _l("the number entered"),
-    "is": _l("“is”"),
+    "is": _l("end of the number"),
     "check_number": _l("check the number"),
-    "before_success": _l("before registering"),
-    "after_success": _l("after registering"),
+    "before_success": _l("before registration"),
+    "after_success": _l("after registration"),
 }
 
 OUTBOUND_FORMAT = {
-    OutboundFormat.NATIONAL.value: _l("as at home: 09121234567"),
+    OutboundFormat.NATIONAL.value: _l("national: 09121234567"),
     OutboundFormat.E164.value: _l("with the country code: 989121234567"),
-    OutboundFormat.INTERNATIONAL.value: _l("as from abroad: 00989121234567"),
+    OutboundFormat.INTERNATIONAL.value: _l("international: 00989121234567"),
 }
 
 ROLE = {
@@ -113,15 +113,15 @@ ROLE = {
 }
 
 ROLE_ABOUT = {
-    "administrator": _l("Everything: sets up call requests, prompts, the exchange and the users."),
-    "supervisor": _l("Sees and handles all requests, the overview and the log; sets nothing up."),
-    "operator": _l("Sees and handles the requests of their own extensions, and of the queues these serve."),
+    "administrator": _l("Full access: call request modules, prompts, the PBX, settings and users."),
+    "supervisor": _l("Sees and handles all requests, the overview and the log. Cannot change settings."),
+    "operator": _l("Sees and handles the requests for their own extensions and queues."),
 }
 
 ROLE_COLOUR = {"administrator": "purple", "supervisor": "azure", "operator": "secondary"}
 
 THEME = {
-    "auto": _l("as the device"),
+    "auto": _l("same as the device"),
     "light": _l("light"),
     "dark": _l("dark"),
 }
@@ -130,46 +130,46 @@ LANGUAGE = {"fa": _l("Persian"), "en": _l("English")}
 
 # The error codes of the services, shown beside a field.
 ERROR = {
-    "required": _l("This is needed."),
-    "too_long": _l("This is too long."),
-    "too_short": _l("This is too short."),
-    "characters": _l("There are characters in it that cannot be shown."),
-    "code": _l("Digits, * and # only."),
-    "taken": _l("This is taken already."),
-    "twice": _l("This is written twice."),
-    "wrong": _l("This is not your password."),
-    "same": _l("This is the old one: choose another."),
-    "last_administrator": _l("This is the last administrator: make somebody else one first."),
-    "range": _l("This is out of range."),
-    "choice": _l("Choose one of the list."),
-    "number": _l("This is no telephone number."),
+    "required": _l("This field is required."),
+    "too_long": _l("This is too long. Shorten it."),
+    "too_short": _l("This is too short. Use at least 8 characters."),
+    "characters": _l("This contains characters that cannot be displayed. Remove them."),
+    "code": _l("Use digits, * and # only."),
+    "taken": _l("This is already in use. Choose another one."),
+    "twice": _l("This is listed twice. Remove one of them."),
+    "wrong": _l("This is not your password. Enter your current password."),
+    "same": _l("This is your current password. Choose another one."),
+    "last_administrator": _l("This is the last administrator. Make another user an administrator first."),
+    "range": _l("This is out of range. Enter another value."),
+    "choice": _l("Choose an item from the list."),
+    "number": _l("This is not a telephone number. Check it."),
     "foreign": _l("Numbers of other countries cannot be called. Enter a number of this country."),
     "kind": _l("This kind of number cannot be called. Enter a landline or mobile number."),
     "emergency": _l("Emergency numbers cannot be called. Enter another number."),
-    "one_queue": _l("One queue only."),
-    "custom": _l("Write it as context,extension,priority."),
-    "no_module": _l("There is no module with this code."),
-    "cycle": _l("Callers would go round in a circle."),
+    "one_queue": _l("Enter one queue only."),
+    "custom": _l("Enter context,extension,priority."),
+    "no_module": _l("There is no module with this code. Check the code."),
+    "cycle": _l("Callers would come back here again and again. Choose another destination."),
     "no_file": _l("Choose a file."),
-    "in_use": _l("Something still points at this module."),
-    "duration": _l("Write it as hours:minutes:seconds."),
-    "digits": _l("Digits only."),
-    "context": _l("Letters, digits, dot, dash and underscore only."),
-    "whole_number": _l("Write a whole number."),
-    "order": _l("The end is before the beginning."),
-    "past": _l("This moment is over already."),
-    "time": _l("Write a time of day, such as 14:30."),
-    "not_yours": _l("This is not yours: choose one of your own."),
-    "date": _l("Write it as year-month-day, such as 2026-11-24."),
-    "date_time": _l("Write it as day and time, such as 2026-11-24 14:30."),
-    "host": _l("Write the name or the address of a machine, such as 192.168.1.10."),
-    "port": _l("A port is a number from 1 to 65535, mostly 5038."),
-    "ami_user": _l("Letters, digits, dot, dash, underscore and @ only."),
-    "secret": _l("Latin letters, digits and signs without spaces only."),
-    "secret_again": _l("Type the secret again: host, port or user are others than before."),
-    "passwords_differ": _l("The two passwords are not the same."),
-    "not_on_exchange": _l("The telephone exchange does not know it."),
-    "code_on_exchange": _l("Something else answers at this code on the telephone exchange. Choose another one."),
+    "in_use": _l("Other destinations still lead to this module. Change them first."),
+    "duration": _l("Enter hours:minutes:seconds."),
+    "digits": _l("Use digits only."),
+    "context": _l("Use letters, digits, dots, dashes and underscores only."),
+    "whole_number": _l("Enter a whole number."),
+    "order": _l("The end is before the beginning. Change one of them."),
+    "past": _l("This time is in the past. Enter a later one."),
+    "time": _l("Enter a time of day, such as 14:30."),
+    "not_yours": _l("This extension is not yours. Choose one of your own."),
+    "date": _l("Enter year-month-day, such as 2026-11-24."),
+    "date_time": _l("Enter a date and a time, such as 2026-11-24 14:30."),
+    "host": _l("Enter a host name or an address, such as 192.168.1.10."),
+    "port": _l("Enter a number from 1 to 65535. The usual port is 5038."),
+    "ami_user": _l("Use letters, digits, dots, dashes, underscores and @ only."),
+    "secret": _l("Use Latin letters, digits and signs only, without spaces."),
+    "secret_again": _l("The host, port or user has changed. Enter the secret again."),
+    "passwords_differ": _l("The two passwords differ. Enter them again."),
+    "not_on_exchange": _l("The PBX does not know it. Check it."),
+    "code_on_exchange": _l("The PBX uses this code for something else. Choose another code."),
 }
 
 

@@ -226,5 +226,5 @@ def test_everything_is_reached_by_the_keyboard(page: Page, database: Database) -
 def test_an_operator_is_told_what_is_not_theirs(person: Person) -> None:
     page = person.log_in(OPERATOR, PASSWORD)
     page.goto("/modules")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Not yours")
+    expect(page.get_by_role("heading", level=1)).to_have_text("No access")
     person.complaints[:] = [c for c in person.complaints if "403" not in c]

@@ -123,14 +123,6 @@ def test_the_colours_are_chosen_and_kept(admin: Visitor, visitor: Visitor, datab
     assert visitor.get("/login").one("html").get("data-bs-theme") == "light"
 
 
-def test_what_a_page_is_made_of_is_kept_by_the_browser(admin: Visitor) -> None:
-    page = admin.get("/requests")
-    for address in [link.get("href", "") for link in page.all("link")] + [s.get("src", "") for s in page.all("script")]:
-        answer = admin.client.get(address, buffered=True)
-        assert (answer.status_code, "immutable" in answer.headers["Cache-Control"]) == (200, True), address
-    assert "immutable" not in admin.client.get("/static/app.css", buffered=True).headers["Cache-Control"]
-
-
 def test_a_page_that_was_first_read_in_one_language_has_the_digits_of_the_other(app: Flask, database: Database) -> None:
     shown = []
     for locale in ("fa", "en", "fa"):

@@ -74,7 +74,7 @@ def test_a_moment_is_one_of_the_offices_clock(app: Flask, text: str) -> None:
 @pytest.mark.parametrize("text", ["2026-11-24", "14:30", "2026-11-24 25:00", "2026-11-24 14:3", "x 14:30"])
 def test_what_is_no_moment_is_said_and_kept(app: Flask, text: str) -> None:
     form = typed(app, "en", moment=text)
-    assert form.moment.errors == ["Write it as day and time, such as 2026-11-24 14:30."]
+    assert form.moment.errors == ["Enter a date and a time, such as 2026-11-24 14:30."]
     assert form.moment._value() == text
 
 

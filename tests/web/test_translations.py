@@ -126,7 +126,7 @@ def said_outright(template: str) -> list[str]:
     """Return the words of a template that no catalogue has: of its texts, and of what is heard or hovered over."""
     for left_out in (
         r"\{#.*?#\}",
-        r"\{% block (width|shape)\b.*?\{% endblock %\}",  # names of classes
+        r"\{% block (width|shape|styles|scripts)\b.*?\{% endblock %\}",  # names of classes
         r"\{[%{].*?[%}]\}",
         r"<(code|script)\b.*?</\1>",
     ):

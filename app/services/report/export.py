@@ -1,8 +1,7 @@
-"""The report as a file for a spreadsheet: exactly what is filtered, a row at a time, and nothing in it that computes.
+"""Export the report as Excel or CSV, row by row and without formulas.
 
-What a cell says may come from a stranger's telephone. In the Excel file every cell is written as what it is, so that
-none is a formula. CSV has no such thing as a type: there a cell that a spreadsheet could take for a formula, or for a
-number whose zeros it would drop, begins with an apostrophe.
+Cells may hold text from callers. In the Excel file every cell has an explicit type, so none is a formula. CSV has no
+types. There, a cell gets a leading apostrophe if a spreadsheet could read it as a formula or drop its leading zeros.
 """
 
 import csv
@@ -27,13 +26,13 @@ COLUMNS = (
     "id", "operator", "target", "module", "caller_number", "caller_name", "number", "created_by", "registered_at",
     "done_at", "status", "attempts", "note",
 )  # fmt: skip
-MOMENTS = ("registered_at", "done_at")
+TIME_COLUMNS = ("registered_at", "done_at")
 WIDTHS = {"id": 9, "attempts": 9, "status": 12, "note": 40, "caller_name": 22, "module": 18, "target": 18}
 WIDTH = 17  # characters
-MOST_ROWS = 1_048_576  # of a sheet, its header included
-LONGEST_CELL = 32_767  # characters
+MAX_ROWS = 1_048_576  # per sheet, with its header
+MAX_CELL_LENGTH = 32_767  # characters
 DATE_FORMAT = "yyyy-mm-dd hh:mm"
-AT_ONCE = 64 * 1024  # characters of CSV
+CHUNK = 64 * 1024  # characters of CSV
 
 Cell = str | int | datetime | None
 _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠|%]|[\t\r\n\x00]")
@@ -42,10 +41,10 @@ _LOSES_DIGITS = re.compile(r"\s*(0[0-9]+|[0-9]{12,})\s*")
 
 @dataclass(frozen=True)
 class Wording:
-    """What the file says, in the reader's language.
+    """The texts of the file in the reader's language.
 
-    `titles`: of each of COLUMNS; for Persian also of "registered_at_jalali" and "done_at_jalali". `caller` stands for
-    whoever registered by phone, `sheet` is the sheet's name.
+    `titles` has a title for each of COLUMNS, in Persian also for "registered_at_jalali" and "done_at_jalali". `caller`
+    is shown as the creator of requests made by phone. `sheet` is the name of the sheet.
     """
 
     titles: Mapping[str, str]
@@ -56,10 +55,10 @@ class Wording:
 
 
 def columns(wording: Wording) -> list[str]:
-    """Return the columns of a file: to a Persian reader each moment is told twice, the second time as a Jalali date."""
+    """Return the columns of a file. In Persian, each time is followed by its Jalali date."""
     if wording.locale != "fa":
         return list(COLUMNS)
-    return [name for column in COLUMNS for name in (column, f"{column}_jalali")[: 1 + (column in MOMENTS)]]
+    return [name for column in COLUMNS for name in (column, f"{column}_jalali")[: 1 + (column in TIME_COLUMNS)]]
 
 
 def _cells(rows: Iterable[ReportRow], wording: Wording, zone: ZoneInfo) -> Iterator[list[Cell]]:
@@ -87,7 +86,7 @@ def _cells(rows: Iterable[ReportRow], wording: Wording, zone: ZoneInfo) -> Itera
 
 
 def _local(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
-    """Return a moment by the office's clock, without a zone, as spreadsheets know dates."""
+    """Return the local time without a time zone, as spreadsheets store it."""
     return None if moment is None else moment.astimezone(zone).replace(tzinfo=None, microsecond=0)
 
 
@@ -99,14 +98,14 @@ def _jalali(local: datetime | None) -> str:
 
 
 def write_csv(rows: Iterable[ReportRow], wording: Wording, zone: ZoneInfo) -> Iterator[bytes]:
-    """Yield a CSV file in UTF-8, with the mark by which Excel knows that."""
+    """Yield a CSV file in UTF-8 with a byte order mark, which Excel needs."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     buffer.write("\ufeff")
     writer.writerow([_safe(wording.titles[name]) for name in columns(wording)])
     for cells in _cells(rows, wording, zone):
         writer.writerow([_plain(cell) for cell in cells])
-        if buffer.tell() >= AT_ONCE:
+        if buffer.tell() >= CHUNK:
             yield buffer.getvalue().encode()
             buffer.seek(0)
             buffer.truncate()
@@ -120,7 +119,7 @@ def _plain(cell: Cell) -> str:
 
 
 def _safe(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula, nor for a number of which it would drop digits."""
+    """Return text that no spreadsheet reads as a formula or as a number with dropped digits."""
     text = text.replace("\x00", "")
     return f"'{text}" if _FORMULA.match(text) or _LOSES_DIGITS.fullmatch(text) else text
 
@@ -129,7 +128,7 @@ def _safe(text: str) -> str:
 
 
 def write_xlsx(path: Path, rows: Iterable[ReportRow], wording: Wording, zone: ZoneInfo) -> int:
-    """Write an Excel file; return how many rows it has. What it holds in memory does not grow with them."""
+    """Write an Excel file and return its number of rows. Memory use does not grow with the rows."""
     options = {
         "constant_memory": True,
         "strings_to_formulas": False,
@@ -152,19 +151,19 @@ class _Workbook:
 
     def write(self, lines: Iterator[Sequence[Cell]]) -> int:
         written = on_sheet = 0
-        sheet = self._begin()
+        sheet = self._add_sheet()
         for cells in lines:
-            if on_sheet == MOST_ROWS - 1:
-                self._end(sheet, on_sheet)
-                sheet, on_sheet = self._begin(), 0
+            if on_sheet == MAX_ROWS - 1:
+                self._finish_sheet(sheet, on_sheet)
+                sheet, on_sheet = self._add_sheet(), 0
             on_sheet += 1
             written += 1
             for column, cell in enumerate(cells):
                 self._write_cell(sheet, on_sheet, column, cell)
-        self._end(sheet, on_sheet)
+        self._finish_sheet(sheet, on_sheet)
         return written
 
-    def _begin(self) -> Worksheet:
+    def _add_sheet(self) -> Worksheet:
         self._sheets += 1
         name = _sheet_name(self._wording.sheet)
         sheet: Worksheet = self._workbook.add_worksheet(f"{name} {self._sheets}" if self._sheets > 1 else name or None)
@@ -177,14 +176,14 @@ class _Workbook:
             sheet.write_string(0, column, self._wording.titles[name], self._header)
         return sheet
 
-    def _end(self, sheet: Worksheet, rows: int) -> None:
+    def _finish_sheet(self, sheet: Worksheet, rows: int) -> None:
         sheet.autofilter(0, 0, rows, len(self._names) - 1)
 
     def _write_cell(self, sheet: Worksheet, row: int, column: int, cell: Cell) -> None:
-        """Write a cell as what it is: nothing is left for the library to guess."""
+        """Write a cell with its type, so that the library does not guess."""
         if isinstance(cell, str):
             if cell:
-                sheet.write_string(row, column, cell[:LONGEST_CELL], self._text)
+                sheet.write_string(row, column, cell[:MAX_CELL_LENGTH], self._text)
         elif isinstance(cell, datetime):
             sheet.write_datetime(row, column, cell, self._date)
         elif cell is not None:
@@ -192,5 +191,5 @@ class _Workbook:
 
 
 def _sheet_name(wanted: str) -> str:
-    """Return what of a name Excel takes for a sheet, with room for a number behind it."""
+    """Return a name that Excel accepts for a sheet, with room for a number."""
     return re.sub(r"[\[\]:*?/\\]", " ", wanted).strip("' ")[:26]

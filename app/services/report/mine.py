@@ -1,4 +1,4 @@
-"""What one user has to do: the requests for their own extensions, and for the queues in which they serve now."""
+"""Load a user's own requests: for the user's extensions, and for the queues that the user serves now."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,18 +13,21 @@ from app.store.database import Database
 
 
 @dataclass(frozen=True)
-class Mine:
-    """`active`: what waits, of whatever age; `ended`: what ended just now; `past`: a page of what was registered in the
-    period."""
+class OwnRequests:
+    """A user's own requests.
+
+    `active` are all active requests, `ended` those that ended just now. `past` is one page of the requests registered
+    in the period.
+    """
 
     active: Sequence[PendingRow]
     ended: Sequence[PendingRow]
     past: ReportPage
 
 
-def mine(database: Database, scope: Scope, period: Period, now: datetime, *, page: int = 1) -> Mine:
-    """Return a user's own requests, also for whoever may see everything."""
+def load_own_requests(database: Database, scope: Scope, period: Period, now: datetime, *, page: int = 1) -> OwnRequests:
+    """Return a user's own requests, even if the user may see all requests."""
     own = scope.own()
     wanted = Filter(registered_from=period.start, registered_to=period.end)
     pending = load_pending(database, own, now)
-    return Mine(pending.active, pending.ended, query.read_page(database, own, wanted, Sort(), page=page))
+    return OwnRequests(pending.active, pending.ended, query.read_page(database, own, wanted, Sort(), page=page))

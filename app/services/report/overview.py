@@ -1,4 +1,4 @@
-"""How the office stands at this moment: for the overview and the wallboard."""
+"""Load the current state of the office for the overview and the wallboard."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,9 +27,9 @@ WEEK = 7  # days
 
 @dataclass(frozen=True)
 class Rate:
-    """How many were served of the requests that ended in a time, be it by a talk, as failed or as expired.
+    """How many of the requests that ended in a period were served. Ended means done, failed or expired.
 
-    `share` is between 0 and 1, None where none ended.
+    `share` is between 0 and 1, or None if none ended.
     """
 
     served: int
@@ -42,7 +42,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class ExtensionNow:
-    """`waiting`: how many requests wait for it alone; `serves`: it is being rung, or talks, for a request."""
+    """An extension now. `waiting` requests want it alone. `serves` is true while an attempt rings it or it talks."""
 
     extension: str
     name: str
@@ -76,7 +76,7 @@ class QueueNow:
 
 @dataclass(frozen=True)
 class Overview:
-    """`longest_wait` is that of whoever called first of those who wait; `obstacle` what keeps all calls back."""
+    """The state of the office. `longest_wait` is the longest time a request waits. `obstacle` blocks all calls."""
 
     waiting: int
     dialling: int
@@ -96,27 +96,27 @@ class Overview:
 
 
 def load_overview(database: Database, scope: Scope, zone: ZoneInfo, now: datetime) -> Overview:
-    """Return how everything stands that may be seen. "Today" and the last seven days are those of the office."""
+    """Return the visible state. "Today" and the last seven days are in the office's time zone."""
     with database.read() as session:
-        seen = visibility_of(session, scope)
-        rows = [row for row, _ in store.active(session) if seen.covers(row)]
+        visibility = visibility_of(session, scope)
+        rows = [row for row, _ in store.active(session) if visibility.covers(row)]
         facts = pbx_state.stored_facts(session, now)
         counts = Counter(Status(row.status) for row in rows)
         first_calls = [row.first_called_at for row in rows if row.status == Status.WAITING.value]
         today = periods.today(now, zone)
-        rate = _rate(session, seen, today)
+        rate = _rate(session, visibility, today)
         return Overview(
             waiting=counts[Status.WAITING],
             dialling=counts[Status.DIALLING],
             talking=counts[Status.CONNECTED],
             uncertain=counts[Status.UNCERTAIN],
-            registered_today=_registered(session, seen, today),
+            registered_today=_registered(session, visibility, today),
             served_today=rate.served,
             longest_wait=now - min(first_calls) if first_calls else None,
             today=rate,
-            week=_rate(session, seen, periods.last_days(now, zone, WEEK)),
-            extensions=_extensions(session, seen, facts, rows),
-            queues=_queues(session, seen, facts, rows),
+            week=_rate(session, visibility, periods.last_days(now, zone, WEEK)),
+            extensions=_extensions(session, visibility, facts, rows),
+            queues=_queues(session, visibility, facts, rows),
             service_runs=facts.worker_runs(now),
             connected=facts.connected,
             obstacle=facts.obstacle,
@@ -124,19 +124,21 @@ def load_overview(database: Database, scope: Scope, zone: ZoneInfo, now: datetim
         )
 
 
-def _registered(session: Session, seen: Visibility, period: Period) -> int:
+def _registered(session: Session, visibility: Visibility, period: Period) -> int:
     moment = CallRequest.registered_at
     query = select(func.count(CallRequest.id)).where(
-        moment >= period.start, moment < period.end, seen.condition(use_index=False)
+        moment >= period.start, moment < period.end, visibility.condition(use_index=False)
     )
     return session.scalar(query) or 0
 
 
-def _rate(session: Session, seen: Visibility, period: Period) -> Rate:
-    """Count what ended in a period. What somebody cancelled was neither served nor missed."""
+def _rate(session: Session, visibility: Visibility, period: Period) -> Rate:
+    """Count the requests that ended in a period. Cancelled requests count neither as served nor as missed."""
     query = (
         select(CallRequest.status, func.count())
-        .where(CallRequest.done_at >= period.start, CallRequest.done_at < period.end, seen.condition(use_index=False))
+        .where(
+            CallRequest.done_at >= period.start, CallRequest.done_at < period.end, visibility.condition(use_index=False)
+        )
         .group_by(CallRequest.status)
     )
     ended = {Status(status): count for status, count in session.execute(query)}
@@ -144,11 +146,17 @@ def _rate(session: Session, seen: Visibility, period: Period) -> Rate:
     return Rate(served, served + ended.get(Status.FAILED, 0) + ended.get(Status.EXPIRED, 0))
 
 
-def _extensions(session: Session, seen: Visibility, facts: Facts, rows: Sequence[CallRequest]) -> list[ExtensionNow]:
-    """Return the extensions that are wanted by a module, serve in a queue, or are the user's own."""
+def _extensions(
+    session: Session, visibility: Visibility, facts: Facts, rows: Sequence[CallRequest]
+) -> list[ExtensionNow]:
+    """Return the extensions that are targets of a module or queue members, or the user's own extensions."""
     waiting = Counter(row.target for row in rows if not row.queue and row.status == Status.WAITING.value)
     names = dict(session.execute(select(ExtensionRow.extension, ExtensionRow.name)).all())
-    shown = set(seen.extensions) if not seen.everything else module_targets(session, "extension") | _members(facts)
+    shown = (
+        set(visibility.extensions)
+        if not visibility.everything
+        else module_targets(session, "extension") | _members(facts)
+    )
     return [
         ExtensionNow(
             extension=line.extension,
@@ -164,13 +172,13 @@ def _extensions(session: Session, seen: Visibility, facts: Facts, rows: Sequence
     ]
 
 
-def _queues(session: Session, seen: Visibility, facts: Facts, rows: Sequence[CallRequest]) -> list[QueueNow]:
-    """Return the queues that are wanted by a module or have members, or those in which the user serves."""
+def _queues(session: Session, visibility: Visibility, facts: Facts, rows: Sequence[CallRequest]) -> list[QueueNow]:
+    """Return all queues of the PBX and of modules, or the queues that the user serves."""
     waiting = Counter(row.target for row in rows if row.queue and row.status == Status.WAITING.value)
     names = dict(session.execute(select(ExtensionRow.extension, ExtensionRow.name)).all())
-    known = seen.queues if not seen.everything else {*facts.queues, *module_targets(session, "queue")}
+    queues = visibility.queues if not visibility.everything else {*facts.queues, *module_targets(session, "queue")}
     shown = []
-    for name in sorted(known):
+    for name in sorted(queues):
         queue = facts.queues.get(name, Queue())
         members = [_member(member, names, facts) for member in queue.members]
         shown.append(QueueNow(name, queue.live_callers, waiting[name], members))

@@ -1,7 +1,7 @@
-"""Stretches of time as people name them: today, this week, this month, in the office's time zone and calendar.
+"""Named periods such as today, this week and this month, in the office's time zone and the reader's calendar.
 
-A week begins on Saturday where Persian is read, and on Monday elsewhere; a Persian month is one of the Jalali calendar.
-All moments are UTC, the end is not included.
+In Persian, a week starts on Saturday and a month is a Jalali month. Otherwise a week starts on Monday. All times are
+UTC. The end of a period is exclusive.
 """
 
 from dataclasses import dataclass
@@ -26,61 +26,61 @@ class Period:
 
 
 def day_start(day: date, zone: ZoneInfo) -> datetime:
-    """Return the moment at which a day begins; where the clock skips midnight, the first moment after it."""
+    """Return the start of a day. If the clock skips midnight, this is the first time after it."""
     return datetime.combine(day, time(0), zone).astimezone(UTC)
 
 
 def between(first: date, last: date, zone: ZoneInfo) -> Period:
-    """Return the days from `first` to `last`, both included."""
+    """Return the period from `first` to `last`, both inclusive."""
     return Period(day_start(first, zone), day_start(last + DAY, zone))
 
 
 def today(now: datetime, zone: ZoneInfo) -> Period:
-    here = now.astimezone(zone).date()
-    return between(here, here, zone)
+    day = now.astimezone(zone).date()
+    return between(day, day, zone)
 
 
 def last_days(now: datetime, zone: ZoneInfo, days: int) -> Period:
-    """Return the last days, today as the last of them."""
-    here = now.astimezone(zone).date()
-    return between(here - (days - 1) * DAY, here, zone)
+    """Return the last `days` days, including today."""
+    day = now.astimezone(zone).date()
+    return between(day - (days - 1) * DAY, day, zone)
 
 
 def first_weekday(locale: str) -> int:
-    """Return the day on which a week begins, Monday being 0."""
+    """Return the first day of a week. Monday is 0."""
     return SATURDAY if locale == "fa" else MONDAY
 
 
 def week(now: datetime, zone: ZoneInfo, locale: str) -> Period:
-    here = now.astimezone(zone).date()
-    first = here - ((here.weekday() - first_weekday(locale)) % 7) * DAY
+    day = now.astimezone(zone).date()
+    first = day - ((day.weekday() - first_weekday(locale)) % 7) * DAY
     return between(first, first + 6 * DAY, zone)
 
 
 def month(now: datetime, zone: ZoneInfo, locale: str) -> Period:
-    """Return this month of the reader's calendar."""
+    """Return the current month of the reader's calendar."""
     first = _month_of(now.astimezone(zone).date(), locale)
     return between(first, _month_of(first + 32 * DAY, locale) - DAY, zone)
 
 
 def last_month(now: datetime, zone: ZoneInfo, locale: str) -> Period:
-    """Return the month before this one."""
+    """Return the previous month."""
     last = _month_of(now.astimezone(zone).date(), locale) - DAY
     return between(_month_of(last, locale), last, zone)
 
 
-MOST_DAYS, MOST_MONTHS = 92, 120
+MAX_DAYS, MAX_MONTHS = 92, 120
 Step = Literal["day", "month", "year"]
 
 
 def step_for(first: date, last: date) -> Step:
-    """Return in what a stretch of days is told, so that it stays readable."""
+    """Return the step for a chart of these days, so that it stays readable."""
     count = (last - first).days + 1
-    return "day" if count <= MOST_DAYS else "month" if count <= MOST_MONTHS * 31 else "year"
+    return "day" if count <= MAX_DAYS else "month" if count <= MAX_MONTHS * 31 else "year"
 
 
 def step_of(day: date, step: Step, locale: str) -> date:
-    """Return the first day of the step in which a day lies, by the reader's calendar."""
+    """Return the first day of the step that contains a day, in the reader's calendar."""
     if step == "day":
         return day
     if step == "month":
@@ -92,7 +92,7 @@ def step_of(day: date, step: Step, locale: str) -> date:
 
 
 def steps(first: date, last: date, step: Step, locale: str) -> list[date]:
-    """Return the first days of all steps from one day to another."""
+    """Return the first day of every step from `first` to `last`."""
     longest = {"day": 1, "month": 32, "year": 367}[step]
     found = [step_of(first, step, locale)]
     while (following := step_of(found[-1] + longest * DAY, step, locale)) <= last:
@@ -101,7 +101,7 @@ def steps(first: date, last: date, step: Step, locale: str) -> list[date]:
 
 
 def _month_of(day: date, locale: str) -> date:
-    """Return the first day of the month in which a day lies."""
+    """Return the first day of the month that contains a day."""
     if locale != "fa":
         return day.replace(day=1)
     day_of_month: int = JalaliDate.to_jalali(day).day
@@ -109,18 +109,18 @@ def _month_of(day: date, locale: str) -> date:
 
 
 def ends(period: Period, zone: ZoneInfo) -> tuple[date, date]:
-    """Return the first and the last day that a period touches."""
+    """Return the first and the last day of a period."""
     first = period.start.astimezone(zone).date()
     return first, (period.end - timedelta(microseconds=1)).astimezone(zone).date()
 
 
 def days(period: Period, zone: ZoneInfo) -> list[date]:
-    """Return the days that a period touches."""
+    """Return the days of a period."""
     first, last = ends(period, zone)
     return [first + n * DAY for n in range((last - first).days + 1)]
 
 
 def tomorrow_morning(now: datetime, zone: ZoneInfo) -> datetime:
-    """Return the moment to which one puts off what has time until tomorrow."""
+    """Return tomorrow at the start of the morning."""
     tomorrow = now.astimezone(zone).date() + DAY
     return datetime.combine(tomorrow, MORNING, zone).astimezone(UTC)

@@ -1,4 +1,4 @@
-"""The report: any of the stored requests, filtered, sorted, a page at a time or all of them one after the other."""
+"""Query stored requests for the report: filter, sort, and read them by page or as a stream."""
 
 from array import array
 from collections.abc import Collection, Hashable, Iterator, Sequence
@@ -20,9 +20,9 @@ from app.store.search import has_digits, without_nul
 from app.store.version import requests_version
 
 PER_PAGE = 25
-AT_ONCE = 500  # rows that an export holds in memory
+BATCH = 500  # rows that an export keeps in memory
 
-# what the pages call a column -> the column by which it is sorted
+# sort key of the pages -> column
 SORTS = {
     "registered": CallRequest.registered_at,
     "done": CallRequest.done_at,
@@ -38,9 +38,10 @@ SORTS = {
 
 @dataclass(frozen=True)
 class Filter:
-    """What to show; an empty value asks for nothing. A `…_to` is not included; `target` goes with `queue`.
+    """The filter of the report. Empty values do not filter.
 
-    Numbers are found by a part of them, however it is written. `operator`: a user's name, or an extension.
+    Each `…_to` is exclusive. `queue` tells whether `target` is a queue. Numbers match by any part of their digits.
+    `operator` is the name of a user, or an extension.
     """
 
     registered_from: datetime | None = None
@@ -58,7 +59,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class Sort:
-    """`by`: a key of SORTS; what is not known there is sorted by the date of registration."""
+    """The sort order. `by` is a key of SORTS. An unknown key sorts by the date of registration."""
 
     by: str = "registered"
     descending: bool = True
@@ -66,9 +67,10 @@ class Sort:
 
 @dataclass(frozen=True)
 class ReportRow:
-    """A request as the report shows it. `operator`: the extension or the user's name of whoever did it, or "".
+    """A request in the report.
 
-    `number` is as people of the country write it, `caller_number` as the exchange gave it.
+    `operator` is the extension or the user who completed it, or "". `number` is in national form, `caller_number` is as
+    the PBX reported it.
     """
 
     id: int
@@ -90,7 +92,7 @@ class ReportRow:
 
 @dataclass(frozen=True)
 class ReportPage:
-    """`page` is the page that is shown, which is the last one where a later one was asked for."""
+    """One page of the report. If a page after the last one was requested, this is the last page."""
 
     rows: Sequence[ReportRow]
     total: int
@@ -110,37 +112,37 @@ def read_page(
     page: int = 1,
     per_page: int = PER_PAGE,
 ) -> ReportPage:
-    """Return a page of what may be seen and is asked for."""
+    """Return one page of the visible requests that match the filter."""
     with database.read() as session:
-        seen = visibility_of(session, scope)
-        found = conditions(session, seen, wanted)
-        count_key = key("total", session, seen, wanted)
-        total = database.cache.get(count_key, requests_version(session), lambda: _count(session, found))
+        visibility = visibility_of(session, scope)
+        matches = conditions(session, visibility, wanted)
+        count_key = key("total", session, visibility, wanted)
+        total = database.cache.get(count_key, requests_version(session), lambda: _count(session, matches))
         pages = max(1, -(-total // per_page))
         page = min(max(page, 1), pages)
-        # First the numbers alone, which an index tells; only then the rows of this one page.
-        ids = session.scalars(_numbers(found, sort).limit(per_page).offset((page - 1) * per_page)).all()
+        # Ids alone come from an index, so read them first, then the rows of this page.
+        ids = session.scalars(_ids(matches, sort).limit(per_page).offset((page - 1) * per_page)).all()
         return ReportPage(_rows(session, ids), total, page, pages)
 
 
 def stream(database: Database, scope: Scope, wanted: Filter, sort: Sort = NEWEST_FIRST) -> Iterator[ReportRow]:
-    """Yield everything that may be seen and is asked for, as it was found at the beginning.
+    """Yield all visible requests that match the filter at the start.
 
-    Of all of it no more than its numbers is held in memory, and no transaction stays open between two parts.
+    Only their ids stay in memory. No transaction stays open between two batches.
     """
     with database.read() as session:
-        found = conditions(session, visibility_of(session, scope), wanted)
-        ids = iter(array("q", session.scalars(_numbers(found, sort).execution_options(yield_per=AT_ONCE))))
-    while part := list(islice(ids, AT_ONCE)):
+        matches = conditions(session, visibility_of(session, scope), wanted)
+        ids = iter(array("q", session.scalars(_ids(matches, sort).execution_options(yield_per=BATCH))))
+    while batch := list(islice(ids, BATCH)):
         with database.read() as session:
-            yield from _rows(session, part)
+            yield from _rows(session, batch)
 
 
-def conditions(session: Session, seen: Visibility, wanted: Filter) -> list[ColumnElement[bool]]:
-    """Return what holds for exactly the requests that may be seen and are asked for."""
-    moments = (wanted.registered_from, wanted.registered_to, wanted.done_from, wanted.done_to)
-    use_index = all(moment is None for moment in moments)
-    found: list[ColumnElement[bool]] = [] if seen.everything else [seen.condition(use_index=use_index)]
+def conditions(session: Session, visibility: Visibility, wanted: Filter) -> list[ColumnElement[bool]]:
+    """Return the SQL conditions for the visible requests that match the filter."""
+    times = (wanted.registered_from, wanted.registered_to, wanted.done_from, wanted.done_to)
+    use_index = all(time is None for time in times)
+    found: list[ColumnElement[bool]] = [] if visibility.everything else [visibility.condition(use_index=use_index)]
     for column, since, until in (
         (CallRequest.registered_at, wanted.registered_from, wanted.registered_to),
         (CallRequest.done_at, wanted.done_from, wanted.done_to),
@@ -153,7 +155,7 @@ def conditions(session: Session, seen: Visibility, wanted: Filter) -> list[Colum
         found.append(has_digits(CallRequest.number, wanted.number))
     operator = without_nul(wanted.operator)
     if operator:
-        found.append(CallRequest.done_by.in_(_names_of(session, operator)))
+        found.append(CallRequest.done_by.in_(_operator_names(session, operator)))
     if wanted.module_id is not None:
         found.append(CallRequest.module_id == wanted.module_id)
     if wanted.statuses:
@@ -163,35 +165,35 @@ def conditions(session: Session, seen: Visibility, wanted: Filter) -> list[Colum
     return found
 
 
-def key(kind: str, session: Session, seen: Visibility, wanted: Filter) -> tuple[Hashable, ...]:
-    """Return what a count of this kind depends on, the requests apart."""
+def key(kind: str, session: Session, visibility: Visibility, wanted: Filter) -> tuple[Hashable, ...]:
+    """Return the cache key of a count: everything it depends on besides the requests."""
     operator = without_nul(wanted.operator)
-    names = tuple(_names_of(session, operator)) if operator else ()
-    return kind, seen, replace(wanted, statuses=tuple(sorted(wanted.statuses))), names
+    names = tuple(_operator_names(session, operator)) if operator else ()
+    return kind, visibility, replace(wanted, statuses=tuple(sorted(wanted.statuses))), names
 
 
 def _count(session: Session, found: Sequence[ColumnElement[bool]]) -> int:
     return session.scalar(select(func.count(CallRequest.id)).where(*found)) or 0
 
 
-def _names_of(session: Session, operator: str) -> list[str]:
-    """Return under which names a person appears: their own, and their extensions."""
+def _operator_names(session: Session, operator: str) -> list[str]:
+    """Return the names of an operator in the requests: the user name and the user's extensions."""
     extensions = session.scalar(select(User.extensions).where(User.name == operator))
     return [operator, *(extensions or ())]
 
 
-def _numbers(found: Sequence[ColumnElement[bool]], sort: Sort) -> Select[int]:
+def _ids(found: Sequence[ColumnElement[bool]], sort: Sort) -> Select[int]:
     column: Any = SORTS.get(sort.by, CallRequest.registered_at)
-    way = desc if sort.descending else asc
-    order = way(column).nulls_last() if column is CallRequest.done_at else way(column)
-    return select(CallRequest.id).where(*found).order_by(order, way(CallRequest.id))
+    direction = desc if sort.descending else asc
+    order = direction(column).nulls_last() if column is CallRequest.done_at else direction(column)
+    return select(CallRequest.id).where(*found).order_by(order, direction(CallRequest.id))
 
 
 def _rows(session: Session, ids: Sequence[int]) -> list[ReportRow]:
-    """Return the requests of these numbers, in their order; one that was deleted meanwhile is left out."""
+    """Return the requests of these ids in their order, without those deleted meanwhile."""
     query = select(CallRequest).where(CallRequest.id.in_(ids))
     rows = {row.id: (row, module) for row, module in store.with_modules(session, session.scalars(query).all())}
-    return [_row(*rows[number]) for number in ids if number in rows]
+    return [_row(*rows[id_]) for id_ in ids if id_ in rows]
 
 
 def _row(row: CallRequest, module: Module | None) -> ReportRow:
@@ -217,23 +219,23 @@ def _row(row: CallRequest, module: Module | None) -> ReportRow:
 
 @dataclass(frozen=True)
 class Choices:
-    """What the filters offer: operators with their names (an extension's, or a user's), modules, and targets.
+    """The choices of the filter fields.
 
-    `targets`: whether it is a queue, its number or name, and the name of an extension. `seen` and `wanted` (whom each
-    module is for) are what a list of requests depends on besides the requests.
+    `operators` are extensions or user names, with display names. `targets` are (is a queue, number or name, name of the
+    extension). `visibility` and `module_targets` complete what a list of requests depends on besides the requests.
     """
 
     operators: tuple[tuple[str, str], ...]
     modules: tuple[tuple[int, str], ...]
     targets: tuple[tuple[bool, str, str], ...]
-    seen: Visibility
-    wanted: tuple[tuple[int, tuple[str, ...]], ...]
+    visibility: Visibility
+    module_targets: tuple[tuple[int, tuple[str, ...]], ...]
 
 
 def choices(database: Database, scope: Scope) -> Choices:
-    """Return what there is to filter by, as far as the scope goes."""
+    """Return the choices of the filter fields within the scope."""
     with database.read() as session:
-        seen = visibility_of(session, scope)
+        visibility = visibility_of(session, scope)
         lines = dict(session.execute(select(ExtensionRow.extension, ExtensionRow.name)).all())
         users = session.execute(select(User.name, User.extensions).order_by(User.name)).all()
         modules = session.scalars(select(Module).order_by(Module.name, Module.id)).all()
@@ -241,21 +243,21 @@ def choices(database: Database, scope: Scope) -> Choices:
     wanted = {target for module in modules if module.target_kind != "queue" for target in module.targets}
     extensions = sorted(lines.keys() | of_users.keys() | wanted, key=lambda extension: (len(extension), extension))
     named = [(extension, of_users.get(extension) or lines.get(extension, "")) for extension in extensions]
-    named = [(extension, name) for extension, name in named if seen.may_ring(extension)]
+    named = [(extension, name) for extension, name in named if visibility.may_ring(extension)]
     queues = sorted({target for module in modules if module.target_kind == "queue" for target in module.targets})
     return Choices(
         operators=(*named, *((name, "") for name, _ in users if scope.everything or name == scope.name)),
-        modules=tuple((module.id, module.name) for module in modules if _concerns(seen, module)),
+        modules=tuple((module.id, module.name) for module in modules if _covers_module(visibility, module)),
         targets=(
-            *((True, queue, "") for queue in queues if seen.everything or queue in seen.queues),
+            *((True, queue, "") for queue in queues if visibility.everything or queue in visibility.queues),
             *((False, extension, name) for extension, name in named),
         ),
-        seen=seen,
-        wanted=tuple((module.id, tuple(module.targets)) for module in modules),
+        visibility=visibility,
+        module_targets=tuple((module.id, tuple(module.targets)) for module in modules),
     )
 
 
-def _concerns(seen: Visibility, module: Module) -> bool:
-    """Tell whether requests of this module may be seen."""
+def _covers_module(visibility: Visibility, module: Module) -> bool:
+    """Tell whether requests of this module may be visible."""
     queue = module.target_kind == "queue"
-    return any(seen.covers_target(module.id, queue, target) for target in module.targets)
+    return any(visibility.covers_target(module.id, queue, target) for target in module.targets)

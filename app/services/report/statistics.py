@@ -1,6 +1,6 @@
-"""Numbers for charts: what was registered and what became of it, and how long customers waited.
+"""Statistics for the charts: registrations, outcomes, and waiting times.
 
-The database counts by quarters of an hour, of which days and hours of the office's time zone are put together here.
+The database counts by quarters of an hour. This module sums them to days and hours of the office's time zone.
 """
 
 from collections import Counter, defaultdict
@@ -28,8 +28,8 @@ HOURS, WEEKDAYS = 24, 7
 
 @dataclass(frozen=True)
 class Delay:
-    """How long it took until they were called back, in seconds: of `count` customers half waited at most `median`,
-    nine of ten at most `ninetieth`. Both are waits that there were, and None where nobody was reached."""
+    """Seconds until customers were called back. Half of `count` customers waited at most `median`, 90 % at most
+    `ninetieth`. Both are None if nobody was reached."""
 
     count: int = 0
     median: int | None = None
@@ -38,7 +38,7 @@ class Delay:
 
 @dataclass(frozen=True)
 class Day:
-    """What was registered on a day, or in the month or year that begins with it, and what became of that by now."""
+    """Requests registered on a day, or in the month or year that starts with it, and their outcomes so far."""
 
     day: date
     registered: int
@@ -48,7 +48,7 @@ class Day:
 
 @dataclass(frozen=True)
 class Share:
-    """What one operator did, or what one target was asked for. `name` "": any extension of a module."""
+    """Requests of one operator or one target. The name "" means any extension of a module."""
 
     name: str
     queue: bool
@@ -59,9 +59,10 @@ class Share:
 
 @dataclass(frozen=True)
 class Statistics:
-    """`hours[weekday][hour]` counts registrations by the office's clock, Monday being weekday 0.
+    """All statistics of a report.
 
-    `step` tells what each of `days` is: so many days that nobody could read them are told by months or by years.
+    `hours[weekday][hour]` counts registrations in the office's time zone. Monday is weekday 0. Each item of `days`
+    covers one `step`: a day, or a month or year if there are many days.
     """
 
     total: int
@@ -75,31 +76,31 @@ class Statistics:
 
 
 def statistics(database: Database, scope: Scope, wanted: Filter, zone: ZoneInfo, *, locale: str = "en") -> Statistics:
-    """Count what may be seen and is asked for. Days without any request are there as well.
+    """Return statistics of the visible requests that match the filter. Days without requests are included.
 
-    `locale`: the reader's, whose calendar it is that has the months.
+    `locale` selects the calendar of the months.
     """
     with database.read() as session:
-        seen = visibility_of(session, scope)
-        cache_key = (*key("statistics", session, seen, wanted), zone.key, locale)
+        visibility = visibility_of(session, scope)
+        cache_key = (*key("statistics", session, visibility, wanted), zone.key, locale)
         version = requests_version(session)
-        return database.cache.get(cache_key, version, lambda: _statistics(session, seen, wanted, zone, locale))
+        return database.cache.get(cache_key, version, lambda: _statistics(session, visibility, wanted, zone, locale))
 
 
-def _statistics(session: Session, seen: Visibility, wanted: Filter, zone: ZoneInfo, locale: str) -> Statistics:
-    found = conditions(session, seen, wanted)
+def _statistics(session: Session, visibility: Visibility, wanted: Filter, zone: ZoneInfo, locale: str) -> Statistics:
+    found = conditions(session, visibility, wanted)
     by_quarter = _count(session, found, quarter(CallRequest.registered_at))
     by_operator = _count(session, found, CallRequest.done_by)
     by_target = _count(session, found, CallRequest.queue, CallRequest.target)
     waits = _Waits(session, found, zone)
-    known = {_moment(number, zone).date() for (number,) in by_quarter}
-    step, days = _steps(known, wanted, zone, locale)
+    dates = {_local_time(number, zone).date() for (number,) in by_quarter}
+    step, days = _steps(dates, wanted, zone, locale)
     counted: dict[date, Counter[Status]] = defaultdict(Counter)
     hours = [[0] * HOURS for _ in range(WEEKDAYS)]
     for (number,), outcomes in by_quarter.items():
-        here = _moment(number, zone)
-        counted[periods.step_of(here.date(), step, locale)].update(outcomes)
-        hours[here.weekday()][here.hour] += outcomes.total()
+        local = _local_time(number, zone)
+        counted[periods.step_of(local.date(), step, locale)].update(outcomes)
+        hours[local.weekday()][local.hour] += outcomes.total()
     waited: dict[date, list[int]] = defaultdict(list)
     for day, seconds in waits.of_day.items():
         waited[periods.step_of(day, step, locale)] += seconds
@@ -124,7 +125,7 @@ def _statistics(session: Session, seen: Visibility, wanted: Filter, zone: ZoneIn
 
 
 def _count(session: Session, found: Sequence[ColumnElement[bool]], *by: Any) -> dict[tuple[Any, ...], Counter[Status]]:
-    """Count the requests of each status, by the values of some columns."""
+    """Count requests by status and by the given columns."""
     query = select(*by, CallRequest.status, func.count()).where(*found).group_by(*by, CallRequest.status)
     counted: dict[tuple[Any, ...], Counter[Status]] = defaultdict(Counter)
     for *group, status, count in session.execute(query):
@@ -133,49 +134,46 @@ def _count(session: Session, found: Sequence[ColumnElement[bool]], *by: Any) -> 
 
 
 class _Waits:
-    """The seconds that customers waited who were reached, all of them and by day, operator and target."""
+    """Waiting times in seconds of the customers who were reached: all, and by day, operator and target."""
 
     def __init__(self, session: Session, found: Sequence[ColumnElement[bool]], zone: ZoneInfo) -> None:
         self.all: list[int] = []
         self.of_day: dict[date, list[int]] = defaultdict(list)
         self.of_operator: dict[str, list[int]] = defaultdict(list)
         self.of_target: dict[tuple[bool, str], list[int]] = defaultdict(list)
-        began = quarter(CallRequest.registered_at)
+        registered = quarter(CallRequest.registered_at)
         wait = epoch(CallRequest.reached_at) - epoch(CallRequest.registered_at)
         query = (
-            select(began, wait, CallRequest.done_by, CallRequest.queue, CallRequest.target)
+            select(registered, wait, CallRequest.done_by, CallRequest.queue, CallRequest.target)
             .where(*found, CallRequest.reached_at.is_not(None))
             .execution_options(yield_per=2000)
         )
-        day_of: dict[int, list[int]] = {}  # one look-up per request, and not three
+        day_of: dict[int, list[int]] = {}  # saves look-ups per request
         for number, seconds, operator, queue, target in session.execute(query):
             self.all.append(seconds)
             if number not in day_of:
-                day_of[number] = self.of_day[_moment(number, zone).date()]
+                day_of[number] = self.of_day[_local_time(number, zone).date()]
             day_of[number].append(seconds)
             self.of_operator[operator].append(seconds)
             self.of_target[queue, target].append(seconds)
 
 
-def _moment(number: int, zone: ZoneInfo) -> datetime:
-    """Return the moment of a quarter by the clock of the zone."""
+def _local_time(number: int, zone: ZoneInfo) -> datetime:
+    """Return the local time of a quarter of an hour."""
     return datetime.fromtimestamp(number * QUARTER, zone)
 
 
 def delay(waits: Sequence[int]) -> Delay:
-    """Return what half and nine tenths of the waits do not exceed.
-
-    By the nearest rank: both are waits that there were, and nothing in between is made up.
-    """
+    """Return the median and the 90th percentile by the nearest-rank method, so both are actual waiting times."""
     if not waits:
         return Delay()
     ordered = sorted(waits)
     return Delay(len(ordered), ordered[-(-len(ordered) // 2) - 1], ordered[-(-9 * len(ordered) // 10) - 1])
 
 
-def _steps(known: Collection[date], wanted: Filter, zone: ZoneInfo, locale: str) -> tuple[Step, list[date]]:
-    """Return the steps from the first to the last day of what is asked for or, where that is open, of what there is."""
-    first, last = min(known, default=None), max(known, default=None)
+def _steps(dates: Collection[date], wanted: Filter, zone: ZoneInfo, locale: str) -> tuple[Step, list[date]]:
+    """Return the steps between the filter's first and last day, or between the first and last request."""
+    first, last = min(dates, default=None), max(dates, default=None)
     if wanted.registered_from is not None and wanted.registered_to is not None:
         if wanted.registered_to <= wanted.registered_from:
             return "day", []

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.config import Settings
-from app.services.errors import Invalid
+from app.services.errors import ErrorCode, Invalid
 from app.services.modules import save as modules
 from app.services.modules.save import SITUATIONS, ModuleInput
 from app.services.pbx import lookup, scenarios
@@ -42,7 +42,7 @@ def create(database: Database, settings: Settings, given: FirstModuleInput, now:
     """
     errors = _check_with_pbx(database, settings, given, now, actor)
     if given.template not in set(Template):
-        errors["template"] = "choice"
+        errors["template"] = ErrorCode.CHOICE
     if errors:
         raise Invalid(errors)
     with database.write() as session:
@@ -63,18 +63,18 @@ def suggest_test_extension(database: Database) -> str:
 
 def _check_with_pbx(
     database: Database, settings: Settings, given: FirstModuleInput, now: datetime, actor: str
-) -> dict[str, str]:
+) -> dict[str, ErrorCode]:
     """Return errors by field: a code that is in use on the PBX, targets that do not exist there.
 
     If the PBX cannot be asked, there are no errors.
     """
-    errors = {}
+    errors: dict[str, ErrorCode] = {}
     if lookup.code_taken(database, settings, given.code, actor, now):
-        errors["code"] = "code_on_exchange"
+        errors["code"] = ErrorCode.CODE_ON_PBX
     kind = "queue" if given.template == Template.QUEUE else "extension"
     well_formed = [target for target in given.targets if lookup.PATTERNS[kind].fullmatch(target)]
     if any(lookup.exists(database, kind, target, actor, now) is False for target in well_formed):
-        errors["targets"] = "not_on_exchange"
+        errors["targets"] = ErrorCode.NOT_ON_PBX
     return errors
 
 

@@ -1,4 +1,5 @@
-// Before anything is painted: the colours that the user chose or, where they left it to the device, the device's.
+// Set the theme before anything is painted: the user's, or the device's if the user has chosen none. Not a module, since
+// modules run too late.
 "use strict";
 
 {

@@ -1,6 +1,8 @@
 // The page of the voices: the value of a slider beside it, and the sample played on the page.
 // Without JavaScript the sample opens in a new tab.
 
+import { localDigits } from "./digits.js";
+
 function showValue(range) {
   let output = document.getElementById(range.dataset.shownIn);
   if (!output) {
@@ -9,7 +11,7 @@ function showValue(range) {
     output.className = "range-now";
     range.after(output);
   }
-  output.textContent = Number(range.value).toLocaleString(document.documentElement.lang, { useGrouping: false });
+  output.textContent = localDigits(range.value);
 }
 
 let player = null;
@@ -32,7 +34,6 @@ async function listen(button) {
     const answer = await fetch(button.dataset.sample, { method: "POST", body: new FormData(button.form) });
     if (answer.ok) {
       await play(await answer.blob());
-      button.dataset.played = String(Number(button.dataset.played ?? 0) + 1);
     } else {
       error.textContent = answer.status === 422 ? await answer.text() : button.dataset.failed;
     }

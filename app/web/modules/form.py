@@ -19,7 +19,7 @@ from app.web.pbx import destinations
 from app.web.pbx.destinations import Saying, Verdict
 from app.web.prompts.fields import PromptsForm, SpeechFields
 
-_NEEDED = InputRequired(_l("This is needed."))
+_NEEDED = InputRequired(_l("This field is required."))
 _PLAIN = ("name", "code", "active", "silent", "automatic", "language", "voice", "caller_id", "target_kind", *BOUNDS)
 _WAYS = ("next_kind", "next_code", "error_kind", "error_code")
 

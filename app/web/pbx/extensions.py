@@ -110,7 +110,7 @@ def open_typed():
     """Go to an extension that was typed by hand."""
     number = ascii_digits(request.args.get("number", "")).strip()
     if not EXTENSION.fullmatch(number):
-        flash(_("Digits, * and # only."), "warning")
+        flash(_("Use digits, * and # only."), "warning")
         return redirect(url_for("extensions.index"))
     return redirect(url_for("extensions.edit", extension=number))
 

@@ -123,7 +123,7 @@ def open_typed():
     """Go to a queue that was typed by hand."""
     name = ascii_digits(request.args.get("name", "")).strip()
     if not TARGET.fullmatch(name):
-        flash(_("Letters, digits, dot, dash and underscore only."), "warning")
+        flash(_("Use letters, digits, dots, dashes and underscores only."), "warning")
         return redirect(url_for("queues.index"))
     return redirect(url_for("queues.edit", queue=name))
 

@@ -1,4 +1,4 @@
-"""What the report is asked for: its form is its address, so that a search can be kept, shared and repeated."""
+"""The search form of the report. A search is an address, so people can bookmark and share it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -31,13 +31,13 @@ PERIODS = {
     "30": _l("30 days"),
     "all": _l("All"),
 }
-USUAL = "30"  # what is shown to whoever asks for nothing in particular
-LONGEST = 80  # characters of anything that is looked for
+DEFAULT_PERIOD = "30"
+MAX_LENGTH = 80  # characters of a number
 QUEUE, EXTENSION = "queue:", "extension:"
 
 
 class ReportForm(Form):
-    """The search. Its fields' names are those of the address."""
+    """The search form. The names of its fields are the query parameters."""
 
     registered_from = DateField(_l("Registered from"))
     registered_to = DateField(_l("Registered to"))
@@ -56,24 +56,26 @@ class ReportForm(Form):
         validate_choice=False,
     )
 
-    def offer(self, offered: Choices) -> None:
-        """Fill the lists to choose from."""
-        anything = ("", _("any"))
-        self.operator.choices = [anything, *((key, named(key, name)) for key, name in offered.operators)]
-        self.module.choices = [anything, *((str(key), name) for key, name in offered.modules)]
+    def set_choices(self, available: Choices) -> None:
+        """Fill the select fields."""
+        any_value = ("", _("any"))
+        self.operator.choices = [any_value, *((key, label_extension(key, name)) for key, name in available.operators)]
+        self.module.choices = [any_value, *((str(key), name) for key, name in available.modules)]
         self.target.choices = [
-            anything,
+            any_value,
             *(
-                (QUEUE + key, _("queue %(name)s", name=digits(key))) if queue else (EXTENSION + key, named(key, name))
-                for queue, key, name in offered.targets
+                (QUEUE + key, _("queue %(name)s", name=digits(key)))
+                if queue
+                else (EXTENSION + key, label_extension(key, name))
+                for queue, key, name in available.targets
             ),
         ]
 
     def check(self) -> bool:
-        """Tell whether all of it can be looked for; what cannot has its error beside it."""
+        """Validate the form. Invalid fields get their errors."""
         self.validate()
         for field in (self.number, self.caller):
-            if len(field.data or "") > LONGEST:
+            if len(field.data or "") > MAX_LENGTH:
                 field.errors = [wording.error("too_long")]
         for field in (self.operator, self.target, self.module):
             if (field.data or "") not in {key for key, _label in field.choices}:
@@ -87,19 +89,19 @@ class ReportForm(Form):
 
     @property
     def advanced(self) -> bool:
-        """Tell whether there is something in the fields that few need."""
-        rare = (self.caller, self.done_from, self.done_to, self.operator, self.target, self.module, self.status)
-        return any(field.data or field.errors for field in rare)
+        """Tell whether a field of the advanced search is filled in."""
+        fields = (self.caller, self.done_from, self.done_to, self.operator, self.target, self.module, self.status)
+        return any(field.data or field.errors for field in fields)
 
 
-def named(key: str, name: str) -> str:
-    """Write an extension with the name of whoever sits there."""
+def label_extension(key: str, name: str) -> str:
+    """Return the label of an extension: number and name."""
     return f"{digits(key)} {name}".strip()
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A search as it was asked for. `period`: a key of PERIODS, or "" where days were chosen. `page` begins at 1."""
+class Search:
+    """A search. `period` is a key of PERIODS, or "" if days were chosen. `page` starts at 1."""
 
     form: ReportForm
     valid: bool
@@ -108,7 +110,7 @@ class Asked:
     page: int
 
     def address(self, **changes: object) -> dict[str, Any]:
-        """Return what stands behind the question mark of the tidiest address of this search."""
+        """Return the shortest query parameters of this search."""
         found: dict[str, Any] = {"period": self.period} if self.period else {}
         for field in self.form:
             if isinstance(field, DateField):
@@ -128,16 +130,16 @@ class Asked:
         return urlencode(self.address(**changes), doseq=True)
 
     def sorted_by(self, column: str) -> Sort:
-        """Return how it is sorted after a press on a column's head: moments begin with the newest."""
+        """Return the sort order after a click on a column head. Times start with the newest."""
         if self.sort.by == column:
             return replace(self.sort, descending=not self.sort.descending)
         return Sort(column, descending=column in ("registered", "done"))
 
     def filter(self, zone: ZoneInfo) -> Filter:
-        """Return what is looked for; only where it is valid."""
+        """Return the filter of a valid search."""
         form = self.form
         registered, done = (
-            _moments(first.data, last.data, zone)
+            _period_of(first.data, last.data, zone)
             for first, last in ((form.registered_from, form.registered_to), (form.done_from, form.done_to))
         )
         return Filter(
@@ -153,27 +155,27 @@ class Asked:
         )
 
 
-def _moments(first: date | None, last: date | None, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
+def _period_of(first: date | None, last: date | None, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
     return (
         periods.day_start(first, zone) if first else None,
         periods.day_start(last + periods.DAY, zone) if last else None,
     )
 
 
-def read(args: MultiDict[str, str], offered: Choices, now: datetime, zone: ZoneInfo, locale: str) -> Asked:
-    """Read an address. What makes no sense in it is an error beside its field, or the usual instead."""
+def read(args: MultiDict[str, str], available: Choices, now: datetime, zone: ZoneInfo, locale: str) -> Search:
+    """Read a search from the query parameters. Invalid values become errors of their fields or defaults."""
     form = ReportForm(args)
-    form.offer(offered)
+    form.set_choices(available)
     period = args.get("period", "") if args.get("period") in PERIODS else ""
     if not period and not any(name in args for name in form._fields):
-        period = USUAL
+        period = DEFAULT_PERIOD
     valid = form.check()
     period = _fit_days(form, args, period, _period(period, now, zone, locale), zone)
-    return Asked(form, valid, period, _sort(args.get("sort", "")), _page(args.get("page", "")))
+    return Search(form, valid, period, _sort(args.get("sort", "")), _page(args.get("page", "")))
 
 
 def _fit_days(form: ReportForm, args: Mapping[str, str], period: str, days: Period | None, zone: ZoneInfo) -> str:
-    """Show the days of a period in their fields; return "" if other days were chosen there."""
+    """Fill the date fields from the period. Return "" if other days were chosen."""
     if not period:
         return ""
     first, last = periods.ends(days, zone) if days is not None else (None, None)

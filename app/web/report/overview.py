@@ -1,4 +1,4 @@
-"""How the office stands at this moment: a page for everybody, and a board for a television."""
+"""The overview, and the wallboard for a television."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -13,33 +13,33 @@ from persiantools.jdatetime import JalaliDateTime
 from app.domain.policy import LineState
 from app.services.report import overview
 from app.services.report.overview import ExtensionNow, QueueNow, Rate
-from app.web import poll, status
+from app.web import health, poll
 from app.web.context import current_scope, database, utcnow
 from app.web.formats import digits, is_persian, office_zone
 
 blueprint = Blueprint("overview", __name__)
-MOST_LINES = 12  # on the board: more could not be read from afar
-MOST_QUEUES = 3
+MAX_LINES = 12  # on the wallboard, so that it is readable from a distance
+MAX_QUEUES = 3
 
 
 @blueprint.get("/overview")
 @login_required
 def index():
-    """Show lines, queues and requests, as far as they concern the reader."""
+    """Show the visible extensions, queues and requests."""
     return render_template("report/overview.html", **_values())
 
 
 @blueprint.get("/overview/body")
 @login_required
 def body():
-    """Return what has changed of it."""
+    """Return the live part of the page."""
     return poll.respond(lambda _now: (render_template("report/_overview_live.html", **_values()), None))
 
 
 @blueprint.get("/wallboard")
 @login_required
 def wallboard():
-    """Show the same to a whole room; dark, unless `colours` says otherwise."""
+    """Show the overview on a wallboard. It is dark unless `colours=light` is given."""
     colours = "light" if request.args.get("colours") == "light" else "dark"
     return render_template("report/wallboard.html", **_board(), theme=colours)
 
@@ -47,14 +47,14 @@ def wallboard():
 @blueprint.get("/wallboard/body")
 @login_required
 def wallboard_body():
-    """Return what has changed of it."""
+    """Return the live part of the page."""
     return poll.respond(lambda _now: (render_template("report/_live_board.html", **_board()), None))
 
 
 def _values() -> dict[str, object]:
     now = utcnow()
     seen = overview.load_overview(database(), current_scope(), office_zone(), now)
-    return {"seen": seen, "now": now, "parts": status.parts(), "percent": percent, "waited": waited}
+    return {"seen": seen, "now": now, "components": health.components(), "percent": percent, "waited": waited}
 
 
 def _board() -> dict[str, object]:
@@ -70,18 +70,18 @@ def _board() -> dict[str, object]:
 
 
 def first_lines(lines: Sequence[ExtensionNow]) -> tuple[list[ExtensionNow], list[ExtensionNow]]:
-    """Choose the lines that the board has room for, and return the others: those for which somebody waits come first.
+    """Split the extensions into those shown on the wallboard and the others.
 
-    They keep their order, so that none jumps about.
+    Extensions with waiting requests are preferred. The order stays the same, so that none moves.
     """
-    wanted = sorted(lines, key=lambda line: not (line.waiting or line.serves))[:MOST_LINES]
+    wanted = sorted(lines, key=lambda line: not (line.waiting or line.serves))[:MAX_LINES]
     chosen = {line.extension for line in wanted}
     return [x for x in lines if x.extension in chosen], [x for x in lines if x.extension not in chosen]
 
 
 def first_queues(queues: Sequence[QueueNow]) -> tuple[list[QueueNow], list[QueueNow]]:
-    """Do the same for queues."""
-    wanted = sorted(queues, key=lambda queue: not (queue.waiting or queue.live_callers))[:MOST_QUEUES]
+    """Split the queues in the same way."""
+    wanted = sorted(queues, key=lambda queue: not (queue.waiting or queue.live_callers))[:MAX_QUEUES]
     chosen = {queue.name for queue in wanted}
     return [x for x in queues if x.name in chosen], [x for x in queues if x.name not in chosen]
 
@@ -91,14 +91,14 @@ def _free(lines: Sequence[ExtensionNow]) -> int:
 
 
 def percent(rate: Rate) -> str:
-    """Write how many of a hundred were served; a dash where nothing has ended yet."""
+    """Format the share of served requests, a dash if none has ended."""
     if rate.share is None:
         return "–"
     return f"{digits(round(100 * rate.share))}{'٪' if is_persian() else '%'}"
 
 
 def waited(time: timedelta) -> tuple[str, str]:
-    """Write for how long somebody has waited: a number, and what it counts."""
+    """Return a waiting time as a number and its unit."""
     minutes = int(time.total_seconds() // 60)
     if minutes < 60:
         return digits(minutes), ngettext("minute", "minutes", minutes)
@@ -109,7 +109,7 @@ def waited(time: timedelta) -> tuple[str, str]:
 
 
 def short(time: timedelta) -> str:
-    """Write for how long a line has been so, in as few letters as can be read from afar."""
+    """Format a duration in as few characters as possible."""
     minutes = max(0, int(time.total_seconds() // 60))
     if minutes < 60:
         return digits(_("%(count)s min", count=minutes))
@@ -120,7 +120,7 @@ def short(time: timedelta) -> str:
 
 
 def written_day(now: datetime) -> str:
-    """Write today in full, in the reader's calendar."""
+    """Format today in full, in the reader's calendar."""
     local = now.astimezone(office_zone())
     if is_persian():
         day = JalaliDateTime(local)

@@ -169,7 +169,7 @@ class PriorityForm(ActionForm):
 
 class NoteForm(ActionForm):
     title, button, icon = _l("Note"), _l("Save the note"), "note"
-    note = TextAreaField(_l("Note"), validators=[InputRequired(_l("This is needed."))])
+    note = TextAreaField(_l("Note"), validators=[InputRequired(_l("This field is required."))])
 
     def prepare(self, rows: Sequence[PendingRow]) -> None:
         _prepare_note(self.note, rows)

@@ -8,7 +8,7 @@ from flask_babel import lazy_gettext as _l
 from flask_login import current_user, login_required
 
 from app.services.report import periods
-from app.services.report.mine import mine
+from app.services.report.mine import load_own_requests
 from app.services.report.periods import Period
 from app.services.requests.pending import Pending
 from app.web import poll, wording
@@ -56,7 +56,7 @@ def _values(now: datetime) -> dict[str, Any]:
     page = request.args.get("page", 1, type=parse_row_number)
     first, last = here(period.start).date(), periods.days(period, office_zone())[-1]
     return {
-        "mine": mine(database(), current_scope(), period, now, page=page),
+        "mine": load_own_requests(database(), current_scope(), period, now, page=page),
         "now": now,
         "periods": PERIODS,
         "chosen": chosen,

@@ -20,7 +20,7 @@ _REASON = {
     ReasonCode.ALL_PAUSED: _l("automatic calls are paused"),
     ReasonCode.MANUAL: _l("automatic calls are off; call by hand"),
     ReasonCode.NUMBER_BUSY: _l("another call to this number is in progress"),
-    ReasonCode.LIVE_CALLERS: _l("live callers come first"),
+    ReasonCode.LIVE_CALLERS: _l("callers in the queue come first"),
     ReasonCode.NO_MEMBERS: _l("no agent can serve it"),
     ReasonCode.BEHIND_OTHERS: _l("it is next"),
 }

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from flask import render_template
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import make_url
 
 from app.config import PREFIX
 from app.store import pbx_state
+from app.store.database import hide_password
 from app.web.context import administrator_required, cached_query, settings
 from app.web.settings.blueprint import blueprint
 
@@ -48,5 +48,5 @@ def machine():
 def _environment_setting(name: str, label: object) -> EnvironmentSetting:
     value = str(getattr(settings(), name))
     if name == "database_url":
-        value = make_url(value).render_as_string(hide_password=True)
+        value = hide_password(value)
     return EnvironmentSetting(label, value, f"{PREFIX}{name.upper()}", settings().from_environment(name))

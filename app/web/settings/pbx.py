@@ -16,9 +16,9 @@ from app.web.settings.blueprint import blueprint
 from app.web.settings.pbx_form import PbxForm
 
 
-@blueprint.route("/exchange", methods=["GET", "POST"])
+@blueprint.route("/exchange", methods=["GET", "POST"], endpoint="exchange")
 @administrator_required
-def exchange():
+def edit():
     """Show and change the PBX settings. Saved settings are applied at once."""
     form = _form()
     if request.method == "GET":
@@ -39,9 +39,9 @@ def _save(form: PbxForm) -> bool:
     return True
 
 
-@blueprint.post("/exchange/test")
+@blueprint.post("/exchange/test", endpoint="exchange_test")
 @administrator_required
-def exchange_test():
+def run_test():
     """Test the typed values without saving them."""
     form = _form()
     if not form.check():
@@ -61,7 +61,7 @@ def _form() -> PbxForm:
 def _page(form: PbxForm, **values: object) -> str:
     placeholder = _("the secret above")
     return render_template(
-        "settings/exchange.html",
+        "settings/pbx.html",
         form=form,
         current=pbx.load(database(), settings()),
         has_secret=bool(pbx.read_secret(database(), settings())),

@@ -40,7 +40,7 @@ DIALPLAN_STATE = {
         "The PBX runs an older version of our dialplan. Type “dialplan reload” in Asterisk's console."
     ),
     DialplanState.NONE: _l("The PBX does not include our dialplan yet."),
-    DialplanState.UNKNOWN: _l("The PBX did not say whether it runs our dialplan."),
+    DialplanState.UNKNOWN: _l("It is not known whether the PBX runs our dialplan."),
 }
 
 ZONE_AREA = {

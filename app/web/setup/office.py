@@ -10,16 +10,16 @@ from app.web.settings.office_form import LocationForm
 from app.web.setup.steps import blueprint, complete_step
 
 
-@blueprint.route("/office", methods=["GET", "POST"])
+@blueprint.route("/office", methods=["GET", "POST"], endpoint="place")
 @administrator_required
-def place():
+def edit():
     """Show and change the location and the language of the office."""
     current = office.load(database(), settings())
     form = LocationForm(obj=current)
     if request.method == "POST":
         if not form.save(current):
             return _page(form, current), 422
-        session.pop("locale", None)  # the language chosen before the log-in gives way to the office's
+        session.pop("locale", None)  # chosen before there was an office language
         return complete_step(SetupStep.OFFICE)
     if not _is_chosen():
         form.locale.data = choose_locale()

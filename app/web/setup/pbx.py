@@ -38,9 +38,9 @@ class SetupPbxForm(PbxForm):
         return progress.current_step(stored()) is not None
 
 
-@blueprint.route("/exchange", methods=["GET", "POST"])
+@blueprint.route("/exchange", methods=["GET", "POST"], endpoint="exchange_step")
 @administrator_required
-def exchange_step():
+def edit():
     """Show and change the PBX settings."""
     form = _form(office.load(database(), settings()).outbound_context)
     if request.method == "GET":
@@ -51,9 +51,9 @@ def exchange_step():
     return redirect(url_for("setup.exchange_step", _anchor="checks"))
 
 
-@blueprint.post("/exchange/check")
+@blueprint.post("/exchange/check", endpoint="check")
 @administrator_required
-def check():
+def run_checks():
     """Run the checks with the saved settings."""
     found = checks.run(database(), settings(), current_user.name, utcnow())
     if is_fragment():
@@ -99,7 +99,7 @@ def _page(form: SetupPbxForm, found: Checks | None = None) -> str:
     if "ami_secret" in office.from_environment(settings()):
         secret = _("the value of BAZANG_AMI_SECRET")
     return render_template(
-        "setup/exchange.html",
+        "setup/pbx.html",
         form=form,
         current=pbx.load(database(), settings()),
         config_lines=config_snippets.make(current, secret, settings().dialplan_path),

@@ -59,7 +59,7 @@ def test_answer_that_does_not_come_is_none(database: Database, monkeypatch: pyte
     create_running_service(database)
     assert lookup.exists(database, "extension", "101", "sara", NOW) is None
     with database.read() as session:
-        assert session.scalars(select(Command)).one().result == "withdrawn"
+        assert session.scalars(select(Command)).one().result == "withdrawn before a phone rang"
 
 
 @pytest.mark.parametrize(

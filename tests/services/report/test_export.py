@@ -16,7 +16,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from app.domain.lifecycle import Status
 from app.services.report import export, query
-from app.services.report.export import COLUMNS, MOMENTS, Wording, columns, write_csv, write_xlsx
+from app.services.report.export import COLUMNS, TIME_COLUMNS, Wording, columns, write_csv, write_xlsx
 from app.services.report.query import Filter, ReportRow
 from app.store.database import Database
 from tests.services.scene import SUPERVISOR, ZONE
@@ -30,7 +30,7 @@ ENGLISH = Wording(
 )
 PERSIAN = replace(
     ENGLISH,
-    titles={name: f"ستون {name}" for name in (*COLUMNS, *(f"{name}_jalali" for name in MOMENTS))},
+    titles={name: f"ستون {name}" for name in (*COLUMNS, *(f"{name}_jalali" for name in TIME_COLUMNS))},
     caller="با تلفن",
     sheet="درخواست‌های تماس",
     locale="fa",
@@ -143,7 +143,7 @@ def test_a_number_keeps_its_digits(number: str, shown: str) -> None:
 def test_a_long_csv_file_comes_in_parts() -> None:
     parts = list(write_csv((row(id=n) for n in range(5000)), ENGLISH, ZONE))
     assert len(parts) > 3
-    assert max(map(len, parts)) < 2 * export.AT_ONCE
+    assert max(map(len, parts)) < 2 * export.CHUNK
     assert b"".join(parts).count(b"\r\n") == 5001
 
 
@@ -190,7 +190,7 @@ def test_no_cell_of_an_excel_file_is_a_formula_or_a_link(tmp_path: Path, text: s
 
 def test_what_excel_cannot_hold_does_not_break_the_file(tmp_path: Path) -> None:
     sheet = as_sheet(tmp_path, row(note="x" * 40_000, caller_name="a\x01b\x1fc"))
-    assert len(cell(sheet, "note").value) == export.LONGEST_CELL
+    assert len(cell(sheet, "note").value) == export.MAX_CELL_LENGTH
     assert cell(sheet, "caller_name").value
 
 
@@ -200,7 +200,7 @@ def test_a_sheet_has_a_name_that_excel_takes(tmp_path: Path, name: str) -> None:
 
 
 def test_what_is_too_much_for_one_sheet_goes_on_on_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "MOST_ROWS", 11)
+    monkeypatch.setattr(export, "MAX_ROWS", 11)
     write_xlsx(tmp_path / "r.xlsx", (row(id=n) for n in range(25)), ENGLISH, ZONE)
     book = openpyxl.load_workbook(tmp_path / "r.xlsx")
     assert book.sheetnames == ["Call requests", "Call requests 2", "Call requests 3"]
@@ -235,8 +235,8 @@ import resource, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
-from tests.services.test_export import ENGLISH, row
-from app.services.export import write_csv, write_xlsx
+from tests.services.report.test_export import ENGLISH, row
+from app.services.report.export import write_csv, write_xlsx
 kind, count = sys.argv[1], int(sys.argv[2])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 rows = (row(id=n, note=f"note {n}") for n in range(count))

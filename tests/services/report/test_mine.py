@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from app.services.report.mine import mine
+from app.services.report.mine import load_own_requests
 from app.services.report.periods import today
 from app.services.requests.access import Scope
 from app.store.database import Database
@@ -17,7 +17,7 @@ def test_my_requests_are_those_for_my_extensions_in_every_role(database: Databas
     done = create_request(database, module, target="101", status="done", done_at=NOW - HOUR)
     create_request(database, module, target="101", status="done", registered_at=NOW - timedelta(days=2))
     for scope in (OPERATOR, Scope("sara", True, ("101",))):
-        found = mine(database, scope, today(NOW, ZONE), NOW)
+        found = load_own_requests(database, scope, today(NOW, ZONE), NOW)
         assert [row.id for row in found.active] == [waiting.id]
         assert [row.id for row in found.past.rows] == [done.id]
-    assert mine(database, SUPERVISOR, today(NOW, ZONE), NOW).active == []
+    assert load_own_requests(database, SUPERVISOR, today(NOW, ZONE), NOW).active == []

@@ -157,7 +157,7 @@ def test_the_stream_is_what_was_found_at_its_beginning(database: Database) -> No
 
 
 def test_a_long_stream_has_every_row_once(database: Database) -> None:
-    count = 2 * query.AT_ONCE + 7
+    count = 2 * query.BATCH + 7
     with database.write() as session:
         session.add_all(
             CallRequest(

@@ -169,7 +169,7 @@ def test_services_show_an_operator_their_own_requests_only(database: Database) -
     assert {row.id for row in query.read_page(database, OPERATOR, Filter()).rows} == ids
     assert {row.id for row in query.stream(database, OPERATOR, Filter())} == ids
     week = last_days(NOW, ZONE, 7)
-    assert {row.id for row in mine.mine(database, OPERATOR, week, NOW).past.rows} == ids
+    assert {row.id for row in mine.load_own_requests(database, OPERATOR, week, NOW).past.rows} == ids
     assert statistics.statistics(database, OPERATOR, Filter(), ZONE).total == len(ids)
     assert query.read_page(database, SUPERVISOR, Filter()).total == len(own) + len(others)
     now = overview.load_overview(database, OPERATOR, ZONE, NOW)

@@ -179,52 +179,60 @@ def test_a_code_that_is_not_needed_is_not_kept(admin: Visitor, database: Databas
 
 # -- what is wrong ----------------------------------------------------------------------------------------------------
 
-NEEDED = "This is needed."
+NEEDED = "This field is required."
 WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"name": ""}, "name", NEEDED),
     ({"name": "   "}, "name", NEEDED),
-    ({"name": "x" * 81}, "name", "This is too long."),
-    ({"name": "a\u202eb"}, "name", "There are characters in it that cannot be shown."),
+    ({"name": "x" * 81}, "name", "This is too long. Shorten it."),
+    ({"name": "a\u202eb"}, "name", "This contains characters that cannot be displayed. Remove them."),
     ({"code": ""}, "code", NEEDED),
-    ({"code": "5001a"}, "code", "Digits, * and # only."),
-    ({"code": "1" * 21}, "code", "Digits, * and # only."),
-    ({"code": "*5000"}, "code", "This is taken already."),
-    ({"language": "de"}, "language", "Choose one of the list."),
+    ({"code": "5001a"}, "code", "Use digits, * and # only."),
+    ({"code": "1" * 21}, "code", "Use digits, * and # only."),
+    ({"code": "*5000"}, "code", "This is already in use. Choose another one."),
+    ({"language": "de"}, "language", "Choose an item from the list."),
     ({"targets": ""}, "targets", NEEDED),
-    ({"targets": "10a"}, "targets", "Digits, * and # only."),
-    ({"target_kind": "nobody"}, "target_kind", "Choose one of the list."),
+    ({"targets": "10a"}, "targets", "Use digits, * and # only."),
+    ({"target_kind": "nobody"}, "target_kind", "Choose an item from the list."),
     ({"target_kind": "queue", "queue": ""}, "queue", NEEDED),
-    ({"target_kind": "queue", "queue": "sales team"}, "queue", "Digits, * and # only."),
-    ({"min_wait": "soon"}, "min_wait", "Write it as hours:minutes:seconds."),
-    ({"min_wait": ""}, "min_wait", "Write it as hours:minutes:seconds."),
-    ({"min_wait": "00:61:00"}, "min_wait", "Write it as hours:minutes:seconds."),
-    ({"min_wait": "1:2:3:4"}, "min_wait", "Write it as hours:minutes:seconds."),
-    ({"min_wait": "24:00:01"}, "min_wait", "This is out of range."),
-    ({"min_wait": "-1"}, "min_wait", "Write it as hours:minutes:seconds."),
-    ({"min_wait": "²"}, "min_wait", "Write it as hours:minutes:seconds."),
-    ({"min_wait": "9" * 30}, "min_wait", "Write it as hours:minutes:seconds."),
-    ({"rest": "ten"}, "rest", "Write a whole number."),
-    ({"rest": ""}, "rest", "Write a whole number."),
-    ({"rest": "1.5"}, "rest", "Write a whole number."),
-    ({"rest": "²"}, "rest", "Write a whole number."),
-    ({"rest": "9" * 30}, "rest", "Write a whole number."),
-    ({"rest": "3601"}, "rest", "This is out of range."),
-    ({"retries": "21"}, "retries", "This is out of range."),
-    ({"retry_pause": "9"}, "retry_pause", "This is out of range."),
-    ({"agent_pause": "4"}, "agent_pause", "This is out of range."),
-    ({"agent_ring": "121"}, "agent_ring", "This is out of range."),
-    ({"customer_ring": "9"}, "customer_ring", "This is out of range."),
-    ({"expire_after": "2161:00:00"}, "expire_after", "This is out of range."),
-    ({"caller_id": "the office"}, "caller_id", "This is no telephone number."),
+    ({"target_kind": "queue", "queue": "sales team"}, "queue", "Use digits, * and # only."),
+    ({"min_wait": "soon"}, "min_wait", "Enter hours:minutes:seconds."),
+    ({"min_wait": ""}, "min_wait", "Enter hours:minutes:seconds."),
+    ({"min_wait": "00:61:00"}, "min_wait", "Enter hours:minutes:seconds."),
+    ({"min_wait": "1:2:3:4"}, "min_wait", "Enter hours:minutes:seconds."),
+    ({"min_wait": "24:00:01"}, "min_wait", "This is out of range. Enter another value."),
+    ({"min_wait": "-1"}, "min_wait", "Enter hours:minutes:seconds."),
+    ({"min_wait": "²"}, "min_wait", "Enter hours:minutes:seconds."),
+    ({"min_wait": "9" * 30}, "min_wait", "Enter hours:minutes:seconds."),
+    ({"rest": "ten"}, "rest", "Enter a whole number."),
+    ({"rest": ""}, "rest", "Enter a whole number."),
+    ({"rest": "1.5"}, "rest", "Enter a whole number."),
+    ({"rest": "²"}, "rest", "Enter a whole number."),
+    ({"rest": "9" * 30}, "rest", "Enter a whole number."),
+    ({"rest": "3601"}, "rest", "This is out of range. Enter another value."),
+    ({"retries": "21"}, "retries", "This is out of range. Enter another value."),
+    ({"retry_pause": "9"}, "retry_pause", "This is out of range. Enter another value."),
+    ({"agent_pause": "4"}, "agent_pause", "This is out of range. Enter another value."),
+    ({"agent_ring": "121"}, "agent_ring", "This is out of range. Enter another value."),
+    ({"customer_ring": "9"}, "customer_ring", "This is out of range. Enter another value."),
+    ({"expire_after": "2161:00:00"}, "expire_after", "This is out of range. Enter another value."),
+    ({"caller_id": "the office"}, "caller_id", "This is not a telephone number. Check it."),
     ({"next_kind": "extension"}, "next_code", NEEDED),
-    ({"next_kind": "extension", "next_code": "10a"}, "next_code", "Digits, * and # only."),
-    ({"next_kind": "custom", "next_code": "ivr"}, "next_code", "Write it as context,extension,priority."),
-    ({"next_kind": "module", "next_code": "*5009"}, "next_code", "There is no module with this code."),
-    ({"next_kind": "moon"}, "next_kind", "Choose one of the list."),
+    ({"next_kind": "extension", "next_code": "10a"}, "next_code", "Use digits, * and # only."),
+    ({"next_kind": "custom", "next_code": "ivr"}, "next_code", "Enter context,extension,priority."),
+    (
+        {"next_kind": "module", "next_code": "*5009"},
+        "next_code",
+        "There is no module with this code. Check the code. Check the code.",
+    ),
+    ({"next_kind": "moon"}, "next_kind", "Choose an item from the list."),
     ({"error_kind": "queue"}, "error_code", NEEDED),
-    ({"error_kind": "queue", "error_code": "sales,s,1"}, "error_code", "Digits, * and # only."),
-    ({"error_kind": "module", "error_code": "*5001"}, "error_code", "There is no module with this code."),
-    ({"error_kind": ""}, "error_kind", "Choose one of the list."),
+    ({"error_kind": "queue", "error_code": "sales,s,1"}, "error_code", "Use digits, * and # only."),
+    (
+        {"error_kind": "module", "error_code": "*5001"},
+        "error_code",
+        "There is no module with this code. Check the code. Check the code.",
+    ),
+    ({"error_kind": ""}, "error_kind", "Choose an item from the list."),
 ]
 
 
@@ -312,14 +320,14 @@ def test_a_code_that_others_lead_to_stays(admin: Visitor, database: Database) ->
     create_module(database, name="First", code="*5001", next_kind="module", next_code="*5002")
     create_module(database, name="Second", code="*5002")
     page = admin.submit(admin.get("/modules/2"), "/modules/2", 422, code="*5003")
-    assert page.error("code") == "Something still points at this module."
+    assert page.error("code") == "Other destinations still lead to this module. Change them first."
 
 
 def test_callers_do_not_go_round(admin: Visitor, database: Database) -> None:
     create_module(database, code="*5001", next_kind="module", next_code="*5002")
     create_module(database, code="*5002")
     page = admin.submit(admin.get("/modules/2"), "/modules/2", 422, error_kind="module", error_code="*5001")
-    assert page.error("error_code") == "Callers would go round in a circle."
+    assert page.error("error_code") == "Callers would come back here again and again. Choose another destination."
 
 
 def test_a_module_that_is_deleted_meanwhile_is_not_found(admin: Visitor, database: Database) -> None:

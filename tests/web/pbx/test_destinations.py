@@ -53,7 +53,9 @@ def test_what_is_known_is_said_without_asking(
         assert said(ask(admin, "queue", "800")) == ["queue 800, 0 members"]
         assert said(ask(admin, "module", "*5003")) == ["module “Night”, *5003"]
         assert said(ask(admin, "module", "*5004")) == ["module “Off”, *5004, which is switched off"]
-        assert said(ask(admin, "module", "*5009")) == ["There is no module with this code."]
+        assert said(ask(admin, "module", "*5009")) == [
+            "There is no module with this code. Check the code. Check the code."
+        ]
         for kind, code in (("extension", ""), ("extension", "x"), ("hangup", "1"), ("moon", "1"), ("custom", "ivr")):
             assert said(ask(admin, kind, code)) == []
     assert commands == []

@@ -66,7 +66,7 @@ def test_an_extension_is_typed_by_hand(admin: Visitor, typed: str, page: str) ->
 @pytest.mark.parametrize("typed", ["", "10a", "1/2", "../queues", "1" * 21])
 def test_what_is_no_extension_is_told(admin: Visitor, typed: str) -> None:
     page = admin.follow(admin.get("/extensions/open", 302, number=typed))
-    assert page.message == "Digits, * and # only."
+    assert page.message == "Use digits, * and # only."
 
 
 def test_a_scenario_is_saved(admin: Visitor, database: Database) -> None:
@@ -104,17 +104,25 @@ def test_a_way_is_taken_back(admin: Visitor, database: Database) -> None:
 @pytest.mark.parametrize(
     ("typed", "field", "message"),
     [
-        ({"ring": "4"}, "ring", "This is out of range."),
-        ({"ring": "long"}, "ring", "Write a whole number."),
-        ({"busy_kind": "extension"}, "busy_code", "This is needed."),
-        ({"busy_kind": "extension", "busy_code": "101"}, "busy_code", "Callers would go round in a circle."),
-        ({"busy_kind": "module", "busy_code": "*5009"}, "busy_code", "There is no module with this code."),
+        ({"ring": "4"}, "ring", "This is out of range. Enter another value."),
+        ({"ring": "long"}, "ring", "Enter a whole number."),
+        ({"busy_kind": "extension"}, "busy_code", "This field is required."),
+        (
+            {"busy_kind": "extension", "busy_code": "101"},
+            "busy_code",
+            "Callers would come back here again and again. Choose another destination.",
+        ),
+        (
+            {"busy_kind": "module", "busy_code": "*5009"},
+            "busy_code",
+            "There is no module with this code. Check the code. Check the code.",
+        ),
         (
             {"no_answer_kind": "custom", "no_answer_code": "ivr"},
             "no_answer_code",
-            "Write it as context,extension,priority.",
+            "Enter context,extension,priority.",
         ),
-        ({"unavailable_kind": "moon", "unavailable_code": "1"}, "unavailable_code", "Choose one of the list."),
+        ({"unavailable_kind": "moon", "unavailable_code": "1"}, "unavailable_code", "Choose an item from the list."),
     ],
 )
 def test_a_fault_stands_beside_its_field(
@@ -168,11 +176,15 @@ def test_a_queues_destination_is_saved(admin: Visitor, database: Database) -> No
 @pytest.mark.parametrize(
     ("typed", "field", "message"),
     [
-        ({"max_wait": "4"}, "max_wait", "This is out of range."),
-        ({"wrapup": "3601"}, "wrapup", "This is out of range."),
-        ({"wrapup": ""}, "wrapup", "Write a whole number."),
-        ({"failed_kind": "queue", "failed_code": "800"}, "failed_code", "Callers would go round in a circle."),
-        ({"failed_kind": "extension", "failed_code": ""}, "failed_code", "This is needed."),
+        ({"max_wait": "4"}, "max_wait", "This is out of range. Enter another value."),
+        ({"wrapup": "3601"}, "wrapup", "This is out of range. Enter another value."),
+        ({"wrapup": ""}, "wrapup", "Enter a whole number."),
+        (
+            {"failed_kind": "queue", "failed_code": "800"},
+            "failed_code",
+            "Callers would come back here again and again. Choose another destination.",
+        ),
+        ({"failed_kind": "extension", "failed_code": ""}, "failed_code", "This field is required."),
     ],
 )
 def test_a_fault_of_a_queue_stands_beside_its_field(
@@ -195,7 +207,7 @@ def test_a_queue_is_typed_by_hand(admin: Visitor, typed: str, page: str) -> None
 @pytest.mark.parametrize("typed", ["", "sales team", "../modules"])
 def test_what_is_no_queue_is_told(admin: Visitor, typed: str) -> None:
     page = admin.follow(admin.get("/queues/open", 302, name=typed))
-    assert page.message == "Letters, digits, dot, dash and underscore only."
+    assert page.message == "Use letters, digits, dots, dashes and underscores only."
 
 
 # -- what the pages tell ----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from app.services import users
 from app.services.requests.pause import Pause, save_pause
 from app.store.database import Database
 from app.store.models import CallRequest, WorkerState
-from app.web.report.overview import MOST_LINES
+from app.web.report.overview import MAX_LINES
 from tests.support.factories import (
     NOW,
     create_attempt,
@@ -138,7 +138,7 @@ def test_each_part_of_the_telephone_side_is_told(
 
         write_setting(session, "outbound_context", "from-internal")
     page = admin.get(path)
-    found = [page.one(id=f"health-{name}") for name in ("service", "exchange", "dialplan")]
+    found = [page.one(id=f"health-{name}") for name in ("service", "pbx", "dialplan")]
     told = [f"{part.get('class', '').removeprefix('health-')} {text(part).split(': ')[1]}" for part in found]
     assert told == list(levels)
 
@@ -152,7 +152,7 @@ def test_the_board_is_cut_where_it_would_be_too_long(admin: Visitor, database: D
     for name in ("800", "801", "802", "803", "804"):
         create_queue(database, name, live_callers=int(name == "804"))
     page = admin.get("/wallboard")
-    assert lines(page) == [*numbers[: MOST_LINES - 1], "120"], "for whom somebody waits is never left out"
+    assert lines(page) == [*numbers[: MAX_LINES - 1], "120"], "for whom somebody waits is never left out"
     assert "and 8 more, 8 of them free" in page.main
     queues = [text(element) for element in page.all("li", class_="board-queue")]
     assert [queue.split()[0] for queue in queues] == ["800", "801", "804"]
@@ -176,7 +176,7 @@ def test_the_board_has_nothing_to_click_but_the_way_back(admin: Visitor, office:
 def test_the_board_tells_day_and_time_of_the_office(
     admin: Visitor, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.web.report.views.overview.utcnow", lambda: datetime(2026, 11, 24, 21, 5, tzinfo=UTC))
+    monkeypatch.setattr("app.web.report.overview.utcnow", lambda: datetime(2026, 11, 24, 21, 5, tzinfo=UTC))
     page = admin.get("/wallboard")
     assert text(page.one(class_="board-clock")) == "Wednesday, 25 November 2026 00:35", "Tehran is 3:30 ahead"
     users.set_locale(database, 1, "fa")

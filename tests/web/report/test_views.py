@@ -241,16 +241,16 @@ def test_a_kept_search_that_makes_no_sense_is_not_offered(admin: Visitor, kept: 
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
-        ("registered_from", "yesterday", "Write it as year-month-day, such as 2026-11-24."),
-        ("registered_to", "2026-02-30", "Write it as year-month-day, such as 2026-11-24."),
-        ("done_from", "9" * 300, "Write it as year-month-day, such as 2026-11-24."),
-        ("done_to", "<script>", "Write it as year-month-day, such as 2026-11-24."),
-        ("operator", "nobody", "Choose one of the list."),
-        ("target", "queue:' OR 1=1 --", "Choose one of the list."),
-        ("module", "99999999999999999999", "Choose one of the list."),
-        ("status", "finished", "Choose one of the list."),
-        ("number", "9" * 81, "This is too long."),
-        ("caller", "x" * 5000, "This is too long."),
+        ("registered_from", "yesterday", "Enter year-month-day, such as 2026-11-24."),
+        ("registered_to", "2026-02-30", "Enter year-month-day, such as 2026-11-24."),
+        ("done_from", "9" * 300, "Enter year-month-day, such as 2026-11-24."),
+        ("done_to", "<script>", "Enter year-month-day, such as 2026-11-24."),
+        ("operator", "nobody", "Choose an item from the list."),
+        ("target", "queue:' OR 1=1 --", "Choose an item from the list."),
+        ("module", "99999999999999999999", "Choose an item from the list."),
+        ("status", "finished", "Choose an item from the list."),
+        ("number", "9" * 81, "This is too long. Shorten it."),
+        ("caller", "x" * 5000, "This is too long. Shorten it."),
     ],
 )
 def test_nonsense_is_said_beside_its_field_and_kept(

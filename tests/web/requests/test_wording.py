@@ -62,7 +62,7 @@ def test_every_reason_has_a_text(app: Flask, locale: str) -> None:
             "تلاش بعدی ۰۲:۱۰ دیگر (مشتری مشغول بود)",
         ),
         (ReasonCode.POSTPONED, "postponed until 11:32", "به تعویق افتاده تا ۱۱:۳۲"),
-        (ReasonCode.LIVE_CALLERS, "live callers come first", "تماس‌گیرندگان حاضر در صف مقدم‌اند"),
+        (ReasonCode.LIVE_CALLERS, "callers in the queue come first", "تماس‌گیرندگان حاضر در صف مقدم‌اند"),
     ],
 )
 def test_reasons_have_the_texts_of_the_glossary(app: Flask, code: ReasonCode, english: str, persian: str) -> None:

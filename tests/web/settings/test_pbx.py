@@ -31,7 +31,7 @@ REPORT = ConnectionReport(
 
 
 def form_of(page: Page) -> Fields:
-    return page.fields(page.form(id="exchange"))
+    return page.fields(page.form(id="pbx-form"))
 
 
 def stored(database: Database) -> dict[str, str]:

@@ -34,18 +34,18 @@ STATES: list[tuple[dict[str, Any], str, str, str]] = [
     ),
     ({"heartbeat": -18}, "fault", "The telephone service is not running (last seen: 20", "flask --app wsgi worker"),
     ({"heartbeat": -15}, "ok", "Connected to Asterisk 22.10.1; calls can be made.", ""),
-    ({"ami_status": "refused"}, "fault", "The telephone exchange refuses our user name or secret.", ""),
+    ({"ami_status": "refused"}, "fault", "The PBX rejects the user name or the secret.", ""),
     (
         {"ami_status": "down", "ami_detail": "Connect call failed ('127.0.0.1', 5038)"},
         "fault",
-        "Not connected to the telephone exchange.",
+        "Not connected to the PBX.",
         "Connect call failed ('127.0.0.1', 5038)",
     ),
-    ({"ami_status": "connecting"}, "fault", "Not connected to the telephone exchange.", ""),
+    ({"ami_status": "connecting"}, "fault", "Not connected to the PBX.", ""),
     (
         {"obstacle": "no_dialplan", "dialplan_running": "", "dialplan_detail": "not_included"},
         "fault",
-        "The telephone exchange does not have our dialplan.",
+        "The dialplan of the PBX does not include ours.",
         "#tryinclude ",
     ),
     (
@@ -55,11 +55,11 @@ STATES: list[tuple[dict[str, Any], str, str, str]] = [
         "[Errno 13] Permission denied: '/x'",
     ),
     ({"dialplan_detail": "[Errno 28] No space"}, "fault", "The dialplan cannot be written.", "[Errno 28] No space"),
-    ({"outbound": ""}, "fault", "Nobody has set how customers are dialled.", ""),
+    ({"outbound": ""}, "fault", "No context for calls to customers is set.", ""),
     (
         {"dialplan_running": "", "dialplan_detail": "reload_by_hand"},
         "warning",
-        "The telephone exchange still runs an older dialplan.",
+        "The PBX still runs an older dialplan.",
         "dialplan reload",
     ),
 ]

@@ -1,0 +1,79 @@
+// Ask once a second for what has changed on the page. A hidden tab does not ask, and asks at once when it is shown. If
+// the panel does not answer, the pauses become longer.
+
+import { isSoundOn } from "./sound_setting.js";
+
+export const SECOND = 1000;
+const LONGEST_PAUSE = 8 * SECOND;
+const HIDDEN_PAUSE = 15 * SECOND; // a hidden tab asks only if it has to ring
+
+const element = document.getElementById("live");
+let etag = "";
+let timer = null;
+let pause = SECOND;
+let skew = 0; // milliseconds by which the server's clock is ahead of this device's
+
+export function poll() {
+  clearTimeout(timer);
+  timer = null;
+  if (element) htmx.trigger(element, "poll");
+}
+
+export function schedulePoll() {
+  clearTimeout(timer);
+  timer = null;
+  if (!document.hidden) timer = setTimeout(poll, pause);
+  else if (isSoundOn()) timer = setTimeout(poll, Math.max(pause, HIDDEN_PAUSE));
+}
+
+// Return the time of the server in milliseconds.
+export function serverTime() {
+  return Date.now() + skew;
+}
+
+function isPoll(event) {
+  return element !== null && event.detail.ctx?.sourceElement === element;
+}
+
+function showStale(isStale) {
+  const notice = document.getElementById("stale");
+  if (notice) notice.hidden = !isStale;
+}
+
+function handleFailure() {
+  showStale(true);
+  pause = Math.min(pause * 2, LONGEST_PAUSE);
+}
+
+function handleAnswer(headers) {
+  showStale(false);
+  pause = SECOND;
+  etag = headers.get("ETag") ?? "";
+  const date = Date.parse(headers.get("Date") ?? "");
+  if (!Number.isNaN(date) && Math.abs(date - Date.now()) > 2 * SECOND) skew = date - Date.now();
+}
+
+document.addEventListener("visibilitychange", () => (document.hidden ? schedulePoll() : poll()));
+window.addEventListener("online", poll);
+window.addEventListener("pageshow", (event) => event.persisted && poll());
+
+document.addEventListener("htmx:config:request", (event) => {
+  const { request, sourceElement, sourceEvent } = event.detail.ctx;
+  const action = sourceEvent?.submitter?.getAttribute("formaction");
+  if (action) request.action = action;
+  if (sourceElement !== element) return;
+  request.timeout = "8s";
+  if (etag) request.headers["If-None-Match"] = etag;
+});
+
+document.addEventListener("htmx:after:request", (event) => {
+  if (!isPoll(event)) return;
+  const { status, headers } = event.detail.ctx.response;
+  if (status < 400) handleAnswer(headers);
+  else handleFailure();
+});
+
+document.addEventListener("htmx:error", (event) => isPoll(event) && handleFailure());
+document.addEventListener("htmx:finally:request", (event) => isPoll(event) && schedulePoll());
+
+schedulePoll();
