@@ -22,7 +22,7 @@ from app.services import users
 from app.store.database import Database
 from app.store.models import ExtensionScenario, PhoneCall, QueueRow, QueueScenario
 from app.web import layout
-from app.web.report.views import XLSX
+from app.web.report.downloads import XLSX
 from script.office.database import make_settings
 from tests.audio.sounds import tone, write_sound
 from tests.support.factories import (
