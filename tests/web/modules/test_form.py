@@ -20,7 +20,7 @@ from tests.web.pages import Page, Visitor, text
 
 NEW = "/modules/new"
 VALID: Mapping[str, Any] = {"name": "Sales", "code": "*5001", "targets": "101"}
-REQUIRED = "This is needed."
+REQUIRED = "This field is required."
 
 
 def add(admin: Visitor, status: int = 302, **changes: Any) -> Page:
@@ -169,19 +169,19 @@ def test_free_code_is_suggested(admin: Visitor, database: Database, taken: list[
 
 # -- errors -----------------------------------------------------------------------------------------------------------
 
-DURATION = "Write it as hours:minutes:seconds."
-NUMBER = "Write a whole number."
+DURATION = "Enter hours:minutes:seconds."
+NUMBER = "Enter a whole number."
 INVALID: list[tuple[dict[str, Any], str, str]] = [
     ({"name": ""}, "name", REQUIRED),
     ({"name": "   "}, "name", REQUIRED),
-    ({"name": "x" * 81}, "name", "This is too long."),
+    ({"name": "x" * 81}, "name", "This is too long. Shorten it."),
     ({"code": ""}, "code", REQUIRED),
-    ({"code": "*5000"}, "code", "This is taken already."),
-    ({"language": "de"}, "language", "Choose one of the list."),
+    ({"code": "*5000"}, "code", "This is already in use. Choose another one."),
+    ({"language": "de"}, "language", "Choose an item from the list."),
     ({"targets": ""}, "targets", REQUIRED),
-    ({"target_kind": "nobody"}, "target_kind", "Choose one of the list."),
+    ({"target_kind": "nobody"}, "target_kind", "Choose an item from the list."),
     ({"target_kind": "queue", "queue": ""}, "queue", REQUIRED),
-    ({"target_kind": "queue", "queue": "sales team"}, "queue", "Digits, * and # only."),
+    ({"target_kind": "queue", "queue": "sales team"}, "queue", "Use digits, * and # only."),
     ({"min_wait": ""}, "min_wait", DURATION),
     ({"min_wait": "00:61:00"}, "min_wait", DURATION),
     ({"min_wait": "1:2:3:4"}, "min_wait", DURATION),
@@ -192,13 +192,17 @@ INVALID: list[tuple[dict[str, Any], str, str]] = [
     ({"rest": "1.5"}, "rest", NUMBER),
     ({"rest": "²"}, "rest", NUMBER),
     ({"rest": "9" * 30}, "rest", NUMBER),
-    ({"expire_after": "2161:00:00"}, "expire_after", "This is out of range."),
-    ({"caller_id": "the office"}, "caller_id", "This is no telephone number."),
+    ({"expire_after": "2161:00:00"}, "expire_after", "This is out of range. Enter another value."),
+    ({"caller_id": "the office"}, "caller_id", "This is not a telephone number. Check it."),
     ({"next_kind": "extension"}, "next_code", REQUIRED),
-    ({"next_kind": "custom", "next_code": "ivr"}, "next_code", "Write it as context,extension,priority."),
-    ({"next_kind": "moon"}, "next_kind", "Choose one of the list."),
-    ({"error_kind": "module", "error_code": "*5001"}, "error_code", "There is no module with this code."),
-    ({"error_kind": ""}, "error_kind", "Choose one of the list."),
+    ({"next_kind": "custom", "next_code": "ivr"}, "next_code", "Enter context,extension,priority."),
+    ({"next_kind": "moon"}, "next_kind", "Choose an item from the list."),
+    (
+        {"error_kind": "module", "error_code": "*5001"},
+        "error_code",
+        "There is no module with this code. Check the code.",
+    ),
+    ({"error_kind": ""}, "error_kind", "Choose an item from the list."),
 ]
 
 
@@ -274,14 +278,14 @@ def test_code_with_references_cannot_be_changed(admin: Visitor, database: Databa
     create_module(database, name="First", code="*5001", next_kind="module", next_code="*5002")
     create_module(database, name="Second", code="*5002")
     page = admin.submit(admin.get("/modules/2"), "/modules/2", 422, code="*5003")
-    assert page.error("code") == "Something still points at this module."
+    assert page.error("code") == "Other destinations still lead to this module. Change them first."
 
 
 def test_destination_cannot_lead_back(admin: Visitor, database: Database) -> None:
     create_module(database, code="*5001", next_kind="module", next_code="*5002")
     create_module(database, code="*5002")
     page = admin.submit(admin.get("/modules/2"), "/modules/2", 422, error_kind="module", error_code="*5001")
-    assert page.error("error_code") == "Callers would go round in a circle."
+    assert page.error("error_code") == "Callers would come back here again and again. Choose another destination."
 
 
 def test_changing_a_deleted_module_is_not_found(admin: Visitor, database: Database) -> None:
