@@ -173,7 +173,7 @@ def test_an_action_asks_who_one_is(app: Flask, furnished: None, visitor: Visitor
 def told_apart(page: Page, rule: Rule) -> bool:
     """Tell whether a page says for whom it is."""
     overseers = rule.endpoint in FOR_SUPERVISORS
-    return ("Only a supervisor or an administrator" if overseers else "Only an administrator") in page.main
+    return ("Only supervisors and administrators" if overseers else "Only administrators") in page.main
 
 
 def test_a_page_lets_in_those_whose_it_is(

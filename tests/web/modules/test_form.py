@@ -171,6 +171,7 @@ def test_free_code_is_suggested(admin: Visitor, database: Database, taken: list[
 
 DURATION = "Enter hours:minutes:seconds."
 NUMBER = "Enter a whole number."
+NO_MODULE = "There is no module with this code. Check the code."
 INVALID: list[tuple[dict[str, Any], str, str]] = [
     ({"name": ""}, "name", REQUIRED),
     ({"name": "   "}, "name", REQUIRED),
