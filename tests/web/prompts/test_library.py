@@ -401,11 +401,11 @@ def test_a_call_is_cancelled(admin: Visitor, database: Database) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"extension": ""}, "Extension: This is needed."),
-        ({"extension": "101&PJSIP/102"}, "Extension: Digits, * and # only."),
-        ({"extension": "1" * 21}, "Extension: Digits, * and # only."),
-        ({"language": "de"}, "Language: Choose one of the list."),
-        ({"name": ""}, "Name: This is needed."),
+        ({"extension": ""}, "Extension: This field is required."),
+        ({"extension": "101&PJSIP/102"}, "Extension: Use digits, * and # only."),
+        ({"extension": "1" * 21}, "Extension: Use digits, * and # only."),
+        ({"language": "de"}, "Language: Choose an item from the list."),
+        ({"name": ""}, "Name: This field is required."),
         ({"name": "a\u202eb"}, "Name: This contains characters that cannot be displayed. Remove them."),
         ({"text": "x" * 1501}, "Text: This is too long."),
     ],
@@ -579,7 +579,7 @@ def test_a_prompt_that_cannot_be_made_is_named(admin: Visitor, library: list[Rec
     wrong = admin.post(DIALOGUE, sent | {"prompt_intro_text": "سلام"}, 422)
     assert wrong.source == "introduction: The text is not written in the module's language."
     lost = {"prompt_after_success_mode": "file", "prompt_after_success_file": library[2].file}
-    assert admin.post(DIALOGUE, sent | lost, 422).source.startswith("after registering: The recording is not there")
+    assert admin.post(DIALOGUE, sent | lost, 422).source.startswith("after registration: The recording is not there")
     assert "out of range" in admin.post(DIALOGUE, sent | {"rate": "1"}, 422).source
 
 
