@@ -66,7 +66,7 @@ def worker() -> None:
 def create_admin(name: str, password_stdin: bool) -> None:
     """Create an administrator."""
     from app.services import users
-    from app.services.errors import Invalid
+    from app.services.errors import ErrorCode, Invalid
 
     _, database = _checked_context()
     password = _read_password() if password_stdin else _ask_password()
@@ -74,13 +74,13 @@ def create_admin(name: str, password_stdin: bool) -> None:
         users.create(database, name, password, "administrator", datetime.now(UTC), actor="create-admin")
     except Invalid as invalid:
         texts = {
-            "taken": "is taken",
-            "too_short": f"needs at least {users.SHORTEST_PASSWORD} characters",
-            "too_long": "is too long",
-            "required": "must not be empty",
-            "characters": "has characters that cannot be displayed",
+            ErrorCode.TAKEN: "is taken",
+            ErrorCode.TOO_SHORT: f"needs at least {users.SHORTEST_PASSWORD} characters",
+            ErrorCode.TOO_LONG: "is too long",
+            ErrorCode.REQUIRED: "must not be empty",
+            ErrorCode.CHARACTERS: "has characters that cannot be displayed",
         }
-        errors = [f"The {field} {texts.get(code, code)}." for field, code in invalid.errors.items()]
+        errors = [f"The {field} {texts.get(ErrorCode(code), code)}." for field, code in invalid.errors.items()]
         raise click.ClickException(" ".join(errors)) from invalid
     click.echo(f"{name} can log in now.")
 

@@ -16,6 +16,8 @@ import phonenumbers
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.domain.routing import Context
+
 PREFIX = "BAZANG_"
 _SECRETS = frozenset({"secret_key", "ami_secret", "database_url"})  # never part of an error message
 
@@ -117,8 +119,8 @@ class Settings(BaseSettings):
 # The default contexts of each PBX profile.
 CONTEXTS: dict[str, dict[str, str]] = {
     "asterisk": {
-        "extension_context": "bazang-extensions",
-        "queue_context": "bazang-queues",
+        "extension_context": Context.EXTENSIONS,
+        "queue_context": Context.QUEUES,
         "outbound_context": "",
     },
     "freepbx": {

@@ -22,8 +22,9 @@ from app.config import Settings
 from app.domain import numbers
 from app.domain.lifecycle import Outcome, Side, Status
 from app.services import audit
-from app.services.modules import save as modules
-from app.services.modules.save import ModuleInput
+from app.services.modules.input import ModuleInput
+from app.services.modules.list import list_names
+from app.services.modules.save import save_module
 from app.services.report.periods import DAY
 from app.services.requests import pause as pausing
 from app.store import settings as store_settings
@@ -130,7 +131,7 @@ def _make_modules(database: Database, locale: str, now: datetime) -> None:
     names = ("فروش", "پشتیبانی", "حسابداری") if locale == "fa" else ("Sales", "Support", "Accounts")
     kinds = (("extension", ("101", "102", "103")), ("queue", ("support",)), ("extension", ("104",)))
     with database.read() as session:
-        free = (code for code in (f"*5{n:03}" for n in range(1, 999)) if code not in dict(modules.codes(session)))
+        free = (code for code in (f"*5{n:03}" for n in range(1, 999)) if code not in dict(list_names(session)))
         codes = [next(free) for _ in names]
     for name, code, (kind, targets) in zip(names, codes, kinds, strict=True):
         given = ModuleInput(
@@ -138,11 +139,9 @@ def _make_modules(database: Database, locale: str, now: datetime) -> None:
             code=code,
             target_kind=kind,
             targets=targets,
-            next_kind="hangup",
-            error_kind="hangup",
             language=locale,
         )
-        modules.save(database, given, now, actor=ACTOR)
+        save_module(database, given, now, actor=ACTOR)
 
 
 def _moments(

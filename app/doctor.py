@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.audio.clip import SoundError, SpeechError
 from app.audio.library import SoundLibrary
-from app.audio.voices import has_piper, model_voices, models
+from app.audio.voices import is_piper_installed, list_models, read_models
 from app.config import Settings
 from app.domain.pbx_connection import ConnectionReport, ConnectionResult
 from app.services.pbx import config_snippets
@@ -149,7 +149,7 @@ def _check_inbox(folder: Path) -> Finding:
 
 def _check_speech(settings: Settings) -> Finding:
     try:
-        clip = SoundLibrary(settings.prompts_path).spoken("سلام", "fa")
+        clip = SoundLibrary(settings.prompts_path).synthesize("سلام", "fa")
     except (SoundError, OSError) as error:
         return _fault(f"Speech cannot be synthesized: {error}", "Install the requirements again (espeakng-loader).")
     return _ok(f"Speech can be synthesized ({clip.seconds:.1f} s made).")
@@ -158,14 +158,14 @@ def _check_speech(settings: Settings) -> Finding:
 def _check_voices(folder: Path) -> Iterator[Finding]:
     """Check the piper voices. Having none is no fault."""
     try:
-        names = [model.name for model in models(folder)]
-        if names and not has_piper():
+        names = [model.name for model in list_models(folder)]
+        if names and not is_piper_installed():
             yield _warning(
                 f"{folder} has voices, but piper is not installed: {', '.join(names)}",
                 "Run: pip install piper-tts (GPL-3.0), then restart the panel and the worker.",
             )
             return
-        for voice in model_voices(folder):
+        for voice in read_models(folder):
             if isinstance(voice, SpeechError):
                 yield _warning(str(voice), f"Put MODEL.onnx and MODEL.onnx.json into {folder}, or remove the voice.")
             else:
@@ -206,7 +206,7 @@ def _connection_fault(pbx: PbxSettings, report: ConnectionReport) -> Finding:
     address = f"{pbx.ami_host}:{pbx.ami_port}"
     if report.result is not ConnectionResult.REFUSED:
         return _fault(f"The PBX does not answer at {address}: {report.detail}", _CONNECTION_FIXES[report.result])
-    read, write = ",".join(config_snippets.READ), ",".join(config_snippets.WRITE)
+    read, write = ",".join(config_snippets.READ_RIGHTS), ",".join(config_snippets.WRITE_RIGHTS)
     return _fault(
         f"The PBX at {address} refuses the user {pbx.ami_username!r}.",
         f"In manager.conf: [{pbx.ami_username}] with secret=…, read={read} and write={write}; then `manager reload`. "

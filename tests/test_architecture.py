@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 MAY_IMPORT: dict[str, set[str]] = {
     "domain": set(),
     "audio": set(),
-    "config": set(),
+    "config": {"domain"},
     "telephony": {"domain"},
     "store": {"domain", "config"},
     "services": {"domain", "store", "audio", "config"},

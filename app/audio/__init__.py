@@ -1,1 +1,1 @@
-"""Sound: bytes and paths in, paths out. Knows nothing of the rest."""
+"""Synthesize speech, convert sound files and keep the finished clips."""

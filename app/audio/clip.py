@@ -1,4 +1,4 @@
-"""A finished sound, and what may go wrong on the way to one."""
+"""Clips (finished sounds), their measures, and the errors that can occur while making one."""
 
 import math
 import wave
@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from operator import mul
 from pathlib import Path
 
-SAMPLE_RATE = 8000  # Hz; what the telephone network carries. Browsers play it too
-QUIETEST = -96.0  # dBFS reported for digital silence: the floor of 16 bit samples
+SAMPLE_RATE = 8000  # Hz; telephone networks carry this rate, and browsers play it
+SILENCE_DBFS = -96.0  # reported for digital silence: the noise floor of 16 bit samples
 
-# code -> the sentence, filled with the error's details. The panel has its own words per code.
+# Error code -> English message for the log, filled with the error's details. The panel has its own texts per code.
 MESSAGES: dict[str, str] = {
-    "no_sound": "the file has no sound in it",
+    "no_sound": "the file contains no sound",
     "silence_only": "the file is silent",
     "too_long": "the sound is longer than {limit} seconds",
     "too_large": "the file is larger than {limit} bytes",
-    "not_audio": "the file is of no kind of sound that is known here",
-    "broken": "the sound is damaged and can't be decoded",
-    "timeout": "the work took longer than {limit} seconds",
-    "lost": "the recording is not there any more",
-    "busy": "too many sounds are being worked on; try again in a moment",
+    "not_audio": "the file is not a known sound format",
+    "broken": "the sound is damaged and cannot be decoded",
+    "timeout": "it took longer than {limit} seconds",
+    "lost": "the recording no longer exists",
+    "busy": "too many sounds are being processed; try again in a moment",
     "empty_text": "there is no text to speak",
-    "text_too_long": "the text has {length} characters; at most {limit} can be spoken",
-    "wrong_language": "the text is not written in the letters of the language {language}",
+    "text_too_long": "the text has {length} characters; the limit is {limit}",
+    "wrong_language": "the text is not written in the script of the language {language}",
     "unknown_voice": "there is no voice {voice}",
     "voice_broken": "the voice {voice} cannot be used: {reason}",
     "piper_missing": "the voice {voice} needs the package piper-tts, which is not installed",
@@ -36,7 +36,7 @@ MESSAGES: dict[str, str] = {
 
 
 class SoundError(Exception):
-    """A sound that can't be made. `code` is a key of MESSAGES, `details` the values its sentence names."""
+    """A sound that cannot be made. `code` is a key of MESSAGES, `details` the values for its placeholders."""
 
     def __init__(self, code: str, **details: object) -> None:
         super().__init__(MESSAGES[code].format_map(details))
@@ -45,15 +45,15 @@ class SoundError(Exception):
 
 
 class SpeechError(SoundError):
-    """A text that can't be spoken as asked."""
+    """A text that cannot be spoken as requested."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A WAV file of 8 kHz, mono, signed 16 bit.
+    """A finished sound: a WAV file with 8 kHz, mono, signed 16 bit.
 
-    `loudness_dbfs`: root mean square of the whole clip, `peak_dbfs`: its largest sample; both in decibels
-    relative to full scale, so never above 0, and QUIETEST for digital silence.
+    `loudness_dbfs`: root mean square of the whole clip; `peak_dbfs`: its largest sample. Both are decibels relative to
+    full scale, so they are never above 0, and SILENCE_DBFS for digital silence.
     """
 
     path: Path
@@ -63,20 +63,14 @@ class Clip:
 
 
 def read_clip(path: Path) -> Clip:
-    """Measure a finished sound. Raises FileNotFoundError, or SoundError `broken` for any other kind of file."""
+    """Read and measure a clip. Raises FileNotFoundError, or SoundError `broken` for any other kind of file."""
     with _open_clip(path) as sound:
         samples = array("h", sound.readframes(sound.getnframes()))
         if not samples or len(samples) != sound.getnframes():
             raise SoundError("broken")
     mean_square = sum(map(mul, samples, samples)) / len(samples)
     peak = max(max(samples), -min(samples))
-    return Clip(path, len(samples) / SAMPLE_RATE, decibels(math.sqrt(mean_square)), decibels(peak))
-
-
-def read_seconds(path: Path) -> float:
-    """The duration of a finished sound from its header alone. Raises FileNotFoundError or SoundError `broken`."""
-    with _open_clip(path) as sound:
-        return sound.getnframes() / SAMPLE_RATE
+    return Clip(path, len(samples) / SAMPLE_RATE, to_dbfs(math.sqrt(mean_square)), to_dbfs(peak))
 
 
 @contextmanager
@@ -86,10 +80,10 @@ def _open_clip(path: Path) -> Iterator[wave.Wave_read]:
             if (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) != (SAMPLE_RATE, 1, 2):
                 raise SoundError("broken")
             yield sound
-    except (wave.Error, EOFError, ValueError, RuntimeError) as error:  # the last: a chunk larger than its file
+    except (wave.Error, EOFError, ValueError, RuntimeError) as error:  # RuntimeError: a chunk larger than its file
         raise SoundError("broken") from error
 
 
-def decibels(amplitude: float) -> float:
-    """A 16 bit amplitude (0–32768) in dBFS."""
-    return max(QUIETEST, 20 * math.log10(amplitude / 32768)) if amplitude > 0 else QUIETEST
+def to_dbfs(amplitude: float) -> float:
+    """Convert a 16 bit amplitude (0 to 32768) to dBFS."""
+    return max(SILENCE_DBFS, 20 * math.log10(amplitude / 32768)) if amplitude > 0 else SILENCE_DBFS

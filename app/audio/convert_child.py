@@ -1,11 +1,11 @@
-"""Child process: turns any sound file into levelled 8 kHz mono WAV. Started by path; imports nothing of ours.
+"""Child process: convert any sound file to a normalized 8 kHz mono WAV file.
 
-Reads {"source", "headless", "out", "max_seconds", "gain", "timeout"} as JSON from standard input. Writes to standard
-output {"seconds"}, or {"error", "details", "reason"}, or {"errno"} if the file could not be written.
-`gain` is a factor after levelling, `headless` null or [format, Hz] of a file without a head.
+Started by path, so it imports nothing of ours. Reads {"source", "raw_format", "out", "max_seconds", "timeout"} as JSON
+from standard input. Writes {"seconds"}, {"error", "details", "reason"} or, if the file could not be written, {"errno"}
+to standard output. `raw_format` is null or the [format, Hz] of a file without a header.
 """
 
-from __future__ import annotations  # array[float] is for the checker only
+from __future__ import annotations  # array[float] exists for the type checker only
 
 import json
 import os
@@ -14,46 +14,51 @@ import signal
 import sys
 import wave
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 RATE = 8000  # Hz
-CHUNK = 48_000  # samples; frames are gathered to about a second, which doubles the speed
-SILENCE = 10 ** (-60 / 20)  # full scale is 1.0
-SHORTEST = 0.05  # seconds above SILENCE that a file must have
+CHUNK_SAMPLES = 48_000  # about a second; collecting frames to this size doubles the speed
+SILENCE_LEVEL = 10 ** (-60 / 20)  # full scale is 1.0
+MIN_SOUND_SECONDS = 0.05  # a file must have this much sound above SILENCE_LEVEL
 MAX_BAD_PACKETS = 50
 
-# Without these lists a play list (m3u8, concat) makes the library fetch whatever addresses it names.
+# Without these whitelists, a play list (m3u8, concat) makes the library fetch any address that it names.
 FORMATS = "wav,w64,mp3,ogg,flac,aac,amr,amrnb,amrwb,mov,matroska,aiff,gsm,asf,au,caf,mulaw,alaw,g722,s16le"
 PROTOCOLS = "file"
-# What cannot be opened in spite of such a head is a sound cut off or damaged, as a telephone's m4a, which ends in its
-# table of contents.
-HEADS = re.compile(rb"RIFF....WAVE|OggS|fLaC|ID3|#!AMR|\x1aE\xdf\xa3|....ftyp|FORM....AIF|caff|\.snd", re.DOTALL)
+# A file that starts with one of these headers but cannot be opened is truncated or damaged. An m4a file from a
+# telephone, for example, has its table of contents at the end.
+KNOWN_HEADERS = re.compile(
+    rb"RIFF....WAVE|OggS|fLaC|ID3|#!AMR|\x1aE\xdf\xa3|....ftyp|FORM....AIF|caff|\.snd", re.DOTALL
+)
 
-LEVEL = [
-    ("loudnorm", "I=-19:TP=-2:LRA=7"),  # before areverse: after it, it would need 580 MB
+NORMALIZE_FILTERS = [
+    ("loudnorm", "I=-19:TP=-2:LRA=7"),  # before areverse: after it, loudnorm would need 580 MB
     ("aresample", str(RATE)),
     ("silenceremove", "start_periods=1:start_threshold=-50dB:start_silence=0.1"),
     ("areverse", ""),
     ("silenceremove", "start_periods=1:start_threshold=-50dB:start_silence=0.1"),
     ("areverse", ""),
+    ("aformat", f"sample_fmts=s16:channel_layouts=mono:sample_rates={RATE}"),
 ]
 
 
-class Refused(Exception):
-    def __init__(self, code: str, **details: Any) -> None:
+class ConversionError(Exception):
+    """A file that cannot be converted. `code` and `details` are those of a SoundError, `reason` is for the log."""
+
+    def __init__(self, code: str, reason: str = "", **details: Any) -> None:
         super().__init__(code)
-        self.code, self.details = code, details
+        self.code, self.reason, self.details = code, reason, details
 
 
-class Chain:
-    """A row of filters: frames in, frames out."""
+class FilterChain:
+    """A chain of filters for frames with the format of `like`."""
 
     def __init__(self, av: Any, like: Any, filters: list[tuple[str, str]]) -> None:
         self._eof = av.error.EOFError
         self._graph = av.filter.Graph()
-        self._graph.threads = 1  # each thread's stack counts against the limit of memory
+        self._graph.threads = 1  # each thread's stack counts against the memory limit
         nodes = [
             self._graph.add_abuffer(
                 sample_rate=like.sample_rate, format=like.format.name, layout=like.layout, time_base=like.time_base
@@ -63,8 +68,8 @@ class Chain:
         nodes.append(self._graph.add("abuffersink"))
         self._graph.link_nodes(*nodes).configure()
 
-    def pass_on(self, frame: Any) -> Iterator[Any]:
-        """Give one frame, or None for the end, and take what has come through."""
+    def push(self, frame: Any) -> Iterator[Any]:
+        """Push one frame, or None at the end, and yield the filtered frames that are ready."""
         self._graph.push(frame)
         while True:
             try:
@@ -74,7 +79,7 @@ class Chain:
 
 
 def decode(av: Any, container: Any) -> Iterator[Any]:
-    """The sound's frames. A bad packet here and there is left out; too many of them are `broken`."""
+    """Yield the frames of the first audio stream. Skip bad packets; raise ConversionError if there are too many."""
     stream = container.streams.audio[0]
     stream.codec_context.thread_count = 1
     bad = good = 0
@@ -90,58 +95,62 @@ def decode(av: Any, container: Any) -> Iterator[Any]:
                 except (av.error.FFmpegError, ValueError):
                     bad += 1
                     if bad > MAX_BAD_PACKETS and bad > good:
-                        raise Refused("broken", bad=bad) from None
+                        raise ConversionError("broken", bad=bad) from None
             return
-        except av.error.FFmpegError:  # raised by the container itself: go on behind the damaged place
+        except av.error.FFmpegError:  # the container itself is damaged here: go on behind the damage
             bad += 1
             if bad > MAX_BAD_PACKETS:
-                raise Refused("broken", bad=bad) from None
+                raise ConversionError("broken", bad=bad) from None
 
 
-def to_telephone(av: Any, frames: Iterator[Any], max_seconds: float) -> array[float]:
-    """All samples at 8 kHz mono as floats, not levelled yet. The duration is counted, never believed."""
+def resample(av: Any, frames: Iterator[Any], max_seconds: float) -> array[float]:
+    """Return all samples at 8 kHz mono as floats, not normalized yet.
+
+    The duration is counted: what the file says about it may be wrong.
+    """
     filters = [
-        ("aresample", f"{RATE}:rematrix_maxval=1.0"),  # else mixing down adds 3 dB and clips
+        ("aresample", f"{RATE}:rematrix_maxval=1.0"),  # without it, mixing down adds 3 dB and clips
         ("aformat", "sample_fmts=flt:channel_layouts=mono"),
         ("highpass", "f=100"),
     ]
     samples: array[float] = array("f")
     seconds = 0.0
 
-    def collect(chain: Chain, frame: Any) -> None:
-        for ready in chain.pass_on(frame):
-            samples.frombytes(memoryview(ready.planes[0])[: ready.samples * 4])
+    def collect(chain: FilterChain, frame: Any) -> None:
+        for filtered in chain.push(frame):
+            samples.frombytes(memoryview(filtered.planes[0])[: filtered.samples * 4])
 
-    chain: Chain | None = None
+    chain: FilterChain | None = None
     fifo: Any = None
     kind: tuple[Any, ...] = ()
     for frame in frames:
         seconds += frame.samples / max(1, frame.sample_rate)
         if seconds > max_seconds:
-            raise Refused("too_long", limit=round(max_seconds))
-        frame.pts = None  # gaps and jumps in a recording's clock are of no interest
+            raise ConversionError("too_long", limit=round(max_seconds))
+        frame.pts = None  # ignore gaps and jumps in the recording's clock
         if chain is None or kind != (frame.sample_rate, frame.format.name, frame.layout.name):
-            if chain is not None:  # the sound changes its form midway, as chained ogg files may
+            if chain is not None:  # the format changes within the file, as in chained ogg files
                 flush(fifo, chain, collect)
             kind = (frame.sample_rate, frame.format.name, frame.layout.name)
-            chain, fifo = Chain(av, frame, filters), av.AudioFifo()
+            chain, fifo = FilterChain(av, frame, filters), av.AudioFifo()
         fifo.write(frame)
-        while whole := fifo.read(CHUNK):
-            collect(chain, whole)
+        while chunk := fifo.read(CHUNK_SAMPLES):
+            collect(chain, chunk)
     if chain is not None:
         flush(fifo, chain, collect)
     return samples
 
 
-def flush(fifo: Any, chain: Chain, collect: Any) -> None:
+def flush(fifo: Any, chain: FilterChain, collect: Callable[[FilterChain, Any], None]) -> None:
+    """Collect the rest of `fifo` and what the filters still hold back."""
     rest = fifo.read(0, True)
     if rest is not None:
         collect(chain, rest)
     collect(chain, None)
 
 
-def level(av: Any, samples: array[float], gain: float) -> array[int]:
-    """To an even loudness of -19 LUFS, silence cut off at both ends, as 16 bit samples."""
+def normalize(av: Any, samples: array[float]) -> array[int]:
+    """Bring the samples to a loudness of -19 LUFS and cut silence off both ends. Return 16 bit samples."""
 
     def frames() -> Iterator[Any]:
         for start in range(0, len(samples), RATE):
@@ -151,19 +160,18 @@ def level(av: Any, samples: array[float], gain: float) -> array[int]:
             frame.planes[0].update(part)
             yield frame
 
-    chain: Chain | None = None
+    chain: FilterChain | None = None
     result: array[int] = array("h")
-    last = [("volume", str(gain)), ("aformat", f"sample_fmts=s16:channel_layouts=mono:sample_rates={RATE}")]
     for frame in [*frames(), None]:
         if chain is None:
-            chain = Chain(av, frame, LEVEL + last)
-        for ready in chain.pass_on(frame):
-            result.frombytes(memoryview(ready.planes[0])[: ready.samples * 2])
+            chain = FilterChain(av, frame, NORMALIZE_FILTERS)
+        for filtered in chain.push(frame):
+            result.frombytes(memoryview(filtered.planes[0])[: filtered.samples * 2])
     return result
 
 
-def list_codecs(av: Any) -> str:
-    """The decoders of sound: no picture in the file may be looked at, video decoders being the weaker ones."""
+def list_audio_decoders(av: Any) -> str:
+    """Return the names of all audio decoders. Pictures in the file must not be decoded: video decoders are weaker."""
     names = []
     for name in av.codecs_available:
         try:
@@ -175,49 +183,65 @@ def list_codecs(av: Any) -> str:
 
 
 def convert(request: dict[str, Any]) -> dict[str, Any]:
-    import av  # by now the parent has set our limits
+    """Convert the file of `request` and return the reply. Raises ConversionError."""
+    import av  # imported late: the parent has set our limits by now
 
-    options = {"format_whitelist": FORMATS, "protocol_whitelist": PROTOCOLS, "codec_whitelist": list_codecs(av)}
-    file_format, rate = request["headless"] or (None, None)
+    samples = read_samples(av, request)
+    if not samples:
+        raise ConversionError("broken")
+    # Count the samples instead of looking at the peak: a click, or a jump at the start, is not a sound to play.
+    if sum(sample > SILENCE_LEVEL or sample < -SILENCE_LEVEL for sample in samples) < MIN_SOUND_SECONDS * RATE:
+        raise ConversionError("silence_only")
+    normalized = normalize(av, samples)
+    if len(normalized) < MIN_SOUND_SECONDS * RATE:
+        raise ConversionError("silence_only")
+    try:
+        write_wav(request["out"], normalized)
+    except OSError as error:  # such as a full disk: the file is not at fault
+        return {"errno": error.errno}
+    return {"seconds": len(normalized) / RATE}
+
+
+def read_samples(av: Any, request: dict[str, Any]) -> array[float]:
+    """Open and decode the file of `request`. Raises ConversionError."""
+    options = {
+        "format_whitelist": FORMATS,
+        "protocol_whitelist": PROTOCOLS,
+        "codec_whitelist": list_audio_decoders(av),
+    }
+    file_format, rate = request["raw_format"] or (None, None)
     if file_format in ("mulaw", "alaw", "s16le"):
         options["sample_rate"] = str(rate)
+    source = Path(request["source"])
     try:
-        container = av.open(request["source"], format=file_format, metadata_errors="replace", options=options)
+        container = av.open(str(source), format=file_format, metadata_errors="replace", options=options)
     except (av.error.FFmpegError, ValueError) as error:
-        with Path(request["source"]).open("rb") as source:
-            known = HEADS.match(source.read(12)) or isinstance(error, av.error.EOFError)
-        return {"error": "broken" if known else "not_audio", "reason": repr(error)}
+        with source.open("rb") as stream:
+            is_known = KNOWN_HEADERS.match(stream.read(12)) or isinstance(error, av.error.EOFError)
+        raise ConversionError("broken" if is_known else "not_audio", repr(error)) from error
     with container:
         if not container.streams.audio:
-            raise Refused("no_sound")
-        samples = to_telephone(av, decode(av, container), request["max_seconds"])
-    if not samples:
-        raise Refused("broken")
-    # Counted, not the peak alone: a click, or the jump of an offset at the start, is no sound to play.
-    if sum(sample > SILENCE or sample < -SILENCE for sample in samples) < SHORTEST * RATE:
-        raise Refused("silence_only")
-    levelled = level(av, samples, request["gain"])
-    if len(levelled) < SHORTEST * RATE:
-        raise Refused("silence_only")
-    try:
-        with wave.open(request["out"], "wb") as sound:
-            sound.setnchannels(1)
-            sound.setsampwidth(2)
-            sound.setframerate(RATE)
-            sound.writeframes(levelled.tobytes())
-    except OSError as error:  # a full disk: nobody's file is damaged
-        return {"errno": error.errno}
-    return {"seconds": len(levelled) / RATE}
+            raise ConversionError("no_sound")
+        return resample(av, decode(av, container), request["max_seconds"])
+
+
+def write_wav(out: str, samples: array[int]) -> None:
+    """Write the samples as an 8 kHz mono WAV file. Raises OSError."""
+    with wave.open(out, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(RATE)
+        sound.writeframes(samples.tobytes())
 
 
 def main() -> None:
     request = json.load(sys.stdin)
-    signal.alarm(int(request["timeout"]) + 3)  # the parent kills us in time; should it be gone, nobody else would
-    os.nice(5)  # a call's sound goes before a file's
+    signal.alarm(int(request["timeout"]) + 3)  # ends this process if the parent, which would kill it, is gone
+    os.nice(5)  # calls go first
     try:
         reply = convert(request)
-    except Refused as refused:
-        reply = {"error": refused.code, "details": refused.details}
+    except ConversionError as error:
+        reply = {"error": error.code, "details": error.details, "reason": error.reason}
     except MemoryError:
         reply = {"error": "broken", "reason": "out of memory"}
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The folder of finished sounds: each named by what it was made from, made once, shared by all processes."""
+"""The folder of clips. Each clip is named by what it was made from, made once, and shared by all processes."""
 
 import fcntl
 import hashlib
@@ -13,27 +13,27 @@ from datetime import timedelta
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
-from app.audio.clip import Clip, SoundError, SpeechError, read_clip, read_seconds
-from app.audio.convert import HEADLESS, MAX_BYTES, convert
-from app.audio.dialogue import Piece, assemble, describe
-from app.audio.speak import DEFAULT_PITCH, DEFAULT_RATE, check_speech, speak
-from app.audio.voices import DEFAULT_VOICES, Voice, find_voice, voices
+from app.audio.assemble import Piece, assemble, identify_piece
+from app.audio.clip import Clip, SoundError, SpeechError, read_clip
+from app.audio.convert import MAX_BYTES, RAW_FORMATS, convert
+from app.audio.speak import DEFAULT_PITCH, DEFAULT_RATE, speak, validate_speech
+from app.audio.voices import DEFAULT_VOICES, Voice, find_voice, list_voices
 
 log = logging.getLogger(__name__)
 
-RECIPE = 1  # counted up when the same text or file would sound different: old names are then never found again
-ABANDONED = 3600.0  # seconds; no sound is that long in the making
-HEARD = 24 * 3600.0  # seconds; dialogues are for one who tries prompts out, and soon put together again
+RECIPE_VERSION = 1  # increase it when the same text or file would sound different: it is part of every clip's name
+PARTIAL_FILE_SECONDS = 3600.0  # no clip takes that long to make, so an older partial file is abandoned
+DIALOGUE_SECONDS = 24 * 3600.0  # how long an unused dialogue is kept; it is quickly assembled again
 SPEECH, UPLOADS, DIALOGUES, LOCKS = "speech", "uploads", "dialogues", ".locks"
 
 
 class SoundLibrary:
-    """Sounds below `root`, in `speech/`, `uploads/` and `dialogues/`, named by a hash of 64 hex digits.
+    """Clips below `root`, in `speech/`, `uploads/` and `dialogues/`, named by a hash of 64 hex digits.
 
-    `voices_folder`: of piper's models, an option.
-    Folders are 0755 and files 0644 whatever the umask, for Asterisk reads them as another user.
-    Safe for any number of threads and processes; nothing half-written is ever visible under its name.
-    All that makes a sound raises OSError, naming the file, where the folder can't be written.
+    `voices_folder`: the optional folder of piper models. Folders have mode 0755 and files 0644 whatever the umask is,
+    since Asterisk reads them as another user. All methods are safe for any number of threads and processes: a file
+    appears under its name only when it is complete. A method that makes a clip raises OSError, with the file's name, if
+    the folder cannot be written.
     """
 
     def __init__(self, root: Path, voices_folder: Path | None = None) -> None:
@@ -41,108 +41,99 @@ class SoundLibrary:
         for folder in (root, root / SPEECH, root / UPLOADS, root / DIALOGUES, root / LOCKS):
             _make_folder(folder)
 
-    def voices(self, language: str | None = None) -> tuple[Voice, ...]:
-        """The voices on offer, the default of each language first; only those of `language`, if given."""
-        return voices(language, self._voices_folder)
+    def list_voices(self, language: str | None = None) -> tuple[Voice, ...]:
+        """Return the available voices, each language's default first; only those of `language`, if given."""
+        return list_voices(language, self._voices_folder)
 
-    def voice(self, name: str) -> Voice:
-        """The voice of this name. Raises SpeechError unknown_voice, voice_broken or piper_missing."""
+    def find_voice(self, name: str) -> Voice:
+        """Return the voice with this name. Raises SpeechError unknown_voice, voice_broken or piper_missing."""
         return find_voice(name, self._voices_folder)
 
-    def spoken(
+    def synthesize(
         self, text: str, language: str, voice: str | None = None, rate: int | None = None, pitch: int | None = None
     ) -> Clip:
-        """The text as sound, synthesised at the first call only.
+        """Return the spoken text. It is synthesized by the first call only.
 
-        `voice`: of voices(language); `rate`: words per minute; `pitch`: 0–99. None or "": the default of each.
-        Raises SpeechError.
+        `voice`: a name from list_voices(language); `rate`: words per minute; `pitch`: 0 to 99. None or "" means the
+        default. Raises SpeechError.
         """
-        path, manner = self._speech(text, language, voice, rate, pitch)
-        return self._find_or_make(path, lambda: speak(**manner, folder=self._voices_folder, out=path))
+        path, options = self._speech(text, language, voice, rate, pitch)
+        return self._find_or_make(path, lambda: speak(**options, folder=self._voices_folder, out=path))
 
-    def spoken_path(
+    def speech_path(
         self, text: str, language: str, voice: str | None = None, rate: int | None = None, pitch: int | None = None
     ) -> Path:
-        """Where spoken() puts it, whether it is there yet or not. Raises SpeechError for what can't be spoken."""
+        """Return the path of the clip that synthesize() makes. Raises SpeechError if the text cannot be spoken."""
         return self._speech(text, language, voice, rate, pitch)[0]
 
-    def assembled(self, pieces: Sequence[Piece]) -> Clip:
-        """Sounds, pauses and keys one after the other, as one sound. Raises FileNotFoundError and SoundError.
+    def assemble(self, pieces: Sequence[Piece]) -> Clip:
+        """Return one clip of several pieces. Raises FileNotFoundError and SoundError.
 
-        It is kept for a day after it was last asked for.
+        The clip is deleted when it was not requested for a day.
         """
-        digest = hashlib.sha256(json.dumps([RECIPE, *map(describe, pieces)]).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps([RECIPE_VERSION, *map(identify_piece, pieces)]).encode()).hexdigest()
         path = self.root / DIALOGUES / f"{digest}.wav"
-        for former in (self.root / DIALOGUES).iterdir():
-            _remove_if_older(former, time.time() - HEARD)
+        for dialogue in (self.root / DIALOGUES).iterdir():
+            _remove_if_older(dialogue, time.time() - DIALOGUE_SECONDS)
         return self._find_or_make(path, lambda: assemble(pieces, path))
 
-    def uploaded(self, source: Path | BinaryIO, original_name: str = "") -> Clip:
-        """A stranger's file, converted; the same content is converted once. Raises SoundError.
+    def convert(self, source: Path | BinaryIO, original_name: str = "") -> Clip:
+        """Return the clip of an untrusted file. The same content is converted once. Raises SoundError.
 
-        `source`: a path or a stream open for reading bytes; `original_name` only tells files without a head apart.
+        `source`: a path or a stream open for reading bytes; `original_name`: only used to recognize raw formats.
         """
         name = original_name or (source.name if isinstance(source, Path) else "")
         with tempfile.TemporaryDirectory(prefix="upload-") as folder:
-            copy = Path(folder) / "source"  # a name of ours: the stranger's could be read as a protocol
+            copy = Path(folder) / "source"  # our own name: the original one could be read as a protocol
             digest = _copy_and_hash(source, copy, PurePath(name).suffix.lower())
             path = self.root / UPLOADS / f"{digest}.wav"
             return self._find_or_make(path, lambda: convert(copy, out=path, name=name))
 
-    def digits(self, language: str, voice: str | None = None) -> dict[str, Clip]:
-        """ "0" to "9", each spoken by itself in the language, for reading out a number. Raises SpeechError."""
-        return {digit: self.spoken(digit, language, voice) for digit in "0123456789"}
-
-    def seconds(self, path: Path) -> float:
-        """Duration of one of our sounds. Raises FileNotFoundError or SoundError `broken`."""
-        return read_seconds(path)
-
-    def name(self, clip: Clip) -> str:
-        """The sound's path below `root` without its extension, as Asterisk's applications want it."""
-        return clip.path.relative_to(self.root).with_suffix("").as_posix()
-
     def mark_used(self, names: Iterable[str]) -> None:
-        """Mark sounds as asked for now, by what name() gives: whoever remembers a sound asks for it only once."""
+        """Mark clips as used now. `names`: their paths below `root`, without the extension.
+
+        Call this for clips that are used without asking the library for them again.
+        """
         for name in names:
             with suppress(FileNotFoundError, PermissionError):
                 os.utime(self.root / f"{name}.wav")
 
-    def remove_unused(self, older_than: timedelta) -> int:
-        """Remove what was put together or spoken, and that nobody asked for since `older_than`; give its number.
+    def remove_unused(self, age: timedelta) -> int:
+        """Remove speech and dialogues that were not used for `age`, and abandoned partial files; return the number.
 
-        It would be made again. Uploads stay, for nobody could make those again; so do the default digits, and what
-        another user made, for nobody could mark that as used.
+        Removed clips can be made again. Three kinds of clips stay: uploads, which cannot be made again; the digits in
+        the default voices; and files of other users, which the worker cannot mark as used.
         """
-        kept = {self.spoken_path(digit, language) for language in DEFAULT_VOICES for digit in "0123456789"}
-        before = time.time() - older_than.total_seconds()
+        default_digits = {self.speech_path(digit, language) for language in DEFAULT_VOICES for digit in "0123456789"}
+        before = time.time() - age.total_seconds()
         removed = 0
         for folder in (SPEECH, DIALOGUES):
             for path in (self.root / folder).glob("*.wav"):
-                if path not in kept and _is_ours(path):
+                if path not in default_digits and _is_own_file(path):
                     removed += _remove_if_older(path, before)
         for folder in (SPEECH, DIALOGUES, UPLOADS):
-            for part in (self.root / folder).glob("*.part"):  # left by a process that died, or in the making
-                _remove_if_older(part, time.time() - ABANDONED)
+            for part in (self.root / folder).glob("*.part"):  # a process died, or is still writing it
+                _remove_if_older(part, time.time() - PARTIAL_FILE_SECONDS)
         return removed
 
     def _speech(
         self, text: str, language: str, voice: str | None, rate: int | None, pitch: int | None
     ) -> tuple[Path, dict[str, Any]]:
-        """The sound's path, and how to speak it. What belongs to the defaults is no part of the name."""
-        chosen = self.voice(voice or DEFAULT_VOICES.get(language, language))
-        if chosen.language != language:
-            raise SpeechError("unknown_voice", voice=chosen.name)
+        """Return the clip's path and the arguments for speak(). The default pitch is not part of the name."""
+        found = self.find_voice(voice or DEFAULT_VOICES.get(language, language))
+        if found.language != language:
+            raise SpeechError("unknown_voice", voice=found.name)
         rate = DEFAULT_RATE if rate is None else rate
-        pitch = DEFAULT_PITCH if pitch is None or not chosen.has_pitch else pitch
-        text = check_speech(text, chosen.name, rate, pitch, self._voices_folder)
-        recipe: list[Any] = [RECIPE, language, chosen.name, rate, text]
+        pitch = DEFAULT_PITCH if pitch is None or not found.has_pitch else pitch
+        text = validate_speech(text, found.name, rate, pitch, self._voices_folder)
+        recipe: list[Any] = [RECIPE_VERSION, language, found.name, rate, text]
         if pitch != DEFAULT_PITCH:
             recipe.append(pitch)
-        if chosen.model is not None:
-            recipe.append(_version(chosen.model))
+        if found.model is not None:
+            recipe.append(_model_version(found.model))
         digest = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
-        manner = {"text": text, "voice": chosen.name, "rate": rate, "pitch": pitch}
-        return self.root / SPEECH / f"{digest}.wav", manner
+        options = {"text": text, "voice": found.name, "rate": rate, "pitch": pitch}
+        return self.root / SPEECH / f"{digest}.wav", options
 
     def _find_or_make(self, path: Path, make: Callable[[], Clip]) -> Clip:
         found = _find(path)
@@ -153,15 +144,15 @@ class SoundLibrary:
 
     @contextmanager
     def _lock(self, path: Path) -> Iterator[None]:
-        """One maker per sound at a time, over threads and processes; a maker's death frees it.
+        """Let one thread or process at a time make this clip. The lock is released if its process dies.
 
-        256 lock files serve all sounds, so that their number doesn't grow.
+        All clips share 256 lock files, so that the number of files does not grow.
         """
-        # For reading, which is enough for a lock: the file may be another user's, as of an administrator's command.
+        # Opening for reading is enough for a lock. The file may belong to another user, such as an administrator.
         lock = os.open(self.root / LOCKS / path.stem[:2], os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             with suppress(PermissionError):
-                os.fchmod(lock, 0o644)  # whatever the umask
+                os.fchmod(lock, 0o644)  # whatever the umask is
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
@@ -169,30 +160,30 @@ class SoundLibrary:
 
 
 def _find(path: Path) -> Clip | None:
-    """A finished sound, marked as used now. A damaged one (a disk was full, a file copied by hand) is made anew."""
+    """Return a clip and mark it as used now; None if it is missing or damaged (a full disk, a file copied by hand)."""
     try:
         clip = read_clip(path)
-        with suppress(PermissionError):  # another user's file: its age then counts from its making
+        with suppress(PermissionError):  # the file of another user: its age counts from when it was made
             os.utime(path)
-    except FileNotFoundError:  # be it that somebody deletes it in this instant
+    except FileNotFoundError:  # possibly deleted at this moment
         return None
     except SoundError:
-        log.warning("%s is damaged; making it anew", path)
+        log.warning("%s is damaged and is made again", path)
         return None
     return clip
 
 
-def _version(model: Path) -> list[int]:
-    """What changes when another model is put in a model's place."""
+def _model_version(model: Path) -> list[int]:
+    """Return values that change when the model file is replaced."""
     state = model.stat()
     return [state.st_size, state.st_mtime_ns]
 
 
 def _copy_and_hash(source: Path | BinaryIO, copy: Path, suffix: str) -> str:
-    """Copy up to the largest size allowed; the hash of recipe, extension and content. Raises SoundError too_large."""
-    digest = hashlib.sha256(f"{RECIPE} {suffix if suffix in HEADLESS else ''}\n".encode())
+    """Copy the source and return a hash of its content and raw format. Raises SoundError too_large above MAX_BYTES."""
+    digest = hashlib.sha256(f"{RECIPE_VERSION} {suffix if suffix in RAW_FORMATS else ''}\n".encode())
     size = 0
-    with copy.open("wb") as target, _open(source) as stream:
+    with copy.open("wb") as target, _open_source(source) as stream:
         while block := stream.read(1 << 20):
             size += len(block)
             if size > MAX_BYTES:
@@ -203,7 +194,7 @@ def _copy_and_hash(source: Path | BinaryIO, copy: Path, suffix: str) -> str:
 
 
 @contextmanager
-def _open(source: Path | BinaryIO) -> Iterator[BinaryIO]:
+def _open_source(source: Path | BinaryIO) -> Iterator[BinaryIO]:
     if isinstance(source, Path):
         with source.open("rb") as stream:
             yield stream
@@ -219,20 +210,21 @@ def _make_folder(folder: Path) -> None:
         folder.chmod(0o755)
 
 
-def _is_ours(path: Path) -> bool:
+def _is_own_file(path: Path) -> bool:
     with suppress(FileNotFoundError):
         return path.stat().st_uid == os.geteuid()
     return False
 
 
 def _remove_if_older(path: Path, before: float) -> bool:
-    with suppress(FileNotFoundError):  # another process was first
+    with suppress(FileNotFoundError):  # another process removed it first
         if path.stat().st_mtime < before:
-            # Taken aside first, and looked at again: whoever finds a sound marks it as used, or sees that it is gone.
-            aside = path.with_suffix(".part")
-            path.rename(aside)
-            if aside.stat().st_mtime < before:
-                aside.unlink()
+            # Rename the file and check its age again: a process that finds it meanwhile either marks it as used or
+            # sees that it is missing.
+            renamed = path.with_suffix(".part")
+            path.rename(renamed)
+            if renamed.stat().st_mtime < before:
+                renamed.unlink()
                 return True
-            aside.rename(path)
+            renamed.rename(path)
     return False

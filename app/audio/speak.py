@@ -1,4 +1,4 @@
-"""Text to speech, offline: espeak-ng through pyttsx3, or piper where it is; one fresh process per synthesis."""
+"""Offline text to speech with espeak-ng (through pyttsx3) or piper. Each synthesis runs in a new child process."""
 
 import re
 import tempfile
@@ -6,48 +6,50 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
-from app.audio.child import run_child
+from app.audio.child_process import run_child
 from app.audio.clip import Clip, SoundError, SpeechError
 from app.audio.convert import convert
 from app.audio.voices import Voice, find_voice
 
 MAX_CHARACTERS = 1500  # the engine's time grows with the square of the length
-LEAST_RATE, MOST_RATE = 80, 450  # words per minute: what the engine takes
+MIN_RATE, MAX_RATE = 80, 450  # words per minute; the limits of the engine
 DEFAULT_RATE = 150
-LEAST_PITCH, MOST_PITCH = 0, 99  # the engine's own scale
+MIN_PITCH, MAX_PITCH = 0, 99  # the engine's own scale
 DEFAULT_PITCH = 50
-TIMEOUT = 20.0  # seconds
+TIMEOUT_SECONDS = 20.0
 
 _SCRIPTS = {"fa": "ARABIC", "en": "LATIN"}
-_KEPT_FORMAT = "\u200c"  # the half-space joins Persian compounds; other invisible signs mean nothing to a voice
+_HALF_SPACE = "\u200c"  # joins Persian compounds; other invisible characters mean nothing to a voice
 _THOUSANDS, _DECIMAL = (re.compile(rf"(?<=\d){sign}(?=\d)") for sign in "\u066c\u066b")
-_SHORTEST_LETTER = 3.0  # seconds, divided by words per minute: a third of what any voice takes, and no empty file
-_LARGEST_FILE = 64 * 1024 * 1024  # bytes; 1,500 characters spoken slowly take half of it
-_PIPER_MEMORY = 1024 * 1024 * 1024  # bytes of address space; a model of medium quality takes 400 MB, a large one more
+_MIN_LETTER_SECONDS = 3.0  # divided by words per minute; a third of what any voice needs, so it only finds empty files
+_MAX_SPEECH_SECONDS = 900.0  # 1,500 characters, spoken slowly, take longer than an upload may
+_MAX_FILE_BYTES = 64 * 1024 * 1024  # 1,500 characters, spoken slowly, take half of it
+_PIPER_MEMORY_BYTES = 1024 * 1024 * 1024  # a medium model takes 400 MB of address space, a large one more
 
 
 def clean_text(text: str) -> str:
-    """The text as the engine gets it: no control or invisible signs, no thousands separators, single spaces."""
+    """Return the text for the engine: no control or invisible characters or thousands separators, single spaces."""
     text = unicodedata.normalize("NFC", text)
-    text = _DECIMAL.sub(".", _THOUSANDS.sub("", text))  # either is spoken as a word or left out
-    text = "".join(str(unicodedata.decimal(sign, sign)) for sign in text)  # English voices are silent on ۱۲۳
-    kept = (
+    text = _DECIMAL.sub(".", _THOUSANDS.sub("", text))  # the engine speaks either as a word or leaves it out
+    text = "".join(str(unicodedata.decimal(sign, sign)) for sign in text)  # English voices do not speak ۱۲۳
+    visible = (
         " " if sign.isspace() or unicodedata.category(sign) == "Cc" else sign
         for sign in text
-        if sign == _KEPT_FORMAT or unicodedata.category(sign) not in ("Cf", "Cs", "Co", "Cn")
+        if sign == _HALF_SPACE or unicodedata.category(sign) not in ("Cf", "Cs", "Co", "Cn")
     )
-    return " ".join("".join(kept).split())
+    return " ".join("".join(visible).split())
 
 
 def fits_language(text: str, language: str) -> bool:
-    """Whether a voice of `language` can read the text's letters: a wrong voice gives a long nonsense, no error.
+    """Return whether a voice of `language` can read the letters of the text. Raises KeyError for an unknown language.
 
-    A Persian voice reads single Latin words well; an English one spells Persian letter by letter, so it takes none.
-    Text without letters, as a number, fits every language. KeyError for an unknown language.
+    With the wrong voice the engine speaks nonsense without an error. A Persian voice reads single Latin words well. An
+    English voice spells Persian letter by letter, so no Persian letter is allowed. A text without letters, such as a
+    number, fits every language.
     """
-    own = _SCRIPTS[language]
+    script = _SCRIPTS[language]
     scripts = [unicodedata.name(sign, "").split(" ")[0] for sign in text if sign.isalpha()]
-    foreign = [script for script in scripts if script != own]
+    foreign = [found for found in scripts if found != script]
     if language == "fa" and set(foreign) <= {"LATIN"}:
         return not foreign or len(foreign) < len(scripts) / 2
     return not foreign
@@ -59,30 +61,27 @@ def speak(
     voice: str,
     rate: int = DEFAULT_RATE,
     pitch: int = DEFAULT_PITCH,
-    volume: float = 1.0,
     out: Path,
     folder: Path | None = None,
-    timeout: float = TIMEOUT,
+    timeout: float = TIMEOUT_SECONDS,
 ) -> Clip:
-    """Speak `text` into `out`, a WAV of 8 kHz, mono, 16 bit, levelled and trimmed, mode 0644.
+    """Synthesize `text` as the clip `out`.
 
-    `voice`: a name of voices(), some of which have their model in `folder`; `rate`: 80–450 words per minute; `pitch`:
-    0–99, of no effect on a voice that has none; `volume`: 0–1, a factor after levelling; `timeout`: seconds for the
-    synthesis (piper is slower and may take three times as many), and as many for the levelling.
-    Raises SpeechError with one of empty_text, text_too_long, wrong_language, unknown_voice, voice_broken,
-    piper_missing, rate_out_of_range, pitch_out_of_range, speech_failed, timeout, busy; OSError where `out` can't be
-    written.
+    `voice`: a name from list_voices(); `folder`: the folder of piper models; `rate`: 80 to 450 words per minute;
+    `pitch`: 0 to 99, ignored by voices without pitch; `timeout`: seconds for the synthesis (piper may take three times
+    as long), and again for the conversion. Raises SpeechError with one of empty_text, text_too_long, wrong_language,
+    unknown_voice, voice_broken, piper_missing, rate_out_of_range, pitch_out_of_range, speech_failed, timeout, busy;
+    OSError if `out` cannot be written.
     """
-    text = check_speech(text, voice, rate, pitch, folder)
+    text = validate_speech(text, voice, rate, pitch, folder)
     with tempfile.TemporaryDirectory(prefix="speech-") as temporary:
         raw = Path(temporary) / "raw.wav"
         try:
-            reply = _synthesise(text, find_voice(voice, folder), rate, pitch, raw, timeout)
+            reply = _synthesize(text, find_voice(voice, folder), rate, pitch, raw, timeout)
             letters = sum(sign.isalnum() for sign in text)
-            if reply["seconds"] < letters * _SHORTEST_LETTER / rate:
+            if reply["seconds"] < letters * _MIN_LETTER_SECONDS / rate:
                 raise SpeechError("speech_failed")
-            # The engine's output can be longer than an upload may be: 1,500 characters, slowly.
-            return convert(raw, out=out, max_seconds=900.0, max_bytes=_LARGEST_FILE, timeout=timeout, volume=volume)
+            return convert(raw, out=out, max_seconds=_MAX_SPEECH_SECONDS, max_bytes=_MAX_FILE_BYTES, timeout=timeout)
         except SpeechError:
             raise
         except SoundError as error:
@@ -91,28 +90,30 @@ def speak(
             raise SpeechError("speech_failed") from error
 
 
-def _synthesise(text: str, voice: Voice, rate: int, pitch: int, out: Path, timeout: float) -> dict[str, Any]:
+def _synthesize(text: str, voice: Voice, rate: int, pitch: int, out: Path, timeout: float) -> dict[str, Any]:
     request: dict[str, Any] = {"text": text, "voice": voice.name, "rate": rate, "pitch": pitch, "out": str(out)}
     if voice.model is None:
-        return run_child("speak_child.py", request, timeout=timeout, file_bytes=_LARGEST_FILE)
+        return run_child("speak_child.py", request, timeout=timeout, file_bytes=_MAX_FILE_BYTES)
     request |= {"model": str(voice.model), "slowness": DEFAULT_RATE / rate}
-    return run_child("piper_child.py", request, timeout=3 * timeout, file_bytes=_LARGEST_FILE, memory=_PIPER_MEMORY)
+    return run_child(
+        "piper_child.py", request, timeout=3 * timeout, file_bytes=_MAX_FILE_BYTES, memory=_PIPER_MEMORY_BYTES
+    )
 
 
-def check_speech(
+def validate_speech(
     text: str, voice: str, rate: int = DEFAULT_RATE, pitch: int = DEFAULT_PITCH, folder: Path | None = None
 ) -> str:
-    """The cleaned text if it can be spoken so; raises SpeechError as speak() does, without the work."""
+    """Return the cleaned text. Raises SpeechError, as speak() does, if it cannot be spoken with these arguments."""
     text = clean_text(text)
     if not any(sign.isalnum() for sign in text):
         raise SpeechError("empty_text")
     if len(text) > MAX_CHARACTERS:
         raise SpeechError("text_too_long", length=len(text), limit=MAX_CHARACTERS)
     language = find_voice(voice, folder).language
-    if not LEAST_RATE <= rate <= MOST_RATE:
-        raise SpeechError("rate_out_of_range", rate=rate, least=LEAST_RATE, most=MOST_RATE)
-    if not LEAST_PITCH <= pitch <= MOST_PITCH:
-        raise SpeechError("pitch_out_of_range", pitch=pitch, least=LEAST_PITCH, most=MOST_PITCH)
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise SpeechError("rate_out_of_range", rate=rate, least=MIN_RATE, most=MAX_RATE)
+    if not MIN_PITCH <= pitch <= MAX_PITCH:
+        raise SpeechError("pitch_out_of_range", pitch=pitch, least=MIN_PITCH, most=MAX_PITCH)
     if not fits_language(text, language):
         raise SpeechError("wrong_language", language=language)
     return text

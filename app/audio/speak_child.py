@@ -1,7 +1,7 @@
-"""Child process: speaks one text into a WAV file. Started by path, so it imports nothing of ours.
+"""Child process: speak one text with espeak-ng into a WAV file. Started by path, so it imports nothing of ours.
 
-Reads {"text", "voice", "rate", "pitch", "out", "timeout"} as JSON from standard input, writes
-{"rate", "seconds"} or {"error", "reason"} to standard output.
+Reads {"text", "voice", "rate", "pitch", "out", "timeout"} as JSON from standard input. Writes {"rate", "seconds"} or
+{"error", "details", "reason"} to standard output.
 """
 
 import ctypes
@@ -14,11 +14,11 @@ import time
 import wave
 from typing import Any
 
-ENGINE_RATE = 22050  # Hz, what pyttsx3 writes
+ENGINE_RATE = 22050  # Hz; what pyttsx3 writes
 
 
 def preload_engine() -> None:
-    """Take the library that came with pip, if it did; else pyttsx3 looks for the system's.
+    """Load the espeak-ng library from pip, if it is installed. Otherwise pyttsx3 looks for the system's.
 
     The data path must be set before the library is loaded: without it the library ends the process.
     """
@@ -30,73 +30,74 @@ def preload_engine() -> None:
     ctypes.CDLL(espeakng_loader.get_library_path())
 
 
-def set_in_force(parameter: int, value: int) -> None:
-    """Set the rate or the pitch, and see it in force before anything else is asked of the engine.
+def set_parameter(parameter: int, value: int) -> None:
+    """Set the rate or the pitch, and wait until the engine uses it.
 
-    Its own thread takes them up later. Set the usual way, with voice and text close behind, about one text in a
-    hundred was spoken at the rate that pyttsx3 begins with.
+    The engine's own thread applies parameters later. When voice and text followed at once, about one text in a hundred
+    was spoken at pyttsx3's initial rate.
     """
     from pyttsx3.drivers import _espeak
 
     _espeak.SetParameter(parameter, value, 0)
-    while in_force(parameter) != value:  # the alarm ends a wait in vain
+    while get_parameter(parameter) != value:  # the alarm of main() ends an endless wait
         time.sleep(0.001)
 
 
-def in_force(parameter: int) -> int:
+def get_parameter(parameter: int) -> int:
+    """Return the value that the engine uses now."""
     from pyttsx3.drivers import _espeak
 
-    present = ctypes.c_int(1)  # rather than the default; pyttsx3's own call leaves this argument to chance
-    return int(_espeak.dll.espeak_GetParameter(ctypes.c_int(parameter), present))
+    current = ctypes.c_int(1)  # 0 would ask for the default; pyttsx3's own call leaves this argument undefined
+    return int(_espeak.dll.espeak_GetParameter(ctypes.c_int(parameter), current))
 
 
 def speak(text: str, voice: str, rate: int, pitch: int, out: str) -> dict[str, Any]:
+    """Speak the text into the file `out` and return the reply."""
     preload_engine()
     import pyttsx3
     from pyttsx3.drivers import _espeak
 
     errors: list[str] = []
     completed: list[bool] = []
-    over = threading.Event()
+    finished = threading.Event()
 
-    def note_error(**event: Any) -> None:
+    def on_error(**event: Any) -> None:
         errors.append(str(event.get("exception")))
-        over.set()
+        finished.set()
 
-    def note_end(**event: Any) -> None:
+    def on_end(**event: Any) -> None:
         completed.append(bool(event.get("completed")))
-        over.set()
+        finished.set()
 
-    # What fails while the file is written, on the engine's thread, is told to nobody else.
-    sys.unraisablehook = lambda failure: note_error(exception=failure.exc_value)
+    # An error while the engine's thread writes the file is reported only here.
+    sys.unraisablehook = lambda failure: on_error(exception=failure.exc_value)
     engine = pyttsx3.init("espeak")
-    engine.connect("error", note_error)
-    engine.connect("finished-utterance", note_end)
-    wanted = {_espeak.RATE: rate, _espeak.PITCH: pitch}
-    for parameter, value in wanted.items():
-        set_in_force(parameter, value)
+    engine.connect("error", on_error)
+    engine.connect("finished-utterance", on_end)
+    parameters = {_espeak.RATE: rate, _espeak.PITCH: pitch}
+    for parameter, value in parameters.items():
+        set_parameter(parameter, value)
     engine.setProperty("voice", voice)
     engine.save_to_file(text, out)
     engine.runAndWait()
-    # That returns before a long text is written, and a second run would start over in the midst of the first:
-    # the engine's own thread tells the end. The alarm ends a wait in vain.
-    over.wait()
+    # runAndWait() returns before a long text is written, and a second call would start in the middle of the first one.
+    # The engine's thread reports the end. The alarm of main() ends an endless wait.
+    finished.wait()
     if errors:
-        # A refused voice is only reported and the former one kept: the sound would be in another language.
+        # The engine only reports an unknown voice and keeps the previous one, which speaks another language.
         code = "unknown_voice" if any("voice" in error.lower() for error in errors) else "speech_failed"
         return {"error": code, "details": {"voice": voice}, "reason": "; ".join(errors)}
     with wave.open(out, "rb") as sound:
         seconds, file_rate = sound.getnframes() / sound.getframerate(), sound.getframerate()
-    spoken_as = {parameter: in_force(parameter) for parameter in wanted}
-    if not completed[0] or file_rate != ENGINE_RATE or spoken_as != wanted:
-        return {"error": "speech_failed", "reason": f"completed {completed}, {file_rate} Hz, {seconds} s, {spoken_as}"}
+    used = {parameter: get_parameter(parameter) for parameter in parameters}
+    if not completed[0] or file_rate != ENGINE_RATE or used != parameters:
+        return {"error": "speech_failed", "reason": f"completed {completed}, {file_rate} Hz, {seconds} s, {used}"}
     return {"rate": file_rate, "seconds": seconds}
 
 
 def main() -> None:
     request = json.load(sys.stdin)
-    # The parent kills us in time; should it be gone itself, nobody else would.
-    signal.alarm(int(request["timeout"]) + 3)
+    signal.alarm(int(request["timeout"]) + 3)  # ends this process if the parent, which would kill it, is gone
     reply_to = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # pyttsx3 prints to standard output
     try:
@@ -106,7 +107,7 @@ def main() -> None:
         reply = {"error": "speech_failed", "reason": repr(error)}
     json.dump(reply, reply_to)
     reply_to.flush()
-    os._exit(0)  # the engine's own clean-up at exit may crash; the file is closed already
+    os._exit(0)  # the engine's own clean-up at exit may crash; the file is already closed
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Who can speak: the voices that come with the engine, and those that an administrator put into a folder for piper."""
+"""The voices: those built into the engine, and piper models that an administrator put into a folder."""
 
 import importlib.util
 import json
@@ -13,17 +13,18 @@ from app.audio.clip import SpeechError
 log = logging.getLogger(__name__)
 
 DEFAULT_VOICES = {"fa": "fa+f3", "en": "en-us+f3"}
-PIPER = "piper:"  # before the name of a model of the folder
-PIPER_NAME = re.compile(rf"{PIPER}[A-Za-z0-9_.-]{{1,70}}")
-_LARGEST_CONFIG = 1024 * 1024  # bytes; usual ones have about five thousand
+PIPER_PREFIX = "piper:"  # before the name of a model in a voice's name
+PIPER_NAME = re.compile(rf"{PIPER_PREFIX}[A-Za-z0-9_.-]{{1,70}}")
+_MAX_CONFIG_BYTES = 1024 * 1024  # usual ones have about five thousand
 
 
 @dataclass(frozen=True)
 class Voice:
-    """`name` is what speak() takes, `language` one of "fa" and "en".
+    """A voice. `name`: the argument for speak(); `language`: "fa" or "en".
 
-    For people: `kind` "female", "male", "plain" or "piper", `number` from 1 within language, kind and `accent` ("US",
-    "GB" or ""). A voice of kind piper is known by its `title` instead. Numbers stay, whatever is added later.
+    The other fields make a label for people. `kind`: "female", "male", "plain" or "piper"; `number`: counted from 1
+    within language, kind and `accent` ("US", "GB" or ""). A piper voice is labelled by its `title`. Do not change the
+    numbers when voices are added.
     """
 
     name: str
@@ -36,57 +37,58 @@ class Voice:
 
     @property
     def has_pitch(self) -> bool:
-        """Whether the voice can be pitched; one that cannot takes any pitch and leaves it at that."""
+        """Return whether the pitch can be changed. A voice without pitch accepts any pitch and ignores it."""
         return self.model is None
 
 
-def voices(language: str | None = None, folder: Path | None = None) -> tuple[Voice, ...]:
-    """The voices on offer, the default of each language first; only those of `language`, if given.
+def list_voices(language: str | None = None, folder: Path | None = None) -> tuple[Voice, ...]:
+    """Return the available voices, each language's default first; only those of `language`, if given.
 
-    `folder`: of piper's models, whose voices come last. What is amiss there is logged, and not on offer.
+    `folder`: the folder of piper models, whose voices come last. Models that cannot be used are logged and left out.
     """
-    known = [*_VOICES, *(_piper_voices(folder) if folder is not None else ())]
-    return tuple(voice for voice in known if language in (None, voice.language))
+    voices = [*_VOICES, *(_piper_voices(folder) if folder is not None else ())]
+    return tuple(voice for voice in voices if language in (None, voice.language))
 
 
 def find_voice(name: str, folder: Path | None = None) -> Voice:
-    """The voice of this name. Raises SpeechError unknown_voice, voice_broken or piper_missing."""
+    """Return the voice with this name. Raises SpeechError unknown_voice, voice_broken or piper_missing."""
     if name in _BY_NAME:
         return _BY_NAME[name]
     if folder is None or not PIPER_NAME.fullmatch(name):
         raise SpeechError("unknown_voice", voice=name)
-    model = folder / f"{name.removeprefix(PIPER)}.onnx"
+    model = folder / f"{name.removeprefix(PIPER_PREFIX)}.onnx"
     if not model.is_file():
         raise SpeechError("unknown_voice", voice=name)
-    if not has_piper():
+    if not is_piper_installed():
         raise SpeechError("piper_missing", voice=name)
     return _read_model(model)
 
 
-def may_be_voice(name: str, language: str) -> bool:
-    """Whether a setting may name this voice. Piper's are only known where their folder is, which may be filled later.
+def is_voice_name(name: str, language: str) -> bool:
+    """Return whether a setting may contain this name for a voice of `language`.
 
-    A voice that is not there when a text is to be spoken is replaced by the default of its language.
+    Any well-formed name of a piper voice is allowed, since its model may be added later. When a text is spoken, a
+    missing voice is replaced by the default voice of the language.
     """
-    known = _BY_NAME.get(name)
-    return known.language == language if known is not None else PIPER_NAME.fullmatch(name) is not None
+    built_in = _BY_NAME.get(name)
+    return built_in.language == language if built_in is not None else PIPER_NAME.fullmatch(name) is not None
 
 
-def has_piper() -> bool:
-    """Whether the package piper-tts is installed. It is not loaded here: only its own child process does that."""
+def is_piper_installed() -> bool:
+    """Return whether the package piper-tts is installed, without loading it. Only its child process loads it."""
     return importlib.util.find_spec("piper") is not None
 
 
-def models(folder: Path) -> list[Path]:
-    """The files of piper's models in a folder, whether they are any good or not. Raises OSError; none if no folder."""
+def list_models(folder: Path) -> list[Path]:
+    """Return the piper model files in a folder, usable or not; none if there is no folder. Raises OSError."""
     if not folder.exists():
         return []
     return sorted(path for path in folder.iterdir() if path.suffix == ".onnx" and path.is_file())
 
 
-def model_voices(folder: Path) -> Iterator[Voice | SpeechError]:
-    """What each model of the folder is: a voice, or what is amiss with it. Raises OSError."""
-    for model in models(folder):
+def read_models(folder: Path) -> Iterator[Voice | SpeechError]:
+    """Yield for each model in the folder its voice, or the error that makes it unusable. Raises OSError."""
+    for model in list_models(folder):
         try:
             yield _read_model(model)
         except SpeechError as error:
@@ -95,40 +97,40 @@ def model_voices(folder: Path) -> Iterator[Voice | SpeechError]:
 
 def _piper_voices(folder: Path) -> Iterator[Voice]:
     try:
-        if not models(folder) or not has_piper():
+        if not list_models(folder) or not is_piper_installed():
             return
-        for found in model_voices(folder):
+        for found in read_models(folder):
             if isinstance(found, Voice):
                 yield found
             else:
                 log.warning("%s: %s", folder, found)
     except OSError as error:
-        log.warning("the folder of voices cannot be read: %s", error)
+        log.warning("cannot read the folder of voices: %s", error)
 
 
 def _read_model(model: Path) -> Voice:
-    """A voice by what the file beside its model says of it."""
-    name = PIPER + model.stem
+    """Return the voice that the configuration file beside the model describes. Raises SpeechError voice_broken."""
+    name = PIPER_PREFIX + model.stem
     if not PIPER_NAME.fullmatch(name):
-        raise SpeechError("voice_broken", voice=name, reason="letters, digits, dot, dash and underscore only")
+        raise SpeechError("voice_broken", voice=name, reason="the name may have only letters, digits, . - and _")
     config = model.with_name(f"{model.name}.json")
     try:
         with config.open("rb") as stream:
-            told = json.loads(stream.read(_LARGEST_CONFIG))
-        spoken = str(told.get("language", {}).get("family") or told["espeak"]["voice"])
+            values = json.loads(stream.read(_MAX_CONFIG_BYTES))
+        spoken = str(values.get("language", {}).get("family") or values["espeak"]["voice"])
     except FileNotFoundError as error:
         raise SpeechError("voice_broken", voice=name, reason=f"{config.name} is missing") from error
     except OSError as error:
         raise SpeechError("voice_broken", voice=name, reason=f"{config.name}: {error.strerror}") from error
     except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
-        raise SpeechError("voice_broken", voice=name, reason=f"{config.name} does not tell its language") from error
+        raise SpeechError("voice_broken", voice=name, reason=f"{config.name} has no language") from error
     language = re.split("[-_+]", spoken.lower())[0]
     if language not in DEFAULT_VOICES:
         raise SpeechError("voice_broken", voice=name, reason=f"its language is {language[:20]!r}")
     return Voice(name, language, "piper", 1, title=model.stem, model=model)
 
 
-def _list_voices() -> Iterator[Voice]:
+def _built_in_voices() -> Iterator[Voice]:
     kinds = {"f": "female", "m": "male", "": "plain"}
     variants = ("+f3", "+m3", "", "+f1", "+f2", "+f4", "+f5", "+m1", "+m2", "+m4", "+m5", "+m6", "+m7")
     for base, language, accent in (("fa", "fa", ""), ("en-us", "en", "US"), ("en", "en", "GB")):
@@ -139,5 +141,5 @@ def _list_voices() -> Iterator[Voice]:
             yield Voice(base + variant, language, kind, numbers[kind], accent)
 
 
-_VOICES = tuple(_list_voices())
+_VOICES = tuple(_built_in_voices())
 _BY_NAME = {voice.name: voice for voice in _VOICES}

@@ -27,8 +27,8 @@ APPLY_SETTINGS = "apply_settings"  # {}
 TEST_CONNECTION = "test_connection"  # {"host", "port", "username", "secret"}, see services/pbx/connection_test.py
 LOOK_UP = "look_up"  # {"kind", "code"}, see services/pbx/lookup.py
 CODE_TAKEN = "code_taken"  # {"contexts": […], "code"}, see services/pbx/lookup.py
-STUDIO_CALL = "studio_call"  # {"call": id}, see services/prompts/phone_calls.py
-STUDIO_CANCEL = "studio_cancel"  # {"call": id}
+MAKE_PHONE_CALL = "studio_call"  # {"call": id}, see services/prompts/phone_calls.py
+CANCEL_PHONE_CALL = "studio_cancel"  # {"call": id}
 
 _SECRETS = {TEST_CONNECTION: ("secret",)}  # parts of a payload that must not stay in the database
 

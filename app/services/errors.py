@@ -19,6 +19,31 @@ class ErrorCode(StrEnum):
     CHOICE = "choice"
     PAST = "past"
     NOT_YOURS = "not_yours"
+    TAKEN = "taken"  # another user or module has it
+    # modules and scenarios
+    ONE_QUEUE = "one_queue"  # a module is for one queue only
+    CUSTOM = "custom"  # not context,extension,priority
+    NO_MODULE = "no_module"  # no module has the code
+    CYCLE = "cycle"  # callers would come back
+    NO_FILE = "no_file"  # a prompt without a recording
+    IN_USE = "in_use"  # something points to the module
+    # users
+    TOO_SHORT = "too_short"
+    TWICE = "twice"
+    WRONG = "wrong"  # the old password
+    SAME = "same"  # the new password is the old one
+    PASSWORDS_DIFFER = "passwords_differ"
+    LAST_ADMINISTRATOR = "last_administrator"
+    # settings
+    DIGITS = "digits"
+    CONTEXT = "context"
+    HOST = "host"
+    PORT = "port"
+    AMI_USER = "ami_user"
+    SECRET = "secret"
+    SECRET_AGAIN = "secret_again"
+    NOT_ON_PBX = "not_on_exchange"
+    CODE_ON_PBX = "code_on_exchange"  # the PBX uses the code for something else
 
 
 class Invalid(ValueError):

@@ -14,12 +14,12 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.audio.prompts import LANGUAGES
+from app.audio.prompt_texts import LANGUAGES
+from app.domain.routing import EXTENSION_PATTERN
 from app.domain.text import is_displayable
 from app.services import audit
 from app.services.audit import AuditAction
-from app.services.errors import Invalid, NotFound
-from app.services.modules.save import EXTENSION
+from app.services.errors import ErrorCode, Invalid, NotFound
 from app.store.database import Database
 from app.store.models import User
 
@@ -78,14 +78,14 @@ def create(
     given = UserInput(role, tuple(extensions), locale=locale, theme=theme)
     errors = validate(given)
     if not name or len(name) > 80:
-        errors["name"] = "required" if not name else "too_long"
+        errors["name"] = ErrorCode.REQUIRED if not name else ErrorCode.TOO_LONG
     elif not is_displayable(name):
-        errors["name"] = "characters"
+        errors["name"] = ErrorCode.CHARACTERS
     errors |= validate_password(password)
     try:
         with database.write() as session:
             if "name" not in errors and session.scalar(select(func.count()).where(User.name == name)):
-                errors["name"] = "taken"
+                errors["name"] = ErrorCode.TAKEN
             if errors:
                 raise Invalid(errors)
             user = User(name=name, password_hash=_hasher.hash(password), created_at=now)
@@ -95,7 +95,7 @@ def create(
             audit.record(session, actor, AuditAction.USER_CREATED, name, audit.changes({}, _fields(user)), now)
             return user.id
     except IntegrityError as error:  # another transaction took the name
-        raise Invalid({"name": "taken"}) from error
+        raise Invalid({"name": ErrorCode.TAKEN}) from error
 
 
 def change(database: Database, user_id: int, given: UserInput, now: datetime, *, actor: str = "") -> None:
@@ -108,7 +108,7 @@ def change(database: Database, user_id: int, given: UserInput, now: datetime, *,
         raise Invalid(errors)
     with database.write() as session:
         if (given.role, given.active) != ("administrator", True) and _is_last_administrator(session, user_id):
-            raise Invalid({"role" if given.role != "administrator" else "active": "last_administrator"})
+            raise Invalid({"role" if given.role != "administrator" else "active": ErrorCode.LAST_ADMINISTRATOR})
         user = _get(session, user_id, lock=True)
         before = _fields(user)
         if user.active and not given.active:
@@ -141,34 +141,34 @@ def _is_last_administrator(session: Session, user_id: int) -> bool:
     return list(session.scalars(query)) == [user_id]
 
 
-def validate(given: UserInput) -> dict[str, str]:
+def validate(given: UserInput) -> dict[str, ErrorCode]:
     """Return validation errors by field name; empty if the input is valid."""
-    errors = {}
+    errors: dict[str, ErrorCode] = {}
     if given.role not in ROLES:
-        errors["role"] = "choice"
+        errors["role"] = ErrorCode.CHOICE
     if given.locale is not None and given.locale not in LANGUAGES:
-        errors["locale"] = "choice"
+        errors["locale"] = ErrorCode.CHOICE
     if given.theme not in THEMES:
-        errors["theme"] = "choice"
-    if not all(EXTENSION.fullmatch(extension) for extension in given.extensions):
-        errors["extensions"] = "code"
+        errors["theme"] = ErrorCode.CHOICE
+    if not all(EXTENSION_PATTERN.fullmatch(extension) for extension in given.extensions):
+        errors["extensions"] = ErrorCode.CODE
     elif len(given.extensions) > MOST_EXTENSIONS:
-        errors["extensions"] = "too_long"
+        errors["extensions"] = ErrorCode.TOO_LONG
     elif len(set(given.extensions)) < len(given.extensions):
-        errors["extensions"] = "twice"
+        errors["extensions"] = ErrorCode.TWICE
     return errors
 
 
 # -- passwords --------------------------------------------------------------------------------------------------------
 
 
-def validate_password(password: str) -> dict[str, str]:
+def validate_password(password: str) -> dict[str, ErrorCode]:
     """Return validation errors of a new password by field name."""
     if len(password) < SHORTEST_PASSWORD:
-        return {"password": "too_short"}
+        return {"password": ErrorCode.TOO_SHORT}
     if len(password) > LONGEST_PASSWORD:
-        return {"password": "too_long"}
-    return {} if _is_encodable(password) else {"password": "characters"}
+        return {"password": ErrorCode.TOO_LONG}
+    return {} if _is_encodable(password) else {"password": ErrorCode.CHARACTERS}
 
 
 def _is_encodable(text: str) -> bool:
@@ -199,9 +199,9 @@ def change_password(database: Database, user_id: int, old: str, new: str, now: d
     user = get(database, user_id)
     errors = validate_password(new)
     if not _verify(user, old):
-        errors["old_password"] = "wrong"
+        errors["old_password"] = ErrorCode.WRONG
     elif old == new:
-        errors["password"] = "same"
+        errors["password"] = ErrorCode.SAME
     if errors:
         raise Invalid(errors)
     _set_password(database, user_id, new, now, user.name, AuditAction.PASSWORD_CHANGED)
@@ -285,7 +285,7 @@ def set_preferences(database: Database, user_id: int, locale: str | None, theme:
 def set_theme(database: Database, user_id: int, theme: str) -> None:
     """Store a user's theme. Ignores a user who does not exist. Raises Invalid."""
     if theme not in THEMES:
-        raise Invalid({"theme": "choice"})
+        raise Invalid({"theme": ErrorCode.CHOICE})
     with database.write() as session:
         user = session.get(User, user_id)
         if user is not None:

@@ -17,10 +17,11 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import Dialect
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, composite, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
 from app.domain.lifecycle import ACTIVE, IN_FLIGHT
+from app.domain.routing import Destination
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -99,6 +100,8 @@ class Module(Base):
     next_code: Mapped[str] = mapped_column(String(80), default="")
     error_kind: Mapped[str] = mapped_column(String(16))
     error_code: Mapped[str] = mapped_column(String(80), default="")
+    next: Mapped[Destination] = composite("next_kind", "next_code")
+    error: Mapped[Destination] = composite("error_kind", "error_code")
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -183,6 +186,9 @@ class ExtensionScenario(Base):
     busy_code: Mapped[str] = mapped_column(String(80), default="")
     unavailable_kind: Mapped[str] = mapped_column(String(16), default="")
     unavailable_code: Mapped[str] = mapped_column(String(80), default="")
+    no_answer: Mapped[Destination] = composite("no_answer_kind", "no_answer_code")
+    busy: Mapped[Destination] = composite("busy_kind", "busy_code")
+    unavailable: Mapped[Destination] = composite("unavailable_kind", "unavailable_code")
 
 
 class QueueScenario(Base):
@@ -195,6 +201,7 @@ class QueueScenario(Base):
     wrapup: Mapped[int] = mapped_column(default=0)
     failed_kind: Mapped[str] = mapped_column(String(16), default="")
     failed_code: Mapped[str] = mapped_column(String(80), default="")
+    failed: Mapped[Destination] = composite("failed_kind", "failed_code")
 
 
 class CallRequest(Base):

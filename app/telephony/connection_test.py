@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.domain.pbx_connection import READ_RIGHTS, ConnectionReport, ConnectionResult, DialplanState
+from app.domain.routing import Context
 from app.telephony.ami import AmiClient, AmiError, AmiRefused, AmiState, AmiTimes
 from app.telephony.variables import PROBE
 
@@ -244,9 +245,9 @@ def missing_actions(allowed: Collection[str]) -> tuple[str, ...]:
 async def dialplan_state(client: AmiClient, revision: str) -> DialplanState:
     """Return whether the PBX runs our dialplan, and whether it runs this revision."""
     try:
-        if revision and await _dialplan_has(client, "bazang-revision", f"r{revision}"):
+        if revision and await _dialplan_has(client, Context.REVISION, f"r{revision}"):
             return DialplanState.CURRENT
-        ours = await _dialplan_has(client, "bazang-agent", "s")
+        ours = await _dialplan_has(client, Context.AGENT, "s")
         return DialplanState.OUTDATED if ours else DialplanState.NONE
     except AmiError:
         return DialplanState.UNKNOWN

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from app.domain.dial_order import DialOrder
+from app.domain.routing import Context
 from app.telephony.attempts import AttemptFollower, agent_leg
 from app.telephony.variables import PROMPT_VARIABLES
 
@@ -37,8 +38,8 @@ class Dialer:
         self._follower.begin(order.attempt)
         await self._ami.originate(
             {
-                "Channel": "Local/s@bazang-agent/n",
-                "Context": "bazang-customer",
+                "Channel": f"Local/s@{Context.AGENT}/n",
+                "Context": Context.CUSTOMER,
                 "Exten": "s",
                 "Priority": "1",
                 "CallerID": f'"Bazang" <{order.spoken}>',
@@ -54,8 +55,8 @@ class Dialer:
         self._follower.begin(call)
         await self._ami.originate(
             {
-                "Channel": "Local/s@bazang-agent/n",
-                "Context": "bazang-studio",
+                "Channel": f"Local/s@{Context.AGENT}/n",
+                "Context": Context.PHONE_CALL,
                 "Exten": "s",
                 "Priority": "1",
                 "CallerID": '"Bazang" <Bazang>',

@@ -3,19 +3,19 @@
 import re
 from collections.abc import Sequence
 
+from app.domain.routing import EXTENSION_PATTERN
 from app.domain.text import displayable
 from app.telephony.ami import AmiRefused
 from app.telephony.dialer import Ami
 
 LONGEST = 80
-_EXTENSION = re.compile(r"[0-9*#]{1,20}")
 _DEVICE = re.compile(r"(PJSIP|SIP)/([A-Za-z0-9_.-]{1,80})")
 _CALLER_ID = re.compile(r'\s*(?:"(?P<quoted>.*)"|(?P<bare>[^<>"]*?))\s*<[^<>]*>\s*')
 
 
 async def ask_name(ami: Ami, extension: str, devices: Sequence[str], profile: str) -> str:
     """Return the name of an extension, "" if the PBX has none. Raises AmiError."""
-    if not _EXTENSION.fullmatch(extension):
+    if not EXTENSION_PATTERN.fullmatch(extension):
         return ""
     if profile == "freepbx":
         name = await _database_name(ami, extension)

@@ -1,6 +1,6 @@
-"""What somebody of the office hears who is rung by the studio, read from top to bottom.
+"""The dialogue of a phone call, by which someone in the office records a prompt or tests a phone.
 
-It knows keys and sounds; where the recording goes, and what a page is told of it, is the `Studio`'s.
+This module knows keys and sounds. Its PhoneCallHandler knows the files of recordings and stores the state of the call.
 """
 
 import logging
@@ -12,75 +12,76 @@ from app.domain.phone_calls import CallFailure, CallKind, CallState
 from app.telephony.agi import AgiBroken, AgiSession, CannotWrite, HungUp, Sound
 
 log = logging.getLogger(__name__)
-PATH = "studio/"  # of the FastAGI requests that come here
-LONGEST = 120.0  # seconds of a recording
-TRIES = 3
-CHOICE_SECONDS = 5.0  # to press a key after a question
-WORK_SECONDS = 30.0  # for the recording to be looked at, or made a finished sound of
+AGI_PATH = "studio/"  # the path of FastAGI requests for phone calls
+MAX_RECORDING_SECONDS = 120.0
+MAX_TRIES = 3
+KEY_SECONDS = 5.0  # how long to wait for a key after a question
+WORK_SECONDS = 30.0  # how long checking or converting a recording may take
 TONE = "tone"
 
 
 @dataclass(frozen=True)
-class Script:
-    """What a call is for, and its sounds: those of the studio's prompts, and TONE."""
+class CallScript:
+    """What a call is for, and its sounds by key: PHONE_CALL_KEYS and TONE."""
 
     kind: CallKind
     sounds: Mapping[str, Sound]
 
 
 class PhoneCallHandler(Protocol):
-    async def open(self, call: str) -> Script | None:
-        """The call was answered. None: it is none of ours, or over already."""
+    async def open_call(self, call_id: str) -> CallScript | None:
+        """Note that the call was answered. Return None if it is unknown or over already."""
 
-    async def tell(self, call: str, state: CallState) -> bool:
-        """Note how far it is; False where it was cancelled meanwhile."""
+    async def update_state(self, call_id: str, state: CallState) -> bool:
+        """Store the state of the call. Return False if it was cancelled meanwhile."""
 
-    def new_take(self, call: str) -> Sound:
-        """Return where Asterisk is to record, instead of all that was recorded before."""
+    def new_recording(self, call_id: str) -> Sound:
+        """Return the file that Asterisk is to record into, and drop what was recorded before."""
 
-    async def judge(self, call: str) -> CallFailure | None:
-        """Tell what is wrong with what was recorded."""
+    async def check_recording(self, call_id: str) -> CallFailure | None:
+        """Return what is wrong with the recorded file, None if it is good."""
 
-    async def keep(self, call: str) -> CallFailure | None:
-        """Make a finished sound of what was recorded and note it as kept."""
+    async def save_recording(self, call_id: str) -> CallFailure | None:
+        """Convert the recorded file and add it to the library. Return why that failed, None if it succeeded."""
 
-    async def close(self, call: str, failure: CallFailure | None) -> None:
-        """The call is over; without a failure all that was to be done is done."""
+    async def close_call(self, call_id: str, failure: CallFailure | None) -> None:
+        """End the call. `failure`: None if everything was done."""
 
 
-class _Failed(Exception):
-    """It cannot be done; the argument is the Failure."""
+class _CallFailed(Exception):
+    """The call failed; the argument is the CallFailure."""
 
 
 class _Cancelled(Exception):
-    """A page has ended the call."""
+    """A page has cancelled the call."""
 
 
-async def converse(session: AgiSession, studio: PhoneCallHandler) -> None:
-    """Lead a call of the studio to its end."""
-    call = session.path.removeprefix(PATH)
-    script = await studio.open(call)
+async def handle_phone_call(session: AgiSession, handler: PhoneCallHandler) -> None:
+    """Run the dialogue of a phone call to its end."""
+    call_id = session.path.removeprefix(AGI_PATH)
+    script = await handler.open_call(call_id)
     if script is None:
-        log.info("a call of the studio that nobody waits for: %s", call)
+        log.info("phone call %s is unknown or over", call_id)
         return
-    failure: CallFailure | None = CallFailure.SERVICE_DOWN  # what it is when we are ended in the middle
+    failure: CallFailure | None = CallFailure.SERVICE_DOWN  # if this task is cancelled
     try:
-        await _Dialogue(session, studio, call, script.sounds).lead(script.kind)
+        await _Dialogue(session, handler, call_id, script.sounds).run(script.kind)
         failure = None
-    except _Failed as failed:
+    except _CallFailed as failed:
         (failure,) = failed.args
     except HungUp:
-        failure = await _why_hung_up(session)
+        failure = await _hangup_reason(session)
     except _Cancelled:
         failure = None
     except (AgiBroken, OSError) as error:
-        log.warning("studio call %s broke off: %s", call, error)
+        log.warning("phone call %s: the connection broke: %s", call_id, error)
         failure = CallFailure.BROKEN_OFF
     finally:
-        await studio.close(call, failure)
+        await handler.close_call(call_id, failure)
 
 
-async def _why_hung_up(session: AgiSession) -> CallFailure:
+async def _hangup_reason(session: AgiSession) -> CallFailure:
+    """Return whether the person hung up, or Asterisk could not read a sound, which looks the same in AGI."""
     try:
         return CallFailure.CANNOT_READ if await session.is_on_the_line() else CallFailure.HUNG_UP
     except AgiBroken:
@@ -88,80 +89,82 @@ async def _why_hung_up(session: AgiSession) -> CallFailure:
 
 
 class _Dialogue:
-    def __init__(self, session: AgiSession, studio: PhoneCallHandler, call: str, sounds: Mapping[str, Sound]) -> None:
-        self._session, self._studio, self._call, self._sounds = session, studio, call, sounds
+    def __init__(
+        self, session: AgiSession, handler: PhoneCallHandler, call_id: str, sounds: Mapping[str, Sound]
+    ) -> None:
+        self._session, self._handler, self._call_id, self._sounds = session, handler, call_id, sounds
 
-    async def lead(self, kind: CallKind) -> None:
-        """From the first word to the last. Raises _Failed, _Cancelled, HungUp, AgiBroken."""
+    async def run(self, kind: CallKind) -> None:
+        """Answer and run the whole dialogue. Raises _CallFailed, _Cancelled, HungUp, AgiBroken."""
         await self._session.answer()
         if kind is CallKind.TEST:
-            await self._say("studio_test")
-            await self._tell(CallState.DONE)
+            await self._play("phone_call_test")
+            await self._update_state(CallState.DONE)
             return
-        failure = await self._record()
+        failure = await self._record_and_save()
         if failure is not None:
-            await self._say("studio_failed")
-            raise _Failed(failure)
+            await self._play("phone_call_failed")
+            raise _CallFailed(failure)
         try:
-            await self._say("studio_kept")
+            await self._play("phone_call_saved")
         except (HungUp, AgiBroken):
-            log.info("studio call %s: hung up when all was done", self._call)
+            log.info("phone call %s: hung up after the recording was saved", self._call_id)
 
-    async def _record(self) -> CallFailure | None:
-        """Record until something is kept; return why nothing can be."""
+    async def _record_and_save(self) -> CallFailure | None:
+        """Record until a recording is saved, MAX_TRIES times at most; return why none could be saved."""
         failure = None
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             try:
-                failure = await self._record_good()
+                failure = await self._record_until_chosen()
             except CannotWrite:
                 failure = CallFailure.CANNOT_WRITE
             if failure is None:
-                failure = await self._work(self._studio.keep(self._call))
+                failure = await self._wait_for(self._handler.save_recording(self._call_id))
             if failure in (None, CallFailure.CANNOT_WRITE, CallFailure.BROKEN_OFF):
                 return failure
-            await self._say("studio_silence")
+            await self._play("phone_call_silence")
         return failure
 
-    async def _record_good(self) -> CallFailure | None:
-        """Record, again and again if that is wished, up to what is to be kept; return a failure if it cannot be."""
+    async def _record_until_chosen(self) -> CallFailure | None:
+        """Record, as often as the person wants, until a recording is chosen; return what is wrong with it."""
         while True:
-            take = self._studio.new_take(self._call)
-            await self._tell(CallState.RECORDING)
-            await self._say("studio_say")
-            await self._say(TONE)
-            await self._session.record(take.path, LONGEST)
-            failure = await self._work(self._studio.judge(self._call))
+            recording = self._handler.new_recording(self._call_id)
+            await self._update_state(CallState.RECORDING)
+            await self._play("phone_call_instructions")
+            await self._play(TONE)
+            await self._session.record(recording.path, MAX_RECORDING_SECONDS)
+            failure = await self._wait_for(self._handler.check_recording(self._call_id))
             if failure is not None:
                 return failure
-            await self._tell(CallState.LISTENING)
-            if await self._is_good(take):
+            await self._update_state(CallState.CHOOSING)
+            if await self._is_chosen(recording):
                 return None
 
-    async def _is_good(self, take: Sound) -> bool:
-        """Ask: 1 keeps it, 2 has it recorded again, 3 plays it."""
-        silent = 0
-        while silent < TRIES:
-            question = self._sounds["studio_choose"]
-            key = await self._session.play([question], "123") or await self._session.get_digit(CHOICE_SECONDS)
+    async def _is_chosen(self, recording: Sound) -> bool:
+        """Ask what to do with the recording: 1 saves it, 2 records again, 3 plays it."""
+        tries = 0
+        while tries < MAX_TRIES:
+            question = self._sounds["phone_call_choice"]
+            key = await self._session.play([question], "123") or await self._session.get_digit(KEY_SECONDS)
             if key in ("1", "2"):
                 return key == "1"
             if key == "3":
-                key = await self._session.play([take], "12")
+                key = await self._session.play([recording], "12")
                 if key:
                     return key == "1"
             else:
-                silent += 1
-        raise _Failed(CallFailure.UNDECIDED)
+                tries += 1
+        raise _CallFailed(CallFailure.UNDECIDED)
 
-    async def _tell(self, state: CallState) -> None:
-        if not await self._studio.tell(self._call, state):
+    async def _update_state(self, state: CallState) -> None:
+        if not await self._handler.update_state(self._call_id, state):
             raise _Cancelled
 
-    async def _work(self, work: Awaitable[CallFailure | None]) -> CallFailure | None:
+    async def _wait_for(self, work: Awaitable[CallFailure | None]) -> CallFailure | None:
         try:
             return await self._session.keep_waiting(work, WORK_SECONDS)
         except TimeoutError:
             return CallFailure.BROKEN_OFF
 
-    async def _say(self, key: str) -> None:
+    async def _play(self, key: str) -> None:
         await self._session.play([self._sounds[key]])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from app.domain.policy import Line, LineState, Member, Queue
+from app.domain.routing import EXTENSION_PATTERN
 from app.telephony.extension_names import clean_name
 from app.telephony.translate import line_state
 
@@ -77,7 +78,7 @@ class Snapshot:
         chosen: dict[str, Fields] = {}
         for row in rows:
             extension = row.get("Exten", "")
-            if not re.fullmatch(r"[0-9*#]{1,20}", extension):
+            if not EXTENSION_PATTERN.fullmatch(extension):
                 continue  # a pattern, or a name that is no extension
             if extension not in chosen or self._rank(row) < self._rank(chosen[extension]):
                 chosen[extension] = row

@@ -12,7 +12,8 @@ def register(app: Flask) -> None:
     from app.web.modules import views as modules
     from app.web.modules import wording as module_wording
     from app.web.pbx import destinations, extensions, queues
-    from app.web.prompts import by_phone, library, preview
+    from app.web.prompts import by_phone, preview
+    from app.web.prompts import views as recordings
     from app.web.prompts import wording as prompt_wording
     from app.web.report import overview
     from app.web.report import views as report
@@ -29,7 +30,7 @@ def register(app: Flask) -> None:
         part.register(app)
     for views in (
         *(login, profile, poll, overview, requests, actions, mine, pause, report),
-        *(modules, destinations, preview, by_phone, library, extensions, queues, settings, setup, users, audit),
+        *(modules, destinations, preview, by_phone, recordings, extensions, queues, settings, setup, users, audit),
     ):
         app.register_blueprint(views.blueprint)
     app.jinja_env.globals.update(

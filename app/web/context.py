@@ -12,8 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.audio.library import SoundLibrary
 from app.config import Settings
-from app.services.pbx.directory import Directory
-from app.services.pbx.directory import directory as load_directory
+from app.services.pbx.directory import Directory, load_directory
 from app.services.requests.access import Scope, scope_of
 from app.store import settings as settings_store
 from app.store.database import Database

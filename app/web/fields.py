@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Flask
-from wtforms import Field, SelectChoice, SelectField, StringField
+from wtforms import Field, FormField, SelectChoice, StringField
 from wtforms.validators import ValidationError
 from wtforms.widgets import TextInput
 
@@ -98,23 +98,21 @@ def choices(table: Mapping[Any, object]) -> list[SelectChoice]:
     return [SelectChoice(value, label) for value, label in table.items()]
 
 
-def destination_field(*, optional: bool = False) -> SelectField:
-    """Return a field for the type of a destination. An optional one may be empty, but not a hang-up."""
-    table = dict(wording.DESTINATION)
-    if optional:
-        table = {"": table.pop("hangup"), **table}
-    return SelectField(choices=choices(table), validate_choice=False)
-
-
-def show_errors(form, errors: dict[str, str]) -> None:
+def show_errors(form, errors: Mapping[str, str]) -> None:
     """Add validation errors to their fields, or to the form if they have no field. `errors`: field name -> code."""
     for name, code in errors.items():
         text = wording.error(code)
-        field = form._fields.get(name)
+        field = find_field(form, name)
         if field is not None:
             field.errors = list(field.errors) or [text]
         elif not name.startswith("prompt_"):  # prompts show their own errors
             form.form_errors.append(f"{name}: {text}")
+
+
+def find_field(form, name: str) -> Field | None:
+    """Return the field of this name, which can be a part of another field; None if there is none."""
+    parts = (part for field in form if isinstance(field, FormField) for part in field.form)
+    return form._fields.get(name) or next((part for part in parts if part.name == name), None)
 
 
 def has_errors(form) -> bool:

@@ -58,6 +58,11 @@ def name(value: object) -> Markup:
     return Markup(f"<bdi>{escape(displayable(str(value)))}</bdi>")  # noqa: S704 - it is escaped
 
 
+def fill_in(message: object, **values: object) -> Markup:
+    """Return a message of ours with its placeholders filled in. Values that are no markup are escaped."""
+    return Markup(str(message)) % values  # noqa: S704 - the message is ours
+
+
 def office_zone() -> ZoneInfo:
     """Return the office's time zone."""
     try:

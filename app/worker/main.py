@@ -18,10 +18,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.config import Settings
 from app.domain import numbers
 from app.domain.policy import Facts, ReasonCode
+from app.domain.routing import Context
 from app.services import commands
 from app.services.commands import CommandResult
 from app.services.errors import NotFound
-from app.services.pbx.directory import OWN_HINT_CONTEXT
 from app.services.prompts import phone_calls
 from app.services.requests import attempts, perform
 from app.services.requests.expiry import expire
@@ -36,8 +36,8 @@ from app.telephony.attempts import AttemptFollower, is_ours
 from app.telephony.calls import Answered, CallFollower
 from app.telephony.dialer import Dialer
 from app.telephony.ivr import converse
-from app.telephony.phone_calls import PATH as STUDIO_PATH
-from app.telephony.phone_calls import converse as hold
+from app.telephony.phone_calls import AGI_PATH as PHONE_CALL_PATH
+from app.telephony.phone_calls import handle_phone_call
 from app.telephony.snapshot import Snapshot
 from app.worker import pbx_queries
 from app.worker.database_watch import DatabaseWatch
@@ -56,7 +56,7 @@ STORE_DELAY = 0.02  # seconds: several events of one call make one write
 DRAIN = 5.0  # seconds to write what is left at the end
 DAY = timedelta(days=1)
 # What takes its time, or has nothing to do with requests: nobody waits behind it.
-ASIDE = pbx_queries.KINDS | {commands.WRITE_DIALPLAN, commands.APPLY_SETTINGS, commands.STUDIO_CANCEL}
+ASIDE = pbx_queries.KINDS | {commands.WRITE_DIALPLAN, commands.APPLY_SETTINGS, commands.CANCEL_PHONE_CALL}
 
 
 class Worker:
@@ -64,7 +64,7 @@ class Worker:
 
     def __init__(self, settings: Settings, database: Database, *, leads: Callable[[], bool] = lambda: True) -> None:
         self.settings, self.database, self._leads = settings, database, leads
-        self.snapshot = Snapshot(OWN_HINT_CONTEXT)
+        self.snapshot = Snapshot(Context.EXTENSIONS)
         self.follower = AttemptFollower()
         self.calls = CallFollower(self.snapshot.extension_of_channel, is_ours)
         self.recorder = WriteQueue()
@@ -91,10 +91,10 @@ class Worker:
         # PostgreSQL tells of commands only, so the desk says by itself that there is a new request.
         self.desk = Registrar(settings, database, self.sounds, self.snapshot, registered=self.dispatcher.wake)
         self.agi = AgiServer(settings.agi_bind, settings.agi_port, self._on_caller)
-        self.keeper = DialplanFile(settings, database, self.ami)
+        self.dialplan_file = DialplanFile(settings, database, self.ami)
         self.names = ExtensionNames(self.ami, self._on_name)
-        self.inquiry = PbxQueries(self.ami, self.snapshot, self.keeper)
-        self.studio = PhoneCalls(settings, database, self.ami, self.sounds, self.snapshot)
+        self.inquiry = PbxQueries(self.ami, self.snapshot, self.dialplan_file)
+        self.phone_calls = PhoneCalls(settings, database, self.ami, self.sounds, self.snapshot)
         self._polled = False  # since the connection was made: before that nothing is known
         self._polling = asyncio.Lock()
         self._obstacle: ReasonCode | None = ReasonCode.NO_DIALPLAN
@@ -115,9 +115,9 @@ class Worker:
         """Work until `stop`. `ready` is called when callers can be answered."""
         await asyncio.to_thread(self._recall)
         await self._settle_connection()
-        await self.studio.begin()
+        await self.phone_calls.start()
         await self.agi.start()
-        self.keeper.agi_port = self.agi.port
+        self.dialplan_file.agi_port = self.agi.port
         watch = DatabaseWatch(self.database.engine, self._on_database_change)
         scheduler = AsyncIOScheduler()
         scheduler.add_job(
@@ -142,7 +142,7 @@ class Worker:
         finally:
             scheduler.shutdown(wait=False)
             await watch.stop()
-            await self.studio.stop()
+            await self.phone_calls.stop()
             await self.agi.stop()
             await self.ami.stop()
             await self.recorder.drain(DRAIN)
@@ -183,7 +183,7 @@ class Worker:
         else:
             self._polled = False
             self.follower.connection_lost()
-            self.studio.connection_lost()
+            self.phone_calls.connection_lost()
             self._spawn(asyncio.to_thread(self._store_state))
 
     async def _settle_connection(self) -> bool:
@@ -197,7 +197,7 @@ class Worker:
 
     def _on_event(self, event: Any) -> None:
         now = utcnow()
-        news = None if self.studio.take(event) else self.follower.take(event)
+        news = None if self.phone_calls.handle_event(event) else self.follower.take(event)
         if news is not None:
             self.dispatcher.take_news(news)
         if self.snapshot.handle(event, now):
@@ -221,8 +221,8 @@ class Worker:
                     await self._ask_all()
                     await self.dispatcher.reconcile()
                     await self._check_dialplan()
-                    await self.studio.tidy()
-                    self._spawn(self.names.refresh(self.snapshot.extensions, self.keeper.profile))
+                    await self.phone_calls.clean_up()
+                    self._spawn(self.names.refresh(self.snapshot.extensions, self.dialplan_file.profile))
             except AmiError as error:
                 log.warning("the exchange could not be asked: %s", error)
             except SQLAlchemyError as error:
@@ -247,10 +247,10 @@ class Worker:
             return pbx_state.wrapups(session)
 
     async def _check_dialplan(self) -> None:
-        await self.keeper.keep()
+        await self.dialplan_file.update()
         outbound = await asyncio.to_thread(self._outbound_context)
         self._obstacle = (
-            ReasonCode.NO_DIALPLAN if not self.keeper.usable else None if outbound else ReasonCode.NO_OUTBOUND
+            ReasonCode.NO_DIALPLAN if not self.dialplan_file.usable else None if outbound else ReasonCode.NO_OUTBOUND
         )
 
     def _outbound_context(self) -> str:
@@ -307,16 +307,16 @@ class Worker:
             row.heartbeat, row.started_at = utcnow(), self._started_at
             row.ami_status, row.ami_detail, row.asterisk_version = state.status, state.detail[:200], state.version
             row.poll_seconds = self.settings.poll_seconds
-            row.dialplan_written, row.dialplan_running = self.keeper.written, self.keeper.running
-            row.dialplan_detail = self.keeper.detail[:200]
+            row.dialplan_written, row.dialplan_running = self.dialplan_file.written, self.dialplan_file.running
+            row.dialplan_detail = self.dialplan_file.detail[:200]
             row.obstacle = self._obstacle.value if self._obstacle is not None else ""
             session.add(row)
 
     # -- what people do ---------------------------------------------------------------------------------------
 
     async def _on_caller(self, session: AgiSession) -> None:
-        if session.path.startswith(STUDIO_PATH):
-            await hold(session, self.studio)
+        if session.path.startswith(PHONE_CALL_PATH):
+            await handle_phone_call(session, self.phone_calls)
         else:
             await converse(session, self.desk)
 
@@ -379,19 +379,19 @@ class Worker:
                 )
                 self.dispatcher.wake()
             case commands.WRITE_DIALPLAN:
-                self.sounds.forget()
-                await self.sounds.prepare()  # before callers can get there
-                await self.keeper.keep(force=True)
+                self.sounds.reset()
+                await self.sounds.prepare(utcnow())  # before callers can get there
+                await self.dialplan_file.update(force=True)
                 await asyncio.to_thread(self._store_state)
                 return True, CommandResult.WRITTEN
             case commands.APPLY_SETTINGS:
                 await self.poll()
                 return True, CommandResult.APPLIED
-            case commands.STUDIO_CALL:
-                self._spawn(self.studio.call(payload["call"]))
+            case commands.MAKE_PHONE_CALL:
+                self._spawn(self.phone_calls.make_call(payload["call"]))
                 return True, CommandResult.TAKEN
-            case commands.STUDIO_CANCEL:
-                await self.studio.cancel(payload["call"])
+            case commands.CANCEL_PHONE_CALL:
+                await self.phone_calls.cancel(payload["call"])
                 return True, CommandResult.DONE
             case kind if kind in pbx_queries.KINDS:
                 return await self.inquiry.answer(command)
@@ -406,7 +406,7 @@ class Worker:
         day the traces of what was done long ago removed, and sounds that nothing plays any more.
         """
         try:
-            await self.sounds.prepare()
+            await self.sounds.prepare(utcnow())
             self.dispatcher.wake()
             await asyncio.to_thread(expire, self.database, utcnow())
             await asyncio.to_thread(self._forget_old, utcnow())
@@ -416,10 +416,14 @@ class Worker:
     def _forget_old(self, now: datetime) -> None:
         if self._forgot_at is not None and now < self._forgot_at + DAY:
             return
-        gone = commands.delete_old(self.database, now), phone_calls.forget_old(self.database, now), self.sounds.tidy()
+        gone = (
+            commands.delete_old(self.database, now),
+            phone_calls.delete_old(self.database, now),
+            self.sounds.remove_unused(),
+        )
         self._forgot_at = now
         if any(gone):
-            log.info("removed %s old commands, %s old calls of the studio and %s sounds that nobody plays", *gone)
+            log.info("removed %s old commands, %s old phone calls and %s sounds that nobody plays", *gone)
 
 
 def run_worker(settings: Settings, database: Database, ready: Callable[[], None] = lambda: None) -> None:

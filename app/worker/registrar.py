@@ -41,7 +41,7 @@ class Registrar:
         self._rules: tuple[float, NumberRules] | None = None
 
     async def module(self, module_id: int) -> ModuleView | None:
-        return await self._sounds.module(module_id)
+        return await self._sounds.load_module(module_id)
 
     async def check(self, call: CallerFacts, number: str, typed: bool) -> Accepted | Refused:
         """Check the caller's own number or a typed one. Extensions are accepted from internal callers only."""

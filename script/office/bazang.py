@@ -17,11 +17,11 @@ from sqlalchemy import select
 
 from app import create_app
 from app.config import Settings, load_settings
+from app.domain.routing import NO_DESTINATION, Destination, Situation
 from app.server.process import kill, spawn, terminate
-from app.services.modules import save as modules
-from app.services.modules.save import ModuleInput
-from app.services.pbx import scenarios
-from app.services.pbx.scenarios import ExtensionInput, QueueInput
+from app.services.modules.input import ModuleInput
+from app.services.modules.save import save_module
+from app.services.pbx.scenarios import ExtensionInput, QueueInput, save_scenario
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, HistoryEntry, WorkerState
 from script.office.asterisk import AsteriskOffice, OfficeSetup, free_port
@@ -165,22 +165,21 @@ class Bazang:
         defaults: dict[str, Any] = {
             "target_kind": "extension",
             "targets": ("101",),
-            "next_kind": "hangup",
-            "error_kind": "hangup",
             "language": "en",
             "rest": 0,
             "agent_pause": 5,
         }
         given = ModuleInput(name=name, code=code, **(defaults | fields))
-        return modules.save(self.database, given, datetime.now(UTC))
+        return save_module(self.database, given, datetime.now(UTC))
 
-    def scenario(self, extension: str, *, ring: int = 25, **ways: tuple[str, str]) -> None:
-        """Store where callers go whom the extension does not take: `busy=("module", "*5001")`."""
-        scenarios.save_extension(self.database, ExtensionInput(extension, ring, ways), now=datetime.now(UTC))
+    def scenario(self, extension: str, *, ring: int = 25, **destinations: Destination) -> None:
+        """Store the scenario of an extension: `busy=Destination("module", "*5001")`."""
+        by_situation = {Situation(name): destination for name, destination in destinations.items()}
+        save_scenario(self.database, ExtensionInput(extension, ring, by_situation), now=datetime.now(UTC))
 
-    def queue(self, queue: str, *, max_wait: int = 5, wrapup: int = 0, failed: tuple[str, str] = ("", "")) -> None:
-        """Store a queue's failed-call destination."""
-        scenarios.save_queue(self.database, QueueInput(queue, max_wait, wrapup, failed), now=datetime.now(UTC))
+    def queue(self, queue: str, *, max_wait: int = 5, wrapup: int = 0, failed: Destination = NO_DESTINATION) -> None:
+        """Store the scenario of a queue. `max_wait` and `wrapup` in seconds."""
+        save_scenario(self.database, QueueInput(queue, max_wait, wrapup, failed), now=datetime.now(UTC))
 
     async def dialplan_is_current(self) -> None:
         """Return when Asterisk runs what was stored last."""

@@ -7,8 +7,9 @@ from pathlib import Path
 from app import create_app
 from app.audio.library import SoundLibrary
 from app.config import PREFIX, Settings, load_settings
-from app.services.modules.save import PromptInput, as_input
+from app.services.modules.input import from_row
 from app.services.prompts import sounds
+from app.services.prompts.input import DEFAULT_PROMPT, PromptInput
 from app.store.database import Database
 from app.store.requests import all_modules
 from script.office.asterisk import TRUNK_HOST
@@ -95,12 +96,12 @@ def known_prompts(state: State) -> list[Known]:
     database: Database = create_app(settings).extensions["bazang"]["database"]
     library = SoundLibrary(settings.prompts_path)
     with database.read() as session:
-        modules = [(module.id, as_input(module)) for module in all_modules(session)]
+        modules = [(module.id, from_row(module)) for module in all_modules(session)]
     known: dict[Path, Known] = {}
     for module_id, module in modules:
-        for key, clip in sounds.prompt_sounds(database, library, module_id).items():
+        for key, clip in sounds.make_module_clips(database, library, module_id).items():
             if clip is not None:
-                words = _words(key, module.prompts.get(key, sounds.DEFAULT), module.language)
+                words = _words(key, module.prompts.get(key, DEFAULT_PROMPT), module.language)
                 known.setdefault(clip.path, Known(key, words, read_ulaw(clip.path)))
     database.engine.dispose()
     return list(known.values())

@@ -228,7 +228,7 @@ def _passwords() -> dict[str, str]:
 
 async def _customers(bazang: Bazang) -> Behaviour:
     """Return what the customers do: they ring for a moment, answer, say hello, and stay until the office hangs up."""
-    greeting = await asyncio.to_thread(SoundLibrary(bazang.settings.prompts_path).spoken, GREETING, "en")
+    greeting = await asyncio.to_thread(SoundLibrary(bazang.settings.prompts_path).synthesize, GREETING, "en")
     sound = read_ulaw(greeting.path)
 
     async def answer(call: Call) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from app.domain.routing import Destination, Situation
 from script.office.asterisk import OfficeSetup, QueueSetup
 from script.office.bazang import Bazang
 from script.office.phone import Call, Phone
@@ -15,7 +16,6 @@ VERSION = 22
 PHONES = ("101", "102", "103")
 QUEUE, MEMBERS = "800", ("102", "103")
 SALES, SUPPORT = "*5001", "*5002"
-WAYS = ("busy", "no_answer", "unavailable")
 
 
 def shelter() -> None:
@@ -49,10 +49,10 @@ def furnish(bazang: Bazang, *, max_wait: int, **fields: Any) -> None:
     """Store the modules and what leads to them. `max_wait`: seconds in the queue; `fields`: of both modules."""
     bazang.module(name="Sales", code=SALES, target_kind="extension", targets=("101",), **fields)
     bazang.module(name="Support", code=SUPPORT, target_kind="queue", targets=(QUEUE,), **fields)
-    bazang.scenario("101", **dict.fromkeys(WAYS, ("module", SALES)))
+    bazang.scenario("101", **dict.fromkeys(Situation, Destination("module", SALES)))
     for extension in MEMBERS:
         bazang.scenario(extension)
-    bazang.queue(QUEUE, max_wait=max_wait, failed=("module", SUPPORT))
+    bazang.queue(QUEUE, max_wait=max_wait, failed=Destination("module", SUPPORT))
 
 
 class Customers:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from app.audio.library import SoundLibrary
-from app.audio.prompts import FIXED_KEYS, PROMPT_KEYS, age_text, default_text
+from app.audio.prompt_texts import FIXED_KEYS, PROMPT_KEYS, age_text, default_text
 from app.store.models import CallRequest
 from script.office.asterisk import NoAsterisk
 from script.office.bazang import Bazang
@@ -58,7 +58,7 @@ class Show:
         print(f"{time.monotonic() - self.began:6.2f} s  {who}: {what}", flush=True)
 
     async def clip(self, text: str) -> Path:
-        return (await asyncio.to_thread(self.library.spoken, text, LANGUAGE)).path
+        return (await asyncio.to_thread(self.library.synthesize, text, LANGUAGE)).path
 
     async def hears(self, who: str, ear: Ear, name: str, text: str) -> None:
         """Have `who` listen to a whole prompt. It is noted when it is not heard, and the scene goes on."""

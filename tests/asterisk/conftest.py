@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.audio.library import SoundLibrary
-from app.audio.prompts import age_text, default_text
+from app.audio.prompt_texts import age_text, default_text
 from script.office.asterisk import OfficeSetup
 from script.office.bazang import Bazang
 from tests.asterisk.scene import Scene
@@ -20,9 +20,10 @@ def prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Finished sounds, made once for all offices of this run: at once what agents hear, the rest when it is needed."""
     folder = tmp_path_factory.mktemp("prompts")
     library = SoundLibrary(folder)
-    library.digits("en")
+    for digit in "0123456789":
+        library.synthesize(digit, "en")
     for text in (default_text("agent_intro", "en"), default_text("agent_keys", "en"), age_text(0, "en")):
-        library.spoken(text, "en")
+        library.synthesize(text, "en")
     return folder
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from app.audio.library import SoundLibrary
-from app.audio.prompts import default_text
+from app.audio.prompt_texts import default_text
 from app.services import commands
 from app.services.requests.registration import Registration, register
 from app.store.models import Attempt, CallRequest, Command, ExtensionRow
@@ -134,7 +134,7 @@ class Scene:
 
     async def hears_text(self, call: Call, text: str, language: str = "en", timeout: float = PATIENCE) -> None:
         library = SoundLibrary(self.bazang.settings.prompts_path)
-        clip = await asyncio.to_thread(library.spoken, text, language)
+        clip = await asyncio.to_thread(library.synthesize, text, language)
         beginning = read_ulaw(clip.path)[: RATE // 2]
         deadline = time.monotonic() + timeout
         while find(bytes(call.rtp.received), beginning).share < 0.8:

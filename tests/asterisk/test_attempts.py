@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.domain.routing import Destination
 from app.services import commands
 from script.office.asterisk import OfficeSetup, QueueSetup
 from script.office.bazang import Bazang
@@ -16,7 +17,7 @@ from script.office.sip import SipMessage
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import OWN, Scene
 
-MODULE = ("module", "*5001")
+MODULE = Destination("module", "*5001")
 AGENT_PAUSE = 5  # seconds, the least a module may have; as the next
 RETRY_PAUSE = 10
 SOON = 2.5  # seconds within which what is due has begun, on a machine that has much to do

@@ -11,7 +11,9 @@ import pytest
 from sqlalchemy import select
 
 from app.domain.pbx_connection import ConnectionReport, ConnectionResult, DialplanState
+from app.domain.routing import Destination
 from app.services.pbx import connection_test, lookup
+from app.services.pbx.lookup import LookupResult
 from app.store.models import Command, ExtensionRow, QueueMemberRow
 from app.store.settings import write_setting
 from script.office.asterisk import AsteriskOffice, OfficeSetup, QueueSetup
@@ -199,7 +201,7 @@ def status(bazang: Bazang) -> str:
 
 
 async def test_changed_contexts_are_written_into_the_dialplan(stage: Stage) -> None:
-    async with stage(lambda b: b.module(next_kind="extension", next_code="101"), phones=()) as scene:
+    async with stage(lambda b: b.module(next=Destination("extension", "101")), phones=()) as scene:
         bazang = scene.bazang
         with bazang.database.write() as session:
             write_setting(session, "extension_context", "my-phones")
@@ -218,27 +220,29 @@ async def test_what_the_exchange_has_can_be_looked_up(stage: Stage) -> None:
 
     async with stage(lambda b: (b.module(code="5050"), b.scenario("103")), setup, phones=()) as scene:
         found = {
-            ("extension", "101"): True,
-            ("extension", "103"): False,  # only we have named it
-            ("extension", "999"): False,
-            ("extension", "10 1"): False,
-            ("queue", "800"): True,
-            ("queue", "801"): False,
-            ("custom", "ends,12,5"): True,
-            ("custom", "ends,12,4"): False,
-            ("custom", "nowhere,12,5"): False,
-            ("custom", "ends,12,5)\r\nAction: Logoff"): False,
+            Destination("extension", "101"): True,
+            Destination("extension", "103"): False,  # only our dialplan has it
+            Destination("extension", "999"): False,
+            Destination("extension", "10 1"): False,
+            Destination("queue", "800"): True,
+            Destination("queue", "801"): False,
+            Destination("custom", "ends,12,5"): True,
+            Destination("custom", "ends,12,4"): False,
+            Destination("custom", "nowhere,12,5"): False,
+            Destination("custom", "ends,12,5)\r\nAction: Logoff"): False,
         }
-        assert {(kind, code): await ask(scene, lookup.exists, kind, code) for kind, code in found} == found
+        for destination, exists in found.items():
+            result = await ask(scene, lookup.look_up, destination)
+            assert result is (LookupResult.FOUND if exists else LookupResult.MISSING), destination
 
         taken = {"7000": "outbound", "7155": "outbound", "0912": "outbound", "5050": "", "5051": "", "103": True}
         for code, where in taken.items():
-            answer = await ask(scene, lookup.code_taken, scene.bazang.settings, code)
+            answer = await ask(scene, lookup.find_code, scene.bazang.settings, code)
             assert answer == ("bazang-extensions" if where is True else where), code
         await scene.bazang.asterisk.kill()
         await scene.bazang.until(lambda: status(scene.bazang) == "down", PATIENCE, "the exchange is gone")
-        assert await ask(scene, lookup.exists, "extension", "101") is None
-        assert await ask(scene, lookup.code_taken, scene.bazang.settings, "7000") is None
+        assert await ask(scene, lookup.look_up, Destination("extension", "101")) is LookupResult.UNANSWERED
+        assert await ask(scene, lookup.find_code, scene.bazang.settings, "7000") is None
 
 
 async def test_look_up_takes_no_time(stage: Stage) -> None:
@@ -246,7 +250,7 @@ async def test_look_up_takes_no_time(stage: Stage) -> None:
         times = []
         for _ in range(5):
             began = scene.bazang.now()
-            await ask(scene, lookup.exists, "queue", "801")
+            await ask(scene, lookup.look_up, Destination("queue", "801"))
             times.append(scene.bazang.elapsed(began))
         assert min(times) < 0.3
 

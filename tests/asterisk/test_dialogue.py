@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.domain.routing import Destination
 from script.office.asterisk import OfficeSetup
 from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
@@ -30,7 +31,8 @@ exten => error,1,Answer()
 
 
 def offer(bazang: Bazang, **fields: object) -> None:
-    bazang.module(next_kind="custom", next_code="ends,next,1", error_kind="custom", error_code="ends,error,1", **fields)
+    next, error = Destination("custom", "ends,next,1"), Destination("custom", "ends,error,1")
+    bazang.module(next=next, error=error, **fields)
 
 
 async def arrives(scene: Scene, call: Call, key: str, timeout: float = PATIENCE) -> None:

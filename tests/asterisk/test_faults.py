@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from app.domain.routing import Destination
 from app.store.models import Attempt, WorkerState
 from script.office.asterisk import OfficeSetup
 from script.office.bazang import Bazang
@@ -18,7 +19,7 @@ AGENT_PAUSE = 5  # seconds, the least a module may have; as the next
 RETRY_PAUSE = 10
 RINGING, ASKED, DIALLED, TALKING = AGENTS = ("101", "102", "103", "104")  # each agent is at another moment
 OFFICE = {extension: f"secret{extension}" for extension in AGENTS}
-MODULE = ("module", "*5001")
+MODULE = Destination("module", "*5001")
 
 
 @dataclass

@@ -1,11 +1,12 @@
 """How a caller gets to the module: the extension is busy, does not answer or is away; the queue serves nobody."""
 
+from app.domain.routing import Destination
 from script.office.asterisk import OfficeSetup, QueueSetup
 from script.office.bazang import Bazang
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import OWN_E164
 
-MODULE = ("module", "*5001")
+MODULE = Destination("module", "*5001")
 
 
 def sales(bazang: Bazang) -> None:

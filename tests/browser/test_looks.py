@@ -83,7 +83,7 @@ def record(page: Page) -> None:
 
 def choose_from_the_library(page: Page) -> None:
     page.goto("/modules/1")
-    page.locator("[data-prompt=intro] [data-shelf-open]").click()
+    page.locator("[data-prompt=intro] [data-open-library]").click()
     page.locator(".shelf-list").wait_for()
 
 
@@ -95,7 +95,7 @@ def replace_a_digit(page: Page) -> None:
 def fail_to_upload(page: Page) -> None:
     page.goto("/recordings")
     page.locator("#upload").set_input_files({"name": "letter.wav", "mimeType": "audio/wav", "buffer": b"no sound"})
-    page.locator("[data-fault]:not([hidden])").wait_for()
+    page.locator("[data-error]:not([hidden])").wait_for()
 
 
 def fail_to_call(page: Page) -> None:
@@ -290,7 +290,7 @@ def test_what_is_told_of_a_freepbx_can_be_read(
     paths = ("/extensions/101", "/queues/800", "/extensions", "/queues", "/modules")
     page = walk({f"freepbx{path.replace('/', '-')}": go(path) for path in paths}, locale, width)
     page.goto("/extensions/101")
-    ways = page.locator(".walk li b")
+    ways = page.locator(".instructions li b")
     assert ways.count() and all(ways.evaluate_all(WITHIN)), "the way through the menus stands in its step"
 
 

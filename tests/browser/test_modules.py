@@ -8,7 +8,7 @@ from flask import Flask
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
-from app.services.modules import save as modules
+from app.services.modules.list import load_module
 from app.store.database import Database
 from app.store.models import Module
 from tests.audio.sounds import tone, write_sound
@@ -55,7 +55,7 @@ def test_a_module_is_added_heard_duplicated_and_deleted(person: Person, database
     row = page.get_by_role("row").filter(has_text="*5001")
     expect(row).to_contain_text("extension 101")
     with database.read() as session:
-        saved = modules.load(session, 1)
+        saved = load_module(session, 1)
     assert (saved.name, saved.code, saved.targets) == ("فروش", "*5001", ("101",))
     assert {key: prompt.mode for key, prompt in saved.prompts.items() if prompt.mode != "speech"} == {
         "check_number": "file",
@@ -199,7 +199,7 @@ def test_a_module_is_added_without_scripts(meet: Meet, database: Database, tmp_p
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#message")).to_contain_text("The module is saved.")
     with database.read() as session:
-        saved = modules.load(session, 1)
+        saved = load_module(session, 1)
     assert (saved.next_code, saved.prompts["intro"].mode) == ("102", "file")
 
 

@@ -14,6 +14,7 @@ from jinja2 import BytecodeCache
 from persiantools.jdatetime import JalaliDateTime
 from playwright.sync_api import expect
 
+from app.domain.routing import Destination
 from script.office.bazang import Bazang
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import OWN
@@ -82,7 +83,7 @@ def follow_a_call(office: Office, desks: tuple[Desk, ...], request: int, number:
 def test_every_page_follows_a_caller_until_they_have_talked(open_office: OpenOffice) -> None:
     def prepare(bazang: Bazang) -> None:
         bazang.module(rest=1)
-        bazang.scenario("101", busy=("module", "*5001"))
+        bazang.scenario("101", busy=Destination("module", "*5001"))
 
     with open_office(prepare) as office:
         scene = office.scene

@@ -14,10 +14,12 @@ from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import select
 
 from app.audio.library import SoundLibrary
-from app.audio.prompts import default_text
+from app.audio.prompt_texts import default_text
 from app.services import users
-from app.services.modules import save as modules
+from app.services.modules.list import load_module
 from app.services.prompts import recordings
+from app.services.prompts.digits import load_digit_files
+from app.services.prompts.recordings import Origin
 from app.store.database import Database
 from app.store.models import Prompt, Recording
 from script.office.bazang import Bazang
@@ -25,7 +27,7 @@ from script.office.patience import PATIENCE
 from script.office.sound import find, read_ulaw
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import Scene
-from tests.asterisk.test_studio import say, speech
+from tests.asterisk.test_phone_calls import say, speech
 from tests.audio.sounds import RATE, likeness, read_samples, silence, tone, write_sound
 from tests.browser.conftest import Meet
 from tests.browser.panel import Loop, Person, serve, session_of
@@ -38,15 +40,15 @@ LOCALES = pytest.mark.parametrize("locale", ["fa", "en"])
 # What a person reads in either language.
 SAID = {
     "en": {
-        "kept": "well audible",
-        "no_sound": "This file is of no kind of sound that is known here.",
+        "kept": "clearly audible",
+        "no_sound": "not a known sound format",
         "no_microphone": "There is no microphone on this computer.",
-        "refused": "The browser was not allowed to use the microphone.",
-        "insecure": "Browsers give the microphone to pages with https only",
-        "wrong_language": "The text is not written in the module's language.",
-        "in_use": "This still plays it",
+        "refused": "The browser may not use the microphone.",
+        "insecure": "only on pages with https",
+        "wrong_language": "not in the language of the module",
+        "in_use": "The recording is in use.",
         "deleted": "The recording is deleted.",
-        "too_large": "20 MB at the most",
+        "too_large": "20 MB",
     },
     "fa": {
         "kept": "رسا",
@@ -130,10 +132,10 @@ def watch_progress(page: Page) -> None:
     """Remember what every progress bar has said."""
     page.evaluate(
         """() => {
-          window.said = [];
+          window.texts = [];
           new MutationObserver(() => {
-            for (const part of document.querySelectorAll("[data-work]:not([hidden])")) {
-              window.said.push(part.querySelector("[data-work-text]").textContent);
+            for (const part of document.querySelectorAll("[data-progress]:not([hidden])")) {
+              window.texts.push(part.querySelector("[data-progress-text]").textContent);
             }
           }).observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
         }"""
@@ -167,9 +169,9 @@ def test_a_file_is_uploaded_by_a_button_with_progress(
     intro = choose(page, "intro", "file")
     watch_progress(page)
     intro.locator("[data-upload]").set_input_files(write_sound(tmp_path / "welcome.wav", tone(60)))
-    expect(intro.locator(".chosen")).to_contain_text("welcome.wav")
-    expect(intro.locator(".chosen")).to_contain_text(SAID[locale]["kept"])
-    assert len(set(page.evaluate("window.said"))) >= 2, "sent, then converted"
+    expect(intro.locator(".recording")).to_contain_text("welcome.wav")
+    expect(intro.locator(".recording")).to_contain_text(SAID[locale]["kept"])
+    assert len(set(page.evaluate("window.texts"))) >= 2, "sent, then converted"
     (row,) = library(database)
     assert chosen(page, "intro") == row.file and row.origin == "upload"
     expect(page.locator("#name")).to_have_value("Sales")
@@ -179,7 +181,7 @@ def test_a_file_is_uploaded_by_a_button_with_progress(
     assert 59 < length < 61
     page.locator(".form-end .btn-primary").click()
     with database.read() as session:
-        assert modules.load(session, 1).prompts["intro"].file == row.file
+        assert load_module(session, 1).prompts["intro"].file == row.file
 
 
 @LOCALES
@@ -188,7 +190,7 @@ def test_a_file_is_dropped_on_a_card(
 ) -> None:
     page = enter(app, database, person, locale)
     drop(page, "check_number", write_sound(tmp_path / "check.wav", tone(2)))
-    expect(card(page, "check_number").locator(".chosen")).to_contain_text("check.wav")
+    expect(card(page, "check_number").locator(".recording")).to_contain_text("check.wav")
     expect(card(page, "check_number").locator("[data-mode][value=file]")).to_be_checked()
     assert [row.name for row in library(database)] == ["check.wav"]
     assert chosen(page, "intro") == ""
@@ -205,12 +207,12 @@ def test_a_file_that_is_no_sound_is_told_beside_its_card_and_nothing_is_lost(
     letter.write_text("no sound")
     intro = choose(page, "intro", "file")
     intro.locator("[data-upload]").set_input_files(letter)
-    expect(intro.locator("[data-fault]")).to_contain_text(SAID[locale]["no_sound"])
+    expect(intro.locator("[data-error]")).to_contain_text(SAID[locale]["no_sound"])
     expect(page.locator("#name")).to_have_value("Sales")
     expect(intro.locator("[data-text]")).to_have_value("سلام. Hello.")
     drop(page, "intro", write_sound(tmp_path / "good.wav", tone(2)))
-    expect(intro.locator(".chosen")).to_contain_text("good.wav")
-    expect(intro.locator("[data-fault]")).to_be_hidden()
+    expect(intro.locator(".recording")).to_contain_text("good.wav")
+    expect(intro.locator("[data-error]")).to_be_hidden()
     assert [c for c in person.complaints if "422" not in c] == []
     person.complaints.clear()
 
@@ -223,9 +225,9 @@ def test_a_file_that_is_too_large_is_told_before_it_is_sent(
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url))
     intro = choose(page, "intro", "file")
-    page.evaluate("() => { document.getElementById('sound-words').dataset.maxBytes = '1000'; }")
+    page.evaluate("() => { document.getElementById('sound-texts').dataset.maxBytes = '1000'; }")
     intro.locator("[data-upload]").set_input_files({"name": "a.wav", "mimeType": "audio/wav", "buffer": b"x" * 1001})
-    expect(intro.locator("[data-fault]")).to_contain_text(SAID[locale]["too_large"])
+    expect(intro.locator("[data-error]")).to_contain_text(SAID[locale]["too_large"])
     assert not [url for url in sent if url.endswith("/take")]
 
 
@@ -237,10 +239,10 @@ def test_a_panel_that_is_away_is_told_and_the_file_can_be_sent_again(
     sound = write_sound(tmp_path / "welcome.wav", tone(2))
     page.route("**/take", lambda route: route.abort())
     intro.locator("[data-upload]").set_input_files(sound)
-    expect(intro.locator("[data-fault]")).to_contain_text("The panel did not answer.")
+    expect(intro.locator("[data-error]")).to_contain_text("The panel does not answer.")
     page.unroute("**/take")
     intro.locator("[data-upload]").set_input_files(sound)
-    expect(intro.locator(".chosen")).to_contain_text("welcome.wav")
+    expect(intro.locator(".recording")).to_contain_text("welcome.wav")
     person.complaints.clear()  # the browser notes what was broken off
 
 
@@ -251,10 +253,10 @@ def test_a_second_file_takes_the_place_of_one_that_is_still_sent(
     intro = choose(page, "intro", "file")
     page.route("**/take", lambda route: None, times=1)  # the first one hangs
     intro.locator("[data-upload]").set_input_files(write_sound(tmp_path / "first.wav", tone(2)))
-    expect(intro.locator("[data-work]")).to_be_visible()
+    expect(intro.locator("[data-progress]")).to_be_visible()
     intro.locator("[data-upload]").set_input_files(write_sound(tmp_path / "second.wav", tone(2, 600)))
-    expect(intro.locator(".chosen")).to_contain_text("second.wav")
-    expect(intro.locator("[data-work]")).to_be_hidden()
+    expect(intro.locator(".recording")).to_contain_text("second.wav")
+    expect(intro.locator("[data-progress]")).to_be_hidden()
     assert [row.name for row in library(database)] == ["second.wav"]
     person.complaints.clear()  # the browser notes what was broken off
 
@@ -265,8 +267,8 @@ def test_a_recording_is_uploaded_without_scripts(app: Flask, database: Database,
     digit.locator("summary").click()
     digit.locator("[data-upload]").set_input_files(write_sound(tmp_path / "seven.wav", tone(1)))
     digit.get_by_role("button", name="Upload").click()
-    expect(digit.locator(".chosen")).to_contain_text("seven.wav")
-    digit.get_by_role("button", name="Back to the voice").click()
+    expect(digit.locator(".recording")).to_contain_text("seven.wav")
+    digit.get_by_role("button", name="Use the voice again").click()
     expect(digit).to_contain_text("spoken by the voice")
 
 
@@ -280,10 +282,10 @@ def test_a_prompt_is_recorded_in_the_browser(app: Flask, database: Database, tal
     record(page, intro)
     intro.locator("[data-record-again]").click()
     stop_when_loud(page, intro)
-    length = intro.locator("[data-tried] audio")
+    length = intro.locator("[data-recorded] audio")
     expect(length).to_be_visible()
-    intro.locator("[data-keep]").click()
-    expect(intro.locator(".chosen")).to_be_visible()
+    intro.locator("[data-save-recording]").click()
+    expect(intro.locator(".recording")).to_be_visible()
     (row,) = library(database)
     assert row.origin == "browser" and row.seconds is not None and row.seconds > 0.8
     assert chosen(page, "intro") == row.file
@@ -305,7 +307,7 @@ def stop_when_loud(page: Page, place: Locator) -> None:
     )
     page.wait_for_function("(time) => /[2۲-۹]$/.test(time.textContent)", arg=time.element_handle())
     place.locator("[data-record-stop]").click()
-    expect(place.locator("[data-tried] audio")).to_be_visible()
+    expect(place.locator("[data-recorded] audio")).to_be_visible()
 
 
 @LOCALES
@@ -319,7 +321,7 @@ def test_a_microphone_that_is_not_there_or_not_allowed(
     page = enter(app, database, person, locale)
     intro = choose(page, "intro", "record")
     intro.locator("[data-record]").click()
-    expect(intro.locator("[data-fault]")).to_contain_text(SAID[locale][said])
+    expect(intro.locator("[data-error]")).to_contain_text(SAID[locale][said])
     expect(intro.locator("[data-ring]")).to_be_visible()
 
 
@@ -334,8 +336,8 @@ def test_a_page_without_https_says_so_and_leads_to_the_phone(
     page = enter(app, database, person, locale)
     intro = choose(page, "intro", "record")
     intro.locator("[data-record]").click()
-    expect(intro.locator("[data-fault]")).to_contain_text(SAID[locale]["insecure"])
-    expect(intro.locator("[data-extension-to-ring]")).to_be_focused()
+    expect(intro.locator("[data-error]")).to_contain_text(SAID[locale]["insecure"])
+    expect(intro.locator("[data-extension]")).to_be_focused()
 
 
 # -- texts, voices, the default ---------------------------------------------------------------------------------------
@@ -350,7 +352,7 @@ def test_the_default_is_restored_and_that_is_undone(
     text = intro.locator("[data-text]")
     text.fill("My own.")
     drop(page, "intro", write_sound(tmp_path / "welcome.wav", tone(2)))
-    expect(intro.locator(".chosen")).to_contain_text("welcome.wav")
+    expect(intro.locator(".recording")).to_contain_text("welcome.wav")
     file = chosen(page, "intro")
     intro.locator("[data-restore]").click()
     expect(text).to_have_value(default_text("intro", locale))
@@ -360,7 +362,7 @@ def test_the_default_is_restored_and_that_is_undone(
     page.keyboard.press("Enter")
     expect(text).to_have_value("My own.")
     expect(intro.locator("[data-mode][value=file]")).to_be_checked()
-    expect(intro.locator(".chosen")).to_contain_text("welcome.wav")
+    expect(intro.locator(".recording")).to_contain_text("welcome.wav")
     assert chosen(page, "intro") == file
     expect(intro.locator("[data-undo]")).to_be_hidden()
 
@@ -403,10 +405,10 @@ def test_the_whole_dialogue_is_played(app: Flask, database: Database, person: Pe
     whole = audio.evaluate("(audio) => audio.duration")
     assert whole > 10
     card(page, "intro").locator("[data-text]").fill("سلام." if locale == "fa" else "Hello.")
-    expect(page.locator("[data-dialogue-says]")).not_to_be_empty()  # what was made is of before
+    expect(page.locator("[data-dialogue-status]")).not_to_be_empty()  # what was made is of before
     page.locator("[data-dialogue-play]").click()
     page.wait_for_function(f"(audio) => !audio.hidden && audio.duration < {whole} - 2", arg=audio.element_handle())
-    expect(page.locator("[data-dialogue-says]")).to_be_empty()
+    expect(page.locator("[data-dialogue-status]")).to_be_empty()
 
 
 @LOCALES
@@ -417,7 +419,7 @@ def test_a_prompt_that_cannot_be_spoken_is_named_by_the_player(
     page.locator("#language").select_option("en")
     card(page, "intro").locator("[data-text]").fill("سلام")
     page.locator("[data-dialogue-play]").click()
-    expect(page.locator("[data-dialogue-says]")).to_contain_text(SAID[locale]["wrong_language"])
+    expect(page.locator("[data-dialogue-status]")).to_contain_text(SAID[locale]["wrong_language"])
     assert [c for c in person.complaints if "422" not in c] == []
     person.complaints.clear()
 
@@ -429,7 +431,7 @@ def keep(database: Database, app: Flask, path: Path, name: str) -> Recording:
     settings = app.extensions["bazang"]["settings"]
     with path.open("rb") as stream:
         return recordings.store_upload(
-            database, SoundLibrary(settings.prompts_path), stream, name, "upload", datetime.now(UTC), ADMINISTRATOR
+            database, SoundLibrary(settings.prompts_path), stream, name, Origin.UPLOAD, datetime.now(UTC), ADMINISTRATOR
         )
 
 
@@ -441,16 +443,16 @@ def test_one_recording_of_the_library_is_chosen_in_a_card(
     row = keep(database, app, write_sound(tmp_path / "b.wav", tone(2, 600)), "خداحافظ")
     page = enter(app, database, person, locale)
     last = choose(page, "after_success", "file")
-    last.locator("[data-shelf-open]").click()
-    shelf = page.locator("#shelf")
-    expect(shelf.locator("li")).to_have_count(2)
-    shelf.locator("[data-shelf-search]").fill("خدا")
-    expect(shelf.locator("li")).to_have_count(1)
-    shelf.locator("[data-play]").click()
-    expect(shelf.locator("[data-play] use")).to_have_attribute("href", re.compile("player-stop$"))
-    shelf.locator("[data-shelf-take]").click()
-    expect(shelf).to_be_hidden()
-    expect(last.locator(".chosen")).to_contain_text("خداحافظ")
+    last.locator("[data-open-library]").click()
+    dialog = page.locator("#library-dialog")
+    expect(dialog.locator("li")).to_have_count(2)
+    dialog.locator("[data-library-search]").fill("خدا")
+    expect(dialog.locator("li")).to_have_count(1)
+    dialog.locator("[data-play]").click()
+    expect(dialog.locator("[data-play] use")).to_have_attribute("href", re.compile("player-stop$"))
+    dialog.locator("[data-choose-recording]").click()
+    expect(dialog).to_be_hidden()
+    expect(last.locator(".recording")).to_contain_text("خداحافظ")
     assert chosen(page, "after_success") == row.file
 
 
@@ -491,14 +493,12 @@ def test_a_digit_is_recorded_and_given_back(app: Flask, database: Database, talk
     digit = page.locator("#digit-3")
     digit.locator("summary").click()
     record(page, digit)
-    digit.locator("[data-keep]").click()
-    expect(digit.locator(".chosen")).to_be_visible()
-    with database.read() as session:
-        assert set(recordings.digits(session, locale)) == {"3"}
+    digit.locator("[data-save-recording]").click()
+    expect(digit.locator(".recording")).to_be_visible()
+    assert set(load_digit_files(database, locale)) == {"3"}
     page.locator("#digit-3 button[name=back]").click()
-    expect(digit.locator(".chosen")).to_have_count(0)
-    with database.read() as session:
-        assert recordings.digits(session, locale) == {}
+    expect(digit.locator(".recording")).to_have_count(0)
+    assert load_digit_files(database, locale) == {}
 
 
 # -- on a real exchange -----------------------------------------------------------------------------------------------
@@ -540,11 +540,11 @@ def test_a_new_module_by_clicking_only_is_heard_by_its_caller(
             page.locator("#language").select_option("en")
             intro = choose(page, "intro", "file")
             intro.locator("[data-upload]").set_input_files(write_sound(tmp_path / "intro.wav", speech(2.5)))
-            expect(intro.locator(".chosen")).to_be_visible()
+            expect(intro.locator(".recording")).to_be_visible()
             number = choose(page, "enter_number", "record")
             record(page, number)
-            number.locator("[data-keep]").click()
-            expect(number.locator(".chosen")).to_be_visible()
+            number.locator("[data-save-recording]").click()
+            expect(number.locator(".recording")).to_be_visible()
             record_by_phone(page, loop, scene)
             card(page, "check_number").locator("[data-text]").fill("Is it right? Press 1, or 2 to try again.")
             page.locator(".form-end .btn-primary").click()
@@ -559,26 +559,26 @@ def test_a_new_module_by_clicking_only_is_heard_by_its_caller(
 def record_by_phone(page: Page, loop: Loop, scene: Scene) -> None:
     """Ring 101 from a card, speak, and keep it; the card shows each step."""
     place = choose(page, "entered_number", "record")
-    place.locator("[data-extension-to-ring]").fill("۱۰۱")
+    place.locator("[data-extension]").fill("۱۰۱")
     place.locator("[data-ring]").click()
-    shown = place.locator("[data-call] [data-state]")
+    shown = place.locator("[data-phone-call] [data-state]")
     expect(shown).to_have_attribute("data-state", "ringing")
     ring = loop.run(scene.phones["101"].next_call())
     loop.run(ring.answer())
     expect(shown).to_have_attribute("data-state", "recording")
-    call = str(shown.get_attribute("data-address")).rsplit("/", 1)[-1]
+    call = str(shown.get_attribute("data-url")).rsplit("/", 1)[-1]
     loop.run(say(scene, ring, speech(2.0)[RATE // 4 :], call))
     expect(shown).to_have_attribute("data-state", "listening")
     loop.run(ring.press("1"))
     expect(shown).to_have_attribute("data-state", "kept")
-    expect(place.locator(".chosen")).to_be_visible()
+    expect(place.locator(".recording")).to_be_visible()
     loop.run(ring.wait_ended())
 
 
 async def hear_it_all(scene: Scene) -> None:
     bazang = scene.bazang
     with bazang.database.read() as session:
-        saved = modules.load(session, 1)
+        saved = load_module(session, 1)
         origins = {row.file: row.origin for row in session.scalars(select(Recording))}
     files = {key: prompt.file for key, prompt in saved.prompts.items() if prompt.mode == "file"}
     assert {key: origins[file] for key, file in files.items()} == {

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.audio.prompts import default_text
+from app.audio.prompt_texts import default_text
 from app.services import users
 from app.services.setup import first_administrator
 from app.store.models import ExtensionScenario, Module, User
@@ -195,7 +195,7 @@ def _hear(page: Page, scene: Scene, loop: Loop, locale: str) -> None:
     ring = loop.run(scene.phones["102"].next_call())
     expect(page.locator("#call .call-state")).to_be_visible()
     loop.run(ring.answer())
-    loop.run(scene.hears_text(ring, default_text("studio_test", locale), locale))
+    loop.run(scene.hears_text(ring, default_text("phone_call_test", locale), locale))
     expect(page.locator("#call .note-ok")).to_be_visible()
 
 

@@ -97,8 +97,8 @@ def test_pages_of_the_setup_and_the_settings(
         write_setting(session, "setup_step", "exchange")
         write_setting(session, "ami_secret", "a-generated-secret")
     now = datetime.now(UTC)
-    call = phone_calls.ask_test(database, extension="101", language="en", actor="sara", now=now)
-    phone_calls.advance(database, call, CallState.FAILED, now, detail=CallFailure.NO_ANSWER.value)
+    call = phone_calls.create_test_call(database, extension="101", language="en", actor="sara", now=now)
+    phone_calls.update_state(database, call, CallState.FAILED, now, detail=CallFailure.NO_ANSWER.value)
     answers = {"test_connection": (True, pack(REPORT)), "look_up": (True, "yes"), "apply_settings": (True, "applied")}
     with service(**answers, studio_call=(True, ""), code_taken=(True, "")):
         walk(PAGES | {"setup-called": go(f"/setup/call/{call}")}, locale, width, expected=["422"])

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from app import create_app
 from app.config import Settings
-from app.services.modules import save as modules
+from app.services.modules.save import save_module
 from app.services.modules.transfer import export_settings
 from app.store.database import Database
 from app.store.models import Base, CallRequest
@@ -50,7 +50,7 @@ def test_a_process_with_invalid_settings_prints_one_line_for_each(tmp_path: Path
 
 
 def test_the_written_dialplan_is_the_printed_one(app: Flask, database: Database, settings: Settings) -> None:
-    modules.save(database, make_module_input(code="*5001"), NOW)
+    save_module(database, make_module_input(code="*5001"), NOW)
     printed = run(app, "dialplan")
     assert printed.exit_code == 0
     assert "exten => *5001,1" in printed.stdout
@@ -107,7 +107,7 @@ def count_requests(database: Database) -> int:
 
 
 def export_of_a_module(database: Database) -> dict[str, Any]:
-    modules.save(database, make_module_input(name="فروش", code="*5001"), NOW)
+    save_module(database, make_module_input(name="فروش", code="*5001"), NOW)
     return export_settings(database)
 
 
@@ -137,7 +137,7 @@ def test_a_process_reads_and_writes_utf8_in_any_locale(
 
 @pytest.mark.parametrize(("mark", "piped"), [("", True), ("\ufeff", False)], ids=["piped", "byte order mark"])
 def test_settings_are_imported(app: Flask, database: Database, tmp_path: Path, mark: str, piped: bool) -> None:
-    modules.save(database, make_module_input(name="Old", code="*5001"), NOW)
+    save_module(database, make_module_input(name="Old", code="*5001"), NOW)
     content = export_settings(database)
     content["modules"][0]["name"] = "فروش"
     content["queues"] = [{"queue": "800"}]

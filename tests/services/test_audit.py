@@ -9,15 +9,15 @@ import pytest
 
 from app.audio.library import SoundLibrary
 from app.config import Settings
+from app.domain.routing import HANG_UP, Destination, Situation
 from app.services import audit, users
 from app.services.audit import AuditFilter, changes, read
 from app.services.errors import Invalid
-from app.services.modules import save as modules
-from app.services.modules.save import PromptInput
+from app.services.modules.save import delete_module, save_module
 from app.services.modules.transfer import BadFile, export_settings, import_settings
-from app.services.pbx import scenarios
-from app.services.pbx.scenarios import ExtensionInput, QueueInput
-from app.services.prompts import recordings
+from app.services.pbx.scenarios import ExtensionInput, QueueInput, save_scenario
+from app.services.prompts import digits, recordings
+from app.services.prompts.input import PromptInput
 from app.services.settings import office
 from app.services.users import UserInput
 from app.store import settings as store_settings
@@ -56,22 +56,22 @@ def test_values_of_secrets_are_hidden() -> None:
 
 def test_changes_of_a_module_are_recorded(database: Database) -> None:
     given = make_module_input(prompts={"intro": PromptInput(text="Hello")})
-    module_id = modules.save(database, given, NOW, actor="sara")
+    module_id = save_module(database, given, NOW, actor="sara")
     actor, action, subject, detail = last(database)
     assert (actor, action, subject) == ("sara", "module_saved", "Sales (*5001)")
     assert detail["name"] == [None, "Sales"]
     assert detail["prompt_intro"] == [None, "Hello"]
     changed = replace(given, targets=("102",), rest=20, prompts={"intro": PromptInput("none")})
-    modules.save(database, changed, LATER, module_id=module_id, actor="omid")
+    save_module(database, changed, LATER, module_id=module_id, actor="omid")
     assert last(database) == (
         "omid",
         "module_saved",
         "Sales (*5001)",
         {"rest": [10, 20], "targets": [["101"], ["102"]], "prompt_intro": ["Hello", "none"]},
     )
-    modules.save(database, changed, LATER, module_id=module_id, actor="omid")
+    save_module(database, changed, LATER, module_id=module_id, actor="omid")
     assert len(log_of(database)) == 2  # nothing changed
-    modules.delete(database, module_id, LATER, actor="sara")
+    delete_module(database, module_id, LATER, actor="sara")
     actor, action, subject, detail = last(database)
     assert (actor, action, subject) == ("sara", "module_deleted", "Sales (*5001)")
     assert detail["rest"] == [20, None]
@@ -79,18 +79,18 @@ def test_changes_of_a_module_are_recorded(database: Database) -> None:
 
 def test_refused_input_is_not_recorded(database: Database) -> None:
     with pytest.raises(Invalid):
-        modules.save(database, make_module_input(name=""), NOW, actor="sara")
+        save_module(database, make_module_input(name=""), NOW, actor="sara")
     assert log_of(database) == []
 
 
 def test_changes_of_scenarios_are_recorded(database: Database) -> None:
-    scenarios.save_extension(database, ExtensionInput("101", 25), now=NOW, actor="sara")
-    changed = ExtensionInput("101", 30, {"busy": ("extension", "102")})
-    scenarios.save_extension(database, changed, now=NOW, actor="sara")
+    save_scenario(database, ExtensionInput("101", 25), now=NOW, actor="sara")
+    changed = ExtensionInput("101", 30, {Situation.BUSY: Destination("extension", "102")})
+    save_scenario(database, changed, now=NOW, actor="sara")
     expected = {"ring": [25, 30], "busy": ["", "extension 102"]}
     assert last(database) == ("sara", "extension_saved", "101", expected)
-    scenarios.save_queue(database, QueueInput("support"), now=NOW, actor="sara")
-    scenarios.save_queue(database, QueueInput("support", 90, 5, ("hangup", "")), now=NOW, actor="omid")
+    save_scenario(database, QueueInput("support"), now=NOW, actor="sara")
+    save_scenario(database, QueueInput("support", 90, 5, HANG_UP), now=NOW, actor="omid")
     expected = {"max_wait": [60, 90], "wrapup": [0, 5], "failed": ["", "hangup"]}
     assert last(database) == ("omid", "queue_saved", "support", expected)
 
@@ -125,8 +125,8 @@ def test_changes_of_users_are_recorded_without_passwords(database: Database) -> 
 
 
 def test_an_import_records_only_what_it_changes(database: Database, tmp_path: Path) -> None:
-    modules.save(database, make_module_input(), NOW, actor="sara")
-    scenarios.save_queue(database, QueueInput("support"), now=NOW, actor="sara")
+    save_module(database, make_module_input(), NOW, actor="sara")
+    save_scenario(database, QueueInput("support"), now=NOW, actor="sara")
     content = export_settings(database)
     library = SoundLibrary(tmp_path)
     before = len(log_of(database))
@@ -147,10 +147,10 @@ def test_changes_of_recordings_and_digits_are_recorded(database: Database, tmp_p
     create_recording(database, "uploads/a.wav", name="Hello")
     recordings.rename(database, "uploads/a.wav", "Good day", actor="sara", now=NOW)
     assert last(database) == ("sara", "recording_renamed", "Good day", {"name": ["Hello", "Good day"]})
-    recordings.set_digit(database, "fa", "1", "uploads/a.wav", actor="sara", now=NOW)
+    digits.set_digit(database, "fa", "1", "uploads/a.wav", actor="sara", now=NOW)
     assert last(database) == ("sara", "digit_changed", "fa 1", {"file": ["", "uploads/a.wav"]})
-    recordings.set_digit(database, "fa", "1", None, actor="sara", now=NOW)
-    recordings.set_digit(database, "fa", "1", None, actor="sara", now=NOW)
+    digits.set_digit(database, "fa", "1", None, actor="sara", now=NOW)
+    digits.set_digit(database, "fa", "1", None, actor="sara", now=NOW)
     assert last(database) == ("sara", "digit_changed", "fa 1", {"file": ["uploads/a.wav", ""]})
     recordings.delete(database, SoundLibrary(tmp_path), "uploads/a.wav", actor="sara", now=NOW)
     assert last(database) == ("sara", "recording_deleted", "Good day", {"file": ["uploads/a.wav", ""]})

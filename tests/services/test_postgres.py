@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -21,13 +22,15 @@ from sqlalchemy.orm import Session
 from app.audio.library import SoundLibrary
 from app.config import Settings
 from app.domain.lifecycle import Cancelled, Outcome, Postponed, Status, Step
+from app.domain.routing import Destination, Situation
 from app.services import commands, users
 from app.services.commands import CANCEL, answer, open_commands, send
 from app.services.errors import Invalid, NotFound
-from app.services.modules import save as modules
+from app.services.modules import save, transfer
+from app.services.modules.save import delete_module, save_module, set_active, store_module
 from app.services.modules.transfer import BadFile, export_settings, import_settings
-from app.services.pbx import scenarios
-from app.services.pbx.scenarios import ExtensionInput, QueueInput
+from app.services.pbx.references import Reference
+from app.services.pbx.scenarios import ExtensionInput, QueueInput, save_scenario
 from app.services.requests import attempts
 from app.services.requests.attempts import Dispatch, claim_due
 from app.services.requests.reached import Talk, close_reached
@@ -56,7 +59,7 @@ from tests.support.factories import (
 )
 from tests.support.server_database import migrated_database, new_database, open_server_database
 
-MODULE = ("module", "*5001")
+MODULE = Destination("module", "*5001")
 
 
 @pytest.fixture(scope="module")
@@ -239,15 +242,15 @@ def look_together(monkeypatch: pytest.MonkeyPatch, table: type[Any], look: int) 
     monkeypatch.setattr(Session, "get", get)
 
 
-def meet_before(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Have two hands enter a function of the modules' service together."""
-    real, gate = getattr(modules, name), threading.Barrier(2)
+def meet_before_storing(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
+    """Make two threads call `store_module` at the same time. `module`: the one that calls it."""
+    real, gate = store_module, threading.Barrier(2)
 
     def enter(*args: Any) -> Any:
         gate.wait(PATIENCE)
         return real(*args)
 
-    monkeypatch.setattr(modules, name, enter)
+    monkeypatch.setattr(module, "store_module", enter)
 
 
 def test_a_setting_that_two_people_save_first_is_there_once(
@@ -272,9 +275,9 @@ def test_a_scenario_that_two_people_save_first_is_one_of_both(
 
     def save(seconds: int) -> None:
         if table is QueueScenario:
-            scenarios.save_queue(database, QueueInput("800", max_wait=seconds, wrapup=seconds), now=NOW)
+            save_scenario(database, QueueInput("800", max_wait=seconds, wrapup=seconds), now=NOW)
         else:
-            scenarios.save_extension(database, ExtensionInput("101", ring=seconds), now=NOW)
+            save_scenario(database, ExtensionInput("101", ring=seconds), now=NOW)
 
     at_once([lambda: save(20), lambda: save(30)])
     with database.read() as session:
@@ -286,25 +289,25 @@ def test_a_scenario_that_two_people_save_first_is_one_of_both(
 def test_a_code_that_two_modules_take_at_once_is_one_modules(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meet_before(monkeypatch, "store")
+    meet_before_storing(monkeypatch, save)
 
-    def save() -> str:
+    def save_new() -> str:
         try:
-            modules.save(database, make_module_input(code="*5001"), NOW)
+            save_module(database, make_module_input(code="*5001"), NOW)
         except Invalid as invalid:
             return invalid.errors["code"]
         return "saved"
 
-    assert sorted(at_once([save] * 2)) == ["saved", "taken"]
+    assert sorted(at_once([save_new] * 2)) == ["saved", "taken"]
 
 
 def test_a_file_that_two_people_take_in_at_once_is_refused_once(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    modules.save(database, make_module_input(code="*5001"), NOW)
+    save_module(database, make_module_input(code="*5001"), NOW)
     content = export_settings(database)
-    modules.delete(database, 1, NOW)
-    meet_before(monkeypatch, "store")
+    delete_module(database, 1, NOW)
+    meet_before_storing(monkeypatch, transfer)
 
     def bring() -> str:
         try:
@@ -320,26 +323,26 @@ def test_a_file_that_two_people_take_in_at_once_is_refused_once(
 def test_a_module_that_is_being_deleted_is_gone_for_who_comes_late(
     database: Database, monkeypatch: pytest.MonkeyPatch, late: str
 ) -> None:
-    module = modules.save(database, make_module_input(code="*5001"), NOW)
-    real, comers = modules.references_to, list[Future[Any]]()
+    module = save_module(database, make_module_input(code="*5001"), NOW)
+    real, comers = save.find_references, list[Future[Any]]()
     works: dict[str, Callable[[], Any]] = {
-        "save": lambda: modules.save(database, make_module_input(code="*5001", name="X"), NOW, module_id=module),
-        "delete": lambda: modules.delete(database, module, NOW),
-        "set_active": lambda: modules.set_active(database, module, False, NOW),
+        "save": lambda: save_module(database, make_module_input(code="*5001", name="X"), NOW, module_id=module),
+        "delete": lambda: delete_module(database, module, NOW),
+        "set_active": lambda: set_active(database, module, False, NOW),
     }
 
     with ThreadPoolExecutor(1) as pool:
 
-        def pointing_at(session: Session, code: str) -> list[str]:
-            found = real(session, code)
+        def find_references(session: Session) -> dict[str, list[Reference]]:
+            found = real(session)
             if not comers:
                 session.execute(select(Module.id).where(Module.id == module).with_for_update())
                 comers.append(pool.submit(works[late]))
                 wait_for_a_waiter(database)
             return found
 
-        monkeypatch.setattr(modules, "references_to", pointing_at)
-        modules.delete(database, module, NOW)
+        monkeypatch.setattr(save, "find_references", find_references)
+        delete_module(database, module, NOW)
         with pytest.raises(NotFound):
             comers[0].result(PATIENCE)
     with database.read() as session:
@@ -380,9 +383,9 @@ def test_nobody_of_a_strange_name_breaks_the_log_in(database: Database) -> None:
 
 def test_settings_travel_and_a_fault_is_a_fault_and_no_failure(database: Database, tmp_path: Path) -> None:
     library = SoundLibrary(tmp_path / "prompts")
-    modules.save(database, make_module_input(code="*5001", caller_id="+" + "9" * 20), NOW)
-    scenarios.save_extension(database, ExtensionInput("101", ways={"busy": MODULE}), now=NOW)
-    scenarios.save_queue(database, QueueInput("800", failed=MODULE), now=NOW)
+    save_module(database, make_module_input(code="*5001", caller_id="+" + "9" * 20), NOW)
+    save_scenario(database, ExtensionInput("101", destinations={Situation.BUSY: MODULE}), now=NOW)
+    save_scenario(database, QueueInput("800", failed=MODULE), now=NOW)
     content = export_settings(database)
     assert import_settings(database, library, content, NOW) == 3
     assert export_settings(database) == content

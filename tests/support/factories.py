@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from app.domain.lifecycle import Decision, Event, Request, Rules, Status, Step, transition
 from app.domain.policy import Facts, Line, LineState, Queue
-from app.services.modules.save import ModuleInput
+from app.services.modules.input import ModuleInput
 from app.store import requests as store_requests
 from app.store.database import Database
 from app.store.models import (
@@ -195,8 +195,6 @@ def make_module_input(**kwargs: Any) -> ModuleInput:
         "code": "*5001",
         "target_kind": "extension",
         "targets": ("101",),
-        "next_kind": "hangup",
-        "error_kind": "hangup",
     }
     return ModuleInput(**(values | kwargs))
 

@@ -8,10 +8,11 @@ import pytest
 from panoramisk.message import Message
 
 from app.domain.dial_order import DialOrder
+from app.domain.routing import Dialplan
 from app.telephony.ami import AmiClient, AmiDisconnected, AmiError, AmiRefused, AmiTimeout, AmiTimes, AmiUnsafe
 from app.telephony.attempts import AttemptFollower
 from app.telephony.dialer import PROMPT_VARIABLES, Dialer, variables
-from app.telephony.dialplan import Dialplan, render
+from app.telephony.dialplan import render
 from tests.support.fake_ami import PATIENCE, fake_ami, listing, refuse
 
 A = "0b6f6d3e-94f5-4a3c-9d7e-2f1f7b1c8a90"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.audio.prompts import PROMPT_KEYS
+from app.audio.prompt_texts import PROMPT_KEYS
 from app.telephony import ivr, variables
 from app.telephony.agi import AgiServer
 from app.telephony.ivr import Accepted, CallerFacts, ModuleView, Refused, Sound, converse

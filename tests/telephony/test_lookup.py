@@ -1,4 +1,4 @@
-"""What is looked up ends up in an AMI header: nothing gets there that has another form than it should."""
+"""Lookups in Asterisk, and that no value can break out of its AMI header."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from app.telephony.ami import AmiRefused, AmiTimeout
 HOSTILE = ["", "101)\r\nAction: Logoff", "101\x00", "${SHELL(id)}", "101,1)", "a b", "۱۰۱", "1" * 200]
 
 
-class Exchange:
+class FakeAsterisk:
     """Answers Getvar from `values`, and ShowDialPlan from `contexts`: (context, extension) of each row it finds."""
 
     def __init__(self, values: Mapping[str, str] = {}, contexts: Mapping[str, Any] = {}) -> None:
@@ -32,7 +32,7 @@ class Exchange:
         return [{"Context": context, "Extension": extension} for context, extension in found]
 
     async def originate(self, headers: Mapping[str, str], variables: Mapping[str, str]) -> None:
-        raise AssertionError("nobody is rung to look something up")
+        raise AssertionError("a lookup does not ring")
 
 
 @pytest.mark.parametrize("value", HOSTILE)
@@ -42,24 +42,24 @@ class Exchange:
         lambda ami, value: lookup.has_extension(ami, value, "internal"),
         lambda ami, value: lookup.has_extension(ami, "101", f"{value},"),
         lambda ami, value: lookup.has_queue(ami, value),
-        lambda ami, value: lookup.has_destination(ami, value),
-        lambda ami, value: lookup.has_destination(ami, f"{value},s,1"),
-        lambda ami, value: lookup.context_with(ami, ["internal"], value),
-        lambda ami, value: lookup.context_with(ami, [value], "101"),
+        lambda ami, value: lookup.has_location(ami, value),
+        lambda ami, value: lookup.has_location(ami, f"{value},s,1"),
+        lambda ami, value: lookup.find_context(ami, ["internal"], value),
+        lambda ami, value: lookup.find_context(ami, [value], "101"),
         lambda ami, value: lookup.device_state(ami, value),
     ],
 )
-async def test_what_has_another_form_is_not_asked(
-    question: Callable[[Exchange, str], Awaitable[object]], value: str
+async def test_malformed_values_are_not_sent(
+    question: Callable[[FakeAsterisk, str], Awaitable[object]], value: str
 ) -> None:
-    exchange = Exchange({"DEVICE_STATE(PJSIP/101)": "INVALID", "DEVICE_STATE(SIP/101)": "INVALID"})
+    asterisk = FakeAsterisk({"DEVICE_STATE(PJSIP/101)": "INVALID", "DEVICE_STATE(SIP/101)": "INVALID"})
     with pytest.raises(lookup.InvalidLookup):
-        await question(exchange, value)
-    assert not [sent for sent in exchange.sent if value and any(value in header for header in sent.values())]
+        await question(asterisk, value)
+    assert not [sent for sent in asterisk.sent if value and any(value in header for header in sent.values())]
 
 
 @pytest.mark.parametrize(
-    ("states", "there"),
+    ("states", "exists"),
     [
         ({"PJSIP": "NOT_INUSE"}, True),
         ({"PJSIP": "UNAVAILABLE"}, True),
@@ -67,16 +67,16 @@ async def test_what_has_another_form_is_not_asked(
         ({"PJSIP": "INVALID", "SIP": "UNKNOWN"}, False),
     ],
 )
-async def test_extension_is_there_with_its_phone(states: dict[str, str], there: bool) -> None:
-    exchange = Exchange({f"DEVICE_STATE({technology}/101)": state for technology, state in states.items()})
-    assert await lookup.has_extension(exchange, "101", "") is there
+async def test_extension_exists_if_it_has_a_phone(states: dict[str, str], exists: bool) -> None:
+    asterisk = FakeAsterisk({f"DEVICE_STATE({technology}/101)": state for technology, state in states.items()})
+    assert await lookup.has_extension(asterisk, "101", "") is exists
 
 
-async def test_extension_without_a_phone_is_there_with_its_dialplan() -> None:
+async def test_extension_exists_if_the_dialplan_has_it() -> None:
     values = {"DEVICE_STATE(PJSIP/101)": "INVALID", "DEVICE_STATE(SIP/101)": "INVALID"}
-    assert not await lookup.has_extension(Exchange(values), "101", "internal")
+    assert not await lookup.has_extension(FakeAsterisk(values), "101", "internal")
     values["DIALPLAN_EXISTS(internal,101,1)"] = "1"
-    assert await lookup.has_extension(Exchange(values), "101", "internal")
+    assert await lookup.has_extension(FakeAsterisk(values), "101", "internal")
 
 
 @pytest.mark.parametrize(
@@ -91,11 +91,13 @@ async def test_extension_without_a_phone_is_there_with_its_dialplan() -> None:
         ([("bazang-modules-not", "5050")], "bazang-modules-not"),
     ],
 )
-async def test_code_is_taken_by_what_is_none_of_our_modules(found: list[tuple[str, str]], where: str) -> None:
-    assert await lookup.context_with(Exchange(contexts={"internal": found}), ["nowhere", "internal"], "5050") == where
+async def test_codes_of_our_modules_do_not_count(found: list[tuple[str, str]], where: str) -> None:
+    assert (
+        await lookup.find_context(FakeAsterisk(contexts={"internal": found}), ["nowhere", "internal"], "5050") == where
+    )
 
 
 @pytest.mark.parametrize("failure", [AmiRefused("Permission denied"), AmiTimeout("no answer")])
-async def test_exchange_that_does_not_tell_has_not_said_that_it_is_free(failure: Exception) -> None:
+async def test_failed_lookup_raises(failure: Exception) -> None:
     with pytest.raises(type(failure)):
-        await lookup.context_with(Exchange(contexts={"internal": failure}), ["internal"], "5050")
+        await lookup.find_context(FakeAsterisk(contexts={"internal": failure}), ["internal"], "5050")

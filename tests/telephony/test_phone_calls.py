@@ -1,225 +1,232 @@
-"""The studio's dialogue, path by path; only the desk that keeps what is recorded is a fake."""
+"""The dialogue of phone calls, path by path, with a fake handler."""
 
 import asyncio
 
 import pytest
 
-from app.audio.prompts import STUDIO_KEYS
+from app.audio.prompt_texts import PHONE_CALL_KEYS
 from app.domain.phone_calls import CallFailure, CallKind, CallState
 from app.telephony.agi import AgiServer, Sound
-from app.telephony.phone_calls import LONGEST, TONE, Script, converse
+from app.telephony.phone_calls import MAX_RECORDING_SECONDS, TONE, CallScript, handle_phone_call
 from tests.support.fake_agi import PATIENCE, FakeCall, HangUp, Press
 
-CALL = "0b0f3b0e-8a1c-4b57-9a0e-0a4fdb0f2c11"
-HEADERS = {"agi_network_script": f"studio/{CALL}"}
-SCRIPT = {key: Sound(f"speech/{key}", 1.0) for key in (*STUDIO_KEYS, TONE)}
+CALL_ID = "0b0f3b0e-8a1c-4b57-9a0e-0a4fdb0f2c11"
+HEADERS = {"agi_network_script": f"studio/{CALL_ID}"}
+SOUNDS = {key: Sound(f"speech/{key}", 1.0) for key in (*PHONE_CALL_KEYS, TONE)}
+CHOICE = "phone_call_choice"
 
 
-class Desk:
-    """A Studio. `judgements` and `keepings` are what it finds, one after the other; then all is well."""
+class FakeHandler:
+    """A PhoneCallHandler. `check_failures`, `save_failures`: the results of the first calls, then all succeed."""
 
-    def __init__(self, kind: CallKind = CallKind.RECORD, *, known: bool = True) -> None:
-        self.kind, self.known = kind, known
-        self.judgements: list[CallFailure] = []
-        self.keepings: list[CallFailure] = []
+    def __init__(self, kind: CallKind = CallKind.RECORD, *, is_known: bool = True) -> None:
+        self.kind, self.is_known = kind, is_known
+        self.check_failures: list[CallFailure] = []
+        self.save_failures: list[CallFailure] = []
         self.cancelled_at: CallState | None = None
-        self.told: list[CallState] = []
-        self.takes = 0
-        self.kept = 0
-        self.closed: list[CallFailure | None] = []
-        self.over = asyncio.Event()
+        self.states: list[CallState] = []
+        self.recordings = 0
+        self.saved = 0  # the number of the recording that was saved
+        self.failures: list[CallFailure | None] = []  # how the call was closed
+        self.closed = asyncio.Event()
 
-    async def open(self, call: str) -> Script | None:
-        return Script(self.kind, SCRIPT) if self.known and call == CALL else None
+    async def open_call(self, call_id: str) -> CallScript | None:
+        return CallScript(self.kind, SOUNDS) if self.is_known and call_id == CALL_ID else None
 
-    async def tell(self, call: str, state: CallState) -> bool:
-        self.told.append(state)
+    async def update_state(self, call_id: str, state: CallState) -> bool:
+        self.states.append(state)
         return state is not self.cancelled_at
 
-    def new_take(self, call: str) -> Sound:
-        self.takes += 1
-        return Sound(f"inbox/take{self.takes}", LONGEST)
+    def new_recording(self, call_id: str) -> Sound:
+        self.recordings += 1
+        return Sound(f"inbox/recording{self.recordings}", MAX_RECORDING_SECONDS)
 
-    async def judge(self, call: str) -> CallFailure | None:
-        return self.judgements.pop(0) if self.judgements else None
+    async def check_recording(self, call_id: str) -> CallFailure | None:
+        return self.check_failures.pop(0) if self.check_failures else None
 
-    async def keep(self, call: str) -> CallFailure | None:
-        if self.keepings:
-            return self.keepings.pop(0)
-        self.kept = self.takes
+    async def save_recording(self, call_id: str) -> CallFailure | None:
+        if self.save_failures:
+            return self.save_failures.pop(0)
+        self.saved = self.recordings
         return None
 
-    async def close(self, call: str, failure: CallFailure | None) -> None:
-        self.closed.append(failure)
-        self.over.set()
+    async def close_call(self, call_id: str, failure: CallFailure | None) -> None:
+        self.failures.append(failure)
+        self.closed.set()
 
 
-async def answer(desk: Desk, *presses: Press, hang_up: HangUp | None = None, **replies: bytes) -> FakeCall:
-    """Play the whole call and return it."""
+async def answer(handler: FakeHandler, *presses: Press, hang_up: HangUp | None = None, **replies: bytes) -> FakeCall:
+    """Run a whole call and return it."""
     call = FakeCall(*presses, headers=HEADERS, hang_up=hang_up, replies={k.upper(): v for k, v in replies.items()})
-    server = AgiServer("127.0.0.1", 0, lambda session: converse(session, desk))
+    server = AgiServer("127.0.0.1", 0, lambda session: handle_phone_call(session, handler))
     await server.start()
     try:
         await call.run(server.port)
         async with asyncio.timeout(PATIENCE):
-            await desk.over.wait()
+            await handler.closed.wait()
     finally:
         async with asyncio.timeout(PATIENCE):
             await server.stop()
     return call
 
 
-async def test_1_keeps_what_was_recorded() -> None:
-    desk = Desk()
-    call = await answer(desk, Press("studio_choose", "1"))
+# -- recording ------------------------------------------------------------------------------------------------------
+
+
+async def test_key_1_saves_the_recording() -> None:
+    handler = FakeHandler()
+    call = await answer(handler, Press(CHOICE, "1"))
     assert call.log == [
         "answer",
-        "play studio_say",
+        "play phone_call_instructions",
         "play tone",
-        "record take1.wav to # or 120.0",
-        "play studio_choose",
+        "record recording1.wav to # or 120.0",
+        f"play {CHOICE}",
         "wait 5.0",
-        "play studio_kept",
+        "play phone_call_saved",
     ]
-    assert (desk.kept, desk.told, desk.closed) == (1, [CallState.RECORDING, CallState.LISTENING], [None])
+    assert (handler.saved, handler.states, handler.failures) == (1, [CallState.RECORDING, CallState.CHOOSING], [None])
 
 
 @pytest.mark.parametrize("early", [False, True])
-async def test_2_records_again_and_the_last_is_kept(early: bool) -> None:
-    desk = Desk()
-    await answer(desk, Press("studio_choose", "2", early), Press("studio_choose", "1", early))
-    assert (desk.takes, desk.kept, desk.closed) == (2, 2, [None])
+async def test_key_2_records_again(early: bool) -> None:
+    handler = FakeHandler()
+    await answer(handler, Press(CHOICE, "2", early), Press(CHOICE, "1", early))
+    assert (handler.recordings, handler.saved, handler.failures) == (2, 2, [None])
 
 
-async def test_3_plays_it_and_asks_again() -> None:
-    desk = Desk()
-    call = await answer(desk, Press("studio_choose", "3"), Press("studio_choose", "1"))
-    assert call.played[2:] == ["studio_choose", "take1", "studio_choose", "studio_kept"]
-    assert desk.kept == 1
+async def test_key_3_plays_the_recording_and_asks_again() -> None:
+    handler = FakeHandler()
+    call = await answer(handler, Press(CHOICE, "3"), Press(CHOICE, "1"))
+    assert call.played[2:] == [CHOICE, "recording1", CHOICE, "phone_call_saved"]
+    assert handler.saved == 1
 
 
-@pytest.mark.parametrize(("key", "kept"), [("1", 1), ("2", 2)])
-async def test_who_hears_it_may_decide_at_once(key: str, kept: int) -> None:
-    desk = Desk()
-    await answer(desk, Press("studio_choose", "3"), Press("take1", key, early=True), Press("studio_choose", "1"))
-    assert desk.kept == kept
+@pytest.mark.parametrize(("key", "saved"), [("1", 1), ("2", 2)])
+async def test_key_interrupts_the_recording(key: str, saved: int) -> None:
+    handler = FakeHandler()
+    await answer(handler, Press(CHOICE, "3"), Press("recording1", key, early=True), Press(CHOICE, "1"))
+    assert handler.saved == saved
 
 
-async def test_who_presses_nothing_keeps_nothing() -> None:
-    desk = Desk()
-    call = await answer(desk)
-    assert call.played.count("studio_choose") == 3
-    assert (desk.kept, desk.closed) == (0, [CallFailure.UNDECIDED])
+async def test_nothing_is_saved_without_a_key() -> None:
+    handler = FakeHandler()
+    call = await answer(handler)
+    assert call.played.count(CHOICE) == 3
+    assert (handler.saved, handler.failures) == (0, [CallFailure.UNDECIDED])
 
 
 @pytest.mark.parametrize("failure", [CallFailure.SILENCE_ONLY, CallFailure.NOTHING_RECORDED])
-async def test_who_says_nothing_is_asked_again_and_at_last_given_up(failure: CallFailure) -> None:
-    desk = Desk()
-    desk.judgements = [failure]
-    await answer(desk, Press("studio_choose", "1"))
-    assert (desk.takes, desk.kept, desk.closed) == (2, 2, [None])
-    desk = Desk()
-    desk.judgements = [failure] * 3
-    call = await answer(desk)
-    assert call.played.count("studio_silence") == 3
-    assert (desk.takes, desk.closed) == (3, [failure])
+async def test_bad_recording_is_repeated_three_times_at_most(failure: CallFailure) -> None:
+    handler = FakeHandler()
+    handler.check_failures = [failure]
+    await answer(handler, Press(CHOICE, "1"))
+    assert (handler.recordings, handler.saved, handler.failures) == (2, 2, [None])
+    handler = FakeHandler()
+    handler.check_failures = [failure] * 3
+    call = await answer(handler)
+    assert call.played.count("phone_call_silence") == 3
+    assert (handler.recordings, handler.failures) == (3, [failure])
 
 
-async def test_silence_that_shows_only_in_the_making_is_silence() -> None:
-    desk = Desk()
-    desk.keepings = [CallFailure.SILENCE_ONLY]
-    await answer(desk, Press("studio_choose", "1"), Press("studio_choose", "1"))
-    assert (desk.kept, desk.closed) == (2, [None])
-
-
-async def test_exchange_that_cannot_write_is_told_at_once() -> None:
-    desk = Desk()
-    call = await answer(desk, **{"record file": b"200 result=-1 (writefile)\n"})
-    assert call.played == ["studio_say", "tone", "studio_failed"]
-    assert desk.closed == [CallFailure.CANNOT_WRITE]
+async def test_recording_that_turns_out_silent_is_repeated() -> None:
+    handler = FakeHandler()
+    handler.save_failures = [CallFailure.SILENCE_ONLY]
+    await answer(handler, Press(CHOICE, "1"), Press(CHOICE, "1"))
+    assert (handler.saved, handler.failures) == (2, [None])
 
 
 @pytest.mark.parametrize("failure", [CallFailure.CANNOT_WRITE, CallFailure.BROKEN_OFF])
-async def test_recording_that_cannot_be_kept_is_told(failure: CallFailure) -> None:
-    desk = Desk()
-    desk.keepings = [failure]
-    call = await answer(desk, Press("studio_choose", "1"))
-    assert call.played[-1] == "studio_failed"
-    assert desk.closed == [failure]
+async def test_recording_that_cannot_be_saved_ends_the_call(failure: CallFailure) -> None:
+    handler = FakeHandler()
+    handler.save_failures = [failure]
+    call = await answer(handler, Press(CHOICE, "1"))
+    assert call.played[-1] == "phone_call_failed"
+    assert handler.failures == [failure]
+
+
+async def test_pbx_that_cannot_write_ends_the_call() -> None:
+    handler = FakeHandler()
+    call = await answer(handler, **{"record file": b"200 result=-1 (writefile)\n"})
+    assert call.played == ["phone_call_instructions", "tone", "phone_call_failed"]
+    assert handler.failures == [CallFailure.CANNOT_WRITE]
+
+
+# -- the end of a call ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", ["within", "between", "silent"])
 @pytest.mark.parametrize("after", range(1, 7))
-async def test_who_hangs_up_before_1_keeps_nothing(after: int, how: str) -> None:
-    desk = Desk()
-    await answer(desk, hang_up=HangUp(after, how))  # type: ignore[arg-type]
-    assert (desk.kept, desk.closed) == (0, [CallFailure.HUNG_UP])
+async def test_hangup_before_key_1_saves_nothing(after: int, how: str) -> None:
+    handler = FakeHandler()
+    await answer(handler, hang_up=HangUp(after, how))  # type: ignore[arg-type]
+    assert (handler.saved, handler.failures) == (0, [CallFailure.HUNG_UP])
 
 
-async def test_hang_up_as_asterisk_tells_it_of_a_recording() -> None:
-    desk = Desk()
+async def test_hangup_during_a_recording_as_asterisk_reports_it() -> None:
+    handler = FakeHandler()
     dead = b"511 Command Not Permitted on a dead channel or intercept routine\n"
-    await answer(desk, **{"record file": b"200 result=-1 (hangup) endpos=22240\n", "channel status": dead})
-    assert desk.closed == [CallFailure.HUNG_UP]
+    await answer(handler, **{"record file": b"200 result=-1 (hangup) endpos=22240\n", "channel status": dead})
+    assert handler.failures == [CallFailure.HUNG_UP]
 
 
-async def test_who_hangs_up_after_1_has_kept_it() -> None:
-    desk = Desk()
-    await answer(desk, Press("studio_choose", "1"), hang_up=HangUp(7))
-    assert (desk.kept, desk.closed) == (1, [None])
+async def test_hangup_after_key_1_saves_the_recording() -> None:
+    handler = FakeHandler()
+    await answer(handler, Press(CHOICE, "1"), hang_up=HangUp(7))
+    assert (handler.saved, handler.failures) == (1, [None])
 
 
-async def test_exchange_that_does_not_find_our_sounds_is_told_from_a_hang_up() -> None:
-    desk = Desk(CallKind.TEST)
-    call = await answer(desk, **{"stream file": b"200 result=-1 endpos=0\n"})
+async def test_missing_sounds_are_told_from_a_hangup() -> None:
+    handler = FakeHandler(CallKind.TEST)
+    call = await answer(handler, **{"stream file": b"200 result=-1 endpos=0\n"})
     assert call.log[-1] == "channel status"
-    assert desk.closed == [CallFailure.CANNOT_READ]
+    assert handler.failures == [CallFailure.CANNOT_READ]
 
 
-async def test_exchange_that_goes_away_breaks_the_call_off() -> None:
-    desk = Desk()
-    await answer(desk, hang_up=HangUp(3, "gone"))
-    assert desk.closed == [CallFailure.BROKEN_OFF]
+async def test_lost_connection_ends_the_call() -> None:
+    handler = FakeHandler()
+    await answer(handler, hang_up=HangUp(3, "gone"))
+    assert handler.failures == [CallFailure.BROKEN_OFF]
 
 
-async def test_test_call_is_done_when_it_was_heard() -> None:
-    desk = Desk(CallKind.TEST)
-    call = await answer(desk)
-    assert call.log == ["answer", "play studio_test"]
-    assert (desk.told, desk.closed) == ([CallState.DONE], [None])
+async def test_test_call_is_done_after_its_text() -> None:
+    handler = FakeHandler(CallKind.TEST)
+    call = await answer(handler)
+    assert call.log == ["answer", "play phone_call_test"]
+    assert (handler.states, handler.failures) == ([CallState.DONE], [None])
 
 
-@pytest.mark.parametrize("state", [CallState.RECORDING, CallState.LISTENING])
-async def test_call_that_a_page_has_cancelled_ends(state: CallState) -> None:
-    desk = Desk()
-    desk.cancelled_at = state
-    await answer(desk, Press("studio_choose", "1"))
-    assert (desk.told[-1], desk.kept, desk.closed) == (state, 0, [None])
+@pytest.mark.parametrize("state", [CallState.RECORDING, CallState.CHOOSING])
+async def test_cancelled_call_ends_at_its_next_state(state: CallState) -> None:
+    handler = FakeHandler()
+    handler.cancelled_at = state
+    await answer(handler, Press(CHOICE, "1"))
+    assert (handler.states[-1], handler.saved, handler.failures) == (state, 0, [None])
 
 
-async def test_call_of_nobody_is_not_answered() -> None:
-    desk = Desk(known=False)
-    desk.over.set()
-    call = await answer(desk)
-    assert (call.commands, desk.closed) == ([], [])
+async def test_unknown_call_is_not_answered() -> None:
+    handler = FakeHandler(is_known=False)
+    handler.closed.set()
+    call = await answer(handler)
+    assert (call.commands, handler.failures) == ([], [])
 
 
-async def test_service_that_ends_closes_its_calls() -> None:
-    desk = Desk()
-    reached, goes_on = asyncio.Event(), asyncio.Event()
+async def test_stopped_service_closes_its_calls() -> None:
+    handler = FakeHandler()
+    recording, go_on = asyncio.Event(), asyncio.Event()
 
-    async def stay(command: str) -> None:
+    async def block(command: str) -> None:
         if command.startswith("RECORD"):
-            reached.set()
-            await goes_on.wait()
+            recording.set()
+            await go_on.wait()
 
-    call = FakeCall(headers=HEADERS, on_command=stay)
-    server = AgiServer("127.0.0.1", 0, lambda session: converse(session, desk))
+    call = FakeCall(headers=HEADERS, on_command=block)
+    server = AgiServer("127.0.0.1", 0, lambda session: handle_phone_call(session, handler))
     await server.start()
-    playing = asyncio.ensure_future(call.run(server.port))
+    running = asyncio.ensure_future(call.run(server.port))
     async with asyncio.timeout(PATIENCE):
-        await reached.wait()
+        await recording.wait()
         await server.stop()
-        goes_on.set()
-        await playing
-    assert desk.closed == [CallFailure.SERVICE_DOWN]
+        go_on.set()
+        await running
+    assert handler.failures == [CallFailure.SERVICE_DOWN]

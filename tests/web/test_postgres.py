@@ -10,7 +10,7 @@ from app import create_app
 from app.config import Settings
 from app.extensions import db, limiter
 from app.services import users
-from app.services.modules import save as modules
+from app.services.modules.list import load_module
 from app.store.database import Database
 from script.office.database import make_settings
 from tests.support.factories import NOW, create_line, create_request
@@ -53,7 +53,7 @@ def test_the_panel_does_its_work(app: Flask, database: Database, service: Servic
     admin.submit(admin.get("/queues/800"), "/queues/800", failed_kind="module", failed_code="*5001")
     assert admin.post("/modules/1/delete", status=422)
     with database.read() as session:
-        assert modules.load(session, 1).name == "فروش 100%"
+        assert load_module(session, 1).name == "فروش 100%"
     create_request(database, target="101")
     assert len(rows(admin.get("/requests"))) == 1
     for path in ("/mine", "/requests/1", "/requests?target=extension:101", "/mine?period=month"):

@@ -12,11 +12,11 @@ import pytest
 from flask import Flask
 
 from app import create_app
-from app.audio.prompts import PROMPT_KEYS
+from app.audio.prompt_texts import LANGUAGES, PROMPT_KEYS
 from app.domain.lifecycle import Outcome, Status, Step
 from app.domain.policy import LineState
+from app.domain.routing import DestinationKind, Situation
 from app.extensions import db
-from app.services.modules.save import DESTINATION_KINDS, LANGUAGES, SITUATIONS
 from app.web import formats
 from app.web import wording as words
 from app.web.locale import use_locale
@@ -77,8 +77,8 @@ def test_every_member_has_its_words(table: Mapping[Any, object], members: type[S
 
 def test_other_codes_have_their_words() -> None:
     assert set(words.PROMPT) == set(PROMPT_KEYS)
-    assert set(words.DESTINATION) == set(DESTINATION_KINDS)
-    assert set(words.SITUATION) == set(SITUATIONS)
+    assert set(words.DESTINATION) == set(DestinationKind) - {DestinationKind.NONE}
+    assert set(words.SITUATION) == set(Situation)
     assert set(words.LANGUAGE) == set(LANGUAGES)
 
 

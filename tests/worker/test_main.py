@@ -19,11 +19,11 @@ SECOND = timedelta(seconds=1)
 
 
 def leave_traces(database: Database, now: datetime) -> None:
-    """Leave a call of the studio that is over, and the answered command that asked for it."""
-    call = phone_calls.ask_test(database, extension="101", language="en", actor="sara", now=now)
+    """Leave a phone call that is over, and the answered command that asked for it."""
+    call = phone_calls.create_test_call(database, extension="101", language="en", actor="sara", now=now)
     for command in commands.open_commands(database, now):
         commands.answer(database, command.id, ok=True, result="taken", now=now)
-    phone_calls.advance(database, call, CallState.DONE, now)
+    phone_calls.update_state(database, call, CallState.DONE, now)
 
 
 def traces(database: Database) -> tuple[int, int]:
@@ -37,7 +37,7 @@ async def test_old_traces_are_removed_once_a_day(
 ) -> None:
     worker = Worker(office, database)
 
-    async def prepare() -> None:
+    async def prepare(now: datetime) -> None:
         """No sounds are needed here."""
 
     monkeypatch.setattr(worker.sounds, "prepare", prepare)
@@ -48,7 +48,7 @@ async def test_old_traces_are_removed_once_a_day(
         return traces(database)
 
     tidied: list[datetime] = []
-    monkeypatch.setattr(worker.sounds, "tidy", lambda: tidied.append(main.utcnow()) or 0)
+    monkeypatch.setattr(worker.sounds, "remove_unused", lambda: tidied.append(main.utcnow()) or 0)
     leave_traces(database, NOW - commands.KEEP_ANSWERED)
     leave_traces(database, NOW - commands.KEEP_ANSWERED + SECOND)
     assert traces(database) == (2, 2)

@@ -1,6 +1,5 @@
-"""The studio's desk: whatever stands in the way of a call, its row says so, and no page waits for ever."""
+"""Phone calls in the worker: each has an end in its row, whatever goes wrong."""
 
-import logging
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,37 +13,40 @@ from app.store.database import Database
 from app.telephony.snapshot import Extension, Snapshot
 from app.worker.phone_calls import PhoneCalls
 from app.worker.prompts import PromptStore
+from tests.support.sounds import quick_conversion, quick_sounds
+
+__all__ = ["quick_conversion", "quick_sounds"]
 
 
-class Exchange:
-    """It has our dialplan. `breaks`: what comes of asking for the state of a device, "" for a free one."""
+class FakePbx:
+    """A PBX with our dialplan. `error`: raised instead of the state of a device; originate() always fails."""
 
     connected = True
 
     def __init__(self) -> None:
-        self.breaks: Exception | None = None
+        self.error: Exception | None = None
         self.rung: list[str] = []
-        self.hung_up = 0
+        self.hang_ups = 0
 
     async def send(self, action: str, headers: Any = ()) -> Any:
         if headers["Variable"].startswith("DIALPLAN_EXISTS"):
             return {"Value": "1"}
-        if self.breaks is not None:
-            raise self.breaks
+        if self.error is not None:
+            raise self.error
         return {"Value": "NOT_INUSE"}
 
     async def collect(self, action: str, headers: Any = ()) -> list[Any]:
-        self.hung_up += 1
+        self.hang_ups += 1
         return []
 
     async def originate(self, headers: Any, variables: Any) -> None:
         self.rung.append(headers["ChannelId"])
-        raise RuntimeError("nobody has thought of this")
+        raise RuntimeError("unexpected")
 
 
 @pytest.fixture
-def exchange() -> Exchange:
-    return Exchange()
+def pbx() -> FakePbx:
+    return FakePbx()
 
 
 @pytest.fixture
@@ -53,42 +55,40 @@ def snapshot() -> Snapshot:
 
 
 @pytest.fixture
-def desk(office: Settings, database: Database, exchange: Exchange, snapshot: Snapshot) -> PhoneCalls:
-    sounds = PromptStore(office, database)
-    return PhoneCalls(office, database, exchange, sounds, snapshot)  # type: ignore[arg-type]
+def calls(office: Settings, database: Database, pbx: FakePbx, snapshot: Snapshot, quick_sounds: None) -> PhoneCalls:
+    return PhoneCalls(office, database, pbx, PromptStore(office, database), snapshot)  # type: ignore[arg-type]
 
 
-async def ring(desk: PhoneCalls, database: Database) -> tuple[CallState, str]:
-    """Ask for a call of extension 701, have it made, and return what its row says."""
+async def make_call(calls: PhoneCalls, database: Database) -> tuple[CallState, str]:
+    """Make a test call to extension 701 and return the state and the failure in its row."""
     now = datetime.now(UTC)
-    call = phone_calls.ask_test(database, extension="701", language="en", actor="sara", now=now)
-    await desk.call(call)
-    view = phone_calls.load(database, call, now)
+    call_id = phone_calls.create_test_call(database, extension="701", language="en", actor="sara", now=now)
+    await calls.make_call(call_id)
+    view = phone_calls.load(database, call_id, now)
     return view.state, view.detail
 
 
-@pytest.mark.parametrize("device", ["park:701@parkedcalls", "Local/701@office/n", "MeetMe:701"])
-async def test_a_hint_that_is_no_phone_cannot_be_rung(
-    desk: PhoneCalls, database: Database, exchange: Exchange, snapshot: Snapshot, device: str
+@pytest.mark.parametrize("device", ["park:701@parkedcalls", "Local/701@office/n"])
+async def test_hint_without_a_phone_is_unreachable(
+    calls: PhoneCalls, database: Database, pbx: FakePbx, snapshot: Snapshot, device: str
 ) -> None:
     hint = Extension("701", "hints", (device,), False, 0, LineState.FREE, datetime.now(UTC))
     snapshot.extensions["701"] = hint
-    assert await ring(desk, database) == (CallState.FAILED, CallFailure.UNREACHABLE)
-    assert exchange.rung == []
+    assert await make_call(calls, database) == (CallState.FAILED, CallFailure.UNREACHABLE)
+    assert pbx.rung == []
 
 
-async def test_a_call_that_breaks_before_it_rings_has_failed(
-    desk: PhoneCalls, database: Database, exchange: Exchange, caplog: pytest.LogCaptureFixture
+async def test_error_before_ringing(
+    calls: PhoneCalls, database: Database, pbx: FakePbx, caplog: pytest.LogCaptureFixture
 ) -> None:
-    exchange.breaks = RuntimeError("nobody has thought of this")
-    with caplog.at_level(logging.ERROR):
-        assert await ring(desk, database) == (CallState.FAILED, CallFailure.BROKEN_OFF)
-    assert "nobody has thought of this" in caplog.text
+    pbx.error = RuntimeError("unexpected")
+    assert await make_call(calls, database) == (CallState.FAILED, CallFailure.BROKEN_OFF)
+    assert "unexpected" in caplog.text
 
 
-async def test_a_call_that_breaks_while_it_rings_is_hung_up(
-    desk: PhoneCalls, database: Database, exchange: Exchange
+async def test_call_is_hung_up_after_an_error_while_it_rings(
+    calls: PhoneCalls, database: Database, pbx: FakePbx
 ) -> None:
-    assert await ring(desk, database) == (CallState.FAILED, CallFailure.BROKEN_OFF)
-    assert len(exchange.rung) == 1
-    assert exchange.hung_up
+    assert await make_call(calls, database) == (CallState.FAILED, CallFailure.BROKEN_OFF)
+    assert len(pbx.rung) == 1
+    assert pbx.hang_ups

@@ -1,4 +1,4 @@
-"""The sounds of the dialogue and of the agent's leg: ready before they are needed, named as Asterisk sees them."""
+"""The worker's sounds: made before they are needed, and named as Asterisk sees them."""
 
 import asyncio
 import os
@@ -7,41 +7,47 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.audio.clip import Clip, SpeechError
-from app.audio.prompts import PROMPT_KEYS, age_text, default_text
+from app.audio.prompt_texts import PROMPT_KEYS, age_text, default_text
 from app.config import Settings
 from app.domain.dial_order import DialOrder
-from app.services.modules import save as modules
-from app.services.prompts import recordings
-from app.services.prompts import voice as speech
+from app.services.modules.save import set_active
+from app.services.prompts import recordings, voice
+from app.services.prompts.digits import set_digit
+from app.services.prompts.recordings import Origin
 from app.store.database import Database
 from app.store.models import Module, Prompt
 from app.store.settings import Speech, write_setting
-from app.worker import prompts as made_by
-from app.worker.prompts import UNUSED, PromptStore
+from app.worker import module_prompts
+from app.worker.prompts import UNUSED_AGE, PromptStore
 from script.office.database import make_settings
 from script.office.patience import PATIENCE
 from tests.audio.sounds import tone, write_sound
 from tests.support.factories import NOW, create_module, create_request, store
+from tests.support.sounds import SPEECH_SECONDS, quick_conversion, quick_sounds
 
-SEEN_AS = "/var/lib/asterisk/sounds/bazang"
+__all__ = ["quick_conversion", "quick_sounds"]
+pytestmark = pytest.mark.usefixtures("quick_sounds")
+ASTERISK_FOLDER = "/var/lib/asterisk/sounds/bazang"
+NUMBER = "09121234567"
+ALL_PIECES = 1 + len(NUMBER) + 1 + 1  # the intro, the digits, the age, the keys
 
 
 @pytest.fixture(scope="module")
 def prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Finished sounds, made once for all tests here."""
+    """A folder of clips that all tests of this file share."""
     return tmp_path_factory.mktemp("prompts")
 
 
 @pytest.fixture
 def office(tmp_path: Path, prompts: Path) -> Settings:
-    return make_settings(tmp_path, prompts_dir=prompts, asterisk_prompts_dir=f"{SEEN_AS}/", default_locale="en")
+    return make_settings(tmp_path, prompts_dir=prompts, asterisk_prompts_dir=f"{ASTERISK_FOLDER}/", default_locale="en")
 
 
 @pytest.fixture
@@ -49,13 +55,16 @@ def sounds(office: Settings, database: Database) -> PromptStore:
     return PromptStore(office, database)
 
 
-def name_of(sounds: PromptStore, text: str, language: str = "en", *manner: Any) -> str:
-    """Return the name by which Asterisk plays a text; `manner`: voice, rate and pitch."""
-    path = sounds.library.spoken_path(text, language, *manner)
-    return f"{SEEN_AS}/speech/{path.stem}"
+def speech_name(sounds: PromptStore, text: str, language: str = "en", *speech: Any) -> str:
+    """Return the name of a spoken text for Asterisk. `speech`: voice, rate and pitch."""
+    return f"{ASTERISK_FOLDER}/speech/{sounds.library.speech_path(text, language, *speech).stem}"
 
 
-def make_order(registered_at: datetime, *, language: str = "en", spoken: str = "09121234567") -> DialOrder:
+def recording_name(file: str) -> str:
+    return f"{ASTERISK_FOLDER}/{file.removesuffix('.wav')}"
+
+
+def make_order(registered_at: datetime, *, language: str = "en") -> DialOrder:
     return DialOrder(
         attempt="a1",
         request_id=1,
@@ -63,7 +72,7 @@ def make_order(registered_at: datetime, *, language: str = "en", spoken: str = "
         devices="PJSIP/101",
         hint_context="hints",
         number="+989121234567",
-        dialled=spoken,
+        dialled=NUMBER,
         internal_devices="",
         language=language,
         caller_id="",
@@ -71,119 +80,95 @@ def make_order(registered_at: datetime, *, language: str = "en", spoken: str = "
         agent_ring=20,
         customer_ring=40,
         registered_at=registered_at,
-        spoken=spoken,
+        spoken=NUMBER,
     )
 
 
-# Names
+def announcement(sounds: PromptStore, age: timedelta = timedelta(0), language: str = "en") -> list[str]:
+    """Return the agent's announcement for a request of this age."""
+    return list(sounds.agent_prompt(make_order(NOW - age, language=language), NOW))
 
 
-def test_a_file_is_named_as_asterisk_sees_it(sounds: PromptStore, prompts: Path) -> None:
-    assert sounds.name(prompts / "uploads/abc.wav") == f"{SEEN_AS}/uploads/abc"
+def announcement_texts(minutes: int = 0) -> list[str]:
+    return [default_text("agent_intro", "en"), *NUMBER, age_text(minutes, "en"), default_text("agent_keys", "en")]
 
 
-def test_without_a_view_of_its_own_asterisk_sees_what_we_see(tmp_path: Path, database: Database) -> None:
-    sounds = PromptStore(make_settings(tmp_path), database)
-    assert sounds.name(tmp_path / "prompts/speech/abc.wav") == f"{tmp_path}/prompts/speech/abc"
+# -- names ----------------------------------------------------------------------------------------------------------
 
 
-# The agent's leg
+def test_file_is_named_as_asterisk_sees_it(
+    sounds: PromptStore, prompts: Path, tmp_path: Path, database: Database
+) -> None:
+    assert sounds.asterisk_path(prompts / "uploads/abc.wav") == f"{ASTERISK_FOLDER}/uploads/abc"
+    default = PromptStore(make_settings(tmp_path), database)
+    assert default.asterisk_path(tmp_path / "prompts/speech/abc.wav") == f"{tmp_path}/prompts/speech/abc"
 
 
-async def test_the_agent_hears_whose_request_it_is_and_how_old(sounds: PromptStore, database: Database) -> None:
-    now = datetime.now(UTC)
-    module = create_module(database, language="en")
-    request = create_request(database, module, registered_at=now - timedelta(minutes=7, seconds=5))
-    await sounds.prepare()
-    prompt = sounds.agent_prompt(make_order(request.registered_at), now)
-    texts = [
-        default_text("agent_intro", "en"),
-        *"09121234567",
-        age_text(7, "en"),
-        default_text("agent_keys", "en"),
-    ]
-    assert list(prompt) == [name_of(sounds, text) for text in texts]
-    for name in prompt:
-        assert (sounds.library.root / name.removeprefix(f"{SEEN_AS}/")).with_suffix(".wav").is_file()
+# -- the agent's announcement ---------------------------------------------------------------------------------------
 
 
-async def test_the_next_minutes_age_is_ready_before_it_is_needed(sounds: PromptStore, database: Database) -> None:
-    now = datetime.now(UTC)
-    request = create_request(database, create_module(database, language="en"), registered_at=now)
-    await sounds.prepare()
-    for minutes in (0, 1):
-        prompt = sounds.agent_prompt(make_order(request.registered_at), now + timedelta(minutes=minutes, seconds=1))
-        assert name_of(sounds, age_text(minutes, "en")) in prompt
+async def test_announcement_of_a_waiting_request(sounds: PromptStore, database: Database) -> None:
+    module, age = create_module(database, language="en"), timedelta(minutes=7, seconds=5)
+    create_request(database, module, registered_at=NOW - age)
+    assert announcement(sounds, age) == []
+    assert not sounds.prepared
+    await sounds.prepare(NOW)
+    assert sounds.prepared
+    for minutes in (7, 8):  # the age in a minute is prepared, too
+        names = announcement(sounds, age + timedelta(minutes=minutes - 7))
+        assert names == [speech_name(sounds, text) for text in announcement_texts(minutes)]
+        for name in names:
+            assert (sounds.library.root / name.removeprefix(f"{ASTERISK_FOLDER}/")).with_suffix(".wav").is_file()
 
 
-def test_what_is_not_ready_is_left_out_and_nobody_waits(sounds: PromptStore) -> None:
-    assert list(sounds.agent_prompt(make_order(datetime.now(UTC)), datetime.now(UTC))) == []
+async def test_pieces_that_are_not_prepared_are_left_out(sounds: PromptStore) -> None:
+    await sounds.prepare(NOW)
+    names = announcement(sounds, timedelta(hours=5))
+    assert len(names) == ALL_PIECES - 1
+    assert speech_name(sounds, age_text(5 * 60, "en")) not in names
+    assert announcement(sounds, language="fa") == []
 
 
-async def test_an_age_that_nobody_prepared_is_left_out(sounds: PromptStore, database: Database) -> None:
-    now = datetime.now(UTC)
-    await sounds.prepare()
-    prompt = sounds.agent_prompt(make_order(now - timedelta(hours=5)), now)
-    assert len(prompt) == 1 + 11 + 1
-    assert name_of(sounds, age_text(5 * 60, "en")) not in prompt
-
-
-async def test_a_language_that_nobody_speaks_here_is_silent(sounds: PromptStore) -> None:
-    await sounds.prepare()
-    now = datetime.now(UTC)
-    assert list(sounds.agent_prompt(make_order(now, language="fa"), now)) == []
-
-
-async def test_the_request_of_a_deleted_module_is_told_in_the_offices_language(
+async def test_request_of_a_deleted_module_is_announced_in_the_offices_language(
     tmp_path: Path, prompts: Path, database: Database
 ) -> None:
-    """The panel's choice of a language counts, not what the environment's default is."""
-    settings = make_settings(tmp_path, prompts_dir=prompts, asterisk_prompts_dir=SEEN_AS)
+    """The language of the settings page has precedence over the environment's default."""
+    settings = make_settings(tmp_path, prompts_dir=prompts, asterisk_prompts_dir=ASTERISK_FOLDER)
     assert settings.default_locale == "fa"
     with database.write() as session:
         write_setting(session, "locale", "en")
-    now = datetime.now(UTC)
-    create_request(database, registered_at=now - timedelta(minutes=9))
+    create_request(database, registered_at=NOW - timedelta(minutes=9))
     sounds = PromptStore(settings, database)
-    await sounds.prepare()
-    order = make_order(now - timedelta(minutes=9))
-    assert name_of(sounds, age_text(9, "en")) in sounds.agent_prompt(order, now)
+    await sounds.prepare(NOW)
+    assert speech_name(sounds, age_text(9, "en")) in announcement(sounds, timedelta(minutes=9))
 
 
-class Refusing:
-    """Refuses to speak some texts and counts what is asked of it."""
-
-    def __init__(self, sounds: PromptStore, *texts: str) -> None:
-        self.texts, self._spoken = set(texts), sounds.library.spoken
-
-    def __call__(self, text: str, *manner: Any) -> Clip:
-        if text in self.texts:
-            raise SpeechError("speech_failed")
-        return self._spoken(text, *manner)
-
-
-async def test_one_piece_that_cannot_be_spoken_costs_no_more_than_itself(
-    sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_piece_that_cannot_be_made_is_left_out_until_it_can(
+    sounds: PromptStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    now = datetime.now(UTC)
-    speech = Refusing(sounds, "1")
-    monkeypatch.setattr(sounds.library, "spoken", speech)
-    await sounds.prepare()
-    prompt = sounds.agent_prompt(make_order(now), now)
-    assert len(prompt) == 1 + 11 - 2 + 1 + 1  # the number has two ones
-    assert "'1' cannot be spoken" in caplog.text
-    speech.texts.clear()  # such as a disk that was full
-    await sounds.prepare()
-    assert len(sounds.agent_prompt(make_order(now), now)) == 14
+    synthesize, failing = sounds.library.synthesize, {"1"}
+
+    def fail(text: str, *options: Any) -> Clip:
+        if text in failing:
+            raise SpeechError("speech_failed")
+        return synthesize(text, *options)
+
+    monkeypatch.setattr(sounds.library, "synthesize", fail)
+    await sounds.prepare(NOW)
+    assert len(announcement(sounds)) == ALL_PIECES - NUMBER.count("1")
+    assert "'1'" in caplog.text
+    failing.clear()
+    await sounds.prepare(NOW)
+    assert len(announcement(sounds)) == ALL_PIECES
 
 
-# The module
+# -- modules --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_module_as_the_dialogue_needs_it(sounds: PromptStore, database: Database) -> None:
+async def test_module_for_the_dialogue(sounds: PromptStore, database: Database) -> None:
     module = create_module(database, name="Sales", code="*5001", language="en", silent=True, active=False)
     store(database, Prompt(module_id=module.id, key="after_success", mode="none"))
-    view = await sounds.module(module.id)
+    view = await sounds.load_module(module.id)
     assert view is not None
     assert (view.id, view.name, view.code) == (module.id, "Sales", "*5001")
     assert (view.active, view.silent, view.language) == (False, True, "en")
@@ -191,378 +176,321 @@ async def test_a_module_as_the_dialogue_needs_it(sounds: PromptStore, database: 
     assert view.prompts["after_success"] is None
     intro = view.prompts["intro"]
     assert intro is not None
-    assert intro.path == name_of(sounds, default_text("intro", "en"))
-    assert intro.seconds > 2
+    assert (intro.path, intro.seconds) == (speech_name(sounds, default_text("intro", "en")), SPEECH_SECONDS)
     assert {digit: sound.path for digit, sound in view.digits.items()} == {
-        digit: name_of(sounds, digit) for digit in "0123456789"
+        digit: speech_name(sounds, digit) for digit in "0123456789"
     }
-
-
-async def test_a_module_that_never_was_is_none(sounds: PromptStore) -> None:
-    assert await sounds.module(4711) is None
+    assert await sounds.load_module(4711) is None
 
 
 class SlowPrompts:
-    """Makes a module's prompts when it is allowed to; tells when it has begun."""
+    """Stands in for make_module_clips(). `started`: it was called; `allowed`: it may return."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.begun, self.allowed, self.made = threading.Event(), threading.Event(), 0
-        monkeypatch.setattr(made_by, "prompt_sounds", self)
+        self.started, self.allowed, self.count = threading.Event(), threading.Event(), 0
+        monkeypatch.setattr(module_prompts, "make_module_clips", self)
 
     def __call__(self, *_: object) -> Mapping[str, Clip | None]:
-        self.made += 1
-        self.begun.set()
+        self.count += 1
+        self.started.set()
         assert self.allowed.wait(PATIENCE)
         return {}
 
 
-async def test_several_callers_at_once_wait_for_one_making(
+async def test_callers_at_once_share_the_prompts(
     sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = create_module(database, language="en")
     slow = SlowPrompts(monkeypatch)
-    asking = asyncio.gather(*[sounds.module(module.id) for _ in range(4)])
-    await asyncio.to_thread(slow.begun.wait, PATIENCE)
+    loading = asyncio.gather(*[sounds.load_module(module.id) for _ in range(4)])
+    await asyncio.to_thread(slow.started.wait, PATIENCE)
     slow.allowed.set()
-    views = await asking
-    assert slow.made == 1
+    views = await loading
+    assert slow.count == 1
     assert all(view is views[0] for view in views)
-    assert await sounds.module(module.id) == views[0]
 
 
-async def test_a_module_that_is_changed_while_its_view_is_made_is_made_again(
+async def test_module_that_changes_while_its_prompts_are_made_is_made_again(
     sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who asked before the change gets what was; whoever asks after it must not get that any more."""
     module = create_module(database, name="Old", language="en")
     slow = SlowPrompts(monkeypatch)
-    before = asyncio.create_task(sounds.module(module.id))
-    await asyncio.to_thread(slow.begun.wait, PATIENCE)
+    before = asyncio.create_task(sounds.load_module(module.id))
+    await asyncio.to_thread(slow.started.wait, PATIENCE)
     with database.write() as session:
         session.get_one(Module, module.id).name = "New"
-    sounds.forget()
+    sounds.reset()
     slow.allowed.set()
-    old, new = await before, await sounds.module(module.id)
+    old, new = await before, await sounds.load_module(module.id)
     assert old is not None and new is not None
     assert (old.name, new.name) == ("Old", "New")
-    assert replace(old, name="New") == new
-    assert slow.made == 2
+    assert slow.count == 2
 
 
-async def test_what_was_made_once_is_not_made_again_until_it_is_forgotten(
+async def test_prompts_are_made_once_until_a_reset(
     sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = create_module(database, language="en")
     slow = SlowPrompts(monkeypatch)
     slow.allowed.set()
-    await sounds.prepare()
-    await sounds.module(module.id)
-    assert slow.made == 1
-    sounds.forget()
-    await sounds.prepare()
-    assert slow.made == 2
+    await sounds.prepare(NOW)
+    await sounds.load_module(module.id)
+    assert slow.count == 1
+    sounds.reset()
+    await sounds.prepare(NOW)
+    assert slow.count == 2
 
 
-async def test_a_folder_that_is_gone_ends_no_preparation(
+async def test_missing_folder_is_logged(
     sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    create_module(database, language="en")
+    module = create_module(database, language="en")
 
-    def gone(*_: object) -> Clip:
+    def fail(*_: object) -> Clip:
         raise FileNotFoundError("prompts")
 
-    monkeypatch.setattr(sounds.library, "spoken", gone)
-    await sounds.prepare()
-    assert "a prompt cannot be made" in caplog.text
+    monkeypatch.setattr(sounds.library, "synthesize", fail)
+    await sounds.prepare(NOW)
+    assert f"module {module.id}" in caplog.text
 
 
-# Who speaks
+async def test_state_of_a_module_holds_at_once(sounds: PromptStore, database: Database) -> None:
+    module = create_module(database, language="en")
+    for active in (True, False, True):
+        set_active(database, module.id, active, NOW)
+        view = await sounds.load_module(module.id)
+        assert view is not None and view.active is active
 
 
-def set_speech(database: Database, voice: str = "", rate: int | None = None, pitch: int | None = None) -> None:
-    speech.save(database, "en", Speech(voice, rate, pitch), NOW)
+# -- voices and recorded digits -------------------------------------------------------------------------------------
+
+
+def set_speech(database: Database, voice_name: str = "", rate: int | None = None) -> None:
+    voice.save(database, "en", Speech(voice_name, rate), NOW)
 
 
 def record(sounds: PromptStore, database: Database, folder: Path, hertz: float) -> str:
-    """Keep a recording and return its file."""
+    """Store a recording and return its file."""
     with write_sound(folder / f"{hertz}.wav", tone(0.5, hertz)).open("rb") as stream:
-        return recordings.store_upload(database, sounds.library, stream, "beep.wav", "upload", NOW).file
+        return recordings.store_upload(database, sounds.library, stream, "beep.wav", Origin.UPLOAD, NOW).file
 
 
-def announced(sounds: PromptStore) -> list[str]:
-    now = datetime.now(UTC)
-    return list(sounds.agent_prompt(make_order(now), now))
-
-
-async def test_a_module_speaks_in_its_own_voice_and_the_office_announces_in_its_own(
-    sounds: PromptStore, database: Database
-) -> None:
+async def test_module_and_office_have_their_own_voices(sounds: PromptStore, database: Database) -> None:
     set_speech(database, "en-us+m3", 170)
     module = create_module(database, language="en", voice="en+f1", pitch=40)
-    await sounds.prepare()
-    view = await sounds.module(module.id)
+    await sounds.prepare(NOW)
+    view = await sounds.load_module(module.id)
     assert view is not None
     enter_number = view.prompts["enter_number"]
     assert enter_number is not None
-    assert enter_number.path == name_of(sounds, default_text("enter_number", "en"), "en", "en+f1", 170, 40)
-    assert view.digits["7"].path == name_of(sounds, "7", "en", "en+f1", 170, 40)
-    texts = [default_text("agent_intro", "en"), *"09121234567", age_text(0, "en"), default_text("agent_keys", "en")]
-    assert announced(sounds) == [name_of(sounds, text, "en", "en-us+m3", 170) for text in texts]
+    assert enter_number.path == speech_name(sounds, default_text("enter_number", "en"), "en", "en+f1", 170, 40)
+    assert view.digits["7"].path == speech_name(sounds, "7", "en", "en+f1", 170, 40)
+    assert announcement(sounds) == [speech_name(sounds, text, "en", "en-us+m3", 170) for text in announcement_texts()]
 
 
-async def test_a_voice_that_is_not_there_costs_nobody_a_word(
+async def test_missing_voice_is_replaced_and_logged_once(
     sounds: PromptStore, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     set_speech(database, "piper:en_US-gone-low")
-    module = create_module(database, language="en", voice="fa+m3")  # its language was changed
-    await sounds.prepare()
-    view = await sounds.module(module.id)
-    assert view is not None
-    assert view.digits["7"].path == name_of(sounds, "7")
-    assert len(announced(sounds)) == 14
-    assert "fa+m3 does not speak en" in caplog.text
-    assert "no voice piper:en_US-gone-low" in caplog.text
+    for _ in range(3):
+        await sounds.prepare(NOW)
+    assert announcement(sounds) == [speech_name(sounds, text) for text in announcement_texts()]
+    assert caplog.text.count("piper:en_US-gone-low") == 1
 
 
-async def test_a_recorded_digit_is_read_out(sounds: PromptStore, database: Database, tmp_path: Path) -> None:
-    module = create_module(database, language="en")
-    file = record(sounds, database, tmp_path, 500)
-    recordings.set_digit(database, "en", "9", file, NOW)
-    recordings.set_digit(database, "fa", "1", file, NOW)
-    await sounds.prepare()
-    view = await sounds.module(module.id)
-    assert view is not None
-    assert view.digits["9"].path == f"{SEEN_AS}/{file.removesuffix('.wav')}"
-    assert view.digits["9"].seconds == pytest.approx(0.5, abs=0.05)
-    assert view.digits["1"].path == name_of(sounds, "1")
-    assert announced(sounds)[1:4] == [name_of(sounds, "0"), view.digits["9"].path, name_of(sounds, "1")]
-
-
-@pytest.mark.parametrize("content", [None, b"", b"RIFF and no more"])
-async def test_a_recorded_digit_that_cannot_be_played_is_spoken(
-    sounds: PromptStore, database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes | None
+@pytest.mark.parametrize("content", ["recording", None, b"RIFF and no more"])
+async def test_recorded_digit_is_played_if_it_can_be(
+    sounds: PromptStore, database: Database, tmp_path: Path, content: str | bytes | None
 ) -> None:
     module = create_module(database, language="en")
-    file = record(sounds, database, tmp_path, 510)
-    recordings.set_digit(database, "en", "9", file, NOW)
-    (sounds.library.root / file).unlink()
-    if content is not None:
-        (sounds.library.root / file).write_bytes(content)
-    await sounds.prepare()
-    view = await sounds.module(module.id)
+    file = record(sounds, database, tmp_path, 500)
+    set_digit(database, "en", "9", file, NOW)
+    set_digit(database, "fa", "1", file, NOW)
+    path = sounds.library.root / file
+    if content != "recording":
+        path.unlink()
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    await sounds.prepare(NOW)
+    view = await sounds.load_module(module.id)
     assert view is not None
-    assert view.digits["9"].path == name_of(sounds, "9")
-    assert name_of(sounds, "9") in announced(sounds)
-    assert "the recording of 9 (en) cannot be played" in caplog.text
+    expected = recording_name(file) if content == "recording" else speech_name(sounds, "9")
+    assert view.digits["9"].path == announcement(sounds)[2] == expected
+    assert view.digits["1"].path == announcement(sounds)[3] == speech_name(sounds, "1")
+
+
+# -- changes --------------------------------------------------------------------------------------------------------
 
 
 class Gate:
-    """Lets the library speak in one voice only when it is opened; tells when somebody waits before it."""
+    """Blocks synthesis in one voice. `waiting`: a thread is blocked; `opened`: it may go on."""
 
-    def __init__(self, sounds: PromptStore, monkeypatch: pytest.MonkeyPatch, voice: str) -> None:
+    def __init__(self, sounds: PromptStore, monkeypatch: pytest.MonkeyPatch, voice_name: str) -> None:
         self.waiting, self.opened = threading.Event(), threading.Event()
-        self._voice, self._spoken = voice, sounds.library.spoken
-        monkeypatch.setattr(sounds.library, "spoken", self)
+        self._voice, self._synthesize = voice_name, sounds.library.synthesize
+        monkeypatch.setattr(sounds.library, "synthesize", self)
 
-    def __call__(self, text: str, language: str, voice: str, *manner: Any) -> Clip:
-        if voice == self._voice:
+    def __call__(self, text: str, language: str, voice_name: str, *options: Any) -> Clip:
+        if voice_name == self._voice:
             self.waiting.set()
             assert self.opened.wait(PATIENCE)
-        return self._spoken(text, language, voice, *manner)
+        return self._synthesize(text, language, voice_name, *options)
 
 
-async def test_while_a_new_voice_is_made_agents_hear_the_former_one(
+async def test_agents_hear_the_old_voice_until_the_new_one_is_ready(
     sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await sounds.prepare()
-    former = announced(sounds)
-    assert len(former) == 14
+    await sounds.prepare(NOW)
+    old = announcement(sounds)
     gate = Gate(sounds, monkeypatch, "en-us+m3")
     set_speech(database, "en-us+m3")
-    sounds.forget()
-    making = asyncio.create_task(sounds.prepare())
+    sounds.reset()
+    preparing = asyncio.create_task(sounds.prepare(NOW))
     await asyncio.to_thread(gate.waiting.wait, PATIENCE)
-    assert announced(sounds) == former
+    assert announcement(sounds) == old
     gate.opened.set()
-    await making
-    assert set(announced(sounds)) & set(former) == set()
-    assert announced(sounds)[1] == name_of(sounds, "0", "en", "en-us+m3")
+    await preparing
+    assert announcement(sounds) == [speech_name(sounds, text, "en", "en-us+m3") for text in announcement_texts()]
 
 
-async def test_while_a_new_voice_is_made_for_long_callers_hear_the_former_one(
+async def test_callers_hear_the_old_voice_if_the_new_one_takes_long(
     sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(made_by, "RENEWAL_SECONDS", 0.05)
+    monkeypatch.setattr(module_prompts, "RENEWAL_SECONDS", 0.05)
     module = create_module(database, name="Old", language="en")
-    former = await sounds.module(module.id)
-    assert former is not None
+    old = await sounds.load_module(module.id)
+    assert old is not None
     gate = Gate(sounds, monkeypatch, "en-us+m3")
     with database.write() as session:
         row = session.get_one(Module, module.id)
         row.name, row.active, row.voice = "New", False, "en-us+m3"
     for _ in range(2):
-        sounds.forget()
-        assert await sounds.module(module.id) == replace(former, name="New", active=False)
+        sounds.reset()
+        assert await sounds.load_module(module.id) == replace(old, name="New", active=False)
     gate.opened.set()
-    monkeypatch.setattr(made_by, "RENEWAL_SECONDS", PATIENCE)
-    new = await sounds.module(module.id)
+    monkeypatch.setattr(module_prompts, "RENEWAL_SECONDS", PATIENCE)
+    new = await sounds.load_module(module.id)
     assert new is not None
-    assert new.digits["7"].path == name_of(sounds, "7", "en", "en-us+m3")
+    assert new.digits["7"].path == speech_name(sounds, "7", "en", "en-us+m3")
 
 
-async def test_a_module_that_is_deleted_meanwhile_is_gone(
+async def test_module_that_is_deleted_meanwhile_is_gone(
     sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(made_by, "RENEWAL_SECONDS", 0.05)
+    monkeypatch.setattr(module_prompts, "RENEWAL_SECONDS", 0.05)
     module = create_module(database, language="en")
-    await sounds.module(module.id)
+    await sounds.load_module(module.id)
     slow = SlowPrompts(monkeypatch)
-    sounds.forget()
-    asking = asyncio.create_task(sounds.module(module.id))
-    await asyncio.to_thread(slow.begun.wait, PATIENCE)
+    sounds.reset()
+    loading = asyncio.create_task(sounds.load_module(module.id))
+    await asyncio.to_thread(slow.started.wait, PATIENCE)
     with database.write() as session:
         session.delete(session.get_one(Module, module.id))
-    assert await sounds.module(module.id) is None
+    assert await sounds.load_module(module.id) is None
     slow.allowed.set()
-    await asking
+    await loading
 
 
-async def test_what_was_begun_before_a_change_never_takes_the_place_of_what_came_after(
+async def test_outdated_preparation_does_not_replace_newer_pieces(
     sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate(sounds, monkeypatch, "")
-    before = asyncio.create_task(sounds.prepare())
+    outdated = asyncio.create_task(sounds.prepare(NOW))
     await asyncio.to_thread(gate.waiting.wait, PATIENCE)
     set_speech(database, "en-us+m3")
-    sounds.forget()
-    await sounds.prepare()
-    after = announced(sounds)
-    assert after[1] == name_of(sounds, "0", "en", "en-us+m3")
+    sounds.reset()
+    await sounds.prepare(NOW)
+    new = announcement(sounds)
+    assert new[1] == speech_name(sounds, "0", "en", "en-us+m3")
     gate.opened.set()
-    await before
-    assert announced(sounds) == after
-
-
-async def test_a_digit_that_changes_is_read_out_so_at_the_next_call(
-    sounds: PromptStore, database: Database, tmp_path: Path
-) -> None:
-    module = create_module(database, language="en")
-    file = record(sounds, database, tmp_path, 520)
-    heard = []
-    for chosen in (None, file, None):
-        recordings.set_digit(database, "en", "9", chosen, NOW)
-        sounds.forget()
-        await sounds.prepare()
-        view = await sounds.module(module.id)
-        assert view is not None
-        assert announced(sounds)[2] == view.digits["9"].path
-        heard.append(view.digits["9"].path)
-    recorded = f"{SEEN_AS}/{file.removesuffix('.wav')}"
-    assert heard == [name_of(sounds, "9"), recorded, name_of(sounds, "9")]
+    await outdated
+    assert announcement(sounds) == new
 
 
 @pytest.mark.parametrize("change", ["voice", "digit", "module"])
-async def test_a_change_that_nobody_told_of_is_seen(
+async def test_change_is_found_without_a_command(
     sounds: PromptStore, database: Database, tmp_path: Path, change: str
 ) -> None:
-    """As when the command to do so expired, since the service was busy with something else."""
+    """The command may have expired while the worker was busy."""
     module = create_module(database, name="Old", language="en")
-    await sounds.prepare()
-    former, before = announced(sounds), await sounds.module(module.id)
+    await sounds.prepare(NOW)
+    old, before = announcement(sounds), await sounds.load_module(module.id)
     if change == "voice":
         set_speech(database, "en-us+m3")
     elif change == "digit":
-        recordings.set_digit(database, "en", "9", record(sounds, database, tmp_path, 530), NOW)
+        set_digit(database, "en", "9", record(sounds, database, tmp_path, 530), NOW)
     else:
         with database.write() as session:
             row = session.get_one(Module, module.id)
             row.name, row.updated_at = "New", NOW + timedelta(seconds=1)
-    await sounds.prepare()
-    assert await sounds.module(module.id) != before
-    assert (announced(sounds) != former) is (change != "module")
+    await sounds.prepare(NOW)
+    assert await sounds.load_module(module.id) != before
+    assert (announcement(sounds) != old) is (change != "module")
 
 
-async def test_what_cannot_be_made_anew_stays_as_it_was(
-    sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await sounds.prepare()
-    former = announced(sounds)
+async def test_old_pieces_stay_if_new_ones_cannot_be_made(sounds: PromptStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    await sounds.prepare(NOW)
+    old = announcement(sounds)
 
-    def full(*_: object) -> Clip:
+    def fail(*_: object) -> Clip:
         raise OSError("no space left")
 
-    monkeypatch.setattr(sounds.library, "spoken", full)
-    sounds.forget()
-    await sounds.prepare()
-    assert announced(sounds) == former
+    monkeypatch.setattr(sounds.library, "synthesize", fail)
+    sounds.reset()
+    await sounds.prepare(NOW)
+    assert announcement(sounds) == old
 
 
-async def test_a_voice_that_is_amiss_is_not_told_with_every_look(
-    sounds: PromptStore, database: Database, caplog: pytest.LogCaptureFixture
-) -> None:
-    set_speech(database, "piper:en_US-gone-low")
-    for _ in range(3):
-        await sounds.prepare()
-    assert caplog.text.count("piper:en_US-gone-low") == 1
-
-
-async def test_a_module_that_is_switched_takes_the_next_caller_accordingly(
-    sounds: PromptStore, database: Database
-) -> None:
-    module = create_module(database, language="en")
-    for active in (True, False, True):
-        modules.set_active(database, module.id, active, NOW)
-        view = await sounds.module(module.id)
-        assert view is not None and view.active is active
-
-
-# Tidying up
+# -- clean-up -------------------------------------------------------------------------------------------------------
 
 
 def make_old(folder: Path) -> None:
-    old = time.time() - 2 * UNUSED.total_seconds()
+    old = time.time() - 2 * UNUSED_AGE.total_seconds()
     for path in (folder / "speech").iterdir():
         os.utime(path, (old, old))
 
 
-def speech_in(folder: Path) -> set[str]:
+def list_speech(folder: Path) -> set[str]:
     return {path.stem for path in (folder / "speech").iterdir()}
 
 
-async def test_what_may_be_played_stays_and_what_is_played_no_more_goes_after_days(
+async def test_only_sounds_that_are_unused_for_days_are_removed(
     tmp_path: Path, prompts: Path, database: Database
 ) -> None:
     folder = shutil.copytree(prompts, tmp_path / "prompts")
-    sounds = PromptStore(make_settings(tmp_path, asterisk_prompts_dir=SEEN_AS, default_locale="en"), database)
+    sounds = PromptStore(make_settings(tmp_path, asterisk_prompts_dir=ASTERISK_FOLDER, default_locale="en"), database)
     module = create_module(database, language="en")
     store(database, Prompt(module_id=module.id, key="intro", mode="speech", text="We are closed for lunch."))
-    create_request(database, module, registered_at=datetime.now(UTC))
-    await sounds.prepare()
-    spoken = sounds.library.spoken_path("We are closed for lunch.", "en").stem
-    told = {Path(name).stem for name in sounds.agent_prompt(make_order(datetime.now(UTC)), datetime.now(UTC))}
+    create_request(database, module, registered_at=NOW)
+    await sounds.prepare(NOW)
+    intro = sounds.library.speech_path("We are closed for lunch.", "en").stem
+    announced = {Path(name).stem for name in announcement(sounds)}
     make_old(folder)
-    stray = sounds.library.spoken_path("Nobody plays this.", "en")
-    shutil.copy(folder / "speech" / f"{spoken}.wav", stray)
-    os.utime(stray, (0, 0))
-    assert sounds.tidy() > 0
-    assert not stray.exists()
-    assert {spoken, *told} <= speech_in(folder)
+    unused = sounds.library.speech_path("Nobody plays this.", "en")
+    shutil.copy(folder / "speech" / f"{intro}.wav", unused)
+    os.utime(unused, (0, 0))
+    assert sounds.remove_unused() > 0
+    assert not unused.exists()
+    assert {intro, *announced} <= list_speech(folder)
 
     with database.write() as session:
         session.get_one(Prompt, (module.id, "intro")).text = "We are back soon."
-    sounds.forget()
-    await sounds.prepare()
-    sounds.tidy()
-    assert spoken in speech_in(folder), "a call may still be playing it"
+    sounds.reset()
+    await sounds.prepare(NOW)
+    sounds.remove_unused()
+    assert intro in list_speech(folder), "a call may still play it"
     make_old(folder)
-    sounds.tidy()
-    assert speech_in(folder) & {spoken, *told} == told
-    assert sounds.library.spoken_path("We are back soon.", "en").is_file()
+    sounds.remove_unused()
+    assert list_speech(folder) & {intro, *announced} == announced
+    assert sounds.library.speech_path("We are back soon.", "en").is_file()
 
 
-def test_a_folder_that_cannot_be_tidied_stops_nothing(sounds: PromptStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_older_than: timedelta) -> int:
+def test_folder_that_cannot_be_cleaned_up_is_logged(
+    sounds: PromptStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_age: timedelta) -> int:
         raise PermissionError("not ours")
 
     monkeypatch.setattr(sounds.library, "remove_unused", refuse)
-    assert sounds.tidy() == 0
+    assert sounds.remove_unused() == 0
+    assert "not ours" in caplog.text

@@ -1,0 +1,1 @@
+"""Call request modules: list, validate, save, export and import them."""

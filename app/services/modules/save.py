@@ -1,91 +1,105 @@
-"""Call request modules: checked as a whole, stored as a whole, and their sounds made ready."""
+"""Save, delete and switch modules. Each function runs in its own transaction, unless it takes a session."""
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.audio.library import SoundLibrary
-from app.audio.prompts import LANGUAGES, PROMPT_KEYS
-from app.domain.text import is_displayable
+from app.config import Settings
+from app.domain.routing import Destination, DestinationKind
 from app.services import audit, commands
-from app.services.errors import Invalid, NotFound
+from app.services.errors import ErrorCode, Invalid, NotFound
+from app.services.modules.input import SHARED_FIELDS, ModuleInput, audit_fields, from_row
+from app.services.modules.list import load_module
+from app.services.modules.validation import check_module
+from app.services.pbx import destinations, lookup
+from app.services.pbx.destinations import DestinationsByField, PbxWarning, SaveResult, warning_key
+from app.services.pbx.references import find_references
 from app.services.prompts import recordings
-from app.services.prompts import voice as speech
+from app.services.prompts.input import PromptInput, PromptMode
 from app.store.database import Database
-from app.store.models import ExtensionScenario, Module, Prompt, QueueScenario
-from app.store.settings import Speech
-
-CODE = re.compile(r"[0-9*#]{1,20}")
-TARGET = re.compile(r"[A-Za-z0-9_.-]{1,80}")
-EXTENSION = re.compile(r"[0-9*#]{1,20}")
-CUSTOM = re.compile(r"[A-Za-z0-9_.-]{1,40},[A-Za-z0-9_*#.+-]{1,30},[0-9]{1,4}")  # context,extension,priority
-CALLER_ID = re.compile(r"\+?[0-9]{2,20}")
-FORMS: Mapping[str, re.Pattern[str]] = {"extension": EXTENSION, "queue": TARGET, "module": CODE, "custom": CUSTOM}
-DESTINATION_KINDS = ("extension", "queue", "module", "custom", "hangup")
-SITUATIONS = ("no_answer", "busy", "unavailable")  # of an extension's scenario
-PROMPT_MODES = ("speech", "file", "none")
-
-# name of the field -> the least and the most it may be; durations are seconds
-BOUNDS: Mapping[str, tuple[int, int]] = {
-    "min_wait": (0, 24 * 3600),
-    "rest": (0, 3600),
-    "retries": (0, 20),
-    "retry_pause": (10, 24 * 3600),
-    "agent_pause": (5, 3600),
-    "agent_ring": (5, 120),
-    "customer_ring": (10, 180),
-    "expire_after": (0, 90 * 24 * 3600),
-}
+from app.store.models import Module, Prompt
 
 
-@dataclass(frozen=True)
-class PromptInput:
-    """`mode`: one of PROMPT_MODES; `text` for speech (empty: the default); `file` below PROMPTS_DIR for mode file."""
+def check_and_save_module(
+    database: Database,
+    settings: Settings,
+    given: ModuleInput,
+    now: datetime,
+    *,
+    confirmed: Collection[str],
+    module_id: int | None = None,
+    actor: str = "",
+    library: SoundLibrary | None = None,
+) -> SaveResult:
+    """Validate a module, ask the PBX about what is new in it, and save it. Raises NotFound.
 
-    mode: str = "speech"
-    text: str = ""
-    file: str = ""
-    original_name: str = ""
-
-
-@dataclass(frozen=True)
-class ModuleInput:
-    """Every field of a module, as the form or an imported file gives it."""
-
-    name: str
-    code: str
-    target_kind: str
-    targets: tuple[str, ...]
-    next_kind: str
-    error_kind: str
-    next_code: str = ""
-    error_code: str = ""
-    active: bool = True
-    silent: bool = False
-    automatic: bool = True
-    language: str = "fa"
-    voice: str = ""
-    rate: int | None = None
-    pitch: int | None = None
-    min_wait: int = 0
-    rest: int = 10
-    retries: int = 2
-    retry_pause: int = 300
-    agent_pause: int = 60
-    agent_ring: int = 20
-    customer_ring: int = 40
-    expire_after: int = 0
-    caller_id: str = ""
-    prompts: Mapping[str, PromptInput] = field(default_factory=dict)
+    Nothing is saved if there are errors, or warnings without their key in `confirmed`. Waits for the PBX.
+    """
+    checked = check_without_pbx(database, given, module_id, confirmed=confirmed)
+    if checked.errors:
+        return checked
+    checked = _find_warnings(database, settings, given, module_id, confirmed, actor=actor, now=now)
+    return destinations.save_if_confirmed(
+        checked,
+        lambda: save_module(database, given, now, module_id=module_id, actor=actor, library=library),
+    )
 
 
-def save(
+def check_without_pbx(
+    database: Database, given: ModuleInput, module_id: int | None = None, *, confirmed: Collection[str] = ()
+) -> SaveResult:
+    """Validate a module without asking the PBX or saving. Raises NotFound.
+
+    The result repeats the warnings that the user confirmed.
+    """
+    with database.read() as session:
+        errors = check_module(session, given, module_id)
+        stored = load_module(session, module_id) if module_id is not None else None
+    warnings = destinations.repeat_confirmed(_new_destinations(given, stored), confirmed)
+    code = _code_warning(given, confirmed)
+    return SaveResult(errors, warnings | ({"code": [code]} if code.confirmed else {}))
+
+
+def _find_warnings(
+    database: Database,
+    settings: Settings,
+    given: ModuleInput,
+    module_id: int | None,
+    confirmed: Collection[str],
+    *,
+    actor: str,
+    now: datetime,
+) -> SaveResult:
+    with database.read() as session:
+        stored = load_module(session, module_id) if module_id is not None else None
+    found = destinations.find_warnings(database, _new_destinations(given, stored), confirmed, actor=actor, now=now)
+    if not found.pbx_answered or (stored is not None and stored.code == given.code):
+        return found
+    context = lookup.find_code(database, settings, given.code, actor=actor, now=now)
+    if context is None:
+        return replace(found, pbx_answered=False)
+    if not context:
+        return found
+    return replace(found, warnings={**found.warnings, "code": [_code_warning(given, confirmed, context)]})
+
+
+def _new_destinations(given: ModuleInput, stored: ModuleInput | None) -> DestinationsByField:
+    named = {"targets": given.target_destinations, "next": [given.next], "error": [given.error]}
+    before = [*stored.target_destinations, stored.next, stored.error] if stored is not None else []
+    return destinations.without_stored(named, before)
+
+
+def _code_warning(given: ModuleInput, confirmed: Collection[str], context: str = "") -> PbxWarning:
+    code = Destination(DestinationKind.MODULE, given.code)
+    return PbxWarning(code, warning_key(code, code_taken=True) in confirmed, code_taken=True, context=context)
+
+
+def save_module(
     database: Database,
     given: ModuleInput,
     now: datetime,
@@ -94,239 +108,98 @@ def save(
     actor: str = "",
     library: SoundLibrary | None = None,
 ) -> int:
-    """Store a new module, or change one; return its id. Raises Invalid and NotFound.
+    """Validate and store a module without asking the PBX; return its id. Raises Invalid and NotFound.
 
-    `library`: where its recordings must be, so that one which somebody deletes in this instant is not chosen unseen.
-    The dialplan follows by a command to the telephone service.
+    `module_id` None: a new module. `library`: refuse recordings that are not in it. The worker writes the dialplan.
     """
     with database.write() as session:
-        module = _held(session, module_id) if module_id is not None else Module(created_at=now)
-        errors = check(session, given, module_id)
+        module = _load_locked(session, module_id) if module_id is not None else Module(created_at=now)
+        errors = check_module(session, given, module_id)
         if errors:
             raise Invalid(errors)
-        before = as_fields(as_input(module)) if module_id is not None else {}
-        saved = store(session, given, module, now)
+        before = audit_fields(from_row(module)) if module_id is not None else {}
+        saved = store_module(session, given, module, now)
         if library is not None:
             _check_files(library, given)
-        note_saved(session, module, before, now, actor=actor)
+        record_saved(session, module, before, now, actor=actor)
     commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
     return saved
 
 
-def _held(session: Session, module_id: int) -> Module:
-    """Return a module that nobody else changes or deletes until the session is over. Raises NotFound."""
+def delete_module(database: Database, module_id: int, now: datetime, *, actor: str = "") -> None:
+    """Delete a module. Raises NotFound, and Invalid if something points to it.
+
+    Its requests stay and can be called by hand.
+    """
+    with database.write() as session:
+        module = _load_locked(session, module_id)
+        if module.code in find_references(session):
+            raise Invalid({"code": ErrorCode.IN_USE})
+        deleted = audit.changes(audit_fields(from_row(module)), {})
+        audit.record(session, actor, "module_deleted", _subject(module), deleted, now)
+        session.delete(module)
+    commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
+
+
+def set_active(database: Database, module_id: int, active: bool, now: datetime, *, actor: str = "") -> None:
+    """Switch a module on or off, from the next caller on. Raises NotFound."""
+    with database.write() as session:
+        module = _load_locked(session, module_id)
+        before = audit_fields(from_row(module))
+        module.active, module.updated_at = active, now
+        record_saved(session, module, before, now, actor=actor)
+
+
+def _load_locked(session: Session, module_id: int) -> Module:
+    """Return a module that no one else can change or delete until the transaction ends. Raises NotFound."""
     module = session.get(Module, module_id, with_for_update=True)
     if module is None:
         raise NotFound(f"module {module_id}")
     return module
 
 
-def store(session: Session, given: ModuleInput, module: Module, now: datetime) -> int:
-    """Put a module that was checked into the session; return its id. Raises Invalid; then the session is lost."""
-    for name in _PLAIN:
+def store_module(session: Session, given: ModuleInput, module: Module, now: datetime) -> int:
+    """Write a valid module to the session; return its id. Raises Invalid, after which the session is unusable.
+
+    Prompts that `given` does not name stay.
+    """
+    for name in SHARED_FIELDS:
         setattr(module, name, getattr(given, name))
     module.targets, module.updated_at = list(given.targets), now
     session.add(module)
     try:
         session.flush()
-    except IntegrityError as error:  # somebody else took the code in this instant
-        raise Invalid({"code": "taken"}) from error
+    except IntegrityError as error:  # another transaction took the code after the check
+        raise Invalid({"code": ErrorCode.TAKEN}) from error
     for key, prompt in given.prompts.items():
-        session.merge(
-            Prompt(
-                module_id=module.id,
-                key=key,
-                mode=prompt.mode,
-                text=prompt.text,
-                file=recordings.attach(session, prompt.file, prompt.original_name, now)
-                if prompt.mode == "file"
-                else None,
-                original_name=prompt.original_name[:200],
-            )
-        )
+        session.merge(_prompt_row(session, module.id, key, prompt, now))
     return module.id
 
 
+def _prompt_row(session: Session, module_id: int, key: str, prompt: PromptInput, now: datetime) -> Prompt:
+    file = None
+    if prompt.mode == PromptMode.FILE:
+        file = recordings.ensure_recording(session, prompt.file, prompt.original_name, now)
+    values = {"mode": prompt.mode, "text": prompt.text, "file": file, "original_name": prompt.original_name[:200]}
+    return Prompt(module_id=module_id, key=key, **values)
+
+
 def _check_files(library: SoundLibrary, given: ModuleInput) -> None:
-    """Raise Invalid for recordings that are gone. By now nobody can delete one: each is held by this session."""
-    files = {key: prompt.file for key, prompt in given.prompts.items() if prompt.mode == "file"}
-    lost = {f"prompt_{key}": "no_file" for key, file in files.items() if not recordings.is_there(library, file)}
+    """Raise Invalid for recordings whose file is missing. The session locks their rows, so none can be deleted now."""
+    files = {key: prompt.file for key, prompt in given.prompts.items() if prompt.mode == PromptMode.FILE}
+    lost = {f"prompt_{key}": ErrorCode.NO_FILE for key, file in files.items() if not recordings.has_file(library, file)}
     if lost:
         raise Invalid(lost)
 
 
-def load(session: Session, module_id: int) -> ModuleInput:
-    """Return a module as its form has it. Raises NotFound."""
-    module = session.get(Module, module_id)
-    if module is None:
-        raise NotFound(f"module {module_id}")
-    return as_input(module)
-
-
-def codes(session: Session) -> list[tuple[str, str]]:
-    """Return code and name of every module, for whoever chooses a destination."""
-    return [(code, name) for code, name in session.execute(select(Module.code, Module.name).order_by(Module.code))]
-
-
-def as_input(module: Module) -> ModuleInput:
-    """See a stored module as its form has it."""
-    plain = {name: getattr(module, name) for name in _PLAIN}
-    prompts = {p.key: PromptInput(p.mode, p.text, p.file or "", p.original_name) for p in module.prompts}
-    return ModuleInput(**plain, targets=tuple(module.targets), prompts=prompts)
-
-
-def as_fields(given: ModuleInput) -> dict[str, Any]:
-    """Return the fields of a module as the log has them: plain, and one for each prompt."""
-    fields = {name: getattr(given, name) for name in _PLAIN} | {"targets": list(given.targets)}
-    for key, prompt in given.prompts.items():
-        fields[f"prompt_{key}"] = {"speech": prompt.text, "file": prompt.original_name or prompt.file}.get(
-            prompt.mode, prompt.mode
-        )
-    return fields
-
-
-def note_saved(session: Session, module: Module, before: Mapping[str, Any], now: datetime, *, actor: str) -> None:
-    """Log what differs in a saved module from what it was `before`; nothing, where nothing differs."""
+def record_saved(session: Session, module: Module, before: Mapping[str, Any], now: datetime, *, actor: str) -> None:
+    """Write an audit entry with the fields that differ from `before`, if there are any."""
     session.flush()
-    session.refresh(module)  # the prompts were stored beside it
-    changed = audit.changes(before, as_fields(as_input(module)))
+    session.refresh(module)  # its prompts were stored separately
+    changed = audit.changes(before, audit_fields(from_row(module)))
     if changed:
         audit.record(session, actor, "module_saved", _subject(module), changed, now)
 
 
 def _subject(module: Module) -> str:
     return f"{module.name} ({module.code})"
-
-
-def delete(database: Database, module_id: int, now: datetime, *, actor: str = "") -> None:
-    """Delete a module. Its requests stay and are left to be called by hand. Raises NotFound, Invalid when in use."""
-    with database.write() as session:
-        module = _held(session, module_id)
-        if references_to(session, module.code):
-            raise Invalid({"code": "in_use"})
-        audit.record(
-            session, actor, "module_deleted", _subject(module), audit.changes(as_fields(as_input(module)), {}), now
-        )
-        session.delete(module)
-    commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
-
-
-def set_active(database: Database, module_id: int, active: bool, now: datetime, *, actor: str = "") -> None:
-    """Switch a module on or off; the next caller is met accordingly. Raises NotFound."""
-    with database.write() as session:
-        module = _held(session, module_id)
-        before = as_fields(as_input(module))
-        module.active, module.updated_at = active, now
-        note_saved(session, module, before, now, actor=actor)
-
-
-_PLAIN = (
-    "name", "code", "target_kind", "next_kind", "next_code", "error_kind", "error_code", "active", "silent",
-    "automatic", "language", "voice", "rate", "pitch", "caller_id", *BOUNDS,
-)  # fmt: skip
-
-
-def check(session: Session, given: ModuleInput, module_id: int | None) -> dict[str, str]:
-    """Return what is wrong with a module, by field; empty where all is well."""
-    errors: dict[str, str] = {}
-    if not given.name.strip() or len(given.name) > 80:
-        errors["name"] = "required" if not given.name.strip() else "too_long"
-    elif not is_displayable(given.name):
-        errors["name"] = "characters"
-    if not CODE.fullmatch(given.code):
-        errors["code"] = "code"
-    elif session.scalar(select(func.count()).where(Module.code == given.code, Module.id != (module_id or 0))):
-        errors["code"] = "taken"
-    own = session.get(Module, module_id) if module_id is not None else None
-    renamed_from = own.code if own is not None and own.code != given.code else ""
-    if renamed_from and references_to(session, renamed_from):
-        errors.setdefault("code", "in_use")
-    for name, (least, most) in BOUNDS.items():
-        if not least <= getattr(given, name) <= most:
-            errors[name] = "range"
-    if given.language not in LANGUAGES:
-        errors["language"] = "choice"
-    errors |= speech.check(given.language, Speech(given.voice, given.rate, given.pitch))
-    if given.caller_id and not CALLER_ID.fullmatch(given.caller_id):
-        errors["caller_id"] = "number"
-    errors |= _check_targets(given)
-    for side in ("next", "error"):
-        kind, code = getattr(given, f"{side}_kind"), getattr(given, f"{side}_code")
-        fault = check_destination(session, kind, code)
-        if fault is None and kind == "module":
-            if code == renamed_from:
-                fault = "no_module"
-            elif _goes_round(session, given, code):
-                fault = "cycle"
-        if fault is not None:
-            errors[f"{side}_code" if kind in DESTINATION_KINDS else f"{side}_kind"] = fault
-    for key, prompt in given.prompts.items():
-        if key not in PROMPT_KEYS or prompt.mode not in PROMPT_MODES:
-            errors[f"prompt_{key}"] = "choice"
-        elif prompt.mode == "file" and not prompt.file:
-            errors[f"prompt_{key}"] = "no_file"
-        elif len(prompt.text) > 1500:
-            errors[f"prompt_{key}"] = "too_long"
-    return errors
-
-
-def _check_targets(given: ModuleInput) -> dict[str, str]:
-    if given.target_kind not in ("extension", "queue"):
-        return {"target_kind": "choice"}
-    if not given.targets:
-        return {"targets": "required"}
-    if given.target_kind == "queue" and len(given.targets) > 1:
-        return {"targets": "one_queue"}
-    pattern = TARGET if given.target_kind == "queue" else EXTENSION
-    return {} if all(pattern.fullmatch(target) for target in given.targets) else {"targets": "code"}
-
-
-def check_destination(session: Session, kind: str, code: str, *, optional: bool = False) -> str | None:
-    """Return what is wrong with a destination as a short code, or None. What it names ends up in the dialplan."""
-    if not kind and optional:
-        return None
-    if kind == "hangup":
-        return None
-    pattern = FORMS.get(kind)
-    if pattern is None:
-        return "choice"
-    if not code:
-        return "required"
-    if not pattern.fullmatch(code):
-        return "custom" if kind == "custom" else "code"
-    if kind == "module" and not session.scalar(select(func.count()).where(Module.code == code)):
-        return "no_module"
-    return None
-
-
-def _goes_round(session: Session, given: ModuleInput, code: str) -> bool:
-    """Tell whether a chain of modules that starts at `code` leads back to the module that is being saved."""
-    by_code = {module.code: module for module in session.scalars(select(Module))}
-    seen: set[str] = set()
-    open_codes = [code]
-    while open_codes:
-        current = open_codes.pop()
-        if current == given.code:
-            return True
-        module = by_code.get(current)
-        if module is None or current in seen:
-            continue
-        seen.add(current)
-        open_codes += [c for k, c in _ways(module) if k == "module"]
-    return False
-
-
-def _ways(module: Module) -> list[tuple[str, str]]:
-    return [(module.next_kind, module.next_code), (module.error_kind, module.error_code)]
-
-
-def references_to(session: Session, code: str) -> list[str]:
-    """Return what else leads to the module of this code: names of modules, numbers of extensions and queues."""
-    target = ("module", code)
-    names = [m.name for m in session.scalars(select(Module)) if target in _ways(m) and m.code != code]
-    for scenario in session.scalars(select(ExtensionScenario)):
-        ways = [(getattr(scenario, f"{s}_kind"), getattr(scenario, f"{s}_code")) for s in SITUATIONS]
-        names += [scenario.extension] if target in ways else []
-    for queue in session.scalars(select(QueueScenario)):
-        names += [queue.queue] if target == (queue.failed_kind, queue.failed_code) else []
-    return names

@@ -1,7 +1,7 @@
-"""The office's modules, with their prompts' texts, and scenarios as one JSON file.
+"""Export and import all modules, with the texts of their prompts, and all scenarios as one JSON file.
 
-Taking a file in is all or nothing. Modules are known by their code, so their order in the file does not matter and a
-file can be taken in twice. What the file does not name stays as it is.
+An import is all or nothing. A module is identified by its code, so the order of modules in the file does not matter and
+a file can be imported twice. Modules and scenarios that the file does not name stay as they are.
 """
 
 import re
@@ -15,25 +15,30 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.audio.library import SoundLibrary
+from app.domain.routing import Destination, Situation
 from app.services import commands
-from app.services.errors import Invalid
-from app.services.modules import save as modules
-from app.services.modules.save import SITUATIONS, ModuleInput, PromptInput
-from app.services.pbx import scenarios
+from app.services.errors import ErrorCode, Invalid
+from app.services.modules.input import ModuleInput, audit_fields, from_row
+from app.services.modules.save import record_saved, store_module
+from app.services.modules.validation import check_module
+from app.services.pbx.scenarios import ExtensionInput, QueueInput, store_scenario
 from app.services.prompts import recordings
+from app.services.prompts.input import PromptInput, PromptMode
 from app.store.database import Database
 from app.store.models import ExtensionScenario, Module, QueueScenario
 
 
 class BadFile(ValueError):
-    """The file cannot be taken in: `errors` has a line per fault, each with its place in the file."""
+    """The file cannot be imported. `errors` has a line for each error, which begins with its place in the file."""
 
     def __init__(self, errors: list[str]) -> None:
         super().__init__("\n".join(errors))
         self.errors = errors
 
 
-# Nothing longer than its column, and no NUL, which PostgreSQL cannot keep.
+# -- the file ---------------------------------------------------------------------------------------------------------
+
+# Texts fit their columns and have no NUL, which PostgreSQL cannot store.
 _Word = Annotated[str, Field(max_length=8, pattern=r"^[^\x00]*$")]
 _Kind = Annotated[str, Field(max_length=16, pattern=r"^[^\x00]*$")]
 _Short = Annotated[str, Field(max_length=20, pattern=r"^[^\x00]*$")]
@@ -52,9 +57,12 @@ class _Destination(_Strict):
     kind: _Kind = ""
     code: _Text = ""
 
-    @property
-    def pair(self) -> tuple[str, str]:
-        return (self.kind, self.code)
+    def to_input(self) -> Destination:
+        return Destination(self.kind, self.code)
+
+    @classmethod
+    def of(cls, destination: Destination) -> "_Destination":
+        return cls(kind=str(destination.kind), code=destination.code)
 
 
 class _Prompt(_Strict):
@@ -89,6 +97,17 @@ class _Module(_Strict):
     caller_id: _Number = ""
     prompts: dict[_Short, _Prompt] = Field(default_factory=dict)
 
+    def to_input(self) -> ModuleInput:
+        values = self.model_dump(exclude={"next", "error", "prompts", "targets"})
+        prompts = {key: PromptInput(**prompt.model_dump()) for key, prompt in self.prompts.items()}
+        values |= {"next": self.next.to_input(), "error": self.error.to_input()}
+        return ModuleInput(**values, targets=tuple(self.targets), prompts=prompts)
+
+    @classmethod
+    def of(cls, given: ModuleInput) -> "_Module":
+        values = asdict(given) | {"next": _Destination.of(given.next), "error": _Destination.of(given.error)}
+        return cls(**values | {"targets": list(given.targets)})
+
 
 class _Extension(_Strict):
     extension: _Short
@@ -97,12 +116,28 @@ class _Extension(_Strict):
     busy: _Destination = _Destination()
     unavailable: _Destination = _Destination()
 
+    def to_input(self) -> ExtensionInput:
+        return ExtensionInput(self.extension, self.ring, {s: getattr(self, s).to_input() for s in Situation})
+
+    @classmethod
+    def of(cls, given: ExtensionInput) -> "_Extension":
+        destinations: dict[str, Any] = {s.value: _Destination.of(given.destination(s)) for s in Situation}
+        return cls(extension=given.extension, ring=given.ring, **destinations)
+
 
 class _Queue(_Strict):
     queue: _Text
     max_wait: _Seconds = 60
     wrapup: _Seconds = 0
     failed: _Destination = _Destination()
+
+    def to_input(self) -> QueueInput:
+        return QueueInput(self.queue, self.max_wait, self.wrapup, self.failed.to_input())
+
+    @classmethod
+    def of(cls, given: QueueInput) -> "_Queue":
+        failed = _Destination.of(given.failed)
+        return cls(queue=given.queue, max_wait=given.max_wait, wrapup=given.wrapup, failed=failed)
 
 
 class _File(_Strict):
@@ -112,151 +147,124 @@ class _File(_Strict):
     queues: list[_Queue] = Field(default_factory=list)
 
 
+# -- export -----------------------------------------------------------------------------------------------------------
+
+
 def export_settings(database: Database) -> dict[str, Any]:
-    """Return all modules and scenarios, as JSON has them."""
+    """Return all modules and scenarios, ready for JSON."""
     with database.read() as session:
+        modules = session.scalars(select(Module).order_by(Module.code))
+        extensions = session.scalars(select(ExtensionScenario).order_by(ExtensionScenario.extension))
+        queues = session.scalars(select(QueueScenario).order_by(QueueScenario.queue))
         return _File(
             bazang=1,
-            modules=[_module(m) for m in session.scalars(select(Module).order_by(Module.code))],
-            extensions=[
-                _Extension(
-                    extension=e.extension,
-                    ring=e.ring,
-                    **{s: _Destination(kind=getattr(e, f"{s}_kind"), code=getattr(e, f"{s}_code")) for s in SITUATIONS},
-                )
-                for e in session.scalars(select(ExtensionScenario).order_by(ExtensionScenario.extension))
-            ],
-            queues=[
-                _Queue(
-                    queue=q.queue,
-                    max_wait=q.max_wait,
-                    wrapup=q.wrapup,
-                    failed=_Destination(kind=q.failed_kind, code=q.failed_code),
-                )
-                for q in session.scalars(select(QueueScenario).order_by(QueueScenario.queue))
-            ],
+            modules=[_Module.of(from_row(row)) for row in modules],
+            extensions=[_Extension.of(ExtensionInput.from_row(row)) for row in extensions],
+            queues=[_Queue.of(QueueInput.from_row(row)) for row in queues],
         ).model_dump()
 
 
-def _module(row: Module) -> _Module:
-    values = asdict(modules.as_input(row))
-    for side in ("next", "error"):
-        values[side] = {"kind": values.pop(f"{side}_kind"), "code": values.pop(f"{side}_code")}
-    values["targets"] = list(values["targets"])
-    return _Module(**values)
+# -- import -----------------------------------------------------------------------------------------------------------
 
 
 def import_settings(database: Database, library: SoundLibrary, content: Any, now: datetime, *, actor: str = "") -> int:
-    """Store what a file has; return how many modules and scenarios it had. Raises BadFile; then nothing is stored."""
+    """Store the modules and scenarios of a file; return how many there are.
+
+    Raises BadFile; then nothing is stored.
+    """
     try:
         file = _File.model_validate(content)
     except ValidationError as error:
         raise BadFile([f"{_place(e['loc'])}: {e['msg']}" for e in error.errors()]) from error
     with database.write() as session:
-        errors = _Intake(session, library, now, actor).take(file)
+        errors = _Import(session, library, now, actor).store(file)
         if errors:
             raise BadFile(errors)
     commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
     return len(file.modules) + len(file.extensions) + len(file.queues)
 
 
-class _Intake:
+class _Import:
+    """One import within a transaction."""
+
     def __init__(self, session: Session, library: SoundLibrary, now: datetime, actor: str) -> None:
         self._session, self._library, self._now, self._actor = session, library, now, actor
 
-    def take(self, file: _File) -> list[str]:
-        """Store first and check afterwards: a module may point to one that comes later in the file."""
-        given = [_input(module) for module in file.modules]
-        rows = [self._store(index, module) for index, module in enumerate(given)]
-        errors = _twice("modules", "code", [module.code for module in given])
-        for index, (module, row) in enumerate(zip(given, rows, strict=True)):
-            faults = modules.check(self._session, module, row.id) | self._lost_files(module)
-            errors += _faults_of_module(index, faults)
-        errors += _twice("extensions", "extension", [extension.extension for extension in file.extensions])
-        for index, extension in enumerate(file.extensions):
-            ways = {s: getattr(extension, s).pair for s in SITUATIONS}
-            scenario = scenarios.ExtensionInput(extension.extension, extension.ring, ways)
-            before = scenarios.extension_fields(self._session, extension.extension)
-            faults = scenarios.store_extension(self._session, scenario)
-            scenarios.note_extension(self._session, extension.extension, before, self._now, actor=self._actor)
-            errors += [f"extensions[{index}].{_inside(name)}: {_words(code)}" for name, code in faults.items()]
-        errors += _twice("queues", "queue", [queue.queue for queue in file.queues])
-        for index, queue in enumerate(file.queues):
-            before = scenarios.queue_fields(self._session, queue.queue)
-            faults = scenarios.store_queue(
-                self._session,
-                scenarios.QueueInput(queue.queue, queue.max_wait, queue.wrapup, queue.failed.pair),
-            )
-            scenarios.note_queue(self._session, queue.queue, before, self._now, actor=self._actor)
-            errors += [f"queues[{index}].{_inside(name)}: {_words(code)}" for name, code in faults.items()]
+    def store(self, file: _File) -> list[str]:
+        """Store the file's content and return its errors, after which the transaction must not be committed."""
+        return [
+            *self._store_modules([module.to_input() for module in file.modules]),
+            *self._store_scenarios("extensions", "extension", [extension.to_input() for extension in file.extensions]),
+            *self._store_scenarios("queues", "queue", [queue.to_input() for queue in file.queues]),
+        ]
+
+    def _store_modules(self, modules: list[ModuleInput]) -> list[str]:
+        """Store all modules before checking any: a module may point to a later one of the file."""
+        rows = [self._store_module(index, module) for index, module in enumerate(modules)]
+        errors = _duplicates("modules", "code", [module.code for module in modules])
+        for index, (module, row) in enumerate(zip(modules, rows, strict=True)):
+            found = check_module(self._session, module, row.id) | self._missing_files(module)
+            errors += _error_lines("modules", index, found)
         return errors
 
-    def _store(self, index: int, given: ModuleInput) -> Module:
-        known = self._session.scalar(select(Module).where(Module.code == given.code).with_for_update())
-        before = modules.as_fields(modules.as_input(known)) if known is not None else {}
-        row = known or Module(created_at=self._now)
+    def _store_module(self, index: int, given: ModuleInput) -> Module:
+        existing = self._session.scalar(select(Module).where(Module.code == given.code).with_for_update())
+        before = audit_fields(from_row(existing)) if existing is not None else {}
+        row = existing or Module(created_at=self._now)
         try:
-            modules.store(self._session, given, row, self._now)
-        except Invalid as invalid:  # somebody else made it in this instant
-            raise BadFile(_faults_of_module(index, invalid.errors)) from invalid
-        modules.note_saved(self._session, row, before, self._now, actor=self._actor)
+            store_module(self._session, given, row, self._now)
+        except Invalid as invalid:  # another transaction has just stored a module with this code
+            raise BadFile(_error_lines("modules", index, invalid.errors)) from invalid
+        record_saved(self._session, row, before, self._now, actor=self._actor)
         return row
 
-    def _lost_files(self, given: ModuleInput) -> dict[str, str]:
-        lost = {}
-        for key, prompt in given.prompts.items():
-            if prompt.mode == "file" and not recordings.is_there(self._library, prompt.file):
-                lost[f"prompt_{key}.file"] = f"{prompt.file!r} is not in the prompts' folder: copy it there first"
-        return lost
+    def _missing_files(self, given: ModuleInput) -> dict[str, str]:
+        return {
+            f"prompt_{key}.file": f"{prompt.file!r} is not in the folder of the prompts: copy it there first"
+            for key, prompt in given.prompts.items()
+            if prompt.mode == PromptMode.FILE and not recordings.has_file(self._library, prompt.file)
+        }
+
+    def _store_scenarios(self, name: str, key: str, scenarios: list[Any]) -> list[str]:
+        errors = _duplicates(name, key, [scenario.code for scenario in scenarios])
+        for index, scenario in enumerate(scenarios):
+            found = store_scenario(self._session, scenario, now=self._now, actor=self._actor)
+            errors += _error_lines(name, index, found)
+        return errors
 
 
-def _input(module: _Module) -> ModuleInput:
-    values = module.model_dump(exclude={"next", "error", "prompts", "targets"})
-    return ModuleInput(
-        **values,
-        targets=tuple(module.targets),
-        next_kind=module.next.kind,
-        next_code=module.next.code,
-        error_kind=module.error.kind,
-        error_code=module.error.code,
-        prompts={key: PromptInput(**prompt.model_dump()) for key, prompt in module.prompts.items()},
-    )
+# -- errors in words --------------------------------------------------------------------------------------------------
 
-
-def _twice(name: str, key: str, codes: list[str]) -> list[str]:
-    return [f"{name}[{i}].{key}: {code!r} stands there twice" for i, code in enumerate(codes) if code in codes[:i]]
-
-
-def _faults_of_module(index: int, faults: Mapping[str, str]) -> list[str]:
-    return [f"modules[{index}].{_inside(name)}: {_words(code)}" for name, code in faults.items()]
-
-
-def _inside(name: str) -> str:
-    """Return the place of a form's field in the file: next_code stands there as next.code."""
-    if name.startswith("prompt_"):
-        return f"prompts.{name.removeprefix('prompt_')}"
-    return re.sub(r"^(.+)_(kind|code)$", r"\1.\2", name) if name not in _Module.model_fields else name
-
-
-def _words(code: str) -> str:
-    return _WORDS.get(code, code)
-
-
-_WORDS = {
-    "required": "must not be empty",
-    "too_long": "too long",
-    "characters": "has characters that cannot be shown",
-    "code": "has characters that are not allowed here",
-    "number": "is no telephone number",
-    "range": "too small or too large",
-    "choice": "is none of those that there are",
-    "one_queue": "must be one queue",
-    "custom": "must be context,extension,priority",
-    "no_module": "there is no module of this code",
-    "cycle": "leads back to where it comes from",
-    "no_file": "names no recording",
-    "in_use": "something else leads to it",
+_WORDS: Mapping[str, str] = {
+    ErrorCode.REQUIRED: "is required",
+    ErrorCode.TOO_LONG: "is too long",
+    ErrorCode.CHARACTERS: "has characters that cannot be displayed",
+    ErrorCode.CODE: "has characters that are not allowed here",
+    ErrorCode.NUMBER: "is not a telephone number",
+    ErrorCode.RANGE: "is too small or too large",
+    ErrorCode.CHOICE: "is not one of the possible values",
+    ErrorCode.ONE_QUEUE: "must be one queue",
+    ErrorCode.CUSTOM: "must be context,extension,priority",
+    ErrorCode.NO_MODULE: "is not the code of a module",
+    ErrorCode.CYCLE: "leads back to where it comes from",
+    ErrorCode.NO_FILE: "names no recording",
+    ErrorCode.IN_USE: "is still used by something else",
 }
+
+
+def _duplicates(name: str, key: str, codes: list[str]) -> list[str]:
+    return [f"{name}[{i}].{key}: {code!r} is there twice" for i, code in enumerate(codes) if code in codes[:i]]
+
+
+def _error_lines(name: str, index: int, errors: Mapping[str, str]) -> list[str]:
+    return [f"{name}[{index}].{_path(field)}: {_WORDS.get(code, code)}" for field, code in errors.items()]
+
+
+def _path(field: str) -> str:
+    """Return where the file has a form's field: next_code is next.code."""
+    if field.startswith("prompt_"):
+        return f"prompts.{field.removeprefix('prompt_')}"
+    return re.sub(r"^(.+)_(kind|code)$", r"\1.\2", field) if field not in _Module.model_fields else field
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -1,0 +1,1 @@
+"""What the PBX has, the scenarios of its extensions and queues, and our dialplan."""

@@ -1,65 +1,77 @@
-"""What has to be pasted into the files of the exchange, with the values in force."""
+"""Make the lines to paste into the configuration files of the PBX, with the settings in force."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
+from app.domain.routing import Context
 from app.store.settings import PbxSettings
 
-READ = ("call", "user", "agent")
-WRITE = ("originate", "call", "agent", "reporting", "config")  # the last lets us reload the dialplan
-LOCAL = ("127.0.0.1", "localhost", "::1")
-OUR_CONTEXTS = ("bazang-modules", "bazang-extensions", "bazang-queues")
+READ_RIGHTS = ("call", "user", "agent")
+WRITE_RIGHTS = ("originate", "call", "agent", "reporting", "config")  # config: to reload the dialplan
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
 class ConfigSnippets:
-    """Texts by file. `general` belongs into the section of that name; "" where the exchange has it by itself.
+    """The lines of each file. `general` belongs to the section [general]; "" if the PBX has it already.
 
-    `includes` belong into the contexts from which callers come.
+    `includes` belong to the contexts in which calls start.
     """
 
     manager_file: str
     general: str
     user: str
     dialplan_file: str
-    take_in: str
+    tryinclude: str
     includes: str
 
 
-def make(exchange: PbxSettings, secret: str, dialplan: Path) -> ConfigSnippets:
-    """Return the excerpts. `secret`: what is to be seen in the place of the secret."""
-    freepbx = exchange.pbx_profile == "freepbx"
-    contexts = OUR_CONTEXTS[:1] if freepbx else OUR_CONTEXTS
+def make(pbx: PbxSettings, secret: str, dialplan: Path) -> ConfigSnippets:
+    """Return the lines to paste. `secret`: what to show as the AMI user's secret; `dialplan`: our dialplan file."""
+    freepbx = pbx.pbx_profile == "freepbx"
+    contexts = [Context.MODULES] if freepbx else [Context.MODULES, Context.EXTENSIONS, Context.QUEUES]
     return ConfigSnippets(
         manager_file="manager_custom.conf" if freepbx else "manager.conf",
-        general="" if freepbx else _general(exchange),
-        user=user(exchange, secret),
+        general="" if freepbx else _general_section(pbx),
+        user=make_user_section(pbx, secret),
         dialplan_file="extensions_custom.conf" if freepbx else "extensions.conf",
-        take_in=f"#tryinclude {dialplan}",
-        includes="\n".join(f"include => {context}" for context in contexts),
+        tryinclude=f"#tryinclude {dialplan}",
+        includes="\n".join(map(include, contexts)),
     )
 
 
-def _general(exchange: PbxSettings) -> str:
-    bind = "127.0.0.1" if exchange.ami_host in LOCAL else "0.0.0.0"  # noqa: S104 - permit= below names who may come
-    return f"enabled = yes\nport = {exchange.ami_port}\nbindaddr = {bind}"
+def include(context: Context) -> str:
+    """Return the line that includes one of our contexts in another."""
+    return f"include => {context}"
 
 
-def user(exchange: PbxSettings, secret: str) -> str:
-    """Return the section of our user in manager.conf; a semicolon would begin a comment there."""
-    lines = [f"[{exchange.ami_username}]", f"secret = {secret.replace(';', chr(92) + ';')}", *_who_may_come(exchange)]
-    return "\n".join([*lines, f"read = {','.join(READ)}", f"write = {','.join(WRITE)}"])
+def location(context: Context, code: str) -> str:
+    """Return where calls for a code must go, as the PBX names it: context,extension,priority."""
+    return f"{context},{code},1"
 
 
-def _who_may_come(exchange: PbxSettings) -> list[str]:
-    """Let nobody but this machine log in by our secret, as far as its address is known."""
-    if exchange.ami_host in LOCAL:
-        address = "127.0.0.1"
-    else:
-        address = exchange.agi_host
-        if address in LOCAL:
-            return []
+def goto_line(context: Context, code: str) -> str:
+    """Return the line that sends the calls for one code to one of our contexts."""
+    return f"exten => {code},1,Goto({location(context, code)})"
+
+
+def _general_section(pbx: PbxSettings) -> str:
+    bind = "127.0.0.1" if pbx.ami_host in LOCAL_HOSTS else "0.0.0.0"  # noqa: S104 - permit= restricts who may connect
+    return f"enabled = yes\nport = {pbx.ami_port}\nbindaddr = {bind}"
+
+
+def make_user_section(pbx: PbxSettings, secret: str) -> str:
+    """Return the section of our AMI user. A semicolon would start a comment, so it is escaped."""
+    lines = [f"[{pbx.ami_username}]", f"secret = {secret.replace(';', chr(92) + ';')}", *_permit_lines(pbx)]
+    return "\n".join([*lines, f"read = {','.join(READ_RIGHTS)}", f"write = {','.join(WRITE_RIGHTS)}"])
+
+
+def _permit_lines(pbx: PbxSettings) -> list[str]:
+    """Restrict the log-in to this machine; nothing if its address is not known."""
+    address = "127.0.0.1" if pbx.ami_host in LOCAL_HOSTS else pbx.agi_host
+    if pbx.ami_host not in LOCAL_HOSTS and address in LOCAL_HOSTS:
+        return []
     try:
         mask = "255.255.255.255" if ip_address(address).version == 4 else "128"
     except ValueError:

@@ -1,127 +1,74 @@
-"""Gathers from the tables what the dialplan is made of. Rendering and writing it is the telephone side's."""
+"""Gather from the tables what the dialplan is rendered from."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.services.modules.save import SITUATIONS
+from app.config import Settings
+from app.domain.routing import Context, DestinationKind, Dialplan, ExtensionPlan, ModulePlan, QueuePlan, Situation
+from app.services.pbx.references import stored_destinations
+from app.services.pbx.scenarios import ExtensionInput, QueueInput
+from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import ExtensionRow, ExtensionScenario, Module, QueueScenario
 
-DEFAULT_WAIT = 60  # seconds a caller waits in a queue for which nobody said how long
-_SIDES: tuple[tuple[type[Any], tuple[str, ...]], ...] = (
-    (Module, ("next", "error")),
-    (ExtensionScenario, SITUATIONS),
-    (QueueScenario, ("failed",)),
-)
 
+def gather_dialplan(database: Database, settings: Settings, agi_port: int) -> Dialplan:
+    """Return the plans of all modules, extensions and queues, and the settings in force.
 
-@dataclass(frozen=True)
-class Way:
-    """A destination: kind and code as the forms have them."""
-
-    kind: str
-    code: str
-
-
-@dataclass(frozen=True)
-class ModuleWays:
-    id: int
-    code: str
-    next: Way
-    error: Way
-
-
-@dataclass(frozen=True)
-class ExtensionWays:
-    """`devices` and `context` of the exchange's hint; both "" where it has none that is not ours."""
-
-    extension: str
-    devices: str
-    context: str
-    ring: int
-    no_answer: Way
-    busy: Way
-    unavailable: Way
-
-
-@dataclass(frozen=True)
-class QueueWays:
-    queue: str
-    max_wait: int
-    failed: Way
-
-
-@dataclass(frozen=True)
-class Ways:
-    modules: tuple[ModuleWays, ...]
-    extensions: tuple[ExtensionWays, ...]
-    queues: tuple[QueueWays, ...]
-
-
-def gather(database: Database, own_context: str) -> Ways:
-    """Return all modules, scenarios of extensions and queues. `own_context`: a hint that stands there is our own."""
+    On FreePBX the extensions have dialplans of their own, so there are no plans for them.
+    """
     with database.read() as session:
-        return Ways(
-            modules=tuple(
-                ModuleWays(m.id, m.code, Way(m.next_kind, m.next_code), Way(m.error_kind, m.error_code))
-                for m in session.scalars(select(Module).order_by(Module.id))
-            ),
-            extensions=tuple(_extensions(session, own_context)),
-            queues=tuple(_queues(session)),
+        pbx = store_settings.pbx(session, settings)
+        modules = session.scalars(select(Module).order_by(Module.id)).all()
+        return Dialplan(
+            modules=tuple(ModulePlan(module.id, module.code, module.next, module.error) for module in modules),
+            extensions=() if pbx.pbx_profile == "freepbx" else _extension_plans(session, modules),
+            queues=_queue_plans(session),
+            profile=pbx.pbx_profile,
+            agi_host=pbx.agi_host,
+            agi_port=agi_port,
+            extension_context=pbx.extension_context,
+            queue_context=pbx.queue_context,
         )
 
 
-def _queues(session: Session) -> list[QueueWays]:
-    """The queues with a failed-call destination, and those that a destination names, so that all can be reached."""
-    ways = {
-        q.queue: QueueWays(q.queue, q.max_wait, Way(q.failed_kind, q.failed_code))
-        for q in session.scalars(select(QueueScenario))
-    }
-    for queue in _named(session, "queue"):
-        ways.setdefault(queue, QueueWays(queue, DEFAULT_WAIT, Way("", "")))
-    return [ways[queue] for queue in sorted(ways)]
+def _queue_plans(session: Session) -> tuple[QueuePlan, ...]:
+    """Return the plans of the queues that have a scenario or are a destination."""
+    scenarios = {row.queue: QueueInput.from_row(row) for row in session.scalars(select(QueueScenario))}
+    queues = sorted({*scenarios, *_codes_of_destinations(session, DestinationKind.QUEUE)})
+    inputs = (scenarios.get(queue, QueueInput(queue)) for queue in queues)
+    return tuple(QueuePlan(given.queue, given.max_wait, given.failed) for given in inputs)
 
 
-def _named(session: Session, kind: str) -> set[str]:
-    """Return the codes that any destination of this kind names."""
-    ways = [
-        (getattr(row, f"{side}_kind"), getattr(row, f"{side}_code"))
-        for table, sides in _SIDES
-        for row in session.scalars(select(table))
-        for side in sides
-    ]
-    return {code for named, code in ways if named == kind}
-
-
-def _extensions(session: Session, own_context: str) -> list[ExtensionWays]:
-    """The extensions with a scenario, and those that a destination or a module names, so that all of them ring."""
-    lines = {row.extension: row for row in session.scalars(select(ExtensionRow)) if row.context != own_context}
-    scenarios = {row.extension: row for row in session.scalars(select(ExtensionScenario))}
-    named = set(scenarios) | _named(session, "extension")
-    for module in session.scalars(select(Module).where(Module.target_kind == "extension")):
-        named.update(module.targets)
-    return [_extension(extension, lines.get(extension), scenarios.get(extension)) for extension in sorted(named)]
-
-
-def _extension(extension: str, line: ExtensionRow | None, scenario: ExtensionScenario | None) -> ExtensionWays:
-    scenario = scenario or ExtensionScenario(
-        ring=25,
-        no_answer_kind="",
-        no_answer_code="",
-        busy_kind="",
-        busy_code="",
-        unavailable_kind="",
-        unavailable_code="",
+def _extension_plans(session: Session, modules: Collection[Module]) -> tuple[ExtensionPlan, ...]:
+    """Return the plans of the extensions that have a scenario, are a destination, or are the target of a module."""
+    hints = {row.extension: row for row in session.scalars(select(ExtensionRow)) if row.context != Context.EXTENSIONS}
+    scenarios = {row.extension: ExtensionInput.from_row(row) for row in session.scalars(select(ExtensionScenario))}
+    extensions = {*scenarios, *_codes_of_destinations(session, DestinationKind.EXTENSION)}
+    for module in modules:
+        extensions.update(module.targets if module.target_kind == DestinationKind.EXTENSION else ())
+    return tuple(
+        _extension_plan(scenarios.get(extension, ExtensionInput(extension)), hints.get(extension))
+        for extension in sorted(extensions)
     )
-    return ExtensionWays(
-        extension=extension,
-        devices=line.devices if line is not None else "",
-        context=line.context if line is not None else "",
-        ring=scenario.ring,
-        no_answer=Way(scenario.no_answer_kind, scenario.no_answer_code),
-        busy=Way(scenario.busy_kind, scenario.busy_code),
-        unavailable=Way(scenario.unavailable_kind, scenario.unavailable_code),
+
+
+def _extension_plan(given: ExtensionInput, hint: ExtensionRow | None) -> ExtensionPlan:
+    """`hint`: the PBX's own hint of the extension."""
+    return ExtensionPlan(
+        extension=given.extension,
+        devices=(hint.devices if hint else "") or f"PJSIP/{given.extension}",
+        hint_context=(hint.context if hint else "") or Context.EXTENSIONS,
+        add_hint=not (hint and hint.context),
+        ring=given.ring,
+        no_answer=given.destination(Situation.NO_ANSWER),
+        busy=given.destination(Situation.BUSY),
+        unavailable=given.destination(Situation.UNAVAILABLE),
     )
+
+
+def _codes_of_destinations(session: Session, kind: DestinationKind) -> set[str]:
+    """Return the codes that destinations of this kind have anywhere."""
+    return {stored.destination.code for stored in stored_destinations(session) if stored.destination.kind == kind}

@@ -1,9 +1,10 @@
-"""What stands for an extension or a queue in the dialplan that was written, for whoever wants to see it."""
+"""Show what the written dialplan has for an extension or a queue, and whether it is current."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 
 from sqlalchemy import select
@@ -13,70 +14,77 @@ from app.store.database import Database
 from app.store.models import Command
 from app.store.pbx_state import worker_state
 
-_HEAD = re.compile(r"\[([^\]]+)\]")
-_START = re.compile(r"exten\s*=>\s*([^,]+),")
+_CONTEXT_LINE = re.compile(r"\[([^\]]+)\]")
+_FIRST_LINE = re.compile(r"exten\s*=>\s*([^,]+),")
+
+
+class ExcerptState(StrEnum):
+    MISSING = "missing"  # the file cannot be read
+    ABSENT = "absent"  # the file has nothing for the code
+    OLDER = "older"  # the worker has not written the latest changes yet
+    UNLOADED = "unloaded"  # the PBX runs another dialplan, or none of ours
+    CURRENT = "current"
 
 
 @dataclass(frozen=True)
 class DialplanExcerpt:
-    """`state`: "missing" (no file that can be read), "absent" (it does not stand there), "older" (what was saved last
-    is not in the file yet), "unloaded" (the exchange runs another one), or "current". `written` is the file's moment.
-    """
+    """`written` is when the file was written; None if it cannot be read."""
 
-    state: str
+    state: ExcerptState
     lines: tuple[str, ...] = ()
     written: datetime | None = None
 
 
-def excerpt(database: Database, path: Path, context: str, code: str, own: str = "") -> DialplanExcerpt:
-    """Return the lines at `code` in a context of ours, and those of the context `own`, from the dialplan's file."""
+def read_excerpt(database: Database, path: Path, context: str, code: str, own_context: str = "") -> DialplanExcerpt:
+    """Return the lines of a code in a context of the dialplan file, then all lines of `own_context`."""
     try:
         text = path.read_text(encoding="utf-8")
         written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except (OSError, ValueError):
-        return DialplanExcerpt("missing")
-    sections = _sections(text.splitlines())
-    lines = _at(sections.get(context, ()), code)
+        return DialplanExcerpt(ExcerptState.MISSING)
+    contexts = _split_contexts(text.splitlines())
+    lines = _lines_of(contexts.get(context, ()), code)
     if lines:
         lines = (f"[{context}]", *lines)
-    if own and own in sections:
-        lines += ("", f"[{own}]", *(line for line in sections[own] if line.strip()))
+    if own_context in contexts:
+        lines += ("", f"[{own_context}]", *(line for line in contexts[own_context] if line.strip()))
     return DialplanExcerpt(_state(database, text, written, bool(lines)), lines, written)
 
 
-def _sections(lines: Sequence[str]) -> dict[str, list[str]]:
-    sections: dict[str, list[str]] = {}
+def _split_contexts(lines: Sequence[str]) -> dict[str, list[str]]:
+    """Return the lines of each context, without comments."""
+    contexts: dict[str, list[str]] = {}
     current: list[str] = []
     for line in lines:
-        head = _HEAD.match(line)
+        head = _CONTEXT_LINE.match(line)
         if head:
-            current = sections.setdefault(head[1], [])
+            current = contexts.setdefault(head[1], [])
         elif not line.startswith(";"):
             current.append(line)
-    return sections
+    return contexts
 
 
-def _at(section: Sequence[str], code: str) -> tuple[str, ...]:
-    """Return what begins by `exten => code,` with the lines that go on from it."""
+def _lines_of(context: Sequence[str], code: str) -> tuple[str, ...]:
+    """Return the lines `exten => code,…` with their `same =>` lines."""
     found: list[str] = []
-    taken = False
-    for line in section:
-        start = _START.match(line)
-        if start:
-            taken = start[1].strip() == code
-        if taken and line.strip():
+    belongs = False
+    for line in context:
+        first = _FIRST_LINE.match(line)
+        if first:
+            belongs = first[1].strip() == code
+        if belongs and line.strip():
             found.append(line)
     return tuple(found)
 
 
-def _state(database: Database, text: str, written: datetime, there: bool) -> str:
+def _state(database: Database, text: str, written: datetime, has_lines: bool) -> ExcerptState:
     with database.read() as session:
         asked = session.scalar(
             select(Command).where(Command.kind == commands.WRITE_DIALPLAN).order_by(Command.id.desc()).limit(1)
         )
         running = worker_state(session).dialplan_running
     if asked is not None and not asked.ok and asked.created_at > written:
-        return "older"
-    if not there:
-        return "absent"
-    return "current" if running and f"; Revision {running}\n" in text else "unloaded"
+        return ExcerptState.OLDER
+    if not has_lines:
+        return ExcerptState.ABSENT
+    return ExcerptState.CURRENT if running and f"; Revision {running}\n" in text else ExcerptState.UNLOADED

@@ -1,0 +1,1 @@
+"""Prompts: which sound is played, voices, recordings and phone calls."""

@@ -1,45 +1,34 @@
-"""Calls of the studio: a page asks for one and watches its row, the telephone service makes it."""
+"""Phone calls to record a prompt or to test a phone. A page creates a call and watches its row; the worker makes it."""
 
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
-from app.audio.prompts import LANGUAGES, default_text
+from app.audio.prompt_texts import LANGUAGES, default_text
 from app.domain.phone_calls import FINAL, CallFailure, CallKind, CallState
-from app.domain.text import is_displayable
+from app.domain.routing import EXTENSION_PATTERN
 from app.services import commands
 from app.services.errors import Invalid, NotFound
-from app.services.modules.save import EXTENSION
+from app.services.prompts.recordings import validate_name
 from app.store import pbx_state
 from app.store.database import Database
 from app.store.models import PhoneCall
 
-KEPT = timedelta(days=7)  # once it is over
-TAKEN_WITHIN = timedelta(seconds=15)  # whoever has waited so long has gone away
-LONGEST_NAME, LONGEST_TEXT = 80, 1500
-# Of PROMPTS_DIR: there Asterisk, which is another user, puts what it records. Nobody may list it or take what is there.
+RETENTION = timedelta(days=7)  # how long a call's row is kept after its end
+CLAIM_TIMEOUT = timedelta(seconds=15)  # a call that is not claimed by then is not made any more
+MAX_TEXT_LENGTH = 1500
+# A folder below PROMPTS_DIR where Asterisk, which is another user, writes what it records. The mode lets every user add
+# files, but not list or read them.
 INBOX, INBOX_MODE = "inbox", 0o1733
-
-__all__ = [
-    "FINAL",
-    "CallFailure",
-    "CallKind",
-    "CallState",
-    "PhoneCallView",
-    "ask_recording",
-    "ask_test",
-    "cancel",
-    "load",
-]
 
 
 @dataclass(frozen=True)
 class PhoneCallView:
-    """A call as a page shows it. `detail`: a Failure's code where `state` is failed; `file`: the recording, once kept.
+    """A call for a page. `detail`: the CallFailure if `state` is failed; `file`: the recording, once it is saved.
 
-    `text`: what is to be said; `name`: of the recording.
+    `text`: what to say; `name`: of the recording.
     """
 
     id: str
@@ -56,77 +45,68 @@ class PhoneCallView:
     updated_at: datetime
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         return self.state in FINAL
 
 
-def ask_recording(
+# -- called by the panel --------------------------------------------------------------------------------------------
+
+
+def create_recording_call(
     database: Database, *, extension: str, language: str, name: str, text: str, actor: str, now: datetime
 ) -> str:
-    """Have an extension rung to speak a recording into it; return the call's id. Raises Invalid."""
+    """Create a call that records a prompt at an extension; return its id. Raises Invalid."""
     name = name.strip()
-    errors = _check(extension, language)
-    if not name or len(name) > LONGEST_NAME:
-        errors["name"] = "too_long" if name else "required"
-    elif not is_displayable(name):
-        errors["name"] = "characters"
-    if len(text) > LONGEST_TEXT:
+    errors = _validate(extension, language)
+    if error := validate_name(name):
+        errors["name"] = error
+    if len(text) > MAX_TEXT_LENGTH:
         errors["text"] = "too_long"
-    return _ask(database, CallKind.RECORD, extension, language, name, text, errors, actor=actor, now=now)
+    if errors:
+        raise Invalid(errors)
+    call = PhoneCall(kind=CallKind.RECORD.value, extension=extension, language=language, name=name, text=text)
+    return _create(database, call, actor, now)
 
 
-def ask_test(database: Database, *, extension: str, language: str, actor: str, now: datetime) -> str:
-    """Have an extension rung and told that all is well; return the call's id. Raises Invalid."""
-    errors = _check(extension, language)
-    text = default_text("studio_test", language) if language in LANGUAGES else ""
-    return _ask(database, CallKind.TEST, extension, language, "", text, errors, actor=actor, now=now)
+def create_test_call(database: Database, *, extension: str, language: str, actor: str, now: datetime) -> str:
+    """Create a call that plays a text at an extension; return its id. Raises Invalid."""
+    errors = _validate(extension, language)
+    if errors:
+        raise Invalid(errors)
+    text = default_text("phone_call_test", language)
+    call = PhoneCall(kind=CallKind.TEST.value, extension=extension, language=language, name="", text=text)
+    return _create(database, call, actor, now)
 
 
-def _check(extension: str, language: str) -> dict[str, str]:
+def _validate(extension: str, language: str) -> dict[str, str]:
     errors = {}
-    if not EXTENSION.fullmatch(extension):
+    if not EXTENSION_PATTERN.fullmatch(extension):
         errors["extension"] = "code" if extension else "required"
     if language not in LANGUAGES:
         errors["language"] = "choice"
     return errors
 
 
-def _ask(
-    database: Database,
-    kind: CallKind,
-    extension: str,
-    language: str,
-    name: str,
-    text: str,
-    errors: dict[str, str],
-    *,
-    actor: str,
-    now: datetime,
-) -> str:
-    if errors:
-        raise Invalid(errors)
-    call = PhoneCall(id=str(uuid.uuid4()), kind=kind.value, extension=extension, language=language)
-    call.name, call.text, call.state, call.detail, call.created_by = name, text, CallState.ASKED.value, "", actor
-    call.created_at = call.updated_at = now
+def _create(database: Database, call: PhoneCall, actor: str, now: datetime) -> str:
+    call.id, call.state, call.detail = str(uuid.uuid4()), CallState.REQUESTED.value, ""
+    call.created_by, call.created_at, call.updated_at = actor, now, now
+    call_id = call.id
     with database.write() as session:
         session.add(call)
-    commands.send(database, commands.STUDIO_CALL, {"call": call.id}, actor=actor, now=now)
-    return call.id
+    commands.send(database, commands.MAKE_PHONE_CALL, {"call": call_id}, actor=actor, now=now)
+    return call_id
 
 
-def load(database: Database, call_id: str, now: datetime | None = None) -> PhoneCallView:
-    """Return a call as it stands. One that the telephone service does not see to has failed. Raises NotFound."""
-    now = now or datetime.now(UTC)
+def load(database: Database, call_id: str, now: datetime) -> PhoneCallView:
+    """Return a call. It counts as failed if the worker does not claim it in time or stops. Raises NotFound."""
     with database.read() as session:
         row = session.get(PhoneCall, call_id)
         if row is None:
             raise NotFound(call_id)
         state, detail = CallState(row.state), row.detail
-        late = state is CallState.ASKED and row.created_at + TAKEN_WITHIN <= now
-        # The row of a call in the middle stays as it is until the service comes back and puts it right.
-        gone = state not in FINAL and state is not CallState.ASKED and not pbx_state.worker_runs(session, now)
-    if late or gone:
-        state, detail = CallState.FAILED, CallFailure.SERVICE_DOWN.value
+        # The row keeps its state until the worker runs again and corrects it.
+        if _is_unclaimed(row, now) or (_is_active(state) and not pbx_state.worker_runs(session, now)):
+            state, detail = CallState.FAILED, CallFailure.SERVICE_DOWN.value
     return PhoneCallView(
         id=row.id,
         kind=CallKind(row.kind),
@@ -143,35 +123,45 @@ def load(database: Database, call_id: str, now: datetime | None = None) -> Phone
     )
 
 
+def _is_unclaimed(row: PhoneCall, now: datetime) -> bool:
+    """Return whether the worker has not claimed the call in time."""
+    return row.state == CallState.REQUESTED.value and row.created_at + CLAIM_TIMEOUT <= now
+
+
+def _is_active(state: CallState) -> bool:
+    """Return whether the worker has claimed the call and not ended it."""
+    return state not in FINAL and state is not CallState.REQUESTED
+
+
 def cancel(database: Database, call_id: str, actor: str, now: datetime) -> None:
-    """End a call, if it is not over. Raises NotFound."""
+    """End a call, unless it is over. Raises NotFound."""
     with database.read() as session:
         if session.get(PhoneCall, call_id) is None:
             raise NotFound(call_id)
-    if advance(database, call_id, CallState.CANCELLED, now):
-        commands.send(database, commands.STUDIO_CANCEL, {"call": call_id}, actor=actor, now=now)
+    if update_state(database, call_id, CallState.CANCELLED, now):
+        commands.send(database, commands.CANCEL_PHONE_CALL, {"call": call_id}, actor=actor, now=now)
 
 
-# -- the telephone service's side ---------------------------------------------------------------------------------
+# -- called by the worker -------------------------------------------------------------------------------------------
 
 
-def start(database: Database, call_id: str, now: datetime) -> PhoneCallView | None:
-    """Take a call that was asked for; None when it was taken, cancelled, or nobody waits for it any more."""
+def claim(database: Database, call_id: str, now: datetime) -> PhoneCallView | None:
+    """Claim a requested call and return it; None if it is claimed or cancelled already, or too old."""
     with database.write() as session:
         row = session.get(PhoneCall, call_id, with_for_update=True)
-        if row is None or row.state != CallState.ASKED.value:
+        if row is None or row.state != CallState.REQUESTED.value:
             return None
-        if row.created_at + TAKEN_WITHIN <= now:
+        if _is_unclaimed(row, now):
             row.state, row.detail, row.updated_at = CallState.FAILED.value, CallFailure.TOO_LATE.value, now
             return None
         row.state, row.updated_at = CallState.RINGING.value, now
     return load(database, call_id, now)
 
 
-def advance(
+def update_state(
     database: Database, call_id: str, state: CallState, now: datetime, *, detail: str = "", file: str | None = None
 ) -> bool:
-    """Note how far a call is; False, and nothing changes, when it is over already."""
+    """Store a call's new state. Return False, and change nothing, if the call is over already."""
     with database.write() as session:
         row = session.get(PhoneCall, call_id, with_for_update=True)
         if row is None or CallState(row.state) in FINAL:
@@ -180,21 +170,21 @@ def advance(
         return True
 
 
-def forget_old(database: Database, now: datetime) -> int:
-    """Delete the calls that were over long ago; return how many. What they recorded stays."""
-    over = PhoneCall.state.in_([state.value for state in FINAL])
-    old = delete(PhoneCall).where(over, PhoneCall.updated_at <= now - KEPT).returning(PhoneCall.id)
+def delete_old(database: Database, now: datetime) -> int:
+    """Delete the calls that ended RETENTION ago; return their number. Their recordings stay."""
+    is_over = PhoneCall.state.in_([state.value for state in FINAL])
+    old = delete(PhoneCall).where(is_over, PhoneCall.updated_at <= now - RETENTION).returning(PhoneCall.id)
     with database.write() as session:
         return len(session.scalars(old, execution_options={"synchronize_session": False}).all())
 
 
-def end_open(database: Database, now: datetime) -> list[str]:
-    """Give up the calls that a service before us had taken, and what was asked too long ago; return their ids."""
-    ended = []
+def fail_abandoned(database: Database, now: datetime) -> list[str]:
+    """Fail the calls that a previous worker had claimed and those that were not claimed in time; return their ids."""
+    failed = []
     with database.write() as session:
-        over = [state.value for state in FINAL]
-        for row in session.scalars(select(PhoneCall).where(PhoneCall.state.not_in(over))):
-            if row.state != CallState.ASKED.value or row.created_at + TAKEN_WITHIN <= now:
+        final = [state.value for state in FINAL]
+        for row in session.scalars(select(PhoneCall).where(PhoneCall.state.not_in(final))):
+            if _is_active(CallState(row.state)) or _is_unclaimed(row, now):
                 row.state, row.detail, row.updated_at = CallState.FAILED.value, CallFailure.SERVICE_DOWN.value, now
-                ended.append(row.id)
-    return ended
+                failed.append(row.id)
+    return failed

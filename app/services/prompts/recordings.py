@@ -1,10 +1,11 @@
-"""The office's own sounds: one recording may serve several prompts and digits, and is kept as long as one uses it."""
+"""Recordings: the office's own sounds. Several prompts and digits may use one; only an unused one can be deleted."""
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from enum import StrEnum
 from typing import IO, Any, BinaryIO, cast
 
 from sqlalchemy import select
@@ -13,26 +14,47 @@ from sqlalchemy.orm import Session
 
 from app.audio.clip import Clip, SoundError, read_clip
 from app.audio.library import SoundLibrary
-from app.audio.prompts import LANGUAGES
 from app.domain.text import displayable, is_displayable
-from app.services import commands
 from app.services.audit import record
 from app.services.errors import Invalid, NotFound
 from app.store.database import Database
 from app.store.models import DigitRecording, Module, Prompt, Recording
 
 log = logging.getLogger(__name__)
-FILE = re.compile(r"uploads/[0-9a-f]{64}\.wav")  # below PROMPTS_DIR; the only names that are ever given
-ORIGINS = ("upload", "browser", "phone")
-LONGEST_NAME = 80
-TRIES = 3
-# Whoever chooses a recording holds it so until the choice is stored: on PostgreSQL a deletion waits for that.
-_HOLD: dict[str, Any] = {"read": True, "key_share": True}
+FILE_PATTERN = re.compile(r"uploads/[0-9a-f]{64}\.wav")  # below PROMPTS_DIR; the files of recordings have such names
+MAX_NAME_LENGTH = 80
+MAX_TRIES = 3
+PAGE_SIZE = 50
+# A row that is read with this lock can be used by other rows, but not be deleted, until the transaction ends.
+_SHARED_LOCK: dict[str, Any] = {"read": True, "key_share": True}
+
+
+class Origin(StrEnum):
+    """How a recording was made."""
+
+    UPLOAD = "upload"
+    BROWSER = "browser"
+    PHONE = "phone"
+
+
+class RecordingSort(StrEnum):
+    NAME = "name"
+    LENGTH = "length"
+    LOUDNESS = "loudness"
+    NEWEST = "newest"
+
+
+_SORT_KEYS: Mapping[RecordingSort, Callable[[Recording], Any]] = {
+    RecordingSort.NAME: lambda row: (row.name.casefold(), row.file),
+    RecordingSort.LENGTH: lambda row: row.seconds or 0.0,
+    RecordingSort.LOUDNESS: lambda row: -200.0 if row.loudness is None else row.loudness,
+    RecordingSort.NEWEST: lambda row: row.created_at,
+}
 
 
 @dataclass(frozen=True)
 class Use:
-    """What plays a recording: prompt `key` of `module`, or the digit `key` of `language`."""
+    """A use of a recording: as the prompt `key` of `module`, or as the digit `key` of `language`."""
 
     key: str
     module: str = ""
@@ -40,32 +62,43 @@ class Use:
     language: str = ""
 
 
+@dataclass(frozen=True)
+class RecordingPage:
+    """A page of the list of recordings. `library_is_empty`: there is no recording at all, found or not."""
+
+    rows: list[Recording]
+    has_more: bool
+    library_is_empty: bool
+
+
+# -- add ------------------------------------------------------------------------------------------------------------
+
+
 def store_upload(
     database: Database,
     library: SoundLibrary,
     stream: IO[bytes],
     name: str,
-    origin: str,
+    origin: Origin,
     now: datetime,
     actor: str = "",
     *,
     original_name: str = "",
 ) -> Recording:
-    """Convert a stranger's file and keep it. Raises SoundError and, where nothing can be written, OSError.
+    """Convert an untrusted file and store it as a recording. Raises SoundError, and OSError if nothing can be written.
 
-    `stream`: open for reading bytes, and to be read anew; `original_name`: the file's, where `name` is one that was
-    chosen for it. The same sound is kept once, under the name that it has.
+    `stream`: seekable and open for reading bytes; `original_name`: the file's name, if `name` is another one. The same
+    sound is stored once and keeps its first name.
     """
     file_name = original_name or name
-    for _ in range(TRIES):
-        clip = library.uploaded(cast(BinaryIO, stream), file_name)
+    for _ in range(MAX_TRIES):
+        clip = library.convert(cast(BinaryIO, stream), file_name)
         try:
             file = add(database, library, clip, name=name, origin=origin, now=now, original_name=file_name, actor=actor)
-        except FileNotFoundError:  # somebody deleted the same sound in this instant
+        except FileNotFoundError:  # someone deleted the same sound at this moment
             stream.seek(0)
             continue
-        with database.read() as session:
-            row = session.get(Recording, file)
+        row = load(database, file)
         if row is not None:
             return row
         stream.seek(0)
@@ -78,45 +111,49 @@ def add(
     clip: Clip,
     *,
     name: str,
-    origin: str,
+    origin: Origin,
     now: datetime,
     original_name: str = "",
     actor: str = "",
 ) -> str:
-    """Note a finished sound of the library, and return its `file`. The same sound keeps the name that it has.
+    """Store a clip of the library as a recording and return its `file`. The same sound keeps its first name.
 
-    Raises FileNotFoundError for one that has been deleted meanwhile.
+    Raises FileNotFoundError if the clip was deleted meanwhile.
     """
     file = clip.path.relative_to(library.root).as_posix()
     with database.write() as session:
-        row = _held(session, file) or _noted(session, file, name or original_name, original_name, origin, now, actor)
+        row = lock_recording(session, file)
+        if row is None:
+            row = _insert(session, file, name or original_name, original_name, origin, now, actor)
         row.seconds, row.loudness = clip.seconds, clip.loudness_dbfs
         session.flush()
-        clip.path.stat()  # a deletion that came before us has removed it by now, one that comes later will see the row
+        clip.path.stat()  # an earlier deletion has removed the file by now, a later one will see the row
     return file
 
 
-def attach(session: Session, file: str, original_name: str, now: datetime) -> str:
-    """Have a row for a file that came otherwise, such as with an imported settings file; return `file`."""
-    if _held(session, file) is None:
-        _noted(session, file, original_name, original_name, "upload", now)
+def ensure_recording(session: Session, file: str, original_name: str, now: datetime) -> str:
+    """Add a row for a file that has none, such as one named by an imported settings file; return `file`."""
+    if lock_recording(session, file) is None:
+        _insert(session, file, original_name, original_name, Origin.UPLOAD, now)
     return file
 
 
-def _held(session: Session, file: str) -> Recording | None:
-    return session.get(Recording, file, with_for_update=_HOLD)
+def lock_recording(session: Session, file: str) -> Recording | None:
+    """Return the row of a recording, and prevent its deletion until the transaction ends."""
+    return session.get(Recording, file, with_for_update=_SHARED_LOCK)
 
 
-def _noted(
-    session: Session, file: str, name: str, original_name: str, origin: str, now: datetime, actor: str = ""
+def _insert(
+    session: Session, file: str, name: str, original_name: str, origin: Origin, now: datetime, actor: str = ""
 ) -> Recording:
-    row = Recording(file=file, name=_name(name), origin=origin, created_at=now, created_by=actor)
+    name = displayable(name, MAX_NAME_LENGTH).strip() or "?"
+    row = Recording(file=file, name=name, origin=origin.value, created_at=now, created_by=actor)
     row.original_name = displayable(original_name, 200)
-    return row if _is_new(session, row) else session.get_one(Recording, file, with_for_update=_HOLD)
+    return row if try_insert(session, row) else session.get_one(Recording, file, with_for_update=_SHARED_LOCK)
 
 
-def _is_new(session: Session, row: Recording | DigitRecording) -> bool:
-    """Put a row in, unless somebody else did so in this instant; tell whether it is ours."""
+def try_insert(session: Session, row: Recording | DigitRecording) -> bool:
+    """Insert a row. Return False if someone else has inserted it at this moment."""
     try:
         with session.begin_nested():
             session.add(row)
@@ -125,67 +162,71 @@ def _is_new(session: Session, row: Recording | DigitRecording) -> bool:
     return True
 
 
-def sound(library: SoundLibrary, file: str) -> Clip:
-    """Return a recording's sound. Raises OSError for one that is lost or has a strange name, SoundError if damaged."""
-    if not FILE.fullmatch(file):
+# -- read -----------------------------------------------------------------------------------------------------------
+
+
+def read_recording(library: SoundLibrary, file: str) -> Clip:
+    """Return a recording's clip. Raises OSError if it is missing or no file of a recording, SoundError if damaged."""
+    if not FILE_PATTERN.fullmatch(file):
         raise FileNotFoundError(file)
     return read_clip(library.root / file)
 
 
-def is_there(library: SoundLibrary, file: str) -> bool:
-    """Tell whether a recording's file is there."""
-    return FILE.fullmatch(file) is not None and (library.root / file).is_file()
+def has_file(library: SoundLibrary, file: str) -> bool:
+    """Return whether a recording's file exists."""
+    return FILE_PATTERN.fullmatch(file) is not None and (library.root / file).is_file()
 
 
-def measured(database: Database, library: SoundLibrary) -> list[Recording]:
-    """Return all recordings by name. One that was never measured is now; what cannot be read stays without measures."""
+def load(database: Database, file: str) -> Recording | None:
+    """Return the row of a recording, None if there is none."""
+    with database.read() as session:
+        return session.get(Recording, file)
+
+
+def list_recordings(
+    database: Database,
+    library: SoundLibrary,
+    *,
+    search: str = "",
+    sort: RecordingSort = RecordingSort.NAME,
+    page: int = 1,
+) -> RecordingPage:
+    """Return a page of the recordings whose names contain `search`. Measure those that have no measures yet."""
     with database.read() as session:
         rows = list(session.scalars(select(Recording).order_by(Recording.name, Recording.file)))
-    found: dict[str, Clip] = {}
+    _measure(database, library, [row for row in rows if row.seconds is None or row.loudness is None])
+    wanted = search.casefold()
+    found = [row for row in rows if wanted in row.name.casefold() or wanted in row.original_name.casefold()]
+    found.sort(key=_SORT_KEYS[sort], reverse=sort is RecordingSort.NEWEST)
+    end = page * PAGE_SIZE
+    return RecordingPage(found[end - PAGE_SIZE : end], has_more=len(found) > end, library_is_empty=not rows)
+
+
+def _measure(database: Database, library: SoundLibrary, rows: list[Recording]) -> None:
+    clips: dict[str, Clip] = {}
     for row in rows:
-        if row.seconds is None or row.loudness is None:
-            try:
-                found[row.file] = sound(library, row.file)
-            except (SoundError, OSError) as error:
-                log.warning("the recording %s cannot be measured: %s", row.file, error)
-    if found:
-        _store_measures(database, found)
-        for row in rows:
-            if row.file in found:
-                row.seconds, row.loudness = found[row.file].seconds, found[row.file].loudness_dbfs
-    return rows
-
-
-def _store_measures(database: Database, found: Mapping[str, Clip]) -> None:
+        try:
+            clip = clips[row.file] = read_recording(library, row.file)
+        except (SoundError, OSError) as error:
+            log.warning("cannot measure the recording %s: %s", row.file, error)
+            continue
+        row.seconds, row.loudness = clip.seconds, clip.loudness_dbfs
+    if not clips:
+        return
     with database.write() as session:
-        for file, clip in found.items():
-            row = _held(session, file)
-            if row is not None:
-                row.seconds, row.loudness = clip.seconds, clip.loudness_dbfs
+        for file, clip in clips.items():
+            stored = lock_recording(session, file)
+            if stored is not None:
+                stored.seconds, stored.loudness = clip.seconds, clip.loudness_dbfs
 
 
-def _name(wanted: str) -> str:
-    return displayable(wanted, LONGEST_NAME).strip() or "?"
+def list_uses(database: Database, file: str | None = None) -> dict[str, list[Use]]:
+    """Return the uses of each recording, or of one, by file. A recording that is not used is left out."""
+    with database.read() as session:
+        return _find_uses(session, file)
 
 
-def rename(database: Database, file: str, name: str, *, actor: str = "", now: datetime | None = None) -> None:
-    """Give a recording another name. Raises Invalid and NotFound."""
-    name = name.strip()
-    if not name or len(name) > LONGEST_NAME:
-        raise Invalid({"name": "too_long" if name else "required"})
-    if not is_displayable(name):
-        raise Invalid({"name": "characters"})
-    with database.write() as session:
-        row = session.get(Recording, file, with_for_update=True)
-        if row is None:
-            raise NotFound(file)
-        if row.name != name:
-            record(session, actor, "recording_renamed", name, {"name": [row.name, name]}, now or datetime.now(UTC))
-        row.name = name
-
-
-def uses(session: Session, file: str | None = None) -> dict[str, list[Use]]:
-    """Return what plays each recording, or the one named; one that nothing plays is not among them."""
+def _find_uses(session: Session, file: str | None) -> dict[str, list[Use]]:
     found: dict[str, list[Use]] = {}
     prompts = select(Prompt, Module).join(Module).where(Prompt.file.is_not(None)).order_by(Module.code, Prompt.key)
     digits = select(DigitRecording).order_by(DigitRecording.language, DigitRecording.digit)
@@ -198,57 +239,47 @@ def uses(session: Session, file: str | None = None) -> dict[str, list[Use]]:
     return found
 
 
-def delete(
-    database: Database, library: SoundLibrary, file: str, *, actor: str = "", now: datetime | None = None
-) -> None:
-    """Delete a recording with its file. Raises NotFound, and Invalid `in_use` where something plays it.
+# -- change ---------------------------------------------------------------------------------------------------------
 
-    Raises OSError, and deletes nothing, where the file cannot be removed.
+
+def validate_name(name: str) -> str:
+    """Return the error code of a recording's name, "" if it is valid."""
+    if not name or len(name) > MAX_NAME_LENGTH:
+        return "too_long" if name else "required"
+    return "" if is_displayable(name) else "characters"
+
+
+def rename(database: Database, file: str, name: str, *, actor: str = "", now: datetime) -> None:
+    """Give a recording another name. Raises Invalid and NotFound."""
+    name = name.strip()
+    if error := validate_name(name):
+        raise Invalid({"name": error})
+    with database.write() as session:
+        row = session.get(Recording, file, with_for_update=True)
+        if row is None:
+            raise NotFound(file)
+        if row.name != name:
+            record(session, actor, "recording_renamed", name, {"name": [row.name, name]}, now)
+        row.name = name
+
+
+def delete(database: Database, library: SoundLibrary, file: str, *, actor: str = "", now: datetime) -> None:
+    """Delete a recording with its file. Raises NotFound, and Invalid `in_use` if a prompt or digit uses it.
+
+    Raises OSError, and deletes nothing, if the file cannot be removed.
     """
     try:
         with database.write() as session:
             row = session.get(Recording, file, with_for_update=True)
             if row is None:
                 raise NotFound(file)
-            if uses(session, file):
+            if _find_uses(session, file):
                 raise Invalid({"file": "in_use"})
-            record(session, actor, "recording_deleted", row.name, {"file": [file, ""]}, now or datetime.now(UTC))
+            record(session, actor, "recording_deleted", row.name, {"file": [file, ""]}, now)
             session.delete(row)
             session.flush()
-            if FILE.fullmatch(file):
-                # Before the commit: who brings the same sound again waits for that, and sees that the file is gone.
+            if FILE_PATTERN.fullmatch(file):
+                # Before the commit: an upload of the same sound waits for it and then sees that the file is gone.
                 (library.root / file).unlink(missing_ok=True)
-    except IntegrityError as error:  # something else than prompts and digits plays it
+    except IntegrityError as error:  # a use that list_uses() does not know
         raise Invalid({"file": "in_use"}) from error
-
-
-def digits(session: Session, language: str) -> dict[str, str]:
-    """Return the digits of a language that are recordings, with their files."""
-    rows = session.scalars(select(DigitRecording).where(DigitRecording.language == language))
-    return {row.digit: row.file for row in rows}
-
-
-def set_digit(
-    database: Database, language: str, digit: str, file: str | None, now: datetime, *, actor: str = ""
-) -> None:
-    """Have a digit read out by a recording, or by the voice again (None). Raises NotFound.
-
-    The telephone service is told, and reads numbers out anew.
-    """
-    if language not in LANGUAGES or digit not in tuple("0123456789"):
-        raise NotFound(f"digit {digit} of {language}")
-    with database.write() as session:
-        if file is not None and _held(session, file) is None:
-            raise NotFound(file)
-        row = session.get(DigitRecording, (language, digit), with_for_update=True)
-        old, new = row.file if row is not None else "", file or ""
-        if old != new:
-            record(session, actor, "digit_changed", f"{language} {digit}", {"file": [old, new]}, now)
-        if file is None:
-            if row is not None:
-                session.delete(row)
-        elif row is not None:
-            row.file = file
-        elif not _is_new(session, DigitRecording(language=language, digit=digit, file=file)):
-            session.get_one(DigitRecording, (language, digit), with_for_update=True).file = file
-    commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)

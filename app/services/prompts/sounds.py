@@ -1,152 +1,96 @@
-"""Which sound a prompt of a module is: its own recording, its own text, the default text, or none."""
+"""Make the clip of a prompt: a recording, the prompt's own text, the default text, or none."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Mapping
 
-import phonenumbers
 from sqlalchemy import select
 
 from app.audio.clip import Clip, SoundError
-from app.audio.dialogue import Keys, Pause, Piece
 from app.audio.library import SoundLibrary
-from app.audio.prompts import PROMPT_KEYS, default_text
-from app.domain.numbers import national
-from app.services.modules.save import PromptInput
+from app.audio.prompt_texts import PROMPT_KEYS, default_text
 from app.services.prompts import recordings
-from app.services.prompts import voice as speeches
+from app.services.prompts import voice as voices
+from app.services.prompts.input import DEFAULT_PROMPT, PromptInput, PromptMode
 from app.store.database import Database
 from app.store.models import Module, Prompt
 from app.store.settings import Speech
 
 log = logging.getLogger(__name__)
-DEFAULT = PromptInput()
-THINKING = Pause(0.6)  # seconds that the caller of a sample dialogue takes to press a key
-
-Way = Literal["own", "other"]  # through the dialogue: with the caller's own number, or with another one
+DIGITS = "0123456789"
 
 
-class PromptFault(SoundError):
-    """A prompt of the dialogue, `key`, that cannot be made; a SoundError else."""
+def make_module_clips(database: Database, library: SoundLibrary, module_id: int) -> dict[str, Clip | None]:
+    """Return the clips of a module's prompts and `intro_other` by key, None for a prompt that is not played.
 
-    def __init__(self, key: str, error: SoundError) -> None:
-        super().__init__(error.code, **error.details)
-        self.key = key
-
-
-def prompt_sounds(database: Database, library: SoundLibrary, module_id: int) -> dict[str, Clip | None]:
-    """Return the eight prompts of a module and `intro_other`, each None where nothing is played.
-
-    Blocks while a text is spoken for the first time. A voice that fails is replaced by the default one, and a prompt
-    that cannot be made by the default text: a caller who is told something is better served than one who hears nothing.
+    Blocks while a text is synthesized for the first time. If a voice fails, the default voice is used. If a prompt
+    cannot be made, its default text is used. Callers had better hear another sound than none.
     """
     with database.read() as session:
         module = session.get(Module, module_id)
         if module is None:
             return {}
         rows = {row.key: row for row in session.scalars(select(Prompt).where(Prompt.module_id == module_id))}
-        language, speech = module.language, speeches.of_module(session, library, module)
-    chosen = {key: _input(rows.get(key)) for key in PROMPT_KEYS}
-    sounds = {key: _sound(library, key, given, language, speech) for key, given in chosen.items()}
-    # Only our own text (be it in place of a lost recording) has a variant that does not offer the caller's number.
-    plain = sounds["intro"] == _sound(library, "intro", DEFAULT, language, speech)
-    sounds["intro_other"] = _sound(library, "intro_other", DEFAULT, language, speech) if plain else None
-    return sounds
+        language, speech = module.language, voices.load_module_speech(session, library, module)
+    prompts = {key: _prompt_input(rows.get(key)) for key in PROMPT_KEYS}
+    clips = {key: _make_or_default(library, key, prompt, language, speech) for key, prompt in prompts.items()}
+    # `intro_other` replaces the intro for callers without an own number. It exists only for the default intro, which is
+    # also played in place of a lost recording.
+    is_default = clips["intro"] == _make_or_default(library, "intro", DEFAULT_PROMPT, language, speech)
+    clips["intro_other"] = (
+        _make_or_default(library, "intro_other", DEFAULT_PROMPT, language, speech) if is_default else None
+    )
+    return clips
 
 
-def _input(row: Prompt | None) -> PromptInput:
-    return DEFAULT if row is None else PromptInput(row.mode, row.text, row.file or "", row.original_name)
+def _prompt_input(row: Prompt | None) -> PromptInput:
+    return DEFAULT_PROMPT if row is None else PromptInput(row.mode, row.text, row.file or "", row.original_name)
 
 
-def _sound(library: SoundLibrary, key: str, given: PromptInput, language: str, speech: Speech) -> Clip | None:
-    try:
-        return _made_somehow(library, key, given, language, speech)
-    except (SoundError, OSError) as error:
-        log.error("prompt %s cannot be made, the default text takes its place: %s", key, error)
-    try:
-        return _made_somehow(library, key, DEFAULT, language, speech)
-    except (SoundError, OSError) as error:
-        log.error("the default text of prompt %s cannot be spoken: %s", key, error)
-        return None
-
-
-def _made_somehow(library: SoundLibrary, key: str, given: PromptInput, language: str, speech: Speech) -> Clip | None:
-    if given.mode != "speech":  # no voice makes a difference to it
-        return make(library, key, given, language)
-    return speeches.by_any_voice(lambda manner: make(library, key, given, language, manner), speech, key)
-
-
-def make(
-    library: SoundLibrary, key: str, given: PromptInput, language: str, speech: Speech = speeches.PLAIN
+def _make_or_default(
+    library: SoundLibrary, key: str, prompt: PromptInput, language: str, speech: Speech
 ) -> Clip | None:
-    """Return the sound of a prompt, None where it is not played. Raises SoundError and, for a lost file, OSError."""
-    if given.mode == "none":
+    """Return the prompt's clip, or the default text's if it cannot be made, or None if neither can."""
+    try:
+        return _make_with_fallback(library, key, prompt, language, speech)
+    except (SoundError, OSError) as error:
+        log.error("cannot make the prompt %s, using the default text: %s", key, error)
+    try:
+        return _make_with_fallback(library, key, DEFAULT_PROMPT, language, speech)
+    except (SoundError, OSError) as error:
+        log.error("cannot speak the default text of the prompt %s: %s", key, error)
         return None
-    if given.mode == "file":
-        return recordings.sound(library, given.file)
-    text = given.text.strip() or default_text(key, language)
-    return speeches.spoken(library, text, language, speech) if text else None
 
 
-def digit_sounds(library: SoundLibrary, language: str, speech: Speech, recorded: Mapping[str, str]) -> dict[str, Clip]:
-    """Return "0" to "9" as they are read out. `recorded`: as `recordings.digits` gives it. Raises SoundError."""
-    return {digit: digit_sound(library, digit, language, speech, recorded) for digit in "0123456789"}
+def _make_with_fallback(
+    library: SoundLibrary, key: str, prompt: PromptInput, language: str, speech: Speech
+) -> Clip | None:
+    if prompt.mode != PromptMode.SPEECH:  # another voice would make no difference
+        return make_clip(library, key, prompt, language)
+    return voices.make_with_fallback(lambda used: make_clip(library, key, prompt, language, used), speech, key)
 
 
-def digit_sound(library: SoundLibrary, digit: str, language: str, speech: Speech, recorded: Mapping[str, str]) -> Clip:
-    """Return a digit's recording where there is one that can be played, else the digit spoken. Raises SoundError."""
-    if digit in recorded:
+def make_clip(
+    library: SoundLibrary, key: str, prompt: PromptInput, language: str, speech: Speech = voices.DEFAULT_SPEECH
+) -> Clip | None:
+    """Return a prompt's clip, None if it is not played. Raises SoundError, and OSError for a missing recording."""
+    if prompt.mode == PromptMode.NONE:
+        return None
+    if prompt.mode == PromptMode.FILE:
+        return recordings.read_recording(library, prompt.file)
+    text = prompt.text.strip() or default_text(key, language)
+    return voices.synthesize(library, text, language, speech) if text else None
+
+
+def make_digit_clips(library: SoundLibrary, language: str, speech: Speech, files: Mapping[str, str]) -> dict[str, Clip]:
+    """Return the clips of the digits "0" to "9". `files`: the recorded ones. Raises SoundError."""
+    return {digit: make_digit_clip(library, digit, language, speech, files) for digit in DIGITS}
+
+
+def make_digit_clip(library: SoundLibrary, digit: str, language: str, speech: Speech, files: Mapping[str, str]) -> Clip:
+    """Return a digit's recording, or the spoken digit if there is none or it cannot be played. Raises SoundError."""
+    if digit in files:
         try:
-            return recordings.sound(library, recorded[digit])
+            return recordings.read_recording(library, files[digit])
         except (SoundError, OSError) as error:
-            log.error(
-                "the recording of %s (%s) cannot be played, the voice takes its place: %s", digit, language, error
-            )
-    return speeches.synthesize(library, digit, language, speech)
-
-
-def dialogue(
-    library: SoundLibrary,
-    speech: Speech,
-    given: Mapping[str, PromptInput],
-    language: str,
-    way: Way,
-    digits: Mapping[str, Clip],
-    number: str,
-) -> Clip:
-    """Return one way through the dialogue as a caller hears it, with the keys that the caller presses.
-
-    `given`: the prompts, be they saved or not; a key that is not among them is the default. `digits`: as
-    `digit_sounds` gives them; `number`: what is typed and read out, as `sample_number`. Raises PromptFault for a prompt
-    that cannot be made as it is given, and OSError where the dialogue cannot be written.
-    """
-
-    def prompt(key: str) -> Sequence[Piece]:
-        try:
-            clip = make(library, key, given.get(key, DEFAULT), language, speech)
-        except SoundError as error:
-            raise PromptFault(key, error) from error
-        except FileNotFoundError as error:
-            raise PromptFault(key, SoundError("lost")) from error
-        return [] if clip is None else [clip]
-
-    def press(keys: str) -> Sequence[Piece]:
-        return [THINKING, Keys(keys), THINKING]
-
-    end = [*prompt("before_success"), *prompt("after_success")]
-    if way == "own":
-        return library.assembled([*prompt("intro"), *press("1"), *end])
-    typed = [*prompt("intro"), *press("2"), *prompt("enter_number"), *press(f"{number}#")]
-    readout = [*prompt("entered_number"), *(digits[digit] for digit in number), *prompt("is")]
-    return library.assembled([*typed, *readout, *prompt("check_number"), *press("1"), *end])
-
-
-def sample_number(region: str) -> str:
-    """Return a number of a country (two letters, as IR) that nobody is called by, as its people write it."""
-    if region == "IR":
-        return "09121234567"  # easier on the ear than the library's
-    example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
-    example = example or phonenumbers.example_number(region)
-    if example is None:
-        return "0123456789"
-    return national(phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164))
+            log.error("cannot play the recording of the digit %s (%s), using the voice: %s", digit, language, error)
+    return voices.synthesize_with_fallback(library, digit, language, speech)

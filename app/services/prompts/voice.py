@@ -1,4 +1,4 @@
-"""Who speaks how: the module's own voice, rate and pitch, else the office's, else the default of the language."""
+"""The voice, rate and pitch of spoken texts: those of the module, else of the office, else of the language."""
 
 import logging
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from app.audio.clip import Clip, SoundError
 from app.audio.library import SoundLibrary
-from app.audio.prompts import LANGUAGES
-from app.audio.speak import LEAST_PITCH, LEAST_RATE, MOST_PITCH, MOST_RATE
-from app.audio.voices import may_be_voice
+from app.audio.prompt_texts import LANGUAGES
+from app.audio.speak import MAX_PITCH, MAX_RATE, MIN_PITCH, MIN_RATE
+from app.audio.voices import is_voice_name
 from app.services import commands
 from app.services.errors import Invalid
 from app.services.settings.save import save_values
@@ -22,78 +22,84 @@ from app.store.models import Module
 from app.store.settings import Speech
 
 log = logging.getLogger(__name__)
-PLAIN = Speech()  # the default of any language
-Made = TypeVar("Made")
+DEFAULT_SPEECH = Speech()  # the default voice, rate and pitch of any language
+T = TypeVar("T")
 
 
-def of_module(session: Session, library: SoundLibrary, module: Module) -> Speech:
-    """Return how the texts of a module are spoken. A voice that is not there or speaks otherwise is passed over."""
-    office = of_office(session, library, module.language)
+def load_module_speech(session: Session, library: SoundLibrary, module: Module) -> Speech:
+    """Return how a module's texts are spoken. A voice that is missing or has another language is ignored."""
+    own = Speech(_usable_voice(library, module.voice, module.language), module.rate, module.pitch)
+    return complete_speech(own, load_office_speech(session, library, module.language))
+
+
+def load_office_speech(session: Session, library: SoundLibrary, language: str) -> Speech:
+    """Return how the office's texts in a language are spoken, such as the agent's announcement."""
+    speech = store_settings.speech(session, language)
+    return replace(speech, voice=_usable_voice(library, speech.voice, language))
+
+
+def complete_speech(own: Speech, office: Speech) -> Speech:
+    """Return `own` with the office's values in place of those that are not set."""
     return Speech(
-        _fitting(library, module.voice, module.language) or office.voice,
-        office.rate if module.rate is None else module.rate,
-        office.pitch if module.pitch is None else module.pitch,
+        own.voice or office.voice,
+        office.rate if own.rate is None else own.rate,
+        office.pitch if own.pitch is None else own.pitch,
     )
 
 
-def of_office(session: Session, library: SoundLibrary, language: str) -> Speech:
-    """Return how the office wants this language spoken, such as the agent's announcement."""
-    given = store_settings.speech(session, language)
-    return replace(given, voice=_fitting(library, given.voice, language))
-
-
-def _fitting(library: SoundLibrary, voice: str, language: str) -> str:
+def _usable_voice(library: SoundLibrary, voice: str, language: str) -> str:
+    """Return the voice if it exists and speaks the language, else ""."""
     if not voice:
         return ""
     try:
-        if library.voice(voice).language == language:
+        if library.find_voice(voice).language == language:
             return voice
-        log.warning("the voice %s does not speak %s; another takes its place", voice, language)
+        log.warning("the voice %s does not speak %s; another voice is used", voice, language)
     except SoundError as error:
-        log.warning("%s; another takes its place", error)
+        log.warning("%s; another voice is used", error)
     return ""
 
 
-def check(language: str, given: Speech) -> dict[str, str]:
-    """Return what is wrong with a choice, by field; empty where all is well."""
+def validate(language: str, speech: Speech) -> dict[str, str]:
+    """Return error codes by field name; empty if voice, rate and pitch are valid for the language."""
     errors = {}
-    if given.voice and not may_be_voice(given.voice, language):
+    if speech.voice and not is_voice_name(speech.voice, language):
         errors["voice"] = "choice"
-    if given.rate is not None and not LEAST_RATE <= given.rate <= MOST_RATE:
+    if speech.rate is not None and not MIN_RATE <= speech.rate <= MAX_RATE:
         errors["rate"] = "range"
-    if given.pitch is not None and not LEAST_PITCH <= given.pitch <= MOST_PITCH:
+    if speech.pitch is not None and not MIN_PITCH <= speech.pitch <= MAX_PITCH:
         errors["pitch"] = "range"
     return errors
 
 
-def save(database: Database, language: str, given: Speech, now: datetime, *, actor: str = "") -> None:
-    """Store how the office wants a language spoken; the telephone service speaks anew. Raises Invalid."""
-    errors = check(language, given) if language in LANGUAGES else {"language": "choice"}
+def save(database: Database, language: str, speech: Speech, now: datetime, *, actor: str = "") -> None:
+    """Store how the office's texts in a language are spoken. The worker makes the clips again. Raises Invalid."""
+    errors = validate(language, speech) if language in LANGUAGES else {"language": "choice"}
     if errors:
         raise Invalid(errors)
-    values = {"voice": given.voice, "rate": given.rate, "pitch": given.pitch}
+    values = {"voice": speech.voice, "rate": speech.rate, "pitch": speech.pitch}
     with database.write() as session:
-        chosen = {f"{name}_{language}": "" if value is None else str(value) for name, value in values.items()}
-        save_values(session, chosen, now, actor=actor)
+        settings = {f"{name}_{language}": "" if value is None else str(value) for name, value in values.items()}
+        save_values(session, settings, now, actor=actor)
     commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
 
 
 def synthesize(library: SoundLibrary, text: str, language: str, speech: Speech) -> Clip:
-    """Return the text as sound, by the default voice if the chosen one fails. Raises SoundError and OSError."""
-    return by_any_voice(lambda manner: spoken(library, text, language, manner), speech, text)
+    """Return the spoken text. Raises SoundError and OSError."""
+    return library.synthesize(text, language, speech.voice, speech.rate, speech.pitch)
 
 
-def spoken(library: SoundLibrary, text: str, language: str, speech: Speech) -> Clip:
-    """Return the text as sound, spoken as chosen and not otherwise. Raises SoundError and OSError."""
-    return library.spoken(text, language, speech.voice, speech.rate, speech.pitch)
+def synthesize_with_fallback(library: SoundLibrary, text: str, language: str, speech: Speech) -> Clip:
+    """Return the spoken text, in the default voice if the given one fails. Raises SoundError and OSError."""
+    return make_with_fallback(lambda used: synthesize(library, text, language, used), speech, text)
 
 
-def by_any_voice(make: Callable[[Speech], Made], speech: Speech, what: str) -> Made:
-    """Make a sound as chosen, else by the default voice: a caller who is told something is better served."""
+def make_with_fallback(make: Callable[[Speech], T], speech: Speech, name: str) -> T:
+    """Return make(speech), or make(DEFAULT_SPEECH) if that fails. `name` is for the log."""
     try:
         return make(speech)
     except SoundError as error:
-        if speech == PLAIN:
+        if speech == DEFAULT_SPEECH:
             raise
-        log.error("%r cannot be spoken as chosen, the default voice takes its place: %s", what, error)
-    return make(PLAIN)
+        log.error("cannot speak %r in the chosen voice, using the default voice: %s", name, error)
+    return make(DEFAULT_SPEECH)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.domain import lifecycle
+from app.domain.routing import EXTENSION_PATTERN
 from app.domain.text import is_displayable
 from app.services.errors import ErrorCode
-from app.services.modules.save import EXTENSION
 
 MAX_NOTE_LENGTH = 2000
 MAX_POSTPONEMENT = timedelta(days=90)
@@ -76,7 +76,7 @@ def validate(action: Action, now: datetime) -> dict[str, ErrorCode]:
         case MarkDone(note):
             return validate_note(note)
         case CallNow(agent):
-            return {} if agent is None or EXTENSION.fullmatch(agent) else {"agent": ErrorCode.CODE}
+            return {} if agent is None or EXTENSION_PATTERN.fullmatch(agent) else {"agent": ErrorCode.CODE}
     return {}
 
 

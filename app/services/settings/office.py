@@ -7,12 +7,12 @@ from zoneinfo import available_timezones
 
 import phonenumbers
 
-from app.audio.prompts import LANGUAGES
+from app.audio.prompt_texts import LANGUAGES
 from app.config import Settings
 from app.domain import numbers
 from app.domain.numbers import OutboundFormat
-from app.services.errors import Invalid
-from app.services.modules.save import CALLER_ID
+from app.domain.routing import CALLER_ID_PATTERN
+from app.services.errors import ErrorCode, Invalid
 from app.services.requests import pause
 from app.services.settings.save import save_values
 from app.store import settings as store
@@ -76,7 +76,7 @@ def save(database: Database, settings: Settings, given: OfficeInput, *, actor: s
             pause.save_pause(session, pause.Pause(actor, now) if paused else None, actor, now)
 
 
-def validate(given: OfficeInput) -> dict[str, str]:
+def validate(given: OfficeInput) -> dict[str, ErrorCode]:
     """Return validation errors by field name; empty if the input is valid."""
     choices = {
         "timezone": available_timezones(),
@@ -85,14 +85,14 @@ def validate(given: OfficeInput) -> dict[str, str]:
         "outbound_format": set(OutboundFormat),
     }
     patterns = {
-        "area_code": (AREA_CODE, "digits"),
-        "outbound_context": (CONTEXT, "context"),
-        "outbound_prefix": (PREFIX, "digits"),
+        "area_code": (AREA_CODE, ErrorCode.DIGITS),
+        "outbound_context": (CONTEXT, ErrorCode.CONTEXT),
+        "outbound_prefix": (PREFIX, ErrorCode.DIGITS),
     }
-    errors = {name: "choice" for name, allowed in choices.items() if getattr(given, name) not in allowed}
+    errors = {name: ErrorCode.CHOICE for name, allowed in choices.items() if getattr(given, name) not in allowed}
     errors |= {name: code for name, (form, code) in patterns.items() if not form.fullmatch(getattr(given, name))}
-    if given.caller_id and not CALLER_ID.fullmatch(given.caller_id):
-        errors["caller_id"] = "number"
+    if given.caller_id and not CALLER_ID_PATTERN.fullmatch(given.caller_id):
+        errors["caller_id"] = ErrorCode.NUMBER
     return errors
 
 

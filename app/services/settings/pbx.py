@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from sqlalchemy.orm import Session
 
 from app.config import CONTEXTS, Settings
-from app.services.errors import Invalid
+from app.services.errors import ErrorCode, Invalid
 from app.services.settings.office import CONTEXT, from_environment
 from app.services.settings.save import save_values
 from app.store import settings as store
@@ -85,26 +85,26 @@ def save(database: Database, settings: Settings, given: PbxInput, *, actor: str,
         save_values(session, values, now, actor=actor)
 
 
-def validate(given: PbxInput) -> dict[str, str]:
+def validate(given: PbxInput) -> dict[str, ErrorCode]:
     """Return validation errors by field name. Valid values are safe in an AMI header and in a dialplan."""
-    errors = {}
+    errors: dict[str, ErrorCode] = {}
     if given.pbx_profile not in CONTEXTS:
-        errors["pbx_profile"] = "choice"
+        errors["pbx_profile"] = ErrorCode.CHOICE
     if not _is_host(given.ami_host) and not _is_address(given.ami_host):
-        errors["ami_host"] = "host" if given.ami_host else "required"
+        errors["ami_host"] = ErrorCode.HOST if given.ami_host else ErrorCode.REQUIRED
     if not _is_host(given.agi_host):  # no IPv6: a colon would end the host in an AGI address
-        errors["agi_host"] = "host" if given.agi_host else "required"
+        errors["agi_host"] = ErrorCode.HOST if given.agi_host else ErrorCode.REQUIRED
     if not re.fullmatch(r"[0-9]{1,5}", given.ami_port) or not 0 < int(given.ami_port) < 65536:
-        errors["ami_port"] = "port" if given.ami_port else "required"
+        errors["ami_port"] = ErrorCode.PORT if given.ami_port else ErrorCode.REQUIRED
     if not USERNAME.fullmatch(given.ami_username):
-        errors["ami_username"] = "ami_user" if given.ami_username else "required"
+        errors["ami_username"] = ErrorCode.AMI_USER if given.ami_username else ErrorCode.REQUIRED
     if len(given.ami_secret) > LONGEST_SECRET:
-        errors["ami_secret"] = "too_long"
+        errors["ami_secret"] = ErrorCode.TOO_LONG
     elif not all("!" <= character <= "~" for character in given.ami_secret):
-        errors["ami_secret"] = "secret"
+        errors["ami_secret"] = ErrorCode.SECRET
     for name in ("extension_context", "queue_context"):
         if not CONTEXT.fullmatch(getattr(given, name)):
-            errors[name] = "context"
+            errors[name] = ErrorCode.CONTEXT
     return errors
 
 

@@ -6,7 +6,9 @@ from enum import StrEnum
 
 from app.config import Settings
 from app.domain.pbx_connection import ConnectionReport, ConnectionResult, DialplanState
+from app.domain.routing import Destination, DestinationKind
 from app.services.pbx import connection_test, lookup
+from app.services.pbx.lookup import LookupResult
 from app.services.settings import office
 from app.store import pbx_state
 from app.store import settings as store_settings
@@ -103,8 +105,9 @@ def _check_outbound(database: Database, settings: Settings, context: str, actor:
     example = office.dialled_example(here.region, here.outbound_format, here.outbound_prefix)
     if example is None:
         return CheckResult.OK
-    found = lookup.exists(database, "custom", f"{context},{example[1]},1", actor, now)
-    return CheckResult.UNKNOWN if found is None else _result(found)
+    custom = Destination(DestinationKind.CUSTOM, f"{context},{example[1]},1")
+    found = lookup.look_up(database, custom, actor=actor, now=now)
+    return CheckResult.UNKNOWN if found is LookupResult.UNANSWERED else _result(found is LookupResult.FOUND)
 
 
 def _result(ok: bool) -> CheckResult:

@@ -1,6 +1,6 @@
 """Create the first module from a template, together with the scenarios that lead callers to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -8,14 +8,23 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.config import Settings
-from app.services.errors import Invalid
-from app.services.modules import save as modules
-from app.services.modules.save import SITUATIONS, ModuleInput
-from app.services.pbx import lookup, scenarios
-from app.services.pbx.scenarios import ExtensionInput, QueueInput
+from app.domain.routing import Destination, DestinationKind, Situation
+from app.services.errors import ErrorCode, Invalid
+from app.services.modules.input import ModuleInput
+from app.services.modules.save import save_module
+from app.services.pbx import lookup
+from app.services.pbx.lookup import LookupResult
+from app.services.pbx.scenarios import (
+    ExtensionInput,
+    QueueInput,
+    ScenarioInput,
+    load_extension,
+    load_queue,
+    save_scenario,
+)
 from app.store import settings as store_settings
 from app.store.database import Database, Joined
-from app.store.models import ExtensionScenario, Module, QueueScenario
+from app.store.models import Module
 
 
 class Template(StrEnum):
@@ -42,15 +51,17 @@ def create(database: Database, settings: Settings, given: FirstModuleInput, now:
     """
     errors = _check_with_pbx(database, settings, given, now, actor)
     if given.template not in set(Template):
-        errors["template"] = "choice"
+        errors["template"] = ErrorCode.CHOICE
     if errors:
         raise Invalid(errors)
     with database.write() as session:
         joined = Joined(database, session)
-        module_id = modules.save(joined, _module(given), now, actor=actor)
+        module_id = save_module(joined, _module(given), now, actor=actor)
         if store_settings.pbx(session, settings).pbx_profile != "freepbx":
             for target in given.targets:
-                _lead_to_module(joined, session, given, target, now, actor)
+                scenario = _scenario(session, given, target)
+                if scenario is not None:
+                    save_scenario(joined, scenario, now=now, actor=actor)
     return module_id
 
 
@@ -63,18 +74,19 @@ def suggest_test_extension(database: Database) -> str:
 
 def _check_with_pbx(
     database: Database, settings: Settings, given: FirstModuleInput, now: datetime, actor: str
-) -> dict[str, str]:
+) -> dict[str, ErrorCode]:
     """Return errors by field: a code that is in use on the PBX, targets that do not exist there.
 
     If the PBX cannot be asked, there are no errors.
     """
-    errors = {}
-    if lookup.code_taken(database, settings, given.code, actor, now):
-        errors["code"] = "code_on_exchange"
-    kind = "queue" if given.template == Template.QUEUE else "extension"
-    well_formed = [target for target in given.targets if lookup.PATTERNS[kind].fullmatch(target)]
-    if any(lookup.exists(database, kind, target, actor, now) is False for target in well_formed):
-        errors["targets"] = "not_on_exchange"
+    errors: dict[str, ErrorCode] = {}
+    if lookup.find_code(database, settings, given.code, actor=actor, now=now):
+        errors["code"] = ErrorCode.CODE_ON_PBX
+    kind = DestinationKind.QUEUE if given.template == Template.QUEUE else DestinationKind.EXTENSION
+    targets = [Destination(kind, target) for target in given.targets]
+    results = (lookup.look_up(database, target, actor=actor, now=now) for target in targets if target.is_well_formed)
+    if LookupResult.MISSING in results:
+        errors["targets"] = ErrorCode.NOT_ON_PBX
     return errors
 
 
@@ -84,28 +96,20 @@ def _module(given: FirstModuleInput) -> ModuleInput:
         code=given.code,
         target_kind="queue" if given.template == Template.QUEUE else "extension",
         targets=given.targets,
-        next_kind="hangup",
-        error_kind="hangup",
         silent=given.template == Template.SILENT,
         language=given.language,
     )
 
 
-def _lead_to_module(
-    database: Database, session: Session, given: FirstModuleInput, target: str, now: datetime, actor: str
-) -> None:
-    """Set the destinations of the target's scenario to the module. Destinations that are set already stay."""
-    here = ("module", given.code)
+def _scenario(session: Session, given: FirstModuleInput, target: str) -> ScenarioInput | None:
+    """Return the target's scenario with the module as its destination; None if it needs no change.
+
+    Destinations that are set already stay.
+    """
+    module = Destination(DestinationKind.MODULE, given.code)
     if given.template == Template.QUEUE:
-        queue = session.get(QueueScenario, target)
-        if queue is None or not queue.failed_kind:
-            times = {} if queue is None else {"max_wait": queue.max_wait, "wrapup": queue.wrapup}
-            scenarios.save_queue(database, QueueInput(target, **times, failed=here), now=now, actor=actor)
-        return
-    row = session.get(ExtensionScenario, target)
-    ways = dict.fromkeys(SITUATIONS, here)
-    if row is not None:
-        chosen = {s: (getattr(row, f"{s}_kind"), getattr(row, f"{s}_code")) for s in SITUATIONS}
-        ways |= {situation: way for situation, way in chosen.items() if way[0]}
-    ring = {} if row is None else {"ring": row.ring}
-    scenarios.save_extension(database, ExtensionInput(target, **ring, ways=ways), now=now, actor=actor)
+        queue = load_queue(session, target) or QueueInput(target)
+        return None if queue.failed.kind else replace(queue, failed=module)
+    extension = load_extension(session, target) or ExtensionInput(target)
+    destinations = {s: extension.destination(s) if extension.destination(s).kind else module for s in Situation}
+    return replace(extension, destinations=destinations)

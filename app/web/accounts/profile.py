@@ -9,7 +9,7 @@ from wtforms import PasswordField, SelectField
 
 from app.extensions import limiter
 from app.services import users
-from app.services.errors import Invalid
+from app.services.errors import ErrorCode, Invalid
 from app.web import wording
 from app.web.accounts.session import start_session
 from app.web.accounts.user_form import LOCALES
@@ -46,7 +46,7 @@ def password():
     form = PasswordForm()
     form.validate()
     if form.password.data != form.again.data:
-        show_errors(form, {"again": "passwords_differ"})
+        show_errors(form, {"again": ErrorCode.PASSWORDS_DIFFER})
     if has_errors(form) or not _change_password(form):
         return _page(form, _preferences()), 422
     start_session(users.get(database(), current_user.id))

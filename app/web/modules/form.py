@@ -1,164 +1,161 @@
-"""The form of a module, with its eight prompts."""
+"""The form of a module, with its prompts."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from flask import request
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField, RadioField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired
 
 from app.audio.library import SoundLibrary
 from app.domain.numbers import ascii_digits
-from app.services.modules.save import BOUNDS, ModuleInput
-from app.services.pbx.existence import Place
+from app.domain.routing import HANG_UP, Destination, DestinationKind
+from app.services.modules.input import BOUNDS, ModuleInput
+from app.services.modules.validation import TARGET_KINDS
+from app.services.pbx.destinations import SaveResult
 from app.web import wording
-from app.web.fields import DigitsField, DurationField, WholeNumberField, choices, destination_field, show_errors
+from app.web.fields import DigitsField, DurationField, WholeNumberField, choices
 from app.web.locale import choose_locale
-from app.web.pbx import destinations
-from app.web.pbx.destinations import Saying, Verdict
+from app.web.pbx.fields import DestinationField, DestinationsForm, split_extensions
 from app.web.prompts.fields import PromptsForm, SpeechFields
 
-_NEEDED = InputRequired(_l("This field is required."))
+_REQUIRED = InputRequired(wording.ERROR["required"])
 _PLAIN = ("name", "code", "active", "silent", "automatic", "language", "voice", "caller_id", "target_kind", *BOUNDS)
-_WAYS = ("next_kind", "next_code", "error_kind", "error_code")
 
 
-class ModuleForm(SpeechFields, FlaskForm):
+class ModuleForm(SpeechFields, DestinationsForm):
     name = StringField(
-        _l("Name"), validators=[_NEEDED], description=_l("For you and your colleagues; callers never hear it.")
+        _l("Name"), validators=[_REQUIRED], description=_l("For you and your colleagues. Callers do not hear it.")
     )
     code = DigitsField(
         _l("Code"),
-        validators=[_NEEDED],
-        description=_l("What extensions, queues and other modules lead to. Digits, * and # only."),
+        validators=[_REQUIRED],
+        description=_l("Extensions, queues and other modules send calls to this code. Digits, * and # only."),
     )
     active = BooleanField(
         _l("Active"), default=True, description=_l("An inactive module sends every caller to the error destination.")
     )
-    shown_active = HiddenField()  # as the form showed it: somebody else may have switched it since
+    shown_active = HiddenField()  # `active` when the page was loaded; someone can switch the module meanwhile
     silent = BooleanField(_l("Silent"), description=_l("Plays nothing and registers the caller's own number at once."))
 
     automatic = BooleanField(
         _l("Automatic call"),
         default=True,
-        description=_l("On: the system calls as soon as somebody is free. Off: you call by hand from the panel."),
+        description=_l("On: Bazang calls as soon as someone is free. Off: you call by hand from the panel."),
     )
     min_wait = DurationField(
         _l("Minimum waiting time"),
         default=0,
-        description=_l("hh:mm:ss. Gives the person who missed the call a chance to ring back first."),
+        description=_l("hh:mm:ss. During this time the person who missed the call can call back."),
     )
     rest = WholeNumberField(
-        _l("Rest after a call"), default=10, description=_l("So long the line must have been free before it is rung.")
+        _l("Rest after a call"), default=10, description=_l("How long the line must be free before its phone rings.")
     )
     retries = WholeNumberField(
         _l("Number of retries"),
         default=2,
-        description=_l("How often it is tried again if the customer does not answer."),
+        description=_l("How many more times to call a customer who does not answer."),
     )
     retry_pause = DurationField(
-        _l("Pause between customer calls"), default=300, description=_l("hh:mm:ss, from one try to the next.")
+        _l("Pause between customer calls"), default=300, description=_l("hh:mm:ss, from one call to the next.")
     )
     agent_pause = WholeNumberField(
         _l("Pause after a missed call of the agent"),
         default=60,
-        description=_l("Until a phone is rung again that nobody took up. It uses up no retry."),
+        description=_l("How long a phone that nobody answered does not ring again. It does not count as a retry."),
     )
     agent_ring = WholeNumberField(
-        _l("The agent's phone rings"), default=20, description=_l("Then it counts as missed.")
+        _l("The agent's phone rings"), default=20, description=_l("After this time the call counts as missed.")
     )
     customer_ring = WholeNumberField(
-        _l("The customer's phone rings"), default=40, description=_l("Then it counts as not answered.")
+        _l("The customer's phone rings"),
+        default=40,
+        description=_l("After this time the call counts as not answered."),
     )
     expire_after = DurationField(
-        _l("Requests expire after"), default=0, description=_l("hh:mm:ss; 00:00:00: they never expire.")
+        _l("Requests expire after"), default=0, description=_l("hh:mm:ss. With 00:00:00 they never expire.")
     )
     caller_id = DigitsField(
-        _l("Office's caller ID"), description=_l("What the customer sees; empty: the office's own from the settings.")
+        _l("Office's caller ID"),
+        description=_l("The number that the customer sees. Empty: the number from the settings."),
     )
 
     target_kind = RadioField(
         _l("For whom"),
-        choices=choices({kind: wording.DESTINATION[kind] for kind in ("extension", "queue")}),
-        default="extension",
+        choices=choices({kind: wording.DESTINATION[kind] for kind in TARGET_KINDS}),
+        default=DestinationKind.EXTENSION,
         validate_choice=False,
     )
     extensions = SelectMultipleField(_l("Extensions"), validate_choice=False)
     targets = DigitsField(_l("Other extensions"), description=_l("Typed by hand, with commas between them: 101, 102"))
-    queue = DigitsField(_l("Queue"), description=_l("Whichever member is free first calls back."))
+    queue = DigitsField(_l("Queue"), description=_l("The first free member calls back."))
 
-    next_kind, error_kind = destination_field(), destination_field()
-    next_code = DigitsField(_l("Next destination"), description=_l("Where a caller goes who has left a request."))
-    error_code = DigitsField(
+    next = DestinationField(_l("Next destination"), _l("Where the call goes after the caller left a request."))
+    error = DestinationField(
         _l("Error destination"),
-        description=_l("Where a caller goes who could not, or would not, leave one; also when our service is down."),
+        _l("Where the call goes if the caller did not leave a request, also if Bazang does not run."),
     )
 
     def __init__(self) -> None:
         super().__init__()
         if request.method == "GET":
             self.language.data = choose_locale()
-            self.next_kind.data = self.error_kind.data = "hangup"
-        self.prompts = PromptsForm(typed=request.method == "POST")
-        self.sayings: dict[str, list[Saying]] = {}
+            self.next.show(HANG_UP)
+            self.error.show(HANG_UP)
+        self.prompts = PromptsForm(from_request=request.method == "POST")
+
+    @property
+    def is_for_queue(self) -> bool:
+        return self.target_kind.data == DestinationKind.QUEUE
 
     @property
     def chosen_extensions(self) -> list[str]:
-        """The extensions that are ticked or typed, in their order, each once."""
-        typed = destinations.split(self.targets.data or "")
+        """The extensions that are ticked or typed, in their order and without duplicates."""
         ticked = [ascii_digits(extension) for extension in self.extensions.data or ()]
-        return list(dict.fromkeys([*ticked, *typed]))
+        return list(dict.fromkeys([*ticked, *split_extensions(self.targets.data or "")]))
 
-    def fill(self, given: ModuleInput) -> None:
-        """Show a module as it is stored."""
-        for name in (*_PLAIN, *_WAYS, "rate", "pitch"):
-            self._fields[name].data = getattr(given, name)
-        if given.target_kind == "queue":
-            self.queue.data = given.targets[0] if given.targets else ""
+    def load(self, stored: ModuleInput) -> None:
+        """Show a stored module."""
+        for name in (*_PLAIN, "rate", "pitch"):
+            self[name].data = getattr(stored, name)
+        if self.is_for_queue:
+            self.queue.data = stored.targets[0] if stored.targets else ""
         else:
-            self.extensions.data = list(given.targets)
-        self.shown_active.data = "1" if given.active else ""
-        self.prompts.fill(given.prompts)
+            self.extensions.data = list(stored.targets)
+        self.next.show(stored.next)
+        self.error.show(stored.error)
+        self.shown_active.data = "1" if stored.active else ""
+        self.prompts.load(stored.prompts)
 
-    def given(self) -> ModuleInput:
-        """Return what was typed, as the service takes it."""
-        values = {name: self._fields[name].data for name in (*_PLAIN, *_WAYS)}
-        unset = {name: "" for name, value in values.items() if value is None}  # of a form without it
-        values |= unset | {"rate": self.rate.data, "pitch": self.pitch.data}
-        for side in ("next", "error"):
-            if values[f"{side}_kind"] == "hangup":
-                values[f"{side}_code"] = ""
-        queue = self.target_kind.data == "queue"
-        targets = [self.queue.data] if queue and self.queue.data else [] if queue else self.chosen_extensions
-        return ModuleInput(**values, targets=tuple(targets), prompts=self.prompts.given())
+    def input(self) -> ModuleInput:
+        """Return what was typed."""
+        values = {name: self[name].data for name in _PLAIN}
+        values |= {name: "" for name, value in values.items() if value is None}  # the request does not contain them
+        queues = [self.queue.data] if self.queue.data else []
+        return ModuleInput(
+            **values,
+            rate=self.rate.data,
+            pitch=self.pitch.data,
+            targets=tuple(queues if self.is_for_queue else self.chosen_extensions),
+            next=self.next.destination,
+            error=self.error.destination,
+            prompts=self.prompts.inputs(),
+        )
 
-    def show(self, errors: dict[str, str]) -> None:
-        """Put the service's findings beside their fields: of the targets, the one in which they were typed."""
-        names = {"targets": "queue"} if self.target_kind.data == "queue" else {}
-        show_errors(self, {names.get(name, name): code for name, code in errors.items()})
+    def show_result(self, result: SaveResult) -> None:
+        """Show errors and warnings. Those of the targets stand beside the field in which they were typed."""
+        names = {"targets": "queue"} if self.is_for_queue else {}
+        errors = {names.get(name, name): code for name, code in result.errors.items()}
+        warnings = {names.get(name, name): found for name, found in result.warnings.items()}
+        super().show_result(SaveResult(errors, warnings))
 
-    def places(self, given: ModuleInput, before: ModuleInput | None) -> dict[str, list[Place]]:
-        """Return by field what the exchange should have; what was stored before and stays is not asked about again."""
-        kept = _places_of(before) if before is not None else set()
-        here = {
-            "queue" if given.target_kind == "queue" else "targets": [(given.target_kind, t) for t in given.targets],
-            "next": [(given.next_kind, given.next_code)],
-            "error": [(given.error_kind, given.error_code)],
-        }
-        return {field: [place for place in named if place not in kept] for field, named in here.items()}
+    def label_of(self, field: str) -> str:
+        return super().label_of("extensions" if field == "targets" else field)
 
-    def show_verdict(self, verdict: Verdict) -> None:
-        """Put what the exchange said beside the fields, and what stands in the way of saving above them."""
-        named = {"next": self.next_code, "error": self.error_code, "code": self.code, "queue": self.queue}
-        named["targets"] = self.extensions
-        destinations.show_verdict(self, verdict, {name: field.label.text for name, field in named.items()})
+    def single_destinations(self) -> Mapping[str, Destination]:
+        queue = Destination(DestinationKind.QUEUE, self.queue.data or "")
+        return {**super().single_destinations(), "queue": queue}
 
-    def take_prompts(self, library: SoundLibrary) -> None:
-        """Convert and keep what was uploaded, at once: another field's error must not cost a person the upload."""
-        self.form_errors += self.prompts.take(library, self.language.data)
-
-
-def _places_of(given: ModuleInput) -> set[Place]:
-    targets: Iterable[Place] = ((given.target_kind, target) for target in given.targets)
-    return {*targets, (given.next_kind, given.next_code), (given.error_kind, given.error_code)}
+    def store_uploads(self, library: SoundLibrary) -> None:
+        """Convert and store the uploaded files, so that errors in other fields do not lose them."""
+        self.form_errors += self.prompts.store_uploads(library, self.language.data)

@@ -1,0 +1,1 @@
+"""Pages for prompts: listening, the prompt library, the digits, and recording by phone."""

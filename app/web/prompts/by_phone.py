@@ -1,4 +1,4 @@
-"""Recording by phone: the telephone service rings an extension, and a card shows how far the call is."""
+"""Recording by phone: the worker rings an extension, and the page shows the state of the call."""
 
 import uuid
 
@@ -6,13 +6,13 @@ from flask import Blueprint, abort, render_template, request
 from flask_login import current_user
 
 from app.domain.numbers import ascii_digits
+from app.domain.phone_calls import CallKind
 from app.services.errors import Invalid, NotFound
 from app.services.prompts import phone_calls
-from app.services.prompts.phone_calls import CallKind
 from app.web import wording
 from app.web.context import administrator_required, database, utcnow
 from app.web.prompts import wording as prompt_wording
-from app.web.prompts.preview import PLAIN_TEXT
+from app.web.prompts.responses import error_text
 
 blueprint = Blueprint("by_phone", __name__, url_prefix="/recordings/by-phone")
 
@@ -20,50 +20,49 @@ blueprint = Blueprint("by_phone", __name__, url_prefix="/recordings/by-phone")
 @blueprint.post("")
 @administrator_required
 def ring():
-    """Have an extension rung to be spoken into; return how the call is shown. A fault is a 422 that says which."""
-    given = request.form
+    """Let the worker ring an extension; return the state of the call, or 422 with a message."""
+    form = request.form
     try:
-        call = phone_calls.ask_recording(
+        call_id = phone_calls.create_recording_call(
             database(),
-            extension=ascii_digits(given.get("extension", "")).strip(),
-            language=given.get("language", ""),
-            name=given.get("name", ""),
-            text=given.get("text", ""),
+            extension=ascii_digits(form.get("extension", "")).strip(),
+            language=form.get("language", ""),
+            name=form.get("name", ""),
+            text=form.get("text", ""),
             actor=current_user.name,
             now=utcnow(),
         )
     except Invalid as invalid:
-        return _said(invalid.errors), 422, PLAIN_TEXT
-    return _shown(call)
-
-
-def _said(errors: dict[str, str]) -> str:
-    return " ".join(f"{prompt_wording.PHONE_CALL_FIELD[name]}: {wording.error(code)}" for name, code in errors.items())
+        messages = [
+            f"{prompt_wording.PHONE_CALL_FIELD[name]}: {wording.error(code)}" for name, code in invalid.errors.items()
+        ]
+        return error_text(" ".join(messages))
+    return _show_call(call_id)
 
 
 @blueprint.get("/<uuid:call>")
 @administrator_required
 def state(call: uuid.UUID):
-    """Return how a call is shown as it stands now."""
-    return _shown(str(call))
+    """Return the present state of a call."""
+    return _show_call(str(call))
 
 
 @blueprint.post("/<uuid:call>/cancel")
 @administrator_required
 def cancel(call: uuid.UUID):
-    """End a call; return how it is shown."""
+    """End a call; return its state."""
     try:
         phone_calls.cancel(database(), str(call), current_user.name, utcnow())
     except NotFound:
         abort(404)
-    return _shown(str(call))
+    return _show_call(str(call))
 
 
-def _shown(call: str):
+def _show_call(call_id: str):
     try:
-        view = phone_calls.load(database(), call, utcnow())
+        call = phone_calls.load(database(), call_id, utcnow())
     except NotFound:
         abort(404)
-    if view.kind is not CallKind.RECORD:
+    if call.kind is not CallKind.RECORD:
         abort(404)
-    return render_template("prompts/_call.html", call=view)
+    return render_template("prompts/_phone_call.html", call=call)

@@ -1,4 +1,4 @@
-"""How a module speaks, and its eight prompts, as its form has them."""
+"""The fields of a module's form for the voice and for the eight prompts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,11 +14,12 @@ from wtforms.validators import ValidationError
 
 from app.audio.clip import SoundError
 from app.audio.library import SoundLibrary
-from app.audio.prompts import LANGUAGES, PROMPT_KEYS, default_text
+from app.audio.prompt_texts import LANGUAGES, PROMPT_KEYS, default_text
 from app.audio.voices import Voice
 from app.domain.numbers import ascii_digits
-from app.services.modules.save import PROMPT_MODES, PromptInput
-from app.services.prompts import recordings, sounds
+from app.services.prompts import recordings
+from app.services.prompts.input import DEFAULT_PROMPT, PromptInput, PromptMode
+from app.services.prompts.recordings import Origin
 from app.store.settings import Speech
 from app.web import wording
 from app.web.context import database, library, utcnow
@@ -26,42 +27,42 @@ from app.web.fields import LONGEST_NUMBER
 from app.web.formats import digits
 from app.web.prompts import wording as prompt_wording
 
-RECORD = "record"  # a mode of the page only: a recording is a file, wherever it comes from
+RECORD = "record"  # a mode of the page only: a recorded prompt is stored with the mode FILE
 
 
 # -- the voice ------------------------------------------------------------------------------------------------------
 
 
-def _whole_or_none(value: object) -> int | None:
+def _int_or_none(value: object) -> int | None:
     return None if value in (None, "") else int(str(value))
 
 
-class OwnNumberField(SelectField):
-    """One of a table's numbers, or None for the office's own. A number of another origin is on offer as well."""
+class OfficeDefaultField(SelectField):
+    """A number from a table, or None for the office's value. A stored number is offered even if the table lacks it."""
 
     def __init__(self, label: object, table: Mapping[int, object], **options: Any) -> None:
         choices = [SelectChoice("", _l("as the office"))]
         choices += [SelectChoice(str(number), text) for number, text in table.items()]
-        super().__init__(label, coerce=_whole_or_none, choices=choices, validate_choice=False, **options)
+        super().__init__(label, coerce=_int_or_none, choices=choices, validate_choice=False, **options)
         self._table = table
-        self.type = SelectField.__name__  # pages show it as any other
+        self.type = SelectField.__name__  # templates render it like any other select field
 
     def iter_choices(self):
-        found = super().iter_choices()
+        choices = super().iter_choices()
         if self.data is not None and self.data not in self._table:
-            found.append(found[0]._replace(value=str(self.data), label=digits(self.data), selected=True))
-        return found
+            choices.append(choices[0]._replace(value=str(self.data), label=digits(self.data), selected=True))
+        return choices
 
     def process_formdata(self, valuelist) -> None:
         text = ascii_digits(valuelist[0] if valuelist else "").strip()
         self.data = None
         if text and not (text.isdecimal() and len(text) <= LONGEST_NUMBER):
             raise ValidationError(wording.error("choice"))
-        self.data = _whole_or_none(text)
+        self.data = _int_or_none(text)
 
 
 class VoiceField(SelectField):
-    """A voice by its name, "" for the office's own. One that is not there (any more) is on offer as long as chosen."""
+    """The name of a voice, "" for the office's. A stored voice that is missing is offered while it is selected."""
 
     def __init__(self, label: object, **options: Any) -> None:
         super().__init__(label, choices=_voice_choices, validate_choice=False, default="", **options)
@@ -76,17 +77,17 @@ class VoiceField(SelectField):
 
 
 def _voice_choices() -> list[SelectChoice]:
-    own = SelectChoice("", _("as the office"))
-    return [own, *(_voice_choice(voice) for language in LANGUAGES for voice in library().voices(language))]
+    voices = [voice for language in LANGUAGES for voice in library().list_voices(language)]
+    return [SelectChoice("", _("as the office")), *map(_voice_choice, voices)]
 
 
 def _voice_choice(voice: Voice) -> SelectChoice:
-    about = {"data-language": voice.language} | ({} if voice.has_pitch else {"data-no-pitch": "1"})
-    return SelectChoice(voice.name, prompt_wording.voice(voice), about, str(wording.LANGUAGE[voice.language]))
+    attributes = {"data-language": voice.language} | ({} if voice.has_pitch else {"data-no-pitch": "1"})
+    return SelectChoice(voice.name, prompt_wording.voice(voice), attributes, str(wording.LANGUAGE[voice.language]))
 
 
 class SpeechFields(Form):
-    """The language of the texts, and how they are spoken."""
+    """The language of the prompts, and the voice that speaks them."""
 
     language = SelectField(
         _l("Language of the prompts"),
@@ -94,14 +95,14 @@ class SpeechFields(Form):
         validate_choice=False,
     )
     voice = VoiceField(_l("Voice"))
-    rate = OwnNumberField(_l("Speed"), prompt_wording.RATE)
-    pitch = OwnNumberField(_l("Pitch"), prompt_wording.PITCH)
+    rate = OfficeDefaultField(_l("Speed"), prompt_wording.RATE)
+    pitch = OfficeDefaultField(_l("Pitch"), prompt_wording.PITCH)
 
 
 class SpeechForm(SpeechFields, FlaskForm):
-    """What a page sends of them to hear something before it is saved."""
+    """These fields alone, for listening to a sound before the module is saved."""
 
-    def given(self) -> Speech:
+    def speech(self) -> Speech:
         return Speech(self.voice.data or "", self.rate.data, self.pitch.data)
 
 
@@ -110,34 +111,36 @@ class SpeechForm(SpeechFields, FlaskForm):
 
 @dataclass
 class PromptFields:
-    """A prompt as the form shows it; `error` in words, `recorded`: its mode is called recording, not uploading."""
+    """A prompt in the form. `error`: a message; `is_recorded`: show the mode as "record" and not as "upload a file"."""
 
-    given: PromptInput
+    input: PromptInput
     error: str = ""
-    recorded: bool = False
+    is_recorded: bool = False
 
 
 class PromptsForm(dict[str, PromptFields]):
-    """The prompts by their keys, in their order; `typed`: as they were sent, else the defaults."""
+    """The prompts by key. `from_request`: as the request contains them, else the defaults."""
 
-    def __init__(self, *, typed: bool) -> None:
-        super().__init__({key: _typed_prompt(key) if typed else PromptFields(sounds.DEFAULT) for key in PROMPT_KEYS})
+    def __init__(self, *, from_request: bool) -> None:
+        super().__init__(
+            {key: _read_fields(key) if from_request else PromptFields(DEFAULT_PROMPT) for key in PROMPT_KEYS}
+        )
 
-    def fill(self, given: Mapping[str, PromptInput]) -> None:
-        """Show prompts as they are stored."""
-        for key, prompt in given.items():
+    def load(self, prompts: Mapping[str, PromptInput]) -> None:
+        """Show stored prompts."""
+        for key, prompt in prompts.items():
             self[key] = PromptFields(prompt)
 
-    def given(self) -> dict[str, PromptInput]:
-        """Return what was typed, as the service takes it."""
-        return {key: fields.given for key, fields in self.items()}
+    def inputs(self) -> dict[str, PromptInput]:
+        """Return the prompts for the service."""
+        return {key: fields.input for key, fields in self.items()}
 
-    def take(self, library: SoundLibrary, language: str) -> list[str]:
-        """Convert and keep what was uploaded; return what is wrong, a sentence each."""
+    def store_uploads(self, library: SoundLibrary, language: str) -> list[str]:
+        """Validate the prompts, and convert and store the uploaded files. Return error messages."""
         errors = []
         for key, fields in self.items():
             try:
-                fields.given = self._taken(key, fields, library, language)
+                self._store_upload(key, fields, library, language)
             except SoundError as error:
                 fields.error = prompt_wording.sound_error(error)
             except FileNotFoundError:
@@ -147,37 +150,37 @@ class PromptsForm(dict[str, PromptFields]):
         return errors
 
     @staticmethod
-    def _taken(key: str, fields: PromptFields, library: SoundLibrary, language: str) -> PromptInput:
-        given, file = fields.given, request.files.get(f"prompt_{key}_upload")
-        if given.mode == "file" and file is not None and file.filename:
-            kept = recordings.store_upload(
-                database(), library, file.stream, file.filename, "upload", utcnow(), current_user.name
+    def _store_upload(key: str, fields: PromptFields, library: SoundLibrary, language: str) -> None:
+        """Validate one prompt. Raises SoundError, and FileNotFoundError if it has no recording."""
+        prompt, file = fields.input, request.files.get(f"prompt_{key}_upload")
+        if prompt.mode == PromptMode.FILE and file is not None and file.filename:
+            row = recordings.store_upload(
+                database(), library, file.stream, file.filename, Origin.UPLOAD, utcnow(), current_user.name
             )
-            fields.recorded = False
-            return replace(given, file=kept.file, original_name=kept.name)
-        if given.mode == "file" and not recordings.is_there(library, given.file):
-            raise FileNotFoundError(given.file)
-        if given.mode == "speech" and given.text and language in LANGUAGES:
-            library.spoken_path(given.text, language)
-        return given
+            fields.is_recorded = False
+            fields.input = replace(prompt, file=row.file, original_name=row.name)
+        elif prompt.mode == PromptMode.FILE and not recordings.has_file(library, prompt.file):
+            raise FileNotFoundError(prompt.file)
+        elif prompt.mode == PromptMode.SPEECH and prompt.text and language in LANGUAGES:
+            library.speech_path(prompt.text, language)  # raises SpeechError if the text cannot be spoken
 
 
-def _typed_prompt(key: str) -> PromptFields:
-    mode = request.form.get(f"prompt_{key}_mode", "speech")
-    return PromptFields(typed_input(f"prompt_{key}_", key), recorded=mode == RECORD)
+def _read_fields(key: str) -> PromptFields:
+    mode = request.form.get(f"prompt_{key}_mode", PromptMode.SPEECH)
+    return PromptFields(read_prompt(f"prompt_{key}_", key), is_recorded=mode == RECORD)
 
 
-def typed_input(prefix: str, key: str) -> PromptInput:
-    """Return the prompt `key` as the request's form gives it, in fields whose names begin with `prefix`."""
-    sent: Mapping[str, Any] = request.form
-    mode = sent.get(f"{prefix}mode", "speech")
-    mode = "file" if mode == RECORD else mode
-    text = sent.get(f"{prefix}text", "").replace("\r\n", "\n").strip()
+def read_prompt(prefix: str, key: str) -> PromptInput:
+    """Return the prompt `key` from the request's form. `prefix`: of the field names."""
+    form: Mapping[str, Any] = request.form
+    mode = form.get(f"{prefix}mode", PromptMode.SPEECH)
+    mode = PromptMode.FILE if mode == RECORD else mode
+    text = form.get(f"{prefix}text", "").replace("\r\n", "\n").strip()
     if text in {default_text(key, language) for language in LANGUAGES}:
-        text = ""  # the default, whatever language is chosen
+        text = ""  # a default text, of any language
     return PromptInput(
-        mode=mode if mode in PROMPT_MODES else "speech",
+        mode=PromptMode(mode) if mode in tuple(PromptMode) else PromptMode.SPEECH,
         text=text,
-        file=sent.get(f"{prefix}file", ""),
-        original_name=sent.get(f"{prefix}name", "")[:200],
+        file=form.get(f"{prefix}file", ""),
+        original_name=form.get(f"{prefix}name", "")[:200],
     )

@@ -1,88 +1,23 @@
-"""The prompt library: the office's own sounds, what uses them, and the digits that numbers are read out with."""
+"""The prompt library: list, upload, choose, play, rename and delete recordings."""
 
 import re
-from dataclasses import dataclass
 
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
-from flask.sansio.blueprints import BlueprintSetupState
+from flask import abort, current_app, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
-from sqlalchemy import select
-from werkzeug.datastructures import FileStorage
 
 from app.audio.clip import SoundError
-from app.audio.convert import MAX_BYTES, MAX_SECONDS
-from app.audio.prompts import LANGUAGES
-from app.audio.voices import has_piper
-from app.domain.numbers import ascii_digits
 from app.services.errors import Invalid, NotFound
-from app.services.prompts import recordings, sounds, voice
-from app.services.prompts.recordings import ORIGINS
-from app.store.models import ExtensionRow, Recording
+from app.services.prompts import recordings
+from app.services.prompts.recordings import RecordingSort
+from app.store.models import Recording
 from app.web import wording
-from app.web.context import administrator_required, database, library, office, settings, utcnow
-from app.web.formats import digits as written_digits
+from app.web.context import administrator_required, database, library, utcnow
 from app.web.http import parse_row_number
-from app.web.locale import choose_locale
-from app.web.prompts import wording as prompt_wording
-from app.web.prompts.preview import PLAIN_TEXT, send_sound
-
-blueprint = Blueprint("recordings", __name__, url_prefix="/recordings")
-PAGE = 50
-DIGITS = "0123456789"
-_SORTS = {
-    "name": lambda row: (row.name.casefold(), row.file),
-    "length": lambda row: row.seconds or 0.0,
-    "loudness": lambda row: -200.0 if row.loudness is None else row.loudness,
-    "newest": lambda row: row.created_at,
-}
-_BACKWARDS = {"newest"}
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A recording as pages show it. `digest` stands for `file` in addresses; `there`: its sound is not lost."""
-
-    file: str
-    name: str
-    original_name: str = ""
-    origin: str = "upload"
-    seconds: float | None = None
-    loudness: float | None = None
-    there: bool = True
-
-    @property
-    def digest(self) -> str:
-        return self.file.removeprefix("uploads/").removesuffix(".wav")
-
-
-def show(row: Recording) -> Shown:
-    there = recordings.is_there(library(), row.file)
-    return Shown(row.file, row.name, row.original_name, row.origin, row.seconds, row.loudness, there)
-
-
-def find_shown(file: str, name: str = "") -> Shown | None:
-    """Return the recording that a form names, as pages show it; None where it names none."""
-    if not file:
-        return None
-    with database().read() as session:
-        row = session.get(Recording, file)
-    return show(row) if row is not None else Shown(file, name or file, there=recordings.is_there(library(), file))
-
-
-def _file(digest: str) -> str:
-    if not re.fullmatch("[0-9a-f]{64}", digest):
-        abort(404)
-    return f"uploads/{digest}.wav"
-
-
-def _row(digest: str) -> Recording:
-    with database().read() as session:
-        row = session.get(Recording, _file(digest))
-    if row is None:
-        abort(404)
-    return row
-
+from app.web.prompts.blueprint import blueprint
+from app.web.prompts.recording_view import sound_sources, view_recording
+from app.web.prompts.responses import error_text, send_clip
+from app.web.prompts.uploads import store_upload
 
 # -- the list -------------------------------------------------------------------------------------------------------
 
@@ -90,119 +25,80 @@ def _row(digest: str) -> Recording:
 @blueprint.get("")
 @administrator_required
 def index():
-    """List the recordings: `q` searches in their names, `sort` is one of _SORTS, `kept` is one that is new here."""
+    """List the recordings. `q`: searched in their names; `sort`: a RecordingSort; `kept`: the new one to highlight."""
     return _list()
 
 
 @blueprint.post("")
 @administrator_required
 def add():
-    """Keep an uploaded file, and go back to the list."""
-    kept, error = _take(request.files.get("upload"))
-    if kept is None:
+    """Store an uploaded file and go back to the list."""
+    recording, error = store_upload(request.files.get("upload"))
+    if recording is None:
         return _list(error), 422
-    return redirect(url_for("recordings.index", kept=kept.digest))
+    return redirect(url_for("recordings.index", kept=recording.digest))
 
 
 def _list(error: str = ""):
-    rows, values = _found()
-    with database().read() as session:
-        uses = recordings.uses(session)
-    return render_template("prompts/library.html", error=error, uses=uses, sorts=_SORTS, **values, **rows, **sources())
+    values = {"error": error, "uses": recordings.list_uses(database()), "new": request.args.get("kept", "")}
+    return render_template("prompts/library.html", **values, **_list_recordings(), **sound_sources())
 
 
-def _found() -> tuple[dict[str, object], dict[str, object]]:
-    """Return a page of the recordings that are asked for, and what was asked."""
-    wanted = request.args.get("q", "").strip()
+@blueprint.get("/shelf", endpoint="shelf")
+@administrator_required
+def list_choices():
+    """Return the list of the dialog in which a recording is chosen. `q` searches."""
+    return render_template("prompts/_library_choices.html", words=wording, **_list_recordings())
+
+
+def _list_recordings() -> dict[str, object]:
+    """Return the page of recordings that the query describes, and the query."""
+    search = request.args.get("q", "").strip()
     sort = request.args.get("sort", "")
-    sort = sort if sort in _SORTS else "newest"
+    sort = RecordingSort(sort) if sort in tuple(RecordingSort) else RecordingSort.NEWEST
     page = request.args.get("page", 1, type=parse_row_number)
-    every = recordings.measured(database(), library())
-    sought = wanted.casefold()
-    found = [row for row in every if sought in row.name.casefold() or sought in row.original_name.casefold()]
-    found.sort(key=_SORTS[sort], reverse=sort in _BACKWARDS)
-    part = found[(page - 1) * PAGE : page * PAGE]
-    rows = {"rows": [(row, show(row)) for row in part], "more": len(found) > page * PAGE, "any": bool(every)}
-    return rows, {"wanted": wanted, "sort": sort, "page": page, "kept": request.args.get("kept", "")}
-
-
-def sources() -> dict[str, object]:
-    """Return what a page needs on which sounds are uploaded, recorded and chosen."""
-    with database().read() as session:
-        lines = session.scalars(select(ExtensionRow).order_by(ExtensionRow.extension)).all()
-    own = current_user.extensions[0] if current_user.extensions else ""
+    found = recordings.list_recordings(database(), library(), search=search, sort=sort, page=page)
     return {
-        "phones": lines,
-        "own_extension": own,
-        "max_bytes": MAX_BYTES,
-        "max_seconds": int(MAX_SECONDS),
+        "rows": [(row, view_recording(row)) for row in found.rows],
+        "has_more": found.has_more,
+        "library_is_empty": found.library_is_empty,
+        "search": search,
+        "sort": sort,
+        "page": page,
     }
 
 
-@blueprint.get("/shelf")
+# -- scripts --------------------------------------------------------------------------------------------------------
+
+
+@blueprint.post("/take", endpoint="take")
 @administrator_required
-def shelf():
-    """Return the part of a page on which one recording is chosen; `q` searches."""
-    rows, values = _found()
-    return render_template("prompts/_shelf.html", **values, **rows)
+def upload():
+    """Store a sound that a script sends; return the recording for its form, or 422 with a message."""
+    recording, error = store_upload(request.files.get("sound"))
+    if recording is None:
+        return error_text(error)
+    return render_template("prompts/_recording.html", recording=recording)
 
 
-# -- taking sounds in -----------------------------------------------------------------------------------------------
-
-
-@blueprint.post("/take")
+@blueprint.get("/<digest>/chosen", endpoint="chosen")
 @administrator_required
-def take():
-    """Keep a sound that a script sends; return how a card shows it. A fault is a 422 that says which."""
-    kept, error = _take(request.files.get("sound"))
-    if kept is None:
-        return error, 422, PLAIN_TEXT
-    return render_template("prompts/_chosen.html", sound=kept)
-
-
-def _take(file: FileStorage | None) -> tuple[Shown | None, str]:
-    """Convert and keep a file; return it, or what is wrong in words."""
-    if file is None or not file.filename:
-        return None, wording.error("no_file")
-    origin = request.form.get("origin", "upload")
-    name = request.form.get("name", "").strip() or file.filename
-    try:
-        row = recordings.store_upload(
-            database(),
-            library(),
-            file.stream,
-            name,
-            origin if origin in ORIGINS else "upload",
-            utcnow(),
-            current_user.name,
-            original_name=file.filename,
-        )
-    except SoundError as error:
-        return None, prompt_wording.sound_error(error)
-    except OSError:
-        current_app.logger.exception("a recording cannot be kept")
-        return None, _("The sound cannot be stored on this machine. Tell your administrator; the log says more.")
-    return show(row), ""
-
-
-@blueprint.get("/<digest>/chosen")
-@administrator_required
-def chosen(digest: str):
-    """Return how a card shows a recording."""
-    return render_template("prompts/_chosen.html", sound=show(_row(digest)))
+def show_recording(digest: str):
+    """Return a recording for the form in which it was chosen."""
+    return render_template("prompts/_recording.html", recording=view_recording(_load(digest)))
 
 
 @blueprint.get("/<digest>.wav")
 @administrator_required
 def sound(digest: str):
-    """Return a recording's sound; `download` to keep it under its name."""
-    row = _row(digest)
+    """Send a recording. With `download` it is saved under its name."""
+    row = _load(digest)
     try:
-        clip = recordings.sound(library(), row.file)
+        clip = recordings.read_recording(library(), row.file)
     except (SoundError, OSError) as error:
-        current_app.logger.warning("the recording %s cannot be played: %s", row.file, error)
+        current_app.logger.warning("cannot play the recording %s: %s", row.file, error)
         abort(404)
-    return send_sound(clip, f"{row.name.replace('/', '-')}.wav")
+    return send_clip(clip, f"{row.name.replace('/', '-')}.wav")
 
 
 # -- one recording --------------------------------------------------------------------------------------------------
@@ -211,8 +107,8 @@ def sound(digest: str):
 @blueprint.route("/<digest>", methods=["GET", "POST"])
 @administrator_required
 def edit(digest: str):
-    """Show a recording and what plays it, and give it another name."""
-    row, error = _row(digest), ""
+    """Show a recording and its uses, and rename it."""
+    row, error = _load(digest), ""
     name = request.form.get("name", row.name)
     if request.method == "POST":
         try:
@@ -224,15 +120,15 @@ def edit(digest: str):
         else:
             flash(_("The recording is renamed."), "success")
             return redirect(url_for("recordings.index"))
-    values = {"row": row, "sound": show(row), "uses": _uses(row.file), "name": name, "error": error}
-    return render_template("prompts/edit.html", **values), 422 if error else 200
+    values = {"row": row, "recording": view_recording(row), "uses": _list_uses(row), "name": name, "error": error}
+    return render_template("prompts/edit.html", words=wording, **values), 422 if error else 200
 
 
 @blueprint.route("/<digest>/delete", methods=["GET", "POST"])
 @administrator_required
 def delete(digest: str):
-    """Delete a recording, after a question that names what still plays it."""
-    row, error = _row(digest), ""
+    """Ask whether to delete a recording, showing what uses it, and delete it."""
+    row, error = _load(digest), ""
     if request.method == "POST":
         try:
             recordings.delete(database(), library(), row.file, actor=current_user.name, now=utcnow())
@@ -241,100 +137,21 @@ def delete(digest: str):
         except Invalid:
             error = "in_use"
         except OSError:
-            current_app.logger.exception("the recording %s cannot be deleted", row.file)
+            current_app.logger.exception("cannot delete the recording %s", row.file)
             error = "files"
         else:
             flash(_("The recording is deleted."), "success")
             return redirect(url_for("recordings.index"))
-    values = {"row": row, "uses": _uses(row.file), "error": error}
+    values = {"row": row, "uses": _list_uses(row), "error": error}
     return render_template("prompts/delete.html", **values), 422 if error else 200
 
 
-def _uses(file: str) -> list[recordings.Use]:
-    with database().read() as session:
-        return recordings.uses(session, file).get(file, [])
-
-
-# -- digits ---------------------------------------------------------------------------------------------------------
-
-
-@blueprint.get("/digits")
-@administrator_required
-def all_digits():
-    """Go to the digits of the reader's language."""
-    return redirect(url_for("recordings.digits", language=choose_locale()))
-
-
-@blueprint.get("/digits/<language>")
-@administrator_required
-def digits(language: str):
-    """Show by what the digits of a language are read out, to be heard and replaced."""
-    return _digits(language)
-
-
-def _digits(language: str, faulty: str = "", error: str = ""):
-    if language not in LANGUAGES:
+def _load(digest: str) -> Recording:
+    row = recordings.load(database(), f"uploads/{digest}.wav") if re.fullmatch("[0-9a-f]{64}", digest) else None
+    if row is None:
         abort(404)
-    with database().read() as session:
-        recorded = recordings.digits(session, language)
-    cards = [(digit, find_shown(recorded.get(digit, ""))) for digit in DIGITS]
-    values = {"language": language, "cards": cards, "faulty": faulty, "error": error, "languages": LANGUAGES}
-    return render_template("prompts/digits.html", **values, **sources())
+    return row
 
 
-@blueprint.post("/digits/<language>/<digit>")
-@administrator_required
-def set_digit(language: str, digit: str):
-    """Have a digit read out by a file that comes with it, by a recording of the library, or (neither) by the voice."""
-    file = request.form.get("file", "")
-    upload = request.files.get("upload")
-    if upload is not None and upload.filename:
-        kept, error = _take(upload)
-        if kept is None:
-            return _digits(language, digit, error), 422
-        file = kept.file
-    elif request.form.get("back") is None and not file:
-        return _digits(language, digit, wording.error("no_file")), 422
-    try:
-        recordings.set_digit(database(), language, digit, file or None, utcnow(), actor=current_user.name)
-    except NotFound:
-        if language not in LANGUAGES or digit not in tuple(DIGITS):
-            abort(404)
-        return _digits(language, digit, str(prompt_wording.SOUND_ERROR["lost"])), 422
-    said = _("%(digit)s is read out by the recording.") if file else _("%(digit)s is read out by the voice again.")
-    flash(said % {"digit": written_digits(digit)}, "success")
-    return redirect(url_for("recordings.digits", language=language, _anchor=f"digit-{digit}"))
-
-
-@blueprint.get("/digits/<language>/<number>.wav")
-@administrator_required
-def readout(language: str, number: str):
-    """Return how a digit, or a number of up to twenty, is read out."""
-    number = ascii_digits(number)
-    if language not in LANGUAGES or not re.fullmatch("[0-9]{1,20}", number):
-        abort(404)
-    with database().read() as session:
-        manner, recorded = voice.of_office(session, library(), language), recordings.digits(session, language)
-    try:
-        clips = {d: sounds.digit_sound(library(), d, language, manner, recorded) for d in set(number)}
-        clip = library().assembled([clips[digit] for digit in number])
-    except (SoundError, FileNotFoundError) as error:
-        current_app.logger.error("%s cannot be read out: %s", number, error)
-        return _("This could not be spoken."), 422, PLAIN_TEXT
-    return send_sound(clip, f"{language}-{number}.wav")
-
-
-def _sample_number() -> str:
-    return sounds.sample_number(office().region)
-
-
-@blueprint.record_once
-def _share(state: BlueprintSetupState) -> None:
-    """Forms show the recordings that they name."""
-    state.app.jinja_env.globals.update(
-        find_recording=find_shown,
-        sound_sources=sources,
-        sample_number=_sample_number,
-        has_piper=has_piper,
-        voices_folder=lambda: settings().voices_path,
-    )
+def _list_uses(row: Recording) -> list[recordings.Use]:
+    return recordings.list_uses(database(), row.file).get(row.file, [])

@@ -1,141 +1,115 @@
-"""The sounds of a module's prompts, saved or not, and the dialogue that they make."""
+"""Listen to a module's prompts, saved or not, and to the whole dialogue."""
 
-from flask import Blueprint, abort, current_app, request, send_file
-from flask.sansio.blueprints import BlueprintSetupState
-from sqlalchemy.orm import Session
+from flask import Blueprint, abort, current_app, request
 
-from app.audio.clip import Clip, SoundError
-from app.audio.prompts import LANGUAGES, PROMPT_KEYS, announced_keys, default_text
+from app.audio.clip import SoundError
+from app.audio.prompt_texts import LANGUAGES, PROMPT_KEYS
 from app.services.errors import NotFound
-from app.services.modules import save as modules
-from app.services.modules.save import ModuleInput, PromptInput
-from app.services.prompts import recordings, sounds, voice
-from app.services.prompts.sounds import PromptFault, Way
+from app.services.modules.list import load_module
+from app.services.prompts import digits, sounds, voice
+from app.services.prompts.dialogue import CallerNumber, PromptError, make_dialogue
+from app.services.prompts.input import DEFAULT_PROMPT, PromptInput, PromptMode
 from app.store.settings import Speech
 from app.web import wording
-from app.web.context import administrator_required, database, library, office
+from app.web.context import administrator_required, database, library
 from app.web.prompts import wording as prompt_wording
-from app.web.prompts.fields import PromptsForm, SpeechForm, typed_input
+from app.web.prompts.fields import PromptsForm, SpeechForm, read_prompt
+from app.web.prompts.recording_view import sample_number
+from app.web.prompts.responses import error_text, send_clip
 
 blueprint = Blueprint("prompts", __name__, url_prefix="/modules")
-WAYS: dict[str, Way] = {"own": "own", "other": "other"}
-PLAIN_TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
 @blueprint.get("/<row:module_id>/prompts/<key>.wav")
 @administrator_required
 def prompt(module_id: int, key: str):
-    """Return a prompt's sound as callers hear it; `download` to keep it."""
+    """Send a prompt of a module as callers hear it."""
     if key not in PROMPT_KEYS:
         abort(404)
     try:
         with database().read() as session:
-            given = modules.load(session, module_id)
-            manner = _manner(session, given.language, _speech(given))
+            module = load_module(session, module_id)
     except NotFound:
         abort(404)
-    name = f"{given.code}-{key}.wav"
-    return _sound(key, given.prompts.get(key, sounds.DEFAULT), given.language, manner, name)
-
-
-def _speech(given: ModuleInput) -> Speech:
-    return Speech(given.voice, given.rate, given.pitch)
+    speech = _complete_speech(module.language, Speech(module.voice, module.rate, module.pitch))
+    prompt = module.prompts.get(key, DEFAULT_PROMPT)
+    return _send_prompt(key, prompt, module.language, speech, f"{module.code}-{key}.wav")
 
 
 @blueprint.get("/prompts/<language>/<key>.wav")
 @administrator_required
 def default_prompt(language: str, key: str):
-    """Return the sound of a default text."""
+    """Send a default text as it is spoken."""
     if key not in PROMPT_KEYS or language not in LANGUAGES:
         abort(404)
-    with database().read() as session:
-        manner = voice.of_office(session, library(), language)
-    return _sound(key, sounds.DEFAULT, language, manner, f"{language}-{key}.wav")
+    speech = _complete_speech(language, Speech())
+    return _send_prompt(key, DEFAULT_PROMPT, language, speech, f"{language}-{key}.wav")
 
 
 @blueprint.post("/prompts/preview")
 @administrator_required
 def preview():
-    """Return the sound of a prompt that is not saved yet. One that cannot be made is a 422 with the reason."""
+    """Send a prompt that is not saved yet. If it cannot be made, return 422 with a message."""
     key, form = request.form.get("key", ""), SpeechForm()
-    if key not in PROMPT_KEYS or form.language.data not in LANGUAGES:
+    language = form.language.data
+    if key not in PROMPT_KEYS or language not in LANGUAGES:
         abort(404)
-    fault = _fault(form)
-    if fault:
-        return fault, 422, PLAIN_TEXT
-    with database().read() as session:
-        manner = _manner(session, form.language.data, form.given())
-    return _sound(key, typed_input("", key), form.language.data, manner, "preview.wav")
+    error = _validate(form)
+    if error:
+        return error_text(error)
+    speech = _complete_speech(language, form.speech())
+    return _send_prompt(key, read_prompt("", key), language, speech, "preview.wav")
 
 
 @blueprint.post("/prompts/dialogue")
 @administrator_required
 def dialogue():
-    """Return one way through the dialogue, of the prompts as the form has them. A fault is a 422 that names it."""
-    form, way = SpeechForm(), WAYS.get(request.form.get("way", ""))
+    """Send the dialogue with the prompts of the form, for one CallerNumber (`way`). 422 with a message if it fails."""
+    form, caller_number = SpeechForm(), request.form.get("way", "")
     language = form.language.data
-    if language not in LANGUAGES or way is None:
+    if language not in LANGUAGES or caller_number not in tuple(CallerNumber):
         abort(404)
-    fault = _fault(form)
-    if fault:
-        return fault, 422, PLAIN_TEXT
-    with database().read() as session:
-        manner = _manner(session, language, form.given())
-        recorded = recordings.digits(session, language)
-    given, number = PromptsForm(typed=True).given(), sounds.sample_number(office().region)
+    error = _validate(form)
+    if error:
+        return error_text(error)
+    prompts = PromptsForm(from_request=True).inputs()
+    speech = _complete_speech(language, form.speech())
+    files = digits.load_digit_files(database(), language)
     try:
-        digits = sounds.digit_sounds(library(), language, manner, recorded)
-        clip = sounds.dialogue(library(), manner, given, language, way, digits, number)
-    except PromptFault as error:
-        return f"{wording.PROMPT[error.key]}: {prompt_wording.sound_error(error)}", 422, PLAIN_TEXT
-    except SoundError as error:
-        return prompt_wording.sound_error(error), 422, PLAIN_TEXT
-    return send_sound(clip, "dialogue.wav")
+        clips = sounds.make_digit_clips(library(), language, speech, files)
+        clip = make_dialogue(library(), speech, prompts, language, CallerNumber(caller_number), clips, sample_number())
+    except PromptError as failed:
+        return error_text(f"{wording.PROMPT[failed.key]}: {prompt_wording.sound_error(failed)}")
+    except SoundError as failed:
+        return error_text(prompt_wording.sound_error(failed))
+    return send_clip(clip, "dialogue.wav")
 
 
-def _fault(form: SpeechForm) -> str:
-    """Return what is wrong with the voice, its speed or its pitch, "" if nothing is."""
+def _validate(form: SpeechForm) -> str:
+    """Return what is wrong with voice, rate and pitch, "" if they are valid."""
     form.validate()
-    said = {name: str(errors[0]) for name, errors in form.errors.items() if name != "csrf_token"}
-    found = voice.check(form.language.data, form.given())
-    said |= {name: wording.error(code) for name, code in found.items() if name not in said}
-    return " ".join(f"{form[name].label.text}: {text}" for name, text in said.items() if name in form)
+    messages = {name: str(errors[0]) for name, errors in form.errors.items() if name != "csrf_token"}
+    errors = voice.validate(form.language.data, form.speech())
+    messages |= {name: wording.error(code) for name, code in errors.items() if name not in messages}
+    return " ".join(f"{form[name].label.text}: {text}" for name, text in messages.items() if name in form)
 
 
-def _manner(session: Session, language: str, own: Speech) -> Speech:
-    """Return how to speak: as chosen, else as the office does."""
-    office = voice.of_office(session, library(), language)
-    return Speech(
-        own.voice or office.voice,
-        office.rate if own.rate is None else own.rate,
-        office.pitch if own.pitch is None else own.pitch,
-    )
+def _complete_speech(language: str, own: Speech) -> Speech:
+    """Return `own` with the office's values in place of those that are not set."""
+    with database().read() as session:
+        return voice.complete_speech(own, voice.load_office_speech(session, library(), language))
 
 
-def _sound(key: str, given: PromptInput, language: str, manner: Speech, name: str):
+def _send_prompt(key: str, prompt: PromptInput, language: str, speech: Speech, name: str):
     try:
-        clip = sounds.make(library(), key, given, language, manner)
+        clip = sounds.make_clip(library(), key, prompt, language, speech)
     except SoundError as error:
-        return prompt_wording.sound_error(error), 422, PLAIN_TEXT
+        return error_text(prompt_wording.sound_error(error))
     except FileNotFoundError:
-        if given.mode != "file":
+        if prompt.mode != PromptMode.FILE:
             raise
-        current_app.logger.warning("the recording %r of a prompt is not there", given.file)
+        current_app.logger.warning("the recording %r of a prompt is missing", prompt.file)
         abort(404)
     if clip is None:
         abort(404)
-    return send_sound(clip, name)
-
-
-def send_sound(clip: Clip, name: str):
-    """Answer with a sound; as a file to be kept where `download` is asked for."""
-    as_file = "download" in request.args
-    return send_file(clip.path, mimetype="audio/wav", as_attachment=as_file, download_name=name, max_age=0)
-
-
-@blueprint.record_once
-def _share(state: BlueprintSetupState) -> None:
-    """Templates and their macros speak of the prompts."""
-    state.app.jinja_env.globals.update(
-        default_text=default_text, announced_keys=announced_keys, PROMPT_KEYS=PROMPT_KEYS
-    )
+    return send_clip(clip, name)

@@ -23,7 +23,7 @@ def run_test(given: PbxInput, actor: str) -> ConnectionReport | None:
 
 def snippets(username: str) -> dict[str, object]:
     """Return the lines that a report asks to add to the PBX's files: the user's rights, and our dialplan."""
-    read, write = ",".join(config_snippets.READ), ",".join(config_snippets.WRITE)
+    read, write = ",".join(config_snippets.READ_RIGHTS), ",".join(config_snippets.WRITE_RIGHTS)
     return {
         "rights": f"[{username}]\nread = {read}\nwrite = {write}",
         "include_line": f"#tryinclude {settings().dialplan_path}",

@@ -5,6 +5,7 @@ from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import PasswordField, RadioField, StringField
 
+from app.services.errors import ErrorCode
 from app.services.settings import pbx
 from app.services.settings.pbx import PbxInput
 from app.web.context import database, settings
@@ -58,6 +59,6 @@ class PbxForm(FlaskForm):
         given = self.to_input()
         errors = pbx.validate(pbx.effective(database(), settings(), given))
         if not self.may_reuse_secret() and pbx.needs_secret(database(), settings(), given):
-            errors.setdefault("ami_secret", "secret_again")
+            errors.setdefault("ami_secret", ErrorCode.SECRET_AGAIN)
         show_errors(self, errors)
         return not errors

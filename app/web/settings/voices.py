@@ -10,7 +10,7 @@ from flask_wtf import FlaskForm
 from wtforms import IntegerRangeField, SelectChoice, SelectField, TextAreaField
 
 from app.audio.clip import SoundError
-from app.audio.prompts import LANGUAGES, default_text
+from app.audio.prompt_texts import LANGUAGES, default_text
 from app.audio.speak import DEFAULT_PITCH, DEFAULT_RATE, MAX_CHARACTERS
 from app.services.errors import Invalid
 from app.services.prompts import voice as voice_service
@@ -46,7 +46,7 @@ class VoiceForm(FlaskForm):
         self._set_voice_choices()
 
     def _set_voice_choices(self) -> None:
-        voices = library().voices(self.language)
+        voices = library().list_voices(self.language)
         default, others = voices[:1], voices[1:]
         self.voice.choices = [
             *(SelectChoice("", prompt_wording.voice(voice)) for voice in default),
@@ -102,7 +102,7 @@ def preview_voice(language: str):
     if errors:
         return _plain_text(wording.error(next(iter(errors.values()))))
     try:
-        clip = voice_service.spoken(library(), text, language, form.to_speech())
+        clip = voice_service.synthesize_with_fallback(library(), text, language, form.to_speech())
     except SoundError as error:
         return _plain_text(str(prompt_wording.SOUND_ERROR.get(error.code, prompt_wording.SOUND_ERROR["speech_failed"])))
     return send_file(clip.path, mimetype="audio/wav", download_name=f"{language}.wav", max_age=0)
@@ -111,7 +111,7 @@ def preview_voice(language: str):
 def _preview_errors(form: VoiceForm, text: str) -> Mapping[str, str]:
     if has_errors(form):
         return {"rate": "range"}
-    return voice_service.check(form.language, form.to_speech()) or (
+    return voice_service.validate(form.language, form.to_speech()) or (
         {"sample": "too_long"} if len(text) > MAX_CHARACTERS else {}
     )
 

@@ -7,7 +7,7 @@ from flask_wtf import FlaskForm
 from wtforms import PasswordField, StringField
 
 from app.extensions import limiter
-from app.services.errors import Invalid
+from app.services.errors import ErrorCode, Invalid
 from app.services.setup import first_administrator
 from app.services.setup.first_administrator import InvalidToken
 from app.store.models import User
@@ -55,7 +55,7 @@ def _create(form: AdministratorForm, token: str) -> User | None:
     """Create the administrator, or show the form's errors and return None. Raises InvalidToken."""
     form.validate()
     if form.password.data != form.again.data:
-        show_errors(form, {"again": "passwords_differ"})
+        show_errors(form, {"again": ErrorCode.PASSWORDS_DIFFER})
     if has_errors(form):
         return None
     name, password = form.name.data or "", form.password.data or ""

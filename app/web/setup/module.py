@@ -9,7 +9,7 @@ from wtforms import RadioField, StringField
 
 from app.domain.numbers import ascii_digits
 from app.services.errors import Invalid
-from app.services.pbx.directory import free_code
+from app.services.modules.list import suggest_code
 from app.services.setup import first_module
 from app.services.setup.first_module import FirstModuleInput, Template
 from app.services.setup.progress import SetupStep
@@ -71,7 +71,7 @@ def module():
 def _propose(form: FirstModuleForm) -> None:
     form.template.data = Template.EXTENSION.value
     form.name.data = str(wording.TEMPLATE_NAME[Template.EXTENSION])
-    form.code.data = cached_query("free_code", free_code)
+    form.code.data = cached_query("suggest_code", suggest_code)
 
 
 def _page(form: FirstModuleForm) -> str:

@@ -31,7 +31,7 @@ def call():
         return _page(form)
     form.validate()
     try:
-        call_id = phone_calls.ask_test(
+        call_id = phone_calls.create_test_call(
             database(),
             extension=form.extension.data or "",
             language=form.language.data,

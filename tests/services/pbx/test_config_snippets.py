@@ -27,7 +27,7 @@ def test_snippets_for_asterisk() -> None:
     assert "port = 5039" in snippets.general and "bindaddr = 0.0.0.0" in snippets.general
     assert snippets.user.splitlines()[:2] == ["[panel]", "secret = a\\;b"], "a bare semicolon would begin a comment"
     assert "permit = 10.0.0.2/255.255.255.255" in snippets.user
-    assert snippets.take_in == "#tryinclude /var/lib/bazang.conf"
+    assert snippets.tryinclude == "#tryinclude /var/lib/bazang.conf"
     assert snippets.includes.count("include => ") == 3
 
 

@@ -89,7 +89,7 @@ def test_an_unanswered_command_is_withdrawn_and_loses_its_secret(
     monkeypatch.setattr(connection_test, "WAIT", 0.0)
     assert run_test(database, NOW) is None
     command = only_command(database)
-    assert (command.done_at, command.ok, command.result) == (NOW, False, "withdrawn before a phone rang")
+    assert (command.done_at, command.ok, command.result) == (NOW, False, "withdrawn")
     assert command.payload == {name: value for name, value in VALUES.items() if name != "secret"}
     assert commands.open_commands(database, NOW) == []
 

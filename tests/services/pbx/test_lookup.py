@@ -1,4 +1,4 @@
-"""Looking things up: nothing is asked that cannot be answered, nor in a form that the exchange must not see."""
+"""Ask the PBX about destinations and codes, by a command to the worker."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -7,25 +7,30 @@ import pytest
 from sqlalchemy import select
 
 from app.config import Settings
+from app.domain.routing import Destination
 from app.services.pbx import lookup
+from app.services.pbx.lookup import LookupResult, find_code, look_up, look_up_unknown
 from app.store.database import Database
 from app.store.models import Command
 from script.office.database import make_settings
 from tests.services.pbx.test_connection_test import worker
 from tests.support.factories import NOW, create_running_service
 
+QUEUE = Destination("queue", "800")
+EXTENSION = Destination("extension", "101")
 
-def asked(database: Database) -> list[dict[str, Any]]:
+
+def payloads(database: Database) -> list[dict[str, Any]]:
     with database.read() as session:
         return [command.payload for command in session.scalars(select(Command))]
 
 
-@pytest.mark.parametrize(("result", "found"), [("yes", True), ("no", False)])
-def test_exchange_tells_whether_it_has_it(database: Database, result: str, found: bool) -> None:
+@pytest.mark.parametrize(("answer", "result"), [("yes", LookupResult.FOUND), ("no", LookupResult.MISSING)])
+def test_worker_answers(database: Database, answer: str, result: LookupResult) -> None:
     create_running_service(database)
-    with worker(database, ok=True, result=result):
-        assert lookup.exists(database, "queue", "800", "sara", datetime.now(UTC)) is found
-    assert asked(database) == [{"kind": "queue", "code": "800"}]
+    with worker(database, ok=True, result=answer):
+        assert look_up(database, QUEUE, actor="sara", now=datetime.now(UTC)) is result
+    assert payloads(database) == [{"kind": "queue", "code": "800"}]
 
 
 @pytest.mark.parametrize(
@@ -40,26 +45,29 @@ def test_exchange_tells_whether_it_has_it(database: Database, result: str, found
         ("custom", "ends,${SHELL(id)},1"),
     ],
 )
-def test_what_has_no_such_form_is_nowhere_and_not_asked(database: Database, kind: str, code: str) -> None:
+def test_pbx_is_not_asked_about_malformed_codes(database: Database, kind: str, code: str) -> None:
     create_running_service(database)
-    assert lookup.exists(database, kind, code, "sara", NOW) is False
-    assert asked(database) == []
+    assert look_up(database, Destination(kind, code), actor="sara", now=NOW) is LookupResult.MISSING
+    assert payloads(database) == []
 
 
-def test_nothing_is_asked_where_nobody_can_answer(database: Database, office: Settings) -> None:
-    assert lookup.exists(database, "extension", "101", "sara", NOW) is None, "the service never ran"
+def test_pbx_is_not_asked_without_connection(database: Database, office: Settings) -> None:
+    assert look_up(database, EXTENSION, actor="sara", now=NOW) is LookupResult.UNANSWERED, "the worker does not run"
     create_running_service(database, ami_status="down")
-    assert lookup.exists(database, "extension", "101", "sara", NOW) is None
-    assert lookup.code_taken(database, office, "5050", "sara", NOW) is None
-    assert asked(database) == []
+    assert look_up(database, EXTENSION, actor="sara", now=NOW) is LookupResult.UNANSWERED
+    assert find_code(database, office, "5050", actor="sara", now=NOW) is None
+    assert payloads(database) == []
 
 
-def test_answer_that_does_not_come_is_none(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookup, "WAIT", 0.0)
+def test_command_without_answer_is_withdrawn(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup, "WAIT_SECONDS", 0.0)
     create_running_service(database)
-    assert lookup.exists(database, "extension", "101", "sara", NOW) is None
+    both = [EXTENSION, QUEUE]
+    results = look_up_unknown(database, both, actor="sara", now=NOW)
+    assert results == dict.fromkeys(both, LookupResult.UNANSWERED)
     with database.read() as session:
-        assert session.scalars(select(Command)).one().result == "withdrawn before a phone rang"
+        (command,) = session.scalars(select(Command)).all()
+    assert command.result == "withdrawn", "the second destination is not asked about"
 
 
 @pytest.mark.parametrize(
@@ -69,17 +77,17 @@ def test_answer_that_does_not_come_is_none(database: Database, monkeypatch: pyte
         ("freepbx", ["outbound", "from-did-direct", "ext-queues", "from-internal"]),
     ],
 )
-def test_code_is_looked_for_in_the_contexts_in_force(
+def test_code_is_looked_up_in_the_contexts_in_force(
     database: Database, office: Settings, profile: str, contexts: list[str]
 ) -> None:
     settings = make_settings(office.data_dir, pbx_profile=profile, outbound_context="outbound")
     create_running_service(database)
     with worker(database, ok=True, result="outbound"):
-        assert lookup.code_taken(database, settings, "5050", "sara", datetime.now(UTC)) == "outbound"
-    assert asked(database) == [{"contexts": contexts, "code": "5050"}]
+        assert find_code(database, settings, "5050", actor="sara", now=datetime.now(UTC)) == "outbound"
+    assert payloads(database) == [{"contexts": contexts, "code": "5050"}]
 
 
-def test_code_of_no_form_is_not_looked_for(database: Database, office: Settings) -> None:
+def test_malformed_code_is_not_looked_up(database: Database, office: Settings) -> None:
     create_running_service(database)
-    assert lookup.code_taken(database, office, "50 50", "sara", NOW) == ""
-    assert asked(database) == []
+    assert find_code(database, office, "50 50", actor="sara", now=NOW) == ""
+    assert payloads(database) == []

@@ -1,4 +1,4 @@
-"""Calls of the studio as rows: asked by a page, taken once and in time, and over when they are over."""
+"""Phone calls as rows: created by a page, claimed once and in time, and over when they are over."""
 
 from datetime import timedelta
 from typing import Any
@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.audio.prompts import default_text
-from app.domain.phone_calls import FINAL, CallFailure, CallKind, CallState
+from app.audio.prompt_texts import default_text
+from app.domain.phone_calls import CallFailure, CallKind, CallState
 from app.services import commands
 from app.services.errors import Invalid, NotFound
 from app.services.prompts import phone_calls
+from app.services.prompts.phone_calls import CLAIM_TIMEOUT, RETENTION
 from app.store.database import Database
 from app.store.models import Command, PhoneCall, Recording
 from tests.support.factories import NOW, create_recording, create_running_service
@@ -18,30 +19,30 @@ from tests.support.factories import NOW, create_recording, create_running_servic
 SECOND = timedelta(seconds=1)
 
 
-def ask(database: Database, **changes: Any) -> str:
+def create(database: Database, **changes: Any) -> str:
     values: dict[str, Any] = {"extension": "101", "language": "fa", "name": "خوشامد", "text": "سلام"}
-    return phone_calls.ask_recording(database, **(values | changes), actor="sara", now=NOW)
+    return phone_calls.create_recording_call(database, **(values | changes), actor="sara", now=NOW)
 
 
-def asked(database: Database) -> list[tuple[str, dict[str, Any]]]:
+def list_commands(database: Database) -> list[tuple[str, dict[str, Any]]]:
     with database.read() as session:
         return [(c.kind, c.payload) for c in session.scalars(select(Command).order_by(Command.id))]
 
 
-def test_recording_is_asked_for_by_a_row_and_a_command(database: Database) -> None:
-    call = ask(database, name=" خوشامد ")
+def test_recording_call_is_a_row_and_a_command(database: Database) -> None:
+    call = create(database, name=" خوشامد ")
     view = phone_calls.load(database, call, NOW)
     assert (view.kind, view.extension, view.language, view.name) == (CallKind.RECORD, "101", "fa", "خوشامد")
-    assert (view.text, view.state, view.detail, view.file) == ("سلام", CallState.ASKED, "", None)
-    assert (view.created_by, view.created_at, view.over) == ("sara", NOW, False)
-    assert asked(database) == [(commands.STUDIO_CALL, {"call": call})]
+    assert (view.text, view.state, view.detail, view.file) == ("سلام", CallState.REQUESTED, "", None)
+    assert (view.created_by, view.created_at, view.is_over) == ("sara", NOW, False)
+    assert list_commands(database) == [(commands.MAKE_PHONE_CALL, {"call": call})]
 
 
-def test_test_call_says_what_will_be_heard(database: Database) -> None:
-    call = phone_calls.ask_test(database, extension="101", language="en", actor="sara", now=NOW)
+def test_test_call_has_a_text(database: Database) -> None:
+    call = phone_calls.create_test_call(database, extension="101", language="en", actor="sara", now=NOW)
     view = phone_calls.load(database, call, NOW)
-    assert (view.kind, view.text) == (CallKind.TEST, default_text("studio_test", "en"))
-    assert asked(database) == [(commands.STUDIO_CALL, {"call": call})]
+    assert (view.kind, view.text) == (CallKind.TEST, default_text("phone_call_test", "en"))
+    assert list_commands(database) == [(commands.MAKE_PHONE_CALL, {"call": call})]
 
 
 @pytest.mark.parametrize(
@@ -59,95 +60,94 @@ def test_test_call_says_what_will_be_heard(database: Database) -> None:
         ({"name": "", "extension": "x"}, {"name": "required", "extension": "code"}),
     ],
 )
-def test_what_makes_no_sense_is_refused_by_field(
-    database: Database, changes: dict[str, str], errors: dict[str, str]
-) -> None:
+def test_invalid_fields_are_refused(database: Database, changes: dict[str, str], errors: dict[str, str]) -> None:
     with pytest.raises(Invalid) as refused:
-        ask(database, **changes)
+        create(database, **changes)
     assert refused.value.errors == errors
-    assert asked(database) == []
+    assert list_commands(database) == []
 
 
-def test_call_that_nobody_takes_is_shown_as_failed(database: Database) -> None:
-    call = ask(database)
-    assert phone_calls.load(database, call, NOW + phone_calls.TAKEN_WITHIN - SECOND).state is CallState.ASKED
-    view = phone_calls.load(database, call, NOW + phone_calls.TAKEN_WITHIN)
-    assert (view.state, view.detail, view.over) == (CallState.FAILED, CallFailure.SERVICE_DOWN.value, True)
+def test_unclaimed_call_is_shown_as_failed(database: Database) -> None:
+    call = create(database)
+    assert phone_calls.load(database, call, NOW + CLAIM_TIMEOUT - SECOND).state is CallState.REQUESTED
+    view = phone_calls.load(database, call, NOW + CLAIM_TIMEOUT)
+    assert (view.state, view.detail, view.is_over) == (CallState.FAILED, CallFailure.SERVICE_DOWN.value, True)
 
 
-def test_call_in_the_middle_fails_with_its_service(database: Database) -> None:
+def test_active_call_fails_with_its_worker(database: Database) -> None:
     state = create_running_service(database)
     assert state.heartbeat is not None
-    call = ask(database)
-    assert phone_calls.start(database, call, NOW) is not None
+    call = create(database)
+    assert phone_calls.claim(database, call, NOW) is not None
     assert phone_calls.load(database, call, state.heartbeat).state is CallState.RINGING
-    late = phone_calls.load(database, call, state.heartbeat + timedelta(minutes=1))
-    assert (late.state, late.detail) == (CallState.FAILED, CallFailure.SERVICE_DOWN.value)
+    view = phone_calls.load(database, call, state.heartbeat + timedelta(minutes=1))
+    assert (view.state, view.detail) == (CallState.FAILED, CallFailure.SERVICE_DOWN.value)
 
 
-def test_call_is_taken_once_and_in_time(database: Database) -> None:
-    first, late = ask(database), ask(database)
-    taken = phone_calls.start(database, first, NOW + SECOND)
-    assert taken is not None and taken.id == first
-    assert phone_calls.start(database, first, NOW + SECOND) is None
-    assert phone_calls.start(database, late, NOW + phone_calls.TAKEN_WITHIN) is None
+def test_call_is_claimed_once_and_in_time(database: Database) -> None:
+    first, late = create(database), create(database)
+    claimed = phone_calls.claim(database, first, NOW + SECOND)
+    assert claimed is not None and claimed.id == first
+    assert phone_calls.claim(database, first, NOW + SECOND) is None
+    assert phone_calls.claim(database, late, NOW + CLAIM_TIMEOUT) is None
     assert phone_calls.load(database, late, NOW).detail == CallFailure.TOO_LATE.value
-    assert phone_calls.start(database, "nothing", NOW) is None
+    assert phone_calls.claim(database, "unknown", NOW) is None
 
 
-def test_call_goes_on_until_it_is_over(database: Database) -> None:
-    call = ask(database)
+def test_call_changes_until_it_is_over(database: Database) -> None:
+    call = create(database)
     file = create_recording(database, "uploads/a.wav").file
-    for state in (CallState.RINGING, CallState.ANSWERED, CallState.RECORDING, CallState.LISTENING, CallState.RECORDING):
-        assert phone_calls.advance(database, call, state, NOW + SECOND)
-    assert phone_calls.advance(database, call, CallState.KEPT, NOW + 2 * SECOND, file=file)
-    assert not phone_calls.advance(database, call, CallState.FAILED, NOW + 3 * SECOND, detail="hung_up")
+    for state in (CallState.RINGING, CallState.ANSWERED, CallState.RECORDING, CallState.CHOOSING, CallState.RECORDING):
+        assert phone_calls.update_state(database, call, state, NOW + SECOND)
+    assert phone_calls.update_state(database, call, CallState.SAVED, NOW + 2 * SECOND, file=file)
+    assert not phone_calls.update_state(database, call, CallState.FAILED, NOW + 3 * SECOND, detail="hung_up")
     view = phone_calls.load(database, call, NOW)
-    assert (view.state, view.file, view.detail, view.updated_at) == (CallState.KEPT, file, "", NOW + 2 * SECOND)
-    assert not phone_calls.advance(database, "nothing", CallState.RINGING, NOW)
+    assert (view.state, view.file, view.detail, view.updated_at) == (CallState.SAVED, file, "", NOW + 2 * SECOND)
+    assert not phone_calls.update_state(database, "unknown", CallState.RINGING, NOW)
 
 
-def test_call_is_cancelled_while_it_lasts(database: Database) -> None:
-    call, done = ask(database), ask(database)
-    phone_calls.advance(database, done, CallState.DONE, NOW)
+def test_cancel_ends_a_call_that_is_not_over(database: Database) -> None:
+    call, done = create(database), create(database)
+    phone_calls.update_state(database, done, CallState.DONE, NOW)
     for each in (call, done):
         phone_calls.cancel(database, each, "sara", NOW)
     assert phone_calls.load(database, call, NOW).state is CallState.CANCELLED
     assert phone_calls.load(database, done, NOW).state is CallState.DONE
-    assert asked(database)[2:] == [(commands.STUDIO_CANCEL, {"call": call})]
-    assert phone_calls.start(database, call, NOW) is None
+    assert list_commands(database)[2:] == [(commands.CANCEL_PHONE_CALL, {"call": call})]
+    assert phone_calls.claim(database, call, NOW) is None
 
 
-def test_what_is_not_there_is_not_found(database: Database) -> None:
+def test_unknown_call_is_not_found(database: Database) -> None:
     with pytest.raises(NotFound):
-        phone_calls.load(database, "nothing", NOW)
+        phone_calls.load(database, "unknown", NOW)
     with pytest.raises(NotFound):
-        phone_calls.cancel(database, "nothing", "sara", NOW)
+        phone_calls.cancel(database, "unknown", "sara", NOW)
 
 
-def test_service_that_begins_gives_up_what_another_left(database: Database) -> None:
-    middle, old, fresh, over = ask(database), ask(database), ask(database), ask(database)
-    phone_calls.advance(database, middle, CallState.RECORDING, NOW)
-    phone_calls.advance(database, over, CallState.DONE, NOW)
+def test_calls_of_a_previous_worker_are_failed(database: Database) -> None:
+    active, old, new, over = create(database), create(database), create(database), create(database)
+    phone_calls.update_state(database, active, CallState.RECORDING, NOW)
+    phone_calls.update_state(database, over, CallState.DONE, NOW)
     with database.write() as session:
-        session.get_one(PhoneCall, old).created_at = NOW - phone_calls.TAKEN_WITHIN
-    assert set(phone_calls.end_open(database, NOW)) == {middle, old}
-    states = {call: phone_calls.load(database, call, NOW).state for call in (middle, old, fresh, over)}
-    assert states == {middle: CallState.FAILED, old: CallState.FAILED, fresh: CallState.ASKED, over: CallState.DONE}
+        session.get_one(PhoneCall, old).created_at = NOW - CLAIM_TIMEOUT
+    assert set(phone_calls.fail_abandoned(database, NOW)) == {active, old}
+    states = {call: phone_calls.load(database, call, NOW).state for call in (active, old, new, over)}
+    assert states == {
+        active: CallState.FAILED,
+        old: CallState.FAILED,
+        new: CallState.REQUESTED,
+        over: CallState.DONE,
+    }
 
 
-def test_calls_that_were_over_long_ago_are_forgotten_and_what_they_recorded_is_not(database: Database) -> None:
-    kept, fresh, middle = ask(database), ask(database), ask(database)
+def test_old_calls_are_deleted_without_their_recordings(database: Database) -> None:
+    old, newer, active = create(database), create(database), create(database)
     file = create_recording(database, "uploads/a.wav").file
-    phone_calls.advance(database, kept, CallState.KEPT, NOW, file=file)
-    phone_calls.advance(database, fresh, CallState.FAILED, NOW + SECOND, detail="busy")
-    phone_calls.advance(database, middle, CallState.RECORDING, NOW)
-    assert phone_calls.forget_old(database, NOW + phone_calls.KEPT - SECOND) == 0
-    assert phone_calls.forget_old(database, NOW + phone_calls.KEPT) == 1
+    phone_calls.update_state(database, old, CallState.SAVED, NOW, file=file)
+    phone_calls.update_state(database, newer, CallState.FAILED, NOW + SECOND, detail="busy")
+    phone_calls.update_state(database, active, CallState.RECORDING, NOW)
+    assert phone_calls.delete_old(database, NOW + RETENTION - SECOND) == 0
+    assert phone_calls.delete_old(database, NOW + RETENTION) == 1
     with database.read() as session:
-        assert set(session.scalars(select(PhoneCall.id))) == {fresh, middle}
+        assert set(session.scalars(select(PhoneCall.id))) == {newer, active}
         assert session.get(Recording, file) is not None
-
-
-def test_the_states_that_are_final() -> None:
-    assert {state.value for state in FINAL} == {"kept", "done", "failed", "cancelled"}

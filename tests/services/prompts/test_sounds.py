@@ -1,403 +1,198 @@
-"""Which sound a caller hears: always the best that can be had, and never a strange file."""
+"""Clips of prompts: always the best one that can be made."""
 
 import logging
 from pathlib import Path
 from typing import Any
 
-import phonenumbers
 import pytest
 
 from app.audio.clip import Clip, SpeechError
 from app.audio.library import SoundLibrary
-from app.audio.prompts import PROMPT_KEYS, default_text
-from app.services.errors import Invalid
-from app.services.modules import save as modules
-from app.services.modules.save import PromptInput
-from app.services.prompts import recordings
-from app.services.prompts import voice as speech
-from app.services.prompts.sounds import (
-    THINKING,
-    PromptFault,
-    dialogue,
-    digit_sounds,
-    make,
-    prompt_sounds,
-    sample_number,
-)
+from app.audio.prompt_texts import PROMPT_KEYS, default_text
+from app.services.modules.save import save_module
+from app.services.prompts.input import DEFAULT_PROMPT, PromptInput
+from app.services.prompts.sounds import make_clip, make_digit_clips, make_module_clips
 from app.store.database import Database
-from app.store.models import Command, Module, Setting
-from app.store.settings import Speech, write_setting
-from tests.audio.sounds import RATE, read_samples, tone, write_sound
-from tests.audio.test_dialogue import heard_keys
+from app.store.settings import Speech
+from tests.audio.sounds import tone, write_sound
 from tests.support.factories import NOW, make_module_input
 
 OWN_TEXT = PromptInput("speech", "We are closed for lunch.")
 NONE = PromptInput("none")
+MISSING = PromptInput("file", file="uploads/" + "0" * 64 + ".wav")
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> SoundLibrary:
-    """One for all tests here: what was spoken once is there for the next."""
-    return SoundLibrary(tmp_path_factory.mktemp("prompts"))
-
-
-@pytest.fixture(scope="module")
-def recording(library: SoundLibrary, tmp_path_factory: pytest.TempPathFactory) -> PromptInput:
-    """An uploaded recording."""
-    file = write_sound(tmp_path_factory.mktemp("recordings") / "greeting.wav", tone(1.5))
-    clip = library.uploaded(file)
+@pytest.fixture
+def recording(library: SoundLibrary, tmp_path: Path) -> PromptInput:
+    file = write_sound(tmp_path / "greeting.wav", tone(1.5))
+    clip = library.convert(file)
     return PromptInput("file", "", clip.path.relative_to(library.root).as_posix(), file.name)
 
 
 def save(database: Database, language: str = "en", **prompts: PromptInput) -> int:
-    return modules.save(database, make_module_input(language=language, prompts=prompts), NOW)
+    return save_module(database, make_module_input(language=language, prompts=prompts), NOW)
 
 
-def sounds(database: Database, library: SoundLibrary, module_id: int) -> dict[str, Path | None]:
-    return {key: clip and clip.path for key, clip in prompt_sounds(database, library, module_id).items()}
+def make_paths(database: Database, library: SoundLibrary, language: str = "en", **prompts: PromptInput) -> Any:
+    """Save a module and return the paths of its clips by key."""
+    clips = make_module_clips(database, library, save(database, language, **prompts))
+    return {key: clip and clip.path for key, clip in clips.items()}
 
 
-def spoken(library: SoundLibrary, text: str, language: str = "en") -> Path:
-    return library.spoken(text, language).path
-
-
-def default(library: SoundLibrary, key: str, language: str = "en") -> Path | None:
+def default_path(library: SoundLibrary, key: str, language: str = "en") -> Path | None:
     text = default_text(key, language)
-    return spoken(library, text, language) if text else None
+    return library.speech_path(text, language) if text else None
+
+
+# -- prompts of a module --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("language", ["en", "fa"])
-def test_a_module_without_prompts_of_its_own_speaks_the_default_texts(
-    database: Database, library: SoundLibrary, language: str
-) -> None:
-    made = prompt_sounds(database, library, save(database, language))
-    assert list(made) == [*PROMPT_KEYS, "intro_other"]
-    for key, clip in made.items():
-        assert (clip and clip.path) == default(library, key, language), key
-        assert clip is None or clip.seconds > 0.3
-    assert (made["is"] is None) == (language == "en")  # English has no word there
+def test_default_texts(database: Database, library: SoundLibrary, language: str) -> None:
+    paths = make_paths(database, library, language)
+    assert paths == {key: default_path(library, key, language) for key in (*PROMPT_KEYS, "intro_other")}
+    assert all(path.exists() for path in paths.values() if path is not None)
+    assert (paths["is"] is None) == (language == "en")
 
 
-def test_a_text_of_ones_own_is_spoken_and_the_rest_stays(database: Database, library: SoundLibrary) -> None:
-    given = sounds(database, library, save(database, before_success=OWN_TEXT))
-    assert given["before_success"] == spoken(library, OWN_TEXT.text)
-    assert given["after_success"] == default(library, "after_success")
+def test_own_prompts(database: Database, library: SoundLibrary, recording: PromptInput) -> None:
+    paths = make_paths(
+        database,
+        library,
+        intro=recording,
+        enter_number=PromptInput("speech", " \n "),
+        before_success=OWN_TEXT,
+        after_success=NONE,
+        **{"is": PromptInput("speech", "Thank you.")},
+    )
+    assert paths["intro"] == library.root / recording.file
+    assert paths["enter_number"] == default_path(library, "enter_number")
+    assert paths["before_success"] == library.speech_path(OWN_TEXT.text, "en")
+    assert paths["after_success"] is None
+    assert paths["is"] == library.speech_path("Thank you.", "en")
+    assert paths["check_number"] == default_path(library, "check_number")
 
 
-def test_a_text_of_spaces_is_none_of_ones_own(database: Database, library: SoundLibrary) -> None:
-    given = sounds(database, library, save(database, enter_number=PromptInput("speech", " \n ")))
-    assert given["enter_number"] == default(library, "enter_number")
+def test_unknown_module_has_no_clips(database: Database, library: SoundLibrary) -> None:
+    assert make_module_clips(database, library, 4711) == {}
 
 
-def test_a_prompt_may_be_left_out(database: Database, library: SoundLibrary) -> None:
-    given = sounds(database, library, save(database, before_success=NONE, intro=NONE))
-    assert given["before_success"] is None
-    assert given["intro"] is None
+def test_clips_are_made_in_the_modules_voice(database: Database, library: SoundLibrary) -> None:
+    module = make_module_input(
+        language="en", voice="en-us+m1", rate=200, pitch=70, prompts={"before_success": OWN_TEXT}
+    )
+    clips = make_module_clips(database, library, save_module(database, module, NOW))
+    for key, text in (("before_success", OWN_TEXT.text), ("intro_other", default_text("intro_other", "en"))):
+        clip = clips[key]
+        assert clip is not None
+        assert clip.path == library.speech_path(text, "en", "en-us+m1", 200, 70)
 
 
-def test_english_may_have_a_word_after_the_number(database: Database, library: SoundLibrary) -> None:
-    given = sounds(database, library, save(database, **{"is": PromptInput("speech", "Thank you.")}))
-    assert given["is"] == spoken(library, "Thank you.")
-
-
-def test_a_recording_is_played(database: Database, library: SoundLibrary, recording: PromptInput) -> None:
-    clip = prompt_sounds(database, library, save(database, intro=recording))["intro"]
-    assert clip is not None
-    assert clip.path == library.root / recording.file
-    assert clip.seconds == pytest.approx(1.5, abs=0.1)
-
-
-def test_there_is_no_sound_of_a_module_that_never_was(database: Database, library: SoundLibrary) -> None:
-    assert prompt_sounds(database, library, 4711) == {}
-
-
-# What cannot be had
-
-
-@pytest.mark.parametrize(
-    "file",
-    [
-        "uploads/" + "0" * 64 + ".wav",  # lost
-        "uploads/../../secret.wav",
-        "/etc/passwd",
-        "speech/" + "0" * 64 + ".wav",
-        "",
-    ],
-)
-def test_a_lost_or_strange_file_falls_back_to_the_default_text(
-    database: Database, library: SoundLibrary, caplog: pytest.LogCaptureFixture, file: str
-) -> None:
-    module_id = save(database, check_number=PromptInput("file", file=file or "x"))
-    assert sounds(database, library, module_id)["check_number"] == default(library, "check_number")
-    (record,) = caplog.records
-    assert "check_number cannot be made" in record.message
-
-
-def test_a_damaged_recording_falls_back_to_the_default_text(
-    database: Database, library: SoundLibrary, caplog: pytest.LogCaptureFixture
-) -> None:
-    name = "uploads/" + "d" * 64 + ".wav"
-    (library.root / name).write_bytes(b"RIFF and no more")
-    module_id = save(database, after_success=PromptInput("file", file=name))
-    assert sounds(database, library, module_id)["after_success"] == default(library, "after_success")
-    assert "damaged" in caplog.text
-
-
-def test_a_recording_that_nobody_may_read_falls_back_as_well(
-    database: Database, library: SoundLibrary, caplog: pytest.LogCaptureFixture
-) -> None:
-    name = "uploads/" + "e" * 64 + ".wav"
-    (library.root / name).mkdir()  # also for root something that cannot be opened
-    module_id = save(database, after_success=PromptInput("file", file=name))
-    assert sounds(database, library, module_id)["after_success"] == default(library, "after_success")
-    assert "after_success cannot be made" in caplog.text
-
-
-@pytest.mark.parametrize("text", ["سلام", "\x01", "…"])
-def test_a_text_that_cannot_be_spoken_falls_back_to_the_default_text(
-    database: Database, library: SoundLibrary, caplog: pytest.LogCaptureFixture, text: str
-) -> None:
-    """The form refuses it; a module that was changed to another language later may have it all the same."""
-    module_id = save(database, wrong_number=PromptInput("speech", text))
-    assert sounds(database, library, module_id)["wrong_number"] == default(library, "wrong_number")
-    assert caplog.records
-
-
-class MuteLibrary(SoundLibrary):
-    """A library whose speech engine is broken."""
-
-    def spoken(self, *_: object, **__: object) -> object:  # type: ignore[override]
-        raise SpeechError("speech_failed")
-
-
-def test_without_speech_there_are_recordings_only_and_no_failure(
-    database: Database, library: SoundLibrary, recording: PromptInput, caplog: pytest.LogCaptureFixture
-) -> None:
-    module_id = save(database, intro=recording, enter_number=NONE)
-    caplog.set_level(logging.ERROR)
-    given = sounds(database, MuteLibrary(library.root), module_id)
-    assert {key for key, path in given.items() if path is not None} == {"intro"}
-    assert "default text of prompt check_number cannot be spoken" in caplog.text
-
-
-# The intro for who has no number of their own to offer
-
-
-def test_the_default_intro_has_a_variant(database: Database, library: SoundLibrary) -> None:
-    given = sounds(database, library, save(database))
-    assert given["intro_other"] == default(library, "intro_other") != given["intro"]
-
-
-@pytest.mark.parametrize("intro", [OWN_TEXT, NONE])
-def test_an_intro_of_ones_own_has_none(database: Database, library: SoundLibrary, intro: PromptInput) -> None:
-    assert sounds(database, library, save(database, intro=intro))["intro_other"] is None
-
-
-def test_a_recorded_intro_has_none(database: Database, library: SoundLibrary, recording: PromptInput) -> None:
-    assert sounds(database, library, save(database, intro=recording))["intro_other"] is None
+# -- the intro for callers without an own number --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "intro",
     [
         PromptInput("speech", "  "),
-        PromptInput("speech", "", "uploads/" + "0" * 64 + ".wav", "former.wav"),  # a recording that was chosen before
+        PromptInput("speech", "", MISSING.file, "old.wav"),  # a recording that was chosen before
         PromptInput("speech", default_text("intro", "en")),
-        PromptInput("file", "", "uploads/" + "0" * 64 + ".wav"),  # lost
+        MISSING,
     ],
 )
-def test_wherever_the_default_intro_is_heard_it_has_its_variant(
-    database: Database, library: SoundLibrary, intro: PromptInput
+def test_default_intro_has_a_variant(database: Database, library: SoundLibrary, intro: PromptInput) -> None:
+    """The default text offers key 1, which does nothing for callers without a number."""
+    paths = make_paths(database, library, intro=intro)
+    assert paths["intro"] == default_path(library, "intro")
+    assert paths["intro_other"] == default_path(library, "intro_other")
+
+
+def test_own_intro_has_no_variant(database: Database, library: SoundLibrary, recording: PromptInput) -> None:
+    for code, intro in (("1", OWN_TEXT), ("2", NONE), ("3", recording)):
+        module = make_module_input(code=code, language="en", prompts={"intro": intro})
+        assert make_module_clips(database, library, save_module(database, module, NOW))["intro_other"] is None
+
+
+# -- fallbacks ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        MISSING,
+        PromptInput("file", file="uploads/../../secret.wav"),
+        PromptInput("file", file="/etc/passwd"),
+        PromptInput("file", file="speech/" + "0" * 64 + ".wav"),
+        PromptInput("speech", "سلام"),  # the module's language was changed
+        PromptInput("speech", "…"),
+    ],
+)
+def test_prompt_that_cannot_be_made_falls_back_to_the_default_text(
+    database: Database, library: SoundLibrary, caplog: pytest.LogCaptureFixture, prompt: PromptInput
 ) -> None:
-    """Who has no number to offer would else be told to press a key that does nothing for them."""
-    given = sounds(database, library, save(database, intro=intro))
-    assert given["intro"] == default(library, "intro")
-    assert given["intro_other"] == default(library, "intro_other")
+    paths = make_paths(database, library, check_number=prompt)
+    assert paths["check_number"] == default_path(library, "check_number")
+    assert "check_number" in caplog.text
 
 
-# Single sounds
-
-
-def test_a_single_sound_tells_what_is_wrong_instead_of_falling_back(library: SoundLibrary) -> None:
-    assert make(library, "intro", NONE, "en") is None
-    assert make(library, "is", PromptInput(), "en") is None
-    with pytest.raises(FileNotFoundError):
-        make(library, "intro", PromptInput("file", file="uploads/" + "0" * 64 + ".wav"), "en")
-    with pytest.raises(FileNotFoundError):
-        make(library, "intro", PromptInput("file", file="../secret.wav"), "en")
-    with pytest.raises(SpeechError):
-        make(library, "intro", PromptInput("speech", "سلام"), "en")
-
-
-# Who speaks
-
-
-def speech_of(database: Database, library: SoundLibrary, **kwargs: Any) -> Speech:
-    """Return how a module with these values speaks."""
-    module_id = modules.save(database, make_module_input(**({"language": "en"} | kwargs)), NOW)
-    with database.read() as session:
-        return speech.of_module(session, library, session.get_one(Module, module_id))
-
-
-def test_a_module_speaks_as_the_office_unless_it_says_otherwise(database: Database, library: SoundLibrary) -> None:
-    assert speech_of(database, library, code="1") == Speech()
-    speech.save(database, "en", Speech("en+m1", 200, 30), NOW)
-    speech.save(database, "fa", Speech("fa+m1", 100, 60), NOW)
-    assert speech_of(database, library, code="2") == Speech("en+m1", 200, 30)
-    assert speech_of(database, library, code="3", voice="en-us") == Speech("en-us", 200, 30)
-    assert speech_of(database, library, code="4", rate=90, pitch=0) == Speech("en+m1", 90, 0)
-    assert speech_of(database, library, code="5", language="fa") == Speech("fa+m1", 100, 60)
-
-
-def test_a_voice_of_another_language_is_passed_over(
+def test_damaged_or_unreadable_recording_falls_back_to_the_default_text(
     database: Database, library: SoundLibrary, caplog: pytest.LogCaptureFixture
 ) -> None:
-    module_id = modules.save(database, make_module_input(language="fa", voice="fa+m1", rate=120), NOW)
-    speech.save(database, "en", Speech("en+m1"), NOW)
-    with database.write() as session:
-        session.get_one(Module, module_id).language = "en"
-        write_setting(session, "voice_fa", "en+m1")  # by hand
-    with database.read() as session:
-        assert speech.of_module(session, library, session.get_one(Module, module_id)) == Speech("en+m1", 120)
-        assert speech.of_office(session, library, "fa") == Speech()
-    assert "fa+m1 does not speak en" in caplog.text
+    damaged, unreadable = (f"uploads/{letter * 64}.wav" for letter in "de")
+    (library.root / damaged).write_bytes(b"RIFF and no more")
+    (library.root / unreadable).mkdir()  # even root cannot open a folder as a file
+    prompts = {"is": PromptInput("file", file=damaged), "after_success": PromptInput("file", file=unreadable)}
+    paths = make_paths(database, library, "fa", **prompts)
+    for key in prompts:
+        assert paths[key] == default_path(library, key, "fa")
+        assert key in caplog.text
 
 
-def test_prompts_are_spoken_in_the_modules_voice(database: Database, library: SoundLibrary) -> None:
-    given = make_module_input(language="en", voice="en-us+m1", rate=200, pitch=70, prompts={"before_success": OWN_TEXT})
-    heard = prompt_sounds(database, library, modules.save(database, given, NOW))
-    for key, text in (("before_success", OWN_TEXT.text), ("intro_other", default_text("intro_other", "en"))):
-        clip = heard[key]
-        assert clip is not None
-        assert clip.path == library.spoken_path(text, "en", "en-us+m1", 200, 70)
+class BrokenVoice(SoundLibrary):
+    """A library in which one voice, or every voice, fails to speak."""
+
+    voice: str | None = None
+
+    def synthesize(self, text: str, language: str, voice: str | None = None, *options: Any) -> Clip:
+        if self.voice in (None, voice):
+            raise SpeechError("speech_failed")
+        return super().synthesize(text, language, voice, *options)
 
 
-class Hoarse(SoundLibrary):
-    """A library in which one voice fails when it is to speak."""
-
-    def spoken(self, text: str, language: str, voice: str | None = None, *manner: Any) -> Clip:
-        if voice == "en-us+m1":
-            raise SpeechError("voice_broken", voice=voice, reason="its model cannot be loaded")
-        return super().spoken(text, language, voice, *manner)
-
-
-def test_a_voice_that_fails_is_replaced_by_the_default_one(
-    database: Database, library: SoundLibrary, caplog: pytest.LogCaptureFixture
+def test_without_speech_only_recordings_are_left(
+    database: Database, library: SoundLibrary, recording: PromptInput, caplog: pytest.LogCaptureFixture
 ) -> None:
-    given = make_module_input(language="en", voice="en-us+m1", prompts={"before_success": OWN_TEXT})
-    heard = prompt_sounds(database, Hoarse(library.root), modules.save(database, given, NOW))
-    clip = heard["before_success"]
+    caplog.set_level(logging.ERROR)
+    paths = make_paths(database, BrokenVoice(library.root), intro=recording, enter_number=NONE)
+    assert {key for key, path in paths.items() if path is not None} == {"intro"}
+    assert "check_number" in caplog.text and "enter_number" not in caplog.text
+
+
+def test_voice_that_fails_is_replaced_by_the_default_voice(database: Database, library: SoundLibrary) -> None:
+    broken = BrokenVoice(library.root)
+    broken.voice = "en-us+m1"
+    module = make_module_input(language="en", voice="en-us+m1", prompts={"before_success": OWN_TEXT})
+    clip = make_module_clips(database, broken, save_module(database, module, NOW))["before_success"]
     assert clip is not None
-    assert clip.path == spoken(library, OWN_TEXT.text)  # the text stays
-    assert "its model cannot be loaded" in caplog.text
-    digits = digit_sounds(Hoarse(library.root), "en", Speech("en-us+m1"), {})
-    assert digits["7"].path == spoken(library, "7")
+    assert clip.path == library.speech_path(OWN_TEXT.text, "en")
+    assert make_digit_clips(broken, "en", Speech("en-us+m1"), {})["7"].path == library.speech_path("7", "en")
 
 
-def test_the_office_chooses_how_a_language_is_spoken(database: Database) -> None:
-    speech.save(database, "en", Speech("en+m1", 200, 30), NOW, actor="sara")
-    with database.read() as session:
-        assert {row.name: row.value for row in session.query(Setting)} == {
-            "voice_en": "en+m1",
-            "rate_en": "200",
-            "pitch_en": "30",
-        }
-        (command,) = session.query(Command).all()
-        assert (command.kind, command.actor) == ("write_dialplan", "sara")
-    speech.save(database, "en", Speech(), NOW)
-    with database.read() as session:
-        assert {row.value for row in session.query(Setting)} == {""}
+# -- single clips ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("language", "given", "errors"),
-    [
-        ("en", Speech("fa+m1"), {"voice": "choice"}),
-        ("en", Speech("", 79, 100), {"rate": "range", "pitch": "range"}),
-        ("de", Speech(), {"language": "choice"}),
-    ],
-)
-def test_a_choice_that_makes_no_sense_is_told(
-    database: Database, language: str, given: Speech, errors: dict[str, str]
-) -> None:
-    with pytest.raises(Invalid) as caught:
-        speech.save(database, language, given, NOW)
-    assert caught.value.errors == errors
-    with database.read() as session:
-        assert session.query(Setting).count() == 0
+def test_single_clip_has_no_fallback(library: SoundLibrary) -> None:
+    assert make_clip(library, "intro", NONE, "en") is None
+    assert make_clip(library, "is", DEFAULT_PROMPT, "en") is None
+    for file in (MISSING.file, "../secret.wav"):
+        with pytest.raises(FileNotFoundError):
+            make_clip(library, "intro", PromptInput("file", file=file), "en")
+    with pytest.raises(SpeechError):
+        make_clip(library, "intro", PromptInput("speech", "سلام"), "en")
 
 
-# The dialogue as a whole
-
-
-def test_with_ones_own_number_one_key_is_pressed(library: SoundLibrary, recording: PromptInput) -> None:
-    """Of prompts that are not saved yet."""
-    digits = digit_sounds(library, "en", Speech(), {})
-    given = {"intro": recording, "after_success": OWN_TEXT, "enter_number": NONE}
-    clip = dialogue(library, Speech("en-us+m3"), given, "en", "own", digits, "09121234567")
-    intro = read_samples(library.root / recording.file)
-    end = read_samples(library.spoken_path(OWN_TEXT.text, "en", "en-us+m3"))
-    samples = read_samples(clip.path)
-    assert samples[: len(intro)] == intro
-    assert samples[-len(end) :] == end
-    pressed = cut(samples, len(intro), 2 * THINKING.seconds + 0.2, library)
-    assert heard_keys(pressed) == "1"
-
-
-def test_with_another_number_it_is_typed_and_read_out(library: SoundLibrary) -> None:
-    digits = digit_sounds(library, "fa", Speech(), {})
-    number = sample_number("IR")
-    clip = dialogue(library, Speech(), {}, "fa", "other", digits, number)
-    samples, at = read_samples(clip.path), 0
-    keys = iter(["2", f"{number}#", "1"])
-    for key in ("intro", "", "enter_number", "", "entered_number", *number, "is", "check_number", "", "before_success"):
-        if key:
-            path = digits[key].path if key in digits else spoken(library, default_text(key, "fa"), "fa")
-            heard = read_samples(path)
-            assert samples[at : at + len(heard)] == heard, key
-            at += len(heard)
-        else:
-            expected = next(keys)
-            seconds = 2 * THINKING.seconds + 0.2 * len(expected)
-            assert heard_keys(cut(samples, at, seconds, library)) == expected
-            at += round(seconds * RATE)
-    assert samples[at:] == read_samples(spoken(library, default_text("after_success", "fa"), "fa"))
-    assert dialogue(library, Speech(), {}, "fa", "other", digits, number) == clip
-
-
-def cut(samples: Any, start: int, seconds: float, library: SoundLibrary) -> Path:
-    return write_sound(library.root / "cut.wav", samples[start : start + round(seconds * RATE)])
-
-
-@pytest.mark.parametrize(
-    ("given", "code"),
-    [
-        (PromptInput("speech", "سلام"), "wrong_language"),
-        (PromptInput("file", file="uploads/" + "0" * 64 + ".wav"), "lost"),
-        (PromptInput("file", file="/etc/passwd"), "lost"),
-    ],
-)
-def test_a_prompt_that_cannot_be_made_is_named(library: SoundLibrary, given: PromptInput, code: str) -> None:
-    digits = digit_sounds(library, "en", Speech(), {})
-    with pytest.raises(PromptFault) as caught:
-        dialogue(library, Speech(), {"after_success": given}, "en", "own", digits, "1")
-    assert (caught.value.key, caught.value.code) == ("after_success", code)
-
-
-def test_a_recorded_digit_is_read_out_of_its_file(library: SoundLibrary, recording: PromptInput) -> None:
-    digits = digit_sounds(library, "en", Speech("en-us+m3"), {"3": recording.file, "4": "../strange.wav"})
-    assert digits["3"] == recordings.sound(library, recording.file)
-    assert [digits[digit].path for digit in "45"] == [library.spoken_path(digit, "en", "en-us+m3") for digit in "45"]
-
-
-@pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
-def test_every_country_has_a_sample_number(region: str) -> None:
-    number = sample_number(region)
-    assert number.isascii()
-    assert number.isdigit()
-    assert 3 < len(number) < 16
-    assert phonenumbers.is_possible_number(phonenumbers.parse(number, region))
-
-
-def test_the_sample_number_of_iran_is_one_that_people_know() -> None:
-    assert sample_number("IR") == "09121234567"
+def test_digits_are_recorded_or_spoken(library: SoundLibrary, recording: PromptInput) -> None:
+    digits = make_digit_clips(library, "en", Speech("en-us+m3"), {"3": recording.file, "4": "../strange.wav"})
+    assert list(digits) == list("0123456789")
+    assert digits["3"].path == library.root / recording.file
+    assert [digits[digit].path for digit in "45"] == [library.speech_path(digit, "en", "en-us+m3") for digit in "45"]

@@ -1,4 +1,4 @@
-"""The list of modules: search, pages, and what each row tells."""
+"""The list of modules: its rows, order, search and pages."""
 
 import pytest
 
@@ -12,38 +12,46 @@ def names(page: Page) -> list[str]:
     return ["".join(link.itertext()) for cell in page.all("td", data_label="Name") for link in cell.iter("a")]
 
 
-def test_an_empty_list_says_what_a_module_is(admin: Visitor) -> None:
+def test_empty_list_offers_to_add_a_module(admin: Visitor) -> None:
     page = admin.get("/modules")
-    assert "There is no module yet." in page.main
-    assert not page.has("input", name="q"), "there is nothing to search in"
+    assert page.has("a", href="/modules/new")
+    assert not page.has("input", name="q")
 
 
-def test_a_row_tells_what_the_module_is(admin: Visitor, database: Database) -> None:
+def test_row_describes_the_module(admin: Visitor, database: Database) -> None:
     create_module(database, name="Sales", code="*5001", targets=["101", "102"], silent=True)
     create_module(
         database, name="Night", code="*5002", target_kind="queue", targets=["800"], active=False, automatic=False
     )
     page = admin.get("/modules")
-    assert rows(page) == [
-        "*5001 Sales silent extension 101, 102 nothing leads here Extensions · Queues Edit Duplicate Delete",
-        "*5002 Night by hand queue 800 nothing leads here Extensions · Queues Edit Duplicate Delete",
-    ]
+    first, second = rows(page)
+    assert first.startswith("*5001 Sales silent extension 101, 102 nothing points to it")
+    assert second.startswith("*5002 Night by hand queue 800 nothing points to it")
     assert [switch.get("aria-checked") for switch in page.all("button", role="switch")] == ["true", "false"]
 
 
-def test_a_row_tells_from_where_it_is_reached(admin: Visitor, database: Database) -> None:
+def test_row_lists_the_references(admin: Visitor, database: Database) -> None:
     create_module(database, name="Sales", code="*5001")
     create_module(database, name="Night", code="*5002", error_kind="module", error_code="*5001")
     create_line(database, "101", name="Sara")
     store(database, ExtensionScenario(extension="101", busy_kind="module", busy_code="*5001"))
     store(database, QueueScenario(queue="800", failed_kind="module", failed_code="*5001"))
-    cells = admin.get("/modules").all("td", data_label="Reached from")
-    assert [text(cell) for cell in cells] == ["Night, 101 Sara, queue 800", "nothing leads here Extensions · Queues"]
-    assert [link.get("href") for link in cells[0].iter("a")] == ["/modules/2", "/extensions/101", "/queues/800"]
+    cell = admin.get("/modules").all("td", data_label="Reached from")[0]
+    assert text(cell) == "Night, 101 Sara, queue 800"
+    assert [link.get("href") for link in cell.iter("a")] == ["/modules/2", "/extensions/101", "/queues/800"]
+
+
+def test_row_links_to_its_pages(admin: Visitor, database: Database) -> None:
+    module = create_module(database)
+    links = {link.get("href") for link in admin.get("/modules").one("tbody").iter("a")}
+    own = {f"/modules/{module.id}", f"/modules/new?copy={module.id}", f"/modules/{module.id}/delete"}
+    assert links == own | {"/extensions", "/queues"}
+    for link in links:
+        admin.get(str(link))
 
 
 @pytest.mark.parametrize("fragment", [True, False])
-def test_a_module_is_switched_off_and_on_in_its_row(admin: Visitor, database: Database, fragment: bool) -> None:
+def test_module_is_switched_in_its_row(admin: Visitor, database: Database, fragment: bool) -> None:
     module = create_module(database, name="Sales")
     for active in (False, True):
         fields = admin.get("/modules").fields()
@@ -52,7 +60,7 @@ def test_a_module_is_switched_off_and_on_in_its_row(admin: Visitor, database: Da
             assert row.one("button", role="switch").get("aria-checked") == str(active).lower()
         else:
             page = admin.follow(admin.post("/modules/1/active", fields))
-            assert page.message == ("The module is switched on." if active else "The module is switched off.")
+            assert page.message == f"The module is now {'active' if active else 'inactive'}."
         assert reload(database, module).active == active
     admin.post("/modules/9/active", {"active": "1"}, 404)
 
@@ -63,54 +71,34 @@ def test_a_module_is_switched_off_and_on_in_its_row(admin: Visitor, database: Da
         ("code", ["b", "A", "c"]),
         ("-code", ["c", "A", "b"]),
         ("name", ["A", "b", "c"]),
-        ("-name", ["c", "b", "A"]),
         ("kind", ["b", "c", "A"]),
-        ("active", ["c", "b", "A"]),
         ("-active", ["b", "A", "c"]),
         ("targets; DROP TABLE modules", ["b", "A", "c"]),
     ],
 )
-def test_the_list_is_sorted_by_a_column(admin: Visitor, database: Database, sort: str, found: list[str]) -> None:
+def test_list_is_sorted_by_a_column(admin: Visitor, database: Database, sort: str, found: list[str]) -> None:
     create_module(database, name="A", code="*5002", target_kind="queue", targets=["800"])
     create_module(database, name="b", code="*5001")
     create_module(database, name="c", code="*5003", active=False)
     page = admin.get("/modules", sort=sort)
     assert names(page) == found
-    sorted_by = {text(head): head.get("aria-sort") for head in page.all("th") if head.get("aria-sort") != "none"}
-    column = {"code": "Code", "name": "Name", "kind": "For whom", "active": "Active"}.get(sort.lstrip("-"), "Code")
-    assert sorted_by[column] == ("descending" if sort.startswith("-") else "ascending")
+    orders = {text(head): head.get("aria-sort") for head in page.all("th") if head.get("aria-sort") != "none"}
+    column = {"name": "Name", "kind": "For whom", "active": "Active"}.get(sort.lstrip("-"), "Code")
+    assert orders[column] == ("descending" if sort.startswith("-") else "ascending")
 
 
-def test_a_click_on_the_column_turns_the_order_round(admin: Visitor, database: Database) -> None:
+def test_column_head_links_to_the_other_direction(admin: Visitor, database: Database) -> None:
     create_module(database)
     hrefs = [link.get("href") for head in admin.get("/modules", q="Sal").all("th") for link in head.iter("a")]
     assert hrefs[:2] == ["/modules?q=Sal&sort=-code", "/modules?q=Sal&sort=name"]
 
 
-def test_a_search_by_htmx_is_answered_by_the_list_alone(admin: Visitor, database: Database) -> None:
-    create_module(database, name="Sales")
-    create_module(database, name="Night")
-    page = admin.ask("/modules?q=nig")
-    assert names(page) == ["Night"] and not page.has("h1")
-
-
-def test_a_row_leads_to_what_can_be_done(admin: Visitor, database: Database) -> None:
-    module = create_module(database)
-    links = {link.get("href") for link in admin.get("/modules").one("tbody").iter("a")}
-    own = {f"/modules/{module.id}", f"/modules/new?copy={module.id}", f"/modules/{module.id}/delete"}
-    assert links == own | {"/extensions", "/queues"}
-    for link in links:
-        admin.get(str(link))
-
-
 @pytest.mark.parametrize(
-    ("wanted", "found"),
+    ("typed", "found"),
     [
-        ("Sales", ["Sales"]),
         ("sAL", ["Sales"]),
         (" sales ", ["Sales"]),
         ("فروش", ["فروش ویژه"]),
-        ("5002", ["فروش ویژه"]),
         ("۵۰۰۲", ["فروش ویژه"]),
         ("*500", ["Sales", "فروش ویژه", "50% off_"]),
         ("%", ["50% off_"]),
@@ -118,17 +106,17 @@ def test_a_row_leads_to_what_can_be_done(admin: Visitor, database: Database) -> 
         ("'; DROP TABLE modules; --", []),
     ],
 )
-def test_search_looks_in_name_and_code(admin: Visitor, database: Database, wanted: str, found: list[str]) -> None:
+def test_search_looks_in_name_and_code(admin: Visitor, database: Database, typed: str, found: list[str]) -> None:
     for name, code in (("Sales", "*5001"), ("فروش ویژه", "*5002"), ("50% off_", "*5003")):
         create_module(database, name=name, code=code)
-    page = admin.get("/modules", q=wanted)
+    page = admin.get("/modules", q=typed)
     assert names(page) == found
-    assert page.one("input", name="q").get("value") == wanted.strip()
-    if not found:
-        assert "No module matches." in page.main
+    assert page.one("input", name="q").get("value") == typed.strip()
+    fragment = admin.ask(f"/modules?q={typed}") if typed == "sAL" else None
+    assert fragment is None or (names(fragment) == found and not fragment.has("h1"))
 
 
-def test_a_long_list_has_pages(admin: Visitor, database: Database) -> None:
+def test_long_list_has_pages(admin: Visitor, database: Database) -> None:
     for number in range(60):
         create_module(database, name=f"Module {number:02}", code=f"*6{number:03}")
     found, path, seen = [], "/modules?q=Module", 0
@@ -138,26 +126,20 @@ def test_a_long_list_has_pages(admin: Visitor, database: Database) -> None:
         seen += 1
         assert "60 modules" in page.main
         assert text(page.one("a", aria_current="page", class_="here")) == str(seen)
-        path = next((link.get("href", "") for link in page.all("a") if link.text == "Next"), "")
+        path = next((link.get("href", "") for link in page.all("a", rel="next")), "")
     assert (found, seen) == ([f"Module {number:02}" for number in range(60)], 3)
-    before = next(link.get("href", "") for link in page.all("a") if link.text == "Previous")
-    assert names(admin.get(before))[0] == "Module 25"
+    assert names(admin.get(page.one("a", rel="prev").get("href", "")))[0] == "Module 25"
+    assert names(admin.get("/modules", page=9)) == names(page), "a page after the last is the last"
 
 
-def test_a_full_page_promises_no_other(admin: Visitor, database: Database) -> None:
+def test_full_page_has_no_next_page(admin: Visitor, database: Database) -> None:
     for number in range(25):
         create_module(database, code=f"*6{number:03}")
-    assert "Next" not in admin.get("/modules").main
+    assert not admin.get("/modules").has("a", rel="next")
 
 
-def test_a_page_beyond_the_last_is_the_last(admin: Visitor, database: Database) -> None:
-    create_module(database, name="Sales")
-    assert names(admin.get("/modules", page=9)) == ["Sales"]
-
-
-def test_of_many_pages_the_near_ones_are_named(admin: Visitor, database: Database) -> None:
+def test_first_last_and_near_pages_have_links(admin: Visitor, database: Database) -> None:
     for number in range(251):
         create_module(database, code=f"*6{number:03}")
-    page = admin.get("/modules", page=6)
-    named = [text(part) for part in page.one("nav", aria_label="Pages of the list")]
-    assert named == ["Previous", "1", "…", "4", "5", "6", "7", "8", "…", "11", "Next"]
+    links = [text(part) for part in admin.get("/modules", page=6).one("nav", aria_label="Pages of the list")]
+    assert links == ["Previous", "1", "…", "4", "5", "6", "7", "8", "…", "11", "Next"]

@@ -1,4 +1,4 @@
-"""What a form names is held against the exchange: said beside the field, an error when it is saved, and a way out."""
+"""The PBX is asked about destinations: findings while someone types, warnings when a form is saved."""
 
 from typing import Any
 
@@ -12,26 +12,31 @@ from tests.web.conftest import Service
 from tests.web.pages import Page, Visitor, text
 
 NO, YES, FREE = (True, "no"), (True, "yes"), (True, "")
-GOOD = {"name": "Sales", "targets": "101"}
+VALID = {"name": "Sales", "targets": "101"}
+NEW = "/modules/new"
 
 
 @pytest.fixture
-def exchange(database: Database) -> None:
-    """The telephone service runs and is connected; it knows 101 and queue 800."""
+def pbx(database: Database) -> None:
+    """The worker runs and is connected. The PBX has reported extension 101 and queue 800."""
     create_running_service(database)
     create_line(database, "101", name="Sara Mohammadi")
     store(database, QueueRow(name="800"))
 
 
-def said(page: Page) -> list[str]:
-    return [text(part) for part in page.all("p", class_="finding")]
+def findings(page: Page) -> list[str]:
+    return [text(finding) for finding in page.all("p", class_="finding")]
+
+
+def levels(page: Page) -> list[str]:
+    return [finding.get("class", "").split("-")[-1] for finding in page.all("p", class_="finding")]
 
 
 def ask(admin: Visitor, kind: str, code: str) -> Page:
     return admin.ask(f"/places/said?field=next&next_kind={kind}&next_code={code.replace('#', '%23')}")
 
 
-def taken(commands: list[Command]) -> list[tuple[str, Any]]:
+def kinds_and_codes(commands: list[Command]) -> list[tuple[str, Any]]:
     return [(command.kind, command.payload.get("code")) for command in commands]
 
 
@@ -40,174 +45,176 @@ def names(database: Database) -> list[str]:
         return list(session.scalars(select(Module.name)))
 
 
-# -- while one types --------------------------------------------------------------------------------------------------
+# -- while someone types ----------------------------------------------------------------------------------------------
 
 
-def test_what_is_known_is_said_without_asking(
-    admin: Visitor, database: Database, exchange: None, service: Service
+def test_directory_answers_without_asking_the_pbx(
+    admin: Visitor, database: Database, pbx: None, service: Service
 ) -> None:
     create_module(database, name="Night", code="*5003")
     create_module(database, name="Off", code="*5004", active=False)
     with service() as commands:
-        assert said(ask(admin, "extension", "۱۰۱")) == ["101 Sara Mohammadi, free"]
-        assert said(ask(admin, "queue", "800")) == ["queue 800, 0 members"]
-        assert said(ask(admin, "module", "*5003")) == ["module “Night”, *5003"]
-        assert said(ask(admin, "module", "*5004")) == ["module “Off”, *5004, which is switched off"]
-        assert said(ask(admin, "module", "*5009")) == [
-            "There is no module with this code. Check the code. Check the code."
-        ]
+        assert findings(ask(admin, "extension", "۱۰۱")) == ["101 Sara Mohammadi, free"]
+        assert findings(ask(admin, "queue", "800")) == ["queue 800, 0 members"]
+        assert findings(ask(admin, "module", "*5003")) == ["module “Night”, *5003"]
+        assert levels(ask(admin, "module", "*5004")) == ["warning"]
+        assert levels(ask(admin, "module", "*5009")) == ["fault"]
         for kind, code in (("extension", ""), ("extension", "x"), ("hangup", "1"), ("moon", "1"), ("custom", "ivr")):
-            assert said(ask(admin, kind, code)) == []
+            assert findings(ask(admin, kind, code)) == []
     assert commands == []
 
 
-@pytest.mark.parametrize(
-    ("kind", "code", "answer", "sentence"),
-    [
-        ("extension", "109", NO, "The exchange does not know 109."),
-        ("extension", "109", YES, "The exchange has extension 109."),
-        ("queue", "900", NO, "The exchange does not know 900."),
-        ("queue", "900", YES, "The exchange has queue 900."),
-        ("custom", "ivr,s,1", YES, "The exchange has this place in its dialplan."),
-        ("custom", "ivr,s,1", NO, "The exchange does not know ivr,s,1."),
-    ],
-)
-def test_what_is_not_known_is_asked(
-    admin: Visitor, exchange: None, service: Service, kind: str, code: str, answer: Any, sentence: str
+@pytest.mark.parametrize("answer", [NO, YES])
+@pytest.mark.parametrize(("kind", "code"), [("extension", "109"), ("queue", "900"), ("custom", "ivr,s,1")])
+def test_pbx_is_asked_about_the_rest(
+    admin: Visitor, pbx: None, service: Service, kind: str, code: str, answer: Any
 ) -> None:
     with service(look_up=answer) as commands:
         page = ask(admin, kind, code)
-    assert said(page) == [sentence]
-    assert taken(commands) == [("look_up", code)]
+    assert levels(page) == ["fault" if answer == NO else "ok"]
+    assert kinds_and_codes(commands) == [("look_up", code)]
     assert page.has("input", name="accepted", value=f"{kind}:{code}") == (answer == NO)
 
 
-def test_an_exchange_out_of_reach_is_told(admin: Visitor) -> None:
-    assert said(ask(admin, "extension", "109")) == ["The exchange cannot be asked now; 109 is taken as it is."]
+def test_finding_keeps_its_tick(admin: Visitor, pbx: None, service: Service) -> None:
+    path = "/places/said?field=next&next_kind=extension&next_code=109&accepted=extension:109"
+    with service(look_up=NO):
+        assert admin.ask(path).one("input", name="accepted").get("checked") is not None
 
 
-def test_several_extensions_are_said_each(admin: Visitor, exchange: None, service: Service) -> None:
+def test_pbx_without_connection(admin: Visitor) -> None:
+    assert levels(ask(admin, "extension", "109")) == ["warning"]
+
+
+def test_field_with_several_extensions(admin: Visitor, pbx: None, service: Service) -> None:
     with service(look_up=NO):
         page = admin.ask("/places/said?field=targets&targets=101,109")
-    assert said(page) == ["101 Sara Mohammadi, free", "The exchange does not know 109."]
+    assert levels(page) == ["ok", "fault"]
 
 
-def test_only_our_own_hint_proves_no_phone(
-    admin: Visitor, database: Database, exchange: None, service: Service
+def test_hint_of_our_own_does_not_prove_an_extension(
+    admin: Visitor, database: Database, pbx: None, service: Service
 ) -> None:
     create_line(database, "109", context="bazang-extensions")
     with service(look_up=NO):
-        assert said(ask(admin, "extension", "109")) == ["The exchange does not know 109."]
+        assert levels(ask(admin, "extension", "109")) == ["fault"]
 
 
 @pytest.mark.parametrize(
-    ("code", "answer", "sentence"),
+    ("query", "answer", "level"),
     [
-        ("*5002", FREE, "*5002 is free."),
-        (
-            "*5002",
-            (True, "from-internal"),
-            "The exchange already has something at *5002, in its context from-internal.",
-        ),
-        ("*5001", FREE, "The module “Night” has this code already."),
+        ("code=*5002", FREE, ["ok"]),
+        ("code=*5002", (True, "from-internal"), ["fault"]),
+        ("code=*5001", FREE, ["fault"]),
+        ("code=*5001&module=1", FREE, ["ok"]),
+        ("code=x", FREE, []),
     ],
+    ids=["free", "the PBX has it", "another module has it", "the module's own", "not well-formed"],
 )
-def test_a_code_is_said_to_be_free_or_not(
-    admin: Visitor, database: Database, exchange: None, service: Service, code: str, answer: Any, sentence: str
+def test_code_of_a_module_is_looked_up(
+    admin: Visitor, database: Database, pbx: None, service: Service, query: str, answer: Any, level: list[str]
 ) -> None:
-    create_module(database, name="Night", code="*5001")
-    with service(code_taken=answer):
-        assert said(admin.ask(f"/places/code?code={code}")) == [sentence]
-        assert said(admin.ask("/places/code?code=x")) == []
-
-
-def test_a_module_may_keep_its_own_code(admin: Visitor, database: Database, exchange: None, service: Service) -> None:
     create_module(database, code="*5001")
-    with service(code_taken=FREE):
-        assert said(admin.ask("/places/code?code=*5001&module=1")) == ["*5001 is free."]
+    with service(code_taken=answer):
+        page = admin.ask(f"/places/code?{query}")
+    assert levels(page) == level
+    assert page.has("input", name="accepted", value="own:*5002") == (answer != FREE)
 
 
-# -- when it is saved -------------------------------------------------------------------------------------------------
+def test_code_without_connection(admin: Visitor) -> None:
+    assert levels(admin.ask("/places/code?code=*5002")) == ["warning"]
 
 
-def test_a_destination_that_the_exchange_does_not_know_is_refused_until_one_insists(
-    admin: Visitor, database: Database, exchange: None, service: Service
-) -> None:
-    typed = {**GOOD, "next_kind": "extension", "next_code": "109"}
+# -- when a form is saved ---------------------------------------------------------------------------------------------
+
+
+def test_unknown_destination_must_be_confirmed(admin: Visitor, database: Database, pbx: None, service: Service) -> None:
+    typed = {**VALID, "next_kind": "extension", "next_code": "109"}
     with service(look_up=NO, code_taken=FREE, write_dialplan=YES):
-        page = admin.submit(admin.get("/modules/new"), "/modules/new", 422, **typed)
-        assert "Next destination: The exchange does not know 109." in page.main
+        page = admin.submit(admin.get(NEW), NEW, 422, **typed)
+        assert "Next destination: The PBX does not have 109." in page.main
         assert page.fields()["next_code"] == ["109"] and names(database) == []
-        box = page.one("input", name="accepted")
-        assert (box.get("value"), box.get("checked")) == ("extension:109", None)
-        other = admin.submit(page, "/modules/new", 422, accepted="extension:109", next_code="108")
-        assert "does not know 108" in other.main, "a tick is good for what it was given for"
-        page = admin.submit(page, "/modules/new", 422, accepted="extension:109", name="")
-        assert page.one("input", name="accepted").get("checked") is not None, "and stays while something else is wrong"
-        admin.submit(page, "/modules/new", accepted="extension:109", name="Sales")
+        tick = page.one("input", name="accepted")
+        assert (tick.get("value"), tick.get("checked")) == ("extension:109", None)
+        other = admin.submit(page, NEW, 422, accepted="extension:109", next_code="108")
+        assert other.has("input", name="accepted", value="extension:108"), "each destination has a tick of its own"
+        page = admin.submit(page, NEW, 422, accepted="extension:109", name="")
+        assert page.one("input", name="accepted").get("checked") is not None, "an error elsewhere keeps the tick"
+        admin.submit(page, NEW, accepted="extension:109", name="Sales")
     assert names(database) == ["Sales"]
 
 
-def test_a_code_that_the_exchange_has_is_refused_until_one_insists(
-    admin: Visitor, database: Database, exchange: None, service: Service
+def test_code_that_the_pbx_uses_must_be_confirmed(
+    admin: Visitor, database: Database, pbx: None, service: Service
 ) -> None:
     with service(code_taken=(True, "from-internal"), write_dialplan=YES):
-        page = admin.submit(admin.get("/modules/new"), "/modules/new", 422, **GOOD)
-        assert "Code: The exchange already has something at *5001, in its context from-internal." in page.main
-        admin.submit(page, "/modules/new", accepted="own:*5001")
+        page = admin.submit(admin.get(NEW), NEW, 422, **VALID)
+        assert "Code: The PBX already uses *5001 in its context from-internal." in page.main
+        page = admin.submit(page, NEW, 422, accepted="own:*5001", name="")
+        assert page.one("input", name="accepted").get("checked") is not None
+        admin.submit(page, NEW, accepted="own:*5001", name="Sales")
         admin.submit(admin.get("/modules/1"), "/modules/1", name="Renamed")
-    assert names(database) == ["Renamed"], "who keeps a code is not asked again"
+    assert names(database) == ["Renamed"], "an unchanged code is not looked up"
 
 
 @pytest.mark.parametrize("target", [{"targets": "101,109"}, {"target_kind": "queue", "queue": "900"}])
-def test_for_whom_it_is_is_looked_up(
-    admin: Visitor, database: Database, exchange: None, service: Service, target: dict[str, str]
+def test_targets_are_looked_up(
+    admin: Visitor, database: Database, pbx: None, service: Service, target: dict[str, str]
 ) -> None:
     with service(look_up=NO, code_taken=FREE):
-        page = admin.submit(admin.get("/modules/new"), "/modules/new", 422, **(GOOD | target))
-    assert page.has("input", name="accepted", value="queue:900" if "queue" in target else "extension:109")
+        page = admin.submit(admin.get(NEW), NEW, 422, **(VALID | target))
+    field, value = ("queue", "queue:900") if "queue" in target else ("targets", "extension:109")
+    (tick,) = page.one(id=f"{field}-findings").iter("input")
+    assert tick.get("value") == value
     assert names(database) == []
 
 
-def test_what_was_stored_before_is_not_asked_about_again(
-    admin: Visitor, database: Database, exchange: None, service: Service
+def test_stored_destinations_are_not_looked_up_again(
+    admin: Visitor, database: Database, pbx: None, service: Service
 ) -> None:
     create_module(database, targets=["109"], error_kind="extension", error_code="108")
     with service(look_up=NO, code_taken=FREE, write_dialplan=YES) as commands:
         admin.submit(admin.get("/modules/1"), "/modules/1", name="Renamed")
-    assert "look_up" not in [kind for kind, _ in taken(commands)]
+    assert "look_up" not in [kind for kind, _ in kinds_and_codes(commands)]
     assert names(database) == ["Renamed"]
 
 
-def test_out_of_reach_everything_is_taken_and_that_is_said(admin: Visitor, database: Database) -> None:
-    typed = {**GOOD, "next_kind": "extension", "next_code": "109"}
-    page = admin.follow(admin.submit(admin.get("/modules/new"), "/modules/new", **typed))
-    assert page.message.endswith("The exchange could not be asked whether it has what is named; it was taken as typed.")
-    assert names(database) == ["Sales"]
-
-
-def test_a_service_that_does_not_answer_blocks_nobody(admin: Visitor, database: Database, exchange: None) -> None:
-    typed = {**GOOD, "next_kind": "extension", "next_code": "109"}
-    page = admin.follow(admin.submit(admin.get("/modules/new"), "/modules/new", **typed))
-    assert "could not be asked" in page.message and names(database) == ["Sales"]
+@pytest.mark.parametrize("connected", [False, True], ids=["no connection", "no answer"])
+def test_form_is_saved_if_the_pbx_cannot_be_asked(admin: Visitor, database: Database, connected: bool) -> None:
+    if connected:
+        create_running_service(database)
+    typed = {**VALID, "next_kind": "extension", "next_code": "109"}
+    page = admin.follow(admin.submit(admin.get(NEW), NEW, **typed))
+    assert "The PBX could not be asked" in page.message and names(database) == ["Sales"]
 
 
 @pytest.mark.parametrize(
-    ("path", "typed"),
+    ("path", "field", "others"),
     [
-        ("/extensions/101", {"busy_kind": "extension", "busy_code": "109"}),
-        ("/queues/800", {"failed_kind": "extension", "failed_code": "109"}),
+        ("/extensions/101", "busy", {}),
+        ("/extensions/101", "no_answer", {"same": "y"}),
+        ("/queues/800", "failed", {}),
     ],
 )
-def test_the_scenarios_are_held_against_the_exchange_as_well(
-    admin: Visitor, database: Database, exchange: None, service: Service, path: str, typed: dict[str, str]
+def test_destinations_of_scenarios_must_be_confirmed(
+    admin: Visitor,
+    database: Database,
+    pbx: None,
+    service: Service,
+    path: str,
+    field: str,
+    others: dict[str, str],
 ) -> None:
+    typed = {f"{field}_kind": "extension", f"{field}_code": "109"} | others
     with service(look_up=NO, write_dialplan=YES):
         page = admin.submit(admin.get(path), path, 422, **typed)
-        assert "The exchange does not know 109." in page.main
-        admin.submit(page, path, accepted="extension:109")
-        again = admin.submit(admin.get(path), path)
-    assert again.status == 302
+        (tick,) = page.all("input", name="accepted")
+        assert tick in page.one(id=f"{field}-findings").iter("input")
+        ring = {"ring": "x"} if "extensions" in path else {"max_wait": "x"}
+        page = admin.submit(page, path, 422, accepted="extension:109", **ring)
+        assert page.one("input", name="accepted").get("checked") is not None
+        admin.submit(page, path, accepted="extension:109", **dict.fromkeys(ring, "30"))
+        admin.submit(admin.get(path), path)
     with database.read() as session:
         row = session.get(ExtensionScenario, "101") or session.get(QueueScenario, "800")
-    assert row is not None
+    assert row is not None and getattr(row, f"{field}_code") == "109"

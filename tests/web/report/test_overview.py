@@ -122,7 +122,7 @@ def test_what_is_being_called_and_talked_is_counted(admin: Visitor, database: Da
         ({"heartbeat": NOW}, ("fault not running", "unknown not known", "unknown not known")),
         ({"ami_status": "down"}, ("ok running", "fault not connected", "unknown not known")),
         ({"dialplan_running": "0"}, ("ok running", "ok connected", "warning out of date")),
-        ({"dialplan_detail": "[Errno 28]"}, ("ok running", "ok connected", "fault amiss")),
+        ({"dialplan_detail": "[Errno 28]"}, ("ok running", "ok connected", "fault faulty")),
     ],
 )
 @pytest.mark.parametrize("path", ["/overview", "/wallboard"])

@@ -1,0 +1,105 @@
+"""Form fields with destinations, and the form that shows what the PBX knows about them."""
+
+import re
+from collections.abc import Mapping
+
+from flask import flash, request
+from flask_babel import gettext as _
+from flask_wtf import FlaskForm
+from wtforms import Form, FormField, SelectField
+
+from app.domain.routing import Destination, DestinationKind
+from app.services.pbx.destinations import SaveResult
+from app.services.pbx.directory import Directory
+from app.web import wording
+from app.web.fields import DigitsField, choices, show_errors
+from app.web.pbx.findings import Finding, describe_known, describe_warning
+
+CONFIRMED_FIELD = "accepted"  # the ticks that confirm warnings
+_KINDS = {kind: label for kind, label in wording.DESTINATION.items() if kind != DestinationKind.HANGUP}
+_HANG_UP = wording.DESTINATION[DestinationKind.HANGUP]
+
+
+def confirmed_keys() -> list[str]:
+    """Return the keys of the warnings that the user confirmed."""
+    return request.values.getlist(CONFIRMED_FIELD)
+
+
+def split_extensions(text: str) -> list[str]:
+    """Return the extensions that were typed into one field."""
+    return [part for part in re.split(r"[\s,،;]+", text) if part]
+
+
+class _Required(Form):
+    kind = SelectField(choices=choices({**_KINDS, DestinationKind.HANGUP: _HANG_UP}), validate_choice=False)
+    code = DigitsField()
+
+
+class _Optional(Form):
+    kind = SelectField(choices=choices({DestinationKind.NONE: _HANG_UP, **_KINDS}), validate_choice=False)
+    code = DigitsField()
+
+
+class DestinationField(FormField):
+    """A destination. A field `next` consists of the fields `next_kind` and `next_code`.
+
+    `optional`: it offers the kind "" and not "hangup" for ending the call.
+    """
+
+    def __init__(self, label: object, description: object, *, optional: bool = False, **options) -> None:
+        form_class = _Optional if optional else _Required
+        super().__init__(form_class, label, separator="_", description=description, **options)
+
+    @property
+    def kind(self) -> SelectField:
+        return self.form.kind
+
+    @property
+    def code(self) -> DigitsField:
+        return self.form.code
+
+    @property
+    def destination(self) -> Destination:
+        """What was typed. The code of a call that ends is left out."""
+        typed = Destination(self.kind.data or "", self.code.data or "")
+        return Destination(typed.kind) if typed.ends_call else typed
+
+    def show(self, destination: Destination) -> None:
+        self.process(None, destination)
+
+
+class DestinationsForm(FlaskForm):
+    """A form with destinations. `findings`: what is shown beside each of its fields, by field."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.findings: dict[str, list[Finding]] = {}
+
+    def show_result(self, result: SaveResult) -> None:
+        """Show the errors and warnings beside their fields, and above the form the warnings to be confirmed."""
+        show_errors(self, dict(result.errors))
+        for field, warnings in result.warnings.items():
+            self.findings[field] = [describe_warning(warning) for warning in warnings]
+            label = self.label_of(field)
+            texts = [finding.text.striptags() for finding in self.findings[field] if not finding.confirmed]
+            self.form_errors += [f"{label}: {text}" for text in texts]
+
+    def label_of(self, field: str) -> str:
+        return str(self[field].label.text)
+
+    def show_known(self, directory: Directory) -> None:
+        """Show what the directory has, beside fields without errors and warnings."""
+        for name, destination in self.single_destinations().items():
+            if not self[name].errors and not self.findings.get(name):
+                known = describe_known(directory, destination)
+                self.findings[name] = [known] if known else []
+
+    def single_destinations(self) -> Mapping[str, Destination]:
+        """Return the destinations of the fields that have just one."""
+        return {field.name: field.destination for field in self if isinstance(field, DestinationField)}
+
+
+def flash_unanswered(result: SaveResult) -> None:
+    """Say on the next page that the PBX could not be asked about what was saved."""
+    if not result.pbx_answered:
+        flash(_("The PBX could not be asked about the destinations; they are saved as typed."), "warning")

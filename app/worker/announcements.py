@@ -1,0 +1,123 @@
+"""The agent's announcement: the pieces of it, made before a request needs them."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+from app.audio.clip import Clip, SoundError
+from app.audio.library import SoundLibrary
+from app.audio.prompt_texts import age_text, default_text
+from app.config import Settings
+from app.domain.dial_order import DialOrder
+from app.domain.lifecycle import Status
+from app.services.prompts import voice as voices
+from app.services.prompts.digits import list_digit_files
+from app.services.prompts.sounds import DIGITS, make_digit_clip
+from app.store import requests as store
+from app.store import settings as store_settings
+from app.store.database import Database
+from app.store.settings import Speech
+
+log = logging.getLogger(__name__)
+AGENT_KEYS = ("agent_intro", "agent_keys")
+Piece = tuple[str, str]  # a language, and a digit, a key of AGENT_KEYS or the text of an age
+
+
+@dataclass(frozen=True)
+class _LanguageSettings:
+    """How announcements in a language are spoken. `digit_files`: the recorded digits."""
+
+    speech: Speech
+    digit_files: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Generation:
+    """The pieces made since the last reset, and the settings with which they are made, by language."""
+
+    made: set[Piece] = field(default_factory=set)
+    settings: dict[str, _LanguageSettings] = field(default_factory=dict)
+
+
+class Announcements:
+    """`agent_prompt` does no I/O: it uses only pieces that `prepare` has made."""
+
+    def __init__(
+        self, settings: Settings, database: Database, library: SoundLibrary, asterisk_path: Callable[[Clip], str]
+    ) -> None:
+        self._settings, self._database, self._library = settings, database, library
+        self._asterisk_path = asterisk_path
+        self._paths: dict[Piece, str] = {}  # an outdated piece is used until the new one is made
+        self._generation = _Generation()
+        self._lock = threading.Lock()  # for both
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """The files of the pieces as Asterisk sees them."""
+        return list(self._paths.values())
+
+    def reset(self) -> None:
+        """Let the next `prepare` make all pieces again. The old ones are used until then."""
+        with self._lock:
+            self._generation = _Generation()
+
+    def agent_prompt(self, order: DialOrder, now: datetime) -> Sequence[str]:
+        """Return the files that tell the agent the request's number and age. Pieces that are not made are left out."""
+        language = order.language
+        minutes = int((now - order.registered_at).total_seconds() // 60)
+        names = ["agent_intro", *order.spoken, age_text(minutes, language), "agent_keys"]
+        return [self._paths[language, name] for name in names if (language, name) in self._paths]
+
+    def prepare(self, now: datetime) -> None:
+        """Make the pieces that the waiting requests may need within the next minute. Blocks."""
+        generation = self._generation  # a reset from here on must not get pieces made with these settings
+        ages = self._load_settings_and_ages(generation, now)
+        for language, settings in list(generation.settings.items()):
+            for digit in DIGITS:
+                self._make(generation, (language, digit), partial(self._make_digit, digit, language, settings))
+            for key in AGENT_KEYS:
+                text = default_text(key, language)
+                self._make(generation, (language, key), partial(self._synthesize, text, language, settings))
+        for language, text in ages:
+            settings = generation.settings[language]
+            self._make(generation, (language, text), partial(self._synthesize, text, language, settings))
+
+    def _load_settings_and_ages(self, generation: _Generation, now: datetime) -> set[Piece]:
+        """Add the settings of languages that are new in this generation. Return the ages that may be spoken soon."""
+        with self._database.read() as session:
+            modules = store.all_modules(session)
+            office_language = store_settings.office(session, self._settings).locale
+            waiting = store.active(session, [Status.WAITING])
+            languages = {module.language for module in modules} | {office_language}
+            for language in languages - generation.settings.keys():
+                speech = voices.load_office_speech(session, self._library, language)
+                generation.settings[language] = _LanguageSettings(speech, list_digit_files(session, language))
+        ages = {(language, age_text(0, language)) for language in languages}
+        for request, module in waiting:
+            language = module.language if module is not None else office_language
+            minutes = int((now - request.registered_at).total_seconds() // 60)
+            ages |= {(language, age_text(minutes + later, language)) for later in (0, 1)}
+        return ages
+
+    def _make_digit(self, digit: str, language: str, settings: _LanguageSettings) -> Clip:
+        return make_digit_clip(self._library, digit, language, settings.speech, settings.digit_files)
+
+    def _synthesize(self, text: str, language: str, settings: _LanguageSettings) -> Clip:
+        return voices.synthesize_with_fallback(self._library, text, language, settings.speech)
+
+    def _make(self, generation: _Generation, piece: Piece, make: Callable[[], Clip]) -> None:
+        if piece in generation.made:
+            return
+        try:
+            path = self._asterisk_path(make())
+        except (SoundError, OSError) as error:
+            log.error("cannot make %r of the agent's announcement: %s", piece[1], error)
+            return
+        with self._lock:
+            # After a reset meanwhile, this piece is outdated: it is better than none, but must not replace a new one.
+            if generation is self._generation or piece not in self._paths:
+                self._paths[piece] = path
+            generation.made.add(piece)

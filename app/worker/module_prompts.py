@@ -1,0 +1,115 @@
+"""The modules with their prompts as the dialogue with callers needs them."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+
+from app.audio.clip import Clip, SoundError
+from app.audio.library import SoundLibrary
+from app.services.prompts.digits import list_digit_files
+from app.services.prompts.sounds import make_digit_clips, make_module_clips
+from app.services.prompts.voice import load_module_speech
+from app.store import requests as store
+from app.store.database import Database
+from app.telephony.agi import Sound
+from app.telephony.ivr import ModuleView
+
+log = logging.getLogger(__name__)
+RENEWAL_SECONDS = 2.0  # how long a caller waits for new sounds if there are old ones
+
+
+class ModulePrompts:
+    """`executor`: runs the synthesis, which takes seconds."""
+
+    def __init__(
+        self, database: Database, library: SoundLibrary, asterisk_path: Callable[[Clip], str], executor: Executor
+    ) -> None:
+        self._database, self._library, self._executor = database, library, executor
+        self._asterisk_path = asterisk_path
+        self._modules: dict[int, ModuleView] = {}
+        self._outdated: dict[int, ModuleView] = {}  # callers hear these if the new ones take long
+        self._making = threading.Lock()
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """The files of all prompts as Asterisk sees them, the outdated ones included."""
+        modules = [*self._modules.values(), *self._outdated.values()]
+        sounds = [sound for module in modules for sound in (*module.prompts.values(), *module.digits.values())]
+        return [sound.path for sound in sounds if sound is not None]
+
+    def reset(self) -> None:
+        """Let the prompts of all modules be made again."""
+        self._outdated |= self._modules
+        self._modules = {}  # a new dictionary: prompts that are being made now are outdated, too
+
+    async def load(self, module_id: int) -> ModuleView | None:
+        """Return a module with its prompts, None if it does not exist. Its prompts may have to be made first."""
+        current = self._modules.get(module_id)
+        if current is not None:
+            return await asyncio.to_thread(self._update, current)
+        making = asyncio.get_running_loop().run_in_executor(self._executor, self._find_or_make, module_id)
+        outdated = self._outdated.get(module_id)
+        if outdated is not None:
+            done, _ = await asyncio.wait({making}, timeout=RENEWAL_SECONDS)
+            if not done:
+                making.add_done_callback(_log_failure)
+                return await asyncio.to_thread(self._update, outdated)
+        return await making
+
+    def prepare_all(self) -> None:
+        """Make the prompts of all modules that are not made yet. Blocks."""
+        with self._database.read() as session:
+            module_ids = [module.id for module in store.all_modules(session)]
+        for module_id in module_ids:
+            try:
+                self._find_or_make(module_id)
+            except (SoundError, OSError) as error:
+                log.error("cannot make the prompts of module %s: %s", module_id, error)
+
+    def _update(self, view: ModuleView) -> ModuleView | None:
+        """Return the view with the module's present name, code and state. These hold even while sounds are old."""
+        with self._database.read() as session:
+            module = store.load_module(session, view.id)
+        if module is None:
+            return None
+        return replace(view, name=module.name, code=module.code, active=module.active, silent=module.silent)
+
+    def _find_or_make(self, module_id: int) -> ModuleView | None:
+        with self._making:  # several callers wait for the same prompts
+            return self._modules.get(module_id) or self._make(module_id)
+
+    def _make(self, module_id: int) -> ModuleView | None:
+        modules = self._modules
+        with self._database.read() as session:
+            module = store.load_module(session, module_id)
+            if module is None:
+                return None
+            speech = load_module_speech(session, self._library, module)
+            digit_files = list_digit_files(session, module.language)
+        prompts = make_module_clips(self._database, self._library, module_id)
+        digits = make_digit_clips(self._library, module.language, speech, digit_files)
+        view = ModuleView(
+            id=module.id,
+            name=module.name,
+            code=module.code,
+            active=module.active,
+            silent=module.silent,
+            language=module.language,
+            prompts={key: None if clip is None else self._sound(clip) for key, clip in prompts.items()},
+            digits={digit: self._sound(clip) for digit, clip in digits.items()},
+        )
+        modules[module_id] = view
+        if modules is self._modules:
+            self._outdated.pop(module_id, None)
+        return view
+
+    def _sound(self, clip: Clip) -> Sound:
+        return Sound(self._asterisk_path(clip), clip.seconds)
+
+
+def _log_failure(making: asyncio.Future[ModuleView | None]) -> None:
+    if not making.cancelled() and (error := making.exception()) is not None:
+        log.error("cannot make a module's prompts: %r", error)

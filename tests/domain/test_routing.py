@@ -1,0 +1,66 @@
+"""Destinations, and the patterns of codes and names."""
+
+import re
+
+import pytest
+
+from app.domain.routing import (
+    CONTEXT_PATTERN,
+    CUSTOM_PATTERN,
+    EXTENSION_PATTERN,
+    LOCATION_PATTERN,
+    QUEUE_PATTERN,
+    Destination,
+    DestinationKind,
+    is_module_context,
+    module_context,
+)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "valid", "invalid"),
+    [
+        (EXTENSION_PATTERN, ["101", "*50#", "1" * 20], ["", "10a", "101\n", "۱۰۱", "1" * 21, "${X}"]),
+        (QUEUE_PATTERN, ["800", "sales-1_a.b", "x" * 80], ["", "a b", "a,b", "a\n", "x" * 81, "صف"]),
+        (CUSTOM_PATTERN, ["ivr-main,s,1", "x,_X.,9999", f"{'x' * 40},s,1"], ["s,1", "a,b,c", f"{'x' * 41},s,1"]),
+        (CUSTOM_PATTERN, ["a,*#+-.1,1"], ["a,b,1,1", "a,b,1\n", "a,b,1)\nexten => x", "a,${SHELL(id)},1", "a,b,10000"]),
+        (LOCATION_PATTERN, [f"{'x' * 80},s,1"], [f"{'x' * 81},s,1"]),
+        (CONTEXT_PATTERN, ["from-internal"], ["[x]"]),
+    ],
+)
+def test_patterns(pattern: re.Pattern[str], valid: list[str], invalid: list[str]) -> None:
+    assert [text for text in valid if not pattern.fullmatch(text)] == []
+    assert [text for text in invalid if pattern.fullmatch(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("destination", "is_well_formed", "ends_call"),
+    [
+        (Destination("extension", "101"), True, False),
+        (Destination("module", "x"), False, False),
+        (Destination("queue", ""), False, False),
+        (Destination("voicemail", "101"), False, False),
+        (Destination("hangup", ""), False, True),
+        (Destination(), False, True),
+    ],
+)
+def test_destinations(destination: Destination, is_well_formed: bool, ends_call: bool) -> None:
+    assert (destination.is_well_formed, destination.ends_call) == (is_well_formed, ends_call)
+
+
+def test_destination_of_a_form_equals_one_of_the_code() -> None:
+    assert {Destination("queue", "800")} == {Destination(DestinationKind.QUEUE, "800")}
+
+
+@pytest.mark.parametrize(
+    ("context", "expected"),
+    [
+        ("bazang-modules", True),
+        (module_context(7), True),
+        ("bazang-modules-not", False),
+        ("bazang-module-x", False),
+        ("bazang-extensions", False),
+    ],
+)
+def test_contexts_of_modules(context: str, expected: bool) -> None:
+    assert is_module_context(context) is expected

@@ -1,0 +1,78 @@
+"""The dialogue as one clip."""
+
+from pathlib import Path
+from typing import Any
+
+import phonenumbers
+import pytest
+
+from app.audio.library import SoundLibrary
+from app.audio.prompt_texts import default_text
+from app.services.prompts.dialogue import PAUSE, CallerNumber, PromptError, make_dialogue, sample_number
+from app.services.prompts.input import PromptInput
+from app.services.prompts.sounds import make_digit_clips
+from app.store.settings import Speech
+from tests.audio.sounds import RATE, read_samples, write_sound
+from tests.audio.test_assemble import recognize_keys
+
+MALE = Speech("en-us+m3")
+
+
+def cut(samples: Any, start: int, seconds: float, library: SoundLibrary) -> Path:
+    return write_sound(library.root / "cut.wav", samples[start : start + round(seconds * RATE)])
+
+
+def test_own_number_needs_one_key(library: SoundLibrary) -> None:
+    prompts = {
+        "intro": PromptInput("speech", "Hello."),
+        "enter_number": PromptInput("none"),
+        "after_success": PromptInput("speech", "Goodbye."),
+    }
+    clip = make_dialogue(library, MALE, prompts, "en", CallerNumber.OWN, {}, "09121234567")
+    intro, end = (read_samples(library.speech_path(text, "en", MALE.voice)) for text in ("Hello.", "Goodbye."))
+    samples = read_samples(clip.path)
+    assert samples[: len(intro)] == intro
+    assert samples[-len(end) :] == end
+    assert recognize_keys(cut(samples, len(intro), 2 * PAUSE.seconds + 0.2, library)) == "1"
+
+
+def test_other_number_is_typed_and_read_out(library: SoundLibrary) -> None:
+    digits = make_digit_clips(library, "fa", Speech(), {})
+    number = sample_number("IR")
+    clip = make_dialogue(library, Speech(), {}, "fa", CallerNumber.OTHER, digits, number)
+    samples, at = read_samples(clip.path), 0
+    keys = iter(["2", f"{number}#", "1"])
+    for key in ("intro", "", "enter_number", "", "entered_number", *number, "is", "check_number", "", "before_success"):
+        if key:
+            path = digits[key].path if key in digits else library.speech_path(default_text(key, "fa"), "fa")
+            expected = read_samples(path)
+            assert samples[at : at + len(expected)] == expected, key
+            at += len(expected)
+        else:
+            pressed = next(keys)
+            seconds = 2 * PAUSE.seconds + 0.2 * len(pressed)
+            assert recognize_keys(cut(samples, at, seconds, library)) == pressed
+            at += round(seconds * RATE)
+    assert samples[at:] == read_samples(library.speech_path(default_text("after_success", "fa"), "fa"))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "code"),
+    [
+        (PromptInput("speech", "سلام"), "wrong_language"),
+        (PromptInput("file", file="uploads/" + "0" * 64 + ".wav"), "lost"),
+        (PromptInput("file", file="/etc/passwd"), "lost"),
+    ],
+)
+def test_prompt_that_cannot_be_made_is_named(library: SoundLibrary, prompt: PromptInput, code: str) -> None:
+    with pytest.raises(PromptError) as caught:
+        make_dialogue(library, Speech(), {"after_success": prompt}, "en", CallerNumber.OWN, {}, "1")
+    assert (caught.value.key, caught.value.code) == ("after_success", code)
+
+
+def test_every_country_has_a_sample_number() -> None:
+    for region in sorted(phonenumbers.SUPPORTED_REGIONS):
+        number = sample_number(region)
+        assert number.isascii() and number.isdigit() and 3 < len(number) < 16, region
+        assert phonenumbers.is_possible_number(phonenumbers.parse(number, region)), region
+    assert sample_number("IR") == "09121234567"
