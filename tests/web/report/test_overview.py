@@ -112,7 +112,7 @@ def test_what_is_being_called_and_talked_is_counted(admin: Visitor, database: Da
             create_attempt(database, request, agent=f"10{number}")
     page = admin.get("/overview")
     assert figure(page, "dialling") == "Being called 3 2 of them talking"
-    assert "Of 1 request the result is not known how its last call ended." in text(page.one(id="uncertain"))
+    assert "Of 1 request nobody can say how its last call ended." in text(page.one(id="uncertain"))
 
 
 @pytest.mark.parametrize(
