@@ -20,11 +20,11 @@ def register(app: Flask) -> None:
     app.jinja_env.globals.update(control=control, described_by=described_by)
 
 
-def control(field, **attributes) -> str:
-    """Render the control of a field, marked as invalid if it has errors. `attributes` replace or add attributes."""
+def control(field, *, has_fault=False, **attributes) -> str:
+    """Render the control of a field, marked if it has errors or `has_fault`. `attributes` replace or add attributes."""
     css_class = "form-select" if field.type == "SelectField" else "form-control"
     defaults = {
-        "class": f"{css_class} is-invalid" if field.errors else css_class,
+        "class": f"{css_class} is-invalid" if field.errors or has_fault else css_class,
         "aria-describedby": described_by(field) or False,
         "aria-invalid": "true" if field.errors else False,
         "autocomplete": "off",
