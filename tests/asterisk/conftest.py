@@ -11,6 +11,7 @@ from app.audio.prompts import age_text, default_text
 from tests.asterisk.scene import Scene
 from tests.support.asterisk import OfficeSetup
 from tests.support.bazang import Bazang
+from tests.support.sounds_of_this_run import shared_folder
 
 Stage = Callable[..., AbstractAsyncContextManager[Scene]]
 
@@ -18,7 +19,7 @@ Stage = Callable[..., AbstractAsyncContextManager[Scene]]
 @pytest.fixture(scope="session")
 def prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Finished sounds, made once for all offices of this run: at once what agents hear, the rest when it is needed."""
-    folder = tmp_path_factory.mktemp("prompts")
+    folder = shared_folder(tmp_path_factory, "prompts")
     library = SoundLibrary(folder)
     library.digits("en")
     for text in (default_text("agent_intro", "en"), default_text("agent_keys", "en"), age_text(0, "en")):

@@ -7,8 +7,9 @@ import pytest
 from app.config import Settings
 from tests.support.databases import built_database, database, database_file
 from tests.support.factories import make_settings
+from tests.support.sounds_of_this_run import _sounds_of_this_run, finished_sounds
 
-__all__ = ["built_database", "database", "database_file"]
+__all__ = ["_sounds_of_this_run", "built_database", "database", "database_file", "finished_sounds"]
 
 
 @pytest.fixture

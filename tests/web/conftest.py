@@ -19,7 +19,10 @@ from app.store.database import Database
 from tests.support.factories import NOW, build_database, open_database
 from tests.support.passwords import hash_quickly
 from tests.support.shared import Templates
+from tests.support.sounds_of_this_run import _sounds_of_this_run, finished_sounds
 from tests.web.pages import Visitor
+
+__all__ = ["_sounds_of_this_run", "finished_sounds"]
 
 ADMINISTRATOR, OPERATOR, GONE, SUPERVISOR = "sara", "omid", "gone", "mina"
 PASSWORD = "correct horse"
