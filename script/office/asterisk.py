@@ -30,6 +30,7 @@ __all__ = [
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 STOP_SECONDS = 10
+MAX_SOCKET_PATH = 100  # bytes; the limit is 107
 
 
 class NoAsterisk(Exception):
