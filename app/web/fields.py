@@ -1,21 +1,18 @@
-"""Form fields that take what people type: Persian digits, durations, destinations."""
+"""Form fields that accept Persian digits, durations and destinations, and helpers for forms."""
 
-import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, time
 from typing import Any
 
 from flask import Flask
-from persiantools.jdatetime import JalaliDate
 from wtforms import Field, FormField, SelectChoice, StringField
 from wtforms.validators import ValidationError
 from wtforms.widgets import TextInput
 
 from app.domain.numbers import ascii_digits
 from app.web import wording
-from app.web.formats import digits, is_persian, office_zone, written, written_date
+from app.web.formats import digits
 
-LONGEST_NUMBER = 9  # digits of a whole number: more is a mistake, and too much for a database
+LONGEST_NUMBER = 9  # digits of a whole number; the database holds no longer ones
 
 
 def register(app: Flask) -> None:
@@ -23,11 +20,11 @@ def register(app: Flask) -> None:
     app.jinja_env.globals.update(control=control, described_by=described_by)
 
 
-def control(field, **attributes) -> str:
-    """Render the control of a field, marked as invalid if it has errors. `attributes` replace or add attributes."""
+def control(field, *, has_fault=False, **attributes) -> str:
+    """Render the control of a field, marked if it has errors or `has_fault`. `attributes` replace or add attributes."""
     css_class = "form-select" if field.type == "SelectField" else "form-control"
     defaults = {
-        "class": f"{css_class} is-invalid" if field.errors else css_class,
+        "class": f"{css_class} is-invalid" if field.errors or has_fault else css_class,
         "aria-describedby": described_by(field) or False,
         "aria-invalid": "true" if field.errors else False,
         "autocomplete": "off",
@@ -42,25 +39,26 @@ def described_by(field) -> str:
     return " ".join(filter(None, ids))
 
 
-def _typed(valuelist: Sequence[str]) -> str:
+def typed_text(valuelist: Sequence[str]) -> str:
+    """Return what was typed into a field, with ASCII digits and without spaces around it."""
     return ascii_digits(valuelist[0] if valuelist else "").strip()
 
 
 class DigitsField(StringField):
-    """Text in which ۱۲۳ and ١٢٣ count as 123."""
+    """A text whose Persian and Arabic digits become ASCII digits."""
 
     def process_formdata(self, valuelist: Sequence[str]) -> None:
-        self.data: str = _typed(valuelist)
+        self.data: str = typed_text(valuelist)
 
 
 class WholeNumberField(Field):
-    """A number of 0 or more; what was typed stays in `raw_data`."""
+    """A whole number of 0 or more. `data` is 0 if it is invalid."""
 
     widget = TextInput()
     data: int
 
     def process_formdata(self, valuelist: Sequence[str]) -> None:
-        text = _typed(valuelist)
+        text = typed_text(valuelist)
         self.data = 0
         if not text.isdecimal() or len(text) > LONGEST_NUMBER:
             raise ValidationError(wording.error("whole_number"))
@@ -71,7 +69,7 @@ class WholeNumberField(Field):
 
 
 class DurationField(Field):
-    """A duration as hh:mm:ss; mm:ss and plain seconds are taken as well. `data` is in seconds."""
+    """A duration: hh:mm:ss, mm:ss or seconds. `data` is in seconds, and 0 if it is invalid."""
 
     widget = TextInput()
     data: int
@@ -83,11 +81,11 @@ class DurationField(Field):
         return digits(f"{hours:02}:{rest // 60:02}:{rest % 60:02}")
 
     def process_formdata(self, valuelist: Sequence[str]) -> None:
-        text = _typed(valuelist)
+        text = typed_text(valuelist)
         parts = text.split(":")
+        self.data = 0
         well_formed = len(parts) <= 3 and all(p.isdecimal() and len(p) <= LONGEST_NUMBER for p in parts)
         if not well_formed or any(int(part) > 59 for part in parts[1:]):
-            self.data = 0
             raise ValidationError(wording.error("duration"))
         seconds = 0
         for part in parts:
@@ -95,95 +93,19 @@ class DurationField(Field):
         self.data = seconds
 
 
-JALALI_YEARS, GREGORIAN_YEARS = range(1200, 1600), range(1900, 2200)
-_DATE = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})")
-_TIME = re.compile(r"(\d{1,2}):(\d{2})")
-
-
-def read_date(text: str) -> date:
-    """Read year, month and day with any digits, between them - or / or a dot. Raises ValueError.
-
-    The year tells the calendar, so that an address with a date in it means the same to readers of either.
-    """
-    found = _DATE.fullmatch(ascii_digits(text).strip())
-    if found is None:
-        raise ValueError(text)
-    year, month, day = map(int, found.groups())
-    if year in JALALI_YEARS:
-        jalali: date = JalaliDate(year, month, day).to_gregorian()
-        return jalali
-    if year not in GREGORIAN_YEARS:
-        raise ValueError(text)
-    return date(year, month, day)
-
-
-class DateField(Field):
-    """A day, written in the reader's calendar: ۱۴۰۵/۰۹/۰۳ on Persian pages, 2026-11-24 on English ones.
-
-    `data` is None where nothing is typed, and where it is wrong. Shown by the macro `date_field`, with a calendar.
-    """
-
-    widget = TextInput()
-    data: date | None
-    has_time = False
-
-    @property
-    def calendar(self) -> str:
-        """The calendar in which it is picked, as browsers name it."""
-        return "persian" if is_persian() else "gregory"
-
-    def process_formdata(self, valuelist: Sequence[str]) -> None:
-        text = _typed(valuelist)
-        self.data = None
-        try:
-            self.data = self._read(text) if text else None
-        except ValueError:
-            raise ValidationError(wording.error("date_time" if self.has_time else "date")) from None
-
-    def _read(self, text: str) -> date:
-        return read_date(text)
-
-    def _value(self) -> str:
-        if self.data is None:  # nothing, or nothing that is a date: it stays as it was typed
-            return str(self.raw_data[0]) if self.raw_data else ""
-        return self._written(self.data)
-
-    def _written(self, value: date) -> str:
-        return written_date(value)
-
-
-class DateTimeField(DateField):
-    """A day and a time of day by the office's clock, such as 2026-11-24 14:30. `data` is a moment, in UTC."""
-
-    has_time = True
-    data: datetime | None
-
-    def _read(self, text: str) -> datetime:
-        day, _, clock = text.replace("T", " ").partition(" ")
-        found = _TIME.fullmatch(clock.strip())
-        if found is None:
-            raise ValueError(text)
-        at = time(int(found[1]), int(found[2]))
-        return datetime.combine(read_date(day), at, office_zone()).astimezone(UTC)
-
-    def _written(self, value: date) -> str:
-        assert isinstance(value, datetime)
-        return written(value)
-
-
 def choices(table: Mapping[Any, object]) -> list[SelectChoice]:
-    """Return the choices of a table of words, in its order."""
+    """Return the values and labels of a wording table as choices."""
     return [SelectChoice(value, label) for value, label in table.items()]
 
 
 def show_errors(form, errors: Mapping[str, str]) -> None:
-    """Put the services' findings beside their fields; what has no field stands above the form."""
+    """Add validation errors to their fields, or to the form if they have no field. `errors`: field name -> code."""
     for name, code in errors.items():
         text = wording.error(code)
         field = find_field(form, name)
         if field is not None:
             field.errors = list(field.errors) or [text]
-        elif not name.startswith("prompt_"):  # a prompt's fault was said when its sound was looked at
+        elif not name.startswith("prompt_"):  # prompts show their own errors
             form.form_errors.append(f"{name}: {text}")
 
 
@@ -194,5 +116,5 @@ def find_field(form, name: str) -> Field | None:
 
 
 def has_errors(form) -> bool:
-    """Tell whether something is wrong anywhere in the form."""
+    """Return whether the form or one of its fields has errors."""
     return bool(form.form_errors) or any(field.errors for field in form)

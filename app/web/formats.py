@@ -1,4 +1,4 @@
-"""How moments, durations and numbers are written: Persian digits and Jalali dates for those who read Persian."""
+"""Dates, durations and numbers in the reader's language: Persian pages have Persian digits and Jalali dates."""
 
 import math
 from collections.abc import Callable
@@ -22,38 +22,39 @@ _PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 
 
 def register(app: Flask) -> None:
-    for filter_ in (digits, moment, ago, exact, clock, number, name, written, written_date):
-        app.add_template_filter(_for_each_reader(filter_), filter_.__name__)
+    """Give templates the filters."""
+    for filter_ in (digits, moment, ago, exact, clock, number, name, format_moment, format_date):
+        app.add_template_filter(_with_context(filter_), filter_.__name__)
 
 
-def _for_each_reader(filter_: Callable[..., str]) -> Callable[..., str]:
-    """Keep a template from working a filter out once, when it is compiled, for all readers alike."""
+def _with_context(filter_: Callable[..., str]) -> Callable[..., str]:
+    """Make a filter depend on the context, so that Jinja does not compute it once when it compiles a template."""
 
     @pass_context
-    def asked(_context: Context, value: Any, **options: Any) -> str:
+    def wrapped(_context: Context, value: Any, **options: Any) -> str:
         return filter_(value, **options)
 
-    return asked
+    return wrapped
 
 
 def is_persian() -> bool:
-    """Tell whether the reader reads Persian."""
+    """Return whether the page is in Persian."""
     return choose_locale() == "fa"
 
 
 def digits(value: object) -> str:
-    """Write the digits of a text as the reader writes them."""
+    """Return a text with the digits of the reader's language."""
     text = str(value)
     return text.translate(_PERSIAN) if is_persian() else text
 
 
 def number(value: object) -> Markup:
-    """Write a telephone number: left to right, in the reader's digits, never broken."""
+    """Return a telephone number in the reader's digits, left to right and on one line."""
     return Markup(f'<bdi dir="ltr" class="number">{escape(digits(value))}</bdi>')  # noqa: S704 - it is escaped
 
 
 def name(value: object) -> Markup:
-    """Write a name in its own direction: what turns it round could make one number look like another."""
+    """Return a name isolated from the direction of the text around it. Control characters are removed."""
     return Markup(f"<bdi>{escape(displayable(str(value)))}</bdi>")  # noqa: S704 - it is escaped
 
 
@@ -63,7 +64,7 @@ def fill_in(message: object, **values: object) -> Markup:
 
 
 def office_zone() -> ZoneInfo:
-    """Return the time zone of the office."""
+    """Return the office's time zone."""
     try:
         return g.zone
     except AttributeError:
@@ -71,8 +72,8 @@ def office_zone() -> ZoneInfo:
         return g.zone
 
 
-def written(value: datetime, *, seconds: bool = False) -> str:
-    """Write a moment in the office's time zone and the reader's calendar: ۱۴۰۵/۰۹/۰۲ ۱۱:۳۸, 2026-11-23 11:38."""
+def format_moment(value: datetime, *, seconds: bool = False) -> str:
+    """Return date and time in the office's time zone and the reader's calendar: ۱۴۰۵/۰۹/۰۲ ۱۱:۳۸, 2026-11-23 11:38."""
     local = value.astimezone(office_zone())
     form = "%H:%M:%S" if seconds else "%H:%M"
     if is_persian():
@@ -80,27 +81,27 @@ def written(value: datetime, *, seconds: bool = False) -> str:
     return local.strftime("%Y-%m-%d " + form)
 
 
-def written_date(value: date) -> str:
-    """Write a day in the reader's calendar: ۱۴۰۵/۰۹/۰۳, 2026-11-24."""
+def format_date(value: date) -> str:
+    """Return a date in the reader's calendar: ۱۴۰۵/۰۹/۰۳, 2026-11-24."""
     return digits(JalaliDate(value).strftime("%Y/%m/%d")) if is_persian() else value.isoformat()
 
 
 def moment(value: datetime | None) -> Markup:
-    """Write how long ago, or how far off, with the exact moment for those who ask."""
+    """Return how long ago a moment was, or how far off it is, with the exact time as a tooltip."""
     if value is None:
         return Markup("")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        value.isoformat(timespec="seconds"), written(value, seconds=True), escape(ago(value))
+        value.isoformat(timespec="seconds"), format_moment(value, seconds=True), escape(ago(value))
     )
 
 
 def exact(value: datetime) -> str:
-    """Write a moment to the second."""
-    return written(value, seconds=True)
+    """Return date and time with seconds."""
+    return format_moment(value, seconds=True)
 
 
 def ago(value: datetime) -> str:
-    """Write how long ago a moment was, or how far off it is, in the largest unit that fits."""
+    """Return how long ago a moment was, or how far off it is, in the largest unit that fits."""
     seconds = (utcnow() - value).total_seconds()
     if seconds < -MINUTE / 2:
         return _ahead(math.ceil(-seconds / MINUTE))
@@ -123,7 +124,7 @@ def _ahead(minutes: int) -> str:
 
 
 def clock(value: timedelta | int) -> str:
-    """Write a duration (whole seconds) as 02:10, with hours only where there are some: 1:02:10."""
+    """Return a duration (in seconds) as 02:10, or with hours as 1:02:10."""
     total = int(value.total_seconds()) if isinstance(value, timedelta) else int(value)
     hours, rest = divmod(max(0, total), 3600)
     minutes, seconds = divmod(rest, 60)
@@ -131,12 +132,12 @@ def clock(value: timedelta | int) -> str:
 
 
 def countdown(until: datetime, now: datetime) -> Markup:
-    """Write how long it still takes, for the browser to count down by itself."""
+    """Return the time that is left until a moment. The browser counts it down (js/live/countdown.js)."""
     left = clock(until - now + timedelta(seconds=0.999))
     return Markup('<span data-until="{}">{}</span>').format(int(until.timestamp() * 1000), left)
 
 
 def time_of_day(value: datetime, now: datetime) -> str:
-    """Write a moment of today as 14:30, any other with its date."""
+    """Return a moment of today as 14:30, and any other with its date."""
     local, today = value.astimezone(office_zone()), now.astimezone(office_zone()).date()
-    return digits(local.strftime("%H:%M")) if local.date() == today else written(value)
+    return digits(local.strftime("%H:%M")) if local.date() == today else format_moment(value)

@@ -13,7 +13,7 @@ from app.config import PREFIX
 from app.store import pbx_state
 from app.store.models import WorkerState
 from app.web.context import cached, cached_query, office, settings, utcnow
-from app.web.formats import written
+from app.web.formats import format_moment
 from app.web.locale import choose_locale
 
 _DIALPLAN_CODES = ("reload_by_hand", "not_included")  # of WorkerState.dialplan_detail; everything else is an error
@@ -113,7 +113,7 @@ def _service_fault(state: _TelephoneState) -> Health | None:
     if state.is_running:
         return None
     heartbeat = state.worker.heartbeat
-    since = _("never") if heartbeat is None else written(heartbeat)
+    since = _("never") if heartbeat is None else format_moment(heartbeat)
     text = _("The telephone service is not running (last seen: %(since)s).", since=since)
     return Health(HealthLevel.FAULT, text, _("Start it:"), "flask --app wsgi worker")
 

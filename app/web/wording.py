@@ -161,7 +161,6 @@ ERROR = {
     "time": _l("Enter a time of day, such as 14:30."),
     "not_yours": _l("This extension is not yours. Choose one of your own."),
     "date": _l("Enter year-month-day, such as 2026-11-24."),
-    "date_time": _l("Enter a date and a time, such as 2026-11-24 14:30."),
     "host": _l("Enter a host name or an address, such as 192.168.1.10."),
     "port": _l("Enter a number from 1 to 65535. The usual port is 5038."),
     "ami_user": _l("Use letters, digits, dots, dashes, underscores and @ only."),

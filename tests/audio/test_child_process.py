@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import re
 import signal
@@ -254,6 +255,18 @@ def open_if_read(pipe: Path) -> int | None:
 def test_too_little_memory_is_an_error(spoken_file: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child_process, "MEMORY_BYTES", 64 << 20)
     assert refuse(spoken_file, out).code == "broken"
+
+
+def test_crashed_child_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "crash.py").write_text("raise SystemExit('out of order')")
+    monkeypatch.setattr(child_process, "__file__", str(tmp_path / "child_process.py"))
+    caplog.set_level(logging.INFO)
+    with pytest.raises(SoundError) as caught:
+        run_child("crash.py", {}, timeout=20, file_bytes=1000)
+    assert caught.value.code == "broken"
+    assert "out of order" in caplog.text
 
 
 def test_full_disk_is_an_os_error(spoken_file: Path, out: Path) -> None:

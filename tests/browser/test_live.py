@@ -518,7 +518,7 @@ def test_a_caller_leaves_a_request_and_is_called_back_by_a_click(scene: Scene, l
         ring = loop.run(scene.take("101"))
         expect(row(page, second)).to_contain_text("dialling")
         loop.run(scene.talk_to(ring, second, "09350000000"))
-        expect(row(page, second)).to_contain_text("they are talking (101)")
+        expect(row(page, second)).to_contain_text("the call is in progress (101)")
         expect(row(page, second).get_by_role("button", name="Call now")).to_have_count(0)
         loop.run(ring.hang_up())
         expect(row(page, second)).to_contain_text("done")

@@ -83,7 +83,7 @@ def test_voices(install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     output = examine(app)
     assert "ok    The voice fa_IR-amir-medium speaks fa." in output
     assert "warn  the voice piper:lost cannot be used" in output
-    monkeypatch.setattr(doctor, "has_piper", lambda: False)
+    monkeypatch.setattr(doctor, "is_piper_installed", lambda: False)
     output = examine(app)
     assert "fa_IR-amir-medium.onnx, lost.onnx\n      -> Run: pip install piper-tts" in output
 

@@ -22,7 +22,7 @@ from app.services import users
 from app.store.database import Database
 from app.store.models import ExtensionScenario, PhoneCall, QueueRow, QueueScenario
 from app.web import layout
-from app.web.report.views import XLSX
+from app.web.report.downloads import XLSX
 from script.office.database import make_settings
 from tests.audio.sounds import tone, write_sound
 from tests.support.factories import (
@@ -173,7 +173,7 @@ def test_an_action_asks_who_one_is(app: Flask, furnished: None, visitor: Visitor
 def told_apart(page: Page, rule: Rule) -> bool:
     """Tell whether a page says for whom it is."""
     overseers = rule.endpoint in FOR_SUPERVISORS
-    return ("Only a supervisor or an administrator" if overseers else "Only an administrator") in page.main
+    return ("Only supervisors and administrators" if overseers else "Only administrators") in page.main
 
 
 def test_a_page_lets_in_those_whose_it_is(

@@ -133,7 +133,7 @@ def test_moments_are_in_the_offices_zone_and_the_readers_calendar(
     app: Flask, locale: str, moment: datetime, written: str
 ) -> None:
     with reading(app, locale):
-        assert formats.written(moment) == written
+        assert formats.format_moment(moment) == written
 
 
 @pytest.mark.parametrize(

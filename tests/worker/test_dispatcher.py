@@ -241,7 +241,7 @@ async def test_a_lost_reply_is_not_dialled_again_but_found_out(
     assert reload(database, request).status == "dialling"
 
     desk.grow_old(order.attempt)
-    await desk.dispatcher.reconcile()  # no channel and no record of it: nothing rang
+    await desk.dispatcher.reconcile()  # no channel and no record of it: no phone rang
     attempt = await desk.ends(order.attempt)
     assert attempt.outcome == Outcome.NOT_STARTED.value
     assert reload(database, request).customer_attempts == 0

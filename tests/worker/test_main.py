@@ -19,7 +19,7 @@ SECOND = timedelta(seconds=1)
 
 
 def leave_traces(database: Database, now: datetime) -> None:
-    """Leave a call of the studio that is over, and the answered command that asked for it."""
+    """Leave a phone call that is over, and the answered command that asked for it."""
     call = phone_calls.create_test_call(database, extension="101", language="en", actor="sara", now=now)
     for command in commands.open_commands(database, now):
         commands.answer(database, command.id, ok=True, result="taken", now=now)

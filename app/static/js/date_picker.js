@@ -126,12 +126,8 @@ function turn(month) {
 }
 
 function choose(day) {
-  const { field, button, calendar, box } = picker;
-  let text = writeDate(day, calendar);
-  if ("time" in button.dataset) {
-    text += ` ${field.value.match(/[\d۰-۹٠-٩]{1,2}:[\d۰-۹٠-٩]{2}/)?.[0] ?? localDigits("08:00")}`;
-  }
-  field.value = text;
+  const { field, calendar, box } = picker;
+  field.value = writeDate(day, calendar);
   box.hidePopover();
   field.focus();
   for (const type of ["input", "change"]) field.dispatchEvent(new Event(type, { bubbles: true }));

@@ -13,7 +13,8 @@ from app.services.audit import AuditFilter
 from app.services.report.periods import day_start
 from app.web.audit import wording
 from app.web.context import database, supervisor_required
-from app.web.fields import DateField, has_errors
+from app.web.date_fields import DateField
+from app.web.fields import has_errors
 from app.web.formats import office_zone
 from app.web.http import parse_row_number
 

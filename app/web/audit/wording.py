@@ -12,7 +12,7 @@ from app.domain.text import displayable
 from app.services.audit import HIDDEN, AuditAction
 from app.store.models import AuditEntry
 from app.web import wording
-from app.web.formats import digits, name, written
+from app.web.formats import digits, format_moment, name
 
 LONGEST_VALUE = 300  # characters; longer values are cut
 
@@ -220,6 +220,6 @@ def _format_target(stored: str) -> str:
 
 def _format_time(stored: str) -> str:
     try:
-        return written(datetime.fromisoformat(stored))
+        return format_moment(datetime.fromisoformat(stored))
     except ValueError:
         return stored

@@ -81,5 +81,5 @@ def readout(language: str, number: str):
         clip = digits_service.make_readout(database(), library(), language, number)
     except (SoundError, FileNotFoundError) as error:
         current_app.logger.error("cannot read out %s: %s", number, error)
-        return error_text(_("This could not be spoken."))
+        return error_text(prompt_wording.sound_error(SoundError("speech_failed")))
     return send_clip(clip, f"{language}-{number}.wav")

@@ -18,7 +18,8 @@ from app.services.report import periods
 from app.services.report.periods import Period
 from app.services.report.query import SORTS, Choices, Filter, Sort
 from app.web import wording
-from app.web.fields import DateField, DigitsField, choices
+from app.web.date_fields import DateField
+from app.web.fields import DigitsField, choices
 from app.web.formats import digits
 from app.web.http import parse_row_number
 

@@ -16,7 +16,7 @@ from app.services.report.query import Choices
 from app.services.report.statistics import Statistics, statistics
 from app.store.version import RequestsVersion, requests_version
 from app.web.context import cached, cached_query, current_scope, database, utcnow
-from app.web.formats import digits, is_persian, number, office_zone, written, written_date
+from app.web.formats import digits, format_date, format_moment, is_persian, number, office_zone
 from app.web.locale import choose_locale
 from app.web.report import downloads, form, last_search
 from app.web.report.form import PERIODS, Search
@@ -171,7 +171,7 @@ def open_in(outcomes) -> int:
 
 def step_label(day: date, step: str) -> str:
     """Format the day, month or year of a chart row."""
-    return written_date(day)[: {"day": 10, "month": 7, "year": 4}[step]]
+    return format_date(day)[: {"day": 10, "month": 7, "year": 4}[step]]
 
 
 def _step_title(counted: Statistics) -> str:
@@ -191,7 +191,7 @@ def exactly(value: datetime | None) -> Markup:
     """Format date and time without a line break inside either."""
     if value is None:
         return Markup("")
-    day, time = written(value).split()
+    day, time = format_moment(value).split()
     spoken = value.isoformat(timespec="seconds")
     return Markup(f'<time datetime="{spoken}">{number(day)} {number(time)}</time>')  # noqa: S704 - digits only
 

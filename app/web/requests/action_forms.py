@@ -29,10 +29,9 @@ from app.services.requests.pending import PendingRow
 from app.services.requests.targets import load_targets
 from app.web import wording
 from app.web.context import database, utcnow
-from app.web.fields import DateField
+from app.web.date_fields import DateField, TimeField, office_moment, office_time
 from app.web.formats import digits, office_zone
 from app.web.requests.wording import PRIORITY, target_text
-from app.web.times import TimeField, here, moment_of
 
 
 class ActionForm(FlaskForm):
@@ -87,7 +86,7 @@ class PostponeForm(ActionForm):
 
     def prepare(self, rows: Sequence[PendingRow]) -> None:
         if not self.day.raw_data and not self.at.raw_data:
-            soon = here(utcnow() + timedelta(hours=2)).replace(minute=0)
+            soon = office_time(utcnow() + timedelta(hours=2)).replace(minute=0)
             self.day.data, self.at.data = soon.date(), digits(soon.strftime("%H:%M"))
 
     def validate_until(self, field: RadioField) -> None:
@@ -113,7 +112,7 @@ class PostponeForm(ActionForm):
         if self.until.data != "at":
             return Postpone(now + timedelta(minutes=int(self.until.data)))
         assert self.day.data is not None and self.at.at is not None, "validate_until requires them"
-        return Postpone(moment_of(self.day.data, self.at.at))
+        return Postpone(office_moment(self.day.data, self.at.at))
 
     def has_typed_input(self) -> bool:
         return self.until.data == "at"

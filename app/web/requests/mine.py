@@ -13,12 +13,11 @@ from app.services.report.periods import Period
 from app.services.requests.pending import Pending
 from app.web import poll, wording
 from app.web.context import current_scope, database, utcnow
-from app.web.fields import read_date
-from app.web.formats import is_persian, office_zone, written_date
+from app.web.date_fields import office_time, parse_date
+from app.web.formats import format_date, is_persian, office_zone
 from app.web.http import parse_row_number
 from app.web.locale import choose_locale
 from app.web.requests.views import next_change
-from app.web.times import here
 
 blueprint = Blueprint("mine", __name__, url_prefix="/mine")
 
@@ -54,15 +53,15 @@ def rows():
 def _values(now: datetime) -> dict[str, Any]:
     chosen, period, errors = _period(now)
     page = request.args.get("page", 1, type=parse_row_number)
-    first, last = here(period.start).date(), periods.days(period, office_zone())[-1]
+    first, last = office_time(period.start).date(), periods.days(period, office_zone())[-1]
     return {
         "mine": load_own_requests(database(), current_scope(), period, now, page=page),
         "now": now,
         "periods": PERIODS,
         "chosen": chosen,
         "typed": {
-            "from": request.args.get("from") or written_date(first),
-            "to": request.args.get("to") or written_date(last),
+            "from": request.args.get("from") or format_date(first),
+            "to": request.args.get("to") or format_date(last),
         },
         "errors": errors,
         "phones": current_user.extensions,
@@ -91,7 +90,7 @@ def _range() -> tuple[Period | None, dict[str, str]]:
     errors: dict[str, str] = {}
     for name in ("from", "to"):
         try:
-            found[name] = read_date(request.args.get(name, ""))
+            found[name] = parse_date(request.args.get(name, ""))
         except (ValueError, OverflowError):
             errors[name] = wording.error("date")
     if not errors and found["from"] > found["to"]:

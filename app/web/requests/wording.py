@@ -23,7 +23,7 @@ from app.services.requests.history import EventKind, HistoryEvent
 from app.services.requests.pending import PendingRow
 from app.services.requests.results import ActionResult, ResultCode
 from app.services.requests.targets import parse_target
-from app.web.formats import ago, digits, name, number, written
+from app.web.formats import ago, digits, format_moment, name, number
 
 MAX_LISTED_RESULTS = 8
 
@@ -148,7 +148,7 @@ def value_text(kind: str, stored: str) -> str:
     if not stored:
         return ""
     if kind == EventKind.POSTPONED:
-        return written(datetime.fromisoformat(stored))
+        return format_moment(datetime.fromisoformat(stored))
     if kind == EventKind.PRIORITISED:
         return str(PRIORITY.get(int(stored), stored)) if stored.lstrip("-").isdecimal() else stored
     if kind == EventKind.REASSIGNED:

@@ -83,6 +83,8 @@ def test_worker_that_does_not_run_is_a_failure(admin: Visitor, database: Databas
     assert admin.ask(f"{BY_PHONE}/{CALL_ID}").one("div", class_="phone-call").get("data-state") == "failed"
 
 
-def test_test_call_is_not_shown_as_a_recording(admin: Visitor, database: Database) -> None:
+def test_test_calls_and_unknown_calls_are_not_found(admin: Visitor, database: Database) -> None:
     call = phone_calls.create_test_call(database, extension="101", language="en", actor="sara", now=NOW)
     admin.get(f"{BY_PHONE}/{call}", 404)
+    admin.get(f"{BY_PHONE}/{CALL_ID}", 404)
+    admin.post(f"{BY_PHONE}/{CALL_ID}/cancel", {}, 404)

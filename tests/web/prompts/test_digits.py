@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.audio.clip import SpeechError
 from app.config import Settings
 from app.services.prompts.digits import load_digit_files
 from app.store.database import Database
@@ -72,6 +73,16 @@ def test_error_is_shown_beside_its_digit(admin: Visitor) -> None:
 @pytest.mark.parametrize("path", ["de/1", "en/x", "en/10"])
 def test_unknown_digits_are_not_found(admin: Visitor, recording: bytes, path: str) -> None:
     admin.post(f"{DIGITS}/{path}", {"file": FILE}, 404)
+    admin.get(f"{DIGITS}/{path}{'0' * 20}.wav", 404)
+
+
+def test_number_that_cannot_be_spoken_is_an_error(admin: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise SpeechError("speech_failed")
+
+    monkeypatch.setattr("app.audio.library.speak", fail)
+    assert admin.get(f"{DIGITS}/en/12.wav", 422).source
+    assert admin.post("/modules/prompts/dialogue", {"language": "en", "way": "own"}, 422).source
 
 
 def test_overview_is_in_the_users_language(admin: Visitor) -> None:

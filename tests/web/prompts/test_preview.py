@@ -59,6 +59,7 @@ def test_saved_prompts_are_played(admin: Visitor, database: Database, recording:
     assert load_sound(admin, "/modules/1/prompts/intro.wav") == library
     admin.get("/modules/1/prompts/wrong_number.wav", 404)
     admin.get("/modules/1/prompts/unknown.wav", 404)
+    admin.get("/modules/prompts/de/intro.wav", 404)
     admin.get("/modules/2/prompts/intro.wav", 404)
     players = {audio.get("src") for audio in admin.get("/modules/1").all("audio") if audio.get("src") is not None}
     played = ("intro", "enter_number", "entered_number", "check_number", "before_success", "after_success")
@@ -129,8 +130,10 @@ def test_dialogue_uses_the_prompts_of_the_form(admin: Visitor, recording: Record
 
 
 def test_dialogue_names_the_prompt_that_cannot_be_made(admin: Visitor) -> None:
-    error = admin.post(DIALOGUE, OWN | {"prompt_intro_text": "سلام"}, 422).source
-    assert error.startswith("introduction: ")
-    missing = {"prompt_after_success_mode": "file", "prompt_after_success_file": f"uploads/{'0' * 64}.wav"}
-    assert admin.post(DIALOGUE, OWN | missing, 422).source.startswith("after registering: ")
+    page = admin.get("/modules/new")
+    labels = {key: page.one("fieldset", data_prompt=key).get("data-name") for key in ("intro", "after_success")}
+    fields = {"prompt_intro_text": "سلام"}
+    assert admin.post(DIALOGUE, OWN | fields, 422).source.startswith(f"{labels['intro']}: ")
+    fields = {"prompt_after_success_mode": "file", "prompt_after_success_file": f"uploads/{'0' * 64}.wav"}
+    assert admin.post(DIALOGUE, OWN | fields, 422).source.startswith(f"{labels['after_success']}: ")
     assert admin.post(DIALOGUE, OWN | {"rate": "1"}, 422).source.startswith("Speed: ")

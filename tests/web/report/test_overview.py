@@ -112,7 +112,7 @@ def test_what_is_being_called_and_talked_is_counted(admin: Visitor, database: Da
             create_attempt(database, request, agent=f"10{number}")
     page = admin.get("/overview")
     assert figure(page, "dialling") == "Being called 3 2 of them talking"
-    assert "Of 1 request nobody can say how its last call ended." in text(page.one(id="uncertain"))
+    assert "The result of the last call is not known for 1 request." in text(page.one(id="uncertain"))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_what_is_being_called_and_talked_is_counted(admin: Visitor, database: Da
         ({"heartbeat": NOW}, ("fault not running", "unknown not known", "unknown not known")),
         ({"ami_status": "down"}, ("ok running", "fault not connected", "unknown not known")),
         ({"dialplan_running": "0"}, ("ok running", "ok connected", "warning out of date")),
-        ({"dialplan_detail": "[Errno 28]"}, ("ok running", "ok connected", "fault amiss")),
+        ({"dialplan_detail": "[Errno 28]"}, ("ok running", "ok connected", "fault faulty")),
     ],
 )
 @pytest.mark.parametrize("path", ["/overview", "/wallboard"])

@@ -85,7 +85,7 @@ def test_a_request_for_a_queue(supervisor: Visitor, database: Database, healthy:
     create(database, module, queue=True, target="800")
     page = supervisor.get(PAGE)
     assert text(page.one("td", data_label="For whom")).startswith("queue 800")
-    assert "live callers" in status(page)
+    assert "callers in the queue" in status(page)
 
 
 def test_the_request_of_a_deleted_module_can_be_called(supervisor: Visitor, database: Database) -> None:
@@ -238,7 +238,7 @@ def test_the_page_polls_its_rows(supervisor: Visitor, database: Database, health
     create(database)
     page = supervisor.get(PAGE)
     live = page.one(id="live")
-    assert (live.get("hx-get"), live.get("hx-trigger"), live.get("hx-swap")) == (ROWS, "look", "none")
+    assert (live.get("hx-get"), live.get("hx-trigger"), live.get("hx-swap")) == (ROWS, "poll", "none")
     assert (live.get("hx-status:4xx"), live.get("hx-status:5xx")) == ("swap:none", "swap:none")
     fragment = supervisor.ask(ROWS)
     assert not fragment.all("html") and not fragment.all("nav")

@@ -1,6 +1,7 @@
 // Play one sound at a time: the audio elements of the page, and links with data-play.
 
-import { announce, texts } from "./sound_form.js";
+import { announce } from "../announce.js";
+import { texts } from "./sound_form.js";
 
 const linkPlayer = new Audio();
 let playingLink = null;

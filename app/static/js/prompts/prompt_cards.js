@@ -1,7 +1,8 @@
 // The cards of a module's prompts: the parts of a mode, the voice, listening before saving, and the default text.
 
+import { announce } from "../announce.js";
 import { fetchSound, soundErrorMessage, speechBody } from "./preview.js";
-import { announce, findPart, showError } from "./sound_form.js";
+import { findPart, showError } from "./sound_form.js";
 
 const RECORDING_MODES = ["file", "record"];
 

@@ -1,5 +1,6 @@
 // Record with the browser's microphone: show the level and the time, listen, record again, save.
 
+import { localDigits } from "../digits.js";
 import { findPart, findSoundForm, recordingName, showError, texts } from "./sound_form.js";
 import { uploadSound } from "./upload.js";
 
@@ -38,13 +39,9 @@ function findObstacle() {
   return typeof MediaRecorder === "undefined" ? "noRecorder" : "";
 }
 
-function formatDigits(text) {
-  return document.documentElement.lang === "fa" ? text.replace(/\d/g, (digit) => "۰۱۲۳۴۵۶۷۸۹"[digit]) : text;
-}
-
 function formatTime(seconds) {
   const format = (number) => String(Math.floor(number)).padStart(2, "0");
-  return formatDigits(`${format(seconds / 60)}:${format(seconds % 60)}`);
+  return localDigits(`${format(seconds / 60)}:${format(seconds % 60)}`);
 }
 
 // -- recording -----------------------------------------------------------------------------------------------

@@ -12,11 +12,6 @@ export function csrfToken() {
   return document.querySelector("[name=csrf_token]").value;
 }
 
-// Say a text to people who use a screen reader.
-export function announce(text) {
-  document.getElementById("said").textContent = text;
-}
-
 export function parseHtml(html) {
   return new DOMParser().parseFromString(html, "text/html").body;
 }

@@ -1,7 +1,7 @@
 // Upload sounds: with a button or by dropping a file, with a progress bar.
 
+import { announce } from "../announce.js";
 import {
-  announce,
   chooseRecording,
   csrfToken,
   errorMessage,
