@@ -93,7 +93,7 @@ NO_DESTINATION = Destination()
 
 
 class Situation(StrEnum):
-    """Why an extension does not take a call. Its scenario has a destination for each."""
+    """Why an extension does not answer a call. Its scenario has a destination for each situation."""
 
     NO_ANSWER = "no_answer"
     BUSY = "busy"

@@ -29,7 +29,7 @@ async def device_state(ami: Ami, device: str) -> str:
 
 
 async def has_extension(ami: Ami, extension: str, context: str) -> bool:
-    """Tell whether a phone of this number is set up, or `context` has the extension ("": do not look there).
+    """Tell whether a phone of this number is set up, or `context` has the extension ("": no context).
 
     Raises AmiError and InvalidLookup.
     """

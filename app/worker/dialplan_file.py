@@ -65,7 +65,7 @@ class DialplanFile:
         """Read which revision runs, and reload the dialplan if it is another one."""
         await self._read_state()
         was_sent = self._reload_sent_for == self.written
-        # Reload a changed file even if its revision runs: whoever changed it may have made Asterisk read it.
+        # Reload a changed file even if its revision runs: Asterisk may have read the file before we restored it.
         if changed or (self.running != self.written and (force or not was_sent)):
             self._reload_sent_for = self.written
             await self._reload()

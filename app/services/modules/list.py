@@ -70,9 +70,9 @@ def list_names(session: Session) -> list[tuple[str, str]]:
 
 def suggest_code(session: Session) -> str:
     """Return the first code from FIRST_CODE on that no module has."""
-    taken = set(session.scalars(select(Module.code)))
+    existing = set(session.scalars(select(Module.code)))
     number = FIRST_CODE
-    while f"*{number}" in taken:
+    while f"*{number}" in existing:
         number += 1
     return f"*{number}"
 

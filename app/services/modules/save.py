@@ -1,4 +1,4 @@
-"""Save, delete and switch modules. Each function runs in its own transaction, unless it takes a session."""
+"""Save, delete and switch modules. Each function runs in its own transaction, unless it gets a session."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace

@@ -175,7 +175,7 @@ def import_settings(database: Database, library: SoundLibrary, content: Any, now
     try:
         file = _File.model_validate(content)
     except ValidationError as error:
-        raise BadFile([f"{_place(e['loc'])}: {e['msg']}" for e in error.errors()]) from error
+        raise BadFile([f"{_path_in_file(e['loc'])}: {e['msg']}" for e in error.errors()]) from error
     with database.write() as session:
         errors = _Import(session, library, now, actor).store(file)
         if errors:
@@ -267,6 +267,6 @@ def _path(field: str) -> str:
     return re.sub(r"^(.+)_(kind|code)$", r"\1.\2", field) if field not in _Module.model_fields else field
 
 
-def _place(location: tuple[int | str, ...]) -> str:
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
-    return place or "the whole file"
+def _path_in_file(location: tuple[int | str, ...]) -> str:
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
+    return path or "the whole file"

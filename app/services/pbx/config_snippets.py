@@ -68,7 +68,7 @@ def make_user_section(pbx: PbxSettings, secret: str) -> str:
 
 
 def _permit_lines(pbx: PbxSettings) -> list[str]:
-    """Restrict the log-in to this machine; nothing if its address is not known."""
+    """Restrict the log-in to this machine; no lines if its address cannot be told."""
     address = "127.0.0.1" if pbx.ami_host in LOCAL_HOSTS else pbx.agi_host
     if pbx.ami_host not in LOCAL_HOSTS and address in LOCAL_HOSTS:
         return []

@@ -23,9 +23,9 @@ DestinationsByField = Mapping[str, Sequence[Destination]]
 
 @dataclass(frozen=True)
 class PbxWarning:
-    """Something that the user must confirm before it is saved: the PBX does not know `destination`.
+    """The PBX does not have `destination`. It is saved only if the user confirms the warning.
 
-    `code_taken`: it is the code of the module to be saved, and leads elsewhere in `context` of the PBX ("": not asked).
+    `code_taken`: `destination` is instead the module to be saved, and the PBX uses its code in `context` ("": unknown).
     """
 
     destination: Destination
@@ -97,11 +97,11 @@ def find_warnings(
 
 
 def repeat_confirmed(destinations: DestinationsByField, confirmed: Collection[str]) -> dict[str, list[PbxWarning]]:
-    """Return the warnings that the user confirmed, without asking the PBX, so that a form with errors keeps them."""
-    kept = {d for group in destinations.values() for d in group if warning_key(d) in confirmed}
+    """Return the warnings that the user confirmed, so that a form with errors still shows them. Do not ask the PBX."""
+    selected = {d for group in destinations.values() for d in group if warning_key(d) in confirmed}
     return {
         name: [PbxWarning(destination, confirmed=True) for destination in group]
-        for name, group in _only(destinations, kept).items()
+        for name, group in _only(destinations, selected).items()
     }
 
 

@@ -1,4 +1,4 @@
-"""The scenarios of extensions and queues: where a caller goes when one does not take the call."""
+"""Load, validate, save and delete the scenarios of extensions and queues."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field

@@ -69,7 +69,7 @@ def _call_back(given: ModuleInput, directory: Directory) -> list[Markup]:
         text = _("Bazang waits at least %(time)s, so that the person who missed the call can call back first.")
         paragraphs.append(fill_in(text, time=format_duration(given.min_wait)))
     ring = fill_in(_ring(given), target=_targets(given, directory), rest=format_duration(given.rest))
-    announce = _("Bazang says whose request it is and, after key 1, dials the customer.")
+    announce = _("Bazang announces the request and, after key 1, dials the customer.")
     paragraphs.append(ring + " " + announce)
     text = _("A phone that is not answered within %(ring)s does not ring again for %(pause)s. Key 2 does the same.")
     ring_time, pause = format_duration(given.agent_ring), format_duration(given.agent_pause)

@@ -143,7 +143,7 @@ def _edit(form: ModuleForm, module_id: int | None, stored: ModuleInput | None = 
         if _save(form, module_id, stored):
             return redirect(url_for("modules.index"))
         status = 422
-    form.show_known(directory())
+    form.show_existing(directory())
     values = {"directory": directory(), "sentences": summarise(form.input(), directory())}
     return render_template("modules/form.html", form=form, module_id=module_id, **values), status
 

@@ -16,7 +16,7 @@ from app.web.pbx.fields import confirmed_keys, split_extensions
 from app.web.pbx.findings import (
     Finding,
     Level,
-    describe_known,
+    describe_existing,
     describe_lookup,
     describe_missing_module,
     describe_warning,
@@ -48,9 +48,9 @@ def _typed_destinations(field: str) -> list[Destination]:
 
 
 def _describe(destination: Destination) -> Finding:
-    known = describe_known(directory(), destination)
-    if known is not None:
-        return known
+    existing = describe_existing(directory(), destination)
+    if existing is not None:
+        return existing
     if destination.kind == DestinationKind.MODULE:
         return describe_missing_module()
     result = lookup.look_up(database(), destination, actor=current_user.name, now=utcnow())

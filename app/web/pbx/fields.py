@@ -13,7 +13,7 @@ from app.services.pbx.destinations import SaveResult
 from app.services.pbx.directory import Directory
 from app.web import wording
 from app.web.fields import DigitsField, choices, show_errors
-from app.web.pbx.findings import Finding, describe_known, describe_warning
+from app.web.pbx.findings import Finding, describe_existing, describe_warning
 
 CONFIRMED_FIELD = "accepted"  # the ticks that confirm warnings
 _KINDS = {kind: label for kind, label in wording.DESTINATION.items() if kind != DestinationKind.HANGUP}
@@ -87,12 +87,12 @@ class DestinationsForm(FlaskForm):
     def label_of(self, field: str) -> str:
         return str(self[field].label.text)
 
-    def show_known(self, directory: Directory) -> None:
+    def show_existing(self, directory: Directory) -> None:
         """Show what the directory has, beside fields without errors and warnings."""
         for name, destination in self.single_destinations().items():
             if not self[name].errors and not self.findings.get(name):
-                known = describe_known(directory, destination)
-                self.findings[name] = [known] if known else []
+                existing = describe_existing(directory, destination)
+                self.findings[name] = [existing] if existing else []
 
     def single_destinations(self) -> Mapping[str, Destination]:
         """Return the destinations of the fields that have just one."""

@@ -39,7 +39,7 @@ def format_code(destination: Destination) -> Markup:
     return number(destination.code)
 
 
-def describe_known(directory: Directory, destination: Destination) -> Finding | None:
+def describe_existing(directory: Directory, destination: Destination) -> Finding | None:
     """Return what the directory has for a destination, None if it has nothing."""
     if not directory.has(destination):
         return None

@@ -32,7 +32,7 @@ class ScenarioForm(DestinationsForm):
 
 def page_values(form: ScenarioForm, context: Context, code: str, own_context: str = "") -> dict[str, object]:
     """Return the template's values beside the row. `own_context`: a context of the dialplan to show as a whole."""
-    form.show_known(directory())
+    form.show_existing(directory())
     path = settings().dialplan_path
     return {
         "directory": directory(),

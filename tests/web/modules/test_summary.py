@@ -44,7 +44,7 @@ def test_summary_of_a_plain_module() -> None:
         "A caller who gets no answer from 101 (Sara) comes to *5001 and hears the introduction. "
         "Key 1 registers the caller's own number, key 2 another number.",
         "As soon as 101 (Sara) has been free for 10 seconds, Bazang rings it. "
-        "Bazang says whose request it is and, after key 1, dials the customer.",
+        "Bazang announces the request and, after key 1, dials the customer.",
         "A phone that is not answered within 20 seconds does not ring again for 1 minute. Key 2 does the same.",
         "If the customer does not answer within 40 seconds, Bazang calls 2 more times, 5 minutes apart.",
         "The call ends, with or without a request.",
