@@ -245,16 +245,6 @@ async def test_what_the_exchange_has_can_be_looked_up(stage: Stage) -> None:
         assert await ask(scene, lookup.find_code, scene.bazang.settings, "7000") is None
 
 
-async def test_look_up_takes_no_time(stage: Stage) -> None:
-    async with stage(phones=()) as scene:
-        times = []
-        for _ in range(5):
-            began = scene.bazang.now()
-            await ask(scene, lookup.look_up, Destination("queue", "801"))
-            times.append(scene.bazang.elapsed(began))
-        assert min(times) < 0.3
-
-
 @pytest.mark.parametrize("profile", ["asterisk", "freepbx"])
 async def test_extensions_and_members_have_their_names(stage: Stage, profile: str) -> None:
     setup = OfficeSetup(queues=[QueueSetup("800", {"101": 0, "102": 0})])

@@ -200,7 +200,7 @@ def test_a_module_is_added_without_scripts(meet: Meet, database: Database, tmp_p
     expect(page.locator("#message")).to_contain_text("The module is saved.")
     with database.read() as session:
         saved = load_module(session, 1)
-    assert (saved.next_code, saved.prompts["intro"].mode) == ("102", "file")
+    assert (saved.next.code, saved.prompts["intro"].mode) == ("102", "file")
 
 
 def test_everything_is_reached_by_the_keyboard(page: Page, database: Database) -> None:
