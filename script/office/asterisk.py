@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from app.server.process import kill, spawn, terminate
-from script.office.asterisk_config import TRUNK_HOST, OfficeSetup, Place, QueueSetup, render
+from script.office.asterisk_config import TRUNK_HOST, AsteriskInstance, OfficeSetup, QueueSetup, render
 from script.office.patience import PATIENCE
 from script.office.phone import Phone
 from script.office.ports import free_port
@@ -189,7 +189,7 @@ class AsteriskOffice:
         _link(
             self.folder / "data/documentation", self.build.data / "documentation"
         )  # modules refuse to load without it
-        place = Place(
+        place = AsteriskInstance(
             self.folder,
             self.build.modules,
             self.sip_port,

@@ -148,7 +148,7 @@ class OfficeSetup:
 
 
 @dataclass(frozen=True)
-class Place:
+class AsteriskInstance:
     """Where one office lives: its folder, the build's modules, and its ports."""
 
     folder: Path
@@ -160,7 +160,7 @@ class Place:
     ami_secret: str
 
 
-def render(setup: OfficeSetup, place: Place) -> dict[str, str]:
+def render(setup: OfficeSetup, place: AsteriskInstance) -> dict[str, str]:
     """Return the configuration files by name."""
     return {
         "asterisk.conf": _asterisk_conf(place),
@@ -178,7 +178,7 @@ def render(setup: OfficeSetup, place: Place) -> dict[str, str]:
     }
 
 
-def _asterisk_conf(place: Place) -> str:
+def _asterisk_conf(place: AsteriskInstance) -> str:
     folder = place.folder
     return f"""[directories]
 astetcdir => {folder}/etc
@@ -199,12 +199,12 @@ documentation_language = en_US
 """
 
 
-def _modules_conf(place: Place) -> str:
+def _modules_conf(place: AsteriskInstance) -> str:
     there = [name for name in MODULES if (place.modules / f"{name}.so").exists()]
     return "[modules]\nautoload=no\n" + "".join(f"load = {name}.so\n" for name in there)
 
 
-def _manager_conf(setup: OfficeSetup, place: Place) -> str:
+def _manager_conf(setup: OfficeSetup, place: AsteriskInstance) -> str:
     return (
         f"[general]\nenabled=yes\nport={place.ami_port}\nbindaddr=127.0.0.1\n"
         f"[{place.ami_username}]\nsecret={place.ami_secret}\n{setup.ami_rights}\n"
@@ -212,7 +212,7 @@ def _manager_conf(setup: OfficeSetup, place: Place) -> str:
     )
 
 
-def _pjsip_conf(setup: OfficeSetup, place: Place) -> str:
+def _pjsip_conf(setup: OfficeSetup, place: AsteriskInstance) -> str:
     text = [
         "[global]\ntype=global\nendpoint_identifier_order=ip,username\n",
         f"[transport]\ntype=transport\nprotocol=udp\nbind=127.0.0.1:{place.sip_port}\n",

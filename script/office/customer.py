@@ -14,7 +14,7 @@ from app.store.database import Database
 from app.store.requests import all_modules
 from script.office.asterisk import TRUNK_HOST
 from script.office.demo_state import State
-from script.office.hearing import Known, Recognizer
+from script.office.hearing import KnownPrompt, Recognizer
 from script.office.phone import Call, CallFailed, Phone
 from script.office.sound import read_ulaw
 
@@ -27,7 +27,7 @@ _REFUSALS = {404: "there is no such number", 486: "busy", 480: "nobody answers",
 class Customer:
     """`keys`: what to press, one part for each prompt that asks. `prompts`: those that can be heard."""
 
-    def __init__(self, call: Call, keys: list[str], known: list[Known]) -> None:
+    def __init__(self, call: Call, keys: list[str], known: list[KnownPrompt]) -> None:
         self.call, self.keys = call, keys
         self._recognizer = Recognizer(known)
         self._began = time.monotonic()
@@ -89,7 +89,7 @@ async def play_customer(state: State, number: str, caller: str, keys: list[str])
         await phone.close()
 
 
-def known_prompts(state: State) -> list[Known]:
+def known_prompts(state: State) -> list[KnownPrompt]:
     """Return every prompt that the demo's modules play now, as the panel was told last."""
     given = {name.removeprefix(PREFIX).lower(): value for name, value in state.environment.items()}
     settings: Settings = load_settings(_env_file=None, **given)
@@ -97,12 +97,12 @@ def known_prompts(state: State) -> list[Known]:
     library = SoundLibrary(settings.prompts_path)
     with database.read() as session:
         modules = [(module.id, from_row(module)) for module in all_modules(session)]
-    known: dict[Path, Known] = {}
+    known: dict[Path, KnownPrompt] = {}
     for module_id, module in modules:
         for key, clip in sounds.make_module_clips(database, library, module_id).items():
             if clip is not None:
                 words = _words(key, module.prompts.get(key, DEFAULT_PROMPT), module.language)
-                known.setdefault(clip.path, Known(key, words, read_ulaw(clip.path)))
+                known.setdefault(clip.path, KnownPrompt(key, words, read_ulaw(clip.path)))
     database.engine.dispose()
     return list(known.values())
 

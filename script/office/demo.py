@@ -21,18 +21,18 @@ from app.server.process import terminate
 from app.services import users
 from script.office.asterisk import NoAsterisk
 from script.office.bazang import Bazang
-from script.office.demo_office import PHONES, build_office, furnish, shelter
+from script.office.demo_office import PHONES, build_office, configure_office, remove_bazang_environment
 from script.office.demo_state import (
     HOME,
+    AlreadyRunning,
     NotRunning,
-    RunsAlready,
     State,
     find_running,
-    only_one,
-    publish,
+    lock_demo,
+    save_state,
     write_private,
 )
-from script.office.phone import Behaviour, Call
+from script.office.phone import Call, CallHandler
 from script.office.sound import read_ulaw
 
 HOST = "127.0.0.1"
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
     call.add_argument("--from", dest="caller", type=_caller, default="09121234567", help="the customer's own number")
     call.add_argument("--keys", type=_keys, default=[], help="1, or 2,09351112233#,1: a part for each prompt that asks")
     given = parser.parse_args(arguments)
-    shelter()
+    remove_bazang_environment()
     try:
         if given.command == "call":
             from script.office.customer import play_customer
@@ -71,9 +71,9 @@ def main(arguments: list[str]) -> int:
             from script.office.once import play_once
 
             return _run(play_once())
-        with only_one():
+        with lock_demo():
             return _run(run(given.language))
-    except RunsAlready as running:
+    except AlreadyRunning as running:
         print(f"A demo of this clone runs already: {running}", file=sys.stderr)
     except NotRunning:
         print("No demo runs: start script/demo in another terminal.", file=sys.stderr)
@@ -155,7 +155,7 @@ async def _keep_office(language: str, ports: Mapping[str, int], passwords: Mappi
         AGI_PORT=str(ports["agi"]),
         DEFAULT_LOCALE=language,
     )
-    furnish(bazang, max_wait=MAX_WAIT, language=language, rest=REST, agent_pause=AGENT_PAUSE)
+    configure_office(bazang, max_wait=MAX_WAIT, language=language, rest=REST, agent_pause=AGENT_PAUSE)
     users.create(bazang.database, ADMINISTRATOR, passwords[ADMINISTRATOR], "administrator", datetime.now(UTC))
     print("Starting Asterisk, the telephone service and the panel ...", flush=True)
     panel = None
@@ -192,7 +192,7 @@ async def _open(bazang: Bazang, panel: Popen[bytes], ports: Mapping[str, int], p
         phones={number: passwords[number] for number in PHONES},
         environment=bazang.environment,
     )
-    publish(state)
+    save_state(state)
     _introduce(bazang.asterisk.build.version, state)
 
 
@@ -226,7 +226,7 @@ def _passwords() -> dict[str, str]:
     return {name: str(kept[name]) for name in names}
 
 
-async def _customers(bazang: Bazang) -> Behaviour:
+async def _customers(bazang: Bazang) -> CallHandler:
     """Return what the customers do: they ring for a moment, answer, say hello, and stay until the office hangs up."""
     greeting = await asyncio.to_thread(SoundLibrary(bazang.settings.prompts_path).synthesize, GREETING, "en")
     sound = read_ulaw(greeting.path)

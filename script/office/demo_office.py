@@ -18,7 +18,7 @@ QUEUE, MEMBERS = "800", ("102", "103")
 SALES, SUPPORT = "*5001", "*5002"
 
 
-def shelter() -> None:
+def remove_bazang_environment() -> None:
     """Keep this process from the settings of a real office, which the environment may hold."""
     for name in [name for name in os.environ if name.startswith("BAZANG_")]:
         del os.environ[name]
@@ -45,7 +45,7 @@ def build_office(
     return Bazang(VERSION, folder, setup, prompts=prompts, **environment)
 
 
-def furnish(bazang: Bazang, *, max_wait: int, **fields: Any) -> None:
+def configure_office(bazang: Bazang, *, max_wait: int, **fields: Any) -> None:
     """Store the modules and what leads to them. `max_wait`: seconds in the queue; `fields`: of both modules."""
     bazang.module(name="Sales", code=SALES, target_kind="extension", targets=("101",), **fields)
     bazang.module(name="Support", code=SUPPORT, target_kind="queue", targets=(QUEUE,), **fields)

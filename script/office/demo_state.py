@@ -16,7 +16,7 @@ class NotRunning(Exception):
     """No demo runs in this clone."""
 
 
-class RunsAlready(Exception):
+class AlreadyRunning(Exception):
     """A demo runs in this clone; the message says where."""
 
 
@@ -34,7 +34,7 @@ class State:
 
 
 @contextmanager
-def only_one() -> Iterator[None]:
+def lock_demo() -> Iterator[None]:
     """Be the one demo of this clone. Raises RunsAlready."""
     HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
     with LOCK.open("w") as lock:
@@ -42,7 +42,7 @@ def only_one() -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             where = json.loads(STATE.read_text())["panel"] if STATE.exists() else "it is just starting"
-            raise RunsAlready(where) from None
+            raise AlreadyRunning(where) from None
         try:
             STATE.unlink(missing_ok=True)
             yield
@@ -50,7 +50,7 @@ def only_one() -> Iterator[None]:
             STATE.unlink(missing_ok=True)
 
 
-def publish(state: State) -> None:
+def save_state(state: State) -> None:
     """Let other terminals know, those of our own user only: there are passwords in it."""
     write_private(STATE, json.dumps(asdict(state), indent=1))
 

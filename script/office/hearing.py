@@ -16,7 +16,7 @@ MEMORY = 10 * RATE  # samples in which something new is looked for
 LOOK_EVERY = 0.05  # seconds
 
 
-class Ear:
+class PromptListener:
     """Hears prompts one after the other: each is looked for behind the one before."""
 
     def __init__(self, call: Call) -> None:
@@ -52,7 +52,7 @@ class Ear:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownPrompt:
     """A prompt that a caller may hear: its key ("intro"), what it says, its sound."""
 
     key: str
@@ -63,11 +63,11 @@ class Known:
 class Recognizer:
     """Tells which of several prompts is being played, as soon as it can be no other one."""
 
-    def __init__(self, prompts: Sequence[Known]) -> None:
+    def __init__(self, prompts: Sequence[KnownPrompt]) -> None:
         self._signatures = [(prompt, _signature(prompt.sound, prompts)) for prompt in prompts]
         self._from = 0
 
-    def hear(self, received: bytearray) -> Known | None:
+    def hear(self, received: bytearray) -> KnownPrompt | None:
         """Return a prompt that was not told of before."""
         self._from = max(self._from, len(received) - MEMORY)
         news = bytes(received[self._from :])
@@ -79,7 +79,7 @@ class Recognizer:
         return None
 
 
-def _signature(sound: bytes, prompts: Sequence[Known]) -> bytes:
+def _signature(sound: bytes, prompts: Sequence[KnownPrompt]) -> bytes:
     """Return the first piece that no other prompt begins with: two texts that begin alike sound alike so far."""
     alike = max((_common(sound, other.sound) for other in prompts if other.sound != sound), default=0)
     start = alike - alike % PACKET

@@ -17,8 +17,8 @@ from app.audio.prompt_texts import FIXED_KEYS, PROMPT_KEYS, age_text, default_te
 from app.store.models import CallRequest
 from script.office.asterisk import NoAsterisk
 from script.office.bazang import Bazang
-from script.office.demo_office import MEMBERS, PHONES, QUEUE, Customers, build_office, furnish
-from script.office.hearing import Ear
+from script.office.demo_office import MEMBERS, PHONES, QUEUE, Customers, build_office, configure_office
+from script.office.hearing import PromptListener
 from script.office.phone import Call, Phone
 from script.office.sound import RATE, read_ulaw
 
@@ -29,7 +29,7 @@ TALK = 2 * RATE  # samples that each side says
 
 
 @dataclass
-class Verdict:
+class SceneResult:
     """What a scene has shown. `free_to_ring_ms`: from the agent's hang-up to the INVITE at the agent's phone."""
 
     registered: bool = False
@@ -42,11 +42,11 @@ class Verdict:
         return self.registered and self.agent_rang and self.connected and self.free_to_ring_ms is not None
 
 
-class Failed(Exception):
+class StepFailed(Exception):
     """A step did not happen; the message says which."""
 
 
-class Show:
+class OfficeRun:
     """The office with everybody in it, and what has been seen so far."""
 
     def __init__(self, bazang: Bazang, phones: dict[str, Phone], customers: Customers, began: float) -> None:
@@ -60,7 +60,7 @@ class Show:
     async def clip(self, text: str) -> Path:
         return (await asyncio.to_thread(self.library.synthesize, text, LANGUAGE)).path
 
-    async def hears(self, who: str, ear: Ear, name: str, text: str) -> None:
+    async def hears(self, who: str, ear: PromptListener, name: str, text: str) -> None:
         """Have `who` listen to a whole prompt. It is noted when it is not heard, and the scene goes on."""
         heard = await ear.hears(await self.clip(text))
         self.heard[f"{who} {name}"] = heard
@@ -82,12 +82,12 @@ class Show:
 class Scene:
     """One request from beginning to end: `dialled` is what the customer wants, `agent` serves it."""
 
-    show: Show
+    show: OfficeRun
     dialled: str
     agent: str
     number: str
     busy_with: str
-    verdict: Verdict
+    verdict: SceneResult
 
     async def play(self) -> None:
         """Play it. Raises Failed, and what the phones raise, at the first step without which it cannot go on."""
@@ -108,7 +108,7 @@ class Scene:
         call = await show.customers.call(self.dialled, caller=self.number)
         show.say(who, f"calls {self.dialled}")
         await call.wait_answered()
-        ear = Ear(call)
+        ear = PromptListener(call)
         if self.dialled == QUEUE:
             show.say(who, f"waits in queue {QUEUE}: all its members are in calls")
         await show.hears(who, ear, "intro", default_text("intro", LANGUAGE))
@@ -128,7 +128,7 @@ class Scene:
         self.show.say(f"agent {self.agent}", "hangs up and is free")
         ring = await self.show.phones[self.agent].next_call(10)
         if ring.remote != self.number:
-            raise Failed(f"{self.agent} rings for {ring.remote!r} instead of {self.number}")
+            raise StepFailed(f"{self.agent} rings for {ring.remote!r} instead of {self.number}")
         self.verdict.agent_rang = True
         self.verdict.free_to_ring_ms = round((ring.began_at - freed) * 1000, 1)
         self.show.say(f"agent {self.agent}", f"rings, {self.verdict.free_to_ring_ms} ms after the hang-up")
@@ -139,7 +139,7 @@ class Scene:
         show, who = self.show, f"agent {self.agent}"
         await ring.answer()
         show.say(who, "answers")
-        ear = Ear(ring)
+        ear = PromptListener(ring)
         await show.hears(who, ear, "agent_intro", default_text("agent_intro", LANGUAGE))
         digits = [await ear.hears(await show.clip(digit), 2) for digit in self.number]
         show.heard[f"{who} digits"] = all(digits)
@@ -154,7 +154,7 @@ class Scene:
         request = self.show.request(self.number)
         attempts = [a for a in self.show.bazang.attempts() if request is not None and a.request_id == request.id]
         if request is None or not attempts:
-            raise Failed(f"no attempt is on record for {self.number}")
+            raise StepFailed(f"no attempt is on record for {self.number}")
         return int((attempts[-1].started_at - request.registered_at).total_seconds() // 60)
 
     async def reach_customer(self) -> Call:
@@ -170,7 +170,7 @@ class Scene:
         await self.show.request_is(self.number, "connected")
         agent_says = read_ulaw(await self.show.clip(default_text("check_number", LANGUAGE)))[:TALK]
         customer_says = read_ulaw(await self.show.clip(default_text("enter_number", LANGUAGE)))[:TALK]
-        customer_ear, agent_ear = Ear(customer), Ear(ring)
+        customer_ear, agent_ear = PromptListener(customer), PromptListener(ring)
         ring.rtp.speak(agent_says)
         customer.rtp.speak(customer_says)
         both = await asyncio.gather(customer_ear.hears(agent_says), agent_ear.hears(customer_says))
@@ -185,7 +185,7 @@ EXPECTED = 2 * 3 + 2 * 4  # prompts of two customers and two agents
 
 async def play_once() -> int:
     """Play it in a folder of its own; the last line printed is the verdict. Return 0 if all of it is good."""
-    verdicts = {"extension": Verdict(), "queue": Verdict()}
+    verdicts = {"extension": SceneResult(), "queue": SceneResult()}
     heard: dict[str, bool] = {}
     version = None
     try:
@@ -194,7 +194,7 @@ async def play_once() -> int:
                 began = time.monotonic()
                 bazang = build_office(Path(folder), {number: f"secret{number}" for number in PHONES})
                 version = bazang.asterisk.build.version
-                furnish(bazang, max_wait=MAX_WAIT, rest=0)
+                configure_office(bazang, max_wait=MAX_WAIT, rest=0)
                 async with bazang:
                     await _play(bazang, verdicts, heard, began)
     except NoAsterisk as missing:
@@ -207,11 +207,11 @@ async def play_once() -> int:
     return 0 if prompts_heard and all(verdict.good for verdict in verdicts.values()) else 1
 
 
-async def _play(bazang: Bazang, verdicts: dict[str, Verdict], heard: dict[str, bool], began: float) -> None:
+async def _play(bazang: Bazang, verdicts: dict[str, SceneResult], heard: dict[str, bool], began: float) -> None:
     customers = Customers(await bazang.asterisk.trunk())
     phones = {number: await bazang.asterisk.phone(number) for number in PHONES}
     await bazang.start_worker()
-    show = Show(bazang, phones, customers, began)
+    show = OfficeRun(bazang, phones, customers, began)
     show.heard = heard
     for key in (*PROMPT_KEYS, *FIXED_KEYS):  # the first caller need not wait until they are spoken for the first time
         if text := default_text(key, LANGUAGE):

@@ -116,7 +116,7 @@ class Call:
         self.phone.active.discard(self)
 
 
-Behaviour = Callable[[Call], Awaitable[None]]
+CallHandler = Callable[[Call], Awaitable[None]]
 
 
 class Phone(asyncio.DatagramProtocol):
@@ -144,7 +144,7 @@ class Phone(asyncio.DatagramProtocol):
         self.calls: dict[str, Call] = {}
         self.active: set[Call] = set()
         self.call_waiting = False
-        self.behave: Behaviour | None = None
+        self.behave: CallHandler | None = None
         self._answers: dict[tuple[str, int, str], bytes] = {}
         self._waiting: dict[tuple[str, int], asyncio.Future[SipMessage]] = {}
         self._tasks: set[asyncio.Task[None]] = set()

@@ -42,28 +42,28 @@ def read_ulaw(path: Path) -> bytes:
 
 
 @dataclass(frozen=True)
-class Hearing:
+class Match:
     """`at`: seconds of received sound before the prompt began; `share` of the prompt that was heard, 0–1."""
 
     at: float
     share: float
 
 
-def find(stream: bytes, prompt: bytes) -> Hearing:
+def find(stream: bytes, prompt: bytes) -> Match:
     """Find the prompt (or its beginning) in what was received, both µ-law of 8 kHz."""
     windows = [
         start
         for start in range(0, len(prompt) - _WINDOW, _STEP)
         if len(set(prompt[start : start + _WINDOW])) >= _LIVELY
     ]
-    best = Hearing(0.0, 0.0)
+    best = Match(0.0, 0.0)
     for first in windows[:20]:  # if none of the first 0.4 lively seconds is found, it was not played
         found = stream.find(prompt[first : first + _WINDOW])
         if found < 0:
             continue
         begin = found - first
         matched = [start for start in windows if _is_at(stream, prompt, start, begin)]
-        hearing = Hearing(begin / RATE, len(matched) / len(windows))
+        hearing = Match(begin / RATE, len(matched) / len(windows))
         if hearing.share > best.share:
             best = hearing
     return best

@@ -202,7 +202,7 @@ def make_module_input(**kwargs: Any) -> ModuleInput:
 # Several hands at once
 
 
-def at_once(works: Sequence[Callable[[], Result]]) -> list[Result]:
+def run_at_once(works: Sequence[Callable[[], Result]]) -> list[Result]:
     """Do all these works in threads that start at the same instant; return what each gave, or raise what it raised."""
     gate = threading.Barrier(len(works))
 

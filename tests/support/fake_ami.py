@@ -18,7 +18,7 @@ LIST_END = "Complete"
 Pairs = Iterable[tuple[str, str]]
 
 
-class Heard(list[Any]):
+class Received(list[Any]):
     """A list that can be waited on: what a callback was given, in order."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Heard(list[Any]):
         super().append(thing)
         self._news.set()
 
-    async def until(self, found: Callable[["Heard"], Any], timeout: float = PATIENCE) -> Any:
+    async def until(self, found: Callable[["Received"], Any], timeout: float = PATIENCE) -> Any:
         """Return what `found` returns of the list as soon as that is something. Raises TimeoutError."""
         async with asyncio.timeout(timeout):
             while not (result := found(self)):
@@ -38,7 +38,7 @@ class Heard(list[Any]):
         return result
 
     async def count(self, number: int, timeout: float = PATIENCE) -> None:
-        await self.until(lambda heard: len(heard) >= number, timeout)
+        await self.until(lambda received: len(received) >= number, timeout)
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ async def success(connection: Connection, action: Action) -> None:
     await connection.respond(action, "Success", ("Message", "Done"))
 
 
-async def never(connection: Connection, action: Action) -> None:
+async def no_reply(connection: Connection, action: Action) -> None:
     """Leave the action without a reply."""
 
 
@@ -158,8 +158,8 @@ class FakeAmi:
         self.chunk = 0
         self.host, self.port = "127.0.0.1", 0
         self.received = b""
-        self.actions = Heard()
-        self.connections = Heard()
+        self.actions = Received()
+        self.connections = Received()
         self.answers: dict[str, Answer] = {"Login": self._login, "Logoff": _logoff, "CoreSettings": self._settings}
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()

@@ -50,7 +50,7 @@ _statements = _Statements(_STATEMENTS)
 _builders: dict[tuple[object, ...], Any] = {}
 
 
-def share() -> None:
+def share_caches() -> None:
     """Share from now on, in this process. Called once, before any test."""
     compile_builder = Rule._compile_builder
 
