@@ -1,1 +1,1 @@
-"""Code of script/bootstrap and script/test. It uses the standard library only, because it runs before the installation."""
+"""Code of script/bootstrap and script/test. Standard library only: it runs before the installation."""

@@ -54,7 +54,9 @@ def compile_translations(root: Path) -> str:
     )
     if result.returncode == 0:
         return ""
-    return f"cannot compile the translations: {_last_line(result.stderr)} (see: .venv/bin/pybabel compile -d app/translations)"
+    return (
+        f"cannot compile the translations: {_last_line(result.stderr)} (.venv/bin/pybabel compile -d app/translations)"
+    )
 
 
 class _Stamp:

@@ -16,9 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON = str(ROOT / ".venv/bin/python")
 IN_CI = os.environ.get("CI") == "true"
 FAST = "not asterisk and not browser and not postgres and not slow"
-# Fast tests compute, so they run first and do not disturb the timing of phones. Tests with phones mostly wait, so more of
-# them run at once than there are processors. The two ignored folders have no fast tests, and their import takes each
-# process a second.
+# Fast tests compute, so they run first and do not disturb the timing of phones. Tests with phones mostly wait, so more
+# of them run at once than there are processors. The two ignored folders have no fast tests, and their import takes
+# each process a second.
 FAST_RUN = ["--ignore=tests/asterisk", "--ignore=tests/browser", "-m", FAST, "-n", "2", "--dist", "worksteal"]
 SLOW_RUN = ["-m", f"not ({FAST})", "-n", "4", "--dist", "worksteal"]
 # The example tests of the domain must cover every branch alone. Property tests run without coverage, which is slow.
