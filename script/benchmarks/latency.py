@@ -99,7 +99,7 @@ class Bench:
         bare = BareClient(AGENT)
         await bare.connect(office.ami_port, office.ami_username, office.ami_secret)
         bench = cls(bazang, phone, customers, bare)
-        await bench.sounds.prepare()
+        await bench.sounds.prepare(datetime.now(UTC))
         return bench
 
     async def bazang_round(self) -> float:

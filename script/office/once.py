@@ -64,7 +64,7 @@ class OfficeRun:
         """Wait until `who` has heard a whole prompt, and store whether it was heard. The scene continues either way."""
         heard = await listener.hears(await self.clip(text))
         self.heard[f"{who} {name}"] = heard
-        self.say(who, f'hears "{text}"' if heard else f"does NOT hear {name}")
+        self.print_event(who, f'hears "{text}"' if heard else f"does NOT hear {name}")
 
     def request(self, number: str) -> CallRequest | None:
         """Return the request of a national number, or None."""
