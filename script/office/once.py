@@ -90,7 +90,7 @@ class Scene:
     result: SceneResult
 
     async def play(self) -> None:
-        """Play the scene. Raises Failed, and what the phones raise, if a required step fails."""
+        """Play the scene. Raises StepFailed, or an error of a phone, if a required step fails."""
         busy = await self.office.customers.occupy(self.office.phones[self.agent], self.busy_with)
         self.office.print_event(f"agent {self.agent}", f"is in a call with {self.busy_with}")
         await self.leave_request()
