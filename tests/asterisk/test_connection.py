@@ -206,7 +206,7 @@ async def test_changed_contexts_are_written_into_the_dialplan(stage: Stage) -> N
         with bazang.database.write() as session:
             write_setting(session, "extension_context", "my-phones")
         connection_test.apply(bazang.database, actor="sara", now=datetime.now(UTC))
-        await bazang.dialplan_is_current()
+        await bazang.wait_for_dialplan()
         assert "Goto(my-phones,101,1)" in bazang.settings.dialplan_path.read_text()
 
 
