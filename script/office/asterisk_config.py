@@ -190,7 +190,7 @@ astkeydir => {folder}
 astdatadir => {folder}/data
 astagidir => {folder}/data
 astspooldir => {folder}/spool
-astrundir => {place.run_folder}
+astrundir => {instance.run_folder}
 astlogdir => {folder}/log
 astsbindir => {folder}/run
 [options]
