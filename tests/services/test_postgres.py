@@ -422,13 +422,12 @@ async def watching(database: Database) -> AsyncIterator[asyncio.Queue[float]]:
         await watch.stop()
 
 
-async def test_a_command_wakes_the_telephone_service_within_a_second(database: Database) -> None:
+async def test_each_command_wakes_the_worker(database: Database) -> None:
     async with watching(database) as told:
         for number in range(5):
-            began = asyncio.get_running_loop().time()
-            await asyncio.to_thread(send, database, CANCEL, {"request": number}, actor="sara")
+            await asyncio.to_thread(send, database, CANCEL, {"request": number}, actor="sara", now=NOW)
             async with asyncio.timeout(PATIENCE):
-                assert await told.get() - began < 1
+                await told.get()
 
 
 async def test_no_command_is_left_lying_however_many_come_at_once(database: Database) -> None:
@@ -454,7 +453,7 @@ async def test_nobody_is_woken_by_a_command_that_was_taken_back(database: Databa
                 session.add(Command(kind=CANCEL, payload={}, created_at=NOW, expires_at=NOW))
                 session.execute(select(func.pg_notify(commands.CHANNEL, "")))
                 _ = 1 / 0
-        await asyncio.to_thread(send, database, CANCEL, {}, actor="sara")
+        await asyncio.to_thread(send, database, CANCEL, {}, actor="sara", now=NOW)
         async with asyncio.timeout(PATIENCE):
             await told.get()
         assert told.empty()
@@ -469,7 +468,7 @@ async def test_a_watch_whose_connection_was_cut_listens_again(database: Database
             )
         async with asyncio.timeout(PATIENCE):
             await told.get()  # at its new beginning, since something may have been missed
-            await asyncio.to_thread(send, database, CANCEL, {}, actor="sara")
+            await asyncio.to_thread(send, database, CANCEL, {}, actor="sara", now=NOW)
             await told.get()
 
 
