@@ -273,7 +273,7 @@ async def test_database_that_is_locked_longer_than_anybody_waits_loses_no_news(s
             await ring.wait_ended()
             talk = await scene.occupy("102", "09120000002")
             await talk.end()
-            given_up = "the database refused a record"  # a writer waits 5 s
+            given_up = "a database write failed"  # a writer waits 5 s
             await scene.bazang.until(lambda: given_up in scene.bazang.worker_log(), PATIENCE, "a writer has given up")
         await scene.becomes(request, "done")
         await scene.becomes(reached, "done")
