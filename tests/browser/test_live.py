@@ -164,7 +164,7 @@ def test_the_rows_do_not_jump_while_nothing_happens(page: Page, database: Databa
 
 
 def test_the_line_of_the_telephone_side_is_live(page: Page, database: Database) -> None:
-    expect(page.locator("#status-line")).to_contain_text("calls can be made")
+    expect(page.locator("#status-line")).to_contain_text("Calls can be made")
     with database.write() as session:
         session.get_one(WorkerState, 1).heartbeat = now() - timedelta(minutes=5)
     expect(page.locator("#status-line")).to_contain_text("is not running")
