@@ -187,6 +187,7 @@ def test_error_of_an_extension_stands_beside_its_field(
     others = {"no_answer_kind": "extension", "no_answer_code": "109"}
     page = admin.submit(admin.get("/extensions/101"), "/extensions/101", 422, **(others | typed))
     assert page.error(field) == error(code)
+    assert [element.get("id") for element in page.all(class_="invalid-feedback")] == [f"{field}-error"]
     shown = {name: values[0] for name, values in page.fields().items()}
     expected = {name: value for name, value in (others | typed).items() if value != "moon"}
     assert {name: shown[name] for name in expected} == expected
