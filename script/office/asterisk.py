@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -28,6 +30,7 @@ __all__ = [
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 STOP_SECONDS = 10
+MAX_SOCKET_PATH = 100  # bytes; the limit is 107
 
 
 class NoAsterisk(Exception):
@@ -74,6 +77,7 @@ class AsteriskOffice:
         self.ami_username, self.ami_secret = "bazang", "bazang-secret"
         self._process: subprocess.Popen[bytes] | None = None
         self._phones: list[Phone] = []
+        self._short_run_folder: Path | None = None
 
     @property
     def sip_server(self) -> tuple[str, int]:
@@ -103,6 +107,8 @@ class AsteriskOffice:
         for phone in self._phones:
             await phone.close()
         await self.stop()
+        if self._short_run_folder is not None:
+            shutil.rmtree(self._short_run_folder, ignore_errors=True)
 
     # -- life -------------------------------------------------------------------------------------------------
 
@@ -191,6 +197,7 @@ class AsteriskOffice:
         )  # modules refuse to load without it
         place = Place(
             self.folder,
+            self._run_folder(),
             self.build.modules,
             self.sip_port,
             self.ami_port,
@@ -201,6 +208,15 @@ class AsteriskOffice:
         (self.folder / "silence/silence.sln").write_bytes(bytes(16000))
         for name, text in render(self.setup, place).items():
             (self.folder / "etc" / name).write_text(text)
+
+    def _run_folder(self) -> Path:
+        """Return the folder of the control socket. The path of a Unix socket has 107 bytes at most."""
+        folder = self.folder / "run"
+        if len(str(folder / "asterisk.ctl").encode()) <= MAX_SOCKET_PATH:
+            return folder
+        if self._short_run_folder is None:
+            self._short_run_folder = Path(tempfile.mkdtemp(prefix="asterisk-"))
+        return self._short_run_folder
 
     @property
     def _main_file(self) -> str:

@@ -152,6 +152,7 @@ class Place:
     """Where one office lives: its folder, the build's modules, and its ports."""
 
     folder: Path
+    run_folder: Path
     modules: Path
     sip_port: int
     ami_port: int
@@ -189,7 +190,7 @@ astkeydir => {folder}
 astdatadir => {folder}/data
 astagidir => {folder}/data
 astspooldir => {folder}/spool
-astrundir => {folder}/run
+astrundir => {place.run_folder}
 astlogdir => {folder}/log
 astsbindir => {folder}/run
 [options]

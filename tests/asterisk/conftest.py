@@ -11,6 +11,7 @@ from app.audio.prompt_texts import age_text, default_text
 from script.office.asterisk import OfficeSetup
 from script.office.bazang import Bazang
 from tests.asterisk.scene import Scene
+from tests.support.shared_folder import shared_folder
 
 Stage = Callable[..., AbstractAsyncContextManager[Scene]]
 
@@ -18,7 +19,7 @@ Stage = Callable[..., AbstractAsyncContextManager[Scene]]
 @pytest.fixture(scope="session")
 def prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Finished sounds, made once for all offices of this run: at once what agents hear, the rest when it is needed."""
-    folder = tmp_path_factory.mktemp("prompts")
+    folder = shared_folder(tmp_path_factory, "prompts")
     library = SoundLibrary(folder)
     for digit in "0123456789":
         library.synthesize(digit, "en")

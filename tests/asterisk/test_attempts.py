@@ -369,7 +369,7 @@ async def test_cancelling_and_marking_done_end_the_ringing_at_once(stage: Stage)
             await call.wait_ended(2)
         assert not ring.answered.is_set() and not customer.answered.is_set()
         for request, status in ((agents, "cancelled"), (customers, "done")):
-            assert (await scene.tried(request)).outcome == "withdrawn before a phone rang"
+            assert (await scene.tried(request)).outcome == "withdrawn"
             row = scene.wished(request)
             assert (row.status, row.agent_misses, row.customer_attempts) == (status, 0, 0)
         assert scene.wished(customers).note == "wrote to us"
@@ -433,7 +433,7 @@ async def test_reaching_another_member_ends_the_ringing(stage: Stage) -> None:
         await scene.becomes(request, "done", 3)
         await ring.wait_ended(2)
         assert not ring.answered.is_set()
-        assert (await scene.tried(request)).outcome == "withdrawn before a phone rang"
+        assert (await scene.tried(request)).outcome == "withdrawn"
         assert scene.calls_to(OWN) == []
 
 

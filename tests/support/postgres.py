@@ -45,11 +45,13 @@ class PostgresServer:
         """Make the cluster and start it; return when it takes connections. Raises RuntimeError with what it said."""
         # Not pytest's temporary folder: nobody but root gets into that, and a socket's path must be short.
         self.folder = Path(tempfile.mkdtemp(prefix="bazang-pg-"))
+        # In memory, if the tests' files lie there: each new database is a copy of some hundred files.
+        self._data = Path(tempfile.mkdtemp(prefix="bazang-pg-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT"))) / "data"
         try:
             self._give_away()
             self._make_cluster()
             options = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=100"]
-            command = [*self._as_user(), str(self.programs.folder / "postgres"), "-D", str(self.folder / "data")]
+            command = [*self._as_user(), str(self.programs.folder / "postgres"), "-D", str(self._data)]
             log = self.folder / "log"
             command += ["-k", str(self.folder), *options]
             self._process = spawn(command, log, environment=self.programs.environment)
@@ -70,13 +72,15 @@ class PostgresServer:
                 except subprocess.TimeoutExpired:
                     pass
             kill(process)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in (self.folder, self._data.parent):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _give_away(self) -> None:
         if os.geteuid() != 0:
             return
         user = _unprivileged()
-        os.chown(self.folder, user.pw_uid, user.pw_gid)
+        for folder in (self.folder, self._data.parent):
+            os.chown(folder, user.pw_uid, user.pw_gid)
         reachable = subprocess.run([*self._as_user(), "test", "-x", self.programs.folder / "postgres"]).returncode == 0
         if not reachable and self.programs.home is None:
             raise RuntimeError(f"user {user.pw_name} may not run {self.programs.folder}/postgres")
@@ -95,7 +99,7 @@ class PostgresServer:
 
     def _make_cluster(self) -> None:
         options = ["-A", "trust", "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync", "--no-instructions"]
-        self._run("initdb", "-D", str(self.folder / "data"), "-U", USER, *options)
+        self._run("initdb", "-D", str(self._data), "-U", USER, *options)
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [*self._as_user(), str(self.programs.folder / program), *arguments]
@@ -112,7 +116,7 @@ class PostgresServer:
             if self._process.poll() is not None:
                 break
             # The last line of the file that the server keeps of itself says whether it takes connections.
-            status = self.folder / "data/postmaster.pid"
+            status = self._data / "postmaster.pid"
             if status.exists() and status.read_text().splitlines()[-1:] == ["ready   "]:
                 return
             time.sleep(0.02)

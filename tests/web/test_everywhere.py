@@ -170,10 +170,10 @@ def test_an_action_asks_who_one_is(app: Flask, furnished: None, visitor: Visitor
                 assert page.response.headers["Location"] == "/login", "one cannot come back to an action"
 
 
-def names_roles(page: Page, rule: Rule) -> bool:
-    """Return whether an error page names the roles that may use a route."""
-    for_supervisors = rule.endpoint in FOR_SUPERVISORS
-    return ("Only supervisors and administrators" if for_supervisors else "Only administrators") in page.main
+def told_apart(page: Page, rule: Rule) -> bool:
+    """Tell whether a page says for whom it is."""
+    overseers = rule.endpoint in FOR_SUPERVISORS
+    return ("Only supervisors and administrators" if overseers else "Only administrators") in page.main
 
 
 def test_a_page_lets_in_those_whose_it_is(
@@ -187,7 +187,7 @@ def test_a_page_lets_in_those_whose_it_is(
                     answer = visitor.client.get(address(app, rule), query_string=asked, buffered=True)
                     assert answer.status_code in ((403,) if rule.endpoint in CLOSED else (200, 302))
                 else:
-                    assert names_roles(visitor.get(address(app, rule), 403), rule)
+                    assert told_apart(visitor.get(address(app, rule), 403), rule)
 
 
 def test_an_action_is_refused_to_those_whose_it_is_not(
@@ -198,7 +198,7 @@ def test_an_action_is_refused_to_those_whose_it_is_not(
             for visitor, own in ((operator, FOR_OPERATORS), (supervisor, FOR_SUPERVISORS)):
                 if rule.endpoint not in FOR_EVERYBODY | own:
                     with count_writes(app) as writes:
-                        assert names_roles(visitor.post(address(app, rule), status=403), rule)
+                        assert told_apart(visitor.post(address(app, rule), status=403), rule)
                     assert writes == []
 
 

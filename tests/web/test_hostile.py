@@ -46,9 +46,10 @@ def test_the_name_of_a_module(app: Flask, database: Database, name: str, locale:
     admin = Visitor(app, 1, locale=locale)
     for path in ("/modules", "/requests", "/modules/1/delete"):
         assert shown(admin.get(path), name), path
-    assert admin.get("/modules/1").fields()["name"] == [name]
+    form = admin.get("/modules/1")
+    assert form.fields()["name"] == [name]
     assert admin.get("/modules/new?copy=1").fields()["name"][0].find(name[:20]) >= 0
-    options = [text(option) for option in admin.get("/modules/1").one(id="codes-module").iter("option")]
+    options = [text(option) for option in form.one(id="codes-module").iter("option")]
     assert " ".join(name.split()) in options
 
 

@@ -32,16 +32,10 @@ def check_module(session: Session, given: ModuleInput, module_id: int | None = N
     return {
         **_check_name(given.name),
         **_check_code(session, given.code, old_code, module_id),
-        **{
-            name: ErrorCode.RANGE for name, (least, most) in BOUNDS.items() if not least <= getattr(given, name) <= most
-        },
+        **_check_bounds(given),
         **({"language": ErrorCode.CHOICE} if given.language not in LANGUAGES else {}),
         **voice.validate(given.language, Speech(given.voice, given.rate, given.pitch)),
-        **(
-            {"caller_id": ErrorCode.NUMBER}
-            if given.caller_id and not CALLER_ID_PATTERN.fullmatch(given.caller_id)
-            else {}
-        ),
+        **_check_caller_id(given.caller_id),
         **_check_targets(given),
         **_check_destination(session, "next", given.next, given.code, old_code),
         **_check_destination(session, "error", given.error, given.code, old_code),

@@ -281,10 +281,10 @@ def test_a_correction_leaves_a_newer_attempt_alone(
 @pytest.mark.parametrize(
     ("outcome", "stored"),
     [
-        (Outcome.CUSTOMER_BUSY, "withdrawn before a phone rang"),
-        (Outcome.AGENT_NO_ANSWER, "withdrawn before a phone rang"),
-        (Outcome.NOT_STARTED, "withdrawn before a phone rang"),
-        (Outcome.UNCLEAR, "withdrawn before a phone rang"),
+        (Outcome.CUSTOMER_BUSY, "withdrawn"),
+        (Outcome.AGENT_NO_ANSWER, "withdrawn"),
+        (Outcome.NOT_STARTED, "withdrawn"),
+        (Outcome.UNCLEAR, "withdrawn"),
         (Outcome.CONNECTED, "connected"),
     ],
 )

@@ -15,12 +15,12 @@ from app.services.modules.input import ModuleInput
 from app.services.modules.list import load_module
 from app.store.database import Database
 from app.store.models import Command, ExtensionScenario, Module, QueueScenario
+from app.web.wording import error
 from tests.support.factories import create_line, create_module, create_request, reload, store
 from tests.web.pages import Page, Visitor, text
 
 NEW = "/modules/new"
 VALID: Mapping[str, Any] = {"name": "Sales", "code": "*5001", "targets": "101"}
-REQUIRED = "This field is required."
 
 
 def add(admin: Visitor, status: int = 302, **changes: Any) -> Page:
@@ -169,55 +169,49 @@ def test_free_code_is_suggested(admin: Visitor, database: Database, taken: list[
 
 # -- errors -----------------------------------------------------------------------------------------------------------
 
-DURATION = "Enter hours:minutes:seconds."
-NUMBER = "Enter a whole number."
 INVALID: list[tuple[dict[str, Any], str, str]] = [
-    ({"name": ""}, "name", REQUIRED),
-    ({"name": "   "}, "name", REQUIRED),
-    ({"name": "x" * 81}, "name", "This is too long. Shorten it."),
-    ({"code": ""}, "code", REQUIRED),
-    ({"code": "*5000"}, "code", "This is already in use. Choose another one."),
-    ({"language": "de"}, "language", "Choose an item from the list."),
-    ({"targets": ""}, "targets", REQUIRED),
-    ({"target_kind": "nobody"}, "target_kind", "Choose an item from the list."),
-    ({"target_kind": "queue", "queue": ""}, "queue", REQUIRED),
-    ({"target_kind": "queue", "queue": "sales team"}, "queue", "Use digits, * and # only."),
-    ({"min_wait": ""}, "min_wait", DURATION),
-    ({"min_wait": "00:61:00"}, "min_wait", DURATION),
-    ({"min_wait": "1:2:3:4"}, "min_wait", DURATION),
-    ({"min_wait": "-1"}, "min_wait", DURATION),
-    ({"min_wait": "²"}, "min_wait", DURATION),
-    ({"min_wait": "9" * 30}, "min_wait", DURATION),
-    ({"rest": ""}, "rest", NUMBER),
-    ({"rest": "1.5"}, "rest", NUMBER),
-    ({"rest": "²"}, "rest", NUMBER),
-    ({"rest": "9" * 30}, "rest", NUMBER),
-    ({"expire_after": "2161:00:00"}, "expire_after", "This is out of range. Enter another value."),
-    ({"caller_id": "the office"}, "caller_id", "This is not a telephone number. Check it."),
-    ({"next_kind": "extension"}, "next_code", REQUIRED),
-    ({"next_kind": "custom", "next_code": "ivr"}, "next_code", "Enter context,extension,priority."),
-    ({"next_kind": "moon"}, "next_kind", "Choose an item from the list."),
-    (
-        {"error_kind": "module", "error_code": "*5001"},
-        "error_code",
-        "There is no module with this code. Check the code.",
-    ),
-    ({"error_kind": ""}, "error_kind", "Choose an item from the list."),
+    ({"name": ""}, "name", "required"),
+    ({"name": "   "}, "name", "required"),
+    ({"name": "x" * 81}, "name", "too_long"),
+    ({"code": ""}, "code", "required"),
+    ({"code": "*5000"}, "code", "taken"),
+    ({"language": "de"}, "language", "choice"),
+    ({"targets": ""}, "targets", "required"),
+    ({"target_kind": "nobody"}, "target_kind", "choice"),
+    ({"target_kind": "queue", "queue": ""}, "queue", "required"),
+    ({"target_kind": "queue", "queue": "sales team"}, "queue", "code"),
+    ({"min_wait": ""}, "min_wait", "duration"),
+    ({"min_wait": "00:61:00"}, "min_wait", "duration"),
+    ({"min_wait": "1:2:3:4"}, "min_wait", "duration"),
+    ({"min_wait": "-1"}, "min_wait", "duration"),
+    ({"min_wait": "²"}, "min_wait", "duration"),
+    ({"min_wait": "9" * 30}, "min_wait", "duration"),
+    ({"rest": ""}, "rest", "whole_number"),
+    ({"rest": "1.5"}, "rest", "whole_number"),
+    ({"rest": "²"}, "rest", "whole_number"),
+    ({"rest": "9" * 30}, "rest", "whole_number"),
+    ({"expire_after": "2161:00:00"}, "expire_after", "range"),
+    ({"caller_id": "the office"}, "caller_id", "number"),
+    ({"next_kind": "extension"}, "next_code", "required"),
+    ({"next_kind": "custom", "next_code": "ivr"}, "next_code", "custom"),
+    ({"next_kind": "moon"}, "next_kind", "choice"),
+    ({"error_kind": "module", "error_code": "*5001"}, "error_code", "no_module"),
+    ({"error_kind": ""}, "error_kind", "choice"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("typed", "field", "message"),
+    ("typed", "field", "code"),
     INVALID,
     ids=[f"{field}-{'-'.join(map(str, typed.values()))[:20]}" for typed, field, _ in INVALID],
 )
 def test_error_stands_beside_its_field_and_the_form_keeps_the_rest(
-    admin: Visitor, database: Database, typed: dict[str, Any], field: str, message: str
+    admin: Visitor, database: Database, typed: dict[str, Any], field: str, code: str
 ) -> None:
     create_module(database, code="*5000")
     others = {"name": "فروش", "targets": "101, 102", "rest": "17", "min_wait": "1:30", "prompt_intro_text": "Hello"}
     page = add(admin, 422, **(others | typed))
-    assert page.error(field) == message
+    assert page.error(field) == error(code)
     assert error_fields(page) == [field]
     assert page.has("div", class_="alert-danger")
     shown = {name: values[-1] for name, values in page.fields().items()}
@@ -246,7 +240,7 @@ def test_form_with_errors_keeps_its_ticks(admin: Visitor, database: Database) ->
 
 
 def test_empty_form_is_refused(admin: Visitor, database: Database) -> None:
-    assert admin.post(NEW, {}, 422).error("name") == REQUIRED
+    assert admin.post(NEW, {}, 422).error("name") == error("required")
     assert count(database) == 0
 
 
@@ -278,14 +272,14 @@ def test_code_with_references_cannot_be_changed(admin: Visitor, database: Databa
     create_module(database, name="First", code="*5001", next_kind="module", next_code="*5002")
     create_module(database, name="Second", code="*5002")
     page = admin.submit(admin.get("/modules/2"), "/modules/2", 422, code="*5003")
-    assert page.error("code") == "Other destinations still lead to this module. Change them first."
+    assert page.error("code") == error("in_use")
 
 
 def test_destination_cannot_lead_back(admin: Visitor, database: Database) -> None:
     create_module(database, code="*5001", next_kind="module", next_code="*5002")
     create_module(database, code="*5002")
     page = admin.submit(admin.get("/modules/2"), "/modules/2", 422, error_kind="module", error_code="*5001")
-    assert page.error("error_code") == "Callers would come back here again and again. Choose another destination."
+    assert page.error("error_code") == error("cycle")
 
 
 def test_changing_a_deleted_module_is_not_found(admin: Visitor, database: Database) -> None:

@@ -12,6 +12,7 @@ from app.domain.policy import LineState
 from app.domain.routing import Destination
 from app.store.database import Database
 from app.store.models import Command, ExtensionScenario, QueueMemberRow, QueueRow, QueueScenario
+from app.web.wording import error
 from script.office.database import make_settings
 from tests.support.factories import create_line, create_module, create_running_service, store
 from tests.web.pages import Page, Visitor, rows
@@ -171,35 +172,21 @@ def test_same_destination_for_all_situations(admin: Visitor, database: Database)
 
 
 @pytest.mark.parametrize(
-    ("typed", "field", "message"),
+    ("typed", "field", "code"),
     [
-        ({"ring": "4"}, "ring", "This is out of range. Enter another value."),
-        ({"ring": "long"}, "ring", "Enter a whole number."),
-        ({"busy_kind": "extension"}, "busy_code", "This field is required."),
-        (
-            {"busy_kind": "extension", "busy_code": "101"},
-            "busy_code",
-            "Callers would come back here again and again. Choose another destination.",
-        ),
-        (
-            {"busy_kind": "module", "busy_code": "*5009"},
-            "busy_code",
-            "There is no module with this code. Check the code.",
-        ),
-        (
-            {"no_answer_kind": "custom", "no_answer_code": "ivr"},
-            "no_answer_code",
-            "Enter context,extension,priority.",
-        ),
-        ({"unavailable_kind": "moon", "unavailable_code": "1"}, "unavailable_code", "Choose an item from the list."),
+        ({"ring": "4"}, "ring", "range"),
+        ({"ring": "long"}, "ring", "whole_number"),
+        ({"busy_kind": "extension"}, "busy_code", "required"),
+        ({"busy_kind": "extension", "busy_code": "101"}, "busy_code", "cycle"),
+        ({"unavailable_kind": "moon", "unavailable_code": "1"}, "unavailable_code", "choice"),
     ],
 )
 def test_error_of_an_extension_stands_beside_its_field(
-    admin: Visitor, database: Database, typed: dict[str, Any], field: str, message: str
+    admin: Visitor, database: Database, typed: dict[str, Any], field: str, code: str
 ) -> None:
     others = {"no_answer_kind": "extension", "no_answer_code": "109"}
     page = admin.submit(admin.get("/extensions/101"), "/extensions/101", 422, **(others | typed))
-    assert page.error(field) == message
+    assert page.error(field) == error(code)
     shown = {name: values[0] for name, values in page.fields().items()}
     expected = {name: value for name, value in (others | typed).items() if value != "moon"}
     assert {name: shown[name] for name in expected} == expected

@@ -112,7 +112,7 @@ def test_what_is_being_called_and_talked_is_counted(admin: Visitor, database: Da
             create_attempt(database, request, agent=f"10{number}")
     page = admin.get("/overview")
     assert figure(page, "dialling") == "Being called 3 2 of them talking"
-    assert "Of 1 request nobody can say how its last call ended." in text(page.one(id="uncertain"))
+    assert "The result of the last call is not known for 1 request." in text(page.one(id="uncertain"))
 
 
 @pytest.mark.parametrize(

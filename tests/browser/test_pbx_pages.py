@@ -1,6 +1,4 @@
-"""The list of modules, their form, the extensions and the queues as people use them, in both languages; and on a real
-exchange, which is asked what it has while one types.
-"""
+"""The pages of modules, extensions and queues in a browser, in both languages, and once with a real PBX."""
 
 import re
 from collections.abc import Iterator
@@ -27,13 +25,13 @@ from tests.web.conftest import ADMINISTRATOR, PASSWORD, Service
 
 @pytest.fixture(params=["fa", "en"])
 def page(request: pytest.FixtureRequest, app: Flask, database: Database, person: Person) -> Page:
-    """The panel, an administrator logged in, in each language."""
+    """A page of the panel for an administrator, in each language."""
     users.set_locale(database, 1, request.param)
     return person.take(session_of(app, 1, request.param))
 
 
 def is_marked(page: Page) -> bool:
-    """Tell whether the page is the one that `mark` was called for, not loaded again."""
+    """Tell whether the page was not loaded again since `mark`."""
     return bool(page.evaluate("window.marked === true"))
 
 
@@ -44,7 +42,7 @@ def mark(page: Page) -> None:
 # -- the list of modules ----------------------------------------------------------------------------------------------
 
 
-def test_the_list_is_searched_while_one_types(page: Page, database: Database) -> None:
+def test_list_is_searched_while_typing(page: Page, database: Database) -> None:
     for name, code in (("Sales", "*5001"), ("فروش ویژه", "*5002")):
         create_module(database, name=name, code=code)
     page.goto("/modules")
@@ -59,7 +57,7 @@ def test_the_list_is_searched_while_one_types(page: Page, database: Database) ->
     assert is_marked(page)
 
 
-def test_a_module_is_switched_where_it_stands(page: Page, database: Database) -> None:
+def test_module_is_switched_in_the_list(page: Page, database: Database) -> None:
     module = create_module(database, name="Sales")
     page.goto("/modules")
     mark(page)
@@ -74,7 +72,7 @@ def test_a_module_is_switched_where_it_stands(page: Page, database: Database) ->
     assert is_marked(page)
 
 
-def test_the_columns_are_sorted_by_a_click(page: Page, database: Database) -> None:
+def test_click_on_a_column_sorts_the_list(page: Page, database: Database) -> None:
     create_module(database, name="b", code="*5001")
     create_module(database, name="a", code="*5002")
     page.goto("/modules")
@@ -88,7 +86,7 @@ def test_the_columns_are_sorted_by_a_click(page: Page, database: Database) -> No
 # -- the form of a module ---------------------------------------------------------------------------------------------
 
 
-def test_the_summary_follows_the_form(page: Page, database: Database) -> None:
+def test_summary_follows_the_form(page: Page, database: Database) -> None:
     create_line(database, "101", name="سارا")
     create_module(database, name="Night", code="*5009")
     page.goto("/modules/new")
@@ -102,13 +100,13 @@ def test_the_summary_follows_the_form(page: Page, database: Database) -> None:
     page.locator("#next_code").fill("*5009")
     expect(summary).to_contain_text("Night")
     expect(page.locator("#next-findings")).to_contain_text("Night")
-    rung = summary.locator("p").count()
+    paragraphs = summary.locator("p").count()
     page.locator("#automatic").uncheck()
-    expect(summary.locator("p")).to_have_count(rung - 2)
+    expect(summary.locator("p")).to_have_count(paragraphs - 2)
     expect(page.locator("#automatic")).to_be_focused()
 
 
-def test_extensions_are_searched_in_the_form(page: Page, database: Database) -> None:
+def test_search_filters_the_extensions_of_the_form(page: Page, database: Database) -> None:
     for number in range(101, 112):
         create_line(database, str(number), name=f"Person {number}")
     page.goto("/modules/new")
@@ -125,16 +123,14 @@ def test_extensions_are_searched_in_the_form(page: Page, database: Database) -> 
     expect(page.locator(".picker-none")).to_be_visible()
 
 
-def test_the_list_of_codes_follows_the_type(page: Page, database: Database) -> None:
+def test_list_of_codes_follows_the_type(page: Page, database: Database) -> None:
     page.goto("/modules/new")
     for kind in ("queue", "module", "extension", "custom"):
         page.locator("#error_kind").select_option(kind)
         expect(page.locator("#error_code")).to_have_attribute("list", f"codes-{kind}")
 
 
-def test_one_insists_on_what_the_exchange_does_not_know(
-    person: Person, page: Page, database: Database, service: Service
-) -> None:
+def test_warnings_of_the_pbx_are_confirmed(person: Person, page: Page, database: Database, service: Service) -> None:
     create_running_service(database)
     create_line(database, "101")
     page.goto("/modules/new")
@@ -157,7 +153,7 @@ def test_one_insists_on_what_the_exchange_does_not_know(
 # -- extensions and queues --------------------------------------------------------------------------------------------
 
 
-def test_states_change_while_one_looks_and_searches(page: Page, database: Database) -> None:
+def test_states_change_during_a_search(page: Page, database: Database) -> None:
     create_line(database, "101", name="Sara")
     create_line(database, "102", name="Omid")
     page.goto("/extensions")
@@ -172,7 +168,7 @@ def test_states_change_while_one_looks_and_searches(page: Page, database: Databa
     assert is_marked(page)
 
 
-def test_waiting_callers_are_seen_coming(page: Page, database: Database) -> None:
+def test_waiting_callers_appear(page: Page, database: Database) -> None:
     with database.write() as session:
         store_queues(session, [QueueReport("800", 0, ())], complete=True)
     page.goto("/queues")
@@ -182,7 +178,7 @@ def test_waiting_callers_are_seen_coming(page: Page, database: Database) -> None
     expect(page.locator("tbody .badge-orange")).to_have_text(re.compile("3|۳"))
 
 
-def test_a_scenario_is_set_for_all_three_and_deleted(page: Page, database: Database) -> None:
+def test_scenario_for_all_three_situations_is_saved_and_deleted(page: Page, database: Database) -> None:
     create_module(database, name="Sales", code="*5001")
     page.goto("/extensions")
     page.locator("#number").fill("۱۰۱")
@@ -205,7 +201,7 @@ def test_a_scenario_is_set_for_all_three_and_deleted(page: Page, database: Datab
     expect(page.locator("tbody tr")).to_have_count(0)
 
 
-def test_what_is_copied_is_what_is_to_be_pasted(app: Flask, meet: Meet) -> None:
+def test_line_is_copied_to_the_clipboard(app: Flask, meet: Meet) -> None:
     person = meet(permissions=["clipboard-read", "clipboard-write"])
     page = person.take(session_of(app, 1, "en"))
     page.goto("/extensions/101")
@@ -213,19 +209,19 @@ def test_what_is_copied_is_what_is_to_be_pasted(app: Flask, meet: Meet) -> None:
     assert page.evaluate("navigator.clipboard.readText()") == "bazang-extensions,101,1"
 
 
-def test_a_module_is_switched_and_searched_for_without_scripts(app: Flask, meet: Meet, database: Database) -> None:
+def test_list_works_without_javascript(app: Flask, meet: Meet, database: Database) -> None:
     create_module(database, name="Sales")
     create_module(database, name="Night")
     page = meet(java_script_enabled=False).take(session_of(app, 1, "en"))
     page.goto("/modules")
     page.get_by_role("switch", name="Active: Sales").click()
-    expect(page.locator("#message")).to_have_text("The module is switched off.")
+    expect(page.locator("#message")).to_have_text("The module is now inactive.")
     page.locator("#q").fill("night")
     page.get_by_role("button", name="Search").click()
     expect(page.locator("tbody tr")).to_have_count(1)
 
 
-# -- with a real exchange ---------------------------------------------------------------------------------------------
+# -- with a real PBX --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -237,7 +233,7 @@ def loop() -> Iterator[Loop]:
 
 @pytest.fixture
 def scene(loop: Loop, stage: Stage) -> Iterator[Scene]:
-    """An office whose own dialplan has something at *5001, and a queue with a member."""
+    """An office whose own dialplan uses *5001, and a queue with a member."""
 
     def prepare(bazang: Bazang) -> None:
         users.create(bazang.database, ADMINISTRATOR, PASSWORD, "administrator", datetime.now(UTC))
@@ -253,18 +249,18 @@ def scene(loop: Loop, stage: Stage) -> Iterator[Scene]:
 
 
 @pytest.mark.asterisk(22)
-def test_the_exchange_is_asked_what_it_has(scene: Scene, loop: Loop, meet: Meet) -> None:
+def test_module_is_made_with_the_answers_of_the_pbx(scene: Scene, loop: Loop, meet: Meet) -> None:
     bazang = scene.bazang
     with serve(bazang.app) as address:
         person = meet(address)
         page = person.log_in(ADMINISTRATOR, PASSWORD)
-        _see_a_line_change(page, scene, loop)
-        _make_a_module(page)
+        _watch_states(page, scene, loop)
+        _add_module(page)
         loop.run(bazang.dialplan_is_current())
         call = loop.run(scene.knock("*5002"))
         loop.run(scene.hears(call, "intro"))
         loop.run(call.hang_up())
-        _lead_to_it(page)
+        _set_destinations(page)
         loop.run(bazang.dialplan_is_current())
         page.goto("/extensions/101")
         expect(page.locator("pre")).to_contain_text("exten => busy,1,Goto(bazang-modules,*5002,1)")
@@ -278,7 +274,7 @@ def test_the_exchange_is_asked_what_it_has(scene: Scene, loop: Loop, meet: Meet)
         person.complaints[:] = [c for c in person.complaints if "422" not in c]
 
 
-def _see_a_line_change(page: Page, scene: Scene, loop: Loop) -> None:
+def _watch_states(page: Page, scene: Scene, loop: Loop) -> None:
     page.goto("/extensions")
     row = page.locator("tbody tr").first
     expect(row).to_contain_text("free")
@@ -290,33 +286,33 @@ def _see_a_line_change(page: Page, scene: Scene, loop: Loop) -> None:
     expect(page.locator("tbody tr").first).to_contain_text(re.compile(r"102 Phone 102 free\s+penalty 2"))
 
 
-def _make_a_module(page: Page) -> None:
+def _add_module(page: Page) -> None:
     page.goto("/modules/new")
     page.get_by_label("Name").fill("Sales")
-    said = page.locator("#code-findings")
+    findings = page.locator("#code-findings")
     page.locator("#code").fill("*5001")
-    expect(said).to_contain_text("The exchange already has something at *5001, in its context outbound.")
+    expect(findings).to_contain_text("The PBX already uses *5001 in its context outbound.")
     page.locator("input[name=extensions][value='101']").check()
     page.locator("#error_kind").select_option("queue")
     page.locator("#error_code").fill("900")
-    expect(page.locator("#error-findings")).to_contain_text("The exchange does not know 900.")
+    expect(page.locator("#error-findings")).to_contain_text("The PBX does not have 900.")
     page.get_by_role("button", name="Save").click()
     alert = page.locator(".alert-danger")
     expect(alert).to_contain_text("in its context outbound")
-    expect(alert).to_contain_text("The exchange does not know 900.")
+    expect(alert).to_contain_text("The PBX does not have 900.")
     page.locator("#code").fill("*5002")
-    expect(said).to_contain_text("*5002 is free.")
+    expect(findings).to_contain_text("*5002 is free.")
     page.locator("#error_code").fill("800")
     expect(page.locator("#error-findings")).to_contain_text("queue 800, 1 member")
     page.locator("#next_kind").select_option("custom")
     page.locator("#next_code").fill("outbound,*5001,1")
-    expect(page.locator("#next-findings")).to_contain_text("has this place in its dialplan")
+    expect(page.locator("#next-findings")).to_contain_text("has this location in its dialplan")
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#message")).to_have_text("The module is saved.")
-    expect(page.locator("tbody tr")).to_contain_text("nothing leads here")
+    expect(page.locator("tbody tr")).to_contain_text("nothing points to it")
 
 
-def _lead_to_it(page: Page) -> None:
+def _set_destinations(page: Page) -> None:
     page.locator("tbody").get_by_role("link", name="Extensions").click()
     page.locator("tbody a.row-name").first.click()
     page.locator("#no_answer_kind").select_option("module")
@@ -326,4 +322,4 @@ def _lead_to_it(page: Page) -> None:
     expect(page.locator("#message")).to_have_text("The scenario is saved.")
     page.goto("/modules")
     expect(page.locator("tbody tr")).to_contain_text("101")
-    expect(page.locator("tbody tr")).not_to_contain_text("nothing leads here")
+    expect(page.locator("tbody tr")).not_to_contain_text("nothing points to it")
