@@ -1,7 +1,7 @@
-"""Makes believable requests, for demonstrations and measurements: an office's days, as they might have been.
+"""Generate realistic requests for demonstrations and measurements.
 
-The numbers are made up and may be somebody's all the same. So with the first of them that waits all automatic calls are
-paused.
+The numbers are random and may belong to real people. So automatic calls are paused when the first waiting request is
+stored.
 """
 
 import itertools
@@ -33,14 +33,14 @@ from app.store.models import Attempt, CallRequest, HistoryEntry, Module
 from app.store.requests import has_status
 
 ACTOR = "fill"
-MARK = "fill-"  # how the call is called from which a made-up request comes
+MARK = "fill-"  # prefix of the call id of a generated request
 MOST_WAITING = 300
-PART = 2000  # requests that are stored together
-BUSY_DAY = 150  # requests
+BATCH = 2000  # requests per transaction
+BUSY_DAY = 150  # requests per day
 LATELY = timedelta(hours=12)
-LONGEST_PAUSE, MOST_RETRIES = timedelta(minutes=10), 5  # so that all of it is over
+LONGEST_PAUSE, MOST_RETRIES = timedelta(minutes=10), 5  # so that a generated request ends before now
 OPENS, CLOSES = time(8), time(17)
-BUSY_HOURS = (6, 9, 12, 11, 7, 5, 9, 10, 7)  # how much is asked from 8, 9, … o'clock
+BUSY_HOURS = (6, 9, 12, 11, 7, 5, 9, 10, 7)  # weights of the hours from 8 o'clock
 FRIDAY = 4
 SATURDAY, SUNDAY = 5, 6
 
@@ -58,7 +58,7 @@ NOTES = {
 }
 MISSES = (Outcome.AGENT_NO_ANSWER, Outcome.AGENT_BUSY, Outcome.AGENT_REFUSED)
 FAILURES = (Outcome.CUSTOMER_NO_ANSWER, Outcome.CUSTOMER_BUSY, Outcome.CUSTOMER_UNREACHABLE)
-ENDINGS = {  # how a request ends, by how often
+ENDINGS = {  # weights of the endings of a request
     "connected": 70,
     "reached": 7,
     "marked_done": 5,
@@ -69,7 +69,7 @@ ENDINGS = {  # how a request ends, by how often
 
 
 def has_real_requests(database: Database) -> bool:
-    """Tell whether there is a request that was not made here."""
+    """Return whether there is a request that this module did not generate."""
     with database.read() as session:
         real = or_(CallRequest.call_uniqueid.is_(None), ~CallRequest.call_uniqueid.startswith(MARK))
         return session.scalar(select(exists().where(real))) or False
@@ -78,56 +78,58 @@ def has_real_requests(database: Database) -> bool:
 def fill(
     database: Database, settings: Settings, count: int, now: datetime, *, seed: int = 0, waiting: int | None = None
 ) -> int:
-    """Store `count` requests, of which `waiting` wait (by default one in 300); return how many wait."""
+    """Store `count` requests and return how many of them wait (`waiting`, by default one in 300)."""
     waiting = min(MOST_WAITING, max(3, count // 300)) if waiting is None else waiting
     waiting = min(waiting, count)
     with database.read() as session:
         office = store_settings.office(session, settings)
-        there = session.scalar(select(func.count()).select_from(Module)) or 0
-    if not there:
-        _make_modules(database, office.locale, now)
+        module_count = session.scalar(select(func.count()).select_from(Module)) or 0
+    if not module_count:
+        _create_modules(database, office.locale, now)
     with database.write() as session:
         first = (session.scalar(select(func.max(CallRequest.id))) or 0) + 1
         targets = [_Target.of(module) for module in session.scalars(select(Module).order_by(Module.id))]
-        wishes = _active_wishes(session)
+        active = _active_keys(session)
         if waiting and pausing.load_pause(session) is None:
             pausing.save_pause(session, pausing.Pause(ACTOR, now), ACTOR, now)
         audit.record(session, ACTOR, "requests_made_up", "", {"requests": ["", count]}, now)
-    maker = _Maker(random.Random(seed), targets, office, now, wishes)  # noqa: S311 - nothing secret is made by it
-    made = itertools.chain(
+    generator = _Generator(random.Random(seed), targets, office, now, active)  # noqa: S311 - not for secrets
+    requests = itertools.chain(
         (
-            maker.ended(number, at)
-            for number, at in enumerate(_moments(maker.random, count - waiting, office, now), first)
+            generator.ended(number, at)
+            for number, at in enumerate(_registration_times(generator.random, count - waiting, office, now), first)
         ),
-        (maker.waiting(number) for number in range(first + count - waiting, first + count)),
+        (generator.waiting(number) for number in range(first + count - waiting, first + count)),
     )
-    while part := list(itertools.islice(made, PART)):  # others may write in between
+    while batch := list(
+        itertools.islice(requests, BATCH)
+    ):  # one transaction per batch, so other writers are not blocked
         with database.write() as session:
-            _store(session, part)
+            _store(session, batch)
     return waiting
 
 
-def _store(session: Session, part: Sequence["_Request"]) -> None:
+def _store(session: Session, batch: Sequence["_Request"]) -> None:
     rows = (
-        (CallRequest.__table__, [request.row for request in part]),
-        (Attempt.__table__, [row for request in part for row in request.attempts]),
-        (HistoryEntry.__table__, [row for request in part for row in request.history]),
+        (CallRequest.__table__, [request.row for request in batch]),
+        (Attempt.__table__, [row for request in batch for row in request.attempts]),
+        (HistoryEntry.__table__, [row for request in batch for row in request.history]),
     )
-    for table, made in rows:
+    for table, values in rows:
         assert isinstance(table, Table)
-        if made:
-            session.execute(insert(table), made)
-    _go_on_counting(session)
+        if values:
+            session.execute(insert(table), values)
+    _advance_sequence(session)
 
 
-def _go_on_counting(session: Session) -> None:
-    """Let PostgreSQL number the next request after those that came with their numbers."""
+def _advance_sequence(session: Session) -> None:
+    """Advance PostgreSQL's sequence past the ids that were stored explicitly."""
     if session.get_bind().dialect.name == "postgresql":
         sequence = "pg_get_serial_sequence('call_requests', 'id')"
         session.execute(text(f"SELECT setval({sequence}, (SELECT max(id) FROM call_requests))"))  # noqa: S608
 
 
-def _make_modules(database: Database, locale: str, now: datetime) -> None:
+def _create_modules(database: Database, locale: str, now: datetime) -> None:
     names = ("فروش", "پشتیبانی", "حسابداری") if locale == "fa" else ("Sales", "Support", "Accounts")
     kinds = (("extension", ("101", "102", "103")), ("queue", ("support",)), ("extension", ("104",)))
     with database.read() as session:
@@ -144,16 +146,16 @@ def _make_modules(database: Database, locale: str, now: datetime) -> None:
         save_module(database, given, now, actor=ACTOR)
 
 
-def _moments(
+def _registration_times(
     rng: random.Random, count: int, office: store_settings.OfficeSettings, now: datetime
 ) -> Iterator[datetime]:
-    """Yield when requests were registered, the earliest first: on so many days before today as it takes."""
+    """Yield `count` registration times on the days before now, earliest first."""
     zone = ZoneInfo(office.timezone)
     usual = min(BUSY_DAY, max(12, count // 30))
     rest_days = (FRIDAY,) if office.locale == "fa" else (SATURDAY, SUNDAY)
     day, left = now.astimezone(zone).date(), count
     if now < datetime.combine(day, CLOSES, zone):
-        day -= DAY  # this one is not over
+        day -= DAY  # today has not ended
     days: list[tuple[date, int]] = []
     while left > 0:
         busy = usual * (0.1 if day.weekday() in rest_days else rng.uniform(0.7, 1.3))
@@ -166,17 +168,17 @@ def _moments(
             yield (datetime.combine(day, time(0), zone) + timedelta(seconds=seconds)).astimezone(now.tzinfo)
 
 
-Wish = tuple[int | None, bool, str, str]  # module, queue, target and number: one active request has it
+DuplicateKey = tuple[int | None, bool, str, str]  # module, queue, target, number: unique among active requests
 
 
-def _active_wishes(session: Session) -> set[Wish]:
+def _active_keys(session: Session) -> set[DuplicateKey]:
     query = select(CallRequest.module_id, CallRequest.queue, CallRequest.target, CallRequest.number).where(has_status())
     return {(module, queue, target, number) for module, queue, target, number in session.execute(query)}
 
 
 @dataclass(frozen=True)
 class _Target:
-    """A module, as far as a request needs it."""
+    """The values of a module that requests need."""
 
     module_id: int
     name: str
@@ -200,8 +202,8 @@ class _Customer:
     shown: str
 
 
-class _Maker:
-    """Makes one request after the other, each with its attempts and its history."""
+class _Generator:
+    """Generates requests with their attempts and history events."""
 
     def __init__(
         self,
@@ -209,18 +211,18 @@ class _Maker:
         targets: Sequence[_Target],
         office: store_settings.OfficeSettings,
         now: datetime,
-        wishes: set[Wish],
+        active: set[DuplicateKey],
     ) -> None:
         self.random, self._targets, self._office, self._now = rng, targets, office, now
-        self._wishes = wishes
+        self._active = active
         self._customers: list[_Customer] = []
 
     def ended(self, number: int, registered: datetime) -> "_Request":
-        """Make a request that is over."""
+        """Return a request that has ended."""
         (ending,) = self.random.choices(list(ENDINGS), list(ENDINGS.values()))
         lately = self._now - registered < LATELY
         if lately and ending in ("failed", "expired"):
-            ending = "connected"  # these take their time
+            ending = "connected"  # a recent request cannot have failed or expired yet
         request = self._begin(number, registered)
         moment = registered + self._wait()
         if lately:
@@ -239,12 +241,12 @@ class _Maker:
         return request
 
     def waiting(self, number: int) -> "_Request":
-        """Make a request that waits, of the last hours; some are postponed, some were tried."""
+        """Return a waiting request of the last hours. Some are postponed, some have a failed attempt."""
         registered = self._now - timedelta(seconds=self.random.uniform(20, 3 * 3600))
-        request = self._begin(number, registered, anew=True)
-        while request.wish in self._wishes:  # whoever asks twice for the same waits once
-            request = self._begin(number, registered, anew=True)
-        self._wishes.add(request.wish)
+        request = self._begin(number, registered, new_customer=True)
+        while request.duplicate_key in self._active:  # a duplicate is never stored
+            request = self._begin(number, registered, new_customer=True)
+        self._active.add(request.duplicate_key)
         kind = self.random.choices(("plain", "tried", "postponed", "urgent", "uncertain"), (60, 20, 12, 5, 3))[0]
         if kind == "tried" and request.retries:
             self._try(request, self.random.choice(self._agents(request.row)), registered + timedelta(seconds=15))
@@ -258,10 +260,10 @@ class _Maker:
             request.row["status"] = Status.UNCERTAIN.value
         return request
 
-    def _begin(self, number: int, registered: datetime, *, anew: bool = False) -> "_Request":
+    def _begin(self, number: int, registered: datetime, *, new_customer: bool = False) -> "_Request":
         chosen = self.random.choice(self._targets)
         target = chosen.targets[0] if chosen.queue else self.random.choice((*chosen.targets, *chosen.targets, ""))
-        customer = self._customer(anew=anew)
+        customer = self._customer(new=new_customer)
         row = dict.fromkeys(CallRequest.__table__.columns.keys()) | {
             "id": number,
             "module_id": chosen.module_id,
@@ -286,9 +288,9 @@ class _Maker:
         }
         return _Request(row, chosen.retries)
 
-    def _customer(self, *, anew: bool) -> _Customer:
-        """Return somebody who calls for the first time, or one of those who called before."""
-        if self._customers and not anew and self.random.random() < 0.6:
+    def _customer(self, *, new: bool) -> _Customer:
+        """Return a new customer, or one who has called before if `new` is false."""
+        if self._customers and not new and self.random.random() < 0.6:
             return self.random.choice(self._customers)
         number = self._number()
         locale = self._office.locale if self._office.locale in FIRST_NAMES else "en"
@@ -300,7 +302,7 @@ class _Maker:
         return self._customers[-1]
 
     def _number(self) -> str:
-        """Return a number of the office's country: one of its examples with other digits at its end."""
+        """Return a random number of the office's country in E.164, built from an example number."""
         if self._office.region == "IR":
             prefix = self.random.choice(("912", "912", "919", "935", "936", "901", "990", "2188", "2166"))
             return f"+98{prefix}" + "".join(self.random.choices("0123456789", k=10 - len(prefix)))
@@ -319,18 +321,18 @@ class _Maker:
         return (row["target"],) if row["target"] else self._target(row).targets
 
     def _wait(self) -> timedelta:
-        """Most are called back within minutes, and a few only hours later."""
+        """Return the time until the call-back: mostly minutes, sometimes hours."""
         return timedelta(seconds=min(6 * 3600, max(15, self.random.lognormvariate(math.log(420), 1.1))))
 
     def _miss(self, request: "_Request", agent: str, moment: datetime) -> datetime:
-        """Let the agent's phone ring in vain; return when it is tried again."""
+        """Add an attempt that the agent missed. Return the time of the next one."""
         outcome = self.random.choice(MISSES)
         end = moment + timedelta(seconds=self.random.uniform(3, 20))
         request.attempt(agent, moment, outcome, end)
         return end + timedelta(seconds=60)
 
     def _try(self, request: "_Request", agent: str, moment: datetime) -> datetime:
-        """Let the customer's phone ring in vain; return when it is tried again."""
+        """Add an attempt that the customer missed. Return the time of the next one."""
         answered = moment + timedelta(seconds=self.random.uniform(2, 10))
         end = answered + timedelta(seconds=self.random.uniform(8, 40))
         outcome = self.random.choice(FAILURES)
@@ -344,7 +346,7 @@ class _Maker:
         request.attempt(agent, moment, Outcome.CONNECTED, end, answered, answered + timedelta(seconds=2), talking)
 
     def _close(self, request: "_Request", ending: str, moment: datetime) -> None:
-        """Let it end without a call of ours."""
+        """End a request without an attempt."""
         row = request.row
         status = {"cancelled": Status.CANCELLED, "expired": Status.EXPIRED}.get(ending, Status.DONE)
         by_hand = ending in ("marked_done", "cancelled")
@@ -358,7 +360,7 @@ class _Maker:
 
 
 class _Request:
-    """A request in the making, with what happens to it."""
+    """The row of a request, and the rows of its attempts and history events."""
 
     def __init__(self, row: dict[str, Any], retries: int) -> None:
         self.row, self.retries, self._status = row, retries, ""
@@ -367,7 +369,7 @@ class _Request:
         self.note("registered", row["registered_at"], detail=row["number"])
 
     @property
-    def wish(self) -> Wish:
+    def duplicate_key(self) -> DuplicateKey:
         row = self.row
         return row["module_id"], row["queue"], row["target"], row["number"]
 
@@ -407,7 +409,7 @@ class _Request:
         dialled: datetime | None = None,
         connected: datetime | None = None,
     ) -> None:
-        """Add an attempt with its history, and let the request be what it made of it."""
+        """Add an attempt with its history events, and update the request by its outcome."""
         row = self.row
         attempt = str(uuid.UUID(int=row["id"] << 64 | len(self.attempts)))
         self.attempts.append(

@@ -27,7 +27,7 @@ from script.lib.postgresql import NoPostgres, find_programs
 from script.office.asterisk import NoAsterisk, find_build
 from tests.support.passwords import hash_quickly
 from tests.support.postgres import PostgresServer
-from tests.support.shared import share
+from tests.support.shared import share_caches
 
 if TYPE_CHECKING:
     from tests.support.browsing import Browsers
@@ -157,7 +157,7 @@ def _need(find: Callable[[], T], missing: type[Exception]) -> T:
 
 def pytest_configure() -> None:
     """Prepare what all tests of this process have in common."""
-    share()
+    share_caches()
     # Every commit waits for the disk, as it must. In memory there is nothing to wait for.
     if os.access(MEMORY, os.W_OK | os.X_OK) and shutil.disk_usage(MEMORY).free > ENOUGH:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))

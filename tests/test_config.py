@@ -8,7 +8,7 @@ import pytest
 from app import create_app
 from app.config import ConfigError, Settings, load_settings, secret_key
 from script.office.database import make_settings
-from tests.support.factories import at_once
+from tests.support.factories import run_at_once
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_data_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> Non
 
 
 def test_processes_that_start_together_share_one_secret_key(settings: Settings) -> None:
-    keys = at_once([lambda: secret_key(settings)] * 12)
+    keys = run_at_once([lambda: secret_key(settings)] * 12)
     assert len(set(keys)) == 1
     assert len(keys[0]) == 64
     (file,) = settings.data_dir.iterdir()

@@ -1,4 +1,4 @@
-"""The least that can answer "101 is idle" with a call: a socket, one look for a text, one write."""
+"""The smallest AMI client that makes a call when an extension becomes idle: one socket, one search, one write."""
 
 import asyncio
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ LOGIN_SECONDS = 5
 
 
 class BareClient:
-    """Sends what it was armed with, once, when the extension becomes idle."""
+    """Send an armed Originate once when the extension becomes idle."""
 
     def __init__(self, extension: str) -> None:
         self._exten = f"\r\nExten: {extension}\r\n".encode()
@@ -21,13 +21,13 @@ class BareClient:
             self._writer.write(_action({"Action": "Login", "Username": username, "Secret": secret, "Events": "on"}))
             answer = await self._reader.readuntil(b"\r\n\r\n")
         if b"Response: Success" not in answer:
-            raise ConnectionError(f"the exchange refused the bare client: {answer!r}")
+            raise ConnectionError(f"the PBX refused the bare client: {answer!r}")
         self._task = asyncio.create_task(self._follow())
 
     def arm(self, headers: Mapping[str, str], variables: Mapping[str, str]) -> None:
-        """Have this call ordered at the next moment at which the extension is idle."""
-        order = _action({"Action": "Originate", **headers, "Async": "true"})[:-2]
-        self._armed = order + b"".join(f"Variable: {n}={v}\r\n".encode() for n, v in variables.items()) + b"\r\n"
+        """Originate this call when the extension becomes idle next."""
+        originate = _action({"Action": "Originate", **headers, "Async": "true"})[:-2]
+        self._armed = originate + b"".join(f"Variable: {n}={v}\r\n".encode() for n, v in variables.items()) + b"\r\n"
 
     async def close(self) -> None:
         if self._task is not None:

@@ -1,8 +1,9 @@
-"""How fast a free line is used: from the agent's hang-up to the INVITE at its phone, with rest 0, beside a bare client.
+"""Measure the time from an agent's hang-up to the INVITE at the agent's phone, with rest 0, and compare it with a bare
+AMI client.
 
-The bare client sends one Originate as soon as Asterisk says that the extension is idle: through the same guarded
-channel, with the same variables, and with nothing else to do. So the ratio is the price of everything that Bazang does
-in between: decide, claim on disk, and only then dial. Both are measured in pairs, turn about, under the same load.
+The bare client sends one Originate as soon as Asterisk reports that the extension is idle. It uses the same guarded
+channel and the same variables, and does nothing else. The ratio is the cost of what Bazang does in between: decide and
+claim on disk before it dials. Both sides are measured alternately under the same load.
 """
 
 import asyncio
@@ -27,19 +28,19 @@ from app.worker.prompts import PromptStore
 from script.benchmarks.bare_client import BareClient
 from script.office.asterisk import NoAsterisk
 from script.office.bazang import Bazang
-from script.office.demo_office import PHONES, Customers, build_office, furnish, shelter
+from script.office.demo_office import PHONES, Customers, build_office, configure_office, remove_bazang_environment
 from script.office.phone import Call, Phone
 
 AGENT, NUMBER, NATIONAL = "101", "+989121234567", "09121234567"
-OTHER = "09120000001"  # with whom the agent talks before
-POLL_SECONDS = "5"  # the default: the tests' own polls more often than an office does
-TALK = (0.3, 0.8)  # seconds before the hang-up, by chance: no rhythm may meet that of the polls
+OTHER = "09120000001"  # the number that the agent talks to before
+POLL_SECONDS = "5"  # the default of an installation; tests poll more often
+TALK = (0.3, 0.8)  # seconds before the hang-up, random so that it does not coincide with the polls
 SIDES = ("Bazang", "bare AMI client")
 
 
 def run(runs: int) -> int:
-    """Measure that many pairs and print what was found; return the exit status."""
-    shelter()
+    """Measure `runs` pairs, print the result and return the exit status."""
+    remove_bazang_environment()
     try:
         times = asyncio.run(measure(runs))
     except NoAsterisk as missing:
@@ -60,28 +61,28 @@ def _report(times: Mapping[str, list[float]]) -> None:
 
 
 async def measure(runs: int) -> dict[str, list[float]]:
-    """Return the milliseconds of each side, turn about, in an office of its own."""
+    """Return the milliseconds of each side, measured alternately in a new office."""
     times: dict[str, list[float]] = {side: [] for side in SIDES}
     with tempfile.TemporaryDirectory(prefix="bazang-", ignore_cleanup_errors=True) as folder:
         secrets = {number: f"secret{number}" for number in PHONES}
         bazang = build_office(Path(folder), secrets, POLL_SECONDS=POLL_SECONDS)
-        furnish(bazang, max_wait=5, rest=0)
+        configure_office(bazang, max_wait=5, rest=0)
         async with bazang:
             bench = await Bench.open(bazang)
             print(
                 f"From the agent's hang-up to the INVITE at the agent's phone, Asterisk {bazang.asterisk.build.version}"
             )
             for run in range(runs + 1):
-                for side, once in zip(SIDES, (bench.bazang_round, bench.bare_round), strict=True):
-                    took = await once()
-                    if run > 0:  # the first pair finds everything cold
-                        times[side].append(took * 1000)
+                for side, measure_round in zip(SIDES, (bench.bazang_round, bench.bare_round), strict=True):
+                    seconds = await measure_round()
+                    if run > 0:  # the first pair warms up
+                        times[side].append(seconds * 1000)
             await bench.bare.close()
     return times
 
 
 class Bench:
-    """The office, with the agent's phone and everybody outside."""
+    """A running office with the agent's phone, the customers and the bare client."""
 
     def __init__(self, bazang: Bazang, phone: Phone, customers: Customers, bare: BareClient) -> None:
         self.bazang, self.phone, self.customers, self.bare = bazang, phone, customers, bare
@@ -90,7 +91,7 @@ class Bench:
 
     @classmethod
     async def open(cls, bazang: Bazang) -> "Bench":
-        """Have everybody at work and every prompt ready."""
+        """Start the phones and the worker, connect the bare client and synthesize the prompts."""
         office = bazang.asterisk
         customers = Customers(await office.trunk())
         phone = await office.phone(AGENT)
@@ -102,40 +103,40 @@ class Bench:
         return bench
 
     async def bazang_round(self) -> float:
-        """Return the seconds that Bazang takes."""
-        talk = await self._talk()
-        module = 1  # the one for the agent's extension, see `furnish`
-        wish = Registration(module, NUMBER, extension=AGENT)
-        request = await asyncio.to_thread(register, self.bazang.database, wish, datetime.now(UTC))
-        took, ring = await self._free_to_ring(talk)
+        """Return the seconds that Bazang needs."""
+        call = await self._occupy_agent()
+        module = 1  # the module for the agent's extension, see `configure_office`
+        registration = Registration(module, NUMBER, extension=AGENT)
+        request = await asyncio.to_thread(register, self.bazang.database, registration, datetime.now(UTC))
+        seconds, ring = await self._measure_ring(call)
         commands.send(self.bazang.database, commands.CANCEL, {"request": request}, actor="bench", now=datetime.now(UTC))
         await ring.wait_ended()
         await self._until(lambda: all(attempt.ended_at is not None for attempt in self.bazang.attempts()))
         await self._until(lambda: self._line().state == "free")
-        return took
+        return seconds
 
     async def bare_round(self) -> float:
-        """Return the seconds that the bare client takes."""
-        talk = await self._talk()
-        self.bare.arm(*await self._order())
-        took, ring = await self._free_to_ring(talk)
+        """Return the seconds that the bare client needs."""
+        call = await self._occupy_agent()
+        self.bare.arm(*await self._build_originate())
+        seconds, ring = await self._measure_ring(call)
         ring.reject()
         await self._until(lambda: self._line().state == "free")
-        return took
+        return seconds
 
-    async def _talk(self) -> Call:
-        talk = await self.customers.occupy(self.phone, OTHER)
+    async def _occupy_agent(self) -> Call:
+        call = await self.customers.occupy(self.phone, OTHER)
         await self._until(lambda: self._line().state == "in_call")
-        return talk
+        return call
 
-    async def _free_to_ring(self, talk: Call) -> tuple[float, Call]:
+    async def _measure_ring(self, call: Call) -> tuple[float, Call]:
         await asyncio.sleep(self.random.uniform(*TALK))
-        freed = await talk.hang_up()
+        freed = await call.hang_up()
         ring = await self.phone.next_call(10)
         return ring.began_at - freed, ring
 
-    async def _order(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
-        """Return what Bazang's own dialer would send for such a request."""
+    async def _build_originate(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """Return the headers and variables that Bazang's dialer would send for the request."""
         line, now = self._line(), datetime.now(UTC)
         order = DialOrder(
             attempt=str(uuid.uuid4()),
@@ -154,9 +155,9 @@ class Bench:
             registered_at=now,
             spoken=NATIONAL,
         )
-        told = _Told()
-        await Dialer(told, AttemptFollower()).originate(order, self.sounds.agent_prompt(order, now))
-        return told.headers, told.variables
+        capture = _OriginateCapture()
+        await Dialer(capture, AttemptFollower()).originate(order, self.sounds.agent_prompt(order, now))
+        return capture.headers, capture.variables
 
     def _line(self) -> ExtensionRow:
         with self.bazang.database.read() as session:
@@ -167,8 +168,8 @@ class Bench:
 
 
 @dataclass
-class _Told:
-    """An exchange that only takes note of what it is told to dial."""
+class _OriginateCapture:
+    """An AMI client that stores the Originate instead of sending it."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)

@@ -1,6 +1,6 @@
-"""Measure. `latency`: from the agent's hang-up to the ringing of its phone, beside a bare client of the exchange.
-`pages`: what the panel's pages take with 100,000 requests stored, beside 100, and beside Flask-Admin's list of them.
-All results are ratios of what was measured turn about in one run."""
+"""Measure the speed of calls and pages. `latency`: the time from an agent's hang-up to the next ring, compared with a
+bare AMI client. `pages`: the time of the panel's pages with 100,000 requests, compared with 100 requests and with the
+list of Flask-Admin. All results are ratios of values that were measured alternately in one run."""
 
 import argparse
 import sys

@@ -1,8 +1,7 @@
-"""What pages take with many requests stored, beside few, and beside the list that Flask-Admin makes of the same table.
+"""Measure pages with many stored requests, and compare them with few requests and with Flask-Admin's list of the table.
 
-Everything is measured within this process, by a client that asks the application itself: no network, no browser. It
-is the time of the processor, the database's included (it is SQLite), so that others' work does not count; and the sides
-take turns.
+Flask's test client calls the application in this process, without network and browser. The result is processor time,
+including SQLite, so other processes do not influence it. The sides are measured alternately.
 """
 
 import gc
@@ -37,29 +36,29 @@ from script.office.database import build_database, make_settings, open_engine
 
 ROOT = Path(__file__).resolve().parents[2]
 FEW, MANY, WAITING = 100, 100_000, 20
-AIM, AIM_BESIDE = 1.3, 3.0
+MAX_RATIO, MIN_RATIO_FLASK_ADMIN = 1.3, 3.0
 FLASK_ADMIN = "flask-admin==2.2.1"
 PER_PAGE = 25
 PAGES = {
     "pending requests": "/requests",
     "report": "/report",
-    "its charts": "/report/charts",
-    "page 500 of its list": "/report?period=all&page=500",
-    "all of it, the last done first": "/report?period=all&sort=-done",
+    "report charts": "/report/charts",
+    "report, page 500": "/report?period=all&page=500",
+    "report, all by completion": "/report?period=all&sort=-done",
 }
-AFTER_A_CHANGE = ("report", "its charts", "page 500 of its list")
-EVERYBODY = Scope("bench", everything=True)
-LATEST = 2**31 - 1  # a version: whatever others did with the request was seen
-Ask = Callable[[], object]
+AFTER_A_CHANGE = ("report", "report charts", "report, page 500")
+BENCH_SCOPE = Scope("bench", everything=True)
+LATEST = 2**31 - 1  # a request version that is newer than every change
+Measured = Callable[[], object]
 
 
-class Missing(Exception):
-    """What there is to compare with is not there; the message says why."""
+class NotAvailable(Exception):
+    """Flask-Admin is not available. The message says why."""
 
 
 @dataclass
 class Office:
-    """An application with its database, and somebody who is logged in."""
+    """An application with its database and a client that is logged in."""
 
     app: Flask
     client: FlaskClient
@@ -67,41 +66,43 @@ class Office:
     path: Path
     changes: int = 0
 
-    def ask(self, address: str) -> Ask:
-        def once() -> object:
+    def page(self, address: str) -> Measured:
+        def load() -> object:
             answer = self.client.get(address)
             assert answer.status_code == 200, f"{address}: {answer.status}"
             return answer
 
-        return once
+        return load
 
     def change(self) -> None:
-        """Change a request, as somebody does every other moment: what was built before is good no longer."""
+        """Change a request, so that cached parts of pages become invalid."""
         self.changes += 1
         note = perform.perform(
-            self.database, EVERYBODY, WriteNote(f"note {self.changes}"), [ShownRequest(1, LATEST)], datetime.now(UTC)
+            self.database, BENCH_SCOPE, WriteNote(f"note {self.changes}"), [ShownRequest(1, LATEST)], datetime.now(UTC)
         )
         assert [result.code for result in note] == ["done"], note
 
 
 def run(runs: int) -> int:
-    """Measure that many pairs and print what was found; return 1 where an aim is missed."""
+    """Measure `runs` pairs and print the results. Return 1 if a limit is missed."""
     with tempfile.TemporaryDirectory(prefix="bazang-", ignore_cleanup_errors=True) as folder:
         few, many = _open(Path(folder) / "few", FEW), _open(Path(folder) / "many", MANY)
-        print(f"Processor time of the server with {MANY:,} requests stored beside {FEW}, medians of {runs}, turn about")
+        print(f"Processor time of the server with {MANY:,} requests and with {FEW}, medians of {runs} alternate runs")
         missed = 0
         for name, address in PAGES.items():
-            changed = _measure([many.ask(address), few.ask(address)], runs)
-            missed += _tell(name, changed, f"{MANY:,}", str(FEW), changed[0] / changed[1], at_most=AIM)
-        for name in AFTER_A_CHANGE:  # what grows with the period's requests, for the first one who looks
-            anew = _measure([many.ask(PAGES[name]), few.ask(PAGES[name])], runs, before=[many.change, few.change])
-            _tell(f"{name}, after a change", anew, f"{MANY:,}", str(FEW), anew[0] / anew[1])
-        missed += _excel_opens(many)
-        return 1 if missed + _beside(many, runs) else 0
+            medians = _measure_medians([many.page(address), few.page(address)], runs)
+            missed += _print_result(name, medians, f"{MANY:,}", str(FEW), medians[0] / medians[1], at_most=MAX_RATIO)
+        for name in AFTER_A_CHANGE:  # the cost of the first page after a change grows with the requests
+            medians = _measure_medians(
+                [many.page(PAGES[name]), few.page(PAGES[name])], runs, before=[many.change, few.change]
+            )
+            _print_result(f"{name}, after a change", medians, f"{MANY:,}", str(FEW), medians[0] / medians[1])
+        missed += _check_excel(many)
+        return 1 if missed + _compare_with_flask_admin(many, runs) else 0
 
 
-def _excel_opens(many: Office) -> int:
-    """Read the Excel file of all requests back; return 1 unless it has each of them."""
+def _check_excel(many: Office) -> int:
+    """Read the Excel file of all requests. Return 1 unless it has a row for each of them."""
     answer = many.client.get("/report.xlsx?period=all")
     sheet = openpyxl.load_workbook(io.BytesIO(answer.data), read_only=True).active
     rows = {row[0] for row in sheet.iter_rows(min_row=2, max_col=1, values_only=True)}
@@ -125,7 +126,7 @@ def _add_running_worker(database: Database, now: datetime) -> None:
 
 
 def _open(folder: Path, count: int) -> Office:
-    """Build an office in which so many requests are stored, of which a few wait."""
+    """Build an office with `count` stored requests. A few of them wait."""
     folder.mkdir()
     path = build_database(folder)
     app = create_app(make_settings(folder))
@@ -144,22 +145,22 @@ def _open(folder: Path, count: int) -> Office:
     return Office(app, client, database, path)
 
 
-def _measure(sides: Sequence[Ask], runs: int, before: Sequence[Callable[[], None]] = ()) -> list[float]:
-    """Return the median milliseconds of each side, turn about; what is done `before` a turn does not count."""
+def _measure_medians(sides: Sequence[Measured], runs: int, before: Sequence[Callable[[], None]] = ()) -> list[float]:
+    """Return the median milliseconds of each side, measured alternately. The time of `before` does not count."""
     times: list[list[float]] = [[] for _ in sides]
     for turn in range(runs + 1):
-        for happens in before:
-            happens()
-        for side, took in zip(sides, times, strict=True):
+        for prepare in before:
+            prepare()
+        for side, durations in zip(sides, times, strict=True):
             gc.collect()
             began = time.process_time()
             side()
-            if turn > 0:  # the first finds everything cold
-                took.append((time.process_time() - began) * 1000)
-    return [statistics.median(took) for took in times]
+            if turn > 0:  # the first run warms up
+                durations.append((time.process_time() - began) * 1000)
+    return [statistics.median(durations) for durations in times]
 
 
-def _tell(
+def _print_result(
     name: str,
     medians: Sequence[float],
     one: str,
@@ -169,7 +170,7 @@ def _tell(
     at_most: float | None = None,
     at_least: float | None = None,
 ) -> bool:
-    """Print what was found; return whether it misses its aim."""
+    """Print a result and return whether it misses its limit."""
     line = f"{name + ':':<36} {medians[0]:6.1f} ms ({one}), {medians[1]:6.1f} ms ({other}), ratio {ratio:.2f}"
     if at_most is not None and ratio > at_most:
         print(f"{line}  MISSED: at most {at_most}")
@@ -181,32 +182,34 @@ def _tell(
     return True
 
 
-def _beside(many: Office, runs: int) -> int:
-    """Compare the report with Flask-Admin's list of the same rows."""
+def _compare_with_flask_admin(many: Office, runs: int) -> int:
+    """Compare the report with Flask-Admin's list of the same rows. Return the number of missed limits."""
     try:
         other = _flask_admin(open_engine(many.path))
-    except Missing as missing:
+    except NotAvailable as missing:
         print(f"Left out, Flask-Admin's list: {missing}")
         return 0
     missed = 0
     for name, page in (("first page", 1), ("page 500", 500)):
 
-        def theirs(page: int = page) -> object:
+        def load_flask_admin(page: int = page) -> object:
             answer = other.get(f"/admin/requests/?page={page - 1}")
             assert answer.status_code == 200 and answer.text.count("<tr") > PER_PAGE, answer.status
             return answer
 
-        sides = [theirs, many.ask(f"/report?period=all&page={page}")]
-        medians = _measure(sides, runs)
+        sides = [load_flask_admin, many.page(f"/report?period=all&page={page}")]
+        medians = _measure_medians(sides, runs)
         ratio = medians[0] / medians[1]
-        missed += _tell(f"{name}, Flask-Admin's list", medians, "theirs", "ours", ratio, at_least=AIM_BESIDE)
-        medians = _measure(sides, runs, before=[many.change])
-        _tell(f"{name}, after a change", medians, "theirs", "ours", medians[0] / medians[1])
+        missed += _print_result(
+            f"{name}, Flask-Admin's list", medians, "Flask-Admin", "Bazang", ratio, at_least=MIN_RATIO_FLASK_ADMIN
+        )
+        medians = _measure_medians(sides, runs, before=[many.change])
+        _print_result(f"{name}, after a change", medians, "Flask-Admin", "Bazang", medians[0] / medians[1])
     return missed
 
 
 def _flask_admin(engine: Engine) -> FlaskClient:
-    """Return a client of Flask-Admin's list of the requests, with the report's columns and search. Raises Missing."""
+    """Return a client of Flask-Admin's request list with the columns and search of the report. Raises NotAvailable."""
     _fetch_flask_admin()
     from flask_admin import Admin  # type: ignore[import-not-found]
     from flask_admin.contrib.sqla import ModelView  # type: ignore[import-not-found]
@@ -229,14 +232,14 @@ def _flask_admin(engine: Engine) -> FlaskClient:
 
     app = Flask("flask_admin_list")
     app.config.update(SECRET_KEY="bench", TESTING=True)
-    Babel(app)  # it speaks through it where it is there
+    Babel(app)  # Flask-Admin uses it if it is installed
     admin = Admin(app, name="Requests")
     admin.add_view(Requests(CallRequest, scoped_session(sessionmaker(engine)), endpoint="requests"))
     return app.test_client()
 
 
 def _fetch_flask_admin() -> None:
-    """Have it in a folder of its own, without the packages that we have anyway. Raises Missing."""
+    """Install Flask-Admin into its own folder, without its dependencies. Raises NotAvailable."""
     home = ROOT / ".cache" / FLASK_ADMIN.replace("==", "-")
     if not (home / "flask_admin").is_dir():
         options = ["--no-deps", "--target", str(home), FLASK_ADMIN]
@@ -247,5 +250,5 @@ def _fetch_flask_admin() -> None:
         )
         done = subprocess.run([*installer, *options], capture_output=True, text=True)
         if done.returncode != 0:
-            raise Missing(f"{FLASK_ADMIN} cannot be installed ({(done.stderr.strip().splitlines() or ['?'])[-1]})")
+            raise NotAvailable(f"cannot install {FLASK_ADMIN} ({(done.stderr.strip().splitlines() or ['?'])[-1]})")
     sys.path.append(str(home))

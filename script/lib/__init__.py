@@ -1,1 +1,1 @@
-"""What script/bootstrap is made of: standard library only, since it runs before anything is installed."""
+"""Code of script/bootstrap and script/test. Standard library only: it runs before the installation."""

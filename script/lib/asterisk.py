@@ -1,4 +1,4 @@
-"""Fetch a real Asterisk for the tests and the demo, and describe how it is started without being installed."""
+"""Fetch a real Asterisk for the tests and the demo, and describe how to start it without installing it."""
 
 import json
 import platform
@@ -10,17 +10,17 @@ from pathlib import Path
 
 from . import debian
 
-SUITES = {22: "forky", 16: "bullseye"}  # the Debian releases that carry these versions
+SUITES = {22: "forky", 16: "bullseye"}  # the Debian release of each major version
 DESCRIPTOR = "asterisk.json"
 
 
 def descriptor_path(cache: Path, major: int) -> Path:
-    """Where the description of this version lies once it has been fetched."""
+    """Return the path of the description of a fetched version."""
     return cache / f"asterisk-{major}" / DESCRIPTOR
 
 
 def is_fetched(cache: Path, major: int) -> bool:
-    """Whether this version is there, whole, and not an installed one that has been removed since."""
+    """Return whether this version is complete in the cache, or installed and not removed since."""
     try:
         described = json.loads(descriptor_path(cache, major).read_text())
     except FileNotFoundError:
@@ -29,13 +29,13 @@ def is_fetched(cache: Path, major: int) -> bool:
 
 
 def fetch(cache: Path, major: int, report: Callable[[str], None]) -> str:
-    """Make `asterisk-<major>` in the cache; returns the exact version. Raises debian.CannotFetch."""
+    """Create `asterisk-<major>` in the cache and return the exact version. Raises debian.CannotFetch."""
     target = cache / f"asterisk-{major}"
     fresh = cache / f".asterisk-{major}.new"
     debian.fetch(SUITES[major], ["asterisk", "asterisk-core-sounds-en"], fresh, report)
     voices = fresh / "usr/share/asterisk/sounds"
     if not (voices / "en").exists():
-        (voices / "en").symlink_to("en_US_f_Allison")  # what the package's maintainer script would do
+        (voices / "en").symlink_to("en_US_f_Allison")  # the package's maintainer script would do this
     _write_descriptor(fresh, _describe(fresh, major))
     if target.exists():
         shutil.rmtree(target)
@@ -44,14 +44,14 @@ def fetch(cache: Path, major: int, report: Callable[[str], None]) -> str:
 
 
 def use_installed(cache: Path, major: int) -> str | None:
-    """Describe the system's own Asterisk instead, if there is one; returns its version."""
+    """Describe the installed Asterisk and return its version. Return None if there is none of this major version."""
     binary = shutil.which("asterisk") or shutil.which("asterisk", path="/usr/sbin:/usr/local/sbin")
     if not binary:
         return None
     answer = subprocess.run([binary, "-V"], capture_output=True, text=True).stdout
     version = re.search(r"(\d+)\.[\d.]+", answer)
-    places = [Path("/usr/lib") / f"{platform.machine()}-linux-gnu/asterisk/modules", Path("/usr/lib/asterisk/modules")]
-    modules = next((place for place in places if place.is_dir()), None)
+    folders = [Path("/usr/lib") / f"{platform.machine()}-linux-gnu/asterisk/modules", Path("/usr/lib/asterisk/modules")]
+    modules = next((folder for folder in folders if folder.is_dir()), None)
     if not version or not modules or (major == 16) != (int(version[1]) < 18):
         return None
     target = cache / f"asterisk-{major}"
@@ -69,20 +69,20 @@ def use_installed(cache: Path, major: int) -> str | None:
 
 
 def _describe(root: Path, major: int) -> dict[str, object]:
-    """Paths relative to the descriptor, so that the cache can be moved or linked."""
+    """Return the description. Its paths are relative to the folder, so the cache can be moved or linked."""
 
     def inside(path: Path) -> str:
         return str(path.relative_to(root))
 
     triplet = f"{platform.machine()}-linux-gnu"
-    # Bullseye's /lib64/ld-linux link is absolute and would leave the folder: take the real file first.
+    # Bullseye's link /lib64/ld-linux is absolute and leads out of the folder, so the real file comes first.
     loaders = [*root.glob(f"lib/{triplet}/ld-2*.so"), *root.glob(f"usr/lib/{triplet}/ld-linux-*.so.*")]
     loaders += root.glob(f"lib/{triplet}/ld-linux-*.so.*")
     folders = [f"lib/{triplet}", f"usr/lib/{triplet}", "usr/lib", "lib"]
     modules = [root / f"usr/lib/{triplet}/asterisk/modules", root / "usr/lib/asterisk/modules"]
     found = next((folder for folder in modules if folder.is_dir()), None)
     if not loaders or found is None:
-        raise debian.CannotFetch(f"the packages of {SUITES[major]} don't lie where they are expected")
+        raise debian.CannotFetch(f"the packages of {SUITES[major]} do not have the expected folders")
     description: dict[str, object] = {
         "loader": inside(loaders[0]),
         "library_path": [folder for folder in folders if (root / folder).is_dir()],
@@ -96,7 +96,7 @@ def _describe(root: Path, major: int) -> dict[str, object]:
     version = re.search(r"\d+\.[\d.]+", answer.stdout)
     if not version or not version[0].startswith(f"{major}."):
         raise debian.CannotFetch(
-            f"asterisk {major} doesn't start here: {(answer.stderr or answer.stdout).strip()[:200]}"
+            f"asterisk {major} does not start on this machine: {(answer.stderr or answer.stdout).strip()[:200]}"
         )
     return {"version": version[0], **description}
 

@@ -1,4 +1,4 @@
-"""Make a clone ready to run. See script/bootstrap, which finds the Python that runs this."""
+"""Prepare a clone to run. script/bootstrap finds the Python for this module."""
 
 import argparse
 import fcntl
@@ -17,13 +17,15 @@ CACHE = ROOT / ".cache"
 
 
 def main() -> int:
-    """Return 0 unless there is no Python environment; what else is missing is said, and the tests name it too."""
+    """Prepare the clone and print what is missing. Return 1 only if there is no Python environment."""
     parser = argparse.ArgumentParser(prog="script/bootstrap", description=__doc__)
-    parser.add_argument("--tests", action="store_true", help="also what script/test needs")
-    parser.add_argument("--packages-only", action="store_true", help="no Asterisk, no browser, no PostgreSQL")
+    parser.add_argument("--tests", action="store_true", help="also fetch what script/test needs")
+    parser.add_argument(
+        "--packages-only", action="store_true", help="install Python packages only: no Asterisk, browser or PostgreSQL"
+    )
     arguments = parser.parse_args()
     try:
-        with _alone():
+        with _bootstrap_lock():
             missing = _prepare(arguments.tests, arguments.packages_only)
     except (environment.CannotInstall, OSError) as error:
         print(f"script/bootstrap: {error}", file=sys.stderr)
@@ -67,9 +69,9 @@ def _chromium() -> str:
     if _is_found(chromium.find_chromium, chromium.NoBrowser):
         return ""
     progress = Progress("Chromium")
-    reason = "apt-get installs for root only"
+    reason = "only root can install packages with apt-get"
     if os.geteuid() == 0:
-        # Not every suite has the first.
+        # Some suites have no headless shell.
         reason = _try(lambda: debian.install(["chromium-headless-shell"], progress.report)) and _try(
             lambda: debian.install(["chromium"], progress.report)
         )
@@ -105,7 +107,7 @@ def _is_found(find: Callable[[], object], missing: type[Exception]) -> bool:
 
 
 def _try(fetch: Callable[[], None]) -> str:
-    """Return the reason in one line if it fails: whatever that is, the rest of the bootstrap goes on."""
+    """Return the reason of a failure in one line, or "". A failure must not stop the rest of the bootstrap."""
     try:
         fetch()
     except debian.CannotFetch as error:
@@ -116,8 +118,8 @@ def _try(fetch: Callable[[], None]) -> str:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Let one bootstrap of this clone work at a time; the second then finds everything done."""
+def _bootstrap_lock() -> Iterator[None]:
+    """Allow one bootstrap of this clone at a time. A second one waits."""
     CACHE.mkdir(exist_ok=True)
     with (CACHE / "bootstrap.lock").open("w") as lock:
         try:

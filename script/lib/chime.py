@@ -1,4 +1,4 @@
-"""Make the sound of an arriving request, two soft bell notes. `python -m script.lib.chime` writes it anew."""
+"""Generate the sound of a new request: two soft bell notes. `python -m script.lib.chime` writes the file."""
 
 import io
 import math
@@ -8,13 +8,13 @@ from pathlib import Path
 
 FILE = Path(__file__).resolve().parents[2] / "app" / "static" / "sounds" / "arrival.wav"
 RATE = 16000  # samples per second
-NOTES = ((0.0, 659.26), (0.16, 880.0))  # begin in seconds, frequency in Hz: E5, A5
+NOTES = ((0.0, 659.26), (0.16, 880.0))  # start in seconds, frequency in Hz: E5, A5
 OVERTONES = ((1, 1.0), (2, 0.35), (3, 0.12))
-LENGTH, FADE, LOUDNESS = 0.9, 6.0, 0.3  # seconds, decay per second, of the whole range
+LENGTH, FADE, LOUDNESS = 0.9, 6.0, 0.3  # seconds, decay per second, share of the full scale
 
 
 def sample(moment: float) -> float:
-    """Return the sound's value at a moment, about -1 … 1."""
+    """Return the amplitude at `moment` seconds, about -1 to 1."""
     value = 0.0
     for begin, frequency in NOTES:
         age = moment - begin
@@ -25,7 +25,7 @@ def sample(moment: float) -> float:
     return value * min(1.0, (LENGTH - moment) / 0.05)
 
 
-def make() -> bytes:
+def build_chime() -> bytes:
     """Return the sound as a WAV file."""
     samples = [round(32767 * LOUDNESS * sample(n / RATE)) for n in range(int(RATE * LENGTH))]
     file = io.BytesIO()
@@ -38,4 +38,4 @@ def make() -> bytes:
 
 
 if __name__ == "__main__":
-    FILE.write_bytes(make())
+    FILE.write_bytes(build_chime())

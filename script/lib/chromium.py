@@ -1,4 +1,4 @@
-"""Find a Chromium for the browser tests, or fetch a private one that runs without being installed."""
+"""Find a Chromium for the browser tests, or fetch one that runs without being installed."""
 
 import json
 import os
@@ -11,9 +11,9 @@ from pathlib import Path
 from . import debian
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
-# Chromium without windows takes less than half of the time of one with them; the engine under the pages is the same.
+# The headless shell needs less than half of the processor time of Chromium with windows. Its engine is the same.
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
-QUIET = (  # a test's browser talks to the page under test, and to nobody else
+QUIET = (  # the browser connects to the page under test only
     "--headless",
     "--disable-gpu",
     "--disable-quic",
@@ -24,7 +24,7 @@ QUIET = (  # a test's browser talks to the page under test, and to nobody else
 )
 
 
-# The machine's fonts, where it has any, beside those that were fetched. Paths are relative to this file.
+# The fetched fonts, and those of the machine if it has any. Paths are relative to this file.
 FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
 <fontconfig>
@@ -35,24 +35,24 @@ FONTS = """<?xml version="1.0"?>
 
 
 class NoBrowser(Exception):
-    """There is no Chromium; the message says how to get it."""
+    """There is no Chromium. The message says how to get it."""
 
 
 @dataclass(frozen=True)
 class Chromium:
-    """How to start it: the program, and what its environment needs beside ours."""
+    """How to start Chromium: the program, and additional environment variables."""
 
     executable: Path
     additions: dict[str, str] = field(default_factory=dict)
 
     @property
     def arguments(self) -> list[str]:
-        """What it is started with: quiet, and as root without its sandbox, which refuses root."""
+        """The command line arguments. Root needs --no-sandbox, because the sandbox refuses root."""
         return [*QUIET, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
 
     @property
     def environment(self) -> dict[str, str]:
-        """The whole environment to start it in."""
+        """The complete environment of the process."""
         return {**os.environ, **self.additions}
 
 
@@ -72,16 +72,16 @@ def find_chromium() -> Chromium:
 
 
 def fetch(cache: Path, report: Callable[[str], None]) -> None:
-    """Make `chromium` in the cache. Raises debian.CannotFetch."""
+    """Create `chromium` in the cache. Raises debian.CannotFetch."""
     target, fresh = cache / "chromium", cache / ".chromium.new"
     debian.fetch_own(["chromium-headless-shell", "fonts-dejavu-core"], fresh, report)
     binary = Path("usr/lib/chromium/chromium-headless-shell")
     if not (fresh / binary).exists():
         shutil.rmtree(fresh)
-        raise debian.CannotFetch("this machine's suite has no Chromium of its own")
+        raise debian.CannotFetch("this machine's Debian suite has no package of Chromium")
     triplet = f"{platform.machine()}-linux-gnu"
     folders = [f"usr/lib/{triplet}", f"lib/{triplet}", "usr/lib/chromium"]
-    # Some libraries lie a folder deeper, where only a maintainer script or an alternative would link them.
+    # Some libraries are one folder deeper. Maintainer scripts or alternatives would link them.
     deeper = [path for path in sorted((fresh / folders[0]).glob("*/")) if any(path.glob("*.so*"))]
     folders += [str(path.relative_to(fresh)) for path in deeper]
     (fresh / "fonts.conf").write_text(FONTS)

@@ -1,8 +1,8 @@
-"""A private apt: fetch Debian packages into a folder, without root and without touching the system.
+"""Fetch Debian packages into a folder, without root and without a change of the system.
 
-Nothing is installed and no maintainer script runs: apt resolves and downloads into folders of ours, and
-``dpkg-deb -x`` unpacks. Packages of another suite come from the mirror which the machine's apt already uses and are
-verified by the machine's own debian-archive-keyring; those of the machine's own suite come from the machine's sources.
+Nothing is installed and no maintainer script runs. apt resolves and downloads into folders of ours, and
+``dpkg-deb -x`` unpacks. Packages of another suite come from the mirror that the machine's apt uses, and the machine's
+debian-archive-keyring verifies them. Packages of the machine's own suite come from the machine's sources.
 """
 
 import os
@@ -22,13 +22,13 @@ DOWNLOAD_SECONDS = 900
 
 
 class CannotFetch(Exception):
-    """Why a package can't be had, in one line for the person who reads it."""
+    """A package cannot be fetched. The message is the reason in one line."""
 
 
 def fetch(suite: str, packages: list[str], target: Path, report: Callable[[str], None]) -> None:
-    """Unpack `packages` of `suite` with all they depend on into the new folder `target`.
+    """Unpack `packages` of `suite` and their dependencies into the new folder `target`.
 
-    Raises CannotFetch when the machine has no apt, no keyring, or no mirror that serves the suite.
+    Raises CannotFetch if the machine has no apt, no keyring, or no mirror with the suite.
     """
     _check_tools()
     if not KEYRINGS[0].exists():
@@ -46,14 +46,14 @@ def fetch(suite: str, packages: list[str], target: Path, report: Callable[[str],
             apt.download(packages, report)
             apt.unpack(target, report)
             return
-    reason = failures[-1] if failures else "apt knows no mirror"
-    raise CannotFetch(f"suite {suite} isn't served by this machine's mirror ({reason})")
+    reason = failures[-1] if failures else "apt has no mirror"
+    raise CannotFetch(f"suite {suite} is not available on this machine's mirror ({reason})")
 
 
 def fetch_own(packages: list[str], target: Path, report: Callable[[str], None]) -> None:
-    """Unpack `packages` of the machine's own suite, with what they need and the machine lacks, into `target`.
+    """Unpack `packages` of the machine's own suite, and the dependencies that are not installed, into `target`.
 
-    They run with the machine's libraries beside those in `target`. Raises CannotFetch.
+    They run with the libraries of the machine and those in `target`. Raises CannotFetch.
     """
     _check_tools()
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -61,22 +61,22 @@ def fetch_own(packages: list[str], target: Path, report: Callable[[str], None]) 
         report("reading the index")
         apt = _PrivateApt.of_machine(Path(work))
         if failure := apt.update():
-            raise CannotFetch(f"this machine's apt can't read its index ({failure})")
+            raise CannotFetch(f"apt cannot update its index ({failure})")
         apt.download(packages, report)
         apt.unpack(target, report)
 
 
 def install(packages: list[str], report: Callable[[str], None]) -> None:
-    """Install `packages` into the machine; only root may. Raises CannotFetch."""
+    """Install `packages` on the machine. Only root can do this. Raises CannotFetch."""
     _check_tools()
     for arguments in (["update"], ["-y", "--no-install-recommends", "install", *packages]):
         last = _run_apt(["apt-get", "-q", *arguments], report)
-        if last and arguments[0] != "update":  # one broken source of many is no reason to stop
+        if last and arguments[0] != "update":  # one broken source must not stop the installation
             raise CannotFetch(f"apt-get install {' '.join(packages)}: {last}")
 
 
 def mirrors() -> list[str]:
-    """Addresses of the archives that the machine's apt uses, those that look like Debian's main archive first."""
+    """Return the URLs of the archives that the machine's apt uses, Debian's main archive first."""
     listing = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI)|$(ORIGIN)|$(LABEL)", "Created-By: Packages"],
         capture_output=True,
@@ -86,7 +86,7 @@ def mirrors() -> list[str]:
     ranked: dict[str, int] = {}
     for line in listing.stdout.splitlines():
         uri, origin, label = (part.strip() for part in line.split("|"))
-        if origin and label != "Debian":  # known, and not Debian's main archive (security, another vendor)
+        if origin and label != "Debian":  # not Debian's main archive (security updates, another vendor)
             continue
         ranked[uri] = 0 if label == "Debian" else 1 if uri.rstrip("/").endswith("/debian") else 2
     return sorted(ranked, key=lambda uri: ranked[uri])
@@ -95,7 +95,7 @@ def mirrors() -> list[str]:
 def _check_tools() -> None:
     for tool in ("apt-get", "dpkg-deb"):
         if not shutil.which(tool):
-            raise CannotFetch(f"{tool} isn't here: this works on Debian and its children only")
+            raise CannotFetch(f"{tool} is missing: this works only on Debian and its derivatives")
 
 
 def _plain_environment() -> dict[str, str]:
@@ -103,8 +103,8 @@ def _plain_environment() -> dict[str, str]:
 
 
 def _run_apt(command: list[str], report: Callable[[str], None]) -> str:
-    """Run apt with its progress told; the reason in words if it fails, otherwise an empty string."""
-    report("asking apt")
+    """Run apt and report its progress. Return the reason if it fails, otherwise ""."""
+    report("running apt")
     with subprocess.Popen(
         [*command, "-o", "APT::Status-Fd=1", "-o", "DPkg::Lock::Timeout=300"],
         stdin=subprocess.DEVNULL,
@@ -147,7 +147,7 @@ class _PrivateApt:
 
     @classmethod
     def of_suite(cls, work: Path, mirror: str, suite: str) -> "_PrivateApt":
-        """One that knows a single suite and thinks that nothing is installed."""
+        """Return an apt with a single suite and without installed packages."""
         apt = cls(work, suite)
         (work / "status").touch()
         keyrings = ",".join(str(path) for path in KEYRINGS if path.exists())
@@ -158,7 +158,7 @@ class _PrivateApt:
                 "Dir::Etc::sourcelist": work / "etc/sources.list",
                 "Dir::Etc::sourceparts": "-",
                 "Dir::Etc::preferencesparts": "-",
-                "Acquire::Check-Valid-Until": "false",  # an archived suite is no longer signed anew
+                "Acquire::Check-Valid-Until": "false",  # the signature of an archived suite is not renewed
                 "APT::Update::Error-Mode": "any",
             }
         )
@@ -166,9 +166,9 @@ class _PrivateApt:
 
     @classmethod
     def of_machine(cls, work: Path) -> "_PrivateApt":
-        """One with the machine's sources that knows what is installed, and so fetches the rest only."""
+        """Return an apt with the machine's sources and installed packages. It fetches only missing packages."""
         apt = cls(work, "this machine's suite")
-        # A copy, for apt locks the folder in which this file lies, and only root may lock dpkg's.
+        # apt locks the folder of this file, and only root may lock dpkg's folder, so apt gets a copy.
         shutil.copyfile("/var/lib/dpkg/status", work / "status")
         return apt
 
@@ -177,7 +177,7 @@ class _PrivateApt:
             self.command += ["-o", f"{name}={value}"]
 
     def update(self) -> str:
-        """Fetch the suite's index; the reason in words if that fails, otherwise an empty string."""
+        """Fetch the index of the suite. Return the reason if this fails, otherwise ""."""
         result = subprocess.run(
             ["timeout", str(UPDATE_SECONDS), *self.command, "update"],
             capture_output=True,

@@ -1,4 +1,4 @@
-"""The virtual environment, the Python packages in it and the compiled translations."""
+"""Create the virtual environment, install the Python packages and compile the translations."""
 
 import hashlib
 import json
@@ -14,31 +14,35 @@ STAMP = "bootstrap.json"
 
 
 class CannotInstall(Exception):
-    """Why there is no Python environment, for the person who reads it."""
+    """There is no Python environment. The message is the reason."""
 
 
 def prepare(root: Path, requirements: str) -> None:
-    """Make `.venv` hold exactly what `requirements` (a locked file) names, verified by its hashes.
+    """Install the packages of `requirements` (a locked file) into `.venv` and verify their hashes.
 
-    Takes no time if it already does: a stamp in the environment keeps the file's hash. Raises CannotInstall.
+    Return at once if they are installed: a stamp file in the environment has the hash of `requirements`. Raises
+    CannotInstall.
     """
     home = root / ".venv"
-    if home.is_symlink():  # to clear it would clear another clone's
-        raise CannotInstall(f"{home} is a link: remove it, and each clone gets an environment of its own")
+    if home.is_symlink():  # clearing it would clear the environment of another clone
+        raise CannotInstall(f"{home} is a link. Remove it and run this again: each clone needs its own environment")
     stamp = _Stamp(home)
-    if not _works(home) or stamp.place not in (None, str(home)):  # a moved environment's commands point elsewhere
-        _make(home)
+    if not _is_usable(home) or stamp.location not in (
+        None,
+        str(home),
+    ):  # the commands of a moved environment have wrong paths
+        _create(home)
         stamp = _Stamp(home)
     wanted = _hash(root / requirements)
     if wanted in stamp.installed:
         return
     _install(root, requirements)
-    # The tests' packages are locked upon the product's: who has those has these.
+    # The requirements of the tests include those of the product at the same versions.
     stamp.save({wanted, _hash(root / "requirements.txt")})
 
 
 def compile_translations(root: Path) -> str:
-    """Compile the catalogues that are newer than what was made of them; the reason in words if that fails."""
+    """Compile the catalogues that have changed. Return the reason if this fails, otherwise ""."""
     catalogues = list((root / "app/translations").glob("*/LC_MESSAGES/*.po"))
     if all(_is_newer(path.with_suffix(".mo"), path) for path in catalogues):
         return ""
@@ -51,27 +55,27 @@ def compile_translations(root: Path) -> str:
     if result.returncode == 0:
         return ""
     return (
-        f"translations don't compile: {_last_line(result.stderr)} (see: .venv/bin/pybabel compile -d app/translations)"
+        f"cannot compile the translations: {_last_line(result.stderr)} (.venv/bin/pybabel compile -d app/translations)"
     )
 
 
 class _Stamp:
-    """What was installed into the environment, and where the environment was then."""
+    """The stamp file: what is installed in the environment, and where the environment was created."""
 
     def __init__(self, home: Path) -> None:
         self.home, self.path = home, home / STAMP
         try:
-            kept = json.loads(self.path.read_text())
+            values = json.loads(self.path.read_text())
         except (FileNotFoundError, ValueError):
-            kept = {}
-        self.place: str | None = kept.get("place")
-        self.installed = set(kept.get("installed", []))
+            values = {}
+        self.location: str | None = values.get("place")
+        self.installed = set(values.get("installed", []))
 
     def save(self, installed: set[str]) -> None:
         self.path.write_text(json.dumps({"place": str(self.home), "installed": sorted(installed)}) + "\n")
 
 
-def _works(home: Path) -> bool:
+def _is_usable(home: Path) -> bool:
     command = [home / "bin/python", "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
     try:
         return subprocess.run(command, capture_output=True).returncode == 0
@@ -79,14 +83,14 @@ def _works(home: Path) -> bool:
         return False
 
 
-def _make(home: Path) -> None:
+def _create(home: Path) -> None:
     progress = Progress("Virtual environment")
-    progress.report("making it")
-    base = getattr(sys, "_base_executable", sys.executable)  # we may run inside the one that is being replaced
+    progress.report("creating")
+    base = getattr(sys, "_base_executable", sys.executable)  # this may run inside the environment that is replaced
     result = subprocess.run([base, "-m", "venv", "--clear", home], capture_output=True, text=True)
     if result.returncode != 0:
         progress.failed()
-        raise CannotInstall(f"{home} can't be made: {_last_line(result.stderr or result.stdout)}")
+        raise CannotInstall(f"cannot create {home}: {_last_line(result.stderr or result.stdout)}")
     version = ".".join(map(str, sys.version_info[:3]))
     progress.done(f"Python {version}")
 
@@ -100,37 +104,37 @@ def _install(root: Path, requirements: str) -> None:
         command = [uv, "pip", "install", "--python", python, "--require-hashes", "-r", requirements]
     else:
         if subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode != 0:
-            _make(python.parents[1])  # an environment whose making was interrupted
+            _create(python.parents[1])  # the creation of the environment was interrupted
         options = ["--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
         command = [python, "-m", "pip", "install", *options, "--require-hashes", "-r", requirements]
-    said, seen = [], 0
+    output, seen = [], 0
     with subprocess.Popen(
         command, cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout is not None
         ticking = threading.Event()
-        how_far = {"text": f"0 of {total}"}
+        state = {"text": f"0 of {total}"}
 
-        def tick() -> None:  # a large package, or uv, says nothing for long
+        def tick() -> None:  # uv, and pip with a large package, print nothing for a long time
             while not ticking.wait(1):
-                progress.report(how_far["text"])
+                progress.report(state["text"])
 
         ticker = threading.Thread(target=tick, daemon=True)
         ticker.start()
         for line in process.stdout:
-            said.append(line)
+            output.append(line)
             if line.startswith(("Collecting ", "Requirement already satisfied")):
                 seen += 1
-                how_far["text"] = f"{min(seen, total)} of {total}"
+                state["text"] = f"{min(seen, total)} of {total}"
             elif line.startswith("Installing collected"):
-                how_far["text"] = f"unpacking {total}"
+                state["text"] = f"unpacking {total}"
         ticking.set()
         ticker.join()
     if process.returncode != 0:
         progress.failed()
-        errors = [line for line in said if line.lower().startswith("error")]
-        reason = "".join(errors or said[-12:]).strip()
-        raise CannotInstall(f"the packages of {requirements} can't be installed:\n{reason}")
+        errors = [line for line in output if line.lower().startswith("error")]
+        reason = "".join(errors or output[-12:]).strip()
+        raise CannotInstall(f"cannot install the packages of {requirements}:\n{reason}")
     progress.done(f"{total} of {requirements}")
 
 

@@ -1,4 +1,4 @@
-"""Write the locked requirements anew, for every Python that the project runs on. See script/lock."""
+"""Regenerate the locked requirements for every supported Python. See script/lock."""
 
 import os
 import shutil
@@ -9,14 +9,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 UV_HOME = ROOT / ".cache/uv"
 OLDEST, NEWER = "3.11", ("3.12", "3.13")
-# For Linux only (for a Mac one package alone brings a hundred others), and with nothing of the machine that locks.
+# For Linux only, because one package needs a hundred others on macOS. Nothing of this machine gets into the files.
 OPTIONS = ["--python-platform", "linux", "--no-header", "--no-emit-index-url", "-q"]
 
 
 def main(arguments: list[str]) -> int:
-    """Compile both files; pins that still fit stay as they are, unless `--upgrade` is among the arguments."""
+    """Compile both files. Versions that still fit stay the same unless `arguments` contains `--upgrade`."""
     compile_ = [_find_uv(), "pip", "compile", *OPTIONS]
-    # The tests run on the very packages that the product is locked to.
+    # The tests use the same package versions as the product.
     for name, constraints in (("requirements", []), ("requirements-dev", ["-c", "requirements.txt"])):
         source, locked = f"{name}.in", f"{name}.txt"
         hashed = ["--generate-hashes", *constraints, *arguments, "-o", locked]
@@ -25,8 +25,8 @@ def main(arguments: list[str]) -> int:
             command = [*compile_, "--python-version", version, "--no-annotate", "-c", locked, source]
             needed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
             if lacking := set(needed) - set((ROOT / locked).read_text().split()):
-                print(f"{locked} lacks what Python {version} needs: {' '.join(sorted(lacking))}", file=sys.stderr)
-                print(f"Name it in {source} with its python_version marker.", file=sys.stderr)
+                print(f"{locked} lacks packages for Python {version}: {' '.join(sorted(lacking))}", file=sys.stderr)
+                print(f"Add them to {source} with a python_version marker.", file=sys.stderr)
                 return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""Find a PostgreSQL server for the tests, or fetch a private one: Debian's package would start a cluster at once."""
+"""Find a PostgreSQL server for the tests, or fetch one. An installed Debian package would start a cluster at once."""
 
 import json
 import os
@@ -14,29 +14,29 @@ CACHE = Path(__file__).resolve().parents[2] / ".cache"
 
 
 class NoPostgres(Exception):
-    """There is no PostgreSQL server program; the message says how to get it."""
+    """There is no PostgreSQL server program. The message says how to get it."""
 
 
 @dataclass(frozen=True)
 class Programs:
-    """Where initdb and postgres lie; `home` is the folder of the fetched ones, None for the machine's own."""
+    """The folder of initdb and postgres. `home` is the folder of fetched programs, None for installed ones."""
 
     folder: Path
     libraries: tuple[Path, ...] = ()
     home: Path | None = None
 
     def moved(self, home: Path) -> "Programs":
-        """Return the same, for a copy of `home` in another place."""
+        """Return the programs of a copy of `home` in another folder."""
         assert self.home is not None
 
-        def there(path: Path) -> Path:
+        def relocate(path: Path) -> Path:
             return home / path.relative_to(self.home)  # type: ignore[arg-type]
 
-        return Programs(there(self.folder), tuple(map(there, self.libraries)), home)
+        return Programs(relocate(self.folder), tuple(map(relocate, self.libraries)), home)
 
     @property
     def environment(self) -> dict[str, str]:
-        """What their environment has to be; PG… of ours would mislead them."""
+        """The environment of the programs. It has no PG… variables, because they would change the connection."""
         ours = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         more = {"LD_LIBRARY_PATH": ":".join(map(str, self.libraries))} if self.libraries else {}
         return {**ours, **more, "LC_ALL": "C.UTF-8"}
@@ -62,7 +62,7 @@ def _by_version(folder: Path) -> int:
 
 
 def fetch(cache: Path, report: Callable[[str], None]) -> None:
-    """Make `postgresql` in the cache. Raises debian.CannotFetch."""
+    """Create `postgresql` in the cache. Raises debian.CannotFetch."""
     target, fresh = cache / "postgresql", cache / ".postgresql.new"
     debian.fetch_own(["postgresql"], fresh, report)
     servers = sorted(fresh.glob("usr/lib/postgresql/*/bin/initdb"))

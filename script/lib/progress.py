@@ -1,4 +1,4 @@
-"""One line that says what is being done and how far it is: rewritten on a terminal, repeated now and then in a log."""
+"""Show the progress of work in one line: rewritten on a terminal, repeated every ten seconds in a log."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ LOG_SECONDS = 10
 
 
 class Progress:
-    """The line of one piece of work. Silent until the first `report`: work that is done already says nothing."""
+    """The progress line of one piece of work. It prints nothing before the first `report`."""
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -15,11 +15,11 @@ class Progress:
         self._width = 0
         self._reported = False
 
-    def report(self, how_far: str) -> None:
-        """Say how far the work is."""
+    def report(self, state: str) -> None:
+        """Show the state of the work."""
         now = time.monotonic()
         seconds = int(now - self._started)
-        text = f"{self.what}: {how_far}" + (f" ({seconds} s)" if seconds else "")
+        text = f"{self.what}: {state}" + (f" ({seconds} s)" if seconds else "")
         if sys.stdout.isatty():
             sys.stdout.write(f"\r{text:<{self._width}}")
             self._width = max(self._width, len(text))
@@ -30,12 +30,12 @@ class Progress:
         self._reported = True
 
     def done(self, result: str) -> None:
-        """Say what came of it, and end the line."""
+        """Show the result and end the line."""
         self._end(f"{self.what}: {result} ({time.monotonic() - self._started:.0f} s)")
 
     def failed(self) -> None:
-        """End the line; the reason is told elsewhere."""
-        self._end(f"{self.what}: not to be had")
+        """End the line. The caller prints the reason."""
+        self._end(f"{self.what}: not available")
 
     def _end(self, text: str) -> None:
         start = "\r" if sys.stdout.isatty() else ""

@@ -1,1 +1,1 @@
-"""What script/demo, script/server and script/bench are made of."""
+"""A simulated office with a real Asterisk, for script/demo, script/bench and the tests."""

@@ -1,4 +1,4 @@
-"""A real Asterisk on loopback, with an office's phones, queues and a trunk. The demo uses it too."""
+"""Run a real Asterisk on loopback with the phones, queues and trunk of an office."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from app.server.process import kill, spawn, terminate
-from script.office.asterisk_config import TRUNK_HOST, OfficeSetup, Place, QueueSetup, render
+from script.office.asterisk_config import TRUNK_HOST, AsteriskInstance, OfficeSetup, QueueSetup, render
 from script.office.patience import PATIENCE
 from script.office.phone import Phone
 from script.office.ports import free_port
@@ -34,12 +34,12 @@ MAX_SOCKET_PATH = 100  # bytes; the limit is 107
 
 
 class NoAsterisk(Exception):
-    """There is no Asterisk of the wanted version; the message says how to get it."""
+    """There is no Asterisk of this version. The message says how to get it."""
 
 
 @dataclass(frozen=True)
 class Build:
-    """How to start an Asterisk: `command` is what stands before its options. `version` such as ``22.10.1``."""
+    """How to start an Asterisk. `command` comes before the options. `version` is a full one, such as ``22.10.1``."""
 
     version: str
     command: tuple[str, ...]
@@ -54,7 +54,7 @@ def find_build(major: int) -> Build:
         described = json.loads((home / "asterisk.json").read_text())
     except FileNotFoundError:
         raise NoAsterisk(f"no Asterisk {major} (script/bootstrap --tests fetches it)") from None
-    binary = str(home / described["binary"])  # an installed one has absolute paths, which win over `home`
+    binary = str(home / described["binary"])  # the path of an installed Asterisk is absolute and replaces `home`
     command: tuple[str, ...] = (binary,)
     if described["loader"]:
         libraries = ":".join(str(home / folder) for folder in described["library_path"])
@@ -63,9 +63,9 @@ def find_build(major: int) -> Build:
 
 
 class AsteriskOffice:
-    """An Asterisk process with a folder of its own. Use `async with`, or `start` and `stop`.
+    """An Asterisk process with its own folder. Use `async with`, or `start` and `stop`.
 
-    Its database (registrations, DB()) lives in the folder: a fresh folder is a fresh office, a restart keeps it.
+    The folder contains its database (registrations, DB()). A restart keeps the database; a new folder starts empty.
     """
 
     def __init__(self, version: int, folder: Path, setup: OfficeSetup | None = None) -> None:
@@ -81,22 +81,22 @@ class AsteriskOffice:
 
     @property
     def sip_server(self) -> tuple[str, int]:
-        """Where the phones register."""
+        """Host and port for the registration of phones."""
         return ("127.0.0.1", self.sip_port)
 
     @property
     def log_file(self) -> Path:
-        """Asterisk's own log, with all it did in the dialplan."""
+        """Asterisk's log with every step of the dialplan."""
         return self.folder / "log/messages"
 
     @property
     def pid(self) -> int:
-        """The process id. Raises RuntimeError when it does not run."""
+        """The process id. Raises RuntimeError if Asterisk does not run."""
         return self._running().pid
 
     @property
     def runs(self) -> bool:
-        """Whether its process lives."""
+        """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
     async def __aenter__(self) -> Self:
@@ -110,46 +110,46 @@ class AsteriskOffice:
         if self._short_run_folder is not None:
             shutil.rmtree(self._short_run_folder, ignore_errors=True)
 
-    # -- life -------------------------------------------------------------------------------------------------
+    # -- process ----------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Start it and return when it is fully booted. Raises RuntimeError with the end of its log."""
+        """Start Asterisk and wait until it is fully booted. Raises RuntimeError with the end of its output."""
         self.write_files()
         self._process = spawn([*self.build.command, "-C", self._main_file, "-f"], self.folder / "console")
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._booted()
+                await self._wait_until_booted()
         except TimeoutError:
             await self.kill()
-            raise RuntimeError(f"Asterisk {self.version} did not come up:\n{self._last_words()}") from None
+            raise RuntimeError(f"Asterisk {self.version} did not start:\n{self._end_of_output()}") from None
 
     async def stop(self) -> None:
-        """End it: politely, and after 10 s by force (a call that hangs in AGI keeps it from ending)."""
+        """Terminate Asterisk, and kill it after 10 s (a call that hangs in AGI prevents its end)."""
         process, self._process = self._process, None
         if process is not None:
             await asyncio.to_thread(terminate, process, STOP_SECONDS)
 
     async def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill Asterisk, as in a power cut."""
         process, self._process = self._process, None
         if process is not None:
             await asyncio.to_thread(kill, process)
 
     async def restart(self, *, hard: bool = False) -> None:
-        """End (`hard`: kill) and start it; registrations and its database stay."""
+        """Stop Asterisk (`hard`: kill it) and start it again. Registrations and its database stay."""
         await (self.kill() if hard else self.stop())
         await self.start()
 
     def pause(self) -> None:
-        """Stop it where it stands (SIGSTOP); `resume` lets it go on."""
+        """Pause the process with SIGSTOP until `resume`."""
         self._running().send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on after `pause`."""
+        """Resume the process after `pause`."""
         self._running().send_signal(signal.SIGCONT)
 
     async def cli(self, command: str) -> str:
-        """Return what Asterisk's console answers. Raises TimeoutError after 20 s."""
+        """Run a console command and return its output. Raises TimeoutError."""
         process = await asyncio.create_subprocess_exec(
             *(*self.build.command, "-C", self._main_file, "-rx", command),
             stdout=asyncio.subprocess.PIPE,
@@ -165,20 +165,20 @@ class AsteriskOffice:
         return output.decode(errors="replace")
 
     async def reload(self, what: str = "dialplan") -> str:
-        """Have it read its files again: `dialplan`, `queues`, or a module such as ``res_pjsip.so``."""
+        """Reload configuration files: `dialplan`, `queues`, or a module such as ``res_pjsip.so``."""
         command = {"dialplan": "dialplan reload", "queues": "queue reload all"}.get(what, f"module reload {what}")
         return await self.cli(command)
 
     # -- phones -----------------------------------------------------------------------------------------------
 
     async def phone(self, number: str, contact: str = "") -> Phone:
-        """Return a registered phone of this extension; it is closed with the office. `contact`: see `Phone`."""
+        """Return a registered phone of this extension. The office closes it. `contact`: see `Phone`."""
         phone = Phone(number, self.sip_server, secret=self.setup.phones[number], contact=contact)
         self._phones.append(phone)
         return await phone.start()
 
     async def trunk(self) -> Phone:
-        """Return the customers' side: it gets what goes out and calls in with any caller ID. Only one at a time."""
+        """Return the other end of the trunk. It gets outgoing calls and calls with any caller ID. Create only one."""
         phone = Phone("trunk", self.sip_server, host=TRUNK_HOST, port=self.trunk_port)
         self._phones.append(phone)
         return await phone.start()
@@ -186,16 +186,14 @@ class AsteriskOffice:
     # -- files ------------------------------------------------------------------------------------------------
 
     def write_files(self) -> None:
-        """Write the configuration from `setup` (changed since the start? then `reload`)."""
+        """Write the configuration files from `setup`. After a change at run time call `reload`."""
         for name in ("etc", "run", "spool", "log", "db", "keys", "data/sounds", "silence"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         sounds = self.build.data / "sounds"
         english = next((sounds / name for name in ("en", "en_US_f_Allison") if (sounds / name).is_dir()), None)
         _link(self.folder / "data/sounds/en", english)
-        _link(
-            self.folder / "data/documentation", self.build.data / "documentation"
-        )  # modules refuse to load without it
-        place = Place(
+        _link(self.folder / "data/documentation", self.build.data / "documentation")  # modules do not load without it
+        instance = AsteriskInstance(
             self.folder,
             self._run_folder(),
             self.build.modules,
@@ -206,7 +204,7 @@ class AsteriskOffice:
             self.ami_secret,
         )
         (self.folder / "silence/silence.sln").write_bytes(bytes(16000))
-        for name, text in render(self.setup, place).items():
+        for name, text in render(self.setup, instance).items():
             (self.folder / "etc" / name).write_text(text)
 
     def _run_folder(self) -> Path:
@@ -224,25 +222,25 @@ class AsteriskOffice:
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            raise RuntimeError("the office is not running")
+            raise RuntimeError("Asterisk does not run")
         return self._process
 
-    def _last_words(self) -> str:
+    def _end_of_output(self) -> str:
         return (self.folder / "console").read_text(errors="replace")[-2000:]
 
-    async def _booted(self) -> None:
+    async def _wait_until_booted(self) -> None:
         while True:
             if self._running().poll() is not None:
-                raise RuntimeError(f"Asterisk {self.version} ended at once:\n{self._last_words()}")
+                raise RuntimeError(f"Asterisk {self.version} ended during the start:\n{self._end_of_output()}")
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.ami_port)
             except OSError:
-                await asyncio.sleep(0.02)  # nothing listens yet, and nothing tells when it will
+                await asyncio.sleep(0.02)  # nothing listens yet, and no event reports when it does
                 continue
             login = "Action: Login\r\nUsername: harness\r\nSecret: harness\r\n\r\n"
             try:
                 writer.write(login.encode())
-                # Who logs in before the end of the boot is refused, or never told of it: then ask again.
+                # A log-in before the end of the boot is refused or gets no FullyBooted, so it is repeated.
                 async with asyncio.timeout(0.1):
                     while line := await reader.readline():
                         if line.startswith(b"Event: FullyBooted"):

@@ -1,13 +1,13 @@
-"""What the test office has, and the configuration files of Asterisk made from it."""
+"""The setup of a simulated office, and the configuration files of Asterisk for it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-TRUNK_HOST = "127.0.0.2"  # the customers' side: known to the exchange by its address
+TRUNK_HOST = "127.0.0.2"  # the other end of the trunk; Asterisk identifies it by this address
 RTP_PORTS = (20000, 30000)
 
-# What the office needs, by name; what a version does not have is left out.
+# The modules that the office needs. A module that a version does not have is left out.
 MODULES = [
     "res_timing_timerfd",
     "res_sorcery_config",
@@ -103,10 +103,10 @@ MODULES = [
 
 @dataclass
 class QueueSetup:
-    """A queue: `members` maps extensions to penalties; times in seconds.
+    """A queue. `members` maps extensions to penalties. Times are in seconds.
 
-    `interface` and `state_interface` are patterns for a member's location and the device whose state counts; FreePBX
-    has ``Local/{number}@from-queue/n`` and ``hint:{number}@ext-local``. `extra` is added to the section as it is.
+    `interface` and `state_interface` are patterns for the location of a member and the device of its state. FreePBX
+    uses ``Local/{number}@from-queue/n`` and ``hint:{number}@ext-local``. `extra` is added to the section unchanged.
     """
 
     name: str
@@ -124,32 +124,32 @@ class QueueSetup:
 
 @dataclass
 class OfficeSetup:
-    """What the office has. Ports that are 0 are chosen. `phones` maps extensions to their secrets.
+    """The setup of an office. Port 0 means a free port. `phones` maps extensions to their secrets.
 
-    `extra_dialplan` is added to extensions.conf as it is: add to a context of ours by ``[from-phones](+)``.
-    Phones start in context ``from-phones``, customers in ``from-trunk``, hints lie in ``office-hints``; numbers that
-    match `outbound_patterns` go from the phones to the trunk, in context ``outbound``.
+    `extra_dialplan` is added to extensions.conf unchanged. ``[from-phones](+)`` in it adds to an existing context.
+    Phones start in context ``from-phones``, customers in ``from-trunk``. Hints are in ``office-hints``. Numbers that
+    match `outbound_patterns` go to the trunk in context ``outbound``.
     """
 
     phones: dict[str, str] = field(default_factory=lambda: {"101": "secret101", "102": "secret102", "103": "secret103"})
     queues: list[QueueSetup] = field(default_factory=list)
     extra_dialplan: str = ""
-    dnd: tuple[str, ...] = ()  # extensions whose hint has a Custom:DND… part
+    dnd: tuple[str, ...] = ()  # extensions with a Custom:DND… device in their hint
     own_hints: bool = True
     ami_rights: str = "read=call,user,agent\nwrite=originate,call,agent,reporting,config"
-    include_in_callers: bool = True  # our contexts are included in those of the phones and the trunk
-    include: Path | None = None  # the generated dialplan, taken in by #tryinclude
+    include_in_callers: bool = True  # from-phones and from-trunk include our contexts
+    include: Path | None = None  # the generated dialplan, for #tryinclude
     sip_port: int = 0
     ami_port: int = 0
     busy_at_one: bool = False  # device_state_busy_at=1 for every phone
-    rewrite_contact: bool = False  # phones are reached where they come from, as FreePBX has it
+    rewrite_contact: bool = False  # Asterisk uses the source address of a phone, as FreePBX does
     outbound_patterns: tuple[str, ...] = ("_0X.", "_+X.")
     trunk_codecs: str = "ulaw,alaw"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where one office lives: its folder, the build's modules, and its ports."""
+class AsteriskInstance:
+    """Folders, ports and AMI credentials of one Asterisk."""
 
     folder: Path
     run_folder: Path
@@ -161,17 +161,17 @@ class Place:
     ami_secret: str
 
 
-def render(setup: OfficeSetup, place: Place) -> dict[str, str]:
+def render(setup: OfficeSetup, instance: AsteriskInstance) -> dict[str, str]:
     """Return the configuration files by name."""
     return {
-        "asterisk.conf": _asterisk_conf(place),
-        "modules.conf": _modules_conf(place),
+        "asterisk.conf": _asterisk_conf(instance),
+        "modules.conf": _modules_conf(instance),
         "logger.conf": "[general]\ndateformat=%F %T.%3q\n[logfiles]\nmessages => notice,warning,error,verbose\n",
-        "manager.conf": _manager_conf(setup, place),
-        "pjsip.conf": _pjsip_conf(setup, place),
+        "manager.conf": _manager_conf(setup, instance),
+        "pjsip.conf": _pjsip_conf(setup, instance),
         "extensions.conf": _extensions_conf(setup),
         "queues.conf": _queues_conf(setup),
-        "musiconhold.conf": f"[default]\nmode=files\ndirectory={place.folder / 'silence'}\n",
+        "musiconhold.conf": f"[default]\nmode=files\ndirectory={instance.folder / 'silence'}\n",
         "rtp.conf": f"[general]\nrtpstart={RTP_PORTS[0]}\nrtpend={RTP_PORTS[1]}\nstrictrtp=no\n",
         "indications.conf": "[general]\ncountry=us\n[us]\ndescription=US\nringcadence=2000,4000\ndial=350+440\n"
         "busy=480+620/500,0/500\n"
@@ -179,18 +179,18 @@ def render(setup: OfficeSetup, place: Place) -> dict[str, str]:
     }
 
 
-def _asterisk_conf(place: Place) -> str:
-    folder = place.folder
+def _asterisk_conf(instance: AsteriskInstance) -> str:
+    folder = instance.folder
     return f"""[directories]
 astetcdir => {folder}/etc
-astmoddir => {place.modules}
+astmoddir => {instance.modules}
 astvarlibdir => {folder}/data
 astdbdir => {folder}/db
 astkeydir => {folder}
 astdatadir => {folder}/data
 astagidir => {folder}/data
 astspooldir => {folder}/spool
-astrundir => {place.run_folder}
+astrundir => {instance.run_folder}
 astlogdir => {folder}/log
 astsbindir => {folder}/run
 [options]
@@ -200,26 +200,26 @@ documentation_language = en_US
 """
 
 
-def _modules_conf(place: Place) -> str:
-    there = [name for name in MODULES if (place.modules / f"{name}.so").exists()]
-    return "[modules]\nautoload=no\n" + "".join(f"load = {name}.so\n" for name in there)
+def _modules_conf(instance: AsteriskInstance) -> str:
+    available = [name for name in MODULES if (instance.modules / f"{name}.so").exists()]
+    return "[modules]\nautoload=no\n" + "".join(f"load = {name}.so\n" for name in available)
 
 
-def _manager_conf(setup: OfficeSetup, place: Place) -> str:
+def _manager_conf(setup: OfficeSetup, instance: AsteriskInstance) -> str:
     return (
-        f"[general]\nenabled=yes\nport={place.ami_port}\nbindaddr=127.0.0.1\n"
-        f"[{place.ami_username}]\nsecret={place.ami_secret}\n{setup.ami_rights}\n"
+        f"[general]\nenabled=yes\nport={instance.ami_port}\nbindaddr=127.0.0.1\n"
+        f"[{instance.ami_username}]\nsecret={instance.ami_secret}\n{setup.ami_rights}\n"
         "[harness]\nsecret=harness\nread=system\n"
     )
 
 
-def _pjsip_conf(setup: OfficeSetup, place: Place) -> str:
+def _pjsip_conf(setup: OfficeSetup, instance: AsteriskInstance) -> str:
     text = [
         "[global]\ntype=global\nendpoint_identifier_order=ip,username\n",
-        f"[transport]\ntype=transport\nprotocol=udp\nbind=127.0.0.1:{place.sip_port}\n",
+        f"[transport]\ntype=transport\nprotocol=udp\nbind=127.0.0.1:{instance.sip_port}\n",
         f"[trunk]\ntype=endpoint\ncontext=from-trunk\ndisallow=all\nallow={setup.trunk_codecs}\naors=trunk\n"
         "direct_media=no\ntrust_id_inbound=yes\n"
-        f"[trunk]\ntype=aor\ncontact=sip:trunk@{TRUNK_HOST}:{place.trunk_port}\n"
+        f"[trunk]\ntype=aor\ncontact=sip:trunk@{TRUNK_HOST}:{instance.trunk_port}\n"
         f"[trunk]\ntype=identify\nendpoint=trunk\nmatch={TRUNK_HOST}\n",
     ]
     more = "device_state_busy_at=1\n" if setup.busy_at_one else ""
@@ -240,13 +240,13 @@ def _extensions_conf(setup: OfficeSetup) -> str:
         custom = f"&Custom:DND{number}" if number in setup.dnd else ""
         lines.append(f"exten => {number},hint,PJSIP/{number}{custom}\n")
     ours = ("bazang-modules", "bazang-extensions", "bazang-queues") if setup.include_in_callers else ()
-    inside = "".join(f"include => {context}\n" for context in ours)
+    includes = "".join(f"include => {context}\n" for context in ours)
     lines.append(
-        f"[from-phones]\n{inside}include => outbound\ninclude => office-hints\n[from-trunk]\n{inside}[outbound]\n"
+        f"[from-phones]\n{includes}include => outbound\ninclude => office-hints\n[from-trunk]\n{includes}[outbound]\n"
     )
     for pattern in setup.outbound_patterns:
         lines.append(f"exten => {pattern},1,Dial(PJSIP/${{EXTEN}}@trunk,60)\n same => n,Hangup(${{HANGUPCAUSE}})\n")
-    # An included context that is missing is a warning at every load; these are empty until the panel writes its own.
+    # Asterisk warns about a missing included context at every load. These are empty before the worker writes its own.
     lines.append("".join(f"[bazang-{name}]\n" for name in ("modules", "extensions", "queues")))
     lines.append(setup.extra_dialplan + "\n")
     if setup.include is not None:

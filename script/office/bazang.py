@@ -1,4 +1,4 @@
-"""A whole Bazang for tests, demo and bench: a real Asterisk office, a database, and the worker as its own process."""
+"""A complete Bazang for tests, demo and bench: a real Asterisk, a database, and the worker as a process."""
 
 import asyncio
 import json
@@ -28,15 +28,15 @@ from script.office.asterisk import AsteriskOffice, OfficeSetup, free_port
 from script.office.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
-LOOK_EVERY = 0.01
+CHECK_INTERVAL = 0.01  # seconds
 T = TypeVar("T")
 
 
 class Bazang:
-    """`folder` holds everything of this office. `prompts`: a folder of finished sounds that offices may share.
+    """An office with Bazang. `folder` contains all its files. `prompts`: a folder of clips that offices can share.
 
-    `environment` are more BAZANG_ settings (without the prefix), None for one that is not given at all. Ports are free
-    ones unless given there.
+    `environment`: additional settings without the prefix BAZANG_. None leaves a setting out. Free ports are used unless
+    given there.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Bazang:
         with self.app.app_context():
             flask_migrate.upgrade()
 
-    # -- life -------------------------------------------------------------------------------------------------
+    # -- process ----------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         await self.asterisk.start()
@@ -87,14 +87,14 @@ class Bazang:
         self.database.engine.dispose()
 
     async def start_worker(self) -> None:
-        """Start the telephone service; return when it is connected and Asterisk runs the dialplan it wrote."""
+        """Start the worker and wait until it is connected and Asterisk runs its dialplan."""
         began = datetime.now(UTC)
         self.launch_worker()
 
         def runs() -> bool:
             state = self.worker_state()
             if self._worker is not None and self._worker.poll() is not None:
-                raise RuntimeError(f"the worker ended at once:\n{self.worker_log()[-3000:]}")
+                raise RuntimeError(f"the worker ended during the start:\n{self.worker_log()[-3000:]}")
             return bool(
                 state is not None
                 and state.heartbeat is not None
@@ -108,42 +108,42 @@ class Bazang:
         await self.until(runs, PATIENCE, "the worker is ready")
 
     def launch_worker(self) -> None:
-        """Start the telephone service and do not wait for anything."""
+        """Start the worker without waiting for it."""
         command = [sys.executable, "-m", "flask", "--app", str(ROOT / "wsgi.py"), "worker"]
         log = self.folder / "worker.log"
         self._worker = spawn(command, log, environment=self.process_environment(), folder=self.folder)
 
     def process_environment(self) -> dict[str, str]:
-        """Return the environment of this office's processes: nothing of a real office's settings gets into it.
+        """Return the environment of the processes, without the settings of a real office.
 
-        They must run in `folder`, too: a `.env` of the current folder would be read.
+        The processes must run in `folder`, because they read a `.env` file of the current folder.
         """
         others = {k: v for k, v in os.environ.items() if not k.startswith("BAZANG_")}
         return others | self.environment | {"FLASK_SKIP_DOTENV": "1"}
 
     async def stop_worker(self) -> None:
-        """End it as an administrator would."""
+        """Terminate the worker."""
         process, self._worker = self._worker, None
         if process is not None:
             await asyncio.to_thread(terminate, process, 10)
 
     async def kill_worker(self) -> None:
-        """End it as a power cut would."""
+        """Kill the worker, as in a power cut."""
         process, self._worker = self._worker, None
         if process is not None:
             await asyncio.to_thread(kill, process)
 
     def freeze_worker(self) -> None:
-        """Stop it where it stands, its connections open (SIGSTOP)."""
+        """Stop the worker with SIGSTOP. Its connections stay open."""
         self.worker.send_signal(signal.SIGSTOP)
 
     def thaw_worker(self) -> None:
-        """Let it go on."""
+        """Resume the worker after `freeze_worker`."""
         self.worker.send_signal(signal.SIGCONT)
 
     @staticmethod
     def now() -> float:
-        """Return the moment in monotonic seconds, as the phones have it."""
+        """Return the time in monotonic seconds, like the times of phones."""
         return time.monotonic()
 
     def elapsed(self, since: float) -> float:
@@ -155,13 +155,13 @@ class Bazang:
         return self._worker
 
     def worker_log(self) -> str:
-        """Return what the worker has said so far."""
+        """Return the log of the worker."""
         return (self.folder / "worker.log").read_text(errors="replace")
 
     # -- the office -------------------------------------------------------------------------------------------
 
     def module(self, *, name: str = "Sales", code: str = "*5001", **fields: Any) -> int:
-        """Store a module (rest and waiting time 0, English, unless said otherwise) and return its id."""
+        """Store a module and return its id. By default it is in English, with rest and waiting time 0."""
         defaults: dict[str, Any] = {
             "target_kind": "extension",
             "targets": ("101",),
@@ -173,16 +173,16 @@ class Bazang:
         return save_module(self.database, given, datetime.now(UTC))
 
     def scenario(self, extension: str, *, ring: int = 25, **destinations: Destination) -> None:
-        """Store the scenario of an extension: `busy=Destination("module", "*5001")`."""
+        """Store the scenario of an extension, for example `busy=Destination("module", "*5001")`."""
         by_situation = {Situation(name): destination for name, destination in destinations.items()}
         save_scenario(self.database, ExtensionInput(extension, ring, by_situation), now=datetime.now(UTC))
 
     def queue(self, queue: str, *, max_wait: int = 5, wrapup: int = 0, failed: Destination = NO_DESTINATION) -> None:
-        """Store the scenario of a queue. `max_wait` and `wrapup` in seconds."""
+        """Store the scenario of a queue. `max_wait` and `wrapup` are in seconds."""
         save_scenario(self.database, QueueInput(queue, max_wait, wrapup, failed), now=datetime.now(UTC))
 
-    async def dialplan_is_current(self) -> None:
-        """Return when Asterisk runs what was stored last."""
+    async def wait_for_dialplan(self) -> None:
+        """Wait until Asterisk runs the dialplan for the stored settings."""
         from app.worker.dialplan_file import render
 
         wanted = await asyncio.to_thread(render, self.settings, self.database, self.settings.agi_port)
@@ -193,7 +193,7 @@ class Bazang:
 
         await self.until(runs, PATIENCE, "Asterisk runs the dialplan")
 
-    # -- what is stored ---------------------------------------------------------------------------------------
+    # -- stored data ------------------------------------------------------------------------------------
 
     def worker_state(self) -> WorkerState | None:
         with self.database.read() as session:
@@ -212,7 +212,7 @@ class Bazang:
             return list(session.scalars(select(HistoryEntry).order_by(HistoryEntry.id)))
 
     async def request(self, status: str, *, index: int = 0, timeout: float = PATIENCE) -> CallRequest:
-        """Return a request (the first, by its registration) when it has this status."""
+        """Wait until a request has this status and return it. `index` is its position by registration."""
 
         def found() -> CallRequest | None:
             rows = self.requests()
@@ -221,7 +221,7 @@ class Bazang:
         return await self.until(found, timeout, f"request {index} is {status}")
 
     async def ended_attempts(self, count: int, timeout: float = PATIENCE) -> list[Attempt]:
-        """Return the attempts when `count` of them have ended."""
+        """Wait until `count` attempts have ended and return the ended ones."""
 
         def found() -> list[Attempt] | None:
             rows = [row for row in self.attempts() if row.ended_at is not None]
@@ -230,7 +230,7 @@ class Bazang:
         return await self.until(found, timeout, f"{count} attempts have ended")
 
     async def until(self, found: Callable[[], T], timeout: float, what: str) -> T:
-        """Return what `found` gives as soon as that is true. Raises AssertionError with what is known by then."""
+        """Wait until `found` returns a true value and return it. Raises AssertionError with `describe()`."""
         deadline = time.monotonic() + timeout
         while True:
             result = found()
@@ -238,16 +238,16 @@ class Bazang:
                 return result
             if time.monotonic() > deadline:
                 raise AssertionError(f"not within {timeout} s: {what}\n{self.describe()}")
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(CHECK_INTERVAL)
 
     def describe(self) -> str:
-        """Return what one needs to find a fault: requests, history, the ends of both logs."""
+        """Return requests, history and the ends of both logs, to find a fault."""
         state = self.worker_state()
         shown = {k: str(v) for k, v in vars(state).items() if not k.startswith("_")} if state is not None else {}
         lines = [json.dumps(shown)]
         lines += [f"{r.id} {r.status} {r.number} for {r.target} {r.last_outcome}" for r in self.requests()]
         lines += [f"{h.at:%H:%M:%S.%f} {h.event} {h.old_status}->{h.new_status} {h.detail}" for h in self.history()]
         log = self.asterisk.log_file
-        exchange = log.read_text(errors="replace").splitlines()[-60:] if log.exists() else []
+        asterisk = log.read_text(errors="replace").splitlines()[-60:] if log.exists() else []
         worker = self.worker_log().splitlines()[-40:] if (self.folder / "worker.log").exists() else []
-        return "\n".join([*lines, "--- worker", *worker, "--- exchange", *exchange])
+        return "\n".join([*lines, "--- worker", *worker, "--- asterisk", *asterisk])

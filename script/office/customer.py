@@ -1,4 +1,4 @@
-"""A customer of the running demo: calls in from outside, listens, and presses keys when asked."""
+"""Play a customer of the running demo, who calls in, listens to prompts and presses keys."""
 
 import asyncio
 import time
@@ -14,95 +14,95 @@ from app.store.database import Database
 from app.store.requests import all_modules
 from script.office.asterisk import TRUNK_HOST
 from script.office.demo_state import State
-from script.office.hearing import Known, Recognizer
+from script.office.hearing import KnownPrompt, Recognizer
 from script.office.phone import Call, CallFailed, Phone
 from script.office.sound import read_ulaw
 
-ASKING = ("intro", "intro_other", "enter_number", "check_number")  # the prompts after which a key is pressed
-LOOK_EVERY = 0.05  # seconds
+PROMPTS_WITH_KEYS = ("intro", "intro_other", "enter_number", "check_number")  # the customer presses keys after these
+CHECK_INTERVAL = 0.05  # seconds
 ANSWER_SECONDS = 120
-_REFUSALS = {404: "there is no such number", 486: "busy", 480: "nobody answers", 603: "declined", 503: "unavailable"}
+_REFUSALS = {404: "the number does not exist", 486: "busy", 480: "no answer", 603: "declined", 503: "unavailable"}
 
 
 class Customer:
-    """`keys`: what to press, one part for each prompt that asks. `prompts`: those that can be heard."""
+    """A customer in a call. `keys`: the keys to press, one part for each prompt that asks for keys."""
 
-    def __init__(self, call: Call, keys: list[str], known: list[Known]) -> None:
+    def __init__(self, call: Call, keys: list[str], known: list[KnownPrompt]) -> None:
         self.call, self.keys = call, keys
         self._recognizer = Recognizer(known)
         self._began = time.monotonic()
 
-    def say(self, what: str) -> None:
-        print(f"{time.monotonic() - self._began:6.2f} s  {what}", flush=True)
+    def print_event(self, text: str) -> None:
+        print(f"{time.monotonic() - self._began:6.2f} s  {text}", flush=True)
 
-    async def live(self) -> bool:
-        """Live through the call to its end; return whether it was answered and every key could be pressed."""
-        rings = asyncio.create_task(self._tell_of_ringing())
+    async def play(self) -> bool:
+        """Play the call to its end. Return whether it was answered and all keys were pressed."""
+        ringing = asyncio.create_task(self._report_ringing())
         try:
             await self.call.wait_answered(ANSWER_SECONDS)
         except CallFailed as failure:
-            self.say(f"not answered: {_REFUSALS.get(failure.status, 'refused')} (SIP {failure.status})")
+            self.print_event(f"not answered: {_REFUSALS.get(failure.status, 'refused')} (SIP {failure.status})")
             return False
         except TimeoutError:
-            self.say("nobody answers; hanging up")
+            self.print_event("no answer, hangs up")
             return False
         finally:
-            rings.cancel()
-        self.say("answered")
+            ringing.cancel()
+        self.print_event("answered")
         while not self.call.ended.is_set():
             await self._listen()
-            await asyncio.sleep(LOOK_EVERY)
-        self.say("the other side has hung up")
+            await asyncio.sleep(CHECK_INTERVAL)
+        self.print_event("the other side hangs up")
         if self.keys:
-            self.say(f"never asked for: {','.join(self.keys)}")
+            self.print_event(f"no prompt asked for these keys: {','.join(self.keys)}")
         return not self.keys
 
-    async def _tell_of_ringing(self) -> None:
+    async def _report_ringing(self) -> None:
         await self.call.ringing.wait()
-        self.say("it rings")
+        self.print_event("ringing")
 
     async def _listen(self) -> None:
         prompt = self._recognizer.hear(self.call.rtp.received)
         if prompt is None:
             return
-        self.say(f"hears {prompt.key}: {prompt.words}")
-        if prompt.key in ASKING and self.keys:
+        self.print_event(f"hears {prompt.key}: {prompt.words}")
+        if prompt.key in PROMPTS_WITH_KEYS and self.keys:
             part = self.keys.pop(0)
             try:
                 async with asyncio.timeout(len(part) + 2):
                     await self.call.press(part)
             except TimeoutError:
-                return  # the call ended meanwhile
-            self.say(f"presses {part}")
+                return  # the call has ended
+            self.print_event(f"presses {part}")
 
 
 async def play_customer(state: State, number: str, caller: str, keys: list[str]) -> int:
-    """Call `number` as `caller`; return 0 if all went as told."""
-    known = await asyncio.to_thread(known_prompts, state)
+    """Call `number` as `caller`. Return 0 if the call was answered and all keys were pressed."""
+    known = await asyncio.to_thread(load_known_prompts, state)
     phone = Phone("trunk", (state.sip_host, state.sip_port), host=TRUNK_HOST)
     await phone.start()
     try:
         customer = Customer(await phone.call(number, caller=caller), keys, known)
-        customer.say(f"{caller} calls {number}")
-        return 0 if await customer.live() else 1
+        customer.print_event(f"{caller} calls {number}")
+        return 0 if await customer.play() else 1
     finally:
         await phone.close()
 
 
-def known_prompts(state: State) -> list[Known]:
-    """Return every prompt that the demo's modules play now, as the panel was told last."""
+def load_known_prompts(state: State) -> list[KnownPrompt]:
+    """Return all prompts of the demo's modules as they are saved now."""
     given = {name.removeprefix(PREFIX).lower(): value for name, value in state.environment.items()}
     settings: Settings = load_settings(_env_file=None, **given)
     database: Database = create_app(settings).extensions["bazang"]["database"]
     library = SoundLibrary(settings.prompts_path)
     with database.read() as session:
         modules = [(module.id, from_row(module)) for module in all_modules(session)]
-    known: dict[Path, Known] = {}
+    known: dict[Path, KnownPrompt] = {}
     for module_id, module in modules:
         for key, clip in sounds.make_module_clips(database, library, module_id).items():
             if clip is not None:
                 words = _words(key, module.prompts.get(key, DEFAULT_PROMPT), module.language)
-                known.setdefault(clip.path, Known(key, words, read_ulaw(clip.path)))
+                known.setdefault(clip.path, KnownPrompt(key, words, read_ulaw(clip.path)))
     database.engine.dispose()
     return list(known.values())
 

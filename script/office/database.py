@@ -29,12 +29,12 @@ def build_database(folder: Path) -> Path:
 
 
 def open_engine(path: Path) -> Engine:
-    """Return an engine for an SQLite file, with the product's connection settings."""
+    """Return an engine for an SQLite file, with the connection settings of Bazang."""
     engine = create_engine(f"sqlite:///{path}")
     prepare_engine(engine)
     return engine
 
 
 def open_database(path: Path) -> Database:
-    """Return the product's database object for an SQLite file."""
+    """Return Bazang's database object for an SQLite file."""
     return Database(open_engine(path))

@@ -1,4 +1,4 @@
-"""A real Asterisk office with Bazang, on this machine alone. Without a command it starts, and runs until Ctrl-C."""
+"""Run a simulated office with a real Asterisk and Bazang on this machine. Without a command it runs until Ctrl-C."""
 
 import argparse
 import asyncio
@@ -21,47 +21,56 @@ from app.server.process import terminate
 from app.services import users
 from script.office.asterisk import NoAsterisk
 from script.office.bazang import Bazang
-from script.office.demo_office import PHONES, build_office, furnish, shelter
+from script.office.demo_office import PHONES, build_office, configure_office, remove_bazang_environment
 from script.office.demo_state import (
     HOME,
+    AlreadyRunning,
     NotRunning,
-    RunsAlready,
     State,
     find_running,
-    only_one,
-    publish,
+    lock_demo,
+    save_state,
     write_private,
 )
-from script.office.phone import Behaviour, Call
+from script.office.phone import Call, CallHandler
 from script.office.sound import read_ulaw
 
 HOST = "127.0.0.1"
-PORTS = {  # what people expect: (what for, port, kind)
+PORTS = {  # the usual ports: (label, port, kind)
     "panel": ("panel", 8000, socket.SOCK_STREAM),
     "sip": ("SIP", 5060, socket.SOCK_DGRAM),
     "ami": ("AMI", 5038, socket.SOCK_STREAM),
     "agi": ("AGI", 4573, socket.SOCK_STREAM),
 }
 ADMINISTRATOR = "admin"
-MAX_WAIT = 10  # seconds that customers wait in the queue
-REST, AGENT_PAUSE = 5, 30  # seconds; shorter than an office would have them
+MAX_WAIT = 10  # seconds that a customer waits in the queue
+REST, AGENT_PAUSE = 5, 30  # seconds; shorter than in a real office
 RING_SECONDS = 1  # before a customer answers
 GREETING = "Hello, this is your customer. Thank you for calling me back."
 INTERRUPTED = 130
-LOOK_EVERY = 0.5  # seconds
+CHECK_INTERVAL = 0.5  # seconds
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="script/demo", description=__doc__)
-    parser.add_argument("--once", action="store_true", help="play the main job with real calls, and end with a verdict")
-    parser.add_argument("--language", choices=("en", "fa"), default="en", help="of panel and prompts (default: en)")
+    parser.add_argument(
+        "--once", action="store_true", help="make two complete call-backs with real calls and print the result as JSON"
+    )
+    parser.add_argument(
+        "--language", choices=("en", "fa"), default="en", help="language of panel and prompts (default: en)"
+    )
     commands = parser.add_subparsers(dest="command")
-    call = commands.add_parser("call", help="play a customer of the demo that runs in another terminal")
-    call.add_argument("number", type=_dialled, help="what the customer dials: 101, 800, *5001 ...")
+    call = commands.add_parser("call", help="call the demo that runs in another terminal, as a customer")
+    call.add_argument("number", type=_dialled, help="the number to call: 101, 800, *5001 ...")
     call.add_argument("--from", dest="caller", type=_caller, default="09121234567", help="the customer's own number")
-    call.add_argument("--keys", type=_keys, default=[], help="1, or 2,09351112233#,1: a part for each prompt that asks")
+    call.add_argument(
+        "--keys",
+        type=_keys,
+        default=[],
+        help="keys to press, one part for each prompt that asks: 1, or 2,09351112233#,1",
+    )
     given = parser.parse_args(arguments)
-    shelter()
+    remove_bazang_environment()
     try:
         if given.command == "call":
             from script.office.customer import play_customer
@@ -71,118 +80,120 @@ def main(arguments: list[str]) -> int:
             from script.office.once import play_once
 
             return _run(play_once())
-        with only_one():
+        with lock_demo():
             return _run(run(given.language))
-    except RunsAlready as running:
-        print(f"A demo of this clone runs already: {running}", file=sys.stderr)
+    except AlreadyRunning as running:
+        print(f"A demo of this clone is already running: {running}", file=sys.stderr)
     except NotRunning:
-        print("No demo runs: start script/demo in another terminal.", file=sys.stderr)
+        print("No demo is running. Start script/demo in another terminal.", file=sys.stderr)
     except NoAsterisk as missing:
         print(missing, file=sys.stderr)
     except PermissionError as error:
-        print(f"{error.filename} belongs to another user: {error.strerror}", file=sys.stderr)
+        print(f"No access to {error.filename}, which belongs to another user: {error.strerror}", file=sys.stderr)
     return 1
 
 
 def _dialled(text: str) -> str:
     if not re.fullmatch(r"[0-9*#]{1,20}", text):
-        raise argparse.ArgumentTypeError("digits, * and # only")
+        raise argparse.ArgumentTypeError("enter digits, * and # only")
     return text
 
 
 def _caller(text: str) -> str:
     if not re.fullmatch(r"\+?[0-9]{2,20}", text):
-        raise argparse.ArgumentTypeError("digits only, such as 09121234567")
+        raise argparse.ArgumentTypeError("enter digits only, such as 09121234567")
     return text
 
 
 def _keys(text: str) -> list[str]:
     if not re.fullmatch(r"[0-9*#]+(,[0-9*#]+)*", text):
-        raise argparse.ArgumentTypeError("digits, * and #, in parts with commas between")
+        raise argparse.ArgumentTypeError("enter digits, * and #, with commas between the parts")
     return text.split(",")
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
-    """Run it. The first Ctrl-C or SIGTERM ends it in good order; more of them change nothing."""
+    """Run `work`. The first Ctrl-C or SIGTERM cancels it. Later ones have no effect."""
 
-    async def until_told() -> int:
+    async def run_until_signal() -> int:
         task = asyncio.ensure_future(work)
-        told = False
+        cancelled = False
 
-        def tell() -> None:
-            nonlocal told
-            if not told:
-                told = task.cancel()
+        def cancel() -> None:
+            nonlocal cancelled
+            if not cancelled:
+                cancelled = task.cancel()
 
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, tell)
+            asyncio.get_running_loop().add_signal_handler(number, cancel)
         try:
             return await task
         except asyncio.CancelledError:
             return INTERRUPTED
 
-    return asyncio.run(until_told())
+    return asyncio.run(run_until_signal())
 
 
 # -- the running demo -------------------------------------------------------------------------------------------------
 
 
 async def run(language: str) -> int:
-    """Start everything, tell about it, and keep it running until told to end."""
+    """Start the office, print how to use it, and run it until it is cancelled."""
     passwords = _passwords()
     for tries_left in (2, 1, 0):
         try:
-            return await _keep_office(language, _choose_ports(), passwords)
+            return await _run_office(language, _choose_ports(), passwords)
         except RuntimeError as error:
             if not tries_left or "in use" not in str(error):
                 print(error, file=sys.stderr)
                 return 1
-        # Another demo that starts at the same moment finds the same ports free.
-        print("A port was taken meanwhile; looking for others.", flush=True)
+        # Another demo may have taken a port since it was found free.
+        print("Another program has taken a port. Looking for free ports again.", flush=True)
     return 1
 
 
-async def _keep_office(language: str, ports: Mapping[str, int], passwords: Mapping[str, str]) -> int:
-    """Raises RuntimeError when a part of it does not start."""
+async def _run_office(language: str, ports: Mapping[str, int], passwords: Mapping[str, str]) -> int:
+    """Run the office and return the exit status. Raises RuntimeError if a part of it does not start."""
     office = HOME / "office"
-    shutil.rmtree(office, ignore_errors=True)  # every demo begins with an empty desk
+    shutil.rmtree(office, ignore_errors=True)  # every demo starts with an empty office
     bazang = build_office(
         office,
         {number: passwords[number] for number in PHONES},
         sip_port=ports["sip"],
         ami_port=ports["ami"],
-        prompts=HOME / "prompts",  # kept: to speak them anew takes a while
+        prompts=HOME / "prompts",  # kept, because synthesis takes a while
         AGI_PORT=str(ports["agi"]),
         DEFAULT_LOCALE=language,
     )
-    furnish(bazang, max_wait=MAX_WAIT, language=language, rest=REST, agent_pause=AGENT_PAUSE)
+    configure_office(bazang, max_wait=MAX_WAIT, language=language, rest=REST, agent_pause=AGENT_PAUSE)
     users.create(bazang.database, ADMINISTRATOR, passwords[ADMINISTRATOR], "administrator", datetime.now(UTC))
-    print("Starting Asterisk, the telephone service and the panel ...", flush=True)
+    print("Starting Asterisk, the worker and the panel ...", flush=True)
     panel = None
     try:
         async with bazang:
             panel = start_panel(
                 HOST, ports["panel"], bazang.process_environment(), bazang.folder, bazang.folder / "panel.log"
             )
-            await _open(bazang, panel, ports, passwords)
-            await _something_ends(bazang, panel)
-            print(f"A part of the demo has ended by itself; its last words are in {bazang.folder}", file=sys.stderr)
+            await _start_office(bazang, panel, ports, passwords)
+            await _wait_for_end_of_a_process(bazang, panel)
+            print(f"A process of the demo has ended. See the logs in {bazang.folder}", file=sys.stderr)
             return 1
     except asyncio.CancelledError:
         return 0
     finally:
         if panel is not None:
             await asyncio.to_thread(terminate, panel, 5)
-            print("Ended, and nothing of it is left running.", flush=True)
+            print("All processes of the demo have ended.", flush=True)
 
 
-async def _open(bazang: Bazang, panel: Popen[bytes], ports: Mapping[str, int], passwords: Mapping[str, str]) -> None:
-    """Return when everybody is at work and other terminals can find the office."""
+async def _start_office(
+    bazang: Bazang, panel: Popen[bytes], ports: Mapping[str, int], passwords: Mapping[str, str]
+) -> None:
+    """Start trunk and worker, wait for the panel and save the state for other terminals."""
     trunk = await bazang.asterisk.trunk()
-    trunk.behave = await _customers(bazang)
+    trunk.on_call = await _answer_as_customer(bazang)
     await bazang.start_worker()
     if not await panel_answers(panel, HOST, ports["panel"]):
-        raise RuntimeError(f"the panel ended at once:\n{(bazang.folder / 'panel.log').read_text()[-3000:]}")
+        raise RuntimeError(f"the panel ended during the start:\n{(bazang.folder / 'panel.log').read_text()[-3000:]}")
     state = State(
         panel=f"http://{HOST}:{ports['panel']}/",
         administrator=ADMINISTRATOR,
@@ -192,60 +203,60 @@ async def _open(bazang: Bazang, panel: Popen[bytes], ports: Mapping[str, int], p
         phones={number: passwords[number] for number in PHONES},
         environment=bazang.environment,
     )
-    publish(state)
-    _introduce(bazang.asterisk.build.version, state)
+    save_state(state)
+    _print_introduction(bazang.asterisk.build.version, state)
 
 
-async def _something_ends(bazang: Bazang, panel: Popen[bytes]) -> None:
+async def _wait_for_end_of_a_process(bazang: Bazang, panel: Popen[bytes]) -> None:
     while True:
         if panel.poll() is not None or bazang.worker.poll() is not None or not bazang.asterisk.runs:
             return
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(CHECK_INTERVAL)
 
 
 def _choose_ports() -> dict[str, int]:
     chosen = {}
-    for name, (what, wanted, kind) in PORTS.items():
+    for name, (label, wanted, kind) in PORTS.items():
         chosen[name] = free_port_near(wanted, HOST, kind)
         if chosen[name] != wanted:
-            print(describe_replacement(what, wanted, chosen[name]))
+            print(describe_replacement(label, wanted, chosen[name]))
     return chosen
 
 
 def _passwords() -> dict[str, str]:
-    """Return the passwords of this clone's demos: always the same, so that a softphone is set up once."""
+    """Return the passwords of the demo. They stay the same, so a softphone is set up once."""
     file = HOME / "passwords.json"
     names = (ADMINISTRATOR, *PHONES)
     try:
-        kept = json.loads(file.read_text())
+        saved = json.loads(file.read_text())
     except (FileNotFoundError, ValueError):
-        kept = {}
-    if set(kept) != set(names):
-        kept = {name: secrets.token_hex(6) for name in names}
-        write_private(file, json.dumps(kept))
-    return {name: str(kept[name]) for name in names}
+        saved = {}
+    if set(saved) != set(names):
+        saved = {name: secrets.token_hex(6) for name in names}
+        write_private(file, json.dumps(saved))
+    return {name: str(saved[name]) for name in names}
 
 
-async def _customers(bazang: Bazang) -> Behaviour:
-    """Return what the customers do: they ring for a moment, answer, say hello, and stay until the office hangs up."""
+async def _answer_as_customer(bazang: Bazang) -> CallHandler:
+    """Return a handler for calls to customers: it answers after a moment, plays a greeting and waits for the end."""
     greeting = await asyncio.to_thread(SoundLibrary(bazang.settings.prompts_path).synthesize, GREETING, "en")
     sound = read_ulaw(greeting.path)
 
     async def answer(call: Call) -> None:
         who = f"{datetime.now():%H:%M:%S}  customer {call.dialled}"
-        print(f"{who}: rings", flush=True)
+        print(f"{who}: ringing", flush=True)
         await asyncio.sleep(RING_SECONDS)
         if not call.ended.is_set():
             print(f"{who}: answers", flush=True)
             await call.answer()
             call.rtp.speak(sound)
         await call.ended.wait()
-        print(f"{who}: the call is over", flush=True)
+        print(f"{who}: the call has ended", flush=True)
 
     return answer
 
 
-def _introduce(version: str, state: State) -> None:
+def _print_introduction(version: str, state: State) -> None:
     accounts = "\n".join(f"                user {number}, password {secret}" for number, secret in state.phones.items())
     print(
         f"""
@@ -255,16 +266,16 @@ Bazang runs beside Asterisk {version}.
                 user {state.administrator}, password {state.password}
   Softphones    server {state.sip_host}, port {state.sip_port} (UDP)
 {accounts}
-  Office        101 leads to *5001 (Sales) when it is busy, absent or does not answer;
-                queue 800 (102 and 103) leads to *5002 (Support) after {MAX_WAIT} s.
-                Numbers that begin with 0 reach a customer, played by this terminal.
+  Office        Calls to 101 go to *5001 (Sales) if it is busy, offline or does not answer.
+                Calls in queue 800 (102 and 103) go to *5002 (Support) after {MAX_WAIT} s.
+                This terminal answers numbers that begin with 0, as a customer.
 
-In another terminal, be a customer:
+Call as a customer in another terminal:
 
   script/demo call 101 --from 09121234567 --keys 1
   script/demo call 800 --from 09121234567 --keys 2,09351112233#,1
 
-Ctrl-C ends everything.
+Press Ctrl-C to end the demo.
 """,
         flush=True,
     )

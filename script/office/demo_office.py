@@ -1,4 +1,4 @@
-"""The office that demo and bench play in: three phones, a queue, two modules, and customers behind a trunk."""
+"""The office of demo and bench: three phones, a queue, two modules, and customers behind a trunk."""
 
 import asyncio
 import os
@@ -18,8 +18,8 @@ QUEUE, MEMBERS = "800", ("102", "103")
 SALES, SUPPORT = "*5001", "*5002"
 
 
-def shelter() -> None:
-    """Keep this process from the settings of a real office, which the environment may hold."""
+def remove_bazang_environment() -> None:
+    """Remove the settings of a real office from the environment of this process."""
     for name in [name for name in os.environ if name.startswith("BAZANG_")]:
         del os.environ[name]
     os.environ["FLASK_SKIP_DOTENV"] = "1"
@@ -34,7 +34,10 @@ def build_office(
     prompts: Path | None = None,
     **environment: str,
 ) -> Bazang:
-    """Return the office, not started. `secrets`: passwords of the phones; `environment`: settings, less BAZANG_."""
+    """Return an office without starting it. `environment`: additional settings without the prefix BAZANG_.
+
+    `secrets`: passwords of the phones by extension.
+    """
     setup = OfficeSetup(
         phones=dict(secrets),
         queues=[QueueSetup(QUEUE, dict.fromkeys(MEMBERS, 0))],
@@ -45,8 +48,11 @@ def build_office(
     return Bazang(VERSION, folder, setup, prompts=prompts, **environment)
 
 
-def furnish(bazang: Bazang, *, max_wait: int, **fields: Any) -> None:
-    """Store the modules and what leads to them. `max_wait`: seconds in the queue; `fields`: of both modules."""
+def configure_office(bazang: Bazang, *, max_wait: int, **fields: Any) -> None:
+    """Store two modules and the scenarios that use them. `fields`: values of both modules.
+
+    `max_wait`: seconds that a caller waits in the queue.
+    """
     bazang.module(name="Sales", code=SALES, target_kind="extension", targets=("101",), **fields)
     bazang.module(name="Support", code=SUPPORT, target_kind="queue", targets=(QUEUE,), **fields)
     bazang.scenario("101", **dict.fromkeys(Situation, Destination("module", SALES)))
@@ -56,28 +62,28 @@ def furnish(bazang: Bazang, *, max_wait: int, **fields: Any) -> None:
 
 
 class Customers:
-    """Everybody outside, behind the one trunk. Who is called is known by the number that was dialled."""
+    """All customers behind the trunk. The dialled number tells them apart."""
 
     def __init__(self, trunk: Phone) -> None:
         self._trunk = trunk
-        self._rings: defaultdict[str, asyncio.Queue[Call]] = defaultdict(asyncio.Queue)
-        trunk.behave = self._sort
+        self._calls: defaultdict[str, asyncio.Queue[Call]] = defaultdict(asyncio.Queue)
+        trunk.on_call = self._sort_by_number
 
-    async def _sort(self, call: Call) -> None:
-        self._rings[call.dialled].put_nowait(call)
+    async def _sort_by_number(self, call: Call) -> None:
+        self._calls[call.dialled].put_nowait(call)
 
     async def call(self, number: str, *, caller: str) -> Call:
-        """Call in from outside."""
+        """Call the office as a customer."""
         return await self._trunk.call(number, caller=caller)
 
-    async def called(self, number: str, timeout: float = 15) -> Call:
-        """Return the next call for this number, which rings. Raises TimeoutError."""
+    async def wait_for_call(self, number: str, timeout: float = 15) -> Call:
+        """Return the next ringing call to this number. Raises TimeoutError."""
         async with asyncio.timeout(timeout):
-            return await self._rings[number].get()
+            return await self._calls[number].get()
 
     async def occupy(self, phone: Phone, number: str) -> Call:
-        """Have somebody of the office call this number and talk; return the office's side of it."""
-        inside = await phone.call(number)
-        await (await self.called(number)).answer()
-        await inside.wait_answered()
-        return inside
+        """Connect `phone` with a customer at this number. Return the call of `phone`."""
+        call = await phone.call(number)
+        await (await self.wait_for_call(number)).answer()
+        await call.wait_answered()
+        return call

@@ -1,4 +1,4 @@
-"""The running demo as other terminals find it: a file with its ports and secrets, and a lock that dies with it."""
+"""The state file of the running demo, for other terminals, and a lock that ends with its process."""
 
 import fcntl
 import json
@@ -13,16 +13,19 @@ STATE, LOCK = HOME / "state.json", HOME / "lock"
 
 
 class NotRunning(Exception):
-    """No demo runs in this clone."""
+    """No demo is running in this clone."""
 
 
-class RunsAlready(Exception):
-    """A demo runs in this clone; the message says where."""
+class AlreadyRunning(Exception):
+    """A demo is running in this clone. The message is the address of its panel."""
 
 
 @dataclass(frozen=True)
 class State:
-    """`environment`: the settings of the demo's processes; `phones`: their passwords."""
+    """Addresses and passwords of a running demo.
+
+    `environment`: the settings of its processes. `phones`: passwords by extension.
+    """
 
     panel: str
     administrator: str
@@ -34,15 +37,15 @@ class State:
 
 
 @contextmanager
-def only_one() -> Iterator[None]:
-    """Be the one demo of this clone. Raises RunsAlready."""
+def lock_demo() -> Iterator[None]:
+    """Lock the demo of this clone. Raises AlreadyRunning."""
     HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
     with LOCK.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            where = json.loads(STATE.read_text())["panel"] if STATE.exists() else "it is just starting"
-            raise RunsAlready(where) from None
+            where = json.loads(STATE.read_text())["panel"] if STATE.exists() else "it is starting"
+            raise AlreadyRunning(where) from None
         try:
             STATE.unlink(missing_ok=True)
             yield
@@ -50,8 +53,8 @@ def only_one() -> Iterator[None]:
             STATE.unlink(missing_ok=True)
 
 
-def publish(state: State) -> None:
-    """Let other terminals know, those of our own user only: there are passwords in it."""
+def save_state(state: State) -> None:
+    """Save the state for other terminals. Only the owner can read it, because it contains passwords."""
     write_private(STATE, json.dumps(asdict(state), indent=1))
 
 
@@ -69,7 +72,7 @@ def find_running() -> State:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file by one that only its owner may read; nobody ever sees half of it."""
+    """Replace a file atomically. Only its owner can read the new one."""
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

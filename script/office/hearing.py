@@ -1,4 +1,4 @@
-"""Listening to a call of a test phone: which prompt is being played, and was all of it heard."""
+"""Recognize prompts in the sound that a simulated phone receives."""
 
 import asyncio
 import time
@@ -9,51 +9,51 @@ from pathlib import Path
 from script.office.phone import Call
 from script.office.sound import RATE, find, read_ulaw
 
-ENOUGH = 0.8  # share of a prompt: a packet may come late
+MIN_SHARE = 0.8  # of a prompt; below 1, because a packet may come late
 PACKET = RATE // 50  # samples
-SIGNATURE = RATE // 2  # samples by which a prompt is recognised
-MEMORY = 10 * RATE  # samples in which something new is looked for
-LOOK_EVERY = 0.05  # seconds
+SIGNATURE = RATE // 2  # samples that identify a prompt
+MAX_SEARCHED = 10 * RATE  # samples at the end of the sound
+CHECK_INTERVAL = 0.05  # seconds
 
 
-class Ear:
-    """Hears prompts one after the other: each is looked for behind the one before."""
+class PromptListener:
+    """Listens for prompts in a call. Each search starts behind the prompt found before."""
 
     def __init__(self, call: Call) -> None:
         self._call, self._from = call, 0
 
     async def hears(self, prompt: Path | bytes, timeout: float = 10) -> bool:
-        """Return whether the whole prompt is heard. It must have begun within `timeout` seconds."""
+        """Return whether the whole prompt is received. It must begin within `timeout` seconds."""
         sound = await asyncio.to_thread(read_ulaw, prompt) if isinstance(prompt, Path) else prompt
-        begin = await self._begin(sound[:SIGNATURE], time.monotonic() + timeout)
+        begin = await self._wait_for_begin(sound[:SIGNATURE], time.monotonic() + timeout)
         if begin is None:
             return False
         end = begin + len(sound)
-        # The last, incomplete packet of a sound is not sent.
-        await self._received(end - 2 * PACKET, time.monotonic() + len(sound) / RATE + 2)
+        # Asterisk does not send the last, incomplete packet of a sound.
+        await self._wait_for_samples(end - 2 * PACKET, time.monotonic() + len(sound) / RATE + 2)
         share = find(bytes(self._call.rtp.received[begin : end + RATE]), sound).share
         self._from = max(self._from, end - 3 * PACKET)
-        return share >= ENOUGH
+        return share >= MIN_SHARE
 
-    async def _begin(self, beginning: bytes, deadline: float) -> int | None:
+    async def _wait_for_begin(self, beginning: bytes, deadline: float) -> int | None:
         while True:
-            heard = find(bytes(self._call.rtp.received[self._from :]), beginning)
-            if heard.share >= ENOUGH:
-                return max(0, self._from + round(heard.at * RATE))
+            match = find(bytes(self._call.rtp.received[self._from :]), beginning)
+            if match.share >= MIN_SHARE:
+                return max(0, self._from + round(match.at * RATE))
             if self._call.ended.is_set() or time.monotonic() > deadline:
                 return None
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(CHECK_INTERVAL)
 
-    async def _received(self, samples: int, deadline: float) -> None:
+    async def _wait_for_samples(self, samples: int, deadline: float) -> None:
         while True:
             if len(self._call.rtp.received) >= samples or time.monotonic() > deadline or self._call.ended.is_set():
                 return
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(CHECK_INTERVAL)
 
 
 @dataclass(frozen=True)
-class Known:
-    """A prompt that a caller may hear: its key ("intro"), what it says, its sound."""
+class KnownPrompt:
+    """A prompt to recognize: its key ("intro"), its text, and its sound in µ-law."""
 
     key: str
     words: str
@@ -61,30 +61,30 @@ class Known:
 
 
 class Recognizer:
-    """Tells which of several prompts is being played, as soon as it can be no other one."""
+    """Recognizes which of several prompts is played, as soon as no other one is possible."""
 
-    def __init__(self, prompts: Sequence[Known]) -> None:
+    def __init__(self, prompts: Sequence[KnownPrompt]) -> None:
         self._signatures = [(prompt, _signature(prompt.sound, prompts)) for prompt in prompts]
         self._from = 0
 
-    def hear(self, received: bytearray) -> Known | None:
-        """Return a prompt that was not told of before."""
-        self._from = max(self._from, len(received) - MEMORY)
-        news = bytes(received[self._from :])
+    def hear(self, received: bytearray) -> KnownPrompt | None:
+        """Return the next prompt in the received sound that was not returned before."""
+        self._from = max(self._from, len(received) - MAX_SEARCHED)
+        recent = bytes(received[self._from :])
         for prompt, signature in self._signatures:
-            heard = find(news, signature)
-            if heard.share >= ENOUGH:
-                self._from += round(heard.at * RATE) + len(signature)
+            match = find(recent, signature)
+            if match.share >= MIN_SHARE:
+                self._from += round(match.at * RATE) + len(signature)
                 return prompt
         return None
 
 
-def _signature(sound: bytes, prompts: Sequence[Known]) -> bytes:
-    """Return the first piece that no other prompt begins with: two texts that begin alike sound alike so far."""
-    alike = max((_common(sound, other.sound) for other in prompts if other.sound != sound), default=0)
-    start = alike - alike % PACKET
+def _signature(sound: bytes, prompts: Sequence[KnownPrompt]) -> bytes:
+    """Return the first part of a sound that differs from the beginning of all other prompts."""
+    common = max((_common_length(sound, other.sound) for other in prompts if other.sound != sound), default=0)
+    start = common - common % PACKET
     return sound[start : start + SIGNATURE] if len(sound) - start >= SIGNATURE // 2 else sound[:SIGNATURE]
 
 
-def _common(one: bytes, other: bytes) -> int:
+def _common_length(one: bytes, other: bytes) -> int:
     return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

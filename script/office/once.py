@@ -1,6 +1,6 @@
-"""The main job once, with real calls: two requests are left, two agents become free, two customers are called back.
+"""Make two complete call-backs with real calls: register two requests, free two agents, connect two customers.
 
-Everything is measured where it happens: at the phones. The two scenes run side by side, as they would in an office.
+The phones measure all times. The two scenes run at the same time.
 """
 
 import asyncio
@@ -17,20 +17,20 @@ from app.audio.prompt_texts import FIXED_KEYS, PROMPT_KEYS, age_text, default_te
 from app.store.models import CallRequest
 from script.office.asterisk import NoAsterisk
 from script.office.bazang import Bazang
-from script.office.demo_office import MEMBERS, PHONES, QUEUE, Customers, build_office, furnish
-from script.office.hearing import Ear
+from script.office.demo_office import MEMBERS, PHONES, QUEUE, Customers, build_office, configure_office
+from script.office.hearing import PromptListener
 from script.office.phone import Call, Phone
 from script.office.sound import RATE, read_ulaw
 
 LANGUAGE = "en"
-LONGEST = 85  # seconds: whatever goes wrong, the verdict comes
+TIME_LIMIT = 85  # seconds until the result is printed in any case
 MAX_WAIT = 5  # seconds that a customer waits in the queue
-TALK = 2 * RATE  # samples that each side says
+TALK = 2 * RATE  # samples of speech from each side
 
 
 @dataclass
-class Verdict:
-    """What a scene has shown. `free_to_ring_ms`: from the agent's hang-up to the INVITE at the agent's phone."""
+class SceneResult:
+    """The result of a scene. `free_to_ring_ms`: from the agent's hang-up to the INVITE at the agent's phone."""
 
     registered: bool = False
     agent_rang: bool = False
@@ -38,39 +38,39 @@ class Verdict:
     free_to_ring_ms: float | None = None
 
     @property
-    def good(self) -> bool:
+    def is_good(self) -> bool:
         return self.registered and self.agent_rang and self.connected and self.free_to_ring_ms is not None
 
 
-class Failed(Exception):
-    """A step did not happen; the message says which."""
+class StepFailed(Exception):
+    """A step did not happen. The message says which."""
 
 
-class Show:
-    """The office with everybody in it, and what has been seen so far."""
+class OfficeRun:
+    """A running office with its phones and customers, and the prompts heard so far."""
 
     def __init__(self, bazang: Bazang, phones: dict[str, Phone], customers: Customers, began: float) -> None:
         self.bazang, self.phones, self.customers, self.began = bazang, phones, customers, began
         self.library = SoundLibrary(bazang.settings.prompts_path)
         self.heard: dict[str, bool] = {}
 
-    def say(self, who: str, what: str) -> None:
-        print(f"{time.monotonic() - self.began:6.2f} s  {who}: {what}", flush=True)
+    def print_event(self, who: str, text: str) -> None:
+        print(f"{time.monotonic() - self.began:6.2f} s  {who}: {text}", flush=True)
 
     async def clip(self, text: str) -> Path:
         return (await asyncio.to_thread(self.library.synthesize, text, LANGUAGE)).path
 
-    async def hears(self, who: str, ear: Ear, name: str, text: str) -> None:
-        """Have `who` listen to a whole prompt. It is noted when it is not heard, and the scene goes on."""
-        heard = await ear.hears(await self.clip(text))
+    async def check_prompt(self, who: str, listener: PromptListener, name: str, text: str) -> None:
+        """Wait until `who` has heard a whole prompt, and store whether it was heard. The scene continues either way."""
+        heard = await listener.hears(await self.clip(text))
         self.heard[f"{who} {name}"] = heard
-        self.say(who, f'hears "{text}"' if heard else f"does NOT hear {name}")
+        self.print_event(who, f'hears "{text}"' if heard else f"does NOT hear {name}")
 
     def request(self, number: str) -> CallRequest | None:
-        """Return the request for a number in its national form."""
+        """Return the request of a national number, or None."""
         return next((row for row in self.bazang.requests() if row.number == f"+98{number[1:]}"), None)
 
-    async def request_is(self, number: str, *statuses: str, timeout: float = 10) -> CallRequest:
+    async def wait_for_status(self, number: str, *statuses: str, timeout: float = 10) -> CallRequest:
         def found() -> CallRequest | None:
             row = self.request(number)
             return row if row is not None and row.status in statuses else None
@@ -80,149 +80,151 @@ class Show:
 
 @dataclass
 class Scene:
-    """One request from beginning to end: `dialled` is what the customer wants, `agent` serves it."""
+    """One request from registration to completion. `dialled`: the called number. `agent`: the agent's extension."""
 
-    show: Show
+    office: OfficeRun
     dialled: str
     agent: str
     number: str
     busy_with: str
-    verdict: Verdict
+    result: SceneResult
 
     async def play(self) -> None:
-        """Play it. Raises Failed, and what the phones raise, at the first step without which it cannot go on."""
-        busy = await self.show.customers.occupy(self.show.phones[self.agent], self.busy_with)
-        self.show.say(f"agent {self.agent}", f"is in a call with {self.busy_with}")
+        """Play the scene. Raises StepFailed, or an error of a phone, if a required step fails."""
+        busy = await self.office.customers.occupy(self.office.phones[self.agent], self.busy_with)
+        self.office.print_event(f"agent {self.agent}", f"is in a call with {self.busy_with}")
         await self.leave_request()
-        ring = await self.become_free(busy)
-        await self.take(ring)
-        customer = await self.reach_customer()
-        await self.talk(ring, customer)
+        ring = await self.free_agent(busy)
+        await self.answer_as_agent(ring)
+        customer = await self.answer_as_customer()
+        await self.check_connection(ring, customer)
         await ring.hang_up()
-        self.show.say(f"agent {self.agent}", "hangs up")
-        await self.show.request_is(self.number, "done")
-        self.show.say("Bazang", f"the request of {self.number} is done")
+        self.office.print_event(f"agent {self.agent}", "hangs up")
+        await self.office.wait_for_status(self.number, "done")
+        self.office.print_event("Bazang", f"the request of {self.number} is done")
 
     async def leave_request(self) -> None:
-        show, who = self.show, f"customer {self.number}"
-        call = await show.customers.call(self.dialled, caller=self.number)
-        show.say(who, f"calls {self.dialled}")
+        office, who = self.office, f"customer {self.number}"
+        call = await office.customers.call(self.dialled, caller=self.number)
+        office.print_event(who, f"calls {self.dialled}")
         await call.wait_answered()
-        ear = Ear(call)
+        listener = PromptListener(call)
         if self.dialled == QUEUE:
-            show.say(who, f"waits in queue {QUEUE}: all its members are in calls")
-        await show.hears(who, ear, "intro", default_text("intro", LANGUAGE))
+            office.print_event(who, f"waits in queue {QUEUE}, because all members are in calls")
+        await office.check_prompt(who, listener, "intro", default_text("intro", LANGUAGE))
         await call.press("1")
-        show.say(who, "presses 1")
+        office.print_event(who, "presses 1")
         for key in ("before_success", "after_success"):
-            await show.hears(who, ear, key, default_text(key, LANGUAGE))
-        await show.request_is(self.number, "waiting")
-        self.verdict.registered = True
-        show.say("Bazang", f"the request of {self.number} is on record, for {self.dialled}")
+            await office.check_prompt(who, listener, key, default_text(key, LANGUAGE))
+        await office.wait_for_status(self.number, "waiting")
+        self.result.registered = True
+        office.print_event("Bazang", f"the request of {self.number} is registered for {self.dialled}")
         await call.wait_ended()
-        show.say(who, "the call is over")
+        office.print_event(who, "the call has ended")
 
-    async def become_free(self, busy: Call) -> Call:
-        """The agent hangs up; return the call that rings at that phone thereupon."""
+    async def free_agent(self, busy: Call) -> Call:
+        """Hang up the agent's call. Return the next call that rings at the agent's phone."""
         freed = await busy.hang_up()
-        self.show.say(f"agent {self.agent}", "hangs up and is free")
-        ring = await self.show.phones[self.agent].next_call(10)
+        self.office.print_event(f"agent {self.agent}", "hangs up and is free")
+        ring = await self.office.phones[self.agent].next_call(10)
         if ring.remote != self.number:
-            raise Failed(f"{self.agent} rings for {ring.remote!r} instead of {self.number}")
-        self.verdict.agent_rang = True
-        self.verdict.free_to_ring_ms = round((ring.began_at - freed) * 1000, 1)
-        self.show.say(f"agent {self.agent}", f"rings, {self.verdict.free_to_ring_ms} ms after the hang-up")
+            raise StepFailed(f"{self.agent} rings for {ring.remote!r} instead of {self.number}")
+        self.result.agent_rang = True
+        self.result.free_to_ring_ms = round((ring.began_at - freed) * 1000, 1)
+        self.office.print_event(f"agent {self.agent}", f"rings, {self.result.free_to_ring_ms} ms after the hang-up")
         return ring
 
-    async def take(self, ring: Call) -> None:
-        """Answer, listen to who it is about, and press 1."""
-        show, who = self.show, f"agent {self.agent}"
+    async def answer_as_agent(self, ring: Call) -> None:
+        """Answer the call, listen to the announcement and press 1."""
+        office, who = self.office, f"agent {self.agent}"
         await ring.answer()
-        show.say(who, "answers")
-        ear = Ear(ring)
-        await show.hears(who, ear, "agent_intro", default_text("agent_intro", LANGUAGE))
-        digits = [await ear.hears(await show.clip(digit), 2) for digit in self.number]
-        show.heard[f"{who} digits"] = all(digits)
-        show.say(who, f"hears the digits {' '.join(self.number)}" if all(digits) else f"digits heard: {digits}")
-        await show.hears(who, ear, "age", age_text(self.age(), LANGUAGE))
-        await show.hears(who, ear, "agent_keys", default_text("agent_keys", LANGUAGE))
+        office.print_event(who, "answers")
+        listener = PromptListener(ring)
+        await office.check_prompt(who, listener, "agent_intro", default_text("agent_intro", LANGUAGE))
+        digits = [await listener.hears(await office.clip(digit), 2) for digit in self.number]
+        office.heard[f"{who} digits"] = all(digits)
+        office.print_event(
+            who, f"hears the digits {' '.join(self.number)}" if all(digits) else f"digits heard: {digits}"
+        )
+        await office.check_prompt(who, listener, "age", age_text(self.age(), LANGUAGE))
+        await office.check_prompt(who, listener, "agent_keys", default_text("agent_keys", LANGUAGE))
         await ring.press("1")
-        show.say(who, "presses 1")
+        office.print_event(who, "presses 1")
 
     def age(self) -> int:
-        """Return the age in minutes that the announcement had to tell: that of the moment of the dialling."""
-        request = self.show.request(self.number)
-        attempts = [a for a in self.show.bazang.attempts() if request is not None and a.request_id == request.id]
+        """Return the request's age in minutes at the time of dialling, as the announcement must give it."""
+        request = self.office.request(self.number)
+        attempts = [a for a in self.office.bazang.attempts() if request is not None and a.request_id == request.id]
         if request is None or not attempts:
-            raise Failed(f"no attempt is on record for {self.number}")
+            raise StepFailed(f"no attempt is stored for {self.number}")
         return int((attempts[-1].started_at - request.registered_at).total_seconds() // 60)
 
-    async def reach_customer(self) -> Call:
+    async def answer_as_customer(self) -> Call:
         who = f"customer {self.number}"
-        customer = await self.show.customers.called(self.number)
-        self.show.say(who, "rings")
+        customer = await self.office.customers.wait_for_call(self.number)
+        self.office.print_event(who, "rings")
         await customer.answer()
-        self.show.say(who, "answers")
+        self.office.print_event(who, "answers")
         return customer
 
-    async def talk(self, ring: Call, customer: Call) -> None:
-        """They are connected when the database says so and each hears what the other says."""
-        await self.show.request_is(self.number, "connected")
-        agent_says = read_ulaw(await self.show.clip(default_text("check_number", LANGUAGE)))[:TALK]
-        customer_says = read_ulaw(await self.show.clip(default_text("enter_number", LANGUAGE)))[:TALK]
-        customer_ear, agent_ear = Ear(customer), Ear(ring)
-        ring.rtp.speak(agent_says)
-        customer.rtp.speak(customer_says)
-        both = await asyncio.gather(customer_ear.hears(agent_says), agent_ear.hears(customer_says))
-        self.verdict.connected = all(both)
+    async def check_connection(self, ring: Call, customer: Call) -> None:
+        """Check that the request is connected and that each side hears the other."""
+        await self.office.wait_for_status(self.number, "connected")
+        agent_speech = read_ulaw(await self.office.clip(default_text("check_number", LANGUAGE)))[:TALK]
+        customer_speech = read_ulaw(await self.office.clip(default_text("enter_number", LANGUAGE)))[:TALK]
+        at_customer, at_agent = PromptListener(customer), PromptListener(ring)
+        ring.rtp.speak(agent_speech)
+        customer.rtp.speak(customer_speech)
+        both = await asyncio.gather(at_customer.hears(agent_speech), at_agent.hears(customer_speech))
+        self.result.connected = all(both)
         heard = {True: "hears", False: "does NOT hear"}
-        self.show.say(f"customer {self.number}", f"{heard[both[0]]} the agent")
-        self.show.say(f"agent {self.agent}", f"{heard[both[1]]} the customer")
+        self.office.print_event(f"customer {self.number}", f"{heard[both[0]]} the agent")
+        self.office.print_event(f"agent {self.agent}", f"{heard[both[1]]} the customer")
 
 
-EXPECTED = 2 * 3 + 2 * 4  # prompts of two customers and two agents
+EXPECTED = 2 * 3 + 2 * 4  # prompts that two customers and two agents hear
 
 
 async def play_once() -> int:
-    """Play it in a folder of its own; the last line printed is the verdict. Return 0 if all of it is good."""
-    verdicts = {"extension": Verdict(), "queue": Verdict()}
+    """Play both scenes in a temporary folder and print the result as a JSON line. Return 0 if everything is good."""
+    results = {"extension": SceneResult(), "queue": SceneResult()}
     heard: dict[str, bool] = {}
     version = None
     try:
         with tempfile.TemporaryDirectory(prefix="bazang-", ignore_cleanup_errors=True) as folder:
-            async with asyncio.timeout(LONGEST):
+            async with asyncio.timeout(TIME_LIMIT):
                 began = time.monotonic()
                 bazang = build_office(Path(folder), {number: f"secret{number}" for number in PHONES})
                 version = bazang.asterisk.build.version
-                furnish(bazang, max_wait=MAX_WAIT, rest=0)
+                configure_office(bazang, max_wait=MAX_WAIT, rest=0)
                 async with bazang:
-                    await _play(bazang, verdicts, heard, began)
+                    await _play(bazang, results, heard, began)
     except NoAsterisk as missing:
         print(missing, file=sys.stderr)
     except Exception:
         traceback.print_exc()
     prompts_heard = len(heard) == EXPECTED and all(heard.values())
-    report = {name: asdict(verdict) for name, verdict in verdicts.items()}
+    report = {name: asdict(result) for name, result in results.items()}
     print(json.dumps(report | {"prompts_heard": prompts_heard, "asterisk": version}), flush=True)
-    return 0 if prompts_heard and all(verdict.good for verdict in verdicts.values()) else 1
+    return 0 if prompts_heard and all(result.is_good for result in results.values()) else 1
 
 
-async def _play(bazang: Bazang, verdicts: dict[str, Verdict], heard: dict[str, bool], began: float) -> None:
+async def _play(bazang: Bazang, results: dict[str, SceneResult], heard: dict[str, bool], began: float) -> None:
     customers = Customers(await bazang.asterisk.trunk())
     phones = {number: await bazang.asterisk.phone(number) for number in PHONES}
     await bazang.start_worker()
-    show = Show(bazang, phones, customers, began)
-    show.heard = heard
-    for key in (*PROMPT_KEYS, *FIXED_KEYS):  # the first caller need not wait until they are spoken for the first time
+    office = OfficeRun(bazang, phones, customers, began)
+    office.heard = heard
+    for key in (*PROMPT_KEYS, *FIXED_KEYS):  # the first caller must not wait for the synthesis
         if text := default_text(key, LANGUAGE):
-            await show.clip(text)
-    show.say("office", f"Asterisk {bazang.asterisk.build.version} and the telephone service are ready")
+            await office.clip(text)
+    office.print_event("office", f"Asterisk {bazang.asterisk.build.version} and the worker are ready")
     second = MEMBERS[1]
     await customers.occupy(phones[second], "09120000003")
-    show.say(f"agent {second}", "is in a call with 09120000003, and stays in it")
+    office.print_event(f"agent {second}", "is in a call with 09120000003 and stays in it")
     scenes = [
-        Scene(show, "101", "101", "09121234567", "09120000001", verdicts["extension"]),
-        Scene(show, QUEUE, MEMBERS[0], "09351112233", "09120000002", verdicts["queue"]),
+        Scene(office, "101", "101", "09121234567", "09120000001", results["extension"]),
+        Scene(office, QUEUE, MEMBERS[0], "09351112233", "09120000002", results["queue"]),
     ]
     failures = [e for e in await asyncio.gather(*(s.play() for s in scenes), return_exceptions=True) if e is not None]
     for failure in failures:

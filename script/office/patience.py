@@ -1,6 +1,6 @@
-"""How long a test waits for what must happen.
+"""The time limit of waits in tests and in the simulated office.
 
-A machine that does much else may take a minute for what else takes a second. A test that passes never waits so long.
+A busy machine may need a minute for what usually takes a second. A passing test never waits this long.
 """
 
 PATIENCE = 120.0  # seconds

@@ -1,6 +1,6 @@
-"""A SIP phone for tests: registers, calls, rings, answers, refuses, hangs up, presses keys and listens.
+"""A simulated SIP phone. It registers, calls, answers, rejects, hangs up, presses keys and receives sound.
 
-Every moment is kept in monotonic seconds, and everything that happens can be awaited; nothing sleeps and hopes.
+All times are monotonic seconds. Each event of a call can be awaited.
 """
 
 import asyncio
@@ -12,13 +12,13 @@ from script.office.patience import PATIENCE
 from script.office.rtp import Rtp
 from script.office.sip import SipMessage, authorize, build, parse, tag_of, token, uri_of, user_of
 
-# Challenges that a phone answers before it gives up, as telephones do: an Asterisk that has just started has refused
-# right answers (twice in some ten thousand).
+# Number of registration attempts. An Asterisk that has just started sometimes rejects a correct answer to its challenge
+# (twice in about ten thousand).
 TRIES = 4
 
 
 class CallFailed(Exception):
-    """The call was not answered; `status` is the SIP status."""
+    """The call was not answered. `status` is the SIP status."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"SIP {status}")
@@ -26,14 +26,14 @@ class CallFailed(Exception):
 
 
 class Call:
-    """A call of a phone, in either direction. `status` is the final SIP status; 0 while there is none."""
+    """An incoming or outgoing call of a phone. `status` is the final SIP status, or 0 before it."""
 
     def __init__(self, phone: "Phone", call_id: str, rtp: Rtp, *, incoming: bool, remote: str) -> None:
         self.phone, self.call_id, self.rtp, self.incoming, self.remote = phone, call_id, rtp, incoming, remote
         self.began_at = time.monotonic()
         self.ringing_at = self.answered_at = self.ended_at = 0.0
         self.ringing, self.answered, self.ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self.acknowledged = asyncio.Event()  # of an incoming call: the exchange knows that it was answered
+        self.acknowledged = asyncio.Event()  # incoming call: Asterisk has acknowledged the answer
         self.status = 0
         self.reason = ""
         self.local_tag, self.remote_tag = token(), ""
@@ -45,26 +45,26 @@ class Call:
         self.from_header = self.to_header = ""
 
     async def answer(self) -> None:
-        """Take an incoming call."""
+        """Answer an incoming call."""
         assert self.incoming and self.invite is not None
         if self.ended.is_set():
             return
-        self.rtp.start(_media(self.invite.body))
+        self.rtp.start(_media_address(self.invite.body))
         self.phone.respond(self.invite, 200, "OK", self, body=self.phone.sdp(self.rtp))
-        self._take()
+        self._mark_answered()
 
     def reject(self, status: int = 486) -> None:
-        """Refuse an incoming call."""
+        """Reject an incoming call."""
         assert self.incoming and self.invite is not None
         self.phone.respond(self.invite, status, "No", self)
         self.end(status)
 
     async def hang_up(self) -> float:
-        """End the call, whatever its state; return the moment."""
+        """End the call in any state and return the time of its end."""
         if self.ended.is_set():
             return self.ended_at
         if self.answered.is_set():
-            if self.incoming:  # before that a call cannot be ended (RFC 3261, 15)
+            if self.incoming:  # a BYE is not allowed before the ACK (RFC 3261, 15)
                 async with asyncio.timeout(PATIENCE):
                     await self.acknowledged.wait()
             self.phone.send_in_dialog(self, "BYE")
@@ -81,19 +81,19 @@ class Call:
         await self.rtp.press(keys)
 
     async def wait_answered(self, timeout: float = PATIENCE) -> None:
-        """Return when answered. Raises CallFailed when it ends first, TimeoutError."""
-        await self._first(self.answered, timeout)
+        """Wait until the call is answered. Raises CallFailed if it ends before, and TimeoutError."""
+        await self._wait_for(self.answered, timeout)
         if not self.answered.is_set():
             raise CallFailed(self.status)
 
     async def wait_ringing(self, timeout: float = PATIENCE) -> None:
-        await self._first(self.ringing, timeout)
+        await self._wait_for(self.ringing, timeout)
 
     async def wait_ended(self, timeout: float = PATIENCE) -> None:
         async with asyncio.timeout(timeout):
             await self.ended.wait()
 
-    async def _first(self, event: asyncio.Event, timeout: float) -> None:
+    async def _wait_for(self, event: asyncio.Event, timeout: float) -> None:
         waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self.ended.wait())]
         try:
             done, _ = await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
@@ -101,9 +101,9 @@ class Call:
             for wait in waits:
                 wait.cancel()
         if not done:
-            raise TimeoutError(f"{self.phone.user}: nothing happened within {timeout} s")
+            raise TimeoutError(f"{self.phone.user}: no event within {timeout} s")
 
-    def _take(self) -> None:
+    def _mark_answered(self) -> None:
         self.answered_at = time.monotonic()
         self.answered.set()
 
@@ -116,15 +116,14 @@ class Call:
         self.phone.active.discard(self)
 
 
-Behaviour = Callable[[Call], Awaitable[None]]
+CallHandler = Callable[[Call], Awaitable[None]]
 
 
 class Phone(asyncio.DatagramProtocol):
-    """`server`: where the exchange listens. `secret` is None for a trunk, which is known by its address.
+    """A SIP phone. `server`: host and port of Asterisk. `secret` is None for a trunk, which does not register.
 
-    `call_waiting`: a second call rings instead of being refused as busy. `behave`: what to do with an incoming call;
-    without it the call rings until the test takes it from `incoming`. `contact`: the address that it registers, where
-    ``HERE`` stands for its own host and port.
+    `call_waiting`: a second call rings and does not get busy. `on_call` handles an incoming call. Without it the call
+    rings and is put into `incoming`. `contact`: the address to register; ``HERE`` in it is replaced by host and port.
     """
 
     def __init__(
@@ -144,7 +143,7 @@ class Phone(asyncio.DatagramProtocol):
         self.calls: dict[str, Call] = {}
         self.active: set[Call] = set()
         self.call_waiting = False
-        self.behave: Behaviour | None = None
+        self.on_call: CallHandler | None = None
         self._answers: dict[tuple[str, int, str], bytes] = {}
         self._waiting: dict[tuple[str, int], asyncio.Future[SipMessage]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -173,7 +172,7 @@ class Phone(asyncio.DatagramProtocol):
         self.transport.close()
 
     async def register(self, expires: int = 3600) -> None:
-        """Register, or unregister with `expires` 0. Raises CallFailed."""
+        """Register the phone, or unregister it with `expires` 0. Raises CallFailed."""
         uri = f"sip:{self.server[0]}:{self.server[1]}"
         call_id, tag, extra = token(), token(), []
         me = f"<sip:{self.user}@{self.server[0]}>"
@@ -184,7 +183,7 @@ class Phone(asyncio.DatagramProtocol):
                 ("Expires", str(expires)),
                 *extra,
             ]
-            reply = await self._ask((call_id, number), build(f"REGISTER {uri} SIP/2.0", headers))
+            reply = await self._send_request((call_id, number), build(f"REGISTER {uri} SIP/2.0", headers))
             if reply.status == 200:
                 return
             if reply.status != 401 or number == TRIES:
@@ -192,8 +191,8 @@ class Phone(asyncio.DatagramProtocol):
             challenge = reply["www-authenticate"]
             extra = [("Authorization", authorize(challenge, "REGISTER", uri, self.user, self.secret or ""))]
 
-    async def _ask(self, request: tuple[str, int], data: bytes, *, sent: bool = False) -> SipMessage:
-        """Send `request` (its Call-ID and number) until it is answered: a reply to another number is not for it."""
+    async def _send_request(self, request: tuple[str, int], data: bytes, *, sent: bool = False) -> SipMessage:
+        """Send a request repeatedly and return its reply. `request`: its Call-ID and CSeq number. Raises CallFailed."""
         for _ in range(20):
             future = self._waiting[request] = asyncio.get_running_loop().create_future()
             if not sent:
@@ -228,10 +227,10 @@ class Phone(asyncio.DatagramProtocol):
             "a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=ptime:20\r\na=sendrecv\r\n"
         )
 
-    # -- calling ----------------------------------------------------------------------------------------------
+    # -- outgoing calls -------------------------------------------------------------------------------------------
 
     async def call(self, number: str, *, caller: str | None = None, name: str = "", anonymous: bool = False) -> Call:
-        """Begin a call. `caller`, `name`: what the From header says; `anonymous`: asks for privacy."""
+        """Start a call. `caller` and `name` go into the From header. `anonymous` asks for privacy."""
         call = Call(self, token(), await Rtp.open(self.host), incoming=False, remote=number)
         self.calls[call.call_id] = call
         self.active.add(call)
@@ -267,7 +266,7 @@ class Phone(asyncio.DatagramProtocol):
         self._send(build(f"CANCEL {call.target} SIP/2.0", headers))
 
     def send_in_dialog(self, call: Call, method: str) -> None:
-        """Send an ACK, or a BYE, which is sent again until it is answered."""
+        """Send an ACK, or send a BYE until it is answered."""
         call.cseq += method != "ACK"
         here = f"<sip:{self.user}@{self.server[0]}>;tag={call.local_tag}"
         there = f"{call.to_header.split(';tag=')[0]};tag={call.remote_tag}"
@@ -276,15 +275,15 @@ class Phone(asyncio.DatagramProtocol):
             f"{method} {call.target} SIP/2.0",
             [*self._head(mine, there, call.call_id, call.cseq, method), ("Contact", f"<{self.contact}>")],
         )
-        self._send(data)  # at once, whatever becomes of us
+        self._send(data)  # at once, because the task may be cancelled
         if method != "ACK":
-            self._spawn(self._insist((call.call_id, call.cseq), data))
+            self._spawn(self._repeat((call.call_id, call.cseq), data))
 
-    async def _insist(self, request: tuple[str, int], data: bytes) -> None:
-        with suppress(CallFailed):  # the exchange is gone
-            await self._ask(request, data, sent=True)
+    async def _repeat(self, request: tuple[str, int], data: bytes) -> None:
+        with suppress(CallFailed):  # Asterisk does not run any more
+            await self._send_request(request, data, sent=True)
 
-    def _response(self, message: SipMessage) -> None:
+    def _handle_response(self, message: SipMessage) -> None:
         waiting = self._waiting.get((message.call_id, message.cseq[0]))
         if waiting is not None:
             if message.status >= 200 and not waiting.done():
@@ -298,28 +297,28 @@ class Phone(asyncio.DatagramProtocol):
                 call.ringing_at = call.ringing_at or time.monotonic()
                 call.ringing.set()
                 if message.body:
-                    call.rtp.start(_media(message.body))
+                    call.rtp.start(_media_address(message.body))
             return
         call.remote_tag = tag_of(message["to"])
         if message.status == 200:
-            self._answered(call, message)
+            self._handle_answer(call, message)
         else:
             self._ack_failure(call, message)
             if message.status in (401, 407) and self.secret is not None and call.cseq == 1:
-                self._again(call, message)
+                self._authenticate(call, message)
             else:
                 call.reason = message.reason
                 call.end(message.status)
 
-    def _answered(self, call: Call, message: SipMessage) -> None:
+    def _handle_answer(self, call: Call, message: SipMessage) -> None:
         call.target = uri_of(message["contact"]) or call.target
         self.send_in_dialog(call, "ACK")
         if call.answered.is_set() or call.ended.is_set():
             return
-        call.rtp.start(_media(message.body))
+        call.rtp.start(_media_address(message.body))
         call.answered_at = time.monotonic()
         call.answered.set()
-        if call.cancelled:  # our CANCEL came too late
+        if call.cancelled:  # the CANCEL came too late
             self.send_in_dialog(call, "BYE")
             call.end(200)
 
@@ -334,33 +333,33 @@ class Phone(asyncio.DatagramProtocol):
         headers += [("Call-ID", call.call_id), ("CSeq", f"{message.cseq[0]} ACK")]
         self._send(build(f"ACK {call.invite.uri} SIP/2.0", headers))
 
-    def _again(self, call: Call, message: SipMessage) -> None:
+    def _authenticate(self, call: Call, message: SipMessage) -> None:
         name = "Authorization" if message.status == 401 else "Proxy-Authorization"
         challenge = message["www-authenticate"] or message["proxy-authenticate"]
         call.cseq += 1
         self._invite(call, [(name, authorize(challenge, "INVITE", call.target, self.user, self.secret or ""))])
 
-    # -- being called -----------------------------------------------------------------------------------------
+    # -- incoming calls --------------------------------------------------------------------------------------
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         message = parse(data)
         if message is None:
             return
         if message.status:
-            self._response(message)
+            self._handle_response(message)
             return
-        known = self._answers.get((message.call_id, *message.cseq))
-        if known is not None and message.method != "ACK":
-            self._send(known)  # it was sent again: so is the answer
+        answer = self._answers.get((message.call_id, *message.cseq))
+        if answer is not None and message.method != "ACK":
+            self._send(answer)  # the request was repeated, so the answer is repeated
             return
         match message.method:
             case "INVITE":
-                self._spawn(self._invited(message))
+                self._spawn(self._handle_invite(message))
             case "ACK":
                 if message.call_id in self.calls:
                     self.calls[message.call_id].acknowledged.set()
             case "CANCEL":
-                self._cancelled(message)
+                self._handle_cancel(message)
             case "BYE":
                 call = self.calls.get(message.call_id)
                 self.respond(message, 200, "OK", call)
@@ -374,17 +373,17 @@ class Phone(asyncio.DatagramProtocol):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _invited(self, message: SipMessage) -> None:
+    async def _handle_invite(self, message: SipMessage) -> None:
         now = time.monotonic()
         known = self.calls.get(message.call_id)
-        if known is not None:  # a change of an existing call
+        if known is not None:  # a re-INVITE of an existing call
             self.respond(message, 200, "OK", known, body=self.sdp(known.rtp))
             return
         self.invites.append(now)
         if self.active and not self.call_waiting and self.secret is not None:
             self.respond(message, 486, "Busy Here", None)
             return
-        self._answers[(message.call_id, *message.cseq)] = b""  # being dealt with
+        self._answers[(message.call_id, *message.cseq)] = b""  # marks the INVITE as being handled
         call = Call(self, message.call_id, await Rtp.open(self.host), incoming=True, remote=user_of(message["from"]))
         call.began_at, call.ringing_at, call.invite = now, now, message
         call.remote_tag, call.target = tag_of(message["from"]), uri_of(message["contact"])
@@ -394,12 +393,12 @@ class Phone(asyncio.DatagramProtocol):
         self.active.add(call)
         self.respond(message, 180, "Ringing", call)
         call.ringing.set()
-        if self.behave is not None:
-            await self.behave(call)
+        if self.on_call is not None:
+            await self.on_call(call)
         else:
             self.incoming.put_nowait(call)
 
-    def _cancelled(self, message: SipMessage) -> None:
+    def _handle_cancel(self, message: SipMessage) -> None:
         call = self.calls.get(message.call_id)
         self.respond(message, 200, "OK", call)
         if call is not None and call.invite is not None and not call.answered.is_set() and not call.ended.is_set():
@@ -423,13 +422,13 @@ class Phone(asyncio.DatagramProtocol):
             self.transport.sendto(data, self.server)
 
     async def next_call(self, timeout: float = PATIENCE) -> Call:
-        """Return the next incoming call, which is ringing."""
+        """Return the next ringing incoming call. Raises TimeoutError."""
         async with asyncio.timeout(timeout):
             return await self.incoming.get()
 
 
-def _media(body: str) -> tuple[str, int]:
-    """Return where the other side wants its sound."""
+def _media_address(body: str) -> tuple[str, int]:
+    """Return host and port for the sound from an SDP body."""
     host, port = "127.0.0.1", 0
     for line in body.split("\r\n"):
         if line.startswith("c=IN IP4 "):

@@ -1,4 +1,4 @@
-"""The sound of a test phone's call: sends silence and keys, keeps what it hears (RFC 3550, RFC 4733)."""
+"""The sound of a simulated phone's call: send speech, silence and keys, store what arrives (RFC 3550, RFC 4733)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import struct
 import time
 
 RATE = 8000
-PTIME = 0.02  # seconds a packet
+PTIME = 0.02  # seconds per packet
 ULAW, EVENTS = 0, 101
 _KEYS = "0123456789*#"
 _SILENCE = b"\xff" * 160
 
 
 class Rtp(asyncio.DatagramProtocol):
-    """One stream each way. `received` is all the µ-law that came, as it came, without the gaps between."""
+    """One stream in each direction. `received` is the received µ-law without gaps."""
 
     def __init__(self) -> None:
         self.received = bytearray()
@@ -47,18 +47,18 @@ class Rtp(asyncio.DatagramProtocol):
         if self._task is not None:
             self._task.cancel()
         self.transport.close()
-        while not self._keys.empty():  # nobody will send them
+        while not self._keys.empty():  # they are never sent
             self._keys.get_nowait()
             self._keys.task_done()
 
     async def press(self, keys: str) -> None:
-        """Send keys, one after the other; return when the last has been sent, or the call has ended."""
+        """Send keys one after the other. Return after the last one, or when the call has ended."""
         for key in keys if not self.transport.is_closing() else "":
             self._keys.put_nowait(key)
         await self._keys.join()
 
     def speak(self, ulaw: bytes) -> None:
-        """Send this sound (µ-law) instead of silence, once."""
+        """Send this sound (µ-law) once, instead of silence."""
         self._sound += ulaw
 
     async def _send_forever(self) -> None:
@@ -82,7 +82,7 @@ class Rtp(asyncio.DatagramProtocol):
         for _ in range(3):
             self._send(EVENTS, struct.pack("!BBH", code, 0x80 | 10, 160 * 6))
         self._timestamp += 160 * 6
-        for _ in range(4):  # a finger's pause
+        for _ in range(4):  # the pause between keys
             self._send(ULAW, _SILENCE)
             self._timestamp += 160
             due = await self._pace(due)

@@ -1,4 +1,4 @@
-"""SIP messages and digest authentication, as far as a test phone needs them (RFC 3261, RFC 2617)."""
+"""The parts of SIP messages and digest authentication that a simulated phone needs (RFC 3261, RFC 2617)."""
 
 import hashlib
 import re
@@ -18,7 +18,7 @@ _SHORT = {
 
 @dataclass
 class SipMessage:
-    """A request (`method`, `uri`) or a response (`status`). Header names are lower case; a header may come often."""
+    """A request (`method`, `uri`) or a response (`status`). Header names are lower case and can repeat."""
 
     method: str = ""
     uri: str = ""
@@ -41,7 +41,7 @@ class SipMessage:
 
 
 def parse(data: bytes) -> SipMessage | None:
-    """Parse a datagram; None for a keep-alive."""
+    """Parse a datagram. Return None for a keep-alive."""
     head, _, body = data.decode("utf-8", "replace").partition("\r\n\r\n")
     lines = head.split("\r\n")
     first = lines[0].split(" ", 2)

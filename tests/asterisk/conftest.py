@@ -11,15 +11,17 @@ from app.audio.prompt_texts import age_text, default_text
 from script.office.asterisk import OfficeSetup
 from script.office.bazang import Bazang
 from tests.asterisk.scene import Scene
-from tests.support.shared_folder import shared_folder
 
 Stage = Callable[..., AbstractAsyncContextManager[Scene]]
 
 
 @pytest.fixture(scope="session")
 def prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Finished sounds, made once for all offices of this run: at once what agents hear, the rest when it is needed."""
-    folder = shared_folder(tmp_path_factory, "prompts")
+    """Synthesized sounds for all offices of this process: the agents' prompts now, the rest when they are needed.
+
+    Each process has its own folder, because tests count the recordings in its inbox.
+    """
+    folder = tmp_path_factory.mktemp("prompts")
     library = SoundLibrary(folder)
     for digit in "0123456789":
         library.synthesize(digit, "en")

@@ -2,13 +2,14 @@
 
 import re
 
+from app.domain.routing import Destination
 from script.office.asterisk import OfficeSetup
 from script.office.bazang import Bazang
 from script.office.phone import Phone
 from tests.asterisk.conftest import Stage
 from tests.asterisk.scene import OWN, Scene
 
-MODULE = ("module", "*5001")
+MODULE = Destination("module", "*5001")
 ABROAD = "00447911123456"
 TOLL_FRAUD = f"sip:x&PJSIP/{ABROAD}@trunk"
 

@@ -273,7 +273,7 @@ async def test_database_that_is_locked_longer_than_anybody_waits_loses_no_news(s
             await ring.wait_ended()
             talk = await scene.occupy("102", "09120000002")
             await talk.end()
-            given_up = "the database refused a record"  # a writer waits 5 s
+            given_up = "a database write failed"  # a writer waits 5 s
             await scene.bazang.until(lambda: given_up in scene.bazang.worker_log(), PATIENCE, "a writer has given up")
         await scene.becomes(request, "done")
         await scene.becomes(reached, "done")
@@ -311,7 +311,7 @@ async def test_exchange_that_may_not_be_reloaded_is_waited_for(stage: Stage) -> 
         assert bazang.attempts() == []
         await bazang.asterisk.reload()
         ring = await scene.take("101")
-        await bazang.dialplan_is_current()
+        await bazang.wait_for_dialplan()
         assert shown(bazang, dialplan_detail="", obstacle="")
         # A change of the scenarios: the old dialplan serves on, and it is told that a reload is due.
         bazang.scenario("101", busy=MODULE)
@@ -319,7 +319,7 @@ async def test_exchange_that_may_not_be_reloaded_is_waited_for(stage: Stage) -> 
         await scene.talk_to(ring, request)
         await scene.hang_up(OWN)
         await bazang.asterisk.reload()
-        await bazang.dialplan_is_current()
+        await bazang.wait_for_dialplan()
         assert shown(bazang, dialplan_detail="")
 
 
@@ -335,7 +335,7 @@ async def test_dialplan_file_that_somebody_changed_is_put_right(stage: Stage) ->
             assert "[ Context 'intruder'" in await bazang.asterisk.cli("dialplan show intruder")
             bazang.thaw_worker()
             await bazang.until(lambda: file.read_text() == ours, PATIENCE, "the file is ours again")
-            await bazang.dialplan_is_current()
+            await bazang.wait_for_dialplan()
             await gone(bazang, "intruder")
         file.unlink()
         await bazang.until(file.exists, PATIENCE, "the file is back")

@@ -72,7 +72,7 @@ async def test_agent_who_hangs_up_while_the_worker_comes_back_has_talked(stage: 
         )
         await all_are_connected(scene)
         assert {row.step for row in scene.bazang.requests()} == set(STEPS), "the worker has heard nothing of it"
-        proxy.mend()
+        proxy.restore()
         if fate == "the worker is killed":
             scene.bazang.launch_worker()
 

@@ -164,7 +164,7 @@ def test_the_rows_do_not_jump_while_nothing_happens(page: Page, database: Databa
 
 
 def test_the_line_of_the_telephone_side_is_live(page: Page, database: Database) -> None:
-    expect(page.locator("#status-line")).to_contain_text("calls can be made")
+    expect(page.locator("#status-line")).to_contain_text("Calls can be made")
     with database.write() as session:
         session.get_one(WorkerState, 1).heartbeat = now() - timedelta(minutes=5)
     expect(page.locator("#status-line")).to_contain_text("is not running")
@@ -537,7 +537,7 @@ def test_a_module_that_is_added_is_answered_by_the_exchange(scene: Scene, loop: 
         page.get_by_role("switch", name="Silent").check()
         page.get_by_role("button", name="Save").click()
         expect(page.locator("#message")).to_have_text("The module is saved.")
-        loop.run(scene.bazang.dialplan_is_current())
+        loop.run(scene.bazang.wait_for_dialplan())
         page.get_by_role("link", name="Pending requests").click()
         call = loop.run(scene.trunk.call("*5002", caller="09351112233"))
         loop.run(call.wait_ended())  # it hears nothing, and is led on to the end of the call

@@ -84,7 +84,7 @@ def record(page: Page) -> None:
 def choose_from_the_library(page: Page) -> None:
     page.goto("/modules/1")
     page.locator("[data-prompt=intro] [data-open-library]").click()
-    page.locator(".shelf-list").wait_for()
+    page.locator(".library-choices").wait_for()
 
 
 def replace_a_digit(page: Page) -> None:

@@ -588,7 +588,7 @@ async def hear_it_all(scene: Scene) -> None:
     }
     given = bazang.folder.parent / "intro.wav"
     assert likeness(read_samples(bazang.settings.prompts_path / files["intro"]), read_samples(given)) > 0.9
-    await bazang.dialplan_is_current()
+    await bazang.wait_for_dialplan()
     call = await scene.knock("*5001")
     await hears_file(scene, call, files["intro"])
     await call.press("2")

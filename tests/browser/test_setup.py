@@ -202,7 +202,7 @@ def _hear(page: Page, scene: Scene, loop: Loop, locale: str) -> None:
 async def _call_in(scene: Scene, locale: str) -> None:
     """A customer finds 101 busy and leaves a request with the new module."""
     bazang = scene.bazang
-    await bazang.dialplan_is_current()
+    await bazang.wait_for_dialplan()
     with bazang.database.read() as session:
         module, scenario = session.get_one(Module, 1), session.get_one(ExtensionScenario, "101")
     assert (module.targets, module.language) == (["101"], locale)

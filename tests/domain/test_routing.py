@@ -8,10 +8,14 @@ from app.domain.routing import (
     CONTEXT_PATTERN,
     CUSTOM_PATTERN,
     EXTENSION_PATTERN,
+    HANG_UP,
     LOCATION_PATTERN,
+    NO_DESTINATION,
     QUEUE_PATTERN,
     Destination,
     DestinationKind,
+    ExtensionPlan,
+    ModulePlan,
     is_module_context,
     module_context,
 )
@@ -64,3 +68,10 @@ def test_destination_of_a_form_equals_one_of_the_code() -> None:
 )
 def test_contexts_of_modules(context: str, expected: bool) -> None:
     assert is_module_context(context) is expected
+
+
+def test_plans_name_their_contexts() -> None:
+    module = ModulePlan(7, "*5001", next=HANG_UP, error=NO_DESTINATION)
+    assert module.context == "bazang-module-7" and is_module_context(module.context)
+    plan = ExtensionPlan("101", "PJSIP/101", "hints", False, 20, NO_DESTINATION, NO_DESTINATION, NO_DESTINATION)
+    assert plan.context == "bazang-extension-101" and not is_module_context(plan.context)

@@ -21,7 +21,7 @@ from app.services.commands import (
 )
 from app.store.database import Database
 from app.store.models import Command
-from tests.support.factories import NOW, at_once
+from tests.support.factories import NOW, run_at_once
 
 SECOND = timedelta(seconds=1)
 
@@ -96,7 +96,7 @@ def test_a_long_result_is_cut(database: Database) -> None:
 
 
 def test_commands_sent_at_the_same_time_are_all_stored(database: Database) -> None:
-    ids = at_once([lambda n=n: send_cancel(database, n) for n in range(12)])
+    ids = run_at_once([lambda n=n: send_cancel(database, n) for n in range(12)])
     found = open_commands(database, NOW)
     assert sorted(ids) == [command.id for command in found]
     assert {command.payload["request"] for command in found} == set(range(12))

@@ -11,7 +11,7 @@ from app.services.errors import Invalid, NotFound
 from app.services.users import ROLES, UserInput, check_password, count, create, get_active, session_stamp, set_locale
 from app.store.database import Database
 from app.store.models import User
-from tests.support.factories import NOW, at_once, reload
+from tests.support.factories import NOW, reload, run_at_once
 
 PASSWORD = "a long password"
 HASHER, DUMMY_HASH = users._hasher, users._dummy_hash.__wrapped__  # conftest.py replaces both with fast ones
@@ -98,7 +98,7 @@ def test_concurrent_requests_for_a_name_create_one_user(database: Database) -> N
             return invalid.errors["name"]
         return "created"
 
-    assert sorted(at_once([attempt] * 4)) == ["created", "taken", "taken", "taken"]
+    assert sorted(run_at_once([attempt] * 4)) == ["created", "taken", "taken", "taken"]
     assert all_names(database) == ["sara"]
 
 
@@ -268,7 +268,7 @@ def test_concurrent_changes_leave_one_administrator(database: Database) -> None:
             return False
         return True
 
-    assert sorted(at_once([lambda user_id=user_id: leave(user_id) for user_id in ids])) == [False] + [True] * 4
+    assert sorted(run_at_once([lambda user_id=user_id: leave(user_id) for user_id in ids])) == [False] + [True] * 4
     assert [stored(database, user_id).role for user_id in ids].count("administrator") == 1
 
 

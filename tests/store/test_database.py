@@ -17,7 +17,7 @@ from app.store.models import CallRequest, Setting
 from app.store.settings import read_setting, write_setting
 from script.office.database import open_database
 from tests.store.claims import claim_all
-from tests.support.factories import at_once, create_module, create_request, reload
+from tests.support.factories import create_module, create_request, reload, run_at_once
 
 THREADS = 8
 TURNS = 50
@@ -41,7 +41,7 @@ def count_up_in_file(path: Path, turns: int) -> None:
 
 
 def test_eight_threads_count_together_and_lose_nothing(database: Database) -> None:
-    at_once([lambda: count_up(database, TURNS)] * THREADS)
+    run_at_once([lambda: count_up(database, TURNS)] * THREADS)
     with database.read() as session:
         assert read_setting(session, "counter") == str(THREADS * TURNS)
 
@@ -64,7 +64,7 @@ def test_each_request_is_claimed_by_one_hand_only(database: Database) -> None:
     module = create_module(database)
     wanted = {create_request(database, module, number=f"+98912000{n:04}").id for n in range(60)}
 
-    claims = Counter(claim for mine in at_once([lambda: claim_all(database)] * THREADS) for claim in mine)
+    claims = Counter(claim for mine in run_at_once([lambda: claim_all(database)] * THREADS) for claim in mine)
     assert claims == Counter(wanted)
 
 

@@ -22,7 +22,7 @@ from app.store.models import Base, CallRequest, Module, Setting
 from app.store.settings import read_setting, write_setting
 from script.office.database import MIGRATIONS, make_settings
 from tests.store.claims import claim_all
-from tests.support.factories import NOW, at_once, create_attempt, create_line, create_module, create_request, reload
+from tests.support.factories import NOW, create_attempt, create_line, create_module, create_request, reload, run_at_once
 from tests.support.server_database import migrated_database, new_database, open_server_database
 
 THREADS, TURNS = 8, 25
@@ -130,7 +130,7 @@ def count_up(database: Database, turns: int) -> None:
 def test_eight_threads_count_together_and_lose_nothing(database: Database) -> None:
     with database.write() as session:
         write_setting(session, "counter", "0")
-    at_once([lambda: count_up(database, TURNS)] * THREADS)
+    run_at_once([lambda: count_up(database, TURNS)] * THREADS)
     with database.read() as session:
         assert read_setting(session, "counter") == str(THREADS * TURNS)
 
@@ -146,7 +146,7 @@ def test_a_request_that_eight_threads_change_loses_no_change(database: Database)
                 assert loaded is not None
                 loaded[0].priority += 1
 
-    at_once([raise_priority] * THREADS)
+    run_at_once([raise_priority] * THREADS)
     assert reload(database, request).priority == THREADS * TURNS
 
 
@@ -165,7 +165,7 @@ def test_each_request_is_claimed_by_one_hand_only(database: Database) -> None:
     module = create_module(database)
     wanted = {create_request(database, module, number=f"+98912000{n:04}").id for n in range(40)}
 
-    claims = Counter(claim for mine in at_once([lambda: claim_all(database)] * THREADS) for claim in mine)
+    claims = Counter(claim for mine in run_at_once([lambda: claim_all(database)] * THREADS) for claim in mine)
     assert claims == Counter(wanted)
 
 

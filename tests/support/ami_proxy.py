@@ -1,4 +1,4 @@
-"""Stands between a client and a manager interface, so that a test can cut the connection and see the next log-in."""
+"""A proxy between a client and AMI. A test can cut the connection with it and wait for the next log-in."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ from script.office.ports import free_port
 
 
 class AmiProxy:
-    """`logged_in` is set when Asterisk has accepted a log-in, before the client has read the answer."""
+    """Forwards connections. `logged_in` is set when Asterisk accepts a log-in, before the client reads the answer."""
 
     def __init__(self, target_port: int) -> None:
         self.port = free_port()
@@ -19,13 +19,13 @@ class AmiProxy:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def cut(self) -> None:
-        """End all connections and refuse new ones until `mend`."""
+        """Abort all connections and refuse new ones until `restore`."""
         self._open = False
         self.logged_in.clear()
         for writer in self._writers:
             writer.transport.abort()
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         self._open = True
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""Chromium under Playwright, started anew when it has forgotten to close what it was asked to close."""
+"""Run Chromium with Playwright, and restart it if it does not close a context."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ PATIENCE = 20.0  # seconds; a context closes in a tenth of one
 
 
 class Browsers:
-    """One Chromium at a time, each started with the same additional arguments. `pid`: of the one that runs."""
+    """Runs one Chromium at a time with the same additional arguments. `pid` is its process id."""
 
     def __init__(self, playwright: Playwright, chromium: Chromium, *arguments: str) -> None:
         self._playwright = playwright
@@ -23,7 +23,7 @@ class Browsers:
         self.pid = 0
 
     def running(self) -> Browser:
-        """Return the one that runs; start it if none does."""
+        """Return the running browser. Start one if none is running."""
         if self._browser is None or not self._browser.is_connected():
             self._browser = self._playwright.chromium.launch(
                 executable_path=self._chromium.executable,
@@ -34,13 +34,13 @@ class Browsers:
         return self._browser
 
     def like(self, *arguments: str) -> "Browsers":
-        """Return others, with these arguments besides."""
+        """Return a new `Browsers` with these additional arguments only."""
         return Browsers(self._playwright, self._chromium, *arguments)
 
     def close_context(self, context: BrowserContext, patience: float = PATIENCE) -> None:
-        """Close what somebody had open; kill the browser if it has not done so after `patience` seconds.
+        """Close a context. Kill the browser if it does not close within `patience` seconds.
 
-        Playwright waits for ever, and Chromium has left `Target.disposeBrowserContext` without an answer.
+        Playwright waits without a limit, and Chromium sometimes does not answer `Target.disposeBrowserContext`.
         """
         killer = threading.Timer(patience, self._kill)
         killer.start()
@@ -54,8 +54,8 @@ class Browsers:
             killer.join()
 
     def _kill(self) -> None:
-        # Nobody reads what a test that passes prints; this is worth knowing.
-        print(f"Chromium {self.pid} does not close a context; it is killed.", file=sys.__stderr__, flush=True)
+        # pytest hides the output of a passing test, so this goes to the real stderr.
+        print(f"Chromium {self.pid} does not close a context. It is killed.", file=sys.__stderr__, flush=True)
         os.kill(self.pid, signal.SIGKILL)
 
     def close(self) -> None:

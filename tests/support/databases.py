@@ -1,4 +1,4 @@
-"""A database of its own for every test, copied from one that the migrations have built."""
+"""Fixtures that give each test its own database, copied from one that the migrations built."""
 
 import shutil
 from collections.abc import Iterator

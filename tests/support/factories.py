@@ -1,6 +1,6 @@
-"""What the tests start from: a database as the migrations build it, and rows and domain objects with sensible values.
+"""Factories for rows, domain objects and form input with default values.
 
-Every factory takes what the test is about by keyword and fills in the rest, so a test shows only what matters to it.
+Each factory takes the values that matter to a test by keyword and fills in the others.
 """
 
 import itertools
@@ -86,14 +86,14 @@ def create_line(database: Database, extension: str = "101", **kwargs: Any) -> Ex
 
 
 def create_queue(database: Database, name: str, *members: str, live_callers: int = 0) -> QueueRow:
-    """A queue of the exchange with its members."""
+    """Store the PBX state of a queue and its members."""
     for member in members:
         store(database, QueueMemberRow(queue=name, extension=member))
     return store(database, QueueRow(name=name, live_callers=live_callers))
 
 
 def log_of(database: Database) -> list[AuditEntry]:
-    """Return what stands in the log, the oldest first."""
+    """Return the audit log, oldest entry first."""
     with database.read() as session:
         return list(session.scalars(select(AuditEntry).order_by(AuditEntry.id)))
 
@@ -101,7 +101,7 @@ def log_of(database: Database) -> list[AuditEntry]:
 def apply_event(
     database: Database, request_id: int, event: Event, actor: str = "sara", now: datetime = NOW
 ) -> Decision:
-    """Apply a lifecycle event to a request, without a page and without the worker."""
+    """Apply a lifecycle event to a request directly, without a page or the worker."""
     with database.write() as session:
         loaded = store_requests.load(session, request_id, lock=True)
         assert loaded is not None, f"request {request_id} is gone"
@@ -117,7 +117,7 @@ def create_recording(database: Database, file: str, **kwargs: Any) -> Recording:
 
 
 def create_running_service(database: Database, **kwargs: Any) -> WorkerState:
-    """The telephone service runs for the next minutes, connected, and Asterisk runs its dialplan."""
+    """Store the state of a connected worker with a fresh heartbeat and a current dialplan."""
     values: dict[str, Any] = {
         "heartbeat": datetime.now(UTC) + timedelta(minutes=5),
         "ami_status": "connected",
@@ -129,14 +129,14 @@ def create_running_service(database: Database, **kwargs: Any) -> WorkerState:
 
 
 def store(database: Database, row: Row) -> Row:
-    """Store a row; it stays readable afterwards."""
+    """Store a row and return it. It stays readable after the transaction."""
     with database.write() as session:
         session.add(row)
     return row
 
 
 def reload(database: Database, row: Row) -> Row:
-    """Return the row as it is in the database now. Fails when it is gone."""
+    """Return the row from the database. Fails if it does not exist any more."""
     with database.read() as session:
         key = tuple(getattr(row, column.key) for column in row.__table__.primary_key)
         found = session.get(type(row), key)
@@ -145,13 +145,13 @@ def reload(database: Database, row: Row) -> Row:
 
 
 def history_of(database: Database, request_id: int) -> list[HistoryEntry]:
-    """Return what happened to a request, the oldest first."""
+    """Return the history events of a request, oldest first."""
     with database.read() as session:
         query = select(HistoryEntry).where(HistoryEntry.request_id == request_id).order_by(HistoryEntry.id)
         return list(session.scalars(query))
 
 
-# What the domain sees
+# Domain objects
 
 
 def make_request(**kwargs: Any) -> Request:
@@ -160,7 +160,7 @@ def make_request(**kwargs: Any) -> Request:
 
 
 def make_dialling(attempt: str = "a1", **kwargs: Any) -> Request:
-    """A request with an attempt in flight."""
+    """Return a request with an attempt in flight."""
     return make_request(**({"status": Status.DIALLING, "attempt": attempt, "step": Step.CLAIMED} | kwargs))
 
 
@@ -181,12 +181,12 @@ def make_line(
 def make_facts(
     lines: Iterable[Line] = (), *, queues: Mapping[str, Queue] | None = None, now: datetime = NOW, **kwargs: Any
 ) -> Facts:
-    """Facts of a healthy exchange whose telephone service gave a sign of life at `now`."""
+    """Return facts of a working PBX with a worker heartbeat at `now`."""
     values: dict[str, Any] = {"heartbeat": now}
     return Facts(lines={line.extension: line for line in lines}, queues=queues or {}, **(values | kwargs))
 
 
-# What a form hands over
+# Form input
 
 
 def make_module_input(**kwargs: Any) -> ModuleInput:
@@ -199,16 +199,16 @@ def make_module_input(**kwargs: Any) -> ModuleInput:
     return ModuleInput(**(values | kwargs))
 
 
-# Several hands at once
+# Threads
 
 
-def at_once(works: Sequence[Callable[[], Result]]) -> list[Result]:
-    """Do all these works in threads that start at the same instant; return what each gave, or raise what it raised."""
-    gate = threading.Barrier(len(works))
+def run_at_once(functions: Sequence[Callable[[], Result]]) -> list[Result]:
+    """Run functions in threads that start at the same instant. Return their results or raise the first error."""
+    gate = threading.Barrier(len(functions))
 
-    def do(work: Callable[[], Result]) -> Result:
+    def run(function: Callable[[], Result]) -> Result:
         gate.wait(timeout=30)
-        return work()
+        return function()
 
-    with ThreadPoolExecutor(len(works)) as pool:
-        return [future.result(timeout=60) for future in [pool.submit(do, work) for work in works]]
+    with ThreadPoolExecutor(len(functions)) as pool:
+        return [future.result(timeout=60) for future in [pool.submit(run, function) for function in functions]]

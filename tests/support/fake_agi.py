@@ -1,7 +1,7 @@
-"""Asterisk's side of a FastAGI session, and the caller's: connects, answers commands, presses keys, hangs up.
+"""Simulate Asterisk and a caller in a FastAGI session: connect, answer commands, press keys, hang up.
 
-Time does not pass: a wait without a key is over at once. Keys behave as on a telephone line: those that come while a
-sound plays interrupt it if it listens to them and are lost if not; those that come after it wait for whoever asks next.
+Time does not pass: a wait without a key ends at once. Keys work as on a phone line. A key during a sound interrupts it
+if it is one of its escape keys, and is lost otherwise. A key after a sound waits for the next command that reads keys.
 """
 
 import asyncio
@@ -36,9 +36,9 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Press:
-    """The keys that the caller presses when the sound of this name is next played: after it, or `early`, during it.
+    """Keys that the caller presses after the next sound of this name, or during it if `early`.
 
-    A sound of "answer" is the moment in which the call is answered.
+    The sound "answer" stands for the answer of the call.
     """
 
     sound: str
@@ -48,10 +48,10 @@ class Press:
 
 @dataclass(frozen=True)
 class HangUp:
-    """The caller hangs up at the `after`-th command (from 1; those that set the watchdog do not count).
+    """The caller hangs up at command number `after` (from 1, without commands that set the watchdog).
 
-    within: while it runs, told by a bare HANGUP line before its reply. between: after its reply, told by the line.
-    silent: while it runs, told by no line (AGISIGHUP=no). gone: Asterisk itself goes away without a reply.
+    within: while the command runs, with a HANGUP line before its reply. between: after its reply, with a HANGUP line.
+    silent: while it runs, without a HANGUP line (AGISIGHUP=no). gone: Asterisk closes the connection without a reply.
     """
 
     after: int
@@ -59,10 +59,10 @@ class HangUp:
 
 
 class FakeCall:
-    """One call. Say what the caller does, `await run(port)`, and read what was done to them.
+    """One call. Create it with the caller's actions, `await run(port)`, and check its attributes.
 
-    `replies`: for commands that begin so, raw lines to send instead of the proper reply. `on_command` is awaited before
-    each reply, so that a test can hold the session or look around.
+    `replies`: raw lines to send instead of the normal reply, by the beginning of the command. `on_command` is awaited
+    before each reply, so a test can delay the session or check something.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class FakeCall:
     ) -> None:
         self.headers = {**HEADERS, **(headers or {})}
         self.variables = dict(variables or {})
-        self.commands: list[str] = []  # all, as they came
+        self.commands: list[str] = []  # all commands in order
         self.log: list[
             str
-        ] = []  # in short, without the watchdog: "answer", "play intro", "wait 5.0", "set X=1", "get X"
-        self.played: list[str] = []  # names of the sounds, without their folders
-        self.pressed: list[str] = []  # the keys that somebody heard, with the step that heard them: "wait:1"
+        ] = []  # short forms without the watchdog: "answer", "play intro", "wait 5.0", "set X=1", "get X"
+        self.played: list[str] = []  # names of the sounds without folders
+        self.pressed: list[str] = []  # the keys that a command read, with the command: "wait:1"
         self.watchdog: list[float] = []
         self.hung_up = False
         self._presses = list(presses)
@@ -89,7 +89,7 @@ class FakeCall:
         self._hang_up, self._replies, self.on_command = hang_up, dict(replies or {}), on_command
 
     async def run(self, port: int, timeout: float = PATIENCE) -> None:
-        """Play the call to its end: until the service closes. Raises TimeoutError if it never does."""
+        """Play the call until the service closes the connection. Raises TimeoutError."""
         async with asyncio.timeout(timeout):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
@@ -98,7 +98,7 @@ class FakeCall:
                     if not await self._answer(line.decode().removesuffix("\n"), writer):
                         break
             except ConnectionError:
-                pass  # the service closed while we spoke
+                pass  # the service closed the connection
             finally:
                 writer.close()
 
@@ -106,7 +106,7 @@ class FakeCall:
         return "".join(f"{name}: {value}\n" for name, value in self.headers.items()).encode() + b"\n"
 
     async def _answer(self, command: str, writer: asyncio.StreamWriter) -> bool:
-        """Answer a command; return False when there is nobody to answer any more."""
+        """Answer a command. Return False if the connection must be closed."""
         self.commands.append(command)
         words = command.split(" ")
         if not command.startswith(f"SET VARIABLE {WATCHDOG} "):
@@ -165,7 +165,7 @@ class FakeCall:
         self.variables[name] = re.sub(r"\\(.)", r"\1", value.removeprefix('"').removesuffix('"'))
 
     def _play(self, name: str, escape: str) -> str:
-        """Play a sound; return the key that interrupts it."""
+        """Play a sound. Return the key that interrupts it, or ""."""
         self.played.append(name)
         press = self._take_press(name)
         if press.early:

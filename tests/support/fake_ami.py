@@ -1,7 +1,7 @@
-"""A manager interface under a test's command: real AMI over a real socket on loopback, with every vice one can have.
+"""A fake AMI server on a loopback socket. It can be slow, silent, refuse actions and close connections.
 
-It runs in the test's own event loop. What to answer is said per action (`fake.answers["Originate"] = drop`); what came
-in is kept as bytes and as actions, so that a test can tell what was never sent.
+It runs in the event loop of the test. A test sets the answer of each action (`fake.answers["Originate"] = drop`). The
+received data is stored as bytes and as actions, so a test can also check what was not sent.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ LIST_END = "Complete"
 Pairs = Iterable[tuple[str, str]]
 
 
-class Heard(list[Any]):
-    """A list that can be waited on: what a callback was given, in order."""
+class Received(list[Any]):
+    """A list of received values in order. A test can wait for a value."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,8 +29,8 @@ class Heard(list[Any]):
         super().append(thing)
         self._news.set()
 
-    async def until(self, found: Callable[["Heard"], Any], timeout: float = PATIENCE) -> Any:
-        """Return what `found` returns of the list as soon as that is something. Raises TimeoutError."""
+    async def until(self, found: Callable[["Received"], Any], timeout: float = PATIENCE) -> Any:
+        """Wait until `found(list)` returns a true value and return it. Raises TimeoutError."""
         async with asyncio.timeout(timeout):
             while not (result := found(self)):
                 self._news.clear()
@@ -38,12 +38,12 @@ class Heard(list[Any]):
         return result
 
     async def count(self, number: int, timeout: float = PATIENCE) -> None:
-        await self.until(lambda heard: len(heard) >= number, timeout)
+        await self.until(lambda received: len(received) >= number, timeout)
 
 
 @dataclass(frozen=True)
 class Action:
-    """An action as it came over the wire."""
+    """An action as the client sent it."""
 
     pairs: tuple[tuple[str, str], ...]
 
@@ -63,7 +63,7 @@ class Action:
 
 
 class Connection:
-    """One peer. `chunk`: bytes per write, 0 for all at once."""
+    """One connection of a client."""
 
     def __init__(self, fake: "FakeAmi", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._fake, self._reader, self._writer = fake, reader, writer
@@ -71,7 +71,7 @@ class Connection:
         self.closed = asyncio.Event()
 
     async def write(self, data: bytes) -> None:
-        """Send, in the pieces that the test wants; mute peers send nothing."""
+        """Send data in pieces of `fake.chunk` bytes, or at once if it is 0. Send nothing if the fake is mute."""
         if self._fake.mute:
             return
         step = self._fake.chunk or max(len(data), 1)
@@ -80,7 +80,7 @@ class Connection:
                 self._writer.write(data[start : start + step])
                 await self._writer.drain()
                 if self._fake.chunk:
-                    # Client and fake share a loop: after two turns of it this piece was read, alone.
+                    # Client and fake share a loop. After two turns the client has read this piece alone.
                     await asyncio.sleep(0)
                     await asyncio.sleep(0)
 
@@ -92,7 +92,7 @@ class Connection:
         await self.send([("Response", response), ("ActionID", action.id), *more])
 
     def drop(self) -> None:
-        """Close at once, as a crash would."""
+        """Close at once, as in a crash."""
         self._writer.transport.abort()
 
     async def serve(self) -> None:
@@ -119,12 +119,12 @@ async def success(connection: Connection, action: Action) -> None:
     await connection.respond(action, "Success", ("Message", "Done"))
 
 
-async def never(connection: Connection, action: Action) -> None:
-    """Leave the action without a reply."""
+async def no_reply(connection: Connection, action: Action) -> None:
+    """Send no reply to the action."""
 
 
 async def drop(connection: Connection, action: Action) -> None:
-    """Close before the reply: whoever asked cannot know what was done."""
+    """Close before the reply, so the client cannot know whether the action was done."""
     connection.drop()
 
 
@@ -136,7 +136,7 @@ def refuse(why: str) -> Answer:
 
 
 def listing(rows: Sequence[Pairs], *, complete: str, end: str = LIST_END) -> Answer:
-    """Answer with a list, as DeviceStateList and its kin do; `end`: Complete or cancelled."""
+    """Answer with a list of events, as for DeviceStateList. `end`: Complete or cancelled."""
 
     async def answer(connection: Connection, action: Action) -> None:
         await connection.respond(action, "Success", ("EventList", "start"), ("Message", "A list will follow"))
@@ -149,7 +149,7 @@ def listing(rows: Sequence[Pairs], *, complete: str, end: str = LIST_END) -> Ans
 
 
 class FakeAmi:
-    """`secret` is the only one accepted; `booted`: tell FullyBooted after the login (a matter of the user's rights)."""
+    """`secret` is the accepted secret. `booted`: send FullyBooted after the log-in, as for a user with that right."""
 
     def __init__(self, *, secret: str = "secret", booted: bool = True, version: str = "22.10.1") -> None:
         self.secret, self.booted, self.version = secret, booted, version
@@ -158,8 +158,8 @@ class FakeAmi:
         self.chunk = 0
         self.host, self.port = "127.0.0.1", 0
         self.received = b""
-        self.actions = Heard()
-        self.connections = Heard()
+        self.actions = Received()
+        self.connections = Received()
         self.answers: dict[str, Answer] = {"Login": self._login, "Logoff": _logoff, "CoreSettings": self._settings}
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -183,7 +183,7 @@ class FakeAmi:
         return [action for action in self.actions if action.name == name]
 
     async def wait_for(self, name: str, count: int = 1) -> Action:
-        """Return the `count`-th action of that name, when it is there."""
+        """Wait for action number `count` of this name and return it."""
         await self.actions.until(lambda _: len(self.named(name)) >= count)
         return self.named(name)[count - 1]
 

@@ -1,4 +1,4 @@
-"""Passwords that cost a test no time."""
+"""Quick password hashes for tests."""
 
 import pytest
 from argon2 import PasswordHasher
@@ -9,6 +9,6 @@ _QUICK = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 
 
 def hash_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hash as the real one does, with less labour: it is slow on purpose."""
+    """Use the same hash with a low cost. The real cost is high on purpose."""
     monkeypatch.setattr(users, "_hasher", _QUICK)
     monkeypatch.setattr(users, "_dummy_hash", lambda: _QUICK.hash("nobody"))

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server in a temporary folder, reached by a socket in it. Standard library only, for script/ too."""
+"""Run a real PostgreSQL server in a temporary folder, with a socket in this folder."""
 
 import os
 import pwd
@@ -20,9 +20,9 @@ STOP_SECONDS = 10
 
 
 class PostgresServer:
-    """A server with a folder and a cluster of its own, nothing of which outlives it. Use `with`, or `start` and `stop`.
+    """A server with its own folder and cluster, which `stop` removes. Use `with`, or `start` and `stop`.
 
-    PostgreSQL refuses to run as root; root starts it as `postgres`, or `nobody` where that user does not exist.
+    PostgreSQL refuses to run as root. Root starts it as user `postgres`, or `nobody` if that user does not exist.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class PostgresServer:
 
     @property
     def url(self) -> str:
-        """The address of its empty database, as SQLAlchemy wants it."""
+        """The SQLAlchemy URL of its empty database."""
         return f"postgresql+psycopg://{USER}@/{DATABASE}?host={self.folder}"
 
     def __enter__(self) -> Self:
@@ -42,13 +42,13 @@ class PostgresServer:
         self.stop()
 
     def start(self) -> None:
-        """Make the cluster and start it; return when it takes connections. Raises RuntimeError with what it said."""
-        # Not pytest's temporary folder: nobody but root gets into that, and a socket's path must be short.
+        """Create the cluster, start the server and wait until it accepts connections. Raises RuntimeError."""
+        # Only the owner can enter pytest's temporary folder, and the path of a socket must be short.
         self.folder = Path(tempfile.mkdtemp(prefix="bazang-pg-"))
         # In memory, if the tests' files lie there: each new database is a copy of some hundred files.
         self._data = Path(tempfile.mkdtemp(prefix="bazang-pg-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT"))) / "data"
         try:
-            self._give_away()
+            self._change_owner()
             self._make_cluster()
             options = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=100"]
             command = [*self._as_user(), str(self.programs.folder / "postgres"), "-D", str(self._data)]
@@ -62,11 +62,11 @@ class PostgresServer:
             raise
 
     def stop(self) -> None:
-        """End it (open connections are cut off) and remove its folder."""
+        """Stop the server, close open connections and remove the folder."""
         process, self._process = self._process, None
         if process is not None:
             if process.poll() is None:
-                process.send_signal(signal.SIGINT)  # "fast": SIGTERM would wait for every client
+                process.send_signal(signal.SIGINT)  # fast shutdown; SIGTERM would wait for every client
                 try:
                     process.wait(STOP_SECONDS)
                 except subprocess.TimeoutExpired:
@@ -75,7 +75,7 @@ class PostgresServer:
         for folder in (self.folder, self._data.parent):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _give_away(self) -> None:
+    def _change_owner(self) -> None:
         if os.geteuid() != 0:
             return
         user = _unprivileged()
@@ -84,7 +84,7 @@ class PostgresServer:
         reachable = subprocess.run([*self._as_user(), "test", "-x", self.programs.folder / "postgres"]).returncode == 0
         if not reachable and self.programs.home is None:
             raise RuntimeError(f"user {user.pw_name} may not run {self.programs.folder}/postgres")
-        if not reachable:  # a clone in root's home, say: that user gets a copy
+        if not reachable:  # for example in root's home: the user gets a copy
             copy = self.folder / "programs"
             shutil.copytree(self.programs.home, copy, symlinks=True)  # type: ignore[arg-type]
             self.programs = self.programs.moved(copy)
@@ -94,7 +94,7 @@ class PostgresServer:
             return []
         user = _unprivileged()
         groups = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-        # Said again here, since a process that changes its user is no longer killed with its parent.
+        # A process that changes its user loses this setting, so it is repeated here.
         return ["setpriv", *groups, "--pdeathsig", "KILL", "--"]
 
     def _make_cluster(self) -> None:
@@ -115,12 +115,12 @@ class PostgresServer:
             assert self._process is not None
             if self._process.poll() is not None:
                 break
-            # The last line of the file that the server keeps of itself says whether it takes connections.
+            # The last line of this file tells whether the server accepts connections.
             status = self._data / "postmaster.pid"
             if status.exists() and status.read_text().splitlines()[-1:] == ["ready   "]:
                 return
             time.sleep(0.02)
-        raise RuntimeError(f"PostgreSQL did not come up:\n{log.read_text(errors='replace')[-2000:]}")
+        raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text(errors='replace')[-2000:]}")
 
 
 def _unprivileged() -> pwd.struct_passwd:

@@ -1,4 +1,4 @@
-"""Databases on a PostgreSQL server: one that the migrations have built, and for every test a fresh copy of it."""
+"""Create databases on a PostgreSQL server: one with the migrations, and a copy of it for each test."""
 
 import itertools
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from app.extensions import db
 from app.store.database import Database
 from script.office.database import MIGRATIONS, make_settings
 
-CONNECTIONS = 20  # more than any test has threads, so that nobody waits for a connection
+CONNECTIONS = 20  # more than the threads of any test, so no thread waits for a connection
 _numbers = itertools.count(1)
 
 
 @contextmanager
 def new_database(server: str, template: str = "template0") -> Iterator[str]:
-    """Make a database, a copy of `template`; yield its address and drop it afterwards."""
+    """Create a database from `template`, yield its URL and drop it afterwards."""
     name = f"test_{next(_numbers)}"
     admin = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with admin.connect() as connection:
@@ -34,7 +34,7 @@ def new_database(server: str, template: str = "template0") -> Iterator[str]:
 
 @contextmanager
 def migrated_database(server: str, folder: Path) -> Iterator[str]:
-    """Make a database by the migrations and yield its name, as a template for others: nobody may be connected to it."""
+    """Create a database with the migrations and yield its name as a template. A template must have no connections."""
     with new_database(server) as url:
         app = create_app(make_settings(folder, database_url=url))
         with app.app_context():

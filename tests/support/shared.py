@@ -1,7 +1,7 @@
-"""What every test's own application would work out anew, done once per process for all of them.
+"""Share caches between the applications of all tests in a process, to save time.
 
-A test still gets an application and a database of its own. Only what follows from the code alone is shared: how
-addresses are built, how statements read in SQL, and the compiled templates.
+Each test has its own application and database. Only results that depend on the code alone are shared: URL builders,
+compiled SQL statements and compiled templates.
 """
 
 from types import CodeType
@@ -16,11 +16,11 @@ from werkzeug.routing import Rule
 
 from app.store.models import Base
 
-_STATEMENTS = 4000  # several times as many as there are in all of the code
+_STATEMENTS = 4000  # several times the number of statements in the code
 
 
 class Templates(BytecodeCache):
-    """Jinja's compiled templates, kept in memory: each application has an environment, and would compile them anew."""
+    """A memory cache of compiled templates. Without it, the environment of each application compiles them again."""
 
     def __init__(self) -> None:
         self._code: dict[tuple[str, str], CodeType] = {}
@@ -34,9 +34,9 @@ class Templates(BytecodeCache):
 
 
 class _Statements(LRUCache[Any, Any]):
-    """SQLAlchemy's compiled statements. Its keys name the dialect's object, and every engine has one of its own.
+    """A cache of compiled SQL statements. SQLAlchemy's keys contain the dialect object, which differs for each engine.
 
-    All engines here are made with the same options, so the kind of dialect says as much.
+    All engines of the tests have the same options, so the class of the dialect is enough.
     """
 
     def get(self, key: Any, default: Any = None) -> Any:
@@ -50,22 +50,22 @@ _statements = _Statements(_STATEMENTS)
 _builders: dict[tuple[object, ...], Any] = {}
 
 
-def share() -> None:
-    """Share from now on, in this process. Called once, before any test."""
+def share_caches() -> None:
+    """Share the caches in this process. Called once before the tests."""
     compile_builder = Rule._compile_builder
 
     def engine_created(_dialect: type[DefaultDialect], engine: Engine) -> None:
         engine._compiled_cache = _statements
 
     def builder(self: Rule, append_unknown: bool = True) -> Any:
-        if self.defaults:  # they are written into the code
+        if self.defaults:  # default values are part of the compiled builder
             return compile_builder(self, append_unknown)
         key = (self.rule, tuple(self._trace), append_unknown)
         if key not in _builders:
             _builders[key] = compile_builder(self, append_unknown)
         return _builders[key]
 
-    for mapper in Base.registry.mappers:  # what a session writes is kept there, not with the engine
+    for mapper in Base.registry.mappers:  # a session caches its writes in the mapper, not in the engine
         mapper.__dict__["_compiled_cache"] = _statements
     DefaultDialect.engine_created = classmethod(engine_created)  # type: ignore[method-assign,assignment]
     Rule._compile_builder = builder  # type: ignore[method-assign]

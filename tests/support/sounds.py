@@ -1,4 +1,4 @@
-"""Quick sounds for tests in which the content of a sound does not matter: they need no child process."""
+"""Quick sounds without a child process, for tests in which the content of a sound does not matter."""
 
 import random
 import wave

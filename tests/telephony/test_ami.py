@@ -24,11 +24,11 @@ from tests.support.fake_ami import (
     Action,
     Connection,
     FakeAmi,
-    Heard,
+    Received,
     drop,
     fake_ami,
     listing,
-    never,
+    no_reply,
     refuse,
 )
 
@@ -43,7 +43,7 @@ class Office:
 
     def __init__(self, fake: FakeAmi, times: AmiTimes, secret: str) -> None:
         self.fake = fake
-        self.events, self.states = Heard(), Heard()
+        self.events, self.states = Received(), Received()
         self.on_event: Callable[[Any], None] = self.events.append
         self.client = AmiClient(
             fake.host,
@@ -87,9 +87,9 @@ async def fake() -> AsyncIterator[FakeAmi]:
 
 
 @pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> Heard:
+def pauses(monkeypatch: pytest.MonkeyPatch) -> Received:
     """The pauses that the client means to make, taken without their length."""
-    wished = Heard()
+    wished = Received()
     pause = ami._pause
 
     async def record(pauses: Any, failures: int) -> None:
@@ -161,13 +161,13 @@ async def test_what_accepts_and_never_greets_is_left() -> None:
 
 
 async def test_a_login_without_a_reply_is_given_up(fake: FakeAmi) -> None:
-    fake.answers["Login"] = never
+    fake.answers["Login"] = no_reply
     async with office(fake, AmiTimes(login=0.05, pauses=(0.01,)), connected=False) as o:
         assert "Login" in (await o.status("down")).detail
         await fake.wait_for("Login", 2)
 
 
-async def test_a_wrong_secret_is_told_and_tried_again_slowly(fake: FakeAmi, pauses: Heard) -> None:
+async def test_a_wrong_secret_is_told_and_tried_again_slowly(fake: FakeAmi, pauses: Received) -> None:
     async with office(fake, AmiTimes(refused_pauses=(1, 5, 30), pauses=(0.01,)), "wrong", connected=False) as o:
         state = await o.status("refused")
         assert "secret" in state.detail
@@ -178,7 +178,7 @@ async def test_a_wrong_secret_is_told_and_tried_again_slowly(fake: FakeAmi, paus
         await o.client.wait_connected(PATIENCE)
 
 
-async def test_nobody_listening_is_tried_again_with_growing_pauses(fake: FakeAmi, pauses: Heard) -> None:
+async def test_nobody_listening_is_tried_again_with_growing_pauses(fake: FakeAmi, pauses: Received) -> None:
     await fake.stop()
     async with office(fake, AmiTimes(pauses=(0.25, 0.5, 1, 2, 30)), connected=False) as o:
         await pauses.count(7)
@@ -188,7 +188,7 @@ async def test_nobody_listening_is_tried_again_with_growing_pauses(fake: FakeAmi
         await o.client.wait_connected(PATIENCE)
 
 
-async def test_the_pauses_begin_anew_after_a_success(fake: FakeAmi, pauses: Heard) -> None:
+async def test_the_pauses_begin_anew_after_a_success(fake: FakeAmi, pauses: Received) -> None:
     await fake.stop()
     async with office(fake, AmiTimes(pauses=(1, 2, 3, 4), stable=0), connected=False) as o:
         await pauses.count(3)
@@ -200,7 +200,7 @@ async def test_the_pauses_begin_anew_after_a_success(fake: FakeAmi, pauses: Hear
         assert pauses[made:] == [1]
 
 
-async def test_a_peer_that_drops_us_at_once_is_knocked_at_ever_more_slowly(fake: FakeAmi, pauses: Heard) -> None:
+async def test_a_peer_that_drops_us_at_once_is_knocked_at_ever_more_slowly(fake: FakeAmi, pauses: Received) -> None:
     async with office(fake, AmiTimes(pauses=(1, 2, 3, 4))) as o:
         for times in (2, 3, 4):
             fake.connection.drop()
@@ -384,7 +384,7 @@ async def test_an_order_whose_reply_was_lost_is_not_sent_again(fake: FakeAmi) ->
 
 
 async def test_an_order_that_timed_out_is_not_sent_again(fake: FakeAmi) -> None:
-    fake.answers["Originate"] = never
+    fake.answers["Originate"] = no_reply
     async with office(fake) as o:
         with pytest.raises(AmiTimeout):
             await o.client.originate(ORDER, {}, timeout=0.05)
@@ -396,7 +396,7 @@ async def test_an_order_that_timed_out_is_not_sent_again(fake: FakeAmi) -> None:
 
 @pytest.mark.parametrize("call", ["send", "collect", "originate"])
 async def test_every_action_has_a_time_out(fake: FakeAmi, call: str) -> None:
-    fake.answers |= {"Slow": never, "Originate": never}
+    fake.answers |= {"Slow": no_reply, "Originate": no_reply}
     async with office(fake, AmiTimes(action=0.05)) as o:
         with pytest.raises(AmiTimeout):
             async with asyncio.timeout(PATIENCE):
@@ -408,7 +408,7 @@ async def test_every_action_has_a_time_out(fake: FakeAmi, call: str) -> None:
 
 
 async def test_a_reply_after_the_time_out_is_nobodys(fake: FakeAmi) -> None:
-    fake.answers["Slow"] = never
+    fake.answers["Slow"] = no_reply
     async with office(fake) as o:
         with pytest.raises(AmiTimeout):
             await o.client.send("Slow", timeout=0.02)
@@ -420,7 +420,7 @@ async def test_a_reply_after_the_time_out_is_nobodys(fake: FakeAmi) -> None:
 
 
 async def test_an_abandoned_action_leaves_nothing_behind(fake: FakeAmi) -> None:
-    fake.answers["Slow"] = never
+    fake.answers["Slow"] = no_reply
     async with office(fake) as o:
         task = asyncio.create_task(o.client.send("Slow"))
         await fake.wait_for("Slow")
@@ -447,7 +447,7 @@ async def test_two_hundred_actions_at_once_get_each_their_own_answer(fake: FakeA
 
 
 async def test_pending_actions_fail_when_the_connection_is_lost(fake: FakeAmi) -> None:
-    fake.answers |= {"Slow": never, "SlowList": never}
+    fake.answers |= {"Slow": no_reply, "SlowList": no_reply}
     async with office(fake, AmiTimes(action=60, pauses=(0.01,))) as o:
         waits = [asyncio.create_task(o.client.send("Slow")), asyncio.create_task(o.client.collect("SlowList"))]
         await fake.wait_for("Slow")
@@ -463,7 +463,7 @@ async def test_without_a_connection_nothing_is_kept_for_later(fake: FakeAmi, cal
     o = Office(fake, TIMES, SECRET)
     with pytest.raises(AmiDisconnected):
         await _call(o.client, call)
-    fake.answers["Login"] = never
+    fake.answers["Login"] = no_reply
     await o.client.start()
     await fake.wait_for("Login")
     with pytest.raises(AmiDisconnected):
@@ -658,7 +658,7 @@ async def test_a_mute_peer_is_noticed(fake: FakeAmi) -> None:
 
 async def test_events_alone_are_life_enough(fake: FakeAmi) -> None:
     """Whoever never answers a ping but tells of events is alive."""
-    fake.answers["Ping"] = never
+    fake.answers["Ping"] = no_reply
     async with office(fake, AmiTimes(ping_every=0.02, silent_after=0.2, pauses=(0.01,))) as o:
         for _ in range(20):
             await fake.wait_for("Ping", len(fake.named("Ping")) + 1)
@@ -708,7 +708,7 @@ async def test_it_can_be_stopped_while_it_connects(fake: FakeAmi, stage: str) ->
     if stage == "greeting":
         fake.mute = True
     else:
-        fake.answers[stage] = never
+        fake.answers[stage] = no_reply
     async with office(fake, AmiTimes(action=60, login=60), connected=False) as o:
         if stage == "greeting":
             await fake.connections.count(1)

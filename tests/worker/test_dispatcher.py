@@ -35,7 +35,7 @@ from tests.support.factories import (
     make_line,
     reload,
 )
-from tests.support.fake_ami import PATIENCE, Heard
+from tests.support.fake_ami import PATIENCE, Received
 
 DAY = timedelta(days=1)
 OTHER = "+989127654321"
@@ -45,11 +45,11 @@ class FakeDialer:
     """An exchange that keeps what it is told, and knows of an attempt what the test says."""
 
     def __init__(self, follower: AttemptFollower, look: Callable[[DialOrder], object]) -> None:
-        self.orders, self.seen = Heard(), Heard()
+        self.orders, self.seen = Received(), Received()
         self.failures: list[Exception] = []
         self.alive: set[str] = set()
         self.records: dict[str, str | Exception] = {}
-        self.hung_up = Heard()
+        self.hung_up = Received()
         self.prompts: list[tuple[str, ...]] = []
         self._follower, self._look = follower, look
 
@@ -81,7 +81,7 @@ class Office:
         self.database = database
         self.follower, self.recorder = AttemptFollower(), WriteQueue()
         self.dialer = FakeDialer(self.follower, self._stored)
-        self.looks = Heard()
+        self.looks = Received()
         self.ready = True
         self.facts: Facts = make_facts([make_line("101", since=datetime.now(UTC) - DAY)], now=datetime.now(UTC))
         self.dispatcher = Dispatcher(

@@ -21,7 +21,7 @@ from app.store.database import Database
 from app.store.models import DigitRecording, Module, Prompt, Recording
 from script.office.database import open_database
 from tests.audio.sounds import silence, tone, write_sound
-from tests.support.factories import NOW, at_once, create_recording, make_module_input, reload
+from tests.support.factories import NOW, create_recording, make_module_input, reload, run_at_once
 from tests.support.server_database import migrated_database, new_database, open_server_database
 
 MISSING = f"uploads/{'0' * 64}.wav"
@@ -269,7 +269,7 @@ def outcome(action: Callable[[], object]) -> Callable[[], str]:
 
 
 def test_same_sound_from_several_people_is_stored_once(database: Database, library: SoundLibrary, beep: bytes) -> None:
-    rows = at_once([lambda: upload(database, library, beep) for _ in range(4)])
+    rows = run_at_once([lambda: upload(database, library, beep) for _ in range(4)])
     assert {row.file for row in rows} == {row.file for row in list_rows(database, Recording)}
     assert len(list_rows(database, Recording)) == 1
 
@@ -280,7 +280,7 @@ def test_recording_is_either_used_by_a_module_or_deleted(
     for turn in range(ROUNDS):
         file = upload(database, library, beep).file
         code = f"*6{turn:03}"
-        used, deleted = at_once(
+        used, deleted = run_at_once(
             [
                 outcome(lambda: use_in_module(database, library, file, code)),  # noqa: B023
                 outcome(lambda: delete(database, library, file)),  # noqa: B023
@@ -302,7 +302,7 @@ def test_recording_is_either_used_by_a_module_or_deleted(
 def test_recording_is_either_used_by_a_digit_or_deleted(database: Database, library: SoundLibrary, beep: bytes) -> None:
     for _ in range(ROUNDS):
         file = upload(database, library, beep).file
-        used, deleted = at_once(
+        used, deleted = run_at_once(
             [
                 outcome(lambda: set_digit(database, "fa", "3", file, NOW)),  # noqa: B023
                 outcome(lambda: delete(database, library, file)),  # noqa: B023
@@ -321,7 +321,7 @@ def test_row_and_file_stay_together(database: Database, library: SoundLibrary, b
     """The same sound is uploaded and deleted: afterwards both exist, or neither."""
     for _ in range(ROUNDS):
         file = upload(database, library, beep).file
-        at_once([lambda: upload(database, library, beep), lambda: delete(database, library, file)])  # noqa: B023
+        run_at_once([lambda: upload(database, library, beep), lambda: delete(database, library, file)])  # noqa: B023
         assert (library.root / file).exists() == bool(list_rows(database, Recording))
 
 
@@ -356,7 +356,7 @@ def test_two_modules_with_the_same_new_file_are_both_saved(
     """From two browsers, when the file has no row yet."""
     clip = library.convert(io.BytesIO(beep), "beep.wav")
     file = clip.path.relative_to(library.root).as_posix()
-    at_once([lambda code=code: use_in_module(database, library, file, code) for code in ("*1", "*2")])  # type: ignore[misc]
+    run_at_once([lambda code=code: use_in_module(database, library, file, code) for code in ("*1", "*2")])  # type: ignore[misc]
     assert [row.file for row in list_rows(database, Prompt)] == [file, file]
     assert len(list_rows(database, Recording)) == 1
 
@@ -365,6 +365,6 @@ def test_digit_is_set_by_several_people(database: Database) -> None:
     files = [f"uploads/{number}{'0' * 63}.wav" for number in range(4)]
     for file in files:
         create_recording(database, file)
-    at_once([lambda file=file: set_digit(database, "fa", "7", file, NOW) for file in files])  # type: ignore[misc]
+    run_at_once([lambda file=file: set_digit(database, "fa", "7", file, NOW) for file in files])  # type: ignore[misc]
     (row,) = list_rows(database, DigitRecording)
     assert row.file in files

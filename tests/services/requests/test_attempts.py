@@ -21,7 +21,6 @@ from app.store.models import Attempt, CallRequest, Module
 from tests.support.factories import (
     NOW,
     apply_event,
-    at_once,
     create_attempt,
     create_module,
     create_request,
@@ -29,6 +28,7 @@ from tests.support.factories import (
     make_facts,
     make_line,
     reload,
+    run_at_once,
 )
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -184,7 +184,7 @@ def test_the_first_outcome_counts(
 def test_the_same_outcome_at_the_same_time_counts_once(
     database: Database, request_row: CallRequest, attempt: Attempt
 ) -> None:
-    at_once([lambda: end(database, "a1", Outcome.CUSTOMER_BUSY, NOW)] * 8)
+    run_at_once([lambda: end(database, "a1", Outcome.CUSTOMER_BUSY, NOW)] * 8)
     assert reload(database, request_row).customer_attempts == 1
     assert events_of(database, request_row) == ["ended"]
 
@@ -304,7 +304,7 @@ def test_a_cancellation_and_an_end_at_the_same_time(database: Database, module: 
         number, attempt = f"+98912000{turn:04}", f"b{turn}"
         row = create_request(database, module, number=number, status="dialling", attempt=attempt)
         create_attempt(database, row, id=attempt)
-        at_once(
+        run_at_once(
             [
                 lambda row=row: apply_event(database, row.id, Cancelled()),
                 lambda attempt=attempt: end(database, attempt, Outcome.CONNECTED, NOW),

@@ -17,7 +17,6 @@ from app.store.settings import write_setting
 from tests.support.factories import (
     NOW,
     NUMBER,
-    at_once,
     create_attempt,
     create_module,
     create_request,
@@ -25,6 +24,7 @@ from tests.support.factories import (
     make_facts,
     make_line,
     reload,
+    run_at_once,
 )
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -81,7 +81,7 @@ def test_two_workers_at_the_same_time_make_one_attempt(database: Database, offic
     """Normally there is one worker. If there are two for a moment, the database still allows one attempt."""
     for turn in range(10):
         request = create_request(database, create_module(database), number=f"+98912000{turn:04}")
-        dispatches = at_once([lambda: claim(database, office, free("101"))] * 2)
+        dispatches = run_at_once([lambda: claim(database, office, free("101"))] * 2)
         order = the_order(Dispatch(tuple(order for dispatch in dispatches for order in dispatch.orders), None))
         assert order.request_id == request.id
         with database.write() as session:  # the agent is free in the next turn
@@ -94,7 +94,7 @@ def test_many_workers_give_each_agent_one_request(database: Database, office: Se
     module = create_module(database, targets=agents)
     for number in range(12):
         create_request(database, module, number=f"+98912000{number:04}")
-    dispatches = at_once([lambda: claim(database, office, free(*agents))] * 8)
+    dispatches = run_at_once([lambda: claim(database, office, free(*agents))] * 8)
     orders = [order for dispatch in dispatches for order in dispatch.orders]
     assert len(orders) == 5
     assert len({order.agent for order in orders}) == len({order.number for order in orders}) == 5

@@ -9,7 +9,7 @@ from app.store.database import Database
 from app.store.models import CallRequest
 from tests.services.scene import OPERATOR, OTHER_SUPERVISOR, SUPERVISOR
 from tests.support import factories
-from tests.support.factories import NOW, NUMBER, at_once, create_line, create_module, history_of, log_of
+from tests.support.factories import NOW, NUMBER, create_line, create_module, history_of, log_of, run_at_once
 
 
 def stored(database: Database, number: int) -> CallRequest:
@@ -84,7 +84,7 @@ def test_of_many_duplicates_at_the_same_time_one_is_created(database: Database, 
     module = create_module(database)
     given = NewRequest("09121234567", module.id)
     scopes = (SUPERVISOR, OTHER_SUPERVISOR) * 3
-    results = at_once([lambda scope=scope: create_request(database, office, scope, given, NOW) for scope in scopes])
+    results = run_at_once([lambda scope=scope: create_request(database, office, scope, given, NOW) for scope in scopes])
     assert sorted(result.code for result in results) == ["done"] + ["duplicate"] * 5
     assert len({result.id for result in results}) == 1
     assert len(log_of(database)) == 1

@@ -13,7 +13,7 @@ from app.services.settings import office
 from app.store.database import Database
 from script.office.database import make_settings
 from tests.services.scene import HOUR, OPERATOR, OTHER_SUPERVISOR, SUPERVISOR
-from tests.support.factories import NOW, at_once, create_module, create_request, log_of, make_facts, make_line
+from tests.support.factories import NOW, create_module, create_request, log_of, make_facts, make_line, run_at_once
 
 
 def loaded(database: Database) -> Pause | None:
@@ -47,7 +47,7 @@ def test_a_second_pause_and_a_second_resume_change_nothing(database: Database) -
 
 def test_two_pauses_at_the_same_time_make_one(database: Database) -> None:
     scopes = (SUPERVISOR, OTHER_SUPERVISOR) * 2
-    pauses = at_once([lambda scope=scope: pause(database, scope, "", NOW) for scope in scopes])
+    pauses = run_at_once([lambda scope=scope: pause(database, scope, "", NOW) for scope in scopes])
     assert {made.by for made in pauses} == {log_of(database)[0].actor}
     assert len(log_of(database)) == 1
 

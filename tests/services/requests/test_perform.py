@@ -29,7 +29,6 @@ from app.store.models import CallRequest, Module
 from tests.services.scene import HOUR, OTHER_SUPERVISOR, SUPERVISOR
 from tests.support.factories import (
     NOW,
-    at_once,
     create_attempt,
     create_line,
     create_module,
@@ -38,6 +37,7 @@ from tests.support.factories import (
     history_of,
     log_of,
     reload,
+    run_at_once,
 )
 
 
@@ -252,7 +252,7 @@ def test_the_result_has_the_event_of_the_pbx_that_ended_the_request(database: Da
 def test_of_many_users_at_the_same_time_one_performs_the_action(database: Database) -> None:
     row = request_of(database)
     scopes = [Scope(f"user {n}", everything=True) for n in range(8)]
-    results = at_once([lambda scope=scope: act(database, row, Cancel(), scope) for scope in scopes])
+    results = run_at_once([lambda scope=scope: act(database, row, Cancel(), scope) for scope in scopes])
     assert sorted(result.code for result in results) == ["changed"] * 7 + ["done"]
     (winner,) = [scope.name for scope, result in zip(scopes, results, strict=True) if result.code == "done"]
     assert {result.by.actor for result in results if result.by} == {winner}
@@ -262,7 +262,7 @@ def test_of_many_users_at_the_same_time_one_performs_the_action(database: Databa
 def test_reassignments_at_the_same_time_make_no_duplicates(database: Database) -> None:
     module = create_module(database, targets=[str(n) for n in range(101, 108)])
     rows = [create_request(database, module, target=str(n)) for n in range(101, 107)]
-    results = at_once([lambda row=row: act(database, row, Reassign(False, "107")) for row in rows])
+    results = run_at_once([lambda row=row: act(database, row, Reassign(False, "107")) for row in rows])
     assert sorted(result.code for result in results) == ["done"] + ["duplicate"] * 5
     (moved,) = [result.id for result in results if result.code == "done"]
     assert {result.duplicate for result in results} == {None, moved}

@@ -13,7 +13,7 @@ from app.services.requests import registration
 from app.services.requests.registration import Registration, register
 from app.store.database import Database
 from app.store.models import CallRequest
-from tests.support.factories import NOW, NUMBER, at_once, create_module, create_request, history_of, reload
+from tests.support.factories import NOW, NUMBER, create_module, create_request, history_of, reload, run_at_once
 
 MINUTE = timedelta(minutes=1)
 OTHER = "+989127654321"
@@ -160,7 +160,7 @@ def test_one_call_registers_once_in_each_module(database: Database, status: Stat
 
 def test_many_calls_with_the_same_request_make_one_row(database: Database) -> None:
     module = create_module(database)
-    ids = at_once(
+    ids = run_at_once(
         [
             lambda uniqueid=f"1.{n}": register(database, Registration(module.id, NUMBER, uniqueid=uniqueid), NOW)
             for n in range(16)
@@ -174,13 +174,13 @@ def test_many_calls_with_the_same_request_make_one_row(database: Database) -> No
 def test_one_call_many_times_makes_one_row(database: Database) -> None:
     module = create_module(database)
     works = [lambda: register(database, Registration(module.id, NUMBER, uniqueid="1.1"), NOW)] * 16
-    assert len(set(at_once(works))) == 1
+    assert len(set(run_at_once(works))) == 1
     assert len(all_requests(database)) == 1
 
 
 def test_many_callers_make_many_rows(database: Database) -> None:
     module = create_module(database)
-    ids = at_once(
+    ids = run_at_once(
         [lambda number=f"+98912000{n:04}": register(database, Registration(module.id, number), NOW) for n in range(16)]
     )
     assert len(set(ids)) == 16 == len(all_requests(database))

@@ -13,7 +13,7 @@ from app.store import settings as store
 from app.store.database import Database
 from app.store.models import User
 from script.office.database import make_settings
-from tests.support.factories import NOW, at_once
+from tests.support.factories import NOW, run_at_once
 
 PASSWORD = "a good password"
 
@@ -123,7 +123,7 @@ def test_of_concurrent_attempts_one_succeeds(database: Database, settings: Setti
             return False
         return True
 
-    attempts = at_once([lambda name=name: attempt(name) for name in ("sara", "eve", "mallory")])
+    attempts = run_at_once([lambda name=name: attempt(name) for name in ("sara", "eve", "mallory")])
     assert sorted(attempts) == [False, False, True]
     assert users.count(database) == 1
 
