@@ -191,7 +191,7 @@ def test_a_deactivated_user_is_sent_to_the_log_in(operator: Visitor, database: D
 
 
 def test_the_sound_file_is_generated_by_its_script() -> None:
-    assert Path(chime.FILE).read_bytes() == chime.()
+    assert Path(chime.FILE).read_bytes() == chime.build_chime()
 
 
 def test_polled_fragments_contain_no_csrf_token(app: Flask, operator: Visitor, office: None) -> None:
