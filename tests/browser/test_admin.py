@@ -195,4 +195,4 @@ def test_the_board_follows_a_telephone(scene: Scene, loop: Loop, meet: Meet) -> 
         expect(page.locator("#line-101")).to_contain_text("in a call")
         loop.run(talk.end())
         expect(page.locator("#line-101")).to_contain_text("free")
-        expect(page.locator("#health-exchange")).to_contain_text("connected")
+        expect(page.locator("#health-pbx")).to_contain_text("connected")
