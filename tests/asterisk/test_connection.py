@@ -75,7 +75,7 @@ async def try_out(scene: Scene, **changes: Any) -> ConnectionReport:
 
 
 async def ask(scene: Scene, question: Callable[..., Any], *arguments: Any) -> Any:
-    return await asyncio.to_thread(question, scene.bazang.database, *arguments, "sara", datetime.now(UTC))
+    return await asyncio.to_thread(question, scene.bazang.database, *arguments, actor="sara", now=datetime.now(UTC))
 
 
 async def test_what_is_wrong_with_a_connection_is_told_apart(stage: Stage, asterisk_version: int) -> None:
