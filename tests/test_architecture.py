@@ -41,7 +41,7 @@ ONLY_IN = {
     "apscheduler": {"worker"},
     "pyttsx3": {"audio"},
     "av": {"audio"},
-    "sqlalchemy": {"store", "services", "extensions", "web", "worker", "doctor", "demo_data"},
+    "sqlalchemy": {"store", "services", "extensions", "worker", "doctor", "demo_data"},
 }
 
 

@@ -4,9 +4,9 @@ On SQLite, a transaction that reads first and writes later can lose updates or f
 write session starts with BEGIN IMMEDIATE. On PostgreSQL, rows are locked when they are read (`with_for_update`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, event, make_url
 from sqlalchemy.orm import Session
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from app.store.cache import VersionedCache
 from app.store.version import DatabaseVersion
 
+Value = TypeVar("Value")
 _WRITES = "bazang_writes"
 
 
@@ -64,6 +65,19 @@ class Database:
         """Open a write session. It commits at the end and rolls back if anything is raised."""
         with Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
+
+    def cached(self, key: Hashable, read: Callable[[], Value]) -> Value:
+        """Return the result of `read`, cached until the database changes. It must not be modified."""
+        return self.cache.get(key, self.version.read(), read)
+
+    def cached_query(self, key: Hashable, query: Callable[[Session], Value]) -> Value:
+        """Return the result of `query` in a read session, cached until the database changes."""
+
+        def read() -> Value:
+            with self.read() as session:
+                return query(session)
+
+        return self.cached(key, read)
 
 
 class Joined(Database):

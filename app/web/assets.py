@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 
-from cachetools import LRUCache, TTLCache, cached
+from cachetools import TTLCache, cached
 from flask import Flask, Response, current_app, request, send_from_directory
 
 from app.web.urls import cached_url_for
@@ -30,20 +30,20 @@ def asset(filename: str) -> str:
         return cached_url_for("static", filename=filename)
     folder, _slash, rest = filename.partition("/")
     if folder == SCRIPTS:
-        return cached_url_for("script", digest=_scripts_digest(_static(SCRIPTS)), filename=rest)
-    path = _static(filename)
-    return cached_url_for("static", filename=filename, v=_file_digest(path, path.stat().st_mtime_ns))
+        return cached_url_for("script", digest=_current_digest(_static_folder(), SCRIPTS), filename=rest)
+    return cached_url_for("static", filename=filename, v=_current_digest(_static_folder(), filename))
 
 
 def _send_script(digest: str, filename: str) -> Response:
     """Send the current version of a script, whatever the digest in its URL."""
-    return send_from_directory(_static(SCRIPTS), filename)
+    return send_from_directory(Path(_static_folder(), SCRIPTS), filename)
 
 
 def _set_cache_headers(response: Response) -> Response:
     """Let browsers keep files whose URL changes with their content. Others are revalidated."""
     if request.endpoint == "script":
-        is_versioned = (request.view_args or {}).get("digest") == _scripts_digest(_static(SCRIPTS))
+        digest = (request.view_args or {}).get("digest")
+        is_versioned = digest == _current_digest(_static_folder(), SCRIPTS)
     else:
         is_versioned = request.endpoint == "static" and ("v" in request.args or "@" in request.path)
     if is_versioned:
@@ -51,25 +51,21 @@ def _set_cache_headers(response: Response) -> Response:
     return response
 
 
-def _static(filename: str) -> Path:
-    return Path(current_app.root_path, "static", filename)
+def _static_folder() -> str:
+    return str(current_app.static_folder)
 
 
-@cached(TTLCache(maxsize=1, ttl=1), lock=Lock())
-def _scripts_digest(folder: Path) -> str:
-    """Return the digest of all scripts, computed at most once per second."""
-    return digest_scripts(folder)
+@cached(TTLCache(maxsize=256, ttl=1), lock=Lock())
+def _current_digest(static_folder: str, name: str) -> str:
+    """Return the digest of a static file or folder, computed at most once per second."""
+    return digest(Path(static_folder, name))
 
 
-def digest_scripts(folder: Path) -> str:
-    """Return a digest of the names and the content of all scripts in a folder."""
-    digest = sha256()
-    for path in sorted(folder.rglob("*.js")):
-        digest.update(f"{path.relative_to(folder)}\0".encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:10]
-
-
-@cached(LRUCache(maxsize=256), lock=Lock())
-def _file_digest(path: Path, _changed_at: int) -> str:
-    return sha256(path.read_bytes()).hexdigest()[:10]
+def digest(path: Path) -> str:
+    """Return a digest of a file, or of the names and the content of all files in a folder."""
+    found = sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            found.update(f"{file.relative_to(path)}\0".encode())
+            found.update(file.read_bytes())
+    return found.hexdigest()[:10]

@@ -8,7 +8,6 @@ from typing import TypeVar
 from flask import abort, current_app
 from flask_babel import gettext as _
 from flask_login import current_user, login_required
-from sqlalchemy.orm import Session
 
 from app.audio.library import SoundLibrary
 from app.config import Settings
@@ -31,17 +30,12 @@ def database() -> Database:
 
 def cached(key: Hashable, read: Callable[[], Value]) -> Value:
     """Return the result of `read`, cached until the database changes. It must not be modified."""
-    return database().cache.get(key, database().version.read(), read)
+    return database().cached(key, read)
 
 
-def cached_query(key: Hashable, query: Callable[[Session], Value]) -> Value:
-    """Return the result of `query` in a read session, cached until the database changes."""
-
-    def read() -> Value:
-        with database().read() as session:
-            return query(session)
-
-    return cached(key, read)
+def cached_query(key: Hashable, query: Callable[..., Value]) -> Value:
+    """Return the result of `query`, which gets a read session, cached until the database changes."""
+    return database().cached_query(key, query)
 
 
 def stored() -> dict[str, str]:

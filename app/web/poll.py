@@ -83,7 +83,7 @@ def _build(build: BuildFragment, now: datetime) -> Fragment:
 @login_required
 def poll_shared_parts():
     """Answer the poll of a page without live parts of its own."""
-    return respond(lambda _now: (render_template("components/_live_common.html"), None))
+    return respond(lambda _now: (render_template("components/_shared_fragments.html"), None))
 
 
 def _current_pause() -> pause.Pause | None:

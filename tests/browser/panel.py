@@ -15,7 +15,7 @@ from waitress import wasyncore
 from waitress.server import create_server
 
 from script.office.patience import PATIENCE
-from tests.web.pages import carried
+from tests.web.pages import session_user_id
 
 T = TypeVar("T")
 PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
@@ -97,7 +97,7 @@ class Person:
 
 def session_of(app: Flask, user_id: int, locale: str) -> dict[str, Any]:
     """Return the cookie of a user who has logged in, for `Person.take`."""
-    session = {"_user_id": carried(app, user_id), "_fresh": True, "locale": locale}
+    session = {"_user_id": session_user_id(app, user_id), "_fresh": True, "locale": locale}
     signer = SecureCookieSessionInterface().get_signing_serializer(app)
     assert signer is not None
     return {"name": "session", "value": signer.dumps(session)}

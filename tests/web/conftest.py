@@ -1,4 +1,4 @@
-"""The panel on a database of its own for every test, copied from one that the migrations have built."""
+"""The panel, with a fresh database for every test, copied from one that the migrations built."""
 
 import shutil
 import threading
@@ -35,7 +35,7 @@ def built_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     database = open_database(path)
     people = {ADMINISTRATOR: "administrator", OPERATOR: "operator", GONE: "administrator", SUPERVISOR: "supervisor"}
     with pytest.MonkeyPatch.context() as patch:
-        hash_quickly(patch)  # whoever logs in later takes as long as the hash was made to take
+        hash_quickly(patch)  # checking a password takes as long as hashing it
         for name, role in people.items():
             users.create(database, name, PASSWORD, role, NOW, extensions=("101",) if name == OPERATOR else ())
     with database.write() as session:
@@ -48,19 +48,19 @@ def built_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def compiled_templates() -> BytecodeCache:
-    """Compiling the templates anew for every test would take half of the time."""
+    """Compiled templates, shared by all tests, since compiling them takes half of the time."""
     return Templates()
 
 
 @pytest.fixture
 def app(built_database: Path, compiled_templates: BytecodeCache, settings: Settings) -> Iterator[Flask]:
-    """The panel. Forms need no token here; what forgery meets has a test of its own."""
+    """The panel. Forms need no token, unless a test switches that on."""
     settings.data_dir.mkdir(parents=True)
     shutil.copy(built_database, settings.data_dir / "bazang.sqlite3")
     app = create_app(settings)
     app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
     app.jinja_env.bytecode_cache = compiled_templates
-    limiter.reset()  # it counts for the whole process
+    limiter.reset()  # its counts are those of the process
     yield app
     with app.app_context():
         db.engine.dispose()
@@ -68,7 +68,7 @@ def app(built_database: Path, compiled_templates: BytecodeCache, settings: Setti
 
 @pytest.fixture
 def visitor(app: Flask) -> Visitor:
-    """Somebody who is not logged in."""
+    """A visitor who is not logged in."""
     return Visitor(app)
 
 
@@ -95,24 +95,24 @@ def supervisor(app: Flask, database: Database) -> Visitor:
 
 @pytest.fixture
 def service(database: Database) -> Service:
-    """Stand in for the telephone service: `with service(call_now=(True, "done")) as taken`."""
+    """A fake telephone service: `with service(call_now=(True, "done")) as commands_done`."""
 
     @contextmanager
     def serve(**answers: Answer) -> Iterator[list[commands.Command]]:
-        taken: list[commands.Command] = []
+        handled: list[commands.Command] = []
         ended = threading.Event()
 
         def work() -> None:
             while not ended.wait(0.01):
                 for command in commands.open_commands(database, datetime.now(UTC)):
-                    taken.append(command)
+                    handled.append(command)
                     ok, result = answers[command.kind]
                     commands.answer(database, command.id, ok=ok, result=result, now=datetime.now(UTC))
 
         thread = threading.Thread(target=work)
         thread.start()
         try:
-            yield taken
+            yield handled
         finally:
             ended.set()
             thread.join(10)

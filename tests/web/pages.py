@@ -1,4 +1,4 @@
-"""A visitor who looks at every page that it gets: an unsound page fails the test, whatever the test is about."""
+"""A test client that checks every page it gets. An invalid page fails the test, whatever the test is about."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,20 +14,20 @@ from app.services.errors import NotFound
 from app.web.accounts.session import SessionUser
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of the parser's own imports
+    warnings.simplefilter("ignore")  # by imports of the parser
     import html5lib
 
 DIRECTIONS = {"fa": "rtl", "en": "ltr"}
 CONTROLS = ("input", "select", "textarea", "button", "audio", "a")
 HTML = "text/html; charset=utf-8"
-# Attributes that name other elements by their ids.
+# Attributes that contain ids of other elements.
 REFERENCES = {"for", "aria-describedby", "aria-labelledby", "list", "data-shows", "data-toggles"}
 
 Fields = dict[str, list[Any]]
 
 
 class Page:
-    """An answer, read as a browser reads it. `fragment`: it is a part of a page."""
+    """A parsed response. `fragment`: it is a part of a page."""
 
     def __init__(self, response: TestResponse, *, fragment: bool) -> None:
         self.response, self.status, self.fragment = response, response.status_code, fragment
@@ -40,9 +40,9 @@ class Page:
         self.faults = [f"{code}: {lines[min(line, len(lines)) - 1]}" for (line, _), code, _ in parser.errors if lines]
 
     def all(self, tag: str = "*", **attributes: str) -> list[Element]:
-        """Return the elements of this kind; `class_` is one of their classes, `_` in a name stands for `-`."""
+        """Return the elements with these attributes. `class_` is one of their classes, and _ in a name means -."""
 
-        def fits(element: Element) -> bool:
+        def matches(element: Element) -> bool:
             for name, value in attributes.items():
                 if name == "class_":
                     if value not in element.get("class", "").split():
@@ -51,7 +51,7 @@ class Page:
                     return False
             return True
 
-        return [element for element in self.root.iter(tag if tag != "*" else None) if fits(element)]
+        return [element for element in self.root.iter(tag if tag != "*" else None) if matches(element)]
 
     def one(self, tag: str = "*", **attributes: str) -> Element:
         found = self.all(tag, **attributes)
@@ -63,12 +63,12 @@ class Page:
 
     @property
     def main(self) -> str:
-        """What is read in the page, less its head and navigation."""
+        """The text of the page without head and navigation."""
         return text(self.root if self.fragment else self.one("main"))
 
     @property
     def message(self) -> str:
-        """What the page says of what was done last."""
+        """The message about the last action."""
         return text(self.one(id="message"))
 
     @property
@@ -76,23 +76,23 @@ class Page:
         return text(self.one("title"))
 
     def error(self, field: str) -> str:
-        """Return what is said beside a field, "" if nothing is."""
+        """Return the error of a field, or "" if it has none."""
         found = self.all(id=f"{field}-error")
         if not found:
             return ""
         described = [control for control in self.root.iter() if f"{field}-error" in control.get("aria-describedby", "")]
-        assert described, f"nothing is described by {field}-error"
+        assert described, f"no control is described by {field}-error"
         return text(found[0])
 
     def form(self, **attributes: str) -> Element:
-        """Return the form of the page's content."""
+        """Return the form in the content of the page."""
         forms = [form for form in self.one("main").iter("form") if all(form.get(k) == v for k, v in attributes.items())]
         forms = [form for form in forms if form.get("method") == "post"]
         assert len(forms) == 1, self.source
         return forms[0]
 
     def fields(self, form: Element | None = None) -> Fields:
-        """Return what a browser would send of the form as it stands (of files: nothing is chosen)."""
+        """Return what a browser would send for the form (no files)."""
         fields: Fields = {}
         for name, value in _sent(self.form() if form is None else form):
             fields.setdefault(name, []).append(value)
@@ -100,7 +100,7 @@ class Page:
 
 
 def text(element: Element) -> str:
-    """Return the text of an element in one line, without what script or HTML hides."""
+    """Return the text of an element in one line, without hidden parts."""
     return " ".join("".join(_texts(element)).split())
 
 
@@ -133,8 +133,8 @@ def _sent(form: Element) -> Iterator[tuple[str, str]]:
                 yield name, control.get("value", "")
 
 
-def carried(app: Flask, user_id: int) -> str:
-    """Return what the session of a user who has logged in carries; of one who is not there, something like it."""
+def session_user_id(app: Flask, user_id: int) -> str:
+    """Return the user id in the session of a user. A missing user gets an id that looks like one."""
     try:
         return SessionUser(users.get(app.extensions["bazang"]["database"], user_id)).get_id()
     except NotFound:
@@ -142,40 +142,40 @@ def carried(app: Flask, user_id: int) -> str:
 
 
 class Visitor:
-    """Somebody with a browser. `locale` is the language in which every page has to be, None: either."""
+    """A person with a browser. `locale` is the language that every page must have, or None for any."""
 
     def __init__(self, app: Flask, user_id: int | None = None, *, locale: str | None = None) -> None:
         self.app, self.client, self.locale = app, app.test_client(), locale
         if user_id is not None:
             with self.client.session_transaction() as session:
-                session["_user_id"], session["_fresh"] = carried(app, user_id), True
+                session["_user_id"], session["_fresh"] = session_user_id(app, user_id), True
 
     def get(self, path: str, status: int = 200, *, headers: Mapping[str, str] | None = None, **query: Any) -> Page:
         response = self.client.get(path, headers=headers, query_string=query or None, buffered=True)
-        return self._look(response, status, headers)
+        return self.check(response, status, headers)
 
     def post(self, path: str, data: Any = None, status: int = 302, *, headers: Mapping[str, str] | None = None) -> Page:
-        return self._look(self.client.post(path, data=data or {}, headers=headers, buffered=True), status, headers)
+        return self.check(self.client.post(path, data=data or {}, headers=headers, buffered=True), status, headers)
 
     def ask(self, path: str, status: int = 200) -> Page:
-        """Get as HTMX does."""
+        """Send a GET request as HTMX does."""
         return self.get(path, status, headers={"HX-Request": "true"})
 
     def press(self, path: str, data: Any = None, status: int = 200) -> Page:
-        """Post as HTMX does."""
+        """Send a POST request as HTMX does."""
         return self.post(path, data, status, headers={"HX-Request": "true"})
 
     def follow(self, page: Page) -> Page:
-        """Go where a redirect leads."""
+        """Get the page that a redirect leads to."""
         assert page.status == 302, page.source
         return self.get(page.response.headers["Location"])
 
     def submit(self, page: Page, path: str, status: int = 302, **changes: Any) -> Page:
-        """Send the page's form with changes; None leaves a field out, as an unticked box is."""
+        """Send the form of the page with changes. None leaves a field out, like an unticked box."""
         fields = {**page.fields(), **{k: v if isinstance(v, list) else [v] for k, v in changes.items()}}
         return self.post(path, {k: v for k, v in fields.items() if v != [None]}, status)
 
-    def _look(self, response: TestResponse, status: int, headers: Mapping[str, str] | None) -> Page:
+    def check(self, response: TestResponse, status: int, headers: Mapping[str, str] | None) -> Page:
         assert response.status_code == status, response.status
         check_headers(response)
         fragment = bool(headers and headers.get("HX-Request"))
@@ -199,7 +199,7 @@ def check_headers(response: TestResponse) -> None:
     assert rules["form-action"] == "'self'"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert response.headers["Referrer-Policy"] == "same-origin"
-    kept = "no-cache" if response.content_type == "audio/wav" else "no-store"  # a sound is asked for again
+    kept = "no-cache" if response.content_type == "audio/wav" else "no-store"  # sounds are revalidated
     assert kept in response.headers["Cache-Control"]
     assert "HX-Request" in response.vary
     cookie = response.headers.get("Set-Cookie", "HttpOnly; SameSite=Lax")
@@ -207,7 +207,7 @@ def check_headers(response: TestResponse) -> None:
 
 
 def check_page(page: Page) -> None:
-    """Hold a page to what every page has to be."""
+    """Check what must hold for every page."""
     assert page.faults == []
     _check_ids(page)
     _check_names(page)
@@ -227,14 +227,14 @@ def _check_ids(page: Page) -> None:
     for element in page.root.iter():
         for attribute in REFERENCES & element.attrib.keys():
             named = element.attrib[attribute].split()
-            assert by_id.keys() >= set(named), f'{attribute}="{element.get(attribute)}" leads nowhere'
+            assert by_id.keys() >= set(named), f'{attribute}="{element.get(attribute)}" names no element'
             assert named, f"an empty {attribute}"
         if element.tag == "label" and element.get("for"):
             assert by_id[element.get("for")].tag in CONTROLS
 
 
 def _check_names(page: Page) -> None:
-    """Everything that one can use says what it is."""
+    """Check that every control has a name."""
     labelled = {label.get("for") for label in page.all("label") if text(label)}
     within = {id(control) for label in page.all("label") if text(label) for control in label.iter()}
     for control in page.root.iter():
@@ -256,9 +256,9 @@ def _check_nothing_inline(page: Page) -> None:
             assert not name.startswith(("on", "hx-on")) and name != "style", f"{name} in {element.tag}"
             if name in ("href", "src", "action"):
                 parts = urlsplit(value)
-                assert not parts.scheme and not parts.netloc, f"leads elsewhere: {value}"
+                assert not parts.scheme and not parts.netloc, f"leads to another server: {value}"
 
 
 def rows(page: Page) -> Sequence[str]:
-    """Return the rows of the page's tables, as they are read."""
+    """Return the texts of the rows of the page's tables."""
     return [text(row) for body in page.all("tbody") for row in body.iter("tr")]

@@ -4,7 +4,6 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
-from flask import Flask
 
 from app.web import assets
 from tests.web.pages import Visitor
@@ -28,22 +27,13 @@ def test_a_url_without_the_current_digest_is_revalidated(visitor: Visitor, url: 
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_a_changed_script_changes_the_url_of_all_scripts(tmp_path: Path) -> None:
+def test_a_changed_file_changes_its_digest_and_that_of_its_folder(tmp_path: Path) -> None:
+    script = tmp_path / "live/poll.js"
+    script.parent.mkdir()
     digests = set()
     for content in ("let a;", "let b;"):
-        (tmp_path / "live").mkdir(exist_ok=True)
-        (tmp_path / "live/poll.js").write_text(content)
-        digests.add(assets.digest_scripts(tmp_path))
-    assert len(digests) == 2
-
-
-def test_a_changed_stylesheet_changes_its_url(app: Flask, tmp_path: Path) -> None:
-    app.root_path = str(tmp_path)
-    style = tmp_path / "static/a.css"
-    style.parent.mkdir()
-    urls = set()
-    with app.test_request_context():
-        for content in ("a {}", "b { }"):
-            style.write_text(content)
-            urls.add(assets.asset("a.css"))
-    assert len(urls) == 2
+        script.write_text(content)
+        digests |= {assets.digest(script), assets.digest(tmp_path)}
+    script.rename(tmp_path / "live/other.js")
+    digests.add(assets.digest(tmp_path))
+    assert len(digests) == 5

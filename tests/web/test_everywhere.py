@@ -1,4 +1,4 @@
-"""What holds for the panel as a whole, so that no page that is added later can be forgotten."""
+"""Rules for every route of the panel, including routes that are added later."""
 
 import uuid
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ from tests.support.factories import (
 from tests.web.pages import Page, Visitor
 
 FOR_EVERYBODY = {"static", "script", "auth.log_in", "auth.language", "auth.theme", "setup.index"}
-CLOSED = {"setup.index"}  # for everybody, but nobody gets in who has no link of the machine's
+CLOSED = {"setup.index"}  # needs a setup link instead of a log-in
 FOR_OPERATORS = {
     "requests.home",
     "requests.index",
@@ -52,7 +52,7 @@ FOR_OPERATORS |= {"account.index", "account.password", "account.preferences"}
 FOR_OPERATORS |= {"overview.index", "overview.body", "overview.wallboard", "overview.wallboard_body"}
 FOR_SUPERVISORS = FOR_OPERATORS | {"log.index", "calls.pause", "calls.resume"}
 CALL = uuid.UUID("00000000-0000-4000-8000-000000000001")
-# The values of an address' parts for which there is something in the `furnished` office.
+# Arguments of URLs that exist in the `furnished` office.
 VALUES: dict[str, object] = {
     "module_id": 1,
     "request_id": 1,
@@ -79,7 +79,7 @@ REDIRECTS = {
     "recordings.all_digits",
     "setup.index",
 }
-BOTH_LANGUAGES = {"settings.voices"}  # it has samples of either
+BOTH_LANGUAGES = {"settings.voices"}  # has samples in both languages
 FRAGMENTS = {
     "requests.rows",
     "requests.show_rows",
@@ -96,7 +96,7 @@ FRAGMENTS = {
     "recordings.chosen",
     "by_phone.state",
 }
-# What an address is asked for, where it says nothing by itself.
+# Query arguments of routes that need some.
 QUERIES: dict[str, dict[str, str]] = {
     "extensions.open_typed": {"number": "101"},
     "queues.open_typed": {"name": "800"},
@@ -114,16 +114,16 @@ def all_rules() -> list[Rule]:
 
 
 def rules(subtests: pytest.Subtests, method: str) -> Iterator[tuple[Rule, AbstractContextManager[object]]]:
-    """Give every route that takes this method, and what tells its fault from the others'.
+    """Yield every route that accepts this method, each with a subtest.
 
-    Most answers change nothing, so one office serves all: a fresh one for each took most of the time.
+    All routes share one office, since creating one for each took most of the time.
     """
     for rule in all_rules():
         if method in (rule.methods or ()):
             yield rule, subtests.test(rule.endpoint)
 
 
-def address(app: Flask, rule: Rule, **query: object) -> str:
+def url_of(app: Flask, rule: Rule, **query: object) -> str:
     with app.test_request_context():
         values = VALUES | OTHER_VALUES.get(rule.endpoint, {})
         return url_for(rule.endpoint, **{name: values[name] for name in rule.arguments}, **query)
@@ -151,54 +151,54 @@ def furnished(database: Database, settings: Settings) -> None:
     store(database, call)
 
 
-def test_a_page_asks_who_one_is(app: Flask, furnished: None, visitor: Visitor, subtests: pytest.Subtests) -> None:
-    for rule, told in rules(subtests, "GET"):
-        with told:
+def test_pages_require_a_log_in(app: Flask, furnished: None, visitor: Visitor, subtests: pytest.Subtests) -> None:
+    for rule, subtest in rules(subtests, "GET"):
+        with subtest:
             if rule.endpoint in FOR_EVERYBODY:
                 status = 403 if rule.endpoint in CLOSED else 200
-                assert app.test_client().get(address(app, rule), buffered=True).status_code == status
+                assert app.test_client().get(url_of(app, rule), buffered=True).status_code == status
             else:
-                page = visitor.get(address(app, rule), 302)
+                page = visitor.get(url_of(app, rule), 302)
                 assert page.response.headers["Location"].startswith("/login?next=/")
 
 
-def test_an_action_asks_who_one_is(app: Flask, furnished: None, visitor: Visitor, subtests: pytest.Subtests) -> None:
-    for rule, told in rules(subtests, "POST"):
+def test_actions_require_a_log_in(app: Flask, furnished: None, visitor: Visitor, subtests: pytest.Subtests) -> None:
+    for rule, subtest in rules(subtests, "POST"):
         if rule.endpoint not in FOR_EVERYBODY:
-            with told:
-                page = visitor.post(address(app, rule))
-                assert page.response.headers["Location"] == "/login", "one cannot come back to an action"
+            with subtest:
+                page = visitor.post(url_of(app, rule))
+                assert page.response.headers["Location"] == "/login", "an action cannot be repeated after the log-in"
 
 
-def told_apart(page: Page, rule: Rule) -> bool:
-    """Tell whether a page says for whom it is."""
-    overseers = rule.endpoint in FOR_SUPERVISORS
-    return ("Only supervisors and administrators" if overseers else "Only administrators") in page.main
+def names_roles(page: Page, rule: Rule) -> bool:
+    """Return whether an error page names the roles that may use a route."""
+    for_supervisors = rule.endpoint in FOR_SUPERVISORS
+    return ("Only supervisors and administrators" if for_supervisors else "Only administrators") in page.main
 
 
-def test_a_page_lets_in_those_whose_it_is(
+def test_pages_are_open_to_their_roles_only(
     app: Flask, furnished: None, operator: Visitor, supervisor: Visitor, subtests: pytest.Subtests
 ) -> None:
-    for rule, told in rules(subtests, "GET"):
-        with told:
+    for rule, subtest in rules(subtests, "GET"):
+        with subtest:
             for visitor, own in ((operator, FOR_OPERATORS), (supervisor, FOR_SUPERVISORS)):
                 if rule.endpoint in FOR_EVERYBODY | own:
                     asked = QUERIES.get(rule.endpoint)
-                    answer = visitor.client.get(address(app, rule), query_string=asked, buffered=True)
+                    answer = visitor.client.get(url_of(app, rule), query_string=asked, buffered=True)
                     assert answer.status_code in ((403,) if rule.endpoint in CLOSED else (200, 302))
                 else:
-                    assert told_apart(visitor.get(address(app, rule), 403), rule)
+                    assert names_roles(visitor.get(url_of(app, rule), 403), rule)
 
 
-def test_an_action_is_refused_to_those_whose_it_is_not(
+def test_actions_are_open_to_their_roles_only(
     app: Flask, furnished: None, operator: Visitor, supervisor: Visitor, subtests: pytest.Subtests
 ) -> None:
-    for rule, told in rules(subtests, "POST"):
-        with told:
+    for rule, subtest in rules(subtests, "POST"):
+        with subtest:
             for visitor, own in ((operator, FOR_OPERATORS), (supervisor, FOR_SUPERVISORS)):
                 if rule.endpoint not in FOR_EVERYBODY | own:
                     with count_writes(app) as writes:
-                        assert told_apart(visitor.post(address(app, rule), status=403), rule)
+                        assert names_roles(visitor.post(url_of(app, rule), status=403), rule)
                     assert writes == []
 
 
@@ -207,26 +207,26 @@ def test_an_action_is_refused_to_those_whose_it_is_not(
     [(1, None), (2, FOR_OPERATORS), (4, FOR_SUPERVISORS)],
     ids=["administrator", "operator", "supervisor"],
 )
-def test_the_navigation_leads_where_one_may_go_and_nowhere_else(
+def test_the_navigation_has_the_pages_of_a_role(
     app: Flask, furnished: None, user_id: int, own: set[str] | None
 ) -> None:
     visitor = Visitor(app, user_id)
     shown = {link.get("href", "") for link in visitor.get("/overview").one("nav").iter("a")}
-    rooms = {entry[0] for _group, entries in layout._NAVIGATION for entry in entries}
+    endpoints = {entry[0] for _group, entries in layout._NAVIGATION for entry in entries}
     with app.test_request_context():
-        assert shown == {url_for(room) for room in rooms if own is None or room in own}
+        assert shown == {url_for(endpoint) for endpoint in endpoints if own is None or endpoint in own}
     for path in shown:
         visitor.get(path)
 
 
-def test_an_action_without_its_token_is_refused(
+def test_an_action_without_a_token_is_refused(
     app: Flask, furnished: None, admin: Visitor, subtests: pytest.Subtests
 ) -> None:
     app.config["WTF_CSRF_ENABLED"] = True
-    for rule, told in rules(subtests, "POST"):
-        with told:
+    for rule, subtest in rules(subtests, "POST"):
+        with subtest:
             with count_writes(app) as writes:
-                page = admin.post(address(app, rule), status=400)
+                page = admin.post(url_of(app, rule), status=400)
             assert page.one("h1").text == "Load the page again"
             assert writes == []
 
@@ -246,16 +246,16 @@ def test_a_token_is_taken_from_htmx_header(app: Flask, admin: Visitor) -> None:
 
 
 @pytest.mark.parametrize("locale", ["fa", "en"])
-def test_every_page_is_in_both_languages_and_writes_nothing(
+def test_pages_are_in_both_languages_and_write_nothing(
     app: Flask, database: Database, furnished: None, locale: str, subtests: pytest.Subtests
 ) -> None:
     users.set_locale(database, 1, locale)
     visitor = Visitor(app, 1, locale=locale)
-    for rule, told in rules(subtests, "GET"):
+    for rule, subtest in rules(subtests, "GET"):
         if rule.endpoint in ("static", "script"):
             continue
-        with told:
-            path = address(app, rule, **QUERIES.get(rule.endpoint, {}))
+        with subtest:
+            path = url_of(app, rule, **QUERIES.get(rule.endpoint, {}))
             with count_writes(app) as writes:
                 fragment = rule.endpoint in FRAGMENTS
                 page = visitor.ask(path) if fragment else visitor.get(path, 302 if rule.endpoint in REDIRECTS else 200)
@@ -270,20 +270,20 @@ def test_every_page_is_in_both_languages_and_writes_nothing(
 
 @contextmanager
 def count_writes(app: Flask) -> Iterator[list[str]]:
-    """Gather the statements that change the database."""
+    """Collect the statements that change the database."""
     writes: list[str] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+    def record(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if statement.split()[0].upper() not in ("SELECT", "PRAGMA", "BEGIN"):
             writes.append(statement)
 
     with app.app_context():
         engine = db.engine
-    event.listen(engine, "before_cursor_execute", note)
+    event.listen(engine, "before_cursor_execute", record)
     try:
         yield writes
     finally:
-        event.remove(engine, "before_cursor_execute", note)
+        event.remove(engine, "before_cursor_execute", record)
 
 
 def test_count_writes_sees_a_write(app: Flask, database: Database) -> None:
@@ -293,8 +293,8 @@ def test_count_writes_sees_a_write(app: Flask, database: Database) -> None:
 
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete", "post"])
-def test_a_page_takes_no_other_method(admin: Visitor, method: str) -> None:
-    admin._look(getattr(admin.client, method)("/requests"), 405, None)
+def test_a_page_accepts_no_other_method(admin: Visitor, method: str) -> None:
+    admin.check(getattr(admin.client, method)("/requests"), 405, None)
 
 
 @pytest.mark.parametrize(
@@ -328,8 +328,8 @@ def test_a_page_takes_no_other_method(admin: Visitor, method: str) -> None:
         "/static/nothing.css",
     ],
 )
-def test_what_is_not_there_is_not_found(admin: Visitor, path: str) -> None:
-    page = admin._look(admin.client.get(path, buffered=True), 404, None) if "static" not in path else None
+def test_missing_things_are_not_found(admin: Visitor, path: str) -> None:
+    page = admin.check(admin.client.get(path, buffered=True), 404, None) if "static" not in path else None
     if page is None:
         assert admin.client.get(path, buffered=True).status_code == 404
     else:
@@ -337,10 +337,10 @@ def test_what_is_not_there_is_not_found(admin: Visitor, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/modules?q=%00", "/extensions/open?number=%00", "/modules/new?copy=1%00", "/%00"])
-def test_a_nul_is_nobodys_typing(admin: Visitor, path: str) -> None:
+def test_nul_is_refused(admin: Visitor, path: str) -> None:
     admin.get(path, 400)
 
 
 @pytest.mark.parametrize("page", ["x", "0", "-1", "99999999999999999999999", "2147483647"])
-def test_a_page_number_that_makes_no_sense_does_no_harm(admin: Visitor, page: str) -> None:
+def test_an_invalid_page_number_is_ignored(admin: Visitor, page: str) -> None:
     admin.get("/modules", page=page)

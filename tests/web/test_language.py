@@ -1,4 +1,4 @@
-"""The language of the panel: the user's own, the one chosen in this browser, or the office's."""
+"""The language of a page: the user's, the one chosen in this browser, or the office's. The theme, too."""
 
 import pytest
 from flask import Flask
@@ -25,34 +25,34 @@ def log_in(visitor: Visitor) -> None:
     visitor.post("/login", {"name": ADMINISTRATOR, "password": PASSWORD})
 
 
-def test_the_office_has_a_language(visitor: Visitor, database: Database) -> None:
+def test_without_a_choice_the_language_is_that_of_the_office(visitor: Visitor, database: Database) -> None:
     assert language(visitor.get("/login")) == "fa"
     with database.write() as session:
         store_settings.write_setting(session, "locale", "en")
     assert language(visitor.get("/login")) == "en"
 
 
-def test_a_visitor_chooses_one(visitor: Visitor) -> None:
+def test_a_visitor_chooses_a_language(visitor: Visitor) -> None:
     choose(visitor, "en")
     assert language(visitor.get("/login")) == "en"
     choose(visitor, "fa")
     assert language(visitor.get("/login")) == "fa"
 
 
-def test_the_button_offers_the_other_one(visitor: Visitor) -> None:
+def test_the_button_offers_the_other_language(visitor: Visitor) -> None:
     for offered in ("en", "fa", "en"):
         button = visitor.get("/login").one("button", name="locale")
         assert (button.get("value"), button.get("lang")) == (offered, offered)
         choose(visitor, offered)
 
 
-def test_a_choice_before_the_log_in_holds_after_it(visitor: Visitor) -> None:
+def test_a_choice_before_the_log_in_is_kept_after_it(visitor: Visitor) -> None:
     choose(visitor, "en")
     log_in(visitor)
     assert language(visitor.get("/requests")) == "en"
 
 
-def test_a_user_keeps_a_language_in_every_browser(app: Flask, visitor: Visitor) -> None:
+def test_the_language_of_a_user_is_used_in_every_browser(app: Flask, visitor: Visitor) -> None:
     log_in(visitor)
     choose(visitor, "en")
     other = Visitor(app)
@@ -60,7 +60,7 @@ def test_a_user_keeps_a_language_in_every_browser(app: Flask, visitor: Visitor) 
     assert language(other.get("/requests")) == "en"
 
 
-def test_a_users_own_wins_over_the_browsers(visitor: Visitor, app: Flask) -> None:
+def test_the_language_of_the_user_wins_over_that_of_the_browser(visitor: Visitor, app: Flask) -> None:
     log_in(visitor)
     choose(visitor, "en")
     other = Visitor(app)
@@ -69,13 +69,13 @@ def test_a_users_own_wins_over_the_browsers(visitor: Visitor, app: Flask) -> Non
     assert language(other.get("/requests")) == "en"
 
 
-def test_logging_out_keeps_it(admin: Visitor) -> None:
+def test_the_language_is_kept_after_the_log_out(admin: Visitor) -> None:
     page = admin.follow(admin.post("/logout"))
     assert (language(page), page.message) == ("en", "You are logged out.")
 
 
 @pytest.mark.parametrize("nonsense", ["de", "", "EN", "fa'", "../fa"])
-def test_another_language_is_none(admin: Visitor, database: Database, nonsense: str) -> None:
+def test_an_unknown_language_is_ignored(admin: Visitor, database: Database, nonsense: str) -> None:
     choose(admin, nonsense)
     assert language(admin.get("/requests")) == "en"
     with database.read() as session:
@@ -99,11 +99,13 @@ def test_another_language_is_none(admin: Visitor, database: Database, nonsense: 
         ("", "/requests"),
     ],
 )
-def test_one_stays_on_the_page(visitor: Visitor, came_from: str, leads_to: str) -> None:
+def test_choosing_a_language_leads_back_to_the_page(visitor: Visitor, came_from: str, leads_to: str) -> None:
     assert choose(visitor, "en", came_from=came_from).response.headers["Location"] == leads_to
 
 
-def test_the_environment_wins_over_the_settings(app: Flask, settings: Settings, database: Database) -> None:
+def test_the_language_of_the_environment_wins_over_the_settings(
+    app: Flask, settings: Settings, database: Database
+) -> None:
     given = Settings(_env_file=None, data_dir=settings.data_dir, default_locale="en")  # type: ignore[call-arg]
     app.extensions["bazang"]["settings"] = given
     with database.write() as session:
@@ -111,7 +113,7 @@ def test_the_environment_wins_over_the_settings(app: Flask, settings: Settings, 
     assert language(Visitor(app).get("/login")) == "en"
 
 
-def test_the_colours_are_chosen_and_kept(admin: Visitor, visitor: Visitor, database: Database) -> None:
+def test_the_theme_is_kept(admin: Visitor, visitor: Visitor, database: Database) -> None:
     assert admin.get("/requests").one("html").get("data-theme") == "auto"
     admin.post("/theme", {"theme": "dark"})
     for _ in range(2):
@@ -123,7 +125,7 @@ def test_the_colours_are_chosen_and_kept(admin: Visitor, visitor: Visitor, datab
     assert visitor.get("/login").one("html").get("data-bs-theme") == "light"
 
 
-def test_a_page_that_was_first_read_in_one_language_has_the_digits_of_the_other(app: Flask, database: Database) -> None:
+def test_compiled_templates_serve_both_languages(app: Flask, database: Database) -> None:
     shown = []
     for locale in ("fa", "en", "fa"):
         users.set_locale(database, 1, locale)

@@ -1,4 +1,4 @@
-"""The panel on PostgreSQL, which is stricter about what it is asked and told than SQLite."""
+"""The panel on PostgreSQL, which is stricter than SQLite."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +31,7 @@ def app(settings: Settings, postgres_url: str, tmp_path: Path) -> Iterator[Flask
             db.engine.dispose()
 
 
-def test_the_panel_does_its_work(app: Flask, database: Database, service: Service) -> None:
+def test_the_panel_works_on_postgresql(app: Flask, database: Database, service: Service) -> None:
     users.create(database, ADMINISTRATOR, PASSWORD, "administrator", NOW)
     create_line(database, "101", name="سارا")
     admin = Visitor(app)

@@ -1,4 +1,4 @@
-"""Who counts as the visitor behind a reverse proxy: never what anybody may write into a header."""
+"""The address of a visitor behind a reverse proxy. Visitors cannot forge it with a header."""
 
 import shlex
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
 
 @pytest.fixture
 def fail(app: Flask) -> Try:
-    """Fail to log in, as the nearest proxy hands it on: `fail(X-Forwarded-For)` returns the status."""
+    """Fail to log in: `fail(X-Forwarded-For)` returns the status."""
     client = app.test_client()
 
     def fail(forwarded: str) -> int:
@@ -35,24 +35,24 @@ def fail(app: Flask) -> Try:
 
 
 @pytest.mark.parametrize("settings", [0], indirect=True)
-def test_without_a_proxy_a_forged_address_is_no_way_around_the_limit(fail: Try) -> None:
+def test_without_a_proxy_a_forged_address_does_not_avoid_the_limit(fail: Try) -> None:
     assert {fail(f"10.0.0.{number}") for number in range(LIMIT)} == {422}
     assert fail("10.0.0.99") == 429
 
 
-def test_behind_a_proxy_each_visitor_has_a_count(fail: Try) -> None:
+def test_behind_a_proxy_each_visitor_has_a_limit(fail: Try) -> None:
     assert {fail("10.0.0.1") for _ in range(LIMIT)} == {422}
     assert (fail("10.0.0.1"), fail("10.0.0.2")) == (429, 422)
 
 
-def test_behind_a_proxy_a_forged_address_is_no_way_around_the_limit(fail: Try) -> None:
-    """The proxy puts the address that it sees behind what the visitor sent."""
+def test_behind_a_proxy_a_forged_address_does_not_avoid_the_limit(fail: Try) -> None:
+    """The proxy appends the address it sees to what the visitor sent."""
     assert {fail(f"10.9.9.{number}, 10.0.0.1") for number in range(LIMIT)} == {422}
     assert fail("10.9.9.99, 10.0.0.1") == 429
 
 
 @pytest.mark.parametrize("settings", [2], indirect=True)
-def test_behind_two_proxies_it_is_the_outer_one_that_sees_the_visitor(fail: Try) -> None:
+def test_behind_two_proxies_the_outer_one_counts(fail: Try) -> None:
     assert {fail(f"10.9.9.{number}, 10.0.0.1, 10.8.8.{number}") for number in range(LIMIT)} == {422}
     assert (fail("10.0.0.1, 10.8.8.8"), fail("10.0.0.2, 10.8.8.8")) == (429, 422)
 
@@ -65,7 +65,7 @@ FORWARDED = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "calls.example.or
     [(0, "http://localhost/"), (1, "https://calls.example.org/bazang/")],
     indirect=["settings"],
 )
-def test_the_address_is_that_of_the_outside(app: Flask, begin: str) -> None:
+def test_urls_are_those_of_the_outer_proxy(app: Flask, begin: str) -> None:
     seen: list[str] = []
     app.before_request(lambda: seen.append(request.root_url))
     answer = app.test_client().get("/requests", headers=FORWARDED)
@@ -73,15 +73,15 @@ def test_the_address_is_that_of_the_outside(app: Flask, begin: str) -> None:
     assert answer.location.startswith("/bazang/login" if "bazang" in begin else "/login")
 
 
-def _of_the_unit() -> list[str]:
+def unit_arguments() -> list[str]:
     unit = (ROOT / "deploy" / "bazang-panel.service").read_text().replace("\\\n", " ")
     (line,) = (line for line in unit.splitlines() if line.startswith("ExecStart="))
     return shlex.split(line)[1:]
 
 
-@pytest.mark.parametrize("arguments", [_of_the_unit(), [*panel.OPTIONS, "wsgi:app"]], ids=["unit", "script"])
-def test_the_server_hands_on_what_proxies_say(arguments: list[str]) -> None:
-    """Waitress takes their headers away, unless it is told that the panel knows which to believe."""
+@pytest.mark.parametrize("arguments", [unit_arguments(), [*panel.OPTIONS, "wsgi:app"]], ids=["unit", "script"])
+def test_waitress_passes_on_the_headers_of_proxies(arguments: list[str]) -> None:
+    """By default waitress removes them. The panel decides which of them to trust."""
     options, rest = Adjustments.parse_args(arguments)
     assert rest == ["wsgi:app"]
     assert options["clear_untrusted_proxy_headers"] in (False, "false")

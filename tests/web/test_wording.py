@@ -1,4 +1,4 @@
-"""The domain's words: every code has its words in both languages, and numbers are written as the reader writes them."""
+"""The wording of codes in both languages, and the formats of dates, durations and numbers."""
 
 import shutil
 from collections.abc import Iterator, Mapping
@@ -17,8 +17,7 @@ from app.domain.lifecycle import Outcome, Status, Step
 from app.domain.policy import LineState
 from app.domain.routing import DestinationKind, Situation
 from app.extensions import db
-from app.web import formats
-from app.web import wording as words
+from app.web import formats, wording
 from app.web.locale import use_locale
 from app.web.prompts import wording as prompt_wording
 from script.office.database import make_settings
@@ -28,30 +27,30 @@ NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)  # 11:30 in Tehran
 PERSIAN_DIGITS = "۰۱۲۳۴۵۶۷۸۹"
 
 TABLES: list[tuple[Mapping[Any, object], type[StrEnum]]] = [
-    (words.STATUS, Status),
-    (words.STATUS_COLOUR, Status),
-    (words.OUTCOME, Outcome),
-    (words.STEP, Step),
-    (words.LINE_STATE, LineState),
-    (words.LINE_STATE_COLOUR, LineState),
+    (wording.STATUS, Status),
+    (wording.STATUS_COLOUR, Status),
+    (wording.OUTCOME, Outcome),
+    (wording.STEP, Step),
+    (wording.LINE_STATE, LineState),
+    (wording.LINE_STATE_COLOUR, LineState),
 ]
 SHOWN: list[Mapping[Any, object]] = [
-    words.STATUS,
-    words.OUTCOME,
-    words.STEP,
-    words.LINE_STATE,
-    words.ERROR,
+    wording.STATUS,
+    wording.OUTCOME,
+    wording.STEP,
+    wording.LINE_STATE,
+    wording.ERROR,
     prompt_wording.SOUND_ERROR,
-    words.PROMPT,
-    words.DESTINATION,
-    words.SITUATION,
-    words.LANGUAGE,
+    wording.PROMPT,
+    wording.DESTINATION,
+    wording.SITUATION,
+    wording.LANGUAGE,
 ]
 
 
 @pytest.fixture(scope="module")
 def app(built_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
-    """One panel for all: nothing here writes."""
+    """One panel for all tests, since none of them writes."""
     folder = tmp_path_factory.mktemp("words")
     shutil.copy(built_database, folder / "bazang.sqlite3")
     app = create_app(make_settings(folder))
@@ -71,48 +70,48 @@ def is_persian(text: str) -> bool:
 
 
 @pytest.mark.parametrize(("table", "members"), TABLES, ids=lambda value: getattr(value, "__name__", ""))
-def test_every_member_has_its_words(table: Mapping[Any, object], members: type[StrEnum]) -> None:
+def test_every_member_has_a_text(table: Mapping[Any, object], members: type[StrEnum]) -> None:
     assert set(table) == set(members)
 
 
-def test_other_codes_have_their_words() -> None:
-    assert set(words.PROMPT) == set(PROMPT_KEYS)
-    assert set(words.DESTINATION) == set(DestinationKind) - {DestinationKind.NONE}
-    assert set(words.SITUATION) == set(Situation)
-    assert set(words.LANGUAGE) == set(LANGUAGES)
+def test_other_codes_have_texts() -> None:
+    assert set(wording.PROMPT) == set(PROMPT_KEYS)
+    assert set(wording.DESTINATION) == set(DestinationKind) - {DestinationKind.NONE}
+    assert set(wording.SITUATION) == set(Situation)
+    assert set(wording.LANGUAGE) == set(LANGUAGES)
 
 
 @pytest.mark.parametrize("locale", LOCALES)
 @pytest.mark.parametrize("table", SHOWN, ids=range(len(SHOWN)))
-def test_the_tables_are_in_both_languages(app: Flask, table: Mapping[Any, object], locale: str) -> None:
+def test_texts_are_in_both_languages(app: Flask, table: Mapping[Any, object], locale: str) -> None:
     with reading(app, locale):
-        said = {code: str(text) for code, text in table.items()}
-    assert all(said.values())
-    others = {code: text for code, text in said.items() if is_persian(text) != (locale == "fa")}
+        texts = {code: str(text) for code, text in table.items()}
+    assert all(texts.values())
+    others = {code: text for code, text in texts.items() if is_persian(text) != (locale == "fa")}
     assert others == {}
 
 
-def test_the_statuses_are_told_apart(app: Flask) -> None:
+def test_statuses_have_different_texts(app: Flask) -> None:
     for locale in LOCALES:
         with reading(app, locale):
-            assert len({str(text) for text in words.STATUS.values()}) == len(Status)
+            assert len({str(text) for text in wording.STATUS.values()}) == len(Status)
 
 
-def test_an_unknown_code_is_shown_as_it_is(app: Flask) -> None:
+def test_an_unknown_error_code_is_shown_itself(app: Flask) -> None:
     with reading(app, "en"):
-        assert words.error("brand_new") == "brand_new"
+        assert wording.error("brand_new") == "brand_new"
 
 
-# -- how things are written -------------------------------------------------------------------------------------------
+# -- formats ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("locale", "written"), [("fa", "۱۲۳ الف ۴۵"), ("en", "123 الف 45")])
-def test_digits_are_the_readers(app: Flask, locale: str, written: str) -> None:
+def test_digits_are_those_of_the_language(app: Flask, locale: str, written: str) -> None:
     with reading(app, locale):
         assert formats.digits("123 الف 45") == written
 
 
-def test_a_number_stands_from_left_to_right_and_is_escaped(app: Flask) -> None:
+def test_a_number_is_left_to_right_and_escaped(app: Flask) -> None:
     with reading(app, "fa"):
         assert str(formats.number("0912")) == '<bdi dir="ltr" class="number">۰۹۱۲</bdi>'
         assert "<b>" not in formats.number("<b>")
@@ -129,7 +128,7 @@ def test_a_number_stands_from_left_to_right_and_is_escaped(app: Flask) -> None:
     ],
     ids=["Gregorian", "Jalali", "last minute of the year", "Nowruz", "leap day"],
 )
-def test_moments_are_in_the_offices_zone_and_the_readers_calendar(
+def test_moments_are_in_the_zone_of_the_office_and_the_calendar_of_the_language(
     app: Flask, locale: str, moment: datetime, written: str
 ) -> None:
     with reading(app, locale):
@@ -153,7 +152,7 @@ def test_moments_are_in_the_offices_zone_and_the_readers_calendar(
         (86400 * 3, "3 days ago", "۳ روز پیش"),
     ],
 )
-def test_how_long_ago(app: Flask, monkeypatch: pytest.MonkeyPatch, seconds: int, english: str, persian: str) -> None:
+def test_ago(app: Flask, monkeypatch: pytest.MonkeyPatch, seconds: int, english: str, persian: str) -> None:
     monkeypatch.setattr(formats, "utcnow", lambda: NOW)
     moment = NOW - timedelta(seconds=seconds)
     with reading(app, "en"):
@@ -166,12 +165,12 @@ def test_how_long_ago(app: Flask, monkeypatch: pytest.MonkeyPatch, seconds: int,
     ("seconds", "written"),
     [(0, "00:00"), (130, "02:10"), (3599, "59:59"), (3730, "1:02:10"), (360000, "100:00:00"), (-1, "00:00")],
 )
-def test_durations(app: Flask, seconds: int, written: str) -> None:
+def test_clock(app: Flask, seconds: int, written: str) -> None:
     with reading(app, "en"):
         assert formats.clock(seconds) == formats.clock(timedelta(seconds=seconds)) == written
 
 
-def test_the_time_of_another_day_has_its_date(app: Flask) -> None:
+def test_the_time_of_another_day_has_a_date(app: Flask) -> None:
     late = datetime(2026, 3, 2, 20, 45, tzinfo=UTC)  # 00:15 of the next day in Tehran
     with reading(app, "en"):
         assert formats.time_of_day(NOW + timedelta(hours=1), NOW) == "12:30"

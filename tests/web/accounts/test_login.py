@@ -17,7 +17,7 @@ from tests.web.pages import Page, Visitor
 def log_in(visitor: Visitor, name: str = ADMINISTRATOR, password: str = PASSWORD, **changes: object) -> Page:
     query = {"next": changes.pop("next")} if "next" in changes else {}
     response = visitor.client.post("/login", data={"name": name, "password": password}, query_string=query)
-    return visitor._look(response, int(str(changes.pop("status", 302))), None)
+    return visitor.check(response, int(str(changes.pop("status", 302))), None)
 
 
 def location(page: Page) -> str:

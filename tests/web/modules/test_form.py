@@ -385,4 +385,4 @@ def test_upload_that_is_too_large_is_refused(
     app.config["WTF_CSRF_ENABLED"] = with_csrf  # the token is in the form, which is not read to its end
     headers = {"CONTENT_TYPE": "multipart/form-data; boundary=part", "CONTENT_LENGTH": str(25 * 1024 * 1024)}
     response = admin.client.post(path, data=b"--part", environ_overrides=headers)
-    assert "20 MB" in admin._look(response, 413, None).main
+    assert "20 MB" in admin.check(response, 413, None).main
