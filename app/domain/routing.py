@@ -1,9 +1,11 @@
 """Where calls go: destinations, the patterns of their codes, and the plans from which the dialplan is rendered."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+from app.domain.dialplan_numbers import NumberCheck
 
 # -- contexts of our dialplan -----------------------------------------------------------------------------------------
 
@@ -16,6 +18,10 @@ class Context(StrEnum):
     QUEUES = "bazang-queues"
     AGENT = "bazang-agent"
     CUSTOMER = "bazang-customer"
+    RESERVED = "bazang-reserved"  # the agent's side, if the customer is rung first
+    FIRST = "bazang-customer-first"
+    OUT = "bazang-out"  # leads to the outbound context
+    NUMBERS = "bazang-numbers"  # says which numbers may be dialled there
     PHONE_CALL = "bazang-studio"
     REVISION = "bazang-revision"
 
@@ -25,9 +31,22 @@ def module_context(module_id: int) -> str:
     return f"bazang-module-{module_id}"
 
 
+def offer_context(module_id: int) -> str:
+    """Return the context to which callers leave a queue by a key when they are offered a module."""
+    return f"bazang-offer-{module_id}"
+
+
 def extension_context(extension: str) -> str:
     """Return the context that handles the calls to one extension."""
     return f"bazang-extension-{extension}"
+
+
+def plain_extension_context(extension: str) -> str:
+    """Return the context that handles the calls to an extension without a scenario.
+
+    It is another one, so that a call that is inside the scenario while it is deleted goes on there.
+    """
+    return f"bazang-plain-extension-{extension}"
 
 
 def is_module_context(context: str) -> bool:
@@ -41,11 +60,32 @@ _LOCATION = r"[A-Za-z0-9_.-]{{1,{longest_context}}},[A-Za-z0-9_*#.+-]{{1,30}},[0
 
 EXTENSION_PATTERN = re.compile(r"[0-9*#]{1,20}")
 CODE_PATTERN = EXTENSION_PATTERN  # of a module
-QUEUE_PATTERN = re.compile(r"[A-Za-z0-9_.-]{1,80}")
-CONTEXT_PATTERN = QUEUE_PATTERN
+# Letters and digits of all languages, spaces within the name, and the joiners of Persian. Other characters may have a
+# meaning in the dialplan, of which the name becomes a part.
+QUEUE_PATTERN = re.compile(r"(?! )[\w\u200c\u200d .-]{1,80}(?<! )")
+CONTEXT_PATTERN = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 LOCATION_PATTERN = re.compile(_LOCATION.format(longest_context=80))  # context,extension,priority
 CALLER_ID_PATTERN = re.compile(r"\+?[0-9]{2,20}")
 CUSTOM_PATTERN = re.compile(_LOCATION.format(longest_context=40))  # as LOCATION_PATTERN, but it fits its column
+# Contexts that dial whatever digits they get: our own, and those of FreePBX and Issabel.
+_DIALLING_CONTEXT = re.compile(r"bazang-out|from-internal(-.*)?|outbound-allroutes(-.*)?|outrt-.*")
+LONGEST_INSIDE = 6  # digits; more are a telephone number, whatever the context is
+
+
+def dials_number(location: str, outbound_contexts: Collection[str], inside: Collection[str]) -> bool:
+    """Tell whether a location "context,extension,priority" would dial a telephone number of its own.
+
+    Any context may include one that dials. So long digits count in all of them, and shorter ones in those that are
+    known to dial, unless they are one of the extensions and queues `inside`. Feature codes (*97) do not count.
+    """
+    context, extension, _ = location.split(",")
+    if not re.fullmatch(r"[0-9*#.+-]+", extension):
+        return False
+    digits = re.sub(r"[^0-9]", "", extension)
+    if len(digits) > LONGEST_INSIDE or extension.startswith("+"):
+        return True
+    dials = context in outbound_contexts or _DIALLING_CONTEXT.fullmatch(context) is not None
+    return dials and extension.isdecimal() and extension not in inside
 
 
 # -- destinations -----------------------------------------------------------------------------------------------------
@@ -100,6 +140,18 @@ class Situation(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
+class CameBy(StrEnum):
+    """How a caller came to a module. The values are stored."""
+
+    UNKNOWN = ""  # on a plain Asterisk, or before this was stored
+    EXTENSION = "extension"  # that did not answer
+    FOLLOW_ME = "follow_me"  # of an extension
+    RING_GROUP = "ring_group"
+    CODE = "code"  # or a queue: nobody in particular was called
+    MODULE = "module"  # another one before, in the same call
+    MISSED_CALL = "missed_call"  # not at all: they hung up, and the request was made from the missed call
+
+
 # -- what the dialplan is rendered from -------------------------------------------------------------------------------
 
 
@@ -118,8 +170,19 @@ class ModulePlan:
 
 
 @dataclass(frozen=True)
+class FormerCodePlan:
+    """A code that a module had before, and where it leads."""
+
+    code: str
+    destination: Destination
+
+
+@dataclass(frozen=True)
 class ExtensionPlan:
-    """`devices` as in a hint ("PJSIP/101&SIP/7"); `add_hint`: the PBX has no hint for it; `ring` in seconds."""
+    """`devices` as in a hint ("PJSIP/101&SIP/7"); `add_hint`: the PBX has no hint for it; `ring` in seconds.
+
+    `has_scenario`: people have saved what happens to its callers.
+    """
 
     extension: str
     devices: str
@@ -129,10 +192,11 @@ class ExtensionPlan:
     no_answer: Destination
     busy: Destination
     unavailable: Destination
+    has_scenario: bool = True
 
     @property
     def context(self) -> str:
-        return extension_context(self.extension)
+        return extension_context(self.extension) if self.has_scenario else plain_extension_context(self.extension)
 
 
 @dataclass(frozen=True)
@@ -145,8 +209,37 @@ class QueuePlan:
 
 
 @dataclass(frozen=True)
+class OfferPlan:
+    """How the callers who wait in a queue get to its module, whose id and code these are.
+
+    `key`: the one by which they leave the queue, "" if there is none. `callers`: from so many waiting callers on, those
+    who come hear `sound` before they wait, 0: never. `sound`: as Asterisk plays it, "" for none.
+    """
+
+    module: int
+    code: str
+    queue: str
+    key: str
+    callers: int = 0
+    sound: str = ""
+
+    @property
+    def context(self) -> str:
+        """The context to which callers leave the queue."""
+        return offer_context(self.module)
+
+    @property
+    def first_context(self) -> str:
+        """The context in which callers hear the offer before they join the queue."""
+        return f"bazang-first-offer-{self.module}"
+
+
+@dataclass(frozen=True)
 class Dialplan:
-    """Everything the dialplan is rendered from. The two contexts are where calls to extensions and queues go."""
+    """Everything the dialplan is rendered from. The two contexts are where calls to extensions and queues go.
+
+    `agi_secret` shows our service that a call comes from this dialplan. `numbers`: what may be dialled outside.
+    """
 
     modules: tuple[ModulePlan, ...]
     extensions: tuple[ExtensionPlan, ...]
@@ -154,5 +247,9 @@ class Dialplan:
     profile: str  # asterisk or freepbx
     agi_host: str
     agi_port: int
+    agi_secret: str
     extension_context: str
     queue_context: str
+    numbers: NumberCheck
+    former_codes: tuple[FormerCodePlan, ...] = ()
+    offers: tuple[OfferPlan, ...] = ()

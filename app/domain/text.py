@@ -1,7 +1,10 @@
-"""Check and clean names, so that they can be displayed anywhere."""
+"""Clean names for display, and make texts comparable for searches."""
 
+import re
 import unicodedata
 
+LONGEST_SHOWN = 6  # digits of a number that the log shows as it is
+_STORED_NUMBER = re.compile(r"\+[0-9]{7,15}")
 # ZWNJ and ZWJ: Persian spelling needs them.
 _JOINERS = "\u200c\u200d"
 
@@ -15,3 +18,31 @@ def displayable(text: str, longest: int = 200) -> str:
     """Return the displayable characters of untrusted text, `longest` at most."""
     kept = "".join(char for char in text if char in _JOINERS or char.isprintable())
     return unicodedata.normalize("NFC", kept)[:longest].strip()
+
+
+def masked(number: str) -> str:
+    """Return a number for the log: of one that is longer than an extension, the last digits only."""
+    shown = displayable(number)
+    return shown if len(shown) <= LONGEST_SHOWN else f"***{shown[-3:]}"
+
+
+def mask_all(text: str) -> str:
+    """Mask all numbers in the form in which they are stored, such as +989121234567, in a text for the log."""
+    return _STORED_NUMBER.sub(lambda found: masked(found[0]), text)
+
+
+# What a search ignores: spaces, joiners, the Arabic lengthening stroke and short vowels, direction marks.
+IGNORED_IN_SEARCH = " \t\u00a0\u200c\u200d\u200e\u200f\u0640\u064b\u064c\u064d\u064e\u064f\u0650\u0651\u0652\u0654"
+# Letters that Arabic and Persian keyboards write differently, and the digits of both. One character stands for one.
+FOLDED_FROM = "\u064a\u0649\u0626\u0643\u0629\u06c0\u06d5\u0623\u0625\u0622\u0671\u0624۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩"
+FOLDED_TO = "\u06cc\u06cc\u06cc\u06a9\u0647\u0647\u0647\u0627\u0627\u0627\u0627\u064801234567890123456789"
+_FOLDS = str.maketrans(FOLDED_FROM, FOLDED_TO, IGNORED_IN_SEARCH)
+
+
+def search_key(text: str) -> str:
+    """Return the form of a text in which searches compare it.
+
+    A search finds a text however its case, its digits, its half-spaces and the Arabic or Persian forms of its letters
+    are written.
+    """
+    return text.lower().translate(_FOLDS)

@@ -1,22 +1,53 @@
-"""Which names can be shown."""
+"""Which names can be displayed."""
 
 import pytest
 
-from app.domain.text import displayable, is_displayable
+from app.domain.text import FOLDED_FROM, FOLDED_TO, displayable, is_displayable, mask_all, search_key
 
 
 @pytest.mark.parametrize("name", ["Sales", "درخواست‌های فروش", "Ali & sons <b>", "پاسخ‌گویی", "१२३", "family 👨‍👩‍👧"])
-def test_names_of_all_languages_can_be_shown(name: str) -> None:
+def test_names_in_any_language_are_displayable(name: str) -> None:
     assert is_displayable(name)
     assert displayable(name, 80) == name
 
 
 @pytest.mark.parametrize("name", ["two\nlines", "NUL\0", "turned \u202eround", "\u2066isolated", "bell\a", "\ufeff"])
-def test_what_breaks_a_line_or_turns_it_round_cannot(name: str) -> None:
+def test_control_characters_are_not_displayable(name: str) -> None:
     assert not is_displayable(name)
     assert is_displayable(displayable(name, 80))
 
 
-def test_a_strangers_name_is_cut() -> None:
+def test_name_is_stripped_and_shortened() -> None:
     assert displayable("a" * 100, 80) == "a" * 80
     assert displayable(" x\r\n ", 80) == "x"
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [
+        ("علي اكبري", "علی اکبری"),
+        ("پاسخگویی", "پاسخ‌گویی"),
+        ("پاسخ گویی", "پاسخ‌گویی"),
+        ("آقای مسئول", "اقای مسیول"),
+        ("مُحَمَّد", "محمد"),
+        ("خانۀ ما", "خانه ما"),
+        ("داخلی ۱۰۱", "داخلي 101"),
+        ("٣ SALES", "3 sales"),
+        ("سلـــام", "سلام"),
+    ],
+)
+def test_a_search_finds_a_text_in_every_spelling(typed: str, stored: str) -> None:
+    assert search_key(typed) == search_key(stored)
+
+
+def test_other_words_stay_apart() -> None:
+    assert search_key("سارا") != search_key("ساره")
+    assert search_key("101") != search_key("102")
+
+
+def test_each_folded_letter_has_one_letter() -> None:
+    assert len(FOLDED_FROM) == len(FOLDED_TO)
+
+
+def test_numbers_are_masked_in_a_text_for_the_log() -> None:
+    assert mask_all("call +989121234567 from 101") == "call ***567 from 101"
