@@ -7,6 +7,8 @@ import os
 import re
 import secrets
 import tempfile
+from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -16,9 +18,12 @@ import phonenumbers
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.domain.hosts import host_name
 from app.domain.routing import Context
 
 PREFIX = "BAZANG_"
+AMI_TLS_PORT = 5039
+UMASK = 0o077  # of our processes; what Asterisk reads gets its rights explicitly
 _SECRETS = frozenset({"secret_key", "ami_secret", "database_url"})  # never part of an error message
 
 
@@ -38,9 +43,13 @@ class Settings(BaseSettings):
     ami_port: int = Field(5038, ge=1, le=65535)
     ami_username: str = "bazang"
     ami_secret: str = ""
+    ami_tls: bool = False
+    ami_ca: str = ""  # a file with the CA of the PBX's certificate; empty: the CAs of this machine
+    ami_fingerprint: str = ""  # SHA-256 of the PBX's certificate; it decides alone
     agi_host: str = "127.0.0.1"  # where Asterisk reaches the worker
-    agi_port: int = Field(4573, ge=0, le=65535)  # 0: any free port (for tests)
+    agi_port: int = Field(4573, ge=0, le=65535)  # default: see AGI_PORTS; 0: any free port (for tests)
     agi_bind: str = "127.0.0.1"
+    agi_allow: str = ""  # addresses and networks from which calls come, besides this machine; empty: the PBX's address
     dialplan_file: Path | None = None  # None: data_dir/dialplan/bazang.conf
     prompts_dir: Path | None = None  # None: data_dir/prompts
     asterisk_prompts_dir: str = ""  # path of prompts_dir on the machine of Asterisk; empty: the same
@@ -54,6 +63,11 @@ class Settings(BaseSettings):
     area_code: str = Field("", pattern=r"^[0-9]*$")
     default_locale: Literal["fa", "en"] = "fa"
     trusted_proxies: int = Field(0, ge=0, le=9)  # number of reverse proxies in front of the panel
+    allowed_hosts: str = ""  # its public names, with commas; empty: those by which somebody logs in at first
+    session_idle_hours: float = Field(12.0, ge=0.1, le=8760)  # a session ends when it was not used for so long
+    session_days: float = Field(14.0, ge=0.01, le=365)  # a session ends so long after the log-in
+    hsts_days: int = Field(365, ge=0, le=730)  # how long browsers insist on https after a visit by https; 0: not
+    url_prefix: str = ""  # "/bazang" if a reverse proxy serves the panel below https://host/bazang/
     poll_seconds: float = Field(5.0, ge=0.2, le=60)  # how often the worker reads the whole state of the PBX
 
     @field_validator("timezone")
@@ -61,7 +75,7 @@ class Settings(BaseSettings):
     def _check_timezone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError) as error:
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: a folder of zones, such as "Asia"
             raise ValueError(f"unknown time zone: {value!r} (expected a name such as Asia/Tehran)") from error
         return value
 
@@ -71,6 +85,40 @@ class Settings(BaseSettings):
         if value.upper() not in phonenumbers.SUPPORTED_REGIONS:
             raise ValueError(f"unknown country: {value!r} (expected two letters such as IR)")
         return value.upper()
+
+    @field_validator("ami_fingerprint")
+    @classmethod
+    def _check_fingerprint(cls, value: str) -> str:
+        digits = re.sub(r"[:\s]", "", value.rpartition("=")[2]).lower()  # also as `openssl x509` prints it
+        if digits and not re.fullmatch(r"[0-9a-f]{64}", digits):
+            raise ValueError("expected the SHA-256 of a certificate: 64 hex digits")
+        return digits
+
+    @field_validator("url_prefix")
+    @classmethod
+    def _check_url_prefix(cls, value: str) -> str:
+        prefix = f"/{value.strip('/')}" if value.strip("/") else ""
+        if prefix and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", prefix):
+            raise ValueError("expected a path such as /bazang")
+        return prefix
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_allowed_hosts(cls, value: str) -> str:
+        for name in _split_names(value):
+            if name != "*" and host_name(name.removeprefix(".")) != name.removeprefix("."):
+                raise ValueError("expected names or addresses without port, such as calls.example.org,192.168.1.5")
+        return value
+
+    @field_validator("agi_allow")
+    @classmethod
+    def _check_agi_allow(cls, value: str) -> str:
+        for part in filter(None, map(str.strip, value.split(","))):
+            try:
+                ip_network(part)
+            except ValueError as error:
+                raise ValueError(f"{error} (expected 192.0.2.7 or 192.0.2.0/24, with commas between)") from error
+        return value
 
     @field_validator("database_url")
     @classmethod
@@ -91,10 +139,33 @@ class Settings(BaseSettings):
             "voices_dir": (self.voices_dir or data / "voices").absolute(),
         }
         values |= {name: getattr(self, name) or default for name, default in CONTEXTS[self.pbx_profile].items()}
-        values["asterisk_prompts_dir"] = _playable_folder(self.asterisk_prompts_dir or str(values["prompts_dir"]))
+        for name in _PATHS:
+            _check_path(name if getattr(self, name) else "data_dir", str(values[name]))
+        _check_include("dialplan_file" if self.dialplan_file else "data_dir", str(values["dialplan_file"]))
+        values["asterisk_prompts_dir"] = self._playable_folder(str(values["prompts_dir"]))
+        if self.ami_tls and "ami_port" not in self.model_fields_set:
+            values["ami_port"] = AMI_TLS_PORT
         for name, value in values.items():
             object.__setattr__(self, name, value)  # the model is frozen
         return self
+
+    def _playable_folder(self, prompts: str) -> str:
+        """Return the prompts folder as Asterisk has it, without a slash at its end.
+
+        It is part of a Playback argument and of an AMI variable. Raises ValueError for characters that end either.
+        """
+        folder = (self.asterisk_prompts_dir or prompts).rstrip("/")
+        if re.search(r"[,&|;()\"\\\x00-\x1f]", folder):
+            names = ("asterisk_prompts_dir", "prompts_dir", "data_dir")
+            given = next((name for name in names if getattr(self, name)), "")
+            raise ValueError(
+                f'{PREFIX}{given.upper()}: Asterisk cannot play files from {folder!r}; remove , & | ; ( ) " and \\'
+            )
+        return folder
+
+    @property
+    def allowed_host_names(self) -> tuple[str, ...]:
+        return _split_names(self.allowed_hosts)
 
     @property
     def dialplan_path(self) -> Path:
@@ -131,17 +202,27 @@ CONTEXTS: dict[str, dict[str, str]] = {
 }
 
 
-def _playable_folder(folder: str) -> str:
-    """Return the folder without a slash at its end.
+# The default port of the FastAGI server in each PBX profile. FreePBX has a FastAGI service of its own on 4573.
+AGI_PORTS = {"asterisk": 4573, "freepbx": 4574}
 
-    The path is part of a Playback argument and of an AMI variable. Raises ValueError for characters that end either.
-    """
-    folder = folder.rstrip("/")
-    if re.search(r"[,&|;\"\\\x00-\x1f]", folder):
-        raise ValueError(
-            f'{PREFIX}ASTERISK_PROMPTS_DIR: Asterisk cannot play files from {folder!r}; remove , & | ; " and \\'
-        )
-    return folder
+_PATHS = ("data_dir", "database_url", "dialplan_file", "prompts_dir", "voices_dir")
+
+
+def _split_names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip("[]").lower() for name in re.split(r"[\s,]+", text) if name)
+
+
+def _check_path(name: str, path: str) -> None:
+    """Raise ValueError for a path that is no line of text."""
+    if re.search(r"[\x00-\x1f\x7f]", path):
+        given = "" if name in _SECRETS else f" (got {path!r})"
+        raise ValueError(f"{PREFIX}{name.upper()}: a path has no line breaks or control characters{given}")
+
+
+def _check_include(name: str, path: str) -> None:
+    """Raise ValueError for characters by which Asterisk includes another file than this one, or none."""
+    if re.search(r"[;\\*?\[\]{}]", path):
+        raise ValueError(f"{PREFIX}{name.upper()}: Asterisk cannot include {path!r}; remove ; \\ * ? [ ] {{ and }}")
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -161,15 +242,26 @@ def _describe(error: Any) -> str:
 
 def secret_key(settings: Settings) -> str:
     """Return the key that signs sessions. The first start generates it and stores it, readable only by its owner."""
-    if settings.secret_key:
-        return settings.secret_key
-    path = settings.data_dir / "secret_key"
+    return settings.secret_key or _stored_secret(settings, "secret_key", 32)
+
+
+def agi_secret(settings: Settings) -> str:
+    """Return the secret by which the dialplan identifies itself to the FastAGI server. It is made like the key."""
+    return _stored_secret(settings, "agi_secret", 16)
+
+
+def _stored_secret(settings: Settings, name: str, size: int) -> str:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    return _stored_key(settings.data_dir / name, lambda: secrets.token_hex(size))
+
+
+def _stored_key(path: Path, make: Callable[[], str]) -> str:
+    """Return the key in a file that only its owner can read. The first call makes the key."""
     if not path.exists():
         # Write a temporary file and link it: a process that starts at the same time must see the whole key or none.
-        descriptor, temporary = tempfile.mkstemp(dir=settings.data_dir)  # mode 0600
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent)  # mode 0600
         with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
+            file.write(make())
             file.flush()
             os.fsync(file.fileno())
         try:

@@ -2,6 +2,7 @@
 
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from tests.support.factories import run_at_once
         ("PBX_PROFILE", "cisco", "'asterisk' or 'freepbx'"),
         ("AMI_PORT", "0", "greater than or equal to 1"),
         ("AMI_PORT", "fifty", "valid integer"),
+        ("AMI_FINGERPRINT", "ab:cd", "64 hex digits"),
         ("AGI_PORT", "65536", "less than or equal to 65535"),
         ("TRUSTED_PROXIES", "-1", "greater than or equal to 0"),
         ("TRUSTED_PROXIES", "10", "less than or equal to 9"),
@@ -39,6 +41,12 @@ from tests.support.factories import run_at_once
         ("DATABASE_URL", "postgresql://bazang@localhost:port/bazang", "Port"),
         ("ASTERISK_PROMPTS_DIR", "/srv/a,b", "'/srv/a,b'"),
         ("PROMPTS_DIR", "/srv/a&b", "'/srv/a&b'"),
+        ("PROMPTS_DIR", "/srv/a|b", "'/srv/a|b'"),
+        ("PROMPTS_DIR", "/srv/a\nb", "a path has no line breaks"),
+        ("VOICES_DIR", "/srv/a\nb", "a path has no line breaks"),
+        ("DATABASE_URL", "sqlite:////srv/a\tb", "a path has no line breaks"),
+        ("DIALPLAN_FILE", "/etc/asterisk/a;b.conf", "Asterisk cannot include '/etc/asterisk/a;b.conf'"),
+        ("DIALPLAN_FILE", "/etc/asterisk/[a].conf", "Asterisk cannot include"),
     ],
 )
 def test_an_invalid_setting_is_an_error_with_its_name(
@@ -48,8 +56,7 @@ def test_an_invalid_setting_is_an_error_with_its_name(
     with pytest.raises(ConfigError) as refused:
         load_settings(_env_file=None, data_dir=settings.data_dir)
     (line,) = str(refused.value).splitlines()
-    named = "ASTERISK_PROMPTS_DIR" if name == "PROMPTS_DIR" else name
-    assert line.startswith(f"BAZANG_{named}: ")
+    assert line.startswith(f"BAZANG_{name}: ")
     assert message in line
 
 
@@ -61,17 +68,53 @@ def test_valid_database_urls(settings: Settings, url: str) -> None:
     assert load_settings(_env_file=None, data_dir=settings.data_dir, database_url=url).database_url == url
 
 
-def test_an_error_does_not_repeat_a_secret(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BAZANG_DATABASE_URL", "postgres://bazang:geheim@localhost/bazang")
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
+def test_an_error_does_not_repeat_a_secret(settings: Settings, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    monkeypatch.setenv("BAZANG_DATABASE_URL", f"{scheme}://bazang:geheim@localhost/bazang\t")
     with pytest.raises(ConfigError) as refused:
         load_settings(_env_file=None, data_dir=settings.data_dir)
     assert "geheim" not in str(refused.value)
 
 
-def test_a_data_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["a&b", "a|b", "a;b"])
+def test_a_data_folder_from_which_asterisk_cannot_play_is_an_error_unless_the_prompts_lie_elsewhere(
+    tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / name
+    with pytest.raises(ConfigError, match=r"^BAZANG_DATA_DIR: Asterisk cannot"):
+        load_settings(_env_file=None, data_dir=folder)
+    elsewhere = {"prompts_dir": tmp_path / "prompts", "dialplan_file": tmp_path / "bazang.conf"}
+    assert load_settings(_env_file=None, data_dir=folder, **elsewhere).data_dir == folder
+
+
+@pytest.mark.parametrize("setting", ["data_dir", "database_url"])
+def test_a_folder_without_which_nothing_works_is_an_error(tmp_path: Path, setting: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="BAZANG_DATA_DIR: "):
-        create_app(make_settings(tmp_path / "file/data"))
+    values: dict[str, Any] = {"data_dir": tmp_path / "file/data"} if setting == "data_dir" else {}
+    values |= {"database_url": f"sqlite:///{tmp_path}/file/data/bazang.sqlite3"} if setting == "database_url" else {}
+    with pytest.raises(ConfigError, match=rf"^BAZANG_{setting.upper()}: .*cannot be written.*\Z"):
+        create_app(load_settings(_env_file=None, **{"data_dir": tmp_path / "data"} | values))
+
+
+def test_other_folders_that_cannot_be_used_are_named_when_the_panel_starts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "bazang.conf").mkdir()
+    values = {"prompts_dir": tmp_path / "file/prompts", "dialplan_file": tmp_path / "bazang.conf"}
+    create_app(make_settings(tmp_path / "data", **values, voices_dir=tmp_path / "file"))
+    prompts, dialplan, voices = caplog.messages
+    assert prompts.startswith(f"BAZANG_PROMPTS_DIR: {tmp_path}/file/prompts cannot be written")
+    assert dialplan == f"BAZANG_DIALPLAN_FILE: {tmp_path}/bazang.conf is no file"
+    assert voices.startswith(f"BAZANG_VOICES_DIR: {tmp_path}/file cannot be read")
+
+
+def test_missing_folders_are_created_and_left_empty(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    values = {"prompts_dir": tmp_path / "a b/prompts", "dialplan_file": tmp_path / "صدا/bazang.conf"}
+    create_app(make_settings(tmp_path / "data", **values, voices_dir=tmp_path / "voices"))
+    assert caplog.messages == []
+    for folder in ("a b/prompts", "صدا", "voices"):
+        assert list((tmp_path / folder).iterdir()) == []
 
 
 def test_processes_that_start_together_share_one_secret_key(settings: Settings) -> None:
@@ -81,3 +124,12 @@ def test_processes_that_start_together_share_one_secret_key(settings: Settings) 
     (file,) = settings.data_dir.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert secret_key(settings) == keys[0]
+
+
+def test_tls_has_its_own_port_and_a_fingerprint_as_openssl_prints_it(tmp_path: Path) -> None:
+    digits = "0123456789abcdef" * 4
+    printed = "sha256 Fingerprint=" + ":".join(digits[i : i + 2].upper() for i in range(0, 64, 2))
+    settings = make_settings(tmp_path, ami_tls=True, ami_fingerprint=printed)
+    assert (settings.ami_port, settings.ami_fingerprint) == (5039, digits)
+    assert make_settings(tmp_path, ami_tls=True, ami_port=5038).ami_port == 5038
+    assert make_settings(tmp_path).ami_port == 5038

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, event, make_url
 from sqlalchemy.orm import Session
 
+from app.domain.text import search_key
 from app.store.cache import VersionedCache
-from app.store.version import DatabaseVersion
+from app.store.version import DatabaseVersion, watch_configuration
 
 Value = TypeVar("Value")
 _WRITES = "bazang_writes"
@@ -33,9 +34,17 @@ def prepare_engine(engine: Engine) -> None:
 
 def _on_connect(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # _on_begin starts the transactions, not the driver
+    connection.create_function("search_key", 1, search_key, deterministic=True)
     cursor = connection.cursor()
     # synchronous=FULL: a request survives a power cut once the caller hears that it is registered.
-    for pragma in ("journal_mode=WAL", "busy_timeout=5000", "foreign_keys=ON", "synchronous=FULL"):
+    # secure_delete: deleted numbers and secrets do not stay in the file.
+    for pragma in (
+        "journal_mode=WAL",
+        "busy_timeout=5000",
+        "foreign_keys=ON",
+        "synchronous=FULL",
+        "secure_delete=FAST",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
@@ -45,14 +54,23 @@ def _on_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def _without_jit(connection: Any, _record: Any) -> None:
+    """Let PostgreSQL not compile queries: that takes up to a second, and ours read a few rows by an index."""
+    connection.execute("SET jit = off")
+    connection.commit()
+
+
 class Database:
     """Provide sessions and a cache of what they read. Do not keep a session open during slow work."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        if engine.dialect.name == "postgresql":
+            event.listen(engine, "connect", _without_jit)
         self.version = DatabaseVersion(engine)
         self.cache = VersionedCache()
         self._writer = engine.execution_options(**{_WRITES: True})
+        watch_configuration(self._writer)
 
     @contextmanager
     def read(self) -> Iterator[Session]:

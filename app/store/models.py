@@ -1,11 +1,12 @@
 """The tables. The partial unique indexes at the end guarantee that there is one attempt in flight at most."""
 
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, date, datetime
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Date,
     DateTime,
     ForeignKey,
     Index,
@@ -14,12 +15,15 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     text,
+    true,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, composite, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
+from app.domain import module_defaults
 from app.domain.lifecycle import ACTIVE, IN_FLIGHT
 from app.domain.routing import Destination
 
@@ -52,7 +56,10 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, list[str]: JSON}  # noqa: RUF012
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UtcDateTime,
+        **dict.fromkeys((dict[str, Any], list[str], list[int], list[float]), JSON),
+    }
 
 
 class User(Base):
@@ -70,6 +77,68 @@ class User(Base):
     created_at: Mapped[datetime]
 
 
+class UserSession(Base):
+    """A session of a user in one browser. The browser's cookie has a token, of which only a digest is stored."""
+
+    __tablename__ = "user_sessions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    generation: Mapped[int]  # of the user when the session started
+    started_at: Mapped[datetime]
+    used_at: Mapped[datetime]  # accurate to a few minutes
+    address: Mapped[str] = mapped_column(String(45), default="")
+    browser: Mapped[str] = mapped_column(String(200), default="")  # as it calls itself
+
+
+class SecondFactor(Base):
+    """The second factor of a user: the secret in their phone. It counts from its first code on.
+
+    Until then it belongs to the session that sets it up.
+    """
+
+    __tablename__ = "second_factors"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    secret: Mapped[str] = mapped_column(String(255))  # encrypted, see store/encryption.py
+    # the session that sets it up; None: it counts
+    session_id: Mapped[int | None] = mapped_column(ForeignKey("user_sessions.id", ondelete="CASCADE"))
+    started_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime | None]
+    used_step: Mapped[int | None]  # the time step of the last accepted code, see domain/second_factor.py
+
+
+class RecoveryCode(Base):
+    """A recovery code that was not used yet. Only its digest is stored."""
+
+    __tablename__ = "recovery_codes"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+
+
+class PendingLogin(Base):
+    """A log-in whose password was right, and that waits for the code. The browser has the token of the digest."""
+
+    __tablename__ = "pending_logins"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    generation: Mapped[int]  # of the user when the password was checked
+    started_at: Mapped[datetime]
+
+
+class LoginFailures(Base):
+    """How often logging in has failed in a row, for an account, an address, or both."""
+
+    __tablename__ = "login_failures"
+
+    key: Mapped[str] = mapped_column(String(120), primary_key=True)
+    failures: Mapped[int]
+    last_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class Module(Base):
     """A call request module. Durations are seconds. `targets` are extensions, or one queue."""
 
@@ -85,14 +154,61 @@ class Module(Base):
     voice: Mapped[str] = mapped_column(String(80), default="")  # "": the office's voice for this language
     rate: Mapped[int | None]  # words per minute; None: the office's rate
     pitch: Mapped[int | None]  # 0-99; None: the office's pitch
-    min_wait: Mapped[int] = mapped_column(default=0)
-    rest: Mapped[int] = mapped_column(default=10)
-    retries: Mapped[int] = mapped_column(default=2)
-    retry_pause: Mapped[int] = mapped_column(default=300)
-    agent_pause: Mapped[int] = mapped_column(default=60)
-    agent_ring: Mapped[int] = mapped_column(default=20)
-    customer_ring: Mapped[int] = mapped_column(default=40)
-    expire_after: Mapped[int] = mapped_column(default=0)  # 0: never
+    min_wait: Mapped[int] = mapped_column(default=module_defaults.MIN_WAIT)
+    rest: Mapped[int] = mapped_column(default=module_defaults.REST)
+    retries: Mapped[int] = mapped_column(default=module_defaults.RETRIES)
+    retry_pauses: Mapped[list[int]] = mapped_column(default=lambda: list(module_defaults.RETRY_PAUSES))
+    busy_pause: Mapped[int] = mapped_column(default=module_defaults.BUSY_PAUSE)  # 0: as if nobody had answered
+    agent_pause: Mapped[int] = mapped_column(default=module_defaults.AGENT_PAUSE)
+    agent_ring: Mapped[int] = mapped_column(default=module_defaults.AGENT_RING)
+    customer_ring: Mapped[int] = mapped_column(default=module_defaults.CUSTOMER_RING)
+    agent_confirms: Mapped[str] = mapped_column(
+        String(8), default=module_defaults.AGENT_CONFIRMS, server_default=module_defaults.AGENT_CONFIRMS
+    )  # a dial_order.Confirmation
+    asks_customer: Mapped[bool] = mapped_column(default=False, server_default=false())
+    customer_first: Mapped[bool] = mapped_column(default=False, server_default=false())
+    office_name: Mapped[str] = mapped_column(String(80), default="", server_default="")  # as customers hear it
+    expire_after: Mapped[int] = mapped_column(default=module_defaults.EXPIRE_AFTER)  # 0: never
+    hours: Mapped[str] = mapped_column(
+        String(600), default="", server_default=""
+    )  # see hours.parse_week; "": the office's
+    holidays: Mapped[bool] = mapped_column(default=True, server_default=true())  # closed on the office's special days
+    outside: Mapped[str] = mapped_column(
+        String(16), default=module_defaults.OUTSIDE, server_default=module_defaults.OUTSIDE
+    )  # an hours.Outside
+    stop_before: Mapped[int] = mapped_column(default=module_defaults.STOP_BEFORE, server_default="0")
+    at_closing: Mapped[str] = mapped_column(
+        String(16), default=module_defaults.AT_CLOSING, server_default=module_defaults.AT_CLOSING
+    )  # an hours.AtClosing
+    agent_order: Mapped[str] = mapped_column(
+        String(16), default=module_defaults.AGENT_ORDER, server_default=module_defaults.AGENT_ORDER
+    )  # an agent_order.AgentOrder
+    preferred_for: Mapped[int] = mapped_column(default=module_defaults.PREFERRED_FOR, server_default="0")
+    fallback_after: Mapped[int] = mapped_column(default=module_defaults.FALLBACK_AFTER, server_default="0")  # 0: never
+    fallback_kind: Mapped[str] = mapped_column(String(16), default="", server_default="")  # extension, queue
+    fallback_code: Mapped[str] = mapped_column(String(80), default="", server_default="")
+    place: Mapped[str] = mapped_column(
+        String(16), default=module_defaults.PLACE, server_default=module_defaults.PLACE
+    )  # a place_in_line.Place
+    callers_lead: Mapped[int] = mapped_column(
+        default=module_defaults.CALLERS_LEAD, server_default=str(module_defaults.CALLERS_LEAD)
+    )  # 0: without an end
+    callers_share: Mapped[int] = mapped_column(
+        default=module_defaults.CALLERS_SHARE, server_default=str(module_defaults.CALLERS_SHARE)
+    )
+    offers_times: Mapped[bool] = mapped_column(default=False, server_default=false())  # callers may choose the time
+    # of chosen times in a quarter of an hour; 0: no limit
+    quarter_limit: Mapped[int] = mapped_column(default=module_defaults.QUARTER_LIMIT, server_default="0")
+    tells_place: Mapped[bool] = mapped_column(default=False, server_default=false())  # callers hear their place
+    tells_wait: Mapped[bool] = mapped_column(default=False, server_default=false())  # and how long it will take
+    asks_name: Mapped[bool] = mapped_column(default=False, server_default=false())  # callers may say their name
+    # The key by which callers who wait in the queue come to the module, "": they are not offered that. Then how often
+    # they hear of it, in seconds, and from how many waiting callers on at once (0: never at once).
+    offer_key: Mapped[str] = mapped_column(String(1), default="", server_default="")
+    offer_after: Mapped[int] = mapped_column(
+        default=module_defaults.OFFER_AFTER, server_default=str(module_defaults.OFFER_AFTER)
+    )
+    offer_callers: Mapped[int] = mapped_column(default=module_defaults.OFFER_CALLERS, server_default="0")
     caller_id: Mapped[str] = mapped_column(String(32), default="")
     target_kind: Mapped[str] = mapped_column(String(16))  # extension, queue
     targets: Mapped[list[str]]
@@ -102,14 +218,31 @@ class Module(Base):
     error_code: Mapped[str] = mapped_column(String(80), default="")
     next: Mapped[Destination] = composite("next_kind", "next_code")
     error: Mapped[Destination] = composite("error_kind", "error_code")
+    fallback: Mapped[Destination] = composite("fallback_kind", "fallback_code")
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
     prompts: Mapped[list["Prompt"]] = relationship(back_populates="module", cascade="all, delete-orphan")
 
 
+class FormerCode(Base):
+    """A code that a module had before, which the PBX may still have somewhere.
+
+    `module_id` is None if the module is deleted. Then `name` is what it was called, and callers go to `error`.
+    """
+
+    __tablename__ = "former_codes"
+
+    code: Mapped[str] = mapped_column(String(20), primary_key=True)
+    module_id: Mapped[int | None] = mapped_column(ForeignKey("modules.id", ondelete="SET NULL"))
+    name: Mapped[str] = mapped_column(String(80), default="")
+    error_kind: Mapped[str] = mapped_column(String(16))
+    error_code: Mapped[str] = mapped_column(String(80), default="")
+    error: Mapped[Destination] = composite("error_kind", "error_code")
+
+
 class Prompt(Base):
-    """One of the eight prompts of a module. Without a row, the default text is synthesized."""
+    """One of the prompts of a module. Without a row, the default text is synthesized."""
 
     __tablename__ = "prompts"
 
@@ -204,9 +337,41 @@ class QueueScenario(Base):
     failed: Mapped[Destination] = composite("failed_kind", "failed_code")
 
 
+class MissedCallRule(Base):
+    """An extension or a queue whose missed calls are listed, and how they become requests."""
+
+    __tablename__ = "missed_call_rules"
+    __table_args__ = (UniqueConstraint("queue", "target"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    queue: Mapped[bool]
+    target: Mapped[str] = mapped_column(String(80))
+    # None: the first module that serves the target
+    module_id: Mapped[int | None] = mapped_column(ForeignKey("modules.id", ondelete="SET NULL"))
+    minutes: Mapped[int] = mapped_column(default=0)  # after which a request is made by itself; 0: never
+
+
+class MissedCall(Base):
+    """A call from outside whose caller reached nobody and left no request. `outcome`: see domain/missed_calls.py."""
+
+    __tablename__ = "missed_calls"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    call_uniqueid: Mapped[str] = mapped_column(String(80), unique=True)  # of the caller's channel
+    queue: Mapped[bool]
+    target: Mapped[str] = mapped_column(String(80))
+    number: Mapped[str] = mapped_column(String(24), default="", index=True)  # normalized; "": withheld or no number
+    caller_name: Mapped[str] = mapped_column(String(80), default="")
+    at: Mapped[datetime] = mapped_column(index=True)  # when the caller hung up
+    outcome: Mapped[str] = mapped_column(String(12))
+    outcome_at: Mapped[datetime | None]
+    outcome_by: Mapped[str] = mapped_column(String(80), default="")  # an extension, a queue, or a user's name
+    request_id: Mapped[int | None] = mapped_column(ForeignKey("call_requests.id", ondelete="SET NULL"), index=True)
+
+
 class CallRequest(Base):
     __tablename__ = "call_requests"
-    # A call can register once with each module.
+    # A call can register once with each module at each entry; see `call_uniqueid`.
     __table_args__ = (UniqueConstraint("call_uniqueid", "module_id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -215,24 +380,42 @@ class CallRequest(Base):
     queue: Mapped[bool] = mapped_column(default=False)
     target: Mapped[str] = mapped_column(String(80), default="")  # "" = any extension of the module
     number: Mapped[str] = mapped_column(String(24))  # normalized
+    number_source: Mapped[str] = mapped_column(String(12), default="caller_id")  # a number_policy.Source
     caller_number: Mapped[str] = mapped_column(String(40), default="")  # as the PBX reported it
     caller_name: Mapped[str] = mapped_column(String(80), default="")
     created_by: Mapped[str] = mapped_column(String(80), default="")  # a user's name; "" = the caller, by phone
+    came_by: Mapped[str] = mapped_column(String(12), default="", server_default="")  # a routing.CameBy
+    # the Uniqueid of the caller's channel; "/2" follows at the second module that the call entered, and so on
     call_uniqueid: Mapped[str | None] = mapped_column(String(80))
     status: Mapped[str] = mapped_column(String(12))
     priority: Mapped[int] = mapped_column(default=0)
     first_called_at: Mapped[datetime]
     registered_at: Mapped[datetime] = mapped_column(index=True)
+    # how many requests and live callers came before it when the caller registered it; NULL: unknown
+    ahead: Mapped[int | None]
     free_at: Mapped[datetime | None]
     not_before: Mapped[datetime | None]
     postponed_until: Mapped[datetime | None]
+    # postponed_until was chosen at the registration, and nobody has postponed the request since
+    time_chosen: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # Until then the dispatcher need not look at it: it has seen that it waits for its own time. NULL: unknown, look.
+    held_until: Mapped[datetime | None]
+    held_for: Mapped[str | None] = mapped_column(String(20))  # the preferred agent for whom it waits until held_until
+    preferred: Mapped[str] = mapped_column(String(20), default="", server_default="")  # see lifecycle.Request
+    fell_back: Mapped[bool] = mapped_column(default=False, server_default=false())  # see lifecycle.Request
+    agent_first: Mapped[bool] = mapped_column(default=False, server_default=false())  # see lifecycle.Request
     call_now: Mapped[bool] = mapped_column(default=False)
     call_now_agent: Mapped[str | None] = mapped_column(String(20))
+    call_now_at: Mapped[datetime | None]  # when a person asked for it
     customer_attempts: Mapped[int] = mapped_column(default=0)
     agent_misses: Mapped[int] = mapped_column(default=0)
+    route_failures: Mapped[int] = mapped_column(default=0)  # in a row
     attempt: Mapped[str | None] = mapped_column(String(36))
     step: Mapped[str | None] = mapped_column(String(20))
     last_outcome: Mapped[str | None] = mapped_column(String(24))
+    registered_again_at: Mapped[datetime | None]  # when the caller last registered it again
+    again: Mapped[bool] = mapped_column(default=False)  # that was during the attempt in flight
+    reopened_at: Mapped[datetime | None]  # when a person last reopened it
     note: Mapped[str] = mapped_column(Text, default="")  # by the person who marked it done or talked with the customer
     done_by: Mapped[str] = mapped_column(String(80), default="")  # the agent's extension, or a user's name
     reached_at: Mapped[datetime | None]  # when they first talked, or somebody marked it done
@@ -243,8 +426,30 @@ class CallRequest(Base):
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
 
 
+class SpokenName(Base):
+    """The name that the caller of a request has said."""
+
+    __tablename__ = "spoken_names"
+
+    request_id: Mapped[int] = mapped_column(ForeignKey("call_requests.id", ondelete="CASCADE"), primary_key=True)
+    file: Mapped[str] = mapped_column(String(60), unique=True)  # path below PROMPTS_DIR
+
+
+class LastTalk(Base):
+    """Who of the office talked with a number last. It is kept if a module prefers them."""
+
+    __tablename__ = "last_talks"
+
+    number: Mapped[str] = mapped_column(String(40), primary_key=True)  # normalized
+    extension: Mapped[str] = mapped_column(String(20))
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
 class Attempt(Base):
-    """One attempt to connect an agent with a customer. `ended_at` is NULL while it is in flight."""
+    """One attempt to connect an agent with a customer. `ended_at` is NULL while it is in flight.
+
+    Attempts in a row in which nothing rang are one row: `repeats` counts them, and `since` is the start of the first.
+    """
 
     __tablename__ = "attempts"
 
@@ -252,16 +457,34 @@ class Attempt(Base):
     request_id: Mapped[int] = mapped_column(ForeignKey("call_requests.id", ondelete="CASCADE"), index=True)
     agent: Mapped[str] = mapped_column(String(20))
     number: Mapped[str] = mapped_column(String(24))
+    route: Mapped[str] = mapped_column(String(80), default="")  # the outbound context; "" = a call inside
     manual: Mapped[bool] = mapped_column(default=False)
     started_at: Mapped[datetime]
     answered_at: Mapped[datetime | None]
     dialled_at: Mapped[datetime | None]
+    waited_at: Mapped[datetime | None]  # since when a customer who was rung first waited for the agent
     connected_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(String(24))
     cause: Mapped[str] = mapped_column(String(80), default="")  # what the PBX reported, for technicians
-    agent_pause_until: Mapped[datetime | None]
+    agent_pause_until: Mapped[datetime | None]  # for all requests; after a talk, the end of the queue's wrap-up time
+    request_pause_until: Mapped[datetime | None]  # of the agent, for this request
+    repeats: Mapped[int] = mapped_column(default=1)
+    since: Mapped[datetime | None]  # NULL = started_at
     trace_cleared: Mapped[bool] = mapped_column(default=False)  # Asterisk has deleted its record of the attempt
+
+
+class RouteTroubleRow(Base):
+    """An outbound context through which calls fail now. Without a row, it works."""
+
+    __tablename__ = "routes"
+
+    context: Mapped[str] = mapped_column(String(80), primary_key=True)
+    failures: Mapped[int]  # in a row
+    since: Mapped[datetime]
+    failed_at: Mapped[datetime]
+    outcome: Mapped[str] = mapped_column(String(24))
+    cause: Mapped[str] = mapped_column(String(80), default="")  # what the PBX reported, for technicians
 
 
 class HistoryEntry(Base):
@@ -281,6 +504,58 @@ class HistoryEntry(Base):
     version: Mapped[int] = mapped_column(default=0)  # version of the request after this change
 
 
+class ListedNumber(Base):
+    """A number or range of numbers whose requests are refused, not limited, or served first."""
+
+    __tablename__ = "listed_numbers"
+    __table_args__ = (UniqueConstraint("first", "last"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(8))  # a limits.ListKind
+    first: Mapped[str] = mapped_column(String(24))  # normalized
+    last: Mapped[str] = mapped_column(String(24), default="")  # "": all numbers that begin with `first`
+    agent: Mapped[str] = mapped_column(String(20), default="", server_default="")  # the fixed one, with priority only
+    note: Mapped[str] = mapped_column(String(200), default="")
+    created_by: Mapped[str] = mapped_column(String(80), default="")
+    created_at: Mapped[datetime]
+
+
+class NumberRule(Base):
+    """A country whose numbers may be called, or a prefix of numbers that may (allow) or may not be called (refuse)."""
+
+    __tablename__ = "number_rules"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(8))  # country, allow, refuse
+    value: Mapped[str] = mapped_column(String(24), unique=True)  # "GB", or "+4420"
+    typed: Mapped[bool] = mapped_column(default=False)  # also for numbers that callers type; without meaning for refuse
+    note: Mapped[str] = mapped_column(String(200), default="")
+    created_by: Mapped[str] = mapped_column(String(80), default="")
+    created_at: Mapped[datetime]
+
+
+class SpecialDay(Base):
+    """A day that differs from the week: a holiday, or one with other hours."""
+
+    __tablename__ = "special_days"
+
+    date: Mapped[date] = mapped_column(Date, primary_key=True)
+    hours: Mapped[str] = mapped_column(String(100), default="")  # see hours.parse_spans; "" = closed
+    name: Mapped[str] = mapped_column(String(80), default="")
+    created_by: Mapped[str] = mapped_column(String(80), default="")
+    created_at: Mapped[datetime]
+
+
+class RefusedRegistrations(Base):
+    """How many requests of callers were refused in an hour, for a reason."""
+
+    __tablename__ = "refused_registrations"
+
+    hour: Mapped[datetime] = mapped_column(primary_key=True)  # its beginning
+    reason: Mapped[str] = mapped_column(String(16), primary_key=True)
+    count: Mapped[int]
+
+
 class ExtensionRow(Base):
     """The state of an extension, as the PBX reports it."""
 
@@ -292,6 +567,7 @@ class ExtensionRow(Base):
     devices: Mapped[str] = mapped_column(Text, default="")  # devices of its hint, without Custom: ones
     state: Mapped[str] = mapped_column(String(12))
     since: Mapped[datetime]
+    idle_since: Mapped[datetime | None]  # the end of its last call, or when we last rang it; NULL: none is known
 
 
 class QueueRow(Base):
@@ -299,6 +575,11 @@ class QueueRow(Base):
 
     name: Mapped[str] = mapped_column(String(80), primary_key=True)
     live_callers: Mapped[int] = mapped_column(default=0)
+    callers_joined: Mapped[list[float]] = mapped_column(
+        default=list, server_default="[]"
+    )  # seconds since 1970; it may lack some of them
+    callers_answered: Mapped[int] = mapped_column(default=0, server_default="0")  # since a request was last called
+    wrapup: Mapped[int | None]  # seconds, as queues.conf has it; None: the PBX does not let us read it
 
 
 class QueueMemberRow(Base):
@@ -310,6 +591,17 @@ class QueueMemberRow(Base):
     paused: Mapped[bool] = mapped_column(default=False)
     penalty: Mapped[int] = mapped_column(default=0)
     wrapup_until: Mapped[datetime | None]
+
+
+class PbxDestination(Base):
+    """A place in the dialplan of FreePBX that leads to a module: in a situation of an extension or a queue."""
+
+    __tablename__ = "pbx_destinations"
+
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)  # extension, queue
+    owner: Mapped[str] = mapped_column(String(80), primary_key=True)
+    situation: Mapped[str] = mapped_column(String(16), primary_key=True)  # no_answer, busy, unavailable, failed
+    code: Mapped[str] = mapped_column(String(20))
 
 
 class WorkerState(Base):
@@ -329,7 +621,22 @@ class WorkerState(Base):
     )  # revision that Asterisk runs; "" = none of ours
     dialplan_detail: Mapped[str] = mapped_column(String(200), default="")
     obstacle: Mapped[str] = mapped_column(String(24), default="")  # a policy.ReasonCode that blocks all calls
+    outbound_context: Mapped[str] = mapped_column(String(80), default="")  # that the worker dials customers through
+    region: Mapped[str] = mapped_column(String(3), default="")  # the office's country, as the worker knows it
+    timezone: Mapped[str] = mapped_column(String(64), default="", server_default="")  # the office's, likewise
     poll_seconds: Mapped[float] = mapped_column(default=5.0)
+    boot_id: Mapped[str] = mapped_column(String(40), default="")  # of the machine of the heartbeat; "" = unknown
+    booted_at: Mapped[datetime | None]  # when that machine was started, by the clock of the heartbeat
+    jumped_at: Mapped[datetime | None]  # when the wall clock last jumped, by the new time
+    jump_seconds: Mapped[int] = mapped_column(default=0)  # how far; negative: it was put back
+
+
+class NumberOnLine(Base):
+    """A normalized number that is in a call with the office now."""
+
+    __tablename__ = "numbers_on_line"
+
+    number: Mapped[str] = mapped_column(String(40), primary_key=True)
 
 
 class Command(Base):
@@ -393,14 +700,93 @@ _partial("uq_attempt_request", Attempt.request_id, where=_OPEN)
 _partial("uq_attempt_number", Attempt.number, where=_OPEN)
 _partial("uq_attempt_agent", Attempt.agent, where=_OPEN)
 _partial("ix_call_requests_active", CallRequest.status, where=_ACTIVE, unique=False)
+# The dispatcher finds the next requests of a target by these, see store/waiting.py.
+_partial(
+    "ix_call_requests_turn",
+    CallRequest.queue,
+    CallRequest.target,
+    CallRequest.module_id,
+    CallRequest.priority.desc(),
+    CallRequest.first_called_at,
+    CallRequest.id,
+    where=text("status = 'waiting' AND held_until IS NULL"),
+    unique=False,
+)
+_partial(
+    "ix_call_requests_held",
+    CallRequest.queue,
+    CallRequest.target,
+    CallRequest.held_until,
+    where=text("status = 'waiting' AND held_until IS NOT NULL"),
+    unique=False,
+)
+_partial(
+    "ix_call_requests_preferred",
+    CallRequest.held_for,
+    CallRequest.module_id,
+    CallRequest.priority.desc(),
+    CallRequest.first_called_at,
+    CallRequest.id,
+    where=text("status = 'waiting' AND held_until IS NOT NULL AND held_for IS NOT NULL"),
+    unique=False,
+)
+# Requests that the fallback of their module may serve.
+_partial(
+    "ix_call_requests_fell_back",
+    CallRequest.module_id,
+    CallRequest.priority.desc(),
+    CallRequest.first_called_at,
+    CallRequest.id,
+    where=text("status = 'waiting' AND held_until IS NULL AND fell_back"),
+    unique=False,
+)
+_partial(
+    "ix_call_requests_fell_back_held",
+    CallRequest.module_id,
+    CallRequest.held_until,
+    where=text("status = 'waiting' AND held_until IS NOT NULL AND fell_back"),
+    unique=False,
+)
+_partial(
+    "ix_call_requests_never_free",
+    CallRequest.queue,
+    CallRequest.target,
+    CallRequest.module_id,
+    where=text("status = 'waiting' AND free_at IS NULL"),
+    unique=False,
+)
+_partial(
+    "ix_call_requests_call_now",
+    CallRequest.status,  # for SQLite, which else prefers an index on this column
+    where=text("status = 'waiting' AND call_now"),
+    unique=False,
+)
+# Estimates of the wait read these, see store/past_waits.py: the first call connected customer and agent.
+_partial(
+    "ix_call_requests_waits",
+    CallRequest.module_id,
+    CallRequest.queue,
+    CallRequest.target,
+    CallRequest.registered_at,
+    where=text(
+        "status = 'done' AND last_outcome = 'connected' AND customer_attempts = 0 AND postponed_until IS NULL"
+        " AND reopened_at IS NULL"
+    ),
+    unique=False,
+)
 # The report filters, sorts and counts by these columns.
 Index("ix_call_requests_done_at", CallRequest.done_at)
 Index("ix_call_requests_number", CallRequest.number)
+Index("ix_call_requests_caller", CallRequest.caller_number, CallRequest.registered_at)
 Index("ix_call_requests_done_by", CallRequest.done_by, CallRequest.registered_at)
 Index("ix_call_requests_target", CallRequest.target, CallRequest.registered_at)
 Index("ix_call_requests_status", CallRequest.status, CallRequest.registered_at)
 Index("ix_call_requests_module", CallRequest.module_id, CallRequest.registered_at)
 Index("ix_attempts_pause", Attempt.agent_pause_until)
+Index("ix_attempts_request_pause", Attempt.request_pause_until)
+# All that counts for the calls of a day, so that only the index is read.
+Index("ix_attempts_started", Attempt.started_at, Attempt.manual, Attempt.route, Attempt.dialled_at, Attempt.ended_at)
+Index("ix_attempts_agent", Attempt.agent, Attempt.started_at)
 Index(
     "ix_attempts_trace",
     Attempt.trace_cleared,

@@ -1,15 +1,50 @@
 """Load call requests and attempts as domain objects, and store the domain's decisions."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Row,
+    bindparam,
+    case,
+    func,
+    insert,
+    or_,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.orm import Session
 
-from app.domain.lifecycle import ACTIVE, FINAL, IN_FLIGHT, Decision, Outcome, Request, Rules, Status, Step
-from app.store.models import Attempt, CallRequest, HistoryEntry, Module
+from app.domain.agent_order import AgentOrder
+from app.domain.chosen_times import quarter_of
+from app.domain.hours import AtClosing
+from app.domain.lifecycle import (
+    ACTIVE,
+    CALL_NOW_LASTS,
+    FINAL,
+    IN_FLIGHT,
+    Decision,
+    Fallback,
+    Outcome,
+    Request,
+    Rules,
+    Status,
+    Step,
+)
+from app.domain.limits import DAY, HOUR, LimitReason
+from app.domain.number_policy import Source
+from app.domain.place_in_line import Place, PlaceRule
+from app.domain.policy import AgentPause
+from app.domain.routing import DestinationKind
+from app.store import last_talks
+from app.store.models import Attempt, Base, CallRequest, HistoryEntry, Module, SpokenName
 
 # The columns that a transition may change. The others are fixed at the registration.
 _MUTABLE = (
@@ -18,12 +53,21 @@ _MUTABLE = (
     "free_at",
     "not_before",
     "postponed_until",
+    "time_chosen",
     "call_now",
     "call_now_agent",
+    "call_now_at",
     "priority",
     "customer_attempts",
     "agent_misses",
+    "route_failures",
     "attempt",
+    "registered_again_at",
+    "again",
+    "reopened_at",
+    "preferred",
+    "fell_back",
+    "agent_first",
 )
 
 
@@ -36,17 +80,36 @@ def rules_of(module: Module | None) -> Rules:
         min_wait=timedelta(seconds=module.min_wait),
         rest=timedelta(seconds=module.rest),
         retries=module.retries,
-        retry_pause=timedelta(seconds=module.retry_pause),
+        retry_pauses=tuple(timedelta(seconds=pause) for pause in module.retry_pauses),
+        busy_pause=timedelta(seconds=module.busy_pause) if module.busy_pause else None,
         agent_pause=timedelta(seconds=module.agent_pause),
         expire_after=timedelta(seconds=module.expire_after) if module.expire_after else None,
+        at_closing=AtClosing(module.at_closing),
+        agent_order=AgentOrder(module.agent_order),
+        preferred_for=timedelta(seconds=module.preferred_for),
+        fallback=fallback_of(module),
+        place=PlaceRule(
+            Place(module.place),
+            timedelta(seconds=module.callers_lead) if module.callers_lead else None,
+            module.callers_share,
+        ),
     )
 
 
-def to_domain(row: CallRequest, module: Module | None) -> Request:
-    """Convert a row to a domain object."""
+def fallback_of(module: Module) -> Fallback | None:
+    """Return the fallback of a module, None if it has none."""
+    if not module.fallback_after:
+        return None
+    is_queue = module.fallback_kind == DestinationKind.QUEUE
+    return Fallback(is_queue, module.fallback_code, timedelta(seconds=module.fallback_after))
+
+
+def to_domain(row: CallRequest | Row[Any], module: Module | None) -> Request:
+    """Convert a row to a domain object. It may be a row of the table's columns."""
     return Request(
         id=row.id,
         number=row.number,
+        source=Source(row.number_source),
         registered_at=row.registered_at,
         queue=row.queue,
         target=row.target,
@@ -57,13 +120,23 @@ def to_domain(row: CallRequest, module: Module | None) -> Request:
         priority=row.priority,
         customer_attempts=row.customer_attempts,
         agent_misses=row.agent_misses,
+        route_failures=row.route_failures,
         attempt=row.attempt,
         step=Step(row.step) if row.step else None,
         not_before=row.not_before,
         postponed_until=row.postponed_until,
+        time_chosen=row.time_chosen,
         call_now=row.call_now,
         call_now_agent=row.call_now_agent,
+        call_now_at=row.call_now_at,
         last_outcome=Outcome(row.last_outcome) if row.last_outcome else None,
+        registered_again_at=row.registered_again_at,
+        again=row.again,
+        reopened_at=row.reopened_at,
+        module=row.module_id,
+        preferred=row.preferred,
+        fell_back=row.fell_back,
+        agent_first=row.agent_first,
         rules=rules_of(module),
     )
 
@@ -80,6 +153,7 @@ def add(
         number=number,
         status=Status.WAITING.value,
         registered_at=now,
+        preferred=last_talks.find_preferred(session, module, queue, target, number),
         **{"first_called_at": now, **details},
     )
     session.add(row)
@@ -113,15 +187,9 @@ def apply_decision(
     request = decision.request
     if not decision.changed:
         return
-    old_attempt = row.attempt
-    old_status, row.status = row.status, request.status.value
-    for name in _MUTABLE:
-        setattr(row, name, getattr(request, name))
-    row.step = request.step.value if request.step else None
-    row.last_outcome = request.last_outcome.value if request.last_outcome else None
-    row.done_at = now if request.status in FINAL else None
-    if request.status in (Status.CONNECTED, Status.DONE) and row.reached_at is None:
-        row.reached_at = now
+    old_attempt, old_status = row.attempt, row.status
+    for name, value in _columns(row, request, now).items():
+        setattr(row, name, value)
     session.add(
         HistoryEntry(
             request_id=row.id,
@@ -135,6 +203,65 @@ def apply_decision(
             version=row.version + session.is_modified(row),
         )
     )
+
+
+def _columns(row: CallRequest | Row[Any], request: Request, now: datetime) -> dict[str, Any]:
+    """Return the columns that a decision may change, with their values after it."""
+    is_reached = request.status in (Status.CONNECTED, Status.DONE)
+    return {name: getattr(request, name) for name in _MUTABLE} | {
+        "status": request.status.value,
+        "step": request.step.value if request.step else None,
+        "last_outcome": request.last_outcome.value if request.last_outcome else None,
+        "done_at": now if request.status in FINAL else None,
+        "held_until": None,  # its times may differ now
+        "reached_at": now if is_reached and row.reached_at is None else row.reached_at,
+    }
+
+
+_REQUESTS, _ATTEMPTS, _HISTORY = (
+    Base.metadata.tables[model.__tablename__] for model in (CallRequest, Attempt, HistoryEntry)
+)
+_UNCHANGED = (
+    select(_REQUESTS.c.id)
+    .where(_REQUESTS.c.id == bindparam("read_id"), _REQUESTS.c.version == bindparam("read_version"))
+    .where(_REQUESTS.c.status == Status.WAITING.value)
+    .with_for_update(skip_locked=True)
+)
+_UPDATE_UNCHANGED = update(_REQUESTS).where(_REQUESTS.c.id.in_(_UNCHANGED))
+
+
+def claim(
+    session: Session, row: Row[Any], decision: Decision, now: datetime, *, event: str, attempt: Mapping[str, Any]
+) -> bool:
+    """Store a claim as `apply_decision` does, and its attempt. `attempt` are the columns of `Attempt`.
+
+    Return False if the request has changed since `row` was read, or if somebody else is changing it. This runs between
+    a hang-up and the next ring, so it uses plain statements: the ORM takes longer.
+    """
+    changes = {k: v for k, v in _columns(row, decision.request, now).items() if v != getattr(row, k)}
+    if not update_unchanged(session, row, changes):
+        return False
+    connection = session.connection()
+    connection.execute(insert(_ATTEMPTS), {"request_id": row.id, "started_at": now, **attempt})
+    entry = {
+        "request_id": row.id,
+        "at": now,
+        "event": event,
+        "old_status": row.status,
+        "new_status": decision.request.status.value,
+        "attempt": decision.request.attempt,
+        "detail": attempt["agent"],
+        "version": row.version + 1,
+    }
+    connection.execute(insert(_HISTORY), entry)
+    return True
+
+
+def update_unchanged(session: Session, row: Row[Any], changes: Mapping[str, Any]) -> bool:
+    """Change columns of a waiting request. Return False if it has changed since `row` was read, or is being changed."""
+    values = {**changes, "version": row.version + 1, "read_id": row.id, "read_version": row.version}
+    statement = _UPDATE_UNCHANGED.values({name: bindparam(name) for name in (*changes, "version")})
+    return session.connection().execute(statement, values).rowcount == 1
 
 
 def load(session: Session, request_id: int, *, lock: bool = False) -> tuple[CallRequest, Module | None] | None:
@@ -178,19 +305,62 @@ def active(
     return [(row, module) for row, module in session.execute(query)]
 
 
-def find_active(session: Session, module_id: int, queue: bool, target: str, number: str) -> CallRequest | None:
-    """Return the active request of this module, target and number, or None."""
-    return session.scalar(
+def active_of_number(session: Session, number: str) -> list[tuple[CallRequest, Module | None]]:
+    """Return the active requests of a number with their modules, earliest caller first."""
+    query = (
         select(CallRequest)
-        .where(
-            CallRequest.module_id == module_id,
-            CallRequest.queue == queue,
-            CallRequest.target == target,
-            CallRequest.number == number,
-            has_status(),
-        )
-        .with_for_update()
+        .where(CallRequest.number == number, has_status())
+        .order_by(CallRequest.first_called_at, CallRequest.id)
     )
+    return with_modules(session, session.scalars(query).all())
+
+
+def perhaps_over(
+    session: Session, now: datetime, closings: Mapping[int, datetime] = MappingProxyType({})
+) -> list[tuple[CallRequest, Module | None]]:
+    """Return the waiting and uncertain requests that may have expired, or were called now for too long.
+
+    `closings` has the last closing of each module whose open requests expire or are given up then.
+    """
+    registered_at = func.coalesce(CallRequest.registered_again_at, CallRequest.registered_at)
+    # A postponed request is wanted from its time on.
+    wanted_at = case((CallRequest.postponed_until > registered_at, CallRequest.postponed_until), else_=registered_at)
+    found = [CallRequest.call_now_at <= now - CALL_NOW_LASTS]
+    for module_id, seconds in session.execute(select(Module.id, Module.expire_after).where(Module.expire_after > 0)):
+        limit = now - timedelta(seconds=seconds)
+        found.append((CallRequest.module_id == module_id) & (wanted_at <= limit))
+    ends = (CallRequest.customer_attempts > 0) | Module.at_closing.is_distinct_from(AtClosing.GIVE_UP.value)
+    for module_id, closed_at in closings.items():
+        found.append((CallRequest.module_id == module_id) & (wanted_at < closed_at) & ends)
+    query = select(CallRequest).outerjoin(Module, Module.id == CallRequest.module_id)
+    query = query.where(has_status([Status.WAITING, Status.UNCERTAIN]), or_(*found))
+    return with_modules(session, session.scalars(query).all())
+
+
+def registrations(session: Session) -> list[tuple[int | None, datetime]]:
+    """Return the module and the time of registration of each waiting request."""
+    query = select(CallRequest.module_id, CallRequest.registered_at).where(has_status([Status.WAITING]))
+    return [(module_id, registered_at) for module_id, registered_at in session.execute(query)]
+
+
+def find_active(
+    session: Session, module_id: int, queue: bool, target: str, number: str, *, lock: bool = True
+) -> CallRequest | None:
+    """Return the active request of this module, target and number, or None. `lock` locks it in a write session."""
+    query = select(CallRequest).where(
+        CallRequest.module_id == module_id,
+        CallRequest.queue == queue,
+        CallRequest.target == target,
+        CallRequest.number == number,
+        has_status(),
+    )
+    return session.scalar(query.with_for_update() if lock else query)
+
+
+def trust_number(row: CallRequest, source: Source) -> None:
+    """Note that the number of a request came once more, from `source`. The strictest rules hold no longer then."""
+    if row.number_source == Source.TYPED and source is not Source.TYPED:
+        row.number_source = source.value
 
 
 def attempts_in_flight(session: Session) -> list[Attempt]:
@@ -199,26 +369,148 @@ def attempts_in_flight(session: Session) -> list[Attempt]:
 
 @dataclass(frozen=True)
 class Occupied:
-    """Numbers and agents that attempts occupy, and the time until which each agent is paused."""
+    """Numbers, agents and routes that attempts occupy, and how long agents are left alone.
+
+    `agent_pauses` are those for all requests, `request_pauses` those for one request, by its id and the agent.
+    `wrapups` are the ends of wrap-up times after talks. `calls` are the attempts of each route; `dialling` are the
+    routes of those that are not connected yet.
+    """
 
     numbers: frozenset[str]
     agents: frozenset[str]
     agent_pauses: dict[str, datetime]
+    request_pauses: dict[tuple[int, str], AgentPause]
+    wrapups: dict[str, datetime]
+    calls: dict[str, int]
+    dialling: frozenset[str]
+
+
+def last_rings(session: Session, agents: Collection[str]) -> dict[str, datetime]:
+    """Return when Bazang last rang each of these agents. Those whom it never rang are left out."""
+    query = select(Attempt.started_at).order_by(Attempt.started_at.desc()).limit(1)
+    found = {agent: session.scalar(query.where(Attempt.agent == agent)) for agent in agents}
+    return {agent: at for agent, at in found.items() if at is not None}
+
+
+def _select_occupied() -> CompoundSelect[Any]:
+    columns = select(
+        Attempt.request_id,
+        Attempt.number,
+        Attempt.agent,
+        Attempt.route,
+        Attempt.connected_at,
+        Attempt.ended_at,
+        Attempt.outcome,
+        Attempt.agent_pause_until,
+        Attempt.request_pause_until,
+    )
+    # UNION instead of OR: with OR, SQLite reads all attempts.
+    return union_all(
+        columns.where(Attempt.ended_at.is_(None)),
+        columns.where(Attempt.agent_pause_until > _NOW),
+        columns.where(Attempt.request_pause_until > _NOW),
+    )
+
+
+# These run between a hang-up and the next ring, and to build them takes longer than to run them.
+_NOW, _DAY_AGO = bindparam("now", type_=Attempt.started_at.type), bindparam("day_ago", type_=Attempt.started_at.type)
+_OCCUPIED = _select_occupied()
+_IS_AUTOMATIC_CALL = (
+    (Attempt.started_at > _DAY_AGO)
+    & ~Attempt.manual
+    & (Attempt.route != "")
+    & or_(Attempt.dialled_at.is_not(None), Attempt.ended_at.is_(None))
+)
+_COUNT_DAILY_CALLS = select(func.count()).select_from(Attempt).where(_IS_AUTOMATIC_CALL)
+_STARTS_OF_DAILY_CALLS = select(Attempt.started_at).where(_IS_AUTOMATIC_CALL).order_by(Attempt.started_at.desc())
 
 
 def occupied(session: Session, now: datetime) -> Occupied:
     """Return what attempts occupy. This is one query, because it runs between a hang-up and the next ring."""
-    columns = select(Attempt.number, Attempt.agent, Attempt.ended_at, Attempt.agent_pause_until)
-    # UNION instead of OR: with OR, SQLite reads all attempts.
-    rows = session.execute(
-        union_all(columns.where(Attempt.ended_at.is_(None)), columns.where(Attempt.agent_pause_until > now))
-    ).all()
+    rows = session.execute(_OCCUPIED, {"now": now}).all()
     flying = [row for row in rows if row.ended_at is None]
     pauses: dict[str, datetime] = {}
+    wrapups: dict[str, datetime] = {}
+    of_requests: dict[tuple[int, str], AgentPause] = {}
     for row in rows:
         if row.agent_pause_until is not None and row.agent_pause_until > now:
-            pauses[row.agent] = max(row.agent_pause_until, pauses.get(row.agent, row.agent_pause_until))
-    return Occupied(frozenset(row.number for row in flying), frozenset(row.agent for row in flying), pauses)
+            ends = wrapups if row.outcome == Outcome.CONNECTED.value else pauses
+            ends[row.agent] = max(row.agent_pause_until, ends.get(row.agent, row.agent_pause_until))
+        if row.request_pause_until is not None and row.request_pause_until > now:
+            pause = AgentPause(row.ended_at, row.request_pause_until, Outcome(row.outcome))
+            pair = row.request_id, row.agent
+            of_requests[pair] = max(pause, of_requests.get(pair, pause), key=lambda pause: pause.until)
+    return Occupied(
+        frozenset(row.number for row in flying),
+        frozenset(row.agent for row in flying),
+        pauses,
+        of_requests,
+        wrapups,
+        dict(Counter(row.route for row in flying)),
+        frozenset(row.route for row in flying if row.connected_at is None),
+    )
+
+
+@dataclass(frozen=True)
+class DailyCalls:
+    """The automatic calls to customers outside in the last 24 hours. `until` is when there will be fewer than `limit`.
+
+    Calls that did not get as far as the customer are not counted.
+    """
+
+    count: int = 0
+    limit: int = 0
+    until: datetime | None = None
+
+
+def daily_calls(session: Session, limit: int, now: datetime) -> DailyCalls:
+    """Count the automatic calls of the last 24 hours. Nothing is read if there is no limit."""
+    if limit <= 0:
+        return DailyCalls()
+    since = {"day_ago": now - DAY}
+    count = session.scalar(_COUNT_DAILY_CALLS, since) or 0
+    if count < limit:
+        return DailyCalls(count, limit)
+    return DailyCalls(
+        count, limit, session.scalars(_STARTS_OF_DAILY_CALLS.offset(limit - 1).limit(1), since).one() + DAY
+    )
+
+
+def count_for_limits(
+    session: Session, module_id: int, number: str, caller_number: str, now: datetime
+) -> dict[LimitReason, int]:
+    """Count what the limits of registrations compare. Requests that users typed are left out, except open ones."""
+    of_number = CallRequest.number == number
+    if caller_number:
+        of_number = or_(of_number, CallRequest.caller_number == caller_number)
+    by_phone = CallRequest.created_by == ""
+
+    def count(*conditions: ColumnElement[bool]) -> int:
+        return session.scalar(select(func.count()).select_from(CallRequest).where(*conditions)) or 0
+
+    last_hour = CallRequest.registered_at > now - HOUR
+    return {
+        LimitReason.NUMBER_OPEN: count(has_status(), of_number),
+        LimitReason.NUMBER_HOUR: count(of_number, by_phone, last_hour),
+        LimitReason.NUMBER_DAY: count(of_number, by_phone, CallRequest.registered_at > now - DAY),
+        LimitReason.MODULE_HOUR: count(CallRequest.module_id == module_id, by_phone, last_hour),
+        LimitReason.TOTAL_HOUR: count(by_phone, last_hour),
+        LimitReason.WAITING: count(has_status([Status.WAITING])),
+    }
+
+
+def count_times(session: Session, module_id: int, since: datetime, *, but: int | None = None) -> Counter[datetime]:
+    """Count the active requests of a module by the quarter of an hour of their time, from that of `since` on.
+
+    `but`: the request that is not counted.
+    """
+    query = select(CallRequest.postponed_until).where(
+        CallRequest.module_id == module_id,
+        CallRequest.postponed_until >= quarter_of(since),
+        has_status(),
+        *([CallRequest.id != but] if but is not None else []),
+    )
+    return Counter(quarter_of(moment) for moment in session.scalars(query) if moment is not None)
 
 
 def in_flight_requests(session: Session) -> list[tuple[CallRequest, Module | None]]:
@@ -237,3 +529,8 @@ def load_module(session: Session, module_id: int) -> Module | None:
 
 def all_modules(session: Session) -> list[Module]:
     return list(session.scalars(select(Module).order_by(Module.id)))
+
+
+def spoken_name(session: Session, request_id: int) -> str:
+    """Return the file of the name that the caller of a request has said, "" if there is none."""
+    return session.scalar(select(SpokenName.file).where(SpokenName.request_id == request_id)) or ""

@@ -1,16 +1,22 @@
 """Settings that the panel stores. A value from the environment wins, and the panel shows it read-only."""
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from app.config import CONTEXTS, Settings
-from app.domain.numbers import NumberRules, OutboundFormat
+from app.config import AGI_PORTS, CONTEXTS, Settings
+from app.domain.limits import RegistrationLimits
+from app.domain.numbers import NumberPlan, OutboundFormat
+from app.domain.second_factor import Requirement
+from app.store import encryption
 from app.store.models import ExtensionRow, Setting
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,21 @@ class OfficeSettings:
     caller_id: str = ""  # the number that customers see
     outbound_format: OutboundFormat = OutboundFormat.NATIONAL
     outbound_prefix: str = ""
+    min_talk: int = 5  # seconds after which a talk counts as reached
+    second_factor: Requirement = Requirement.NOBODY  # who needs one
+
+
+@dataclass(frozen=True)
+class CallLimits:
+    """How many calls of ours there may be. 0 means no limit.
+
+    `calls` and `route_calls`: at once, in all and through one outbound context. `daily_calls`: automatic ones to
+    customers outside in 24 hours.
+    """
+
+    calls: int = 0
+    route_calls: int = 0
+    daily_calls: int = 1000
 
 
 @dataclass(frozen=True)
@@ -67,6 +88,8 @@ ENVIRONMENT_NAMES = {
     "extension_context": "extension_context",
     "queue_context": "queue_context",
 }
+REGISTRATION_LIMITS = tuple(field.name for field in fields(RegistrationLimits))  # stored with "_limit" at the end
+AGI_REFUSED = "agi_refused"  # the last address from which a FastAGI connection was refused
 SECRETS = frozenset({"ami_secret"})  # never shown on a page or in the log
 _OFFICE_NAMES = ("timezone", "region", "area_code", "locale", "outbound_context")
 
@@ -98,14 +121,54 @@ def office(session: Session, settings: Settings, stored: Mapping[str, str] | Non
         caller_id=stored.get("caller_id", ""),
         outbound_format=OutboundFormat(stored.get("outbound_format", OutboundFormat.NATIONAL.value)),
         outbound_prefix=stored.get("outbound_prefix", ""),
+        min_talk=int(stored.get("min_talk", OfficeSettings.min_talk)),
+        second_factor=second_factor_requirement(stored),
     )
+
+
+def second_factor_requirement(stored: Mapping[str, str]) -> Requirement:
+    """Return who needs a second factor. `stored` as for `office`."""
+    return Requirement(stored.get("second_factor", Requirement.NOBODY.value))
+
+
+def call_limits(stored: Mapping[str, str]) -> CallLimits:
+    """Return the limits of calls. `stored` as for `office`."""
+    return CallLimits(
+        int(stored.get("calls_limit") or 0),
+        int(stored.get("route_calls_limit") or 0),
+        int(stored.get("daily_calls_limit", CallLimits.daily_calls)),
+    )
+
+
+def registration_limits(stored: Mapping[str, str]) -> RegistrationLimits:
+    """Return the limits of what callers may register. `stored` as for `office`."""
+    limits = {name: int(stored[f"{name}_limit"]) for name in REGISTRATION_LIMITS if f"{name}_limit" in stored}
+    return RegistrationLimits(**limits)
 
 
 def pbx(session: Session, settings: Settings, stored: Mapping[str, str] | None = None) -> PbxSettings:
     """Return the effective PBX settings. `stored` as for `office`."""
     stored = read_all(session) if stored is None else stored
     values: dict[str, Any] = {name: _effective(settings, stored, name) for name in PbxSettings.__dataclass_fields__}
-    return PbxSettings(**values | {"ami_port": int(values["ami_port"])})
+    return PbxSettings(**values | {"ami_port": int(values["ami_port"]), "ami_secret": _ami_secret(settings, stored)})
+
+
+def agi_port(settings: Settings, stored: Mapping[str, str]) -> int:
+    """Return the port of the FastAGI server; 0 means any free one. `stored` as for `office`."""
+    if settings.from_environment("agi_port"):
+        return settings.agi_port
+    return AGI_PORTS[_effective(settings, stored, "pbx_profile")]
+
+
+def _ami_secret(settings: Settings, stored: Mapping[str, str]) -> str:
+    """Return the secret; "" if it cannot be decrypted. The PBX then refuses the log-in, and the doctor says why."""
+    if settings.from_environment("ami_secret"):
+        return settings.ami_secret
+    try:
+        return encryption.decrypt(settings, stored.get("ami_secret", ""))
+    except encryption.CannotDecrypt:
+        log.error("the stored secret for the PBX was encrypted with another key: enter it again in the panel")
+        return ""
 
 
 def speech(session: Session, language: str, stored: Mapping[str, str] | None = None) -> Speech:
@@ -131,11 +194,11 @@ def _effective(settings: Settings, stored: Mapping[str, str], name: str) -> str:
     return str(getattr(settings, field))
 
 
-def number_rules(session: Session, settings: Settings) -> NumberRules:
-    """Return the rules for normalizing numbers: the office's country, area code and extensions."""
-    here = office(session, settings)
-    return NumberRules(
+def number_plan(session: Session, settings: Settings, stored: Mapping[str, str] | None = None) -> NumberPlan:
+    """Return how numbers are read: the office's country, area code and extensions. `stored` as for `office`."""
+    here = office(session, settings, stored)
+    return NumberPlan(
         region=here.region,
         area_code=here.area_code,
-        extensions=frozenset(session.scalars(select(ExtensionRow.extension))),
+        extensions=frozenset(session.scalars(select(ExtensionRow.extension).where(ExtensionRow.devices != ""))),
     )

@@ -4,14 +4,16 @@ Read a version before the data: the data may then be newer than its version, but
 """
 
 import os
+import re
+import secrets
 import threading
 from collections.abc import Hashable
 from typing import Any
 
-from sqlalchemy import Engine, event, func, select, text
+from sqlalchemy import Connection, Engine, bindparam, event, func, select, text
 from sqlalchemy.orm import Session
 
-from app.store.models import CallRequest, HistoryEntry
+from app.store.models import Base, CallRequest, HistoryEntry, Module, NumberRule, Setting, SpecialDay
 
 RequestsVersion = tuple[int, int]
 
@@ -75,3 +77,47 @@ def requests_version(session: Session) -> RequestsVersion | None:
     if session.get_bind().dialect.name == "postgresql" and session.scalar(_POSTGRESQL_WRITERS):
         return None
     return history or 0, requests or 0
+
+
+# What people configure, apart from users, scenarios and sounds.
+CONFIGURATION = (Setting, Module, NumberRule, SpecialDay)
+_CONFIGURATION_VERSION = "configuration_version"  # a row of the settings, with a value that never returns
+_CONFIGURATION_TABLES = frozenset(model.__tablename__ for model in CONFIGURATION)
+_CHANGE = re.compile(r'\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+"?(\w+)', re.IGNORECASE)
+_IS_CHANGED = "bazang_configuration_is_changed"
+_STORE_CONFIGURATION_VERSION = text(
+    "INSERT INTO settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+).bindparams(name=_CONFIGURATION_VERSION)
+_Settings = Base.metadata.tables[Setting.__tablename__]
+_READ_CONFIGURATION_VERSION = select(_Settings.c.value).where(
+    _Settings.c.name == bindparam("name", _CONFIGURATION_VERSION)
+)
+
+
+def watch_configuration(engine: Engine) -> None:
+    """Give the configuration a new version with each commit through this engine that changes a table of it."""
+    if not event.contains(engine, "commit", _on_commit):
+        event.listen(engine, "before_cursor_execute", _before_execute)
+        event.listen(engine, "commit", _on_commit)
+        event.listen(engine, "rollback", _on_rollback)
+
+
+def _before_execute(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+    change = _CHANGE.match(statement)
+    if change is not None and change[1] in _CONFIGURATION_TABLES:
+        connection.info[_IS_CHANGED] = True
+
+
+def _on_commit(connection: Connection) -> None:
+    if connection.info.get(_IS_CHANGED):
+        connection.execute(_STORE_CONFIGURATION_VERSION, {"value": secrets.token_hex(8)})
+        connection.info.pop(_IS_CHANGED)
+
+
+def _on_rollback(connection: Connection) -> None:
+    connection.info.pop(_IS_CHANGED, None)
+
+
+def configuration_version(session: Session) -> str:
+    """Return the version of the configuration. The session itself must not have changed it."""
+    return session.connection().scalar(_READ_CONFIGURATION_VERSION) or ""

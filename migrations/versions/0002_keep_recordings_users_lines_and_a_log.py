@@ -10,7 +10,7 @@ branch_labels = None
 depends_on = None
 
 MOMENT = sa.DateTime(timezone=True)
-# Added by ALTER TABLE: on SQLite a table that is laid anew loses, with its old self, the rows that depend on it.
+# Added by ALTER TABLE. If Alembic recreates a table on SQLite, it drops the old one, and rows that reference it go too.
 ADDED = (
     ("call_requests", sa.Column("note", sa.Text(), nullable=False, server_default="")),
     ("call_requests", sa.Column("done_by", sa.String(length=80), nullable=False, server_default="")),

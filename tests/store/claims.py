@@ -1,4 +1,4 @@
-"""What many hands do at the same time, on whichever database."""
+"""Concurrent work on SQLite and PostgreSQL."""
 
 from app.domain.lifecycle import Claimed, Status, transition
 from app.store import requests
@@ -7,15 +7,15 @@ from tests.support.factories import NOW
 
 
 def claim_all(database: Database) -> list[int]:
-    """Claim one waiting request after the other until there is none; return those that became ours."""
-    mine: list[int] = []
+    """Claim one waiting request after the other until there is none. Return the ids of the claimed requests."""
+    claimed: list[int] = []
     while True:
         with database.write() as session:
             waiting = requests.active(session, [Status.WAITING], lock=True)
             if not waiting:
-                return mine
+                return claimed
             row, module = waiting[0]
             decision = transition(requests.to_domain(row, module), Claimed(f"attempt-{row.id}"), NOW)
             assert decision.changed
             requests.apply_decision(session, row, decision, NOW, event="claimed")
-            mine.append(row.id)
+            claimed.append(row.id)

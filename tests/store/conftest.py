@@ -1,4 +1,4 @@
-"""The store is tested on copies of a database that the migrations have built."""
+"""Fixtures for the store: each test gets a copy of a migrated database."""
 
 from tests.support.databases import built_database, database, database_file
 

@@ -19,7 +19,7 @@ class Builder:
         return self.times
 
 
-def test_a_value_is_built_once_per_key_and_version() -> None:
+def test_value_is_built_once_per_key_and_version() -> None:
     cache, build = VersionedCache(), Builder()
     assert [cache.get("a", 1, build) for _ in range(3)] == [1, 1, 1]
     assert cache.get("b", 1, build) == 2
@@ -32,26 +32,26 @@ def test_nothing_is_cached_without_a_version() -> None:
     assert [cache.get("a", None, build) for _ in range(2)] == [1, 2]
 
 
-def test_a_failed_build_caches_nothing() -> None:
+def test_failed_build_caches_nothing() -> None:
     cache = VersionedCache()
     with pytest.raises(ZeroDivisionError):
         cache.get("a", 1, lambda: 1 // 0)
     assert cache.get("a", 1, Builder()) == 1
 
 
-def test_the_least_recently_used_value_is_dropped() -> None:
+def test_least_recently_used_value_is_dropped() -> None:
     cache, build = VersionedCache(LRUCache(2)), Builder()
     for key in ("a", "b", "a", "c"):
         cache.get(key, 1, build)
     assert (cache.get("a", 1, build), cache.get("b", 1, build)) == (1, 4)
 
 
-def test_a_value_larger_than_the_cache_is_returned_all_the_same() -> None:
+def test_value_larger_than_the_cache_is_returned() -> None:
     cache, build = VersionedCache(LRUCache(2, getsizeof=lambda _entry: 3)), Builder()
     assert [cache.get("a", 1, build) for _ in range(2)] == [1, 2]
 
 
-def test_an_expired_value_is_built_again() -> None:
+def test_expired_value_is_built_again() -> None:
     clock = 0.0
     cache = VersionedCache(TLRUCache(9, ttu=lambda _key, entry, _now: entry.value * 10, timer=lambda: clock))
     build = Builder()

@@ -1,4 +1,4 @@
-"""Many hands on one file: nothing is lost, nothing is given twice, and what was told to be stored survives."""
+"""SQLite with concurrent threads and processes: no lost update, no double claim, durable commits."""
 
 import sqlite3
 import threading
@@ -24,11 +24,11 @@ TURNS = 50
 
 
 class Deliberate(Exception):
-    """What a test raises to see what becomes of a transaction."""
+    """Raised within a transaction by a test."""
 
 
 def count_up(database: Database, turns: int) -> None:
-    """Read, add one, write: the way in which updates are lost where readers become writers."""
+    """Read, add one, write. Updates are lost if a transaction starts as a reader."""
     for _ in range(turns):
         with database.write() as session:
             write_setting(session, "counter", str(int(read_setting(session, "counter", "0")) + 1))
@@ -40,14 +40,14 @@ def count_up_in_file(path: Path, turns: int) -> None:
     database.engine.dispose()
 
 
-def test_eight_threads_count_together_and_lose_nothing(database: Database) -> None:
+def test_concurrent_threads_lose_no_update(database: Database) -> None:
     run_at_once([lambda: count_up(database, TURNS)] * THREADS)
     with database.read() as session:
         assert read_setting(session, "counter") == str(THREADS * TURNS)
 
 
-def test_several_processes_count_together_and_lose_nothing(database_file: Path, database: Database) -> None:
-    # The panel and the telephone service are processes; spawned ones share no connection with us.
+def test_concurrent_processes_lose_no_update(database_file: Path, database: Database) -> None:
+    # Spawned processes share no connection with this one, like the panel and the worker.
     context = get_context("spawn")
     processes = [context.Process(target=count_up_in_file, args=(database_file, TURNS)) for _ in range(3)]
     for process in processes:
@@ -60,16 +60,15 @@ def test_several_processes_count_together_and_lose_nothing(database_file: Path, 
         assert read_setting(session, "counter") == str(4 * TURNS)
 
 
-def test_each_request_is_claimed_by_one_hand_only(database: Database) -> None:
+def test_each_request_is_claimed_once(database: Database) -> None:
     module = create_module(database)
-    wanted = {create_request(database, module, number=f"+98912000{n:04}").id for n in range(60)}
+    ids = {create_request(database, module, number=f"+98912000{n:04}").id for n in range(60)}
+    results = run_at_once([lambda: claim_all(database)] * THREADS)
+    assert Counter(claim for claims in results for claim in claims) == Counter(ids)
 
-    claims = Counter(claim for mine in run_at_once([lambda: claim_all(database)] * THREADS) for claim in mine)
-    assert claims == Counter(wanted)
 
-
-def test_a_writer_keeps_the_others_out_from_its_beginning(database: Database) -> None:
-    """The second writer is let in only when the first is done, so it reads what the first has written."""
+def test_write_session_blocks_other_writers_from_its_start(database: Database) -> None:
+    """The second writer starts after the first has committed, so it reads what the first has written."""
     inside, entered = threading.Event(), threading.Event()
     order: list[str] = []
 
@@ -83,7 +82,7 @@ def test_a_writer_keeps_the_others_out_from_its_beginning(database: Database) ->
     thread = threading.Thread(target=second)
     thread.start()
     with database.write() as session:
-        read_setting(session, "word")  # a read only, yet the other one has to wait already
+        read_setting(session, "word")  # only a read, but the other writer must wait already
         inside.set()
         assert not entered.wait(0.3)
         write_setting(session, "word", "first")
@@ -91,7 +90,7 @@ def test_a_writer_keeps_the_others_out_from_its_beginning(database: Database) ->
     assert order == ["second reads first"]
 
 
-def test_readers_are_not_kept_waiting_by_a_writer_and_see_the_last_commit(database: Database) -> None:
+def test_readers_do_not_wait_for_a_writer_and_see_the_last_commit(database: Database) -> None:
     with database.write() as session:
         write_setting(session, "word", "old")
     with database.write() as writer:
@@ -103,7 +102,7 @@ def test_readers_are_not_kept_waiting_by_a_writer_and_see_the_last_commit(databa
         assert read_setting(reader, "word") == "new"
 
 
-def test_a_read_session_sees_one_moment_throughout(database: Database) -> None:
+def test_read_session_sees_a_single_snapshot(database: Database) -> None:
     with database.read() as reader:
         assert read_setting(reader, "word", "none") == "none"
         with database.write() as writer:
@@ -112,17 +111,17 @@ def test_a_read_session_sees_one_moment_throughout(database: Database) -> None:
         assert read_setting(reader, "word", "none") == "none"
 
 
-def test_whatever_is_raised_takes_everything_back(database: Database) -> None:
+def test_exception_rolls_the_transaction_back(database: Database) -> None:
     with pytest.raises(Deliberate), database.write() as session:
         write_setting(session, "word", "lost")
         session.flush()
         raise Deliberate
     with database.read() as session:
         assert session.scalars(select(Setting)).all() == []
-    count_up(database, 1)  # and leaves no lock behind
+    count_up(database, 1)  # no lock is left
 
 
-def test_a_row_that_another_hand_has_changed_is_refused(database: Database) -> None:
+def test_stale_row_is_refused(database: Database) -> None:
     request = create_request(database, create_module(database))
     stale = reload(database, request)
     with database.write() as session:
@@ -133,14 +132,14 @@ def test_a_row_that_another_hand_has_changed_is_refused(database: Database) -> N
     assert reload(database, request).priority == 5
 
 
-def test_the_rows_of_a_session_stay_readable_after_it(database: Database) -> None:
+def test_rows_stay_readable_after_their_session(database: Database) -> None:
     request = create_request(database, create_module(database))
     with database.read() as session:
         row = session.get_one(CallRequest, request.id)
     assert row.number == request.number
 
 
-def test_every_connection_is_durable_and_holds_to_foreign_keys(database: Database) -> None:
+def test_connections_are_durable_and_check_foreign_keys(database: Database) -> None:
     with database.read() as session:
         pragmas = {
             name: session.scalar(text(f"PRAGMA {name}"))
@@ -149,13 +148,12 @@ def test_every_connection_is_durable_and_holds_to_foreign_keys(database: Databas
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
 
 
-def test_a_request_of_a_module_that_never_was_is_refused(database: Database) -> None:
+def test_request_of_an_unknown_module_is_refused(database: Database) -> None:
     with pytest.raises(IntegrityError, match="FOREIGN KEY"):
         create_request(database, module_id=4711)
 
 
-def test_a_database_that_somebody_else_keeps_locked_says_so(database_file: Path, database: Database) -> None:
-    """After the time-out a writer fails loudly; it neither waits for ever nor loses its word silently."""
+def test_write_to_a_locked_database_fails_after_the_time_out(database_file: Path, database: Database) -> None:
     with database.read() as session:
         session.execute(text("PRAGMA busy_timeout=50"))  # the pool gives the writer this same connection
     with closing(sqlite3.connect(database_file, isolation_level=None)) as other:

@@ -1,20 +1,22 @@
-"""The migrations build what the models say: no more and no less."""
+"""The migrations on SQLite."""
 
 from pathlib import Path
 
 import flask_migrate
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
+from sqlalchemy.orm import Session
 
 from app import create_app
 from app.extensions import db
-from app.store.models import Base
+from app.store.models import Base, Module
 from script.office.database import MIGRATIONS, make_settings, open_engine
 
 
-def test_the_migrations_leave_no_difference_to_the_models(database_file: Path) -> None:
+def test_migrations_match_the_models(database_file: Path) -> None:
     engine = open_engine(database_file)
     with engine.connect() as connection:
         context = MigrationContext.configure(
@@ -24,8 +26,8 @@ def test_the_migrations_leave_no_difference_to_the_models(database_file: Path) -
     engine.dispose()
 
 
-def test_the_partial_indexes_are_partial(database_file: Path) -> None:
-    """Alembic compares the columns of an index and not its condition; so the conditions are compared here."""
+def test_partial_indexes_have_conditions(database_file: Path) -> None:
+    """Alembic does not compare the conditions of indexes, so they are compared here."""
     engine = open_engine(database_file)
     with engine.connect() as connection:
         rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'index'"))
@@ -42,7 +44,7 @@ def test_the_partial_indexes_are_partial(database_file: Path) -> None:
         assert built[name].endswith(f"WHERE {condition}"), name
 
 
-def test_there_is_one_newest_migration_and_the_database_has_it(database_file: Path) -> None:
+def test_database_is_at_the_only_head(database_file: Path) -> None:
     heads = ScriptDirectory(str(MIGRATIONS)).get_heads()
     assert len(heads) == 1
     engine = open_engine(database_file)
@@ -51,7 +53,7 @@ def test_there_is_one_newest_migration_and_the_database_has_it(database_file: Pa
     engine.dispose()
 
 
-def test_the_way_down_leaves_nothing_and_the_way_up_works_again(tmp_path: Path) -> None:
+def test_downgrade_removes_all_tables_and_upgrade_works_again(tmp_path: Path) -> None:
     app = create_app(make_settings(tmp_path))
     with app.app_context():
         flask_migrate.upgrade(directory=str(MIGRATIONS))
@@ -62,7 +64,7 @@ def test_the_way_down_leaves_nothing_and_the_way_up_works_again(tmp_path: Path) 
         db.engine.dispose()
 
 
-def test_a_prompts_file_becomes_a_recording_and_nothing_else_is_lost(tmp_path: Path) -> None:
+def test_prompt_files_become_recordings_and_downgrade_restores_them(tmp_path: Path) -> None:
     app = create_app(make_settings(tmp_path))
     with app.app_context():
         flask_migrate.upgrade(directory=str(MIGRATIONS), revision="0001")
@@ -113,4 +115,88 @@ def test_a_prompts_file_becomes_a_recording_and_nothing_else_is_lost(tmp_path: P
                     assert reached == ["2026-01-02", "2026-01-03", None]
                 else:
                     assert [tuple(row) for row in rows] == [("intro", "uploads/a.wav"), ("is", "")]
+        db.engine.dispose()
+
+
+@pytest.mark.parametrize("has_module", [True, False])
+def test_only_an_office_with_modules_may_run_a_dialplan_without_the_secret(tmp_path: Path, has_module: bool) -> None:
+    app = create_app(make_settings(tmp_path))
+    with app.app_context():
+        flask_migrate.upgrade(directory=str(MIGRATIONS), revision="0007")
+        if has_module:
+            with db.engine.begin() as connection:
+                connection.execute(
+                    text(
+                        "INSERT INTO modules (id, name, code, active, silent, automatic, language, voice, min_wait,"
+                        " rest, retries, retry_pause, agent_pause, agent_ring, customer_ring, expire_after, caller_id,"
+                        " target_kind, targets, next_kind, next_code, error_kind, error_code, created_at, updated_at)"
+                        " VALUES (1, 'Sales', '*5001', 1, 0, 1, 'fa', '', 0, 10, 2, 300, 60, 20, 40, 0, '',"
+                        " 'extension', '[]', 'hangup', '', 'hangup', '', '2026-01-01', '2026-01-01')"
+                    )
+                )
+        flask_migrate.upgrade(directory=str(MIGRATIONS))
+        with db.engine.connect() as connection:
+            stored = connection.scalar(text("SELECT value FROM settings WHERE name = 'agi_upgrade'"))
+            assert stored == ("old_dialplan" if has_module else None)
+            assert connection.scalar(text("SELECT expire_after FROM modules")) == (0 if has_module else None)
+        db.engine.dispose()
+
+
+def test_requests_of_before_know_whether_a_colleague_typed_the_number(tmp_path: Path) -> None:
+    app = create_app(make_settings(tmp_path))
+    with app.app_context():
+        flask_migrate.upgrade(directory=str(MIGRATIONS), revision="0011")
+        with db.engine.begin() as connection:
+            for created_by in ("", "sara"):
+                connection.execute(
+                    text(
+                        "INSERT INTO call_requests (module_name, queue, target, number, caller_number, caller_name,"
+                        " created_by, status, priority, first_called_at, registered_at, call_now, customer_attempts,"
+                        " agent_misses, route_failures, note, done_by, version) VALUES ('Sales', 0, '101',"
+                        " '+989121234567', '', '', :created_by, 'done', 0, '2026-01-01', '2026-01-01', 0, 0, 0, 0, '',"
+                        " '', 1)"
+                    ),
+                    {"created_by": created_by},
+                )
+        flask_migrate.upgrade(directory=str(MIGRATIONS))
+        with db.engine.connect() as connection:
+            rows = connection.execute(text("SELECT created_by, number_source FROM call_requests ORDER BY id"))
+            assert [tuple(row) for row in rows] == [("", "caller_id"), ("sara", "panel")]
+        flask_migrate.downgrade(directory=str(MIGRATIONS), revision="0011")
+        assert "number_source" not in {column["name"] for column in inspect(db.engine).get_columns("call_requests")}
+        db.engine.dispose()
+
+
+def test_fields_of_modules_that_changed_their_form_come_back(tmp_path: Path) -> None:
+    app = create_app(make_settings(tmp_path))
+    with app.app_context():
+        flask_migrate.upgrade(directory=str(MIGRATIONS), revision="0014")
+        with db.engine.begin() as connection:
+            for number, pause in enumerate((240, 86400)):
+                connection.execute(
+                    text(
+                        "INSERT INTO modules (name, code, active, silent, automatic, language, voice, min_wait, rest,"
+                        " retries, retry_pause, agent_pause, agent_ring, customer_ring, expire_after, caller_id,"
+                        " target_kind, targets, next_kind, next_code, error_kind, error_code, created_at, updated_at)"
+                        " VALUES ('Sales', :code, 1, 0, 1, 'fa', '', 0, 10, 2, :pause, 60, 20, 40, 0, '', 'extension',"
+                        " '[]', 'hangup', '', 'hangup', '', '2026-01-01', '2026-01-01')"
+                    ),
+                    {"code": f"*500{number}", "pause": pause},
+                )
+        flask_migrate.upgrade(directory=str(MIGRATIONS))
+        with Session(db.engine) as session:
+            found = [(module.retry_pauses, module.busy_pause) for module in session.scalars(select(Module))]
+            assert found == [([240], 0), ([86400], 0)]
+        flask_migrate.downgrade(directory=str(MIGRATIONS), revision="0014")
+        with db.engine.connect() as connection:
+            assert connection.scalars(text("SELECT retry_pause FROM modules ORDER BY id")).all() == [240, 86400]
+        flask_migrate.upgrade(directory=str(MIGRATIONS), revision="0022")
+        with db.engine.begin() as connection:
+            connection.execute(text("UPDATE modules SET carry_over = false WHERE code = '*5001'"))
+        flask_migrate.upgrade(directory=str(MIGRATIONS))
+        with Session(db.engine) as session:
+            assert session.scalars(select(Module.at_closing).order_by(Module.id)).all() == ["carry_over", "expire"]
+        flask_migrate.downgrade(directory=str(MIGRATIONS), revision="0022")
+        with db.engine.connect() as connection:
+            assert connection.scalars(text("SELECT carry_over FROM modules ORDER BY id")).all() == [1, 0]
         db.engine.dispose()

@@ -1,4 +1,4 @@
-"""The same on a PostgreSQL server: the migrations build the models, and many hands lose nothing."""
+"""The store on PostgreSQL: migrations, constraints and concurrent sessions."""
 
 import threading
 from collections import Counter
@@ -21,9 +21,9 @@ from app.store.database import Database
 from app.store.models import Base, CallRequest, Module, Setting
 from app.store.settings import read_setting, write_setting
 from script.office.database import MIGRATIONS, make_settings
+from script.office.server_database import migrated_database, new_database, open_server_database
 from tests.store.claims import claim_all
 from tests.support.factories import NOW, create_attempt, create_line, create_module, create_request, reload, run_at_once
-from tests.support.server_database import migrated_database, new_database, open_server_database
 
 THREADS, TURNS = 8, 25
 
@@ -41,13 +41,13 @@ def database(postgres_url: str, template: str) -> Iterator[Database]:
 
 
 class Deliberate(Exception):
-    """What a test raises to see what becomes of a transaction."""
+    """Raised within a transaction by a test."""
 
 
-# The migrations
+# Migrations
 
 
-def test_the_migrations_leave_no_difference_to_the_models(database: Database) -> None:
+def test_migrations_match_the_models(database: Database) -> None:
     with database.engine.connect() as connection:
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "target_metadata": Base.metadata, "render_as_batch": True}
@@ -55,8 +55,8 @@ def test_the_migrations_leave_no_difference_to_the_models(database: Database) ->
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_the_partial_indexes_are_partial(database: Database) -> None:
-    """Alembic compares the columns of an index and not its condition."""
+def test_partial_indexes_have_conditions(database: Database) -> None:
+    """Alembic does not compare the conditions of indexes."""
     with database.engine.connect() as connection:
         found = {row.indexname: row.indexdef for row in connection.execute(text("SELECT * FROM pg_indexes"))}
     partial = {
@@ -70,7 +70,21 @@ def test_the_partial_indexes_are_partial(database: Database) -> None:
     assert all("UNIQUE" in found[name] for name in found if name.startswith("uq_"))
 
 
-def test_the_way_down_leaves_nothing_and_the_way_up_works_again(postgres_url: str, tmp_path: Path) -> None:
+def test_pauses_of_modules_survive_a_downgrade(postgres_url: str, template: str, tmp_path: Path) -> None:
+    with new_database(postgres_url, template) as url, open_server_database(url) as database:
+        module = create_module(database, retry_pauses=[240, 300])
+        app = create_app(make_settings(tmp_path, database_url=url))
+        with app.app_context():
+            flask_migrate.downgrade(directory=str(MIGRATIONS), revision="0014")
+            with db.engine.connect() as connection:
+                assert connection.scalar(text("SELECT retry_pause FROM modules")) == 240
+            flask_migrate.upgrade(directory=str(MIGRATIONS))
+            db.engine.dispose()
+        after = reload(database, module)
+        assert (after.retry_pauses, after.busy_pause) == ([240], 0)
+
+
+def test_downgrade_removes_all_tables_and_upgrade_works_again(postgres_url: str, tmp_path: Path) -> None:
     with new_database(postgres_url) as url:
         app = create_app(make_settings(tmp_path, database_url=url))
         with app.app_context():
@@ -82,10 +96,10 @@ def test_the_way_down_leaves_nothing_and_the_way_up_works_again(postgres_url: st
             db.engine.dispose()
 
 
-# The rules of the tables
+# Constraints
 
 
-def test_one_active_request_of_a_kind_and_one_attempt_in_flight(database: Database) -> None:
+def test_duplicate_active_requests_and_attempts_in_flight_are_refused(database: Database) -> None:
     module = create_module(database)
     request = create_request(database, module)
     with pytest.raises(IntegrityError, match="uq_active_request"):
@@ -99,7 +113,7 @@ def test_one_active_request_of_a_kind_and_one_attempt_in_flight(database: Databa
     create_attempt(database, other, agent="101", ended_at=NOW)
 
 
-def test_a_row_comes_back_as_it_was_stored(database: Database) -> None:
+def test_rows_are_read_as_they_were_stored(database: Database) -> None:
     module = create_module(database, name="فروش", targets=["101", "*102"])
     request = create_request(database, module, first_called_at=NOW)
     assert reload(database, module).targets == ["101", "*102"]
@@ -110,13 +124,13 @@ def test_a_row_comes_back_as_it_was_stored(database: Database) -> None:
     assert reload(database, request).module_id is None
 
 
-def test_what_is_longer_than_its_column_is_refused_and_not_cut(database: Database) -> None:
-    """Unlike SQLite; whoever writes what somebody else has given cuts it before."""
+def test_text_that_is_too_long_for_its_column_is_refused(database: Database) -> None:
+    """SQLite accepts it. So text from outside is shortened before it is stored."""
     with pytest.raises(DataError):
         create_line(database, name="x" * 81)
 
 
-# Many hands
+# Concurrent sessions
 
 
 def count_up(database: Database, turns: int) -> None:
@@ -127,7 +141,7 @@ def count_up(database: Database, turns: int) -> None:
             row.value = str(int(row.value) + 1)
 
 
-def test_eight_threads_count_together_and_lose_nothing(database: Database) -> None:
+def test_concurrent_threads_lose_no_update(database: Database) -> None:
     with database.write() as session:
         write_setting(session, "counter", "0")
     run_at_once([lambda: count_up(database, TURNS)] * THREADS)
@@ -135,8 +149,8 @@ def test_eight_threads_count_together_and_lose_nothing(database: Database) -> No
         assert read_setting(session, "counter") == str(THREADS * TURNS)
 
 
-def test_a_request_that_eight_threads_change_loses_no_change(database: Database) -> None:
-    """Each loads it with a lock, as the services do, so nobody ever writes over what they have not read."""
+def test_concurrent_changes_of_a_request_are_all_stored(database: Database) -> None:
+    """Each thread loads the request with a lock, as the services do."""
     request = create_request(database, create_module(database))
 
     def raise_priority() -> None:
@@ -150,7 +164,7 @@ def test_a_request_that_eight_threads_change_loses_no_change(database: Database)
     assert reload(database, request).priority == THREADS * TURNS
 
 
-def test_a_row_that_another_hand_has_changed_is_refused(database: Database) -> None:
+def test_stale_row_is_refused(database: Database) -> None:
     request = create_request(database, create_module(database))
     stale = reload(database, request)
     with database.write() as session:
@@ -161,34 +175,33 @@ def test_a_row_that_another_hand_has_changed_is_refused(database: Database) -> N
     assert reload(database, request).priority == 5
 
 
-def test_each_request_is_claimed_by_one_hand_only(database: Database) -> None:
+def test_each_request_is_claimed_once(database: Database) -> None:
     module = create_module(database)
-    wanted = {create_request(database, module, number=f"+98912000{n:04}").id for n in range(40)}
+    ids = {create_request(database, module, number=f"+98912000{n:04}").id for n in range(40)}
+    results = run_at_once([lambda: claim_all(database)] * THREADS)
+    assert Counter(claim for claims in results for claim in claims) == Counter(ids)
 
-    claims = Counter(claim for mine in run_at_once([lambda: claim_all(database)] * THREADS) for claim in mine)
-    assert claims == Counter(wanted)
 
-
-def test_whoever_looks_for_waiting_requests_waits_for_nobody(database: Database) -> None:
-    """What another hand holds is passed over, and found at the next look."""
+def test_locked_requests_are_skipped(database: Database) -> None:
+    """The next dispatch finds them."""
     module = create_module(database)
-    held = create_request(database, module)
-    free = create_request(database, module, number="+989127654321")
-    seen: list[int] = []
+    locked = create_request(database, module)
+    unlocked = create_request(database, module, number="+989127654321")
+    found: list[int] = []
 
-    def look() -> None:
+    def find_waiting() -> None:
         with database.write() as session:
-            seen.extend(row.id for row, _ in requests.active(session, [Status.WAITING], lock=True))
+            found.extend(row.id for row, _ in requests.active(session, [Status.WAITING], lock=True))
 
     with database.write() as session:
-        assert requests.load(session, held.id, lock=True)
-        thread = threading.Thread(target=look)
+        assert requests.load(session, locked.id, lock=True)
+        thread = threading.Thread(target=find_waiting)
         thread.start()
         thread.join(10)
-    assert seen == [free.id]
+    assert found == [unlocked.id]
 
 
-def test_whatever_is_raised_takes_everything_back(database: Database) -> None:
+def test_exception_rolls_the_transaction_back(database: Database) -> None:
     with pytest.raises(Deliberate), database.write() as session:
         write_setting(session, "word", "lost")
         session.flush()

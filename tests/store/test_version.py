@@ -1,4 +1,4 @@
-"""Versions change with every commit, on both databases, and not otherwise."""
+"""Versions change with each commit, on SQLite and PostgreSQL, and not otherwise."""
 
 import threading
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ from app.store.database import Database
 from app.store.models import CallRequest
 from app.store.settings import read_setting, write_setting
 from app.store.version import DatabaseVersion, requests_version
+from script.office.server_database import migrated_database, new_database, open_server_database
 from tests.support.factories import NOW, apply_event, create_module, create_request
-from tests.support.server_database import migrated_database, new_database, open_server_database
 
 
 @pytest.fixture
@@ -45,15 +45,15 @@ def check_version(database: Database) -> None:
     database.engine.dispose()
 
 
-def test_the_version_changes_with_every_commit(database: Database) -> None:
+def test_version_changes_with_each_commit(database: Database) -> None:
     check_version(database)
 
 
-def test_the_version_changes_with_every_commit_on_postgresql(server: Database) -> None:
+def test_version_changes_with_each_commit_on_postgresql(server: Database) -> None:
     check_version(server)
 
 
-def test_a_value_read_before_a_commit_is_outdated_after_it(database: Database) -> None:
+def test_value_read_before_a_commit_is_outdated_after_it(database: Database) -> None:
     def read() -> str:
         with database.read() as session:
             return read_setting(session, "x")
@@ -73,7 +73,7 @@ def read_requests_version(database: Database) -> tuple[int, int] | None:
         return requests_version(session)
 
 
-def test_the_requests_version_changes_with_every_change_of_a_request(database: Database) -> None:
+def test_requests_version_changes_with_each_change_of_a_request(database: Database) -> None:
     versions = [read_requests_version(database)]
     create_request(database, create_module(database))
     versions.append(read_requests_version(database))
@@ -85,28 +85,26 @@ def test_the_requests_version_changes_with_every_change_of_a_request(database: D
     assert read_requests_version(database) == versions[-1]
 
 
-def test_requests_have_no_version_while_someone_writes_on_postgresql(server: Database) -> None:
+def test_requests_have_no_version_during_a_write_on_postgresql(server: Database) -> None:
     """A writer with a lower id may commit later, so data read before that must not be cached."""
     module = create_module(server)
-    began, go_on = threading.Event(), threading.Event()
+    flushed, may_commit = threading.Event(), threading.Event()
 
     def write_slowly() -> None:
         with server.write() as session:
-            moments = {"first_called_at": NOW, "registered_at": NOW}
+            times = {"first_called_at": NOW, "registered_at": NOW}
             number = "+989120000001"
-            session.add(
-                CallRequest(module_id=module.id, module_name="Sales", number=number, status="waiting", **moments)
-            )
+            session.add(CallRequest(module_id=module.id, module_name="Sales", number=number, status="waiting", **times))
             session.flush()
-            began.set()
-            assert go_on.wait(10)
+            flushed.set()
+            assert may_commit.wait(10)
 
     writer = threading.Thread(target=write_slowly)
     writer.start()
-    assert began.wait(10)
+    assert flushed.wait(10)
     assert read_requests_version(server) is None
     create_request(server, module, number="+989120000002")
     assert read_requests_version(server) is None
-    go_on.set()
+    may_commit.set()
     writer.join(10)
     assert read_requests_version(server) is not None
