@@ -31,7 +31,7 @@ _slots = threading.BoundedSemaphore(2)
 def run_child(
     script: str, request: dict[str, Any], *, timeout: float, file_bytes: int, memory: int | None = None
 ) -> dict[str, Any]:
-    """Run `script`, a file of this package, with a JSON request and return its JSON reply.
+    """Run `script`, a file of this package or a whole path, with a JSON request and return its JSON reply.
 
     `timeout`: seconds for waiting and working together; `file_bytes`: the largest file the child may write; `memory`:
     bytes of address space, MEMORY_BYTES by default. Raises SoundError with the code of the child's reply, or `busy` (no
@@ -62,12 +62,12 @@ def _run(
 ) -> dict[str, Any]:
     # Run the script by path: -m would import our packages and so load the whole panel. -P keeps this folder off the
     # child's import path, where one of our modules could shadow another module.
-    command = [sys.executable, "-P", str(Path(__file__).with_name(script))]
+    command = [sys.executable, "-P", str(Path(__file__).parent / script)]
     payload = json.dumps(request | {"timeout": timeout}).encode()
     # Use one malloc arena: each further one reserves 64 MB of the child's limited address space.
     environment = os.environ | {"MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - our own script; the request goes to its standard input
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment
         )
         with process:

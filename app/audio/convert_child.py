@@ -7,10 +7,12 @@ to standard output. `raw_format` is null or the [format, Hz] of a file without a
 
 from __future__ import annotations  # array[float] exists for the type checker only
 
+import io
 import json
 import os
 import re
 import signal
+import struct
 import sys
 import wave
 from array import array
@@ -27,6 +29,7 @@ MAX_BAD_PACKETS = 50
 # Without these whitelists, a play list (m3u8, concat) makes the library fetch any address that it names.
 FORMATS = "wav,w64,mp3,ogg,flac,aac,amr,amrnb,amrwb,mov,matroska,aiff,gsm,asf,au,caf,mulaw,alaw,g722,s16le"
 PROTOCOLS = "file"
+PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE  # format tags of WAV files
 # A file that starts with one of these headers but cannot be opened is truncated or damaged. An m4a file from a
 # telephone, for example, has its table of contents at the end.
 KNOWN_HEADERS = re.compile(
@@ -103,14 +106,15 @@ def decode(av: Any, container: Any) -> Iterator[Any]:
                 raise ConversionError("broken", bad=bad) from None
 
 
-def resample(av: Any, frames: Iterator[Any], max_seconds: float) -> array[float]:
-    """Return all samples at 8 kHz mono as floats, not normalized yet.
+def resample(av: Any, frames: Iterator[Any], max_seconds: float, gain: int = 1) -> array[float]:
+    """Return all samples at 8 kHz mono as floats, multiplied by `gain` and not normalized yet.
 
     The duration is counted: what the file says about it may be wrong.
     """
     filters = [
         ("aresample", f"{RATE}:rematrix_maxval=1.0"),  # without it, mixing down adds 3 dB and clips
         ("aformat", "sample_fmts=flt:channel_layouts=mono"),
+        *([("volume", str(gain))] if gain != 1 else []),
         ("highpass", "f=100"),
     ]
     samples: array[float] = array("f")
@@ -213,8 +217,9 @@ def read_samples(av: Any, request: dict[str, Any]) -> array[float]:
     if file_format in ("mulaw", "alaw", "s16le"):
         options["sample_rate"] = str(rate)
     source = Path(request["source"])
+    plain, gain = read_plain_wav(source) or (str(source), 1)
     try:
-        container = av.open(str(source), format=file_format, metadata_errors="replace", options=options)
+        container = av.open(plain, format=file_format, metadata_errors="replace", options=options)
     except (av.error.FFmpegError, ValueError) as error:
         with source.open("rb") as stream:
             is_known = KNOWN_HEADERS.match(stream.read(12)) or isinstance(error, av.error.EOFError)
@@ -222,7 +227,55 @@ def read_samples(av: Any, request: dict[str, Any]) -> array[float]:
     with container:
         if not container.streams.audio:
             raise ConversionError("no_sound")
-        return resample(av, decode(av, container), request["max_seconds"])
+        return resample(av, decode(av, container), request["max_seconds"], gain)
+
+
+def read_plain_wav(source: Path) -> tuple[io.BytesIO, int] | None:
+    """Return a WAV file with a plain header instead of its own, and the gain that its samples need.
+
+    The library reads the samples by the number of valid bits, also where they lie in more bytes ("24 in 32"), and fails
+    if the extension of the header is missing. Return None for all other files.
+    """
+    with source.open("rb") as stream:
+        if not re.match(rb"RIFF....WAVE", stream.read(12), re.DOTALL):
+            return None
+        content = bytearray(b"\0" * 12 + stream.read())
+    content[:12] = b"RIFF" + struct.pack("<I", len(content) - 8) + b"WAVE"
+    chunks = find_chunks(content)
+    at, size = chunks.get(b"fmt ", (0, 0))
+    if size < 16:
+        return None
+    tag, channels, _rate, _bytes_per_second, block, bits = struct.unpack_from("<HHIIHH", content, at)
+    valid = bits
+    if tag == EXTENSIBLE:
+        valid, _mask, tag = struct.unpack_from("<HIH", content, at + 18) if size >= 26 else (bits, 0, PCM)
+    elif bits == 8 * block // max(1, channels):
+        return None
+    if tag not in (PCM, FLOAT) or not channels or block % channels or block // channels > 8:
+        return None
+    struct.pack_into("<H", content, at, tag)
+    struct.pack_into("<H", content, at + 14, 8 * block // channels)
+    is_right_justified = tag == PCM and block == 4 * channels and fits(content, chunks.get(b"data", (0, 0)), valid)
+    return io.BytesIO(content), 1 << (32 - valid) if is_right_justified else 1
+
+
+def find_chunks(content: bytearray) -> dict[bytes, tuple[int, int]]:
+    """Return where the chunks of a WAV file begin, and how many bytes they have. The first of each name counts."""
+    chunks: dict[bytes, tuple[int, int]] = {}
+    at = 12
+    while at + 8 <= len(content):
+        size = min(struct.unpack_from("<I", content, at + 4)[0], len(content) - at - 8)
+        chunks.setdefault(bytes(content[at : at + 4]), (at + 8, size))
+        at += 8 + size + size % 2
+    return chunks
+
+
+def fits(content: bytearray, data: tuple[int, int], bits: int) -> bool:
+    """Tell whether all 32 bit samples are so small that only their last `bits` bits are used."""
+    at, size = data
+    samples = array("i", bytes(content[at : at + size - size % 4]))
+    least, most = min(samples, default=0), max(samples, default=0)
+    return 0 < bits < 32 and -(1 << bits - 1) <= least and most < 1 << bits - 1
 
 
 def write_wav(out: str, samples: array[int]) -> None:

@@ -5,20 +5,21 @@ import wave
 from array import array
 from pathlib import Path
 
-from app.audio.clip import SAMPLE_RATE
+from app.audio.clip import SAMPLE_RATE, Clip, read_clip
 from app.audio.convert import write_atomically
 
 HERTZ, SECONDS, PEAK = 1000, 0.4, 8000
 FADE_SAMPLES = 80  # at either end; without it the tone clicks
 
 
-def write_tone(out: Path) -> None:
-    """Write the tone to `out` as a clip. Raises OSError."""
+def write_tone(out: Path) -> Clip:
+    """Write the tone to the clip `out`. Raises OSError."""
     count = int(SECONDS * SAMPLE_RATE)
     samples = array("h", (_sample(index, count) for index in range(count)))
     with write_atomically(out) as temporary, wave.open(str(temporary), "wb") as file:
         file.setparams((1, 2, SAMPLE_RATE, count, "NONE", ""))
         file.writeframes(samples.tobytes())
+    return read_clip(out)
 
 
 def _sample(index: int, count: int) -> int:

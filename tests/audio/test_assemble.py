@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.audio.assemble import Keys, Pause, assemble
+from app.audio.assemble import Keys, Pause, Piece, assemble
 from app.audio.clip import Clip, SoundError
 from app.audio.library import SoundLibrary
 from tests.audio.sounds import RATE, read_samples, strength
@@ -63,8 +63,8 @@ def test_same_pieces_are_assembled_once(library: SoundLibrary, clip: Clip) -> No
     inode = first.path.stat().st_ino
     assert library.assemble([clip, Keys("1")]) == first
     assert first.path.stat().st_ino == inode
-    others = [[clip, Keys("2")], [Keys("1"), clip], [clip, Pause(1.0)], [clip]]
-    assert len({library.assemble(pieces).path for pieces in [[clip, Keys("1")], *others]}) == 5
+    others: list[list[Piece]] = [[clip, Keys("2")], [Keys("1"), clip], [clip, Pause(1.0)], [clip]]
+    assert len({first.path, *(library.assemble(pieces).path for pieces in others)}) == 5
 
 
 def test_dialogues_that_are_unused_for_a_day_are_removed(library: SoundLibrary, clip: Clip) -> None:

@@ -27,6 +27,7 @@ from app.audio import child_process
 from app.audio.child_process import MEMORY_BYTES, run_child
 from app.audio.clip import SoundError
 from app.audio.convert import MAX_BYTES, convert
+from script.office.patience import PATIENCE
 from tests.audio.sounds import PIPER_MODEL, silence, wav_file, wav_format, write_sound
 
 SCRIPTS = ("convert_child.py", "speak_child.py", "piper_child.py")
@@ -188,7 +189,7 @@ def list_children() -> set[int]:
     return found
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     end = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < end, "it did not happen in time"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,13 @@ from tests.audio.sounds import (
 )
 
 pytestmark = pytest.mark.usefixtures("quick_conversion")
-CD = {"rate": 44100, "layout": "stereo"}
+CD: dict[str, Any] = {"rate": 44100, "layout": "stereo"}
 # File name -> codec and options of write_sound()
 FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     "pcm.wav": ("pcm_s16le", {}),
     "ulaw.wav": ("pcm_mulaw", {}),
+    "adpcm.wav": ("adpcm_ms", {}),
+    "ima-adpcm.wav": ("adpcm_ima_wav", {}),
     "float-surround.wav": ("pcm_f32le", {"rate": 48000, "layout": "5.1"}),
     "music.mp3": ("libmp3lame", CD),
     "opus.ogg": ("libopus", {"rate": 48000}),
@@ -89,6 +92,48 @@ def test_formats(name: str, speech: Any, tmp_path: Path, out: Path) -> None:
     assert clip == read_clip(out)
     assert clip.seconds == pytest.approx(len(speech) / RATE, abs=0.1)
     assert -23 < clip.loudness_dbfs < -16
+    assert likeness(read_samples(out), speech) > 0.95
+
+
+PCM = bytes.fromhex("0100000000001000800000aa00389b71")  # the sub-formats of WAVE_FORMAT_EXTENSIBLE
+FLOAT = b"\x03" + PCM[1:]
+
+
+def extensible(bits: int, valid: int, block: int, sub_format: bytes = PCM) -> tuple[bytes, int, bytes]:
+    name, _size, plain = wav_format(0xFFFE, 1, RATE, RATE * block, block, bits)
+    return name, 40, plain + struct.pack("<HHI", 22, valid, 4) + sub_format
+
+
+def plain(tag: int, bits: int, block: int) -> tuple[bytes, int, bytes]:
+    return wav_format(tag, 1, RATE, RATE * block, block, bits)
+
+
+# What is in the head -> how a 16 bit sample lies in the data
+ODD_HEADS: dict[str, tuple[tuple[bytes, int, bytes], Callable[[int], bytes]]] = {
+    "24 in 32 bits, at the top": (extensible(32, 24, 4), lambda sample: struct.pack("<i", sample << 16)),
+    "24 in 32 bits, at the bottom": (extensible(32, 24, 4), lambda sample: struct.pack("<i", sample << 8)),
+    "24 in 32 bits, told only by the block": (plain(1, 24, 4), lambda sample: struct.pack("<i", sample << 8)),
+    "24 in 32 bits, the container as 24": (extensible(24, 24, 4), lambda sample: struct.pack("<i", sample << 16)),
+    "16 in 32 bits": (extensible(32, 16, 4), lambda sample: struct.pack("<i", sample)),
+    "20 in 24 bits": (extensible(24, 20, 3), lambda sample: struct.pack("<i", sample << 8)[:3]),
+    "12 in 16 bits": (extensible(16, 12, 2), lambda sample: struct.pack("<h", sample)),
+    "8 bits": (plain(1, 8, 1), lambda sample: bytes([(sample >> 8) + 128])),
+    "float": (plain(3, 32, 4), lambda sample: struct.pack("<f", sample / 32768)),
+    "float of 64 bits": (plain(3, 64, 8), lambda sample: struct.pack("<d", sample / 32768)),
+    "float with 24 valid bits": (extensible(32, 24, 4, FLOAT), lambda sample: struct.pack("<f", sample / 32768)),
+    "no extension": (plain(0xFFFE, 16, 2), lambda sample: struct.pack("<h", sample)),
+}
+
+
+@pytest.mark.parametrize("name", ODD_HEADS)
+def test_wav_with_an_odd_head(name: str, speech: Any, tmp_path: Path, out: Path) -> None:
+    head, pack = ODD_HEADS[name]
+    data = b"".join(map(pack, speech))
+    source = tmp_path / "odd.wav"
+    note = b"LIST", 5, b"INFO\0\0"  # of odd length, before the sound
+    source.write_bytes(wav_file(head, note, (b"data", len(data), data)))
+    clip = convert(source, out=out)
+    assert clip.seconds == pytest.approx(len(speech) / RATE, abs=0.1)
     assert likeness(read_samples(out), speech) > 0.95
 
 

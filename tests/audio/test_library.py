@@ -89,7 +89,13 @@ def test_same_text_is_synthesized_once(library: SoundLibrary, made: list[Path]) 
 
 
 def test_every_difference_in_speech_makes_another_clip(library: SoundLibrary) -> None:
-    arguments = [("123", "fa"), ("123", "en"), ("123", "en", "en-us+m3"), ("123", "en", None, 200), ("12", "en")]
+    arguments: list[tuple[Any, ...]] = [
+        ("123", "fa"),
+        ("123", "en"),
+        ("123", "en", "en-us+m3"),
+        ("123", "en", None, 200),
+        ("12", "en"),
+    ]
     arguments += [("123", "en", None, None, 80), ("123", "en", None, 200, 80)]
     clips = [library.synthesize(*each) for each in arguments]
     assert len({clip.path for clip in clips}) == len({clip.path.read_bytes() for clip in clips}) == len(arguments)

@@ -16,6 +16,7 @@ from app.audio.piper_child import MAX_CHARACTERS as MAX_PIECE
 from app.audio.piper_child import split_text
 from app.audio.speak import MAX_CHARACTERS, speak
 from app.audio.voices import list_voices
+from script.office.patience import PATIENCE
 from tests.audio.sounds import PIPER_MODEL, RATE, read_samples
 
 MODEL = PIPER_MODEL.name
@@ -52,7 +53,7 @@ def piper_names(folder: Path, language: str | None = None) -> list[str]:
     return [voice.name for voice in list_voices(language, folder) if voice.kind == "piper"]
 
 
-def synthesis_error(library: SoundLibrary, *arguments: str) -> SpeechError:
+def synthesis_error(library: SoundLibrary, *arguments: Any) -> SpeechError:
     with pytest.raises(SpeechError) as caught:
         library.synthesize(*arguments)
     return caught.value
@@ -174,7 +175,7 @@ def test_model_speaks_at_the_requested_rate(library: SoundLibrary) -> None:
 def test_longest_text_needs_no_more_memory(tmp_path: Path, folder: Path) -> None:
     """At once it needed 3.5 GB."""
     text = ("nobody can answer right now to be called back on this number please press one " * 20)[:MAX_CHARACTERS]
-    clip = speak(text, voice=JOE, rate=300, folder=folder, out=tmp_path / "long.wav")
+    clip = speak(text, voice=JOE, rate=300, folder=folder, out=tmp_path / "long.wav", timeout=PATIENCE)
     assert clip.seconds > 30
 
 
