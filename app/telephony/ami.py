@@ -10,25 +10,32 @@ import logging
 import random
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import md5
 from typing import Any, Literal
 
 from panoramisk.actions import Action
 from panoramisk.ami_protocol import AMIProtocol
 from panoramisk.message import Message
 
+from app.telephony.ami_tls import AmiTls
+
 log = logging.getLogger(__name__)
 
 Headers = Mapping[str, str] | Sequence[tuple[str, str]]
+Apply = Callable[[Sequence[Message]], object]
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 _VARIABLE_NAME = re.compile(r"[A-Za-z0-9_]+")
-_UNSAFE = re.compile(r"[\r\n\0]")
-_SECRET = frozenset({"Secret"})  # headers whose values are never logged
+_UNSAFE = re.compile(r"[\r\n\0\ud800-\udfff]")  # the last are halves of characters, which cannot be encoded
+_SECRET = frozenset({"Secret", "Key"})  # headers whose values are never logged
+_OWN_HEADERS = frozenset({"action", "actionid"})  # those that the client makes itself
+_EVENT, _ACTION_ID, _END = b"Event: ", b"\r\nActionID: ", b"\r\n\r\n"
 LONGEST_MESSAGE = 1 << 20  # bytes
 LONGEST_LINE = 1000  # bytes; Asterisk drops messages with a line of 1,024 bytes
 LARGEST_LIST = 100_000  # rows
+Status = Literal["connecting", "connected", "refused", "login_in_use", "down"]
 
 
 class AmiError(Exception):
@@ -47,6 +54,10 @@ class AmiRefused(AmiError):
     """Asterisk refused the action. Nothing was done."""
 
 
+class AmiLoginInUse(AmiRefused):
+    """The user is logged in already, and `allowmultiplelogin=no` in manager.conf forbids a second login."""
+
+
 class AmiUnsafe(AmiError, ValueError):
     """The value must not be sent, because it could inject a header or an action."""
 
@@ -55,7 +66,7 @@ class AmiUnsafe(AmiError, ValueError):
 class AmiState:
     """The connection state since `since` (UTC). `detail` is in English. `version` is Asterisk's, "" if unknown."""
 
-    status: Literal["connecting", "connected", "refused", "down"]
+    status: Status
     since: datetime
     detail: str = ""
     version: str = ""
@@ -81,12 +92,24 @@ class AmiTimes:
     refused_pauses: tuple[float, ...] = (1, 5, 30)
 
 
-class _Pending:
-    """An action that waits for its response. `rows` is None if the response is a single message."""
+class Event(dict[str, str]):
+    """An event for everybody, as its headers. It is a message whose headers are spelled as Asterisk spells them."""
 
-    def __init__(self, *, many: bool) -> None:
+    @property
+    def event(self) -> str:
+        return self.get("Event", "")
+
+
+class _Pending:
+    """An action that waits for its response. `rows` is None if the response is a single message.
+
+    With `apply`, the events for everybody that come during a list are among its rows, in the order of arrival.
+    """
+
+    def __init__(self, *, many: bool, apply: Apply | None = None) -> None:
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.rows: list[Message] | None = [] if many else None
+        self._apply = apply
 
     def handle(self, message: Message) -> bool:
         """Handle a message with our ActionID. Return False if it is an event for everybody."""
@@ -96,11 +119,22 @@ class _Pending:
             return False
         if message.get("EventList", "").lower() in ("complete", "cancelled"):
             self._finish(message)
-        elif len(self.rows) >= LARGEST_LIST:
+        else:
+            self._add(message)
+        return True
+
+    def note(self, event: Message | Event) -> None:
+        """Note an event for everybody."""
+        if self._apply is not None:
+            self._add(event)
+
+    def _add(self, message: Message | Event) -> None:
+        if self.rows is None or self.future.done():
+            return
+        if len(self.rows) >= LARGEST_LIST:
             self.fail(AmiError(f"the list has more than {LARGEST_LIST} rows"))
         else:
             self.rows.append(message)
-        return True
 
     def _response(self, message: Message) -> bool:
         if self.future.done():
@@ -116,19 +150,44 @@ class _Pending:
             return
         if message.get("EventList", "").lower() == "cancelled":
             self.fail(AmiError("Asterisk cancelled the list"))
-        else:
-            self.future.set_result(self.rows)
+            return
+        assert self.rows is not None
+        if self._apply is not None:
+            try:
+                self._apply(self.rows)
+            except Exception as error:  # it belongs to who asked for the list, not to the connection
+                self.fail(error)
+                return
+        self.future.set_result(self.rows)
 
-    def fail(self, error: AmiError) -> None:
+    def fail(self, error: Exception) -> None:
         if not self.future.done():
             self.future.set_exception(error)
+
+
+def _parse_event(block: bytes) -> Event | None:
+    """Parse an event for everybody, None if it is not an ordinary one. Panoramisk takes five times as long.
+
+    Most events are of this kind. The others have a header several times, a line without a header, or ": " in a value.
+    """
+    if not block.startswith(_EVENT) or _ACTION_ID in block:
+        return None
+    text = block.decode("utf-8", "replace")
+    # The pieces are names and values in turn, and each name has the end of the line before it.
+    pieces = f"\n{text}".replace("\r\n", ": \n").split(": ")
+    names = "".join(pieces[::2])[1:].split("\n")
+    if not len(names) == len(pieces) / 2 == text.count("\r\n") + 1:
+        return None
+    event = Event(zip(names, pieces[1::2], strict=True))
+    return event if len(event) == len(names) and "Result" not in event else None  # panoramisk decodes a result
 
 
 class _Protocol(AMIProtocol):  # type: ignore[misc]
     """panoramisk's protocol without its parts that lose or repeat messages."""
 
-    def __init__(self, on_event: Callable[[Message], None]) -> None:
+    def __init__(self, on_event: Callable[[Message], None], wanted: Collection[str] | None = None) -> None:
         self.on_event = on_event
+        self._wanted = None if wanted is None else frozenset(name.encode() for name in (*wanted, "FullyBooted"))
         self.pending: dict[str, _Pending] = {}
         self.lost = asyncio.get_running_loop().create_future()
         self.booted = asyncio.Event()
@@ -146,13 +205,28 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]
         if self.version is None:
             self._greet()
         # Split before decoding: a character of two bytes may be split between two chunks.
-        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
-            block = bytes(self._buffer[:end])
-            del self._buffer[: end + 4]
-            self._handle_block(block.decode("utf-8", "replace").strip("\r\n"))
+        if self._buffer.find(_END, max(0, len(self._buffer) - len(data) - len(_END))) >= 0:
+            *blocks, rest = bytes(self._buffer).split(_END)
+            self._buffer = bytearray(rest)
+            for block in blocks:
+                if self._is_unwanted(block):
+                    continue
+                event = _parse_event(block)
+                if event is not None:
+                    self._handle_event(event)
+                else:
+                    self._handle_block(block.decode("utf-8", "replace").strip("\r\n"))
         if len(self._buffer) > LONGEST_MESSAGE:
             log.error("the PBX sent a message of more than %d bytes; reconnecting", LONGEST_MESSAGE)
             self.transport.abort()
+
+    def _is_unwanted(self, block: bytes) -> bool:
+        """Tell whether a message is an event for everybody that nobody here wants. Parsing takes 20 times as long."""
+        if self._wanted is None or not block.startswith(_EVENT):
+            return False
+        end = block.find(b"\r\n")
+        name = block[len(_EVENT) :] if end < 0 else block[len(_EVENT) : end]
+        return name not in self._wanted and _ACTION_ID not in block
 
     def _greet(self) -> None:
         line, found, rest = bytes(self._buffer).partition(b"\r\n")
@@ -171,16 +245,25 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]
         if message is None:
             return
         action_id = message.action_id  # a list if a user event has the header twice
+        if len(message) < block.count("\r\n") + 2:  # it has its headers and `content`
+            message = _single_values(message)
         pending = self.pending.get(action_id) if isinstance(action_id, str) else None
         if pending is not None and pending.handle(message):
             return
         if "event" in message:
-            if message.event == "FullyBooted":
-                self.booted.set()
-            try:
-                self.on_event(message)
-            except Exception:
-                log.exception("cannot handle an event: %r", message)
+            self._handle_event(message)
+
+    def _handle_event(self, event: Message | Event) -> None:
+        """Handle an event for everybody."""
+        if event.event == "FullyBooted":
+            self.booted.set()
+        for waiting in self.pending.values():
+            waiting.note(event)
+        try:
+            self.on_event(event)
+        except Exception:
+            log.exception("cannot handle an event %s", event.event)
+            log.debug("the event is %r", event)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.closed = True
@@ -194,7 +277,8 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]
 class AmiClient:
     """Stay connected until stopped. Call all methods in the event loop that started the client.
 
-    `on_event` and `on_state` are called in the loop and must return at once. `name` appears in the log.
+    With `tls`, the connection is encrypted. `on_event` and `on_state` are called in the loop and must return at once.
+    `wanted`: the names of the events to report; None for all. `name` appears in the log.
     """
 
     def __init__(
@@ -204,14 +288,18 @@ class AmiClient:
         username: str,
         secret: str,
         *,
+        tls: AmiTls | None = None,
         on_event: Callable[[Message], None],
         on_state: Callable[[AmiState], None] = lambda state: None,
+        wanted: Collection[str] | None = None,
         times: AmiTimes = AmiTimes(),
         name: str = "PBX",
     ) -> None:
         self._address = (host, port)
-        self._login = _login(username, secret)
+        self._login = (username, secret)
+        self._tls = tls
         self._on_event, self._on_state, self._times, self._name = on_event, on_state, times, name
+        self._wanted = wanted
         self._protocol: _Protocol | None = None
         self._task: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
@@ -220,6 +308,11 @@ class AmiClient:
     @property
     def connected(self) -> bool:
         return self._connected.is_set()
+
+    @property
+    def fully_booted(self) -> bool:
+        """Whether Asterisk has reported the end of its start on this connection. Our user need not hear of it."""
+        return self._protocol is not None and self._protocol.booted.is_set()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -246,7 +339,7 @@ class AmiClient:
 
     async def use(self, host: str, port: int, username: str, secret: str) -> bool:
         """Reconnect with these values. Return False and do nothing if they are already in use."""
-        address, login = (host, port), _login(username, secret)
+        address, login = (host, port), (username, secret)
         if (address, login) == (self._address, self._login):
             return False
         running = self._task is not None
@@ -275,10 +368,25 @@ class AmiClient:
         return await self._request(action, headers, variables or {}, timeout or self._times.action, many=False)
 
     async def collect(self, action: str, headers: Headers = (), *, timeout: float | None = None) -> list[Message]:
-        """Send an action whose response is a list, and return the list. Raises the errors of `send`."""
+        """Send an action whose response is a list, and return the list. Raises the errors of `send`.
+
+        Events that come behind the list are handled before this returns. Use `apply_list` if they must come later.
+        """
         self._require_connected()
         rows: list[Message] = await self._request(action, headers, {}, timeout or self._times.action, many=True)
         return rows
+
+    async def apply_list(
+        self, action: str, apply: Apply, headers: Headers = (), *, timeout: float | None = None
+    ) -> None:
+        """Send an action whose response is a list, and call `apply` with the list. Raises the errors of `send`.
+
+        `apply` is called as soon as the list is complete, before any later event is handled. It also gets the events
+        that came since the action was sent, between the rows as they came; `on_event` has handled them already. So
+        what is built from these messages in their order is as new as all events until then.
+        """
+        self._require_connected()
+        await self._request(action, headers, {}, timeout or self._times.action, many=True, apply=apply)
 
     async def originate(
         self, headers: Mapping[str, str], variables: Mapping[str, str], *, timeout: float | None = None
@@ -304,7 +412,7 @@ class AmiClient:
                     failures = 0
                 self._drop("the connection was lost")
             except AmiRefused as error:
-                self._drop(str(error), status="refused")
+                self._drop(str(error), status="login_in_use" if isinstance(error, AmiLoginInUse) else "refused")
                 await _pause(self._times.refused_pauses, refusals)
                 refusals += 1
                 continue
@@ -317,12 +425,19 @@ class AmiClient:
         self._set_state("connecting", f"connecting to {self._address[0]}:{self._address[1]}")
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._times.login):
-            _, protocol = await loop.create_connection(lambda: _Protocol(self._on_event), *self._address)
+            context = self._tls.context() if self._tls is not None else None
+            transport, protocol = await loop.create_connection(
+                lambda: _Protocol(self._on_event, self._wanted), *self._address, ssl=context
+            )
             self._protocol = protocol
+            if self._tls is not None:
+                self._tls.check(transport)
             await self._wait_or_lost(protocol.greeted.wait(), protocol)
         try:
-            await self._request("Login", self._login, {}, self._times.login, many=False)
+            await self._log_in()
         except AmiRefused as error:
+            if "already in use" in str(error).lower():
+                raise AmiLoginInUse("the user is logged in already, and may be only once") from error
             raise AmiRefused(f"the PBX refused the user name or the secret ({error})") from error
         try:
             async with asyncio.timeout(self._times.booted):
@@ -332,6 +447,18 @@ class AmiClient:
         version = await self._version()
         self._connected.set()
         self._set_state("connected", "", version)
+
+    async def _log_in(self) -> None:
+        """Answer a challenge instead of sending the secret. A listener cannot use the answer for another log-in."""
+        timeout = self._times.login
+        username, secret = self._login[0], _safe("Secret", self._login[1])
+        asked = await self._request("Challenge", {"AuthType": "MD5"}, {}, timeout, many=False)
+        challenge = str(asked.get("Challenge", ""))
+        if not challenge:
+            raise AmiRefused("it sent no challenge")
+        key = md5((challenge + secret).encode(), usedforsecurity=False).hexdigest()  # the method is Asterisk's
+        login = {"AuthType": "MD5", "Username": username, "Key": key, "Events": "on"}
+        await self._request("Login", login, {}, timeout, many=False)
 
     @staticmethod
     async def _wait_or_lost(wait: Any, protocol: _Protocol) -> None:
@@ -367,7 +494,7 @@ class AmiClient:
                 raise AmiDisconnected("the PBX stopped responding")
             self._write(Action({"Action": "Ping"}))
 
-    def _drop(self, detail: str, status: Literal["down", "refused"] = "down") -> None:
+    def _drop(self, detail: str, status: Status = "down") -> None:
         self._connected.clear()
         protocol, self._protocol = self._protocol, None
         if protocol is not None and not protocol.lost.done():
@@ -375,9 +502,7 @@ class AmiClient:
             protocol.connection_lost(None)
         self._set_state(status, detail)
 
-    def _set_state(
-        self, status: Literal["connecting", "connected", "refused", "down"], detail: str, version: str = ""
-    ) -> None:
+    def _set_state(self, status: Status, detail: str, version: str = "") -> None:
         version = version or self.state.version
         if (status, detail, version) == (self.state.status, self.state.detail, self.state.version):
             return
@@ -395,13 +520,20 @@ class AmiClient:
             raise AmiDisconnected(f"not connected to the PBX: {self.state.detail}")
 
     async def _request(
-        self, action: str, headers: Headers, variables: Mapping[str, str], timeout: float, *, many: bool
+        self,
+        action: str,
+        headers: Headers,
+        variables: Mapping[str, str],
+        timeout: float,
+        *,
+        many: bool,
+        apply: Apply | None = None,
     ) -> Any:
         message = _action(action, headers, variables)
         protocol = self._protocol
         if protocol is None or protocol.lost.done():
             raise AmiDisconnected("not connected to the PBX")
-        pending = protocol.pending[message.id] = _Pending(many=many)
+        pending = protocol.pending[message.id] = _Pending(many=many, apply=apply)
         try:
             self._write(message)
             async with asyncio.timeout(timeout):
@@ -418,8 +550,11 @@ class AmiClient:
             self._protocol.transport.write(str(action).encode("utf-8"))
 
 
-def _login(username: str, secret: str) -> tuple[tuple[str, str], ...]:
-    return (("Username", username), ("Secret", secret), ("Events", "on"))
+def _single_values(message: Message) -> Message:
+    """Return a message with the first value of each header that it has several times."""
+    pairs = message.items()
+    single = {name: value[0] if isinstance(value, list) else value for name, value in pairs}
+    return Message(single, single.pop("content", ""))
 
 
 async def _pause(pauses: Sequence[float], failures: int) -> None:
@@ -431,10 +566,12 @@ def _action(name: str, headers: Headers, variables: Mapping[str, str]) -> Action
     pairs: Iterable[tuple[str, str]] = headers.items() if isinstance(headers, Mapping) else headers
     action: dict[str, Any] = {"Action": _safe("Action", name)}
     for header, value in pairs:
-        if not _HEADER_NAME.fullmatch(header):
+        if not _HEADER_NAME.fullmatch(header) or header.lower() in _OWN_HEADERS:
             raise AmiUnsafe(f"invalid header name: {header!r}")
         action[header] = _safe(header, value)
     if variables:
+        if "Variable" in action:
+            raise AmiUnsafe("variables in two places")
         action["Variable"] = [_variable(name, value) for name, value in variables.items()]
     return Action(action)
 

@@ -1,16 +1,22 @@
 """Originate and hang up calls, and read Asterisk's records of attempts."""
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from app.domain import numbers
 from app.domain.dial_order import DialOrder
 from app.domain.routing import Context
-from app.telephony.attempts import AttemptFollower, agent_leg
+from app.telephony.ami import AmiRefused
+from app.telephony.attempts import ANSWER, AttemptFollower, agent_leg_id
+from app.telephony.devices import channel_pattern, device_of_channel
 from app.telephony.variables import PROMPT_VARIABLES
 
 log = logging.getLogger(__name__)
 FAMILY = "bazang"  # family in Asterisk's database
+_OUT_HALF = re.compile(rf"Local/[0-9]+@{Context.OUT}-[0-9a-f]+;2")
 GRACE = 5  # seconds by which the Originate outlasts the ringing, so that the dialplan ends it
 
 
@@ -22,6 +28,19 @@ class Ami(Protocol):
     async def originate(self, headers: Mapping[str, str], variables: Mapping[str, str]) -> None: ...
 
 
+@dataclass(frozen=True)
+class CustomerSounds:
+    """The sound files for the customer, as Asterisk sees them, "" for what is not played.
+
+    `question`: what they are asked. `greeting` and `apology`: for those who are rung first, before they wait for the
+    agent, and if no agent comes.
+    """
+
+    question: str = ""
+    greeting: str = ""
+    apology: str = ""
+
+
 class Dialer:
     """Send the AMI actions of attempts. Keeps no state."""
 
@@ -29,30 +48,35 @@ class Dialer:
         self._ami = ami
         self._follower = follower
 
-    async def originate(self, order: DialOrder, prompt: Sequence[str]) -> None:
-        """Ring the agent. `prompt` are the sound files of the announcement, as Asterisk sees them.
+    async def originate(
+        self, order: DialOrder, prompt: Sequence[str], sounds: CustomerSounds = CustomerSounds()
+    ) -> None:
+        """Ring the agent, or the customer first. `prompt` are the sound files of the announcement.
 
         Return when Asterisk has accepted the order. Raises the errors of the AMI client. After a refusal nothing rings.
         After a time-out or a lost connection it is unknown whether something rings.
         """
-        self._follower.begin(order.attempt)
+        self._follower.follow(order.attempt)
         await self._ami.originate(
             {
-                "Channel": f"Local/s@{Context.AGENT}/n",
-                "Context": Context.CUSTOMER,
+                "Channel": f"Local/s@{Context.RESERVED if order.customer_first else Context.AGENT}/n",
+                "Context": Context.FIRST if order.customer_first else Context.CUSTOMER,
                 "Exten": "s",
                 "Priority": "1",
                 "CallerID": f'"Bazang" <{order.spoken}>',
                 "Timeout": str((order.agent_ring + GRACE) * 1000),
                 "ChannelId": order.attempt,
-                "OtherChannelId": agent_leg(order.attempt),
+                "OtherChannelId": agent_leg_id(order.attempt),
             },
-            variables(order, prompt),
+            variables(order, prompt, sounds),
         )
 
-    async def ring(self, call: str, extension: str, devices: str, hint_context: str, seconds: int) -> None:
-        """Ring an extension for the phone call with the UUID `call`. Raises the errors of `originate`."""
-        self._follower.begin(call)
+    async def ring(self, call: str, extension: str, devices: str, hint: str, seconds: int) -> None:
+        """Ring an extension for the phone call with the UUID `call`. Raises the errors of `originate`.
+
+        `devices` and `hint` are as in `DialOrder`.
+        """
+        self._follower.follow(call)
         await self._ami.originate(
             {
                 "Channel": f"Local/s@{Context.AGENT}/n",
@@ -62,13 +86,12 @@ class Dialer:
                 "CallerID": '"Bazang" <Bazang>',
                 "Timeout": str((seconds + GRACE) * 1000),
                 "ChannelId": call,
-                "OtherChannelId": agent_leg(call),
+                "OtherChannelId": agent_leg_id(call),
             },
             {
                 "__BAZANG_ATTEMPT": call,
                 "__BAZANG_AGENT": extension,
-                "__BAZANG_DEVICES": devices,
-                "__BAZANG_HINT": hint_context,
+                **_line_variables(devices, hint),
                 "__BAZANG_AGENT_RING": str(seconds),
             },
         )
@@ -83,17 +106,35 @@ class Dialer:
             channel = channels[0]
         await self._ami.send("Hangup", {"Channel": channel})
 
-    async def attempts_with_channels(self) -> set[str]:
-        """Return the Linkedids of all channels. The Linkedid of an attempt is its UUID."""
-        return {row.get("Linkedid", "") for row in await self._channels()}
+    async def attempts_with_channels(self) -> dict[str, set[str]]:
+        """Return the devices of all channels by Linkedid. The Linkedid of an attempt is its UUID."""
+        found: dict[str, set[str]] = {}
+        for row in await self._channels():
+            found.setdefault(row.get("Linkedid", ""), set()).add(device_of_channel(row.get("Channel", "")))
+        return found
+
+    async def customer_answered(self, attempt: str) -> bool:
+        """Tell whether the customer has answered a call that the outbound context had answered before.
+
+        Asterisk's record does not say it before the end of the call. Raises AmiError.
+        """
+        for row in await self._channels():
+            channel = row.get("Channel", "")
+            if row.get("Linkedid") != attempt or not _OUT_HALF.fullmatch(channel):
+                continue
+            status, peer = [await self._variable(channel, name) for name in ("DIALSTATUS", "DIALEDPEERNAME")]
+            return status == ANSWER and not peer.startswith("Local/")
+        return False
+
+    async def _variable(self, channel: str, name: str) -> str:
+        answer = await self._ami.send("Getvar", {"Channel": channel, "Variable": name})
+        return str(answer.get("Value", ""))
 
     async def _channels(self) -> list[Any]:
         return await self._ami.collect("CoreShowChannels")
 
     async def record(self, attempt: str) -> str:
         """Return Asterisk's record of an attempt, "" if there is none. See `translate.record_outcome`."""
-        from app.telephony.ami import AmiRefused
-
         try:
             rows = await self._ami.collect("DBGet", {"Family": FAMILY, "Key": attempt})
         except AmiRefused as refusal:
@@ -103,22 +144,33 @@ class Dialer:
         return next((row.get("Val", "") for row in rows if row.get("Event") == "DBGetResponse"), "")
 
 
-def variables(order: DialOrder, prompt: Sequence[str]) -> dict[str, str]:
+def variables(order: DialOrder, prompt: Sequence[str], sounds: CustomerSounds = CustomerSounds()) -> dict[str, str]:
     """Return the channel variables of an attempt. With two underscores, every leg inherits them."""
     return {
         "__BAZANG_ATTEMPT": order.attempt,
         "__BAZANG_AGENT": order.agent,
-        "__BAZANG_DEVICES": order.devices,
-        "__BAZANG_HINT": order.hint_context,
+        **_line_variables(order.devices, order.hint),
         "__BAZANG_AGENT_RING": str(order.agent_ring),
         "__BAZANG_CUSTOMER_RING": str(order.customer_ring),
-        "__BAZANG_NUMBER": order.dialled,
+        # Without a number, nothing is dialled in the outbound context.
+        "__BAZANG_NUMBER": "" if numbers.is_internal(order.number) else order.dialled,
         "__BAZANG_INSIDE": order.internal_devices,
         "__BAZANG_OUTBOUND": order.outbound_context,
         "__BAZANG_CALLER_ID": order.caller_id,
         "__BAZANG_FORGET": "&".join(order.forget),
+        "__BAZANG_CONFIRMATION": order.agent_confirms,
+        "__BAZANG_ASK": sounds.question,
+        "__BAZANG_RESERVED": "1" if order.customer_first else "",
+        "__BAZANG_GREETING": sounds.greeting,
+        "__BAZANG_APOLOGY": sounds.apology,
         **_prompt_variables(prompt),
     }
+
+
+def _line_variables(devices: str, hint: str) -> dict[str, str]:
+    """Return the variables by which the guard checks whether the agent's line is free."""
+    channels = channel_pattern(devices.split("&"))
+    return {"__BAZANG_DEVICES": devices, "__BAZANG_CHANNELS": channels, "__BAZANG_HINT": hint}
 
 
 _PROMPT_LENGTH = 900  # characters per variable: Asterisk drops messages with a line of 1,024 bytes

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from app.domain.routing import EXTENSION_PATTERN
 from app.domain.text import displayable
 from app.telephony.ami import AmiRefused
+from app.telephony.devices import is_agent_name
 from app.telephony.dialer import Ami
 
 LONGEST = 80
@@ -15,7 +15,7 @@ _CALLER_ID = re.compile(r'\s*(?:"(?P<quoted>.*)"|(?P<bare>[^<>"]*?))\s*<[^<>]*>\
 
 async def ask_name(ami: Ami, extension: str, devices: Sequence[str], profile: str) -> str:
     """Return the name of an extension, "" if the PBX has none. Raises AmiError."""
-    if not EXTENSION_PATTERN.fullmatch(extension):
+    if not is_agent_name(extension):
         return ""
     if profile == "freepbx":
         name = await _database_name(ami, extension)

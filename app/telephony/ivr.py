@@ -5,35 +5,58 @@ It handles keys and sounds. The `Registrar` provides the module, checks numbers 
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Protocol
 
+from app.domain import chosen_times
+from app.domain.hours import Outside
+from app.domain.routing import CameBy
 from app.domain.text import displayable
 from app.telephony import variables
-from app.telephony.agi import AgiBroken, AgiSession, HungUp, Sound
+from app.telephony.agi import AgiBroken, AgiSession, CannotWrite, HungUp, Sound
+from app.telephony.fields import integer
 
 log = logging.getLogger(__name__)
 
 TRIES = 3
 LONGEST_NUMBER = 20  # digits
+LONGEST_ID = 68  # characters of a Uniqueid; Asterisk's own limit is 149
+_LATEST = 2**32  # seconds since 1970
 MODULE_SECONDS = 15.0  # to synthesize prompts that have changed since the last call
 CHOICE_SECONDS = 5.0  # to press a key after a question
 FIRST_DIGIT_SECONDS = 8.0
 NEXT_DIGIT_SECONDS = 4.0
 DIGITS = "0123456789"
+ANY_KEY = DIGITS + "*#"
 NEXT, ERROR = "next", "error"
 _WITHHELD = frozenset({"", "unknown", "anonymous", "restricted", "unavailable", "withheld", "private", "asterisk"})
 
-__all__ = ["Accepted", "CallerFacts", "ModuleView", "Refused", "Registrar", "Sound", "converse"]
+__all__ = [
+    "Accepted",
+    "CallerFacts",
+    "ChosenTime",
+    "ModuleView",
+    "NotRegistered",
+    "Refused",
+    "Registrar",
+    "Sound",
+    "converse",
+]
 
 
 @dataclass(frozen=True)
 class ModuleView:
     """What the dialogue needs of a module. `digits` are the sounds of "0" to "9" in its language.
 
-    `prompts` has the eight prompt keys and `intro_other`, the intro that does not offer the caller's own number. A
-    prompt that is None is not played.
+    `prompts` has the prompt keys, OPEN_KEYS, `intro_other`, the intro that does not offer the caller's own number, and
+    `after_success_closed`, the last prompt outside the office hours. If callers may choose the time (`offers_times`),
+    it has TIME_KEYS, too; if they may say their name (`asks_name`), NAME_KEYS and the `tone`. A prompt that is None is
+    not played. `tells_prospect`: callers hear their place in line, or how long it will probably take.
+
+    `outside` is what the module does for callers outside the office hours, None inside them.
     """
 
     id: int
@@ -44,11 +67,18 @@ class ModuleView:
     language: str
     prompts: Mapping[str, Sound | None]
     digits: Mapping[str, Sound]
+    outside: Outside | None = None
+    offers_times: bool = False
+    tells_prospect: bool = False
+    asks_name: bool = False
 
 
 @dataclass(frozen=True)
 class CallerFacts:
-    """The caller. `caller_number` is "" if it is withheld. `first_called_at` is epoch seconds, None if unknown."""
+    """The caller. `caller_number` is "" if it is withheld. `first_called_at` is epoch seconds, None if unknown.
+
+    `uniqueid` identifies this dialogue: a call can have several, one after the other.
+    """
 
     module_id: int
     uniqueid: str
@@ -57,27 +87,82 @@ class CallerFacts:
     caller_name: str
     wanted: str
     first_called_at: float | None
+    came_by: CameBy = CameBy.UNKNOWN
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """An accepted number: normalized, and as it is read out."""
+    """An accepted number: normalized, and as it is read out. `typed`: the caller typed it."""
 
     number: str
     spoken: str
+    typed: bool = False
+
+
+@dataclass(frozen=True)
+class ChosenTime:
+    """A time for the call. `moved`: it is not the one that the caller wished. `spoken` says it to the caller."""
+
+    at: datetime
+    moved: bool
+    spoken: Sequence[Sound]
 
 
 @dataclass(frozen=True)
 class Refused:
+    """`final`: no other number of this caller would be accepted."""
+
     reason: str
+    final: bool = False
+
+
+def channel_id(call: CallerFacts) -> str:
+    """Return the Uniqueid of the caller's channel; the dialogue's own has its number in the call behind it."""
+    return re.sub(r"/[0-9]+$", "", call.uniqueid)
+
+
+class NotRegistered(Exception):
+    """A limit of the office does not allow the request. `reason` is its code."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class Registrar(Protocol):
     async def module(self, module_id: int) -> ModuleView | None: ...
+    def enter(self, call: CallerFacts) -> None: ...
     async def check(self, call: CallerFacts, number: str, typed: bool) -> Accepted | Refused: ...
 
-    async def register(self, call: CallerFacts, accepted: Accepted) -> None:
-        """Store the request, once per `call.uniqueid`. Raises if it cannot be stored."""
+    async def has_open(self, call: CallerFacts, number: Accepted) -> bool:
+        """Tell whether the caller has an open request already, which another registration would find again."""
+
+    async def prospect(self, call: CallerFacts, number: Accepted) -> Sequence[Sound]:
+        """Return the sounds that tell the caller the place in line and the estimated wait of their open request.
+
+        The list is empty if the module tells neither, or if neither is known.
+        """
+
+    async def withdraw(self, call: CallerFacts, number: Accepted) -> None:
+        """Cancel the request that `has_open` found. Raises if that cannot be stored."""
+
+    async def choose_time(self, call: CallerFacts, key: str) -> ChosenTime | None:
+        """Return the time that a caller chose by one of `chosen_times.KEYS`, or the next free one, None if none is."""
+
+    async def register(self, call: CallerFacts, accepted: Accepted, at: datetime | None = None) -> int:
+        """Store the request, once per `call.uniqueid`, and return its id. `at` is the time that the caller chose.
+
+        Raises if it cannot be stored, NotRegistered if it may not.
+        """
+
+    def new_name(self, request: int) -> Sound:
+        """Return a new file for the caller's name, and the longest recording in seconds. `request` is its request."""
+
+    def keep_name(self, recorded: Sound) -> None:
+        """Store the recording in the background, if it contains a name. Call this once for each `new_name`."""
+
+    def place_in_queue(self, queue: str, uniqueid: str) -> int | None:
+        """Return the position at which a caller who left the queue returns to it, None if it is unknown."""
 
 
 class _Leave(Exception):
@@ -93,13 +178,17 @@ async def converse(session: AgiSession, registrar: Registrar) -> None:
         return
     result, why = ERROR, ""
     try:
-        await _Dialogue(session, registrar, module_id).run()
-        result, why = NEXT, "registered"
+        why = await _Dialogue(session, registrar, module_id).run()
+        result = NEXT
     except _Leave as leave:
         why = str(leave)
     except HungUp:
         why = "hung_up"
     log.info("module %s, call %s: %s (%s)", module_id, session.env.get("agi_uniqueid"), result, why)
+    if result == ERROR and why != "hung_up" and await session.get_variable(variables.LEFT):
+        queue, uniqueid = await session.get_variable(variables.QUEUE), session.env.get("agi_uniqueid", "")
+        place = registrar.place_in_queue(queue, uniqueid)
+        await session.set_variable(variables.PLACE, str(place or ""))
     await session.set_variable(variables.WHY, why)
     await session.set_variable(variables.RESULT, result)
 
@@ -107,48 +196,185 @@ async def converse(session: AgiSession, registrar: Registrar) -> None:
 class _Dialogue:
     def __init__(self, session: AgiSession, registrar: Registrar, module_id: int) -> None:
         self._session, self._registrar, self._module_id = session, registrar, module_id
+        self._call_at: datetime | None = None  # the time that the caller chose
+        self._request = 0  # the id of the registered request
+        self._replaced: Accepted | None = None  # the number of the open request that another number replaces
 
-    async def run(self) -> None:
-        """Run the dialogue up to the registered request. Raises _Leave, HungUp or AgiBroken."""
+    async def run(self) -> str:
+        """Run the dialogue up to the request that is "registered" or "withdrawn"; return which.
+
+        Raises _Leave, HungUp or AgiBroken.
+        """
         try:
             module = await self._session.keep_waiting(self._registrar.module(self._module_id), MODULE_SECONDS)
         except TimeoutError:
             raise _Leave("prompts_not_ready") from None
         if module is None or not module.active:
             raise _Leave("inactive" if module is not None else "no_module")
-        self._prompts, self._digits = module.prompts, module.digits
+        self._prompts, self._digits, self._asks_name = module.prompts, module.digits, module.asks_name
+        if module.outside is Outside.DECLINE:
+            if not module.silent:
+                await self._say_closed()
+            raise _Leave("closed")
+        self._is_for_opening = module.outside is Outside.NEXT_OPENING
+        self._tells_prospect = module.tells_prospect
+        self._choices = "1203" if module.offers_times else "120"
         self._call = await _facts(self._session, self._module_id)
+        self._registrar.enter(self._call)
         own = await self._own_number()
 
         if module.silent:
             if own is None:
                 raise _Leave("no_number")
-            await self._register(own, play=False)
-            return
+            await self._store(own)
+            return "registered"
 
         await self._session.answer()
-        if await self._ask_which_number(own is not None) == "1" and own is not None:
-            number = own
-        else:
-            number = await self._ask_number()
-        await self._register(number, play=True)
+        has_open = own is not None and await self._has_open(own)
+        key = await self._ask_about_open(own) if own and has_open else await self._ask_which_number(own is not None)
+        if key == "9" and own is not None:
+            await self._withdraw(own)
+            await self._play(self._prompts.get("withdrawn"))
+            return "withdrawn"
+        if key == "3":
+            key = await self._ask_time(own is not None)
+        if key == "1" and own is not None and await self._register(own, own=True):
+            return "registered"
+        self._replaced = own if has_open else None
+        await self._register(await self._ask_number(), own=False)
+        return "registered"
+
+    async def _has_open(self, own: Accepted) -> bool:
+        if self._prompts.get("has_open") is None:
+            return False
+        try:
+            return await self._registrar.has_open(self._call, own)
+        except Exception as failure:
+            log.error("cannot look for an open request: %r", failure)
+            return False  # a new registration finds it again
+
+    async def _ask_about_open(self, own: Accepted) -> str:
+        """Say that the caller's request stands. Return 1 = keep it; 2 = another number; 3 = a time; 9 = withdraw it."""
+        keys = self._choices + "9"
+        key = await self._play_and_tell(self._prompts.get("has_open"), own, keys)
+        return await self._ask_choice([self._prompts.get("open_choice")], keys, key)
+
+    async def _play_and_tell(self, sound: Sound | None, number: Accepted, keys: str = "") -> str:
+        """Play a prompt, and then what the caller can expect. Return the key that interrupted them, or ""."""
+        finding = asyncio.ensure_future(self._find_prospect(number))  # while the prompt plays
+        try:
+            key = await self._play(sound, keys)
+            for part in [] if key else await self._session.keep_waiting(finding, MODULE_SECONDS):
+                key = key or await self._play(part, keys)
+            return key
+        except TimeoutError:
+            log.warning("what the caller can expect is not known in time")
+            return ""
+        finally:
+            finding.cancel()
+
+    async def _find_prospect(self, number: Accepted) -> Sequence[Sound]:
+        if not self._tells_prospect or self._is_for_opening or self._call_at is not None:
+            return []
+        try:
+            return await self._registrar.prospect(self._call, number)
+        except Exception as failure:
+            log.error("cannot tell what the caller can expect: %r", failure)
+            return []
+
+    async def _withdraw(self, number: Accepted) -> None:
+        try:
+            await asyncio.shield(self._registrar.withdraw(self._call, number))
+        except Exception as failure:
+            log.error("cannot withdraw a request: %r", failure)
+            raise _Leave("not_stored") from failure
+
+    async def _say_closed(self) -> None:
+        closed = self._prompts.get("closed")
+        if closed is not None:
+            await self._session.answer()
+            await self._play(closed)
 
     async def _own_number(self) -> Accepted | None:
         if not self._call.caller_number:
             return None
-        checked = await self._registrar.check(self._call, self._call.caller_number, False)
+        checked = await self._check(self._call.caller_number, typed=False)
         return checked if isinstance(checked, Accepted) else None
 
+    async def _check(self, number: str, *, typed: bool) -> Accepted | Refused:
+        checked = await self._registrar.check(self._call, number, typed)
+        if isinstance(checked, Refused) and checked.final:
+            raise _Leave(checked.reason)
+        return checked
+
     async def _ask_which_number(self, has_own: bool) -> str:
-        """Play the intro and return the choice: 1 = this number, if there is one; 2 = another. 0 leaves."""
+        """Play the intro and return the choice: 1 = this number, if there is one; 2 = another; 3 = a time. 0 leaves."""
+        key = await self._play(self._prompts.get("closed"), keys=self._choices) if self._is_for_opening else ""
         intro = self._prompts.get("intro")
         if not has_own:
             intro = self._prompts.get("intro_other") or intro
+        return await self._ask_choice([intro], self._choices, key)
+
+    async def _ask_choice(self, sounds: list[Sound | None], keys: str, key: str = "") -> str:
+        """Play these sounds, and the offer of a time if there is one, until one of the keys is pressed. 0 leaves.
+
+        `key`: the caller has pressed it already.
+        """
+        if "3" in keys:
+            sounds = [*sounds, self._prompts.get("time_offer")]
         for _ in range(TRIES):
-            key = await self._play(intro, keys="120") or await self._session.get_digit(CHOICE_SECONDS)
+            for sound in sounds:
+                key = key or await self._play(sound, keys=keys)
+            key = key or await self._session.get_digit(CHOICE_SECONDS)
             if key == "0":
                 raise _Leave("declined")
-            if key in ("1", "2"):
+            if key and key in keys:
+                return key
+            key = ""
+        raise _Leave("no_choice")
+
+    async def _ask_time(self, has_own: bool) -> str:
+        """Let the caller choose a time. Return what they press then: 1 = this number, if there is one; 2 = another."""
+        wrong = 0
+        while wrong < TRIES:
+            key = await self._play(self._prompts.get("time_choice"), keys=chosen_times.KEYS + "0")
+            key = key or await self._session.get_digit(CHOICE_SECONDS)
+            if key == "0":
+                raise _Leave("declined")
+            chosen = await self._choose_time(key) if key else None
+            if chosen is None:
+                wrong += 1
+                continue
+            self._call_at = chosen.at
+            next_key = await self._announce_time(chosen, has_own)
+            if next_key != "3":
+                return next_key
+        raise _Leave("no_choice")
+
+    async def _choose_time(self, key: str) -> ChosenTime | None:
+        choosing = self._registrar.choose_time(self._call, key)
+        try:
+            chosen = await self._session.keep_waiting(choosing, MODULE_SECONDS)
+        except TimeoutError:
+            raise _Leave("prompts_not_ready") from None
+        if chosen is None or chosen.moved:
+            await self._play(self._prompts.get("time_moved"))
+        return chosen
+
+    async def _announce_time(self, chosen: ChosenTime, has_own: bool) -> str:
+        """Say when the caller will be called. Return 1 = this number, if there is one; 2 = another; 3 = another time.
+
+        No key interrupts the time: it may have moved. And somebody who types 10 for ten minutes presses 0 now, which
+        must not end the dialogue.
+        """
+        keys = "123" if has_own else "23"
+        for _ in range(TRIES):
+            await self._session.play(chosen.spoken)
+            key = await self._play(self._prompts.get("time_next" if has_own else "time_next_other"), keys=keys)
+            key = key or await self._session.get_digit(CHOICE_SECONDS)
+            if key == "0":
+                raise _Leave("declined")
+            if key and key in keys:
                 return key
         raise _Leave("no_choice")
 
@@ -157,7 +383,7 @@ class _Dialogue:
         wrong = 0
         while wrong < TRIES:
             typed = await self._type_number()
-            checked = await self._registrar.check(self._call, typed, True) if typed else Refused("empty")
+            checked = await self._check(typed, typed=True) if typed else Refused("empty")
             if isinstance(checked, Refused):
                 wrong += 1
                 await self._play(self._prompts.get("wrong_number"))
@@ -167,7 +393,7 @@ class _Dialogue:
 
     async def _type_number(self) -> str:
         """Return the digits typed before # or a pause. * starts over. Digits may interrupt the prompt."""
-        typed = await self._play(self._prompts.get("enter_number"), keys=DIGITS + "*#")
+        typed = await self._play(self._prompts.get("enter_number"), keys=ANY_KEY)
         while not typed.endswith("#"):
             if typed.endswith("*"):
                 typed = ""
@@ -198,23 +424,86 @@ class _Dialogue:
                 return True
         raise _Leave("not_confirmed")
 
-    async def _register(self, number: Accepted, *, play: bool) -> None:
-        """Store the request while the prompts play. It stays stored if the caller hangs up meanwhile."""
-        storing = asyncio.ensure_future(self._registrar.register(self._call, number))
+    async def _register(self, number: Accepted, *, own: bool) -> bool:
+        """Store the request while the prompts play. It stays stored if the caller hangs up meanwhile.
+
+        `own`: the caller chose their own number. If another caller is on the line by now, that one's number is stored.
+        Return false if it cannot be used.
+        """
+        chosen: asyncio.Future[Accepted | None] = asyncio.get_running_loop().create_future()
+        storing = asyncio.ensure_future(self._choose_and_store(number, own, chosen))
         try:
-            if play:
-                await self._play(self._prompts.get("before_success"))
+            stored = await asyncio.shield(chosen)
+            if stored is None:
+                return False
+            await self._play(self._prompts.get("before_success"))
         finally:
             (failure,) = await asyncio.gather(asyncio.shield(storing), return_exceptions=True)
-            if isinstance(failure, BaseException):
-                log.error("cannot store a request: %r", failure)
-        if isinstance(failure, BaseException):
-            raise _Leave("not_stored")
-        if play:
-            try:
-                await self._play(self._prompts.get("after_success"))
-            except (HungUp, AgiBroken):
-                log.info("the caller hung up during the last prompt")
+        if failure is not None:
+            raise failure if isinstance(failure, _Leave) else _Leave("not_stored")
+        try:
+            await self._play_and_tell(self._last_prompt(), stored)
+            await self._ask_name()
+        except (HungUp, AgiBroken):
+            log.info("the caller hung up after the request was registered")
+        return True
+
+    async def _ask_name(self) -> None:
+        """Let the caller say their name, if the module wants it. Any key skips it, or ends it.
+
+        The request is stored, so nothing that happens here may lose it.
+        """
+        say_name = self._prompts.get("say_name")
+        if not self._asks_name or say_name is None:
+            return
+        # If this process stops now, the caller still goes where callers with a request go.
+        await self._session.set_variable(variables.RESULT, NEXT)
+        if await self._play(say_name, keys=ANY_KEY):
+            return
+        await self._play(self._prompts.get("tone"))
+        recording = self._registrar.new_name(self._request)
+        try:
+            await self._session.record(recording.path, recording.seconds, ANY_KEY)
+        except CannotWrite:
+            log.error("the PBX cannot record the name of a caller")
+        finally:
+            self._registrar.keep_name(recording)
+
+    def _last_prompt(self) -> Sound | None:
+        variant = "after_success_closed" if self._is_for_opening else ""
+        variant = variant if self._call_at is None else "after_success_time"
+        return self._prompts.get(variant) or self._prompts.get("after_success")
+
+    async def _choose_and_store(self, number: Accepted, own: bool, chosen: asyncio.Future[Accepted | None]) -> None:
+        """Set `chosen` to the number to store, then store it. Until `chosen` is set, the session is in use."""
+        current: Accepted | None = number
+        try:
+            if await self._has_changed() and own:
+                current = await self._own_number()
+        finally:
+            chosen.set_result(current)
+        if current is not None:
+            await self._store(current)
+
+    async def _store(self, number: Accepted) -> None:
+        try:
+            self._request = await asyncio.shield(self._registrar.register(self._call, number, self._call_at))
+        except NotRegistered as refused:
+            raise _Leave(refused.reason) from None
+        except Exception as failure:
+            log.error("cannot store a request: %r", failure)
+            raise _Leave("not_stored") from failure
+        if self._replaced is not None and self._replaced.number != number.number:
+            await self._withdraw(self._replaced)
+
+    async def _has_changed(self) -> bool:
+        """Read who is on the line now, and tell whether it is somebody else: a transfer may have been completed."""
+        before = self._call
+        try:
+            self._call = await _current_caller(self._session, before)
+        except (AgiBroken, HungUp) as error:
+            log.info("cannot read the caller again: %r", error)
+        return self._call != before
 
     async def _play(self, sound: Sound | None, keys: str = "") -> str:
         return await self._session.play([sound], keys) if sound is not None else ""
@@ -223,22 +512,51 @@ class _Dialogue:
 async def _facts(session: AgiSession, module_id: int) -> CallerFacts:
     env = session.env
     first = await session.get_variable(variables.FIRST)
+    hops = await session.get_variable(variables.HOPS)
     return CallerFacts(
         module_id=module_id,
-        uniqueid=env.get("agi_uniqueid", ""),
+        uniqueid=_dialogue_id(env.get("agi_uniqueid", ""), hops),
         channel=env.get("agi_channel", ""),
-        caller_number=_number(env),
+        caller_number=_number(env.get("agi_callerid", ""), env.get("agi_callingpres", "0")),
         caller_name=_plain(env.get("agi_calleridname", "")),
         wanted=await session.get_variable(variables.WANTED),
-        first_called_at=float(first) if first.isdigit() else None,
+        first_called_at=float(integer(first, most=_LATEST)) if integer(first) > 0 else None,
+        came_by=_came_by(await session.get_variable(variables.CAME_BY), hops),
     )
 
 
-def _number(env: Mapping[str, str]) -> str:
+def _came_by(text: str, hops: str) -> CameBy:
+    if integer(hops) > 1:
+        return CameBy.MODULE
+    return CameBy(text) if text in set(CameBy) else CameBy.UNKNOWN
+
+
+def call_id(uniqueid: str) -> str:
+    """Return the Uniqueid of a channel as we store it: the end of a very long one, which differs between channels."""
+    return displayable(uniqueid, 1000)[-LONGEST_ID:]
+
+
+def _dialogue_id(uniqueid: str, hops: str) -> str:
+    """Return the id of this dialogue: that of its channel, and from the second module of the call on its number."""
+    uniqueid = call_id(uniqueid)
+    return f"{uniqueid}/{integer(hops)}" if uniqueid and integer(hops) > 1 else uniqueid
+
+
+async def _current_caller(session: AgiSession, call: CallerFacts) -> CallerFacts:
+    """Return the facts with the caller who is on the line now. They stay as they are if Asterisk does not reply."""
+    number = await session.get_variable(variables.NUMBER)
+    presentation = await session.get_variable(variables.PRESENTATION)
+    name = await session.get_variable(variables.NAME)
+    channel = await session.get_variable(variables.CHANNEL)
+    if not channel:  # every channel has a name
+        return call
+    return replace(call, channel=channel, caller_number=_number(number, presentation), caller_name=_plain(name))
+
+
+def _number(number: str, presentation: str) -> str:
     """Return the caller's number, "" if its presentation is restricted or it is unavailable."""
-    number = env.get("agi_callerid", "").strip()
-    presentation = env.get("agi_callingpres", "0")
-    hidden = presentation.isdigit() and int(presentation) & 0x60
+    number = displayable(number, 40)
+    hidden = integer(presentation) & 0x60
     return "" if hidden or number.lower() in _WITHHELD else number
 
 

@@ -14,7 +14,8 @@ from app.domain.routing import (
 from app.telephony.ami import AmiRefused
 from app.telephony.dialer import Ami
 
-_DEVICE = re.compile(r"[A-Za-z0-9]{1,20}/[A-Za-z0-9_.*#@-]{1,80}")
+_DEVICE = re.compile(r"[A-Za-z0-9]{1,20}/[A-Za-z0-9_.*#@+/:-]{1,80}")
+_CHANNEL = re.compile(r"[A-Za-z0-9]{1,20}/[A-Za-z0-9_.*#@+/:;-]{1,100}")
 TECHNOLOGIES = ("PJSIP", "SIP")
 MISSING_STATES = frozenset({"", "INVALID", "UNKNOWN"})  # of a device that does not exist
 
@@ -25,7 +26,7 @@ class InvalidLookup(ValueError):
 
 async def device_state(ami: Ami, device: str) -> str:
     """Return Asterisk's state of a device such as "PJSIP/101". Raises AmiError and InvalidLookup."""
-    return await _get(ami, f"DEVICE_STATE({_validated(_DEVICE, device)})")
+    return await get_value(ami, f"DEVICE_STATE({_validated(_DEVICE, device)})")
 
 
 async def has_extension(ami: Ami, extension: str, context: str) -> bool:
@@ -40,14 +41,24 @@ async def has_extension(ami: Ami, extension: str, context: str) -> bool:
     return bool(context) and await has_location(ami, f"{context},{extension},1")
 
 
+async def withholds_number(ami: Ami, channel: str) -> bool:
+    """Tell whether the caller on a channel withholds their number, which the trunk may report all the same.
+
+    Events don't say it. Raises AmiError and InvalidLookup.
+    """
+    headers = {"Channel": _validated(_CHANNEL, channel), "Variable": "CALLERID(num-pres)"}
+    answer = await ami.send("Getvar", headers)
+    return str(answer.get("Value", "")).startswith("prohib")
+
+
 async def has_queue(ami: Ami, queue: str) -> bool:
     """Tell whether there is such a queue. Raises AmiError and InvalidLookup."""
-    return await _get(ami, f"QUEUE_EXISTS({_validated(QUEUE_PATTERN, queue)})") == "1"
+    return await get_value(ami, f"QUEUE_EXISTS({_validated(QUEUE_PATTERN, queue)})") == "1"
 
 
 async def has_location(ami: Ami, location: str) -> bool:
     """Tell whether the dialplan has this context,extension,priority. Raises AmiError and InvalidLookup."""
-    return await _get(ami, f"DIALPLAN_EXISTS({_validated(LOCATION_PATTERN, location)})") not in ("", "0")
+    return await get_value(ami, f"DIALPLAN_EXISTS({_validated(LOCATION_PATTERN, location)})") not in ("", "0")
 
 
 async def find_context(ami: Ami, contexts: Iterable[str], code: str) -> str:
@@ -58,19 +69,31 @@ async def find_context(ami: Ami, contexts: Iterable[str], code: str) -> str:
     _validated(EXTENSION_PATTERN, code)
     found: list[Mapping[str, Any]] = []
     for context in contexts:
-        headers = {"Context": _validated(CONTEXT_PATTERN, context), "Extension": code}
-        try:
-            rows = await ami.collect("ShowDialPlan", headers)
-        except AmiRefused as refusal:
-            if "did not find" in str(refusal).lower():
-                continue
-            raise
+        rows = await list_steps(ami, _validated(CONTEXT_PATTERN, context), code) or []
         found += [row for row in rows if row.get("Context") and not is_module_context(row["Context"])]
     found.sort(key=lambda row: row.get("Extension") != code)
     return str(found[0]["Context"]) if found else ""
 
 
-async def _get(ami: Ami, expression: str) -> str:
+async def list_steps(ami: Ami, context: str, extension: str = "") -> list[Mapping[str, Any]] | None:
+    """Return the steps of a context and of those it includes, or only those for one extension.
+
+    None if there is no such context. Raises AmiError.
+    """
+    headers = {"Context": context} | ({"Extension": extension} if extension else {})
+    try:
+        return await ami.collect("ShowDialPlan", headers)
+    except AmiRefused as refusal:
+        text = str(refusal).lower()
+        if "did not find context" in text:
+            return None
+        if "did not find" in text:
+            return []
+        raise
+
+
+async def get_value(ami: Ami, expression: str) -> str:
+    """Return the value of a variable or function, "" if it has none. Raises AmiError."""
     answer = await ami.send("Getvar", {"Variable": expression})
     return str(answer.get("Value", ""))
 

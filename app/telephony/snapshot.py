@@ -2,39 +2,85 @@
 
 `Snapshot` has no connection. It is fed with AMI messages and returns the domain's facts. An event takes effect at once.
 A poll replaces everything, so a lost event delays a change by one poll at most.
+
+A list of a poll consists of its rows and of the events that came between them (`AmiClient.apply_list`). Each table is
+built anew from both in the order of their arrival: the later message of an entity is the newer one.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
+from app.domain.place_in_line import MOST_SHARE, WaitingCallers
 from app.domain.policy import Line, LineState, Member, Queue
-from app.domain.routing import EXTENSION_PATTERN
+from app.telephony.agents import AgentFinder, Hint, best_owner
+from app.telephony.devices import (
+    IDLE,
+    MEMBER_STATES,
+    device_of_channel,
+    is_extension,
+    judge,
+    normalized,
+    parse_hint,
+    place_of,
+)
 from app.telephony.extension_names import clean_name
-from app.telephony.translate import line_state
+from app.telephony.fields import integer
 
 Fields = Mapping[str, str]
 
-_NO_CALL = frozenset({"NOT_INUSE", "UNAVAILABLE", "INVALID"})  # states of a device without a call
+_LATEST = 2**32  # seconds since 1970
+_FRACTION = timedelta(seconds=1)  # which the PBX drops
+_MEMBER_EVENTS = frozenset({"QueueMemberStatus", "QueueMemberAdded", "QueueMemberPause", "QueueMemberPenalty"})
+_QUEUE_EVENTS = _MEMBER_EVENTS | {
+    "QueueMemberRemoved",
+    "QueueCallerJoin",
+    "QueueCallerLeave",
+    "AgentConnect",
+    "AgentComplete",
+}
+_CHANNEL_EVENTS = frozenset({"Newchannel", "Newstate", "Rename", "Hangup"})
+_UNANSWERED = frozenset({"0", "5"})  # ChannelState of a phone that is called: Down, then Ringing
 
 
 @dataclass
 class Extension:
-    """An extension with a hint. `devices` are the devices of the hint without its Custom: ones."""
+    """An extension, or the phones of a queue member who has none. `hint` is None if the PBX has no hint for it.
+
+    `devices` are those that can ring: those of the hint without its Custom: ones.
+    """
 
     extension: str
-    context: str
     devices: tuple[str, ...]
-    has_custom: bool
-    status: int
+    hint: Hint | None
     state: LineState
     since: datetime
+
+    @property
+    def context(self) -> str:
+        """The context of the hint that has its number, "" if there is none."""
+        return self.hint.context if self.hint is not None and self.hint.extension == self.extension else ""
+
+    @property
+    def hint_name(self) -> str:
+        """The hint of its devices as the dialplan names it ("101@context"), "" if there is none."""
+        return f"{self.hint.extension}@{self.hint.context}" if self.hint is not None else ""
+
+
+@dataclass(frozen=True)
+class _Channel:
+    device: str
+    is_ringing: bool
 
 
 @dataclass
 class QueueMember:
+    """`extension` is that of its phones, or the name of the agent where they have none (`devices.agent_name`)."""
+
     interface: str
+    state_interface: str
     extension: str
     name: str
     paused: bool
@@ -42,72 +88,276 @@ class QueueMember:
     last_call: datetime | None
     wrapup: timedelta
     in_call: bool = False
+    reported_call: int = 0  # LastCall of the PBX, in seconds of its own clock
 
 
 @dataclass
 class QueueState:
+    """`joined` are the moments at which the waiting callers joined, by Uniqueid; `answered` as for WaitingCallers."""
+
     members: dict[str, QueueMember] = field(default_factory=dict)
     live_callers: int = 0
+    joined: dict[str, datetime] = field(default_factory=dict)
+    answered: int = 0
+
+    @property
+    def callers(self) -> WaitingCallers:
+        return WaitingCallers(self.live_callers, tuple(sorted(self.joined.values())), self.answered)
 
 
 class Snapshot:
     """The state of the PBX.
 
-    `own_context` is the context of the hints that we generate. The PBX's own hints take precedence. `wrapups` are the
-    wrap-up times of queues in seconds.
+    `own_context` is the context of the hints that we generate. The PBX's own hints take precedence, and of these the
+    ones in `extension_context`. `wrapups` are the wrap-up times of queues in seconds. `configured_wrapups` are those of
+    them that the PBX has in its configuration, None if we may not read it.
     """
+
+    handled = _QUEUE_EVENTS | _CHANNEL_EVENTS | {"ExtensionStatus", "DeviceStateChange"}
 
     def __init__(self, own_context: str = "") -> None:
         self.own_context = own_context
+        self.extension_context = ""
         self.wrapups: Mapping[str, int] = {}
+        self.configured_wrapups: Mapping[str, int] | None = None
+        self.hints: dict[tuple[str, str], Hint] = {}  # by context and extension
         self.extensions: dict[str, Extension] = {}
         self.queues: dict[str, QueueState] = {}
         self.device_states: dict[str, str] = {}
         self.changed_lines: set[str] = set()
         self.changed_queues: set[str] = set()
-        self._by_device: dict[str, str] = {}
+        self._channels: dict[str, _Channel] = {}  # by Uniqueid
+        self._first_joined: dict[str, datetime] = {}  # of calls that are or were in a queue, by Uniqueid
+        self._channels_of: dict[str, set[str]] = {}  # by device
+        self._member_states: dict[str, str] = {}  # of devices that only their queue has reported
+        self._reached: dict[str, tuple[str, ...]] = {}  # the devices of an extension in `extension_context`
+        self._by_pattern: set[str] = set()  # extensions whose hint was found by asking
+        self.unlisted: set[str] = set()  # those of them that the last list lacks
+        self._by_device: dict[str, list[str]] = {}
+        # By extension: the end of its last call, or when we last rang it. It stays while the PBX does not list it.
+        self.idle_since: dict[str, datetime] = {}
+        # The facts of what has not changed stay the same objects.
+        self._lines: dict[str, Line] = {}
+        self._outdated_lines: set[str] = set()
+        self._queue_facts: dict[str, Queue] = {}
+        self._queues_of: dict[str, tuple[str, ...]] | None = None  # by extension; None: it must be found out
 
     # -- polls ------------------------------------------------------------------------------------------------
 
     def poll_devices(self, rows: Iterable[Fields]) -> None:
-        """Replace the device states by the rows of DeviceStateList."""
-        self.device_states = {row.get("Device", ""): row.get("State", "") for row in rows}
+        """Replace the device states by DeviceStateList."""
+        changes = (row for row in rows if row.get("Event") == "DeviceStateChange")
+        self.device_states = {change.get("Device", ""): change.get("State", "") for change in changes}
 
-    def poll_extensions(self, rows: Iterable[Fields], now: datetime) -> None:
-        """Replace the extensions by the rows of ExtensionStateList, which are all hints."""
-        chosen: dict[str, Fields] = {}
+    def poll_channels(self, rows: Iterable[Fields], now: datetime) -> None:
+        """Replace the channels by CoreShowChannels, and update the lines whose channels have changed."""
+        channels: dict[str, _Channel] = {}
         for row in rows:
-            extension = row.get("Exten", "")
-            if not EXTENSION_PATTERN.fullmatch(extension):
-                continue  # a pattern, or a name that is no extension
-            if extension not in chosen or self._rank(row) < self._rank(chosen[extension]):
-                chosen[extension] = row
-        for extension in set(self.extensions) - set(chosen):
+            uid = row.get("Uniqueid", "")
+            match row.get("Event"):
+                case "Hangup":
+                    channels.pop(uid, None)
+                case "Rename" if uid in channels:
+                    channels[uid] = _renamed(channels[uid], row)
+                case "CoreShowChannel" | "Newchannel" | "Newstate":
+                    channels[uid] = _channel(row)
+        self._first_joined = {uid: joined for uid, joined in self._first_joined.items() if uid in channels}
+        before, self._channels, self._channels_of = self._channels, channels, {}
+        for uid, channel in channels.items():
+            self._channels_of.setdefault(channel.device, set()).add(uid)
+        changed = set(before.items()) ^ set(channels.items())
+        self._update_owners({channel.device for _, channel in changed}, now)
+
+    def poll_extensions(self, rows: Iterable[Fields], now: datetime, answered: Iterable[str] = ()) -> None:
+        """Replace the hints by ExtensionStateList, and derive the extensions from them.
+
+        A reload of the dialplan takes the hints that patterns gave from the list. They stay until the PBX has
+        `answered` questions for these extensions.
+        """
+        self._by_pattern -= set(answered)
+        before, self.hints = self.hints, {}
+        for row in rows:
+            if row.get("Event") == "ExtensionStatus":
+                self._poll_extension(row, before)
+        kept = {key: hint for key, hint in before.items() if hint.extension in self._by_pattern}
+        kept = {key: hint for key, hint in kept.items() if key not in self.hints and hint.context != self.own_context}
+        self.unlisted = {hint.extension for hint in kept.values()}
+        self.hints |= kept
+        self._derive(now)
+
+    def remember_patterns(self, extensions: Iterable[str]) -> None:
+        """Remember extensions whose hint was found by a question, so that a list without them does not remove them."""
+        self._by_pattern |= set(extensions)
+
+    def _poll_extension(self, row: Fields, before: Mapping[tuple[str, str], Hint]) -> None:
+        hint = Hint.from_row(row)
+        known = self.hints.get((hint.context, hint.extension)) or before.get((hint.context, hint.extension))
+        if row.get("Hint"):
+            self.hints[hint.context, hint.extension] = hint
+        elif known is not None:  # an event can lack the devices
+            self.hints[hint.context, hint.extension] = replace(hint, text=known.text)
+
+    def use_context(self, context: str, *, pbx_may_differ: bool) -> None:
+        """Prefer the hints in this context. If the PBX may be another one, forget which hints the context includes."""
+        if pbx_may_differ or context != self.extension_context:
+            self.extension_context, self._reached = context, {}
+
+    def reach(self, extension: str, hint: str, now: datetime) -> None:
+        """Take the hint that an extension has in `extension_context`, which may include the context that holds it."""
+        if self._reached.get(extension) != parse_hint(hint).devices:
+            self._reached[extension] = parse_hint(hint).devices
+            self._derive(now)
+
+    def ambiguous(self) -> set[str]:
+        """Return the extensions with hints in several contexts of the PBX, of which `extension_context` is none.
+
+        Extensions are left out for which `reach` has decided it.
+        """
+        found: dict[str, set[tuple[str, ...]]] = {}
+        for hint in self._extension_hints():
+            if hint.context != self.own_context:
+                found.setdefault(hint.extension, set()).add(hint.devices)
+        return {
+            extension
+            for extension, devices in found.items()
+            if len(devices) > 1
+            and (self.extension_context, extension) not in self.hints
+            and self._reached.get(extension) not in devices
+        }
+
+    def without_hint(self, wanted: Iterable[str]) -> set[str]:
+        """Return the wanted extensions, and those of queue members, for which no context of the PBX lists a hint.
+
+        A pattern ("_1XX") may give them one. `extension_context` must list it if it is one of the PBX's.
+        """
+        numbers = {*wanted, *self.unlisted}
+        for queue in self.queues.values():
+            for member in queue.members.values():
+                places = map(place_of, (member.state_interface, member.interface))
+                numbers |= {place[0] for place in places if place is not None and place[0].isdecimal()}
+        return {number for number in numbers if not self._is_listed(number)}
+
+    def member_contexts(self) -> list[str]:
+        """Return the contexts in which queue members have their hints or are dialled."""
+        members = [member for queue in self.queues.values() for member in queue.members.values()]
+        places = [*(place_of(m.state_interface) for m in members), *(place_of(m.interface) for m in members)]
+        return list(dict.fromkeys(place[1] for place in places if place is not None))
+
+    def _is_listed(self, extension: str) -> bool:
+        if extension in self.unlisted:
+            return False
+        if self.extension_context not in ("", self.own_context) and extension not in self._reached:
+            return (self.extension_context, extension) in self.hints
+        chosen = self.extensions.get(extension)
+        return chosen is not None and chosen.context not in ("", self.own_context)
+
+    def _extension_hints(self) -> Iterable[Hint]:
+        return (hint for hint in self.hints.values() if is_extension(hint.extension, hint.devices))
+
+    def _rank(self, hint: Hint) -> tuple[bool, bool, bool, str]:
+        """Return the sort key for the hints of one extension."""
+        return (
+            hint.context == self.own_context,
+            hint.context != self.extension_context,
+            hint.devices != self._reached.get(hint.extension),
+            hint.context,
+        )
+
+    def use_wrapups(self, typed: Mapping[str, int], configured: Mapping[str, int] | None) -> None:
+        """Use the wrap-up times that people typed and those of the PBX's configuration: the longer one of a queue."""
+        found = configured or {}
+        self.wrapups = {name: max(typed.get(name, 0), found.get(name, 0)) for name in {*typed, *found}}
+        if configured != self.configured_wrapups:
+            self.configured_wrapups = configured
+            self.changed_queues |= self.queues.keys()
+
+    def _derive(self, now: datetime) -> None:
+        """Find out the extensions and whose members the queues have, from the hints and the members' interfaces."""
+        phones: dict[str, tuple[tuple[str, ...], Hint | None]] = {}
+        for hint in sorted(self._extension_hints(), key=self._rank):
+            phones.setdefault(hint.extension, (hint.devices, hint))
+        agents = AgentFinder(phones, self.hints)
+        for name, queue in self.queues.items():
+            for member in queue.members.values():
+                agent = agents.find(member.state_interface, member.interface)
+                if agent != member.extension:
+                    member.extension = agent
+                    self.changed_queues.add(name)
+                    self._queue_facts.pop(name, None)
+                    self._queues_of = None
+                if member.last_call is not None:
+                    self._note_call(agent, member.last_call - _FRACTION)
+        for extension in set(self.extensions) - set(phones):
             del self.extensions[extension]
             self.changed_lines.add(extension)
-        for row in chosen.values():
-            self._update_extension(row, now)
-        self._by_device = {d: e.extension for e in self.extensions.values() for d in e.devices}
+            self._outdated_lines.add(extension)
+        for extension, (devices, its_hint) in phones.items():
+            self._update_extension(extension, devices, its_hint, now)
+        self._by_device = agents.owners
 
-    def _rank(self, row: Fields) -> tuple[bool, str]:
-        """Return the sort key for the hints of one extension: the PBX's own hint first, then by context."""
-        context = row.get("Context", "")
-        return context == self.own_context, context
+    def _update_extension(self, name: str, devices: tuple[str, ...], hint: Hint | None, now: datetime) -> None:
+        extension = self.extensions.get(name)
+        if extension is None:
+            extension = self.extensions[name] = Extension(name, devices, hint, LineState.UNKNOWN, now)
+            self.changed_lines.add(name)
+            self._outdated_lines.add(name)
+        before, name_before = (extension.devices, extension.context), extension.hint_name
+        extension.devices, extension.hint = devices, hint
+        if before != (extension.devices, extension.context):
+            self.changed_lines.add(name)
+        if before != (extension.devices, extension.context) or name_before != extension.hint_name:
+            self._outdated_lines.add(name)
+        self._update_state(extension, now)
+
+    def _update_state(self, extension: Extension, now: datetime) -> bool:
+        """Update the state of a line. Return whether the line has become free."""
+        hint = extension.hint
+        state = judge(
+            hint.status if hint is not None else None,
+            [self._device_state(device) for device in extension.devices],
+            has_custom=hint is not None and hint.text.has_custom,
+        )
+        if state is extension.state:
+            return False
+        if extension.state is LineState.IN_CALL:
+            self._note_call(extension.extension, now)
+        extension.state, extension.since = state, now
+        self.changed_lines.add(extension.extension)
+        self._outdated_lines.add(extension.extension)
+        if state is LineState.FREE:
+            self._start_wrapups(extension.extension, now)
+        return state is LineState.FREE
+
+    def note_ring(self, extension: str, now: datetime) -> None:
+        """Note that Bazang rings an extension: it is not idle, whether or not somebody answers."""
+        self._note_call(extension, now)
+
+    def _note_call(self, extension: str, at: datetime) -> None:
+        known = self.idle_since.get(extension)
+        if known is None or at > known:
+            self.idle_since[extension] = at
+            self._outdated_lines.add(extension)
+            if extension in self.extensions:
+                self.changed_lines.add(extension)
+
+    def _device_state(self, device: str) -> str:
+        """Return the state of a device. A device with a channel is in use, whatever its technology reports."""
+        state = self.device_states.get(device) or self._member_states.get(device, "")
+        if state not in IDLE or device not in self._channels_of:
+            return state
+        channels = (self._channels[uid] for uid in self._channels_of[device])
+        return "RINGING" if all(channel.is_ringing for channel in channels) else "INUSE"
 
     def poll_queues(self, rows: Iterable[Fields], now: datetime) -> None:
-        """Replace the queues by the rows of QueueStatus: parameters, members and waiting callers."""
-        before = self.queues
-        self.queues = {}
+        """Replace the queues by QueueStatus: parameters, members and waiting callers."""
+        before, facts = self.queues, self.queue_facts()
+        self.queues, self._member_states, self._queue_facts, self._queues_of = {}, {}, {}, None
         for row in rows:
-            name = row.get("Queue", "")
-            queue = self.queues.setdefault(name, QueueState())
-            match row.get("Event"):
-                case "QueueMember":
-                    current = before.get(name, QueueState()).members.get(row.get("Location", ""))
-                    self._update_member(name, row, row.get("Location", ""), current)
-                case "QueueEntry":
-                    queue.live_callers += 1
-        self.changed_queues |= set(before) | set(self.queues)
+            self._update_queue(row, now, before)
+        self._derive(now)
+        after = self.queue_facts()
+        self._queue_facts |= {name: facts[name] for name in after if facts.get(name) == after[name]}
+        self.changed_queues |= {name for name in before.keys() | after.keys() if facts.get(name) != after.get(name)}
 
     # -- events -----------------------------------------------------------------------------------------------
 
@@ -118,75 +368,64 @@ class Snapshot:
                 return self._extension_event(event, now)
             case "DeviceStateChange":
                 return self._device_event(event, now)
-            case "QueueMemberStatus" | "QueueMemberAdded" | "QueueMemberPause" | "QueueMemberPenalty":
-                return self._member_event(event)
-            case "QueueMemberRemoved":
-                queue = self.queues.get(event.get("Queue", ""))
-                if queue is not None:
-                    queue.members.pop(event.get("Interface", ""), None)
-                    self.changed_queues.add(event.get("Queue", ""))
-            case "QueueCallerJoin" | "QueueCallerLeave":
-                return self._caller_event(event)
-            case "AgentConnect":
-                member = self._member_of(event)
-                if member is not None:
-                    member.in_call = True
-            case "AgentComplete":
-                self._end_queue_call(event.get("Queue", ""), self._member_of(event), now)
+            case name if name in _CHANNEL_EVENTS:
+                return self._channel_event(event, now)
+            case name if name in _QUEUE_EVENTS:
+                return self._queue_event(event, now)
         return False
 
     def _extension_event(self, event: Fields, now: datetime) -> bool:
-        extension = self.extensions.get(event.get("Exten", ""))
-        if extension is None or extension.context != event.get("Context"):
-            return False  # an unextension hint: the next poll reports it
-        self._update_extension({**event, "Hint": event.get("Hint") or self._hint_of(extension)}, now)
-        return self.extensions[extension.extension].state is LineState.FREE
+        hint = self.hints.get((event.get("Context", ""), event.get("Exten", "")))
+        if hint is None:
+            return False  # a new hint: the next poll reports it
+        hint.status = integer(event.get("Status", ""), -1)
+        has_new_text = bool(event.get("Hint")) and parse_hint(event.get("Hint", "")) != hint.text
+        if has_new_text:
+            hint.text = parse_hint(event.get("Hint", ""))
+            self._derive(now)
+        its = [e for e in map(self.extensions.get, self._owners(hint)) if e is not None and e.hint is hint]
+        became_free = [self._update_state(extension, now) for extension in its]
+        return any(became_free) or (has_new_text and any(extension.state is LineState.FREE for extension in its))
 
-    @staticmethod
-    def _hint_of(extension: Extension) -> str:
-        return "&".join(extension.devices) + ("&Custom:" if extension.has_custom else "")
+    def _owners(self, hint: Hint) -> set[str]:
+        return {hint.extension, *(owner for device in hint.devices for owner in self._by_device.get(device, ()))}
 
     def _device_event(self, event: Fields, now: datetime) -> bool:
         device = event.get("Device", "")
         self.device_states[device] = event.get("State", "")
-        owner = self._by_device.get(device)
-        if owner is None or not self.extensions[owner].has_custom:
+        return self._update_owners({device}, now)
+
+    def _channel_event(self, event: Fields, now: datetime) -> bool:
+        uid, name = event.get("Uniqueid", ""), event.get("Event")
+        if name == "Hangup":
+            self._first_joined.pop(uid, None)
+        before = self._channels.get(uid)
+        after = _channel(event) if name in ("Newchannel", "Newstate") else None
+        if after is not None and after == before:
             return False
-        self._update_state(self.extensions[owner], now)  # tells "do not disturb" from a call
-        return self.extensions[owner].state is LineState.FREE
+        self._channels.pop(uid, None)
+        if before is not None:
+            uids = self._channels_of[before.device]
+            uids.discard(uid)
+            if not uids:
+                del self._channels_of[before.device]
+        if name == "Rename" and before is not None:
+            after = _renamed(before, event)
+        if after is not None:
+            self._channels[uid] = after
+            self._channels_of.setdefault(after.device, set()).add(uid)
+        return self._update_owners({channel.device for channel in (before, after) if channel is not None}, now)
 
-    def _update_extension(self, row: Fields, now: datetime) -> None:
-        extension = row.get("Exten", "")
-        parts = [part for part in re.split(r"[&,]", row.get("Hint", "")) if part]
-        devices = tuple(part for part in parts if not part.startswith(("Custom:", "CustomPresence:")))
-        status = int(row.get("Status") or -1)
-        current = self.extensions.get(extension)
-        if current is None:
-            current = Extension(extension, row.get("Context", ""), devices, False, status, LineState.UNKNOWN, now)
-            self.extensions[extension] = current
-            self.changed_lines.add(extension)
-        if (current.devices, current.context) != (devices, row.get("Context", "")):
-            self.changed_lines.add(extension)
-        current.context, current.devices, current.status = row.get("Context", ""), devices, status
-        current.has_custom = any(part.startswith("Custom:") for part in parts)
-        for device in devices:
-            self._by_device[device] = extension
-        self._update_state(current, now)
-
-    def _update_state(self, extension: Extension, now: datetime) -> None:
-        devices_free = all(self.device_states.get(device) in _NO_CALL for device in extension.devices)
-        state = line_state(extension.status, has_custom=extension.has_custom, devices_free=devices_free)
-        if state is extension.state:
-            return
-        extension.state, extension.since = state, now
-        self.changed_lines.add(extension.extension)
-        if state is LineState.FREE:
-            self._start_wrapups(extension.extension, now)
+    def _update_owners(self, devices: set[str], now: datetime) -> bool:
+        """Update the lines of these devices. Return whether one has become free."""
+        owners = {owner for device in devices for owner in self._by_device.get(device, ())}
+        became_free = [self._update_state(self.extensions[owner], now) for owner in owners]
+        return any(became_free)
 
     def _start_wrapups(self, extension: str, now: datetime) -> None:
         """Start the wrap-up time of a member whose line is free after a queue call. The queue reports it later."""
-        for name, queue in self.queues.items():
-            for member in queue.members.values():
+        for name in self.queues_of(extension):
+            for member in self.queues[name].members.values():
                 if member.extension == extension and member.in_call:
                     self._end_queue_call(name, member, now)
 
@@ -194,79 +433,275 @@ class Snapshot:
         if member is not None and member.in_call:
             member.in_call, member.last_call = False, now
             self.changed_queues.add(queue)
+            self._queue_facts.pop(queue, None)
 
     def _member_of(self, event: Fields) -> QueueMember | None:
         queue = self.queues.get(event.get("Queue", ""))
         return None if queue is None else queue.members.get(event.get("Interface", ""))
 
-    def _member_event(self, event: Fields) -> bool:
+    def _queue_event(self, event: Fields, now: datetime) -> bool:
         name = event.get("Queue", "")
-        interface = event.get("Interface", "") or event.get("Location", "")
-        if name not in self.queues:
-            return False
-        self._update_member(name, event, interface, self.queues[name].members.get(interface))
-        self.changed_queues.add(name)
-        return True
+        before, member = self._facts(name), self._member_of(event)
+        state_interface = member.state_interface if member is not None else ""
+        what_counts = _what_counts(member)
+        self._update_queue(event, now)
+        member = self._member_of(event)
+        if before is not None and what_counts == _what_counts(member):
+            callers = self.queues[name].callers
+            self._queue_facts[name] = before if before.callers == callers else Queue(before.members, callers)
+        after = self._facts(name)
+        became_free = False
+        is_member_event = event.get("Event") in _MEMBER_EVENTS and member is not None
+        if is_member_event and member is not None:
+            if state_interface != member.state_interface:
+                self._derive(now)
+            elif member.extension in self.extensions:
+                became_free = self._update_state(self.extensions[member.extension], now)
+            after = self._facts(name)
+        if before is not after and before != after:
+            self.changed_queues.add(name)
+        if event.get("Event") in ("QueueCallerJoin", "QueueCallerLeave"):
+            return event.get("Event") == "QueueCallerLeave"
+        return is_member_event and (became_free or before is not after)
 
-    def _update_member(self, queue: str, row: Fields, interface: str, current: QueueMember | None) -> None:
-        last = int(row.get("LastCall") or 0)
-        last_call = datetime.fromtimestamp(last, UTC) if last else None
-        if (
-            current is not None
-            and current.last_call is not None
-            and (last_call is None or last_call < current.last_call)
-        ):
-            last_call = current.last_call  # the PBX reports whole seconds only
-        device = row.get("StateInterface") or interface
+    def _update_queue(self, row: Fields, now: datetime, before: Mapping[str, QueueState] | None = None) -> None:
+        """Update the table of queues by a row of QueueStatus, or by an event.
+
+        `before`: the table before the poll. It knows more of a member than the PBX reports.
+        """
+        name, interface = row.get("Queue", ""), row.get("Interface", "") or row.get("Location", "")
+        match row.get("Event"):
+            case "QueueParams":
+                state = self.queues.setdefault(name, QueueState())
+                state.live_callers = max(integer(row.get("Calls", "")), 0)
+                state.answered = before[name].answered if before is not None and name in before else state.answered
+            case "QueueMember":
+                self.queues.setdefault(name, QueueState())
+            case "QueueEntry" | "QueueCallerJoin" | "QueueCallerLeave":
+                self._update_caller(self.queues.setdefault(name, QueueState()), row, now, (before or {}).get(name))
+        self._queue_facts.pop(name, None)
+        queue = self.queues.get(name)
+        if queue is None:
+            return
+        member = queue.members.get(interface)
+        match row.get("Event"):
+            case event if event == "QueueMember" or event in _MEMBER_EVENTS:
+                if before is not None and (member is None or event == "QueueMember"):
+                    member = before.get(name, QueueState()).members.get(interface)
+                self._update_member(name, row, interface, member, now)
+            case "QueueMemberRemoved":
+                queue.members.pop(interface, None)
+                self._queues_of = None
+            case "AgentConnect":
+                if before is None:  # a poll takes the count of the table before it
+                    queue.answered = min(queue.answered + 1, MOST_SHARE)
+                if member is not None:
+                    member.in_call = True
+            case "AgentComplete":
+                self._end_queue_call(name, member, now)
+
+    def _update_caller(self, queue: QueueState, row: Fields, now: datetime, before: QueueState | None) -> None:
+        """Update the callers of a queue by a row of QueueStatus, or by an event."""
+        uid, name = row.get("Uniqueid", ""), row.get("Event")
+        if name == "QueueEntry" and uid:
+            waited = timedelta(seconds=max(integer(row.get("Wait", "")), 0))
+            queue.joined[uid] = before.joined.get(uid, now - waited) if before is not None else now - waited
+            self._first_joined.setdefault(uid, queue.joined[uid])
+        if name == "QueueEntry":
+            return
+        queue.live_callers = max(integer(row.get("Count", "")), 0)
+        queue.joined.pop(uid, None)
+        if name == "QueueCallerJoin" and uid:
+            # Who is let in before others, as a caller who comes back, waits as if they had joined before them.
+            behind = sorted(queue.joined.values())[max(integer(row.get("Position", ""), queue.live_callers) - 1, 0) :]
+            queue.joined[uid] = min([now, *behind])
+            self._first_joined.setdefault(uid, now)
+
+    def _update_member(
+        self, queue: str, row: Fields, interface: str, current: QueueMember | None, now: datetime
+    ) -> None:
+        if current is None:
+            self._queues_of = None
+        last_call = _last_call(row, current, now)
+        state_interface = row.get("StateInterface") or interface
+        status = row.get("Status", "")
+        if 0 <= integer(status, -1) < len(MEMBER_STATES):
+            self._member_states[normalized(state_interface)] = MEMBER_STATES[integer(status)]
         self.queues[queue].members[interface] = QueueMember(
             interface=interface,
-            extension=self.extension_of(device) or self.extension_of(interface),
+            state_interface=state_interface,
+            extension=current.extension if current is not None else "",
             name=row.get("MemberName") or row.get("Name") or interface,
             paused=row.get("Paused") == "1",
-            penalty=int(row.get("Penalty") or 0),
+            penalty=integer(row.get("Penalty", "")),
             last_call=last_call,
-            wrapup=timedelta(seconds=self.wrapups.get(queue) or int(row.get("Wrapuptime") or 0)),
+            wrapup=timedelta(seconds=self.wrapups.get(queue) or integer(row.get("Wrapuptime", ""))),
             in_call=row.get("InCall") == "1" or (current is not None and current.in_call and row.get("InCall") is None),
+            reported_call=_reported_call(row, current),
         )
 
-    def _caller_event(self, event: Fields) -> bool:
-        queue = self.queues.setdefault(event.get("Queue", ""), QueueState())
-        queue.live_callers = int(event.get("Count") or 0)
-        self.changed_queues.add(event.get("Queue", ""))
-        return queue.live_callers == 0
+    def move_times(self, by: timedelta) -> None:
+        """Move all moments, because the clock has jumped."""
+        for extension in self.extensions.values():
+            extension.since += by
+        self.idle_since = {name: at + by for name, at in self.idle_since.items()}
+        self._first_joined = {uid: at + by for uid, at in self._first_joined.items()}
+        self._outdated_lines |= self.extensions.keys()
+        self._queue_facts = {}
+        self.changed_queues |= self.queues.keys()
+        for queue in self.queues.values():
+            queue.joined = {uid: joined + by for uid, joined in queue.joined.items()}
+            for member in queue.members.values():
+                if member.last_call is not None:
+                    member.last_call += by
 
     # -- facts ----------------------------------------------------------------------------------------------
 
     def extension_of(self, device: str) -> str:
-        """Return the extension of a device ("hint:101@ctx", "Local/101@ctx/n" or "PJSIP/101"), "" if there is none."""
+        """Return the extension of a device ("hint:101@ctx", "Local/101@ctx/n" or "PJSIP/101"), "" if there is none.
+
+        A device can belong to several extensions. Then it is the one whose number it has, or the shortest one.
+        """
+        owners = self._by_device.get(normalized(device))
+        if owners:
+            return best_owner(device, owners)
         named = re.match(r"(?:hint:|Local/)([0-9]{1,20})@", device)
-        if named is not None:
-            return named[1]
-        return self._by_device.get(device, "")
+        return named[1] if named is not None else ""
 
     def extension_of_channel(self, channel: str) -> str:
         """Return the extension of a channel ("PJSIP/101-0000002a"), "" if it is no extension's channel."""
-        return self.extension_of(channel.rsplit("-", 1)[0])
+        return self.extension_of(device_of_channel(channel))
 
     def queues_of(self, extension: str) -> tuple[str, ...]:
-        return tuple(
-            name for name, queue in self.queues.items() if any(m.extension == extension for m in queue.members.values())
-        )
+        if self._queues_of is None:
+            found: dict[str, dict[str, None]] = {}
+            for name, queue in self.queues.items():
+                for member in queue.members.values():
+                    found.setdefault(member.extension, {})[name] = None
+            self._queues_of = {agent: tuple(names) for agent, names in found.items()}
+        return self._queues_of.get(extension, ())
+
+    def first_joined(self, uniqueid: str) -> datetime | None:
+        """Return when a call first joined a queue, None if it never did as far as we know."""
+        return self._first_joined.get(uniqueid)
+
+    def place_in_queue(self, queue: str, uniqueid: str) -> int | None:
+        """Return the position of a caller who comes back to a queue, None if it is not known when they joined."""
+        joined = self._first_joined.get(uniqueid)
+        state = self.queues.get(queue)
+        return state.callers.before(joined) + 1 if joined is not None and state is not None else None
 
     def lines(self) -> dict[str, Line]:
-        return {
-            e.extension: Line(e.extension, e.state, e.since, "&".join(e.devices), e.context)
-            for e in self.extensions.values()
-        }
+        for name in self._outdated_lines:
+            extension = self.extensions.get(name)
+            if extension is None:
+                self._lines.pop(name, None)
+            else:
+                self._lines[name] = _line(extension, self.idle_since.get(name))
+        self._outdated_lines = set()
+        return dict(self._lines)
+
+    def note_called(self, queue: str) -> None:
+        """Note that a request for a queue is called: the callers who are answered from now on are counted."""
+        if queue in self.queues:
+            self.queues[queue].answered = 0
+            self._queue_facts.pop(queue, None)
+            self.changed_queues.add(queue)
 
     def queue_facts(self) -> dict[str, Queue]:
-        return {
-            name: Queue(tuple(_member(m) for m in queue.members.values() if m.extension), queue.live_callers)
-            for name, queue in self.queues.items()
-        }
+        return {name: self._fact(name) for name in self.queues}
+
+    def _fact(self, name: str) -> Queue:
+        if name not in self._queue_facts:
+            self._queue_facts[name] = _queue(self.queues[name])
+        return self._queue_facts[name]
+
+    def _facts(self, queue: str) -> Queue | None:
+        return self._fact(queue) if queue in self.queues else None
+
+
+def _line(extension: Extension, idle_since: datetime | None) -> Line:
+    return Line(
+        extension.extension,
+        extension.state,
+        extension.since,
+        "&".join(extension.devices),
+        extension.context,
+        extension.hint_name,
+        idle_since,
+    )
+
+
+def _channel(row: Fields) -> _Channel:
+    """Return the channel of a row of CoreShowChannels, or of an event."""
+    return _Channel(device_of_channel(row.get("Channel", "")), row.get("ChannelState", "") in _UNANSWERED)
+
+
+def _renamed(channel: _Channel, event: Fields) -> _Channel:
+    return replace(channel, device=device_of_channel(event.get("Newname", "")))
+
+
+def _last_call(row: Fields, current: QueueMember | None, now: datetime) -> datetime | None:
+    """Return the end of the member's last call, or the latest moment it can have been.
+
+    The PBX drops the fraction of the second. Without it, the wrap-up time would end up to a second too soon. What the
+    PBX has reported before says nothing new, even if it is in the future: its clock, or ours, may have jumped since.
+    """
+    known = current.last_call if current is not None else None
+    seconds = _reported_call(row, current)
+    if seconds == (current.reported_call if current is not None else 0):
+        return known
+    reported = datetime.fromtimestamp(seconds, UTC)
+    if known is not None and reported <= known:
+        return known
+    return min(now, reported + _FRACTION)
+
+
+def _queue(queue: QueueState) -> Queue:
+    return Queue(_members(queue.members.values()), queue.callers)
+
+
+def _reported_call(row: Fields, current: QueueMember | None) -> int:
+    """Return LastCall, or what the PBX reported before if this row has none. 0 if it never has."""
+    return max(integer(row.get("LastCall", ""), most=_LATEST), 0) or (
+        current.reported_call if current is not None else 0
+    )
+
+
+def _members(members: Iterable[QueueMember]) -> tuple[Member, ...]:
+    """Return the members of a queue as the policy sees them: one per agent, also if two interfaces are theirs."""
+    found: dict[str, Member] = {}
+    for member in map(_member, members):
+        other = found.get(member.extension)
+        if other is not None:
+            untils = [until for until in (member.wrapup_until, other.wrapup_until) if until is not None]
+            member = Member(
+                member.extension,
+                member.paused and other.paused,
+                min(member.penalty, other.penalty),
+                max(untils, default=None),
+                other.name or member.name,
+            )
+        found[member.extension] = member
+    return tuple(found.values())
 
 
 def _member(member: QueueMember) -> Member:
     until = member.last_call + member.wrapup if member.last_call is not None and member.wrapup else None
-    name = clean_name(member.name, member.interface, member.extension)
-    return Member(member.extension, member.paused, member.penalty, until, name)
+    return Member(member.extension, member.paused, member.penalty, until, _member_name(member))
+
+
+def _what_counts(member: QueueMember | None) -> tuple[object, ...]:
+    """Return what the policy's view of a member is made of."""
+    if member is None:
+        return ()
+    return (member.extension, member.paused, member.penalty, member.last_call, member.wrapup, member.name)
+
+
+@lru_cache(maxsize=16384)
+def _clean_name(name: str, interface: str, extension: str) -> str:
+    return clean_name(name, interface, extension)
+
+
+def _member_name(member: QueueMember) -> str:
+    return _clean_name(member.name, member.interface, member.extension)

@@ -1,12 +1,14 @@
-"""The AMI client against a manager interface with every vice: each test is a way in which others lose calls."""
+"""The AMI client against a fake server that is slow, silent, refuses, floods or disconnects."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from panoramisk.message import Message
 
 from app.telephony import ami
 from app.telephony.ami import (
@@ -18,10 +20,13 @@ from app.telephony.ami import (
     AmiTimeout,
     AmiTimes,
     AmiUnsafe,
+    _parse_event,
 )
+from script.benchmarks.events import RECORDED
+from script.office.patience import PATIENCE
 from tests.support.fake_ami import (
-    PATIENCE,
     Action,
+    Answer,
     Connection,
     FakeAmi,
     Received,
@@ -38,12 +43,12 @@ TIMES = AmiTimes(
 SECRET = "secret"
 
 
-class Office:
-    """A client and what it said of itself."""
+class Harness:
+    """A client, and the events and states that it reported."""
 
-    def __init__(self, fake: FakeAmi, times: AmiTimes, secret: str) -> None:
+    def __init__(self, fake: FakeAmi, times: AmiTimes, secret: str, wanted: set[str] | None = None) -> None:
         self.fake = fake
-        self.events, self.states = Received(), Received()
+        self.events, self.states = Received[Any](), Received[AmiState]()
         self.on_event: Callable[[Any], None] = self.events.append
         self.client = AmiClient(
             fake.host,
@@ -52,32 +57,40 @@ class Office:
             secret,
             on_event=lambda event: self.on_event(event),
             on_state=self.states.append,
+            wanted=wanted,
             times=times,
         )
 
     async def status(self, status: str, count: int = 1) -> AmiState:
-        """Return the `count`-th state of this status, when it came."""
-        found = await self.states.until(lambda heard: [s for s in heard if s.status == status][count - 1 : count])
+        """Wait for state number `count` with this status and return it."""
+        found = await self.states.until(lambda states: [s for s in states if s.status == status][count - 1 : count])
         return found[0]
 
     async def event(self, name: str) -> Any:
-        found = await self.events.until(lambda heard: [e for e in heard if e.event == name])
+        """Wait for the first event of this name and return it."""
+        found = await self.events.until(lambda events: [e for e in events if e.event == name])
         return found[0]
 
 
 @asynccontextmanager
-async def office(
-    fake: FakeAmi, times: AmiTimes = TIMES, secret: str = SECRET, *, connected: bool = True
-) -> AsyncIterator[Office]:
-    made = Office(fake, times, secret)
-    await made.client.start()
+async def harness(
+    fake: FakeAmi,
+    times: AmiTimes = TIMES,
+    secret: str = SECRET,
+    *,
+    connected: bool = True,
+    wanted: set[str] | None = None,
+) -> AsyncIterator[Harness]:
+    """Run a client, and wait until it is connected unless `connected` is false."""
+    h = Harness(fake, times, secret, wanted)
+    await h.client.start()
     try:
         if connected:
-            await made.client.wait_connected(PATIENCE)
-        yield made
+            await h.client.wait_connected(PATIENCE)
+        yield h
     finally:
         async with asyncio.timeout(PATIENCE):
-            await made.client.stop()
+            await h.client.stop()
 
 
 @pytest.fixture
@@ -87,167 +100,171 @@ async def fake() -> AsyncIterator[FakeAmi]:
 
 
 @pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> Received:
-    """The pauses that the client means to make, taken without their length."""
-    wished = Received()
+def pauses(monkeypatch: pytest.MonkeyPatch) -> Received[float]:
+    """The pauses between the client's attempts to connect. Each is recorded and shortened."""
+    recorded = Received[float]()
     pause = ami._pause
 
     async def record(pauses: Any, failures: int) -> None:
-        wished.append(pauses[min(failures, len(pauses) - 1)])
+        recorded.append(pauses[min(failures, len(pauses) - 1)])
         await pause((0.001,), 0)
 
     monkeypatch.setattr(ami, "_pause", record)
-    return wished
+    return recorded
 
 
 ORDER = {"Channel": "Local/s@bazang-agent/n", "Context": "bazang-customer", "Exten": "s", "Priority": "1"}
 
 
-# -- the way in -----------------------------------------------------------------------------------------------
+# -- connecting -----------------------------------------------------------------------------------------------
 
 
-async def test_it_logs_in_and_tells_the_version(fake: FakeAmi) -> None:
-    async with office(fake) as o:
+async def test_client_logs_in_and_reads_the_version(fake: FakeAmi) -> None:
+    async with harness(fake) as h:
         login = fake.named("Login")[0]
-        assert (login.get("Username"), login.get("Secret"), login.get("Events")) == ("bazang", SECRET, "on")
-        assert [s.status for s in o.states] == ["connecting", "connected"]
-        assert o.client.state.version == "22.10.1"
-        assert o.client.connected
+        assert (login.get("Username"), login.get("AuthType"), login.get("Events")) == ("bazang", "MD5", "on")
+        assert SECRET.encode() not in fake.received, "only the answer to the challenge is sent"
+        assert [s.status for s in h.states] == ["connecting", "connected"]
+        assert h.client.state.version == "22.10.1"
+        assert h.client.connected
 
 
-async def test_a_user_who_is_not_told_of_the_boot_connects_all_the_same() -> None:
-    async with fake_ami(booted=False) as fake, office(fake) as o:
-        assert o.client.connected
-        assert await o.client.send("Ping")
+async def test_user_who_gets_no_fullybooted_event_connects() -> None:
+    async with fake_ami(booted=False) as fake, harness(fake) as h:
+        assert h.client.connected
+        assert await h.client.send("Ping")
 
 
-async def test_who_is_told_of_the_boot_does_not_wait_for_longer(fake: FakeAmi) -> None:
-    async with office(fake, AmiTimes(booted=60)) as o:
-        assert o.client.connected
+async def test_fullybooted_event_ends_the_wait(fake: FakeAmi) -> None:
+    async with harness(fake, AmiTimes(booted=60)) as h:
+        assert h.client.connected
 
 
-async def test_a_user_who_may_not_ask_for_the_version_connects_all_the_same(fake: FakeAmi) -> None:
+async def test_user_without_the_right_to_read_the_version_connects(fake: FakeAmi) -> None:
     fake.answers["CoreSettings"] = refuse("Permission denied")
-    async with office(fake) as o:
-        assert (o.client.state.status, o.client.state.version) == ("connected", "")
+    async with harness(fake) as h:
+        assert (h.client.state.status, h.client.state.version) == ("connected", "")
 
 
-async def test_the_connection_is_dropped_between_login_and_connected(fake: FakeAmi) -> None:
+async def test_connection_lost_after_the_login_is_tried_again(fake: FakeAmi) -> None:
     fake.answers["CoreSettings"] = drop
-    async with office(fake, connected=False) as o:
-        await o.status("down")
-        assert not o.client.connected
+    async with harness(fake, connected=False) as h:
+        await h.status("down")
+        assert not h.client.connected
         del fake.answers["CoreSettings"]
-        await o.client.wait_connected(PATIENCE)
+        await h.client.wait_connected(PATIENCE)
 
 
 @pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\r\n\r\n"])
-async def test_what_answers_and_is_no_ami_is_left(greeting: bytes) -> None:
+async def test_server_that_is_no_ami_is_disconnected(greeting: bytes) -> None:
     async with fake_ami() as fake:
         fake.greeting = greeting
-        async with office(fake, connected=False) as o:
-            await o.status("down", 1)
+        async with harness(fake, connected=False) as h:
+            await h.status("down", 1)
             await fake.connections.count(2)
             assert fake.actions == []
-            assert not any(s.status == "connected" for s in o.states)
+            assert not any(s.status == "connected" for s in h.states)
 
 
-async def test_what_accepts_and_never_greets_is_left() -> None:
+async def test_server_without_a_greeting_is_disconnected() -> None:
     async with fake_ami() as fake:
         fake.mute = True
-        async with office(fake, AmiTimes(login=0.05, pauses=(0.01,)), connected=False) as o:
-            assert (await o.status("down")).detail
+        async with harness(fake, AmiTimes(login=0.05, pauses=(0.01,)), connected=False) as h:
+            assert (await h.status("down")).detail
             await fake.connections.count(2)
 
 
-async def test_a_login_without_a_reply_is_given_up(fake: FakeAmi) -> None:
+async def test_login_without_a_reply_times_out(fake: FakeAmi) -> None:
     fake.answers["Login"] = no_reply
-    async with office(fake, AmiTimes(login=0.05, pauses=(0.01,)), connected=False) as o:
-        assert "Login" in (await o.status("down")).detail
+    async with harness(fake, AmiTimes(login=0.05, pauses=(0.01,)), connected=False) as h:
+        assert "Login" in (await h.status("down")).detail
         await fake.wait_for("Login", 2)
 
 
-async def test_a_wrong_secret_is_told_and_tried_again_slowly(fake: FakeAmi, pauses: Received) -> None:
-    async with office(fake, AmiTimes(refused_pauses=(1, 5, 30), pauses=(0.01,)), "wrong", connected=False) as o:
-        state = await o.status("refused")
+async def test_wrong_secret_is_reported_and_tried_again_with_long_pauses(
+    fake: FakeAmi, pauses: Received[float]
+) -> None:
+    async with harness(fake, AmiTimes(refused_pauses=(1, 5, 30), pauses=(0.01,)), "wrong", connected=False) as h:
+        state = await h.status("refused")
         assert "secret" in state.detail
         await pauses.count(5)
         assert pauses[:5] == [1, 5, 30, 30, 30]
-        assert not any(s.status == "connected" for s in o.states)
+        assert not any(s.status == "connected" for s in h.states)
         fake.secret = "wrong"
-        await o.client.wait_connected(PATIENCE)
+        await h.client.wait_connected(PATIENCE)
 
 
-async def test_nobody_listening_is_tried_again_with_growing_pauses(fake: FakeAmi, pauses: Received) -> None:
+async def test_closed_port_is_tried_again_with_growing_pauses(fake: FakeAmi, pauses: Received[float]) -> None:
     await fake.stop()
-    async with office(fake, AmiTimes(pauses=(0.25, 0.5, 1, 2, 30)), connected=False) as o:
+    async with harness(fake, AmiTimes(pauses=(0.25, 0.5, 1, 2, 30)), connected=False) as h:
         await pauses.count(7)
         assert pauses[:7] == [0.25, 0.5, 1, 2, 30, 30, 30]
-        assert (await o.status("down")).detail
+        assert (await h.status("down")).detail
         await fake.start()
-        await o.client.wait_connected(PATIENCE)
+        await h.client.wait_connected(PATIENCE)
 
 
-async def test_the_pauses_begin_anew_after_a_success(fake: FakeAmi, pauses: Received) -> None:
+async def test_pauses_start_again_after_a_stable_connection(fake: FakeAmi, pauses: Received[float]) -> None:
     await fake.stop()
-    async with office(fake, AmiTimes(pauses=(1, 2, 3, 4), stable=0), connected=False) as o:
+    async with harness(fake, AmiTimes(pauses=(1, 2, 3, 4), stable=0), connected=False) as h:
         await pauses.count(3)
         await fake.start()
-        await o.client.wait_connected(PATIENCE)
-        made = len(pauses)
+        await h.client.wait_connected(PATIENCE)
+        before = len(pauses)
         fake.connection.drop()
-        await o.status("connected", 2)
-        assert pauses[made:] == [1]
+        await h.status("connected", 2)
+        assert pauses[before:] == [1]
 
 
-async def test_a_peer_that_drops_us_at_once_is_knocked_at_ever_more_slowly(fake: FakeAmi, pauses: Received) -> None:
-    async with office(fake, AmiTimes(pauses=(1, 2, 3, 4))) as o:
+async def test_pauses_grow_if_each_connection_is_lost_at_once(fake: FakeAmi, pauses: Received[float]) -> None:
+    async with harness(fake, AmiTimes(pauses=(1, 2, 3, 4))) as h:
         for times in (2, 3, 4):
             fake.connection.drop()
-            await o.status("connected", times)
+            await h.status("connected", times)
         assert pauses[:3] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("pause", [0.1, 2.0, 30.0])
-async def test_a_pause_is_spread_so_that_not_all_come_back_at_once(
-    pause: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_pauses_are_random_within_a_fifth(pause: float, monkeypatch: pytest.MonkeyPatch) -> None:
     slept = []
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(ami.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     for failures in range(50):
         await ami._pause((99.0, pause), failures + 1)
     assert all(0.8 * pause <= seconds <= 1.2 * pause for seconds in slept)
     assert len(set(slept)) > 1
 
 
-# -- bytes ----------------------------------------------------------------------------------------------------
+# -- messages -------------------------------------------------------------------------------------------------
 
 NAME = "سارا مُحمدی ۱۲"
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 5, 7, 64])
-async def test_a_letter_split_over_two_chunks_survives(
+async def test_letter_split_between_two_chunks_is_decoded(
     fake: FakeAmi, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pieces: list[bytes] = []
     receive = ami._Protocol.data_received
-    monkeypatch.setattr(
-        ami._Protocol, "data_received", lambda self, data: (pieces.append(data), receive(self, data))[1]
-    )
-    async with office(fake) as o:
+
+    def note(protocol: ami._Protocol, data: bytes) -> None:
+        pieces.append(data)
+        receive(protocol, data)
+
+    monkeypatch.setattr(ami._Protocol, "data_received", note)
+    async with harness(fake) as h:
         pieces.clear()
         fake.chunk = chunk
         await fake.connection.send(
             [("Event", "Newchannel"), ("CallerIDName", NAME)], [("Event", "Hangup"), ("Cause-txt", NAME)]
         )
-        assert (await o.event("Newchannel"))["CallerIDName"] == NAME
-        assert (await o.event("Hangup"))["Cause-txt"] == NAME
+        assert (await h.event("Newchannel"))["CallerIDName"] == NAME
+        assert (await h.event("Hangup"))["Cause-txt"] == NAME
         if chunk % 2:
-            assert any(_is_broken(piece) for piece in pieces), "no letter was ever split: the test proves nothing"
+            assert any(_is_broken(piece) for piece in pieces), "no letter was split, so nothing was tested"
 
 
 def _is_broken(piece: bytes) -> bool:
@@ -258,198 +275,232 @@ def _is_broken(piece: bytes) -> bool:
     return False
 
 
-async def test_the_login_survives_single_bytes() -> None:
+async def test_login_byte_by_byte() -> None:
     async with fake_ami() as fake:
         fake.chunk = 1
-        async with office(fake, AmiTimes()) as o:
-            assert o.client.state.version == "22.10.1"
+        async with harness(fake, AmiTimes()) as h:
+            assert h.client.state.version == "22.10.1"
 
 
-async def test_bytes_that_are_no_utf8_harm_nobody(fake: FakeAmi) -> None:
-    async with office(fake) as o:
+async def test_invalid_utf8_is_replaced(fake: FakeAmi) -> None:
+    async with harness(fake) as h:
         await fake.connection.write(b"Event: Newchannel\r\nCallerIDName: \xff\xd9\r\n\r\n")
         await fake.connection.send([("Event", "Hangup")])
-        assert (await o.event("Newchannel"))["CallerIDName"].startswith("\ufffd")
-        await o.event("Hangup")
+        assert (await h.event("Newchannel"))["CallerIDName"].startswith("\ufffd")
+        await h.event("Hangup")
         assert len(fake.connections) == 1
 
 
 @pytest.mark.parametrize("noise", [b"\r\n\r\n\r\n\r\n", b"what is this\r\n\r\n", b": \r\n\r\n", b"\0\0\r\n\r\n"])
-async def test_blocks_that_are_no_message_are_passed_over(fake: FakeAmi, noise: bytes) -> None:
-    async with office(fake) as o:
+async def test_malformed_blocks_are_ignored(fake: FakeAmi, noise: bytes) -> None:
+    async with harness(fake) as h:
         await fake.connection.write(noise)
         await fake.connection.send([("Event", "Hangup")])
-        await o.event("Hangup")
+        await h.event("Hangup")
         assert len(fake.connections) == 1
 
 
-async def test_a_message_without_end_ends_the_connection(fake: FakeAmi, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_message_that_is_too_long_ends_the_connection(fake: FakeAmi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ami, "LONGEST_MESSAGE", 4096)
-    async with office(fake) as o:
+    async with harness(fake) as h:
         await fake.connection.write(b"Event: Newchannel\r\nCallerIDName: " + b"x" * 4000)
         await fake.connection.write(b"x" * 500)
-        await o.status("down")
-        await o.status("connected", 2)
-        assert o.events == [] or all(e.event == "FullyBooted" for e in o.events)
+        await h.status("down")
+        await h.status("connected", 2)
+        assert h.events == [] or all(e.event == "FullyBooted" for e in h.events)
 
 
-async def test_a_flood_of_events_is_taken_whole_and_in_order(fake: FakeAmi) -> None:
-    async with office(fake) as o:
+async def test_flood_of_events_is_received_completely_and_in_order(fake: FakeAmi) -> None:
+    async with harness(fake) as h:
         flood = b"".join(b"Event: VarSet\r\nNumber: %d\r\n\r\n" % number for number in range(20_000))
-        await asyncio.gather(fake.connection.write(flood), o.client.send("Ping"))
-        await o.events.until(lambda heard: heard[-1].get("Number") == "19999", 20)
-        assert [int(e["Number"]) for e in o.events if e.event == "VarSet"] == list(range(20_000))
+        await asyncio.gather(fake.connection.write(flood), h.client.send("Ping"))
+        await h.events.until(lambda events: events[-1].get("Number") == "19999", 20)
+        assert [int(e["Number"]) for e in h.events if e.event == "VarSet"] == list(range(20_000))
+
+
+FLOOD = 100_000  # events, of which one in 100 is wanted
+
+
+async def test_flood_of_unwanted_events_loses_nothing_and_keeps_nothing(
+    fake: FakeAmi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """script/bench flood measures what it does to the time of a call."""
+    rests: list[int] = []
+    receive = ami._Protocol.data_received
+
+    def record(protocol: ami._Protocol, data: bytes) -> None:
+        receive(protocol, data)
+        rests.append(len(protocol._buffer))
+
+    monkeypatch.setattr(ami._Protocol, "data_received", record)
+    useless = b"Event: VarSet\r\nVariable: A\r\n\r\n" * 99
+    flood = b"".join(useless + b"Event: Newstate\r\nNumber: %d\r\n\r\n" % number for number in range(FLOOD // 100))
+    async with harness(fake, wanted={"Newstate"}) as h:
+        _, answer = await asyncio.gather(fake.connection.write(flood), h.client.send("Ping"))
+        assert answer.response == "Success"
+        await h.events.until(lambda events: events and events[-1].get("Number") == str(FLOOD // 100 - 1), 20)
+        assert [int(e["Number"]) for e in h.events if e.event == "Newstate"] == list(range(FLOOD // 100))
+        assert {e.event for e in h.events} == {"Newstate", "FullyBooted"}
+        assert max(rests) < 100, "only a part of one event is ever left"
+        assert await h.client.send("Ping")
+
+
+async def test_rows_of_a_list_count_whatever_events_are_wanted(fake: FakeAmi) -> None:
+    rows = [[("Event", "DeviceStateChange"), ("Device", f"PJSIP/{number}")] for number in (101, 102)]
+    fake.answers["DeviceStateList"] = listing(rows, complete="DeviceStateListComplete")
+    async with harness(fake, wanted={"Newstate"}) as h:
+        found = await h.client.collect("DeviceStateList")
+        assert [row["Device"] for row in found] == ["PJSIP/101", "PJSIP/102"]
+        await fake.connection.send([("Event", "DeviceStateChange"), ("Device", "PJSIP/103")])
+        await fake.connection.send([("Event", "Newstate"), ("Channel", "PJSIP/103-1")])
+        await h.event("Newstate")
+        assert [e.event for e in h.events if e.event != "FullyBooted"] == ["Newstate"]
 
 
 @pytest.mark.parametrize("bad", ["\r\n", "\r", "\n", "\0", "a\r\nAction: Originate"])
 @pytest.mark.parametrize("place", ["action", "value", "variable", "name", "collect"])
-async def test_what_could_add_a_header_is_refused_and_nothing_is_sent(fake: FakeAmi, bad: str, place: str) -> None:
-    async with office(fake, AmiTimes()) as o:
+async def test_text_that_could_add_a_header_is_not_sent(fake: FakeAmi, bad: str, place: str) -> None:
+    async with harness(fake, AmiTimes()) as h:
         before = fake.received
         with pytest.raises(AmiUnsafe):
             match place:
                 case "action":
-                    await o.client.send(f"Ping{bad}")
+                    await h.client.send(f"Ping{bad}")
                 case "value":
-                    await o.client.send("Hangup", {"Channel": f"PJSIP/101{bad}"})
+                    await h.client.send("Hangup", {"Channel": f"PJSIP/101{bad}"})
                 case "variable":
-                    await o.client.originate(ORDER, {"BAZANG_NUMBER": f"0912{bad}"})
+                    await h.client.originate(ORDER, {"BAZANG_NUMBER": f"0912{bad}"})
                 case "name":
-                    await o.client.send("Hangup", [(f"Channel{bad}", "PJSIP/101")])
+                    await h.client.send("Hangup", [(f"Channel{bad}", "PJSIP/101")])
                 case "collect":
-                    await o.client.collect("DBGet", {"Key": bad})
-        await o.client.send("Ping")
+                    await h.client.collect("DBGet", {"Key": bad})
+        await h.client.send("Ping")
         sent = fake.received.removeprefix(before)
         assert sent.count(b"Action:") == 1
         assert b"Action: Ping" in sent
 
 
 @pytest.mark.parametrize(("name", "value"), [("A", "1,B=2"), ("A", ","), ("A=1,B", "2"), ("A B", "1"), ("", "1")])
-async def test_a_variable_sets_no_other_variable(fake: FakeAmi, name: str, value: str) -> None:
-    async with office(fake) as o:
+async def test_variable_cannot_set_another_variable(fake: FakeAmi, name: str, value: str) -> None:
+    async with harness(fake) as h:
         with pytest.raises(AmiUnsafe):
-            await o.client.originate(ORDER, {name: value})
-        await o.client.send("Ping")
+            await h.client.originate(ORDER, {name: value})
+        await h.client.send("Ping")
         assert fake.named("Originate") == []
 
 
-async def test_a_line_that_asterisk_would_throw_away_is_refused(fake: FakeAmi) -> None:
-    """It throws the whole message away, and never says so: a caller in doubt is worse than one refused."""
-    async with office(fake) as o:
+async def test_line_that_is_too_long_for_asterisk_is_refused(fake: FakeAmi) -> None:
+    """Asterisk would silently discard the whole message."""
+    async with harness(fake) as h:
         for value in ("x" * 1100, "ض" * 550):  # Persian letters are two bytes
             with pytest.raises(AmiUnsafe, match="too long"):
-                await o.client.originate(ORDER, {"A": value})
+                await h.client.originate(ORDER, {"A": value})
             with pytest.raises(AmiUnsafe, match="too long"):
-                await o.client.send("Hangup", {"Channel": value})
-        await o.client.originate(ORDER, {"A": "x" * 950, "B": "ض" * 475})
+                await h.client.send("Hangup", {"Channel": value})
+        await h.client.originate(ORDER, {"A": "x" * 950, "B": "ض" * 475})
         (sent,) = fake.named("Originate")
         assert max(len(f"{key}: {value}\r\n".encode()) for key, value in sent.pairs) < 1024
 
 
-async def test_a_value_must_be_text(fake: FakeAmi) -> None:
-    async with office(fake) as o:
+async def test_value_must_be_text(fake: FakeAmi) -> None:
+    async with harness(fake) as h:
         with pytest.raises(AmiUnsafe):
-            await o.client.send("Originate", {"Timeout": 5000})  # type: ignore[dict-item]
+            await h.client.send("Originate", {"Timeout": 5000})  # type: ignore[dict-item]
 
 
 # -- actions --------------------------------------------------------------------------------------------------
 
 
-async def test_an_originate_is_asynchronous_and_has_a_line_per_variable(fake: FakeAmi) -> None:
-    async with office(fake) as o:
-        await o.client.originate({**ORDER, "Async": "false"}, {"__A": "1", "__B": "سه = 3"})
+async def test_originate_is_asynchronous_and_has_one_line_per_variable(fake: FakeAmi) -> None:
+    async with harness(fake) as h:
+        await h.client.originate({**ORDER, "Async": "false"}, {"__A": "1", "__B": "سه = 3"})
         order = fake.named("Originate")[0]
         assert order.all("Async") == ["true"]
         assert order.all("Variable") == ["__A=1", "__B=سه = 3"]
         assert {key: order.get(key) for key in ORDER} == ORDER
 
 
-async def test_a_refusal_is_told_with_the_exchanges_words(fake: FakeAmi) -> None:
+async def test_refusal_contains_the_message_of_the_pbx(fake: FakeAmi) -> None:
     fake.answers["Originate"] = refuse("Extension does not exist.")
-    async with office(fake) as o:
+    async with harness(fake) as h:
         with pytest.raises(AmiRefused, match=r"Extension does not exist\."):
-            await o.client.originate(ORDER, {})
-        assert o.client.connected
+            await h.client.originate(ORDER, {})
+        assert h.client.connected
 
 
-async def test_an_order_whose_reply_was_lost_is_not_sent_again(fake: FakeAmi) -> None:
-    fake.answers["Originate"] = drop
-    async with office(fake) as o:
-        with pytest.raises(AmiDisconnected):
-            await o.client.originate(ORDER, {"__A": "1"})
-        await o.status("connected", 2)
-        # Everything that would be sent at the reconnect goes before this, for the bytes keep their order.
-        await o.client.send("Ping")
-        assert len(fake.named("Originate")) == 1
-
-
-async def test_an_order_that_timed_out_is_not_sent_again(fake: FakeAmi) -> None:
-    fake.answers["Originate"] = no_reply
-    async with office(fake) as o:
-        with pytest.raises(AmiTimeout):
-            await o.client.originate(ORDER, {}, timeout=0.05)
-        fake.connection.drop()
-        await o.status("connected", 2)
-        await o.client.send("Ping")
+@pytest.mark.parametrize(
+    ("answer", "timeout", "error"), [(drop, PATIENCE, AmiDisconnected), (no_reply, 0.05, AmiTimeout)]
+)
+async def test_originate_without_a_reply_is_not_sent_again(
+    fake: FakeAmi, answer: Answer, timeout: float, error: type[AmiError]
+) -> None:
+    fake.answers["Originate"] = answer
+    async with harness(fake) as h:
+        with pytest.raises(error):
+            await h.client.originate(ORDER, {"__A": "1"}, timeout=timeout)
+        if answer is no_reply:
+            fake.connection.drop()
+        await h.status("connected", 2)
+        await h.client.send("Ping")  # anything that is sent after the reconnection comes before this
         assert len(fake.named("Originate")) == 1
 
 
 @pytest.mark.parametrize("call", ["send", "collect", "originate"])
-async def test_every_action_has_a_time_out(fake: FakeAmi, call: str) -> None:
+async def test_each_action_has_a_time_out(fake: FakeAmi, call: str) -> None:
     fake.answers |= {"Slow": no_reply, "Originate": no_reply}
-    async with office(fake, AmiTimes(action=0.05)) as o:
+    async with harness(fake, AmiTimes(action=0.05)) as h:
         with pytest.raises(AmiTimeout):
             async with asyncio.timeout(PATIENCE):
                 if call == "originate":
-                    await o.client.originate(ORDER, {})
+                    await h.client.originate(ORDER, {})
                 else:
-                    await getattr(o.client, call)("Slow")
-        assert await o.client.send("Ping")
+                    await getattr(h.client, call)("Slow")
+        assert await h.client.send("Ping")
 
 
-async def test_a_reply_after_the_time_out_is_nobodys(fake: FakeAmi) -> None:
+async def test_reply_after_the_time_out_is_ignored(fake: FakeAmi) -> None:
     fake.answers["Slow"] = no_reply
-    async with office(fake) as o:
+    async with harness(fake) as h:
         with pytest.raises(AmiTimeout):
-            await o.client.send("Slow", timeout=0.02)
+            await h.client.send("Slow", timeout=0.02)
         await fake.connection.respond(fake.named("Slow")[0], "Success", ("Message", "late"))
-        reply = await o.client.send("Ping")
+        reply = await h.client.send("Ping")
         assert reply.message == "Done"
-        assert o.client._protocol is not None
-        assert o.client._protocol.pending == {}
+        assert h.client._protocol is not None
+        assert h.client._protocol.pending == {}
 
 
-async def test_an_abandoned_action_leaves_nothing_behind(fake: FakeAmi) -> None:
+async def test_cancelled_action_leaves_nothing_pending(fake: FakeAmi) -> None:
     fake.answers["Slow"] = no_reply
-    async with office(fake) as o:
-        task = asyncio.create_task(o.client.send("Slow"))
+    async with harness(fake) as h:
+        task = asyncio.create_task(h.client.send("Slow"))
         await fake.wait_for("Slow")
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert o.client._protocol is not None
-        assert o.client._protocol.pending == {}
+        assert h.client._protocol is not None
+        assert h.client._protocol.pending == {}
 
 
-async def test_two_hundred_actions_at_once_get_each_their_own_answer(fake: FakeAmi) -> None:
+async def test_concurrent_actions_get_their_own_replies(fake: FakeAmi) -> None:
     waiting: list[tuple[Connection, Action]] = []
 
     async def answer_backwards(connection: Connection, action: Action) -> None:
         waiting.append((connection, action))
         if len(waiting) == 200:
-            for peer, asked in reversed(waiting):
-                await peer.respond(asked, "Success", ("Value", asked.get("Variable")))
+            for peer, question in reversed(waiting):
+                await peer.respond(question, "Success", ("Value", question.get("Variable")))
 
     fake.answers["Getvar"] = answer_backwards
-    async with office(fake) as o:
-        replies = await asyncio.gather(*(o.client.send("Getvar", {"Variable": str(n)}) for n in range(200)))
+    async with harness(fake) as h:
+        replies = await asyncio.gather(*(h.client.send("Getvar", {"Variable": str(n)}) for n in range(200)))
         assert [reply["Value"] for reply in replies] == [str(n) for n in range(200)]
 
 
 async def test_pending_actions_fail_when_the_connection_is_lost(fake: FakeAmi) -> None:
     fake.answers |= {"Slow": no_reply, "SlowList": no_reply}
-    async with office(fake, AmiTimes(action=60, pauses=(0.01,))) as o:
-        waits = [asyncio.create_task(o.client.send("Slow")), asyncio.create_task(o.client.collect("SlowList"))]
+    async with harness(fake, AmiTimes(action=60, pauses=(0.01,))) as h:
+        waits = [asyncio.create_task(h.client.send("Slow")), asyncio.create_task(h.client.collect("SlowList"))]
         await fake.wait_for("Slow")
         await fake.wait_for("SlowList")
         fake.connection.drop()
@@ -459,19 +510,19 @@ async def test_pending_actions_fail_when_the_connection_is_lost(fake: FakeAmi) -
 
 
 @pytest.mark.parametrize("call", ["send", "collect", "originate"])
-async def test_without_a_connection_nothing_is_kept_for_later(fake: FakeAmi, call: str) -> None:
-    o = Office(fake, TIMES, SECRET)
+async def test_actions_without_a_connection_fail_and_are_not_sent_later(fake: FakeAmi, call: str) -> None:
+    h = Harness(fake, TIMES, SECRET)
     with pytest.raises(AmiDisconnected):
-        await _call(o.client, call)
+        await _call(h.client, call)
     fake.answers["Login"] = no_reply
-    await o.client.start()
+    await h.client.start()
     await fake.wait_for("Login")
     with pytest.raises(AmiDisconnected):
-        await _call(o.client, call)  # there is a socket, but nobody is logged in
-    await o.client.stop()
+        await _call(h.client, call)  # connected, but not logged in
+    await h.client.stop()
     with pytest.raises(AmiDisconnected):
-        await _call(o.client, call)
-    assert [action.name for action in fake.actions] == ["Login"]
+        await _call(h.client, call)
+    assert [action.name for action in fake.actions] == ["Challenge", "Login"]
 
 
 async def _call(client: AmiClient, call: str) -> None:
@@ -484,26 +535,26 @@ async def _call(client: AmiClient, call: str) -> None:
 # -- events and lists -----------------------------------------------------------------------------------------
 
 
-async def test_a_callback_that_raises_does_not_cost_the_connection(
+async def test_connection_survives_an_error_in_the_event_callback(
     fake: FakeAmi, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with office(fake) as o:
+    async with harness(fake) as h:
 
         def fail(event: Any) -> None:
-            o.events.append(event)
-            raise RuntimeError("a fault of ours")
+            h.events.append(event)
+            raise RuntimeError("a bug")
 
-        o.on_event = fail
+        h.on_event = fail
         await fake.connection.send([("Event", "Newchannel")], [("Event", "Hangup")])
-        await o.event("Hangup")
-        assert await o.client.send("Ping")
+        await h.event("Hangup")
+        assert await h.client.send("Ping")
         assert len(fake.connections) == 1
-        assert "a fault of ours" in caplog.text
+        assert "a bug" in caplog.text
 
 
-async def test_a_state_callback_that_raises_does_not_cost_the_connection(fake: FakeAmi) -> None:
+async def test_connection_survives_an_error_in_the_state_callback(fake: FakeAmi) -> None:
     def fail(state: AmiState) -> None:
-        raise RuntimeError("a fault of ours")
+        raise RuntimeError("a bug")
 
     client = AmiClient(fake.host, fake.port, "bazang", SECRET, on_event=lambda event: None, on_state=fail, times=TIMES)
     await client.start()
@@ -511,18 +562,11 @@ async def test_a_state_callback_that_raises_does_not_cost_the_connection(fake: F
     await client.stop()
 
 
-@pytest.mark.parametrize(
-    "when",
-    [
-        "before the reply",
-        "with the reply",
-        "after the time-out",
-    ],
-)
-async def test_the_news_of_an_order_reaches_everybody(fake: FakeAmi, when: str) -> None:
-    """An OriginateResponse has a header `Response`, as replies have, and must not be taken for one."""
+@pytest.mark.parametrize("when", ["before the reply", "with the reply", "after the time-out"])
+async def test_originateresponse_is_an_event(fake: FakeAmi, when: str) -> None:
+    """It has a header `Response`, but is no reply."""
 
-    def news(order: Action) -> list[tuple[str, str]]:
+    def originate_response(order: Action) -> list[tuple[str, str]]:
         return [
             ("Event", "OriginateResponse"),
             ("Privilege", "call,all"),
@@ -535,247 +579,274 @@ async def test_the_news_of_an_order_reaches_everybody(fake: FakeAmi, when: str) 
         if when == "after the time-out":
             return
         reply = [("Response", "Success"), ("ActionID", action.id), ("Message", "Originate successfully queued")]
-        first, second = (news(action), reply) if when == "before the reply" else (reply, news(action))
-        await connection.send(first, second)
+        messages = [reply, originate_response(action)]
+        await connection.send(*(messages[::-1] if when == "before the reply" else messages))
 
     fake.answers["Originate"] = answer
-    async with office(fake) as o:
+    async with harness(fake) as h:
         if when == "after the time-out":
             with pytest.raises(AmiTimeout):
-                await o.client.originate(ORDER, {}, timeout=0.02)
-            await fake.connection.send(news(fake.named("Originate")[0]))
+                await h.client.originate(ORDER, {}, timeout=0.02)
+            await fake.connection.send(originate_response(fake.named("Originate")[0]))
         else:
-            await o.client.originate(ORDER, {})
-        await o.client.send("Ping")  # whatever comes of the order came before this reply
-        assert [e["Reason"] for e in o.events if e.event == "OriginateResponse"] == ["0"]
+            await h.client.originate(ORDER, {})
+        await h.client.send("Ping")  # the event comes before the reply to this
+        assert [e["Reason"] for e in h.events if e.event == "OriginateResponse"] == ["0"]
 
 
-async def test_rows_of_a_list_are_told_from_live_events(fake: FakeAmi) -> None:
+async def test_rows_of_a_list_are_separated_from_live_events(fake: FakeAmi) -> None:
     async def answer(connection: Connection, action: Action) -> None:
         def row(device: str) -> list[tuple[str, str]]:
             return [("Event", "DeviceStateChange"), ("Device", device), ("State", "NOT_INUSE")]
 
-        mine = ("ActionID", action.id)
+        action_id = ("ActionID", action.id)
         await connection.respond(action, "Success", ("EventList", "start"))
-        await connection.send([*row("PJSIP/101"), mine], row("PJSIP/live"), [*row("PJSIP/102"), mine])
-        await connection.send([("Event", "DeviceStateListComplete"), mine, ("EventList", "Complete")])
+        await connection.send([*row("PJSIP/101"), action_id], row("PJSIP/live"), [*row("PJSIP/102"), action_id])
+        await connection.send([("Event", "DeviceStateListComplete"), action_id, ("EventList", "Complete")])
 
     fake.answers["DeviceStateList"] = answer
-    async with office(fake) as o:
-        rows = await o.client.collect("DeviceStateList")
+    async with harness(fake) as h:
+        rows = await h.client.collect("DeviceStateList")
         assert [row["Device"] for row in rows] == ["PJSIP/101", "PJSIP/102"]
-        assert [e["Device"] for e in o.events if e.event == "DeviceStateChange"] == ["PJSIP/live"]
+        assert [e["Device"] for e in h.events if e.event == "DeviceStateChange"] == ["PJSIP/live"]
 
 
-async def test_two_lists_at_once_do_not_mix(fake: FakeAmi) -> None:
-    held: list[tuple[Connection, Action]] = []
+async def test_concurrent_lists_do_not_mix(fake: FakeAmi) -> None:
+    waiting: list[tuple[Connection, Action]] = []
 
     async def answer(connection: Connection, action: Action) -> None:
-        held.append((connection, action))
-        if len(held) < 2:
+        waiting.append((connection, action))
+        if len(waiting) < 2:
             return
-        for number in range(5):  # the rows of both, taking turns
-            for peer, asked in held:
-                await peer.send([("Event", "Row"), ("ActionID", asked.id), ("Of", asked.get("Which") + str(number))])
-        for peer, asked in held:
-            await peer.send([("Event", "RowsComplete"), ("ActionID", asked.id), ("EventList", "Complete")])
+        for number in range(5):  # rows of both lists in turn
+            for peer, query in waiting:
+                await peer.send([("Event", "Row"), ("ActionID", query.id), ("Of", query.get("Which") + str(number))])
+        for peer, query in waiting:
+            await peer.send([("Event", "RowsComplete"), ("ActionID", query.id), ("EventList", "Complete")])
 
     fake.answers["Rows"] = answer
-    async with office(fake) as o:
+    async with harness(fake) as h:
         one, two = await asyncio.gather(
-            o.client.collect("Rows", {"Which": "a"}), o.client.collect("Rows", {"Which": "b"})
+            h.client.collect("Rows", {"Which": "a"}), h.client.collect("Rows", {"Which": "b"})
         )
         assert [row["Of"] for row in one] == ["a0", "a1", "a2", "a3", "a4"]
         assert [row["Of"] for row in two] == ["b0", "b1", "b2", "b3", "b4"]
 
 
-async def test_an_empty_list_is_a_list(fake: FakeAmi) -> None:
+async def test_empty_list(fake: FakeAmi) -> None:
     fake.answers["QueueStatus"] = listing([], complete="QueueStatusComplete")
-    async with office(fake) as o:
-        assert await o.client.collect("QueueStatus") == []
+    async with harness(fake) as h:
+        assert await h.client.collect("QueueStatus") == []
 
 
 @pytest.mark.parametrize("word", ["cancelled", "Cancelled"])
-async def test_a_list_that_is_broken_off_is_no_list(fake: FakeAmi, word: str) -> None:
+async def test_cancelled_list_is_an_error(fake: FakeAmi, word: str) -> None:
     rows = [[("Event", "QueueMember"), ("Queue", "sales")]]
     fake.answers["QueueStatus"] = listing(rows, complete="QueueStatusComplete", end=word)
-    async with office(fake) as o:
+    async with harness(fake) as h:
         with pytest.raises(AmiError, match="cancelled the list"):
-            await o.client.collect("QueueStatus")
-        assert o.client.connected
+            await h.client.collect("QueueStatus")
+        assert h.client.connected
 
 
-async def test_a_list_may_be_refused(fake: FakeAmi) -> None:
+async def test_refused_list_is_an_error(fake: FakeAmi) -> None:
     fake.answers["DBGet"] = refuse("Database entry not found")
-    async with office(fake) as o:
+    async with harness(fake) as h:
         with pytest.raises(AmiRefused, match="not found"):
-            await o.client.collect("DBGet", {"Family": "bazang", "Key": "x"})
+            await h.client.collect("DBGet", {"Family": "bazang", "Key": "x"})
 
 
-async def test_a_list_that_never_ends_is_given_up(fake: FakeAmi, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_list_that_is_too_long_is_an_error(fake: FakeAmi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ami, "LARGEST_LIST", 10)
     fake.answers["QueueStatus"] = listing([[("Event", "QueueMember")]] * 20, complete="QueueStatusComplete")
-    async with office(fake) as o:
+    async with harness(fake) as h:
         with pytest.raises(AmiError, match="more than 10 rows"):
-            await o.client.collect("QueueStatus")
-        assert await o.client.send("Ping")
+            await h.client.collect("QueueStatus")
+        assert await h.client.send("Ping")
 
 
-@pytest.mark.parametrize("doubled", ["ActionID", "Event", "EventList", "Response", "UserEvent"])
-async def test_an_event_with_a_doubled_header_does_not_cost_the_connection(fake: FakeAmi, doubled: str) -> None:
+@pytest.mark.parametrize("repeated", ["ActionID", "Event", "EventList", "Response", "UserEvent"])
+async def test_connection_survives_an_event_with_a_repeated_header(fake: FakeAmi, repeated: str) -> None:
     """A caller's name with a comma adds headers to a UserEvent of the office's own dialplan."""
-    async with office(fake) as o:
+    async with harness(fake) as h:
         await fake.connection.send(
-            [("Event", "UserEvent"), ("UserEvent", "Other"), (doubled, "one"), (doubled, "two")],
+            [("Event", "UserEvent"), ("UserEvent", "Other"), (repeated, "one"), (repeated, "two")],
             [("Event", "Hangup")],
         )
-        assert await o.client.send("Ping")
-        await o.event("Hangup")
+        assert await h.client.send("Ping")
+        await h.event("Hangup")
         assert len(fake.connections) == 1
 
 
-# -- losses ---------------------------------------------------------------------------------------------------
+# -- lost connections -----------------------------------------------------------------------------------------
 
 
-async def test_it_comes_back_by_itself(fake: FakeAmi) -> None:
-    async with office(fake) as o:
+async def test_lost_connection_is_restored(fake: FakeAmi) -> None:
+    async with harness(fake) as h:
         for times in (2, 3):
             fake.connection.drop()
-            await o.status("connected", times)
-            assert await o.client.send("Ping")
-        assert [s.status for s in o.states] == ["connecting", "connected"] + ["down", "connecting", "connected"] * 2
+            await h.status("connected", times)
+            assert await h.client.send("Ping")
+        assert [s.status for s in h.states] == ["connecting", "connected"] + ["down", "connecting", "connected"] * 2
 
 
-async def test_a_mute_peer_is_noticed(fake: FakeAmi) -> None:
+async def test_silent_server_is_disconnected(fake: FakeAmi) -> None:
     times = AmiTimes(ping_every=0.02, silent_after=0.1, pauses=(0.01,))
-    async with office(fake, times) as o:
+    async with harness(fake, times) as h:
         fake.mute = True
-        state = await o.status("down")
-        assert state.detail
+        state = await h.status("down")
+        assert "stopped responding" in state.detail
         fake.mute = False
-        await o.status("connected", 2)
+        await h.status("connected", 2)
 
 
-async def test_events_alone_are_life_enough(fake: FakeAmi) -> None:
-    """Whoever never answers a ping but tells of events is alive."""
+async def test_server_that_sends_only_events_stays_connected(fake: FakeAmi) -> None:
     fake.answers["Ping"] = no_reply
-    async with office(fake, AmiTimes(ping_every=0.02, silent_after=0.2, pauses=(0.01,))) as o:
+    async with harness(fake, AmiTimes(ping_every=0.02, silent_after=0.2, pauses=(0.01,))) as h:
         for _ in range(20):
             await fake.wait_for("Ping", len(fake.named("Ping")) + 1)
             await fake.connection.send([("Event", "VarSet")])
         assert len(fake.connections) == 1
-        assert [s.status for s in o.states] == ["connecting", "connected"]
+        assert [s.status for s in h.states] == ["connecting", "connected"]
 
 
-async def test_a_quiet_exchange_that_answers_pings_is_alive(fake: FakeAmi) -> None:
-    async with office(fake, AmiTimes(ping_every=0.02, silent_after=0.2)) as o:
+async def test_server_that_only_answers_pings_stays_connected(fake: FakeAmi) -> None:
+    async with harness(fake, AmiTimes(ping_every=0.02, silent_after=0.2)) as h:
         await fake.wait_for("Ping", 15)
-        assert [s.status for s in o.states] == ["connecting", "connected"]
+        assert [s.status for s in h.states] == ["connecting", "connected"]
 
 
-# -- the end --------------------------------------------------------------------------------------------------
+# -- stopping -------------------------------------------------------------------------------------------------
 
 
-async def test_stopping_logs_off(fake: FakeAmi) -> None:
-    async with office(fake) as o:
+async def test_stop_logs_off(fake: FakeAmi) -> None:
+    async with harness(fake) as h:
         pass
     assert len(fake.named("Logoff")) == 1
     await asyncio.wait_for(fake.connection.closed.wait(), PATIENCE)
-    assert (o.client.state.status, o.client.state.detail) == ("down", "stopped")
-    assert not o.client.connected
+    assert (h.client.state.status, h.client.state.detail) == ("down", "stopped")
+    assert not h.client.connected
 
 
-async def test_stopping_does_not_wait_for_a_peer_that_is_mute(fake: FakeAmi) -> None:
-    async with office(fake) as o:
+async def test_stop_does_not_wait_for_a_silent_server(fake: FakeAmi) -> None:
+    async with harness(fake) as h:
         fake.mute = True
         async with asyncio.timeout(2):
-            await o.client.stop()
+            await h.client.stop()
     await asyncio.wait_for(fake.connection.closed.wait(), PATIENCE)
 
 
-async def test_stopped_in_the_pause_it_stays_stopped(fake: FakeAmi) -> None:
-    async with office(fake, AmiTimes(pauses=(0.05,))) as o:
+async def test_client_that_is_stopped_in_a_pause_stays_stopped(fake: FakeAmi) -> None:
+    async with harness(fake, AmiTimes(pauses=(0.05,))) as h:
         fake.connection.drop()
-        await o.status("down")
-        await o.client.stop()
+        await h.status("down")
+        await h.client.stop()
         with pytest.raises(TimeoutError):
             await fake.connections.count(2, timeout=0.2)  # four times the pause
-        assert not o.client.connected
+        assert not h.client.connected
 
 
-@pytest.mark.parametrize("stage", ["greeting", "Login", "CoreSettings"])
-async def test_it_can_be_stopped_while_it_connects(fake: FakeAmi, stage: str) -> None:
-    if stage == "greeting":
+@pytest.mark.parametrize("step", ["greeting", "Challenge", "Login", "CoreSettings"])
+async def test_client_can_be_stopped_while_it_connects(fake: FakeAmi, step: str) -> None:
+    if step == "greeting":
         fake.mute = True
     else:
-        fake.answers[stage] = no_reply
-    async with office(fake, AmiTimes(action=60, login=60), connected=False) as o:
-        if stage == "greeting":
+        fake.answers[step] = no_reply
+    async with harness(fake, AmiTimes(action=60, login=60), connected=False) as h:
+        if step == "greeting":
             await fake.connections.count(1)
         else:
-            await fake.wait_for(stage)
+            await fake.wait_for(step)
         async with asyncio.timeout(PATIENCE):
-            await o.client.stop()
+            await h.client.stop()
     await asyncio.wait_for(fake.connection.closed.wait(), PATIENCE)
 
 
-async def test_it_can_be_started_and_stopped_twice(fake: FakeAmi) -> None:
-    async with office(fake) as o:
-        await o.client.start()
-        await o.client.send("Ping")
+async def test_client_can_be_started_and_stopped_twice(fake: FakeAmi) -> None:
+    async with harness(fake) as h:
+        await h.client.start()
+        await h.client.send("Ping")
         assert len(fake.connections) == 1
-        await o.client.stop()
-        await o.client.stop()
-        await o.client.start()
-        await o.client.wait_connected(PATIENCE)
-        assert await o.client.send("Ping")
+        await h.client.stop()
+        await h.client.stop()
+        await h.client.start()
+        await h.client.wait_connected(PATIENCE)
+        assert await h.client.send("Ping")
 
 
-async def test_waiting_for_a_connection_has_an_end(fake: FakeAmi) -> None:
+async def test_wait_for_a_connection_times_out(fake: FakeAmi) -> None:
     await fake.stop()
-    async with office(fake, connected=False) as o:
+    async with harness(fake, connected=False) as h:
         with pytest.raises(TimeoutError):
-            await o.client.wait_connected(0.05)
+            await h.client.wait_connected(0.05)
 
 
-async def test_the_secret_is_never_logged(fake: FakeAmi, caplog: pytest.LogCaptureFixture) -> None:
+async def test_secret_is_not_logged(fake: FakeAmi, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    async with office(fake, secret="geheim", connected=False) as o:
-        await o.status("refused")
-    assert "geheim" not in caplog.text
+    async with harness(fake, secret="hunter2", connected=False) as h:
+        await h.status("refused")
+    assert "hunter2" not in caplog.text
 
 
-# -- another exchange -----------------------------------------------------------------------------------------
+# -- other settings -------------------------------------------------------------------------------------------
 
 
-async def test_other_values_connect_anew_and_the_same_do_nothing(fake: FakeAmi) -> None:
-    async with fake_ami(secret="other", version="16.28.0") as second, office(fake) as o:
-        assert not await o.client.use(fake.host, fake.port, "bazang", SECRET)
-        assert (o.client.connected, len(fake.connections)) == (True, 1)
-        assert await o.client.use(second.host, second.port, "bazang2", "other")
-        await o.client.wait_connected(PATIENCE)
-        assert o.client.address == (second.host, second.port)
-        assert (second.named("Login")[0].get("Username"), o.client.state.version) == ("bazang2", "16.28.0")
+async def test_only_changed_settings_cause_a_reconnection(fake: FakeAmi) -> None:
+    async with fake_ami(secret="other", version="16.28.0") as second, harness(fake) as h:
+        assert not await h.client.use(fake.host, fake.port, "bazang", SECRET)
+        assert (h.client.connected, len(fake.connections)) == (True, 1)
+        assert await h.client.use(second.host, second.port, "bazang2", "other")
+        await h.client.wait_connected(PATIENCE)
+        assert h.client.address == (second.host, second.port)
+        assert (second.named("Login")[0].get("Username"), h.client.state.version) == ("bazang2", "16.28.0")
         assert fake.named("Logoff")
-        assert [s.status for s in o.states] == ["connecting", "connected", "down", "connecting", "connected"]
+        assert [s.status for s in h.states] == ["connecting", "connected", "down", "connecting", "connected"]
 
 
-async def test_other_values_are_kept_for_the_start_where_it_does_not_run(fake: FakeAmi) -> None:
-    made = Office(fake, TIMES, "wrong")
-    assert await made.client.use(fake.host, fake.port, "bazang", SECRET)
+async def test_changed_settings_of_a_stopped_client_are_used_at_its_start(fake: FakeAmi) -> None:
+    client = Harness(fake, TIMES, "wrong").client
+    assert await client.use(fake.host, fake.port, "bazang", SECRET)
     assert fake.connections == []
-    await made.client.start()
-    await made.client.wait_connected(PATIENCE)
-    await made.client.stop()
+    await client.start()
+    await client.wait_connected(PATIENCE)
+    await client.stop()
 
 
-@pytest.mark.parametrize("secret", ["geheim\r\nAction: Reboot", "geheim" * 300])
-async def test_secret_that_cannot_be_sent_is_not_repeated(
+@pytest.mark.parametrize("secret", ["hunter2\r\nAction: Reboot", "hunter2" * 300])
+async def test_secret_that_cannot_be_sent_is_not_logged(
     fake: FakeAmi, secret: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
-    async with office(fake, secret=secret, connected=False) as o:
-        await o.status("down")
-        assert "Secret" in o.client.state.detail
-        assert "geheim" not in o.client.state.detail + caplog.text
+    async with harness(fake, secret=secret, connected=False) as h:
+        await h.status("down")
+        assert "Secret" in h.client.state.detail
+        assert "hunter2" not in h.client.state.detail + caplog.text
     assert fake.named("Login") == []
+
+
+# Ordinary events
+
+
+@pytest.mark.parametrize("recorded", sorted(RECORDED.glob("*.txt")), ids=lambda path: path.stem)
+def test_events_are_parsed_as_panoramisk_does(recorded: Path) -> None:
+    blocks = [block for block in recorded.read_bytes().split(b"\r\n\r\n") if block]
+    assert len(blocks) > 20
+    for block in blocks:
+        message = Message.from_line(block.decode())
+        assert _parse_event(block) == {name: value for name, value in message.items() if name != "content"}
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"Response: Success\r\nMessage: Originate successfully queued",
+        b"Event: Hangup\r\nActionID: 7\r\nUniqueid: 1.1",
+        b"Event: UserEvent\r\nStep: a\r\nStep: b",
+        b"Event: Newchannel\r\nno header\r\nCallerIDName: a: b",
+        b"Event: Newchannel\r\nCallerIDName: a: b",
+        b"Event: Newchannel\r\nno header",
+        b"Event: AsyncAGIExec\r\nResult: 200%20result%3D0",
+    ],
+)
+def test_other_messages_are_left_to_panoramisk(block: bytes) -> None:
+    assert _parse_event(block) is None

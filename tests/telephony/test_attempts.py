@@ -1,4 +1,4 @@
-"""What the exchange tells of our own calls: each piece of news once, and each end by its real cause."""
+"""Reports on our own calls: each step is reported once, and each end with its real cause."""
 
 import itertools
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from panoramisk.message import Message
 
 from app.domain.lifecycle import Outcome, Step
-from app.telephony.attempts import AttemptFollower, EndNews, News, StepNews, StrayNews, is_ours
+from app.telephony.attempts import AttemptFollower, EndReport, Report, StepReport, StrayReport, is_ours
 
 A = "0b6f6d3e-94f5-4a3c-9d7e-2f1f7b1c8a90"
 B = "5d8b3a52-1b7c-4e08-8d2b-9c2f7f0e6a11"
@@ -18,14 +18,14 @@ def event(name: str, **fields: Any) -> Message:
     return Message({"Event": name, **{key: str(value) for key, value in fields.items()}})
 
 
-def report(step: str, attempt: str = A, **fields: Any) -> Message:
+def user_event(step: str, attempt: str = A, **fields: Any) -> Message:
     return event("UserEvent", UserEvent="Bazang", Attempt=attempt, Step=step, **fields)
 
 
 def dial_end(channel: str, status: str, attempt: str = A) -> Message:
-    """The end of a dial: by the agent's leg to its phones, by another channel to everybody else."""
-    by = f"{attempt}-2" if channel in (PHONE, PHONE2) else "1700000000.7"
-    return event("DialEnd", Uniqueid=by, DestChannel=channel, DestLinkedid=attempt, DialStatus=status)
+    """The end of a dial. The agent's phones are dialled by the attempt's second channel, the customer by another."""
+    dialling = f"{attempt}-2" if channel in (PHONE, PHONE2) else "1700000000.7"
+    return event("DialEnd", Uniqueid=dialling, DestChannel=channel, DestLinkedid=attempt, DialStatus=status)
 
 
 def hangup(channel: str, cause: int, attempt: str = A) -> Message:
@@ -34,22 +34,24 @@ def hangup(channel: str, cause: int, attempt: str = A) -> Message:
 
 @pytest.fixture
 def follower() -> AttemptFollower:
-    made = AttemptFollower()
-    made.begin(A)
-    return made
+    follower = AttemptFollower()
+    follower.follow(A)
+    return follower
 
 
-def tell(follower: AttemptFollower, *events: Message) -> list[News]:
-    return [news for news in map(follower.take, events) if news is not None]
+def handle(follower: AttemptFollower, *events: Message) -> list[Report]:
+    """Handle events and return the reports."""
+    return [report for report in map(follower.handle, events) if report is not None]
 
 
-ANSWERED = report("agent_answered")
-DIALLED = report("customer_dialled")
-CONNECTED = report("connected")
+ANSWERED = user_event("agent_answered")
+DIALLED = user_event("customer_dialled")
+CONNECTED = user_event("connected")
+EARLY = user_event("early")
 
 
-def test_the_whole_way(follower: AttemptFollower) -> None:
-    told = tell(
+def test_connected_attempt(follower: AttemptFollower) -> None:
+    reports = handle(
         follower,
         event("Newchannel", Uniqueid=A, Linkedid=A, Channel="Local/s@bazang-agent-00000001;1"),
         event("Newchannel", Uniqueid=f"{A}-2", Linkedid=A, Channel="Local/s@bazang-agent-00000001;2"),
@@ -59,15 +61,28 @@ def test_the_whole_way(follower: AttemptFollower) -> None:
         dial_end(TRUNK, "ANSWER"),
         CONNECTED,
         hangup(TRUNK, 16),
-        report("ended", End="customer", Status="ANSWER", Cause=16),
-        report("agent_ended", Guard="", Status="ANSWER", Cause=16),
+        user_event("ended", End="customer", Status="ANSWER", Cause=16),
+        user_event("agent_ended", Guard="", Status="ANSWER", Cause=16),
     )
-    assert told == [
-        StepNews(A, Step.AGENT_ANSWERED),
-        StepNews(A, Step.CUSTOMER_DIALLED),
-        StepNews(A, Step.CONNECTED),
-        EndNews(A, Outcome.CONNECTED, "customer ANSWER 16"),
+    assert reports == [
+        StepReport(A, Step.AGENT_ANSWERED),
+        StepReport(A, Step.CUSTOMER_DIALLED),
+        StepReport(A, Step.CONNECTED),
+        EndReport(A, Outcome.CONNECTED, "customer ANSWER 16"),
     ]
+
+
+def test_customer_who_is_rung_first(follower: AttemptFollower) -> None:
+    """The agent answers after the customer. What the agent's phone does before they talk ends nothing."""
+    waiting = user_event("customer_waits")
+    reports = handle(follower, DIALLED, dial_end(TRUNK, "ANSWER"), waiting, dial_end(PHONE, "ANSWER"), ANSWERED)
+    steps = [Step.CUSTOMER_DIALLED, Step.CUSTOMER_WAITS, Step.AGENT_ANSWERED]
+    assert reports == [StepReport(A, step) for step in steps]
+    refused = handle(follower, hangup(PHONE, 16), user_event("ended", End="agent_missed", Status="ANSWER", Cause=16))
+    assert refused == [EndReport(A, Outcome.AGENT_MISSED_CUSTOMER, "agent_missed ANSWER 16")]
+    follower.follow(A)
+    handle(follower, DIALLED, waiting, dial_end(PHONE, "ANSWER"), ANSWERED, CONNECTED)
+    assert handle(follower, hangup(PHONE, 16)) == [EndReport(A, Outcome.CONNECTED, "agent hung up")]
 
 
 # -- the agent's leg ------------------------------------------------------------------------------------------
@@ -83,55 +98,68 @@ def test_the_whole_way(follower: AttemptFollower) -> None:
     ],
 )
 @pytest.mark.parametrize("order", list(itertools.permutations(range(2))))
-@pytest.mark.parametrize("reported", [("", ""), ("NOANSWER", "0"), ("CHANUNAVAIL", "0")])
-def test_the_agents_end_by_its_real_cause(
-    follower: AttemptFollower, status: str, cause: int, outcome: Outcome, order: Any, reported: tuple[str, str]
+@pytest.mark.parametrize("passed_on", [("", ""), ("NOANSWER", "0"), ("CHANUNAVAIL", "0")])
+def test_unanswered_agent_leg_is_reported_with_its_real_cause(
+    follower: AttemptFollower, status: str, cause: int, outcome: Outcome, order: Any, passed_on: tuple[str, str]
 ) -> None:
-    """In whichever order the leg's own events come, and whatever is left of it after a Local channel."""
+    """`passed_on` is what the Local channel passes on to the dialplan."""
     leg = [dial_end(PHONE, status), hangup(PHONE, cause)]
-    told = tell(follower, *(leg[i] for i in order), report("agent_ended", Status=reported[0], Cause=reported[1]))
-    assert told == [EndNews(A, outcome, f"agent {status} {cause}")]
+    ended = user_event("agent_ended", Status=passed_on[0], Cause=passed_on[1])
+    reports = handle(follower, *(leg[i] for i in order), ended)
+    assert reports == [EndReport(A, outcome, f"agent {status} {cause}")]
 
 
-def test_the_reported_end_serves_where_the_leg_was_not_seen(follower: AttemptFollower) -> None:
-    assert tell(follower, report("agent_ended", Guard="", Status="BUSY", Cause=17)) == [
-        EndNews(A, Outcome.AGENT_BUSY, "agent BUSY 17")
+@pytest.mark.parametrize(
+    ("guard", "status", "cause", "outcome", "text"),
+    [
+        ("", "BUSY", "17", Outcome.AGENT_BUSY, "agent BUSY 17"),
+        ("", "CHANUNAVAIL", "", Outcome.AGENT_UNREACHABLE, "agent CHANUNAVAIL 0"),  # an unregistered phone has no leg
+        ("taken", "", "", Outcome.AGENT_TAKEN, "agent taken 0"),  # by another call
+        ("taken", "ANSWER", "16", Outcome.AGENT_TAKEN, "agent taken 16"),
+        ("", "BUSY", "x", Outcome.AGENT_BUSY, "agent BUSY 0"),
+        ("", "BUSY", "-1", Outcome.AGENT_BUSY, "agent BUSY 0"),
+        ("", "BUSY", "17 ", Outcome.AGENT_BUSY, "agent BUSY 0"),
+    ],
+)
+def test_dialplans_status_is_used_if_the_agents_leg_was_not_seen(
+    follower: AttemptFollower, guard: str, status: str, cause: str, outcome: Outcome, text: str
+) -> None:
+    ended = user_event("agent_ended", Guard=guard, Status=status, Cause=cause)
+    assert handle(follower, ended) == [EndReport(A, outcome, text)]
+
+
+def test_end_of_an_answered_agent_leg_is_not_reported(follower: AttemptFollower) -> None:
+    assert handle(follower, ANSWERED, user_event("agent_ended", Status="ANSWER", Cause=16)) == [
+        StepReport(A, Step.AGENT_ANSWERED)
     ]
 
 
-def test_an_unregistered_phone_gives_no_leg_at_all(follower: AttemptFollower) -> None:
-    told = tell(follower, report("agent_ended", Guard="", Status="CHANUNAVAIL", Cause=""))
-    assert told == [EndNews(A, Outcome.AGENT_UNREACHABLE, "agent CHANUNAVAIL 0")]
-
-
-def test_a_line_that_was_taken_in_the_same_instant(follower: AttemptFollower) -> None:
-    told = tell(follower, report("agent_ended", Guard="taken", Status="", Cause=""))
-    assert told == [EndNews(A, Outcome.AGENT_TAKEN, "agent taken 0")]
-
-
-def test_the_agents_end_after_the_answer_is_no_news(follower: AttemptFollower) -> None:
-    assert tell(follower, ANSWERED, report("agent_ended", Status="ANSWER", Cause=16)) == [
-        StepNews(A, Step.AGENT_ANSWERED)
-    ]
-
-
-def test_an_attempt_found_again_after_a_restart_is_known_to_be_answered() -> None:
+def test_attempt_can_be_followed_as_answered_after_a_restart() -> None:
     follower = AttemptFollower()
-    follower.begin(A, answered=True)
-    assert tell(follower, report("agent_ended", Status="ANSWER", Cause=16)) == []
-    assert tell(follower, report("ended", End="customer", Status="ANSWER", Cause=16)) != []
+    follower.follow(A, answered=True)
+    assert handle(follower, user_event("agent_ended", Status="ANSWER", Cause=16)) == []
+    assert handle(follower, user_event("ended", End="customer", Status="ANSWER", Cause=16)) != []
 
 
-def test_what_passes_through_a_local_channel_is_not_believed(follower: AttemptFollower) -> None:
-    told = tell(
+def test_events_of_local_channels_are_ignored(follower: AttemptFollower) -> None:
+    reports = handle(
         follower,
         dial_end(PHONE, "NOANSWER"),
         hangup(PHONE, 21),
         dial_end("Local/s@bazang-agent-00000001;2", "CHANUNAVAIL"),
         hangup("Local/s@bazang-agent-00000001;2", 0),
-        report("agent_ended"),
+        user_event("agent_ended"),
     )
-    assert told == [EndNews(A, Outcome.AGENT_REJECTED, "agent NOANSWER 21")]
+    assert reports == [EndReport(A, Outcome.AGENT_REJECTED, "agent NOANSWER 21")]
+
+
+@pytest.mark.parametrize("fields", [{"Linkedid": A}, {"DestLinkedid": "", "Linkedid": A}])
+def test_dial_end_without_a_destlinkedid_is_found_by_its_linkedid(
+    follower: AttemptFollower, fields: dict[str, str]
+) -> None:
+    end = event("DialEnd", Uniqueid=f"{A}-2", DestChannel=PHONE, DialStatus="BUSY", **fields)
+    reports = handle(follower, end, user_event("agent_ended", Status="CHANUNAVAIL", Cause=17))
+    assert reports == [EndReport(A, Outcome.AGENT_BUSY, "agent BUSY 17")]
 
 
 # -- the customer's leg ---------------------------------------------------------------------------------------
@@ -147,73 +175,74 @@ def test_what_passes_through_a_local_channel_is_not_believed(follower: AttemptFo
     ],
 )
 @pytest.mark.parametrize("order", list(itertools.permutations(range(2))))
-@pytest.mark.parametrize("reported", ["NOANSWER", "CHANUNAVAIL", "CONGESTION"])
-def test_the_customers_end_by_its_real_cause(
-    follower: AttemptFollower, status: str, cause: int, outcome: Outcome, order: Any, reported: str
+@pytest.mark.parametrize("passed_on", ["NOANSWER", "CHANUNAVAIL", "CONGESTION"])
+def test_unanswered_customer_leg_is_reported_with_its_real_cause(
+    follower: AttemptFollower, status: str, cause: int, outcome: Outcome, order: Any, passed_on: str
 ) -> None:
     leg = [dial_end(TRUNK, status), hangup(TRUNK, cause)]
-    told = tell(
+    reports = handle(
         follower,
         dial_end(PHONE, "ANSWER"),
         ANSWERED,
         DIALLED,
         *(leg[i] for i in order),
-        report("ended", End="customer", Status=reported, Cause=0),
+        user_event("ended", End="customer", Status=passed_on, Cause=0),
     )
-    assert told[-1] == EndNews(A, outcome, f"customer {status} {cause}")
+    assert reports[-1] == EndReport(A, outcome, f"customer {status} {cause}")
 
 
 @pytest.mark.parametrize("status", ["", "CANCEL"])
-def test_a_customer_whom_the_agent_did_not_wait_for(follower: AttemptFollower, status: str) -> None:
-    told = tell(
+def test_agent_who_hangs_up_abandons_the_customer(follower: AttemptFollower, status: str) -> None:
+    reports = handle(
         follower,
         ANSWERED,
         DIALLED,
         dial_end(TRUNK, "NOANSWER"),
-        report("ended", End="customer", Status=status, Cause=0),
+        user_event("ended", End="customer", Status=status, Cause=0),
     )
-    assert isinstance(told[-1], EndNews)
-    assert told[-1].outcome is Outcome.CUSTOMER_ABANDONED
+    assert isinstance(reports[-1], EndReport)
+    assert reports[-1].outcome is Outcome.CUSTOMER_ABANDONED
 
 
-def test_a_customer_who_did_not_answer_in_time(follower: AttemptFollower) -> None:
-    told = tell(
-        follower,
-        ANSWERED,
-        DIALLED,
-        dial_end(TRUNK, "CANCEL"),  # by us, when the time was over
-        hangup(TRUNK, 16),
-        report("ended", End="customer", Status="NOANSWER", Cause=16),
-    )
-    assert told[-1] == EndNews(A, Outcome.CUSTOMER_NO_ANSWER, "customer NOANSWER 16")
-
-
-def test_the_agents_leg_says_nothing_of_the_customer(follower: AttemptFollower) -> None:
-    told = tell(
-        follower,
-        dial_end(PHONE2, "BUSY"),
-        hangup(PHONE2, 17),
-        ANSWERED,
-        DIALLED,
-        report("ended", End="customer", Status="NOANSWER", Cause=19),
-    )
-    assert told[-1] == EndNews(A, Outcome.CUSTOMER_NO_ANSWER, "customer NOANSWER 19")
-
-
-def test_an_agent_who_hangs_up_in_the_same_instant_does_not_hide_the_customers_cause(
-    follower: AttemptFollower,
-) -> None:
-    told = tell(
-        follower,
-        dial_end(PHONE, "ANSWER"),
-        ANSWERED,
-        DIALLED,
-        dial_end(TRUNK, "NOANSWER"),
-        hangup(TRUNK, 21),
-        hangup(PHONE, 16),
-        report("ended", End="customer", Status="NOANSWER", Cause=0),
-    )
-    assert told[-1] == EndNews(A, Outcome.CUSTOMER_REJECTED, "customer NOANSWER 21")
+@pytest.mark.parametrize(
+    ("events", "cause", "expected"),
+    [
+        pytest.param(
+            [ANSWERED, DIALLED, dial_end(TRUNK, "CANCEL"), hangup(TRUNK, 16)],
+            16,
+            EndReport(A, Outcome.CUSTOMER_NO_ANSWER, "customer NOANSWER 16"),
+            id="the dialplan cancels after the time-out",
+        ),
+        pytest.param(
+            [ANSWERED, DIALLED, dial_end(TRUNK, "ANSWER")],
+            16,
+            EndReport(A, Outcome.CUSTOMER_NO_ANSWER, "customer NOANSWER 16"),
+            id="the customer answers too late to be connected",
+        ),
+        pytest.param(
+            [dial_end(PHONE2, "BUSY"), hangup(PHONE2, 17), ANSWERED, DIALLED],
+            19,
+            EndReport(A, Outcome.CUSTOMER_NO_ANSWER, "customer NOANSWER 19"),
+            id="another phone of the agent is busy",
+        ),
+        pytest.param(
+            [
+                dial_end(PHONE, "ANSWER"),
+                ANSWERED,
+                DIALLED,
+                dial_end(TRUNK, "NOANSWER"),
+                hangup(TRUNK, 21),
+                hangup(PHONE, 16),
+            ],
+            0,
+            EndReport(A, Outcome.CUSTOMER_REJECTED, "customer NOANSWER 21"),
+            id="the agent hangs up at the same time",
+        ),
+    ],
+)
+def test_unanswered_customer(follower: AttemptFollower, events: list[Message], cause: int, expected: EndReport) -> None:
+    end = user_event("ended", End="customer", Status="NOANSWER", Cause=cause)
+    assert handle(follower, *events, end)[-1] == expected
 
 
 @pytest.mark.parametrize(
@@ -224,13 +253,13 @@ def test_an_agent_who_hangs_up_in_the_same_instant_does_not_hide_the_customers_c
         ("agent_refused", Outcome.AGENT_REFUSED),
     ],
 )
-def test_an_agent_who_does_not_take_it(follower: AttemptFollower, end: str, outcome: Outcome) -> None:
-    told = tell(follower, dial_end(PHONE, "ANSWER"), ANSWERED, report("ended", End=end, Status="", Cause=16))
-    assert isinstance(told[-1], EndNews)
-    assert told[-1].outcome is outcome
+def test_agent_who_does_not_accept(follower: AttemptFollower, end: str, outcome: Outcome) -> None:
+    reports = handle(follower, dial_end(PHONE, "ANSWER"), ANSWERED, user_event("ended", End=end, Status="", Cause=16))
+    assert isinstance(reports[-1], EndReport)
+    assert reports[-1].outcome is outcome
 
 
-# -- steps that were missed -----------------------------------------------------------------------------------
+# -- missed events --------------------------------------------------------------------------------------------
 
 BEGIN = [
     event("Newchannel", Uniqueid=A, Linkedid=A, Channel="Local/s@bazang-agent-00000001;1"),
@@ -239,22 +268,28 @@ BEGIN = [
     dial_end(PHONE, "ANSWER"),
     ANSWERED,
 ]
-AGENT_ENDED = report("agent_ended", Guard="", Status="ANSWER", Cause=16)
-TALK = [*BEGIN, DIALLED, dial_end(TRUNK, "ANSWER"), CONNECTED]
-TALKED = report("ended", End="customer", Status="ANSWER", Cause=16)
-BY_THE_AGENT = hangup(PHONE, 16)
-STORIES: dict[str, tuple[list[Message], Outcome]] = {
-    "a talk, on 16": ([*TALK, BY_THE_AGENT, AGENT_ENDED, TALKED, hangup(TRUNK, 16)], Outcome.CONNECTED),
-    "a talk, on 22": ([*TALK, TALKED, AGENT_ENDED, BY_THE_AGENT, hangup(TRUNK, 16)], Outcome.CONNECTED),
+AGENT_ENDED = user_event("agent_ended", Guard="", Status="ANSWER", Cause=16)
+CONNECTED_CALL = [*BEGIN, DIALLED, dial_end(TRUNK, "ANSWER"), CONNECTED]
+CONNECTED_CALL_ENDED = user_event("ended", End="customer", Status="ANSWER", Cause=16)
+AGENT_HANGS_UP = hangup(PHONE, 16)
+CALLS: dict[str, tuple[list[Message], Outcome]] = {
+    "connected, Asterisk 16": (
+        [*CONNECTED_CALL, AGENT_HANGS_UP, AGENT_ENDED, CONNECTED_CALL_ENDED, hangup(TRUNK, 16)],
+        Outcome.CONNECTED,
+    ),
+    "connected, Asterisk 22": (
+        [*CONNECTED_CALL, CONNECTED_CALL_ENDED, AGENT_ENDED, AGENT_HANGS_UP, hangup(TRUNK, 16)],
+        Outcome.CONNECTED,
+    ),
     "the customer is busy": (
         [
             *BEGIN,
             DIALLED,
             dial_end(TRUNK, "BUSY"),
             hangup(TRUNK, 17),
-            BY_THE_AGENT,
+            AGENT_HANGS_UP,
             AGENT_ENDED,
-            report("ended", End="customer", Status="BUSY", Cause=17),
+            user_event("ended", End="customer", Status="BUSY", Cause=17),
         ],
         Outcome.CUSTOMER_BUSY,
     ),
@@ -266,111 +301,127 @@ STORIES: dict[str, tuple[list[Message], Outcome]] = {
             hangup("PJSIP/trunk1-00000003", 34),
             dial_end(TRUNK, "NOANSWER"),
             hangup(TRUNK, 19),
-            report("ended", End="customer", Status="NOANSWER", Cause=19),
-            BY_THE_AGENT,
+            user_event("ended", End="customer", Status="NOANSWER", Cause=19),
+            AGENT_HANGS_UP,
             AGENT_ENDED,
         ],
         Outcome.CUSTOMER_NO_ANSWER,
     ),
     "the agent hangs up while the customer is rung": (
-        [*BEGIN, DIALLED, BY_THE_AGENT, AGENT_ENDED, report("ended", End="customer", Status="CANCEL", Cause=16)],
+        [*BEGIN, DIALLED, AGENT_HANGS_UP, AGENT_ENDED, user_event("ended", End="customer", Status="CANCEL", Cause=16)],
         Outcome.CUSTOMER_ABANDONED,
     ),
+    "a prompt, then a talk": (
+        [
+            *BEGIN,
+            DIALLED,
+            EARLY,
+            dial_end(TRUNK, "ANSWER"),
+            hangup(TRUNK, 16),
+            user_event("ended", End="customer", Status="ANSWER", Cause=16, Far="far/ANSWER/16/200/1"),
+            AGENT_HANGS_UP,
+            AGENT_ENDED,
+        ],
+        Outcome.CONNECTED,
+    ),
+    "a message after all trunks have failed": (
+        [
+            *BEGIN,
+            DIALLED,
+            dial_end("PJSIP/trunk1-00000003", "CONGESTION"),
+            dial_end(TRUNK, "CONGESTION"),
+            EARLY,
+            user_event("ended", End="customer", Status="ANSWER", Cause=16, Far="far/CONGESTION/34/503+503/1"),
+            AGENT_HANGS_UP,
+            AGENT_ENDED,
+        ],
+        Outcome.ROUTE_CONGESTED,
+    ),
     "the agent refuses": (
-        [*BEGIN, report("ended", End="agent_refused", Status="", Cause=16), BY_THE_AGENT, AGENT_ENDED],
+        [*BEGIN, user_event("ended", End="agent_refused", Status="", Cause=16), AGENT_HANGS_UP, AGENT_ENDED],
         Outcome.AGENT_REFUSED,
     ),
     "the agent is busy": (
-        [BEGIN[0], dial_end(PHONE, "BUSY"), hangup(PHONE, 17), report("agent_ended", Status="BUSY", Cause=17)],
+        [BEGIN[0], dial_end(PHONE, "BUSY"), hangup(PHONE, 17), user_event("agent_ended", Status="BUSY", Cause=17)],
         Outcome.AGENT_BUSY,
     ),
 }
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-@pytest.mark.parametrize("story", STORIES)
-def test_events_that_were_missed_change_nothing_that_is_told(story: str, restarted: bool) -> None:
-    """`restarted`: another worker goes on, which knows the steps that were recorded. Else the connection was lost."""
-    events, outcome = STORIES[story]
-    whole = AttemptFollower()
-    whole.begin(A)
-    assert next(news for news in tell(whole, *events) if isinstance(news, EndNews)).outcome is outcome
+@pytest.mark.parametrize("name", CALLS)
+def test_missed_events_never_cause_a_wrong_outcome(name: str, restarted: bool) -> None:
+    """`restarted`: a new worker continues with the recorded steps. Otherwise the connection was lost for a while."""
+    events, outcome = CALLS[name]
+    complete = AttemptFollower()
+    complete.follow(A)
+    assert next(report for report in handle(complete, *events) if isinstance(report, EndReport)).outcome is outcome
     for first, last in itertools.combinations(range(len(events) + 1), 2):
         follower = AttemptFollower()
-        follower.begin(A)
-        told = tell(follower, *events[:first])
-        if any(isinstance(news, EndNews) for news in told):
+        follower.follow(A)
+        reports = handle(follower, *events[:first])
+        if any(isinstance(report, EndReport) for report in reports):
             break
         if restarted:
             follower = AttemptFollower()
-            follower.begin(A, answered=told != [])
+            follower.follow(A, answered=reports != [])
         else:
             follower.connection_lost()
-        told += tell(follower, *events[last:])
-        ends = [news.outcome for news in told if isinstance(news, EndNews)]
+        reports += handle(follower, *events[last:])
+        ends = [report.outcome for report in reports if isinstance(report, EndReport)]
         assert set(ends) <= {outcome}, f"events {first} to {last - 1} were missed"
 
 
-def test_agent_who_has_answered_is_no_miss_though_the_answer_was_missed(follower: AttemptFollower) -> None:
-    assert tell(follower, AGENT_ENDED, AGENT_ENDED) == [StepNews(A, Step.AGENT_ANSWERED)]
-    assert tell(follower, TALKED) == [EndNews(A, Outcome.CONNECTED, "customer ANSWER 16")]
+def test_answer_is_reported_late_if_its_event_was_missed(follower: AttemptFollower) -> None:
+    assert handle(follower, AGENT_ENDED, AGENT_ENDED) == [StepReport(A, Step.AGENT_ANSWERED)]
+    assert handle(follower, CONNECTED_CALL_ENDED) == [EndReport(A, Outcome.CONNECTED, "customer ANSWER 16")]
 
 
 @pytest.mark.parametrize("status", ["", "CANCEL", "NOANSWER"])
-def test_agents_phone_that_was_seen_to_answer_is_no_miss(follower: AttemptFollower, status: str) -> None:
-    """Its other phones end after it."""
-    told = tell(follower, dial_end(PHONE, "ANSWER"), dial_end(PHONE2, "CANCEL"), report("agent_ended", Status=status))
-    assert told == [StepNews(A, Step.AGENT_ANSWERED)]
-
-
-def test_customers_leg_is_not_taken_for_the_agents(follower: AttemptFollower) -> None:
-    assert tell(follower, dial_end(TRUNK, "BUSY"), hangup(TRUNK, 17), AGENT_ENDED) == [StepNews(A, Step.AGENT_ANSWERED)]
-
-
-def test_agents_answer_is_not_taken_for_the_customers(follower: AttemptFollower) -> None:
-    told = tell(follower, dial_end(PHONE, "ANSWER"), report("ended", End="customer", Status="NOANSWER", Cause=19))
-    assert told == [EndNews(A, Outcome.CUSTOMER_NO_ANSWER, "customer NOANSWER 19")]
-
-
-def test_customer_who_answers_too_late_to_be_connected_is_not_reached(follower: AttemptFollower) -> None:
-    told = tell(
-        follower,
-        ANSWERED,
-        DIALLED,
-        dial_end(TRUNK, "ANSWER"),
-        report("ended", End="customer", Status="NOANSWER", Cause=16),
+def test_answered_phone_counts_as_an_answer(follower: AttemptFollower, status: str) -> None:
+    """The agent's other phones end after the answered one."""
+    reports = handle(
+        follower, dial_end(PHONE, "ANSWER"), dial_end(PHONE2, "CANCEL"), user_event("agent_ended", Status=status)
     )
-    assert told[-1] == EndNews(A, Outcome.CUSTOMER_NO_ANSWER, "customer NOANSWER 16")
+    assert reports == [StepReport(A, Step.AGENT_ANSWERED)]
 
 
-def test_attempt_that_is_found_again_is_known_to_be_answered_from_then_on(follower: AttemptFollower) -> None:
-    follower.begin(A, answered=True)
-    follower.begin(A)
-    assert tell(follower, report("agent_ended", Status="CANCEL", Cause=16)) == []
+def test_customers_leg_is_not_used_for_the_agent(follower: AttemptFollower) -> None:
+    assert handle(follower, dial_end(TRUNK, "BUSY"), hangup(TRUNK, 17), AGENT_ENDED) == [
+        StepReport(A, Step.AGENT_ANSWERED)
+    ]
 
 
-def test_line_that_was_taken_stays_taken_whatever_the_status(follower: AttemptFollower) -> None:
-    told = tell(follower, report("agent_ended", Guard="taken", Status="ANSWER", Cause=16))
-    assert told == [EndNews(A, Outcome.AGENT_TAKEN, "agent taken 16")]
+def test_agents_answer_is_not_used_for_the_customer(follower: AttemptFollower) -> None:
+    reports = handle(
+        follower, dial_end(PHONE, "ANSWER"), user_event("ended", End="customer", Status="NOANSWER", Cause=19)
+    )
+    assert reports == [EndReport(A, Outcome.CUSTOMER_NO_ANSWER, "customer NOANSWER 19")]
 
 
-# -- what is no news ------------------------------------------------------------------------------------------
+def test_answer_of_a_followed_attempt_is_never_revoked(follower: AttemptFollower) -> None:
+    follower.follow(A, answered=True)
+    follower.follow(A)
+    assert handle(follower, user_event("agent_ended", Status="CANCEL", Cause=16)) == []
 
 
-def test_an_end_is_told_once(follower: AttemptFollower) -> None:
-    end = report("ended", End="customer", Status="ANSWER", Cause=16)
-    assert len(tell(follower, ANSWERED, end)) == 2
+# -- ignored events -------------------------------------------------------------------------------------------
+
+
+def test_forgotten_attempt_is_not_reported(follower: AttemptFollower) -> None:
+    end = user_event("ended", End="customer", Status="ANSWER", Cause=16)
+    assert len(handle(follower, ANSWERED, end)) == 2
     follower.forget(A)
-    assert tell(follower, end, report("agent_ended"), hangup(PHONE, 16)) == []
+    assert handle(follower, end, user_event("agent_ended"), hangup(PHONE, 16)) == []
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        report("agent_answered", attempt=""),
-        report("agent_answered", attempt="no UUID"),
-        report("claimed_by_nobody"),
-        report(""),
+        user_event("agent_answered", attempt=""),
+        user_event("agent_answered", attempt="no UUID"),
+        user_event("unknown_step"),
+        user_event(""),
         event("UserEvent", UserEvent="Other", Attempt=A, Step="agent_answered"),
         event("UserEvent", UserEvent="Bazang"),
         event("Newchannel", Uniqueid=B, Linkedid=B, Channel=PHONE),
@@ -384,48 +435,48 @@ def test_an_end_is_told_once(follower: AttemptFollower) -> None:
     ],
     ids=repr,
 )
-def test_what_is_of_another_call_is_no_news(follower: AttemptFollower, other: Message) -> None:
-    assert follower.take(other) is None
-    assert tell(follower, report("agent_ended", Status="BUSY", Cause=17)) == [
-        EndNews(A, Outcome.AGENT_BUSY, "agent BUSY 17")
+def test_other_events_are_ignored(follower: AttemptFollower, other: Message) -> None:
+    assert follower.handle(other) is None
+    assert handle(follower, user_event("agent_ended", Status="BUSY", Cause=17)) == [
+        EndReport(A, Outcome.AGENT_BUSY, "agent BUSY 17")
     ]
 
 
-def test_two_attempts_do_not_mix() -> None:
+def test_attempts_do_not_mix() -> None:
     follower = AttemptFollower()
-    follower.begin(A)
-    follower.begin(B)
-    told = tell(
+    follower.follow(A)
+    follower.follow(B)
+    reports = handle(
         follower,
         dial_end(PHONE, "NOANSWER", A),
         dial_end(PHONE2, "BUSY", B),
         hangup(PHONE2, 17, B),
         hangup(PHONE, 21, A),
-        report("agent_ended", B),
-        report("agent_ended", A),
+        user_event("agent_ended", B),
+        user_event("agent_ended", A),
     )
-    assert told == [
-        EndNews(B, Outcome.AGENT_BUSY, "agent BUSY 17"),
-        EndNews(A, Outcome.AGENT_REJECTED, "agent NOANSWER 21"),
+    assert reports == [
+        EndReport(B, Outcome.AGENT_BUSY, "agent BUSY 17"),
+        EndReport(A, Outcome.AGENT_REJECTED, "agent NOANSWER 21"),
     ]
 
 
-@pytest.mark.parametrize("cause", ["", "x", "-1", "17 "])
-def test_a_cause_that_is_no_number_is_none(follower: AttemptFollower, cause: str) -> None:
-    told = tell(follower, report("agent_ended", Status="BUSY", Cause=cause))
-    assert told == [EndNews(A, Outcome.AGENT_BUSY, "agent BUSY 0")]
-
-
-def test_the_channel_of_an_attempt_is_its_first(follower: AttemptFollower) -> None:
+def test_channel_of_an_attempt_is_its_first_channel(follower: AttemptFollower) -> None:
     assert follower.channel(A) == ""
-    tell(
+    handle(
         follower,
+        event("Newstate", Uniqueid=A, Linkedid=A, Channel="Local/s@bazang-agent-0;1"),
         event("Newchannel", Uniqueid=f"{A}-2", Linkedid=A, Channel="Local/s@bazang-agent-1;2"),
+    )
+    assert follower.channel(A) == ""
+    handle(
+        follower,
         event("Newchannel", Uniqueid=A, Linkedid=A, Channel="Local/s@bazang-agent-1;1"),
         event("Newchannel", Uniqueid="1700000000.7", Linkedid=A, Channel=PHONE),
+        event("Hangup", Uniqueid=A, Linkedid=A, Channel="Local/s@bazang-agent-2;1", Cause=16),
     )
     assert follower.channel(A) == "Local/s@bazang-agent-1;1"
-    follower.begin(A)  # found again by a look at what is under way: nothing is forgotten
+    follower.follow(A)  # a second call forgets nothing
     assert follower.channel(A) == "Local/s@bazang-agent-1;1"
     follower.forget(A)
     follower.forget(A)
@@ -436,17 +487,91 @@ def test_the_channel_of_an_attempt_is_its_first(follower: AttemptFollower) -> No
     ("linkedid", "ours"),
     [(A, True), (f"{A}-2", False), ("1700000000.42", False), ("", False), (A.upper(), False), (f"x{A}", False)],
 )
-def test_whose_call_it_is(linkedid: str, ours: bool) -> None:
+def test_linkedids_of_our_own_calls(linkedid: str, ours: bool) -> None:
     assert is_ours(linkedid) is ours
 
 
 @pytest.mark.parametrize("step", ["agent_answered", "customer_dialled"])
-def test_a_step_of_an_attempt_that_is_not_in_flight_is_told_as_a_stray(follower: AttemptFollower, step: str) -> None:
+def test_answer_for_an_unknown_attempt_is_reported_as_a_stray(follower: AttemptFollower, step: str) -> None:
     follower.forget(A)
-    assert follower.take(report(step)) == StrayNews(A)
+    assert follower.handle(user_event(step)) == StrayReport(A)
 
 
 @pytest.mark.parametrize("step", ["connected", "ended", "agent_ended", "nonsense"])
-def test_what_cannot_be_stopped_any_more_is_no_stray(follower: AttemptFollower, step: str) -> None:
+def test_later_events_of_an_unknown_attempt_are_ignored(follower: AttemptFollower, step: str) -> None:
     follower.forget(A)
-    assert follower.take(report(step)) is None
+    assert follower.handle(user_event(step)) is None
+
+
+# -- the agent leaves the talk ------------------------------------------------------------------------------------
+
+
+def connected(follower: AttemptFollower) -> None:
+    handle(follower, dial_end(PHONE, "ANSWER"), dial_end(PHONE2, "CANCEL"), ANSWERED)
+    handle(follower, DIALLED, dial_end(TRUNK, "ANSWER"), CONNECTED)
+
+
+def test_attempt_ends_when_the_agent_leaves_the_talk(follower: AttemptFollower) -> None:
+    """The customer's call may go on: transferred to another, or parked."""
+    connected(follower)
+    assert handle(follower, hangup(PHONE, 16)) == [EndReport(A, Outcome.CONNECTED, "agent hung up")]
+
+
+@pytest.mark.parametrize("channel", [PHONE2, TRUNK, "Local/s@bazang-agent-00000001;2", "PJSIP/102-00000007"])
+def test_hangup_of_another_channel_ends_nothing(follower: AttemptFollower, channel: str) -> None:
+    connected(follower)
+    assert handle(follower, hangup(channel, 16)) == []
+
+
+def test_agent_who_leaves_before_the_talk_is_reported_by_the_dialplan(follower: AttemptFollower) -> None:
+    handle(follower, dial_end(PHONE, "ANSWER"), ANSWERED, DIALLED)
+    assert handle(follower, hangup(PHONE, 16)) == []
+    ended = user_event("ended", End="customer", Status="CANCEL", Cause=16)
+    assert handle(follower, ended) == [EndReport(A, Outcome.CUSTOMER_ABANDONED, "customer CANCEL 16")]
+
+
+def test_agent_who_leaves_after_a_lost_connection_is_found_by_the_next_poll(follower: AttemptFollower) -> None:
+    connected(follower)
+    follower.connection_lost()
+    assert handle(follower, hangup(PHONE, 16)) == []
+
+
+# -- an outbound context that answers itself ------------------------------------------------------------------
+
+
+def test_customer_who_answers_after_the_outbound_context_is_connected(follower: AttemptFollower) -> None:
+    told = handle(follower, ANSWERED, DIALLED, EARLY, dial_end("Local/1@x-00000001;1", "ANSWER"))
+    assert [news for news in told if isinstance(news, StepReport)][-1].step is Step.CUSTOMER_DIALLED
+    assert handle(follower, dial_end(TRUNK, "ANSWER")) == [StepReport(A, Step.CONNECTED)]
+
+
+def test_answer_that_is_reported_before_the_early_one_is_not_lost(follower: AttemptFollower) -> None:
+    assert handle(follower, DIALLED, dial_end(TRUNK, "ANSWER"), dial_end("PJSIP/t2-0001", "CANCEL"))[1:] == []
+    assert handle(follower, EARLY) == [StepReport(A, Step.CONNECTED)]
+
+
+def test_worker_that_starts_after_the_early_answer_sees_the_customers(follower: AttemptFollower) -> None:
+    follower.follow(A, answered=True, early=True)
+    assert handle(follower, dial_end(PHONE2, "ANSWER")) == []
+    assert handle(follower, dial_end(TRUNK, "ANSWER")) == [StepReport(A, Step.CONNECTED)]
+
+
+@pytest.mark.parametrize("said", ["180", "180+486"])
+def test_leg_behind_another_local_channel_is_known_by_its_own_events(follower: AttemptFollower, said: str) -> None:
+    handle(follower, DIALLED, EARLY, dial_end("Local/1@x-00000001;1", "ANSWER"), dial_end(TRUNK, "BUSY"))
+    end = user_event("ended", End="customer", Status="ANSWER", Cause=16, Far=f"far/LOCAL/16/{said}/1")
+    (told,) = handle(follower, hangup(TRUNK, 17), end)
+    assert isinstance(told, EndReport) and told.outcome is Outcome.CUSTOMER_BUSY
+
+
+def test_cause_names_what_each_leg_said(follower: AttemptFollower) -> None:
+    far = "far/CONGESTION/34/503+503/1"
+    told = handle(follower, user_event("ended", End="customer", Status="ANSWER", Cause=16, Far=far))
+    assert told == [EndReport(A, Outcome.ROUTE_CONGESTED, "customer CONGESTION 34 503 503")]
+
+
+def test_agent_who_leaves_a_talk_that_began_after_the_outbound_context_ends_the_attempt(
+    follower: AttemptFollower,
+) -> None:
+    handle(follower, dial_end(PHONE, "ANSWER"), ANSWERED, DIALLED, EARLY, dial_end(TRUNK, "ANSWER"))
+    assert handle(follower, hangup(PHONE, 16)) == [EndReport(A, Outcome.CONNECTED, "agent hung up")]

@@ -1,4 +1,4 @@
-"""Whose extension it is, in the exchange's words and ours."""
+"""The names of extensions, as the PBX reports them and as they are shown."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,8 +9,8 @@ from app.telephony.ami import AmiDisconnected, AmiRefused
 from app.telephony.extension_names import ask_name, clean_name
 
 
-class Exchange:
-    """Answers Getvar from `variables` and DBGet from `database`; what is not there is refused, or empty."""
+class FakePbx:
+    """A fake AMI client. Getvar reads `variables`, "" if missing. DBGet reads `database`, refused if missing."""
 
     def __init__(self, variables: Mapping[str, str | Exception] = {}, database: Mapping[str, str] = {}) -> None:
         self.variables, self.database = variables, database
@@ -30,11 +30,11 @@ class Exchange:
         return [{"Event": "DBGetResponse", "Val": self.database[key]}]
 
     async def originate(self, headers: Mapping[str, str], variables: Mapping[str, str]) -> None:
-        raise AssertionError("nobody is rung for a name")
+        raise AssertionError("asking for a name must not ring")
 
 
-async def name(exchange: Exchange, devices: Sequence[str] = ("PJSIP/101",), profile: str = "asterisk") -> str:
-    return await ask_name(exchange, "101", devices, profile)
+async def name(pbx: FakePbx, devices: Sequence[str] = ("PJSIP/101",), profile: str = "asterisk") -> str:
+    return await ask_name(pbx, "101", devices, profile)
 
 
 @pytest.mark.parametrize(
@@ -56,41 +56,41 @@ async def name(exchange: Exchange, devices: Sequence[str] = ("PJSIP/101",), prof
         ("<<>>", ""),
     ],
 )
-async def test_name_of_a_phone_is_that_of_its_caller_id(caller_id: str, expected: str) -> None:
-    assert await name(Exchange({"PJSIP_ENDPOINT(101,callerid)": caller_id})) == expected
+async def test_name_comes_from_the_caller_id(caller_id: str, expected: str) -> None:
+    assert await name(FakePbx({"PJSIP_ENDPOINT(101,callerid)": caller_id})) == expected
 
 
-async def test_first_device_that_has_a_name_gives_it() -> None:
-    exchange = Exchange(
+async def test_first_device_with_a_name_is_used() -> None:
+    pbx = FakePbx(
         {
             "PJSIP_ENDPOINT(101,callerid)": AmiRefused("no such function"),
             "SIPPEER(201,callerid_name)": "Sara",
         }
     )
     devices = ("DAHDI/1", "PJSIP/101", "PJSIP/1)\r\nx", "SIP/201", "SIP/202")
-    assert await name(exchange, devices) == "Sara"
-    assert exchange.asked == ["PJSIP_ENDPOINT(101,callerid)", "SIPPEER(201,callerid_name)"]
+    assert await name(pbx, devices) == "Sara"
+    assert pbx.asked == ["PJSIP_ENDPOINT(101,callerid)", "SIPPEER(201,callerid_name)"]
 
 
-async def test_freepbx_has_it_in_its_database() -> None:
+async def test_name_comes_from_freepbxs_database_first() -> None:
     variables = {"PJSIP_ENDPOINT(101,callerid)": '"device" <101>'}
-    known = Exchange(variables, {"AMPUSER/101/cidname": "سارا"})
-    assert (await name(known, profile="freepbx"), known.asked) == ("سارا", [])
-    assert await name(known) == "device"
-    assert await name(Exchange(variables), profile="freepbx") == "device"
+    freepbx = FakePbx(variables, {"AMPUSER/101/cidname": "سارا"})
+    assert (await name(freepbx, profile="freepbx"), freepbx.asked) == ("سارا", [])
+    assert await name(freepbx) == "device"
+    assert await name(FakePbx(variables), profile="freepbx") == "device"
 
 
-async def test_exchange_that_does_not_answer_has_not_said_that_there_is_no_name() -> None:
+async def test_lost_connection_is_not_an_empty_name() -> None:
     with pytest.raises(AmiDisconnected):
-        await name(Exchange({"PJSIP_ENDPOINT(101,callerid)": AmiDisconnected("gone")}))
+        await name(FakePbx({"PJSIP_ENDPOINT(101,callerid)": AmiDisconnected("gone")}))
 
 
-async def test_what_is_no_extension_is_not_asked_for() -> None:
-    exchange = Exchange()
-    assert await ask_name(exchange, "1\r\n", ("PJSIP/1",), "freepbx") == ""
-    assert exchange.asked == []
+async def test_malformed_extension_is_not_sent() -> None:
+    pbx = FakePbx()
+    assert await ask_name(pbx, "1\r\n", ("PJSIP/1",), "freepbx") == ""
+    assert pbx.asked == []
 
 
-def test_name_that_is_only_the_device_is_none() -> None:
+def test_name_that_equals_the_device_is_empty() -> None:
     assert clean_name("PJSIP/101", "PJSIP/101") == ""
     assert clean_name("Agent 101", "PJSIP/101") == "Agent 101"

@@ -12,7 +12,7 @@ HOSTILE = ["", "101)\r\nAction: Logoff", "101\x00", "${SHELL(id)}", "101,1)", "a
 
 
 class FakeAsterisk:
-    """Answers Getvar from `values`, and ShowDialPlan from `contexts`: (context, extension) of each row it finds."""
+    """A fake AMI client. Getvar reads `values`. ShowDialPlan reads `contexts`: the (context, extension) of each row."""
 
     def __init__(self, values: Mapping[str, str] = {}, contexts: Mapping[str, Any] = {}) -> None:
         self.values, self.contexts = values, contexts
@@ -32,7 +32,7 @@ class FakeAsterisk:
         return [{"Context": context, "Extension": extension} for context, extension in found]
 
     async def originate(self, headers: Mapping[str, str], variables: Mapping[str, str]) -> None:
-        raise AssertionError("a lookup does not ring")
+        raise AssertionError("a lookup must not ring")
 
 
 @pytest.mark.parametrize("value", HOSTILE)
@@ -41,12 +41,12 @@ class FakeAsterisk:
     [
         lambda ami, value: lookup.has_extension(ami, value, "internal"),
         lambda ami, value: lookup.has_extension(ami, "101", f"{value},"),
-        lambda ami, value: lookup.has_queue(ami, value),
         lambda ami, value: lookup.has_location(ami, value),
         lambda ami, value: lookup.has_location(ami, f"{value},s,1"),
         lambda ami, value: lookup.find_context(ami, ["internal"], value),
         lambda ami, value: lookup.find_context(ami, [value], "101"),
         lambda ami, value: lookup.device_state(ami, value),
+        lambda ami, value: lookup.withholds_number(ami, value),
     ],
 )
 async def test_malformed_values_are_not_sent(
@@ -56,6 +56,22 @@ async def test_malformed_values_are_not_sent(
     with pytest.raises(lookup.InvalidLookup):
         await question(asterisk, value)
     assert not [sent for sent in asterisk.sent if value and any(value in header for header in sent.values())]
+
+
+@pytest.mark.parametrize(
+    ("presentation", "withheld"), [("prohib_passed_screen", True), ("allowed_not_screened", False), ("", False)]
+)
+async def test_caller_can_withhold_a_number_that_the_trunk_reports(presentation: str, withheld: bool) -> None:
+    asterisk = FakeAsterisk({"CALLERID(num-pres)": presentation})
+    assert await lookup.withholds_number(asterisk, "PJSIP/trunk-00000001") is withheld
+
+
+@pytest.mark.parametrize("value", ["", "800)\r\nAction: Logoff", "800\x00", "${SHELL(id)}", "800,1)", " a", "1" * 200])
+async def test_malformed_name_of_a_queue_is_not_sent(value: str) -> None:
+    asterisk = FakeAsterisk({})
+    with pytest.raises(lookup.InvalidLookup):
+        await lookup.has_queue(asterisk, value)
+    assert asterisk.sent == []
 
 
 @pytest.mark.parametrize(

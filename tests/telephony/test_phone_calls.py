@@ -1,6 +1,8 @@
 """The dialogue of phone calls, path by path, with a fake handler."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Literal
 
 import pytest
 
@@ -8,7 +10,8 @@ from app.audio.prompt_texts import PHONE_CALL_KEYS
 from app.domain.phone_calls import CallFailure, CallKind, CallState
 from app.telephony.agi import AgiServer, Sound
 from app.telephony.phone_calls import MAX_RECORDING_SECONDS, TONE, CallScript, handle_phone_call
-from tests.support.fake_agi import PATIENCE, FakeCall, HangUp, Press
+from script.office.patience import PATIENCE
+from tests.support.fake_agi import FakeCall, HangUp, Press, make_access
 
 CALL_ID = "0b0f3b0e-8a1c-4b57-9a0e-0a4fdb0f2c11"
 HEADERS = {"agi_network_script": f"studio/{CALL_ID}"}
@@ -55,10 +58,14 @@ class FakeHandler:
         self.closed.set()
 
 
-async def answer(handler: FakeHandler, *presses: Press, hang_up: HangUp | None = None, **replies: bytes) -> FakeCall:
-    """Run a whole call and return it."""
-    call = FakeCall(*presses, headers=HEADERS, hang_up=hang_up, replies={k.upper(): v for k, v in replies.items()})
-    server = AgiServer("127.0.0.1", 0, lambda session: handle_phone_call(session, handler))
+async def answer(
+    handler: FakeHandler, *presses: Press, hang_up: HangUp | None = None, replies: Mapping[str, bytes] | None = None
+) -> FakeCall:
+    """Run a whole call and return it. `replies`: of commands, instead of the usual ones."""
+    call = FakeCall(
+        *presses, headers=HEADERS, hang_up=hang_up, replies={k.upper(): v for k, v in (replies or {}).items()}
+    )
+    server = AgiServer("127.0.0.1", 0, lambda session: handle_phone_call(session, handler), make_access())
     await server.start()
     try:
         await call.run(server.port)
@@ -86,6 +93,12 @@ async def test_key_1_saves_the_recording() -> None:
         "play phone_call_saved",
     ]
     assert (handler.saved, handler.states, handler.failures) == (1, [CallState.RECORDING, CallState.CHOOSING], [None])
+
+
+async def test_recording_is_used_when_asterisk_has_closed_its_file() -> None:
+    """Asterisk replies before it closes the file. Its reply to the next command comes afterwards."""
+    call = await answer(FakeHandler(), hang_up=HangUp(4))
+    assert [command.split()[0] for command in call.commands[-3:]] == ["RECORD", "SET", "CHANNEL"]
 
 
 @pytest.mark.parametrize("early", [False, True])
@@ -147,7 +160,7 @@ async def test_recording_that_cannot_be_saved_ends_the_call(failure: CallFailure
 
 async def test_pbx_that_cannot_write_ends_the_call() -> None:
     handler = FakeHandler()
-    call = await answer(handler, **{"record file": b"200 result=-1 (writefile)\n"})
+    call = await answer(handler, replies={"record file": b"200 result=-1 (writefile)\n"})
     assert call.played == ["phone_call_instructions", "tone", "phone_call_failed"]
     assert handler.failures == [CallFailure.CANNOT_WRITE]
 
@@ -157,16 +170,16 @@ async def test_pbx_that_cannot_write_ends_the_call() -> None:
 
 @pytest.mark.parametrize("how", ["within", "between", "silent"])
 @pytest.mark.parametrize("after", range(1, 7))
-async def test_hangup_before_key_1_saves_nothing(after: int, how: str) -> None:
+async def test_hangup_before_key_1_saves_nothing(after: int, how: Literal["within", "between", "silent"]) -> None:
     handler = FakeHandler()
-    await answer(handler, hang_up=HangUp(after, how))  # type: ignore[arg-type]
+    await answer(handler, hang_up=HangUp(after, how))
     assert (handler.saved, handler.failures) == (0, [CallFailure.HUNG_UP])
 
 
 async def test_hangup_during_a_recording_as_asterisk_reports_it() -> None:
     handler = FakeHandler()
     dead = b"511 Command Not Permitted on a dead channel or intercept routine\n"
-    await answer(handler, **{"record file": b"200 result=-1 (hangup) endpos=22240\n", "channel status": dead})
+    await answer(handler, replies={"record file": b"200 result=-1 (hangup) endpos=22240\n", "channel status": dead})
     assert handler.failures == [CallFailure.HUNG_UP]
 
 
@@ -178,7 +191,7 @@ async def test_hangup_after_key_1_saves_the_recording() -> None:
 
 async def test_missing_sounds_are_told_from_a_hangup() -> None:
     handler = FakeHandler(CallKind.TEST)
-    call = await answer(handler, **{"stream file": b"200 result=-1 endpos=0\n"})
+    call = await answer(handler, replies={"stream file": b"200 result=-1 endpos=0\n"})
     assert call.log[-1] == "channel status"
     assert handler.failures == [CallFailure.CANNOT_READ]
 
@@ -221,7 +234,7 @@ async def test_stopped_service_closes_its_calls() -> None:
             await go_on.wait()
 
     call = FakeCall(headers=HEADERS, on_command=block)
-    server = AgiServer("127.0.0.1", 0, lambda session: handle_phone_call(session, handler))
+    server = AgiServer("127.0.0.1", 0, lambda session: handle_phone_call(session, handler), make_access())
     await server.start()
     running = asyncio.ensure_future(call.run(server.port))
     async with asyncio.timeout(PATIENCE):

@@ -1,4 +1,4 @@
-"""What the exchange is doing, as polls and events tell it: worded as Asterisk 22, 16 and FreePBX word it."""
+"""The snapshot from polls and events, with messages as Asterisk 22, Asterisk 16 and FreePBX send them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from panoramisk.message import Message
 
+from app.domain.place_in_line import WaitingCallers
 from app.domain.policy import Line, LineState, Member, Queue
 from app.telephony.snapshot import Snapshot
 
 T0 = datetime(2026, 11, 3, 8, 0, 0, tzinfo=UTC)
 CONTEXT = "from-internal"
-OWN = "bazang-extensions"  # where our own dialplan gives hints
+OWN = "bazang-extensions"  # the context of the hints in our dialplan
 FREE, IN_CALL, RINGING, DND = LineState.FREE, LineState.IN_CALL, LineState.RINGING, LineState.DND
 
 
@@ -28,22 +29,28 @@ def event(name: str, **fields: Any) -> Message:
 
 
 def hint(extension: str, status: int = 0, devices: str = "", context: str = CONTEXT) -> Message:
-    """A row of ExtensionStateList, and a live event alike."""
+    """A row of ExtensionStateList, or a live event."""
     return event(
         "ExtensionStatus", Exten=extension, Context=context, Hint=devices or f"PJSIP/{extension}", Status=status
     )
 
 
-def line(extension: str, state: LineState, since: datetime, context: str = CONTEXT) -> Line:
-    return Line(extension, state, since, f"PJSIP/{extension}", context)
+def line(
+    extension: str,
+    state: LineState,
+    since: datetime,
+    context: str = CONTEXT,
+    idle_since: datetime | None = None,
+) -> Line:
+    return Line(extension, state, since, f"PJSIP/{extension}", context, idle_since=idle_since)
 
 
 def device(name: str, state: str = "NOT_INUSE") -> Message:
     return event("DeviceStateChange", Device=name, State=state)
 
 
-def params(queue: str) -> Message:
-    return event("QueueParams", Queue=queue, Max=0, Strategy="ringall", Calls=0)
+def params(queue: str, calls: int = 0) -> Message:
+    return event("QueueParams", Queue=queue, Max=0, Strategy="ringall", Calls=calls)
 
 
 def member(queue: str, location: str, **fields: Any) -> Message:
@@ -64,7 +71,7 @@ def member(queue: str, location: str, **fields: Any) -> Message:
 
 
 def member_event(queue: str, interface: str, name: str = "QueueMemberStatus", **fields: Any) -> Message:
-    """A live event: it calls the Location Interface, and the Name MemberName."""
+    """A live event. It has Interface and MemberName where a row has Location and Name."""
     row = {
         "Queue": queue,
         "MemberName": interface,
@@ -80,9 +87,14 @@ def member_event(queue: str, interface: str, name: str = "QueueMemberStatus", **
     return event(name, **{**row, **fields})
 
 
+def without(message: Message, *fields: str) -> Message:
+    """Return a copy of the message without some fields."""
+    return Message({key: value for key, value in message.items() if key not in (*fields, "content")})
+
+
 @pytest.fixture
 def office() -> Snapshot:
-    """Two extensions, free since T0, both members of the queue `sales`, whose wrap-up is 20 s."""
+    """Two extensions, free since T0, and members of the queue `sales` with a wrap-up time of 20 s."""
     snapshot = Snapshot(OWN)
     snapshot.wrapups = {"sales": 20}
     snapshot.poll_devices([device("PJSIP/101"), device("PJSIP/102")])
@@ -103,14 +115,14 @@ def sales_member(snapshot: Snapshot, extension: str = "101") -> Member:
 # -- lines ----------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_known_before_the_first_poll() -> None:
+def test_snapshot_is_empty_before_the_first_poll() -> None:
     snapshot = Snapshot()
     assert (snapshot.lines(), snapshot.queue_facts()) == ({}, {})
     assert snapshot.handle(hint("101"), T0) is False
     assert snapshot.lines() == {}
 
 
-def test_a_poll_tells_all_lines() -> None:
+def test_poll_reports_all_lines() -> None:
     snapshot = Snapshot()
     rows = [hint("101", 0), hint("102", 1), hint("103", 2), hint("104", 4), hint("105", 8), hint("106", 9)]
     snapshot.poll_extensions([*rows, hint("107", 16), hint("108", -1)], T0)
@@ -127,17 +139,47 @@ def test_a_poll_tells_all_lines() -> None:
     assert snapshot.changed_lines == set(snapshot.lines())
 
 
-def test_a_state_has_begun_when_it_was_first_seen(office: Snapshot) -> None:
+def test_state_begins_when_it_is_first_reported(office: Snapshot) -> None:
     office.poll_extensions([hint("101"), hint("102", 1)], at(5))
     assert office.lines() == {"101": line("101", FREE, T0), "102": line("102", IN_CALL, at(5))}
     office.handle(hint("102", 1), at(6))
-    office.handle(hint("102", 16), at(7))  # on hold: still the same call
+    office.handle(hint("102", 16), at(7))  # on hold is the same state
     assert office.lines()["102"].since == at(5)
     office.handle(hint("102", 0), at(8))
-    assert office.lines()["102"] == line("102", FREE, at(8))
+    assert office.lines()["102"] == line("102", FREE, at(8), idle_since=at(8))
 
 
-def test_only_what_changed_is_told_as_changed(office: Snapshot) -> None:
+def test_extension_is_idle_since_its_last_call_or_our_last_ring(office: Snapshot) -> None:
+    def idle(extension: str = "101") -> datetime | None:
+        return office.lines()[extension].idle_since
+
+    assert idle() is None
+    office.handle(hint("101", 8), at(1))  # another's call rings in vain
+    office.handle(hint("101", 0), at(2))
+    assert idle() is None
+    for status in (1, 16, 0):
+        office.handle(hint("101", status), at(3 + status))
+    assert idle() == at(3)
+    office.changed_lines.clear()
+    office.note_ring("101", at(30))
+    assert (idle(), office.changed_lines) == (at(30), {"101"})
+    office.poll_extensions([hint("102")], at(31))
+    office.poll_extensions([hint("101"), hint("102")], at(32))
+    assert idle() == at(30), "it stays while the PBX does not list the extension"
+    office.move_times(timedelta(hours=1))
+    assert idle() == at(30) + timedelta(hours=1)
+
+
+def test_queue_knows_the_calls_before_the_worker_was_started(office: Snapshot) -> None:
+    row = member("sales", "PJSIP/101", LastCall=epoch(-60))
+    office.poll_queues([params("sales"), row, member("sales", "PJSIP/102")], at(5))
+    assert [office.lines()[name].idle_since for name in ("101", "102")] == [at(-60), None]
+    office.note_ring("101", at(6))
+    office.poll_queues([params("sales"), row], at(9))
+    assert office.lines()["101"].idle_since == at(6)
+
+
+def test_only_changed_lines_are_marked(office: Snapshot) -> None:
     office.poll_extensions([hint("101"), hint("102")], at(1))
     office.handle(hint("101", 0), at(2))
     assert office.changed_lines == set()
@@ -145,39 +187,40 @@ def test_only_what_changed_is_told_as_changed(office: Snapshot) -> None:
     assert office.changed_lines == {"101"}
 
 
-def test_an_event_tells_whether_it_may_free_somebody(office: Snapshot) -> None:
-    told = [office.handle(hint("101", status), T0) for status in (8, 1, 0, 4, 0)]
-    assert told == [False, False, True, False, True]
+def test_event_of_a_line_returns_whether_the_line_is_free(office: Snapshot) -> None:
+    assert [office.handle(hint("101", status), T0) for status in (8, 1, 0, 4, 0)] == [False, False, True, False, True]
 
 
-def test_an_extension_that_is_gone_is_gone(office: Snapshot) -> None:
+def test_extension_that_a_poll_does_not_report_is_removed(office: Snapshot) -> None:
+    office.poll_queues([], T0)
     office.poll_extensions([hint("102")], at(1))
     assert set(office.lines()) == {"102"}
     assert office.changed_lines == {"101"}
     assert office.extension_of("PJSIP/101") == ""
 
 
-def test_a_device_that_moved_belongs_to_its_new_owner(office: Snapshot) -> None:
+def test_device_belongs_to_its_new_extension_after_a_poll(office: Snapshot) -> None:
+    office.poll_queues([], T0)
     office.poll_extensions([hint("101", devices="SIP/7"), hint("102", devices="PJSIP/101")], at(1))
     assert (office.extension_of("PJSIP/101"), office.extension_of("SIP/7")) == ("102", "101")
     assert office.extension_of("PJSIP/102") == ""
     assert office.changed_lines == {"101", "102"}
 
 
-@pytest.mark.parametrize("exten", ["_1XX", "sales", "", "1 1", "1" * 21, "_.", "۱۰۱"])
-def test_what_is_no_extension_is_passed_over(exten: str) -> None:
+@pytest.mark.parametrize("exten", ["_1XX", "sales", "", "1 1", "1" * 21, "_.", "۱۰۱", "*5", "#1"])
+def test_hints_that_are_no_extensions_are_ignored(exten: str) -> None:
     snapshot = Snapshot()
-    snapshot.poll_extensions([hint(exten, devices="PJSIP/x"), hint("*5"), hint("#1")], T0)
-    assert set(snapshot.lines()) == {"*5", "#1"}
+    snapshot.poll_extensions([hint(exten, devices="PJSIP/x"), hint("5")], T0)
+    assert set(snapshot.lines()) == {"5"}
 
 
 @pytest.mark.parametrize("other", ["a-context", "zz-context"])
-@pytest.mark.parametrize("turn", [1, -1])
-def test_the_exchanges_own_hint_has_the_say(turn: int, other: str) -> None:
-    """Ours is only a stopgap: another's may know of "do not disturb"."""
+@pytest.mark.parametrize("order", [1, -1])
+def test_hint_of_the_pbx_takes_precedence_over_ours(order: int, other: str) -> None:
+    """The PBX's hint may report "do not disturb"."""
     rows = [hint("101", 1, context=OWN), hint("101", 0, context=other), hint("102", 0, context=OWN)]
     snapshot = Snapshot(OWN)
-    snapshot.poll_extensions(rows[::turn], T0)
+    snapshot.poll_extensions(rows[::order], T0)
     assert (state(snapshot), state(snapshot, "102")) == (FREE, FREE)
     assert snapshot.handle(hint("101", 8, context=OWN), at(1)) is False
     assert state(snapshot) is FREE
@@ -186,18 +229,18 @@ def test_the_exchanges_own_hint_has_the_say(turn: int, other: str) -> None:
     assert (state(snapshot), state(snapshot, "102")) == (RINGING, RINGING)
 
 
-@pytest.mark.parametrize("turn", [1, -1])
-def test_of_several_others_it_is_always_the_same(turn: int) -> None:
-    """Else a line would change its state with the order of the rows."""
+@pytest.mark.parametrize("order", [1, -1])
+def test_choice_between_several_hints_of_the_pbx_is_stable(order: int) -> None:
+    """Otherwise the state of a line would depend on the order of the rows."""
     rows = [hint("101", 1, context="a"), hint("101", 0, context="b"), hint("101", 4, context=OWN)]
     snapshot = Snapshot(OWN)
     for seconds in range(3):
-        snapshot.poll_extensions(rows[::turn], at(seconds))
+        snapshot.poll_extensions(rows[::order], at(seconds))
         snapshot.handle(hint("101", 0, context="b"), at(seconds))
     assert snapshot.lines()["101"] == line("101", IN_CALL, T0, "a")
 
 
-def test_a_hint_that_the_exchange_got_meanwhile_takes_over() -> None:
+def test_new_hint_of_the_pbx_replaces_ours() -> None:
     snapshot = Snapshot(OWN)
     snapshot.poll_extensions([hint("101", 0, context=OWN)], T0)
     snapshot.changed_lines = set()
@@ -207,10 +250,10 @@ def test_a_hint_that_the_exchange_got_meanwhile_takes_over() -> None:
     assert snapshot.changed_lines == {"101"}
 
 
-def test_a_lost_event_costs_one_poll(office: Snapshot) -> None:
+def test_poll_corrects_a_lost_event(office: Snapshot) -> None:
     office.handle(hint("101", 1), at(1))
     office.poll_extensions([hint("101", 0), hint("102", 0)], at(9))
-    assert office.lines()["101"] == line("101", FREE, at(9))
+    assert office.lines()["101"] == line("101", FREE, at(9), idle_since=at(9))
 
 
 # -- do not disturb -------------------------------------------------------------------------------------------
@@ -218,7 +261,7 @@ def test_a_lost_event_costs_one_poll(office: Snapshot) -> None:
 DND_HINT = "PJSIP/101&Custom:DND101,CustomPresence:101"  # as FreePBX writes it
 
 
-def disturbed(status: int, device_state: str = "NOT_INUSE", devices: str = DND_HINT) -> Snapshot:
+def with_dnd_hint(status: int, device_state: str = "NOT_INUSE", devices: str = DND_HINT) -> Snapshot:
     snapshot = Snapshot(OWN)
     snapshot.poll_devices([device("PJSIP/101", device_state), device("Custom:DND101", "NOT_INUSE")])
     snapshot.poll_extensions([hint("101", status, devices)], T0)
@@ -241,18 +284,18 @@ def disturbed(status: int, device_state: str = "NOT_INUSE", devices: str = DND_H
 )
 @pytest.mark.parametrize("devices", [DND_HINT, "PJSIP/101&Custom:DND101", "Custom:DND101&PJSIP/101"])
 def test_do_not_disturb_by_a_custom_device(status: int, device_state: str, expected: LineState, devices: str) -> None:
-    snapshot = disturbed(status, device_state, devices)
+    snapshot = with_dnd_hint(status, device_state, devices)
     assert state(snapshot) is expected
     assert snapshot.extensions["101"].devices == ("PJSIP/101",)  # what is dialled has no Custom: part
 
 
-def test_a_presence_alone_disturbs_nobody() -> None:
-    snapshot = disturbed(1, "NOT_INUSE", "PJSIP/101,CustomPresence:101")
+def test_custom_presence_is_not_do_not_disturb() -> None:
+    snapshot = with_dnd_hint(1, "NOT_INUSE", "PJSIP/101,CustomPresence:101")
     assert state(snapshot) is IN_CALL
 
 
-def test_do_not_disturb_goes_on_and_off_by_events() -> None:
-    snapshot = disturbed(0)
+def test_do_not_disturb_is_switched_by_events() -> None:
+    snapshot = with_dnd_hint(0)
     assert snapshot.handle(device("Custom:DND101", "BUSY"), at(1)) is False
     assert snapshot.handle(hint("101", 2, DND_HINT), at(1)) is False
     assert snapshot.lines()["101"] == line("101", DND, at(1))
@@ -261,37 +304,55 @@ def test_do_not_disturb_goes_on_and_off_by_events() -> None:
 
 
 @pytest.mark.parametrize("first", ["extension", "device"])
-def test_a_call_is_no_do_not_disturb_whichever_event_comes_first(first: str) -> None:
-    snapshot = disturbed(0)
+def test_call_is_not_do_not_disturb_in_either_order_of_events(first: str) -> None:
+    snapshot = with_dnd_hint(0)
     events = [hint("101", 1, DND_HINT), device("PJSIP/101", "INUSE")]
-    for one in events if first == "extension" else events[::-1]:
-        snapshot.handle(one, at(1))
+    for message in events if first == "extension" else events[::-1]:
+        snapshot.handle(message, at(1))
     assert state(snapshot) is IN_CALL
     assert snapshot.handle(hint("101", 1, DND_HINT), at(2)) is False
 
 
-def test_whoever_sets_it_during_a_call_is_not_free_after_it() -> None:
-    snapshot = disturbed(1, "INUSE")
+def test_do_not_disturb_that_was_set_during_a_call_holds_after_it() -> None:
+    snapshot = with_dnd_hint(1, "INUSE")
     snapshot.handle(device("Custom:DND101", "BUSY"), at(1))
     assert snapshot.handle(device("PJSIP/101", "NOT_INUSE"), at(2)) is False
     assert state(snapshot) is DND
 
 
-def test_an_event_without_a_hint_forgets_no_custom_device() -> None:
-    snapshot = disturbed(0)
+@pytest.mark.parametrize(
+    ("devices", "expected"),
+    [(DND_HINT, DND), ("PJSIP/101", IN_CALL), ("PJSIP/101&PJSIP/201", IN_CALL), (f"PJSIP/201&{DND_HINT}", DND)],
+)
+def test_event_without_a_hint_keeps_the_devices(devices: str, expected: LineState) -> None:
+    snapshot = Snapshot(OWN)
+    snapshot.poll_devices([device("PJSIP/101"), device("PJSIP/201"), device("Custom:DND101")])
+    snapshot.poll_extensions([hint("101", 0, devices)], T0)
+    before = snapshot.extensions["101"].devices
     snapshot.handle(event("ExtensionStatus", Exten="101", Context=CONTEXT, Status="2"), at(1))
-    assert state(snapshot) is DND
-    assert snapshot.extensions["101"].devices == ("PJSIP/101",)
+    assert state(snapshot) is expected
+    assert snapshot.extensions["101"].devices == before
 
 
-def test_do_not_disturb_with_a_second_phone_that_is_off() -> None:
+def test_event_with_another_hint_replaces_the_devices() -> None:
+    snapshot = with_dnd_hint(0)
+    snapshot.changed_lines = set()
+    snapshot.handle(hint("101", 0, "PJSIP/201&PJSIP/301"), at(1))
+    assert snapshot.lines()["101"] == Line("101", FREE, T0, "PJSIP/201&PJSIP/301", CONTEXT)
+    assert (snapshot.extension_of("PJSIP/201"), snapshot.extension_of("PJSIP/301")) == ("101", "101")
+    assert snapshot.changed_lines == {"101"}
+    snapshot.handle(hint("101", 2, "PJSIP/201&PJSIP/301"), at(2))
+    assert state(snapshot) is IN_CALL, "the new hint has no Custom: device"
+
+
+def test_do_not_disturb_with_an_unavailable_second_phone() -> None:
     snapshot = Snapshot(OWN)
     snapshot.poll_devices([device("PJSIP/101"), device("PJSIP/201", "UNAVAILABLE"), device("Custom:DND101", "BUSY")])
     snapshot.poll_extensions([hint("101", 1, "PJSIP/101&PJSIP/201&Custom:DND101")], T0)
     assert state(snapshot) is DND
 
 
-def test_two_phones_are_one_line() -> None:
+def test_extension_with_two_phones_is_one_line() -> None:
     snapshot = Snapshot(OWN)
     snapshot.poll_extensions([hint("101", 0, "PJSIP/101&SIP/201")], T0)
     assert snapshot.extensions["101"].devices == ("PJSIP/101", "SIP/201")
@@ -301,12 +362,12 @@ def test_two_phones_are_one_line() -> None:
 # -- queues ---------------------------------------------------------------------------------------------------
 
 
-def test_a_poll_tells_queues_members_and_waiting_callers() -> None:
+def test_poll_reports_queues_members_and_live_callers() -> None:
     snapshot = Snapshot(OWN)
     snapshot.poll_extensions([hint("101"), hint("102")], T0)
     snapshot.poll_queues(
         [
-            params("sales"),
+            params("sales", calls=2),
             member("sales", "PJSIP/101", Name="Sara", Penalty=2),
             member("sales", "PJSIP/102", Paused=1),
             event("QueueEntry", Queue="sales", Position=1),
@@ -316,7 +377,7 @@ def test_a_poll_tells_queues_members_and_waiting_callers() -> None:
         T0,
     )
     assert snapshot.queue_facts() == {
-        "sales": Queue((Member("101", penalty=2), Member("102", paused=True)), live_callers=2),
+        "sales": Queue((Member("101", penalty=2), Member("102", paused=True)), WaitingCallers(2)),
         "empty": Queue(),
     }
     assert snapshot.queues["sales"].members["PJSIP/101"].name == "Sara"
@@ -333,13 +394,13 @@ def test_a_poll_tells_queues_members_and_waiting_callers() -> None:
         ("Local/101@from-queue/n", "", "101"),
         ("Local/s@somewhere/n", "PJSIP/101", "101"),
         ("PJSIP/101", "Custom:login101", "101"),
-        ("PJSIP/unknown", "PJSIP/unknown", ""),
-        ("Local/sales@from-queue/n", "", ""),
-        ("Agent/7", "", ""),
+        ("PJSIP/unknown", "PJSIP/unknown", "unknown"),
+        ("Local/sales@agents/n", "", "Local-sales-agents-n"),
+        ("Agent/7", "", "Agent-7"),
     ],
 )
 @pytest.mark.parametrize("by", ["poll", "event"])
-def test_whose_member_it_is(location: str, interface: str, extension: str, by: str) -> None:
+def test_extension_of_a_queue_member(location: str, interface: str, extension: str, by: str) -> None:
     snapshot = Snapshot(OWN)
     snapshot.poll_extensions([hint("101")], T0)
     snapshot.poll_queues([params("sales")], T0)
@@ -348,12 +409,11 @@ def test_whose_member_it_is(location: str, interface: str, extension: str, by: s
     else:
         snapshot.handle(member_event("sales", location, "QueueMemberAdded", StateInterface=interface), T0)
     assert snapshot.queues["sales"].members[location].extension == extension
-    # whoever has no line of the office cannot be rung, and is no member to us
-    assert [m.extension for m in snapshot.queue_facts()["sales"].members] == ([extension] if extension else [])
+    assert [m.extension for m in snapshot.queue_facts()["sales"].members] == [extension]
 
 
 @pytest.mark.parametrize("name", ["QueueMemberStatus", "QueueMemberPause", "QueueMemberPenalty", "QueueMemberAdded"])
-def test_an_event_replaces_what_was_known_of_a_member(office: Snapshot, name: str) -> None:
+def test_event_replaces_the_state_of_a_member(office: Snapshot, name: str) -> None:
     assert office.handle(member_event("sales", "PJSIP/101", name, Paused=1, Penalty=5, MemberName="Sara"), T0) is True
     assert sales_member(office) == Member("101", paused=True, penalty=5)
     assert office.queues["sales"].members["PJSIP/101"].name == "Sara"
@@ -361,7 +421,7 @@ def test_an_event_replaces_what_was_known_of_a_member(office: Snapshot, name: st
     assert office.changed_queues == {"sales"}
 
 
-def test_members_come_and_go(office: Snapshot) -> None:
+def test_members_are_removed_and_added_by_events(office: Snapshot) -> None:
     office.handle(member_event("sales", "PJSIP/102", "QueueMemberRemoved"), T0)
     assert [m.extension for m in office.queue_facts()["sales"].members] == ["101"]
     assert office.changed_queues == {"sales"}
@@ -371,12 +431,12 @@ def test_members_come_and_go(office: Snapshot) -> None:
 
 
 @pytest.mark.parametrize("name", ["QueueMemberStatus", "QueueMemberRemoved", "AgentConnect", "AgentComplete"])
-def test_a_queue_that_no_poll_has_told_of_waits_for_the_next(office: Snapshot, name: str) -> None:
+def test_member_events_of_an_unknown_queue_are_ignored(office: Snapshot, name: str) -> None:
     assert office.handle(member_event("other", "PJSIP/101", name), T0) is False
     assert "other" not in office.queues
 
 
-def test_a_queue_and_a_member_that_are_gone_are_gone(office: Snapshot) -> None:
+def test_queues_and_members_that_a_poll_does_not_report_are_removed(office: Snapshot) -> None:
     office.poll_queues([params("support"), member("support", "PJSIP/101")], at(1))
     assert set(office.queue_facts()) == {"support"}
     assert office.changed_queues == {"sales", "support"}
@@ -384,40 +444,98 @@ def test_a_queue_and_a_member_that_are_gone_are_gone(office: Snapshot) -> None:
     assert office.queue_facts() == {"support": Queue()}
 
 
-def test_waiting_callers_come_and_go(office: Snapshot) -> None:
+def test_live_callers_are_counted_by_events(office: Snapshot) -> None:
     def caller(name: str, count: int) -> bool:
         return office.handle(event(name, Queue="sales", Count=count), T0)
 
     assert caller("QueueCallerJoin", 1) is False
     assert caller("QueueCallerJoin", 2) is False
     assert office.queue_facts()["sales"].live_callers == 2
-    assert caller("QueueCallerLeave", 1) is False
-    assert caller("QueueCallerLeave", 0) is True  # now requests may go
+    assert caller("QueueCallerLeave", 1) is True  # a member may be left for a request
+    assert caller("QueueCallerLeave", 0) is True
     assert office.queue_facts()["sales"].live_callers == 0
     assert office.changed_queues == {"sales"}
     assert office.handle(event("QueueCallerAbandon", Queue="sales"), T0) is False
 
 
-def test_a_caller_in_a_queue_that_no_poll_has_told_of_counts(office: Snapshot) -> None:
+def test_times_of_the_callers_are_known_from_events_and_polls(office: Snapshot) -> None:
+    def callers() -> WaitingCallers:
+        return office.queue_facts()["sales"].callers
+
+    office.handle(event("QueueCallerJoin", Queue="sales", Count=1, Uniqueid="1.1"), at(1))
+    office.handle(event("QueueCallerJoin", Queue="sales", Count=2, Uniqueid="1.2"), at(2))
+    assert callers() == WaitingCallers(2, (at(1), at(2)))
+    rows = [
+        params("sales", calls=2),
+        event("QueueEntry", Queue="sales", Uniqueid="1.2", Wait=7),
+        event("QueueEntry", Queue="sales", Uniqueid="1.3", Wait=3),
+    ]
+    office.poll_queues(rows, at(10))
+    assert callers() == WaitingCallers(2, (at(2), at(7))), "of a known caller the event is more exact"
+    office.handle(event("QueueCallerLeave", Queue="sales", Count=1, Uniqueid="1.2"), at(11))
+    assert callers() == WaitingCallers(1, (at(7),))
+    office.move_times(timedelta(hours=1))
+    assert callers().joined == (at(3607),)
+
+
+def test_caller_who_comes_back_has_the_place_of_before(office: Snapshot) -> None:
+    def move(name: str, uniqueid: str, second: int, **fields: object) -> None:
+        office.handle(event(name, Queue="sales", Uniqueid=uniqueid, **fields), at(second))
+
+    for number in (1, 2, 3):
+        move("QueueCallerJoin", f"1.{number}", number, Position=number, Count=number)
+    move("QueueCallerLeave", "1.2", 10, Position=2, Count=2)
+    assert office.first_joined("1.2") == at(2)
+    assert [office.place_in_queue("sales", f"1.{number}") for number in (1, 2, 3)] == [1, 2, 2]
+    assert office.place_in_queue("sales", "1.9") is office.place_in_queue("nowhere", "1.2") is None
+    move("QueueCallerJoin", "1.2", 20, Position=2, Count=3)
+    assert office.queue_facts()["sales"].callers.joined == (at(1), at(3), at(3)), "before those who were behind"
+    move("QueueCallerJoin", "1.4", 30, Position=4, Count=4)
+    assert max(office.queue_facts()["sales"].callers.joined) == at(30)
+    office.move_times(timedelta(hours=1))
+    assert office.first_joined("1.2") == at(3602)
+    office.handle(event("Hangup", Uniqueid="1.2"), at(40))
+    office.poll_channels([event("CoreShowChannel", Uniqueid="1.3", Channel="PJSIP/trunk-1")], at(50))
+    assert [office.first_joined(f"1.{number}") for number in (2, 3, 4)] == [None, at(3603), None]
+
+
+def test_answered_callers_are_counted_until_a_request_is_called(office: Snapshot) -> None:
+    for _ in range(3):
+        office.handle(member_event("sales", "PJSIP/101", "AgentConnect"), T0)
+    assert office.queue_facts()["sales"].callers.answered == 3
+    office.poll_queues([params("sales")], at(1))
+    assert office.queue_facts()["sales"].callers.answered == 3
+    office.note_called("sales")
+    office.note_called("nowhere")
+    assert office.queue_facts()["sales"].callers.answered == 0
+    assert "sales" in office.changed_queues
+
+
+def test_live_caller_in_an_unknown_queue_counts(office: Snapshot) -> None:
     office.handle(event("QueueCallerJoin", Queue="new", Count=1), T0)
     assert office.queue_facts()["new"].live_callers == 1
 
 
-def test_a_poll_counts_waiting_callers_anew(office: Snapshot) -> None:
+def test_poll_replaces_the_number_of_live_callers(office: Snapshot) -> None:
     office.handle(event("QueueCallerJoin", Queue="sales", Count=3), T0)
-    office.poll_queues([params("sales"), event("QueueEntry", Queue="sales")], at(1))
+    office.poll_queues([params("sales", calls=1), event("QueueEntry", Queue="sales")], at(1))
     assert office.queue_facts()["sales"].live_callers == 1
 
 
-def test_the_queues_of_an_extension(office: Snapshot) -> None:
-    office.poll_queues(
-        [member("sales", "PJSIP/101"), member("support", "Local/101@from-queue/n"), member("other", "PJSIP/102")], T0
-    )
+def test_queues_of_an_extension(office: Snapshot) -> None:
+    rows = [
+        member("sales", "PJSIP/102"),
+        member("sales", "PJSIP/101"),
+        member("support", "Local/101@from-queue/n"),
+        member("other", "PJSIP/102"),
+    ]
+    office.poll_queues(rows, T0)
     assert office.queues_of("101") == ("sales", "support")
+    assert office.queues_of("102") == ("sales", "other")
     assert office.queues_of("103") == ()
 
 
-# -- wrap-up, which the exchange tells nobody of --------------------------------------------------------------
+# -- wrap-up times, which the PBX does not report -------------------------------------------------------------
 
 
 def connect(interface: str = "PJSIP/101", queue: str = "sales") -> Message:
@@ -428,16 +546,16 @@ def complete(interface: str = "PJSIP/101", queue: str = "sales") -> Message:
     return event("AgentComplete", Queue=queue, Interface=interface, TalkTime=30)
 
 
-def test_who_took_no_call_has_no_wrap_up(office: Snapshot) -> None:
+def test_member_without_a_queue_call_has_no_wrapup(office: Snapshot) -> None:
     assert sales_member(office).wrapup_until is None
     office.handle(hint("101", 1), at(1))
-    office.handle(hint("101", 0), at(2))  # a call of their own
+    office.handle(hint("101", 0), at(2))  # a call outside the queue
     office.handle(complete(), at(3))
     assert sales_member(office).wrapup_until is None
 
 
-def test_it_begins_with_the_line_that_is_free(office: Snapshot) -> None:
-    """Before the queue itself says that the call is over: else a request would go out in between."""
+def test_wrapup_starts_when_the_line_is_free(office: Snapshot) -> None:
+    """Not only when the queue reports the end of the call: the agent could be rung in between."""
     office.handle(connect(), at(1))
     office.handle(hint("101", 1), at(1))
     assert office.handle(hint("101", 0), at(31.5)) is True
@@ -448,7 +566,7 @@ def test_it_begins_with_the_line_that_is_free(office: Snapshot) -> None:
     assert "sales" in office.changed_queues
 
 
-def test_it_begins_with_the_queues_word_where_that_comes_first(office: Snapshot) -> None:
+def test_wrapup_starts_at_the_queues_report_if_that_comes_first(office: Snapshot) -> None:
     office.handle(connect(), at(1))
     office.handle(hint("101", 1), at(1))
     office.handle(complete(), at(31.5))
@@ -458,67 +576,89 @@ def test_it_begins_with_the_queues_word_where_that_comes_first(office: Snapshot)
 
 @pytest.mark.parametrize("in_call", [0, 1])
 @pytest.mark.parametrize("late", [True, False])
-def test_the_members_own_event_does_not_undo_it(office: Snapshot, in_call: int, late: bool) -> None:
-    """It comes about the same moment, with whole seconds, and still of the call or already of its end."""
+def test_member_event_does_not_change_the_start_of_the_wrapup(office: Snapshot, in_call: int, late: bool) -> None:
+    """It comes at about the same time, with whole seconds, and may still report the call."""
     office.handle(connect(), at(1))
     office.handle(hint("101", 1), at(1))
     status = member_event("sales", "PJSIP/101", InCall=in_call, LastCall=epoch(31) if not in_call else 0)
     events = [(hint("101", 0), at(31.5)), (status, at(31.6))]
-    for one, moment in events if late else events[::-1]:
-        office.handle(one, moment)
+    for message, now in events if late else events[::-1]:
+        office.handle(message, now)
     office.handle(complete(), at(31.7))
     until = sales_member(office).wrapup_until
     assert until is not None
-    assert at(51) <= until <= at(51.7)
+    assert at(51.5) <= until <= at(51.7)
 
 
-def test_a_poll_right_after_the_call_does_not_undo_it(office: Snapshot) -> None:
+def test_poll_after_the_call_does_not_change_the_start_of_the_wrapup(office: Snapshot) -> None:
     office.handle(connect(), at(1))
     office.handle(hint("101", 1), at(1))
     office.handle(hint("101", 0), at(31.5))
-    for last in ("0", epoch(31)):  # the exchange has not counted it yet, or in whole seconds
+    for last in ("0", epoch(31)):  # the PBX does not report the call yet, or reports whole seconds
         office.poll_queues([params("sales"), member("sales", "PJSIP/101", LastCall=last)], at(32))
         assert sales_member(office).wrapup_until == at(51.5)
 
 
-def test_a_later_call_in_the_exchanges_books_is_believed(office: Snapshot) -> None:
+def test_later_call_that_a_poll_reports_restarts_the_wrapup(office: Snapshot) -> None:
     office.handle(connect(), at(1))
     office.handle(complete(), at(10))
     office.poll_queues([params("sales"), member("sales", "PJSIP/101", LastCall=epoch(60))], at(61))
-    assert sales_member(office).wrapup_until == at(80)
+    assert sales_member(office).wrapup_until == at(81)
 
 
-def test_a_call_that_was_only_polled_is_a_call(office: Snapshot) -> None:
+def test_wrapup_does_not_end_early_because_the_queue_reports_whole_seconds(office: Snapshot) -> None:
+    """A call that ended at 31.9 is reported with 31. After a restart the fraction is unknown: the longest counts."""
+    office.poll_queues([params("sales"), member("sales", "PJSIP/101", InCall=1)], at(2))
+    office.handle(member_event("sales", "PJSIP/101", InCall=0, LastCall=epoch(31)), at(31.95))
+    assert sales_member(office).wrapup_until == at(51.95)
+    restarted = Snapshot(OWN)
+    restarted.wrapups = {"sales": 20}
+    restarted.poll_extensions([hint("101")], at(40))
+    restarted.poll_queues([params("sales"), member("sales", "PJSIP/101", LastCall=epoch(31))], at(40))
+    assert sales_member(restarted).wrapup_until == at(52)
+
+
+def test_queue_call_that_only_a_poll_reported_is_followed_by_a_wrapup(office: Snapshot) -> None:
     office.handle(hint("101", 1), at(1))
     office.poll_queues([params("sales"), member("sales", "PJSIP/101", InCall=1)], at(2))
     office.handle(hint("101", 0), at(30))
     assert sales_member(office).wrapup_until == at(50)
 
 
-def test_a_row_that_says_nothing_of_a_call_ends_none(office: Snapshot) -> None:
+def test_member_event_without_incall_does_not_end_the_queue_call(office: Snapshot) -> None:
     office.handle(connect(), at(1))
     office.handle(hint("101", 1), at(1))
-    without = {k: v for k, v in member_event("sales", "PJSIP/101").items() if k not in ("InCall", "content")}
-    office.handle(Message(without), at(2))
+    row = without(member_event("sales", "PJSIP/101"), "InCall")
+    office.handle(row, at(2))
     office.handle(hint("101", 0), at(30))
     assert sales_member(office).wrapup_until == at(50)
 
 
+@pytest.mark.parametrize("missing", [("LastCall",), ("LastCall", "Wrapuptime", "Penalty", "Paused")])
+def test_member_row_without_the_last_call(office: Snapshot, missing: tuple[str, ...]) -> None:
+    row = without(member("sales", "PJSIP/101"), *missing)
+    office.poll_queues([params("sales"), row], at(1))
+    assert sales_member(office) == Member("101")
+    office.poll_queues([params("sales"), member("sales", "PJSIP/101", LastCall=epoch(0))], at(2))
+    office.poll_queues([params("sales"), row], at(3))
+    assert sales_member(office).wrapup_until == at(21)
+
+
 @pytest.mark.parametrize(
-    ("configured", "told", "seconds"),
+    ("configured", "reported", "seconds"),
     [({"sales": 20}, 0, 20), ({}, 15, 15), ({"sales": 20}, 15, 20), ({"sales": 0}, 15, 15), ({}, 0, None)],
 )
-def test_how_long_it_is(configured: dict[str, int], told: int, seconds: int | None) -> None:
-    """Asterisk shows a member's own wrap-up alone; the queue's must be known from elsewhere."""
+def test_length_of_the_wrapup(configured: dict[str, int], reported: int, seconds: int | None) -> None:
+    """Asterisk reports only the wrap-up time of a member, not that of the queue."""
     snapshot = Snapshot(OWN)
     snapshot.wrapups = configured
     snapshot.poll_extensions([hint("101")], T0)
-    row = member("sales", "PJSIP/101", LastCall=epoch(0), Wrapuptime=told)
+    row = member("sales", "PJSIP/101", LastCall=epoch(0), Wrapuptime=reported)
     snapshot.poll_queues([params("sales"), row], T0)
     assert sales_member(snapshot).wrapup_until == (None if seconds is None else at(seconds))
 
 
-def test_a_call_of_one_queue_is_no_call_of_another(office: Snapshot) -> None:
+def test_queue_call_starts_no_wrapup_in_other_queues(office: Snapshot) -> None:
     office.wrapups = {"sales": 20, "support": 60}
     rows = [params("support"), member("support", "PJSIP/101"), params("sales"), member("sales", "PJSIP/101")]
     office.poll_queues(rows, T0)
@@ -544,14 +684,14 @@ def test_a_call_of_one_queue_is_no_call_of_another(office: Snapshot) -> None:
         ("", ""),
     ],
 )
-def test_whose_channel_it_is(channel: str, extension: str) -> None:
+def test_extension_of_a_channel(channel: str, extension: str) -> None:
     snapshot = Snapshot(OWN)
     snapshot.poll_extensions([hint("101"), hint("102", devices="PJSIP/my-phone")], T0)
     assert snapshot.extension_of_channel(channel) == extension
 
 
 @pytest.mark.parametrize("name", ["Hangup", "VarSet", "QueueParams", "OriginateResponse", ""])
-def test_other_events_are_nothing_to_it(office: Snapshot, name: str) -> None:
+def test_other_events_are_ignored(office: Snapshot, name: str) -> None:
     lines, queues = office.lines(), office.queue_facts()
     assert office.handle(event(name, Queue="sales", Exten="101", Status=1, Context=CONTEXT), at(1)) is False
     assert (office.lines(), office.queue_facts()) == (lines, queues)
@@ -569,7 +709,19 @@ def test_other_events_are_nothing_to_it(office: Snapshot, name: str) -> None:
         "AgentComplete",
     ],
 )
-def test_an_event_without_its_fields_harms_nobody(office: Snapshot, name: str) -> None:
+def test_event_without_its_fields_is_ignored(office: Snapshot, name: str) -> None:
     lines, queues = office.lines(), office.queue_facts()
     assert office.handle(event(name), at(1)) is False
     assert (office.lines(), office.queue_facts()) == (lines, queues)
+
+
+def test_longer_one_of_two_wrapup_times_counts() -> None:
+    """One was typed, the other is in the configuration of the PBX, if we may read it."""
+    office = Snapshot()
+    office.poll_queues([params("sales"), params("support")], at(0))
+    office.changed_queues.clear()
+    office.use_wrapups({"sales": 20, "support": 60}, None)
+    assert (office.wrapups, office.changed_queues) == ({"sales": 20, "support": 60}, set())
+    office.use_wrapups({"sales": 20}, {"sales": 30, "support": 0})
+    assert (office.wrapups, office.changed_queues) == ({"sales": 30, "support": 0}, {"sales", "support"})
+    assert office.configured_wrapups == {"sales": 30, "support": 0}

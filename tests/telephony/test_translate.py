@@ -1,10 +1,20 @@
-"""Asterisk's words to ours, as Asterisk 22 and 16 were seen to say them."""
+"""Translation of Asterisk's states and causes. The values were observed with Asterisk 22 and 16."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from app.domain.lifecycle import Outcome, Step
-from app.domain.policy import LineState
-from app.telephony.translate import agent_outcome, ended_outcome, line_state, record_has_ended, record_outcome
+from app.domain.lifecycle import Outcome, Side, Step
+from app.telephony.translate import (
+    Far,
+    agent_outcome,
+    customer_outcome,
+    ended_outcome,
+    is_early_record,
+    is_end_record,
+    parse_far,
+    record_outcome,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,12 +31,24 @@ from app.telephony.translate import agent_outcome, ended_outcome, line_state, re
         ("", "", 0, Outcome.AGENT_UNREACHABLE),  # nothing to dial
         ("", "SOMETHING NEW", 99, Outcome.AGENT_UNREACHABLE),
         ("taken", "", 0, Outcome.AGENT_TAKEN),
-        ("1", "", 0, Outcome.AGENT_TAKEN),  # what UNLOCK says
+        ("1", "", 0, Outcome.AGENT_TAKEN),  # the result of UNLOCK
         ("taken", "NOANSWER", 21, Outcome.AGENT_TAKEN),
     ],
 )
-def test_how_the_agents_leg_ended(guard: str, status: str, cause: int, outcome: Outcome) -> None:
+def test_agent_outcome(guard: str, status: str, cause: int, outcome: Outcome) -> None:
     assert agent_outcome(guard, status, cause) is outcome
+
+
+# Unallocated number, no route to the network, no route to the destination, subscriber absent, number changed,
+# destination out of order, invalid number format.
+NO_SUCH_NUMBER = {1, 2, 3, 20, 22, 27, 28}
+
+
+def test_causes_of_an_unreachable_number() -> None:
+    agent = {cause: agent_outcome("", "NOANSWER", cause) for cause in range(128)}
+    assert {cause for cause in agent if agent[cause] is Outcome.AGENT_UNREACHABLE} == NO_SUCH_NUMBER
+    customer = {cause: ended_outcome("customer", "NOANSWER", cause) for cause in range(128)}
+    assert {cause for cause in customer if customer[cause] is Outcome.CUSTOMER_UNREACHABLE} == NO_SUCH_NUMBER
 
 
 @pytest.mark.parametrize(
@@ -35,7 +57,7 @@ def test_how_the_agents_leg_ended(guard: str, status: str, cause: int, outcome: 
         ("customer", "ANSWER", 16, Outcome.CONNECTED),
         ("customer", "ANSWER", 21, Outcome.CONNECTED),
         ("customer", "BUSY", 17, Outcome.CUSTOMER_BUSY),
-        ("customer", "BUSY", 21, Outcome.CUSTOMER_REJECTED),  # some trunks say both
+        ("customer", "BUSY", 21, Outcome.CUSTOMER_REJECTED),  # some trunks report both
         ("customer", "NOANSWER", 19, Outcome.CUSTOMER_NO_ANSWER),
         ("customer", "NOANSWER", 21, Outcome.CUSTOMER_REJECTED),
         ("customer", "NOANSWER", 1, Outcome.CUSTOMER_UNREACHABLE),  # 404
@@ -47,12 +69,18 @@ def test_how_the_agents_leg_ended(guard: str, status: str, cause: int, outcome: 
         ("agent_gone", "", 16, Outcome.AGENT_GONE),
         ("agent_silent", "", 16, Outcome.AGENT_SILENT),
         ("agent_refused", "", 16, Outcome.AGENT_REFUSED),
-        # DIALSTATUS is still that of the agent's own leg until the customer is dialled
+        # until the customer is dialled, DIALSTATUS is that of the agent's leg
         ("agent_gone", "ANSWER", 16, Outcome.AGENT_GONE),
         ("agent_refused", "ANSWER", 16, Outcome.AGENT_REFUSED),
+        # a customer who is asked has answered
+        ("customer_silent", "ANSWER", 16, Outcome.CUSTOMER_SILENT),
+        ("customer_gone", "ANSWER", 16, Outcome.CUSTOMER_GONE),
+        ("agent_missed", "ANSWER", 16, Outcome.AGENT_MISSED_CUSTOMER),
+        ("customer_later", "ANSWER", 16, Outcome.CUSTOMER_LATER),
+        ("customer_declined", "CANCEL", 16, Outcome.CUSTOMER_DECLINED),
     ],
 )
-def test_how_an_attempt_ended_whose_agent_had_answered(end: str, status: str, cause: int, outcome: Outcome) -> None:
+def test_outcome_after_the_agent_answered(end: str, status: str, cause: int, outcome: Outcome) -> None:
     assert ended_outcome(end, status, cause) is outcome
 
 
@@ -65,8 +93,9 @@ def test_how_an_attempt_ended_whose_agent_had_answered(end: str, status: str, ca
         ("", Step.CONNECTED, Step.CONNECTED, Outcome.CONNECTED),
         ("agent_answered", Step.CLAIMED, Step.AGENT_ANSWERED, Outcome.AGENT_GONE),
         ("customer_dialled", Step.CLAIMED, Step.CUSTOMER_DIALLED, Outcome.CUSTOMER_UNKNOWN),
+        ("customer_waits", Step.CLAIMED, Step.CUSTOMER_WAITS, Outcome.CUSTOMER_GONE),
         ("connected", Step.CLAIMED, Step.CONNECTED, Outcome.CONNECTED),
-        # what we heard may be further than what is on record
+        # the reported step may be further than the recorded one
         ("agent_answered", Step.CUSTOMER_DIALLED, Step.CUSTOMER_DIALLED, Outcome.CUSTOMER_UNKNOWN),
         ("customer_dialled", Step.CONNECTED, Step.CONNECTED, Outcome.CONNECTED),
         ("ended customer ANSWER 16", Step.CLAIMED, Step.CONNECTED, Outcome.CONNECTED),
@@ -76,13 +105,16 @@ def test_how_an_attempt_ended_whose_agent_had_answered(end: str, status: str, ca
         ("ended agent_gone  0", Step.AGENT_ANSWERED, Step.AGENT_ANSWERED, Outcome.AGENT_GONE),
         ("ended agent_refused  ", Step.AGENT_ANSWERED, Step.AGENT_ANSWERED, Outcome.AGENT_REFUSED),
         ("ended agent_silent ANSWER x", Step.AGENT_ANSWERED, Step.AGENT_ANSWERED, Outcome.AGENT_SILENT),
-        # what is no record of ours tells nothing
+        # malformed records are ignored
         ("ended", Step.CLAIMED, Step.CLAIMED, Outcome.NOT_STARTED),
         ("ended customer", Step.AGENT_ANSWERED, Step.AGENT_ANSWERED, Outcome.AGENT_GONE),
         ("junk", Step.CLAIMED, Step.CLAIMED, Outcome.NOT_STARTED),
+        ("junk customer ANSWER 16", Step.CLAIMED, Step.CLAIMED, Outcome.NOT_STARTED),
+        ("connected customer BUSY 17", Step.CLAIMED, Step.CONNECTED, Outcome.CONNECTED),
+        ("ended customer ANSWER 16 more", Step.CLAIMED, Step.CLAIMED, Outcome.NOT_STARTED),
     ],
 )
-def test_what_asterisks_own_record_says(record: str, known: Step, step: Step, outcome: Outcome) -> None:
+def test_outcome_from_asterisks_record(record: str, known: Step, step: Step, outcome: Outcome) -> None:
     assert record_outcome(record, known) == (step, outcome)
 
 
@@ -95,45 +127,157 @@ def test_what_asterisks_own_record_says(record: str, known: Step, step: Step, ou
         ("", False),
         ("ended", False),
         ("ended customer", False),
+        ("ended customer ANSWER 16 more", False),
+        ("ended customer ANSWER 16 far/BUSY more", False),
+        ("ended customer ANSWER 16 ", True),
+        ("ended customer ANSWER 16 far/BUSY/17/486/1", True),
+        ("junk customer ANSWER 16", False),
+        ("connected customer ANSWER 16", False),
     ],
 )
-def test_whether_asterisks_own_record_says_how_the_attempt_ended(record: str, ended: bool) -> None:
-    assert record_has_ended(record) is ended
+def test_end_records(record: str, ended: bool) -> None:
+    assert is_end_record(record) is ended
+
+
+# What chan_pjsip of 16 and 22 left in the outbound context for each SIP status of the far end: DIALSTATUS, cause.
+@pytest.mark.parametrize(
+    ("sip", "status", "cause", "outcome"),
+    [
+        (401, "CHANUNAVAIL", 21, Outcome.ROUTE_FORBIDDEN),
+        (402, "CHANUNAVAIL", 127, Outcome.ROUTE_FORBIDDEN),
+        (403, "CHANUNAVAIL", 21, Outcome.ROUTE_FORBIDDEN),
+        (404, "CHANUNAVAIL", 1, Outcome.CUSTOMER_UNREACHABLE),
+        (407, "CHANUNAVAIL", 21, Outcome.ROUTE_FORBIDDEN),
+        (408, "CHANUNAVAIL", 18, Outcome.CUSTOMER_NO_ANSWER),
+        (410, "CHANUNAVAIL", 22, Outcome.CUSTOMER_UNREACHABLE),
+        (480, "NOANSWER", 19, Outcome.CUSTOMER_NO_ANSWER),
+        (483, "NOANSWER", 19, Outcome.ROUTE_FAILED),
+        (484, "CHANUNAVAIL", 28, Outcome.CUSTOMER_UNREACHABLE),
+        (486, "BUSY", 17, Outcome.CUSTOMER_BUSY),
+        (488, "CHANUNAVAIL", 58, Outcome.ROUTE_FAILED),
+        (500, "CHANUNAVAIL", 38, Outcome.ROUTE_FAILED),
+        (502, "CHANUNAVAIL", 27, Outcome.ROUTE_FAILED),
+        (503, "CONGESTION", 34, Outcome.ROUTE_CONGESTED),
+        (504, "CHANUNAVAIL", 102, Outcome.ROUTE_FAILED),
+        (600, "BUSY", 17, Outcome.CUSTOMER_BUSY),
+        (603, "CHANUNAVAIL", 21, Outcome.CUSTOMER_REJECTED),
+        (604, "CHANUNAVAIL", 1, Outcome.CUSTOMER_UNREACHABLE),
+        (608, "CHANUNAVAIL", 127, Outcome.CUSTOMER_REJECTED),
+    ],
+)
+def test_whose_failure_a_sip_status_is(sip: int, status: str, cause: int, outcome: Outcome) -> None:
+    far = Far(status, cause, (sip,), over=True)
+    # The outbound context ends, plays a message that the agent hears to the end, or the agent hangs up meanwhile.
+    for outer, over in (("CONGESTION", True), ("CHANUNAVAIL", True), ("ANSWER", True), ("ANSWER", False)):
+        assert customer_outcome("customer", outer, 16, Far(status, cause, far.sip, over)) is outcome
 
 
 @pytest.mark.parametrize(
-    ("status", "state"),
+    ("outer", "far", "outcome"),
     [
-        (-2, LineState.UNKNOWN),  # removed
-        (-1, LineState.UNKNOWN),  # no hint
-        (0, LineState.FREE),
-        (1, LineState.IN_CALL),
-        (2, LineState.IN_CALL),
-        (4, LineState.OFFLINE),
-        (8, LineState.RINGING),
-        (9, LineState.RINGING),  # in a call, second ringing
-        (16, LineState.IN_CALL),  # on hold
-        (17, LineState.IN_CALL),
+        # answered by the outbound context, then by the customer or not
+        ("ANSWER", "far/ANSWER/16/200/1", Outcome.CONNECTED),
+        ("ANSWER", "far/ANSWER/16/503+200/", Outcome.CONNECTED),
+        ("ANSWER", "far/ANSWER/16//1", Outcome.CONNECTED),  # a leg without SIP
+        ("ANSWER", "far/LOCAL/16/200/1", Outcome.CONNECTED),
+        ("ANSWER", "far/LOCAL/16/0/1", Outcome.CONNECTED),
+        ("ANSWER", "far/LOCAL/16/180/", Outcome.CUSTOMER_NO_ANSWER),
+        ("ANSWER", "far/LOCAL/17/486/1", Outcome.CUSTOMER_BUSY),
+        ("ANSWER", "far//0//", Outcome.CUSTOMER_ABANDONED),  # during the prompt
+        ("ANSWER", "far/CANCEL/16/180/", Outcome.CUSTOMER_ABANDONED),
+        ("ANSWER", "far//16//1", Outcome.ROUTE_MISSING),  # a message instead of a call
+        # a word of the customer counts more than a failed trunk
+        ("CONGESTION", "far/CONGESTION/34/486+503/1", Outcome.CUSTOMER_BUSY),
+        ("CHANUNAVAIL", "far/CHANUNAVAIL/3/486/1", Outcome.CUSTOMER_BUSY),
+        ("CONGESTION", "far/BUSY/17/503+486/1", Outcome.CUSTOMER_BUSY),
+        ("NOANSWER", "far/NOANSWER/16/503+180/1", Outcome.CUSTOMER_NO_ANSWER),
+        # the far end gives its own cause (Reason header)
+        ("CONGESTION", "far/BUSY/17/503/1", Outcome.CUSTOMER_BUSY),
+        ("CHANUNAVAIL", "far/CHANUNAVAIL/1/503/1", Outcome.CUSTOMER_UNREACHABLE),
+        # our Asterisk's own
+        ("CHANUNAVAIL", "far/CHANUNAVAIL/3//1", Outcome.ROUTE_UNAVAILABLE),  # no such endpoint
+        ("CHANUNAVAIL", "far/CHANUNAVAIL/20//1", Outcome.ROUTE_UNAVAILABLE),  # not registered
+        ("CHANUNAVAIL", "far/CHANUNAVAIL/18//1", Outcome.ROUTE_UNAVAILABLE),  # no answer to the INVITE for 32 s
+        ("CHANUNAVAIL", "far/CHANUNAVAIL/0//1", Outcome.ROUTE_UNAVAILABLE),
+        ("CONGESTION", "far//34//1", Outcome.ROUTE_MISSING),  # Congestion()
+        ("BUSY", "far//17//1", Outcome.ROUTE_MISSING),  # Busy()
+        # no SIP
+        ("CONGESTION", "far/CONGESTION/42/0/1", Outcome.ROUTE_CONGESTED),
+        ("CONGESTION", "far/CONGESTION/0//1", Outcome.ROUTE_CONGESTED),
+        ("CHANUNAVAIL", "far/CHANUNAVAIL/57/0/1", Outcome.ROUTE_FORBIDDEN),
+        ("CHANUNAVAIL", "far/CHANUNAVAIL/41/0/1", Outcome.ROUTE_FAILED),
+        ("CHANUNAVAIL", "far/CHANUNAVAIL/18/0/1", Outcome.CUSTOMER_NO_ANSWER),
+        ("CHANUNAVAIL", "far/CHANUNAVAIL/1/0/1", Outcome.CUSTOMER_UNREACHABLE),
+        ("NOANSWER", "far/NOANSWER/21/0/1", Outcome.CUSTOMER_REJECTED),
+        ("BUSY", "far/BUSY/21/0/1", Outcome.CUSTOMER_REJECTED),
+        ("BUSY", "far/BUSY/17/603/1", Outcome.CUSTOMER_REJECTED),  # chan_sip
+        ("BUSY", "far/BUSY/17/480/1", Outcome.CUSTOMER_NO_ANSWER),
+        ("BUSY", "far/BUSY/17/603+486/1", Outcome.CUSTOMER_BUSY),
+        ("BUSY", "far/BUSY/17/180/1", Outcome.CUSTOMER_BUSY),
+        ("NOANSWER", "far/NOANSWER/0//1", Outcome.CUSTOMER_NO_ANSWER),
+        # the time was up, also in the moment of the answer
+        ("NOANSWER", "far/CANCEL/0/180/1", Outcome.CUSTOMER_NO_ANSWER),
+        ("NOANSWER", "far/ANSWER/16/200/1", Outcome.CUSTOMER_NO_ANSWER),
+        # the agent hung up
+        ("CANCEL", "far//16/180/", Outcome.CUSTOMER_ABANDONED),
+        ("", "far/ANSWER/16/200/", Outcome.CUSTOMER_ABANDONED),
     ],
 )
-@pytest.mark.parametrize("devices_free", [True, False])
-def test_the_states_of_a_line(status: int, state: LineState, devices_free: bool) -> None:
-    assert line_state(status, has_custom=False, devices_free=devices_free) is state
+def test_result_is_that_of_the_leg_that_really_dialled(outer: str, far: str, outcome: Outcome) -> None:
+    assert customer_outcome("customer", outer, 16, parse_far(far)) is outcome
+    record = f"ended customer {outer} 16 {far}"
+    assert is_end_record(record)
+    step = Step.CONNECTED if outcome is Outcome.CONNECTED else Step.CUSTOMER_DIALLED
+    assert record_outcome(record, Step.CUSTOMER_DIALLED) == (step, outcome)
+
+
+@given(
+    st.sampled_from(["ANSWER", "BUSY", "NOANSWER", "CONGESTION", "CHANUNAVAIL", "CANCEL", ""]),
+    st.sampled_from(["ANSWER", "LOCAL", "BUSY", "NOANSWER", "CONGESTION", "CHANUNAVAIL", "CANCEL", "", "NEW"]),
+    st.integers(0, 127),
+    st.lists(st.sampled_from([0, 100, 180, 183, 200, 302, *range(400, 700)]), max_size=3),
+    st.booleans(),
+)
+def test_nobody_is_connected_whom_no_leg_reached(
+    outer: str, status: str, cause: int, sip: list[int], over: bool
+) -> None:
+    far = Far(status, cause, tuple(sip), over)
+    outcome = customer_outcome("customer", outer, cause, far)
+    assert (outcome is Outcome.CONNECTED) == (outer == "ANSWER" and far.answered)
+    assert outcome.side in (Side.CUSTOMER, Side.ROUTE, Side.REACHED)
+
+
+def test_number_without_a_route() -> None:
+    assert customer_outcome("no_route", "CHANUNAVAIL", 3, parse_far("far//3//1")) is Outcome.ROUTE_MISSING
+    assert record_outcome("ended no_route CHANUNAVAIL 3 far//3//1", Step.CUSTOMER_DIALLED)[1] is Outcome.ROUTE_MISSING
 
 
 @pytest.mark.parametrize(
-    ("status", "devices_free", "state"),
-    [
-        (0, True, LineState.FREE),
-        (1, True, LineState.DND),
-        (2, True, LineState.DND),
-        (1, False, LineState.IN_CALL),
-        (2, False, LineState.IN_CALL),
-        (4, False, LineState.OFFLINE),
-        (8, False, LineState.RINGING),
-        (9, False, LineState.RINGING),
-        (-1, True, LineState.UNKNOWN),
-    ],
+    ("end", "outcome"),
+    [("refused_emergency", Outcome.CUSTOMER_EMERGENCY), ("refused_number", Outcome.CUSTOMER_NOT_ALLOWED)],
 )
-def test_do_not_disturb_is_a_busy_hint_over_free_devices(status: int, devices_free: bool, state: LineState) -> None:
-    assert line_state(status, has_custom=True, devices_free=devices_free) is state
+def test_number_that_our_dialplan_refuses_is_a_failure_of_its_own(end: str, outcome: Outcome) -> None:
+    assert customer_outcome(end, "CHANUNAVAIL", 21, parse_far("far//21//1")) is outcome
+    assert record_outcome(f"ended {end} CHANUNAVAIL 21 far//21//1", Step.CUSTOMER_DIALLED)[1] is outcome
+    assert outcome.side is Side.CUSTOMER
+
+
+def test_number_that_leads_back_to_the_office_is_busy() -> None:
+    assert customer_outcome("came_back", "BUSY", 17, parse_far("far//17//1")) is Outcome.CUSTOMER_BUSY
+    assert record_outcome("ended came_back BUSY 17 far//17//1", Step.CUSTOMER_DIALLED)[1] is Outcome.CUSTOMER_BUSY
+
+
+def test_result_that_is_cut_off_is_no_talk() -> None:
+    assert customer_outcome("customer", "ANSWER", 16, parse_far("far/CANCEL/16/180")) is Outcome.CUSTOMER_ABANDONED
+    assert parse_far("far/") == Far("", 0, (), over=False)
+
+
+@pytest.mark.parametrize("text", ["", "far", "near/BUSY/17/486/1"])
+def test_what_is_no_result_of_an_outbound_context_is_none(text: str) -> None:
+    assert parse_far(text) is None
+
+
+def test_record_of_an_early_answer_is_no_end_and_no_talk() -> None:
+    assert is_early_record("customer_dialled early") and not is_early_record("customer_dialled")
+    assert not is_end_record("customer_dialled early")
+    assert record_outcome("customer_dialled early", Step.CLAIMED) == (Step.CUSTOMER_DIALLED, Outcome.CUSTOMER_UNKNOWN)

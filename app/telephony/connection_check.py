@@ -1,22 +1,34 @@
-"""Test a connection to a PBX: who answers, and which rights the AMI user has. Changes nothing, disturbs no call.
+"""Check a connection to a PBX: who answers, and which rights the AMI user has. Changes nothing, disturbs no call.
 
 Asterisk lists the actions that an AMI user may send (the write= rights). The read= rights show only in events, so the
-test originates a call that leads nowhere and waits for its events.
+check originates a call that leads nowhere and waits for its events.
 """
 
 import asyncio
 import re
 import socket
+import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from app.domain.pbx_connection import READ_RIGHTS, ConnectionReport, ConnectionResult, DialplanState
+from app.domain.pbx_connection import (
+    READ_RIGHTS,
+    Asked,
+    CallersState,
+    ConnectionReport,
+    ConnectionResult,
+    DialplanState,
+    is_too_old,
+)
+from app.domain.pbx_product import Product
 from app.domain.routing import Context
 from app.telephony.ami import AmiClient, AmiError, AmiRefused, AmiState, AmiTimes
-from app.telephony.variables import PROBE
+from app.telephony.ami_tls import AmiTls, BadCertificate
+from app.telephony.pbx_product import dialling_contexts, existing_contexts, find_product
+from app.telephony.variables import PROBE, PROBE_REACHED, PROBE_UNREACHED
 
 # AMI actions that Bazang sends -> the write= right that each needs; "": none.
 ACTIONS = {
@@ -34,6 +46,7 @@ LISTS = ("CoreShowChannels", "QueueStatus", "ExtensionStateList")  # actions tha
 GREETING = b"Asterisk Call Manager/"
 GREETING_SECONDS = 2.0
 EVENT_SECONDS = 1.0  # how long to wait for the events of the test call
+CALLERS_SECONDS = 3.0  # how long to wait until the PBX says whether it has reached our FastAGI server
 EXAMINE_SECONDS = 6.0  # for everything after the login
 _HOST = re.compile(r"[A-Za-z0-9._:%-]{1,253}")
 
@@ -59,9 +72,16 @@ class EventCollector:
 
     async def wait_for(self, names: Collection[str], seconds: float) -> None:
         """Return when all these events have come, or after `seconds`."""
+        await self._wait(lambda: self.names.issuperset(names), seconds)
+
+    async def wait_for_any(self, names: Collection[str], seconds: float) -> None:
+        """Return when one of these events has come, or after `seconds`."""
+        await self._wait(lambda: not self.names.isdisjoint(names), seconds)
+
+    async def _wait(self, found: Callable[[], bool], seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
-                while not self.names.issuperset(names):
+                while not found():
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
@@ -79,7 +99,15 @@ class ListAnswer:
 
 
 async def check_connection(
-    host: str, port: int, username: str, secret: str, *, seconds: float, revision: str = ""
+    host: str,
+    port: int,
+    username: str,
+    secret: str,
+    *,
+    seconds: float,
+    revision: str = "",
+    asked: Asked = Asked(),  # noqa: B008 - it cannot change
+    tls: AmiTls | None = None,
 ) -> ConnectionReport:
     """Log in to a PBX and examine it.
 
@@ -87,9 +115,9 @@ async def check_connection(
     """
     events = EventCollector()
     try:
-        async with connect(host, port, username, secret, seconds=seconds, on_event=events.add) as client:
+        async with connect(host, port, username, secret, seconds=seconds, on_event=events.add, tls=tls) as client:
             async with asyncio.timeout(EXAMINE_SECONDS):
-                return await _examine(client, events, revision)
+                return await _examine(client, events, revision, asked)
     except ConnectionFailed as failed:
         return failed.report
     except (AmiError, TimeoutError) as error:
@@ -108,15 +136,17 @@ async def connect(
     *,
     seconds: float,
     on_event: Callable[[Any], None] = lambda event: None,
+    tls: AmiTls | None = None,
 ) -> AsyncIterator[AmiClient]:
     """Yield an AMI client that is logged in, and close it afterwards. Raises ConnectionFailed."""
-    await _check_greeting(host, port, seconds)
+    await _check_greeting(host, port, seconds, tls)
     states: asyncio.Queue[AmiState] = asyncio.Queue()
     client = AmiClient(
         host,
         port,
         username,
         secret,
+        tls=tls,
         on_event=on_event,
         on_state=states.put_nowait,
         times=AmiTimes(login=seconds),
@@ -134,25 +164,27 @@ async def _wait_for_login(client: AmiClient, states: asyncio.Queue[AmiState], se
     state = client.state
     try:
         async with asyncio.timeout(seconds):
-            while state.status not in ("connected", "refused"):
+            while state.status not in ("connected", "refused", "login_in_use"):
                 state = await states.get()
     except TimeoutError:
         raise ConnectionFailed(ConnectionResult.NO_ANSWER, state.detail) from None
-    if state.status == "refused":
-        raise ConnectionFailed(ConnectionResult.REFUSED, state.detail)
+    if state.status != "connected":
+        raise ConnectionFailed(ConnectionResult(state.status), state.detail)
 
 
-async def _check_greeting(host: str, port: int, seconds: float) -> None:
+async def _check_greeting(host: str, port: int, seconds: float, tls: AmiTls | None) -> None:
     """Make sure that an AMI listens there before any user name or secret is sent. Raises ConnectionFailed."""
     addresses = await _resolve(host, port, seconds)
     try:
         async with asyncio.timeout(seconds):
-            greeting = await _read_greeting(addresses, port)
+            greeting = await _read_greeting(addresses, port, host, tls)
     except TimeoutError:
         detail = f"no answer from {host}:{port} within {seconds} s"
         raise ConnectionFailed(ConnectionResult.NO_ANSWER, detail) from None
     except ConnectionRefusedError as error:
         raise ConnectionFailed(ConnectionResult.NOTHING_LISTENS, str(error)) from error
+    except (ssl.SSLError, BadCertificate) as error:
+        raise ConnectionFailed(ConnectionResult.CERTIFICATE, str(error)) from error
     except (OSError, OverflowError) as error:
         raise ConnectionFailed(ConnectionResult.NO_ANSWER, str(error)) from error
     if not greeting.startswith(GREETING):
@@ -174,21 +206,26 @@ async def _resolve(host: str, port: int, seconds: float) -> list[Any]:
     return [address[4][0] for address in found]
 
 
-async def _read_greeting(addresses: Iterable[Any], port: int) -> bytes:
+async def _read_greeting(addresses: Iterable[Any], port: int, host: str, tls: AmiTls | None) -> bytes:
     """Return the first line from the first address that accepts a connection; empty if it sends none in time.
 
-    Raises OSError if no address accepts a connection.
+    Raises OSError if no address accepts a connection, and BadCertificate.
     """
+    options: dict[str, Any] = {} if tls is None else {"ssl": tls.context(), "server_hostname": host}
     failure = OSError("no address")
     for address in dict.fromkeys(addresses):
         try:
-            reader, writer = await asyncio.open_connection(address, port)
+            reader, writer = await asyncio.open_connection(address, port, **options)
         except OSError as error:
             failure = error
             continue
         try:
+            if tls is not None:
+                tls.check(writer)
             async with asyncio.timeout(GREETING_SECONDS):
                 return await reader.readline()
+        except BadCertificate:
+            raise
         except (TimeoutError, OSError, ValueError):  # ValueError: an endless line
             return b""
         finally:
@@ -199,12 +236,17 @@ async def _read_greeting(addresses: Iterable[Any], port: int) -> bytes:
 # -- examining --------------------------------------------------------------------------------------------------------
 
 
-async def _examine(client: AmiClient, events: EventCollector, revision: str) -> ConnectionReport:
+async def _examine(client: AmiClient, events: EventCollector, revision: str, asked: Asked) -> ConnectionReport:
     allowed = await allowed_actions(client)
     missing = missing_actions(allowed)
+    if is_too_old(client.state.version):
+        detail = f"Asterisk {client.state.version} has no {', '.join(missing) or 'events with Linkedid'}"
+        return ConnectionReport(ConnectionResult.TOO_OLD, detail, client.state.version)
     lists = {action: await request_list(client, action) for action in LISTS[1:]}
     dialplan = await dialplan_state(client, revision)
+    product, contexts, outbound = await _read_contexts(client, asked)
     read_missing, unchecked = await _check_read_rights(client, events)
+    callers = await _check_callers(client, events) if "user" not in (*read_missing, *unchecked) else None
     write_missing = tuple(dict.fromkeys(ACTIONS[action] for action in missing if ACTIONS[action]))
     return ConnectionReport(
         ConnectionResult.RIGHTS_MISSING if write_missing or read_missing else ConnectionResult.CONNECTED,
@@ -217,6 +259,10 @@ async def _examine(client: AmiClient, events: EventCollector, revision: str) -> 
         queues=_count(lists["QueueStatus"], "QueueParams"),
         dialplan=dialplan,
         may_reload="Reload" in allowed,
+        product=product,
+        contexts=contexts,
+        outbound=outbound,
+        callers=callers or CallersState.UNKNOWN,
     )
 
 
@@ -256,6 +302,33 @@ async def dialplan_state(client: AmiClient, revision: str) -> DialplanState:
 async def _dialplan_has(client: AmiClient, context: str, extension: str) -> bool:
     answer = await client.send("Getvar", {"Variable": f"DIALPLAN_EXISTS({context},{extension},1)"})
     return str(answer.get("Value", "0")) not in ("", "0")
+
+
+async def _read_contexts(
+    client: AmiClient, asked: Asked
+) -> tuple[Product | None, tuple[str, ...] | None, tuple[str, ...] | None]:
+    """Return whose dialplan it is, and which of the contexts exist and dial; None for what the user may not read."""
+    try:
+        return (
+            await find_product(client),
+            await existing_contexts(client, asked.contexts),
+            await dialling_contexts(client, asked.outbound, asked.number),
+        )
+    except AmiError:
+        return None, None, None
+
+
+async def _check_callers(client: AmiClient, events: EventCollector) -> CallersState:
+    """Tell whether the PBX reaches our FastAGI server, by a call to the probe context that leads nowhere else."""
+    call = {"Channel": f"Local/agi@{PROBE}/n", "Application": "NoOp", "ChannelId": str(uuid.uuid4())}
+    try:
+        if not await _dialplan_has(client, PROBE, "agi"):  # an older dialplan
+            return CallersState.UNKNOWN
+        await client.originate(call | {"Timeout": str(int(CALLERS_SECONDS * 1000))}, {})
+    except AmiError:
+        return CallersState.UNKNOWN
+    await events.wait_for_any((PROBE_REACHED, PROBE_UNREACHED), CALLERS_SECONDS)
+    return CallersState.REACHED if PROBE_REACHED in events.names else CallersState.UNREACHED
 
 
 async def _check_read_rights(client: AmiClient, events: EventCollector) -> tuple[tuple[str, ...], tuple[str, ...]]:

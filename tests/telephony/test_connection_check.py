@@ -1,4 +1,4 @@
-"""The connection test against servers that are not a PBX, and against one that does not cooperate."""
+"""The connection test against servers that are not Asterisk, and against a fake AMI server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from app.domain.pbx_connection import ConnectionResult, DialplanState
-from app.telephony import connection_test
-from app.telephony.connection_test import ConnectionFailed, check_connection, connect
-from tests.support.fake_ami import FakeAmi, fake_ami
+from app.telephony import connection_check
+from app.telephony.connection_check import ConnectionFailed, check_connection, connect
+from tests.support.fake_ami import Action, Answer, Connection, FakeAmi, fake_ami
 
 SECONDS = 1.0
 
@@ -34,7 +34,7 @@ async def server_sending(data: bytes) -> AsyncIterator[int]:
     [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"\xff\xfe\x00" * 100_000, b"Asterisk"],
     ids=["ssh", "http", "nothing", "no line end", "almost"],
 )
-async def test_another_server_is_recognized_by_its_greeting(data: bytes) -> None:
+async def test_other_server_is_recognized_by_its_greeting(data: bytes) -> None:
     async with server_sending(data) as port:
         report = await check_connection("127.0.0.1", port, "bazang", "secret", seconds=SECONDS)
     assert report.result is ConnectionResult.NOT_ASTERISK
@@ -61,8 +61,8 @@ async def test_secret_with_line_breaks_is_not_sent() -> None:
         assert fake.actions == []
 
 
-async def test_silence_after_the_login_ends_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_test, "EXAMINE_SECONDS", 0.3)
+async def test_missing_replies_after_the_login_end_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_check, "EXAMINE_SECONDS", 0.3)
     async with fake_ami() as fake:
         report = await check_connection(fake.host, fake.port, "bazang", "secret", seconds=SECONDS)
     assert report.result is ConnectionResult.NO_ANSWER
@@ -78,12 +78,12 @@ async def test_refused_login_is_tried_once() -> None:
         assert len(fake.named("Login")) == 1
 
 
-async def test_user_without_rights_misses_all_of_them() -> None:
-    async def empty(connection: object, action: object) -> None:
-        await connection.respond(action, "Success")  # type: ignore[attr-defined]
+async def test_all_rights_are_missing_for_a_user_without_rights() -> None:
+    async def empty(connection: Connection, action: Action) -> None:
+        await connection.respond(action, "Success")
 
-    async def refuse(connection: object, action: object) -> None:
-        await connection.respond(action, "Error", ("Message", "Permission denied"))  # type: ignore[attr-defined]
+    async def refuse(connection: Connection, action: Action) -> None:
+        await connection.respond(action, "Error", ("Message", "Permission denied"))
 
     async with fake_ami() as fake:
         answer_all(fake, refuse)
@@ -95,6 +95,20 @@ async def test_user_without_rights_misses_all_of_them() -> None:
     assert report.unchecked == ("call", "user", "agent")
 
 
-def answer_all(fake: FakeAmi, answer: object) -> None:
-    for action in connection_test.ACTIONS:
-        fake.answers[action] = answer  # type: ignore[assignment]
+def answer_all(fake: FakeAmi, answer: Answer) -> None:
+    for action in connection_check.ACTIONS:
+        fake.answers[action] = answer
+
+
+async def test_an_old_asterisk_is_named_with_what_it_lacks() -> None:
+    async def without_lists(connection: Connection, action: Action) -> None:
+        lacking = {"ExtensionStateList", "DeviceStateList"}
+        headers = [(name, "x") for name in connection_check.ACTIONS if name not in lacking]
+        await connection.respond(action, "Success", *headers)
+
+    async with fake_ami() as fake:
+        fake.version = "11.25.3"
+        fake.answers["ListCommands"] = without_lists
+        report = await check_connection(fake.host, fake.port, "bazang", "secret", seconds=SECONDS)
+    assert (report.result, report.version, report.connected) == (ConnectionResult.TOO_OLD, "11.25.3", False)
+    assert "ExtensionStateList, DeviceStateList" in report.detail
