@@ -17,6 +17,12 @@ HIDDEN = "***"
 LONGEST_SUBJECT = 120
 PER_PAGE = 50
 
+# Actions that change nothing.
+_NO_CHANGES = (
+    *("logged_in", "login_failed", "unknown_login_failed", "code_failed"),
+    *("logged_out", "session_ended", "report_exported"),
+)
+
 Detail = dict[str, Any]  # {field name: [old, new]}
 
 
@@ -25,16 +31,37 @@ class AuditAction(StrEnum):
 
     USER_CREATED = "user_created"
     USER_CHANGED = "user_changed"
-    PASSWORD_RESET = "password_reset"
-    PASSWORD_CHANGED = "password_changed"
+    PASSWORD_RESET = "password_reset"  # noqa: S105 - the name of an action
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of an action
+    LOGGED_IN = "logged_in"
+    LOGIN_FAILED = "login_failed"
+    UNKNOWN_LOGIN_FAILED = "unknown_login_failed"  # with a name that no user has
+    CODE_FAILED = "code_failed"  # after the right password
+    LOGGED_OUT = "logged_out"
+    SESSION_ENDED = "session_ended"
+    SECOND_FACTOR_ON = "second_factor_on"
+    SECOND_FACTOR_OFF = "second_factor_off"  # by the user
+    SECOND_FACTOR_RESET = "second_factor_reset"  # by an administrator
+    RECOVERY_CODES_MADE = "recovery_codes_made"
+    REPORT_EXPORTED = "report_exported"
     MODULE_SAVED = "module_saved"
     MODULE_DELETED = "module_deleted"
+    FORMER_CODE_REMOVED = "former_code_removed"
     EXTENSION_SAVED = "extension_saved"
     QUEUE_SAVED = "queue_saved"
     SETTINGS_SAVED = "settings_saved"
     RECORDING_RENAMED = "recording_renamed"
     RECORDING_DELETED = "recording_deleted"
     DIGIT_CHANGED = "digit_changed"
+    NUMBER_LISTED = "number_listed"
+    NUMBER_UNLISTED = "number_unlisted"
+    NUMBER_RULE_ADDED = "number_rule_added"
+    NUMBER_RULE_REMOVED = "number_rule_removed"
+    SPECIAL_DAY_SAVED = "special_day_saved"
+    SPECIAL_DAY_REMOVED = "special_day_removed"
+    SPECIAL_DAYS_IMPORTED = "special_days_imported"
+    MISSED_CALLS_LISTED = "missed_calls_listed"
+    MISSED_CALLS_UNLISTED = "missed_calls_unlisted"
     CALLS_PAUSED = "calls_paused"
     CALLS_RESUMED = "calls_resumed"
     REQUEST_ADDED = "request_added"
@@ -45,6 +72,7 @@ class AuditAction(StrEnum):
     REQUEST_DONE = "request_done"
     REQUEST_CANCELLED = "request_cancelled"
     REQUEST_CALLED = "request_called"
+    REQUEST_REOPENED = "request_reopened"
     REQUESTS_MADE_UP = "requests_made_up"
 
 
@@ -62,6 +90,12 @@ def record(session: Session, actor: str, action: str, subject: str, detail: Mapp
             detail=dict(detail),
         )
     )
+
+
+def add(database: Database, actor: str, action: str, detail: Mapping[str, Any], now: datetime) -> None:
+    """Add an entry about something that changes nothing else, in a transaction of its own."""
+    with database.write() as session:
+        record(session, actor, action, "", detail, now)
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any], *, secret: Collection[str] = ()) -> Detail:
@@ -130,9 +164,10 @@ def actors(database: Database) -> list[str]:
 
 
 def last_changes(database: Database) -> dict[str, datetime]:
-    """Return the time of each actor's newest entry, by name."""
+    """Return the time of each actor's newest change, by name."""
     with database.read() as session:
-        query = select(AuditEntry.actor, func.max(AuditEntry.at)).group_by(AuditEntry.actor)
+        query = select(AuditEntry.actor, func.max(AuditEntry.at)).where(AuditEntry.action.not_in(_NO_CHANGES))
+        query = query.group_by(AuditEntry.actor)
         return {row[0]: row[1] for row in session.execute(query)}
 
 

@@ -24,9 +24,11 @@ CANCEL = "cancel"  # {"request": id, "version"}
 MARK_DONE = "mark_done"  # {"request": id, "note", "version"}
 WRITE_DIALPLAN = "write_dialplan"  # {}
 APPLY_SETTINGS = "apply_settings"  # {}
-TEST_CONNECTION = "test_connection"  # {"host", "port", "username", "secret"}, see services/pbx/connection_test.py
+# {"host", "port", "username", "secret", "asked"}, see services/pbx/connection_commands.py
+TEST_CONNECTION = "test_connection"
 LOOK_UP = "look_up"  # {"kind", "code"}, see services/pbx/lookup.py
 CODE_TAKEN = "code_taken"  # {"contexts": […], "code"}, see services/pbx/lookup.py
+OUTBOUND = "outbound"  # {"context", "number", "agents": […]}, see services/pbx/outbound.py
 MAKE_PHONE_CALL = "studio_call"  # {"call": id}, see services/prompts/phone_calls.py
 CANCEL_PHONE_CALL = "studio_cancel"  # {"call": id}
 

@@ -1,34 +1,38 @@
 """The users of the panel: roles, own extensions, passwords and sessions."""
 
-import hashlib
 import secrets
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.audio.prompt_texts import LANGUAGES
+from app.domain.passwords import is_common
 from app.domain.routing import EXTENSION_PATTERN
 from app.domain.text import is_displayable
 from app.services import audit
 from app.services.audit import AuditAction
-from app.services.errors import ErrorCode, Invalid, NotFound
+from app.services.errors import ErrorCode, Invalid, NotFound, check_line
 from app.store.database import Database
-from app.store.models import User
+from app.store.models import PendingLogin, User, UserSession
 
 ROLES = ("administrator", "supervisor", "operator")
 THEMES = ("auto", "light", "dark")
 SHORTEST_PASSWORD = 8
-LONGEST_PASSWORD = 200
+LONGEST_NAME, LONGEST_PASSWORD = 80, 200
 MOST_EXTENSIONS = 50
 _hasher = PasswordHasher()
+HASHES_AT_ONCE = 2  # each takes 64 MB; others wait for their turn
+_hashing = threading.BoundedSemaphore(HASHES_AT_ONCE)
 _READABLE = "abcdefghjkmnpqrstuvwxyz23456789"  # without i, l, o, 0 and 1
 _AUDITED = ("role", "extensions", "active", "locale", "theme")
 
@@ -76,19 +80,16 @@ def create(
     """Add a user and return the id. Raises Invalid."""
     name = name.strip()
     given = UserInput(role, tuple(extensions), locale=locale, theme=theme)
-    errors = validate(given)
-    if not name or len(name) > 80:
-        errors["name"] = ErrorCode.REQUIRED if not name else ErrorCode.TOO_LONG
-    elif not is_displayable(name):
-        errors["name"] = ErrorCode.CHARACTERS
-    errors |= validate_password(password)
+    errors = validate(given) | check_line("name", name, LONGEST_NAME, required=True)
+    errors |= validate_password(password, name)
+    hashed = _hash(password) if not errors else ""  # before the transaction, because it takes a while
     try:
         with database.write() as session:
             if "name" not in errors and session.scalar(select(func.count()).where(User.name == name)):
                 errors["name"] = ErrorCode.TAKEN
             if errors:
                 raise Invalid(errors)
-            user = User(name=name, password_hash=_hasher.hash(password), created_at=now)
+            user = User(name=name, password_hash=hashed, created_at=now)
             _fill(user, given)
             session.add(user)
             session.flush()
@@ -112,7 +113,7 @@ def change(database: Database, user_id: int, given: UserInput, now: datetime, *,
         user = _get(session, user_id, lock=True)
         before = _fields(user)
         if user.active and not given.active:
-            user.generation += 1
+            end_sessions(session, user)
         _fill(user, given)
         changed = audit.changes(before, _fields(user))
         if changed:
@@ -162,13 +163,21 @@ def validate(given: UserInput) -> dict[str, ErrorCode]:
 # -- passwords --------------------------------------------------------------------------------------------------------
 
 
-def validate_password(password: str) -> dict[str, ErrorCode]:
-    """Return validation errors of a new password by field name."""
+def validate_password(password: str, name: str = "") -> dict[str, ErrorCode]:
+    """Return validation errors of a new password by field name. `name`: of the user."""
     if len(password) < SHORTEST_PASSWORD:
         return {"password": ErrorCode.TOO_SHORT}
     if len(password) > LONGEST_PASSWORD:
         return {"password": ErrorCode.TOO_LONG}
-    return {} if _is_encodable(password) else {"password": ErrorCode.CHARACTERS}
+    if not _is_encodable(password):
+        return {"password": ErrorCode.CHARACTERS}
+    return {"password": ErrorCode.COMMON} if is_common(password, name, _common_passwords()) else {}
+
+
+@cache
+def _common_passwords() -> frozenset[str]:
+    lines = Path(__file__).with_name("common_passwords.txt").read_text(encoding="utf-8").splitlines()
+    return frozenset(line for line in lines if not line.startswith("# "))
 
 
 def _is_encodable(text: str) -> bool:
@@ -182,13 +191,26 @@ def _is_encodable(text: str) -> bool:
 
 def generate_password() -> str:
     """Return a random password that is easy to read out and type, such as `k7mp-3xqa-9fhd`."""
-    groups = ("".join(secrets.choice(_READABLE) for _ in range(4)) for _ in range(3))
-    return "-".join(groups)
+    return readable_secret(3)
+
+
+def readable_secret(groups: int) -> str:
+    """Return random groups of four letters and digits, about 20 bits each."""
+    return "-".join("".join(secrets.choice(_READABLE) for _ in range(4)) for _ in range(groups))
+
+
+def find_by_name(database: Database, name: str) -> User:
+    """Return the user with this name, active or not. Raises NotFound."""
+    with database.read() as session:
+        user = session.scalar(select(User).where(User.name == name.strip())) if is_displayable(name) else None
+    if user is None:
+        raise NotFound(f"user {name}")
+    return user
 
 
 def reset_password(database: Database, user_id: int, password: str, now: datetime, *, actor: str = "") -> None:
     """Set a user's password and end their sessions. Raises NotFound and Invalid."""
-    errors = validate_password(password)
+    errors = validate_password(password, get(database, user_id).name)
     if errors:
         raise Invalid(errors)
     _set_password(database, user_id, password, now, actor, AuditAction.PASSWORD_RESET)
@@ -197,7 +219,7 @@ def reset_password(database: Database, user_id: int, password: str, now: datetim
 def change_password(database: Database, user_id: int, old: str, new: str, now: datetime) -> None:
     """Change a user's own password and end their sessions. Raises NotFound, and Invalid if `old` is wrong."""
     user = get(database, user_id)
-    errors = validate_password(new)
+    errors = validate_password(new, user.name)
     if not _verify(user, old):
         errors["old_password"] = ErrorCode.WRONG
     elif old == new:
@@ -210,12 +232,17 @@ def change_password(database: Database, user_id: int, old: str, new: str, now: d
 def _set_password(
     database: Database, user_id: int, password: str, now: datetime, actor: str, action: AuditAction
 ) -> None:
-    hashed = _hasher.hash(password)
+    hashed = _hash(password)
     with database.write() as session:
         user = _get(session, user_id, lock=True)
         user.password_hash = hashed
-        user.generation += 1
+        end_sessions(session, user)
         audit.record(session, actor, action, user.name, {}, now)
+
+
+def has_password(database: Database, user_id: int, password: str) -> bool:
+    """Return whether this is the user's password. Raises NotFound."""
+    return _verify(get(database, user_id), password)
 
 
 def check_password(database: Database, name: str, password: str) -> User | None:
@@ -236,25 +263,34 @@ def _dummy_hash() -> str:
 
     It is computed on first use, because hashing would slow down the start of every process.
     """
-    return _hasher.hash("nobody has this password")
+    return _hash("nobody has this password")
 
 
 def _verify(user: User | None, password: str) -> bool:
+    known = user.password_hash if user is not None else _dummy_hash()
     try:
-        return _hasher.verify(user.password_hash if user is not None else _dummy_hash(), password[:LONGEST_PASSWORD])
+        with _hashing:
+            return _hasher.verify(known, password[:LONGEST_PASSWORD])
     except (VerifyMismatchError, InvalidHashError):
         return False
+
+
+def _hash(password: str) -> str:
+    with _hashing:
+        return _hasher.hash(password)
 
 
 # -- sessions ---------------------------------------------------------------------------------------------------------
 
 
-def session_stamp(user: User) -> str:
-    """Return the part of a session's cookie that must match the user at every request.
+def end_sessions(session: Session, user: User) -> None:
+    """End all sessions of a user, and log-ins that wait for a code.
 
-    It changes with the password and when the user is deactivated. It reveals nothing about the password's hash.
+    The generation ends also a session that starts now, after what was asked for before.
     """
-    return hashlib.sha256(f"{user.id}:{user.generation}:{user.password_hash}".encode()).hexdigest()[:32]
+    user.generation += 1
+    session.execute(delete(UserSession).where(UserSession.user_id == user.id))
+    session.execute(delete(PendingLogin).where(PendingLogin.user_id == user.id))
 
 
 def get_active(database: Database, user_id: int) -> User | None:

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,10 +30,10 @@ LATER = NOW + HOUR
 PASSWORD = "a long password"
 
 
-def add_entry(database: Database, n: int, **kwargs: object) -> None:
+def add_entry(database: Database, n: int, **kwargs: Any) -> None:
     values = {"actor": "sara", "action": "module_saved", "subject": f"Sales {n}", "detail": {}}
     with database.write() as session:
-        audit.record(session, **(values | kwargs), now=NOW + timedelta(minutes=n))  # type: ignore[arg-type]
+        audit.record(session, **(values | kwargs), now=NOW + timedelta(minutes=n))
 
 
 def last(database: Database) -> tuple[str, str, str, dict[str, object]]:
@@ -104,8 +105,8 @@ def test_changes_of_settings_are_recorded(database: Database, office: Settings) 
     assert "ami_secret" in store_settings.SECRETS
 
 
-def save_office(database: Database, settings: Settings, **kwargs: object) -> None:
-    given = replace(office.load(database, settings), **kwargs)  # type: ignore[arg-type]
+def save_office(database: Database, settings: Settings, **kwargs: Any) -> None:
+    given = replace(office.load(database, settings), **kwargs)
     office.save(database, settings, given, actor="sara", now=NOW)
 
 
@@ -175,8 +176,8 @@ def test_filters(database: Database) -> None:
     add_entry(database, 2, actor="omid")
     add_entry(database, 3, action="user_created", subject="سارا")
 
-    def found(**kwargs: object) -> list[str]:
-        return [entry.subject for entry in read(database, AuditFilter(**kwargs)).entries]  # type: ignore[arg-type]
+    def found(**kwargs: Any) -> list[str]:
+        return [entry.subject for entry in read(database, AuditFilter(**kwargs)).entries]
 
     assert found(actor="omid") == ["Sales 2"]
     assert found(action="module_saved") == ["Sales 2", "Sales 1"]

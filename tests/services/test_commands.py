@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import select
@@ -96,7 +97,7 @@ def test_a_long_result_is_cut(database: Database) -> None:
 
 
 def test_commands_sent_at_the_same_time_are_all_stored(database: Database) -> None:
-    ids = run_at_once([lambda n=n: send_cancel(database, n) for n in range(12)])
+    ids = run_at_once([partial(send_cancel, database, n) for n in range(12)])
     found = open_commands(database, NOW)
     assert sorted(ids) == [command.id for command in found]
     assert {command.payload["request"] for command in found} == set(range(12))

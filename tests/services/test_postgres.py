@@ -5,10 +5,10 @@ import multiprocessing
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
@@ -22,13 +22,17 @@ from sqlalchemy.orm import Session
 from app.audio.library import SoundLibrary
 from app.config import Settings
 from app.domain.lifecycle import Cancelled, Outcome, Postponed, Status, Step
+from app.domain.login_limits import ALLOWANCES
+from app.domain.login_limits import Counter as Counted
 from app.domain.routing import Destination, Situation
-from app.services import commands, users
+from app.domain.sessions import SessionLimits
+from app.services import clock_jump, commands, logins, second_factor, sessions, users
 from app.services.commands import CANCEL, answer, open_commands, send
 from app.services.errors import Invalid, NotFound
 from app.services.modules import save, transfer
 from app.services.modules.save import delete_module, save_module, set_active, store_module
 from app.services.modules.transfer import BadFile, export_settings, import_settings
+from app.services.pbx import references
 from app.services.pbx.references import Reference
 from app.services.pbx.scenarios import ExtensionInput, QueueInput, save_scenario
 from app.services.requests import attempts
@@ -39,15 +43,18 @@ from app.services.settings import save as settle
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Command, ExtensionScenario, Module, QueueScenario, Setting
 from app.store.settings import read_all
-from app.worker.database_watch import DatabaseWatch
 from app.worker.leadership import Leadership, WorkerRunning
 from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
-from tests.asterisk.scene import OWN_E164, Scene
+from script.office.server_database import migrated_database, new_database, open_server_database
+from tests.asterisk.office import OWN_E164, Office
+from tests.services.requests.test_lanes import check_decisions
+from tests.services.requests.test_prospects import check_estimate, check_line
 from tests.support.factories import (
     NOW,
     NUMBER,
     apply_event,
+    create_attempt,
     create_module,
     create_request,
     history_of,
@@ -57,7 +64,8 @@ from tests.support.factories import (
     reload,
     run_at_once,
 )
-from tests.support.server_database import migrated_database, new_database, open_server_database
+from tests.support.second_factors import Phone, create_second_factor
+from tests.support.watching import watching
 
 MODULE = Destination("module", "*5001")
 
@@ -90,12 +98,12 @@ def all_requests(database: Database) -> list[CallRequest]:
 
 def test_sixteen_calls_with_the_same_wish_make_one_request(database: Database) -> None:
     module = create_module(database)
-    ids = run_at_once([lambda n=n: register(database, Registration(module.id, NUMBER, uniqueid=f"1.{n}"), NOW)
+    ids = run_at_once([partial(register, database, Registration(module.id, NUMBER, uniqueid=f"1.{n}"), NOW)
                    for n in range(16)])  # fmt: skip
     (row,) = all_requests(database)
     assert set(ids) == {row.id}
     events = Counter(entry.event for entry in history_of(database, row.id))
-    assert events == {"registered": 1, "registered_again": 15}
+    assert events == {"registered": 1, "registered_again": 1}
 
 
 def test_sixteen_times_the_same_call_makes_one_request(database: Database) -> None:
@@ -107,7 +115,7 @@ def test_sixteen_times_the_same_call_makes_one_request(database: Database) -> No
 
 def test_sixteen_wishes_are_sixteen_requests(database: Database) -> None:
     module = create_module(database)
-    run_at_once([lambda n=n: register(database, Registration(module.id, f"+98912000{n:04}"), NOW) for n in range(16)])
+    run_at_once([partial(register, database, Registration(module.id, f"+98912000{n:04}"), NOW) for n in range(16)])
     assert len({row.number for row in all_requests(database)}) == 16
 
 
@@ -173,7 +181,7 @@ def test_wishes_of_many_hands_lose_nothing(database: Database) -> None:
         until = NOW + timedelta(minutes=turn + 1)
         apply_event(database, request.id, Postponed(until), f"hand {turn}")
 
-    run_at_once([lambda n=n: postpone(n) for n in range(8)])
+    run_at_once([partial(postpone, n) for n in range(8)])
     changes = run_at_once([lambda: apply_event(database, request.id, Cancelled(), "x")] * 8)
     assert [change.changed for change in changes].count(True) == 1
     entries = history_of(database, request.id)
@@ -324,7 +332,7 @@ def test_a_module_that_is_being_deleted_is_gone_for_who_comes_late(
     database: Database, monkeypatch: pytest.MonkeyPatch, late: str
 ) -> None:
     module = save_module(database, make_module_input(code="*5001"), NOW)
-    real, comers = save.find_references, list[Future[Any]]()
+    real, comers = references.find_references, list[Future[Any]]()
     works: dict[str, Callable[[], Any]] = {
         "save": lambda: save_module(database, make_module_input(code="*5001", name="X"), NOW, module_id=module),
         "delete": lambda: delete_module(database, module, NOW),
@@ -404,22 +412,20 @@ def test_settings_travel_and_a_fault_is_a_fault_and_no_failure(database: Databas
         assert export_settings(database) == content
 
 
+# Deciding
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_decisions_are_those_of_all_requests(database: Database, office: Settings, seed: int) -> None:
+    check_decisions(database, office, seed)
+
+
 # Hearing of it
 
 
-@asynccontextmanager
-async def watching(database: Database) -> AsyncIterator[asyncio.Queue[float]]:
-    """The moments at which the telephone service is told that something was written."""
-    loop = asyncio.get_running_loop()
-    told: asyncio.Queue[float] = asyncio.Queue()
-    watch = DatabaseWatch(database.engine, lambda: told.put_nowait(loop.time()))
-    watch.start()
-    try:
-        async with asyncio.timeout(PATIENCE):
-            await told.get()  # at its beginning: from now on it listens
-        yield told
-    finally:
-        await watch.stop()
+def test_prospects_are_found(database: Database) -> None:
+    check_estimate(database)
+    check_line(database)
 
 
 async def test_each_command_wakes_the_worker(database: Database) -> None:
@@ -547,17 +553,17 @@ async def test_a_whole_office_registers_and_calls_back(asterisk_version: int, ur
     bazang.scenario("101", ring=5, busy=MODULE, no_answer=MODULE, unavailable=MODULE)
     async with bazang:
         trunk = await bazang.asterisk.trunk()
-        scene = Scene(bazang, trunk, {"101": await bazang.asterisk.phone("101")})
+        office = Office(bazang, trunk, {"101": await bazang.asterisk.phone("101")})
         await bazang.start_worker()
         await commands_are_done(bazang)
-        talk = await scene.occupy("101")
-        await scene.register()
+        talk = await office.occupy("101")
+        await office.leave_request()
         request = await bazang.request("waiting")
         assert (request.number, request.target, request.caller_number) == (OWN_E164, "101", "09121234567")
         freed = await talk.end()
-        ring = await scene.take("101")
+        ring = await office.answer_agent("101")
         assert 0 < ring.began_at - freed < 2
-        customer = await scene.talk_to_customer(ring)
+        customer = await office.connect_customer(ring)
         assert customer.dialled == "09121234567"
         await customer.hang_up()
         await ring.wait_ended()
@@ -572,3 +578,84 @@ async def commands_are_done(bazang: Bazang) -> None:
             return all(done is not None for done in session.scalars(select(Command.done_at)))
 
     await bazang.until(answered, PATIENCE, "the commands are answered")
+
+
+def test_moments_move_when_the_clock_jumps(database: Database) -> None:
+    request = create_request(database, create_module(database), not_before=NOW + timedelta(minutes=1))
+    attempt = create_attempt(database, request, ended_at=NOW, agent_pause_until=NOW + timedelta(minutes=1))
+    by = timedelta(hours=-3.5)
+    clock_jump.apply(database, clock_jump.Jump(by, NOW + by, NOW), lambda: NOW + by)
+    assert reload(database, request).registered_at == NOW + by
+    assert reload(database, request).not_before == NOW + by + timedelta(minutes=1)
+    assert reload(database, attempt).agent_pause_until == NOW + by + timedelta(minutes=1)
+
+
+def test_log_ins_at_once_count_like_log_ins_one_by_one(database: Database) -> None:
+    users.create(database, "سارا", "a long password", "operator", NOW)
+    source, free = logins.Source("10.0.0.1"), ALLOWANCES[Counted.PAIR].free
+
+    def attempt(password: str) -> str:
+        try:
+            return logins.log_in(database, "سارا", password, source, NOW).name
+        except (logins.WrongPassword, logins.TooManyFailures) as error:
+            return type(error).__name__
+
+    found = Counter(run_at_once([lambda: attempt("wrong")] * 12))
+    assert found == {"WrongPassword": free, "TooManyFailures": 12 - free}
+    with database.write() as session:
+        logins.forget_failures(session, "سارا")
+    assert attempt("a long password") == "سارا"
+
+
+def test_of_many_log_ins_at_once_with_the_same_code_one_succeeds(database: Database, office: Settings) -> None:
+    user_id = users.create(database, "سارا", "a long password", "operator", NOW)
+    phone = create_second_factor(database, office, user_id)
+    source = logins.Source("10.0.0.1")
+
+    def password() -> str:
+        with pytest.raises(logins.CodeNeeded) as needed:
+            logins.log_in(database, "سارا", "a long password", source, NOW)
+        return needed.value.token
+
+    def attempt(token: str, code: str) -> str:
+        try:
+            return logins.enter_code(database, office, token, code, source, NOW).name
+        except (logins.WrongCode, logins.TooManyFailures) as error:
+            return type(error).__name__
+
+    for code in (phone.code(NOW), phone.recovery_codes[0]):
+        # Passwords and codes at the same time: both lock the user and the counters, in the same order.
+        tokens = [password() for _ in range(4)]
+        work = [lambda token=token, code=code: attempt(token, code) for token in tokens] + [password]
+        found = Counter(run_at_once(work)[:4])
+        assert found == {"سارا": 1, "WrongCode": 3}
+        with database.write() as session:
+            logins.forget_failures(session, "سارا")
+
+
+def test_second_factors_are_set_up_and_removed(database: Database, office: Settings) -> None:
+    user = users.get(database, users.create(database, "سارا", "a long password", "operator", NOW))
+    limits = SessionLimits(timedelta(hours=1), timedelta(days=1))
+    found = sessions.find(database, sessions.digest(sessions.start(database, user, sessions.Client(), NOW, limits)))
+    assert found is not None
+    row = found[0].id
+    run_at_once([lambda: second_factor.start(database, office, user.id, row, NOW)] * 4)
+    phone = Phone(second_factor.new_secret(database, office, user.id, row, NOW))
+    codes = second_factor.confirm(database, office, user.id, row, phone.code(NOW), NOW)
+    assert second_factor.state(database, user.id) == second_factor.State(NOW, len(codes))
+    assert second_factor.reset(database, user.id, NOW, actor="mina")
+    assert second_factor.state(database, user.id) is None
+
+
+def test_sessions_start_and_end(database: Database) -> None:
+    user = users.get(database, users.create(database, "سارا", "a long password", "operator", NOW))
+    limits = SessionLimits(timedelta(hours=1), timedelta(days=1))
+    tokens = [sessions.start(database, user, sessions.Client("::1", "Firefox"), NOW, limits) for _ in range(3)]
+    rows = sessions.list_sessions(database, user.id, NOW, limits)
+    sessions.mark_used(database, rows[0].id, NOW + timedelta(minutes=30))
+    sessions.end(database, user.id, rows[1].id, NOW, address="::1")
+    sessions.start(database, user, sessions.Client(), NOW + timedelta(minutes=70), limits)
+    assert [sessions.find(database, sessions.digest(token)) is not None for token in tokens] == [False, False, True]
+    assert len(sessions.list_sessions(database, user.id, NOW + timedelta(minutes=70), limits)) == 2
+    users.reset_password(database, user.id, "another long one", NOW)
+    assert sessions.list_sessions(database, user.id, NOW, limits) == []

@@ -6,14 +6,18 @@ from types import ModuleType
 import pytest
 
 from app.store.database import Database
+from script.office.server_database import migrated_database, new_database, open_server_database
 from tests.services import test_audit, test_filling, test_users
-from tests.services.report import test_mine, test_overview, test_query, test_statistics
+from tests.services.missed import test_automatic, test_calls, test_list
+from tests.services.missed.test_automatic import rule
+from tests.services.missed.test_calls import listed
+from tests.services.report import test_overview, test_own_requests, test_query, test_statistics
 from tests.services.requests import test_access, test_create, test_detail, test_pause, test_pending, test_perform
 from tests.services.requests.test_pause import office_settings
 from tests.services.test_filling import filled
-from tests.support.server_database import migrated_database, new_database, open_server_database
+from tests.store import test_search
 
-__all__ = ["filled", "office_settings"]
+__all__ = ["filled", "listed", "office_settings", "rule"]
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +41,7 @@ def _take_over(*modules: ModuleType) -> None:
 
 
 _take_over(
+    test_search,
     test_access,
     test_perform,
     test_create,
@@ -48,6 +53,9 @@ _take_over(
     test_statistics,
     test_detail,
     test_overview,
-    test_mine,
+    test_own_requests,
     test_users,
+    test_calls,
+    test_automatic,
+    test_list,
 )

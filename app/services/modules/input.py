@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.domain.routing import HANG_UP, Destination
+from app.domain import module_defaults
+from app.domain.place_in_line import MOST_SHARE
+from app.domain.routing import HANG_UP, NO_DESTINATION, Destination
 from app.services.prompts.input import PromptInput, PromptMode
 from app.store.models import Module
 
@@ -13,22 +15,46 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "min_wait": (0, 24 * 3600),
     "rest": (0, 3600),
     "retries": (0, 20),
-    "retry_pause": (10, 24 * 3600),
     "agent_pause": (5, 3600),
     "agent_ring": (5, 120),
     "customer_ring": (10, 180),
     "expire_after": (0, 90 * 24 * 3600),
+    "stop_before": (0, 12 * 3600),
+    "preferred_for": (0, 24 * 3600),
+    "fallback_after": (0, 7 * 24 * 3600),
+    "callers_lead": (0, 24 * 3600),
+    "callers_share": (1, MOST_SHARE),
+    "quarter_limit": (0, 100),
+    "offer_after": (10, 3600),
+    "offer_callers": (0, 999),
 }
+RETRY_PAUSE_BOUNDS = (10, 7 * 24 * 3600)  # of each of `retry_pauses`, and of `busy_pause` unless it is 0
+MOST_RETRY_PAUSES = 10
+OFFER_KEYS = "1234567890"
 # Fields that a ModuleInput and a row of the table have in common, in the order of the audit log.
 SHARED_FIELDS = (
     "name", "code", "target_kind", "next", "error", "active", "silent", "automatic", "language", "voice", "rate",
-    "pitch", "caller_id", *BOUNDS,
+    "pitch", "caller_id", "hours", "holidays", "outside", "at_closing", "agent_order", "place", "offers_times",
+    "tells_place", "tells_wait", "asks_name", "offer_key", *BOUNDS, "busy_pause", "agent_confirms", "asks_customer",
+    "customer_first", "office_name", "fallback",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ModuleInput:
-    """`targets` are extensions or one queue. `rate` and `pitch` None: those of the office."""
+    """`targets` are extensions or one queue. `rate` and `pitch` None: those of the office.
+
+    `retry_pauses` has one pause for each retry, and the last one for all further retries. `busy_pause` 0: a busy
+    customer makes no difference.
+    `place` is a value of `place_in_line.Place`; with `callers_lead` 0, callers come first however long it takes.
+    `agent_confirms` is a value of `dial_order.Confirmation`. `office_name` is what customers hear who are
+    asked, or rung first.
+    `hours` is as `hours.parse_week` reads it, "": those of the office. `outside` is a value of `hours.Outside`,
+    `at_closing` one of `hours.AtClosing`, `agent_order` one of `AgentOrder`. `fallback` is an extension or a queue,
+    without a kind if `fallback_after` is 0.
+    `offer_key` is one of OFFER_KEYS, "": callers who wait in the queue are not offered a call. They hear of it
+    every `offer_after` seconds, and at once if `offer_callers` wait already (0: never at once).
+    """
 
     name: str
     code: str
@@ -43,14 +69,39 @@ class ModuleInput:
     voice: str = ""
     rate: int | None = None
     pitch: int | None = None
-    min_wait: int = 0
-    rest: int = 10
-    retries: int = 2
-    retry_pause: int = 300
-    agent_pause: int = 60
-    agent_ring: int = 20
-    customer_ring: int = 40
-    expire_after: int = 0
+    min_wait: int = module_defaults.MIN_WAIT
+    rest: int = module_defaults.REST
+    retries: int = module_defaults.RETRIES
+    retry_pauses: tuple[int, ...] = module_defaults.RETRY_PAUSES
+    busy_pause: int = module_defaults.BUSY_PAUSE
+    agent_pause: int = module_defaults.AGENT_PAUSE
+    agent_ring: int = module_defaults.AGENT_RING
+    customer_ring: int = module_defaults.CUSTOMER_RING
+    agent_confirms: str = module_defaults.AGENT_CONFIRMS
+    asks_customer: bool = False
+    customer_first: bool = False
+    office_name: str = ""
+    expire_after: int = module_defaults.EXPIRE_AFTER
+    hours: str = ""
+    holidays: bool = True
+    outside: str = module_defaults.OUTSIDE
+    stop_before: int = module_defaults.STOP_BEFORE
+    at_closing: str = module_defaults.AT_CLOSING
+    agent_order: str = module_defaults.AGENT_ORDER
+    preferred_for: int = module_defaults.PREFERRED_FOR
+    fallback_after: int = module_defaults.FALLBACK_AFTER
+    fallback: Destination = NO_DESTINATION
+    place: str = module_defaults.PLACE
+    callers_lead: int = module_defaults.CALLERS_LEAD
+    callers_share: int = module_defaults.CALLERS_SHARE
+    offers_times: bool = False
+    quarter_limit: int = module_defaults.QUARTER_LIMIT
+    tells_place: bool = False
+    tells_wait: bool = False
+    asks_name: bool = False
+    offer_key: str = ""
+    offer_after: int = module_defaults.OFFER_AFTER
+    offer_callers: int = module_defaults.OFFER_CALLERS
     caller_id: str = ""
     prompts: Mapping[str, PromptInput] = field(default_factory=dict)
 
@@ -63,7 +114,9 @@ def from_row(module: Module) -> ModuleInput:
     """Return the fields of a stored module."""
     shared = {name: getattr(module, name) for name in SHARED_FIELDS}
     prompts = {p.key: PromptInput(p.mode, p.text, p.file or "", p.original_name) for p in module.prompts}
-    return ModuleInput(**shared, targets=tuple(module.targets), prompts=prompts)
+    return ModuleInput(
+        **shared, targets=tuple(module.targets), retry_pauses=tuple(module.retry_pauses), prompts=prompts
+    )
 
 
 def audit_fields(given: ModuleInput) -> dict[str, Any]:
@@ -75,7 +128,7 @@ def audit_fields(given: ModuleInput) -> dict[str, Any]:
             fields |= {f"{name}_kind": value.kind, f"{name}_code": value.code}
         else:
             fields[name] = value
-    fields["targets"] = list(given.targets)
+    fields |= {"retry_pauses": list(given.retry_pauses), "targets": list(given.targets)}
     return fields | {f"prompt_{key}": _audit_value(prompt) for key, prompt in given.prompts.items()}
 
 

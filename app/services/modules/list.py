@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from app.domain.numbers import ascii_digits
 from app.services.errors import NotFound
 from app.services.modules.input import ModuleInput, from_row
 from app.store import requests
-from app.store.models import CallRequest, Module
+from app.store.models import CallRequest, FormerCode, Module
+from app.store.search import contains
 
 PAGE_SIZE = 25
 FIRST_CODE = 5001  # *5001, *5002, … are suggested
@@ -40,8 +40,7 @@ def list_modules(session: Session, *, search: str, column: str, descending: bool
     """
     found = select(Module)
     if search:
-        code = Module.code.contains(ascii_digits(search), autoescape=True)
-        found = found.where(or_(Module.name.icontains(search, autoescape=True), code))
+        found = found.where(or_(contains(Module.name, search), contains(Module.code, search)))
     total = session.scalar(select(func.count()).select_from(found.subquery())) or 0
     pages = max(1, -(-total // PAGE_SIZE))
     page = min(page, pages)
@@ -68,9 +67,14 @@ def list_names(session: Session) -> list[tuple[str, str]]:
     return [(code, name) for code, name in session.execute(select(Module.code, Module.name).order_by(Module.code))]
 
 
+def names_by_id(session: Session) -> dict[int, tuple[str, str]]:
+    """Return code and name of every module by its id."""
+    return {id_: (code, name) for id_, code, name in session.execute(select(Module.id, Module.code, Module.name))}
+
+
 def suggest_code(session: Session) -> str:
-    """Return the first code from FIRST_CODE on that no module has."""
-    existing = set(session.scalars(select(Module.code)))
+    """Return the first code from FIRST_CODE on that no module has or had."""
+    existing = {*session.scalars(select(Module.code)), *session.scalars(select(FormerCode.code))}
     number = FIRST_CODE
     while f"*{number}" in existing:
         number += 1

@@ -13,6 +13,7 @@ from app.config import Settings
 from app.domain.routing import Destination, DestinationKind
 from app.services import audit, commands
 from app.services.errors import ErrorCode, Invalid, NotFound
+from app.services.modules import former_codes
 from app.services.modules.input import SHARED_FIELDS, ModuleInput, audit_fields, from_row
 from app.services.modules.list import load_module
 from app.services.modules.validation import check_module
@@ -21,6 +22,7 @@ from app.services.pbx.destinations import DestinationsByField, PbxWarning, SaveR
 from app.services.pbx.references import find_references
 from app.services.prompts import recordings
 from app.services.prompts.input import PromptInput, PromptMode
+from app.store import waiting
 from app.store.database import Database
 from app.store.models import Module, Prompt
 
@@ -90,7 +92,8 @@ def _find_warnings(
 
 def _new_destinations(given: ModuleInput, stored: ModuleInput | None) -> DestinationsByField:
     named = {"targets": given.target_destinations, "next": [given.next], "error": [given.error]}
-    before = [*stored.target_destinations, stored.next, stored.error] if stored is not None else []
+    named |= {"fallback": [given.fallback]} if given.fallback.kind else {}
+    before = [*stored.target_destinations, stored.next, stored.error, stored.fallback] if stored is not None else []
     return destinations.without_stored(named, before)
 
 
@@ -129,12 +132,13 @@ def save_module(
 def delete_module(database: Database, module_id: int, now: datetime, *, actor: str = "") -> None:
     """Delete a module. Raises NotFound, and Invalid if something points to it.
 
-    Its requests stay and can be called by hand.
+    Its requests stay and can be called by hand. Its code leads callers to its error destination until it is removed.
     """
     with database.write() as session:
         module = _load_locked(session, module_id)
         if module.code in find_references(session):
             raise Invalid({"code": ErrorCode.IN_USE})
+        former_codes.keep_deleted(session, module)
         deleted = audit.changes(audit_fields(from_row(module)), {})
         audit.record(session, actor, "module_deleted", _subject(module), deleted, now)
         session.delete(module)
@@ -163,14 +167,19 @@ def store_module(session: Session, given: ModuleInput, module: Module, now: date
 
     Prompts that `given` does not name stay.
     """
+    code_before = module.code or ""  # a new module has none
     for name in SHARED_FIELDS:
         setattr(module, name, getattr(given, name))
-    module.targets, module.updated_at = list(given.targets), now
+    module.targets, module.retry_pauses = list(given.targets), list(given.retry_pauses)
+    module.updated_at = now
+    if module.id is not None:
+        waiting.release_all(session, module.id)  # their times may differ now
     session.add(module)
     try:
         session.flush()
     except IntegrityError as error:  # another transaction took the code after the check
         raise Invalid({"code": ErrorCode.TAKEN}) from error
+    former_codes.keep(session, module, code_before)
     for key, prompt in given.prompts.items():
         session.merge(_prompt_row(session, module.id, key, prompt, now))
     return module.id

@@ -10,17 +10,20 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.audio.library import SoundLibrary
+from app.domain import module_defaults
+from app.domain.hours import AtClosing
 from app.domain.routing import Destination, Situation
 from app.services import commands
 from app.services.errors import ErrorCode, Invalid
 from app.services.modules.input import ModuleInput, audit_fields, from_row
 from app.services.modules.save import record_saved, store_module
 from app.services.modules.validation import check_module
+from app.services.pbx.queue_names import find_clashes
 from app.services.pbx.scenarios import ExtensionInput, QueueInput, store_scenario
 from app.services.prompts import recordings
 from app.services.prompts.input import PromptInput, PromptMode
@@ -86,27 +89,73 @@ class _Module(_Strict):
     voice: _Text = ""
     rate: _Seconds | None = None
     pitch: _Seconds | None = None
-    min_wait: _Seconds = 0
-    rest: _Seconds = 10
-    retries: _Seconds = 2
-    retry_pause: _Seconds = 300
-    agent_pause: _Seconds = 60
-    agent_ring: _Seconds = 20
-    customer_ring: _Seconds = 40
-    expire_after: _Seconds = 0
+    min_wait: _Seconds = module_defaults.MIN_WAIT
+    rest: _Seconds = module_defaults.REST
+    retries: _Seconds = module_defaults.RETRIES
+    retry_pauses: list[_Seconds] = Field(default_factory=lambda: list(module_defaults.RETRY_PAUSES))
+    busy_pause: _Seconds = module_defaults.BUSY_PAUSE
+    agent_pause: _Seconds = module_defaults.AGENT_PAUSE
+    agent_ring: _Seconds = module_defaults.AGENT_RING
+    customer_ring: _Seconds = module_defaults.CUSTOMER_RING
+    agent_confirms: _Word = module_defaults.AGENT_CONFIRMS
+    asks_customer: bool = False
+    customer_first: bool = False
+    office_name: _Text = ""
+    expire_after: _Seconds = module_defaults.EXPIRE_AFTER
+    hours: Annotated[str, Field(max_length=600, pattern=r"^[^\x00]*$")] = ""
+    holidays: bool = True
+    outside: _Kind = module_defaults.OUTSIDE
+    stop_before: _Seconds = module_defaults.STOP_BEFORE
+    at_closing: _Kind = module_defaults.AT_CLOSING
+    agent_order: _Kind = module_defaults.AGENT_ORDER
+    preferred_for: _Seconds = module_defaults.PREFERRED_FOR
+    fallback_after: _Seconds = module_defaults.FALLBACK_AFTER
+    fallback: _Destination = _Destination()
+    place: _Kind = module_defaults.PLACE
+    callers_lead: _Seconds = module_defaults.CALLERS_LEAD
+    callers_share: _Seconds = module_defaults.CALLERS_SHARE
+    offers_times: bool = False
+    quarter_limit: _Seconds = module_defaults.QUARTER_LIMIT
+    tells_place: bool = False
+    tells_wait: bool = False
+    asks_name: bool = False
+    offer_key: _Word = ""
+    offer_after: _Seconds = module_defaults.OFFER_AFTER
+    offer_callers: _Seconds = module_defaults.OFFER_CALLERS
     caller_id: _Number = ""
     prompts: dict[_Short, _Prompt] = Field(default_factory=dict)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_single_pause(cls, module: Any) -> Any:
+        """Read a module of an older version, which had one pause for all retries, also after a busy customer."""
+        if not isinstance(module, dict) or "retry_pause" not in module or "retry_pauses" in module:
+            return module
+        others = {name: value for name, value in module.items() if name != "retry_pause"}
+        return {"busy_pause": 0, **others, "retry_pauses": [module["retry_pause"]]}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_carry_over(cls, module: Any) -> Any:
+        """Read a module of an older version, which had a switch: what is open at the closing waits, or expires."""
+        if not isinstance(module, dict) or not isinstance(module.get("carry_over"), bool) or "at_closing" in module:
+            return module
+        others = {name: value for name, value in module.items() if name != "carry_over"}
+        return others | {"at_closing": (AtClosing.CARRY_OVER if module["carry_over"] else AtClosing.EXPIRE).value}
+
     def to_input(self) -> ModuleInput:
-        values = self.model_dump(exclude={"next", "error", "prompts", "targets"})
+        values = self.model_dump(exclude={"next", "error", "fallback", "prompts", "targets", "retry_pauses"})
         prompts = {key: PromptInput(**prompt.model_dump()) for key, prompt in self.prompts.items()}
-        values |= {"next": self.next.to_input(), "error": self.error.to_input()}
-        return ModuleInput(**values, targets=tuple(self.targets), prompts=prompts)
+        values |= {name: getattr(self, name).to_input() for name in ("next", "error", "fallback")}
+        return ModuleInput(
+            **values, targets=tuple(self.targets), retry_pauses=tuple(self.retry_pauses), prompts=prompts
+        )
 
     @classmethod
     def of(cls, given: ModuleInput) -> "_Module":
-        values = asdict(given) | {"next": _Destination.of(given.next), "error": _Destination.of(given.error)}
-        return cls(**values | {"targets": list(given.targets)})
+        destinations = {name: _Destination.of(getattr(given, name)) for name in ("next", "error", "fallback")}
+        values = asdict(given) | destinations
+        return cls(**values | {"targets": list(given.targets), "retry_pauses": list(given.retry_pauses)})
 
 
 class _Extension(_Strict):
@@ -192,10 +241,16 @@ class _Import:
 
     def store(self, file: _File) -> list[str]:
         """Store the file's content and return its errors, after which the transaction must not be committed."""
+        clashes = find_clashes(self._session)
         return [
             *self._store_modules([module.to_input() for module in file.modules]),
             *self._store_scenarios("extensions", "extension", [extension.to_input() for extension in file.extensions]),
             *self._store_scenarios("queues", "queue", [queue.to_input() for queue in file.queues]),
+            *(
+                f"{clash.queue!r} {_WORDS[ErrorCode.SAME_EXTENSION]}: {clash.other!r}"
+                for clash in find_clashes(self._session)
+                if clash not in clashes
+            ),
         ]
 
     def _store_modules(self, modules: list[ModuleInput]) -> list[str]:
@@ -240,14 +295,21 @@ _WORDS: Mapping[str, str] = {
     ErrorCode.TOO_LONG: "is too long",
     ErrorCode.CHARACTERS: "has characters that cannot be displayed",
     ErrorCode.CODE: "has characters that are not allowed here",
+    ErrorCode.QUEUE_NAME: "may only have letters, digits, spaces, dots, dashes and underscores",
+    ErrorCode.SAME_EXTENSION: "is the same as the name of another queue for the PBX, which ignores dashes",
     ErrorCode.NUMBER: "is not a telephone number",
     ErrorCode.RANGE: "is too small or too large",
+    ErrorCode.PAUSES: "must be 1 to 10 pauses from 10 seconds to 7 days",
     ErrorCode.CHOICE: "is not one of the possible values",
+    ErrorCode.HOURS: "must be as in: sat 08:00-12:00, 13:00-17:00; sun 08:00-17:00",
     ErrorCode.ONE_QUEUE: "must be one queue",
     ErrorCode.CUSTOM: "must be context,extension,priority",
+    ErrorCode.DIALS: "would dial a telephone number",
     ErrorCode.NO_MODULE: "is not the code of a module",
     ErrorCode.CYCLE: "leads back to where it comes from",
     ErrorCode.NO_FILE: "names no recording",
+    ErrorCode.NO_QUESTION: "must be played, because customers are asked",
+    ErrorCode.OFFERED: "is set, but the callers of this queue are offered another module already",
     ErrorCode.IN_USE: "is still used by something else",
 }
 

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
+from app.domain.dialplan_names import is_extension
 from app.domain.routing import Context
 from app.store.settings import PbxSettings
 
 READ_RIGHTS = ("call", "user", "agent")
-WRITE_RIGHTS = ("originate", "call", "agent", "reporting", "config")  # config: to reload the dialplan
+# Without `config`, with which we could reload the dialplan, and anybody with the secret rewrite the files of Asterisk.
+WRITE_RIGHTS = ("originate", "call", "agent", "reporting")
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
@@ -27,13 +29,13 @@ class ConfigSnippets:
     includes: str
 
 
-def make(pbx: PbxSettings, secret: str, dialplan: Path) -> ConfigSnippets:
+def make(pbx: PbxSettings, secret: str, dialplan: Path, *, tls: bool = False) -> ConfigSnippets:
     """Return the lines to paste. `secret`: what to show as the AMI user's secret; `dialplan`: our dialplan file."""
     freepbx = pbx.pbx_profile == "freepbx"
     contexts = [Context.MODULES] if freepbx else [Context.MODULES, Context.EXTENSIONS, Context.QUEUES]
     return ConfigSnippets(
         manager_file="manager_custom.conf" if freepbx else "manager.conf",
-        general="" if freepbx else _general_section(pbx),
+        general=_tls_lines(pbx) if tls else "" if freepbx else _general_section(pbx),
         user=make_user_section(pbx, secret),
         dialplan_file="extensions_custom.conf" if freepbx else "extensions.conf",
         tryinclude=f"#tryinclude {dialplan}",
@@ -56,9 +58,28 @@ def goto_line(context: Context, code: str) -> str:
     return f"exten => {code},1,Goto({location(context, code)})"
 
 
+def hint_line(agent: str, devices: str) -> str:
+    """Return the line that gives an agent a hint. Return "" if the agent has neither a number nor devices.
+
+    Return "" as well if the agent's name would mean something else to Asterisk.
+    """
+    if not is_extension(agent) or (not devices and not agent.isdecimal()):
+        return ""
+    return f"exten => {agent},hint,{devices or f'PJSIP/{agent}'}"
+
+
 def _general_section(pbx: PbxSettings) -> str:
     bind = "127.0.0.1" if pbx.ami_host in LOCAL_HOSTS else "0.0.0.0"  # noqa: S104 - permit= restricts who may connect
     return f"enabled = yes\nport = {pbx.ami_port}\nbindaddr = {bind}"
+
+
+def _tls_lines(pbx: PbxSettings) -> str:
+    """Return the lines for TLS. The port without TLS stays closed to other machines."""
+    keys = "/etc/asterisk/keys"
+    return (
+        f"enabled = yes\nbindaddr = 127.0.0.1\ntlsenable = yes\ntlsbindaddr = 0.0.0.0:{pbx.ami_port}\n"
+        f"tlscertfile = {keys}/asterisk.pem\ntlsprivatekey = {keys}/asterisk.key"
+    )
 
 
 def make_user_section(pbx: PbxSettings, secret: str) -> str:

@@ -11,12 +11,22 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.domain.routing import CODE_PATTERNS, Destination, DestinationKind
+from app.domain.routing import CODE_PATTERNS, Destination, DestinationKind, dials_number
 from app.services.errors import ErrorCode, Invalid
-from app.services.pbx import lookup
+from app.services.pbx import lookup, queue_names
 from app.services.pbx.lookup import LookupResult
+from app.store import pbx_state
 from app.store.database import Database
-from app.store.models import Module
+from app.store.models import ExtensionRow, Module, QueueRow
+from app.store.settings import read_setting
+
+# What is wrong with a code that is not well-formed
+CODE_ERRORS: Mapping[str, ErrorCode] = {
+    DestinationKind.EXTENSION: ErrorCode.CODE,
+    DestinationKind.QUEUE: ErrorCode.QUEUE_NAME,
+    DestinationKind.MODULE: ErrorCode.CODE,
+    DestinationKind.CUSTOM: ErrorCode.CUSTOM,
+}
 
 DestinationsByField = Mapping[str, Sequence[Destination]]
 
@@ -69,10 +79,20 @@ def check_destination(session: Session, destination: Destination, *, optional: b
     if not code:
         return ErrorCode.REQUIRED
     if not destination.is_well_formed:
-        return ErrorCode.CUSTOM if kind == DestinationKind.CUSTOM else ErrorCode.CODE
+        return CODE_ERRORS[kind]
+    if kind == DestinationKind.QUEUE and queue_names.is_taken_for_another(session, code):
+        return ErrorCode.SAME_EXTENSION
     if kind == DestinationKind.MODULE and not _module_exists(session, code):
         return ErrorCode.NO_MODULE
+    if kind == DestinationKind.CUSTOM and _dials_number(session, code):
+        return ErrorCode.DIALS
     return None
+
+
+def _dials_number(session: Session, location: str) -> bool:
+    outbound = {pbx_state.worker_state(session).outbound_context, read_setting(session, "outbound_context")} - {""}
+    inside = {*session.scalars(select(ExtensionRow.extension)), *session.scalars(select(QueueRow.name))}
+    return dials_number(location, outbound, inside)
 
 
 def _module_exists(session: Session, code: str) -> bool:

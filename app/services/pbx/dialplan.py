@@ -5,13 +5,17 @@ from collections.abc import Collection
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.config import Settings
+from app.config import Settings, agi_secret
+from app.domain.dialplan_numbers import dialplan_number_check
 from app.domain.routing import Context, DestinationKind, Dialplan, ExtensionPlan, ModulePlan, QueuePlan, Situation
-from app.services.pbx.references import stored_destinations
+from app.services.modules import former_codes, offers
+from app.services.pbx.queue_names import queues_of_dialplan
+from app.services.pbx.references import codes_of_destinations
 from app.services.pbx.scenarios import ExtensionInput, QueueInput
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import ExtensionRow, ExtensionScenario, Module, QueueScenario
+from app.store.number_policy import load_policy
 
 
 def gather_dialplan(database: Database, settings: Settings, agi_port: int) -> Dialplan:
@@ -20,7 +24,8 @@ def gather_dialplan(database: Database, settings: Settings, agi_port: int) -> Di
     On FreePBX the extensions have dialplans of their own, so there are no plans for them.
     """
     with database.read() as session:
-        pbx = store_settings.pbx(session, settings)
+        stored = store_settings.read_all(session)
+        pbx, office = store_settings.pbx(session, settings, stored), store_settings.office(session, settings, stored)
         modules = session.scalars(select(Module).order_by(Module.id)).all()
         return Dialplan(
             modules=tuple(ModulePlan(module.id, module.code, module.next, module.error) for module in modules),
@@ -29,34 +34,39 @@ def gather_dialplan(database: Database, settings: Settings, agi_port: int) -> Di
             profile=pbx.pbx_profile,
             agi_host=pbx.agi_host,
             agi_port=agi_port,
+            agi_secret=agi_secret(settings),
             extension_context=pbx.extension_context,
             queue_context=pbx.queue_context,
+            numbers=dialplan_number_check(
+                load_policy(session, office.region, stored), office.outbound_format, office.outbound_prefix
+            ),
+            former_codes=former_codes.plans(session),
+            offers=offers.plans(session, settings, modules),
         )
 
 
 def _queue_plans(session: Session) -> tuple[QueuePlan, ...]:
-    """Return the plans of the queues that have a scenario or are a destination."""
     scenarios = {row.queue: QueueInput.from_row(row) for row in session.scalars(select(QueueScenario))}
-    queues = sorted({*scenarios, *_codes_of_destinations(session, DestinationKind.QUEUE)})
-    inputs = (scenarios.get(queue, QueueInput(queue)) for queue in queues)
+    inputs = (scenarios.get(queue, QueueInput(queue)) for queue in queues_of_dialplan(session))
     return tuple(QueuePlan(given.queue, given.max_wait, given.failed) for given in inputs)
 
 
 def _extension_plans(session: Session, modules: Collection[Module]) -> tuple[ExtensionPlan, ...]:
-    """Return the plans of the extensions that have a scenario, are a destination, or are the target of a module."""
+    """Return the plans of extensions that have a scenario, or are a destination, or a module's target or fallback."""
     hints = {row.extension: row for row in session.scalars(select(ExtensionRow)) if row.context != Context.EXTENSIONS}
     scenarios = {row.extension: ExtensionInput.from_row(row) for row in session.scalars(select(ExtensionScenario))}
-    extensions = {*scenarios, *_codes_of_destinations(session, DestinationKind.EXTENSION)}
+    extensions = {*scenarios, *codes_of_destinations(session, DestinationKind.EXTENSION)}
     for module in modules:
         extensions.update(module.targets if module.target_kind == DestinationKind.EXTENSION else ())
+        extensions.update({module.fallback_code} if module.fallback_kind == DestinationKind.EXTENSION else ())
     return tuple(
-        _extension_plan(scenarios.get(extension, ExtensionInput(extension)), hints.get(extension))
-        for extension in sorted(extensions)
+        _extension_plan(extension, scenarios.get(extension), hints.get(extension)) for extension in sorted(extensions)
     )
 
 
-def _extension_plan(given: ExtensionInput, hint: ExtensionRow | None) -> ExtensionPlan:
+def _extension_plan(extension: str, scenario: ExtensionInput | None, hint: ExtensionRow | None) -> ExtensionPlan:
     """`hint`: the PBX's own hint of the extension."""
+    given = scenario or ExtensionInput(extension)
     return ExtensionPlan(
         extension=given.extension,
         devices=(hint.devices if hint else "") or f"PJSIP/{given.extension}",
@@ -66,9 +76,5 @@ def _extension_plan(given: ExtensionInput, hint: ExtensionRow | None) -> Extensi
         no_answer=given.destination(Situation.NO_ANSWER),
         busy=given.destination(Situation.BUSY),
         unavailable=given.destination(Situation.UNAVAILABLE),
+        has_scenario=scenario is not None,
     )
-
-
-def _codes_of_destinations(session: Session, kind: DestinationKind) -> set[str]:
-    """Return the codes that destinations of this kind have anywhere."""
-    return {stored.destination.code for stored in stored_destinations(session) if stored.destination.kind == kind}

@@ -15,6 +15,7 @@ from app.store.models import Command
 from app.store.pbx_state import worker_state
 
 _CONTEXT_LINE = re.compile(r"\[([^\]]+)\]")
+_ENTRY_LINE = re.compile(r"exten => [^,]+,1,Goto\(([^,]+),s,1\)")
 _FIRST_LINE = re.compile(r"exten\s*=>\s*([^,]+),")
 
 
@@ -35,19 +36,21 @@ class DialplanExcerpt:
     written: datetime | None = None
 
 
-def read_excerpt(database: Database, path: Path, context: str, code: str, own_context: str = "") -> DialplanExcerpt:
-    """Return the lines of a code in a context of the dialplan file, then all lines of `own_context`."""
+def read_excerpt(database: Database, path: Path, context: str, code: str) -> DialplanExcerpt:
+    """Return the lines of a code in a context of the dialplan file, then all lines of the context they lead to."""
     try:
         text = path.read_text(encoding="utf-8")
         written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except (OSError, ValueError):
         return DialplanExcerpt(ExcerptState.MISSING)
-    contexts = _split_contexts(text.splitlines())
+    present = text.partition("\n; Removed at ")[0]  # what follows is for the calls inside only
+    contexts = _split_contexts(present.splitlines())
     lines = _lines_of(contexts.get(context, ()), code)
     if lines:
         lines = (f"[{context}]", *lines)
-    if own_context in contexts:
-        lines += ("", f"[{own_context}]", *(line for line in contexts[own_context] if line.strip()))
+    leads_to = [found[1] for line in lines if (found := _ENTRY_LINE.fullmatch(line)) and found[1] in contexts]
+    for name in leads_to:
+        lines += ("", f"[{name}]", *(line for line in contexts[name] if line.strip()))
     return DialplanExcerpt(_state(database, text, written, bool(lines)), lines, written)
 
 

@@ -7,13 +7,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.domain.policy import LineState
-from app.domain.routing import Context, Destination, DestinationKind
+from app.domain.routing import EXTENSION_PATTERN, Context, Destination, DestinationKind
 from app.store.models import ExtensionRow, Module, QueueMemberRow, QueueRow
 
 
 @dataclass(frozen=True)
 class Extension:
-    """An extension that the PBX reports. `own_hint`: only our dialplan has a hint for it, which proves no phone."""
+    """An extension that the PBX reports. `own_hint`: the PBX itself has no hint for it, which would prove a phone."""
 
     number: str
     name: str
@@ -57,8 +57,11 @@ def load_directory(session: Session) -> Directory:
     modules = select(Module).order_by(Module.code)
     return Directory(
         extensions={
-            row.extension: Extension(row.extension, row.name, LineState(row.state), row.context == Context.EXTENSIONS)
+            row.extension: Extension(
+                row.extension, row.name, LineState(row.state), row.context in ("", Context.EXTENSIONS)
+            )
             for row in session.scalars(extensions)
+            if EXTENSION_PATTERN.fullmatch(row.extension)  # a queue member without an extension has a name
         },
         queues={name: members.get(name, 0) for name in session.scalars(select(QueueRow.name).order_by(QueueRow.name))},
         modules={module.code: _module_name(module) for module in session.scalars(modules)},

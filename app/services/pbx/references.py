@@ -48,6 +48,11 @@ def stored_destinations(session: Session) -> Iterator[StoredDestination]:
                 yield StoredDestination(owner, row, field, getattr(row, field))
 
 
+def codes_of_destinations(session: Session, kind: DestinationKind) -> set[str]:
+    """Return the codes that destinations of this kind have anywhere."""
+    return {stored.destination.code for stored in stored_destinations(session) if stored.destination.kind == kind}
+
+
 def find_references(session: Session) -> dict[str, list[Reference]]:
     """Return the references to each module, by its code. A module that points to itself is no reference."""
     names = {row.extension: row.name for row in session.scalars(select(ExtensionRow))}

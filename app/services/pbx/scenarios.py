@@ -18,7 +18,7 @@ from app.domain.routing import (
 )
 from app.services import audit, commands
 from app.services.errors import ErrorCode, Invalid, NotFound
-from app.services.pbx import destinations
+from app.services.pbx import destinations, queue_names
 from app.services.pbx.destinations import DestinationsByField, SaveResult, check_destination
 from app.store.database import Database
 from app.store.models import ExtensionScenario, QueueScenario
@@ -144,7 +144,11 @@ def _check_extension(session: Session, given: ExtensionInput) -> dict[str, Error
 
 
 def _check_queue(session: Session, given: QueueInput) -> dict[str, ErrorCode]:
-    errors = {} if QUEUE_PATTERN.fullmatch(given.queue) else {"queue": ErrorCode.CODE}
+    errors = {}
+    if not QUEUE_PATTERN.fullmatch(given.queue):
+        errors["queue"] = ErrorCode.QUEUE_NAME
+    elif queue_names.is_taken_for_another(session, given.queue):
+        errors["queue"] = ErrorCode.SAME_EXTENSION
     errors |= _check_bounds("max_wait", given.max_wait, MAX_WAIT_BOUNDS)
     errors |= _check_bounds("wrapup", given.wrapup, WRAPUP_BOUNDS)
     own = Destination(DestinationKind.QUEUE, given.queue)

@@ -8,6 +8,7 @@ import phonenumbers
 from app.audio.assemble import Keys, Pause, Piece
 from app.audio.clip import Clip, SoundError
 from app.audio.library import SoundLibrary
+from app.audio.prompt_texts import delay_text
 from app.domain.numbers import national
 from app.services.prompts import sounds
 from app.services.prompts.input import DEFAULT_PROMPT, PromptInput
@@ -25,10 +26,11 @@ class PromptError(SoundError):
 
 
 class CallerNumber(StrEnum):
-    """Which number the caller of the dialogue registers."""
+    """Which number the caller of the dialogue registers. TIME: their own, for a time that they choose."""
 
     OWN = "own"
     OTHER = "other"
+    TIME = "time"
 
 
 def make_dialogue(
@@ -47,9 +49,9 @@ def make_dialogue(
     be made, and OSError if the dialogue cannot be written.
     """
 
-    def play(key: str) -> Sequence[Piece]:
+    def play(key: str, prompt: PromptInput | None = None) -> Sequence[Piece]:
         try:
-            clip = sounds.make_clip(library, key, prompts.get(key, DEFAULT_PROMPT), language, speech)
+            clip = sounds.make_clip(library, key, prompt or prompts.get(key, DEFAULT_PROMPT), language, speech)
         except SoundError as error:
             raise PromptError(key, error) from error
         except FileNotFoundError as error:
@@ -62,6 +64,12 @@ def make_dialogue(
     registration = [*play("before_success"), *play("after_success")]
     if caller_number is CallerNumber.OWN:
         return library.assemble([*play("intro"), *press("1"), *registration])
+    if caller_number is CallerNumber.TIME:
+        choice = [*play("intro"), *play("time_offer"), *press("3"), *play("time_choice"), *press("2")]
+        chosen = play("time_next", PromptInput(text=delay_text(20, language)))
+        is_default = prompts.get("after_success", DEFAULT_PROMPT) == DEFAULT_PROMPT
+        last = [*play("before_success"), *play("after_success_time" if is_default else "after_success")]
+        return library.assemble([*choice, *chosen, *play("time_next"), *press("1"), *last])
     typing = [*play("intro"), *press("2"), *play("enter_number"), *press(f"{number}#")]
     readout = [*play("entered_number"), *(digits[digit] for digit in number), *play("is")]
     return library.assemble([*typing, *readout, *play("check_number"), *press("1"), *registration])
@@ -75,4 +83,4 @@ def sample_number(region: str) -> str:
     example = example or phonenumbers.example_number(region)
     if example is None:
         return "0123456789"
-    return national(phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164))
+    return national(phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164), region)

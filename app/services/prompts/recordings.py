@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.audio.clip import Clip, SoundError, read_clip
 from app.audio.library import SoundLibrary
-from app.domain.text import displayable, is_displayable
+from app.domain.text import displayable, is_displayable, search_key
 from app.services.audit import record
 from app.services.errors import Invalid, NotFound
 from app.store.database import Database
@@ -195,8 +195,8 @@ def list_recordings(
     with database.read() as session:
         rows = list(session.scalars(select(Recording).order_by(Recording.name, Recording.file)))
     _measure(database, library, [row for row in rows if row.seconds is None or row.loudness is None])
-    wanted = search.casefold()
-    found = [row for row in rows if wanted in row.name.casefold() or wanted in row.original_name.casefold()]
+    wanted = search_key(search)
+    found = [row for row in rows if wanted in search_key(row.name) or wanted in search_key(row.original_name)]
     found.sort(key=_SORT_KEYS[sort], reverse=sort is RecordingSort.NEWEST)
     end = page * PAGE_SIZE
     return RecordingPage(found[end - PAGE_SIZE : end], has_more=len(found) > end, library_is_empty=not rows)

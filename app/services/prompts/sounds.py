@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from app.audio.clip import Clip, SoundError
 from app.audio.library import SoundLibrary
-from app.audio.prompt_texts import PROMPT_KEYS, default_text
+from app.audio.prompt_texts import NAME_KEYS, OPEN_KEYS, PROMPT_KEYS, TIME_KEYS, default_text, fill_in
 from app.services.prompts import recordings
 from app.services.prompts import voice as voices
 from app.services.prompts.input import DEFAULT_PROMPT, PromptInput, PromptMode
@@ -20,7 +20,10 @@ DIGITS = "0123456789"
 
 
 def make_module_clips(database: Database, library: SoundLibrary, module_id: int) -> dict[str, Clip | None]:
-    """Return the clips of a module's prompts and `intro_other` by key, None for a prompt that is not played.
+    """Return the clips of a module's prompts by key, None for a prompt that is not played.
+
+    There are the prompts of PROMPT_KEYS and OPEN_KEYS, `intro_other` and `after_success_closed`. If callers may choose
+    the time, there are those of TIME_KEYS, too; if they may say their name, those of NAME_KEYS and the `tone`.
 
     Blocks while a text is synthesized for the first time. If a voice fails, the default voice is used. If a prompt
     cannot be made, its default text is used. Callers had better hear another sound than none.
@@ -31,14 +34,26 @@ def make_module_clips(database: Database, library: SoundLibrary, module_id: int)
             return {}
         rows = {row.key: row for row in session.scalars(select(Prompt).where(Prompt.module_id == module_id))}
         language, speech = module.language, voices.load_module_speech(session, library, module)
+        time_keys = TIME_KEYS if module.offers_times else ()
+        name_keys = NAME_KEYS if module.asks_name else ()
+        fixed_keys = (*OPEN_KEYS, *time_keys, *name_keys)
+        name, offer_key = module.office_name, module.offer_key
     prompts = {key: _prompt_input(rows.get(key)) for key in PROMPT_KEYS}
-    clips = {key: _make_or_default(library, key, prompt, language, speech) for key, prompt in prompts.items()}
-    # `intro_other` replaces the intro for callers without an own number. It exists only for the default intro, which is
-    # also played in place of a lost recording.
-    is_default = clips["intro"] == _make_or_default(library, "intro", DEFAULT_PROMPT, language, speech)
-    clips["intro_other"] = (
-        _make_or_default(library, "intro_other", DEFAULT_PROMPT, language, speech) if is_default else None
-    )
+    clips = {
+        key: _make_or_default(library, key, prompt, language, speech, name, offer_key)
+        for key, prompt in prompts.items()
+    }
+    clips |= {key: _make_or_default(library, key, DEFAULT_PROMPT, language, speech, name) for key in fixed_keys}
+    if name_keys:
+        clips["tone"] = library.tone()
+    # `intro_other` replaces the intro for callers without an own number, `after_success_closed` the last prompt outside
+    # the office hours, `after_success_time` that for a chosen time. They exist only for the default prompts, which are
+    # also played in place of lost recordings.
+    variants = [("intro", "intro_other"), ("after_success", "after_success_closed")]
+    for key, variant in [*variants, *([("after_success", "after_success_time")] if time_keys else [])]:
+        is_default = clips[key] == _make_or_default(library, key, DEFAULT_PROMPT, language, speech)
+        made = _make_or_default(library, variant, DEFAULT_PROMPT, language, speech) if is_default else None
+        clips[variant] = made
     return clips
 
 
@@ -47,37 +62,51 @@ def _prompt_input(row: Prompt | None) -> PromptInput:
 
 
 def _make_or_default(
-    library: SoundLibrary, key: str, prompt: PromptInput, language: str, speech: Speech
+    library: SoundLibrary,
+    key: str,
+    prompt: PromptInput,
+    language: str,
+    speech: Speech,
+    name: str = "",
+    offer_key: str = "",
 ) -> Clip | None:
     """Return the prompt's clip, or the default text's if it cannot be made, or None if neither can."""
     try:
-        return _make_with_fallback(library, key, prompt, language, speech)
+        return _make_with_fallback(library, key, prompt, language, speech, name, offer_key)
     except (SoundError, OSError) as error:
         log.error("cannot make the prompt %s, using the default text: %s", key, error)
     try:
-        return _make_with_fallback(library, key, DEFAULT_PROMPT, language, speech)
+        return _make_with_fallback(library, key, DEFAULT_PROMPT, language, speech, name, offer_key)
     except (SoundError, OSError) as error:
         log.error("cannot speak the default text of the prompt %s: %s", key, error)
         return None
 
 
 def _make_with_fallback(
-    library: SoundLibrary, key: str, prompt: PromptInput, language: str, speech: Speech
+    library: SoundLibrary, key: str, prompt: PromptInput, language: str, speech: Speech, name: str, offer_key: str
 ) -> Clip | None:
     if prompt.mode != PromptMode.SPEECH:  # another voice would make no difference
         return make_clip(library, key, prompt, language)
-    return voices.make_with_fallback(lambda used: make_clip(library, key, prompt, language, used), speech, key)
+    return voices.make_with_fallback(
+        lambda used: make_clip(library, key, prompt, language, used, name, offer_key), speech, key
+    )
 
 
 def make_clip(
-    library: SoundLibrary, key: str, prompt: PromptInput, language: str, speech: Speech = voices.DEFAULT_SPEECH
+    library: SoundLibrary,
+    key: str,
+    prompt: PromptInput,
+    language: str,
+    speech: Speech = voices.DEFAULT_SPEECH,
+    office_name: str = "",
+    offer_key: str = "",
 ) -> Clip | None:
     """Return a prompt's clip, None if it is not played. Raises SoundError, and OSError for a missing recording."""
     if prompt.mode == PromptMode.NONE:
         return None
     if prompt.mode == PromptMode.FILE:
         return recordings.read_recording(library, prompt.file)
-    text = prompt.text.strip() or default_text(key, language)
+    text = fill_in(prompt.text.strip() or default_text(key, language), office_name, offer_key)
     return voices.synthesize(library, text, language, speech) if text else None
 
 

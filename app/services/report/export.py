@@ -20,6 +20,7 @@ from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from app.domain.lifecycle import Status
+from app.domain.routing import CameBy
 from app.services.report.query import ReportRow
 
 COLUMNS = (
@@ -44,12 +45,14 @@ class Wording:
     """The texts of the file in the reader's language.
 
     `titles` has a title for each of COLUMNS, in Persian also for "registered_at_jalali" and "done_at_jalali". `caller`
-    is shown as the creator of requests made by phone. `sheet` is the name of the sheet.
+    is shown as the creator of requests made by phone, `missed_call` of those that the worker made from a missed call.
+    `sheet` is the name of the sheet.
     """
 
     titles: Mapping[str, str]
     statuses: Mapping[Status, str]
     caller: str = ""
+    missed_call: str = ""
     sheet: str = ""
     locale: Literal["fa", "en"] = "en"
 
@@ -73,7 +76,7 @@ def _cells(rows: Iterable[ReportRow], wording: Wording, zone: ZoneInfo) -> Itera
             "caller_number": row.caller_number,
             "caller_name": row.caller_name,
             "number": row.number,
-            "created_by": row.created_by or wording.caller,
+            "created_by": _creator(row, wording),
             "registered_at": registered,
             "done_at": done,
             "status": wording.statuses[row.status],
@@ -83,6 +86,10 @@ def _cells(rows: Iterable[ReportRow], wording: Wording, zone: ZoneInfo) -> Itera
         if wording.locale == "fa":
             values |= {"registered_at_jalali": _jalali(registered), "done_at_jalali": _jalali(done)}
         yield [values[name] for name in names]
+
+
+def _creator(row: ReportRow, wording: Wording) -> str:
+    return row.created_by or (wording.missed_call if row.came_by is CameBy.MISSED_CALL else wording.caller)
 
 
 def _local(moment: datetime | None, zone: ZoneInfo) -> datetime | None:

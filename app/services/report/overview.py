@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.lifecycle import Status
 from app.domain.policy import Facts, LineState, Member, Queue, ReasonCode
+from app.services.missed.list import Figures, is_in_use, load_figures
 from app.services.report import periods
 from app.services.report.periods import Period
 from app.services.requests import pause as pausing
@@ -76,7 +77,10 @@ class QueueNow:
 
 @dataclass(frozen=True)
 class Overview:
-    """The state of the office. `longest_wait` is the longest time a request waits. `obstacle` blocks all calls."""
+    """The state of the office. `longest_wait` is the longest time a request waits. `obstacle` blocks all calls.
+
+    `missed` counts the missed calls of today, None if the office lists none.
+    """
 
     waiting: int
     dialling: int
@@ -93,6 +97,7 @@ class Overview:
     connected: bool
     obstacle: ReasonCode | None
     pause: Pause | None
+    missed: Figures | None
 
 
 def load_overview(database: Database, scope: Scope, zone: ZoneInfo, now: datetime) -> Overview:
@@ -121,6 +126,7 @@ def load_overview(database: Database, scope: Scope, zone: ZoneInfo, now: datetim
             connected=facts.connected,
             obstacle=facts.obstacle,
             pause=pausing.load_pause(session),
+            missed=load_figures(session, visibility, today) if is_in_use(session) else None,
         )
 
 

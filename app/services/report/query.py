@@ -12,7 +12,9 @@ from sqlalchemy.orm import Session
 
 from app.domain import numbers
 from app.domain.lifecycle import Status
+from app.domain.routing import CameBy
 from app.services.requests.access import Scope, Visibility, visibility_of
+from app.store import pbx_state
 from app.store import requests as store
 from app.store.database import Database
 from app.store.models import CallRequest, ExtensionRow, Module, User
@@ -82,6 +84,7 @@ class ReportRow:
     caller_name: str
     number: str
     created_by: str
+    came_by: CameBy
     registered_at: datetime
     reached_at: datetime | None
     done_at: datetime | None
@@ -193,10 +196,11 @@ def _rows(session: Session, ids: Sequence[int]) -> list[ReportRow]:
     """Return the requests of these ids in their order, without those deleted meanwhile."""
     query = select(CallRequest).where(CallRequest.id.in_(ids))
     rows = {row.id: (row, module) for row, module in store.with_modules(session, session.scalars(query).all())}
-    return [_row(*rows[id_]) for id_ in ids if id_ in rows]
+    region = pbx_state.office_region(session)
+    return [_row(*rows[id_], region) for id_ in ids if id_ in rows]
 
 
-def _row(row: CallRequest, module: Module | None) -> ReportRow:
+def _row(row: CallRequest, module: Module | None, region: str) -> ReportRow:
     any_of = () if row.queue or module is None else tuple(module.targets)
     return ReportRow(
         id=row.id,
@@ -206,8 +210,9 @@ def _row(row: CallRequest, module: Module | None) -> ReportRow:
         module=row.module_name,
         caller_number=row.caller_number,
         caller_name=row.caller_name,
-        number=numbers.national(row.number),
+        number=numbers.national(row.number, region),
         created_by=row.created_by,
+        came_by=CameBy(row.came_by),
         registered_at=row.registered_at,
         reached_at=row.reached_at,
         done_at=row.done_at,

@@ -50,13 +50,15 @@ class Visibility:
     """What a scope covers at this moment.
 
     `queues` are those in which one of the extensions is a member now. `modules` are the ids of the modules that serve
-    one of the extensions: their requests without a target are for any of their extensions.
+    one of the extensions: their requests without a target are for any of their extensions. `fallbacks` are those of the
+    modules whose fallback is one of the extensions or queues: requests that have fallen back are for it, too.
     """
 
     everything: bool
     extensions: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
     modules: tuple[int, ...] = ()
+    fallbacks: tuple[int, ...] = ()
 
     def condition(self, *, use_index: bool = True) -> ColumnElement[bool]:
         """Return the condition on call_requests for what the user may see.
@@ -75,11 +77,15 @@ class Visibility:
         if self.modules:
             module = CallRequest.module_id if use_index else CallRequest.module_id + 0
             kinds.append(and_(CallRequest.queue.is_(False), target == "", module.in_(self.modules)))
+        if self.fallbacks:
+            module = CallRequest.module_id if use_index else CallRequest.module_id + 0
+            kinds.append(and_(CallRequest.fell_back, module.in_(self.fallbacks)))
         return or_(*kinds) if kinds else false()
 
     def covers(self, row: CallRequest) -> bool:
         """Tell whether the user may see this request."""
-        return self.covers_target(row.module_id, row.queue, row.target)
+        is_fallback = row.fell_back and row.module_id in self.fallbacks
+        return is_fallback or self.covers_target(row.module_id, row.queue, row.target)
 
     def covers_target(self, module_id: int | None, queue: bool, target: str) -> bool:
         """Tell whether the user may see requests of this module for this target."""
@@ -101,11 +107,15 @@ def visibility_of(session: Session, scope: Scope) -> Visibility:
     own = set(scope.extensions)
     if not own:
         return Visibility(False)
-    queues = session.scalars(select(QueueMemberRow.queue).where(QueueMemberRow.extension.in_(own)).distinct())
+    queues = set(session.scalars(select(QueueMemberRow.queue).where(QueueMemberRow.extension.in_(own))))
     modules = session.execute(select(Module.id, Module.targets).where(Module.target_kind == "extension"))
+    with_fallback = session.execute(
+        select(Module.id, Module.fallback_kind, Module.fallback_code).where(Module.fallback_after > 0)
+    )
     return Visibility(
         everything=False,
         extensions=tuple(sorted(own)),
         queues=tuple(sorted(queues)),
         modules=tuple(module for module, targets in modules if own & set(targets)),
+        fallbacks=tuple(module for module, kind, code in with_fallback if code in (queues if kind == "queue" else own)),
     )

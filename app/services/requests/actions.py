@@ -1,21 +1,26 @@
 """The actions that users perform on requests, and their validation."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from app.domain import lifecycle
+from app.domain.chosen_times import LATEST
 from app.domain.routing import EXTENSION_PATTERN
 from app.domain.text import is_displayable
-from app.services.errors import ErrorCode
+from app.services.errors import ErrorCode, check_line
 
 MAX_NOTE_LENGTH = 2000
-MAX_POSTPONEMENT = timedelta(days=90)
+MAX_LIST_NOTE_LENGTH = 200
 PRIORITIES = (-1, 0, 1)
+HIGH = 1
 
 
 @dataclass(frozen=True)
 class Postpone:
+    """`may_move`: if `until` is not free, the next free time will do. It was not typed, but chosen as "tomorrow"."""
+
     until: datetime
+    may_move: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,23 @@ class Cancel:
 
 
 @dataclass(frozen=True)
+class Reopen:
+    """A request that failed or expired waits again."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Put the number on the block list, and cancel the request if it has not ended."""
+
+    note: str = ""  # of the list
+
+
+@dataclass(frozen=True)
 class CallNow:
     agent: str | None = None  # the extension that rings first; None: the next free agent
 
 
-Action = Postpone | Reassign | Prioritise | MarkDone | WriteNote | Cancel | CallNow
+Action = Postpone | Reassign | Prioritise | MarkDone | WriteNote | Cancel | Reopen | Block | CallNow
 
 
 @dataclass(frozen=True)
@@ -66,18 +83,25 @@ def validate(action: Action, now: datetime) -> dict[str, ErrorCode]:
     """Return validation errors by field name; empty if the action is valid."""
     match action:
         case Postpone(until):
-            if until <= now:
-                return {"until": ErrorCode.PAST}
-            return {"until": ErrorCode.RANGE} if until > now + MAX_POSTPONEMENT else {}
+            return validate_time("until", until, now)
         case Prioritise(priority):
             return {} if priority in PRIORITIES else {"priority": ErrorCode.RANGE}
         case WriteNote(note):
             return validate_note(note) if note.strip() else {"note": ErrorCode.REQUIRED}
         case MarkDone(note):
             return validate_note(note)
+        case Block(note):
+            return check_line("note", note, MAX_LIST_NOTE_LENGTH)
         case CallNow(agent):
             return {} if agent is None or EXTENSION_PATTERN.fullmatch(agent) else {"agent": ErrorCode.CODE}
     return {}
+
+
+def validate_time(field: str, moment: datetime, now: datetime) -> dict[str, ErrorCode]:
+    """Return the validation error of a time for a call, by the name of its field."""
+    if moment <= now:
+        return {field: ErrorCode.PAST}
+    return {field: ErrorCode.RANGE} if moment > now + LATEST else {}
 
 
 def validate_note(note: str) -> dict[str, ErrorCode]:
@@ -98,8 +122,10 @@ def lifecycle_event(action: Action) -> lifecycle.Event:
             return lifecycle.Prioritised(priority)
         case MarkDone():
             return lifecycle.MarkedDone()
-        case Cancel():
+        case Cancel() | Block():
             return lifecycle.Cancelled()
+        case Reopen():
+            return lifecycle.Reopened()
         case CallNow(agent):
             return lifecycle.CalledNow(agent)
     raise ValueError(action)

@@ -5,22 +5,29 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import Row, update
 from sqlalchemy.orm import Session
 
 from app.config import Settings
-from app.domain import lifecycle, numbers, policy
-from app.domain.dial_order import DialOrder
-from app.domain.lifecycle import Decision, Ended, Outcome, Progressed, Status, Step
+from app.domain import lifecycle, module_defaults, numbers, policy
+from app.domain.dial_order import Confirmation, DialOrder
+from app.domain.lifecycle import Decision, Ended, Failures, Outcome, Progressed, Side, Status, Step
 from app.domain.policy import Facts
-from app.services.requests.expiry import expire_rows
 from app.services.requests.history import EventKind
+from app.services.requests.lanes import Lanes, note_free
+from app.services.requests.pause import is_paused
+from app.store import agent_failures, pbx_state, routes, waiting
 from app.store import requests as store
 from app.store import settings as store_settings
+from app.store.configuration import Configuration, load_configuration
 from app.store.database import Database
+from app.store.hours import make_hours
 from app.store.models import Attempt, CallRequest, Module
+from app.store.number_policy import make_policy
 from app.store.settings import OfficeSettings
+from app.store.waiting import Targets
 
 log = logging.getLogger(__name__)
 UNDIALLABLE_PAUSE = timedelta(minutes=15)
@@ -30,6 +37,7 @@ MAX_CAUSE_LENGTH = 80
 _STEP_TIMES = {
     Step.AGENT_ANSWERED: "answered_at",
     Step.CUSTOMER_DIALLED: "dialled_at",
+    Step.CUSTOMER_WAITS: "waited_at",
     Step.CONNECTED: "connected_at",
 }
 
@@ -43,64 +51,105 @@ class Dispatch:
 
 
 def claim_due(database: Database, settings: Settings, facts: Facts, now: datetime) -> Dispatch:
-    """Claim every request that may be dialled now. The claims are committed before the caller may dial them."""
+    """Claim every request that may be dialled now. The claims are committed before the caller may dial them.
+
+    Only the requests of agents whose lines are free are looked at, in their turn. If nobody waits for them, nothing is
+    written.
+    """
+    free = policy.served(facts)
+    with database.read() as session:
+        configuration = load_configuration(database, session)
+        modules = configuration.modules_of(free.extensions)
+        fallbacks = configuration.fallbacks_of(free.extensions, free.queues)
+        served = Targets(free.extensions, free.queues, modules, fallbacks=fallbacks)
+        glance = waiting.look(session, served, now)
+    if glance.finds_nobody:
+        return Dispatch((), glance.next_due)
     with database.write() as session:
-        rows = {row.id: (row, module) for row, module in store.active(session, [Status.WAITING], lock=True)}
-        if not rows:
-            return Dispatch((), None)
-        stored = store_settings.read_all(session)
-        facts = _with_attempts(session, facts, stored, now)
-        expire_rows(session, rows.values(), now)  # after an outage this may not have run yet
-        requests = [_with_free_at(row, module, facts) for row, module in rows.values()]
-        plan = policy.decide(requests, facts, now)
+        configuration = load_configuration(database, session)
+        stored = configuration.settings
         office = store_settings.office(session, settings, stored)
-        orders = []
-        for dial in plan.dials:
-            row, module = rows[dial.request.id]
-            try:
-                order = _make_order(row, module, dial.agent, office, facts.lines)
-            except Exception:  # one bad request must not block the others
-                log.exception("request %s cannot be dialled, postponing it", row.id)
-                row.not_before = now + UNDIALLABLE_PAUSE
-                continue
-            _claim(session, row, dial, order, now)
-            orders.append(order)
-        return Dispatch(tuple(orders), plan.wake_at)
+        hours = make_hours(office.timezone, office.region, stored, configuration.special_days, now)
+        glance = waiting.release(session, glance, served, now)
+        note_free(session, glance.never_free, configuration.modules, facts)
+        orders: list[DialOrder] = []
+        wakes = [glance.next_due]
+        lost: set[int] = set()  # somebody else has changed them at the same time, or is doing so
+        while True:
+            found = len(lost)
+            facts = _with_attempts(session, facts, configuration, office, now)
+            outside = policy.outside_reason(facts, now)
+            lanes = Lanes(session, configuration.modules, hours, now, lost)
+            opened = lanes.open(
+                glance.targets,
+                call_now=glance.call_now,
+                inside=outside is not None,
+                by_failures=outside is None and policy.by_failures(facts),
+            )
+            facts = replace(facts, openings=hours.openings(lanes.modules.values(), now), rung=lanes.last_rings())
+            plan = policy.decide_lanes(opened, facts, now)
+            lanes.close(plan)
+            for dial in plan.dials:
+                row = lanes.rows[dial.request.id]
+                try:
+                    order = _make_order(row, lanes.modules.get(row.module_id or 0), dial.agent, office, facts.lines)
+                except Exception:  # one bad request must not block the others
+                    log.exception("request %s cannot be dialled, postponing it", row.id)
+                    store.update_unchanged(session, row, {"not_before": now + UNDIALLABLE_PAUSE})
+                    continue
+                if _claim(session, row, dial, order, facts.route_of(dial.request), now):
+                    orders.append(order)
+                else:
+                    lost.add(row.id)
+            wakes += [plan.wake_at, outside.until if outside is not None else None]
+            if len(lost) == found:
+                return Dispatch(tuple(orders), min((wake for wake in wakes if wake is not None), default=None))
 
 
-def _with_attempts(session: Session, facts: Facts, stored: Mapping[str, str], now: datetime) -> Facts:
-    """Complete the facts with what the database knows of attempts and of a pause."""
-    occupied = store.occupied(session, now)
+def _with_attempts(
+    session: Session, facts: Facts, configuration: Configuration, office: OfficeSettings, now: datetime
+) -> Facts:
+    """Complete the facts with what the database knows of attempts, of the routes, of the rules and of a pause."""
+    stored = configuration.settings
+    occupied, limits = store.occupied(session, now), store_settings.call_limits(stored)
+    daily = store.daily_calls(session, limits.daily_calls, now)
     return replace(
         facts,
         numbers_in_flight=occupied.numbers,
         agents_in_flight=occupied.agents,
         agent_pauses=occupied.agent_pauses,
-        all_paused=stored.get("all_paused") == "1",
+        request_pauses=occupied.request_pauses,
+        wrapups=occupied.wrapups,
+        all_paused=is_paused(stored),
+        number_policy=make_policy(office.region, stored, configuration.number_rules),
+        outbound_context=office.outbound_context,
+        routes=routes.failing(session),
+        calls=occupied.calls,
+        dialling=occupied.dialling,
+        calls_limit=limits.calls,
+        route_calls_limit=limits.route_calls,
+        daily_calls=daily.count,
+        daily_limit=daily.limit,
+        daily_limit_until=daily.until,
     )
 
 
-def _with_free_at(row: CallRequest, module: Module | None, facts: Facts) -> lifecycle.Request:
-    """Store the first time at which an extension was free: the minimum waiting time is counted from it."""
-    request = store.to_domain(row, module)
-    if not request.queue and request.free_at is None:
-        row.free_at = policy.freed_at(request, facts)
-    return replace(request, free_at=row.free_at)
-
-
-def _claim(session: Session, row: CallRequest, dial: policy.Dial, order: DialOrder, now: datetime) -> None:
+def _claim(session: Session, row: Row[Any], dial: policy.Dial, order: DialOrder, route: str, now: datetime) -> bool:
+    """Store that a request is dialled now. Return False if somebody else has changed it or is doing so."""
     decision = lifecycle.transition(dial.request, lifecycle.Claimed(order.attempt), now)
     assert decision.changed, "the policy picks waiting requests only"
-    manual = dial.request.call_now
-    session.add(
-        Attempt(id=order.attempt, request_id=row.id, agent=dial.agent, number=row.number, manual=manual, started_at=now)
-    )
-    store.apply_decision(session, row, decision, now, event=EventKind.CLAIMED, detail=dial.agent)
-    session.flush()  # a violated unique index raises here, before anything is dialled
+    attempt = {
+        "id": order.attempt,
+        "agent": dial.agent,
+        "number": row.number,
+        "route": route,
+        "manual": dial.request.call_now,
+    }
+    return store.claim(session, row, decision, now, event=EventKind.CLAIMED, attempt=attempt)
 
 
 def _make_order(
-    row: CallRequest, module: Module | None, agent: str, office: OfficeSettings, lines: Mapping[str, policy.Line]
+    row: Row[Any], module: Module | None, agent: str, office: OfficeSettings, lines: Mapping[str, policy.Line]
 ) -> DialOrder:
     line, callee = lines[agent], lines.get(row.number)
     return DialOrder(
@@ -108,17 +157,23 @@ def _make_order(
         request_id=row.id,
         agent=agent,
         devices=line.devices,
-        hint_context=line.context,
+        hint=line.hint,
         number=row.number,
-        dialled=numbers.dialled(row.number, office.outbound_format, office.outbound_prefix),
+        dialled=numbers.dialled(row.number, office.region, office.outbound_format, office.outbound_prefix),
         internal_devices=callee.devices if callee is not None else "",
         language=module.language if module is not None else office.locale,
         caller_id=(module.caller_id if module is not None else "") or office.caller_id,
         outbound_context=office.outbound_context,
-        agent_ring=module.agent_ring if module is not None else 20,
-        customer_ring=module.customer_ring if module is not None else 40,
+        agent_ring=module.agent_ring if module is not None else module_defaults.AGENT_RING,
+        customer_ring=module.customer_ring if module is not None else module_defaults.CUSTOMER_RING,
         registered_at=row.registered_at,
-        spoken=numbers.national(row.number),
+        spoken=numbers.national(row.number, office.region),
+        queue=row.target if row.queue else "",
+        module=row.module_id,
+        agent_confirms=Confirmation(module.agent_confirms) if module is not None else Confirmation.KEY,
+        asks_customer=module is not None and module.asks_customer,
+        customer_first=module is not None and module.customer_first and not row.agent_first,
+        asks_name=module is not None and module.asks_name,
     )
 
 
@@ -132,10 +187,17 @@ def progress(database: Database, attempt_id: str, step: Step, now: datetime) -> 
         if column is not None and getattr(attempt, column) is None:
             setattr(attempt, column, now)
         _apply(session, attempt.request_id, Progressed(attempt_id, step), now, event=step.value)
+        if step is Step.CONNECTED:
+            _apply_to_route(session, attempt, Outcome.CONNECTED, now)
 
 
-def end(database: Database, attempt_id: str, outcome: Outcome, now: datetime, cause: str = "") -> None:
-    """Record how an attempt ended. The first outcome counts, unless it is UNCLEAR: a later one corrects it once."""
+def end(
+    database: Database, attempt_id: str, outcome: Outcome, now: datetime, cause: str = "", *, refused: bool = False
+) -> None:
+    """Record how an attempt ended. The first outcome counts, unless it is UNCLEAR: a later one corrects it once.
+
+    `refused`: the PBX refused the dial order, so it knows nothing of the attempt.
+    """
     with database.write() as session:
         attempt = session.get(Attempt, attempt_id)
         if attempt is None:
@@ -143,16 +205,37 @@ def end(database: Database, attempt_id: str, outcome: Outcome, now: datetime, ca
         corrects = attempt.outcome == Outcome.UNCLEAR.value and outcome is not Outcome.UNCLEAR
         if attempt.ended_at is not None and not corrects:
             return
-        ended = Ended(attempt_id, outcome)
+        ended = Ended(attempt_id, outcome, _failures(session, attempt, outcome))
         decision = _apply(session, attempt.request_id, ended, now, event=EventKind.ENDED, detail=outcome.value)
         if decision is not None and decision.changed:
             outcome = decision.request.last_outcome or outcome
             attempt.agent_pause_until = decision.agent_pause_until
+            attempt.request_pause_until = decision.request_pause_until
+            row = session.get_one(CallRequest, attempt.request_id)
             if decision.request.status in (Status.DONE, Status.FAILED):
-                session.get_one(CallRequest, attempt.request_id).done_by = attempt.agent
+                row.done_by = attempt.agent
+            if outcome is Outcome.CONNECTED and row.queue:
+                attempt.agent_pause_until = now + pbx_state.wrapup_of(session, row.target)
         elif decision is not None and _is_withdrawn(decision, outcome) and not corrects:
             outcome = Outcome.WITHDRAWN
         attempt.ended_at, attempt.outcome, attempt.cause = now, outcome.value, cause[:MAX_CAUSE_LENGTH]
+        attempt.trace_cleared |= refused
+        if not outcome.rang:
+            agent_failures.merge_repeats(session, attempt)
+        _apply_to_route(session, attempt, outcome, now)
+
+
+def _failures(session: Session, attempt: Attempt, outcome: Outcome) -> Failures:
+    row = session.get(CallRequest, attempt.request_id)
+    if row is None or outcome.side not in (Side.AGENT, Side.NOBODY):
+        return Failures()
+    return agent_failures.failures_of(session, attempt, outcome, store.to_domain(row, None).opened_at)
+
+
+def _apply_to_route(session: Session, attempt: Attempt, outcome: Outcome, now: datetime) -> None:
+    if attempt.route:
+        dialled_at = attempt.dialled_at or attempt.started_at
+        routes.apply_outcome(session, attempt.route, outcome, dialled_at, now, attempt.cause)
 
 
 def _is_withdrawn(decision: Decision, outcome: Outcome) -> bool:
@@ -181,6 +264,7 @@ class AttemptInFlight:
     step: Step
     started_at: datetime
     withdrawn: bool
+    agent: str
 
 
 def in_flight(database: Database) -> list[AttemptInFlight]:
@@ -192,12 +276,15 @@ def in_flight(database: Database) -> list[AttemptInFlight]:
 def _to_in_flight(session: Session, attempt: Attempt) -> AttemptInFlight:
     if attempt.connected_at is not None:
         step = Step.CONNECTED
+    elif attempt.waited_at is not None:
+        step = Step.CUSTOMER_WAITS
     elif attempt.dialled_at is not None:
         step = Step.CUSTOMER_DIALLED
     else:
         step = Step.AGENT_ANSWERED if attempt.answered_at is not None else Step.CLAIMED
     request = session.get(CallRequest, attempt.request_id)
-    return AttemptInFlight(attempt.id, step, attempt.started_at, request is None or request.attempt != attempt.id)
+    withdrawn = request is None or request.attempt != attempt.id
+    return AttemptInFlight(attempt.id, step, attempt.started_at, withdrawn, attempt.agent)
 
 
 def has_ended(database: Database, attempt_id: str) -> bool:

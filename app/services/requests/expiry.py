@@ -1,26 +1,71 @@
-"""Expire requests that have waited longer than their module allows."""
+"""Expire requests that have waited longer than their module allows, and give up those not reached by the closing."""
 
 from collections.abc import Iterable
 from datetime import datetime
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.domain import lifecycle
+from app.domain.hours import AtClosing
 from app.domain.lifecycle import Status
 from app.services.requests.history import EventKind
+from app.store import pbx_state
 from app.store import requests as store
 from app.store.database import Database
+from app.store.hours import OfficeHours, load_hours
 from app.store.models import CallRequest, Module
+from app.store.settings import read_all
+
+# The status of a request whose time is over -> the event of its history.
+_EVENTS = {Status.EXPIRED: EventKind.EXPIRED, Status.FAILED: EventKind.GIVEN_UP}
 
 
 def expire(database: Database, now: datetime) -> None:
-    """Expire every request whose time is over."""
+    """End every request whose time is over."""
+    with database.read() as session:
+        rows, _hours = _perhaps_over(session, now)
+        if not rows:
+            return
     with database.write() as session:
-        expire_rows(session, store.active(session, [Status.WAITING, Status.UNCERTAIN]), now)
+        rows, hours = _perhaps_over(session, now)
+        expire_rows(session, rows, hours, now)
 
 
-def expire_rows(session: Session, rows: Iterable[tuple[CallRequest, Module | None]], now: datetime) -> None:
-    """Expire those of these requests whose time is over."""
+def _perhaps_over(
+    session: Session, now: datetime
+) -> tuple[list[tuple[CallRequest, Module | None]], OfficeHours | None]:
+    """Return the requests that may have expired, and the office hours, None if they are not known."""
+    state = pbx_state.worker_state(session)
+    if not state.timezone:
+        return store.perhaps_over(session, now), None
+    hours = load_hours(session, state.timezone, state.region, read_all(session), now)
+    ending = session.scalars(select(Module).where(Module.at_closing != AtClosing.CARRY_OVER.value))
+    closings = {
+        module.id: closed_at for module in ending if (closed_at := last_closing(module, hours, now)) is not None
+    }
+    return store.perhaps_over(session, now, closings), hours
+
+
+def last_closing(module: Module | None, hours: OfficeHours | None, now: datetime) -> datetime | None:
+    """Return when the office last closed, if what was open then may have ended with it."""
+    if module is None or module.at_closing == AtClosing.CARRY_OVER or hours is None:
+        return None
+    return hours.of(module).last_closing(now)
+
+
+def expire_rows(
+    session: Session, rows: Iterable[tuple[CallRequest, Module | None]], hours: OfficeHours | None, now: datetime
+) -> None:
+    """End those of these requests whose time is over, and end what was asked for now but did not ring for long.
+
+    `hours` are None if they are not known.
+    """
+    closings: dict[int | None, datetime | None] = {}
     for row, module in rows:
-        decision = lifecycle.transition(store.to_domain(row, module), lifecycle.TimePassed(), now)
-        store.apply_decision(session, row, decision, now, event=EventKind.EXPIRED)
+        if row.module_id not in closings:
+            closings[row.module_id] = last_closing(module, hours, now)
+        passed = lifecycle.TimePassed(closings[row.module_id])
+        decision = lifecycle.transition(store.to_domain(row, module), passed, now)
+        event = _EVENTS.get(decision.request.status, EventKind.CALL_NOW_OVER)
+        store.apply_decision(session, row, decision, now, event=event)

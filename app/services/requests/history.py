@@ -19,23 +19,40 @@ class EventKind(StrEnum):
 
     REGISTERED = "registered"
     REGISTERED_AGAIN = "registered_again"
+    STANDING = "standing"  # the number has a standing priority; the detail is its fixed agent
+    TIME_CHOSEN = "time_chosen"  # when it was registered
+    NAME_SAID = "name_said"  # the caller has said their name
     CLAIMED = "claimed"
     AGENT_ANSWERED = "agent_answered"
     CUSTOMER_DIALLED = "customer_dialled"
+    CUSTOMER_WAITS = "customer_waits"
     CONNECTED = "connected"
     ENDED = "ended"
     REACHED = "reached"
     EXPIRED = "expired"
+    GIVEN_UP = "given_up"  # the customer was not reached before the office closed
     NOTED = "noted"
     POSTPONED = "postponed"
     REASSIGNED = "reassigned"
     PRIORITISED = "prioritised"
     MARKED_DONE = "marked_done"
     CANCELLED = "cancelled"
+    REOPENED = "reopened"
+    FELL_BACK = "fell_back"  # it has waited so long that the fallback may serve it, too
     CALL_NOW = "call_now"
+    CALL_NOW_OVER = "call_now_over"  # nothing rang for so long that it is not tried at once any more
 
 
-_WITH_TWO_VALUES = frozenset({EventKind.POSTPONED, EventKind.REASSIGNED, EventKind.PRIORITISED})
+# Events whose detail is a value, or an old and a new one.
+_WITH_VALUES = frozenset(
+    {
+        EventKind.STANDING,
+        EventKind.TIME_CHOSEN,
+        EventKind.POSTPONED,
+        EventKind.REASSIGNED,
+        EventKind.PRIORITISED,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -80,16 +97,18 @@ def last_change_since(session: Session, request_id: int, version: int) -> Histor
     return _to_event(entry) if entry is not None else None
 
 
-def add_note_event(session: Session, row: CallRequest, actor: str, now: datetime) -> None:
-    """Add the event of a new note. The note must be flushed, so that the event gets the new version."""
+def add_event(
+    session: Session, row: CallRequest, kind: EventKind, detail: str, now: datetime, *, actor: str = ""
+) -> None:
+    """Add an event that changes no status. The row must be flushed, so that the event gets the new version."""
     session.add(
         HistoryEntry(
             request_id=row.id,
             at=now,
-            event=EventKind.NOTED.value,
+            event=kind.value,
             old_status=row.status,
             new_status=row.status,
-            detail=row.note[:MAX_DETAIL_LENGTH],
+            detail=detail[:MAX_DETAIL_LENGTH],
             actor=actor,
             version=row.version,
         )
@@ -97,7 +116,7 @@ def add_note_event(session: Session, row: CallRequest, actor: str, now: datetime
 
 
 def _to_event(entry: HistoryEntry) -> HistoryEvent:
-    old, arrow, new = entry.detail.partition(ARROW) if entry.event in _WITH_TWO_VALUES else ("", "", "")
+    old, arrow, new = entry.detail.partition(ARROW) if entry.event in _WITH_VALUES else ("", "", "")
     return HistoryEvent(
         at=entry.at,
         kind=entry.event,

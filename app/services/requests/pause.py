@@ -7,9 +7,8 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app.domain.text import is_displayable
 from app.services import audit, commands
-from app.services.errors import ErrorCode, Invalid
+from app.services.errors import Invalid, check_line
 from app.services.requests.access import Scope
 from app.store import settings as store
 from app.store.database import Database
@@ -49,10 +48,9 @@ def pause(database: Database, scope: Scope, reason: str, now: datetime) -> Pause
     """Pause all automatic calls; return this pause, or the one that was there before. Raises Forbidden and Invalid."""
     scope.require_everything()
     reason = reason.strip()
-    if len(reason) > MAX_REASON_LENGTH:
-        raise Invalid({"reason": ErrorCode.TOO_LONG})
-    if not is_displayable(reason):
-        raise Invalid({"reason": ErrorCode.CHARACTERS})
+    errors = check_line("reason", reason, MAX_REASON_LENGTH)
+    if errors:
+        raise Invalid(errors)
     with database.write() as session:
         _lock_settings(session)
         existing = load_pause(session)
@@ -72,6 +70,11 @@ def resume(database: Database, scope: Scope, now: datetime) -> Pause | None:
         if existing is not None:
             save_pause(session, None, scope.name, now)
     return existing
+
+
+def change_start(session: Session, at: datetime) -> None:
+    """Store another time as the beginning of the pause, because the clock has jumped."""
+    store.write_setting(session, _AT, at.isoformat())
 
 
 def _lock_settings(session: Session) -> None:

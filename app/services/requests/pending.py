@@ -9,8 +9,9 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from app.domain import numbers, policy
-from app.domain.lifecycle import ACTIVE, Outcome, Request, Status, Step
+from app.domain.lifecycle import ACTIVE, REOPENABLE, Outcome, Request, Status, Step
 from app.domain.policy import Facts, Reason
+from app.domain.routing import CameBy
 from app.domain.text import displayable
 from app.services.requests.access import Scope, Visibility, visibility_of
 from app.services.requests.pause import Pause, load_pause
@@ -39,7 +40,9 @@ class PendingRow:
     """A request as a row of the page.
 
     `number` is written as in the office's country. `targets` are the queue, or the extensions that may serve it.
-    `position` is its place in the line of its target, 1 for the next one, None if it does not wait.
+    `position` is its place in the line of its target, 1 for the next one, None if it does not wait. `after` is the
+    number of the request before it in this line, "" if there is none.
+    `fallback` is the target, as (queue, target), that may serve it, too, None if there is none now.
     `agent` is that of the last attempt while this is in flight, and after the request has ended.
     """
 
@@ -51,6 +54,7 @@ class PendingRow:
     caller_name: str
     caller_number: str
     created_by: str
+    came_by: CameBy
     module: str
     module_id: int | None
     queue: bool
@@ -61,14 +65,18 @@ class PendingRow:
     done_at: datetime | None
     priority: int
     position: int | None
+    after: str
     customer_attempts: int
     customer_attempts_allowed: int
     agent_misses: int
     attempts: tuple[AttemptMark, ...]
     agent: str
     reason: Reason | None
+    fallback: tuple[bool, str] | None
     last_outcome: Outcome | None
     postponed_until: datetime | None
+    time_chosen: bool
+    expires_at: datetime | None
     call_now: bool
     note: str
     done_by: str
@@ -82,6 +90,10 @@ class PendingRow:
     def may_cancel(self) -> bool:
         """Whether it can be cancelled, marked as done or get another priority."""
         return self.status in ACTIVE and self.status is not Status.CONNECTED
+
+    @property
+    def may_reopen(self) -> bool:
+        return self.status in REOPENABLE
 
 
 @dataclass(frozen=True)
@@ -124,29 +136,42 @@ def load_pending(database: Database, scope: Scope, now: datetime, filters: Pendi
         facts = pbx_state.stored_facts(session, now)
         rows = {row.id: (row, module) for row, module in store.active(session)}
         order = policy.in_order(store.to_domain(row, module) for row, module in rows.values())
-        positions = _positions(order, rows)
+        places = _places(order, rows)
         visible = [request for request in order if visibility.covers(rows[request.id][0])]
         shown = [request for request in visible if filters.matches(rows[request.id][0])]
         ended = _recently_ended(session, visibility, filters, now)
         marks = _load_marks(session, [request.id for request in shown] + [row.id for row, _ in ended])
         return Pending(
-            [_to_row(rows[r.id][0], r, marks, facts, now, positions.get(r.id)) for r in shown],
+            [_to_row(rows[r.id][0], r, marks, facts, now, places.get(r.id, _NO_PLACE)) for r in shown],
             [_to_row(row, store.to_domain(row, module), marks, facts, now) for row, module in ended],
             len(visible),
             load_pause(session),
         )
 
 
-def _positions(order: Sequence[Request], rows: Mapping[int, tuple[CallRequest, Module | None]]) -> dict[int, int]:
+@dataclass(frozen=True)
+class _Place:
+    """The place of a request in the line of its target, and the number of the request before it."""
+
+    position: int | None = None
+    after: str = ""
+
+
+_NO_PLACE = _Place()
+
+
+def _places(order: Sequence[Request], rows: Mapping[int, tuple[CallRequest, Module | None]]) -> dict[int, _Place]:
     """Number the waiting requests of each target in the order of service."""
     counts: Counter[tuple[int | None, bool, str]] = Counter()
-    positions = {}
+    last: dict[tuple[int | None, bool, str], str] = {}
+    places = {}
     for request in order:
         if request.status is Status.WAITING:
             line = (None if request.target else rows[request.id][0].module_id, request.queue, request.target)
             counts[line] += 1
-            positions[request.id] = counts[line]
-    return positions
+            places[request.id] = _Place(counts[line], last.get(line, ""))
+            last[line] = request.number
+    return places
 
 
 def _recently_ended(
@@ -181,7 +206,7 @@ def _to_row(
     marks: Mapping[int, tuple[AttemptMark, ...]],
     facts: Facts,
     now: datetime,
-    position: int | None = None,
+    place: _Place = _NO_PLACE,
 ) -> PendingRow:
     attempts = marks.get(row.id, ())
     in_flight = bool(attempts) and attempts[-1].ended_at is None
@@ -190,10 +215,11 @@ def _to_row(
         version=row.version,
         status=request.status,
         step=request.step,
-        number=numbers.national(row.number),
+        number=numbers.national(row.number, facts.region),
         caller_name=row.caller_name,
         caller_number=row.caller_number,
         created_by=row.created_by,
+        came_by=CameBy(row.came_by),
         module=row.module_name,
         module_id=row.module_id,
         queue=row.queue,
@@ -203,19 +229,28 @@ def _to_row(
         registered_at=row.registered_at,
         done_at=row.done_at,
         priority=row.priority,
-        position=position,
+        position=place.position,
+        after=numbers.national(place.after, facts.region) if place.after else "",
         customer_attempts=row.customer_attempts,
         customer_attempts_allowed=request.rules.retries + 1,
         agent_misses=row.agent_misses,
         attempts=attempts,
         agent=attempts[-1].agent if attempts and (in_flight or request.status not in ACTIVE) else "",
         reason=policy.explain(request, facts, now),
+        fallback=_fallback_of(request),
         last_outcome=request.last_outcome,
         postponed_until=row.postponed_until,
+        time_chosen=row.time_chosen,
+        expires_at=request.expires_at if request.status in ACTIVE else None,
         call_now=row.call_now,
         note=row.note,
         done_by=row.done_by,
     )
+
+
+def _fallback_of(request: Request) -> tuple[bool, str] | None:
+    fallback = request.fallback if request.status is Status.WAITING else None
+    return (fallback.queue, fallback.target) if fallback is not None else None
 
 
 def load_row(session: Session, row: CallRequest, module: Module | None, now: datetime) -> PendingRow:

@@ -17,28 +17,37 @@ from sqlalchemy.orm import Session
 
 from app.domain import lifecycle, numbers
 from app.domain.lifecycle import ACTIVE, Status
+from app.domain.number_policy import Source, Verdict, judge_number
 from app.services import audit, commands
 from app.services.errors import Invalid, NotFound
 from app.services.requests.access import Scope, visibility_of
 from app.services.requests.actions import (
     Action,
+    Block,
     CallNow,
     Cancel,
     MarkDone,
     Postpone,
     Prioritise,
     Reassign,
+    Reopen,
     ShownRequest,
     WriteNote,
     lifecycle_event,
     validate,
 )
-from app.services.requests.history import ARROW, EventKind, add_note_event, last_change_since
+from app.services.requests.chosen_times import find_free_for_user
+from app.services.requests.history import ARROW, EventKind, add_event, last_change_since
+from app.services.requests.number_lists import block_number
 from app.services.requests.results import ActionResult, ResultCode, refusal_for, result_for
 from app.services.requests.targets import format_target, is_target
+from app.store import pbx_state
 from app.store import requests as store
+from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import CallRequest, Module
+from app.store.number_lists import load_lists
+from app.store.number_policy import load_policy
 
 
 def perform(
@@ -76,6 +85,14 @@ class _Performer:
             return result_for(row, ResultCode.CHANGED, by=change)
         if isinstance(action, WriteNote):
             return self._write_note(row, action.note.strip())
+        if isinstance(action, Block):
+            if not self._scope.everything:
+                return result_for(row, ResultCode.NOT_ALLOWED)
+            note = action.note.strip()
+            block_number(self._session, row.number, note, actor=self._scope.name, now=self._now)
+            if row.status not in ACTIVE or row.status == Status.CONNECTED:
+                return result_for(row, ResultCode.DONE)
+            action = Cancel()
         rings = row.status == Status.DIALLING.value
         if isinstance(action, CallNow) or (rings and isinstance(action, Cancel | MarkDone)):
             return self._send_command(row, module, action)
@@ -87,8 +104,10 @@ class _Performer:
         actor, old = self._scope.name, row.note
         row.note = note
         self._session.flush()
-        add_note_event(self._session, row, actor, self._now)
-        audit.record(self._session, actor, "request_noted", audit_subject(row), {"note": [old, note]}, self._now)
+        add_event(self._session, row, EventKind.NOTED, note, self._now, actor=actor)
+        audit.record(
+            self._session, actor, "request_noted", audit_subject(self._session, row), {"note": [old, note]}, self._now
+        )
         return result_for(row, ResultCode.DONE)
 
     def _send_command(
@@ -118,6 +137,7 @@ _NAMES: dict[type, tuple[EventKind, str]] = {
     Prioritise: (EventKind.PRIORITISED, "request_prioritised"),
     MarkDone: (EventKind.MARKED_DONE, "request_done"),
     Cancel: (EventKind.CANCELLED, "request_cancelled"),
+    Reopen: (EventKind.REOPENED, "request_reopened"),
     CallNow: (EventKind.CALL_NOW, "request_called"),
 }
 
@@ -143,10 +163,16 @@ def _apply(
     session: Session, actor: str, row: CallRequest, module: Module | None, action: Action, now: datetime
 ) -> ActionResult:
     """Apply an action to a locked row, and record it in the history and in the audit log."""
-    if isinstance(action, Reassign):
-        refusal = _check_reassignment(session, row, module, action)
-        if refusal is not None:
-            return refusal
+    refusal = _find_refusal(session, row, module, action)
+    if refusal is not None:
+        return refusal
+    moved_to = None
+    if isinstance(action, Postpone) and row.status in (Status.WAITING, Status.UNCERTAIN):
+        free_at = find_free_for_user(session, module, action.until, now, but=row.id)
+        if free_at != action.until:
+            if free_at is None or not action.may_move:
+                return result_for(row, ResultCode.NOT_FREE, free_at=free_at)
+            action, moved_to = Postpone(free_at), free_at
     decision = lifecycle.transition(store.to_domain(row, module), lifecycle_event(action), now)
     change = _change_by(action, row)
     if not decision.changed:
@@ -154,24 +180,49 @@ def _apply(
     event, audit_action = _NAMES[type(action)]
     try:
         with session.begin_nested():
-            if isinstance(action, MarkDone | Cancel):
-                row.done_by = actor
+            if isinstance(action, MarkDone | Cancel | Reopen):
+                row.done_by = "" if isinstance(action, Reopen) else actor
             if isinstance(action, MarkDone):
                 row.note = action.note.strip() or row.note
             store.apply_decision(session, row, decision, now, event=event, detail=change.history_detail, actor=actor)
-    except IntegrityError:  # a duplicate was registered or reassigned in the same instant
+    except IntegrityError:  # a duplicate was registered, reassigned or reopened in the same instant
         session.refresh(row)
-        duplicate = _find_duplicate(session, row, action) if isinstance(action, Reassign) else None
-        return result_for(row, ResultCode.DUPLICATE, duplicate=duplicate)
-    audit.record(session, actor, audit_action, audit_subject(row), change.audit_detail, now)
-    return result_for(row, ResultCode.DONE)
+        return result_for(row, ResultCode.DUPLICATE, duplicate=_find_duplicate(session, row, *_new_target(row, action)))
+    audit.record(session, actor, audit_action, audit_subject(session, row), change.audit_detail, now)
+    return result_for(row, ResultCode.DONE, free_at=moved_to)
 
 
-def _check_reassignment(session: Session, row: CallRequest, module: Module | None, to: Reassign) -> ActionResult | None:
-    if not is_target(session, module, to.queue, to.target):
-        return result_for(row, ResultCode.UNKNOWN_TARGET)
-    duplicate = _find_duplicate(session, row, to)
+def _find_refusal(session: Session, row: CallRequest, module: Module | None, action: Action) -> ActionResult | None:
+    """Return why a request cannot get this target or be reopened, whatever its status; None if it can."""
+    match action:
+        case Reassign(queue, target):
+            if not is_target(session, module, queue, target):
+                return result_for(row, ResultCode.UNKNOWN_TARGET)
+        case Reopen() if row.status in lifecycle.REOPENABLE:
+            if load_lists(session).is_blocked(row.number):
+                return result_for(row, ResultCode.BLOCKED)
+            verdict = _judge(session, row)
+            if verdict is not None and not verdict.allows:
+                return result_for(row, ResultCode.NUMBER_REFUSED, verdict=verdict)
+        case _:
+            return None
+    duplicate = _find_duplicate(session, row, *_new_target(row, action))
     return None if duplicate is None else result_for(row, ResultCode.DUPLICATE, duplicate=duplicate)
+
+
+def _judge(session: Session, row: CallRequest) -> Verdict | None:
+    """Return whether the number may be called by the present rules, None if the worker has never run."""
+    region = pbx_state.office_region(session)
+    if not region:
+        return None
+    return judge_number(
+        row.number, load_policy(session, region, store_settings.read_all(session)), Source(row.number_source)
+    )
+
+
+def _new_target(row: CallRequest, action: Action) -> tuple[bool, str]:
+    """Return whether the request is for a queue, and its target, after an action."""
+    return (action.queue, action.target) if isinstance(action, Reassign) else (row.queue, row.target)
 
 
 def _unchanged(session: Session, row: CallRequest, action: Action, change: _Change) -> ActionResult:
@@ -180,9 +231,9 @@ def _unchanged(session: Session, row: CallRequest, action: Action, change: _Chan
     return result_for(row, ResultCode.SAME) if same and row.status in ACTIVE else refusal_for(session, row)
 
 
-def audit_subject(row: CallRequest) -> str:
+def audit_subject(session: Session, row: CallRequest) -> str:
     """Return the name of a request in the audit log."""
-    return f"#{row.id} {numbers.national(row.number)}"
+    return f"#{row.id} {numbers.national(row.number, pbx_state.office_region(session))}"
 
 
 def _change_by(action: Action, row: CallRequest) -> _Change:
@@ -201,12 +252,12 @@ def _change_by(action: Action, row: CallRequest) -> _Change:
     return _Change("", "", "")
 
 
-def _find_duplicate(session: Session, row: CallRequest, to: Reassign) -> int | None:
-    """Return the id of another active request of this caller for the new target."""
+def _find_duplicate(session: Session, row: CallRequest, queue: bool, target: str) -> int | None:
+    """Return the id of another active request of this caller for a target."""
     query = select(CallRequest.id).where(
         CallRequest.module_id == row.module_id if row.module_id is not None else CallRequest.module_id.is_(None),
-        CallRequest.queue.is_(to.queue),
-        CallRequest.target == to.target,
+        CallRequest.queue.is_(queue),
+        CallRequest.target == target,
         CallRequest.number == row.number,
         store.has_status(),
         CallRequest.id != row.id,
@@ -238,8 +289,6 @@ def execute(database: Database, kind: str, payload: dict[str, Any], actor: str, 
         result = _apply(session, actor, row, module, action, now)
     if result.code is ResultCode.DONE:
         return CommandOutcome(True, result.code, hang_up=None if isinstance(action, CallNow) else attempt)
-    if result.code is ResultCode.SAME and result.status is not None:
-        return CommandOutcome(False, ResultCode.of_status(result.status))
     return CommandOutcome(False, result.code)
 
 

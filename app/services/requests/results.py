@@ -1,12 +1,14 @@
 """The result of an action on one request."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from app.domain.lifecycle import Status
+from app.domain.number_policy import Verdict
 from app.services.requests.history import HistoryEvent, last_event
 from app.store.models import CallRequest
 
@@ -20,8 +22,12 @@ class ResultCode(StrEnum):
     CHANGED = "changed"  # another user changed the request first
     DUPLICATE = "duplicate"  # the same request is active already
     NOT_FOUND = "not_found"  # it does not exist, or this user may not see it
+    NUMBER_REFUSED = "number_refused"  # the number policy does not allow to call it
+    BLOCKED = "blocked"  # its number is on the block list
     UNKNOWN_TARGET = "unknown_target"
+    NOT_FREE = "not_free"  # the office is closed then, or has as many calls then as it allows
     NOT_YOURS = "not_yours"  # the agent is not an extension of this user
+    NOT_ALLOWED = "not_allowed"  # for supervisors and administrators only
     NO_ANSWER = "no_answer"  # the telephone service has not answered yet
     COMMAND_EXPIRED = "expired"  # the telephone service was too late and did nothing
     UNKNOWN = "unknown"  # an answer of the telephone service that this version does not know
@@ -56,7 +62,8 @@ class ActionResult:
     """`status` and `version` are those of the request now; None if it was not found.
 
     `by`: the event because of which nothing was done. `duplicate`: the id of the request that is active already.
-    `command`: the id of the command that was sent.
+    `verdict`: why its number may not be called. `command`: the id of the command that was sent. `free_at`: the next
+    free time, if the wished one is not free.
     """
 
     id: int
@@ -65,7 +72,9 @@ class ActionResult:
     version: int | None = None
     by: HistoryEvent | None = None
     duplicate: int | None = None
+    verdict: Verdict | None = None
     command: int | None = None
+    free_at: datetime | None = None
 
     @property
     def ok(self) -> bool:

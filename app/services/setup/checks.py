@@ -5,14 +5,15 @@ from datetime import datetime
 from enum import StrEnum
 
 from app.config import Settings
-from app.domain.pbx_connection import ConnectionReport, ConnectionResult, DialplanState
-from app.domain.routing import Destination, DestinationKind
-from app.services.pbx import connection_test, lookup
-from app.services.pbx.lookup import LookupResult
-from app.services.settings import office
+from app.domain.outbound import OutboundResult
+from app.domain.pbx_connection import CallersState, ConnectionReport, ConnectionResult, DialplanState
+from app.domain.routing import Context
+from app.services.pbx import connection_commands, outbound
+from app.services.pbx.product import Proposal, propose
 from app.store import pbx_state
 from app.store import settings as store_settings
 from app.store.database import Database
+from app.store.settings import PbxSettings
 
 
 class Check(StrEnum):
@@ -22,7 +23,10 @@ class Check(StrEnum):
     REACHED = "reached"  # the PBX answers
     ACCEPTED = "accepted"  # the PBX accepts the user and the secret
     RIGHTS = "rights"
+    PRODUCT = "product"  # the settings are for the product that was found
+    CONTEXTS = "contexts"  # the contexts of extensions and queues exist
     DIALPLAN = "dialplan"  # the PBX runs our dialplan
+    CALLERS = "callers"  # the PBX reaches our FastAGI server
     EXTENSIONS = "extensions"  # the PBX reports extensions
     OUTBOUND = "outbound"  # customers can be dialled
 
@@ -35,39 +39,57 @@ class CheckResult(StrEnum):
 
 @dataclass(frozen=True)
 class Checks:
-    """`report` is None if the worker did not answer. `outbound` is the context for calls to customers."""
+    """`report` is None if the worker did not answer. `outbound` is the context for calls to customers.
+
+    `found` is what becomes of a customer's number there, None if the PBX was not asked. `callers_address` is where the
+    PBX should reach our FastAGI server. `missing` are the contexts of the settings that the PBX does not have, and
+    `instead` the usual ones that it has. `proposal`: settings that fit the PBX better.
+    """
 
     results: dict[Check, CheckResult]
     report: ConnectionReport | None
-    outbound: str
+    outbound: str = ""
+    found: OutboundResult | None = None
+    callers_address: str = ""
+    missing: tuple[str, ...] = ()
+    instead: tuple[str, ...] = ()
+    proposal: Proposal | None = None
 
     @property
     def ready(self) -> bool:
         return all(result is CheckResult.OK for result in self.results.values())
 
 
+_CALLERS = {
+    CallersState.REACHED: CheckResult.OK,
+    CallersState.UNREACHED: CheckResult.FAULT,
+    CallersState.UNKNOWN: CheckResult.UNKNOWN,
+}
 _UNREACHED = (
     ConnectionResult.HOST_UNKNOWN,
     ConnectionResult.NOTHING_LISTENS,
     ConnectionResult.NO_ANSWER,
     ConnectionResult.NOT_ASTERISK,
+    ConnectionResult.CERTIFICATE,
 )
 
 
-def not_run() -> Checks:
-    """Return the checks before their first run."""
-    return Checks(dict.fromkeys(Check, CheckResult.UNKNOWN), None, "")
+def not_run(proposal: Proposal | None) -> Checks:
+    """Return the checks before their first run, with what is proposed already."""
+    return Checks(dict.fromkeys(Check, CheckResult.UNKNOWN), None, proposal=proposal)
 
 
 def run(database: Database, settings: Settings, actor: str, now: datetime) -> Checks:
     """Run all checks with the effective settings. Waits for the PBX, at most some seconds."""
     with database.read() as session:
         runs = pbx_state.worker_runs(session, now)
-        pbx = store_settings.pbx(session, settings)
+        stored = store_settings.read_all(session)
+        pbx = store_settings.pbx(session, settings, stored)
     report = None
     if runs:
-        report = connection_test.test(
+        report = connection_commands.test(
             database,
+            settings,
             host=pbx.ami_host,
             port=pbx.ami_port,
             username=pbx.ami_username,
@@ -76,38 +98,69 @@ def run(database: Database, settings: Settings, actor: str, now: datetime) -> Ch
             now=now,
         )
     results = dict.fromkeys(Check, CheckResult.UNKNOWN) | {Check.SERVICE: _result(report is not None)}
-    if report is not None:
-        results |= _connection_results(report)
-        if report.connected:
-            results[Check.OUTBOUND] = _check_outbound(database, settings, pbx.outbound_context, actor, now)
-    return Checks(results, report, pbx.outbound_context)
+    if report is None:
+        return Checks(results, None, pbx.outbound_context)
+    results |= _connection_results(report)
+    found = None
+    if report.connected:
+        results |= _context_results(pbx, report)
+        results[Check.OUTBOUND], found = _check_outbound(database, settings, pbx.outbound_context, actor, now)
+    return Checks(
+        results,
+        report,
+        pbx.outbound_context,
+        found,
+        f"{pbx.agi_host}:{store_settings.agi_port(settings, stored)}",
+        _missing_contexts(pbx, report),
+        tuple(context for context in report.contexts or () if context not in set(Context)),
+        propose(settings, pbx, report.product, report.outbound),
+    )
 
 
 def _connection_results(report: ConnectionReport) -> dict[Check, CheckResult]:
     if report.result in _UNREACHED:
         return {Check.REACHED: CheckResult.FAULT}
-    if report.result is ConnectionResult.REFUSED:
+    if report.result in (ConnectionResult.REFUSED, ConnectionResult.LOGIN_IN_USE, ConnectionResult.TOO_OLD):
         return {Check.REACHED: CheckResult.OK, Check.ACCEPTED: CheckResult.FAULT}
     return {
         Check.REACHED: CheckResult.OK,
         Check.ACCEPTED: CheckResult.OK,
         Check.RIGHTS: _result(report.result is ConnectionResult.CONNECTED),
         Check.DIALPLAN: _result(report.dialplan is DialplanState.CURRENT),
+        Check.CALLERS: _CALLERS[report.callers],
         Check.EXTENSIONS: _result(bool(report.extensions)),
     }
 
 
-def _check_outbound(database: Database, settings: Settings, context: str, actor: str, now: datetime) -> CheckResult:
+def _check_outbound(
+    database: Database, settings: Settings, context: str, actor: str, now: datetime
+) -> tuple[CheckResult, OutboundResult | None]:
     """Check that the context for calls to customers can dial an example number of the country."""
     if not context:
-        return CheckResult.FAULT
-    here = office.load(database, settings)
-    example = office.dialled_example(here.region, here.outbound_format, here.outbound_prefix)
-    if example is None:
-        return CheckResult.OK
-    custom = Destination(DestinationKind.CUSTOM, f"{context},{example[1]},1")
-    found = lookup.look_up(database, custom, actor=actor, now=now)
-    return CheckResult.UNKNOWN if found is LookupResult.UNANSWERED else _result(found is LookupResult.FOUND)
+        return CheckResult.FAULT, None
+    question = outbound.make_question(database, settings)
+    if question is None:
+        return CheckResult.OK, None
+    found = outbound.ask(database, question, actor=actor, now=now)
+    return CheckResult.UNKNOWN if found is None else _result(found is OutboundResult.DIALLED), found
+
+
+def _context_results(pbx: PbxSettings, report: ConnectionReport) -> dict[Check, CheckResult]:
+    """Return whether the settings fit the PBX: its product, and the contexts of extensions and queues."""
+    results = {}
+    if report.product is not None:
+        results[Check.PRODUCT] = _result(report.product.profile == pbx.pbx_profile)
+    if report.contexts is not None:
+        results[Check.CONTEXTS] = _result(not _missing_contexts(pbx, report))
+    return results
+
+
+def _missing_contexts(pbx: PbxSettings, report: ConnectionReport) -> tuple[str, ...]:
+    """Return the contexts of the settings that the PBX does not have. Ours come with our dialplan."""
+    if report.contexts is None:
+        return ()
+    wanted = dict.fromkeys((pbx.extension_context, pbx.queue_context))
+    return tuple(context for context in wanted if context not in {*report.contexts, *Context})
 
 
 def _result(ok: bool) -> CheckResult:

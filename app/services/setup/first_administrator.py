@@ -18,6 +18,7 @@ from app.services.settings import pbx
 from app.services.setup import progress
 from app.store import settings as store
 from app.store.database import Database, Joined
+from app.store.hours import set_first_hours
 from app.store.models import Setting, User
 
 VALID = timedelta(hours=24)
@@ -67,9 +68,17 @@ def redeem(database: Database, settings: Settings, token: str, name: str, passwo
         session.delete(stored)
         session.flush()
         user_id = users.create(Joined(database, session), name, password, "administrator", now)
-        pbx.ensure_secret(session, settings)
+        pbx.ensure_secret(session, settings, user_id, now)
         progress.start(session)
+        set_first_hours(session)
         return session.get_one(User, user_id)
+
+
+def create(database: Database, name: str, password: str, now: datetime) -> None:
+    """Create an administrator without a token, by the command `create-admin`. Raises Invalid."""
+    with database.write() as session:
+        users.create(Joined(database, session), name, password, "administrator", now, actor="create-admin")
+        set_first_hours(session)
 
 
 def _has_administrator(session: Session) -> bool:

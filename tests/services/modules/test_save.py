@@ -53,7 +53,8 @@ def test_every_field_is_stored(database: Database) -> None:
         min_wait=1,
         rest=2,
         retries=3,
-        retry_pause=14,
+        retry_pauses=(14, 15),
+        busy_pause=16,
         agent_pause=15,
         agent_ring=16,
         customer_ring=17,
@@ -65,7 +66,8 @@ def test_every_field_is_stored(database: Database) -> None:
     row = load(database, module_id)
     for field in fields(ModuleInput):
         if field.name not in ("targets", "prompts"):
-            assert getattr(row, field.name) == getattr(given, field.name), field.name
+            value = getattr(given, field.name)
+            assert getattr(row, field.name) == (list(value) if isinstance(value, tuple) else value), field.name
     assert (row.next_kind, row.next_code, row.error_kind, row.error_code) == ("extension", "101", "custom", "ivr,s,1")
     assert (row.targets, row.created_at, row.updated_at) == (["support"], NOW, NOW)
     assert prompts_of(database, module_id) == {

@@ -68,8 +68,9 @@ def fill_tables(database: Database, library: SoundLibrary, folder: Path) -> None
         name="پشتیبانی",
         code="*5002",
         target_kind="queue",
-        targets=("support-1",),
+        targets=("پشتیبانی فنی",),
         error=Destination("custom", "ivr-main,s,1"),
+        offer_key="4",
     )
     sales = make_module_input(
         name="Sales",
@@ -81,7 +82,21 @@ def fill_tables(database: Database, library: SoundLibrary, folder: Path) -> None
         silent=True,
         automatic=False,
         language="en",
+        hours="mon 08:00-12:00, 13:00-17:00; fri 22:00-06:00",
+        holidays=False,
+        outside="decline",
+        at_closing="give_up",
+        agent_order="in_turn",
+        fallback=Destination("queue", "پشتیبانی فنی"),
         caller_id="+" + "9" * 20,
+        retry_pauses=(10, 20, 7 * 24 * 3600),
+        busy_pause=11,
+        agent_confirms="answer",
+        asks_customer=True,
+        asks_name=True,
+        customer_first=True,
+        office_name="Sepehr Ltd.",
+        offer_key="0",
         prompts={
             "intro": PromptInput("file", "", recording.file, recording.original_name),
             "is": PromptInput("none"),
@@ -93,11 +108,11 @@ def fill_tables(database: Database, library: SoundLibrary, folder: Path) -> None
     save_module(database, sales, NOW)
     destinations = {
         Situation.BUSY: Destination("module", "*5001"),
-        Situation.NO_ANSWER: Destination("queue", "support-1"),
+        Situation.NO_ANSWER: Destination("queue", "پشتیبانی فنی"),
         Situation.UNAVAILABLE: HANG_UP,
     }
     save_scenario(database, ExtensionInput("101", 15, destinations), now=NOW)
-    save_scenario(database, QueueInput("support-1", 45, 20, Destination("module", "*5002")), now=NOW)
+    save_scenario(database, QueueInput("پشتیبانی فنی", 45, 20, Destination("module", "*5002")), now=NOW)
 
 
 def make_module(code: str = "*5001", **values: Any) -> dict[str, Any]:
@@ -155,8 +170,9 @@ def test_import_restores_an_export(
 def test_export_has_every_column(database: Database, library: SoundLibrary, tmp_path: Path) -> None:
     fill_tables(database, library, tmp_path)
     content = export_settings(database)
-    ours = {"id", "created_at", "updated_at", "next_kind", "next_code", "error_kind", "error_code"}
-    assert set(content["modules"][0]) == set(Module.__table__.columns.keys()) - ours | {"next", "error", "prompts"}
+    destinations = {"next", "error", "fallback"}
+    ours = {"id", "created_at", "updated_at", *(f"{name}_{part}" for name in destinations for part in ("kind", "code"))}
+    assert set(content["modules"][0]) == set(Module.__table__.columns.keys()) - ours | destinations | {"prompts"}
     assert set(content["modules"][0]["prompts"]["intro"]) == {"mode", "text", "file", "original_name"}
 
 
@@ -185,6 +201,48 @@ def test_missing_fields_have_defaults(database: Database, library: SoundLibrary)
         given = from_row(row)
     assert given == make_module_input(name="Sales", code="*5001", prompts={})
     assert (row.created_at, row.updated_at) == (NOW, NOW)
+
+
+@pytest.mark.parametrize(
+    ("values", "pauses", "busy"),
+    [
+        ({"retry_pause": 240}, (240,), 0),
+        ({"retry_pause": 240, "busy_pause": 60}, (240,), 60),
+        ({"retry_pauses": [240, 300]}, (240, 300), 120),
+    ],
+)
+def test_module_of_an_older_file_keeps_its_single_pause(
+    database: Database, library: SoundLibrary, values: dict[str, Any], pauses: tuple[int, ...], busy: int
+) -> None:
+    import_settings(database, library, make_file(modules=[make_module(**values)]), NOW)
+    with database.read() as session:
+        given = from_row(session.scalars(select(Module)).one())
+    assert (given.retry_pauses, given.busy_pause) == (pauses, busy)
+
+
+@pytest.mark.parametrize(
+    ("values", "at_closing"), [({"carry_over": True}, "carry_over"), ({"carry_over": False}, "expire")]
+)
+def test_module_of_an_older_file_keeps_what_becomes_of_open_requests(
+    database: Database, library: SoundLibrary, values: dict[str, Any], at_closing: str
+) -> None:
+    import_settings(database, library, make_file(modules=[make_module(**values)]), NOW)
+    with database.read() as session:
+        assert session.scalars(select(Module.at_closing)).one() == at_closing
+
+
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [
+        ({"retry_pause": "five"}, "modules[0].retry_pauses[0]: "),
+        ({"retry_pause": 5, "retry_pauses": [300]}, "modules[0].retry_pause: "),
+        ({"retry_pauses": [5]}, "modules[0].retry_pauses: must be 1 to 10 pauses"),
+        ({"busy_pause": 5}, "modules[0].busy_pause: is too small or too large"),
+    ],
+)
+def test_bad_pause_is_named(database: Database, library: SoundLibrary, values: dict[str, Any], place: str) -> None:
+    (error,) = errors_of(database, library, make_file(modules=[make_module(**values)]))
+    assert error.startswith(place)
 
 
 def test_import_writes_the_dialplan_once(database: Database, library: SoundLibrary) -> None:
@@ -329,7 +387,7 @@ INVALID: list[tuple[str, Change, list[str]]] = [
     ),
     ("an extension that is none", extension_gets(extension="10x"), ["extensions[0].extension"]),
     ("an extension to no module", extension_gets(busy=to_module("*5999")), ["extensions[0].busy.code"]),
-    ("a queue that is none", queue_gets(queue="a b"), ["queues[0].queue"]),
+    ("a queue that is none", queue_gets(queue="a|b"), ["queues[0].queue"]),
     ("a queue to no module", queue_gets(failed=to_module("*5999")), ["queues[0].failed.code"]),
 ]  # fmt: skip
 

@@ -35,9 +35,18 @@ def test_valid_modules(database: Database) -> None:
         "prompts": {"intro": PromptInput("file", file="1/intro.wav"), "is": PromptInput("none")},
     }
     assert errors_of(database, **full) == {}
-    queue: dict[str, Any] = {"target_kind": "queue", "targets": ("sales-1_a.b",), "next": Destination("queue", "x")}
+    queue: dict[str, Any] = {"target_kind": "queue", "targets": ("sales-1_a.b",), "next": Destination("queue", "صف ۲")}
     assert errors_of(database, **queue) == {}
     assert errors_of(database, prompts={key: PromptInput(text="x" * 1500) for key in PROMPT_KEYS}) == {}
+
+
+def test_one_module_is_offered_in_a_queue(database: Database) -> None:
+    queue: dict[str, Any] = {"target_kind": "queue", "targets": ("800",)}
+    create_module(database, code="*5002", **queue, offer_key="1")
+    assert errors_of(database, **queue) == errors_of(database, 1, code="*5002", **queue, offer_key="2") == {}
+    assert errors_of(database, **queue, offer_key="2") == {"offer_key": "offered"}
+    assert errors_of(database, target_kind="queue", targets=("801",), offer_key="1") == {}
+    assert errors_of(database, targets=("800",), offer_key="1") == {}, "an extension"
 
 
 @pytest.mark.parametrize(
@@ -54,6 +63,7 @@ def test_valid_modules(database: Database) -> None:
         ({"code": "1" * 21}, {"code": "code"}),
         ({"code": "*5099"}, {"code": "taken"}),
         ({"language": "de"}, {"language": "choice"}),
+        *(({"offer_key": key}, {"offer_key": "choice"}) for key in ("*", "12", "x", "۱")),
         ({"language": "de", "voice": "de"}, {"language": "choice", "voice": "choice"}),
         ({"language": "fa", "voice": "en-us+f3"}, {"voice": "choice"}),
         ({"voice": "piper:../x"}, {"voice": "choice"}),
@@ -61,6 +71,13 @@ def test_valid_modules(database: Database) -> None:
         ({"rate": 451}, {"rate": "range"}),
         ({"pitch": -1}, {"pitch": "range"}),
         ({"pitch": 100}, {"pitch": "range"}),
+        ({"retry_pauses": ()}, {"retry_pauses": "pauses"}),
+        ({"retry_pauses": (60,) * 11}, {"retry_pauses": "pauses"}),
+        ({"retry_pauses": (60, 9)}, {"retry_pauses": "pauses"}),
+        ({"retry_pauses": (7 * 24 * 3600 + 1,)}, {"retry_pauses": "pauses"}),
+        ({"busy_pause": 9}, {"busy_pause": "range"}),
+        ({"busy_pause": -1}, {"busy_pause": "range"}),
+        ({"busy_pause": 7 * 24 * 3600 + 1}, {"busy_pause": "range"}),
         ({"caller_id": "Sales"}, {"caller_id": "number"}),
         ({"caller_id": "1"}, {"caller_id": "number"}),
         ({"caller_id": "0" * 21}, {"caller_id": "number"}),
@@ -68,7 +85,7 @@ def test_valid_modules(database: Database) -> None:
         ({"targets": ()}, {"targets": "required"}),
         ({"targets": ("101", "10a")}, {"targets": "code"}),
         ({"target_kind": "queue", "targets": ("a", "b")}, {"targets": "one_queue"}),
-        ({"target_kind": "queue", "targets": ("a,b",)}, {"targets": "code"}),
+        ({"target_kind": "queue", "targets": ("a,b",)}, {"targets": "queue_name"}),
         ({"next": Destination()}, {"next_kind": "choice"}),
         ({"next": Destination("ivr")}, {"next_kind": "choice"}),
         ({"next": Destination("extension")}, {"next_code": "required"}),
@@ -76,6 +93,12 @@ def test_valid_modules(database: Database) -> None:
         ({"next": module("*5001")}, {"next_code": "no_module"}),
         ({"error": Destination("fax")}, {"error_kind": "choice"}),
         ({"error": Destination("custom", "a,b,c")}, {"error_code": "custom"}),
+        ({"agent_order": "by_age"}, {"agent_order": "choice"}),
+        ({"fallback": Destination("queue", "800")}, {"fallback_after": "required"}),
+        ({"fallback_after": 60}, {"fallback_kind": "choice"}),
+        ({"fallback_after": 60, "fallback": Destination("custom", "a,b,1")}, {"fallback_kind": "choice"}),
+        ({"fallback_after": 60, "fallback": Destination("queue")}, {"fallback_code": "required"}),
+        ({"fallback_after": 60, "fallback": Destination("extension", "a&b")}, {"fallback_code": "code"}),
         ({"prompts": {"outro": PromptInput()}}, {"prompt_outro": "choice"}),
         ({"prompts": {"intro": PromptInput("sing")}}, {"prompt_intro": "choice"}),
         ({"prompts": {"intro": PromptInput("file")}}, {"prompt_intro": "no_file"}),
@@ -91,11 +114,19 @@ def test_invalid_fields(database: Database, given: dict[str, Any], errors: dict[
 def test_numbers_have_bounds(database: Database, name: str) -> None:
     least, most = BOUNDS[name]
     for value, errors in ((least - 1, {name: "range"}), (least, {}), (most, {}), (most + 1, {name: "range"})):
-        assert errors_of(database, **{name: value}) == errors
+        fields: dict[str, Any] = {name: value}
+        if name == "fallback_after" and value:
+            fields["fallback"] = Destination("queue", "800")
+        assert errors_of(database, **fields) == errors
+
+
+@pytest.mark.parametrize("pause", [10, 7 * 24 * 3600])
+def test_pauses_have_bounds(database: Database, pause: int) -> None:
+    assert errors_of(database, retry_pauses=(pause,) * 10, busy_pause=pause) == {}
 
 
 def test_defaults_are_within_the_bounds() -> None:
-    defaults = {field.name: field.default for field in fields(ModuleInput) if field.name in BOUNDS}
+    defaults: dict[str, Any] = {field.name: field.default for field in fields(ModuleInput) if field.name in BOUNDS}
     assert [name for name, (least, most) in BOUNDS.items() if not least <= defaults[name] <= most] == []
 
 

@@ -2,7 +2,10 @@
 
 import pytest
 
-from app.config import Settings
+from app.config import Settings, agi_secret
+from app.domain.dialplan_numbers import dialplan_number_check
+from app.domain.number_policy import NumberPolicy
+from app.domain.numbers import OutboundFormat
 from app.domain.routing import (
     HANG_UP,
     NO_DESTINATION,
@@ -15,6 +18,7 @@ from app.domain.routing import (
 from app.services.pbx.dialplan import gather_dialplan
 from app.store.database import Database
 from app.store.models import ExtensionScenario, QueueScenario
+from app.store.settings import write_setting
 from script.office.database import make_settings
 from tests.support.factories import create_line, create_module, store
 
@@ -30,8 +34,9 @@ def extensions_of(database: Database, settings: Settings) -> list[str]:
 
 
 def test_empty_tables(database: Database, office: Settings) -> None:
-    contexts = ("bazang-extensions", "bazang-queues")
-    assert gather(database, office) == Dialplan((), (), (), "asterisk", "127.0.0.1", 4573, *contexts)
+    numbers = dialplan_number_check(NumberPolicy("IR"), OutboundFormat.NATIONAL, "")
+    others = (agi_secret(office), "bazang-extensions", "bazang-queues", numbers)
+    assert gather(database, office) == Dialplan((), (), (), "asterisk", "127.0.0.1", 4573, *others)
 
 
 def test_modules(database: Database, office: Settings) -> None:
@@ -68,7 +73,8 @@ def test_extension_without_scenario_and_hint(database: Database, office: Setting
     if has_own_hint:
         create_line(database, "101", devices="PJSIP/old", context="bazang-extensions")
     create_module(database, targets=["101"])
-    plan = ExtensionPlan("101", "PJSIP/101", "bazang-extensions", True, 25, *[NO_DESTINATION] * 3)
+    ends = (NO_DESTINATION, NO_DESTINATION, NO_DESTINATION)
+    plan = ExtensionPlan("101", "PJSIP/101", "bazang-extensions", True, 25, *ends, has_scenario=False)
     assert gather(database, office).extensions == (plan,)
 
 
@@ -109,3 +115,11 @@ def test_queues_of_scenarios_and_destinations(database: Database, office: Settin
         QueuePlan("sales", 90, MODULE),
         QueuePlan("support", 30, NO_DESTINATION),
     )
+
+
+def test_numbers_follow_the_settings_of_the_office(database: Database, office: Settings) -> None:
+    with database.write() as session:
+        for name, value in (("region", "US"), ("outbound_format", "e164"), ("outbound_prefix", "9")):
+            write_setting(session, name, value)
+    expected = dialplan_number_check(NumberPolicy("US"), OutboundFormat.E164, "9")
+    assert gather(database, office).numbers == expected

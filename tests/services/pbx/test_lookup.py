@@ -13,7 +13,7 @@ from app.services.pbx.lookup import LookupResult, find_code, look_up, look_up_un
 from app.store.database import Database
 from app.store.models import Command
 from script.office.database import make_settings
-from tests.services.pbx.test_connection_test import worker
+from tests.services.pbx.test_connection_commands import worker
 from tests.support.factories import NOW, create_running_service
 
 QUEUE = Destination("queue", "800")
@@ -38,7 +38,7 @@ def test_worker_answers(database: Database, answer: str, result: LookupResult) -
     [
         ("extension", "10a"),
         ("extension", "101)\r\nAction: Logoff"),
-        ("queue", "8 0"),
+        ("queue", "8,0"),
         ("queue", ""),
         ("custom", "ends,12"),
         ("custom", "ends,12,1,1"),

@@ -7,7 +7,7 @@ import phonenumbers
 import pytest
 
 from app.audio.library import SoundLibrary
-from app.audio.prompt_texts import default_text
+from app.audio.prompt_texts import default_text, delay_text
 from app.services.prompts.dialogue import PAUSE, CallerNumber, PromptError, make_dialogue, sample_number
 from app.services.prompts.input import PromptInput
 from app.services.prompts.sounds import make_digit_clips
@@ -54,6 +54,26 @@ def test_other_number_is_typed_and_read_out(library: SoundLibrary) -> None:
             assert recognize_keys(cut(samples, at, seconds, library)) == pressed
             at += round(seconds * RATE)
     assert samples[at:] == read_samples(library.speech_path(default_text("after_success", "fa"), "fa"))
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_time_is_chosen_and_said(library: SoundLibrary, own: bool) -> None:
+    prompts = {"after_success": PromptInput("speech", "Goodbye.")} if own else {}
+    clip = make_dialogue(library, MALE, prompts, "en", CallerNumber.TIME, {}, "1")
+    samples, at = read_samples(clip.path), 0
+    keys = iter("321")
+    texts = [default_text(key, "en") for key in ("intro", "time_offer")] + [""]
+    texts += [default_text("time_choice", "en"), "", delay_text(20, "en"), default_text("time_next", "en"), ""]
+    texts += [default_text("before_success", "en"), "Goodbye." if own else default_text("after_success_time", "en")]
+    for text in texts:
+        if text:
+            expected = read_samples(library.speech_path(text, "en", MALE.voice))
+            assert samples[at : at + len(expected)] == expected, text
+            at += len(expected)
+        else:
+            assert recognize_keys(cut(samples, at, 2 * PAUSE.seconds + 0.2, library)) == next(keys)
+            at += round((2 * PAUSE.seconds + 0.2) * RATE)
+    assert at == len(samples)
 
 
 @pytest.mark.parametrize(

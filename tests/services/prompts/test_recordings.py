@@ -3,6 +3,7 @@
 import io
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from app.services.prompts.recordings import FILE_PATTERN, Origin, RecordingSort,
 from app.store.database import Database
 from app.store.models import DigitRecording, Module, Prompt, Recording
 from script.office.database import open_database
+from script.office.server_database import migrated_database, new_database, open_server_database
 from tests.audio.sounds import silence, tone, write_sound
 from tests.support.factories import NOW, create_recording, make_module_input, reload, run_at_once
-from tests.support.server_database import migrated_database, new_database, open_server_database
 
 MISSING = f"uploads/{'0' * 64}.wav"
 ROUNDS = 12  # of actions at the same moment
@@ -356,7 +357,7 @@ def test_two_modules_with_the_same_new_file_are_both_saved(
     """From two browsers, when the file has no row yet."""
     clip = library.convert(io.BytesIO(beep), "beep.wav")
     file = clip.path.relative_to(library.root).as_posix()
-    run_at_once([lambda code=code: use_in_module(database, library, file, code) for code in ("*1", "*2")])  # type: ignore[misc]
+    run_at_once([partial(use_in_module, database, library, file, code) for code in ("*1", "*2")])
     assert [row.file for row in list_rows(database, Prompt)] == [file, file]
     assert len(list_rows(database, Recording)) == 1
 
@@ -365,6 +366,6 @@ def test_digit_is_set_by_several_people(database: Database) -> None:
     files = [f"uploads/{number}{'0' * 63}.wav" for number in range(4)]
     for file in files:
         create_recording(database, file)
-    run_at_once([lambda file=file: set_digit(database, "fa", "7", file, NOW) for file in files])  # type: ignore[misc]
+    run_at_once([partial(set_digit, database, "fa", "7", file, NOW) for file in files])
     (row,) = list_rows(database, DigitRecording)
     assert row.file in files

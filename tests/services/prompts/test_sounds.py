@@ -8,14 +8,15 @@ import pytest
 
 from app.audio.clip import Clip, SpeechError
 from app.audio.library import SoundLibrary
-from app.audio.prompt_texts import PROMPT_KEYS, default_text
+from app.audio.prompt_texts import NAME_KEYS, OPEN_KEYS, PROMPT_KEYS, TIME_KEYS, default_text, fill_in
 from app.services.modules.save import save_module
 from app.services.prompts.input import DEFAULT_PROMPT, PromptInput
 from app.services.prompts.sounds import make_clip, make_digit_clips, make_module_clips
 from app.store.database import Database
+from app.store.models import Prompt
 from app.store.settings import Speech
 from tests.audio.sounds import tone, write_sound
-from tests.support.factories import NOW, make_module_input
+from tests.support.factories import NOW, create_module, make_module_input, store
 
 OWN_TEXT = PromptInput("speech", "We are closed for lunch.")
 NONE = PromptInput("none")
@@ -33,14 +34,14 @@ def save(database: Database, language: str = "en", **prompts: PromptInput) -> in
     return save_module(database, make_module_input(language=language, prompts=prompts), NOW)
 
 
-def make_paths(database: Database, library: SoundLibrary, language: str = "en", **prompts: PromptInput) -> Any:
+def make_paths(database: Database, library: SoundLibrary, language: str = "en", /, **prompts: PromptInput) -> Any:
     """Save a module and return the paths of its clips by key."""
     clips = make_module_clips(database, library, save(database, language, **prompts))
     return {key: clip and clip.path for key, clip in clips.items()}
 
 
 def default_path(library: SoundLibrary, key: str, language: str = "en") -> Path | None:
-    text = default_text(key, language)
+    text = fill_in(default_text(key, language), "")
     return library.speech_path(text, language) if text else None
 
 
@@ -50,9 +51,28 @@ def default_path(library: SoundLibrary, key: str, language: str = "en") -> Path 
 @pytest.mark.parametrize("language", ["en", "fa"])
 def test_default_texts(database: Database, library: SoundLibrary, language: str) -> None:
     paths = make_paths(database, library, language)
-    assert paths == {key: default_path(library, key, language) for key in (*PROMPT_KEYS, "intro_other")}
+    assert paths == {
+        key: default_path(library, key, language)
+        for key in (*PROMPT_KEYS, *OPEN_KEYS, "intro_other", "after_success_closed")
+    }
     assert all(path.exists() for path in paths.values() if path is not None)
     assert (paths["is"] is None) == (language == "en")
+
+
+def test_prompts_of_a_module_whose_callers_choose_the_time(database: Database, library: SoundLibrary) -> None:
+    module = create_module(database, language="en", offers_times=True)
+    clips = make_module_clips(database, library, module.id)
+    assert {*TIME_KEYS} < clips.keys()
+    store(database, Prompt(module_id=module.id, key="after_success", mode="none"))
+    assert make_module_clips(database, library, module.id)["after_success_time"] is None
+
+
+def test_prompts_of_a_module_whose_callers_say_their_name(database: Database, library: SoundLibrary) -> None:
+    asks = {*NAME_KEYS, "tone"}
+    for asks_name in (False, True):
+        module = create_module(database, code=f"*500{asks_name:d}", language="en", asks_name=asks_name)
+        clips = make_module_clips(database, library, module.id)
+        assert {key for key in asks if clips.get(key) is not None} == (asks if asks_name else set())
 
 
 def test_own_prompts(database: Database, library: SoundLibrary, recording: PromptInput) -> None:

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import openpyxl
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from openpyxl.worksheet.worksheet import Worksheet
 
 from app.domain.lifecycle import Status
+from app.domain.routing import CameBy
 from app.services.report import export, query
 from app.services.report.export import COLUMNS, TIME_COLUMNS, Wording, columns, write_csv, write_xlsx
 from app.services.report.query import Filter, ReportRow
@@ -26,6 +28,7 @@ ENGLISH = Wording(
     titles={name: name.title() for name in COLUMNS},
     statuses={status: status.value.title() for status in Status},
     caller="by phone",
+    missed_call="from a missed call",
     sheet="Call requests",
 )
 PERSIAN = replace(
@@ -41,8 +44,8 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-def row(**kwargs: object) -> ReportRow:
-    values = {
+def row(**kwargs: Any) -> ReportRow:
+    values: dict[str, Any] = {
         "id": 7,
         "operator": "101",
         "queue": False,
@@ -52,6 +55,7 @@ def row(**kwargs: object) -> ReportRow:
         "caller_name": "Sara",
         "number": "09121234567",
         "created_by": "",
+        "came_by": CameBy.UNKNOWN,
         "registered_at": NOW,
         "reached_at": None,
         "done_at": NOW + timedelta(minutes=5),
@@ -59,7 +63,7 @@ def row(**kwargs: object) -> ReportRow:
         "attempts": 2,
         "note": "settled",
     }
-    return ReportRow(**(values | kwargs))  # type: ignore[arg-type]
+    return ReportRow(**(values | kwargs))
 
 
 def as_csv(*rows: ReportRow, wording: Wording = ENGLISH) -> list[list[str]]:
@@ -76,7 +80,7 @@ def as_sheet(folder: Path, *rows: ReportRow, wording: Wording = ENGLISH) -> Work
     return sheet
 
 
-def cell(sheet: Worksheet, name: str, wording: Wording = ENGLISH, line: int = 2):  # type: ignore[no-untyped-def]
+def cell(sheet: Worksheet, name: str, wording: Wording = ENGLISH, line: int = 2) -> Any:
     return sheet.cell(line, columns(wording).index(name) + 1)
 
 
@@ -110,6 +114,13 @@ def test_to_a_persian_reader_a_moment_is_told_as_a_jalali_date_as_well() -> None
     assert (found["registered_at"], found["registered_at_jalali"]) == ("2026-03-02 11:30", "1404/12/11 11:30")
     assert (found["done_at"], found["done_at_jalali"]) == ("", "")
     assert list(found)[8:12] == ["registered_at", "registered_at_jalali", "done_at", "done_at_jalali"]
+
+
+def test_request_of_a_missed_call_was_created_by_nobody() -> None:
+    creators = {"": "from a missed call", "omid": "omid"}
+    for creator, shown in creators.items():
+        (_, line) = as_csv(row(created_by=creator, came_by=CameBy.MISSED_CALL))
+        assert line[COLUMNS.index("created_by")] == shown
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -249,6 +260,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
 def test_twenty_thousand_rows_take_no_more_memory_than_a_thousand(tmp_path: Path, kind: str) -> None:
     """Peaks of processes of their own, in KiB: the rows alone would need 7 MB, what varies by chance is far less."""

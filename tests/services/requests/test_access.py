@@ -2,18 +2,20 @@
 
 import random
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from app.config import Settings
 from app.services.errors import Forbidden, Invalid, NotFound
-from app.services.report import mine, overview, query, statistics
+from app.services.report import overview, own_requests, query, statistics
 from app.services.report.periods import last_days
 from app.services.report.query import Filter
 from app.services.requests import create, detail, pending, perform
 from app.services.requests.access import Scope, scope_of, visibility_of
 from app.services.requests.actions import (
+    Action,
     CallNow,
     Cancel,
     MarkDone,
@@ -25,7 +27,7 @@ from app.services.requests.actions import (
 )
 from app.services.requests.create import NewRequest
 from app.store.database import Database
-from app.store.models import CallRequest, QueueMemberRow
+from app.store.models import CallRequest, Module, QueueMemberRow
 from tests.services.scene import HOUR, OPERATOR, SUPERVISOR, ZONE
 from tests.support.factories import (
     NOW,
@@ -39,7 +41,7 @@ from tests.support.factories import (
     reload,
 )
 
-ACTIONS = [
+ACTIONS: list[Action] = [
     Postpone(NOW + HOUR),
     Reassign(False, "102"),
     Prioritise(1),
@@ -63,11 +65,15 @@ def two_offices(database: Database) -> tuple[list[CallRequest], list[CallRequest
         create_line(database, extension)
     n = iter(range(100))
 
-    def request(module: object, **kwargs: object) -> CallRequest:
-        return create_request(database, module, number=f"+9891200000{next(n):02}", **kwargs)  # type: ignore[arg-type]
+    def request(module: Module | None, **kwargs: Any) -> CallRequest:
+        return create_request(database, module, number=f"+9891200000{next(n):02}", **kwargs)
 
+    fallback = create_module(
+        database, targets=["102"], fallback_after=60, fallback_kind="queue", fallback_code="support"
+    )
     own = [
         request(sales, target="101"),
+        request(fallback, target="102", fell_back=True),
         request(sales),  # any extension of Sales
         request(support, queue=True, target="support"),
         request(other, target="101"),  # reassigned to 101
@@ -76,6 +82,7 @@ def two_offices(database: Database) -> tuple[list[CallRequest], list[CallRequest
     others = [
         request(sales, target="102"),
         request(other),
+        request(fallback, target="102"),
         request(care, queue=True, target="care"),
         request(support, target="103"),
         request(care, queue=True, target="101"),  # a queue with the name of an extension
@@ -130,8 +137,12 @@ def test_the_condition_and_the_check_of_a_row_agree(database: Database) -> None:
     rng = random.Random(5)
     names = ["101", "102", "support", "care", ""]
     modules = [
-        create_module(database, target_kind=kind, targets=targets)
-        for kind, targets in (("extension", ["101"]), ("extension", ["102", "103"]), ("queue", ["support"]))
+        create_module(database, target_kind=kind, targets=targets, fallback_after=60, **fallback)
+        for kind, targets, fallback in (
+            ("extension", ["101"], {"fallback_kind": "queue", "fallback_code": "support"}),
+            ("extension", ["102", "103"], {"fallback_kind": "extension", "fallback_code": "101"}),
+            ("queue", ["support"], {"fallback_kind": "queue", "fallback_code": "102"}),
+        )
     ]
     create_queue(database, "support", "101")
     create_queue(database, "102", "102")
@@ -142,6 +153,7 @@ def test_the_condition_and_the_check_of_a_row_agree(database: Database) -> None:
             number=f"+98912000{n:04}",
             queue=rng.random() < 0.4,
             target=rng.choice(names),
+            fell_back=rng.random() < 0.3,
             status="done",
         )
     with database.read() as session:
@@ -169,7 +181,7 @@ def test_services_show_an_operator_their_own_requests_only(database: Database) -
     assert {row.id for row in query.read_page(database, OPERATOR, Filter()).rows} == ids
     assert {row.id for row in query.stream(database, OPERATOR, Filter())} == ids
     week = last_days(NOW, ZONE, 7)
-    assert {row.id for row in mine.load_own_requests(database, OPERATOR, week, NOW).past.rows} == ids
+    assert {row.id for row in own_requests.load_own_requests(database, OPERATOR, week, NOW).past.rows} == ids
     assert statistics.statistics(database, OPERATOR, Filter(), ZONE).total == len(ids)
     assert query.read_page(database, SUPERVISOR, Filter()).total == len(own) + len(others)
     now = overview.load_overview(database, OPERATOR, ZONE, NOW)
@@ -193,9 +205,9 @@ def test_filters_show_an_operator_no_requests_of_others(database: Database) -> N
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: type(action).__name__)
-def test_an_operator_cannot_change_requests_of_others(database: Database, action: object) -> None:
+def test_an_operator_cannot_change_requests_of_others(database: Database, action: Action) -> None:
     _, others = two_offices(database)
-    results = perform.perform(database, OPERATOR, action, [ShownRequest(row.id, row.version) for row in others], NOW)  # type: ignore[arg-type]
+    results = perform.perform(database, OPERATOR, action, [ShownRequest(row.id, row.version) for row in others], NOW)
     assert [result.code for result in results] == ["not_found"] * len(others)
     assert [reload(database, row).version for row in others] == [row.version for row in others]
     assert not any(history_of(database, row.id) for row in others)

@@ -1,11 +1,14 @@
 """Attempts: each step is recorded once, and the first outcome counts."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from app.config import Settings
 from app.domain.lifecycle import RECOVERY_PAUSE, CalledNow, Cancelled, Outcome, Side, Status, Step
+from app.domain.routes import RouteTrouble
 from app.services.requests.attempts import (
     AttemptInFlight,
     claim_due,
@@ -16,8 +19,10 @@ from app.services.requests.attempts import (
     progress,
     records_to_delete,
 )
+from app.store import requests as store_requests
 from app.store.database import Database
-from app.store.models import Attempt, CallRequest, Module
+from app.store.models import Attempt, CallRequest, Module, QueueRow, QueueScenario
+from app.store.routes import failing
 from tests.support.factories import (
     NOW,
     apply_event,
@@ -29,6 +34,7 @@ from tests.support.factories import (
     make_line,
     reload,
     run_at_once,
+    store,
 )
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -39,7 +45,7 @@ CUSTOMER = [outcome for outcome in Outcome if outcome.side is Side.CUSTOMER]
 
 @pytest.fixture
 def module(database: Database) -> Module:
-    return create_module(database, retries=1, retry_pause=300, agent_pause=60)
+    return create_module(database, retries=1, retry_pauses=[300], busy_pause=0, agent_pause=60)
 
 
 @pytest.fixture
@@ -120,7 +126,8 @@ def test_an_agent_miss_pauses_the_agent(
     assert (row.ended_at, row.outcome, row.cause) == (NOW, outcome.value, "17 User busy")
     assert row.agent_pause_until == NOW + MINUTE
     request = reload(database, request_row)
-    assert (request.status, request.attempt, request.agent_misses, request.customer_attempts) == ("waiting", None, 1, 0)
+    assert (request.status, request.attempt, request.agent_misses) == ("waiting", None, 1)
+    assert request.customer_attempts == (outcome is Outcome.AGENT_MISSED_CUSTOMER)
     (entry,) = history_of(database, request_row.id)
     assert (entry.event, entry.detail, entry.attempt) == ("ended", outcome.value, "a1")
 
@@ -148,6 +155,19 @@ def test_the_request_fails_after_the_last_retry(
     request = reload(database, request_row)
     assert (request.status, request.customer_attempts, request.done_at) == ("failed", 2, LATER)
     assert request.done_by == "102"
+
+
+def test_after_a_talk_for_a_queue_its_wrapup_time_counts(database: Database, module: Module) -> None:
+    store(database, QueueRow(name="sales", live_callers=0, wrapup=30))
+    store(database, QueueScenario(queue="sales", max_wait=60, wrapup=20))
+    row = create_request(database, module, queue=True, target="sales", status="dialling", attempt="a1", step="claimed")
+    create_attempt(database, row, id="a1")
+    progress(database, "a1", Step.CONNECTED, NOW)
+    end(database, "a1", Outcome.CONNECTED, NOW + SECOND)
+    with database.read() as session:
+        occupied = store_requests.occupied(session, NOW + 2 * SECOND)
+        assert (occupied.wrapups, occupied.agent_pauses) == ({"101": NOW + 31 * SECOND}, {})
+        assert store_requests.occupied(session, NOW + 31 * SECOND).wrapups == {}
 
 
 def test_a_connected_attempt_ends_as_connected(database: Database, request_row: CallRequest, attempt: Attempt) -> None:
@@ -304,12 +324,11 @@ def test_a_cancellation_and_an_end_at_the_same_time(database: Database, module: 
         number, attempt = f"+98912000{turn:04}", f"b{turn}"
         row = create_request(database, module, number=number, status="dialling", attempt=attempt)
         create_attempt(database, row, id=attempt)
-        run_at_once(
-            [
-                lambda row=row: apply_event(database, row.id, Cancelled()),
-                lambda attempt=attempt: end(database, attempt, Outcome.CONNECTED, NOW),
-            ]
-        )
+        works: list[Callable[[], object]] = [
+            partial(apply_event, database, row.id, Cancelled()),
+            partial(end, database, attempt, Outcome.CONNECTED, NOW),
+        ]
+        run_at_once(works)
         found = reload(database, row).status, events_of(database, row)
         assert found in [("cancelled", ["test"]), ("done", ["ended"])]
         with database.read() as session:
@@ -333,12 +352,12 @@ def test_an_attempt_in_flight_has_its_last_step(
 ) -> None:
     for each in steps:
         progress(database, "a1", each, NOW)
-    assert in_flight(database) == [AttemptInFlight("a1", step, NOW, withdrawn=False)]
+    assert in_flight(database) == [AttemptInFlight("a1", step, NOW, withdrawn=False, agent="101")]
 
 
 def test_an_attempt_is_in_flight_until_it_ends(database: Database, request_row: CallRequest, attempt: Attempt) -> None:
     apply_event(database, request_row.id, Cancelled())
-    assert in_flight(database) == [AttemptInFlight("a1", Step.CLAIMED, NOW, withdrawn=True)]
+    assert in_flight(database) == [AttemptInFlight("a1", Step.CLAIMED, NOW, withdrawn=True, agent="101")]
     assert not has_ended(database, "a1") and not has_ended(database, "unknown")
     end(database, "a1", Outcome.WITHDRAWN, NOW)
     assert in_flight(database) == []
@@ -357,3 +376,55 @@ def test_the_records_of_ended_attempts_are_deleted_a_few_at_a_time(database: Dat
     assert set(records_to_delete(database)) == ended - set(first)
     mark_records_deleted(database, ())
     assert len(records_to_delete(database)) == 2
+
+
+# -- the route --------------------------------------------------------------------------------------------------------
+
+
+def through(database: Database, attempt: Attempt, context: str = "outbound") -> None:
+    with database.write() as session:
+        session.get_one(Attempt, attempt.id).route = context
+
+
+def route(database: Database, context: str = "outbound") -> RouteTrouble | None:
+    with database.read() as session:
+        return failing(session).get(context)
+
+
+def test_failed_route_is_stored_and_any_answer_ends_it(
+    database: Database, request_row: CallRequest, attempt: Attempt
+) -> None:
+    through(database, attempt)
+    end(database, attempt.id, Outcome.ROUTE_CONGESTED, NOW + SECOND, "customer CONGESTION 34 503")
+    row = reload(database, request_row)
+    assert (row.status, row.route_failures, row.customer_attempts, row.agent_misses) == ("waiting", 1, 0, 0)
+    assert row.not_before == NOW + 31 * SECOND
+    assert reload(database, attempt).agent_pause_until is None
+    at = NOW + SECOND
+    assert route(database) == RouteTrouble(1, at, at, Outcome.ROUTE_CONGESTED)
+    next_one = create_attempt(database, request_row, started_at=NOW + MINUTE, route="outbound")
+    inside = create_attempt(database, create_request(database, number="102"), agent="103", number="102")
+    end(database, inside.id, Outcome.CUSTOMER_BUSY, NOW + MINUTE)
+    assert route(database) is not None, "a call inside says nothing"
+    progress(database, next_one.id, Step.CONNECTED, NOW + 2 * MINUTE)
+    assert route(database) is None, "the others need not wait for the end of the talk"
+
+
+# -- when they talked -------------------------------------------------------------------------------------------------
+
+
+def test_the_time_of_the_talk_stays_when_the_call_ends(
+    database: Database, request_row: CallRequest, attempt: Attempt
+) -> None:
+    progress(database, "a1", Step.CONNECTED, NOW)
+    end(database, "a1", Outcome.CONNECTED, LATER)
+    row = reload(database, request_row)
+    assert (row.status, row.reached_at, row.done_at) == ("done", NOW, LATER)
+
+
+def test_a_failed_request_was_never_reached(database: Database, request_row: CallRequest, attempt: Attempt) -> None:
+    with database.write() as session:
+        session.get_one(CallRequest, request_row.id).customer_attempts = 1
+    end(database, "a1", Outcome.CUSTOMER_BUSY, LATER)
+    row = reload(database, request_row)
+    assert (row.status, row.reached_at, row.done_at) == ("failed", None, LATER)

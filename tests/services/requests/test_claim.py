@@ -1,18 +1,21 @@
 """Claims: a due request gets one attempt, which is committed before any phone rings."""
 
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from app.config import Settings
-from app.domain.dial_order import DialOrder
-from app.domain.lifecycle import Status
+from app.domain import numbers
+from app.domain.dial_order import Confirmation, DialOrder
+from app.domain.lifecycle import Outcome, Status
 from app.domain.policy import Facts, LineState, Member, Queue
-from app.services.requests.attempts import Dispatch, claim_due
+from app.services.requests.attempts import Dispatch, claim_due, end
 from app.store.database import Database
-from app.store.models import Attempt
+from app.store.models import Attempt, RouteTroubleRow
 from app.store.settings import write_setting
 from tests.support.factories import (
     NOW,
@@ -25,6 +28,7 @@ from tests.support.factories import (
     make_line,
     reload,
     run_at_once,
+    store,
 )
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -75,6 +79,19 @@ def test_a_claimed_request_is_not_claimed_again(database: Database, office: Sett
     create_request(database, create_module(database))
     assert len(claim(database, office, free("101")).orders) == 1
     assert claim(database, office, free("101", "102")) == Dispatch((), None)
+
+
+def test_a_retry_is_made_by_the_same_module_in_its_language(database: Database, office: Settings) -> None:
+    create_module(database, language="fa", targets=["101"])
+    module = create_module(database, language="en", targets=["101"], caller_id="02188880000", retries=1)
+    request = create_request(database, module)
+    first = the_order(claim(database, office, free("101")))
+    end(database, first.attempt, Outcome.CUSTOMER_NO_ANSWER, NOW + SECOND, "customer NOANSWER")
+    later = NOW + 10 * MINUTE
+    again = the_order(claim(database, office, free("101", now=later), now=later))
+    assert reload(database, request).module_id == module.id
+    assert replace(again, attempt=first.attempt, forget=()) == first
+    assert (again.language, again.caller_id) == ("en", "02188880000")
 
 
 def test_two_workers_at_the_same_time_make_one_attempt(database: Database, office: Settings) -> None:
@@ -140,7 +157,7 @@ def test_a_pause_stops_everything_but_call_now(database: Database, office: Setti
     order = the_order(claim(database, office, free("101", "102", "105")))
     assert (order.request_id, order.agent) == (urgent.id, "105")
     assert [attempt.manual for attempt in all_attempts(database)] == [True]
-    assert not reload(database, urgent).call_now  # it is for one call only
+    assert reload(database, urgent).call_now, "it is wanted until a phone has rung"
 
 
 def test_the_earliest_caller_comes_first(database: Database, office: Settings) -> None:
@@ -149,6 +166,18 @@ def test_the_earliest_caller_comes_first(database: Database, office: Settings) -
     early = create_request(database, module, number="+989120000002", first_called_at=NOW - MINUTE)
     create_request(database, module, number="+989120000003", first_called_at=NOW)
     assert the_order(claim(database, office, free("101"))).request_id == early.id
+
+
+def test_extensions_take_turns_also_after_a_restart(database: Database, office: Settings) -> None:
+    module = create_module(database, targets=["102", "101", "103"], agent_order="in_turn")
+    facts, rung = free("101", "102", "103"), []
+    for number in range(5):
+        create_request(database, module, number=f"+98912000000{number}")
+        now = NOW + number * MINUTE
+        order = the_order(claim(database, office, replace(facts, heartbeat=now), now=now))
+        end(database, order.attempt, Outcome.CUSTOMER_NO_ANSWER, now + SECOND)
+        rung.append(order.agent)
+    assert rung == ["102", "101", "103", "102", "101"]
 
 
 def test_a_request_for_a_queue_rings_a_member(database: Database, office: Settings) -> None:
@@ -195,7 +224,8 @@ def test_a_later_call_of_the_extension_does_not_restart_the_count(database: Data
     assert claim(database, office, again, now=now) == Dispatch((), NOW + 65 * SECOND)
     assert reload(database, request).free_at == NOW
     now = NOW + 65 * SECOND
-    assert the_order(claim(database, office, make_facts([make_line("101", since=NOW + 55 * SECOND)], now=now), now=now))
+    again = make_facts([make_line("101", since=NOW + 55 * SECOND)], now=now)
+    assert the_order(claim(database, office, again, now=now)).request_id == request.id
 
 
 def test_a_request_for_a_queue_has_no_first_free_moment(database: Database, office: Settings) -> None:
@@ -210,21 +240,30 @@ def test_a_request_for_a_queue_has_no_first_free_moment(database: Database, offi
 
 
 def test_a_dial_order_is_complete(database: Database, office: Settings) -> None:
-    module = create_module(database, language="en", caller_id="02188880000", agent_ring=15, customer_ring=35)
+    module = create_module(
+        database,
+        language="en",
+        caller_id="02188880000",
+        agent_ring=15,
+        customer_ring=35,
+        agent_confirms="answer",
+        asks_customer=True,
+        customer_first=True,
+    )
     request = create_request(database, module, registered_at=NOW - MINUTE)
     with database.write() as session:
         write_setting(session, "outbound_context", "trunks")
         write_setting(session, "outbound_format", "international")
         write_setting(session, "outbound_prefix", "9")
         write_setting(session, "caller_id", "02100000000")
-    facts = make_facts([make_line("101", devices="PJSIP/101&PJSIP/201", context="ext-local")])
+    facts = make_facts([make_line("101", devices="PJSIP/101&PJSIP/201", hint="101@ext-local")])
     order = the_order(claim(database, office, facts))
     assert order == DialOrder(
         attempt=order.attempt,
         request_id=request.id,
         agent="101",
         devices="PJSIP/101&PJSIP/201",
-        hint_context="ext-local",
+        hint="101@ext-local",
         number=NUMBER,
         dialled="900989121234567",
         internal_devices="",
@@ -235,8 +274,17 @@ def test_a_dial_order_is_complete(database: Database, office: Settings) -> None:
         customer_ring=35,
         registered_at=NOW - MINUTE,
         spoken="09121234567",
+        module=module.id,
+        agent_confirms=Confirmation.ANSWER,
+        asks_customer=True,
+        customer_first=True,
         forget=(),
     )
+
+
+def test_agent_is_rung_first_once_a_customer_has_waited_in_vain(database: Database, office: Settings) -> None:
+    create_request(database, create_module(database, customer_first=True), agent_first=True)
+    assert not the_order(claim(database, office, free("101"))).customer_first
 
 
 def test_the_caller_id_of_the_office_is_the_default(database: Database, office: Settings) -> None:
@@ -255,16 +303,63 @@ def test_an_internal_customer_is_called_on_the_devices_of_the_extension(database
     assert order.internal_devices == "PJSIP/105"
 
 
-def test_an_unknown_extension_has_no_devices(database: Database, office: Settings) -> None:
-    create_request(database, create_module(database), number="105")
-    assert the_order(claim(database, office, free("101"))).internal_devices == ""
+def test_an_internal_customer_without_a_phone_is_not_called(database: Database, office: Settings) -> None:
+    """Outside, extension 110 is the police."""
+    create_request(database, create_module(database), number="110")
+    assert claim(database, office, free("101")).orders == ()
 
 
-def test_one_bad_request_does_not_block_the_others(database: Database, office: Settings) -> None:
+def test_one_bad_request_does_not_block_the_others(
+    database: Database, office: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dialled = numbers.dialled
+
+    def dial_only_other(number: str, *rest: Any) -> str:
+        if number != OTHER:
+            raise ValueError("not diallable")
+        return dialled(number, *rest)
+
+    monkeypatch.setattr(numbers, "dialled", dial_only_other)
     module = create_module(database, targets=["101", "102"])
-    bad = create_request(database, module, target="101", number="+not a number")
+    bad = create_request(database, module, target="101")
     good = create_request(database, module, target="102", number=OTHER)
     orders = claim(database, office, free("101", "102")).orders
     assert [order.request_id for order in orders] == [good.id]
     row = reload(database, bad)
     assert (row.status, row.not_before) == ("waiting", NOW + timedelta(minutes=15))
+
+
+# -- routes and limits ------------------------------------------------------------------------------------------------
+
+
+def test_claim_stores_the_route_and_a_failing_one_holds_it_back(database: Database, office: Settings) -> None:
+    module = create_module(database, targets=["101", "102", "103"])
+    create_request(database, module, target="101")
+    create_request(database, module, target="102", number="103")
+    with database.write() as session:
+        write_setting(session, "outbound_context", "outbound")
+    claim(database, office, free("101", "102", "103"))
+    assert {attempt.number: attempt.route for attempt in all_attempts(database)} == {NUMBER: "outbound", "103": ""}
+    failing = {"failures": 1, "since": NOW, "failed_at": NOW, "outcome": "route_failed"}
+    store(database, RouteTroubleRow(context="outbound", **failing))
+    create_request(database, module, target="103", number=OTHER)
+    dispatch = claim(database, office, free("103"))
+    assert (dispatch.orders, dispatch.wake_at) == ((), NOW + 30 * SECOND)
+
+
+def test_limits_count_the_attempts_in_flight(database: Database, office: Settings) -> None:
+    module = create_module(database, targets=["101", "102"])
+    create_request(database, module, target="101")
+    create_request(database, module, target="102", number=OTHER)
+    with database.write() as session:
+        write_setting(session, "outbound_context", "outbound")
+        write_setting(session, "route_calls_limit", "1")
+    assert the_order(claim(database, office, free("101", "102"))).agent == "101"
+    assert claim(database, office, free("102")).orders == ()
+    with database.write() as session:
+        write_setting(session, "route_calls_limit", "2")
+        write_setting(session, "calls_limit", "1")
+    assert claim(database, office, free("102")).orders == ()
+    with database.write() as session:
+        write_setting(session, "calls_limit", "")
+    assert the_order(claim(database, office, free("102"))).agent == "102"

@@ -1,5 +1,8 @@
 """Requests that users create in the panel."""
 
+from functools import partial
+from typing import Any
+
 import pytest
 
 from app.config import Settings
@@ -44,13 +47,20 @@ def test_an_extension_can_be_the_customer(database: Database, office: Settings) 
     assert stored(database, create_request(database, office, SUPERVISOR, given, NOW).id).number == "102"
 
 
+def test_nobody_is_called_back_to_themselves(database: Database, office: Settings) -> None:
+    create_line(database, "101")
+    with pytest.raises(Invalid) as refused:
+        create_request(database, office, SUPERVISOR, NewRequest("101", create_module(database).id, "101"), NOW)
+    assert refused.value.errors == {"number": "self"}
+
+
 @pytest.mark.parametrize(
     ("given", "errors"),
     [
         ({"number": "12"}, {"number": "number"}),
         ({"number": "+12025550123"}, {"number": "foreign"}),
         ({"number": "110"}, {"number": "emergency"}),
-        ({"number": "+989601"}, {"number": "kind"}),
+        ({"number": "+989601"}, {"number": "number"}),
         ({"module_id": 4711}, {"module_id": "choice"}),
         ({"target": "105"}, {"target": "choice"}),
         ({"name": "x" * 81}, {"name": "too_long"}),
@@ -62,12 +72,12 @@ def test_an_extension_can_be_the_customer(database: Database, office: Settings) 
     ],
 )
 def test_errors_name_their_fields(
-    database: Database, office: Settings, given: dict[str, object], errors: dict[str, str]
+    database: Database, office: Settings, given: dict[str, Any], errors: dict[str, str]
 ) -> None:
     module = create_module(database)
-    values = {"number": "09121234567", "module_id": module.id} | given
+    values: dict[str, Any] = {"number": "09121234567", "module_id": module.id} | given
     with pytest.raises(Invalid) as refused:
-        create_request(database, office, SUPERVISOR, NewRequest(**values), NOW)  # type: ignore[arg-type]
+        create_request(database, office, SUPERVISOR, NewRequest(**values), NOW)
     assert refused.value.errors == errors
     assert log_of(database) == []
 
@@ -84,7 +94,7 @@ def test_of_many_duplicates_at_the_same_time_one_is_created(database: Database, 
     module = create_module(database)
     given = NewRequest("09121234567", module.id)
     scopes = (SUPERVISOR, OTHER_SUPERVISOR) * 3
-    results = run_at_once([lambda scope=scope: create_request(database, office, scope, given, NOW) for scope in scopes])
+    results = run_at_once([partial(create_request, database, office, scope, given, NOW) for scope in scopes])
     assert sorted(result.code for result in results) == ["done"] + ["duplicate"] * 5
     assert len({result.id for result in results}) == 1
     assert len(log_of(database)) == 1

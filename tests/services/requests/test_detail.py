@@ -1,9 +1,11 @@
 """The detail of one request."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from app.domain.estimated_wait import FEWEST
 from app.domain.lifecycle import Outcome, Status
 from app.services.errors import NotFound
 from app.services.requests import perform
@@ -12,7 +14,17 @@ from app.services.requests.detail import load_detail
 from app.store.database import Database
 from app.store.models import HistoryEntry
 from tests.services.scene import HOUR, MINUTE, SUPERVISOR
-from tests.support.factories import NOW, create_attempt, create_line, create_module, create_request, reload, store
+from tests.support.factories import (
+    NOW,
+    create_attempt,
+    create_line,
+    create_module,
+    create_past_requests,
+    create_request,
+    create_running_service,
+    reload,
+    store,
+)
 
 SECOND = timedelta(seconds=1)
 
@@ -83,3 +95,33 @@ def test_the_timeline_shows_the_events_of_an_attempt_once(database: Database) ->
 def test_a_missing_request_is_not_found(database: Database) -> None:
     with pytest.raises(NotFound):
         load_detail(database, SUPERVISOR, 4711, NOW)
+
+
+def test_no_phone_rang_at_a_customer_whose_route_failed(database: Database) -> None:
+    row = create_request(database, create_module(database))
+    moments: dict[str, Any] = {"answered_at": NOW, "dialled_at": NOW, "ended_at": NOW + SECOND}
+    create_attempt(database, row, outcome="route_congested", **moments)
+    (attempt,) = load_detail(database, SUPERVISOR, row.id, NOW).attempts
+    assert (attempt.outcome, attempt.customer_rang) == (Outcome.ROUTE_CONGESTED, None)
+
+
+@pytest.mark.parametrize(("timezone", "is_said"), [("Asia/Tehran", True), ("", False)])
+def test_detail_has_the_estimated_wait(database: Database, timezone: str, is_said: bool) -> None:
+    """The hours are unknown until the worker has run."""
+    create_running_service(database, timezone=timezone, region="IR")
+    module = create_module(database)
+    create_past_requests(database, module.id, 2 * FEWEST, 20 * MINUTE, NOW, target="101")
+    row = create_request(database, module, target="101")
+    found = load_detail(database, SUPERVISOR, row.id, NOW).prospect
+    assert (found is not None and found.estimate is not None) == is_said
+
+
+def test_agents_phone_rings_only_once_the_customer_waits_who_is_rung_first(database: Database) -> None:
+    row = create_request(database, create_module(database))
+    create_attempt(database, row, id="a1", dialled_at=NOW + SECOND, ended_at=NOW + 9 * SECOND, outcome="customer_busy")
+    later: dict[str, Any] = {"started_at": NOW + HOUR, "dialled_at": NOW + HOUR, "waited_at": NOW + HOUR + 8 * SECOND}
+    later |= {"ended_at": NOW + HOUR + 30 * SECOND, "outcome": "agent_missed_customer"}
+    create_attempt(database, row, id="a2", **later)
+    busy, missed = load_detail(database, SUPERVISOR, row.id, NOW).attempts
+    assert (busy.agent_rang, busy.customer_rang) == (None, 8 * SECOND)
+    assert (missed.agent_rang, missed.customer_rang) == (22 * SECOND, 8 * SECOND)

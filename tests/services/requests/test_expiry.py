@@ -25,3 +25,12 @@ def test_waiting_and_uncertain_requests_expire(database: Database) -> None:
     (entry,) = history_of(database, rows[Status.WAITING].id)
     assert (entry.event, entry.old_status, entry.new_status) == ("expired", "waiting", "expired")
     assert reload(database, rows[Status.WAITING]).done_at == NOW + HOUR
+
+
+def test_postponed_request_expires_only_after_its_time(database: Database) -> None:
+    module = create_module(database, expire_after=3600)
+    row = create_request(database, module, postponed_until=NOW + 5 * HOUR)
+    expire(database, NOW + 6 * HOUR - timedelta(seconds=1))
+    assert reload(database, row).status == "waiting"
+    expire(database, NOW + 6 * HOUR)
+    assert reload(database, row).status == "expired"

@@ -1,6 +1,7 @@
 """Pausing all automatic calls: by whom, since when, and only once."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ def test_a_second_pause_and_a_second_resume_change_nothing(database: Database) -
 
 def test_two_pauses_at_the_same_time_make_one(database: Database) -> None:
     scopes = (SUPERVISOR, OTHER_SUPERVISOR) * 2
-    pauses = run_at_once([lambda scope=scope: pause(database, scope, "", NOW) for scope in scopes])
+    pauses = run_at_once([partial(pause, database, scope, "", NOW) for scope in scopes])
     assert {made.by for made in pauses} == {log_of(database)[0].actor}
     assert len(log_of(database)) == 1
 

@@ -1,6 +1,7 @@
 """The pending requests: their order, their attempts, and why each one waits."""
 
 from datetime import timedelta
+from typing import Any
 
 from app.domain.lifecycle import Outcome, Status
 from app.domain.policy import Reason, ReasonCode
@@ -23,7 +24,7 @@ def numbered(n: int) -> str:
     return f"+9891200000{n:02}"
 
 
-def requests(database: Database, module: Module, *targets: str, **kwargs: object) -> list[CallRequest]:
+def requests(database: Database, module: Module, *targets: str, **kwargs: Any) -> list[CallRequest]:
     """Create a request for each target, one minute after the other."""
     return [
         create_request(database, module, number=numbered(n), target=target, first_called_at=NOW + n * MINUTE, **kwargs)
@@ -48,6 +49,12 @@ def test_requests_of_a_target_are_numbered_in_the_order_of_service(database: Dat
     assert list(shown) == [urgent.id, first.id, second.id, third.id, other.id]
 
 
+def test_a_request_of_thursday_night_is_there_on_saturday(database: Database) -> None:
+    """No day, and no weekend, takes it off the page."""
+    row = create_request(database, create_module(database), first_called_at=NOW)
+    assert [shown.id for shown in load_pending(database, SUPERVISOR, NOW + 34 * HOUR).active] == [row.id]
+
+
 def test_requests_without_a_target_are_numbered_by_module(database: Database) -> None:
     sales, support = create_module(database), create_module(database)
     a, b = create_request(database, sales), create_request(database, support)
@@ -69,8 +76,8 @@ def test_each_filter_limits_the_rows(database: Database) -> None:
     first, second, _ = requests(database, module, "101", "102", "")
     called = create_request(database, queue, queue=True, target="101", status="uncertain")
 
-    def found(**kwargs: object) -> list[int]:
-        shown = load_pending(database, SUPERVISOR, NOW, PendingFilter(**kwargs))  # type: ignore[arg-type]
+    def found(**kwargs: Any) -> list[int]:
+        shown = load_pending(database, SUPERVISOR, NOW, PendingFilter(**kwargs))
         assert shown.total == 4
         return [row.id for row in shown.active]
 
@@ -132,6 +139,17 @@ def test_a_pause_comes_with_the_rows(database: Database) -> None:
     assert load_pending(database, SUPERVISOR, NOW).pause is None
     pause(database, SUPERVISOR, "maintenance", NOW)
     assert load_pending(database, OPERATOR, NOW).pause == Pause("sara", NOW, "maintenance")
+
+
+def test_a_request_that_came_and_went_does_not_ring(database: Database) -> None:
+    """A page that was frozen meanwhile compares the newest ids. Somebody else has handled the request."""
+    module = create_module(database, targets=["101"])
+    create_request(database, module, target="101", number=numbered(1))
+    before = load_badge(database, SUPERVISOR)
+    handled = create_request(database, module, target="101", number=numbered(2))
+    with database.write() as session:
+        session.get_one(CallRequest, handled.id).status = Status.DONE.value
+    assert load_badge(database, SUPERVISOR) == before
 
 
 def test_the_badge_counts_active_requests_and_has_the_newest_id(database: Database) -> None:

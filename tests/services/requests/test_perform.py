@@ -1,10 +1,13 @@
 """Actions on requests: performed once, and refused with the change that came first."""
 
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 
 from app.domain.lifecycle import Outcome, Status, Step
+from app.domain.number_policy import Rule
 from app.services import commands
 from app.services.errors import Invalid, NotFound
 from app.services.requests.access import Scope
@@ -16,17 +19,18 @@ from app.services.requests.actions import (
     Postpone,
     Prioritise,
     Reassign,
+    Reopen,
     ShownRequest,
     WriteNote,
 )
 from app.services.requests.attempts import end
+from app.services.requests.command_results import wait_for_results
 from app.services.requests.perform import CommandOutcome, execute, perform
 from app.services.requests.results import ActionResult, ResultCode
 from app.services.requests.targets import format_target, load_targets, parse_target
-from app.services.requests.wait import wait_for_results
 from app.store.database import Database
-from app.store.models import CallRequest, Module
-from tests.services.scene import HOUR, OTHER_SUPERVISOR, SUPERVISOR
+from app.store.models import CallRequest, ListedNumber, Module
+from tests.services.scene import HOUR, OPERATOR, OTHER_SUPERVISOR, SUPERVISOR
 from tests.support.factories import (
     NOW,
     create_attempt,
@@ -34,14 +38,16 @@ from tests.support.factories import (
     create_module,
     create_queue,
     create_request,
+    create_running_service,
     history_of,
     log_of,
     reload,
     run_at_once,
+    store,
 )
 
 
-def request_of(database: Database, **kwargs: object) -> CallRequest:
+def request_of(database: Database, **kwargs: Any) -> CallRequest:
     module = create_module(database, targets=["101", "102"])
     return create_request(database, module, **({"target": "101"} | kwargs))
 
@@ -50,6 +56,10 @@ def dialling(database: Database) -> CallRequest:
     row = request_of(database, status="dialling", attempt="a1", step=Step.CLAIMED.value)
     create_attempt(database, row, id="a1")
     return row
+
+
+def block(database: Database, number: str) -> None:
+    store(database, ListedNumber(kind="block", first=number, created_at=NOW))
 
 
 def module_of(database: Database, row: CallRequest) -> Module:
@@ -206,6 +216,75 @@ def test_a_status_that_does_not_allow_an_action_is_the_result(database: Database
     assert (reload(database, row).version, log_of(database)) == (row.version, [])
 
 
+# -- reopening --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["failed", "expired"])
+def test_a_request_that_failed_or_expired_waits_again(database: Database, status: str) -> None:
+    row = request_of(
+        database, status=status, done_at=NOW - HOUR, done_by="101", customer_attempts=3, agent_misses=2, note="angry"
+    )
+    result = act(database, row, Reopen(), OPERATOR)
+    now = reload(database, row)
+    assert (result.code, result.version, now.status, now.reopened_at) == ("done", now.version, "waiting", NOW)
+    assert (now.customer_attempts, now.agent_misses, now.done_at, now.done_by) == (0, 0, None, "")
+    assert (now.note, now.registered_at, now.first_called_at) == ("angry", row.registered_at, row.first_called_at)
+    (entry,) = history_of(database, row.id)
+    assert (entry.event, entry.actor, entry.old_status, entry.new_status) == ("reopened", "omid", status, "waiting")
+    (logged,) = log_of(database)
+    assert (logged.actor, logged.action, logged.detail) == ("omid", "request_reopened", {})
+    assert act(database, now, Reopen()).code == "same"
+
+
+@pytest.mark.parametrize("status", [Status.DONE, Status.CANCELLED, Status.DIALLING, Status.CONNECTED, Status.UNCERTAIN])
+def test_no_other_request_is_reopened(database: Database, status: Status) -> None:
+    row = request_of(database, status=status.value)
+    create_running_service(database, region="IR")
+    block(database, row.number)
+    assert act(database, row, Reopen()).code == f"is_{status.value}"
+    assert reload(database, row).version == row.version
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_request_whose_caller_has_registered_again_is_not_reopened(database: Database, deleted: bool) -> None:
+    module = None if deleted else create_module(database)
+    first, second = (create_request(database, module, target="101", status="failed") for _ in range(2))
+    assert act_on_all(database, [first, second], Reopen()) == ["done", "duplicate"]
+    result = act(database, second, Reopen())
+    assert (result.code, result.duplicate, result.status) == ("duplicate", first.id, Status.FAILED)
+
+
+def test_requests_of_one_caller_reopened_at_the_same_time_make_no_duplicates(database: Database) -> None:
+    module = create_module(database)
+    rows = [create_request(database, module, target="101", status="failed") for _ in range(6)]
+    results = run_at_once([partial(act, database, row, Reopen()) for row in rows])
+    assert sorted(result.code for result in results) == ["done"] + ["duplicate"] * 5
+    (reopened,) = [result.id for result in results if result.code == "done"]
+    assert {result.duplicate for result in results} == {None, reopened}
+
+
+def test_a_number_that_is_refused_meanwhile_is_not_reopened(database: Database) -> None:
+    row = request_of(database, number="+442079460000", status="failed")
+    assert act(database, row, Reopen()).code == "done", "the office's country is not known yet"
+    row = request_of(database, number="+442079460000", status="failed")
+    create_running_service(database, region="IR")
+    result = act(database, row, Reopen())
+    assert (result.code, result.verdict and result.verdict.rule) == ("number_refused", Rule.FOREIGN)
+    assert reload(database, row).status == "failed"
+
+
+def test_a_blocked_number_is_not_reopened(database: Database) -> None:
+    row = request_of(database, status="failed")
+    create_running_service(database, region="IR")
+    block(database, row.number)
+    assert act(database, row, Reopen()).code == "blocked"
+
+
+def test_others_do_not_find_a_request_to_reopen(database: Database) -> None:
+    row = request_of(database, status="failed")
+    assert act(database, row, Reopen(), Scope("reza", extensions=("102",))).code == "not_found"
+
+
 # -- several users ----------------------------------------------------------------------------------------------------
 
 
@@ -252,7 +331,7 @@ def test_the_result_has_the_event_of_the_pbx_that_ended_the_request(database: Da
 def test_of_many_users_at_the_same_time_one_performs_the_action(database: Database) -> None:
     row = request_of(database)
     scopes = [Scope(f"user {n}", everything=True) for n in range(8)]
-    results = run_at_once([lambda scope=scope: act(database, row, Cancel(), scope) for scope in scopes])
+    results = run_at_once([partial(act, database, row, Cancel(), scope) for scope in scopes])
     assert sorted(result.code for result in results) == ["changed"] * 7 + ["done"]
     (winner,) = [scope.name for scope, result in zip(scopes, results, strict=True) if result.code == "done"]
     assert {result.by.actor for result in results if result.by} == {winner}
@@ -262,7 +341,7 @@ def test_of_many_users_at_the_same_time_one_performs_the_action(database: Databa
 def test_reassignments_at_the_same_time_make_no_duplicates(database: Database) -> None:
     module = create_module(database, targets=[str(n) for n in range(101, 108)])
     rows = [create_request(database, module, target=str(n)) for n in range(101, 107)]
-    results = run_at_once([lambda row=row: act(database, row, Reassign(False, "107")) for row in rows])
+    results = run_at_once([partial(act, database, row, Reassign(False, "107")) for row in rows])
     assert sorted(result.code for result in results) == ["done"] + ["duplicate"] * 5
     (moved,) = [result.id for result in results if result.code == "done"]
     assert {result.duplicate for result in results} == {None, moved}
@@ -368,9 +447,22 @@ def test_the_status_may_forbid_the_execution(database: Database) -> None:
 
 
 def test_a_command_without_effect_answers_with_the_status(database: Database) -> None:
-    row = request_of(database, call_now=True)
+    row = dialling(database)
     outcome = execute(database, commands.CALL_NOW, {"request": row.id, "version": row.version}, "sara", NOW)
-    assert outcome == CommandOutcome(False, ResultCode.IS_WAITING)
+    assert outcome == CommandOutcome(False, ResultCode.IS_DIALLING)
+
+
+def test_an_immediate_call_that_is_asked_for_again_is_tried_again_at_once(database: Database) -> None:
+    row = request_of(database, call_now=True, call_now_at=NOW - HOUR / 2)
+    outcome = execute(database, commands.CALL_NOW, {"request": row.id, "version": row.version}, "sara", NOW)
+    assert outcome == CommandOutcome(True, ResultCode.DONE)
+    assert reload(database, row).call_now_at == NOW
+
+
+def test_a_command_that_was_executed_in_the_same_instant_changes_nothing(database: Database) -> None:
+    row = request_of(database, call_now=True, call_now_at=NOW)
+    outcome = execute(database, commands.CALL_NOW, {"request": row.id, "version": row.version}, "sara", NOW)
+    assert outcome == CommandOutcome(False, ResultCode.SAME)
 
 
 def test_a_request_that_was_deleted_is_not_found(database: Database) -> None:
@@ -432,3 +524,11 @@ def test_a_formatted_target_can_be_parsed(queue: bool, target: str) -> None:
 def test_every_status_has_a_result_code() -> None:
     assert all(ResultCode.of_status(status).is_status for status in Status)
     assert not ResultCode.COMMAND_EXPIRED.is_status
+
+
+def test_any_extension_is_formatted_as_a_star() -> None:
+    assert [format_target(*target) for target in ((False, ""), (False, "101"), (True, "101"))] == [
+        "*",
+        "101",
+        "queue:101",
+    ]

@@ -1,4 +1,6 @@
-"""Talks outside of our calls close the requests that they serve."""
+"""Talks close the requests that they answer."""
+
+from datetime import timedelta
 
 import pytest
 
@@ -89,3 +91,29 @@ def test_a_talk_closes_waiting_and_uncertain_requests_only(
     row = create_request(database, module, target="101", status=before, attempt="a1")
     assert close_reached(database, Talk(NUMBER, extension="101"), NOW) == []
     assert reload(database, row).status == after
+
+
+def test_a_talk_by_our_own_attempt_closes_the_other_requests_only(database: Database, module: Module) -> None:
+    queue = create_module(database, target_kind="queue", targets=["sales"])
+    own = create_request(database, module, target="101", status="dialling", attempt="a1", step=Step.CLAIMED.value)
+    other = create_request(database, queue, queue=True, target="sales")
+    talk = Talk(NUMBER, "101", queues_of_extension=("sales",), attempts=frozenset({"a1"}))
+    assert close_reached(database, talk, NOW) == []
+    assert (reload(database, own).status, reload(database, other).status) == ("dialling", "done")
+
+
+@pytest.mark.parametrize(("seconds", "closes"), [(-1, True), (0, True), (1, False)])
+def test_a_talk_does_not_close_what_was_registered_during_it(
+    database: Database, module: Module, seconds: int, closes: bool
+) -> None:
+    row = create_request(database, module, target="101", registered_at=NOW + timedelta(seconds=seconds))
+    assert is_closed_by(database, row, Talk(NUMBER, extension="101", since=NOW)) is closes
+
+
+def test_a_talk_does_not_close_what_was_registered_again_during_it(database: Database, module: Module) -> None:
+    again = NOW + timedelta(seconds=1)
+    row = create_request(
+        database, module, target="101", registered_at=NOW - timedelta(hours=1), registered_again_at=again
+    )
+    assert not is_closed_by(database, row, Talk(NUMBER, extension="101", since=NOW))
+    assert is_closed_by(database, row, Talk(NUMBER, extension="101", since=again))

@@ -2,6 +2,8 @@
 
 import logging
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -10,10 +12,23 @@ from sqlalchemy.exc import IntegrityError
 from app.domain.lifecycle import ACTIVE, FINAL, Outcome, Status
 from app.services.errors import NotFound
 from app.services.requests import registration
-from app.services.requests.registration import Registration, register
+from app.services.requests.attempts import end
+from app.services.requests.expiry import expire
+from app.services.requests.registration import Registration, has_open, is_for_themselves, register, withdraw
+from app.store import requests as store_requests
 from app.store.database import Database
 from app.store.models import CallRequest
-from tests.support.factories import NOW, NUMBER, create_module, create_request, history_of, reload, run_at_once
+from tests.support.factories import (
+    NOW,
+    NUMBER,
+    create_attempt,
+    create_module,
+    create_queue,
+    create_request,
+    history_of,
+    reload,
+    run_at_once,
+)
 
 MINUTE = timedelta(minutes=1)
 OTHER = "+989127654321"
@@ -54,6 +69,7 @@ def test_a_request_is_stored(database: Database) -> None:
     assert (row.first_called_at, row.registered_at) == (NOW - MINUTE, NOW)
     (entry,) = history_of(database, row.id)
     assert (entry.event, entry.old_status, entry.new_status, entry.at) == ("registered", "", "waiting", NOW)
+    assert entry.detail == NUMBER
 
 
 def test_the_user_who_registered_is_stored(database: Database) -> None:
@@ -83,6 +99,22 @@ def test_the_first_call_is_not_later_than_the_registration(database: Database) -
     """The clock of the PBX may be ahead."""
     given = Registration(create_module(database).id, NUMBER, first_called_at=NOW + MINUTE)
     assert registered(database, given).first_called_at == NOW
+
+
+def test_chosen_time_is_stored_and_noted(database: Database) -> None:
+    module, later, soon = create_module(database), NOW + 60 * MINUTE, NOW + 10 * MINUTE
+    row = registered(database, Registration(module.id, NUMBER, call_at=later))
+    assert (row.postponed_until, row.time_chosen) == (later, True)
+    registered(database, Registration(module.id, NUMBER, call_at=soon))
+    again = registered(database, Registration(module.id, NUMBER))
+    assert (again.id, again.postponed_until, again.time_chosen) == (row.id, None, False), "as soon as possible"
+    assert [(entry.event, entry.detail) for entry in history_of(database, row.id)] == [
+        ("registered", NUMBER),
+        ("time_chosen", later.isoformat()),
+        ("registered_again", ""),
+        ("time_chosen", soon.isoformat()),
+        ("registered_again", ""),
+    ]
 
 
 def test_a_missing_module_raises(database: Database) -> None:
@@ -158,17 +190,70 @@ def test_one_call_registers_once_in_each_module(database: Database, status: Stat
 # -- at the same time -------------------------------------------------------------------------------------------------
 
 
+def test_each_dialogue_of_a_call_registers_its_own_request(database: Database) -> None:
+    """101 is busy, then 102, and the caller registers both times. Each dialogue has an id of its own."""
+    module = create_module(database, targets=["101", "102"])
+    first = register(database, Registration(module.id, NUMBER, extension="101", uniqueid="1.1"), NOW)
+    second = register(database, Registration(module.id, NUMBER, extension="102", uniqueid="1.1/2"), NOW)
+    assert [row.target for row in all_requests(database)] == ["101", "102"]
+    assert register(database, Registration(module.id, NUMBER, extension="102", uniqueid="1.1/2"), NOW) == second
+    assert register(database, Registration(module.id, NUMBER, extension="101", uniqueid="1.1/3"), NOW) == first
+    assert history_of(database, first)[-1].event == "registered_again"
+
+
+@pytest.mark.parametrize(
+    ("fields", "extension", "number", "expected"),
+    [
+        ({"targets": ["101"]}, "101", "101", True),
+        ({"targets": ["101"]}, "", "101", True),
+        ({"targets": ["101", "102"]}, "101", "101", True),
+        ({"targets": ["101", "102"]}, "102", "101", False),
+        ({"targets": ["101", "102"]}, "", "101", False),
+        ({"targets": ["101"]}, "101", NUMBER, False),
+        ({"target_kind": "queue", "targets": ["alone"]}, "101", "101", True),
+        ({"target_kind": "queue", "targets": ["both"]}, "101", "101", False),
+        ({"target_kind": "queue", "targets": ["empty"]}, "101", "101", False),
+    ],
+)
+def test_who_would_be_called_back_to_themselves(
+    database: Database, fields: dict[str, Any], extension: str, number: str, expected: bool
+) -> None:
+    create_queue(database, "alone", "101")
+    create_queue(database, "both", "101", "102")
+    module = create_module(database, **fields)
+    with database.read() as session:
+        assert is_for_themselves(session, module.id, extension, number) is expected
+        assert not is_for_themselves(session, 4711, extension, number)
+
+
+@pytest.mark.parametrize("status", [Status.DIALLING, Status.CONNECTED])
+def test_registration_during_an_attempt_outlives_it(database: Database, status: Status) -> None:
+    module = create_module(database, expire_after=3600)
+    request = create_request(
+        database, module, status=status.value, attempt="a1", step="claimed", customer_attempts=2, agent_misses=1
+    )
+    create_attempt(database, request, id="a1")
+    assert register(database, Registration(module.id, NUMBER, uniqueid="2.1"), NOW + MINUTE) == request.id
+    row = reload(database, request)
+    assert (row.again, row.registered_at, row.registered_again_at) == (True, NOW, NOW + MINUTE)
+    end(database, "a1", Outcome.CUSTOMER_BUSY, NOW + 2 * MINUTE)
+    row = reload(database, request)
+    assert (row.status, row.customer_attempts, row.agent_misses, row.again) == ("waiting", 0, 0, False)
+    expire(database, NOW + 60 * MINUTE)
+    assert reload(database, request).status == "waiting"
+    expire(database, NOW + 61 * MINUTE)
+    assert reload(database, request).status == "expired"
+
+
 def test_many_calls_with_the_same_request_make_one_row(database: Database) -> None:
     module = create_module(database)
     ids = run_at_once(
-        [
-            lambda uniqueid=f"1.{n}": register(database, Registration(module.id, NUMBER, uniqueid=uniqueid), NOW)
-            for n in range(16)
-        ]
+        [partial(register, database, Registration(module.id, NUMBER, uniqueid=f"1.{n}"), NOW) for n in range(16)]
     )
     (row,) = all_requests(database)
     assert (set(ids), row.status) == ({row.id}, "waiting")
-    assert [entry.event for entry in history_of(database, row.id)] == ["registered"] + ["registered_again"] * 15
+    assert [entry.event for entry in history_of(database, row.id)] == ["registered", "registered_again"]
+    assert history_of(database, row.id)[-1].detail == "15"
 
 
 def test_one_call_many_times_makes_one_row(database: Database) -> None:
@@ -181,7 +266,7 @@ def test_one_call_many_times_makes_one_row(database: Database) -> None:
 def test_many_callers_make_many_rows(database: Database) -> None:
     module = create_module(database)
     ids = run_at_once(
-        [lambda number=f"+98912000{n:04}": register(database, Registration(module.id, number), NOW) for n in range(16)]
+        [partial(register, database, Registration(module.id, f"+98912000{n:04}"), NOW) for n in range(16)]
     )
     assert len(set(ids)) == 16 == len(all_requests(database))
 
@@ -193,8 +278,8 @@ def test_a_duplicate_that_the_first_query_misses_is_found_by_the_second(
     module = create_module(database)
     first = create_request(database, module)
     found = iter([None])
-    find = registration.store.find_active
-    monkeypatch.setattr(registration.store, "find_active", lambda *args: next(found, find(*args)))
+    find = store_requests.find_active
+    monkeypatch.setattr(store_requests, "find_active", lambda *args: next(found, find(*args)))
     with caplog.at_level(logging.INFO, registration.log.name):
         assert register(database, Registration(module.id, NUMBER), NOW) == first.id
     assert [record.name for record in caplog.records] == [registration.log.name]
@@ -203,8 +288,39 @@ def test_a_duplicate_that_the_first_query_misses_is_found_by_the_second(
 def test_a_duplicate_that_is_never_found_raises(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     module = create_module(database)
     create_request(database, module)
-    monkeypatch.setattr(registration.store, "find_active", lambda *_: None)
+    monkeypatch.setattr(store_requests, "find_active", lambda *_: None)
     with pytest.raises(RuntimeError, match="duplicate"):
         register(database, Registration(module.id, NUMBER), NOW)
     with pytest.raises(IntegrityError):
         create_request(database, module)
+
+
+# -- a caller who calls again -----------------------------------------------------------------------------------------
+
+
+def test_open_request_of_the_caller_is_found_and_withdrawn(database: Database) -> None:
+    module = create_module(database, targets=["101", "102"])
+    given = Registration(module.id, NUMBER, extension="101")
+    assert not has_open(database, given)
+    row = registered(database, given)
+    assert has_open(database, given)
+    for other in (Registration(module.id, OTHER, extension="101"), Registration(module.id, NUMBER, extension="102")):
+        assert not has_open(database, other)
+        assert withdraw(database, other, NOW) is None
+    assert withdraw(database, given, NOW) is None
+    assert (reload(database, row).status, has_open(database, given)) == ("cancelled", False)
+    assert [(entry.event, entry.actor) for entry in history_of(database, row.id)][-1] == ("cancelled", "")
+
+
+@pytest.mark.parametrize(
+    ("status", "found", "attempt"),
+    [(Status.DIALLING, True, "a1"), (Status.CONNECTED, False, None), (Status.DONE, False, None)],
+)
+def test_request_that_is_called_is_withdrawn_and_its_call_hung_up(
+    database: Database, status: Status, found: bool, attempt: str | None
+) -> None:
+    module = create_module(database)
+    create_request(database, module, target="101", status=status.value, attempt="a1", step="claimed")
+    given = Registration(module.id, NUMBER, extension="101")
+    assert has_open(database, given) is found
+    assert withdraw(database, given, NOW) == attempt

@@ -1,6 +1,7 @@
 """The office settings: loading, saving, validation, and values from the environment."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ GIVEN = OfficeInput(
     caller_id="03012345",
     outbound_format="e164",
     outbound_prefix="0",
+    min_talk=10,
     all_paused=True,
 )
 
@@ -32,8 +34,9 @@ def save(database: Database, settings: Settings, given: OfficeInput) -> None:
 def test_saved_values_replace_the_defaults(database: Database, settings: Settings) -> None:
     before = office.load(database, settings)
     assert (before.timezone, before.region, before.locale) == ("Asia/Tehran", "IR", "fa")
-    assert (before.outbound_format, before.all_paused) == ("national", False)
-    for given in (GIVEN, replace(GIVEN, all_paused=False, caller_id="")):
+    assert (before.outbound_format, before.min_talk, before.all_paused) == ("national", 5, False)
+    assert (before.calls_limit, before.route_calls_limit) == (0, 0)
+    for given in (GIVEN, replace(GIVEN, all_paused=False, caller_id="", calls_limit=5, route_calls_limit=2)):
         save(database, settings, given)
         assert office.load(database, settings) == given
 
@@ -58,10 +61,15 @@ def test_values_from_the_environment_stay(database: Database, settings: Settings
         ("outbound_format", "local", "choice"),
         ("outbound_prefix", "9w", "digits"),
         ("outbound_prefix", "1234567", "digits"),
+        ("calls_limit", 1001, "range"),
+        ("route_calls_limit", -1, "range"),
+        ("min_talk", -1, "range"),
+        ("min_talk", 601, "range"),
     ],
 )
-def test_invalid_values_have_an_error_code(field: str, value: str, code: str) -> None:
-    assert office.validate(replace(GIVEN, **{field: value})) == {field: code}
+def test_invalid_values_have_an_error_code(field: str, value: str | int, code: str) -> None:
+    changes: dict[str, Any] = {field: value}
+    assert office.validate(replace(GIVEN, **changes)) == {field: code}
 
 
 def test_invalid_input_stores_nothing(database: Database, settings: Settings) -> None:

@@ -1,12 +1,16 @@
 """The token of the setup link: how often and how long it is valid, and what it creates."""
 
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 
 from app.config import Settings
+from app.domain.hours import DAYTIME, parse_week
 from app.services import users
 from app.services.errors import Invalid
+from app.services.settings import pbx
 from app.services.setup import first_administrator
 from app.services.setup.first_administrator import InvalidToken, SetupClosed
 from app.store import settings as store
@@ -18,9 +22,9 @@ from tests.support.factories import NOW, run_at_once
 PASSWORD = "a good password"
 
 
-def redeem(database: Database, settings: Settings, token: str, name: str = "sara", **changes: object) -> User:
-    values = {"password": PASSWORD, "now": NOW} | changes
-    return first_administrator.redeem(database, settings, token, name, **values)  # type: ignore[arg-type]
+def redeem(database: Database, settings: Settings, token: str, name: str = "sara", **changes: Any) -> User:
+    values: dict[str, Any] = {"password": PASSWORD, "now": NOW} | changes
+    return first_administrator.redeem(database, settings, token, name, **values)
 
 
 def stored(database: Database) -> dict[str, str]:
@@ -34,8 +38,12 @@ def test_a_token_creates_one_administrator(database: Database, settings: Setting
     user = redeem(database, settings, token)
     assert (user.name, user.role) == ("sara", "administrator")
     assert users.check_password(database, "sara", PASSWORD) is not None
-    assert len(stored(database)["ami_secret"]) >= 24
+    secret = pbx.read_secret(database, settings)
+    assert len(secret) >= 24
+    assert secret not in stored(database)["ami_secret"], "it is stored encrypted"
+    assert pbx.secret_to_show(database, settings, user.id, NOW) == secret
     assert stored(database)["setup_step"] == "office"
+    assert parse_week(stored(database)["office_hours"]) == DAYTIME, "no phone rings at night"
     assert not first_administrator.token_is_valid(database, token, NOW)
     with pytest.raises(InvalidToken):
         redeem(database, settings, token, "eve")
@@ -123,7 +131,7 @@ def test_of_concurrent_attempts_one_succeeds(database: Database, settings: Setti
             return False
         return True
 
-    attempts = run_at_once([lambda name=name: attempt(name) for name in ("sara", "eve", "mallory")])
+    attempts = run_at_once([partial(attempt, name) for name in ("sara", "eve", "mallory")])
     assert sorted(attempts) == [False, False, True]
     assert users.count(database) == 1
 

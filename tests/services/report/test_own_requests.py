@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from app.services.report.mine import load_own_requests
+from app.services.report.own_requests import load_own_requests
 from app.services.report.periods import today
 from app.services.requests.access import Scope
 from app.store.database import Database

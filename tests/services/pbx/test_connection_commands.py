@@ -5,13 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from app.domain.pbx_connection import ConnectionReport, ConnectionResult, DialplanState
+from app.config import Settings
+from app.domain.pbx_connection import CallersState, ConnectionReport, ConnectionResult, DialplanState
+from app.domain.pbx_product import Product
 from app.services import commands
-from app.services.pbx import connection_test
+from app.services.pbx import connection_commands
+from app.services.pbx.product import questions
+from app.store import encryption
 from app.store.database import Database
 from app.store.models import Command
 from tests.support.factories import NOW
@@ -28,6 +33,10 @@ FULL = ConnectionReport(
     queues=0,
     dialplan=DialplanState.OUTDATED,
     may_reload=True,
+    product=Product.FREEPBX_17,
+    contexts=("ext-queues",),
+    outbound=(),
+    callers=CallersState.UNREACHED,
 )
 
 
@@ -36,9 +45,9 @@ def only_command(database: Database) -> Command:
         return session.scalars(select(Command)).one()
 
 
-def run_test(database: Database, now: datetime | None = None) -> ConnectionReport | None:
-    values = VALUES | {"actor": "sara", "now": now or datetime.now(UTC)}
-    return connection_test.test(database, **values)  # type: ignore[arg-type]
+def run_test(database: Database, settings: Settings, now: datetime | None = None) -> ConnectionReport | None:
+    values: dict[str, Any] = VALUES | {"actor": "sara", "now": now or datetime.now(UTC)}
+    return connection_commands.test(database, settings, **values)
 
 
 @contextmanager
@@ -65,38 +74,43 @@ def worker(database: Database, *, ok: bool, result: str) -> Iterator[list[Comman
 
 def test_report_is_unpacked_as_it_was_packed() -> None:
     for report in (FULL, ConnectionReport(ConnectionResult.HOST_UNKNOWN, "یک جای نامعلوم")):
-        assert connection_test.unpack(connection_test.pack(report)) == report
+        assert connection_commands.unpack(connection_commands.pack(report)) == report
 
 
-def test_long_text_from_the_pbx_is_cut(database: Database) -> None:
+def test_long_text_from_the_pbx_is_cut(database: Database, settings: Settings) -> None:
     wordy = replace(FULL, detail='😀"' * 9000, version="😀\\" * 9000)
-    assert len(connection_test.pack(wordy)) <= commands.MAX_RESULT_LENGTH
-    with worker(database, ok=True, result=connection_test.pack(wordy)):
-        report = run_test(database)
+    assert len(connection_commands.pack(wordy)) <= commands.MAX_RESULT_LENGTH
+    with worker(database, ok=True, result=connection_commands.pack(wordy)):
+        report = run_test(database, settings)
     assert report == replace(FULL, detail=wordy.detail[:500], version=wordy.version[:100])
 
 
-def test_the_worker_gets_the_values_and_the_page_the_report(database: Database) -> None:
-    with worker(database, ok=True, result=connection_test.pack(FULL)) as taken:
-        assert run_test(database) == FULL
-    assert [(command.kind, command.payload) for command in taken] == [(commands.TEST_CONNECTION, VALUES)]
+def test_the_worker_gets_the_values_and_the_page_the_report(database: Database, settings: Settings) -> None:
+    with worker(database, ok=True, result=connection_commands.pack(FULL)) as taken:
+        assert run_test(database, settings) == FULL
+    (command,) = taken
+    assert "geheim" not in str(command.payload), "the database is copied with open commands, too"
+    given = command.payload | {"secret": encryption.decrypt(settings, command.payload["secret"])}
+    asked = given.pop("asked")
+    assert (command.kind, given) == (commands.TEST_CONNECTION, VALUES)
+    assert connection_commands.unpack_asked({"asked": asked}) == questions(database, settings)
     assert "secret" not in only_command(database).payload
 
 
 def test_an_unanswered_command_is_withdrawn_and_loses_its_secret(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection_test, "WAIT", 0.0)
-    assert run_test(database, NOW) is None
+    monkeypatch.setattr(connection_commands, "WAIT", 0.0)
+    assert run_test(database, settings, NOW) is None
     command = only_command(database)
     assert (command.done_at, command.ok, command.result) == (NOW, False, "withdrawn")
-    assert command.payload == {name: value for name, value in VALUES.items() if name != "secret"}
+    assert command.payload.keys() == {*VALUES, "asked"} - {"secret"}
     assert commands.open_commands(database, NOW) == []
 
 
-def test_a_failed_command_gives_no_report(database: Database) -> None:
+def test_a_failed_command_gives_no_report(database: Database, settings: Settings) -> None:
     with worker(database, ok=False, result="unknown_command"):
-        assert run_test(database) is None
+        assert run_test(database, settings) is None
 
 
 def test_an_expired_command_loses_its_secret(database: Database) -> None:
@@ -106,6 +120,6 @@ def test_an_expired_command_loses_its_secret(database: Database) -> None:
 
 
 def test_apply_sends_a_command(database: Database) -> None:
-    connection_test.apply(database, actor="sara", now=NOW)
+    connection_commands.apply(database, actor="sara", now=NOW)
     command = only_command(database)
     assert (command.kind, command.payload, command.actor) == (commands.APPLY_SETTINGS, {}, "sara")

@@ -1,0 +1,247 @@
+"""Log users in: count failures, make those who fail wait, ask for the second factor, and write the audit log.
+
+A try is counted before its password or code is checked, so that many tries at the same time count like tries one by
+one.
+"""
+
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from sqlalchemy import delete, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from app.config import Settings
+from app.domain import login_limits
+from app.domain.login_limits import FORGOTTEN_AFTER, Counter, Failures
+from app.domain.second_factor import LOG_IN_WITHIN, has_lapsed
+from app.domain.text import is_displayable
+from app.services import audit, second_factor, users
+from app.services.audit import AuditAction
+from app.services.errors import ErrorCode, Invalid
+from app.services.second_factor import CodeKind
+from app.store.database import Database
+from app.store.models import LoginFailures, PendingLogin, User
+
+_OWN = frozenset({Counter.BROWSER, Counter.PAIR})  # counters of the one who logs in
+
+
+class WrongPassword(Exception):
+    """The name or the password is wrong, or the user is not active."""
+
+
+class WrongCode(Exception):
+    """The code of the second factor is wrong, or was used already."""
+
+
+class CodeNeeded(Exception):
+    """The password is right, and the user has a second factor. `token` stands for this log-in until the code comes."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__("a code is needed")
+        self.token = token
+
+
+class LoginEnded(Exception):
+    """No log-in waits for a code with this token: it took too long, was completed, or its user has changed."""
+
+
+class TooManyFailures(Exception):
+    """Nothing was checked. `wait` is the time until it would be."""
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__(str(wait))
+        self.wait = wait
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where somebody logs in. `browser`: the id of a browser that is known for this account, or ""."""
+
+    address: str
+    browser: str = ""
+
+
+def log_in(database: Database, name: str, password: str, source: Source, now: datetime) -> User:
+    """Return the user with this name and password.
+
+    Raises WrongPassword and TooManyFailures, and CodeNeeded for a user with a second factor.
+    """
+    keys = _keys(name, source)
+    _count_try(database, keys, now)
+    user = users.check_password(database, name, password)
+    token = ""
+    with database.write() as session:
+        if user is None:
+            _record_failure(session, name, source.address, now)
+        elif second_factor.find(session, user.id) is not None:
+            token = _wait_for_code(session, user, now)  # first: rows of users are locked before counters
+            _forgive(session, keys, forget=())  # the password alone forgets no wrong codes
+        else:
+            _forgive(session, keys)
+            audit.record(session, user.name, AuditAction.LOGGED_IN, user.name, {"address": source.address}, now)
+    if user is None:
+        raise WrongPassword
+    if token:
+        raise CodeNeeded(token)
+    return user
+
+
+def _wait_for_code(session: Session, user: User, now: datetime) -> str:
+    """Store that this log-in waits for a code, and return its token. Delete those that have waited for too long."""
+    token = secrets.token_urlsafe(32)
+    session.add(PendingLogin(digest=_digest(token), user_id=user.id, generation=user.generation, started_at=now))
+    session.flush()
+    outdated = or_(PendingLogin.started_at <= now - LOG_IN_WITHIN, PendingLogin.started_at >= now + LOG_IN_WITHIN)
+    session.execute(delete(PendingLogin).where(outdated))
+    return token
+
+
+def waiting_user(database: Database, token: str, now: datetime) -> User:
+    """Return the user whose log-in waits for a code. Raises LoginEnded."""
+    with database.read() as session:
+        pending = session.get(PendingLogin, _digest(token))
+        user = session.get(User, pending.user_id) if pending is not None else None
+        return _checked(pending, user, now)
+
+
+def enter_code(database: Database, settings: Settings, token: str, code: str, source: Source, now: datetime) -> User:
+    """Complete a log-in with a code of the phone or a recovery code, and return the user.
+
+    Raises LoginEnded, WrongCode and TooManyFailures. `source.browser` is the id for the account of `waiting_user`.
+    """
+    waiting = waiting_user(database, token, now)
+    keys = _keys(waiting.name, source, with_code=True)
+    _count_try(database, keys, now)
+    with database.write() as session:
+        locked = session.get(User, waiting.id, with_for_update=True)
+        pending = session.get(PendingLogin, _digest(token))
+        user = _checked(pending, locked, now)
+        kind = second_factor.use_code(session, settings, user, code, now)
+        detail: dict[str, str | int] = {"address": source.address}
+        if kind is None:
+            audit.record(session, "", AuditAction.CODE_FAILED, user.name, detail, now)
+        else:
+            session.execute(delete(PendingLogin).where(PendingLogin.digest == _digest(token)))
+            _forgive(session, keys)
+            if kind is CodeKind.RECOVERY:
+                detail["recovery_codes"] = second_factor.count_recovery_codes(session, user.id)
+            audit.record(session, user.name, AuditAction.LOGGED_IN, user.name, detail, now)
+    if kind is None:
+        raise WrongCode
+    return user
+
+
+def _checked(pending: PendingLogin | None, user: User | None, now: datetime) -> User:
+    """Return the user if the log-in still waits for a code. Raises LoginEnded."""
+    if pending is None or user is None or not user.active or pending.generation != user.generation:
+        raise LoginEnded
+    if has_lapsed(pending.started_at, now, LOG_IN_WITHIN):
+        raise LoginEnded
+    return user
+
+
+def check_again(
+    database: Database,
+    settings: Settings,
+    user_id: int,
+    source: Source,
+    now: datetime,
+    *,
+    password: str,
+    code: str | None = None,
+) -> None:
+    """Check the password of a user who is logged in and, if given, a code. The code is used up.
+
+    Tries are limited like log-ins. Raises NotFound, TooManyFailures, and Invalid for a wrong password or code.
+    """
+    user = users.get(database, user_id)
+    keys = _keys(user.name, source, with_code=code is not None)
+    _count_try(database, keys, now)
+    if not users.has_password(database, user_id, password):
+        raise Invalid({"password": ErrorCode.WRONG})
+    with database.write() as session:
+        locked = session.get_one(User, user_id, with_for_update=True)
+        if code is not None and second_factor.use_code(session, settings, locked, code, now) is None:
+            raise Invalid({"code": ErrorCode.WRONG_CODE})
+        _forgive(session, keys)
+
+
+def account_key(name: str) -> str:
+    """Return a digest of the name of an account. Somebody may have typed a password as the name."""
+    return sha256(name.strip().encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def forget_failures(session: Session, name: str) -> None:
+    """Let everybody try to log in to this account at once again."""
+    session.execute(delete(LoginFailures).where(LoginFailures.key.contains(account_key(name))))
+
+
+def _keys(name: str, source: Source, *, with_code: bool = False) -> dict[Counter, str]:
+    account, address = account_key(name), sha256(login_limits.address_group(source.address).encode()).hexdigest()[:32]
+    if source.browser:
+        own = f"{source.browser[:40]}:{account}"
+        return {Counter.BROWSER: f"browser:{own}"} | ({Counter.CODE: f"code:{own}"} if with_code else {})
+    keys = {
+        Counter.PAIR: f"pair:{address}:{account}",
+        Counter.ACCOUNT: f"account:{account}",
+        Counter.ADDRESS: f"address:{address}",
+    }
+    return keys | ({Counter.CODE: f"code:{account}"} if with_code else {})
+
+
+def _count_try(database: Database, keys: dict[Counter, str], now: datetime) -> None:
+    """Count the try as a failure. Raises TooManyFailures, and then counts nothing."""
+    with database.write() as session:
+        session.execute(delete(LoginFailures).where(LoginFailures.last_at <= now - FORGOTTEN_AFTER))
+        rows = _lock(session, keys, now)
+        waits = [login_limits.wait(counter, Failures(row.failures, row.last_at), now) for counter, row in rows.items()]
+        if (longest := max(waits)) > timedelta(0):
+            raise TooManyFailures(longest)
+        for row in rows.values():
+            row.failures, row.last_at = row.failures + 1, now
+
+
+def _lock(session: Session, keys: dict[Counter, str], now: datetime) -> dict[Counter, LoginFailures]:
+    """Return the locked rows of the counters, created if need be. All lock them in the same order.
+
+    One statement inserts or locks a row. Another log-in may delete it between two.
+    """
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    rows = [{"key": key, "failures": 0, "last_at": now} for key in sorted(keys.values())]
+    insert = dialect.insert(LoginFailures).values(rows)
+    lock = insert.on_conflict_do_update(
+        index_elements=[LoginFailures.key], set_={"failures": LoginFailures.failures}
+    ).returning(LoginFailures)
+    found = {row.key: row for row in session.scalars(lock, execution_options={"populate_existing": True})}
+    return {counter: found[key] for counter, key in keys.items()}
+
+
+def _forgive(session: Session, keys: dict[Counter, str], forget: Collection[Counter] = _OWN) -> None:
+    """Forget the failures of the one who has logged in. The counters not in `forget` take back this try only.
+
+    Otherwise somebody with an account could clear the count of an address between guesses at the accounts of others.
+    """
+    forgotten = {key for counter, key in keys.items() if counter in forget}
+    query = select(LoginFailures).where(LoginFailures.key.in_(keys.values())).order_by(LoginFailures.key)
+    for row in session.scalars(query.with_for_update()):
+        if row.key in forgotten:
+            session.delete(row)
+        else:
+            row.failures = max(row.failures - 1, 0)
+
+
+def _record_failure(session: Session, name: str, address: str, now: datetime) -> None:
+    typed, detail = name.strip(), {"address": address}
+    known = is_displayable(typed) and session.scalar(select(User.id).where(User.name == typed)) is not None
+    if known:
+        audit.record(session, "", AuditAction.LOGIN_FAILED, typed, detail, now)
+    else:  # without the name: it may be a password
+        audit.record(session, "", AuditAction.UNKNOWN_LOGIN_FAILED, "", detail, now)
+
+
+def _digest(token: str) -> str:
+    return sha256(token.encode("utf-8", "replace")).hexdigest()
