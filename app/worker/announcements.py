@@ -11,8 +11,7 @@ from app.audio.clip import Clip, SoundError
 from app.audio.library import SoundLibrary
 from app.audio.prompt_texts import age_text, default_text
 from app.config import Settings
-from app.domain.dial_order import DialOrder
-from app.domain.lifecycle import Status
+from app.domain.dial_order import Confirmation, DialOrder
 from app.services.prompts import voice as voices
 from app.services.prompts.digits import list_digit_files
 from app.services.prompts.sounds import DIGITS, make_digit_clip
@@ -22,7 +21,7 @@ from app.store.database import Database
 from app.store.settings import Speech
 
 log = logging.getLogger(__name__)
-AGENT_KEYS = ("agent_intro", "agent_keys")
+AGENT_KEYS = ("agent_intro", "agent_keys", "agent_keys_waiting")
 Piece = tuple[str, str]  # a language, and a digit, a key of AGENT_KEYS or the text of an age
 
 
@@ -65,10 +64,20 @@ class Announcements:
             self._generation = _Generation()
 
     def agent_prompt(self, order: DialOrder, now: datetime) -> Sequence[str]:
-        """Return the files that tell the agent the request's number and age. Pieces that are not made are left out."""
+        """Return the files that tell the agent the number of a request, the name that its caller has said, and its age.
+
+        Pieces that are not made are left out.
+        """
         language = order.language
         minutes = int((now - order.registered_at).total_seconds() // 60)
-        names = ["agent_intro", *order.spoken, age_text(minutes, language), "agent_keys"]
+        before = self._made(language, "agent_intro", *order.spoken)
+        keys = []
+        if order.agent_confirms is Confirmation.KEY:
+            keys.append("agent_keys_waiting" if order.customer_first else "agent_keys")
+        after = self._made(language, age_text(minutes, language), *keys)
+        return [*before, *([order.spoken_name] if order.spoken_name else []), *after]
+
+    def _made(self, language: str, *names: str) -> list[str]:
         return [self._paths[language, name] for name in names if (language, name) in self._paths]
 
     def prepare(self, now: datetime) -> None:
@@ -90,15 +99,16 @@ class Announcements:
         with self._database.read() as session:
             modules = store.all_modules(session)
             office_language = store_settings.office(session, self._settings).locale
-            waiting = store.active(session, [Status.WAITING])
+            waiting = store.registrations(session)
             languages = {module.language for module in modules} | {office_language}
             for language in languages - generation.settings.keys():
                 speech = voices.load_office_speech(session, self._library, language)
                 generation.settings[language] = _LanguageSettings(speech, list_digit_files(session, language))
         ages = {(language, age_text(0, language)) for language in languages}
-        for request, module in waiting:
-            language = module.language if module is not None else office_language
-            minutes = int((now - request.registered_at).total_seconds() // 60)
+        of_module = {module.id: module.language for module in modules}
+        for module_id, registered_at in waiting:
+            language = of_module.get(module_id or 0, office_language)
+            minutes = int((now - registered_at).total_seconds() // 60)
             ages |= {(language, age_text(minutes + later, language)) for later in (0, 1)}
         return ages
 

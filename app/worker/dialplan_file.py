@@ -12,6 +12,7 @@ from app.store.database import Database
 from app.store.settings import PbxSettings
 from app.telephony import dialplan
 from app.telephony.ami import AmiClient, AmiRefused
+from app.worker.clock import utcnow
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +27,9 @@ class DialplanProblem(StrEnum):
 class DialplanFile:
     """`written`: the revision in the file; `running`: the revision that Asterisk runs, "" if it is another one or none.
 
-    `usable`: Asterisk has our contexts, of any revision. `detail`: a DialplanProblem, or the error's text if the file
-    cannot be written, or "".
+    `usable`: Asterisk has our contexts, of any revision. `number_check_is_old`: it would refuse the numbers that we
+    dial, because it checks them by former settings. `detail`: a DialplanProblem, or the error's text if the file cannot
+    be written, or "".
     """
 
     def __init__(self, settings: Settings, database: Database, ami: AmiClient) -> None:
@@ -36,7 +38,8 @@ class DialplanFile:
         self.agi_port = settings.agi_port
         self.written = self.running = self.detail = ""
         self.extension_context = self.profile = ""  # in force
-        self.usable = False
+        self.usable = self.number_check_is_old = False
+        self._number_check = ""
         self._reload_sent_for = ""  # a revision
 
     async def update(self, *, force: bool = False) -> None:
@@ -50,16 +53,23 @@ class DialplanFile:
                 pbx = await asyncio.to_thread(pbx_settings, self._settings, self._database)
                 self.extension_context, self.profile = pbx.extension_context, pbx.pbx_profile
                 rendered = await asyncio.to_thread(render, self._settings, self._database, self.agi_port)
-                changed = await asyncio.to_thread(dialplan.write, self._settings.dialplan_path, rendered.text)
+                changed = await asyncio.to_thread(dialplan.write, self._settings.dialplan_path, rendered.text, utcnow())
             except (OSError, dialplan.UnsafeDialplan) as error:
                 log.error("cannot write the dialplan: %s", error)
                 self.detail = str(error)
                 if self._ami.connected:  # calls can use the dialplan that Asterisk has
                     self.usable = await self._exists(Context.AGENT, "s")
                 return
-            self.written, self.detail = rendered.revision, ""
+            self.written, self.detail, self._number_check = rendered.revision, "", rendered.number_check
             if self._ami.connected:
                 await self._load(changed=changed, force=force)
+
+    async def is_loaded(self) -> bool:
+        """Tell whether Asterisk has our dialplan, of any revision. Raises AmiError, but not if Asterisk refuses."""
+        try:
+            return await self._exists(Context.AGENT, "s")
+        except AmiRefused:
+            return False
 
     async def _load(self, *, changed: bool, force: bool) -> None:
         """Read which revision runs, and reload the dialplan if it is another one."""
@@ -83,8 +93,15 @@ class DialplanFile:
         runs = await self._exists(Context.REVISION, f"r{self.written}")
         self.running = self.written if runs else ""
         self.usable = await self._exists(Context.AGENT, "s")
+        self.number_check_is_old = not runs and await self._has_other_number_check()
         problem = DialplanProblem.RELOAD_BY_HAND if self.usable else DialplanProblem.NOT_INCLUDED
         self.detail = "" if runs else problem
+
+    async def _has_other_number_check(self) -> bool:
+        """Tell whether Asterisk checks numbers otherwise. A dialplan of an older version does not check them at all."""
+        if await self._exists(Context.NUMBERS, f"n{self._number_check}"):
+            return False
+        return await self._exists(Context.NUMBERS, "0")
 
     async def _exists(self, context: str, extension: str) -> bool:
         answer = await self._ami.send("Getvar", {"Variable": f"DIALPLAN_EXISTS({context},{extension},1)"})
@@ -95,6 +112,12 @@ def pbx_settings(settings: Settings, database: Database) -> PbxSettings:
     """Return the PBX settings in force. Blocks."""
     with database.read() as session:
         return store_settings.pbx(session, settings)
+
+
+def agi_port(settings: Settings, database: Database) -> int:
+    """Return the port on which the FastAGI server should listen. Blocks."""
+    with database.read() as session:
+        return store_settings.agi_port(settings, store_settings.read_all(session))
 
 
 def render(settings: Settings, database: Database, agi_port: int) -> dialplan.Rendered:

@@ -1,440 +1,585 @@
-"""The worker: feeds the snapshot, wakes the dispatcher, answers the pages' commands, and keeps the dialplan written.
+"""The worker process: joins its parts, runs them, and polls the PBX.
 
-APScheduler is the metronome of the polls; the exchange's events make everything sooner, and a poll puts right what an
-event missed. Nothing here is remembered that the database or the exchange could not tell again.
+APScheduler sets the pace of the polls. Events of the PBX make everything faster, and a poll corrects what an event
+missed. The worker keeps nothing in memory that it could not read again from the database or the PBX.
 """
 
 import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Callable, Coroutine
+import sys
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.config import Settings
-from app.domain import numbers
+from app.config import AGI_PORTS, Settings, agi_secret
+from app.domain.dial_order import DialOrder
+from app.domain.pbx_connection import is_too_old
 from app.domain.policy import Facts, ReasonCode
 from app.domain.routing import Context
-from app.services import commands
-from app.services.commands import CommandResult
-from app.services.errors import NotFound
-from app.services.prompts import phone_calls
-from app.services.requests import attempts, perform
-from app.services.requests.expiry import expire
-from app.services.requests.reached import Talk, close_reached
+from app.services.pbx.wanted import wanted_extensions
+from app.services.requests import attempts
+from app.services.settings.pbx import encrypt_stored
 from app.store import pbx_state
 from app.store import settings as store_settings
 from app.store.database import Database
-from app.store.models import Command
 from app.telephony.agi import AgiServer, AgiSession
-from app.telephony.ami import AmiClient, AmiError, AmiState
-from app.telephony.attempts import AttemptFollower, is_ours
-from app.telephony.calls import Answered, CallFollower
+from app.telephony.agi_access import AgiAccess, Upgrade, to_networks
+from app.telephony.ami import AmiClient, AmiDisconnected, AmiError, AmiRefused, AmiState
+from app.telephony.ami_tls import make_tls
+from app.telephony.attempts import AttemptFollower
+from app.telephony.calls import Calls
 from app.telephony.dialer import Dialer
+from app.telephony.hints import HintFinder
 from app.telephony.ivr import converse
+from app.telephony.lookup import InvalidLookup, withholds_number
+from app.telephony.lost_calls import LostCalls
 from app.telephony.phone_calls import AGI_PATH as PHONE_CALL_PATH
 from app.telephony.phone_calls import handle_phone_call
+from app.telephony.queue_config import WrapupReader
 from app.telephony.snapshot import Snapshot
-from app.worker import pbx_queries
+from app.telephony.variables import ATTEMPT_PATH, GO
+from app.telephony.watchdog import Watchdog
+from app.worker import agi_peers
+from app.worker.background import BackgroundTasks
+from app.worker.clock import utcnow
+from app.worker.clock_watch import ClockWatch
+from app.worker.commands import CommandRunner
 from app.worker.database_watch import DatabaseWatch
-from app.worker.dialplan_file import DialplanFile, pbx_settings
-from app.worker.dispatcher import Dispatcher, utcnow
-from app.worker.extension_names import ExtensionNames
+from app.worker.dialplan_file import DialplanFile, agi_port, pbx_settings
+from app.worker.dispatcher import Dispatcher
+from app.worker.housekeeping import Housekeeping
 from app.worker.leadership import Leadership
+from app.worker.metronome import Metronome
+from app.worker.module_destinations import ModuleDestinations
+from app.worker.pbx_product import ProductFinder
 from app.worker.pbx_queries import PbxQueries
 from app.worker.phone_calls import PhoneCalls
 from app.worker.prompts import PromptStore
+from app.worker.recording_inbox import RecordingInbox
+from app.worker.refusals import RefusalCounter
 from app.worker.registrar import Registrar
+from app.worker.spoken_names import SpokenNames
+from app.worker.state import StateStore
+from app.worker.talks import TalkWatch
 from app.worker.write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
-STORE_DELAY = 0.02  # seconds: several events of one call make one write
-DRAIN = 5.0  # seconds to write what is left at the end
-DAY = timedelta(days=1)
-# What takes its time, or has nothing to do with requests: nobody waits behind it.
-ASIDE = pbx_queries.KINDS | {commands.WRITE_DIALPLAN, commands.APPLY_SETTINGS, commands.CANCEL_PHONE_CALL}
+DRAIN_SECONDS = 5.0  # to finish queued writes
+HOUSEKEEPING_SECONDS = 20
+# Seconds until customers who have hung up may be dialled. Mostly the same hang-up frees an agent, and the dispatch for
+# that must not wait for this one to end.
+LINE_LEFT_DELAY = 0.09
+LINE_DELAY = 0.01  # seconds until the numbers on the line are compared
+WANTED_EVENTS = Snapshot.handled | AttemptFollower.handled | Calls.handled | LostCalls.handled
+# How long a thread waits for its turn. A claim takes many turns, and a flood of events keeps the event loop busy.
+SWITCH_SECONDS = 0.0005
+BOOT_SECONDS = 300.0  # after this, a PBX counts as fully booted without any proof
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """What the database says of the PBX: wrap-up times of queues, the extensions in use, and two contexts."""
+
+    wrapups: dict[str, int]
+    extensions: set[str]
+    extension_context: str
+    outbound_context: str
 
 
 class Worker:
-    """One per database: `leads` tells whether we still are. `run` returns when `stop` is called."""
+    """The worker of a database. `run` returns after `stop`, or when `is_leader` returns false."""
 
-    def __init__(self, settings: Settings, database: Database, *, leads: Callable[[], bool] = lambda: True) -> None:
-        self.settings, self.database, self._leads = settings, database, leads
+    def __init__(self, settings: Settings, database: Database, *, is_leader: Callable[[], bool] = lambda: True) -> None:
+        self.settings, self.database, self._is_leader = settings, database, is_leader
+        self.tasks, self.writes = BackgroundTasks(), WriteQueue()
         self.snapshot = Snapshot(Context.EXTENSIONS)
         self.follower = AttemptFollower()
-        self.calls = CallFollower(self.snapshot.extension_of_channel, is_ours)
-        self.recorder = WriteQueue()
-        self.sounds = PromptStore(settings, database)
+        self.prompts = PromptStore(settings, database)
+        self.inbox = RecordingInbox(settings)
+        self.names = SpokenNames(database, self.prompts, self.inbox, tasks=self.tasks)
         self.ami = AmiClient(
             settings.ami_host,
             settings.ami_port,
             settings.ami_username,
             settings.ami_secret,
+            tls=make_tls(settings.ami_tls, settings.ami_ca, settings.ami_fingerprint),
             on_event=self._on_event,
             on_state=self._on_state,
+            wanted=WANTED_EVENTS,
         )
-        self.dialer = Dialer(self.ami, self.follower)
+        self.hints = HintFinder(self.ami, Context.EXTENSIONS)
+        self.wrapups = WrapupReader(self.ami)
+        self.module_destinations = ModuleDestinations(self.ami, database, self.writes)
+        self.product = ProductFinder(self.ami, database, self.writes)
         self.dispatcher = Dispatcher(
             database,
             settings,
-            self.dialer,
+            Dialer(self.ami, self.follower),
             self.follower,
-            self.recorder,
+            writes=self.writes,
+            tasks=self.tasks,
             facts=self.facts,
-            prompt=self.sounds.agent_prompt,
-            ready=lambda: self.sounds.prepared,
+            prompt=self.prompts.agent_prompt,
+            sounds=self.prompts.customer_sounds,
+            spoken_name=self.names.find,
+            ready=lambda: self.prompts.prepared,
+            rings=self._on_ring,
         )
-        # PostgreSQL tells of commands only, so the desk says by itself that there is a new request.
-        self.desk = Registrar(settings, database, self.sounds, self.snapshot, registered=self.dispatcher.wake)
-        self.agi = AgiServer(settings.agi_bind, settings.agi_port, self._on_caller)
+        self.refusals = RefusalCounter(database, self.writes)
+        # PostgreSQL notifies of commands only, so the registrar wakes the dispatcher itself.
+        self.registrar = Registrar(
+            settings,
+            database,
+            self.prompts,
+            self.snapshot,
+            self.names,
+            registered=self.dispatcher.wake,
+            refused=self.refusals.add,
+            learn=self._learn_extension,
+            entered=lambda call: self.talks.enter_module(call),
+            left=lambda call: self.talks.leave_request(call),
+            hang_up=lambda attempt: self.tasks.spawn(self.dispatcher.hang_up(attempt)),
+        )
+        self.talks = TalkWatch(
+            database,
+            settings,
+            self.snapshot,
+            writes=self.writes,
+            hang_up=lambda attempt: self.tasks.spawn(self.dispatcher.hang_up(attempt)),
+            line_changed=self._on_line_change,
+            ask_withheld=lambda uniqueid, channel: self.tasks.spawn(self._note_withheld(uniqueid, channel)),
+        )
+        self.agi_access = AgiAccess(
+            agi_secret(settings), networks=to_networks(settings.agi_allow), on_upgrade=self._on_agi_upgrade
+        )
+        self.agi = AgiServer(
+            settings.agi_bind,
+            settings.agi_port,
+            self._on_agi_session,
+            self.agi_access,
+            on_refused=self._on_agi_refused,
+            watchdog=Watchdog(self.ami),
+        )
+        self._refused_address = ""
+        self._agi_port = settings.agi_port  # on which the server should listen; 0: any free port
         self.dialplan_file = DialplanFile(settings, database, self.ami)
-        self.names = ExtensionNames(self.ami, self._on_name)
-        self.inquiry = PbxQueries(self.ami, self.snapshot, self.dialplan_file)
-        self.phone_calls = PhoneCalls(settings, database, self.ami, self.sounds, self.snapshot)
-        self._polled = False  # since the connection was made: before that nothing is known
-        self._polling = asyncio.Lock()
-        self._obstacle: ReasonCode | None = ReasonCode.NO_DIALPLAN
-        self._stopping = asyncio.Event()
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._commanding = asyncio.Lock()
-        self._begun: set[int] = set()  # the commands that were taken: each is done once
-        self._store_due: asyncio.TimerHandle | None = None
-        self._started_at = utcnow()
-        self._forgot_at: datetime | None = None
+        self.phone_calls = PhoneCalls(database, self.ami, self.prompts, self.snapshot, self.inbox)
+        self.state = StateStore(
+            settings, database, self.ami, self.snapshot, self.dialplan_file, writes=self.writes, tasks=self.tasks
+        )
+        self.commands = CommandRunner(
+            database,
+            dispatcher=self.dispatcher,
+            prompts=self.prompts,
+            phone_calls=self.phone_calls,
+            queries=PbxQueries(settings, self.ami, self.snapshot, self.dialplan_file),
+            poll=self.poll,
+            reload_dialplan=self.reload_dialplan,
+            writes=self.writes,
+            tasks=self.tasks,
+        )
+        self.housekeeping = Housekeeping(settings, database, self.prompts, self.names, self.dispatcher)
+        self.metronome = Metronome()
+        self.clock_watch = ClockWatch(
+            database, writes=self.writes, tasks=self.tasks, move=self._move_times, resume=self._resume
+        )
+        self._polled = False  # whether the PBX state was read since the connection was made
+        self._booted = False  # whether the PBX is known to be fully booted; until then its lists may be incomplete
+        self._stored_completely = False  # since the connection was made
+        self._connected_at = 0.0  # monotonic
+        self._compares_line = False  # it will be found out who has come to the line or left it
+        self._poll_lock = asyncio.Lock()
+        self._stopped = asyncio.Event()
 
-    # -- life -------------------------------------------------------------------------------------------------
+    # -- start and stop ---------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        self._stopping.set()
+        self._stopped.set()
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
-        """Work until `stop`. `ready` is called when callers can be answered."""
-        await asyncio.to_thread(self._recall)
-        await self._settle_connection()
+        """Run until `stop`. `ready` is called once callers can be answered."""
+        await asyncio.to_thread(self.clock_watch.start)
+        await asyncio.to_thread(self._load_idle_times)
+        await asyncio.to_thread(self._follow_attempts)
+        self.agi_access.upgrade = await asyncio.to_thread(agi_peers.load_upgrade, self.database)
+        await self._use_pbx_settings()
+        await self._find_pbx_address()
         await self.phone_calls.start()
-        await self.agi.start()
+        self._agi_port = self.agi.port = await asyncio.to_thread(agi_port, self.settings, self.database)
+        await self._listen()
         self.dialplan_file.agi_port = self.agi.port
         watch = DatabaseWatch(self.database.engine, self._on_database_change)
-        scheduler = AsyncIOScheduler()
-        scheduler.add_job(
-            self.poll,
-            "interval",
-            seconds=self.settings.poll_seconds,
-            max_instances=1,
-            coalesce=True,
-            misfire_grace_time=None,
-        )
-        scheduler.add_job(self._tend, "interval", seconds=20, max_instances=1, coalesce=True, misfire_grace_time=None)
-        self._spawn(self.recorder.run())
-        self._spawn(self.dispatcher.run())
-        self._spawn(self._tend())
-        self._spawn(self.poll())
+        self.metronome.add(self.poll, self.settings.poll_seconds)
+        self.metronome.add(self._keep_house, HOUSEKEEPING_SECONDS)
+        for work in (
+            self.writes.run(),
+            self.clock_watch.run(),
+            self.dispatcher.run(),
+            self._keep_house(),
+            self.poll(),
+        ):
+            self.tasks.spawn(work)
         await self.ami.start()
-        scheduler.start()
+        self.metronome.start()
         watch.start()
         ready()
         try:
-            await self._stopping.wait()
+            await self._stopped.wait()
         finally:
-            scheduler.shutdown(wait=False)
+            self.metronome.stop()
             await watch.stop()
             await self.phone_calls.stop()
             await self.agi.stop()
             await self.ami.stop()
-            await self.recorder.drain(DRAIN)
-            self.sounds.close()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self.refusals.store()
+            await self.writes.drain(DRAIN_SECONDS)
+            self.prompts.close()
+            self.names.close()
+            await self.tasks.cancel()
 
-    def _recall(self) -> None:
-        """Know the attempts of the worker before us, so that news of them is heard."""
-        for flight in attempts.in_flight(self.database):
-            self.follower.begin(flight.attempt, answered=flight.step.rank > 0)
+    def _load_idle_times(self) -> None:
+        with self.database.read() as session:
+            self.snapshot.idle_since = pbx_state.idle_since(session, utcnow())
 
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+    def _follow_attempts(self) -> None:
+        """Follow the attempts of the previous worker, so that their events are handled."""
+        for attempt in attempts.in_flight(self.database):
+            self.follower.follow(attempt.attempt, answered=attempt.step.rank > 0)
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("a part of the worker failed", exc_info=task.exception())
+    async def _keep_house(self) -> None:
+        await self.housekeeping.run()
 
-    # -- the exchange -----------------------------------------------------------------------------------------
+    def _move_times(self, by: timedelta) -> None:
+        """Move the moments in memory, because the clock has jumped."""
+        self.snapshot.move_times(by)
+        self.state.move_times(by)
+
+    def _resume(self) -> None:
+        """Go on after a jump of the clock."""
+        self.metronome.restart_intervals()
+        self.tasks.spawn(self.poll())
+
+    # -- the PBX ----------------------------------------------------------------------------------------------
 
     def facts(self) -> Facts:
         return Facts(
             lines=self.snapshot.lines(),
             queues=self.snapshot.queue_facts(),
             connected=self.ami.connected and self._polled,
-            obstacle=self._obstacle,
+            obstacle=self.state.obstacle,
             heartbeat=utcnow(),
+            numbers_on_line=self.talks.numbers_on_line(),
         )
 
     def _on_state(self, state: AmiState) -> None:
         if state.status == "connected":
-            self._spawn(self.poll())
+            self._connected_at = asyncio.get_running_loop().time()
+            self.tasks.spawn(self._find_pbx_address())
+            self.tasks.spawn(self.poll())
         else:
-            self._polled = False
+            self._polled = self._booted = self._stored_completely = False
+            self.wrapups.forget()
+            self.module_destinations.mark_outdated()
+            self.product.mark_outdated()
             self.follower.connection_lost()
+            self.talks.connection_lost()
             self.phone_calls.connection_lost()
-            self._spawn(asyncio.to_thread(self._store_state))
-
-    async def _settle_connection(self) -> bool:
-        """Reach the exchange as the environment and the settings page say now; tell whether it is at another place."""
-        exchange = await asyncio.to_thread(pbx_settings, self.settings, self.database)
-        before, address = self.ami.address, (exchange.ami_host, exchange.ami_port)
-        if await self.ami.use(*address, exchange.ami_username, exchange.ami_secret):
-            log.info("the exchange is reached at %s:%s as %s from now on", *address, exchange.ami_username)
-            self.names.mark_outdated()
-        return address != before
+            self.state.store_worker_state_soon()
 
     def _on_event(self, event: Any) -> None:
-        now = utcnow()
-        news = None if self.phone_calls.handle_event(event) else self.follower.take(event)
-        if news is not None:
-            self.dispatcher.take_news(news)
-        if self.snapshot.handle(event, now):
+        name = event.get("Event")
+        if name == "FullyBooted" and self.ami.connected:
+            self.tasks.spawn(self.poll())
+        report = None if self.phone_calls.handle_event(event) else self.follower.handle(event)
+        if report is not None:
+            self.dispatcher.handle_report(report)
+        if name in Snapshot.handled and self.snapshot.handle(event, utcnow()):
             self.dispatcher.wake()
-        answered = self.calls.handle(event)
-        if answered is not None:
-            self._note_reached(answered, now)
-        if self.snapshot.changed_lines or self.snapshot.changed_queues:
-            self._store_soon()
+        self.talks.handle(event)
+        self.state.store_changes_soon()
+
+    def _on_ring(self, order: DialOrder) -> None:
+        self.snapshot.note_ring(order.agent, utcnow())
+        if order.queue:
+            self.snapshot.note_called(order.queue)
+        self.state.store_changes_soon()
+
+    def _on_line_change(self) -> None:
+        if not self._compares_line:  # one comparison for all events of a call
+            self._compares_line = True
+            asyncio.get_running_loop().call_later(LINE_DELAY, self._compare_line)
+
+    def _compare_line(self) -> None:
+        self._compares_line = False
+        before, self.state.numbers_on_line = self.state.numbers_on_line, self.talks.numbers_on_line()
+        if before - self.state.numbers_on_line:
+            # a customer has hung up, so they can be called back
+            asyncio.get_running_loop().call_later(LINE_LEFT_DELAY, self.dispatcher.wake)
+        self.state.store_changes_soon()
+
+    async def _note_withheld(self, uniqueid: str, channel: str) -> None:
+        try:
+            if await withholds_number(self.ami, channel):
+                self.talks.withhold_number(uniqueid)
+        except (AmiError, InvalidLookup) as error:
+            log.debug("cannot ask whether the number of %s is withheld: %s", uniqueid, error)
+
+    async def _on_agi_session(self, session: AgiSession) -> None:
+        if session.path.startswith(PHONE_CALL_PATH):
+            await handle_phone_call(session, self.phone_calls)
+        elif session.path.startswith(ATTEMPT_PATH):
+            if self.dispatcher.let_go(session.path.removeprefix(ATTEMPT_PATH)):
+                await session.set_variable(GO, "1")
+        else:
+            await converse(session, self.registrar)
+
+    def _on_agi_upgrade(self, upgrade: Upgrade) -> None:
+        self.writes.put(lambda: agi_peers.store_upgrade(self.database, upgrade))
+
+    def _on_agi_refused(self, address: str) -> None:
+        if address != self._refused_address:
+            self._refused_address = address
+            self.writes.put(lambda: agi_peers.store_refused(self.database, address))
+
+    async def _find_pbx_address(self) -> None:
+        """Let FastAGI connections come from the address of the PBX, unless the environment gives their addresses."""
+        if self.agi_access.networks:
+            return
+        found = await agi_peers.resolve(self.ami.address[0])
+        self.agi_access.addresses = found or self.agi_access.addresses
+
+    def _on_database_change(self) -> None:
+        self.clock_watch.look()  # before a command is judged whose time is that of the wall clock
+        self.tasks.spawn(self.commands.run_open())
+        self.dispatcher.wake()
+
+    # -- polls ------------------------------------------------------------------------------------------------
 
     async def poll(self) -> None:
-        """Ask the exchange for everything, look after attempts nothing was heard of, and show that we live."""
-        async with self._polling:
-            if not await asyncio.to_thread(self._leads):
-                self.stop()  # whoever starts us again finds out whether another has the right
+        """Read the PBX settings and the whole PBX state, reconcile attempts, and store the heartbeat."""
+        async with self._poll_lock:
+            if not await asyncio.to_thread(self._is_leader):
+                self.stop()
                 return
+            self.refusals.store()
             try:
-                if await self._settle_connection():
-                    await self.dispatcher.leave()
-                if self.ami.connected:
-                    await self._ask_all()
-                    await self.dispatcher.reconcile()
-                    await self._check_dialplan()
-                    await self.phone_calls.clean_up()
-                    self._spawn(self.names.refresh(self.snapshot.extensions, self.dialplan_file.profile))
+                await self._poll_pbx()
             except AmiError as error:
-                log.warning("the exchange could not be asked: %s", error)
+                log.warning("cannot read the state of the PBX: %s", error)
             except SQLAlchemyError as error:
-                log.error("the database refused: %s", error)
+                log.error("the poll failed, the database refuses: %s", error)
             try:
-                await asyncio.to_thread(self._store_state)
+                await self.state.store_worker_state()
             except SQLAlchemyError as error:
-                log.error("the heartbeat could not be written: %s", error)
+                log.error("cannot store the heartbeat: %s", error)
             self.dispatcher.wake()
 
-    async def _ask_all(self) -> None:
-        self.snapshot.wrapups = await asyncio.to_thread(self._wrapups)
-        self.snapshot.poll_devices(await self.ami.collect("DeviceStateList"))
-        self.snapshot.poll_extensions(await self.ami.collect("ExtensionStateList"), utcnow())
-        self.snapshot.poll_queues(await self.ami.collect("QueueStatus"), utcnow())
-        await self._store_changes(complete=not self._polled)
-        await self.recorder.drain(DRAIN)  # the dialplan is made from the rows
-        self._polled = True
+    async def reload_dialplan(self) -> None:
+        """Read the state of the PBX, then write and reload the dialplan. Raises AmiError and SQLAlchemyError.
 
-    def _wrapups(self) -> dict[str, int]:
+        The dialplan is never written before the PBX has been asked for hints: one of ours would hide what a pattern of
+        the PBX says of an extension.
+        """
+        async with self._poll_lock:
+            if not self.ami.connected:
+                raise AmiDisconnected("not connected to the PBX")
+            await self._poll_pbx(reload_dialplan=True)
+            await self.state.store_worker_state()
+        self.dispatcher.wake()
+
+    async def _poll_pbx(self, *, reload_dialplan: bool = False) -> None:
+        if await self._use_pbx_settings():
+            self.product.forget()
+            await self.dispatcher.mark_pbx_changed()
+        await self._use_agi_port()
+        if self.ami.connected:
+            await self._read_snapshot()
+            await self.dispatcher.reconcile()
+            await self._update_dialplan(force=reload_dialplan)
+            await self.phone_calls.clean_up()
+            self.tasks.spawn(self.state.names.refresh(self.snapshot.extensions, self.dialplan_file.profile))
+            self.tasks.spawn(self.module_destinations.refresh(self.dialplan_file.profile))
+            if self._booted:
+                self.tasks.spawn(self.product.refresh())
+
+    async def _use_pbx_settings(self) -> bool:
+        """Connect with the effective settings. Return whether the address has changed."""
+        pbx = await asyncio.to_thread(pbx_settings, self.settings, self.database)
+        before, address = self.ami.address, (pbx.ami_host, pbx.ami_port)
+        if await self.ami.use(*address, pbx.ami_username, pbx.ami_secret):
+            log.info("connecting to the PBX at %s:%s as %s", *address, pbx.ami_username)
+            self.state.names.mark_outdated()
+        if address != before:
+            self.tasks.spawn(self._find_pbx_address())
+        return address != before
+
+    async def _listen(self) -> None:
+        """Start the FastAGI server. Raises OSError.
+
+        FreePBX has a service on the usual port of a plain Asterisk. As long as nobody has chosen the profile, ours has
+        to run beside it, or it could not find out that this is FreePBX.
+        """
+        try:
+            await self.agi.start()
+        except OSError as error:
+            others = [port for port in AGI_PORTS.values() if port != self.agi.port]
+            if self.settings.from_environment("agi_port"):
+                raise
+            log.error("cannot listen on port %s, so listening on %s: %s", self.agi.port, others[0], error)
+            self.agi.port = others[0]
+            await self.agi.start()
+
+    async def _use_agi_port(self) -> None:
+        """Listen on the port of the PBX profile, which an administrator may have changed."""
+        wanted = await asyncio.to_thread(agi_port, self.settings, self.database)
+        if wanted == self._agi_port:
+            return
+        self._agi_port = wanted  # if it is in use, we are at the old one until the next start
+        if wanted == self.agi.port:
+            return
+        try:
+            await self.agi.move(wanted)
+        except OSError as error:
+            log.error("cannot listen on port %s, so still listening on %s: %s", wanted, self.agi.port, error)
+        self.dialplan_file.agi_port = self.agi.port
+
+    async def _read_snapshot(self) -> None:
+        needs = await asyncio.to_thread(self._stored_needs)
+        await self.talks.read_settings()
+        self.snapshot.use_wrapups(needs.wrapups, await self.wrapups.read())
+        self.snapshot.use_context(needs.extension_context, pbx_may_differ=not self._polled)
+        has_dialplan = self._booted or self.ami.fully_booted or await self.dialplan_file.is_loaded()
+        complete = [await self._list("DeviceStateList", lambda rows, _: self.snapshot.poll_devices(rows))]
+        complete += [await self._list_extensions(), await self._list("QueueStatus", self.snapshot.poll_queues)]
+        self._booted = self._booted or self._is_booted(has_all=has_dialplan and all(complete))
+        await self._find_hints(needs)
+        if not self._booted:
+            self.hints.forget_missing()  # they may still be loading
+        await self._list_calls()
+        self.state.may_delete = self._booted
+        self.state.store_changes(complete=not self._stored_completely)
+        await self.writes.drain(DRAIN_SECONDS)  # the dialplan is rendered from the stored rows
+        self._polled, self._stored_completely = True, self._booted
+
+    def _is_booted(self, *, has_all: bool) -> bool:
+        """Tell whether the PBX is fully booted. `has_all`: it has our dialplan, thus all hints, and all its lists.
+
+        A booting Asterisk answers before its modules are loaded, and reports the end of its start only to users who may
+        read `system`. Hints come with the dialplan. app_queue, which has a list, is loaded after it.
+        """
+        since = asyncio.get_running_loop().time() - self._connected_at
+        return self.ami.fully_booted or has_all or since >= BOOT_SECONDS
+
+    async def _list(self, action: str, apply: Callable[[Sequence[Any], datetime], object]) -> bool:
+        """Read a list of the PBX. It is empty if the module for it is not loaded; return whether it is."""
+        try:
+            await self.ami.apply_list(action, lambda rows: apply(rows, utcnow()))
+        except AmiRefused as refusal:
+            if "unknown command" not in str(refusal).lower():
+                raise
+            log.debug("the PBX has no %s: %s", action, refusal)
+            apply([], utcnow())
+            return False
+        return True
+
+    async def _list_extensions(self, answered: Collection[str] = ()) -> bool:
+        poll = partial(self.snapshot.poll_extensions, answered=answered)
+        return await self._list("ExtensionStateList", poll)
+
+    async def _list_calls(self) -> None:
+        """Read the channels and bridges, once per poll for all who follow them, unless our AMI user may not."""
+        bridges: list[Any] = []
+
+        def apply(channels: Sequence[Any]) -> None:
+            self.snapshot.poll_channels(channels, utcnow())
+            self.talks.fill(channels, bridges)
+
+        try:
+            bridges = await self.ami.collect("BridgeList")
+            await self.ami.apply_list("CoreShowChannels", apply)
+        except AmiRefused as refusal:
+            log.warning("cannot read the calls of the PBX: %s", refusal)
+            self.talks.do_without_lists()
+
+    async def _find_hints(self, needs: _Needs) -> None:
+        """Ask for the hints that the list does not show or does not decide."""
+        for extension, hint in (await self.hints.find(self.snapshot.ambiguous(), [needs.extension_context])).items():
+            self.snapshot.reach(extension, hint, utcnow())
+        await self._find_missing(self.snapshot.without_hint(needs.extensions), needs)
+
+    async def _find_missing(self, extensions: Collection[str], needs: _Needs) -> bool:
+        contexts = [needs.extension_context, *self.snapshot.member_contexts(), needs.outbound_context]
+        contexts += sorted({context for context, _ in self.snapshot.hints})
+        found = await self.hints.find(extensions, contexts)
+        if found or self.snapshot.unlisted:
+            await self._list_extensions(answered=extensions)
+        self.snapshot.remember_patterns(found)
+        for extension, hint in found.items():
+            self.snapshot.reach(extension, hint, utcnow())
+        return bool(found)
+
+    async def _learn_extension(self, extension: str) -> bool:
+        """Find the hint of a caller's extension. Return whether it has one; it is stored then.
+
+        No poll runs meanwhile. It could reload the dialplan between the question and the list.
+        """
+        if not self.ami.connected:
+            return False
+        async with self._poll_lock:
+            missing = self.snapshot.without_hint({extension}) & {extension}
+            try:
+                if missing and not await self._find_missing(missing, await asyncio.to_thread(self._stored_needs)):
+                    return False
+            except AmiError as error:
+                log.warning("cannot ask the PBX for extension %s: %s", extension, error)
+                return False
+            self.state.store_changes()
+            await self.writes.drain(DRAIN_SECONDS)
+            return True
+
+    def _stored_needs(self) -> _Needs:
         with self.database.read() as session:
-            return pbx_state.wrapups(session)
+            pbx = store_settings.pbx(session, self.settings)
+            return _Needs(
+                pbx_state.wrapups(session), wanted_extensions(session), pbx.extension_context, pbx.outbound_context
+            )
 
-    async def _check_dialplan(self) -> None:
-        await self.dialplan_file.update()
-        outbound = await asyncio.to_thread(self._outbound_context)
-        self._obstacle = (
-            ReasonCode.NO_DIALPLAN if not self.dialplan_file.usable else None if outbound else ReasonCode.NO_OUTBOUND
-        )
+    async def _update_dialplan(self, *, force: bool) -> None:
+        await self.dialplan_file.update(force=force)
+        if self.dialplan_file.running:
+            self.agi_access.dialplan_runs()
+        outbound = self.state.outbound_context = await asyncio.to_thread(self._outbound_context)
+        if is_too_old(self.ami.state.version):
+            self.state.obstacle = ReasonCode.TOO_OLD
+        elif not self.dialplan_file.usable:
+            self.state.obstacle = ReasonCode.NO_DIALPLAN
+        elif self.dialplan_file.number_check_is_old:
+            self.state.obstacle = ReasonCode.OLD_NUMBER_CHECK
+        else:
+            self.state.obstacle = None if outbound else ReasonCode.NO_OUTBOUND
 
     def _outbound_context(self) -> str:
         with self.database.read() as session:
             return store_settings.office(session, self.settings).outbound_context
 
-    # -- what the tables are told -----------------------------------------------------------------------------
-
-    def _store_soon(self) -> None:
-        if self._store_due is None:
-            loop = asyncio.get_running_loop()
-            self._store_due = loop.call_later(STORE_DELAY, lambda: self._spawn(self._store_changes()))
-
-    def _on_name(self, extension: str) -> None:
-        self.snapshot.changed_lines.add(extension)
-        self._store_soon()
-
-    async def _store_changes(self, *, complete: bool = False) -> None:
-        self._store_due = None
-        changed_lines, self.snapshot.changed_lines = self.snapshot.changed_lines, set()
-        changed_queues, self.snapshot.changed_queues = self.snapshot.changed_queues, set()
-        if complete:
-            changed_lines, changed_queues = set(self.snapshot.extensions), set(self.snapshot.queues)
-        reports = [
-            pbx_state.ExtensionReport(
-                e.extension, e.state, e.since, self.names.name(e.extension), e.context, "&".join(e.devices)
-            )
-            for e in self.snapshot.extensions.values()
-            if e.extension in changed_lines
-        ]
-        facts = self.snapshot.queue_facts()
-        queues = [
-            pbx_state.QueueReport(name, queue.live_callers, queue.members)
-            for name, queue in facts.items()
-            if name in changed_queues
-        ]
-        gone = not complete and (changed_lines - set(self.snapshot.extensions) or changed_queues - set(facts))
-        if gone:
-            await self._store_changes(complete=True)
-            return
-
-        def write() -> None:
-            with self.database.write() as session:
-                pbx_state.store_extensions(session, reports, complete=complete)
-                pbx_state.store_queues(session, queues, complete=complete)
-
-        if reports or queues or complete:
-            self.recorder.put(write)
-
-    def _store_state(self) -> None:
-        state = self.ami.state
-        with self.database.write() as session:
-            row = pbx_state.worker_state(session)
-            row.heartbeat, row.started_at = utcnow(), self._started_at
-            row.ami_status, row.ami_detail, row.asterisk_version = state.status, state.detail[:200], state.version
-            row.poll_seconds = self.settings.poll_seconds
-            row.dialplan_written, row.dialplan_running = self.dialplan_file.written, self.dialplan_file.running
-            row.dialplan_detail = self.dialplan_file.detail[:200]
-            row.obstacle = self._obstacle.value if self._obstacle is not None else ""
-            session.add(row)
-
-    # -- what people do ---------------------------------------------------------------------------------------
-
-    async def _on_caller(self, session: AgiSession) -> None:
-        if session.path.startswith(PHONE_CALL_PATH):
-            await handle_phone_call(session, self.phone_calls)
-        else:
-            await converse(session, self.desk)
-
-    def _note_reached(self, answered: Answered, now: datetime) -> None:
-        """The office and a number talked by themselves: whoever waits for exactly that is done."""
-        queues = self.snapshot.queues_of(answered.extension)
-        loop = asyncio.get_running_loop()
-
-        def close() -> None:
-            try:
-                number = numbers.normalize(answered.outside, self.desk.number_rules(), from_inside=True)
-            except numbers.NumberRefused:
-                return
-            talk = Talk(number, answered.extension, answered.queue, queues)
-            for attempt in close_reached(self.database, talk, now):
-                loop.call_soon_threadsafe(self._hang_up, attempt)
-
-        self.recorder.put(close)
-
-    def _hang_up(self, attempt: str) -> None:
-        self._spawn(self.dispatcher.hang_up(attempt))
-
-    def _on_database_change(self) -> None:
-        self._spawn(self._do_commands())
-        self.dispatcher.wake()
-
-    async def _do_commands(self) -> None:
-        async with self._commanding:  # in the order in which they were asked
-            for command in await asyncio.to_thread(commands.open_commands, self.database, utcnow()):
-                if command.id in self._begun:
-                    continue  # it is open because its answer is not written yet
-                self._begun.add(command.id)
-                if command.kind in ASIDE:
-                    self._spawn(self._carry_out(command))
-                else:
-                    await self._carry_out(command)
-
-    async def _carry_out(self, command: Command) -> None:
-        try:
-            ok, result = await self._do(command)
-        except (NotFound, KeyError, TypeError, ValueError) as error:
-            log.warning("command %s makes no sense: %s", command.id, error)
-            ok, result = False, CommandResult.NOT_FOUND
-        except AmiError as error:  # should it have been the dialplan's reload, the next poll asks for it again
-            log.warning("the exchange could not be asked for command %s: %s", command.id, error)
-            ok, result = False, CommandResult.NOT_CONNECTED
-        except SQLAlchemyError as error:  # nothing was done, so the next look may take it again
-            log.error("the database refused command %s: %s", command.id, error)
-            self._begun.discard(command.id)
-            return
-        now = utcnow()
-        self.recorder.put(lambda: commands.answer(self.database, command.id, ok=ok, result=result, now=now))
-
-    async def _do(self, command: Command) -> tuple[bool, str]:
-        payload, actor = command.payload, command.actor
-        match command.kind:
-            case commands.CALL_NOW | commands.CANCEL | commands.MARK_DONE:
-                carried = await asyncio.to_thread(
-                    perform.execute, self.database, command.kind, payload, actor, utcnow()
-                )
-                self.dispatcher.wake()
-            case commands.WRITE_DIALPLAN:
-                self.sounds.reset()
-                await self.sounds.prepare(utcnow())  # before callers can get there
-                await self.dialplan_file.update(force=True)
-                await asyncio.to_thread(self._store_state)
-                return True, CommandResult.WRITTEN
-            case commands.APPLY_SETTINGS:
-                await self.poll()
-                return True, CommandResult.APPLIED
-            case commands.MAKE_PHONE_CALL:
-                self._spawn(self.phone_calls.make_call(payload["call"]))
-                return True, CommandResult.TAKEN
-            case commands.CANCEL_PHONE_CALL:
-                await self.phone_calls.cancel(payload["call"])
-                return True, CommandResult.DONE
-            case kind if kind in pbx_queries.KINDS:
-                return await self.inquiry.answer(command)
-            case _:
-                return False, CommandResult.UNKNOWN_COMMAND
-        if carried.hang_up is not None:
-            await self.dispatcher.hang_up(carried.hang_up)
-        return carried.ok, carried.answer
-
-    async def _tend(self) -> None:
-        """What need not be done at once: spoken ages made before they are needed, old requests ended, and once a
-        day the traces of what was done long ago removed, and sounds that nothing plays any more.
-        """
-        try:
-            await self.sounds.prepare(utcnow())
-            self.dispatcher.wake()
-            await asyncio.to_thread(expire, self.database, utcnow())
-            await asyncio.to_thread(self._forget_old, utcnow())
-        except SQLAlchemyError as error:
-            log.error("the database refused: %s", error)
-
-    def _forget_old(self, now: datetime) -> None:
-        if self._forgot_at is not None and now < self._forgot_at + DAY:
-            return
-        gone = (
-            commands.delete_old(self.database, now),
-            phone_calls.delete_old(self.database, now),
-            self.sounds.remove_unused(),
-        )
-        self._forgot_at = now
-        if any(gone):
-            log.info("removed %s old commands, %s old phone calls and %s sounds that nobody plays", *gone)
-
 
 def run_worker(settings: Settings, database: Database, ready: Callable[[], None] = lambda: None) -> None:
-    """Run the worker of this process until it is told to end (SIGTERM, SIGINT). Raises WorkerRunning."""
+    """Run the worker of this process until SIGTERM or SIGINT. Raises WorkerRunning."""
     leadership = Leadership(database.engine)
     leadership.acquire()
+    encrypt_stored(database, settings)
     gc.collect()
-    gc.freeze()  # what was imported stays: no need to look it over while a phone waits to ring
+    gc.freeze()  # imported objects live for ever; scanning them would delay a call
+    sys.setswitchinterval(SWITCH_SECONDS)
 
     async def work() -> None:
-        worker = Worker(settings, database, leads=leadership.is_held)
+        worker = Worker(settings, database, is_leader=leadership.is_held)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)

@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from app.audio.clip import Clip, SoundError
 from app.audio.library import SoundLibrary
+from app.services.modules.offers import is_offered, offer_file
 from app.services.prompts.digits import list_digit_files
 from app.services.prompts.sounds import make_digit_clips, make_module_clips
-from app.services.prompts.voice import load_module_speech
+from app.services.prompts.voice import load_module_speech, synthesize_with_fallback
 from app.store import requests as store
 from app.store.database import Database
 from app.telephony.agi import Sound
@@ -59,15 +60,41 @@ class ModulePrompts:
                 return await asyncio.to_thread(self._update, outdated)
         return await making
 
-    def prepare_all(self) -> None:
-        """Make the prompts of all modules that are not made yet. Blocks."""
+    async def speak(self, module_id: int, text: str) -> Sound | None:
+        """Return a text in the voice of a module, None if it cannot be spoken. It may have to be synthesized first."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._speak, module_id, text)
+
+    def _speak(self, module_id: int, text: str) -> Sound | None:
         with self._database.read() as session:
-            module_ids = [module.id for module in store.all_modules(session)]
+            module = store.load_module(session, module_id)
+            if module is None:
+                return None
+            language, speech = module.language, load_module_speech(session, self._library, module)
+        try:
+            return self._sound(synthesize_with_fallback(self._library, text, language, speech))
+        except (SoundError, OSError) as error:
+            log.error("cannot speak %r: %s", text, error)
+            return None
+
+    def path(self, module_id: int | None, key: str) -> str:
+        """Return the file of a module's prompt, "" if there is none. Does no I/O."""
+        view = None if module_id is None else self._modules.get(module_id) or self._outdated.get(module_id)
+        sound = view.prompts.get(key) if view is not None else None
+        return sound.path if sound is not None else ""
+
+    def prepare(self, *, for_customers: bool = False) -> None:
+        """Make the prompts of all modules that are not made yet, or of those whose customers hear some. Blocks."""
+        with self._database.read() as session:
+            modules = store.all_modules(session)
+            heard = {module.id for module in modules if module.asks_customer or module.customer_first}
+            module_ids = [module.id for module in modules if module.id in heard or not for_customers]
+            offered = [offer_file(module.id) for module in modules if is_offered(module)]
         for module_id in module_ids:
             try:
                 self._find_or_make(module_id)
             except (SoundError, OSError) as error:
                 log.error("cannot make the prompts of module %s: %s", module_id, error)
+        self._library.keep_offers(offered)
 
     def _update(self, view: ModuleView) -> ModuleView | None:
         """Return the view with the module's present name, code and state. These hold even while sounds are old."""
@@ -75,7 +102,16 @@ class ModulePrompts:
             module = store.load_module(session, view.id)
         if module is None:
             return None
-        return replace(view, name=module.name, code=module.code, active=module.active, silent=module.silent)
+        return replace(
+            view,
+            name=module.name,
+            code=module.code,
+            active=module.active,
+            silent=module.silent,
+            offers_times=view.offers_times and module.offers_times,  # old sounds may not offer it
+            tells_prospect=module.tells_place or module.tells_wait,
+            asks_name=view.asks_name and module.asks_name,
+        )
 
     def _find_or_make(self, module_id: int) -> ModuleView | None:
         with self._making:  # several callers wait for the same prompts
@@ -90,6 +126,9 @@ class ModulePrompts:
             speech = load_module_speech(session, self._library, module)
             digit_files = list_digit_files(session, module.language)
         prompts = make_module_clips(self._database, self._library, module_id)
+        offer = prompts.get("offer")
+        if is_offered(module) and offer is not None:
+            self._library.publish_offer(offer_file(module_id), offer)
         digits = make_digit_clips(self._library, module.language, speech, digit_files)
         view = ModuleView(
             id=module.id,
@@ -100,6 +139,9 @@ class ModulePrompts:
             language=module.language,
             prompts={key: None if clip is None else self._sound(clip) for key, clip in prompts.items()},
             digits={digit: self._sound(clip) for digit, clip in digits.items()},
+            offers_times=module.offers_times,
+            tells_prospect=module.tells_place or module.tells_wait,
+            asks_name=module.asks_name,
         )
         modules[module_id] = view
         if modules is self._modules:

@@ -4,27 +4,34 @@ import asyncio
 import logging
 from typing import Any
 
+from app.config import Settings
+from app.domain.outbound import OutboundResult
 from app.domain.pbx_connection import ConnectionReport, ConnectionResult
 from app.domain.routing import Context, DestinationKind
 from app.services import commands
-from app.services.pbx import connection_test
+from app.services.pbx import connection_commands
 from app.services.pbx.lookup import LookupResult
+from app.store import encryption
 from app.store.models import Command
 from app.telephony import lookup
 from app.telephony.ami import AmiClient
-from app.telephony.connection_test import check_connection
+from app.telephony.ami_tls import make_tls
+from app.telephony.connection_check import check_connection
+from app.telephony.outbound import find_way_out
 from app.telephony.snapshot import Snapshot
 from app.worker.dialplan_file import DialplanFile
 
 log = logging.getLogger(__name__)
 CONNECT_SECONDS = 4.0
 TEST_SECONDS = 10.0  # in all; the page waits a little longer
-KINDS = frozenset({commands.TEST_CONNECTION, commands.LOOK_UP, commands.CODE_TAKEN})
+KINDS = frozenset({commands.TEST_CONNECTION, commands.LOOK_UP, commands.CODE_TAKEN, commands.OUTBOUND})
 
 
 class PbxQueries:
-    def __init__(self, ami: AmiClient, snapshot: Snapshot, dialplan_file: DialplanFile) -> None:
+    def __init__(self, settings: Settings, ami: AmiClient, snapshot: Snapshot, dialplan_file: DialplanFile) -> None:
         self._ami, self._snapshot, self._dialplan_file = ami, snapshot, dialplan_file
+        self._settings = settings
+        self._tls = make_tls(settings.ami_tls, settings.ami_ca, settings.ami_fingerprint)
 
     async def answer(self, command: Command) -> tuple[bool, str]:
         """Return whether a command of KINDS succeeded, and its result.
@@ -37,27 +44,39 @@ class PbxQueries:
                 case commands.TEST_CONNECTION:
                     return True, await self._test_connection(payload)
                 case commands.LOOK_UP:
-                    found = await self._exists(payload["kind"], payload["code"])
-                    return True, LookupResult.FOUND if found else LookupResult.MISSING
+                    exists = await self._exists(payload["kind"], payload["code"])
+                    return True, LookupResult.FOUND if exists else LookupResult.MISSING
+                case commands.OUTBOUND:
+                    found = await find_way_out(self._ami, payload["context"], payload["number"], payload["agents"])
+                    return True, found.result
                 case _:
                     return True, await lookup.find_context(self._ami, payload["contexts"], payload["code"])
         except lookup.InvalidLookup as error:
             log.warning("command %s: %s", command.id, error)
+            if command.kind == commands.OUTBOUND:
+                return True, OutboundResult.NO_CONTEXT
             return True, LookupResult.MISSING if command.kind == commands.LOOK_UP else ""
 
     async def _test_connection(self, payload: dict[str, Any]) -> str:
         host, port = payload["host"], int(payload["port"])
-        username, secret = payload["username"], payload["secret"]
-        revision = self._dialplan_file.written
+        username, secret = payload["username"], encryption.decrypt(self._settings, payload["secret"])
+        revision, asked = self._dialplan_file.written, connection_commands.unpack_asked(payload)
         try:
             async with asyncio.timeout(TEST_SECONDS):
                 report = await check_connection(
-                    host, port, username, secret, seconds=CONNECT_SECONDS, revision=revision
+                    host,
+                    port,
+                    username,
+                    secret,
+                    seconds=CONNECT_SECONDS,
+                    revision=revision,
+                    asked=asked,
+                    tls=self._tls,
                 )
         except TimeoutError:
             report = ConnectionReport(ConnectionResult.NO_ANSWER, f"the test did not end within {TEST_SECONDS} s")
         log.info("tested the connection to %s:%s: %s", host, port, report.result)
-        return connection_test.pack(report)
+        return connection_commands.pack(report)
 
     async def _exists(self, kind: str, code: str) -> bool:
         match kind:
@@ -70,9 +89,9 @@ class PbxQueries:
         raise KeyError(kind)
 
     async def _extension_exists(self, extension: str) -> bool:
-        """A hint of our own does not prove that there is a phone, and neither does our own context."""
+        """Tell whether the PBX has an extension. A hint or a context of our own, or a queue member, proves none."""
         state = self._snapshot.extensions.get(extension)
-        if state is not None and state.context != Context.EXTENSIONS:
+        if state is not None and state.context not in ("", Context.EXTENSIONS):
             return True
         context = self._dialplan_file.extension_context
         return await lookup.has_extension(self._ami, extension, "" if context == Context.EXTENSIONS else context)

@@ -12,8 +12,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.audio.clip import SoundError
 from app.audio.prompt_texts import PHONE_CALL_KEYS, default_text
-from app.audio.tone import write_tone
-from app.config import Settings
 from app.domain.lifecycle import Outcome
 from app.domain.phone_calls import CallFailure, CallState
 from app.domain.routing import Context
@@ -26,12 +24,12 @@ from app.store.database import Database
 from app.telephony import lookup
 from app.telephony.agi import Sound
 from app.telephony.ami import AmiClient, AmiError, AmiRefused
-from app.telephony.attempts import AttemptFollower, EndNews, Fields, StepNews
+from app.telephony.attempts import AttemptFollower, EndReport, Fields, StepReport
 from app.telephony.dialer import Dialer
 from app.telephony.phone_calls import MAX_RECORDING_SECONDS, TONE, CallScript
 from app.telephony.snapshot import Snapshot
 from app.telephony.variables import GRACE
-from app.worker.dispatcher import utcnow
+from app.worker.clock import utcnow
 from app.worker.prompts import PromptStore
 from app.worker.recording_inbox import RecordingInbox
 
@@ -64,11 +62,11 @@ class PhoneCalls:
 
     def __init__(
         self,
-        settings: Settings,
         database: Database,
         ami: AmiClient,
         sounds: PromptStore,
         snapshot: Snapshot,
+        inbox: RecordingInbox,
     ) -> None:
         self._database, self._ami = database, ami
         self._sounds, self._snapshot = sounds, snapshot
@@ -76,8 +74,7 @@ class PhoneCalls:
         self._dialer = Dialer(ami, self._follower)
         self._calls: dict[str, _Call] = {}
         self._abandoned: list[str] = []  # calls of the previous worker that may still have to be hung up
-        self._inbox = RecordingInbox(settings)
-        self._tone = settings.prompts_path / "tone.wav"
+        self._inbox = inbox
         # A thread of its own: speech and conversions take seconds, and callers must not wait for them.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="phone-calls")
 
@@ -90,15 +87,12 @@ class PhoneCalls:
 
     async def clean_up(self) -> None:
         """Hang up the calls of the previous worker and remove abandoned files. Raises AmiError."""
-        await asyncio.to_thread(self._remove_files, ABANDONED_SECONDS)
+        await asyncio.to_thread(self._inbox.remove_old, ABANDONED_SECONDS)
         if self._abandoned and self._ami.connected:
             for call_id in self._abandoned:
                 await self._dialer.hang_up(call_id)
             self._abandoned = []
-            await asyncio.to_thread(self._remove_files, 0.0)
-
-    def _remove_files(self, age: float) -> None:
-        self._inbox.remove_old(age, except_names={call.recording for call in self._calls.values()})
+            await asyncio.to_thread(self._inbox.remove_old, 0.0)
 
     async def stop(self) -> None:
         """End the ringing calls. Calls in a dialogue end with their AGI session."""
@@ -120,10 +114,10 @@ class PhoneCalls:
         """Handle a live AMI event. Return whether it belongs to one of the calls."""
         if not self._calls:
             return False
-        match self._follower.take(event):
-            case StepNews(call_id):
+        match self._follower.handle(event):
+            case StepReport(call_id):
                 _set_result(self._calls[call_id].answered, None)
-            case EndNews(call_id, outcome):
+            case EndReport(call_id, outcome):
                 _set_result(self._calls[call_id].answered, _FAILURES.get(outcome, CallFailure.UNREACHABLE))
             case _:
                 return False
@@ -173,7 +167,8 @@ class PhoneCalls:
             return CallFailure.NO_DIALPLAN
         extension = self._snapshot.extensions.get(view.extension)
         devices = (extension.devices if extension is not None else ()) or (f"PJSIP/{view.extension}",)
-        failure = await self._check_devices(devices)
+        hint = extension.hint_name if extension is not None else ""
+        failure = await self._check_devices(devices, has_hint=bool(hint))
         if failure is not None:
             return failure
         script = await self._run(lambda: self._make_script(view))
@@ -181,21 +176,26 @@ class PhoneCalls:
             return None  # cancelled meanwhile
         call = _Call(view, script, asyncio.get_running_loop().create_future())
         self._calls[view.id] = call
-        return await self._ring(call, devices, extension.context if extension is not None else "")
+        return await self._ring(call, devices, hint)
 
-    async def _check_devices(self, devices: tuple[str, ...]) -> CallFailure | None:
-        """Return why none of the devices can be rung now, None if one can."""
+    async def _check_devices(self, devices: tuple[str, ...], *, has_hint: bool) -> CallFailure | None:
+        """Return why none of the devices can be rung now, None if one can.
+
+        Some technologies (IAX2, DAHDI) don't report their states. Their devices can be rung if they have a hint.
+        """
         states = {await lookup.device_state(self._ami, device) for device in devices}
+        if has_hint and "UNKNOWN" in states:
+            return None
         if states <= lookup.MISSING_STATES:
             return CallFailure.UNKNOWN_EXTENSION
         if "NOT_INUSE" in states:
             return None
         return CallFailure.UNREACHABLE if states <= lookup.MISSING_STATES | {"UNAVAILABLE"} else CallFailure.BUSY
 
-    async def _ring(self, call: _Call, devices: tuple[str, ...], context: str) -> CallFailure | None:
+    async def _ring(self, call: _Call, devices: tuple[str, ...], hint: str) -> CallFailure | None:
         """Ring and wait until the dialogue has begun; return why it has not."""
         view = call.view
-        await self._dialer.ring(view.id, view.extension, "&".join(devices), context, RING_SECONDS)
+        await self._dialer.ring(view.id, view.extension, "&".join(devices), hint, RING_SECONDS)
         log.info("phone call %s: ringing %s", view.id, view.extension)
         try:
             async with asyncio.timeout(RING_SECONDS + 2 * GRACE):
@@ -290,9 +290,8 @@ class PhoneCalls:
         for key in PHONE_CALL_KEYS:
             clip = voices.synthesize_with_fallback(library, default_text(key, language), language, speech)
             sounds[key] = Sound(self._sounds.asterisk_path(clip.path), clip.seconds)
-        if not self._tone.exists():
-            write_tone(self._tone)
-        return CallScript(view.kind, sounds | {TONE: Sound(self._sounds.asterisk_path(self._tone), 0.5)})
+        tone = library.tone()
+        return CallScript(view.kind, sounds | {TONE: Sound(self._sounds.asterisk_path(tone.path), tone.seconds)})
 
     def _save(self, call: _Call) -> None:
         """Convert the recorded file and add it to the library. Raises SoundError, OSError, SQLAlchemyError."""

@@ -16,6 +16,8 @@ from app.services.prompts.digits import list_digit_files
 from app.store import requests as store
 from app.store import settings as store_settings
 from app.store.database import Database
+from app.telephony.agi import Sound
+from app.telephony.dialer import CustomerSounds
 from app.telephony.ivr import ModuleView
 from app.worker.announcements import Announcements
 from app.worker.module_prompts import ModulePrompts
@@ -48,16 +50,30 @@ class PromptStore:
 
     @property
     def prepared(self) -> bool:
-        """Whether the agent's announcement is made, as far as it can be made at all."""
+        """Whether the sounds for agents and customers are made, as far as they can be made at all."""
         return self._prepared
 
     def agent_prompt(self, order: DialOrder, now: datetime) -> Sequence[str]:
         """Return the files that tell the agent the request's number and age. Does no I/O."""
         return self._announcements.agent_prompt(order, now)
 
+    def customer_sounds(self, order: DialOrder) -> CustomerSounds:
+        """Return the sounds for the customer. Does no I/O."""
+        question = self._module_prompts.path(order.module, "ask_customer") if order.asks_customer else ""
+        if order.asks_customer and not question:
+            log.error("attempt %s: the customer is not asked, because the prompt for it is missing", order.attempt)
+        if not order.customer_first:
+            return CustomerSounds(question)
+        greeting, apology = (self._module_prompts.path(order.module, key) for key in ("greet_customer", "apology"))
+        return CustomerSounds(question, greeting, apology)
+
     async def load_module(self, module_id: int) -> ModuleView | None:
         """Return a module with its prompts, None if it does not exist. Its prompts may have to be made first."""
         return await self._module_prompts.load(module_id)
+
+    async def speak(self, module_id: int, text: str) -> Sound | None:
+        """Return a text in the voice of a module, None if it cannot be spoken."""
+        return await self._module_prompts.speak(module_id, text)
 
     # -- preparation ------------------------------------------------------------------------------------------
 
@@ -74,8 +90,9 @@ class PromptStore:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._executor, self._reset_if_changed)
         await loop.run_in_executor(self._executor, self._announcements.prepare, now)
+        await loop.run_in_executor(self._executor, lambda: self._module_prompts.prepare(for_customers=True))
         self._prepared = True
-        await loop.run_in_executor(self._executor, self._module_prompts.prepare_all)
+        await loop.run_in_executor(self._executor, self._module_prompts.prepare)
 
     def _reset_if_changed(self) -> None:
         """Find changes without the panel's command: it may have expired while the worker was busy."""

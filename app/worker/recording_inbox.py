@@ -4,7 +4,6 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -20,9 +19,13 @@ MIN_PEAK_DBFS = -50.0  # a line on which nobody speaks is quieter
 
 
 class RecordingInbox:
-    """Files in the inbox are called by a UUID, without their extension. All methods but `asterisk_path` block."""
+    """Files in the inbox are called by a UUID, without their extension.
+
+    All methods but `new_name` and `asterisk_path` block. A file is in use from `new_name` to `remove`.
+    """
 
     def __init__(self, settings: Settings) -> None:
+        self._in_use: set[str] = set()
         self._folder = settings.prompts_path / INBOX
         self._asterisk_folder = f"{settings.asterisk_prompts_dir}/{INBOX}"
 
@@ -34,10 +37,11 @@ class RecordingInbox:
         except OSError as error:
             log.error("cannot create the folder for recordings by phone: %s", error)
 
-    @staticmethod
-    def new_name() -> str:
+    def new_name(self) -> str:
         """Return a name for a new file. Other users cannot list the folder, so they cannot find the file."""
-        return str(uuid.uuid4())
+        name = str(uuid.uuid4())
+        self._in_use.add(name)
+        return name
 
     def asterisk_path(self, name: str) -> str:
         """Return a file's path as Asterisk sees it, without the extension."""
@@ -63,12 +67,13 @@ class RecordingInbox:
     def remove(self, name: str) -> None:
         """Remove a file, if it exists."""
         self._path(name).unlink(missing_ok=True)
+        self._in_use.discard(name)
 
-    def remove_old(self, age: float, *, except_names: Collection[str]) -> None:
-        """Remove the files that were not changed for `age` seconds, except for some names."""
+    def remove_old(self, age: float) -> None:
+        """Remove the files that were not changed for `age` seconds, unless they are in use."""
         with suppress(OSError):
             for path in self._folder.iterdir():
-                if path.stem not in except_names and path.lstat().st_mtime <= time.time() - age:
+                if path.stem not in self._in_use and path.lstat().st_mtime <= time.time() - age:
                     path.unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:

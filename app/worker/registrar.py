@@ -3,28 +3,68 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
+from sqlalchemy.orm import Session
+
+from app.audio.prompt_texts import appointment_text, delay_text, place_text, wait_text
 from app.config import Settings
-from app.domain import numbers
-from app.domain.numbers import NumberRefused, NumberRules
-from app.services.requests.registration import Registration, register
+from app.domain import chosen_times, numbers
+from app.domain.hours import Hours, Outside, stops_offering
+from app.domain.limits import LimitReason
+from app.domain.number_policy import NumberPolicy, Rule, Source, Verdict, judge
+from app.domain.numbers import NumberPlan
+from app.domain.text import masked
+from app.services.errors import ErrorCode
+from app.services.requests.chosen_times import find_free
+from app.services.requests.number_lists import canonical
+from app.services.requests.prospects import find_prospect
+from app.services.requests.registration import (
+    Registration,
+    RegistrationRefused,
+    find_open,
+    has_open,
+    is_for_themselves,
+    register,
+    why_refused,
+    withdraw,
+)
+from app.store import requests as store
 from app.store import settings as store_settings
 from app.store.database import Database
-from app.telephony.ivr import Accepted, CallerFacts, ModuleView, Refused
+from app.store.hours import load_hours
+from app.store.models import Module
+from app.store.number_lists import load_lists
+from app.store.number_policy import load_policy
+from app.telephony.agi_access import LimitedLog
+from app.telephony.ivr import (
+    Accepted,
+    CallerFacts,
+    ChosenTime,
+    ModuleView,
+    NotRegistered,
+    Refused,
+    Sound,
+    channel_id,
+)
 from app.telephony.snapshot import Snapshot
-from app.worker.dispatcher import utcnow
+from app.worker.clock import CLOCK, utcnow
 from app.worker.prompts import PromptStore
+from app.worker.spoken_names import SpokenNames
 
 log = logging.getLogger(__name__)
-RULES_TTL = 2.0  # seconds for which the number rules are cached
+RULES_TTL = 2.0  # seconds for which the number plan and the number policy are cached
 
 
 class Registrar:
     """Implement the dialogue's `Registrar`. Database access runs in threads, never in the event loop.
 
-    `registered` is called in the event loop after a request is stored.
+    `registered` is called in the event loop after a request is stored, `refused` with the reason of a limit. `learn`
+    makes the snapshot and the stored rows contain an extension that only a pattern of the PBX describes. `entered` is
+    called when a caller has come to a module, `left` when they have left or withdrawn a request, `hang_up` with the
+    attempt of a request that was withdrawn while it was called. `names` are the names that callers say.
     """
 
     def __init__(
@@ -33,47 +73,212 @@ class Registrar:
         database: Database,
         sounds: PromptStore,
         snapshot: Snapshot,
+        names: SpokenNames,
         *,
         registered: Callable[[], None] = lambda: None,
+        refused: Callable[[LimitReason], None] = lambda reason: None,
+        learn: Callable[[str], Awaitable[bool]] | None = None,
+        entered: Callable[[CallerFacts], None] = lambda call: None,
+        left: Callable[[CallerFacts], None] = lambda call: None,
+        hang_up: Callable[[str], None] = lambda attempt: None,
     ) -> None:
         self._settings, self._database, self._sounds, self._snapshot = settings, database, sounds, snapshot
-        self._registered = registered
-        self._rules: tuple[float, NumberRules] | None = None
+        self._registered, self._refused, self._learn = registered, refused, learn
+        self._entered, self._left, self._hang_up = entered, left, hang_up
+        self._names = names
+        self._rules: tuple[float, NumberPlan, NumberPolicy] | None = None
+        self._log = LimitedLog()
 
     async def module(self, module_id: int) -> ModuleView | None:
-        return await self._sounds.load_module(module_id)
+        view = await self._sounds.load_module(module_id)
+        if view is None:
+            return None
+        return replace(view, outside=await asyncio.to_thread(self._find_outside, module_id))
+
+    def _find_outside(self, module_id: int) -> Outside | None:
+        """Return what the module does for callers now, None if it offers them a call as usual."""
+        now = utcnow()
+        with self._database.read() as session:
+            module = store.load_module(session, module_id)
+            if module is None:
+                return None
+            hours = self._hours_of(session, module, now)
+        is_outside = stops_offering(hours, now, timedelta(seconds=module.stop_before))
+        return Outside(module.outside) if is_outside else None
+
+    def _hours_of(self, session: Session, module: Module, now: datetime) -> Hours:
+        stored = store_settings.read_all(session)
+        office = store_settings.office(session, self._settings, stored)
+        return load_hours(session, office.timezone, office.region, stored, now).of(module)
+
+    async def choose_time(self, call: CallerFacts, key: str) -> ChosenTime | None:
+        """Return the time that a caller chose by a key, or the next free one, None if none is free."""
+        now = utcnow()
+        found = await asyncio.to_thread(self._find_time, call.module_id, key, now)
+        if found is None:
+            return None
+        at, moved, text = found
+        spoken = await self._sounds.speak(call.module_id, text)
+        return ChosenTime(at, moved, [spoken] if spoken is not None else [])
+
+    def _find_time(self, module_id: int, key: str, now: datetime) -> tuple[datetime, bool, str] | None:
+        """Return the time, whether it is another one than the caller wished, and how it is said."""
+        with self._database.read() as session:
+            module = store.load_module(session, module_id)
+            if module is None:
+                return None
+            hours = self._hours_of(session, module, now)
+            wish = chosen_times.wish_of(key, now, hours.zone)
+            before_closing = timedelta(seconds=module.stop_before)
+            at = find_free(session, module, hours, wish.first, before_closing=before_closing)
+        if at is None:
+            return None
+        if key in chosen_times.MINUTES and at == wish.first:
+            return at, False, delay_text(chosen_times.MINUTES[key], module.language)
+        text = appointment_text(at.astimezone(hours.zone), now.astimezone(hours.zone), module.language)
+        return at, at > wish.last, text
+
+    def enter(self, call: CallerFacts) -> None:
+        self._entered(call)
 
     async def check(self, call: CallerFacts, number: str, typed: bool) -> Accepted | Refused:
         """Check the caller's own number or a typed one. Extensions are accepted from internal callers only."""
-        rules = await asyncio.to_thread(self.number_rules)
-        # The name of a Local channel is its destination, not the caller.
-        local = call.channel.startswith("Local/")
-        inside = not local and bool(self._snapshot.extension_of_channel(call.channel))
-        try:
-            normalized = numbers.normalize(number, rules, from_inside=inside)
-        except NumberRefused as refusal:
-            log.info("module %s: number %r refused: %s", call.module_id, number, refusal.refusal)
-            return Refused(refusal.refusal.value)
-        return Accepted(normalized, numbers.national(normalized))
+        source = Source.TYPED if typed else Source.CALLER_ID
+        verdict = await self._judge(call, number, source)
+        # Perhaps it is the caller's own extension, which only a pattern describes, or which was not read yet. No
+        # outside number gets here.
+        is_known = bool(verdict.number) and verdict.rule is not Rule.EXTENSION
+        if not is_known and not typed and self._learn is not None and await self._learn(number):
+            self._rules = None
+            verdict = await self._judge(call, number, source)
+        if not verdict.allows:
+            log.info("module %s: number %s refused: %s", call.module_id, masked(number), verdict.rule.value)
+            log.debug("the refused number is %r", number)
+            return Refused(verdict.rule.value)
+        normalized = verdict.number
+        if await asyncio.to_thread(self._is_for_themselves, call, normalized):
+            log.info("module %s: %s would be called back to themselves", call.module_id, normalized)
+            return Refused(ErrorCode.SELF.value)
+        registration = await asyncio.to_thread(self._registration, call, normalized, source)
+        reason = await asyncio.to_thread(why_refused, self._database, registration, utcnow())
+        if reason is not None:
+            self._count(call, reason)
+            final = reason.is_general or await asyncio.to_thread(self._is_blocked, registration.caller)
+            return Refused(reason.value, final)
+        plan, _ = await asyncio.to_thread(self.number_rules)
+        return Accepted(normalized, numbers.national(normalized, plan.region), typed)
 
-    async def register(self, call: CallerFacts, accepted: Accepted) -> None:
-        """Store the request. It is on disk when this returns. Raises if it cannot be stored."""
-        registration = Registration(
+    async def _judge(self, call: CallerFacts, number: str, source: Source) -> Verdict:
+        # The name of a Local channel is its destination, not the caller.
+        inside = not call.channel.startswith("Local/") and bool(self._snapshot.extension_of_channel(call.channel))
+        plan, policy = await asyncio.to_thread(self.number_rules)
+        return judge(number, plan, policy, source, from_inside=inside)
+
+    def _is_for_themselves(self, call: CallerFacts, number: str) -> bool:
+        if not numbers.is_internal(number):
+            return False
+        with self._database.read() as session:
+            return is_for_themselves(session, call.module_id, call.wanted, number)
+
+    def _registration(
+        self, call: CallerFacts, number: str, source: Source, call_at: datetime | None = None
+    ) -> Registration:
+        called_at = datetime.fromtimestamp(call.first_called_at, UTC) if call.first_called_at else None
+        moments = [CLOCK.translate(called_at) if called_at is not None else None]
+        moments.append(self._snapshot.first_joined(channel_id(call)))  # the PBX's own dialplan may not tell it
+        return Registration(
             module_id=call.module_id,
-            number=accepted.number,
+            number=number,
+            source=source,
+            caller=canonical(call.caller_number, self.number_rules()[0]),
             caller_number=call.caller_number,
             caller_name=call.caller_name,
             extension=call.wanted,
             uniqueid=call.uniqueid,
-            first_called_at=datetime.fromtimestamp(call.first_called_at, UTC) if call.first_called_at else None,
+            came_by=call.came_by,
+            first_called_at=min((moment for moment in moments if moment is not None), default=None),
+            call_at=call_at,
         )
-        request = await asyncio.to_thread(register, self._database, registration, utcnow())
-        self._registered()
-        log.info("request %s registered: module %s, number %s", request, call.module_id, accepted.number)
 
-    def number_rules(self) -> NumberRules:
-        """Return the office's number rules. Blocks on the database."""
+    def _is_blocked(self, number: str) -> bool:
+        with self._database.read() as session:
+            return bool(number) and load_lists(session).is_blocked(number)
+
+    def _count(self, call: CallerFacts, reason: LimitReason) -> None:
+        self._refused(reason)
+        self._log.write(logging.WARNING, "module %s: a request was refused: %s", call.module_id, reason.value)
+
+    async def register(self, call: CallerFacts, accepted: Accepted, at: datetime | None = None) -> int:
+        """Store the request, for the time that the caller chose, and return its id. It is on disk when this returns.
+
+        The time is stored as the caller has heard it, even if its quarter of an hour has become full meanwhile. Raises
+        NotRegistered, or if it cannot be stored.
+        """
+        try:
+            async with CLOCK.hold() as now:
+                source = Source.TYPED if accepted.typed else Source.CALLER_ID
+                registration = await asyncio.to_thread(self._registration, call, accepted.number, source, at)
+                request = await asyncio.to_thread(register, self._database, registration, now)
+        except RegistrationRefused as refused:
+            self._count(call, refused.reason)
+            raise NotRegistered(refused.reason.value) from None
+        self._registered()
+        self._left(call)
+        log.info("request %s registered: module %s, number %s", request, call.module_id, masked(accepted.number))
+        log.debug("the number of request %s is %s", request, accepted.number)
+        return request
+
+    def new_name(self, request: int) -> Sound:
+        return self._names.new_recording(request)
+
+    def keep_name(self, recorded: Sound) -> None:
+        self._names.keep(recorded)
+
+    async def has_open(self, call: CallerFacts, number: Accepted) -> bool:
+        """Tell whether the caller has an open request already."""
+        registration = await asyncio.to_thread(self._registration, call, number.number, Source.CALLER_ID)
+        return await asyncio.to_thread(has_open, self._database, registration)
+
+    async def prospect(self, call: CallerFacts, number: Accepted) -> list[Sound]:
+        """Return what tells the caller the place in line of their open request, and how long it will probably take."""
+        registration = await asyncio.to_thread(self._registration, call, number.number, Source.CALLER_ID)
+        texts = await asyncio.to_thread(self._describe_prospect, registration, utcnow())
+        sounds = [await self._sounds.speak(call.module_id, text) for text in texts]
+        return [sound for sound in sounds if sound is not None]
+
+    def _describe_prospect(self, registration: Registration, now: datetime) -> list[str]:
+        """Return as texts what the module tells of the prospect of an open request."""
+        with self._database.read() as session:
+            module, row = store.load_module(session, registration.module_id), find_open(session, registration)
+            if module is None or row is None:
+                return []
+            found = find_prospect(session, row, module, self._hours_of(session, module, now), now)
+            if found is None:
+                return []
+            texts = [place_text(found.ahead, module.language)] if module.tells_place else []
+            if module.tells_wait and found.estimate is not None:
+                texts.append(wait_text(found.estimate.rough_minutes, module.language))
+            return texts
+
+    async def withdraw(self, call: CallerFacts, number: Accepted) -> None:
+        """Cancel the open request of a caller. That is on disk when this returns."""
+        async with CLOCK.hold() as now:
+            registration = await asyncio.to_thread(self._registration, call, number.number, Source.CALLER_ID)
+            attempt = await asyncio.to_thread(withdraw, self._database, registration, now)
+        self._left(call)
+        log.info("the caller withdrew a request: module %s, number %s", call.module_id, masked(number.number))
+        if attempt is not None:
+            self._hang_up(attempt)
+
+    def place_in_queue(self, queue: str, uniqueid: str) -> int | None:
+        """Return the position of the caller who has left a queue and comes back, None if it is unknown."""
+        return self._snapshot.place_in_queue(queue, uniqueid)
+
+    def number_rules(self) -> tuple[NumberPlan, NumberPolicy]:
+        """Return how the office reads numbers, and which may be called. Blocks on the database."""
         if self._rules is None or time.monotonic() - self._rules[0] > RULES_TTL:
             with self._database.read() as session:
-                self._rules = (time.monotonic(), store_settings.number_rules(session, self._settings))
-        return self._rules[1]
+                stored = store_settings.read_all(session)
+                plan = store_settings.number_plan(session, self._settings, stored)
+                self._rules = (time.monotonic(), plan, load_policy(session, plan.region, stored))
+        return self._rules[1:]

@@ -1,4 +1,4 @@
-"""The worker's parts are tested on copies of a database that the migrations have built."""
+"""Fixtures for the worker: each test gets a copy of a migrated database."""
 
 from pathlib import Path
 
@@ -13,5 +13,5 @@ __all__ = ["built_database", "database", "database_file"]
 
 @pytest.fixture
 def office(tmp_path: Path) -> Settings:
-    """An office whose data lies with the test."""
+    """Settings of an office with its data in the test's folder."""
     return make_settings(tmp_path, outbound_context="outbound")

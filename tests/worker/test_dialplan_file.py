@@ -11,21 +11,23 @@ import pytest
 from app.config import Settings
 from app.services.modules.save import save_module
 from app.store.database import Database
+from app.store.settings import write_setting
 from app.telephony.ami import AmiClient, AmiDisconnected, AmiTimes
 from app.worker.dialplan_file import DialplanFile, DialplanProblem, render
+from script.office.patience import PATIENCE
 from tests.support.factories import NOW, make_module_input
-from tests.support.fake_ami import PATIENCE, Action, Connection, FakeAmi, drop, fake_ami, refuse, success
+from tests.support.fake_ami import Action, Connection, FakeAmi, drop, fake_ami, refuse, success
 
 TIMES = AmiTimes(booted=0.05, pauses=(0.01,), refused_pauses=(0.01,))
 
 
 class FakeAsterisk:
-    """Runs our file as it was at the last reload, if it is included."""
+    """An Asterisk that runs our file as it was at the last reload, if it is included."""
 
     def __init__(self, fake: FakeAmi, file: Path) -> None:
         self.fake, self.file = fake, file
         self.included = True
-        self.revision = ""
+        self.revision = self.number_check = ""
         fake.answers["Getvar"] = self._getvar
         fake.answers["Reload"] = self._reload
 
@@ -37,6 +39,8 @@ class FakeAsterisk:
         """Read the file, as `dialplan reload` does."""
         found = re.search(r"^exten => r([0-9a-f]+),1", self.file.read_text(), re.MULTILINE) if self.included else None
         self.revision = found[1] if found else ""
+        check = re.search(r"^exten => n([0-9a-f]+),1", self.file.read_text(), re.MULTILINE) if self.included else None
+        self.number_check = check[1] if check else ""
 
     async def _reload(self, connection: Connection, action: Action) -> None:
         self.read()
@@ -46,6 +50,9 @@ class FakeAsterisk:
         asked = re.fullmatch(r"DIALPLAN_EXISTS\(([^,]*),([^,]*),1\)", action.get("Variable"))
         assert asked is not None, action
         existing = {("bazang-revision", f"r{self.revision}"), ("bazang-agent", "s")} if self.revision else set()
+        existing |= (
+            {("bazang-numbers", f"n{self.number_check}"), ("bazang-numbers", "0")} if self.number_check else set()
+        )
         value = str(int(asked.groups() in existing))
         await connection.respond(action, "Success", ("Variable", action.get("Variable")), ("Value", value))
 
@@ -196,6 +203,33 @@ async def test_connection_lost_during_the_reload(
     await ami.wait_connected(PATIENCE)
     await dialplan.update()
     assert dialplan.running == dialplan.written == asterisk.revision
+
+
+async def test_number_check_of_former_settings_is_noticed_until_the_reload(
+    dialplan: DialplanFile, asterisk: FakeAsterisk, database: Database
+) -> None:
+    """Asterisk would refuse our numbers. It may not let us reload the dialplan."""
+    await dialplan.update()
+    asterisk.fake.answers["Reload"] = refuse("Permission denied")
+    save_module(database, make_module_input(code="*5002"), NOW)
+    await dialplan.update()
+    assert (dialplan.running, dialplan.number_check_is_old) == ("", False), "only a module has changed"
+    with database.write() as session:
+        write_setting(session, "outbound_prefix", "9")
+    await dialplan.update()
+    assert (dialplan.running, dialplan.number_check_is_old) == ("", True)
+    asterisk.read()  # typed by hand
+    await dialplan.update()
+    assert (dialplan.running, dialplan.number_check_is_old) == (dialplan.written, False)
+
+
+async def test_older_version_that_does_not_check_numbers_is_used(
+    dialplan: DialplanFile, asterisk: FakeAsterisk
+) -> None:
+    asterisk.fake.answers["Reload"] = refuse("Permission denied")
+    asterisk.revision = "0123456789ab"
+    await dialplan.update()
+    assert (dialplan.usable, dialplan.running, dialplan.number_check_is_old) == (True, "", False)
 
 
 def block_folder(office: Settings) -> None:

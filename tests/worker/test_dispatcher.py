@@ -1,9 +1,8 @@
-"""The dispatcher: claimed on disk before it rings, never dialled twice, and whatever was not heard of is found out."""
+"""The dispatcher: requests are claimed before anything rings, never dialled twice, and lost reports are reconciled."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,15 +17,19 @@ from app.domain.dial_order import DialOrder
 from app.domain.lifecycle import Cancelled, Outcome, Step
 from app.domain.policy import Facts, ReasonCode
 from app.services.requests import attempts as requests
+from app.services.requests.attempts import Dispatch
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest
 from app.store.settings import write_setting
 from app.telephony.ami import AmiDisconnected, AmiRefused, AmiTimeout, AmiUnsafe
-from app.telephony.attempts import AttemptFollower, EndNews, StepNews, StrayNews
-from app.worker import dispatcher as dispatching
-from app.worker.dispatcher import UNHEARD, Dispatcher
+from app.telephony.attempts import AttemptFollower, EndReport, StepReport, StrayReport, agent_leg_id
+from app.worker import dispatcher as dispatcher_module
+from app.worker.background import BackgroundTasks
+from app.worker.dispatcher import SILENT_AFTER, Dispatcher
 from app.worker.write_queue import WriteQueue
+from script.office.patience import PATIENCE
 from tests.support.factories import (
+    NOW,
     apply_event,
     create_module,
     create_request,
@@ -35,28 +38,33 @@ from tests.support.factories import (
     make_line,
     reload,
 )
-from tests.support.fake_ami import PATIENCE, Received
+from tests.support.fake_ami import Received
 
 DAY = timedelta(days=1)
 OTHER = "+989127654321"
 
 
 class FakeDialer:
-    """An exchange that keeps what it is told, and knows of an attempt what the test says."""
+    """A fake dialer. It records dial orders, and what `read` returns for each. The test sets channels and records."""
 
-    def __init__(self, follower: AttemptFollower, look: Callable[[DialOrder], object]) -> None:
-        self.orders, self.seen = Received(), Received()
+    def __init__(self, follower: AttemptFollower, read: Callable[[DialOrder], object]) -> None:
+        self.orders = Received[DialOrder]()
+        self.stored: list[object] = []  # what was stored of each order before it was dialled
         self.failures: list[Exception] = []
-        self.alive: set[str] = set()
+        self.with_channels: set[str] = set()
+        self.devices = {"Local/s@bazang-agent", "PJSIP/101", "PJSIP/trunk"}  # of each attempt's channels
         self.records: dict[str, str | Exception] = {}
-        self.hung_up = Received()
+        self.questions: list[str] = []  # to the PBX
+        self.talking: set[str] = set()
+        self.hung_up = Received[str]()
         self.prompts: list[tuple[str, ...]] = []
-        self._follower, self._look = follower, look
+        self._follower, self._read = follower, read
+        self.read_channels: Callable[[], bool] = lambda: True
 
-    async def originate(self, order: DialOrder, prompt: Any) -> None:
-        self._follower.begin(order.attempt)
+    async def originate(self, order: DialOrder, prompt: Any, sounds: Any = None) -> None:
+        self._follower.follow(order.attempt)
         self.prompts.append(tuple(prompt))
-        self.seen.append(await asyncio.to_thread(self._look, order))
+        self.stored.append(await asyncio.to_thread(self._read, order))
         self.orders.append(order)
         if self.failures:
             raise self.failures.pop(0)
@@ -64,24 +72,30 @@ class FakeDialer:
     async def hang_up(self, attempt: str) -> None:
         self.hung_up.append(attempt)
 
-    async def attempts_with_channels(self) -> set[str]:
-        return self.alive
+    async def attempts_with_channels(self) -> dict[str, set[str]]:
+        self.questions.append("channels")
+        assert self.read_channels()
+        return dict.fromkeys(self.with_channels, self.devices)
+
+    async def customer_answered(self, attempt: str) -> bool:
+        return attempt in self.talking
 
     async def record(self, attempt: str) -> str:
+        self.questions.append(f"record of {attempt}")
         record = self.records.get(attempt, "")
         if isinstance(record, Exception):
             raise record
         return record
 
 
-class Office:
-    """A dispatcher at work; `facts` is what it knows of the exchange."""
+class Harness:
+    """A dispatcher with fakes. `facts`: for its next dispatch. `dispatches`: the facts of each dispatch so far."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database = database
-        self.follower, self.recorder = AttemptFollower(), WriteQueue()
+        self.follower, self.writes = AttemptFollower(), WriteQueue()
         self.dialer = FakeDialer(self.follower, self._stored)
-        self.looks = Received()
+        self.dispatches = Received[Facts]()
         self.ready = True
         self.facts: Facts = make_facts([make_line("101", since=datetime.now(UTC) - DAY)], now=datetime.now(UTC))
         self.dispatcher = Dispatcher(
@@ -89,18 +103,19 @@ class Office:
             settings,
             self.dialer,  # type: ignore[arg-type]
             self.follower,
-            self.recorder,
+            writes=self.writes,
+            tasks=BackgroundTasks(),
             facts=self._facts,
             prompt=lambda order, now: (f"for {order.spoken}",),
             ready=lambda: self.ready,
         )
 
     def _facts(self) -> Facts:
-        self.looks.append(self.facts)
+        self.dispatches.append(self.facts)
         return self.facts
 
     def _stored(self, order: DialOrder) -> tuple[str, str]:
-        """Return what is on disk of an attempt: the request's status, and the attempt that it has in flight."""
+        """Return what the database has of an order: the request's status, and its attempt in flight."""
         with self.database.read() as session:
             row = session.get_one(CallRequest, order.request_id)
             assert session.get(Attempt, order.attempt) is not None
@@ -110,25 +125,30 @@ class Office:
         with self.database.read() as session:
             return list(session.scalars(select(Attempt).order_by(Attempt.started_at)))
 
-    async def has_looked(self) -> None:
-        """Return when it has looked anew, from the beginning to the end."""
-        for _ in range(2):  # the second look begins when the first has ended
-            count = len(self.looks)
+    async def has_dispatched(self) -> None:
+        """Wait until the dispatcher has run once from beginning to end."""
+        for _ in range(2):  # the second run starts when the first has ended
+            count = len(self.dispatches)
             self.dispatcher.wake()
-            await self.looks.count(count + 1)
+            await self.dispatches.count(count + 1)
 
     async def dialled(self, count: int = 1) -> DialOrder:
-        """Return the newest order, when there are so many."""
+        """Wait for `count` orders and return the newest."""
         await self.dialer.orders.count(count)
         order: DialOrder = self.dialer.orders[-1]
         return order
 
-    async def settled(self) -> None:
-        """Return when everything is recorded that was told so far."""
-        await self.recorder.drain(PATIENCE)
+    async def dial(self, count: int = 1) -> DialOrder:
+        """Wake the dispatcher, wait for `count` orders in total and return the newest."""
+        self.dispatcher.wake()
+        return await self.dialled(count)
 
-    async def ends(self, attempt: str) -> Attempt:
-        """Return an attempt that has ended."""
+    async def settled(self) -> None:
+        """Wait until all reports are stored."""
+        await self.writes.drain(PATIENCE)
+
+    async def wait_for_end(self, attempt: str) -> Attempt:
+        """Wait until an attempt has ended and return it."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 await self.settled()
@@ -137,34 +157,29 @@ class Office:
                     return row
                 await asyncio.sleep(0)
 
-    def grow_old(self, attempt: str) -> None:
-        """Let an attempt be one of which one should have heard by now."""
+    def make_silent(self, attempt: str) -> None:
+        """Make an attempt old enough to be reconciled."""
         with self.database.write() as session:
-            session.get_one(Attempt, attempt).started_at -= UNHEARD
+            session.get_one(Attempt, attempt).started_at -= SILENT_AFTER
 
 
-@asynccontextmanager
-async def working(database: Database, settings: Settings) -> AsyncIterator[Office]:
-    made = Office(database, settings)
-    tasks = [asyncio.create_task(made.recorder.run()), asyncio.create_task(made.dispatcher.run())]
-    await made.looks.count(1)
+@pytest.fixture
+async def harness(database: Database, office: Settings) -> AsyncIterator[Harness]:
+    """A harness whose dispatcher and write queue are running."""
+    harness = Harness(database, office)
+    tasks = [asyncio.create_task(harness.writes.run()), asyncio.create_task(harness.dispatcher.run())]
+    await harness.dispatches.count(1)
     try:
-        yield made
+        yield harness
     finally:
         for task in tasks:
-            assert not task.done(), "it ended by itself"
+            assert not task.done(), "the task ended by itself"
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-@pytest.fixture
-async def desk(database: Database, office: Settings) -> AsyncIterator[Office]:
-    async with working(database, office) as made:
-        yield made
-
-
-def wait_for_call(database: Database, agent: str = "101", **kwargs: Any) -> CallRequest:
-    """Store a request that may be called at once."""
+def create_due_request(database: Database, agent: str = "101", **kwargs: Any) -> CallRequest:
+    """Store a request that can be dialled at once."""
     module = create_module(database, language="en", targets=[agent])
     return create_request(database, module, registered_at=datetime.now(UTC), **kwargs)
 
@@ -172,113 +187,144 @@ def wait_for_call(database: Database, agent: str = "101", **kwargs: Any) -> Call
 # Dialling
 
 
-async def test_a_request_is_claimed_on_disk_before_the_phone_rings(desk: Office, database: Database) -> None:
-    request = wait_for_call(database)
-    desk.dispatcher.wake()
-    order = await desk.dialled()
-    assert desk.dialer.seen == [("dialling", order.attempt)]
+async def test_claim_is_stored_before_the_phone_rings(harness: Harness, database: Database) -> None:
+    request = create_due_request(database)
+    order = await harness.dial()
+    assert harness.dialer.stored == [("dialling", order.attempt)]
     assert (order.request_id, order.agent) == (request.id, "101")
-    assert desk.dialer.prompts == [("for 09121234567",)]
+    assert harness.dialer.prompts == [("for 09121234567",)]
 
 
-async def test_nobody_is_dialled_twice_however_often_it_is_woken(desk: Office, database: Database) -> None:
-    wait_for_call(database)
-    desk.dispatcher.wake()
-    await desk.dialled()
+async def test_request_is_dialled_once_if_the_dispatcher_is_woken_again(harness: Harness, database: Database) -> None:
+    create_due_request(database)
+    await harness.dial()
     for _ in range(5):
-        await desk.has_looked()
-    assert len(desk.dialer.orders) == len(desk.attempts()) == 1
+        await harness.has_dispatched()
+    assert len(harness.dialer.orders) == len(harness.attempts()) == 1
 
 
-async def test_a_request_is_dialled_at_its_moment_without_being_woken(desk: Office, database: Database) -> None:
-    wait_for_call(database, not_before=datetime.now(UTC) + timedelta(seconds=0.3))
-    desk.dispatcher.wake()
-    order = await desk.dialled()
+async def test_request_is_dialled_at_its_time_without_another_wake(harness: Harness, database: Database) -> None:
+    create_due_request(database, not_before=datetime.now(UTC) + timedelta(seconds=0.3))
+    order = await harness.dial()
     assert order.agent == "101"
 
 
-@pytest.mark.parametrize("change", [{"connected": False}, {"obstacle": ReasonCode.NO_DIALPLAN}, {"lines": {}}])
-async def test_nothing_is_dialled_while_it_could_not_be(
-    desk: Office, database: Database, change: dict[str, Any]
+@pytest.mark.parametrize(
+    ("wake_at", "seconds"),
+    [(None, None), (NOW + timedelta(seconds=90.5), 90.5), (NOW, 0.0), (NOW - timedelta(seconds=1), 0.0)],
+)
+async def test_dispatch_returns_the_seconds_until_the_next_one(
+    database: Database,
+    office: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    wake_at: datetime | None,
+    seconds: float | None,
 ) -> None:
-    able, desk.facts = desk.facts, replace(desk.facts, **change)
-    wait_for_call(database)
-    await desk.has_looked()
-    assert desk.attempts() == []
-    desk.facts = able
-    desk.dispatcher.wake()
-    await desk.dialled()
+    monkeypatch.setattr(dispatcher_module, "utcnow", lambda: NOW)
+    monkeypatch.setattr(requests, "claim_due", lambda *_: Dispatch((), wake_at))
+    assert await Harness(database, office).dispatcher._dispatch() == seconds
+
+
+@pytest.mark.parametrize("change", [{"connected": False}, {"obstacle": ReasonCode.NO_DIALPLAN}, {"lines": {}}])
+async def test_nothing_is_dialled_without_the_pbx_or_a_free_line(
+    harness: Harness, database: Database, change: dict[str, Any]
+) -> None:
+    good_facts, harness.facts = harness.facts, replace(harness.facts, **change)
+    create_due_request(database)
+    await harness.has_dispatched()
+    assert harness.attempts() == []
+    harness.facts = good_facts
+    await harness.dial()
 
 
 @pytest.mark.parametrize("refusal", [AmiRefused("Permission denied"), AmiUnsafe("not to be sent")])
-async def test_a_refusal_counts_for_nobody_and_the_request_waits_again(
-    desk: Office, database: Database, refusal: Exception
-) -> None:
-    desk.dialer.failures = [refusal]
-    request = wait_for_call(database)
-    desk.dispatcher.wake()
-    attempt = await desk.ends((await desk.dialled()).attempt)
+async def test_refused_order_counts_against_nobody(harness: Harness, database: Database, refusal: Exception) -> None:
+    harness.dialer.failures = [refusal]
+    request = create_due_request(database)
+    attempt = await harness.wait_for_end((await harness.dial()).attempt)
     assert (attempt.outcome, attempt.cause) == (Outcome.NOT_STARTED.value, str(refusal))
     row = reload(database, request)
     assert (row.customer_attempts, row.agent_misses) == (0, 0)
-    assert desk.follower.channel(attempt.id) == ""
+    assert not is_followed(harness, attempt.id)
 
 
-@pytest.mark.parametrize("doubt", [AmiTimeout("no answer"), AmiDisconnected("lost")])
-async def test_a_lost_reply_is_not_dialled_again_but_found_out(
-    desk: Office, database: Database, doubt: Exception
+@pytest.mark.parametrize("error", [AmiTimeout("no answer"), AmiDisconnected("lost")])
+async def test_order_without_a_reply_is_not_dialled_again_but_reconciled(
+    harness: Harness, database: Database, error: Exception
 ) -> None:
-    desk.dialer.failures = [doubt]
-    request = wait_for_call(database)
-    desk.dispatcher.wake()
-    order = await desk.dialled()
-    await desk.has_looked()
-    assert len(desk.dialer.orders) == 1
+    harness.dialer.failures = [error]
+    request = create_due_request(database)
+    order = await harness.dial()
+    await harness.has_dispatched()
+    assert len(harness.dialer.orders) == 1
     assert reload(database, request).status == "dialling"
 
-    await desk.dispatcher.reconcile()  # too young: it may be on its way
-    await desk.settled()
+    await harness.dispatcher.reconcile()  # too early: the order may still be on its way
+    await harness.settled()
     assert reload(database, request).status == "dialling"
+    assert harness.dialer.questions == []
 
-    desk.grow_old(order.attempt)
-    await desk.dispatcher.reconcile()  # no channel and no record of it: no phone rang
-    attempt = await desk.ends(order.attempt)
+    harness.make_silent(order.attempt)
+    await harness.dispatcher.reconcile()  # no channel and no record: no phone rang
+    attempt = await harness.wait_for_end(order.attempt)
     assert attempt.outcome == Outcome.NOT_STARTED.value
     assert reload(database, request).customer_attempts == 0
 
 
-async def test_a_lost_reply_of_a_call_that_rings_is_followed_to_its_end(desk: Office, database: Database) -> None:
-    desk.dialer.failures = [AmiTimeout("no answer")]
-    request = wait_for_call(database)
-    desk.dispatcher.wake()
-    order = await desk.dialled()
-    desk.grow_old(order.attempt)
-    desk.dialer.alive = {order.attempt}
-    desk.dialer.records = {order.attempt: "agent_answered"}
+async def test_customer_is_rung_first_only_while_the_attempt_stands(harness: Harness, database: Database) -> None:
+    """Neither at the moment of its end nor after it. A list of channels from before that moment ends nothing."""
+    create_due_request(database)
+    order = await harness.dial()
+    assert not harness.dispatcher.let_go("another")
+    harness.make_silent(order.attempt)
+    harness.dialer.read_channels = lambda: harness.dispatcher.let_go(order.attempt)
+    await harness.dispatcher.reconcile()
+    await harness.settled()
+    assert harness.attempts()[0].ended_at is None
+    harness.dialer.read_channels = lambda: True
+    await harness.dispatcher.reconcile()
+    assert not harness.dispatcher.let_go(order.attempt)
+    assert (await harness.wait_for_end(order.attempt)).outcome == Outcome.NOT_STARTED.value
+
+
+async def test_order_without_a_reply_that_rings_is_followed_to_its_end(harness: Harness, database: Database) -> None:
+    harness.dialer.failures = [AmiTimeout("no answer")]
+    request = create_due_request(database)
+    order = await harness.dial()
+    harness.make_silent(order.attempt)
+    harness.dialer.with_channels = {order.attempt}
+    harness.dialer.records = {order.attempt: "agent_answered"}
     for _ in range(3):
-        await desk.dispatcher.reconcile()
-        await desk.settled()
+        await harness.dispatcher.reconcile()
+        await harness.settled()
         row = reload(database, request)
         assert (row.status, row.step) == ("dialling", "agent_answered")
-    assert desk.dialer.hung_up == []
-    desk.dispatcher.take_news(EndNews(order.attempt, Outcome.CUSTOMER_BUSY, "customer BUSY 17"))
-    attempt = await desk.ends(order.attempt)
+    assert harness.dialer.hung_up == []
+    harness.dispatcher.handle_report(EndReport(order.attempt, Outcome.CUSTOMER_BUSY, "customer BUSY 17"))
+    attempt = await harness.wait_for_end(order.attempt)
     assert (attempt.outcome, attempt.cause) == ("customer_busy", "customer BUSY 17")
-    assert len(desk.dialer.orders) == 1
+    assert len(harness.dialer.orders) == 1
     assert reload(database, request).customer_attempts == 1
 
 
-# News
+# Reports
 
 
-async def test_news_are_recorded_in_their_order(desk: Office, database: Database) -> None:
-    request = wait_for_call(database)
-    desk.dispatcher.wake()
-    order = await desk.dialled()
+def is_followed(harness: Harness, attempt: str) -> bool:
+    """Tell whether the follower knows an attempt: it reports an unknown one as a stray."""
+    event = {"Event": "UserEvent", "UserEvent": "Bazang", "Attempt": attempt, "Step": "agent_answered"}
+    return harness.follower.handle(Message(event)) != StrayReport(attempt)
+
+
+async def test_reports_are_stored_in_order(harness: Harness, database: Database) -> None:
+    request = create_due_request(database)
+    order = await harness.dial()
     for step in (Step.AGENT_ANSWERED, Step.CUSTOMER_DIALLED, Step.CONNECTED):
-        desk.dispatcher.take_news(StepNews(order.attempt, step))
-    desk.dispatcher.take_news(EndNews(order.attempt, Outcome.CONNECTED, "bye"))
-    attempt = await desk.ends(order.attempt)
+        harness.dispatcher.handle_report(StepReport(order.attempt, step))
+    assert is_followed(harness, order.attempt)
+    harness.dispatcher.handle_report(EndReport(order.attempt, Outcome.CONNECTED, "bye"))
+    attempt = await harness.wait_for_end(order.attempt)
+    assert not is_followed(harness, order.attempt)
     assert reload(database, request).status == "done"
     assert None not in (attempt.answered_at, attempt.dialled_at, attempt.connected_at)
     assert [entry.event for entry in history_of(database, request.id)] == [
@@ -290,22 +336,26 @@ async def test_news_are_recorded_in_their_order(desk: Office, database: Database
     ]
 
 
-async def test_an_agent_who_is_free_again_is_rung_for_the_next_at_once(desk: Office, database: Database) -> None:
-    """Nobody wakes the dispatcher but the end of the attempt before."""
+async def test_end_of_an_attempt_wakes_the_dispatcher(harness: Harness, database: Database) -> None:
     module = create_module(database, rest=0)
     now = datetime.now(UTC)
     first = create_request(database, module, registered_at=now, first_called_at=now - DAY)
     second = create_request(database, module, number=OTHER, registered_at=now, first_called_at=now)
-    desk.dispatcher.wake()
-    order = await desk.dialled()
+    order = await harness.dial()
     assert order.request_id == first.id
-    await desk.has_looked()
-    assert len(desk.dialer.orders) == 1
-    desk.dispatcher.take_news(EndNews(order.attempt, Outcome.CUSTOMER_BUSY, ""))
-    assert (await desk.dialled(2)).request_id == second.id
+    await harness.has_dispatched()
+    assert len(harness.dialer.orders) == 1
+    harness.dispatcher.handle_report(EndReport(order.attempt, Outcome.CUSTOMER_BUSY, ""))
+    assert (await harness.dialled(2)).request_id == second.id
 
 
-# Finding out
+# Reconciliation
+
+
+def agent_ended(attempt: str, status: str) -> Message:
+    """The end of the agent's leg, as the dialplan reports it."""
+    event = {"Event": "UserEvent", "UserEvent": "Bazang", "Attempt": attempt, "Step": "agent_ended"}
+    return Message({**event, "Status": status, "Cause": "16"})
 
 
 RECORDS: list[tuple[str, str]] = [
@@ -320,17 +370,16 @@ RECORDS: list[tuple[str, str]] = [
 
 
 @pytest.mark.parametrize(("record", "outcome"), RECORDS)
-async def test_what_became_of_an_attempt_is_read_from_asterisks_own_record(
-    desk: Office, database: Database, record: str, outcome: str
+async def test_outcome_is_read_from_asterisks_record(
+    harness: Harness, database: Database, record: str, outcome: str
 ) -> None:
-    wait_for_call(database)
-    desk.dispatcher.wake()
-    order = await desk.dialled()
-    desk.grow_old(order.attempt)
-    desk.dialer.records = {order.attempt: record}
-    desk.facts = replace(desk.facts, connected=False)  # only this attempt is of interest
-    await desk.dispatcher.reconcile()
-    attempt = await desk.ends(order.attempt)
+    create_due_request(database)
+    order = await harness.dial()
+    harness.make_silent(order.attempt)
+    harness.dialer.records = {order.attempt: record}
+    harness.facts = replace(harness.facts, connected=False)  # so that nothing is dialled again
+    await harness.dispatcher.reconcile()
+    attempt = await harness.wait_for_end(order.attempt)
     assert attempt.outcome == outcome
     assert attempt.cause == f"found out afterwards: {record or 'no record'}"
 
@@ -338,79 +387,101 @@ async def test_what_became_of_an_attempt_is_read_from_asterisks_own_record(
 @pytest.mark.parametrize(
     ("record", "outcome", "status"),
     [
-        ("", "agent_gone", "waiting"),  # they hung up before the dialplan had begun
+        ("", "agent_gone", "waiting"),  # the agent hung up before the dialplan started
         ("agent_answered", "agent_gone", "waiting"),
         ("connected", "connected", "done"),
         ("ended customer ANSWER 16", "connected", "done"),
         ("ended customer BUSY 17", "customer_busy", "waiting"),
     ],
 )
-async def test_answered_agent_who_hung_up_leaves_it_to_the_record(
-    desk: Office, database: Database, record: str, outcome: str, status: str
+async def test_outcome_after_a_missed_answer_is_read_from_the_record(
+    harness: Harness, database: Database, record: str, outcome: str, status: str
 ) -> None:
-    """The steps were missed, and so was the end: nothing else will ever be heard of this attempt."""
-    request = wait_for_call(database)
-    desk.dispatcher.wake()
-    order = await desk.dialled()
-    ended = {"Event": "UserEvent", "UserEvent": "Bazang", "Attempt": order.attempt, "Step": "agent_ended"}
-    news = desk.follower.take(Message({**ended, "Status": "ANSWER", "Cause": "16"}))
-    assert news is not None
-    desk.dispatcher.take_news(news)
-    await desk.settled()
+    """All steps and the end of the attempt were missed."""
+    request = create_due_request(database)
+    order = await harness.dial()
+    report = harness.follower.handle(agent_ended(order.attempt, "ANSWER"))
+    assert report is not None
+    harness.dispatcher.handle_report(report)
+    await harness.settled()
     assert reload(database, request).status == "dialling"
-    desk.grow_old(order.attempt)
-    desk.dialer.records = {order.attempt: record}
-    await desk.dispatcher.reconcile()
-    assert (await desk.ends(order.attempt)).outcome == outcome
+    harness.make_silent(order.attempt)
+    harness.dialer.records = {order.attempt: record}
+    await harness.dispatcher.reconcile()
+    assert (await harness.wait_for_end(order.attempt)).outcome == outcome
     assert reload(database, request).status == status
 
 
-async def test_attempt_that_has_ended_on_record_is_over_though_its_channels_live_on(
-    desk: Office, database: Database
+async def test_attempt_with_an_end_record_has_ended_even_if_it_has_channels(
+    harness: Harness, database: Database
 ) -> None:
-    """The agent has transferred the customer, and the end was missed."""
-    request = wait_for_call(database)
-    desk.dispatcher.wake()
-    order = await desk.dialled()
-    desk.grow_old(order.attempt)
-    desk.dialer.alive = {order.attempt}
-    desk.dialer.records = {order.attempt: "ended customer ANSWER 16"}
-    await desk.dispatcher.reconcile()
-    assert (await desk.ends(order.attempt)).outcome == Outcome.CONNECTED.value
+    """The agent has transferred the customer, and the end report was missed."""
+    request = create_due_request(database)
+    order = await harness.dial()
+    harness.make_silent(order.attempt)
+    harness.dialer.with_channels = {order.attempt}
+    harness.dialer.records = {order.attempt: "ended customer ANSWER 16"}
+    await harness.dispatcher.reconcile()
+    assert (await harness.wait_for_end(order.attempt)).outcome == Outcome.CONNECTED.value
     assert reload(database, request).status == "done"
 
 
-async def test_attempt_that_goes_on_is_known_to_be_answered_after_a_look(desk: Office, database: Database) -> None:
-    wait_for_call(database)
-    desk.dispatcher.wake()
-    order = await desk.dialled()
-    desk.grow_old(order.attempt)
-    desk.dialer.alive = {order.attempt}
-    desk.dialer.records = {order.attempt: "connected"}
-    await desk.dispatcher.reconcile()
-    ended = {"Event": "UserEvent", "UserEvent": "Bazang", "Attempt": order.attempt, "Step": "agent_ended"}
-    assert desk.follower.take(Message({**ended, "Status": "ANSWER", "Cause": "16"})) is None
-
-
-async def test_a_record_that_cannot_be_read_leaves_it_unclear(
-    desk: Office, database: Database, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("talking", "status"), [(False, "dialling"), (True, "connected")])
+async def test_early_answer_of_the_outbound_context_is_looked_into(
+    harness: Harness, database: Database, talking: bool, status: str
 ) -> None:
-    request = wait_for_call(database)
-    desk.dispatcher.wake()
-    order = await desk.dialled()
-    desk.grow_old(order.attempt)
-    desk.dialer.records = {order.attempt: AmiRefused("Permission denied")}
-    desk.dialer.alive = {order.attempt}
-    await desk.dispatcher.reconcile()
-    await desk.settled()
-    assert reload(database, request).status == "dialling", "its call goes on"
-    desk.dialer.alive = set()
-    await desk.dispatcher.reconcile()
-    assert (await desk.ends(order.attempt)).outcome == Outcome.UNCLEAR.value
+    """The record says no more before the end, so the PBX is asked whether the customer has answered."""
+    request = create_due_request(database)
+    order = await harness.dial()
+    harness.make_silent(order.attempt)
+    harness.dialer.with_channels = {order.attempt}
+    harness.dialer.records = {order.attempt: "customer_dialled early"}
+    harness.dialer.talking = {order.attempt} if talking else set()
+    await harness.dispatcher.reconcile()
+    await harness.settled()
+    assert reload(database, request).status == status
+    answered = {"Event": "DialEnd", "Uniqueid": "1.7", "DestChannel": "PJSIP/trunk-1", "DestLinkedid": order.attempt}
+    assert harness.follower.handle(Message({**answered, "DialStatus": "ANSWER"})) == StepReport(
+        order.attempt, Step.CONNECTED
+    )
+
+
+@pytest.mark.parametrize(
+    ("record", "is_answered"),
+    [("", False), ("agent_answered", True), ("customer_dialled", True), ("connected", True)],
+)
+async def test_reconciled_attempt_is_followed_as_answered_if_its_record_says_so(
+    harness: Harness, database: Database, record: str, is_answered: bool
+) -> None:
+    create_due_request(database)
+    order = await harness.dial()
+    harness.make_silent(order.attempt)
+    harness.dialer.with_channels = {order.attempt}
+    harness.dialer.records = {order.attempt: record}
+    await harness.dispatcher.reconcile()
+    report = harness.follower.handle(agent_ended(order.attempt, "NOANSWER"))
+    expected = None if is_answered else EndReport(order.attempt, Outcome.AGENT_NO_ANSWER, "agent NOANSWER 16")
+    assert report == expected
+
+
+async def test_attempt_with_an_unreadable_record_is_unclear(
+    harness: Harness, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = create_due_request(database)
+    order = await harness.dial()
+    harness.make_silent(order.attempt)
+    harness.dialer.records = {order.attempt: AmiRefused("Permission denied")}
+    harness.dialer.with_channels = {order.attempt}
+    await harness.dispatcher.reconcile()
+    await harness.settled()
+    assert reload(database, request).status == "dialling", "the call has channels"
+    harness.dialer.with_channels = set()
+    await harness.dispatcher.reconcile()
+    assert (await harness.wait_for_end(order.attempt)).outcome == Outcome.UNCLEAR.value
     assert reload(database, request).status == "uncertain"
-    assert "cannot be read" in caplog.text
-    await desk.has_looked()
-    assert len(desk.dialer.orders) == 1
+    assert "cannot read" in caplog.text
+    await harness.has_dispatched()
+    assert len(harness.dialer.orders) == 1
 
 
 @pytest.mark.parametrize(
@@ -422,71 +493,66 @@ async def test_a_record_that_cannot_be_read_leaves_it_unclear(
         (None, "ended customer BUSY 17", Outcome.CUSTOMER_BUSY),
     ],
 )
-async def test_what_another_exchange_may_still_do_is_not_done_twice(
-    desk: Office, database: Database, step: Step | None, record: str, outcome: Outcome
+async def test_attempt_on_the_previous_pbx_is_not_dialled_again(
+    harness: Harness, database: Database, step: Step | None, record: str, outcome: Outcome
 ) -> None:
-    wait_for_call(database)
-    desk.dispatcher.wake()
-    order = await desk.dialled()
+    create_due_request(database)
+    order = await harness.dial()
     if step is not None:
-        desk.dispatcher.take_news(StepNews(order.attempt, step))
-    await desk.settled()
-    await desk.dispatcher.leave()
-    desk.grow_old(order.attempt)
-    desk.dialer.records = {order.attempt: record}
-    await desk.dispatcher.reconcile()
-    assert (await desk.ends(order.attempt)).outcome == outcome.value
-    await desk.has_looked()
-    assert len(desk.dialer.orders) == 1
+        harness.dispatcher.handle_report(StepReport(order.attempt, step))
+    await harness.settled()
+    await harness.dispatcher.mark_pbx_changed()
+    harness.make_silent(order.attempt)
+    harness.dialer.records = {order.attempt: record}
+    await harness.dispatcher.reconcile()
+    assert (await harness.wait_for_end(order.attempt)).outcome == outcome.value
+    await harness.has_dispatched()
+    assert len(harness.dialer.orders) == 1
 
 
-async def test_the_call_of_a_request_that_was_cancelled_is_hung_up(desk: Office, database: Database) -> None:
-    request = wait_for_call(database)
-    desk.dispatcher.wake()
-    order = await desk.dialled()
+async def test_call_of_a_cancelled_request_is_hung_up(harness: Harness, database: Database) -> None:
+    request = create_due_request(database)
+    order = await harness.dial()
     apply_event(database, request.id, Cancelled(), now=datetime.now(UTC))
-    desk.grow_old(order.attempt)
-    desk.dialer.alive = {order.attempt}
-    await desk.dispatcher.reconcile()
-    assert desk.dialer.hung_up == [order.attempt]
+    harness.make_silent(order.attempt)
+    harness.dialer.with_channels = {order.attempt}
+    await harness.dispatcher.reconcile()
+    assert harness.dialer.hung_up == [order.attempt]
 
 
-async def test_a_record_of_an_ended_attempt_is_forgotten_by_the_next_call_and_only_then(
-    desk: Office, database: Database
+async def test_records_of_ended_attempts_are_deleted_by_the_next_accepted_order(
+    harness: Harness, database: Database
 ) -> None:
     agents = ("101", "102", "103")
-    desk.facts = replace(desk.facts, lines={a: make_line(a, since=datetime.now(UTC) - DAY) for a in agents})
-    wait_for_call(database)
-    desk.dispatcher.wake()
-    first = await desk.dialled()
-    desk.dispatcher.take_news(EndNews(first.attempt, Outcome.CONNECTED, ""))
-    await desk.ends(first.attempt)
-    await desk.dispatcher.reconcile()
+    harness.facts = replace(harness.facts, lines={a: make_line(a, since=datetime.now(UTC) - DAY) for a in agents})
+    create_due_request(database)
+    first = await harness.dial()
+    harness.dispatcher.handle_report(EndReport(first.attempt, Outcome.CONNECTED, ""))
+    await harness.wait_for_end(first.attempt)
+    await harness.dispatcher.reconcile()
 
-    desk.dialer.failures = [AmiRefused("not now")]
-    wait_for_call(database, "102", number=OTHER)
-    desk.dispatcher.wake()
-    second = await desk.dialled(2)
+    harness.dialer.failures = [AmiRefused("not now")]
+    create_due_request(database, "102", number=OTHER)
+    second = await harness.dial(2)
     assert second.forget == (first.attempt,)
-    await desk.ends(second.attempt)
-    cleared = {row.id for row in desk.attempts() if row.trace_cleared}
-    assert cleared == set(), "Asterisk refused the order, so it has deleted nothing"
+    await harness.wait_for_end(second.attempt)
+    cleared = {row.id for row in harness.attempts() if row.trace_cleared}
+    assert cleared == {second.attempt}, "Asterisk refused the order: it has no record of it, and deleted no other"
 
-    await desk.dispatcher.reconcile()
-    wait_for_call(database, "103", number="+989127654322")
-    desk.dispatcher.wake()
-    await desk.dialled(3)
-    await desk.settled()
-    assert {row.id for row in desk.attempts() if row.trace_cleared} == {first.attempt, second.attempt}
-
-
-# What must not end it
+    await harness.dispatcher.reconcile()
+    create_due_request(database, "103", number="+989127654322")
+    await harness.dial(3)
+    await harness.settled()
+    assert {row.id for row in harness.attempts() if row.trace_cleared} == {first.attempt, second.attempt}
 
 
-async def test_a_database_that_refuses_is_asked_again(
-    desk: Office, database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+# Errors
+
+
+async def test_dispatch_is_repeated_after_a_database_error(
+    harness: Harness, database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(dispatching, "AGAIN", 0.01)
+    monkeypatch.setattr(dispatcher_module, "RETRY_SECONDS", 0.01)
     claim, refusals = requests.claim_due, [OperationalError("BEGIN", {}, Exception("locked"))] * 3
 
     def refuse(*arguments: Any) -> Any:
@@ -495,74 +561,117 @@ async def test_a_database_that_refuses_is_asked_again(
         return claim(*arguments)
 
     monkeypatch.setattr(requests, "claim_due", refuse)
-    wait_for_call(database)
-    desk.dispatcher.wake()  # once: it comes back by itself
-    await desk.dialled()
-    assert caplog.text.count("the database refused to claim") == 3
+    create_due_request(database)
+    await harness.dial()  # one wake is enough
+    assert caplog.text.count("the database refuses") == 3
 
 
-async def test_a_fault_of_our_own_does_not_end_all_calls_for_good(
-    desk: Office, database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_dispatch_is_repeated_after_an_unexpected_error(
+    harness: Harness, database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever goes wrong with one look, there is another one."""
-    monkeypatch.setattr(dispatching, "AGAIN", 0.01)
-    claim, faults = requests.claim_due, [ValueError("a row that nobody foresaw")]
+    monkeypatch.setattr(dispatcher_module, "RETRY_SECONDS", 0.01)
+    claim, errors = requests.claim_due, [ValueError("a bug")]
 
     def fail(*arguments: Any) -> Any:
-        if faults:
-            raise faults.pop()
+        if errors:
+            raise errors.pop()
         return claim(*arguments)
 
     monkeypatch.setattr(requests, "claim_due", fail)
-    wait_for_call(database)
-    desk.dispatcher.wake()
-    await desk.dialled()
+    create_due_request(database)
+    await harness.dial()
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert record.exc_info is not None
 
 
-async def test_a_number_that_cannot_be_dialled_keeps_nobody_else_waiting(desk: Office, database: Database) -> None:
-    """A prefix made it too long, say; when that is put right it goes after a while."""
+async def test_number_that_cannot_be_dialled_does_not_block_others(harness: Harness, database: Database) -> None:
+    """Here the outbound prefix makes the number too long."""
     with database.write() as session:
         write_setting(session, "outbound_prefix", "1234567890")
-    long = wait_for_call(database)
-    await desk.has_looked()
-    assert desk.attempts() == []
+    long = create_due_request(database)
+    await harness.has_dispatched()
+    assert harness.attempts() == []
     assert reload(database, long).status == "waiting"
     with database.write() as session:
         write_setting(session, "outbound_prefix", "9")
-    wait_for_call(database, number=OTHER)
-    desk.dispatcher.wake()
-    assert (await desk.dialled()).dialled == "909127654321"
+    create_due_request(database, number=OTHER)
+    assert (await harness.dial()).dialled == "909127654321"
 
 
-async def test_nobody_is_rung_before_the_announcement_is_made(desk: Office, database: Database) -> None:
-    desk.ready = False
-    wait_for_call(database)
-    await desk.has_looked()
-    assert desk.attempts() == []
-    desk.ready = True
-    desk.dispatcher.wake()
-    await desk.dialled()
+async def test_nothing_is_dialled_before_the_announcement_is_ready(harness: Harness, database: Database) -> None:
+    harness.ready = False
+    create_due_request(database)
+    await harness.has_dispatched()
+    assert harness.attempts() == []
+    harness.ready = True
+    await harness.dial()
 
 
-async def test_an_order_that_comes_to_life_when_it_was_given_up_is_hung_up(desk: Office, database: Database) -> None:
-    wait_for_call(database)
-    desk.dispatcher.wake()
-    order = await desk.dialled()
-    desk.dispatcher.take_news(EndNews(order.attempt, Outcome.NOT_STARTED, "found out afterwards"))
-    await desk.ends(order.attempt)
-    desk.dispatcher.take_news(StrayNews(order.attempt))
-    await desk.dialer.hung_up.count(1)
-    assert desk.dialer.hung_up == [order.attempt]
+async def test_stray_call_of_an_ended_attempt_is_hung_up(harness: Harness, database: Database) -> None:
+    create_due_request(database)
+    order = await harness.dial()
+    harness.dispatcher.handle_report(EndReport(order.attempt, Outcome.NOT_STARTED, "found out afterwards"))
+    await harness.wait_for_end(order.attempt)
+    harness.dispatcher.handle_report(StrayReport(order.attempt))
+    await harness.dialer.hung_up.count(1)
+    assert harness.dialer.hung_up == [order.attempt]
 
 
-async def test_the_call_of_another_bazang_on_the_same_exchange_is_left_alone(desk: Office, database: Database) -> None:
-    desk.dispatcher.take_news(StrayNews("6f1c1c1e-0000-4000-8000-000000000000"))
-    wait_for_call(database)
-    desk.dispatcher.wake()
-    running = (await desk.dialled()).attempt
-    desk.dispatcher.take_news(StrayNews(running))  # in flight: it is told of by its follower
-    await desk.settled()
-    await desk.has_looked()
-    assert desk.dialer.hung_up == []
+async def test_stray_call_of_another_bazang_is_not_hung_up(harness: Harness, database: Database) -> None:
+    harness.dispatcher.handle_report(StrayReport("6f1c1c1e-0000-4000-8000-000000000000"))
+    create_due_request(database)
+    running = (await harness.dial()).attempt
+    harness.dispatcher.handle_report(StrayReport(running))  # it is in flight
+    await harness.settled()
+    await harness.has_dispatched()
+    assert harness.dialer.hung_up == []
+
+
+@pytest.mark.parametrize("known", ["an event", "Asterisk's record"])
+async def test_attempt_ends_when_its_agent_has_left_the_talk(harness: Harness, database: Database, known: str) -> None:
+    """The customer's channels live on, because the agent has transferred the call."""
+    request = create_due_request(database)
+    order = await harness.dial()
+    if known == "an event":
+        harness.dispatcher.handle_report(StepReport(order.attempt, Step.CONNECTED))
+    await harness.settled()
+    harness.make_silent(order.attempt)
+    harness.dialer.with_channels, harness.dialer.records = {order.attempt}, {order.attempt: "connected"}
+    await harness.dispatcher.reconcile()
+    await harness.settled()
+    assert reload(database, request).status == "connected"
+    harness.dialer.devices = {"Local/s@bazang-agent", "PJSIP/102", "PJSIP/trunk"}
+    await harness.dispatcher.reconcile()
+    assert (await harness.wait_for_end(order.attempt)).outcome == Outcome.CONNECTED.value
+    assert reload(database, request).status == "done"
+
+
+async def test_attempt_goes_on_while_the_colleague_talks_who_picked_up_the_call(
+    harness: Harness, database: Database
+) -> None:
+    request = create_due_request(database)
+    order = await harness.dial()
+    ids = {"Uniqueid": agent_leg_id(order.attempt), "Linkedid": order.attempt, "DestLinkedid": "1795908430.3"}
+    answer = {"Event": "DialEnd", "DestChannel": "PJSIP/102-00000007", "DialStatus": "ANSWER", **ids}
+    harness.follower.handle(answer)
+    harness.dispatcher.handle_report(StepReport(order.attempt, Step.CONNECTED))
+    await harness.settled()
+    harness.make_silent(order.attempt)
+    harness.dialer.with_channels, harness.dialer.records = {order.attempt}, {order.attempt: "connected"}
+    harness.dialer.devices = {"Local/s@bazang-agent", "PJSIP/102", "PJSIP/trunk"}
+    await harness.dispatcher.reconcile()
+    await harness.settled()
+    assert reload(database, request).status == "connected"
+    harness.dialer.devices = {"Local/s@bazang-agent", "PJSIP/103", "PJSIP/trunk"}
+    await harness.dispatcher.reconcile()
+    assert (await harness.wait_for_end(order.attempt)).outcome == Outcome.CONNECTED.value
+
+
+async def test_phone_that_does_not_ring_yet_ends_nothing(harness: Harness, database: Database) -> None:
+    request = create_due_request(database)
+    order = await harness.dial()
+    harness.make_silent(order.attempt)
+    harness.dialer.with_channels, harness.dialer.devices = {order.attempt}, {"Local/s@bazang-agent"}
+    await harness.dispatcher.reconcile()
+    await harness.settled()
+    assert reload(database, request).status == "dialling"

@@ -1,4 +1,4 @@
-"""Names are asked for once, and seldom again: five hundred extensions must not mean five hundred questions a poll."""
+"""The names of extensions are read once, and seldom again: not with each poll."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -8,13 +8,15 @@ import pytest
 from app.domain.policy import LineState
 from app.telephony.ami import AmiDisconnected
 from app.telephony.snapshot import Extension
-from app.worker import extension_names as asking
+from app.worker import extension_names
 from app.worker.extension_names import ExtensionNames
 
 NOW = datetime.now(UTC)
 
 
 class FakePbx:
+    """A fake AMI client. It disconnects after `gone_after` questions."""
+
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.names: dict[str, str] = {}
@@ -29,7 +31,7 @@ class FakePbx:
 
 
 def extensions(*numbers: str) -> dict[str, Extension]:
-    return {n: Extension(n, "hints", (f"PJSIP/{n}",), False, 0, LineState.FREE, NOW) for n in numbers}
+    return {n: Extension(n, (f"PJSIP/{n}",), None, LineState.FREE, NOW) for n in numbers}
 
 
 @pytest.fixture
@@ -39,6 +41,7 @@ def pbx() -> FakePbx:
 
 @pytest.fixture
 def changed() -> list[str]:
+    """The extensions that were reported as changed."""
     return []
 
 
@@ -47,22 +50,22 @@ def names(pbx: FakePbx, changed: list[str]) -> ExtensionNames:
     return ExtensionNames(pbx, changed.append)  # type: ignore[arg-type]
 
 
-async def test_each_is_asked_once(names: ExtensionNames, pbx: FakePbx, changed: list[str]) -> None:
-    office = extensions(*map(str, range(100, 600)))
+async def test_each_name_is_read_once(names: ExtensionNames, pbx: FakePbx, changed: list[str]) -> None:
+    current = extensions(*map(str, range(100, 600)))
     for _ in range(3):
-        await names.refresh(office, "asterisk")
-    assert pbx.asked == changed == list(office)
+        await names.refresh(current, "asterisk")
+    assert pbx.asked == changed == list(current)
     assert names.name("101") == "Name 101"
     assert names.name("999") is None
 
 
-async def test_who_comes_later_is_asked_then(names: ExtensionNames, pbx: FakePbx) -> None:
+async def test_name_of_a_new_extension_is_read(names: ExtensionNames, pbx: FakePbx) -> None:
     await names.refresh(extensions("101"), "asterisk")
     await names.refresh(extensions("101", "102"), "asterisk")
     assert pbx.asked == ["101", "102"]
 
 
-async def test_what_could_not_be_asked_is_asked_next(names: ExtensionNames, pbx: FakePbx) -> None:
+async def test_interrupted_refresh_is_continued(names: ExtensionNames, pbx: FakePbx) -> None:
     pbx.gone_after = 1
     await names.refresh(extensions("101", "102"), "asterisk")
     pbx.gone_after = 9
@@ -70,20 +73,18 @@ async def test_what_could_not_be_asked_is_asked_next(names: ExtensionNames, pbx:
     assert pbx.asked == ["101", "102"]
 
 
-async def test_name_that_has_changed_is_told_after_a_while(
+async def test_changed_name_is_reported_after_a_while(
     names: ExtensionNames, pbx: FakePbx, changed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    office = extensions("101", "102")
-    await names.refresh(office, "asterisk")
+    current = extensions("101", "102")
+    await names.refresh(current, "asterisk")
     pbx.names["101"] = "Sara"
-    monkeypatch.setattr(asking, "REFRESH_AFTER", 0.0)
-    await names.refresh(office, "asterisk")
+    monkeypatch.setattr(extension_names, "REFRESH_AFTER", 0.0)
+    await names.refresh(current, "asterisk")
     assert (changed, names.name("101")) == (["101", "102", "101"], "Sara")
 
 
-async def test_another_exchange_is_asked_anew_and_the_old_names_stay_until_then(
-    names: ExtensionNames, pbx: FakePbx
-) -> None:
+async def test_outdated_names_stay_until_they_are_read_again(names: ExtensionNames, pbx: FakePbx) -> None:
     await names.refresh(extensions("101"), "asterisk")
     names.mark_outdated()
     assert names.name("101") == "Name 101"
@@ -92,7 +93,7 @@ async def test_another_exchange_is_asked_anew_and_the_old_names_stay_until_then(
     assert names.name("101") == "Sara"
 
 
-async def test_who_is_gone_is_forgotten(names: ExtensionNames) -> None:
+async def test_name_of_a_removed_extension_is_forgotten(names: ExtensionNames) -> None:
     await names.refresh(extensions("101"), "asterisk")
     await names.refresh(extensions("102"), "asterisk")
     assert names.name("101") is None

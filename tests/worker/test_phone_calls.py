@@ -1,4 +1,4 @@
-"""Phone calls in the worker: each has an end in its row, whatever goes wrong."""
+"""Phone calls in the worker: after any error, the row says how the call ended."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,7 @@ from app.store.database import Database
 from app.telephony.snapshot import Extension, Snapshot
 from app.worker.phone_calls import PhoneCalls
 from app.worker.prompts import PromptStore
+from app.worker.recording_inbox import RecordingInbox
 from tests.support.sounds import quick_conversion, quick_sounds
 
 __all__ = ["quick_conversion", "quick_sounds"]
@@ -56,7 +57,8 @@ def snapshot() -> Snapshot:
 
 @pytest.fixture
 def calls(office: Settings, database: Database, pbx: FakePbx, snapshot: Snapshot, quick_sounds: None) -> PhoneCalls:
-    return PhoneCalls(office, database, pbx, PromptStore(office, database), snapshot)  # type: ignore[arg-type]
+    sounds, inbox = PromptStore(office, database), RecordingInbox(office)
+    return PhoneCalls(database, pbx, sounds, snapshot, inbox)  # type: ignore[arg-type]
 
 
 async def make_call(calls: PhoneCalls, database: Database) -> tuple[CallState, str]:
@@ -68,11 +70,11 @@ async def make_call(calls: PhoneCalls, database: Database) -> tuple[CallState, s
     return view.state, view.detail
 
 
-@pytest.mark.parametrize("device", ["park:701@parkedcalls", "Local/701@office/n"])
+@pytest.mark.parametrize("device", ["park:701@parkedcalls", "PJSIP/7 01"])
 async def test_hint_without_a_phone_is_unreachable(
     calls: PhoneCalls, database: Database, pbx: FakePbx, snapshot: Snapshot, device: str
 ) -> None:
-    hint = Extension("701", "hints", (device,), False, 0, LineState.FREE, datetime.now(UTC))
+    hint = Extension("701", (device,), None, LineState.FREE, datetime.now(UTC))
     snapshot.extensions["701"] = hint
     assert await make_call(calls, database) == (CallState.FAILED, CallFailure.UNREACHABLE)
     assert pbx.rung == []

@@ -1,4 +1,4 @@
-"""The worker's sounds: made before they are needed, and named as Asterisk sees them."""
+"""The worker's sounds: they are made before they are needed, and have Asterisk's paths."""
 
 import asyncio
 import os
@@ -7,29 +7,32 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.audio.clip import Clip, SpeechError
-from app.audio.prompt_texts import PROMPT_KEYS, age_text, default_text
+from app.audio.library import OFFERS, SoundLibrary
+from app.audio.prompt_texts import OPEN_KEYS, PROMPT_KEYS, age_text, default_text, fill_in
 from app.config import Settings
-from app.domain.dial_order import DialOrder
+from app.domain.dial_order import Confirmation
 from app.services.modules.save import set_active
 from app.services.prompts import recordings, voice
 from app.services.prompts.digits import set_digit
 from app.services.prompts.recordings import Origin
+from app.services.prompts.sounds import make_module_clips
 from app.store.database import Database
 from app.store.models import Module, Prompt
 from app.store.settings import Speech, write_setting
+from app.telephony.dialer import CustomerSounds
 from app.worker import module_prompts
 from app.worker.prompts import UNUSED_AGE, PromptStore
 from script.office.database import make_settings
 from script.office.patience import PATIENCE
 from tests.audio.sounds import tone, write_sound
-from tests.support.factories import NOW, create_module, create_request, store
+from tests.support.factories import NOW, create_module, create_request, make_order, store
 from tests.support.sounds import SPEECH_SECONDS, quick_conversion, quick_sounds
 
 __all__ = ["quick_conversion", "quick_sounds"]
@@ -41,7 +44,7 @@ ALL_PIECES = 1 + len(NUMBER) + 1 + 1  # the intro, the digits, the age, the keys
 
 @pytest.fixture(scope="module")
 def prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of clips that all tests of this file share."""
+    """A folder of clips, shared by all tests of this file."""
     return tmp_path_factory.mktemp("prompts")
 
 
@@ -64,29 +67,9 @@ def recording_name(file: str) -> str:
     return f"{ASTERISK_FOLDER}/{file.removesuffix('.wav')}"
 
 
-def make_order(registered_at: datetime, *, language: str = "en") -> DialOrder:
-    return DialOrder(
-        attempt="a1",
-        request_id=1,
-        agent="101",
-        devices="PJSIP/101",
-        hint_context="hints",
-        number="+989121234567",
-        dialled=NUMBER,
-        internal_devices="",
-        language=language,
-        caller_id="",
-        outbound_context="outbound",
-        agent_ring=20,
-        customer_ring=40,
-        registered_at=registered_at,
-        spoken=NUMBER,
-    )
-
-
 def announcement(sounds: PromptStore, age: timedelta = timedelta(0), language: str = "en") -> list[str]:
     """Return the agent's announcement for a request of this age."""
-    return list(sounds.agent_prompt(make_order(NOW - age, language=language), NOW))
+    return list(sounds.agent_prompt(make_order(registered_at=NOW - age, language=language), NOW))
 
 
 def announcement_texts(minutes: int = 0) -> list[str]:
@@ -96,9 +79,7 @@ def announcement_texts(minutes: int = 0) -> list[str]:
 # -- names ----------------------------------------------------------------------------------------------------------
 
 
-def test_file_is_named_as_asterisk_sees_it(
-    sounds: PromptStore, prompts: Path, tmp_path: Path, database: Database
-) -> None:
+def test_path_of_a_file_for_asterisk(sounds: PromptStore, prompts: Path, tmp_path: Path, database: Database) -> None:
     assert sounds.asterisk_path(prompts / "uploads/abc.wav") == f"{ASTERISK_FOLDER}/uploads/abc"
     default = PromptStore(make_settings(tmp_path), database)
     assert default.asterisk_path(tmp_path / "prompts/speech/abc.wav") == f"{tmp_path}/prompts/speech/abc"
@@ -119,6 +100,64 @@ async def test_announcement_of_a_waiting_request(sounds: PromptStore, database: 
         assert names == [speech_name(sounds, text) for text in announcement_texts(minutes)]
         for name in names:
             assert (sounds.library.root / name.removeprefix(f"{ASTERISK_FOLDER}/")).with_suffix(".wav").is_file()
+
+
+async def test_agent_who_confirms_by_answering_hears_of_no_keys(sounds: PromptStore) -> None:
+    await sounds.prepare(NOW)
+    order = make_order(registered_at=NOW, language="en", agent_confirms=Confirmation.ANSWER)
+    expected = [speech_name(sounds, text) for text in announcement_texts()[:-1]]
+    assert sounds.agent_prompt(order, NOW) == expected
+
+
+async def test_question_is_ready_before_the_first_call(
+    sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    create_module(database, language="en")
+    module = create_module(database, language="en", asks_customer=True, office_name="Sepehr")
+    made: list[tuple[int, bool]] = []
+
+    def note(database: Database, library: SoundLibrary, module_id: int) -> Mapping[str, Clip | None]:
+        made.append((module_id, sounds.prepared))
+        return make_module_clips(database, library, module_id)
+
+    monkeypatch.setattr(module_prompts, "make_module_clips", note)
+    order = make_order(module=module.id, asks_customer=True)
+    assert sounds.customer_sounds(order).question == "" and "is not asked" in caplog.text
+    await sounds.prepare(NOW)
+    assert made == [(module.id, False), (1, True)]
+    question, greeting, apology = (
+        speech_name(sounds, fill_in(default_text(key, "en"), "Sepehr"))
+        for key in ("ask_customer", "greet_customer", "apology")
+    )
+    assert sounds.customer_sounds(order) == CustomerSounds(question)
+    assert sounds.customer_sounds(replace(order, asks_customer=False)) == CustomerSounds()
+    assert sounds.customer_sounds(replace(order, customer_first=True)) == CustomerSounds(question, greeting, apology)
+    waiting = speech_name(sounds, default_text("agent_keys_waiting", "en"))
+    assert sounds.agent_prompt(replace(order, customer_first=True, language="en"), NOW)[-1] == waiting
+    sounds.reset()
+    assert sounds.customer_sounds(order).question, "the old one until the new one is made"
+
+
+async def test_offer_has_a_file_that_keeps_its_name(sounds: PromptStore, database: Database) -> None:
+    folder = sounds.library.root / OFFERS
+    queue: dict[str, Any] = {"target_kind": "queue", "targets": ("800",), "language": "en"}
+    offered, _ = create_module(database, **queue, offer_key="4"), create_module(database, **queue)
+    create_module(database, offer_key="4")  # of an extension
+    await sounds.prepare(NOW)
+    (file,) = folder.iterdir()
+    spoken = sounds.library.synthesize(fill_in(default_text("offer", "en"), "", "4"), "en")
+    assert (file.name, file.read_bytes()) == (f"module-{offered.id}.wav", spoken.path.read_bytes())
+    assert file.stat().st_mode & 0o777 == 0o644
+    with database.write() as session:
+        session.get_one(Module, offered.id).offer_key = "5"
+    sounds.reset()
+    await sounds.prepare(NOW)
+    assert file.read_bytes() != spoken.path.read_bytes()
+    with database.write() as session:
+        session.get_one(Module, offered.id).offer_key = ""
+    sounds.reset()
+    await sounds.prepare(NOW)
+    assert list(folder.iterdir()) == []
 
 
 async def test_pieces_that_are_not_prepared_are_left_out(sounds: PromptStore) -> None:
@@ -172,7 +211,7 @@ async def test_module_for_the_dialogue(sounds: PromptStore, database: Database) 
     assert view is not None
     assert (view.id, view.name, view.code) == (module.id, "Sales", "*5001")
     assert (view.active, view.silent, view.language) == (False, True, "en")
-    assert set(view.prompts) == {*PROMPT_KEYS, "intro_other"}
+    assert set(view.prompts) == {*PROMPT_KEYS, *OPEN_KEYS, "intro_other", "after_success_closed"}
     assert view.prompts["after_success"] is None
     intro = view.prompts["intro"]
     assert intro is not None

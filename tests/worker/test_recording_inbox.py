@@ -51,12 +51,13 @@ def test_link_is_not_followed(inbox: RecordingInbox, folder: Path) -> None:
 
 
 def test_old_files_are_removed_except_for_those_in_use(inbox: RecordingInbox, folder: Path) -> None:
-    for name in ("old", "used", "new"):
+    used = inbox.new_name()
+    for name in ("old", used, "new"):
         (folder / f"{name}.wav").touch()
-    for name in ("old", "used"):
+    for name in ("old", used):
         os.utime(folder / f"{name}.wav", (time.time() - 7200,) * 2)
-    inbox.remove_old(3600, except_names={"used"})
-    assert {path.stem for path in folder.iterdir()} == {"used", "new"}
-    inbox.remove("new")
+    inbox.remove_old(3600)
+    assert {path.stem for path in folder.iterdir()} == {used, "new"}
+    inbox.remove(used)
     inbox.remove("missing")
-    assert {path.stem for path in folder.iterdir()} == {"used"}
+    assert {path.stem for path in folder.iterdir()} == {"new"}

@@ -1,10 +1,11 @@
-"""The queue: in order, until it is written; and what can never be written stands in nobody's way."""
+"""The write queue: writes run in order and are repeated, unless the database can never accept them."""
 
 import asyncio
 import logging
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,23 +15,31 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from app.store.database import Database
 from app.store.settings import read_setting, write_setting
-from app.worker import write_queue as recorders
 from app.worker.write_queue import WriteQueue
 from script.office.database import open_engine
 from script.office.patience import PATIENCE
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorders, "PAUSES", (0.0, 0.001))
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses before repeated writes, in seconds. Each is recorded and shortened."""
+    recorded: list[float] = []
+    sleep = asyncio.sleep
+
+    async def record(seconds: float) -> None:
+        recorded.append(seconds)
+        await sleep(0.001)
+
+    monkeypatch.setattr(asyncio, "sleep", record)
+    return recorded
 
 
 @pytest.fixture
 async def queue() -> AsyncIterator[WriteQueue]:
-    """A queue at work."""
-    made = WriteQueue()
-    task = asyncio.create_task(made.run())
-    yield made
+    """A running write queue."""
+    queue = WriteQueue()
+    task = asyncio.create_task(queue.run())
+    yield queue
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -40,7 +49,7 @@ def refused(kind: type[DBAPIError]) -> DBAPIError:
 
 
 class Writes:
-    """What was written, in order; a write fails as often as it is told to."""
+    """Makes writes that raise the given errors first, and records their calls in order."""
 
     def __init__(self) -> None:
         self.tries: list[str] = []
@@ -48,19 +57,19 @@ class Writes:
         self.threads: set[int] = set()
 
     def __call__(self, name: str, *failures: Exception) -> Callable[[], None]:
-        left = list(failures)
+        remaining = list(failures)
 
         def write() -> None:
             self.threads.add(threading.get_ident())
             self.tries.append(name)
-            if left:
-                raise left.pop(0)
+            if remaining:
+                raise remaining.pop(0)
             self.done.append(name)
 
         return write
 
 
-async def test_everything_is_written_in_order_and_off_the_event_loop(queue: WriteQueue) -> None:
+async def test_writes_run_in_order_and_in_another_thread(queue: WriteQueue) -> None:
     writes = Writes()
     for number in range(50):
         queue.put(writes(str(number)))
@@ -70,22 +79,23 @@ async def test_everything_is_written_in_order_and_off_the_event_loop(queue: Writ
 
 
 @pytest.mark.parametrize("error", [refused(OperationalError), refused(InterfaceError), StaleDataError("row")])
-async def test_what_is_refused_for_now_is_repeated_and_the_rest_waits_behind_it(
-    queue: WriteQueue, caplog: pytest.LogCaptureFixture, error: Exception
+async def test_write_is_repeated_after_growing_pauses_before_the_next_one_runs(
+    queue: WriteQueue, pauses: list[float], caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     writes = Writes()
-    queue.put(writes("first", *[error] * 5))
-    queue.put(writes("second"))
+    queue.put(writes("first", *[error] * 7))
+    queue.put(writes("second", error))
     await queue.drain(PATIENCE)
-    assert writes.tries == ["first"] * 6 + ["second"]
-    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 5
+    assert writes.tries == ["first"] * 8 + ["second"] * 2
+    assert pauses == [0.1, 0.3, 1, 2, 5, 5, 5, 0.1]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 8
 
 
 @pytest.mark.parametrize("error", [refused(DataError), refused(IntegrityError), ValueError("nonsense"), KeyError(5)])
-async def test_what_can_never_be_written_is_told_and_left(
+async def test_write_with_a_permanent_error_is_logged_and_dropped(
     queue: WriteQueue, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
-    """A text too long for its column, say: repeated for ever, no outcome of any call would be recorded again."""
+    """An example is a text that is too long for its column. It must not block all later writes."""
     writes = Writes()
     queue.put(writes("first", error, error))
     queue.put(writes("second"))
@@ -95,7 +105,7 @@ async def test_what_can_never_be_written_is_told_and_left(
     assert record.exc_info is not None
 
 
-async def test_a_database_that_somebody_keeps_locked_gets_everything_in_the_end(
+async def test_writes_are_stored_after_a_lock_is_released(
     queue: WriteQueue, database_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = open_engine(database_file)
@@ -115,7 +125,7 @@ async def test_a_database_that_somebody_keeps_locked_gets_everything_in_the_end(
     other = sqlite3.connect(database_file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     for letter in "abc":
-        queue.put(lambda letter=letter: add(letter))
+        queue.put(partial(add, letter))
     async with asyncio.timeout(PATIENCE):
         await refusals.wait()
     other.execute("ROLLBACK")
@@ -127,7 +137,7 @@ async def test_a_database_that_somebody_keeps_locked_gets_everything_in_the_end(
     assert "locked" in caplog.text
 
 
-async def test_draining_gives_up_in_time_and_says_so(queue: WriteQueue, caplog: pytest.LogCaptureFixture) -> None:
+async def test_drain_times_out_with_a_log_message(queue: WriteQueue, caplog: pytest.LogCaptureFixture) -> None:
     gate = threading.Event()
     queue.put(lambda: gate.wait(PATIENCE))
     queue.put(lambda: None)
@@ -138,6 +148,6 @@ async def test_draining_gives_up_in_time_and_says_so(queue: WriteQueue, caplog: 
     await queue.drain(PATIENCE)
 
 
-async def test_nothing_to_write_is_written_at_once(queue: WriteQueue, caplog: pytest.LogCaptureFixture) -> None:
+async def test_empty_queue_is_drained_at_once(queue: WriteQueue, caplog: pytest.LogCaptureFixture) -> None:
     await queue.drain(0.5)
     assert not caplog.records

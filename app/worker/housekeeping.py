@@ -1,0 +1,74 @@
+"""Regular work that is not urgent: prepare sounds, expire requests, care for missed calls, delete what is old."""
+
+import asyncio
+import logging
+from datetime import datetime, timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.config import Settings
+from app.services import commands
+from app.services.missed import automatic as missed_automatic
+from app.services.missed import calls as missed_calls
+from app.services.prompts import phone_calls
+from app.services.requests.expiry import expire
+from app.services.requests.fallback import fall_back
+from app.store import last_talks
+from app.store.database import Database
+from app.store.uptime import uptime
+from app.worker.clock import CLOCK
+from app.worker.dispatcher import Dispatcher
+from app.worker.prompts import PromptStore
+from app.worker.spoken_names import SpokenNames
+
+log = logging.getLogger(__name__)
+DAY = timedelta(days=1)
+
+
+class Housekeeping:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        prompts: PromptStore,
+        names: SpokenNames,
+        dispatcher: Dispatcher,
+    ) -> None:
+        self._settings, self._database, self._dispatcher = settings, database, dispatcher
+        self._prompts, self._names = prompts, names
+        self._deleted_at: timedelta | None = None  # by the uptime
+
+    async def run(self) -> None:
+        """Prepare sounds, expire requests or let fallbacks serve them, and make requests of missed calls.
+
+        Once a day, delete what is old.
+        """
+        try:
+            await self._prompts.prepare(CLOCK.now())
+            self._dispatcher.wake()
+            async with CLOCK.hold() as now:
+                await asyncio.to_thread(expire, self._database, now)
+                fell_back = await asyncio.to_thread(fall_back, self._database, now)
+                made = await asyncio.to_thread(missed_automatic.make_requests, self._database, self._settings, now)
+            if made or fell_back:
+                self._dispatcher.wake()
+            await asyncio.to_thread(self._delete_old, CLOCK.now())
+        except SQLAlchemyError as error:
+            log.error("housekeeping failed, the database refuses: %s", error)
+
+    def _delete_old(self, now: datetime) -> None:
+        if self._deleted_at is not None and uptime() < self._deleted_at + DAY:
+            return
+        deleted = (
+            commands.delete_old(self._database, now),
+            phone_calls.delete_old(self._database, now),
+            self._prompts.remove_unused(),
+            missed_calls.delete_old(self._database, now),
+            self._names.delete_old(now),
+        )
+        with self._database.write() as session:
+            last_talks.delete_old(session, now)
+        self._deleted_at = uptime()
+        if any(deleted):
+            kinds = "%s old commands, %s old phone calls, %s unused sounds, %s old missed calls and %s spoken names"
+            log.info(f"deleted {kinds}", *deleted)

@@ -1,0 +1,137 @@
+"""Store what the worker knows of the PBX and of itself, so that pages can explain waiting requests."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+from app.config import Settings
+from app.domain.policy import ReasonCode
+from app.store import pbx_state
+from app.store import settings as store_settings
+from app.store.database import Database
+from app.store.uptime import boot_id
+from app.telephony.ami import AmiClient
+from app.telephony.snapshot import Snapshot
+from app.worker.background import BackgroundTasks
+from app.worker.clock import CLOCK, utcnow
+from app.worker.dialplan_file import DialplanFile
+from app.worker.extension_names import ExtensionNames
+from app.worker.write_queue import WriteQueue
+
+DELAY = 0.02  # seconds; all events of one call are stored together
+
+
+class StateStore:
+    """Store changed extensions and queues, and the worker's heartbeat.
+
+    `may_delete`: the PBX has reported all its extensions and queues. Otherwise rows that it does not report stay.
+    `obstacle` blocks every call although the PBX is connected. None if calls can be made. `numbers_on_line` are the
+    numbers that are in a call with the office.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        ami: AmiClient,
+        snapshot: Snapshot,
+        dialplan_file: DialplanFile,
+        *,
+        writes: WriteQueue,
+        tasks: BackgroundTasks,
+    ) -> None:
+        self._settings, self._database = settings, database
+        self._ami, self._snapshot, self._dialplan_file = ami, snapshot, dialplan_file
+        self._writes, self._tasks = writes, tasks
+        self.names = ExtensionNames(ami, self._on_name)
+        self.obstacle: ReasonCode | None = ReasonCode.NO_DIALPLAN
+        self.outbound_context = ""
+        self.may_delete = False
+        self.numbers_on_line: frozenset[str] = frozenset()
+        self._stored_numbers: frozenset[str] | None = None  # None: unknown
+        self._started_at: datetime = utcnow()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def _on_name(self, extension: str) -> None:
+        self._snapshot.changed_lines.add(extension)
+        self.store_changes_soon()
+
+    def store_changes_soon(self) -> None:
+        """Store the changes of the snapshot and of the numbers on the line after DELAY, if there are any."""
+        changed = self._snapshot.changed_lines or self._snapshot.changed_queues
+        if self._timer is None and (changed or self.numbers_on_line != self._stored_numbers):
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(DELAY, self.store_changes)
+
+    def store_changes(self, *, complete: bool = False) -> None:
+        """Queue a write of the snapshot's changes.
+
+        With `complete`, write everything and delete all other rows. If they must stay, their lines become unknown.
+        """
+        self._timer = None
+        extensions, self._snapshot.changed_lines = self._snapshot.changed_lines, set()
+        queues, self._snapshot.changed_queues = self._snapshot.changed_queues, set()
+        facts, configured = self._snapshot.queue_facts(), self._snapshot.configured_wrapups or {}
+        # A row can only be deleted by a complete write.
+        complete = complete or not extensions <= self._snapshot.extensions.keys() or not queues <= facts.keys()
+        extension_reports = [
+            pbx_state.ExtensionReport(
+                e.extension,
+                e.state,
+                e.since,
+                self.names.name(e.extension),
+                e.context,
+                "&".join(e.devices),
+                self._snapshot.idle_since.get(e.extension),
+            )
+            for e in self._snapshot.extensions.values()
+            if complete or e.extension in extensions
+        ]
+        queue_reports = [
+            pbx_state.QueueReport(name, queue.callers, queue.members, configured.get(name))
+            for name, queue in facts.items()
+            if complete or name in queues
+        ]
+
+        may_delete, now = self.may_delete, utcnow()
+        numbers, changed_numbers = self.numbers_on_line, self.numbers_on_line != self._stored_numbers
+        self._stored_numbers = numbers
+
+        def write() -> None:
+            with self._database.write() as session:
+                pbx_state.store_extensions(session, extension_reports, complete=complete and may_delete)
+                pbx_state.store_queues(session, queue_reports, complete=complete and may_delete)
+                if complete and not may_delete:
+                    pbx_state.mark_unknown(session, {report.extension for report in extension_reports}, now)
+                if changed_numbers:
+                    pbx_state.store_numbers_on_line(session, numbers)
+
+        if extension_reports or queue_reports or changed_numbers or complete:
+            self._writes.put(write)
+
+    def store_worker_state_soon(self) -> None:
+        """Store the worker's state in the background."""
+        self._tasks.spawn(self.store_worker_state())
+
+    async def store_worker_state(self) -> None:
+        """Store the state of the connection and the dialplan, and the heartbeat."""
+        async with CLOCK.hold() as now:
+            await asyncio.to_thread(self._write_worker_state, now)
+
+    def move_times(self, by: timedelta) -> None:
+        """Move the moments in memory, because the clock has jumped."""
+        self._started_at += by
+
+    def _write_worker_state(self, now: datetime) -> None:
+        state = self._ami.state
+        with self._database.write() as session:
+            row = pbx_state.writable_worker_state(session)
+            row.heartbeat, row.started_at = now, self._started_at
+            row.boot_id, row.booted_at = boot_id(), CLOCK.booted_at
+            row.ami_status, row.ami_detail, row.asterisk_version = state.status, state.detail[:200], state.version[:40]
+            row.poll_seconds = self._settings.poll_seconds
+            row.dialplan_written, row.dialplan_running = self._dialplan_file.written, self._dialplan_file.running
+            row.dialplan_detail = self._dialplan_file.detail[:200]
+            row.obstacle = self.obstacle.value if self.obstacle is not None else ""
+            row.outbound_context = self.outbound_context
+            office = store_settings.office(session, self._settings)
+            row.region, row.timezone = office.region, office.timezone

@@ -1,0 +1,69 @@
+"""Housekeeping: what the worker deletes, and when."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from app.config import Settings
+from app.domain.phone_calls import CallState
+from app.services import commands
+from app.services.prompts import phone_calls
+from app.store.database import Database
+from app.store.models import Command, PhoneCall
+from app.store.uptime import uptime
+from app.worker import housekeeping
+from app.worker.clock import Clock
+from app.worker.housekeeping import DAY
+from app.worker.main import Worker
+from tests.support.factories import NOW
+
+SECOND = timedelta(seconds=1)
+
+
+def create_ended_call(database: Database, now: datetime) -> None:
+    """Create a phone call that has ended, and the answered command that started it."""
+    call = phone_calls.create_test_call(database, extension="101", language="en", actor="sara", now=now)
+    for command in commands.open_commands(database, now):
+        commands.answer(database, command.id, ok=True, result="taken", now=now)
+    phone_calls.update_state(database, call, CallState.DONE, now)
+
+
+def count_rows(database: Database) -> tuple[int, int]:
+    """Return the number of commands and of phone calls."""
+    with database.read() as session:
+        counts = [session.scalar(select(func.count()).select_from(table)) or 0 for table in (Command, PhoneCall)]
+    return counts[0], counts[1]
+
+
+async def test_old_rows_and_unused_sounds_are_deleted_once_a_day(
+    office: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker(office, database)
+    removals: list[None] = []
+
+    async def prepare(now: datetime) -> None:
+        """No sounds are needed here."""
+
+    def remove_unused() -> int:
+        removals.append(None)
+        return 0
+
+    monkeypatch.setattr(worker.prompts, "prepare", prepare)
+    monkeypatch.setattr(worker.prompts, "remove_unused", remove_unused)
+
+    began = uptime()
+
+    async def keep_house(now: datetime) -> tuple[int, int, int]:
+        clock = Clock(lambda: now, lambda: began + (now - NOW))
+        monkeypatch.setattr(housekeeping, "CLOCK", clock)
+        monkeypatch.setattr(housekeeping, "uptime", lambda: began + (now - NOW))
+        await worker.housekeeping.run()
+        return *count_rows(database), len(removals)
+
+    create_ended_call(database, NOW - commands.KEEP_ANSWERED)
+    create_ended_call(database, NOW - commands.KEEP_ANSWERED + SECOND)
+    assert count_rows(database) == (2, 2)
+    assert await keep_house(NOW) == (1, 1, 1)
+    assert await keep_house(NOW + DAY - SECOND) == (1, 1, 1)
+    assert await keep_house(NOW + DAY) == (1, 0, 2)  # the newest command stays
