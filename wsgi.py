@@ -1,8 +1,11 @@
 """The web application, for any WSGI server and for `flask --app wsgi`."""
 
-from app import create_app
-from app.config import ConfigError
+import os
 
+from app import create_app
+from app.config import UMASK, ConfigError
+
+os.umask(UMASK)
 try:
     app = create_app()
 except ConfigError as error:

@@ -1,38 +1,57 @@
 """Bazang: a callback panel for Asterisk. It calls back customers who reached nobody."""
 
+import logging
+from contextlib import suppress
 from pathlib import Path
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from app.body_limits import UPLOAD
 from app.config import PREFIX, ConfigError, Settings, load_settings, secret_key
+from app.paths import find_faults
 
 
 def create_app(settings: Settings | None = None) -> Flask:
     """Create the panel. Starts no thread and opens no socket. Raises ConfigError for invalid settings."""
     from app import cli, web
     from app.extensions import babel, csrf, db, limiter, login, migrate
+    from app.store import private_files
     from app.store.database import Database, prepare_engine
+    from app.web import body_check, host_check
     from app.web.locale import choose_locale
+    from app.web.url_prefix import UrlPrefix
 
     settings = settings or load_settings()
+    with suppress(OSError):  # a fault is found below
+        private_files.make_data_folder(settings)
+    faults = find_faults(settings)
+    for name in ("data_dir", "database_url"):
+        if name in faults:
+            raise ConfigError(faults[name])
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
         key = secret_key(settings)
+        private_files.create_database_file(settings)
+        for problem in private_files.close_to_others(settings):
+            logging.getLogger("bazang").warning(problem)
     except OSError as error:
         raise ConfigError(f"{PREFIX}DATA_DIR: {error}") from error
     app = Flask(__name__)
+    for fault in faults.values():  # the panel works without these paths, though not fully
+        app.logger.error(fault)
     app.config.update(
         SECRET_KEY=key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS={"hide_parameters": True},  # keeps customers' numbers and secrets out of the logs
-        MAX_CONTENT_LENGTH=24 * 1024 * 1024,
+        MAX_CONTENT_LENGTH=UPLOAD,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         WTF_CSRF_TIME_LIMIT=None,  # a form on a page that was open for hours still works
         BABEL_TRANSLATION_DIRECTORIES="translations",
         BABEL_DEFAULT_LOCALE=settings.default_locale,
     )
+    for check in (host_check, body_check):
+        check.register(app)  # first: the check of forms' tokens reads the body
     for extension in (db, csrf, login, limiter):
         extension.init_app(app)
     migrate.init_app(app, db, directory=str(Path(__file__).parent.parent / "migrations"))
@@ -43,6 +62,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     web.register(app)
     cli.register(app)
     # Anybody can send forwarding headers, so only those of our own proxies count.
-    trusted = dict.fromkeys(("x_for", "x_proto", "x_host", "x_prefix"), settings.trusted_proxies)
-    app.wsgi_app = ProxyFix(app.wsgi_app, **trusted)  # type: ignore[method-assign]
+    trusted = dict.fromkeys(("x_for", "x_proto", "x_host"), settings.trusted_proxies)
+    app.wsgi_app = ProxyFix(UrlPrefix(app.wsgi_app, settings.url_prefix), **trusted)  # type: ignore[method-assign]
     return app

@@ -5,18 +5,24 @@ import logging
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from flask import Flask, current_app
 
 from app.config import Settings
+from app.paths import OPTIONAL, find_faults
 from app.store.database import Database
+
+if TYPE_CHECKING:
+    from app.services.errors import Invalid
+    from app.store.models import User
 
 
 def register(app: Flask) -> None:
     """Add the commands to the application."""
-    for command in (worker, create_admin, setup_link, dialplan, settings_group, fill, doctor):
+    accounts = (create_admin, set_password, remove_second_factor)
+    for command in (worker, *accounts, setup_link, dialplan, settings_group, fill, doctor):
         app.cli.add_command(command)
 
 
@@ -27,7 +33,8 @@ def _context() -> tuple[Settings, Database]:
 
 def _checked_context() -> tuple[Settings, Database]:
     """Return the settings and the database. Raises ClickException if the database is missing or out of date."""
-    from app.doctor import Level, check_schema
+    from app.doctor import check_schema
+    from app.doctor.findings import Level
 
     settings, database = _context()
     schema = check_schema(database)
@@ -37,7 +44,11 @@ def _checked_context() -> tuple[Settings, Database]:
 
 
 def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    from app.worker.log import MaskingFormatter
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
 
 
@@ -45,8 +56,12 @@ def _log_to_stderr() -> None:
 def worker() -> None:
     """Run the worker, the process that talks to the PBX."""
     from app.worker import WorkerRunning, run_worker
+    from app.worker.dialplan_file import agi_port
 
     settings, database = _checked_context()
+    faults = {name: fault for name, fault in find_faults(settings).items() if name not in OPTIONAL}
+    if faults:
+        raise click.ClickException("\n".join(faults.values()))
     _log_to_stderr()
     try:
         run_worker(settings, database, ready=lambda: logging.getLogger("bazang").info("ready for callers"))
@@ -55,8 +70,9 @@ def worker() -> None:
     except OSError as error:
         if error.filename is not None:  # a file or folder, not the socket
             raise click.ClickException(str(error)) from error
+        port = agi_port(settings, database)
         raise click.ClickException(
-            f"Cannot listen on {settings.agi_bind}:{settings.agi_port} (BAZANG_AGI_BIND, BAZANG_AGI_PORT): {error}"
+            f"Cannot listen on {settings.agi_bind}:{port} (BAZANG_AGI_BIND, BAZANG_AGI_PORT): {error}"
         ) from error
 
 
@@ -65,24 +81,91 @@ def worker() -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input instead of asking for it.")
 def create_admin(name: str, password_stdin: bool) -> None:
     """Create an administrator."""
-    from app.services import users
-    from app.services.errors import ErrorCode, Invalid
+    from app.services.errors import Invalid
+    from app.services.setup import first_administrator
 
     _, database = _checked_context()
     password = _read_password() if password_stdin else _ask_password()
     try:
-        users.create(database, name, password, "administrator", datetime.now(UTC), actor="create-admin")
+        first_administrator.create(database, name, password, datetime.now(UTC))
     except Invalid as invalid:
-        texts = {
-            ErrorCode.TAKEN: "is taken",
-            ErrorCode.TOO_SHORT: f"needs at least {users.SHORTEST_PASSWORD} characters",
-            ErrorCode.TOO_LONG: "is too long",
-            ErrorCode.REQUIRED: "must not be empty",
-            ErrorCode.CHARACTERS: "has characters that cannot be displayed",
-        }
-        errors = [f"The {field} {texts.get(ErrorCode(code), code)}." for field, code in invalid.errors.items()]
-        raise click.ClickException(" ".join(errors)) from invalid
+        raise _describe(invalid) from invalid
     click.echo(f"{name} can log in now.")
+
+
+@click.command("set-password")
+@click.argument("name")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input instead of asking for it.")
+def set_password(name: str, password_stdin: bool) -> None:
+    """Set a new password for a user who has forgotten it.
+
+    All sessions of the user end, and failed log-ins are forgotten.
+    """
+    from app.services import logins, users
+    from app.services.errors import Invalid
+
+    _, database = _checked_context()
+    user = _find_user(database, name)
+    password = _read_password() if password_stdin else _ask_password()
+    try:
+        users.reset_password(database, user.id, password, datetime.now(UTC), actor="set-password")
+    except Invalid as invalid:
+        raise _describe(invalid) from invalid
+    with database.write() as session:
+        logins.forget_failures(session, user.name)
+    if user.active:
+        click.echo(f"{user.name} can log in with the new password.")
+    else:
+        click.echo(
+            f"The password of {user.name} is set, but the user is deactivated. An administrator can activate it."
+        )
+
+
+@click.command("remove-second-factor")
+@click.argument("name")
+def remove_second_factor(name: str) -> None:
+    """Remove the second factor of a user who has lost the phone and the recovery codes.
+
+    All sessions of the user end, and failed log-ins are forgotten. The password stays.
+    """
+    from app.services import logins, second_factor
+
+    _, database = _checked_context()
+    user = _find_user(database, name)
+    if not second_factor.reset(database, user.id, datetime.now(UTC), actor="remove-second-factor"):
+        raise click.ClickException(f"{user.name} has no second factor.")
+    with database.write() as session:
+        logins.forget_failures(session, user.name)
+    click.echo(f"{user.name} can log in with the password alone.")
+
+
+def _find_user(database: Database, name: str) -> "User":
+    """Return the user with this name. Raises ClickException."""
+    from app.services import users
+    from app.services.errors import NotFound
+
+    try:
+        return users.find_by_name(database, name)
+    except NotFound as error:
+        names = ", ".join(user.name for user in users.list_users(database) if user.active) or "none"
+        raise click.ClickException(f"There is no user {name!r}. Active users: {names}.") from error
+
+
+def _describe(invalid: "Invalid") -> click.ClickException:
+    """Return an error with a sentence for each field."""
+    from app.services import users
+    from app.services.errors import ErrorCode
+
+    texts = {
+        ErrorCode.TAKEN: "is taken",
+        ErrorCode.TOO_SHORT: f"needs at least {users.SHORTEST_PASSWORD} characters",
+        ErrorCode.TOO_LONG: "is too long",
+        ErrorCode.COMMON: "is easy to guess",
+        ErrorCode.REQUIRED: "must not be empty",
+        ErrorCode.CHARACTERS: "has characters that cannot be displayed",
+    }
+    errors = [f"The {field} {texts.get(ErrorCode(code), code)}." for field, code in invalid.errors.items()]
+    return click.ClickException(" ".join(errors))
 
 
 def _read_password() -> str:
@@ -127,15 +210,15 @@ def setup_address(host: str, port: int, token: str, *, scheme: str = "http") -> 
 def dialplan(write: bool) -> None:
     """Print or write the dialplan of the modules and scenarios."""
     from app.telephony import dialplan as dialplan_file
-    from app.worker.dialplan_file import render
+    from app.worker.dialplan_file import agi_port, render
 
     settings, database = _checked_context()
     try:
-        rendered = render(settings, database, settings.agi_port)
+        rendered = render(settings, database, agi_port(settings, database))
         if not write:
             click.echo(rendered.text, nl=False)
             return
-        dialplan_file.write(settings.dialplan_path, rendered.text)
+        dialplan_file.write(settings.dialplan_path, rendered.text, datetime.now(UTC))
     except (dialplan_file.UnsafeDialplan, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"Revision {rendered.revision} is in {settings.dialplan_path}. Run `dialplan reload` in Asterisk.")
@@ -207,7 +290,8 @@ def fill(count: int, waiting: int | None, seed: int, yes: bool) -> None:
 @click.command()
 def doctor() -> None:
     """Check the installation and say how to fix each problem."""
-    from app.doctor import Level, run_checks
+    from app.doctor import run_checks
+    from app.doctor.findings import Level
 
     settings, database = _context()
     marks = {Level.OK: "ok   ", Level.WARNING: "warn ", Level.FAULT: "FAULT"}

@@ -20,7 +20,8 @@ from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.domain import numbers
-from app.domain.lifecycle import Outcome, Side, Status
+from app.domain.lifecycle import Outcome, Rules, Side, Status
+from app.domain.number_policy import Source
 from app.services import audit
 from app.services.modules.input import ModuleInput
 from app.services.modules.list import list_names
@@ -30,7 +31,7 @@ from app.services.requests import pause as pausing
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, HistoryEntry, Module
-from app.store.requests import has_status
+from app.store.requests import has_status, rules_of
 
 ACTOR = "fill"
 MARK = "fill-"  # prefix of the call id of a generated request
@@ -126,7 +127,7 @@ def _advance_sequence(session: Session) -> None:
     """Advance PostgreSQL's sequence past the ids that were stored explicitly."""
     if session.get_bind().dialect.name == "postgresql":
         sequence = "pg_get_serial_sequence('call_requests', 'id')"
-        session.execute(text(f"SELECT setval({sequence}, (SELECT max(id) FROM call_requests))"))  # noqa: S608
+        session.execute(text(f"SELECT setval({sequence}, (SELECT max(id) FROM call_requests))"))  # noqa: S608 - names of ours
 
 
 def _create_modules(database: Database, locale: str, now: datetime) -> None:
@@ -184,15 +185,12 @@ class _Target:
     name: str
     queue: bool
     targets: tuple[str, ...]
-    retries: int
-    retry_pause: timedelta
+    rules: Rules
 
     @staticmethod
     def of(module: Module) -> "_Target":
-        pause = timedelta(seconds=module.retry_pause)
         queue = module.target_kind == "queue"
-        pause, retries = min(pause, LONGEST_PAUSE), min(module.retries, MOST_RETRIES)
-        return _Target(module.id, module.name, queue, tuple(module.targets), retries, pause)
+        return _Target(module.id, module.name, queue, tuple(module.targets), rules_of(module))
 
 
 @dataclass(frozen=True)
@@ -241,7 +239,7 @@ class _Generator:
         return request
 
     def waiting(self, number: int) -> "_Request":
-        """Return a waiting request of the last hours. Some are postponed, some have a failed attempt."""
+        """Return a waiting request of the last hours. Some have a later time, some have a failed attempt."""
         registered = self._now - timedelta(seconds=self.random.uniform(20, 3 * 3600))
         request = self._begin(number, registered, new_customer=True)
         while request.duplicate_key in self._active:  # a duplicate is never stored
@@ -252,8 +250,12 @@ class _Generator:
             self._try(request, self.random.choice(self._agents(request.row)), registered + timedelta(seconds=15))
             request.row["not_before"] = self._now + timedelta(seconds=self.random.uniform(20, 300))
         elif kind == "postponed":
-            request.row["postponed_until"] = self._now + timedelta(minutes=self.random.uniform(5, 900))
-            request.note("postponed", registered + timedelta(seconds=10), actor=ACTOR)
+            until = self._now + timedelta(minutes=self.random.uniform(5, 900))
+            request.row |= {"postponed_until": until, "time_chosen": number % 2 == 0}
+            if number % 2 == 0:
+                request.note("time_chosen", registered, detail=until.isoformat())
+            else:
+                request.note("postponed", registered + timedelta(seconds=10), actor=ACTOR)
         elif kind == "urgent":
             request.row["priority"] = 1
         elif kind == "uncertain":
@@ -271,22 +273,30 @@ class _Generator:
             "queue": chosen.queue,
             "target": target,
             "number": customer.number,
+            "number_source": Source.CALLER_ID.value,
             "caller_number": customer.shown,
             "caller_name": customer.name,
+            "came_by": "",
+            "preferred": "",
+            "fell_back": False,
+            "agent_first": False,
             "created_by": ACTOR if self.random.random() < 0.03 else "",
             "call_uniqueid": f"{MARK}{number}",
             "status": Status.WAITING.value,
             "priority": 0,
             "first_called_at": registered - timedelta(seconds=self.random.uniform(20, 90)),
             "registered_at": registered,
+            "time_chosen": False,
             "call_now": False,
+            "again": False,
             "customer_attempts": 0,
             "agent_misses": 0,
+            "route_failures": 0,
             "note": "",
             "done_by": "",
             "version": 0,
         }
-        return _Request(row, chosen.retries)
+        return _Request(row, min(chosen.rules.retries, MOST_RETRIES))
 
     def _customer(self, *, new: bool) -> _Customer:
         """Return a new customer, or one who has called before if `new` is false."""
@@ -297,7 +307,7 @@ class _Generator:
         name = ""
         if self.random.random() < 0.65:
             name = " ".join(self.random.choice(names[locale].split()) for names in (FIRST_NAMES, LAST_NAMES))
-        shown = numbers.national(number) if self.random.random() < 0.9 else ""
+        shown = numbers.national(number, self._office.region) if self.random.random() < 0.9 else ""
         self._customers.append(_Customer(number, name, shown))
         return self._customers[-1]
 
@@ -337,7 +347,8 @@ class _Generator:
         end = answered + timedelta(seconds=self.random.uniform(8, 40))
         outcome = self.random.choice(FAILURES)
         request.attempt(agent, moment, outcome, end, answered, answered + timedelta(seconds=2))
-        return end + self._target(request.row).retry_pause
+        pause = self._target(request.row).rules.retry_pause(request.row["customer_attempts"], outcome)
+        return end + min(pause, LONGEST_PAUSE)
 
     def _connect(self, request: "_Request", agent: str, moment: datetime) -> None:
         answered = moment + timedelta(seconds=self.random.uniform(2, 10))

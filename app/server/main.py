@@ -16,7 +16,7 @@ import flask_migrate
 
 from app import create_app
 from app.cli import setup_address
-from app.config import ConfigError, Settings, load_settings
+from app.config import UMASK, ConfigError, Settings, load_settings
 from app.server.panel import panel_answers, start_panel
 from app.server.ports import describe_replacement, free_port_near
 from app.server.process import spawn, terminate
@@ -35,6 +35,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address the panel listens on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="port of the panel (default: %(default)s)")
     options = parser.parse_args(arguments)
+    os.umask(UMASK)
     try:
         settings = load_settings()
         port = free_port_near(options.port, options.host)

@@ -1,4 +1,4 @@
-"""Start the panel in a process of its own, served by waitress."""
+"""Start the panel in a process of its own."""
 
 import asyncio
 import subprocess
@@ -8,8 +8,6 @@ from pathlib import Path
 from app.server.process import spawn
 
 ROOT = Path(__file__).resolve().parents[2]
-THREADS = 16
-OPTIONS = ("--no-clear-untrusted-proxy-headers",)  # the panel decides by BAZANG_TRUSTED_PROXIES
 START_SECONDS = 30
 POLL_SECONDS = 0.05
 
@@ -19,7 +17,7 @@ def start_panel(
 ) -> subprocess.Popen[bytes]:
     """Start the panel in `folder`, from where it reads `.env`. Without `log` it writes to our own output."""
     listen = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    command = [sys.executable, "-m", "waitress", f"--listen={listen}", f"--threads={THREADS}", *OPTIONS, "wsgi:app"]
+    command = [sys.executable, "-m", "app.server.web", f"--listen={listen}"]
     return spawn(command, log, environment={**environment, "PYTHONPATH": str(ROOT)}, folder=folder)
 
 
@@ -34,7 +32,7 @@ async def panel_answers(process: subprocess.Popen[bytes], host: str, port: int) 
 
 
 async def _answers(host: str, port: int) -> bool:
-    loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared with
     try:
         reader, writer = await asyncio.open_connection(loopback, port)
     except OSError:

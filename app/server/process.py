@@ -7,8 +7,20 @@ import signal
 import subprocess
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Protocol
 
 _PR_SET_PDEATHSIG = 1
+
+
+class Process(Protocol):
+    """The part of `subprocess.Popen` that is used here."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int, /) -> None: ...
+    def terminate(self) -> None: ...
 
 
 def spawn(
@@ -21,7 +33,7 @@ def spawn(
     setpriv = shutil.which("setpriv")
     bound = [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
     with log.open("ab") if log is not None else nullcontext() as output:
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603 - callers pass commands of ours
             bound,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -29,11 +41,11 @@ def spawn(
             env=environment,
             cwd=folder,
             start_new_session=True,
-            preexec_fn=None if setpriv else _die_with_parent,
+            preexec_fn=None if setpriv else die_with_parent,
         )
 
 
-def terminate(process: subprocess.Popen[bytes], seconds: float) -> None:
+def terminate(process: Process, seconds: float) -> None:
     """Send SIGTERM to the process, then SIGKILL to its group after `seconds` at most. Blocks."""
     if process.poll() is None:
         process.send_signal(signal.SIGCONT)  # a stopped process does not handle SIGTERM
@@ -45,7 +57,7 @@ def terminate(process: subprocess.Popen[bytes], seconds: float) -> None:
     kill(process)
 
 
-def kill(process: subprocess.Popen[bytes]) -> None:
+def kill(process: Process) -> None:
     """Send SIGKILL to the whole process group. Blocks until the process is gone."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
@@ -54,5 +66,6 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Have Linux kill this process when its parent ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

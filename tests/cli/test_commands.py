@@ -25,6 +25,7 @@ from tests.support.factories import NOW, create_request, make_module_input
     [
         ["worker"],
         ["create-admin", "sara", "--password-stdin"],
+        ["remove-second-factor", "sara"],
         ["setup-link"],
         ["dialplan"],
         ["settings", "export", "-"],
@@ -156,7 +157,7 @@ BROKEN: list[tuple[bytes, str]] = [
     (b"[" * 200_000, "cannot be read"),
     (b"[]", ""),
     (b'{"bazang": 1, "queues": [{"queue": "800", "wrapup": "1"}]}', "queues[0].wrapup: "),
-    (b'{"bazang": 1, "queues": [{"queue": "800"}, {"queue": "8 1"}]}', "queues[1].queue: "),
+    (b'{"bazang": 1, "queues": [{"queue": "800"}, {"queue": "8|1"}]}', "queues[1].queue: may only have letters"),
 ]
 
 

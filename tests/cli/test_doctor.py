@@ -10,19 +10,21 @@ import pytest
 from flask import Flask
 
 from app import create_app, doctor
+from app.doctor import exchange
 from app.services import users
+from app.store.models import QueueScenario
 from app.store.pbx_state import worker_state
 from script.office.asterisk import OfficeSetup, free_port
 from script.office.bazang import Bazang
 from script.office.database import make_settings
 from tests.cli.conftest import PASSWORD, Install, run, run_process
-from tests.support.factories import NOW
+from tests.support.factories import NOW, create_line, create_module, create_queue
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait for a PBX that does not answer."""
-    monkeypatch.setattr(doctor, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(exchange, "CONNECT_SECONDS", 0.3)
 
 
 def faults_of(output: str) -> dict[str, str]:
@@ -62,7 +64,7 @@ def test_a_database_server_that_does_not_answer_is_a_fault_without_its_password(
 @pytest.mark.usefixtures("quick")
 def test_on_a_new_installation_every_fault_has_a_fix(install: Install) -> None:
     port = free_port()
-    result = run(install(ami_port=port), "doctor")
+    result = run(install(ami_port=port, agi_port=free_port()), "doctor")
     assert result.exit_code == 1
     administrator, pbx, worker = faults_of(result.output).items()
     assert "create-admin" in administrator[1]
@@ -148,6 +150,62 @@ async def examine_office(bazang: Bazang, **settings: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+@pytest.mark.usefixtures("quick")
+def test_queues_that_the_pbx_takes_for_one_are_named(install: Install) -> None:
+    app = install()
+    database = app.extensions["bazang"]["database"]
+    with database.write() as session:
+        session.add_all(QueueScenario(queue=queue) for queue in ("a-b", "ab", "sales"))
+        state = worker_state(session)
+        state.heartbeat = datetime.now(UTC) + timedelta(minutes=1)
+        session.add(state)
+    output = examine(app)
+    assert "takes the name of queue ab for that of queue a-b" in output
+    assert "bazang-queues,queue-" in output and "sales" not in output
+
+
+@pytest.mark.usefixtures("quick")
+def test_members_whose_state_is_unknown_are_listed_one_by_one(install: Install) -> None:
+    app = install()
+    database = app.extensions["bazang"]["database"]
+    create_queue(database, "800", "201", "sara", "102", "Local-sales-agents-n")
+    create_line(database, "sara", state="unknown", devices="IAX2/sara")
+    create_line(database, "102", state="in_call")
+    with database.write() as session:
+        state = worker_state(session)
+        state.heartbeat = datetime.now(UTC) + timedelta(minutes=1)
+        session.add(state)
+    output = examine(app)
+    assert "of 201, a member of queue 800" in output
+    assert "exten => 201,hint,PJSIP/201;" in output and "exten => sara,hint,IAX2/sara;" in output
+    assert "exten => NUMBER,hint,PJSIP/NUMBER" in output
+    assert " 102, a member" not in output
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(("seconds", "words"), [(12600, "forward by 3:30:00"), (-12600, "back by 3:30:00"), (0, "")])
+def test_jump_of_the_clock_is_a_warning(install: Install, seconds: int, words: str) -> None:
+    app = install()
+    with app.extensions["bazang"]["database"].write() as session:
+        state = worker_state(session)
+        state.heartbeat = now = datetime.now(UTC) + timedelta(minutes=1)
+        if seconds:
+            state.jumped_at, state.jump_seconds = now, seconds
+        session.add(state)
+    output = examine(app)
+    if seconds:
+        assert f"jumped {words} at {now:%Y-%m-%d %H:%M:%S} UTC" in output and "systemd-time-wait-sync" in output
+    assert ("jumped" in output) == bool(seconds)
+
+
+@pytest.mark.usefixtures("quick")
+def test_destination_that_dials_a_number_is_a_warning(install: Install) -> None:
+    app = install()
+    dials = {"error_kind": "custom", "error_code": "outbound,09121234567,1"}
+    create_module(app.extensions["bazang"]["database"], code="*5001", **dials)
+    assert "of the module *5001 dials a telephone number for every caller: outbound,09121234567,1" in examine(app)
+
+
 @pytest.mark.asterisk(22)
 async def test_a_working_installation_has_no_faults(tmp_path: Path) -> None:
     bazang = office(tmp_path)
@@ -169,6 +227,34 @@ async def test_a_working_installation_has_no_faults(tmp_path: Path) -> None:
         assert f"127.0.0.1:{bazang.settings.agi_port}" in fault and "BAZANG_AGI_HOST" in fix
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("runs", [False, True])
+def test_another_program_on_the_port_of_the_worker_is_named(
+    install: Install, monkeypatch: pytest.MonkeyPatch, runs: bool
+) -> None:
+    """FreePBX's own FastAGI service, before the worker runs and while it seems to run."""
+    monkeypatch.setattr(doctor, "LISTEN_SECONDS", 0.2)
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        port = other.getsockname()[1]
+        app = install(ami_port=free_port(), agi_port=port)
+        if runs:
+            with app.extensions["bazang"]["database"].write() as session:
+                state = worker_state(session)
+                state.heartbeat = datetime.now(UTC) + timedelta(minutes=1)
+                session.add(state)
+        found = faults_of(examine(app))
+        expected = "Another program than our worker" if runs else f"cannot listen on 127.0.0.1:{port}"
+        (fix,) = (fix for fault, fix in found.items() if expected in fault)
+        assert "FreePBX" in fix and "BAZANG_AGI_PORT" in fix
+
+
+@pytest.mark.parametrize(("version", "level"), [("11.25.3", "fault"), ("13.38.3", "ok"), ("", "ok")])
+def test_an_old_asterisk_is_a_fault(version: str, level: str) -> None:
+    finding = exchange.check_version(version)
+    assert finding.level == level
+    assert ("13 or later" in finding.fix) == (level == "fault")
+
+
 @pytest.mark.asterisk(22)
 async def test_a_wrong_secret_and_missing_rights_are_faults(tmp_path: Path) -> None:
     bazang = office(tmp_path, "\n[weak]\nsecret=bazang-secret\nread=call\nwrite=call\n")
@@ -184,3 +270,15 @@ async def test_a_wrong_secret_and_missing_rights_are_faults(tmp_path: Path) -> N
     (channels,) = (fault for fault in found if "refuses CoreShowChannels" in fault)
     assert "add reporting to write=" in found[channels]
     assert any("BAZANG_OUTBOUND_CONTEXT" in fix for fix in faults_of(without_context[1]).values())
+
+
+@pytest.mark.usefixtures("quick")
+def test_files_that_others_can_read_are_faults(install: Install, tmp_path: Path) -> None:
+    app = install(ami_port=free_port())
+    folder = next(tmp_path.glob("data*"))
+    assert f"ok    Other users can read no private file in {folder}." in examine(app)
+    (folder / "copy.sqlite3").touch()
+    (folder / "copy.sqlite3").chmod(0o644)
+    assert faults_of(examine(app))[f"Other users have access to {folder / 'copy.sqlite3'}."] == (
+        f"Run: chmod 600 {folder / 'copy.sqlite3'}"
+    )

@@ -1,0 +1,211 @@
+"""Check the PBX: the log-in, its version, the rights of our user, the profile, its dialplan, and what it can read."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from app.config import Settings
+from app.doctor import dialplan, sounds
+from app.doctor.findings import Finding, fault, ok, warning
+from app.doctor.words import manager_file
+from app.domain.pbx_connection import (
+    LEAST_ASTERISK,
+    READ_RIGHTS,
+    ConnectionReport,
+    ConnectionResult,
+    DialplanState,
+    is_too_old,
+)
+from app.services.pbx import config_snippets
+from app.store import settings as store_settings
+from app.store.database import Database
+from app.store.pbx_state import worker_state
+from app.store.settings import PbxSettings
+from app.telephony import connection_check
+from app.telephony.ami import AmiClient, AmiError
+from app.telephony.ami_tls import make_tls
+from app.telephony.connection_check import ConnectionFailed, ListAnswer
+from app.telephony.pbx_product import find_product
+from app.telephony.sound_check import SoundCheck
+
+CONNECT_SECONDS = 5.0
+
+
+async def check(settings: Settings, database: Database) -> list[Finding]:
+    """Return all findings about the PBX with the settings in force."""
+    with database.read() as session:
+        pbx = store_settings.pbx(session, settings)
+        written = worker_state(session).dialplan_written
+    tls = make_tls(settings.ami_tls, settings.ami_ca, settings.ami_fingerprint)
+    login = (pbx.ami_host, pbx.ami_port, pbx.ami_username, pbx.ami_secret)
+    found = await connection_check.check_connection(*login, seconds=CONNECT_SECONDS, revision=written, tls=tls)
+    if not found.connected:
+        return [_connection_fault(pbx, found), *sounds.report(settings, {})]
+    listening = SoundCheck()
+    try:
+        async with connection_check.connect(*login, seconds=CONNECT_SECONDS, tls=tls, on_event=listening.add) as client:
+            findings = [check_version(found.version), *await _check_rights(pbx, client, found)]
+            findings += await _check_profile(pbx, client)
+            findings += await dialplan.check(settings, database, pbx, client, found.dialplan)
+            return findings + await _check_sounds(settings, client, listening, found)
+    except ConnectionFailed as failed:
+        return [_connection_fault(pbx, failed.report), *sounds.report(settings, {})]
+
+
+async def _check_sounds(
+    settings: Settings, client: AmiClient, listening: SoundCheck, report: ConnectionReport
+) -> list[Finding]:
+    answers: dict[Path, sounds.Answer] = {}
+    # Without these it cannot answer, which is a finding of its own.
+    if report.dialplan is not DialplanState.NONE and "user" not in report.read_missing:
+        with suppress(AmiError):  # no right to call
+            answers = await sounds.ask(client, listening, settings)
+    return [*sounds.report(settings, answers)]
+
+
+# -- the log-in -------------------------------------------------------------------------------------------------------
+
+
+def check_version(version: str) -> Finding:
+    """Check the version of a PBX that has accepted the login."""
+    if is_too_old(version):
+        return fault(
+            f"The PBX has Asterisk {version}, which does not report the states of all extensions and devices. "
+            "So Bazang cannot see who is free: it calls nobody.",
+            f"Update it to Asterisk {LEAST_ASTERISK} or later.",
+        )
+    return ok(f"The PBX accepts the login (Asterisk {version or 'of unknown version'}).")
+
+
+_CONNECTION_FIXES = {
+    ConnectionResult.HOST_UNKNOWN: "Set BAZANG_AMI_HOST, or the address in the panel, to the machine of Asterisk.",
+    ConnectionResult.NOTHING_LISTENS: "Set enabled=yes in [general] of manager.conf, and check BAZANG_AMI_HOST and "
+    "BAZANG_AMI_PORT.",
+    ConnectionResult.NO_ANSWER: "Check the firewall, BAZANG_AMI_HOST and BAZANG_AMI_PORT.",
+    ConnectionResult.NOT_ASTERISK: "Set BAZANG_AMI_PORT to the port in manager.conf, usually 5038.",
+    ConnectionResult.CERTIFICATE: "Set BAZANG_AMI_PORT to the port of TLS, usually 5039, and BAZANG_AMI_CA to the file "
+    "of the CA or BAZANG_AMI_FINGERPRINT to the SHA-256 of the certificate.",
+}
+
+
+def _connection_fault(pbx: PbxSettings, report: ConnectionReport) -> Finding:
+    address = f"{pbx.ami_host}:{pbx.ami_port}"
+    if report.result is ConnectionResult.TOO_OLD:
+        return check_version(report.version)
+    if report.result is ConnectionResult.LOGIN_IN_USE:
+        return warning(
+            f"The PBX at {address} lets the user {pbx.ami_username!r} log in only once, and somebody is logged in. "
+            "If it is our worker, nothing else can be checked while it runs.",
+            "Set allowmultiplelogin=yes in [general] of manager.conf, then `manager reload`; or give Bazang a user of "
+            "its own.",
+        )
+    if report.result is not ConnectionResult.REFUSED:
+        return fault(f"The PBX does not answer at {address}: {report.detail}", _CONNECTION_FIXES[report.result])
+    read, write = ",".join(config_snippets.READ_RIGHTS), ",".join(config_snippets.WRITE_RIGHTS)
+    return fault(
+        f"The PBX at {address} refuses the user {pbx.ami_username!r}.",
+        f"In {manager_file(pbx)}: [{pbx.ami_username}] with secret=…, read={read} and write={write}; then "
+        "`manager reload`. Set the same secret in BAZANG_AMI_SECRET or in the panel.",
+    )
+
+
+# -- the rights -------------------------------------------------------------------------------------------------------
+
+
+async def _check_rights(pbx: PbxSettings, client: AmiClient, report: ConnectionReport) -> list[Finding]:
+    lists = [await connection_check.request_list(client, action) for action in connection_check.LISTS]
+    return [
+        *(_check_list(pbx, answer) for answer in lists),
+        await _check_actions(pbx, client),
+        *_check_events(pbx, report),
+    ]
+
+
+_BLIND = "Without it Bazang does not see who is free, and calls nobody."
+
+
+def _check_list(pbx: PbxSettings, answer: ListAnswer) -> Finding:
+    action = answer.action
+    if answer.refused:
+        right = connection_check.ACTIONS[action] or "call"
+        return fault(f"The PBX refuses {action}: {answer.error}. {_BLIND}", _add_right(pbx, "write", right))
+    if answer.rows is None:
+        return fault(f"The PBX does not answer {action}: {answer.error}. {_BLIND}", "Look into Asterisk's log.")
+    if action == "ExtensionStateList" and not any(row.get("Event") == "ExtensionStatus" for row in answer.rows):
+        return warning(
+            "The PBX has no hints, so it cannot tell whether an extension is free, and no agent is rung.",
+            "In extensions.conf: exten => 101,hint,PJSIP/101 for each extension. Bazang adds hints for the extensions "
+            "of its modules.",
+        )
+    return ok(f"The PBX answers {action}.")
+
+
+async def _check_actions(pbx: PbxSettings, client: AmiClient) -> Finding:
+    """Check the rights for actions that cannot be tried, because they would change something."""
+    try:
+        missing = connection_check.missing_actions(await connection_check.allowed_actions(client))
+    except AmiError as error:
+        return fault(f"The PBX does not answer ListCommands: {error}", "Look into Asterisk's log.")
+    missing = tuple(action for action in missing if action not in connection_check.LISTS)
+    if missing:
+        rights = ",".join(dict.fromkeys(connection_check.ACTIONS[action] for action in missing))
+        return fault(
+            f"The PBX does not allow {', '.join(missing)}. Agents cannot be rung, or we do not hear what became of "
+            "their calls.",
+            _add_right(pbx, "write", rights),
+        )
+    return ok("The PBX allows us to make and end calls.")
+
+
+def _check_events(pbx: PbxSettings, report: ConnectionReport) -> Iterator[Finding]:
+    """Check the rights to get events. The test call shows them."""
+    if report.read_missing:
+        rights = ",".join(report.read_missing)
+        yield fault(
+            f"The PBX does not send us the events of: {rights}. Bazang does not notice that an agent gets free, that a "
+            "call is answered or that it ends.",
+            _add_right(pbx, "read", rights),
+        )
+    elif report.unchecked != READ_RIGHTS:
+        unchecked = ",".join(report.unchecked)
+        yield ok(f"The PBX sends us the events of calls. (It shows the right {unchecked} only during calls.)")
+
+
+def _add_right(pbx: PbxSettings, line: str, rights: str) -> str:
+    return f"In {manager_file(pbx)}, [{pbx.ami_username}]: add {rights} to {line}=, then `manager reload`."
+
+
+# -- the profile ------------------------------------------------------------------------------------------------------
+
+
+async def _check_profile(pbx: PbxSettings, client: AmiClient) -> list[Finding]:
+    try:
+        profile = (await find_product(client)).profile
+    except AmiError:
+        return []  # no right to ask, which is a finding of its own
+    if profile == pbx.pbx_profile:
+        return [ok(f"The profile {pbx.pbx_profile} fits the PBX.")]
+    if profile == "freepbx":
+        return [
+            fault(
+                "The profile is asterisk, but FreePBX or Issabel writes the dialplan of this PBX. A module takes "
+                "callers out of a queue at the first unanswered ring, requests name the wrong person, customers see "
+                "a wrong number, and the FastAGI port 4573 belongs to FreePBX.",
+                _choose_profile("FreePBX or Issabel", "freepbx"),
+            )
+        ]
+    return [
+        fault(
+            "The profile is freepbx, but neither FreePBX nor Issabel writes the dialplan of this PBX. The scenarios "
+            "of extensions are not in our dialplan, so nobody comes from a busy extension to a module, and requests "
+            "do not say which person was wanted.",
+            _choose_profile("Plain Asterisk", "asterisk"),
+        )
+    ]
+
+
+def _choose_profile(label: str, value: str) -> str:
+    return (
+        f"In the panel, under Settings > PBX, choose “{label}”, or set BAZANG_PBX_PROFILE={value} and restart panel "
+        "and worker."
+    )

@@ -1,0 +1,117 @@
+"""Check that Asterisk can read our sounds. Its own answer counts; without one, the permissions of the files do."""
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from app.audio.library import DIALOGUES, SPEECH, UPLOADS
+from app.config import Settings
+from app.doctor.findings import Finding, fault, ok, warning
+from app.domain.file_access import ENTER, READ
+from app.paths import find_closed, find_user
+from app.telephony.dialer import Ami
+from app.telephony.sound_check import Readable, SoundCheck
+
+USER = "asterisk"  # who runs Asterisk in all usual packages
+_SILENCE = "Callers hear nothing in our modules and cannot leave a request; agents hear no announcement."
+
+
+def newest(settings: Settings) -> list[Path]:
+    """Return the newest sound of each kind; none if we cannot look at them."""
+    folders = [settings.prompts_path / name for name in (SPEECH, UPLOADS, DIALOGUES)]
+    try:
+        files = [max(folder.glob("*.wav"), key=lambda file: file.stat().st_mtime, default=None) for folder in folders]
+    except OSError:
+        return []
+    return [file for file in files if file is not None]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What Asterisk said about a sound. `seen`: the last part of its path that Asterisk can see, as far as asked."""
+
+    readable: Readable
+    seen: PurePosixPath
+
+
+async def ask(ami: Ami, check: SoundCheck, settings: Settings) -> dict[Path, Answer]:
+    """Ask Asterisk about the newest sounds, until it does not answer. Raises AmiError."""
+    answers: dict[Path, Answer] = {}
+    for file in newest(settings):
+        seen = _as_asterisk_sees(settings, file)
+        readable = now = await check.ask(ami, str(seen))
+        while now is Readable.MISSING and seen != seen.parent:
+            seen = seen.parent
+            now = await check.ask(ami, str(seen))
+        answers[file] = Answer(readable, seen)
+        if readable is Readable.UNKNOWN:
+            break
+    return answers
+
+
+def report(settings: Settings, answers: Mapping[Path, Answer]) -> Iterator[Finding]:
+    """Say what Asterisk can read. `answers`: those of `ask`."""
+    states = {answer.readable for answer in answers.values()}
+    if states and states <= {Readable.YES}:
+        yield ok(f"Asterisk can read our sounds in {settings.asterisk_prompts_dir}.")
+    elif states & {Readable.MISSING, Readable.CLOSED}:
+        found = {_unreadable(settings, file, answer): None for file, answer in answers.items()}
+        yield from (finding for finding in found if finding is not None)
+    else:
+        yield _by_permissions(settings)
+
+
+def _unreadable(settings: Settings, file: Path, answer: Answer) -> Finding | None:
+    if answer.readable not in (Readable.MISSING, Readable.CLOSED):
+        return None
+    theirs = _as_asterisk_sees(settings, file)
+    if answer.readable is Readable.CLOSED:
+        closed, need = Path(theirs), READ
+    else:
+        closed, need = Path(answer.seen), ENTER
+    is_here = PurePosixPath(settings.prompts_path) in (theirs.parent, *theirs.parents) and closed.exists()
+    if not is_here:
+        return fault(
+            f"Asterisk does not find our sounds in {settings.asterisk_prompts_dir}. {_SILENCE}",
+            f"On Asterisk's machine, {settings.prompts_path} must be mounted. If it has another path there, set "
+            "BAZANG_ASTERISK_PROMPTS_DIR to that path and restart the worker.",
+        )
+    others = closed.stat().st_mode & need == need
+    return fault(
+        f"Asterisk cannot {'read' if need is READ else 'enter'} {closed}, where our sounds are. {_SILENCE}",
+        f"Its permissions allow it, so look for other rules: getfacl {closed}, SELinux, AppArmor."
+        if others
+        else open_to_others([closed]),
+    )
+
+
+def _by_permissions(settings: Settings) -> Finding:
+    """Judge the folder and each file in it by the permissions for Asterisk's user, or for other users."""
+    who = find_user(USER)
+    name = f"the user {USER}" if who is not None else "other users, such as Asterisk's,"
+    folder = settings.prompts_path
+    try:
+        closed = find_closed(folder, who)
+        for file in folder.rglob("*.wav") if not closed else ():
+            if closed := find_closed(file, who):
+                break
+    except OSError as error:
+        return warning(f"{folder}: it cannot be checked who can read our sounds: {error}", "Give us access to it.")
+    if not closed:
+        return ok(f"By their permissions {name} can read our sounds in {folder}. ACLs were not looked at.")
+    return warning(
+        f"{folder}: {name} cannot {'enter' if closed[0].is_dir() else 'read'} {closed[0]}. {_SILENCE} "
+        "Asterisk itself was not asked, and ACLs were not looked at.",
+        f"{open_to_others(closed)}, or change BAZANG_PROMPTS_DIR.",
+    )
+
+
+def open_to_others(closed: Iterable[Path]) -> str:
+    """Return the commands that let all users enter folders and read files."""
+    commands = (f"chmod {'o+x' if path.is_dir() else 'a+r'} {shlex.quote(str(path))}" for path in closed)
+    return f"Run: {'; '.join(commands)}"
+
+
+def _as_asterisk_sees(settings: Settings, file: Path) -> PurePosixPath:
+    return PurePosixPath(settings.asterisk_prompts_dir, file.relative_to(settings.prompts_path))

@@ -1,0 +1,57 @@
+"""Serve the panel with waitress and the limits of `app.server.connections`."""
+
+import argparse
+import logging
+import os
+import resource
+import sys
+from dataclasses import replace
+
+from app import create_app
+from app.config import UMASK, ConfigError, load_settings
+from app.server.connections import Limits, create_server
+
+THREADS = 16
+DESCRIPTORS = 4096  # a connection has three at most: the socket, and files for a large request and response
+
+
+def main(arguments: list[str]) -> int:
+    """Parse the arguments and serve until the process ends. Return the exit code if it cannot start."""
+    parser = argparse.ArgumentParser(prog="python -m app.server.web", description=__doc__)
+    parser.add_argument(
+        "--listen", default="127.0.0.1:8000", help="address and port, [address]:port for IPv6 (default: %(default)s)"
+    )
+    listen = parser.parse_args(arguments).listen
+    os.umask(UMASK)
+    logging.basicConfig()
+    logging.getLogger("waitress").setLevel(logging.INFO)
+    try:
+        settings = load_settings()
+        server = create_server(
+            create_app(settings), choose_limits(settings.trusted_proxies), listen=listen, threads=THREADS
+        )
+    except (ConfigError, OSError, ValueError) as error:
+        print(f"The panel cannot start: {error}", file=sys.stderr)
+        return 1
+    server.print_listen("Serving on http://{}:{}")
+    server.run()
+    return 0
+
+
+def choose_limits(trusted_proxies: int) -> Limits:
+    """Return the limits for this process. Behind a proxy, all connections have its address."""
+    limits = Limits(per_peer=None) if trusted_proxies else Limits()
+    return replace(limits, connections=min(limits.connections, _raise_descriptors() // 8))
+
+
+def _raise_descriptors() -> int:
+    """Raise how many files and sockets this process may open. Return the number."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < DESCRIPTORS:
+        soft = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return soft
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
