@@ -5,10 +5,25 @@ from flask import Flask
 
 def register(app: Flask) -> None:
     """Attach the panel to the application."""
-    from app.web import assets, error_pages, fields, formats, health, http, layout, locale, poll, urls, wording
-    from app.web.accounts import login, profile, session, users
+    from app.web import (
+        assets,
+        colours,
+        error_pages,
+        fields,
+        formats,
+        health,
+        http,
+        layout,
+        locale,
+        poll,
+        urls,
+        wording,
+    )
+    from app.web.accounts import login, profile, second_factor, session, users
     from app.web.audit import views as audit
     from app.web.audit import wording as audit_wording
+    from app.web.missed import views as missed
+    from app.web.missed import wording as missed_wording
     from app.web.modules import views as modules
     from app.web.modules import wording as module_wording
     from app.web.pbx import destinations, extensions, queues
@@ -21,6 +36,7 @@ def register(app: Flask) -> None:
     from app.web.requests import views as requests
     from app.web.requests import wording as request_wording
     from app.web.requests.reasons import explain_reason
+    from app.web.requests.remedies import find_remedy
     from app.web.settings import views as settings
     from app.web.settings import wording as settings_wording
     from app.web.setup import views as setup
@@ -29,17 +45,20 @@ def register(app: Flask) -> None:
     for part in (http, urls, assets, locale, formats, fields, layout, health, poll, error_pages, session):
         part.register(app)
     for views in (
-        *(login, profile, poll, overview, requests, actions, mine, pause, report),
+        *(login, profile, second_factor, poll, overview, requests, actions, mine, missed, pause, report),
         *(modules, destinations, preview, by_phone, recordings, extensions, queues, settings, setup, users, audit),
     ):
         app.register_blueprint(views.blueprint)
     app.jinja_env.globals.update(
+        colours=colours,
         wording=wording,
         audit_wording=audit_wording,
+        missed_wording=missed_wording,
         module_wording=module_wording,
         prompt_wording=prompt_wording,
         request_wording=request_wording,
         settings_wording=settings_wording,
         setup_wording=setup_wording,
         explain_reason=explain_reason,
+        find_remedy=find_remedy,
     )

@@ -1,17 +1,23 @@
 """The pages for errors, in plain words."""
 
-from flask import Flask, current_app, render_template
+from flask import Flask, current_app, render_template, request
 from flask_babel import gettext as _
 from flask_limiter import RateLimitExceeded
+from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import Forbidden, HTTPException
 
+from app.domain.hosts import host_name
+from app.web.body_check import BodyTooLarge, may_upload
+from app.web.host_check import UnknownHost
 from app.web.http import is_fragment
 
 
 def register(app: Flask) -> None:
     """Handle every error with a page."""
     app.register_error_handler(CSRFError, _with_fallback(_handle_stale_form))
+    app.register_error_handler(UnknownHost, _with_fallback(_handle_unknown_host))
+    app.register_error_handler(BodyTooLarge, _with_fallback(_handle_large_body))
     app.register_error_handler(HTTPException, _with_fallback(_handle_http_error))
     app.register_error_handler(Exception, _with_fallback(_handle_bug))
 
@@ -35,13 +41,33 @@ def _handle_stale_form(error: CSRFError):
     return _render(400, _("Load the page again"), text)
 
 
+def _handle_unknown_host(error: UnknownHost):
+    host = host_name(request.host)
+    if not host:  # no address can be built for a malformed one, which a page would need
+        return (
+            "نشانی نامعتبر است. — The request names no valid host.\n",
+            400,
+            {"Content-Type": "text/plain; charset=utf-8"},
+        )
+    return render_template("errors/host.html", host=host), error.code
+
+
+def _handle_large_body(error: BodyTooLarge):
+    if may_upload():
+        return _render(413, _("File too large"), _("The file is too large. The limit is 20 MB."))
+    if current_user.is_authenticated:
+        return _render(413, _("Too much data"), _("This page does not accept so much data. Nothing was changed."))
+    text = _("Only users who are logged in may send so much data. Log in and repeat the last step.")
+    return _render(413, _("You are not logged in"), text, log_in=True)
+
+
 def _handle_http_error(error: HTTPException):
     code = error.code or 500
     texts = {
         403: (_("No access"), _("Only administrators may do this.")),
         404: (_("Not found"), _("This page does not exist, or its subject was deleted.")),
         405: (_("Not found"), _("This page does not exist, or its subject was deleted.")),
-        413: (_("File too large"), _("The file is too large. The limit is 20 MB.")),
+        413: (_("Too much data"), _("This page does not accept so much data. Nothing was changed.")),
         429: (_("Too many attempts"), _("Wait a minute and try again.")),
     }
     other = (_("Something went wrong"), _("The request could not be completed. Go back and try again."))
@@ -60,8 +86,9 @@ def _handle_bug(error: Exception):
     return _render(500, _("Something went wrong"), text)
 
 
-def _render(code: int, title: str, text: str, headers: dict[str, str] | None = None):
+def _render(code: int, title: str, text: str, headers: dict[str, str] | None = None, *, log_in: bool = False):
     if not is_fragment():
-        return render_template("errors/error.html", title=title, text=text, code=code), code, headers or {}
+        page = render_template("errors/error.html", title=title, text=text, code=code, log_in=log_in)
+        return page, code, headers or {}
     swap = {"HX-Retarget": "#message", "HX-Reswap": "innerHTML"}
     return render_template("errors/_error.html", text=text), code, {**swap, **(headers or {})}

@@ -1,9 +1,12 @@
 """Form fields that accept Persian digits, durations and destinations, and helpers for forms."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Flask
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from wtforms import Field, FormField, SelectChoice, StringField
 from wtforms.validators import ValidationError
 from wtforms.widgets import TextInput
@@ -40,8 +43,13 @@ def described_by(field) -> str:
 
 
 def typed_text(valuelist: Sequence[str]) -> str:
-    """Return what was typed into a field, with ASCII digits and without spaces around it."""
-    return ascii_digits(valuelist[0] if valuelist else "").strip()
+    """Return what was typed into a field, with ASCII digits and without spaces around it.
+
+    A text with letters that are not ASCII, such as the name of a queue, keeps its digits.
+    """
+    typed = valuelist[0].strip() if valuelist else ""
+    converted = ascii_digits(typed)
+    return typed if any(char.isalpha() and not char.isascii() for char in converted) else converted
 
 
 class DigitsField(StringField):
@@ -93,9 +101,65 @@ class DurationField(Field):
         self.data = seconds
 
 
+def split_list(text: str) -> list[str]:
+    """Return the parts of a list that was typed with commas, semicolons or spaces between them."""
+    return [part for part in re.split(r"[\s,،;؛]+", text) if part]
+
+
+class MinutesField(Field):
+    """A duration in minutes, also as minutes:seconds. Nothing is 0. `data` is in seconds, and 0 if it is invalid."""
+
+    widget = TextInput()
+    data: int
+
+    def _value(self) -> str:
+        return str(self.raw_data[0]) if self.raw_data else digits(_format_minutes(self.data) if self.data else "")
+
+    def process_formdata(self, valuelist: Sequence[str]) -> None:
+        text = typed_text(valuelist)
+        seconds = _parse_minutes(text) if text else 0
+        self.data = seconds or 0
+        if seconds is None:
+            raise ValidationError(wording.error("minutes"))
+
+
+class MinutesListField(Field):
+    """Durations in minutes, as in MinutesField. `data` has their seconds, and is empty if one is invalid."""
+
+    widget = TextInput()
+    data: tuple[int, ...]
+
+    def _value(self) -> str:
+        if self.raw_data:
+            return str(self.raw_data[0])
+        return digits(_(", ").join(_format_minutes(seconds) for seconds in self.data or ()))
+
+    def process_formdata(self, valuelist: Sequence[str]) -> None:
+        found = [_parse_minutes(part) for part in split_list(typed_text(valuelist))]
+        known = tuple(seconds for seconds in found if seconds is not None)
+        self.data = known if len(known) == len(found) else ()
+        if not self.data:
+            raise ValidationError(wording.error("pauses"))
+
+
+def _format_minutes(seconds: int) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes}:{rest:02}" if rest else str(minutes)
+
+
+def _parse_minutes(text: str) -> int | None:
+    """Return the seconds of "5" or "0:30", None for any other text."""
+    parts = re.fullmatch(rf"([0-9]{{1,{LONGEST_NUMBER}}})(?::([0-5][0-9]))?", text)
+    return int(parts[1]) * 60 + int(parts[2] or 0) if parts is not None else None
+
+
 def choices(table: Mapping[Any, object]) -> list[SelectChoice]:
     """Return the values and labels of a wording table as choices."""
     return [SelectChoice(value, label) for value, label in table.items()]
+
+
+# Values that a form shows without a field, by the names of their errors.
+_OWN_NAMES = {"queue": _l("Queue")}
 
 
 def show_errors(form, errors: Mapping[str, str]) -> None:
@@ -106,7 +170,7 @@ def show_errors(form, errors: Mapping[str, str]) -> None:
         if field is not None:
             field.errors = list(field.errors) or [text]
         elif not name.startswith("prompt_"):  # prompts show their own errors
-            form.form_errors.append(f"{name}: {text}")
+            form.form_errors.append(f"{_OWN_NAMES.get(name, name)}: {text}")
 
 
 def find_field(form, name: str) -> Field | None:

@@ -3,18 +3,24 @@
 Every page shows it in the status line; the overview and the wallboard show it for each component.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from flask import Flask
 from flask_babel import gettext as _
+from flask_babel import ngettext
 
 from app.config import PREFIX
-from app.store import pbx_state
-from app.store.models import WorkerState
+from app.domain.lifecycle import Outcome
+from app.domain.limits import DAY, LimitReason
+from app.domain.pbx_connection import is_too_old
+from app.store import number_lists, pbx_state, routes
+from app.store.models import RouteTroubleRow, WorkerState
 from app.web.context import cached, cached_query, office, settings, utcnow
-from app.web.formats import format_moment
+from app.web.formats import clock, digits, format_moment
 from app.web.locale import choose_locale
+from app.web.wording import LIMIT_REASON, OUTCOME
 
 _DIALPLAN_CODES = ("reload_by_hand", "not_included")  # of WorkerState.dialplan_detail; everything else is an error
 
@@ -50,7 +56,10 @@ class ComponentHealth:
 class _TelephoneState:
     worker: WorkerState
     is_running: bool
+    has_jumped: bool
     outbound_context: str
+    route: RouteTroubleRow | None
+    refusals: Mapping[LimitReason, int]  # in the last 24 hours
 
 
 def register(app: Flask) -> None:
@@ -60,7 +69,7 @@ def register(app: Flask) -> None:
 def health() -> Health:
     """Return the first fault or warning, or that calls can be made."""
     state = _load_state()
-    return cached(("health", choose_locale(), state.is_running), lambda: _worst(state))
+    return cached(("health", choose_locale(), state.is_running, state.has_jumped), lambda: _worst(state))
 
 
 def components() -> list[ComponentHealth]:
@@ -70,7 +79,14 @@ def components() -> list[ComponentHealth]:
 
 def _load_state() -> _TelephoneState:
     worker = cached_query("worker_state", pbx_state.worker_state)
-    return _TelephoneState(worker, pbx_state.has_heartbeat(worker, utcnow()), office().outbound_context)
+    outbound = office().outbound_context
+    route = cached_query(f"route {outbound}", lambda session: routes.load(session, outbound))
+    now = utcnow()
+    since = now.replace(minute=0, second=0, microsecond=0) - DAY
+    refusals = cached_query(f"refusals {since}", lambda session: number_lists.refusals_since(session, since))
+    return _TelephoneState(
+        worker, pbx_state.has_heartbeat(worker, now), pbx_state.has_jumped(worker, now), outbound, route, refusals
+    )
 
 
 def _worst(state: _TelephoneState) -> Health:
@@ -96,6 +112,11 @@ def _components(state: _TelephoneState) -> list[ComponentHealth]:
         )
         if service is None and pbx is None
         else _unknown("dialplan", _("Dialplan")),
+        _component("route", _("Calls to customers"), _route_fault(state), ok=_("possible"), bad=_("failing"))
+        if service is None and pbx is None and dialplan is None
+        else _unknown("route", _("Calls to customers")),
+        *_clock(state),
+        *_refusals(state),
     ]
 
 
@@ -121,8 +142,15 @@ def _service_fault(state: _TelephoneState) -> Health | None:
 def _pbx_fault(state: _TelephoneState) -> Health | None:
     if state.worker.ami_status == "refused":
         return Health(HealthLevel.FAULT, _("The PBX rejects the user name or the secret."), _compare_login())
+    if state.worker.ami_status == "login_in_use":
+        text = _("Another program is logged in to the PBX as our user, and the PBX allows one log-in at a time.")
+        advice = _("Give this panel a user of its own, or allow more log-ins in manager.conf:")
+        return Health(HealthLevel.FAULT, text, advice, "allowmultiplelogin = yes")
     if state.worker.ami_status != "connected":
         return Health(HealthLevel.FAULT, _("Not connected to the PBX."), command=state.worker.ami_detail)
+    if is_too_old(state.worker.asterisk_version):
+        text = _("The Asterisk of this PBX is too old.")
+        return Health(HealthLevel.FAULT, text, _("Asterisk 13 or later is needed."))
     return None
 
 
@@ -147,6 +175,9 @@ def _dialplan_fault(state: _TelephoneState) -> Health | None:
         return Health(
             HealthLevel.FAULT, text, _("Add this line to extensions.conf, then reload the dialplan:"), command
         )
+    if worker.obstacle == "old_number_check":
+        text = _("The settings for numbers have changed, and the dialplan of the PBX still checks by the former ones.")
+        return Health(HealthLevel.FAULT, text, _("Type in its console:"), "dialplan reload")
     if not state.outbound_context:
         text = _("No context for calls to customers is set.")
         return Health(HealthLevel.FAULT, text, _("Enter the context for calls to customers in the settings."))
@@ -154,6 +185,54 @@ def _dialplan_fault(state: _TelephoneState) -> Health | None:
         text = _("The PBX still runs an older dialplan.")
         return Health(HealthLevel.WARNING, text, _("Type in its console:"), "dialplan reload")
     return None
+
+
+def _route_fault(state: _TelephoneState) -> Health | None:
+    if state.route is None:
+        return None
+    trouble = routes.to_domain(state.route)
+    text = _(
+        "Calls to customers have failed since %(since)s: %(cause)s.",
+        since=format_moment(trouble.since),
+        cause=OUTCOME[Outcome(trouble.outcome)],
+    )
+    advice = _("They are tried again from %(time)s on. The PBX reported:", time=format_moment(trouble.paused_until))
+    return Health(HealthLevel.FAULT, text, advice, state.route.cause)
+
+
+def _clock(state: _TelephoneState) -> list[ComponentHealth]:
+    """Return the health of the clock for a day after a jump. Otherwise, there is nothing to say about it."""
+    worker = state.worker
+    if worker.jumped_at is None or not state.has_jumped:
+        return []
+    at, by = format_moment(worker.jumped_at), clock(abs(worker.jump_seconds))
+    if worker.jump_seconds < 0:
+        text = _("The clock of the telephone service jumped back by %(by)s at %(at)s.", by=by, at=at)
+    else:
+        text = _("The clock of the telephone service jumped forward by %(by)s at %(at)s.", by=by, at=at)
+    advice = _("Waiting times and pauses went on as if nothing had happened. Check the time service of the machine:")
+    return [ComponentHealth("clock", _("Clock"), _("jumped"), Health(HealthLevel.WARNING, text, advice, "timedatectl"))]
+
+
+def _refusals(state: _TelephoneState) -> Iterator[ComponentHealth]:
+    """Yield the requests of callers that were refused, if there are any. Those of blocked numbers are no fault."""
+    if not state.refusals:
+        return
+    limits = [reason for reason in state.refusals if reason is not LimitReason.BLOCKED]
+    count = sum(state.refusals.values())
+    known = digits(ngettext("%(num)s refused", "%(num)s refused", count))
+    if not limits:
+        yield ComponentHealth("callers", _("Requests of callers"), known, Health(HealthLevel.OK))
+        return
+    number = sum(state.refusals[reason] for reason in limits)
+    text = ngettext(
+        "In the last 24 hours, %(num)s request of a caller was refused: %(why)s.",
+        "In the last 24 hours, %(num)s requests of callers were refused: %(why)s.",
+        number,
+        why=", ".join(str(LIMIT_REASON[reason]) for reason in limits),
+    )
+    advice = _("If these are real callers, raise the limits in the settings.")
+    yield ComponentHealth("callers", _("Requests of callers"), known, Health(HealthLevel.WARNING, digits(text), advice))
 
 
 def _ok(state: _TelephoneState) -> Health:

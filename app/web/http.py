@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, abort, request, url_for
 from werkzeug.routing import IntegerConverter, Map
 
+from app.web.context import settings
+
 LARGEST_ROW_NUMBER = 2**31 - 1
 
 _CONTENT_SECURITY_POLICY = "; ".join(
@@ -68,6 +70,12 @@ def previous_page() -> str:
     return page if page is not None and is_local_url(page) else url_for("requests.index")
 
 
+def requested_page() -> str:
+    """Return the page that was requested before the log-in, if it is a page of the panel, or the pending requests."""
+    page = request.args.get("next", "")
+    return page if is_local_url(page) else url_for("requests.index")
+
+
 def _refuse_nul() -> None:
     """Abort with 400 if the request contains NUL, which PostgreSQL and file systems cannot store."""
     names = [file.filename or "" for file in request.files.values()]
@@ -79,7 +87,9 @@ def _set_headers(response: Response) -> Response:
     response.headers.setdefault("Content-Security-Policy", _CONTENT_SECURITY_POLICY)
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "same-origin")
+    if request.is_secure and (days := settings().hsts_days):
+        response.headers.setdefault("Strict-Transport-Security", f"max-age={days * 86400}")
     if request.endpoint not in ("static", "script"):
-        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers["Cache-Control"] = "no-store"
         response.vary.add("HX-Request")
     return response

@@ -11,6 +11,7 @@ from app.web import wording
 from app.web.context import cached
 from app.web.locale import choose_locale
 from app.web.urls import cached_url_for
+from app.web.waiting_counts import lists_missed_calls
 
 THEMES = ("auto", "light", "dark")
 ALL_ROLES = ("administrator", "supervisor", "operator")
@@ -37,6 +38,7 @@ _NAVIGATION = (
             ("overview.index", _l("Overview"), "layout-dashboard", ALL_ROLES),
             ("requests.index", _l("Pending requests"), "hourglass", ALL_ROLES),
             ("mine.index", _l("My requests"), "headset", ALL_ROLES),
+            ("missed.index", _l("Missed calls"), "phone-off", ALL_ROLES),
             ("report.index", _l("Report"), "chart-bar", ALL_ROLES),
         ),
     ),
@@ -79,7 +81,7 @@ def navigation() -> list[tuple[str, list[NavigationEntry]]]:
         entries = [
             NavigationEntry(endpoint, cached_url_for(endpoint), str(label), icon, _is_current(endpoint))
             for endpoint, label, icon, roles in links
-            if current_user.role in roles
+            if current_user.role in roles and (endpoint != "missed.index" or lists_missed_calls())
         ]
         if entries:
             groups.append((str(title), entries))

@@ -17,9 +17,10 @@ from flask_login import current_user, login_required
 
 from app.services.requests import pause
 from app.store.cache import Entry, VersionedCache
-from app.web.badges import current_badges
+from app.store.uptime import uptime
 from app.web.context import database, stored, utcnow
 from app.web.locale import choose_locale
+from app.web.waiting_counts import current_badges
 
 blueprint = Blueprint("live", __name__)
 
@@ -38,7 +39,7 @@ class Fragment:
 
     body: bytes
     etag: str
-    expires_at: datetime
+    lifetime: timedelta
 
 
 def register(app: Flask) -> None:
@@ -51,8 +52,8 @@ def fragment_cache() -> TLRUCache[Hashable, Entry]:
     smallest = MAX_BYTES // MAX_FRAGMENTS
     return TLRUCache(
         MAX_BYTES,
-        ttu=lambda _key, entry, _now: entry.value.expires_at.timestamp(),
-        timer=lambda: utcnow().timestamp(),
+        ttu=lambda _key, entry, now: now + entry.value.lifetime,
+        timer=lambda: uptime(),  # the wall clock may be put back
         getsizeof=lambda entry: max(len(entry.value.body), smallest),
     )
 
@@ -63,7 +64,7 @@ def respond(build: BuildFragment, arguments: Sequence[str] = ()) -> Response:
     `arguments` are the names of the query arguments that the fragment depends on.
     """
     page = (request.endpoint, *(request.view_args or {}).values(), *(request.args.get(name) for name in arguments))
-    key = (page, choose_locale(), current_user.role, current_user.extensions)
+    key = (request.script_root, page, choose_locale(), current_user.role, current_user.extensions)
     cache = current_app.extensions["bazang_fragments"]
     fragment = cache.get(key, database().version.read(), lambda: _build(build, utcnow()))
     is_unchanged = fragment.etag in request.if_none_match
@@ -75,8 +76,8 @@ def respond(build: BuildFragment, arguments: Sequence[str] = ()) -> Response:
 def _build(build: BuildFragment, now: datetime) -> Fragment:
     html, changes_at = build(now)
     etag = sha256(_COUNTDOWN.sub(r"\1", html).encode()).hexdigest()[:20]
-    expires_at = min(now + MAX_AGE, changes_at) if changes_at is not None and changes_at > now else now + MAX_AGE
-    return Fragment(html.encode(), etag, expires_at)
+    lifetime = min(MAX_AGE, changes_at - now) if changes_at is not None and changes_at > now else MAX_AGE
+    return Fragment(html.encode(), etag, lifetime)
 
 
 @blueprint.get("/live", endpoint="common")

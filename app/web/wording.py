@@ -2,9 +2,16 @@
 
 from flask_babel import lazy_gettext as _l
 
+from app.domain.agent_order import AgentOrder
+from app.domain.dial_order import Confirmation
+from app.domain.hours import AtClosing, Outside
 from app.domain.lifecycle import Outcome, Status, Step
+from app.domain.limits import LimitReason
+from app.domain.number_kinds import NumberKind
 from app.domain.numbers import OutboundFormat
+from app.domain.place_in_line import Place
 from app.domain.policy import LineState
+from app.domain.second_factor import Requirement
 
 STATUS = {
     Status.WAITING: _l("waiting"),
@@ -17,22 +24,11 @@ STATUS = {
     Status.UNCERTAIN: _l("uncertain"),
 }
 
-# The colours of Tabler.
-STATUS_COLOUR = {
-    Status.WAITING: "azure",
-    Status.DIALLING: "orange",
-    Status.CONNECTED: "green",
-    Status.DONE: "green",
-    Status.FAILED: "red",
-    Status.CANCELLED: "secondary",
-    Status.EXPIRED: "secondary",
-    Status.UNCERTAIN: "yellow",
-}
-
 STEP = {
     Step.CLAIMED: _l("the agent's phone rings"),
     Step.AGENT_ANSWERED: _l("the agent has answered"),
     Step.CUSTOMER_DIALLED: _l("the customer's phone rings"),
+    Step.CUSTOMER_WAITS: _l("the customer waits for the agent"),
     Step.CONNECTED: _l("the call is in progress"),
 }
 
@@ -47,12 +43,24 @@ OUTCOME = {
     Outcome.AGENT_REFUSED: _l("the agent postponed it"),
     Outcome.AGENT_SILENT: _l("the agent pressed no key"),
     Outcome.AGENT_GONE: _l("the agent hung up"),
+    Outcome.AGENT_MISSED_CUSTOMER: _l("the customer waited, but the agent did not come"),
     Outcome.CUSTOMER_BUSY: _l("the customer was busy"),
     Outcome.CUSTOMER_NO_ANSWER: _l("the customer did not answer"),
     Outcome.CUSTOMER_REJECTED: _l("the customer rejected the call"),
     Outcome.CUSTOMER_UNREACHABLE: _l("the customer could not be reached"),
-    Outcome.CUSTOMER_ABANDONED: _l("the agent hung up while the customer's phone rang"),
+    Outcome.CUSTOMER_ABANDONED: _l("the agent hung up before they were connected"),
+    Outcome.CUSTOMER_SILENT: _l("the customer's line answered, but nobody pressed a key"),
+    Outcome.CUSTOMER_GONE: _l("the customer answered, but hung up"),
+    Outcome.CUSTOMER_LATER: _l("the customer wants to be called later"),
+    Outcome.CUSTOMER_DECLINED: _l("the customer no longer wants the call"),
     Outcome.CUSTOMER_UNKNOWN: _l("the customer was called; the result is not known"),
+    Outcome.CUSTOMER_EMERGENCY: _l("emergency numbers are not dialled"),
+    Outcome.CUSTOMER_NOT_ALLOWED: _l("our dialplan does not allow this number"),
+    Outcome.ROUTE_MISSING: _l("there is no route to this number"),
+    Outcome.ROUTE_UNAVAILABLE: _l("the trunk could not be reached"),
+    Outcome.ROUTE_CONGESTED: _l("all lines of the trunk were busy"),
+    Outcome.ROUTE_FORBIDDEN: _l("the provider refused the call"),
+    Outcome.ROUTE_FAILED: _l("the trunk failed"),
     Outcome.CONNECTED: _l("the call took place"),
     Outcome.UNCLEAR: _l("the result is not known"),
 }
@@ -64,15 +72,6 @@ LINE_STATE = {
     LineState.DND: _l("do not disturb"),
     LineState.OFFLINE: _l("offline"),
     LineState.UNKNOWN: _l("unknown"),
-}
-
-LINE_STATE_COLOUR = {
-    LineState.FREE: "green",
-    LineState.RINGING: "orange",
-    LineState.IN_CALL: "red",
-    LineState.DND: "purple",
-    LineState.OFFLINE: "secondary",
-    LineState.UNKNOWN: "secondary",
 }
 
 DESTINATION = {
@@ -98,6 +97,42 @@ PROMPT = {
     "check_number": _l("check the number"),
     "before_success": _l("before registration"),
     "after_success": _l("after registration"),
+    "closed": _l("outside the office hours"),
+    "offer": _l("offer to waiting callers"),
+    "ask_customer": _l("question to the customer"),
+    "greet_customer": _l("greeting of the customer"),
+    "apology": _l("apology"),
+}
+
+CONFIRMATION = {
+    Confirmation.KEY.value: _l("by key 1"),
+    Confirmation.ANSWER.value: _l("by answering"),
+}
+
+NOBODY = _l("nobody")
+
+AGENT_ORDER = {
+    AgentOrder.LONGEST_IDLE.value: _l("who has had no call for longest"),
+    AgentOrder.LISTED.value: _l("the first free one in the order of the list"),
+    AgentOrder.IN_TURN.value: _l("one after the other, in turn"),
+}
+
+OUTSIDE = {
+    Outside.NEXT_OPENING.value: _l("say that the office is closed, and offer a call when it opens"),
+    Outside.OFFER.value: _l("the same as in the office hours"),
+    Outside.DECLINE.value: _l("say that the office is closed, and go to the error destination"),
+}
+
+AT_CLOSING = {
+    AtClosing.CARRY_OVER.value: _l("they wait for the next opening"),
+    AtClosing.GIVE_UP.value: _l("give up those not reached"),
+    AtClosing.EXPIRE.value: _l("they expire"),
+}
+
+PLACE = {
+    Place.FIRST_CALL.value: _l("Who called first comes first"),
+    Place.CALLERS_FIRST.value: _l("Callers on the line come first"),
+    Place.SHARE.value: _l("So many callers, then one request"),
 }
 
 OUTBOUND_FORMAT = {
@@ -118,7 +153,11 @@ ROLE_ABOUT = {
     "operator": _l("Sees and handles the requests for their own extensions and queues."),
 }
 
-ROLE_COLOUR = {"administrator": "purple", "supervisor": "azure", "operator": "secondary"}
+SECOND_FACTOR = {
+    Requirement.NOBODY.value: _l("by choice of the user"),
+    Requirement.ADMINISTRATORS.value: _l("required for administrators"),
+    Requirement.EVERYBODY.value: _l("required for all users"),
+}
 
 THEME = {
     "auto": _l("same as the device"),
@@ -126,6 +165,31 @@ THEME = {
     "dark": _l("dark"),
 }
 
+LIMIT_REASON = {
+    LimitReason.BLOCKED: _l("blocked number"),
+    LimitReason.NUMBER_OPEN: _l("too many open requests of a number"),
+    LimitReason.NUMBER_HOUR: _l("too many requests of a number in an hour"),
+    LimitReason.NUMBER_DAY: _l("too many requests of a number in 24 hours"),
+    LimitReason.MODULE_HOUR: _l("too many requests of a module in an hour"),
+    LimitReason.TOTAL_HOUR: _l("too many requests in an hour"),
+    LimitReason.WAITING: _l("too many waiting requests"),
+}
+NUMBER_KIND = {
+    NumberKind.LANDLINE: _l("landline"),
+    NumberKind.MOBILE: _l("mobile"),
+    NumberKind.LANDLINE_OR_MOBILE: _l("landline or mobile"),
+    NumberKind.VOIP: _l("internet telephone"),
+    NumberKind.NATIONAL: _l("national company number"),
+    NumberKind.TOLL_FREE: _l("toll-free"),
+    NumberKind.SHARED_COST: _l("shared cost"),
+    NumberKind.PERSONAL: _l("personal number"),
+    NumberKind.PAGER: _l("pager"),
+    NumberKind.VOICEMAIL: _l("voice mail"),
+    NumberKind.SATELLITE: _l("satellite"),
+    NumberKind.PREMIUM: _l("premium rate"),
+    NumberKind.UNKNOWN: _l("unknown kind"),
+}
+LIST_KIND_OF_NUMBER = {"block": _l("blocked"), "allow": _l("allowed"), "priority": _l("served first")}
 LANGUAGE = {"fa": _l("Persian"), "en": _l("English")}
 
 # The error codes of the services, shown beside a field.
@@ -133,30 +197,59 @@ ERROR = {
     "required": _l("This field is required."),
     "too_long": _l("This is too long. Shorten it."),
     "too_short": _l("This is too short. Use at least 8 characters."),
+    "common": _l("This is easy to guess. Several words that do not belong together are hard to guess."),
     "characters": _l("This contains characters that cannot be displayed. Remove them."),
     "code": _l("Use digits, * and # only."),
+    "queue_name": _l("Use letters, digits, spaces, dots, dashes and underscores only."),
+    "same_extension": _l(
+        "The PBX would take this name for that of another queue, because it ignores dashes. Rename one of them there."
+    ),
     "taken": _l("This is already in use. Choose another one."),
     "twice": _l("This is listed twice. Remove one of them."),
     "wrong": _l("This is not your password. Enter your current password."),
+    "wrong_code": _l("This code is wrong, too old, or was used already."),
     "same": _l("This is your current password. Choose another one."),
     "last_administrator": _l("This is the last administrator. Make another user an administrator first."),
     "range": _l("This is out of range. Enter another value."),
     "choice": _l("Choose an item from the list."),
     "number": _l("This is not a telephone number. Check it."),
-    "foreign": _l("Numbers of other countries cannot be called. Enter a number of this country."),
+    "short_number": _l("Service numbers of a few digits cannot be called. Enter another number."),
+    "prefix_refused": _l("Numbers that begin so cannot be called. Enter another number."),
+    "costly": _l("Premium-rate numbers and the like cannot be called. Enter another number."),
+    "foreign": _l("Numbers of this country cannot be called. Enter another number."),
     "kind": _l("This kind of number cannot be called. Enter a landline or mobile number."),
+    "prefix": _l("This is not the beginning of telephone numbers. Enter at least two digits after the country code."),
+    "stricter": _l("Callers may only type numbers of kinds that are allowed for all."),
     "emergency": _l("Emergency numbers cannot be called. Enter another number."),
+    "blocked": _l("This number is blocked."),
+    "self": _l("This extension would be called back to itself. Choose another number or extension."),
     "one_queue": _l("Enter one queue only."),
     "custom": _l("Enter context,extension,priority."),
+    "dials": _l(
+        "This location would dial a telephone number for every caller. Choose the type “extension” or “queue”, or a "
+        "location without a number."
+    ),
     "no_module": _l("There is no module with this code. Check the code."),
     "cycle": _l("Callers would come back here again and again. Choose another destination."),
     "no_file": _l("Choose a file."),
+    "offered": _l("The callers of this queue are offered another module already. Switch that off first."),
+    "no_question": _l("Customers are asked, so they must hear this prompt. Choose a text or a sound."),
+    "former": _l("This former code of another module still leads callers there. Remove the former code first."),
     "in_use": _l("Other destinations still lead to this module. Change them first."),
     "duration": _l("Enter hours:minutes:seconds."),
+    "minutes": _l("Enter minutes, such as 5."),
+    "pauses": _l("Enter 1 to 10 numbers of minutes, such as 5, 15, 30. Each is at most 10080, which is 7 days."),
+    "hours": _l("Enter hours such as 08:00-12:00, 13:00-17:00. They must not overlap."),
+    "no_calendar": _l("This is not an iCalendar file. Choose a file that ends with .ics."),
+    "calendar_size": _l("This file is too large, or its events are too many or repeat too often. Choose another one."),
+    "too_many_days": _l("These are too many days. Remove some."),
+    "busy": _l("The server is busy. Try again in a moment."),
     "digits": _l("Use digits only."),
     "context": _l("Use letters, digits, dots, dashes and underscores only."),
     "whole_number": _l("Enter a whole number."),
     "order": _l("The end is before the beginning. Change one of them."),
+    "not_free": _l("At that time the office is closed or has enough calls, and no later time is free."),
+    "only_priority": _l("Only numbers that are served first have a fixed agent."),
     "past": _l("This time is in the past. Enter a later one."),
     "time": _l("Enter a time of day, such as 14:30."),
     "not_yours": _l("This extension is not yours. Choose one of your own."),

@@ -2,10 +2,11 @@
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from flask import Flask
@@ -13,19 +14,39 @@ from jinja2 import BytecodeCache
 
 from app import create_app
 from app.config import Settings
+from app.domain.pbx_connection import CallersState, ConnectionReport, ConnectionResult, DialplanState
+from app.domain.pbx_product import Product
 from app.extensions import db, limiter
 from app.services import commands, users
 from app.store.database import Database
+from app.store.models import Command, User
 from script.office.database import build_database, open_database
+from script.office.shared_caches import Templates
 from tests.support.factories import NOW
 from tests.support.passwords import hash_quickly
-from tests.support.shared import Templates
 from tests.web.pages import Visitor
 
 ADMINISTRATOR, OPERATOR, GONE, SUPERVISOR = "sara", "omid", "gone", "mina"
 PASSWORD = "correct horse"
+CONNECTED = ConnectionReport(
+    ConnectionResult.CONNECTED,
+    version="22.10.1",
+    extensions=12,
+    queues=2,
+    dialplan=DialplanState.CURRENT,
+    may_reload=True,
+    product=Product.ASTERISK,
+    contexts=(),
+    outbound=("from-internal",),
+    callers=CallersState.REACHED,
+)
 Answer = tuple[bool, str]
-Service = Callable[..., AbstractContextManager[list[commands.Command]]]
+
+
+class Service(Protocol):
+    """Runs a fake telephone service. See the fixture `service`."""
+
+    def __call__(self, **answers: Answer) -> AbstractContextManager[list[Command]]: ...
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +60,7 @@ def built_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, role in people.items():
             users.create(database, name, PASSWORD, role, NOW, extensions=("101",) if name == OPERATOR else ())
     with database.write() as session:
-        left = session.get(users.User, 3)
+        left = session.get(User, 3)
         assert left is not None
         left.active = False
     database.engine.dispose()  # the last connection writes the WAL back
@@ -98,8 +119,8 @@ def service(database: Database) -> Service:
     """A fake telephone service: `with service(call_now=(True, "done")) as commands_done`."""
 
     @contextmanager
-    def serve(**answers: Answer) -> Iterator[list[commands.Command]]:
-        handled: list[commands.Command] = []
+    def serve(**answers: Answer) -> Iterator[list[Command]]:
+        handled: list[Command] = []
         ended = threading.Event()
 
         def work() -> None:

@@ -10,9 +10,9 @@ from app.config import Settings
 from app.services import users
 from app.store import settings as store_settings
 from app.store.database import Database
-from app.store.models import WorkerState
+from app.store.models import RouteTroubleRow, WorkerState
 from script.office.database import make_settings
-from tests.support.factories import store
+from tests.support.factories import NOW, store
 from tests.web.pages import Page, Visitor, text
 
 LINE = "/live"
@@ -31,13 +31,16 @@ STATES: list[tuple[dict[str, Any], str, str, str]] = [
     ({"heartbeat": -15}, "ok", "Asterisk 22.10.1.", ""),
     ({"heartbeat": -18}, "fault", "last seen: 20", WORKER),
     ({"heartbeat": None}, "fault", "last seen: never", WORKER),
+    ({"asterisk_version": "11.25.3"}, "fault", "too old", ""),
     ({"ami_status": "refused"}, "fault", "rejects", ""),
+    ({"ami_status": "login_in_use"}, "fault", "one log-in", "allowmultiplelogin = yes"),
     ({"ami_status": "down", "ami_detail": "Connect call failed"}, "fault", "Not connected", "Connect call failed"),
     ({"ami_status": "connecting"}, "fault", "Not connected", ""),
     ({"ami_status": "brand_new"}, "fault", "Not connected", ""),
     ({"obstacle": "no_dialplan", "dialplan_detail": "not_included"}, "fault", "include", "#tryinclude"),
     ({"obstacle": "no_dialplan", "dialplan_detail": "[Errno 13] x"}, "fault", "written", "[Errno 13] x"),
     ({"dialplan_detail": "[Errno 28] No space"}, "fault", "written", "[Errno 28] No space"),
+    ({"obstacle": "old_number_check", "dialplan_running": ""}, "fault", "former", "dialplan reload"),
     ({"outbound": ""}, "fault", "context", ""),
     ({"dialplan_running": "", "dialplan_detail": "reload_by_hand"}, "warning", "older", "dialplan reload"),
 ]
@@ -76,6 +79,61 @@ def test_each_state_is_shown_with_what_to_do(
     assert any("آ" <= letter <= "ی" for letter in line.main)
     own_words = "".join(element.text or "" for element in line.all("strong"))
     assert not set(own_words) & set("0123456789")
+
+
+@pytest.mark.parametrize(
+    ("locale", "words"),
+    [
+        ("en", "Calls to customers have failed since {time}: all lines of the trunk were busy."),
+        ("fa", "تماس با مشتریان از {time} برقرار نمی‌شود: همه خطوط ترانک مشغول بودند."),
+    ],
+)
+def test_route_that_fails_is_one_alarm(app: Flask, database: Database, locale: str, words: str) -> None:
+    store(database, WorkerState(id=1, heartbeat=datetime.now(UTC), **HEALTHY))
+    failing = {"failures": 2, "since": NOW, "failed_at": NOW + timedelta(minutes=1), "outcome": "route_congested"}
+    for context in ("from-internal", "not-used-any-more"):
+        store(database, RouteTroubleRow(context=context, cause="customer CONGESTION 34 503", **failing))
+    users.set_locale(database, 2, locale)
+    with database.write() as session:
+        store_settings.write_setting(session, "outbound_context", "elsewhere")
+    assert level(Visitor(app, 2).get("/overview")) == "ok"
+    with database.write() as session:
+        store_settings.write_setting(session, "outbound_context", "from-internal")
+    page = Visitor(app, 2).get("/overview")
+    (alarm,) = page.one(id="status-line").findall(".//*[@role='alert']")
+    beginning, end = words.split("{time}")
+    assert beginning in text(alarm) and end in text(alarm)
+    assert text(page.one("code")) == "customer CONGESTION 34 503"
+    assert page.one(id="health-route").get("class") == "health-fault"
+
+
+@pytest.mark.parametrize(
+    ("locale", "seconds", "words"),
+    [
+        ("en", 12600, "The clock of the telephone service jumped forward by 3:30:00 at {time}."),
+        ("en", -12600, "The clock of the telephone service jumped back by 3:30:00 at {time}."),
+        ("fa", 12600, "ساعت دستگاه سرویس تماس در {time} به اندازه ۳:۳۰:۰۰ جلو رفت."),
+        ("fa", -12600, "ساعت دستگاه سرویس تماس در {time} به اندازه ۳:۳۰:۰۰ عقب رفت."),
+    ],
+)
+def test_jump_of_the_clock_is_a_warning_for_a_day(
+    app: Flask, database: Database, locale: str, seconds: int, words: str
+) -> None:
+    jumped_at = datetime.now(UTC) - timedelta(hours=23)
+    values = HEALTHY | {"heartbeat": datetime.now(UTC), "jump_seconds": seconds}
+    state = store(database, WorkerState(id=1, jumped_at=jumped_at, **values))
+    users.set_locale(database, 2, locale)
+    with database.write() as session:
+        store_settings.write_setting(session, "outbound_context", "from-internal")
+    page = Visitor(app, 2).get("/overview")
+    (alarm,) = page.one(id="status-line").findall(".//*[@role='alert']")
+    beginning, end = words.split("{time}")
+    assert beginning in text(alarm) and end in text(alarm)
+    assert page.one(id="health-clock").get("class") == "health-warning"
+    with database.write() as session:
+        session.get_one(WorkerState, state.id).jumped_at = jumped_at - timedelta(hours=2)
+    page = Visitor(app, 2).get("/overview")
+    assert level(page) == "ok" and not page.has(id="health-clock")
 
 
 @pytest.mark.parametrize("names", [(), ("ami_username",), ("ami_secret",), ("ami_username", "ami_secret")])

@@ -8,6 +8,7 @@ from app.services import users
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import User
+from script.office.database import make_settings
 from tests.support.factories import reload
 from tests.web.conftest import ADMINISTRATOR, PASSWORD
 from tests.web.pages import Page, Visitor
@@ -106,7 +107,7 @@ def test_choosing_a_language_leads_back_to_the_page(visitor: Visitor, came_from:
 def test_the_language_of_the_environment_wins_over_the_settings(
     app: Flask, settings: Settings, database: Database
 ) -> None:
-    given = Settings(_env_file=None, data_dir=settings.data_dir, default_locale="en")  # type: ignore[call-arg]
+    given = make_settings(settings.data_dir, default_locale="en")
     app.extensions["bazang"]["settings"] = given
     with database.write() as session:
         store_settings.write_setting(session, "locale", "fa")

@@ -1,6 +1,7 @@
 """The poll that keeps every open page up to date, and the badges of the navigation."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from app.services.requests.actions import ShownRequest, WriteNote
 from app.store.cache import VersionedCache
 from app.store.database import Database
 from app.store.models import CallRequest, User
+from app.store.uptime import uptime
 from app.web import formats, poll
 from script.lib import chime
 from tests.support.factories import create_line, create_module, create_request, create_running_service
@@ -101,7 +103,7 @@ def test_a_countdown_is_no_change(operator: Visitor, database: Database, office:
     (left,) = (part for part in page.all("span") if part.get("data-until"))
     assert left.get("data-until") == str(int(until.timestamp() * 1000))
     with database.write() as session:
-        session.get_one(User, 1).locale = "fa"  # so it is made anew
+        session.get_one(User, 1).locale = "fa"  # a change of any kind, so that the page is rendered again
     send_poll(operator, etag=etag_of(page), status=304)
 
 
@@ -152,7 +154,7 @@ def test_an_expired_fragment_is_built_again(supervisor: Visitor, office: None, m
     later = now() + timedelta(minutes=1)
     monkeypatch.setattr(formats, "utcnow", lambda: later)
     assert send_poll(supervisor).source == page.source
-    monkeypatch.setattr(poll, "utcnow", lambda: now() + poll.MAX_AGE)
+    monkeypatch.setattr(poll, "uptime", lambda: uptime() + poll.MAX_AGE)
     assert send_poll(supervisor).source != page.source
 
 
@@ -162,7 +164,7 @@ def test_cached_fragments_are_limited_by_number_and_size(monkeypatch: pytest.Mon
     cache = VersionedCache(poll.fragment_cache())
     for size, cached in ((10, 4), (500, 2), (2000, 0)):
         for number in range(10):
-            cache.get((size, number), "", lambda size=size: poll.Fragment(b"x" * size, "", now() + poll.MAX_AGE))  # type: ignore[misc]
+            cache.get((size, number), "", partial(poll.Fragment, b"x" * size, "", poll.MAX_AGE))
         kept = [key for key in cache._cache if key[0] == size]  # type: ignore[index]
         assert len(kept) == cached
 

@@ -13,8 +13,8 @@ from app.services import users
 from app.services.modules.list import load_module
 from app.store.database import Database
 from script.office.database import make_settings
+from script.office.server_database import migrated_database, new_database
 from tests.support.factories import NOW, create_line, create_request
-from tests.support.server_database import migrated_database, new_database
 from tests.web.conftest import ADMINISTRATOR, PASSWORD, Service
 from tests.web.pages import Visitor, rows
 
@@ -51,7 +51,7 @@ def test_the_panel_works_on_postgresql(app: Flask, database: Database, service: 
     admin.post("/modules/new", {"name": "a\0b"}, 400)
     admin.submit(admin.get("/extensions/101"), "/extensions/101", busy_kind="module", busy_code="*5001")
     admin.submit(admin.get("/queues/800"), "/queues/800", failed_kind="module", failed_code="*5001")
-    assert admin.post("/modules/1/delete", status=422)
+    admin.post("/modules/1/delete", status=422)
     with database.read() as session:
         assert load_module(session, 1).name == "فروش 100%"
     create_request(database, target="101")

@@ -17,6 +17,7 @@ KEYWORDS = {**DEFAULT_KEYWORDS, "_l": None, "lazy_gettext": None}
 PLACEHOLDER = re.compile(r"%(?:\((\w+)\))?[a-zA-Z%]")
 ADVICE = "run script/messages to update the catalogue"
 MsgId = str | tuple[str, ...]
+Text = MsgId | list[str] | None
 
 
 def extract() -> set[MsgId]:
@@ -40,8 +41,9 @@ def messages(catalogue: Catalog) -> list[Message]:
     return [message for message in catalogue if message.id]
 
 
-def forms(text: MsgId) -> tuple[str, ...]:
+def forms(text: Text) -> tuple[str, ...]:
     """Return singular and plural, or the only form."""
+    assert text is not None
     return (text,) if isinstance(text, str) else tuple(text)
 
 
@@ -58,7 +60,7 @@ def test_everything_is_translated(messages: list[Message]) -> None:
 
 
 def test_translations_use_the_same_placeholders(messages: list[Message]) -> None:
-    def named(text: MsgId) -> set[tuple[str, ...]]:
+    def named(text: Text) -> set[tuple[str, ...]]:
         return {tuple(sorted(match[0] for match in PLACEHOLDER.finditer(form))) for form in forms(text)}
 
     assert [message.id for message in messages if not named(message.string) <= named(message.id)] == []
@@ -72,12 +74,18 @@ def test_translations_use_persian_letters(messages: list[Message]) -> None:
         form for form in texts if re.search(r"\w", PLACEHOLDER.sub("", form)) and not re.search("[آ-ی،]", form)
     ] == []
     assert [form for form in texts if '"' in form or "“" in form or "," in re.sub(r"\w+,\w+,\w+", "", form)] == []
-    assert [form for form in texts if form != form.strip() and form.strip() != "،"] == []
+    assert [form for form in texts if form != form.strip() and form.strip() not in ("،", "؛")] == []
 
 
 def test_verb_prefixes_are_joined_by_a_half_space(messages: list[Message]) -> None:
     apart = re.compile(r"(^|\s)(می|نمی) |\S ها(ی)?(\s|$)")
     assert [f for message in messages for f in forms(message.string) if apart.search(f)] == []
+
+
+def test_marks_before_latin_words_stay_before_them(messages: list[Message]) -> None:
+    """A reader of ".env" in a Persian sentence sees "env.", unless a left-to-right mark stands before it."""
+    loose = re.compile(r"(^|[\sآ-ی(«])[./+~][A-Za-z]")
+    assert [form for message in messages for form in forms(message.string) if loose.search(form)] == []
 
 
 def test_translations_end_like_the_original(messages: list[Message]) -> None:
@@ -114,7 +122,8 @@ def test_translations_follow_the_glossary(catalogue: Catalog) -> None:
         "Save": "ثبت",
         "uncertain": "نامشخص",
     }
-    assert {english: catalogue.get(english).string for english in words} == words
+    found = {english: catalogue.get(english) for english in words}
+    assert {english: message and message.string for english, message in found.items()} == words
 
 
 NAMES = {"English", "فارسی", "Asterisk"}  # names that are the same in all languages

@@ -13,13 +13,15 @@ from flask import Flask
 
 from app import create_app
 from app.audio.prompt_texts import LANGUAGES, PROMPT_KEYS
+from app.domain.estimated_wait import SAID_MINUTES
 from app.domain.lifecycle import Outcome, Status, Step
 from app.domain.policy import LineState
 from app.domain.routing import DestinationKind, Situation
 from app.extensions import db
-from app.web import formats, wording
+from app.web import colours, formats, wording
 from app.web.locale import use_locale
 from app.web.prompts import wording as prompt_wording
+from app.web.requests import wording as request_wording
 from script.office.database import make_settings
 
 LOCALES = ("fa", "en")
@@ -28,11 +30,11 @@ PERSIAN_DIGITS = "۰۱۲۳۴۵۶۷۸۹"
 
 TABLES: list[tuple[Mapping[Any, object], type[StrEnum]]] = [
     (wording.STATUS, Status),
-    (wording.STATUS_COLOUR, Status),
+    (colours.STATUS, Status),
     (wording.OUTCOME, Outcome),
     (wording.STEP, Step),
     (wording.LINE_STATE, LineState),
-    (wording.LINE_STATE_COLOUR, LineState),
+    (colours.LINE_STATE, LineState),
 ]
 SHOWN: list[Mapping[Any, object]] = [
     wording.STATUS,
@@ -175,3 +177,7 @@ def test_the_time_of_another_day_has_a_date(app: Flask) -> None:
     with reading(app, "en"):
         assert formats.time_of_day(NOW + timedelta(hours=1), NOW) == "12:30"
         assert formats.time_of_day(late, NOW) == "2026-03-03 00:15"
+
+
+def test_each_rough_wait_has_words() -> None:
+    assert tuple(request_wording.ROUGH_WAIT) == SAID_MINUTES

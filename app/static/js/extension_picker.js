@@ -1,11 +1,11 @@
 // A search that filters a list of extensions (data-filters holds the id of the list).
 
-import { latinDigits } from "./digits.js";
+import { searchKey } from "./digits.js";
 
 function filter(list, text) {
   let found = 0;
   for (const choice of list.querySelectorAll("[data-words]")) {
-    const matches = choice.dataset.words.includes(text);
+    const matches = searchKey(choice.dataset.words).includes(text);
     choice.hidden = !matches;
     found += Number(matches);
   }
@@ -15,7 +15,7 @@ function filter(list, text) {
 document.addEventListener("input", (event) => {
   const search = event.target.closest("[data-filters]");
   if (!search) return;
-  filter(document.getElementById(search.dataset.filters), latinDigits(search.value.trim().toLowerCase()));
+  filter(document.getElementById(search.dataset.filters), searchKey(search.value));
 });
 
 // Enter must not send the form.

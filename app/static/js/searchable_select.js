@@ -1,12 +1,9 @@
 // A search box above a long list of choices. Without JavaScript the plain list remains.
 
-// Arabic keyboards type ي and ك for ی and ک, and few keyboards have a half-space.
-function normalize(text) {
-  return text.toLowerCase().replaceAll("ي", "ی").replaceAll("ك", "ک").replace(/[\u200c\s]+/g, "");
-}
+import { searchKey } from "./digits.js";
 
 function matching(entries, chosen, query) {
-  const found = entries.filter(({ label, value }) => normalize(label).includes(query) || normalize(value).includes(query));
+  const found = entries.filter(({ label, value }) => searchKey(label).includes(query) || searchKey(value).includes(query));
   return found.length ? found : entries.filter((entry) => entry.value === chosen);
 }
 
@@ -50,7 +47,7 @@ function makeSearchable(container) {
     value: option.value, label: option.text, group: option.parentElement.label ?? "",
   }));
   const box = createSearchBox(select, container.dataset.search);
-  box.addEventListener("input", () => filter(select, entries, normalize(box.value)));
+  box.addEventListener("input", () => filter(select, entries, searchKey(box.value)));
   box.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" && event.key !== "ArrowDown") return;
     event.preventDefault();

@@ -1,6 +1,6 @@
-"""The log-in page, and what visitors can do on every page: log out, choose the language and the theme."""
+"""The pages of the log-in, and what visitors can do on every page: log out, choose the language and the theme."""
 
-from flask import Blueprint, flash, redirect, render_template, request, session, url_for
+from flask import Blueprint, flash, make_response, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user, login_required
@@ -8,13 +8,24 @@ from flask_wtf import FlaskForm
 from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired
 
-from app.extensions import limiter
-from app.services import users
+from app.services import logins, users
+from app.services.errors import ErrorCode
+from app.services.logins import CodeNeeded, LoginEnded, TooManyFailures, WrongCode, WrongPassword
 from app.services.setup import first_administrator
+from app.store.models import User
 from app.web import wording
-from app.web.accounts.session import end_session, start_session
-from app.web.context import database
-from app.web.http import is_local_url, previous_page
+from app.web.accounts import known_browsers
+from app.web.accounts.session import (
+    end_session,
+    forget_waiting_login,
+    start_session,
+    wait_for_code,
+    waiting_login,
+)
+from app.web.accounts.tries import clock_hint, retry_later, source_for
+from app.web.context import database, settings, utcnow
+from app.web.fields import DigitsField, show_errors
+from app.web.http import previous_page, requested_page
 from app.web.layout import THEMES
 from app.web.locale import LOCALES, choose_locale
 
@@ -26,30 +37,80 @@ class LoginForm(FlaskForm):
     password = PasswordField(_l("Password"), validators=[InputRequired(wording.ERROR["required"])])
 
 
+class CodeForm(FlaskForm):
+    code = DigitsField(_l("Code"), validators=[InputRequired(wording.ERROR["required"])])
+
+
 @blueprint.route("/login", methods=["GET", "POST"])
-@limiter.limit("10 per minute", methods=["POST"])
 def log_in():
     """Log in, and go to the page that was requested before."""
     form = LoginForm()
     if request.method == "GET":
         return _page(form)
-    if form.validate():
-        user = users.check_password(database(), form.name.data, form.password.data)
-        if user is not None:
-            start_session(user)
-            return redirect(_requested_page())
+    if not form.validate():
+        return _page(form), 422
+    name = form.name.data or ""
+    try:
+        user = logins.log_in(database(), name, form.password.data or "", source_for(name), utcnow())
+    except TooManyFailures as error:
+        headers = retry_later(form.password, error.wait)
+        return _page(form), 429, headers
+    except WrongPassword:
         form.password.errors = [_("The name or the password is wrong.")]
-    return _page(form), 422
+        return _page(form), 422
+    except CodeNeeded as needed:
+        wait_for_code(needed.token)
+        return redirect(url_for("auth.code", next=request.args.get("next")))
+    return _welcome(user)
+
+
+def _welcome(user: User):
+    """Start the session of a user, and go to the page that was requested before."""
+    start_session(user)
+    response = make_response(redirect(requested_page()))
+    known_browsers.remember(response, user.name)
+    return response
 
 
 def _page(form: LoginForm) -> str:
     return render_template("accounts/login.html", form=form, no_administrator=first_administrator.is_open(database()))
 
 
-def _requested_page() -> str:
-    """Return the page that was requested before the log-in, if it is a page of the panel."""
-    page = request.args.get("next", "")
-    return page if is_local_url(page) else url_for("requests.index")
+# -- the second step --------------------------------------------------------------------------------------------------
+
+
+@blueprint.route("/login/code", methods=["GET", "POST"])
+def code():
+    """Ask for the code of the second factor after the right password. Then the user is logged in."""
+    form, token = CodeForm(), waiting_login()
+    try:
+        waiting = logins.waiting_user(database(), token, utcnow())
+        if request.method == "GET":
+            return _code_page(form)
+        if not form.validate():
+            return _code_page(form), 422
+        typed = form.code.data or ""
+        user = logins.enter_code(database(), settings(), token, typed, source_for(waiting.name), utcnow())
+    except LoginEnded:
+        if forget_waiting_login():
+            flash(_("This log-in took too long or was ended. Log in again."), "warning")
+        return redirect(url_for("auth.log_in", next=request.args.get("next")))
+    except TooManyFailures as error:
+        headers = retry_later(form.code, error.wait)
+        return _code_page(form), 429, headers
+    except WrongCode:
+        show_errors(form, {"code": ErrorCode.WRONG_CODE})
+        return _code_page(form, hint=clock_hint()), 422
+    return _welcome(user)
+
+
+def _code_page(form: CodeForm, hint: str = "") -> str:
+    by_recovery_code = "recovery" in request.args
+    form.code.label.text = _("Recovery code") if by_recovery_code else _("Code")
+    return render_template("accounts/login_code.html", form=form, by_recovery_code=by_recovery_code, hint=hint)
+
+
+# -- for every page ---------------------------------------------------------------------------------------------------
 
 
 @blueprint.post("/logout")

@@ -1,6 +1,6 @@
-"""The page of the user's own account: password, language and theme."""
+"""The page of the user's own account: password, second factor, language, theme and sessions."""
 
-from flask import Blueprint, flash, redirect, render_template, session, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, session, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user, login_required
@@ -8,10 +8,11 @@ from flask_wtf import FlaskForm
 from wtforms import PasswordField, SelectField
 
 from app.extensions import limiter
-from app.services import users
-from app.services.errors import ErrorCode, Invalid
+from app.services import second_factor, sessions, users
+from app.services.errors import ErrorCode, Invalid, NotFound
 from app.web import wording
-from app.web.accounts.session import start_session
+from app.web.accounts.browsers import describe_browser
+from app.web.accounts.session import client, limits, start_session
 from app.web.accounts.user_form import LOCALES
 from app.web.context import database, utcnow
 from app.web.fields import choices, has_errors, show_errors
@@ -40,7 +41,7 @@ def index():
 
 @blueprint.post("/password")
 @login_required
-@limiter.limit("10 per minute")
+@limiter.limit("10 per minute", key_func=lambda: f"user {getattr(current_user, 'id', 0)}")
 def password():
     """Change the user's own password. All their sessions end except this one."""
     form = PasswordForm()
@@ -89,4 +90,38 @@ def _preferences() -> PreferencesForm:
 
 
 def _page(form: PasswordForm, preferences: PreferencesForm) -> str:
-    return render_template("accounts/profile.html", form=form, preferences=preferences)
+    own = sessions.list_sessions(database(), current_user.id, utcnow(), limits())
+    return render_template(
+        "accounts/profile.html",
+        form=form,
+        preferences=preferences,
+        second_factor=second_factor.state(database(), current_user.id),
+        sessions=own,
+        describe_browser=describe_browser,
+    )
+
+
+# -- sessions ---------------------------------------------------------------------------------------------------------
+
+
+@blueprint.post("/sessions/<row:session_id>/end")
+@login_required
+def end_session(session_id: int):
+    """End another session of the user."""
+    if session_id == current_user.session_id:  # the button for that is "Log out"
+        abort(404)
+    try:
+        sessions.end(database(), current_user.id, session_id, utcnow(), address=client().address)
+    except NotFound:
+        abort(404)
+    flash(_("The session has ended."), "success")
+    return redirect(url_for("account.index"))
+
+
+@blueprint.post("/sessions/end")
+@login_required
+def end_other_sessions():
+    """End all sessions of the user except this one."""
+    sessions.end_others(database(), current_user.id, current_user.session_id, utcnow(), address=client().address)
+    flash(_("All your other sessions have ended."), "success")
+    return redirect(url_for("account.index"))

@@ -1,71 +1,175 @@
 """Sessions: who is logged in, how a session starts and ends, and what an anonymous visitor gets."""
 
-from hmac import compare_digest
+from datetime import timedelta
 
 from flask import Flask, make_response, redirect, request, session, url_for
-from flask_login import UserMixin, login_user, logout_user
+from flask.sessions import SecureCookieSessionInterface
+from flask_login import UserMixin, current_user, login_user, logout_user
 
+from app.domain.sessions import SessionLimits, has_ended, is_fresh
 from app.extensions import login
-from app.services import users
-from app.store.models import User
-from app.web.context import cached, database
-from app.web.http import is_fragment, local_path, parse_row_number, previous_page
+from app.services import second_factor, sessions
+from app.services.sessions import Client
+from app.store.models import User, UserSession
+from app.web.context import cached, database, settings, utcnow
+from app.web.host_check import learn_host
+from app.web.http import is_fragment, local_path, previous_page
+
+# How old the stored time of the last use may become. Each write makes all caches outdated.
+_USE_AGE = timedelta(minutes=5)
+# A page that polls is not in use: it may have been left open. A wallboard is in use as long as it is open.
+_POLLS_IN_USE = frozenset({"overview.wallboard_body"})
+_FILES = frozenset({"static", "script"})
+# What a user can do who must set up the second factor first.
+_BEFORE_SET_UP = _FILES | {
+    *("second_factor.index", "second_factor.set_up"),
+    *("auth.log_in", "auth.code", "auth.log_out", "auth.language", "auth.theme"),
+}
+_LOGIN = "login"  # the token of a log-in that waits for a code, in the session
 
 
 class SessionUser(UserMixin):
-    """The logged-in user, for Flask-Login."""
+    """The logged-in user, for Flask-Login. `lacks_second_factor`: the office requires one, and the user has none."""
 
-    def __init__(self, user: User) -> None:
+    def __init__(self, user: User, token: str, row: UserSession, *, lacks_second_factor: bool) -> None:
         self.id, self.name, self.role = user.id, user.name, user.role
         self.locale, self.theme, self.extensions = user.locale, user.theme, tuple(user.extensions)
-        self._stamp = users.session_stamp(user)
+        self.session_id, self.started_at, self.used_at = row.id, row.started_at, row.used_at
+        self.lacks_second_factor = lacks_second_factor
+        self._token = token
 
     def get_id(self) -> str:
-        """Return what the session's cookie carries. The stamp changes with the password, which ends the session."""
-        return f"{self.id}:{self._stamp}"
+        """Return what the session's cookie carries."""
+        return self._token
+
+
+class _SessionInterface(SecureCookieSessionInterface):
+    """Flask's own, whose cookie is only sent by https if it was received by https."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return request.is_secure
 
 
 def register(app: Flask) -> None:
     """Tell Flask-Login how to load users, and what to do with anonymous visitors."""
     login.user_loader(_load)
     login.unauthorized_handler(_redirect_to_login)
+    app.session_interface = _SessionInterface()
+    app.before_request(_mark_used)
+    app.before_request(_lead_to_set_up)
+    app.context_processor(lambda: {"may_use_panel": may_use_panel()})
 
 
-def _load(session_id: str) -> SessionUser | None:
-    """Return the user of a session, or None if the session is not valid any more."""
-    try:
-        user_id = parse_row_number(session_id.partition(":")[0])
-    except ValueError:
+def limits() -> SessionLimits:
+    """Return the limits of sessions."""
+    return sessions.limits_of(settings())
+
+
+def client() -> Client:
+    """Return where this request comes from."""
+    return Client(request.remote_addr or "", request.user_agent.string)
+
+
+def may_use_panel() -> bool:
+    """Return whether somebody is logged in, and with the second factor if the office requires it."""
+    return current_user.is_authenticated and not current_user.lacks_second_factor
+
+
+def session_is_fresh() -> bool:
+    """Return whether the user has just logged in, so that the password need not be asked for again."""
+    return is_fresh(current_user.started_at, utcnow())
+
+
+def _load(token: str) -> SessionUser | None:
+    """Return the user of a session, or None if the session has ended."""
+    digest = sessions.digest(token)
+    user = cached(("session", digest), lambda: _find(token, digest))
+    if user is None or has_ended(user.started_at, user.used_at, utcnow(), limits()):
         return None
-    user = cached(("user", user_id), lambda: _find(user_id))
-    return user if user is not None and compare_digest(user.get_id().encode(), session_id.encode()) else None
+    return user
 
 
-def _find(user_id: int) -> SessionUser | None:
-    user = users.get_active(database(), user_id)
-    return SessionUser(user) if user is not None else None
+def _find(token: str, digest: str) -> SessionUser | None:
+    found = sessions.find(database(), digest)
+    if found is None:
+        return None
+    row, user = found
+    return SessionUser(user, token, row, lacks_second_factor=second_factor.is_missing(database(), user))
+
+
+def _mark_used() -> None:
+    """Store now and then that the session is in use. What a page sends by itself is no use."""
+    if request.endpoint in _FILES or not current_user.is_authenticated:
+        return
+    if request.method == "GET" and is_fragment() and request.endpoint not in _POLLS_IN_USE:
+        return
+    now = utcnow()
+    if now - current_user.used_at >= min(_USE_AGE, limits().idle / 4):
+        sessions.mark_used(database(), current_user.session_id, now)
+
+
+def _lead_to_set_up():
+    """Redirect a user who must set up the second factor first."""
+    if request.endpoint not in _BEFORE_SET_UP and current_user.is_authenticated and current_user.lacks_second_factor:
+        return _redirect_to("second_factor.index")
+    return None
 
 
 def _redirect_to_login():
-    """Redirect to the log-in, and from there back to the page."""
+    return _redirect_to("auth.log_in")
+
+
+def _redirect_to(endpoint: str):
+    """Redirect to the log-in, or to the next step of it, and from there back to the page."""
     if is_fragment():  # HTMX would follow a normal redirect and show the log-in inside the page
         answer = make_response("", 401)
-        answer.headers["HX-Redirect"] = url_for("auth.log_in", next=previous_page())
+        answer.headers["HX-Redirect"] = url_for(endpoint, next=previous_page())
         return answer
     page = local_path(request.url) if request.method == "GET" else None
-    return redirect(url_for("auth.log_in", next=page))
+    return redirect(url_for(endpoint, next=page))
+
+
+def wait_for_code(token: str) -> None:
+    """Remember in the browser that a log-in waits for a code. Nobody is logged in meanwhile."""
+    theme = session.get("theme")
+    _end_session_before()
+    session[_LOGIN] = token
+    if theme is not None:
+        session["theme"] = theme
+
+
+def waiting_login() -> str:
+    """Return the token of the log-in that waits for a code in this browser, or ""."""
+    return str(session.get(_LOGIN, ""))
+
+
+def forget_waiting_login() -> bool:
+    """Forget the log-in that has waited for a code in this browser. Return whether there was one."""
+    return session.pop(_LOGIN, None) is not None
 
 
 def start_session(user: User) -> None:
     """Log a user in. Nothing of the session before stays, except the chosen language."""
-    _clear(session.get("locale"))
-    login_user(SessionUser(user))
+    _end_session_before()
+    token = sessions.start(database(), user, client(), utcnow(), limits())
+    started = _load(token)
+    if started is not None:  # None: the user was deactivated, or got another password, just now
+        login_user(started)
+        learn_host()
 
 
 def end_session(locale: str) -> None:
     """Log the user out. `locale` is the language for the pages that follow."""
+    sessions.log_out(database(), current_user.id, current_user.session_id, utcnow(), address=client().address)
     logout_user()
     _clear(locale)
+
+
+def _end_session_before() -> None:
+    """End the session of this browser before another one starts."""
+    if current_user.is_authenticated:  # its session would have no browser any more
+        sessions.drop(database(), current_user.session_id)
+    _clear(session.get("locale"))
 
 
 def _clear(locale: str | None) -> None:

@@ -6,7 +6,7 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from app.services import audit, users
+from app.services import audit, second_factor, users
 from app.services.errors import Invalid, NotFound
 from app.services.users import ROLES, UserInput
 from app.store.models import User
@@ -22,8 +22,12 @@ blueprint = Blueprint("users", __name__, url_prefix="/users")
 @administrator_required
 def index():
     """List the users, active ones first."""
-    rows = users.list_users(database())
-    return render_template("accounts/users.html", rows=rows, last_changes=audit.last_changes(database()))
+    return render_template(
+        "accounts/users.html",
+        rows=users.list_users(database()),
+        last_changes=audit.last_changes(database()),
+        with_second_factor=second_factor.holders(database()),
+    )
 
 
 # -- adding and changing ----------------------------------------------------------------------------------------------
@@ -99,7 +103,10 @@ def _change(user: User, given: UserInput) -> dict[str, str]:
 
 def _page(template: str, form: UserForm, **values: object) -> str:
     extensions = directory().extensions.values()
-    return render_template(template, form=form, known_extensions=extensions, roles=ROLES, **values)
+    with_second_factor = second_factor.holders(database())
+    return render_template(
+        template, form=form, known_extensions=extensions, roles=ROLES, with_second_factor=with_second_factor, **values
+    )
 
 
 def _get(user_id: int) -> User:
@@ -129,6 +136,23 @@ def password(user_id: int):
 def _show_password(user: User, generated: str, *, added: bool = False) -> str:
     """Show a password in this response, because it is stored nowhere."""
     return render_template("accounts/password_shown.html", user=user, password=generated, added=added)
+
+
+# -- the second factor ------------------------------------------------------------------------------------------------
+
+
+@blueprint.route("/<row:user_id>/second-factor", methods=["GET", "POST"])
+@administrator_required
+def reset_second_factor(user_id: int):
+    """Ask for confirmation, then remove the second factor of a user who has lost the phone. Their sessions end."""
+    user = _get(user_id)
+    if user.id == current_user.id:  # one's own is turned off on the account page, with a code
+        return redirect(url_for("account.index"))
+    if request.method == "GET":
+        return render_template("accounts/second_factor_reset.html", user=user)
+    if second_factor.reset(database(), user.id, utcnow(), actor=current_user.name):
+        flash(_("The two-step log-in of the user is reset, and all sessions of the user have ended."), "success")
+    return redirect(url_for("users.index"))
 
 
 # -- activating and deactivating --------------------------------------------------------------------------------------

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from markupsafe import Markup, escape
 
+from app.domain.hours import parse_spans, parse_week
 from app.domain.text import displayable
 from app.services.audit import HIDDEN, AuditAction
 from app.store.models import AuditEntry
 from app.web import wording
-from app.web.formats import digits, format_moment, name
+from app.web.formats import digits, format_date, format_moment, name
+from app.web.hours_fields import describe_week, format_day
 
 LONGEST_VALUE = 300  # characters; longer values are cut
 
@@ -22,8 +24,38 @@ ACTION: Mapping[AuditAction, tuple[object, object]] = {
     AuditAction.USER_CHANGED: (_l("user changed"), _l("The user %(what)s was changed.")),
     AuditAction.PASSWORD_RESET: (_l("password reset"), _l("The password of %(what)s was reset.")),
     AuditAction.PASSWORD_CHANGED: (_l("own password changed"), _l("%(what)s changed their own password.")),
+    AuditAction.LOGGED_IN: (_l("logged in"), _l("%(what)s logged in.")),
+    AuditAction.LOGIN_FAILED: (_l("failed log-in"), _l("Logging in as %(what)s failed.")),
+    AuditAction.UNKNOWN_LOGIN_FAILED: (
+        _l("failed log-in with an unknown name"),
+        _l("Logging in failed. No user has the name that was typed."),
+    ),
+    AuditAction.CODE_FAILED: (
+        _l("wrong code after the right password"),
+        _l("Logging in as %(what)s failed. The password was right, the code was wrong."),
+    ),
+    AuditAction.LOGGED_OUT: (_l("logged out"), _l("%(what)s logged out.")),
+    AuditAction.SESSION_ENDED: (_l("session ended"), _l("Another session of %(what)s was ended.")),
+    AuditAction.SECOND_FACTOR_ON: (
+        _l("two-step log-in turned on"),
+        _l("%(what)s turned the two-step log-in on."),
+    ),
+    AuditAction.SECOND_FACTOR_OFF: (
+        _l("two-step log-in turned off"),
+        _l("%(what)s turned the two-step log-in off."),
+    ),
+    AuditAction.SECOND_FACTOR_RESET: (
+        _l("two-step log-in reset"),
+        _l("The two-step log-in of %(what)s was reset."),
+    ),
+    AuditAction.RECOVERY_CODES_MADE: (
+        _l("new recovery codes"),
+        _l("%(what)s made new recovery codes."),
+    ),
+    AuditAction.REPORT_EXPORTED: (_l("report exported"), _l("The report was exported as a file.")),
     AuditAction.MODULE_SAVED: (_l("module saved"), _l("The module %(what)s was saved.")),
     AuditAction.MODULE_DELETED: (_l("module deleted"), _l("The module %(what)s was deleted.")),
+    AuditAction.FORMER_CODE_REMOVED: (_l("former code removed"), _l("The former code %(what)s was removed.")),
     AuditAction.EXTENSION_SAVED: (
         _l("extension saved"),
         _l("The optional destinations of extension %(what)s were saved."),
@@ -33,6 +65,24 @@ ACTION: Mapping[AuditAction, tuple[object, object]] = {
     AuditAction.RECORDING_RENAMED: (_l("recording renamed"), _l("The recording %(what)s was renamed.")),
     AuditAction.RECORDING_DELETED: (_l("recording deleted"), _l("The recording %(what)s was deleted.")),
     AuditAction.DIGIT_CHANGED: (_l("digit changed"), _l("The recording of a digit was changed: %(what)s")),
+    AuditAction.NUMBER_LISTED: (_l("number listed"), _l("%(what)s was put on a list of numbers.")),
+    AuditAction.NUMBER_UNLISTED: (_l("number removed"), _l("%(what)s was removed from a list of numbers.")),
+    AuditAction.NUMBER_RULE_ADDED: (_l("number rule added"), _l("The rule for numbers of %(what)s was added.")),
+    AuditAction.NUMBER_RULE_REMOVED: (_l("number rule removed"), _l("The rule for numbers of %(what)s was removed.")),
+    AuditAction.SPECIAL_DAY_SAVED: (_l("special day saved"), _l("The special day %(what)s was saved.")),
+    AuditAction.SPECIAL_DAY_REMOVED: (_l("special day removed"), _l("The special day %(what)s was removed.")),
+    AuditAction.SPECIAL_DAYS_IMPORTED: (
+        _l("special days imported"),
+        _l("Special days were imported from the file %(what)s."),
+    ),
+    AuditAction.MISSED_CALLS_LISTED: (
+        _l("missed calls listed"),
+        _l("How missed calls of %(what)s are listed was saved."),
+    ),
+    AuditAction.MISSED_CALLS_UNLISTED: (
+        _l("missed calls no longer listed"),
+        _l("Missed calls of %(what)s are no longer listed."),
+    ),
     AuditAction.CALLS_PAUSED: (_l("calls paused"), _l("All automatic calls were paused.")),
     AuditAction.CALLS_RESUMED: (_l("calls resumed"), _l("Automatic calls were resumed.")),
     AuditAction.REQUEST_ADDED: (_l("request added by hand"), _l("The request of %(what)s was added by hand.")),
@@ -49,6 +99,7 @@ ACTION: Mapping[AuditAction, tuple[object, object]] = {
         _l("request called by hand"),
         _l("A call for the request of %(what)s was started by hand."),
     ),
+    AuditAction.REQUEST_REOPENED: (_l("request reopened"), _l("The request of %(what)s was reopened.")),
     AuditAction.REQUESTS_MADE_UP: (_l("sample requests created"), _l("Sample requests were created.")),
 }
 
@@ -77,11 +128,44 @@ FIELD: Mapping[str, object] = {
     "min_wait": _l("Minimum waiting time (seconds)"),
     "rest": _l("Rest after a call (seconds)"),
     "retries": _l("Number of retries"),
-    "retry_pause": _l("Pause between retries (seconds)"),
+    "retry_pause": _l("Pause between retries (seconds)"),  # of older versions
+    "retry_pauses": _l("Pauses between retries (seconds)"),
+    "busy_pause": _l("Pause after a busy customer (seconds)"),
     "agent_pause": _l("Pause after a missed call (seconds)"),
     "agent_ring": _l("The agent's phone rings (seconds)"),
     "customer_ring": _l("The customer's phone rings (seconds)"),
+    "agent_confirms": _l("The agent confirms"),
+    "asks_customer": _l("Asks the customer"),
+    "customer_first": _l("Rings the customer first"),
+    "office_name": _l("Name of the office"),
     "expire_after": _l("Expires after (seconds)"),
+    "hours": _l("Own office hours"),
+    "holidays": _l("Closed on the holidays of the office"),
+    "outside": _l("Outside the office hours"),
+    "stop_before": _l("Closes for callers before the end (seconds)"),
+    "offers_times": _l("Callers may choose the time"),
+    "offer_key": _l("Key to leave the queue"),
+    "offer_after": _l("Offer to waiting callers every (seconds)"),
+    "offer_callers": _l("Offer at once from so many waiting callers on"),
+    "quarter_limit": _l("Chosen times in a quarter of an hour"),
+    "tells_place": _l("Callers hear their place in line"),
+    "tells_wait": _l("Callers hear the estimated wait"),
+    "asks_name": _l("Callers may say their name"),
+    "carry_over": _l("Open requests wait for the next opening"),  # of older versions
+    "at_closing": _l("Open requests at the closing"),
+    "agent_order": _l("Which extension rings first"),
+    "preferred_for": _l("Waits for the preferred agent (seconds)"),
+    "fallback_after": _l("Fallback after (seconds)"),
+    "fallback_kind": _l("Type of the fallback"),
+    "fallback_code": _l("Fallback"),
+    "place": _l("Callers on the line and requests"),
+    "callers_lead": _l("A request waits behind later callers for (seconds)"),
+    "callers_share": _l("Callers before each request"),
+    "office_hours": _l("Office hours"),
+    "official_holidays": _l("Closed on official holidays"),
+    "opening_spread": _l("Spread the first calls over (seconds)"),
+    "day_hours": _l("Hours"),
+    "days": _l("Days"),
     "ring": _l("Ringing time (seconds)"),
     "no_answer": _l("No answer"),
     "busy": _l("Busy"),
@@ -95,6 +179,27 @@ FIELD: Mapping[str, object] = {
     "outbound_context": _l("Context for calls to customers"),
     "outbound_format": _l("Format of dialled numbers"),
     "outbound_prefix": _l("Prefix"),
+    "calls_limit": _l("Most calls at once"),
+    "route_calls_limit": _l("Most calls to customers at once"),
+    "min_talk": _l("Shortest talk (seconds)"),
+    "second_factor": _l("Two-step log-in"),
+    "recovery_codes": _l("Recovery codes that are left"),
+    "daily_calls_limit": _l("Most automatic calls in 24 hours"),
+    "number_open_limit": _l("Open requests of a number"),
+    "number_hour_limit": _l("New requests of a number in an hour"),
+    "number_day_limit": _l("New requests of a number in 24 hours"),
+    "module_hour_limit": _l("New requests of a module in an hour"),
+    "total_hour_limit": _l("New requests of all modules in an hour"),
+    "waiting_limit": _l("Waiting requests in all"),
+    "missed_look_back": _l("Look-back (hours)"),
+    "missed_kept": _l("Missed calls are kept (days)"),
+    "missed_minutes": _l("Automatic request after (minutes)"),
+    "list": _l("List"),
+    "fixed_agent": _l("Fixed agent"),
+    "number_kinds": _l("Kinds of numbers"),
+    "typed_number_kinds": _l("Kinds of typed numbers"),
+    "number_rule": _l("Rule"),
+    "typed": _l("Callers may type such numbers, too"),
     "ami_host": _l("Address of the PBX (AMI)"),
     "ami_port": _l("Port of the PBX (AMI)"),
     "ami_username": _l("User on the PBX (AMI)"),
@@ -112,6 +217,8 @@ FIELD: Mapping[str, object] = {
     "postponed_until": _l("Postponed until"),
     "requests": _l("Requests"),
     "file": _l("File"),
+    "address": _l("From the address"),
+    "ended_address": _l("Address of the ended session"),
 }
 
 # Texts of the values of a field.
@@ -123,9 +230,18 @@ _VALUES: Mapping[str, Mapping[str, object]] = {
     "target_kind": wording.DESTINATION,
     "next_kind": wording.DESTINATION,
     "error_kind": wording.DESTINATION,
+    "fallback_kind": wording.DESTINATION,
     "outbound_format": wording.OUTBOUND_FORMAT,
+    "second_factor": wording.SECOND_FACTOR,
+    "outside": wording.OUTSIDE,
+    "at_closing": wording.AT_CLOSING,
+    "agent_order": wording.AGENT_ORDER,
+    "official_holidays": {"1": _l("yes")},
+    "list": wording.LIST_KIND_OF_NUMBER,
+    "number_rule": {"country": _l("country"), "allow": _l("allow"), "refuse": _l("refuse")},
     "priority": {"1": _l("high"), "0": _l("normal"), "-1": _l("low")},
 }
+_ABOUT_DAYS = frozenset({AuditAction.SPECIAL_DAY_SAVED, AuditAction.SPECIAL_DAY_REMOVED})
 _DESTINATIONS = frozenset({"no_answer", "busy", "unavailable", "failed"})
 
 
@@ -146,7 +262,8 @@ def action_label(action: str) -> str:
 
 def describe(entry: AuditEntry) -> Markup:
     """Return a sentence that says what was done."""
-    what = Markup("<strong>{}</strong>").format(name(digits(entry.subject)))
+    subject = _format_day(entry.subject) if entry.action in _ABOUT_DAYS else entry.subject
+    what = Markup("<strong>{}</strong>").format(name(digits(subject)))
     texts = ACTION.get(entry.action)  # type: ignore[call-overload]
     if texts is None:
         return Markup("{} {}").format(entry.action, what)
@@ -183,10 +300,14 @@ def format_value(field: str, stored: object) -> Markup | None:
         return escape(_("yes") if stored else _("no"))
     if stored is None and field in _VALUES and "None" in _VALUES[field]:
         return escape(str(_VALUES[field]["None"]))
+    if field == "day_hours" and isinstance(stored, str):
+        return _format_hours(stored)
     if stored in (None, "", []):
         return None
     if isinstance(stored, list):
-        return _format_list(stored)
+        return _format_list(map(_format_day, stored) if field == "days" else stored)
+    if field in ("hours", "office_hours"):
+        return _format_week(str(stored))
     return name(_format_text(field, str(stored)))
 
 
@@ -194,9 +315,25 @@ def _format_list(values: Iterable[object]) -> Markup:
     return escape(_(", ")).join(name(digits(value)) for value in values)
 
 
+def _format_hours(stored: str) -> Markup:
+    try:
+        return format_day(parse_spans(stored))
+    except ValueError:
+        return name(stored)
+
+
+def _format_week(stored: str) -> Markup:
+    try:
+        return describe_week(parse_week(stored))
+    except ValueError:
+        return name(stored)
+
+
 def _format_text(field: str, stored: str) -> str:
     if field in _VALUES:
         return str(_VALUES[field].get(stored, stored))
+    if field.endswith("number_kinds"):
+        return _(", ").join(str(wording.NUMBER_KIND.get(kind, kind)) for kind in stored.split(","))  # type: ignore[call-overload]
     if field in _DESTINATIONS:
         kind, _space, code = stored.partition(" ")
         shown = code if kind == "custom" else digits(code)
@@ -216,6 +353,14 @@ def _format_target(stored: str) -> str:
     if stored == "*":
         return _("any extension of the module")
     return f"{_('queue')} {digits(queue_name)}" if queue == "queue" else f"{_('extension')} {digits(stored)}"
+
+
+def _format_day(stored: str) -> str:
+    """Return a day with what follows it, such as its name, in the reader's calendar."""
+    try:
+        return format_date(date.fromisoformat(stored[:10])) + stored[10:]
+    except ValueError:
+        return stored
 
 
 def _format_time(stored: str) -> str:

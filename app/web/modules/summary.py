@@ -7,11 +7,17 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from markupsafe import Markup, escape
 
+from app.domain.agent_order import AgentOrder
+from app.domain.backoff import LONGEST_PAUSE
+from app.domain.dial_order import Confirmation
+from app.domain.hours import AtClosing, Outside, parse_week
+from app.domain.place_in_line import Place
 from app.domain.routing import Destination, DestinationKind
 from app.services.modules.input import ModuleInput
 from app.services.pbx.directory import Directory
 from app.services.prompts.input import PromptMode
 from app.web.formats import digits, fill_in, name, number
+from app.web.hours_fields import describe_week
 from app.web.pbx.findings import format_code
 
 
@@ -23,9 +29,12 @@ def summarise(given: ModuleInput, directory: Directory) -> list[Markup]:
     paragraphs = [] if given.active else [_inactive(given, directory)]
     paragraphs.append(_offer(given, directory))
     if given.target_kind == DestinationKind.EXTENSION and len(given.targets) > 1:
-        text = _("The extension that the caller wanted calls back. If the caller dialled %(code)s directly, any does.")
-        paragraphs.append(fill_in(text, code=number(given.code)))
+        paragraphs.append(_any_extension(given))
+    if given.target_kind == DestinationKind.QUEUE and given.offer_key:
+        paragraphs.append(_offer_in_queue(given))
     paragraphs += _call_back(given, directory) if given.automatic else [_manual()]
+    paragraphs.append(_hours(given))
+    paragraphs.append(_outside(given, directory))
     paragraphs.append(_onward(given, directory))
     if given.expire_after:
         text = _("A request that is not done within %(time)s expires.")
@@ -60,7 +69,78 @@ def _offer(given: ModuleInput, directory: Directory) -> Markup:
             "A caller who gets no answer from %(target)s comes to %(code)s and hears the introduction. "
             "Key 1 registers the caller's own number, key 2 another number."
         )
-    return fill_in(text, code=number(given.code), target=_targets(given, directory))
+    sentences = [
+        fill_in(text, code=number(given.code), target=_targets(given, directory)),
+        *_times(given),
+        *_prospect(given),
+        *_name(given),
+    ]
+    return Markup(" ").join(sentences)
+
+
+def _times(given: ModuleInput) -> list[Markup]:
+    """Say that callers may choose when they are called."""
+    if not given.offers_times or given.silent:
+        return []
+    sentences = [escape(_("With key 3 callers choose first when they are called."))]
+    if given.quarter_limit:
+        text = ngettext(
+            "There is at most %(num)s such call in a quarter of an hour.",
+            "There are at most %(num)s such calls in a quarter of an hour.",
+            given.quarter_limit,
+        )
+        sentences.append(escape(digits(text)))
+    return sentences
+
+
+def _prospect(given: ModuleInput) -> list[Markup]:
+    """Say what callers hear about the line."""
+    if given.silent or not (given.tells_place or given.tells_wait):
+        return []
+    if given.tells_place and given.tells_wait:
+        text = _("Then callers hear their place in line and, if it can be estimated, how long it will probably take.")
+    elif given.tells_place:
+        text = _("Then callers hear their place in line.")
+    else:
+        text = _("Then callers hear how long it will probably take, if it can be estimated.")
+    return [escape(text)]
+
+
+def _name(given: ModuleInput) -> list[Markup]:
+    """Say that callers may say their name."""
+    if not given.asks_name or given.silent:
+        return []
+    return [escape(_("After that callers may say their name, and the agent hears it."))]
+
+
+def _offer_in_queue(given: ModuleInput) -> Markup:
+    """Say that callers who wait in the queue may leave it by a key."""
+    after, key = format_duration(given.offer_after), digits(given.offer_key)
+    text = _(
+        "Callers who wait in the queue hear every %(after)s that key %(key)s leads them to a request with their place "
+        "in line. If they leave none, they go on waiting; on FreePBX and Issabel they go to the error destination."
+    )
+    sentences = [fill_in(text, after=after, key=key)]
+    if given.offer_callers:
+        text = ngettext(
+            "If %(num)s caller waits already, those who come hear it at once.",
+            "If %(num)s callers wait already, those who come hear it at once.",
+            given.offer_callers,
+        )
+        sentences.append(escape(digits(text)))
+    return Markup(" ").join(sentences)
+
+
+def _any_extension(given: ModuleInput) -> Markup:
+    text = _("The extension that the caller wanted calls back. If the caller dialled %(code)s directly, any does.")
+    order: dict[str, str] = {
+        AgentOrder.LONGEST_IDLE: _("Of those that are free, the one rings that has had no call for longest."),
+        AgentOrder.LISTED: _("Of those that are free, the first one rings in this order: %(extensions)s."),
+        AgentOrder.IN_TURN: _("Of those that are free, the one rings whose last ring is longest ago."),
+    }
+    listed = escape(_(", ")).join(number(target) for target in given.targets)
+    which = order.get(given.agent_order, "")
+    return fill_in(f"{text} {which}", code=number(given.code), extensions=listed)
 
 
 def _call_back(given: ModuleInput, directory: Directory) -> list[Markup]:
@@ -69,23 +149,37 @@ def _call_back(given: ModuleInput, directory: Directory) -> list[Markup]:
         text = _("Bazang waits at least %(time)s, so that the person who missed the call can call back first.")
         paragraphs.append(fill_in(text, time=format_duration(given.min_wait)))
     ring = fill_in(_ring(given), target=_targets(given, directory), rest=format_duration(given.rest))
-    announce = _("Bazang announces the request and, after key 1, dials the customer.")
+    if given.customer_first:
+        ring = fill_in(_reserve(given), target=_targets(given, directory), rest=format_duration(given.rest))
+        announce = _customer_first(given)
+    elif given.agent_confirms == Confirmation.ANSWER:
+        announce = _("Bazang announces the request and then dials the customer.")
+    else:
+        announce = _("Bazang announces the request and, after key 1, dials the customer.")
     paragraphs.append(ring + " " + announce)
-    text = _("A phone that is not answered within %(ring)s does not ring again for %(pause)s. Key 2 does the same.")
-    ring_time, pause = format_duration(given.agent_ring), format_duration(given.agent_pause)
-    paragraphs.append(fill_in(text, ring=ring_time, pause=pause))
+    if given.target_kind == DestinationKind.QUEUE:
+        paragraphs.append(_place(given))
+    if given.preferred_for and (given.target_kind == DestinationKind.QUEUE or len(given.targets) > 1):
+        text = _("If one of them talked with this customer last, nobody else rings for the first %(time)s.")
+        paragraphs.append(fill_in(text, time=format_duration(given.preferred_for)))
+    if given.fallback_after and given.fallback.code:
+        text = _("When a request has waited for %(time)s, %(fallback)s may serve it, too.")
+        fallback = format_destination(given.fallback, directory)
+        paragraphs.append(fill_in(text, time=format_duration(given.fallback_after), fallback=fallback))
+    paragraphs += _question(given)
+    paragraphs.append(_misses(given))
     paragraphs.append(_retries(given))
+    if given.retries and given.busy_pause:
+        text = _("If the customer was busy, the next call comes after %(pause)s.")
+        paragraphs.append(fill_in(text, pause=format_duration(given.busy_pause)))
     return paragraphs
 
 
 def _ring(given: ModuleInput) -> str:
     if given.target_kind == DestinationKind.QUEUE:
         if given.rest:
-            return _(
-                "As soon as a member of %(target)s has been free for %(rest)s and no caller is waiting there, "
-                "Bazang rings that member."
-            )
-        return _("As soon as a member of %(target)s is free and no caller is waiting there, Bazang rings that member.")
+            return _("As soon as a member of %(target)s has been free for %(rest)s, Bazang rings that member.")
+        return _("As soon as a member of %(target)s is free, Bazang rings that member.")
     if len(given.targets) > 1:
         if given.rest:
             return _("As soon as that extension has been free for %(rest)s, Bazang rings it.")
@@ -95,6 +189,68 @@ def _ring(given: ModuleInput) -> str:
     return _("As soon as %(target)s is free, Bazang rings it.")
 
 
+def _reserve(given: ModuleInput) -> str:
+    """Say when the customer is rung first, as `_ring` does of the agent."""
+    if given.target_kind == DestinationKind.QUEUE:
+        if given.rest:
+            return _("As soon as a member of %(target)s has been free for %(rest)s, Bazang rings the customer.")
+        return _("As soon as a member of %(target)s is free, Bazang rings the customer.")
+    if len(given.targets) > 1:
+        if given.rest:
+            return _("As soon as that extension has been free for %(rest)s, Bazang rings the customer.")
+        return _("As soon as that extension is free, Bazang rings the customer.")
+    if given.rest:
+        return _("As soon as %(target)s has been free for %(rest)s, Bazang rings the customer.")
+    return _("As soon as %(target)s is free, Bazang rings the customer.")
+
+
+def _customer_first(given: ModuleInput) -> Markup:
+    """Say what happens when a customer has answered who is rung first."""
+    if given.agent_confirms == Confirmation.ANSWER:
+        text = _(
+            "The customer hears music while the agent's phone rings, for at most %(ring)s, and is connected after the "
+            "announcement."
+        )
+    else:
+        text = _(
+            "The customer hears music while the agent's phone rings, for at most %(ring)s, and is connected after key "
+            "1."
+        )
+    after = _("If the agent does not come, the customer hears an apology, and the next call rings the agent first.")
+    return fill_in(f"{text} {after}", ring=format_duration(given.agent_ring))
+
+
+def _place(given: ModuleInput) -> Markup:
+    """Say who comes first, a request or the callers who wait in the queue."""
+    match given.place:
+        case Place.CALLERS_FIRST if given.callers_lead:
+            text = _(
+                "Callers on the line come first, but a request does not wait behind those who called more than "
+                "%(lead)s later."
+            )
+            return fill_in(text, lead=format_duration(given.callers_lead))
+        case Place.CALLERS_FIRST:
+            return escape(_("Callers on the line come first: as long as anyone waits there, no request is called."))
+        case Place.SHARE:
+            text = ngettext(
+                "While callers are on the line, one request is called after each caller that was answered.",
+                "While callers are on the line, one request is called after %(num)s callers that were answered.",
+                given.callers_share,
+            )
+            return escape(digits(text))
+    return escape(_("Callers on the line and requests are served by the time they first called."))
+
+
+def _question(given: ModuleInput) -> list[Markup]:
+    if not given.asks_customer:
+        return []
+    text = _(
+        "Customers who answer are asked first: key 1 connects them, key 2 lets the request wait for the next pause "
+        "between calls, key 9 cancels it. If nobody presses a key, the call counts as not answered."
+    )
+    return [escape(text)]
+
+
 def _manual() -> Markup:
     text = _(
         "No phone rings automatically. The request stays among the pending requests until someone presses “Call now”."
@@ -102,15 +258,91 @@ def _manual() -> Markup:
     return escape(text)
 
 
+def _misses(given: ModuleInput) -> Markup:
+    longest = int(LONGEST_PAUSE.total_seconds())
+    if given.agent_pause < longest:
+        text = _(
+            "A phone that is not answered within %(ring)s does not ring again for %(pause)s, and for longer with each "
+            "further miss of the same request, up to %(longest)s. Key 2 does the same."
+        )
+    else:
+        text = _("A phone that is not answered within %(ring)s does not ring again for %(pause)s. Key 2 does the same.")
+    ring, pause = format_duration(given.agent_ring), format_duration(given.agent_pause)
+    return fill_in(text, ring=ring, pause=pause, longest=format_duration(longest))
+
+
 def _retries(given: ModuleInput) -> Markup:
-    ring, pause = format_duration(given.customer_ring), format_duration(given.retry_pause)
-    if not given.retries:
+    ring, pauses = format_duration(given.customer_ring), given.retry_pauses[: given.retries]
+    if not pauses:
         return fill_in(_("If the customer does not answer within %(ring)s, the request fails."), ring=ring)
     if given.retries == 1:
         text = _("If the customer does not answer within %(ring)s, Bazang calls once more after %(pause)s.")
-        return fill_in(text, ring=ring, pause=pause)
-    text = _("If the customer does not answer within %(ring)s, Bazang calls %(count)s more times, %(pause)s apart.")
-    return fill_in(text, ring=ring, pause=pause, count=digits(given.retries))
+    elif len(set(pauses)) == 1:
+        text = _("If the customer does not answer within %(ring)s, Bazang calls %(count)s more times, %(pause)s apart.")
+    elif given.retries == len(pauses):
+        text = _(
+            "If the customer does not answer within %(ring)s, Bazang calls %(count)s more times: after %(pause)s, then "
+            "%(others)s."
+        )
+    else:
+        text = _(
+            "If the customer does not answer within %(ring)s, Bazang calls %(count)s more times: after %(pause)s, then "
+            "%(others)s. The last pause repeats."
+        )
+    first, *others = map(format_duration, pauses)
+    joined = _(", ").join(others)
+    return fill_in(text, ring=ring, pause=first, others=joined, count=digits(given.retries))
+
+
+def _hours(given: ModuleInput) -> Markup:
+    """Say when phones ring by themselves."""
+    if not given.hours:
+        if given.holidays:
+            return escape(_("Phones ring by themselves in the office hours only."))
+        return escape(_("Phones ring by themselves in the office hours only, also on holidays."))
+    if given.holidays:
+        text = _("Phones ring by themselves in the module's own hours only (%(hours)s), and not on holidays.")
+    else:
+        text = _("Phones ring by themselves in the module's own hours only (%(hours)s), also on holidays.")
+    return fill_in(text, hours=describe_week(parse_week(given.hours)))
+
+
+def _outside(given: ModuleInput, directory: Directory) -> Markup:
+    """Say what callers are offered outside the hours, and what becomes of open requests."""
+    sentences = [_offer_outside(given, directory)]
+    if given.stop_before and given.outside != Outside.OFFER:
+        text = _("For callers, the hours end %(time)s earlier.")
+        sentences.append(fill_in(text, time=format_duration(given.stop_before)))
+    sentences.append(escape(_at_closing(given)))
+    return Markup(" ").join(sentences)
+
+
+def _at_closing(given: ModuleInput) -> str:
+    match given.at_closing:
+        case AtClosing.EXPIRE:
+            return _("What is open when the office closes expires.")
+        case AtClosing.GIVE_UP:
+            return _(
+                "When the office closes, requests whose customer was called and not reached are given up. The others "
+                "wait for the next opening."
+            )
+    return _("Open requests wait for the next opening.")
+
+
+def _offer_outside(given: ModuleInput, directory: Directory) -> Markup:
+    match given.outside:
+        case Outside.OFFER:
+            return escape(_("Outside these hours callers are offered the same."))
+        case Outside.DECLINE if given.error.kind == DestinationKind.HANGUP:
+            return escape(_("Outside these hours callers hear that the office is closed, and the call ends."))
+        case Outside.DECLINE:
+            text = _(
+                "Outside these hours callers hear that the office is closed, and the call goes to %(destination)s."
+            )
+            return fill_in(text, destination=format_destination(given.error, directory))
+    return escape(
+        _("Outside these hours callers hear that the office is closed, and are offered a call when it opens.")
+    )
 
 
 def _onward(given: ModuleInput, directory: Directory) -> Markup:

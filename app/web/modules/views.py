@@ -7,6 +7,7 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from app.services.errors import Invalid, NotFound
+from app.services.modules.former_codes import list_former_codes, remove_former_code
 from app.services.modules.input import ModuleInput
 from app.services.modules.list import (
     SORT_COLUMNS,
@@ -15,13 +16,16 @@ from app.services.modules.list import (
     get_module,
     list_modules,
     load_module,
+    names_by_id,
     suggest_code,
 )
 from app.services.modules.save import check_and_save_module, check_without_pbx, delete_module, set_active
 from app.services.pbx.destinations import SaveResult
 from app.services.pbx.references import find_references
+from app.web.body_check import accept_uploads
 from app.web.context import administrator_required, database, directory, library, pbx, settings, utcnow
 from app.web.fields import has_errors
+from app.web.hours_fields import WEEK_HELP
 from app.web.http import is_fragment, parse_row_number
 from app.web.modules.form import ModuleForm
 from app.web.modules.summary import summarise
@@ -68,8 +72,9 @@ def index():
     with database().read() as session:
         listed = _list(session)
         references = find_references(session)
+        values = {"former_codes": list_former_codes(session), "names": names_by_id(session)}
     template = "modules/_list.html" if is_fragment() else "modules/index.html"
-    return render_template(template, listed=listed, references=references, profile=pbx().pbx_profile)
+    return render_template(template, listed=listed, references=references, profile=pbx().pbx_profile, **values)
 
 
 def _list(session) -> ModuleList:
@@ -99,11 +104,25 @@ def switch(module_id: int):
     return render_template("modules/_row.html", module=module, references=references, profile=pbx().pbx_profile)
 
 
+@blueprint.post("/former-codes")
+@administrator_required
+def remove_code():
+    """Remove the former code in the form."""
+    code = request.form.get("code", "")
+    try:
+        remove_former_code(database(), code, utcnow(), actor=current_user.name)
+    except NotFound:
+        abort(404)
+    flash(_("The former code %(code)s is removed.", code=code), "success")
+    return redirect(url_for("modules.index"))
+
+
 # -- the form ---------------------------------------------------------------------------------------------------------
 
 
 @blueprint.route("/new", methods=["GET", "POST"])
 @administrator_required
+@accept_uploads
 def new():
     """Add a module. `copy` is the id of a module whose values the form starts with."""
     form = ModuleForm()
@@ -120,6 +139,7 @@ def new():
 
 @blueprint.route("/<row:module_id>", methods=["GET", "POST"])
 @administrator_required
+@accept_uploads
 def edit(module_id: int):
     """Change a module."""
     stored = _load(module_id)
@@ -144,7 +164,7 @@ def _edit(form: ModuleForm, module_id: int | None, stored: ModuleInput | None = 
             return redirect(url_for("modules.index"))
         status = 422
     form.show_existing(directory())
-    values = {"directory": directory(), "sentences": summarise(form.input(), directory())}
+    values = {"directory": directory(), "sentences": summarise(form.input(), directory()), "week_help": WEEK_HELP}
     return render_template("modules/form.html", form=form, module_id=module_id, **values), status
 
 
@@ -163,8 +183,15 @@ def _save(form: ModuleForm, module_id: int | None, stored: ModuleInput | None) -
     form.show_result(result)
     if result.saved:
         flash(_("The module is saved."), "success")
+        if stored is not None and stored.code != given.code:
+            _flash_former_code(stored.code)
         flash_unanswered(result)
     return result.saved
+
+
+def _flash_former_code(code: str) -> None:
+    text = _("The former code %(code)s still leads callers on. Change it on the PBX, then remove it here.", code=code)
+    flash(text, "warning")
 
 
 def _check_and_save(form: ModuleForm, given: ModuleInput, module_id: int | None) -> SaveResult:
@@ -207,6 +234,7 @@ def delete(module_id: int):
         except (Invalid, NotFound):
             return redirect(url_for("modules.delete", module_id=module_id))
         flash(_("The module is deleted."), "success")
+        _flash_former_code(given.code)
         return redirect(url_for("modules.index"))
     status = 422 if request.method == "POST" else 200
     return render_template(

@@ -10,9 +10,10 @@ from app.domain.routing import CODE_PATTERN, Destination, DestinationKind
 from app.services.pbx import lookup
 from app.services.pbx.destinations import PbxWarning, warning_key
 from app.web.context import administrator_required, database, directory, settings, utcnow
+from app.web.fields import split_list, typed_text
 from app.web.formats import fill_in, name, number
 from app.web.http import parse_row_number
-from app.web.pbx.fields import confirmed_keys, split_extensions
+from app.web.pbx.fields import confirmed_keys
 from app.web.pbx.findings import (
     Finding,
     Level,
@@ -36,9 +37,9 @@ def describe_field():
 
 def _typed_destinations(field: str) -> list[Destination]:
     """Return the destinations in a form's field, without those that are not well-formed."""
-    typed = {key: ascii_digits(value).strip() for key, value in request.args.items()}
+    typed = {key: typed_text([value]) for key, value in request.args.items()}
     if field == "targets":
-        extensions = split_extensions(typed.get("targets", ""))[:MOST_EXTENSIONS]
+        extensions = split_list(typed.get("targets", ""))[:MOST_EXTENSIONS]
         destinations = [Destination(DestinationKind.EXTENSION, extension) for extension in extensions]
     elif field == "queue":
         destinations = [Destination(DestinationKind.QUEUE, typed.get("queue", ""))]

@@ -7,7 +7,7 @@ from flask_login import current_user
 from wtforms import BooleanField
 
 from app.domain.numbers import ascii_digits
-from app.domain.routing import EXTENSION_PATTERN, Context, Situation, extension_context
+from app.domain.routing import EXTENSION_PATTERN, Context, Situation
 from app.services.errors import NotFound
 from app.services.pbx import config_snippets, scenarios
 from app.services.pbx.destinations import SaveResult
@@ -100,7 +100,7 @@ def edit(extension: str):
     with database().read() as session:
         row = find_extension(session, extension)
     if is_freepbx():
-        return render_template("pbx/extensions_freepbx.html", row=row, **step_values())
+        return render_template("pbx/extensions_freepbx.html", row=row, situations=Situation, **step_values())
     form = ExtensionForm()
     status = 200
     if request.method == "POST":
@@ -110,7 +110,7 @@ def edit(extension: str):
         status = 422
     elif row.scenario is not None:
         form.load(row.scenario)
-    values = page_values(form, Context.EXTENSIONS, extension, extension_context(extension))
+    values = page_values(form, Context.EXTENSIONS, extension)
     goto = config_snippets.goto_line(Context.EXTENSIONS, extension)
     return render_template("pbx/extension_form.html", form=form, row=row, goto=goto, **values), status
 

@@ -1,6 +1,5 @@
 """Form fields with destinations, and the form that shows what the PBX knows about them."""
 
-import re
 from collections.abc import Mapping
 
 from flask import flash, request
@@ -17,17 +16,13 @@ from app.web.pbx.findings import Finding, describe_existing, describe_warning
 
 CONFIRMED_FIELD = "accepted"  # the ticks that confirm warnings
 _KINDS = {kind: label for kind, label in wording.DESTINATION.items() if kind != DestinationKind.HANGUP}
+_TARGETS = {kind: wording.DESTINATION[kind] for kind in (DestinationKind.EXTENSION, DestinationKind.QUEUE)}
 _HANG_UP = wording.DESTINATION[DestinationKind.HANGUP]
 
 
 def confirmed_keys() -> list[str]:
     """Return the keys of the warnings that the user confirmed."""
     return request.values.getlist(CONFIRMED_FIELD)
-
-
-def split_extensions(text: str) -> list[str]:
-    """Return the extensions that were typed into one field."""
-    return [part for part in re.split(r"[\s,،;]+", text) if part]
 
 
 class _Required(Form):
@@ -40,14 +35,22 @@ class _Optional(Form):
     code = DigitsField()
 
 
+class _Target(Form):
+    kind = SelectField(choices=choices({DestinationKind.NONE: wording.NOBODY, **_TARGETS}), validate_choice=False)
+    code = DigitsField()
+
+
 class DestinationField(FormField):
     """A destination. A field `next` consists of the fields `next_kind` and `next_code`.
 
-    `optional`: it offers the kind "" and not "hangup" for ending the call.
+    `optional`: it offers the kind "" and not "hangup" for ending the call. `target`: it offers extensions, queues, and
+    nobody.
     """
 
-    def __init__(self, label: object, description: object, *, optional: bool = False, **options) -> None:
-        form_class = _Optional if optional else _Required
+    def __init__(
+        self, label: object, description: object, *, optional: bool = False, target: bool = False, **options
+    ) -> None:
+        form_class = _Target if target else _Optional if optional else _Required
         super().__init__(form_class, label, separator="_", description=description, **options)
 
     @property

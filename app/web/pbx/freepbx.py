@@ -5,6 +5,7 @@ from flask import request
 from app.domain.routing import Context
 from app.services.modules.list import list_names
 from app.services.pbx.config_snippets import location
+from app.web import pbx_product
 from app.web.context import database, pbx
 
 
@@ -16,11 +17,11 @@ def is_freepbx() -> bool:
 def step_values() -> dict[str, object]:
     """Return the template's values: all modules by code and name, and the chosen one with its location in the dialplan.
 
-    `module` in the request is the code of the chosen module.
+    `module` in the request is the code of the chosen module. The menus of the product are added.
     """
     with database().read() as session:
         modules = list_names(session)
     wanted = request.values.get("module", "")
     chosen = next((module for module in modules if module[0] == wanted), modules[0] if modules else None)
     target = location(Context.MODULES, chosen[0]) if chosen else ""
-    return {"modules": modules, "chosen": chosen, "target": target}
+    return {"modules": modules, "chosen": chosen, "target": target, **pbx_product.template_values()}

@@ -1,19 +1,22 @@
 """Queues: the list of what the PBX reports, and the scenario of each."""
 
+from dataclasses import replace
+
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
+from flask_wtf import FlaskForm
 
-from app.domain.numbers import ascii_digits
 from app.domain.routing import QUEUE_PATTERN, Context
-from app.services.errors import NotFound
-from app.services.pbx import scenarios
-from app.services.pbx.lists import find_queue, list_queues
+from app.services.errors import Invalid, NotFound
+from app.services.modules.offers import Offer, find_offer
+from app.services.pbx import queue_names, scenarios
+from app.services.pbx.lists import ListedQueue, find_queue, list_queues
 from app.services.pbx.scenarios import QueueInput
 from app.web import wording
-from app.web.context import administrator_required, database, utcnow
-from app.web.fields import WholeNumberField
+from app.web.context import administrator_required, database, settings, utcnow
+from app.web.fields import WholeNumberField, has_errors, show_errors, typed_text
 from app.web.pbx.fields import DestinationField
 from app.web.pbx.freepbx import is_freepbx, step_values
 from app.web.pbx.lists import list_values
@@ -31,7 +34,7 @@ class QueueForm(ScenarioForm):
     wrapup = WholeNumberField(
         _l("Wrap-up time"),
         default=0,
-        description=_l("How long members get no call after a call. The PBX does not report it, so enter it here too."),
+        description=_l("How long members get no call after a call. The PBX may not report it, so enter it here too."),
     )
     failed = DestinationField(
         _l("Failed-call destination"),
@@ -47,6 +50,14 @@ class QueueForm(ScenarioForm):
     def input(self, queue: str) -> QueueInput:
         """Return what was typed."""
         return QueueInput(queue, self.max_wait.data, self.wrapup.data, self.failed.destination)
+
+
+class WrapupForm(FlaskForm):
+    wrapup = WholeNumberField(
+        _l("Wrap-up time"),
+        default=0,
+        description=_l("As it is set on the PBX, which does not let us read it: members get no call for so long."),
+    )
 
 
 # -- the list ---------------------------------------------------------------------------------------------------------
@@ -76,9 +87,9 @@ def _render_list(template: str):
 @administrator_required
 def open_typed():
     """Go to the queue that was typed by hand."""
-    name = ascii_digits(request.args.get("name", "")).strip()
+    name = typed_text([request.args.get("name", "")])
     if not QUEUE_PATTERN.fullmatch(name):
-        flash(wording.error("context"), "warning")
+        flash(wording.error("queue_name"), "warning")
         return redirect(url_for("queues.index"))
     return redirect(url_for("queues.edit", queue=name))
 
@@ -93,9 +104,10 @@ def edit(queue: str):
     if not QUEUE_PATTERN.fullmatch(queue):
         abort(404)
     with database().read() as session:
-        row = find_queue(session, queue)
+        row, extension = find_queue(session, queue), queue_names.extension_of(session, queue)
+        offer = find_offer(session, settings(), queue)
     if is_freepbx():
-        return render_template("pbx/queues_freepbx.html", row=row, **step_values())
+        return _edit_on_freepbx(row, offer)
     form = QueueForm()
     status = 200
     if request.method == "POST":
@@ -105,8 +117,33 @@ def edit(queue: str):
         status = 422
     elif row.scenario is not None:
         form.load(row.scenario)
-    values = page_values(form, Context.QUEUES, queue)
-    return render_template("pbx/queue_form.html", form=form, row=row, **values), status
+    values = page_values(form, Context.QUEUES, extension)
+    return render_template("pbx/queue_form.html", form=form, row=row, offer=offer, **values), status
+
+
+def _edit_on_freepbx(row: ListedQueue, offer: Offer | None):
+    """Show how to lead the queue's callers to a module, and ask for the wrap-up time if the PBX does not tell it."""
+    form, status = WrapupForm(), 200
+    stored = row.scenario or QueueInput(row.name)
+    if request.method == "POST" and form.wrapup.name in request.form:
+        form.validate()
+        if not has_errors(form) and _save_wrapup(form, stored):
+            return redirect(url_for("queues.index"))
+        status = 422
+    elif request.method == "GET":
+        form.wrapup.data = stored.wrapup
+    return render_template("pbx/queues_freepbx.html", row=row, form=form, offer=offer, **step_values()), status
+
+
+def _save_wrapup(form: WrapupForm, stored: QueueInput) -> bool:
+    given = replace(stored, wrapup=form.wrapup.data)
+    try:
+        scenarios.save_scenario(database(), given, now=utcnow(), actor=current_user.name)
+    except Invalid as invalid:
+        show_errors(form, invalid.errors)
+        return False
+    flash(_("The wrap-up time is saved."), "success")
+    return True
 
 
 @blueprint.route("/<queue>/delete", methods=["GET", "POST"])

@@ -30,14 +30,14 @@ class ScenarioForm(DestinationsForm):
         return result.saved
 
 
-def page_values(form: ScenarioForm, context: Context, code: str, own_context: str = "") -> dict[str, object]:
-    """Return the template's values beside the row. `own_context`: a context of the dialplan to show as a whole."""
+def page_values(form: ScenarioForm, context: Context, code: str) -> dict[str, object]:
+    """Return the template's values beside the row."""
     form.show_existing(directory())
     path = settings().dialplan_path
     return {
         "directory": directory(),
         "reachable": is_reachable(database(), utcnow()),
-        "excerpt": read_excerpt(database(), path, context, code, own_context),
+        "excerpt": read_excerpt(database(), path, context, code),
         "dialplan_path": path,
         "target": config_snippets.location(context, code),
         "include": config_snippets.include(context),

@@ -13,6 +13,7 @@ from app.services.errors import NotFound
 from app.services.prompts import digits as digits_service
 from app.services.prompts.sounds import DIGITS
 from app.web import wording
+from app.web.body_check import accept_uploads
 from app.web.context import administrator_required, database, library, utcnow
 from app.web.formats import digits as format_digits
 from app.web.locale import choose_locale
@@ -48,6 +49,7 @@ def _show_digits(language: str, error_digit: str = "", error: str = ""):
 
 @blueprint.post("/digits/<language>/<digit>")
 @administrator_required
+@accept_uploads
 def set_digit(language: str, digit: str):
     """Let an uploaded file, a recording of the library (`file`) or the voice (`back`) read out a digit."""
     file = request.form.get("file", "")

@@ -1,4 +1,4 @@
-"""The fields of a module's form for the voice and for the eight prompts."""
+"""The fields of a module's form for the voice and for the prompts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from wtforms.validators import ValidationError
 
 from app.audio.clip import SoundError
 from app.audio.library import SoundLibrary
-from app.audio.prompt_texts import LANGUAGES, PROMPT_KEYS, default_text
+from app.audio.prompt_texts import LANGUAGES, PROMPT_KEYS, default_text, fill_in
 from app.audio.voices import Voice
 from app.domain.numbers import ascii_digits
 from app.services.prompts import recordings
@@ -135,12 +135,18 @@ class PromptsForm(dict[str, PromptFields]):
         """Return the prompts for the service."""
         return {key: fields.input for key, fields in self.items()}
 
-    def store_uploads(self, library: SoundLibrary, language: str) -> list[str]:
+    def show_errors(self, errors: Mapping[str, str]) -> None:
+        """Show the codes of the service in the cards of prompts that have no error of their own."""
+        for key, fields in self.items():
+            if not fields.error and f"prompt_{key}" in errors:
+                fields.error = wording.error(errors[f"prompt_{key}"])
+
+    def store_uploads(self, library: SoundLibrary, language: str, office_name: str) -> list[str]:
         """Validate the prompts, and convert and store the uploaded files. Return error messages."""
         errors = []
         for key, fields in self.items():
             try:
-                self._store_upload(key, fields, library, language)
+                self._store_upload(key, fields, library, language, office_name)
             except SoundError as error:
                 fields.error = prompt_wording.sound_error(error)
             except FileNotFoundError:
@@ -150,7 +156,7 @@ class PromptsForm(dict[str, PromptFields]):
         return errors
 
     @staticmethod
-    def _store_upload(key: str, fields: PromptFields, library: SoundLibrary, language: str) -> None:
+    def _store_upload(key: str, fields: PromptFields, library: SoundLibrary, language: str, office_name: str) -> None:
         """Validate one prompt. Raises SoundError, and FileNotFoundError if it has no recording."""
         prompt, file = fields.input, request.files.get(f"prompt_{key}_upload")
         if prompt.mode == PromptMode.FILE and file is not None and file.filename:
@@ -161,8 +167,10 @@ class PromptsForm(dict[str, PromptFields]):
             fields.input = replace(prompt, file=row.file, original_name=row.name)
         elif prompt.mode == PromptMode.FILE and not recordings.has_file(library, prompt.file):
             raise FileNotFoundError(prompt.file)
-        elif prompt.mode == PromptMode.SPEECH and prompt.text and language in LANGUAGES:
-            library.speech_path(prompt.text, language)  # raises SpeechError if the text cannot be spoken
+        elif prompt.mode == PromptMode.SPEECH and language in LANGUAGES:
+            text = fill_in(prompt.text or default_text(key, language), office_name)
+            if text:
+                library.speech_path(text, language)  # raises SpeechError if the text cannot be spoken
 
 
 def _read_fields(key: str) -> PromptFields:

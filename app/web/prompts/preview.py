@@ -33,7 +33,8 @@ def prompt(module_id: int, key: str):
         abort(404)
     speech = _complete_speech(module.language, Speech(module.voice, module.rate, module.pitch))
     prompt = module.prompts.get(key, DEFAULT_PROMPT)
-    return _send_prompt(key, prompt, module.language, speech, f"{module.code}-{key}.wav")
+    name = f"{module.code}-{key}.wav"
+    return _send_prompt(key, prompt, module.language, speech, name, module.office_name, module.offer_key)
 
 
 @blueprint.get("/prompts/<language>/<key>.wav")
@@ -58,7 +59,8 @@ def preview():
     if error:
         return error_text(error)
     speech = _complete_speech(language, form.speech())
-    return _send_prompt(key, read_prompt("", key), language, speech, "preview.wav")
+    words = [request.form.get(name, "") for name in ("office_name", "offer_key")]
+    return _send_prompt(key, read_prompt("", key), language, speech, "preview.wav", *words)
 
 
 @blueprint.post("/prompts/dialogue")
@@ -79,7 +81,8 @@ def dialogue():
         clips = sounds.make_digit_clips(library(), language, speech, files)
         clip = make_dialogue(library(), speech, prompts, language, CallerNumber(caller_number), clips, sample_number())
     except PromptError as failed:
-        return error_text(f"{wording.PROMPT[failed.key]}: {prompt_wording.sound_error(failed)}")
+        name = wording.PROMPT.get(failed.key)  # what is not set per module has none
+        return error_text(": ".join(str(part) for part in (name, prompt_wording.sound_error(failed)) if part))
     except SoundError as failed:
         return error_text(prompt_wording.sound_error(failed))
     return send_clip(clip, "dialogue.wav")
@@ -100,9 +103,17 @@ def _complete_speech(language: str, own: Speech) -> Speech:
         return voice.complete_speech(own, voice.load_office_speech(session, library(), language))
 
 
-def _send_prompt(key: str, prompt: PromptInput, language: str, speech: Speech, name: str):
+def _send_prompt(
+    key: str,
+    prompt: PromptInput,
+    language: str,
+    speech: Speech,
+    name: str,
+    office_name: str = "",
+    offer_key: str = "",
+):
     try:
-        clip = sounds.make_clip(library(), key, prompt, language, speech)
+        clip = sounds.make_clip(library(), key, prompt, language, speech, office_name, offer_key)
     except SoundError as error:
         return error_text(prompt_wording.sound_error(error))
     except FileNotFoundError:

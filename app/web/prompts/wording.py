@@ -38,6 +38,18 @@ PROMPT_ABOUT = {
     "check_number": _l("After the number was read out: asks whether it is correct."),
     "before_success": _l("While the request is being saved."),
     "after_success": _l("Played last, before the caller goes on to the next destination."),
+    "closed": _l("Only outside the office hours: before the introduction, or before the error destination."),
+    "offer": _l(
+        "While callers wait in the queue, if the module is offered there. {key} stands for the key. A recording must "
+        "name it."
+    ),
+    "ask_customer": _l(
+        "When the customer is called back, if the module asks them. {name} stands for the name of the office."
+    ),
+    "greet_customer": _l(
+        "To a customer who is rung first, before the music. {name} stands for the name of the office."
+    ),
+    "apology": _l("To a customer who was rung first, if the agent does not come."),
 }
 
 ORIGIN = {"upload": _l("uploaded"), "browser": _l("recorded in the browser"), "phone": _l("recorded by phone")}

@@ -77,5 +77,16 @@ def _wording() -> Wording:
             "done_at": _("Date done (Gregorian)"),
             "done_at_jalali": _("Date done"),
         }
+    # Spreadsheets have no time zones, so the titles name it.
+    titles |= {
+        name: f"{title} ({office_zone().key})" for name, title in titles.items() if name.endswith(("_at", "_jalali"))
+    }
     statuses = {status: str(label) for status, label in wording.STATUS.items()}
-    return Wording(titles, statuses, _("by phone"), _("Report"), "fa" if is_persian() else "en")
+    return Wording(
+        titles,
+        statuses,
+        caller=_("by phone"),
+        missed_call=_("from a missed call"),
+        sheet=_("Report"),
+        locale="fa" if is_persian() else "en",
+    )

@@ -2,7 +2,7 @@
 
 from urllib.parse import parse_qsl, unquote
 
-from flask import Response, current_app, request, url_for
+from flask import Response, request, url_for
 from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
@@ -24,7 +24,7 @@ def save(response: Response, query: str) -> None:
             f"{current_user.id}:{query}",
             max_age=MAX_AGE,
             path=url_for("report.index"),
-            secure=bool(current_app.config["SESSION_COOKIE_SECURE"]),
+            secure=request.is_secure,
             httponly=True,
             samesite="Lax",
         )

@@ -7,10 +7,12 @@ from datetime import date, datetime
 from babel.dates import get_day_names
 from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
 from flask_babel import gettext as _
-from flask_login import login_required
+from flask_login import current_user, login_required
 from markupsafe import Markup
 
 from app.domain.lifecycle import ACTIVE, Status
+from app.services import audit
+from app.services.audit import AuditAction
 from app.services.report import periods, query
 from app.services.report.query import Choices
 from app.services.report.statistics import Statistics, statistics
@@ -133,20 +135,24 @@ def _part(
 @login_required
 def csv():
     """Send the filtered report as CSV."""
-    return _download(downloads.send_csv)
+    return _download("csv", downloads.send_csv)
 
 
 @blueprint.get("/report.xlsx")
 @login_required
 def xlsx():
     """Send the filtered report as an Excel file."""
-    return _download(downloads.send_xlsx)
+    return _download("xlsx", downloads.send_xlsx)
 
 
-def _download(send: Callable[[Search], Response]):
+def _download(kind: str, send: Callable[[Search], Response]):
+    """Send the file, and write down who got it."""
     search, _available = _read_search()
     if not search.valid:
         return redirect(f"{url_for('report.index')}?{request.query_string.decode(errors='replace')}")
+    if request.method == "GET":
+        detail = {"address": request.remote_addr or "", "file": kind}
+        audit.add(database(), current_user.name, AuditAction.REPORT_EXPORTED, detail, utcnow())
     return send(search)
 
 

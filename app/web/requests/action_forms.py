@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from flask_wtf import FlaskForm
-from wtforms import RadioField, SelectChoice, SelectField, TextAreaField
+from wtforms import RadioField, SelectChoice, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, ValidationError
 
 from app.domain.text import displayable
@@ -17,20 +17,22 @@ from app.services.report import periods
 from app.services.requests.actions import (
     PRIORITIES,
     Action,
+    Block,
     CallNow,
     Cancel,
     MarkDone,
     Postpone,
     Prioritise,
     Reassign,
+    Reopen,
     WriteNote,
 )
 from app.services.requests.pending import PendingRow
 from app.services.requests.targets import load_targets
 from app.web import wording
 from app.web.context import database, utcnow
-from app.web.date_fields import DateField, TimeField, office_moment, office_time
 from app.web.formats import digits, office_zone
+from app.web.requests.moment_fields import MomentFields
 from app.web.requests.wording import PRIORITY, target_text
 
 
@@ -68,7 +70,7 @@ class CallForm(ActionForm):
         return CallNow(self.agent.data or None)
 
 
-class PostponeForm(ActionForm):
+class PostponeForm(MomentFields, ActionForm):
     title, button, icon = _l("Postpone"), _l("Postpone"), "clock-pause"
     until = RadioField(
         _l("Until when?"),
@@ -81,38 +83,25 @@ class PostponeForm(ActionForm):
         default="at",
         validate_choice=False,
     )
-    day = DateField(_l("Date"))
-    at = TimeField(_l("Time"))
 
     def prepare(self, rows: Sequence[PendingRow]) -> None:
-        if not self.day.raw_data and not self.at.raw_data:
-            soon = office_time(utcnow() + timedelta(hours=2)).replace(minute=0)
-            self.day.data, self.at.data = soon.date(), digits(soon.strftime("%H:%M"))
+        self.propose_moment()
 
     def validate_until(self, field: RadioField) -> None:
         if field.data not in ("15", "60", "tomorrow", "at"):
             raise ValidationError(wording.error(ErrorCode.CHOICE))
-        if field.data != "at":
-            self._ignore_day_and_time()
-        else:
-            self._require_day_and_time()
 
-    def _ignore_day_and_time(self) -> None:
-        self.day.data, self.at.at, self.day.process_errors, self.at.process_errors = None, None, [], []
-
-    def _require_day_and_time(self) -> None:
-        for part, value in ((self.day, self.day.data), (self.at, self.at.at)):
-            if value is None and not part.errors and not part.process_errors:
-                part.process_errors = [wording.error(ErrorCode.REQUIRED)]
+    @property
+    def has_moment(self) -> bool:
+        return bool(self.until.data == "at")
 
     def action(self) -> Action:
         now = utcnow()
         if self.until.data == "tomorrow":
-            return Postpone(periods.tomorrow_morning(now, office_zone()))
+            return Postpone(periods.tomorrow_morning(now, office_zone()), may_move=True)
         if self.until.data != "at":
-            return Postpone(now + timedelta(minutes=int(self.until.data)))
-        assert self.day.data is not None and self.at.at is not None, "validate_until requires them"
-        return Postpone(office_moment(self.day.data, self.at.at))
+            return Postpone(now + timedelta(minutes=int(self.until.data)), may_move=True)
+        return Postpone(self.moment)
 
     def has_typed_input(self) -> bool:
         return self.until.data == "at"
@@ -207,6 +196,21 @@ class CancelForm(ActionForm):
         return Cancel()
 
 
+class ReopenForm(ActionForm):
+    title, button, icon = _l("Reopen the request"), _l("Reopen"), "restore"
+
+    def action(self) -> Action:
+        return Reopen()
+
+
+class BlockForm(ActionForm):
+    title, button, icon, danger = _l("Block the number"), _l("Block the number"), "ban", True
+    note = StringField(_l("Note"), description=_l("For the list of blocked numbers. Optional."))
+
+    def action(self) -> Action:
+        return Block(self.note.data or "")
+
+
 # name of the action in the address -> its form
 FORMS: dict[str, type[ActionForm]] = {
     "call": CallForm,
@@ -216,4 +220,6 @@ FORMS: dict[str, type[ActionForm]] = {
     "note": NoteForm,
     "done": DoneForm,
     "cancel": CancelForm,
+    "reopen": ReopenForm,
+    "block": BlockForm,
 }

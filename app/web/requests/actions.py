@@ -12,20 +12,20 @@ from flask_login import login_required
 from app.services.errors import Invalid
 from app.services.requests import perform as services
 from app.services.requests.actions import MAX_NOTE_LENGTH, Action, ShownRequest
+from app.services.requests.command_results import wait_for_results
 from app.services.requests.pending import PendingRow, load_rows
-from app.services.requests.results import ActionResult
-from app.services.requests.wait import wait_for_results
+from app.services.requests.results import ActionResult, ResultCode
 from app.web.context import current_scope, database, utcnow
 from app.web.fields import show_errors
 from app.web.http import is_fragment, is_local_url, parse_row_number, previous_page
-from app.web.requests.action_forms import FORMS, ActionForm
-from app.web.requests.wording import results_message
+from app.web.requests.action_forms import FORMS, ActionForm, PostponeForm
+from app.web.requests.wording import not_free_text, results_message
 
 blueprint = Blueprint("acts", __name__, url_prefix="/requests/acts")
 MAX_ROWS = 500
 
 
-@blueprint.route("/<any(call,postpone,reassign,priority,note,done,cancel):act>", methods=["GET", "POST"])
+@blueprint.route("/<any(call,postpone,reassign,priority,note,done,cancel,reopen,block):act>", methods=["GET", "POST"])
 @login_required
 def perform(act: str):
     """Show the form of an action (GET), and perform the action (POST)."""
@@ -49,6 +49,10 @@ def perform(act: str):
             if not left or not form.has_typed_input():
                 return respond_done(message, category)
             shown, rows = left, _load(left)
+            refused = next((result for result in results if result.code is ResultCode.NOT_FREE), None)
+            if refused is not None and isinstance(form, PostponeForm):
+                form.refuse_moment(not_free_text(refused.free_at))
+                message = message if len(results) > 1 else None
     form.prepare(list(rows.values()))
     return _render(act, form, shown, rows, message)
 

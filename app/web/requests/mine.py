@@ -8,7 +8,7 @@ from flask_babel import lazy_gettext as _l
 from flask_login import current_user, login_required
 
 from app.services.report import periods
-from app.services.report.mine import load_own_requests
+from app.services.report.own_requests import load_own_requests
 from app.services.report.periods import Period
 from app.services.requests.pending import Pending
 from app.web import poll, wording

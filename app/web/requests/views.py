@@ -3,18 +3,20 @@
 from datetime import datetime
 from typing import Any
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, send_file, url_for
 from flask_babel import gettext as _
 from flask_login import login_required
 
+from app.audio.spoken_names import SpokenNames
 from app.domain.lifecycle import ACTIVE, Status
 from app.services.errors import Invalid, NotFound
 from app.services.requests.create import create_request
 from app.services.requests.detail import load_detail
 from app.services.requests.pending import Pending, PendingFilter, load_filter_choices, load_pending
 from app.services.requests.results import ResultCode
+from app.services.requests.spoken_names import find_for_user
 from app.web import poll
-from app.web.context import current_scope, database, settings, utcnow
+from app.web.context import current_scope, database, library, settings, utcnow
 from app.web.http import parse_row_number
 from app.web.requests.form import NewRequestForm
 
@@ -96,6 +98,17 @@ def show_rows(request_id: int):
     return poll.respond(build)
 
 
+@blueprint.get("/requests/<row:request_id>/name.wav")
+@login_required
+def spoken_name(request_id: int):
+    """Send the name that the caller has said."""
+    try:
+        file = find_for_user(database(), current_scope(), request_id)
+        return send_file(SpokenNames(library().root).path(file), mimetype="audio/wav")
+    except (NotFound, FileNotFoundError):
+        abort(404)
+
+
 def _detail(request_id: int, now: datetime) -> dict[str, Any]:
     try:
         return {"detail": load_detail(database(), current_scope(), request_id, now), "now": now}
@@ -109,6 +122,7 @@ def new():
     """Create a request for a customer who did not ask by phone."""
     form = NewRequestForm()
     form.fill_choices()
+    form.propose_moment()
     if request.method == "POST":
         created = _create(form) if form.validate() else None
         if created is not None:
@@ -121,7 +135,7 @@ def _create(form: NewRequestForm):
     try:
         result = create_request(database(), settings(), current_scope(), form.to_request(), utcnow())
     except Invalid as invalid:
-        form.show_errors(invalid.errors)
+        form.show_errors(invalid.errors, invalid.free_at)
         return None
     if result.code is ResultCode.DUPLICATE:
         flash(_("This caller already has the following request."), "warning")

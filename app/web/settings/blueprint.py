@@ -12,6 +12,10 @@ blueprint = Blueprint("settings", __name__, url_prefix="/settings")
 
 TABS = (  # endpoint, label, icon
     ("settings.index", _l("Office and calls"), "building"),
+    ("settings.hours_page", _l("Office hours"), "clock"),
+    ("settings.numbers_page", _l("Numbers"), "dialpad"),
+    ("settings.callers", _l("Lists of numbers"), "list-details"),
+    ("settings.missed_page", _l("Missed calls"), "phone-off"),
     ("settings.exchange", _l("PBX"), "plug-connected"),
     ("settings.voices", _l("Voices"), "volume"),
     ("settings.machine", _l("This machine"), "info-circle"),

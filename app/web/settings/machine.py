@@ -6,9 +6,11 @@ from flask import render_template
 from flask_babel import lazy_gettext as _l
 
 from app.config import PREFIX
+from app.services.hosts import learned_names
 from app.store import pbx_state
 from app.store.database import hide_password
-from app.web.context import administrator_required, cached_query, settings
+from app.store.settings import agi_port
+from app.web.context import administrator_required, cached_query, settings, stored
 from app.web.settings.blueprint import blueprint
 
 
@@ -29,9 +31,18 @@ _LABELS = {
     "prompts_dir": _l("Prompts folder"),
     "asterisk_prompts_dir": _l("Prompts folder on the PBX"),
     "voices_dir": _l("Folder of additional voices"),
+    "ami_tls": _l("Connect to the PBX with TLS"),
+    "ami_ca": _l("CA of the PBX's certificate"),
+    "ami_fingerprint": _l("Fingerprint of the PBX's certificate"),
     "agi_port": _l("Port where the telephone service waits for callers"),
     "agi_bind": _l("Address where the telephone service waits for callers"),
+    "agi_allow": _l("Addresses from which callers' connections are accepted"),
     "trusted_proxies": _l("Number of reverse proxies"),
+    "allowed_hosts": _l("Public names of the panel"),
+    "session_idle_hours": _l("Hours without use after which a session ends"),
+    "session_days": _l("Days after which a session ends"),
+    "hsts_days": _l("Days for which browsers insist on https"),
+    "url_prefix": _l("Path of the panel on its host"),
     "poll_seconds": _l("Seconds between two polls of the PBX"),
 }
 
@@ -47,6 +58,10 @@ def machine():
 
 def _environment_setting(name: str, label: object) -> EnvironmentSetting:
     value = str(getattr(settings(), name))
+    if name == "agi_port":
+        value = str(agi_port(settings(), stored()))
     if name == "database_url":
         value = hide_password(value)
+    if name == "allowed_hosts":
+        value = value or ", ".join(learned_names(stored()))
     return EnvironmentSetting(label, value, f"{PREFIX}{name.upper()}", settings().from_environment(name))

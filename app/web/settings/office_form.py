@@ -10,9 +10,10 @@ from wtforms import BooleanField, HiddenField, SelectField, StringField
 from app.services.errors import Invalid
 from app.services.settings import office
 from app.services.settings.office import OfficeInput
+from app.store.settings import REGISTRATION_LIMITS
 from app.web import wording
 from app.web.context import database, settings, utcnow
-from app.web.fields import DigitsField, choices, has_errors, show_errors
+from app.web.fields import DigitsField, WholeNumberField, choices, has_errors, show_errors
 from app.web.locale import choose_locale
 from app.web.settings import regions
 
@@ -80,9 +81,46 @@ class OfficeForm(LocationForm):
     outbound_prefix = DigitsField(
         _l("Prefix for an outside line"), description=_l("For example 9. Most offices need none.")
     )
+    route_calls_limit = WholeNumberField(
+        _l("Most calls to customers at once"),
+        description=_l("As many as the trunk has lines for Bazang. 0 means no limit."),
+    )
+    calls_limit = WholeNumberField(
+        _l("Most calls at once"), description=_l("In all, with those inside. 0 means no limit.")
+    )
+    daily_calls_limit = WholeNumberField(
+        _l("Most automatic calls in 24 hours"),
+        description=_l("To customers outside. Calls by hand are not limited. 0 means no limit."),
+    )
+    number_open_limit = WholeNumberField(_l("Open requests of a number"))
+    number_hour_limit = WholeNumberField(_l("New requests of a number in an hour"))
+    number_day_limit = WholeNumberField(_l("New requests of a number in 24 hours"))
+    module_hour_limit = WholeNumberField(_l("New requests of a module in an hour"))
+    total_hour_limit = WholeNumberField(_l("New requests of all modules in an hour"))
+    waiting_limit = WholeNumberField(_l("Waiting requests in all"))
+    second_factor = SelectField(
+        _l("Two-step log-in"),
+        choices=choices(wording.SECOND_FACTOR),
+        validate_choice=False,
+        description=_l("Users who lack a required one must set it up before they can do anything else."),
+    )
+    min_talk = WholeNumberField(
+        _l("Shortest talk (seconds)"),
+        description=_l("A request is done when the office and the customer have talked this long in any call."),
+    )
 
     def typed(self, current: OfficeInput) -> dict[str, Any]:
         """Return the values of the form. The pause changes only if the user changed it on the page."""
         paused = bool(self.all_paused.data)
         unchanged = paused == (self.shown_paused.data == "1")
-        return super().typed(current) | {"all_paused": current.all_paused if unchanged else paused}
+        return (
+            super().typed(current)
+            | {
+                "min_talk": self.min_talk.data,
+                "all_paused": current.all_paused if unchanged else paused,
+                "calls_limit": self.calls_limit.data,
+                "route_calls_limit": self.route_calls_limit.data,
+                "daily_calls_limit": self.daily_calls_limit.data,
+            }
+            | {f"{name}_limit": self._fields[f"{name}_limit"].data for name in REGISTRATION_LIMITS}
+        )

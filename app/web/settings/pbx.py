@@ -5,9 +5,9 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from app.services.errors import Invalid
-from app.services.pbx import config_snippets, connection_test
+from app.services.pbx import config_snippets, connection_commands
 from app.services.settings import pbx
-from app.web import context
+from app.web import context, pbx_product
 from app.web.context import administrator_required, database, settings, utcnow
 from app.web.fields import show_errors
 from app.web.http import is_fragment
@@ -35,7 +35,7 @@ def _save(form: PbxForm) -> bool:
     except Invalid as invalid:
         show_errors(form, invalid.errors)
         return False
-    connection_test.apply(database(), actor=current_user.name, now=utcnow())
+    connection_commands.apply(database(), actor=current_user.name, now=utcnow())
     return True
 
 
@@ -48,10 +48,21 @@ def run_test():
         if is_fragment():
             return render_template("settings/_report.html", report=None, invalid_form=form), 422
         return _page(form), 422
-    report = connection_report.run_test(form.to_input(), current_user.name)
+    given = pbx.effective(database(), settings(), form.to_input())
+    report = connection_report.run_test(given, current_user.name)
+    values = {"report": report, "tested": True, **connection_report.differences(given, report)}
     if is_fragment():
-        return render_template("settings/_report.html", report=report, tested=True, **_snippets(form))
-    return _page(form, report=report, tested=True)
+        return render_template("settings/_report.html", **values, **_snippets(form))
+    return _page(form, **values)
+
+
+@blueprint.post("/exchange/profile")
+@administrator_required
+def use_profile():
+    """Save the settings that the page proposes for the product that was found."""
+    if pbx_product.use_proposed():
+        flash(_("The PBX settings are saved and applied."), "success")
+    return redirect(url_for("settings.exchange"))
 
 
 def _form() -> PbxForm:
@@ -65,7 +76,12 @@ def _page(form: PbxForm, **values: object) -> str:
         form=form,
         current=pbx.load(database(), settings()),
         has_secret=bool(pbx.read_secret(database(), settings())),
-        config_lines=config_snippets.make(context.pbx(), f"<{placeholder}>", settings().dialplan_path),
+        config_lines=config_snippets.make(
+            context.pbx(), f"<{placeholder}>", settings().dialplan_path, tls=settings().ami_tls
+        ),
+        proposal=pbx_product.stored_proposal(),
+        current_profile=context.pbx().pbx_profile,
+        **pbx_product.template_values(),
         **_snippets(form),
         **values,
     )

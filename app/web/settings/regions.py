@@ -24,6 +24,11 @@ def countries(language: str) -> list[SelectChoice]:
     return [SelectChoice(code, name) for code, name in _countries(language)]
 
 
+def names(language: str) -> dict[str, str]:
+    """Return the names of the countries by their codes, in alphabetical order."""
+    return dict(_countries(language))
+
+
 @lru_cache(maxsize=4)
 def _countries(language: str) -> list[tuple[str, str]]:
     names = Locale(language).territories

@@ -2,16 +2,54 @@
 
 from flask_babel import lazy_gettext as _l
 
+from app.domain.number_kinds import NumberKind
 from app.domain.pbx_connection import ConnectionResult, DialplanState
+from app.domain.pbx_product import Product
+
+NUMBER_SOURCE = {
+    "typed": _l("a caller types it"),
+    "caller_id": _l("a caller calls from it"),
+    "panel": _l("a colleague types it in this panel"),
+}
+PREFIX_KIND = {"refuse": _l("refuse"), "allow": _l("allow")}
+# What a call to a number of each kind costs, and whose it is.
+KIND_ABOUT = {
+    NumberKind.LANDLINE: _l("Homes and offices, with an area code."),
+    NumberKind.MOBILE: _l("Mobile phones."),
+    NumberKind.VOIP: _l("Telephones on the internet, without an area."),
+    NumberKind.NATIONAL: _l("Companies, at about the price of a landline: 03 in the United Kingdom, 444 in Turkey."),
+    NumberKind.TOLL_FREE: _l("Companies that pay for the call themselves: 0800."),
+    NumberKind.SHARED_COST: _l("Companies that take a part of the price: 0844 in the United Kingdom, 0180 in Germany."),
+}
 
 PBX_PROFILE = {"asterisk": _l("Plain Asterisk"), "freepbx": _l("FreePBX or Issabel")}
+
+PRODUCT_FOUND = {
+    Product.ASTERISK: _l("This PBX is a plain Asterisk, without FreePBX or Issabel."),
+    Product.FREEPBX: _l("This PBX is FreePBX."),
+    Product.FREEPBX_16: _l("This PBX is FreePBX, version 16 or earlier."),
+    Product.FREEPBX_17: _l("This PBX is FreePBX, version 17 or later."),
+    Product.ISSABEL: _l("This PBX is Issabel."),
+}
+_USE_FREEPBX = _l("Use the settings for FreePBX")
+# The button that saves the settings for a product.
+PRODUCT_USE = {
+    Product.ASTERISK: _l("Use the settings for a plain Asterisk"),
+    Product.FREEPBX: _USE_FREEPBX,
+    Product.FREEPBX_16: _USE_FREEPBX,
+    Product.FREEPBX_17: _USE_FREEPBX,
+    Product.ISSABEL: _l("Use the settings for Issabel"),
+}
 
 CONNECTION_RESULT = {
     ConnectionResult.HOST_UNKNOWN: _l("The address was not found."),
     ConnectionResult.NOTHING_LISTENS: _l("The machine refuses connections to this port."),
     ConnectionResult.NO_ANSWER: _l("The address does not answer."),
     ConnectionResult.NOT_ASTERISK: _l("Another program answers there, not a PBX."),
+    ConnectionResult.CERTIFICATE: _l("The PBX does not have the expected certificate."),
     ConnectionResult.REFUSED: _l("The PBX refuses the user or the secret."),
+    ConnectionResult.LOGIN_IN_USE: _l("The PBX lets this user log in only once, and somebody is logged in already."),
+    ConnectionResult.TOO_OLD: _l("The Asterisk of this PBX is too old."),
     ConnectionResult.RIGHTS_MISSING: _l("The PBX accepts the log-in, but the user needs more rights."),
     ConnectionResult.CONNECTED: _l("Connected."),
 }
@@ -25,9 +63,22 @@ CONNECTION_ADVICE = {
     ),
     ConnectionResult.NO_ANSWER: _l("Check the address and the firewall, and that the machine is switched on."),
     ConnectionResult.NOT_ASTERISK: _l("Check the port: the manager interface usually has 5038."),
+    ConnectionResult.CERTIFICATE: _l(
+        "Check that the port is that of TLS, usually 5039, and compare the certificate with BAZANG_AMI_CA or "
+        "BAZANG_AMI_FINGERPRINT. Another machine may pretend to be the PBX, so nothing was sent to it."
+    ),
     ConnectionResult.REFUSED: _l(
         "The user and the secret must be the same here and in manager.conf of the PBX. Type “manager reload” there "
         "after a change. A line “permit” there can also exclude this machine."
+    ),
+    ConnectionResult.LOGIN_IN_USE: _l(
+        "Usually it is the telephone service of this panel itself, so the log-in works. To test it as well, set "
+        "“allowmultiplelogin = yes” in the section [general] of manager.conf, then type “manager reload” in "
+        "Asterisk's console. Otherwise give this panel a user of its own."
+    ),
+    ConnectionResult.TOO_OLD: _l(
+        "Asterisk 13 or later is needed. Older ones do not report the states of all extensions and devices, so nobody "
+        "could be called at the right moment."
     ),
     ConnectionResult.RIGHTS_MISSING: _l(
         "Add these lines to the user in manager.conf, then type “manager reload” in Asterisk's console:"

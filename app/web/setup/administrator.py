@@ -16,7 +16,7 @@ from app.web.context import database, settings, utcnow
 from app.web.fields import has_errors, show_errors
 from app.web.setup.steps import blueprint
 
-_TOKEN = "setup_token"  # its key in the session
+_TOKEN = "setup_token"  # noqa: S105 - its key in the session
 
 
 class AdministratorForm(FlaskForm):

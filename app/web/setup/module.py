@@ -7,13 +7,12 @@ from flask_login import current_user
 from flask_wtf import FlaskForm
 from wtforms import RadioField, StringField
 
-from app.domain.numbers import ascii_digits
 from app.services.errors import Invalid
 from app.services.modules.list import suggest_code
 from app.services.setup import first_module
 from app.services.setup.first_module import FirstModuleInput, Template
 from app.services.setup.progress import SetupStep
-from app.web import context
+from app.web import context, pbx_product
 from app.web.context import administrator_required, cached_query, database, directory, settings, utcnow
 from app.web.fields import DigitsField, choices, show_errors
 from app.web.setup import wording
@@ -26,7 +25,7 @@ class FirstModuleForm(FlaskForm):
         _l("Extensions"),
         description=_l("Callers who do not reach these extensions are called back. Separate with commas: 101, 102"),
     )
-    queue = StringField(_l("Queue"), description=_l("Its name or number on the PBX."))
+    queue = DigitsField(_l("Queue"), description=_l("Its name or number on the PBX."))
     name = StringField(_l("Name of the module"), description=_l("The panel shows the module by this name."))
     code = DigitsField(_l("Code"), description=_l("Callers who dial it reach the module. Digits, * and # only."))
 
@@ -38,7 +37,7 @@ class FirstModuleForm(FlaskForm):
 
     def _targets(self) -> tuple[str, ...]:
         if self.template.data == Template.QUEUE:
-            typed = [ascii_digits(self.queue.data or "")]
+            typed = [self.queue.data or ""]
         else:
             typed = (self.extensions.data or "").replace("،", ",").split(",")
         return tuple(dict.fromkeys(target.strip() for target in typed if target.strip()))
@@ -75,5 +74,5 @@ def _propose(form: FirstModuleForm) -> None:
 
 
 def _page(form: FirstModuleForm) -> str:
-    profile = context.pbx().pbx_profile
-    return render_template("setup/module.html", form=form, here=directory(), profile=profile, step_number=4)
+    values = {"profile": context.pbx().pbx_profile, **pbx_product.template_values()}
+    return render_template("setup/module.html", form=form, here=directory(), step_number=4, **values)

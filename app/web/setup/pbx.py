@@ -9,12 +9,12 @@ from flask_login import current_user
 from wtforms import StringField
 
 from app.services.errors import Invalid
-from app.services.pbx import config_snippets, connection_test
+from app.services.pbx import config_snippets, connection_commands
 from app.services.settings import office, pbx
 from app.services.settings.office import OfficeInput
 from app.services.setup import checks, progress
-from app.services.setup.checks import Checks
-from app.web import context
+from app.services.setup.checks import Check, CheckResult, Checks
+from app.web import context, pbx_product
 from app.web.context import administrator_required, database, settings, stored, utcnow
 from app.web.fields import show_errors
 from app.web.http import is_fragment
@@ -34,8 +34,8 @@ class SetupPbxForm(PbxForm):
     )
 
     def may_reuse_secret(self) -> bool:
-        """During the setup the stored secret is the generated one, which the page shows anyway."""
-        return progress.current_step(stored()) is not None
+        """A generated secret that no PBX has accepted yet belongs to no other host."""
+        return pbx.is_new(stored())
 
 
 @blueprint.route("/exchange", methods=["GET", "POST"], endpoint="exchange_step")
@@ -47,7 +47,7 @@ def edit():
         return _page(form)
     if not _save(form):
         return _page(form), 422
-    connection_test.apply(database(), actor=current_user.name, now=utcnow())
+    connection_commands.apply(database(), actor=current_user.name, now=utcnow())
     return redirect(url_for("setup.exchange_step", _anchor="checks"))
 
 
@@ -56,9 +56,29 @@ def edit():
 def run_checks():
     """Run the checks with the saved settings."""
     found = checks.run(database(), settings(), current_user.name, utcnow())
+    if found.results[Check.ACCEPTED] is CheckResult.OK:
+        pbx.stop_showing(database())
     if is_fragment():
         return render_template("setup/_checks.html", **_check_values(found))
     return _page(_form(found.outbound, formdata=None), found)
+
+
+@blueprint.post("/exchange/profile", endpoint="use_profile")
+@administrator_required
+def use_profile():
+    """Save the settings that the step proposes for the product that was found."""
+    pbx_product.use_proposed()
+    return redirect(url_for("setup.exchange_step", _anchor="checks"))
+
+
+@blueprint.post("/exchange/secret", endpoint="new_secret")
+@administrator_required
+def make_secret():
+    """Generate another secret and show it to the user who asked for it."""
+    if "ami_secret" not in office.from_environment(settings()):
+        pbx.replace_secret(database(), settings(), current_user.id, utcnow(), actor=current_user.name)
+        connection_commands.apply(database(), actor=current_user.name, now=utcnow())
+    return redirect(url_for("setup.exchange_step", _anchor="lines"))
 
 
 def _form(outbound_context: str, **options: object) -> SetupPbxForm:
@@ -95,19 +115,31 @@ def _office_input(form: SetupPbxForm) -> OfficeInput:
 
 def _page(form: SetupPbxForm, found: Checks | None = None) -> str:
     current = context.pbx()
-    secret = current.ami_secret
-    if "ami_secret" in office.from_environment(settings()):
-        secret = _("the value of BAZANG_AMI_SECRET")
+    from_environment = "ami_secret" in office.from_environment(settings())
+    shown = "" if from_environment else pbx.secret_to_show(database(), settings(), current_user.id, utcnow())
+    placeholder = _("the value of BAZANG_AMI_SECRET") if from_environment else _("the secret that you have noted")
     return render_template(
         "setup/pbx.html",
         form=form,
         current=pbx.load(database(), settings()),
-        config_lines=config_snippets.make(current, secret, settings().dialplan_path),
+        config_lines=config_snippets.make(
+            current, shown or f"<{placeholder}>", settings().dialplan_path, tls=settings().ami_tls
+        ),
+        secret_is_shown=bool(shown),
+        may_replace_secret=not from_environment and not shown and progress.current_step(stored()) is not None,
         step_number=3,
-        **_check_values(found or checks.not_run()),
+        **pbx_product.template_values(),
+        **_check_values(found or checks.not_run(pbx_product.stored_proposal())),
     )
 
 
 def _check_values(found: Checks) -> dict[str, object]:
     """Return what the template of the checks needs."""
-    return {"checks": found, "report": found.report, **connection_report.snippets(context.pbx().ami_username)}
+    current = context.pbx()
+    return {
+        "checks": found,
+        "report": found.report,
+        "proposal": found.proposal,
+        "current_profile": current.pbx_profile,
+        **connection_report.snippets(current.ami_username),
+    }

@@ -4,6 +4,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 
+from app.services.settings import pbx
 from app.services.setup import progress
 from app.services.setup.progress import SetupStep
 from app.web.context import administrator_required, database, directory, stored
@@ -71,4 +72,5 @@ def end():
 def finish():
     """Finish the setup, so that no page reminds of it."""
     progress.finish(database())
+    pbx.stop_showing(database())
     return redirect(url_for("requests.index"))

@@ -10,7 +10,10 @@ CHECK = {
     Check.REACHED: _l("The PBX answers"),
     Check.ACCEPTED: _l("The PBX accepts the user and the secret"),
     Check.RIGHTS: _l("The user has all rights"),
+    Check.PRODUCT: _l("The settings are for this type of PBX"),
+    Check.CONTEXTS: _l("The contexts of extensions and queues exist"),
     Check.DIALPLAN: _l("The PBX runs our dialplan"),
+    Check.CALLERS: _l("The PBX reaches the telephone service"),
     Check.EXTENSIONS: _l("The PBX reports extensions"),
     Check.OUTBOUND: _l("Customers can be dialled"),
 }

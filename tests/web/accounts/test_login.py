@@ -38,7 +38,7 @@ def test_logging_in_leads_to_the_requests(visitor: Visitor) -> None:
         ("nobody", PASSWORD),
         ("", ""),
         (GONE, PASSWORD),
-        (ADMINISTRATOR, "x" * 100_000),
+        (ADMINISTRATOR, "x" * 60_000),
     ],
     ids=["wrong password", "no password", "unknown user", "nothing", "inactive user", "long password"],
 )
@@ -93,7 +93,7 @@ def test_the_login_starts_a_new_session(visitor: Visitor) -> None:
     log_in(visitor)
     with visitor.client.session_transaction() as session:
         assert "planted" not in session
-        assert session["_user_id"].startswith("1:")
+        assert len(session["_user_id"]) > 40
 
 
 def test_logging_out_ends_the_session(admin: Visitor) -> None:
@@ -135,15 +135,6 @@ def test_an_invalid_session_is_ignored(visitor: Visitor, user_id: str) -> None:
     with visitor.client.session_transaction() as session:
         session["_user_id"] = user_id
     visitor.get("/requests", 302)
-
-
-def test_attempts_are_limited(visitor: Visitor) -> None:
-    for _ in range(10):
-        log_in(visitor, password="wrong", status=422)
-    page = log_in(visitor, status=429)
-    assert page.response.headers["Retry-After"] == "60"
-    assert page.one("p", class_="empty-header").text in ("429", "۴۲۹")
-    visitor.get("/login")
 
 
 def test_without_users_the_page_shows_the_commands(visitor: Visitor, database: Database) -> None:

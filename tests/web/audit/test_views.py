@@ -15,7 +15,7 @@ from app.web.audit import wording
 from app.web.wording import error
 from tests.support.factories import NOW, log_of, store
 from tests.web.conftest import ADMINISTRATOR, OPERATOR
-from tests.web.pages import Page, Visitor, text
+from tests.web.pages import Page, Visitor, child, text
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def empty_log(database: Database) -> None:
         session.query(AuditEntry).delete()
 
 
-def add_entry(database: Database, action: str, subject: str = "", at: datetime = NOW, **detail: Any) -> AuditEntry:
+def add_entry(database: Database, action: str, subject: str = "", at: datetime = NOW, /, **detail: Any) -> AuditEntry:
     actor = detail.pop("actor", ADMINISTRATOR)
     return store(database, AuditEntry(at=at, actor=actor, action=action, subject=subject, detail=detail))
 
@@ -123,7 +123,7 @@ def filled(database: Database) -> None:
         ({"since": "", "until": "", "actor": ""}, ["settings", "Night", "Sales"]),
     ],
 )
-def test_filters(supervisor: Visitor, filled: None, query: dict[str, str], found: list[str]) -> None:
+def test_filters(supervisor: Visitor, filled: None, query: dict[str, Any], found: list[str]) -> None:
     rows = entries(supervisor.get("/log", **query))
     assert len(rows) == len(found) and all(part in row for part, row in zip(found, rows, strict=True))
 
@@ -132,7 +132,7 @@ def test_an_invalid_day_is_an_error_and_the_filter_stays(supervisor: Visitor, fi
     page = supervisor.get("/log", 422, since="yesterday", actor=OPERATOR)
     assert page.error("since") == error("date")
     assert page.one(id="since").get("value") == "yesterday"
-    assert page.one(id="actor").find("option[@selected]").get("value") == OPERATOR  # type: ignore[union-attr]
+    assert child(page.one(id="actor"), "option[@selected]").get("value") == OPERATOR
 
 
 def test_an_empty_log_and_a_search_without_result_differ(supervisor: Visitor) -> None:

@@ -1,5 +1,6 @@
 """Add, change, duplicate and delete modules by the form."""
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ from sqlalchemy import select
 
 from app.audio.prompt_texts import PROMPT_KEYS, default_text
 from app.domain.routing import Destination
+from app.services import users
 from app.services.modules import save
 from app.services.modules.input import ModuleInput
 from app.services.modules.list import load_module
@@ -23,7 +25,7 @@ NEW = "/modules/new"
 VALID: Mapping[str, Any] = {"name": "Sales", "code": "*5001", "targets": "101"}
 
 
-def add(admin: Visitor, status: int = 302, **changes: Any) -> Page:
+def add(admin: Visitor, status: int = 302, /, **changes: Any) -> Page:
     """Fill in and submit the form for a new module."""
     return admin.submit(admin.get(NEW), NEW, status, **(dict(VALID) | changes))
 
@@ -70,7 +72,7 @@ def test_every_field_is_stored_and_shown_again(admin: Visitor, database: Databas
         "silent": "y",
         "language": "fa",
         "target_kind": "queue",
-        "queue": "800",
+        "queue": "فروش ۲",
         "next_kind": "module",
         "next_code": "*5000",
         "error_kind": "custom",
@@ -79,7 +81,8 @@ def test_every_field_is_stored_and_shown_again(admin: Visitor, database: Databas
         "min_wait": "00:02:10",
         "rest": "15",
         "retries": "4",
-        "retry_pause": "01:00:00",
+        "retry_pauses": "5, 15, 0:30",
+        "busy_pause": "2",
         "agent_pause": "90",
         "agent_ring": "25",
         "customer_ring": "50",
@@ -92,10 +95,11 @@ def test_every_field_is_stored_and_shown_again(admin: Visitor, database: Databas
     saved = stored(database, 2)
     assert (saved.name, saved.code) == ("فروش «ویژه»", "*5001#")
     assert (saved.active, saved.silent, saved.automatic, saved.language) == (False, True, False, "fa")
-    assert (saved.target_kind, saved.targets) == ("queue", ("800",))
+    assert (saved.target_kind, saved.targets) == ("queue", ("فروش ۲",))
     assert saved.next == Destination("module", "*5000")
     assert saved.error == Destination("custom", "from-internal,s,1")
-    assert (saved.min_wait, saved.rest, saved.retries, saved.retry_pause) == (130, 15, 4, 3600)
+    assert (saved.min_wait, saved.rest, saved.retries) == (130, 15, 4)
+    assert (saved.retry_pauses, saved.busy_pause) == ((300, 900, 30), 120)
     assert (saved.agent_pause, saved.agent_ring, saved.customer_ring, saved.expire_after) == (90, 25, 50, 72 * 3600)
     assert saved.caller_id == "+982112345678"
     assert saved.prompts["intro"].mode == "none"
@@ -106,12 +110,25 @@ def test_every_field_is_stored_and_shown_again(admin: Visitor, database: Databas
     assert "active" not in shown and "automatic" not in shown
 
 
+def test_choice_of_the_agent_is_stored_and_shown_again(admin: Visitor, database: Database) -> None:
+    fallback = {"fallback_after": "10", "fallback_kind": "queue", "fallback_code": "800"}
+    choice = {"agent_order": "listed", "list_order": "103 109 ۱۰۱", "preferred_for": "5"}
+    add(admin, targets="101, 102, 103", **choice, **fallback)
+    saved = stored(database)
+    assert (saved.targets, saved.agent_order) == (("103", "101", "102"), "listed")
+    assert (saved.preferred_for, saved.fallback_after, saved.fallback) == (300, 600, Destination("queue", "800"))
+    admin.submit(admin.get("/modules/1"), "/modules/1", 302)
+    assert stored(database) == saved
+
+
 def test_persian_digits_are_accepted(admin: Visitor, database: Database) -> None:
     typed = {
         "code": "*۵۰۰۱",
         "targets": "۱۰۱، ۱۰۲",
         "rest": "۱۵",
         "min_wait": "۰۰:۰۲:۱۰",
+        "retry_pauses": "۵، ۱۵،۳۰",
+        "busy_pause": "۲",
         "caller_id": "۰۲۱۱۲۳۴۵۶۷۸",
         "next_kind": "extension",
         "next_code": "٢٠٠",
@@ -120,20 +137,37 @@ def test_persian_digits_are_accepted(admin: Visitor, database: Database) -> None
     saved = stored(database)
     assert (saved.code, saved.targets, saved.rest, saved.min_wait) == ("*5001", ("101", "102"), 15, 130)
     assert (saved.caller_id, saved.next) == ("02112345678", Destination("extension", "200"))
+    assert (saved.retry_pauses, saved.busy_pause) == ((300, 900, 1800), 120)
 
 
-@pytest.mark.parametrize("typed", ["101,102", " 101،, 102 ", "101;102", "101\t102 101"])
-def test_extensions_can_have_any_separator(admin: Visitor, database: Database, typed: str) -> None:
-    add(admin, targets=typed)
-    assert stored(database).targets == ("101", "102")
+@pytest.mark.parametrize(
+    ("pauses", "targets", "wait", "seconds"),
+    [
+        ("5,15", "101,102", "02:10", 130),
+        (" 5،، 15 ", " 101،, 102 ", "130", 130),
+        ("5;15", "101;102", " 2:10 ", 130),
+        ("5\t15 ", "101\t102 101", "24:00:00", 86400),
+        ("5؛ 15", "101؛ 102", "0", 0),
+        ("5:00 15:00", "101 102", "1:00:00", 3600),
+    ],
+)
+def test_lists_can_have_any_separator_and_durations_can_be_short(
+    admin: Visitor, database: Database, pauses: str, targets: str, wait: str, seconds: int
+) -> None:
+    add(admin, retry_pauses=pauses, busy_pause="", targets=targets, min_wait=wait)
+    saved = stored(database)
+    assert (saved.retry_pauses, saved.busy_pause) == ((300, 900), 0)
+    assert (saved.targets, saved.min_wait) == (("101", "102"), seconds)
+    shown = admin.get("/modules/1").fields()
+    assert (shown["retry_pauses"], shown["busy_pause"]) == (["5, 15"], [""])
+    assert shown["min_wait"] == [f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"]
 
 
-@pytest.mark.parametrize(("typed", "seconds"), [("02:10", 130), ("130", 130), (" 2:10 ", 130), ("24:00:00", 86400)])
-def test_durations_can_be_short(admin: Visitor, database: Database, typed: str, seconds: int) -> None:
-    add(admin, min_wait=typed)
-    assert stored(database).min_wait == seconds
-    shown = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-    assert admin.get("/modules/1").fields()["min_wait"] == [shown]
+def test_pauses_are_shown_in_the_digits_of_the_reader(app: Flask, database: Database) -> None:
+    create_module(database, retry_pauses=[300, 900, 90], busy_pause=120)
+    users.set_locale(database, 1, "fa")
+    shown = Visitor(app, 1, locale="fa").get("/modules/1").fields()
+    assert (shown["retry_pauses"], shown["busy_pause"]) == (["۵، ۱۵، ۱:۳۰"], ["۲"])
 
 
 def test_reported_extensions_can_be_ticked(admin: Visitor, database: Database) -> None:
@@ -179,7 +213,8 @@ INVALID: list[tuple[dict[str, Any], str, str]] = [
     ({"targets": ""}, "targets", "required"),
     ({"target_kind": "nobody"}, "target_kind", "choice"),
     ({"target_kind": "queue", "queue": ""}, "queue", "required"),
-    ({"target_kind": "queue", "queue": "sales team"}, "queue", "code"),
+    ({"target_kind": "queue", "queue": "sales, service"}, "queue", "queue_name"),
+    ({"next_kind": "queue", "next_code": "a|b"}, "next_code", "queue_name"),
     ({"min_wait": ""}, "min_wait", "duration"),
     ({"min_wait": "00:61:00"}, "min_wait", "duration"),
     ({"min_wait": "1:2:3:4"}, "min_wait", "duration"),
@@ -190,6 +225,18 @@ INVALID: list[tuple[dict[str, Any], str, str]] = [
     ({"rest": "1.5"}, "rest", "whole_number"),
     ({"rest": "²"}, "rest", "whole_number"),
     ({"rest": "9" * 30}, "rest", "whole_number"),
+    ({"retry_pauses": ""}, "retry_pauses", "pauses"),
+    ({"retry_pauses": "5, soon"}, "retry_pauses", "pauses"),
+    ({"retry_pauses": "0"}, "retry_pauses", "pauses"),
+    ({"retry_pauses": "5 0.5"}, "retry_pauses", "pauses"),
+    ({"retry_pauses": "-5"}, "retry_pauses", "pauses"),
+    ({"retry_pauses": "1:60"}, "retry_pauses", "pauses"),
+    ({"retry_pauses": "10081"}, "retry_pauses", "pauses"),
+    ({"retry_pauses": "9" * 30}, "retry_pauses", "pauses"),
+    ({"retry_pauses": "1 " * 11}, "retry_pauses", "pauses"),
+    ({"busy_pause": "soon"}, "busy_pause", "minutes"),
+    ({"busy_pause": "0:05"}, "busy_pause", "range"),
+    ({"busy_pause": "10081"}, "busy_pause", "range"),
     ({"expire_after": "2161:00:00"}, "expire_after", "range"),
     ({"caller_id": "the office"}, "caller_id", "number"),
     ({"next_kind": "extension"}, "next_code", "required"),
@@ -200,28 +247,49 @@ INVALID: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("typed", "field", "code"),
-    INVALID,
-    ids=[f"{field}-{'-'.join(map(str, typed.values()))[:20]}" for typed, field, _ in INVALID],
-)
-def test_error_stands_beside_its_field_and_the_form_keeps_the_rest(
-    admin: Visitor, database: Database, typed: dict[str, Any], field: str, code: str
-) -> None:
+# Fields whose errors depend on each other.
+TOGETHER = {
+    "target_kind": "targets",
+    "queue": "targets",
+    "next_kind": "next_code",
+    "error_kind": "error_code",
+    "busy_pause": "retry_pauses",
+}
+OTHERS = {"name": "فروش", "targets": "101, 102", "rest": "17", "min_wait": "1:30", "prompt_intro_text": "Hello"}
+
+
+def rounds() -> list[list[tuple[dict[str, Any], str, str]]]:
+    """Return all cases in few lists, in each of which no field occurs twice."""
+    found: list[list[tuple[dict[str, Any], str, str]]] = []
+    count: Counter[str] = Counter()
+    for case in INVALID:
+        group = TOGETHER.get(case[1], case[1])
+        if count[group] == len(found):
+            found.append([])
+        found[count[group]].append(case)
+        count[group] += 1
+    return found
+
+
+def test_errors_stand_beside_their_fields_and_the_form_keeps_the_rest(admin: Visitor, database: Database) -> None:
     create_module(database, code="*5000")
-    others = {"name": "فروش", "targets": "101, 102", "rest": "17", "min_wait": "1:30", "prompt_intro_text": "Hello"}
-    page = add(admin, 422, **(others | typed))
-    assert page.error(field) == error(code)
-    assert error_fields(page) == [field]
-    assert page.has("div", class_="alert-danger")
-    shown = {name: values[-1] for name, values in page.fields().items()}
-    not_offered = ("de", "nobody", "moon", "")
-    expected = {n: v for n, v in (dict(VALID) | others | typed).items() if v not in not_offered and n != field}
-    assert {name: shown.get(name) for name in expected} == expected
-    control = page.all(id=field)
-    if control and control[0].tag == "input":
-        assert shown[field] == typed.get(field, "")
-        assert control[0].get("aria-invalid") == "true"
+    form = admin.get(NEW)
+    for cases in rounds():
+        typed = {name: value for given, _, _ in cases for name, value in given.items()}
+        page = admin.submit(form, NEW, 422, **(dict(VALID) | OTHERS | typed))
+        assert {field: page.error(field) for field in error_fields(page)} == {
+            field: error(code) for _, field, code in cases
+        }
+        assert page.has("div", class_="alert-danger")
+        shown = {name: values[-1] for name, values in page.fields().items()}
+        not_offered = ("de", "nobody", "moon", "")
+        expected = {n: v for n, v in (dict(VALID) | OTHERS | typed).items() if v not in not_offered}
+        assert {name: shown.get(name) for name in expected} == expected
+        for _, field, _ in cases:
+            control = page.all(id=field)
+            if control and control[0].tag == "input":
+                assert shown[field] == typed.get(field, "")
+                assert control[0].get("aria-invalid") == "true"
     assert count(database) == 1 and commands(database) == []
 
 
@@ -386,3 +454,116 @@ def test_upload_that_is_too_large_is_refused(
     headers = {"CONTENT_TYPE": "multipart/form-data; boundary=part", "CONTENT_LENGTH": str(25 * 1024 * 1024)}
     response = admin.client.post(path, data=b"--part", environ_overrides=headers)
     assert "20 MB" in admin.check(response, 413, None).main
+
+
+# -- office hours -----------------------------------------------------------------------------------------------------
+
+
+def test_own_hours_are_stored_only_if_they_are_switched_on(admin: Visitor, database: Database) -> None:
+    hours = {"hours_sat": "8-12, 13-17", "hours_fri": ""}
+    admin.follow(add(admin, **hours))
+    assert stored(database).hours == "", "those of the office"
+    outside = {"outside": "decline", "stop_before": "10:00", "at_closing": "give_up", "holidays": None}
+    admin.follow(add(admin, code="*5002", own_hours="y", **hours, **outside))
+    saved = stored(database, 2)
+    assert saved.hours.endswith("thu 00:00-24:00; sat 08:00-12:00, 13:00-17:00; sun 00:00-24:00")
+    assert (saved.outside, saved.stop_before, saved.at_closing, saved.holidays) == ("decline", 600, "give_up", False)
+    page = admin.get("/modules/2")
+    shown = page.fields(page.form(id="module-form"))
+    assert (shown["hours_sat"], shown["hours_fri"]) == (["08:00-12:00, 13:00-17:00"], [""])
+    assert (shown["own_hours"], shown["at_closing"]) == (["y"], ["give_up"])
+    log = admin.get("/log").main
+    assert "Own office hours" in log and "Friday: closed" in log
+
+
+def test_place_in_line_is_stored(admin: Visitor, database: Database) -> None:
+    queue = {"target_kind": "queue", "queue": "800"}
+    admin.follow(add(admin, **queue, place="callers_first", callers_lead="45", callers_share="5"))
+    saved = stored(database)
+    assert (saved.place, saved.callers_lead, saved.callers_share) == ("callers_first", 2700, 5)
+    page = add(admin, 422, code="*5002", **queue, place="last", callers_share="0")
+    assert (page.error("place"), page.error("callers_share")) == (error("choice"), error("range"))
+
+
+def test_offer_to_waiting_callers_is_stored(admin: Visitor, database: Database) -> None:
+    queue = {"target_kind": "queue", "queue": "800"}
+    admin.follow(add(admin, **queue, offer_key="4", offer_after="90", offer_callers="3"))
+    saved = stored(database)
+    assert (saved.offer_key, saved.offer_after, saved.offer_callers) == ("4", 90, 3)
+    page = add(admin, 422, code="*5002", **queue, offer_key="5", offer_after="9", offer_callers="1000")
+    assert page.error("offer_key") == error("offered")
+    assert (page.error("offer_after"), page.error("offer_callers")) == (error("range"), error("range"))
+
+
+def test_choice_of_times_is_stored(admin: Visitor, database: Database) -> None:
+    admin.follow(add(admin))
+    assert (stored(database).offers_times, stored(database).quarter_limit) == (False, 0)
+    admin.follow(add(admin, code="*5002", offers_times="y", quarter_limit="3"))
+    assert (stored(database, 2).offers_times, stored(database, 2).quarter_limit) == (True, 3)
+    assert add(admin, 422, quarter_limit="101").error("quarter_limit") == error("range")
+
+
+def test_what_callers_hear_of_the_line_is_stored(admin: Visitor, database: Database) -> None:
+    admin.follow(add(admin))
+    assert (stored(database).tells_place, stored(database).tells_wait) == (False, False)
+    admin.follow(add(admin, code="*5002", tells_wait="y"))
+    assert (stored(database, 2).tells_place, stored(database, 2).tells_wait) == (False, True)
+
+
+def test_question_for_the_name_is_stored_and_shown(admin: Visitor, database: Database) -> None:
+    admin.follow(add(admin))
+    admin.follow(add(admin, code="*5002", asks_name="y"))
+    assert [stored(database, module).asks_name for module in (1, 2)] == [False, True]
+    shown = [admin.get(f"/modules/{module}").one("input", id="asks_name").get("checked") for module in (1, 2)]
+    assert shown[0] is None and shown[1] is not None
+
+
+def test_wrong_hours_are_shown_beside_their_day(admin: Visitor, database: Database) -> None:
+    page = add(admin, 422, own_hours="y", hours_mon="8", outside="sleep", stop_before="99:00:00")
+    assert (page.error("hours_mon"), count(database)) == (error("hours"), 0)
+    assert page.one("input", name="hours_mon").get("value") == "8"
+    page = add(admin, 422, outside="sleep", stop_before="99:00:00")
+    assert (page.error("outside"), page.error("stop_before")) == (error("choice"), error("range"))
+
+
+# -- confirmation -----------------------------------------------------------------------------------------------------
+
+
+def test_confirmations_are_stored(admin: Visitor, database: Database) -> None:
+    given = {"agent_confirms": "answer", "asks_customer": "y", "customer_first": "y", "office_name": "Sepehr"}
+    admin.follow(add(admin, **given))
+    saved = stored(database)
+    assert (saved.agent_confirms, saved.asks_customer, saved.office_name) == ("answer", True, "Sepehr")
+    assert saved.customer_first
+    page = admin.get("/modules/1")
+    shown = page.fields(page.form(id="module-form"))
+    assert {name: shown[name] for name in given} == {name: [value] for name, value in given.items()}
+    assert "Asks the customer" in admin.get("/log").main
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "code"),
+    [
+        ({"agent_confirms": "smile"}, "agent_confirms", "choice"),
+        ({"asks_customer": "y"}, "office_name", "required"),
+        ({"customer_first": "y"}, "office_name", "required"),
+        ({"asks_customer": "y", "prompt_ask_customer_text": "{name}!"}, "office_name", "required"),
+        ({"office_name": "x" * 81}, "office_name", "too_long"),
+        ({"asks_customer": "y", "prompt_ask_customer_mode": "none"}, "prompt_ask_customer", "no_question"),
+    ],
+)
+def test_wrong_confirmations_are_shown_at_their_field(
+    admin: Visitor, database: Database, fields: dict[str, str], field: str, code: str
+) -> None:
+    page = add(admin, 422, **fields)
+    assert (page.error(field), count(database)) == (error(code), 0)
+
+
+def test_customer_is_asked_without_a_name_if_the_question_has_none(admin: Visitor, database: Database) -> None:
+    admin.follow(add(admin, asks_customer="y", prompt_ask_customer_text="Press 1, 2 or 9."))
+    assert stored(database).asks_customer
+
+
+def test_name_that_the_voice_cannot_read_is_shown_at_the_question(admin: Visitor, database: Database) -> None:
+    page = add(admin, 422, language="en", asks_customer="y", office_name="سپهر")
+    assert "not in the language of the module" in page.error("prompt_ask_customer")

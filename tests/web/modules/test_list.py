@@ -2,8 +2,9 @@
 
 import pytest
 
+from app.domain.routing import HANG_UP
 from app.store.database import Database
-from app.store.models import ExtensionScenario, QueueScenario
+from app.store.models import ExtensionScenario, FormerCode, QueueScenario
 from tests.support.factories import create_line, create_module, reload, store
 from tests.web.pages import Page, Visitor, rows, text
 
@@ -143,3 +144,25 @@ def test_first_last_and_near_pages_have_links(admin: Visitor, database: Database
         create_module(database, code=f"*6{number:03}")
     links = [text(part) for part in admin.get("/modules", page=6).one("nav", aria_label="Pages of the list")]
     assert links == ["Previous", "1", "…", "4", "5", "6", "7", "8", "…", "11", "Next"]
+
+
+def test_former_codes_are_listed_until_they_are_removed(admin: Visitor, database: Database) -> None:
+    assert "Former codes" not in admin.get("/modules").main
+    module = create_module(database, name="Sales", code="*5002")
+    store(database, FormerCode(code="*5001", module_id=module.id, name="", error=HANG_UP))
+    store(database, FormerCode(code="*5003", module_id=None, name="<b>Night</b>", error=HANG_UP))
+    page = admin.get("/modules")
+    assert "*5001 Sales (*5002) Remove" in page.main
+    assert "*5003 <b>Night</b> is deleted: its error destination Remove" in page.main
+    admin.post("/modules/former-codes", {"code": "*5001"})
+    page = admin.get("/modules")
+    assert "former code *5001 is removed" in page.message and "*5003" in page.main
+    admin.post("/modules/former-codes", {"code": "*5001"}, 404)
+
+
+def test_former_code_is_named_when_a_module_is_changed_or_deleted(admin: Visitor, database: Database) -> None:
+    create_module(database, name="Sales", code="*5001")
+    admin.submit(admin.get("/modules/1"), "/modules/1", code="*5007")
+    assert "The former code *5001 still leads" in admin.get("/modules").message
+    admin.submit(admin.get("/modules/1/delete"), "/modules/1/delete")
+    assert "The former code *5007 still leads" in admin.get("/modules").message

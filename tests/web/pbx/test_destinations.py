@@ -218,3 +218,9 @@ def test_destinations_of_scenarios_must_be_confirmed(
     with database.read() as session:
         row = session.get(ExtensionScenario, "101") or session.get(QueueScenario, "800")
     assert row is not None and getattr(row, f"{field}_code") == "109"
+
+
+def test_queue_with_persian_digits_in_its_name_is_known(admin: Visitor, database: Database) -> None:
+    store(database, QueueRow(name="فروش ۲"))
+    (found,) = findings(ask(admin, "queue", "فروش ۲"))
+    assert found.startswith("queue فروش ۲")

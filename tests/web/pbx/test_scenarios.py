@@ -2,16 +2,22 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
 from flask import Flask
 from sqlalchemy import select
 
 from app.config import Settings
+from app.domain.dialplan_names import queue_extension
+from app.domain.pbx_product import Product
 from app.domain.policy import LineState
-from app.domain.routing import Destination
+from app.domain.routing import Destination, DestinationKind, Situation
+from app.services.pbx import queue_names
+from app.services.pbx.module_destinations import store_destinations
+from app.services.pbx.product import store_product
 from app.store.database import Database
-from app.store.models import Command, ExtensionScenario, QueueMemberRow, QueueRow, QueueScenario
+from app.store.models import Command, ExtensionScenario, Prompt, QueueMemberRow, QueueRow, QueueScenario
 from app.web.wording import error
 from script.office.database import make_settings
 from tests.support.factories import create_line, create_module, create_running_service, store
@@ -77,13 +83,28 @@ def test_queue_is_listed_with_members_and_waiting_callers(admin: Visitor, databa
     store(database, QueueMemberRow(queue="800", extension="102", name="Omid", paused=True, penalty=3))
     store(database, QueueScenario(queue="810", failed_kind="module", failed_code="*5001"))
     expected = [
-        "800 101 Sara in a call 102 Omid unknown paused penalty 3 2 – Sales Edit",
+        "800 101 Sara in a call 102 Omid unknown paused penalty 3 The PBX does not report this state. "
+        "Add to extensions.conf: exten => 102,hint,PJSIP/102 2 – Sales Edit",
         "810 not reported nobody 0 call request module *5001 after 60 seconds – Edit",
     ]
     assert rows(admin.get("/queues")) == expected
     assert rows(admin.ask("/queues/rows")) == expected
     assert rows(admin.ask("/queues/rows?q=omid")) == expected[:1]
     assert rows(admin.get("/queues", q="nobody")) == []
+
+
+def test_queue_whose_name_cannot_be_used_is_listed_with_the_reason(admin: Visitor, database: Database) -> None:
+    store(database, QueueRow(name="sales/1"))
+    (row,) = rows(admin.get("/queues"))
+    assert row.startswith("sales/1 Bazang cannot use this name. Use letters, digits, spaces,") and "Edit" not in row
+
+
+@pytest.mark.parametrize("typed", ["پشتیباني", "فنى", "۲"])
+def test_queue_with_a_persian_name_is_found(admin: Visitor, database: Database, typed: str) -> None:
+    store(database, QueueRow(name="پشتیبانی\u200cفنی 2"))
+    store(database, QueueRow(name="800"))
+    (row,) = rows(admin.get("/queues", q=typed))
+    assert row.startswith("پشتیبانی")
 
 
 def test_extensions_are_searched_by_number_and_name(admin: Visitor, database: Database) -> None:
@@ -103,20 +124,22 @@ def test_extensions_are_searched_by_number_and_name(admin: Visitor, database: Da
         ("/extensions", {"number": "*50#"}, "/extensions/*50%23"),
         ("/queues", {"name": "۸۰۰"}, "/queues/800"),
         ("/queues", {"name": " sales "}, "/queues/sales"),
+        ("/queues", {"name": "sales team"}, "/queues/sales%20team"),
+        ("/queues", {"name": "صف ۲"}, "/queues/%D8%B5%D9%81%20%DB%B2"),
     ],
 )
 def test_extension_or_queue_is_opened_by_typing_it(
-    admin: Visitor, path: str, typed: dict[str, str], target: str
+    admin: Visitor, path: str, typed: dict[str, Any], target: str
 ) -> None:
     answer = admin.get(f"{path}/open", 302, **typed)
     assert answer.response.headers["Location"] == target
     admin.follow(answer)
 
 
-@pytest.mark.parametrize("typed", ["", "10 a", "1/2", "../queues", "x" * 81])
+@pytest.mark.parametrize("typed", ["", "a,b", "1/2", "../queues", "x" * 81])
 def test_typing_something_else_leads_back(admin: Visitor, typed: str) -> None:
     for path, name in (("/extensions", "number"), ("/queues", "name")):
-        answer = admin.get(f"{path}/open", 302, **{name: typed})
+        answer = admin.get(f"{path}/open?{urlencode({name: typed})}", 302)
         assert answer.response.headers["Location"] == path
         assert admin.follow(answer).message
 
@@ -212,6 +235,28 @@ def test_scenario_of_a_queue_is_saved(admin: Visitor, database: Database) -> Non
     assert saved is not None and (saved.wrapup, saved.failed) == (15, Destination())
 
 
+def test_scenario_of_a_queue_whose_name_is_no_extension(admin: Visitor, database: Database) -> None:
+    path, name = f"/queues/{quote('فروش ۲ تهران')}", "فروش ۲ تهران"
+    admin.follow(admin.submit(admin.get(path), path, max_wait="90"))
+    with database.read() as session:
+        assert session.get_one(QueueScenario, name).max_wait == 90
+    assert copyable(admin.get(path))[0] == f"bazang-queues,{queue_extension(name)},1"
+    admin.submit(admin.get(f"{path}/delete"), f"{path}/delete")
+
+
+def test_queue_that_the_pbx_takes_for_another_is_explained(admin: Visitor, database: Database) -> None:
+    store(database, QueueScenario(queue="a-b"))
+    page = admin.submit(admin.get("/queues/ab"), "/queues/ab", 422, max_wait="90")
+    assert "Queue: The PBX would take this name for that of another queue" in page.main
+    store(database, QueueScenario(queue="ab"))  # as an older version allowed
+    with database.read() as session:
+        location = f"bazang-queues,{queue_names.extension_of(session, 'ab')},1"
+    page = admin.get("/queues/ab")
+    assert copyable(page)[0] == location
+    assert "takes this name for that of queue a-b" in page.main
+    assert ["queue a-b" in row for row in rows(admin.get("/queues"))] == [False, True]
+
+
 @pytest.mark.parametrize(
     ("typed", "field"),
     [
@@ -264,6 +309,10 @@ exten => s,1,Set(BAZANG_WANTED=101)
 exten => 800,1,Answer()
  same => n,Queue(800,,,,60)
 exten => 801,1,Answer()
+
+; Removed at 1793692800
+[bazang-queues](+)
+exten => 800,2,Answer()
 """
 LINES_OF_101 = """[bazang-extensions]
 exten => 101,hint,PJSIP/101
@@ -336,6 +385,112 @@ def test_freepbx_page_has_the_custom_destination(admin: Visitor, database: Datab
     page = admin.get(path)
     assert copyable(page) == ["bazang-modules,*5001,1", "Bazang Sales"]
     assert len(page.all("ol", class_="instructions")) == 1 and "Apply Config" in page.main
+    assert ("switch voicemail off" in page.main) == path.startswith("/extensions")
     assert copyable(admin.get(path, module="*5002")) == ["bazang-modules,*5002,1", "Bazang Night"]
     admin.post(path, {"ring": "30", "max_wait": "60"}, 200)
     assert extension(database) is None and queue(database) is None
+
+
+def test_freepbx_queue_asks_for_a_wrapup_time_that_the_pbx_does_not_tell(
+    admin: Visitor, database: Database, freepbx: None
+) -> None:
+    create_module(database)
+    store(database, QueueRow(name="800"))
+    admin.submit(admin.get("/queues/800"), "/queues/800", wrapup="15")
+    stored = queue(database)
+    assert stored is not None and stored.wrapup == 15
+    assert "wrap-up time is saved" in admin.get("/queues").message
+    assert admin.get("/queues/800").fields()["wrapup"] == ["15"]
+    assert "out of range" in admin.post("/queues/800", {"wrapup": "4000"}, 422).main
+    with database.write() as session:
+        session.get_one(QueueRow, "800").wrapup = 30
+    page = admin.get("/queues/800")
+    assert "30 seconds, read from the PBX" in page.main and not page.has("input", name="wrapup")
+
+
+def test_freepbx_pages_show_which_destinations_are_set(admin: Visitor, database: Database, freepbx: None) -> None:
+    create_module(database, name="Sales", code="*5001", targets=["101"])
+    create_module(database, name="Support", code="*5002", target_kind="queue", targets=["800"])
+    for number in ("101", "102"):
+        create_line(database, number)
+    store(database, QueueRow(name="800"))
+    assert "missing" not in admin.get("/extensions").main, "nothing is known yet"
+    store_destinations(
+        database,
+        {
+            (DestinationKind.EXTENSION, "101", Situation.NO_ANSWER): "*5001",
+            (DestinationKind.EXTENSION, "101", Situation.BUSY): "*5001",
+        },
+    )
+    first, second = rows(admin.get("/extensions"))
+    assert "done *5001 done *5001 missing Sales" in first
+    assert "– – – –" in second, "no module is for 102"
+    assert "no answer done *5001 busy done *5001 unavailable missing" in admin.get("/extensions/101").main
+    (row,) = rows(admin.get("/queues"))
+    assert "missing" in row and "Failed-call destination: missing" in admin.get("/queues/800").main
+    store_destinations(database, {(DestinationKind.QUEUE, "800", "failed"): "*5002"})
+    assert "Failed-call destination: done *5002" in admin.get("/queues/800").main
+    store_destinations(database, None)
+    assert "missing" not in admin.get("/queues").main
+
+
+def test_queue_page_says_how_the_offer_is_set_up(admin: Visitor, database: Database, settings: Settings) -> None:
+    assert "queues.conf" not in admin.get("/queues/800").main
+    create_module(database, name="Support", code="*5002", target_kind="queue", targets=["800"], offer_key="4")
+    sound = f"{settings.asterisk_prompts_dir}/offers/module-1"
+    lines = ["context=bazang-offer-1", f"periodic-announce={sound}", "periodic-announce-frequency=60"]
+    page = admin.get("/queues/800")
+    assert "\n".join(lines) in copyable(page)
+    assert "done" not in page.main and "missing" not in page.main, "nothing is known yet"
+    store_destinations(database, None, {})
+    assert "by key 4. missing" in admin.get("/queues/800").main
+    store_destinations(database, None, {"800": "*5002"})
+    assert "by key 4. done" in admin.get("/queues/800").main
+    store(database, Prompt(module_id=1, key="offer", mode="none"))
+    assert "context=bazang-offer-1" in copyable(admin.get("/queues/800"))
+    assert "queues.conf" not in admin.get("/queues/801").main
+
+
+def test_freepbx_page_of_a_queue_has_the_steps_of_the_offer(admin: Visitor, database: Database, freepbx: None) -> None:
+    create_module(database, name="Sales", code="*5001", target_kind="queue", targets=["800"])
+    assert "IVR" not in admin.get("/queues/800").main
+    create_module(database, name="Support", code="*5002", target_kind="queue", targets=["800"], offer_key="4")
+    page = admin.get("/queues/800")
+    assert "IVR Break Out Menu" in page.main and "enter the digit 4" in page.main and "60 seconds" in page.main
+    assert page.has("a", href="/modules/2/prompts/offer.wav?download=1")
+    assert "has the right “config”" in page.main
+    store_destinations(database, {}, {"800": "*5002"})
+    page = admin.get("/queues/800")
+    assert "by key 4. done" in page.main and "has the right “config”" not in page.main
+    assert "IVR" not in admin.get("/queues/801").main
+
+
+WORDS = {  # by product: words that must stand on the pages of an extension and of a queue, and words that must not
+    None: ({"Connectivity → Extensions", "PBX Configuration", "Target", "On FreePBX and Issabel"}, set()),
+    Product.FREEPBX: ({"Connectivity → Extensions", "PBX Configuration", "On FreePBX and Issabel"}, set()),
+    Product.FREEPBX_16: (
+        {"Applications → Extensions", "Admin → Custom Destinations", "“Target”", "“Return”", "tab “Advanced”"},
+        {"Connectivity", "Issabel", "PBX Configuration"},
+    ),
+    Product.FREEPBX_17: (
+        {"Connectivity → Extensions", "Admin → Custom Destinations", "“Target”", "“Return”", "Applications → Queues"},
+        {"Applications → Extensions", "Issabel", "PBX Configuration"},
+    ),
+    Product.ISSABEL: (
+        {"PBX → PBX Configuration → Extensions", "“Custom Destination”", "On Issabel", "set “Status” to “Disabled”"},
+        {"FreePBX", "Connectivity", "Applications", "Admin →", "“Target”", "“Return”", "tab “"},
+    ),
+}
+
+
+@pytest.mark.parametrize("product", WORDS)
+def test_steps_have_the_words_of_the_product(
+    admin: Visitor, database: Database, freepbx: None, product: Product | None
+) -> None:
+    create_module(database)
+    if product is not None:
+        store_product(database, product)
+    text = admin.get("/extensions/101").main + admin.get("/queues/800").main
+    wanted, unwanted = WORDS[product]
+    assert {word for word in wanted if word not in text} == set()
+    assert {word for word in unwanted if word in text} == set()

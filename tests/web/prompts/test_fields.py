@@ -82,15 +82,15 @@ def test_other_errors_do_not_lose_the_upload(admin: Visitor, database: Database,
     assert (load_prompt(database).mode, load_prompt(database).original_name) == ("file", sound.name)
 
 
-@pytest.mark.parametrize(
-    ("content", "name"),
-    [(BROKEN, "broken.wav"), (b"<script>alert(1)</script>", "<script>alert(1)</script>.mp3"), (b"", "empty.wav")],
-)
-def test_file_that_is_no_sound_is_refused(admin: Visitor, database: Database, content: bytes, name: str) -> None:
-    page = add_module(admin, 422, prompt_intro_mode="file", prompt_intro_upload=(BytesIO(content), name))
-    error = page.error("prompt_intro")
-    assert error and error in text(page.one("ul", class_="mb-0")), "also above the form, which is long"
-    assert page.fields()["prompt_intro_mode"] == ["file"]
+def test_file_that_is_no_sound_is_refused(admin: Visitor, database: Database) -> None:
+    form = admin.get(NEW)
+    script = b"<script>alert(1)</script>"
+    for content, name in ((BROKEN, "broken.wav"), (script, f"{script.decode()}.mp3"), (b"", "empty.wav")):
+        upload = {"prompt_intro_mode": "file", "prompt_intro_upload": (BytesIO(content), name)}
+        page = admin.submit(form, NEW, 422, **MODULE, **upload)
+        error = page.error("prompt_intro")
+        assert error and error in text(page.one("ul", class_="mb-0")), "also above the form, which is long"
+        assert page.fields()["prompt_intro_mode"] == ["file"]
     with database.read() as session:
         assert session.query(Module).count() == 0
 
@@ -104,18 +104,20 @@ def test_refused_upload_does_not_replace_the_recording(admin: Visitor, database:
     assert load_prompt(database) == prompt
 
 
-@pytest.mark.parametrize("name", ["", "../../etc/passwd", "/etc/passwd", f"uploads/{'0' * 64}.wav", "uploads/x.wav"])
-def test_form_cannot_name_other_files(admin: Visitor, database: Database, name: str) -> None:
-    page = add_module(admin, 422, prompt_intro_mode="record", prompt_intro_file=name, prompt_intro_text="Say this.")
-    assert page.error("prompt_intro")
-    assert (page.fields()["prompt_intro_mode"], page.fields()["prompt_intro_text"]) == (["record"], ["Say this."])
-    if not name:
-        return
-    admin.post(PREVIEW, {"key": "intro", "language": "en", "mode": "file", "file": name}, 404)
-    create_module(database)
-    create_recording(database, name)
-    store(database, Prompt(module_id=1, key="intro", mode="file", file=name))
-    admin.get("/modules/1/prompts/intro.wav", 404)
+def test_form_cannot_name_other_files(admin: Visitor, database: Database) -> None:
+    form = admin.get(NEW)
+    for name in ("", "../../etc/passwd", "/etc/passwd", f"uploads/{'0' * 64}.wav", "uploads/x.wav"):
+        typed = {"prompt_intro_mode": "record", "prompt_intro_file": name, "prompt_intro_text": "Say this."}
+        page = admin.submit(form, NEW, 422, **MODULE, **typed)
+        assert page.error("prompt_intro"), name
+        assert (page.fields()["prompt_intro_mode"], page.fields()["prompt_intro_text"]) == (["record"], ["Say this."])
+        if not name:
+            continue
+        admin.post(PREVIEW, {"key": "intro", "language": "en", "mode": "file", "file": name}, 404)
+        module = create_module(database)
+        create_recording(database, name)
+        store(database, Prompt(module_id=module.id, key="intro", mode="file", file=name))
+        admin.get(f"/modules/{module.id}/prompts/intro.wav", 404)
 
 
 def test_missing_file_is_an_error_when_the_module_is_saved(
@@ -168,16 +170,14 @@ def test_default_text_is_not_stored(admin: Visitor, database: Database, language
     assert load_prompt(database).text == ""
 
 
-@pytest.mark.parametrize(
-    ("language", "words"),
-    [("en", "سلام دنیا"), ("fa", "Hello world"), ("en", "word " * 400), ("en", "... !!")],
-)
-def test_text_that_cannot_be_spoken_is_refused(admin: Visitor, language: str, words: str) -> None:
-    page = add_module(admin, 422, language=language, prompt_intro_text=words)
-    assert page.fields()["prompt_intro_text"] == [words.strip()]
-    preview = admin.post(PREVIEW, {"key": "intro", "language": language, "text": words}, 422)
-    assert page.error("prompt_intro") == preview.source
-    assert preview.response.content_type == "text/plain; charset=utf-8"
+def test_text_that_cannot_be_spoken_is_refused(admin: Visitor) -> None:
+    form = admin.get(NEW)
+    for language, words in (("en", "سلام دنیا"), ("fa", "Hello world"), ("en", "word " * 400), ("en", "... !!")):
+        page = admin.submit(form, NEW, 422, **MODULE, language=language, prompt_intro_text=words)
+        assert page.fields()["prompt_intro_text"] == [words.strip()]
+        preview = admin.post(PREVIEW, {"key": "intro", "language": language, "text": words}, 422)
+        assert page.error("prompt_intro") == preview.source
+        assert preview.response.content_type == "text/plain; charset=utf-8"
 
 
 def test_keys_that_a_recording_must_name_are_shown(admin: Visitor) -> None:
@@ -210,13 +210,17 @@ def test_other_values_are_not_lost(admin: Visitor, database: Database) -> None:
     assert (module.rate, module.pitch, module.voice) == (133, 44, "piper:gone")
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [("voice", "fa+f3"), ("voice", "<script>"), ("rate", "9"), ("rate", "fast"), ("rate", "9" * 30), ("pitch", "100")],
-)
-def test_invalid_voice_is_refused(admin: Visitor, field: str, value: str) -> None:
-    page = add_module(admin, 422, language="en", **{field: value})
-    error = page.error(field)
-    assert error
-    preview = admin.post(PREVIEW, {"key": "intro", "language": "en", field: value}, 422)
-    assert error in preview.source
+def test_invalid_voice_is_refused(admin: Visitor) -> None:
+    form = admin.get(NEW)
+    rounds: list[dict[str, str]] = [
+        {"voice": "fa+f3", "rate": "9", "pitch": "100"},
+        {"voice": "<script>", "rate": "fast"},
+        {"rate": "9" * 30},
+    ]
+    for typed in rounds:
+        page = admin.submit(form, NEW, 422, **MODULE, language="en", **typed)
+        for field, value in typed.items():
+            error = page.error(field)
+            assert error, field
+            preview = admin.post(PREVIEW, {"key": "intro", "language": "en", field: value}, 422)
+            assert error in preview.source

@@ -36,7 +36,8 @@ def post_sound(admin: Visitor, path: str, fields: dict[str, str]) -> bytes:
 def read_frames(sound: bytes) -> bytes:
     with wave.open(BytesIO(sound)) as opened:
         assert (opened.getframerate(), opened.getnchannels(), opened.getsampwidth()) == (8000, 1, 2)
-        return opened.readframes(opened.getnframes())
+        frames: bytes = opened.readframes(opened.getnframes())
+        return frames
 
 
 @pytest.fixture
@@ -62,7 +63,8 @@ def test_saved_prompts_are_played(admin: Visitor, database: Database, recording:
     admin.get("/modules/prompts/de/intro.wav", 404)
     admin.get("/modules/2/prompts/intro.wav", 404)
     players = {audio.get("src") for audio in admin.get("/modules/1").all("audio") if audio.get("src") is not None}
-    played = ("intro", "enter_number", "entered_number", "check_number", "before_success", "after_success")
+    played = ["intro", "enter_number", "entered_number", "check_number", "before_success", "after_success", "closed"]
+    played += ["offer", "ask_customer", "greet_customer", "apology"]
     assert players == {f"/modules/1/prompts/{key}.wav" for key in played}
     for player in players:
         assert read_frames(load_sound(admin, str(player)))
@@ -92,6 +94,18 @@ def test_preview_uses_text_and_voice_of_the_form(admin: Visitor) -> None:
     sounds = {post_sound(admin, PREVIEW, INTRO | each) for each in fields}
     assert len(sounds) == 5
     assert admin.post(PREVIEW, INTRO | {"voice": "piper:gone"}, 422).source
+
+
+def test_preview_says_the_name_of_the_office(admin: Visitor, database: Database) -> None:
+    offers = [
+        post_sound(admin, PREVIEW, {"key": "offer", "language": "en", "offer_key": key}) for key in ("1", "2", "")
+    ]
+    assert offers[0] == offers[2] != offers[1]
+    fields = {"key": "ask_customer", "language": "en"}
+    sounds = [post_sound(admin, PREVIEW, fields | {"office_name": name}) for name in ("Sepehr", "Parsian", "Sepehr")]
+    assert sounds[0] == sounds[2] != sounds[1]
+    create_module(database, language="en", office_name="Sepehr")
+    assert load_sound(admin, "/modules/1/prompts/ask_customer.wav") == sounds[0]
 
 
 def test_preview_of_an_empty_text_is_the_default(admin: Visitor) -> None:

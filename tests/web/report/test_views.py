@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import openpyxl
 import pytest
-from flask import Flask
+from flask import Flask, render_template
 
 from app import demo_data
 from app.config import Settings
@@ -22,7 +22,7 @@ from app.store.models import CallRequest, Module, QueueMemberRow, User
 from app.store.settings import write_setting
 from app.web.report import views as report_page
 from tests.support.factories import apply_event, create_line, create_module, create_request, store
-from tests.web.pages import Page, Visitor, rows, text
+from tests.web.pages import Page, Visitor, child, rows, text
 
 LIST, CHARTS, CSV, XLSX = "/report", "/report/charts", "/report.csv", "/report.xlsx"
 DAY = timedelta(days=1)
@@ -39,11 +39,11 @@ def sales(database: Database) -> Module:
 
 def register(database: Database, module: Module, **values: Any) -> CallRequest:
     """Store a request for 101 of this moment."""
-    moments = {"first_called_at": now(), "registered_at": now(), "target": "101"}
+    moments: dict[str, Any] = {"first_called_at": now(), "registered_at": now(), "target": "101"}
     return create_request(database, module, **(moments | values))
 
 
-def ask(visitor: Visitor, path: str, expected: int = 200, **query: Any) -> Page:
+def ask(visitor: Visitor, path: str, expected: int = 200, /, **query: Any) -> Page:
     """Get a page of the report for this search."""
     return visitor.get(f"{path}?{urlencode(query, doseq=True)}" if query else path, expected)
 
@@ -101,15 +101,16 @@ def test_it_begins_with_the_last_30_days(admin: Visitor, database: Database, sal
     assert numbers(ask(admin, LIST, period="all")) == ["1", "2"]
 
 
-@pytest.mark.parametrize("period", ["today", "week", "month", "last_month", "7", "30", "all"])
 @pytest.mark.parametrize("locale", ["fa", "en"])
-def test_a_period_shows_its_days_and_stays(app: Flask, database: Database, period: str, locale: str) -> None:
+def test_a_period_shows_its_days_and_stays(app: Flask, database: Database, locale: str) -> None:
     users.set_locale(database, 1, locale)
-    page = ask(Visitor(app, 1, locale=locale), LIST, period=period)
-    first, last = (page.one("input", name=f"registered_{end}").get("value", "") for end in ("from", "to"))
-    assert bool(first) == bool(last) == (period != "all")
-    chosen = parse_qs(urlsplit(page.one("a", class_="chosen").get("href", "")).query)
-    assert chosen == {"period": [period]}
+    visitor = Visitor(app, 1, locale=locale)
+    for period in ("today", "week", "month", "last_month", "7", "30", "all"):
+        page = ask(visitor, LIST, period=period)
+        first, last = (page.one("input", name=f"registered_{end}").get("value", "") for end in ("from", "to"))
+        assert bool(first) == bool(last) == (period != "all"), period
+        chosen = parse_qs(urlsplit(page.one("a", class_="chosen").get("href", "")).query)
+        assert chosen == {"period": [period]}
 
 
 # -- searching --------------------------------------------------------------------------------------------------------
@@ -132,40 +133,45 @@ def various(database: Database, sales: Module) -> Module:
     return support
 
 
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ({"period": "all"}, ["3", "2", "1"]),
-        ({"registered_from": "2026-03-03"}, ["3", "2"]),
-        ({"registered_to": "2026-03-03"}, ["2", "1"]),
-        ({"registered_from": "1404/12/12", "registered_to": "۱۴۰۴/۱۲/۱۲"}, ["2"]),
-        ({"done_from": "2026-03-05"}, ["3"]),
-        ({"done_to": "2026-03-04"}, ["2"]),
-        ({"number": "۰۹۱۲۰۰۰۰۰۰۲"}, ["2"]),
-        ({"caller": "8888"}, ["1"]),
-        ({"operator": "102"}, ["2"]),
-        ({"operator": "sara"}, ["3"]),
-        ({"status": "done"}, ["2"]),
-        ({"status": ["done", "cancelled"]}, ["3", "2"]),
-        ({"module": "2"}, ["2"]),
-        ({"target": "queue:800"}, ["2"]),
-        ({"target": "extension:102"}, ["3"]),
-        ({"target": "extension:102", "status": "done"}, []),
-        ({"number": "%"}, []),
-        ({"period": "all", "sort": "registered"}, ["1", "2", "3"]),
-        ({"period": "all", "sort": "number"}, ["1", "2", "3"]),
-        ({"period": "all", "sort": "-done"}, ["3", "2", "1"]),
-        ({"period": "all", "sort": "status"}, ["3", "2", "1"]),
-    ],
-)
-def test_what_is_looked_for_is_found(
-    admin: Visitor, database: Database, various: Module, query: dict[str, Any], found: list[str]
-) -> None:
+SEARCHES: list[tuple[dict[str, Any], list[str]]] = [
+    ({"period": "all"}, ["3", "2", "1"]),
+    ({"registered_from": "2026-03-03"}, ["3", "2"]),
+    ({"registered_to": "2026-03-03"}, ["2", "1"]),
+    ({"registered_from": "1404/12/12", "registered_to": "۱۴۰۴/۱۲/۱۲"}, ["2"]),
+    ({"done_from": "2026-03-05"}, ["3"]),
+    ({"done_to": "2026-03-04"}, ["2"]),
+    ({"number": "۰۹۱۲۰۰۰۰۰۰۲"}, ["2"]),
+    ({"caller": "8888"}, ["1"]),
+    ({"operator": "102"}, ["2"]),
+    ({"operator": "sara"}, ["3"]),
+    ({"status": "done"}, ["2"]),
+    ({"status": ["done", "cancelled"]}, ["3", "2"]),
+    ({"module": "2"}, ["2"]),
+    ({"target": "queue:800"}, ["2"]),
+    ({"target": "extension:102"}, ["3"]),
+    ({"target": "extension:102", "status": "done"}, []),
+    ({"number": "%"}, []),
+    ({"period": "all", "sort": "registered"}, ["1", "2", "3"]),
+    ({"period": "all", "sort": "number"}, ["1", "2", "3"]),
+    ({"period": "all", "sort": "-done"}, ["3", "2", "1"]),
+    ({"period": "all", "sort": "status"}, ["3", "2", "1"]),
+]
+
+
+def test_what_is_looked_for_is_found(admin: Visitor, database: Database, various: Module) -> None:
     create_line(database, "102")
-    page = ask(admin, LIST, **query)
-    assert numbers(page) == found
-    lines = list(csv.reader(io.StringIO(file(admin, CSV, **query).decode("utf-8-sig"))))
-    assert [line[0] for line in lines[1:]] == found, "a file has exactly what is shown"
+    for query, found in SEARCHES:
+        assert numbers(ask(admin, LIST, **query)) == found, query
+        lines = list(csv.reader(io.StringIO(file(admin, CSV, **query).decode("utf-8-sig"))))
+        assert [line[0] for line in lines[1:]] == found, "a file has exactly what is shown"
+
+
+def test_files_name_the_time_zone_of_their_times(admin: Visitor, various: Module) -> None:
+    titles = next(csv.reader(io.StringIO(file(admin, CSV, period="all").decode("utf-8-sig"))))
+    assert [title for title in titles if title.startswith("Date ")] == [
+        "Date registered (Asia/Tehran)",
+        "Date done (Asia/Tehran)",
+    ]
 
 
 def test_a_sent_form_becomes_an_address_to_keep(admin: Visitor, various: Module) -> None:
@@ -207,7 +213,7 @@ def test_it_has_pages(admin: Visitor, database: Database, sales: Module) -> None
     assert numbers(last) == [str(n) for n in range(10, 0, -1)]
     assert not last.all("a", rel="next") and "of 3" in last.main
     (fields,) = [form for form in last.all("form") if form.find("input[@name='page']") is not None]
-    assert fields.find("input[@name='number']").get("value") == "0912"
+    assert child(fields, "input[@name='number']").get("value") == "0912"
 
 
 # -- as last time -----------------------------------------------------------------------------------------------------
@@ -226,45 +232,45 @@ def test_what_was_looked_for_last_is_offered_again(admin: Visitor, operator: Vis
     assert last_time(ask(operator, LIST)) == [], "another's search is nobody's business"
 
 
-@pytest.mark.parametrize(
-    "kept", ["", "1:", "1:status=nothing", "1:%00", "x" * 4000, "1:registered_from=\u06f1", "1:&&="]
-)
-def test_a_kept_search_that_makes_no_sense_is_not_offered(admin: Visitor, kept: str) -> None:
-    admin.client.set_cookie("report", kept, path="/report")
-    assert [link for link in last_time(ask(admin, LIST)) if "nothing" in link or "x" * 99 in link] == []
+def test_a_kept_search_that_makes_no_sense_is_not_offered(admin: Visitor) -> None:
+    for kept in ("", "1:", "1:status=nothing", "1:%00", "x" * 4000, "1:registered_from=\u06f1", "1:&&="):
+        admin.client.set_cookie("report", kept, path="/report")
+        assert [link for link in last_time(ask(admin, LIST)) if "nothing" in link or "x" * 99 in link] == [], kept
 
 
 # -- addresses that make no sense -------------------------------------------------------------------------------------
 
 
+NONSENSE = [
+    ("registered_from", "yesterday", "Enter year-month-day, such as 2026-11-24."),
+    ("registered_to", "2026-02-30", "Enter year-month-day, such as 2026-11-24."),
+    ("done_from", "9" * 300, "Enter year-month-day, such as 2026-11-24."),
+    ("done_to", "<script>", "Enter year-month-day, such as 2026-11-24."),
+    ("operator", "nobody", "Choose an item from the list."),
+    ("target", "queue:' OR 1=1 --", "Choose an item from the list."),
+    ("module", "99999999999999999999", "Choose an item from the list."),
+    ("status", "finished", "Choose an item from the list."),
+    ("number", "9" * 81, "This is too long. Shorten it."),
+    ("caller", "x" * 5000, "This is too long. Shorten it."),
+]
+
+
 @pytest.mark.parametrize("path", [LIST, CHARTS])
-@pytest.mark.parametrize(
-    ("field", "value", "said"),
-    [
-        ("registered_from", "yesterday", "Enter year-month-day, such as 2026-11-24."),
-        ("registered_to", "2026-02-30", "Enter year-month-day, such as 2026-11-24."),
-        ("done_from", "9" * 300, "Enter year-month-day, such as 2026-11-24."),
-        ("done_to", "<script>", "Enter year-month-day, such as 2026-11-24."),
-        ("operator", "nobody", "Choose an item from the list."),
-        ("target", "queue:' OR 1=1 --", "Choose an item from the list."),
-        ("module", "99999999999999999999", "Choose an item from the list."),
-        ("status", "finished", "Choose an item from the list."),
-        ("number", "9" * 81, "This is too long. Shorten it."),
-        ("caller", "x" * 5000, "This is too long. Shorten it."),
-    ],
-)
-def test_nonsense_is_said_beside_its_field_and_kept(
-    admin: Visitor, various: Module, path: str, field: str, value: str, said: str
-) -> None:
-    page = ask(admin, path, 422, **{field: value, "caller" if field != "caller" else "number": "0912"})
-    assert said in page.main
-    if field in ("registered_from", "registered_to", "done_from", "done_to", "number", "caller"):
-        assert page.error(field) == said
-        assert page.one("input", name=field).get("value") == value
-    assert not page.all("table") and not page.all("canvas")
-    for file_path in (CSV, XLSX):
-        there = ask(admin, file_path, 302, **{field: value}).response.headers["Location"]
-        assert said in admin.get(there, 422).main
+def test_nonsense_is_said_beside_its_field_and_kept(admin: Visitor, various: Module, path: str) -> None:
+    for field, value, said in NONSENSE:
+        page = ask(admin, path, 422, **{field: value, "caller" if field != "caller" else "number": "0912"})
+        assert said in page.main, field
+        if field in ("registered_from", "registered_to", "done_from", "done_to", "number", "caller"):
+            assert page.error(field) == said
+            assert page.one("input", name=field).get("value") == value
+        assert not page.all("table") and not page.all("canvas")
+
+
+def test_file_for_nonsense_leads_to_the_page_that_says_it(admin: Visitor, various: Module) -> None:
+    for field, value, said in NONSENSE:
+        there, other = (ask(admin, path, 302, **{field: value}).response.headers["Location"] for path in (CSV, XLSX))
+        assert there == other
+        assert said in admin.get(there, 422).main, field
 
 
 def test_days_in_the_wrong_order(admin: Visitor) -> None:
@@ -272,35 +278,28 @@ def test_days_in_the_wrong_order(admin: Visitor) -> None:
     assert page.error("registered_to") == "This is before the first day."
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
+@pytest.mark.parametrize("path", [LIST, CHARTS])
+def test_an_address_that_makes_no_sense_shows_the_usual(
+    admin: Visitor, database: Database, sales: Module, path: str
+) -> None:
+    register(database, sales)
+    queries: list[dict[str, Any]] = [
         {"page": "0"}, {"page": "-1"}, {"page": "x"}, {"page": "9" * 40}, {"page": "2147483647"}, {"page": ["1", "2"]},
         {"sort": "password_hash"}, {"sort": "--id"}, {"sort": "-"}, {"sort": "registered; DROP TABLE users"},
         {"period": "always"}, {"period": ["week", "month"]}, {"nothing": "x"},
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("path", [LIST, CHARTS])
-def test_an_address_that_makes_no_sense_shows_the_usual(
-    admin: Visitor, database: Database, sales: Module, path: str, query: dict[str, Any]
-) -> None:
-    register(database, sales)
-    page = ask(admin, path, **query)
-    assert page.all("table")
+    ]  # fmt: skip
+    for query in queries:
+        assert ask(admin, path, **query).all("table"), query
 
 
-@pytest.mark.parametrize(
-    "days", [("1900-01-01", "2199-12-31"), ("1200/01/01", "1599/12/29"), ("2199-12-31", "2199-12-31")]
-)
 @pytest.mark.parametrize("locale", ["fa", "en"])
-def test_centuries_do_no_harm(
-    app: Flask, database: Database, sales: Module, days: tuple[str, str], locale: str
-) -> None:
+def test_centuries_do_no_harm(app: Flask, database: Database, sales: Module, locale: str) -> None:
     register(database, sales)
     users.set_locale(database, 1, locale)
     visitor = Visitor(app, 1, locale=locale)
-    for path in (LIST, CHARTS):
-        ask(visitor, path, registered_from=days[0], registered_to=days[1])
+    for first, last in (("1900-01-01", "2199-12-31"), ("1200/01/01", "1599/12/29"), ("2199-12-31", "2199-12-31")):
+        for path in (LIST, CHARTS):
+            ask(visitor, path, registered_from=first, registered_to=last)
 
 
 @pytest.mark.parametrize("path", [LIST, CHARTS, CSV, XLSX])
@@ -313,8 +312,8 @@ def test_a_nul_is_refused(admin: Visitor, path: str) -> None:
 
 def test_an_operator_sees_their_own(app: Flask, operator: Visitor, database: Database, various: Module) -> None:
     with database.write() as session:
-        session.get_one(users.User, 2).extensions = ["102"]
-    everything = {"period": "all"}
+        session.get_one(User, 2).extensions = ["102"]
+    everything: dict[str, Any] = {"period": "all"}
     assert numbers(ask(operator, LIST, **everything)) == ["3"]
     store(database, QueueMemberRow(queue="800", extension="102"))
     assert numbers(ask(operator, LIST, **everything)) == ["3", "2"], "and those of their queues"
@@ -379,7 +378,7 @@ def test_no_file_stays_behind(admin: Visitor, various: Module, tmp_path: Any, mo
 
 
 def table(page: Page, id: str) -> list[str]:
-    return [text(row) for row in page.one(id=f"{id}-table").find("tbody")]
+    return [text(row) for row in child(page.one(id=f"{id}-table"), "tbody")]
 
 
 def test_each_chart_has_its_table(admin: Visitor, various: Module) -> None:
@@ -457,11 +456,10 @@ def test_the_excel_file_of_very_many_opens_and_has_every_row(
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The templates that were rendered, in their order."""
     names: list[str] = []
-    render = report_page.render_template
 
     def rendered(template: str, **values: Any) -> str:
         names.append(template.removeprefix("report/"))
-        return render(template, **values)
+        return render_template(template, **values)
 
     monkeypatch.setattr(report_page, "render_template", rendered)
     return names

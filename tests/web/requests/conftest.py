@@ -1,5 +1,7 @@
 """The office in which the tests of requests happen."""
 
+from typing import Any
+
 import pytest
 
 from app.store.database import Database
@@ -17,6 +19,6 @@ def office(database: Database) -> None:
     store(database, QueueRow(name="800", live_callers=0))
     store(database, QueueMemberRow(queue="800", extension="102"))
     module = create_module(database, name="Sales", targets=["101", "102"])
-    moments = {"registered_at": now(), "first_called_at": now()}
+    moments: dict[str, Any] = {"registered_at": now(), "first_called_at": now()}
     create_request(database, module, target="101", caller_name="Sara", **moments)
     create_request(database, module, target="102", number="+989350000002", **moments)

@@ -8,14 +8,20 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
+from app.domain.hours import NEVER, format_week
 from app.domain.lifecycle import Status
 from app.services import users
+from app.services.requests import number_lists
 from app.services.requests.actions import Cancel, WriteNote
-from app.services.requests.wait import wait_for_results
+from app.services.requests.command_results import wait_for_results
+from app.services.requests.results import ResultCode
+from app.services.settings.hours import add_days
 from app.store.database import Database
-from app.store.models import CallRequest
+from app.store.models import CallRequest, Module, WorkerState
+from app.store.settings import write_setting
 from app.web.requests.action_forms import FORMS
-from tests.support.factories import create_attempt
+from app.web.requests.wording import RESULT
+from tests.support.factories import create_attempt, create_request
 from tests.web.conftest import Service
 from tests.web.pages import Fields, Page, Visitor, text
 from tests.web.requests.scene import act_as_other, is_success, load, now
@@ -107,6 +113,23 @@ def test_a_request_is_postponed_to_a_time(app: Flask, database: Database, office
     postponed = load(database).postponed_until
     assert postponed is not None
     assert postponed.astimezone(ZoneInfo("Asia/Tehran")).strftime("%H:%M") == "23:59"
+
+
+def test_time_outside_the_hours_is_refused_at_its_field_or_moves(
+    supervisor: Visitor, database: Database, office: None
+) -> None:
+    with database.write() as session:
+        write_setting(session, "office_hours", format_week(NEVER))
+        session.get_one(WorkerState, 1).timezone = "Asia/Tehran"
+    fields = form_fields(supervisor.get(path("postpone", ROW)))
+    page = refuse(supervisor, "postpone", fields, htmx=True)
+    assert page.error("day") == str(RESULT[ResultCode.NOT_FREE])
+    opens = now().astimezone(ZoneInfo("Asia/Tehran")).date() + timedelta(days=2)
+    add_days(database, opens, None, "", "08:30-17:00", actor="sara", now=now())
+    page = refuse(supervisor, "postpone", fields, htmx=True)
+    assert f"{opens} 08:30" in page.error("day") and load(database).postponed_until is None
+    moved = supervisor.follow(supervisor.post(f"{path('postpone')}?until=tomorrow", {"row": ROW}))
+    assert f"{opens} 08:30" in moved.message
 
 
 @pytest.mark.parametrize(
@@ -269,6 +292,48 @@ def test_without_typed_input_the_refusal_is_a_message(supervisor: Visitor, datab
 # -- several requests -------------------------------------------------------------------------------------------------
 
 
+def test_requests_are_reopened_by_one_click_or_several_together(
+    supervisor: Visitor, database: Database, office: None
+) -> None:
+    end(database, 1, "failed")
+    end(database, 2, "expired")
+    (button,) = supervisor.get("/requests/1").all("button", formaction=path("reopen"))
+    assert is_success(supervisor.press(path("reopen"), {"row": button.get("value")}))
+    assert load(database).status == "waiting"
+    end(database, 1, "failed")
+    page = supervisor.get("/requests")
+    chosen = [box.get("value") or "" for box in page.all("input", form="several")]
+    assert len(chosen) == len(page.all("button", formaction=path("reopen"), form="acts"))
+    page = supervisor.get(path("reopen", *chosen))
+    assert is_success(supervisor.follow(supervisor.submit(page, path("reopen"))))
+    assert [load(database, number).status for number in (1, 2)] == ["waiting", "waiting"]
+
+
+def test_a_request_that_cannot_be_reopened_is_answered_with_the_reason(
+    supervisor: Visitor, database: Database, office: None
+) -> None:
+    end(database, 1, "failed")
+    row = load(database)
+    with database.read() as session:
+        module = session.get(Module, row.module_id)
+    other = create_request(database, module, target=row.target, number=row.number)
+    answer = supervisor.press(path("reopen"), {"row": f"1.{row.version}"})
+    assert not is_success(answer)
+    assert answer.one("a", href=f"/requests/{other.id}").text == f"Request {other.id}"
+    with database.write() as session:
+        session.delete(session.get_one(CallRequest, other.id))
+        session.get_one(CallRequest, 1).number = "+442079460000"
+        session.get_one(WorkerState, 1).region = "IR"
+    answer = supervisor.press(path("reopen"), {"row": f"1.{load(database).version}"})
+    assert "The number may not be called any more. It belongs to United Kingdom." in answer.message
+
+
+def end(database: Database, number: int, status: str) -> None:
+    with database.write() as session:
+        row = session.get_one(CallRequest, number)
+        row.status, row.done_at = status, now()
+
+
 def test_an_action_on_several_requests(supervisor: Visitor, database: Database, office: None) -> None:
     page = supervisor.get(path("done", "1.1", "2.1"))
     assert "09121234567 Sara" in page.main and "09350000002" in page.main
@@ -310,6 +375,24 @@ def test_an_operator_acts_on_their_own_requests_only(operator: Visitor, database
         operator.post(path(action), fields, 404)
     row = load(database, 2)
     assert (row.version, row.status, row.target) == (1, "waiting", "102")
+
+
+def test_supervisor_blocks_a_number_from_the_menu(
+    supervisor: Visitor, operator: Visitor, database: Database, office: None
+) -> None:
+    assert path("block", ROW) in {link.get("href") for link in supervisor.get("/requests").all("a")}
+    fields = form_fields(supervisor.get(path("block", ROW))) | {"note": "rude"}
+    assert is_success(send(supervisor, "block", fields, htmx=True))
+    assert load(database).status == "cancelled"
+    (entry,) = number_lists.load_entries(database)
+    assert (entry.text, entry.note, entry.kind) == ("09121234567", "rude", "block")
+
+
+def test_operator_may_not_block_a_number(operator: Visitor, database: Database, office: None) -> None:
+    assert not any("/acts/block" in link.get("href", "") for link in operator.get("/requests").all("a"))
+    answer = operator.press(path("block"), form_fields(operator.get(path("block", ROW))))
+    assert not is_success(answer)
+    assert (load(database).status, number_lists.load_entries(database)) == ("waiting", [])
 
 
 def test_requests_of_others_are_left_out(operator: Visitor, database: Database, office: None) -> None:

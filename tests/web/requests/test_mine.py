@@ -52,6 +52,16 @@ def test_a_recently_ended_request_can_get_a_note(operator: Visitor, database: Da
     assert "sold two" in text(operator.get("/mine").one(id="ended-1"))
 
 
+def test_a_recently_failed_request_can_be_reopened(operator: Visitor, database: Database, office: None) -> None:
+    with database.write() as session:
+        row = session.get_one(CallRequest, 1)
+        row.status, row.done_at, row.last_outcome = "failed", now(), "customer_busy"
+    (button,) = operator.get("/mine").one(id="ended-1").iter("button")
+    assert (button.get("formaction"), button.get("value")) == ("/requests/acts/reopen", "1.2")
+    assert is_success(operator.press("/requests/acts/reopen", {"row": "1.2"}))
+    assert not operator.get("/mine").has(id="ended-1")
+
+
 @pytest.mark.parametrize(
     ("query", "shown"),
     [

@@ -16,6 +16,19 @@ def test_a_request_is_created(supervisor: Visitor, database: Database, office: N
     assert (row.number, row.target, row.caller_name, row.created_by) == ("+989351112233", "102", "Ali", "mina")
 
 
+def test_a_request_is_created_for_a_time(supervisor: Visitor, database: Database, office: None) -> None:
+    typed = {"number": "09351112233", "wanted": "1:102", "when": "at"}
+    page = supervisor.get("/requests/new")
+    for day, at, field in (("", "10:00", "day"), ("2020-01-01", "10:00", "day"), ("2099-01-01", "", "at")):
+        assert supervisor.submit(page, "/requests/new", 422, **typed, day=day, at=at).error(field)
+    supervisor.follow(supervisor.submit(page, "/requests/new", **typed, at="23:59"))
+    row = load(database, 3)
+    assert row.postponed_until is not None and row.time_chosen
+    shown = supervisor.get("/requests/3").main
+    assert "Chosen time" in shown and "A time was chosen for the call." in shown
+    assert "chosen time, " in supervisor.get("/requests").main
+
+
 def test_a_duplicate_leads_to_the_existing_request(supervisor: Visitor, office: None) -> None:
     page = supervisor.get("/requests/new")
     page = supervisor.follow(supervisor.submit(page, "/requests/new", number="09121234567", wanted="1:101"))

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from app.domain.lifecycle import ACTIVE, FINAL, Outcome, Status, Step
+from app.domain.lifecycle import ACTIVE, FINAL, REOPENABLE, Outcome, Status, Step
 from app.domain.policy import LineState
 from app.services import users
 from app.store.database import Database
-from app.store.models import CallRequest, Module, QueueMemberRow, QueueRow
+from app.store.models import CallRequest, Module, QueueMemberRow, QueueRow, User
+from app.store.settings import write_setting
 from tests.support.factories import (
     create_attempt,
     create_line,
@@ -38,7 +39,7 @@ def status(page: Page) -> str:
 
 def create(database: Database, module: Module | None = None, **values: Any) -> CallRequest:
     """Create a request for 101."""
-    moments = {"first_called_at": ago(minutes=3), "registered_at": ago(minutes=3), "target": "101"}
+    moments: dict[str, Any] = {"first_called_at": ago(minutes=3), "registered_at": ago(minutes=3), "target": "101"}
     return create_request(database, module or create_module(database), **(moments | values))
 
 
@@ -117,6 +118,8 @@ def test_each_status_has_its_buttons(supervisor: Visitor, database: Database, he
     assert page.has("a", href="/requests/acts/reassign?row=1.1") == may_call
     assert page.has("a", href="/requests/acts/cancel?row=1.1") == may_cancel
     assert page.has("button", formaction="/requests/acts/priority?priority=1") == may_cancel
+    assert page.has("button", formaction="/requests/acts/reopen", form="acts") == (of in REOPENABLE)
+    assert page.has("input", form="several", name="row") == (of in ACTIVE | REOPENABLE)
     assert page.has("h2", class_="ended-title") == (of in FINAL)
 
 
@@ -157,6 +160,66 @@ def test_rows_are_in_the_order_of_service(supervisor: Visitor, database: Databas
     assert [row.split()[0][-1] for row in rows(supervisor.get(PAGE))] == ["4", "3", "2", "1"]
 
 
+def test_each_row_names_the_request_before_it_in_line(supervisor: Visitor, database: Database, healthy: None) -> None:
+    create_line(database, "102", since=ago(days=1))
+    module = create_module(database, targets=["101", "102"])
+    create(database, module, number="+989120000001")
+    create(database, module, number="+989120000002", first_called_at=ago(minutes=2))
+    create(database, module, number="+989120000003", first_called_at=ago(minutes=1), target="102")
+    shown = rows(supervisor.get(PAGE))
+    assert ["after 09120000001" in row for row in shown] == [False, True, False]
+    assert [text(cell)[8:] for cell in supervisor.get(PAGE).all("td", data_label="Status")] == [
+        "it is next",
+        "in line after 09120000001",
+        "it is next",
+    ]
+
+
+# Who sees which remedy: (role, state of the office, address of the link)
+REASSIGN = "/requests/acts/reassign?row=1.1"
+REMEDIES: list[tuple[dict[str, Any], str, str]] = [
+    ({"line": LineState.OFFLINE}, REASSIGN, REASSIGN),
+    ({"line": LineState.DND}, REASSIGN, REASSIGN),
+    ({"line": LineState.IN_CALL}, "", ""),
+    ({"module": {"automatic": False}}, "/modules/1", ""),
+    ({"worker": {"ami_status": "down"}}, "/settings/exchange", ""),
+    ({"worker": {"obstacle": "no_dialplan"}}, "/settings/exchange", ""),
+    ({"request": {"number": "+442079460000"}}, "/settings/numbers", ""),
+    ({}, "", ""),
+]
+
+
+@pytest.mark.parametrize(("scene", "for_admin", "for_operator"), REMEDIES, ids=[str(scene) for scene, _, _ in REMEDIES])
+def test_the_remedy_stands_beside_the_reason(
+    admin: Visitor, operator: Visitor, database: Database, scene: dict[str, Any], for_admin: str, for_operator: str
+) -> None:
+    create_running_service(database, region="IR", **scene.get("worker", {}))
+    create_line(database, "101", state=scene.get("line", LineState.FREE).value, since=ago(days=1))
+    create(database, create_module(database, **scene.get("module", {})), **scene.get("request", {}))
+    for user, link in ((admin, for_admin), (operator, for_operator)):
+        for path in (PAGE, "/requests/1"):
+            found = [part.get("href") for div in user.get(path).all("div", class_="remedy") for part in div.iter("a")]
+            assert found == ([link] if link else []), path
+
+
+def test_the_limits_are_the_remedy_of_a_limit(admin: Visitor, database: Database, healthy: None) -> None:
+    with database.write() as session:
+        write_setting(session, "calls_limit", "1")
+    create(database)
+    flying = create(database, number="+989120000009", status="dialling", step="claimed", attempt="a", target="105")
+    create_attempt(database, flying, id="a", agent="105", number=flying.number)
+    (link,) = admin.get(PAGE).one("div", class_="remedy")
+    assert link.get("href") == "/settings"
+
+
+def test_the_request_of_a_deleted_module_has_no_module_to_open(
+    admin: Visitor, database: Database, healthy: None
+) -> None:
+    create_request(database, target="101")
+    page = admin.get(PAGE)
+    assert "automatic calls are off" in status(page) and not page.has("div", class_="remedy")
+
+
 def test_each_attempt_has_a_mark(supervisor: Visitor, database: Database, healthy: None) -> None:
     request = create(database, customer_attempts=1, agent_misses=1)
     create_attempt(database, request, started_at=ago(minutes=2), ended_at=ago(minutes=2), outcome="agent_no_answer")
@@ -194,31 +257,29 @@ def test_an_operator_sees_their_own_requests(
     assert shown(operator.get(PAGE)) == shown(operator.ask(ROWS)) == "134"
     assert shown(supervisor.get(PAGE)) == "1234"
     with database.write() as session:
-        session.get_one(users.User, 2).extensions = []
+        session.get_one(User, 2).extensions = []
     page = operator.get(PAGE)
     assert shown(page) == "" and page.has("p", class_="nothing-text")
 
 
-@pytest.mark.parametrize(
-    ("query", "numbers"),
-    [
-        ("module=2", "4"),
-        ("target=extension:102", "2"),
-        ("target=queue:800", "4"),
-        ("target=extension:800", ""),
-        ("status=uncertain", "2"),
-        ("module=1&target=extension:101&status=waiting", "1"),
-        ("module=&target=&status=", "1234"),
-        ("module=99999999999999&target=x&status=done", "1234"),
-        ("module=x&status=%27&target=:", "1234"),
-    ],
-)
-def test_the_filter_is_in_the_address(supervisor: Visitor, several: None, query: str, numbers: str) -> None:
-    page = supervisor.get(f"{PAGE}?{query}")
-    assert shown(page) == numbers
-    assert shown(supervisor.ask(page.one(id="live").get("hx-get", ""))) == numbers
-    if not numbers:
-        assert "4" in text(page.one("p", class_="nothing-text"))
+def test_the_filter_is_in_the_address(supervisor: Visitor, several: None) -> None:
+    filters = {
+        "module=2": "4",
+        "target=extension:102": "2",
+        "target=queue:800": "4",
+        "target=extension:800": "",
+        "status=uncertain": "2",
+        "module=1&target=extension:101&status=waiting": "1",
+        "module=&target=&status=": "1234",
+        "module=99999999999999&target=x&status=done": "1234",
+        "module=x&status=%27&target=:": "1234",
+    }
+    for query, numbers in filters.items():
+        page = supervisor.get(f"{PAGE}?{query}")
+        assert shown(page) == numbers, query
+        assert shown(supervisor.ask(page.one(id="live").get("hx-get", ""))) == numbers, query
+        if not numbers:
+            assert "4" in text(page.one("p", class_="nothing-text"))
 
 
 def test_the_filter_offers_what_the_user_sees_and_the_present_choice(operator: Visitor, several: None) -> None:

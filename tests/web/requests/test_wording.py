@@ -1,5 +1,6 @@
 """The texts for reasons, events and results, in both languages."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -7,6 +8,7 @@ from typing import get_args
 
 import pytest
 from flask import Flask
+from markupsafe import Markup
 
 from app.domain.lifecycle import Outcome
 from app.domain.policy import Reason, ReasonCode
@@ -35,7 +37,8 @@ def is_persian(text: str) -> bool:
 
 def explain(code: ReasonCode) -> str:
     reason = Reason(code, until=NOW + timedelta(seconds=130), subject="101", outcome=Outcome.CUSTOMER_BUSY)
-    return explain_reason(reason, NOW).striptags()
+    text = re.sub(r"<code.*?</code>", "", explain_reason(reason, NOW))  # a line to paste has no language
+    return Markup(text).striptags()
 
 
 @pytest.mark.parametrize("locale", LOCALES)
@@ -61,7 +64,18 @@ def test_every_reason_has_a_text(app: Flask, locale: str) -> None:
             "next attempt in 02:10 (the customer was busy)",
             "تلاش بعدی ۰۲:۱۰ دیگر (مشتری مشغول بود)",
         ),
+        (
+            ReasonCode.ROUTE_PAUSED,
+            "calls to customers fail (the customer was busy), next try in 02:10",
+            "تماس با مشتریان برقرار نمی‌شود (مشتری مشغول بود)؛ تلاش بعدی ۰۲:۱۰ دیگر",
+        ),
+        (
+            ReasonCode.CALLS_LIMIT,
+            "as many calls as allowed are in progress",
+            "تماس‌های در جریان به حداکثر مجاز رسیده‌اند",
+        ),
         (ReasonCode.POSTPONED, "postponed until 11:32", "به تعویق افتاده تا ۱۱:۳۲"),
+        (ReasonCode.CHOSEN_TIME, "to be called at the chosen time, 11:32", "تماس در زمان انتخاب‌شده، ۱۱:۳۲"),
         (ReasonCode.LIVE_CALLERS, "callers in the queue come first", "تماس‌گیرندگان حاضر در صف مقدم‌اند"),
     ],
 )
@@ -70,6 +84,26 @@ def test_reasons_have_the_texts_of_the_glossary(app: Flask, code: ReasonCode, en
         assert explain(code) == english
     with reading(app, "fa"):
         assert explain(code) == persian
+
+
+@pytest.mark.parametrize(
+    ("subject", "devices", "line"),
+    [
+        ("201", "IAX2/201", "exten => 201,hint,IAX2/201"),
+        ("sara", "IAX2/sara&DAHDI/1", "exten => sara,hint,IAX2/sara&DAHDI/1"),
+        ("201", "", "exten => 201,hint,PJSIP/201"),
+        ("Local-sales-agents-n", "", ""),
+    ],
+)
+@pytest.mark.parametrize("locale", LOCALES)
+def test_unknown_state_is_explained_with_the_line_to_paste(
+    app: Flask, locale: str, subject: str, devices: str, line: str
+) -> None:
+    with reading(app, locale):
+        text = explain_reason(Reason(ReasonCode.LINE_UNKNOWN, subject=subject, devices=devices), NOW)
+    assert [Markup(code).unescape() for code in re.findall(r"<code[^>]*>(.*?)</code>", text)] == (
+        [line] if line else []
+    )
 
 
 def test_a_countdown_is_rounded_up(app: Flask) -> None:

@@ -1,5 +1,7 @@
 """The page of the office settings."""
 
+from typing import Any
+
 import pytest
 from flask import Flask
 
@@ -16,11 +18,25 @@ from tests.web.pages import Visitor, text
 
 def test_saved_values_are_used_and_shown(admin: Visitor, database: Database, settings: Settings) -> None:
     changes = {"caller_id": "۰۲۱۸۸۸۸۰۰۰۰", "outbound_context": "from-internal", "region": "DE", "all_paused": "y"}
+    changes |= {"min_talk": "۰"}
     fields = admin.follow(admin.submit(admin.get("/settings"), "/settings", **changes)).fields()
     assert (fields["caller_id"], fields["region"], fields["all_paused"]) == (["02188880000"], ["DE"], ["y"])
     now = office.load(database, settings)
     assert (now.caller_id, now.outbound_context) == ("02188880000", "from-internal")
-    assert (now.region, now.all_paused) == ("DE", True)
+    assert (now.region, now.min_talk, now.all_paused) == ("DE", 0, True)
+
+
+def test_limits_of_calls_are_saved_and_shown(admin: Visitor, database: Database, settings: Settings) -> None:
+    page = admin.get("/settings")
+    assert page.fields()["calls_limit"] == ["0"]
+    page = admin.follow(admin.submit(page, "/settings", calls_limit="۱۲", route_calls_limit="4"))
+    assert (page.fields()["calls_limit"], page.fields()["route_calls_limit"]) == (["12"], ["4"])
+    now = office.load(database, settings)
+    assert (now.calls_limit, now.route_calls_limit) == (12, 4)
+    for name, value, code in (("calls_limit", "", "whole_number"), ("route_calls_limit", "1001", "range")):
+        page = admin.submit(admin.get("/settings"), "/settings", 422, **{name: value})
+        assert page.error(name) == wording.error(code)
+    assert office.load(database, settings) == now
 
 
 def test_errors_are_next_to_their_fields(admin: Visitor, database: Database, settings: Settings) -> None:
@@ -56,7 +72,7 @@ def test_an_old_page_does_not_resume_paused_calls(admin: Visitor, database: Data
 
 def test_an_example_shows_how_numbers_are_dialled(admin: Visitor) -> None:
     headers = {"HX-Request": "true"}
-    query = {"outbound_format": "international", "outbound_prefix": "۹", "region": "IR"}
+    query: dict[str, Any] = {"outbound_format": "international", "outbound_prefix": "۹", "region": "IR"}
     assert "900989123456789" in text(admin.get("/settings/dialled", headers=headers, **query).root)
     invalid = admin.get("/settings/dialled", headers=headers, **(query | {"outbound_prefix": "x"}))
     assert "cannot be dialled" in text(invalid.root)

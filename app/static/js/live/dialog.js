@@ -6,19 +6,16 @@ import { clearSelection } from "./selection.js";
 
 const dialog = document.getElementById("dialog");
 
-function open(url) {
-  htmx.ajax("GET", url, { target: "#dialog", swap: "innerHTML", source: dialog });
+async function open(url) {
+  await htmx.ajax("GET", url, { target: "#dialog", swap: "innerHTML", source: dialog });
+  if (!dialog.childElementCount || dialog.open) return;
+  closeMenus();
+  dialog.showModal();
 }
 
 function closeMenus() {
   for (const menu of document.querySelectorAll("[popover]:popover-open")) menu.hidePopover();
 }
-
-document.addEventListener("htmx:after:swap", () => {
-  if (!dialog?.childElementCount || dialog.open) return;
-  closeMenus();
-  dialog.showModal();
-});
 
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-dialog]");

@@ -12,16 +12,18 @@ let etag = "";
 let timer = null;
 let pause = SECOND;
 let skew = 0; // milliseconds by which the server's clock is ahead of this device's
+let isLeaving = false; // a form was sent that loads another page
 
 export function poll() {
   clearTimeout(timer);
   timer = null;
-  if (element) htmx.trigger(element, "poll");
+  if (element && !isLeaving) htmx.trigger(element, "poll");
 }
 
 export function schedulePoll() {
   clearTimeout(timer);
   timer = null;
+  if (isLeaving) return;
   if (!document.hidden) timer = setTimeout(poll, pause);
   else if (isSoundOn()) timer = setTimeout(poll, Math.max(pause, HIDDEN_PAUSE));
 }
@@ -55,7 +57,20 @@ function handleAnswer(headers) {
 
 document.addEventListener("visibilitychange", () => (document.hidden ? schedulePoll() : poll()));
 window.addEventListener("online", poll);
-window.addEventListener("pageshow", (event) => event.persisted && poll());
+window.addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  isLeaving = false;
+  poll();
+});
+
+// When somebody logs out, the server refuses the poll before the browser has the next page. The refusal would lead to
+// another page than the one that was asked for.
+document.addEventListener("submit", (event) => {
+  if (event.defaultPrevented || event.target.method !== "post") return; // htmx sends it, or it may be a download
+  isLeaving = true;
+  clearTimeout(timer);
+  if (element) htmx.trigger(element, "htmx:abort");
+});
 
 document.addEventListener("htmx:config:request", (event) => {
   const { request, sourceElement, sourceEvent } = event.detail.ctx;
@@ -73,7 +88,7 @@ document.addEventListener("htmx:after:request", (event) => {
   else handleFailure();
 });
 
-document.addEventListener("htmx:error", (event) => isPoll(event) && handleFailure());
+document.addEventListener("htmx:error", (event) => isPoll(event) && !isLeaving && handleFailure());
 document.addEventListener("htmx:finally:request", (event) => isPoll(event) && schedulePoll());
 
 schedulePoll();

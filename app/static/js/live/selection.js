@@ -5,16 +5,22 @@ import { localDigits } from "../digits.js";
 function update() {
   const bar = document.getElementById("chosen");
   if (!bar) return;
-  const boxes = [...document.querySelectorAll("[data-chooses]")];
-  const count = boxes.filter((box) => box.checked).length;
+  const count = document.querySelectorAll("[data-chooses]:checked").length;
   bar.hidden = count === 0;
   const text = localDigits(bar.dataset.text.replace("#", String(count)));
   const label = bar.querySelector("[data-chosen]");
   if (label.textContent !== text) label.textContent = text;
   const all = document.querySelector("[data-chooses-all]");
   if (!all) return;
-  all.checked = count > 0 && count === boxes.length;
-  all.indeterminate = count > 0 && count < boxes.length;
+  const others = boxesBeside(all);
+  const chosen = others.filter((box) => box.checked).length;
+  all.checked = chosen > 0 && chosen === others.length;
+  all.indeterminate = chosen > 0 && chosen < others.length;
+}
+
+// The boxes of the table whose head has this box for all of them.
+function boxesBeside(all) {
+  return [...all.closest("table").querySelectorAll("[data-chooses]")];
 }
 
 export function clearSelection() {
@@ -24,7 +30,7 @@ export function clearSelection() {
 
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-chooses-all]")) {
-    for (const box of document.querySelectorAll("[data-chooses]")) box.checked = event.target.checked;
+    for (const box of boxesBeside(event.target)) box.checked = event.target.checked;
   }
   if (event.target.matches("[data-chooses], [data-chooses-all]")) update();
 });

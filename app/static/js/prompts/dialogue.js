@@ -2,6 +2,7 @@
 
 import { fetchSound, soundErrorMessage, speechBody } from "./preview.js";
 import { getMode } from "./prompt_cards.js";
+import { fetchErrorMessage } from "./sound_form.js";
 
 let latestPlay = 0; // its number: a sound that arrives after a newer request is not played
 
@@ -38,18 +39,17 @@ function findSpokenCards(form) {
 async function fetchDialogue(dialogue, form, bar) {
   const cards = findSpokenCards(form);
   const previewUrl = document.querySelector("[data-preview]").dataset.preview;
-  const { failed } = dialogue.dataset;
   bar.max = cards.length + 2;
   bar.value = 0;
   for (const card of cards) {
     try {
-      await fetchSound(previewUrl, promptBody(form, card), failed);
+      await fetchSound(previewUrl, promptBody(form, card));
     } catch (error) {
-      throw new Error(`${card.dataset.name}: ${error.message}`);
+      throw new Error(`${card.dataset.name}: ${fetchErrorMessage(error)}`);
     }
     bar.value += 1;
   }
-  return fetchSound(dialogue.dataset.dialogue, dialogueBody(form), failed);
+  return fetchSound(dialogue.dataset.dialogue, dialogueBody(form));
 }
 
 async function play(dialogue, button) {

@@ -1,29 +1,27 @@
 // Listen to sounds that are not saved yet.
 
-// Return a request body with the form's language, voice, rate and pitch.
+import { errorMessage, fetchErrorMessage } from "./sound_form.js";
+
+// Return a request body with what the sounds of the form have in common.
 export function speechBody(form) {
   const body = new FormData();
-  for (const name of ["csrf_token", "language", "voice", "rate", "pitch"]) {
+  for (const name of ["csrf_token", "language", "voice", "rate", "pitch", "office_name", "offer_key"]) {
     body.set(name, form.elements.namedItem(name)?.value ?? "");
   }
   return body;
 }
 
-// Fetch a sound as a blob. Throws an Error with the server's message, or `failed` if there is none.
-export async function fetchSound(url, body, failed) {
-  let response;
-  try {
-    response = await fetch(url, { method: "POST", body });
-  } catch {
-    throw new Error(failed);
-  }
-  const type = response.headers.get("Content-Type") ?? "";
-  if (response.ok && type.startsWith("audio/")) return response.blob();
-  throw new Error(response.status === 422 && type.startsWith("text/plain") ? await response.text() : failed);
+// Fetch a sound as a blob. Throws an Error with a message, or fetch()'s TypeError if there is no response.
+export async function fetchSound(url, body) {
+  const response = await fetch(url, { method: "POST", body });
+  const type = response.headers.get("Content-Type");
+  if (response.ok && type?.startsWith("audio/")) return response.blob();
+  throw new Error(errorMessage(response.status, type, await response.text()));
 }
 
-// Return the message for an error of fetchSound() or of an audio element, "" if the sound was only interrupted.
+// Return the message for an error of fetchSound(), `failed` for one of an audio element, "" if the sound was only
+// interrupted.
 export function soundErrorMessage(error, failed) {
   if (error.name === "AbortError") return "";
-  return error.name === "Error" ? error.message : failed;
+  return error instanceof DOMException ? failed : fetchErrorMessage(error);
 }

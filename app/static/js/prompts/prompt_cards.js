@@ -112,7 +112,7 @@ async function playPreview(button) {
   error.textContent = "";
   button.disabled = true;
   try {
-    const sound = await fetchSound(button.dataset.preview, body, button.dataset.failed);
+    const sound = await fetchSound(button.dataset.preview, body);
     await setSound(container, URL.createObjectURL(sound)).play();
   } catch (problem) {
     error.textContent = soundErrorMessage(problem, button.dataset.failed);

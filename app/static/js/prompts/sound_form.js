@@ -36,7 +36,7 @@ export function showProgress(soundForm, text, share = null) {
 
 // Return the message for a response that is not a success. A page instead of a message means that we are logged out.
 export function errorMessage(status, type, text) {
-  if (status === 413) return texts().tooLarge;
+  if (status === 413 && !text.includes("data-log-in")) return texts().tooLarge;
   if (status === 422 && type?.startsWith("text/plain")) return text;
   return status === 0 || status >= 500 ? texts().noAnswer : texts().loggedOut;
 }

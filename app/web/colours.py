@@ -1,0 +1,35 @@
+"""The colours of badges, by what they show. `static/css/components.css` gives each name its design token."""
+
+from app.domain.lifecycle import Status
+from app.domain.missed_calls import Outcome
+from app.domain.policy import LineState
+
+STATUS = {
+    Status.WAITING: "azure",
+    Status.DIALLING: "orange",
+    Status.CONNECTED: "green",
+    Status.DONE: "green",
+    Status.FAILED: "red",
+    Status.CANCELLED: "secondary",
+    Status.EXPIRED: "secondary",
+    Status.UNCERTAIN: "yellow",
+}
+
+MISSED = {
+    Outcome.OPEN: "orange",
+    Outcome.REACHED: "green",
+    Outcome.LEFT: "azure",
+    Outcome.REQUESTED: "azure",
+    Outcome.DISMISSED: "secondary",
+}
+
+LINE_STATE = {
+    LineState.FREE: "green",
+    LineState.RINGING: "orange",
+    LineState.IN_CALL: "red",
+    LineState.DND: "purple",
+    LineState.OFFLINE: "secondary",
+    LineState.UNKNOWN: "secondary",
+}
+
+ROLE = {"administrator": "purple", "supervisor": "azure", "operator": "secondary"}

@@ -1,0 +1,31 @@
+"""Refuse requests for a host name that is not the panel's, and say what to do."""
+
+from flask import Flask, request
+from werkzeug.exceptions import HTTPException
+
+from app.domain.hosts import host_name
+from app.services import hosts
+from app.web.context import database, settings, stored, utcnow
+
+_FILES = frozenset({"static", "script"})  # the page that says why needs them, and they are public
+
+
+class UnknownHost(HTTPException):
+    """The panel may not be opened by this name."""
+
+    code = 421
+    description = "The panel is not known by this name."
+
+
+def register(app: Flask) -> None:
+    app.before_request(_check)
+
+
+def learn_host() -> None:
+    """Remember the name by which somebody has just logged in."""
+    hosts.learn(database(), settings(), host_name(request.host), stored(), utcnow())
+
+
+def _check() -> None:
+    if request.endpoint not in _FILES and not hosts.is_allowed(host_name(request.host), settings(), stored(), utcnow()):
+        raise UnknownHost
