@@ -5,16 +5,19 @@ A test that takes `asterisk_version`, `browsers` or `postgres_url` gets the mark
 
 import asyncio
 import functools
+import gc
 import inspect
 import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import flask_migrate
+import hypothesis
 import pytest
 from flask import Flask
 
@@ -23,11 +26,12 @@ from app.config import PREFIX, Settings
 from app.extensions import db
 from app.store.database import Database
 from script.lib.chromium import NoBrowser, find_chromium
+from script.lib.package_files import CADDY, FAKETIME, NGINX, SYSTEMD_ANALYZE, NoPackageFile, PackageFile
 from script.lib.postgresql import NoPostgres, find_programs
 from script.office.asterisk import NoAsterisk, find_build
+from script.office.postgres import PostgresServer
+from script.office.shared_caches import share_caches
 from tests.support.passwords import hash_quickly
-from tests.support.postgres import PostgresServer
-from tests.support.shared import share_caches
 
 if TYPE_CHECKING:
     from tests.support.browsing import Browsers
@@ -37,6 +41,16 @@ VERSIONS = (22, 16)
 MARKERS = {"asterisk_version": "asterisk", "browsers": "browser", "postgres_url": "postgres"}
 IN_CI = os.environ.get("CI") == "true"
 MEMORY = Path("/dev/shm")
+# The same examples in each run, without bounds on time: a busy machine is no failure.
+hypothesis.settings.register_profile(
+    "repeatable",
+    max_examples=30 if os.environ.get("FEWER_EXAMPLES") else 100,
+    database=None,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("repeatable")
 ENOUGH = 2 * 1024**3  # bytes; only what is running, and what failed, lies there
 LEFT_OUT_FILE = "LEFT_OUT_FILE"  # script/test names a file here, to repeat its lines at the very end
 
@@ -86,6 +100,30 @@ def asterisk_version(request: pytest.FixtureRequest) -> int:
     version: int = request.param
     _need(lambda: find_build(version), NoAsterisk)
     return version
+
+
+@pytest.fixture(scope="session")
+def faketime() -> None:
+    """The library by which a test moves the clock of a process (`script.office.fake_clock`)."""
+    _need(FAKETIME.find, NoPackageFile)
+
+
+@pytest.fixture(scope="session")
+def systemd_analyze() -> Path:
+    """The root of the system that has systemd-analyze."""
+    return _need(SYSTEMD_ANALYZE.root, NoPackageFile)
+
+
+@pytest.fixture(scope="session")
+def nginx() -> PackageFile:
+    _need(NGINX.find, NoPackageFile)
+    return NGINX
+
+
+@pytest.fixture(scope="session")
+def caddy() -> PackageFile:
+    _need(CADDY.find, NoPackageFile)
+    return CADDY
 
 
 @pytest.fixture(scope="session")
@@ -196,12 +234,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     items.sort(key=lambda item: (item.get_closest_marker("long") is None, place[item]))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Keep modules and collected tests out of garbage collection, which would scan them again and again.
+
+    Collect rarely: a test leaves much behind, but little of it is needed again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Leave out a test that is marked `asterisk` but builds its office by itself, where there is none."""
     marker = item.get_closest_marker("asterisk")
     if marker and "asterisk_version" not in getattr(item, "fixturenames", ()):
         for version in marker.args or VERSIONS[:1]:
-            _need(lambda version=version: find_build(version), NoAsterisk)  # type: ignore[misc]
+            _need(partial(find_build, version), NoAsterisk)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -1,24 +1,35 @@
 """Measure the speed of calls and pages. `latency`: the time from an agent's hang-up to the next ring, compared with a
-bare AMI client. `pages`: the time of the panel's pages with 100,000 requests, compared with 100 requests and with the
-list of Flask-Admin. All results are ratios of values that were measured alternately in one run."""
+bare AMI client. `flood`: the same time while the PBX sends 100,000 events a second, compared with few. `pages`: the
+time of the panel's pages with 100,000 requests, compared with 100 requests and with the list of Flask-Admin.
+`dispatch`: a decision with 1,000,000 requests stored and 50,000 waiting, compared with 1,000 and 50. `events`: reading
+the events of 1,000 phones, compared with panoramisk's parsing. `wait`: the error of the estimated wait in simulated
+offices, compared with that of a constant. All results are ratios of values that were measured in one run, alternately.
+"""
 
 import argparse
 import sys
 
-from script.benchmarks import latency, pages
+from script.benchmarks import dispatch, events, flood, latency, pages, wait
 
-RUNS = {"latency": 30, "pages": 25}
+RUNS = {"latency": 30, "flood": 20, "pages": 25, "dispatch": 100, "events": 12, "wait": 2}
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
     parser.add_argument("what", choices=tuple(RUNS))
-    parser.add_argument("--runs", type=int, help=f"pairs (default: {RUNS})")
+    parser.add_argument("--runs", type=int, help=f"pairs, or histories of each office (default: {RUNS})")
     given = parser.parse_args(arguments)
     runs = RUNS[given.what] if given.runs is None else given.runs
     if runs < 2:
         parser.error("--runs: at least 2")
-    return {"latency": latency.run, "pages": pages.run}[given.what](runs)
+    return {
+        "latency": latency.run,
+        "flood": flood.run,
+        "pages": pages.run,
+        "dispatch": dispatch.run,
+        "events": events.run,
+        "wait": wait.run,
+    }[given.what](runs)
 
 
 if __name__ == "__main__":

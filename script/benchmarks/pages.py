@@ -25,13 +25,12 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import scoped_session, sessionmaker
 
 from app import create_app, demo_data
-from app.services import users
+from app.services import sessions, users
 from app.services.requests import perform
 from app.services.requests.access import Scope
 from app.services.requests.actions import ShownRequest, WriteNote
 from app.store.database import Database
 from app.store.models import CallRequest, WorkerState
-from app.web.accounts.session import SessionUser
 from script.office.database import build_database, make_settings, open_engine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,9 +138,11 @@ def _open(folder: Path, count: int) -> Office:
     demo_data.fill(database, make_settings(folder), count, now, waiting=WAITING)
     with database.write() as session:
         session.execute(text("ANALYZE"))
+    limits = sessions.limits_of(make_settings(folder))
+    token = sessions.start(database, users.get(database, 1), sessions.Client(), now, limits)
     client = app.test_client()
     with client.session_transaction() as session:
-        session["_user_id"], session["_fresh"] = SessionUser(users.get(database, 1)).get_id(), True
+        session["_user_id"], session["_fresh"] = token, True
     return Office(app, client, database, path)
 
 

@@ -25,7 +25,7 @@ def is_fetched(cache: Path, major: int) -> bool:
         described = json.loads(descriptor_path(cache, major).read_text())
     except FileNotFoundError:
         return False
-    return (cache / f"asterisk-{major}" / described["binary"]).exists()
+    return (cache / f"asterisk-{major}" / str(described["binary"])).exists()
 
 
 def fetch(cache: Path, major: int, report: Callable[[str], None]) -> str:
@@ -56,7 +56,7 @@ def use_installed(cache: Path, major: int) -> str | None:
         return None
     target = cache / f"asterisk-{major}"
     target.mkdir(parents=True, exist_ok=True)
-    description = {
+    description: dict[str, object] = {
         "version": version[0],
         "loader": None,
         "library_path": [],
@@ -91,7 +91,7 @@ def _describe(root: Path, major: int) -> dict[str, object]:
         "data": "usr/share/asterisk",
     }
     libraries = ":".join(str(root / folder) for folder in folders)
-    command = [loaders[0], "--library-path", libraries, root / "usr/sbin/asterisk", "-V"]
+    command: list[str | Path] = [loaders[0], "--library-path", libraries, root / "usr/sbin/asterisk", "-V"]
     answer = subprocess.run(command, capture_output=True, text=True)
     version = re.search(r"\d+\.[\d.]+", answer.stdout)
     if not version or not version[0].startswith(f"{major}."):

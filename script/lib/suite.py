@@ -20,9 +20,16 @@ FAST = "not asterisk and not browser and not postgres and not slow"
 # of them run at once than there are processors. The two ignored folders have no fast tests, and their import takes
 # each process a second.
 FAST_RUN = ["--ignore=tests/asterisk", "--ignore=tests/browser", "-m", FAST, "-n", "2", "--dist", "worksteal"]
-SLOW_RUN = ["-m", f"not ({FAST})", "-n", "4", "--dist", "worksteal"]
-# The example tests of the domain must cover every branch alone. Property tests run without coverage, which is slow.
-EXAMPLES = ["-q", "tests/domain", "--ignore=tests/domain/test_properties.py"]
+SLOW_RUN = ["-m", f"not ({FAST})", "-n", "5", "--dist", "worksteal"]
+# The example tests of the domain must cover every branch alone, so they run with coverage, and not once more with the
+# others. Property tests run without coverage, which is slow.
+PROPERTIES = "tests/domain/test_properties.py"
+EXAMPLES = ["-q", "tests/domain", f"--ignore={PROPERTIES}"]
+RUN_WITH_COVERAGE = [
+    f"--ignore={path.relative_to(ROOT)}"
+    for path in sorted((ROOT / "tests/domain").glob("test_*.py"))
+    if path != ROOT / PROPERTIES
+]
 
 Result = tuple[bool, str]
 
@@ -31,6 +38,7 @@ def main(arguments: list[str]) -> int:
     """Return 0 if everything passed and, in CI, nothing was left out."""
     fast = arguments[:1] == ["fast"]
     chosen = arguments[1:] if fast else arguments
+    examples = {"FEWER_EXAMPLES": "1"} if fast else {}
     left_out = ["fast: slow tests and those with Asterisk, the browser or PostgreSQL"] if fast else []
     if subprocess.run([ROOT / "script/bootstrap", "--tests", *(["--packages-only"] if fast else [])]).returncode != 0:
         return 1
@@ -42,11 +50,11 @@ def main(arguments: list[str]) -> int:
     if chosen:
         left_out.append("arguments given: the coverage of app/domain, and all other tests")
     else:
-        checks["coverage of app/domain"] = _check_domain_coverage
+        checks["coverage of app/domain"] = lambda: _check_domain_coverage(examples)
     failed = _run_checks(checks)
     with tempfile.TemporaryDirectory() as folder:
         left_out_file = Path(folder) / "left-out"
-        environment = {"LEFT_OUT_FILE": str(left_out_file)} | ({"FEWER_EXAMPLES": "1"} if fast else {})
+        environment = {"LEFT_OUT_FILE": str(left_out_file)} | examples
         for title, selection in _runs(fast, chosen).items():
             if not _run_visibly(title, ["pytest", *selection], environment):
                 failed.append(title)
@@ -59,7 +67,7 @@ def _runs(fast: bool, chosen: list[str]) -> dict[str, list[str]]:
     """Return the arguments of pytest for each run, by title."""
     if chosen:
         return {"pytest": [*(["-m", FAST] if fast else []), *chosen]}
-    runs = {"pytest": FAST_RUN}
+    runs = {"pytest": FAST_RUN + RUN_WITH_COVERAGE}
     return runs if fast else runs | {"pytest with Asterisk, browser and PostgreSQL": SLOW_RUN}
 
 
@@ -72,10 +80,10 @@ def _run_checks(checks: dict[str, Callable[[], Result]]) -> list[str]:
     return [title for title, result in results.items() if not result.result()[0]]
 
 
-def _check_domain_coverage() -> Result:
+def _check_domain_coverage(examples: dict[str, str]) -> Result:
     """Check that the example tests of the domain pass and cover every branch of app/domain."""
     with tempfile.TemporaryDirectory() as folder:
-        data = {"COVERAGE_FILE": str(Path(folder) / "coverage")}
+        data = {"COVERAGE_FILE": str(Path(folder) / "coverage")} | examples
         tested = _run(["coverage", "run", "--branch", "--source=app/domain", "-m", "pytest", *EXAMPLES], data)
         report = _run(["coverage", "report", "--show-missing", "--skip-covered", "--fail-under=100"], data)
         return tested[0] and report[0], tested[1] + report[1]

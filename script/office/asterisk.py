@@ -1,7 +1,9 @@
 """Run a real Asterisk on loopback with the phones, queues and trunk of an office."""
 
 import asyncio
+import functools
 import json
+import re
 import shutil
 import signal
 import socket
@@ -29,6 +31,7 @@ __all__ = [
 ]
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
+DOCUMENTATION = "core-en_US.xml"
 STOP_SECONDS = 10
 MAX_SOCKET_PATH = 100  # bytes; the limit is 107
 
@@ -114,8 +117,16 @@ class AsteriskOffice:
 
     async def start(self) -> None:
         """Start Asterisk and wait until it is fully booted. Raises RuntimeError with the end of its output."""
+        self.launch()
+        await self.wait_until_booted()
+
+    def launch(self) -> None:
+        """Start Asterisk without waiting for it."""
         self.write_files()
         self._process = spawn([*self.build.command, "-C", self._main_file, "-f"], self.folder / "console")
+
+    async def wait_until_booted(self) -> None:
+        """Wait until Asterisk is fully booted. Raises RuntimeError with the end of its output."""
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._wait_until_booted()
@@ -192,7 +203,7 @@ class AsteriskOffice:
         sounds = self.build.data / "sounds"
         english = next((sounds / name for name in ("en", "en_US_f_Allison") if (sounds / name).is_dir()), None)
         _link(self.folder / "data/sounds/en", english)
-        _link(self.folder / "data/documentation", self.build.data / "documentation")  # modules do not load without it
+        self._write_documentation()
         instance = AsteriskInstance(
             self.folder,
             self._run_folder(),
@@ -206,6 +217,17 @@ class AsteriskOffice:
         (self.folder / "silence/silence.sln").write_bytes(bytes(16000))
         for name, text in render(self.setup, instance).items():
             (self.folder / "etc" / name).write_text(text)
+
+    def _write_documentation(self) -> None:
+        """Write the part of the documentation without which modules do not load.
+
+        Most of the processor time of a start is spent on the rest: the help for applications, functions and events.
+        """
+        folder = self.folder / "data/documentation"
+        folder.mkdir(exist_ok=True)
+        for source in sorted((self.build.data / "documentation").glob("appdocsxml.*")):
+            _link(folder / source.name, source)
+        (folder / DOCUMENTATION).write_text(_shorten_documentation(self.build.data / "documentation" / DOCUMENTATION))
 
     def _run_folder(self) -> Path:
         """Return the folder of the control socket. The path of a Unix socket has 107 bytes at most."""
@@ -252,5 +274,19 @@ class AsteriskOffice:
 
 
 def _link(link: Path, target: Path | None) -> None:
-    if target is not None and target.is_dir() and not link.is_symlink():
+    if target is not None and target.exists() and not link.is_symlink():
         link.symlink_to(target)
+
+
+@functools.cache
+def _shorten_documentation(file: Path) -> str:
+    """Return Asterisk's documentation without the help for applications, functions, actions and events.
+
+    Only their names stay, because Asterisk warns about each one that it does not find.
+    """
+    text = file.read_text() if file.exists() else ""
+    head = text.partition("<docs")[0]
+    helped = re.findall(r"^\t?<(application|function|manager|agi) ([^>]*)>", text, re.MULTILINE)
+    parts = [f"<{kind} {name}><synopsis/></{kind}>" for kind, name in helped]
+    parts += re.findall(r"<configInfo\b.*?</configInfo>", text, re.DOTALL)
+    return head + '<docs xmlns:xi="http://www.w3.org/2001/XInclude">\n' + "\n".join(parts) + "\n</docs>\n"

@@ -1,6 +1,6 @@
 """The setup of a simulated office, and the configuration files of Asterisk for it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +40,7 @@ MODULES = [
     "res_pjsip_header_funcs",
     "res_pjsip_nat",
     "res_pjsip_outbound_authenticator_digest",
+    "res_pjsip_refer",
     "res_pjsip_registrar",
     "res_pjsip_rfc3326",
     "res_pjsip_sdp_rtp",
@@ -59,7 +60,9 @@ MODULES = [
     "format_pcm",
     "format_gsm",
     "format_sln",
+    "app_bridgewait",
     "app_dial",
+    "app_directed_pickup",
     "app_queue",
     "app_read",
     "app_playback",
@@ -90,6 +93,7 @@ MODULES = [
     "func_extstate",
     "func_sysinfo",
     "func_dialplan",
+    "func_import",
     "func_math",
     "func_rand",
     "func_pjsip_endpoint",
@@ -128,8 +132,11 @@ class OfficeSetup:
 
     `extra_dialplan` is added to extensions.conf unchanged. ``[from-phones](+)`` in it adds to an existing context.
     Phones start in context ``from-phones``, customers in ``from-trunk``. Hints are in ``office-hints``. Numbers that
-    match `outbound_patterns` go to the trunk in context ``outbound``.
+    match `outbound_patterns` go to the trunk in context ``outbound``. `technology` is that of phones and trunk: PJSIP,
+    or SIP (chan_sip), which only Asterisk 16 has.
     """
+
+    technology: str = "PJSIP"
 
     phones: dict[str, str] = field(default_factory=lambda: {"101": "secret101", "102": "secret102", "103": "secret103"})
     queues: list[QueueSetup] = field(default_factory=list)
@@ -137,14 +144,19 @@ class OfficeSetup:
     dnd: tuple[str, ...] = ()  # extensions with a Custom:DND… device in their hint
     own_hints: bool = True
     ami_rights: str = "read=call,user,agent\nwrite=originate,call,agent,reporting,config"
+    ami_general: str = ""  # added to [general] of manager.conf
     include_in_callers: bool = True  # from-phones and from-trunk include our contexts
     include: Path | None = None  # the generated dialplan, for #tryinclude
     sip_port: int = 0
     ami_port: int = 0
     busy_at_one: bool = False  # device_state_busy_at=1 for every phone
     rewrite_contact: bool = False  # Asterisk uses the source address of a phone, as FreePBX does
+    phone_options: str = ""  # added to the endpoint of every phone
     outbound_patterns: tuple[str, ...] = ("_0X.", "_+X.")
     trunk_codecs: str = "ulaw,alaw"
+    extra_modules: tuple[str, ...] = ()
+    without_modules: tuple[str, ...] = ()
+    extra_files: Mapping[str, str] = field(default_factory=dict)  # further configuration files
 
 
 @dataclass(frozen=True)
@@ -163,19 +175,21 @@ class AsteriskInstance:
 
 def render(setup: OfficeSetup, instance: AsteriskInstance) -> dict[str, str]:
     """Return the configuration files by name."""
+    phones = _pjsip_conf if setup.technology == "PJSIP" else _sip_conf
     return {
         "asterisk.conf": _asterisk_conf(instance),
-        "modules.conf": _modules_conf(instance),
+        "modules.conf": _modules_conf(setup, instance),
         "logger.conf": "[general]\ndateformat=%F %T.%3q\n[logfiles]\nmessages => notice,warning,error,verbose\n",
         "manager.conf": _manager_conf(setup, instance),
-        "pjsip.conf": _pjsip_conf(setup, instance),
+        f"{setup.technology.lower()}.conf": phones(setup, instance),
         "extensions.conf": _extensions_conf(setup),
-        "queues.conf": _queues_conf(setup),
+        "queues.conf": render_queues(setup.queues),
         "musiconhold.conf": f"[default]\nmode=files\ndirectory={instance.folder / 'silence'}\n",
         "rtp.conf": f"[general]\nrtpstart={RTP_PORTS[0]}\nrtpend={RTP_PORTS[1]}\nstrictrtp=no\n",
         "indications.conf": "[general]\ncountry=us\n[us]\ndescription=US\nringcadence=2000,4000\ndial=350+440\n"
         "busy=480+620/500,0/500\n"
         "ring=440+480/2000,0/4000\ncongestion=480+620/250,0/250\n",
+        **setup.extra_files,
     }
 
 
@@ -197,17 +211,21 @@ astsbindir => {folder}/run
 verbose = 3
 nocolor = yes
 documentation_language = en_US
+execincludes = yes
 """
 
 
-def _modules_conf(instance: AsteriskInstance) -> str:
-    available = [name for name in MODULES if (instance.modules / f"{name}.so").exists()]
+def _modules_conf(setup: OfficeSetup, instance: AsteriskInstance) -> str:
+    wanted = [name for name in (*MODULES, *setup.extra_modules) if name not in setup.without_modules]
+    if setup.technology == "SIP":
+        wanted = [*(name for name in wanted if "pjsip" not in name), "chan_sip"]
+    available = [name for name in wanted if (instance.modules / f"{name}.so").exists()]
     return "[modules]\nautoload=no\n" + "".join(f"load = {name}.so\n" for name in available)
 
 
 def _manager_conf(setup: OfficeSetup, instance: AsteriskInstance) -> str:
     return (
-        f"[general]\nenabled=yes\nport={instance.ami_port}\nbindaddr=127.0.0.1\n"
+        f"[general]\nenabled=yes\nport={instance.ami_port}\nbindaddr=127.0.0.1\n{setup.ami_general}\n"
         f"[{instance.ami_username}]\nsecret={instance.ami_secret}\n{setup.ami_rights}\n"
         "[harness]\nsecret=harness\nread=system\n"
     )
@@ -224,12 +242,28 @@ def _pjsip_conf(setup: OfficeSetup, instance: AsteriskInstance) -> str:
     ]
     more = "device_state_busy_at=1\n" if setup.busy_at_one else ""
     more += "rewrite_contact=yes\n" if setup.rewrite_contact else ""
+    more += f"{setup.phone_options}\n" if setup.phone_options else ""
     for number, secret in setup.phones.items():
         text.append(
             f"[{number}]\ntype=endpoint\ncontext=from-phones\ndisallow=all\nallow=ulaw,alaw\naors={number}\n"
             f"auth={number}\ncallerid=Phone {number} <{number}>\ndirect_media=no\n{more}"
             f"[{number}]\ntype=auth\nauth_type=userpass\nusername={number}\npassword={secret}\n"
             f"[{number}]\ntype=aor\nmax_contacts=2\nremove_existing=yes\n"
+        )
+    return "".join(text)
+
+
+def _sip_conf(setup: OfficeSetup, instance: AsteriskInstance) -> str:
+    common = "disallow=all\nallow=ulaw,alaw\ndirectmedia=no\ndtmfmode=rfc2833\n"
+    text = [
+        f"[general]\nudpbindaddr=127.0.0.1:{instance.sip_port}\nallowguest=no\ncallcounter=yes\nsrvlookup=no\n",
+        f"[trunk]\ntype=peer\nhost={TRUNK_HOST}\nport={instance.trunk_port}\ninsecure=port,invite\n"
+        f"context=from-trunk\n{common}",
+    ]
+    for number, secret in setup.phones.items():
+        text.append(
+            f"[{number}]\ntype=friend\nhost=dynamic\nsecret={secret}\ncontext=from-phones\n"
+            f"callerid=Phone {number} <{number}>\n{common}{setup.phone_options}\n"
         )
     return "".join(text)
 
@@ -254,9 +288,10 @@ def _extensions_conf(setup: OfficeSetup) -> str:
     return "".join(lines)
 
 
-def _queues_conf(setup: OfficeSetup) -> str:
+def render_queues(queues: Iterable[QueueSetup]) -> str:
+    """Return the content of queues.conf."""
     text = "[general]\npersistentmembers=no\nshared_lastcall=no\n"
-    for queue in setup.queues:
+    for queue in queues:
         text += (
             f"[{queue.name}]\nstrategy={queue.strategy}\ntimeout={queue.timeout}\nretry=1\n"
             f"wrapuptime={queue.wrapuptime}\njoinempty={queue.joinempty}\nleavewhenempty={queue.leavewhenempty}\n"

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,17 +25,22 @@ from app.services.modules.save import save_module
 from app.services.pbx.scenarios import ExtensionInput, QueueInput, save_scenario
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, HistoryEntry, WorkerState
+from app.store.settings import write_setting
 from script.office.asterisk import AsteriskOffice, OfficeSetup, free_port
+from script.office.fake_clock import FakeClock
 from script.office.patience import PATIENCE
+from script.office.warm_worker import WarmWorker, start_worker
 
 ROOT = Path(__file__).resolve().parents[2]
-CHECK_INTERVAL = 0.01  # seconds
+CHECK_INTERVAL = 0.03  # seconds; a check usually reads the database, so a shorter interval costs processor time
 T = TypeVar("T")
 
 
 class Bazang:
     """An office with Bazang. `folder` contains all its files. `prompts`: a folder of clips that offices can share.
 
+    `database`: an SQLite file to copy, from `build_database`. Without it, the migrations build the database.
+    `warm_start`: fork workers from a process with all imports, instead of starting them as an installation does.
     `environment`: additional settings without the prefix BAZANG_. None leaves a setting out. Free ports are used unless
     given there.
     """
@@ -46,9 +52,12 @@ class Bazang:
         setup: OfficeSetup | None = None,
         *,
         prompts: Path | None = None,
+        database: Path | None = None,
+        warm_start: bool = False,
         **environment: str | None,
     ) -> None:
         self.folder = folder
+        self._warm_start = warm_start
         self.setup = setup or OfficeSetup()
         self.setup.include = folder / "dialplan/bazang.conf"
         self.asterisk = AsteriskOffice(version, folder / "asterisk", self.setup)
@@ -67,13 +76,18 @@ class Bazang:
         }
         values = {name: value for name, value in wanted.items() if value is not None}
         self.environment = {f"BAZANG_{name}": value for name, value in values.items()}
-        self._worker: subprocess.Popen[bytes] | None = None
+        self.wall_clock: FakeClock | None = None  # of the worker; None: the real one
+        self._worker: subprocess.Popen[bytes] | WarmWorker | None = None
         settings: dict[str, Any] = {name.lower(): value for name, value in values.items()}
         self.settings: Settings = load_settings(_env_file=None, **settings)
+        if database is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(database, folder / "bazang.sqlite3")
         self.app = create_app(self.settings)
         self.database: Database = self.app.extensions["bazang"]["database"]
-        with self.app.app_context():
-            flask_migrate.upgrade()
+        if database is None:
+            with self.app.app_context():
+                flask_migrate.upgrade()
 
     # -- process ----------------------------------------------------------------------------------------------
 
@@ -88,7 +102,7 @@ class Bazang:
 
     async def start_worker(self) -> None:
         """Start the worker and wait until it is connected and Asterisk runs its dialplan."""
-        began = datetime.now(UTC)
+        began = self.wall_clock.now() if self.wall_clock is not None else datetime.now(UTC)
         self.launch_worker()
 
         def runs() -> bool:
@@ -109,8 +123,11 @@ class Bazang:
 
     def launch_worker(self) -> None:
         """Start the worker without waiting for it."""
-        command = [sys.executable, "-m", "flask", "--app", str(ROOT / "wsgi.py"), "worker"]
         log = self.folder / "worker.log"
+        if self._warm_start and self.wall_clock is None:  # a library is preloaded only at a start
+            self._worker = start_worker(log, self.process_environment(), self.folder)
+            return
+        command = [sys.executable, "-m", "flask", "--app", str(ROOT / "wsgi.py"), "worker"]
         self._worker = spawn(command, log, environment=self.process_environment(), folder=self.folder)
 
     def process_environment(self) -> dict[str, str]:
@@ -119,7 +136,8 @@ class Bazang:
         The processes must run in `folder`, because they read a `.env` file of the current folder.
         """
         others = {k: v for k, v in os.environ.items() if not k.startswith("BAZANG_")}
-        return others | self.environment | {"FLASK_SKIP_DOTENV": "1"}
+        clock = self.wall_clock.environment if self.wall_clock is not None else {}
+        return others | self.environment | clock | {"FLASK_SKIP_DOTENV": "1"}
 
     async def stop_worker(self) -> None:
         """Terminate the worker."""
@@ -150,7 +168,7 @@ class Bazang:
         return time.monotonic() - since
 
     @property
-    def worker(self) -> subprocess.Popen[bytes]:
+    def worker(self) -> subprocess.Popen[bytes] | WarmWorker:
         assert self._worker is not None, "the worker does not run"
         return self._worker
 
@@ -180,6 +198,19 @@ class Bazang:
     def queue(self, queue: str, *, max_wait: int = 5, wrapup: int = 0, failed: Destination = NO_DESTINATION) -> None:
         """Store the scenario of a queue. `max_wait` and `wrapup` are in seconds."""
         save_scenario(self.database, QueueInput(queue, max_wait, wrapup, failed), now=datetime.now(UTC))
+
+    def min_talk(self, seconds: int) -> None:
+        """Store how long a talk must last to count as reached."""
+        with self.database.write() as session:
+            write_setting(session, "min_talk", str(seconds))
+
+    async def prepare_prompts(self) -> None:
+        """Synthesize the prompts of all modules, so that the first caller hears them however busy the machine is."""
+        from app.worker.prompts import PromptStore
+
+        store = PromptStore(self.settings, self.database)
+        await store.prepare(datetime.now(UTC))
+        store.close()
 
     async def wait_for_dialplan(self) -> None:
         """Wait until Asterisk runs the dialplan for the stored settings."""
@@ -229,7 +260,7 @@ class Bazang:
 
         return await self.until(found, timeout, f"{count} attempts have ended")
 
-    async def until(self, found: Callable[[], T], timeout: float, what: str) -> T:
+    async def until(self, found: Callable[[], T | None], timeout: float, what: str) -> T:
         """Wait until `found` returns a true value and return it. Raises AssertionError with `describe()`."""
         deadline = time.monotonic() + timeout
         while True:

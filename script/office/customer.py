@@ -6,8 +6,9 @@ from pathlib import Path
 
 from app import create_app
 from app.audio.library import SoundLibrary
+from app.audio.prompt_texts import default_text, fill_in
 from app.config import PREFIX, Settings, load_settings
-from app.services.modules.input import from_row
+from app.services.modules.input import ModuleInput, from_row
 from app.services.prompts import sounds
 from app.services.prompts.input import DEFAULT_PROMPT, PromptInput
 from app.store.database import Database
@@ -101,13 +102,13 @@ def load_known_prompts(state: State) -> list[KnownPrompt]:
     for module_id, module in modules:
         for key, clip in sounds.make_module_clips(database, library, module_id).items():
             if clip is not None:
-                words = _words(key, module.prompts.get(key, DEFAULT_PROMPT), module.language)
+                words = _words(key, module.prompts.get(key, DEFAULT_PROMPT), module)
                 known.setdefault(clip.path, KnownPrompt(key, words, read_ulaw(clip.path)))
     database.engine.dispose()
     return list(known.values())
 
 
-def _words(key: str, given: PromptInput, language: str) -> str:
+def _words(key: str, given: PromptInput, module: ModuleInput) -> str:
     if given.mode == "file":
         return f"a recording ({given.original_name or 'made in the panel'})"
-    return f'"{given.text.strip() or sounds.default_text(key, language)}"'
+    return f'"{fill_in(given.text.strip() or default_text(key, module.language), module.office_name)}"'

@@ -16,7 +16,7 @@ MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
 def make_settings(folder: Path, **values: Any) -> Settings:
     """Return settings with their data in `folder`. No `.env` file is read."""
-    return Settings(data_dir=folder, _env_file=None, **values)
+    return Settings(data_dir=folder, _env_file=None, **values)  # type: ignore[call-arg]
 
 
 def build_database(folder: Path) -> Path:

@@ -21,7 +21,16 @@ from app.server.process import terminate
 from app.services import users
 from script.office.asterisk import NoAsterisk
 from script.office.bazang import Bazang
-from script.office.demo_office import PHONES, build_office, configure_office, remove_bazang_environment
+from script.office.demo_office import (
+    PLAIN,
+    PROFILES,
+    QUEUE,
+    build_office,
+    configure_office,
+    did,
+    phones_of,
+    remove_bazang_environment,
+)
 from script.office.demo_state import (
     HOME,
     AlreadyRunning,
@@ -54,7 +63,13 @@ CHECK_INTERVAL = 0.5  # seconds
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="script/demo", description=__doc__)
     parser.add_argument(
-        "--once", action="store_true", help="make two complete call-backs with real calls and print the result as JSON"
+        "--once", action="store_true", help="make complete call-backs with real calls and print the result as JSON"
+    )
+    parser.add_argument(
+        "--profile",
+        choices=PROFILES,
+        default=PLAIN,
+        help="whose dialplan the simulated PBX has (default: a plain Asterisk)",
     )
     parser.add_argument(
         "--language", choices=("en", "fa"), default="en", help="language of panel and prompts (default: en)"
@@ -79,9 +94,9 @@ def main(arguments: list[str]) -> int:
         if given.once:
             from script.office.once import play_once
 
-            return _run(play_once())
+            return _run(play_once(given.profile))
         with lock_demo():
-            return _run(run(given.language))
+            return _run(run(given.language, given.profile))
     except AlreadyRunning as running:
         print(f"A demo of this clone is already running: {running}", file=sys.stderr)
     except NotRunning:
@@ -136,12 +151,12 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
 # -- the running demo -------------------------------------------------------------------------------------------------
 
 
-async def run(language: str) -> int:
+async def run(language: str, profile: str) -> int:
     """Start the office, print how to use it, and run it until it is cancelled."""
     passwords = _passwords()
     for tries_left in (2, 1, 0):
         try:
-            return await _run_office(language, _choose_ports(), passwords)
+            return await _run_office(language, profile, _choose_ports(), passwords)
         except RuntimeError as error:
             if not tries_left or "in use" not in str(error):
                 print(error, file=sys.stderr)
@@ -151,20 +166,22 @@ async def run(language: str) -> int:
     return 1
 
 
-async def _run_office(language: str, ports: Mapping[str, int], passwords: Mapping[str, str]) -> int:
+async def _run_office(language: str, profile: str, ports: Mapping[str, int], passwords: Mapping[str, str]) -> int:
     """Run the office and return the exit status. Raises RuntimeError if a part of it does not start."""
     office = HOME / "office"
     shutil.rmtree(office, ignore_errors=True)  # every demo starts with an empty office
     bazang = build_office(
         office,
-        {number: passwords[number] for number in PHONES},
+        {number: passwords[number] for number in phones_of(profile)},
+        profile=profile,
         sip_port=ports["sip"],
         ami_port=ports["ami"],
         prompts=HOME / "prompts",  # kept, because synthesis takes a while
         AGI_PORT=str(ports["agi"]),
         DEFAULT_LOCALE=language,
     )
-    configure_office(bazang, max_wait=MAX_WAIT, language=language, rest=REST, agent_pause=AGENT_PAUSE)
+    fields = {"language": language, "rest": REST, "agent_pause": AGENT_PAUSE}
+    configure_office(bazang, profile=profile, max_wait=MAX_WAIT, **fields)
     users.create(bazang.database, ADMINISTRATOR, passwords[ADMINISTRATOR], "administrator", datetime.now(UTC))
     print("Starting Asterisk, the worker and the panel ...", flush=True)
     panel = None
@@ -173,7 +190,7 @@ async def _run_office(language: str, ports: Mapping[str, int], passwords: Mappin
             panel = start_panel(
                 HOST, ports["panel"], bazang.process_environment(), bazang.folder, bazang.folder / "panel.log"
             )
-            await _start_office(bazang, panel, ports, passwords)
+            await _start_office(bazang, profile, panel, ports, passwords)
             await _wait_for_end_of_a_process(bazang, panel)
             print(f"A process of the demo has ended. See the logs in {bazang.folder}", file=sys.stderr)
             return 1
@@ -186,7 +203,7 @@ async def _run_office(language: str, ports: Mapping[str, int], passwords: Mappin
 
 
 async def _start_office(
-    bazang: Bazang, panel: Popen[bytes], ports: Mapping[str, int], passwords: Mapping[str, str]
+    bazang: Bazang, profile: str, panel: Popen[bytes], ports: Mapping[str, int], passwords: Mapping[str, str]
 ) -> None:
     """Start trunk and worker, wait for the panel and save the state for other terminals."""
     trunk = await bazang.asterisk.trunk()
@@ -200,11 +217,11 @@ async def _start_office(
         password=passwords[ADMINISTRATOR],
         sip_host=HOST,
         sip_port=ports["sip"],
-        phones={number: passwords[number] for number in PHONES},
+        phones={number: passwords[number] for number in phones_of(profile)},
         environment=bazang.environment,
     )
     save_state(state)
-    _print_introduction(bazang.asterisk.build.version, state)
+    _print_introduction(bazang.asterisk.build.version, profile, state)
 
 
 async def _wait_for_end_of_a_process(bazang: Bazang, panel: Popen[bytes]) -> None:
@@ -226,13 +243,13 @@ def _choose_ports() -> dict[str, int]:
 def _passwords() -> dict[str, str]:
     """Return the passwords of the demo. They stay the same, so a softphone is set up once."""
     file = HOME / "passwords.json"
-    names = (ADMINISTRATOR, *PHONES)
+    names = {ADMINISTRATOR, *(number for profile in PROFILES for number in phones_of(profile))}
     try:
         saved = json.loads(file.read_text())
     except (FileNotFoundError, ValueError):
         saved = {}
-    if set(saved) != set(names):
-        saved = {name: secrets.token_hex(6) for name in names}
+    if set(saved) != names:
+        saved = {name: secrets.token_hex(6) for name in sorted(names)}
         write_private(file, json.dumps(saved))
     return {name: str(saved[name]) for name in names}
 
@@ -256,7 +273,16 @@ async def _answer_as_customer(bazang: Bazang) -> CallHandler:
     return answer
 
 
-def _print_introduction(version: str, state: State) -> None:
+_OFFICE = f"""Calls to 101 go to *5001 (Sales) if it is busy, offline or does not answer.
+                Calls in queue 800 (102 and 103) go to *5002 (Support) after {MAX_WAIT} s."""
+_FREEPBX_OFFICE = f"""{did("101")} to {did("107")} call 101 to 107, which go to *5001 (Sales); 107 has a follow-me.
+                {did(QUEUE)} calls the queue (104 and 105), which goes to *5002 (Support).
+                {did("600")} calls a ring group (106), which goes to *5003 (Group)."""
+
+
+def _print_introduction(version: str, profile: str, state: State) -> None:
+    office = _OFFICE if profile == PLAIN else _FREEPBX_OFFICE
+    extension, queue = ("101", QUEUE) if profile == PLAIN else (did("101"), did(QUEUE))
     accounts = "\n".join(f"                user {number}, password {secret}" for number, secret in state.phones.items())
     print(
         f"""
@@ -266,14 +292,13 @@ Bazang runs beside Asterisk {version}.
                 user {state.administrator}, password {state.password}
   Softphones    server {state.sip_host}, port {state.sip_port} (UDP)
 {accounts}
-  Office        Calls to 101 go to *5001 (Sales) if it is busy, offline or does not answer.
-                Calls in queue 800 (102 and 103) go to *5002 (Support) after {MAX_WAIT} s.
+  Office        {office}
                 This terminal answers numbers that begin with 0, as a customer.
 
 Call as a customer in another terminal:
 
-  script/demo call 101 --from 09121234567 --keys 1
-  script/demo call 800 --from 09121234567 --keys 2,09351112233#,1
+  script/demo call {extension} --from 09121234567 --keys 1
+  script/demo call {queue} --from 09121234567 --keys 2,09351112233#,1
 
 Press Ctrl-C to end the demo.
 """,

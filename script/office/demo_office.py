@@ -1,4 +1,7 @@
-"""The office of demo and bench: three phones, a queue, two modules, and customers behind a trunk."""
+"""The office of demo and bench: phones, a queue, modules, and customers behind a trunk.
+
+Three profiles: a plain Asterisk, whose scenarios are ours, and FreePBX and Issabel, which have their own.
+"""
 
 import asyncio
 import os
@@ -7,15 +10,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from app.domain.routing import Destination, Situation
+from app.domain.routing import Context, Destination, Situation
+from app.services.pbx.config_snippets import location
 from script.office.asterisk import OfficeSetup, QueueSetup
 from script.office.bazang import Bazang
+from script.office.freepbx import Extension, FollowMe, Freepbx, Product, Queue, RingGroup, Trunk
 from script.office.phone import Call, Phone
 
-VERSION = 22
-PHONES = ("101", "102", "103")
+PLAIN = "asterisk"
 QUEUE, MEMBERS = "800", ("102", "103")
-SALES, SUPPORT = "*5001", "*5002"
+PHONES = ("101", *MEMBERS)
+PROFILES = (PLAIN, *Product)
+VERSIONS = {PLAIN: 22, Product.FREEPBX: 22, Product.ISSABEL: 16}
+SALES, SUPPORT, GROUP_SALES = "*5001", "*5002", "*5003"
+
+# FreePBX: what each extension is there for, the numbers from outside, and the caller IDs of its calls to customers
+BUSY, SILENT, OFF = "101", "102", "103"
+FREEPBX_MEMBERS, GROUP, GROUP_MEMBER, FOLLOWED = ("104", "105"), "600", "106", "107"
+TRUNK_CID, FORCED_CID, EXTENSION_CID, MODULE_CID = "02188880000", "02188880009", "02188880001", "02188880003"
+
+
+def phones_of(profile: str) -> tuple[str, ...]:
+    """Return the extensions of the office."""
+    return PHONES if profile == PLAIN else (BUSY, SILENT, OFF, *FREEPBX_MEMBERS, GROUP_MEMBER, FOLLOWED)
+
+
+def did(number: str) -> str:
+    """Return the number from outside that leads to an extension, a queue or a ring group of the FreePBX office."""
+    return f"02188880{number}"
 
 
 def remove_bazang_environment() -> None:
@@ -29,6 +51,7 @@ def build_office(
     folder: Path,
     secrets: Mapping[str, str],
     *,
+    profile: str = PLAIN,
     sip_port: int = 0,
     ami_port: int = 0,
     prompts: Path | None = None,
@@ -38,24 +61,48 @@ def build_office(
 
     `secrets`: passwords of the phones by extension.
     """
-    setup = OfficeSetup(
-        phones=dict(secrets),
-        queues=[QueueSetup(QUEUE, dict.fromkeys(MEMBERS, 0))],
-        sip_port=sip_port,
-        ami_port=ami_port,
-    )
+    given: dict[str, str | None] = dict(environment)
+    if profile == PLAIN:
+        setup = OfficeSetup(queues=[QueueSetup(QUEUE, dict.fromkeys(MEMBERS, 0))])
+    else:
+        setup = make_freepbx(Product(profile)).setup()
+        given |= {"PBX_PROFILE": "freepbx", "OUTBOUND_CONTEXT": None}
+    setup.phones, setup.sip_port, setup.ami_port = dict(secrets), sip_port, ami_port
     folder.mkdir(parents=True, exist_ok=True)
-    return Bazang(VERSION, folder, setup, prompts=prompts, **environment)
+    return Bazang(VERSIONS[profile], folder, setup, prompts=prompts, **given)  # type: ignore[arg-type]
 
 
-def configure_office(bazang: Bazang, *, max_wait: int, **fields: Any) -> None:
-    """Store two modules and the scenarios that use them. `fields`: values of both modules.
+def make_freepbx(product: Product) -> Freepbx:
+    """Return an office with everything that can lead to a module: extensions, a queue, a ring group, a follow-me."""
+    sales, support, group_sales = (location(Context.MODULES, code) for code in (SALES, SUPPORT, GROUP_SALES))
+    own = {BUSY: EXTENSION_CID}
+    numbers = phones_of(product)
+    return Freepbx(
+        product,
+        [Extension(number, sales, sales, sales, outbound_cid=own.get(number, "")) for number in numbers],
+        [Queue(QUEUE, FREEPBX_MEMBERS, support)],
+        [RingGroup(GROUP, (GROUP_MEMBER,), group_sales)],
+        [FollowMe(FOLLOWED, (FOLLOWED, "09120001107"))],
+        {did(number): f"from-did-direct,{number},1" for number in numbers}
+        | {did(QUEUE): f"ext-queues,{QUEUE},1", did(GROUP): f"ext-group,{GROUP},1"},
+        (Trunk(TRUNK_CID), Trunk(forced_caller_id=FORCED_CID, prefix="2")),
+    )
+
+
+def configure_office(bazang: Bazang, *, max_wait: int, profile: str = PLAIN, **fields: Any) -> None:
+    """Store the modules and the scenarios that use them. `fields`: values of all modules.
 
     `max_wait`: seconds that a caller waits in the queue.
     """
+    if profile != PLAIN:
+        extensions = phones_of(profile)
+        bazang.module(name="Sales", code=SALES, targets=extensions, **fields)
+        bazang.module(name="Support", code=SUPPORT, target_kind="queue", targets=(QUEUE,), **fields)
+        bazang.module(name="Group", code=GROUP_SALES, targets=(GROUP_MEMBER,), caller_id=MODULE_CID, **fields)
+        return
     bazang.module(name="Sales", code=SALES, target_kind="extension", targets=("101",), **fields)
     bazang.module(name="Support", code=SUPPORT, target_kind="queue", targets=(QUEUE,), **fields)
-    bazang.scenario("101", **dict.fromkeys(Situation, Destination("module", SALES)))
+    bazang.scenario("101", **dict.fromkeys(Situation, Destination("module", SALES)))  # type: ignore[arg-type]
     for extension in MEMBERS:
         bazang.scenario(extension)
     bazang.queue(QUEUE, max_wait=max_wait, failed=Destination("module", SUPPORT))

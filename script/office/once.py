@@ -1,6 +1,7 @@
-"""Make two complete call-backs with real calls: register two requests, free two agents, connect two customers.
+"""Make complete call-backs with real calls: register requests, free agents, connect customers.
 
-The phones measure all times. The two scenes run at the same time.
+The phones measure all times. All scenes run at the same time: two in a plain office, and on FreePBX and Issabel one for
+each way that leads to a module.
 """
 
 import asyncio
@@ -9,7 +10,8 @@ import sys
 import tempfile
 import time
 import traceback
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from app.audio.library import SoundLibrary
@@ -17,7 +19,27 @@ from app.audio.prompt_texts import FIXED_KEYS, PROMPT_KEYS, age_text, default_te
 from app.store.models import CallRequest
 from script.office.asterisk import NoAsterisk
 from script.office.bazang import Bazang
-from script.office.demo_office import MEMBERS, PHONES, QUEUE, Customers, build_office, configure_office
+from script.office.demo_office import (
+    BUSY,
+    EXTENSION_CID,
+    FOLLOWED,
+    FORCED_CID,
+    FREEPBX_MEMBERS,
+    GROUP,
+    GROUP_MEMBER,
+    MEMBERS,
+    MODULE_CID,
+    OFF,
+    PLAIN,
+    QUEUE,
+    SILENT,
+    TRUNK_CID,
+    Customers,
+    build_office,
+    configure_office,
+    did,
+    phones_of,
+)
 from script.office.hearing import PromptListener
 from script.office.phone import Call, Phone
 from script.office.sound import RATE, read_ulaw
@@ -30,16 +52,21 @@ TALK = 2 * RATE  # samples of speech from each side
 
 @dataclass
 class SceneResult:
-    """The result of a scene. `free_to_ring_ms`: from the agent's hang-up to the INVITE at the agent's phone."""
+    """The result of a scene. `free_to_ring_ms`: from the agent's hang-up to the INVITE at the agent's phone.
+
+    `caller_id`: whether the customer saw the right number.
+    """
 
     registered: bool = False
     agent_rang: bool = False
     connected: bool = False
+    caller_id: bool = False
     free_to_ring_ms: float | None = None
 
     @property
     def is_good(self) -> bool:
-        return self.registered and self.agent_rang and self.connected and self.free_to_ring_ms is not None
+        done = self.registered and self.agent_rang and self.connected and self.caller_id
+        return done and self.free_to_ring_ms is not None
 
 
 class StepFailed(Exception):
@@ -78,23 +105,30 @@ class OfficeRun:
         return await self.bazang.until(found, timeout, f"the request of {number} is {statuses}")
 
 
+Release = Callable[[], Awaitable[float]]  # makes the agent reachable; returns the time in monotonic seconds
+
+
 @dataclass
 class Scene:
-    """One request from registration to completion. `dialled`: the called number. `agent`: the agent's extension."""
+    """One request from registration to completion. `dialled`: the called number. `agent`: the agent's extension.
+
+    `shows`: the number that the customer must see, "" for any. `first_trunk_fails`: so the call goes by the second one.
+    """
 
     office: OfficeRun
+    name: str
     dialled: str
     agent: str
     number: str
-    busy_with: str
-    result: SceneResult
+    shows: str = ""
+    first_trunk_fails: bool = False
+    result: SceneResult = field(default_factory=SceneResult)
 
     async def play(self) -> None:
         """Play the scene. Raises StepFailed, or an error of a phone, if a required step fails."""
-        busy = await self.office.customers.occupy(self.office.phones[self.agent], self.busy_with)
-        self.office.print_event(f"agent {self.agent}", f"is in a call with {self.busy_with}")
+        release = await self.keep_away()
         await self.leave_request()
-        ring = await self.free_agent(busy)
+        ring = await self.free_agent(release)
         await self.answer_as_agent(ring)
         customer = await self.answer_as_customer()
         await self.check_connection(ring, customer)
@@ -103,35 +137,45 @@ class Scene:
         await self.office.wait_for_status(self.number, "done")
         self.office.print_event("Bazang", f"the request of {self.number} is done")
 
+    async def keep_away(self) -> Release:
+        """Keep the agent from answering, by another call."""
+        other = f"0912000{self.agent:0>4}"
+        busy = await self.office.customers.occupy(self.office.phones[self.agent], other)
+        self.office.print_event(f"agent {self.agent}", f"is in a call with {other}")
+
+        async def hang_up() -> float:
+            freed = await busy.hang_up()
+            self.office.print_event(f"agent {self.agent}", "hangs up and is free")
+            return freed
+
+        return hang_up
+
     async def leave_request(self) -> None:
         office, who = self.office, f"customer {self.number}"
         call = await office.customers.call(self.dialled, caller=self.number)
-        office.print_event(who, f"calls {self.dialled}")
+        office.print_event(who, f"calls {self.dialled} ({self.name})")
         await call.wait_answered()
         listener = PromptListener(call)
-        if self.dialled == QUEUE:
-            office.print_event(who, f"waits in queue {QUEUE}, because all members are in calls")
         await office.check_prompt(who, listener, "intro", default_text("intro", LANGUAGE))
         await call.press("1")
         office.print_event(who, "presses 1")
         for key in ("before_success", "after_success"):
             await office.check_prompt(who, listener, key, default_text(key, LANGUAGE))
-        await office.wait_for_status(self.number, "waiting")
+        await office.wait_for_status(self.number, "waiting", "dialling")  # the agent may be free already
         self.result.registered = True
-        office.print_event("Bazang", f"the request of {self.number} is registered for {self.dialled}")
+        office.print_event("Bazang", f"the request of {self.number} is registered ({self.name})")
         await call.wait_ended()
         office.print_event(who, "the call has ended")
 
-    async def free_agent(self, busy: Call) -> Call:
-        """Hang up the agent's call. Return the next call that rings at the agent's phone."""
-        freed = await busy.hang_up()
-        self.office.print_event(f"agent {self.agent}", "hangs up and is free")
+    async def free_agent(self, release: Release) -> Call:
+        """Make the agent reachable. Return the next call that rings at the agent's phone."""
+        freed = await release()
         ring = await self.office.phones[self.agent].next_call(10)
         if ring.remote != self.number:
             raise StepFailed(f"{self.agent} rings for {ring.remote!r} instead of {self.number}")
         self.result.agent_rang = True
         self.result.free_to_ring_ms = round((ring.began_at - freed) * 1000, 1)
-        self.office.print_event(f"agent {self.agent}", f"rings, {self.result.free_to_ring_ms} ms after the hang-up")
+        self.office.print_event(f"agent {self.agent}", f"rings after {self.result.free_to_ring_ms} ms")
         return ring
 
     async def answer_as_agent(self, ring: Call) -> None:
@@ -162,7 +206,12 @@ class Scene:
     async def answer_as_customer(self) -> Call:
         who = f"customer {self.number}"
         customer = await self.office.customers.wait_for_call(self.number)
-        self.office.print_event(who, "rings")
+        if self.first_trunk_fails:
+            customer.reject(503)
+            self.office.print_event(who, "the first trunk fails")
+            customer = await self.office.customers.wait_for_call(f"2{self.number}")
+        self.office.print_event(who, f"rings, and sees {customer.remote}")
+        self.result.caller_id = not self.shows or customer.remote == self.shows
         await customer.answer()
         self.office.print_event(who, "answers")
         return customer
@@ -182,36 +231,85 @@ class Scene:
         self.office.print_event(f"agent {self.agent}", f"{heard[both[1]]} the customer")
 
 
-EXPECTED = 2 * 3 + 2 * 4  # prompts that two customers and two agents hear
+class SilentScene(Scene):
+    """The agent's phone rings for the customer, and nobody answers."""
+
+    async def keep_away(self) -> Release:
+        missed = asyncio.ensure_future(self.office.phones[self.agent].next_call(20))
+
+        async def end() -> float:
+            await (await missed).wait_ended()  # long ago; from then on the customer was in the module
+            return time.monotonic()
+
+        return end
 
 
-async def play_once() -> int:
-    """Play both scenes in a temporary folder and print the result as a JSON line. Return 0 if everything is good."""
-    results = {"extension": SceneResult(), "queue": SceneResult()}
+class OffScene(Scene):
+    """The agent's phone is not logged in, and logs in afterwards."""
+
+    async def keep_away(self) -> Release:
+        phone = self.office.phones[self.agent]
+        await phone.register(expires=0)
+        self.office.print_event(f"agent {self.agent}", "logs out")
+
+        async def log_in() -> float:
+            await phone.register()
+            self.office.print_event(f"agent {self.agent}", "logs in")
+            return time.monotonic()
+
+        return log_in
+
+
+PROMPTS_OF_SCENE = 3 + 4  # that a customer and an agent hear
+
+
+def make_scenes(office: OfficeRun, profile: str) -> list[Scene]:
+    """Return the scenes of an office, each with a customer and an agent of its own."""
+    if profile == PLAIN:
+        return [
+            Scene(office, "extension", "101", "101", "09121234567"),
+            Scene(office, "queue", QUEUE, MEMBERS[0], "09351112233"),
+        ]
+    number = "0935111{:0>4}".format
+    return [
+        Scene(office, "busy", did(BUSY), BUSY, number(BUSY), EXTENSION_CID),
+        SilentScene(office, "no_answer", did(SILENT), SILENT, number(SILENT), TRUNK_CID),
+        OffScene(office, "unavailable", did(OFF), OFF, number(OFF), TRUNK_CID),
+        Scene(office, "queue", did(QUEUE), FREEPBX_MEMBERS[0], number(QUEUE), TRUNK_CID),
+        Scene(office, "ring_group", did(GROUP), GROUP_MEMBER, number(GROUP), MODULE_CID),
+        Scene(office, "follow_me", did(FOLLOWED), FOLLOWED, number(FOLLOWED), FORCED_CID, first_trunk_fails=True),
+    ]
+
+
+async def play_once(profile: str = PLAIN) -> int:
+    """Play all scenes in a temporary folder and print the result as a JSON line. Return 0 if everything is good."""
+    scenes: list[Scene] = []
     heard: dict[str, bool] = {}
     version = None
     try:
         with tempfile.TemporaryDirectory(prefix="bazang-", ignore_cleanup_errors=True) as folder:
             async with asyncio.timeout(TIME_LIMIT):
                 began = time.monotonic()
-                bazang = build_office(Path(folder), {number: f"secret{number}" for number in PHONES})
+                secrets = {number: f"secret{number}" for number in phones_of(profile)}
+                bazang = build_office(Path(folder), secrets, profile=profile)
                 version = bazang.asterisk.build.version
-                configure_office(bazang, max_wait=MAX_WAIT, rest=0)
+                configure_office(bazang, profile=profile, max_wait=MAX_WAIT, rest=0)
                 async with bazang:
-                    await _play(bazang, results, heard, began)
+                    await _play(bazang, profile, scenes, heard, began)
     except NoAsterisk as missing:
         print(missing, file=sys.stderr)
     except Exception:
         traceback.print_exc()
-    prompts_heard = len(heard) == EXPECTED and all(heard.values())
-    report = {name: asdict(result) for name, result in results.items()}
+    prompts_heard = len(heard) == PROMPTS_OF_SCENE * len(scenes) and all(heard.values())
+    report = {scene.name: asdict(scene.result) for scene in scenes}
     print(json.dumps(report | {"prompts_heard": prompts_heard, "asterisk": version}), flush=True)
-    return 0 if prompts_heard and all(result.is_good for result in results.values()) else 1
+    return 0 if scenes and prompts_heard and all(scene.result.is_good for scene in scenes) else 1
 
 
-async def _play(bazang: Bazang, results: dict[str, SceneResult], heard: dict[str, bool], began: float) -> None:
+async def _play(bazang: Bazang, profile: str, scenes: list[Scene], heard: dict[str, bool], began: float) -> None:
+    """Play the scenes of the office, and put them into `scenes`."""
     customers = Customers(await bazang.asterisk.trunk())
-    phones = {number: await bazang.asterisk.phone(number) for number in PHONES}
+    phones = {number: await bazang.asterisk.phone(number) for number in phones_of(profile)}
     await bazang.start_worker()
     office = OfficeRun(bazang, phones, customers, began)
     office.heard = heard
@@ -219,13 +317,10 @@ async def _play(bazang: Bazang, results: dict[str, SceneResult], heard: dict[str
         if text := default_text(key, LANGUAGE):
             await office.clip(text)
     office.print_event("office", f"Asterisk {bazang.asterisk.build.version} and the worker are ready")
-    second = MEMBERS[1]
+    second = MEMBERS[1] if profile == PLAIN else FREEPBX_MEMBERS[1]
     await customers.occupy(phones[second], "09120000003")
     office.print_event(f"agent {second}", "is in a call with 09120000003 and stays in it")
-    scenes = [
-        Scene(office, "101", "101", "09121234567", "09120000001", results["extension"]),
-        Scene(office, QUEUE, MEMBERS[0], "09351112233", "09120000002", results["queue"]),
-    ]
+    scenes += make_scenes(office, profile)
     failures = [e for e in await asyncio.gather(*(s.play() for s in scenes), return_exceptions=True) if e is not None]
     for failure in failures:
         traceback.print_exception(failure)

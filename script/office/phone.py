@@ -5,8 +5,9 @@ All times are monotonic seconds. Each event of a call can be awaited.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import cast
 
 from script.office.patience import PATIENCE
 from script.office.rtp import Rtp
@@ -15,6 +16,11 @@ from script.office.sip import SipMessage, authorize, build, parse, tag_of, token
 # Number of registration attempts. An Asterisk that has just started sometimes rejects a correct answer to its challenge
 # (twice in about ten thousand).
 TRIES = 4
+
+# What Asterisk reports about a transfer that it did not begin. It refuses to transfer a call that it is still
+# connecting, and a person presses the key again.
+TRANSFER_REFUSED = ("SIP/2.0 400", "SIP/2.0 500")
+SECONDS_BETWEEN_TRANSFERS = 0.2
 
 
 class CallFailed(Exception):
@@ -43,6 +49,9 @@ class Call:
         self.invite: SipMessage | None = None
         self.cancelled = False
         self.from_header = self.to_header = ""
+        self.consultation: Call | None = None  # to which an attended transfer connects the other side
+        self.refer_to = ""
+        self.refers = 0
 
     async def answer(self) -> None:
         """Answer an incoming call."""
@@ -53,11 +62,28 @@ class Call:
         self.phone.respond(self.invite, 200, "OK", self, body=self.phone.sdp(self.rtp))
         self._mark_answered()
 
+    def send_early_media(self) -> None:
+        """Send sound before the answer: a ringing tone, music or an announcement of the provider."""
+        assert self.incoming and self.invite is not None
+        self.rtp.start(_media_address(self.invite.body))
+        self.phone.respond(self.invite, 183, "Session Progress", self, body=self.phone.sdp(self.rtp))
+
     def reject(self, status: int = 486) -> None:
         """Reject an incoming call."""
         assert self.incoming and self.invite is not None
         self.phone.respond(self.invite, status, "No", self)
         self.end(status)
+
+    def redirect(self, number: str) -> None:
+        """Forward a ringing call to a number, as a phone with call forwarding does."""
+        assert self.incoming and self.invite is not None
+        contact = f"<{self._uri(number)}>"
+        self.phone.respond(self.invite, 302, "Moved Temporarily", self, contact=contact)
+        self.end(302)
+
+    async def hold(self) -> None:
+        """Put an answered call on hold. Raises CallFailed."""
+        await self.phone.change_media(self, "sendonly")
 
     async def hang_up(self) -> float:
         """End the call in any state and return the time of its end."""
@@ -67,8 +93,9 @@ class Call:
             if self.incoming:  # a BYE is not allowed before the ACK (RFC 3261, 15)
                 async with asyncio.timeout(PATIENCE):
                     await self.acknowledged.wait()
+            at = time.monotonic()  # Asterisk may act on the BYE before this process goes on
             self.phone.send_in_dialog(self, "BYE")
-            self.end(200)
+            self.end(200, at)
         elif self.incoming:
             self.reject(603)
         else:
@@ -79,6 +106,51 @@ class Call:
 
     async def press(self, keys: str) -> None:
         await self.rtp.press(keys)
+
+    async def press_by_info(self, keys: str) -> None:
+        """Send keys by SIP INFO, as phones do that do not send them as sound events. Raises CallFailed."""
+        for key in keys:
+            await self.phone.send_key(self, key)
+
+    async def transfer(self, number: str) -> None:
+        """Transfer the other side of this call to a number, as the transfer key of a phone does."""
+        self._refer(f"<{self._uri(number)}>")
+
+    async def transfer_to(self, other: "Call") -> None:
+        """Connect the other sides of this call and of another call of this phone, and leave both when that is done."""
+        self.consultation = other
+        replaces = f"{other.call_id};to-tag={other.remote_tag};from-tag={other.local_tag}"
+        self._refer(f"<{self._uri(other.remote)}?Replaces={replaces.replace(';', '%3B').replace('=', '%3D')}>")
+
+    def _uri(self, number: str) -> str:
+        host, port = self.phone.server
+        return f"sip:{number}@{host}:{port}"
+
+    def _refer(self, target: str) -> None:
+        self.refer_to = target
+        self.refers = 0
+        self._send_refer()
+
+    def _send_refer(self) -> None:
+        if not self.ended.is_set():
+            self.refers += 1
+            self.phone.send_in_dialog(self, "REFER", [("Refer-To", self.refer_to)])
+
+    def take_transfer_news(self, news: str) -> None:
+        """Take what the PBX reports about a transfer: the status line of RFC 3515."""
+        if news.startswith(TRANSFER_REFUSED) and self.refers < TRIES:
+            asyncio.get_running_loop().call_later(SECONDS_BETWEEN_TRANSFERS, self._send_refer)
+        elif news.startswith("SIP/2.0 200") and self.consultation is not None:
+            self.phone.spawn(self._leave_after_transfer(self.consultation))
+
+    async def _leave_after_transfer(self, consultation: "Call") -> None:
+        """Hang up this call, for whose BYE Asterisk waits 32 s, when Asterisk has ended the consultation.
+
+        Asterisk reports success an instant before it connects the others. A phone in a real network hears it later; if
+        both calls end within that instant, Asterisk drops the others.
+        """
+        await consultation.ended.wait()
+        await self.hang_up()
 
     async def wait_answered(self, timeout: float = PATIENCE) -> None:
         """Wait until the call is answered. Raises CallFailed if it ends before, and TimeoutError."""
@@ -107,10 +179,11 @@ class Call:
         self.answered_at = time.monotonic()
         self.answered.set()
 
-    def end(self, status: int) -> None:
+    def end(self, status: int, at: float | None = None) -> None:
+        """Note that the call has ended, now or `at`."""
         if self.ended.is_set():
             return
-        self.status, self.ended_at = status, time.monotonic()
+        self.status, self.ended_at = status, time.monotonic() if at is None else at
         self.ended.set()
         self.rtp.close()
         self.phone.active.discard(self)
@@ -146,7 +219,7 @@ class Phone(asyncio.DatagramProtocol):
         self.on_call: CallHandler | None = None
         self._answers: dict[tuple[str, int, str], bytes] = {}
         self._waiting: dict[tuple[str, int], asyncio.Future[SipMessage]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Future[object]] = set()
 
     async def start(self) -> "Phone":
         loop = asyncio.get_running_loop()
@@ -156,7 +229,7 @@ class Phone(asyncio.DatagramProtocol):
         return self
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast(asyncio.DatagramTransport, transport)
         self.port = transport.get_extra_info("sockname")[1]
 
     async def close(self) -> None:
@@ -174,7 +247,8 @@ class Phone(asyncio.DatagramProtocol):
     async def register(self, expires: int = 3600) -> None:
         """Register the phone, or unregister it with `expires` 0. Raises CallFailed."""
         uri = f"sip:{self.server[0]}:{self.server[1]}"
-        call_id, tag, extra = token(), token(), []
+        call_id, tag = token(), token()
+        extra: list[tuple[str, str]] = []
         me = f"<sip:{self.user}@{self.server[0]}>"
         for number in range(1, TRIES + 1):
             headers = [
@@ -194,7 +268,8 @@ class Phone(asyncio.DatagramProtocol):
     async def _send_request(self, request: tuple[str, int], data: bytes, *, sent: bool = False) -> SipMessage:
         """Send a request repeatedly and return its reply. `request`: its Call-ID and CSeq number. Raises CallFailed."""
         for _ in range(20):
-            future = self._waiting[request] = asyncio.get_running_loop().create_future()
+            future: asyncio.Future[SipMessage] = asyncio.get_running_loop().create_future()
+            self._waiting[request] = future
             if not sent:
                 self._send(data)
             sent = False
@@ -229,8 +304,13 @@ class Phone(asyncio.DatagramProtocol):
 
     # -- outgoing calls -------------------------------------------------------------------------------------------
 
-    async def call(self, number: str, *, caller: str | None = None, name: str = "", anonymous: bool = False) -> Call:
-        """Start a call. `caller` and `name` go into the From header. `anonymous` asks for privacy."""
+    async def call(
+        self, number: str, *, caller: str | None = None, name: str = "", anonymous: bool = False, asserted: str = ""
+    ) -> Call:
+        """Start a call. `caller` and `name` go into the From header. `anonymous` asks for privacy.
+
+        `asserted` is the number that the network passes on all the same.
+        """
         call = Call(self, token(), await Rtp.open(self.host), incoming=False, remote=number)
         self.calls[call.call_id] = call
         self.active.add(call)
@@ -240,7 +320,8 @@ class Phone(asyncio.DatagramProtocol):
         call.from_header = f"{shown}<sip:{user}@{host}>;tag={call.local_tag}"
         call.target = f"sip:{number.replace('#', '%23')}@{self.server[0]}:{self.server[1]}"
         call.to_header = f"<{call.target}>"
-        self._invite(call, [("Privacy", "id")] if anonymous else [])
+        identity = [("P-Asserted-Identity", f"<sip:{asserted}@{host}>")] if asserted else []
+        self._invite(call, [*([("Privacy", "id")] if anonymous else []), *identity])
         return call
 
     def _invite(self, call: Call, extra: list[tuple[str, str]]) -> None:
@@ -265,19 +346,52 @@ class Phone(asyncio.DatagramProtocol):
         ]
         self._send(build(f"CANCEL {call.target} SIP/2.0", headers))
 
-    def send_in_dialog(self, call: Call, method: str) -> None:
-        """Send an ACK, or send a BYE until it is answered."""
+    def send_in_dialog(self, call: Call, method: str, extra: Sequence[tuple[str, str]] = ()) -> None:
+        """Send an ACK, or send a BYE or REFER until it is answered."""
         call.cseq += method != "ACK"
         here = f"<sip:{self.user}@{self.server[0]}>;tag={call.local_tag}"
         there = f"{call.to_header.split(';tag=')[0]};tag={call.remote_tag}"
         mine = call.from_header or here
         data = build(
             f"{method} {call.target} SIP/2.0",
-            [*self._head(mine, there, call.call_id, call.cseq, method), ("Contact", f"<{self.contact}>")],
+            [*self._head(mine, there, call.call_id, call.cseq, method), ("Contact", f"<{self.contact}>"), *extra],
         )
         self._send(data)  # at once, because the task may be cancelled
         if method != "ACK":
-            self._spawn(self._repeat((call.call_id, call.cseq), data))
+            self.spawn(self._repeat((call.call_id, call.cseq), data))
+
+    async def change_media(self, call: Call, direction: str) -> None:
+        """Send a new INVITE in a call, with this direction of the media. Raises CallFailed."""
+        call.cseq += 1
+        here = f"<sip:{self.user}@{self.server[0]}>;tag={call.local_tag}"
+        there = f"{call.to_header.split(';tag=')[0]};tag={call.remote_tag}"
+        head = self._head(call.from_header or here, there, call.call_id, call.cseq, "INVITE")
+        body = self.sdp(call.rtp).replace("a=sendrecv", f"a={direction}")
+        data = build(f"INVITE {call.target} SIP/2.0", [*head, ("Contact", f"<{self.contact}>")], body)
+        reply = await self._send_request((call.call_id, call.cseq), data)
+        self.send_in_dialog(call, "ACK")
+        if reply.status != 200:
+            raise CallFailed(reply.status)
+
+    async def send_key(self, call: Call, key: str) -> None:
+        """Send a key by SIP INFO. Raises CallFailed."""
+        call.cseq += 1
+        here = f"<sip:{self.user}@{self.server[0]}>;tag={call.local_tag}"
+        there = f"{call.to_header.split(';tag=')[0]};tag={call.remote_tag}"
+        head = self._head(call.from_header or here, there, call.call_id, call.cseq, "INFO")
+        body = f"Signal={key}\r\nDuration=160\r\n"
+        data = build(f"INFO {call.target} SIP/2.0", head, body, content="application/dtmf-relay")
+        reply = await self._send_request((call.call_id, call.cseq), data)
+        if reply.status != 200:
+            raise CallFailed(reply.status)
+
+    async def move(self) -> None:
+        """Continue at another port and register there, as behind a router that has forgotten the old one."""
+        old, self.port = self.transport, 0
+        loop = asyncio.get_running_loop()
+        await loop.create_datagram_endpoint(lambda: self, local_addr=(self.host, 0))
+        old.close()
+        await self.register()
 
     async def _repeat(self, request: tuple[str, int], data: bytes) -> None:
         with suppress(CallFailed):  # Asterisk does not run any more
@@ -354,7 +468,7 @@ class Phone(asyncio.DatagramProtocol):
             return
         match message.method:
             case "INVITE":
-                self._spawn(self._handle_invite(message))
+                self.spawn(self._handle_invite(message))
             case "ACK":
                 if message.call_id in self.calls:
                     self.calls[message.call_id].acknowledged.set()
@@ -366,9 +480,13 @@ class Phone(asyncio.DatagramProtocol):
                 if call is not None:
                     call.end(200)
             case "OPTIONS" | "NOTIFY" | "INFO" | "UPDATE":
-                self.respond(message, 200, "OK", self.calls.get(message.call_id))
+                call = self.calls.get(message.call_id)
+                self.respond(message, 200, "OK", call)
+                if call is not None and message.method == "NOTIFY":
+                    call.take_transfer_news(message.body)
 
-    def _spawn(self, work: Awaitable[None]) -> None:
+    def spawn(self, work: Awaitable[object]) -> None:
+        """Do work in the background, until the phone is closed."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -405,14 +523,19 @@ class Phone(asyncio.DatagramProtocol):
             self.respond(call.invite, 487, "Request Terminated", call)
             call.end(487)
 
-    def respond(self, message: SipMessage, status: int, reason: str, call: Call | None, body: str = "") -> None:
+    def respond(
+        self, message: SipMessage, status: int, reason: str, call: Call | None, body: str = "", contact: str = ""
+    ) -> None:
         to = message["to"]
         if ";tag=" not in to and status > 100:
             to = f"{to};tag={call.local_tag if call is not None else token()}"
         headers = [("Via", via) for via in message.headers.get("via", [])]
         headers += [("Record-Route", route) for route in message.headers.get("record-route", [])]
         headers += [("From", message["from"]), ("To", to), ("Call-ID", message.call_id), ("CSeq", message["cseq"])]
-        headers += [("Contact", f"<{self.contact}>"), ("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS")]
+        headers += [
+            ("Contact", contact or f"<{self.contact}>"),
+            ("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS"),
+        ]
         data = build(f"SIP/2.0 {status} {reason}", headers, body)
         self._answers[(message.call_id, *message.cseq)] = data
         self._send(data)

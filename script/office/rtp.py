@@ -18,6 +18,7 @@ class Rtp(asyncio.DatagramProtocol):
     """One stream in each direction. `received` is the received µ-law without gaps."""
 
     def __init__(self) -> None:
+        self.transport: asyncio.DatagramTransport
         self.received = bytearray()
         self.keys_heard = ""
         self.key_heard = asyncio.Event()
@@ -60,6 +61,11 @@ class Rtp(asyncio.DatagramProtocol):
     def speak(self, ulaw: bytes) -> None:
         """Send this sound (µ-law) once, instead of silence."""
         self._sound += ulaw
+
+    @property
+    def is_speaking(self) -> bool:
+        """Whether not all of the sound is sent yet."""
+        return bool(self._sound)
 
     async def _send_forever(self) -> None:
         due = time.monotonic()

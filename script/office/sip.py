@@ -59,11 +59,11 @@ def parse(data: bytes) -> SipMessage | None:
     return message
 
 
-def build(first: str, headers: list[tuple[str, str]], body: str = "") -> bytes:
-    """Build a datagram from its first line, headers and body."""
+def build(first: str, headers: list[tuple[str, str]], body: str = "", content: str = "application/sdp") -> bytes:
+    """Build a datagram from its first line, headers and body, which is of the type `content`."""
     lines = [first, *(f"{name}: {value}" for name, value in headers)]
     if body:
-        lines.append("Content-Type: application/sdp")
+        lines.append(f"Content-Type: {content}")
     lines += [f"Content-Length: {len(body.encode())}", "", body]
     return "\r\n".join(lines).encode()
 

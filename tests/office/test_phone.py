@@ -1,6 +1,7 @@
 """The test phone itself, beside an exchange made of one socket: a busy machine must not make it fail."""
 
 import asyncio
+from typing import cast
 
 import pytest
 
@@ -15,7 +16,7 @@ class TardyExchange(asyncio.DatagramProtocol):
         self.authorized = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         message = parse(data)
@@ -30,7 +31,7 @@ class TardyExchange(asyncio.DatagramProtocol):
     def _answer(self, message: SipMessage, status: str, address: tuple[str, int]) -> None:
         headers = [(name, message[name.lower()]) for name in ("Via", "From", "To", "Call-ID", "CSeq")]
         headers.append(("WWW-Authenticate", 'Digest realm="test", nonce="1", qop="auth"'))
-        self.transport.sendto(build(f"SIP/2.0 {status}", headers), address)  # type: ignore[attr-defined]
+        self.transport.sendto(build(f"SIP/2.0 {status}", headers), address)
 
 
 class ForgetfulExchange(TardyExchange):
@@ -72,7 +73,7 @@ class LateExchange(TardyExchange):
             ("CSeq", f"1 {method}"),
         ]
         headers += [("Via", "SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1"), ("Contact", "<sip:1@127.0.0.1>")]
-        self.transport.sendto(build(f"{method} sip:201@127.0.0.1 SIP/2.0", headers, body), self.to)  # type: ignore[attr-defined]
+        self.transport.sendto(build(f"{method} sip:201@127.0.0.1 SIP/2.0", headers, body), self.to)
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         message = parse(data)

@@ -8,11 +8,16 @@ from script.office.ports import free_port
 
 
 class AmiProxy:
-    """Forwards connections. `logged_in` is set when Asterisk accepts a log-in, before the client reads the answer."""
+    """Forwards connections. `logged_in` is set when Asterisk accepts a log-in, before the client reads the answer.
+
+    `sent` is what the clients have sent. `replace`: what Asterisk says, and what the client reads instead.
+    """
 
     def __init__(self, target_port: int) -> None:
         self.port = free_port()
         self.logged_in = asyncio.Event()
+        self.sent = b""
+        self.replace = (b"", b"")
         self._target_port = target_port
         self._open = True
         self._writers: set[asyncio.StreamWriter] = set()
@@ -50,7 +55,7 @@ class AmiProxy:
             return
         self._writers.add(upward)
         copies = [
-            asyncio.ensure_future(self._copy(reader, upward)),
+            asyncio.ensure_future(self._copy(reader, upward, watch=False)),
             asyncio.ensure_future(self._copy(upstream, writer, watch=True)),
         ]
         await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
@@ -59,14 +64,16 @@ class AmiProxy:
             self._writers.discard(end)
         await asyncio.gather(*copies, return_exceptions=True)
 
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, watch: bool = False) -> None:
-        seen = b""
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, watch: bool) -> None:
+        seen, watch_replies = b"", watch
         while data := await reader.read(65536):
-            writer.write(data)
+            if not watch_replies:
+                self.sent += data
+            writer.write(data.replace(*self.replace) if watch_replies and self.replace[0] else data)
             await writer.drain()
             if watch:
                 seen += data
-                if b"Response: Success" in seen:
+                if b"Authentication accepted" in seen:
                     watch = False
                     if self._open:
                         self.logged_in.set()

@@ -28,12 +28,12 @@ class Browsers:
             self._browser = self._playwright.chromium.launch(
                 executable_path=self._chromium.executable,
                 args=self._arguments,
-                env=self._chromium.environment,
+                env={**self._chromium.environment},
             )
             self.pid = _pid(self._browser)
         return self._browser
 
-    def like(self, *arguments: str) -> "Browsers":
+    def with_arguments(self, *arguments: str) -> "Browsers":
         """Return a new `Browsers` with these additional arguments only."""
         return Browsers(self._playwright, self._chromium, *arguments)
 

@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import select
 
-from app.domain.lifecycle import Decision, Event, Request, Rules, Status, Step, transition
+from app.domain.dial_order import DialOrder
+from app.domain.lifecycle import Decision, Event, Outcome, Request, Rules, Status, Step, transition
+from app.domain.missed_calls import Outcome as MissedOutcome
 from app.domain.policy import Facts, Line, LineState, Queue
 from app.services.modules.input import ModuleInput
 from app.store import requests as store_requests
@@ -25,6 +27,8 @@ from app.store.models import (
     CallRequest,
     ExtensionRow,
     HistoryEntry,
+    MissedCall,
+    MissedCallRule,
     Module,
     QueueMemberRow,
     QueueRow,
@@ -36,7 +40,7 @@ NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=1)
 NUMBER = "+989121234567"
 
-_counter = itertools.count(1)
+_counter = itertools.count(100)  # tests choose codes below *5100 themselves
 Row = TypeVar("Row", bound=Base)
 Result = TypeVar("Result")
 
@@ -70,6 +74,27 @@ def create_request(
     return store(database, CallRequest(number=number, **(values | kwargs)))
 
 
+def create_past_requests(
+    database: Database, module_id: int, count: int, waited: timedelta, now: datetime, **kwargs: Any
+) -> None:
+    """Store requests of the last days, one a day at this hour, whose customers were connected after `waited`."""
+    for days in range(1, count + 1):
+        registered_at = now - timedelta(days=days)
+        reached_at = registered_at + waited
+        values: dict[str, Any] = {
+            "module_id": module_id,
+            "module_name": "Past",
+            "number": NUMBER,
+            "status": Status.DONE.value,
+            "last_outcome": Outcome.CONNECTED.value,
+            "first_called_at": registered_at,
+            "registered_at": registered_at,
+            "reached_at": reached_at,
+            "done_at": reached_at + timedelta(minutes=1),
+        }
+        store(database, CallRequest(**(values | kwargs)))
+
+
 def create_attempt(database: Database, request: CallRequest, *, agent: str = "101", **kwargs: Any) -> Attempt:
     values: dict[str, Any] = {"id": str(uuid.uuid4()), "number": request.number, "started_at": NOW}
     return store(database, Attempt(request_id=request.id, agent=agent, **(values | kwargs)))
@@ -90,6 +115,22 @@ def create_queue(database: Database, name: str, *members: str, live_callers: int
     for member in members:
         store(database, QueueMemberRow(queue=name, extension=member))
     return store(database, QueueRow(name=name, live_callers=live_callers))
+
+
+def create_missed_call(database: Database, *, number: str = NUMBER, **kwargs: Any) -> MissedCall:
+    values: dict[str, Any] = {
+        "call_uniqueid": str(uuid.uuid4()),
+        "queue": False,
+        "target": "101",
+        "at": NOW,
+        "outcome": MissedOutcome.OPEN.value,
+    }
+    return store(database, MissedCall(number=number, **(values | kwargs)))
+
+
+def create_missed_call_rule(database: Database, target: str = "101", **kwargs: Any) -> MissedCallRule:
+    values: dict[str, Any] = {"queue": False}
+    return store(database, MissedCallRule(target=target, **(values | kwargs)))
 
 
 def log_of(database: Database) -> list[AuditEntry]:
@@ -168,14 +209,37 @@ def make_rules(**kwargs: Any) -> Rules:
     return Rules(**kwargs)
 
 
+def make_order(**kwargs: Any) -> DialOrder:
+    values: dict[str, Any] = {
+        "attempt": "a1",
+        "request_id": 1,
+        "agent": "101",
+        "devices": "PJSIP/101",
+        "hint": "101@hints",
+        "number": NUMBER,
+        "dialled": "09121234567",
+        "internal_devices": "",
+        "language": "fa",
+        "caller_id": "",
+        "outbound_context": "from-internal",
+        "agent_ring": 20,
+        "customer_ring": 40,
+        "registered_at": NOW,
+        "spoken": "09121234567",
+    }
+    return DialOrder(**(values | kwargs))
+
+
 def make_line(
     extension: str = "101",
     state: LineState = LineState.FREE,
     since: datetime = LONG_AGO,
     devices: str = "",
     context: str = "hints",
+    hint: str = "",
+    idle_since: datetime | None = None,
 ) -> Line:
-    return Line(extension, state, since, devices or f"PJSIP/{extension}", context)
+    return Line(extension, state, since, devices or f"PJSIP/{extension}", context, hint, idle_since)
 
 
 def make_facts(

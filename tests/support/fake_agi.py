@@ -5,16 +5,18 @@ if it is one of its escape keys, and is lost otherwise. A key after a sound wait
 """
 
 import asyncio
-import re
+import shlex
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from app.telephony.agi_access import AgiAccess
 from script.office.patience import PATIENCE
 
 WATCHDOG = "TIMEOUT(absolute)"
 DEAD = "511 Command Not Permitted on a dead channel or intercept routine"
+SECRET = "5ec2e7"
 HEADERS = {
     "agi_network": "yes",
     "agi_network_script": "module/7",
@@ -32,6 +34,20 @@ HEADERS = {
     "agi_priority": "9",
     "agi_enhanced": "0.0",
 }
+
+
+# The variables of the channel that Asterisk also sends as headers at the start.
+_CALLER = {
+    "CHANNEL": "agi_channel",
+    "CALLERID(num)": "agi_callerid",
+    "CALLERID(name)": "agi_calleridname",
+    "CALLINGPRES": "agi_callingpres",
+}
+
+
+def make_access() -> AgiAccess:
+    """Return the access of an installation with the secret of the calls."""
+    return AgiAccess(SECRET)
 
 
 @dataclass(frozen=True)
@@ -61,25 +77,27 @@ class HangUp:
 class FakeCall:
     """One call. Create it with the caller's actions, `await run(port)`, and check its attributes.
 
-    `replies`: raw lines to send instead of the normal reply, by the beginning of the command. `on_command` is awaited
-    before each reply, so a test can delay the session or check something.
+    `secret` is what precedes the path of the script. `replies`: raw lines to send instead of the normal reply, by the
+    beginning of the command without quotes.
+    `on_command` is awaited before each reply, so a test can delay the session or check something.
     """
 
     def __init__(
         self,
         *presses: Press,
         headers: Mapping[str, str] | None = None,
+        secret: str = f"{SECRET}/",
         variables: Mapping[str, str] | None = None,
         hang_up: HangUp | None = None,
         replies: Mapping[str, bytes] | None = None,
         on_command: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self.headers = {**HEADERS, **(headers or {})}
-        self.variables = dict(variables or {})
+        self._secret = secret
+        self.variables = {name: self.headers[header] for name, header in _CALLER.items()} | dict(variables or {})
         self.commands: list[str] = []  # all commands in order
-        self.log: list[
-            str
-        ] = []  # short forms without the watchdog: "answer", "play intro", "wait 5.0", "set X=1", "get X"
+        # Short forms of the commands, without the watchdog: "answer", "play intro", "wait 5.0", "set X=1", "get X".
+        self.log: list[str] = []
         self.played: list[str] = []  # names of the sounds without folders
         self.pressed: list[str] = []  # the keys that a command read, with the command: "wait:1"
         self.watchdog: list[float] = []
@@ -103,12 +121,13 @@ class FakeCall:
                 writer.close()
 
     def header_bytes(self) -> bytes:
-        return "".join(f"{name}: {value}\n" for name, value in self.headers.items()).encode() + b"\n"
+        headers = self.headers | {"agi_network_script": self._secret + self.headers["agi_network_script"]}
+        return "".join(f"{name}: {value}\n" for name, value in headers.items()).encode() + b"\n"
 
     async def _answer(self, command: str, writer: asyncio.StreamWriter) -> bool:
         """Answer a command. Return False if the connection must be closed."""
         self.commands.append(command)
-        words = command.split(" ")
+        words = shlex.split(command)
         if not command.startswith(f"SET VARIABLE {WATCHDOG} "):
             self.log.append(_short(words))
         if self.on_command is not None:
@@ -144,7 +163,7 @@ class FakeCall:
             case _ if interrupted:
                 return "200 result=-1"
             case ["STREAM", "FILE", path, escape]:
-                return f"200 result={_code(self._play(path.rpartition('/')[2], escape.strip(chr(34))))} endpos=8000"
+                return f"200 result={_code(self._play(path.rpartition('/')[2], escape))} endpos=8000"
             case ["WAIT", "FOR", "DIGIT", _]:
                 key = self._line.popleft() if self._line else ""
                 if key:
@@ -162,7 +181,7 @@ class FakeCall:
     def _set(self, name: str, value: str) -> None:
         if name == WATCHDOG:
             self.watchdog.append(float(value))
-        self.variables[name] = re.sub(r"\\(.)", r"\1", value.removeprefix('"').removesuffix('"'))
+        self.variables[name] = value
 
     def _play(self, name: str, escape: str) -> str:
         """Play a sound. Return the key that interrupts it, or ""."""
@@ -196,11 +215,11 @@ def _short(words: Sequence[str]) -> str:
         case ["GET", "VARIABLE", name]:
             return f"get {name}"
         case ["SET", "VARIABLE", name, *value]:
-            return f"set {name}={' '.join(value).strip(chr(34))}"
+            return f"set {name}={' '.join(value)}"
         case ["STREAM", "FILE", path, *_]:
             return f"play {path.rpartition('/')[2]}"
         case ["RECORD", "FILE", path, kind, keys, milliseconds]:
-            return f"record {path.rpartition('/')[2]}.{kind} to {keys.strip(chr(34))} or {int(milliseconds) / 1000}"
+            return f"record {path.rpartition('/')[2]}.{kind} to {keys} or {int(milliseconds) / 1000}"
         case ["WAIT", "FOR", "DIGIT", milliseconds]:
             return f"wait {int(milliseconds) / 1000}"
     return " ".join(words).lower()

@@ -5,10 +5,12 @@ received data is stored as bytes and as actions, so a test can also check what w
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from hashlib import md5
+from typing import Any, TypeVar
 
 from script.office.patience import PATIENCE
 
@@ -16,20 +18,22 @@ GREETING = "Asterisk Call Manager/9.0.0\r\n"
 LIST_END = "Complete"
 
 Pairs = Iterable[tuple[str, str]]
+Value = TypeVar("Value")
+Found = TypeVar("Found")
 
 
-class Received(list[Any]):
+class Received(list[Value]):
     """A list of received values in order. A test can wait for a value."""
 
     def __init__(self) -> None:
         super().__init__()
         self._news = asyncio.Event()
 
-    def append(self, thing: Any) -> None:
+    def append(self, thing: Value) -> None:
         super().append(thing)
         self._news.set()
 
-    async def until(self, found: Callable[["Received"], Any], timeout: float = PATIENCE) -> Any:
+    async def until(self, found: Callable[["Received[Value]"], Found], timeout: float = PATIENCE) -> Found:
         """Wait until `found(list)` returns a true value and return it. Raises TimeoutError."""
         async with asyncio.timeout(timeout):
             while not (result := found(self)):
@@ -37,7 +41,7 @@ class Received(list[Any]):
                 await self._news.wait()
         return result
 
-    async def count(self, number: int, timeout: float = PATIENCE) -> None:
+    async def count(self, number: int, timeout: float = PATIENCE) -> None:  # type: ignore[override]
         await self.until(lambda received: len(received) >= number, timeout)
 
 
@@ -149,23 +153,40 @@ def listing(rows: Sequence[Pairs], *, complete: str, end: str = LIST_END) -> Ans
 
 
 class FakeAmi:
-    """`secret` is the accepted secret. `booted`: send FullyBooted after the log-in, as for a user with that right."""
+    """`secret` is the accepted secret. `booted`: send FullyBooted after the log-in, as for a user with that right.
 
-    def __init__(self, *, secret: str = "secret", booted: bool = True, version: str = "22.10.1") -> None:
+    `tls`: the certificate of an AMI with TLS.
+    """
+
+    def __init__(
+        self,
+        *,
+        secret: str = "secret",
+        booted: bool = True,
+        version: str = "22.10.1",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._tls = tls
         self.secret, self.booted, self.version = secret, booted, version
         self.greeting = GREETING.encode()
         self.mute = False
         self.chunk = 0
         self.host, self.port = "127.0.0.1", 0
         self.received = b""
-        self.actions = Received()
-        self.connections = Received()
-        self.answers: dict[str, Answer] = {"Login": self._login, "Logoff": _logoff, "CoreSettings": self._settings}
+        self.actions = Received[Action]()
+        self.connections = Received[Connection]()
+        self.challenge = "841415273"
+        self.answers: dict[str, Answer] = {
+            "Challenge": self._challenge,
+            "Login": self._login,
+            "Logoff": _logoff,
+            "CoreSettings": self._settings,
+        }
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._accept, self.host, self.port)
+        self._server = await asyncio.start_server(self._accept, self.host, self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -200,13 +221,17 @@ class FakeAmi:
         self.connections.append(connection)
 
     async def _login(self, connection: Connection, action: Action) -> None:
-        if action.get("Secret") != self.secret:
+        key = md5(f"{self.challenge}{self.secret}".encode(), usedforsecurity=False).hexdigest()
+        if (action.get("AuthType"), action.get("Key")) != ("MD5", key):
             await connection.respond(action, "Error", ("Message", "Authentication failed"))
             connection._writer.close()  # as Asterisk does
             return
         await connection.respond(action, "Success", ("Message", "Authentication accepted"))
         if self.booted:
             await connection.send([("Event", "FullyBooted"), ("Privilege", "system,all"), ("Status", "Fully Booted")])
+
+    async def _challenge(self, connection: Connection, action: Action) -> None:
+        await connection.respond(action, "Success", ("Challenge", self.challenge))
 
     async def _settings(self, connection: Connection, action: Action) -> None:
         await connection.respond(action, "Success", ("AMIversion", "9.0.0"), ("AsteriskVersion", self.version))

@@ -1,7 +1,7 @@
-"""Share caches between the applications of all tests in a process, to save time.
+"""Share caches between the applications of a process, and with the processes that it forks, to save time.
 
-Each test has its own application and database. Only results that depend on the code alone are shared: URL builders,
-compiled SQL statements and compiled templates.
+Each test has its own application and database, and each worker its own process. Only results that depend on the code
+alone are shared: URL rules and their builders, compiled SQL statements and compiled templates.
 """
 
 from types import CodeType
@@ -48,11 +48,12 @@ class _Statements(LRUCache[Any, Any]):
 
 _statements = _Statements(_STATEMENTS)
 _builders: dict[tuple[object, ...], Any] = {}
+_parsed: dict[str, tuple[list[Any], list[Any], dict[str, Any]]] = {}
 
 
 def share_caches() -> None:
-    """Share the caches in this process. Called once before the tests."""
-    compile_builder = Rule._compile_builder
+    """Share the caches in this process. Call it once, before an application is created."""
+    compile_builder, parse_rule = Rule._compile_builder, Rule._parse_rule
 
     def engine_created(_dialect: type[DefaultDialect], engine: Engine) -> None:
         engine._compiled_cache = _statements
@@ -65,7 +66,21 @@ def share_caches() -> None:
             _builders[key] = compile_builder(self, append_unknown)
         return _builders[key]
 
+    def parse(self: Rule, rule: str) -> list[Any]:
+        """Parse a rule, which all applications read with the same converters."""
+        if rule not in _parsed:
+            before = len(self._trace)
+            parts = list(parse_rule(self, rule))
+            _parsed[rule] = parts, self._trace[before:], dict(self._converters)
+            return parts
+        parts, trace, converters = _parsed[rule]
+        self._trace += trace
+        self._converters.update(converters)
+        self.arguments.update(converters)
+        return parts
+
     for mapper in Base.registry.mappers:  # a session caches its writes in the mapper, not in the engine
         mapper.__dict__["_compiled_cache"] = _statements
     DefaultDialect.engine_created = classmethod(engine_created)  # type: ignore[method-assign,assignment]
     Rule._compile_builder = builder  # type: ignore[method-assign]
+    Rule._parse_rule = parse  # type: ignore[method-assign]

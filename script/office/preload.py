@@ -1,0 +1,40 @@
+"""Prepare a process whose forks are workers: import all code and fill caches. See warm_worker.py."""
+
+import gc
+import importlib
+import pkgutil
+import tempfile
+from pathlib import Path
+
+import flask.cli  # noqa: F401
+import flask_migrate
+from sqlalchemy.orm import configure_mappers
+
+import app
+from app.doctor import check_schema
+from app.extensions import db
+from app.worker import dialplan_file
+from script.office.database import MIGRATIONS, make_settings
+from script.office.shared_caches import share_caches
+
+
+def prepare() -> None:
+    """Import all modules, create an application, and render the dialplan of its database once."""
+    for module in pkgutil.walk_packages(app.__path__, "app."):
+        importlib.import_module(module.name)
+    share_caches()
+    configure_mappers()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "bazang.sqlite3"
+        panel = app.create_app(make_settings(Path(folder), database_url=f"sqlite:///{file}"))
+        with panel.app_context():
+            flask_migrate.upgrade(directory=str(MIGRATIONS))
+            context = panel.extensions["bazang"]
+            check_schema(context["database"])
+            dialplan_file.render(context["settings"], context["database"], 0)
+            db.engine.dispose()
+    gc.collect()
+    gc.freeze()  # a collection in a fork would copy the memory of all these objects
+
+
+prepare()

@@ -1,0 +1,45 @@
+"""The benchmarks that need no Asterisk, in a few rounds."""
+
+from pathlib import Path
+
+import pytest
+
+from script.benchmarks import dispatch, events, wait
+from script.benchmarks.dispatch import Size
+
+
+@pytest.mark.slow
+def test_bench_of_decisions_decides_for_one_agent(tmp_path: Path) -> None:
+    sizes = {"small": Size(stored=150, waiting=100, extensions=20, queues=2)}
+    with dispatch.open_sqlite(tmp_path, sizes) as offices:
+        office = offices["small"]
+        for turn in range(3):
+            _, decided = office.free_an_agent(turn)
+            assert [order.agent for order in decided.orders] == [str(1001 + turn * 7)]
+        _, decided = office.free_an_agent_without_requests()
+        assert decided.orders == ()
+
+
+@pytest.mark.slow
+def test_bench_of_events_digests_all_calls(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(events, "CALLS", 30)
+    monkeypatch.setattr(events, "CALLS_AT_ONCE", 10)
+    assert events.run(2) in (0, 1)  # too short to say how fast it is
+    assert "of 30 calls" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_bench_of_waits_estimates_those_of_the_last_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wait, "TESTED", 10)
+    clinic = wait.KINDS[1]
+    result = wait.measure(clinic, 0)
+    assert 10 <= result.asked < 20 and len(result.errors) > 5
+    assert wait.measure(clinic, 0).errors == result.errors, "every run has the same history"
+
+
+def test_simulated_calls_differ_in_all_that_names_them() -> None:
+    recorded = events.RecordedCall(events.RECORDED / "queue.txt")
+    names = {"101": "1001", "102": "1002", "103": "103", "800": "queue1", "801": "queue2"}
+    one, other = (b"".join(recorded.copy(number, names)).decode() for number in (1, 2))
+    found = [set(events._TOKENS.findall(text)) for text in (one, other)]
+    assert one.count("\r\n") == other.count("\r\n") and not found[0] & found[1]
