@@ -1,27 +1,48 @@
-"""A small office on a real Asterisk, with our own worker as a process of its own."""
+"""A small office on a real Asterisk, with the worker as a separate process."""
 
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
-from app.audio.library import SoundLibrary
+from app.audio.library import LOCKS, SPEECH, SoundLibrary
 from app.audio.prompt_texts import age_text, default_text
 from script.office.asterisk import OfficeSetup
 from script.office.bazang import Bazang
-from tests.asterisk.scene import Scene
+from script.office.database import build_database
+from tests.asterisk.office import Office
 
-Stage = Callable[..., AbstractAsyncContextManager[Scene]]
+
+class OpenOffice(Protocol):
+    """Opens an office. See the fixture `open_office`."""
+
+    def __call__(
+        self,
+        prepare: Callable[[Bazang], object] = ...,
+        setup: OfficeSetup | None = None,
+        *,
+        phones: tuple[str, ...] = ...,
+        work: bool = True,
+        **environment: str | None,
+    ) -> AbstractAsyncContextManager[Office]: ...
 
 
 @pytest.fixture(scope="session")
 def prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Synthesized sounds for all offices of this process: the agents' prompts now, the rest when they are needed.
+    """A prompts folder for all offices of this process. It contains the agents' prompts; others are added as needed.
 
-    Each process has its own folder, because tests count the recordings in its inbox.
+    Each process has its own folder, because tests count the recordings in its inbox. The synthesized speech in it is
+    shared by all processes of a run.
     """
     folder = tmp_path_factory.mktemp("prompts")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        run = tmp_path_factory.getbasetemp().parent
+        for name in (SPEECH, LOCKS):
+            (run / name).mkdir(exist_ok=True)
+            (folder / name).symlink_to(run / name)
     library = SoundLibrary(folder)
     for digit in "0123456789":
         library.synthesize(digit, "en")
@@ -30,30 +51,50 @@ def prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def office_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database that the migrations built."""
+    return build_database(tmp_path_factory.mktemp("office"))
+
+
 @pytest.fixture
-def stage(asterisk_version: int, tmp_path: Path, prompts: Path) -> Stage:
-    """Open an office: `async with stage(prepare=…) as scene`. `prepare` stores modules and scenarios."""
+def open_office(asterisk_version: int, tmp_path: Path, prompts: Path, office_database: Path) -> OpenOffice:
+    """Open an office: `async with open_office(prepare) as office`.
+
+    `prepare` stores modules and scenarios before Asterisk starts. `work`: start the worker. `environment`: additional
+    settings, as for `Bazang`.
+    """
 
     @asynccontextmanager
-    async def open_office(
+    async def opened(
         prepare: Callable[[Bazang], object] = lambda bazang: None,
         setup: OfficeSetup | None = None,
         *,
         phones: tuple[str, ...] = ("101", "102"),
         work: bool = True,
         **environment: str | None,
-    ) -> AsyncIterator[Scene]:
-        bazang = Bazang(asterisk_version, tmp_path / "office", setup, prompts=prompts, **environment)
+    ) -> AsyncIterator[Office]:
+        database = None if "DATABASE_URL" in environment else office_database
+        bazang = Bazang(
+            asterisk_version,
+            tmp_path / "office",
+            setup,
+            prompts=prompts,
+            database=database,
+            warm_start=True,
+            **environment,
+        )
         prepare(bazang)
+        await bazang.prepare_prompts()
         async with bazang:
             trunk = await bazang.asterisk.trunk()
-            scene = Scene(bazang, trunk, {number: await bazang.asterisk.phone(number) for number in phones})
+            office = Office(bazang, trunk, {number: await bazang.asterisk.phone(number) for number in phones})
             if work:
                 await bazang.start_worker()
             try:
-                yield scene
+                yield office
             except BaseException:
                 print(bazang.describe())
                 raise
 
-    return open_office
+    return opened

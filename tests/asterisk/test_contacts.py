@@ -1,19 +1,18 @@
-"""The contacts that phones register: plain addresses are dialled, and nothing else ever is."""
+"""Contacts that phones register: only plain addresses are dialled."""
 
 import re
+from functools import partial
 
-from app.domain.routing import Destination
 from script.office.asterisk import OfficeSetup
 from script.office.bazang import Bazang
-from script.office.phone import Phone
-from tests.asterisk.conftest import Stage
-from tests.asterisk.scene import OWN, Scene
+from script.office.patience import PATIENCE
+from tests.asterisk.conftest import OpenOffice
+from tests.asterisk.office import MODULE, OWN, Office
 
-MODULE = Destination("module", "*5001")
 ABROAD = "00447911123456"
 TOLL_FRAUD = f"sip:x&PJSIP/{ABROAD}@trunk"
 
-# Contacts of real phones, as the exchange stores them. `{name}` is the endpoint.
+# Contacts of real phones, as the PBX stores them. `{name}` is the endpoint.
 PLAIN = [
     "sip:{name}@192.0.2.7:5060",
     "sips:{name}@192.0.2.7:5061;transport=tls",
@@ -31,10 +30,10 @@ PLAIN = [
     "sip:{name}_!~*'.-=+/@192.0.2.7:5060",
 ]
 
-# Hostile and odd contacts, each with the parts that are still dialled: addresses at the endpoint itself.
+# Hostile and odd contacts, each with the parts that are still dialled: addresses of the endpoint itself.
 ODD = {
     TOLL_FRAUD: ["sip:x"],
-    f"sip:x%26PJSIP/{ABROAD}@trunk": ["sip:x"],  # the exchange stores the same
+    f"sip:x%26PJSIP/{ABROAD}@trunk": ["sip:x"],  # the PBX stores the same
     f"sip:x@192.0.2.7;a=b&SIP/trunk/{ABROAD}": ["sip:x@192.0.2.7;a=b"],
     "sip:x@192.0.2.7;a=b&Local/0044": ["sip:x@192.0.2.7;a=b"],
     "sip:x@192.0.2.7;a=b&PJSIP/{name}/{name}": ["sip:x@192.0.2.7;a=b"],  # the name of an AOR
@@ -45,22 +44,22 @@ ODD = {
     "sip:x(1)@192.0.2.7": [],
     "sip:x)y@192.0.2.7": [],
     "sip:x$y@192.0.2.7": [],
-    "sip:x@192.0.2.7;a=[b": [],  # Dial would take its options for a part of the address
+    "sip:x@192.0.2.7;a=[b": [],  # Dial would read its options as a part of the address
     "sip:x@192.0.2.7;a=]b[": [],
     "sip:x@192.0.2.7?a=b": [],
     'sip:x@192.0.2.7;a="b"': [],
     'sip:x@192.0.2.7;a="b c"': [],
     f'sip:x@192.0.2.7;a="):0:9,1,G(outbound^{ABROAD}^1)"': [],
     'sip:x@192.0.2.7;a="${SHELL(id)}$[1+1]{}|^<>\\\\\\"`#"': [],
-    # The parts between the quotes look like addresses at the endpoint, but nobody registered them.
+    # The quoted parts look like addresses of the endpoint, but no phone registered them.
     f'sip:x@192.0.2.7;a="&PJSIP/{{name}}/sip:{ABROAD}@192.0.2.9&"': [],
     f'sip:x@192.0.2.7;a="&PJSIP/{{name}}/sip:y&PJSIP/{{name}}/sip:{ABROAD}@192.0.2.9&PJSIP/{{name}}/sip:z&"': [],
 }
 
-# Names of endpoints, each with a similar one that it must not be confused with.
+# Names of endpoints, each with a similar name that must not match.
 NAMES = {"10.1": "1001", "sales": "sales-2", "sales-2": "sales", "a_b*c": "a_bbc", "201": "2010", "2010": "201"}
 
-# A code that writes down what would be dialled for an endpoint.
+# A code that stores in the Asterisk database what would be dialled for an endpoint.
 PROBE = """
 [from-trunk](+)
 exten => _*77.,1,Gosub(bazang-devices,s,1(PJSIP/${EXTEN:3}))
@@ -69,84 +68,82 @@ exten => _*77.,1,Gosub(bazang-devices,s,1(PJSIP/${EXTEN:3}))
 """
 
 
-async def dialled(scene: Scene, name: str) -> list[str]:
-    """Return what is dialled for an endpoint, in no certain order."""
-    call = await scene.trunk.call(f"*77{name}")
+async def find_dialled(office: Office, name: str) -> list[str]:
+    """Return what would be dialled for an endpoint, in any order."""
+    call = await office.trunk.call(f"*77{name}")
     await call.wait_ended()
-    answer = await scene.bazang.asterisk.cli(f"database get probe {name}")
+    answer = await office.bazang.asterisk.cli(f"database get probe {name}")
     assert answer.startswith("Value: "), answer
     return [piece for piece in answer.removeprefix("Value: ").strip().split("&") if piece]
 
 
-def warnings(scene: Scene, name: str) -> list[str]:
-    """Return the exchange's warnings of this endpoint."""
-    lines = scene.bazang.asterisk.log_file.read_text(errors="replace").splitlines()
+def warnings(office: Office, name: str) -> list[str]:
+    """Return the warnings in Asterisk's log that name this endpoint."""
+    lines = office.bazang.asterisk.log_file.read_text(errors="replace").splitlines()
     return [line for line in lines if "] WARNING[" in line and re.search(rf"PJSIP/{re.escape(name)}(?![\w*.-])", line)]
 
 
-def reception(bazang: Bazang) -> None:
-    bazang.module(targets=("101",))
-    bazang.scenario("101", busy=MODULE)
+async def test_contact_with_a_second_dial_string_calls_nobody_outside(open_office: OpenOffice) -> None:
+    def prepare(bazang: Bazang) -> None:
+        bazang.module(targets=("101",))
+        bazang.scenario("101", busy=MODULE)
 
-
-async def test_contact_with_a_second_dial_string_calls_nobody_outside(stage: Stage) -> None:
-    async with stage(reception) as scene:
+    async with open_office(prepare) as office:
         for extension in ("101", "102"):
-            await scene.bazang.asterisk.phone(extension, TOLL_FRAUD)
-        caller = await scene.trunk.call("101", caller=OWN)
-        ring = await scene.phones["101"].next_call()
+            await office.bazang.asterisk.phone(extension, TOLL_FRAUD)
+        caller = await office.trunk.call("101", caller=OWN)
+        agent_call = await office.phones["101"].next_call()
         await caller.hang_up()
-        await ring.wait_ended()
-        request = scene.wish("102")
-        ring = await scene.take("101")
-        inside = await scene.phones["102"].next_call()
+        await agent_call.wait_ended()
+        request = office.add_request("102")
+        agent_call = await office.answer_agent("101")
+        inside = await office.phones["102"].next_call()
         await inside.answer()
-        await scene.becomes(request, "connected")
+        await office.wait_for_status(request, "connected")
         await inside.hang_up()
-        await scene.becomes(request, "done")
-        assert scene.calls_to("") == [], "nobody outside was called"
-        await scene.bazang.until(lambda: warnings(scene, "102"), 5, "it is warned of")
-        assert (len(warnings(scene, "101")), len(warnings(scene, "102"))) == (2, 1)
+        await office.wait_for_status(request, "done")
+        assert office.calls_to("") == [], "nobody outside was called"
+        await office.bazang.until(lambda: warnings(office, "102"), PATIENCE, "Asterisk logs a warning")
+        assert (len(warnings(office, "101")), len(warnings(office, "102"))) == (2, 1)
 
 
-async def test_contacts_of_real_phones_are_dialled_unchanged(stage: Stage) -> None:
+async def test_contacts_of_real_phones_are_dialled_unchanged(open_office: OpenOffice) -> None:
     names = [f"3{number:02}" for number in range(len(PLAIN))] + list(NAMES)
     setup = OfficeSetup(phones=dict.fromkeys(names, "secret"), extra_dialplan=PROBE)
-    async with stage(setup=setup, phones=()) as scene:
+    async with open_office(setup=setup, phones=()) as office:
         for number, name in enumerate(names):
             contact = PLAIN[number % len(PLAIN)].format(name=name)
-            await scene.bazang.asterisk.phone(name, contact)
-            assert await dialled(scene, name) == [f"PJSIP/{name}/{contact}"]
-            assert warnings(scene, name) == []
+            await office.bazang.asterisk.phone(name, contact)
+            assert await find_dialled(office, name) == [f"PJSIP/{name}/{contact}"]
+            assert warnings(office, name) == []
 
 
-async def test_odd_contact_is_left_out_and_the_other_phone_is_dialled(stage: Stage) -> None:
+async def test_odd_contact_is_left_out_and_the_second_phone_is_dialled(open_office: OpenOffice) -> None:
     cases = {f"3{number:02}": case for number, case in enumerate(ODD.items())}
     for name, other in NAMES.items():
         cases[name] = (f"sip:x@192.0.2.7;a=b&PJSIP/{other}/sip:{ABROAD}", ["sip:x@192.0.2.7;a=b"])
     setup = OfficeSetup(phones=dict.fromkeys(cases, "secret"), extra_dialplan=PROBE)
-    async with stage(setup=setup, phones=()) as scene:
+    async with open_office(setup=setup, phones=()) as office:
         for name, (contact, pieces) in cases.items():
-            await scene.bazang.asterisk.phone(name, contact.replace("{name}", name))
-            desk = await scene.bazang.asterisk.phone(name)
+            await office.bazang.asterisk.phone(name, contact.replace("{name}", name))
+            desk = await office.bazang.asterisk.phone(name)
             expected = sorted(f"PJSIP/{name}/{address}" for address in [*pieces, desk.contact])
-            assert sorted(await dialled(scene, name)) == expected, contact
-            await scene.bazang.until(lambda name=name: warnings(scene, name), 5, f"{contact} is warned of")
-            assert len(warnings(scene, name)) == 1, contact
+            assert sorted(await find_dialled(office, name)) == expected, contact
+            await office.bazang.until(partial(warnings, office, name), 5, f"Asterisk logs a warning of {contact}")
+            assert len(warnings(office, name)) == 1, contact
 
 
-async def test_phones_with_parameters_and_phones_behind_nat_ring(stage: Stage) -> None:
+async def test_phones_with_parameters_and_phones_behind_nat_ring(open_office: OpenOffice) -> None:
     setup = OfficeSetup(rewrite_contact=True)
-    async with stage(lambda b: b.module(targets=("101", "102", "103")), setup, phones=("101",)) as scene:
-        asterisk = scene.bazang.asterisk
-        # The exchange replaces the address of the second by the one it comes from, and keeps it as `x-ast-orig-host`.
+    async with open_office(lambda b: b.module(targets=("101", "102", "103")), setup, phones=("101",)) as office:
+        asterisk = office.bazang.asterisk
+        # The PBX replaces the address of 103 by the one it comes from, and keeps the original as `x-ast-orig-host`.
         contacts = {"102": "sip:102@HERE;rinstance=6d0c5a1b7d15a0c4;ob", "103": "sip:103@198.51.100.7:5062;ob"}
-        scene.phones |= {number: await asterisk.phone(number, contact) for number, contact in contacts.items()}
+        office.phones |= {number: await asterisk.phone(number, contact) for number, contact in contacts.items()}
         assert "x-ast-orig-host=198.51.100.7:5062" in await asterisk.cli("pjsip show aor 103")
         for target in ("102", "103"):
-            request = scene.wish(target=target)
-            ring: Phone = scene.phones[target]
-            customer = await scene.talk_to(await scene.accept(await ring.next_call()), request)
+            request = office.add_request(target=target)
+            customer = await office.connect_customer(await office.answer_agent(target), request)
             await customer.hang_up()
-            await scene.becomes(request, "done")
-            assert warnings(scene, target) == []
+            await office.wait_for_status(request, "done")
+            assert warnings(office, target) == []

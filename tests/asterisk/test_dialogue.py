@@ -1,203 +1,224 @@
-"""What a caller can do with the module, by phone; and that our service's death never keeps a caller."""
+"""The dialogue with a caller, and callers in it while the worker is stopped, killed or frozen."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from app.domain.routing import Destination
-from script.office.asterisk import OfficeSetup
+from app.services.prompts.input import PromptInput
 from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.phone import Call
-from tests.asterisk.conftest import Stage
-from tests.asterisk.scene import OWN_E164, Scene
+from tests.asterisk.conftest import OpenOffice
+from tests.asterisk.office import ENDS, ERROR, NEXT, OWN, OWN_E164, Office
 
-SILENT_SERVICE = 5.5  # seconds: what a silent service may cost a caller, and the way there
-PROMPT = 4  # seconds: "Please enter your number …"
-
-# Where callers go next, and where they go when the scenario cannot happen: each says so by a key.
-ENDS = OfficeSetup(
-    extra_dialplan="""
-[ends]
-exten => next,1,Answer()
- same => n,SendDTMF(1)
- same => n,Wait(10)
-exten => error,1,Answer()
- same => n,SendDTMF(9)
- same => n,Wait(10)
-"""
-)
+MINUTE = "You can press one to be called at this number, or two to be called at another one. " * 12
+LONGER_THAN_THE_WATCHDOG = "You can press one to be called at this number, or two to be called at another one. " * 3
 
 
-def offer(bazang: Bazang, **fields: object) -> None:
-    next, error = Destination("custom", "ends,next,1"), Destination("custom", "ends,error,1")
-    bazang.module(next=next, error=error, **fields)
+def prepare(bazang: Bazang, **fields: Any) -> None:
+    bazang.module(next=NEXT, error=ERROR, **fields)
 
 
-async def arrives(scene: Scene, call: Call, key: str, timeout: float = PATIENCE) -> None:
-    """Wait until the caller hears the key by which a destination tells who it is."""
-    await scene.bazang.until(lambda: call.rtp.keys_heard, timeout, "the caller arrives somewhere")
-    assert call.rtp.keys_heard == key, scene.bazang.describe()
+async def wait_for_destination(office: Office, call: Call, key: str) -> None:
+    """Wait until a call reaches a destination, and check that it is the one with this key."""
+    await office.bazang.until(lambda: call.rtp.keys_heard, PATIENCE, "the caller reaches a destination")
+    assert call.rtp.keys_heard == key, office.bazang.describe()
 
 
-async def test_own_number_is_registered_and_the_caller_goes_on(stage: Stage) -> None:
-    async with stage(offer, ENDS, phones=()) as scene:
-        call = await scene.knock("*5001")
-        for prompt in ("intro",):
-            await scene.hears(call, prompt)
+async def call_and_enter_number(office: Office) -> Call:
+    """Call the module and choose to enter a number. Return the call when it asks for the number."""
+    call = await office.call_in("*5001")
+    await office.wait_for_prompt(call, "intro")
+    await call.press("2")
+    await office.wait_for_prompt(call, "enter_number")
+    return call
+
+
+async def test_own_number_is_registered_and_the_caller_goes_to_the_next_destination(open_office: OpenOffice) -> None:
+    async with open_office(prepare, ENDS, phones=()) as office:
+        call = await office.call_in("*5001")
+        await office.wait_for_prompt(call, "intro")
         await call.press("1")
-        for prompt in ("before_success", "after_success"):
-            await scene.hears(call, prompt)
-        await arrives(scene, call, "1")
-        assert [r.number for r in scene.bazang.requests()] == [OWN_E164]
+        await office.wait_for_prompt(call, "before_success")
+        await office.wait_for_prompt(call, "after_success")
+        await wait_for_destination(office, call, "1")
+        assert [r.number for r in office.bazang.requests()] == [OWN_E164]
 
 
-async def test_another_number_is_read_out_and_confirmed(stage: Stage) -> None:
-    async with stage(offer, ENDS, phones=()) as scene:
-        call = await scene.knock("*5001")
-        await scene.hears(call, "intro")
-        await call.press("2")
-        await scene.hears(call, "enter_number")
+async def test_entered_number_is_read_out_and_confirmed(open_office: OpenOffice) -> None:
+    async with open_office(prepare, ENDS, phones=()) as office:
+        call = await call_and_enter_number(office)
         await call.press("09351112233#")
-        await scene.hears(call, "entered_number")
-        await scene.hears_text(call, "9")
-        await scene.hears(call, "check_number")
+        await office.wait_for_prompt(call, "entered_number")
+        await office.wait_for_text(call, "9")
+        await office.wait_for_prompt(call, "check_number")
         await call.press("1")
-        await arrives(scene, call, "1")
-        assert [r.number for r in scene.bazang.requests()] == ["+989351112233"]
-        assert scene.bazang.requests()[0].caller_number == "09121234567"
+        await wait_for_destination(office, call, "1")
+        assert [r.number for r in office.bazang.requests()] == ["+989351112233"]
+        assert office.bazang.requests()[0].caller_number == "09121234567"
 
 
-async def test_persian_module_speaks_persian(stage: Stage) -> None:
-    async with stage(lambda b: offer(b, language="fa"), ENDS, phones=()) as scene:
-        call = await scene.knock("*5001")
-        await scene.hears(call, "intro", "fa")
+async def test_persian_module_plays_persian_prompts(open_office: OpenOffice) -> None:
+    async with open_office(lambda b: prepare(b, language="fa"), ENDS, phones=()) as office:
+        call = await office.call_in("*5001")
+        await office.wait_for_prompt(call, "intro", "fa")
         await call.press("2")
-        await scene.hears(call, "enter_number", "fa")
+        await office.wait_for_prompt(call, "enter_number", "fa")
         await call.press("09351112233#")
-        await scene.hears(call, "entered_number", "fa")
-        await scene.hears_text(call, "0", "fa")
-        await scene.hears(call, "is", "fa")
-        await scene.hears(call, "check_number", "fa")
+        await office.wait_for_prompt(call, "entered_number", "fa")
+        await office.wait_for_text(call, "0", "fa")
+        await office.wait_for_prompt(call, "is", "fa")
+        await office.wait_for_prompt(call, "check_number", "fa")
         await call.press("1")
-        await scene.hears(call, "after_success", "fa")
+        await office.wait_for_prompt(call, "after_success", "fa")
 
 
-async def test_three_wrong_numbers_lead_to_the_error_destination(stage: Stage) -> None:
-    async with stage(offer, ENDS, phones=()) as scene:
-        call = await scene.knock("*5001")
-        await scene.hears(call, "intro")
-        await call.press("2")
-        await scene.hears(call, "enter_number")
+async def test_caller_goes_to_the_error_destination_after_three_invalid_numbers(open_office: OpenOffice) -> None:
+    async with open_office(prepare, ENDS, phones=()) as office:
+        call = await call_and_enter_number(office)
         await call.press("123#")
-        await scene.hears(call, "wrong_number")
+        await office.wait_for_prompt(call, "wrong_number")
         for _ in range(2):
             call.rtp.received.clear()
-            await scene.hears(call, "enter_number")
+            await office.wait_for_prompt(call, "enter_number")
             await call.press("110#")
-        await arrives(scene, call, "9")
-        assert scene.bazang.requests() == []
+        await wait_for_destination(office, call, "9")
+        assert office.bazang.requests() == []
 
 
-async def test_declining_leads_to_the_error_destination(stage: Stage) -> None:
-    async with stage(offer, ENDS, phones=()) as scene:
-        call = await scene.knock("*5001")
-        await scene.hears(call, "intro")
+async def test_caller_who_declines_goes_to_the_error_destination(open_office: OpenOffice) -> None:
+    async with open_office(prepare, ENDS, phones=()) as office:
+        call = await office.call_in("*5001")
+        await office.wait_for_prompt(call, "intro")
         await call.press("0")
-        await arrives(scene, call, "9")
-        assert scene.bazang.requests() == []
+        await wait_for_destination(office, call, "9")
+        assert office.bazang.requests() == []
 
 
-async def test_anonymous_caller_is_not_offered_an_own_number(stage: Stage) -> None:
-    async with stage(offer, ENDS, phones=()) as scene:
-        call = await scene.knock("*5001", anonymous=True)
-        await scene.hears(call, "intro_other")
+async def test_anonymous_caller_must_enter_a_number(open_office: OpenOffice) -> None:
+    async with open_office(prepare, ENDS, phones=()) as office:
+        call = await office.call_in("*5001", anonymous=True)
+        await office.wait_for_prompt(call, "intro_other")
         await call.press("2")
-        await scene.hears(call, "enter_number")
+        await office.wait_for_prompt(call, "enter_number")
         await call.press("09351112233#")
-        await scene.hears(call, "check_number")
+        await office.wait_for_prompt(call, "check_number")
         await call.press("1")
-        await scene.bazang.request("waiting")
-        assert scene.bazang.requests()[0].caller_number == ""
+        await office.bazang.request("waiting")
+        assert office.bazang.requests()[0].caller_number == ""
 
 
-async def test_hang_up_after_the_confirmation_counts_as_registered(stage: Stage) -> None:
-    async with stage(offer, ENDS, phones=()) as scene:
-        call = await scene.knock("*5001")
-        await scene.hears(call, "intro")
+async def test_caller_who_hangs_up_after_the_confirmation_is_registered(open_office: OpenOffice) -> None:
+    async with open_office(prepare, ENDS, phones=()) as office:
+        call = await office.call_in("*5001")
+        await office.wait_for_prompt(call, "intro")
         await call.press("1")
-        await scene.hears(call, "before_success")
+        await office.wait_for_prompt(call, "before_success")
         await call.hang_up()
-        assert (await scene.bazang.request("waiting")).number == OWN_E164
+        assert (await office.bazang.request("waiting")).number == OWN_E164
 
 
-async def test_silent_module_registers_without_a_word(stage: Stage) -> None:
-    async with stage(lambda b: offer(b, silent=True), ENDS, phones=()) as scene:
-        call = await scene.knock("*5001")
-        await arrives(scene, call, "1", 5)
-        assert [r.number for r in scene.bazang.requests()] == [OWN_E164]
+async def test_silent_module_registers_without_prompts(open_office: OpenOffice) -> None:
+    async with open_office(lambda b: prepare(b, silent=True), ENDS, phones=()) as office:
+        call = await office.call_in("*5001")
+        await wait_for_destination(office, call, "1")
+        assert [r.number for r in office.bazang.requests()] == [OWN_E164]
 
 
-async def test_inactive_module_sends_everybody_to_the_error_destination(stage: Stage) -> None:
-    async with stage(lambda b: offer(b, active=False), ENDS, phones=()) as scene:
-        await arrives(scene, await scene.knock("*5001"), "9", 5)
+async def test_inactive_module_sends_callers_to_the_error_destination(open_office: OpenOffice) -> None:
+    async with open_office(lambda b: prepare(b, active=False), ENDS, phones=()) as office:
+        await wait_for_destination(office, await office.call_in("*5001"), "9")
 
 
 @pytest.fixture
-def trace() -> Iterator[Path]:
-    """A file that must not come to be. A name is cut after 80 characters, so it lies in no long folder."""
+def injected_file() -> Iterator[Path]:
+    """The path of a file that an injected command would create. It is short because names are cut at 80 characters."""
     path = Path("/tmp/bazang-owned")
     path.unlink(missing_ok=True)
     yield path
     assert not path.exists()
 
 
-async def test_hostile_name_changes_nothing(stage: Stage, trace: Path) -> None:
-    name = f"${{SHELL(touch {trace})}},Foo: bar&PJSIP/103"
-    async with stage(offer, ENDS, phones=()) as scene:
-        call = await scene.knock("*5001", name=name)
-        await scene.hears(call, "intro")
+async def test_caller_name_with_dialplan_code_is_stored_as_text(open_office: OpenOffice, injected_file: Path) -> None:
+    name = f"${{SHELL(touch {injected_file})}},Foo: bar&PJSIP/103"
+    async with open_office(prepare, ENDS, phones=()) as office:
+        call = await office.call_in("*5001", name=name)
+        await office.wait_for_prompt(call, "intro")
         await call.press("1")
-        request = await scene.bazang.request("waiting")
+        request = await office.bazang.request("waiting")
         assert (request.caller_name, request.number) == (name, OWN_E164)
 
 
-# -- the service is not there -------------------------------------------------------------------------------------
+async def test_prompts_in_a_folder_with_an_unusual_name_are_played(open_office: OpenOffice, tmp_path: Path) -> None:
+    folder = tmp_path / "صداهای دفتر + 'ما' 100%"
+    async with open_office(prepare, ENDS, phones=("101",), PROMPTS_DIR=str(folder)) as office:
+        call = await office.call_in("*5001")
+        await office.wait_for_prompt(call, "intro")
+        await call.press("1")
+        await office.wait_for_prompt(call, "after_success")
+        await wait_for_destination(office, call, "1")
+        await office.answer_agent("101")  # the agent hears the announcement as well
 
 
-@pytest.mark.parametrize("fate", ["stopped", "killed", "hung"])
-async def test_caller_in_the_midst_of_the_dialogue_goes_on_without_us(stage: Stage, fate: str) -> None:
-    async with stage(offer, ENDS, phones=()) as scene:
-        call = await scene.knock("*5001")
-        await scene.hears(call, "intro")
-        await call.press("2")
-        await scene.hears(call, "enter_number")
-        began = await end(scene, fate)
-        await arrives(scene, call, "9", 25)
-        # The prompt that plays when a service hangs is played to its end.
-        assert scene.bazang.elapsed(began) < SILENT_SERVICE + (PROMPT if fate == "hung" else 0)
+# -- without the worker -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fate", ["stopped", "killed", "hung"])
-async def test_caller_who_comes_when_the_service_is_gone_loses_five_seconds_at_the_most(
-    stage: Stage, fate: str
+@pytest.mark.parametrize(("failure", "key"), [("stopped", ""), ("killed", ""), ("frozen", ""), ("frozen", "2")])
+async def test_caller_in_the_dialogue_goes_to_the_error_destination_without_the_worker(
+    open_office: OpenOffice, failure: str, key: str
 ) -> None:
-    async with stage(offer, ENDS, phones=()) as scene:
-        await end(scene, fate)
-        began = scene.bazang.now()
-        await arrives(scene, await scene.knock("*5001"), "9")
-        assert scene.bazang.elapsed(began) < SILENT_SERVICE
+    """They need not hear the rest of a long prompt first, and no silence as long as that after a key."""
+    prompts = {"intro": PromptInput(text=MINUTE)}
+    async with open_office(lambda b: prepare(b, prompts=prompts), ENDS, phones=()) as office:
+        call = await office.call_in("*5001")
+        await office.wait_for_text(call, MINUTE)
+        began = await end_worker(office, failure)
+        await call.press(key)
+        await wait_for_destination(office, call, "9")
+        assert office.bazang.elapsed(began) < 30
 
 
-async def end(scene: Scene, fate: str) -> float:
-    """Stop, kill or freeze the worker; return the moment before."""
-    began = scene.bazang.now()
-    match fate:
+@pytest.mark.parametrize("failure", ["stopped", "killed", "frozen"])
+async def test_new_caller_goes_to_the_error_destination_without_the_worker(
+    open_office: OpenOffice, failure: str
+) -> None:
+    async with open_office(prepare, ENDS, phones=()) as office:
+        await end_worker(office, failure)
+        await wait_for_destination(office, await office.call_in("*5001"), "9")
+
+
+async def test_long_prompt_is_heard_to_its_end_while_the_worker_is_there(open_office: OpenOffice) -> None:
+    """Also by a caller who takes the place of another one in the dialogue, by an attended transfer."""
+
+    def prepare_transfer(bazang: Bazang) -> None:
+        prepare(bazang, prompts={"intro": PromptInput(text=LONGER_THAN_THE_WATCHDOG)})
+        bazang.scenario("102")
+
+    async with open_office(prepare_transfer, ENDS, phones=("102",)) as office:
+        customer = await office.trunk.call("102", caller=OWN)
+        talk = await office.phones["102"].next_call()
+        await talk.answer()
+        await customer.wait_answered()
+        consultation = await office.phones["102"].call("*5001")
+        await office.wait_for_text(consultation, LONGER_THAN_THE_WATCHDOG)
+        await talk.transfer_to(consultation)
+        await consultation.wait_ended()
+        await talk.hang_up()
+        await office.wait_for_text(customer, LONGER_THAN_THE_WATCHDOG)  # once more, since no key was pressed
+        await customer.press("1")
+        await office.bazang.request("waiting")
+
+
+async def end_worker(office: Office, failure: str) -> float:
+    """Stop, kill or freeze the worker. Return the time before it in monotonic seconds."""
+    began = office.bazang.now()
+    match failure:
         case "stopped":
-            await scene.bazang.stop_worker()
+            await office.bazang.stop_worker()
         case "killed":
-            await scene.bazang.kill_worker()
-        case "hung":
-            scene.bazang.freeze_worker()
+            await office.bazang.kill_worker()
+        case "frozen":
+            office.bazang.freeze_worker()
     return began

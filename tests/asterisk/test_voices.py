@@ -1,4 +1,4 @@
-"""Voices on a real Asterisk: the module's, the office's, recorded digits, and changes while the worker runs."""
+"""Voices on a real Asterisk: of a module, of the office, recorded digits, and changes while the worker runs."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -19,31 +19,31 @@ from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.phone import Call
 from script.office.sound import RATE, find, read_ulaw
-from tests.asterisk.conftest import Stage
-from tests.asterisk.scene import Scene
+from tests.asterisk.conftest import OpenOffice
+from tests.asterisk.office import Office
 from tests.audio.sounds import tone, write_sound
 
 
-async def hears_clip(scene: Scene, call: Call, clip: Clip) -> None:
-    """Wait until the beginning of a clip was heard."""
+async def wait_for_clip(office: Office, call: Call, clip: Clip) -> None:
+    """Wait until a call has received the beginning of a clip."""
     beginning = read_ulaw(clip.path)[: RATE // 3]
-    await scene.bazang.until(
+    await office.bazang.until(
         lambda: find(bytes(call.rtp.received), beginning).share > 0.8, PATIENCE, f"{clip.path.name} is heard"
     )
 
 
-async def commands_are_done(scene: Scene) -> None:
+async def wait_until_commands_done(office: Office) -> None:
     """Wait until the worker has answered all commands."""
 
     def no_command_is_open() -> bool:
-        with scene.bazang.database.read() as session:
+        with office.bazang.database.read() as session:
             return session.scalar(select(Command).where(Command.done_at.is_(None))) is None
 
-    await scene.bazang.until(no_command_is_open, PATIENCE, "all commands are done")
+    await office.bazang.until(no_command_is_open, PATIENCE, "all commands are done")
 
 
 @pytest.mark.asterisk(22)
-async def test_caller_hears_the_modules_voice_and_recorded_digits(stage: Stage, tmp_path: Path) -> None:
+async def test_caller_hears_the_modules_voice_and_recorded_digits(open_office: OpenOffice, tmp_path: Path) -> None:
     stored: list[Recording] = []
 
     def prepare(bazang: Bazang) -> None:
@@ -57,47 +57,51 @@ async def test_caller_hears_the_modules_voice_and_recorded_digits(stage: Stage, 
             )
         digits.set_digit(bazang.database, "en", "9", stored[0].file, datetime.now(UTC))
 
-    async with stage(prepare, phones=()) as scene:
-        library = SoundLibrary(scene.bazang.settings.prompts_path)
+    async with open_office(prepare, phones=()) as office:
+        library = SoundLibrary(office.bazang.settings.prompts_path)
 
-        async def says(text: str) -> None:
+        async def wait_for_text(text: str) -> None:
             clip = await asyncio.to_thread(library.synthesize, text, "en", "en-us+m3", 180, 30)
-            await hears_clip(scene, call, clip)
+            await wait_for_clip(office, call, clip)
 
-        call = await scene.knock("*5001")
-        await says(default_text("intro", "en"))
+        call = await office.call_in("*5001")
+        await wait_for_text(default_text("intro", "en"))
         await call.press("2")
-        await says(default_text("enter_number", "en"))
+        await wait_for_text(default_text("enter_number", "en"))
         await call.press("09351112233#")
-        await says("0")
-        await hears_clip(scene, call, recordings.read_recording(library, stored[0].file))
-        await says("3")
+        await wait_for_text("0")
+        await wait_for_clip(office, call, recordings.read_recording(library, stored[0].file))
+        await wait_for_text("3")
 
 
 @pytest.mark.asterisk(22)
-async def test_agent_hears_a_voice_that_was_chosen_while_the_worker_runs(stage: Stage) -> None:
-    async with stage(lambda bazang: bazang.module(), phones=("101",)) as scene:
-        await commands_are_done(scene)
-        voice.save(scene.bazang.database, "en", Speech("en+m1", 200), datetime.now(UTC))
-        await commands_are_done(scene)
-        scene.wish(target="101")
-        ring = await scene.phones["101"].next_call()
-        await ring.answer()
-        library = SoundLibrary(scene.bazang.settings.prompts_path)
-        await hears_clip(scene, ring, library.synthesize(default_text("agent_intro", "en"), "en", "en+m1", 200))
-        await hears_clip(scene, ring, library.synthesize(default_text("agent_keys", "en"), "en", "en+m1", 200))
+async def test_agent_hears_a_voice_that_was_chosen_while_the_worker_ran(open_office: OpenOffice) -> None:
+    async with open_office(lambda bazang: bazang.module(), phones=("101",)) as office:
+        await wait_until_commands_done(office)
+        voice.save(office.bazang.database, "en", Speech("en+m1", 200), datetime.now(UTC))
+        await wait_until_commands_done(office)
+        office.add_request(target="101")
+        agent_call = await office.phones["101"].next_call()
+        await agent_call.answer()
+        library = SoundLibrary(office.bazang.settings.prompts_path)
+        await wait_for_clip(
+            office, agent_call, library.synthesize(default_text("agent_intro", "en"), "en", "en+m1", 200)
+        )
+        await wait_for_clip(
+            office, agent_call, library.synthesize(default_text("agent_keys", "en"), "en", "en+m1", 200)
+        )
 
 
 @pytest.mark.asterisk(22)
-async def test_phone_call_uses_the_offices_voice(stage: Stage) -> None:
-    async with stage(phones=("101",)) as scene:
-        database, speech = scene.bazang.database, Speech("en-us+m3", 180, 30)
+async def test_phone_call_uses_the_offices_voice(open_office: OpenOffice) -> None:
+    async with open_office(phones=("101",)) as office:
+        database, speech = office.bazang.database, Speech("en-us+m3", 180, 30)
         voice.save(database, "en", speech, datetime.now(UTC))
-        library = SoundLibrary(scene.bazang.settings.prompts_path)
+        library = SoundLibrary(office.bazang.settings.prompts_path)
         clip = await asyncio.to_thread(
             voice.synthesize_with_fallback, library, default_text("phone_call_test", "en"), "en", speech
         )
         phone_calls.create_test_call(database, extension="101", language="en", actor="sara", now=datetime.now(UTC))
-        ring = await scene.phones["101"].next_call()
-        await ring.answer()
-        await hears_clip(scene, ring, clip)
+        agent_call = await office.phones["101"].next_call()
+        await agent_call.answer()
+        await wait_for_clip(office, agent_call, clip)
