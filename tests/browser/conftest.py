@@ -1,60 +1,90 @@
-"""A browser that looks at the panel, and a test that fails of whatever the browser complains of."""
+"""Fixtures for tests with a browser. A test fails if the browser reports an error that the test does not expect."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from flask import Flask
 
-from tests.asterisk.conftest import prompts, stage
+from app.services import users
+from script.office.bazang import Bazang
+from tests.asterisk.conftest import OpenOffice, office_database, open_office, prompts
+from tests.asterisk.office import MODULE, Office
 from tests.browser.panel import Loop, Person, serve
 from tests.support.browsing import Browsers
+from tests.web.conftest import ADMINISTRATOR, PASSWORD, built_database, compiled_templates, service
 from tests.web.conftest import app as unguarded_app
-from tests.web.conftest import built_database, compiled_templates, service
 
-__all__ = ["built_database", "compiled_templates", "prompts", "service", "stage", "unguarded_app"]
+__all__ = [
+    "built_database",
+    "compiled_templates",
+    "office_database",
+    "open_office",
+    "prompts",
+    "service",
+    "unguarded_app",
+]
 
-Meet = Callable[..., Person]
+OpenBrowser = Callable[..., Person]
 
 
 @pytest.fixture
 def app(unguarded_app: Flask) -> Flask:
-    """The panel as it is installed: its forms need their tokens."""
+    """The panel with the settings of an installation: forms need their CSRF tokens."""
     unguarded_app.config.update(WTF_CSRF_ENABLED=True, TESTING=False)
     return unguarded_app
 
 
 @pytest.fixture
 def address(app: Flask) -> Iterator[str]:
-    """Where the panel is served."""
+    """The address of the running panel."""
     with serve(app) as url:
         yield url
 
 
 @pytest.fixture
-def meet(browsers: Browsers, address: str) -> Iterator[Meet]:
-    """Have somebody sit down at a browser: `meet(java_script_enabled=False)`."""
+def open_browser(browsers: Browsers, address: str) -> Iterator[OpenBrowser]:
+    """Open a browser for a new person: `open_browser(java_script_enabled=False)`. The test fails if it has errors."""
     people: list[Person] = []
 
-    def sit_down(where: str = address, **options: Any) -> Person:
-        people.append(Person(browsers.running(), where, **options))
+    def open_one(url: str = address, **options: Any) -> Person:
+        people.append(Person(browsers.running(), url, **options))
         return people[-1]
 
-    yield sit_down
-    complaints = [complaint for person in people for complaint in person.complaints]
+    yield open_one
+    errors = [error for person in people for error in person.errors]
     for person in people:
         browsers.close_context(person.context)
-    assert complaints == []
+    assert errors == []
 
 
 @pytest.fixture
-def person(meet: Meet) -> Person:
-    return meet()
+def person(open_browser: OpenBrowser) -> Person:
+    return open_browser()
 
 
 @pytest.fixture
 def loop() -> Iterator[Loop]:
-    """Where the telephones of a real exchange are, beside the browser."""
+    """An event loop for the phones of a real PBX."""
     loop = Loop()
     yield loop
     loop.close()
+
+
+def add_administrator(bazang: Bazang) -> None:
+    users.create(bazang.database, ADMINISTRATOR, PASSWORD, "administrator", datetime.now(UTC))
+
+
+@pytest.fixture
+def office(loop: Loop, open_office: OpenOffice) -> Iterator[Office]:
+    """An office with Asterisk, a worker, an administrator and a module without automatic calls for 101."""
+
+    def prepare(bazang: Bazang) -> None:
+        add_administrator(bazang)
+        module = bazang.module(automatic=False)
+        assert module == 1
+        bazang.scenario("101", busy=MODULE, no_answer=MODULE)
+
+    with loop.enter(open_office(prepare)) as office:
+        yield office

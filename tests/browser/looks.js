@@ -1,8 +1,8 @@
-// What a person could not read or name, of a page as it is shown. Returns a list of sentences.
+// Check the shown page: contrast, text size, names and sizes of controls, horizontal scrolling. Returns the faults.
 () => {
   const found = [];
 
-  // A colour may be written in many ways; what is painted is one of them.
+  // CSS has many notations for a colour. The canvas converts each to RGBA.
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 1;
   const paint = canvas.getContext("2d", { willReadFrequently: true });
@@ -64,7 +64,7 @@
     if (!node.data.trim() || !element.checkVisibility({ checkVisibilityCSS: true, checkOpacity: true })) continue;
     if (["SCRIPT", "STYLE", "OPTION", "TEXTAREA"].includes(element.tagName)) continue;
     check(element, node.data);
-    if (parseFloat(getComputedStyle(element).fontSize) < 12) found.push(`small: ${node.data.trim().slice(0, 40)}`);
+    if (parseFloat(getComputedStyle(element).fontSize) < 12) found.push(`small text: ${node.data.trim().slice(0, 40)}`);
   }
 
   for (const control of document.querySelectorAll("a, button, input, select, textarea, audio")) {
@@ -81,7 +81,7 @@
     const labelBox = control.labels?.[0]?.getBoundingClientRect();
     const height = Math.max(box.height, labelBox?.height ?? 0);
     if (!inText && !control.matches(".skip-link") && height < 24) {
-      found.push(`too small to hit: ${name} (${Math.round(box.width)} x ${Math.round(height)})`);
+      found.push(`too small to click: ${name} (${Math.round(box.width)} x ${Math.round(height)})`);
     }
   }
 
@@ -91,12 +91,12 @@
       const box = element.getBoundingClientRect();
       return box.width && (box.right > width + 1 || box.left < -1) && getComputedStyle(element).position !== "absolute";
     });
-    found.push(`scrolls sideways: ${beyond.slice(0, 3).map((e) => `${e.tagName}.${e.className}`).join(", ")}`);
+    found.push(`scrolls horizontally: ${beyond.slice(0, 3).map((e) => `${e.tagName}.${e.className}`).join(", ")}`);
   }
   for (const element of document.querySelectorAll("main *")) {
     const style = getComputedStyle(element);
     if (["auto", "scroll"].includes(style.overflowX) && element.scrollWidth > element.clientWidth + 1 && element.tagName !== "TEXTAREA") {
-      found.push(`a part scrolls sideways: ${element.className} ${element.scrollWidth} > ${element.clientWidth}`);
+      found.push(`an element scrolls horizontally: ${element.className} ${element.scrollWidth} > ${element.clientWidth}`);
     }
   }
   return found;

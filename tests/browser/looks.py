@@ -1,6 +1,6 @@
-"""What the tests of looks share: an office in which much goes on, and a walk through its pages.
+"""Check the layout and accessibility of pages, and fill an office with data for them.
 
-With BAZANG_SCREENSHOTS=<folder> each page is also saved as a picture, for a person to look at.
+With BAZANG_SCREENSHOTS=<folder>, a screenshot of each page is also saved.
 """
 
 import os
@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Page
+from playwright.sync_api import Page, ViewportSize
 
 from app.audio.library import SoundLibrary
 from app.config import Settings
 from app.domain.policy import LineState
 from app.services import users
-from app.services.requests import perform
+from app.services.requests import number_lists, perform, spoken_names
 from app.services.requests.access import Scope
 from app.services.requests.actions import Prioritise, Reassign, ShownRequest, WriteNote
 from app.store.database import Database
@@ -27,6 +27,8 @@ from app.store.models import (
     CallRequest,
     DigitRecording,
     ExtensionScenario,
+    Module,
+    NumberRule,
     Prompt,
     QueueMemberRow,
     QueueRow,
@@ -35,11 +37,13 @@ from app.store.models import (
 from app.store.settings import write_setting
 from tests.audio.sounds import tone, write_sound
 from tests.browser.axe import find_barriers
-from tests.browser.conftest import Meet
-from tests.browser.panel import session_of
+from tests.browser.conftest import OpenBrowser
+from tests.browser.panel import session_cookie
 from tests.support.factories import (
     create_attempt,
     create_line,
+    create_missed_call,
+    create_missed_call_rule,
     create_module,
     create_recording,
     create_request,
@@ -47,40 +51,43 @@ from tests.support.factories import (
     store,
 )
 
-LOOK = (Path(__file__).parent / "looks.js").read_text()
+CHECK_LAYOUT = (Path(__file__).parent / "looks.js").read_text()
 Visit = Callable[[Page], None]
 
 SCREENSHOTS = "BAZANG_SCREENSHOTS"
 COLOURS: tuple[Literal["light", "dark"], ...] = ("dark", "light")
-# Once in each language, and once at each width: what people hear of a page differs by little else.
-HEARD = (("fa", 375), ("en", 1200))
+IS_DARK = "matchMedia('(prefers-color-scheme: dark)').matches"
+NARROW, WIDE = 375, 1200
+# Where a page is loaded in each language, and looked at in both colours and by axe, which is slow. These two cover both
+# languages and both widths. At the other width it is looked at as it stands then, after the window was resized.
+FIRST_WIDTH = {"fa": NARROW, "en": WIDE}
 in_both_languages = pytest.mark.parametrize("locale", ["fa", "en"])
-at_both_widths = pytest.mark.parametrize("width", [375, 1200])
+at_both_widths = pytest.mark.parametrize("width", [NARROW, WIDE])
 
-# A page that leaves its colours to the device has those of the device, and none that are on their way from the others.
-SETTLE = """(colours) => new Promise((settled) => {
+# Wait until a page with the theme "auto" has the colours of the device, and finish its transitions.
+APPLY_COLOURS = """(colours) => new Promise((done) => {
   const page = document.documentElement;
-  function look() {
-    if (page.dataset.theme === "auto" && page.dataset.bsTheme !== colours) return requestAnimationFrame(look);
+  function check() {
+    if (page.dataset.theme === "auto" && page.dataset.bsTheme !== colours) return requestAnimationFrame(check);
     for (const change of document.getAnimations()) if (change instanceof CSSTransition) change.finish();
-    settled();
+    done();
   }
-  look();
+  check();
 })"""
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
-    """Where pictures are saved, if they are wanted. Asked before a test forgets the environment."""
-    wanted = os.environ.get(SCREENSHOTS)
-    if not wanted:
+def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """The folder for screenshots, or None. Session scope, because the tests remove BAZANG_* from the environment."""
+    folder = os.environ.get(SCREENSHOTS)
+    if not folder:
         return None
-    Path(wanted).mkdir(parents=True, exist_ok=True)
-    return Path(wanted)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return Path(folder)
 
 
-def try_in_vain(database: Database, request: CallRequest, now: datetime) -> None:
-    """Give a request a past: agents who missed it, a customer who was busy, and people who did something with it."""
+def add_history(database: Database, request: CallRequest, now: datetime) -> None:
+    """Add failed attempts and actions of people to a request."""
     outcomes = (("agent_no_answer", ""), ("agent_refused", ""), ("customer_busy", "17 User busy"))
     for number, (outcome, cause) in enumerate(outcomes):
         start = now - timedelta(minutes=60 - 10 * number)
@@ -94,8 +101,15 @@ def try_in_vain(database: Database, request: CallRequest, now: datetime) -> None
         perform.perform(database, Scope("مینا", everything=True), action, [ShownRequest(request.id, version)], now)
 
 
-# What somebody did: action, subject, fields.
-LOGGED: list[tuple[str, str, dict[str, Any]]] = [
+def add_spoken_name(database: Database, settings: Settings, request: CallRequest, now: datetime) -> None:
+    file = f"names/{'a' * 32}.wav"
+    (settings.prompts_path / file).parent.mkdir(parents=True, exist_ok=True)
+    write_sound(settings.prompts_path / file, tone(1))
+    spoken_names.save(database, request.id, file, now)
+
+
+# Audit entries: action, subject, changed fields.
+AUDIT_ENTRIES: list[tuple[str, str, dict[str, Any]]] = [
     (
         "module_saved",
         "فروش (*5001)",
@@ -114,14 +128,14 @@ LOGGED: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.fixture
-def furnished(database: Database, settings: Settings) -> None:
-    """An office in which something of every kind goes on."""
+def full_office(database: Database, settings: Settings) -> None:
+    """An office with data of every kind."""
     now = datetime.now(UTC)
     create_running_service(database)
     with database.write() as session:
         write_setting(session, "outbound_context", "from-internal")
-    people = {"101": "سارا محمدی", "102": "Omid Rahimi", "103": "", "104": "زهرا", "105": "Reza", "106": "انبار"}
-    for (number, name), line in zip(people.items(), LineState, strict=True):
+    names = {"101": "سارا محمدی", "102": "Omid Rahimi", "103": "", "104": "زهرا", "105": "Reza", "106": "انبار"}
+    for (number, name), line in zip(names.items(), LineState, strict=True):
         create_line(database, number, name=name, state=line.value, since=now - timedelta(minutes=7))
     sales = create_module(database, name="فروش", code="*5001", targets=["101", "102", "103"], language="fa")
     support = create_module(
@@ -135,9 +149,13 @@ def furnished(database: Database, settings: Settings) -> None:
         next_code="*5001",
         error_kind="custom",
         error_code="from-internal,s,1",
+        offer_key="4",
+        offer_callers=3,
     )
     create_module(database, name="شب و روزهای تعطیل", code="*5003", active=False, silent=True, automatic=False)
     store(database, Prompt(module_id=1, key="is", mode="none"))
+    for number, kind, note in (("09121110000", "block", "تماس‌های مزاحم"), ("0218888*", "allow", "our other office")):
+        number_lists.add_entry(database, settings, kind, number, note, actor="mina", now=now)
     for letter, name, origin, seconds, loudness in (
         ("a", "خوشامدگویی", "phone", 12.4, -20.3),
         ("b", "Opening hours in the holidays, spoken by Sara", "upload", 75.2, -33.0),
@@ -148,7 +166,7 @@ def furnished(database: Database, settings: Settings) -> None:
             database, file, name=name, origin=origin, seconds=seconds, loudness=loudness, created_by="sara",
             created_at=now - timedelta(hours=3),
         )  # fmt: skip
-        if letter != "c":  # the third is lost
+        if letter != "c":  # the file of the third is missing
             SoundLibrary(settings.prompts_path)
             write_sound(settings.prompts_path / file, tone(1))
     store(database, Prompt(module_id=1, key="intro", mode="file", file=f"uploads/{'a' * 64}.wav"))
@@ -157,13 +175,26 @@ def furnished(database: Database, settings: Settings) -> None:
     store(database, QueueRow(name="800", live_callers=2))
     store(database, QueueMemberRow(queue="800", extension="101"))
     store(database, QueueMemberRow(queue="800", extension="102", paused=True))
+    store(database, QueueMemberRow(queue="800", extension="106", name="انبار"))  # nobody reports its state
     store(database, QueueScenario(queue="800", failed_kind="module", failed_code="*5002"))
-    ways = {"no_answer_kind": "module", "no_answer_code": "*5001", "busy_kind": "custom", "busy_code": "ivr-night,s,1"}
-    store(database, ExtensionScenario(extension="101", **ways))
-    for action, subject, detail in LOGGED:
+    destinations = {
+        "no_answer_kind": "module",
+        "no_answer_code": "*5001",
+        "busy_kind": "custom",
+        "busy_code": "ivr-night,s,1",
+    }
+    store(database, ExtensionScenario(extension="101", **destinations))
+    for kind, value, typed, note in (
+        ("country", "GB", True, "شعبه لندن"),
+        ("country", "TR", False, ""),
+        ("allow", "+4930", False, "The supplier in Berlin and everybody who works there"),
+        ("refuse", "+98912000", False, ""),
+    ):
+        store(database, NumberRule(kind=kind, value=value, typed=typed, note=note, created_by="sara", created_at=now))
+    for action, subject, detail in AUDIT_ENTRIES:
         store(database, AuditEntry(at=now, actor="sara", action=action, subject=subject, detail=detail))
     soon = now + timedelta(minutes=4)
-    waiting = [
+    requests: list[tuple[Module, dict[str, Any]]] = [
         (sales, {"target": "103", "caller_name": "مریم کاظمی", "customer_attempts": 1, "agent_misses": 2}),
         (sales, {"target": "101", "number": "+982188881234"}),
         (sales, {"target": "", "number": "+989120000009", "caller_name": "A caller with a rather long name"}),
@@ -176,17 +207,54 @@ def furnished(database: Database, settings: Settings) -> None:
         (sales, {"status": "failed", "done_at": now, "last_outcome": "customer_no_answer", "number": "+989350000006"}),
         (sales, {"status": "cancelled", "done_at": now, "number": "+989350000007"}),
         (sales, {"status": "expired", "done_at": now, "number": "+989350000008"}),
+        (sales, {"target": "105", "number": "+989350000009", "came_by": "missed_call"}),
+        (sales, {"target": "105", "number": "+989350000010"}),
     ]
-    for minutes, (module, values) in enumerate(waiting):
+    for minutes, (module, values) in enumerate(requests):
         moment = now - timedelta(minutes=7 * (20 - minutes))
         request = create_request(database, module, **({"first_called_at": moment, "registered_at": moment} | values))
         if minutes == 0:
-            try_in_vain(database, request, now)
+            add_history(database, request, now)
+            add_spoken_name(database, settings, request, now)
+        if minutes == 1:
+            create_attempt(
+                database, request, agent="101", outcome="not_started", cause="Permission denied", repeats=12,
+                since=now - timedelta(hours=1), started_at=now, ended_at=now, request_pause_until=soon,
+            )  # fmt: skip
         if "attempt" in values:
             create_attempt(database, request, id=values["attempt"], agent="101" if values["attempt"] == "a" else "102")
+    add_missed_calls(database, now)
 
 
-def go(path: str) -> Visit:
+def add_missed_calls(database: Database, now: datetime) -> None:
+    """Add missed calls with every outcome, and rules for them."""
+    create_missed_call_rule(database, module_id=1, minutes=90)
+    create_missed_call_rule(database, "800", queue=True)
+    calls: list[dict[str, Any]] = [
+        {"number": "+989121230001", "caller_name": "مریم کاظمی"},
+        {"number": "+989121230001"},
+        {"number": "+982188881234", "queue": True, "target": "800"},
+        {"number": "", "queue": True, "target": "800"},
+        {"number": "+989121230002", "target": "105"},
+        {"number": "+989121230003", "outcome": "reached", "outcome_at": now, "outcome_by": "102"},
+        {"number": "+989350000001", "outcome": "left", "outcome_at": now, "request_id": 5},
+        {
+            "number": "+989121230005",
+            "outcome": "dismissed",
+            "outcome_at": now,
+            "outcome_by": "A very patient colleague",
+        },
+    ]
+    for minutes, values in enumerate(calls):
+        create_missed_call(database, **({"at": now - timedelta(minutes=9 * minutes)} | values))
+
+
+OPENED: set[str] = set()  # all paths that some test looks at
+
+
+def open_path(path: str) -> Visit:
+    OPENED.add(path)
+
     def visit(page: Page) -> None:
         page.goto(path)
 
@@ -194,63 +262,79 @@ def go(path: str) -> Visit:
 
 
 @dataclass(frozen=True)
-class Walk:
-    """Somebody goes from page to page, and all of them have to be readable."""
+class PageChecker:
+    """Visits pages as a user and checks each of them."""
 
     app: Flask
     database: Database
-    meet: Meet
-    pictures: Path | None
+    open_browser: OpenBrowser
+    screenshots: Path | None
 
     def __call__(
         self,
         pages: Mapping[str, Visit],
         locale: str,
-        width: int,
+        width: int | None = None,
         *,
         user: int | None = 1,
         expected: Sequence[str] = (),
     ) -> Page:
-        """Look at the pages; return the last one.
+        """Check the pages. Return the browser page, which shows the last of them.
 
-        `user`: None for somebody who is not logged in; `expected`: what the console may say.
+        `width`: the only one; None for both. `user`: None for a visitor without a session. `expected`: parts of browser
+        errors to ignore.
         """
-        person = self.meet(viewport={"width": width, "height": 800})
+        first = width or FIRST_WIDTH[locale]
+        person = self.open_browser(viewport=size(first))
         if user is None:
             page = person.choose_language(locale)
         else:
             users.set_locale(self.database, user, locale)
-            page = person.take(session_of(self.app, user, locale))
+            page = person.open_session(session_cookie(self.app, user, locale))
         found = {}
         for name, visit in pages.items():
             visit(page)
-            found[name] = look(page, self.pictures, f"{name}-{locale}-{width}")
-            if (locale, width) in HEARD:
+            found[name] = check_layout(page, self.screenshots, f"{name}-{locale}-{first}")
+            if first == FIRST_WIDTH[locale]:
                 found[name] += find_barriers(page)
-        person.complaints[:] = [c for c in person.complaints if not any(words in c for words in expected)]
-        assert not any(found.values()), told(found)
+            if width is None:
+                other = NARROW + WIDE - first
+                page.set_viewport_size(size(other))
+                found[f"{name} {other}"] = check_layout(page, self.screenshots, f"{name}-{locale}-{other}", both=False)
+                page.set_viewport_size(size(first))
+        person.ignore_errors(*expected)
+        assert not any(found.values()), format_faults(found)
         return page
 
 
+def size(width: int) -> ViewportSize:
+    return {"width": width, "height": 800}
+
+
 @pytest.fixture
-def walk(app: Flask, database: Database, meet: Meet, pictures: Path | None) -> Walk:
-    """Have somebody go and look: `walk(PAGES, locale, width)`."""
-    return Walk(app, database, meet, pictures)
+def check_pages(app: Flask, database: Database, open_browser: OpenBrowser, screenshots: Path | None) -> PageChecker:
+    """Check pages at both widths: `check_pages(PAGES, locale)`."""
+    return PageChecker(app, database, open_browser, screenshots)
 
 
-def told(found: dict[str, list[str]]) -> str:
-    """Write out what was found, a line each."""
+def format_faults(found: dict[str, list[str]]) -> str:
+    """Return the faults of all pages, one in each line."""
     return "\n".join(f"{name}: {fault}" for name, faults in found.items() for fault in faults)
 
 
-def look(page: Page, pictures: Path | None, name: str) -> list[str]:
-    """Return what is wrong with a page's looks in dark and in light colours; save its pictures if they are wanted."""
+def check_layout(page: Page, screenshots: Path | None, name: str, *, both: bool = True) -> list[str]:
+    """Return the faults of a page in dark and light colours. Save its screenshots in `screenshots`, if it is given.
+
+    The colours that the page already has come first, because a change makes the browser draw it again. Without `both`,
+    only they are looked at.
+    """
     page.evaluate("document.fonts.ready")
     found: list[str] = []
-    for colours in COLOURS:
+    ordered = COLOURS if page.evaluate(IS_DARK) else COLOURS[::-1]
+    for colours in ordered if both else ordered[:1]:
         page.emulate_media(color_scheme=colours)
-        page.evaluate(SETTLE, colours)
-        found += [f"in {colours} colours: {fault}" for fault in page.evaluate(LOOK)]
-        if pictures is not None:
-            page.screenshot(path=pictures / f"{name}-{colours}.png", full_page=True)
+        page.evaluate(APPLY_COLOURS, colours)
+        found += [f"in {colours} colours: {fault}" for fault in page.evaluate(CHECK_LAYOUT)]
+        if screenshots is not None:
+            page.screenshot(path=screenshots / f"{name}-{colours}.png", full_page=True)
     return found

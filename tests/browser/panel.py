@@ -1,4 +1,4 @@
-"""The panel under test in this process, and what a browser that looks at it complains of."""
+"""Serve the panel in this process, and use it with a browser whose errors are collected."""
 
 import asyncio
 import threading
@@ -11,17 +11,17 @@ from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 from persiantools.jdatetime import JalaliDate
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
-from waitress import wasyncore
-from waitress.server import create_server
 
+from app.server.connections import Limits
 from script.office.patience import PATIENCE
+from tests.support.serving import serve_application
 from tests.web.pages import session_user_id
 
 T = TypeVar("T")
 PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 LATIN = str.maketrans("۰۱۲۳۴۵۶۷۸۹", "0123456789")
 
-# Chromium says of some violations nothing in its console; the page's own event tells of each.
+# Chromium does not log every violation in its console, but it fires this event for each.
 LISTEN_FOR_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) =>
   console.error(`policy violated: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));
@@ -30,25 +30,9 @@ document.addEventListener("securitypolicyviolation", (event) =>
 
 @contextmanager
 def serve(app: Flask) -> Iterator[str]:
-    """Serve the panel as an installation does, by waitress; give its address."""
-    sockets: dict[int, Any] = {}
-    server = create_server(app, map=sockets, host="127.0.0.1", port=0, threads=8)
-    ended = threading.Event()
-
-    def work() -> None:
-        while not ended.is_set():
-            wasyncore.loop(timeout=0.5, map=sockets, count=1)
-
-    thread = threading.Thread(target=work, name="panel")
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.effective_port}"
-    finally:
-        ended.set()
-        server.pull_trigger()
-        thread.join(10)
-        server.task_dispatcher.shutdown()
-        wasyncore.close_all(sockets)
+    """Serve the panel as an installation does. Yield its address."""
+    with serve_application(app, Limits()) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 DEADLINE = PATIENCE * 1000  # milliseconds
@@ -56,37 +40,41 @@ expect.set_options(timeout=DEADLINE)
 
 
 class Person:
-    """Somebody with a browser. `complaints`: what its console, its pages and their policies object to."""
+    """A user with a browser. `errors`: messages of the console, script errors and policy violations, in order."""
 
     def __init__(self, browser: Browser, address: str, **options: Any) -> None:
         self._address = address
         self.context: BrowserContext = browser.new_context(base_url=address, **options)
         self.context.set_default_timeout(DEADLINE)
         self.context.add_init_script(LISTEN_FOR_VIOLATIONS)
-        self.complaints: list[str] = []
+        self.errors: list[str] = []
         self.page: Page = self.context.new_page()
         self.page.on("console", self._note)
-        self.page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
+        self.page.on("pageerror", lambda error: self.errors.append(f"page error: {error}"))
 
     def _note(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            self.complaints.append(f"{message.type}: {message.text} {message.location.get('url', '')}")
+            self.errors.append(f"{message.type}: {message.text} {message.location.get('url', '')}")
 
-    def take(self, cookie: dict[str, Any], where: str = "/requests") -> Page:
-        """Begin with a session that is there already, at the requests or elsewhere."""
-        self.context.add_cookies([{**cookie, "url": self._address}])
-        self.page.goto(where)
+    def ignore_errors(self, *codes: str) -> None:
+        """Remove the errors that contain one of these HTTP status codes. The browser logs each such response."""
+        self.errors[:] = [error for error in self.errors if not any(code in error for code in codes)]
+
+    def open_session(self, cookie: dict[str, str], path: str = "/requests") -> Page:
+        """Open a page with the cookie of a session. Return the page."""
+        self.context.add_cookies([{"name": cookie["name"], "value": cookie["value"], "url": self._address}])
+        self.page.goto(path)
         return self.page
 
     def choose_language(self, locale: str) -> Page:
-        """Have the log-in in a language; return the page."""
+        """Open the log-in page in this language. Return the page."""
         self.page.goto("/login")
         if self.page.locator("html").get_attribute("lang") != locale:
             self.page.locator("button[name=locale]").click()
         return self.page
 
     def log_in(self, name: str, password: str, *, locale: str = "en") -> Page:
-        """Choose a language and log in by hand; return the page."""
+        """Log in through the form, in this language. Return the page."""
         page = self.choose_language(locale)
         page.locator("#name").fill(name)
         page.locator("#password").fill(password)
@@ -95,57 +83,58 @@ class Person:
         return page
 
 
-def session_of(app: Flask, user_id: int, locale: str) -> dict[str, Any]:
-    """Return the cookie of a user who has logged in, for `Person.take`."""
+def session_cookie(app: Flask, user_id: int, locale: str) -> dict[str, str]:
+    """Return the session cookie of a logged-in user, for `Person.open_session`."""
     session = {"_user_id": session_user_id(app, user_id), "_fresh": True, "locale": locale}
     signer = SecureCookieSessionInterface().get_signing_serializer(app)
     assert signer is not None
     return {"name": "session", "value": signer.dumps(session)}
 
 
-# -- what a page of requests shows ------------------------------------------------------------------------------------
+# -- pages ------------------------------------------------------------------------------------------------------------
 
 
 def row(page: Page, request: int = 1) -> Locator:
+    """Return the row of a request."""
     return page.locator(f"#request-{request}")
 
 
-def soon(page: Page, said: str, request: int = 1) -> None:
-    """Return as soon as a request's row says this."""
-    says = "([id, said]) => document.getElementById(id)?.innerText.includes(said)"
-    page.wait_for_function(says, arg=[f"request-{request}", said])
+def wait_for_row(page: Page, text: str, request: int = 1) -> None:
+    """Wait until the row of a request contains this text."""
+    contains = "([id, text]) => document.getElementById(id)?.innerText.includes(text)"
+    page.wait_for_function(contains, arg=[f"request-{request}", text])
 
 
-def loads(page: Page) -> Callable[[], int]:
-    """Count how often the page is loaded from now on."""
+def count_loads(page: Page) -> Callable[[], int]:
+    """Return a function that returns how often the page was loaded since now."""
     page.wait_for_load_state()
     count = [0]
     page.on("domcontentloaded", lambda _: count.__setitem__(0, count[0] + 1))
     return lambda: count[0]
 
 
-def pick(page: Page, name: str, day: date, locale: str) -> None:
-    """Choose a day in a field's calendar with the mouse, going by months until it is there."""
+def pick_date(page: Page, name: str, day: date, locale: str) -> None:
+    """Choose a day in the calendar of a field with the mouse. Change the month until the day is shown."""
     page.locator(f"[data-picks={name}]").click()
     wanted = JalaliDate(day).day if locale == "fa" else day.day
     stamp = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
     button = page.locator(f".calendar [data-day='{stamp}']")
-    back, forth = (page.locator(".calendar-head button").nth(place) for place in (0, 1))
+    previous, following = (page.locator(".calendar-head button").nth(place) for place in (0, 1))
     shown = int(page.locator(".calendar [data-day]").first.get_attribute("data-day") or 0)
     for _month in range(4):
         if button.count():
             break
-        (back if stamp < shown else forth).click()
+        (previous if stamp < shown else following).click()
     assert int(button.inner_text().translate(LATIN)) == wanted
     button.click()
     expect(page.locator(".calendar")).to_have_count(0)
 
 
-# -- what goes on beside it -------------------------------------------------------------------------------------------
+# -- asynchronous code ------------------------------------------------------------------------------------------------
 
 
 class Loop:
-    """An event loop in a thread of its own, for what goes on while a test waits for the browser."""
+    """An event loop in a separate thread. Phones run in it while a test waits for the browser."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -153,12 +142,12 @@ class Loop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T], timeout: float = PATIENCE + 60) -> T:
-        """Do it there; return what it gives."""
+        """Run a coroutine in the loop and return its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
 
     @contextmanager
-    def within(self, opened: AbstractAsyncContextManager[T]) -> Iterator[T]:
-        """Enter it there, and leave it with whatever the body raises."""
+    def enter(self, opened: AbstractAsyncContextManager[T]) -> Iterator[T]:
+        """Run an asynchronous context manager in the loop, as a synchronous one."""
         entered = self.run(opened.__aenter__())
         try:
             yield entered

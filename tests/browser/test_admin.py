@@ -1,4 +1,4 @@
-"""Administrators at work: users, what ends whose session, and a board that follows the office by itself."""
+"""Users and their sessions, and the wallboard, which updates itself."""
 
 from datetime import UTC, datetime
 
@@ -10,14 +10,11 @@ from app.domain.policy import LineState
 from app.services import users
 from app.store.database import Database
 from app.store.pbx_state import ExtensionReport, store_extensions
-from tests.asterisk.scene import Scene
-from tests.browser.conftest import Meet
-from tests.browser.panel import Loop, loads, serve, session_of
-from tests.browser.test_live import scene
+from tests.asterisk.office import Office
+from tests.browser.conftest import OpenBrowser
+from tests.browser.panel import Loop, count_loads, serve, session_cookie
 from tests.support.factories import create_line, create_module, create_request, create_running_service
 from tests.web.conftest import ADMINISTRATOR, OPERATOR, PASSWORD
-
-__all__ = ["scene"]
 
 WORDS = {
     "en": {
@@ -56,8 +53,8 @@ WORDS = {
 
 
 @pytest.fixture
-def office(database: Database) -> None:
-    """Two lines, and somebody who waits for each."""
+def sample_data(database: Database) -> None:
+    """Two lines and a request for each."""
     create_running_service(database)
     module = create_module(database, targets=["101", "102"])
     for extension, person in (("101", "Omid"), ("102", "Zahra")):
@@ -73,104 +70,112 @@ def locale(request: pytest.FixtureRequest, database: Database) -> str:
     return chosen
 
 
-def made_up(page: Page) -> str:
+def read_password(page: Page) -> str:
+    """Return the generated password that the page shows."""
     return page.locator(".copyable code").inner_text()
 
 
-def test_an_operator_is_added_logs_in_and_sees_their_own_alone(
-    app: Flask, meet: Meet, office: None, locale: str
+def test_new_operator_logs_in_and_sees_only_their_own_extension(
+    app: Flask, open_browser: OpenBrowser, sample_data: None, locale: str
 ) -> None:
     words = WORDS[locale]
-    page = meet().take(session_of(app, 1, locale))
+    page = open_browser().open_session(session_cookie(app, 1, locale))
     page.get_by_role("link", name=words["users"], exact=True).click()
     page.get_by_role("link", name=words["add"]).click()
     page.get_by_label(words["name"]).fill("zahra")
     page.locator("[name=ticked][value='102']").check()
     page.get_by_role("button", name=words["submit"]).click()
-    password = made_up(page)
+    password = read_password(page)
 
-    other = meet()
-    theirs = other.log_in("zahra", password, locale=locale)
-    theirs.goto("/overview")
-    expect(theirs.locator("#figure-waiting")).to_contain_text(words["one"])
-    expect(theirs.locator(".line")).to_have_count(1)
-    expect(theirs.locator("#line-102")).to_contain_text("Zahra")
-    expect(theirs.locator("nav").first).not_to_contain_text(words["users"])
-    theirs.goto("/users")
-    expect(theirs.locator(".line, table")).to_have_count(0)
-    other.complaints[:] = [complaint for complaint in other.complaints if "403" not in complaint]
+    operator = open_browser()
+    operator_page = operator.log_in("zahra", password, locale=locale)
+    operator_page.goto("/overview")
+    expect(operator_page.locator("#figure-waiting")).to_contain_text(words["one"])
+    expect(operator_page.locator(".line")).to_have_count(1)
+    expect(operator_page.locator("#line-102")).to_contain_text("Zahra")
+    expect(operator_page.locator("nav").first).not_to_contain_text(words["users"])
+    operator_page.goto("/users")
+    expect(operator_page.locator(".line, table")).to_have_count(0)
+    operator.ignore_errors("403")
 
 
-def test_a_reset_password_ends_the_others_session(app: Flask, meet: Meet, office: None, locale: str) -> None:
+def test_password_reset_ends_the_sessions_of_the_user(
+    app: Flask, open_browser: OpenBrowser, sample_data: None, locale: str
+) -> None:
     words = WORDS[locale]
-    other = meet()
-    theirs = other.take(session_of(app, 2, locale))
-    theirs.goto("/overview")
-    page = meet().take(session_of(app, 1, locale))
+    operator = open_browser()
+    operator_page = operator.open_session(session_cookie(app, 2, locale))
+    operator_page.goto("/overview")
+    page = open_browser().open_session(session_cookie(app, 1, locale))
     page.goto("/users")
     page.locator("#user-2 .actions a").click()
     page.get_by_role("link", name=words["reset"]).click()
     page.get_by_role("button", name=words["make"]).click()
-    password = made_up(page)
-    theirs.wait_for_url("**/login?next=/overview")
-    other.complaints[:] = [complaint for complaint in other.complaints if "401" not in complaint]
-    theirs.locator("#name").fill(OPERATOR)
-    theirs.locator("#password").fill(PASSWORD)
-    theirs.locator("main button").click()
-    expect(theirs.locator("#password-error")).to_be_visible()
-    theirs.locator("#password").fill(password)
-    theirs.locator("main button").click()
-    theirs.wait_for_url("**/overview")
-    other.complaints[:] = [complaint for complaint in other.complaints if "422" not in complaint]
+    password = read_password(page)
+    operator_page.wait_for_url("**/login?next=/overview")
+    operator.ignore_errors("401")
+    operator_page.locator("#name").fill(OPERATOR)
+    operator_page.locator("#password").fill(PASSWORD)
+    operator_page.locator("main button").click()
+    expect(operator_page.locator("#password-error")).to_be_visible()
+    operator_page.locator("#password").fill(password)
+    operator_page.locator("main button").click()
+    operator_page.wait_for_url("**/overview")
+    operator.ignore_errors("422")
 
     page.get_by_role("link", name=words["log"], exact=True).click()
-    expect(page.locator("tbody tr").first).to_contain_text(words["reset_told"])
-    expect(page.locator("tbody tr").first).to_contain_text(ADMINISTRATOR)
+    reset = page.locator("tbody tr", has_text=words["reset_told"])
+    expect(reset).to_have_count(1)
+    expect(reset).to_contain_text(ADMINISTRATOR)
     expect(page.locator("main")).not_to_contain_text(password)
 
 
-def test_who_is_deactivated_is_out(app: Flask, meet: Meet, office: None, locale: str) -> None:
-    other = meet()
-    theirs = other.take(session_of(app, 2, locale))
-    page = meet().take(session_of(app, 1, locale))
+def test_deactivation_ends_the_sessions_of_the_user(
+    app: Flask, open_browser: OpenBrowser, sample_data: None, locale: str
+) -> None:
+    operator = open_browser()
+    operator_page = operator.open_session(session_cookie(app, 2, locale))
+    page = open_browser().open_session(session_cookie(app, 1, locale))
     page.goto("/users/2")
     page.get_by_role("link", name=WORDS[locale]["deactivate"]).click()
     page.get_by_role("button", name=WORDS[locale]["deactivate"]).click()
     expect(page.locator("#user-2")).to_have_class("gone")
-    theirs.wait_for_url("**/login?next=/requests")  # their page asks by itself, and is told
-    expect(theirs.locator("#password")).to_be_visible()
-    other.complaints[:] = [complaint for complaint in other.complaints if "401" not in complaint]
+    operator_page.wait_for_url("**/login?next=/requests")  # the page polls, and the answer redirects it
+    expect(operator_page.locator("#password")).to_be_visible()
+    operator.ignore_errors("401")
 
 
-def test_the_board_follows_a_line_by_itself_and_is_seen_to_be_cut_off(
-    app: Flask, database: Database, meet: Meet, office: None, locale: str
+def test_wallboard_updates_a_line_and_warns_when_the_panel_does_not_answer(
+    app: Flask, database: Database, open_browser: OpenBrowser, sample_data: None, locale: str
 ) -> None:
     words = WORDS[locale]
-    person = meet(viewport={"width": 1920, "height": 1080})
-    page = person.take(session_of(app, 1, locale))
+    person = open_browser(viewport={"width": 1920, "height": 1080})
+    page = person.open_session(session_cookie(app, 1, locale))
     page.goto("/overview")
     page.locator(".page-actions a").last.click()
     expect(page.locator("#line-101")).to_contain_text(words["free"])
-    loaded = loads(page)
+    load_count = count_loads(page)
     with database.write() as session:
         store_extensions(session, [ExtensionReport("101", LineState.IN_CALL, datetime.now(UTC))], complete=False)
     expect(page.locator("#line-101")).to_contain_text(words["in_call"])
-    assert loaded() == 0
+    assert load_count() == 0
 
     page.route("**/wallboard/body", lambda route: route.abort())
     expect(page.locator("#stale")).to_be_visible()
     expect(page.locator("#stale")).to_contain_text(words["stale"])
     box = page.locator("#stale").bounding_box()
-    assert box is not None and box["height"] > 80 and box["width"] > 1700, "it is seen from afar"
+    assert box is not None and box["height"] > 80 and box["width"] > 1700, "the warning is large"
     page.unroute("**/wallboard/body")
-    expect(page.locator("#stale")).to_be_hidden()  # it is asked ever less often
-    person.complaints.clear()  # the browser's own words on what failed
+    expect(page.locator("#stale")).to_be_hidden()  # after some seconds, because the page polls less often after errors
+    person.errors.clear()  # about the failed requests
     page.get_by_role("link", name=words["back"]).click()
     page.wait_for_url("**/overview")
 
 
-def test_a_hidden_board_catches_up_when_it_is_shown(app: Flask, database: Database, meet: Meet, office: None) -> None:
-    page = meet().take(session_of(app, 1, "en"))
+def test_hidden_wallboard_updates_when_it_is_shown(
+    app: Flask, database: Database, open_browser: OpenBrowser, sample_data: None
+) -> None:
+    page = open_browser().open_session(session_cookie(app, 1, "en"))
     page.goto("/wallboard")
     show = """(hidden) => {
       Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});
@@ -185,14 +190,13 @@ def test_a_hidden_board_catches_up_when_it_is_shown(app: Flask, database: Databa
 
 
 @pytest.mark.asterisk(22)
-def test_the_board_follows_a_telephone(scene: Scene, loop: Loop, meet: Meet) -> None:
-    """A phone of a real exchange is taken up and put down, and the board on the wall says so."""
-    with serve(scene.bazang.app) as address:
-        page = meet(address, viewport={"width": 1920, "height": 1080}).log_in(ADMINISTRATOR, PASSWORD)
+def test_wallboard_shows_the_state_of_a_real_phone(office: Office, loop: Loop, open_browser: OpenBrowser) -> None:
+    with serve(office.bazang.app) as address:
+        page = open_browser(address, viewport={"width": 1920, "height": 1080}).log_in(ADMINISTRATOR, PASSWORD)
         page.goto("/wallboard")
         expect(page.locator("#line-101")).to_contain_text("free")
-        talk = loop.run(scene.occupy("101"))
+        busy_call = loop.run(office.occupy("101"))
         expect(page.locator("#line-101")).to_contain_text("in a call")
-        loop.run(talk.end())
+        loop.run(busy_call.end())
         expect(page.locator("#line-101")).to_contain_text("free")
         expect(page.locator("#health-pbx")).to_contain_text("connected")

@@ -1,4 +1,4 @@
-"""The tests' browser itself: one that hangs costs its test some time, and no other test anything."""
+"""The browser of the tests: if it does not respond, it is replaced for the next test."""
 
 import os
 import signal
@@ -11,13 +11,13 @@ from tests.support.browsing import Browsers
 
 @pytest.fixture
 def own(browsers: Browsers) -> Iterator[Browsers]:
-    """A browser for this test alone."""
-    own = browsers.like()
+    """A separate browser for one test."""
+    own = browsers.with_arguments()
     yield own
     own.close()
 
 
-def test_the_same_browser_goes_on_while_it_closes_what_it_shall(own: Browsers) -> None:
+def test_browser_is_reused_after_it_closed_a_context(own: Browsers) -> None:
     first = own.running()
     context = first.new_context()
     context.new_page()
@@ -25,7 +25,7 @@ def test_the_same_browser_goes_on_while_it_closes_what_it_shall(own: Browsers) -
     assert first.contexts == [] and own.running() is first
 
 
-def test_a_browser_that_does_not_close_a_context_is_killed_and_another_one_started(
+def test_browser_that_does_not_close_a_context_is_killed_and_replaced(
     own: Browsers, capfd: pytest.CaptureFixture[str]
 ) -> None:
     first = own.running()

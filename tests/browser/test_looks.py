@@ -1,46 +1,54 @@
-"""How the pages look: in both languages, wide and narrow, nothing is cut off, pale, nameless or too small to hit."""
+"""Layout and accessibility of all pages, in both languages and in wide and narrow windows."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyotp
 import pytest
 from flask import Flask
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from app import demo_data
 from app.config import Settings
+from app.domain.pbx_product import Product
 from app.domain.policy import LineState
+from app.domain.routing import HANG_UP, DestinationKind, Situation
 from app.services import users
+from app.services.pbx.module_destinations import store_destinations
+from app.services.pbx.product import store_product
 from app.services.requests import pause
 from app.services.requests.access import Scope
 from app.store.database import Database
-from app.store.models import QueueRow
+from app.store.models import FormerCode, QueueRow, RouteTroubleRow, WorkerState
 from app.store.settings import write_setting
 from tests.browser.axe import find_barriers
-from tests.browser.conftest import Meet
+from tests.browser.conftest import OpenBrowser
 from tests.browser.looks import (
-    LOOK,
+    CHECK_LAYOUT,
+    PageChecker,
     Visit,
-    Walk,
     at_both_widths,
-    furnished,
-    go,
+    check_layout,
+    check_pages,
+    format_faults,
+    full_office,
     in_both_languages,
-    look,
-    pictures,
-    told,
-    walk,
+    open_path,
+    screenshots,
 )
-from tests.browser.panel import session_of
+from tests.browser.panel import session_cookie
 from tests.support.factories import (
     create_line,
     create_module,
     store,
 )
+from tests.support.second_factors import create_second_factor
+from tests.web.conftest import ADMINISTRATOR, PASSWORD
 
-__all__ = ["furnished", "pictures", "walk"]
+__all__ = ["check_pages", "full_office", "screenshots"]
 
-WITHIN = """(parts) => parts.map((part) => {
+# For each element, whether it is inside its list item.
+INSIDE_LIST_ITEM = """(parts) => parts.map((part) => {
   const own = part.getBoundingClientRect(), step = part.closest("li").getBoundingClientRect();
   return own.top >= step.top - 1 && own.bottom <= step.bottom + 1;
 })"""
@@ -56,12 +64,21 @@ def fail_to_save(page: Page) -> None:
     page.locator(".alert-danger").wait_for()
 
 
-def unfold(page: Page) -> None:
+def unfold_module_form(page: Page) -> None:
     page.goto("/modules/1")
-    page.locator("details summary").click()
+    for summary in page.locator("details.more summary:visible").all():
+        summary.click()
     page.locator("#next_kind").select_option("module")
     page.locator("#next_code").fill("*5003")
     page.locator("#next-findings .finding").wait_for()
+
+
+def fail_to_list_missed_calls(page: Page) -> None:
+    page.goto("/settings/missed")
+    page.locator("#code").fill("sara")
+    page.locator("#minutes").fill("9999")
+    page.locator("#add-rule button").click()
+    page.locator(".alert-danger").wait_for()
 
 
 def fail_to_save_a_scenario(page: Page) -> None:
@@ -73,8 +90,8 @@ def fail_to_save_a_scenario(page: Page) -> None:
     page.locator(".alert-danger").wait_for()
 
 
-def record(page: Page) -> None:
-    """The cards as one sees them who has chosen a recording, and who is about to record."""
+def open_recording_cards(page: Page) -> None:
+    """Open a card to choose a recording, and a card to record by phone."""
     page.goto("/modules/1")
     page.locator("[data-prompt=enter_number] input[value=record]").check()
     page.locator("[data-prompt=wrong_number] input[value=file]").check()
@@ -136,6 +153,41 @@ def reset_a_password(page: Page) -> None:
     page.locator("[data-copy]").wait_for()
 
 
+def try_a_number(page: Page) -> None:
+    page.goto("/settings/numbers")
+    page.locator("#number").fill("+449061234567")
+    page.locator("#try-number button").click()
+    page.locator("#verdict strong").wait_for()
+
+
+def fail_to_add_a_prefix(page: Page) -> None:
+    page.goto("/settings/numbers")
+    page.locator("#prefix").fill("0")
+    page.locator("#add-prefix button").click()
+    page.locator(".alert-danger").wait_for()
+
+
+def set_hours(page: Page) -> None:
+    page.goto("/settings/hours")
+    for day, spans in (("sat", "8-12, 13-17"), ("thu", "8-12"), ("fri", "")):
+        page.locator(f"#hours_{day}").fill(spans)
+    page.locator("#official").check()
+    page.locator("#week button").click()
+    page.locator("#week .holidays").wait_for(state="attached")
+    page.locator("#date").fill("2027-03-01")
+    page.locator("#name").fill("Moving to the new office, with all telephones")
+    page.locator("#add-day button:not([data-picks])").click()
+    page.locator("#week details summary").click()
+    page.locator(".holidays li").first.wait_for()
+
+
+def fail_to_set_hours(page: Page) -> None:
+    page.goto("/settings/hours")
+    page.locator("#hours_mon").fill("8-12, 11-13")
+    page.locator("#week button").click()
+    page.locator(".alert-danger").wait_for()
+
+
 def fail_to_deactivate(page: Page) -> None:
     page.goto("/users/1/deactivate")
     page.locator("main form .btn-danger").click()
@@ -149,76 +201,141 @@ def fail_to_change_a_password(page: Page) -> None:
     page.locator(".alert-danger").wait_for()
 
 
+def fail_to_block_a_number(page: Page) -> None:
+    page.goto("/settings/callers")
+    page.locator("#number").fill("nobody")
+    page.locator("#add-number button").click()
+    page.locator(".alert-danger").wait_for()
+
+
+def start_second_factor(page: Page) -> None:
+    page.goto("/account/second-factor")
+    page.locator("main form .btn-primary").click()
+    page.locator(".qr").wait_for()
+
+
+def enter_a_wrong_first_code(page: Page) -> None:
+    start_second_factor(page)
+    page.locator("#code").fill("not a code")
+    page.locator("main form .btn-primary").click()
+    page.locator("#code-error").wait_for()
+
+
+def turn_on_second_factor(page: Page) -> None:
+    start_second_factor(page)
+    key = page.locator(".copyable code").inner_text().replace(" ", "")
+    page.locator("#code").fill(pyotp.TOTP(key).now())
+    page.locator("main form .btn-primary").click()
+    page.locator(".recovery-codes").wait_for()
+
+
+def enter_the_password(page: Page) -> None:
+    page.goto("/login")
+    page.locator("#name").fill(ADMINISTRATOR)
+    page.locator("#password").fill(PASSWORD)
+    page.locator("main form button").click()
+    page.locator("#code").wait_for()
+
+
+def enter_a_wrong_code(page: Page) -> None:
+    enter_the_password(page)
+    page.locator("#code").fill("not a code")
+    page.locator("main form button").click()
+    page.locator("#code-error").wait_for()
+
+
 def unfold_the_log(page: Page) -> None:
     page.goto("/log")
     page.evaluate("document.querySelectorAll('.log details').forEach((part) => { part.open = true; })")
 
 
 PAGES: dict[str, Visit] = {
-    "overview": go("/overview"),
-    "wallboard": go("/wallboard"),
-    "wallboard-light": go("/wallboard?colours=light"),
-    "users": go("/users"),
-    "user-new": go("/users/new"),
+    "overview": open_path("/overview"),
+    "wallboard": open_path("/wallboard"),
+    "wallboard-light": open_path("/wallboard?colours=light"),
+    "users": open_path("/users"),
+    "user-new": open_path("/users/new"),
     "user-errors": fail_to_add_a_user,
-    "user": go("/users/2"),
-    "user-password": go("/users/2/password"),
+    "user": open_path("/users/2"),
+    "user-password": open_path("/users/2/password"),
     "user-password-shown": reset_a_password,
-    "user-deactivate": go("/users/2/deactivate"),
+    "user-deactivate": open_path("/users/2/deactivate"),
     "user-last-administrator": fail_to_deactivate,
-    "account": go("/account"),
+    "account": open_path("/account"),
     "account-errors": fail_to_change_a_password,
+    "second-factor": open_path("/account/second-factor"),
+    "second-factor-wrong-code": enter_a_wrong_first_code,
+    "second-factor-set-up": open_path("/account/second-factor/set-up"),
+    "second-factor-recovery-codes": turn_on_second_factor,
+    "account-second-factor": open_path("/account"),
+    "second-factor-new-codes": open_path("/account/second-factor/recovery-codes"),
+    "second-factor-off": open_path("/account/second-factor/off"),
+    "user-second-factor": open_path("/users/2/second-factor"),
     "log": unfold_the_log,
-    "log-empty": go("/log?subject=nothing"),
-    "log-errors": go("/log?since=x&until=2026-13-01"),
-    "requests": go("/requests"),
+    "log-empty": open_path("/log?subject=nothing"),
+    "log-errors": open_path("/log?since=x&until=2026-13-01"),
+    "requests": open_path("/requests"),
     "requests-unanswered": fail_to_call,
     "requests-menu": open_menu,
     "requests-chosen": choose_rows,
     "requests-dialog": ask_in_dialog,
-    "requests-filtered": go("/requests?status=connected&target=extension:105"),
-    "request": go("/requests/1"),
-    "request-new": go("/requests/new"),
-    "request-done": go("/requests/9"),
-    "act-postpone": go("/requests/acts/postpone?row=1.1&row=2.1"),
-    "act-reassign": go("/requests/acts/reassign?row=1.1"),
-    "act-call": go("/requests/acts/call?row=1.1"),
-    "act-cancel": go("/requests/acts/cancel?row=1.1"),
-    "act-nothing": go("/requests/acts/done"),
-    "pause": go("/calls/pause"),
-    "mine": go("/mine?period=month"),
-    "modules": go("/modules"),
-    "module-new": go("/modules/new"),
-    "module-edit": go("/modules/2"),
+    "requests-filtered": open_path("/requests?status=connected&target=extension:105"),
+    "request": open_path("/requests/1"),
+    "request-new": open_path("/requests/new"),
+    "request-done": open_path("/requests/9"),
+    "request-failed": open_path("/requests/10"),
+    "act-postpone": open_path("/requests/acts/postpone?row=1.1&row=2.1"),
+    "act-reassign": open_path("/requests/acts/reassign?row=1.1"),
+    "act-call": open_path("/requests/acts/call?row=1.1"),
+    "act-cancel": open_path("/requests/acts/cancel?row=1.1"),
+    "act-reopen": open_path("/requests/acts/reopen?row=10.1&row=12.1"),
+    "act-nothing": open_path("/requests/acts/done"),
+    "pause": open_path("/calls/pause"),
+    "mine": open_path("/mine?period=month"),
+    "missed": open_path("/missed"),
+    "missed-of-a-queue": open_path("/missed?target=queue:800"),
+    "modules": open_path("/modules"),
+    "module-new": open_path("/modules/new"),
+    "module-edit": open_path("/modules/2"),
     "module-errors": fail_to_save,
-    "module-delete": go("/modules/3/delete"),
-    "module-in-use": go("/modules/1/delete"),
-    "modules-nothing-found": go("/modules?q=nothing"),
-    "module-unfolded": unfold,
-    "module-recordings": record,
+    "module-delete": open_path("/modules/3/delete"),
+    "module-in-use": open_path("/modules/1/delete"),
+    "modules-nothing-found": open_path("/modules?q=nothing"),
+    "module-unfolded": unfold_module_form,
+    "module-recordings": open_recording_cards,
     "module-shelf": choose_from_the_library,
-    "recordings": go("/recordings"),
+    "recordings": open_path("/recordings"),
     "recordings-fault": fail_to_upload,
-    "recordings-none-found": go("/recordings?q=nothing"),
-    "recording": go(f"/recordings/{'a' * 64}"),
-    "recording-in-use": go(f"/recordings/{'a' * 64}/delete"),
-    "recording-delete": go(f"/recordings/{'b' * 64}/delete"),
-    "digits": go("/recordings/digits/fa"),
+    "recordings-none-found": open_path("/recordings?q=nothing"),
+    "recording": open_path(f"/recordings/{'a' * 64}"),
+    "recording-in-use": open_path(f"/recordings/{'a' * 64}/delete"),
+    "recording-delete": open_path(f"/recordings/{'b' * 64}/delete"),
+    "digits": open_path("/recordings/digits/fa"),
     "digits-replace": replace_a_digit,
-    "extensions": go("/extensions"),
-    "extension": go("/extensions/101"),
-    "extension-unknown": go("/extensions/190"),
+    "extensions": open_path("/extensions"),
+    "extension": open_path("/extensions/101"),
+    "extension-unknown": open_path("/extensions/190"),
     "extension-errors": fail_to_save_a_scenario,
-    "extension-delete": go("/extensions/101/delete"),
-    "queues": go("/queues"),
-    "queue": go("/queues/800"),
-    "queue-delete": go("/queues/800/delete"),
-    "settings": go("/settings"),
-    "not-found": go("/nothing"),
-    "report": go("/report"),
-    "report-empty": go("/report?registered_from=2001-01-01&registered_to=2001-01-31"),
-    "report-errors": go("/report?registered_from=x&registered_to=2026-13-01&done_from=9&target=x&status=x"),
-    "report-charts-empty": go("/report/charts?registered_from=2001-01-01&registered_to=2001-01-31"),
+    "extension-delete": open_path("/extensions/101/delete"),
+    "queues": open_path("/queues"),
+    "queue": open_path("/queues/800"),
+    "queue-delete": open_path("/queues/800/delete"),
+    "settings": open_path("/settings"),
+    "settings-callers": open_path("/settings/callers"),
+    "settings-callers-errors": fail_to_block_a_number,
+    "settings-hours": open_path("/settings/hours"),
+    "settings-hours-set": set_hours,
+    "settings-hours-errors": fail_to_set_hours,
+    "settings-numbers": open_path("/settings/numbers"),
+    "settings-numbers-tried": try_a_number,
+    "settings-numbers-errors": fail_to_add_a_prefix,
+    "settings-missed": open_path("/settings/missed?target=101"),
+    "settings-missed-errors": fail_to_list_missed_calls,
+    "not-found": open_path("/nothing"),
+    "report": open_path("/report"),
+    "report-empty": open_path("/report?registered_from=2001-01-01&registered_to=2001-01-31"),
+    "report-errors": open_path("/report?registered_from=x&registered_to=2026-13-01&done_from=9&target=x&status=x"),
+    "report-charts-empty": open_path("/report/charts?registered_from=2001-01-01&registered_to=2001-01-31"),
 }
 
 
@@ -239,114 +356,158 @@ def open_tables(page: Page) -> None:
     page.evaluate("document.querySelectorAll('.chart details').forEach((part) => { part.open = true; })")
 
 
-# What needs an office with many requests.
+# Pages of an office with many requests.
 FILLED: dict[str, Visit] = {
-    "report-filled": go("/report?period=all&page=3&sort=done"),
-    "report-search": go("/report?period=all&operator=101&status=done&status=failed"),
+    "report-filled": open_path("/report?period=all&page=3&sort=done"),
+    "report-search": open_path("/report?period=all&operator=101&status=done&status=failed"),
     "report-calendar": open_calendar,
     "report-charts": open_charts,
     "report-tables": open_tables,
 }
 
 
-@at_both_widths
+@pytest.mark.parametrize("half", [0, 1])
 @in_both_languages
 @pytest.mark.long
-def test_every_page_can_be_read(furnished: None, walk: Walk, locale: str, width: int) -> None:
-    walk(PAGES, locale, width, expected=["404", "422"])
+def test_pages_for_administrators_are_readable(
+    full_office: None, check_pages: PageChecker, locale: str, half: int
+) -> None:
+    middle = len(PAGES) // 2
+    pages = list(PAGES.items())
+    check_pages(dict(pages[middle:] if half else pages[:middle]), locale, expected=["404", "422"])
 
 
-OF_OTHERS: dict[int, dict[str, Visit]] = {
+# By user id: 2 is an operator, 4 a supervisor.
+PAGES_BY_USER: dict[int, dict[str, Visit]] = {
     2: {
-        "operator-requests": go("/requests"),
-        "operator-mine": go("/mine?period=week"),
-        "operator-mine-range": go("/mine?period=range&from=x&to=2026-01-01"),
-        "operator-request": go("/requests/2"),
-        "operator-act": go("/requests/acts/call?row=2.1"),
-        "operator-refused": go("/calls/pause"),
+        "operator-requests": open_path("/requests"),
+        "operator-mine": open_path("/mine?period=week"),
+        "operator-mine-range": open_path("/mine?period=range&from=x&to=2026-01-01"),
+        "operator-missed": open_path("/missed"),
+        "operator-request": open_path("/requests/2"),
+        "operator-act": open_path("/requests/acts/call?row=2.1"),
+        "operator-refused": open_path("/calls/pause"),
     },
-    4: {"supervisor-requests": go("/requests"), "supervisor-mine": go("/mine")},
+    4: {"supervisor-requests": open_path("/requests"), "supervisor-mine": open_path("/mine")},
 }
 
 
-@at_both_widths
 @in_both_languages
-def test_what_others_see_while_calls_are_paused_can_be_read(
-    database: Database, furnished: None, walk: Walk, locale: str, width: int
+def test_pages_for_others_are_readable_during_a_pause(
+    database: Database, full_office: None, check_pages: PageChecker, locale: str
 ) -> None:
     everybody = Scope("mina", everything=True)
     pause.pause(database, everybody, "جلسه تا ساعت ۱۱", datetime.now(UTC) - timedelta(minutes=20))
-    for user, pages in OF_OTHERS.items():
-        walk(pages, locale, width, user=user, expected=["403"])
+    for user, pages in PAGES_BY_USER.items():
+        check_pages(pages, locale, user=user, expected=["403"])
+
+
+@in_both_languages
+def test_pages_while_calls_to_customers_fail_are_readable(
+    database: Database, full_office: None, check_pages: PageChecker, locale: str
+) -> None:
+    now = datetime.now(UTC)
+    trouble = {"failures": 4, "since": now - timedelta(minutes=9), "failed_at": now, "outcome": "route_congested"}
+    store(database, RouteTroubleRow(context="from-internal", cause="34", **trouble))
+    with database.write() as session:
+        session.get_one(WorkerState, 1).outbound_context = "from-internal"
+    paths = ("overview", "requests")
+    page = check_pages({f"{path}-failing": open_path(f"/{path}") for path in paths}, locale)
+    expect(page.locator("#request-6 .reason")).to_be_visible()
 
 
 @at_both_widths
 @in_both_languages
-def test_what_is_told_of_a_freepbx_can_be_read(
-    database: Database, furnished: None, walk: Walk, locale: str, width: int
+def test_instructions_for_freepbx_are_readable(
+    database: Database, full_office: None, check_pages: PageChecker, locale: str, width: int
 ) -> None:
     with database.write() as session:
         write_setting(session, "pbx_profile", "freepbx")
-    paths = ("/extensions/101", "/queues/800", "/extensions", "/queues", "/modules")
-    page = walk({f"freepbx{path.replace('/', '-')}": go(path) for path in paths}, locale, width)
+    store(database, FormerCode(code="*5090", module_id=1, name="", error=HANG_UP))
+    store_destinations(
+        database, {(DestinationKind.EXTENSION, "101", situation): "*5001" for situation in list(Situation)[:2]}
+    )
+    store_product(database, Product.ISSABEL if width < 1000 else Product.FREEPBX_17)
+    paths = ("/extensions/101", "/queues/800", "/extensions", "/queues", "/modules", "/settings/exchange")
+    page = check_pages({f"freepbx{path.replace('/', '-')}": open_path(path) for path in paths}, locale, width)
     page.goto("/extensions/101")
-    ways = page.locator(".instructions li b")
-    assert ways.count() and all(ways.evaluate_all(WITHIN)), "the way through the menus stands in its step"
+    menu_paths = page.locator(".instructions li b")
+    assert menu_paths.count() and all(menu_paths.evaluate_all(INSIDE_LIST_ITEM)), (
+        "the path through the menus is inside its step"
+    )
 
 
-@at_both_widths
 @in_both_languages
-def test_a_filled_office_can_be_read(
-    database: Database, settings: Settings, furnished: None, walk: Walk, locale: str, width: int
+def test_pages_with_many_requests_are_readable(
+    database: Database, settings: Settings, full_office: None, check_pages: PageChecker, locale: str
 ) -> None:
     demo_data.fill(database, settings, 700, datetime.now(UTC))
-    walk(FILLED, locale, width)
+    check_pages(FILLED, locale)
 
 
-@at_both_widths
 @in_both_languages
-def test_an_empty_office_can_be_read(walk: Walk, locale: str, width: int) -> None:
-    walk({"login": go("/login")}, locale, width, user=None)
-    daily = ("overview", "wallboard", "requests", "mine", "report")
+def test_pages_of_a_log_in_with_a_second_factor_are_readable(
+    database: Database, settings: Settings, check_pages: PageChecker, locale: str
+) -> None:
+    create_second_factor(database, settings, 1)
+    pages = {
+        "login-code": enter_the_password,
+        "login-wrong-code": enter_a_wrong_code,
+        "login-recovery-code": open_path("/login/code?recovery=1"),
+    }
+    check_pages(pages, locale, user=None, expected=["422"])
+    with database.write() as session:
+        write_setting(session, "second_factor", "everybody")
+    required = {"second-factor-required": open_path("/overview"), "second-factor-required-set-up": start_second_factor}
+    check_pages(required, locale, user=2)
+
+
+@in_both_languages
+def test_pages_of_an_empty_office_are_readable(check_pages: PageChecker, locale: str) -> None:
+    check_pages({"login": open_path("/login")}, locale, user=None)
+    daily = ("overview", "wallboard", "requests", "mine", "missed", "report")
     set_up = ("modules", "recordings", "extensions", "queues")
-    walk({f"{name}-empty": go(f"/{name}") for name in (*daily, *set_up)}, locale, width)
+    check_pages({f"{name}-empty": open_path(f"/{name}") for name in (*daily, *set_up)}, locale)
 
 
 @in_both_languages
-def test_nothing_scrolls_sideways_at_any_width(app: Flask, furnished: None, meet: Meet, locale: str) -> None:
-    page = meet().take(session_of(app, 1, locale))
+def test_pages_have_no_layout_faults_at_any_width(
+    app: Flask, full_office: None, open_browser: OpenBrowser, locale: str
+) -> None:
+    page = open_browser().open_session(session_cookie(app, 1, locale))
     found = {}
-    daily = ("/overview", "/wallboard", "/requests", "/requests/1", "/mine?period=month", "/report", "/report/charts")
+    daily = ["/overview", "/wallboard", "/requests", "/requests/1", "/mine?period=month", "/missed"]
+    daily += ["/report", "/report/charts", "/settings/missed"]
     set_up = ("/modules", "/modules/1", "/recordings", "/recordings/digits/fa", "/extensions", "/users/new", "/log")
     for path in (*daily, *set_up):
         page.goto(path)
         for width in (320, 600, 720, 721, 800, 900, 1000, 1099, 1100, 1920):
             page.set_viewport_size({"width": width, "height": 800})
-            found[f"{path} {width}"] = page.evaluate(LOOK)
-    assert not any(found.values()), told(found)
+            found[f"{path} {width}"] = page.evaluate(CHECK_LAYOUT)
+    assert not any(found.values()), format_faults(found)
 
 
-@pytest.mark.parametrize(("width", "what"), [(1200, ".side"), (1200, ".shell > .bar"), (375, ".shell > .bar")])
-def test_the_menu_stays_in_view_at_the_end_of_a_long_page(
-    app: Flask, furnished: None, meet: Meet, width: int, what: str
+@pytest.mark.parametrize(("width", "selector"), [(1200, ".side"), (1200, ".shell > .bar"), (375, ".shell > .bar")])
+def test_menu_stays_visible_at_the_end_of_a_long_page(
+    app: Flask, full_office: None, open_browser: OpenBrowser, width: int, selector: str
 ) -> None:
-    page = meet(viewport={"width": width, "height": 800}).take(session_of(app, 1, "en"))
+    page = open_browser(viewport={"width": width, "height": 800}).open_session(session_cookie(app, 1, "en"))
     page.goto("/modules/1")
     page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
-    box = page.locator(what).bounding_box()
+    box = page.locator(selector).bounding_box()
     assert box is not None and box["y"] >= 0 and box["y"] + box["height"] <= 800, box
     end = "document.body.getBoundingClientRect().bottom"
-    assert page.evaluate(end) >= 799, "the frame ends before the page"
+    assert page.evaluate(end) >= 799, "the frame ends at the end of the page"
 
 
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1280, 720)])
 @in_both_languages
-def test_the_board_fits_a_television_and_is_read_from_afar(
+def test_wallboard_fits_a_television_and_is_readable_from_afar(
     app: Flask,
     database: Database,
-    furnished: None,
-    meet: Meet,
-    pictures: Path | None,
+    full_office: None,
+    open_browser: OpenBrowser,
+    screenshots: Path | None,
     locale: str,
     width: int,
     height: int,
@@ -356,32 +517,32 @@ def test_the_board_fits_a_television_and_is_read_from_afar(
     create_module(database, targets=[str(number) for number in range(104, 125)])
     for queue in ("801", "802", "803", "804"):
         store(database, QueueRow(name=queue, live_callers=3))
-    write_pause(database)
+    store_pause(database)
     users.set_locale(database, 1, locale)
-    page = meet(viewport={"width": width, "height": height}).take(session_of(app, 1, locale))
+    page = open_browser(viewport={"width": width, "height": height}).open_session(session_cookie(app, 1, locale))
     page.goto("/wallboard")
-    found = look(page, pictures, f"wallboard-{locale}-{width}x{height}")
+    found = check_layout(page, screenshots, f"wallboard-{locale}-{width}x{height}")
     assert found == []
-    assert page.evaluate("document.documentElement.scrollHeight") <= height, "nobody scrolls a television"
+    assert page.evaluate("document.documentElement.scrollHeight") <= height, "the wallboard does not scroll"
     sizes = "[...document.querySelectorAll(choice)].map((e) => parseFloat(getComputedStyle(e).fontSize))"
     size = f"(choice) => Math.min(...{sizes})"
     assert page.evaluate(size, ".figure-value") >= 0.05 * width
     assert page.evaluate(size, ".board-who, .board-state") >= 0.017 * width
-    told = ".figures dt, .figure-about, .board-since, .board-waits, .board-count, .board-more, .board-day, .health li"
-    assert page.evaluate(size, told) >= 0.013 * width
+    labels = ".figures dt, .figure-about, .board-since, .board-waits, .board-count, .board-more, .board-day, .health li"
+    assert page.evaluate(size, labels) >= 0.013 * width
     page.evaluate("document.getElementById('stale').hidden = false")
-    found = look(page, pictures, f"wallboard-stale-{locale}-{width}x{height}")
-    assert not [fault for fault in found if "answer" in fault or "sideways" in fault]
+    found = check_layout(page, screenshots, f"wallboard-stale-{locale}-{width}x{height}")
+    assert not [fault for fault in found if "answer" in fault or "horizontally" in fault]
     assert page.evaluate(size, "#stale") >= 0.028 * width
 
 
-def write_pause(database: Database) -> None:
+def store_pause(database: Database) -> None:
     with database.write() as session:
         pause.save_pause(session, pause.Pause("sara", datetime.now(UTC)), "sara", datetime.now(UTC))
 
 
-def test_the_fault_that_is_looked_for_is_found(meet: Meet) -> None:
-    page = meet().page
+def test_layout_check_finds_faults(open_browser: OpenBrowser) -> None:
+    page = open_browser().page
     page.goto("/login")
     page.evaluate(
         """() => {
@@ -391,31 +552,33 @@ def test_the_fault_that_is_looked_for_is_found(meet: Meet) -> None:
           document.getElementById("wide").style.width = "300vw";
         }"""
     )
-    found = " | ".join(page.evaluate(LOOK))
-    assert "contrast 2.5" in found and "without a name: <button>" in found and "scrolls sideways" in found
+    found = " | ".join(page.evaluate(CHECK_LAYOUT))
+    assert "contrast 2.5" in found and "without a name: <button>" in found and "scrolls horizontally" in found
 
 
-def test_the_barrier_that_is_looked_for_is_found(meet: Meet) -> None:
-    page = meet().page
+def test_accessibility_check_finds_a_missing_label(open_browser: OpenBrowser) -> None:
+    page = open_browser().page
     page.goto("/login")
     assert find_barriers(page) == []
     page.evaluate("document.querySelector('label').remove()")
     assert [found.split(":")[0] for found in find_barriers(page)] == ["axe label"]
 
 
-def test_the_language_is_seen_in_the_direction(app: Flask, meet: Meet) -> None:
-    page = meet().page
+def test_direction_of_the_page_follows_the_language(app: Flask, open_browser: OpenBrowser) -> None:
+    page = open_browser().page
     page.goto("/login")
-    persian = page.locator("#name").evaluate("(field) => getComputedStyle(field).direction")
+    expect(page.locator("html")).to_have_css("direction", "rtl")
     button = page.locator("button[name=locale]")
-    assert button.bounding_box()["x"] < 200, "the end of a line is on the left"
+    box = button.bounding_box()
+    assert box is not None and box["x"] < 200, "in Persian, lines end on the left"
     button.click()
-    assert page.locator("button[name=locale]").bounding_box()["x"] > 800
-    assert persian in ("rtl", "ltr")
+    expect(page.locator("html")).to_have_css("direction", "ltr")
+    box = page.locator("button[name=locale]").bounding_box()
+    assert box is not None and box["x"] > 800
 
 
-def test_the_letters_are_our_own(meet: Meet) -> None:
-    page = meet().page
+def test_page_loads_its_own_font(open_browser: OpenBrowser) -> None:
+    page = open_browser().page
     page.goto("/login")
     page.evaluate("document.fonts.ready")
     assert page.evaluate("[...document.fonts].some((font) => font.family === 'Vazirmatn' && font.status === 'loaded')")

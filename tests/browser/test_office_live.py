@@ -1,7 +1,6 @@
-"""Whole journeys with a real exchange under them: what callers, agents and two supervisors do shows on every page.
+"""Workflows in the panel with a real PBX: the pages show what callers, agents and two supervisors do.
 
-One supervisor reads English and the other Persian, so each journey is seen in both. What is telephoned goes on in a
-thread of its own; every wait is for something that happens.
+One supervisor uses English and the other Persian, so each workflow is checked in both languages.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,179 +13,183 @@ from jinja2 import BytecodeCache
 from persiantools.jdatetime import JalaliDateTime
 from playwright.sync_api import expect
 
-from app.domain.routing import Destination
 from script.office.bazang import Bazang
-from tests.asterisk.conftest import Stage
-from tests.asterisk.scene import OWN
-from tests.browser.conftest import Meet
-from tests.browser.office import Desk, Office, Said, everybody_sees, nobody_loaded
-from tests.browser.panel import PERSIAN, Loop, pick, row, serve
+from tests.asterisk.conftest import OpenOffice
+from tests.asterisk.office import MODULE, OWN
+from tests.browser.conftest import OpenBrowser
+from tests.browser.live_panel import LivePanel, Texts, UserPage, expect_rows, none_reloaded
+from tests.browser.panel import PERSIAN, Loop, pick_date, row, serve
 
 pytestmark = pytest.mark.asterisk(22)
 
-OpenOffice = Callable[[Callable[[Bazang], object]], AbstractContextManager[Office]]
+OpenPanel = Callable[[Callable[[Bazang], object]], AbstractContextManager[LivePanel]]
 TEHRAN = ZoneInfo("Asia/Tehran")
-SILENCE = 1.5  # seconds for which a phone is watched that must not ring; one that may ring does so within a tenth
+NO_CALL_SECONDS = 1.5  # how long a phone must not ring; one that may ring does so within 0.1 s
 
 
 @pytest.fixture
-def open_office(stage: Stage, loop: Loop, meet: Meet, compiled_templates: BytecodeCache) -> OpenOffice:
-    """Open an office with its panel: `with open_office(prepare) as office`."""
+def open_panel(
+    open_office: OpenOffice, loop: Loop, open_browser: OpenBrowser, compiled_templates: BytecodeCache
+) -> OpenPanel:
+    """Open an office and serve its panel: `with open_panel(prepare) as panel`."""
 
     @contextmanager
-    def opened(prepare: Callable[[Bazang], object]) -> Iterator[Office]:
-        with loop.within(stage(prepare)) as scene:
-            scene.bazang.app.jinja_env.bytecode_cache = compiled_templates
-            office = Office(scene, loop, meet)
-            with serve(scene.bazang.app) as office.address:
-                yield office
+    def opened(prepare: Callable[[Bazang], object]) -> Iterator[LivePanel]:
+        with loop.enter(open_office(prepare)) as office:
+            office.bazang.app.jinja_env.bytecode_cache = compiled_templates
+            panel = LivePanel(office, loop, open_browser)
+            with serve(office.bazang.app) as panel.address:
+                yield panel
 
     return opened
 
 
-WAITS: Said = {"en": "waiting", "fa": "در انتظار"}
-IN_CALL: Said = {"en": "101 is in a call", "fa": "داخلی ۱۰۱ در حال مکالمه است"}
-AGENT_RINGS: Said = {"en": "the agent's phone rings (101)", "fa": "تلفن کارشناس زنگ می‌خورد (۱۰۱)"}
-CUSTOMER_RINGS: Said = {"en": "the customer's phone rings (101)", "fa": "تلفن مشتری زنگ می‌خورد (۱۰۱)"}
-TALKING: Said = {"en": "the call is in progress (101)", "fa": "در حال گفتگو (۱۰۱)"}
-TALKED: Said = {"en": "the call took place", "fa": "گفتگو انجام شد"}
-DONE: Said = {"en": "done", "fa": "انجام‌شده"}
-CANCELLED: Said = {"en": "cancelled", "fa": "لغوشده"}
-AS_SOON_AS: Said = {
+WAITING: Texts = {"en": "waiting", "fa": "در انتظار"}
+IN_CALL: Texts = {"en": "101 is in a call", "fa": "داخلی ۱۰۱ در حال مکالمه است"}
+AGENT_RINGS: Texts = {"en": "the agent's phone rings (101)", "fa": "تلفن کارشناس زنگ می‌خورد (۱۰۱)"}
+CUSTOMER_RINGS: Texts = {"en": "the customer's phone rings (101)", "fa": "تلفن مشتری زنگ می‌خورد (۱۰۱)"}
+CONNECTED: Texts = {"en": "the call is in progress (101)", "fa": "در حال گفتگو (۱۰۱)"}
+CALL_TOOK_PLACE: Texts = {"en": "the call took place", "fa": "گفتگو انجام شد"}
+DONE: Texts = {"en": "done", "fa": "انجام‌شده"}
+CANCELLED: Texts = {"en": "cancelled", "fa": "لغوشده"}
+CALLED_WHEN_FREE: Texts = {
     "en": "The customer is called as soon as an agent is free.",
     "fa": "به محض آزاد شدن یک کارشناس، با مشتری تماس گرفته می‌شود.",
 }
-NOTE_KEPT: Said = {"en": "The note was saved.", "fa": "یادداشت ثبت شد."}
+NOTE_SAVED: Texts = {"en": "The note was saved.", "fa": "یادداشت ثبت شد."}
 
 
-def numeral(text: object) -> Said:
-    """Write a number as each language does."""
+def localized(text: object) -> Texts:
+    """Return a number with the digits of each language."""
     return {"en": str(text), "fa": str(text).translate(PERSIAN)}
 
 
-def follow_a_call(office: Office, desks: tuple[Desk, ...], request: int, number: str = OWN) -> None:
-    """See a call through on these pages, from the ringing of 101 to the talk: the agent first, then the customer."""
-    scene = office.scene
-    ring = office.run(scene.phones["101"].next_call())
-    everybody_sees(desks, request, AGENT_RINGS)
-    assert scene.calls_to(number) == [], "nobody is dialled before the agent has answered and wants it"
-    office.run(scene.accept(ring))
-    everybody_sees(desks, request, CUSTOMER_RINGS)
-    customer = office.run(scene.talk_to(ring, request))
-    everybody_sees(desks, request, TALKING)
-    office.run(scene.hear_each_other(ring, customer))
+def connect_and_check_rows(panel: LivePanel, pages: tuple[UserPage, ...], request: int, number: str = OWN) -> None:
+    """Answer as agent 101 and as customer. Check on these pages that the row of the request shows each step."""
+    office = panel.office
+    agent_call = panel.run(office.phones["101"].next_call())
+    expect_rows(pages, request, AGENT_RINGS)
+    assert office.calls_to(number) == [], "the customer is dialled after the agent has accepted"
+    panel.run(office.answer_agent_call(agent_call))
+    expect_rows(pages, request, CUSTOMER_RINGS)
+    customer = panel.run(office.connect_customer(agent_call, request))
+    expect_rows(pages, request, CONNECTED)
+    panel.run(office.check_audio_both_ways(agent_call, customer))
 
 
-# -- from the caller's call to the end of the talk --------------------------------------------------------------------
+# -- from the caller's call to the end of the connected call ----------------------------------------------------------
 
 
-def test_every_page_follows_a_caller_until_they_have_talked(open_office: OpenOffice) -> None:
+def test_pages_show_each_step_of_a_request(open_panel: OpenPanel) -> None:
     def prepare(bazang: Bazang) -> None:
         bazang.module(rest=1)
-        bazang.scenario("101", busy=Destination("module", "*5001"))
+        bazang.scenario("101", busy=MODULE)
 
-    with open_office(prepare) as office:
-        scene = office.scene
-        pending = office.sit_down("sara", "en"), office.sit_down("mina", "fa")
-        board, overview = office.sit_down("sara", "en", "/wallboard"), office.sit_down("mina", "fa", "/overview")
-        follow = board, overview
+    with open_panel(prepare) as panel:
+        office = panel.office
+        pending = panel.open_page("sara", "en"), panel.open_page("mina", "fa")
+        board, overview = panel.open_page("sara", "en", "/wallboard"), panel.open_page("mina", "fa", "/overview")
+        live = board, overview
 
-        def figure(name: str, value: int) -> None:
-            for desk in follow:
-                shown = desk.page.locator(f"#figure-{name} .figure-value")
-                expect(shown).to_have_text(numeral(value)[desk.locale])
+        def expect_figure(name: str, value: int) -> None:
+            for user_page in live:
+                figure = user_page.page.locator(f"#figure-{name} .figure-value")
+                expect(figure).to_have_text(localized(value)[user_page.locale])
 
-        def line(said: Said) -> None:
-            for desk in follow:
-                desk.shows("#line-101", said)
+        def expect_line(texts: Texts) -> None:
+            for user_page in live:
+                user_page.expect_text("#line-101", texts)
 
-        line({"en": "free", "fa": "آزاد"})
-        talk = office.run(scene.occupy("101"))
-        line({"en": "in a call", "fa": "در حال مکالمه"})
-        figure("waiting", 0)
+        expect_line({"en": "free", "fa": "آزاد"})
+        busy_call = panel.run(office.occupy("101"))
+        expect_line({"en": "in a call", "fa": "در حال مکالمه"})
+        expect_figure("waiting", 0)
 
-        office.run(scene.register("101"))
-        everybody_sees(pending, 1, IN_CALL)
-        everybody_sees(pending, 1, numeral(OWN))
-        figure("waiting", 1)
+        panel.run(office.leave_request("101"))
+        expect_rows(pending, 1, IN_CALL)
+        expect_rows(pending, 1, localized(OWN))
+        expect_figure("waiting", 1)
 
-        office.run(talk.end())
-        ring = office.run(scene.phones["101"].next_call())
-        everybody_sees(pending, 1, AGENT_RINGS)
-        everybody_sees(pending, 1, {"en": "dialling", "fa": "در حال تماس"})
-        line({"en": "ringing", "fa": "در حال زنگ"})
-        overview.shows("#line-101", {"fa": "در حال رسیدگی به درخواست"})
-        figure("waiting", 0)
-        figure("dialling", 1)
-        assert scene.calls_to(OWN) == []
+        panel.run(busy_call.end())
+        agent_call = panel.run(office.phones["101"].next_call())
+        expect_rows(pending, 1, AGENT_RINGS)
+        expect_rows(pending, 1, {"en": "dialling", "fa": "در حال تماس"})
+        expect_line({"en": "ringing", "fa": "در حال زنگ"})
+        overview.expect_text("#line-101", {"fa": "در حال رسیدگی به درخواست"})
+        expect_figure("waiting", 0)
+        expect_figure("dialling", 1)
+        assert office.calls_to(OWN) == []
 
-        office.run(scene.accept(ring))
-        everybody_sees(pending, 1, CUSTOMER_RINGS)
-        customer = office.run(scene.talk_to(ring, 1))
-        everybody_sees(pending, 1, TALKING)
-        for desk in follow:
-            desk.shows("#figure-dialling", {"en": "1 of them talking", "fa": "۱ نفر در حال گفتگو"})
-        office.run(scene.hear_each_other(ring, customer))
+        panel.run(office.answer_agent_call(agent_call))
+        expect_rows(pending, 1, CUSTOMER_RINGS)
+        customer = panel.run(office.connect_customer(agent_call, 1))
+        expect_rows(pending, 1, CONNECTED)
+        for user_page in live:
+            user_page.expect_text("#figure-dialling", {"en": "1 of them talking", "fa": "۱ نفر در حال گفتگو"})
+        panel.run(office.check_audio_both_ways(agent_call, customer))
 
-        office.run(ring.hang_up())
-        everybody_sees(pending, 1, DONE)
-        for desk in pending:
-            expect(row(desk.page).locator(".mark-reached")).to_have_count(1)
-        figure("dialling", 0)
-        figure("served", 1)
-        line({"en": "free", "fa": "آزاد"})
-        assert nobody_loaded((*pending, *follow))
-
-
-# -- called by a click ------------------------------------------------------------------------------------------------
+        panel.run(agent_call.hang_up())
+        expect_rows(pending, 1, DONE)
+        for user_page in pending:
+            expect(row(user_page.page).locator(".mark-reached")).to_have_count(1)
+        expect_figure("dialling", 0)
+        expect_figure("served", 1)
+        expect_line({"en": "free", "fa": "آزاد"})
+        assert none_reloaded((*pending, *live))
 
 
-def test_call_now_rings_the_agent_first_and_keeps_what_came_of_it(open_office: OpenOffice) -> None:
-    with open_office(lambda bazang: bazang.module(automatic=False)) as office:
-        scene = office.scene
-        sara, mina = office.sit_down("sara", "en"), office.sit_down("mina", "fa")
-        omid = office.sit_down("omid", "fa", "/mine", role="operator", extensions=("101",))
-        reza = office.sit_down("reza", "en", "/mine", role="operator", extensions=("101",))
-        by_hand: Said = {"en": "automatic calls are off; call by hand", "fa": "تماس خودکار خاموش است؛ دستی تماس بگیرید"}
+# -- call now ---------------------------------------------------------------------------------------------------------
 
-        first = scene.wish()
-        everybody_sees((sara, mina, omid, reza), first, by_hand)
-        sara.call(first)
-        sara.is_told(AS_SOON_AS)
-        follow_a_call(office, (sara, mina, omid, reza), first)
+
+def test_call_now_connects_the_customer_and_notes_are_saved(open_panel: OpenPanel) -> None:
+    with open_panel(lambda bazang: bazang.module(automatic=False)) as panel:
+        office = panel.office
+        sara, mina = panel.open_page("sara", "en"), panel.open_page("mina", "fa")
+        omid = panel.open_page("omid", "fa", "/mine", role="operator", extensions=("101",))
+        reza = panel.open_page("reza", "en", "/mine", role="operator", extensions=("101",))
+        not_automatic: Texts = {
+            "en": "automatic calls are off; call by hand",
+            "fa": "تماس خودکار خاموش است؛ دستی تماس بگیرید",
+        }
+
+        first = office.add_request()
+        expect_rows((sara, mina, omid, reza), first, not_automatic)
+        sara.call_now(first)
+        sara.expect_message(CALLED_WHEN_FREE)
+        connect_and_check_rows(panel, (sara, mina, omid, reza), first)
         expect(row(sara.page, first).locator(".btn-primary")).to_have_count(0)
-        office.run(scene.hang_up(OWN))
-        everybody_sees((sara, mina), first, TALKED)
-        mina.ask(first, "note")
+        panel.run(office.hang_up_customer(OWN))
+        expect_rows((sara, mina), first, CALL_TOOK_PLACE)
+        mina.open_dialog(first, "note")
         mina.page.locator("#dialog textarea").fill("فروخته شد")
         mina.confirm()
-        mina.is_told(NOTE_KEPT)
-        sara.sees(first, {"en": "فروخته شد"})
+        mina.expect_message(NOTE_SAVED)
+        sara.expect_row(first, {"en": "فروخته شد"})
 
-        for desk, number, note in ((omid, "09350000001", "بار دوم"), (reza, "09350000002", "asks for a price")):
-            request = scene.wish(number)
-            desk.sees(request, numeral(number))
-            desk.call(request)
-            desk.is_told(
+        for user_page, number, note in ((omid, "09350000001", "بار دوم"), (reza, "09350000002", "asks for a price")):
+            request = office.add_request(number)
+            user_page.expect_row(request, localized(number))
+            user_page.call_now(request)
+            user_page.expect_message(
                 {"en": "101 rings first, then the customer.", "fa": "اول تلفن ۱۰۱ زنگ می‌خورد، سپس تلفن مشتری."}
             )
-            follow_a_call(office, (desk, sara), request, number)
-            office.run(scene.hang_up(number))
+            connect_and_check_rows(panel, (user_page, sara), request, number)
+            panel.run(office.hang_up_customer(number))
             ended = f"#ended-{request}"
-            desk.shows(ended, TALKED)
-            desk.page.locator(f"{ended} [data-dialog]").click()
-            desk.page.locator("#dialog textarea").fill(note)
-            desk.confirm()
-            desk.shows(ended, {desk.locale: note})
-            sara.sees(request, {"en": note})
+            user_page.expect_text(ended, CALL_TOOK_PLACE)
+            user_page.page.locator(f"{ended} [data-dialog]").click()
+            user_page.page.locator("#dialog textarea").fill(note)
+            user_page.confirm()
+            user_page.expect_text(ended, {user_page.locale: note})
+            sara.expect_row(request, {"en": note})
 
-        assert nobody_loaded((sara, mina, omid, reza))
-        assert [(r.status, r.last_outcome, r.note) for r in office.bazang.requests()] == [
+        assert none_reloaded((sara, mina, omid, reza))
+        assert [(r.status, r.last_outcome, r.note) for r in panel.bazang.requests()] == [
             ("done", "connected", "فروخته شد"),
             ("done", "connected", "بار دوم"),
             ("done", "connected", "asks for a price"),
         ]
-        assert [(a.request_id, a.agent, a.manual) for a in office.bazang.attempts()] == [
+        assert [(a.request_id, a.agent, a.manual) for a in panel.bazang.attempts()] == [
             (request, "101", True) for request in (1, 2, 3)
         ]
         reza.page.locator("#ended-3 a").first.click()
@@ -194,11 +197,11 @@ def test_call_now_rings_the_agent_first_and_keeps_what_came_of_it(open_office: O
         expect(reza.page.locator(".legs dd")).to_have_count(3)
 
 
-# -- postponed, or given to somebody else -----------------------------------------------------------------------------
+# -- postpone and reassign --------------------------------------------------------------------------------------------
 
 
-def postponed_until(moment: datetime) -> Said:
-    """Say until when a request is postponed, as its row does."""
+def postponed_until(moment: datetime) -> Texts:
+    """Return the text in the row of a request that is postponed until `moment`."""
     here = moment.astimezone(TEHRAN)
     today = here.date() == datetime.now(TEHRAN).date()
     english = here.strftime("%H:%M" if today else "%Y-%m-%d %H:%M")
@@ -206,169 +209,169 @@ def postponed_until(moment: datetime) -> Said:
     return {"en": f"postponed until {english}", "fa": f"به تعویق افتاده تا {persian.translate(PERSIAN)}"}
 
 
-def test_what_is_postponed_rings_nobody_until_it_is_called_by_hand(open_office: OpenOffice) -> None:
-    with open_office(lambda bazang: bazang.module(targets=("101", "102"))) as office:
-        scene = office.scene
-        sara, mina = both = office.sit_down("sara", "en"), office.sit_down("mina", "fa")
-        talk = office.run(scene.occupy("101"))
-        requests = [scene.wish(f"0912000001{number}") for number in range(6)]
-        everybody_sees(both, requests[-1], IN_CALL)
+def test_postponed_request_rings_on_call_now_and_reassigned_request_rings_at_once(open_panel: OpenPanel) -> None:
+    with open_panel(lambda bazang: bazang.module(targets=("101", "102"))) as panel:
+        office = panel.office
+        sara, mina = both = panel.open_page("sara", "en"), panel.open_page("mina", "fa")
+        busy_call = panel.run(office.occupy("101"))
+        requests = [office.add_request(f"0912000001{number}") for number in range(6)]
+        expect_rows(both, requests[-1], IN_CALL)
         began = datetime.now(UTC)
         today = began.astimezone(TEHRAN).replace(hour=0, minute=0, second=0, microsecond=0)
 
-        for desk, request, choice in (
+        for user_page, request, choice in (
             (sara, requests[0], "15"),
             (mina, requests[1], "60"),
             (mina, requests[2], "tomorrow"),
         ):
-            desk.menu(request, f"[formaction*='until={choice}']")
-            desk.is_told({"en": "The request was postponed.", "fa": "درخواست به تعویق افتاد."})
-            desk.page.locator(f"#menu-{request}").wait_for(state="hidden")
-        for desk, request, days in ((sara, requests[3], 40), (mina, requests[4], 41)):
-            desk.ask(request, "postpone")
-            pick(desk.page, "day", (today + timedelta(days=days)).date(), desk.locale)
-            desk.page.locator("#dialog [name=at]").fill("10:15" if desk is sara else "۱۰:۱۵")
-            desk.confirm()
-            desk.page.locator("#dialog").wait_for(state="hidden")
-        wanted = [
+            user_page.choose_in_menu(request, f"[formaction*='until={choice}']")
+            user_page.expect_message({"en": "The request was postponed.", "fa": "درخواست به تعویق افتاد."})
+            user_page.page.locator(f"#menu-{request}").wait_for(state="hidden")
+        for user_page, request, days in ((sara, requests[3], 40), (mina, requests[4], 41)):
+            user_page.open_dialog(request, "postpone")
+            pick_date(user_page.page, "day", (today + timedelta(days=days)).date(), user_page.locale)
+            user_page.page.locator("#dialog [name=at]").fill("10:15" if user_page is sara else "۱۰:۱۵")
+            user_page.confirm()
+            user_page.page.locator("#dialog").wait_for(state="hidden")
+        expected = [
             began + timedelta(minutes=15),
             began + timedelta(minutes=60),
             today + timedelta(days=1, hours=8),
             today + timedelta(days=40, hours=10, minutes=15),
             today + timedelta(days=41, hours=10, minutes=15),
         ]
-        for request, moment in zip(requests, wanted, strict=False):
-            stored = scene.wished(request).postponed_until
+        for request, moment in zip(requests, expected, strict=False):
+            stored = office.get_request(request).postponed_until
             assert stored is not None and timedelta(0) <= stored - moment < timedelta(minutes=1)
-            everybody_sees(both, request, postponed_until(stored))
+            expect_rows(both, request, postponed_until(stored))
 
-        # The sixth is not postponed, and 102 is free: it is rung as soon as it is told that it is theirs.
-        sara.ask(requests[5], "reassign")
+        # The sixth request is not postponed and 102 is free, so 102 rings as soon as the request is reassigned.
+        sara.open_dialog(requests[5], "reassign")
         sara.page.locator("#dialog select").select_option("extension:102")
         sara.confirm()
-        ring = office.run(scene.phones["102"].next_call(5))
-        rings: Said = {"en": "the agent's phone rings (102)", "fa": "تلفن کارشناس زنگ می‌خورد (۱۰۲)"}
-        everybody_sees(both, requests[5], rings)
-        office.run(scene.accept(ring))
-        office.run(scene.talk_to(ring, requests[5]))
-        everybody_sees(both, requests[5], {"en": "extension 102", "fa": "داخلی ۱۰۲"})
-        office.run(ring.hang_up())
-        everybody_sees(both, requests[5], DONE)
+        agent_call = panel.run(office.phones["102"].next_call(5))
+        rings: Texts = {"en": "the agent's phone rings (102)", "fa": "تلفن کارشناس زنگ می‌خورد (۱۰۲)"}
+        expect_rows(both, requests[5], rings)
+        panel.run(office.answer_agent_call(agent_call))
+        panel.run(office.connect_customer(agent_call, requests[5]))
+        expect_rows(both, requests[5], {"en": "extension 102", "fa": "داخلی ۱۰۲"})
+        panel.run(agent_call.hang_up())
+        expect_rows(both, requests[5], DONE)
 
-        office.run(talk.end())
-        office.run(office.bazang.until(lambda: scene.line("101") == "free", 10, "the line is known to be free"))
-        office.run(scene.no_call("101", SILENCE))
+        panel.run(busy_call.end())
+        panel.run(panel.bazang.until(lambda: office.line_state("101") == "free", 10, "101 is free"))
+        panel.run(office.expect_no_call("101", NO_CALL_SECONDS))
         for request in requests[:5]:
-            everybody_sees(both, request, postponed_until(scene.wished(request).postponed_until or began))
+            expect_rows(both, request, postponed_until(office.get_request(request).postponed_until or began))
 
-        mina.call(requests[2])
-        mina.is_told(AS_SOON_AS)
-        follow_a_call(office, both, requests[2], "09120000012")
-        office.run(scene.hang_up("09120000012"))
-        everybody_sees(both, requests[2], DONE)
-        statuses = [scene.wished(request).status for request in requests]
+        mina.call_now(requests[2])
+        mina.expect_message(CALLED_WHEN_FREE)
+        connect_and_check_rows(panel, both, requests[2], "09120000012")
+        panel.run(office.hang_up_customer("09120000012"))
+        expect_rows(both, requests[2], DONE)
+        statuses = [office.get_request(request).status for request in requests]
         assert statuses == ["waiting", "waiting", "done", "waiting", "waiting", "done"]
-        assert len(office.rings("101")) == len(office.rings("102")) == 1
-        assert nobody_loaded(both)
+        assert len(panel.calls_to_phone("101")) == len(panel.calls_to_phone("102")) == 1
+        assert none_reloaded(both)
 
 
-# -- two people at one row --------------------------------------------------------------------------------------------
+# -- two people act on one request ------------------------------------------------------------------------------------
 
 
-def test_of_two_in_the_same_moment_one_wins_and_the_other_is_told(open_office: OpenOffice) -> None:
-    with open_office(lambda bazang: bazang.module(automatic=False)) as office:
-        scene = office.scene
-        sara, mina = both = office.sit_down("sara", "en"), office.sit_down("mina", "fa")
+def test_one_of_two_simultaneous_actions_succeeds_and_the_other_person_sees_why(open_panel: OpenPanel) -> None:
+    with open_panel(lambda bazang: bazang.module(automatic=False)) as panel:
+        office = panel.office
+        sara, mina = both = panel.open_page("sara", "en"), panel.open_page("mina", "fa")
         rung = 0
 
-        called = scene.wish("09120000021")
-        everybody_sees(both, called, WAITS)
-        office.at_once(called, (sara, "call"), (mina, "call"))
-        follow_a_call(office, both, called, "09120000021")
-        office.run(scene.hang_up("09120000021"))
-        everybody_sees(both, called, TALKED)
+        called = office.add_request("09120000021")
+        expect_rows(both, called, WAITING)
+        panel.act_at_once(called, (sara, "call"), (mina, "call"))
+        connect_and_check_rows(panel, both, called, "09120000021")
+        panel.run(office.hang_up_customer("09120000021"))
+        expect_rows(both, called, CALL_TOOK_PLACE)
         rung += 1
 
         for number, one, other, first in (
             ("09120000022", (sara, "call"), (mina, "cancel"), "call"),
             ("09120000023", (sara, "cancel"), (mina, "call"), ""),
         ):
-            contested = scene.wish(number)
-            everybody_sees(both, contested, WAITS)
-            act = office.at_once(contested, one, other, first=first)
-            if act == "call":  # who came too late sees it ring, and may cancel it now that they know
+            contested = office.add_request(number)
+            expect_rows(both, contested, WAITING)
+            act = panel.act_at_once(contested, one, other, first=first)
+            if act == "call":  # the other person sees that the phone rings, and cancels again
                 rung += 1
-                ring = office.run(scene.phones["101"].next_call())
-                everybody_sees(both, contested, AGENT_RINGS)
+                agent_call = panel.run(office.phones["101"].next_call())
+                expect_rows(both, contested, AGENT_RINGS)
                 canceller = sara if one[1] == "cancel" else mina
-                canceller.ask(contested, "cancel")
+                canceller.open_dialog(contested, "cancel")
                 canceller.confirm()
-                canceller.is_told({"en": "The request was cancelled.", "fa": "درخواست لغو شد."})
-                office.run(ring.wait_ended(5))
-            everybody_sees(both, contested, CANCELLED)
-            assert scene.wished(contested).status == "cancelled"
-            assert scene.calls_to(number) == []
+                canceller.expect_message({"en": "The request was cancelled.", "fa": "درخواست لغو شد."})
+                panel.run(agent_call.wait_ended(5))
+            expect_rows(both, contested, CANCELLED)
+            assert office.get_request(contested).status == "cancelled"
+            assert office.calls_to(number) == []
 
-        ringing = scene.wish("09120000024")
-        everybody_sees(both, ringing, WAITS)
-        sara.call(ringing)
+        ringing = office.add_request("09120000024")
+        expect_rows(both, ringing, WAITING)
+        sara.call_now(ringing)
         rung += 1
-        ring = office.run(scene.phones["101"].next_call())
-        everybody_sees(both, ringing, AGENT_RINGS)
-        act = office.at_once(ringing, (sara, "done"), (mina, "cancel"))
-        office.run(ring.wait_ended(5))
-        everybody_sees(both, ringing, DONE if act == "done" else CANCELLED)
-        assert scene.wished(ringing).status == ("done" if act == "done" else "cancelled")
+        agent_call = panel.run(office.phones["101"].next_call())
+        expect_rows(both, ringing, AGENT_RINGS)
+        act = panel.act_at_once(ringing, (sara, "done"), (mina, "cancel"))
+        panel.run(agent_call.wait_ended(5))
+        expect_rows(both, ringing, DONE if act == "done" else CANCELLED)
+        assert office.get_request(ringing).status == ("done" if act == "done" else "cancelled")
 
         for number, one, other, first in (
             ("09120000025", (sara, "reassign"), (mina, "done"), "reassign"),
             ("09120000026", (sara, "done"), (mina, "reassign"), ""),
         ):
-            moved = scene.wish(number)
-            everybody_sees(both, moved, WAITS)
-            act = office.at_once(moved, one, other, first=first)
-            everybody_sees(both, moved, DONE if act == "done" else {"en": "extension 102", "fa": "داخلی ۱۰۲"})
-            stored = scene.wished(moved)
+            moved = office.add_request(number)
+            expect_rows(both, moved, WAITING)
+            act = panel.act_at_once(moved, one, other, first=first)
+            expect_rows(both, moved, DONE if act == "done" else {"en": "extension 102", "fa": "داخلی ۱۰۲"})
+            stored = office.get_request(moved)
             assert (stored.status, stored.target) == (("done", "101") if act == "done" else ("waiting", "102"))
 
-        assert (len(office.rings("101")), len(office.rings("102"))) == (rung, 0)
-        assert [call.dialled for call in scene.calls_to("")] == ["09120000021"]
-        assert len(office.bazang.attempts()) == rung
-        assert nobody_loaded(both)
+        assert (len(panel.calls_to_phone("101")), len(panel.calls_to_phone("102"))) == (rung, 0)
+        assert [call.dialled for call in office.calls_to("")] == ["09120000021"]
+        assert len(panel.bazang.attempts()) == rung
+        assert none_reloaded(both)
 
 
-# -- all automatic calls are paused -----------------------------------------------------------------------------------
+# -- pause all automatic calls ----------------------------------------------------------------------------------------
 
 
-def test_a_pause_silences_the_phones_until_another_supervisor_lifts_it(open_office: OpenOffice) -> None:
-    with open_office(lambda bazang: bazang.module()) as office:
-        scene = office.scene
-        sara, mina = both = office.sit_down("sara", "en"), office.sit_down("mina", "fa")
-        board = office.sit_down("mina", "fa", "/wallboard")
-        talk = office.run(scene.occupy("101"))
-        request = scene.wish()
-        everybody_sees(both, request, IN_CALL)
+def test_pause_stops_automatic_calls_until_another_supervisor_resumes_them(open_panel: OpenPanel) -> None:
+    with open_panel(lambda bazang: bazang.module()) as panel:
+        office = panel.office
+        sara, mina = both = panel.open_page("sara", "en"), panel.open_page("mina", "fa")
+        board = panel.open_page("mina", "fa", "/wallboard")
+        busy_call = panel.run(office.occupy("101"))
+        request = office.add_request()
+        expect_rows(both, request, IN_CALL)
 
         sara.page.locator("a[href*='/calls/pause']").click()
         sara.page.locator("#dialog [name=reason]").fill("a meeting")
         sara.confirm()
-        sara.is_told({"en": "All automatic calls are paused."})
-        mina.shows("#paused", {"fa": "sara، همین حالا."})
-        mina.shows("#paused", {"fa": "a meeting"})
-        sara.shows("#paused", {"en": "sara, just now."})
-        board.shows(".board-word", {"fa": "همه تماس‌های خودکار متوقف شده‌اند."})
-        everybody_sees(both, request, {"en": "automatic calls are paused", "fa": "تماس‌های خودکار متوقف شده‌اند"})
+        sara.expect_message({"en": "All automatic calls are paused."})
+        mina.expect_text("#paused", {"fa": "sara، همین حالا."})
+        mina.expect_text("#paused", {"fa": "a meeting"})
+        sara.expect_text("#paused", {"en": "sara, just now."})
+        board.expect_text(".board-word", {"fa": "همه تماس‌های خودکار متوقف شده‌اند."})
+        expect_rows(both, request, {"en": "automatic calls are paused", "fa": "تماس‌های خودکار متوقف شده‌اند"})
 
-        office.run(talk.end())
-        office.run(office.bazang.until(lambda: scene.line("101") == "free", 10, "the line is known to be free"))
-        office.run(scene.no_call("101", SILENCE))
+        panel.run(busy_call.end())
+        panel.run(panel.bazang.until(lambda: office.line_state("101") == "free", 10, "101 is free"))
+        panel.run(office.expect_no_call("101", NO_CALL_SECONDS))
 
         mina.page.locator("#paused button").click()
-        mina.is_told({"fa": "تماس‌های خودکار از سر گرفته شدند."})
-        follow_a_call(office, both, request)
-        for desk in both:
-            expect(desk.page.locator("#paused")).to_have_count(0)
+        mina.expect_message({"fa": "تماس‌های خودکار از سر گرفته شدند."})
+        connect_and_check_rows(panel, both, request)
+        for user_page in both:
+            expect(user_page.page.locator("#paused")).to_have_count(0)
         expect(board.page.locator(".board-word")).to_have_count(0)
-        office.run(scene.hang_up(OWN))
-        everybody_sees(both, request, DONE)
-        assert nobody_loaded((*both, board))
+        panel.run(office.hang_up_customer(OWN))
+        expect_rows(both, request, DONE)
+        assert none_reloaded((*both, board))

@@ -1,4 +1,4 @@
-"""What a supervisor does with the report, by clicking: search by days, sort, leaf, take it along, look at charts."""
+"""The report in a browser: search by day, sort, change the page, export, charts."""
 
 import csv
 import io
@@ -15,12 +15,12 @@ from playwright.sync_api import Locator, Page, expect
 
 from app.services import users
 from app.store.database import Database
-from tests.browser.conftest import Meet
-from tests.browser.panel import LATIN, Person, pick, session_of
+from tests.browser.conftest import OpenBrowser
+from tests.browser.panel import LATIN, Person, pick_date, session_cookie
 from tests.support.factories import create_module, create_request
 
 OFFICE = timedelta(hours=3.5)  # Tehran
-COUNT = 60  # requests, one every day at noon, the last of them today
+COUNT = 60  # requests: one on each day at noon, the last one today
 
 
 @pytest.fixture(params=["fa", "en"])
@@ -31,19 +31,19 @@ def locale(request: pytest.FixtureRequest, database: Database) -> str:
 
 @pytest.fixture
 def noon() -> datetime:
-    """Noon of today, by the office's clock."""
+    """Noon of today in the time zone of the office."""
     today = (datetime.now(UTC) + OFFICE).date()
     return datetime(today.year, today.month, today.day, 12, tzinfo=UTC) - OFFICE
 
 
 @pytest.fixture
-def supervisor(meet: Meet) -> Person:
-    return meet(accept_downloads=True)
+def supervisor(open_browser: OpenBrowser) -> Person:
+    return open_browser(accept_downloads=True)
 
 
 @pytest.fixture
 def page(app: Flask, database: Database, supervisor: Person, locale: str, noon: datetime) -> Page:
-    """The report of an office in which a request was registered each day."""
+    """The report of an office with one request on each day."""
     module = create_module(database, targets=["101"])
     for number in range(1, COUNT + 1):
         at = noon - timedelta(days=COUNT - number)
@@ -56,19 +56,19 @@ def page(app: Flask, database: Database, supervisor: Person, locale: str, noon: 
             database, module, number=f"+98912000{number:04}", target="101", first_called_at=at, registered_at=at,
             done_by="101", **(done if number % 2 else {"status": "failed", "done_at": at}),
         )  # fmt: skip
-    page = supervisor.take(session_of(app, 1, locale))
+    page = supervisor.open_session(session_cookie(app, 1, locale))
     page.goto("/report")
     return page
 
 
 def numbers(page: Page) -> list[int]:
-    """Return the numbers of the requests that are shown."""
+    """Return the numbers of the shown requests."""
     cells = page.locator("table.report tbody td:first-child").all_inner_texts()
     return [int(cell.translate(LATIN)) for cell in cells]
 
 
-def written(day: datetime, locale: str) -> str:
-    """Write a day as the page does, in Latin digits."""
+def format_day(day: datetime, locale: str) -> str:
+    """Return a day as the page shows it, but with Latin digits."""
     here = (day + OFFICE).date()
     return str(JalaliDate(here).strftime("%Y/%m/%d")) if locale == "fa" else here.isoformat()
 
@@ -81,31 +81,33 @@ def value(page: Page, name: str) -> str:
     return field(page, name).input_value()
 
 
-def test_days_are_picked_and_found(page: Page, locale: str, noon: datetime) -> None:
+def test_report_finds_the_days_that_were_picked_in_the_calendar(page: Page, locale: str, noon: datetime) -> None:
     first, last = noon - timedelta(days=40), noon - timedelta(days=38)
     for name, day in (("registered_from", first), ("registered_to", last)):
         field(page, name).fill("")
-        pick(page, name, (day + OFFICE).date(), locale)
+        pick_date(page, name, (day + OFFICE).date(), locale)
         shown = value(page, name)
-        assert shown.translate(LATIN) == written(day, locale)
+        assert shown.translate(LATIN) == format_day(day, locale)
         assert (shown != shown.translate(LATIN)) == (locale == "fa")
         expect(field(page, name)).to_be_focused()
     page.locator(".report-search .btn-primary").click()
     expect(page.locator("#total")).to_contain_text("۳" if locale == "fa" else "3")
     assert numbers(page) == [COUNT - 38, COUNT - 39, COUNT - 40]
     assert "registered_from=" in page.url and "=&" not in page.url
-    assert value(page, "registered_from").translate(LATIN) == written(first, locale), "the fields show what was found"
+    assert value(page, "registered_from").translate(LATIN) == format_day(first, locale), (
+        "the fields keep the searched days"
+    )
 
 
-def test_a_calendar_is_used_by_the_keyboard(page: Page, locale: str) -> None:
+def test_calendar_works_with_the_keyboard(page: Page, locale: str) -> None:
     start = datetime(2026, 11, 24, tzinfo=UTC)
     name = "registered_from"
     field(page, name).fill("۱۴۰۵-۹-۳" if locale == "fa" else "2026/11/24")
     page.keyboard.press("ArrowDown")
     day = page.locator(".calendar [data-day]:focus")
     expect(day).to_have_attribute("aria-pressed", "true")
-    forth = "ArrowLeft" if locale == "fa" else "ArrowRight"
-    for key, days in ((forth, 1), ("ArrowDown", 8), ("ArrowUp", 1)):
+    next_day = "ArrowLeft" if locale == "fa" else "ArrowRight"
+    for key, days in ((next_day, 1), ("ArrowDown", 8), ("ArrowUp", 1)):
         page.keyboard.press(key)
         moved = int((start + timedelta(days=days)).timestamp() * 1000)
         expect(page.locator(".calendar [data-day]:focus")).to_have_attribute("data-day", str(moved))
@@ -121,10 +123,10 @@ def test_a_calendar_is_used_by_the_keyboard(page: Page, locale: str) -> None:
 
 
 @pytest.mark.parametrize("typed", ["1403/12/30", "1404/01/01", "1408/12/30", "1399/12/30", "2024-02-29", "1300/01/01"])
-def test_a_calendar_knows_what_is_typed(app: Flask, database: Database, meet: Meet, typed: str) -> None:
-    """Leap years of either calendar, on a page of the other as well."""
+def test_calendar_opens_at_the_typed_day(app: Flask, database: Database, open_browser: OpenBrowser, typed: str) -> None:
+    """The days are in leap years of both calendars, on a Persian page."""
     users.set_locale(database, 1, "fa")
-    page = meet().take(session_of(app, 1, "fa"))
+    page = open_browser().open_session(session_cookie(app, 1, "fa"))
     page.goto("/report")
     field(page, "registered_from").fill(typed)
     page.keyboard.press("ArrowDown")
@@ -133,7 +135,7 @@ def test_a_calendar_knows_what_is_typed(app: Flask, database: Database, meet: Me
     assert value(page, "registered_from").translate(LATIN) == day
 
 
-def test_it_is_sorted_and_leafed_through(page: Page, locale: str) -> None:
+def test_report_is_sorted_and_has_pages(page: Page, locale: str) -> None:
     page.locator(".preset").last.click()
     expect(page.locator("#total")).to_contain_text("۶۰" if locale == "fa" else "60")
     assert numbers(page)[0] == COUNT
@@ -153,14 +155,14 @@ def test_it_is_sorted_and_leafed_through(page: Page, locale: str) -> None:
     assert numbers(page) == list(range(26, 51))
 
 
-def test_it_is_taken_along_as_a_file(page: Page, locale: str, tmp_path: Path) -> None:
+def test_exported_files_contain_the_shown_requests(page: Page, locale: str, tmp_path: Path) -> None:
     page.locator(".advanced summary").click()
     page.locator(".ticks label").nth(3).click()
     page.locator(".report-search .btn-primary").click()
     page.wait_for_url(re.compile("status=done"))
     shown = numbers(page)
     assert shown and all(number % 2 for number in shown)
-    excel, text = page.locator(".page-actions a").all()
+    excel_link, csv_link = page.locator(".page-actions a").all()
 
     def download(link: Locator) -> Path:
         with page.expect_download() as started:
@@ -169,18 +171,18 @@ def test_it_is_taken_along_as_a_file(page: Page, locale: str, tmp_path: Path) ->
         started.value.save_as(path)
         return path
 
-    path = download(excel)
+    path = download(excel_link)
     year = "1405" if locale == "fa" else "2026"
     assert path.name.startswith(f"bazang_{year}"[: 10 if locale == "fa" else 9]) and path.suffix == ".xlsx"
     sheet: Any = openpyxl.load_workbook(path).active
     assert bool(sheet.sheet_view.rightToLeft) == (locale == "fa")
     assert [row[0] for row in sheet.iter_rows(min_row=2, values_only=True)] == shown
-    lines = list(csv.reader(io.StringIO(download(text).read_text(encoding="utf-8-sig"))))
+    lines = list(csv.reader(io.StringIO(download(csv_link).read_text(encoding="utf-8-sig"))))
     assert [int(line[0]) for line in lines[1:]] == shown
 
 
-def ink(canvas: Locator) -> int:
-    """Count the colours that are painted in a chart."""
+def count_colours(canvas: Locator) -> int:
+    """Return the number of different colours in a chart."""
     count: int = canvas.evaluate(
         """(canvas) => {
           const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -190,13 +192,13 @@ def ink(canvas: Locator) -> int:
     return count
 
 
-def test_charts_are_drawn_each_with_its_table(page: Page, locale: str) -> None:
+def test_each_chart_is_drawn_and_has_a_table(page: Page, locale: str) -> None:
     page.locator(".tab").nth(1).click()
     page.wait_for_url(re.compile("/report/charts"))
     charts = page.locator("canvas[data-drawn]")
     expect(charts).to_have_count(6)
     for canvas in charts.all():
-        assert ink(canvas) > 10, canvas.get_attribute("data-table")
+        assert count_colours(canvas) > 10, canvas.get_attribute("data-table")
     figure = page.locator("#days")
     figure.locator("summary").click()
     lines = figure.locator("tbody tr")
@@ -206,30 +208,32 @@ def test_charts_are_drawn_each_with_its_table(page: Page, locale: str) -> None:
     expect(page.locator(".figures dd").first).to_have_text("۳۰" if locale == "fa" else "30")
 
 
-def test_charts_follow_the_colours_of_the_page(page: Page) -> None:
+def test_charts_follow_the_colour_theme_of_the_page(page: Page) -> None:
     page.goto("/report/charts")
     canvas = page.locator("#days canvas[data-drawn]")
 
-    def painted() -> str:
+    def read_image() -> str:
         data: str = canvas.evaluate("(canvas) => canvas.toDataURL()")
         return data
 
-    light = painted()
+    light = read_image()
     page.emulate_media(color_scheme="dark")
     expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
     page.wait_for_function("(light) => document.querySelector('#days canvas').toDataURL() !== light", arg=light)
 
 
-def test_what_is_wrong_stays_to_be_mended(supervisor: Person, page: Page, locale: str) -> None:
+def test_invalid_day_stays_in_its_field_with_an_error(supervisor: Person, page: Page, locale: str) -> None:
     field(page, "registered_from").fill("24.11.2026")
     page.locator(".report-search .btn-primary").click()
     expect(page.locator("#registered_from-error")).to_contain_text("۱۴۰۵/۰۹/۰۳" if locale == "fa" else "2026-11-24")
     assert value(page, "registered_from") == "24.11.2026"
-    supervisor.complaints[:] = [complaint for complaint in supervisor.complaints if "422" not in complaint]
+    supervisor.ignore_errors("422")
 
 
-def test_it_works_without_scripts(app: Flask, database: Database, page: Page, meet: Meet, locale: str) -> None:
-    plain = meet(java_script_enabled=False).take(session_of(app, 1, locale))
+def test_report_works_without_javascript(
+    app: Flask, database: Database, page: Page, open_browser: OpenBrowser, locale: str
+) -> None:
+    plain = open_browser(java_script_enabled=False).open_session(session_cookie(app, 1, locale))
     plain.goto("/report")
     assert not plain.locator("[data-picks]").first.is_visible()
     plain.locator("#number").fill("۰۹۱۲۰۰۰۰۰۵۵")

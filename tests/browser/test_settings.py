@@ -1,4 +1,4 @@
-"""The scripts of the settings pages and of the setup."""
+"""JavaScript of the settings pages and the setup."""
 
 import pytest
 from flask import Flask
@@ -6,20 +6,20 @@ from playwright.sync_api import expect
 
 from app.services import users
 from app.store.database import Database
-from tests.browser.conftest import Meet
-from tests.browser.panel import Person, session_of
+from tests.browser.conftest import OpenBrowser
+from tests.browser.panel import Person, session_cookie
 
 
 @pytest.fixture
-def person(app: Flask, database: Database, meet: Meet) -> Person:
-    """An administrator who reads English."""
+def person(app: Flask, database: Database, open_browser: OpenBrowser) -> Person:
+    """An administrator with English pages."""
     users.set_locale(database, 1, "en")
-    person = meet()
-    person.take(session_of(app, 1, "en"))
+    person = open_browser()
+    person.open_session(session_cookie(app, 1, "en"))
     return person
 
 
-def test_a_voice_sample_is_played_or_explained(person: Person) -> None:
+def test_voice_sample_is_synthesized_or_shows_an_error(person: Person) -> None:
     page = person.page
     page.goto("/settings/voices")
     button = page.locator("#voice-en button[data-sample]")
@@ -30,10 +30,10 @@ def test_a_voice_sample_is_played_or_explained(person: Person) -> None:
     page.locator("#voice-en textarea").fill("سلام")
     button.click()
     expect(page.locator("#voice-en .sample-error")).not_to_be_empty()
-    person.complaints.clear()  # the 422 is expected
+    person.ignore_errors("422")
 
 
-def test_the_example_follows_the_typed_values(person: Person) -> None:
+def test_example_of_a_dialled_number_follows_the_input(person: Person) -> None:
     page = person.page
     page.goto("/settings")
     page.locator("#outbound_prefix").press_sequentially("9")
@@ -42,7 +42,20 @@ def test_the_example_follows_the_typed_values(person: Person) -> None:
     expect(page.locator("#region")).to_have_value("DE")
 
 
-def test_a_secret_is_shown_while_it_is_typed(person: Person) -> None:
+def test_number_is_tried_without_leaving_the_page(person: Person) -> None:
+    page = person.page
+    page.goto("/settings/numbers")
+    page.locator("#prefix_note").fill("half typed")
+    page.locator("#number").fill("110")
+    page.locator("#number").press("Enter")
+    expect(page.locator("#verdict")).to_contain_text("emergency number")
+    page.locator("#number").fill("0912 123 4567")
+    page.locator("#try-number button").click()
+    expect(page.locator("#verdict")).to_contain_text("It may be called.")
+    expect(page.locator("#prefix_note")).to_have_value("half typed")
+
+
+def test_typed_secret_can_be_shown(person: Person) -> None:
     page = person.page
     page.goto("/settings/exchange")
     expect(page.locator(".reveal-secret")).to_be_hidden()
@@ -51,7 +64,7 @@ def test_a_secret_is_shown_while_it_is_typed(person: Person) -> None:
     assert page.locator("#ami_secret").get_attribute("type") == "text"
 
 
-def test_a_template_shows_its_fields_and_proposes_its_name(person: Person) -> None:
+def test_template_shows_its_fields_and_suggests_a_name(person: Person) -> None:
     page = person.page
     page.goto("/setup/module")
     page.locator("input[value=queue]").check()

@@ -1,4 +1,4 @@
-"""The layout and accessibility of the pages of the setup and the settings, by the rules for all pages."""
+"""Layout and accessibility of the pages of the setup and the settings."""
 
 from datetime import UTC, datetime
 
@@ -7,26 +7,27 @@ from playwright.sync_api import Page
 from sqlalchemy import delete
 
 from app.domain.pbx_connection import ConnectionReport, ConnectionResult, DialplanState
+from app.domain.pbx_product import Product
 from app.domain.phone_calls import CallFailure, CallState
-from app.services.pbx.connection_test import pack
+from app.services.pbx.connection_commands import pack
+from app.services.pbx.product import store_product
 from app.services.prompts import phone_calls
 from app.services.setup import first_administrator
 from app.store.database import Database
 from app.store.models import User
 from app.store.settings import write_setting
 from tests.browser.looks import (
+    PageChecker,
     Visit,
-    Walk,
-    at_both_widths,
-    furnished,
-    go,
+    check_pages,
+    full_office,
     in_both_languages,
-    pictures,
-    walk,
+    open_path,
+    screenshots,
 )
 from tests.web.conftest import Service
 
-__all__ = ["furnished", "pictures", "walk"]
+__all__ = ["check_pages", "full_office", "screenshots"]
 
 REPORT = ConnectionReport(
     ConnectionResult.RIGHTS_MISSING,
@@ -36,6 +37,9 @@ REPORT = ConnectionReport(
     extensions=12,
     queues=2,
     dialplan=DialplanState.NONE,
+    product=Product.FREEPBX_17,
+    contexts=("from-did-direct", "ext-queues"),
+    outbound=("from-internal",),
 )
 
 
@@ -49,7 +53,7 @@ def show_pbx_errors(page: Page) -> None:
 
 def show_report(page: Page) -> None:
     page.goto("/settings/exchange")
-    page.locator("main button[formaction]").click()
+    page.locator("#pbx-form button[formaction]").click()
     page.locator("#report .note").wait_for()
 
 
@@ -63,6 +67,7 @@ def show_module_errors(page: Page) -> None:
 def show_checks(page: Page) -> None:
     page.goto("/setup/exchange")
     page.locator("[data-check=rights].check-fault").wait_for()
+    page.locator("#proposal .note").wait_for()
 
 
 def show_reminder(page: Page) -> None:
@@ -71,44 +76,48 @@ def show_reminder(page: Page) -> None:
 
 
 PAGES: dict[str, Visit] = {
-    "settings": go("/settings"),
-    "settings-exchange": go("/settings/exchange"),
+    "settings": open_path("/settings"),
+    "settings-exchange": open_path("/settings/exchange"),
     "settings-exchange-errors": show_pbx_errors,
     "settings-exchange-tested": show_report,
-    "settings-voices": go("/settings/voices"),
-    "settings-machine": go("/settings/machine"),
-    "setup-office": go("/setup/office"),
+    "settings-voices": open_path("/settings/voices"),
+    "settings-machine": open_path("/settings/machine"),
+    "setup-office": open_path("/setup/office"),
     "setup-exchange": show_checks,
-    "setup-module": go("/setup/module"),
+    "setup-module": open_path("/setup/module"),
     "setup-module-errors": show_module_errors,
-    "setup-call": go("/setup/call"),
-    "setup-end": go("/setup/end"),
+    "setup-call": open_path("/setup/call"),
+    "setup-end": open_path("/setup/end"),
     "setup-reminder": show_reminder,
 }
 
 
-@at_both_widths
 @in_both_languages
 @pytest.mark.long
-def test_pages_of_the_setup_and_the_settings(
-    database: Database, furnished: None, service: Service, walk: Walk, locale: str, width: int
+def test_pages_of_the_setup_and_the_settings_are_readable(
+    database: Database, full_office: None, service: Service, check_pages: PageChecker, locale: str
 ) -> None:
     with database.write() as session:
         write_setting(session, "setup_step", "exchange")
         write_setting(session, "ami_secret", "a-generated-secret")
+    store_product(database, Product.FREEPBX_17)
     now = datetime.now(UTC)
     call = phone_calls.create_test_call(database, extension="101", language="en", actor="sara", now=now)
     phone_calls.update_state(database, call, CallState.FAILED, now, detail=CallFailure.NO_ANSWER.value)
-    answers = {"test_connection": (True, pack(REPORT)), "look_up": (True, "yes"), "apply_settings": (True, "applied")}
-    with service(**answers, studio_call=(True, ""), code_taken=(True, "")):
-        walk(PAGES | {"setup-called": go(f"/setup/call/{call}")}, locale, width, expected=["422"])
+    answers = {"test_connection": (True, pack(REPORT)), "outbound": (True, "password")}
+    answers |= {"apply_settings": (True, "applied"), "studio_call": (True, ""), "code_taken": (True, "")}
+    with service(**answers):
+        check_pages(PAGES | {"setup-called": open_path(f"/setup/call/{call}")}, locale, expected=["422"])
 
 
-@at_both_widths
 @in_both_languages
-def test_pages_of_the_setup_link(database: Database, walk: Walk, locale: str, width: int) -> None:
+def test_pages_of_the_setup_link_are_readable(database: Database, check_pages: PageChecker, locale: str) -> None:
     with database.write() as session:
         session.execute(delete(User))
     token = first_administrator.make_token(database, datetime.now(UTC))
-    pages = {"login-first": go("/login"), "setup-closed": go("/setup"), "setup-first": go(f"/setup?token={token}")}
-    walk(pages, locale, width, user=None, expected=["403"])
+    pages = {
+        "login-first": open_path("/login"),
+        "setup-closed": open_path("/setup"),
+        "setup-first": open_path(f"/setup?token={token}"),
+    }
+    check_pages(pages, locale, user=None, expected=["403"])

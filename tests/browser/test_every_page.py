@@ -1,0 +1,61 @@
+"""No page escapes the tests that look at pages."""
+
+import pytest
+from flask import Flask
+from werkzeug.exceptions import HTTPException
+
+from tests.browser import looks, test_looks, test_setup_looks
+
+ALL_LOOKS = (test_looks, test_setup_looks)
+
+# Addresses that show no page of their own.
+PARTS = {
+    "by_phone.state",
+    "extensions.rows",
+    "live.common",
+    "mine.rows",
+    "missed.rows",
+    "overview.body",
+    "overview.wallboard_body",
+    "places.code",
+    "places.said",
+    "queues.rows",
+    "recordings.chosen",
+    "recordings.readout",
+    "recordings.shelf",
+    "requests.rows",
+    "requests.show_rows",
+    "settings.dialled",
+}
+FILES = {
+    "prompts.default_prompt",
+    "prompts.prompt",
+    "recordings.all_digits",
+    "recordings.sound",
+    "report.csv",
+    "report.xlsx",
+    "requests.spoken_name",
+    "script",
+    "static",
+}
+# Pages that a test of these modules reaches in another way than by `open_path` at the top.
+REACHED = {"auth.code", "auth.log_in", "setup.called", "setup.exchange_step", "setup.index"}
+REDIRECTIONS = {"extensions.open_typed", "queues.open_typed", "requests.home"}
+
+
+def test_every_page_is_looked_at(app: Flask) -> None:
+    assert ALL_LOOKS
+    adapter = app.url_map.bind("localhost")
+    seen = set()
+    for path in looks.OPENED:
+        try:
+            seen.add(adapter.match(path.partition("?")[0])[0])
+        except HTTPException:
+            assert path == "/nothing"
+    pages = {rule.endpoint for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}
+    assert pages - PARTS - FILES - REACHED - REDIRECTIONS - seen == set()
+
+
+@pytest.mark.parametrize("endpoint", sorted(PARTS | FILES | REACHED | REDIRECTIONS))
+def test_exceptions_exist(app: Flask, endpoint: str) -> None:
+    assert endpoint in app.view_functions
