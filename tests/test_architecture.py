@@ -14,17 +14,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "domain": set(),
     "audio": set(),
     "config": {"domain"},
+    "body_limits": set(),
+    "paths": {"config", "domain"},
     "telephony": {"domain"},
     "store": {"domain", "config"},
     "services": {"domain", "store", "audio", "config"},
     "demo_data": {"domain", "store", "services", "config"},
     "extensions": {"store"},
-    "web": {"domain", "store", "services", "audio", "config", "extensions"},
+    "web": {"domain", "store", "services", "audio", "config", "extensions", "body_limits"},
     "worker": {"domain", "store", "services", "audio", "config", "telephony"},
-    "doctor": {"domain", "store", "services", "audio", "config", "telephony"},
-    "server": {"config", "services", "cli", "__init__"},
-    "cli": {"config", "store", "services", "audio", "telephony", "worker", "doctor", "demo_data"},
-    "__init__": {"config", "extensions", "store", "cli", "web"},
+    "doctor": {"domain", "store", "services", "audio", "config", "paths", "telephony"},
+    "server": {"config", "services", "cli", "body_limits", "__init__"},
+    "cli": {"config", "paths", "store", "services", "audio", "telephony", "worker", "doctor", "demo_data"},
+    "__init__": {"config", "paths", "extensions", "store", "cli", "web", "body_limits"},
 }
 
 # package of app.web -> the other packages of app.web that it may import. All may import the files beside them.
@@ -41,6 +43,8 @@ ONLY_IN = {
     "apscheduler": {"worker"},
     "pyttsx3": {"audio"},
     "av": {"audio"},
+    "pyotp": {"services"},
+    "segno": {"web"},
     "sqlalchemy": {"store", "services", "extensions", "worker", "doctor", "demo_data"},
 }
 
