@@ -116,5 +116,6 @@ class CommandRunner:
     async def _write_dialplan(self) -> Result:
         self._prompts.reset()
         await self._prompts.prepare(utcnow())  # before callers can reach the module
+        self._dispatcher.wake()  # it dials nothing while sounds are outdated
         await self._reload_dialplan()
         return True, CommandResult.WRITTEN

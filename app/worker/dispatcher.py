@@ -39,7 +39,8 @@ class Dispatcher:
 
     `facts` returns the current facts. `prompt` returns the sound files of the agent's announcement, `sounds` those for
     the customer. `spoken_name` finds the file with the name of a request's caller, "" if there is none. `ready` tells
-    whether they are made: an agent who hears nothing hangs up.
+    whether the sounds are made: an agent who hears nothing hangs up, and a question that was added must be asked. Wake
+    the dispatcher when they are.
     The dispatcher calls `rings` with each order before it is dialled.
     """
 

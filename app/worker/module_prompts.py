@@ -146,6 +146,8 @@ class ModulePrompts:
         modules[module_id] = view
         if modules is self._modules:
             self._outdated.pop(module_id, None)
+        else:  # a reset meanwhile: this view is outdated, but better than none
+            self._outdated.setdefault(module_id, view)
         return view
 
     def _sound(self, clip: Clip) -> Sound:

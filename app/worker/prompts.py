@@ -39,7 +39,9 @@ class PromptStore:
             database, self.library, lambda clip: self.asterisk_path(clip.path), self._executor
         )
         self._inputs: object = None  # the stored values that the sounds depend on, at the last check
-        self._prepared = False
+        self._wanted = object()  # changes when the sounds must be made again
+        self._made: object = None  # the value of _wanted for which the sounds that customers hear are made
+        self._agents_prepared = False  # agents may hear outdated sounds, but not none
 
     def asterisk_path(self, path: Path) -> str:
         """Return a file below PROMPTS_DIR as Asterisk names it: in its own folder, without the extension."""
@@ -50,8 +52,11 @@ class PromptStore:
 
     @property
     def prepared(self) -> bool:
-        """Whether the sounds for agents and customers are made, as far as they can be made at all."""
-        return self._prepared
+        """Whether the sounds for agents and customers are made, as far as they can be made at all.
+
+        After a change it is false until the sounds of customers are made: a question that was added must be asked.
+        """
+        return self._agents_prepared and self._made is self._wanted
 
     def agent_prompt(self, order: DialOrder, now: datetime) -> Sequence[str]:
         """Return the files that tell the agent the request's number and age. Does no I/O."""
@@ -82,16 +87,23 @@ class PromptStore:
 
         Agents hear the old sounds until `prepare` has made the new ones. So do callers, if it takes long.
         """
+        self._wanted = object()
         self._module_prompts.reset()
         self._announcements.reset()
 
     async def prepare(self, now: datetime) -> None:
-        """Make what the waiting requests may need within the next minute, then the prompts of all modules."""
+        """Make what the waiting requests may need within the next minute, then the prompts of all modules.
+
+        If the sounds are reset meanwhile, they must be prepared once more.
+        """
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._executor, self._reset_if_changed)
-        await loop.run_in_executor(self._executor, self._announcements.prepare, now)
+        wanted = self._wanted
         await loop.run_in_executor(self._executor, lambda: self._module_prompts.prepare(for_customers=True))
-        self._prepared = True
+        if wanted is self._wanted:
+            self._made = wanted
+        await loop.run_in_executor(self._executor, self._announcements.prepare, now)
+        self._agents_prepared = True
         await loop.run_in_executor(self._executor, self._module_prompts.prepare)
 
     def _reset_if_changed(self) -> None:

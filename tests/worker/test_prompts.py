@@ -160,6 +160,36 @@ async def test_offer_has_a_file_that_keeps_its_name(sounds: PromptStore, databas
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["at the start", "later"])
+async def test_no_call_without_the_question_of_a_module_that_is_saved_while_sounds_are_made(
+    sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch, *, first: bool
+) -> None:
+    module = create_module(database, language="en", asks_customer=True)
+    order = make_order(module=module.id, asks_customer=True)
+    saved: list[str] = []
+
+    def make(database: Database, library: SoundLibrary, module_id: int) -> Mapping[str, Clip | None]:
+        clips = make_module_clips(database, library, module_id)
+        if not saved:
+            saved.append("Press 1.")
+            store(database, Prompt(module_id=module_id, key="ask_customer", mode="speech", text=saved[0]))
+            sounds.reset()
+        return clips
+
+    if not first:
+        await sounds.prepare(NOW)
+        assert sounds.prepared
+        sounds.reset()
+        assert not sounds.prepared
+    monkeypatch.setattr(module_prompts, "make_module_clips", make)
+    await sounds.prepare(NOW)
+    assert saved and not sounds.prepared
+    assert sounds.customer_sounds(order).question, "for a call that is being dialled"
+    await sounds.prepare(NOW)
+    assert sounds.prepared
+    assert sounds.customer_sounds(order).question == speech_name(sounds, saved[0])
+
+
 async def test_pieces_that_are_not_prepared_are_left_out(sounds: PromptStore) -> None:
     await sounds.prepare(NOW)
     names = announcement(sounds, timedelta(hours=5))
