@@ -16,11 +16,12 @@ from app.store.database import Database
 class OwnRequests:
     """A user's own requests.
 
-    `active` are all active requests, `ended` those that ended just now. `past` is one page of the requests registered
-    in the period.
+    `active` are the first active requests, after which `following` others come. `ended` are those that ended just now.
+    `past` is one page of the requests registered in the period.
     """
 
     active: Sequence[PendingRow]
+    following: int
     ended: Sequence[PendingRow]
     past: ReportPage
 
@@ -30,4 +31,6 @@ def load_own_requests(database: Database, scope: Scope, period: Period, now: dat
     own = scope.own()
     wanted = Filter(registered_from=period.start, registered_to=period.end)
     pending = load_pending(database, own, now)
-    return OwnRequests(pending.active, pending.ended, query.read_page(database, own, wanted, Sort(), page=page))
+    return OwnRequests(
+        pending.active, pending.following, pending.ended, query.read_page(database, own, wanted, Sort(), page=page)
+    )

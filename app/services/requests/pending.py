@@ -1,11 +1,10 @@
 """The requests on the page "Pending requests", each with the reason why it is not being dialled."""
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import Session
 
 from app.domain import numbers, policy
@@ -13,7 +12,7 @@ from app.domain.lifecycle import ACTIVE, REOPENABLE, Outcome, Request, Status, S
 from app.domain.policy import Facts, Reason
 from app.domain.routing import CameBy
 from app.domain.text import displayable
-from app.services.requests.access import Scope, Visibility, visibility_of
+from app.services.requests.access import Scope, visibility_of
 from app.services.requests.pause import Pause, load_pause
 from app.store import pbx_state
 from app.store import requests as store
@@ -22,6 +21,7 @@ from app.store.models import Attempt, CallRequest, Module
 
 RECENT = timedelta(minutes=30)  # for so long an ended request stays on the page
 MAX_RECENT = 10
+PAGE_SIZE = 50
 
 
 @dataclass(frozen=True)
@@ -105,12 +105,14 @@ class PendingFilter:
     target: str = ""
     statuses: Collection[Status] = ()
 
-    def matches(self, row: CallRequest) -> bool:
-        return (
-            (self.module_id is None or row.module_id == self.module_id)
-            and (not self.target or (row.queue, row.target) == (self.queue, self.target))
-            and (not self.statuses or Status(row.status) in self.statuses)
-        )
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return the conditions on call_requests for the module and the target."""
+        found: list[ColumnElement[bool]] = []
+        if self.module_id is not None:
+            found.append(CallRequest.module_id == self.module_id)
+        if self.target:
+            found += [CallRequest.queue.is_(self.queue), CallRequest.target == self.target]
+        return found
 
 
 NO_FILTER = PendingFilter()
@@ -118,35 +120,70 @@ NO_FILTER = PendingFilter()
 
 @dataclass(frozen=True)
 class Pending:
-    """`active` is in the order of service, `ended` has the latest first.
+    """One page of the active requests, in the order of service, and what ended lately, the latest first.
 
-    `total` is the number of active requests without the filter. `pause` is that of all automatic calls.
+    `matching` is the number of active requests that match the filter, `total` that without the filter. `pause` is that
+    of all automatic calls.
     """
 
     active: Sequence[PendingRow]
     ended: Sequence[PendingRow]
+    matching: int = 0
     total: int = 0
+    page: int = 1
     pause: Pause | None = None
 
+    @property
+    def pages(self) -> int:
+        return max(1, -(-self.matching // PAGE_SIZE))
 
-def load_pending(database: Database, scope: Scope, now: datetime, filters: PendingFilter = NO_FILTER) -> Pending:
-    """Return the active and the recently ended requests that this user may see and that match the filter."""
+    @property
+    def following(self) -> int:
+        """How many requests come after those of this page."""
+        return self.matching - (self.page - 1) * PAGE_SIZE - len(self.active)
+
+
+def load_pending(
+    database: Database, scope: Scope, now: datetime, filters: PendingFilter = NO_FILTER, *, page: int = 1
+) -> Pending:
+    """Return the active and the recently ended requests that this user may see and that match the filter.
+
+    A page that does not exist is replaced by the last one.
+    """
     with database.read() as session:
         visibility = visibility_of(session, scope)
+        seen = visibility.condition(use_index=False)
+        matches = [store.has_status(filters.statuses or ACTIVE), seen, *filters.conditions()]
+        total = _count(session, store.has_status(), seen)
+        matching = _count(session, *matches) if filters != NO_FILTER else total
+        page = min(page, max(1, -(-matching // PAGE_SIZE)))
+        query = select(CallRequest).where(*matches).order_by(*_ORDER).offset((page - 1) * PAGE_SIZE).limit(PAGE_SIZE)
+        active = store.with_modules(session, session.scalars(query).all())
+        places = _load_places(session, [row.id for row, _ in active])
+        ended = _recently_ended(session, seen, filters, now)
         facts = pbx_state.stored_facts(session, now)
-        rows = {row.id: (row, module) for row, module in store.active(session)}
-        order = policy.in_order(store.to_domain(row, module) for row, module in rows.values())
-        places = _places(order, rows)
-        visible = [request for request in order if visibility.covers(rows[request.id][0])]
-        shown = [request for request in visible if filters.matches(rows[request.id][0])]
-        ended = _recently_ended(session, visibility, filters, now)
-        marks = _load_marks(session, [request.id for request in shown] + [row.id for row, _ in ended])
-        return Pending(
-            [_to_row(rows[r.id][0], r, marks, facts, now, places.get(r.id, _NO_PLACE)) for r in shown],
-            [_to_row(row, store.to_domain(row, module), marks, facts, now) for row, module in ended],
-            len(visible),
-            load_pause(session),
-        )
+        marks = _load_marks(session, [row.id for row, _ in (*active, *ended)])
+        rows = [
+            _to_row(row, store.to_domain(row, module), marks, facts, now, places.get(row.id, _NO_PLACE))
+            for row, module in (*active, *ended)
+        ]
+        count = len(active)
+        return Pending(rows[:count], rows[count:], matching, total, page, load_pause(session))
+
+
+# The order of service, as in app/domain/policy.py.
+_ORDER = (
+    CallRequest.call_now.desc(),
+    CallRequest.priority.desc(),
+    CallRequest.first_called_at,
+    CallRequest.id,
+)
+# The requests of a line have the same agents.
+_LINE = (CallRequest.queue, CallRequest.target, case((CallRequest.target == "", CallRequest.module_id)))
+
+
+def _count(session: Session, *conditions: ColumnElement[bool]) -> int:
+    return session.scalar(select(func.count()).select_from(CallRequest).where(*conditions)) or 0
 
 
 @dataclass(frozen=True)
@@ -160,28 +197,25 @@ class _Place:
 _NO_PLACE = _Place()
 
 
-def _places(order: Sequence[Request], rows: Mapping[int, tuple[CallRequest, Module | None]]) -> dict[int, _Place]:
-    """Number the waiting requests of each target in the order of service."""
-    counts: Counter[tuple[int | None, bool, str]] = Counter()
-    last: dict[tuple[int | None, bool, str], str] = {}
-    places = {}
-    for request in order:
-        if request.status is Status.WAITING:
-            line = (None if request.target else rows[request.id][0].module_id, request.queue, request.target)
-            counts[line] += 1
-            places[request.id] = _Place(counts[line], last.get(line, ""))
-            last[line] = request.number
-    return places
+def _load_places(session: Session, ids: Sequence[int]) -> dict[int, _Place]:
+    """Return the places of those of these requests that wait. All waiting requests count, whoever may see them."""
+    if not ids:
+        return {}
+    position = func.row_number().over(partition_by=_LINE, order_by=_ORDER)
+    number_before = func.lag(CallRequest.number).over(partition_by=_LINE, order_by=_ORDER)
+    places = (
+        select(CallRequest.id, position.label("position"), number_before.label("after"))
+        .where(store.has_status([Status.WAITING]))
+        .subquery()
+    )
+    found = session.execute(select(places).where(places.c.id.in_(ids)))
+    return {row.id: _Place(row.position, row.after or "") for row in found}
 
 
 def _recently_ended(
-    session: Session, visibility: Visibility, filters: PendingFilter, now: datetime
+    session: Session, seen: ColumnElement[bool], filters: PendingFilter, now: datetime
 ) -> list[tuple[CallRequest, Module | None]]:
-    conditions: list[ColumnElement[bool]] = [CallRequest.done_at > now - RECENT, visibility.condition(use_index=False)]
-    if filters.module_id is not None:
-        conditions.append(CallRequest.module_id == filters.module_id)
-    if filters.target:
-        conditions += [CallRequest.queue.is_(filters.queue), CallRequest.target == filters.target]
+    conditions = [CallRequest.done_at > now - RECENT, seen, *filters.conditions()]
     query = select(CallRequest).where(*conditions).order_by(CallRequest.done_at.desc()).limit(MAX_RECENT)
     return store.with_modules(session, session.scalars(query).all())
 

@@ -22,6 +22,7 @@ from app.web.requests.form import NewRequestForm
 
 blueprint = Blueprint("requests", __name__)
 FILTER_ARGUMENTS = ("module", "target", "status")
+ARGUMENTS = (*FILTER_ARGUMENTS, "page")
 
 
 @blueprint.get("/")
@@ -39,7 +40,7 @@ def index():
         "requests/index.html",
         choices=load_filter_choices(database(), current_scope()),
         filters=filters,
-        arguments={name: request.args[name] for name in FILTER_ARGUMENTS if request.args.get(name)},
+        is_filtered=any(request.args.get(name) for name in FILTER_ARGUMENTS),
         **_pending(filters, utcnow()),
     )
 
@@ -53,11 +54,16 @@ def rows():
         values = _pending(_filters(), now)
         return render_template("requests/_live.html", **values), next_change(values["pending"], now)
 
-    return poll.respond(build, FILTER_ARGUMENTS)
+    return poll.respond(build, ARGUMENTS)
 
 
 def _pending(filters: PendingFilter, now: datetime) -> dict[str, Any]:
-    return {"pending": load_pending(database(), current_scope(), now, filters), "now": now}
+    page = request.args.get("page", 1, type=parse_row_number)
+    return {
+        "pending": load_pending(database(), current_scope(), now, filters, page=page),
+        "now": now,
+        "arguments": {name: request.args[name] for name in ARGUMENTS if request.args.get(name)},
+    }
 
 
 def next_change(shown: Pending, now: datetime) -> datetime | None:

@@ -1,12 +1,14 @@
 """The pending requests: their order, their attempts, and why each one waits."""
 
+import random
 from datetime import timedelta
 from typing import Any
 
 from app.domain.lifecycle import Outcome, Status
-from app.domain.policy import Reason, ReasonCode
+from app.domain.policy import Reason, ReasonCode, in_order
 from app.services.requests.pause import Pause, pause
-from app.services.requests.pending import Badge, PendingFilter, load_badge, load_pending
+from app.services.requests.pending import PAGE_SIZE, Badge, Pending, PendingFilter, load_badge, load_pending
+from app.store import requests as store_requests
 from app.store.database import Database
 from app.store.models import CallRequest, Module
 from tests.services.scene import HOUR, MINUTE, OPERATOR, SUPERVISOR
@@ -68,6 +70,56 @@ def test_a_position_counts_requests_that_are_not_shown(database: Database) -> No
     row = create_request(database, module, target="101", number=numbered(2))
     (shown,) = load_pending(database, SUPERVISOR, NOW, PendingFilter(module_id=module.id)).active
     assert (shown.id, shown.position) == (row.id, 2)
+
+
+def every_page(database: Database, filters: PendingFilter) -> list[Pending]:
+    first = load_pending(database, SUPERVISOR, NOW, filters)
+    others = range(2, first.pages + 1)
+    return [first, *(load_pending(database, SUPERVISOR, NOW, filters, page=page) for page in others)]
+
+
+def test_pages_have_the_order_of_service(database: Database) -> None:
+    chosen = random.Random(1)
+    modules = [create_module(database, targets=["101", "102"]), create_module(database, targets=["101"])]
+    with database.write() as session:
+        for number in range(2 * PAGE_SIZE + 20):
+            module, queue = chosen.choice(modules), chosen.random() < 0.3
+            session.add(
+                CallRequest(
+                    module_id=module.id,
+                    module_name=module.name,
+                    number=f"+9891200{number:05}",
+                    status=chosen.choice(["waiting"] * 5 + ["uncertain"]),
+                    queue=queue,
+                    target="8000" if queue else chosen.choice(["", "101", "102"]),
+                    priority=chosen.choice([-1, 0, 0, 1]),
+                    call_now=chosen.random() < 0.1,
+                    first_called_at=NOW + chosen.randrange(30) * MINUTE,
+                    registered_at=NOW + HOUR,
+                )
+            )
+    with database.read() as session:
+        rows = {row.id: store_requests.to_domain(row, module) for row, module in store_requests.active(session)}
+        module_of = {row.id: row.module_id for row, _ in store_requests.active(session)}
+    order = in_order(rows.values())
+    lines: dict[Any, list[str]] = {}
+    places = {}
+    for request in order:
+        if request.status is Status.WAITING:
+            line = lines.setdefault((request.queue, request.target, request.target or module_of[request.id]), [])
+            places[request.id] = (len(line) + 1, line[-1].replace("+98", "0") if line else "")
+            line.append(request.number)
+    pages = every_page(database, PendingFilter())
+    assert [len(page.active) for page in pages] == [PAGE_SIZE, PAGE_SIZE, 20]
+    assert [page.following for page in pages] == [PAGE_SIZE + 20, 20, 0]
+    shown = [row for page in pages for row in page.active]
+    assert [row.id for row in shown] == [request.id for request in order]
+    assert {row.id: (row.position, row.after) for row in shown if row.position} == places
+    assert load_pending(database, SUPERVISOR, NOW, page=9).page == 3
+    of_first = every_page(database, PendingFilter(module_id=modules[0].id))
+    expected = [request.id for request in order if module_of[request.id] == modules[0].id]
+    assert [row.id for page in of_first for row in page.active] == expected
+    assert {page.matching for page in of_first} == {len(expected)} and of_first[0].total == len(order)
 
 
 def test_each_filter_limits_the_rows(database: Database) -> None:

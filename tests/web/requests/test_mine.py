@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from app.services.requests.pending import PAGE_SIZE
 from app.store.database import Database
 from app.store.models import CallRequest, User
 from tests.support.factories import create_request
@@ -27,6 +28,16 @@ def test_the_page_shows_the_requests_for_the_users_phone(operator: Visitor, offi
     page = operator.get("/mine")
     assert "09121234567" in page.main and "09350000002" not in page.main
     assert call_buttons(page) == ["/requests/acts/call?agent=101"]
+
+
+def test_a_long_list_leads_to_the_rest(operator: Visitor, database: Database, office: None) -> None:
+    assert not operator.get("/mine").has(id="following")
+    for number in range(PAGE_SIZE + 2):
+        create_request(database, number=f"+98912000{number:04}", target="101")
+    page = operator.get("/mine")
+    assert len(call_buttons(page)) == PAGE_SIZE
+    following = page.one(id="following")
+    assert "3" in text(following) and [link.get("href") for link in following.iter("a")] == ["/requests?page=2"]
 
 
 def test_with_several_phones_each_has_a_button(operator: Visitor, database: Database, office: None) -> None:

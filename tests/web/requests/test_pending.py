@@ -8,6 +8,7 @@ from flask import Flask
 from app.domain.lifecycle import ACTIVE, FINAL, REOPENABLE, Outcome, Status, Step
 from app.domain.policy import LineState
 from app.services import users
+from app.services.requests.pending import PAGE_SIZE
 from app.store.database import Database
 from app.store.models import CallRequest, Module, QueueMemberRow, QueueRow, User
 from app.store.settings import write_setting
@@ -293,6 +294,27 @@ def test_the_filter_offers_what_the_user_sees_and_the_present_choice(operator: V
 
 
 # -- polling ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_long_list_has_pages(supervisor: Visitor, database: Database, healthy: None) -> None:
+    module = create_module(database)
+    for number in range(PAGE_SIZE + 2):
+        create(database, module, number=f"+98912000{number:04}", target="101", first_called_at=ago(minutes=60 - number))
+    create(database, create_module(database), target="102")
+    first, second = supervisor.get(PAGE), supervisor.get(f"{PAGE}?page=2")
+    assert (len(rows(first)), len(rows(second))) == (PAGE_SIZE, 3)
+    assert first.one("a", rel="next").get("href") == f"{PAGE}?page=2"
+    assert second.one("a", rel="prev").get("href") == f"{PAGE}?page=1"
+    filtered = supervisor.get(f"{PAGE}?target=extension:101&page=2")
+    assert len(rows(filtered)) == 2
+    assert filtered.one("a", rel="prev").get("href") == f"{PAGE}?page=1&target=extension:101"
+    assert [len(rows(supervisor.ask(f"{ROWS}{query}"))) for query in ("?page=2", "")] == [3, PAGE_SIZE]
+    assert [len(rows(supervisor.get(f"{PAGE}?page={page}"))) for page in ("99", "0", "x", "9" * 30)] == [
+        3,
+        PAGE_SIZE,
+        PAGE_SIZE,
+        PAGE_SIZE,
+    ]
 
 
 def test_the_page_polls_its_rows(supervisor: Visitor, database: Database, healthy: None) -> None:
