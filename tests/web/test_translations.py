@@ -118,7 +118,7 @@ def test_translations_follow_the_glossary(catalogue: Catalog) -> None:
         "Error destination": "کد مقصد خطا",
         "text to speech": "تولید صدا از روی متن",
         "don't play": "پخش نشود",
-        "Duplicate": "تکثیر",
+        "Duplicate": "کپی",
         "Save": "ثبت",
         "uncertain": "نامشخص",
     }

@@ -71,7 +71,7 @@ def test_a_row_in_persian(app: Flask, database: Database, healthy: None) -> None
     (row,) = rows(Visitor(app, 4, locale="fa").get(PAGE))
     assert row == (
         "۰۹۱۲۱۲۳۴۵۶۷ سارا داخلی ۱۰۲ فروش ۳ دقیقه پیش نوبت ۱ در انتظار داخلی ۱۰۲ در حال مکالمه است"
-        " ۰ از ۳ همین حالا تماس بگیر"
+        " ۰ از ۳ تماس فوری"
     )
 
 
