@@ -62,7 +62,7 @@ def kill(process: Process) -> None:
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
-        pass
+        process.send_signal(signal.SIGKILL)  # it is gone, or too young to lead a group
     process.wait()
 
 

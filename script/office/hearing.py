@@ -61,15 +61,19 @@ class KnownPrompt:
 
 
 class Recognizer:
-    """Recognizes which of several prompts is played, as soon as no other one is possible."""
+    """Recognizes which of several prompts is played, as soon as no other one is possible.
 
-    def __init__(self, prompts: Sequence[KnownPrompt]) -> None:
+    `searched`: samples at the end of the sound. A prompt is missed if its beginning is older at the next `hear`.
+    """
+
+    def __init__(self, prompts: Sequence[KnownPrompt], searched: int = MAX_SEARCHED) -> None:
+        self._searched = searched
         self._signatures = [(prompt, _signature(prompt.sound, prompts)) for prompt in prompts]
         self._from = 0
 
     def hear(self, received: bytearray) -> KnownPrompt | None:
         """Return the next prompt in the received sound that was not returned before."""
-        self._from = max(self._from, len(received) - MAX_SEARCHED)
+        self._from = max(self._from, len(received) - self._searched)
         recent = bytes(received[self._from :])
         for prompt, signature in self._signatures:
             match = find(recent, signature)

@@ -216,6 +216,7 @@ class Phone(asyncio.DatagramProtocol):
         self.calls: dict[str, Call] = {}
         self.active: set[Call] = set()
         self.call_waiting = False
+        self.plugged_in = True  # False: nothing is sent or received, as with a cable that was pulled
         self.on_call: CallHandler | None = None
         self._answers: dict[tuple[str, int, str], bytes] = {}
         self._waiting: dict[tuple[str, int], asyncio.Future[SipMessage]] = {}
@@ -456,7 +457,7 @@ class Phone(asyncio.DatagramProtocol):
     # -- incoming calls --------------------------------------------------------------------------------------
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        message = parse(data)
+        message = parse(data) if self.plugged_in else None
         if message is None:
             return
         if message.status:
@@ -541,7 +542,7 @@ class Phone(asyncio.DatagramProtocol):
         self._send(data)
 
     def _send(self, data: bytes) -> None:
-        if data and not self.transport.is_closing():
+        if data and self.plugged_in and not self.transport.is_closing():
             self.transport.sendto(data, self.server)
 
     async def next_call(self, timeout: float = PATIENCE) -> Call:

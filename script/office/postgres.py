@@ -50,19 +50,29 @@ class PostgresServer:
         try:
             self._change_owner()
             self._make_cluster()
-            options = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=100"]
-            command = [*self._as_user(), str(self.programs.folder / "postgres"), "-D", str(self._data)]
-            log = self.folder / "log"
-            command += ["-k", str(self.folder), *options]
-            self._process = spawn(command, log, environment=self.programs.environment)
-            self._wait_until_ready(log)
+            self.launch()
             self._run("createdb", "-h", str(self.folder), "-U", USER, DATABASE)
         except BaseException:
             self.stop()
             raise
 
+    def launch(self) -> None:
+        """Start the server with its cluster, and wait until it accepts connections. Raises RuntimeError."""
+        options = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=100"]
+        command = [*self._as_user(), str(self.programs.folder / "postgres"), "-D", str(self._data)]
+        log = self.folder / "log"
+        command += ["-k", str(self.folder), *options]
+        self._process = spawn(command, log, environment=self.programs.environment)
+        self._wait_until_ready(log)
+
     def stop(self) -> None:
         """Stop the server, close open connections and remove the folder."""
+        self.halt()
+        for folder in (self.folder, self._data.parent):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def halt(self) -> None:
+        """Stop the server and close open connections. `launch` starts it again."""
         process, self._process = self._process, None
         if process is not None:
             if process.poll() is None:
@@ -72,8 +82,6 @@ class PostgresServer:
                 except subprocess.TimeoutExpired:
                     pass
             kill(process)
-        for folder in (self.folder, self._data.parent):
-            shutil.rmtree(folder, ignore_errors=True)
 
     def _change_owner(self) -> None:
         if os.geteuid() != 0:
