@@ -25,7 +25,6 @@ AGENT_RING = 6
 
 
 def prepare(bazang: Bazang, **fields: Any) -> None:
-    bazang.min_talk(1)
     defaults: dict[str, Any] = {
         "customer_first": True,
         "office_name": NAME,

@@ -26,7 +26,8 @@ FIRST = ("103", "104")
 
 def prepare(bazang: Bazang) -> None:
     bazang.min_talk(SHORTEST)
-    fields: dict[str, Any] = {"agent_ring": 20, "customer_ring": 60, "retry_pauses": (RETRY_PAUSE,), "retries": 1}
+    fields: dict[str, Any] = {"agent_ring": 20, "customer_ring": 60, "agent_pause": 600, "retries": 1}
+    fields |= {"retry_pauses": (RETRY_PAUSE,), "busy_pause": 0}
     bazang.module(targets=tuple(agent for agent in AGENTS if agent not in FIRST), **fields)
     bazang.module(name="First", code="*5002", targets=FIRST, customer_first=True, office_name="Sepehr", **fields)
 
@@ -183,6 +184,7 @@ MISSES: dict[str, tuple[int, str]] = {
 
 
 async def test_agents_who_miss_the_call_without_the_worker_are_found_out(open_office: OpenOffice) -> None:
+    """The next order deletes the records, however it ends."""
     async with open_office(prepare, office_setup(), phones=AGENTS) as office:
         requests = {extension: add_request(office, extension) for extension in MISSES}
         calls = {extension: await office.phones[extension].next_call() for extension in MISSES}
@@ -199,6 +201,15 @@ async def test_agents_who_miss_the_call_without_the_worker_are_found_out(open_of
             assert attempt.outcome == outcome, office.bazang.describe()
             row = office.get_request(requests[extension])
             assert (row.agent_misses, row.customer_attempts) == (1, 0)
+        missed = {attempt.id for attempt in office.bazang.attempts()}
+        records = await office.bazang.asterisk.cli("database show bazang")
+        assert all(attempt in records for attempt in missed), records
+        await office.wait_for_poll()
+        add_request(office, "103")
+        (await office.next_customer_call(customer_of("103"))).reject(486)
+        async with asyncio.timeout(PATIENCE):
+            while sum(attempt in records for attempt in missed) > 1:  # three with each order
+                records = await office.bazang.asterisk.cli("database show bazang")
 
 
 # -- the PBX dies or stands still ---------------------------------------------------------------------------------
