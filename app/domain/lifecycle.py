@@ -73,6 +73,7 @@ class Outcome(StrEnum):
     NOT_STARTED = "not_started"  # nothing rang: the PBX refused the dial order or never got it
     AGENT_TAKEN = "agent_taken"  # another call took the agent's line at the same moment; nothing rang
     WITHDRAWN = "withdrawn"  # we hung up: the request was cancelled or closed meanwhile
+    INTERRUPTED = "interrupted"  # the PBX died while the agent's phone rang
     AGENT_BUSY = "agent_busy"
     AGENT_NO_ANSWER = "agent_no_answer"
     AGENT_REJECTED = "agent_rejected"
@@ -98,6 +99,7 @@ class Outcome(StrEnum):
     ROUTE_CONGESTED = "route_congested"  # no free line
     ROUTE_FORBIDDEN = "route_forbidden"  # the provider refuses our calls
     ROUTE_FAILED = "route_failed"  # any other failure before the customer's phone
+    TALK_TOO_SHORT = "talk_too_short"  # agent and customer were connected, but shorter than the shortest talk
     CONNECTED = "connected"
     UNCLEAR = "unclear"
 
@@ -107,11 +109,19 @@ class Outcome(StrEnum):
 
     @property
     def rang(self) -> bool:
-        """Whether a phone rang, or may have rung."""
+        """Whether a phone rang, or may have rung, long enough for somebody to answer."""
         return self not in _NOTHING_RANG
 
 
-_NOTHING_RANG = frozenset({Outcome.NOT_STARTED, Outcome.AGENT_TAKEN, Outcome.WITHDRAWN, Outcome.AGENT_UNREACHABLE})
+_NOTHING_RANG = frozenset(
+    {
+        Outcome.NOT_STARTED,
+        Outcome.AGENT_TAKEN,
+        Outcome.WITHDRAWN,
+        Outcome.INTERRUPTED,  # something did, but nobody could answer
+        Outcome.AGENT_UNREACHABLE,
+    }
+)
 
 _SIDES: dict[Outcome, Side] = {
     outcome: side
@@ -122,6 +132,8 @@ _SIDES: dict[Outcome, Side] = {
     Outcome.NOT_STARTED: Side.NOBODY,
     Outcome.AGENT_TAKEN: Side.NOBODY,
     Outcome.WITHDRAWN: Side.NOBODY,
+    Outcome.INTERRUPTED: Side.NOBODY,
+    Outcome.TALK_TOO_SHORT: Side.CUSTOMER,  # whoever hung up: the customer's phone rang, and may not ring without limit
     Outcome.CUSTOMER_LATER: Side.WISH,
     Outcome.CUSTOMER_DECLINED: Side.WISH,
     Outcome.CONNECTED: Side.REACHED,
@@ -132,6 +144,9 @@ _SIDES: dict[Outcome, Side] = {
 _LEFT_ALONE = frozenset(
     {Outcome.AGENT_MISSED_CUSTOMER, Outcome.CUSTOMER_GONE, Outcome.CUSTOMER_UNKNOWN, Outcome.UNCLEAR}
 )
+
+# How an attempt can end once agent and customer were connected.
+_AFTER_CONNECTION = frozenset({Outcome.TALK_TOO_SHORT, Outcome.CONNECTED, Outcome.UNCLEAR})
 
 # The first pause of an agent after an attempt in which nothing rang. Without it, a line that only looks free would be
 # dialled in a tight loop.
@@ -395,6 +410,16 @@ class Decision:
     request_pause_until: datetime | None = None
 
 
+def talk_outcome(at_least: float, at_most: float | None, shortest: float) -> Outcome:
+    """Return the outcome of an attempt whose agent and customer were connected for a time between these seconds.
+
+    `at_most` is None if nobody knows. A talk that may have lasted `shortest` seconds is never repeated.
+    """
+    if at_least >= shortest:
+        return Outcome.CONNECTED
+    return Outcome.UNCLEAR if at_most is None or at_most >= shortest else Outcome.TALK_TOO_SHORT
+
+
 def transition(request: Request, event: Event, now: datetime) -> Decision:
     """Apply an event to a request. Total: every event has a result in every status."""
     if isinstance(event, Reopened):
@@ -456,13 +481,13 @@ def _progress(request: Request, attempt: str, step: Step) -> Decision:
 
 
 def _end(request: Request, attempt: str, outcome: Outcome, failures: Failures, now: datetime) -> Decision:
-    # An uncertain request keeps its attempt, so that a late result can still decide it.
+    # An uncertain request keeps its attempt and its step, so that a late result can still decide it.
     if request.status is Status.WAITING or request.attempt != attempt:
         return _unchanged(request)
+    if request.step is Step.CONNECTED and outcome not in _AFTER_CONNECTION:
+        outcome = Outcome.UNCLEAR  # somebody answered, so nobody is called again without knowing more
     if request.status is Status.UNCERTAIN and outcome.side is Side.UNCLEAR:
         return _unchanged(request)
-    if request.status is Status.CONNECTED:
-        outcome = Outcome.CONNECTED  # they talked; no later event changes that
     ended = replace(request, attempt=None, step=None, last_outcome=outcome, status=Status.WAITING, again=False)
     if outcome in _LEFT_ALONE:
         ended = replace(ended, agent_first=True)
@@ -484,7 +509,8 @@ def _after_outcome(request: Request, ended: Request, outcome: Outcome, now: date
         case Side.REACHED:
             return Decision(replace(ended, status=Status.DONE), changed=True)
         case Side.UNCLEAR:
-            return Decision(replace(ended, status=Status.UNCERTAIN, attempt=request.attempt), changed=True)
+            uncertain = replace(ended, status=Status.UNCERTAIN, attempt=request.attempt, step=request.step)
+            return Decision(uncertain, changed=True)
         case Side.CUSTOMER:
             attempts = request.customer_attempts + 1
             if attempts > rules.retries:

@@ -116,7 +116,16 @@ RUNNING = (
     Running(HistoryEntry, happened=("at",), rows=HistoryEntry.request_id.in_(_OF_ACTIVE)),
     Running(
         Attempt,
-        happened=("since", "started_at", "answered_at", "dialled_at", "waited_at", "connected_at", "ended_at"),
+        happened=(
+            "since",
+            "started_at",
+            "answered_at",
+            "dialled_at",
+            "waited_at",
+            "connected_at",
+            "talked_at",
+            "ended_at",
+        ),
         ends=("agent_pause_until", "request_pause_until"),
         rows=or_(Attempt.ended_at.is_(None), Attempt.request_id.in_(_OF_ACTIVE)),
         lasting=True,

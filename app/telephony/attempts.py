@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from app.domain.lifecycle import Outcome, Step
 from app.telephony.devices import device_of_channel
 from app.telephony.fields import natural
-from app.telephony.translate import agent_outcome, customer_outcome, parse_far
+from app.telephony.translate import agent_outcome, customer_outcome, parse_far, talk_seconds
 
 Fields = Mapping[str, str]
 ANSWER = "ANSWER"  # DIALSTATUS of an answered leg
@@ -31,11 +31,22 @@ class StepReport:
 
 @dataclass(frozen=True)
 class EndReport:
-    """The attempt has ended. `cause` is what the PBX reported, for technicians."""
+    """The attempt has ended. `cause` is what the PBX reported, for technicians.
+
+    `talk` is how long agent and customer were connected, in seconds; None if the PBX did not say it.
+    """
 
     attempt: str
     outcome: Outcome
     cause: str
+    talk: float | None = None
+
+
+@dataclass(frozen=True)
+class AgentLeft:
+    """The agent's talk is over. The customer's call ends now as well, or it goes on: transferred, or parked."""
+
+    attempt: str
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,7 @@ class StrayReport:
     attempt: str
 
 
-Report = StepReport | EndReport | StrayReport
+Report = StepReport | EndReport | AgentLeft | StrayReport
 
 
 @dataclass
@@ -157,8 +168,7 @@ class AttemptFollower:
             return None
         state.causes[channel] = natural(event.get("Cause", ""))
         if state.connected and state.agent == _Leg(ANSWER, channel):
-            # The agent's talk is over. The customer's call may go on: transferred, or parked.
-            return EndReport(attempt, Outcome.CONNECTED, "agent hung up")
+            return AgentLeft(attempt)
         return None
 
     def _user_event(self, event: Fields) -> Report | None:
@@ -196,6 +206,9 @@ class AttemptFollower:
         return EndReport(attempt, agent_outcome(guard, status, cause), f"agent {guard or status} {cause}")
 
     def _ended(self, attempt: str, state: _Attempt, event: Fields) -> EndReport:
+        return replace(self._end_of(attempt, state, event), talk=talk_seconds(event.get("Talk", "")))
+
+    def _end_of(self, attempt: str, state: _Attempt, event: Fields) -> EndReport:
         end, status, cause = event.get("End", ""), event.get("Status", ""), natural(event.get("Cause", ""))
         far = parse_far(event.get("Far", ""))
         if far is not None and far.behind_local and state.customer.status not in ("", ANSWER):

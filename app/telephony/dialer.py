@@ -113,6 +113,10 @@ class Dialer:
             found.setdefault(row.get("Linkedid", ""), set()).add(device_of_channel(row.get("Channel", "")))
         return found
 
+    async def ask_for_response(self) -> None:
+        """Return when Asterisk has responded. Raises AmiError."""
+        await self._ami.send("Ping")
+
     async def customer_answered(self, attempt: str) -> bool:
         """Tell whether the customer has answered a call that the outbound context had answered before.
 

@@ -1,5 +1,6 @@
 """Translate Asterisk's causes to the domain's."""
 
+import re
 from dataclasses import dataclass
 
 from app.domain.lifecycle import Outcome, Step
@@ -8,6 +9,9 @@ from app.telephony.fields import natural
 CALL_REJECTED = 21  # Q.850 causes; the next ones mean an unknown number or no route
 NO_USER_RESPONSE = 18
 NO_SUCH_NUMBER = frozenset({1, 2, 3, 20, 22, 27, 28})
+
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,30})?(e-[0-9]{1,2})?")
+_DURATION = re.compile(rf"(-?{_SECONDS.pattern})?")  # "" is unknown; it is negative if the clock was put back
 
 _AGENT = {
     "BUSY": Outcome.AGENT_BUSY,
@@ -93,21 +97,24 @@ _ENDS = {
     "customer_later": Outcome.CUSTOMER_LATER,
     "customer_declined": Outcome.CUSTOMER_DECLINED,
 }
-# The last recorded step of an attempt without channels -> how the attempt ended.
+# The last recorded step of an attempt without channels -> how the attempt ended. The PBX died then, because it records
+# the end of every call. What it recorded in its last second is lost, so the customer may have answered.
 _LAST_STEP = {
     Step.CLAIMED: Outcome.NOT_STARTED,
     Step.AGENT_ANSWERED: Outcome.AGENT_GONE,
-    Step.CUSTOMER_DIALLED: Outcome.CUSTOMER_UNKNOWN,
-    Step.CUSTOMER_WAITS: Outcome.CUSTOMER_GONE,
+    Step.CUSTOMER_DIALLED: Outcome.UNCLEAR,
+    Step.CUSTOMER_WAITS: Outcome.UNCLEAR,
     Step.CONNECTED: Outcome.CONNECTED,
 }
+_AGENT_DIALLED = "agent_dialled"  # recorded before the agent's phone rings
+_AGENT_ENDED = "agent_ended"  # recorded with the result, if the agent did not answer
 
 
 def agent_outcome(guard: str, status: str, cause: int) -> Outcome:
     """Return the outcome of an unanswered agent leg. `status` is its DIALSTATUS, `cause` a Q.850 cause."""
     if guard:
         return Outcome.AGENT_TAKEN
-    if status == "NOANSWER" and cause == CALL_REJECTED:
+    if status in ("NOANSWER", "CHANUNAVAIL") and cause == CALL_REJECTED:  # of the leg, and of the whole Dial
         return Outcome.AGENT_REJECTED
     if status == "NOANSWER" and cause in NO_SUCH_NUMBER:  # a leg that got a 404 has this status
         return Outcome.AGENT_UNREACHABLE
@@ -222,20 +229,36 @@ def record_outcome(record: str, last_step: Step) -> tuple[Step, Outcome]:
     `record` is "" if there is none. `last_step` is the furthest step that was reported.
     """
     words = record.split(" ")
+    if words[0] == _AGENT_ENDED and is_end_record(record):
+        return last_step, agent_outcome("", words[1], natural(words[2]))
     if is_end_record(record):
         far = parse_far(words[4]) if len(words) > 4 else None
         outcome = customer_outcome(words[1], words[2], natural(words[3]), far)
         return (Step.CONNECTED if outcome is Outcome.CONNECTED else last_step), outcome
     recorded = Step(words[0]) if words[0] in set(Step) else Step.CLAIMED
     furthest = max(recorded, last_step, key=lambda step: step.rank)
+    if furthest is Step.CLAIMED and record == _AGENT_DIALLED:
+        return furthest, Outcome.INTERRUPTED
     return furthest, _LAST_STEP[furthest]
 
 
 def is_end_record(record: str) -> bool:
     """Tell whether Asterisk's record of an attempt contains how the attempt ended."""
     words = record.split(" ")
-    # An older dialplan wrote four words.
-    result = words[4:]
-    return words[0] == "ended" and (
-        len(words) == 4 or result == [""] or (len(result) == 1 and result[0].startswith("far/"))
-    )
+    if words[0] == _AGENT_ENDED:
+        return len(words) == 3
+    # The dialplan adds the result of the outbound context and the duration of the talk. Older ones wrote fewer words.
+    far, talk = [*words[4:], "", ""][:2]
+    is_complete = 4 <= len(words) <= 6 and (not far or far.startswith("far/")) and _DURATION.fullmatch(talk)
+    return words[0] == "ended" and bool(is_complete)
+
+
+def recorded_talk(record: str) -> float | None:
+    """Return how long agent and customer were connected by Asterisk's record of the end, in seconds. None: unknown."""
+    words = record.split(" ")
+    return talk_seconds(words[5]) if len(words) == 6 and is_end_record(record) else None
+
+
+def talk_seconds(text: str) -> float | None:
+    """Read the dialplan's duration of a talk. None if it is unknown: the clock of the PBX may have been put back."""
+    return float(text) if _SECONDS.fullmatch(text) else None

@@ -36,6 +36,7 @@ OUTCOME = {
     Outcome.NOT_STARTED: _l("no phone rang"),
     Outcome.AGENT_TAKEN: _l("another call took the agent's line"),
     Outcome.WITHDRAWN: _l("withdrawn before a phone rang"),
+    Outcome.INTERRUPTED: _l("the PBX failed while the agent's phone rang"),
     Outcome.AGENT_BUSY: _l("the agent was busy"),
     Outcome.AGENT_NO_ANSWER: _l("the agent did not answer"),
     Outcome.AGENT_REJECTED: _l("the agent rejected the call"),
@@ -61,6 +62,7 @@ OUTCOME = {
     Outcome.ROUTE_CONGESTED: _l("all lines of the trunk were busy"),
     Outcome.ROUTE_FORBIDDEN: _l("the provider refused the call"),
     Outcome.ROUTE_FAILED: _l("the trunk failed"),
+    Outcome.TALK_TOO_SHORT: _l("the talk was too short"),
     Outcome.CONNECTED: _l("the call took place"),
     Outcome.UNCLEAR: _l("the result is not known"),
 }

@@ -16,18 +16,23 @@ from app.domain.dial_order import DialOrder
 from app.domain.lifecycle import Outcome, Step
 from app.domain.policy import Facts
 from app.services.requests import attempts
+from app.services.requests.attempts import AttemptInFlight
 from app.store.database import Database
 from app.telephony.ami import AmiDisconnected, AmiError, AmiRefused, AmiTimeout, AmiUnsafe
-from app.telephony.attempts import AttemptFollower, EndReport, Report, StepReport, StrayReport
+from app.telephony.attempts import AgentLeft, AttemptFollower, EndReport, Report, StepReport, StrayReport
 from app.telephony.dialer import CustomerSounds, Dialer
-from app.telephony.translate import is_early_record, is_end_record, record_outcome
+from app.telephony.translate import is_early_record, is_end_record, record_outcome, recorded_talk
 from app.worker.background import BackgroundTasks
 from app.worker.clock import CLOCK, utcnow
+from app.worker.talk_times import TalkTimes
 from app.worker.write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS = 0.5  # after the database refused a claim
 SILENT_AFTER = timedelta(seconds=3)  # an attempt of this age is reconciled at each poll
+# An attempt without channels and without an end has ended if it still looks the same after these seconds. A PBX that
+# stood still carries out its orders a moment after it responds again.
+GONE_AFTER = 3.0
 
 
 async def _no_name(request_id: int) -> str:
@@ -41,7 +46,8 @@ class Dispatcher:
     the customer. `spoken_name` finds the file with the name of a request's caller, "" if there is none. `ready` tells
     whether the sounds are made: an agent who hears nothing hangs up, and a question that was added must be asked. Wake
     the dispatcher when they are.
-    The dispatcher calls `rings` with each order before it is dialled.
+    The dispatcher calls `rings` with each order before it is dialled. `shortest_talk` returns the shortest talk of the
+    office in seconds.
     """
 
     def __init__(
@@ -59,13 +65,23 @@ class Dispatcher:
         spoken_name: Callable[[int], Awaitable[str]] = _no_name,
         ready: Callable[[], bool] = lambda: True,
         rings: Callable[[DialOrder], None] = lambda order: None,
+        shortest_talk: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._database, self._settings = database, settings
         self._dialer, self._follower, self._writes, self._tasks = dialer, follower, writes, tasks
         self._facts, self._prompt, self._sounds, self._ready = facts, prompt, sounds, ready
         self._spoken_name, self._rings = spoken_name, rings
+        self._talks = TalkTimes(
+            shortest=shortest_talk,
+            ask=dialer.ask_for_response,
+            tasks=tasks,
+            lasted=self._note_talk,
+            over=lambda attempt: self.end(attempt, Outcome.CONNECTED, "agent hung up"),
+        )
         self._woken = asyncio.Event()
         self._records_to_delete: tuple[str, ...] = ()  # ended attempts; the next dial order carries them
+        self._looks_gone: dict[str, tuple[str, float]] = {}  # attempts: their record, and since when (monotonic)
+        self._ended: set[str] = set()  # attempts whose end is known here, but perhaps not stored yet
         self._let_go: set[str] = set()  # customers may be rung first for these since the channels were read
         self._on_previous_pbx: frozenset[str] = frozenset()  # attempts in flight when the PBX was changed
 
@@ -143,8 +159,12 @@ class Dispatcher:
         match report:
             case StepReport(attempt, step):
                 self._writes.put(lambda: attempts.progress(self._database, attempt, step, now))
-            case EndReport(attempt, outcome, cause):
-                self.end(attempt, outcome, cause)
+                if step is Step.CONNECTED:
+                    self._talks.begin(attempt)
+            case EndReport(attempt, outcome, cause, talk):
+                self.end(attempt, outcome, cause, talk=talk)
+            case AgentLeft(attempt):
+                self._talks.leave(attempt)
             case StrayReport(attempt):
                 self._hang_up_stray(attempt)
 
@@ -159,9 +179,27 @@ class Dispatcher:
 
         self._writes.put(check)
 
-    def end(self, attempt: str, outcome: Outcome, cause: str, *, refused: bool = False) -> None:
-        """Store how an attempt ended, and dispatch again. `refused`: the PBX refused the dial order."""
+    def connection_lost(self) -> None:
+        """Judge no attempt by what was known of it before, because events are missed from now on."""
+        self._talks.connection_lost()
+        self._looks_gone.clear()
+
+    def _note_talk(self, attempt: str) -> None:
         now = utcnow()
+        self._writes.put(lambda: attempts.note_talk(self._database, attempt, now))
+
+    def end(
+        self, attempt: str, outcome: Outcome, cause: str, *, talk: float | None = None, refused: bool = False
+    ) -> None:
+        """Store how an attempt ended, and dispatch again. `refused`: the PBX refused the dial order.
+
+        `talk` is how long agent and customer were connected, in seconds, None if unknown. The outcome CONNECTED only
+        stands if that was long enough.
+        """
+        now = utcnow()
+        self._ended.add(attempt)
+        by_talk = self._talks.end(attempt, talk)
+        outcome = by_talk if outcome is Outcome.CONNECTED else outcome
         log.info("attempt %s ended: %s (%s)", attempt, outcome, cause)
         self._follower.forget(attempt)
         loop = asyncio.get_running_loop()
@@ -187,7 +225,10 @@ class Dispatcher:
         self._records_to_delete = await asyncio.to_thread(attempts.records_to_delete, self._database)
         async with CLOCK.hold() as now:
             in_flight = await asyncio.to_thread(attempts.in_flight, self._database)
-        self._on_previous_pbx &= {attempt.attempt for attempt in in_flight}
+        flying = {attempt.attempt for attempt in in_flight}
+        self._on_previous_pbx &= flying
+        self._ended &= flying
+        self._looks_gone = {attempt: look for attempt, look in self._looks_gone.items() if attempt in flying}
         silent = [attempt for attempt in in_flight if attempt.started_at + SILENT_AFTER <= now]
         if not silent:
             return
@@ -196,7 +237,7 @@ class Dispatcher:
         for attempt in silent:
             devices = with_channels.get(attempt.attempt, set())
             left = bool(devices) and self._has_left(attempt.attempt, attempt.agent, devices)
-            await self._reconcile(attempt.attempt, attempt.step, has_channels=bool(devices), agent_left=left)
+            await self._reconcile(attempt, has_channels=bool(devices), agent_left=left)
             if attempt.withdrawn and devices:
                 await self.hang_up(attempt.attempt)
 
@@ -208,19 +249,28 @@ class Dispatcher:
         line = self._facts().lines.get(agent)
         return line is not None and bool(line.devices) and set(line.devices.split("&")).isdisjoint(devices)
 
-    async def _reconcile(self, attempt: str, last_step: Step, *, has_channels: bool, agent_left: bool) -> None:
+    async def _reconcile(self, in_flight: AttemptInFlight, *, has_channels: bool, agent_left: bool) -> None:
+        attempt, last_step = in_flight.attempt, in_flight.step
         try:
             record = await self._dialer.record(attempt)
         except AmiRefused as refusal:
             log.error("attempt %s: cannot read Asterisk's record: %s", attempt, refusal)
-            if not has_channels:
+            if self._is_gone(attempt, f"refused: {refusal}", has_channels=has_channels):
                 self.end(attempt, Outcome.UNCLEAR, str(refusal))
             return
         if attempt in self._let_go:  # its channel may be newer than the list, and its record than what was read
             return
+        if attempt in self._ended:  # an event was faster, and knows more
+            return
         step, outcome = record_outcome(record, last_step)
+        if in_flight.talked:
+            outcome = Outcome.CONNECTED
         # After a transfer, channels with the attempt's Linkedid can outlive the attempt: the agent's talk is over.
-        has_ended = not has_channels or is_end_record(record) or (step is Step.CONNECTED and agent_left)
+        has_ended = is_end_record(record) or (in_flight.talked and agent_left)
+        is_gone = self._is_gone(attempt, record, has_channels=has_channels)
+        if not (has_channels or has_ended or is_gone):
+            return
+        has_ended = has_ended or is_gone
         if not has_ended and is_early_record(record) and await self._dialer.customer_answered(attempt):
             step = Step.CONNECTED
         if not has_ended:
@@ -231,4 +281,21 @@ class Dispatcher:
         if is_unknown and attempt in self._on_previous_pbx:
             self.end(attempt, Outcome.UNCLEAR, "the PBX was changed during the call")
         elif has_ended:
-            self.end(attempt, outcome, f"found out afterwards: {record or 'no record'}")
+            self.end(attempt, outcome, f"found out afterwards: {record or 'no record'}", talk=recorded_talk(record))
+        elif step is Step.CONNECTED:
+            self._talks.begin(attempt)
+
+    def _is_gone(self, attempt: str, record: str, *, has_channels: bool) -> bool:
+        """Tell whether an attempt has had no channel and this record for `GONE_AFTER`.
+
+        The list of channels is older than the record, so a call of which only one of them tells may just be beginning.
+        """
+        before = self._looks_gone.pop(attempt, None)
+        if has_channels:
+            return False
+        now = asyncio.get_running_loop().time()
+        if before is None or before[0] != record:
+            self._looks_gone[attempt] = (record, now)
+            return False
+        self._looks_gone[attempt] = before
+        return now - before[1] >= GONE_AFTER

@@ -130,6 +130,7 @@ class Worker:
             spoken_name=self.names.find,
             ready=lambda: self.prompts.prepared,
             rings=self._on_ring,
+            shortest_talk=lambda: self.talks.shortest_talk,
         )
         self.refusals = RefusalCounter(database, self.writes)
         # PostgreSQL notifies of commands only, so the registrar wakes the dispatcher itself.
@@ -288,6 +289,7 @@ class Worker:
             self.module_destinations.mark_outdated()
             self.product.mark_outdated()
             self.follower.connection_lost()
+            self.dispatcher.connection_lost()
             self.talks.connection_lost()
             self.phone_calls.connection_lost()
             self.state.store_worker_state_soon()

@@ -89,6 +89,11 @@ class TalkWatch:
         self._are_rules_new = self._are_rules_new or before != (plan, office.outbound_prefix)
         self._calls.min_talk = float(office.min_talk)
 
+    @property
+    def shortest_talk(self) -> float:
+        """The shortest talk of the office, in seconds, as it was last read."""
+        return self._calls.min_talk
+
     def handle(self, event: Any) -> None:
         """Handle a live event."""
         if event.get("Event") in self._lost.handled:

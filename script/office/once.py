@@ -104,6 +104,15 @@ class OfficeRun:
 
         return await self.bazang.until(found, timeout, f"the request of {number} is {statuses}")
 
+    async def wait_for_talk(self, number: str, timeout: float = 20) -> None:
+        """Wait until agent and customer have talked so long that the request is done."""
+
+        def lasted() -> bool:
+            return any(attempt.talked_at for attempt in self.bazang.attempts() if attempt.number == row.number)
+
+        row = await self.wait_for_status(number, "connected")
+        await self.bazang.until(lasted, timeout, f"they have talked about the request of {number}")
+
 
 Release = Callable[[], Awaitable[float]]  # makes the agent reachable; returns the time in monotonic seconds
 
@@ -132,6 +141,7 @@ class Scene:
         await self.answer_as_agent(ring)
         customer = await self.answer_as_customer()
         await self.check_connection(ring, customer)
+        await self.office.wait_for_talk(self.number)
         await ring.hang_up()
         self.office.print_event(f"agent {self.agent}", "hangs up")
         await self.office.wait_for_status(self.number, "done")

@@ -62,7 +62,7 @@ def open_office(asterisk_version: int, tmp_path: Path, prompts: Path, office_dat
     """Open an office: `async with open_office(prepare) as office`.
 
     `prepare` stores modules and scenarios before Asterisk starts. `work`: start the worker. `environment`: additional
-    settings, as for `Bazang`.
+    settings, as for `Bazang`. Any answered call counts as a talk, unless `prepare` sets a shortest one.
     """
 
     @asynccontextmanager
@@ -84,6 +84,7 @@ def open_office(asterisk_version: int, tmp_path: Path, prompts: Path, office_dat
             warm_start=True,
             **environment,
         )
+        bazang.min_talk(0)
         prepare(bazang)
         await bazang.prepare_prompts()
         async with bazang:

@@ -19,7 +19,6 @@ SETUP = OfficeSetup(queues=[QueueSetup("800", {"101": 0, "102": 0}, wrapuptime=W
 def prepare(bazang: Bazang) -> None:
     bazang.module(target_kind="queue", targets=("800",), preferred_for=600)
     bazang.queue("800", wrapup=WRAPUP)
-    bazang.min_talk(1)
 
 
 async def serve(office: Office, extension: str, request: int) -> float:

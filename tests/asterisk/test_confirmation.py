@@ -77,7 +77,6 @@ AGENTS = tuple(str(101 + number) for number in range(len(CASES)))
 
 
 def prepare(bazang: Bazang) -> None:
-    bazang.min_talk(1)
     bazang.module(
         targets=AGENTS,
         customer_ring=10,

@@ -126,9 +126,7 @@ async def test_complaint_06_restart_of_the_worker_loses_nothing(open_office: Ope
         for attempt in attempts.values():
             await attempt.agent.wait_ended()
         await resume_worker(office, failure)
-        # There is no record of a phone that only rang, so a new worker does not count the miss.
-        outcome, misses = ("not_started", 0) if failure == "killed" else ("agent_rejected", 1)
-        await expect(office, attempts[RINGING], outcome, "waiting", misses=misses)
+        await expect(office, attempts[RINGING], "agent_rejected", "waiting", misses=1)
         await expect(office, attempts[ANNOUNCED], "agent_refused", "waiting", misses=1)
         await expect(office, attempts[DIALLED], "customer_busy", "waiting", customers=1)
         await expect(office, attempts[CONNECTED], "connected", "done")
@@ -185,18 +183,14 @@ async def test_complaint_07_request_does_not_disappear_when_the_pbx_crashes(
             await phone.register()
         if failure == "machine":
             await office.bazang.start_worker()
-        await expect(office, attempts[RINGING], "not_started", "waiting")
+        await expect(office, attempts[RINGING], "interrupted", "waiting")
         await expect(office, attempts[ANNOUNCED], "agent_gone", "waiting", misses=1)
-        await expect(office, attempts[DIALLED], "customer_unknown", "waiting", customers=1)
+        await expect(office, attempts[DIALLED], "unclear", "uncertain")
         await expect(office, attempts[CONNECTED], "connected", "done")
         for extension in (RINGING, ANNOUNCED):
-            again = await office.phones[extension].next_call(AGENT_PAUSE + 5)
+            again = await office.phones[extension].next_call(AGENT_PAUSE + PATIENCE)
             assert again.began_at - began > AGENT_PAUSE - 0.5
         assert all(len(office.calls_to(customer_of(extension))) <= 1 for extension in AGENTS)
-        row = office.get_request(attempts[DIALLED].request)
-        attempt = await office.wait_for_attempt(row.id)
-        assert row.not_before is not None and attempt.ended_at is not None
-        assert (row.not_before - attempt.ended_at).total_seconds() == RETRY_PAUSE
 
 
 @pytest.mark.parametrize("failure", ["the worker is killed", "the reply is late"])
@@ -226,8 +220,9 @@ async def test_originate_without_a_reply_rings_once(open_office: OpenOffice, fai
         await office.wait_for_status(request, "done")
         assert len(office.phones["101"].invites) == len(office.calls_to(OWN)) == 1
         attempts = {attempt.id: attempt.outcome for attempt in bazang.attempts()}
-        assert attempts.pop(first) in ("connected", "not_started")
-        assert set(attempts.values()) <= {"connected"}
+        # The worker may have been killed before it sent the order. Otherwise the first attempt is the one.
+        sent_nothing = failure == "the worker is killed" and attempts[first] == "not_started"
+        assert list(attempts.values()) == ["not_started"] * sent_nothing + ["connected"]
 
 
 # -- the database -------------------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ from app.domain.lifecycle import (
     Status,
     Step,
     TimePassed,
+    talk_outcome,
     transition,
 )
 from tests.support.factories import NOW, make_dialling, make_request, make_rules
@@ -53,6 +54,7 @@ EVENTS: dict[str, Event] = {
     "ended": Ended("a1", Outcome.CUSTOMER_BUSY),
     "ended_connected": Ended("a1", Outcome.CONNECTED),
     "ended_unclear": Ended("a1", Outcome.UNCLEAR),
+    "ended_short": Ended("a1", Outcome.TALK_TOO_SHORT),
     "late": Ended("a0", Outcome.CONNECTED),
     "reached": Reached(),
     "marked_done": MarkedDone(),
@@ -83,6 +85,7 @@ TABLE: dict[Status, dict[str, Status]] = {
     Status.DIALLING: {
         "progressed": Status.CONNECTED,
         "ended": Status.WAITING,
+        "ended_short": Status.WAITING,
         "ended_connected": Status.DONE,
         "ended_unclear": Status.UNCERTAIN,
         "reached": Status.DONE,
@@ -94,12 +97,14 @@ TABLE: dict[Status, dict[str, Status]] = {
     Status.CONNECTED: {
         "registered": Status.CONNECTED,
         "prioritised": Status.CONNECTED,
-        "ended": Status.DONE,
+        "ended": Status.UNCERTAIN,
+        "ended_short": Status.WAITING,
         "ended_connected": Status.DONE,
-        "ended_unclear": Status.DONE,
+        "ended_unclear": Status.UNCERTAIN,
     },
     Status.UNCERTAIN: {
         "ended": Status.WAITING,
+        "ended_short": Status.WAITING,
         "ended_connected": Status.DONE,
         "reached": Status.DONE,
         "marked_done": Status.DONE,
@@ -196,7 +201,13 @@ def test_side_of_each_outcome() -> None:
         "agent_gone",
         "agent_missed_customer",
     }
-    assert set(NOBODY_OUTCOMES) == {Outcome.NOT_STARTED, Outcome.AGENT_TAKEN, Outcome.WITHDRAWN}
+    assert set(NOBODY_OUTCOMES) == {
+        Outcome.NOT_STARTED,
+        Outcome.AGENT_TAKEN,
+        Outcome.WITHDRAWN,
+        Outcome.INTERRUPTED,
+    }
+    assert Outcome.TALK_TOO_SHORT.side is Side.CUSTOMER
     assert {outcome.value for outcome in Outcome if outcome.side is Side.ROUTE} == {
         "route_missing",
         "route_unavailable",
@@ -492,10 +503,38 @@ def test_attempt_in_which_nothing_rang_counts_against_nobody(outcome: Outcome) -
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_connected_request_ends_as_done_with_any_outcome(outcome: Outcome) -> None:
+def test_connected_request_is_called_again_only_after_a_talk_that_was_too_short(outcome: Outcome) -> None:
     talking = transition(make_dialling(), Progressed("a1", Step.CONNECTED), NOW).request
     ended = transition(talking, Ended("a1", outcome), NOW).request
-    assert (ended.status, ended.last_outcome, ended.customer_attempts) == (Status.DONE, Outcome.CONNECTED, 0)
+    counted = (ended.status, ended.last_outcome, ended.customer_attempts)
+    if outcome is Outcome.CONNECTED:
+        assert counted == (Status.DONE, outcome, 0)
+    elif outcome is Outcome.TALK_TOO_SHORT:
+        assert counted == (Status.WAITING, outcome, 1)
+        assert ended.not_before == NOW + ended.rules.retry_pauses[0]
+    else:
+        assert counted == (Status.UNCERTAIN, Outcome.UNCLEAR, 0)
+
+
+@pytest.mark.parametrize(
+    ("at_least", "at_most", "outcome"),
+    [
+        (0.0, 4.9, Outcome.TALK_TOO_SHORT),
+        (4.9, 4.9, Outcome.TALK_TOO_SHORT),
+        (5.0, 5.0, Outcome.CONNECTED),
+        (5.0, None, Outcome.CONNECTED),
+        (0.0, 5.0, Outcome.UNCLEAR),
+        (4.9, None, Outcome.UNCLEAR),
+    ],
+)
+def test_talk_that_was_perhaps_long_enough_is_not_repeated(
+    at_least: float, at_most: float | None, outcome: Outcome
+) -> None:
+    assert talk_outcome(at_least, at_most, shortest=5.0) is outcome
+
+
+def test_any_connection_is_a_talk_if_the_office_sets_no_shortest_one() -> None:
+    assert talk_outcome(0.0, None, shortest=0.0) is Outcome.CONNECTED
 
 
 def test_uncertain_request_keeps_its_attempt_for_a_late_result() -> None:
@@ -696,14 +735,14 @@ def test_talk_answers_what_was_registered_before_it(connected: bool) -> None:
     assert (ended.status, ended.again) == (Status.DONE, False)
 
 
-@pytest.mark.parametrize("outcome", [Outcome.CONNECTED, Outcome.UNCLEAR, Outcome.CUSTOMER_UNKNOWN])
+@pytest.mark.parametrize("outcome", [Outcome.CONNECTED, Outcome.UNCLEAR, Outcome.TALK_TOO_SHORT])
 def test_talk_does_not_answer_what_was_registered_during_it(outcome: Outcome) -> None:
     talking = transition(make_dialling(customer_attempts=2), Progressed("a1", Step.CONNECTED), NOW).request
     again = transition(talking, Registered(), NOW).request
     assert (again.status, again.attempt) == (Status.CONNECTED, "a1")
     ended = transition(again, Ended("a1", outcome), NOW)
     assert (ended.request.status, ended.request.customer_attempts) == (Status.WAITING, 0)
-    assert (ended.request.last_outcome, ended.agent_pause_until) == (Outcome.CONNECTED, None)
+    assert (ended.request.last_outcome, ended.agent_pause_until) == (outcome, None)
 
 
 def test_second_attempt_does_not_start_again() -> None:

@@ -434,7 +434,8 @@ class Office(RuleBasedStateMachine):
             assert not decision.changed, "an attempt ended twice"
         if before.attempt != name:
             assert not decision.changed, "the end of another attempt changed something"
-        if known in (None, Outcome.UNCLEAR):
+        says_no_more = known is Outcome.UNCLEAR and before.attempt == name and not decision.changed
+        if known in (None, Outcome.UNCLEAR) and not says_no_more:
             attempt.outcome = (decision.request.last_outcome if decision.changed else None) or outcome
         if decision.changed:
             assert attempt.outcome is not None

@@ -7,7 +7,7 @@ import pytest
 from panoramisk.message import Message
 
 from app.domain.lifecycle import Outcome, Step
-from app.telephony.attempts import AttemptFollower, EndReport, Report, StepReport, StrayReport, is_ours
+from app.telephony.attempts import AgentLeft, AttemptFollower, EndReport, Report, StepReport, StrayReport, is_ours
 
 A = "0b6f6d3e-94f5-4a3c-9d7e-2f1f7b1c8a90"
 B = "5d8b3a52-1b7c-4e08-8d2b-9c2f7f0e6a11"
@@ -61,14 +61,14 @@ def test_connected_attempt(follower: AttemptFollower) -> None:
         dial_end(TRUNK, "ANSWER"),
         CONNECTED,
         hangup(TRUNK, 16),
-        user_event("ended", End="customer", Status="ANSWER", Cause=16),
+        user_event("ended", End="customer", Status="ANSWER", Cause=16, Talk="7.5"),
         user_event("agent_ended", Guard="", Status="ANSWER", Cause=16),
     )
     assert reports == [
         StepReport(A, Step.AGENT_ANSWERED),
         StepReport(A, Step.CUSTOMER_DIALLED),
         StepReport(A, Step.CONNECTED),
-        EndReport(A, Outcome.CONNECTED, "customer ANSWER 16"),
+        EndReport(A, Outcome.CONNECTED, "customer ANSWER 16", talk=7.5),
     ]
 
 
@@ -82,7 +82,7 @@ def test_customer_who_is_rung_first(follower: AttemptFollower) -> None:
     assert refused == [EndReport(A, Outcome.AGENT_MISSED_CUSTOMER, "agent_missed ANSWER 16")]
     follower.follow(A)
     handle(follower, DIALLED, waiting, dial_end(PHONE, "ANSWER"), ANSWERED, CONNECTED)
-    assert handle(follower, hangup(PHONE, 16)) == [EndReport(A, Outcome.CONNECTED, "agent hung up")]
+    assert handle(follower, hangup(PHONE, 16)) == [AgentLeft(A)]
 
 
 # -- the agent's leg ------------------------------------------------------------------------------------------
@@ -514,7 +514,7 @@ def connected(follower: AttemptFollower) -> None:
 def test_attempt_ends_when_the_agent_leaves_the_talk(follower: AttemptFollower) -> None:
     """The customer's call may go on: transferred to another, or parked."""
     connected(follower)
-    assert handle(follower, hangup(PHONE, 16)) == [EndReport(A, Outcome.CONNECTED, "agent hung up")]
+    assert handle(follower, hangup(PHONE, 16)) == [AgentLeft(A)]
 
 
 @pytest.mark.parametrize("channel", [PHONE2, TRUNK, "Local/s@bazang-agent-00000001;2", "PJSIP/102-00000007"])
@@ -574,4 +574,4 @@ def test_agent_who_leaves_a_talk_that_began_after_the_outbound_context_ends_the_
     follower: AttemptFollower,
 ) -> None:
     handle(follower, dial_end(PHONE, "ANSWER"), ANSWERED, DIALLED, EARLY, dial_end(TRUNK, "ANSWER"))
-    assert handle(follower, hangup(PHONE, 16)) == [EndReport(A, Outcome.CONNECTED, "agent hung up")]
+    assert handle(follower, hangup(PHONE, 16)) == [AgentLeft(A)]

@@ -14,6 +14,7 @@ from app.telephony.translate import (
     is_end_record,
     parse_far,
     record_outcome,
+    recorded_talk,
 )
 
 
@@ -89,14 +90,14 @@ def test_outcome_after_the_agent_answered(end: str, status: str, cause: int, out
     [
         ("", Step.CLAIMED, Step.CLAIMED, Outcome.NOT_STARTED),
         ("", Step.AGENT_ANSWERED, Step.AGENT_ANSWERED, Outcome.AGENT_GONE),
-        ("", Step.CUSTOMER_DIALLED, Step.CUSTOMER_DIALLED, Outcome.CUSTOMER_UNKNOWN),
+        ("", Step.CUSTOMER_DIALLED, Step.CUSTOMER_DIALLED, Outcome.UNCLEAR),
         ("", Step.CONNECTED, Step.CONNECTED, Outcome.CONNECTED),
         ("agent_answered", Step.CLAIMED, Step.AGENT_ANSWERED, Outcome.AGENT_GONE),
-        ("customer_dialled", Step.CLAIMED, Step.CUSTOMER_DIALLED, Outcome.CUSTOMER_UNKNOWN),
-        ("customer_waits", Step.CLAIMED, Step.CUSTOMER_WAITS, Outcome.CUSTOMER_GONE),
+        ("customer_dialled", Step.CLAIMED, Step.CUSTOMER_DIALLED, Outcome.UNCLEAR),
+        ("customer_waits", Step.CLAIMED, Step.CUSTOMER_WAITS, Outcome.UNCLEAR),
         ("connected", Step.CLAIMED, Step.CONNECTED, Outcome.CONNECTED),
         # the reported step may be further than the recorded one
-        ("agent_answered", Step.CUSTOMER_DIALLED, Step.CUSTOMER_DIALLED, Outcome.CUSTOMER_UNKNOWN),
+        ("agent_answered", Step.CUSTOMER_DIALLED, Step.CUSTOMER_DIALLED, Outcome.UNCLEAR),
         ("customer_dialled", Step.CONNECTED, Step.CONNECTED, Outcome.CONNECTED),
         ("ended customer ANSWER 16", Step.CLAIMED, Step.CONNECTED, Outcome.CONNECTED),
         ("ended customer BUSY 17", Step.CUSTOMER_DIALLED, Step.CUSTOMER_DIALLED, Outcome.CUSTOMER_BUSY),
@@ -130,6 +131,14 @@ def test_outcome_from_asterisks_record(record: str, known: Step, step: Step, out
         ("ended customer ANSWER 16 more", False),
         ("ended customer ANSWER 16 far/BUSY more", False),
         ("ended customer ANSWER 16 ", True),
+        ("ended customer ANSWER 16  ", True),
+        ("ended customer ANSWER 16  7.002", True),
+        ("ended customer ANSWER 16 far/ANSWER/16/200/1 ", True),
+        ("ended customer ANSWER 16 far/ANSWER/16/200/1 0.25 more", False),
+        ("agent_ended BUSY 17", True),
+        ("agent_ended  ", True),
+        ("agent_ended BUSY", False),
+        ("agent_dialled", False),
         ("ended customer ANSWER 16 far/BUSY/17/486/1", True),
         ("junk customer ANSWER 16", False),
         ("connected customer ANSWER 16", False),
@@ -277,7 +286,41 @@ def test_what_is_no_result_of_an_outbound_context_is_none(text: str) -> None:
     assert parse_far(text) is None
 
 
+@pytest.mark.parametrize(
+    ("record", "seconds"),
+    [
+        ("ended customer ANSWER 16  7.50000000000000000000", 7.5),
+        ("ended customer ANSWER 16  0", 0.0),
+        ("ended customer ANSWER 16  9.5e-05", 9.5e-05),
+        ("ended customer ANSWER 16  -3.5", None),  # the clock was put back
+        ("ended customer ANSWER 16  ", None),  # the outbound context answered first
+        ("ended customer ANSWER 16 ", None),  # by an older dialplan
+        ("connected 1795981578.927", None),
+        ("", None),
+    ],
+)
+def test_duration_of_a_talk(record: str, seconds: float | None) -> None:
+    assert recorded_talk(record) == seconds
+
+
+@pytest.mark.parametrize(
+    ("record", "known", "outcome"),
+    [
+        ("agent_dialled", Step.CLAIMED, Outcome.INTERRUPTED),
+        ("agent_dialled", Step.AGENT_ANSWERED, Outcome.AGENT_GONE),
+        ("agent_ended BUSY 17", Step.CLAIMED, Outcome.AGENT_BUSY),
+        ("agent_ended NOANSWER 21", Step.CLAIMED, Outcome.AGENT_REJECTED),
+        ("agent_ended CHANUNAVAIL 21", Step.CLAIMED, Outcome.AGENT_REJECTED),
+        ("agent_ended CHANUNAVAIL 20", Step.CLAIMED, Outcome.AGENT_UNREACHABLE),
+        ("agent_ended  ", Step.CLAIMED, Outcome.AGENT_UNREACHABLE),
+        ("agent_ended", Step.CLAIMED, Outcome.NOT_STARTED),
+    ],
+)
+def test_outcome_from_the_record_of_the_agents_leg(record: str, known: Step, outcome: Outcome) -> None:
+    assert record_outcome(record, known) == (known, outcome)
+
+
 def test_record_of_an_early_answer_is_no_end_and_no_talk() -> None:
     assert is_early_record("customer_dialled early") and not is_early_record("customer_dialled")
     assert not is_end_record("customer_dialled early")
-    assert record_outcome("customer_dialled early", Step.CLAIMED) == (Step.CUSTOMER_DIALLED, Outcome.CUSTOMER_UNKNOWN)
+    assert record_outcome("customer_dialled early", Step.CLAIMED) == (Step.CUSTOMER_DIALLED, Outcome.UNCLEAR)

@@ -77,6 +77,9 @@ class FakeDialer:
         assert self.read_channels()
         return dict.fromkeys(self.with_channels, self.devices)
 
+    async def ask_for_response(self) -> None:
+        self.questions.append("ping")
+
     async def customer_answered(self, attempt: str) -> bool:
         return attempt in self.talking
 
@@ -97,6 +100,7 @@ class Harness:
         self.dialer = FakeDialer(self.follower, self._stored)
         self.dispatches = Received[Facts]()
         self.ready = True
+        self.shortest_talk = 0.0
         self.facts: Facts = make_facts([make_line("101", since=datetime.now(UTC) - DAY)], now=datetime.now(UTC))
         self.dispatcher = Dispatcher(
             database,
@@ -108,6 +112,7 @@ class Harness:
             facts=self._facts,
             prompt=lambda order, now: (f"for {order.spoken}",),
             ready=lambda: self.ready,
+            shortest_talk=lambda: self.shortest_talk,
         )
 
     def _facts(self) -> Facts:
@@ -157,6 +162,12 @@ class Harness:
                     return row
                 await asyncio.sleep(0)
 
+    async def reconcile(self) -> None:
+        """Reconcile until an attempt that looks gone has been looked at twice."""
+        await self.dispatcher.reconcile()
+        await self.settled()
+        await self.dispatcher.reconcile()
+
     def make_silent(self, attempt: str) -> None:
         """Make an attempt old enough to be reconciled."""
         with self.database.write() as session:
@@ -164,8 +175,9 @@ class Harness:
 
 
 @pytest.fixture
-async def harness(database: Database, office: Settings) -> AsyncIterator[Harness]:
-    """A harness whose dispatcher and write queue are running."""
+async def harness(database: Database, office: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Harness]:
+    """A harness whose dispatcher and write queue are running. What looks gone twice is gone."""
+    monkeypatch.setattr(dispatcher_module, "GONE_AFTER", 0.0)
     harness = Harness(database, office)
     tasks = [asyncio.create_task(harness.writes.run()), asyncio.create_task(harness.dispatcher.run())]
     await harness.dispatches.count(1)
@@ -265,7 +277,7 @@ async def test_order_without_a_reply_is_not_dialled_again_but_reconciled(
     assert harness.dialer.questions == []
 
     harness.make_silent(order.attempt)
-    await harness.dispatcher.reconcile()  # no channel and no record: no phone rang
+    await harness.reconcile()  # no channel and no record: no phone rang
     attempt = await harness.wait_for_end(order.attempt)
     assert attempt.outcome == Outcome.NOT_STARTED.value
     assert reload(database, request).customer_attempts == 0
@@ -282,7 +294,7 @@ async def test_customer_is_rung_first_only_while_the_attempt_stands(harness: Har
     await harness.settled()
     assert harness.attempts()[0].ended_at is None
     harness.dialer.read_channels = lambda: True
-    await harness.dispatcher.reconcile()
+    await harness.reconcile()
     assert not harness.dispatcher.let_go(order.attempt)
     assert (await harness.wait_for_end(order.attempt)).outcome == Outcome.NOT_STARTED.value
 
@@ -360,8 +372,12 @@ def agent_ended(attempt: str, status: str) -> Message:
 
 RECORDS: list[tuple[str, str]] = [
     ("", "not_started"),
+    ("agent_dialled", "interrupted"),
+    ("agent_ended BUSY 17", "agent_busy"),
+    ("agent_ended NOANSWER 21", "agent_rejected"),
     ("agent_answered", "agent_gone"),
-    ("customer_dialled", "customer_unknown"),
+    ("customer_dialled", "unclear"),
+    ("customer_waits", "unclear"),
     ("connected", "connected"),
     ("ended customer ANSWER 16", "connected"),
     ("ended customer BUSY 17", "customer_busy"),
@@ -378,7 +394,7 @@ async def test_outcome_is_read_from_asterisks_record(
     harness.make_silent(order.attempt)
     harness.dialer.records = {order.attempt: record}
     harness.facts = replace(harness.facts, connected=False)  # so that nothing is dialled again
-    await harness.dispatcher.reconcile()
+    await harness.reconcile()
     attempt = await harness.wait_for_end(order.attempt)
     assert attempt.outcome == outcome
     assert attempt.cause == f"found out afterwards: {record or 'no record'}"
@@ -407,9 +423,79 @@ async def test_outcome_after_a_missed_answer_is_read_from_the_record(
     assert reload(database, request).status == "dialling"
     harness.make_silent(order.attempt)
     harness.dialer.records = {order.attempt: record}
-    await harness.dispatcher.reconcile()
+    await harness.reconcile()
     assert (await harness.wait_for_end(order.attempt)).outcome == outcome
     assert reload(database, request).status == status
+
+
+async def test_poll_that_began_before_an_end_does_not_correct_it(harness: Harness, database: Database) -> None:
+    request = create_due_request(database)
+    order = await harness.dial()
+    harness.make_silent(order.attempt)
+    harness.dialer.records = {order.attempt: "ended customer ANSWER 16  20.0"}
+
+    def end() -> bool:
+        harness.dispatcher.handle_report(EndReport(order.attempt, Outcome.UNCLEAR, "it stood still"))
+        return True
+
+    harness.dialer.read_channels = end
+    await harness.dispatcher.reconcile()
+    assert (await harness.wait_for_end(order.attempt)).outcome == Outcome.UNCLEAR.value
+    await harness.settled()
+    assert reload(database, request).status == "uncertain"
+
+
+@pytest.mark.parametrize(
+    ("record", "outcome"),
+    [
+        ("ended customer ANSWER 16  4.9", Outcome.TALK_TOO_SHORT),
+        ("ended customer ANSWER 16  5.0", Outcome.CONNECTED),
+        ("ended customer ANSWER 16 far/ANSWER/16/200/1 ", Outcome.UNCLEAR),
+        ("connected 1795981578.927", Outcome.UNCLEAR),
+        ("customer_dialled", Outcome.UNCLEAR),
+    ],
+)
+@pytest.mark.parametrize("talked", [True, False])
+async def test_record_says_whether_the_talk_was_long_enough(
+    harness: Harness, database: Database, record: str, outcome: Outcome, talked: bool
+) -> None:
+    """`talked`: a former worker has stored that it was."""
+    harness.shortest_talk = 5.0
+    create_due_request(database)
+    order = await harness.dial()
+    if talked:
+        requests.progress(database, order.attempt, Step.CONNECTED, datetime.now(UTC))
+        requests.note_talk(database, order.attempt, datetime.now(UTC))
+    harness.make_silent(order.attempt)
+    harness.dialer.records = {order.attempt: record}
+    harness.facts = replace(harness.facts, connected=False)
+    await harness.reconcile()
+    assert (await harness.wait_for_end(order.attempt)).outcome == (Outcome.CONNECTED if talked else outcome).value
+
+
+async def test_attempt_is_given_up_only_if_it_looks_gone_for_a_while(
+    harness: Harness, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A PBX that stood still carries out an order while it answers that it knows nothing of it."""
+    create_due_request(database)
+    order = await harness.dial()
+    harness.make_silent(order.attempt)
+    await harness.dispatcher.reconcile()
+    harness.dialer.records = {order.attempt: "agent_dialled"}  # its channel is newer than the list
+    await harness.dispatcher.reconcile()
+    harness.dialer.with_channels = {order.attempt}
+    await harness.dispatcher.reconcile()
+    harness.dialer.with_channels = set()
+    await harness.dispatcher.reconcile()
+    harness.dispatcher.connection_lost()
+    await harness.dispatcher.reconcile()
+    monkeypatch.setattr(dispatcher_module, "GONE_AFTER", PATIENCE)
+    await harness.dispatcher.reconcile()
+    await harness.settled()
+    assert harness.attempts()[0].ended_at is None
+    monkeypatch.setattr(dispatcher_module, "GONE_AFTER", 0.0)
+    await harness.dispatcher.reconcile()
+    assert (await harness.wait_for_end(order.attempt)).outcome == Outcome.INTERRUPTED.value
 
 
 async def test_attempt_with_an_end_record_has_ended_even_if_it_has_channels(
@@ -421,7 +507,7 @@ async def test_attempt_with_an_end_record_has_ended_even_if_it_has_channels(
     harness.make_silent(order.attempt)
     harness.dialer.with_channels = {order.attempt}
     harness.dialer.records = {order.attempt: "ended customer ANSWER 16"}
-    await harness.dispatcher.reconcile()
+    await harness.reconcile()
     assert (await harness.wait_for_end(order.attempt)).outcome == Outcome.CONNECTED.value
     assert reload(database, request).status == "done"
 
@@ -437,7 +523,7 @@ async def test_early_answer_of_the_outbound_context_is_looked_into(
     harness.dialer.with_channels = {order.attempt}
     harness.dialer.records = {order.attempt: "customer_dialled early"}
     harness.dialer.talking = {order.attempt} if talking else set()
-    await harness.dispatcher.reconcile()
+    await harness.reconcile()
     await harness.settled()
     assert reload(database, request).status == status
     answered = {"Event": "DialEnd", "Uniqueid": "1.7", "DestChannel": "PJSIP/trunk-1", "DestLinkedid": order.attempt}
@@ -458,7 +544,7 @@ async def test_reconciled_attempt_is_followed_as_answered_if_its_record_says_so(
     harness.make_silent(order.attempt)
     harness.dialer.with_channels = {order.attempt}
     harness.dialer.records = {order.attempt: record}
-    await harness.dispatcher.reconcile()
+    await harness.reconcile()
     report = harness.follower.handle(agent_ended(order.attempt, "NOANSWER"))
     expected = None if is_answered else EndReport(order.attempt, Outcome.AGENT_NO_ANSWER, "agent NOANSWER 16")
     assert report == expected
@@ -472,11 +558,11 @@ async def test_attempt_with_an_unreadable_record_is_unclear(
     harness.make_silent(order.attempt)
     harness.dialer.records = {order.attempt: AmiRefused("Permission denied")}
     harness.dialer.with_channels = {order.attempt}
-    await harness.dispatcher.reconcile()
+    await harness.reconcile()
     await harness.settled()
     assert reload(database, request).status == "dialling", "the call has channels"
     harness.dialer.with_channels = set()
-    await harness.dispatcher.reconcile()
+    await harness.reconcile()
     assert (await harness.wait_for_end(order.attempt)).outcome == Outcome.UNCLEAR.value
     assert reload(database, request).status == "uncertain"
     assert "cannot read" in caplog.text
@@ -504,7 +590,7 @@ async def test_attempt_on_the_previous_pbx_is_not_dialled_again(
     await harness.dispatcher.mark_pbx_changed()
     harness.make_silent(order.attempt)
     harness.dialer.records = {order.attempt: record}
-    await harness.dispatcher.reconcile()
+    await harness.reconcile()
     assert (await harness.wait_for_end(order.attempt)).outcome == outcome.value
     await harness.has_dispatched()
     assert len(harness.dialer.orders) == 1
@@ -529,7 +615,7 @@ async def test_records_of_ended_attempts_are_deleted_by_the_next_accepted_order(
     first = await harness.dial()
     harness.dispatcher.handle_report(EndReport(first.attempt, Outcome.CONNECTED, ""))
     await harness.wait_for_end(first.attempt)
-    await harness.dispatcher.reconcile()
+    await harness.reconcile()
 
     harness.dialer.failures = [AmiRefused("not now")]
     create_due_request(database, "102", number=OTHER)
@@ -539,7 +625,7 @@ async def test_records_of_ended_attempts_are_deleted_by_the_next_accepted_order(
     cleared = {row.id for row in harness.attempts() if row.trace_cleared}
     assert cleared == {second.attempt}, "Asterisk refused the order: it has no record of it, and deleted no other"
 
-    await harness.dispatcher.reconcile()
+    await harness.reconcile()
     create_due_request(database, "103", number="+989127654322")
     await harness.dial(3)
     await harness.settled()
@@ -637,11 +723,11 @@ async def test_attempt_ends_when_its_agent_has_left_the_talk(harness: Harness, d
     await harness.settled()
     harness.make_silent(order.attempt)
     harness.dialer.with_channels, harness.dialer.records = {order.attempt}, {order.attempt: "connected"}
-    await harness.dispatcher.reconcile()
+    await harness.reconcile()
     await harness.settled()
     assert reload(database, request).status == "connected"
     harness.dialer.devices = {"Local/s@bazang-agent", "PJSIP/102", "PJSIP/trunk"}
-    await harness.dispatcher.reconcile()
+    await harness.reconcile()
     assert (await harness.wait_for_end(order.attempt)).outcome == Outcome.CONNECTED.value
     assert reload(database, request).status == "done"
 
@@ -659,11 +745,11 @@ async def test_attempt_goes_on_while_the_colleague_talks_who_picked_up_the_call(
     harness.make_silent(order.attempt)
     harness.dialer.with_channels, harness.dialer.records = {order.attempt}, {order.attempt: "connected"}
     harness.dialer.devices = {"Local/s@bazang-agent", "PJSIP/102", "PJSIP/trunk"}
-    await harness.dispatcher.reconcile()
+    await harness.reconcile()
     await harness.settled()
     assert reload(database, request).status == "connected"
     harness.dialer.devices = {"Local/s@bazang-agent", "PJSIP/103", "PJSIP/trunk"}
-    await harness.dispatcher.reconcile()
+    await harness.reconcile()
     assert (await harness.wait_for_end(order.attempt)).outcome == Outcome.CONNECTED.value
 
 
@@ -672,6 +758,6 @@ async def test_phone_that_does_not_ring_yet_ends_nothing(harness: Harness, datab
     order = await harness.dial()
     harness.make_silent(order.attempt)
     harness.dialer.with_channels, harness.dialer.devices = {order.attempt}, {"Local/s@bazang-agent"}
-    await harness.dispatcher.reconcile()
+    await harness.reconcile()
     await harness.settled()
     assert reload(database, request).status == "dialling"

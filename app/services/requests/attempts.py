@@ -191,6 +191,14 @@ def progress(database: Database, attempt_id: str, step: Step, now: datetime) -> 
             _apply_to_route(session, attempt, Outcome.CONNECTED, now)
 
 
+def note_talk(database: Database, attempt_id: str, now: datetime) -> None:
+    """Record that agent and customer have been connected for the shortest talk. So the attempt ends as connected."""
+    with database.write() as session:
+        attempt = session.get(Attempt, attempt_id)
+        if attempt is not None and attempt.ended_at is None and attempt.talked_at is None:
+            attempt.talked_at = now
+
+
 def end(
     database: Database, attempt_id: str, outcome: Outcome, now: datetime, cause: str = "", *, refused: bool = False
 ) -> None:
@@ -205,8 +213,12 @@ def end(
         corrects = attempt.outcome == Outcome.UNCLEAR.value and outcome is not Outcome.UNCLEAR
         if attempt.ended_at is not None and not corrects:
             return
+        if attempt.talked_at is not None:
+            outcome = Outcome.CONNECTED  # no later news changes that
         ended = Ended(attempt_id, outcome, _failures(session, attempt, outcome))
         decision = _apply(session, attempt.request_id, ended, now, event=EventKind.ENDED, detail=outcome.value)
+        if corrects and decision is not None and not decision.changed and decision.request.attempt == attempt_id:
+            return  # it says no more than before
         if decision is not None and decision.changed:
             outcome = decision.request.last_outcome or outcome
             attempt.agent_pause_until = decision.agent_pause_until
@@ -214,6 +226,8 @@ def end(
             row = session.get_one(CallRequest, attempt.request_id)
             if decision.request.status in (Status.DONE, Status.FAILED):
                 row.done_by = attempt.agent
+            if outcome is Outcome.TALK_TOO_SHORT and row.reached_at == attempt.connected_at:
+                row.reached_at = None
             if outcome is Outcome.CONNECTED and row.queue:
                 attempt.agent_pause_until = now + pbx_state.wrapup_of(session, row.target)
         elif decision is not None and _is_withdrawn(decision, outcome) and not corrects:
@@ -258,13 +272,18 @@ def _apply(
 
 @dataclass(frozen=True)
 class AttemptInFlight:
-    """An attempt that has not ended. `withdrawn`: its request has ended, so its call must be hung up."""
+    """An attempt that has not ended.
+
+    `withdrawn`: its request has ended, so its call must be hung up. `talked`: agent and customer have been connected
+    for the shortest talk.
+    """
 
     attempt: str
     step: Step
     started_at: datetime
     withdrawn: bool
     agent: str
+    talked: bool = False
 
 
 def in_flight(database: Database) -> list[AttemptInFlight]:
@@ -284,7 +303,9 @@ def _to_in_flight(session: Session, attempt: Attempt) -> AttemptInFlight:
         step = Step.AGENT_ANSWERED if attempt.answered_at is not None else Step.CLAIMED
     request = session.get(CallRequest, attempt.request_id)
     withdrawn = request is None or request.attempt != attempt.id
-    return AttemptInFlight(attempt.id, step, attempt.started_at, withdrawn, attempt.agent)
+    return AttemptInFlight(
+        attempt.id, step, attempt.started_at, withdrawn, attempt.agent, attempt.talked_at is not None
+    )
 
 
 def has_ended(database: Database, attempt_id: str) -> bool:

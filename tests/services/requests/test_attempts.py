@@ -16,6 +16,7 @@ from app.services.requests.attempts import (
     has_ended,
     in_flight,
     mark_records_deleted,
+    note_talk,
     progress,
     records_to_delete,
 )
@@ -172,10 +173,30 @@ def test_after_a_talk_for_a_queue_its_wrapup_time_counts(database: Database, mod
 
 def test_a_connected_attempt_ends_as_connected(database: Database, request_row: CallRequest, attempt: Attempt) -> None:
     progress(database, "a1", Step.CONNECTED, NOW)
+    note_talk(database, "a1", NOW + SECOND)
+    note_talk(database, "a1", LATER)
+    assert reload(database, attempt).talked_at == NOW + SECOND
     end(database, "a1", Outcome.CUSTOMER_ABANDONED, LATER)
     assert reload(database, attempt).outcome == "connected"
     request = reload(database, request_row)
     assert (request.status, request.done_at, request.last_outcome) == ("done", LATER, "connected")
+
+
+def test_a_talk_after_the_end_changes_nothing(database: Database, attempt: Attempt) -> None:
+    end(database, "a1", Outcome.CUSTOMER_BUSY, NOW)
+    note_talk(database, "a1", LATER)
+    note_talk(database, "unknown", LATER)
+    assert reload(database, attempt).talked_at is None
+
+
+def test_connected_attempt_with_another_end_is_unclear(
+    database: Database, request_row: CallRequest, attempt: Attempt
+) -> None:
+    progress(database, "a1", Step.CONNECTED, NOW)
+    for _ in range(2):
+        end(database, "a1", Outcome.CUSTOMER_ABANDONED, LATER)
+        assert reload(database, attempt).outcome == "unclear"
+        assert reload(database, request_row).status == "uncertain"
 
 
 def test_an_attempt_that_did_not_start_is_not_counted(
@@ -420,6 +441,13 @@ def test_the_time_of_the_talk_stays_when_the_call_ends(
     end(database, "a1", Outcome.CONNECTED, LATER)
     row = reload(database, request_row)
     assert (row.status, row.reached_at, row.done_at) == ("done", NOW, LATER)
+
+
+def test_who_talked_too_shortly_was_not_reached(database: Database, request_row: CallRequest, attempt: Attempt) -> None:
+    progress(database, "a1", Step.CONNECTED, NOW)
+    end(database, "a1", Outcome.TALK_TOO_SHORT, LATER)
+    row = reload(database, request_row)
+    assert (row.status, row.reached_at, row.customer_attempts) == ("waiting", None, 1)
 
 
 def test_a_failed_request_was_never_reached(database: Database, request_row: CallRequest, attempt: Attempt) -> None:

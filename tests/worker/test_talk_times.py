@@ -1,0 +1,159 @@
+"""How long agent and customer were connected: who has talked long enough, and who perhaps has not."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from app.domain.lifecycle import Outcome
+from app.telephony.ami import AmiDisconnected, AmiError, AmiTimeout
+from app.worker import talk_times
+from app.worker.background import BackgroundTasks
+from app.worker.talk_times import TalkTimes
+from script.office.patience import PATIENCE
+
+A = "0b6f6d3e-94f5-4a3c-9d7e-2f1f7b1c8a90"
+SHORT = 0.02  # seconds
+
+
+class Harness:
+    """`answer`: how the PBX responds to a ping."""
+
+    def __init__(self) -> None:
+        self.tasks = BackgroundTasks()
+        self.shortest = SHORT
+        self.lasted: list[str] = []
+        self.over: list[str] = []
+        self.asked = 0
+        self.answer: Callable[[], asyncio.Future[None] | AmiError | None] = lambda: None
+        self.talks = TalkTimes(
+            shortest=lambda: self.shortest,
+            ask=self._ask,
+            tasks=self.tasks,
+            lasted=self.lasted.append,
+            over=self.over.append,
+        )
+
+    async def _ask(self) -> None:
+        self.asked += 1
+        answer = self.answer()
+        if isinstance(answer, AmiError):
+            raise answer
+        if answer is not None:
+            await answer
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while not condition():
+            assert asyncio.get_running_loop().time() < deadline
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def harness() -> AsyncIterator[Harness]:
+    harness = Harness()
+    yield harness
+    await harness.tasks.cancel()
+
+
+async def test_talk_that_has_lasted_is_reported_before_its_end(harness: Harness) -> None:
+    harness.talks.begin(A)
+    harness.talks.begin(A)  # a repeated report
+    await harness.until(lambda: harness.lasted)
+    assert (harness.lasted, harness.over, harness.asked) == ([A], [], 1)
+    harness.talks.begin(A)
+    assert harness.talks.end(A, None) is Outcome.CONNECTED
+    assert harness.lasted == [A]
+
+
+async def test_agent_who_leaves_after_a_talk_ends_it(harness: Harness) -> None:
+    harness.talks.begin(A)
+    await harness.until(lambda: harness.lasted)
+    harness.talks.leave(A)
+    assert harness.over == [A]
+
+
+async def test_agent_who_leaves_early_ends_it_when_the_customers_call_has_lasted(harness: Harness) -> None:
+    harness.talks.begin(A)
+    harness.talks.leave(A)
+    assert harness.over == []
+    await harness.until(lambda: harness.over)
+    assert (harness.lasted, harness.over) == ([A], [A])
+
+
+async def test_end_decides_what_has_not_lasted(harness: Harness) -> None:
+    harness.shortest = math.inf
+    for seconds, outcome in ((1.5, Outcome.TALK_TOO_SHORT), (None, Outcome.UNCLEAR)):
+        harness.talks.begin(A)
+        assert harness.talks.end(A, seconds) is outcome
+        assert harness.talks.end(A, seconds) is outcome, "found out afterwards"
+    harness.shortest = 1.5
+    assert harness.talks.end(A, 1.5) is Outcome.CONNECTED
+
+
+async def test_any_connection_is_a_talk_without_a_shortest_one(harness: Harness) -> None:
+    harness.shortest = 0
+    harness.talks.begin(A)
+    assert (harness.lasted, harness.asked) == ([A], 0)
+    assert harness.talks.end("another", None) is Outcome.CONNECTED
+
+
+@pytest.mark.parametrize("gives_up", [True, False])
+async def test_nobody_talks_while_the_pbx_stands_still(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, gives_up: bool
+) -> None:
+    """`gives_up`: the response is late, or does not come."""
+    monkeypatch.setattr(talk_times, "PROMPT_SECONDS", -1.0)  # every response is late
+    harness.answer = lambda: AmiTimeout("no response") if gives_up else None
+    harness.talks.begin(A)
+    await harness.until(lambda: harness.asked == 3)
+    assert harness.lasted == []
+    assert harness.talks.end(A, 20.0) is Outcome.UNCLEAR
+
+
+async def test_talk_goes_on_after_the_pbx_stood_still(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(talk_times, "PROMPT_SECONDS", -1.0)
+    harness.talks.begin(A)
+    await harness.until(lambda: harness.asked == 2)
+    monkeypatch.setattr(talk_times, "PROMPT_SECONDS", PATIENCE)
+    await harness.until(lambda: harness.lasted)
+    assert harness.talks.end(A, 20.0) is Outcome.CONNECTED
+
+
+@pytest.mark.parametrize("lost", [True, False])
+async def test_end_that_comes_before_the_response(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    """A PBX that goes on after a standstill reports the end and responds in any order. `lost`: it reports nothing."""
+    response = asyncio.get_running_loop().create_future()
+    harness.answer = lambda: response
+    harness.talks.begin(A)
+    await harness.until(lambda: harness.asked)
+    monkeypatch.setattr(talk_times, "PROMPT_SECONDS", -1.0)
+    if lost:
+        harness.talks.connection_lost()
+    assert harness.talks.end(A, 20.0) is Outcome.UNCLEAR
+    response.set_result(None)
+    await harness.tasks.cancel()
+    assert harness.lasted == []
+
+
+async def test_lost_connection_stops_the_time_until_the_channels_are_read(harness: Harness) -> None:
+    harness.answer = lambda: AmiDisconnected("lost")
+    harness.talks.begin(A)
+    await harness.until(lambda: harness.asked)
+    harness.talks.connection_lost()
+    await asyncio.sleep(2 * SHORT)
+    assert (harness.lasted, harness.asked) == ([], 1)
+    harness.answer = lambda: None
+    harness.talks.begin(A)
+    await harness.until(lambda: harness.lasted)
+    assert harness.asked == 2
+
+
+async def test_timer_of_an_ended_talk_reports_nothing(harness: Harness) -> None:
+    harness.talks.begin(A)
+    assert harness.talks.end(A, 0.0) is Outcome.TALK_TOO_SHORT
+    await asyncio.sleep(2 * SHORT)
+    assert (harness.lasted, harness.asked) == ([], 0)
