@@ -316,11 +316,16 @@ def active_of_number(session: Session, number: str) -> list[tuple[CallRequest, M
 
 
 def perhaps_over(
-    session: Session, now: datetime, closings: Mapping[int, datetime] = MappingProxyType({})
+    session: Session,
+    now: datetime,
+    closings: Mapping[int, datetime] = MappingProxyType({}),
+    *,
+    among: Sequence[int] | None = None,
 ) -> list[tuple[CallRequest, Module | None]]:
     """Return the waiting and uncertain requests that may have expired, or were called now for too long.
 
-    `closings` has the last closing of each module whose open requests expire or are given up then.
+    `closings` has the last closing of each module whose open requests expire or are given up then. `among` are the ids
+    of requests to look at, None: all.
     """
     registered_at = func.coalesce(CallRequest.registered_again_at, CallRequest.registered_at)
     # A postponed request is wanted from its time on.
@@ -334,6 +339,8 @@ def perhaps_over(
         found.append((CallRequest.module_id == module_id) & (wanted_at < closed_at) & ends)
     query = select(CallRequest).outerjoin(Module, Module.id == CallRequest.module_id)
     query = query.where(has_status([Status.WAITING, Status.UNCERTAIN]), or_(*found))
+    if among is not None:
+        query = query.where(CallRequest.id.in_(among))
     return with_modules(session, session.scalars(query).all())
 
 
