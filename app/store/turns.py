@@ -1,7 +1,7 @@
 """Turns to write, for databases that have one writer at a time.
 
-SQLite lets whoever asks in the right instant write next. Somebody who is unlucky asks in vain until the time-out. So the
-threads of a process take turns, and the one whose turn it is passes a turnstile between all processes.
+SQLite lets whoever asks in the right instant write next. Somebody who is unlucky asks in vain until the time-out. So
+the threads of a process take turns, and the one whose turn it is passes a turnstile between all processes.
 """
 
 import fcntl

@@ -27,7 +27,6 @@ from app.services.requests.registration import (
     find_open,
     has_open,
     is_for_themselves,
-    register,
     why_refused,
     withdraw,
 )
@@ -52,6 +51,7 @@ from app.telephony.ivr import (
 from app.telephony.snapshot import Snapshot
 from app.worker.clock import CLOCK, utcnow
 from app.worker.prompts import PromptStore
+from app.worker.registrations import Registrations
 from app.worker.spoken_names import SpokenNames
 
 log = logging.getLogger(__name__)
@@ -86,6 +86,7 @@ class Registrar:
         self._registered, self._refused, self._learn = registered, refused, learn
         self._entered, self._left, self._hang_up = entered, left, hang_up
         self._names = names
+        self._registrations = Registrations(database)
         self._rules: tuple[float, NumberPlan, NumberPolicy] | None = None
         self._log = LimitedLog()
 
@@ -212,13 +213,13 @@ class Registrar:
         """Store the request, for the time that the caller chose, and return its id. It is on disk when this returns.
 
         The time is stored as the caller has heard it, even if its quarter of an hour has become full meanwhile. Raises
-        NotRegistered, or if it cannot be stored.
+        NotRegistered, or if it cannot be stored: then it never will be.
         """
         try:
             async with CLOCK.hold() as now:
                 source = Source.TYPED if accepted.typed else Source.CALLER_ID
                 registration = await asyncio.to_thread(self._registration, call, accepted.number, source, at)
-                request = await asyncio.to_thread(register, self._database, registration, now)
+                request = await self._registrations.store(registration, now)
         except RegistrationRefused as refused:
             self._count(call, refused.reason)
             raise NotRegistered(refused.reason.value) from None
@@ -227,6 +228,10 @@ class Registrar:
         log.info("request %s registered: module %s, number %s", request, call.module_id, masked(accepted.number))
         log.debug("the number of request %s is %s", request, accepted.number)
         return request
+
+    def close(self) -> None:
+        """End the thread that stores requests when it has nothing to do."""
+        self._registrations.close()
 
     def new_name(self, request: int) -> Sound:
         return self._names.new_recording(request)
