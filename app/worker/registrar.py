@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.audio.prompt_texts import appointment_text, delay_text, place_text, wait_text
@@ -280,10 +281,21 @@ class Registrar:
         return self._snapshot.place_in_queue(queue, uniqueid)
 
     def number_rules(self) -> tuple[NumberPlan, NumberPolicy]:
-        """Return how the office reads numbers, and which may be called. Blocks on the database."""
-        if self._rules is None or time.monotonic() - self._rules[0] > RULES_TTL:
+        """Return how the office reads numbers, and which may be called. Blocks on the database.
+
+        If it is away, the rules from before are used: the request of a caller can still be stored when it is back.
+        """
+        known = self._rules
+        if known is not None and time.monotonic() - known[0] <= RULES_TTL:
+            return known[1:]
+        try:
             with self._database.read() as session:
                 stored = store_settings.read_all(session)
                 plan = store_settings.number_plan(session, self._settings, stored)
-                self._rules = (time.monotonic(), plan, load_policy(session, plan.region, stored))
-        return self._rules[1:]
+                policy = load_policy(session, plan.region, stored)
+        except SQLAlchemyError:
+            if known is None:
+                raise
+            return known[1:]
+        self._rules = (time.monotonic(), plan, policy)
+        return plan, policy

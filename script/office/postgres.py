@@ -50,19 +50,23 @@ class PostgresServer:
         try:
             self._change_owner()
             self._make_cluster()
-            options = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=100"]
-            command = [*self._as_user(), str(self.programs.folder / "postgres"), "-D", str(self._data)]
-            log = self.folder / "log"
-            command += ["-k", str(self.folder), *options]
-            self._process = spawn(command, log, environment=self.programs.environment)
-            self._wait_until_ready(log)
+            self.resume()
             self._run("createdb", "-h", str(self.folder), "-U", USER, DATABASE)
         except BaseException:
             self.stop()
             raise
 
-    def stop(self) -> None:
-        """Stop the server, close open connections and remove the folder."""
+    def resume(self) -> None:
+        """Start the server on the data that there are. Raises RuntimeError."""
+        options = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=100"]
+        command = [*self._as_user(), str(self.programs.folder / "postgres"), "-D", str(self._data)]
+        log = self.folder / "log"
+        command += ["-k", str(self.folder), *options]
+        self._process = spawn(command, log, environment=self.programs.environment)
+        self._wait_until_ready(log)
+
+    def halt(self) -> None:
+        """Stop the server and close open connections. `resume` starts it again with the same data."""
         process, self._process = self._process, None
         if process is not None:
             if process.poll() is None:
@@ -72,6 +76,10 @@ class PostgresServer:
                 except subprocess.TimeoutExpired:
                     pass
             kill(process)
+
+    def stop(self) -> None:
+        """Stop the server, close open connections and remove the folder."""
+        self.halt()
         for folder in (self.folder, self._data.parent):
             shutil.rmtree(folder, ignore_errors=True)
 

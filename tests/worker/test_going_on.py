@@ -1,6 +1,7 @@
 """The worker goes on: a fault in one part, or a database that refuses for a moment, ends nothing for ever."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -190,7 +191,7 @@ async def test_changes_are_written_ten_times_a_second_at_most(
             worker.snapshot.poll_extensions([event("101", turn % 2)], datetime.now(UTC))
             worker.state.store_changes_soon()
             await asyncio.sleep(0.001)
-    pauses = [later - earlier for earlier, later in zip(at, at[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(at)]
     assert min(pauses) > state.INTERVAL * 0.9
     assert turn > len(at)
 
