@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Row,
+    ScalarSelect,
     bindparam,
     case,
     func,
@@ -492,11 +493,11 @@ def count_for_limits(
         of_number = or_(of_number, CallRequest.caller_number == caller_number)
     by_phone = CallRequest.created_by == ""
 
-    def count(*conditions: ColumnElement[bool]) -> int:
-        return session.scalar(select(func.count()).select_from(CallRequest).where(*conditions)) or 0
+    def count(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
+        return select(func.count()).select_from(CallRequest).where(*conditions).scalar_subquery()
 
     last_hour = CallRequest.registered_at > now - HOUR
-    return {
+    counts = {
         LimitReason.NUMBER_OPEN: count(has_status(), of_number),
         LimitReason.NUMBER_HOUR: count(of_number, by_phone, last_hour),
         LimitReason.NUMBER_DAY: count(of_number, by_phone, CallRequest.registered_at > now - DAY),
@@ -504,6 +505,7 @@ def count_for_limits(
         LimitReason.TOTAL_HOUR: count(by_phone, last_hour),
         LimitReason.WAITING: count(has_status([Status.WAITING])),
     }
+    return dict(zip(counts, session.execute(select(*counts.values())).one(), strict=True))
 
 
 def count_times(session: Session, module_id: int, since: datetime, *, but: int | None = None) -> Counter[datetime]:

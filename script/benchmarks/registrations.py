@@ -2,7 +2,7 @@
 
 The worker's registrar, dispatcher, commands and write queue run here as in the worker. Beside them a process writes
 what a panel writes, without a pause: four threads store small changes, and one changes hundreds of requests at once.
-Two processes for each core compute. Nothing rings.
+One process for each core computes. Nothing rings.
 """
 
 import asyncio
@@ -193,7 +193,7 @@ def _fill(database: Database) -> None:
 @contextmanager
 def _busy_machine() -> Iterator[None]:
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_compute, daemon=True) for _ in range(2 * (os.cpu_count() or 1))]
+    processes = [context.Process(target=_compute, daemon=True) for _ in range(os.cpu_count() or 1)]
     for process in processes:
         process.start()
     try:

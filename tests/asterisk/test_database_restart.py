@@ -58,9 +58,9 @@ async def test_restart_of_the_server_during_calls(
             await caller.press("1")
             await customer.hang_up()
             await agent.wait_ended()
-            async with asyncio.timeout(PATIENCE):
-                while "retrying in" not in caplog.text or "not stored yet" not in caplog.text:
-                    await asyncio.sleep(0.01)
+            await office.bazang.until(
+                lambda: "retrying in" in caplog.text and "not stored yet" in caplog.text, PATIENCE, "both are refused"
+            )
             await asyncio.to_thread(server.resume)
 
             await office.wait_for_status(request, "done")

@@ -47,7 +47,9 @@ async def fail(*_: Any) -> None:
 
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not await asyncio.to_thread(condition):
+        while True:
+            if await asyncio.to_thread(condition):
+                return
             await asyncio.sleep(0.005)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -158,6 +159,31 @@ async def test_who_was_told_no_is_not_stored_later(
     assert isinstance(late[1], TimeoutError)
     assert await store.store(of(3), NOW)
     assert stored(database) == [of(3).number]
+
+
+async def test_line_that_moves_is_waited_for(
+    store: Registrations, storing: Storing, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine that is busy with much else the last of many callers has to wait for long, but is not lost."""
+    monkeypatch.setattr(registrations, "STORE_SECONDS", 3.0)
+    monkeypatch.setattr(registrations, "MOST_AT_ONCE", 1)
+    store._at_once = 1
+
+    def slowly(database: Database, given: Sequence[tuple[Registration, datetime]]) -> Any:
+        time.sleep(0.4)
+        return storing(database, given)
+
+    monkeypatch.setattr(registrations, "register_together", slowly)
+    await asyncio.gather(*(store.store(of(number), NOW) for number in range(10)))
+    assert len(stored(database)) == 10
+
+
+async def test_line_has_an_end_all_the_same(
+    store: Registrations, storing: Storing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registrations, "LONGEST_WAIT", 0.0)
+    with pytest.raises(TimeoutError):
+        await store.store(of(1), NOW)
 
 
 async def test_who_is_stored_at_the_last_moment_is_told_so(
