@@ -102,6 +102,10 @@ async def _register(database: Database, settings: Settings, runs: int, callers: 
         str(100 + n): Line(str(100 + n), LineState.FREE, datetime.now(UTC) - timedelta(hours=1), f"PJSIP/{100 + n}")
         for n in range(AGENTS)
     }
+
+    def end_soon(attempt: str) -> None:
+        asyncio.get_running_loop().call_later(0.5, dispatcher.end, attempt, Outcome.CUSTOMER_BUSY, "")
+
     dispatcher = Dispatcher(
         database,
         settings,
@@ -111,9 +115,7 @@ async def _register(database: Database, settings: Settings, runs: int, callers: 
         tasks=worker.tasks,
         facts=lambda: Facts(lines=lines, heartbeat=datetime.now(UTC), outbound_context="out"),
         prompt=lambda order, now: (),
-        rings=lambda order: asyncio.get_running_loop().call_later(
-            0.5, dispatcher.end, order.attempt, Outcome.CUSTOMER_BUSY, ""
-        ),
+        rings=lambda order: end_soon(order.attempt),
     )
     worker.registrar._registered = dispatcher.wake
 

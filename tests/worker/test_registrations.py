@@ -148,15 +148,15 @@ async def test_who_was_told_no_is_not_stored_later(
     monkeypatch.setattr(registrations, "STORE_SECONDS", 0.05)
     storing.may_end.clear()
     storing.failures = [LOCKED]
-    waiting = [asyncio.create_task(store.store(of(1), NOW))]
+    waiting = asyncio.create_task(store.store(of(1), NOW))
     async with asyncio.timeout(PATIENCE):
         await storing.begun.wait()
-    late = await asyncio.gather(store.store(of(2), NOW), return_exceptions=True)
-    assert isinstance(late[0], TimeoutError), "its turn has not come in time"
-    assert not waiting[0].done(), "it is being stored: only the database knows the answer"
+    with pytest.raises(TimeoutError):  # its turn has not come in time
+        await store.store(of(2), NOW)
+    assert not waiting.done(), "it is being stored: only the database knows the answer"
     storing.may_end.set()
-    late += await asyncio.gather(*waiting, return_exceptions=True)
-    assert isinstance(late[1], TimeoutError)
+    with pytest.raises(TimeoutError):
+        await waiting
     assert await store.store(of(3), NOW)
     assert stored(database) == [of(3).number]
 
