@@ -76,11 +76,17 @@ def notify_worker(session: Session) -> None:
 def open_commands(database: Database, now: datetime) -> list[Command]:
     """Return the unanswered commands, oldest first. Expired commands are answered `expired` and left out.
 
-    The returned commands still have their secrets; the rows lose them.
+    The returned commands still have their secrets; the rows lose them. Nothing is written if nothing has to change:
+    the worker looks at each change of the database.
     """
+    query = select(Command).where(Command.done_at.is_(None)).order_by(Command.id)
+    with database.read() as session:
+        commands = list(session.scalars(query))
+    if not any(command.expires_at <= now or _has_secrets(command) for command in commands):
+        return commands
     with database.write() as session:
         fresh = []
-        for command in session.scalars(select(Command).where(Command.done_at.is_(None)).order_by(Command.id)):
+        for command in session.scalars(query):
             if command.expires_at <= now:
                 _set_answer(command, ok=False, result=CommandResult.EXPIRED, now=now)
             else:
@@ -110,10 +116,14 @@ def _set_answer(command: Command, *, ok: bool, result: str, now: datetime) -> No
     command.done_at, command.ok, command.result = now, ok, str(result)[:MAX_RESULT_LENGTH]
 
 
+def _has_secrets(command: Command) -> bool:
+    return any(name in command.payload for name in _SECRETS.get(command.kind, ()))
+
+
 def _remove_secrets(session: Session, command: Command) -> None:
     """Remove the secrets from the row, but not from the loaded object."""
-    secrets = _SECRETS.get(command.kind, ())
-    if any(name in command.payload for name in secrets):
+    if _has_secrets(command):
+        secrets = _SECRETS[command.kind]
         payload = {name: value for name, value in command.payload.items() if name not in secrets}
         row = update(Command).where(Command.id == command.id).values(payload=payload)
         session.execute(row, execution_options={"synchronize_session": False})

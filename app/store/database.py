@@ -1,22 +1,29 @@
 """Read sessions and write sessions.
 
 On SQLite, a transaction that reads first and writes later can lose updates or fail with "database is locked". So a
-write session starts with BEGIN IMMEDIATE. On PostgreSQL, rows are locked when they are read (`with_for_update`).
+write session starts with BEGIN IMMEDIATE, and the threads of a process take turns (`turns.py`). On PostgreSQL, rows are
+locked when they are read (`with_for_update`).
 """
 
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, event, make_url
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as TookTooLong
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import StaleDataError
 
 from app.domain.text import search_key
 from app.store.cache import VersionedCache
+from app.store.turns import Turns, Turnstile, Urgency
 from app.store.version import DatabaseVersion, watch_configuration
 
 Value = TypeVar("Value")
 _WRITES = "bazang_writes"
+# What may succeed if it is tried again: the database is locked, full or away, or another session was faster.
+PASSING_FAILURES = (OperationalError, InterfaceError, InternalError, TookTooLong, StaleDataError)
 
 
 def hide_password(url: str) -> str:
@@ -60,6 +67,15 @@ def _without_jit(connection: Any, _record: Any) -> None:
     connection.commit()
 
 
+def _make_turnstile(engine: Engine) -> Turnstile | None:
+    """Return the turnstile of an SQLite file, None if several can write at a time."""
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        return None
+    turnstile = Turnstile(f"{engine.url.database}.turnstile")
+    event.listen(engine, "engine_disposed", lambda _engine: turnstile.close())
+    return turnstile
+
+
 class Database:
     """Provide sessions and a cache of what they read. Do not keep a session open during slow work."""
 
@@ -69,6 +85,8 @@ class Database:
             event.listen(engine, "connect", _without_jit)
         self.version = DatabaseVersion(engine)
         self.cache = VersionedCache()
+        self.turns = Turns()
+        self._turnstile = _make_turnstile(engine)
         self._writer = engine.execution_options(**{_WRITES: True})
         watch_configuration(self._writer)
 
@@ -79,10 +97,20 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
-        """Open a write session. It commits at the end and rolls back if anything is raised."""
-        with Session(self._writer, expire_on_commit=False) as session, session.begin():
+    def write(self, urgency: Urgency = Urgency.REST) -> Iterator[Session]:
+        """Open a write session. It commits at the end and rolls back if anything is raised.
+
+        On SQLite all others of this process wait for its end, so it must be short. Never open one within another one.
+        """
+        turnstile = self._turnstile
+        with self._turn(urgency), Session(self._writer, expire_on_commit=False) as session, session.begin():
+            if turnstile is not None:
+                with turnstile.stand():
+                    session.connection()  # begins
             yield session
+
+    def _turn(self, urgency: Urgency) -> AbstractContextManager[None]:
+        return self.turns.take(urgency) if self._turnstile is not None else nullcontext()
 
     def cached(self, key: Hashable, read: Callable[[], Value]) -> Value:
         """Return the result of `read`, cached until the database changes. It must not be modified."""
@@ -114,7 +142,7 @@ class Joined(Database):
         yield self._session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self, urgency: Urgency = Urgency.REST) -> Iterator[Session]:
         """Return the session of the open transaction in a savepoint. A failure rolls back to the savepoint."""
         with self._session.begin_nested():
             yield self._session

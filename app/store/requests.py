@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Row,
+    ScalarSelect,
     bindparam,
     case,
     func,
@@ -316,11 +317,16 @@ def active_of_number(session: Session, number: str) -> list[tuple[CallRequest, M
 
 
 def perhaps_over(
-    session: Session, now: datetime, closings: Mapping[int, datetime] = MappingProxyType({})
+    session: Session,
+    now: datetime,
+    closings: Mapping[int, datetime] = MappingProxyType({}),
+    *,
+    among: Sequence[int] | None = None,
 ) -> list[tuple[CallRequest, Module | None]]:
     """Return the waiting and uncertain requests that may have expired, or were called now for too long.
 
-    `closings` has the last closing of each module whose open requests expire or are given up then.
+    `closings` has the last closing of each module whose open requests expire or are given up then. `among` are the ids
+    of requests to look at, None: all.
     """
     registered_at = func.coalesce(CallRequest.registered_again_at, CallRequest.registered_at)
     # A postponed request is wanted from its time on.
@@ -334,6 +340,8 @@ def perhaps_over(
         found.append((CallRequest.module_id == module_id) & (wanted_at < closed_at) & ends)
     query = select(CallRequest).outerjoin(Module, Module.id == CallRequest.module_id)
     query = query.where(has_status([Status.WAITING, Status.UNCERTAIN]), or_(*found))
+    if among is not None:
+        query = query.where(CallRequest.id.in_(among))
     return with_modules(session, session.scalars(query).all())
 
 
@@ -485,11 +493,11 @@ def count_for_limits(
         of_number = or_(of_number, CallRequest.caller_number == caller_number)
     by_phone = CallRequest.created_by == ""
 
-    def count(*conditions: ColumnElement[bool]) -> int:
-        return session.scalar(select(func.count()).select_from(CallRequest).where(*conditions)) or 0
+    def count(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
+        return select(func.count()).select_from(CallRequest).where(*conditions).scalar_subquery()
 
     last_hour = CallRequest.registered_at > now - HOUR
-    return {
+    counts = {
         LimitReason.NUMBER_OPEN: count(has_status(), of_number),
         LimitReason.NUMBER_HOUR: count(of_number, by_phone, last_hour),
         LimitReason.NUMBER_DAY: count(of_number, by_phone, CallRequest.registered_at > now - DAY),
@@ -497,6 +505,7 @@ def count_for_limits(
         LimitReason.TOTAL_HOUR: count(by_phone, last_hour),
         LimitReason.WAITING: count(has_status([Status.WAITING])),
     }
+    return dict(zip(counts, session.execute(select(*counts.values())).one(), strict=True))
 
 
 def count_times(session: Session, module_id: int, since: datetime, *, but: int | None = None) -> Counter[datetime]:

@@ -129,6 +129,14 @@ class AgiSession:
         """Set a channel variable. Works after a hang-up, too."""
         await self._command(f"SET VARIABLE {_name(name)} {_quoted(value)}", after_hangup=True)
 
+    async def set_variable_meanwhile(self, name: str, value: str) -> None:
+        """Set a channel variable while a command runs, if the PBX can be reached by AMI. It may fail without a word.
+
+        Await it before the dialogue ends, or it changes the next one.
+        """
+        if self._watchdog is not None and self._watchdog.available:
+            await self._watchdog.set_variable(self._channel, _name(name), value)
+
     async def answer(self) -> None:
         await self._command("ANSWER")
 

@@ -418,6 +418,9 @@ class AmiClient:
                 continue
             except (OSError, TimeoutError, AmiError) as error:
                 self._drop(str(error) or type(error).__name__)
+            except Exception as error:  # without a connection nobody would ever be called back again
+                log.exception("%s: the connection failed by a fault of ours", self._name)
+                self._drop(f"{type(error).__name__}: {error}")
             await _pause(self._times.pauses, failures)
             failures += 1
 

@@ -26,6 +26,7 @@ LONGEST_NUMBER = 20  # digits
 LONGEST_ID = 68  # characters of a Uniqueid; Asterisk's own limit is 149
 _LATEST = 2**32  # seconds since 1970
 MODULE_SECONDS = 15.0  # to synthesize prompts that have changed since the last call
+STORING_SECONDS = 120.0  # to store a request; the registrar gives up much sooner, unless the database hangs
 CHOICE_SECONDS = 5.0  # to press a key after a question
 FIRST_DIGIT_SECONDS = 8.0
 NEXT_DIGIT_SECONDS = 4.0
@@ -226,14 +227,14 @@ class _Dialogue:
         if module.silent:
             if own is None:
                 raise _Leave("no_number")
-            await self._store(own)
+            await self._wait_until_stored(asyncio.ensure_future(self._store(own)))
             return "registered"
 
         await self._session.answer()
         has_open = own is not None and await self._has_open(own)
         key = await self._ask_about_open(own) if own and has_open else await self._ask_which_number(own is not None)
         if key == "9" and own is not None:
-            await self._withdraw(own)
+            await self._wait_until_stored(asyncio.ensure_future(self._withdraw(own)))
             await self._play(self._prompts.get("withdrawn"))
             return "withdrawn"
         if key == "3":
@@ -284,7 +285,7 @@ class _Dialogue:
 
     async def _withdraw(self, number: Accepted) -> None:
         try:
-            await asyncio.shield(self._registrar.withdraw(self._call, number))
+            await self._registrar.withdraw(self._call, number)
         except Exception as failure:
             log.error("cannot withdraw a request: %r", failure)
             raise _Leave("not_stored") from failure
@@ -438,10 +439,12 @@ class _Dialogue:
                 return False
             await self._play(self._prompts.get("before_success"))
         finally:
-            (failure,) = await asyncio.gather(asyncio.shield(storing), return_exceptions=True)
+            (failure,) = await asyncio.gather(self._wait_until_stored(storing), return_exceptions=True)
         if failure is not None:
-            raise failure if isinstance(failure, _Leave) else _Leave("not_stored")
+            raise failure
         try:
+            # If this process stops from now on, the caller still goes where callers with a request go.
+            await self._session.set_variable(variables.RESULT, NEXT)
             await self._play_and_tell(self._last_prompt(), stored)
             await self._ask_name()
         except (HungUp, AgiBroken):
@@ -456,8 +459,6 @@ class _Dialogue:
         say_name = self._prompts.get("say_name")
         if not self._asks_name or say_name is None:
             return
-        # If this process stops now, the caller still goes where callers with a request go.
-        await self._session.set_variable(variables.RESULT, NEXT)
         if await self._play(say_name, keys=ANY_KEY):
             return
         await self._play(self._prompts.get("tone"))
@@ -485,14 +486,29 @@ class _Dialogue:
         if current is not None:
             await self._store(current)
 
-    async def _store(self, number: Accepted) -> None:
+    async def _wait_until_stored(self, storing: "asyncio.Future[None]") -> None:
+        """Keep the caller on the line until the database has answered. It goes on if the caller hangs up meanwhile.
+
+        Raises _Leave.
+        """
         try:
-            self._request = await asyncio.shield(self._registrar.register(self._call, number, self._call_at))
+            await self._session.keep_waiting(storing, STORING_SECONDS)
+        except _Leave:
+            raise
+        except Exception as failure:
+            raise _Leave("not_stored") from failure
+
+    async def _store(self, number: Accepted) -> None:
+        """Store the request. While this runs, the session may be in use."""
+        try:
+            self._request = await self._registrar.register(self._call, number, self._call_at)
         except NotRegistered as refused:
             raise _Leave(refused.reason) from None
         except Exception as failure:
             log.error("cannot store a request: %r", failure)
             raise _Leave("not_stored") from failure
+        # Should this process stop while a prompt plays, the caller must not go where callers without a request go.
+        await self._session.set_variable_meanwhile(variables.RESULT, NEXT)
         if self._replaced is not None and self._replaced.number != number.number:
             await self._withdraw(self._replaced)
 

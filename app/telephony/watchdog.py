@@ -36,21 +36,25 @@ class Watchdog:
 
     async def postpone(self, channel: DialogueChannel, seconds: float) -> bool:
         """Let the watchdog of a channel end in so many seconds. Return whether the PBX has confirmed it."""
+        return await self.set_variable(channel, WATCHDOG, f"{seconds:.1f}")
+
+    async def set_variable(self, channel: DialogueChannel, name: str, value: str) -> bool:
+        """Set a variable of a channel. Return whether the PBX has confirmed it."""
         try:
             try:
-                await self._set(channel.name, seconds)
+                await self._set(channel.name, name, value)
             except AmiRefused:
                 channel.name = await self._find(channel.dialogue)
-                await self._set(channel.name, seconds)
+                await self._set(channel.name, name, value)
         except AmiError as error:
-            log.info("cannot postpone the watchdog of %s: %s", channel.name, error)
+            log.info("cannot set %s of %s: %s", name, channel.name, error)
             return False
         return True
 
-    async def _set(self, channel: str, seconds: float) -> None:
+    async def _set(self, channel: str, name: str, value: str) -> None:
         if not channel:
             raise AmiRefused("the channel has no name")  # without one, Setvar sets a global variable
-        headers = {"Channel": channel, "Variable": WATCHDOG, "Value": f"{seconds:.1f}"}
+        headers = {"Channel": channel, "Variable": name, "Value": value}
         await self._ami.send("Setvar", headers, timeout=REPLY_SECONDS)
 
     async def _find(self, dialogue: str) -> str:

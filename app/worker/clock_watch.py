@@ -73,7 +73,7 @@ class ClockWatch:
     async def _move_stored(self, jump: Jump) -> None:
         """Move the stored moments between the writes from before the jump and those after it."""
         loop, done = asyncio.get_running_loop(), asyncio.Event()
-        self._writes.put(lambda: clock_jump.apply(self._database, jump, CLOCK.now))
+        self._writes.put_between(lambda: clock_jump.apply(self._database, jump, CLOCK.now))
         self._writes.put(lambda: loop.call_soon_threadsafe(done.set))
         await done.wait()
 

@@ -53,12 +53,24 @@ class CommandRunner:
         self._poll, self._reload_dialplan = poll, reload_dialplan
         self._lock = asyncio.Lock()
         self._started: set[int] = set()  # ids; a command stays open until its answer is written
+        self._will_look = False  # somebody waits for the lock, and will find also what is written until then
 
     async def run_open(self) -> None:
-        """Execute the open commands. Commands of CONCURRENT go on in the background."""
+        """Execute the open commands. Commands of CONCURRENT go on in the background.
+
+        If the database refuses, they stay open. The worker calls this at each change of the database and at each poll.
+        """
+        if self._will_look:
+            return
+        self._will_look = True
         async with self._lock:
-            async with CLOCK.hold() as now:
-                found = await asyncio.to_thread(commands.open_commands, self._database, now)
+            self._will_look = False
+            try:
+                async with CLOCK.hold() as now:
+                    found = await asyncio.to_thread(commands.open_commands, self._database, now)
+            except SQLAlchemyError as error:
+                log.error("cannot look for commands, the database refuses: %s", error)
+                return
             for command in found:
                 if command.id in self._started:
                     continue

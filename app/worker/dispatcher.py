@@ -117,8 +117,11 @@ class Dispatcher:
             log.exception("cannot claim requests, retrying in %s s", RETRY_SECONDS)
             return RETRY_SECONDS
         for order in dispatch.orders:
-            self._rings(order)
             self._tasks.spawn(self._dial(order, now))
+            try:
+                self._rings(order)
+            except Exception:
+                log.exception("attempt %s: cannot note that it rings", order.attempt)
         if dispatch.wake_at is None:
             return None
         return max(0.0, (dispatch.wake_at - utcnow()).total_seconds())

@@ -41,20 +41,38 @@ class Housekeeping:
     async def run(self) -> None:
         """Prepare sounds, expire requests or let fallbacks serve them, and make requests of missed calls.
 
-        Once a day, delete what is old.
+        Once a day, delete what is old. If one of these fails, the others are done all the same.
         """
-        try:
-            await self._prompts.prepare(CLOCK.now())
+        for work in (self._prepare, self._expire, self._fall_back, self._make_requests, self._delete):
+            try:
+                await work()
+            except SQLAlchemyError as error:
+                log.error("housekeeping failed, the database refuses: %s", error)
+            except Exception:
+                log.exception("housekeeping failed")
+
+    async def _prepare(self) -> None:
+        await self._prompts.prepare(CLOCK.now())
+        self._dispatcher.wake()
+
+    async def _expire(self) -> None:
+        async with CLOCK.hold() as now:
+            await asyncio.to_thread(expire, self._database, now)
+
+    async def _fall_back(self) -> None:
+        async with CLOCK.hold() as now:
+            fell_back = await asyncio.to_thread(fall_back, self._database, now)
+        if fell_back:
             self._dispatcher.wake()
-            async with CLOCK.hold() as now:
-                await asyncio.to_thread(expire, self._database, now)
-                fell_back = await asyncio.to_thread(fall_back, self._database, now)
-                made = await asyncio.to_thread(missed_automatic.make_requests, self._database, self._settings, now)
-            if made or fell_back:
-                self._dispatcher.wake()
-            await asyncio.to_thread(self._delete_old, CLOCK.now())
-        except SQLAlchemyError as error:
-            log.error("housekeeping failed, the database refuses: %s", error)
+
+    async def _make_requests(self) -> None:
+        async with CLOCK.hold() as now:
+            made = await asyncio.to_thread(missed_automatic.make_requests, self._database, self._settings, now)
+        if made:
+            self._dispatcher.wake()
+
+    async def _delete(self) -> None:
+        await asyncio.to_thread(self._delete_old, CLOCK.now())
 
     def _delete_old(self, now: datetime) -> None:
         if self._deleted_at is not None and uptime() < self._deleted_at + DAY:

@@ -242,6 +242,7 @@ class Worker:
             await self.writes.drain(DRAIN_SECONDS)
             self.prompts.close()
             self.names.close()
+            self.registrar.close()
             await self.tasks.cancel()
 
     def _load_idle_times(self) -> None:
@@ -370,12 +371,15 @@ class Worker:
                 self.stop()
                 return
             self.refusals.store()
+            self.tasks.spawn(self.commands.run_open())  # perhaps the look at the last change failed
             try:
                 await self._poll_pbx()
             except AmiError as error:
                 log.warning("cannot read the state of the PBX: %s", error)
             except SQLAlchemyError as error:
                 log.error("the poll failed, the database refuses: %s", error)
+            except Exception:  # the rest must go on: without a heartbeat the pages say that the worker has stopped
+                log.exception("the poll failed")
             try:
                 await self.state.store_worker_state()
             except SQLAlchemyError as error:

@@ -22,11 +22,19 @@ class RefusalCounter:
     def store(self) -> None:
         """Queue a write of the counts since the last one."""
         counts, self._counts = self._counts, Counter()
-        if not counts:
-            return
+        if counts:
+            self._writes.put_snapshot(_Counts(self._database, counts))
 
-        def write() -> None:
-            with self._database.write() as session:
-                add_refusals(session, counts, utcnow())
 
-        self._writes.put(write)
+class _Counts:
+    """A write of counts."""
+
+    def __init__(self, database: Database, counts: Counter[LimitReason]) -> None:
+        self._database, self._counts = database, counts
+
+    def absorb(self, newer: "_Counts") -> None:
+        self._counts += newer._counts
+
+    def __call__(self) -> None:
+        with self._database.write() as session:
+            add_refusals(session, self._counts, utcnow())

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.audio.prompt_texts import appointment_text, delay_text, place_text, wait_text
@@ -27,7 +28,6 @@ from app.services.requests.registration import (
     find_open,
     has_open,
     is_for_themselves,
-    register,
     why_refused,
     withdraw,
 )
@@ -52,6 +52,7 @@ from app.telephony.ivr import (
 from app.telephony.snapshot import Snapshot
 from app.worker.clock import CLOCK, utcnow
 from app.worker.prompts import PromptStore
+from app.worker.registrations import Registrations
 from app.worker.spoken_names import SpokenNames
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class Registrar:
         self._registered, self._refused, self._learn = registered, refused, learn
         self._entered, self._left, self._hang_up = entered, left, hang_up
         self._names = names
+        self._registrations = Registrations(database)
         self._rules: tuple[float, NumberPlan, NumberPolicy] | None = None
         self._log = LimitedLog()
 
@@ -212,13 +214,13 @@ class Registrar:
         """Store the request, for the time that the caller chose, and return its id. It is on disk when this returns.
 
         The time is stored as the caller has heard it, even if its quarter of an hour has become full meanwhile. Raises
-        NotRegistered, or if it cannot be stored.
+        NotRegistered, or if it cannot be stored: then it never will be.
         """
         try:
             async with CLOCK.hold() as now:
                 source = Source.TYPED if accepted.typed else Source.CALLER_ID
                 registration = await asyncio.to_thread(self._registration, call, accepted.number, source, at)
-                request = await asyncio.to_thread(register, self._database, registration, now)
+                request = await self._registrations.store(registration, now)
         except RegistrationRefused as refused:
             self._count(call, refused.reason)
             raise NotRegistered(refused.reason.value) from None
@@ -227,6 +229,10 @@ class Registrar:
         log.info("request %s registered: module %s, number %s", request, call.module_id, masked(accepted.number))
         log.debug("the number of request %s is %s", request, accepted.number)
         return request
+
+    def close(self) -> None:
+        """End the thread that stores requests when it has nothing to do."""
+        self._registrations.close()
 
     def new_name(self, request: int) -> Sound:
         return self._names.new_recording(request)
@@ -275,10 +281,21 @@ class Registrar:
         return self._snapshot.place_in_queue(queue, uniqueid)
 
     def number_rules(self) -> tuple[NumberPlan, NumberPolicy]:
-        """Return how the office reads numbers, and which may be called. Blocks on the database."""
-        if self._rules is None or time.monotonic() - self._rules[0] > RULES_TTL:
+        """Return how the office reads numbers, and which may be called. Blocks on the database.
+
+        If it is away, the rules from before are used: the request of a caller can still be stored when it is back.
+        """
+        known = self._rules
+        if known is not None and time.monotonic() - known[0] <= RULES_TTL:
+            return known[1:]
+        try:
             with self._database.read() as session:
                 stored = store_settings.read_all(session)
                 plan = store_settings.number_plan(session, self._settings, stored)
-                self._rules = (time.monotonic(), plan, load_policy(session, plan.region, stored))
-        return self._rules[1:]
+                policy = load_policy(session, plan.region, stored)
+        except SQLAlchemyError:
+            if known is None:
+                raise
+            return known[1:]
+        self._rules = (time.monotonic(), plan, policy)
+        return plan, policy

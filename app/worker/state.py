@@ -1,7 +1,9 @@
 """Store what the worker knows of the PBX and of itself, so that pages can explain waiting requests."""
 
 import asyncio
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Self
 
 from app.config import Settings
 from app.domain.policy import ReasonCode
@@ -18,6 +20,47 @@ from app.worker.extension_names import ExtensionNames
 from app.worker.write_queue import WriteQueue
 
 DELAY = 0.02  # seconds; all events of one call are stored together
+INTERVAL = 0.1  # seconds between two writes of changes; a flood of events must not become one of writes
+
+
+@dataclass
+class _Changes:
+    """A write of changed extensions and queues, and of the numbers on the line, None if they have not changed.
+
+    `complete`: these are all extensions and queues, so all other rows are deleted if `may_delete`. Otherwise their
+    lines become unknown at `now`.
+    """
+
+    database: Database
+    extensions: dict[str, pbx_state.ExtensionReport]
+    queues: dict[str, pbx_state.QueueReport]
+    numbers: frozenset[str] | None
+    complete: bool
+    may_delete: bool
+    now: datetime
+
+    def absorb(self, newer: Self) -> None:
+        before = self.extensions
+        if newer.complete:
+            self.extensions, self.queues = {}, {}
+            self.complete, self.may_delete, self.now = True, newer.may_delete, newer.now
+        for extension, report in newer.extensions.items():
+            if report.name is None and extension in before:
+                report = replace(report, name=before[extension].name)
+            self.extensions[extension] = report
+        self.queues |= newer.queues
+        if newer.numbers is not None:
+            self.numbers = newer.numbers
+
+    def __call__(self) -> None:
+        complete = self.complete and self.may_delete
+        with self.database.write() as session:
+            pbx_state.store_extensions(session, self.extensions.values(), complete=complete)
+            pbx_state.store_queues(session, self.queues.values(), complete=complete)
+            if self.complete and not self.may_delete:
+                pbx_state.mark_unknown(session, self.extensions.keys(), self.now)
+            if self.numbers is not None:
+                pbx_state.store_numbers_on_line(session, self.numbers)
 
 
 class StateStore:
@@ -50,31 +93,37 @@ class StateStore:
         self._stored_numbers: frozenset[str] | None = None  # None: unknown
         self._started_at: datetime = utcnow()
         self._timer: asyncio.TimerHandle | None = None
+        self._next_at = 0.0  # loop time from which changes may be written again
 
     def _on_name(self, extension: str) -> None:
         self._snapshot.changed_lines.add(extension)
         self.store_changes_soon()
 
     def store_changes_soon(self) -> None:
-        """Store the changes of the snapshot and of the numbers on the line after DELAY, if there are any."""
+        """Store the changes of the snapshot and of the numbers on the line, if there are any.
+
+        That is after DELAY, and INTERVAL after the last time.
+        """
         changed = self._snapshot.changed_lines or self._snapshot.changed_queues
         if self._timer is None and (changed or self.numbers_on_line != self._stored_numbers):
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(DELAY, self.store_changes)
+            self._timer = loop.call_at(max(loop.time() + DELAY, self._next_at), self.store_changes)
 
     def store_changes(self, *, complete: bool = False) -> None:
         """Queue a write of the snapshot's changes.
 
         With `complete`, write everything and delete all other rows. If they must stay, their lines become unknown.
         """
-        self._timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._next_at = None, asyncio.get_running_loop().time() + INTERVAL
         extensions, self._snapshot.changed_lines = self._snapshot.changed_lines, set()
         queues, self._snapshot.changed_queues = self._snapshot.changed_queues, set()
         facts, configured = self._snapshot.queue_facts(), self._snapshot.configured_wrapups or {}
         # A row can only be deleted by a complete write.
         complete = complete or not extensions <= self._snapshot.extensions.keys() or not queues <= facts.keys()
-        extension_reports = [
-            pbx_state.ExtensionReport(
+        extension_reports = {
+            e.extension: pbx_state.ExtensionReport(
                 e.extension,
                 e.state,
                 e.since,
@@ -85,28 +134,18 @@ class StateStore:
             )
             for e in self._snapshot.extensions.values()
             if complete or e.extension in extensions
-        ]
-        queue_reports = [
-            pbx_state.QueueReport(name, queue.callers, queue.members, configured.get(name))
+        }
+        queue_reports = {
+            name: pbx_state.QueueReport(name, queue.callers, queue.members, configured.get(name))
             for name, queue in facts.items()
             if complete or name in queues
-        ]
-
-        may_delete, now = self.may_delete, utcnow()
-        numbers, changed_numbers = self.numbers_on_line, self.numbers_on_line != self._stored_numbers
-        self._stored_numbers = numbers
-
-        def write() -> None:
-            with self._database.write() as session:
-                pbx_state.store_extensions(session, extension_reports, complete=complete and may_delete)
-                pbx_state.store_queues(session, queue_reports, complete=complete and may_delete)
-                if complete and not may_delete:
-                    pbx_state.mark_unknown(session, {report.extension for report in extension_reports}, now)
-                if changed_numbers:
-                    pbx_state.store_numbers_on_line(session, numbers)
-
-        if extension_reports or queue_reports or changed_numbers or complete:
-            self._writes.put(write)
+        }
+        numbers = self.numbers_on_line if self.numbers_on_line != self._stored_numbers else None
+        self._stored_numbers = self.numbers_on_line
+        if extension_reports or queue_reports or numbers is not None or complete:
+            self._writes.put_snapshot(
+                _Changes(self._database, extension_reports, queue_reports, numbers, complete, self.may_delete, utcnow())
+            )
 
     def store_worker_state_soon(self) -> None:
         """Store the worker's state in the background."""

@@ -180,7 +180,7 @@ class TalkWatch:
     def _note_missed(self, lost: LostCall) -> None:
         ended = EndedCall(lost.uniqueid, self._number(lost.party), lost.name, lost.arrivals)
         now = utcnow()
-        self._writes.put(lambda: missed_calls.record(self._database, ended, now))
+        self._writes.put_news(lambda: missed_calls.record(self._database, ended, now))
 
     def _close_requests(self, talk: Talk, since: datetime) -> None:
         number = self._number(talk.other)

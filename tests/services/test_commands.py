@@ -57,6 +57,14 @@ def test_open_commands_come_in_the_order_of_sending_without_answered_ones(databa
     assert found[1].payload == {"request": 2}  # readable although the session is closed
 
 
+def test_looking_at_commands_needs_no_turn_to_write(database: Database) -> None:
+    """The worker looks at every change of the database, also while many callers register."""
+    assert open_commands(database, NOW) == []
+    sent = send_cancel(database)
+    with database.write():
+        assert [command.id for command in run_at_once([lambda: open_commands(database, NOW)])[0]] == [sent]
+
+
 @pytest.mark.parametrize(("age", "fresh"), [(TIME_TO_LIVE - SECOND, True), (TIME_TO_LIVE, False)])
 def test_an_expired_command_is_answered_and_left_out(database: Database, age: timedelta, fresh: bool) -> None:
     """The page has already told the user that nothing happened, so nothing may happen later."""

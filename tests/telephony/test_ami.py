@@ -762,6 +762,26 @@ async def test_client_can_be_stopped_while_it_connects(fake: FakeAmi, step: str)
     await asyncio.wait_for(fake.connection.closed.wait(), PATIENCE)
 
 
+@pytest.mark.parametrize("where", ["_log_in", "_watch"])
+async def test_fault_of_the_client_itself_does_not_end_it(
+    fake: FakeAmi, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: str
+) -> None:
+    """Without a connection nobody would be called back any more, and nothing but a start of the worker would help."""
+    rightly, faults = getattr(AmiClient, where), [KeyError("a bug")]
+
+    async def fail_once(client: AmiClient) -> None:
+        if faults:
+            raise faults.pop()
+        await rightly(client)
+
+    monkeypatch.setattr(AmiClient, where, fail_once)
+    async with harness(fake, AmiTimes(pauses=(0.01,)), connected=False) as h:
+        await fake.connections.count(2)
+        await h.client.wait_connected(PATIENCE)
+        assert await h.client.send("Ping")
+    assert "a bug" in caplog.text
+
+
 async def test_client_can_be_started_and_stopped_twice(fake: FakeAmi) -> None:
     async with harness(fake) as h:
         await h.client.start()

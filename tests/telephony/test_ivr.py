@@ -11,9 +11,10 @@ import pytest
 
 from app.audio.prompt_texts import NAME_KEYS, OPEN_KEYS, PROMPT_KEYS, TIME_KEYS
 from app.domain.hours import Outside
-from app.telephony import ivr, variables
+from app.telephony import agi, ivr, variables
 from app.telephony.agi import AgiServer
 from app.telephony.ivr import Accepted, CallerFacts, ChosenTime, ModuleView, NotRegistered, Refused, Sound, converse
+from app.telephony.watchdog import DialogueChannel, Watchdog
 from script.office.patience import PATIENCE
 from tests.support.fake_agi import FakeCall, HangUp, Press, make_access
 
@@ -114,9 +115,9 @@ class FakeRegistrar:
         self.names.append(recorded.path)
 
 
-async def dial(call: FakeCall, registrar: FakeRegistrar) -> FakeCall:
+async def dial(call: FakeCall, registrar: FakeRegistrar, watchdog: Watchdog | None = None) -> FakeCall:
     """Play the whole call and return it."""
-    server = AgiServer("127.0.0.1", 0, lambda session: converse(session, registrar), make_access())
+    server = AgiServer("127.0.0.1", 0, lambda session: converse(session, registrar), make_access(), watchdog=watchdog)
     await server.start()
     try:
         await call.run(server.port)
@@ -172,12 +173,75 @@ async def test_key_2_registers_a_typed_number() -> None:
         "wait 5.0",
         *CALLER,
         "play before_success",
+        "set BAZANG_RESULT=next",
         "play after_success",
         "set BAZANG_WHY=registered",
         "set BAZANG_RESULT=next",
     ]
     assert registrar.registered == [Accepted("+982188881234", TYPED)]
     assert registrar.checked == [(OWN, False), (TYPED, True)]
+
+
+class SettingWatchdog(Watchdog):
+    """Sets nothing, but keeps what it is to set."""
+
+    available = True
+
+    def __init__(self) -> None:
+        self.sets: list[tuple[str, str]] = []
+        self.was_set = asyncio.Event()
+
+    async def set_variable(self, channel: DialogueChannel, name: str, value: str) -> bool:
+        self.sets.append((name, value))
+        if name == variables.RESULT:
+            self.was_set.set()
+        return True
+
+
+async def test_result_is_set_through_ami_while_a_prompt_plays() -> None:
+    """If the worker stops during the prompt, a caller who is registered goes where callers with a request go."""
+    watchdog = SettingWatchdog()
+
+    async def wait_for_it(command: str) -> None:
+        if command.startswith("STREAM") and "before_success" in command:
+            async with asyncio.timeout(PATIENCE):
+                await watchdog.was_set.wait()
+
+    call = FakeCall(Press("intro", "1"))
+    call.on_command = wait_for_it
+    await dial(call, FakeRegistrar(), watchdog)
+    assert watchdog.sets.count((variables.RESULT, "next")) == 1
+    assert result(call) == ("next", "registered")
+
+
+async def test_result_of_a_request_that_is_not_stored_is_not_set_through_ami() -> None:
+    watchdog, registrar = SettingWatchdog(), FakeRegistrar()
+    registrar.failure = RuntimeError("the disk is full")
+    call = await dial(FakeCall(Press("intro", "1")), registrar, watchdog)
+    assert variables.RESULT not in dict(watchdog.sets)
+    assert result(call) == ("error", "not_stored")
+
+
+@pytest.mark.parametrize("silent", [False, True])
+async def test_caller_is_kept_on_the_line_until_the_database_has_answered(
+    monkeypatch: pytest.MonkeyPatch, silent: bool
+) -> None:
+    """The watchdog of the dialplan would take a caller away who is registered a moment later."""
+    monkeypatch.setattr(agi, "STEP", 0.01)
+    monkeypatch.setattr(agi, "GRACE", 1)
+    registrar = FakeRegistrar(module(silent=silent))
+    registrar.may_store.clear()
+    call = FakeCall(Press("intro", "1"))
+
+    async def store_after_a_while(command: str) -> None:
+        if registrar.storing.is_set() and len(call.watchdog) >= before + 3:
+            registrar.may_store.set()
+
+    before = 0 if silent else 2  # those for the two prompts
+    call.on_command = store_after_a_while
+    async with asyncio.timeout(PATIENCE):
+        await dial(call, registrar)
+    assert result(call) == ("next", "registered")
 
 
 async def test_result_is_set_by_the_last_command() -> None:
@@ -750,8 +814,8 @@ async def test_transferred_caller_without_a_number_types_one(withheld: dict[str,
 # -- hang-up --------------------------------------------------------------------------------------------------
 
 # The number of commands of a dialogue, and the number of the command whose reply is the confirmation.
-LONG, LONG_CONFIRMED = 43, 35
-SHORT, SHORT_CONFIRMED = 14, 6
+LONG, LONG_CONFIRMED = 44, 35
+SHORT, SHORT_CONFIRMED = 15, 6
 HANG_UPS = ("within", "between", "silent", "gone")
 
 
@@ -788,11 +852,12 @@ async def check_hangup(call: FakeCall, after: int, how: str, length: int, confir
     await dial(call, registrar)
     confirmed = after > confirmation or (after == confirmation and how == "between")
     assert [accepted.spoken for accepted in registrar.registered] == ([number] if confirmed else []), after
+    before_success = length - 4
     if how == "gone":
-        assert result(call)[0] is None, after
+        # The command after that tells the dialplan of the request.
+        assert result(call)[0] == ("next" if after > before_success + 1 else None), after
         assert len(call.log) == after
         return
-    before_success = length - 3
     if after > before_success or (after == before_success and how == "between"):
         assert result(call) == ("next", "registered"), after
     else:
@@ -1113,9 +1178,9 @@ async def test_failure_to_find_out_keeps_the_registration() -> None:
 async def test_caller_says_their_name_after_the_registration() -> None:
     registrar = FakeRegistrar(module(asks_name=True))
     call = await dial(FakeCall(Press("intro", "1")), registrar)
-    said = ["play after_success", "set BAZANG_RESULT=next", "play say_name", "play tone"]
+    said = ["set BAZANG_RESULT=next", "play after_success", "play say_name", "play tone"]
     recorded = "record name-of-1.wav to 0123456789*# or 4.0"
-    assert call.log[call.log.index("play after_success") :][:5] == [*said, recorded]
+    assert call.log[call.log.index("set BAZANG_RESULT=next") :][:5] == [*said, recorded]
     assert registrar.names == ["inbox/name-of-1"]
     assert result(call) == ("next", "registered")
 

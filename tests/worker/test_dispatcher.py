@@ -670,6 +670,39 @@ async def test_dispatch_is_repeated_after_an_unexpected_error(
     assert record.exc_info is not None
 
 
+@pytest.mark.parametrize("part", ["_facts", "_ready", "_rings", "_prompt"])
+async def test_fault_of_a_part_of_the_worker_does_not_end_the_dispatcher(
+    harness: Harness,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    part: str,
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "RETRY_SECONDS", 0.01)
+    rightly, faults = getattr(harness.dispatcher, part), [KeyError("a bug")]
+
+    def fail_once(*arguments: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return rightly(*arguments)
+
+    monkeypatch.setattr(harness.dispatcher, part, fail_once)
+    request = create_due_request(database)
+    harness.dispatcher.wake()
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if "a bug" in caplog.text:
+                break
+            await asyncio.sleep(0.001)
+    if part == "_prompt":  # it is claimed, and never rings; reconciliation finds that out
+        harness.make_silent(harness.attempts()[0].id)
+        await harness.dispatcher.reconcile()
+        await harness.wait_for_end(harness.attempts()[0].id)
+        assert reload(database, request).status == "waiting"
+    else:
+        await harness.dialled()
+
+
 async def test_number_that_cannot_be_dialled_does_not_block_others(harness: Harness, database: Database) -> None:
     """Here the outbound prefix makes the number too long."""
     with database.write() as session:

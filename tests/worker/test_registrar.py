@@ -8,6 +8,7 @@ from unittest.mock import AsyncMock
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from app.audio.prompt_texts import place_text, wait_text
 from app.config import Settings
@@ -209,6 +210,25 @@ async def test_new_extension_is_accepted_when_the_rules_are_read_again(
     assert await registrar.check(facts(INSIDE), "103", True) == Refused("invalid")  # the rules are cached
     monkeypatch.setattr(registrar_module, "RULES_TTL", -1.0)
     assert await registrar.check(facts(INSIDE), "103", True) == Accepted("103", "103", True)
+
+
+async def test_rules_of_before_are_used_while_the_database_is_away(
+    registrar: Registrar, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a caller who presses 1 in that moment can be registered when it is back."""
+    monkeypatch.setattr(registrar_module, "RULES_TTL", -1.0)
+    known = registrar.number_rules()
+
+    def refuse() -> Any:
+        raise OperationalError("SELECT", {}, Exception("the server is away"))
+
+    with monkeypatch.context() as away:
+        away.setattr(database, "read", refuse)
+        assert registrar.number_rules() == known
+        registrar._rules = None
+        with pytest.raises(OperationalError):
+            registrar.number_rules()
+    assert registrar.number_rules() == known
 
 
 async def test_request_is_stored_before_the_callback(

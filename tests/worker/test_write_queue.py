@@ -9,13 +9,15 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy import event, text
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as TookTooLong
 from sqlalchemy.orm.exc import StaleDataError
 
 from app.store.database import Database
 from app.store.settings import read_setting, write_setting
-from app.worker.write_queue import WriteQueue
+from app.worker import write_queue
+from app.worker.write_queue import PAUSES, WriteQueue
 from script.office.database import open_engine
 from script.office.patience import PATIENCE
 
@@ -78,7 +80,10 @@ async def test_writes_run_in_order_and_in_another_thread(queue: WriteQueue) -> N
     assert threading.get_ident() not in writes.threads
 
 
-@pytest.mark.parametrize("error", [refused(OperationalError), refused(InterfaceError), StaleDataError("row")])
+@pytest.mark.parametrize(
+    "error",
+    [refused(OperationalError), refused(InterfaceError), StaleDataError("row"), TookTooLong("no connection is free")],
+)
 async def test_write_is_repeated_after_growing_pauses_before_the_next_one_runs(
     queue: WriteQueue, pauses: list[float], caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
@@ -151,3 +156,107 @@ async def test_drain_times_out_with_a_log_message(queue: WriteQueue, caplog: pyt
 async def test_empty_queue_is_drained_at_once(queue: WriteQueue, caplog: pytest.LogCaptureFixture) -> None:
     await queue.drain(0.5)
     assert not caplog.records
+
+
+def unknown_table(database: Database) -> Callable[[], None]:
+    """Return a write that SQLite itself refuses, as after a downgrade."""
+
+    def write() -> None:
+        with database.write() as session:
+            session.execute(text("UPDATE no_such_table SET x = 1"))
+
+    return write
+
+
+async def test_error_of_the_schema_is_not_repeated_for_ever(
+    queue: WriteQueue, pauses: list[float], database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An upgrade may be running, so it is repeated for some seconds. After that it must not block all later writes."""
+    writes = Writes()
+    queue.put(unknown_table(database))
+    queue.put(writes("of PostgreSQL", *[refused(ProgrammingError)] * 50))
+    queue.put(writes("next"))
+    await queue.drain(PATIENCE)
+    assert writes.tries == ["of PostgreSQL"] * (len(PAUSES) + 1) + ["next"]
+    assert pauses == [*PAUSES, *PAUSES]
+    assert len([record for record in caplog.records if "given up" in record.message]) == 2
+
+
+class Seen:
+    """A snapshot: what is seen last is written."""
+
+    def __init__(self, written: list[str], what: str) -> None:
+        self.written, self.what = written, what
+
+    def absorb(self, newer: "Seen") -> None:
+        self.what += newer.what
+
+    def __call__(self) -> None:
+        self.written.append(self.what)
+
+
+class Heard(Seen):
+    """Another kind."""
+
+
+async def test_snapshots_that_wait_are_one_write_and_nothing_else_is_lost() -> None:
+    queue, written = WriteQueue(), list[str]()
+    for number in range(1000):
+        queue.put_snapshot(Seen(written, "s"))
+        queue.put_snapshot(Heard(written, "h"))
+        if number % 100 == 0:
+            queue.put(lambda number=number: written.append(f"result {number}"))  # type: ignore[misc]
+    assert queue.waiting == 12
+    await run_to_the_end(queue)
+    assert written == ["s" * 1000, "h" * 1000, *(f"result {number}" for number in range(0, 1000, 100))]
+
+
+async def test_snapshot_of_after_a_jump_of_the_clock_is_not_written_before_its_moments_move() -> None:
+    queue, written = WriteQueue(), list[str]()
+    queue.put_snapshot(Seen(written, "before"))
+    queue.put_between(lambda: written.append("jump"))
+    queue.put_snapshot(Seen(written, "after"))
+    queue.put_snapshot(Seen(written, ", too"))
+    await run_to_the_end(queue)
+    assert written == ["before", "jump", "after, too"]
+
+
+async def test_snapshot_that_is_being_written_absorbs_nothing(queue: WriteQueue) -> None:
+    written, inside, may_go_on = list[str](), threading.Event(), threading.Event()
+
+    class Slow(Seen):
+        def __call__(self) -> None:
+            inside.set()
+            may_go_on.wait(PATIENCE)
+            super().__call__()
+
+    queue.put_snapshot(Slow(written, "first"))
+    await asyncio.to_thread(inside.wait, PATIENCE)
+    queue.put_snapshot(Slow(written, "second"))
+    may_go_on.set()
+    await queue.drain(PATIENCE)
+    assert written == ["first", "second"]
+
+
+async def test_queue_is_bounded_but_results_of_attempts_are_never_lost(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(write_queue, "MOST_NEWS", 10)
+    queue, writes = WriteQueue(), Writes()
+    for number in range(50):
+        queue.put_news(writes(f"missed {number}"))
+    queue.put(writes("result"))
+    assert queue.waiting == 11
+    assert len(caplog.records) == 1, "it is said once"
+    await run_to_the_end(queue)
+    assert writes.done == [*(f"missed {number}" for number in range(10)), "result"]
+    queue.put_news(writes("later"))
+    await run_to_the_end(queue)
+    assert writes.done[-1] == "later"
+
+
+async def run_to_the_end(queue: WriteQueue) -> None:
+    task = asyncio.create_task(queue.run())
+    await queue.drain(PATIENCE)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -27,6 +27,7 @@ from app.store.hours import make_hours
 from app.store.models import Attempt, CallRequest, Module
 from app.store.number_policy import make_policy
 from app.store.settings import OfficeSettings
+from app.store.turns import Urgency
 from app.store.waiting import Targets
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ def claim_due(database: Database, settings: Settings, facts: Facts, now: datetim
         glance = waiting.look(session, served, now)
     if glance.finds_nobody:
         return Dispatch((), glance.next_due)
-    with database.write() as session:
+    with database.write(Urgency.ATTEMPT) as session:
         configuration = load_configuration(database, session)
         stored = configuration.settings
         office = store_settings.office(session, settings, stored)
@@ -179,7 +180,7 @@ def _make_order(
 
 def progress(database: Database, attempt_id: str, step: Step, now: datetime) -> None:
     """Record that an attempt has reached a step. Late and repeated steps change nothing."""
-    with database.write() as session:
+    with database.write(Urgency.ATTEMPT) as session:
         attempt = session.get(Attempt, attempt_id)
         if attempt is None or attempt.ended_at is not None:
             return
@@ -206,7 +207,7 @@ def end(
 
     `refused`: the PBX refused the dial order, so it knows nothing of the attempt.
     """
-    with database.write() as session:
+    with database.write(Urgency.ATTEMPT) as session:
         attempt = session.get(Attempt, attempt_id)
         if attempt is None:
             return
@@ -323,5 +324,5 @@ def records_to_delete(database: Database, limit: int = 3) -> tuple[str, ...]:
 
 def mark_records_deleted(database: Database, attempt_ids: tuple[str, ...]) -> None:
     """Note that Asterisk has deleted its records of these attempts."""
-    with database.write() as session:
+    with database.write(Urgency.ATTEMPT) as session:
         session.execute(update(Attempt).where(Attempt.id.in_(attempt_ids)).values(trace_cleared=True))

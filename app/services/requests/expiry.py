@@ -1,6 +1,6 @@
 """Expire requests that have waited longer than their module allows, and give up those not reached by the closing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -19,32 +19,35 @@ from app.store.settings import read_all
 
 # The status of a request whose time is over -> the event of its history.
 _EVENTS = {Status.EXPIRED: EventKind.EXPIRED, Status.FAILED: EventKind.GIVEN_UP}
+BATCH = 200  # requests in one transaction, so that other writers are not blocked
 
 
 def expire(database: Database, now: datetime) -> None:
     """End every request whose time is over."""
     with database.read() as session:
-        rows, _hours = _perhaps_over(session, now)
-        if not rows:
-            return
-    with database.write() as session:
-        rows, hours = _perhaps_over(session, now)
-        expire_rows(session, rows, hours, now)
+        over = [row.id for row, _module in _perhaps_over(session, now)[0]]
+    for start in range(0, len(over), BATCH):
+        with database.write() as session:
+            rows, hours = _perhaps_over(session, now, over[start : start + BATCH])
+            expire_rows(session, rows, hours, now)
 
 
 def _perhaps_over(
-    session: Session, now: datetime
+    session: Session, now: datetime, among: Sequence[int] | None = None
 ) -> tuple[list[tuple[CallRequest, Module | None]], OfficeHours | None]:
-    """Return the requests that may have expired, and the office hours, None if they are not known."""
+    """Return the requests that may have expired, and the office hours, None if they are not known.
+
+    `among` are the ids of requests to look at, None: all.
+    """
     state = pbx_state.worker_state(session)
     if not state.timezone:
-        return store.perhaps_over(session, now), None
+        return store.perhaps_over(session, now, among=among), None
     hours = load_hours(session, state.timezone, state.region, read_all(session), now)
     ending = session.scalars(select(Module).where(Module.at_closing != AtClosing.CARRY_OVER.value))
     closings = {
         module.id: closed_at for module in ending if (closed_at := last_closing(module, hours, now)) is not None
     }
-    return store.perhaps_over(session, now, closings), hours
+    return store.perhaps_over(session, now, closings, among=among), hours
 
 
 def last_closing(module: Module | None, hours: OfficeHours | None, now: datetime) -> datetime | None:

@@ -49,22 +49,31 @@ from app.store.models import CallRequest, Module
 from app.store.number_lists import load_lists
 from app.store.number_policy import load_policy
 
+BATCH = 20  # requests in one transaction
+
 
 def perform(
     database: Database, scope: Scope, action: Action, rows: Sequence[ShownRequest], now: datetime
 ) -> list[ActionResult]:
-    """Perform one action on each of these requests; return the results in the same order. Raises Invalid."""
+    """Perform one action on each of these requests; return the results in the same order. Raises Invalid.
+
+    Many are changed in several transactions, so that no caller has to wait for the end of all of them.
+    """
     errors = validate(action, now)
     if errors:
         raise Invalid(errors)
     results: dict[int, ActionResult] = {}
-    with database.write() as session:
-        performer = _Performer(session, scope, now)
-        for shown in sorted(rows, key=lambda row: row.id):  # always in the same order, which prevents deadlocks
-            if shown.id not in results:
-                results[shown.id] = performer.perform(action, shown)
-        if any(result.code is ResultCode.DONE for result in results.values()):
-            commands.notify_worker(session)
+    once: dict[int, ShownRequest] = {}
+    for shown in sorted(rows, key=lambda row: row.id):  # always in the same order, which prevents deadlocks
+        once.setdefault(shown.id, shown)
+    in_order = list(once.values())
+    for start in range(0, len(in_order), BATCH):
+        with database.write() as session:
+            performer = _Performer(session, scope, now)
+            found = {shown.id: performer.perform(action, shown) for shown in in_order[start : start + BATCH]}
+            if any(result.code is ResultCode.DONE for result in found.values()):
+                commands.notify_worker(session)
+        results |= found
     return [results[shown.id] for shown in rows]
 
 

@@ -8,6 +8,7 @@ from app.services.requests.history import EventKind
 from app.store import last_talks, missed_calls
 from app.store import requests as store
 from app.store.database import Database
+from app.store.turns import Urgency
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def close_reached(database: Database, talk: Talk, now: datetime) -> list[str]:
         is_kept = bool(talk.extension) and last_talks.are_kept(session)
         if not is_missed and not is_kept and not store.active_of_number(session, talk.number):
             return hang_up
-    with database.write() as session:
+    with database.write(Urgency.ATTEMPT) as session:
         if is_kept:
             last_talks.keep(session, talk.number, talk.extension, talk.since or now)
         by = talk.extension or talk.queue

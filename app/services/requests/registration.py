@@ -1,6 +1,7 @@
 """Register the request that a caller leaves by phone."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -22,10 +23,11 @@ from app.services.requests.prospects import count_ahead_of
 from app.services.requests.targets import is_target
 from app.store import missed_calls
 from app.store import requests as store
-from app.store.database import Database
+from app.store.database import PASSING_FAILURES, Database, Joined
 from app.store.models import CallRequest, HistoryEntry, Module, QueueMemberRow
 from app.store.number_lists import load_lists
 from app.store.settings import read_all, registration_limits
+from app.store.turns import Urgency
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,26 @@ class RegistrationRefused(Exception):
         self.reason = reason
 
 
+def register_together(
+    database: Database, registrations: Iterable[tuple[Registration, datetime]]
+) -> list[int | Exception]:
+    """Store requests in one transaction, in this order. Return of each what `register` returns or raises.
+
+    If the database cannot store any of them now, nothing is stored and one of PASSING_FAILURES is raised.
+    """
+    results: list[int | Exception] = []
+    with database.write(Urgency.REGISTRATION) as session:
+        joined = Joined(database, session)
+        for registration, now in registrations:
+            try:
+                results.append(register(joined, registration, now))
+            except PASSING_FAILURES:
+                raise
+            except Exception as failure:  # it concerns this request only
+                results.append(failure)
+    return results
+
+
 def register(database: Database, registration: Registration, now: datetime) -> int:
     """Store a request and return its id.
 
@@ -69,7 +91,7 @@ def register(database: Database, registration: Registration, now: datetime) -> i
     """
     for _ in range(2):
         try:
-            with database.write() as session:
+            with database.write(Urgency.REGISTRATION) as session:
                 return _register(session, registration, now)
         except IntegrityError:
             # Another call registered the same request in the same instant: the second attempt finds its row.
@@ -153,7 +175,7 @@ def has_open(database: Database, registration: Registration) -> bool:
 
 def withdraw(database: Database, registration: Registration, now: datetime) -> str | None:
     """Cancel the request that `has_open` finds. Return its attempt in flight, whose calls must be hung up, if any."""
-    with database.write() as session:
+    with database.write(Urgency.REGISTRATION) as session:
         row = find_open(session, registration, lock=True)
         if row is None:
             return None

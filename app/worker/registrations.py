@@ -1,0 +1,110 @@
+"""Store the requests of callers, those who press 1 at the same time together.
+
+A commit waits for the disk, so one for each of many callers would take too long for the last of them.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+from app.services.requests.registration import Registration, register_together
+from app.store.database import PASSING_FAILURES, Database
+
+log = logging.getLogger(__name__)
+STORE_SECONDS = 15.0  # without any request being stored, after which those who wait are told no
+LONGEST_WAIT = 100.0  # seconds for which a caller waits in a long line that moves
+RETRY_SECONDS = 0.1
+MOST_AT_ONCE = 25  # requests in one transaction; all other writers wait for it
+
+
+class _Waiting:
+    def __init__(self, registration: Registration, now: datetime) -> None:
+        loop = asyncio.get_running_loop()
+        self.registration, self.now = registration, now
+        self.stored: asyncio.Future[int] = loop.create_future()
+        self.since = loop.time()
+
+    def until(self, stored_at: float) -> float:
+        """Return how long it is tried, in loop time. `stored_at` is when a request was last stored."""
+        return min(max(self.since, stored_at) + STORE_SECONDS, self.since + LONGEST_WAIT)
+
+    def end(self, result: int | Exception) -> None:
+        if self.stored.done():  # nobody waits any more
+            return
+        if isinstance(result, Exception):
+            self.stored.set_exception(result)
+        else:
+            self.stored.set_result(result)
+
+
+class Registrations:
+    """Store requests, all in one thread of its own. `store` runs in the event loop."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: list[_Waiting] = []
+        self._at_once, self._stored_at = MOST_AT_ONCE, 0.0  # loop time
+        self._task: asyncio.Task[None] | None = None
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="registrations")
+
+    async def store(self, registration: Registration, now: datetime) -> int:
+        """Store a request and return its id. It is on disk when this returns. Raises what `register` raises.
+
+        It is tried until nothing could be stored for STORE_SECONDS; then this raises TimeoutError, and the request will
+        not be stored. Who is being stored at that time has to wait until that has succeeded or failed.
+        """
+        mine = _Waiting(registration, now)
+        self._waiting.append(mine)
+        if self._task is None:
+            self._task = asyncio.create_task(self._store_all())
+        loop = asyncio.get_running_loop()
+        while (left := mine.until(self._stored_at) - loop.time()) > 0 and not mine.stored.done():
+            await asyncio.wait({mine.stored}, timeout=left)
+        if mine in self._waiting:
+            self._waiting.remove(mine)
+            mine.end(_too_late())
+        return await mine.stored
+
+    def close(self) -> None:
+        """End the thread when it has nothing to do."""
+        self._executor.shutdown(wait=False)
+
+    async def _store_all(self) -> None:
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting[: self._at_once], self._waiting[self._at_once :]
+                if await self._store_group(group):
+                    self._at_once = MOST_AT_ONCE
+                    continue
+                self._at_once = 1  # perhaps a single one is to blame: it must not stop the others
+                await asyncio.sleep(RETRY_SECONDS)
+        finally:
+            self._task = None
+
+    async def _store_group(self, group: list[_Waiting]) -> bool:
+        """Store requests. Return False if that failed, and they wait for another try."""
+        work = [(waiting.registration, waiting.now) for waiting in group]
+        loop = asyncio.get_running_loop()
+        results: Sequence[int | Exception]
+        try:
+            results = await loop.run_in_executor(self._executor, register_together, self._database, work)
+        except PASSING_FAILURES as failure:
+            log.error("%d requests are not stored yet: %s", len(group), getattr(failure, "orig", failure))
+            for waiting in group:
+                if waiting.until(self._stored_at) > loop.time():
+                    self._waiting.append(waiting)
+                else:
+                    waiting.end(_too_late())
+            return False
+        except Exception as failure:
+            results = [failure] * len(group)
+        self._stored_at = loop.time()
+        for waiting, result in zip(group, results, strict=True):
+            waiting.end(result)
+        return True
+
+
+def _too_late() -> Exception:
+    return TimeoutError("the database did not store the request in time")
