@@ -69,6 +69,7 @@ class Lease:
         self._until = 0.0  # uptime in seconds until which we may dial
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        _end_idle_transactions(database.engine)  # here, before any thread uses the engine
 
     def acquire(self) -> None:
         """Acquire the right. Raises WorkerRunning, and the errors of psycopg and SQLAlchemy if the server is away."""
@@ -76,7 +77,6 @@ class Lease:
         session.show(workers.STANDBY, self._host)
         if not session.ask(_LOCK):
             raise WorkerRunning("another worker is running on this database")
-        _end_idle_transactions(self._database.engine)
         self._enter()
         self._show_life(session)  # in time, or this raises
         session.show(workers.LEADER, self._host)
