@@ -18,6 +18,7 @@ from app.audio.voices import is_piper_installed, list_models, read_models
 from app.config import Settings, agi_secret
 from app.doctor import exchange, sounds
 from app.doctor.findings import Finding, Level, fault, ok, warning
+from app.domain.hosts import split_hosts
 from app.domain.policy import LineState
 from app.domain.routing import Context
 from app.paths import find_closed, find_user, folder_fault
@@ -29,7 +30,7 @@ from app.services.pbx.queue_names import find_clashes
 from app.services.pbx.references import stored_destinations
 from app.services.prompts.phone_calls import INBOX, INBOX_MODE
 from app.services.setup import first_administrator
-from app.store import encryption, pbx_state, private_files
+from app.store import encryption, pbx_state, private_files, workers
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import WorkerState
@@ -37,6 +38,7 @@ from app.telephony.agi import is_bazang
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 LISTEN_SECONDS = 2.0
+LARGEST_SKEW = timedelta(seconds=3)
 
 
 def run_checks(settings: Settings, database: Database, now: datetime) -> Iterator[Finding]:
@@ -210,13 +212,22 @@ def check_worker(settings: Settings, database: Database, now: datetime) -> Itera
         agi_host = store_settings.pbx(session, settings).agi_host
         agi_port = store_settings.agi_port(settings, store_settings.read_all(session))
         refused = store_settings.read_setting(session, store_settings.AGI_REFUSED)
+        standbys, skew = workers.standbys(session), workers.clock_skew(session)
+    if abs(skew) >= LARGEST_SKEW:
+        yield warning(
+            f"The clock of this machine differs from that of the database by {skew.total_seconds():+.0f} s.",
+            "Keep the clocks of all machines synchronized: timedatectl.",
+        )
     if not runs:
         yield fault("The worker does not run.", "Run: flask --app wsgi worker (or start its systemd unit).")
         yield from _check_free_port(settings, agi_port)
         return
-    yield ok("The worker runs.")
+    since = f" since {state.started_at:%Y-%m-%d %H:%M:%S} UTC" if state.started_at is not None else ""
+    yield ok(f"The worker runs on {state.host or 'this machine'}{since}.")
+    if standbys is not None:
+        yield ok(f"Standby: a worker on {', '.join(standbys)}." if standbys else "No other worker stands by.")
     yield from _check_clock(state, now)
-    yield _check_agi(agi_host, agi_port, agi_secret(settings))
+    yield _check_addresses(agi_host, agi_port, agi_secret(settings))
     if refused:
         yield warning(
             f"Connections of callers from {refused} were refused, because it is not the PBX's address.",
@@ -281,6 +292,12 @@ def _check_free_port(settings: Settings, port: int) -> Iterator[Finding]:
                 f"The worker cannot listen on {settings.agi_bind}:{port}: {error}. {_UNHEARD}",
                 f"{_OTHER_AGI}and start the worker.",
             )
+
+
+def _check_addresses(agi_host: str, port: int, secret: str) -> Finding:
+    """Check that the worker listens at one of the addresses. A standby does not listen."""
+    found = [_check_agi(host, port, secret) for host in split_hosts(agi_host)]
+    return next((finding for finding in found if finding.level is Level.OK), found[0])
 
 
 def _check_agi(host: str, port: int, secret: str) -> Finding:

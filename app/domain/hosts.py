@@ -49,3 +49,8 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def split_hosts(text: str) -> tuple[str, ...]:
+    """Return the hosts of a list with commas or spaces between."""
+    return tuple(text.replace(",", " ").split())

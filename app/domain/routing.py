@@ -238,7 +238,8 @@ class OfferPlan:
 class Dialplan:
     """Everything the dialplan is rendered from. The two contexts are where calls to extensions and queues go.
 
-    `agi_secret` shows our service that a call comes from this dialplan. `numbers`: what may be dialled outside.
+    `agi_host`: the addresses of our workers, with commas between. `agi_secret` shows our service that a call comes from
+    this dialplan. `numbers`: what may be dialled outside.
     """
 
     modules: tuple[ModulePlan, ...]

@@ -194,7 +194,7 @@ def _move(session: Session, running: Running, jump: Jump, now: datetime) -> None
     keys = [column.name for column in table.primary_key]
     names = (*running.happened, *running.ends)
     columns = [getattr(running.table, name) for name in (*keys, *names)]
-    rows = session.execute(select(*columns).where(running.to_move(jump)).with_for_update()).mappings()
+    rows = session.execute(select(*columns).where(running.to_move(jump)).with_for_update(key_share=True)).mappings()
 
     def is_old(row: Mapping[Any, Any]) -> bool:
         return all(row[name] is None or jump.is_before(row[name], now) for name in running.happened)

@@ -61,9 +61,13 @@ def _on_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _without_jit(connection: Any, _record: Any) -> None:
-    """Let PostgreSQL not compile queries: that takes up to a second, and ours read a few rows by an index."""
+def _prepare_session(connection: Any, _record: Any) -> None:
+    """Let PostgreSQL not compile queries: that takes up to a second, and ours read a few rows by an index.
+
+    Let it end the transactions of a process that is frozen or cut off: they would hold their rows for hours.
+    """
     connection.execute("SET jit = off")
+    connection.execute("SET idle_in_transaction_session_timeout = '30s'")
     connection.commit()
 
 
@@ -77,16 +81,20 @@ def _make_turnstile(engine: Engine) -> Turnstile | None:
 
 
 class Database:
-    """Provide sessions and a cache of what they read. Do not keep a session open during slow work."""
+    """Provide sessions and a cache of what they read. Do not keep a session open during slow work.
+
+    `fence` may refuse a write session before it does anything, by raising.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         if engine.dialect.name == "postgresql":
-            event.listen(engine, "connect", _without_jit)
+            event.listen(engine, "connect", _prepare_session)
         self.version = DatabaseVersion(engine)
         self.cache = VersionedCache()
         self.turns = Turns()
         self._turnstile = _make_turnstile(engine)
+        self.fence: Callable[[Session], None] = lambda session: None
         self._writer = engine.execution_options(**{_WRITES: True})
         watch_configuration(self._writer)
 
@@ -107,6 +115,7 @@ class Database:
             if turnstile is not None:
                 with turnstile.stand():
                     session.connection()  # begins
+            self.fence(session)
             yield session
 
     def _turn(self, urgency: Urgency) -> AbstractContextManager[None]:

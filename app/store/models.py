@@ -626,6 +626,8 @@ class WorkerState(Base):
     region: Mapped[str] = mapped_column(String(3), default="")  # the office's country, as the worker knows it
     timezone: Mapped[str] = mapped_column(String(64), default="", server_default="")  # the office's, likewise
     poll_seconds: Mapped[float] = mapped_column(default=5.0)
+    holder: Mapped[str] = mapped_column(String(36), default="", server_default="")  # who leads, see worker/lease.py
+    host: Mapped[str] = mapped_column(String(80), default="", server_default="")  # the machine of the worker
     boot_id: Mapped[str] = mapped_column(String(40), default="")  # of the machine of the heartbeat; "" = unknown
     booted_at: Mapped[datetime | None]  # when that machine was started, by the clock of the heartbeat
     jumped_at: Mapped[datetime | None]  # when the wall clock last jumped, by the new time

@@ -67,6 +67,8 @@ def worker_state(session: Session) -> WorkerState:
             region="",
             timezone="",
             poll_seconds=5.0,
+            holder="",
+            host="",
             boot_id="",
             jump_seconds=0,
         )

@@ -526,9 +526,14 @@ def in_flight_requests(session: Session) -> list[tuple[CallRequest, Module | Non
     return active(session, IN_FLIGHT)
 
 
-def uncleared_traces(session: Session, limit: int) -> tuple[str, ...]:
-    """Return ended attempts whose record Asterisk still has."""
-    query = select(Attempt.id).where(~Attempt.trace_cleared, Attempt.ended_at.is_not(None)).limit(limit)
+def uncleared_traces(session: Session, limit: int, now: datetime) -> tuple[str, ...]:
+    """Return ended attempts whose record Asterisk still has.
+
+    One that was never dialled has none but that it may not begin any more. That stays for a day, as long as its order
+    may come.
+    """
+    is_over = or_(Attempt.outcome.is_distinct_from(Outcome.NOT_STARTED.value), Attempt.ended_at < now - DAY)
+    query = select(Attempt.id).where(~Attempt.trace_cleared, Attempt.ended_at.is_not(None), is_over).limit(limit)
     return tuple(session.scalars(query))
 
 

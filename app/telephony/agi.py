@@ -284,7 +284,8 @@ class _Connection:
 class AgiServer:
     """Accept connections from Asterisk and run `handler` for each call that `access` accepts.
 
-    `on_refused` is called with each address from which a connection is refused.
+    `on_refused` is called with each address from which a connection is refused. While `serves` returns false, each
+    connection is closed at once, so that Asterisk goes on to the next worker.
     """
 
     def __init__(
@@ -296,12 +297,13 @@ class AgiServer:
         *,
         header_seconds: float = HEADER_SECONDS,
         on_refused: Callable[[str], None] = lambda address: None,
+        serves: Callable[[], bool] = lambda: True,
         watchdog: Watchdog | None = None,
     ) -> None:
         self._host, self.port, self._handler, self._access = host, port, handler, access
         self._watchdog = watchdog
         self._header_seconds = header_seconds
-        self._on_refused, self._log = on_refused, LimitedLog()
+        self._on_refused, self._serves, self._log = on_refused, serves, LimitedLog()
         self._server: asyncio.Server | None = None
         self._half_open: dict[asyncio.Task[None], _Connection] = {}  # oldest first
         self._sessions: dict[asyncio.Task[None], _Connection] = {}
@@ -352,6 +354,9 @@ class AgiServer:
             self._log.write(logging.WARNING, "refusing FastAGI connections from %s, which is not the PBX", address)
             writer.transport.abort()
             self._on_refused(address)
+            return
+        if not self._serves():
+            writer.transport.abort()
             return
         connection = _Connection(address, self._access.is_known(address, own), writer)
         self._make_room(address)

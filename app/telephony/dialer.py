@@ -2,17 +2,17 @@
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from app.domain import numbers
 from app.domain.dial_order import DialOrder
 from app.domain.routing import Context
-from app.telephony.ami import AmiRefused
+from app.telephony.ami import AmiError, AmiRefused
 from app.telephony.attempts import ANSWER, AttemptFollower, agent_leg_id
 from app.telephony.devices import channel_pattern, device_of_channel
-from app.telephony.variables import PROMPT_VARIABLES
+from app.telephony.variables import FORBID, PROMPT_VARIABLES
 
 log = logging.getLogger(__name__)
 FAMILY = "bazang"  # family in Asterisk's database
@@ -23,7 +23,13 @@ GRACE = 5  # seconds by which the Originate outlasts the ringing, so that the di
 class Ami(Protocol):
     """The part of the AMI client that this module uses."""
 
-    async def send(self, action: str, headers: Mapping[str, str] | Sequence[tuple[str, str]] = ...) -> Any: ...
+    async def send(
+        self,
+        action: str,
+        headers: Mapping[str, str] | Sequence[tuple[str, str]] = ...,
+        *,
+        variables: Mapping[str, str] | None = ...,
+    ) -> Any: ...
     async def collect(self, action: str, headers: Mapping[str, str] | Sequence[tuple[str, str]] = ...) -> list[Any]: ...
     async def originate(self, headers: Mapping[str, str], variables: Mapping[str, str]) -> None: ...
 
@@ -41,23 +47,29 @@ class CustomerSounds:
     apology: str = ""
 
 
-class Dialer:
-    """Send the AMI actions of attempts. Keeps no state."""
+class MayNotDial(AmiError):
+    """Another worker may lead by now. Nothing was sent."""
 
-    def __init__(self, ami: Ami, follower: AttemptFollower) -> None:
+
+class Dialer:
+    """Send the AMI actions of attempts. Keeps no state. It dials nothing while `may_dial` returns false."""
+
+    def __init__(self, ami: Ami, follower: AttemptFollower, *, may_dial: Callable[[], bool] = lambda: True) -> None:
         self._ami = ami
         self._follower = follower
+        self._may_dial = may_dial
 
     async def originate(
         self, order: DialOrder, prompt: Sequence[str], sounds: CustomerSounds = CustomerSounds()
     ) -> None:
         """Ring the agent, or the customer first. `prompt` are the sound files of the announcement.
 
-        Return when Asterisk has accepted the order. Raises the errors of the AMI client. After a refusal nothing rings.
+        Return when Asterisk has accepted the order. Raises MayNotDial and the errors of the AMI client. After a refusal
+        nothing rings.
         After a time-out or a lost connection it is unknown whether something rings.
         """
-        self._follower.follow(order.attempt)
-        await self._ami.originate(
+        await self._originate(
+            order.attempt,
             {
                 "Channel": f"Local/s@{Context.RESERVED if order.customer_first else Context.AGENT}/n",
                 "Context": Context.FIRST if order.customer_first else Context.CUSTOMER,
@@ -65,8 +77,6 @@ class Dialer:
                 "Priority": "1",
                 "CallerID": f'"Bazang" <{order.spoken}>',
                 "Timeout": str((order.agent_ring + GRACE) * 1000),
-                "ChannelId": order.attempt,
-                "OtherChannelId": agent_leg_id(order.attempt),
             },
             variables(order, prompt, sounds),
         )
@@ -76,8 +86,8 @@ class Dialer:
 
         `devices` and `hint` are as in `DialOrder`.
         """
-        self._follower.follow(call)
-        await self._ami.originate(
+        await self._originate(
+            call,
             {
                 "Channel": f"Local/s@{Context.AGENT}/n",
                 "Context": Context.PHONE_CALL,
@@ -85,8 +95,6 @@ class Dialer:
                 "Priority": "1",
                 "CallerID": '"Bazang" <Bazang>',
                 "Timeout": str((seconds + GRACE) * 1000),
-                "ChannelId": call,
-                "OtherChannelId": agent_leg_id(call),
             },
             {
                 "__BAZANG_ATTEMPT": call,
@@ -95,6 +103,24 @@ class Dialer:
                 "__BAZANG_AGENT_RING": str(seconds),
             },
         )
+
+    async def _originate(self, attempt: str, headers: Mapping[str, str], variables: Mapping[str, str]) -> None:
+        """Send the order. Nothing may be awaited between the question whether we may dial and the sending."""
+        channels = {"ChannelId": attempt, "OtherChannelId": agent_leg_id(attempt)}
+        if not self._may_dial():
+            raise MayNotDial("this worker does not lead any more")
+        self._follower.follow(attempt)
+        await self._ami.originate({**headers, **channels}, variables)
+
+    async def forbid(self, attempt: str) -> None:
+        """Let the dialplan refuse an attempt that has not begun. One that has begun goes on. Raises AmiError.
+
+        Its order may be on its way to Asterisk for as long as anything stands still: this worker, another one that led
+        before, or Asterisk. The dialplan does it: Asterisk's database is closed to AMI users who may not run programs.
+        The response comes when it is done.
+        """
+        call = {"Channel": f"Local/s@{FORBID}/n", "Context": FORBID, "Exten": "done", "Priority": "1"}
+        await self._ami.send("Originate", call, variables={"__BAZANG_ATTEMPT": attempt})
 
     async def hang_up(self, attempt: str) -> None:
         """Hang up the call of an attempt, if there is one."""

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.domain.dialplan_names import extension_key, is_extension, queue_extension, queue_extensions
 from app.domain.dialplan_numbers import NumberCheck
+from app.domain.hosts import split_hosts
 from app.domain.routing import Context, Destination, DestinationKind, Dialplan, OfferPlan, QueuePlan
 from app.telephony import variables
 
@@ -73,6 +74,8 @@ def render(plan: Dialplan) -> Rendered:
     values |= {"ping": variables.PING, "probe_reached": variables.PROBE_REACHED}
     values |= {"probe_unreached": variables.PROBE_UNREACHED, "attempt_path": variables.ATTEMPT_PATH}
     values |= {"readable": variables.READABLE, "readable_file": variables.READABLE_FILE}
+    values["agi_hosts"] = split_hosts(plan.agi_host)
+    values |= {"given_up": variables.GIVEN_UP, "forbid": variables.FORBID}
     values["queue_extension"] = lambda queue: extensions.get(queue) or queue_extension(queue)
     values["offer_pause"] = variables.OFFER_PAUSE
     values["offer_of"] = {offer.queue: offer for offer in plan.offers if offer.key}

@@ -26,5 +26,7 @@ PROBE_REACHED, PROBE_UNREACHED = f"{PROBE}-reached", f"{PROBE}-unreached"  # eve
 # The path by which the probe and the doctor ask whether it is our FastAGI server that listens, and what it sets then.
 PING, PONG = "ping", "BAZANG_PONG"
 # The path by which the dialplan asks, before it rings a customer first, whether the attempt stands; what is set if so.
+# The family in Asterisk's database of the attempts that must not begin any more, and the context that adds one.
+GIVEN_UP, FORBID = "bazang-over", "bazang-forbid"
 ATTEMPT_PATH, GO = "attempt/", "BAZANG_GO"
 CALLER_EVENT = "BazangCaller"  # by which a scenario says for whom a caller came to a line that does not ring

@@ -5,7 +5,7 @@ A request is claimed in the database before anything rings.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -20,7 +20,7 @@ from app.services.requests.attempts import AttemptInFlight
 from app.store.database import Database
 from app.telephony.ami import AmiDisconnected, AmiError, AmiRefused, AmiTimeout, AmiUnsafe
 from app.telephony.attempts import AgentLeft, AttemptFollower, EndReport, Report, StepReport, StrayReport
-from app.telephony.dialer import CustomerSounds, Dialer
+from app.telephony.dialer import CustomerSounds, Dialer, MayNotDial
 from app.telephony.translate import is_early_record, is_end_record, record_outcome, recorded_talk
 from app.worker.background import BackgroundTasks
 from app.worker.clock import CLOCK, utcnow
@@ -136,6 +136,8 @@ class Dispatcher:
         except (AmiRefused, AmiUnsafe) as refusal:
             log.error("attempt %s: the PBX refused to dial: %s", order.attempt, refusal)
             self.end(order.attempt, Outcome.NOT_STARTED, str(refusal), refused=True)
+        except MayNotDial as error:  # who leads by then ends it
+            log.warning("attempt %s: not dialled: %s", order.attempt, error)
         except (AmiTimeout, AmiDisconnected) as error:
             # It may ring or not. It is not dialled again; `reconcile` finds out.
             log.warning("attempt %s: unknown whether it rings: %s", order.attempt, error)
@@ -225,8 +227,8 @@ class Dispatcher:
 
     async def reconcile(self) -> None:
         """Find out what became of attempts without reports. Never dials. Raises AmiError."""
-        self._records_to_delete = await asyncio.to_thread(attempts.records_to_delete, self._database)
         async with CLOCK.hold() as now:
+            self._records_to_delete = await asyncio.to_thread(attempts.records_to_delete, self._database, now)
             in_flight = await asyncio.to_thread(attempts.in_flight, self._database)
         flying = {attempt.attempt for attempt in in_flight}
         self._on_previous_pbx &= flying
@@ -237,12 +239,31 @@ class Dispatcher:
             return
         self._let_go.clear()
         with_channels = await self._dialer.attempts_with_channels()
+        if await self._forbid(attempt for attempt in silent if attempt.attempt not in with_channels):
+            with_channels = await self._dialer.attempts_with_channels()  # one of them may have begun before
         for attempt in silent:
             devices = with_channels.get(attempt.attempt, set())
             left = bool(devices) and self._has_left(attempt.attempt, attempt.agent, devices)
             await self._reconcile(attempt, has_channels=bool(devices), agent_left=left)
             if attempt.withdrawn and devices:
                 await self.hang_up(attempt.attempt)
+
+    async def _forbid(self, absent: Iterable[AttemptInFlight]) -> bool:
+        """Let none of the attempts begin that are about to be given up without a sign. Return whether there are any.
+
+        Otherwise an order that comes late could ring for a request that somebody else is called for meanwhile.
+        """
+        unseen = [
+            attempt.attempt
+            for attempt in absent
+            if attempt.step is Step.CLAIMED and self._looks_gone_for(attempt.attempt) >= GONE_AFTER
+        ]
+        for attempt in unseen:
+            try:
+                await self._dialer.forbid(attempt)
+            except AmiRefused as refusal:
+                log.error("attempt %s: Asterisk does not let us forbid it: %s", attempt, refusal)
+        return bool(unseen)
 
     def _has_left(self, attempt: str, agent: str, devices: Collection[str]) -> bool:
         """Tell whether none of the devices is the agent's, or that of the colleague who picked up the call."""
@@ -287,6 +308,11 @@ class Dispatcher:
             self.end(attempt, outcome, f"found out afterwards: {record or 'no record'}", talk=recorded_talk(record))
         elif step is Step.CONNECTED:
             self._talks.begin(attempt)
+
+    def _looks_gone_for(self, attempt: str) -> float:
+        """Return for how many seconds an attempt has had no channel and the same record."""
+        look = self._looks_gone.get(attempt)
+        return asyncio.get_running_loop().time() - look[1] if look is not None else 0.0
 
     def _is_gone(self, attempt: str, record: str, *, has_channels: bool) -> bool:
         """Tell whether an attempt has had no channel and this record for `GONE_AFTER`.

@@ -1,51 +1,54 @@
-"""Make sure that one worker runs per database."""
+"""Make sure that one worker leads per database. Only the leader talks to the PBX."""
 
 import fcntl
-import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol, TextIO
 
-from sqlalchemy import Engine, PoolProxiedConnection
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
-log = logging.getLogger(__name__)
-
-
-class WorkerRunning(Exception):
-    """Another worker is running on this database."""
+from app.store.database import Database
+from app.worker.lease import Lease, WorkerRunning, end_process
 
 
-class Leadership:
-    """The right to be the one worker of a database. It ends with the process or its connection."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._lock: TextIO | PoolProxiedConnection | None = None
+class Leadership(Protocol):
+    """The right to be the one worker of a database. It ends with the process."""
 
     def acquire(self) -> None:
         """Acquire the right. Raises WorkerRunning."""
-        self._lock = self._lock_server() if self._engine.dialect.name == "postgresql" else self._lock_file()
+
+    def wait(self) -> None:
+        """Wait until the right is ours. Raises WorkerRunning if that makes no sense. Blocks."""
 
     def is_held(self) -> bool:
-        """Tell whether the lock still exists: a restarted server loses its locks. Blocks."""
-        lock = self._lock
-        if not isinstance(lock, PoolProxiedConnection) or lock.driver_connection is None:
-            return lock is not None
-        try:
-            lock.driver_connection.execute("SELECT 1")
-        except Exception as error:  # any error of the driver
-            log.error("the worker's lock was lost: %s", error)
-            return False
-        return True
+        """Tell whether we may dial now. Does not block."""
+
+    def check(self, session: Session) -> None:
+        """Make sure that a transaction is that of the leader. Raises Deposed."""
 
     def release(self) -> None:
         """Release the right, if it was acquired."""
-        lock, self._lock = self._lock, None
-        if isinstance(lock, PoolProxiedConnection):
-            lock.invalidate()  # the server releases the lock when the connection closes
-        elif lock is not None:
-            lock.close()
 
-    def _lock_file(self) -> TextIO:
+
+def leadership_of(database: Database, *, on_deposed: Callable[[], None] = end_process) -> Leadership:
+    """Return the right to lead a database. `on_deposed` is called when another worker has taken it."""
+    if database.engine.dialect.name == "postgresql":
+        return Lease(database, on_deposed=on_deposed)
+    return FileLock(database.engine)
+
+
+class FileLock:
+    """The right on SQLite, which is on one machine: the process has it as long as it lives. A second one is refused.
+
+    It would not help to wait: a worker that is frozen keeps the lock, and one that dies is started again.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._file: TextIO | None = None
+
+    def acquire(self) -> None:
         database = self._engine.url.database
         assert database is not None
         file = Path(f"{database}.worker").open("w")  # noqa: SIM115 - open as long as the process runs
@@ -54,15 +57,18 @@ class Leadership:
         except OSError as error:
             file.close()
             raise WorkerRunning("another worker is running on this database") from error
-        return file
+        self._file = file
 
-    def _lock_server(self) -> PoolProxiedConnection:
-        connection = self._engine.raw_connection()
-        driver = connection.driver_connection
-        assert driver is not None
-        driver.autocommit = True
-        acquired = driver.execute("SELECT pg_try_advisory_lock(hashtext('bazang worker'))").fetchone()[0]
-        if not acquired:
-            connection.invalidate()
-            raise WorkerRunning("another worker is running on this database")
-        return connection
+    def wait(self) -> None:
+        self.acquire()
+
+    def is_held(self) -> bool:
+        return self._file is not None
+
+    def check(self, session: Session) -> None:
+        """Do nothing: nobody can take the right from us."""
+
+    def release(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()

@@ -54,7 +54,7 @@ from app.worker.database_watch import DatabaseWatch
 from app.worker.dialplan_file import DialplanFile, agi_port, pbx_settings
 from app.worker.dispatcher import Dispatcher
 from app.worker.housekeeping import Housekeeping
-from app.worker.leadership import Leadership
+from app.worker.leadership import leadership_of
 from app.worker.metronome import Metronome
 from app.worker.module_destinations import ModuleDestinations
 from app.worker.pbx_product import ProductFinder
@@ -93,10 +93,10 @@ class _Needs:
 
 
 class Worker:
-    """The worker of a database. `run` returns after `stop`, or when `is_leader` returns false."""
+    """The worker of a database. It dials nothing, and answers no callers, while `is_leader` returns false."""
 
     def __init__(self, settings: Settings, database: Database, *, is_leader: Callable[[], bool] = lambda: True) -> None:
-        self.settings, self.database, self._is_leader = settings, database, is_leader
+        self.settings, self.database = settings, database
         self.tasks, self.writes = BackgroundTasks(), WriteQueue()
         self.snapshot = Snapshot(Context.EXTENSIONS)
         self.follower = AttemptFollower()
@@ -120,7 +120,7 @@ class Worker:
         self.dispatcher = Dispatcher(
             database,
             settings,
-            Dialer(self.ami, self.follower),
+            Dialer(self.ami, self.follower, may_dial=is_leader),
             self.follower,
             writes=self.writes,
             tasks=self.tasks,
@@ -128,7 +128,7 @@ class Worker:
             prompt=self.prompts.agent_prompt,
             sounds=self.prompts.customer_sounds,
             spoken_name=self.names.find,
-            ready=lambda: self.prompts.prepared,
+            ready=lambda: self.prompts.prepared and is_leader(),
             rings=self._on_ring,
             shortest_talk=lambda: self.talks.shortest_talk,
         )
@@ -165,12 +165,13 @@ class Worker:
             self._on_agi_session,
             self.agi_access,
             on_refused=self._on_agi_refused,
+            serves=is_leader,
             watchdog=Watchdog(self.ami),
         )
         self._refused_address = ""
         self._agi_port = settings.agi_port  # on which the server should listen; 0: any free port
         self.dialplan_file = DialplanFile(settings, database, self.ami)
-        self.phone_calls = PhoneCalls(database, self.ami, self.prompts, self.snapshot, self.inbox)
+        self.phone_calls = PhoneCalls(database, self.ami, self.prompts, self.snapshot, self.inbox, may_dial=is_leader)
         self.state = StateStore(
             settings, database, self.ami, self.snapshot, self.dialplan_file, writes=self.writes, tasks=self.tasks
         )
@@ -367,9 +368,6 @@ class Worker:
     async def poll(self) -> None:
         """Read the PBX settings and the whole PBX state, reconcile attempts, and store the heartbeat."""
         async with self._poll_lock:
-            if not await asyncio.to_thread(self._is_leader):
-                self.stop()
-                return
             self.refusals.store()
             self.tasks.spawn(self.commands.run_open())  # perhaps the look at the last change failed
             try:
@@ -576,9 +574,13 @@ class Worker:
 
 
 def run_worker(settings: Settings, database: Database, ready: Callable[[], None] = lambda: None) -> None:
-    """Run the worker of this process until SIGTERM or SIGINT. Raises WorkerRunning."""
-    leadership = Leadership(database.engine)
-    leadership.acquire()
+    """Run the worker of this process until SIGTERM or SIGINT. On PostgreSQL, wait first until no other one leads.
+
+    Raises WorkerRunning.
+    """
+    leadership = leadership_of(database)
+    leadership.wait()
+    database.fence = leadership.check
     encrypt_stored(database, settings)
     gc.collect()
     gc.freeze()  # imported objects live for ever; scanning them would delay a call

@@ -67,11 +67,13 @@ class PhoneCalls:
         sounds: PromptStore,
         snapshot: Snapshot,
         inbox: RecordingInbox,
+        *,
+        may_dial: Callable[[], bool] = lambda: True,
     ) -> None:
         self._database, self._ami = database, ami
         self._sounds, self._snapshot = sounds, snapshot
         self._follower = AttemptFollower()
-        self._dialer = Dialer(ami, self._follower)
+        self._dialer = Dialer(ami, self._follower, may_dial=may_dial)
         self._calls: dict[str, _Call] = {}
         self._abandoned: list[str] = []  # calls of the previous worker that may still have to be hung up
         self._inbox = inbox

@@ -1,6 +1,7 @@
 """Store what the worker knows of the PBX and of itself, so that pages can explain waiting requests."""
 
 import asyncio
+import platform
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Self
@@ -165,7 +166,7 @@ class StateStore:
         with self._database.write() as session:
             row = pbx_state.writable_worker_state(session)
             row.heartbeat, row.started_at = now, self._started_at
-            row.boot_id, row.booted_at = boot_id(), CLOCK.booted_at
+            row.host, row.boot_id, row.booted_at = platform.node()[:80], boot_id(), CLOCK.booted_at
             row.ami_status, row.ami_detail, row.asterisk_version = state.status, state.detail[:200], state.version[:40]
             row.poll_seconds = self._settings.poll_seconds
             row.dialplan_written, row.dialplan_running = self._dialplan_file.written, self._dialplan_file.running

@@ -32,6 +32,7 @@ from script.office.patience import PATIENCE
 from script.office.warm_worker import WarmWorker, start_worker
 
 ROOT = Path(__file__).resolve().parents[2]
+WORKER_COMMAND = [sys.executable, "-m", "flask", "--app", str(ROOT / "wsgi.py"), "worker"]
 CHECK_INTERVAL = 0.03  # seconds; a check usually reads the database, so a shorter interval costs processor time
 T = TypeVar("T")
 
@@ -127,8 +128,7 @@ class Bazang:
         if self._warm_start and self.wall_clock is None:  # a library is preloaded only at a start
             self._worker = start_worker(log, self.process_environment(), self.folder)
             return
-        command = [sys.executable, "-m", "flask", "--app", str(ROOT / "wsgi.py"), "worker"]
-        self._worker = spawn(command, log, environment=self.process_environment(), folder=self.folder)
+        self._worker = spawn(WORKER_COMMAND, log, environment=self.process_environment(), folder=self.folder)
 
     def process_environment(self) -> dict[str, str]:
         """Return the environment of the processes, without the settings of a real office.

@@ -12,6 +12,7 @@ from flask import Flask
 from app import create_app, doctor
 from app.doctor import exchange
 from app.services import users
+from app.store import workers
 from app.store.models import QueueScenario
 from app.store.pbx_state import worker_state
 from script.office.asterisk import OfficeSetup, free_port
@@ -246,6 +247,30 @@ def test_another_program_on_the_port_of_the_worker_is_named(
         expected = "Another program than our worker" if runs else f"cannot listen on 127.0.0.1:{port}"
         (fix,) = (fix for fault, fix in found.items() if expected in fault)
         assert "FreePBX" in fix and "BAZANG_AGI_PORT" in fix
+
+
+def test_who_leads_and_who_stands_by_is_said(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "LISTEN_SECONDS", 0.2)
+    app = install(ami_port=free_port(), agi_port=free_port(), agi_host="127.0.0.1,127.0.0.2")
+    settings, database = (app.extensions["bazang"][name] for name in ("settings", "database"))
+    with database.write() as session:
+        state = worker_state(session)
+        state.heartbeat, state.started_at, state.host = datetime.now(UTC), NOW, "pbx-1"
+        session.add(state)
+
+    def texts() -> str:
+        return "\n".join(finding.text for finding in doctor.check_worker(settings, database, datetime.now(UTC)))
+
+    assert f"The worker runs on pbx-1 since {NOW:%Y-%m-%d %H:%M:%S} UTC." in texts()
+    assert "does not listen on 127.0.0.1" in texts() and "stand" not in texts()
+    monkeypatch.setattr(workers, "standbys", lambda session: ["pbx-2"])
+    assert "Standby: a worker on pbx-2." in texts()
+    monkeypatch.setattr(workers, "standbys", lambda session: [])
+    assert "No other worker stands by." in texts()
+    monkeypatch.setattr(doctor, "is_bazang", lambda host, *_: host == "127.0.0.2")
+    assert "The worker listens for callers on 127.0.0.2" in texts()
+    monkeypatch.setattr(workers, "clock_skew", lambda session: timedelta(seconds=-7))
+    assert "differs from that of the database by -7 s" in texts()
 
 
 @pytest.mark.parametrize(("version", "level"), [("11.25.3", "fault"), ("13.38.3", "ok"), ("", "ok")])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.domain.hosts import host_name, is_listed, is_local
+from app.domain.hosts import host_name, is_listed, is_local, split_hosts
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,8 @@ def test_names_that_somebody_can_register_are_not_local(name: str) -> None:
 )
 def test_a_list_allows_names_and_all_names_below_one(name: str, allowed: tuple[str, ...], listed: bool) -> None:
     assert is_listed(name, allowed) == listed
+
+
+def test_hosts_of_a_list() -> None:
+    assert split_hosts("10.0.0.1, pbx.lan,10.0.0.2 ") == ("10.0.0.1", "pbx.lan", "10.0.0.2")
+    assert split_hosts("") == ()

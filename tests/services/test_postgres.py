@@ -43,7 +43,8 @@ from app.services.settings import save as settle
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Command, ExtensionScenario, Module, QueueScenario, Setting
 from app.store.settings import read_all
-from app.worker.leadership import Leadership, WorkerRunning
+from app.worker.leadership import Leadership, leadership_of
+from app.worker.lease import WorkerRunning
 from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.server_database import migrated_database, new_database, open_server_database
@@ -482,7 +483,7 @@ async def test_a_watch_whose_connection_was_cut_listens_again(database: Database
 
 
 def test_there_is_one_leader_and_its_place_is_free_afterwards(url: str, database: Database) -> None:
-    first, second = Leadership(database.engine), Leadership(database.engine)
+    first, second = leadership_of(database), leadership_of(database)
     first.acquire()
     with pytest.raises(WorkerRunning):
         second.acquire()
@@ -492,10 +493,10 @@ def test_there_is_one_leader_and_its_place_is_free_afterwards(url: str, database
 
 
 def test_another_databases_leader_is_nobodys_business(postgres_url: str, template: str, database: Database) -> None:
-    leader = Leadership(database.engine)
+    leader = leadership_of(database)
     leader.acquire()
     with new_database(postgres_url, template) as other_url, open_server_database(other_url) as other:
-        elsewhere = Leadership(other.engine)
+        elsewhere = leadership_of(other)
         elsewhere.acquire()
         elsewhere.release()
     leader.release()
@@ -503,7 +504,7 @@ def test_another_databases_leader_is_nobodys_business(postgres_url: str, templat
 
 def lead(url: str, told: Connection) -> None:
     """Be the worker of a database until somebody ends us."""
-    leadership = Leadership(create_engine(url))
+    leadership = leadership_of(Database(create_engine(url)))
     leadership.acquire()
     told.send("taken")
     threading.Event().wait()
@@ -528,7 +529,7 @@ def test_the_place_of_a_worker_that_was_killed_is_free(url: str, database: Datab
     process.start()
     try:
         assert here.poll(PATIENCE) and here.recv() == "taken"
-        other = Leadership(database.engine)
+        other = leadership_of(database)
         with pytest.raises(WorkerRunning):
             other.acquire()
         process.kill()

@@ -244,8 +244,8 @@ def test_only_ended_attempts_have_records_to_delete(database: Database) -> None:
     create_attempt(database, row, agent="105", ended_at=NOW, trace_cleared=True)
     create_attempt(database, row, agent="106")
     with database.read() as session:
-        assert set(requests.uncleared_traces(session, limit=10)) == ended
-        assert len(requests.uncleared_traces(session, limit=3)) == 3
+        assert set(requests.uncleared_traces(session, limit=10, now=NOW)) == ended
+        assert len(requests.uncleared_traces(session, limit=3, now=NOW)) == 3
 
 
 def test_modules_of_requests_are_loaded_in_one_query(database: Database) -> None:

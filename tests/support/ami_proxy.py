@@ -10,7 +10,8 @@ from script.office.ports import free_port
 class AmiProxy:
     """Forwards connections. `logged_in` is set when Asterisk accepts a log-in, before the client reads the answer.
 
-    `sent` is what the clients have sent. `replace`: what Asterisk says, and what the client reads instead.
+    `sent` is what the clients have sent. `replace`: what Asterisk says, and what the client reads instead. `held`: what
+    is on its way to Asterisk, since `hold`.
     """
 
     def __init__(self, target_port: int) -> None:
@@ -18,6 +19,10 @@ class AmiProxy:
         self.logged_in = asyncio.Event()
         self.sent = b""
         self.replace = (b"", b"")
+        self.held = b""
+        self._awaited = b""
+        self._passes = asyncio.Event()
+        self._passes.set()
         self._target_port = target_port
         self._open = True
         self._writers: set[asyncio.StreamWriter] = set()
@@ -29,6 +34,14 @@ class AmiProxy:
         self.logged_in.clear()
         for writer in self._writers:
             writer.transport.abort()
+
+    def hold(self, what: bytes) -> None:
+        """Keep back what a client sends from `what` on, until `let_go`. It is not lost if the client ends."""
+        self._awaited = what
+
+    def let_go(self) -> None:
+        self._awaited = b""
+        self._passes.set()
 
     def restore(self) -> None:
         self._open = True
@@ -59,6 +72,8 @@ class AmiProxy:
             asyncio.ensure_future(self._copy(upstream, writer, watch=True)),
         ]
         await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
+        if not self._passes.is_set():  # the client has ended, but not what is on its way
+            await asyncio.wait(copies[:1])
         for end in (writer, upward):
             end.transport.abort()
             self._writers.discard(end)
@@ -69,6 +84,10 @@ class AmiProxy:
         while data := await reader.read(65536):
             if not watch_replies:
                 self.sent += data
+                if self._awaited and self._awaited in data:
+                    self._passes.clear()
+                    self.held = data
+                await self._passes.wait()
             writer.write(data.replace(*self.replace) if watch_replies and self.replace[0] else data)
             await writer.drain()
             if watch:

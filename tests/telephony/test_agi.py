@@ -27,9 +27,16 @@ async def serving(
     header_seconds: float = 5.0,
     access: AgiAccess | None = None,
     on_refused: Callable[[str], None] = lambda address: None,
+    serves: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[AgiServer]:
     server = AgiServer(
-        "127.0.0.1", 0, handler, access or make_access(), header_seconds=header_seconds, on_refused=on_refused
+        "127.0.0.1",
+        0,
+        handler,
+        access or make_access(),
+        header_seconds=header_seconds,
+        on_refused=on_refused,
+        serves=serves,
     )
     await server.start()
     try:
@@ -263,6 +270,16 @@ async def is_answered(server: AgiServer, call: FakeCall) -> bool:
 async def test_call_without_our_secret_is_refused(secret: str) -> None:
     async with serving(answer) as server:
         assert not await is_answered(server, FakeCall(secret=secret))
+        assert await is_answered(server, FakeCall())
+
+
+async def test_worker_that_does_not_lead_closes_each_connection_at_once() -> None:
+    leads = True
+    async with serving(answer, serves=lambda: leads) as server:
+        assert await is_answered(server, FakeCall())
+        leads = False
+        assert not await is_answered(server, FakeCall())
+        leads = True
         assert await is_answered(server, FakeCall())
 
 

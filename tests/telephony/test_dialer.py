@@ -25,7 +25,7 @@ from app.telephony.ami import (
     _action,
 )
 from app.telephony.attempts import AttemptFollower
-from app.telephony.dialer import CustomerSounds, Dialer, variables
+from app.telephony.dialer import CustomerSounds, Dialer, MayNotDial, variables
 from app.telephony.dialplan import render
 from app.telephony.variables import PROMPT_VARIABLES
 from script.office.patience import PATIENCE
@@ -68,8 +68,9 @@ class Ami:
         if self.failure is not None:
             raise self.failure
 
-    async def send(self, action: str, headers: Any = ()) -> Any:
+    async def send(self, action: str, headers: Any = (), *, variables: Mapping[str, str] | None = None) -> Any:
         self._record(action, headers)
+        self.variables = dict(variables or {})
 
     async def collect(self, action: str, headers: Any = ()) -> list[Any]:
         self._record(action, headers)
@@ -151,7 +152,7 @@ class Wire(Ami):
         super().__init__()
         self.written: list[str] = []
 
-    async def send(self, action: str, headers: Any = ()) -> Any:
+    async def send(self, action: str, headers: Any = (), *, variables: Mapping[str, str] | None = None) -> Any:
         self.written.append(str(_action(action, headers, {})))
 
     async def collect(self, action: str, headers: Any = ()) -> list[Any]:
@@ -279,7 +280,7 @@ class Values(Ami):
         super().__init__(*rows)
         self.values = values
 
-    async def send(self, action: str, headers: Any = ()) -> Any:
+    async def send(self, action: str, headers: Any = (), *, variables: Mapping[str, str] | None = None) -> Any:
         self._record(action, headers)
         return Message({"Response": "Success", "Value": self.values[dict(headers)["Variable"]]})
 
@@ -360,3 +361,27 @@ def test_an_extension_has_no_number_for_the_outbound_context() -> None:
     order = replace(ORDER, number="110", dialled="110", internal_devices="PJSIP/110")
     given = variables(order, [])
     assert (given["__BAZANG_NUMBER"], given["__BAZANG_INSIDE"]) == ("", "PJSIP/110")
+
+
+# Who may dial
+
+
+async def test_nothing_is_sent_by_a_worker_that_may_not_dial() -> None:
+    ami, follower = Ami(), AttemptFollower()
+    dialer = Dialer(ami, follower, may_dial=lambda: False)
+    with pytest.raises(MayNotDial):
+        await dialer.originate(ORDER, [])
+    with pytest.raises(MayNotDial):
+        await dialer.ring(A, "101", "PJSIP/101", "", 20)
+    assert ami.sent == []
+    assert not follower.follows(A)
+
+
+async def test_attempt_is_forbidden_in_asterisks_database() -> None:
+    ami = Ami()
+    await make_dialer(ami)[0].forbid(A)
+    ((action, headers),) = ami.sent
+    assert (action, headers["Channel"]) == ("Originate", "Local/s@bazang-forbid/n")
+    assert ami.variables == {"__BAZANG_ATTEMPT": A}
+    assert "exten => s,1,Set(DB(bazang-over/${BAZANG_ATTEMPT})=1)" in TEMPLATE
+    assert "${DB_EXISTS(bazang-over/${BAZANG_ATTEMPT})} = 1]?taken" in TEMPLATE

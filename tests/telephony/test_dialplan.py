@@ -220,18 +220,27 @@ def test_internal_number_is_never_dialled_outside() -> None:
 def test_customer_is_rung_first_only_if_our_service_says_so() -> None:
     """The steps that dial come after the answer, a time limit, and a value that only the service sets."""
     lines = contexts(render(PLAN).text)["bazang-customer-first"]
-    asked = lines.index("same => n,AGI(agi://127.0.0.1:4573/5ec2e7/attempt/${BAZANG_ATTEMPT})")
+    asked = lines.index("same => n,Gosub(bazang-service,s,1(attempt/${BAZANG_ATTEMPT},BAZANG_GO))")
     assert {"exten => s,1,Set(BAZANG_GO=)", "same => n,Set(TIMEOUT(absolute)=4)"} <= set(lines[:asked])
     refused = lines.index('same => n,GotoIf($["${BAZANG_GO}" = "1"]?:over)')
     assert asked < refused < lines.index("same => n,Goto(bazang-customer,s,take)")
     assert lines[-1] == "exten => T,1,Hangup()"
 
 
+def test_our_service_is_asked_at_each_of_its_addresses() -> None:
+    service = contexts(render(PLAN).text)["bazang-service"]
+    assert service[0] == "exten => s,1,Set(LOCAL(rest)=127.0.0.1)"
+    assert "same => n,AGI(agi://${host}:4573/5ec2e7/${ARG1})" in service
+    assert service[-1] == "exten => T,1,Goto(s,more)"
+    more = contexts(render(replace(PLAN, agi_host="10.0.0.1,10.0.0.2")).text)["bazang-service"]
+    assert more[0] == "exten => s,1,Set(LOCAL(rest)=10.0.0.1&10.0.0.2)"
+    assert more[1:] == service[1:]  # a call continues at the number of its next step
+
+
 def test_module_goes_on_without_our_service() -> None:
     """A service that hangs or is down must not hold the caller, nor use the result of an earlier module."""
     lines = contexts(render(PLAN).text)["bazang-module-7"]
-    call = next(number for number, line in enumerate(lines) if "AGI(agi:" in line)
-    assert "AGI(agi://127.0.0.1:4573/5ec2e7/module/7)" in lines[call]
+    call = lines.index("same => n,Gosub(bazang-service,s,1(module/7,BAZANG_RESULT))")
     before = "\n".join(lines[:call])
     for line in ("Set(BAZANG_RESULT=)", "Set(AGIEXITONHANGUP=yes)", "Set(TIMEOUT(absolute)=4)"):
         assert line in before

@@ -10,7 +10,8 @@ import pytest
 
 from app.store.database import Database
 from app.store.settings import read_setting, write_setting
-from app.worker.leadership import Leadership, WorkerRunning
+from app.worker.leadership import FileLock
+from app.worker.lease import WorkerRunning
 from script.office.database import open_database, open_engine
 from script.office.patience import PATIENCE
 from tests.support.watching import watching
@@ -53,7 +54,7 @@ async def test_watch_can_be_stopped_while_it_waits(database: Database) -> None:
 
 
 def test_second_worker_starts_only_after_the_first_has_stopped(database: Database, database_file: Path) -> None:
-    first, second = Leadership(database.engine), Leadership(database.engine)
+    first, second = FileLock(database.engine), FileLock(database.engine)
     first.acquire()
     for _ in range(2):
         with pytest.raises(WorkerRunning, match="another worker is running on this database"):
@@ -67,7 +68,7 @@ def test_second_worker_starts_only_after_the_first_has_stopped(database: Databas
 
 def hold_leadership(database_file: Path, pipe: Connection) -> None:
     """Be the worker of a database until the process is killed."""
-    leadership = Leadership(open_engine(database_file))
+    leadership = FileLock(open_engine(database_file))
     leadership.acquire()
     pipe.send("acquired")
     threading.Event().wait()
@@ -78,7 +79,7 @@ def test_worker_can_start_after_another_was_killed(database: Database, database_
     here, there = context.Pipe()
     process = context.Process(target=hold_leadership, args=(database_file, there), daemon=True)
     process.start()
-    other = Leadership(database.engine)
+    other = FileLock(database.engine)
     try:
         assert here.poll(PATIENCE) and here.recv() == "acquired"
         with pytest.raises(WorkerRunning):

@@ -118,7 +118,7 @@ async def test_change_of_the_tables_is_written_and_loaded(
 async def test_file_has_the_agi_port(dialplan: DialplanFile, office: Settings) -> None:
     dialplan.agi_port = 4999
     await dialplan.update()
-    assert "127.0.0.1:4999" in office.dialplan_path.read_text()
+    assert "AGI(agi://${host}:4999/" in office.dialplan_path.read_text()
 
 
 async def test_changed_file_is_restored_and_loaded(

@@ -23,6 +23,7 @@ from app.store.models import Attempt, CallRequest
 from app.store.settings import write_setting
 from app.telephony.ami import AmiDisconnected, AmiRefused, AmiTimeout, AmiUnsafe
 from app.telephony.attempts import AttemptFollower, EndReport, StepReport, StrayReport, agent_leg_id
+from app.telephony.dialer import MayNotDial
 from app.worker import dispatcher as dispatcher_module
 from app.worker.background import BackgroundTasks
 from app.worker.dispatcher import SILENT_AFTER, Dispatcher
@@ -57,6 +58,8 @@ class FakeDialer:
         self.questions: list[str] = []  # to the PBX
         self.talking: set[str] = set()
         self.hung_up = Received[str]()
+        self.forbidden: list[str] = []
+        self.on_forbid: Callable[[str], None] = lambda attempt: None
         self.prompts: list[tuple[str, ...]] = []
         self._follower, self._read = follower, read
         self.read_channels: Callable[[], bool] = lambda: True
@@ -71,6 +74,10 @@ class FakeDialer:
 
     async def hang_up(self, attempt: str) -> None:
         self.hung_up.append(attempt)
+
+    async def forbid(self, attempt: str) -> None:
+        self.on_forbid(attempt)
+        self.forbidden.append(attempt)
 
     async def attempts_with_channels(self) -> dict[str, set[str]]:
         self.questions.append("channels")
@@ -281,6 +288,53 @@ async def test_order_without_a_reply_is_not_dialled_again_but_reconciled(
     attempt = await harness.wait_for_end(order.attempt)
     assert attempt.outcome == Outcome.NOT_STARTED.value
     assert reload(database, request).customer_attempts == 0
+    assert harness.dialer.forbidden == [order.attempt]  # its order may still come
+
+
+async def test_attempt_that_begins_while_it_is_given_up_goes_on(harness: Harness, database: Database) -> None:
+    create_due_request(database)
+    order = await harness.dial()
+    harness.make_silent(order.attempt)
+    harness.dialer.on_forbid = lambda attempt: harness.dialer.with_channels.add(attempt)
+    await harness.dispatcher.reconcile()
+    await harness.settled()
+    assert harness.attempts()[0].ended_at is None
+    assert harness.follower.follows(order.attempt)
+
+
+async def test_attempt_that_asterisk_does_not_let_us_forbid_is_given_up(harness: Harness, database: Database) -> None:
+    create_due_request(database)
+    order = await harness.dial()
+    harness.make_silent(order.attempt)
+
+    def refuse(attempt: str) -> None:
+        raise AmiRefused("Permission denied")
+
+    harness.dialer.on_forbid = refuse
+    await harness.dispatcher.reconcile()
+    assert (await harness.wait_for_end(order.attempt)).outcome == Outcome.NOT_STARTED.value
+
+
+async def test_attempt_whose_channels_are_seen_is_not_forbidden(harness: Harness, database: Database) -> None:
+    create_due_request(database)
+    order = await harness.dial()
+    harness.make_silent(order.attempt)
+    harness.dialer.with_channels = {order.attempt}
+    await harness.dispatcher.reconcile()
+    assert harness.dialer.forbidden == []
+
+
+async def test_attempt_that_may_not_be_dialled_any_more_is_left_to_the_next_leader(
+    harness: Harness, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    harness.dialer.failures = [MayNotDial("this worker does not lead any more")]
+    request = create_due_request(database)
+    order = await harness.dial()
+    await harness.has_dispatched()
+    await harness.settled()
+    assert f"attempt {order.attempt}: not dialled" in caplog.text
+    assert (reload(database, request).status, harness.attempts()[0].ended_at) == ("dialling", None)
+    assert reload(database, request).attempt == order.attempt
 
 
 async def test_customer_is_rung_first_only_while_the_attempt_stands(harness: Harness, database: Database) -> None:

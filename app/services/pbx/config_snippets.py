@@ -5,6 +5,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from app.domain.dialplan_names import is_extension
+from app.domain.hosts import split_hosts
 from app.domain.routing import Context
 from app.store.settings import PbxSettings
 
@@ -69,7 +70,8 @@ def hint_line(agent: str, devices: str) -> str:
 
 
 def _general_section(pbx: PbxSettings) -> str:
-    bind = "127.0.0.1" if pbx.ami_host in LOCAL_HOSTS else "0.0.0.0"  # noqa: S104 - permit= restricts who may connect
+    is_alone = pbx.ami_host in LOCAL_HOSTS and len(split_hosts(pbx.agi_host)) < 2
+    bind = "127.0.0.1" if is_alone else "0.0.0.0"  # noqa: S104 - permit= restricts who may connect
     return f"enabled = yes\nport = {pbx.ami_port}\nbindaddr = {bind}"
 
 
@@ -89,12 +91,14 @@ def make_user_section(pbx: PbxSettings, secret: str) -> str:
 
 
 def _permit_lines(pbx: PbxSettings) -> list[str]:
-    """Restrict the log-in to this machine; no lines if its address cannot be told."""
-    address = "127.0.0.1" if pbx.ami_host in LOCAL_HOSTS else pbx.agi_host
-    if pbx.ami_host not in LOCAL_HOSTS and address in LOCAL_HOSTS:
+    """Restrict the log-in to the machines of the workers; no lines if their addresses cannot be told."""
+    hosts = split_hosts(pbx.agi_host)
+    addresses = ("127.0.0.1",) if pbx.ami_host in LOCAL_HOSTS and len(hosts) < 2 else hosts
+    if pbx.ami_host not in LOCAL_HOSTS and not set(LOCAL_HOSTS).isdisjoint(addresses):
         return []
     try:
-        mask = "255.255.255.255" if ip_address(address).version == 4 else "128"
+        masks = ["255.255.255.255" if ip_address(address).version == 4 else "128" for address in addresses]
     except ValueError:
         return []
-    return ["deny = 0.0.0.0/0.0.0.0", f"permit = {address}/{mask}"]
+    permits = [f"permit = {address}/{mask}" for address, mask in zip(addresses, masks, strict=True)]
+    return ["deny = 0.0.0.0/0.0.0.0", *permits]

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.config import Settings, agi_secret
 from app.domain.dialplan_numbers import dialplan_number_check
+from app.domain.hosts import split_hosts
 from app.domain.routing import Context, DestinationKind, Dialplan, ExtensionPlan, ModulePlan, QueuePlan, Situation
 from app.services.modules import former_codes, offers
 from app.services.pbx.queue_names import queues_of_dialplan
@@ -32,7 +33,7 @@ def gather_dialplan(database: Database, settings: Settings, agi_port: int) -> Di
             extensions=() if pbx.pbx_profile == "freepbx" else _extension_plans(session, modules),
             queues=_queue_plans(session),
             profile=pbx.pbx_profile,
-            agi_host=pbx.agi_host,
+            agi_host=",".join(split_hosts(pbx.agi_host)),
             agi_port=agi_port,
             agi_secret=agi_secret(settings),
             extension_context=pbx.extension_context,

@@ -316,10 +316,10 @@ def has_ended(database: Database, attempt_id: str) -> bool:
         return attempt is not None and attempt.ended_at is not None
 
 
-def records_to_delete(database: Database, limit: int = 3) -> tuple[str, ...]:
+def records_to_delete(database: Database, now: datetime, limit: int = 3) -> tuple[str, ...]:
     """Return some ended attempts whose records Asterisk still has in its own database."""
     with database.read() as session:
-        return store.uncleared_traces(session, limit)
+        return store.uncleared_traces(session, limit, now)
 
 
 def mark_records_deleted(database: Database, attempt_ids: tuple[str, ...]) -> None:

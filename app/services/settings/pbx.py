@@ -15,6 +15,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from app.config import CONTEXTS, Settings
+from app.domain.hosts import split_hosts
 from app.services import audit
 from app.services.audit import AuditAction
 from app.services.errors import ErrorCode, Invalid
@@ -128,7 +129,8 @@ def validate(given: PbxInput) -> dict[str, ErrorCode]:
         errors["pbx_profile"] = ErrorCode.CHOICE
     if not _is_host(given.ami_host) and not _is_address(given.ami_host):
         errors["ami_host"] = ErrorCode.HOST if given.ami_host else ErrorCode.REQUIRED
-    if not _is_host(given.agi_host):  # no IPv6: a colon would end the host in an AGI address
+    agi_hosts = split_hosts(given.agi_host)
+    if not agi_hosts or not all(map(_is_host, agi_hosts)):  # no IPv6: a colon would end the host in an AGI address
         errors["agi_host"] = ErrorCode.HOST if given.agi_host else ErrorCode.REQUIRED
     if not re.fullmatch(r"[0-9]{1,5}", given.ami_port) or not 0 < int(given.ami_port) < 65536:
         errors["ami_port"] = ErrorCode.PORT if given.ami_port else ErrorCode.REQUIRED

@@ -7,10 +7,10 @@ from flask_babel import lazy_gettext as _l
 
 from app.config import PREFIX
 from app.services.hosts import learned_names
-from app.store import pbx_state
+from app.store import pbx_state, workers
 from app.store.database import hide_password
 from app.store.settings import agi_port
-from app.web.context import administrator_required, cached_query, settings, stored
+from app.web.context import administrator_required, cached_query, database, settings, stored
 from app.web.settings.blueprint import blueprint
 
 
@@ -53,7 +53,9 @@ def machine():
     """Show the environment settings and the state of the worker."""
     values = [_environment_setting(name, label) for name, label in _LABELS.items()]
     worker = cached_query("worker_state", pbx_state.worker_state)
-    return render_template("settings/machine.html", values=values, worker=worker)
+    with database().read() as session:
+        standbys = workers.standbys(session)  # not cached: a worker that comes or goes writes nothing
+    return render_template("settings/machine.html", values=values, worker=worker, standbys=standbys)
 
 
 def _environment_setting(name: str, label: object) -> EnvironmentSetting:

@@ -36,3 +36,14 @@ def test_snippets_for_freepbx() -> None:
     assert (snippets.manager_file, snippets.dialplan_file) == ("manager_custom.conf", "extensions_custom.conf")
     assert snippets.general == "" and "permit = 127.0.0.1/" in snippets.user
     assert snippets.includes.count("include => ") == 1
+
+
+def test_both_workers_may_log_in() -> None:
+    for pbx in (
+        pbx_settings(agi_host="10.0.0.2, 10.0.0.3"),
+        pbx_settings(agi_host="10.0.0.2,10.0.0.3", ami_host="::1"),
+    ):
+        snippets = config_snippets.make(pbx, "x", DIALPLAN)
+        assert snippets.user.count("permit = ") == 2 and "permit = 10.0.0.3/255.255.255.255" in snippets.user
+        assert "bindaddr = 0.0.0.0" in snippets.general
+    assert "permit" not in config_snippets.make(pbx_settings(agi_host="10.0.0.2,worker-2"), "x", DIALPLAN).user

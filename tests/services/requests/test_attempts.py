@@ -391,12 +391,19 @@ def test_an_attempt_is_in_flight_until_it_ends(database: Database, request_row: 
 def test_the_records_of_ended_attempts_are_deleted_a_few_at_a_time(database: Database, attempt: Attempt) -> None:
     request = create_request(database, number="+989127654321", status=Status.DONE.value)
     ended = {create_attempt(database, request, ended_at=NOW).id for _ in range(5)}
-    first = records_to_delete(database)
+    first = records_to_delete(database, NOW)
     assert len(first) == 3 and set(first) < ended
     mark_records_deleted(database, (*first, "unknown"))
-    assert set(records_to_delete(database)) == ended - set(first)
+    assert set(records_to_delete(database, NOW)) == ended - set(first)
     mark_records_deleted(database, ())
-    assert len(records_to_delete(database)) == 2
+    assert len(records_to_delete(database, NOW)) == 2
+
+
+def test_attempt_that_never_began_stays_forbidden_for_a_day(database: Database, attempt: Attempt) -> None:
+    request = create_request(database, number="+989127654321", status=Status.DONE.value)
+    forbidden = create_attempt(database, request, ended_at=NOW, outcome=Outcome.NOT_STARTED.value)
+    assert records_to_delete(database, NOW + timedelta(hours=23)) == ()
+    assert records_to_delete(database, NOW + timedelta(hours=25)) == (forbidden.id,)
 
 
 # -- the route --------------------------------------------------------------------------------------------------------

@@ -83,6 +83,7 @@ def test_valid_hosts(host: str) -> None:
         ("agi_host", "::1", "host"),
         ("agi_host", "10.0.0.1:80/x", "host"),
         ("agi_host", "", "required"),
+        ("agi_host", "10.0.0.1, ::1", "host"),
         ("ami_port", "", "required"),
         ("ami_port", "0", "port"),
         ("ami_port", "65536", "port"),

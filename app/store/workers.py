@@ -1,0 +1,35 @@
+"""Which workers there are on a PostgreSQL server: each shows itself by the name of the session that is for its lock."""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+LEADER, STANDBY = "bazang leader", "bazang standby"
+_LONGEST_NAME = 63  # bytes, as PostgreSQL keeps them
+_STANDBYS = text(
+    "SELECT substr(application_name, :skipped) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND application_name LIKE :prefix ORDER BY 1"
+)
+
+
+def session_name(role: str, host: str) -> str:
+    """Return the name of the session of a worker."""
+    return f"{role} {host}"[:_LONGEST_NAME]
+
+
+def standbys(session: Session) -> list[str] | None:
+    """Return the machines whose workers stand by. On SQLite there cannot be any: None."""
+    if session.get_bind().dialect.name != "postgresql":
+        return None
+    found = session.scalars(_STANDBYS, {"prefix": f"{STANDBY} %", "skipped": len(STANDBY) + 2})
+    return list(found)
+
+
+def clock_skew(session: Session) -> timedelta:
+    """Return by how much the clock of this machine is ahead of that of the server. SQLite has no clock of its own."""
+    if session.get_bind().dialect.name != "postgresql":
+        return timedelta(0)
+    before = datetime.now(UTC)
+    there: datetime = session.scalars(text("SELECT clock_timestamp()")).one()
+    return before + (datetime.now(UTC) - before) / 2 - there
