@@ -143,6 +143,8 @@ class Dispatcher:
         match report:
             case StepReport(attempt, step):
                 self._writes.put(lambda: attempts.progress(self._database, attempt, step, now))
+                if step is Step.CONNECTED:  # a route that failed works again
+                    self._wake_when_written()
             case EndReport(attempt, outcome, cause):
                 self.end(attempt, outcome, cause)
             case StrayReport(attempt):
@@ -164,8 +166,12 @@ class Dispatcher:
         now = utcnow()
         log.info("attempt %s ended: %s (%s)", attempt, outcome, cause)
         self._follower.forget(attempt)
-        loop = asyncio.get_running_loop()
         self._writes.put(lambda: attempts.end(self._database, attempt, outcome, now, cause, refused=refused))
+        self._wake_when_written()
+
+    def _wake_when_written(self) -> None:
+        """Dispatch again once everything that is queued so far is stored."""
+        loop = asyncio.get_running_loop()
         self._writes.put(lambda: loop.call_soon_threadsafe(self.wake))
 
     async def hang_up(self, attempt: str) -> None:
