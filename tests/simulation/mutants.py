@@ -12,9 +12,8 @@ from unittest import mock
 
 from app.domain import lifecycle
 from app.domain.dial_order import DialOrder
-from app.domain.lifecycle import Outcome, Status, Step
+from app.domain.lifecycle import Outcome, Status
 from app.services.requests.attempts import Dispatch
-from app.telephony import translate
 from app.telephony.ami import AmiError
 from app.telephony.attempts import AttemptFollower, EndReport, Fields, Report
 from app.telephony.dialer import Dialer
@@ -115,11 +114,6 @@ def busy_agents_forgotten() -> contextlib.AbstractContextManager[Any]:
     return mock.patch("app.domain.policy._agent_reason", lambda *arguments: None)
 
 
-def talk_forgotten() -> contextlib.AbstractContextManager[Any]:
-    """The record of a talk that nobody saw end counts as an unanswered call."""
-    return mock.patch.dict(translate._LAST_STEP, {Step.CONNECTED: Outcome.CUSTOMER_NO_ANSWER})
-
-
 def endless_tries() -> contextlib.AbstractContextManager[Any]:
     """Attempts of the customer are not counted."""
     after = lifecycle._after_outcome
@@ -168,7 +162,6 @@ MUTANTS = {
         Expected(never_reconciled, ("stuck",), ("connection is cut",)),
         Expected(hours_forgotten, ("outside hours",)),
         Expected(busy_agents_forgotten, ("two in flight",)),
-        Expected(talk_forgotten, ("rung after a talk", "failed after a talk"), ("exchange dies",)),
         Expected(endless_tries, ("rung too often", "stuck")),
         Expected(no_pause_ends, ("lost wake-up", "stuck")),
     )

@@ -55,6 +55,7 @@ def test_office_without_faults() -> None:
     assert report.counts[Status.DONE]
 
 
+@pytest.mark.slow
 def test_same_seed_is_the_same_office_in_another_process() -> None:
     """Also if the sets of Python are in another order."""
     command = [sys.executable, "-m", "tests.simulation", "--seed", str(SEED), "--trace"]
@@ -66,9 +67,10 @@ def test_same_seed_is_the_same_office_in_another_process() -> None:
     assert len(traces.pop().splitlines()) > 100
 
 
+@pytest.mark.slow
 def test_violation_names_its_seed_and_a_short_schedule() -> None:
     with MUTANTS["hours_forgotten"].mutant():
-        (found,) = Runs(faults=()).run(SEED, worlds=MOST_OFFICES, tries=60).found
+        (found,) = Runs(faults=()).run(SEED, worlds=MOST_OFFICES, tries=30).found
     assert f"seed {found.seed}: outside hours" in str(found)
     assert len(found.schedule) < len(make_schedule(found.seed, ())) / 2
     assert f"--seed {found.seed}" in str(found)
