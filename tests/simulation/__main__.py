@@ -22,9 +22,9 @@ def main() -> int:
     parser.add_argument("--tries", type=int, default=200, help="how often a violation's schedule is made shorter")
     parser.add_argument("--trace", action="store_true", help="print everything that happens in one office")
     given = parser.parse_args()
-    faults = given.faults.split(",") if given.faults is not None else list(FAULTS)
+    faults = [fault for fault in given.faults.split(",") if fault] if given.faults is not None else list(FAULTS)
     with tempfile.TemporaryDirectory() as folder:
-        runs = Runs(build_database(Path(folder)) if given.sql else None, faults=[f for f in faults if f])
+        runs = Runs(build_database(Path(folder)) if given.sql else None, faults=faults)
         if given.trace:
             result = runs.simulate(str(given.seed), make_schedule(str(given.seed), faults), traced=True)
             print(*result.trace, result.violation or "nothing is wrong", sep="\n")

@@ -43,6 +43,7 @@ class Call:
     forget: tuple[str, ...]
     people: Random
     started: float
+    is_on_the_way: bool = False  # the customer was dialled, but the trunk has not taken the call
     is_aimed_at: bool = False  # the agent hangs up just when the worker has logged in again
     channels: dict[str, str] = field(default_factory=dict)
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
@@ -199,6 +200,7 @@ class Exchange:
         abandons = call.people.random() < 0.05 and does != "congested"
         talks_for = call.people.choice((0.3, 3, 10, 60)) * call.people.uniform(0.8, 1.2)
         by_agent = call.people.random() < 0.5
+        call.is_on_the_way = does == "congested"
         if does != "congested":
             call.customer = "ringing"
             self.on_customer_rings(call)
@@ -212,7 +214,7 @@ class Exchange:
         if does == "answers":
             return await self._talk(call, talks_for, "agent" if by_agent else "customer")
         status, cause, sip = UNANSWERED[does]
-        call.customer = ""
+        call.customer, call.is_on_the_way = "", False
         self._dial_end(call, call.trunk, f"{call.attempt}-5", status)
         self._close_channel(call, call.trunk, cause)
         await self._end(call, "customer", "customer", status, cause, f"far/{status}/{cause}/{sip}/1")

@@ -35,6 +35,7 @@ class _Known:
     number: str
     registered: float = -1.0  # for the last time
     rings: list[float] = field(default_factory=list)  # when the calls began in which the customer was rung
+    unknown: int = 0  # calls that died with the exchange after the customer was dialled, but before they rang
     talks: list[tuple[float, float]] = field(default_factory=list)
     withdrawn: bool = False
 
@@ -180,6 +181,8 @@ class Judge:
 
     def on_end(self, call: Call) -> None:
         """Note that a call has ended, or died with the exchange."""
+        if call.is_on_the_way:
+            self.known.setdefault(self._request_of(call), _Known(call.number)).unknown += 1
         if call.talked_from:
             self.counts["talks"] += 1
             known = self.known.setdefault(self._request_of(call), _Known(call.number))
@@ -210,7 +213,7 @@ class Judge:
                 self.blame("wrong end", f"request {request.id} was cancelled by nobody")
             case Status.FAILED if max(talks, default=0) >= LEAST_TALK:
                 self.blame("failed after a talk", f"request {request.id}")
-            case Status.FAILED if len(known.rings) <= self._retries:
+            case Status.FAILED if len(known.rings) + known.unknown <= self._retries:
                 self.blame("failed too early", f"request {request.id} rang {len(known.rings)} times")
             case Status.UNCERTAIN if request.last_outcome is not Outcome.UNCLEAR:
                 self.blame("wrong end", f"request {request.id} is uncertain after {request.last_outcome}")

@@ -26,10 +26,12 @@ class Found:
     seed: str
     violation: Violation
     schedule: Sequence[Item]
+    faults: Sequence[str] = tuple(FAULTS)
 
     def __str__(self) -> str:
         lines = [f"seed {self.seed}: {self.violation}", *map(str, self.schedule)]
-        return "\n".join([*lines, f"again: python -m tests.simulation --seed {self.seed} --worlds 1 --trace"])
+        again = f"again: python -m tests.simulation --seed {self.seed} --faults '{','.join(self.faults)}' --trace"
+        return "\n".join([*lines, again])
 
 
 @dataclass
@@ -81,7 +83,7 @@ class Runs:
             return found is not None and found.kind == violation.kind
 
         short = shrink(schedule, fails, tries) if tries else schedule
-        return Found(seed, self.simulate(seed, short).violation or violation, short)
+        return Found(seed, self.simulate(seed, short).violation or violation, short, self._faults)
 
     def simulate(self, seed: str, schedule: Sequence[Item], **options: Any) -> Result:
         """Run one office."""
