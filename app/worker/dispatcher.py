@@ -166,6 +166,7 @@ class Dispatcher:
                 self._writes.put(lambda: attempts.progress(self._database, attempt, step, now))
                 if step is Step.CONNECTED:
                     self._talks.begin(attempt)
+                    self._wake_when_written()  # a route that failed works again
             case EndReport(attempt, outcome, cause, talk):
                 self.end(attempt, outcome, cause, talk=talk)
             case AgentLeft(attempt):
@@ -207,8 +208,12 @@ class Dispatcher:
         outcome = by_talk if outcome is Outcome.CONNECTED else outcome
         log.info("attempt %s ended: %s (%s)", attempt, outcome, cause)
         self._follower.forget(attempt)
-        loop = asyncio.get_running_loop()
         self._writes.put(lambda: attempts.end(self._database, attempt, outcome, now, cause, refused=refused))
+        self._wake_when_written()
+
+    def _wake_when_written(self) -> None:
+        """Dispatch again once everything that is queued so far is stored."""
+        loop = asyncio.get_running_loop()
         self._writes.put(lambda: loop.call_soon_threadsafe(self.wake))
 
     async def hang_up(self, attempt: str) -> None:

@@ -19,7 +19,7 @@ from app.domain.policy import Facts, ReasonCode
 from app.services.requests import attempts as requests
 from app.services.requests.attempts import Dispatch
 from app.store.database import Database
-from app.store.models import Attempt, CallRequest
+from app.store.models import Attempt, CallRequest, RouteTroubleRow
 from app.store.settings import write_setting
 from app.telephony.ami import AmiDisconnected, AmiRefused, AmiTimeout, AmiUnsafe
 from app.telephony.attempts import AttemptFollower, EndReport, StepReport, StrayReport, agent_leg_id
@@ -38,6 +38,7 @@ from tests.support.factories import (
     make_facts,
     make_line,
     reload,
+    store,
 )
 from tests.support.fake_ami import Received
 
@@ -412,6 +413,23 @@ async def test_end_of_an_attempt_wakes_the_dispatcher(harness: Harness, database
     await harness.has_dispatched()
     assert len(harness.dialer.orders) == 1
     harness.dispatcher.handle_report(EndReport(order.attempt, Outcome.CUSTOMER_BUSY, ""))
+    assert (await harness.dialled(2)).request_id == second.id
+
+
+async def test_route_that_works_again_wakes_the_dispatcher(harness: Harness, database: Database) -> None:
+    """Those who wait for the route do not wait until the call ends that tried it, or for the next poll."""
+    module, now = create_module(database, targets=["101", "102"], rest=0), datetime.now(UTC)
+    harness.facts = make_facts([make_line("101", since=now - DAY), make_line("102", since=now - DAY)], now=now)
+    failed = {"failures": 1, "since": now - DAY, "failed_at": now - DAY, "outcome": Outcome.ROUTE_CONGESTED.value}
+    store(database, RouteTroubleRow(context="outbound", **failed))
+    create_request(database, module, registered_at=now, first_called_at=now - DAY)
+    second = create_request(database, module, number=OTHER, registered_at=now, first_called_at=now)
+    order = await harness.dial()
+    await harness.has_dispatched()
+    assert len(harness.dialer.orders) == 1
+    dispatches = len(harness.dispatches)
+    harness.dispatcher.handle_report(StepReport(order.attempt, Step.CONNECTED))
+    await harness.dispatches.count(dispatches + 1)
     assert (await harness.dialled(2)).request_id == second.id
 
 

@@ -1,0 +1,1 @@
+"""The dispatcher against a model exchange in simulated time; see `world.py`."""
