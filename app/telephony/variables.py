@@ -27,4 +27,9 @@ PROBE_REACHED, PROBE_UNREACHED = f"{PROBE}-reached", f"{PROBE}-unreached"  # eve
 PING, PONG = "ping", "BAZANG_PONG"
 # The path by which the dialplan asks, before it rings a customer first, whether the attempt stands; what is set if so.
 ATTEMPT_PATH, GO = "attempt/", "BAZANG_GO"
+# The family in Asterisk's database where the dialplan keeps registrations while our service is down; how many
+# characters the list of their keys may have (a variable has 4,095), so about 170 keys.
+KEPT_FAMILY, KEPT_MOST = "bazang-kept", 3500
+FORGET = "BAZANG_FORGET"  # the keys of records to delete, with & between them
+COMMIT_SECONDS = 3  # by the clock's whole seconds; Asterisk writes its database to the disk once a second
 CALLER_EVENT = "BazangCaller"  # by which a scenario says for whom a caller came to a line that does not ring
