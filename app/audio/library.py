@@ -26,13 +26,13 @@ RECIPE_VERSION = 1  # increase it when the same text or file would sound differe
 PARTIAL_FILE_SECONDS = 3600.0  # no clip takes that long to make, so an older partial file is abandoned
 DIALOGUE_SECONDS = 24 * 3600.0  # how long an unused dialogue is kept; it is quickly assembled again
 SPEECH, UPLOADS, DIALOGUES, LOCKS = "speech", "uploads", "dialogues", ".locks"
-OFFERS = "offers"
+OFFERS, WHILE_DOWN = "offers", "while-down"  # what queues play, and what the dialplan plays while our service is down
 
 
 class SoundLibrary:
     """Clips below `root`, in `speech/`, `uploads/` and `dialogues/`, named by a hash of 64 hex digits.
 
-    `offers/` has copies of clips under names that stay, since files of the PBX name them.
+    `offers/` and `while-down/` have copies of clips under names that stay, since files of the PBX name them.
 
     `voices_folder`: the optional folder of piper models. Folders have mode 0755 and files 0644 whatever the umask is,
     since Asterisk reads them as another user. All methods are safe for any number of threads and processes: a file
@@ -42,7 +42,7 @@ class SoundLibrary:
 
     def __init__(self, root: Path, voices_folder: Path | None = None) -> None:
         self.root, self._voices_folder = root, voices_folder
-        for folder in (root, *(root / name for name in (SPEECH, UPLOADS, DIALOGUES, OFFERS, LOCKS))):
+        for folder in (root, *(root / name for name in (SPEECH, UPLOADS, DIALOGUES, OFFERS, WHILE_DOWN, LOCKS))):
             _make_folder(folder)
 
     def list_voices(self, language: str | None = None) -> tuple[Voice, ...]:
@@ -98,9 +98,9 @@ class SoundLibrary:
         path = self.root / "tone.wav"
         return self._find_or_make(path, lambda: write_tone(path))
 
-    def publish_offer(self, name: str, clip: Clip) -> None:
-        """Copy a clip into `offers/`. Asterisk plays the old copy or the new one, never a part. Raises OSError."""
-        path, content = self.root / OFFERS / f"{name}.wav", clip.path.read_bytes()
+    def publish(self, folder: str, name: str, clip: Clip) -> None:
+        """Copy a clip into `offers/` or `while-down/`. Asterisk plays the old copy or the new one. Raises OSError."""
+        path, content = self.root / folder / f"{name}.wav", clip.path.read_bytes()
         if path.exists() and path.read_bytes() == content:
             return
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as copy:
@@ -108,10 +108,10 @@ class SoundLibrary:
             os.fchmod(copy.fileno(), 0o644)
         Path(copy.name).replace(path)
 
-    def keep_offers(self, names: Iterable[str]) -> None:
-        """Remove all copies from `offers/` but these."""
+    def keep_published(self, folder: str, names: Iterable[str]) -> None:
+        """Remove all copies from `offers/` or `while-down/` but these."""
         kept = {f"{name}.wav" for name in names}
-        for path in (self.root / OFFERS).iterdir():
+        for path in (self.root / folder).iterdir():
             if path.name not in kept:
                 path.unlink(missing_ok=True)
 

@@ -1,19 +1,21 @@
-"""The numbers that the dialplan may dial. The dialplan checks each number itself before it dials it.
+"""The numbers that the dialplan may dial, and whose callers it may serve alone. It checks each number itself.
 
 The dialplan cannot ask the `phonenumbers` library. So it gets what the library says in a form that Asterisk can match:
 the first digits and the lengths of the numbers that `numbers.dialled` returns, and all emergency numbers.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import takewhile
 
 import phonenumbers
 from phonenumbers import PhoneMetadata, PhoneNumberFormat, PhoneNumberType
 from phonenumbers.phonemetadata import NumberFormat, PhoneNumberDesc
 
-from app.domain.number_kinds import corrected_beginnings, library_kinds
+from app.domain.limits import NumberRange
+from app.domain.number_kinds import NumberKind, corrected_beginnings, library_kinds
 from app.domain.number_policy import CHOICES, NumberPolicy
 from app.domain.numbers import OutboundFormat
 
@@ -50,6 +52,69 @@ class NumberCheck:
     emergency: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class CallerCheck:
+    """The caller IDs with which the dialplan keeps a registration, in all writings in which a trunk reports them.
+
+    The symbols of a form are as in `NumberCheck`, and it may begin with "+". A caller ID of a form in `refused` is
+    refused even if one in `allowed` fits.
+    """
+
+    allowed: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+def dialplan_caller_check(policy: NumberPolicy, blocked: Iterable[NumberRange]) -> CallerCheck:
+    """Return the check for an office. `blocked` are the ranges of its block list.
+
+    It is stricter than the policy: an exception to a block or to a refused beginning does not count. It cannot be as
+    exact as the library, so each number is judged again when it is registered.
+    """
+    region = policy.region
+    countries = tuple(sorted({region, *policy.countries}))
+    beginnings = {rule.prefix.removeprefix("+") for rule in policy.prefixes if rule.allow}
+    unwanted = {rule.prefix.removeprefix("+") for rule in policy.prefixes if not rule.allow}
+    for country in countries:
+        beginnings.update(corrected_beginnings(country, policy.kinds))
+        unwanted.update(corrected_beginnings(country, frozenset(NumberKind) - policy.kinds))
+    refused = [form for beginning in unwanted for form in _forms_beginning_with(beginning, region)]
+    refused += [form for entry in blocked for form in _range_forms(entry, region)]
+    return CallerCheck(
+        _caller_writings(frozenset(_forms(region, countries, beginnings, policy.kinds)), region),
+        _caller_writings(frozenset(refused), region),
+    )
+
+
+def _range_forms(entry: NumberRange, region: str) -> list[str]:
+    """Return forms that cover a range of normalized numbers. Extensions are left out: no form allows them."""
+    if not entry.first.startswith("+"):
+        return []
+    if not entry.last:
+        return _forms_beginning_with(entry.first.removeprefix("+"), region)
+    first, last = entry.first.removeprefix("+"), entry.last.removeprefix("+")
+    common = "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=True)))
+    return [common + ANY * (len(first) - len(common))]
+
+
+@lru_cache(maxsize=8)  # every poll asks for the same ones
+def _caller_writings(forms: frozenset[str], region: str) -> tuple[str, ...]:
+    """Return the writings of numbers that the library reads as these numbers.
+
+    A short one, without the country code, could be an extension and is left out. With the country code, but without a
+    plus, it is left out if it could be a national number as well.
+    """
+    country = str(phonenumbers.country_code_for_region(region))
+    metadata = PhoneMetadata.metadata_for_region(region, None)
+    national = _with_any((metadata and metadata.general_desc and metadata.general_desc.national_number_pattern) or "")
+    written = set()
+    for form in forms:
+        written |= {f"00{form}", *_write(form, region, OutboundFormat.NATIONAL)}
+        if form.startswith(country):
+            written |= {form.removeprefix(country)} | (set() if national.fullmatch(form) else {form})
+    long = [form for form in written if len(form) >= SHORTEST_INTERNATIONAL]
+    return tuple(_joined(long) + [f"+{form}" for form in _joined(forms)])
+
+
 def dialplan_number_check(policy: NumberPolicy, outbound_format: OutboundFormat, prefix: str) -> NumberCheck:
     """Return the check for an office. `prefix` is the prefix for an outside line.
 
@@ -75,9 +140,14 @@ def _allowed_forms(
     countries: tuple[str, ...],
     beginnings: tuple[str, ...],
 ) -> list[str]:
-    forms = {form for country in countries for form in _e164_forms(country, library_kinds(CHOICES))}
-    forms |= {form for beginning in beginnings for form in _forms_beginning_with(beginning, region)}
+    forms = _forms(region, countries, beginnings, CHOICES)
     return _joined(written for form in forms for written in _write(form, region, outbound_format))
+
+
+def _forms(region: str, countries: Iterable[str], beginnings: Iterable[str], kinds: Collection[NumberKind]) -> set[str]:
+    """Return the forms of the numbers of these kinds and countries, and of those that begin so, with country code."""
+    forms = {form for country in countries for form in _e164_forms(country, library_kinds(kinds))}
+    return forms | {form for beginning in beginnings for form in _forms_beginning_with(beginning, region)}
 
 
 def _forms_beginning_with(beginning: str, region: str) -> list[str]:

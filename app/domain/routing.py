@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from app.domain.dialplan_numbers import NumberCheck
+from app.domain.dialplan_numbers import CallerCheck, NumberCheck
 
 # -- contexts of our dialplan -----------------------------------------------------------------------------------------
 
@@ -22,6 +22,7 @@ class Context(StrEnum):
     FIRST = "bazang-customer-first"
     OUT = "bazang-out"  # leads to the outbound context
     NUMBERS = "bazang-numbers"  # says which numbers may be dialled there
+    KEPT = "bazang-kept"  # forgets what was kept while our service was down
     PHONE_CALL = "bazang-studio"
     REVISION = "bazang-revision"
 
@@ -156,13 +157,31 @@ class CameBy(StrEnum):
 
 
 @dataclass(frozen=True)
+class DownPlan:
+    """How the dialplan takes requests for a module while our service is down.
+
+    The sounds are as Asterisk plays them, "" for none: the question, and what is said before and after the
+    registration. A `silent` module asks nothing.
+    """
+
+    silent: bool = False
+    intro: str = ""
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True)
 class ModulePlan:
-    """`next` is for callers who left a request, `error` for all others."""
+    """`next` is for callers who left a request, `error` for all others.
+
+    `down` says how the dialplan takes requests alone, None: it takes none.
+    """
 
     id: int
     code: str
     next: Destination
     error: Destination
+    down: DownPlan | None = None
 
     @property
     def context(self) -> str:
@@ -240,6 +259,7 @@ class Dialplan:
 
     `agi_host`: the addresses of our workers, with commas between. `agi_secret` shows our service that a call comes from
     this dialplan. `numbers`: what may be dialled outside.
+    `callers`: who may leave a request while our service is down.
     """
 
     modules: tuple[ModulePlan, ...]
@@ -254,3 +274,4 @@ class Dialplan:
     numbers: NumberCheck
     former_codes: tuple[FormerCodePlan, ...] = ()
     offers: tuple[OfferPlan, ...] = ()
+    callers: CallerCheck = field(default_factory=CallerCheck)

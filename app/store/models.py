@@ -202,6 +202,7 @@ class Module(Base):
     tells_place: Mapped[bool] = mapped_column(default=False, server_default=false())  # callers hear their place
     tells_wait: Mapped[bool] = mapped_column(default=False, server_default=false())  # and how long it will take
     asks_name: Mapped[bool] = mapped_column(default=False, server_default=false())  # callers may say their name
+    keeps_while_down: Mapped[bool] = mapped_column(default=False, server_default=false())  # the dialplan takes requests
     # The key by which callers who wait in the queue come to the module, "": they are not offered that. Then how often
     # they hear of it, in seconds, and from how many waiting callers on at once (0: never at once).
     offer_key: Mapped[str] = mapped_column(String(1), default="", server_default="")
@@ -555,6 +556,17 @@ class RefusedRegistrations(Base):
     hour: Mapped[datetime] = mapped_column(primary_key=True)  # its beginning
     reason: Mapped[str] = mapped_column(String(16), primary_key=True)
     count: Mapped[int]
+
+
+class KeptRegistration(Base):
+    """A registration that the dialplan kept while our service was down, and that is done."""
+
+    __tablename__ = "kept_registrations"
+
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)  # of the record in Asterisk's database
+    called_at: Mapped[datetime]
+    stored_at: Mapped[datetime] = mapped_column(index=True)
+    refused: Mapped[str] = mapped_column(String(16), default="")  # a KeptRefusal or a LimitReason, "": it is registered
 
 
 class ExtensionRow(Base):

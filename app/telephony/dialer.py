@@ -165,13 +165,18 @@ class Dialer:
 
     async def record(self, attempt: str) -> str:
         """Return Asterisk's record of an attempt, "" if there is none. See `translate.record_outcome`."""
-        try:
-            rows = await self._ami.collect("DBGet", {"Family": FAMILY, "Key": attempt})
-        except AmiRefused as refusal:
-            if "not found" in str(refusal).lower():
-                return ""
-            raise
-        return next((row.get("Val", "") for row in rows if row.get("Event") == "DBGetResponse"), "")
+        return await read_record(self._ami, FAMILY, attempt)
+
+
+async def read_record(ami: Ami, family: str, key: str) -> str:
+    """Return a value of Asterisk's database, "" if there is none. Raises AmiError."""
+    try:
+        rows = await ami.collect("DBGet", {"Family": family, "Key": key})
+    except AmiRefused as refusal:
+        if "not found" in str(refusal).lower():
+            return ""
+        raise
+    return next((row.get("Val", "") for row in rows if row.get("Event") == "DBGetResponse"), "")
 
 
 def variables(order: DialOrder, prompt: Sequence[str], sounds: CustomerSounds = CustomerSounds()) -> dict[str, str]:

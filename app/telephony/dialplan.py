@@ -13,7 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.domain.dialplan_names import extension_key, is_extension, queue_extension, queue_extensions
-from app.domain.dialplan_numbers import NumberCheck
+from app.domain.dialplan_numbers import CallerCheck, NumberCheck
 from app.domain.hosts import split_hosts
 from app.domain.routing import Context, Destination, DestinationKind, Dialplan, OfferPlan, QueuePlan
 from app.telephony import variables
@@ -77,6 +77,8 @@ def render(plan: Dialplan) -> Rendered:
     values["agi_hosts"] = split_hosts(plan.agi_host)
     values |= {"given_up": variables.GIVEN_UP, "forbid": variables.FORBID}
     values["queue_extension"] = lambda queue: extensions.get(queue) or queue_extension(queue)
+    values |= {"kept_family": variables.KEPT_FAMILY, "kept_most": variables.KEPT_MOST}
+    values["commit_seconds"] = variables.COMMIT_SECONDS
     values["offer_pause"] = variables.OFFER_PAUSE
     values["offer_of"] = {offer.queue: offer for offer in plan.offers if offer.key}
     values["contact_characters"] = _CONTACT.replace(";", "\\;")  # a bare ; starts a comment
@@ -120,6 +122,9 @@ def _check(value: object, safe: re.Pattern[str] = _SAFE) -> None:
     elif isinstance(value, NumberCheck):
         for form in (*value.allowed, *value.emergency):
             _check(form, _SAFE_NUMBER)
+    elif isinstance(value, CallerCheck):
+        for form in (*value.allowed, *value.refused):
+            _check(form.removeprefix("+"), _SAFE_NUMBER)
     elif hasattr(value, "__dataclass_fields__"):
         for name in value.__dataclass_fields__:
             _check(getattr(value, name), _SAFE_QUEUE if _is_queue_name(value, name) else _SAFE)

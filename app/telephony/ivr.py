@@ -531,17 +531,18 @@ async def _facts(session: AgiSession, module_id: int) -> CallerFacts:
     hops = await session.get_variable(variables.HOPS)
     return CallerFacts(
         module_id=module_id,
-        uniqueid=_dialogue_id(env.get("agi_uniqueid", ""), hops),
+        uniqueid=dialogue_id(env.get("agi_uniqueid", ""), hops),
         channel=env.get("agi_channel", ""),
         caller_number=_number(env.get("agi_callerid", ""), env.get("agi_callingpres", "0")),
         caller_name=_plain(env.get("agi_calleridname", "")),
         wanted=await session.get_variable(variables.WANTED),
         first_called_at=float(integer(first, most=_LATEST)) if integer(first) > 0 else None,
-        came_by=_came_by(await session.get_variable(variables.CAME_BY), hops),
+        came_by=came_by(await session.get_variable(variables.CAME_BY), hops),
     )
 
 
-def _came_by(text: str, hops: str) -> CameBy:
+def came_by(text: str, hops: str) -> CameBy:
+    """Return how a caller came to a module. `hops`: how many modules they have been to."""
     if integer(hops) > 1:
         return CameBy.MODULE
     return CameBy(text) if text in set(CameBy) else CameBy.UNKNOWN
@@ -552,7 +553,7 @@ def call_id(uniqueid: str) -> str:
     return displayable(uniqueid, 1000)[-LONGEST_ID:]
 
 
-def _dialogue_id(uniqueid: str, hops: str) -> str:
+def dialogue_id(uniqueid: str, hops: str) -> str:
     """Return the id of this dialogue: that of its channel, and from the second module of the call on its number."""
     uniqueid = call_id(uniqueid)
     return f"{uniqueid}/{integer(hops)}" if uniqueid and integer(hops) > 1 else uniqueid

@@ -29,4 +29,9 @@ PING, PONG = "ping", "BAZANG_PONG"
 # The family in Asterisk's database of the attempts that must not begin any more, and the context that adds one.
 GIVEN_UP, FORBID = "bazang-over", "bazang-forbid"
 ATTEMPT_PATH, GO = "attempt/", "BAZANG_GO"
+# The family in Asterisk's database where the dialplan keeps registrations while our service is down; how many
+# characters the list of their keys may have (a variable has 4,095), so about 170 keys.
+KEPT_FAMILY, KEPT_MOST = "bazang-kept", 3500
+FORGET = "BAZANG_FORGET"  # the keys of records to delete, with & between them
+COMMIT_SECONDS = 3  # by the clock's whole seconds; Asterisk writes its database to the disk once a second
 CALLER_EVENT = "BazangCaller"  # by which a scenario says for whom a caller came to a line that does not ring

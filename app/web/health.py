@@ -15,6 +15,7 @@ from app.config import PREFIX
 from app.domain.lifecycle import Outcome
 from app.domain.limits import DAY, LimitReason
 from app.domain.pbx_connection import is_too_old
+from app.services.requests.kept import KeptRefusal, count_refused
 from app.store import number_lists, pbx_state, routes
 from app.store.models import RouteTroubleRow, WorkerState
 from app.web.context import cached, cached_query, office, settings, utcnow
@@ -60,6 +61,7 @@ class _TelephoneState:
     outbound_context: str
     route: RouteTroubleRow | None
     refusals: Mapping[LimitReason, int]  # in the last 24 hours
+    broken_promises: Mapping[str, int]  # kept registrations that were refused in the last 24 hours
 
 
 def register(app: Flask) -> None:
@@ -84,9 +86,9 @@ def _load_state() -> _TelephoneState:
     now = utcnow()
     since = now.replace(minute=0, second=0, microsecond=0) - DAY
     refusals = cached_query(f"refusals {since}", lambda session: number_lists.refusals_since(session, since))
-    return _TelephoneState(
-        worker, pbx_state.has_heartbeat(worker, now), pbx_state.has_jumped(worker, now), outbound, route, refusals
-    )
+    broken = cached_query(f"broken promises {since}", lambda session: count_refused(session, since))
+    running, jumped = pbx_state.has_heartbeat(worker, now), pbx_state.has_jumped(worker, now)
+    return _TelephoneState(worker, running, jumped, outbound, route, refusals, broken)
 
 
 def _worst(state: _TelephoneState) -> Health:
@@ -117,6 +119,7 @@ def _components(state: _TelephoneState) -> list[ComponentHealth]:
         else _unknown("route", _("Calls to customers")),
         *_clock(state),
         *_refusals(state),
+        *_broken_promises(state),
     ]
 
 
@@ -233,6 +236,35 @@ def _refusals(state: _TelephoneState) -> Iterator[ComponentHealth]:
     )
     advice = _("If these are real callers, raise the limits in the settings.")
     yield ComponentHealth("callers", _("Requests of callers"), known, Health(HealthLevel.WARNING, digits(text), advice))
+
+
+def _broken_promises(state: _TelephoneState) -> Iterator[ComponentHealth]:
+    """Yield the callers who heard that their request is registered, by the dialplan alone, and it was refused."""
+    number = sum(state.broken_promises.values())
+    if not number:
+        return
+    text = ngettext(
+        "In the last 24 hours, %(num)s caller heard that the request is registered while Bazang did not run, and it "
+        "was refused afterwards: %(why)s.",
+        "In the last 24 hours, %(num)s callers heard that the request is registered while Bazang did not run, and it "
+        "was refused afterwards: %(why)s.",
+        number,
+        why=", ".join(_why_broken(reason) for reason in state.broken_promises),
+    )
+    known = digits(ngettext("%(num)s refused", "%(num)s refused", number))
+    advice = _("The log of the telephone service has the time and a part of each number.")
+    health = Health(HealthLevel.WARNING, digits(text), advice)
+    yield ComponentHealth("kept", _("Requests while Bazang did not run"), known, health)
+
+
+def _why_broken(reason: str) -> str:
+    texts: dict[str, str] = {
+        KeptRefusal.NUMBER: _("the number may not be called"),
+        KeptRefusal.MALFORMED: _("the record of the PBX cannot be read"),
+        KeptRefusal.NO_MODULE: _("the module is deleted"),
+        KeptRefusal.OLD: _("the call is too long ago"),
+    }
+    return texts.get(reason) or str(LIMIT_REASON[LimitReason(reason)])
 
 
 def _ok(state: _TelephoneState) -> Health:

@@ -13,6 +13,7 @@ from app.services.missed import calls as missed_calls
 from app.services.prompts import phone_calls
 from app.services.requests.expiry import expire
 from app.services.requests.fallback import fall_back
+from app.services.requests.kept import forget_old
 from app.store import last_talks
 from app.store.database import Database
 from app.store.uptime import uptime
@@ -86,6 +87,7 @@ class Housekeeping:
         )
         with self._database.write() as session:
             last_talks.delete_old(session, now)
+            forget_old(session, now)
         self._deleted_at = uptime()
         if any(deleted):
             kinds = "%s old commands, %s old phone calls, %s unused sounds, %s old missed calls and %s spoken names"

@@ -54,6 +54,7 @@ from app.worker.database_watch import DatabaseWatch
 from app.worker.dialplan_file import DialplanFile, agi_port, pbx_settings
 from app.worker.dispatcher import Dispatcher
 from app.worker.housekeeping import Housekeeping
+from app.worker.kept import KeptRegistrations
 from app.worker.leadership import leadership_of
 from app.worker.metronome import Metronome
 from app.worker.module_destinations import ModuleDestinations
@@ -147,6 +148,7 @@ class Worker:
             left=lambda call: self.talks.leave_request(call),
             hang_up=lambda attempt: self.tasks.spawn(self.dispatcher.hang_up(attempt)),
         )
+        self.kept = KeptRegistrations(self.ami, self.registrar)
         self.talks = TalkWatch(
             database,
             settings,
@@ -405,6 +407,7 @@ class Worker:
         if self.ami.connected:
             await self._read_snapshot()
             await self.dispatcher.reconcile()
+            await self.kept.register()
             await self._update_dialplan(force=reload_dialplan)
             await self.phone_calls.clean_up()
             self.tasks.spawn(self.state.names.refresh(self.snapshot.extensions, self.dialplan_file.profile))

@@ -8,7 +8,8 @@ from concurrent.futures import Executor
 from dataclasses import replace
 
 from app.audio.clip import Clip, SoundError
-from app.audio.library import SoundLibrary
+from app.audio.library import OFFERS, WHILE_DOWN, SoundLibrary
+from app.services.modules import while_down
 from app.services.modules.offers import is_offered, offer_file
 from app.services.prompts.digits import list_digit_files
 from app.services.prompts.sounds import make_digit_clips, make_module_clips
@@ -89,12 +90,14 @@ class ModulePrompts:
             heard = {module.id for module in modules if module.asks_customer or module.customer_first}
             module_ids = [module.id for module in modules if module.id in heard or not for_customers]
             offered = [offer_file(module.id) for module in modules if is_offered(module)]
+            heard_while_down = [file for module in modules for file in while_down.sound_files(module).values()]
         for module_id in module_ids:
             try:
                 self._find_or_make(module_id)
             except (SoundError, OSError) as error:
                 log.error("cannot make the prompts of module %s: %s", module_id, error)
-        self._library.keep_offers(offered)
+        self._library.keep_published(OFFERS, offered)
+        self._library.keep_published(WHILE_DOWN, heard_while_down)
 
     def _update(self, view: ModuleView) -> ModuleView | None:
         """Return the view with the module's present name, code and state. These hold even while sounds are old."""
@@ -126,9 +129,12 @@ class ModulePrompts:
             speech = load_module_speech(session, self._library, module)
             digit_files = list_digit_files(session, module.language)
         prompts = make_module_clips(self._database, self._library, module_id)
-        offer = prompts.get("offer")
-        if is_offered(module) and offer is not None:
-            self._library.publish_offer(offer_file(module_id), offer)
+        published = [(OFFERS, "offer", offer_file(module_id))] if is_offered(module) else []
+        published += [(WHILE_DOWN, key, file) for key, file in while_down.sound_files(module).items()]
+        for folder, key, file in published:
+            clip = prompts.get(key)
+            if clip is not None:
+                self._library.publish(folder, file, clip)
         digits = make_digit_clips(self._library, module.language, speech, digit_files)
         view = ModuleView(
             id=module.id,

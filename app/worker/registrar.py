@@ -20,6 +20,7 @@ from app.domain.numbers import NumberPlan
 from app.domain.text import masked
 from app.services.errors import ErrorCode
 from app.services.requests.chosen_times import find_free
+from app.services.requests.kept import KeptRefusal, register_kept
 from app.services.requests.number_lists import canonical
 from app.services.requests.prospects import find_prospect
 from app.services.requests.registration import (
@@ -49,6 +50,7 @@ from app.telephony.ivr import (
     Sound,
     channel_id,
 )
+from app.telephony.kept import KeptCall
 from app.telephony.snapshot import Snapshot
 from app.worker.clock import CLOCK, utcnow
 from app.worker.prompts import PromptStore
@@ -229,6 +231,33 @@ class Registrar:
         log.info("request %s registered: module %s, number %s", request, call.module_id, masked(accepted.number))
         log.debug("the number of request %s is %s", request, accepted.number)
         return request
+
+    async def register_kept(self, key: str, call: KeptCall | None) -> None:
+        """Register what the dialplan kept under a key, once, as a call of its time. `call` None: it cannot be read.
+
+        The caller has heard that the request is registered, so a refusal is stored. Raises SQLAlchemyError.
+        """
+        async with CLOCK.hold() as now:
+            called_at, registration, refused = now, None, KeptRefusal.MALFORMED
+            if call is not None:
+                called_at = min(CLOCK.translate(datetime.fromtimestamp(call.called_at, UTC)), now)
+                verdict = await self._judge(call.facts, call.facts.caller_number, Source.CALLER_ID)
+                if verdict.allows:
+                    registration = await asyncio.to_thread(
+                        self._registration, call.facts, verdict.number, Source.CALLER_ID
+                    )
+            result = await asyncio.to_thread(
+                register_kept, self._database, key, registration, called_at, now, refused if call is None else None
+            )
+        if call is None or result is None:
+            return
+        number = masked(call.facts.caller_number)
+        if isinstance(result, int):
+            self._registered()
+            self._left(call.facts)
+            log.info("request %s of %s was kept by the dialplan: number %s", result, called_at, number)
+        else:
+            log.error("a caller heard that the request is registered, but it is refused: %s, number %s", result, number)
 
     def close(self) -> None:
         """End the thread that stores requests when it has nothing to do."""

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from app.domain.dialplan_names import queue_extensions
-from app.domain.dialplan_numbers import NumberCheck, dialplan_number_check
+from app.domain.dialplan_numbers import NumberCheck, dialplan_caller_check, dialplan_number_check
+from app.domain.limits import NumberRange
 from app.domain.number_policy import NumberPolicy
 from app.domain.numbers import OutboundFormat
 from app.domain.routing import (
@@ -21,6 +22,7 @@ from app.domain.routing import (
     QUEUE_PATTERN,
     Destination,
     Dialplan,
+    DownPlan,
     ExtensionPlan,
     ModulePlan,
     OfferPlan,
@@ -32,7 +34,7 @@ from script.office.asterisk import AsteriskOffice, OfficeSetup
 from script.office.patience import PATIENCE
 from tests.support.dialplan_steps import Step, read_file, read_shown
 from tests.support.fake_ami import Received
-from tests.support.number_check import verdict
+from tests.support.number_check import caller_verdict, verdict
 
 OFFICES = 6
 NAMES = [
@@ -55,6 +57,11 @@ NAMES = [
     "فروش",
 ]
 NAMES += [".", "a.b", "queue0123456789ab", "-", "x" * 79, "x" * 80, "n", "1_2", "hint", "same"]
+BLOCKED = [
+    NumberRange("+989121234567", "+989121234567"),
+    NumberRange("+9821", ""),
+    NumberRange("+98919000", "+98919999"),
+]
 REGIONS = ["IR", "US", "DE", "TR", "AR", "IT"]
 
 # Gives the verdict on each of the numbers in NUMBERS, and the answers of a person who presses 1.
@@ -63,7 +70,7 @@ PROBE = """
 exten => s,1,Answer()
  same => n,Set(FOUND=)
  same => n(next),GotoIf($[${LEN(${NUMBERS})} = 0]?done)
- same => n,Gosub(bazang-numbers,${CUT(NUMBERS,-,1)},1)
+ same => n,Gosub(${CHECK},${CUT(NUMBERS,-,1)},1)
  same => n,Set(FOUND=${FOUND}-${GOSUB_RETVAL})
  same => n,Set(NUMBERS=${CUT(NUMBERS,-,2-)})
  same => n,Goto(next)
@@ -108,14 +115,15 @@ class RealDialplan:
         lines = self.asterisk.log_file.read_text(errors="replace").splitlines()
         return [line for line in lines if re.search(r"\] (WARNING|ERROR)\[.*(pbx|extension|config)", line)]
 
-    async def verdicts(self, numbers: list[str]) -> list[str]:
+    async def verdicts(self, numbers: list[str], check: str = "bazang-numbers") -> list[str]:
         """Return what the dialplan says of numbers."""
         found: list[str] = []
         for start in range(0, len(numbers), 40):
             chunk = numbers[start : start + 40]
             seen = len(self.events)
             await self.ami.originate(
-                {"Channel": "Local/s@probe/n", "Application": "Wait", "Data": "1"}, {"NUMBERS": "-".join(chunk)}
+                {"Channel": "Local/s@probe/n", "Application": "Wait", "Data": "1"},
+                {"NUMBERS": "-".join(chunk), "CHECK": check},
             )
             (event,) = await self.events.until(itemgetter(slice(seen, None)))
             found += event["Found"].split("-")
@@ -155,13 +163,16 @@ def make_plan(choose: random.Random) -> Dialplan:
         ]
         return choose.choice(kinds)
 
+    def down() -> DownPlan | None:
+        return choose.choice([None, DownPlan(silent=True), DownPlan(False, "/prompts/a", "", "/prompts/b")])
+
     queues = choose.sample(NAMES, choose.randint(0, 9))
     assert all(QUEUE_PATTERN.fullmatch(queue) for queue in queues)
     codes = list({code() for _ in range(choose.randint(0, 4))})
     extensions = sorted({code() for _ in range(choose.randint(0, 4))})
     region = choose.choice(REGIONS)
     return Dialplan(
-        modules=tuple(ModulePlan(n + 1, each, destination(), destination()) for n, each in enumerate(codes)),
+        modules=tuple(ModulePlan(n + 1, each, destination(), destination(), down()) for n, each in enumerate(codes)),
         extensions=tuple(
             ExtensionPlan(
                 each,
@@ -190,6 +201,7 @@ def make_plan(choose: random.Random) -> Dialplan:
         numbers=dialplan_number_check(
             NumberPolicy(region), choose.choice(list(OutboundFormat)), choose.choice(["", "9", "00"])
         ),
+        callers=dialplan_caller_check(NumberPolicy(region), BLOCKED),
     )
 
 
@@ -238,6 +250,9 @@ async def check_office(real: RealDialplan, plan: Dialplan, choose: random.Random
     numbers = make_numbers(plan.numbers, choose)
     found = dict(zip(numbers, await real.verdicts(numbers), strict=True))
     assert found == {number: verdict(plan.numbers, number) for number in numbers}
+    callers = make_numbers(NumberCheck(plan.callers.allowed, ("+989121234567", "02112345678", "+")), choose)
+    found = dict(zip(callers, await real.verdicts(callers, "bazang-refused-callers"), strict=True))
+    assert found == {caller: caller_verdict(plan.callers, caller) for caller in callers}
 
 
 async def check_names(real: RealDialplan) -> None:

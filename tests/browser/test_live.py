@@ -151,7 +151,7 @@ def test_focus_stays_after_an_update(page: Page, database: Database) -> None:
     button = row(page).get_by_role("button", name="Call now")
     button.focus()
     with database.write() as session:  # an earlier caller moves the row, and the reason changes
-        earlier = registration._register(session, Registration(1, "+989350000000", extension="101"), now())
+        earlier = registration.register_in(session, Registration(1, "+989350000000", extension="101"), now())
         session.get_one(CallRequest, earlier).first_called_at = now() - timedelta(hours=1)
     set_line(database, LineState.OFFLINE, now())
     expect(row(page, 2)).to_be_visible()

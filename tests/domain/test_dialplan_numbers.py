@@ -10,10 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from phonenumbers import PhoneMetadata, PhoneNumberFormat, PhoneNumberType
 
-from app.domain.dialplan_numbers import LEADING, NumberCheck, dialplan_number_check
-from app.domain.number_policy import NumberPolicy, PrefixRule
-from app.domain.numbers import OutboundFormat, dialled
-from tests.support.number_check import verdict
+from app.domain.dialplan_numbers import (
+    LEADING,
+    CallerCheck,
+    NumberCheck,
+    dialplan_caller_check,
+    dialplan_number_check,
+)
+from app.domain.limits import NumberRange
+from app.domain.number_kinds import NumberKind
+from app.domain.number_policy import NumberPolicy, PrefixRule, Source, judge
+from app.domain.numbers import NumberPlan, OutboundFormat, dialled
+from tests.support.number_check import caller_verdict, verdict
 
 # Countries with and without a national prefix, with numbers of many lengths, and those that share a country code
 REGIONS = ("IR", "US", "JM", "DE", "GB", "JE", "FR", "IT", "AR", "MX", "AU", "TR")
@@ -173,3 +181,69 @@ def test_unknown_country_has_no_numbers(form: OutboundFormat) -> None:
 def test_forms_have_the_first_digits() -> None:
     assert all(len(re.sub(r"\[[0-9]+\]", "X", form).rstrip("X")) >= 1 for form in check_of().allowed)
     assert LEADING == 3
+
+
+# -- callers while our service is down --------------------------------------------------------------------------------
+
+
+@cache
+def callers_of(region: str = "IR", blocked: tuple[NumberRange, ...] = (), **allowed: Any) -> CallerCheck:
+    return dialplan_caller_check(NumberPolicy(region, **allowed), blocked)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_ordinary_callers_are_served_in_each_writing(region: str) -> None:
+    """All of these are the same number when it is registered."""
+    country = str(phonenumbers.country_code_for_region(region))
+    for number in filter(None, (number_of(region, kind) for kind in KINDS)):
+        digits = number[1:]
+        if not judge(number, NumberPlan(region), NumberPolicy(region), Source.CALLER_ID).allows:
+            assert caller_verdict(callers_of(region), number) == "refused"  # a satellite telephone, for example
+            continue
+        writings = (number, f"00{digits}", digits.removeprefix(country), dialled(number, region), digits)
+        verdicts = [caller_verdict(callers_of(region), writing) for writing in writings]
+        assert verdicts[:-1] == ["allowed"] * 4
+        if region in ("IR", "US", "FR"):  # in Germany, 49 is how area codes begin as well
+            assert verdicts[-1] == "allowed"
+        read = [judge(writing, NumberPlan(region), NumberPolicy(region), Source.CALLER_ID) for writing in writings]
+        assert [found.number for found in read[:-1]] == [number] * 4
+        assert verdicts[-1] == "number" or read[-1].allows
+        for other in (f"{number}{'0' * 10}", f"+{digits[:4]}", f"++{digits}", f"{digits}+"):
+            assert caller_verdict(callers_of(region), other) != "allowed", other
+
+
+@pytest.mark.parametrize("caller", ["101", "118", "110", "9121", "912123456", "+1202", "+12025550123", "0044207183875"])
+def test_short_and_foreign_callers_are_not_served(caller: str) -> None:
+    assert caller_verdict(callers_of(), caller) == "number"
+
+
+def test_callers_are_served_by_the_kinds_and_beginnings_of_the_office() -> None:
+    mobiles = callers_of(kinds=frozenset({NumberKind.MOBILE}), prefixes=(PrefixRule("+98902", allow=False),))
+    found = [
+        caller_verdict(mobiles, caller) for caller in ("09121234567", "02188880000", "09021234567", "989021234567")
+    ]
+    assert found == ["allowed", "number", "refused", "refused"]
+    abroad = callers_of(countries=frozenset({"GB"}), prefixes=(PrefixRule("+4930", allow=True),))
+    found = [
+        caller_verdict(abroad, caller) for caller in (number_of("GB"), f"00{number_of('GB')[1:]}", "+493012345678")
+    ]
+    assert found == ["allowed"] * 3
+    assert caller_verdict(abroad, number_of("FR")) == "number"
+
+
+def test_blocked_callers_are_not_served() -> None:
+    blocked = (
+        NumberRange("+989121234567", "+989121234567"),
+        NumberRange("+989123330000", "+989123339999"),
+        NumberRange("+982188", ""),
+        NumberRange("101", "101"),
+    )
+    check = callers_of(blocked=blocked)
+    for caller in ("09121234567", "+989121234567", "00989123334444", "9123334444", "02188880000", "2188880000"):
+        assert caller_verdict(check, caller) == "refused", caller
+    assert [caller_verdict(check, caller) for caller in ("09121234568", "02177770000")] == ["allowed"] * 2
+
+
+def test_caller_forms_are_few() -> None:
+    assert len(callers_of().allowed) < 300
+    assert callers_of("ZZ") == CallerCheck()

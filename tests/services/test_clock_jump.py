@@ -374,6 +374,8 @@ STAY = {
     ("number_rules", "created_at"),
     ("special_days", "created_at"),
     ("refused_registrations", "hour"),
+    ("kept_registrations", "called_at"),
+    ("kept_registrations", "stored_at"),
 }
 
 

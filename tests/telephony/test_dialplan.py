@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.dialplan_names import queue_extension
-from app.domain.dialplan_numbers import NumberCheck
+from app.domain.dialplan_numbers import CallerCheck, NumberCheck
 from app.domain.routing import (
     HANG_UP,
     NO_DESTINATION,
     Destination,
     Dialplan,
+    DownPlan,
     ExtensionPlan,
     ModulePlan,
     OfferPlan,
@@ -53,7 +54,9 @@ PLAN = Dialplan(
     queue_context="bazang-queues",
     numbers=NumberCheck(("0[29]1XXXXXXXX",), ("110", "112")),
     offers=(OFFER,),
+    callers=CallerCheck(("+98912XXXXXXX", "0[29]1XXXXXXXX"), ("+989121234567",)),
 )
+DOWN = DownPlan(False, "/srv/prompts/while-down/module-7-intro", "", "/srv/prompts/while-down/module-7-after_success")
 
 
 def contexts(text: str) -> dict[str, list[str]]:
@@ -99,7 +102,14 @@ DESTINATIONS = st.sampled_from(
 
 
 @given(
-    st.builds(ModulePlan, st.just(7), st.just("*5001"), DESTINATIONS, DESTINATIONS),
+    st.builds(
+        ModulePlan,
+        st.just(7),
+        st.just("*5001"),
+        DESTINATIONS,
+        DESTINATIONS,
+        st.sampled_from([None, DOWN, DownPlan(silent=True)]),
+    ),
     st.builds(
         ExtensionPlan,
         extension=st.just("101"),
@@ -387,7 +397,9 @@ def test_queue_that_asterisk_would_take_for_another_extension_has_a_code(name: s
 def test_text_from_a_caller_is_filtered() -> None:
     text = render(PLAN).text
     for unsafe in ("EVAL(", "CALLERID(num)", "CALLERID(name)"):
-        assert unsafe not in text
+        assert unsafe not in text.replace("Set(LOCAL(given)=${CALLERID(num)})", "")
+    checked = text.index("BAZANG_OWN=${given}")
+    assert "${given}" not in text[:checked].replace("${LEN(${given})}", "")
     assert text.count("${BAZANG_NUMBER}") == 4
     assert text.count("${FILTER(0-9,${BAZANG_NUMBER})}") == 2 and text.count("${LEN(${BAZANG_NUMBER})}") == 2
 
@@ -647,3 +659,27 @@ def test_what_was_removed_and_comes_back_is_there_once() -> None:
 def test_previous_file_that_is_damaged_does_no_harm(text: str) -> None:
     after = render(PLAN).text
     assert with_removed(after, text, NOW) == after
+
+
+# -- requests while our service is down -------------------------------------------------------------------------------
+
+
+def test_module_takes_requests_alone_only_if_it_wants_to() -> None:
+    (step,) = (line for line in contexts(render(PLAN).text)[MODULE.context] if "bazang-down" in line)
+    assert step == 'same => n,GosubIf($["${BAZANG_RESULT}" = ""]?bazang-down,off,1)'
+    (step,) = (line for line in contexts(render(with_module(down=DOWN)).text)[MODULE.context] if "bazang-down" in line)
+    assert step.endswith(f"?bazang-down,s,1(,{DOWN.intro},,{DOWN.after}))")
+
+
+@pytest.mark.parametrize(
+    "callers",
+    [CallerCheck(("0912,1,Dial(x)",)), CallerCheck(refused=("_X!",)), CallerCheck(("++98",)), CallerCheck(("",))],
+)
+def test_unsafe_forms_of_callers_are_refused(callers: CallerCheck) -> None:
+    with pytest.raises(UnsafeDialplan):
+        render(replace(PLAN, callers=callers))
+
+
+def test_unsafe_sounds_are_refused() -> None:
+    with pytest.raises(UnsafeDialplan):
+        render(with_module(down=replace(DOWN, intro="x)")))

@@ -955,9 +955,9 @@ def test_a_number_has_no_control_or_direction_characters(given: str, stored: str
 
 
 def test_an_overlong_id_is_cut_and_stays_unique() -> None:
-    first, second = (ivr._dialogue_id(f"{'x' * 300}-1782907200.{n}", "12") for n in (1, 2))
+    first, second = (ivr.dialogue_id(f"{'x' * 300}-1782907200.{n}", "12") for n in (1, 2))
     assert first != second and len(first) <= 80 and first.endswith(".1/12")
-    assert ivr._dialogue_id("1782907200.1", "²") == "1782907200.1"
+    assert ivr.dialogue_id("1782907200.1", "²") == "1782907200.1"
 
 
 # -- outside the office hours ---------------------------------------------------------------------------------

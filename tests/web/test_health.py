@@ -10,7 +10,7 @@ from app.config import Settings
 from app.services import users
 from app.store import settings as store_settings
 from app.store.database import Database
-from app.store.models import RouteTroubleRow, WorkerState
+from app.store.models import KeptRegistration, RouteTroubleRow, WorkerState
 from script.office.database import make_settings
 from tests.support.factories import NOW, store
 from tests.web.pages import Page, Visitor, text
@@ -160,3 +160,34 @@ def test_every_page_shows_and_polls_the_health(admin: Visitor, path: str) -> Non
 
 def test_the_log_in_page_does_not_show_the_health(visitor: Visitor) -> None:
     assert not visitor.get("/login").has(id="status-line")
+
+
+@pytest.mark.parametrize(
+    ("locale", "words"),
+    [
+        ("en", "In the last 24 hours, 6 callers heard that the request is registered while Bazang did not run"),
+        ("fa", "در ۲۴ ساعت گذشته، ۶ تماس‌گیرنده شنیده‌اند که درخواستشان ثبت شد"),
+    ],
+)
+def test_callers_who_heard_a_yes_for_nothing_are_a_warning_for_a_day(
+    app: Flask, database: Database, locale: str, words: str
+) -> None:
+    reasons = ("number", "malformed", "no_module", "old", "blocked", "module_hour")
+    store(database, WorkerState(id=1, heartbeat=datetime.now(UTC), **HEALTHY))
+    users.set_locale(database, 2, locale)
+    with database.write() as session:
+        store_settings.write_setting(session, "outbound_context", "from-internal")
+
+    def keep(at: datetime, *refused: str) -> None:
+        for reason in refused:
+            store(database, KeptRegistration(key=f"{at} {reason}", called_at=at, stored_at=at, refused=reason))
+
+    keep(datetime.now(UTC) - timedelta(hours=26), *reasons)
+    keep(datetime.now(UTC), "")
+    page = Visitor(app, 2).get("/overview")
+    assert level(page) == "ok" and not page.has(id="health-kept")
+    keep(datetime.now(UTC), *reasons)
+    page = Visitor(app, 2).get("/overview")
+    (alarm,) = page.one(id="status-line").findall(".//*[@role='alert']")
+    assert words in text(alarm)
+    assert page.one(id="health-kept").get("class") == "health-warning"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from app.audio.clip import Clip, SpeechError
-from app.audio.library import OFFERS, SoundLibrary
+from app.audio.library import OFFERS, WHILE_DOWN, SoundLibrary
 from app.audio.prompt_texts import OPEN_KEYS, PROMPT_KEYS, age_text, default_text, fill_in
 from app.config import Settings
 from app.domain.dial_order import Confirmation
@@ -155,6 +155,25 @@ async def test_offer_has_a_file_that_keeps_its_name(sounds: PromptStore, databas
     assert file.read_bytes() != spoken.path.read_bytes()
     with database.write() as session:
         session.get_one(Module, offered.id).offer_key = ""
+    sounds.reset()
+    await sounds.prepare(NOW)
+    assert list(folder.iterdir()) == []
+
+
+async def test_sounds_that_the_dialplan_plays_alone_keep_their_names(sounds: PromptStore, database: Database) -> None:
+    folder = sounds.library.root / WHILE_DOWN
+    module = create_module(database, language="en", keeps_while_down=True)
+    create_module(database, language="en")
+    store(database, Prompt(module_id=module.id, key="before_success", mode="none"))
+    await sounds.prepare(NOW)
+    files = {file.name: file.read_bytes() for file in folder.iterdir()}
+    spoken = {
+        f"module-{module.id}-{key}.wav": sounds.library.synthesize(default_text(key, "en"), "en").path.read_bytes()
+        for key in ("intro", "after_success")
+    }
+    assert files == spoken
+    with database.write() as session:
+        session.get_one(Module, module.id).silent = True
     sounds.reset()
     await sounds.prepare(NOW)
     assert list(folder.iterdir()) == []

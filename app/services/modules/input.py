@@ -35,8 +35,8 @@ OFFER_KEYS = "1234567890"
 SHARED_FIELDS = (
     "name", "code", "target_kind", "next", "error", "active", "silent", "automatic", "language", "voice", "rate",
     "pitch", "caller_id", "hours", "holidays", "outside", "at_closing", "agent_order", "place", "offers_times",
-    "tells_place", "tells_wait", "asks_name", "offer_key", *BOUNDS, "busy_pause", "agent_confirms", "asks_customer",
-    "customer_first", "office_name", "fallback",
+    "tells_place", "tells_wait", "asks_name", "keeps_while_down", "offer_key", *BOUNDS, "busy_pause", "agent_confirms",
+    "asks_customer", "customer_first", "office_name", "fallback",
 )  # fmt: skip
 
 
@@ -99,6 +99,7 @@ class ModuleInput:
     tells_place: bool = False
     tells_wait: bool = False
     asks_name: bool = False
+    keeps_while_down: bool = False
     offer_key: str = ""
     offer_after: int = module_defaults.OFFER_AFTER
     offer_callers: int = module_defaults.OFFER_CALLERS

@@ -119,6 +119,7 @@ class _Module(_Strict):
     tells_place: bool = False
     tells_wait: bool = False
     asks_name: bool = False
+    keeps_while_down: bool = False
     offer_key: _Word = ""
     offer_after: _Seconds = module_defaults.OFFER_AFTER
     offer_callers: _Seconds = module_defaults.OFFER_CALLERS

@@ -6,16 +6,17 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.config import Settings, agi_secret
-from app.domain.dialplan_numbers import dialplan_number_check
+from app.domain.dialplan_numbers import CallerCheck, dialplan_caller_check, dialplan_number_check
 from app.domain.hosts import split_hosts
 from app.domain.routing import Context, DestinationKind, Dialplan, ExtensionPlan, ModulePlan, QueuePlan, Situation
-from app.services.modules import former_codes, offers
+from app.services.modules import former_codes, offers, while_down
 from app.services.pbx.queue_names import queues_of_dialplan
 from app.services.pbx.references import codes_of_destinations
 from app.services.pbx.scenarios import ExtensionInput, QueueInput
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import ExtensionRow, ExtensionScenario, Module, QueueScenario
+from app.store.number_lists import load_lists
 from app.store.number_policy import load_policy
 
 
@@ -28,8 +29,13 @@ def gather_dialplan(database: Database, settings: Settings, agi_port: int) -> Di
         stored = store_settings.read_all(session)
         pbx, office = store_settings.pbx(session, settings, stored), store_settings.office(session, settings, stored)
         modules = session.scalars(select(Module).order_by(Module.id)).all()
+        plans = tuple(
+            ModulePlan(module.id, module.code, module.next, module.error, while_down.plan(session, settings, module))
+            for module in modules
+        )
+        policy = load_policy(session, office.region, stored)
         return Dialplan(
-            modules=tuple(ModulePlan(module.id, module.code, module.next, module.error) for module in modules),
+            modules=plans,
             extensions=() if pbx.pbx_profile == "freepbx" else _extension_plans(session, modules),
             queues=_queue_plans(session),
             profile=pbx.pbx_profile,
@@ -38,11 +44,13 @@ def gather_dialplan(database: Database, settings: Settings, agi_port: int) -> Di
             agi_secret=agi_secret(settings),
             extension_context=pbx.extension_context,
             queue_context=pbx.queue_context,
-            numbers=dialplan_number_check(
-                load_policy(session, office.region, stored), office.outbound_format, office.outbound_prefix
-            ),
+            numbers=dialplan_number_check(policy, office.outbound_format, office.outbound_prefix),
             former_codes=former_codes.plans(session),
             offers=offers.plans(session, settings, modules),
+            # Only if it is needed: it has a step for each blocked number, and changes with the list.
+            callers=dialplan_caller_check(policy, load_lists(session).blocked)
+            if any(plan.down is not None for plan in plans)
+            else CallerCheck(),
         )
 
 

@@ -92,7 +92,7 @@ def register(database: Database, registration: Registration, now: datetime) -> i
     for _ in range(2):
         try:
             with database.write(Urgency.REGISTRATION) as session:
-                return _register(session, registration, now)
+                return register_in(session, registration, now)
         except IntegrityError:
             # Another call registered the same request in the same instant: the second attempt finds its row.
             number = masked(registration.number)
@@ -100,7 +100,8 @@ def register(database: Database, registration: Registration, now: datetime) -> i
     raise RuntimeError("a duplicate prevents the registration, but cannot be found")
 
 
-def _register(session: Session, registration: Registration, now: datetime) -> int:
+def register_in(session: Session, registration: Registration, now: datetime) -> int:
+    """Do what `register` does, in a transaction. Raises IntegrityError, too, if the request is registered meanwhile."""
     existing = _find_by_dialogue(session, registration)
     if existing is not None:
         return existing.id

@@ -151,6 +151,7 @@ FIELD: Mapping[str, object] = {
     "tells_place": _l("Callers hear their place in line"),
     "tells_wait": _l("Callers hear the estimated wait"),
     "asks_name": _l("Callers may say their name"),
+    "keeps_while_down": _l("Takes requests while Bazang does not run"),
     "carry_over": _l("Open requests wait for the next opening"),  # of older versions
     "at_closing": _l("Open requests at the closing"),
     "agent_order": _l("Which extension rings first"),

@@ -37,8 +37,8 @@ _REQUIRED = InputRequired(wording.ERROR["required"])
 _PLAIN = (
     "name", "code", "active", "silent", "automatic", "language", "voice", "caller_id", "target_kind", "retry_pauses",
     "busy_pause", "agent_confirms", "asks_customer", "customer_first", "office_name", "holidays", "outside",
-    "at_closing", "agent_order", "place", "offers_times", "tells_place", "tells_wait", "asks_name", "offer_key",
-    *BOUNDS,
+    "at_closing", "agent_order", "place", "offers_times", "tells_place", "tells_wait", "asks_name", "keeps_while_down",
+    "offer_key", *BOUNDS,
 )  # fmt: skip
 
 
@@ -278,6 +278,15 @@ class ModuleForm(SpeechFields, WeekFields, DestinationsForm):
     error = DestinationField(
         _l("Error destination"),
         _l("Where the call goes if the caller did not leave a request, also if Bazang does not run."),
+    )
+
+    keeps_while_down = BooleanField(
+        _l("Takes requests while Bazang does not run"),
+        description=_l(
+            "On: meanwhile the PBX itself plays the introduction. It keeps the requests of callers who press 1 until "
+            "Bazang runs again. They can leave their own number only, also outside the office hours. Off: callers go "
+            "to the error destination."
+        ),
     )
 
     def __init__(self) -> None:

@@ -36,6 +36,7 @@ def summarise(given: ModuleInput, directory: Directory) -> list[Markup]:
     paragraphs.append(_hours(given))
     paragraphs.append(_outside(given, directory))
     paragraphs.append(_onward(given, directory))
+    paragraphs += _while_down(given)
     if given.expire_after:
         text = _("A request that is not done within %(time)s expires.")
         paragraphs.append(fill_in(text, time=format_duration(given.expire_after)))
@@ -362,6 +363,22 @@ def _onward(given: ModuleInput, directory: Directory) -> Markup:
         next=format_destination(given.next, directory),
         error=format_destination(given.error, directory),
     )
+
+
+def _while_down(given: ModuleInput) -> list[Markup]:
+    """Say that the PBX takes requests while Bazang does not run."""
+    if not given.keeps_while_down:
+        return []
+    if given.silent:
+        text = _(
+            "While Bazang does not run, the PBX keeps the caller's own number, and Bazang registers it afterwards."
+        )
+    else:
+        text = _(
+            "While Bazang does not run, the PBX plays the introduction and takes key 1 only. Bazang registers the "
+            "request afterwards, with the time of the call."
+        )
+    return [escape(text)]
 
 
 # -- its parts --------------------------------------------------------------------------------------------------------

@@ -94,6 +94,7 @@ def fill_tables(database: Database, library: SoundLibrary, folder: Path) -> None
         agent_confirms="answer",
         asks_customer=True,
         asks_name=True,
+        keeps_while_down=True,
         customer_first=True,
         office_name="Sepehr Ltd.",
         offer_key="0",

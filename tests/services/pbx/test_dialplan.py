@@ -3,7 +3,8 @@
 import pytest
 
 from app.config import Settings, agi_secret
-from app.domain.dialplan_numbers import dialplan_number_check
+from app.domain.dialplan_numbers import CallerCheck, dialplan_caller_check, dialplan_number_check
+from app.domain.limits import NumberRange
 from app.domain.number_policy import NumberPolicy
 from app.domain.numbers import OutboundFormat
 from app.domain.routing import (
@@ -11,16 +12,17 @@ from app.domain.routing import (
     NO_DESTINATION,
     Destination,
     Dialplan,
+    DownPlan,
     ExtensionPlan,
     ModulePlan,
     QueuePlan,
 )
 from app.services.pbx.dialplan import gather_dialplan
 from app.store.database import Database
-from app.store.models import ExtensionScenario, QueueScenario
+from app.store.models import ExtensionScenario, ListedNumber, Prompt, QueueScenario
 from app.store.settings import write_setting
 from script.office.database import make_settings
-from tests.support.factories import create_line, create_module, store
+from tests.support.factories import NOW, create_line, create_module, store
 
 MODULE = Destination("module", "*5001")
 
@@ -123,3 +125,26 @@ def test_numbers_follow_the_settings_of_the_office(database: Database, office: S
             write_setting(session, name, value)
     expected = dialplan_number_check(NumberPolicy("US"), OutboundFormat.E164, "9")
     assert gather(database, office).numbers == expected
+
+
+def test_requests_while_our_service_is_down(database: Database, office: Settings) -> None:
+    off, speaking = create_module(database), create_module(database, code="*5002", keeps_while_down=True)
+    create_module(database, code="*5003", keeps_while_down=True, silent=True)
+    create_module(database, code="*5004", keeps_while_down=True, active=False)
+    store(database, Prompt(module_id=speaking.id, key="before_success", mode="none"))
+    store(database, ListedNumber(kind="block", first="+98912", created_at=NOW))
+    found = gather(database, office)
+    folder = f"{office.asterisk_prompts_dir}/while-down/module-{speaking.id}"
+    spoken = DownPlan(False, f"{folder}-intro", "", f"{folder}-after_success")
+    assert [module.down for module in found.modules] == [None, spoken, DownPlan(silent=True), None]
+    assert found.callers == dialplan_caller_check(NumberPolicy("IR"), [NumberRange("+98912", "")])
+    assert off.id == found.modules[0].id
+
+
+def test_callers_are_no_part_of_the_dialplan_if_no_module_takes_requests_alone(
+    database: Database, office: Settings
+) -> None:
+    """A change of the block list needs no reload then."""
+    create_module(database)
+    store(database, ListedNumber(kind="block", first="+98912", created_at=NOW))
+    assert gather(database, office).callers == CallerCheck()

@@ -518,6 +518,16 @@ def test_question_for_the_name_is_stored_and_shown(admin: Visitor, database: Dat
     assert shown[0] is None and shown[1] is not None
 
 
+def test_requests_while_bazang_does_not_run_are_off_unless_somebody_switches_them_on(
+    admin: Visitor, database: Database
+) -> None:
+    admin.follow(add(admin))
+    admin.follow(add(admin, code="*5002", keeps_while_down="y"))
+    assert [stored(database, module).keeps_while_down for module in (1, 2)] == [False, True]
+    shown = [admin.get(f"/modules/{module}").one("input", id="keeps_while_down").get("checked") for module in (1, 2)]
+    assert shown[0] is None and shown[1] is not None
+
+
 def test_wrong_hours_are_shown_beside_their_day(admin: Visitor, database: Database) -> None:
     page = add(admin, 422, own_hours="y", hours_mon="8", outside="sleep", stop_before="99:00:00")
     assert (page.error("hours_mon"), count(database)) == (error("hours"), 0)

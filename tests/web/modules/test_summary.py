@@ -198,6 +198,13 @@ def test_question_for_the_name_is_described() -> None:
     assert summary(asks_name=True, silent=True) == summary(silent=True)
 
 
+def test_requests_while_bazang_does_not_run_are_described() -> None:
+    (said,) = set(summary(keeps_while_down=True)) - set(summary())
+    assert "takes key 1 only" in said
+    (silent,) = set(summary(keeps_while_down=True, silent=True)) - set(summary(silent=True))
+    assert "keeps the caller's own number" in silent
+
+
 def test_offer_to_waiting_callers_is_described() -> None:
     queue = {"target_kind": "queue", "targets": ("800",)}
     (said,) = set(summary(**queue, offer_key="4", offer_after=90)) - set(summary(**queue))
