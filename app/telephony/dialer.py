@@ -21,7 +21,15 @@ GRACE = 5  # seconds by which the Originate outlasts the ringing, so that the di
 
 
 class Ami(Protocol):
-    """The part of the AMI client that this module uses."""
+    """The part of the AMI client that questions need."""
+
+    async def send(self, action: str, headers: Mapping[str, str] | Sequence[tuple[str, str]] = ...) -> Any: ...
+    async def collect(self, action: str, headers: Mapping[str, str] | Sequence[tuple[str, str]] = ...) -> list[Any]: ...
+    async def originate(self, headers: Mapping[str, str], variables: Mapping[str, str]) -> None: ...
+
+
+class DialingAmi(Ami, Protocol):
+    """The part of the AMI client that the dialer uses."""
 
     async def send(
         self,
@@ -30,8 +38,6 @@ class Ami(Protocol):
         *,
         variables: Mapping[str, str] | None = ...,
     ) -> Any: ...
-    async def collect(self, action: str, headers: Mapping[str, str] | Sequence[tuple[str, str]] = ...) -> list[Any]: ...
-    async def originate(self, headers: Mapping[str, str], variables: Mapping[str, str]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,9 @@ class MayNotDial(AmiError):
 class Dialer:
     """Send the AMI actions of attempts. Keeps no state. It dials nothing while `may_dial` returns false."""
 
-    def __init__(self, ami: Ami, follower: AttemptFollower, *, may_dial: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self, ami: DialingAmi, follower: AttemptFollower, *, may_dial: Callable[[], bool] = lambda: True
+    ) -> None:
         self._ami = ami
         self._follower = follower
         self._may_dial = may_dial

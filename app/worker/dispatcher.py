@@ -261,7 +261,7 @@ class Dispatcher:
         unseen = [
             attempt.attempt
             for attempt in absent
-            if attempt.step is Step.CLAIMED and self._looks_gone_for(attempt.attempt) >= GONE_AFTER
+            if attempt.step is Step.CLAIMED and self._looks_gone_long(attempt.attempt)
         ]
         for attempt in unseen:
             try:
@@ -314,10 +314,9 @@ class Dispatcher:
         elif step is Step.CONNECTED:
             self._talks.begin(attempt)
 
-    def _looks_gone_for(self, attempt: str) -> float:
-        """Return for how many seconds an attempt has had no channel and the same record."""
+    def _looks_gone_long(self, attempt: str) -> bool:
         look = self._looks_gone.get(attempt)
-        return asyncio.get_running_loop().time() - look[1] if look is not None else 0.0
+        return look is not None and asyncio.get_running_loop().time() - look[1] >= GONE_AFTER
 
     def _is_gone(self, attempt: str, record: str, *, has_channels: bool) -> bool:
         """Tell whether an attempt has had no channel and this record for `GONE_AFTER`.
@@ -332,4 +331,4 @@ class Dispatcher:
             self._looks_gone[attempt] = (record, now)
             return False
         self._looks_gone[attempt] = before
-        return now - before[1] >= GONE_AFTER
+        return self._looks_gone_long(attempt)

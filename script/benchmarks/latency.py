@@ -181,7 +181,7 @@ class _OriginateCapture:
     async def originate(self, headers: Mapping[str, str], variables: Mapping[str, str]) -> None:
         self.headers, self.variables = headers, variables
 
-    async def send(self, action: str, headers: Any = ()) -> Any:
+    async def send(self, action: str, headers: Any = (), *, variables: Any = None) -> Any:
         raise NotImplementedError
 
     async def collect(self, action: str, headers: Any = ()) -> list[Any]:

@@ -103,7 +103,7 @@ MUTANTS = {
             ),
             Edit(
                 "app/worker/housekeeping.py",
-                "prepare(CLOCK.now())\n            self._dispatcher.wake()\n",
+                "prepare(CLOCK.now())\n        self._dispatcher.wake()\n",
                 "prepare(CLOCK.now())\n",
             ),
         ),

@@ -115,6 +115,7 @@ def test_queue(product: Product) -> None:
     assert steps(product, "ext-queues", "800") == [
         "Answer()",
         "Set(__NODEST=${EXTEN})",
+        "Set(QUEUEJOINTIME=${EPOCH})",
         "Queue(800,tr,,,30)",
         "Set(__NODEST=)",
         f"Goto({MODULE})",

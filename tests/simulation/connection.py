@@ -136,8 +136,14 @@ class ModelAmi:
 
     # -- actions ---------------------------------------------------------------------------------------------------
 
-    async def send(self, action: str, headers: Mapping[str, str] | Sequence[tuple[str, str]] = ()) -> Row:
-        return (await self._request(action, dict(headers), {}))[0]
+    async def send(
+        self,
+        action: str,
+        headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
+        *,
+        variables: Mapping[str, str] | None = None,
+    ) -> Row:
+        return (await self._request(action, dict(headers), variables or {}))[0]
 
     async def collect(self, action: str, headers: Mapping[str, str] | Sequence[tuple[str, str]] = ()) -> list[Any]:
         return await self._request(action, dict(headers), {})

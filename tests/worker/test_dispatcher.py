@@ -297,7 +297,7 @@ async def test_attempt_that_begins_while_it_is_given_up_goes_on(harness: Harness
     order = await harness.dial()
     harness.make_silent(order.attempt)
     harness.dialer.on_forbid = lambda attempt: harness.dialer.with_channels.add(attempt)
-    await harness.dispatcher.reconcile()
+    await harness.reconcile()
     await harness.settled()
     assert harness.attempts()[0].ended_at is None
     assert harness.follower.follows(order.attempt)
@@ -312,7 +312,7 @@ async def test_attempt_that_asterisk_does_not_let_us_forbid_is_given_up(harness:
         raise AmiRefused("Permission denied")
 
     harness.dialer.on_forbid = refuse
-    await harness.dispatcher.reconcile()
+    await harness.reconcile()
     assert (await harness.wait_for_end(order.attempt)).outcome == Outcome.NOT_STARTED.value
 
 
@@ -768,7 +768,7 @@ async def test_fault_of_a_part_of_the_worker_does_not_end_the_dispatcher(
             await asyncio.sleep(0.001)
     if part == "_prompt":  # it is claimed, and never rings; reconciliation finds that out
         harness.make_silent(harness.attempts()[0].id)
-        await harness.dispatcher.reconcile()
+        await harness.reconcile()
         await harness.wait_for_end(harness.attempts()[0].id)
         assert reload(database, request).status == "waiting"
     else:
