@@ -76,7 +76,7 @@ def test_every_reason_has_a_text(app: Flask, locale: str) -> None:
         ),
         (ReasonCode.POSTPONED, "postponed until 11:32", "به تعویق افتاده تا ۱۱:۳۲"),
         (ReasonCode.CHOSEN_TIME, "to be called at the chosen time, 11:32", "تماس در زمان انتخاب‌شده، ۱۱:۳۲"),
-        (ReasonCode.LIVE_CALLERS, "callers in the queue come first", "تماس‌گیرندگان حاضر در صف مقدم‌اند"),
+        (ReasonCode.LIVE_CALLERS, "callers in the queue come first", "اولویت با کسانی است که اکنون در صف منتظرند"),
     ],
 )
 def test_reasons_have_the_texts_of_the_glossary(app: Flask, code: ReasonCode, english: str, persian: str) -> None:
