@@ -430,7 +430,7 @@ def transition(request: Request, event: Event, now: datetime) -> Decision:
         case Claimed(attempt):
             return _claim(request, attempt)
         case Progressed(attempt, step):
-            return _progress(request, attempt, step)
+            return _progress(request, attempt, step, now)
         case Ended(attempt, outcome, failures):
             return _end(request, attempt, outcome, failures, now)
         case Reached() | MarkedDone():
@@ -470,13 +470,13 @@ def _claim(request: Request, attempt: str) -> Decision:
     return Decision(claimed, changed=True)
 
 
-def _progress(request: Request, attempt: str, step: Step) -> Decision:
+def _progress(request: Request, attempt: str, step: Step, now: datetime) -> Decision:
     current = request.step
     if request.status not in IN_FLIGHT or request.attempt != attempt or current is None or step.rank <= current.rank:
         return _unchanged(request)
     progressed = replace(_without_call_now(request), step=step)
     if step is Step.CONNECTED:  # the talk answers whatever was registered before it
-        progressed = replace(progressed, status=Status.CONNECTED, again=False)
+        progressed = replace(progressed, status=Status.CONNECTED, again=_registered_after(request, now))
     return Decision(progressed, changed=True)
 
 
@@ -502,7 +502,8 @@ def _end(request: Request, attempt: str, outcome: Outcome, failures: Failures, n
 
 def _after_outcome(request: Request, ended: Request, outcome: Outcome, now: datetime) -> Decision:
     """Return what becomes of a request. `ended` is the request without its attempt."""
-    if request.again and (outcome is not Outcome.CONNECTED or request.status is Status.CONNECTED):
+    is_answered = outcome is Outcome.CONNECTED and request.status is not Status.CONNECTED
+    if request.again and (not is_answered or _registered_after(request, now)):
         return Decision(_begin_again(ended), changed=True)
     rules = request.rules
     match outcome.side:
@@ -539,6 +540,12 @@ def _after_outcome(request: Request, ended: Request, outcome: Outcome, now: date
             later = replace(ended, route_failures=failures, not_before=now + route_pause(failures))
             return Decision(later, changed=True)
     return Decision(ended, changed=True)
+
+
+def _registered_after(request: Request, moment: datetime) -> bool:
+    """Tell whether the caller registered again after a moment: news of a call are often stored later than they come."""
+    at = request.registered_again_at
+    return request.again and at is not None and at > moment
 
 
 def _agent_pauses(outcome: Outcome, failures: Failures, rules: Rules) -> tuple[timedelta, timedelta]:

@@ -735,6 +735,17 @@ def test_talk_answers_what_was_registered_before_it(connected: bool) -> None:
     assert (ended.status, ended.again) == (Status.DONE, False)
 
 
+def test_talk_does_not_answer_what_was_registered_after_news_that_are_stored_late() -> None:
+    """The news of a call wait to be stored, and the customer calls again meanwhile."""
+    later = NOW + timedelta(seconds=1)
+    again = transition(make_dialling(), Registered(), later).request
+    talking = transition(again, Progressed("a1", Step.CONNECTED), NOW).request
+    for request in (again, talking):
+        ended = transition(request, Ended("a1", Outcome.CONNECTED), NOW + timedelta(milliseconds=500)).request
+        assert (ended.status, ended.again) == (Status.WAITING, False)
+    assert transition(again, Ended("a1", Outcome.CONNECTED), later).request.status is Status.DONE
+
+
 @pytest.mark.parametrize("outcome", [Outcome.CONNECTED, Outcome.UNCLEAR, Outcome.TALK_TOO_SHORT])
 def test_talk_does_not_answer_what_was_registered_during_it(outcome: Outcome) -> None:
     talking = transition(make_dialling(customer_attempts=2), Progressed("a1", Step.CONNECTED), NOW).request
