@@ -12,6 +12,7 @@ from typing import Any
 
 SECONDS_PER_REQUEST = 1.5  # between two callers
 RETRIES = 2  # of each module: it gives up after one call more
+SHORTEST_TALK = 1  # seconds; of the office. All talks are longer, unless a fault cuts them
 
 # Each module has agents of its own, so an agent's phone tells which module a call is for.
 MODULES: dict[str, tuple[str, ...]] = {
@@ -166,7 +167,7 @@ def _draw_customers(chance: random.Random, requests: int) -> tuple[Customer, ...
                 second_entry=chance.choice(others),
                 dialogue=_choose(chance, _DIALOGUES),
                 calls=tuple(_choose(chance, _CUSTOMER_ACTS) for _ in range(RETRIES + 2)),
-                talk=round(chance.uniform(0.5, 4), 2),
+                talk=round(chance.uniform(SHORTEST_TALK + 1, SHORTEST_TALK + 4), 2),
                 hangs_up=chance.random() < 0.5,
             )
         )

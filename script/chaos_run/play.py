@@ -19,7 +19,17 @@ from script.chaos_run.ami_proxy import AmiProxy
 from script.chaos_run.faults import Faults, Panel
 from script.chaos_run.history import History
 from script.chaos_run.people import People
-from script.chaos_run.plan import AGENTS, ASKS_CUSTOMER, CUSTOMER_FIRST, ENTRIES, MODULES, QUEUES, RETRIES, Plan
+from script.chaos_run.plan import (
+    AGENTS,
+    ASKS_CUSTOMER,
+    CUSTOMER_FIRST,
+    ENTRIES,
+    MODULES,
+    QUEUES,
+    RETRIES,
+    SHORTEST_TALK,
+    Plan,
+)
 from script.office.asterisk import OfficeSetup, QueueSetup
 from script.office.bazang import Bazang
 from script.office.fake_clock import FakeClock
@@ -111,6 +121,7 @@ def _configure(bazang: Bazang) -> None:
     for agent in AGENTS:
         if agent not in ENTRIES:
             bazang.scenario(agent, ring=8)
+    bazang.min_talk(SHORTEST_TALK)
     with bazang.database.write() as session:
         for limit in REGISTRATION_LIMITS:
             write_setting(session, f"{limit}_limit", "0")
