@@ -211,6 +211,7 @@ class Worker:
         await asyncio.to_thread(self.clock_watch.start)
         await asyncio.to_thread(self._load_idle_times)
         await asyncio.to_thread(self._follow_attempts)
+        await self.talks.read_settings()  # before an event can end a talk
         self.agi_access.upgrade = await asyncio.to_thread(agi_peers.load_upgrade, self.database)
         await self._use_pbx_settings()
         await self._find_pbx_address()
