@@ -12,9 +12,11 @@ from random import Random
 from app.domain.routing import Context
 from app.telephony.ami import AmiRefused
 from app.telephony.attempts import agent_leg_id
+from app.telephony.variables import FORBID, GIVEN_UP
 
 Row = dict[str, str]
 HINTS = "hints"  # the context of the hints
+EPOCH = 1_772_352_000.0  # the exchange's clock at the beginning
 NOBODY = "nobody"  # hung up, neither by the agent nor by the customer
 KEYS = ("1", "1", "1", "1", "1", "1", "1", "2", "", "hang_up")
 AGENTS = ("answers",) * 8 + ("no_answer", "busy", "rejects", "offline")
@@ -43,7 +45,6 @@ class Call:
     forget: tuple[str, ...]
     people: Random
     started: float
-    is_on_the_way: bool = False  # the customer was dialled, but the trunk has not taken the call
     is_aimed_at: bool = False  # the agent hangs up just when the worker has logged in again
     channels: dict[str, str] = field(default_factory=dict)
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
@@ -96,8 +97,13 @@ class Exchange:
     def carry_out(self, action: str, headers: Mapping[str, str], variables: Mapping[str, str]) -> list[Row]:
         """Carry out an action and return the rows of its answer. Raises AmiRefused."""
         match action:
+            case "Originate" if headers["Context"] == FORBID:
+                self._record(f"{GIVEN_UP}/{variables['__BAZANG_ATTEMPT']}", "1")
+                return [{}]
             case "Originate":
                 self._originate(headers, variables)
+                return [{}]
+            case "Ping":
                 return [{}]
             case "Hangup":
                 call = next((call for call in self.calls.values() if headers["Channel"] in call.channels), None)
@@ -144,8 +150,8 @@ class Exchange:
             await self._thawed()
             self._open_channel(call, call.first, call.attempt)
             self._open_channel(call, call.second, agent_leg_id(call.attempt))
-            if self.states[call.agent] != "NOT_INUSE":
-                self._report(call, "agent_ended", Guard="taken", Status="", Cause="0")
+            if f"{GIVEN_UP}/{call.attempt}" in self.records or self.states[call.agent] != "NOT_INUSE":
+                self._agent_ended(call, guard="taken")
             elif await self._ring_agent(call):
                 await self._serve(call)
             for channel in (call.second, call.first):
@@ -159,8 +165,9 @@ class Exchange:
         """Ring the agent. Return whether they answer."""
         does = call.people.choice(AGENTS)
         after = call.people.uniform(0.5, 15)
+        self._record(call.attempt, "agent_dialled")
         if does == "offline":
-            self._report(call, "agent_ended", Guard="", Status="CHANUNAVAIL", Cause="20")
+            self._agent_ended(call, "CHANUNAVAIL", "20")
             return False
         self._open_channel(call, call.phone, f"{call.attempt}-3")
         self._set_state(call.agent, "RINGING")
@@ -177,8 +184,17 @@ class Exchange:
         self._dial_end(call, call.phone, agent_leg_id(call.attempt), status)
         self._close_channel(call, call.phone, cause)
         self._set_state(call.agent, "NOT_INUSE")
-        self._report(call, "agent_ended", Guard="", Status=status, Cause=cause)
+        self._agent_ended(call, status, cause)
         return False
+
+    def _agent_ended(self, call: Call, status: str = "", cause: str = "0", *, guard: str = "") -> None:
+        """Run the hangup handler of the half that dials the agent."""
+        if self.records.get(call.attempt) == "agent_dialled":
+            self._record(call.attempt, "agent_answered" if status == "ANSWER" else f"agent_ended {status} {cause}")
+        self._report(call, "agent_ended", Guard=guard, Status=status, Cause=cause)
+        for attempt in call.forget:
+            self._record(attempt, None)
+            self._record(f"{GIVEN_UP}/{attempt}", None)
 
     async def _serve(self, call: Call) -> None:
         """Run the dialplan from the agent's answer on."""
@@ -200,7 +216,6 @@ class Exchange:
         abandons = call.people.random() < 0.05 and does != "congested"
         talks_for = call.people.choice((0.3, 3, 10, 60)) * call.people.uniform(0.8, 1.2)
         by_agent = call.people.random() < 0.5
-        call.is_on_the_way = does == "congested"
         if does != "congested":
             call.customer = "ringing"
             self.on_customer_rings(call)
@@ -214,7 +229,7 @@ class Exchange:
         if does == "answers":
             return await self._talk(call, talks_for, "agent" if by_agent else "customer")
         status, cause, sip = UNANSWERED[does]
-        call.customer, call.is_on_the_way = "", False
+        call.customer = ""
         self._dial_end(call, call.trunk, f"{call.attempt}-5", status)
         self._close_channel(call, call.trunk, cause)
         await self._end(call, "customer", "customer", status, cause, f"far/{status}/{cause}/{sip}/1")
@@ -223,7 +238,7 @@ class Exchange:
         self._dial_end(call, call.trunk, f"{call.attempt}-5", "ANSWER")
         call.customer, call.talked_from = "talking", self._loop.time()
         self.on_talk(call)
-        self._record(call.attempt, "connected")
+        self._record(call.attempt, f"connected {self._clock():.3f}")
         self._report(call, "connected")
         if await self._wait(call, seconds):
             ends = NOBODY
@@ -241,14 +256,16 @@ class Exchange:
         """End a call whose agent had answered. Both halves of the Local channel end in threads of their own."""
 
         async def first_half() -> None:
-            if call.attempt in self.records:
-                self._record(call.attempt, f"ended {end} {status} {cause} {far}")
-            self._report(call, "ended", End=end, Status=status, Cause=cause, Far=far)
-            for attempt in call.forget:
-                self._record(attempt, None)
+            record = self.records.get(call.attempt)
+            talk = ""
+            if record is not None:
+                if record.startswith("connected "):
+                    talk = f"{self._clock() - float(record.removeprefix('connected ')):.3f}"
+                self._record(call.attempt, f"ended {end} {status} {cause} {far} {talk}")
+            self._report(call, "ended", End=end, Status=status, Cause=cause, Far=far, Talk=talk)
 
         async def second_half() -> None:
-            self._report(call, "agent_ended", Guard="", Status="ANSWER", Cause="16")
+            self._agent_ended(call, "ANSWER", "16")
 
         if ends == "agent":
             self._close_channel(call, call.phone)
@@ -277,6 +294,10 @@ class Exchange:
     async def _thawed(self) -> None:
         if (left := self.frozen_until - self._loop.time()) > 0:
             await asyncio.sleep(left)
+
+    def _clock(self) -> float:
+        """Return the seconds of the exchange's own clock."""
+        return EPOCH + self._loop.time()
 
     # -- other calls -----------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from tests.simulation.stores import Store, StoredAttempt
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)  # a Sunday
 CLOSED = (START + timedelta(minutes=20), START + timedelta(minutes=25))
 PROMPT = 1.0  # seconds within which a request is dialled that may be
-LEAST_TALK = 2.0  # seconds from which on agent and customer have talked
+SHORTEST_TALK = 2.0  # seconds for which agent and customer must be connected, or the customer is called again
 AFTERMATH = 8.0  # seconds for which a fault is felt: the write queue pauses for 5 s
 
 
@@ -35,7 +35,6 @@ class _Known:
     number: str
     registered: float = -1.0  # for the last time
     rings: list[float] = field(default_factory=list)  # when the calls began in which the customer was rung
-    unknown: int = 0  # calls that died with the exchange after the customer was dialled, but before they rang
     talks: list[tuple[float, float]] = field(default_factory=list)
     withdrawn: bool = False
 
@@ -165,7 +164,7 @@ class Judge:
         request = self._request_of(call)
         known = self.known.setdefault(request, _Known(call.number))
         for since, until in known.talks:
-            if until - since >= LEAST_TALK and since > known.registered:
+            if until - since >= SHORTEST_TALK and since > known.registered:
                 self.blame("rung after a talk", f"request {request}, which talked from {since:.1f} to {until:.1f}")
         others = [
             other
@@ -181,8 +180,6 @@ class Judge:
 
     def on_end(self, call: Call) -> None:
         """Note that a call has ended, or died with the exchange."""
-        if call.is_on_the_way:
-            self.known.setdefault(self._request_of(call), _Known(call.number)).unknown += 1
         if call.talked_from:
             self.counts["talks"] += 1
             known = self.known.setdefault(self._request_of(call), _Known(call.number))
@@ -207,13 +204,13 @@ class Judge:
         self.counts[request.status] += 1
         talks = [until - since for since, until in known.talks if since > known.registered]
         match request.status:
-            case Status.DONE if not known.talks:
+            case Status.DONE if max((until - since for since, until in known.talks), default=0) < SHORTEST_TALK:
                 self.blame("done without a talk", f"request {request.id}")
             case Status.CANCELLED if not known.withdrawn:
                 self.blame("wrong end", f"request {request.id} was cancelled by nobody")
-            case Status.FAILED if max(talks, default=0) >= LEAST_TALK:
+            case Status.FAILED if max(talks, default=0) >= SHORTEST_TALK:
                 self.blame("failed after a talk", f"request {request.id}")
-            case Status.FAILED if len(known.rings) + known.unknown <= self._retries:
+            case Status.FAILED if len(known.rings) <= self._retries:
                 self.blame("failed too early", f"request {request.id} rang {len(known.rings)} times")
             case Status.UNCERTAIN if request.last_outcome is not Outcome.UNCLEAR:
                 self.blame("wrong end", f"request {request.id} is uncertain after {request.last_outcome}")

@@ -30,7 +30,7 @@ from app.worker.dispatcher import Dispatcher
 from app.worker.write_queue import WriteQueue
 from tests.simulation.connection import ModelAmi, Network
 from tests.simulation.exchange import HINTS, Exchange, Row
-from tests.simulation.judge import AFTERMATH, START, Judge, Violation
+from tests.simulation.judge import AFTERMATH, SHORTEST_TALK, START, Judge, Violation
 from tests.simulation.loop import SimulatedLoop, settle
 from tests.simulation.schedule import AGENTS, LASTS, Item
 from tests.simulation.stores import MODULE, Store
@@ -62,6 +62,7 @@ class Worker:
             facts=self.facts,
             prompt=lambda order, now: ("announcement",),
             rings=self._on_ring,
+            shortest_talk=lambda: SHORTEST_TALK,
         )
         self.store = world.store
         self._poll_lock = asyncio.Lock()
@@ -107,6 +108,7 @@ class Worker:
         else:
             self._polled = False
             self.follower.connection_lost()
+            self.dispatcher.connection_lost()
 
     def _on_event(self, event: Row) -> None:
         report = self.follower.handle(event)
