@@ -48,7 +48,8 @@ class Call:
     is_aimed_at: bool = False  # the agent hangs up just when the worker has logged in again
     channels: dict[str, str] = field(default_factory=dict)
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
-    customer: str = ""  # "ringing", "talking"
+    customer: str = ""  # "ringing", "talking"; at the end of a call only if it died with the exchange
+    rang_from: float = 0.0
     talked_from: float = 0.0
 
     @property
@@ -83,6 +84,7 @@ class Exchange:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._tried: dict[str, int] = {}
         self.is_dead = False
+        self.deaths = 0
         self.frozen_until = 0.0
         self.aim: Callable[[], None] | None = None  # called when the next agent answers, before anybody is told
         self.logged_in = asyncio.Event()
@@ -217,7 +219,7 @@ class Exchange:
         talks_for = call.people.choice((0.3, 3, 10, 60)) * call.people.uniform(0.8, 1.2)
         by_agent = call.people.random() < 0.5
         if does != "congested":
-            call.customer = "ringing"
+            call.customer, call.rang_from = "ringing", self._loop.time()
             self.on_customer_rings(call)
         self._open_channel(call, call.trunk, f"{call.attempt}-4")
         limit = call.customer_ring if does == "no_answer" else min(after, call.customer_ring)
@@ -323,6 +325,7 @@ class Exchange:
     def die(self, lost_seconds: float) -> None:
         """Die: all calls end without a word. What was written in the last seconds is not on the disk."""
         self.is_dead = True
+        self.deaths += 1
         for task in list(self._tasks.values()):
             task.cancel()
         since = self._loop.time() - lost_seconds

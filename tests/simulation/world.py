@@ -201,6 +201,7 @@ class World:
         self.judge = Judge(store, self.loop.time, MODULE["retries"], MODULE["rest"])
         self.exchange = Exchange(seed, AGENTS)
         self.network = Network(self.exchange, self.point, lambda: self._latency(0.001, 0.02))
+        self.network.on_held_order = self._trouble
         self.judge.calls = self.exchange.calls
         self.exchange.on_agent_rings = self.judge.on_agent_rings
         self.exchange.on_customer_rings = self.judge.on_customer_rings
@@ -305,6 +306,8 @@ class World:
                 self.exchange.aim = lambda: self._cut(item.seconds)
             case "answer is lost":
                 self.network.lose_answers += 1
+            case "order outlives its connection":
+                self.network.hold_order = item.seconds
             case "answers are slow":
                 self.network.slow_until = now + item.seconds
             case "events are late":
