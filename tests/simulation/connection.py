@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.telephony.ami import AmiDisconnected, AmiRefused, AmiTimeout
@@ -22,6 +22,8 @@ class Network:
         self.exchange, self.point, self.latency = exchange, point, latency
         self.down_until = self.slow_until = self.late_until = self.doubled_until = 0.0
         self.lose_answers = 0
+        self.hold_order = 0.0  # seconds: the next order loses its connection, but is carried out so much later
+        self.on_held_order: Callable[[float], None] = lambda seconds: None
         self.client: ModelAmi | None = None
         exchange.emit = self._emit
 
@@ -177,10 +179,20 @@ class ModelAmi:
     def _arrive(self, request: _Request) -> None:
         exchange = self._network.exchange
         self._network.point(f"{request.action} arrives")
+        if request.action == "Originate" and self._network.hold_order and request.connection == self._connection:
+            seconds, self._network.hold_order = self._network.hold_order, 0.0
+            self._loop.call_later(seconds, self._carry_out_late, request, exchange.deaths)
+            self._network.on_held_order(seconds)
+            self._network.cut(0)
+            return
         if self._loop.time() < exchange.frozen_until:  # it lies in the buffer, even if the worker dies
             self._loop.call_at(exchange.frozen_until, self._carry_out, request)
         elif request.connection == self._connection:
             self._carry_out(request)
+
+    def _carry_out_late(self, request: _Request, deaths: int) -> None:
+        if self._network.exchange.deaths == deaths:
+            self._arrive(replace(request, connection=self._connection))
 
     def _carry_out(self, request: _Request) -> None:
         network = self._network

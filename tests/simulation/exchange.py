@@ -12,9 +12,11 @@ from random import Random
 from app.domain.routing import Context
 from app.telephony.ami import AmiRefused
 from app.telephony.attempts import agent_leg_id
+from app.telephony.variables import FORBID, GIVEN_UP
 
 Row = dict[str, str]
 HINTS = "hints"  # the context of the hints
+EPOCH = 1_772_352_000.0  # the exchange's clock at the beginning
 NOBODY = "nobody"  # hung up, neither by the agent nor by the customer
 KEYS = ("1", "1", "1", "1", "1", "1", "1", "2", "", "hang_up")
 AGENTS = ("answers",) * 8 + ("no_answer", "busy", "rejects", "offline")
@@ -43,11 +45,11 @@ class Call:
     forget: tuple[str, ...]
     people: Random
     started: float
-    is_on_the_way: bool = False  # the customer was dialled, but the trunk has not taken the call
     is_aimed_at: bool = False  # the agent hangs up just when the worker has logged in again
     channels: dict[str, str] = field(default_factory=dict)
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
-    customer: str = ""  # "ringing", "talking"
+    customer: str = ""  # "ringing", "talking"; at the end of a call only if it died with the exchange
+    rang_from: float = 0.0
     talked_from: float = 0.0
 
     @property
@@ -82,6 +84,7 @@ class Exchange:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._tried: dict[str, int] = {}
         self.is_dead = False
+        self.deaths = 0
         self.frozen_until = 0.0
         self.aim: Callable[[], None] | None = None  # called when the next agent answers, before anybody is told
         self.logged_in = asyncio.Event()
@@ -96,8 +99,13 @@ class Exchange:
     def carry_out(self, action: str, headers: Mapping[str, str], variables: Mapping[str, str]) -> list[Row]:
         """Carry out an action and return the rows of its answer. Raises AmiRefused."""
         match action:
+            case "Originate" if headers["Context"] == FORBID:
+                self._record(f"{GIVEN_UP}/{variables['__BAZANG_ATTEMPT']}", "1")
+                return [{}]
             case "Originate":
                 self._originate(headers, variables)
+                return [{}]
+            case "Ping":
                 return [{}]
             case "Hangup":
                 call = next((call for call in self.calls.values() if headers["Channel"] in call.channels), None)
@@ -144,8 +152,8 @@ class Exchange:
             await self._thawed()
             self._open_channel(call, call.first, call.attempt)
             self._open_channel(call, call.second, agent_leg_id(call.attempt))
-            if self.states[call.agent] != "NOT_INUSE":
-                self._report(call, "agent_ended", Guard="taken", Status="", Cause="0")
+            if f"{GIVEN_UP}/{call.attempt}" in self.records or self.states[call.agent] != "NOT_INUSE":
+                self._agent_ended(call, guard="taken")
             elif await self._ring_agent(call):
                 await self._serve(call)
             for channel in (call.second, call.first):
@@ -159,8 +167,9 @@ class Exchange:
         """Ring the agent. Return whether they answer."""
         does = call.people.choice(AGENTS)
         after = call.people.uniform(0.5, 15)
+        self._record(call.attempt, "agent_dialled")
         if does == "offline":
-            self._report(call, "agent_ended", Guard="", Status="CHANUNAVAIL", Cause="20")
+            self._agent_ended(call, "CHANUNAVAIL", "20")
             return False
         self._open_channel(call, call.phone, f"{call.attempt}-3")
         self._set_state(call.agent, "RINGING")
@@ -177,8 +186,17 @@ class Exchange:
         self._dial_end(call, call.phone, agent_leg_id(call.attempt), status)
         self._close_channel(call, call.phone, cause)
         self._set_state(call.agent, "NOT_INUSE")
-        self._report(call, "agent_ended", Guard="", Status=status, Cause=cause)
+        self._agent_ended(call, status, cause)
         return False
+
+    def _agent_ended(self, call: Call, status: str = "", cause: str = "0", *, guard: str = "") -> None:
+        """Run the hangup handler of the half that dials the agent."""
+        if self.records.get(call.attempt) == "agent_dialled":
+            self._record(call.attempt, "agent_answered" if status == "ANSWER" else f"agent_ended {status} {cause}")
+        self._report(call, "agent_ended", Guard=guard, Status=status, Cause=cause)
+        for attempt in call.forget:
+            self._record(attempt, None)
+            self._record(f"{GIVEN_UP}/{attempt}", None)
 
     async def _serve(self, call: Call) -> None:
         """Run the dialplan from the agent's answer on."""
@@ -200,9 +218,8 @@ class Exchange:
         abandons = call.people.random() < 0.05 and does != "congested"
         talks_for = call.people.choice((0.3, 3, 10, 60)) * call.people.uniform(0.8, 1.2)
         by_agent = call.people.random() < 0.5
-        call.is_on_the_way = does == "congested"
         if does != "congested":
-            call.customer = "ringing"
+            call.customer, call.rang_from = "ringing", self._loop.time()
             self.on_customer_rings(call)
         self._open_channel(call, call.trunk, f"{call.attempt}-4")
         limit = call.customer_ring if does == "no_answer" else min(after, call.customer_ring)
@@ -214,7 +231,7 @@ class Exchange:
         if does == "answers":
             return await self._talk(call, talks_for, "agent" if by_agent else "customer")
         status, cause, sip = UNANSWERED[does]
-        call.customer, call.is_on_the_way = "", False
+        call.customer = ""
         self._dial_end(call, call.trunk, f"{call.attempt}-5", status)
         self._close_channel(call, call.trunk, cause)
         await self._end(call, "customer", "customer", status, cause, f"far/{status}/{cause}/{sip}/1")
@@ -223,7 +240,7 @@ class Exchange:
         self._dial_end(call, call.trunk, f"{call.attempt}-5", "ANSWER")
         call.customer, call.talked_from = "talking", self._loop.time()
         self.on_talk(call)
-        self._record(call.attempt, "connected")
+        self._record(call.attempt, f"connected {self._clock():.3f}")
         self._report(call, "connected")
         if await self._wait(call, seconds):
             ends = NOBODY
@@ -241,14 +258,16 @@ class Exchange:
         """End a call whose agent had answered. Both halves of the Local channel end in threads of their own."""
 
         async def first_half() -> None:
-            if call.attempt in self.records:
-                self._record(call.attempt, f"ended {end} {status} {cause} {far}")
-            self._report(call, "ended", End=end, Status=status, Cause=cause, Far=far)
-            for attempt in call.forget:
-                self._record(attempt, None)
+            record = self.records.get(call.attempt)
+            talk = ""
+            if record is not None:
+                if record.startswith("connected "):
+                    talk = f"{self._clock() - float(record.removeprefix('connected ')):.3f}"
+                self._record(call.attempt, f"ended {end} {status} {cause} {far} {talk}")
+            self._report(call, "ended", End=end, Status=status, Cause=cause, Far=far, Talk=talk)
 
         async def second_half() -> None:
-            self._report(call, "agent_ended", Guard="", Status="ANSWER", Cause="16")
+            self._agent_ended(call, "ANSWER", "16")
 
         if ends == "agent":
             self._close_channel(call, call.phone)
@@ -278,6 +297,10 @@ class Exchange:
         if (left := self.frozen_until - self._loop.time()) > 0:
             await asyncio.sleep(left)
 
+    def _clock(self) -> float:
+        """Return the seconds of the exchange's own clock."""
+        return EPOCH + self._loop.time()
+
     # -- other calls -----------------------------------------------------------------------------------------------
 
     async def use_phone(self, agent: str, seconds: float) -> None:
@@ -302,6 +325,7 @@ class Exchange:
     def die(self, lost_seconds: float) -> None:
         """Die: all calls end without a word. What was written in the last seconds is not on the disk."""
         self.is_dead = True
+        self.deaths += 1
         for task in list(self._tasks.values()):
             task.cancel()
         since = self._loop.time() - lost_seconds

@@ -16,7 +16,8 @@ from tests.simulation.stores import Store, StoredAttempt
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)  # a Sunday
 CLOSED = (START + timedelta(minutes=20), START + timedelta(minutes=25))
 PROMPT = 1.0  # seconds within which a request is dialled that may be
-LEAST_TALK = 2.0  # seconds from which on agent and customer have talked
+SHORTEST_TALK = 2.0  # seconds for which agent and customer must be connected, or the customer is called again
+ON_DISK = 1.0  # seconds after which the exchange's records have outlived any death
 AFTERMATH = 8.0  # seconds for which a fault is felt: the write queue pauses for 5 s
 
 
@@ -35,8 +36,8 @@ class _Known:
     number: str
     registered: float = -1.0  # for the last time
     rings: list[float] = field(default_factory=list)  # when the calls began in which the customer was rung
-    unknown: int = 0  # calls that died with the exchange after the customer was dialled, but before they rang
     talks: list[tuple[float, float]] = field(default_factory=list)
+    cut_off: list[float] = field(default_factory=list)  # when calls were claimed that died while the customer was rung
     withdrawn: bool = False
 
 
@@ -47,6 +48,7 @@ class Judge:
         self._store, self._now, self._retries, self._rest = store, now, retries, timedelta(seconds=rest)
         self.known: dict[int, _Known] = {}
         self._of_attempt: dict[str, int] = {}
+        self._claimed: dict[str, float] = {}  # attempts, and when
         self.calls: dict[str, Call] = {}
         self.found: Violation | None = None
         self.troubled_until = 0.0  # by a fault
@@ -131,6 +133,7 @@ class Judge:
         if had_trouble and not self._has_trouble:
             self._route_works_since = self._now()
         self._of_attempt |= {attempt.id: attempt.request for attempt in attempts}
+        self._claimed |= {attempt.id: (attempt.started_at - START).total_seconds() for attempt in attempts}
         requests = self._store.requests()
         for request in requests.values():
             if request.status in IN_FLIGHT and request.attempt not in flying:
@@ -156,6 +159,8 @@ class Judge:
         self.counts["rings"] += 1
         request = self._request_of(call)
         self.known.setdefault(request, _Known(call.number))
+        if all(attempt.id != call.attempt for attempt in self._store.attempts()):
+            self.blame("rung after its end", f"{call.agent} is rung for {call.attempt}, which was given up")
         now = self.at()
         if CLOSED[0] + timedelta(seconds=AFTERMATH) < now < CLOSED[1] and self._now() > self.troubled_until:
             self.blame("outside hours", f"{call.agent} is rung at {now:%T}")
@@ -165,8 +170,12 @@ class Judge:
         request = self._request_of(call)
         known = self.known.setdefault(request, _Known(call.number))
         for since, until in known.talks:
-            if until - since >= LEAST_TALK and since > known.registered:
+            if until - since >= SHORTEST_TALK and since > known.registered:
                 self.blame("rung after a talk", f"request {request}, which talked from {since:.1f} to {until:.1f}")
+        stored = self._store.requests(all_of_them=True).get(request)
+        registered = (stored.opened_at - START).total_seconds() if stored is not None else 0.0
+        if any(claimed > max(known.registered, registered) for claimed in known.cut_off):
+            self.blame("rung after a death", f"request {request}: perhaps the customer had answered")
         others = [
             other
             for other in self.calls.values()
@@ -181,8 +190,12 @@ class Judge:
 
     def on_end(self, call: Call) -> None:
         """Note that a call has ended, or died with the exchange."""
-        if call.is_on_the_way:
-            self.known.setdefault(self._request_of(call), _Known(call.number)).unknown += 1
+        if call.customer:
+            known = self.known.setdefault(self._request_of(call), _Known(call.number))
+            if self._now() - call.rang_from > ON_DISK:
+                known.cut_off.append(self._claimed.get(call.attempt, call.started))
+            else:
+                known.rings.remove(call.started)  # perhaps nobody can know that the customer was dialled
         if call.talked_from:
             self.counts["talks"] += 1
             known = self.known.setdefault(self._request_of(call), _Known(call.number))
@@ -207,13 +220,13 @@ class Judge:
         self.counts[request.status] += 1
         talks = [until - since for since, until in known.talks if since > known.registered]
         match request.status:
-            case Status.DONE if not known.talks:
+            case Status.DONE if max((until - since for since, until in known.talks), default=0) < SHORTEST_TALK:
                 self.blame("done without a talk", f"request {request.id}")
             case Status.CANCELLED if not known.withdrawn:
                 self.blame("wrong end", f"request {request.id} was cancelled by nobody")
-            case Status.FAILED if max(talks, default=0) >= LEAST_TALK:
+            case Status.FAILED if max(talks, default=0) >= SHORTEST_TALK:
                 self.blame("failed after a talk", f"request {request.id}")
-            case Status.FAILED if len(known.rings) + known.unknown <= self._retries:
+            case Status.FAILED if len(known.rings) <= self._retries:
                 self.blame("failed too early", f"request {request.id} rang {len(known.rings)} times")
             case Status.UNCERTAIN if request.last_outcome is not Outcome.UNCLEAR:
                 self.blame("wrong end", f"request {request.id} is uncertain after {request.last_outcome}")

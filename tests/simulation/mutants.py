@@ -12,8 +12,9 @@ from unittest import mock
 
 from app.domain import lifecycle
 from app.domain.dial_order import DialOrder
-from app.domain.lifecycle import Outcome, Status
+from app.domain.lifecycle import Outcome, Status, Step
 from app.services.requests.attempts import Dispatch
+from app.telephony import translate
 from app.telephony.ami import AmiError
 from app.telephony.attempts import AttemptFollower, EndReport, Fields, Report
 from app.telephony.dialer import Dialer
@@ -135,6 +136,25 @@ def no_pause_ends() -> contextlib.AbstractContextManager[Any]:
     return mock.patch.object(Dispatcher, "_wait", wait)
 
 
+def death_while_ringing_is_a_try() -> contextlib.AbstractContextManager[Any]:
+    """A call that died with the exchange while the customer was rung counts as one that nobody answered."""
+    return mock.patch.dict(translate._LAST_STEP, {Step.CUSTOMER_DIALLED: Outcome.CUSTOMER_UNKNOWN})
+
+
+def every_talk_is_enough() -> contextlib.AbstractContextManager[Any]:
+    """A request is done however short the talk was."""
+    return mock.patch("app.worker.talk_times.talk_outcome", lambda *arguments: Outcome.CONNECTED)
+
+
+def never_forbidden() -> contextlib.AbstractContextManager[Any]:
+    """An attempt that is given up without a sign may still begin."""
+
+    async def nothing(self: Dispatcher, absent: Any) -> bool:
+        return False
+
+    return mock.patch.object(Dispatcher, "_forbid", nothing)
+
+
 @dataclass(frozen=True)
 class Expected:
     """What is found of a mutant, and among which faults. Without any the most offices go by undisturbed."""
@@ -156,7 +176,7 @@ MUTANTS = {
         Expected(swallowed_wake_up, ("lost wake-up",)),
         Expected(
             unanswered_order_is_repeated,
-            ("rung twice at once", "rung after a talk", "rung too often"),
+            ("rung after its end", "rung twice at once", "rung after a talk", "rung too often"),
             ("answer is lost", "connection is cut", "exchange freezes"),
         ),
         Expected(never_reconciled, ("stuck",), ("connection is cut",)),
@@ -164,5 +184,8 @@ MUTANTS = {
         Expected(busy_agents_forgotten, ("two in flight",)),
         Expected(endless_tries, ("rung too often", "stuck")),
         Expected(no_pause_ends, ("lost wake-up", "stuck")),
+        Expected(death_while_ringing_is_a_try, ("rung after a death",), ("exchange dies",)),
+        Expected(every_talk_is_enough, ("done without a talk",)),
+        Expected(never_forbidden, ("rung after its end",), ("order outlives its connection",)),
     )
 }

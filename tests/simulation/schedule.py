@@ -32,6 +32,7 @@ FAULTS: dict[str, tuple[float, float]] = {
     "connection is cut": (0.1, 20),
     "connection is cut during a talk": (0.1, 10),
     "answer is lost": (0, 0),
+    "order outlives its connection": (1, 30),
     "answers are slow": (1, 10),
     "events are late": (0.2, 4),
     "events are doubled": (1, 20),

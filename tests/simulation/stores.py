@@ -33,6 +33,7 @@ from app.domain.lifecycle import (
     Step,
     TimePassed,
 )
+from app.domain.limits import DAY
 from app.domain.policy import AgentPause, Facts
 from app.domain.routes import RouteTrouble
 from app.services.requests import attempts as attempt_services
@@ -184,6 +185,7 @@ class SqlStore(Store):
 @dataclass
 class _Attempt(StoredAttempt):
     step: Step = Step.CLAIMED
+    talked: bool = False
     dialled_at: datetime | None = None
     cleared: bool = False
 
@@ -338,6 +340,11 @@ class MemoryStore(Store):
         if step is Step.CONNECTED:
             self._apply_to_route(attempt, Outcome.CONNECTED, now)
 
+    def note_talk(self, _database: Any, attempt_id: str, _now: datetime) -> None:
+        attempt = self._attempts.get(attempt_id)
+        if attempt is not None and attempt.ended_at is None:
+            attempt.talked = True
+
     def end(
         self,
         _database: Any,
@@ -354,8 +361,12 @@ class MemoryStore(Store):
         corrects = attempt.outcome is Outcome.UNCLEAR and outcome is not Outcome.UNCLEAR
         if attempt.ended_at is not None and not corrects:
             return
+        if attempt.talked:
+            outcome = Outcome.CONNECTED
         ended = Ended(attempt_id, outcome, self._failures(attempt, outcome))
         decision = self._apply(attempt.request, ended, now)
+        if corrects and not decision.changed and decision.request.attempt == attempt_id:
+            return
         if decision.changed:
             outcome = decision.request.last_outcome or outcome
             attempt.agent_pause_until = decision.agent_pause_until
@@ -397,7 +408,12 @@ class MemoryStore(Store):
     def in_flight(self, _database: Any) -> list[AttemptInFlight]:
         return [
             AttemptInFlight(
-                each.id, each.step, each.started_at, self._requests[each.request].attempt != each.id, each.agent
+                each.id,
+                each.step,
+                each.started_at,
+                self._requests[each.request].attempt != each.id,
+                each.agent,
+                each.talked,
             )
             for each in self._attempts.values()
             if each.ended_at is None
@@ -407,8 +423,13 @@ class MemoryStore(Store):
         attempt = self._attempts.get(attempt_id)
         return attempt is not None and attempt.ended_at is not None
 
-    def records_to_delete(self, _database: Any, limit: int = 3) -> tuple[str, ...]:
-        found = sorted(each.id for each in self._attempts.values() if each.ended_at is not None and not each.cleared)
+    def records_to_delete(self, _database: Any, now: datetime, limit: int = 3) -> tuple[str, ...]:
+        found = sorted(
+            each.id
+            for each in self._attempts.values()
+            if each.ended_at is not None and not each.cleared
+            if each.outcome is not Outcome.NOT_STARTED or each.ended_at < now - DAY
+        )
         return tuple(found[:limit])
 
     def mark_records_deleted(self, _database: Any, attempt_ids: tuple[str, ...]) -> None:

@@ -30,7 +30,7 @@ from app.worker.dispatcher import Dispatcher
 from app.worker.write_queue import WriteQueue
 from tests.simulation.connection import ModelAmi, Network
 from tests.simulation.exchange import HINTS, Exchange, Row
-from tests.simulation.judge import AFTERMATH, START, Judge, Violation
+from tests.simulation.judge import AFTERMATH, SHORTEST_TALK, START, Judge, Violation
 from tests.simulation.loop import SimulatedLoop, settle
 from tests.simulation.schedule import AGENTS, LASTS, Item
 from tests.simulation.stores import MODULE, Store
@@ -62,6 +62,7 @@ class Worker:
             facts=self.facts,
             prompt=lambda order, now: ("announcement",),
             rings=self._on_ring,
+            shortest_talk=lambda: SHORTEST_TALK,
         )
         self.store = world.store
         self._poll_lock = asyncio.Lock()
@@ -107,6 +108,7 @@ class Worker:
         else:
             self._polled = False
             self.follower.connection_lost()
+            self.dispatcher.connection_lost()
 
     def _on_event(self, event: Row) -> None:
         report = self.follower.handle(event)
@@ -199,6 +201,7 @@ class World:
         self.judge = Judge(store, self.loop.time, MODULE["retries"], MODULE["rest"])
         self.exchange = Exchange(seed, AGENTS)
         self.network = Network(self.exchange, self.point, lambda: self._latency(0.001, 0.02))
+        self.network.on_held_order = self._trouble
         self.judge.calls = self.exchange.calls
         self.exchange.on_agent_rings = self.judge.on_agent_rings
         self.exchange.on_customer_rings = self.judge.on_customer_rings
@@ -303,6 +306,8 @@ class World:
                 self.exchange.aim = lambda: self._cut(item.seconds)
             case "answer is lost":
                 self.network.lose_answers += 1
+            case "order outlives its connection":
+                self.network.hold_order = item.seconds
             case "answers are slow":
                 self.network.slow_until = now + item.seconds
             case "events are late":
