@@ -244,12 +244,16 @@ class Dispatcher:
             return
         self._let_go.clear()
         with_channels = await self._dialer.attempts_with_channels()
-        if await self._forbid(attempt for attempt in silent if attempt.attempt not in with_channels):
+        # Decided once: what is given up below has been forbidden before.
+        long_gone = {attempt.attempt for attempt in silent if self._looks_gone_long(attempt.attempt)}
+        absent = [each for each in silent if each.attempt in long_gone and each.attempt not in with_channels]
+        if await self._forbid(absent):
             with_channels = await self._dialer.attempts_with_channels()  # one of them may have begun before
         for attempt in silent:
             devices = with_channels.get(attempt.attempt, set())
             left = bool(devices) and self._has_left(attempt.attempt, attempt.agent, devices)
-            await self._reconcile(attempt, has_channels=bool(devices), agent_left=left)
+            looked_gone = attempt.attempt in long_gone
+            await self._reconcile(attempt, has_channels=bool(devices), agent_left=left, looked_gone=looked_gone)
             if attempt.withdrawn and devices:
                 await self.hang_up(attempt.attempt)
 
@@ -258,11 +262,7 @@ class Dispatcher:
 
         Otherwise an order that comes late could ring for a request that somebody else is called for meanwhile.
         """
-        unseen = [
-            attempt.attempt
-            for attempt in absent
-            if attempt.step is Step.CLAIMED and self._looks_gone_long(attempt.attempt)
-        ]
+        unseen = [attempt.attempt for attempt in absent if attempt.step is Step.CLAIMED]
         for attempt in unseen:
             try:
                 await self._dialer.forbid(attempt)
@@ -278,13 +278,15 @@ class Dispatcher:
         line = self._facts().lines.get(agent)
         return line is not None and bool(line.devices) and set(line.devices.split("&")).isdisjoint(devices)
 
-    async def _reconcile(self, in_flight: AttemptInFlight, *, has_channels: bool, agent_left: bool) -> None:
+    async def _reconcile(
+        self, in_flight: AttemptInFlight, *, has_channels: bool, agent_left: bool, looked_gone: bool
+    ) -> None:
         attempt, last_step = in_flight.attempt, in_flight.step
         try:
             record = await self._dialer.record(attempt)
         except AmiRefused as refusal:
             log.error("attempt %s: cannot read Asterisk's record: %s", attempt, refusal)
-            if self._is_gone(attempt, f"refused: {refusal}", has_channels=has_channels):
+            if self._note_look(attempt, f"refused: {refusal}", has_channels=has_channels) and looked_gone:
                 self.end(attempt, Outcome.UNCLEAR, str(refusal))
             return
         if attempt in self._let_go:  # its channel may be newer than the list, and its record than what was read
@@ -296,7 +298,7 @@ class Dispatcher:
             outcome = Outcome.CONNECTED
         # After a transfer, channels with the attempt's Linkedid can outlive the attempt: the agent's talk is over.
         has_ended = is_end_record(record) or (in_flight.talked and agent_left)
-        is_gone = self._is_gone(attempt, record, has_channels=has_channels)
+        is_gone = self._note_look(attempt, record, has_channels=has_channels) and looked_gone
         if not (has_channels or has_ended or is_gone):
             return
         has_ended = has_ended or is_gone
@@ -315,20 +317,19 @@ class Dispatcher:
             self._talks.begin(attempt)
 
     def _looks_gone_long(self, attempt: str) -> bool:
+        """Tell whether an attempt has had no channel and the same record for `GONE_AFTER`."""
         look = self._looks_gone.get(attempt)
         return look is not None and asyncio.get_running_loop().time() - look[1] >= GONE_AFTER
 
-    def _is_gone(self, attempt: str, record: str, *, has_channels: bool) -> bool:
-        """Tell whether an attempt has had no channel and this record for `GONE_AFTER`.
+    def _note_look(self, attempt: str, record: str, *, has_channels: bool) -> bool:
+        """Tell whether an attempt has no channel and the same record as at the look before.
 
         The list of channels is older than the record, so a call of which only one of them tells may just be beginning.
         """
         before = self._looks_gone.pop(attempt, None)
         if has_channels:
             return False
-        now = asyncio.get_running_loop().time()
-        if before is None or before[0] != record:
-            self._looks_gone[attempt] = (record, now)
-            return False
-        self._looks_gone[attempt] = before
-        return self._looks_gone_long(attempt)
+        is_same = before is not None and before[0] == record
+        since = before[1] if before is not None and is_same else asyncio.get_running_loop().time()
+        self._looks_gone[attempt] = (record, since)
+        return is_same

@@ -316,6 +316,29 @@ async def test_attempt_that_asterisk_does_not_let_us_forbid_is_given_up(harness:
     assert (await harness.wait_for_end(order.attempt)).outcome == Outcome.NOT_STARTED.value
 
 
+async def test_attempt_is_never_given_up_before_it_is_forbidden(
+    harness: Harness, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time after which it looks gone passes between the two decisions."""
+    create_due_request(database)
+    order = await harness.dial()
+    harness.make_silent(order.attempt)
+    monkeypatch.setattr(dispatcher_module, "GONE_AFTER", PATIENCE)
+    await harness.dispatcher.reconcile()
+
+    async def read_slowly(attempt: str) -> str:
+        monkeypatch.setattr(dispatcher_module, "GONE_AFTER", 0.0)
+        return ""
+
+    monkeypatch.setattr(harness.dialer, "record", read_slowly)
+    await harness.dispatcher.reconcile()
+    await harness.settled()
+    assert harness.attempts()[0].ended_at is None and harness.dialer.forbidden == []
+    await harness.dispatcher.reconcile()
+    assert (await harness.wait_for_end(order.attempt)).outcome == Outcome.NOT_STARTED.value
+    assert harness.dialer.forbidden == [order.attempt]
+
+
 async def test_attempt_whose_channels_are_seen_is_not_forbidden(harness: Harness, database: Database) -> None:
     create_due_request(database)
     order = await harness.dial()
