@@ -149,11 +149,14 @@ async def resume_worker(office: Office, failure: str) -> None:
 
 
 async def expect(
-    office: Office, running: RunningAttempt, outcome: str, status: str, *, misses: int = 0, customers: int = 0
+    office: Office, running: RunningAttempt, outcomes: str, status: str, *, misses: int = 0, customers: int = 0
 ) -> None:
-    """Wait until an attempt has ended. Check its outcome, and the status and the counters of its request."""
+    """Wait until an attempt has ended. Check its outcome, and the status and the counters of its request.
+
+    `outcomes`: with "|" between them if several are right.
+    """
     attempt = await office.wait_for_attempt(running.request)
-    assert attempt.outcome == outcome, f"{describe(attempt)}\n{office.bazang.describe()}"
+    assert attempt.outcome in outcomes.split("|"), f"{describe(attempt)}\n{office.bazang.describe()}"
     row = office.get_request(running.request)
     # The next attempt of a waiting request may have started already.
     assert row.status in (status, "dialling" if status == "waiting" else status), office.bazang.describe()
@@ -183,7 +186,8 @@ async def test_complaint_07_request_does_not_disappear_when_the_pbx_crashes(
             await phone.register()
         if failure == "machine":
             await office.bazang.start_worker()
-        await expect(office, attempts[RINGING], "interrupted", "waiting")
+        # Asterisk writes its database once a second, so the record of the last second can be lost.
+        await expect(office, attempts[RINGING], "interrupted|not_started", "waiting")
         await expect(office, attempts[ANNOUNCED], "agent_gone", "waiting", misses=1)
         await expect(office, attempts[DIALLED], "unclear", "uncertain")
         await expect(office, attempts[CONNECTED], "connected", "done")

@@ -550,6 +550,7 @@ def test_the_place_of_a_worker_that_was_killed_is_free(url: str, database: Datab
 async def test_a_whole_office_registers_and_calls_back(asterisk_version: int, url: str, tmp_path: Path) -> None:
     bazang = Bazang(asterisk_version, tmp_path / "office", DATABASE_URL=url)
     assert bazang.database.engine.dialect.name == "postgresql"
+    bazang.min_talk(0)
     bazang.module()
     bazang.scenario("101", ring=5, busy=MODULE, no_answer=MODULE, unavailable=MODULE)
     async with bazang:
