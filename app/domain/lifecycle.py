@@ -133,7 +133,7 @@ _SIDES: dict[Outcome, Side] = {
     Outcome.AGENT_TAKEN: Side.NOBODY,
     Outcome.WITHDRAWN: Side.NOBODY,
     Outcome.INTERRUPTED: Side.NOBODY,
-    Outcome.TALK_TOO_SHORT: Side.CUSTOMER,  # whoever hung up: the customer's phone rang, and may not ring without limit
+    Outcome.TALK_TOO_SHORT: Side.CUSTOMER,  # the customer's phone rang, whoever hung up, and its calls are limited
     Outcome.CUSTOMER_LATER: Side.WISH,
     Outcome.CUSTOMER_DECLINED: Side.WISH,
     Outcome.CONNECTED: Side.REACHED,

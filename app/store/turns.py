@@ -1,7 +1,7 @@
 """Turns to write, for databases that have one writer at a time.
 
-SQLite lets whoever asks in the right instant write next. Somebody who is unlucky asks in vain until the time-out. So
-the threads of a process take turns, and the one whose turn it is passes a turnstile between all processes.
+SQLite has no queue of writers: the first to ask after a commit writes next, and another one may ask in vain until its
+time-out. So the threads of a process take turns, and the one whose turn it is passes a turnstile between all processes.
 """
 
 import fcntl

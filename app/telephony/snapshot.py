@@ -4,7 +4,7 @@
 A poll replaces everything, so a lost event delays a change by one poll at most.
 
 A list of a poll consists of its rows and of the events that came between them (`AmiClient.apply_list`). Each table is
-built anew from both in the order of their arrival: the later message of an entity is the newer one.
+rebuilt from both in the order in which they arrived, so the last message about a line or member wins.
 """
 
 import re

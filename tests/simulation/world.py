@@ -349,7 +349,7 @@ class World:
             self.worker = Worker(self)
 
     def _in_thread(self, call: Callable[[], Any], future: asyncio.Future[Any]) -> None:
-        """Do what would be done in a thread, unless whoever waits for it has died."""
+        """Do the work of a thread. Do nothing if the worker that waits for it has died."""
 
         def begin() -> None:
             self.point("before a transaction")

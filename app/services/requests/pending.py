@@ -198,7 +198,7 @@ _NO_PLACE = _Place()
 
 
 def _load_places(session: Session, ids: Sequence[int]) -> dict[int, _Place]:
-    """Return the places of those of these requests that wait. All waiting requests count, whoever may see them."""
+    """Return the places of these requests, if they wait. Requests that the user may not see count as well."""
     if not ids:
         return {}
     position = func.row_number().over(partition_by=_LINE, order_by=_ORDER)
