@@ -156,8 +156,8 @@ def browsers() -> "Iterator[Browsers]":
 def _hide_from_asyncio(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
     """Let coroutines run in this thread although Playwright's loop is suspended in it.
 
-    Its synchronous API leaves that loop marked as the running one between two calls, upon which pytest-asyncio's
-    runner would refuse to set up any asynchronous fixture or test until the browser is closed.
+    Its synchronous API leaves that loop marked as the running one between two calls. Until the browser is closed,
+    pytest-asyncio's runner would refuse every asynchronous fixture and test, and every other loop would refuse to run.
     """
 
     def hidden(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -177,6 +177,7 @@ def _hide_from_asyncio(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
         patch.setattr(asyncio, "run", hidden(asyncio.run))
         patch.setattr(asyncio.Runner, "run", hidden(asyncio.Runner.run))
         patch.setattr(asyncio.Runner, "close", hidden(asyncio.Runner.close))
+        patch.setattr(asyncio.BaseEventLoop, "run_until_complete", hidden(asyncio.BaseEventLoop.run_until_complete))
         yield
 
 

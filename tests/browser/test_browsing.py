@@ -1,5 +1,6 @@
 """The browser of the tests: if it does not respond, it is replaced for the next test."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Iterator
@@ -38,3 +39,14 @@ def test_browser_that_does_not_close_a_context_is_killed_and_replaced(
     page = second.new_page()
     page.set_content("<p>alive")
     assert page.locator("p").inner_text() == "alive"
+
+
+def test_other_event_loops_run_while_a_browser_is_open(own: Browsers) -> None:
+    """Tests of simulated time run in the same process, on a loop of their own."""
+    browser = own.running()
+    loop = asyncio.new_event_loop()
+    try:
+        assert loop.run_until_complete(asyncio.sleep(0, "ran")) == "ran"
+    finally:
+        loop.close()
+    assert browser.new_page().evaluate("1 + 1") == 2
