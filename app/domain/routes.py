@@ -34,18 +34,24 @@ class RouteTrouble:
         return self.failed_at + route_pause(self.failures)
 
 
-def after(trouble: RouteTrouble | None, outcome: Outcome, dialled_at: datetime, now: datetime) -> RouteTrouble | None:
-    """Return the trouble of a route after a call through it. `dialled_at` is when the customer was dialled.
+def after(
+    trouble: RouteTrouble | None, outcome: Outcome, claimed_at: datetime, dialled_at: datetime, now: datetime
+) -> RouteTrouble | None:
+    """Return the trouble of a route after a call through it.
 
-    The result of a call that was dialled before the last failure changes nothing: several calls can fail at once, and a
-    talk can have started long ago.
+    `claimed_at` is when the call was decided on, `dialled_at` when the customer was dialled. Only a call that was
+    decided on after the last failure tries the route again, so only its failure is one more in a row. Calls that were
+    decided on before fail of the same trouble. A success of a call that was dialled before the last failure changes
+    nothing either: a talk can have started long ago.
     """
-    if trouble is not None and dialled_at < trouble.failed_at:
-        return trouble
     if outcome.side is Side.ROUTE:
         if trouble is None:
             return RouteTrouble(1, now, now, outcome)
+        if claimed_at < trouble.failed_at:
+            return trouble
         return RouteTrouble(trouble.failures + 1, trouble.since, now, outcome)
+    if trouble is not None and dialled_at < trouble.failed_at:
+        return trouble
     reached = outcome.side in (Side.REACHED, Side.CUSTOMER, Side.WISH) and outcome not in _SAYS_NOTHING
     reached = reached or outcome is Outcome.AGENT_MISSED_CUSTOMER
     return None if reached else trouble

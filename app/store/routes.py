@@ -30,12 +30,19 @@ def to_domain(row: RouteTroubleRow | Row[Any]) -> RouteTrouble:
 
 
 def apply_outcome(
-    session: Session, context: str, outcome: Outcome, dialled_at: datetime, now: datetime, cause: str
+    session: Session,
+    context: str,
+    outcome: Outcome,
+    now: datetime,
+    *,
+    claimed_at: datetime,
+    dialled_at: datetime,
+    cause: str,
 ) -> None:
-    """Store what a call through a route says about it. `cause` is what the PBX reported."""
+    """Store what a call through a route says about it; see `routes.after`. `cause` is what the PBX reported."""
     row = session.get(RouteTroubleRow, context, with_for_update=True)
     before = to_domain(row) if row is not None else None
-    trouble = routes.after(before, outcome, dialled_at, now)
+    trouble = routes.after(before, outcome, claimed_at, dialled_at, now)
     if trouble == before:
         return
     if trouble is None:

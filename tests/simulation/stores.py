@@ -403,7 +403,8 @@ class MemoryStore(Store):
         return decision
 
     def _apply_to_route(self, attempt: _Attempt, outcome: Outcome, now: datetime) -> None:
-        self._trouble = routes.after(self._trouble, outcome, attempt.dialled_at or attempt.started_at, now)
+        dialled_at = attempt.dialled_at or attempt.started_at
+        self._trouble = routes.after(self._trouble, outcome, attempt.started_at, dialled_at, now)
 
     def in_flight(self, _database: Any) -> list[AttemptInFlight]:
         return [

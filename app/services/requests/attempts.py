@@ -249,8 +249,11 @@ def _failures(session: Session, attempt: Attempt, outcome: Outcome) -> Failures:
 
 def _apply_to_route(session: Session, attempt: Attempt, outcome: Outcome, now: datetime) -> None:
     if attempt.route:
-        dialled_at = attempt.dialled_at or attempt.started_at
-        routes.apply_outcome(session, attempt.route, outcome, dialled_at, now, attempt.cause)
+        claimed_at = attempt.started_at
+        dialled_at = attempt.dialled_at or claimed_at
+        routes.apply_outcome(
+            session, attempt.route, outcome, now, claimed_at=claimed_at, dialled_at=dialled_at, cause=attempt.cause
+        )
 
 
 def _is_withdrawn(decision: Decision, outcome: Outcome) -> bool:
