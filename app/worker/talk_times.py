@@ -1,8 +1,8 @@
 """Tell which attempts ended with a talk: agent and customer were connected for the shortest talk of the office.
 
 The PBX reports at the end how long that was. The worker does not wait for it: a call whose shortest talk has passed is
-stored at once, so that a later failure of anything cannot make it unknown. By then the PBX must respond, because a PBX
-that stands still has a connection, and nobody hears anything.
+stored at once, so that a later failure of anything cannot make it unknown. Meanwhile the PBX is asked again and again,
+because a PBX that stands still has a connection, and nobody hears anything.
 """
 
 import asyncio
@@ -13,15 +13,19 @@ from app.domain.lifecycle import Outcome, talk_outcome
 from app.telephony.ami import AmiError, AmiTimeout
 from app.worker.background import BackgroundTasks
 
+ASK_SECONDS = 1.0  # between two questions to the PBX
 PROMPT_SECONDS = 3.0  # a PBX that takes longer to respond stood still; a busy machine takes one or two
+LOOK_SECONDS = 1.0  # between two looks at a silent PBX
+OVERSLEPT_SECONDS = 1.0  # a worker that looks so much later stood still itself, and can tell nothing of the PBX
 
 
 @dataclass(eq=False)
 class _Talk:
     """What is known of a talk. Times are monotonic.
 
-    `counts_from`: agent and customer have been connected since then, and the PBX has not stood still. `timer`
-    identifies the running timer, None if there is none. `asked_at`: since when the PBX has not responded.
+    `counts_from`: agent and customer have been connected since then, and neither the PBX nor this worker has stood
+    still. `timer` identifies the running timer, None if there is none. `silence`: for how many seconds the PBX has been
+    asked in vain, as far as this worker was running; None if it is not asked. `looked_at`: when that was counted.
     """
 
     counts_from: float
@@ -29,7 +33,27 @@ class _Talk:
     has_agent_left: bool = False
     stood_still: bool = False
     timer: object | None = None
-    asked_at: float | None = None
+    silence: float | None = None
+    looked_at: float = 0.0
+
+    def begin_question(self) -> None:
+        self.silence, self.looked_at = 0.0, _now()
+
+    def look(self) -> None:
+        """Count the silence of a PBX that is asked. Once it stood still, the talk counts from now on."""
+        if self.silence is None:
+            return
+        now = _now()
+        passed, self.looked_at = now - self.looked_at, now
+        self.silence += min(passed, LOOK_SECONDS + OVERSLEPT_SECONDS)
+        self.stood_still = self.stood_still or self.silence > PROMPT_SECONDS
+        if self.silence > PROMPT_SECONDS or passed > LOOK_SECONDS + OVERSLEPT_SECONDS:
+            self.counts_from = now
+
+    def end_question(self) -> None:
+        """Note that the PBX has responded, or that nobody waits for it any more."""
+        self.look()
+        self.silence = None
 
 
 class TalkTimes:
@@ -54,9 +78,10 @@ class TalkTimes:
 
     def begin(self, attempt: str) -> None:
         """Note that agent and customer are connected now, and perhaps have been before."""
-        talk = self._talks.setdefault(attempt, _Talk(asyncio.get_running_loop().time()))
+        talk = self._talks.setdefault(attempt, _Talk(_now()))
         if talk.has_lasted or talk.timer is not None:
             return
+        talk.counts_from = _now()
         if self._shortest() <= 0:
             self._note_lasted(attempt, talk)
         else:
@@ -73,7 +98,7 @@ class TalkTimes:
     def connection_lost(self) -> None:
         """Stop all timers, because ends of calls are missed from now on. `begin` continues them."""
         for talk in self._talks.values():
-            _note_response(talk)
+            talk.end_question()
             talk.timer = None
 
     def end(self, attempt: str, seconds: float | None) -> Outcome:
@@ -85,30 +110,43 @@ class TalkTimes:
         if talk is not None and talk.has_lasted:
             return Outcome.CONNECTED
         if talk is not None:
-            _note_response(talk)
+            talk.end_question()
         stood_still = talk is not None and talk.stood_still
         at_least = 0.0 if seconds is None or stood_still else seconds
         return talk_outcome(at_least, seconds, self._shortest())
 
     async def _time(self, attempt: str, talk: _Talk, timer: object) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(max(0.0, talk.counts_from + self._shortest() - loop.time()))
+        while self._runs(attempt, talk, timer):
+            slept_at, left = _now(), max(0.0, talk.counts_from + self._shortest() - _now())
+            pause = min(left, ASK_SECONDS)
+            await asyncio.sleep(pause)
             if not self._runs(attempt, talk, timer):
                 return
-            counted_from, talk.asked_at = talk.counts_from, loop.time()
-            try:
-                await self._ask()
-            except AmiTimeout:
-                pass  # it stands still
-            except AmiError:
-                return  # the connection is lost
-            if not self._runs(attempt, talk, timer):
+            if _now() - slept_at > pause + OVERSLEPT_SECONDS:
+                talk.counts_from = _now()
+            if not await self._wait_for_response(talk) or not self._runs(attempt, talk, timer):
                 return
-            _note_response(talk)
-            if talk.counts_from == counted_from:
+            talk.end_question()
+            if pause == left and _now() >= talk.counts_from + self._shortest():
                 self._note_lasted(attempt, talk)
                 return
+
+    async def _wait_for_response(self, talk: _Talk) -> bool:
+        """Ask until the PBX has responded. Return false if the connection is lost."""
+        talk.begin_question()
+        while True:
+            asking = asyncio.ensure_future(self._ask())
+            try:
+                while not (await asyncio.wait({asking}, timeout=LOOK_SECONDS))[0]:
+                    talk.look()
+                asking.result()
+                return True
+            except AmiTimeout:
+                talk.look()  # it stands still
+            except AmiError:
+                return False
+            finally:
+                asking.cancel()
 
     def _runs(self, attempt: str, talk: _Talk, timer: object) -> bool:
         return self._talks.get(attempt) is talk and talk.timer is timer
@@ -120,9 +158,5 @@ class TalkTimes:
             self._over(attempt)
 
 
-def _note_response(talk: _Talk) -> None:
-    """Note that the PBX has responded, or that nobody waits for it any more. Count again if it stood still."""
-    now = asyncio.get_running_loop().time()
-    if talk.asked_at is not None and now - talk.asked_at > PROMPT_SECONDS:
-        talk.stood_still, talk.counts_from = True, now
-    talk.asked_at = None
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -150,6 +151,50 @@ async def test_lost_connection_stops_the_time_until_the_channels_are_read(harnes
     harness.talks.begin(A)
     await harness.until(lambda: harness.lasted)
     assert harness.asked == 2
+
+
+async def test_talk_counts_from_the_first_response_after_a_timeout(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next question may come just before the PBX goes on, so that its response is prompt."""
+    monkeypatch.setattr(talk_times, "PROMPT_SECONDS", 5 * SHORT)
+    loop = asyncio.get_running_loop()
+    first, second = loop.create_future(), loop.create_future()
+    answers = [first, second]
+    harness.answer = lambda: answers.pop(0) if answers else None
+    harness.shortest = 3 * SHORT
+    harness.talks.begin(A)
+    await harness.until(lambda: harness.asked)
+    begun = loop.time()
+    await harness.until(lambda: loop.time() > begun + 6 * SHORT)
+    first.set_exception(AmiTimeout("no response"))
+    await harness.until(lambda: harness.asked == 2)
+    second.set_result(None)
+    responded = loop.time()
+    await harness.until(lambda: harness.lasted)
+    assert loop.time() >= responded + harness.shortest
+    assert harness.asked == 3
+
+
+async def test_pbx_is_asked_again_and_again_during_the_shortest_talk(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise it could stand still for almost all of it, and respond in time at its end."""
+    monkeypatch.setattr(talk_times, "ASK_SECONDS", SHORT)
+    harness.shortest = math.inf
+    harness.talks.begin(A)
+    await harness.until(lambda: harness.asked == 3)
+    assert harness.lasted == []
+
+
+async def test_silence_while_this_worker_stood_still_is_not_that_of_the_pbx(harness: Harness) -> None:
+    harness.shortest = SHORT
+    response = asyncio.get_running_loop().create_future()
+    harness.answer = lambda: response
+    harness.talks.begin(A)
+    await harness.until(lambda: harness.asked)
+    time.sleep(talk_times.PROMPT_SECONDS + SHORT)  # noqa: ASYNC251 - the event loop stands still
+    assert harness.talks.end(A, 20.0) is Outcome.CONNECTED
 
 
 async def test_timer_of_an_ended_talk_reports_nothing(harness: Harness) -> None:
