@@ -24,6 +24,7 @@ PRESSES_1, PRESSES_9, GONE, SILENCE = "presses 1", "presses 9", "hangs up at onc
 LEAVES, TRANSFERS = "leaves while it rings", "transfers to "
 FINAL = ("done", "failed", "cancelled", "expired")
 DEATHS = ("asterisk_kill",)  # what Asterisk knew of its calls can be lost with it
+STANDSTILL = "asterisk_stop"  # nobody knows who heard whom meanwhile: the sound need not pass through Asterisk
 
 
 def identity(number: str) -> str:
@@ -98,7 +99,10 @@ class Seen:
         self.calls: dict[int, Call] = {}
         self.panel = [entry for entry in entries if entry["kind"] == "panel"]
         self.is_complete = any(entry["kind"] == "end" for entry in entries)
-        self.deaths = [e["at"] for e in entries if e["kind"] == "fault" and e["fault"] in DEATHS]
+        faults = [entry for entry in entries if entry["kind"] == "fault"]
+        self.deaths = [fault["at"] for fault in faults if fault["fault"] in DEATHS]
+        stops = [fault["at"] for fault in faults if fault["fault"] == STANDSTILL]
+        self.standstills = list(zip(stops[::2], [*stops[1::2], float("inf")], strict=False))
         for entry in entries:
             self._take(entry)
         calls = sorted(self.calls.values(), key=lambda call: call.began)
@@ -141,6 +145,15 @@ class Seen:
             if agent is not None:
                 yield Talk(call.number, agent, at, call)
                 return
+
+    def stood_still(self, call: Call) -> bool:
+        """Tell whether Asterisk stood still during an answered call."""
+        answered, ended = call.answered, call.ended or float("inf")
+        return answered is not None and any(begin < ended and answered < end for begin, end in self.standstills)
+
+    def shows(self, number: str, module: str, status: str) -> bool:
+        """Tell whether the panel shows a request with this status at the end."""
+        return any((row["number"], row["module"], row["status"]) == (number, module, status) for row in self.panel)
 
     def module_called(self, dialogue: Call) -> str:
         return self.entries.get(dialogue.dialled, "")
@@ -217,6 +230,8 @@ def _explain_no_talk(seen: Seen, number: str, module: str, since: float) -> str 
         return "one of the two hung up at once"
     if any(call.by == "cut" and call.answered is not None for call in (*calls, *mine)):
         return "the PBX died during the call"
+    if any(map(seen.stood_still, calls)) and seen.shows(number, module, "uncertain"):
+        return "the PBX stood still during the call, and a person is asked"
     if _tries(seen, number) > seen.retries:
         return "not reached so often as the module tries"
     return None
@@ -331,7 +346,7 @@ def _find_wrong(seen: Seen, number: str, module: str, status: str) -> str:
             return ""
         return "nobody talked" if answered else "the customer never answered"
     if status == "uncertain":
-        return "" if cut else "no call was cut"
+        return "" if cut or any(map(seen.stood_still, calls)) else "no call was cut, and the PBX never stood still"
     if served and not _registered_since(seen, number, module, served[-1]):
         return "they talked"
     if status == "failed":

@@ -165,6 +165,37 @@ def test_call_cut_by_the_death_of_the_pbx_may_be_uncertain(story: Story) -> None
     assert story.verdicts() == []
 
 
+def call_with_a_standstill(story: Story) -> None:
+    """The customer answers, Asterisk stands still, and the customer hangs up in silence."""
+    story.register()
+    story.call("101", 10, 24, answered=11, ours=True, acts=((12, "presses 1"),))
+    story.call("trunk", 13, 22, answered=14, by="phone", acts=((22, "hangs up in silence"),))
+    for at, phase in ((14.5, "begin"), (23.5, "end")):
+        story.add(at, "fault", fault="asterisk_stop", phase=phase)
+
+
+def test_call_in_which_the_pbx_stood_still_may_be_uncertain(story: Story) -> None:
+    call_with_a_standstill(story)
+    story.show("uncertain")
+    assert story.verdicts() == []
+
+
+@pytest.mark.parametrize("status", ["done", "waiting"])
+def test_call_in_which_the_pbx_stood_still_explains_nothing_else(story: Story, status: str) -> None:
+    call_with_a_standstill(story)
+    story.show(status)
+    assert sorted(story.verdicts()) == ["lost", "wrong_end_status"]
+
+
+def test_standstill_between_the_calls_explains_nothing(story: Story) -> None:
+    story.register()
+    story.try_customer(10)
+    for at, phase in ((20, "begin"), (28, "end")):
+        story.add(at, "fault", fault="asterisk_stop", phase=phase)
+    story.show("uncertain")
+    assert sorted(story.verdicts()) == ["lost", "wrong_end_status"]
+
+
 def test_live_talk_answers_a_request(story: Story) -> None:
     story.register()
     story.call("trunk", 20, 30, answered=21, incoming=False, dialled="101", keys=((22, "101"),))
