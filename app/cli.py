@@ -15,6 +15,7 @@ from app.paths import OPTIONAL, find_faults
 from app.store.database import Database
 
 if TYPE_CHECKING:
+    from app.services.backup import Backup
     from app.services.errors import Invalid
     from app.store.models import User
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def register(app: Flask) -> None:
     """Add the commands to the application."""
     accounts = (create_admin, set_password, remove_second_factor)
-    for command in (worker, *accounts, setup_link, dialplan, settings_group, fill, doctor):
+    for command in (worker, *accounts, setup_link, dialplan, settings_group, backup, restore, fill, doctor):
         app.cli.add_command(command)
 
 
@@ -265,6 +266,70 @@ def import_settings(file: Path) -> None:
     except OSError as error:
         raise click.ClickException(f"Nothing was imported: {error}") from error
     click.echo(f"{count} entries were imported.")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+def backup(file: Path) -> None:
+    """Save the whole office in FILE ("-": standard output). The panel and the worker may run meanwhile.
+
+    It contains customers' numbers and secrets. To encrypt it, pipe it: flask --app wsgi backup - | age -p > FILE
+    """
+    from app.services import backup as backups
+
+    settings, database = _checked_context()
+    try:
+        with click.open_file(str(file), "wb", atomic=str(file) != "-") as stream:
+            made = backups.save(settings, database, stream, datetime.now(UTC))
+        if str(file) != "-":
+            file.chmod(0o600)
+    except OSError as error:
+        raise click.ClickException(f"No backup was made: {error}") from error
+    click.echo(f"{_contents(made)} were saved.", err=True)
+    if not made.has_key:
+        click.echo("The key of the secrets is not in it: keep BAZANG_SECRET_KEY as well.", err=True)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+def restore(file: Path) -> None:
+    """Restore FILE ("-": standard input) of `backup` where there is no office yet. Stop panel and worker before.
+
+    All automatic calls are paused then, because people may have been called since the backup was made.
+    """
+    import flask_migrate
+    from alembic.script import ScriptDirectory
+
+    from app.doctor import MIGRATIONS
+    from app.services import backup as backups
+
+    settings, database = _context()
+    revisions = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
+    try:
+        with click.open_file(str(file), "rb") as stream:
+            made = backups.restore(
+                settings,
+                database,
+                stream,
+                datetime.now(UTC),
+                revisions=revisions,
+                upgrade=lambda revision: flask_migrate.upgrade(revision=revision),
+            )
+    except backups.NotEmpty as error:
+        raise click.ClickException(
+            "Nothing was restored: there is an office already. Use an empty BAZANG_DATA_DIR or database."
+        ) from error
+    except backups.BadBackup as error:
+        raise click.ClickException(f"Nothing was restored. {error}") from error
+    except OSError as error:
+        raise click.ClickException(f"Nothing was restored: {error}") from error
+    click.echo(f"{_contents(made)} were restored. Automatic calls are paused: resume them in the panel.")
+    if not made.has_key:
+        click.echo("Set BAZANG_SECRET_KEY as it was before, or enter the secrets again.")
+
+
+def _contents(backup: "Backup") -> str:
+    return f"{backup.requests} requests, {backup.users} users and {backup.sounds} recordings"
 
 
 @click.command()

@@ -43,6 +43,7 @@ class AuditAction(StrEnum):
     SECOND_FACTOR_OFF = "second_factor_off"  # by the user
     SECOND_FACTOR_RESET = "second_factor_reset"  # by an administrator
     RECOVERY_CODES_MADE = "recovery_codes_made"
+    BACKUP_RESTORED = "backup_restored"
     REPORT_EXPORTED = "report_exported"
     MODULE_SAVED = "module_saved"
     MODULE_DELETED = "module_deleted"

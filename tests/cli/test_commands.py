@@ -30,6 +30,7 @@ from tests.support.factories import NOW, create_request, make_module_input
         ["dialplan"],
         ["settings", "export", "-"],
         ["settings", "import", "-"],
+        ["backup", "-"],
         ["fill", "--requests", "1"],
     ],
     ids=" ".join,
@@ -69,6 +70,38 @@ def test_a_dialplan_that_cannot_be_written_or_rendered_is_an_error(install: Inst
     (tmp_path / "file").touch()
     assert "file" in error_of(run(install(dialplan_file=tmp_path / "file/bazang.conf"), "dialplan", "--write"))
     assert "System(x)" in error_of(run(install(agi_host="127.0.0.1;System(x)"), "dialplan"))
+
+
+# -- backup and restore -----------------------------------------------------------------------------------------------
+
+
+def test_backup_is_private_and_restored_where_there_is_no_office(
+    app: Flask, database: Database, tmp_path: Path
+) -> None:
+    create_request(database)
+    file, empty = tmp_path / "office.backup", create_app(make_settings(tmp_path / "empty"))
+    saved = run(app, "backup", str(file))
+    assert saved.exit_code == 0 and "1 requests" in saved.stderr
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    restored = run(empty, "restore", str(file))
+    assert restored.exit_code == 0, restored.output
+    assert "1 requests" in restored.stdout and "paused" in restored.stdout
+    assert count_requests(empty.extensions["bazang"]["database"]) == 1
+    assert "an office already" in error_of(run(empty, "restore", str(file)))
+
+
+def test_backup_through_a_pipe(app: Flask, database: Database, tmp_path: Path) -> None:
+    create_request(database)
+    content = run(app, "backup", "-").stdout_bytes
+    empty = create_app(make_settings(tmp_path / "empty"))
+    assert run(empty, "restore", "-", given=content).exit_code == 0
+    assert count_requests(empty.extensions["bazang"]["database"]) == 1
+
+
+def test_backup_that_cannot_be_written_or_read_is_an_error(app: Flask, tmp_path: Path) -> None:
+    assert "No backup was made" in error_of(run(app, "backup", str(tmp_path / "missing" / "file")))
+    (tmp_path / "file").write_text("no backup")
+    assert "damaged" in error_of(run(app, "restore", str(tmp_path / "file")))
 
 
 # -- fill -------------------------------------------------------------------------------------------------------------

@@ -53,6 +53,7 @@ ACTION: Mapping[AuditAction, tuple[object, object]] = {
         _l("%(what)s made new recovery codes."),
     ),
     AuditAction.REPORT_EXPORTED: (_l("report exported"), _l("The report was exported as a file.")),
+    AuditAction.BACKUP_RESTORED: (_l("backup restored"), _l("The backup of %(what)s was restored.")),
     AuditAction.MODULE_SAVED: (_l("module saved"), _l("The module %(what)s was saved.")),
     AuditAction.MODULE_DELETED: (_l("module deleted"), _l("The module %(what)s was deleted.")),
     AuditAction.FORMER_CODE_REMOVED: (_l("former code removed"), _l("The former code %(what)s was removed.")),
