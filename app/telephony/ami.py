@@ -25,7 +25,7 @@ from app.telephony.ami_tls import AmiTls
 log = logging.getLogger(__name__)
 
 Headers = Mapping[str, str] | Sequence[tuple[str, str]]
-Apply = Callable[[Sequence[Message]], object]
+Apply = Callable[[Sequence["Message | Event"]], object]
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 _VARIABLE_NAME = re.compile(r"[A-Za-z0-9_]+")
 _UNSAFE = re.compile(r"[\r\n\0\ud800-\udfff]")  # the last are halves of characters, which cannot be encoded
@@ -93,7 +93,7 @@ class AmiTimes:
 
 
 class Event(dict[str, str]):
-    """An event for everybody, as its headers. It is a message whose headers are spelled as Asterisk spells them."""
+    """An event for everybody or a row of a list, as its headers. They are spelled as Asterisk spells them."""
 
     @property
     def event(self) -> str:
@@ -108,19 +108,23 @@ class _Pending:
 
     def __init__(self, *, many: bool, apply: Apply | None = None) -> None:
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.rows: list[Message] | None = [] if many else None
+        self.rows: list[Message | Event] | None = [] if many else None
         self._apply = apply
 
     def handle(self, message: Message) -> bool:
         """Handle a message with our ActionID. Return False if it is an event for everybody."""
         if "response" in message and "event" not in message:  # an OriginateResponse has both
             return self._response(message)
-        if self.rows is None or message.event == "OriginateResponse":
+        return self.handle_event(message)
+
+    def handle_event(self, event: Message | Event) -> bool:
+        """Handle an event with our ActionID. Return False if it is for everybody."""
+        if self.rows is None or event.event == "OriginateResponse":
             return False
-        if message.get("EventList", "").lower() in ("complete", "cancelled"):
-            self._finish(message)
+        if event.get("EventList", "").lower() in ("complete", "cancelled"):
+            self._finish(event)
         else:
-            self._add(message)
+            self._add(event)
         return True
 
     def note(self, event: Message | Event) -> None:
@@ -145,7 +149,7 @@ class _Pending:
             self.future.set_result(message)
         return True
 
-    def _finish(self, message: Message) -> None:
+    def _finish(self, message: Message | Event) -> None:
         if self.future.done():
             return
         if message.get("EventList", "").lower() == "cancelled":
@@ -166,11 +170,11 @@ class _Pending:
 
 
 def _parse_event(block: bytes) -> Event | None:
-    """Parse an event for everybody, None if it is not an ordinary one. Panoramisk takes five times as long.
+    """Parse an event, None if it is not an ordinary one. Panoramisk takes five times as long.
 
     Most events are of this kind. The others have a header several times, a line without a header, or ": " in a value.
     """
-    if not block.startswith(_EVENT) or _ACTION_ID in block:
+    if not block.startswith(_EVENT):
         return None
     text = block.decode("utf-8", "replace")
     # The pieces are names and values in turn, and each name has the end of the line before it.
@@ -212,10 +216,12 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]
                 if self._is_unwanted(block):
                     continue
                 event = _parse_event(block)
-                if event is not None:
-                    self._handle_event(event)
-                else:
+                if event is None:
                     self._handle_block(block.decode("utf-8", "replace").strip("\r\n"))
+                    continue
+                pending = self.pending.get(event.get("ActionID", ""))
+                if pending is None or not pending.handle_event(event):
+                    self._handle_event(event)
         if len(self._buffer) > LONGEST_MESSAGE:
             log.error("the PBX sent a message of more than %d bytes; reconnecting", LONGEST_MESSAGE)
             self.transport.abort()
@@ -367,13 +373,15 @@ class AmiClient:
         self._require_connected()
         return await self._request(action, headers, variables or {}, timeout or self._times.action, many=False)
 
-    async def collect(self, action: str, headers: Headers = (), *, timeout: float | None = None) -> list[Message]:
+    async def collect(
+        self, action: str, headers: Headers = (), *, timeout: float | None = None
+    ) -> list[Message | Event]:
         """Send an action whose response is a list, and return the list. Raises the errors of `send`.
 
         Events that come behind the list are handled before this returns. Use `apply_list` if they must come later.
         """
         self._require_connected()
-        rows: list[Message] = await self._request(action, headers, {}, timeout or self._times.action, many=True)
+        rows: list[Message | Event] = await self._request(action, headers, {}, timeout or self._times.action, many=True)
         return rows
 
     async def apply_list(

@@ -856,11 +856,18 @@ def test_events_are_parsed_as_panoramisk_does(recorded: Path) -> None:
         assert _parse_event(block) == {name: value for name, value in message.items() if name != "content"}
 
 
+def test_row_of_a_list_is_parsed_as_an_event() -> None:
+    assert _parse_event(b"Event: QueueMember\r\nActionID: 7\r\nPaused: 0") == {
+        "Event": "QueueMember",
+        "ActionID": "7",
+        "Paused": "0",
+    }
+
+
 @pytest.mark.parametrize(
     "block",
     [
         b"Response: Success\r\nMessage: Originate successfully queued",
-        b"Event: Hangup\r\nActionID: 7\r\nUniqueid: 1.1",
         b"Event: UserEvent\r\nStep: a\r\nStep: b",
         b"Event: Newchannel\r\nno header\r\nCallerIDName: a: b",
         b"Event: Newchannel\r\nCallerIDName: a: b",
