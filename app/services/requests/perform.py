@@ -92,7 +92,8 @@ class _Performer:
             return ActionResult(shown.id, ResultCode.NOT_FOUND)
         row, module = loaded
         if isinstance(action, CallNow) and is_called_now(row, action):
-            return result_for(row, ResultCode.SAME)  # also if the page does not show it yet
+            asked = last_event(self._session, row.id, EventKind.CALL_NOW)
+            return result_for(row, ResultCode.SAME, by=asked)  # also if the page does not show it yet
         change = last_change_since(self._session, row.id, shown.version)
         if change is not None:
             return result_for(row, ResultCode.CHANGED, by=change)
