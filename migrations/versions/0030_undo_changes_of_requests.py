@@ -15,4 +15,4 @@ def upgrade():
 
 
 def downgrade():
-    op.execute("ALTER TABLE history DROP COLUMN before")
+    op.execute('ALTER TABLE history DROP COLUMN "before"')

@@ -20,7 +20,7 @@ function handleTouch(event) {
 }
 
 function isLost() {
-  const isFaulty = document.querySelector("[data-changed]") !== null; // the server has shown the form again, unsaved
+  const isFaulty = document.querySelector("#main [data-changed]") !== null; // the server has shown the form again, unsaved
   if (isFaulty && !sent) return true;
   return [...before].some(([form, was]) => form.isConnected && form !== sent && content(form) !== was);
 }

@@ -35,7 +35,8 @@ def perform(act: str):
     if not shown:
         return respond_done(_("Choose one or more requests first."), "warning")
     rows = _load(shown)
-    if not rows and not (act == "undo" and request.method == "POST"):  # it may have gone to somebody else
+    may_have_left = act == "undo" and request.method == "POST"  # the change may have moved it to somebody else
+    if not rows and not may_have_left:
         abort(404)
     form = FORMS[act](request.values if request.method == "POST" else None)
     message = None
@@ -46,6 +47,8 @@ def perform(act: str):
         except Invalid as invalid:
             _show_errors(form, invalid.errors)
         else:
+            if not rows and all(result.code is ResultCode.NOT_FOUND for result in results):
+                abort(404)
             after = _load(shown) if isinstance(action, CallNow | Undo) else {}
             message, category = results_message(action, results, rows, after)
             left = _to_repeat(results)

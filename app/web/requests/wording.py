@@ -82,6 +82,7 @@ EVENT: Mapping[str, object] = {
     EventKind.MARKED_DONE: _l("The request was marked as done."),
     EventKind.CANCELLED: _l("The request was cancelled."),
     EventKind.REOPENED: _l("The request was reopened."),
+    EventKind.UNDONE: _l("The last change was undone."),
     EventKind.FELL_BACK: _l("It had waited for long, so the fallback may serve it, too."),
     EventKind.CALL_NOW: _l("An urgent call was asked for."),
     EventKind.CALL_NOW_WITHDRAWN: _l("The urgent call was withdrawn."),
@@ -148,7 +149,7 @@ def event_text(event: HistoryEvent) -> str:
     """Return the text for an event. An unknown event of an older version is its own text."""
     if event.kind == EventKind.REGISTERED_AGAIN and event.detail:
         return digits(_("The caller registered again, %(count)s times.", count=event.detail))
-    if event.kind == EventKind.UNDONE:
+    if event.kind == EventKind.UNDONE and event.detail:
         return _("Undone: %(what)s", what=EVENT.get(event.detail, event.detail))
     return str(EVENT.get(event.kind, event.kind))
 

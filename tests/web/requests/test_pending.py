@@ -13,7 +13,7 @@ from app.services.requests import pause
 from app.services.requests.access import Scope
 from app.services.requests.pending import PAGE_SIZE
 from app.store.database import Database
-from app.store.models import CallRequest, Module, QueueMemberRow, QueueRow, User
+from app.store.models import CallRequest, Module, QueueMemberRow, QueueRow, User, WorkerState
 from app.store.settings import write_setting
 from app.web.requests.remedies import NO_REMEDY
 from app.web.requests.remedies import REMEDIES as REMEDIES_OF
@@ -75,7 +75,8 @@ def test_a_row_in_persian(app: Flask, database: Database, healthy: None) -> None
     users.set_locale(database, 4, "fa")
     (row,) = rows(Visitor(app, 4, locale="fa").get(PAGE))
     assert row == (
-        "۰۹۱۲۱۲۳۴۵۶۷ سارا داخلی ۱۰۲ فروش ۳ دقیقه پیش نوبت ۱ در انتظار داخلی ۱۰۲ در حال مکالمه است ۰ از ۳ تماس فوری"
+        "۰۹۱۲۱۲۳۴۵۶۷ سارا داخلی ۱۰۲ فروش ۳ دقیقه پیش نوبت ۱ در انتظار داخلی ۱۰۲ در حال مکالمه است ۰ از ۳"
+        " تماس فوری: اولین کارشناس آزاد"
     )
 
 
@@ -193,7 +194,7 @@ REMEDIES: list[tuple[dict[str, Any], list[str], list[str]]] = [
     ({"worker": {"ami_status": "down"}}, ["/settings/exchange", BY_HAND], [BY_HAND]),
     ({"worker": {"obstacle": "no_dialplan"}}, ["/settings/exchange", BY_HAND], [BY_HAND]),
     (
-        {"worker": {"heartbeat": ago(hours=1)}},
+        {"stopped": True},
         ["On the server: start the service bazang-worker.", BY_HAND],
         [BY_HAND],
     ),
@@ -214,6 +215,9 @@ def test_the_remedy_stands_beside_the_reason(
     for_operator: list[str],
 ) -> None:
     create_running_service(database, **{"region": "IR", "timezone": "Asia/Tehran", **scene.get("worker", {})})
+    if scene.get("stopped"):
+        with database.write() as session:
+            session.get_one(WorkerState, 1).heartbeat = ago(hours=1)
     if scene.get("paused"):
         pause.pause(database, Scope("mina", everything=True), "", now())
     create_line(database, "101", state=scene.get("line", LineState.FREE).value, since=ago(days=1))
