@@ -95,6 +95,7 @@ def test_a_message_goes_after_ten_seconds_but_not_while_it_is_used(
     page.locator("[data-closes-toast]").click()
     expect(toast).to_have_count(0)
     assert [status(database, number) for number in (1, 2, 3)] == ["cancelled"] * 3
+    person.ignore_errors("htmx:error: timeout")  # of a poll that the clock has overtaken
 
 
 def test_a_message_is_undone_without_javascript(open_browser: OpenBrowser, database: Database, office: None) -> None:
@@ -156,7 +157,7 @@ def test_leaving_asks_only_about_changes_that_are_not_saved(person: Person, form
     expect(name).to_have_attribute("aria-invalid", "true")
     name.fill("Support")
     page.get_by_role("button", name="Save").click()
-    page.wait_for_url("**/modules")
+    page.wait_for_url("**/modules*")  # with the part to which the summary led
     page.goto("/modules/1")
     page.locator("#name").fill("Sales")
     page.locator("#name").fill("Support")

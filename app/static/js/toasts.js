@@ -48,8 +48,8 @@ document.addEventListener("click", (event) => {
   if (button) close(button.closest("[data-toast]"));
 });
 
-// What was undone needs no undo any more.
-document.addEventListener("htmx:after:request", (event) => {
+// What was undone needs no undo any more. HTMX swaps nothing for a form that has gone, so it stays until then.
+document.addEventListener("htmx:finally:request", (event) => {
   const toast = event.detail.ctx?.sourceElement?.closest?.("[data-toast]");
   if (toast && event.detail.ctx.response?.status < 400) close(toast);
 });
