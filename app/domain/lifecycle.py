@@ -36,6 +36,7 @@ FINAL = frozenset({Status.DONE, Status.FAILED, Status.CANCELLED, Status.EXPIRED}
 ACTIVE = frozenset(Status) - FINAL
 REOPENABLE = frozenset({Status.FAILED, Status.EXPIRED})  # nobody decided that these end
 IN_FLIGHT = frozenset({Status.DIALLING, Status.CONNECTED})
+UNDOABLE = ACTIVE - IN_FLIGHT  # a change that begins here can be undone
 
 
 class Step(StrEnum):
@@ -329,6 +330,16 @@ class CalledNow:
 
 
 @dataclass(frozen=True)
+class CallNowWithdrawn:
+    """Nobody wants the request to be called now any more.
+
+    `uncertain`: it was uncertain before somebody wanted it, and nothing has rung since.
+    """
+
+    uncertain: bool = False
+
+
+@dataclass(frozen=True)
 class Postponed:
     until: datetime
 
@@ -367,6 +378,13 @@ class Reopened:
 
 
 @dataclass(frozen=True)
+class Undone:
+    """A person undoes the last change of the request. `before` is the request as it was before that change."""
+
+    before: Request
+
+
+@dataclass(frozen=True)
 class TimePassed:
     """Time passed, so the request may have expired, or be given up.
 
@@ -383,6 +401,7 @@ Event = (
     | Reached
     | Registered
     | CalledNow
+    | CallNowWithdrawn
     | Postponed
     | Reassigned
     | FellBack
@@ -390,6 +409,7 @@ Event = (
     | Cancelled
     | MarkedDone
     | Reopened
+    | Undone
     | TimePassed
 )
 
@@ -424,6 +444,8 @@ def transition(request: Request, event: Event, now: datetime) -> Decision:
     """Apply an event to a request. Total: every event has a result in every status."""
     if isinstance(event, Reopened):
         return _reopen(request, now)
+    if isinstance(event, Undone):
+        return _undo(request, event.before, now)
     if request.status in FINAL:
         return _unchanged(request)
     match event:
@@ -442,7 +464,11 @@ def transition(request: Request, event: Event, now: datetime) -> Decision:
         case Registered(at):
             return _register_again(request, at, now)
         case CalledNow(agent):
+            if _is_called_now(request, agent):  # what was tried since then does not start again
+                return _unchanged(request)
             return _reschedule(request, call_now=True, call_now_agent=agent, call_now_at=now)
+        case CallNowWithdrawn(uncertain):
+            return _withdraw_call_now(request, uncertain)
         case Reassigned(queue, target):
             return _reassign(request, queue, target)
         case FellBack():
@@ -586,6 +612,14 @@ def _reopen(request: Request, now: datetime) -> Decision:
     return Decision(fresh, changed=True)
 
 
+def _undo(request: Request, before: Request, now: datetime) -> Decision:
+    """Let a request be as it was before its last change. What hung up a phone cannot be undone."""
+    if request.status in IN_FLIGHT or before.status not in UNDOABLE:
+        return _unchanged(request)
+    before = _without_call_now(before) if _is_call_now_over(before, now) else before
+    return Decision(before, changed=before != request)
+
+
 def _finish(request: Request, status: Status) -> Decision:
     if request.status is Status.CONNECTED:
         return _unchanged(request)  # they are talking: the end of the call closes the request
@@ -616,6 +650,17 @@ def _was_open_at(closed_at: datetime, request: Request) -> bool:
 
 def _without_call_now(request: Request) -> Request:
     return replace(request, call_now=False, call_now_agent=None, call_now_at=None)
+
+
+def _is_called_now(request: Request, agent: str | None) -> bool:
+    return request.status is Status.WAITING and request.call_now and request.call_now_agent == agent
+
+
+def _withdraw_call_now(request: Request, uncertain: bool) -> Decision:
+    if request.status is not Status.WAITING or not request.call_now:
+        return _unchanged(request)
+    status = Status.UNCERTAIN if uncertain else Status.WAITING
+    return Decision(replace(_without_call_now(request), status=status), changed=True)
 
 
 def _is_call_now_over(request: Request, now: datetime) -> bool:

@@ -73,6 +73,8 @@ class AuditAction(StrEnum):
     REQUEST_DONE = "request_done"
     REQUEST_CANCELLED = "request_cancelled"
     REQUEST_CALLED = "request_called"
+    REQUEST_CALL_WITHDRAWN = "request_call_withdrawn"
+    REQUEST_UNDONE = "request_undone"
     REQUEST_REOPENED = "request_reopened"
     REQUESTS_MADE_UP = "requests_made_up"
 

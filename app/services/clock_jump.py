@@ -158,6 +158,8 @@ def apply(database: Database, jump: Jump, clock: Callable[[], datetime]) -> None
         pause = pausing.load_pause(session)
         if pause is not None and pause.at is not None and jump.is_before(pause.at, now):
             pausing.change_start(session, pause.at + jump.by)
+        # What an undo would bring back are moments by the old time, so nothing before the jump is undone.
+        session.execute(update(HistoryEntry).where(HistoryEntry.before.is_not(None)).values(before=None))
         _limit(session, now)
         state = pbx_state.writable_worker_state(session)
         state.jumped_at, state.jump_seconds = jump.at, round(jump.by.total_seconds())

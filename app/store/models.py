@@ -504,6 +504,8 @@ class HistoryEntry(Base):
     detail: Mapped[str] = mapped_column(String(200), default="")
     actor: Mapped[str] = mapped_column(String(80), default="")  # "" = the system or the caller
     version: Mapped[int] = mapped_column(default=0)  # version of the request after this change
+    # column -> its value before, of what the change changed in the request; NULL if it cannot be undone
+    before: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class ListedNumber(Base):

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -45,7 +45,7 @@ from app.domain.place_in_line import Place, PlaceRule
 from app.domain.policy import AgentPause
 from app.domain.routing import DestinationKind
 from app.store import last_talks
-from app.store.models import Attempt, Base, CallRequest, HistoryEntry, Module, SpokenName
+from app.store.models import Attempt, Base, CallRequest, HistoryEntry, Module, SpokenName, UtcDateTime
 
 # The columns that a transition may change. The others are fixed at the registration.
 _MUTABLE = (
@@ -183,13 +183,20 @@ def apply_decision(
     event: str,
     detail: str = "",
     actor: str = "",
+    also: Mapping[str, Any] = MappingProxyType({}),
+    undoable: bool = False,
 ) -> None:
-    """Store a decision and add a history entry. Raises StaleDataError if the row has changed meanwhile."""
+    """Store a decision and add a history entry. Raises StaleDataError if the row has changed meanwhile.
+
+    `also` are values of columns that no decision changes, or that differ from it. `undoable`: keep what was before.
+    """
     request = decision.request
     if not decision.changed:
         return
     old_attempt, old_status = row.attempt, row.status
-    for name, value in _columns(row, request, now).items():
+    columns = _columns(row, request, now) | dict(also)
+    before = {name: old for name, value in columns.items() if (old := getattr(row, name)) != value}
+    for name, value in columns.items():
         setattr(row, name, value)
     session.add(
         HistoryEntry(
@@ -202,8 +209,40 @@ def apply_decision(
             detail=detail[:200],
             actor=actor,
             version=row.version + session.is_modified(row),
+            before=_to_json(before) if undoable else None,
         )
     )
+
+
+def _to_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values of columns as JSON has them, without `held_until`: the dispatcher finds it out again."""
+    kept = {name: value for name, value in values.items() if name != "held_until"}
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in kept.items()}
+
+
+def values_before(entry: HistoryEntry) -> dict[str, Any]:
+    """Return the values of the columns that a change changed, from before it; empty if it cannot be undone."""
+    return {
+        name: datetime.fromisoformat(value) if value and name in _MOMENTS else value
+        for name, value in (entry.before or {}).items()
+    }
+
+
+def with_values(request: Request, values: Mapping[str, Any]) -> Request:
+    """Return a request with these values of its columns. Columns that are no part of a request are left out."""
+    parts = {name: value for name, value in values.items() if name in _MUTABLE}
+    for name, kind in (("status", Status), ("step", Step), ("last_outcome", Outcome)):
+        if name in values:
+            parts[name] = kind(values[name]) if values[name] else None
+    return replace(request, **parts)
+
+
+def last_undoable(session: Session, row: CallRequest) -> HistoryEntry | None:
+    """Return the last change of a request, None if it cannot be undone."""
+    query = select(HistoryEntry).where(
+        HistoryEntry.request_id == row.id, HistoryEntry.version == row.version, HistoryEntry.before.is_not(None)
+    )
+    return session.scalar(query.order_by(HistoryEntry.id.desc()).limit(1))
 
 
 def _columns(row: CallRequest | Row[Any], request: Request, now: datetime) -> dict[str, Any]:
@@ -219,6 +258,7 @@ def _columns(row: CallRequest | Row[Any], request: Request, now: datetime) -> di
     }
 
 
+_MOMENTS = frozenset(column.name for column in CallRequest.__table__.columns if isinstance(column.type, UtcDateTime))
 _REQUESTS, _ATTEMPTS, _HISTORY = (
     Base.metadata.tables[model.__tablename__] for model in (CallRequest, Attempt, HistoryEntry)
 )

@@ -36,7 +36,7 @@ def register(app: Flask) -> None:
     from app.web.requests import views as requests
     from app.web.requests import wording as request_wording
     from app.web.requests.reasons import explain_reason
-    from app.web.requests.remedies import find_remedy
+    from app.web.requests.remedies import find_remedies
     from app.web.settings import views as settings
     from app.web.settings import wording as settings_wording
     from app.web.setup import views as setup
@@ -60,5 +60,5 @@ def register(app: Flask) -> None:
         settings_wording=settings_wording,
         setup_wording=setup_wording,
         explain_reason=explain_reason,
-        find_remedy=find_remedy,
+        find_remedies=find_remedies,
     )

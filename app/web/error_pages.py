@@ -90,5 +90,5 @@ def _render(code: int, title: str, text: str, headers: dict[str, str] | None = N
     if not is_fragment():
         page = render_template("errors/error.html", title=title, text=text, code=code, log_in=log_in)
         return page, code, headers or {}
-    swap = {"HX-Retarget": "#message", "HX-Reswap": "innerHTML"}
+    swap = {"HX-Retarget": "#message", "HX-Reswap": "beforeend"}
     return render_template("errors/_error.html", text=text), code, {**swap, **(headers or {})}

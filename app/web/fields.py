@@ -1,13 +1,14 @@
 """Form fields that accept Persian digits, durations and destinations, and helpers for forms."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from wtforms import Field, FormField, SelectChoice, StringField
+from wtforms import Field, FormField, RadioField, SelectChoice, SelectMultipleField, StringField
 from wtforms.validators import ValidationError
 from wtforms.widgets import TextInput
 
@@ -20,7 +21,7 @@ LONGEST_NUMBER = 9  # digits of a whole number; the database holds no longer one
 
 def register(app: Flask) -> None:
     """Give templates the helpers that render fields."""
-    app.jinja_env.globals.update(control=control, described_by=described_by)
+    app.jinja_env.globals.update(control=control, described_by=described_by, list_faults=list_faults)
 
 
 def control(field, *, has_fault=False, **attributes) -> str:
@@ -156,6 +157,45 @@ def _parse_minutes(text: str) -> int | None:
 def choices(table: Mapping[Any, object]) -> list[SelectChoice]:
     """Return the values and labels of a wording table as choices."""
     return [SelectChoice(value, label) for value, label in table.items()]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An error in a form. `anchor` is the id of what it is about, "" if it is about no part of the form."""
+
+    text: str
+    label: str = ""
+    anchor: str = ""
+
+
+def list_faults(form) -> list[Fault]:
+    """Return the errors of a form in the order of its fields, and then those without a field.
+
+    A form can have parts that are no fields: its `other_faults` returns their errors.
+    """
+    found = [
+        Fault(" ".join(map(str, field.errors)), str(field.label.text), _anchor_of(field))
+        for field in _all_fields(form)
+        if field.errors
+    ]
+    found += form.other_faults() if hasattr(form, "other_faults") else []
+    linked = {f"{fault.label}: {fault.text}" for fault in found}
+    return found + [Fault(str(text)) for text in form.form_errors if str(text) not in linked]
+
+
+def _all_fields(form) -> Iterator[Field]:
+    for field in form:
+        if isinstance(field, FormField):
+            yield from _all_fields(field.form)
+        else:
+            yield field
+
+
+def _anchor_of(field: Field) -> str:
+    """Return the id of a field's first control. Boxes have no ids, so it is that of their error."""
+    if isinstance(field, RadioField):
+        return f"{field.id}-0"
+    return f"{field.id}-error" if isinstance(field, SelectMultipleField) else str(field.id)
 
 
 # Values that a form shows without a field, by the names of their errors.

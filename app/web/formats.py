@@ -23,7 +23,7 @@ _PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 
 def register(app: Flask) -> None:
     """Give templates the filters."""
-    for filter_ in (digits, moment, ago, exact, clock, number, name, format_moment, format_date):
+    for filter_ in (digits, moment, ago, exact, clock, number, name, format_moment, format_date, time_of_day):
         app.add_template_filter(_with_context(filter_), filter_.__name__)
 
 
@@ -31,8 +31,8 @@ def _with_context(filter_: Callable[..., str]) -> Callable[..., str]:
     """Make a filter depend on the context, so that Jinja does not compute it once when it compiles a template."""
 
     @pass_context
-    def wrapped(_context: Context, value: Any, **options: Any) -> str:
-        return filter_(value, **options)
+    def wrapped(_context: Context, value: Any, *more: Any, **options: Any) -> str:
+        return filter_(value, *more, **options)
 
     return wrapped
 

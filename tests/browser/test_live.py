@@ -94,11 +94,11 @@ def test_call_now_and_cancel(page: Page, database: Database, service: Service) -
     load_count = count_loads(page)
     with service(call_now=DONE) as commands:
         row(page).get_by_role("button", name="Call now").click()
-        expect(page.locator("#message")).to_have_text("The customer is called as soon as an agent is free.")
+        expect(page.locator("#message")).to_contain_text("The customer is called as soon as an agent is free.")
     choose_in_menu(page, "Cancel …")
     expect(page.get_by_role("dialog")).to_contain_text("09121234567 Sara")
     page.get_by_role("dialog").get_by_role("button", name="Cancel the request").click()
-    expect(page.locator("#message")).to_have_text("The request was cancelled.")
+    expect(page.locator("#message")).to_contain_text("The request was cancelled.")
     wait_for_row(page, "cancelled")
     assert [(command.kind, command.actor) for command in commands] == [("call_now", "omid")]
     assert load_count() == 0
@@ -237,7 +237,7 @@ def test_request_is_cancelled_without_javascript(
     choose_in_menu(page, "Cancel …")
     expect(page.locator("h1")).to_have_text("Cancel the request")
     page.get_by_role("button", name="Cancel the request").click()
-    expect(page.locator("#message")).to_have_text("The request was cancelled.")
+    expect(page.locator("#message")).to_contain_text("The request was cancelled.")
     expect(row(page)).to_contain_text("cancelled")
 
 
@@ -343,10 +343,10 @@ def test_second_of_two_people_sees_what_the_first_did(
         choose_in_menu(page, entry)
         expect(page.get_by_role("dialog")).to_be_visible()
     first.get_by_role("dialog").get_by_role("button", name="Mark as done").click()
-    expect(first.locator("#message")).to_have_text("The request was marked as done.")
+    expect(first.locator("#message")).to_contain_text("The request was marked as done.")
     wait_for_row(second, "done")
     second.get_by_role("dialog").get_by_role("button", name="Cancel the request").click()
-    expect(second.locator("#message")).to_have_text("sara marked the request as done just now.")
+    expect(second.locator("#message")).to_contain_text("sara marked the request as done just now.")
     assert reload_request(database, 1).status == "done"
 
 
@@ -364,7 +364,7 @@ def test_note_after_another_persons_note_stays_in_its_dialog(
     expect(dialog.get_by_label("Note")).to_have_value("wants a callback at home")
     dialog.get_by_role("button", name="Save the note").click()
     expect(dialog).to_have_count(0)
-    expect(page.locator("#message")).to_have_text("The note was saved.")
+    expect(page.locator("#message")).to_contain_text("The note was saved.")
     assert reload_request(database, 1).note == "wants a callback at home"
     person.ignore_errors("422")
 
@@ -537,7 +537,7 @@ def test_caller_leaves_a_request_and_call_now_connects_them(
         expect(row(page)).to_contain_text("automatic calls are off; call by hand")
 
         row(page).get_by_role("button", name="Call now").click()
-        expect(page.locator("#message")).to_have_text("The customer is called as soon as an agent is free.")
+        expect(page.locator("#message")).to_contain_text("101 is in a call. It rings as soon as it is free.")
         expect(row(page)).to_contain_text("101 is in a call")
         loop.run(busy_call.end())
         agent_call = loop.run(office.phones["101"].next_call())
@@ -545,7 +545,7 @@ def test_caller_leaves_a_request_and_call_now_connects_them(
 
         choose_in_menu(page, "Cancel …")
         page.get_by_role("dialog").get_by_role("button", name="Cancel the request").click()
-        expect(page.locator("#message")).to_have_text("The request was cancelled.")
+        expect(page.locator("#message")).to_contain_text("The request was cancelled.")
         loop.run(agent_call.wait_ended(5))
         expect(row(page)).to_contain_text("cancelled")
 
@@ -574,7 +574,7 @@ def test_new_module_works_on_the_pbx_without_further_steps(
         page.get_by_label("Other extensions").fill("102")
         page.get_by_role("switch", name="Silent").check()
         page.get_by_role("button", name="Save").click()
-        expect(page.locator("#message")).to_have_text("The module is saved.")
+        expect(page.locator("#message")).to_contain_text("The module is saved.")
         loop.run(office.bazang.wait_for_dialplan())
         page.get_by_role("link", name="Pending requests").click()
         call = loop.run(office.trunk.call("*5002", caller="09351112233"))

@@ -52,9 +52,9 @@ CONNECTED: Texts = {"en": "the call is in progress (101)", "fa": "در حال گ
 CALL_TOOK_PLACE: Texts = {"en": "the call took place", "fa": "گفتگو انجام شد"}
 DONE: Texts = {"en": "done", "fa": "انجام‌شده"}
 CANCELLED: Texts = {"en": "cancelled", "fa": "لغوشده"}
-CALLED_WHEN_FREE: Texts = {
-    "en": "The customer is called as soon as an agent is free.",
-    "fa": "به محض آزاد شدن یک کارشناس، با مشتری تماس گرفته می‌شود.",
+CALLED_AT_ONCE: Texts = {
+    "en": "An urgent call does not wait for this",
+    "fa": "تماس فوری منتظر این نمی‌ماند",
 }
 NOTE_SAVED: Texts = {"en": "The note was saved.", "fa": "یادداشت ثبت شد."}
 
@@ -155,7 +155,7 @@ def test_call_now_connects_the_customer_and_notes_are_saved(open_panel: OpenPane
         first = office.add_request()
         expect_rows((sara, mina, omid, reza), first, not_automatic)
         sara.call_now(first)
-        sara.expect_message(CALLED_WHEN_FREE)
+        sara.expect_message(CALLED_AT_ONCE)
         connect_and_check_rows(panel, (sara, mina, omid, reza), first)
         expect(row(sara.page, first).locator(".btn-primary")).to_have_count(0)
         panel.run(office.hang_up_customer(OWN))
@@ -225,7 +225,7 @@ def test_postponed_request_rings_on_call_now_and_reassigned_request_rings_at_onc
             (mina, requests[2], "tomorrow"),
         ):
             user_page.choose_in_menu(request, f"[formaction*='until={choice}']")
-            user_page.expect_message({"en": "The request was postponed.", "fa": "درخواست به تعویق افتاد."})
+            user_page.expect_message({"en": "The request was postponed until", "fa": "به تعویق افتاد"})
             user_page.page.locator(f"#menu-{request}").wait_for(state="hidden")
         for user_page, request, days in ((sara, requests[3], 40), (mina, requests[4], 41)):
             user_page.open_dialog(request, "postpone")
@@ -265,7 +265,7 @@ def test_postponed_request_rings_on_call_now_and_reassigned_request_rings_at_onc
             expect_rows(both, request, postponed_until(office.get_request(request).postponed_until or began))
 
         mina.call_now(requests[2])
-        mina.expect_message(CALLED_WHEN_FREE)
+        mina.expect_message(CALLED_AT_ONCE)
         connect_and_check_rows(panel, both, requests[2], "09120000012")
         panel.run(office.hang_up_customer("09120000012"))
         expect_rows(both, requests[2], DONE)

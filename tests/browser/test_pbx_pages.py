@@ -216,7 +216,7 @@ def test_list_works_without_javascript(app: Flask, open_browser: OpenBrowser, da
     page = open_browser(java_script_enabled=False).open_session(session_cookie(app, 1, "en"))
     page.goto("/modules")
     page.get_by_role("switch", name="Active: Sales").click()
-    expect(page.locator("#message")).to_have_text("The module is now inactive.")
+    expect(page.locator("#message")).to_contain_text("The module is now inactive.")
     page.locator("#q").fill("night")
     page.get_by_role("button", name="Search").click()
     expect(page.locator("tbody tr")).to_have_count(1)
@@ -299,7 +299,7 @@ def _add_module(page: Page) -> None:
     page.locator("#next_code").fill("outbound,*5001,1")
     expect(page.locator("#next-findings")).to_contain_text("has this location in its dialplan")
     page.get_by_role("button", name="Save").click()
-    expect(page.locator("#message")).to_have_text("The module is saved.")
+    expect(page.locator("#message")).to_contain_text("The module is saved.")
     expect(page.locator("tbody tr")).to_contain_text("nothing points to it")
 
 
@@ -310,7 +310,7 @@ def _set_destinations(page: Page) -> None:
     page.locator("#no_answer_code").fill("*5002")
     page.get_by_label("The same for all three").check()
     page.get_by_role("button", name="Save").click()
-    expect(page.locator("#message")).to_have_text("The scenario is saved.")
+    expect(page.locator("#message")).to_contain_text("The scenario is saved.")
     page.goto("/modules")
     expect(page.locator("tbody tr")).to_contain_text("101")
     expect(page.locator("tbody tr")).not_to_contain_text("nothing points to it")

@@ -15,6 +15,7 @@ from app.domain.lifecycle import (
     RECOVERY_PAUSE,
     REOPENABLE,
     CalledNow,
+    CallNowWithdrawn,
     Cancelled,
     Claimed,
     Decision,
@@ -37,6 +38,7 @@ from app.domain.lifecycle import (
     Status,
     Step,
     TimePassed,
+    Undone,
     talk_outcome,
     transition,
 )
@@ -66,6 +68,8 @@ EVENTS: dict[str, Event] = {
     "reassigned": Reassigned(True, "support"),
     "prioritised": Prioritised(1),
     "reopened": Reopened(),
+    "undone": Undone(make_request(priority=1)),
+    "call_now_withdrawn": CallNowWithdrawn(),  # nobody asked for it
 }
 
 # The status that each event leads to. An event that is missing here changes nothing.
@@ -81,6 +85,7 @@ TABLE: dict[Status, dict[str, Status]] = {
         "postponed": Status.WAITING,
         "reassigned": Status.WAITING,
         "prioritised": Status.WAITING,
+        "undone": Status.WAITING,
     },
     Status.DIALLING: {
         "progressed": Status.CONNECTED,
@@ -115,8 +120,12 @@ TABLE: dict[Status, dict[str, Status]] = {
         "postponed": Status.WAITING,
         "reassigned": Status.WAITING,
         "prioritised": Status.UNCERTAIN,
+        "undone": Status.WAITING,
     },
-} | {status: {"reopened": Status.WAITING} if status in REOPENABLE else {} for status in FINAL}
+} | {
+    status: {"undone": Status.WAITING} | ({"reopened": Status.WAITING} if status in REOPENABLE else {})
+    for status in FINAL
+}
 
 
 def request_in(status: Status) -> Request:
@@ -274,11 +283,36 @@ def test_call_now_does_not_end_by_time_while_its_phone_may_ring() -> None:
     assert not transition(called_now(), TimePassed(), NOW + 2 * CALL_NOW_LASTS).changed
 
 
-def test_call_now_that_is_asked_for_again_counts_from_then() -> None:
-    waiting = transition(make_request(), CalledNow("102"), NOW - MINUTE).request
-    again = transition(waiting, CalledNow("102"), NOW)
-    assert again.changed
-    assert wants_now(again.request)
+def test_call_now_that_is_asked_for_again_changes_nothing_unless_another_phone_shall_ring() -> None:
+    waiting = transition(make_request(), CalledNow("103"), NOW - MINUTE).request
+    assert not transition(waiting, CalledNow("103"), NOW).changed
+    assert wants_now(transition(waiting, CalledNow("102"), NOW).request)
+
+
+def test_call_now_that_is_withdrawn_leaves_the_request_as_it_was() -> None:
+    request = make_request(postponed_until=TOMORROW, not_before=TOMORROW)
+    waiting = transition(request, CalledNow("102"), NOW).request
+    assert transition(waiting, CallNowWithdrawn(), NOW) == Decision(request, changed=True)
+    unclear = transition(waiting, CallNowWithdrawn(uncertain=True), NOW).request
+    assert (unclear.status, wants_now(unclear)) == (Status.UNCERTAIN, False)
+    ringing = transition(waiting, Claimed("a1"), NOW).request
+    assert not transition(ringing, CallNowWithdrawn(), NOW).changed
+
+
+# -- undone ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [Status.DIALLING, Status.CONNECTED])
+def test_what_hung_up_a_phone_is_not_undone(status: Status) -> None:
+    assert not transition(make_request(status=Status.CANCELLED), Undone(request_in(status)), NOW).changed
+
+
+@pytest.mark.parametrize("status", [Status.WAITING, Status.UNCERTAIN])
+def test_undone_change_leaves_no_trace_but_an_urgent_call_lasts_no_longer_than_its_hour(status: Status) -> None:
+    before = replace(request_in(status), call_now=True, call_now_agent="102", call_now_at=NOW)
+    ended = transition(before, MarkedDone(), NOW).request
+    assert transition(ended, Undone(before), NOW + MINUTE).request == before
+    assert not wants_now(transition(ended, Undone(before), NOW + CALL_NOW_LASTS).request)
 
 
 @pytest.mark.parametrize("event", [Postponed(NOW + MINUTE), Reassigned(False, "103"), Cancelled(), MarkedDone()])

@@ -26,6 +26,7 @@ from app.domain.lifecycle import (
     RECOVERY_PAUSE,
     REOPENABLE,
     CalledNow,
+    CallNowWithdrawn,
     Cancelled,
     Claimed,
     Decision,
@@ -776,6 +777,7 @@ any_event = st.one_of(
     st.builds(CalledNow, st.one_of(st.none(), extensions)),
     st.builds(Postponed, seconds.map(lambda delta: NOW + delta)),
     st.builds(Registered, times),
+    st.builds(CallNowWithdrawn, st.booleans()),
     st.sampled_from([Reached(), Cancelled(), MarkedDone(), Reopened(), FellBack(), TimePassed()]),
 )
 

@@ -101,10 +101,17 @@ def test_active_request_moves_with_its_attempts_and_its_history(database: Databa
     entry = store(
         database,
         HistoryEntry(
-            request_id=request.id, at=NOW - MINUTE, event="registered", old_status="", new_status="waiting", version=1
+            request_id=request.id,
+            at=NOW - MINUTE,
+            event="postponed",
+            old_status="waiting",
+            new_status="waiting",
+            version=1,
+            before={"free_at": (NOW - MINUTE).isoformat()},
         ),
     )
     apply(database, by)
+    assert reload(database, entry).before is None, "nothing is undone whose moments are by the old time"
     assert_moved(database, request, by, but=("postponed_until",))
     for row in (ended, running, entry):
         assert_moved(database, row, by)

@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import event, or_, select
@@ -34,10 +35,10 @@ from tests.support.factories import (
 MINUTE = timedelta(minutes=1)
 
 
-def apply(database: Database, request_id: int, decision: Decision, **kwargs: str) -> None:
+def apply(database: Database, request_id: int, decision: Decision, **kwargs: Any) -> None:
     with database.write() as session:
         row = session.get_one(CallRequest, request_id)
-        requests.apply_decision(session, row, decision, NOW, **({"event": "test"} | kwargs))
+        requests.apply_decision(session, row, decision, NOW, **{"event": "test", **kwargs})
 
 
 def domain(database: Database, request_id: int) -> Request:

@@ -15,6 +15,7 @@ from tests.support.html import parse
 
 DIRECTIONS = {"fa": "rtl", "en": "ltr"}
 CONTROLS = ("input", "select", "textarea", "button", "audio", "a")
+BOXES = ("radio", "checkbox")
 HTML = "text/html; charset=utf-8"
 # Attributes that contain ids of other elements.
 REFERENCES = {"for", "aria-describedby", "aria-labelledby", "list", "data-shows", "data-toggles"}
@@ -211,6 +212,7 @@ def check_page(page: Page) -> None:
     """Check what must hold for every page."""
     assert page.faults == []
     _check_ids(page)
+    _check_errors(page)
     _check_names(page)
     _check_nothing_inline(page)
     if not page.fragment:
@@ -237,6 +239,20 @@ def _check_ids(page: Page) -> None:
             assert by_id[element.get("for")].tag in CONTROLS
 
 
+def _check_errors(page: Page) -> None:
+    """Check that the summary of errors links to each of them, and that each control in error says so."""
+    ids = {element.get("id") for element in page.root.iter()}
+    for summary in page.all(class_="error-summary"):
+        links = [link.get("href", "").removeprefix("#") for link in summary.iter("a")]
+        assert ids >= set(links), f"these links of the summary lead nowhere: {set(links) - ids}"
+        assert summary.get("tabindex") == "-1" and summary.get("autofocus") is not None
+    for control in page.root.iter():
+        described = (control.get("aria-describedby") or "").split()
+        has_error = any(name.endswith("-error") for name in described)
+        if has_error and control.tag in ("input", "select", "textarea") and control.get("type") not in BOXES:
+            assert control.get("aria-invalid") == "true", control.attrib
+
+
 def _check_names(page: Page) -> None:
     """Check that every control has a name."""
     labelled = {label.get("for") for label in page.all("label") if text(label)}
@@ -260,7 +276,7 @@ def _check_nothing_inline(page: Page) -> None:
             assert not name.startswith(("on", "hx-on")) and name != "style", f"{name} in {element.tag}"
             if name in ("href", "src", "action"):
                 parts = urlsplit(value)
-                assert not parts.scheme and not parts.netloc, f"leads to another server: {value}"
+                assert parts.scheme in ("", "tel") and not parts.netloc, f"leads to another server: {value}"
 
 
 def rows(page: Page) -> Sequence[str]:

@@ -60,5 +60,7 @@ def test_the_panel_works_on_postgresql(app: Flask, database: Database, service: 
         admin.get(path)
     etag = str(admin.ask("/requests/rows").response.headers["ETag"])
     admin.get("/requests/rows", 304, headers={"HX-Request": "true", "If-None-Match": etag})
-    assert admin.press("/requests/acts/cancel", {"row": "1.1"}).message == "The request was cancelled."
+    assert "The request was cancelled." in admin.press("/requests/acts/cancel", {"row": "1.1"}).message
+    assert "Undone." in admin.press("/requests/acts/undo", {"row": "1.2"}).message
+    admin.press("/requests/acts/cancel", {"row": "1.3"})
     assert "cancelled" in rows(admin.get("/requests/rows", headers={"HX-Request": "true", "If-None-Match": etag}))[0]

@@ -57,6 +57,16 @@ class Reopen:
 
 
 @dataclass(frozen=True)
+class WithdrawCallNow:
+    """Nobody wants the request to be called now any more. It waits as before."""
+
+
+@dataclass(frozen=True)
+class Undo:
+    """Undo the change that led to this version of the request, if nothing has happened to the request since."""
+
+
+@dataclass(frozen=True)
 class Block:
     """Put the number on the block list, and cancel the request if it has not ended."""
 
@@ -68,7 +78,9 @@ class CallNow:
     agent: str | None = None  # the extension that rings first; None: the next free agent
 
 
-Action = Postpone | Reassign | Prioritise | MarkDone | WriteNote | Cancel | Reopen | Block | CallNow
+Action = (
+    Postpone | Reassign | Prioritise | MarkDone | WriteNote | Cancel | Reopen | Block | CallNow | WithdrawCallNow | Undo
+)
 
 
 @dataclass(frozen=True)
@@ -112,7 +124,10 @@ def validate_note(note: str) -> dict[str, ErrorCode]:
 
 
 def lifecycle_event(action: Action) -> lifecycle.Event:
-    """Return the lifecycle event of an action. Raises ValueError for a note, which changes no status."""
+    """Return the lifecycle event of an action.
+
+    Raises ValueError for a note, which changes no status, and for what depends on the request's history.
+    """
     match action:
         case Postpone(until):
             return lifecycle.Postponed(until)

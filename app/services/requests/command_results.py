@@ -7,7 +7,7 @@ from dataclasses import replace
 from sqlalchemy.orm import Session
 
 from app.services import commands
-from app.services.requests.history import last_change_since
+from app.services.requests.history import EventKind, last_change_since, last_event
 from app.services.requests.results import ActionResult, ResultCode, refusal_for, result_for
 from app.store.database import Database
 from app.store.models import CallRequest
@@ -49,6 +49,8 @@ def _answered(session: Session, row: CallRequest, sent: ActionResult, code: Resu
     by = None
     if code is ResultCode.CHANGED and sent.version is not None:
         by = last_change_since(session, row.id, sent.version)
+    elif code is ResultCode.SAME:  # somebody was faster with the same urgent call
+        by = last_event(session, row.id, EventKind.CALL_NOW)
     elif code.is_status:
         by = refusal_for(session, row).by
     return result_for(row, code, by=by, command=sent.command)

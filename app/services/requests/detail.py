@@ -85,6 +85,12 @@ class RequestDetail:
     spoken_name: str = ""
 
     @property
+    def undoable(self) -> HistoryEvent | None:
+        """The last change, if it can be undone: nothing has happened to the request since."""
+        last = next((event for event in reversed(self.history) if event.version == self.request.version), None)
+        return last if last is not None and last.undoable else None
+
+    @property
     def timeline(self) -> list[TimelineEntry]:
         """The attempts and the other events, newest first."""
         shown = {attempt.id for attempt in self.attempts}

@@ -38,8 +38,10 @@ class EventKind(StrEnum):
     MARKED_DONE = "marked_done"
     CANCELLED = "cancelled"
     REOPENED = "reopened"
+    UNDONE = "undone"  # the detail is the event that was undone
     FELL_BACK = "fell_back"  # it has waited so long that the fallback may serve it, too
     CALL_NOW = "call_now"
+    CALL_NOW_WITHDRAWN = "call_now_withdrawn"
     CALL_NOW_OVER = "call_now_over"  # nothing rang for so long that it is not tried at once any more
 
 
@@ -60,6 +62,7 @@ class HistoryEvent:
     """A change of a request. `kind` is an `EventKind` unless an older version wrote it.
 
     `actor` is "" for the caller, the PBX and the telephone service. `old` and `new` are set for changes of a value.
+    `version` is that of the request after it. `undoable`: it can be undone as long as the request has this version.
     """
 
     at: datetime
@@ -71,6 +74,8 @@ class HistoryEvent:
     detail: str
     old: str = ""
     new: str = ""
+    version: int = 0
+    undoable: bool = False
 
 
 def load_history(session: Session, request_id: int) -> list[HistoryEvent]:
@@ -79,9 +84,11 @@ def load_history(session: Session, request_id: int) -> list[HistoryEvent]:
     return [_to_event(entry) for entry in session.scalars(query)]
 
 
-def last_event(session: Session, request_id: int) -> HistoryEvent | None:
-    """Return the newest event of a request."""
+def last_event(session: Session, request_id: int, kind: EventKind | None = None) -> HistoryEvent | None:
+    """Return the newest event of a request, or the newest of a kind."""
     query = select(HistoryEntry).where(HistoryEntry.request_id == request_id).order_by(HistoryEntry.id.desc())
+    if kind is not None:
+        query = query.where(HistoryEntry.event == kind.value)
     entry = session.scalar(query.limit(1))
     return _to_event(entry) if entry is not None else None
 
@@ -127,4 +134,6 @@ def _to_event(entry: HistoryEntry) -> HistoryEvent:
         detail=entry.detail,
         old=old if arrow else "",
         new=new if arrow else old,
+        version=entry.version,
+        undoable=entry.before is not None,
     )

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import Session
 
 from app.domain import numbers, policy
-from app.domain.lifecycle import ACTIVE, REOPENABLE, Outcome, Request, Status, Step
+from app.domain.lifecycle import ACTIVE, CALL_NOW_LASTS, REOPENABLE, Outcome, Request, Status, Step
 from app.domain.policy import Facts, Reason
 from app.domain.routing import CameBy
 from app.domain.text import displayable
@@ -43,6 +43,8 @@ class PendingRow:
     `position` is its place in the line of its target, 1 for the next one, None if it does not wait. `after` is the
     number of the request before it in this line, "" if there is none.
     `fallback` is the target, as (queue, target), that may serve it, too, None if there is none now.
+    `call_now_agent` rings first if somebody wants an urgent call, "" is the next free agent. The wish lasts until
+    `call_now_until`.
     `agent` is that of the last attempt while this is in flight, and after the request has ended.
     """
 
@@ -78,6 +80,8 @@ class PendingRow:
     time_chosen: bool
     expires_at: datetime | None
     call_now: bool
+    call_now_agent: str
+    call_now_until: datetime | None
     note: str
     done_by: str
 
@@ -277,6 +281,8 @@ def _to_row(
         time_chosen=row.time_chosen,
         expires_at=request.expires_at if request.status in ACTIVE else None,
         call_now=row.call_now,
+        call_now_agent=row.call_now_agent or "",
+        call_now_until=row.call_now_at + CALL_NOW_LASTS if row.call_now and row.call_now_at is not None else None,
         note=row.note,
         done_by=row.done_by,
     )

@@ -32,12 +32,14 @@ from app.services.requests.actions import (
     Reassign,
     Reopen,
     ShownRequest,
+    Undo,
+    WithdrawCallNow,
     WriteNote,
     lifecycle_event,
     validate,
 )
 from app.services.requests.chosen_times import find_free_for_user
-from app.services.requests.history import ARROW, EventKind, add_event, last_change_since
+from app.services.requests.history import ARROW, EventKind, add_event, last_change_since, last_event
 from app.services.requests.number_lists import block_number
 from app.services.requests.results import ActionResult, ResultCode, refusal_for, result_for
 from app.services.requests.targets import format_target, is_target
@@ -86,12 +88,17 @@ class _Performer:
 
     def perform(self, action: Action, shown: ShownRequest) -> ActionResult:
         loaded = store.load(self._session, shown.id, lock=True)
-        if loaded is None or not self._visibility.covers(loaded[0]):
+        if loaded is None or not (self._visibility.covers(loaded[0]) or self._may_take_back(action, loaded[0])):
             return ActionResult(shown.id, ResultCode.NOT_FOUND)
         row, module = loaded
+        if isinstance(action, CallNow) and is_called_now(row, action):
+            asked = last_event(self._session, row.id, EventKind.CALL_NOW)
+            return result_for(row, ResultCode.SAME, by=asked)  # also if the page does not show it yet
         change = last_change_since(self._session, row.id, shown.version)
         if change is not None:
             return result_for(row, ResultCode.CHANGED, by=change)
+        if isinstance(action, Undo):
+            return self._undo(row, module, shown)
         if isinstance(action, WriteNote):
             return self._write_note(row, action.note.strip())
         if isinstance(action, Block):
@@ -106,6 +113,56 @@ class _Performer:
         if isinstance(action, CallNow) or (rings and isinstance(action, Cancel | MarkDone)):
             return self._send_command(row, module, action)
         return _apply(self._session, self._scope.name, row, module, action, self._now)
+
+    def _may_take_back(self, action: Action, row: CallRequest) -> bool:
+        """Tell whether the user's own last change has moved the request to where they do not see it."""
+        entry = store.last_undoable(self._session, row) if isinstance(action, Undo) else None
+        if entry is None or entry.actor != self._scope.name:
+            return False
+        before = store.values_before(entry)
+        queue, target = before.get("queue", row.queue), before.get("target", row.target)
+        return self._visibility.covers_target(row.module_id, queue, target)
+
+    def _undo(self, row: CallRequest, module: Module | None, shown: ShownRequest) -> ActionResult:
+        """Undo the last change, if it led to the version that the user saw."""
+        session, now = self._session, self._now
+        entry = store.last_undoable(session, row)
+        if entry is None or entry.version != shown.version:
+            return result_for(row, ResultCode.TOO_LATE)
+        values = store.values_before(entry)
+        request = store.to_domain(row, module)
+        decision = lifecycle.transition(request, lifecycle.Undone(store.with_values(request, values)), now)
+        if not decision.changed:
+            return result_for(row, ResultCode.TOO_LATE)
+        before = decision.request
+        target = (before.queue, before.target)
+        refusal = _find_obstacle(session, row, target, may_be_called=request.status not in lifecycle.FINAL)
+        if refusal is not None:
+            return refusal
+        if before.time_chosen and before.postponed_until is not None and before.postponed_until > now:
+            free_at = find_free_for_user(session, module, before.postponed_until, now, but=row.id)
+            if free_at != before.postponed_until:
+                return result_for(row, ResultCode.NOT_FREE, free_at=free_at)
+        also: dict[str, Any] = {name: values[name] for name in ("done_by", "note", "reached_at") if name in values}
+        detail = _audit_undo(row, before)
+        try:
+            with session.begin_nested():
+                store.apply_decision(
+                    session,
+                    row,
+                    decision,
+                    now,
+                    event=EventKind.UNDONE,
+                    detail=entry.event,
+                    actor=self._scope.name,
+                    also=also,
+                )
+        except IntegrityError:  # a duplicate was registered in the same instant
+            session.refresh(row)
+            return result_for(row, ResultCode.DUPLICATE, duplicate=_find_duplicate(session, row, *target))
+        subject = audit_subject(session, row)
+        audit.record(session, self._scope.name, "request_undone", subject, detail, now)
+        return result_for(row, ResultCode.DONE)
 
     def _write_note(self, row: CallRequest, note: str) -> ActionResult:
         if note == row.note:
@@ -139,6 +196,8 @@ class _Performer:
         return result_for(row, ResultCode.SENT, command=command)
 
 
+_UNDOABLE = (MarkDone, Cancel, Postpone, Reassign)
+
 # action -> (its event in the history, its action in the audit log)
 _NAMES: dict[type, tuple[EventKind, str]] = {
     Postpone: (EventKind.POSTPONED, "request_postponed"),
@@ -148,6 +207,7 @@ _NAMES: dict[type, tuple[EventKind, str]] = {
     Cancel: (EventKind.CANCELLED, "request_cancelled"),
     Reopen: (EventKind.REOPENED, "request_reopened"),
     CallNow: (EventKind.CALL_NOW, "request_called"),
+    WithdrawCallNow: (EventKind.CALL_NOW_WITHDRAWN, "request_call_withdrawn"),
 }
 
 
@@ -182,23 +242,64 @@ def _apply(
             if free_at is None or not action.may_move:
                 return result_for(row, ResultCode.NOT_FREE, free_at=free_at)
             action, moved_to = Postpone(free_at), free_at
-    decision = lifecycle.transition(store.to_domain(row, module), lifecycle_event(action), now)
+    request = store.to_domain(row, module)
+    decision = lifecycle.transition(request, _event_of(session, row, action), now)
     change = _change_by(action, row)
     if not decision.changed:
         return _unchanged(session, row, action, change)
     event, audit_action = _NAMES[type(action)]
+    undoable = isinstance(action, _UNDOABLE) and request.status in lifecycle.UNDOABLE
+    also: dict[str, Any] = {}
+    if isinstance(action, MarkDone | Cancel | Reopen):
+        also["done_by"] = "" if isinstance(action, Reopen) else actor
+    if isinstance(action, MarkDone):
+        also["note"] = action.note.strip() or row.note
     try:
         with session.begin_nested():
-            if isinstance(action, MarkDone | Cancel | Reopen):
-                row.done_by = "" if isinstance(action, Reopen) else actor
-            if isinstance(action, MarkDone):
-                row.note = action.note.strip() or row.note
-            store.apply_decision(session, row, decision, now, event=event, detail=change.history_detail, actor=actor)
+            store.apply_decision(
+                session,
+                row,
+                decision,
+                now,
+                event=event,
+                detail=change.history_detail,
+                actor=actor,
+                also=also,
+                undoable=undoable,
+            )
     except IntegrityError:  # a duplicate was registered, reassigned or reopened in the same instant
         session.refresh(row)
         return result_for(row, ResultCode.DUPLICATE, duplicate=_find_duplicate(session, row, *_new_target(row, action)))
     audit.record(session, actor, audit_action, audit_subject(session, row), change.audit_detail, now)
-    return result_for(row, ResultCode.DONE, free_at=moved_to)
+    return result_for(row, ResultCode.DONE, free_at=moved_to, undoable=undoable)
+
+
+def _audit_undo(row: CallRequest, before: lifecycle.Request) -> dict[str, Any]:
+    """Return what an undo changes, as the audit log has it."""
+    old, new = (
+        {
+            "status": status,
+            "target": format_target(queue, target),
+            "postponed_until": until.isoformat() if until is not None else "",
+        }
+        for status, queue, target, until in (
+            (row.status, row.queue, row.target, row.postponed_until),
+            (before.status.value, before.queue, before.target, before.postponed_until),
+        )
+    )
+    return {field: [old[field], new[field]] for field in old if old[field] != new[field]}
+
+
+def is_called_now(row: CallRequest, action: CallNow) -> bool:
+    """Tell whether somebody wants the same call already, and nothing has rung since."""
+    return row.status == Status.WAITING and row.call_now and row.call_now_agent == action.agent
+
+
+def _event_of(session: Session, row: CallRequest, action: Action) -> lifecycle.Event:
+    if not isinstance(action, WithdrawCallNow):
+        return lifecycle_event(action)
+    asked = last_event(session, row.id, EventKind.CALL_NOW)
+    return lifecycle.CallNowWithdrawn(asked is not None and asked.old_status is Status.UNCERTAIN)
 
 
 def _find_refusal(session: Session, row: CallRequest, module: Module | None, action: Action) -> ActionResult | None:
@@ -207,15 +308,23 @@ def _find_refusal(session: Session, row: CallRequest, module: Module | None, act
         case Reassign(queue, target):
             if not is_target(session, module, queue, target):
                 return result_for(row, ResultCode.UNKNOWN_TARGET)
+            return _find_obstacle(session, row, (queue, target), may_be_called=True)
         case Reopen() if row.status in lifecycle.REOPENABLE:
-            if load_lists(session).is_blocked(row.number):
-                return result_for(row, ResultCode.BLOCKED)
-            verdict = _judge(session, row)
-            if verdict is not None and not verdict.allows:
-                return result_for(row, ResultCode.NUMBER_REFUSED, verdict=verdict)
-        case _:
-            return None
-    duplicate = _find_duplicate(session, row, *_new_target(row, action))
+            return _find_obstacle(session, row, (row.queue, row.target), may_be_called=False)
+    return None
+
+
+def _find_obstacle(
+    session: Session, row: CallRequest, target: tuple[bool, str], *, may_be_called: bool
+) -> ActionResult | None:
+    """Return why a request cannot wait for this target, None if it can. `may_be_called`: its number is in order."""
+    if not may_be_called:
+        if load_lists(session).is_blocked(row.number):
+            return result_for(row, ResultCode.BLOCKED)
+        verdict = _judge(session, row)
+        if verdict is not None and not verdict.allows:
+            return result_for(row, ResultCode.NUMBER_REFUSED, verdict=verdict)
+    duplicate = _find_duplicate(session, row, *target)
     return None if duplicate is None else result_for(row, ResultCode.DUPLICATE, duplicate=duplicate)
 
 
@@ -291,6 +400,8 @@ def execute(database: Database, kind: str, payload: dict[str, Any], actor: str, 
         if loaded is None:
             raise NotFound(f"request {payload['request']}")
         row, module = loaded
+        if isinstance(action, CallNow) and is_called_now(row, action):
+            return CommandOutcome(True, ResultCode.SAME)
         version = payload.get("version")
         if version is not None and last_change_since(session, row.id, version) is not None:
             return CommandOutcome(False, ResultCode.CHANGED)

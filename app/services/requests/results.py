@@ -28,6 +28,7 @@ class ResultCode(StrEnum):
     NOT_FREE = "not_free"  # the office is closed then, or has as many calls then as it allows
     NOT_YOURS = "not_yours"  # the agent is not an extension of this user
     NOT_ALLOWED = "not_allowed"  # for supervisors and administrators only
+    TOO_LATE = "too_late"  # something has happened to the request since, so nothing is undone
     NO_ANSWER = "no_answer"  # the telephone service has not answered yet
     COMMAND_EXPIRED = "expired"  # the telephone service was too late and did nothing
     UNKNOWN = "unknown"  # an answer of the telephone service that this version does not know
@@ -63,7 +64,7 @@ class ActionResult:
 
     `by`: the event because of which nothing was done. `duplicate`: the id of the request that is active already.
     `verdict`: why its number may not be called. `command`: the id of the command that was sent. `free_at`: the next
-    free time, if the wished one is not free.
+    free time, if the wished one is not free. `undoable`: the change can be undone in this version of the request.
     """
 
     id: int
@@ -75,6 +76,7 @@ class ActionResult:
     verdict: Verdict | None = None
     command: int | None = None
     free_at: datetime | None = None
+    undoable: bool = False
 
     @property
     def ok(self) -> bool:

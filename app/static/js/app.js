@@ -5,3 +5,4 @@ import "./copy.js";
 import "./disclosure.js";
 import "./navigation.js";
 import "./submit_on_change.js";
+import "./toasts.js";

@@ -5,3 +5,4 @@ import "./live/countdown.js";
 import "./live/dialog.js";
 import "./live/poll.js";
 import "./live/selection.js";
+import "./unsaved.js";

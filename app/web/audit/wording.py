@@ -100,6 +100,14 @@ ACTION: Mapping[AuditAction, tuple[object, object]] = {
         _l("request called by hand"),
         _l("A call for the request of %(what)s was started by hand."),
     ),
+    AuditAction.REQUEST_CALL_WITHDRAWN: (
+        _l("urgent call withdrawn"),
+        _l("The urgent call for the request of %(what)s was withdrawn."),
+    ),
+    AuditAction.REQUEST_UNDONE: (
+        _l("change of a request undone"),
+        _l("The last change of the request of %(what)s was undone."),
+    ),
     AuditAction.REQUEST_REOPENED: (_l("request reopened"), _l("The request of %(what)s was reopened.")),
     AuditAction.REQUESTS_MADE_UP: (_l("sample requests created"), _l("Sample requests were created.")),
 }
@@ -217,6 +225,7 @@ FIELD: Mapping[str, object] = {
     "module": _l("Call request module"),
     "priority": _l("Priority"),
     "postponed_until": _l("Postponed until"),
+    "status": _l("Status"),
     "requests": _l("Requests"),
     "file": _l("File"),
     "address": _l("From the address"),
@@ -241,6 +250,7 @@ _VALUES: Mapping[str, Mapping[str, object]] = {
     "official_holidays": {"1": _l("yes")},
     "list": wording.LIST_KIND_OF_NUMBER,
     "number_rule": {"country": _l("country"), "allow": _l("allow"), "refuse": _l("refuse")},
+    "status": {status.value: text for status, text in wording.STATUS.items()},
     "priority": {"1": _l("high"), "0": _l("normal"), "-1": _l("low")},
 }
 _ABOUT_DAYS = frozenset({AuditAction.SPECIAL_DAY_SAVED, AuditAction.SPECIAL_DAY_REMOVED})

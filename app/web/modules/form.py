@@ -21,6 +21,7 @@ from app.web.context import database
 from app.web.fields import (
     DigitsField,
     DurationField,
+    Fault,
     MinutesField,
     MinutesListField,
     WholeNumberField,
@@ -359,6 +360,14 @@ class ModuleForm(SpeechFields, WeekFields, DestinationsForm):
     def single_destinations(self) -> Mapping[str, Destination]:
         queue = Destination(DestinationKind.QUEUE, self.queue.data or "")
         return {**super().single_destinations(), "queue": queue}
+
+    def other_faults(self) -> list[Fault]:
+        """Return the warnings that somebody has to confirm, and the errors of the prompts."""
+        return super().other_faults() + [
+            Fault(prompt.error, str(wording.PROMPT[key]), f"prompt_{key}")
+            for key, prompt in self.prompts.items()
+            if prompt.error
+        ]
 
     def store_uploads(self, library: SoundLibrary) -> None:
         """Convert and store the uploaded files, so that errors in other fields do not lose them."""

@@ -254,7 +254,7 @@ def _question(given: ModuleInput) -> list[Markup]:
 
 def _manual() -> Markup:
     text = _(
-        "No phone rings automatically. The request stays among the pending requests until someone presses “Call now”."
+        "No phone rings automatically. The request stays among the pending requests until someone asks for the call."
     )
     return escape(text)
 

@@ -11,7 +11,7 @@ from app.domain.routing import Destination, DestinationKind
 from app.services.pbx.destinations import SaveResult
 from app.services.pbx.directory import Directory
 from app.web import wording
-from app.web.fields import DigitsField, choices, show_errors
+from app.web.fields import DigitsField, Fault, choices, show_errors
 from app.web.pbx.findings import Finding, describe_existing, describe_warning
 
 CONFIRMED_FIELD = "accepted"  # the ticks that confirm warnings
@@ -86,6 +86,15 @@ class DestinationsForm(FlaskForm):
             label = self.label_of(field)
             texts = [finding.text.striptags() for finding in self.findings[field] if not finding.confirmed]
             self.form_errors += [f"{label}: {text}" for text in texts]
+
+    def other_faults(self) -> list[Fault]:
+        """Return the warnings that somebody has to confirm."""
+        return [
+            Fault(finding.text.striptags(), self.label_of(field), f"{field}-field")
+            for field, findings in self.findings.items()
+            for finding in findings
+            if finding.confirmation and not finding.confirmed
+        ]
 
     def label_of(self, field: str) -> str:
         return str(self[field].label.text)

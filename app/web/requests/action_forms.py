@@ -25,6 +25,8 @@ from app.services.requests.actions import (
     Prioritise,
     Reassign,
     Reopen,
+    Undo,
+    WithdrawCallNow,
     WriteNote,
 )
 from app.services.requests.pending import PendingRow
@@ -203,6 +205,20 @@ class ReopenForm(ActionForm):
         return Reopen()
 
 
+class WithdrawForm(ActionForm):
+    title, button, icon = _l("Withdraw the urgent call"), _l("Withdraw"), "x"
+
+    def action(self) -> Action:
+        return WithdrawCallNow()
+
+
+class UndoForm(ActionForm):
+    title, button, icon = _l("Undo the last change"), _l("Undo"), "arrow-back-up"
+
+    def action(self) -> Action:
+        return Undo()
+
+
 class BlockForm(ActionForm):
     title, button, icon, danger = _l("Block the number"), _l("Block the number"), "ban", True
     note = StringField(_l("Note"), description=_l("For the list of blocked numbers. Optional."))
@@ -221,5 +237,7 @@ FORMS: dict[str, type[ActionForm]] = {
     "done": DoneForm,
     "cancel": CancelForm,
     "reopen": ReopenForm,
+    "withdraw": WithdrawForm,
+    "undo": UndoForm,
     "block": BlockForm,
 }

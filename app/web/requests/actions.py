@@ -11,7 +11,7 @@ from flask_login import login_required
 
 from app.services.errors import Invalid
 from app.services.requests import perform as services
-from app.services.requests.actions import MAX_NOTE_LENGTH, Action, ShownRequest
+from app.services.requests.actions import MAX_NOTE_LENGTH, Action, Block, CallNow, ShownRequest, Undo
 from app.services.requests.command_results import wait_for_results
 from app.services.requests.pending import PendingRow, load_rows
 from app.services.requests.results import ActionResult, ResultCode
@@ -25,7 +25,9 @@ blueprint = Blueprint("acts", __name__, url_prefix="/requests/acts")
 MAX_ROWS = 500
 
 
-@blueprint.route("/<any(call,postpone,reassign,priority,note,done,cancel,reopen,block):act>", methods=["GET", "POST"])
+@blueprint.route(
+    "/<any(call,postpone,reassign,priority,note,done,cancel,reopen,withdraw,undo,block):act>", methods=["GET", "POST"]
+)
 @login_required
 def perform(act: str):
     """Show the form of an action (GET), and perform the action (POST)."""
@@ -33,7 +35,8 @@ def perform(act: str):
     if not shown:
         return respond_done(_("Choose one or more requests first."), "warning")
     rows = _load(shown)
-    if not rows:
+    may_have_left = act == "undo" and request.method == "POST"  # the change may have moved it to somebody else
+    if not rows and not may_have_left:
         abort(404)
     form = FORMS[act](request.values if request.method == "POST" else None)
     message = None
@@ -44,10 +47,13 @@ def perform(act: str):
         except Invalid as invalid:
             _show_errors(form, invalid.errors)
         else:
-            message, category = results_message(action, results, rows)
+            if not rows and all(result.code is ResultCode.NOT_FOUND for result in results):
+                abort(404)
+            after = _load(shown) if isinstance(action, CallNow | Undo) else {}
+            message, category = results_message(action, results, rows, after)
             left = _to_repeat(results)
             if not left or not form.has_typed_input():
-                return respond_done(message, category)
+                return respond_done(message, category, undo=_undo_rows(action, results))
             shown, rows = left, _load(left)
             refused = next((result for result in results if result.code is ResultCode.NOT_FREE), None)
             if refused is not None and isinstance(form, PostponeForm):
@@ -99,12 +105,24 @@ def _to_repeat(results: Sequence[ActionResult]) -> list[ShownRequest]:
     ]
 
 
-def respond_done(message: str, category: str, back: str | None = None):
-    """Show the message in the page (HTMX), or redirect to the page from which the user came."""
+def _undo_rows(action: Action, results: Sequence[ActionResult]) -> list[str]:
+    """Return the requests whose change can be undone, as the `row` arguments of the undo."""
+    if isinstance(action, Block):  # its number stays on the list
+        return []
+    return [f"{result.id}.{result.version}" for result in results if result.undoable]
+
+
+def respond_done(message: str, category: str, back: str | None = None, *, undo: Sequence[str] = ()):
+    """Show the message in the page (HTMX), or redirect to the page from which the user came.
+
+    `undo` are the requests whose change can be undone beside the message.
+    """
     if not is_fragment():
-        flash(message, category)
+        # The session holds any JSON.
+        flash({"text": message, "undo": list(undo), "back": back or _back()}, category)  # type: ignore[arg-type]
         return redirect(back or _back())
-    response = make_response(render_template("requests/_action_result.html", message=message, category=category))
+    values = {"message": message, "category": category, "undo": undo, "back": previous_page()}
+    response = make_response(render_template("requests/_action_result.html", **values))
     response.headers["HX-Trigger"] = "acted"
     return response
 

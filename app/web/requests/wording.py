@@ -21,14 +21,17 @@ from app.services.requests.actions import (
     Prioritise,
     Reassign,
     Reopen,
+    Undo,
+    WithdrawCallNow,
     WriteNote,
 )
 from app.services.requests.history import EventKind, HistoryEvent
 from app.services.requests.pending import PendingRow
 from app.services.requests.results import ActionResult, ResultCode
 from app.services.requests.targets import parse_target
-from app.web.context import current_scope
-from app.web.formats import ago, digits, fill_in, format_moment, name, number
+from app.web.context import current_scope, utcnow
+from app.web.formats import ago, digits, fill_in, format_moment, name, number, office_zone, time_of_day
+from app.web.requests.urgent import urgent_text, waits
 from app.web.verdicts import explain_verdict
 from app.web.wording import ERROR
 
@@ -79,9 +82,11 @@ EVENT: Mapping[str, object] = {
     EventKind.MARKED_DONE: _l("The request was marked as done."),
     EventKind.CANCELLED: _l("The request was cancelled."),
     EventKind.REOPENED: _l("The request was reopened."),
+    EventKind.UNDONE: _l("The last change was undone."),
     EventKind.FELL_BACK: _l("It had waited for long, so the fallback may serve it, too."),
-    EventKind.CALL_NOW: _l("An immediate call was requested."),
-    EventKind.CALL_NOW_OVER: _l("No phone rang for an hour, so it is not called immediately any more."),
+    EventKind.CALL_NOW: _l("An urgent call was asked for."),
+    EventKind.CALL_NOW_WITHDRAWN: _l("The urgent call was withdrawn."),
+    EventKind.CALL_NOW_OVER: _l("No phone rang for an hour, so the call is not urgent any more."),
 }
 
 # event -> the same, with the user and the time
@@ -93,13 +98,14 @@ _CHANGE: Mapping[str, object] = {
     EventKind.MARKED_DONE: _l("%(who)s marked the request as done %(when)s."),
     EventKind.CANCELLED: _l("%(who)s cancelled the request %(when)s."),
     EventKind.REOPENED: _l("%(who)s reopened the request %(when)s."),
-    EventKind.CALL_NOW: _l("%(who)s requested an immediate call %(when)s."),
+    EventKind.CALL_NOW: _l("%(who)s asked for an urgent call %(when)s."),
+    EventKind.CALL_NOW_WITHDRAWN: _l("%(who)s withdrew the urgent call %(when)s."),
+    EventKind.UNDONE: _l("%(who)s undid the last change %(when)s."),
 }
 
 _DONE: Mapping[type, object] = {
-    CallNow: _l("The customer is called as soon as an agent is free."),
-    Postpone: _l("The request was postponed."),
-    Reassign: _l("The request was reassigned."),
+    WithdrawCallNow: _l("The urgent call is withdrawn. The request waits as before."),
+    Undo: _l("Undone. The request is as it was before."),
     Prioritise: _l("The priority was changed."),
     MarkDone: _l("The request was marked as done."),
     WriteNote: _l("The note was saved."),
@@ -119,6 +125,7 @@ RESULT: Mapping[ResultCode, object] = {
     ResultCode.NOT_FREE: ERROR["not_free"],
     ResultCode.NOT_YOURS: _l("This phone is not yours. Choose one of your own."),
     ResultCode.NOT_ALLOWED: _l("Only supervisors and administrators may do this."),
+    ResultCode.TOO_LATE: _l("Something has happened to the request since, so nothing was undone."),
     ResultCode.NO_ANSWER: _l("The telephone service does not answer. It may still do this within 30 seconds."),
     ResultCode.COMMAND_EXPIRED: _l("The telephone service was too late, so nothing was done. Try again."),
     ResultCode.UNKNOWN: _l("This is not possible any more."),
@@ -142,6 +149,8 @@ def event_text(event: HistoryEvent) -> str:
     """Return the text for an event. An unknown event of an older version is its own text."""
     if event.kind == EventKind.REGISTERED_AGAIN and event.detail:
         return digits(_("The caller registered again, %(count)s times.", count=event.detail))
+    if event.kind == EventKind.UNDONE and event.detail:
+        return _("Undone: %(what)s", what=EVENT.get(event.detail, event.detail))
     return str(EVENT.get(event.kind, event.kind))
 
 
@@ -152,14 +161,19 @@ def change_text(event: HistoryEvent) -> Markup:
     return Markup(str(sentence)) % values  # noqa: S704 - the catalogue is ours, and the values are escaped
 
 
-def result_text(action: Action, result: ActionResult) -> Markup:
-    """Return the text for the result of an action on one request."""
+def result_text(
+    action: Action, result: ActionResult, before: PendingRow | None = None, after: PendingRow | None = None
+) -> Markup:
+    """Return the text for the result of an action on one request, which was `before` and is `after`."""
     if result.free_at is not None:
         return escape(_free_text(result.code, result.free_at))
+    if isinstance(action, CallNow) and result.ok:
+        text = urgent_text(action.agent, result, before, after, utcnow())
+        if result.code is ResultCode.SAME and result.by is not None:
+            return Markup("{} {}").format(change_text(result.by), text)
+        return text
     if result.code is ResultCode.DONE:
-        if isinstance(action, CallNow) and action.agent is not None:
-            return escape(_("%(agent)s rings first, then the customer.", agent=digits(action.agent)))
-        return escape(str(_DONE[type(action)]))
+        return escape(_done_text(action))
     if isinstance(action, Reopen) and result.duplicate is not None:
         link = Markup('<a href="{}">{}</a>').format(
             url_for("requests.show", request_id=result.duplicate),
@@ -172,6 +186,15 @@ def result_text(action: Action, result: ActionResult) -> Markup:
     if result.by is not None and result.by.actor and not in_flight:
         return change_text(result.by)
     return escape(str(RESULT[result.code]))
+
+
+def _done_text(action: Action) -> str:
+    match action:
+        case Postpone(until):
+            return _("The request was postponed until %(time)s.", time=time_of_day(until, utcnow()))
+        case Reassign(queue, target):
+            return _("The request was reassigned to %(target)s.", target=target_text(queue, target))
+    return str(_DONE[type(action)])
 
 
 def _free_text(code: ResultCode, free_at: datetime) -> str:
@@ -194,20 +217,55 @@ def not_free_text(free_at: datetime | None) -> str:
 
 
 def results_message(
-    action: Action, results: Sequence[ActionResult], rows: Mapping[int, PendingRow]
+    action: Action,
+    results: Sequence[ActionResult],
+    rows: Mapping[int, PendingRow],
+    after: Mapping[int, PendingRow],
 ) -> tuple[Markup, str]:
-    """Return the message about all results, and its category: "success" or "warning"."""
+    """Return the message about all results, and its category: "success", "info" or "warning".
+
+    `rows` are the requests before the action, and `after` are those afterwards. An urgent call that waits, or that was
+    asked for before, is no success.
+    """
     category = "success" if all(result.ok for result in results) else "warning"
+    if category == "success" and isinstance(action, CallNow):
+        is_repeated = any(result.code is ResultCode.SAME for result in results)
+        category = "info" if is_repeated or any(waits(row) for row in after.values()) else category
     if len(results) == 1:
-        return result_text(action, results[0]), category
+        (result,) = results
+        before, now = rows.get(result.id), after.get(result.id)
+        text = result_text(action, result, before, now)
+        shown = before or now
+        return (text if shown is None else _about(shown, text)), category
     counts = Counter(result.ok for result in results)
-    head = digits(ngettext("Done for %(num)s request.", "Done for %(num)s requests.", counts[True]))
+    if isinstance(action, CallNow):
+        sentence = ngettext(
+            "An urgent call was asked for, for %(num)s request.",
+            "An urgent call was asked for, for %(num)s requests.",
+            counts[True],
+        )
+    else:
+        sentence = ngettext("Done for %(num)s request.", "Done for %(num)s requests.", counts[True])
+    head = _timed(escape(digits(sentence)))
     rest = [result for result in results if not result.ok]
     lines = [_line(action, result, rows.get(result.id)) for result in rest[:MAX_LISTED_RESULTS]]
     if len(rest) > MAX_LISTED_RESULTS:
         lines.append(escape(digits(_("And %(count)s more.", count=len(rest) - MAX_LISTED_RESULTS))))
     items = Markup("").join(Markup("<li>{}</li>").format(line) for line in lines)
     return Markup("{}{}").format(head, Markup("<ul>{}</ul>").format(items) if lines else ""), category
+
+
+def _about(row: PendingRow, text: Markup) -> Markup:
+    """Return a text with the number that it is about, and the time of the day."""
+    return Markup("<div>{}</div><div>{}</div>").format(_timed(number(row.number)), text)
+
+
+def _timed(subject: Markup) -> Markup:
+    now = utcnow()
+    clock = digits(now.astimezone(office_zone()).strftime("%H:%M:%S"))
+    return Markup('<strong>{}</strong> <time class="small" datetime="{}">{}</time>').format(
+        subject, now.isoformat(timespec="seconds"), clock
+    )
 
 
 def _line(action: Action, result: ActionResult, row: PendingRow | None) -> Markup:

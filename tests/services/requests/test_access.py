@@ -23,6 +23,8 @@ from app.services.requests.actions import (
     Prioritise,
     Reassign,
     ShownRequest,
+    Undo,
+    WithdrawCallNow,
     WriteNote,
 )
 from app.services.requests.create import NewRequest
@@ -50,6 +52,8 @@ ACTIONS: list[Action] = [
     Cancel(),
     CallNow(),
     CallNow("101"),
+    WithdrawCallNow(),
+    Undo(),
 ]
 
 

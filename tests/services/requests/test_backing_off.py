@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from app.config import Settings
 from app.domain.dial_order import DialOrder
-from app.domain.lifecycle import CalledNow, Outcome, Registered, Reopened
+from app.domain.lifecycle import CalledNow, CallNowWithdrawn, Outcome, Registered, Reopened
 from app.domain.policy import Facts, Member, Queue, Reason, ReasonCode, explain
 from app.services.requests.access import Scope
 from app.services.requests.attempts import claim_due, end, mark_records_deleted
@@ -272,9 +272,13 @@ def test_call_now_skips_the_pauses_that_began_before_it(database: Database, offi
     apply_event(database, request.id, CalledNow(), now=pbx.now)
     pbx.run(SECOND)
     assert pbx.seconds()[count:] == [600]
+    for event in (CalledNow(), CallNowWithdrawn()):  # again is no new wish
+        apply_event(database, request.id, event, now=pbx.now)
+        pbx.run(SECOND)
+        assert pbx.seconds()[count:] == [600]
     apply_event(database, request.id, CalledNow(), now=pbx.now)
     pbx.run(SECOND)
-    assert pbx.seconds()[count:] == [600, 601]
+    assert pbx.seconds()[count:] == [600, 603]
 
 
 def test_call_now_that_never_rings_ends_after_an_hour(database: Database, office: Settings) -> None:

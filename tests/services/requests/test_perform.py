@@ -21,6 +21,7 @@ from app.services.requests.actions import (
     Reassign,
     Reopen,
     ShownRequest,
+    WithdrawCallNow,
     WriteNote,
 )
 from app.services.requests.attempts import end
@@ -422,8 +423,11 @@ def test_without_the_worker_there_is_no_answer_and_no_call(database: Database) -
 def test_a_second_click_is_answered_and_changes_nothing(database: Database) -> None:
     row = request_of(database)
     clicks = [act(database, row, CallNow()), act(database, row, CallNow())]
-    assert [outcome.answer for outcome in execute_open(database)] == ["done", "changed"]
-    assert [result.code for result in wait_for_results(database, clicks, seconds=0)] == ["done", "changed"]
+    assert [outcome.answer for outcome in execute_open(database)] == ["done", "same"]
+    assert [result.code for result in wait_for_results(database, clicks, seconds=0)] == ["done", "same"]
+    third = act(database, row, CallNow())  # of a page that shows none of it
+    assert (third.code, third.command) == ("same", None)
+    assert act(database, reload(database, row), CallNow("102")).code == "sent", "another phone is another wish"
     assert len(history_of(database, row.id)) == 1
 
 
@@ -452,17 +456,26 @@ def test_a_command_without_effect_answers_with_the_status(database: Database) ->
     assert outcome == CommandOutcome(False, ResultCode.IS_DIALLING)
 
 
-def test_an_immediate_call_that_is_asked_for_again_is_tried_again_at_once(database: Database) -> None:
-    row = request_of(database, call_now=True, call_now_at=NOW - HOUR / 2)
-    outcome = execute(database, commands.CALL_NOW, {"request": row.id, "version": row.version}, "sara", NOW)
-    assert outcome == CommandOutcome(True, ResultCode.DONE)
-    assert reload(database, row).call_now_at == NOW
+def test_an_urgent_call_can_be_withdrawn_until_a_phone_rings(database: Database) -> None:
+    row = request_of(database, postponed_until=NOW + HOUR)
+    assert act(database, row, WithdrawCallNow()).code == "same"
+    act(database, row, CallNow("101"))
+    execute_open(database)
+    assert act(database, reload(database, row), WithdrawCallNow()).code == "done"
+    now = reload(database, row)
+    assert (now.status, now.call_now, now.call_now_agent, now.postponed_until) == ("waiting", False, None, NOW + HOUR)
+    assert history_of(database, row.id)[-1].event == "call_now_withdrawn"
+    assert [entry.action for entry in log_of(database)][-1] == "request_call_withdrawn"
+    assert act(database, dialling(database), WithdrawCallNow()).code == "is_dialling"
 
 
-def test_a_command_that_was_executed_in_the_same_instant_changes_nothing(database: Database) -> None:
-    row = request_of(database, call_now=True, call_now_at=NOW)
-    outcome = execute(database, commands.CALL_NOW, {"request": row.id, "version": row.version}, "sara", NOW)
-    assert outcome == CommandOutcome(False, ResultCode.SAME)
+def test_a_request_that_was_uncertain_is_so_again_without_its_urgent_call(database: Database) -> None:
+    row = request_of(database, status="uncertain")
+    act(database, row, CallNow())
+    execute_open(database)
+    assert reload(database, row).status == "waiting"
+    act(database, reload(database, row), WithdrawCallNow())
+    assert reload(database, row).status == "uncertain"
 
 
 def test_a_request_that_was_deleted_is_not_found(database: Database) -> None:

@@ -83,7 +83,7 @@ def test_errors_are_next_to_their_fields_and_typed_values_stay(
 
 def test_a_user_is_changed(admin: Visitor, operator: Visitor, database: Database) -> None:
     form = admin.get("/users/2")
-    assert form.one(id="role-operator").get("checked") is not None
+    assert form.one("input", value="operator").get("checked") is not None
     assert form.one(id="extensions").get("value") == "101", "the PBX has not reported it, so it is not a tick"
     page = admin.submit(form, "/users/2", role="supervisor", theme="dark")
     assert admin.follow(page).message

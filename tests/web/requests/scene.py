@@ -36,5 +36,5 @@ def is_success(page: Page) -> bool:
     """Return whether the message of the page is about a success, and not a warning."""
     (alert,) = (part for part in page.one(id="message") if "alert" in part.get("class", "").split())
     category = alert.get("class", "").split()[-1]
-    assert category in ("alert-success", "alert-warning")
+    assert category in ("alert-success", "alert-info", "alert-warning")
     return category == "alert-success"

@@ -5,13 +5,18 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from app.domain.hours import NEVER, format_week
 from app.domain.lifecycle import ACTIVE, FINAL, REOPENABLE, Outcome, Status, Step
-from app.domain.policy import LineState
+from app.domain.policy import LineState, ReasonCode
 from app.services import users
+from app.services.requests import pause
+from app.services.requests.access import Scope
 from app.services.requests.pending import PAGE_SIZE
 from app.store.database import Database
-from app.store.models import CallRequest, Module, QueueMemberRow, QueueRow, User
+from app.store.models import CallRequest, Module, QueueMemberRow, QueueRow, User, WorkerState
 from app.store.settings import write_setting
+from app.web.requests.remedies import NO_REMEDY
+from app.web.requests.remedies import REMEDIES as REMEDIES_OF
 from tests.support.factories import (
     create_attempt,
     create_line,
@@ -60,7 +65,7 @@ def test_a_row_is_complete(supervisor: Visitor, database: Database, healthy: Non
     (row,) = rows(supervisor.get(PAGE))
     assert row == (
         "09121234567 Sara Turkish extension 102 Sales 3 minutes ago place 1 in line waiting high 102 is in a call"
-        " 1 of 3, 2 missed by agents Call now"
+        " 1 of 3, 2 missed by agents Call now: Next free agent"
     )
 
 
@@ -70,7 +75,8 @@ def test_a_row_in_persian(app: Flask, database: Database, healthy: None) -> None
     users.set_locale(database, 4, "fa")
     (row,) = rows(Visitor(app, 4, locale="fa").get(PAGE))
     assert row == (
-        "۰۹۱۲۱۲۳۴۵۶۷ سارا داخلی ۱۰۲ فروش ۳ دقیقه پیش نوبت ۱ در انتظار داخلی ۱۰۲ در حال مکالمه است ۰ از ۳ تماس فوری"
+        "۰۹۱۲۱۲۳۴۵۶۷ سارا داخلی ۱۰۲ فروش ۳ دقیقه پیش نوبت ۱ در انتظار داخلی ۱۰۲ در حال مکالمه است ۰ از ۳"
+        " تماس فوری: اولین کارشناس آزاد"
     )
 
 
@@ -175,31 +181,58 @@ def test_each_row_names_the_request_before_it_in_line(supervisor: Visitor, datab
     ]
 
 
-# Who sees which remedy: (role, state of the office, address of the link)
-REASSIGN = "/requests/acts/reassign?row=1.1"
-REMEDIES: list[tuple[dict[str, Any], str, str]] = [
-    ({"line": LineState.OFFLINE}, REASSIGN, REASSIGN),
-    ({"line": LineState.DND}, REASSIGN, REASSIGN),
-    ({"line": LineState.IN_CALL}, "", ""),
-    ({"module": {"automatic": False}}, "/modules/1", ""),
-    ({"worker": {"ami_status": "down"}}, "/settings/exchange", ""),
-    ({"worker": {"obstacle": "no_dialplan"}}, "/settings/exchange", ""),
-    ({"request": {"number": "+442079460000"}}, "/settings/numbers", ""),
-    ({}, "", ""),
+# State of the office -> what an administrator and an operator can do about the reason: addresses, and words
+REASSIGN, CANCEL, BY_HAND = "/requests/acts/reassign?row=1.1", "/requests/acts/cancel?row=1.1", "tel:09121234567"
+DONE = "/requests/acts/done?row=1.1"
+CONNECT, SWITCH_OFF = "Connect the phone 101.", "Switch it off at the phone 101."
+REMEDIES: list[tuple[dict[str, Any], list[str], list[str]]] = [
+    ({"line": LineState.OFFLINE}, [CONNECT, REASSIGN], [CONNECT, REASSIGN]),
+    ({"line": LineState.DND}, [SWITCH_OFF, REASSIGN], [SWITCH_OFF, REASSIGN]),
+    ({"line": LineState.IN_CALL}, [], []),
+    ({"module": {"automatic": False}}, ["/modules/1"], []),
+    ({"module": {"hours": format_week(NEVER)}}, ["/settings/hours", "/modules/1"], []),
+    ({"worker": {"ami_status": "down"}}, ["/settings/exchange", BY_HAND], [BY_HAND]),
+    ({"worker": {"obstacle": "no_dialplan"}}, ["/settings/exchange", BY_HAND], [BY_HAND]),
+    (
+        {"stopped": True},
+        ["On the server: start the service bazang-worker.", BY_HAND],
+        [BY_HAND],
+    ),
+    ({"request": {"number": "+442079460000"}}, ["/settings/numbers", CANCEL], [CANCEL]),
+    ({"request": {"status": "uncertain"}}, [DONE, CANCEL], [DONE, CANCEL]),
+    ({"paused": True}, ["/calls/resume"], []),
+    ({}, [], []),
 ]
 
 
 @pytest.mark.parametrize(("scene", "for_admin", "for_operator"), REMEDIES, ids=[str(scene) for scene, _, _ in REMEDIES])
 def test_the_remedy_stands_beside_the_reason(
-    admin: Visitor, operator: Visitor, database: Database, scene: dict[str, Any], for_admin: str, for_operator: str
+    admin: Visitor,
+    operator: Visitor,
+    database: Database,
+    scene: dict[str, Any],
+    for_admin: list[str],
+    for_operator: list[str],
 ) -> None:
-    create_running_service(database, region="IR", **scene.get("worker", {}))
+    create_running_service(database, **{"region": "IR", "timezone": "Asia/Tehran", **scene.get("worker", {})})
+    if scene.get("stopped"):
+        with database.write() as session:
+            session.get_one(WorkerState, 1).heartbeat = ago(hours=1)
+    if scene.get("paused"):
+        pause.pause(database, Scope("mina", everything=True), "", now())
     create_line(database, "101", state=scene.get("line", LineState.FREE).value, since=ago(days=1))
     create(database, create_module(database, **scene.get("module", {})), **scene.get("request", {}))
-    for user, link in ((admin, for_admin), (operator, for_operator)):
+    for user, expected in ((admin, for_admin), (operator, for_operator)):
         for path in (PAGE, "/requests/1"):
-            found = [part.get("href") for div in user.get(path).all("div", class_="remedy") for part in div.iter("a")]
-            assert found == ([link] if link else []), path
+            parts = [part for div in user.get(path).all("div", class_="remedy") for part in div]
+            found = [part.get("href") or part.get("formaction") or text(part) for part in parts]
+            assert found == expected, path
+
+
+def test_each_reason_has_a_remedy_or_says_why_it_has_none() -> None:
+    assert set(REMEDIES_OF) | set(NO_REMEDY) == set(ReasonCode)
+    assert not set(REMEDIES_OF) & set(NO_REMEDY)
+    assert all(REMEDIES_OF.values()) and all(NO_REMEDY.values())
 
 
 def test_the_limits_are_the_remedy_of_a_limit(admin: Visitor, database: Database, healthy: None) -> None:
