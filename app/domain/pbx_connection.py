@@ -52,11 +52,15 @@ class CallersState(StrEnum):
 
 @dataclass(frozen=True)
 class Asked:
-    """What a connection test asks about the dialplan. `number`: a customer's number as it would be dialled."""
+    """What a connection test asks about the dialplan. `number`: a customer's number as it would be dialled.
+
+    `everything`: list all contexts of a plain Asterisk. Those of other products are known.
+    """
 
     contexts: tuple[str, ...] = ()
     outbound: tuple[str, ...] = ()
     number: str = ""
+    everything: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,8 @@ class ConnectionReport:
     tested without disturbing calls. `extensions` (those with hints) and `queues` are counts; None if not known.
 
     `product` is whose dialplan the PBX runs, None if not known. `contexts` are those of `Asked.contexts` that exist,
-    and `outbound` those of `Asked.outbound` in which customers can be dialled; None if not known.
+    and `outbound` those of `Asked.outbound` in which customers can be dialled; None if not known. `all_contexts` are
+    all that were found, if `Asked.everything`.
     """
 
     result: ConnectionResult
@@ -84,6 +89,7 @@ class ConnectionReport:
     contexts: tuple[str, ...] | None = None
     outbound: tuple[str, ...] | None = None
     callers: CallersState = CallersState.UNKNOWN
+    all_contexts: tuple[str, ...] = ()
 
     @property
     def connected(self) -> bool:

@@ -627,7 +627,7 @@ class WorkerState(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     heartbeat: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
-    ami_status: Mapped[str] = mapped_column(String(16), default="down")  # connecting, connected, refused, down
+    ami_status: Mapped[str] = mapped_column(String(16), default="down")  # an AMI status or `not_given`
     ami_detail: Mapped[str] = mapped_column(String(200), default="")
     asterisk_version: Mapped[str] = mapped_column(String(40), default="")
     dialplan_written: Mapped[str] = mapped_column(String(40), default="")  # revision in the file

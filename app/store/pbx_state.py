@@ -21,6 +21,7 @@ from app.store.uptime import boot_id, uptime
 STALE_POLLS = 3  # the worker counts as stopped after this many polls without a heartbeat
 SLACK = timedelta(seconds=2)
 LONGEST_NAME = 80  # characters; PostgreSQL refuses a longer value, and all that is written with it
+PBX_NOT_GIVEN = "not_given"  # instead of the status of the connection: nobody has entered the PBX settings
 RECENT_JUMP = timedelta(days=1)  # for so long, pages say that the clock has jumped
 
 

@@ -89,6 +89,8 @@ ENVIRONMENT_NAMES = {
     "queue_context": "queue_context",
 }
 REGISTRATION_LIMITS = tuple(field.name for field in fields(RegistrationLimits))  # stored with "_limit" at the end
+PBX_NOT_ENTERED = "pbx_not_entered"  # stored while the secret is a generated one and nobody has saved the settings
+PBX_CONTEXTS = "pbx_contexts"  # those that a connection test has found, with spaces between
 AGI_REFUSED = "agi_refused"  # the last address from which a FastAGI connection was refused
 SECRETS = frozenset({"ami_secret"})  # never shown on a page or in the log
 _OFFICE_NAMES = ("timezone", "region", "area_code", "locale", "outbound_context")
@@ -151,6 +153,16 @@ def pbx(session: Session, settings: Settings, stored: Mapping[str, str] | None =
     stored = read_all(session) if stored is None else stored
     values: dict[str, Any] = {name: _effective(settings, stored, name) for name in PbxSettings.__dataclass_fields__}
     return PbxSettings(**values | {"ami_port": int(values["ami_port"]), "ami_secret": _ami_secret(settings, stored)})
+
+
+def pbx_is_given(settings: Settings, stored: Mapping[str, str]) -> bool:
+    """Return whether somebody has given the PBX settings, in the panel or the environment. `stored` as for `office`.
+
+    Before that, a log-in could only be refused, and a PBX that counts refused log-ins would block this machine.
+    """
+    if settings.from_environment("ami_secret"):
+        return True
+    return "ami_secret" in stored and PBX_NOT_ENTERED not in stored
 
 
 def agi_port(settings: Settings, stored: Mapping[str, str]) -> int:

@@ -345,16 +345,25 @@ class AmiClient:
 
     async def use(self, host: str, port: int, username: str, secret: str) -> bool:
         """Reconnect with these values. Return False and do nothing if they are already in use."""
-        address, login = (host, port), (username, secret)
-        if (address, login) == (self._address, self._login):
+        if self.uses(host, port, username, secret):
             return False
         running = self._task is not None
         await self.stop()
-        self._address, self._login = address, login
+        self._address, self._login = (host, port), (username, secret)
         self.state = AmiState("down", datetime.now(UTC), "not started")  # this may be another Asterisk
         if running:
             await self.start()
         return True
+
+    def uses(self, host: str, port: int, username: str, secret: str) -> bool:
+        """Tell whether these values are in use."""
+        return ((host, port), (username, secret)) == (self._address, self._login)
+
+    async def reconnect(self) -> None:
+        """Log in again at once. A session keeps the rights that its user had at the log-in."""
+        if self._task is not None:
+            await self.stop()
+            await self.start()
 
     async def wait_connected(self, timeout: float) -> None:
         """Wait until connected. Raises TimeoutError."""

@@ -27,7 +27,7 @@ from app.domain.pbx_product import Product
 from app.domain.routing import Context
 from app.telephony.ami import AmiClient, AmiError, AmiRefused, AmiState, AmiTimes
 from app.telephony.ami_tls import AmiTls, BadCertificate
-from app.telephony.pbx_product import dialling_contexts, existing_contexts, find_product
+from app.telephony.pbx_product import dialling_contexts, existing_contexts, find_product, list_contexts
 from app.telephony.variables import PROBE, PROBE_REACHED, PROBE_UNREACHED
 
 # AMI actions that Bazang sends -> the write= right that each needs; "": none.
@@ -47,6 +47,8 @@ GREETING = b"Asterisk Call Manager/"
 GREETING_SECONDS = 2.0
 EVENT_SECONDS = 1.0  # how long to wait for the events of the test call
 CALLERS_SECONDS = 3.0  # how long to wait until the PBX says whether it has reached our FastAGI server
+LIST_SECONDS = 2.0  # for the list of all contexts
+MOST_CANDIDATES = 60  # contexts that are asked whether customers can be dialled there
 EXAMINE_SECONDS = 6.0  # for everything after the login
 _HOST = re.compile(r"[A-Za-z0-9._:%-]{1,253}")
 
@@ -244,7 +246,7 @@ async def _examine(client: AmiClient, events: EventCollector, revision: str, ask
         return ConnectionReport(ConnectionResult.TOO_OLD, detail, client.state.version)
     lists = {action: await request_list(client, action) for action in LISTS[1:]}
     dialplan = await dialplan_state(client, revision)
-    product, contexts, outbound = await _read_contexts(client, asked)
+    product, contexts, outbound, all_contexts = await _read_contexts(client, asked)
     read_missing, unchecked = await _check_read_rights(client, events)
     callers = await _check_callers(client, events) if "user" not in (*read_missing, *unchecked) else None
     write_missing = tuple(dict.fromkeys(ACTIONS[action] for action in missing if ACTIONS[action]))
@@ -263,6 +265,7 @@ async def _examine(client: AmiClient, events: EventCollector, revision: str, ask
         contexts=contexts,
         outbound=outbound,
         callers=callers or CallersState.UNKNOWN,
+        all_contexts=all_contexts,
     )
 
 
@@ -306,16 +309,31 @@ async def _dialplan_has(client: AmiClient, context: str, extension: str) -> bool
 
 async def _read_contexts(
     client: AmiClient, asked: Asked
-) -> tuple[Product | None, tuple[str, ...] | None, tuple[str, ...] | None]:
-    """Return whose dialplan it is, and which of the contexts exist and dial; None for what the user may not read."""
+) -> tuple[Product | None, tuple[str, ...] | None, tuple[str, ...] | None, tuple[str, ...]]:
+    """Return whose dialplan it is, which of the contexts exist and dial, and which there are at all.
+
+    None for what the user may not read.
+    """
     try:
-        return (
-            await find_product(client),
-            await existing_contexts(client, asked.contexts),
-            await dialling_contexts(client, asked.outbound, asked.number),
-        )
+        product = await find_product(client)
+        contexts = await existing_contexts(client, asked.contexts)
+        every = await _list_contexts(client, product) if asked.everything else ()
+        candidates = (*asked.outbound, *every)[:MOST_CANDIDATES]
+        outbound = await dialling_contexts(client, candidates, asked.number)
+        return product, contexts, outbound, tuple(dict.fromkeys((*outbound, *(every or contexts))))
     except AmiError:
-        return None, None, None
+        return None, None, None, ()
+
+
+async def _list_contexts(client: AmiClient, product: Product) -> tuple[str, ...]:
+    """Return all contexts of a plain Asterisk. Other products have thousands of lines, and usual names."""
+    if product is not Product.ASTERISK:
+        return ()
+    try:
+        async with asyncio.timeout(LIST_SECONDS):
+            return await list_contexts(client)
+    except (AmiError, TimeoutError):  # a suggestion of names is not worth a failed test
+        return ()
 
 
 async def _check_callers(client: AmiClient, events: EventCollector) -> CallersState:

@@ -13,6 +13,7 @@ from app.telephony.dialer import Ami
 from app.telephony.lookup import get_value, has_location, list_steps
 from app.telephony.outbound import find_way_out
 
+_OURS = "bazang-"
 _DIALS = (OutboundResult.DIALLED, OutboundResult.PASSWORD)  # a route with a password is a route
 
 
@@ -36,6 +37,13 @@ async def existing_contexts(ami: Ami, contexts: Iterable[str]) -> tuple[str, ...
         if CONTEXT_PATTERN.fullmatch(context) and await get_value(ami, f"DIALPLAN_EXISTS({context})") == "1":
             found.append(context)
     return tuple(found)
+
+
+async def list_contexts(ami: Ami) -> tuple[str, ...]:
+    """Return the contexts of the whole dialplan except ours, in alphabetical order. Raises AmiError."""
+    rows = await ami.collect("ShowDialPlan")
+    names = {str(row.get("Context", "")) for row in rows}
+    return tuple(sorted(name for name in names if CONTEXT_PATTERN.fullmatch(name) and not name.startswith(_OURS)))
 
 
 async def dialling_contexts(ami: Ami, contexts: Iterable[str], number: str) -> tuple[str, ...]:

@@ -143,6 +143,8 @@ def _service_fault(state: _TelephoneState) -> Health | None:
 
 
 def _pbx_fault(state: _TelephoneState) -> Health | None:
+    if state.worker.ami_status == pbx_state.PBX_NOT_GIVEN:
+        return Health(HealthLevel.FAULT, _("The PBX is not connected yet."), _("Enter it under Settings > PBX."))
     if state.worker.ami_status == "refused":
         return Health(HealthLevel.FAULT, _("The PBX rejects the user name or the secret."), _compare_login())
     if state.worker.ami_status == "login_in_use":

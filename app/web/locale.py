@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from babel.support import NullTranslations
-from flask import Flask, g, has_request_context, session
+from flask import Flask, g, has_request_context, request, session
 from flask_babel import force_locale, get_translations
 from flask_login import current_user
 
-from app.web.context import office
+from app.web.context import office, settings, stored
 
 LOCALES = ("fa", "en")
 
@@ -25,7 +25,7 @@ def register(app: Flask) -> None:
 
 
 def choose_locale() -> str:
-    """Return the locale of this page: the user's, the one chosen before the log-in, or the office's."""
+    """Return the locale of this page: the user's, the one chosen before the log-in, the browser's or the office's."""
     try:
         return g.locale  # a page asks for it hundreds of times
     except (AttributeError, RuntimeError):
@@ -33,8 +33,23 @@ def choose_locale() -> str:
             return "en"
     own = current_user.locale if current_user.is_authenticated else None
     chosen = next((locale for locale in (own, session.get("locale")) if locale in LOCALES), None)
-    g.locale = chosen or office_locale()
+    g.locale = chosen or (
+        office_locale() if current_user.is_authenticated and _office_has_chosen() else _browser_locale()
+    )
     return str(g.locale)
+
+
+def _office_has_chosen() -> bool:
+    """Return whether the panel or the environment says which locale the office has."""
+    return "locale" in stored() or settings().from_environment("default_locale")
+
+
+def _browser_locale() -> str:
+    """Return the locale that the browser asks for; the office's if it asks for none of ours."""
+    default = office_locale()
+    # Any language ("*") means the first one.
+    ours = sorted(LOCALES, key=lambda locale: locale != default)
+    return request.accept_languages.best_match(ours) or default
 
 
 def office_locale() -> str:

@@ -8,7 +8,7 @@ from flask_login import current_user
 from app.domain.pbx_product import Product
 from app.services.errors import Invalid
 from app.services.pbx import connection_commands
-from app.services.pbx.product import Proposal, load_product, propose
+from app.services.pbx.product import Proposal, load_contexts, load_product, propose
 from app.services.settings import pbx
 from app.web import context
 from app.web.context import database, settings, stored, utcnow
@@ -63,6 +63,11 @@ def template_values() -> dict[str, object]:
     if product is None or context.pbx().pbx_profile != product.profile:
         return {"issabel": False, "menus": None}
     return {"issabel": product is Product.ISSABEL, "menus": MENUS.get(product)}
+
+
+def contexts() -> tuple[str, ...]:
+    """Return the contexts of the PBX that a connection test has found, for choosing."""
+    return load_contexts(stored())
 
 
 def stored_proposal() -> Proposal | None:

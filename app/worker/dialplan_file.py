@@ -114,6 +114,12 @@ def pbx_settings(settings: Settings, database: Database) -> PbxSettings:
         return store_settings.pbx(session, settings)
 
 
+def pbx_is_given(settings: Settings, database: Database) -> bool:
+    """Return whether somebody has given the PBX settings. Blocks."""
+    with database.read() as session:
+        return store_settings.pbx_is_given(settings, store_settings.read_all(session))
+
+
 def agi_port(settings: Settings, database: Database) -> int:
     """Return the port on which the FastAGI server should listen. Blocks."""
     with database.read() as session:

@@ -51,7 +51,7 @@ from app.worker.clock import utcnow
 from app.worker.clock_watch import ClockWatch
 from app.worker.commands import CommandRunner
 from app.worker.database_watch import DatabaseWatch
-from app.worker.dialplan_file import DialplanFile, agi_port, pbx_settings
+from app.worker.dialplan_file import DialplanFile, agi_port, pbx_is_given, pbx_settings
 from app.worker.dispatcher import Dispatcher
 from app.worker.housekeeping import Housekeeping
 from app.worker.kept import KeptRegistrations
@@ -230,7 +230,7 @@ class Worker:
             self.poll(),
         ):
             self.tasks.spawn(work)
-        await self.ami.start()
+        await self._start_ami()
         self.metronome.start()
         watch.start()
         ready()
@@ -404,6 +404,7 @@ class Worker:
         if await self._use_pbx_settings():
             self.product.forget()
             await self.dispatcher.mark_pbx_changed()
+        await self._start_ami()
         await self._use_agi_port()
         if self.ami.connected:
             await self._read_snapshot()
@@ -426,6 +427,11 @@ class Worker:
         if address != before:
             self.tasks.spawn(self._find_pbx_address())
         return address != before
+
+    async def _start_ami(self) -> None:
+        """Start connecting to the PBX as soon as its settings are given."""
+        if await asyncio.to_thread(pbx_is_given, self.settings, self.database) and not self._stopped.is_set():
+            await self.ami.start()
 
     async def _listen(self) -> None:
         """Start the FastAGI server. Raises OSError.

@@ -16,7 +16,7 @@ from app.store.models import Command
 from app.telephony import lookup
 from app.telephony.ami import AmiClient
 from app.telephony.ami_tls import make_tls
-from app.telephony.connection_check import check_connection
+from app.telephony.connection_check import allowed_actions, check_connection, missing_actions
 from app.telephony.outbound import find_way_out
 from app.telephony.snapshot import Snapshot
 from app.worker.dialplan_file import DialplanFile
@@ -31,6 +31,7 @@ class PbxQueries:
     def __init__(self, settings: Settings, ami: AmiClient, snapshot: Snapshot, dialplan_file: DialplanFile) -> None:
         self._ami, self._snapshot, self._dialplan_file = ami, snapshot, dialplan_file
         self._settings = settings
+        self._lacks_rights = False  # a test has found that while we were connected
         self._tls = make_tls(settings.ami_tls, settings.ami_ca, settings.ami_fingerprint)
 
     async def answer(self, command: Command) -> tuple[bool, str]:
@@ -75,8 +76,23 @@ class PbxQueries:
                 )
         except TimeoutError:
             report = ConnectionReport(ConnectionResult.NO_ANSWER, f"the test did not end within {TEST_SECONDS} s")
+        if self._ami.uses(host, port, username, secret):
+            await self._learn(report)
         log.info("tested the connection to %s:%s: %s", host, port, report.result)
         return connection_commands.pack(report)
+
+    async def _learn(self, report: ConnectionReport) -> None:
+        """Log in again if the PBX lets our user do more now than when we logged in, or refused us then."""
+        if not self._ami.connected:
+            outdated = report.connected and self._ami.state.status in ("refused", "login_in_use")
+        elif report.result is ConnectionResult.CONNECTED:
+            outdated = self._lacks_rights or bool(missing_actions(await allowed_actions(self._ami)))
+        else:
+            self._lacks_rights = self._lacks_rights or report.result is ConnectionResult.RIGHTS_MISSING
+            outdated = False
+        if outdated:
+            self._lacks_rights = False
+            await self._ami.reconnect()
 
     async def _exists(self, kind: str, code: str) -> bool:
         match kind:

@@ -168,6 +168,8 @@ class StateStore:
             row.heartbeat, row.started_at = now, self._started_at
             row.host, row.boot_id, row.booted_at = platform.node()[:80], boot_id(), CLOCK.booted_at
             row.ami_status, row.ami_detail, row.asterisk_version = state.status, state.detail[:200], state.version[:40]
+            if not store_settings.pbx_is_given(self._settings, store_settings.read_all(session)):
+                row.ami_status = pbx_state.PBX_NOT_GIVEN
             row.poll_seconds = self._settings.poll_seconds
             row.dialplan_written, row.dialplan_running = self._dialplan_file.written, self._dialplan_file.running
             row.dialplan_detail = self._dialplan_file.detail[:200]

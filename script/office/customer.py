@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from app import create_app
@@ -25,16 +26,42 @@ ANSWER_SECONDS = 120
 _REFUSALS = {404: "the number does not exist", 486: "busy", 480: "no answer", 603: "declined", 503: "unavailable"}
 
 
-class Customer:
-    """A customer in a call. `keys`: the keys to press, one part for each prompt that asks for keys."""
+class Participant:
+    """Somebody in a call, who prints what they hear. `keys`: what to press, one part for each prompt of `asking`."""
 
-    def __init__(self, call: Call, keys: list[str], known: list[KnownPrompt]) -> None:
+    def __init__(
+        self, call: Call, keys: list[str], known: list[KnownPrompt], asking: Collection[str] = PROMPTS_WITH_KEYS
+    ) -> None:
         self.call, self.keys = call, keys
-        self._recognizer = Recognizer(known)
+        self._recognizer, self._asking = Recognizer(known), asking
         self._began = time.monotonic()
 
     def print_event(self, text: str) -> None:
         print(f"{time.monotonic() - self._began:6.2f} s  {text}", flush=True)
+
+    async def listen_to_the_end(self) -> None:
+        """Listen, and press the keys when a prompt asks for them, until the call has ended."""
+        while not self.call.ended.is_set():
+            await self._listen()
+            await asyncio.sleep(CHECK_INTERVAL)
+
+    async def _listen(self) -> None:
+        prompt = self._recognizer.hear(self.call.rtp.received)
+        if prompt is None:
+            return
+        self.print_event(f"hears {prompt.key}: {prompt.words}")
+        if prompt.key in self._asking and self.keys:
+            part = self.keys.pop(0)
+            try:
+                async with asyncio.timeout(len(part) + 2):
+                    await self.call.press(part)
+            except TimeoutError:
+                return  # the call has ended
+            self.print_event(f"presses {part}")
+
+
+class Customer(Participant):
+    """A customer who calls the office."""
 
     async def play(self) -> bool:
         """Play the call to its end. Return whether it was answered and all keys were pressed."""
@@ -50,9 +77,7 @@ class Customer:
         finally:
             ringing.cancel()
         self.print_event("answered")
-        while not self.call.ended.is_set():
-            await self._listen()
-            await asyncio.sleep(CHECK_INTERVAL)
+        await self.listen_to_the_end()
         self.print_event("the other side hangs up")
         if self.keys:
             self.print_event(f"no prompt asked for these keys: {','.join(self.keys)}")
@@ -61,20 +86,6 @@ class Customer:
     async def _report_ringing(self) -> None:
         await self.call.ringing.wait()
         self.print_event("ringing")
-
-    async def _listen(self) -> None:
-        prompt = self._recognizer.hear(self.call.rtp.received)
-        if prompt is None:
-            return
-        self.print_event(f"hears {prompt.key}: {prompt.words}")
-        if prompt.key in PROMPTS_WITH_KEYS and self.keys:
-            part = self.keys.pop(0)
-            try:
-                async with asyncio.timeout(len(part) + 2):
-                    await self.call.press(part)
-            except TimeoutError:
-                return  # the call has ended
-            self.print_event(f"presses {part}")
 
 
 async def play_customer(state: State, number: str, caller: str, keys: list[str]) -> int:
@@ -90,10 +101,15 @@ async def play_customer(state: State, number: str, caller: str, keys: list[str])
         await phone.close()
 
 
+def load_demo_settings(state: State) -> Settings:
+    """Return the settings of the running demo."""
+    given = {name.removeprefix(PREFIX).lower(): value for name, value in state.environment.items()}
+    return load_settings(_env_file=None, **given)
+
+
 def load_known_prompts(state: State) -> list[KnownPrompt]:
     """Return all prompts of the demo's modules as they are saved now."""
-    given = {name.removeprefix(PREFIX).lower(): value for name, value in state.environment.items()}
-    settings: Settings = load_settings(_env_file=None, **given)
+    settings = load_demo_settings(state)
     database: Database = create_app(settings).extensions["bazang"]["database"]
     library = SoundLibrary(settings.prompts_path)
     with database.read() as session:

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import os
 import re
 import secrets
 import shutil
@@ -19,6 +20,7 @@ from app.server.panel import panel_answers, start_panel
 from app.server.ports import describe_replacement, free_port_near
 from app.server.process import terminate
 from app.services import users
+from script.office.agent import GREETINGS
 from script.office.asterisk import NoAsterisk
 from script.office.bazang import Bazang
 from script.office.demo_office import (
@@ -55,7 +57,6 @@ ADMINISTRATOR = "admin"
 MAX_WAIT = 10  # seconds that a customer waits in the queue
 REST, AGENT_PAUSE = 5, 30  # seconds; shorter than in a real office
 RING_SECONDS = 1  # before a customer answers
-GREETING = "Hello, this is your customer. Thank you for calling me back."
 INTERRUPTED = 130
 CHECK_INTERVAL = 0.5  # seconds
 
@@ -71,8 +72,12 @@ def main(arguments: list[str]) -> int:
         default=PLAIN,
         help="whose dialplan the simulated PBX has (default: a plain Asterisk)",
     )
+    language = machine_language(os.environ)
     parser.add_argument(
-        "--language", choices=("en", "fa"), default="en", help="language of panel and prompts (default: en)"
+        "--language",
+        choices=("en", "fa"),
+        default=language,
+        help=f"language of panel and prompts (default: that of this machine, {language})",
     )
     commands = parser.add_subparsers(dest="command")
     call = commands.add_parser("call", help="call the demo that runs in another terminal, as a customer")
@@ -84,6 +89,10 @@ def main(arguments: list[str]) -> int:
         default=[],
         help="keys to press, one part for each prompt that asks: 1, or 2,09351112233#,1",
     )
+    answer = commands.add_parser("answer", help="log a phone of the demo in and answer its calls, as an agent")
+    hang_up = commands.add_parser("hang-up", help="end the calls of a phone")
+    for command in (answer, hang_up):
+        command.add_argument("number", type=_dialled, help="the extension: 101, 102 ...")
     given = parser.parse_args(arguments)
     remove_bazang_environment()
     try:
@@ -91,6 +100,11 @@ def main(arguments: list[str]) -> int:
             from script.office.customer import play_customer
 
             return _run(play_customer(find_running(), given.number, given.caller, given.keys))
+        if given.command in ("answer", "hang-up"):
+            from script.office import agent
+
+            play = agent.play_agent if given.command == "answer" else agent.hang_up
+            return _run(play(find_running(), given.number))
         if given.once:
             from script.office.once import play_once
 
@@ -106,6 +120,12 @@ def main(arguments: list[str]) -> int:
     except PermissionError as error:
         print(f"No access to {error.filename}, which belongs to another user: {error.strerror}", file=sys.stderr)
     return 1
+
+
+def machine_language(environment: Mapping[str, str]) -> str:
+    """Return the language for the machine's locale, which the environment gives: "fa" or "en"."""
+    names = (environment.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    return "fa" if re.match(r"fa(?![a-z])", next(filter(None, names), "")) else "en"
 
 
 def _dialled(text: str) -> str:
@@ -190,7 +210,7 @@ async def _run_office(language: str, profile: str, ports: Mapping[str, int], pas
             panel = start_panel(
                 HOST, ports["panel"], bazang.process_environment(), bazang.folder, bazang.folder / "panel.log"
             )
-            await _start_office(bazang, profile, panel, ports, passwords)
+            await _start_office(bazang, language, profile, panel, ports, passwords)
             await _wait_for_end_of_a_process(bazang, panel)
             print(f"A process of the demo has ended. See the logs in {bazang.folder}", file=sys.stderr)
             return 1
@@ -203,11 +223,16 @@ async def _run_office(language: str, profile: str, ports: Mapping[str, int], pas
 
 
 async def _start_office(
-    bazang: Bazang, profile: str, panel: Popen[bytes], ports: Mapping[str, int], passwords: Mapping[str, str]
+    bazang: Bazang,
+    language: str,
+    profile: str,
+    panel: Popen[bytes],
+    ports: Mapping[str, int],
+    passwords: Mapping[str, str],
 ) -> None:
     """Start trunk and worker, wait for the panel and save the state for other terminals."""
     trunk = await bazang.asterisk.trunk()
-    trunk.on_call = await _answer_as_customer(bazang)
+    trunk.on_call = await _answer_as_customer(bazang, language)
     await bazang.start_worker()
     if not await panel_answers(panel, HOST, ports["panel"]):
         raise RuntimeError(f"the panel ended during the start:\n{(bazang.folder / 'panel.log').read_text()[-3000:]}")
@@ -221,7 +246,7 @@ async def _start_office(
         environment=bazang.environment,
     )
     save_state(state)
-    _print_introduction(bazang.asterisk.build.version, profile, state)
+    print(introduction(bazang.asterisk.build.version, language, profile, state), flush=True)
 
 
 async def _wait_for_end_of_a_process(bazang: Bazang, panel: Popen[bytes]) -> None:
@@ -254,9 +279,10 @@ def _passwords() -> dict[str, str]:
     return {name: str(saved[name]) for name in names}
 
 
-async def _answer_as_customer(bazang: Bazang) -> CallHandler:
+async def _answer_as_customer(bazang: Bazang, language: str) -> CallHandler:
     """Return a handler for calls to customers: it answers after a moment, plays a greeting and waits for the end."""
-    greeting = await asyncio.to_thread(SoundLibrary(bazang.settings.prompts_path).synthesize, GREETING, "en")
+    library = SoundLibrary(bazang.settings.prompts_path)
+    greeting = await asyncio.to_thread(library.synthesize, GREETINGS[language], language)
     sound = read_ulaw(greeting.path)
 
     async def answer(call: Call) -> None:
@@ -273,19 +299,17 @@ async def _answer_as_customer(bazang: Bazang) -> CallHandler:
     return answer
 
 
-_OFFICE = f"""Calls to 101 go to *5001 (Sales) if it is busy, offline or does not answer.
-                Calls in queue 800 (102 and 103) go to *5002 (Support) after {MAX_WAIT} s."""
+_OFFICES = {
+    "en": f"""Calls to 101 go to *5001 (Sales) if it is busy, offline or does not answer.
+                Calls in queue 800 (102 and 103) go to *5002 (Support) after {MAX_WAIT} s.""",
+    "fa": """اگر ۱۰۱ مشغول یا خاموش باشد یا پاسخ ندهد، تماس به *5001 (Sales) می‌رود.
+                تماس‌های صف ۸۰۰ (داخلی‌های ۱۰۲ و ۱۰۳) پس از ۱۰ ثانیه به *5002 (Support) می‌روند.""",
+}
 _FREEPBX_OFFICE = f"""{did("101")} to {did("107")} call 101 to 107, which go to *5001 (Sales); 107 has a follow-me.
                 {did(QUEUE)} calls the queue (104 and 105), which goes to *5002 (Support).
                 {did("600")} calls a ring group (106), which goes to *5003 (Group)."""
-
-
-def _print_introduction(version: str, profile: str, state: State) -> None:
-    office = _OFFICE if profile == PLAIN else _FREEPBX_OFFICE
-    extension, queue = ("101", QUEUE) if profile == PLAIN else (did("101"), did(QUEUE))
-    accounts = "\n".join(f"                user {number}, password {secret}" for number, secret in state.phones.items())
-    print(
-        f"""
+_INTRODUCTIONS = {
+    "en": """
 Bazang runs beside Asterisk {version}.
 
   Panel         {state.panel}
@@ -295,14 +319,60 @@ Bazang runs beside Asterisk {version}.
   Office        {office}
                 This terminal answers numbers that begin with 0, as a customer.
 
-Call as a customer in another terminal:
+The whole way without a softphone, in a second terminal. Watch the pending requests in the panel meanwhile:
 
   script/demo call {extension} --from 09121234567 --keys 1
+                A customer calls 101, which is offline, and leaves a request.
+  script/demo answer 101
+                101 logs in. Bazang rings it; it answers, presses 1 and talks with the customer.
+  script/demo hang-up 101
+                After 5 seconds or more, in a third terminal: the request is done.
+
+A customer who wants to be called on another number:
+
   script/demo call {queue} --from 09121234567 --keys 2,09351112233#,1
 
-Press Ctrl-C to end the demo.
+Press Ctrl-C to end the demo. For the demo in Persian: script/demo --language fa
 """,
-        flush=True,
+    "fa": """
+بازنگ در کنار استریسک {version} اجرا می‌شود.
+
+  پنل           {state.panel}
+                user {state.administrator}, password {state.password}
+  تلفن‌ها        server {state.sip_host}, port {state.sip_port} (UDP)
+{accounts}
+  دفتر          {office}
+                این ترمینال به شماره‌هایی که با ۰ شروع می‌شوند به جای مشتری پاسخ می‌دهد.
+
+همه مسیر، بدون تلفن نرم‌افزاری، در ترمینال دوم. صفحه درخواست‌های در انتظار را هم در پنل باز نگه دارید:
+
+  script/demo call {extension} --from 09121234567 --keys 1
+                مشتری با ۱۰۱ تماس می‌گیرد که خاموش است، و درخواست تماس ثبت می‌کند.
+  script/demo answer 101
+                ۱۰۱ وصل می‌شود، زنگ می‌خورد، پاسخ می‌دهد، عدد ۱ را می‌زند و با مشتری صحبت می‌کند.
+  script/demo hang-up 101
+                پس از دست‌کم ۵ ثانیه، در ترمینال سوم: درخواست انجام شده است.
+
+مشتری‌ای که شماره دیگری می‌دهد:
+
+  script/demo call {queue} --from 09121234567 --keys 2,09351112233#,1
+
+پایان: Ctrl-C. به انگلیسی: script/demo --language en
+""",
+}
+
+
+def introduction(version: str, language: str, profile: str, state: State) -> str:
+    """Return the text that says how to use the running demo."""
+    extension, queue = ("101", QUEUE) if profile == PLAIN else (did("101"), did(QUEUE))
+    accounts = "\n".join(f"                user {number}, password {secret}" for number, secret in state.phones.items())
+    return _INTRODUCTIONS[language].format(
+        version=version,
+        state=state,
+        accounts=accounts,
+        office=_OFFICES[language] if profile == PLAIN else _FREEPBX_OFFICE,
+        extension=extension,
+        queue=queue,
     )
 
 

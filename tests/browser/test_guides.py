@@ -67,6 +67,7 @@ def test_guide_says_what_the_pages_say(
     store_product(database, product)
     with database.write() as session:
         write_setting(session, "setup_step", "exchange")
+        write_setting(session, "ami_secret", "given")
         session.get_one(Module, 1).name = "Sales" if locale == "en" else "فروش"
     users.set_locale(database, 1, locale)
     page = open_browser(viewport={"width": 820, "height": 800}).open_session(session_cookie(app, 1, locale))

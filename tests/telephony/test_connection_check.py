@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.domain.pbx_connection import ConnectionResult, DialplanState
+from app.domain.pbx_connection import Asked, ConnectionResult, DialplanState
 from app.telephony import connection_check
 from app.telephony.connection_check import ConnectionFailed, check_connection, connect
-from tests.support.fake_ami import Action, Answer, Connection, FakeAmi, fake_ami
+from tests.support.fake_ami import Action, Answer, Connection, FakeAmi, fake_ami, listing
 
 SECONDS = 1.0
 
@@ -112,3 +112,24 @@ async def test_an_old_asterisk_is_named_with_what_it_lacks() -> None:
         report = await check_connection(fake.host, fake.port, "bazang", "secret", seconds=SECONDS)
     assert (report.result, report.version, report.connected) == (ConnectionResult.TOO_OLD, "11.25.3", False)
     assert "ExtensionStateList, DeviceStateList" in report.detail
+
+
+async def test_all_contexts_of_a_plain_asterisk_are_listed_if_asked_for() -> None:
+    """Those that dial customers come first. Ours are left out, and so are names that could not be used."""
+    rows = [
+        [("Event", "ListDialplan"), ("Context", context), ("Extension", "_X.")]
+        for context in ("trunks", "abroad", "abroad", "bazang-out", "a b")
+    ]
+
+    async def getvar(connection: Connection, action: Action) -> None:
+        await connection.respond(action, "Success", ("Value", str(int("(trunks" in action.get("Variable")))))
+
+    async with fake_ami() as fake:
+        fake.answers["Getvar"] = getvar
+        fake.answers["ShowDialPlan"] = listing(rows, complete="ShowDialPlanComplete")
+        for action in ("QueueStatus", "ExtensionStateList"):
+            fake.answers[action] = listing([], complete=f"{action}Complete")
+        for everything, found in ((True, ("trunks", "abroad")), (False, ())):
+            asked = Asked((), ("outbound",), "", everything)
+            report = await check_connection(fake.host, fake.port, "bazang", "secret", seconds=SECONDS, asked=asked)
+            assert report.all_contexts == found

@@ -36,6 +36,7 @@ STATES: list[tuple[dict[str, Any], str, str, str]] = [
     ({"ami_status": "login_in_use"}, "fault", "one log-in", "allowmultiplelogin = yes"),
     ({"ami_status": "down", "ami_detail": "Connect call failed"}, "fault", "Not connected", "Connect call failed"),
     ({"ami_status": "connecting"}, "fault", "Not connected", ""),
+    ({"ami_status": "not_given"}, "fault", "not connected yet", ""),
     ({"ami_status": "brand_new"}, "fault", "Not connected", ""),
     ({"obstacle": "no_dialplan", "dialplan_detail": "not_included"}, "fault", "include", "#tryinclude"),
     ({"obstacle": "no_dialplan", "dialplan_detail": "[Errno 13] x"}, "fault", "written", "[Errno 13] x"),

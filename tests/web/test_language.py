@@ -33,6 +33,25 @@ def test_without_a_choice_the_language_is_that_of_the_office(visitor: Visitor, d
     assert language(visitor.get("/login")) == "en"
 
 
+@pytest.mark.parametrize(
+    ("asked", "seen"),
+    [("en-GB,en;q=0.9,fa;q=0.5", "en"), ("fa-IR", "fa"), ("de,*;q=0.1", "fa"), ("de", "fa"), ("", "fa")],
+)
+def test_a_visitor_reads_the_language_of_the_browser(visitor: Visitor, asked: str, seen: str) -> None:
+    assert language(visitor.get("/login", headers={"Accept-Language": asked})) == seen
+    choose(visitor, "fa")
+    assert language(visitor.get("/login", headers={"Accept-Language": asked})) == "fa", "a choice comes first"
+
+
+def test_an_administrator_reads_it_until_the_office_has_a_language(visitor: Visitor, database: Database) -> None:
+    english = {"Accept-Language": "en"}
+    log_in(visitor)
+    assert language(visitor.get("/setup/office", headers=english)) == "en"
+    with database.write() as session:
+        store_settings.write_setting(session, "locale", "fa")
+    assert language(visitor.get("/requests", headers=english)) == "fa"
+
+
 def test_a_visitor_chooses_a_language(visitor: Visitor) -> None:
     choose(visitor, "en")
     assert language(visitor.get("/login")) == "en"

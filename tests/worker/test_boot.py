@@ -1,18 +1,22 @@
-"""A PBX that is still booting: it answers before its hints and queues are loaded."""
+"""A PBX that is still booting: it answers before its hints and queues are loaded. And one that is not set up yet."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
 
 from app.config import Settings
 from app.services.pbx.dialplan import gather_dialplan
+from app.services.settings import pbx as pbx_settings
 from app.store.database import Database
 from app.store.models import ExtensionRow, QueueMemberRow, QueueRow
+from app.store.pbx_state import PBX_NOT_GIVEN, worker_state
 from app.worker import main
 from app.worker.main import Worker
 from script.office.patience import PATIENCE
-from tests.support.factories import create_line, create_queue
+from tests.support.factories import NOW, create_line, create_queue
 from tests.support.fake_ami import Action, Connection, FakeAmi, fake_ami, listing, refuse
 
 HINT = [("Event", "ExtensionStatus"), ("Exten", "101"), ("Context", "hints"), ("Hint", "PJSIP/101"), ("Status", "0")]
@@ -140,3 +144,32 @@ async def test_extension_that_is_removed_on_a_running_pbx_goes(pbx: Pbx, databas
     pbx.load_hints(hints=False)
     await pbx.poll()
     assert rows(database) == ({}, [], [])
+
+
+async def test_pbx_is_not_asked_before_somebody_has_given_its_settings(office: Settings, database: Database) -> None:
+    """The setup generates a secret. Until it is saved, the PBX cannot know it, and would count refused log-ins."""
+
+    def status() -> str:
+        with database.read() as session:
+            return worker_state(session).ami_status
+
+    async with fake_ami() as fake:
+        settings = office.model_copy(update={"ami_host": fake.host, "ami_port": fake.port, "agi_port": 0})
+        worker, ready = Worker(settings, database), asyncio.Event()
+        running = asyncio.create_task(worker.run(ready.set))
+        async with asyncio.timeout(PATIENCE):
+            await ready.wait()
+        await worker.poll()
+        assert status() == PBX_NOT_GIVEN, "there is no secret at all"
+        with database.write() as session:
+            pbx_settings.ensure_secret(session, settings, 1, NOW)
+        await worker.poll()
+        await worker.poll()
+        assert (status(), fake.connections) == (PBX_NOT_GIVEN, [])
+        given = replace(pbx_settings.load(database, settings), ami_secret=fake.secret)
+        pbx_settings.save(database, settings, given, actor="sara", now=NOW)
+        await worker.poll()
+        await worker.ami.wait_connected(PATIENCE)
+        assert len(fake.named("Login")) == 1
+        worker.stop()
+        await running

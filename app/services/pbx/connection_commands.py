@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 from app.config import Settings
@@ -19,7 +20,8 @@ from app.store import encryption
 from app.store.database import Database
 
 WAIT = 12.0  # seconds; longer than the worker's own limit
-LONGEST_DETAIL, LONGEST_VERSION = 500, 100  # characters; text from the PBX must fit into a command's result
+# Characters: what comes from the PBX must fit into a command's result.
+LONGEST_DETAIL, LONGEST_VERSION, LONGEST_NAMES = 500, 100, 1000
 
 
 def test(
@@ -31,18 +33,24 @@ def test(
     username: str,
     secret: str,
     contexts: tuple[str, ...] = (),
+    everything: bool = True,
     actor: str,
     now: datetime,
 ) -> ConnectionReport | None:
     """Test these values without changing the settings in use. Return None if the worker does not answer.
 
-    `contexts`: further ones to look for. The worker decrypts the secret, and `commands` removes it when the command
-    ends.
+    `contexts`: further ones to look for. `everything`: list the contexts anew. Those that are found are stored for
+    choosing. The worker decrypts the secret, and `commands` removes it when the command ends.
     """
     payload = {"host": host, "port": port, "username": username, "secret": encryption.encrypt(settings, secret)}
-    payload["asked"] = asdict(product.questions(database, settings, contexts))
+    payload["asked"] = asdict(product.questions(database, settings, contexts, everything=everything))
     answered = commands.send_and_wait(database, commands.TEST_CONNECTION, payload, actor=actor, now=now, seconds=WAIT)
-    return unpack(answered.result) if answered is not None and answered.ok else None
+    if answered is None or not answered.ok:
+        return None
+    report = unpack(answered.result)
+    if report.all_contexts:
+        product.store_contexts(database, report.all_contexts)
+    return report
 
 
 def apply(database: Database, *, actor: str, now: datetime) -> None:
@@ -56,13 +64,22 @@ def pack(report: ConnectionReport) -> str:
         "detail": displayable(report.detail, LONGEST_DETAIL),
         "version": displayable(report.version, LONGEST_VERSION),
     }
-    return json.dumps(asdict(report) | texts, ensure_ascii=False)
+    names = {"all_contexts": _shortened(report.all_contexts)}
+    if report.outbound is not None:
+        names["outbound"] = _shortened(report.outbound)
+    return json.dumps(asdict(report) | texts | names, ensure_ascii=False)
+
+
+def _shortened(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return as many of the names as LONGEST_NAMES characters hold."""
+    lengths = accumulate(len(name) + 4 for name in names)
+    return tuple(name for name, length in zip(names, lengths, strict=True) if length <= LONGEST_NAMES)
 
 
 def unpack(result: str) -> ConnectionReport:
     """Return the report that `pack` encoded."""
     values = json.loads(result)
-    for name in ("read_missing", "write_missing", "unchecked", "contexts", "outbound"):
+    for name in ("read_missing", "write_missing", "unchecked", "contexts", "outbound", "all_contexts"):
         values[name] = None if values[name] is None else tuple(values[name])
     values |= {"result": ConnectionResult(values["result"]), "dialplan": DialplanState(values["dialplan"])}
     values |= {"callers": CallersState(values["callers"])}
@@ -73,4 +90,4 @@ def unpack(result: str) -> ConnectionReport:
 def unpack_asked(payload: Mapping[str, Any]) -> Asked:
     """Return what a command asks about the dialplan. Raises KeyError and TypeError for a bad payload."""
     asked = payload["asked"]
-    return Asked(tuple(asked["contexts"]), tuple(asked["outbound"]), str(asked["number"]))
+    return Asked(tuple(asked["contexts"]), tuple(asked["outbound"]), str(asked["number"]), bool(asked["everything"]))

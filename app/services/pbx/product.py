@@ -47,18 +47,37 @@ def load_product(stored: Mapping[str, str]) -> Product | None:
     return Product(found) if found in set(Product) else None
 
 
-def questions(database: Database, settings: Settings, contexts: Iterable[str] = ()) -> Asked:
-    """Return what a connection test asks about the dialplan: the contexts in force, `contexts`, and the usual ones."""
+def store_contexts(database: Database, contexts: Iterable[str]) -> None:
+    """Store the contexts that a connection test has found, for choosing."""
+    with database.write() as session:
+        store.write_setting(session, store.PBX_CONTEXTS, " ".join(contexts))
+
+
+def load_contexts(stored: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the contexts that the last connection test has found. `stored`: the result of `read_all`."""
+    return tuple(stored.get(store.PBX_CONTEXTS, "").split())
+
+
+def questions(
+    database: Database, settings: Settings, contexts: Iterable[str] = (), *, everything: bool = True
+) -> Asked:
+    """Return what a connection test asks about the dialplan: the contexts in force, `contexts`, and the usual ones.
+
+    Without `everything`, the contexts that were found before count instead of a new list.
+    """
     with database.read() as session:
-        pbx = store.pbx(session, settings)
+        stored = store.read_all(session)
+        pbx = store.pbx(session, settings, stored)
+    found = load_contexts(stored)
     here = office.load(database, settings)
     example = office.dialled_example(here.region, here.outbound_format, here.outbound_prefix)
     names = ("extension_context", "queue_context")
     usual = (CONTEXTS[profile][name] for profile in CONTEXTS for name in names)
     return Asked(
         _distinct((*contexts, pbx.extension_context, pbx.queue_context, *usual)),
-        _distinct((pbx.outbound_context, *USUAL_OUTBOUND)),
+        _distinct((pbx.outbound_context, *USUAL_OUTBOUND, *found)),
         "" if example is None else example[1],
+        everything or not found,
     )
 
 

@@ -100,6 +100,8 @@ def save(database: Database, settings: Settings, given: PbxInput, *, actor: str,
     with database.write() as session:
         if "ami_secret" in values:
             _stop_showing(session)
+        _delete(session, store.PBX_NOT_ENTERED)
+        _delete(session, store.PBX_CONTEXTS)  # this may be another PBX
         save_values(session, values, now, actor=actor)
 
 
@@ -173,6 +175,7 @@ def ensure_secret(session: Session, settings: Settings, user_id: int, now: datet
     """Generate the AMI secret if there is none yet, to be shown to this user."""
     if not store.pbx(session, settings).ami_secret:
         _generate(session, settings, user_id, now)
+        store.write_setting(session, store.PBX_NOT_ENTERED, "y")
 
 
 def replace_secret(database: Database, settings: Settings, user_id: int, now: datetime, *, actor: str) -> None:
@@ -208,7 +211,11 @@ def stop_showing(database: Database) -> None:
 
 
 def _stop_showing(session: Session) -> None:
-    session.execute(delete(Setting).where(Setting.name == _SHOWN_TO))
+    _delete(session, _SHOWN_TO)
+
+
+def _delete(session: Session, name: str) -> None:
+    session.execute(delete(Setting).where(Setting.name == name))
 
 
 def _generate(session: Session, settings: Settings, user_id: int, now: datetime) -> None:

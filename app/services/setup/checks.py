@@ -43,7 +43,8 @@ class Checks:
 
     `found` is what becomes of a customer's number there, None if the PBX was not asked. `callers_address` is where the
     PBX should reach our FastAGI server. `missing` are the contexts of the settings that the PBX does not have, and
-    `instead` the usual ones that it has. `proposal`: settings that fit the PBX better.
+    `instead` the usual ones that it has. `proposal`: settings that fit the PBX better. `entered`: somebody has given
+    the PBX settings; before that, the PBX is not asked.
     """
 
     results: dict[Check, CheckResult]
@@ -54,10 +55,16 @@ class Checks:
     missing: tuple[str, ...] = ()
     instead: tuple[str, ...] = ()
     proposal: Proposal | None = None
+    entered: bool = True
 
     @property
     def ready(self) -> bool:
         return all(result is CheckResult.OK for result in self.results.values())
+
+    @property
+    def refused(self) -> bool:
+        """Whether the PBX refuses the log-in."""
+        return self.results[Check.ACCEPTED] is CheckResult.FAULT
 
 
 _CALLERS = {
@@ -74,17 +81,23 @@ _UNREACHED = (
 )
 
 
-def not_run(proposal: Proposal | None) -> Checks:
+def not_run(proposal: Proposal | None, *, entered: bool) -> Checks:
     """Return the checks before their first run, with what is proposed already."""
-    return Checks(dict.fromkeys(Check, CheckResult.UNKNOWN), None, proposal=proposal)
+    return Checks(dict.fromkeys(Check, CheckResult.UNKNOWN), None, proposal=proposal, entered=entered)
 
 
-def run(database: Database, settings: Settings, actor: str, now: datetime) -> Checks:
-    """Run all checks with the effective settings. Waits for the PBX, at most some seconds."""
+def run(database: Database, settings: Settings, actor: str, now: datetime, *, everything: bool = True) -> Checks:
+    """Run all checks with the effective settings. Waits for the PBX, at most some seconds.
+
+    Without `everything`, the contexts are not listed anew.
+    """
     with database.read() as session:
         runs = pbx_state.worker_runs(session, now)
         stored = store_settings.read_all(session)
         pbx = store_settings.pbx(session, settings, stored)
+    if not store_settings.pbx_is_given(settings, stored):
+        unasked = dict.fromkeys(Check, CheckResult.UNKNOWN) | {Check.SERVICE: _result(runs)}
+        return Checks(unasked, None, pbx.outbound_context, entered=False)
     report = None
     if runs:
         report = connection_commands.test(
@@ -94,6 +107,7 @@ def run(database: Database, settings: Settings, actor: str, now: datetime) -> Ch
             port=pbx.ami_port,
             username=pbx.ami_username,
             secret=pbx.ami_secret,
+            everything=everything,
             actor=actor,
             now=now,
         )

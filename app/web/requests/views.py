@@ -12,17 +12,23 @@ from app.domain.lifecycle import ACTIVE, Status
 from app.services.errors import Invalid, NotFound
 from app.services.requests.create import create_request
 from app.services.requests.detail import load_detail
+from app.services.requests.first_steps import load_first_steps
 from app.services.requests.pending import Pending, PendingFilter, load_filter_choices, load_pending
 from app.services.requests.results import ResultCode
 from app.services.requests.spoken_names import find_for_user
 from app.web import poll
-from app.web.context import current_scope, database, library, settings, utcnow
+from app.web.context import cached_query, current_scope, database, library, settings, utcnow
 from app.web.http import parse_row_number
 from app.web.requests.form import NewRequestForm
 
 blueprint = Blueprint("requests", __name__)
 FILTER_ARGUMENTS = ("module", "target", "status")
 ARGUMENTS = (*FILTER_ARGUMENTS, "page")
+
+
+@blueprint.context_processor
+def _template_values():
+    return {"first_steps": lambda: cached_query("first_steps", load_first_steps)}
 
 
 @blueprint.get("/")

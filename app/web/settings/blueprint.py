@@ -6,6 +6,7 @@ from flask_babel import lazy_gettext as _l
 from app.config import PREFIX
 from app.services.settings import office
 from app.store.settings import ENVIRONMENT_NAMES
+from app.web import pbx_product
 from app.web.context import settings
 
 blueprint = Blueprint("settings", __name__, url_prefix="/settings")
@@ -29,7 +30,11 @@ def _template_values():
 
 def environment_values() -> dict[str, object]:
     """Return what templates need to show settings from the environment read-only."""
-    return {"from_environment": office.from_environment(settings()), "environment_variable": environment_variable}
+    return {
+        "from_environment": office.from_environment(settings()),
+        "environment_variable": environment_variable,
+        "pbx_contexts": pbx_product.contexts,
+    }
 
 
 def environment_variable(name: str) -> str:

@@ -5,7 +5,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from flask_wtf import FlaskForm
-from wtforms import RadioField, StringField
+from wtforms import RadioField, SelectMultipleField, StringField
 
 from app.services.errors import Invalid
 from app.services.modules.list import suggest_code
@@ -14,15 +14,16 @@ from app.services.setup.first_module import FirstModuleInput, Template
 from app.services.setup.progress import SetupStep
 from app.web import context, pbx_product
 from app.web.context import administrator_required, cached_query, database, directory, settings, utcnow
-from app.web.fields import DigitsField, choices, show_errors
+from app.web.fields import DigitsField, choices, show_errors, split_list
 from app.web.setup import wording
 from app.web.setup.steps import blueprint, complete_step
 
 
 class FirstModuleForm(FlaskForm):
     template = RadioField(_l("Purpose"), choices=choices(wording.TEMPLATE), validate_choice=False)
+    picked = SelectMultipleField(_l("Extensions"), validate_choice=False)
     extensions = DigitsField(
-        _l("Extensions"),
+        _l("Extensions by number"),
         description=_l("Callers who do not reach these extensions are called back. Separate with commas: 101, 102"),
     )
     queue = DigitsField(_l("Queue"), description=_l("Its name or number on the PBX."))
@@ -39,7 +40,7 @@ class FirstModuleForm(FlaskForm):
         if self.template.data == Template.QUEUE:
             typed = [self.queue.data or ""]
         else:
-            typed = (self.extensions.data or "").replace("،", ",").split(",")
+            typed = [*(self.picked.data or ()), *split_list(self.extensions.data or "")]
         return tuple(dict.fromkeys(target.strip() for target in typed if target.strip()))
 
     def show(self, errors: dict[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from flask import redirect, render_template, request, url_for
+from flask import abort, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
@@ -14,6 +14,7 @@ from app.services.settings import office, pbx
 from app.services.settings.office import OfficeInput
 from app.services.setup import checks, progress
 from app.services.setup.checks import Check, CheckResult, Checks
+from app.store import settings as store_settings
 from app.web import context, pbx_product
 from app.web.context import administrator_required, database, settings, stored, utcnow
 from app.web.fields import show_errors
@@ -22,15 +23,15 @@ from app.web.settings import connection_report
 from app.web.settings.pbx_form import PbxForm
 from app.web.setup.steps import blueprint
 
-_USUAL_CONTEXT = "from-internal"  # the usual context of phones
-
 
 class SetupPbxForm(PbxForm):
     extension_context = None
     queue_context = None
     outbound_context = StringField(
         _l("Context for calls to customers"),
-        description=_l("The context of the PBX in which your phones dial out, for example from-internal."),
+        description=_l(
+            "The context of the PBX in which your phones dial out. When the PBX is connected, choose one that it has."
+        ),
     )
 
     def may_reuse_secret(self) -> bool:
@@ -55,7 +56,7 @@ def edit():
 @administrator_required
 def run_checks():
     """Run the checks with the saved settings."""
-    found = checks.run(database(), settings(), current_user.name, utcnow())
+    found = checks.run(database(), settings(), current_user.name, utcnow(), everything="everything" in request.form)
     if found.results[Check.ACCEPTED] is CheckResult.OK:
         pbx.stop_showing(database())
     if is_fragment():
@@ -71,6 +72,19 @@ def use_profile():
     return redirect(url_for("setup.exchange_step", _anchor="checks"))
 
 
+@blueprint.post("/exchange/outbound", endpoint="use_outbound")
+@administrator_required
+def use_outbound():
+    """Save a context for calls to customers that a check has found."""
+    given = replace(office.load(database(), settings()), outbound_context=request.args.get("context", ""))
+    try:
+        office.save(database(), settings(), given, actor=current_user.name, now=utcnow())
+    except Invalid:
+        abort(400)
+    connection_commands.apply(database(), actor=current_user.name, now=utcnow())
+    return redirect(url_for("setup.exchange_step", _anchor="checks"))
+
+
 @blueprint.post("/exchange/secret", endpoint="new_secret")
 @administrator_required
 def make_secret():
@@ -83,7 +97,7 @@ def make_secret():
 
 def _form(outbound_context: str, **options: object) -> SetupPbxForm:
     stored_values = pbx.load(database(), settings())
-    return SetupPbxForm(obj=stored_values, data={"outbound_context": outbound_context or _USUAL_CONTEXT}, **options)
+    return SetupPbxForm(obj=stored_values, data={"outbound_context": outbound_context}, **options)
 
 
 def _save(form: SetupPbxForm) -> bool:
@@ -129,8 +143,12 @@ def _page(form: SetupPbxForm, found: Checks | None = None) -> str:
         may_replace_secret=not from_environment and not shown and progress.current_step(stored()) is not None,
         step_number=3,
         **pbx_product.template_values(),
-        **_check_values(found or checks.not_run(pbx_product.stored_proposal())),
+        **_check_values(found or checks.not_run(pbx_product.stored_proposal(), entered=_is_given())),
     )
+
+
+def _is_given() -> bool:
+    return store_settings.pbx_is_given(settings(), stored())
 
 
 def _check_values(found: Checks) -> dict[str, object]:

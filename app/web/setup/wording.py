@@ -31,7 +31,7 @@ TEMPLATE_ABOUT = {
     Template.QUEUE.value: _l(
         "Callers who waited too long in the queue press 1. The next free member of the queue calls them back."
     ),
-    Template.SILENT.value: _l("Nothing is played. The numbers of callers who reached nobody are called back."),
+    Template.SILENT.value: _l("Nothing is played. Callers whose call was not answered are called back."),
 }
 
 # The proposed names of the first module.

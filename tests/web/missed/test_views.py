@@ -35,7 +35,7 @@ def figures(page: Page) -> dict[str, str]:
 
 def test_page_is_in_the_navigation_once_it_is_in_use(admin: Visitor, operator: Visitor, database: Database) -> None:
     assert not admin.get("/requests").has("a", href="/missed")
-    assert "No call was missed." in admin.get("/missed").main
+    assert "No missed calls." in admin.get("/missed").main
     create_missed_call_rule(database)
     for visitor in (admin, operator):
         assert visitor.get("/requests").has("a", href="/missed")
@@ -60,7 +60,7 @@ def test_list_shows_who_called_and_what_became_of_it(admin: Visitor, database: D
     assert len(rows(page)) == 1
     assert figures(page)["missed"] == "1"
     assert page.one("option", selected="").get("value") == "queue:800"
-    assert "No call was missed." in admin.get("/missed", target="109").main
+    assert "No missed calls." in admin.get("/missed", target="109").main
     assert len(rows(admin.ask("/missed/rows"))) == 3
 
 

@@ -93,15 +93,15 @@ def test_an_operator_sees_their_own_alone(operator: Visitor, office: None, path:
 def test_who_has_no_extension_is_told_what_to_do(app: Flask, database: Database, office: None) -> None:
     user = users.create(database, "reza", PASSWORD, "operator", NOW, locale="en")
     page = Visitor(app, user, locale="en").get("/overview")
-    assert "No extension is yours yet." in page.main
+    assert "You have no extension yet." in page.main
     assert figure(page, "waiting") == "Waiting now 0"
     assert lines(page) == []
 
 
 def test_an_empty_office_is_told(admin: Visitor) -> None:
-    assert "There is no line to show yet." in admin.get("/overview").main
+    assert "No lines to show yet." in admin.get("/overview").main
     page = admin.get("/wallboard")
-    assert "There is no line to show yet." in page.main
+    assert "No lines to show yet." in page.main
     assert figure(page, "longest") == "Longest wait –"
 
 

@@ -87,9 +87,9 @@ def test_an_empty_period_says_so(admin: Visitor, database: Database, sales: Modu
     register(database, sales)
     for path in (LIST, CHARTS):
         page = ask(admin, path, registered_from="2001-01-01", registered_to="2001-01-31")
-        assert "Nothing was registered in this period" in page.main
-        (link,) = [link for link in page.all("a") if text(link) == "Search at any time"]
-        assert "Nothing was registered" not in admin.get(link.get("href", "")).main
+        assert "No requests were registered in this period" in page.main
+        (link,) = [link for link in page.all("a") if text(link) == "Search all dates"]
+        assert "No requests were registered" not in admin.get(link.get("href", "")).main
 
 
 def test_it_begins_with_the_last_30_days(admin: Visitor, database: Database, sales: Module) -> None:
@@ -329,7 +329,7 @@ def test_an_operator_sees_their_own(app: Flask, operator: Visitor, database: Dat
 def test_an_operator_without_extensions_sees_nothing(operator: Visitor, database: Database, various: Module) -> None:
     with database.write() as session:
         session.get_one(User, 2).extensions = []
-    assert "No request matches." in ask(operator, LIST, period="all").main
+    assert "No requests match." in ask(operator, LIST, period="all").main
     assert file(operator, CSV, period="all").decode("utf-8-sig").count("\n") == 1
 
 
@@ -424,7 +424,7 @@ def test_a_change_is_counted_at_once(admin: Visitor, database: Database, sales: 
     assert total(ask(admin, LIST, status="waiting")) == "1 request"
     assert table(ask(admin, CHARTS, period="today"), "days")[0].endswith("1 0 0 0 0 1")
     apply_event(database, 1, Cancelled(), "sara", now())
-    assert "No request matches." in ask(admin, LIST, status="waiting").main
+    assert "No requests match." in ask(admin, LIST, status="waiting").main
     assert table(ask(admin, CHARTS, period="today"), "days")[0].endswith("1 0 0 0 1 0")
 
 

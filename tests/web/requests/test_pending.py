@@ -54,7 +54,7 @@ def create(database: Database, module: Module | None = None, **values: Any) -> C
 
 def test_an_empty_page_has_no_table(supervisor: Visitor) -> None:
     page = supervisor.get(PAGE)
-    assert page.has("p", class_="nothing-title") and not page.all("table")
+    assert page.has("ol", class_="first-steps") and not page.all("table")
 
 
 def test_a_row_is_complete(supervisor: Visitor, database: Database, healthy: None) -> None:

@@ -157,7 +157,7 @@ def results(page: Page) -> dict[str, str]:
 def test_the_checks_show_what_is_missing(admin: Visitor, database: Database, service: Service) -> None:
     assert results(admin.press("/setup/exchange/check"))["service"] == "check-fault"
     create_running_service(database)
-    write(database, outbound_context="from-internal")
+    write(database, outbound_context="from-internal", ami_secret="stored")
     page = check(admin, service, CONNECTED)
     assert set(results(page).values()) == {"check-ok"}
     assert not page.has(id="poll"), "nothing is left to check"
@@ -167,6 +167,43 @@ def test_the_checks_show_what_is_missing(admin: Visitor, database: Database, ser
     found = results(page)
     assert (found["reached"], found["accepted"], found["rights"]) == ("check-ok", "check-fault", "check-unknown")
     assert page.has(id="poll")
+
+
+def test_the_pbx_is_asked_after_its_settings_are_saved(
+    admin: Visitor, database: Database, settings: Settings, service: Service
+) -> None:
+    create_running_service(database)
+    with database.write() as session:
+        pbx.ensure_secret(session, settings, 1, datetime.now(UTC))
+    with service() as asked:
+        page = admin.press("/setup/exchange/check")
+    assert not asked, "a log-in with a secret that nobody has pasted is refused"
+    assert by_result(page, "ok") == {"service"} and "Save and check" in page.main
+    page = admin.get("/setup/exchange")
+    assert page.source.index("secret = ") < page.source.index(">Save and check<"), "the lines come first"
+    send(admin, page, "/setup/exchange")
+    refused = ConnectionReport(ConnectionResult.REFUSED, "Authentication failed")
+    assert check(admin, service, refused).one(id="poll").get("hx-trigger") == "every 20s", (
+        "a PBX may block this machine"
+    )
+    assert check(admin, service, CONNECTED, "no_context").one(id="poll").get("hx-trigger") == "every 2s"
+
+
+def test_the_context_for_customers_is_chosen_from_those_of_the_pbx(
+    admin: Visitor, database: Database, service: Service
+) -> None:
+    create_running_service(database)
+    write(database, ami_secret="stored")
+    found = replace(CONNECTED, outbound=("abroad",), all_contexts=("abroad", "phones"))
+    page = check(admin, service, found, "no_context")
+    assert "Choose the context" in page.main
+    for path in ("/setup/exchange", "/settings/exchange", "/settings"):
+        offered = admin.get(path).one("datalist", id="context-list")
+        assert [option.get("value") for option in offered.iter("option")] == ["abroad", "phones"]
+    (button,) = (each for each in page.all("button") if "Use abroad" in "".join(each.itertext()))
+    assert location(admin.post(button.get("formaction", ""))) == "/setup/exchange#checks"
+    assert stored(database)["outbound_context"] == "abroad"
+    admin.post("/setup/exchange/outbound?context=a%20b", status=400)
 
 
 FREEPBX = replace(
@@ -180,7 +217,7 @@ FREEPBX = replace(
 
 def check(admin: Visitor, service: Service, report: ConnectionReport, outbound: str = "dialled") -> Page:
     """Run the checks. `outbound`: the OutboundResult that the worker answers."""
-    with service(test_connection=(True, pack(report)), outbound=(True, outbound)):
+    with service(test_connection=(True, pack(report)), outbound=(True, outbound), apply_settings=(True, "")):
         return admin.press("/setup/exchange/check")
 
 
@@ -190,7 +227,7 @@ def by_result(page: Page, result: str) -> set[str]:
 
 def test_contexts_that_do_not_fit_are_faults(admin: Visitor, database: Database, service: Service) -> None:
     create_running_service(database)
-    write(database, outbound_context="nowhere", extension_context="mine")
+    write(database, outbound_context="nowhere", extension_context="mine", ami_secret="stored")
     page = check(admin, service, FREEPBX, "no_context")
     assert by_result(page, "fault") == {"product", "contexts", "callers", "outbound"}
     assert "The PBX does not have: mine." in page.main and "It has: from-did-direct, ext-queues." in page.main
@@ -205,7 +242,7 @@ def test_contexts_that_do_not_fit_are_faults(admin: Visitor, database: Database,
 
 def test_what_may_not_be_read_is_no_fault(admin: Visitor, database: Database, service: Service) -> None:
     create_running_service(database)
-    write(database, outbound_context="nowhere")
+    write(database, outbound_context="nowhere", ami_secret="stored")
     report = ConnectionReport(ConnectionResult.RIGHTS_MISSING, write_missing=("originate",))
     page = check(admin, service, report, "no_context")
     assert by_result(page, "ok") == {"service", "reached", "accepted"}
@@ -219,7 +256,7 @@ def test_a_plain_asterisk_with_the_settings_of_freepbx_is_a_fault(
     admin: Visitor, database: Database, service: Service
 ) -> None:
     create_running_service(database)
-    write(database, pbx_profile="freepbx")
+    write(database, pbx_profile="freepbx", ami_secret="stored")
     page = check(admin, service, replace(CONNECTED, outbound=("outbound",)), "no_context")
     assert by_result(page, "fault") == {"product", "contexts", "outbound"}
     assert "Use the settings for a plain Asterisk" in page.main and "These can: outbound." in page.main
@@ -230,7 +267,7 @@ def test_a_plain_asterisk_with_the_settings_of_freepbx_is_a_fault(
 
 def test_a_route_that_asks_for_a_password_is_a_fault(admin: Visitor, database: Database, service: Service) -> None:
     create_running_service(database)
-    write(database, outbound_context="from-internal")
+    write(database, outbound_context="from-internal", ami_secret="stored")
     page = check(admin, service, CONNECTED, "password")
     assert results(page)["outbound"] == "check-fault" and "asks for a password" in page.main
 
@@ -258,6 +295,17 @@ def test_a_module_for_a_queue_is_created_with_its_destination(
     with database.read() as session:
         queue = session.get_one(QueueScenario, name)
     assert (queue.failed_kind, queue.failed_code) == ("module", "*5001")
+
+
+def test_the_extensions_of_the_pbx_are_offered(admin: Visitor, database: Database) -> None:
+    for extension in ("101", "102", "103"):
+        create_line(database, extension)
+    page = admin.get("/setup/module")
+    assert [box.get("value") for box in page.all("input", name="picked")] == ["101", "102", "103"]
+    fields = fields_of(page) | {"picked": ["101", "103"], "extensions": "۱۰۳، 120"}
+    admin.post("/setup/module", fields)
+    with database.read() as session:
+        assert session.get_one(Module, 1).targets == ["101", "103", "120"]
 
 
 def test_existing_destinations_stay(admin: Visitor, database: Database) -> None:
