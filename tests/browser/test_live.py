@@ -232,7 +232,7 @@ def test_request_is_cancelled_without_javascript(
 ) -> None:
     page = open_browser(java_script_enabled=False).log_in(OPERATOR, PASSWORD)
     register(database)
-    page.reload()
+    page.goto("/requests")
     expect(row(page)).to_contain_text("101 is in a call")
     choose_in_menu(page, "Cancel …")
     expect(page.locator("h1")).to_have_text("Cancel the request")
