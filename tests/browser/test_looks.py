@@ -54,11 +54,16 @@ INSIDE_LIST_ITEM = """(parts) => parts.map((part) => {
 })"""
 
 
+def unfold_prompt(page: Page, key: str) -> None:
+    page.locator(f"[data-prompt={key}] summary").click()
+
+
 def fail_to_save(page: Page) -> None:
     page.goto("/modules/new")
     page.locator("#rest").fill("ten")
     page.locator("#next_kind").select_option("custom")
     page.locator("#next_code").fill("ivr")
+    unfold_prompt(page, "intro")
     page.locator("[data-prompt=intro] input[value=file]").check()
     page.locator(".form-end button").click()
     page.locator(".alert-danger").wait_for()
@@ -93,6 +98,8 @@ def fail_to_save_a_scenario(page: Page) -> None:
 def open_recording_cards(page: Page) -> None:
     """Open a card to choose a recording, and a card to record by phone."""
     page.goto("/modules/1")
+    for key in ("enter_number", "wrong_number"):
+        unfold_prompt(page, key)
     page.locator("[data-prompt=enter_number] input[value=record]").check()
     page.locator("[data-prompt=wrong_number] input[value=file]").check()
     page.locator("[data-prompt=enter_number] [data-ring]").click()
@@ -100,6 +107,7 @@ def open_recording_cards(page: Page) -> None:
 
 def choose_from_the_library(page: Page) -> None:
     page.goto("/modules/1")
+    unfold_prompt(page, "intro")
     page.locator("[data-prompt=intro] [data-open-library]").click()
     page.locator(".library-choices").wait_for()
 

@@ -104,8 +104,10 @@ def open_page(app: Flask, database: Database, person: Person, locale: str, path:
 
 
 def card(page: Page, key: str) -> Locator:
-    """Return the card of a prompt."""
-    return page.locator(f"[data-prompt={key}]")
+    """Unfold a prompt. Return its card."""
+    card = page.locator(f"[data-prompt={key}]")
+    card.locator("details").evaluate("(details) => { details.open = true; }")
+    return card
 
 
 def choose_mode(page: Page, key: str, mode: str) -> Locator:

@@ -15,6 +15,7 @@ from tests.support.html import parse
 
 DIRECTIONS = {"fa": "rtl", "en": "ltr"}
 CONTROLS = ("input", "select", "textarea", "button", "audio", "a")
+FILLED = ("btn-primary", "btn-danger")  # what a page is for has one of these; all other buttons are outlined or plain
 HTML = "text/html; charset=utf-8"
 # Attributes that contain ids of other elements.
 REFERENCES = {"for", "aria-describedby", "aria-labelledby", "list", "data-shows", "data-toggles"}
@@ -213,6 +214,8 @@ def check_page(page: Page) -> None:
     _check_ids(page)
     _check_names(page)
     _check_nothing_inline(page)
+    filled = [text(button) for name in FILLED for button in page.all(class_=name)]
+    assert len(filled) <= 1, f"more than one button is filled: {filled}"
     if not page.fragment:
         html = page.one("html")
         assert html.get("dir") == DIRECTIONS[html.get("lang", "")]
