@@ -1,5 +1,6 @@
 """The page of pending requests updates itself without a reload and keeps what the user has opened, chosen and typed."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -239,6 +240,37 @@ def test_request_is_cancelled_without_javascript(
     page.get_by_role("button", name="Cancel the request").click()
     expect(page.locator("#message")).to_have_text("The request was cancelled.")
     expect(row(page)).to_contain_text("cancelled")
+
+
+# -- filters ----------------------------------------------------------------------------------------------------------
+
+
+def test_filter_applies_as_it_changes_and_polls_follow_it(page: Page, database: Database) -> None:
+    register(database)
+    register(database, "+989350000000")
+    with database.write() as session:
+        session.get_one(CallRequest, 2).status = "uncertain"
+    expect(row(page, 2)).to_be_visible()
+    expect(page.locator(".apply")).to_be_hidden()
+    count = count_loads(page)
+    filter_ = page.locator("[name=status]")
+    filter_.focus()
+    filter_.select_option("uncertain")
+    expect(page).to_have_url(re.compile(r"/requests\?status=uncertain$"))
+    expect(row(page, 1)).to_have_count(0)
+    expect(filter_).to_be_focused()
+    with page.expect_response(re.compile(r"/requests/rows\?status=uncertain$")) as polled:
+        pass
+    assert polled.value.ok and row(page, 1).count() == 0
+    filter_.select_option("")
+    expect(page).to_have_url(re.compile(r"/requests$"))
+    expect(row(page, 1)).to_be_visible()
+    assert count() == 0
+    page.goto("/report")
+    page.locator("#number").press_sequentially("0935")
+    expect(page).to_have_url(re.compile("number=0935"))
+    expect(page.locator("#number")).to_be_focused()
+    expect(page.locator("table.report tbody tr")).to_have_count(1)
 
 
 # -- what an update keeps ---------------------------------------------------------------------------------------------
