@@ -84,7 +84,7 @@ def test_queue_is_listed_with_members_and_waiting_callers(admin: Visitor, databa
     store(database, QueueScenario(queue="810", failed_kind="module", failed_code="*5001"))
     expected = [
         "800 101 Sara in a call 102 Omid unknown paused penalty 3 The PBX does not report this state. "
-        "Add to extensions.conf: exten => 102,hint,PJSIP/102 2 – Sales Edit",
+        "Technical details Add to extensions.conf: exten => 102,hint,PJSIP/102 2 – Sales Edit",
         "810 not reported nobody 0 call request module *5001 after 60 seconds – Edit",
     ]
     assert rows(admin.get("/queues")) == expected
