@@ -32,7 +32,8 @@ def names(database: Database) -> list[str]:
 def card(page: Page, key: str) -> Locator:
     """Unfold a prompt. Return its card."""
     card = page.locator(f"[data-prompt={key}]")
-    card.locator("details").evaluate("(details) => { details.open = true; }")
+    if card.locator("details").get_attribute("open") is None:
+        card.locator("summary").click()
     return card
 
 
