@@ -1,5 +1,6 @@
 """Users and their sessions, and the wallboard, which updates itself."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -9,11 +10,12 @@ from playwright.sync_api import Page, expect
 from app.domain.policy import LineState
 from app.services import users
 from app.store.database import Database
+from app.store.models import QueueRow
 from app.store.pbx_state import ExtensionReport, store_extensions
 from tests.asterisk.office import Office
 from tests.browser.conftest import OpenBrowser
 from tests.browser.panel import Loop, count_loads, serve, session_cookie
-from tests.support.factories import create_line, create_module, create_request, create_running_service
+from tests.support.factories import create_line, create_module, create_request, create_running_service, store
 from tests.web.conftest import ADMINISTRATOR, OPERATOR, PASSWORD
 
 WORDS = {
@@ -160,13 +162,18 @@ def test_wallboard_updates_a_line_and_warns_when_the_panel_does_not_answer(
     expect(page.locator("#line-101")).to_contain_text(words["in_call"])
     assert load_count() == 0
 
+    is_old = re.compile("board-old")
+    expect(page.locator(".board-age")).not_to_have_class(is_old)
     page.route("**/wallboard/body", lambda route: route.abort())
     expect(page.locator("#stale")).to_be_visible()
+    expect(page.locator(".board-age")).to_have_class(is_old)
+    expect(page.locator(".board-age")).to_have_text(re.compile("[0-9۰-۹]"))
     expect(page.locator("#stale")).to_contain_text(words["stale"])
     box = page.locator("#stale").bounding_box()
     assert box is not None and box["height"] > 80 and box["width"] > 1700, "the warning is large"
     page.unroute("**/wallboard/body")
     expect(page.locator("#stale")).to_be_hidden()  # after some seconds, because the page polls less often after errors
+    expect(page.locator(".board-age")).not_to_have_class(is_old)
     person.errors.clear()  # about the failed requests
     page.get_by_role("link", name=words["back"]).click()
     page.wait_for_url("**/overview")
@@ -187,6 +194,29 @@ def test_hidden_wallboard_updates_when_it_is_shown(
     with page.expect_request("**/wallboard/body"):
         page.evaluate(show, False)
     expect(page.locator("#line-101")).to_contain_text("ringing")
+
+
+def test_full_wallboard_fits_and_is_legible_from_afar(
+    app: Flask, database: Database, open_browser: OpenBrowser
+) -> None:
+    create_running_service(database)
+    extensions = [str(number) for number in range(101, 113)]
+    for extension in extensions:
+        create_line(database, extension, name="Person with a name")
+    create_module(database, targets=extensions)
+    for name in ("800", "810", "820"):
+        store(database, QueueRow(name=name, live_callers=1))
+        create_module(database, code=f"*{name}", target_kind="queue", targets=[name])
+    page = open_browser(viewport={"width": 1920, "height": 1080}).open_session(
+        session_cookie(app, 1, "en"), "/wallboard"
+    )
+    expect(page.locator(".board-line")).to_have_count(12)
+    assert page.evaluate("document.documentElement.scrollHeight") <= 1080
+    fits = "(line) => line.scrollHeight <= line.clientHeight"
+    assert all(line.evaluate(fits) for line in page.locator(".board-line, .board-queue").all())
+    size = "(element) => parseFloat(getComputedStyle(element).fontSize)"
+    for part in (".board-who", ".board-state", ".board-count", ".figures dt", ".health li"):
+        assert page.locator(part).first.evaluate(size) >= 28
 
 
 @pytest.mark.asterisk(22)

@@ -242,6 +242,34 @@ def test_request_is_cancelled_without_javascript(
     expect(row(page)).to_contain_text("cancelled")
 
 
+# -- on a phone -------------------------------------------------------------------------------------------------------
+
+SMALL_TARGETS = """() => [...document.querySelectorAll("main a, main button, main input, main select, main summary")]
+  .filter((control) => control.checkVisibility({ checkVisibilityCSS: true }) && control.type !== "hidden")
+  .map((control) => [control, (control.closest("label") ?? control).getBoundingClientRect()])
+  .filter(([control, box]) => box.height < 44 || box.width < 44)
+  .filter(([control]) => !control.matches(".skip-link, p > a"))
+  .map(([control, box]) => `${control.outerHTML.slice(0, 90)} ${box.width} x ${box.height}`)"""
+
+
+@pytest.mark.parametrize("locale", ["en", "fa"])
+def test_number_and_reason_come_first_on_a_phone(
+    app: Flask, database: Database, open_browser: OpenBrowser, sample_data: None, locale: str
+) -> None:
+    register(database)
+    users.set_locale(database, 2, locale)
+    page = open_browser(viewport={"width": 390, "height": 844}).open_session(session_cookie(app, 2, locale))
+    for path in ("/requests", "/mine"):
+        page.goto(path)
+        expect(row(page).locator("a[href='tel:09121234567']")).to_be_visible()
+        parts = (".card-first", ".card-second", "td:nth-last-child(2)", ".actions")
+        tops = [row(page).locator(part).evaluate("(cell) => cell.getBoundingClientRect().top") for part in parts]
+        assert tops == sorted(tops) and len(set(tops)) == len(tops)
+        labels = "(row) => [...row.cells].map((cell) => getComputedStyle(cell, '::before').content)"
+        assert set(row(page).evaluate(labels)) == {"none"}, "the labels of the columns are not repeated"
+        assert page.evaluate(SMALL_TARGETS) == []
+
+
 # -- filters ----------------------------------------------------------------------------------------------------------
 
 

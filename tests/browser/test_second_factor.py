@@ -71,7 +71,7 @@ def test_two_step_log_in_in_persian(app: Flask, database: Database, open_browser
     page = enter_password(person)
 
     # The office requires it, so the log-in leads to the set-up.
-    page.wait_for_url("**/account/second-factor?next=/requests")
+    page.wait_for_url("**/account/second-factor?next=/mine")
     expect(page.locator("nav")).to_have_count(0)
     page.get_by_role("button", name="راه‌اندازی").click()
     phone = read_phone(page, OPERATOR)
