@@ -10,12 +10,11 @@ from playwright.sync_api import Page, expect
 from app.domain.policy import LineState
 from app.services import users
 from app.store.database import Database
-from app.store.models import QueueRow
 from app.store.pbx_state import ExtensionReport, store_extensions
 from tests.asterisk.office import Office
 from tests.browser.conftest import OpenBrowser
 from tests.browser.panel import Loop, count_loads, serve, session_cookie
-from tests.support.factories import create_line, create_module, create_request, create_running_service, store
+from tests.support.factories import create_line, create_module, create_request, create_running_service
 from tests.web.conftest import ADMINISTRATOR, OPERATOR, PASSWORD
 
 WORDS = {
@@ -194,29 +193,6 @@ def test_hidden_wallboard_updates_when_it_is_shown(
     with page.expect_request("**/wallboard/body"):
         page.evaluate(show, False)
     expect(page.locator("#line-101")).to_contain_text("ringing")
-
-
-def test_full_wallboard_fits_and_is_legible_from_afar(
-    app: Flask, database: Database, open_browser: OpenBrowser
-) -> None:
-    create_running_service(database)
-    extensions = [str(number) for number in range(101, 113)]
-    for extension in extensions:
-        create_line(database, extension, name="Person with a name")
-    create_module(database, targets=extensions)
-    for name in ("800", "810", "820"):
-        store(database, QueueRow(name=name, live_callers=1))
-        create_module(database, code=f"*{name}", target_kind="queue", targets=[name])
-    page = open_browser(viewport={"width": 1920, "height": 1080}).open_session(
-        session_cookie(app, 1, "en"), "/wallboard"
-    )
-    expect(page.locator(".board-line")).to_have_count(12)
-    assert page.evaluate("document.documentElement.scrollHeight") <= 1080
-    fits = "(line) => line.scrollHeight <= line.clientHeight"
-    assert all(line.evaluate(fits) for line in page.locator(".board-line, .board-queue").all())
-    size = "(element) => parseFloat(getComputedStyle(element).fontSize)"
-    for part in (".board-who", ".board-state", ".board-count", ".figures dt", ".health li"):
-        assert page.locator(part).first.evaluate(size) >= 28
 
 
 @pytest.mark.asterisk(22)

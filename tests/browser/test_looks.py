@@ -537,7 +537,9 @@ def test_wallboard_fits_a_television_and_is_readable_from_afar(
     assert page.evaluate(size, ".figure-value") >= 0.05 * width
     assert page.evaluate(size, ".board-who, .board-state") >= 0.017 * width
     labels = ".figures dt, .figure-about, .board-since, .board-waits, .board-count, .board-more, .board-day, .health li"
-    assert page.evaluate(size, labels) >= 0.013 * width
+    assert page.evaluate(size, f"{labels}, .board-age") >= 0.0155 * width
+    fits = "(line) => line.scrollHeight <= line.clientHeight + 1"
+    assert all(line.evaluate(fits) for line in page.locator(".board-line, .board-queue").all())
     page.evaluate("document.getElementById('stale').hidden = false")
     found = check_layout(page, screenshots, f"wallboard-stale-{locale}-{width}x{height}")
     assert not [fault for fault in found if "answer" in fault or "horizontally" in fault]
