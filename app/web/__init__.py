@@ -27,6 +27,7 @@ def register(app: Flask) -> None:
     from app.web.modules import views as modules
     from app.web.modules import wording as module_wording
     from app.web.pbx import destinations, extensions, queues
+    from app.web.pbx.fields import location_suggestions
     from app.web.prompts import by_phone, preview
     from app.web.prompts import views as recordings
     from app.web.prompts import wording as prompt_wording
@@ -61,4 +62,5 @@ def register(app: Flask) -> None:
         setup_wording=setup_wording,
         explain_reason=explain_reason,
         find_remedies=find_remedies,
+        location_suggestions=location_suggestions,
     )

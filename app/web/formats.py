@@ -1,6 +1,7 @@
 """Dates, durations and numbers in the reader's language: Persian pages have Persian digits and Jalali dates."""
 
 import math
+import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 from persiantools.jdatetime import JalaliDate, JalaliDateTime
 
+from app.domain.routing import LONGEST_INSIDE
 from app.domain.text import displayable
 from app.web.context import office, utcnow
 from app.web.locale import choose_locale
@@ -25,6 +27,7 @@ def register(app: Flask) -> None:
     """Give templates the filters."""
     for filter_ in (digits, moment, ago, exact, clock, number, name, format_moment, format_date, time_of_day):
         app.add_template_filter(_with_context(filter_), filter_.__name__)
+    app.add_template_filter(telephone_url)
 
 
 def _with_context(filter_: Callable[..., str]) -> Callable[..., str]:
@@ -51,6 +54,12 @@ def digits(value: object) -> str:
 def number(value: object) -> Markup:
     """Return a telephone number in the reader's digits, left to right and on one line."""
     return Markup(f'<bdi dir="ltr" class="number">{escape(digits(value))}</bdi>')  # noqa: S704 - it is escaped
+
+
+def telephone_url(value: str) -> str:
+    """Return the address by which a device calls a number itself, or "" for an extension, which it cannot reach."""
+    dialled = re.sub(r"[^0-9+]", "", value)
+    return f"tel:{dialled}" if len(dialled) > LONGEST_INSIDE else ""
 
 
 def name(value: object) -> Markup:

@@ -35,12 +35,13 @@ class HealthLevel(StrEnum):
 
 @dataclass(frozen=True)
 class Health:
-    """`advice` says what to do. `command` is a line to type, or the error of the other side."""
+    """`advice` says what to do, and `command` is a line to type for it. `report` is the error of the other side."""
 
     level: HealthLevel
     text: str = ""
     advice: str = ""
     command: str = ""
+    report: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def _pbx_fault(state: _TelephoneState) -> Health | None:
         advice = _("Give this panel a user of its own, or allow more log-ins in manager.conf:")
         return Health(HealthLevel.FAULT, text, advice, "allowmultiplelogin = yes")
     if state.worker.ami_status != "connected":
-        return Health(HealthLevel.FAULT, _("Not connected to the PBX."), command=state.worker.ami_detail)
+        return Health(HealthLevel.FAULT, _("Not connected to the PBX."), report=state.worker.ami_detail)
     if is_too_old(state.worker.asterisk_version):
         text = _("The Asterisk of this PBX is too old.")
         return Health(HealthLevel.FAULT, text, _("Asterisk 13 or later is needed."))
@@ -173,7 +174,7 @@ def _compare_login() -> str:
 def _dialplan_fault(state: _TelephoneState) -> Health | None:
     worker = state.worker
     if worker.dialplan_detail not in ("", *_DIALPLAN_CODES):
-        return Health(HealthLevel.FAULT, _("The dialplan cannot be written."), command=worker.dialplan_detail)
+        return Health(HealthLevel.FAULT, _("The dialplan cannot be written."), report=worker.dialplan_detail)
     if worker.obstacle == "no_dialplan":
         text = _("The dialplan of the PBX does not include ours.")
         command = f"#tryinclude {settings().dialplan_path}"
@@ -201,8 +202,8 @@ def _route_fault(state: _TelephoneState) -> Health | None:
         since=format_moment(trouble.since),
         cause=OUTCOME[Outcome(trouble.outcome)],
     )
-    advice = _("They are tried again from %(time)s on. The PBX reported:", time=format_moment(trouble.paused_until))
-    return Health(HealthLevel.FAULT, text, advice, state.route.cause)
+    advice = _("They are tried again from %(time)s on.", time=format_moment(trouble.paused_until))
+    return Health(HealthLevel.FAULT, text, advice, report=state.route.cause)
 
 
 def _clock(state: _TelephoneState) -> list[ComponentHealth]:

@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, request, url_for
+from flask_login import current_user
 from werkzeug.routing import IntegerConverter, Map
 
 from app.web.context import settings
@@ -70,10 +71,16 @@ def previous_page() -> str:
     return page if page is not None and is_local_url(page) else url_for("requests.index")
 
 
+def first_page() -> str:
+    """Return the page on which the user starts. Operators start with the requests that are their own."""
+    is_operator = current_user.is_authenticated and current_user.role == "operator"
+    return url_for("mine.index" if is_operator else "requests.index")
+
+
 def requested_page() -> str:
-    """Return the page that was requested before the log-in, if it is a page of the panel, or the pending requests."""
+    """Return the page that was requested before the log-in, if it is a page of the panel, or the first page."""
     page = request.args.get("next", "")
-    return page if is_local_url(page) else url_for("requests.index")
+    return page if is_local_url(page) else first_page()
 
 
 def _refuse_nul() -> None:

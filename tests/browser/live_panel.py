@@ -54,7 +54,7 @@ class UserPage:
 
     def call_now(self, request: int) -> None:
         """Click the button of a row that calls now."""
-        row(self.page, request).locator(".btn-primary").click()
+        row(self.page, request).locator("button[formaction*='/call']").click()
 
     def choose_in_menu(self, request: int, selector: str) -> None:
         """Open the menu of a row and click an entry."""

@@ -79,7 +79,7 @@ class Person:
         page.locator("#name").fill(name)
         page.locator("#password").fill(password)
         page.locator("main button").click()
-        page.wait_for_url("**/requests")
+        page.wait_for_url(lambda url: not url.endswith("/login"))
         return page
 
 

@@ -1,5 +1,6 @@
 """Users and their sessions, and the wallboard, which updates itself."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -160,13 +161,18 @@ def test_wallboard_updates_a_line_and_warns_when_the_panel_does_not_answer(
     expect(page.locator("#line-101")).to_contain_text(words["in_call"])
     assert load_count() == 0
 
+    is_old = re.compile("board-old")
+    expect(page.locator(".board-age")).not_to_have_class(is_old)
     page.route("**/wallboard/body", lambda route: route.abort())
     expect(page.locator("#stale")).to_be_visible()
+    expect(page.locator(".board-age")).to_have_class(is_old)
+    expect(page.locator(".board-age")).to_have_text(re.compile("[0-9۰-۹]"))
     expect(page.locator("#stale")).to_contain_text(words["stale"])
     box = page.locator("#stale").bounding_box()
     assert box is not None and box["height"] > 80 and box["width"] > 1700, "the warning is large"
     page.unroute("**/wallboard/body")
     expect(page.locator("#stale")).to_be_hidden()  # after some seconds, because the page polls less often after errors
+    expect(page.locator(".board-age")).not_to_have_class(is_old)
     person.errors.clear()  # about the failed requests
     page.get_by_role("link", name=words["back"]).click()
     page.wait_for_url("**/overview")

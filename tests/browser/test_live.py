@@ -1,5 +1,6 @@
 """The page of pending requests updates itself without a reload and keeps what the user has opened, chosen and typed."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -232,13 +233,72 @@ def test_request_is_cancelled_without_javascript(
 ) -> None:
     page = open_browser(java_script_enabled=False).log_in(OPERATOR, PASSWORD)
     register(database)
-    page.reload()
+    page.goto("/requests")
     expect(row(page)).to_contain_text("101 is in a call")
     choose_in_menu(page, "Cancel …")
     expect(page.locator("h1")).to_have_text("Cancel the request")
     page.get_by_role("button", name="Cancel the request").click()
     expect(page.locator("#message")).to_contain_text("The request was cancelled.")
     expect(row(page)).to_contain_text("cancelled")
+
+
+# -- on a phone -------------------------------------------------------------------------------------------------------
+
+SMALL_TARGETS = """() => [...document.querySelectorAll("main a, main button, main input, main select, main summary")]
+  .filter((control) => control.checkVisibility({ checkVisibilityCSS: true }) && control.type !== "hidden")
+  .map((control) => [control, (control.closest("label") ?? control).getBoundingClientRect()])
+  .filter(([control, box]) => box.height < 44 || box.width < 44)
+  .filter(([control]) => !control.matches(".skip-link, p > a"))
+  .map(([control, box]) => `${control.outerHTML.slice(0, 90)} ${box.width} x ${box.height}`)"""
+
+
+@pytest.mark.parametrize("locale", ["en", "fa"])
+def test_number_and_reason_come_first_on_a_phone(
+    app: Flask, database: Database, open_browser: OpenBrowser, sample_data: None, locale: str
+) -> None:
+    register(database)
+    users.set_locale(database, 2, locale)
+    page = open_browser(viewport={"width": 390, "height": 844}).open_session(session_cookie(app, 2, locale))
+    for path in ("/requests", "/mine"):
+        page.goto(path)
+        expect(row(page).locator("a[href='tel:09121234567']")).to_be_visible()
+        parts = (".card-first", ".card-second", "td:nth-last-child(2)", ".actions")
+        tops = [row(page).locator(part).evaluate("(cell) => cell.getBoundingClientRect().top") for part in parts]
+        assert tops == sorted(tops) and len(set(tops)) == len(tops)
+        labels = "(row) => [...row.cells].map((cell) => getComputedStyle(cell, '::before').content)"
+        assert set(row(page).evaluate(labels)) == {"none"}, "the labels of the columns are not repeated"
+        assert page.evaluate(SMALL_TARGETS) == []
+
+
+# -- filters ----------------------------------------------------------------------------------------------------------
+
+
+def test_filter_applies_as_it_changes_and_polls_follow_it(page: Page, database: Database) -> None:
+    register(database)
+    register(database, "+989350000000")
+    with database.write() as session:
+        session.get_one(CallRequest, 2).status = "uncertain"
+    expect(row(page, 2)).to_be_visible()
+    expect(page.locator(".apply")).to_be_hidden()
+    count = count_loads(page)
+    filter_ = page.locator("[name=status]")
+    filter_.focus()
+    filter_.select_option("uncertain")
+    expect(page).to_have_url(re.compile(r"/requests\?status=uncertain$"))
+    expect(row(page, 1)).to_have_count(0)
+    expect(filter_).to_be_focused()
+    with page.expect_response(re.compile(r"/requests/rows\?status=uncertain$")) as polled:
+        pass
+    assert polled.value.ok and row(page, 1).count() == 0
+    filter_.select_option("")
+    expect(page).to_have_url(re.compile(r"/requests$"))
+    expect(row(page, 1)).to_be_visible()
+    assert count() == 0
+    page.goto("/report")
+    page.locator("#number").press_sequentially("0935")
+    expect(page).to_have_url(re.compile("number=0935"))
+    expect(page.locator("#number")).to_be_focused()
+    expect(page.locator("table.report tbody tr")).to_have_count(1)
 
 
 # -- what an update keeps ---------------------------------------------------------------------------------------------

@@ -54,11 +54,16 @@ INSIDE_LIST_ITEM = """(parts) => parts.map((part) => {
 })"""
 
 
+def unfold_prompt(page: Page, key: str) -> None:
+    page.locator(f"[data-prompt={key}] summary").click()
+
+
 def fail_to_save(page: Page) -> None:
     page.goto("/modules/new")
     page.locator("#rest").fill("ten")
     page.locator("#next_kind").select_option("custom")
     page.locator("#next_code").fill("ivr")
+    unfold_prompt(page, "intro")
     page.locator("[data-prompt=intro] input[value=file]").check()
     page.locator(".form-end button").click()
     page.locator(".alert-danger").wait_for()
@@ -93,6 +98,8 @@ def fail_to_save_a_scenario(page: Page) -> None:
 def open_recording_cards(page: Page) -> None:
     """Open a card to choose a recording, and a card to record by phone."""
     page.goto("/modules/1")
+    for key in ("enter_number", "wrong_number"):
+        unfold_prompt(page, key)
     page.locator("[data-prompt=enter_number] input[value=record]").check()
     page.locator("[data-prompt=wrong_number] input[value=file]").check()
     page.locator("[data-prompt=enter_number] [data-ring]").click()
@@ -100,6 +107,7 @@ def open_recording_cards(page: Page) -> None:
 
 def choose_from_the_library(page: Page) -> None:
     page.goto("/modules/1")
+    unfold_prompt(page, "intro")
     page.locator("[data-prompt=intro] [data-open-library]").click()
     page.locator(".library-choices").wait_for()
 
@@ -529,7 +537,9 @@ def test_wallboard_fits_a_television_and_is_readable_from_afar(
     assert page.evaluate(size, ".figure-value") >= 0.05 * width
     assert page.evaluate(size, ".board-who, .board-state") >= 0.017 * width
     labels = ".figures dt, .figure-about, .board-since, .board-waits, .board-count, .board-more, .board-day, .health li"
-    assert page.evaluate(size, labels) >= 0.013 * width
+    assert page.evaluate(size, f"{labels}, .board-age") >= 0.0155 * width
+    fits = "(line) => line.scrollHeight <= line.clientHeight + 1"
+    assert all(line.evaluate(fits) for line in page.locator(".board-line, .board-queue").all())
     page.evaluate("document.getElementById('stale').hidden = false")
     found = check_layout(page, screenshots, f"wallboard-stale-{locale}-{width}x{height}")
     assert not [fault for fault in found if "answer" in fault or "horizontally" in fault]

@@ -30,8 +30,11 @@ def names(database: Database) -> list[str]:
 
 
 def card(page: Page, key: str) -> Locator:
-    """Return the card of a prompt."""
-    return page.locator(f"[data-prompt={key}]")
+    """Unfold a prompt. Return its card."""
+    card = page.locator(f"[data-prompt={key}]")
+    if card.locator("details").get_attribute("open") is None:
+        card.locator("summary").click()
+    return card
 
 
 def test_module_is_added_duplicated_and_deleted(person: Person, database: Database, tmp_path: Path) -> None:

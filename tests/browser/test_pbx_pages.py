@@ -124,11 +124,16 @@ def test_search_filters_the_extensions_of_the_form(page: Page, database: Databas
     expect(page.locator(".picker-none")).to_be_visible()
 
 
-def test_list_of_codes_follows_the_type(page: Page, database: Database) -> None:
+def test_code_is_typed_only_for_what_the_panel_does_not_know(page: Page, database: Database) -> None:
+    create_line(database, "101", name="Sara")
     page.goto("/modules/new")
-    for kind in ("queue", "module", "extension", "custom"):
-        page.locator("#error_kind").select_option(kind)
-        expect(page.locator("#error_code")).to_have_attribute("list", f"codes-{kind}")
+    choice, code = page.locator("#error_kind"), page.locator("#error_code")
+    for value, is_typed in (("hangup", False), ("extension:101", False), ("queue", True), ("custom", True)):
+        choice.select_option(value)
+        expect(code).to_be_visible(visible=is_typed)
+        assert code.get_attribute("list") == ("codes-custom" if value == "custom" else None)
+    choice.select_option("extension:101")
+    expect(page.locator("#error-findings")).to_contain_text("Sara")
 
 
 def test_warnings_of_the_pbx_are_confirmed(person: Person, page: Page, database: Database, service: Service) -> None:
@@ -185,10 +190,9 @@ def test_scenario_for_all_three_situations_is_saved_and_deleted(page: Page, data
     page.locator("#number").fill("۱۰۱")
     page.locator("#number").press("Enter")
     expect(page).to_have_url(re.compile("/extensions/101$"))
-    page.locator("#no_answer_kind").select_option("module")
-    page.locator("#no_answer_code").fill("*5001")
+    expect(page.locator("#no_answer_kind")).to_have_value("module:*5001")
     expect(page.locator("#no_answer-findings")).to_contain_text("Sales")
-    page.locator("#same").check()
+    expect(page.locator("#same")).to_be_checked()
     expect(page.locator("#busy_kind")).to_be_hidden()
     page.locator(".form-end button").click()
     expect(page).to_have_url(re.compile("/extensions$"))

@@ -104,8 +104,11 @@ def open_page(app: Flask, database: Database, person: Person, locale: str, path:
 
 
 def card(page: Page, key: str) -> Locator:
-    """Return the card of a prompt."""
-    return page.locator(f"[data-prompt={key}]")
+    """Unfold a prompt. Return its card."""
+    card = page.locator(f"[data-prompt={key}]")
+    if card.locator("details").get_attribute("open") is None:
+        card.locator("summary").click()
+    return card
 
 
 def choose_mode(page: Page, key: str, mode: str) -> Locator:
@@ -157,6 +160,32 @@ def fill_required_fields(page: Page, code: str = "*5001") -> None:
     page.locator("#name").fill("Sales")
     page.locator("#code").fill(code)
     page.locator("#targets").fill("101")
+
+
+# -- the lines --------------------------------------------------------------------------------------------------------
+
+
+def test_line_of_a_prompt_says_and_plays_what_the_form_has(
+    app: Flask, database: Database, talker: Person, tmp_path: Path
+) -> None:
+    page = open_page(app, database, talker, "en")
+    intro = page.locator("[data-prompt=intro]")
+    expect(page.locator(".prompt-body:visible")).to_have_count(0)
+    expect(intro.locator("summary")).to_contain_text("text to speech Nobody can answer", use_inner_text=True)
+    with page.expect_response("**/preview") as heard:
+        intro.locator("[data-listen]").click()
+    assert heard.value.ok and "intro" in (heard.value.request.post_data or "")
+    expect(intro.locator("[data-listen] use")).to_have_attribute("href", re.compile("#player-stop$"))
+    intro.locator("[data-listen]").click()
+    expect(intro.locator("[data-listen] use")).to_have_attribute("href", re.compile("#player-play$"))
+    drop(page, "intro", write_sound(tmp_path / "welcome.wav", tone(2)))
+    expect(intro.locator("[data-now-kind]")).to_have_text("uploaded")
+    expect(intro.locator("[data-now-what]")).to_have_text("welcome.wav")
+    choose_mode(page, "intro", "none")
+    expect(intro.locator("[data-now-kind]")).to_have_text("don't play")
+    expect(intro.locator("[data-listen]")).to_be_hidden()
+    page.goto("/modules/new#prompt_is")
+    expect(page.locator("#prompt_is .prompt-body")).to_be_visible()
 
 
 # -- uploading --------------------------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def test_two_step_log_in_in_persian(app: Flask, database: Database, open_browser
     page = enter_password(person)
 
     # The office requires it, so the log-in leads to the set-up.
-    page.wait_for_url("**/account/second-factor?next=/requests")
+    page.wait_for_url("**/account/second-factor?next=/mine")
     expect(page.locator("nav")).to_have_count(0)
     page.get_by_role("button", name="راه‌اندازی").click()
     phone = read_phone(page, OPERATOR)
@@ -90,7 +90,7 @@ def test_two_step_log_in_in_persian(app: Flask, database: Database, open_browser
     expect(page.locator("nav").first).to_be_hidden()
     page.emulate_media(media="screen")
     page.locator("main .btn-primary").click()
-    page.wait_for_url("**/requests")
+    page.wait_for_url("**/mine")
     log_out(page)
 
     # Password, a wrong code, and the right one in Persian digits.
@@ -101,14 +101,14 @@ def test_two_step_log_in_in_persian(app: Flask, database: Database, open_browser
     expect(page.locator("#code-error")).to_be_visible()
     code = phone.code(datetime.now(UTC), 1)  # the current one may have turned it on
     enter(page, code.translate(str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")))
-    page.wait_for_url("**/requests")
+    page.wait_for_url("**/mine")
 
     # Without the phone.
     log_out(page)
     page = enter_password(person)
     page.get_by_role("link", name="کد بازیابی").click()
     enter(page, codes[0])
-    page.wait_for_url("**/requests")
+    page.wait_for_url("**/mine")
     with database.write() as session:
         write_setting(session, "second_factor", "nobody")
     page.goto("/account")
@@ -118,5 +118,5 @@ def test_two_step_log_in_in_persian(app: Flask, database: Database, open_browser
     enter(page, codes[1])
     page.wait_for_url("**/account")
     log_out(page)
-    enter_password(person).wait_for_url("**/requests")
+    enter_password(person).wait_for_url("**/mine")
     person.ignore_errors("422")

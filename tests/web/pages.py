@@ -1,5 +1,6 @@
 """A test client that checks every page it gets. An invalid page fails the test, whatever the test is about."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from tests.support.html import parse
 DIRECTIONS = {"fa": "rtl", "en": "ltr"}
 CONTROLS = ("input", "select", "textarea", "button", "audio", "a")
 BOXES = ("radio", "checkbox")
+FILLED = ("btn-primary", "btn-danger")  # what a page is for has one of these; all other buttons are outlined or plain
 HTML = "text/html; charset=utf-8"
 # Attributes that contain ids of other elements.
 REFERENCES = {"for", "aria-describedby", "aria-labelledby", "list", "data-shows", "data-toggles"}
@@ -215,6 +217,8 @@ def check_page(page: Page) -> None:
     _check_errors(page)
     _check_names(page)
     _check_nothing_inline(page)
+    filled = [text(button) for name in FILLED for button in page.all(class_=name)]
+    assert len(filled) <= 1, f"more than one button is filled: {filled}"
     if not page.fragment:
         html = page.one("html")
         assert html.get("dir") == DIRECTIONS[html.get("lang", "")]
@@ -276,7 +280,8 @@ def _check_nothing_inline(page: Page) -> None:
             assert not name.startswith(("on", "hx-on")) and name != "style", f"{name} in {element.tag}"
             if name in ("href", "src", "action"):
                 parts = urlsplit(value)
-                assert parts.scheme in ("", "tel") and not parts.netloc, f"leads to another server: {value}"
+                is_telephone = name == "href" and re.fullmatch(r"tel:\+?[0-9]+", value)
+                assert is_telephone or not (parts.scheme or parts.netloc), f"leads to another server: {value}"
 
 
 def rows(page: Page) -> Sequence[str]:

@@ -1,6 +1,6 @@
 """The names of extensions, queues and modules, for choosing and for showing a destination."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.policy import LineState
 from app.domain.routing import EXTENSION_PATTERN, Context, Destination, DestinationKind
+from app.services.pbx.references import codes_of_destinations
 from app.store.models import ExtensionRow, Module, QueueMemberRow, QueueRow
 
 
@@ -31,11 +32,15 @@ class ModuleName:
 
 @dataclass(frozen=True)
 class Directory:
-    """Extensions by number, the number of members by queue, modules by code; each in the order of display."""
+    """Extensions by number, the number of members by queue, modules by code; each in the order of display.
+
+    `locations` are those of the PBX's dialplan that are a destination already.
+    """
 
     extensions: Mapping[str, Extension]
     queues: Mapping[str, int]
     modules: Mapping[str, ModuleName]
+    locations: Sequence[str] = ()
 
     def has(self, destination: Destination) -> bool:
         """Tell whether a destination exists for sure. False: it does not exist, or only the PBX can tell."""
@@ -65,6 +70,7 @@ def load_directory(session: Session) -> Directory:
         },
         queues={name: members.get(name, 0) for name in session.scalars(select(QueueRow.name).order_by(QueueRow.name))},
         modules={module.code: _module_name(module) for module in session.scalars(modules)},
+        locations=sorted(codes_of_destinations(session, DestinationKind.CUSTOM)),
     )
 
 

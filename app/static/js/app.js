@@ -3,6 +3,7 @@
 
 import "./copy.js";
 import "./disclosure.js";
+import "./filters.js";
+import "./kept_state.js";
 import "./navigation.js";
-import "./submit_on_change.js";
 import "./toasts.js";

@@ -107,9 +107,12 @@ function open(button) {
   const field = document.getElementById(button.dataset.picks);
   const box = make("div", { popover: "auto", role: "dialog", class: "calendar" });
   button.after(box);
+  button.parentElement.setAttribute("hx-morph-skip", ""); // an update of the page must not take it away
   picker = { box, button, field, calendar: button.dataset.calendar, day: parseDate(field.value) ?? today() };
   box.addEventListener("toggle", (event) => {
-    if (event.newState === "closed") box.remove();
+    if (event.newState !== "closed") return;
+    box.parentElement.removeAttribute("hx-morph-skip");
+    box.remove();
   });
   draw();
   box.showPopover();

@@ -1,7 +1,9 @@
-// The code of a destination suggests codes of the chosen type (data-lists holds the id of the code's field).
+// The typed code of a destination suggests locations of the dialplan, if it is one (data-suggests holds the list's id).
 
 document.addEventListener("change", (event) => {
-  const type = event.target.closest("[data-lists]");
-  if (!type) return;
-  document.getElementById(type.dataset.lists).setAttribute("list", `codes-${type.value || "custom"}`);
+  const choice = event.target.closest("[data-suggests]");
+  if (!choice) return;
+  const code = document.getElementById(choice.dataset.toggles);
+  if (choice.value === "custom") code.setAttribute("list", choice.dataset.suggests);
+  else code.removeAttribute("list");
 });

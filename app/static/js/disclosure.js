@@ -1,7 +1,7 @@
 // Parts of a form that are shown or hidden by a choice. The attribute of the choice holds the id of the part.
 //
-// data-shows: a box that shows the part while it is checked. data-hides: the opposite. data-toggles: the type of a
-// destination, which hides its code while no code is needed.
+// data-shows: a box that shows the part while it is checked. data-hides: the opposite. data-toggles: the choice of
+// a destination, which hides the field for a typed code while none is needed.
 
 function update(root) {
   for (const choice of root.querySelectorAll("[data-shows], [data-hides]")) {
@@ -10,7 +10,7 @@ function update(root) {
   }
   for (const type of root.querySelectorAll("[data-toggles]")) {
     const part = document.getElementById(type.dataset.toggles);
-    if (part) part.hidden = type.value === "" || type.value === "hangup";
+    if (part) part.hidden = type.value === "" || type.value === "hangup" || type.value.includes(":");
   }
 }
 

@@ -149,9 +149,15 @@ function draw(canvas) {
 }
 
 function drawAll() {
+  for (const [canvas, chart] of charts) {
+    if (canvas.isConnected) continue;
+    chart.destroy();
+    charts.delete(canvas);
+  }
   for (const canvas of document.querySelectorAll("canvas[data-table]")) draw(canvas);
 }
 
 // Draw again when the theme changes, and for the first time when the font is there.
 new MutationObserver(drawAll).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
+document.addEventListener("htmx:after:swap", drawAll);
 document.fonts.load(`12px ${FONT.family}`).then(drawAll, drawAll);

@@ -13,7 +13,7 @@ from app.web.context import administrator_required, database, directory, setting
 from app.web.fields import split_list, typed_text
 from app.web.formats import fill_in, name, number
 from app.web.http import parse_row_number
-from app.web.pbx.fields import confirmed_keys
+from app.web.pbx.fields import confirmed_keys, parse_destination
 from app.web.pbx.findings import (
     Finding,
     Level,
@@ -44,7 +44,7 @@ def _typed_destinations(field: str) -> list[Destination]:
     elif field == "queue":
         destinations = [Destination(DestinationKind.QUEUE, typed.get("queue", ""))]
     else:
-        destinations = [Destination(typed.get(f"{field}_kind", ""), typed.get(f"{field}_code", ""))]
+        destinations = [parse_destination(typed.get(f"{field}_kind", ""), typed.get(f"{field}_code", ""))]
     return [destination for destination in destinations if destination.is_well_formed]
 
 

@@ -11,7 +11,7 @@ from app.domain.routing import EXTENSION_PATTERN, Context, Situation
 from app.services.errors import NotFound
 from app.services.pbx import config_snippets, scenarios
 from app.services.pbx.destinations import SaveResult
-from app.services.pbx.lists import find_extension, list_extensions
+from app.services.pbx.lists import ListedExtension, find_extension, list_extensions
 from app.services.pbx.scenarios import ExtensionInput
 from app.web import wording
 from app.web.context import administrator_required, database, utcnow
@@ -19,7 +19,7 @@ from app.web.fields import WholeNumberField
 from app.web.pbx.fields import DestinationField
 from app.web.pbx.freepbx import is_freepbx, step_values
 from app.web.pbx.lists import list_values
-from app.web.pbx.scenario_form import ScenarioForm, page_values
+from app.web.pbx.scenario_form import ScenarioForm, page_values, propose_module
 
 blueprint = Blueprint("extensions", __name__, url_prefix="/extensions")
 
@@ -108,11 +108,16 @@ def edit(extension: str):
         if form.save(form.input(extension)):
             return redirect(url_for("extensions.index"))
         status = 422
-    elif row.scenario is not None:
-        form.load(row.scenario)
+    else:
+        form.load(row.scenario or _propose(row))
     values = page_values(form, Context.EXTENSIONS, extension)
     goto = config_snippets.goto_line(Context.EXTENSIONS, extension)
     return render_template("pbx/extension_form.html", form=form, row=row, goto=goto, **values), status
+
+
+def _propose(row: ListedExtension) -> ExtensionInput:
+    """Return the scenario that a new one starts with: a module in all situations."""
+    return ExtensionInput(row.number, destinations=dict.fromkeys(Situation, propose_module(row.modules)))
 
 
 @blueprint.route("/<extension>/delete", methods=["GET", "POST"])

@@ -20,7 +20,7 @@ from app.web.fields import WholeNumberField, has_errors, show_errors, typed_text
 from app.web.pbx.fields import DestinationField
 from app.web.pbx.freepbx import is_freepbx, step_values
 from app.web.pbx.lists import list_values
-from app.web.pbx.scenario_form import ScenarioForm, page_values
+from app.web.pbx.scenario_form import ScenarioForm, page_values, propose_module
 
 blueprint = Blueprint("queues", __name__, url_prefix="/queues")
 
@@ -115,8 +115,8 @@ def edit(queue: str):
         if form.save(form.input(queue)):
             return redirect(url_for("queues.index"))
         status = 422
-    elif row.scenario is not None:
-        form.load(row.scenario)
+    else:
+        form.load(row.scenario or QueueInput(row.name, failed=propose_module(row.modules)))
     values = page_values(form, Context.QUEUES, extension)
     return render_template("pbx/queue_form.html", form=form, row=row, offer=offer, **values), status
 

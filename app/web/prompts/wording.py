@@ -29,6 +29,14 @@ SOUND_ERROR = {
     "lost": _l("The recording no longer exists. Choose another one."),
 }
 
+# How a prompt gets its sound, as the form offers it.
+MODE = {
+    "speech": _l("text to speech"),
+    "file": _l("upload a file"),
+    "record": _l("record"),
+    "none": _l("don't play"),
+}
+
 PROMPT_ABOUT = {
     "intro": _l("Played first: nobody can answer, and which keys the caller can press."),
     "enter_number": _l("After key 2: asks for another number."),

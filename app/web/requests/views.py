@@ -18,7 +18,7 @@ from app.services.requests.results import ResultCode
 from app.services.requests.spoken_names import find_for_user
 from app.web import poll
 from app.web.context import cached_query, current_scope, database, library, settings, utcnow
-from app.web.http import parse_row_number
+from app.web.http import first_page, parse_row_number
 from app.web.requests.form import NewRequestForm
 
 blueprint = Blueprint("requests", __name__)
@@ -34,7 +34,8 @@ def _template_values():
 @blueprint.get("/")
 @login_required
 def home():
-    return redirect(url_for("requests.index"))
+    """Go to the page on which the user starts."""
+    return redirect(first_page())
 
 
 @blueprint.get("/requests")

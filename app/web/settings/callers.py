@@ -9,7 +9,7 @@ from wtforms import SelectField, StringField
 
 from app.services.errors import Invalid, NotFound
 from app.services.requests import number_lists
-from app.web.context import administrator_required, database, settings, utcnow
+from app.web.context import administrator_required, database, directory, settings, utcnow
 from app.web.fields import DigitsField, choices, show_errors
 from app.web.settings.blueprint import blueprint
 from app.web.wording import LIST_KIND_OF_NUMBER
@@ -51,7 +51,8 @@ def callers():
 
 
 def _page(form: ListedNumberForm) -> str:
-    return render_template("settings/callers.html", form=form, entries=number_lists.load_entries(database()))
+    values = {"entries": number_lists.load_entries(database()), "directory": directory()}
+    return render_template("settings/callers.html", form=form, **values)
 
 
 @blueprint.post("/callers/<int:entry_id>/remove")

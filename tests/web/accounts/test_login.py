@@ -10,7 +10,7 @@ from app.services import users
 from app.store.database import Database
 from app.store.models import User
 from tests.support.factories import NOW
-from tests.web.conftest import ADMINISTRATOR, GONE, OPERATOR, PASSWORD
+from tests.web.conftest import ADMINISTRATOR, GONE, OPERATOR, PASSWORD, SUPERVISOR
 from tests.web.pages import Page, Visitor
 
 
@@ -24,10 +24,18 @@ def location(page: Page) -> str:
     return page.response.headers["Location"]
 
 
-def test_logging_in_leads_to_the_requests(visitor: Visitor) -> None:
-    page = log_in(visitor)
-    assert location(page) == "/requests"
+@pytest.mark.parametrize(
+    ("name", "first"), [(ADMINISTRATOR, "/requests"), (SUPERVISOR, "/requests"), (OPERATOR, "/mine")]
+)
+def test_logging_in_leads_to_the_first_page(visitor: Visitor, name: str, first: str) -> None:
+    page = log_in(visitor, name)
+    assert location(page) == first
     assert visitor.follow(page).has("nav")
+    assert location(visitor.get("/", 302)) == first
+    visitor.post("/logout")
+    asked = visitor.get("/", 302)
+    response = visitor.client.post(location(asked), data={"name": name, "password": PASSWORD})
+    assert location(visitor.get(response.headers["Location"], 302)) == first
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ def test_the_log_in_leads_to_the_requested_page(visitor: Visitor, phone: Phone, 
     assert page.form().get("action") is None, "the form keeps `next`"
     path = enter_password(visitor, following=following)
     response = visitor.client.post(path, data={"code": phone.code(clock.now)})
-    assert response.headers["Location"] == (following if following.startswith("/report") else "/requests")
+    assert response.headers["Location"] == (following if following.startswith("/report") else "/mine")
 
 
 def test_a_recovery_code_logs_in_once(visitor: Visitor, phone: Phone, database: Database, clock: Clock) -> None:
@@ -407,7 +407,7 @@ def test_few_recovery_codes_are_a_warning(operator: Visitor, phone: Phone, visit
 def test_turned_off_the_password_is_enough(operator: Visitor, visitor: Visitor, phone: Phone, clock: Clock) -> None:
     page = operator.post(OFF, {"password": PASSWORD, "code": phone.code(clock.now)})
     assert operator.follow(page).message
-    assert enter_password(visitor) == "/requests"
+    assert enter_password(visitor) == "/mine"
     for path in (OFF, NEW_CODES):
         assert location(operator.get(path, 302)) == location(operator.post(path)) == "/account"
 
@@ -431,7 +431,7 @@ def test_administrators_see_who_has_it_and_reset_it(
     assert admin.follow(admin.submit(question, path)).message
     assert not is_shown(2)
     assert not is_logged_in(operator)
-    assert enter_password(visitor) == "/requests"
+    assert enter_password(visitor) == "/mine"
     (entry,) = [entry for entry in log_of(database) if entry.action == "second_factor_reset"]
     assert (entry.actor, entry.subject, entry.detail) == (ADMINISTRATOR, OPERATOR, {})
     admin.get("/users/99/second-factor", 404)
@@ -484,7 +484,7 @@ def test_who_lacks_a_required_second_factor_is_led_to_the_set_up_and_then_goes_o
     assert location(operator.post("/requests/new")) == START
     assert operator.client.get("/live", headers={"HX-Request": "true"}).headers["HX-Redirect"].startswith(START)
     operator.post("/logout")
-    assert enter_password(operator) == "/requests"
+    assert enter_password(operator) == "/mine"
     require(database, "nobody")
     assert is_logged_in(operator)
 

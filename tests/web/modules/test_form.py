@@ -19,7 +19,7 @@ from app.store.database import Database
 from app.store.models import Command, ExtensionScenario, Module, QueueScenario
 from app.web.wording import error
 from tests.support.factories import create_line, create_module, create_request, reload, store
-from tests.web.pages import Page, Visitor, text
+from tests.web.pages import Page, Visitor, child, text
 
 NEW = "/modules/new"
 VALID: Mapping[str, Any] = {"name": "Sales", "code": "*5001", "targets": "101"}
@@ -50,6 +50,12 @@ def error_fields(page: Page) -> list[str]:
     return [id_.removesuffix("-error") for id_ in ids if id_.endswith("-error")]
 
 
+def folded_prompts(page: Page) -> dict[str, bool]:
+    """Return whether each prompt is folded, by key."""
+    prompts = {card.get("data-prompt", ""): card for card in page.all("fieldset", class_="prompt")}
+    return {key: child(card, "details").get("open") is None for key, card in prompts.items()}
+
+
 # -- add --------------------------------------------------------------------------------------------------------------
 
 
@@ -61,6 +67,22 @@ def test_form_starts_with_the_defaults_of_a_module(admin: Visitor, database: Dat
     assert saved == expected
     assert {(prompt.mode, prompt.text) for prompt in saved.prompts.values()} == {("speech", "")}
     assert commands(database) == [("write_dialplan", "sara")]
+
+
+def test_prompts_are_folded_to_lines_that_say_which_sound_they_have(admin: Visitor, database: Database) -> None:
+    page = admin.get(NEW)
+    assert folded_prompts(page) == dict.fromkeys(PROMPT_KEYS, True)
+    add(admin, prompt_check_number_mode="none", prompt_is_text="is it")
+    page = admin.get("/modules/1")
+    lines = [text(line) for line in page.all("summary", class_="prompt-line")]
+    assert lines[4:6] == ["5 end of the number text to speech is it Change", "6 check the number don't play Change"]
+    heard = [link.get("href", "") for link in page.all("a", class_="prompt-play") if link.get("hidden") is None]
+    assert heard == [f"/modules/1/prompts/{key}.wav" for key in PROMPT_KEYS if key != "check_number"]
+
+
+def test_prompt_with_an_error_is_open(admin: Visitor) -> None:
+    folded = folded_prompts(add(admin, 422, prompt_before_success_mode="file"))
+    assert [key for key, is_folded in folded.items() if not is_folded] == ["before_success"]
 
 
 def test_every_field_is_stored_and_shown_again(admin: Visitor, database: Database) -> None:
@@ -105,7 +127,9 @@ def test_every_field_is_stored_and_shown_again(admin: Visitor, database: Databas
     assert saved.prompts["intro"].mode == "none"
     assert saved.prompts["is"].text == "است"
     shown = {name: values[-1] for name, values in admin.get("/modules/2").fields().items()}
-    expected = {name: value for name, value in typed.items() if value is not None}
+    # What is in the directory now is shown as a choice.
+    chosen = {"next_kind": "module:*5000", "next_code": "", "error_kind": "custom:from-internal,s,1", "error_code": ""}
+    expected = {name: value for name, value in (typed | chosen).items() if value is not None}
     assert {name: shown.get(name) for name in expected} == expected
     assert "active" not in shown and "automatic" not in shown
 

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from app.domain.routing import Destination
+from app.services.modules.list import load_module
 from app.store.database import Database
 from app.store.models import Command, ExtensionScenario, Module, QueueRow, QueueScenario
 from tests.support.factories import create_line, create_module, create_running_service, store
@@ -57,6 +59,7 @@ def test_directory_answers_without_asking_the_pbx(
         assert findings(ask(admin, "extension", "۱۰۱")) == ["101 Sara Mohammadi, free"]
         assert findings(ask(admin, "queue", "800")) == ["queue 800, 0 members"]
         assert findings(ask(admin, "module", "*5003")) == ["module “Night”, *5003"]
+        assert findings(ask(admin, "module:*5003", "109")) == ["module “Night”, *5003"], "a choice has no typed code"
         assert levels(ask(admin, "module", "*5004")) == ["warning"]
         assert levels(ask(admin, "module", "*5009")) == ["fault"]
         for kind, code in (("extension", ""), ("extension", "x"), ("hangup", "1"), ("moon", "1"), ("custom", "ivr")):
@@ -123,6 +126,37 @@ def test_code_of_a_module_is_looked_up(
 
 def test_code_without_connection(admin: Visitor) -> None:
     assert levels(admin.ask("/places/code?code=*5002")) == ["warning"]
+
+
+# -- choosing one -----------------------------------------------------------------------------------------------------
+
+
+def test_destination_is_chosen_by_name_and_code(
+    admin: Visitor, database: Database, pbx: None, service: Service
+) -> None:
+    night = create_module(database, name="Night", code="*5003", error_kind="custom", error_code="ivr-1,s,1")
+    page = admin.get(NEW)
+    choices = {o.get("value"): text(o).strip("\u2066") for o in page.one("select", id="next_kind").iter("option")}
+    assert choices["module:*5003"] == "*5003\u2069 Night" and choices["extension:101"] == "101\u2069 Sara Mohammadi"
+    assert {"queue:800", "custom:ivr-1,s,1", "hangup", "custom"} <= choices.keys()
+    fallback = [option.get("value", "") for option in page.one("select", id="fallback_kind").iter("option")]
+    assert "queue:800" in fallback and not [value for value in fallback if value.startswith(("module", "custom"))]
+    with service(look_up=YES, code_taken=FREE, write_dialplan=YES):
+        admin.submit(page, NEW, **VALID, next_kind="module:*5003", next_code="109", error_kind="custom:ivr-1,s,1")
+    with database.read() as session:
+        saved = load_module(session, night.id + 1)
+    assert (saved.next, saved.error) == (Destination("module", "*5003"), Destination("custom", "ivr-1,s,1"))
+
+
+@pytest.mark.parametrize(
+    "choice", ["module:*9999", "module:", "custom:ivr,s", "custom:ivr,s,1&x", "moon:1", "queue:a,b"]
+)
+def test_choice_that_the_form_does_not_offer_is_checked_like_a_typed_one(
+    admin: Visitor, database: Database, choice: str
+) -> None:
+    page = admin.submit(admin.get(NEW), NEW, 422, **VALID, next_kind=choice)
+    assert page.error("next_kind") or page.error("next_code")
+    assert names(database) == []
 
 
 # -- when a form is saved ---------------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def test_queue_is_listed_with_members_and_waiting_callers(admin: Visitor, databa
     store(database, QueueScenario(queue="810", failed_kind="module", failed_code="*5001"))
     expected = [
         "800 101 Sara in a call 102 Omid unknown paused penalty 3 The PBX does not report this state. "
-        "Add to extensions.conf: exten => 102,hint,PJSIP/102 2 – Sales Edit",
+        "Technical details Add to extensions.conf: exten => 102,hint,PJSIP/102 2 – Sales Edit",
         "810 not reported nobody 0 call request module *5001 after 60 seconds – Edit",
     ]
     assert rows(admin.get("/queues")) == expected
@@ -157,11 +157,31 @@ def test_states_without_connection_have_a_warning(admin: Visitor, database: Data
 # -- the scenario of an extension -------------------------------------------------------------------------------------
 
 
+def test_new_scenario_starts_with_the_module_that_serves_its_target(admin: Visitor, database: Database) -> None:
+    store(database, QueueRow(name="800"))
+    create_module(database, code="*5000", targets=["103"])
+    create_module(database, code="*5001", targets=["101"], active=False)
+    create_module(database, code="*5002", targets=["101", "102"])
+    create_module(database, code="*5003", target_kind="queue", targets=["800"])
+    page = admin.get("/extensions/101")
+    assert "This is a proposal." in page.main
+    admin.submit(page, "/extensions/101")
+    saved = extension(database)
+    assert saved is not None
+    assert {saved.no_answer, saved.busy, saved.unavailable} == {Destination("module", "*5002")}
+    assert "This is a proposal." not in admin.get("/extensions/101").main
+    assert admin.get("/extensions/109").fields()["no_answer_kind"] == ["module:*5000"]
+    admin.submit(admin.get("/queues/800"), "/queues/800")
+    saved_queue = queue(database)
+    assert saved_queue is not None and saved_queue.failed == Destination("module", "*5003")
+
+
 def test_scenario_of_an_extension_is_saved(admin: Visitor, database: Database) -> None:
     create_module(database, code="*5001")
     page = admin.get("/extensions/101")
     assert page.fields()["ring"] == ["25"]
-    changes = {
+    changes: dict[str, Any] = {
+        "same": None,
         "ring": "۳۰",
         "no_answer_kind": "module",
         "no_answer_code": "*۵۰۰۱",
@@ -179,7 +199,8 @@ def test_scenario_of_an_extension_is_saved(admin: Visitor, database: Database) -
     assert saved.unavailable == Destination("custom", "ivr-1,s,1")
     assert commands(database) == [("write_dialplan", "sara")]
     shown = {name: values[0] for name, values in admin.get("/extensions/101").fields().items()}
-    assert shown["no_answer_code"] == "*5001" and shown["unavailable_kind"] == "custom"
+    assert (shown["no_answer_kind"], shown["unavailable_kind"]) == ("module:*5001", "custom:ivr-1,s,1")
+    assert (shown["busy_kind"], shown["busy_code"]) == ("queue", "800"), "the PBX has not reported this queue"
     admin.submit(admin.get("/extensions/101"), "/extensions/101", busy_kind="")
     saved = extension(database)
     assert saved is not None and saved.busy == Destination()

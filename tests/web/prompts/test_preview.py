@@ -75,7 +75,7 @@ def test_prompt_is_downloaded_with_a_name(admin: Visitor, database: Database) ->
     played = admin.get("/modules/1/prompts/enter_number.wav").response
     assert "attachment" not in played.headers["Content-Disposition"]
     page = admin.get("/modules/1")
-    link = next(a.get("href", "") for a in page.all("a") if "enter_number" in a.get("href", ""))
+    link = next(a.get("href", "") for a in page.all("a") if "enter_number.wav?download" in a.get("href", ""))
     downloaded = admin.get(link).response
     assert downloaded.headers["Content-Disposition"] == "attachment; filename=*5001-enter_number.wav"
     assert downloaded.get_data() == played.get_data()

@@ -20,7 +20,7 @@ def set_extensions(database: Database, *extensions: str) -> None:
 
 def call_buttons(page: Page) -> list[str]:
     """Return the addresses of the buttons that call."""
-    buttons = [button for button in page.all("button", name="row") if "btn-primary" in button.get("class", "")]
+    buttons = [button for button in page.all("button", name="row") if "/call" in button.get("formaction", "")]
     return [button.get("formaction", "") for button in buttons]
 
 

@@ -6,7 +6,7 @@ import { texts } from "./sound_form.js";
 const linkPlayer = new Audio();
 let playingLink = null;
 
-function showIcon(link, name) {
+export function showIcon(link, name) {
   const use = link?.querySelector("use");
   if (use) use.setAttribute("href", use.getAttribute("href").replace(/#.*$/, `#${name}`));
 }

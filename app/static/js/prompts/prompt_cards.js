@@ -1,10 +1,13 @@
-// The cards of a module's prompts: the parts of a mode, the voice, listening before saving, and the default text.
+// The prompts of a module: the line of each, the parts of a mode, the voice, listening before saving, and the default
+// text.
 
 import { announce } from "../announce.js";
+import { showIcon } from "./player.js";
 import { fetchSound, soundErrorMessage, speechBody } from "./preview.js";
-import { findPart, showError } from "./sound_form.js";
+import { findPart, showError, texts } from "./sound_form.js";
 
 const RECORDING_MODES = ["file", "record"];
+const SHOWN_LENGTH = 90; // characters of a text in the line
 
 const findCard = (element) => element.closest("[data-prompt]");
 export const getMode = (card) => card.querySelector("[data-mode]:checked")?.value ?? "";
@@ -26,6 +29,32 @@ function showParts(card) {
   const label = findPart(card, "text-label");
   label.textContent = usesRecording(card) ? label.dataset.labelRecorded : label.dataset.labelSpoken;
   findPart(card, "restore").hidden = isDefault(card);
+  showLine(card);
+}
+
+// Say in the line which sound the prompt has now.
+function showLine(card) {
+  const mode = getMode(card);
+  const text = findPart(card, "text").value.trim();
+  const recording = usesRecording(card) ? findPart(card, "recording-slot").querySelector(".recording") : null;
+  const label = card.querySelector(`[data-mode][value=${mode}]`).closest("label").textContent;
+  const what = findPart(card, "now-what");
+  const isLost = recording !== null && !recording.dataset.url;
+  findPart(card, "now-kind").textContent = recording ? recording.querySelector(".badge").textContent : label.trim();
+  what.textContent = isLost
+    ? recording.querySelector(".invalid-feedback").textContent
+    : mode === "speech" ? shorten(text) : recording?.dataset.name ?? "";
+  what.className = isLost ? "prompt-lost" : "soft";
+  findPart(card, "listen").hidden = mode === "speech" ? !text : !recording?.dataset.url;
+}
+
+function shorten(text) {
+  const characters = [...text];
+  return characters.length > SHOWN_LENGTH ? `${characters.slice(0, SHOWN_LENGTH - 1).join("")}…` : text;
+}
+
+function unfold(card) {
+  card.querySelector("details").open = true;
 }
 
 function isDefault(card) {
@@ -116,9 +145,31 @@ async function playPreview(button) {
     await setSound(container, URL.createObjectURL(sound)).play();
   } catch (problem) {
     error.textContent = soundErrorMessage(problem, button.dataset.failed);
+    if (error.textContent && findCard(button)) unfold(findCard(button));
   } finally {
     button.disabled = false;
   }
+}
+
+const findPlayer = (card) => findPart(card, "player").querySelector("audio");
+
+// Play what the form has now, or stop it.
+async function listen(card) {
+  const player = findPlayer(card);
+  if (!player.paused) return player.pause();
+  if (!player.hasAttribute("src")) return playPreview(findPart(card, "preview"));
+  try {
+    await player.play();
+  } catch (error) {
+    if (error.name !== "AbortError") announce(texts().cannotPlay);
+  }
+}
+
+for (const type of ["play", "pause", "ended"]) {
+  document.addEventListener(type, ({ target }) => {
+    const card = findCard(target);
+    if (card && findPlayer(card) === target) showIcon(findPart(card, "listen"), type === "play" ? "player-stop" : "player-play");
+  }, true);
 }
 
 // -- restoring the default -----------------------------------------------------------------------------------
@@ -188,6 +239,7 @@ document.addEventListener("sound:dropped", (event) => {
   const card = findCard(event.target);
   if (!card) return;
   setMode(card, "file");
+  unfold(card);
   refresh(card);
 });
 
@@ -220,7 +272,17 @@ document.addEventListener("click", (event) => {
   if (restoreButton) restoreDefault(findCard(restoreButton));
   const undoButton = event.target.closest("[data-undo]");
   if (undoButton) undoRestore(findCard(undoButton));
+  const listenLink = event.target.closest("[data-listen]");
+  if (!listenLink) return;
+  event.preventDefault();
+  listen(findCard(listenLink));
 });
+
+// A link to a prompt opens it.
+function unfoldLinked() {
+  const card = document.getElementById(location.hash.slice(1));
+  if (card?.matches("[data-prompt]")) unfold(card);
+}
 
 function prepare() {
   for (const button of document.querySelectorAll("[data-preview][data-sample]")) button.hidden = false;
@@ -229,4 +291,6 @@ function prepare() {
 }
 
 document.addEventListener("htmx:after:swap", prepare);
+window.addEventListener("hashchange", unfoldLinked);
 prepare();
+unfoldLinked();
