@@ -20,12 +20,15 @@ def register(app: Flask) -> None:
         wording,
     )
     from app.web.accounts import login, profile, second_factor, session, users
+    from app.web.accounts.browsers import describe_browser
     from app.web.audit import views as audit
     from app.web.audit import wording as audit_wording
     from app.web.missed import views as missed
     from app.web.missed import wording as missed_wording
     from app.web.modules import views as modules
     from app.web.modules import wording as module_wording
+    from app.web.notifications import browser
+    from app.web.notifications import views as notifications
     from app.web.pbx import destinations, extensions, queues
     from app.web.prompts import by_phone, preview
     from app.web.prompts import views as recordings
@@ -46,11 +49,13 @@ def register(app: Flask) -> None:
         part.register(app)
     for views in (
         *(login, profile, second_factor, poll, overview, requests, actions, mine, missed, pause, report),
+        *(browser, notifications),
         *(modules, destinations, preview, by_phone, recordings, extensions, queues, settings, setup, users, audit),
     ):
         app.register_blueprint(views.blueprint)
     app.jinja_env.globals.update(
         colours=colours,
+        describe_browser=describe_browser,
         wording=wording,
         audit_wording=audit_wording,
         missed_wording=missed_wording,

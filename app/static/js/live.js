@@ -5,3 +5,6 @@ import "./live/countdown.js";
 import "./live/dialog.js";
 import "./live/poll.js";
 import "./live/selection.js";
+import { register } from "./push.js";
+
+register();
