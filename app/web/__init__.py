@@ -23,6 +23,7 @@ def register(app: Flask) -> None:
     from app.web.accounts.browsers import describe_browser
     from app.web.audit import views as audit
     from app.web.audit import wording as audit_wording
+    from app.web.guide import views as guide
     from app.web.missed import views as missed
     from app.web.missed import wording as missed_wording
     from app.web.modules import views as modules
@@ -33,13 +34,14 @@ def register(app: Flask) -> None:
     from app.web.prompts import by_phone, preview
     from app.web.prompts import views as recordings
     from app.web.prompts import wording as prompt_wording
-    from app.web.report import overview
+    from app.web.report import filters, overview
     from app.web.report import views as report
     from app.web.requests import actions, mine, pause
     from app.web.requests import views as requests
     from app.web.requests import wording as request_wording
     from app.web.requests.reasons import explain_reason
     from app.web.requests.remedies import find_remedy
+    from app.web.search import views as search
     from app.web.settings import views as settings
     from app.web.settings import wording as settings_wording
     from app.web.setup import views as setup
@@ -49,7 +51,7 @@ def register(app: Flask) -> None:
         part.register(app)
     for views in (
         *(login, profile, second_factor, poll, overview, requests, actions, mine, missed, pause, report),
-        *(browser, notifications),
+        *(browser, notifications, search, filters, guide),
         *(modules, destinations, preview, by_phone, recordings, extensions, queues, settings, setup, users, audit),
     ):
         app.register_blueprint(views.blueprint)
