@@ -31,6 +31,8 @@ from app.store.models import (
     Module,
     PendingLogin,
     PhoneCall,
+    PushMessage,
+    PushSubscription,
     QueueMemberRow,
     RouteTroubleRow,
     SecondFactor,
@@ -144,6 +146,8 @@ RUNNING = (
     Running(UserSession, happened=("started_at", "used_at"), rows=true()),
     Running(LoginFailures, happened=("last_at",), rows=true()),
     Running(PendingLogin, happened=("started_at",), rows=true()),
+    Running(PushSubscription, happened=("created_at", "sent_at", "failed_at"), rows=true()),
+    Running(PushMessage, happened=("created_at",), ends=("next_at", "expires_at"), rows=~PushMessage.done),
     Running(SecondFactor, happened=("started_at",), rows=SecondFactor.confirmed_at.is_(None)),
 )
 

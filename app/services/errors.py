@@ -46,6 +46,7 @@ class ErrorCode(StrEnum):
     # users
     TOO_SHORT = "too_short"
     COMMON = "common"  # a password that many people use
+    TOO_MANY = "too_many"
     TWICE = "twice"
     WRONG = "wrong"  # the old password
     WRONG_CODE = "wrong_code"  # of the second factor

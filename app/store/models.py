@@ -694,6 +694,68 @@ class Setting(Base):
     value: Mapped[str] = mapped_column(Text)
 
 
+class NotificationPreferences(Base):
+    """What a user has chosen for notifications. Without a row, it is the default of domain/notifications.py."""
+
+    __tablename__ = "notification_preferences"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    kinds: Mapped[list[str]]  # each a notifications.Kind
+    quiet_from: Mapped[str] = mapped_column(String(5))  # "20:00" by the office's time
+    quiet_until: Mapped[str] = mapped_column(String(5))
+    shows_numbers: Mapped[bool]
+
+
+class PushSubscription(Base):
+    """A browser to which notifications of a user go, as long as the session lasts in which it was added."""
+
+    __tablename__ = "push_subscriptions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    session_id: Mapped[int] = mapped_column(ForeignKey("user_sessions.id", ondelete="CASCADE"), index=True)
+    endpoint: Mapped[str] = mapped_column(Text)  # at the browser's push service
+    digest: Mapped[str] = mapped_column(String(64), unique=True)  # of the endpoint
+    p256dh: Mapped[str] = mapped_column(String(120))  # the browser's public key
+    auth: Mapped[str] = mapped_column(String(40))  # a secret that only the browser has, too
+    contact: Mapped[str] = mapped_column(String(255))  # how the push service can find who sends
+    created_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]  # when the push service last took a notification
+    failed_at: Mapped[datetime | None]  # when it last did not; NULL: what was sent last was taken
+    failure: Mapped[str] = mapped_column(String(16), default="")  # a code of push/send.py
+
+
+class PushMessage(Base):
+    """A notification for one browser. The row stays for a day, so that nothing is said twice."""
+
+    __tablename__ = "push_messages"
+    __table_args__ = (UniqueConstraint("subscription_id", "key"),)
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    subscription_id: Mapped[int] = mapped_column(ForeignKey("push_subscriptions.id", ondelete="CASCADE"))
+    request_id: Mapped[int | None] = mapped_column(ForeignKey("call_requests.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[str] = mapped_column(String(8))  # a notifications.Kind
+    key: Mapped[str] = mapped_column(String(60))  # of what it says
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    expires_at: Mapped[datetime]
+    next_at: Mapped[datetime]  # when it is sent, or sent again
+    tries: Mapped[int] = mapped_column(default=0)
+    done: Mapped[bool] = mapped_column(default=False)
+
+
+class SavedFilter(Base):
+    """A search of the report that a user has given a name."""
+
+    __tablename__ = "saved_filters"
+    __table_args__ = (UniqueConstraint("user_id", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(60))
+    query: Mapped[str] = mapped_column(Text)  # the arguments of the report's address
+    created_at: Mapped[datetime]
+
+
 def _in(column: str, statuses: frozenset[Any]) -> Any:
     return text(f"{column} IN ({', '.join(sorted(repr(status.value) for status in statuses))})")
 
@@ -811,3 +873,4 @@ Index(
     postgresql_where=text("NOT trace_cleared"),
 )
 Index("ix_commands_open", Command.done_at)
+_partial("ix_push_messages_open", PushMessage.next_at, where=text("NOT done"), unique=False)

@@ -20,24 +20,29 @@ def register(app: Flask) -> None:
         wording,
     )
     from app.web.accounts import login, profile, second_factor, session, users
+    from app.web.accounts.browsers import describe_browser
     from app.web.audit import views as audit
     from app.web.audit import wording as audit_wording
+    from app.web.guide import views as guide
     from app.web.missed import views as missed
     from app.web.missed import wording as missed_wording
     from app.web.modules import views as modules
     from app.web.modules import wording as module_wording
+    from app.web.notifications import browser
+    from app.web.notifications import views as notifications
     from app.web.pbx import destinations, extensions, queues
     from app.web.pbx.fields import location_suggestions
     from app.web.prompts import by_phone, preview
     from app.web.prompts import views as recordings
     from app.web.prompts import wording as prompt_wording
-    from app.web.report import overview
+    from app.web.report import filters, overview
     from app.web.report import views as report
     from app.web.requests import actions, mine, pause
     from app.web.requests import views as requests
     from app.web.requests import wording as request_wording
     from app.web.requests.reasons import explain_reason
     from app.web.requests.remedies import find_remedies
+    from app.web.search import views as search
     from app.web.settings import views as settings
     from app.web.settings import wording as settings_wording
     from app.web.setup import views as setup
@@ -47,11 +52,13 @@ def register(app: Flask) -> None:
         part.register(app)
     for views in (
         *(login, profile, second_factor, poll, overview, requests, actions, mine, missed, pause, report),
+        *(browser, notifications, search, filters, guide),
         *(modules, destinations, preview, by_phone, recordings, extensions, queues, settings, setup, users, audit),
     ):
         app.register_blueprint(views.blueprint)
     app.jinja_env.globals.update(
         colours=colours,
+        describe_browser=describe_browser,
         wording=wording,
         audit_wording=audit_wording,
         missed_wording=missed_wording,

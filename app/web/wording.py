@@ -244,6 +244,7 @@ ERROR = {
     "hours": _l("Enter hours such as 08:00-12:00, 13:00-17:00. They must not overlap."),
     "no_calendar": _l("This is not an iCalendar file. Choose a file that ends with .ics."),
     "calendar_size": _l("This file is too large, or its events are too many or repeat too often. Choose another one."),
+    "too_many": _l("There are too many. Delete one first."),
     "too_many_days": _l("These are too many days. Remove some."),
     "busy": _l("The server is busy. Try again in a moment."),
     "digits": _l("Use digits only."),

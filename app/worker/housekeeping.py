@@ -10,6 +10,7 @@ from app.config import Settings
 from app.services import commands
 from app.services.missed import automatic as missed_automatic
 from app.services.missed import calls as missed_calls
+from app.services.notifications import outbox
 from app.services.prompts import phone_calls
 from app.services.requests.expiry import expire
 from app.services.requests.fallback import fall_back
@@ -88,6 +89,7 @@ class Housekeeping:
         with self._database.write() as session:
             last_talks.delete_old(session, now)
             forget_old(session, now)
+            outbox.delete_old(session, now)
         self._deleted_at = uptime()
         if any(deleted):
             kinds = "%s old commands, %s old phone calls, %s unused sounds, %s old missed calls and %s spoken names"

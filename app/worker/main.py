@@ -58,6 +58,8 @@ from app.worker.kept import KeptRegistrations
 from app.worker.leadership import leadership_of
 from app.worker.metronome import Metronome
 from app.worker.module_destinations import ModuleDestinations
+from app.worker.notifications import SECONDS as NOTIFICATION_SECONDS
+from app.worker.notifications import Notifications
 from app.worker.pbx_product import ProductFinder
 from app.worker.pbx_queries import PbxQueries
 from app.worker.phone_calls import PhoneCalls
@@ -189,6 +191,7 @@ class Worker:
             tasks=self.tasks,
         )
         self.housekeeping = Housekeeping(settings, database, self.prompts, self.names, self.dispatcher)
+        self.notifications = Notifications(settings, database)
         self.metronome = Metronome()
         self.clock_watch = ClockWatch(
             database, writes=self.writes, tasks=self.tasks, move=self._move_times, resume=self._resume
@@ -222,6 +225,7 @@ class Worker:
         watch = DatabaseWatch(self.database.engine, self._on_database_change)
         self.metronome.add(self.poll, self.settings.poll_seconds)
         self.metronome.add(self._keep_house, HOUSEKEEPING_SECONDS)
+        self.metronome.add(self.notifications.run, NOTIFICATION_SECONDS)
         for work in (
             self.writes.run(),
             self.clock_watch.run(),
@@ -247,6 +251,7 @@ class Worker:
             self.prompts.close()
             self.names.close()
             self.registrar.close()
+            self.notifications.close()
             await self.tasks.cancel()
 
     def _load_idle_times(self) -> None:

@@ -15,6 +15,7 @@ PARTS = {
     "live.common",
     "mine.rows",
     "missed.rows",
+    "notifications.browsers",
     "overview.body",
     "overview.wallboard_body",
     "places.code",
@@ -28,6 +29,8 @@ PARTS = {
     "settings.dialled",
 }
 FILES = {
+    "browser.manifest",
+    "browser.service_worker",
     "prompts.default_prompt",
     "prompts.prompt",
     "recordings.all_digits",

@@ -257,6 +257,19 @@ def unfold_the_log(page: Page) -> None:
     page.evaluate("document.querySelectorAll('.log details').forEach((part) => { part.open = true; })")
 
 
+def fail_to_save_quiet_hours(page: Page) -> None:
+    page.goto("/account/notifications")
+    page.locator("#quiet_from").fill("25:00")
+    page.locator("main .btn-primary").last.click()
+    page.locator("#quiet_from-error").wait_for()
+
+
+def list_the_keys(page: Page) -> None:
+    page.goto("/mine")
+    page.locator("main").press("?")
+    page.locator("#keys[open]").wait_for()
+
+
 PAGES: dict[str, Visit] = {
     "overview": open_path("/overview"),
     "wallboard": open_path("/wallboard"),
@@ -339,6 +352,14 @@ PAGES: dict[str, Visit] = {
     "settings-numbers-errors": fail_to_add_a_prefix,
     "settings-missed": open_path("/settings/missed?target=101"),
     "settings-missed-errors": fail_to_list_missed_calls,
+    "notifications": open_path("/account/notifications"),
+    "notifications-errors": fail_to_save_quiet_hours,
+    "keys": list_the_keys,
+    "offline": open_path("/offline"),
+    "search": open_path("/search?find=sara"),
+    "search-number": open_path("/search?find=0912"),
+    "search-nothing": open_path("/search?find=nothing"),
+    "guide": open_path("/guide"),
     "not-found": open_path("/nothing"),
     "report": open_path("/report"),
     "report-empty": open_path("/report?registered_from=2001-01-01&registered_to=2001-01-31"),

@@ -383,6 +383,7 @@ STAY = {
     ("refused_registrations", "hour"),
     ("kept_registrations", "called_at"),
     ("kept_registrations", "stored_at"),
+    ("saved_filters", "created_at"),
 }
 
 

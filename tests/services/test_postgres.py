@@ -32,6 +32,7 @@ from app.services.errors import Invalid, NotFound
 from app.services.modules import save, transfer
 from app.services.modules.save import delete_module, save_module, set_active, store_module
 from app.services.modules.transfer import BadFile, export_settings, import_settings
+from app.services.notifications import keys, outbox
 from app.services.pbx import references
 from app.services.pbx.references import Reference
 from app.services.pbx.scenarios import ExtensionInput, QueueInput, save_scenario
@@ -49,6 +50,9 @@ from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.server_database import migrated_database, new_database, open_server_database
 from tests.asterisk.office import OWN_E164, Office
+from tests.services.notifications.test_outbox import add_user as add_notified_user
+from tests.services.notifications.test_outbox import messages
+from tests.services.notifications.test_outbox import register as register_request
 from tests.services.requests.test_lanes import check_decisions
 from tests.services.requests.test_prospects import check_estimate, check_line
 from tests.support.factories import (
@@ -661,3 +665,19 @@ def test_sessions_start_and_end(database: Database) -> None:
     assert len(sessions.list_sessions(database, user.id, NOW + timedelta(minutes=70), limits)) == 2
     users.reset_password(database, user.id, "another long one", NOW)
     assert sessions.list_sessions(database, user.id, NOW, limits) == []
+
+
+def test_notifications_have_one_key_and_are_stored_and_handed_out_once(database: Database, office: Settings) -> None:
+    assert len(set(run_at_once([partial(keys.private_key, database, office)] * 8))) == 1
+    add_notified_user(database, office, "omid", "101")
+    module = create_module(database)
+    for number in range(5):
+        register_request(database, module, f"+98912000000{number}")
+    now = NOW + timedelta(seconds=1)
+    run_at_once([partial(outbox.collect, database, office, now)] * 4)
+    assert len(messages(database)) == 5
+    claimed = run_at_once([partial(outbox.claim, database, office, now)] * 4)
+    assert sorted(delivery.message_id for found in claimed for delivery in found) == [1, 2, 3, 4, 5]
+    (delivery, *_others) = [delivery for found in claimed for delivery in found]
+    outbox.finish(database, [outbox.Result(delivery, done=True, gone=True)], now)
+    assert messages(database) == [], "the browser is gone, and all that was for it"

@@ -39,7 +39,9 @@ from tests.support.factories import (
 from tests.support.second_factors import create_second_factor
 from tests.web.pages import Page, Visitor
 
+INSTALLATION = {"browser.manifest", "browser.service_worker", "browser.offline"}  # without anything of the office
 FOR_EVERYBODY = {"static", "script", "auth.log_in", "auth.code", "auth.language", "auth.theme", "setup.index"}
+FOR_EVERYBODY |= INSTALLATION
 CLOSED = {"setup.index"}  # needs a setup link instead of a log-in
 AFTER_PASSWORD = {"auth.code"}  # leads to the log-in unless a log-in waits for a code
 FOR_OPERATORS = {
@@ -59,6 +61,9 @@ FOR_OPERATORS |= {"second_factor.index", "second_factor.set_up"}
 FOR_OPERATORS |= {"second_factor.recovery_codes", "second_factor.turn_off"}
 FOR_OPERATORS |= {"overview.index", "overview.body", "overview.wallboard", "overview.wallboard_body"}
 FOR_OPERATORS |= {"missed.index", "missed.rows", "missed.make_request", "missed.dismiss"}
+FOR_OPERATORS |= {"notifications.index", "notifications.save", "notifications.browsers", "notifications.subscribe"}
+FOR_OPERATORS |= {"notifications.test", "notifications.remove", "search.index", "guide.index"}
+FOR_OPERATORS |= {"filters.save", "filters.rename", "filters.delete"}
 FOR_SUPERVISORS = FOR_OPERATORS | {"log.index", "calls.pause", "calls.resume"}
 CALL = uuid.UUID("00000000-0000-4000-8000-000000000001")
 # Arguments of URLs that exist in the `furnished` office.
@@ -82,6 +87,9 @@ VALUES: dict[str, Any] = {
     "entry_id": 1,
     "rule_id": 1,
     "missed_id": 1,
+    "subscription_id": 1,
+    "filter_id": 1,
+    "role": "operator",
 }
 OTHER_VALUES: dict[str, dict[str, Any]] = {"script": {"filename": "app.js"}}
 SOUNDS = {
@@ -102,7 +110,7 @@ REDIRECTS = {
     "second_factor.recovery_codes",
     "second_factor.turn_off",
 }
-BOTH_LANGUAGES = {"settings.voices"}  # has samples in both languages
+BOTH_LANGUAGES = {"settings.voices", "browser.offline"}  # has texts in both languages
 FRAGMENTS = {
     "requests.rows",
     "requests.show_rows",
@@ -119,6 +127,7 @@ FRAGMENTS = {
     "recordings.shelf",
     "recordings.chosen",
     "by_phone.state",
+    "notifications.browsers",
 }
 # Query arguments of routes that need some.
 QUERIES: dict[str, dict[str, str]] = {
@@ -283,7 +292,7 @@ def test_pages_are_in_both_languages_and_write_nothing(
     users.set_locale(database, 1, locale)
     visitor = Visitor(app, 1, locale=locale)
     for rule, subtest in rules(subtests, "GET"):
-        if rule.endpoint in ("static", "script"):
+        if rule.endpoint in {"static", "script", "browser.manifest", "browser.service_worker"}:
             continue
         with subtest:
             path = url_of(app, rule, **QUERIES.get(rule.endpoint, {}))

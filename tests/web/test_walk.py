@@ -16,10 +16,13 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from app.services import users
+from app.services.notifications import subscriptions
+from app.services.report import saved_filters
 from app.store.database import Database
 from app.store.models import UserSession
 from app.store.settings import write_setting
 from tests.support.factories import NOW, create_line, create_missed_call, create_module, create_request
+from tests.support.push_service import make_subscription
 from tests.web.conftest import PASSWORD, SUPERVISOR
 from tests.web.pages import Visitor
 from tests.web.test_everywhere import (
@@ -43,9 +46,9 @@ NOT_LOGGED_IN = (None, WAITING)
 # What users can do who must set up the second factor first.
 BEFORE_SET_UP = {"second_factor.index", "second_factor.set_up", "auth.log_out"}
 # Arguments of addresses that are the number of a record which belongs to somebody.
-OWNED = {"missed_id", "request_id", "session_id"}
+OWNED = {"missed_id", "request_id", "session_id", "subscription_id", "filter_id"}
 # Arguments that name no record.
-NAMES_NOTHING = {"act", "filename", "digest"}
+NAMES_NOTHING = {"act", "filename", "digest", "language", "role"}
 # Routes that name records by their query, and the query for a record of somebody else.
 OWNED_BY_QUERY = {"acts.perform": {"row": "2.1"}}
 
@@ -165,7 +168,12 @@ def test_no_route_shows_or_changes_the_record_of_somebody_else(app: Flask, datab
     with database.read() as session:
         (foreign_session,) = session.query(UserSession.id).where(UserSession.user_id == other).one()
     missed = create_missed_call(database, target="102", number="+989120000002", at=datetime.now(UTC))
+    now = datetime.now(UTC)
+    browser = subscriptions.add(database, other, foreign_session, make_subscription(), "localhost", now)
+    saved_filters.save(database, other, "Mine", "period=7", now)
+    (saved,) = saved_filters.list_filters(database, other)
     foreign = {"missed_id": missed.id, "request_id": 2, "session_id": foreign_session}
+    foreign |= {"subscription_id": browser, "filter_id": saved.id}
     assert foreign.keys() == OWNED
     client = Visitor(app, USERS["operator"]).client
     faults, tried = [], set()

@@ -93,7 +93,7 @@ def load(
     """Return the missed calls of the look-back that this user may see, open ones first, then the last ones first."""
     with database.read() as session:
         since = store.looks_back_to(session, now)
-        seen = and_(MissedCall.at >= since, _visible(visibility_of(session, scope)))
+        seen = and_(MissedCall.at >= since, visible(visibility_of(session, scope)))
         rules, modules = store.load_rules(session), requests.all_modules(session)
         region = pbx_state.office_region(session)
         pairs = session.execute(select(MissedCall.queue, MissedCall.target).where(seen).distinct())
@@ -134,7 +134,7 @@ def load(
 def load_figures(session: Session, visibility: Visibility, period: Period) -> Figures:
     """Return the figures of the calls of a period that somebody may see."""
     in_period = and_(MissedCall.at >= period.start, MissedCall.at < period.end)
-    return _figures(session, and_(in_period, _visible(visibility)))
+    return _figures(session, and_(in_period, visible(visibility)))
 
 
 def count_open(database: Database, scope: Scope, period: Period) -> int:
@@ -143,7 +143,7 @@ def count_open(database: Database, scope: Scope, period: Period) -> int:
         return load_figures(session, visibility_of(session, scope), period).open
 
 
-def _visible(visibility: Visibility) -> ColumnElement[bool]:
+def visible(visibility: Visibility) -> ColumnElement[bool]:
     if visibility.everything:
         return true()
     kinds: list[ColumnElement[bool]] = []
@@ -224,7 +224,7 @@ def dismiss(database: Database, scope: Scope, call_id: int, now: datetime) -> No
 
 
 def _find(session: Session, scope: Scope, call_id: int) -> MissedCall:
-    seen = _visible(visibility_of(session, scope))
+    seen = visible(visibility_of(session, scope))
     call = session.scalar(select(MissedCall).where(MissedCall.id == call_id, seen))
     if call is None:
         raise NotFound(f"missed call {call_id}")

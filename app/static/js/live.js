@@ -3,6 +3,10 @@
 import "./live/bell.js";
 import "./live/countdown.js";
 import "./live/dialog.js";
+import "./live/keys.js";
 import "./live/poll.js";
 import "./live/selection.js";
+import { register } from "./push.js";
 import "./unsaved.js";
+
+register();

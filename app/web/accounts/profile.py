@@ -11,7 +11,6 @@ from app.extensions import limiter
 from app.services import second_factor, sessions, users
 from app.services.errors import ErrorCode, Invalid, NotFound
 from app.web import wording
-from app.web.accounts.browsers import describe_browser
 from app.web.accounts.session import client, limits, start_session
 from app.web.accounts.user_form import LOCALES
 from app.web.context import database, utcnow
@@ -97,7 +96,6 @@ def _page(form: PasswordForm, preferences: PreferencesForm) -> str:
         preferences=preferences,
         second_factor=second_factor.state(database(), current_user.id),
         sessions=own,
-        describe_browser=describe_browser,
     )
 
 

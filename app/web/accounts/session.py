@@ -19,7 +19,7 @@ from app.web.http import is_fragment, local_path, previous_page
 _USE_AGE = timedelta(minutes=5)
 # A page that polls is not in use: it may have been left open. A wallboard is in use as long as it is open.
 _POLLS_IN_USE = frozenset({"overview.wallboard_body"})
-_FILES = frozenset({"static", "script"})
+_FILES = frozenset({"static", "script", "browser.manifest", "browser.service_worker", "browser.offline"})
 # What a user can do who must set up the second factor first.
 _BEFORE_SET_UP = _FILES | {
     *("second_factor.index", "second_factor.set_up"),

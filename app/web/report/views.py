@@ -13,7 +13,7 @@ from markupsafe import Markup
 from app.domain.lifecycle import ACTIVE, Status
 from app.services import audit
 from app.services.audit import AuditAction
-from app.services.report import periods, query
+from app.services.report import periods, query, saved_filters
 from app.services.report.query import Choices
 from app.services.report.statistics import Statistics, statistics
 from app.store.version import RequestsVersion, requests_version
@@ -90,13 +90,18 @@ def _page(template: str, result: str, search: Search, available: Choices, read: 
     last = None if request.args else last_search.load(available)
     last = last if last != search.query() else None
     values: dict[str, object] = {"form": search.form, "last": last, "periods": PERIODS}
-    shown = _part("report/_search.html", search, available, lambda: values, NO_REQUESTS, (last, bool(request.args)))
+    head = _part("report/_search.html", search, available, lambda: values, NO_REQUESTS, (last, bool(request.args)))
+    shown = Markup("")
     if search.valid:
         names = {"names": dict(available.operators)}
-        shown += _part(
+        shown = _part(
             result, search, available, lambda: names | read(), cached_query("requests", requests_version), search.page
         )
-    page = render_template(template, asked=search, shown=shown)
+    own = {
+        "filters": saved_filters.list_filters(database(), current_user.id),
+        "here": request.script_root + request.path,
+    }
+    page = render_template(template, asked=search, head=head, shown=shown, **own)
     response = current_app.make_response((page, 200 if search.valid else 422))
     if search.valid and request.args:
         last_search.save(response, search.query())

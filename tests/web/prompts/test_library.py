@@ -166,7 +166,7 @@ def test_list_is_sorted(admin: Visitor, library: list[Recording], sort: str, ord
 def test_list_is_searched(admin: Visitor, library: list[Recording]) -> None:
     assert names(admin.get(LIBRARY, q="AN")) == ["Mango"]
     nothing = admin.get(LIBRARY, q="pear")
-    assert not rows(nothing) and nothing.has("form", role="search")
+    assert not rows(nothing) and nothing.has("form", class_="search")
     assert "Zebra" in admin.ask(f"{LIBRARY}/shelf").main
     assert "Zebra" not in admin.ask(f"{LIBRARY}/shelf?q=apple").main
 

@@ -3,6 +3,7 @@
 import { announce } from "../announce.js";
 import { localDigits } from "../digits.js";
 import { read, write } from "../storage.js";
+import { notice } from "./notice.js";
 import { schedulePoll } from "./poll.js";
 import { SOUND_SETTING, isSoundOn, setSoundOn } from "./sound_setting.js";
 
@@ -37,6 +38,7 @@ function update() {
   const known = read(newestSetting);
   const isNew = known === null || Number(newest) > Number(known);
   if (isNew && known !== null && isSoundOn()) ring();
+  if (isNew && known !== null) notice();
   if (isNew) write(newestSetting, newest); // so that other tabs do not ring as well
 }
 

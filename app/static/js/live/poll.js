@@ -1,11 +1,12 @@
 // Ask once a second for what has changed on the page. A hidden tab does not ask, and asks at once when it is shown. If
 // the panel does not answer, the pauses become longer.
 
+import { showsNotices } from "./notice.js";
 import { isSoundOn } from "./sound_setting.js";
 
 export const SECOND = 1000;
 const LONGEST_PAUSE = 8 * SECOND;
-const HIDDEN_PAUSE = 15 * SECOND; // a hidden tab asks only if it has to ring
+const HIDDEN_PAUSE = 15 * SECOND; // a hidden tab asks only if it has to ring or to show a notification
 
 const element = document.getElementById("live");
 let etag = "";
@@ -25,7 +26,7 @@ export function schedulePoll() {
   timer = null;
   if (isLeaving) return;
   if (!document.hidden) timer = setTimeout(poll, pause);
-  else if (isSoundOn()) timer = setTimeout(poll, Math.max(pause, HIDDEN_PAUSE));
+  else if (isSoundOn() || showsNotices()) timer = setTimeout(poll, Math.max(pause, HIDDEN_PAUSE));
 }
 
 // Return the time of the server in milliseconds.
