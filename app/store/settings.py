@@ -65,11 +65,15 @@ class PbxSettings:
 
 @dataclass(frozen=True)
 class Speech:
-    """How texts are spoken. "" and None mean the language's default; `rate` is words per minute, `pitch` 0-99."""
+    """How texts are spoken. "" and None mean the language's default; `rate` is words per minute, `pitch` 0-99.
+
+    `pronunciations`: the office's list, a line "word = written as" for each.
+    """
 
     voice: str = ""
     rate: int | None = None
     pitch: int | None = None
+    pronunciations: str = ""
 
 
 # Settings that both the panel and the environment can give: name in the panel -> field of `config.Settings`.
@@ -174,8 +178,10 @@ def _ami_secret(settings: Settings, stored: Mapping[str, str]) -> str:
 def speech(session: Session, language: str, stored: Mapping[str, str] | None = None) -> Speech:
     """Return the office's choice for texts in this language. `stored` as for `office`."""
     stored = read_all(session) if stored is None else stored
-    rate, pitch = (stored.get(f"{name}_{language}", "") for name in ("rate", "pitch"))
-    return Speech(stored.get(f"voice_{language}", ""), int(rate) if rate else None, int(pitch) if pitch else None)
+    voice, rate, pitch, pronunciations = (
+        stored.get(f"{name}_{language}", "") for name in ("voice", "rate", "pitch", "pronunciations")
+    )
+    return Speech(voice, int(rate) if rate else None, int(pitch) if pitch else None, pronunciations)
 
 
 def _effective(settings: Settings, stored: Mapping[str, str], name: str) -> str:

@@ -110,8 +110,9 @@ class PromptStore:
         """Find changes without the panel's command: it may have expired while the worker was busy."""
         with self._database.read() as session:
             stored = store_settings.read_all(session)
+            names = ("voice_", "rate_", "pitch_", "pronunciations_")
             inputs = (
-                {name: value for name, value in stored.items() if name.startswith(("voice_", "rate_", "pitch_"))},
+                {name: value for name, value in stored.items() if name.startswith(names)},
                 {language: list_digit_files(session, language) for language in LANGUAGES},
                 {module.id: module.updated_at for module in store.all_modules(session)},
             )

@@ -8,6 +8,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from markupsafe import Markup, escape
 
+from app.audio.prompt_texts import LANGUAGES
 from app.domain.hours import parse_spans, parse_week
 from app.domain.text import displayable
 from app.services.audit import HIDDEN, AuditAction
@@ -124,6 +125,7 @@ FIELD: Mapping[str, object] = {
     "voice": _l("Voice"),
     "rate": _l("Speed of the voice"),
     "pitch": _l("Pitch of the voice"),
+    "pronunciations": _l("Pronunciations"),
     "caller_id": _l("Caller ID of the office"),
     "min_wait": _l("Minimum waiting time (seconds)"),
     "rest": _l("Rest after a call (seconds)"),
@@ -290,6 +292,9 @@ def field_label(field: str) -> str:
     if field.startswith("prompt_"):
         key = field.removeprefix("prompt_")
         return _("Prompt: %(what)s", what=wording.PROMPT.get(key, key))
+    subject, _underscore, language = field.rpartition("_")
+    if language in LANGUAGES and subject in FIELD:
+        return _("%(what)s (%(language)s)", what=FIELD[subject], language=wording.LANGUAGE[language])
     return str(FIELD.get(field, field))
 
 

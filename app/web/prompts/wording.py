@@ -4,6 +4,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from app.audio.clip import SoundError
+from app.audio.pronunciations import BadPronunciation
 from app.audio.voices import Voice
 from app.domain.phone_calls import CallFailure, CallState
 from app.web.formats import clock, digits
@@ -27,6 +28,14 @@ SOUND_ERROR = {
     "pitch_out_of_range": _l("The pitch is out of range. Choose another one."),
     "speech_failed": _l("The text could not be spoken. Change the text or the voice."),
     "lost": _l("The recording no longer exists. Choose another one."),
+}
+
+_PRONUNCIATION_ERROR = {
+    "form": _l("Line %(line)s is not “word = how to write it”."),
+    "too_long": _l("Line %(line)s is too long. A word may have 40 characters, and how to write it 80."),
+    "wrong_letters": _l("Line %(line)s is written in letters that this voice cannot read."),
+    "twice": _l("Line %(line)s has a word that is in the list already."),
+    "too_many": _l("The list is too long. It may have 100 words; line %(line)s is one too many."),
 }
 
 PROMPT_ABOUT = {
@@ -116,6 +125,11 @@ PHONE_CALL_FIELD = {"extension": _l("Extension"), "language": _l("Language"), "n
 def sound_error(error: SoundError) -> str:
     """Return what is wrong with a sound, and what to do about it."""
     return str(SOUND_ERROR.get(error.code, error))
+
+
+def pronunciation_error(error: BadPronunciation) -> str:
+    """Return what is wrong with a list of pronunciations."""
+    return str(_PRONUNCIATION_ERROR[error.code]) % {"line": digits(error.line)}
 
 
 def phone_call(state: CallState, detail: str) -> str:
