@@ -160,7 +160,7 @@ _TEXTS: dict[str, dict[str, str]] = {
         ),
         "greet_customer": f"This is {NAME}, calling you back. One moment, please.",
         "apology": "We are sorry, nobody can take your call at this moment. We will call you again.",
-        "agent_intro": "Call for",
+        "agent_intro": "Request from",
         "agent_intro_waiting": "On the line:",
         "agent_keys": "Press 1 to call, 2 for later.",
         "agent_keys_waiting": "Press 1 to talk, 2 for later.",

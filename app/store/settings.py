@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.config import AGI_PORTS, CONTEXTS, Settings
+from app.domain.dial_order import AnnouncementOrder
 from app.domain.limits import RegistrationLimits
 from app.domain.numbers import NumberPlan, OutboundFormat
 from app.domain.second_factor import Requirement
@@ -33,6 +34,7 @@ class OfficeSettings:
     outbound_prefix: str = ""
     min_talk: int = 5  # seconds after which a talk counts as reached
     second_factor: Requirement = Requirement.NOBODY  # who needs one
+    announced_first: AnnouncementOrder = AnnouncementOrder.NUMBER  # what agents hear first of a request
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ def office(session: Session, settings: Settings, stored: Mapping[str, str] | Non
         outbound_prefix=stored.get("outbound_prefix", ""),
         min_talk=int(stored.get("min_talk", OfficeSettings.min_talk)),
         second_factor=second_factor_requirement(stored),
+        announced_first=AnnouncementOrder(stored.get("announced_first", AnnouncementOrder.NUMBER.value)),
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -80,6 +81,15 @@ class PromptStore:
         """Return a text in the voice of a module, None if it cannot be spoken."""
         return await self._module_prompts.speak(module_id, text)
 
+    async def read_out(self, module_id: int, number: str) -> Sequence[Sound]:
+        """Return a number as a module reads it out to callers; empty if it cannot be spoken."""
+        return await self._module_prompts.read_out(module_id, number)
+
+    def expect(self, module_id: int, number: str) -> None:
+        """Make in the background what agents hear of a number that was just registered."""
+        with suppress(RuntimeError):  # the worker ends
+            self._executor.submit(self._announcements.expect, module_id, number)
+
     # -- preparation ------------------------------------------------------------------------------------------
 
     def reset(self) -> None:
@@ -136,6 +146,10 @@ class PromptStore:
         except (SoundError, OSError) as error:
             log.warning("cannot remove unused sounds: %s", error)
             return 0
+
+    def wait_closed(self) -> None:
+        """Wait for what was begun before `close`."""
+        self._executor.shutdown(wait=True)
 
     def close(self) -> None:
         """Start no more synthesis, so that the worker can end soon."""

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.audio.library import SoundLibrary
+from app.audio.prompt_texts import LANGUAGES
 from app.audio.pronunciations import BadPronunciation, Pronunciation
 from app.domain import module_defaults
 from app.domain.hours import AtClosing
@@ -201,7 +202,7 @@ class _File(_Strict):
     modules: list[_Module] = Field(default_factory=list)
     extensions: list[_Extension] = Field(default_factory=list)
     queues: list[_Queue] = Field(default_factory=list)
-    pronunciations: dict[Literal["fa", "en"], list[_Pronunciation]] = Field(default_factory=dict)
+    pronunciations: dict[_Word, list[_Pronunciation]] = Field(default_factory=dict)
 
 
 # -- export -----------------------------------------------------------------------------------------------------------
@@ -303,6 +304,9 @@ class _Import:
     def _store_pronunciations(self, given: Mapping[str, list[_Pronunciation]]) -> list[str]:
         errors = []
         for language, pronunciations in given.items():
+            if language not in LANGUAGES:
+                errors.append(f"pronunciations.{language}: {_WORDS[ErrorCode.CHOICE]}")
+                continue
             added = [Pronunciation(one.word, one.written_as) for one in pronunciations]
             try:
                 voice.add_pronunciations(self._session, language, added, self._now, actor=self._actor)

@@ -31,6 +31,7 @@ from app.store.models import Module
 from app.store.settings import Speech
 
 log = logging.getLogger(__name__)
+AGENT_RATE = 220  # words per minute; at 150, the announcement takes 11 seconds
 DEFAULT_SPEECH = Speech()  # the default voice, rate and pitch of any language
 T = TypeVar("T")
 
@@ -39,6 +40,11 @@ def load_module_speech(session: Session, library: SoundLibrary, module: Module) 
     """Return how a module's texts are spoken. A voice that is missing or has another language is ignored."""
     own = Speech(_usable_voice(library, module.voice, module.language), module.rate, module.pitch)
     return complete_speech(own, load_office_speech(session, library, module.language))
+
+
+def agent_speech(speech: Speech) -> Speech:
+    """Return how the agent's announcement is spoken: faster than what callers hear, since agents hear it all day."""
+    return replace(speech, rate=max(speech.rate or 0, AGENT_RATE))
 
 
 def load_office_speech(session: Session, library: SoundLibrary, language: str) -> Speech:
