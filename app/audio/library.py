@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from app.audio.assemble import Pause, Piece, assemble, identify_piece
 from app.audio.clip import Clip, SoundError, SpeechError, read_clip
-from app.audio.convert import MAX_BYTES, RAW_FORMATS, convert
+from app.audio.convert import MAX_BYTES, RAW_FORMATS, convert, write_atomically
 from app.audio.speak import DEFAULT_PITCH, DEFAULT_RATE, speak, validate_speech
 from app.audio.tone import write_tone
 from app.audio.voices import DEFAULT_VOICES, Voice, find_voice, list_voices
@@ -93,6 +93,17 @@ class SoundLibrary:
             digest = _copy_and_hash(source, copy, PurePath(name).suffix.lower())
             path = self.root / UPLOADS / f"{digest}.wav"
             return self._find_or_make(path, lambda: convert(copy, out=path, name=name))
+
+    def adopt(self, clip: Clip) -> Clip:
+        """Return the clip of a converted file that another library has made, copied into this one."""
+        path = self.root / UPLOADS / clip.path.name
+
+        def copy() -> Clip:
+            with write_atomically(path) as temporary:
+                temporary.write_bytes(clip.path.read_bytes())
+            return read_clip(path)
+
+        return self._find_or_make(path, copy)
 
     def tone(self) -> Clip:
         """Return the tone after which the person on the phone starts to speak."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sqlalchemy import select
@@ -69,13 +69,15 @@ class PbxSettings:
 class Speech:
     """How texts are spoken. "" and None mean the language's default; `rate` is words per minute, `pitch` 0-99.
 
-    `pronunciations`: the office's list, a line "word = written as" for each.
+    `pronunciations`: the office's list, a line "word = written as" for each. `recorded`: recordings that are played
+    instead of default texts, by the key of their prompt.
     """
 
     voice: str = ""
     rate: int | None = None
     pitch: int | None = None
     pronunciations: str = ""
+    recorded: Mapping[str, str] = field(default_factory=dict)
 
 
 # Settings that both the panel and the environment can give: name in the panel -> field of `config.Settings`.
@@ -94,7 +96,7 @@ ENVIRONMENT_NAMES = {
     "extension_context": "extension_context",
     "queue_context": "queue_context",
 }
-REGISTRATION_LIMITS = tuple(field.name for field in fields(RegistrationLimits))  # stored with "_limit" at the end
+REGISTRATION_LIMITS = tuple(limit.name for limit in fields(RegistrationLimits))  # stored with "_limit" at the end
 AGI_REFUSED = "agi_refused"  # the last address from which a FastAGI connection was refused
 SECRETS = frozenset({"ami_secret"})  # never shown on a page or in the log
 _OFFICE_NAMES = ("timezone", "region", "area_code", "locale", "outbound_context")

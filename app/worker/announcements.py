@@ -11,14 +11,15 @@ from sqlalchemy.orm import Session
 
 from app.audio.clip import Clip, SoundError
 from app.audio.library import SoundLibrary
-from app.audio.prompt_texts import age_text, default_text
+from app.audio.prompt_texts import age_text
 from app.audio.spoken_numbers import group_text, number_groups
 from app.config import Settings
 from app.domain.dial_order import AnnouncementOrder, Confirmation, DialOrder
 from app.domain.numbers import national
 from app.services.prompts import voice as voices
 from app.services.prompts.digits import list_digit_files
-from app.services.prompts.sounds import DIGITS, make_digit_clip
+from app.services.prompts.input import DEFAULT_PROMPT
+from app.services.prompts.sounds import DIGITS, make_clip, make_digit_clip
 from app.store import requests as store
 from app.store import settings as store_settings
 from app.store.database import Database
@@ -114,8 +115,7 @@ class Announcements:
                 self._make(generation, (language, digit), partial(self._make_digit, digit, language, settings))
             self._make(generation, (language, "pause"), self._library.pause)
             for key in AGENT_KEYS:
-                text = default_text(key, language)
-                self._make(generation, (language, key), partial(self._synthesize, text, language, settings))
+                self._make(generation, (language, key), partial(self._make_prompt, key, language, settings))
         for language, text in ages:
             settings = generation.settings[language]
             self._make(generation, (language, text), partial(self._synthesize, text, language, settings))
@@ -172,6 +172,14 @@ class Announcements:
 
     def _make_digit(self, digit: str, language: str, settings: _LanguageSettings) -> Clip:
         return make_digit_clip(self._library, digit, language, settings.speech, settings.digit_files)
+
+    def _make_prompt(self, key: str, language: str, settings: _LanguageSettings) -> Clip:
+        def make(speech: Speech) -> Clip:
+            clip = make_clip(self._library, key, DEFAULT_PROMPT, language, speech)
+            assert clip is not None, "these prompts have a default text in every language"
+            return clip
+
+        return voices.make_with_fallback(make, settings.speech, key)
 
     def _synthesize(self, text: str, language: str, settings: _LanguageSettings) -> Clip:
         return voices.synthesize_with_fallback(self._library, text, language, settings.speech)

@@ -14,6 +14,7 @@ from app.audio.prompt_texts import LANGUAGES
 from app.config import Settings
 from app.domain.dial_order import DialOrder
 from app.services.prompts.digits import list_digit_files
+from app.services.prompts.recordings import list_prompt_files
 from app.store import requests as store
 from app.store import settings as store_settings
 from app.store.database import Database
@@ -124,6 +125,7 @@ class PromptStore:
             inputs = (
                 {name: value for name, value in stored.items() if name.startswith(names)},
                 {language: list_digit_files(session, language) for language in LANGUAGES},
+                {language: list_prompt_files(session, language) for language in LANGUAGES},
                 {module.id: module.updated_at for module in store.all_modules(session)},
             )
         if self._inputs not in (None, inputs):
@@ -146,10 +148,6 @@ class PromptStore:
         except (SoundError, OSError) as error:
             log.warning("cannot remove unused sounds: %s", error)
             return 0
-
-    def wait_closed(self) -> None:
-        """Wait for what was begun before `close`."""
-        self._executor.shutdown(wait=True)
 
     def close(self) -> None:
         """Start no more synthesis, so that the worker can end soon."""

@@ -96,6 +96,7 @@ REDIRECTS = {
     "extensions.open_typed",
     "queues.open_typed",
     "recordings.all_digits",
+    "recordings.all_sets",
     "setup.index",
     "auth.code",
     "second_factor.set_up",  # the administrator has not begun to set it up
@@ -128,7 +129,7 @@ QUERIES: dict[str, dict[str, str]] = {
     "places.code": {"code": "*5002"},
     "acts.perform": {"row": "1.1"},
 }
-FILES = {"report.csv": "text/csv; charset=utf-8", "report.xlsx": XLSX}
+FILES = {"report.csv": "text/csv; charset=utf-8", "report.xlsx": XLSX, "recordings.download_set": "application/zip"}
 
 
 @lru_cache
@@ -349,6 +350,8 @@ MISSING = [
     "/recordings/by-phone/nothing",
     "/recordings/by-phone/00000000-0000-0000-0000-000000000009",
     "/recordings/digits/de",
+    "/recordings/set/de",
+    "/recordings/set/de.zip",
     "/recordings/digits/en/12a.wav",
     "/recordings/digits/en/123456789012345678901.wav",
     "/extensions/10a",

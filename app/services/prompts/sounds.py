@@ -107,8 +107,23 @@ def make_clip(
         return None
     if prompt.mode == PromptMode.FILE:
         return recordings.read_recording(library, prompt.file)
-    text = fill_in(prompt.text.strip() or default_text(key, language), office_name, offer_key)
+    own_text = prompt.text.strip()
+    recorded = None if own_text else _find_recorded(library, key, speech)
+    if recorded is not None:
+        return recorded
+    text = fill_in(own_text or default_text(key, language), office_name, offer_key)
     return voices.synthesize(library, text, language, speech) if text else None
+
+
+def _find_recorded(library: SoundLibrary, key: str, speech: Speech) -> Clip | None:
+    """Return the recording of a default text, None if there is none or it cannot be played."""
+    if key not in speech.recorded:
+        return None
+    try:
+        return recordings.read_recording(library, speech.recorded[key])
+    except (SoundError, OSError) as error:
+        log.error("cannot play the recording of the prompt %s, using the voice: %s", key, error)
+        return None
 
 
 def make_digit_clips(library: SoundLibrary, language: str, speech: Speech, files: Mapping[str, str]) -> dict[str, Clip]:

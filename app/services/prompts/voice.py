@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import TypeVar
@@ -24,6 +24,7 @@ from app.audio.speak import MAX_CHARACTERS, MAX_PITCH, MAX_RATE, MIN_PITCH, MIN_
 from app.audio.voices import is_voice_name
 from app.services import commands
 from app.services.errors import Invalid
+from app.services.prompts.recordings import list_prompt_files
 from app.services.settings.save import save_values
 from app.store import settings as store_settings
 from app.store.database import Database
@@ -50,16 +51,18 @@ def agent_speech(speech: Speech) -> Speech:
 def load_office_speech(session: Session, library: SoundLibrary, language: str) -> Speech:
     """Return how the office's texts in a language are spoken, such as the agent's announcement."""
     speech = store_settings.speech(session, language)
-    return replace(speech, voice=_usable_voice(library, speech.voice, language))
+    recorded = list_prompt_files(session, language)
+    return replace(speech, voice=_usable_voice(library, speech.voice, language), recorded=recorded)
 
 
 def complete_speech(own: Speech, office: Speech) -> Speech:
-    """Return `own` with the office's values in place of those that are not set. The pronunciations are the office's."""
+    """Return `own` with the office's values in place of those that are not set. The rest is the office's."""
     return Speech(
         own.voice or office.voice,
         office.rate if own.rate is None else own.rate,
         office.pitch if own.pitch is None else own.pitch,
         office.pronunciations,
+        office.recorded,
     )
 
 
@@ -117,7 +120,7 @@ def save(database: Database, language: str, speech: Speech, now: datetime, *, ac
     if errors:
         raise Invalid(errors)
     speech = replace(speech, pronunciations=normalize_pronunciations(speech.pronunciations, language))
-    values = asdict(speech)
+    values = {name: getattr(speech, name) for name in ("voice", "rate", "pitch", "pronunciations")}
     with database.write() as session:
         settings = {f"{name}_{language}": "" if value is None else str(value) for name, value in values.items()}
         save_values(session, settings, now, actor=actor)
@@ -148,7 +151,7 @@ def synthesize_with_fallback(library: SoundLibrary, text: str, language: str, sp
 
 def make_with_fallback(make: Callable[[Speech], T], speech: Speech, name: str) -> T:
     """Return make(speech), or the same with the default voice, rate and pitch if that fails. `name` is for the log."""
-    default = replace(DEFAULT_SPEECH, pronunciations=speech.pronunciations)
+    default = replace(DEFAULT_SPEECH, pronunciations=speech.pronunciations, recorded=speech.recorded)
     try:
         return make(speech)
     except SoundError as error:

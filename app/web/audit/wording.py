@@ -66,6 +66,10 @@ ACTION: Mapping[AuditAction, tuple[object, object]] = {
     AuditAction.RECORDING_RENAMED: (_l("recording renamed"), _l("The recording %(what)s was renamed.")),
     AuditAction.RECORDING_DELETED: (_l("recording deleted"), _l("The recording %(what)s was deleted.")),
     AuditAction.DIGIT_CHANGED: (_l("digit changed"), _l("The recording of a digit was changed: %(what)s")),
+    AuditAction.RECORDING_SET_CHANGED: (
+        _l("set of recordings changed"),
+        _l("The set of recordings was changed: %(what)s"),
+    ),
     AuditAction.NUMBER_LISTED: (_l("number listed"), _l("%(what)s was put on a list of numbers.")),
     AuditAction.NUMBER_UNLISTED: (_l("number removed"), _l("%(what)s was removed from a list of numbers.")),
     AuditAction.NUMBER_RULE_ADDED: (_l("number rule added"), _l("The rule for numbers of %(what)s was added.")),
@@ -221,6 +225,7 @@ FIELD: Mapping[str, object] = {
     "postponed_until": _l("Postponed until"),
     "requests": _l("Requests"),
     "file": _l("File"),
+    "recorded": _l("Recorded"),
     "address": _l("From the address"),
     "ended_address": _l("Address of the ended session"),
 }
