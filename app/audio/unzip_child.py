@@ -44,8 +44,9 @@ def unpack(request: dict[str, Any]) -> dict[str, Any]:
                 rest -= size
                 if fault == "too_large" and rest <= 0:
                     return {"fault": "too_large_in_all"}
+            if not fault:
                 files.append([name[:LONGEST_NAME], wanted, str(target)])
-            if fault:
+            else:
                 faults.append([name[:LONGEST_NAME], fault])
         return {"files": files, "faults": faults}
 

@@ -226,9 +226,9 @@ class Registrar:
         except RegistrationRefused as refused:
             self._count(call, refused.reason)
             raise NotRegistered(refused.reason.value) from None
+        self._sounds.expect(call.module_id, accepted.spoken)
         self._registered()
         self._left(call)
-        self._sounds.expect(call.module_id, accepted.spoken)
         log.info("request %s registered: module %s, number %s", request, call.module_id, masked(accepted.number))
         log.debug("the number of request %s is %s", request, accepted.number)
         return request

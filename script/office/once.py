@@ -166,6 +166,8 @@ class Scene:
 
     async def leave_request(self) -> None:
         office, who = self.office, f"customer {self.number}"
+        for group in number_groups(self.number):  # as for the texts: nobody must wait for the synthesis
+            await office.clip(group_text(group, LANGUAGE), AGENT_RATE)
         call = await office.customers.call(self.dialled, caller=self.number)
         office.print_event(who, f"calls {self.dialled} ({self.name})")
         await call.wait_answered()

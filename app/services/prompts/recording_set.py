@@ -117,7 +117,7 @@ def import_set(
     with tempfile.TemporaryDirectory(prefix="set-") as folder:
         # Sounds get into the office's own library only if all of them are good.
         scratch = SoundLibrary(Path(folder) / "library")
-        converted = _convert(_unpack(upload, Path(folder), language), scratch)
+        converted = _convert(*_unpack(upload, Path(folder), language), scratch)
         clips = {key: (name, library.adopt(clip)) for key, (name, clip) in converted.items()}
     with database.write() as session:
         before = len(list_prompt_files(session, language)) + len(list_digit_files(session, language))
@@ -144,8 +144,8 @@ def remove_from_set(database: Database, language: str, key: str, now: datetime, 
     commands.send(database, commands.WRITE_DIALPLAN, {}, actor=actor, now=now)
 
 
-def _unpack(upload: IO[bytes], folder: Path, language: str) -> list[tuple[str, str, Path]]:
-    """Return the name, the key and the unpacked file of each sound. Raises BadSet."""
+def _unpack(upload: IO[bytes], folder: Path, language: str) -> tuple[list[tuple[str, str, Path]], list[FileFault]]:
+    """Return the name, the key and the unpacked file of each sound, and what is wrong with others. Raises BadSet."""
     source, target = folder / "set.zip", folder / "files"
     target.mkdir()
     with source.open("wb") as copy:
@@ -166,17 +166,18 @@ def _unpack(upload: IO[bytes], folder: Path, language: str) -> list[tuple[str, s
         raise BadSet([FileFault("", "busy" if error.code == "busy" else "no_zip")]) from error
     if "fault" in reply:
         raise BadSet([FileFault("", reply["fault"])])
-    if reply["faults"]:
-        raise BadSet([FileFault(name, code) for name, code in reply["faults"]])
-    if not reply["files"]:
+    faults = [FileFault(name, code) for name, code in reply["faults"]]
+    if not reply["files"] and not faults:
         raise BadSet([FileFault("", "no_files")])
-    return [(name, key, Path(path)) for name, key, path in reply["files"]]
+    return [(name, key, Path(path)) for name, key, path in reply["files"]], faults
 
 
-def _convert(files: list[tuple[str, str, Path]], library: SoundLibrary) -> Mapping[str, tuple[str, Clip]]:
-    """Return the name and the clip of each sound by its key. Raises BadSet with all files that cannot be converted."""
+def _convert(
+    files: list[tuple[str, str, Path]], faults: list[FileFault], library: SoundLibrary
+) -> Mapping[str, tuple[str, Clip]]:
+    """Return the name and the clip of each sound by its key. Raises BadSet with `faults` and all further ones."""
     clips: dict[str, tuple[str, Clip]] = {}
-    faults = []
+    faults = [*faults]
     for name, key, path in files:
         file_name = PurePosixPath(name).name
         try:
