@@ -123,14 +123,25 @@ class Announcements:
         self._make_groups(generation, missing[:NEW_GROUPS])
 
     def expect(self, module_id: int, number: str) -> None:
-        """Make the groups of a number (ASCII digits) that will be announced soon. Blocks."""
-        generation = self._generation
+        """Make the groups of a number (ASCII digits) that a module has registered. Blocks."""
         with self._database.read() as session:
             module = store.load_module(session, module_id)
-            if module is None:
-                return
-            self._load_language(session, generation, module.language)
-        self._make_groups(generation, self._groups(generation, [(module.language, number)]))
+        if module is not None:
+            self.make_number(module.language, number)
+
+    def has_number(self, language: str, number: str) -> bool:
+        """Tell whether a number can be announced at once. Does no I/O."""
+        settings = self._generation.settings.get(language)
+        if settings is not None and settings.digit_files:
+            return True
+        return all((language, f"#{group}") in self._paths for group in number_groups(number))
+
+    def make_number(self, language: str, number: str) -> None:
+        """Make the groups of a number (ASCII digits). Blocks."""
+        generation = self._generation
+        with self._database.read() as session:
+            self._load_language(session, generation, language)
+        self._make_groups(generation, self._groups(generation, [(language, number)]))
 
     def _groups(self, generation: _Generation, numbers: Iterable[tuple[str, str]]) -> list[Piece]:
         """Return the groups of these numbers that the voice speaks. `numbers`: with their languages."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from app.audio.clip import SoundError
@@ -25,6 +26,7 @@ from app.worker.announcements import Announcements
 from app.worker.module_prompts import ModulePrompts
 
 log = logging.getLogger(__name__)
+NUMBER_SECONDS = 1.0
 UNUSED_AGE = timedelta(days=7)  # must be more than two days: sounds in use are marked once a day
 
 
@@ -91,6 +93,19 @@ class PromptStore:
         with suppress(RuntimeError):  # the worker ends
             self._executor.submit(self._announcements.expect, module_id, number)
 
+    async def prepare_number(self, order: DialOrder) -> None:
+        """Make what the agent hears of the number of an order, within a second; else they hear its digits.
+
+        A request that somebody adds in the panel may be dialled at once.
+        """
+        if self._announcements.has_number(order.language, order.spoken):
+            return
+        make = partial(self._announcements.make_number, order.language, order.spoken)
+        with suppress(RuntimeError):  # the worker ends
+            making = asyncio.get_running_loop().run_in_executor(self._executor, make)
+            making.add_done_callback(_log_failure)
+            await asyncio.wait({making}, timeout=NUMBER_SECONDS)
+
     # -- preparation ------------------------------------------------------------------------------------------
 
     def reset(self) -> None:
@@ -152,3 +167,8 @@ class PromptStore:
     def close(self) -> None:
         """Start no more synthesis, so that the worker can end soon."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _log_failure(making: asyncio.Future[None]) -> None:
+    if not making.cancelled() and (error := making.exception()) is not None:
+        log.error("cannot make the groups of a number: %r", error)

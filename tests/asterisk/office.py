@@ -182,7 +182,7 @@ class Office:
     async def answer_agent_call(self, agent_call: Call, *, keys: str = "1") -> Call:
         """Answer a ringing call to an agent and press keys after the announcement. Return the call."""
         await agent_call.answer()
-        await self.wait_for_prompt(agent_call, "agent_intro")
+        await self.wait_for_announcement(agent_call)
         await agent_call.press(keys)
         return agent_call
 
@@ -231,6 +231,19 @@ class Office:
         """Wait until a call has received the beginning of this default prompt."""
         rate = AGENT_RATE if key.startswith("agent_") else None
         await self.wait_for_text(call, default_text(key, language), language, timeout, rate=rate)
+
+    async def wait_for_announcement(self, call: Call, language: str = "en") -> None:
+        """Wait until an agent's call has received the beginning of its announcement, whoever was rung first."""
+        heard = [
+            asyncio.ensure_future(self.wait_for_prompt(call, key, language))
+            for key in ("agent_intro", "agent_intro_waiting")
+        ]
+        await asyncio.wait(heard, return_when=asyncio.FIRST_COMPLETED)
+        results = [task.exception() for task in heard if task.done()]
+        for task in heard:
+            task.cancel()
+        if None not in results:
+            raise results[0] or AssertionError
 
     async def wait_for_text(
         self, call: Call, text: str, language: str = "en", timeout: float = PATIENCE, *, rate: int | None = None

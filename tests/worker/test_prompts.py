@@ -131,6 +131,13 @@ async def test_number_is_read_in_groups_soon_after_its_registration(sounds: Prom
             await asyncio.sleep(0.01)
 
 
+async def test_number_of_a_request_that_is_dialled_at_once(sounds: PromptStore, database: Database) -> None:
+    create_module(database, language="en")
+    await sounds.prepare(NOW)
+    await sounds.prepare_number(make_order(language="en"))
+    assert announcement(sounds) == announcement_names(sounds, grouped=True)
+
+
 async def test_office_chooses_what_agents_hear_first(sounds: PromptStore, database: Database) -> None:
     create_request(database, create_module(database, language="en"), registered_at=NOW)
     await sounds.prepare(NOW)
