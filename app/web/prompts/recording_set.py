@@ -62,8 +62,10 @@ def _import_set(language: str):
         current_app.logger.exception("cannot store a set of recordings")
         message = _("The sounds cannot be saved. Ask the administrator of this machine to check the server log.")
         return _show_set(language, [message]), 422
-    message = ngettext("%(number)s recording is in use now.", "%(number)s recordings are in use now.", count)
-    flash(message % {"number": digits(count)}, "success")
+    message = ngettext(
+        "%(number)s recording is in use now.", "%(number)s recordings are in use now.", count, number=digits(count)
+    )
+    flash(message, "success")
     return redirect(url_for("recordings.recording_set", language=language))
 
 
