@@ -13,9 +13,9 @@ from datetime import timedelta
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
-from app.audio.assemble import Piece, assemble, identify_piece
+from app.audio.assemble import Pause, Piece, assemble, identify_piece
 from app.audio.clip import Clip, SoundError, SpeechError, read_clip
-from app.audio.convert import MAX_BYTES, RAW_FORMATS, convert
+from app.audio.convert import MAX_BYTES, RAW_FORMATS, convert, write_atomically
 from app.audio.speak import DEFAULT_PITCH, DEFAULT_RATE, speak, validate_speech
 from app.audio.tone import write_tone
 from app.audio.voices import DEFAULT_VOICES, Voice, find_voice, list_voices
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 RECIPE_VERSION = 1  # increase it when the same text or file would sound different: it is part of every clip's name
 PARTIAL_FILE_SECONDS = 3600.0  # no clip takes that long to make, so an older partial file is abandoned
 DIALOGUE_SECONDS = 24 * 3600.0  # how long an unused dialogue is kept; it is quickly assembled again
+GROUP_PAUSE_SECONDS = 0.2  # beside the silence at the ends of the clips
 SPEECH, UPLOADS, DIALOGUES, LOCKS = "speech", "uploads", "dialogues", ".locks"
 OFFERS, WHILE_DOWN = "offers", "while-down"  # what queues play, and what the dialplan plays while our service is down
 
@@ -93,10 +94,26 @@ class SoundLibrary:
             path = self.root / UPLOADS / f"{digest}.wav"
             return self._find_or_make(path, lambda: convert(copy, out=path, name=name))
 
+    def adopt(self, clip: Clip) -> Clip:
+        """Return the clip of a converted file that another library has made, copied into this one."""
+        path = self.root / UPLOADS / clip.path.name
+
+        def copy() -> Clip:
+            with write_atomically(path) as temporary:
+                temporary.write_bytes(clip.path.read_bytes())
+            return read_clip(path)
+
+        return self._find_or_make(path, copy)
+
     def tone(self) -> Clip:
         """Return the tone after which the person on the phone starts to speak."""
         path = self.root / "tone.wav"
         return self._find_or_make(path, lambda: write_tone(path))
+
+    def pause(self) -> Clip:
+        """Return the short pause between the groups of a number."""
+        path = self.root / "pause.wav"
+        return self._find_or_make(path, lambda: assemble([Pause(GROUP_PAUSE_SECONDS)], path))
 
     def publish(self, folder: str, name: str, clip: Clip) -> None:
         """Copy a clip into `offers/` or `while-down/`. Asterisk plays the old copy or the new one. Raises OSError."""

@@ -45,6 +45,7 @@ FIXED_KEYS: tuple[str, ...] = (
     "intro_other",
     "after_success_closed",
     "agent_intro",
+    "agent_intro_waiting",
     "agent_keys",
     "agent_keys_waiting",
     *TIME_KEYS,
@@ -67,65 +68,59 @@ NAME, KEY = "{name}", "{key}"
 _USUAL_KEY = "1"  # in the sample of a module that has none yet
 
 _TEXTS: dict[str, dict[str, str]] = {
+    # Persian texts carry the short e between two words and the like: the voice speaks only what is written.
     "fa": {
         "intro": (
-            "همکاران ما در حال حاضر پاسخگو نیستند. برای ثبت درخواست تماس با همین شماره، عدد ۱ و برای ثبت"
-            " شماره‌ای دیگر، عدد ۲ را وارد کنید. برای انصراف، عدد ۰ را وارد کنید."
+            "همکارانِ ما پاسخگو نیستند. برای تماس با همین شماره عددِ ۱، شماره‌ای دیگر عددِ ۲ و انصراف عددِ ۰ را بزنید."
         ),
-        "intro_other": (
-            "همکاران ما در حال حاضر پاسخگو نیستند. برای ثبت شماره و درخواست تماس، عدد ۲ و برای انصراف، عدد ۰ را"
-            " وارد کنید."
-        ),
-        "enter_number": "لطفاً شماره تماس خود را وارد کنید و در پایان کلید مربع را بزنید.",
-        "wrong_number": "شماره وارد شده صحیح نیست.",
-        "entered_number": "شماره وارد شده",
+        "intro_other": ("همکارانِ ما پاسخگو نیستند. برای ثبتِ شماره و درخواستِ تماس عددِ ۲، و برای انصراف عددِ ۰ را بزنید."),
+        "enter_number": "لطفاً شمارهٔ تماسِ خود را وارد کنید و در پایان کلیدِ مربع را بزنید.",
+        "wrong_number": "شمارهٔ وارد شده صحیح نیست.",
+        "entered_number": "شمارهٔ وارد شده",
         "is": "می‌باشد.",
-        "check_number": "اگر شماره صحیح است عدد ۱ و برای وارد کردن دوباره عدد ۲ را بزنید.",
-        "before_success": "درخواست تماس شما در حال ثبت است. لطفاً چند لحظه منتظر بمانید.",
-        "after_success": "درخواست تماس شما ثبت شد. به محض آزاد شدن همکاران ما با شما تماس می‌گیریم.",
-        "after_success_closed": "درخواست تماس شما ثبت شد. در ساعات کاری با شما تماس می‌گیریم.",
-        "closed": "اکنون خارج از ساعات کاری ماست.",
-        "has_open": "درخواست تماس شما پیش از این ثبت شده و در نوبت است.",
-        "open_choice": (
-            "برای ماندن در نوبت عدد ۱، برای تماس با شماره‌ای دیگر عدد ۲ و برای لغو درخواست عدد ۹ را وارد کنید."
-        ),
-        "withdrawn": "درخواست تماس شما لغو شد.",
-        "time_offer": "برای انتخاب زمان تماس، عدد ۳ را وارد کنید.",
+        "check_number": "اگر شماره صحیح است عددِ ۱، و برای وارد کردنِ دوباره عددِ ۲ را بزنید.",
+        "before_success": "درخواستِ تماسِ شما در حالِ ثبت است. لطفاً چند لحظه منتظر بمانید.",
+        "after_success": "درخواستِ تماسِ شما ثبت شد. به محضِ آزاد شدنِ همکارانِ ما با شما تماس می‌گیریم.",
+        "after_success_closed": "درخواستِ تماسِ شما ثبت شد. در ساعاتِ کاری با شما تماس می‌گیریم.",
+        "closed": "اکنون خارج از ساعاتِ کاریِ ماست.",
+        "has_open": "درخواستِ تماسِ شما پیش از این ثبت شده و در نوبت است.",
+        "open_choice": "برای ماندن در نوبت عددِ ۱، برای تماس با شماره‌ای دیگر عددِ ۲، و برای لغوِ درخواست عددِ ۹ را بزنید.",
+        "withdrawn": "درخواستِ تماسِ شما لغو شد.",
+        "time_offer": "برای انتخابِ زمانِ تماس، عددِ ۳ را بزنید.",
         "time_choice": (
-            "اگر می‌خواهید ده دقیقه دیگر تماس بگیریم عدد ۱، بیست دقیقه دیگر عدد ۲ و به همین ترتیب تا نود دقیقه دیگر"
-            " عدد ۹ را وارد کنید. برای فردا صبح کلید ستاره و برای فردا بعدازظهر کلید مربع را بزنید."
+            "برای تماس در ده دقیقهٔ دیگر عددِ ۱، بیست دقیقهٔ دیگر عددِ ۲، و به همین ترتیب تا نود دقیقهٔ دیگر عددِ ۹ را"
+            " بزنید. برای فردا صبح کلیدِ ستاره، و برای فردا بعدازظهر کلیدِ مربع را بزنید."
         ),
         "time_moved": "در آن زمان نمی‌توانیم تماس بگیریم.",
-        "time_next": (
-            "برای تماس با همین شماره عدد ۱، با شماره‌ای دیگر عدد ۲ و برای انتخاب زمانی دیگر عدد ۳ را وارد کنید."
-        ),
-        "time_next_other": "برای وارد کردن شماره تماس عدد ۲ و برای انتخاب زمانی دیگر عدد ۳ را وارد کنید.",
-        "after_success_time": "درخواست تماس شما ثبت شد. در زمانی که انتخاب کردید با شما تماس می‌گیریم.",
-        "say_name": ("اگر می‌خواهید نامِ خود را بگویید، پس از شنیدنِ بوق صحبت کنید. در غیرِ این صورت عددِ ۰ را وارد کنید."),
+        "time_next": "برای تماس با همین شماره عددِ ۱، با شماره‌ای دیگر عددِ ۲، و برای انتخابِ زمانی دیگر عددِ ۳ را بزنید.",
+        "time_next_other": "برای وارد کردنِ شمارهٔ تماس عددِ ۲، و برای انتخابِ زمانی دیگر عددِ ۳ را بزنید.",
+        "after_success_time": "درخواستِ تماسِ شما ثبت شد. در زمانی که انتخاب کردید با شما تماس می‌گیریم.",
+        "say_name": "اگر می‌خواهید نامِ خود را بگویید، پس از شنیدنِ بوق صحبت کنید. در غیرِ این صورت عددِ ۰ را بزنید.",
         "offer": (
-            f"همه همکاران ما مشغول‌اند. اگر نمی‌خواهید منتظر بمانید، عدد {KEY} را بزنید تا با شما تماس بگیریم. نوبت شما"
-            " محفوظ می‌ماند. در غیر این صورت پشت خط بمانید."
+            f"همهٔ همکارانِ ما مشغول‌اند. اگر نمی‌خواهید منتظر بمانید، عددِ {KEY} را بزنید تا با شما تماس بگیریم. نوبتِ شما"
+            " محفوظ می‌ماند. در غیرِ این صورت پشتِ خط بمانید."
         ),
         "ask_customer": (
             f"از {NAME} و برای درخواستِ تماسِ شما تماس می‌گیریم. برای صحبت با همکارانِ ما عددِ ۱ را بزنید. اگر دیرتر تماس"
             " بگیریم بهتر است عددِ ۲، و اگر دیگر نیازی به تماس نیست عددِ ۹ را بزنید."
         ),
         "greet_customer": f"از {NAME} و برای درخواستِ تماسِ شما تماس می‌گیریم. لطفاً چند لحظه منتظر بمانید.",
-        "apology": ("متأسفانه همکارِ ما در این لحظه نتوانست پاسخ دهد. پوزش می‌خواهیم و دوباره با شما تماس می‌گیریم."),
-        "agent_intro": "درخواست تماس از شماره",
-        "agent_keys": "برای برقراری تماس عدد ۱ و برای بعد عدد ۲ را بزنید.",
-        "agent_keys_waiting": "مشتری پشتِ خط است. برای صحبت عدد ۱ و برای بعد عدد ۲ را بزنید.",
-        "phone_call_instructions": "پس از شنیدن بوق، متن را بخوانید و در پایان کلید مربع را بزنید.",
-        "phone_call_choice": "برای نگه داشتن صدا عدد ۱، برای ضبط دوباره عدد ۲ و برای شنیدن آن عدد ۳ را بزنید.",
+        "apology": "متأسفانه همکارِ ما در این لحظه نتوانست پاسخ دهد. پوزش می‌خواهیم و دوباره با شما تماس می‌گیریم.",
+        "agent_intro": "تماس با",
+        "agent_intro_waiting": "پشتِ خط:",
+        "agent_keys": "عددِ ۱ تماس، ۲ بعد.",
+        "agent_keys_waiting": "عددِ ۱ صحبت، ۲ بعد.",
+        "phone_call_instructions": "پس از شنیدنِ بوق، متن را بخوانید و در پایان کلیدِ مربع را بزنید.",
+        "phone_call_choice": "برای نگه داشتنِ صدا عددِ ۱، برای ضبطِ دوباره عددِ ۲، و برای شنیدنِ آن عددِ ۳ را بزنید.",
         "phone_call_silence": "صدایی شنیده نشد. لطفاً دوباره امتحان کنید.",
         "phone_call_saved": "صدا ذخیره شد. خدانگهدار.",
         "phone_call_failed": "صدا ذخیره نشد. خدانگهدار.",
-        "phone_call_test": ("این یک تماس آزمایشی از بازنگ است. تلفن‌های شما وصل هستند. اکنون می‌توانید گوشی را بگذارید."),
+        "phone_call_test": "این یک تماسِ آزمایشی از بازَنگ است. تلفن‌های شما وصل هستند. اکنون می‌توانید گوشی را بگذارید.",
     },
     "en": {
         "intro": (
-            "Nobody can answer right now. To be called back on this number, press 1. To leave another number,"
-            " press 2. To continue without it, press 0."
+            "Nobody can answer now. To be called back on this number, press 1; on another number, 2. To continue"
+            " without it, press 0."
         ),
         "intro_other": (
             "Nobody can answer right now. To leave a number and be called back, press 2. To continue without it,"
@@ -165,9 +160,10 @@ _TEXTS: dict[str, dict[str, str]] = {
         ),
         "greet_customer": f"This is {NAME}, calling you back. One moment, please.",
         "apology": "We are sorry, nobody can take your call at this moment. We will call you again.",
-        "agent_intro": "Call request from",
+        "agent_intro": "Request from",
+        "agent_intro_waiting": "On the line:",
         "agent_keys": "Press 1 to call, 2 for later.",
-        "agent_keys_waiting": "The customer is on the line. Press 1 to talk, 2 for later.",
+        "agent_keys_waiting": "Press 1 to talk, 2 for later.",
         "phone_call_instructions": "After the tone, say the text. Press hash when you have finished.",
         "phone_call_choice": "Press 1 to keep it, 2 to record it again, 3 to hear it.",
         "phone_call_silence": "Nothing could be heard. Please try again.",
@@ -239,7 +235,7 @@ def age_text(minutes: int, language: str) -> str:
 def delay_text(minutes: int, language: str) -> str:
     """Return what a caller hears who is called in so many minutes. Raises KeyError for an unknown language."""
     return {
-        "fa": f"{minutes} دقیقه دیگر با شما تماس می‌گیریم.",
+        "fa": f"{minutes} دقیقهٔ دیگر با شما تماس می‌گیریم.",
         "en": f"We will call you in {minutes} minutes.",
     }[language]
 
@@ -260,9 +256,9 @@ _MOST_AHEAD = 20  # a longer line is spoken as "more than": each place is a clip
 # By the rough minutes of domain/estimated_wait.py.
 _WAITS: dict[str, dict[int, str]] = {
     "fa": {
-        5: "احتمالاً کمتر از ۵ دقیقه دیگر با شما تماس می‌گیریم.",
-        **{minutes: f"احتمالاً حدود {minutes} دقیقه دیگر با شما تماس می‌گیریم." for minutes in (10, 15, 20, 30, 45)},
-        60: "احتمالاً حدود یک ساعت دیگر با شما تماس می‌گیریم.",
+        5: "احتمالاً کمتر از ۵ دقیقهٔ دیگر با شما تماس می‌گیریم.",
+        **{minutes: f"احتمالاً حدودِ {minutes} دقیقهٔ دیگر با شما تماس می‌گیریم." for minutes in (10, 15, 20, 30, 45)},
+        60: "احتمالاً حدودِ یک ساعتِ دیگر با شما تماس می‌گیریم.",
         90: "احتمالاً بیش از یک ساعت طول می‌کشد تا با شما تماس بگیریم.",
     },
     "en": {
@@ -279,7 +275,7 @@ def place_text(ahead: int, language: str) -> str:
     count, is_long = min(ahead, _MOST_AHEAD), ahead > _MOST_AHEAD
     if language == "fa":
         return (
-            f"{'بیش از ' if is_long else ''}{count} نفر پیش از شما در نوبت هستند." if ahead else "شما نفر بعدی هستید."
+            f"{'بیش از ' if is_long else ''}{count} نفر پیش از شما در نوبت هستند." if ahead else "شما نفرِ بعدی هستید."
         )
     if is_long:
         return {"en": f"More than {count} people are before you in line."}[language]
@@ -302,7 +298,7 @@ def _day_fa(at: datetime, days: int) -> str:
     if days < 2:
         return ("امروز", "فردا")[max(0, days)]
     weekday = _WEEKDAYS_FA[at.weekday()]
-    return f"روز {weekday}" if days < 7 else f"{days} روز دیگر، {weekday}"
+    return f"روزِ {weekday}" if days < 7 else f"{days} روزِ دیگر، {weekday}"
 
 
 def _day_en(at: datetime, days: int) -> str:
@@ -313,10 +309,10 @@ def _day_en(at: datetime, days: int) -> str:
 
 
 def _time_fa(at: datetime) -> str:
-    minutes = f" و {at.minute} دقیقه" if at.minute else ""
+    minutes = f" و {at.minute} دقیقهٔ" if at.minute else ""
     parts = ((4, "بامداد"), (12, "صبح"), (13, "ظهر"), (18, "بعدازظهر"), (24, "شب"))
     part = next(name for end, name in parts if at.hour < end)
-    return f"ساعت {(at.hour - 1) % 12 + 1}{minutes} {part}"
+    return f"ساعتِ {(at.hour - 1) % 12 + 1}{minutes} {part}"
 
 
 def _time_en(at: datetime) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from app.audio.child_process import run_child
 from app.audio.clip import Clip, SoundError, SpeechError
 from app.audio.convert import convert
+from app.audio.persian import respell
 from app.audio.voices import Voice, find_voice
 
 MAX_CHARACTERS = 1500  # the engine's time grows with the square of the length
@@ -103,7 +104,10 @@ def _synthesize(text: str, voice: Voice, rate: int, pitch: int, out: Path, timeo
 def validate_speech(
     text: str, voice: str, rate: int = DEFAULT_RATE, pitch: int = DEFAULT_PITCH, folder: Path | None = None
 ) -> str:
-    """Return the cleaned text. Raises SpeechError, as speak() does, if it cannot be spoken with these arguments."""
+    """Return the text as the engine gets it: cleaned, and Persian respelled.
+
+    Raises SpeechError, as speak() does, if it cannot be spoken with these arguments.
+    """
     text = clean_text(text)
     if not any(sign.isalnum() for sign in text):
         raise SpeechError("empty_text")
@@ -116,4 +120,5 @@ def validate_speech(
         raise SpeechError("pitch_out_of_range", pitch=pitch, least=MIN_PITCH, most=MAX_PITCH)
     if not fits_language(text, language):
         raise SpeechError("wrong_language", language=language)
-    return text
+    respelled = respell(text) if language == "fa" else text
+    return respelled if len(respelled) <= MAX_CHARACTERS else text

@@ -12,6 +12,14 @@ class Confirmation(StrEnum):
     ANSWER = "answer"  # by answering; the customer is dialled after the announcement
 
 
+class AnnouncementOrder(StrEnum):
+    """What agents hear first of a request."""
+
+    NUMBER = "number"
+    WAIT = "wait"  # for how long it has waited
+    NAME = "name"  # the name that its caller has said
+
+
 @dataclass(frozen=True)
 class DialOrder:
     """A claimed attempt, ready to dial.
@@ -24,6 +32,7 @@ class DialOrder:
     wait for the agent. `asks_name`: callers of the module may say their name. `forget` are ended attempts whose records
     Asterisk may delete. `queue` is that of the request, "" if it is for an extension. `spoken_name` is the file with
     the name that the caller has said, as Asterisk sees it, "" if there is none; it is set when the order is dialled.
+    `announced_first`: what the agent hears first.
     """
 
     attempt: str
@@ -49,3 +58,4 @@ class DialOrder:
     asks_name: bool = False
     forget: tuple[str, ...] = ()
     spoken_name: str = ""
+    announced_first: AnnouncementOrder = AnnouncementOrder.NUMBER

@@ -54,6 +54,7 @@ class AuditAction(StrEnum):
     RECORDING_RENAMED = "recording_renamed"
     RECORDING_DELETED = "recording_deleted"
     DIGIT_CHANGED = "digit_changed"
+    RECORDING_SET_CHANGED = "recording_set_changed"
     NUMBER_LISTED = "number_listed"
     NUMBER_UNLISTED = "number_unlisted"
     NUMBER_RULE_ADDED = "number_rule_added"

@@ -285,6 +285,16 @@ class DigitRecording(Base):
     file: Mapped[str] = mapped_column(ForeignKey("recordings.file"))
 
 
+class PromptRecording(Base):
+    """A default text that is played from a recording instead of being synthesized, in all modules of the language."""
+
+    __tablename__ = "prompt_recordings"
+
+    language: Mapped[str] = mapped_column(String(8), primary_key=True)
+    key: Mapped[str] = mapped_column(String(24), primary_key=True)
+    file: Mapped[str] = mapped_column(ForeignKey("recordings.file"))
+
+
 class PhoneCall(Base):
     """A call to a phone of the office, by which somebody records a prompt or tests a phone. It is no call request.
 

@@ -385,10 +385,11 @@ def perhaps_over(
     return with_modules(session, session.scalars(query).all())
 
 
-def registrations(session: Session) -> list[tuple[int | None, datetime]]:
-    """Return the module and the time of registration of each waiting request."""
-    query = select(CallRequest.module_id, CallRequest.registered_at).where(has_status([Status.WAITING]))
-    return [(module_id, registered_at) for module_id, registered_at in session.execute(query)]
+def registrations(session: Session) -> list[tuple[int | None, datetime, str]]:
+    """Return the module, the time of registration and the number of each waiting request, the oldest first."""
+    columns = (CallRequest.module_id, CallRequest.registered_at, CallRequest.number)
+    query = select(*columns).where(has_status([Status.WAITING])).order_by(CallRequest.registered_at)
+    return [(module_id, registered_at, number) for module_id, registered_at, number in session.execute(query)]
 
 
 def find_active(

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sqlalchemy import select
@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.config import AGI_PORTS, CONTEXTS, Settings
+from app.domain.dial_order import AnnouncementOrder
 from app.domain.limits import RegistrationLimits
 from app.domain.numbers import NumberPlan, OutboundFormat
 from app.domain.second_factor import Requirement
@@ -33,6 +34,7 @@ class OfficeSettings:
     outbound_prefix: str = ""
     min_talk: int = 5  # seconds after which a talk counts as reached
     second_factor: Requirement = Requirement.NOBODY  # who needs one
+    announced_first: AnnouncementOrder = AnnouncementOrder.NUMBER  # what agents hear first of a request
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,17 @@ class PbxSettings:
 
 @dataclass(frozen=True)
 class Speech:
-    """How texts are spoken. "" and None mean the language's default; `rate` is words per minute, `pitch` 0-99."""
+    """How texts are spoken. "" and None mean the language's default; `rate` is words per minute, `pitch` 0-99.
+
+    `pronunciations`: the office's list, a line "word = written as" for each. `recorded`: recordings that are played
+    instead of default texts, by the key of their prompt.
+    """
 
     voice: str = ""
     rate: int | None = None
     pitch: int | None = None
+    pronunciations: str = ""
+    recorded: Mapping[str, str] = field(default_factory=dict)
 
 
 # Settings that both the panel and the environment can give: name in the panel -> field of `config.Settings`.
@@ -88,7 +96,7 @@ ENVIRONMENT_NAMES = {
     "extension_context": "extension_context",
     "queue_context": "queue_context",
 }
-REGISTRATION_LIMITS = tuple(field.name for field in fields(RegistrationLimits))  # stored with "_limit" at the end
+REGISTRATION_LIMITS = tuple(limit.name for limit in fields(RegistrationLimits))  # stored with "_limit" at the end
 PBX_NOT_ENTERED = "pbx_not_entered"  # stored while the secret is a generated one and nobody has saved the settings
 PBX_CONTEXTS = "pbx_contexts"  # those that a connection test has found, with spaces between
 AGI_REFUSED = "agi_refused"  # the last address from which a FastAGI connection was refused
@@ -125,6 +133,7 @@ def office(session: Session, settings: Settings, stored: Mapping[str, str] | Non
         outbound_prefix=stored.get("outbound_prefix", ""),
         min_talk=int(stored.get("min_talk", OfficeSettings.min_talk)),
         second_factor=second_factor_requirement(stored),
+        announced_first=AnnouncementOrder(stored.get("announced_first", AnnouncementOrder.NUMBER.value)),
     )
 
 
@@ -186,8 +195,10 @@ def _ami_secret(settings: Settings, stored: Mapping[str, str]) -> str:
 def speech(session: Session, language: str, stored: Mapping[str, str] | None = None) -> Speech:
     """Return the office's choice for texts in this language. `stored` as for `office`."""
     stored = read_all(session) if stored is None else stored
-    rate, pitch = (stored.get(f"{name}_{language}", "") for name in ("rate", "pitch"))
-    return Speech(stored.get(f"voice_{language}", ""), int(rate) if rate else None, int(pitch) if pitch else None)
+    voice, rate, pitch, pronunciations = (
+        stored.get(f"{name}_{language}", "") for name in ("voice", "rate", "pitch", "pronunciations")
+    )
+    return Speech(voice, int(rate) if rate else None, int(pitch) if pitch else None, pronunciations)
 
 
 def _effective(settings: Settings, stored: Mapping[str, str], name: str) -> str:

@@ -144,6 +144,9 @@ class Registrar(Protocol):
         The list is empty if the module tells neither, or if neither is known.
         """
 
+    async def read_out(self, call: CallerFacts, number: Accepted) -> Sequence[Sound]:
+        """Return the sounds that read a number out in groups; empty if there are none, then its digits are played."""
+
     async def withdraw(self, call: CallerFacts, number: Accepted) -> None:
         """Cancel the request that `has_open` found. Raises if that cannot be stored."""
 
@@ -408,14 +411,17 @@ class _Dialogue:
 
     async def _confirm(self, accepted: Accepted) -> bool:
         """Read the number out and ask for confirmation. "Yes" counts only after the whole number was played."""
+        finding = asyncio.ensure_future(self._find_readout(accepted))  # while the prompt plays
+        try:
+            return await self._read_out_and_ask(finding)
+        finally:
+            finding.cancel()
+
+    async def _read_out_and_ask(self, finding: "asyncio.Future[Sequence[Sound | None]]") -> bool:
         for _ in range(TRIES):
-            readout = [
-                self._prompts.get("entered_number"),
-                *map(self._digits.get, accepted.spoken),
-                self._prompts.get("is"),
-            ]
-            key = ""
-            for sound in readout:
+            key = await self._play(self._prompts.get("entered_number"), keys="2*")
+            number = [] if key else await self._session.keep_waiting(asyncio.shield(finding), 2 * MODULE_SECONDS)
+            for sound in (*number, self._prompts.get("is")):
                 key = key or await self._play(sound, keys="2*")
             key = key or await self._play(self._prompts.get("check_number"), keys="12*")
             key = key or await self._session.get_digit(CHOICE_SECONDS)
@@ -424,6 +430,16 @@ class _Dialogue:
             if key == "1":
                 return True
         raise _Leave("not_confirmed")
+
+    async def _find_readout(self, accepted: Accepted) -> Sequence[Sound | None]:
+        """Return the sounds of a number: in groups, or digit by digit if that is not possible in time."""
+        sounds: Sequence[Sound] = []
+        try:
+            async with asyncio.timeout(MODULE_SECONDS):
+                sounds = await self._registrar.read_out(self._call, accepted)
+        except Exception as failure:
+            log.error("cannot read out a number in groups: %r", failure)
+        return sounds or [self._digits.get(digit) for digit in accepted.spoken]
 
     async def _register(self, number: Accepted, *, own: bool) -> bool:
         """Store the request while the prompts play. It stays stored if the caller hangs up meanwhile.

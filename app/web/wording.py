@@ -3,7 +3,7 @@
 from flask_babel import lazy_gettext as _l
 
 from app.domain.agent_order import AgentOrder
-from app.domain.dial_order import Confirmation
+from app.domain.dial_order import AnnouncementOrder, Confirmation
 from app.domain.hours import AtClosing, Outside
 from app.domain.lifecycle import Outcome, Status, Step
 from app.domain.limits import LimitReason
@@ -159,6 +159,12 @@ SECOND_FACTOR = {
     Requirement.NOBODY.value: _l("by choice of the user"),
     Requirement.ADMINISTRATORS.value: _l("required for administrators"),
     Requirement.EVERYBODY.value: _l("required for all users"),
+}
+
+ANNOUNCED_FIRST = {
+    AnnouncementOrder.NUMBER.value: _l("the number"),
+    AnnouncementOrder.WAIT.value: _l("how long the request waits"),
+    AnnouncementOrder.NAME.value: _l("the name that the caller has said"),
 }
 
 THEME = {

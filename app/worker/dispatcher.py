@@ -39,11 +39,16 @@ async def _no_name(request_id: int) -> str:
     return ""
 
 
+async def _no_number(_order: DialOrder) -> None:
+    pass
+
+
 class Dispatcher:
     """Claim and dial requests.
 
     `facts` returns the current facts. `prompt` returns the sound files of the agent's announcement, `sounds` those for
-    the customer. `spoken_name` finds the file with the name of a request's caller, "" if there is none. `ready` tells
+    the customer. `spoken_name` finds the file with the name of a request's caller, "" if there is none.
+    `prepare_number` makes what the announcement needs of the number, for a second at most. `ready` tells
     whether the sounds are made: an agent who hears nothing hangs up, and a question that was added must be asked. Wake
     the dispatcher when they are.
     The dispatcher calls `rings` with each order before it is dialled. `shortest_talk` returns the shortest talk of the
@@ -63,6 +68,7 @@ class Dispatcher:
         prompt: Callable[[DialOrder, datetime], Sequence[str]],
         sounds: Callable[[DialOrder], CustomerSounds] = lambda order: CustomerSounds(),
         spoken_name: Callable[[int], Awaitable[str]] = _no_name,
+        prepare_number: Callable[[DialOrder], Awaitable[None]] = _no_number,
         ready: Callable[[], bool] = lambda: True,
         rings: Callable[[DialOrder], None] = lambda order: None,
         shortest_talk: Callable[[], float] = lambda: 0.0,
@@ -70,7 +76,7 @@ class Dispatcher:
         self._database, self._settings = database, settings
         self._dialer, self._follower, self._writes, self._tasks = dialer, follower, writes, tasks
         self._facts, self._prompt, self._sounds, self._ready = facts, prompt, sounds, ready
-        self._spoken_name, self._rings = spoken_name, rings
+        self._spoken_name, self._prepare_number, self._rings = spoken_name, prepare_number, rings
         self._talks = TalkTimes(
             shortest=shortest_talk,
             ask=dialer.ask_for_response,
@@ -131,6 +137,7 @@ class Dispatcher:
         records, self._records_to_delete = self._records_to_delete, ()
         spoken_name = await self._spoken_name(order.request_id) if order.asks_name else ""
         order = replace(order, forget=records, spoken_name=spoken_name)
+        await self._prepare_number(order)
         try:
             await self._dialer.originate(order, self._prompt(order, now), self._sounds(order))
         except (AmiRefused, AmiUnsafe) as refusal:

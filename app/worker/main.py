@@ -130,6 +130,7 @@ class Worker:
             facts=self.facts,
             prompt=self.prompts.agent_prompt,
             sounds=self.prompts.customer_sounds,
+            prepare_number=self.prompts.prepare_number,
             spoken_name=self.names.find,
             ready=lambda: self.prompts.prepared and is_leader(),
             rings=self._on_ring,

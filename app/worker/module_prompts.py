@@ -12,7 +12,7 @@ from app.audio.library import OFFERS, WHILE_DOWN, SoundLibrary
 from app.services.modules import while_down
 from app.services.modules.offers import is_offered, offer_file
 from app.services.prompts.digits import list_digit_files
-from app.services.prompts.sounds import make_digit_clips, make_module_clips
+from app.services.prompts.sounds import make_digit_clips, make_module_clips, make_readout
 from app.services.prompts.voice import load_module_speech, synthesize_with_fallback
 from app.store import requests as store
 from app.store.database import Database
@@ -76,6 +76,23 @@ class ModulePrompts:
         except (SoundError, OSError) as error:
             log.error("cannot speak %r: %s", text, error)
             return None
+
+    async def read_out(self, module_id: int, number: str) -> Sequence[Sound]:
+        """Return a number (ASCII digits) as a module reads it out; empty if it cannot be spoken."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._read_out, module_id, number)
+
+    def _read_out(self, module_id: int, number: str) -> Sequence[Sound]:
+        with self._database.read() as session:
+            module = store.load_module(session, module_id)
+            if module is None:
+                return []
+            language, speech = module.language, load_module_speech(session, self._library, module)
+            files = list_digit_files(session, language)
+        try:
+            return [self._sound(clip) for clip in make_readout(self._library, number, language, speech, files)]
+        except (SoundError, OSError) as error:
+            log.error("cannot read out a number in groups: %s", error)
+            return []
 
     def path(self, module_id: int | None, key: str) -> str:
         """Return the file of a module's prompt, "" if there is none. Does no I/O."""

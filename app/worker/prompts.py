@@ -4,7 +4,9 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from app.audio.clip import SoundError
@@ -13,6 +15,7 @@ from app.audio.prompt_texts import LANGUAGES
 from app.config import Settings
 from app.domain.dial_order import DialOrder
 from app.services.prompts.digits import list_digit_files
+from app.services.prompts.recordings import list_prompt_files
 from app.store import requests as store
 from app.store import settings as store_settings
 from app.store.database import Database
@@ -23,6 +26,7 @@ from app.worker.announcements import Announcements
 from app.worker.module_prompts import ModulePrompts
 
 log = logging.getLogger(__name__)
+NUMBER_SECONDS = 1.0
 UNUSED_AGE = timedelta(days=7)  # must be more than two days: sounds in use are marked once a day
 
 
@@ -80,6 +84,28 @@ class PromptStore:
         """Return a text in the voice of a module, None if it cannot be spoken."""
         return await self._module_prompts.speak(module_id, text)
 
+    async def read_out(self, module_id: int, number: str) -> Sequence[Sound]:
+        """Return a number as a module reads it out to callers; empty if it cannot be spoken."""
+        return await self._module_prompts.read_out(module_id, number)
+
+    def expect(self, module_id: int, number: str) -> None:
+        """Make in the background what agents hear of a number that was just registered."""
+        with suppress(RuntimeError):  # the worker ends
+            self._executor.submit(self._announcements.expect, module_id, number)
+
+    async def prepare_number(self, order: DialOrder) -> None:
+        """Make what the agent hears of the number of an order, within a second; else they hear its digits.
+
+        A request that somebody adds in the panel may be dialled at once.
+        """
+        if self._announcements.has_number(order.language, order.spoken):
+            return
+        make = partial(self._announcements.make_number, order.language, order.spoken)
+        with suppress(RuntimeError):  # the worker ends
+            making = asyncio.get_running_loop().run_in_executor(self._executor, make)
+            making.add_done_callback(_log_failure)
+            await asyncio.wait({making}, timeout=NUMBER_SECONDS)
+
     # -- preparation ------------------------------------------------------------------------------------------
 
     def reset(self) -> None:
@@ -110,9 +136,11 @@ class PromptStore:
         """Find changes without the panel's command: it may have expired while the worker was busy."""
         with self._database.read() as session:
             stored = store_settings.read_all(session)
+            names = ("voice_", "rate_", "pitch_", "pronunciations_")
             inputs = (
-                {name: value for name, value in stored.items() if name.startswith(("voice_", "rate_", "pitch_"))},
+                {name: value for name, value in stored.items() if name.startswith(names)},
                 {language: list_digit_files(session, language) for language in LANGUAGES},
+                {language: list_prompt_files(session, language) for language in LANGUAGES},
                 {module.id: module.updated_at for module in store.all_modules(session)},
             )
         if self._inputs not in (None, inputs):
@@ -139,3 +167,8 @@ class PromptStore:
     def close(self) -> None:
         """Start no more synthesis, so that the worker can end soon."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _log_failure(making: asyncio.Future[None]) -> None:
+    if not making.cancelled() and (error := making.exception()) is not None:
+        log.error("cannot make the groups of a number: %r", error)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -226,6 +226,7 @@ class Registrar:
         except RegistrationRefused as refused:
             self._count(call, refused.reason)
             raise NotRegistered(refused.reason.value) from None
+        self._sounds.expect(call.module_id, accepted.spoken)
         self._registered()
         self._left(call)
         log.info("request %s registered: module %s, number %s", request, call.module_id, masked(accepted.number))
@@ -294,6 +295,10 @@ class Registrar:
             if module.tells_wait and found.estimate is not None:
                 texts.append(wait_text(found.estimate.rough_minutes, module.language))
             return texts
+
+    async def read_out(self, call: CallerFacts, number: Accepted) -> Sequence[Sound]:
+        """Return the number as it is read out to the caller; empty if it cannot be spoken."""
+        return await self._sounds.read_out(call.module_id, number.spoken)
 
     async def withdraw(self, call: CallerFacts, number: Accepted) -> None:
         """Cancel the open request of a caller. That is on disk when this returns."""

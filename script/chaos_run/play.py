@@ -13,6 +13,7 @@ from app.domain.lifecycle import FINAL, Status
 from app.domain.routing import Destination, Situation
 from app.services.prompts import sounds
 from app.services.prompts.input import PromptInput
+from app.services.prompts.voice import AGENT_RATE
 from app.store.models import CallRequest
 from app.store.settings import REGISTRATION_LIMITS, write_setting
 from script.chaos_run.ami_proxy import AmiProxy
@@ -131,7 +132,7 @@ def _configure(bazang: Bazang) -> None:
 def _load_prompts(bazang: Bazang) -> list[KnownPrompt]:
     library = SoundLibrary(bazang.settings.prompts_path)
     clips = dict(sounds.make_module_clips(bazang.database, library, 1))
-    clips["agent_intro"] = library.synthesize(default_text("agent_intro", "en"), "en")
+    clips["agent_intro"] = library.synthesize(default_text("agent_intro", "en"), "en", rate=AGENT_RATE)
     wanted = (*_TEXTS, "has_open", "withdrawn", "agent_intro")
     return [KnownPrompt(key, key, read_ulaw(clip.path)) for key in wanted if (clip := clips.get(key)) is not None]
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from app.audio.library import SoundLibrary
 from app.audio.prompt_texts import FIXED_KEYS, PROMPT_KEYS, age_text, default_text
+from app.audio.spoken_numbers import group_text, number_groups
+from app.services.prompts.voice import AGENT_RATE
 from app.store.models import CallRequest
 from script.office.asterisk import NoAsterisk
 from script.office.bazang import Bazang
@@ -84,12 +86,14 @@ class OfficeRun:
     def print_event(self, who: str, text: str) -> None:
         print(f"{time.monotonic() - self.began:6.2f} s  {who}: {text}", flush=True)
 
-    async def clip(self, text: str) -> Path:
-        return (await asyncio.to_thread(self.library.synthesize, text, LANGUAGE)).path
+    async def clip(self, text: str, rate: int | None = None) -> Path:
+        return (await asyncio.to_thread(self.library.synthesize, text, LANGUAGE, rate=rate)).path
 
-    async def check_prompt(self, who: str, listener: PromptListener, name: str, text: str) -> None:
+    async def check_prompt(
+        self, who: str, listener: PromptListener, name: str, text: str, rate: int | None = None
+    ) -> None:
         """Wait until `who` has heard a whole prompt, and store whether it was heard. The scene continues either way."""
-        heard = await listener.hears(await self.clip(text))
+        heard = await listener.hears(await self.clip(text, rate))
         self.heard[f"{who} {name}"] = heard
         self.print_event(who, f'hears "{text}"' if heard else f"does NOT hear {name}")
 
@@ -162,6 +166,8 @@ class Scene:
 
     async def leave_request(self) -> None:
         office, who = self.office, f"customer {self.number}"
+        for group in number_groups(self.number):  # as for the texts: nobody must wait for the synthesis
+            await office.clip(group_text(group, LANGUAGE), AGENT_RATE)
         call = await office.customers.call(self.dialled, caller=self.number)
         office.print_event(who, f"calls {self.dialled} ({self.name})")
         await call.wait_answered()
@@ -194,14 +200,13 @@ class Scene:
         await ring.answer()
         office.print_event(who, "answers")
         listener = PromptListener(ring)
-        await office.check_prompt(who, listener, "agent_intro", default_text("agent_intro", LANGUAGE))
-        digits = [await listener.hears(await office.clip(digit), 2) for digit in self.number]
-        office.heard[f"{who} digits"] = all(digits)
-        office.print_event(
-            who, f"hears the digits {' '.join(self.number)}" if all(digits) else f"digits heard: {digits}"
-        )
-        await office.check_prompt(who, listener, "age", age_text(self.age(), LANGUAGE))
-        await office.check_prompt(who, listener, "agent_keys", default_text("agent_keys", LANGUAGE))
+        await office.check_prompt(who, listener, "agent_intro", default_text("agent_intro", LANGUAGE), AGENT_RATE)
+        groups = number_groups(self.number)
+        heard = [await listener.hears(await office.clip(group_text(g, LANGUAGE), AGENT_RATE), 3) for g in groups]
+        office.heard[f"{who} number"] = all(heard)
+        office.print_event(who, f"hears the number {' '.join(groups)}" if all(heard) else f"groups heard: {heard}")
+        await office.check_prompt(who, listener, "age", age_text(self.age(), LANGUAGE), AGENT_RATE)
+        await office.check_prompt(who, listener, "agent_keys", default_text("agent_keys", LANGUAGE), AGENT_RATE)
         await ring.press("1")
         office.print_event(who, "presses 1")
 

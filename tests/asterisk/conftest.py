@@ -10,6 +10,8 @@ import pytest
 
 from app.audio.library import LOCKS, SPEECH, SoundLibrary
 from app.audio.prompt_texts import age_text, default_text
+from app.services.prompts.voice import AGENT_RATE
+from app.worker.announcements import AGENT_KEYS
 from script.office.asterisk import OfficeSetup
 from script.office.bazang import Bazang
 from script.office.database import build_database
@@ -46,8 +48,8 @@ def prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     library = SoundLibrary(folder)
     for digit in "0123456789":
         library.synthesize(digit, "en")
-    for text in (default_text("agent_intro", "en"), default_text("agent_keys", "en"), age_text(0, "en")):
-        library.synthesize(text, "en")
+    for text in (*"0123456789", *(default_text(key, "en") for key in AGENT_KEYS), age_text(0, "en")):
+        library.synthesize(text, "en", rate=AGENT_RATE)
     return folder
 
 

@@ -15,6 +15,7 @@ from app.domain.policy import Reason, ReasonCode
 from app.domain.routing import Destination
 from app.services import commands
 from app.services.pbx import connection_commands
+from app.services.prompts.voice import AGENT_RATE
 from app.services.requests.access import Scope
 from app.services.requests.pending import PendingRow, load_pending
 from app.services.requests.registration import Registration, register
@@ -181,7 +182,7 @@ class Office:
     async def answer_agent_call(self, agent_call: Call, *, keys: str = "1") -> Call:
         """Answer a ringing call to an agent and press keys after the announcement. Return the call."""
         await agent_call.answer()
-        await self.wait_for_prompt(agent_call, "agent_intro")
+        await self.wait_for_announcement(agent_call)
         await agent_call.press(keys)
         return agent_call
 
@@ -228,12 +229,28 @@ class Office:
 
     async def wait_for_prompt(self, call: Call, key: str, language: str = "en", timeout: float = PATIENCE) -> None:
         """Wait until a call has received the beginning of this default prompt."""
-        await self.wait_for_text(call, default_text(key, language), language, timeout)
+        rate = AGENT_RATE if key.startswith("agent_") else None
+        await self.wait_for_text(call, default_text(key, language), language, timeout, rate=rate)
 
-    async def wait_for_text(self, call: Call, text: str, language: str = "en", timeout: float = PATIENCE) -> None:
+    async def wait_for_announcement(self, call: Call, language: str = "en") -> None:
+        """Wait until an agent's call has received the beginning of its announcement, whoever was rung first."""
+        heard = [
+            asyncio.ensure_future(self.wait_for_prompt(call, key, language))
+            for key in ("agent_intro", "agent_intro_waiting")
+        ]
+        await asyncio.wait(heard, return_when=asyncio.FIRST_COMPLETED)
+        results = [task.exception() for task in heard if task.done()]
+        for task in heard:
+            task.cancel()
+        if None not in results:
+            raise results[0] or AssertionError
+
+    async def wait_for_text(
+        self, call: Call, text: str, language: str = "en", timeout: float = PATIENCE, *, rate: int | None = None
+    ) -> None:
         """Wait until a call has received the beginning of this synthesized text."""
         library = SoundLibrary(self.bazang.settings.prompts_path)
-        clip = await asyncio.to_thread(library.synthesize, text, language)
+        clip = await asyncio.to_thread(library.synthesize, text, language, rate=rate)
         beginning = read_ulaw(clip.path)[: RATE // 2]
         deadline = time.monotonic() + timeout
         while find(bytes(call.rtp.received), beginning).share < 0.8:

@@ -77,7 +77,7 @@ async def test_customer_hears_music_until_the_agent_takes_the_call(open_office: 
         await wait_for_music(office, customer)
         await office.wait_for_step(request, "customer_waits")
         await agent.answer()
-        await office.wait_for_prompt(agent, "agent_intro")
+        await office.wait_for_prompt(agent, "agent_intro_waiting")
         await wait_for_music(office, customer)
         assert [office.get_request(each).status for each in (request, same_number)] == ["dialling", "waiting"]
         await agent.press("1")
@@ -140,7 +140,7 @@ async def customer_leaves_during_the_announcement(office: Office, extension: str
     await customer.answer()
     agent = await office.phones[extension].next_call()
     await agent.answer()
-    await office.wait_for_prompt(agent, "agent_intro")
+    await office.wait_for_prompt(agent, "agent_intro_waiting")
     await customer.hang_up()
     await agent.wait_ended(2)  # long before the announcement ends
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.audio.spoken_numbers import group_text
 from app.services.prompts.input import PromptInput
 from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
@@ -52,7 +53,8 @@ async def test_entered_number_is_read_out_and_confirmed(open_office: OpenOffice)
         call = await call_and_enter_number(office)
         await call.press("09351112233#")
         await office.wait_for_prompt(call, "entered_number")
-        await office.wait_for_text(call, "9")
+        await office.wait_for_text(call, group_text("0935", "en"))
+        await office.wait_for_text(call, group_text("111", "en"))
         await office.wait_for_prompt(call, "check_number")
         await call.press("1")
         await wait_for_destination(office, call, "1")
@@ -68,7 +70,7 @@ async def test_persian_module_plays_persian_prompts(open_office: OpenOffice) -> 
         await office.wait_for_prompt(call, "enter_number", "fa")
         await call.press("09351112233#")
         await office.wait_for_prompt(call, "entered_number", "fa")
-        await office.wait_for_text(call, "0", "fa")
+        await office.wait_for_text(call, group_text("0935", "fa"), "fa")
         await office.wait_for_prompt(call, "is", "fa")
         await office.wait_for_prompt(call, "check_number", "fa")
         await call.press("1")

@@ -69,7 +69,7 @@ async def test_caller_hears_the_modules_voice_and_recorded_digits(open_office: O
         await call.press("2")
         await wait_for_text(default_text("enter_number", "en"))
         await call.press("09351112233#")
-        await wait_for_text("0")
+        await wait_for_text("0")  # a digit is recorded, so the number is read digit by digit
         await wait_for_clip(office, call, recordings.read_recording(library, stored[0].file))
         await wait_for_text("3")
 
@@ -78,18 +78,29 @@ async def test_caller_hears_the_modules_voice_and_recorded_digits(open_office: O
 async def test_agent_hears_a_voice_that_was_chosen_while_the_worker_ran(open_office: OpenOffice) -> None:
     async with open_office(lambda bazang: bazang.module(), phones=("101",)) as office:
         await wait_until_commands_done(office)
-        voice.save(office.bazang.database, "en", Speech("en+m1", 200), datetime.now(UTC))
+        voice.save(office.bazang.database, "en", Speech("en+m1", 230), datetime.now(UTC))
         await wait_until_commands_done(office)
         office.add_request(target="101")
         agent_call = await office.phones["101"].next_call()
         await agent_call.answer()
         library = SoundLibrary(office.bazang.settings.prompts_path)
         await wait_for_clip(
-            office, agent_call, library.synthesize(default_text("agent_intro", "en"), "en", "en+m1", 200)
+            office, agent_call, library.synthesize(default_text("agent_intro", "en"), "en", "en+m1", 230)
         )
         await wait_for_clip(
-            office, agent_call, library.synthesize(default_text("agent_keys", "en"), "en", "en+m1", 200)
+            office, agent_call, library.synthesize(default_text("agent_keys", "en"), "en", "en+m1", 230)
         )
+
+
+async def test_key_1_interrupts_the_announcement_from_its_first_word_on(open_office: OpenOffice) -> None:
+    async with open_office(lambda bazang: bazang.module(), phones=("101",)) as office:
+        request = office.add_request(target="101")
+        agent_call = await office.phones["101"].next_call()
+        await agent_call.answer()
+        await office.bazang.until(lambda: bool(agent_call.rtp.received), PATIENCE, "the agent hears something")
+        await agent_call.press("1")
+        await office.wait_for_step(request, "customer_dialled")
+        assert len(agent_call.rtp.received) / RATE < 3, "it was not interrupted: it takes about 8 seconds"
 
 
 @pytest.mark.asterisk(22)

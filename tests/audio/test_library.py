@@ -28,6 +28,7 @@ from app.audio.clip import Clip, SoundError, SpeechError, read_clip
 from app.audio.convert import MAX_BYTES
 from app.audio.library import SoundLibrary
 from app.audio.speak import speak
+from app.audio.voices import DEFAULT_VOICES
 from tests.audio.sounds import likeness, read_samples
 
 pytestmark = pytest.mark.usefixtures("quick_sounds")
@@ -83,7 +84,7 @@ def test_same_text_is_synthesized_once(library: SoundLibrary, made: list[Path]) 
     assert (path.parent, len(path.stem)) == (library.root / "speech", 64)
     first = library.synthesize("شماره ۱۲۳", "fa")
     assert library.synthesize("  شماره 123\n", "fa") == first
-    assert library.synthesize("شماره 123", "fa", "fa+f3", 150) == first
+    assert library.synthesize("شماره 123", "fa", DEFAULT_VOICES["fa"], 150) == first
     assert made == [first.path] == [path]
     assert first == read_clip(first.path)
 
@@ -103,7 +104,7 @@ def test_every_difference_in_speech_makes_another_clip(library: SoundLibrary) ->
 
 def test_default_pitch_is_not_part_of_the_name(library: SoundLibrary) -> None:
     """Clips from before there was a pitch keep their names."""
-    recipe = json.dumps([1, "en", "en-us+f3", 150, "hello"])
+    recipe = json.dumps([1, "en", DEFAULT_VOICES["en"], 150, "hello"])
     name = hashlib.sha256(recipe.encode()).hexdigest()
     for pitch in (None, 50):
         assert library.speech_path("hello", "en", pitch=pitch).stem == name

@@ -15,7 +15,7 @@ from app.audio.library import SoundLibrary
 from app.audio.piper_child import MAX_CHARACTERS as MAX_PIECE
 from app.audio.piper_child import split_text
 from app.audio.speak import MAX_CHARACTERS, speak
-from app.audio.voices import list_voices
+from app.audio.voices import DEFAULT_VOICES, list_voices
 from script.office.patience import PATIENCE
 from tests.audio.sounds import PIPER_MODEL, RATE, read_samples
 
@@ -67,7 +67,7 @@ def test_model_is_a_voice_of_its_language(folder: Path) -> None:
     assert piper_names(folder, "fa") == []
     (joe,) = (voice for voice in list_voices("en", folder) if voice.name == JOE)
     assert (joe.kind, joe.title, joe.has_pitch) == ("piper", "en_US-joe-medium", False)
-    assert list_voices("en", folder)[0].name == "en-us+f3"  # the default stays first
+    assert list_voices("en", folder)[0].name == DEFAULT_VOICES["en"]  # the default stays first
 
 
 @pytest.mark.parametrize(

@@ -98,18 +98,18 @@ def test_ages(minutes: int, fa: str, en: str) -> None:
 @pytest.mark.parametrize(
     ("at", "fa", "en"),
     [
-        ("2026-11-26T17:00", "امروز ساعت 5 بعدازظهر", "today, at 5 in the afternoon"),
-        ("2026-11-27T08:30", "فردا ساعت 8 و 30 دقیقه صبح", "tomorrow, at 8:30 in the morning"),
-        ("2026-11-28T12:05", "روز شنبه ساعت 12 و 5 دقیقه ظهر", "on Saturday, at 12:05 in the afternoon"),
-        ("2026-12-05T00:15", "9 روز دیگر، شنبه ساعت 12 و 15 دقیقه بامداد", "in 9 days, on Saturday, at 12:15 at night"),
-        ("2026-11-29T20:00", "روز یکشنبه ساعت 8 شب", "on Sunday, at 8 in the evening"),
+        ("2026-11-26T17:00", "امروز ساعتِ 5 بعدازظهر", "today, at 5 in the afternoon"),
+        ("2026-11-27T08:30", "فردا ساعتِ 8 و 30 دقیقهٔ صبح", "tomorrow, at 8:30 in the morning"),
+        ("2026-11-28T12:05", "روزِ شنبه ساعتِ 12 و 5 دقیقهٔ ظهر", "on Saturday, at 12:05 in the afternoon"),
+        ("2026-12-05T00:15", "9 روزِ دیگر، شنبه ساعتِ 12 و 15 دقیقهٔ بامداد", "in 9 days, on Saturday, at 12:15 at night"),
+        ("2026-11-29T20:00", "روزِ یکشنبه ساعتِ 8 شب", "on Sunday, at 8 in the evening"),
     ],
 )
 def test_appointments(at: str, fa: str, en: str) -> None:
     moment = datetime.fromisoformat(at)
     assert appointment_text(moment, THURSDAY, "fa") == f"{fa} با شما تماس می‌گیریم."
     assert appointment_text(moment, THURSDAY, "en") == f"We will call you {en}."
-    assert delay_text(20, "fa") == "20 دقیقه دیگر با شما تماس می‌گیریم."
+    assert delay_text(20, "fa") == "20 دقیقهٔ دیگر با شما تماس می‌گیریم."
     for language in LANGUAGES:
         for text in (appointment_text(moment, THURSDAY, language), delay_text(90, language)):
             assert validate_speech(text, DEFAULT_VOICES[language])

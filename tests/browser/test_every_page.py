@@ -34,6 +34,8 @@ FILES = {
     "prompts.default_prompt",
     "prompts.prompt",
     "recordings.all_digits",
+    "recordings.all_sets",
+    "recordings.download_set",
     "recordings.sound",
     "report.csv",
     "report.xlsx",

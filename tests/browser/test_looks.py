@@ -58,6 +58,13 @@ def unfold_prompt(page: Page, key: str) -> None:
     page.locator(f"[data-prompt={key}] summary").click()
 
 
+def fail_to_upload_a_set(page: Page) -> None:
+    page.goto("/recordings/set/en")
+    page.locator("#set").set_input_files({"name": "set.zip", "mimeType": "application/zip", "buffer": b"no zip"})
+    page.locator(".set-upload button").click()
+    expect(page.locator("#set-errors li")).to_be_visible()
+
+
 def fail_to_save(page: Page) -> None:
     page.goto("/modules/new")
     page.locator("#rest").fill("ten")
@@ -332,6 +339,8 @@ PAGES: dict[str, Visit] = {
     "recording-in-use": open_path(f"/recordings/{'a' * 64}/delete"),
     "recording-delete": open_path(f"/recordings/{'b' * 64}/delete"),
     "digits": open_path("/recordings/digits/fa"),
+    "set": open_path("/recordings/set/fa"),
+    "set-fault": fail_to_upload_a_set,
     "digits-replace": replace_a_digit,
     "extensions": open_path("/extensions"),
     "extension": open_path("/extensions/101"),

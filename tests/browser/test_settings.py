@@ -27,7 +27,7 @@ def test_voice_sample_is_synthesized_or_shows_an_error(person: Person) -> None:
         button.click()
     assert answer.value.status == 200
     expect(page.locator("#voice-en .range-now")).to_have_count(2)
-    page.locator("#voice-en textarea").fill("سلام")
+    page.locator("#en-sample").fill("سلام")
     button.click()
     expect(page.locator("#voice-en .sample-error")).not_to_be_empty()
     person.ignore_errors("422")

@@ -58,6 +58,7 @@ class FakeRegistrar:
         self.open: set[str] = set()  # numbers with an open request
         self.withdrawn: list[str] = []
         self.prospects: list[list[Sound] | Exception] = []  # what is told, one after the other
+        self.groups: list[Sound] | Exception = []  # how a number is read out
         self.names: list[str] = []  # the recordings of names that were kept
         self.places: dict[tuple[str, str], int | None] = {}  # queue and Uniqueid -> position
         self.storing = asyncio.Event()
@@ -91,6 +92,11 @@ class FakeRegistrar:
         if isinstance(told, Exception):
             raise told
         return told
+
+    async def read_out(self, call: CallerFacts, number: Accepted) -> list[Sound]:
+        if isinstance(self.groups, Exception):
+            raise self.groups
+        return self.groups
 
     async def choose_time(self, call: CallerFacts, key: str) -> ChosenTime | None:
         return self.times.get(key)
@@ -458,6 +464,18 @@ async def test_digits_are_read_in_the_modules_language(language: str) -> None:
     call = await dial(FakeCall(*typing(TYPED + "#")), FakeRegistrar(module(language=language)))
     read = [c.split(" ")[2].strip('"') for c in call.commands if c.startswith("STREAM") and "/digits/" in c]
     assert read == [f"bazang/{language}/digits/{digit}" for digit in TYPED]
+
+
+@pytest.mark.parametrize("groups", [[Sound("bazang/group-1", 1.0), Sound("bazang/group-2", 1.0)], RuntimeError()])
+async def test_number_is_read_in_groups_or_else_digit_by_digit(groups: list[Sound] | Exception) -> None:
+    registrar = FakeRegistrar()
+    registrar.groups = groups
+    presses = [*typing(TYPED + "#", confirm=""), Press("check_number", "1")]
+    call = await dial(FakeCall(*presses), registrar)
+    number = ["group-1", "group-2"] if isinstance(groups, list) else list(TYPED)
+    readout = ["entered_number", *number, "is", "check_number"]
+    assert call.played[2 : 2 + 2 * len(readout)] == readout * 2
+    assert len(registrar.registered) == 1
 
 
 async def test_normalized_number_is_read_out() -> None:

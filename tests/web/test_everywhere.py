@@ -104,6 +104,7 @@ REDIRECTS = {
     "extensions.open_typed",
     "queues.open_typed",
     "recordings.all_digits",
+    "recordings.all_sets",
     "setup.index",
     "auth.code",
     "second_factor.set_up",  # the administrator has not begun to set it up
@@ -138,6 +139,7 @@ QUERIES: dict[str, dict[str, str]] = {
     "acts.perform": {"row": "1.1"},
 }
 FILES = {"report.csv": "text/csv; charset=utf-8", "report.xlsx": XLSX}
+ZIP_FILES = {"recordings.download_set"}
 
 
 @lru_cache
@@ -303,6 +305,8 @@ def test_pages_are_in_both_languages_and_write_nothing(
             assert [w.split()[:3] for w in writes] == [["INSERT", "INTO", "log_entries"]] * (rule.endpoint in FILES)
             if rule.endpoint in SOUNDS:
                 assert page.response.content_type == "audio/wav"
+            elif rule.endpoint in ZIP_FILES:
+                assert page.response.content_type == "application/zip"
             elif rule.endpoint in FILES:
                 assert page.response.content_type == FILES[rule.endpoint]
             elif rule.endpoint not in REDIRECTS | (BOTH_LANGUAGES if locale == "en" else set()):
@@ -358,6 +362,8 @@ MISSING = [
     "/recordings/by-phone/nothing",
     "/recordings/by-phone/00000000-0000-0000-0000-000000000009",
     "/recordings/digits/de",
+    "/recordings/set/de",
+    "/recordings/set/de.zip",
     "/recordings/digits/en/12a.wav",
     "/recordings/digits/en/123456789012345678901.wav",
     "/extensions/10a",

@@ -16,8 +16,9 @@ import pytest
 from app.audio.clip import Clip, SpeechError
 from app.audio.library import OFFERS, WHILE_DOWN, SoundLibrary
 from app.audio.prompt_texts import OPEN_KEYS, PROMPT_KEYS, age_text, default_text, fill_in
+from app.audio.spoken_numbers import group_text, number_groups
 from app.config import Settings
-from app.domain.dial_order import Confirmation
+from app.domain.dial_order import AnnouncementOrder, Confirmation
 from app.services.modules.save import set_active
 from app.services.prompts import recordings, voice
 from app.services.prompts.digits import set_digit
@@ -39,7 +40,8 @@ __all__ = ["quick_conversion", "quick_sounds"]
 pytestmark = pytest.mark.usefixtures("quick_sounds")
 ASTERISK_FOLDER = "/var/lib/asterisk/sounds/bazang"
 NUMBER = "09121234567"
-ALL_PIECES = 1 + len(NUMBER) + 1 + 1  # the intro, the digits, the age, the keys
+AGENT_KEYS = default_text("agent_keys", "en")
+ALL_PIECES = 1 + len(NUMBER) + 3 + 1 + 1  # the intro, the digits with pauses between their groups, the age, the keys
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +74,19 @@ def announcement(sounds: PromptStore, age: timedelta = timedelta(0), language: s
     return list(sounds.agent_prompt(make_order(registered_at=NOW - age, language=language), NOW))
 
 
-def announcement_texts(minutes: int = 0) -> list[str]:
-    return [default_text("agent_intro", "en"), *NUMBER, age_text(minutes, "en"), default_text("agent_keys", "en")]
+def announcement_names(
+    sounds: PromptStore, minutes: int = 0, voice_name: str = "", *, grouped: bool = False
+) -> list[str]:
+    """Return what an announcement consists of. `grouped`: a clip for each group of the number, else for each digit."""
+
+    def name(text: str) -> str:
+        return speech_name(sounds, text, "en", voice_name, voice.AGENT_RATE)
+
+    number: list[str] = []
+    for group in number_groups(NUMBER):
+        number += [f"{ASTERISK_FOLDER}/pause"] if number and not grouped else []
+        number += [name(group_text(group, "en"))] if grouped else [name(digit) for digit in group]
+    return [name(default_text("agent_intro", "en")), *number, name(age_text(minutes, "en")), name(AGENT_KEYS)]
 
 
 # -- names ----------------------------------------------------------------------------------------------------------
@@ -97,7 +110,7 @@ async def test_announcement_of_a_waiting_request(sounds: PromptStore, database: 
     assert sounds.prepared
     for minutes in (7, 8):  # the age in a minute is prepared, too
         names = announcement(sounds, age + timedelta(minutes=minutes - 7))
-        assert names == [speech_name(sounds, text) for text in announcement_texts(minutes)]
+        assert names == announcement_names(sounds, minutes, grouped=True)
         for name in names:
             assert (sounds.library.root / name.removeprefix(f"{ASTERISK_FOLDER}/")).with_suffix(".wav").is_file()
 
@@ -105,8 +118,39 @@ async def test_announcement_of_a_waiting_request(sounds: PromptStore, database: 
 async def test_agent_who_confirms_by_answering_hears_of_no_keys(sounds: PromptStore) -> None:
     await sounds.prepare(NOW)
     order = make_order(registered_at=NOW, language="en", agent_confirms=Confirmation.ANSWER)
-    expected = [speech_name(sounds, text) for text in announcement_texts()[:-1]]
-    assert sounds.agent_prompt(order, NOW) == expected
+    assert sounds.agent_prompt(order, NOW) == announcement_names(sounds)[:-1]
+
+
+async def test_number_is_read_in_groups_soon_after_its_registration(sounds: PromptStore, database: Database) -> None:
+    module = create_module(database, language="en")
+    await sounds.prepare(NOW)
+    assert announcement(sounds) == announcement_names(sounds)
+    sounds.expect(module.id, NUMBER)
+    async with asyncio.timeout(PATIENCE):
+        while announcement(sounds) != announcement_names(sounds, grouped=True):  # noqa: ASYNC110 - made by a thread
+            await asyncio.sleep(0.01)
+
+
+async def test_number_of_a_request_that_is_dialled_at_once(sounds: PromptStore, database: Database) -> None:
+    create_module(database, language="en")
+    await sounds.prepare(NOW)
+    await sounds.prepare_number(make_order(language="en"))
+    assert announcement(sounds) == announcement_names(sounds, grouped=True)
+
+
+async def test_office_chooses_what_agents_hear_first(sounds: PromptStore, database: Database) -> None:
+    create_request(database, create_module(database, language="en"), registered_at=NOW)
+    await sounds.prepare(NOW)
+    *number, age, keys = announcement_names(sounds, grouped=True)
+    for first, expected in (
+        (AnnouncementOrder.NUMBER, [*number, "name", age, keys]),
+        (AnnouncementOrder.WAIT, [age, *number, "name", keys]),
+        (AnnouncementOrder.NAME, ["name", *number, age, keys]),
+    ):
+        order = make_order(registered_at=NOW, language="en", spoken_name="name", announced_first=first)
+        assert sounds.agent_prompt(order, NOW) == expected
+        without = make_order(registered_at=NOW, language="en", announced_first=first)
+        assert sounds.agent_prompt(without, NOW) == [file for file in expected if file != "name"]
 
 
 async def test_question_is_ready_before_the_first_call(
@@ -132,8 +176,9 @@ async def test_question_is_ready_before_the_first_call(
     assert sounds.customer_sounds(order) == CustomerSounds(question)
     assert sounds.customer_sounds(replace(order, asks_customer=False)) == CustomerSounds()
     assert sounds.customer_sounds(replace(order, customer_first=True)) == CustomerSounds(question, greeting, apology)
-    waiting = speech_name(sounds, default_text("agent_keys_waiting", "en"))
-    assert sounds.agent_prompt(replace(order, customer_first=True, language="en"), NOW)[-1] == waiting
+    heard = sounds.agent_prompt(replace(order, customer_first=True, language="en"), NOW)
+    for file, key in ((heard[0], "agent_intro_waiting"), (heard[-1], "agent_keys_waiting")):
+        assert file == speech_name(sounds, default_text(key, "en"), "en", "", voice.AGENT_RATE)
     sounds.reset()
     assert sounds.customer_sounds(order).question, "the old one until the new one is made"
 
@@ -213,7 +258,7 @@ async def test_pieces_that_are_not_prepared_are_left_out(sounds: PromptStore) ->
     await sounds.prepare(NOW)
     names = announcement(sounds, timedelta(hours=5))
     assert len(names) == ALL_PIECES - 1
-    assert speech_name(sounds, age_text(5 * 60, "en")) not in names
+    assert speech_name(sounds, age_text(5 * 60, "en"), "en", "", voice.AGENT_RATE) not in names
     assert announcement(sounds, language="fa") == []
 
 
@@ -228,7 +273,8 @@ async def test_request_of_a_deleted_module_is_announced_in_the_offices_language(
     create_request(database, registered_at=NOW - timedelta(minutes=9))
     sounds = PromptStore(settings, database)
     await sounds.prepare(NOW)
-    assert speech_name(sounds, age_text(9, "en")) in announcement(sounds, timedelta(minutes=9))
+    age = speech_name(sounds, age_text(9, "en"), "en", "", voice.AGENT_RATE)
+    assert age in announcement(sounds, timedelta(minutes=9))
 
 
 async def test_piece_that_cannot_be_made_is_left_out_until_it_can(
@@ -373,7 +419,7 @@ async def test_module_and_office_have_their_own_voices(sounds: PromptStore, data
     assert enter_number is not None
     assert enter_number.path == speech_name(sounds, default_text("enter_number", "en"), "en", "en+f1", 170, 40)
     assert view.digits["7"].path == speech_name(sounds, "7", "en", "en+f1", 170, 40)
-    assert announcement(sounds) == [speech_name(sounds, text, "en", "en-us+m3", 170) for text in announcement_texts()]
+    assert announcement(sounds) == announcement_names(sounds, voice_name="en-us+m3")
 
 
 async def test_missing_voice_is_replaced_and_logged_once(
@@ -382,7 +428,7 @@ async def test_missing_voice_is_replaced_and_logged_once(
     set_speech(database, "piper:en_US-gone-low")
     for _ in range(3):
         await sounds.prepare(NOW)
-    assert announcement(sounds) == [speech_name(sounds, text) for text in announcement_texts()]
+    assert announcement(sounds) == announcement_names(sounds)
     assert caplog.text.count("piper:en_US-gone-low") == 1
 
 
@@ -402,9 +448,15 @@ async def test_recorded_digit_is_played_if_it_can_be(
     await sounds.prepare(NOW)
     view = await sounds.load_module(module.id)
     assert view is not None
-    expected = recording_name(file) if content == "recording" else speech_name(sounds, "9")
-    assert view.digits["9"].path == announcement(sounds)[2] == expected
-    assert view.digits["1"].path == announcement(sounds)[3] == speech_name(sounds, "1")
+    is_played = content == "recording"
+    assert view.digits["9"].path == (recording_name(file) if is_played else speech_name(sounds, "9"))
+    assert view.digits["1"].path == speech_name(sounds, "1")
+    read = [sound.path for sound in await sounds.read_out(module.id, NUMBER)]
+    assert read[:6] == [view.digits["0"].path, view.digits["9"].path, *read[2:4], f"{ASTERISK_FOLDER}/pause", read[2]]
+    expected = announcement_names(sounds)
+    heard = announcement(sounds)
+    assert heard[2] == (recording_name(file) if is_played else expected[2])
+    assert [*heard[:2], *heard[3:]] == [*expected[:2], *expected[3:]]
 
 
 # -- changes --------------------------------------------------------------------------------------------------------
@@ -438,7 +490,7 @@ async def test_agents_hear_the_old_voice_until_the_new_one_is_ready(
     assert announcement(sounds) == old
     gate.opened.set()
     await preparing
-    assert announcement(sounds) == [speech_name(sounds, text, "en", "en-us+m3") for text in announcement_texts()]
+    assert announcement(sounds) == announcement_names(sounds, voice_name="en-us+m3")
 
 
 async def test_callers_hear_the_old_voice_if_the_new_one_takes_long(
@@ -489,7 +541,7 @@ async def test_outdated_preparation_does_not_replace_newer_pieces(
     sounds.reset()
     await sounds.prepare(NOW)
     new = announcement(sounds)
-    assert new[1] == speech_name(sounds, "0", "en", "en-us+m3")
+    assert new == announcement_names(sounds, voice_name="en-us+m3")
     gate.opened.set()
     await outdated
     assert announcement(sounds) == new

@@ -1,7 +1,7 @@
-"""Export and import all modules, with the texts of their prompts, and all scenarios as one JSON file.
+"""Export and import modules with the texts of their prompts, scenarios and pronunciations as one JSON file.
 
 An import is all or nothing. A module is identified by its code, so the order of modules in the file does not matter and
-a file can be imported twice. Modules and scenarios that the file does not name stay as they are.
+a file can be imported twice. Modules, scenarios and pronunciations that the file does not name stay as they are.
 """
 
 import re
@@ -15,6 +15,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.audio.library import SoundLibrary
+from app.audio.prompt_texts import LANGUAGES
+from app.audio.pronunciations import BadPronunciation, Pronunciation
 from app.domain import module_defaults
 from app.domain.hours import AtClosing
 from app.domain.routing import Destination, Situation
@@ -25,7 +27,7 @@ from app.services.modules.save import record_saved, store_module
 from app.services.modules.validation import check_module
 from app.services.pbx.queue_names import find_clashes
 from app.services.pbx.scenarios import ExtensionInput, QueueInput, store_scenario
-from app.services.prompts import recordings
+from app.services.prompts import recordings, voice
 from app.services.prompts.input import PromptInput, PromptMode
 from app.store.database import Database
 from app.store.models import ExtensionScenario, Module, QueueScenario
@@ -190,18 +192,24 @@ class _Queue(_Strict):
         return cls(queue=given.queue, max_wait=given.max_wait, wrapup=given.wrapup, failed=failed)
 
 
+class _Pronunciation(_Strict):
+    word: _Text
+    written_as: _Text
+
+
 class _File(_Strict):
     bazang: Literal[1]
     modules: list[_Module] = Field(default_factory=list)
     extensions: list[_Extension] = Field(default_factory=list)
     queues: list[_Queue] = Field(default_factory=list)
+    pronunciations: dict[_Word, list[_Pronunciation]] = Field(default_factory=dict)
 
 
 # -- export -----------------------------------------------------------------------------------------------------------
 
 
 def export_settings(database: Database) -> dict[str, Any]:
-    """Return all modules and scenarios, ready for JSON."""
+    """Return all modules, scenarios and pronunciations, ready for JSON."""
     with database.read() as session:
         modules = session.scalars(select(Module).order_by(Module.code))
         extensions = session.scalars(select(ExtensionScenario).order_by(ExtensionScenario.extension))
@@ -211,6 +219,10 @@ def export_settings(database: Database) -> dict[str, Any]:
             modules=[_Module.of(from_row(row)) for row in modules],
             extensions=[_Extension.of(ExtensionInput.from_row(row)) for row in extensions],
             queues=[_Queue.of(QueueInput.from_row(row)) for row in queues],
+            pronunciations={
+                language: [_Pronunciation(word=one.word, written_as=one.written_as) for one in found]
+                for language, found in voice.load_pronunciations(session).items()
+            },
         ).model_dump()
 
 
@@ -247,6 +259,7 @@ class _Import:
             *self._store_modules([module.to_input() for module in file.modules]),
             *self._store_scenarios("extensions", "extension", [extension.to_input() for extension in file.extensions]),
             *self._store_scenarios("queues", "queue", [queue.to_input() for queue in file.queues]),
+            *self._store_pronunciations(file.pronunciations),
             *(
                 f"{clash.queue!r} {_WORDS[ErrorCode.SAME_EXTENSION]}: {clash.other!r}"
                 for clash in find_clashes(self._session)
@@ -286,6 +299,19 @@ class _Import:
         for index, scenario in enumerate(scenarios):
             found = store_scenario(self._session, scenario, now=self._now, actor=self._actor)
             errors += _error_lines(name, index, found)
+        return errors
+
+    def _store_pronunciations(self, given: Mapping[str, list[_Pronunciation]]) -> list[str]:
+        errors = []
+        for language, pronunciations in given.items():
+            if language not in LANGUAGES:
+                errors.append(f"pronunciations.{language}: {_WORDS[ErrorCode.CHOICE]}")
+                continue
+            added = [Pronunciation(one.word, one.written_as) for one in pronunciations]
+            try:
+                voice.add_pronunciations(self._session, language, added, self._now, actor=self._actor)
+            except BadPronunciation as error:
+                errors.append(f"pronunciations.{language}: {error}")
         return errors
 
 

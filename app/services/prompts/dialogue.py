@@ -39,14 +39,14 @@ def make_dialogue(
     prompts: Mapping[str, PromptInput],
     language: str,
     caller_number: CallerNumber,
-    digits: Mapping[str, Clip],
+    digit_files: Mapping[str, str],
     number: str,
 ) -> Clip:
     """Return the dialogue as the caller hears it, with the tones of the keys that the caller presses.
 
-    `prompts`: by key, saved or not; a missing key means the default. `digits`: from make_digit_clips(); `number`: the
+    `prompts`: by key, saved or not; a missing key means the default. `digit_files`: the recorded digits; `number`: the
     other number, which is typed and read out, such as `sample_number`. Raises PromptError for a prompt that cannot
-    be made, and OSError if the dialogue cannot be written.
+    be made, SoundError for a number, and OSError if the dialogue cannot be written.
     """
 
     def play(key: str, prompt: PromptInput | None = None) -> Sequence[Piece]:
@@ -71,7 +71,8 @@ def make_dialogue(
         last = [*play("before_success"), *play("after_success_time" if is_default else "after_success")]
         return library.assemble([*choice, *chosen, *play("time_next"), *press("1"), *last])
     typing = [*play("intro"), *press("2"), *play("enter_number"), *press(f"{number}#")]
-    readout = [*play("entered_number"), *(digits[digit] for digit in number), *play("is")]
+    spoken = sounds.make_readout(library, number, language, speech, digit_files)
+    readout = [*play("entered_number"), *spoken, *play("is")]
     return library.assemble([*typing, *readout, *play("check_number"), *press("1"), *registration])
 
 

@@ -61,5 +61,4 @@ def make_readout(database: Database, library: SoundLibrary, language: str, numbe
     with database.read() as session:
         speech = voice.load_office_speech(session, library, language)
         files = list_digit_files(session, language)
-    clips = {digit: sounds.make_digit_clip(library, digit, language, speech, files) for digit in set(number)}
-    return library.assemble([clips[digit] for digit in number])
+    return library.assemble(sounds.make_readout(library, number, language, speech, files))

@@ -18,7 +18,7 @@ from app.domain.text import displayable, is_displayable, search_key
 from app.services.audit import record
 from app.services.errors import Invalid, NotFound
 from app.store.database import Database
-from app.store.models import DigitRecording, Module, Prompt, Recording
+from app.store.models import DigitRecording, Module, Prompt, PromptRecording, Recording
 
 log = logging.getLogger(__name__)
 FILE_PATTERN = re.compile(r"uploads/[0-9a-f]{64}\.wav")  # below PROMPTS_DIR; the files of recordings have such names
@@ -54,7 +54,7 @@ _SORT_KEYS: Mapping[RecordingSort, Callable[[Recording], Any]] = {
 
 @dataclass(frozen=True)
 class Use:
-    """A use of a recording: as the prompt `key` of `module`, or as the digit `key` of `language`."""
+    """A use of a recording: as the prompt `key` of `module`, or as the digit or default text `key` of `language`."""
 
     key: str
     module: str = ""
@@ -120,15 +120,38 @@ def add(
 
     Raises FileNotFoundError if the clip was deleted meanwhile.
     """
-    file = clip.path.relative_to(library.root).as_posix()
     with database.write() as session:
-        row = lock_recording(session, file)
-        if row is None:
-            row = _insert(session, file, name or original_name, original_name, origin, now, actor)
-        row.seconds, row.loudness = clip.seconds, clip.loudness_dbfs
-        session.flush()
-        clip.path.stat()  # an earlier deletion has removed the file by now, a later one will see the row
+        return store_recording(
+            session, library, clip, name=name, origin=origin, now=now, original_name=original_name, actor=actor
+        )
+
+
+def store_recording(
+    session: Session,
+    library: SoundLibrary,
+    clip: Clip,
+    *,
+    name: str,
+    origin: Origin,
+    now: datetime,
+    original_name: str = "",
+    actor: str = "",
+) -> str:
+    """Do what `add` does within a transaction."""
+    file = clip.path.relative_to(library.root).as_posix()
+    row = lock_recording(session, file)
+    if row is None:
+        row = _insert(session, file, name or original_name, original_name, origin, now, actor)
+    row.seconds, row.loudness = clip.seconds, clip.loudness_dbfs
+    session.flush()
+    clip.path.stat()  # an earlier deletion has removed the file by now, a later one will see the row
     return file
+
+
+def list_prompt_files(session: Session, language: str) -> dict[str, str]:
+    """Return the recordings of a language's default texts by the key of their prompt."""
+    rows = session.scalars(select(PromptRecording).where(PromptRecording.language == language))
+    return {row.key: row.file for row in rows}
 
 
 def ensure_recording(session: Session, file: str, original_name: str, now: datetime) -> str:
@@ -152,7 +175,7 @@ def _insert(
     return row if try_insert(session, row) else session.get_one(Recording, file, with_for_update=_SHARED_LOCK)
 
 
-def try_insert(session: Session, row: Recording | DigitRecording) -> bool:
+def try_insert(session: Session, row: Recording | DigitRecording | PromptRecording) -> bool:
     """Insert a row. Return False if someone else has inserted it at this moment."""
     try:
         with session.begin_nested():
@@ -230,12 +253,16 @@ def _find_uses(session: Session, file: str | None) -> dict[str, list[Use]]:
     found: dict[str, list[Use]] = {}
     prompts = select(Prompt, Module).join(Module).where(Prompt.file.is_not(None)).order_by(Module.code, Prompt.key)
     digits = select(DigitRecording).order_by(DigitRecording.language, DigitRecording.digit)
+    texts = select(PromptRecording).order_by(PromptRecording.language, PromptRecording.key)
     if file is not None:
         prompts, digits = prompts.where(Prompt.file == file), digits.where(DigitRecording.file == file)
+        texts = texts.where(PromptRecording.file == file)
     for prompt, module in session.execute(prompts):
         found.setdefault(prompt.file or "", []).append(Use(prompt.key, module.name, module.id))
     for digit in session.scalars(digits):
         found.setdefault(digit.file, []).append(Use(digit.digit, language=digit.language))
+    for text in session.scalars(texts):
+        found.setdefault(text.file, []).append(Use(text.key, language=text.language))
     return found
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from app.audio.clip import Clip, SoundError
 from app.audio.library import SoundLibrary
 from app.audio.prompt_texts import NAME_KEYS, OPEN_KEYS, PROMPT_KEYS, TIME_KEYS, default_text, fill_in
+from app.audio.spoken_numbers import group_text, number_groups
 from app.services.prompts import recordings
 from app.services.prompts import voice as voices
 from app.services.prompts.input import DEFAULT_PROMPT, PromptInput, PromptMode
@@ -106,8 +107,23 @@ def make_clip(
         return None
     if prompt.mode == PromptMode.FILE:
         return recordings.read_recording(library, prompt.file)
-    text = fill_in(prompt.text.strip() or default_text(key, language), office_name, offer_key)
+    own_text = prompt.text.strip()
+    recorded = None if own_text else _find_recorded(library, key, speech)
+    if recorded is not None:
+        return recorded
+    text = fill_in(own_text or default_text(key, language), office_name, offer_key)
     return voices.synthesize(library, text, language, speech) if text else None
+
+
+def _find_recorded(library: SoundLibrary, key: str, speech: Speech) -> Clip | None:
+    """Return the recording of a default text, None if there is none or it cannot be played."""
+    if key not in speech.recorded:
+        return None
+    try:
+        return recordings.read_recording(library, speech.recorded[key])
+    except (SoundError, OSError) as error:
+        log.error("cannot play the recording of the prompt %s, using the voice: %s", key, error)
+        return None
 
 
 def make_digit_clips(library: SoundLibrary, language: str, speech: Speech, files: Mapping[str, str]) -> dict[str, Clip]:
@@ -123,3 +139,21 @@ def make_digit_clip(library: SoundLibrary, digit: str, language: str, speech: Sp
         except (SoundError, OSError) as error:
             log.error("cannot play the recording of the digit %s (%s), using the voice: %s", digit, language, error)
     return voices.synthesize_with_fallback(library, digit, language, speech)
+
+
+def make_readout(
+    library: SoundLibrary, number: str, language: str, speech: Speech, files: Mapping[str, str]
+) -> list[Clip]:
+    """Return the clips that read out a number (ASCII digits) in groups, with pauses between them. Raises SoundError.
+
+    `files`: the recorded digits. If there are any, the digits are read one by one.
+    """
+    clips: list[Clip] = []
+    for group in number_groups(number):
+        if clips:
+            clips.append(library.pause())
+        if files:
+            clips += [make_digit_clip(library, digit, language, speech, files) for digit in group]
+        else:
+            clips.append(voices.synthesize_with_fallback(library, group_text(group, language), language, speech))
+    return clips

@@ -175,6 +175,7 @@ def _make_order(
         asks_customer=module is not None and module.asks_customer,
         customer_first=module is not None and module.customer_first and not row.agent_first,
         asks_name=module is not None and module.asks_name,
+        announced_first=office.announced_first,
     )
 
 

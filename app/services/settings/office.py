@@ -10,6 +10,7 @@ import phonenumbers
 from app.audio.prompt_texts import LANGUAGES
 from app.config import Settings
 from app.domain import numbers
+from app.domain.dial_order import AnnouncementOrder
 from app.domain.limits import RegistrationLimits
 from app.domain.numbers import OutboundFormat
 from app.domain.routing import CALLER_ID_PATTERN
@@ -54,6 +55,7 @@ class OfficeInput:
     total_hour_limit: int = RegistrationLimits.total_hour
     waiting_limit: int = RegistrationLimits.waiting
     second_factor: str = Requirement.NOBODY.value  # who needs one to log in
+    announced_first: str = AnnouncementOrder.NUMBER.value  # what agents hear first of a request
 
 
 def load(database: Database, settings: Settings) -> OfficeInput:
@@ -77,6 +79,7 @@ def load(database: Database, settings: Settings) -> OfficeInput:
         route_calls_limit=limits.route_calls,
         daily_calls_limit=limits.daily_calls,
         second_factor=office.second_factor.value,
+        announced_first=office.announced_first.value,
         **{f"{name}_limit": value for name, value in registrations.items()},
     )
 
@@ -111,6 +114,7 @@ def validate(given: OfficeInput) -> dict[str, ErrorCode]:
         "locale": LANGUAGES,
         "outbound_format": set(OutboundFormat),
         "second_factor": set(Requirement),
+        "announced_first": set(AnnouncementOrder),
     }
     patterns = {
         "area_code": (AREA_CODE, ErrorCode.DIGITS),

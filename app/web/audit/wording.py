@@ -8,6 +8,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from markupsafe import Markup, escape
 
+from app.audio.prompt_texts import LANGUAGES
 from app.domain.hours import parse_spans, parse_week
 from app.domain.text import displayable
 from app.services.audit import HIDDEN, AuditAction
@@ -66,6 +67,10 @@ ACTION: Mapping[AuditAction, tuple[object, object]] = {
     AuditAction.RECORDING_RENAMED: (_l("recording renamed"), _l("The recording %(what)s was renamed.")),
     AuditAction.RECORDING_DELETED: (_l("recording deleted"), _l("The recording %(what)s was deleted.")),
     AuditAction.DIGIT_CHANGED: (_l("digit changed"), _l("The recording of a digit was changed: %(what)s")),
+    AuditAction.RECORDING_SET_CHANGED: (
+        _l("set of recordings changed"),
+        _l("The set of recordings was changed: %(what)s"),
+    ),
     AuditAction.NUMBER_LISTED: (_l("number listed"), _l("%(what)s was put on a list of numbers.")),
     AuditAction.NUMBER_UNLISTED: (_l("number removed"), _l("%(what)s was removed from a list of numbers.")),
     AuditAction.NUMBER_RULE_ADDED: (_l("number rule added"), _l("The rule for numbers of %(what)s was added.")),
@@ -133,6 +138,7 @@ FIELD: Mapping[str, object] = {
     "voice": _l("Voice"),
     "rate": _l("Speed of the voice"),
     "pitch": _l("Pitch of the voice"),
+    "pronunciations": _l("Pronunciations"),
     "caller_id": _l("Caller ID of the office"),
     "min_wait": _l("Minimum waiting time (seconds)"),
     "rest": _l("Rest after a call (seconds)"),
@@ -193,6 +199,7 @@ FIELD: Mapping[str, object] = {
     "route_calls_limit": _l("Most calls to customers at once"),
     "min_talk": _l("Shortest talk (seconds)"),
     "second_factor": _l("Two-step log-in"),
+    "announced_first": _l("Agents hear first"),
     "recovery_codes": _l("Recovery codes that are left"),
     "daily_calls_limit": _l("Most automatic calls in 24 hours"),
     "number_open_limit": _l("Open requests of a number"),
@@ -228,6 +235,7 @@ FIELD: Mapping[str, object] = {
     "status": _l("Status"),
     "requests": _l("Requests"),
     "file": _l("File"),
+    "recorded": _l("Recorded"),
     "address": _l("From the address"),
     "ended_address": _l("Address of the ended session"),
 }
@@ -244,6 +252,7 @@ _VALUES: Mapping[str, Mapping[str, object]] = {
     "fallback_kind": wording.DESTINATION,
     "outbound_format": wording.OUTBOUND_FORMAT,
     "second_factor": wording.SECOND_FACTOR,
+    "announced_first": wording.ANNOUNCED_FIRST,
     "outside": wording.OUTSIDE,
     "at_closing": wording.AT_CLOSING,
     "agent_order": wording.AGENT_ORDER,
@@ -301,6 +310,9 @@ def field_label(field: str) -> str:
     if field.startswith("prompt_"):
         key = field.removeprefix("prompt_")
         return _("Prompt: %(what)s", what=wording.PROMPT.get(key, key))
+    subject, _underscore, language = field.rpartition("_")
+    if language in LANGUAGES and subject in FIELD:
+        return _("%(what)s (%(language)s)", what=FIELD[subject], language=wording.LANGUAGE[language])
     return str(FIELD.get(field, field))
 
 

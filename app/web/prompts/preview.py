@@ -78,8 +78,7 @@ def dialogue():
     speech = _complete_speech(language, form.speech())
     files = digits.load_digit_files(database(), language)
     try:
-        clips = sounds.make_digit_clips(library(), language, speech, files)
-        clip = make_dialogue(library(), speech, prompts, language, CallerNumber(caller_number), clips, sample_number())
+        clip = make_dialogue(library(), speech, prompts, language, CallerNumber(caller_number), files, sample_number())
     except PromptError as failed:
         name = wording.PROMPT.get(failed.key)  # what is not set per module has none
         return error_text(": ".join(str(part) for part in (name, prompt_wording.sound_error(failed)) if part))

@@ -4,8 +4,10 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from app.audio.clip import SoundError
+from app.audio.pronunciations import BadPronunciation
 from app.audio.voices import Voice
 from app.domain.phone_calls import CallFailure, CallState
+from app.domain.text import displayable
 from app.web.formats import clock, digits
 
 SOUND_ERROR = {
@@ -35,6 +37,26 @@ MODE = {
     "file": _l("upload a file"),
     "record": _l("record"),
     "none": _l("don't play"),
+}
+
+_PRONUNCIATION_ERROR = {
+    "form": _l("Line %(line)s is not “word = how to write it”."),
+    "too_long": _l("Line %(line)s is too long. A word may have 40 characters, and how to write it 80."),
+    "wrong_letters": _l("Line %(line)s is written in letters that this voice cannot read."),
+    "twice": _l("Line %(line)s has a word that is in the list already."),
+    "too_many": _l("The list is too long. It may have 100 words; line %(line)s is one too many."),
+}
+
+_SET_FAULT = {
+    "no_zip": _l("This is no zip file, or it is damaged."),
+    "no_files": _l("The zip file has no sounds."),
+    "too_many_files": _l("The zip file has too many files. It may have 200."),
+    "too_large_in_all": _l("The sounds of the zip file are too large together. The limit is 200 MB."),
+    "unsafe_name": _l("The name of the file leads out of the zip file."),
+    "unknown_name": _l("No text of the list has this name."),
+    "twice": _l("There are two sounds for this text."),
+    "encrypted": _l("The file is protected by a password."),
+    "damaged": _l("The file is damaged in the zip file."),
 }
 
 PROMPT_ABOUT = {
@@ -124,6 +146,17 @@ PHONE_CALL_FIELD = {"extension": _l("Extension"), "language": _l("Language"), "n
 def sound_error(error: SoundError) -> str:
     """Return what is wrong with a sound, and what to do about it."""
     return str(SOUND_ERROR.get(error.code, error))
+
+
+def pronunciation_error(error: BadPronunciation) -> str:
+    """Return what is wrong with a list of pronunciations."""
+    return str(_PRONUNCIATION_ERROR[error.code]) % {"line": digits(error.line)}
+
+
+def set_fault(file: str, code: str) -> str:
+    """Return what is wrong with a zip file of recordings, or with one of its files."""
+    text = str(_SET_FAULT.get(code) or SOUND_ERROR[code])
+    return f"\u2068{displayable(file, 100)}\u2069: {text}" if file else text
 
 
 def phone_call(state: CallState, detail: str) -> str:

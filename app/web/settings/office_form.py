@@ -104,6 +104,12 @@ class OfficeForm(LocationForm):
         validate_choice=False,
         description=_l("Users who lack a required one must set it up before they can do anything else."),
     )
+    announced_first = SelectField(
+        _l("Agents hear first"),
+        choices=choices(wording.ANNOUNCED_FIRST),
+        validate_choice=False,
+        description=_l("The rest follows, and then the keys. Key 1 interrupts it from the first word on."),
+    )
     min_talk = WholeNumberField(
         _l("Shortest talk (seconds)"),
         description=_l("A request is done when the office and the customer have talked this long in any call."),

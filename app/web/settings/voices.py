@@ -1,4 +1,7 @@
-"""The page with the voices: who speaks each language, how fast and how high. A sample can be heard before saving."""
+"""The page with the voices: who speaks each language, how fast and how high, and words that they need help with.
+
+A sample can be heard before saving.
+"""
 
 from collections.abc import Mapping
 
@@ -8,9 +11,11 @@ from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from flask_wtf import FlaskForm
 from wtforms import IntegerRangeField, SelectChoice, SelectField, TextAreaField
+from wtforms.validators import ValidationError
 
 from app.audio.clip import SoundError
 from app.audio.prompt_texts import LANGUAGES, default_text
+from app.audio.pronunciations import BadPronunciation
 from app.audio.speak import DEFAULT_PITCH, DEFAULT_RATE, MAX_CHARACTERS
 from app.services.errors import Invalid
 from app.services.prompts import voice as voice_service
@@ -23,12 +28,17 @@ from app.web.prompts import wording as prompt_wording
 from app.web.settings.blueprint import blueprint
 
 SLOWEST, FASTEST = 80, 250  # words per minute that the page offers
+EXAMPLE_PRONUNCIATION = {"fa": "بازنگ = بازَنگ", "en": "Bazang = Baazang"}
 
 
 class VoiceForm(FlaskForm):
     voice = SelectField(_l("Voice"), validate_choice=False)
     rate = IntegerRangeField(_l("Speed"), description=_l("Words per minute."))
     pitch = IntegerRangeField(_l("Pitch"), description=_l("From 0 (very low) to 99 (very high)."))
+    pronunciations = TextAreaField(
+        _l("Pronunciations"),
+        description=_l("Words that the voice says wrong, one per line: the word = how to write it for the voice."),
+    )
     sample = TextAreaField(_l("Sample"), description=_l("Only you hear it. It is not saved."))
 
     def __init__(self, language: str, **options: object) -> None:
@@ -39,6 +49,7 @@ class VoiceForm(FlaskForm):
             "voice": stored.voice,
             "rate": DEFAULT_RATE if stored.rate is None else stored.rate,
             "pitch": DEFAULT_PITCH if stored.pitch is None else stored.pitch,
+            "pronunciations": stored.pronunciations,
         }
         super().__init__(prefix=f"{language}-", data=values, **options)
         if not self.sample.data:
@@ -58,13 +69,21 @@ class VoiceForm(FlaskForm):
             self.voice.choices.append(SelectChoice(self.voice.data, self.voice.data))
 
     def to_speech(self) -> Speech:
-        """Return the choice. A default is stored as None, so that the choice follows if the default changes."""
+        """Return what was typed. A default is stored as None, so that the choice follows if the default changes."""
         rate, pitch = self.rate.data, self.pitch.data
         return Speech(
             self.voice.data or "",
             None if rate == DEFAULT_RATE else rate,
             None if pitch == DEFAULT_PITCH else pitch,
+            self.pronunciations.data or "",
         )
+
+    def validate_pronunciations(self, field: TextAreaField) -> None:
+        """Check the list, and show the line that is wrong."""
+        try:
+            field.data = voice_service.normalize_pronunciations(field.data or "", self.language)
+        except BadPronunciation as error:
+            raise ValidationError(prompt_wording.pronunciation_error(error)) from error
 
 
 @blueprint.get("/voices")
@@ -100,7 +119,7 @@ def preview_voice(language: str):
     text = form.sample.data or ""
     errors = _preview_errors(form, text)
     if errors:
-        return _plain_text(wording.error(next(iter(errors.values()))))
+        return _plain_text(next(iter(errors.values())))
     try:
         clip = voice_service.synthesize_with_fallback(library(), text, language, form.to_speech())
     except SoundError as error:
@@ -109,11 +128,15 @@ def preview_voice(language: str):
 
 
 def _preview_errors(form: VoiceForm, text: str) -> Mapping[str, str]:
+    """Return messages by field name."""
+    if form.pronunciations.errors:
+        return {"pronunciations": str(form.pronunciations.errors[0])}
     if has_errors(form):
-        return {"rate": "range"}
-    return voice_service.validate(form.language, form.to_speech()) or (
-        {"sample": "too_long"} if len(text) > MAX_CHARACTERS else {}
-    )
+        return {"rate": wording.error("range")}
+    errors = voice_service.validate(form.language, form.to_speech())
+    if len(text) > MAX_CHARACTERS:
+        errors.setdefault("sample", "too_long")
+    return {name: wording.error(code) for name, code in errors.items()}
 
 
 def _plain_text(text: str) -> Response:
@@ -131,4 +154,10 @@ def _page(typed: VoiceForm | None = None) -> str:
         typed if typed is not None and typed.language == language else VoiceForm(language, formdata=None)
         for language in LANGUAGES
     ]
-    return render_template("settings/voices.html", forms=forms, slowest=SLOWEST, fastest=FASTEST)
+    return render_template(
+        "settings/voices.html",
+        forms=forms,
+        slowest=SLOWEST,
+        fastest=FASTEST,
+        example_pronunciation=EXAMPLE_PRONUNCIATION,
+    )

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,11 +21,13 @@ from app.services.modules.list import load_module
 from app.services.modules.save import save_module
 from app.services.modules.transfer import BadFile, export_settings, import_settings
 from app.services.pbx.scenarios import ExtensionInput, QueueInput, save_scenario
-from app.services.prompts import recordings
+from app.services.prompts import recordings, voice
 from app.services.prompts.input import PromptInput
 from app.services.prompts.recordings import Origin
+from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import Base, Command, Module, Prompt
+from app.store.settings import Speech
 from script.office.database import open_database
 from tests.audio.sounds import tone, write_sound
 from tests.support.factories import NOW, make_module_input
@@ -179,7 +182,7 @@ def test_export_has_every_column(database: Database, library: SoundLibrary, tmp_
 
 def test_export_of_empty_tables_can_be_imported(database: Database, library: SoundLibrary) -> None:
     content = export_settings(database)
-    assert content == {"bazang": 1, "modules": [], "extensions": [], "queues": []}
+    assert content == {"bazang": 1, "modules": [], "extensions": [], "queues": [], "pronunciations": {}}
     assert import_settings(database, library, content, NOW) == 0
 
 
@@ -480,3 +483,24 @@ def test_every_error_code_has_words(database: Database, library: SoundLibrary) -
     errors = errors_of(database, library, content)
     assert len(errors) == 13
     assert all(" " in line.partition(": ")[2] for line in errors)
+
+
+def test_pronunciations_are_added_to_those_of_the_other_office(
+    database: Database, other_office: Database, library: SoundLibrary
+) -> None:
+    voice.save(database, "fa", Speech(pronunciations="قم = قُم\nبازنگ = بازَنگ"), NOW)
+    voice.save(other_office, "fa", Speech(pronunciations="قم = قُمم\nکرمان = کِرمان"), NOW)
+    content = json.loads(json.dumps(export_settings(database)))
+    import_settings(other_office, library, content, NOW)
+    with other_office.read() as session:
+        stored = store_settings.speech(session, "fa").pronunciations
+    assert stored == "قم = قُم\nکرمان = کِرمان\nبازنگ = بازَنگ"
+    for language, word, message in (
+        ("fa", "a\nb = c", "'a b = c = ب': form"),
+        ("de", "x", "is not one of the possible values"),
+    ):
+        content["pronunciations"] = {language: [{"word": word, "written_as": "ب"}]}
+        with pytest.raises(BadFile, match=re.escape(message)):
+            import_settings(other_office, library, content, NOW)
+    with other_office.read() as session:
+        assert store_settings.speech(session, "fa").pronunciations == stored

@@ -6,11 +6,12 @@ from typing import Any
 import phonenumbers
 import pytest
 
+from app.audio.clip import Clip
 from app.audio.library import SoundLibrary
-from app.audio.prompt_texts import default_text, delay_text
+from app.audio.prompt_texts import PROMPT_KEYS, default_text, delay_text
+from app.audio.spoken_numbers import group_text, number_groups
 from app.services.prompts.dialogue import PAUSE, CallerNumber, PromptError, make_dialogue, sample_number
 from app.services.prompts.input import PromptInput
-from app.services.prompts.sounds import make_digit_clips
 from app.store.settings import Speech
 from tests.audio.sounds import RATE, read_samples, write_sound
 from tests.audio.test_assemble import recognize_keys
@@ -37,14 +38,16 @@ def test_own_number_needs_one_key(library: SoundLibrary) -> None:
 
 
 def test_other_number_is_typed_and_read_out(library: SoundLibrary) -> None:
-    digits = make_digit_clips(library, "fa", Speech(), {})
     number = sample_number("IR")
-    clip = make_dialogue(library, Speech(), {}, "fa", CallerNumber.OTHER, digits, number)
+    clip = make_dialogue(library, Speech(), {}, "fa", CallerNumber.OTHER, {}, number)
     samples, at = read_samples(clip.path), 0
     keys = iter(["2", f"{number}#", "1"])
-    for key in ("intro", "", "enter_number", "", "entered_number", *number, "is", "check_number", "", "before_success"):
+    readout = [part for group in number_groups(number) for part in (library.pause(), group_text(group, "fa"))][1:]
+    parts = ["intro", "", "enter_number", "", "entered_number", *readout, "is", "check_number", "", "before_success"]
+    texts = {key: default_text(key, "fa") for key in PROMPT_KEYS}
+    for key in parts:
         if key:
-            path = digits[key].path if key in digits else library.speech_path(default_text(key, "fa"), "fa")
+            path = key.path if isinstance(key, Clip) else library.speech_path(texts.get(key, key), "fa")
             expected = read_samples(path)
             assert samples[at : at + len(expected)] == expected, key
             at += len(expected)

@@ -55,4 +55,5 @@ def test_readout_uses_recorded_digits(database: Database, library: SoundLibrary)
     create_recording(database, FILE)
     set_digit(database, "en", "1", FILE, NOW)
     recorded, spoken = read_samples(library.root / FILE), read_samples(Path(library.synthesize("2", "en").path))
-    assert read_samples(make_readout(database, library, "en", "112").path) == recorded + recorded + spoken
+    pause = read_samples(library.pause().path)
+    assert read_samples(make_readout(database, library, "en", "1121").path) == recorded * 2 + pause + spoken + recorded

@@ -36,7 +36,8 @@ def test_saved_values_replace_the_defaults(database: Database, settings: Setting
     assert (before.timezone, before.region, before.locale) == ("Asia/Tehran", "IR", "fa")
     assert (before.outbound_format, before.min_talk, before.all_paused) == ("national", 5, False)
     assert (before.calls_limit, before.route_calls_limit) == (0, 0)
-    for given in (GIVEN, replace(GIVEN, all_paused=False, caller_id="", calls_limit=5, route_calls_limit=2)):
+    changed = replace(GIVEN, all_paused=False, caller_id="", calls_limit=5, route_calls_limit=2, announced_first="wait")
+    for given in (GIVEN, changed):
         save(database, settings, given)
         assert office.load(database, settings) == given
 
@@ -53,6 +54,7 @@ def test_values_from_the_environment_stay(database: Database, settings: Settings
     ("field", "value", "code"),
     [
         ("timezone", "Mars/Olympus", "choice"),
+        ("announced_first", "nothing", "choice"),
         ("region", "XX", "choice"),
         ("area_code", "21a", "digits"),
         ("locale", "de", "choice"),

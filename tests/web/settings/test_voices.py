@@ -24,6 +24,24 @@ def test_a_saved_voice_is_stored_and_the_worker_is_told(admin: Visitor, database
     admin.post("/settings/voices/de", {}, 404)
 
 
+def test_pronunciations_are_heard_in_the_sample_and_saved(admin: Visitor, database: Database) -> None:
+    fields = {"en-voice": "", "en-rate": "200", "en-pitch": "50", "en-sample": "Bazang. Bazang."}
+    plain = admin.post("/settings/voices/en/preview", fields, 200)
+    helped = fields | {"en-pronunciations": "bazang = a very much longer name"}
+    assert len(admin.post("/settings/voices/en/preview", helped, 200).response.data) > len(plain.response.data) * 1.5
+    admin.post("/settings/voices/en", helped | {"en-pronunciations": " bazang=Baazang \r\n\r\ncat = dog"})
+    with database.read() as session:
+        assert store.speech(session, "en").pronunciations == "bazang = Baazang\ncat = dog"
+    assert "bazang = Baazang" in admin.get("/settings/voices").response.text
+    wrong = helped | {"en-pronunciations": "cat = dog\nسلام"}
+    page = admin.post("/settings/voices/en", wrong, 422)
+    assert page.error("en-pronunciations") == "Line 2 is not “word = how to write it”."
+    refused = admin.client.post("/settings/voices/en/preview", data=wrong)
+    assert refused.status_code == 422 and "Line 2" in refused.text
+    with database.read() as session:
+        assert store.speech(session, "en").pronunciations == "bazang = Baazang\ncat = dog"
+
+
 def test_default_values_are_not_stored(admin: Visitor, database: Database) -> None:
     form = admin.get("/settings/voices")
     admin.post("/settings/voices/fa", form.fields(form.form(id="voice-fa")))
