@@ -1,5 +1,6 @@
 """A test client that checks every page it gets. An invalid page fails the test, whatever the test is about."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,7 @@ BOXES = ("radio", "checkbox")
 HTML = "text/html; charset=utf-8"
 # Attributes that contain ids of other elements.
 REFERENCES = {"for", "aria-describedby", "aria-labelledby", "list", "data-shows", "data-toggles"}
+CODE = re.compile(r"(?<!\u2066)\*[0-9۰-۹]{2,}")
 
 Fields = dict[str, list[Any]]
 
@@ -214,6 +216,7 @@ def check_page(page: Page) -> None:
     _check_ids(page)
     _check_errors(page)
     _check_names(page)
+    _check_codes(page.root)
     _check_nothing_inline(page)
     if not page.fragment:
         html = page.one("html")
@@ -266,6 +269,19 @@ def _check_names(page: Page) -> None:
         assert named, f"a {control.tag} without a name: {control.attrib}"
     for picture in page.all("img"):
         assert picture.get("alt") is not None
+    for table in page.all("table"):
+        assert table.get("aria-label") or table.get("aria-labelledby"), f"a table without a name: {table.attrib}"
+
+
+def _check_codes(element: Element) -> None:
+    """Check that codes such as *5001 are isolated, else their star changes sides in Persian texts."""
+    if element.tag in ("bdi", "textarea", "script", "title") or (element.get("dir") == "ltr" and element.tag != "html"):
+        return
+    for written in (element.text, *(child.tail for child in element)):
+        found = CODE.search(written or "")
+        assert found is None, f"{found} is not isolated in <{element.tag} {element.attrib}>: {written}"
+    for child in element:
+        _check_codes(child)
 
 
 def _check_nothing_inline(page: Page) -> None:
