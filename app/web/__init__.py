@@ -8,6 +8,7 @@ def register(app: Flask) -> None:
     from app.web import (
         assets,
         colours,
+        compression,
         error_pages,
         fields,
         formats,
@@ -48,7 +49,7 @@ def register(app: Flask) -> None:
     from app.web.setup import views as setup
     from app.web.setup import wording as setup_wording
 
-    for part in (http, urls, assets, locale, formats, fields, layout, health, poll, error_pages, session):
+    for part in (compression, http, urls, assets, locale, formats, fields, layout, health, poll, error_pages, session):
         part.register(app)
     for views in (
         *(login, profile, second_factor, poll, overview, requests, actions, mine, missed, pause, report),

@@ -180,7 +180,9 @@ def list_faults(form) -> list[Fault]:
     ]
     found += form.other_faults() if hasattr(form, "other_faults") else []
     linked = {f"{fault.label}: {fault.text}" for fault in found}
-    return found + [Fault(str(text)) for text in form.form_errors if str(text) not in linked]
+    return found + [
+        Fault(text if isinstance(text, str) else str(text)) for text in form.form_errors if str(text) not in linked
+    ]
 
 
 def _all_fields(form) -> Iterator[Field]:

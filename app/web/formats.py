@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -25,7 +25,10 @@ _PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 
 def register(app: Flask) -> None:
     """Give templates the filters."""
-    for filter_ in (digits, moment, ago, exact, clock, number, name, format_moment, format_date, time_of_day):
+    for filter_ in (
+        *(digits, moment, ago, exact, clock, number, isolated, name, listed),
+        *(format_moment, format_date, time_of_day),
+    ):
         app.add_template_filter(_with_context(filter_), filter_.__name__)
     app.add_template_filter(telephone_url)
 
@@ -62,9 +65,22 @@ def telephone_url(value: str) -> str:
     return f"tel:{dialled}" if len(dialled) > LONGEST_INSIDE else ""
 
 
+def isolated(value: object) -> str:
+    """Return a telephone number or code as `number` does, for texts without markup: titles, options and labels."""
+    text = digits(value)
+    return text if text.isdecimal() else f"\u2066{text}\u2069"
+
+
 def name(value: object) -> Markup:
     """Return a name isolated from the direction of the text around it. Control characters are removed."""
     return Markup(f"<bdi>{escape(displayable(str(value)))}</bdi>")  # noqa: S704 - it is escaped
+
+
+def listed(values: Iterable[object]) -> str:
+    """Return values as a list in the reader's language. It is markup if one of them is."""
+    parts = [value if isinstance(value, Markup) else str(value) for value in values]
+    comma = gettext(", ")
+    return (escape(comma) if any(isinstance(part, Markup) for part in parts) else comma).join(parts)
 
 
 def fill_in(message: object, **values: object) -> Markup:

@@ -19,7 +19,7 @@ from app.services.requests.kept import KeptRefusal, count_refused
 from app.store import number_lists, pbx_state, routes
 from app.store.models import RouteTroubleRow, WorkerState
 from app.web.context import cached, cached_query, office, settings, utcnow
-from app.web.formats import clock, digits, format_moment
+from app.web.formats import clock, digits, format_moment, listed
 from app.web.locale import choose_locale
 from app.web.wording import LIMIT_REASON, OUTCOME
 
@@ -235,7 +235,7 @@ def _refusals(state: _TelephoneState) -> Iterator[ComponentHealth]:
         "In the last 24 hours, %(num)s request of a caller was refused: %(why)s.",
         "In the last 24 hours, %(num)s requests of callers were refused: %(why)s.",
         number,
-        why=", ".join(str(LIMIT_REASON[reason]) for reason in limits),
+        why=listed(LIMIT_REASON[reason] for reason in limits),
     )
     advice = _("If these are real callers, raise the limits in the settings.")
     yield ComponentHealth("callers", _("Requests of callers"), known, Health(HealthLevel.WARNING, digits(text), advice))
@@ -252,7 +252,7 @@ def _broken_promises(state: _TelephoneState) -> Iterator[ComponentHealth]:
         "In the last 24 hours, %(num)s callers heard that the request is registered while Bazang did not run, and it "
         "was refused afterwards: %(why)s.",
         number,
-        why=", ".join(_why_broken(reason) for reason in state.broken_promises),
+        why=listed(_why_broken(reason) for reason in state.broken_promises),
     )
     known = digits(ngettext("%(num)s refused", "%(num)s refused", number))
     advice = _("The log of the telephone service has the time and a part of each number.")

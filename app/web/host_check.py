@@ -5,9 +5,8 @@ from werkzeug.exceptions import HTTPException
 
 from app.domain.hosts import host_name
 from app.services import hosts
+from app.web.assets import FILES
 from app.web.context import database, settings, stored, utcnow
-
-_FILES = frozenset({"static", "script"})  # the page that says why needs them, and they are public
 
 
 class UnknownHost(HTTPException):
@@ -27,5 +26,5 @@ def learn_host() -> None:
 
 
 def _check() -> None:
-    if request.endpoint not in _FILES and not hosts.is_allowed(host_name(request.host), settings(), stored(), utcnow()):
+    if request.endpoint not in FILES and not hosts.is_allowed(host_name(request.host), settings(), stored(), utcnow()):
         raise UnknownHost

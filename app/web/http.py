@@ -6,6 +6,7 @@ from flask import Flask, Response, abort, request, url_for
 from flask_login import current_user
 from werkzeug.routing import IntegerConverter, Map
 
+from app.web.assets import FILES
 from app.web.context import settings
 
 LARGEST_ROW_NUMBER = 2**31 - 1
@@ -96,7 +97,7 @@ def _set_headers(response: Response) -> Response:
     response.headers.setdefault("Referrer-Policy", "same-origin")
     if request.is_secure and (days := settings().hsts_days):
         response.headers.setdefault("Strict-Transport-Security", f"max-age={days * 86400}")
-    if request.endpoint not in ("static", "script"):
+    if request.endpoint not in FILES:
         response.headers["Cache-Control"] = "no-store"
         response.vary.add("HX-Request")
     return response

@@ -67,7 +67,7 @@ def respond(build: BuildFragment, arguments: Sequence[str] = ()) -> Response:
     key = (request.script_root, page, choose_locale(), current_user.role, current_user.extensions)
     cache = current_app.extensions["bazang_fragments"]
     fragment = cache.get(key, database().version.read(), lambda: _build(build, utcnow()))
-    is_unchanged = fragment.etag in request.if_none_match
+    is_unchanged = request.if_none_match.contains_weak(fragment.etag)  # proxies that compress make it weak
     response = Response(status=304) if is_unchanged else Response(fragment.body, mimetype="text/html")
     response.set_etag(fragment.etag)
     return response

@@ -5,14 +5,18 @@ time of the panel's pages with 100,000 requests, compared with 100 requests and 
 the events of 1,000 phones, compared with panoramisk's parsing. `wait`: the error of the estimated wait in simulated
 offices, compared with that of a constant. All results are ratios of values that were measured in one run, alternately.
 `registrations`: how many of 200 callers who press 1 at once are lost, on a machine that is busy with much else.
+`weight`: the bytes of a first visit, and when a slow line shows the page, compared with their limits.
 """
 
 import argparse
 import sys
 
-from script.benchmarks import dispatch, events, flood, latency, pages, registrations, wait
+from script.benchmarks import dispatch, events, flood, latency, pages, registrations, wait, weight
 
-RUNS = {"latency": 30, "flood": 20, "pages": 25, "dispatch": 100, "events": 12, "wait": 2, "registrations": 10}
+RUNS = {
+    **{"latency": 30, "flood": 20, "pages": 25, "dispatch": 100, "events": 12, "wait": 2},
+    **{"registrations": 10, "weight": 5},
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -31,6 +35,7 @@ def main(arguments: list[str]) -> int:
         "events": events.run,
         "wait": wait.run,
         "registrations": registrations.run,
+        "weight": weight.run,
     }[given.what](runs)
 
 

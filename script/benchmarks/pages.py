@@ -85,7 +85,7 @@ class Office:
 def run(runs: int) -> int:
     """Measure `runs` pairs and print the results. Return 1 if a limit is missed."""
     with tempfile.TemporaryDirectory(prefix="bazang-", ignore_cleanup_errors=True) as folder:
-        few, many = _open(Path(folder) / "few", FEW), _open(Path(folder) / "many", MANY)
+        few, many = open_office(Path(folder) / "few", FEW), open_office(Path(folder) / "many", MANY)
         print(f"Processor time of the server with {MANY:,} requests and with {FEW}, medians of {runs} alternate runs")
         missed = 0
         for name, address in PAGES.items():
@@ -124,7 +124,7 @@ def _add_running_worker(database: Database, now: datetime) -> None:
         )
 
 
-def _open(folder: Path, count: int) -> Office:
+def open_office(folder: Path, count: int) -> Office:
     """Build an office with `count` stored requests. A few of them wait."""
     folder.mkdir()
     path = build_database(folder)

@@ -4,6 +4,7 @@ import pytest
 from flask import Flask
 from werkzeug.exceptions import HTTPException
 
+from app.web.assets import FILES as STATIC_FILES
 from tests.browser import looks, test_looks, test_setup_looks
 
 ALL_LOOKS = (test_looks, test_setup_looks)
@@ -40,8 +41,7 @@ FILES = {
     "report.csv",
     "report.xlsx",
     "requests.spoken_name",
-    "script",
-    "static",
+    *STATIC_FILES,
 }
 # Pages that a test of these modules reaches in another way than by `open_path` at the top.
 REACHED = {"auth.code", "auth.log_in", "setup.called", "setup.exchange_step", "setup.index"}

@@ -1,12 +1,14 @@
 """Layout and accessibility of all pages, in both languages and in wide and narrow windows."""
 
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 from pathlib import Path
 
 import pyotp
 import pytest
 from flask import Flask
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from app import demo_data
 from app.config import Settings
@@ -602,6 +604,65 @@ def test_accessibility_check_finds_a_missing_label(open_browser: OpenBrowser) ->
     assert find_barriers(page) == []
     page.evaluate("document.querySelector('label').remove()")
     assert [found.split(":")[0] for found in find_barriers(page)] == ["axe label"]
+
+
+# Returns the share of pixels by which two pictures of the same size clearly differ.
+DIFFERENCE = """async (pictures) => {
+  const [one, other] = await Promise.all(pictures.map(async (picture) => {
+    const image = new Image();
+    image.src = `data:image/png;base64,${picture}`;
+    await image.decode();
+    const canvas = new OffscreenCanvas(image.width, image.height).getContext("2d");
+    canvas.drawImage(image, 0, 0);
+    return canvas.getImageData(0, 0, image.width, image.height).data;
+  }));
+  const differs = (at) => [0, 1, 2].some((channel) => Math.abs(one[at + channel] - other[at + channel]) > 80);
+  let count = 0;
+  for (let at = 0; at < one.length; at += 4) count += differs(at);
+  return count / (one.length / 4);
+}"""
+
+
+VISIBLE = 0.05
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_what_is_chosen_is_visible_in_forced_colours(
+    app: Flask, full_office: None, open_browser: OpenBrowser, colours: str
+) -> None:
+    person = open_browser(forced_colors="active", color_scheme=colours, reduced_motion="reduce")
+
+    def look(element: Locator) -> str:
+        page.mouse.move(0, 0)
+        page.evaluate("document.activeElement.blur()")
+        return b64encode(element.screenshot()).decode()
+
+    def smallest_difference(*pictures: str) -> float:
+        return min(float(page.evaluate(DIFFERENCE, pair)) for pair in combinations(pictures, 2))
+
+    page = person.open_session(session_cookie(app, 1, "fa"), "/modules/1")
+    switch = page.locator(".form-switch input:visible:not([disabled])").first
+    looks = [look(switch)]
+    switch.click()
+    looks.append(look(switch))
+    switch.evaluate("element => (element.style.opacity = '0')")
+    assert smallest_difference(*looks, look(switch)) > VISIBLE, "a switch that is on, one that is off, and none"
+    segment = page.locator(".choices label:has(input:not(:checked)):visible").first
+    looks = [look(segment)]
+    segment.click()
+    assert smallest_difference(*looks, look(segment)) > VISIBLE, "a chosen segment and another"
+    page.goto("/modules")
+    toggle = page.locator(".toggle").first
+    looks = [look(toggle)]
+    toggle.evaluate("element => element.setAttribute('aria-checked', element.ariaChecked !== 'true')")
+    assert smallest_difference(*looks, look(toggle)) > VISIBLE
+    page.evaluate("document.querySelector('h1').insertAdjacentHTML('afterend', '<span class=dot id=example></span>')")
+    dot, looks = page.locator("#example"), []
+    for kind in ("dot-green", "dot-orange", "dot-red", "dot-purple", "dot-secondary"):
+        dot.evaluate("(element, kind) => (element.className = `dot ${kind}`)", kind)
+        looks.append(look(dot))
+    dot.evaluate("element => (element.style.opacity = '0')")
+    assert smallest_difference(*looks, look(dot)) > VISIBLE, "five dots and none"
 
 
 def test_direction_of_the_page_follows_the_language(app: Flask, open_browser: OpenBrowser) -> None:

@@ -1,12 +1,15 @@
 """The panel behind the reverse proxies of deploy/: a real nginx and a real Caddy, with TLS."""
 
 import asyncio
+import gzip
+import re
 import ssl
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
+import brotli
 import pytest
 from werkzeug.datastructures import FileStorage
 
@@ -78,6 +81,7 @@ def test_panel_behind_a_reverse_proxy(
     with connect(port, 20, "127.0.0.9") as silent:
         sara = visit(5)
         log_in_with_secure_cookies(sara)
+        compressed_files_pass(sara)
         addresses_are_the_visitors_own(visit)
         names_of_others_are_refused(visit(8))
         sounds_are_uploaded(sara, tmp_path)
@@ -102,6 +106,21 @@ def log_in_with_secure_cookies(visitor: NetworkVisitor) -> None:
     assert page.headers["Strict-Transport-Security"].startswith("max-age=")
     assert f'href="{PREFIX}/requests"' in page.text
     assert visitor.address in visitor.get(f"{PREFIX}/account").text, "the address of the session"
+
+
+def compressed_files_pass(visitor: NetworkVisitor) -> None:
+    """Browsers offer Brotli by https. Caches must tell the encodings apart, and polls must know their ETags again."""
+    accepted = {"Accept-Encoding": "gzip, deflate, br"}
+    page = visitor.get(f"{PREFIX}/requests", accepted)
+    assert (page.status, page.headers["Content-Encoding"]) == (200, "gzip")
+    styles = re.search(r'href="([^"]+/shared\.css)"', gzip.decompress(page.body).decode())
+    assert styles is not None
+    answer = visitor.get(styles[1], accepted)
+    assert (answer.status, answer.headers["Content-Encoding"]) == (200, "br")
+    assert "immutable" in answer.headers["Cache-Control"] and "Accept-Encoding" in answer.headers["Vary"]
+    assert brotli.decompress(answer.body) == visitor.get(styles[1]).body
+    poll = visitor.get(f"{PREFIX}/requests/rows", accepted)
+    assert visitor.get(f"{PREFIX}/requests/rows", accepted | {"If-None-Match": poll.headers["ETag"]}).status == 304
 
 
 def addresses_are_the_visitors_own(visit: Visit) -> None:

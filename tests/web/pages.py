@@ -21,6 +21,7 @@ FILLED = ("btn-primary", "btn-danger")  # what a page is for has one of these; a
 HTML = "text/html; charset=utf-8"
 # Attributes that contain ids of other elements.
 REFERENCES = {"for", "aria-describedby", "aria-labelledby", "list", "data-shows", "data-toggles"}
+CODE = re.compile(r"(?<!\u2066)\*[0-9۰-۹]{2,}")
 
 Fields = dict[str, list[Any]]
 
@@ -216,6 +217,7 @@ def check_page(page: Page) -> None:
     _check_ids(page)
     _check_errors(page)
     _check_names(page)
+    _check_codes(page.root)
     _check_nothing_inline(page)
     filled = [text(button) for name in FILLED for button in page.all(class_=name)]
     assert len(filled) <= 1, f"more than one button is filled: {filled}"
@@ -270,6 +272,19 @@ def _check_names(page: Page) -> None:
         assert named, f"a {control.tag} without a name: {control.attrib}"
     for picture in page.all("img"):
         assert picture.get("alt") is not None
+    for table in page.all("table"):
+        assert table.get("aria-label") or table.get("aria-labelledby"), f"a table without a name: {table.attrib}"
+
+
+def _check_codes(element: Element) -> None:
+    """Check that codes such as *5001 are isolated, else their star changes sides in Persian texts."""
+    if element.tag in ("bdi", "textarea", "script", "title") or (element.get("dir") == "ltr" and element.tag != "html"):
+        return
+    for written in (element.text, *(child.tail for child in element)):
+        found = CODE.search(written or "")
+        assert found is None, f"{found} is not isolated in <{element.tag} {element.attrib}>: {written}"
+    for child in element:
+        _check_codes(child)
 
 
 def _check_nothing_inline(page: Page) -> None:

@@ -22,6 +22,7 @@ from app.services import users
 from app.store.database import Database
 from app.store.models import ExtensionScenario, PhoneCall, QueueRow, QueueScenario, SpokenName
 from app.web import layout
+from app.web.assets import FILES as STATIC_FILES
 from app.web.report.downloads import XLSX
 from script.office.database import make_settings
 from tests.audio.sounds import tone, write_sound
@@ -40,7 +41,7 @@ from tests.support.second_factors import create_second_factor
 from tests.web.pages import Page, Visitor
 
 INSTALLATION = {"browser.manifest", "browser.service_worker", "browser.offline"}  # without anything of the office
-FOR_EVERYBODY = {"static", "script", "auth.log_in", "auth.code", "auth.language", "auth.theme", "setup.index"}
+FOR_EVERYBODY = STATIC_FILES | {"auth.log_in", "auth.code", "auth.language", "auth.theme", "setup.index"}
 FOR_EVERYBODY |= INSTALLATION
 CLOSED = {"setup.index"}  # needs a setup link instead of a log-in
 AFTER_PASSWORD = {"auth.code"}  # leads to the log-in unless a log-in waits for a code
@@ -294,7 +295,7 @@ def test_pages_are_in_both_languages_and_write_nothing(
     users.set_locale(database, 1, locale)
     visitor = Visitor(app, 1, locale=locale)
     for rule, subtest in rules(subtests, "GET"):
-        if rule.endpoint in {"static", "script", "browser.manifest", "browser.service_worker"}:
+        if rule.endpoint in STATIC_FILES | {"browser.manifest", "browser.service_worker"}:
             continue
         with subtest:
             path = url_of(app, rule, **QUERIES.get(rule.endpoint, {}))

@@ -10,6 +10,7 @@ from app.config import Settings
 from app.store.database import Database
 from app.store.settings import read_all
 from app.web import host_check
+from app.web.assets import FILES
 from app.web.context import utcnow
 from script.office.database import make_settings
 from tests.web.conftest import ADMINISTRATOR, PASSWORD
@@ -55,7 +56,7 @@ def test_no_page_is_shown_by_a_name_of_somebody_else(
 ) -> None:
     client = Visitor(app, 1).client
     for rule, subtest in rules(subtests, "GET"):
-        if rule.endpoint not in ("static", "script"):
+        if rule.endpoint not in FILES:
             with subtest:
                 assert client.get(url_of(app, rule), EVIL, buffered=True).status_code == 421
     assert log_in(app, EVIL) == 421

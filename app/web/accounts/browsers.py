@@ -1,5 +1,7 @@
 """The names of browsers and systems, read from what browsers call themselves."""
 
+from app.web.formats import listed
+
 # The first that is contained counts: many browsers also name those that they descend from.
 _BROWSERS = {
     "Edg": "Edge",
@@ -27,4 +29,4 @@ def describe_browser(user_agent: str) -> str:
     found = [
         next((label for mark, label in names.items() if mark in user_agent), "") for names in (_BROWSERS, _SYSTEMS)
     ]
-    return ", ".join(label for label in found if label)
+    return listed(label for label in found if label)

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from flask import Flask, make_response, redirect, request, session, url_for
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Response, make_response, redirect, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask_login import UserMixin, current_user, login_user, logout_user
 
 from app.domain.sessions import SessionLimits, has_ended, is_fresh
@@ -11,6 +11,7 @@ from app.extensions import login
 from app.services import second_factor, sessions
 from app.services.sessions import Client
 from app.store.models import User, UserSession
+from app.web.assets import FILES
 from app.web.context import cached, database, settings, utcnow
 from app.web.host_check import learn_host
 from app.web.http import is_fragment, local_path, previous_page
@@ -19,7 +20,7 @@ from app.web.http import is_fragment, local_path, previous_page
 _USE_AGE = timedelta(minutes=5)
 # A page that polls is not in use: it may have been left open. A wallboard is in use as long as it is open.
 _POLLS_IN_USE = frozenset({"overview.wallboard_body"})
-_FILES = frozenset({"static", "script", "browser.manifest", "browser.service_worker", "browser.offline"})
+_FILES = FILES | {"browser.manifest", "browser.service_worker", "browser.offline"}
 # What a user can do who must set up the second factor first.
 _BEFORE_SET_UP = _FILES | {
     *("second_factor.index", "second_factor.set_up"),
@@ -44,7 +45,11 @@ class SessionUser(UserMixin):
 
 
 class _SessionInterface(SecureCookieSessionInterface):
-    """Flask's own, whose cookie is only sent by https if it was received by https."""
+    """Flask's own, whose cookie is only sent by https if it was received by https, and never with a static file."""
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        if request.endpoint not in _FILES:  # they are the same for everybody, and caches may keep them
+            super().save_session(app, session, response)
 
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure

@@ -14,7 +14,7 @@ from app.domain.text import displayable
 from app.services.audit import HIDDEN, AuditAction
 from app.store.models import AuditEntry
 from app.web import wording
-from app.web.formats import digits, format_date, format_moment, name
+from app.web.formats import digits, format_date, format_moment, listed, name
 from app.web.hours_fields import describe_week, format_day
 
 LONGEST_VALUE = 300  # characters; longer values are cut
@@ -336,7 +336,7 @@ def format_value(field: str, stored: object) -> Markup | None:
 
 
 def _format_list(values: Iterable[object]) -> Markup:
-    return escape(_(", ")).join(name(digits(value)) for value in values)
+    return escape(listed(name(digits(value)) for value in values))
 
 
 def _format_hours(stored: str) -> Markup:
@@ -357,7 +357,7 @@ def _format_text(field: str, stored: str) -> str:
     if field in _VALUES:
         return str(_VALUES[field].get(stored, stored))
     if field.endswith("number_kinds"):
-        return _(", ").join(str(wording.NUMBER_KIND.get(kind, kind)) for kind in stored.split(","))  # type: ignore[call-overload]
+        return listed(wording.NUMBER_KIND.get(kind, kind) for kind in stored.split(","))  # type: ignore[call-overload]
     if field in _DESTINATIONS:
         kind, _space, code = stored.partition(" ")
         shown = code if kind == "custom" else digits(code)

@@ -25,6 +25,7 @@ from app.services.pbx.references import find_references
 from app.web.body_check import accept_uploads
 from app.web.context import administrator_required, database, directory, library, pbx, settings, utcnow
 from app.web.fields import has_errors
+from app.web.formats import fill_in, number
 from app.web.hours_fields import WEEK_HELP
 from app.web.http import is_fragment, parse_row_number
 from app.web.modules.form import ModuleForm
@@ -58,10 +59,10 @@ class ModuleList:
         page, pages = self.content.page, self.content.pages
         near = range(max(1, page - NEAR_PAGES), min(pages, page + NEAR_PAGES) + 1)
         links: list[int] = []
-        for number in sorted({1, pages, *near}):
-            if links and number > links[-1] + 1:
+        for shown in sorted({1, pages, *near}):
+            if links and shown > links[-1] + 1:
                 links.append(0)
-            links.append(number)
+            links.append(shown)
         return links
 
 
@@ -113,7 +114,7 @@ def remove_code():
         remove_former_code(database(), code, utcnow(), actor=current_user.name)
     except NotFound:
         abort(404)
-    flash(_("The former code %(code)s is removed.", code=code), "success")
+    flash(fill_in(_("The former code %(code)s is removed."), code=number(code)), "success")
     return redirect(url_for("modules.index"))
 
 
@@ -190,8 +191,8 @@ def _save(form: ModuleForm, module_id: int | None, stored: ModuleInput | None) -
 
 
 def _flash_former_code(code: str) -> None:
-    text = _("The former code %(code)s still leads callers on. Change it on the PBX, then remove it here.", code=code)
-    flash(text, "warning")
+    text = _("The former code %(code)s still leads callers on. Change it on the PBX, then remove it here.")
+    flash(fill_in(text, code=number(code)), "warning")
 
 
 def _check_and_save(form: ModuleForm, given: ModuleInput, module_id: int | None) -> SaveResult:

@@ -22,7 +22,7 @@ _FILES_OF_OFFLINE = (
     "css/pages/offline.css",
     "js/theme.js",
     "icon.svg",
-    "vendor/vazirmatn@33.0.3/Vazirmatn-wght.woff2",
+    "vendor/vazirmatn@33.0.3/Vazirmatn-400-800.woff2",
 )
 
 

@@ -15,7 +15,7 @@ from app.services.pbx.directory import Directory
 from app.web import wording
 from app.web.context import office, pbx
 from app.web.fields import DigitsField, Fault, choices, show_errors, typed_text
-from app.web.formats import digits
+from app.web.formats import digits, fill_in
 from app.web.pbx.findings import Finding, describe_existing, describe_warning
 
 CONFIRMED_FIELD = "accepted"  # the ticks that confirm warnings
@@ -150,13 +150,13 @@ class DestinationsForm(FlaskForm):
         for field, warnings in result.warnings.items():
             self.findings[field] = [describe_warning(warning) for warning in warnings]
             label = self.label_of(field)
-            texts = [finding.text.striptags() for finding in self.findings[field] if not finding.confirmed]
-            self.form_errors += [f"{label}: {text}" for text in texts]
+            texts = [finding.text for finding in self.findings[field] if not finding.confirmed]
+            self.form_errors += [fill_in("%(label)s: %(text)s", label=label, text=text) for text in texts]
 
     def other_faults(self) -> list[Fault]:
         """Return the warnings that somebody has to confirm."""
         return [
-            Fault(finding.text.striptags(), self.label_of(field), f"{field}-field")
+            Fault(finding.text, self.label_of(field), f"{field}-field")
             for field, findings in self.findings.items()
             for finding in findings
             if finding.confirmation and not finding.confirmed

@@ -14,6 +14,7 @@ from app.services.requests.targets import parse_target
 from app.store.missed_calls import MissedCallSettings, Rule
 from app.web.context import administrator_required, database, directory, utcnow
 from app.web.fields import DigitsField, WholeNumberField, has_errors, show_errors
+from app.web.formats import isolated
 from app.web.http import parse_row_number
 from app.web.settings.blueprint import blueprint
 
@@ -53,7 +54,7 @@ class RuleForm(FlaskForm):
         modules = directory().modules.values()
         self.module.choices = [
             SelectChoice("", _("the first module that serves it")),
-            *(SelectChoice(str(module.id), f"{module.name} ({module.code})") for module in modules),
+            *(SelectChoice(str(module.id), f"{module.name} ({isolated(module.code)})") for module in modules),
         ]
 
     def target(self) -> Target:

@@ -52,6 +52,17 @@ def create(database: Database, module: Module | None = None, **values: Any) -> C
 # -- rows -------------------------------------------------------------------------------------------------------------
 
 
+def test_buttons_that_call_say_whom(supervisor: Visitor, database: Database, healthy: None) -> None:
+    """Else a list of the buttons, as screen readers show it, has the same name again and again."""
+    module = create_module(database)
+    for number in ("09121111111", "09122222222"):
+        create(database, module, number=number)
+    page = supervisor.get(PAGE)
+    buttons = [button for button in page.all("button", name="row") if "/call" in button.get("formaction", "")]
+    names = sorted(button.get("aria-label", "") for button in buttons)
+    assert names == [f"Call now: Next free agent, {number}" for number in ("09121111111", "09122222222")]
+
+
 def test_an_empty_page_has_no_table(supervisor: Visitor) -> None:
     page = supervisor.get(PAGE)
     assert page.has("ol", class_="first-steps") and not page.all("table")

@@ -9,7 +9,7 @@ import { SOUND_SETTING, isSoundOn, setSoundOn } from "./sound_setting.js";
 
 const title = document.title;
 const button = document.querySelector("[data-sound]");
-const sound = button ? new Audio(button.dataset.sound) : null;
+const sound = new Audio();
 const blocked = document.getElementById("sound-blocked");
 // Polled fragments are shared by users, so the user's id comes from the page.
 const newestSetting = `bazang.newest.${button?.dataset.user ?? ""}`;
@@ -28,6 +28,7 @@ function showButton() {
   button.hidden = false;
   button.setAttribute("aria-pressed", String(isSoundOn()));
   button.classList.toggle("sound-on", isSoundOn());
+  if (isSoundOn() && !sound.src) sound.src = button.dataset.sound; // only now, since few switch it on
 }
 
 function update() {
