@@ -15,7 +15,14 @@ from tests.web.test_everywhere import all_rules, furnished, url_of
 
 __all__ = ["furnished"]  # a fixture
 
-UPLOADS = {"modules.new", "modules.edit", "recordings.add", "recordings.take", "recordings.set_digit"}
+UPLOADS = {
+    "modules.new",
+    "modules.edit",
+    "recordings.add",
+    "recordings.take",
+    "recordings.set_digit",
+    "recordings.change_set",
+}
 
 
 class Unreadable:
