@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import UTC, date, datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
@@ -35,16 +35,27 @@ def serve(app: Flask) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
+NO_SERVICE_WORKER = "Service Worker registration blocked by Playwright"
 DEADLINE = PATIENCE * 1000  # milliseconds
 expect.set_options(timeout=DEADLINE)
 
 
 class Person:
-    """A user with a browser. `errors`: messages of the console, script errors and policy violations, in order."""
+    """A user with a browser. `errors`: messages of the console, script errors and policy violations, in order.
 
-    def __init__(self, browser: Browser, address: str, **options: Any) -> None:
+    The browser has no service worker unless `service_workers` is "allow": with one, Playwright does not intercept the
+    requests of the page.
+    """
+
+    def __init__(
+        self, browser: Browser, address: str, service_workers: Literal["allow", "block"] = "block", **options: Any
+    ) -> None:
         self._address = address
-        self.context: BrowserContext = browser.new_context(base_url=address, **options)
+        self.context: BrowserContext = browser.new_context(
+            base_url=address,
+            service_workers=service_workers,
+            **options,
+        )
         self.context.set_default_timeout(DEADLINE)
         self.context.add_init_script(LISTEN_FOR_VIOLATIONS)
         self.errors: list[str] = []
@@ -53,7 +64,7 @@ class Person:
         self.page.on("pageerror", lambda error: self.errors.append(f"page error: {error}"))
 
     def _note(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        if message.type in ("error", "warning") and message.text != NO_SERVICE_WORKER:
             self.errors.append(f"{message.type}: {message.text} {message.location.get('url', '')}")
 
     def ignore_errors(self, *codes: str) -> None:

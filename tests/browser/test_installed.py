@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 from app.config import Settings
 from app.services.notifications import keys, subscriptions
 from app.store.database import Database
+from tests.browser.conftest import OpenBrowser
 from tests.browser.panel import Person, session_cookie
 from tests.support.factories import create_module, create_request
 from tests.support.push_service import make_subscription
@@ -51,6 +52,11 @@ PUSH = """{
     return subscription;
   };
 }"""
+
+
+@pytest.fixture
+def person(open_browser: OpenBrowser) -> Person:
+    return open_browser(service_workers="allow")
 
 
 def test_browser_keeps_the_offline_page_and_nothing_of_the_panel(

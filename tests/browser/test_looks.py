@@ -57,7 +57,7 @@ INSIDE_LIST_ITEM = """(parts) => parts.map((part) => {
 
 
 def unfold_prompt(page: Page, key: str) -> None:
-    page.locator(f"[data-prompt={key}] summary").click()
+    page.locator(f"[data-prompt={key}] > details > summary").click()
 
 
 def fail_to_upload_a_set(page: Page) -> None:

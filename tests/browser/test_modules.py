@@ -32,8 +32,8 @@ def names(database: Database) -> list[str]:
 def card(page: Page, key: str) -> Locator:
     """Unfold a prompt. Return its card."""
     card = page.locator(f"[data-prompt={key}]")
-    if card.locator("details").get_attribute("open") is None:
-        card.locator("summary").click()
+    if card.locator("> details").get_attribute("open") is None:
+        card.locator("> details > summary").click()
     return card
 
 

@@ -210,6 +210,7 @@ def test_line_is_copied_to_the_clipboard(app: Flask, open_browser: OpenBrowser) 
     person = open_browser(permissions=["clipboard-read", "clipboard-write"])
     page = person.open_session(session_cookie(app, 1, "en"))
     page.goto("/extensions/101")
+    page.locator("details:has([data-copy]) > summary").first.click()
     page.locator("[data-copy]").first.click()
     assert page.evaluate("navigator.clipboard.readText()") == "bazang-extensions,101,1"
 

@@ -106,8 +106,8 @@ def open_page(app: Flask, database: Database, person: Person, locale: str, path:
 def card(page: Page, key: str) -> Locator:
     """Unfold a prompt. Return its card."""
     card = page.locator(f"[data-prompt={key}]")
-    if card.locator("details").get_attribute("open") is None:
-        card.locator("summary").click()
+    if card.locator("> details").get_attribute("open") is None:
+        card.locator("> details > summary").click()
     return card
 
 
@@ -171,7 +171,9 @@ def test_line_of_a_prompt_says_and_plays_what_the_form_has(
     page = open_page(app, database, talker, "en")
     intro = page.locator("[data-prompt=intro]")
     expect(page.locator(".prompt-body:visible")).to_have_count(0)
-    expect(intro.locator("summary")).to_contain_text("text to speech Nobody can answer", use_inner_text=True)
+    expect(intro.locator("> details > summary")).to_contain_text(
+        "text to speech Nobody can answer", use_inner_text=True
+    )
     with page.expect_response("**/preview") as heard:
         intro.locator("[data-listen]").click()
     assert heard.value.ok and "intro" in (heard.value.request.post_data or "")
