@@ -700,10 +700,14 @@ async def test_silent_server_is_disconnected(fake: FakeAmi) -> None:
         await h.status("connected", 2)
 
 
+SILENT_AFTER = 1.0  # seconds; a busy machine takes some tenths of one
+
+
 async def test_server_that_sends_only_events_stays_connected(fake: FakeAmi) -> None:
     fake.answers["Ping"] = no_reply
-    async with harness(fake, AmiTimes(ping_every=0.02, silent_after=0.2, pauses=(0.01,))) as h:
-        for _ in range(20):
+    async with harness(fake, AmiTimes(ping_every=0.05, silent_after=SILENT_AFTER, pauses=(0.01,))) as h:
+        until = asyncio.get_running_loop().time() + 1.5 * SILENT_AFTER
+        while asyncio.get_running_loop().time() < until:
             await fake.wait_for("Ping", len(fake.named("Ping")) + 1)
             await fake.connection.send([("Event", "VarSet")])
         assert len(fake.connections) == 1
@@ -711,8 +715,10 @@ async def test_server_that_sends_only_events_stays_connected(fake: FakeAmi) -> N
 
 
 async def test_server_that_only_answers_pings_stays_connected(fake: FakeAmi) -> None:
-    async with harness(fake, AmiTimes(ping_every=0.02, silent_after=0.2)) as h:
-        await fake.wait_for("Ping", 15)
+    async with harness(fake, AmiTimes(ping_every=0.05, silent_after=SILENT_AFTER)) as h:
+        until = asyncio.get_running_loop().time() + 1.5 * SILENT_AFTER
+        while asyncio.get_running_loop().time() < until:
+            await fake.wait_for("Ping", len(fake.named("Ping")) + 1)
         assert [s.status for s in h.states] == ["connecting", "connected"]
 
 
