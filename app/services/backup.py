@@ -23,7 +23,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Connection, Date, DateTime, MetaData, Table, func, inspect, select, text
+from sqlalchemy import Connection, Date, DateTime, MetaData, Select, Table, func, inspect, select, text
 
 from app.audio import spoken_names
 from app.audio.library import SoundLibrary
@@ -39,7 +39,7 @@ _MANIFEST, _KEY, _VERSION = "manifest.json", "secret_key", "alembic_version"
 _LIVE = frozenset(
     {
         *("lines", "queues", "queue_members", "pbx_destinations", "numbers_on_line", "worker_state", "commands"),
-        *("user_sessions", "pending_logins", "login_failures"),
+        *("user_sessions", "pending_logins", "login_failures", "push_subscriptions", "push_messages"),
     }
 )
 _ROWS_AT_ONCE = 500
@@ -174,10 +174,15 @@ def _save_tables(connection: Connection, folder: Path) -> tuple[str, dict[str, i
         with (folder / table.name).open("w", encoding="utf-8") as file:
             file.write(json.dumps([column.name for column in table.columns]) + "\n")
             rows[table.name] = 0
-            for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(select(table)):
+            for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(_lasting_rows(table)):
                 file.write(json.dumps([_to_json(value) for value in row], ensure_ascii=False) + "\n")
                 rows[table.name] += 1
     return str(revision), rows
+
+
+def _lasting_rows(table: Table) -> Select[Any]:
+    """Return the query of the rows that do not belong to what is left out, such as to a session."""
+    return select(table).where(*(key.parent.is_(None) for key in table.foreign_keys if key.column.table.name in _LIVE))
 
 
 def _to_json(value: Any) -> Any:

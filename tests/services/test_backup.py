@@ -23,10 +23,11 @@ from app.services.backup import BadBackup, NotEmpty
 from app.services.requests import pause
 from app.store.database import Database
 from app.store.encryption import decrypt, encrypt
+from app.store.models import Base, SecondFactor, User, UserSession
 from app.store.settings import read_all, write_setting
 from script.office.database import make_settings
 from script.office.server_database import new_database
-from tests.support.factories import NOW, create_module, create_request
+from tests.support.factories import NOW, create_module, create_request, store
 
 SOUND, NAME = f"uploads/{'a' * 64}.wav", f"names/{'b' * 32}.wav"
 CHANGED = {"settings", "log_entries"}  # by the pause, and by the entry in the audit log
@@ -125,6 +126,27 @@ def test_backup_of_an_older_version_is_migrated(make: Callable[..., Office]) -> 
     with second.database.read() as session:
         assert session.scalar(text("SELECT version_num FROM alembic_version")) == HEAD
         assert read_all(session)["ring_time"] == "31"
+
+
+def test_what_belongs_to_the_present_is_left_out_as_a_whole() -> None:
+    """Otherwise rows would refer to rows that are not restored."""
+    tables = Base.metadata.tables
+    assert tables.keys() >= backup._LIVE
+    keys = [key for name in tables.keys() - backup._LIVE for key in tables[name].foreign_keys]
+    lose_rows = {key.parent.table.name for key in keys if key.column.table.name in backup._LIVE}
+    assert all(key.parent.nullable for key in keys if key.column.table.name in backup._LIVE)
+    assert not [key for key in keys if key.column.table.name in lose_rows]
+
+
+def test_second_factor_that_is_being_set_up_ends_with_its_session(make: Callable[..., Office]) -> None:
+    first, second = make("first"), make("second")
+    first.upgrade()
+    store(first.database, User(id=1, name="sara", password_hash="", role="operator", created_at=NOW))
+    login = {"user_id": 1, "generation": 0, "started_at": NOW, "used_at": NOW}
+    store(first.database, UserSession(id=1, digest="d", **login))
+    store(first.database, SecondFactor(user_id=1, secret="", session_id=1, started_at=NOW))
+    made = second.restore(first.save())
+    assert made.users == 1 and second.rows()["second_factors"] == []
 
 
 def test_office_is_never_replaced(first: Office, make: Callable[..., Office]) -> None:
