@@ -5,6 +5,7 @@ import sys
 
 from app.audio.library import SoundLibrary
 from app.audio.prompt_texts import default_text
+from app.services.prompts.voice import AGENT_RATE
 from app.telephony.ami import AmiClient, AmiError
 from script.office.customer import Participant, load_demo_settings
 from script.office.demo_state import State
@@ -69,8 +70,10 @@ def load_agent_prompts(state: State) -> list[KnownPrompt]:
     settings = load_demo_settings(state)
     library, language = SoundLibrary(settings.prompts_path), settings.default_locale
     texts = {key: default_text(key, language) for key in ANNOUNCED} | {"the customer": GREETINGS[language]}
+    rates = dict.fromkeys(ANNOUNCED, AGENT_RATE)
     return [
-        KnownPrompt(key, f'"{text}"', read_ulaw(library.synthesize(text, language).path)) for key, text in texts.items()
+        KnownPrompt(key, f'"{text}"', read_ulaw(library.synthesize(text, language, rate=rates.get(key)).path))
+        for key, text in texts.items()
     ]
 
 

@@ -5,7 +5,7 @@ from datetime import time, timedelta
 import pytest
 
 from app.domain.lifecycle import Rules
-from app.domain.notifications import Kind, Preferences, due_at
+from app.domain.notifications import FIRST_RETRY, Kind, Preferences, due_at, next_try
 from app.domain.push_services import is_public, push_service
 from tests.support.factories import NOW, make_request
 
@@ -30,6 +30,10 @@ def test_quiet_hours_may_go_on_over_midnight(start: time, end: time, at: time, q
     assert chosen.wants(Kind.DUE, at) is not quiet
     assert not chosen.wants(Kind.ARRIVED, at)
     assert chosen.wants(Kind.TEST, at)
+
+
+def test_each_try_waits_twice_as_long_as_the_one_before() -> None:
+    assert [(next_try(tries, NOW) - NOW) / FIRST_RETRY for tries in (1, 2, 3, 4)] == [1, 2, 4, 8]
 
 
 def test_request_is_due_when_it_can_be_called_after_it_had_to_wait() -> None:
