@@ -18,6 +18,8 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+# What zipfile raises for a damaged archive, an unknown compression (NotImplementedError), or a password (RuntimeError).
+_UNREADABLE = (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError)
 BLOCK = 1 << 16
 LONGEST_NAME = 200
 _NO_FILE = re.compile(r"(?:.*/)?(?:__MACOSX/.*|\.[^/]*|Thumbs\.db|desktop\.ini)", re.IGNORECASE)
@@ -72,7 +74,7 @@ def copy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, most: i
                 if size > most:
                     return "too_large", size
                 file.write(block)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError):
+    except (*_UNREADABLE, zlib.error, EOFError):
         return "damaged", size
     return "", size
 
@@ -85,7 +87,7 @@ def main() -> None:
         reply = unpack(request)
     except MemoryError:
         reply = {"fault": "too_many_files"}
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, OSError) as error:
+    except (*_UNREADABLE, OSError) as error:
         reply = {"fault": "no_zip", "reason": repr(error)[:300]}
     json.dump(reply, sys.stdout)
 

@@ -134,7 +134,7 @@ _SIDES: dict[Outcome, Side] = {
     Outcome.AGENT_TAKEN: Side.NOBODY,
     Outcome.WITHDRAWN: Side.NOBODY,
     Outcome.INTERRUPTED: Side.NOBODY,
-    Outcome.TALK_TOO_SHORT: Side.CUSTOMER,  # the customer's phone rang, whoever hung up, and its calls are limited
+    Outcome.TALK_TOO_SHORT: Side.CUSTOMER,  # the customer's phone rang, so this uses up a retry
     Outcome.CUSTOMER_LATER: Side.WISH,
     Outcome.CUSTOMER_DECLINED: Side.WISH,
     Outcome.CONNECTED: Side.REACHED,

@@ -21,7 +21,7 @@ THREADS = 3
 
 @dataclass
 class Notifications:
-    """Finds what is to be sent, and sends it."""
+    """Finds new notifications and sends them."""
 
     settings: Settings
     database: Database

@@ -233,7 +233,7 @@ class Office:
         await self.wait_for_text(call, default_text(key, language), language, timeout, rate=rate)
 
     async def wait_for_announcement(self, call: Call, language: str = "en") -> None:
-        """Wait until an agent's call has received the beginning of its announcement, whoever was rung first."""
+        """Wait until the agent's phone receives the beginning of the announcement, whoever was rung first."""
         heard = [
             asyncio.ensure_future(self.wait_for_prompt(call, key, language))
             for key in ("agent_intro", "agent_intro_waiting")

@@ -187,13 +187,16 @@ async def test_pbx_is_asked_again_and_again_during_the_shortest_talk(
     assert harness.lasted == []
 
 
-async def test_silence_while_this_worker_stood_still_is_not_that_of_the_pbx(harness: Harness) -> None:
-    harness.shortest = SHORT
+async def test_silence_while_this_worker_stood_still_is_not_that_of_the_pbx(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("LOOK_SECONDS", SHORT), ("OVERSLEPT_SECONDS", SHORT), ("PROMPT_SECONDS", 5 * SHORT)):
+        monkeypatch.setattr(talk_times, name, seconds)
     response = asyncio.get_running_loop().create_future()
     harness.answer = lambda: response
     harness.talks.begin(A)
     await harness.until(lambda: harness.asked)
-    time.sleep(talk_times.PROMPT_SECONDS + SHORT)  # noqa: ASYNC251 - the event loop stands still
+    time.sleep(10 * SHORT)  # noqa: ASYNC251 - the standstill of the event loop is what is tested
     assert harness.talks.end(A, 20.0) is Outcome.CONNECTED
 
 

@@ -1,1 +1,1 @@
-"""Services for notifications: what users want, their browsers, and what is to be sent."""
+"""Notifications: the preferences of users, their browsers, and the outbox."""

@@ -1,4 +1,4 @@
-"""What is to be sent to browsers: find it in what has happened, hand it out, and store what became of it.
+"""The outbox: find new notifications for browsers in the history, hand them out, and store the results.
 
 Nothing of this stands in the way of those who register and call: the history of requests says what has happened. A
 notification is stored once for each browser, and handed out again until it was sent or says nothing new any more.
@@ -210,7 +210,7 @@ def _message(recipient: Recipient, row: CallRequest, kind: Kind, key: str, now: 
 
 
 def claim(database: Database, settings: Settings, now: datetime) -> list[Delivery]:
-    """Hand out what is to be sent now. If nobody says what became of it, it is handed out again later."""
+    """Hand out the notifications that are due. A notification without a result is handed out again later."""
     is_due = and_(~PushMessage.done, PushMessage.next_at <= now, PushMessage.expires_at > now)
     with database.read() as session:
         if session.scalar(select(PushMessage.id).where(is_due).limit(1)) is None:

@@ -39,8 +39,8 @@ def test(
 ) -> ConnectionReport | None:
     """Test these values without changing the settings in use. Return None if the worker does not answer.
 
-    `contexts`: further ones to look for. `everything`: list the contexts anew. Those that are found are stored for
-    choosing. The worker decrypts the secret, and `commands` removes it when the command ends.
+    The test also looks for `contexts`. With `everything`, it reads the list of contexts from the PBX, and stores it to
+    choose from. The worker decrypts the secret, and `commands` removes it when the command ends.
     """
     payload = {"host": host, "port": port, "username": username, "secret": encryption.encrypt(settings, secret)}
     payload["asked"] = asdict(product.questions(database, settings, contexts, everything=everything))

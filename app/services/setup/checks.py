@@ -89,7 +89,7 @@ def not_run(proposal: Proposal | None, *, entered: bool) -> Checks:
 def run(database: Database, settings: Settings, actor: str, now: datetime, *, everything: bool = True) -> Checks:
     """Run all checks with the effective settings. Waits for the PBX, at most some seconds.
 
-    Without `everything`, the contexts are not listed anew.
+    Without `everything`, the PBX is not asked again for its list of contexts.
     """
     with database.read() as session:
         runs = pbx_state.worker_runs(session, now)

@@ -36,7 +36,7 @@ def manifest(language: str):
             "scope": url_for("requests.home"),
             "name": _("Bazang: call requests"),
             "short_name": _("Bazang"),
-            "description": _("Call requests of the office, and who is to be called back."),
+            "description": _("The call requests of the office, and whom it calls back."),
             "lang": language,
             "dir": "rtl" if language == "fa" else "ltr",
             "display": "standalone",

@@ -1,4 +1,4 @@
-"""What is to be sent, to whom and when."""
+"""The outbox: who gets which notification, and when."""
 
 from datetime import timedelta
 from zoneinfo import ZoneInfo
