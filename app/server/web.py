@@ -41,10 +41,10 @@ def main(arguments: list[str]) -> int:
 def choose_limits(trusted_proxies: int) -> Limits:
     """Return the limits for this process. Behind a proxy, all connections have its address."""
     limits = Limits(per_peer=None) if trusted_proxies else Limits()
-    return replace(limits, connections=min(limits.connections, _raise_descriptors() // 8))
+    return replace(limits, connections=min(limits.connections, raise_descriptors() // 8))
 
 
-def _raise_descriptors() -> int:
+def raise_descriptors() -> int:
     """Raise how many files and sockets this process may open. Return the number."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < DESCRIPTORS:

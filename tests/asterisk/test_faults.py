@@ -244,8 +244,7 @@ async def test_call_and_registration_survive_a_short_database_lock(open_office: 
             await office.answer_agent_call(agent_call)
             customer = await office.next_customer_call()
             await customer.answer()
-            await agent_call.rtp.press("5")
-            await office.bazang.until(lambda: customer.rtp.keys_heard == "5", PATIENCE, "the customer hears the agent")
+            await office.press_until_heard(agent_call, customer, "5")
             await customer.hang_up()
             await agent_call.wait_ended()
             await asyncio.sleep(max(0.0, began + 3 - time.monotonic()))  # the lock must last 3 s

@@ -63,7 +63,9 @@ class Client:
 
     def hears_nothing(self, seconds: float = 0.0) -> bool:
         """Wait until the server sends something or closes the connection. Return True if it does neither in time."""
-        return not select.select([self._socket], [], [], seconds)[0]
+        events = select.poll()  # select() knows no file descriptor above 1023, and a flood has more
+        events.register(self._socket, select.POLLIN)
+        return not events.poll(seconds * 1000)
 
     def _receive(self) -> bool:
         try:

@@ -8,11 +8,13 @@ from typing import Any
 from waitress import wasyncore
 
 from app.server.connections import GuardedServer, Limits, create_server
+from app.server.web import raise_descriptors
 
 
 @contextmanager
 def serve_application(application: Any, limits: Limits, *, pause: float = 0.5) -> Iterator[int]:
     """Serve on any free port of 127.0.0.1. Yield the port. `pause`: seconds between two looks at the deadlines."""
+    raise_descriptors()
     sockets: dict[int, Any] = {}
     server = create_server(application, limits, map=sockets, listen="127.0.0.1:0", threads=8)
     assert isinstance(server, GuardedServer)
