@@ -126,6 +126,7 @@ RUNNING = (
             "waited_at",
             "connected_at",
             "talked_at",
+            "stood_still_at",
             "ended_at",
         ),
         ends=("agent_pause_until", "request_pause_until"),

@@ -476,6 +476,7 @@ class Attempt(Base):
     waited_at: Mapped[datetime | None]  # since when a customer who was rung first waited for the agent
     connected_at: Mapped[datetime | None]
     talked_at: Mapped[datetime | None]  # when they had been connected for the shortest talk
+    stood_still_at: Mapped[datetime | None]  # when the PBX was first seen to stand still in their talk
     ended_at: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(String(24))
     cause: Mapped[str] = mapped_column(String(80), default="")  # what the PBX reported, for technicians

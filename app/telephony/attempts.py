@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from app.domain.lifecycle import Outcome, Step
 from app.telephony.devices import device_of_channel
 from app.telephony.fields import natural
-from app.telephony.translate import agent_outcome, customer_outcome, parse_far, talk_seconds
+from app.telephony.translate import CUSTOMER, NOT_CONNECTED, agent_outcome, customer_outcome, parse_far, talk_seconds
 
 Fields = Mapping[str, str]
 ANSWER = "ANSWER"  # DIALSTATUS of an answered leg
@@ -214,7 +214,7 @@ class AttemptFollower:
         if far is not None and far.behind_local and state.customer.status not in ("", ANSWER):
             # What a leg behind another Local channel says can reach ours too late. Its own events do not.
             far = replace(far, status=state.customer.status, cause=state.causes.get(state.customer.channel, far.cause))
-        if far is not None and end == "customer":
+        if far is not None and end in (CUSTOMER, NOT_CONNECTED):
             outcome = customer_outcome(end, status, cause, far)
             said = f"{far.status} {far.cause}" if far.status not in ("", "CANCEL") else f"{status} {cause}"
             return EndReport(attempt, outcome, " ".join([end, said, *map(str, far.sip)]))

@@ -83,6 +83,7 @@ _ROUTE_CAUSES = {
 # itself, in a Reason header (RFC 3326).
 _CAUSE_OF_SIP = {401: 21, 403: 21, 407: 21, 483: 19, 502: 27}
 _NO_SIP = 0  # the status of a leg that is not a SIP leg
+CUSTOMER, NOT_CONNECTED = "customer", "not_connected"  # ends after which the Dials decide; the second: nobody talked
 _ENDS = {
     "no_route": Outcome.ROUTE_MISSING,
     "refused_emergency": Outcome.CUSTOMER_EMERGENCY,
@@ -174,6 +175,11 @@ def customer_outcome(end: str, status: str, cause: int, far: Far | None) -> Outc
 
     Its answer may have been the outbound context's, so the leg that really dialled decides.
     """
+    outcome = _outcome_of_dials(end, status, cause, far)
+    return Outcome.CUSTOMER_GONE if end == NOT_CONNECTED and outcome is Outcome.CONNECTED else outcome
+
+
+def _outcome_of_dials(end: str, status: str, cause: int, far: Far | None) -> Outcome:
     if far is None or end in _ENDS:
         return ended_outcome(end, status, cause)
     if status == _ANSWER and far.answered:

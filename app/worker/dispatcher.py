@@ -83,6 +83,7 @@ class Dispatcher:
             tasks=tasks,
             lasted=self._note_talk,
             over=lambda attempt: self.end(attempt, Outcome.CONNECTED, "agent hung up"),
+            silent=self._note_standstill,
         )
         self._woken = asyncio.Event()
         self._records_to_delete: tuple[str, ...] = ()  # ended attempts; the next dial order carries them
@@ -201,17 +202,29 @@ class Dispatcher:
         now = utcnow()
         self._writes.put(lambda: attempts.note_talk(self._database, attempt, now))
 
+    def _note_standstill(self, attempt: str) -> None:
+        log.warning("attempt %s: the PBX does not respond during the talk", attempt)
+        now = utcnow()
+        self._writes.put(lambda: attempts.note_standstill(self._database, attempt, now))
+
     def end(
-        self, attempt: str, outcome: Outcome, cause: str, *, talk: float | None = None, refused: bool = False
+        self,
+        attempt: str,
+        outcome: Outcome,
+        cause: str,
+        *,
+        talk: float | None = None,
+        stood_still: bool = False,
+        refused: bool = False,
     ) -> None:
         """Store how an attempt ended, and dispatch again. `refused`: the PBX refused the dial order.
 
         `talk` is how long agent and customer were connected, in seconds, None if unknown. The outcome CONNECTED only
-        stands if that was long enough.
+        stands if that was long enough, and if the PBX is not known to have stood still in that time.
         """
         now = utcnow()
         self._ended.add(attempt)
-        by_talk = self._talks.end(attempt, talk)
+        by_talk = self._talks.end(attempt, talk, stood_still=stood_still)
         outcome = by_talk if outcome is Outcome.CONNECTED else outcome
         log.info("attempt %s ended: %s (%s)", attempt, outcome, cause)
         self._follower.forget(attempt)
@@ -319,9 +332,10 @@ class Dispatcher:
         if is_unknown and attempt in self._on_previous_pbx:
             self.end(attempt, Outcome.UNCLEAR, "the PBX was changed during the call")
         elif has_ended:
-            self.end(attempt, outcome, f"found out afterwards: {record or 'no record'}", talk=recorded_talk(record))
+            cause = f"found out afterwards: {record or 'no record'}"
+            self.end(attempt, outcome, cause, talk=recorded_talk(record), stood_still=in_flight.stood_still)
         elif step is Step.CONNECTED:
-            self._talks.begin(attempt)
+            self._talks.begin(attempt, stood_still=in_flight.stood_still)
 
     def _looks_gone_long(self, attempt: str) -> bool:
         """Tell whether an attempt has had no channel and the same record for `GONE_AFTER`."""

@@ -8,6 +8,7 @@ because a PBX that stands still has a connection, and nobody hears anything.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from app.domain.lifecycle import Outcome, talk_outcome
 from app.telephony.ami import AmiError, AmiTimeout
@@ -24,11 +25,13 @@ class _Talk:
     """What is known of a talk. Times are monotonic.
 
     `counts_from`: agent and customer have been connected since then, and neither the PBX nor this worker has stood
-    still. `timer` identifies the running timer, None if there is none. `silence`: for how many seconds the PBX has been
-    asked in vain, as far as this worker was running; None if it is not asked. `looked_at`: when that was counted.
+    still. `silent` is called when the PBX is first seen to stand still. `timer` identifies the running timer, None if
+    there is none. `silence`: for how many seconds the PBX has been asked in vain, as far as this worker was running;
+    None if it is not asked. `looked_at`: when that was counted.
     """
 
     counts_from: float
+    silent: Callable[[], None]
     has_lasted: bool = False
     has_agent_left: bool = False
     stood_still: bool = False
@@ -46,7 +49,9 @@ class _Talk:
         now = _now()
         passed, self.looked_at = now - self.looked_at, now
         self.silence += min(passed, LOOK_SECONDS + OVERSLEPT_SECONDS)
-        self.stood_still = self.stood_still or self.silence > PROMPT_SECONDS
+        if self.silence > PROMPT_SECONDS and not self.stood_still:
+            self.stood_still = True
+            self.silent()
         if self.silence > PROMPT_SECONDS or passed > LOOK_SECONDS + OVERSLEPT_SECONDS:
             self.counts_from = now
 
@@ -60,7 +65,8 @@ class TalkTimes:
     """The talks of the attempts in flight.
 
     `shortest` returns the shortest talk in seconds. `ask` returns when the PBX has responded, or raises AmiError.
-    `lasted` is called once for each talk that has lasted so long, and `over` when its agent has left as well.
+    `lasted` is called once for each talk that has lasted so long, and `over` when its agent has left as well. `silent`
+    is called once for each talk in which the PBX stands still, while it does.
     """
 
     def __init__(
@@ -71,14 +77,19 @@ class TalkTimes:
         tasks: BackgroundTasks,
         lasted: Callable[[str], None],
         over: Callable[[str], None],
+        silent: Callable[[str], None],
     ) -> None:
         self._shortest, self._ask, self._tasks = shortest, ask, tasks
-        self._lasted, self._over = lasted, over
+        self._lasted, self._over, self._silent = lasted, over, silent
         self._talks: dict[str, _Talk] = {}
 
-    def begin(self, attempt: str) -> None:
-        """Note that agent and customer are connected now, and perhaps have been before."""
-        talk = self._talks.setdefault(attempt, _Talk(_now()))
+    def begin(self, attempt: str, *, stood_still: bool = False) -> None:
+        """Note that agent and customer are connected now, and perhaps have been before.
+
+        `stood_still`: the PBX is known to have stood still since they are.
+        """
+        talk = self._talks.setdefault(attempt, _Talk(_now(), partial(self._silent, attempt)))
+        talk.stood_still = talk.stood_still or stood_still
         if talk.has_lasted or talk.timer is not None:
             return
         talk.counts_from = _now()
@@ -101,17 +112,17 @@ class TalkTimes:
             talk.end_question()
             talk.timer = None
 
-    def end(self, attempt: str, seconds: float | None) -> Outcome:
+    def end(self, attempt: str, seconds: float | None, *, stood_still: bool = False) -> Outcome:
         """Return the outcome of an attempt whose agent and customer were connected for so long by the PBX's clock.
 
-        `seconds` is None if nobody knows.
+        `seconds` is None if nobody knows. `stood_still`: the PBX is known to have stood still in this time.
         """
         talk = self._talks.pop(attempt, None)
         if talk is not None and talk.has_lasted:
             return Outcome.CONNECTED
         if talk is not None:
             talk.end_question()
-        stood_still = talk is not None and talk.stood_still
+        stood_still = stood_still or (talk is not None and talk.stood_still)
         at_least = 0.0 if seconds is None or stood_still else seconds
         return talk_outcome(at_least, seconds, self._shortest())
 
@@ -142,7 +153,7 @@ class TalkTimes:
                 asking.result()
                 return True
             except AmiTimeout:
-                talk.look()  # it stands still
+                talk.look()
             except AmiError:
                 return False
             finally:

@@ -273,3 +273,42 @@ async def test_silence_of_a_pbx_that_stands_still_is_no_talk(open_office: OpenOf
         else:
             await expect(office, request, *SHORT[:2], customers=1)
         assert_customers_were_called_once(office)
+
+
+async def test_standstill_in_a_talk_is_known_to_the_next_worker(open_office: OpenOffice) -> None:
+    """The worker is killed before Asterisk goes on, so it can store nothing of how the call ended."""
+    async with open_office(prepare, office_setup(), phones=AGENTS) as office:
+        bazang = office.bazang
+        talk = await connect(office, "101")
+        await office.wait_for_status(talk.request, "connected")
+        bazang.asterisk.pause()
+        await bazang.until(lambda: "does not respond" in bazang.worker_log(), PATIENCE, "the worker notices it")
+        hang_up = asyncio.ensure_future(talk.customer.hang_up())
+        await bazang.kill_worker()
+        await asyncio.sleep(SHORTEST)  # by Asterisk's record the talk is long enough
+        bazang.asterisk.resume()
+        await hang_up
+        await talk.agent.wait_ended()
+        await office.wait_until_no_call()
+        await bazang.start_worker()
+        await expect(office, talk.request, "unclear", "uncertain")
+        assert_customers_were_called_once(office)
+
+
+async def test_customer_who_hangs_up_in_the_instant_of_the_answer_is_called_again(open_office: OpenOffice) -> None:
+    """Asterisk may not come to what it does at an answer. It stands still, so that it learns of both at once."""
+    async with open_office(prepare, office_setup(), phones=AGENTS) as office:
+        requests = {extension: add_request(office, extension) for extension in AGENTS}
+        await asyncio.gather(*(office.answer_agent(extension) for extension in AGENTS if extension not in FIRST))
+        customers = [await office.next_customer_call(customer_of(extension)) for extension in AGENTS]
+        office.bazang.asterisk.pause()
+        for customer in customers:
+            await customer.answer()
+            customer.phone.send_in_dialog(customer, "BYE")
+            customer.end(200)
+        office.bazang.asterisk.resume()
+        for request in requests.values():
+            attempt = await office.wait_for_attempt(request, timeout=2 * PATIENCE)
+            assert attempt.outcome in ("customer_gone", "talk_too_short"), office.bazang.describe()
+            row = await office.wait_for_status(request, "waiting")
+            assert (row.customer_attempts, row.agent_misses) == (1, 0)

@@ -186,6 +186,7 @@ class SqlStore(Store):
 class _Attempt(StoredAttempt):
     step: Step = Step.CLAIMED
     talked: bool = False
+    stood_still: bool = False
     dialled_at: datetime | None = None
     cleared: bool = False
 
@@ -345,6 +346,11 @@ class MemoryStore(Store):
         if attempt is not None and attempt.ended_at is None:
             attempt.talked = True
 
+    def note_standstill(self, _database: Any, attempt_id: str, _now: datetime) -> None:
+        attempt = self._attempts.get(attempt_id)
+        if attempt is not None and attempt.ended_at is None:
+            attempt.stood_still = True
+
     def end(
         self,
         _database: Any,
@@ -415,6 +421,7 @@ class MemoryStore(Store):
                 self._requests[each.request].attempt != each.id,
                 each.agent,
                 each.talked,
+                each.stood_still,
             )
             for each in self._attempts.values()
             if each.ended_at is None

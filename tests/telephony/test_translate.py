@@ -100,6 +100,14 @@ def test_outcome_after_the_agent_answered(end: str, status: str, cause: int, out
         ("agent_answered", Step.CUSTOMER_DIALLED, Step.CUSTOMER_DIALLED, Outcome.UNCLEAR),
         ("customer_dialled", Step.CONNECTED, Step.CONNECTED, Outcome.CONNECTED),
         ("ended customer ANSWER 16", Step.CLAIMED, Step.CONNECTED, Outcome.CONNECTED),
+        ("ended not_connected ANSWER 16", Step.CUSTOMER_DIALLED, Step.CUSTOMER_DIALLED, Outcome.CUSTOMER_GONE),
+        # the outbound context answered, and its own Dial did not
+        (
+            "ended not_connected ANSWER 16 far/BUSY/17/486/1",
+            Step.CUSTOMER_DIALLED,
+            Step.CUSTOMER_DIALLED,
+            Outcome.CUSTOMER_BUSY,
+        ),
         ("ended customer BUSY 17", Step.CUSTOMER_DIALLED, Step.CUSTOMER_DIALLED, Outcome.CUSTOMER_BUSY),
         ("ended customer NOANSWER 21", Step.CUSTOMER_DIALLED, Step.CUSTOMER_DIALLED, Outcome.CUSTOMER_REJECTED),
         ("ended customer  0", Step.CUSTOMER_DIALLED, Step.CUSTOMER_DIALLED, Outcome.CUSTOMER_ABANDONED),

@@ -550,22 +550,26 @@ async def test_poll_that_began_before_an_end_does_not_correct_it(harness: Harnes
         ("customer_dialled", Outcome.UNCLEAR),
     ],
 )
-@pytest.mark.parametrize("talked", [True, False])
+@pytest.mark.parametrize("known", ["", "talked", "stood still"])
 async def test_record_says_whether_the_talk_was_long_enough(
-    harness: Harness, database: Database, record: str, outcome: Outcome, talked: bool
+    harness: Harness, database: Database, record: str, outcome: Outcome, known: str
 ) -> None:
-    """`talked`: a former worker has stored that it was."""
+    """`known`: what a former worker has stored of the talk."""
     harness.shortest_talk = 5.0
     create_due_request(database)
     order = await harness.dial()
-    if talked:
+    if known:
         requests.progress(database, order.attempt, Step.CONNECTED, datetime.now(UTC))
-        requests.note_talk(database, order.attempt, datetime.now(UTC))
+        note = requests.note_talk if known == "talked" else requests.note_standstill
+        note(database, order.attempt, datetime.now(UTC))
     harness.make_silent(order.attempt)
     harness.dialer.records = {order.attempt: record}
     harness.facts = replace(harness.facts, connected=False)
     await harness.reconcile()
-    assert (await harness.wait_for_end(order.attempt)).outcome == (Outcome.CONNECTED if talked else outcome).value
+    expected = Outcome.CONNECTED if known == "talked" else outcome
+    if known == "stood still" and outcome is Outcome.CONNECTED:
+        expected = Outcome.UNCLEAR
+    assert (await harness.wait_for_end(order.attempt)).outcome == expected.value
 
 
 async def test_attempt_is_given_up_only_if_it_looks_gone_for_a_while(

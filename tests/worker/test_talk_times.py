@@ -26,6 +26,7 @@ class Harness:
         self.shortest = SHORT
         self.lasted: list[str] = []
         self.over: list[str] = []
+        self.silent: list[str] = []
         self.asked = 0
         self.answer: Callable[[], asyncio.Future[None] | AmiError | None] = lambda: None
         self.talks = TalkTimes(
@@ -34,6 +35,7 @@ class Harness:
             tasks=self.tasks,
             lasted=self.lasted.append,
             over=self.over.append,
+            silent=self.silent.append,
         )
 
     async def _ask(self) -> None:
@@ -109,7 +111,7 @@ async def test_nobody_talks_while_the_pbx_stands_still(
     harness.answer = lambda: AmiTimeout("no response") if gives_up else None
     harness.talks.begin(A)
     await harness.until(lambda: harness.asked == 3)
-    assert harness.lasted == []
+    assert (harness.lasted, harness.silent) == ([], [A])
     assert harness.talks.end(A, 20.0) is Outcome.UNCLEAR
 
 
@@ -120,6 +122,15 @@ async def test_talk_goes_on_after_the_pbx_stood_still(harness: Harness, monkeypa
     monkeypatch.setattr(talk_times, "PROMPT_SECONDS", PATIENCE)
     await harness.until(lambda: harness.lasted)
     assert harness.talks.end(A, 20.0) is Outcome.CONNECTED
+
+
+@pytest.mark.parametrize("known", ["from the beginning", "at the end", ""])
+async def test_standstill_that_a_former_worker_saw_counts(harness: Harness, known: str) -> None:
+    harness.shortest = PATIENCE
+    harness.talks.begin(A, stood_still=known == "from the beginning")
+    harness.talks.begin(A)
+    outcome = harness.talks.end(A, 2 * PATIENCE, stood_still=known == "at the end")
+    assert outcome is (Outcome.UNCLEAR if known else Outcome.CONNECTED)
 
 
 @pytest.mark.parametrize("lost", [True, False])
@@ -184,7 +195,7 @@ async def test_pbx_is_asked_again_and_again_during_the_shortest_talk(
     harness.shortest = math.inf
     harness.talks.begin(A)
     await harness.until(lambda: harness.asked == 3)
-    assert harness.lasted == []
+    assert (harness.lasted, harness.silent) == ([], [])
 
 
 async def test_silence_while_this_worker_stood_still_is_not_that_of_the_pbx(

@@ -201,6 +201,14 @@ def note_talk(database: Database, attempt_id: str, now: datetime) -> None:
             attempt.talked_at = now
 
 
+def note_standstill(database: Database, attempt_id: str, now: datetime) -> None:
+    """Record that the PBX has stood still in a talk. Its duration by the PBX's clock proves nothing then."""
+    with database.write() as session:
+        attempt = session.get(Attempt, attempt_id)
+        if attempt is not None and attempt.ended_at is None and attempt.stood_still_at is None:
+            attempt.stood_still_at = now
+
+
 def end(
     database: Database, attempt_id: str, outcome: Outcome, now: datetime, cause: str = "", *, refused: bool = False
 ) -> None:
@@ -280,7 +288,7 @@ class AttemptInFlight:
     """An attempt that has not ended.
 
     `withdrawn`: its request has ended, so its call must be hung up. `talked`: agent and customer have been connected
-    for the shortest talk.
+    for the shortest talk. `stood_still`: the PBX has stood still meanwhile.
     """
 
     attempt: str
@@ -289,6 +297,7 @@ class AttemptInFlight:
     withdrawn: bool
     agent: str
     talked: bool = False
+    stood_still: bool = False
 
 
 def in_flight(database: Database) -> list[AttemptInFlight]:
@@ -309,7 +318,13 @@ def _to_in_flight(session: Session, attempt: Attempt) -> AttemptInFlight:
     request = session.get(CallRequest, attempt.request_id)
     withdrawn = request is None or request.attempt != attempt.id
     return AttemptInFlight(
-        attempt.id, step, attempt.started_at, withdrawn, attempt.agent, attempt.talked_at is not None
+        attempt.id,
+        step,
+        attempt.started_at,
+        withdrawn,
+        attempt.agent,
+        talked=attempt.talked_at is not None,
+        stood_still=attempt.stood_still_at is not None,
     )
 
 

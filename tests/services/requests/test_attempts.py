@@ -16,6 +16,7 @@ from app.services.requests.attempts import (
     has_ended,
     in_flight,
     mark_records_deleted,
+    note_standstill,
     note_talk,
     progress,
     records_to_delete,
@@ -187,6 +188,17 @@ def test_a_talk_after_the_end_changes_nothing(database: Database, attempt: Attem
     note_talk(database, "a1", LATER)
     note_talk(database, "unknown", LATER)
     assert reload(database, attempt).talked_at is None
+
+
+def test_a_standstill_is_known_as_long_as_the_attempt_is_in_flight(database: Database, attempt: Attempt) -> None:
+    assert [each.stood_still for each in in_flight(database)] == [False]
+    note_standstill(database, "a1", NOW)
+    note_standstill(database, "a1", LATER)
+    note_standstill(database, "unknown", LATER)
+    assert [each.stood_still for each in in_flight(database)] == [True]
+    end(database, "a1", Outcome.UNCLEAR, LATER)
+    note_standstill(database, "a1", LATER + SECOND)
+    assert reload(database, attempt).stood_still_at == NOW
 
 
 def test_connected_attempt_with_another_end_is_unclear(
