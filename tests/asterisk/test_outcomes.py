@@ -282,7 +282,7 @@ async def test_standstill_in_a_talk_is_known_to_the_next_worker(open_office: Ope
         talk = await connect(office, "101")
         await office.wait_for_status(talk.request, "connected")
         bazang.asterisk.pause()
-        await bazang.until(lambda: "does not respond" in bazang.worker_log(), PATIENCE, "the worker notices it")
+        await bazang.until(lambda: bazang.attempts()[0].stood_still_at, PATIENCE, "the worker stores it")
         hang_up = asyncio.ensure_future(talk.customer.hang_up())
         await bazang.kill_worker()
         await asyncio.sleep(SHORTEST)  # by Asterisk's record the talk is long enough
