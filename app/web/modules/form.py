@@ -280,7 +280,7 @@ class ModuleForm(SpeechFields, WeekFields, DestinationsForm):
         description=_l("From so many callers on, those who come hear the offer before they wait. 0: never."),
     )
     offer_callers_per_agent = WholeNumberField(
-        _l("Announced at once from, for each agent"),
+        _l("Announced at once from (for each agent)"),
         default=module_defaults.OFFER_CALLERS_PER_AGENT,
         description=_l(
             "With 2 and three agents: from 6 callers on. Agents who are logged out or paused do not count. If none is "
