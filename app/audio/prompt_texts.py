@@ -66,6 +66,7 @@ PHONE_CALL_KEYS: tuple[str, ...] = (
 # In the text of a prompt they stand for the name of the office, and for the key by which callers leave the queue.
 NAME, KEY = "{name}", "{key}"
 _USUAL_KEY = "1"  # in the sample of a module that has none yet
+_KEY_NAMES = {"fa": {"*": "ستاره", "#": "مربع"}, "en": {"*": "star", "#": "hash"}}
 
 _TEXTS: dict[str, dict[str, str]] = {
     # Persian texts carry the short e between two words and the like: the voice speaks only what is written.
@@ -97,7 +98,7 @@ _TEXTS: dict[str, dict[str, str]] = {
         "after_success_time": "درخواستِ تماسِ شما ثبت شد. در زمانی که انتخاب کردید با شما تماس می‌گیریم.",
         "say_name": "اگر می‌خواهید نامِ خود را بگویید، پس از شنیدنِ بوق صحبت کنید. در غیرِ این صورت عددِ ۰ را بزنید.",
         "offer": (
-            f"همهٔ همکارانِ ما مشغول‌اند. اگر نمی‌خواهید منتظر بمانید، عددِ {KEY} را بزنید تا با شما تماس بگیریم. نوبتِ شما"
+            f"همهٔ همکارانِ ما مشغول‌اند. اگر نمی‌خواهید منتظر بمانید، کلیدِ {KEY} را بزنید تا با شما تماس بگیریم. نوبتِ شما"
             " محفوظ می‌ماند. در غیرِ این صورت پشتِ خط بمانید."
         ),
         "ask_customer": (
@@ -203,8 +204,16 @@ def default_text(key: str, language: str) -> str:
 
 
 def fill_in(text: str, office_name: str, offer_key: str = "") -> str:
-    """Return the text as it is spoken: with the name of the office, and the key by which callers leave the queue."""
+    """Return the text as it is spoken: with the name of the office, and the key by which callers leave the queue.
+
+    `offer_key` is as `spoken_key` names it, "": any.
+    """
     return text.replace(NAME, office_name).replace(KEY, offer_key or _USUAL_KEY)
+
+
+def spoken_key(key: str, language: str) -> str:
+    """Return a key of the telephone as a text can name it: a digit itself, or the name of the key. Raises KeyError."""
+    return _KEY_NAMES[language].get(key, key)
 
 
 def announced_keys(key: str) -> tuple[str, ...]:

@@ -222,7 +222,7 @@ def _report_offer(pbx: PbxSettings, offer: Offer, code: str) -> Finding:
     if is_freepbx(pbx):
         return fault(
             text,
-            f"{QUEUES} > {offer.queue}: set IVR Break Out Menu to an IVR whose digit {offer.key} leads to the custom "
+            f"{QUEUES} > {offer.queue}: set IVR Break Out Menu to an IVR whose key {offer.key} leads to the custom "
             f"destination for {offer.code}, {APPLY}.",
         )
     return fault(

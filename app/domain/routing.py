@@ -232,7 +232,8 @@ class OfferPlan:
     """How the callers who wait in a queue get to its module, whose id and code these are.
 
     `key`: the one by which they leave the queue, "" if there is none. `callers`: from so many waiting callers on, those
-    who come hear `sound` before they wait, 0: never. `sound`: as Asterisk plays it, "" for none.
+    who come hear `sound` before they wait, 0: never. `callers_per_agent`: the same for each agent who is logged in and
+    not paused. `sound`: as Asterisk plays it, "" for none.
     """
 
     module: int
@@ -240,6 +241,7 @@ class OfferPlan:
     queue: str
     key: str
     callers: int = 0
+    callers_per_agent: int = 0
     sound: str = ""
 
     @property

@@ -16,7 +16,7 @@ def is_displayable(text: str) -> bool:
 
 def displayable(text: str, longest: int = 200) -> str:
     """Return the displayable characters of untrusted text, `longest` at most."""
-    kept = "".join(char for char in text if char in _JOINERS or char.isprintable())
+    kept = text if text.isprintable() else "".join(char for char in text if char in _JOINERS or char.isprintable())
     return unicodedata.normalize("NFC", kept)[:longest].strip()
 
 

@@ -204,12 +204,16 @@ class Module(Base):
     asks_name: Mapped[bool] = mapped_column(default=False, server_default=false())  # callers may say their name
     keeps_while_down: Mapped[bool] = mapped_column(default=False, server_default=false())  # the dialplan takes requests
     # The key by which callers who wait in the queue come to the module, "": they are not offered that. Then how often
-    # they hear of it, in seconds, and from how many waiting callers on at once (0: never at once).
+    # they hear of it, in seconds, and from how many waiting callers on at once, in all and for each agent who is logged
+    # in and not paused (0: never at once).
     offer_key: Mapped[str] = mapped_column(String(1), default="", server_default="")
     offer_after: Mapped[int] = mapped_column(
         default=module_defaults.OFFER_AFTER, server_default=str(module_defaults.OFFER_AFTER)
     )
     offer_callers: Mapped[int] = mapped_column(default=module_defaults.OFFER_CALLERS, server_default="0")
+    offer_callers_per_agent: Mapped[int] = mapped_column(
+        default=module_defaults.OFFER_CALLERS_PER_AGENT, server_default="0"
+    )
     caller_id: Mapped[str] = mapped_column(String(32), default="")
     target_kind: Mapped[str] = mapped_column(String(16))  # extension, queue
     targets: Mapped[list[str]]

@@ -24,7 +24,6 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
-    exists,
     false,
     func,
     literal,
@@ -184,7 +183,8 @@ def _of(table: Any, queue: Any, target: Any, module_id: Any = None) -> ColumnEle
 
 
 def _any(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    return exists(select(literal(1)).where(condition))
+    """Tell whether there is a row. With EXISTS, PostgreSQL may read all waiting requests first to look into a hash."""
+    return select(literal(1)).where(condition).limit(1).scalar_subquery().is_not(None)
 
 
 # Made once: to make a statement takes longer than to run it.

@@ -1,6 +1,6 @@
 """Find out whose phones a queue member rings: those of an extension, or those of an agent without one."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.telephony.devices import (
@@ -105,5 +105,7 @@ class AgentFinder:
         return name
 
 
-def best_owner(device: str, owners: Iterable[str]) -> str:
+def best_owner(device: str, owners: Sequence[str]) -> str:
+    if len(owners) == 1:
+        return owners[0]
     return min(owners, key=lambda owner: (owner != agent_name(device), len(owner), owner))

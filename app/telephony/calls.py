@@ -46,6 +46,17 @@ class Talk:
     since: float
 
 
+class _Headers:
+    """The names of the headers of an event that tell of a channel. Those of a dialled channel begin with "Dest"."""
+
+    def __init__(self, prefix: str) -> None:
+        self.uniqueid, self.channel, self.linked = f"{prefix}Uniqueid", f"{prefix}Channel", f"{prefix}Linkedid"
+        self.caller, self.context, self.exten = f"{prefix}CallerIDNum", f"{prefix}Context", f"{prefix}Exten"
+
+
+_OWN, _DIALLED = _Headers(""), _Headers("Dest")
+
+
 @dataclass
 class _Channel:
     """A channel. `dialler` is the Uniqueid of the channel that dialled it, `served` the extension on whose behalf.
@@ -166,26 +177,26 @@ class Calls:
         """Report talks again. `fill` does the same."""
         self._is_connected = True
 
-    def _observe(self, event: Fields, now: float, prefix: str = "") -> _Channel | None:
+    def _observe(self, event: Fields, now: float, headers: _Headers = _OWN) -> _Channel | None:
         """Return the channel of an event, updated by it. None if the event has none, or if the channel has ended."""
-        uniqueid, name = event.get(f"{prefix}Uniqueid", ""), event.get(f"{prefix}Channel", "")
+        uniqueid, name = event.get(headers.uniqueid, ""), event.get(headers.channel, "")
         if not uniqueid or not name or uniqueid in self._ended:
             return None
         channel = self._channels.get(uniqueid)
         if channel is None:
             channel = self._add(uniqueid, now)
         self._set_name(channel, name, now)
-        self._update(channel, event, prefix)
+        self._update(channel, event, headers)
         return channel
 
     @staticmethod
-    def _update(channel: _Channel, event: Fields, prefix: str = "") -> None:
-        caller, linked = event.get(f"{prefix}CallerIDNum", ""), event.get(f"{prefix}Linkedid", "")
+    def _update(channel: _Channel, event: Fields, headers: _Headers) -> None:
+        caller, linked = event.get(headers.caller, ""), event.get(headers.linked, "")
         if caller and not caller.startswith("<"):
             channel.caller = caller
         if linked and linked not in channel.linked:
             channel.linked = (*channel.linked[:1], linked)
-        position = (event.get(f"{prefix}Context", ""), event.get(f"{prefix}Exten", ""))
+        position = (event.get(headers.context, ""), event.get(headers.exten, ""))
         if position != channel.position:
             channel.position, channel.rung = position, ""
 
@@ -216,7 +227,7 @@ class Calls:
     def _dial(self, event: Fields, now: float) -> None:
         """Note who dials whom. At DialEnd all phones of the dial are known that DialBegin could not know yet."""
         dialler = self._observe(event, now)
-        dialled = self._observe(event, now, "Dest")
+        dialled = self._observe(event, now, _DIALLED)
         if dialled is None:
             return
         dialled.is_dialled = True

@@ -391,8 +391,10 @@ class Snapshot:
         return {hint.extension, *(owner for device in hint.devices for owner in self._by_device.get(device, ()))}
 
     def _device_event(self, event: Fields, now: datetime) -> bool:
-        device = event.get("Device", "")
-        self.device_states[device] = event.get("State", "")
+        device, state = event.get("Device", ""), event.get("State", "")
+        if self.device_states.get(device) == state:
+            return False  # half of these events repeat what is known
+        self.device_states[device] = state
         return self._update_owners({device}, now)
 
     def _channel_event(self, event: Fields, now: datetime) -> bool:
@@ -446,12 +448,12 @@ class Snapshot:
         what_counts = _what_counts(member)
         self._update_queue(event, now)
         member = self._member_of(event)
+        is_member_event = event.get("Event") in _MEMBER_EVENTS and member is not None
         if before is not None and what_counts == _what_counts(member):
-            callers = self.queues[name].callers
+            callers = before.callers if is_member_event else self.queues[name].callers
             self._queue_facts[name] = before if before.callers == callers else Queue(before.members, callers)
         after = self._facts(name)
         became_free = False
-        is_member_event = event.get("Event") in _MEMBER_EVENTS and member is not None
         if is_member_event and member is not None:
             if state_interface != member.state_interface:
                 self._derive(now)

@@ -309,9 +309,10 @@ class Worker:
         name = event.get("Event")
         if name == "FullyBooted" and self.ami.connected:
             self.tasks.spawn(self.poll())
-        report = None if self.phone_calls.handle_event(event) else self.follower.handle(event)
-        if report is not None:
-            self.dispatcher.handle_report(report)
+        if name in AttemptFollower.handled and not self.phone_calls.handle_event(event):
+            report = self.follower.handle(event)
+            if report is not None:
+                self.dispatcher.handle_report(report)
         if name in Snapshot.handled and self.snapshot.handle(event, utcnow()):
             self.dispatcher.wake()
         self.talks.handle(event)

@@ -123,6 +123,7 @@ class StateStore:
         facts, configured = self._snapshot.queue_facts(), self._snapshot.configured_wrapups or {}
         # A row can only be deleted by a complete write.
         complete = complete or not extensions <= self._snapshot.extensions.keys() or not queues <= facts.keys()
+        everything = self._snapshot.extensions
         extension_reports = {
             e.extension: pbx_state.ExtensionReport(
                 e.extension,
@@ -133,8 +134,7 @@ class StateStore:
                 "&".join(e.devices),
                 self._snapshot.idle_since.get(e.extension),
             )
-            for e in self._snapshot.extensions.values()
-            if complete or e.extension in extensions
+            for e in (everything.values() if complete else map(everything.__getitem__, extensions))
         }
         queue_reports = {
             name: pbx_state.QueueReport(name, queue.callers, queue.members, configured.get(name))

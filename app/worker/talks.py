@@ -96,14 +96,15 @@ class TalkWatch:
 
     def handle(self, event: Any) -> None:
         """Handle a live event."""
-        if event.get("Event") in self._lost.handled:
+        name = event.get("Event")
+        if name in self._lost.handled:
             lost = self._lost.handle(event)
             if lost is not None:
                 self._note_missed(lost)
-        if event.get("Event") not in self._calls.handled:
+        if name not in self._calls.handled:
             return
         now, changes = self._now(), self._calls.changes
-        self._report(now)
+        self._close_due(now)  # those that this event may end
         self._calls.handle(event, now)
         self._report(now)
         if self._calls.changes != changes:
@@ -157,9 +158,7 @@ class TalkWatch:
 
     def _report(self, now: float) -> None:
         """Queue the closing of the requests that the due talks answer, and wait for the next talk."""
-        for talk in self._calls.due(now):
-            self._close_requests(talk, utcnow() - timedelta(seconds=now - talk.since))
-        next_due = self._calls.next_due()
+        next_due = self._close_due(now)
         if self._timer is None and next_due is None:
             return
         if self._timer is not None:
@@ -168,6 +167,15 @@ class TalkWatch:
             self._timer.cancel()
         loop = asyncio.get_running_loop()
         self._timer = None if next_due is None else loop.call_at(next_due, self._on_timer)
+
+    def _close_due(self, now: float) -> float | None:
+        """Queue the closing of the requests that the due talks answer. Return when the next talk is due."""
+        next_due = self._calls.next_due()
+        if next_due is None or next_due > now:
+            return next_due
+        for talk in self._calls.due(now):
+            self._close_requests(talk, utcnow() - timedelta(seconds=now - talk.since))
+        return self._calls.next_due()
 
     def _on_timer(self) -> None:
         self._timer = None  # the event loop may be early by its clock's resolution, so wait again if nothing is due

@@ -189,7 +189,15 @@ def make_plan(choose: random.Random) -> Dialplan:
         ),
         queues=tuple(QueuePlan(queue, choose.randint(5, 90), destination()) for queue in sorted(queues)),
         offers=tuple(
-            OfferPlan(n, "*5001", queue, choose.choice(["", *"0149"]), choose.randint(0, 2), "/prompts/offers/module-1")
+            OfferPlan(
+                n,
+                "*5001",
+                queue,
+                choose.choice(["", *"0149*#"]),
+                choose.randint(0, 2),
+                choose.randint(0, 2),
+                "/prompts/offers/module-1",
+            )
             for n, queue in enumerate(queues)
         ),
         profile=choose.choice(["asterisk", "freepbx"]),

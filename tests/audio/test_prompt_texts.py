@@ -15,7 +15,9 @@ from app.audio.prompt_texts import (
     appointment_text,
     default_text,
     delay_text,
+    fill_in,
     place_text,
+    spoken_key,
     wait_text,
 )
 from app.audio.speak import validate_speech
@@ -44,6 +46,13 @@ def test_prompts_are_in_the_order_of_the_dialogue() -> None:
         "greet_customer",
         "apology",
     )
+
+
+def test_keys_are_named_as_they_are_spoken() -> None:
+    assert [spoken_key(key, "en") for key in ("4", "*", "#", "")] == ["4", "star", "hash", ""]
+    assert [spoken_key(key, "fa") for key in ("4", "*", "#")] == ["4", STAR["fa"], HASH["fa"]]
+    assert "کلیدِ ستاره را" in fill_in(default_text("offer", "fa"), "", spoken_key("*", "fa"))
+    assert "press hash," in fill_in(default_text("offer", "en"), "", spoken_key("#", "en"))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -149,8 +149,9 @@ def full_office(database: Database, settings: Settings) -> None:
         next_code="*5001",
         error_kind="custom",
         error_code="from-internal,s,1",
-        offer_key="4",
+        offer_key="*",
         offer_callers=3,
+        offer_callers_per_agent=2,
     )
     create_module(database, name="شب و روزهای تعطیل", code="*5003", active=False, silent=True, automatic=False)
     store(database, Prompt(module_id=1, key="is", mode="none"))

@@ -41,7 +41,7 @@ EXTENSION = ExtensionPlan(
     unavailable=NO_DESTINATION,
 )
 QUEUE = QueuePlan("600", 90, TO_MODULE)
-OFFER = OfferPlan(7, "*5001", "600", "4", 2, "/srv/prompts/offers/module-7")
+OFFER = OfferPlan(7, "*5001", "600", "4", 2, 3, "/srv/prompts/offers/module-7")
 PLAN = Dialplan(
     modules=(MODULE,),
     extensions=(EXTENSION,),
@@ -122,7 +122,14 @@ DESTINATIONS = st.sampled_from(
         unavailable=DESTINATIONS,
     ),
     st.builds(QueuePlan, st.just("600"), st.integers(1, 900), DESTINATIONS),
-    st.sampled_from([OFFER, OfferPlan(7, "*5001", "600", ""), OfferPlan(7, "*5001", "600", "0")]),
+    st.sampled_from(
+        [
+            OFFER,
+            OfferPlan(7, "*5001", "600", ""),
+            OfferPlan(7, "*5001", "600", "*"),
+            OfferPlan(7, "*5001", "600", "#", callers_per_agent=1),
+        ]
+    ),
     st.sampled_from(["asterisk", "freepbx"]),
 )
 def test_no_value_moves_a_step(
@@ -131,7 +138,7 @@ def test_no_value_moves_a_step(
     """Asterisk reloads while calls are inside. A call continues at the number of its next step."""
     plan = replace(PLAN, modules=(module,), extensions=(extension,), queues=(queue,), profile=profile, offers=(offer,))
     # A destination, and steps that do nothing in one profile, or without an offer.
-    alternatives = [{"Goto", "Hangup"}, *({"NoOp", step} for step in ("ExecIf", "Set", "GotoIf", "Background"))]
+    alternatives = [{"Goto", "Hangup"}, *({"NoOp", step} for step in ("ExecIf", "Set", "Gosub", "Background"))]
     for before, after in zip(STEPS, steps(plan), strict=True):
         one, other = before.rpartition(",")[2], after.rpartition(",")[2]
         assert one == other or {one, other} in alternatives
@@ -171,9 +178,9 @@ def test_key_leads_from_the_queue_to_the_module() -> None:
     found = contexts(render(PLAN).text)
     key = 'exten => 4,1,ExecIf($["${BAZANG_QUEUE}" = "600"]?Set(BAZANG_LEFT=600))'
     assert found["bazang-offer-7"] == [key, "same => n,Set(BAZANG_PLACE=)", "same => n,Goto(bazang-modules,*5001,1)"]
-    at_once = "same => n,GotoIf($[${QUEUE_WAITING_COUNT(600)} >= 2]?bazang-first-offer-7,s,1)"
+    at_once = "same => n,Gosub(bazang-offer-at-once,s,1(600,2,3,bazang-first-offer-7))"
     assert at_once in found["bazang-queues"]
-    plan = replace(PLAN, offers=(replace(OFFER, key="", callers=0, sound=""),))
+    plan = replace(PLAN, offers=(replace(OFFER, key="", callers=0, callers_per_agent=0, sound=""),))
     assert contexts(render(plan).text)["bazang-offer-7"] == []
 
 

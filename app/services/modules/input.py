@@ -27,10 +27,11 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "quarter_limit": (0, 100),
     "offer_after": (10, 3600),
     "offer_callers": (0, 999),
+    "offer_callers_per_agent": (0, 99),
 }
 RETRY_PAUSE_BOUNDS = (10, 7 * 24 * 3600)  # of each of `retry_pauses`, and of `busy_pause` unless it is 0
 MOST_RETRY_PAUSES = 10
-OFFER_KEYS = "1234567890"
+OFFER_KEYS = "1234567890*#"
 # Fields that a ModuleInput and a row of the table have in common, in the order of the audit log.
 SHARED_FIELDS = (
     "name", "code", "target_kind", "next", "error", "active", "silent", "automatic", "language", "voice", "rate",
@@ -53,7 +54,8 @@ class ModuleInput:
     `at_closing` one of `hours.AtClosing`, `agent_order` one of `AgentOrder`. `fallback` is an extension or a queue,
     without a kind if `fallback_after` is 0.
     `offer_key` is one of OFFER_KEYS, "": callers who wait in the queue are not offered a call. They hear of it
-    every `offer_after` seconds, and at once if `offer_callers` wait already (0: never at once).
+    every `offer_after` seconds. They hear it at once if `offer_callers` wait already, or `offer_callers_per_agent` for
+    each agent who is logged in and not paused; 0: never at once.
     """
 
     name: str
@@ -103,6 +105,7 @@ class ModuleInput:
     offer_key: str = ""
     offer_after: int = module_defaults.OFFER_AFTER
     offer_callers: int = module_defaults.OFFER_CALLERS
+    offer_callers_per_agent: int = module_defaults.OFFER_CALLERS_PER_AGENT
     caller_id: str = ""
     prompts: Mapping[str, PromptInput] = field(default_factory=dict)
 

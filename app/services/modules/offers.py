@@ -52,6 +52,7 @@ def plans(session: Session, settings: Settings, modules: Iterable[Module]) -> tu
             module.targets[0],
             module.offer_key,
             module.offer_callers if module.offer_key else 0,
+            module.offer_callers_per_agent if module.offer_key else 0,
             _sound(session, settings, module) if module.offer_key else "",
         )
         for module in modules

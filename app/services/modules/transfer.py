@@ -125,6 +125,7 @@ class _Module(_Strict):
     offer_key: _Word = ""
     offer_after: _Seconds = module_defaults.OFFER_AFTER
     offer_callers: _Seconds = module_defaults.OFFER_CALLERS
+    offer_callers_per_agent: _Seconds = module_defaults.OFFER_CALLERS_PER_AGENT
     caller_id: _Number = ""
     prompts: dict[_Short, _Prompt] = Field(default_factory=dict)
 

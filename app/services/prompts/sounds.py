@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from app.audio.clip import Clip, SoundError
 from app.audio.library import SoundLibrary
-from app.audio.prompt_texts import NAME_KEYS, OPEN_KEYS, PROMPT_KEYS, TIME_KEYS, default_text, fill_in
+from app.audio.prompt_texts import NAME_KEYS, OPEN_KEYS, PROMPT_KEYS, TIME_KEYS, default_text, fill_in, spoken_key
 from app.audio.spoken_numbers import group_text, number_groups
 from app.services.prompts import recordings
 from app.services.prompts import voice as voices
@@ -111,7 +111,7 @@ def make_clip(
     recorded = None if own_text else _find_recorded(library, key, speech)
     if recorded is not None:
         return recorded
-    text = fill_in(own_text or default_text(key, language), office_name, offer_key)
+    text = fill_in(own_text or default_text(key, language), office_name, spoken_key(offer_key, language))
     return voices.synthesize(library, text, language, speech) if text else None
 
 

@@ -162,6 +162,7 @@ FIELD: Mapping[str, object] = {
     "offer_key": _l("Key to leave the queue"),
     "offer_after": _l("Offer to waiting callers every (seconds)"),
     "offer_callers": _l("Offer at once from so many waiting callers on"),
+    "offer_callers_per_agent": _l("Offer at once from so many waiting callers for each agent on"),
     "quarter_limit": _l("Chosen times in a quarter of an hour"),
     "tells_place": _l("Callers hear their place in line"),
     "tells_wait": _l("Callers hear the estimated wait"),

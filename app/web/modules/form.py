@@ -41,6 +41,11 @@ _PLAIN = (
     "at_closing", "agent_order", "place", "offers_times", "tells_place", "tells_wait", "asks_name", "keeps_while_down",
     "offer_key", *BOUNDS,
 )  # fmt: skip
+_KEY_LABELS = {"*": _l("* (star)"), "#": _l("# (hash)")}
+
+
+def _key_label(key: str) -> object:
+    return _KEY_LABELS.get(key) or digits(key)
 
 
 class ModuleForm(SpeechFields, WeekFields, DestinationsForm):
@@ -256,7 +261,7 @@ class ModuleForm(SpeechFields, WeekFields, DestinationsForm):
     callers_share = WholeNumberField(_l("Callers before each request"), default=module_defaults.CALLERS_SHARE)
     offer_key = SelectField(
         _l("Key to leave the queue"),
-        choices=lambda: choices({"": _l("none: no offer"), **{key: digits(key) for key in OFFER_KEYS}}),
+        choices=lambda: choices({"": _l("none: no offer"), **{key: _key_label(key) for key in OFFER_KEYS}}),
         default="",
         validate_choice=False,
         description=_l(
@@ -273,6 +278,14 @@ class ModuleForm(SpeechFields, WeekFields, DestinationsForm):
         _l("Announced at once from"),
         default=module_defaults.OFFER_CALLERS,
         description=_l("From so many callers on, those who come hear the offer before they wait. 0: never."),
+    )
+    offer_callers_per_agent = WholeNumberField(
+        _l("Announced at once from (for each agent)"),
+        default=module_defaults.OFFER_CALLERS_PER_AGENT,
+        description=_l(
+            "With 2 and three agents: from 6 callers on. Agents who are logged out or paused do not count. If none is "
+            "left, everybody hears the offer. 0: never."
+        ),
     )
 
     next = DestinationField(_l("Next destination"), _l("Where the call goes after the caller left a request."))

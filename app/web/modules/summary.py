@@ -129,6 +129,15 @@ def _offer_in_queue(given: ModuleInput) -> Markup:
             given.offer_callers,
         )
         sentences.append(escape(digits(text)))
+    if given.offer_callers_per_agent:
+        text = ngettext(
+            "If %(num)s caller for each agent who is logged in and not paused waits already, or no agent is left, "
+            "those who come hear it at once.",
+            "If %(num)s callers for each agent who is logged in and not paused wait already, or no agent is left, "
+            "those who come hear it at once.",
+            given.offer_callers_per_agent,
+        )
+        sentences.append(escape(digits(text)))
     return Markup(" ").join(sentences)
 
 

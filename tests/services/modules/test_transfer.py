@@ -100,7 +100,7 @@ def fill_tables(database: Database, library: SoundLibrary, folder: Path) -> None
         keeps_while_down=True,
         customer_first=True,
         office_name="Sepehr Ltd.",
-        offer_key="0",
+        offer_key="#",
         prompts={
             "intro": PromptInput("file", "", recording.file, recording.original_name),
             "is": PromptInput("none"),

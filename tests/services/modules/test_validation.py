@@ -47,6 +47,8 @@ def test_one_module_is_offered_in_a_queue(database: Database) -> None:
     assert errors_of(database, **queue, offer_key="2") == {"offer_key": "offered"}
     assert errors_of(database, target_kind="queue", targets=("801",), offer_key="1") == {}
     assert errors_of(database, targets=("800",), offer_key="1") == {}, "an extension"
+    for key in "0*#":
+        assert errors_of(database, target_kind="queue", targets=("801",), offer_key=key) == {}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_one_module_is_offered_in_a_queue(database: Database) -> None:
         ({"code": "1" * 21}, {"code": "code"}),
         ({"code": "*5099"}, {"code": "taken"}),
         ({"language": "de"}, {"language": "choice"}),
-        *(({"offer_key": key}, {"offer_key": "choice"}) for key in ("*", "12", "x", "۱")),
+        *(({"offer_key": key}, {"offer_key": "choice"}) for key in ("**", "*1", "12", "x", "۱", "A")),
         ({"language": "de", "voice": "de"}, {"language": "choice", "voice": "choice"}),
         ({"language": "fa", "voice": "en-us+f3"}, {"voice": "choice"}),
         ({"voice": "piper:../x"}, {"voice": "choice"}),

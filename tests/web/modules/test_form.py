@@ -511,12 +511,15 @@ def test_place_in_line_is_stored(admin: Visitor, database: Database) -> None:
 
 def test_offer_to_waiting_callers_is_stored(admin: Visitor, database: Database) -> None:
     queue = {"target_kind": "queue", "queue": "800"}
-    admin.follow(add(admin, **queue, offer_key="4", offer_after="90", offer_callers="3"))
+    given = {"offer_after": "90", "offer_callers": "3", "offer_callers_per_agent": "2"}
+    admin.follow(add(admin, **queue, offer_key="*", **given))
     saved = stored(database)
-    assert (saved.offer_key, saved.offer_after, saved.offer_callers) == ("4", 90, 3)
-    page = add(admin, 422, code="*5002", **queue, offer_key="5", offer_after="9", offer_callers="1000")
+    assert (saved.offer_key, saved.offer_after, saved.offer_callers, saved.offer_callers_per_agent) == ("*", 90, 3, 2)
+    assert "* (star)" in admin.get("/modules/1").main
+    wrong = {"offer_after": "9", "offer_callers": "1000", "offer_callers_per_agent": "100"}
+    page = add(admin, 422, code="*5002", **queue, offer_key="#", **wrong)
     assert page.error("offer_key") == error("offered")
-    assert (page.error("offer_after"), page.error("offer_callers")) == (error("range"), error("range"))
+    assert {page.error(name) for name in wrong} == {error("range")}
 
 
 def test_choice_of_times_is_stored(admin: Visitor, database: Database) -> None:

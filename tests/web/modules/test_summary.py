@@ -212,6 +212,12 @@ def test_offer_to_waiting_callers_is_described() -> None:
     assert summary(**queue, offer_key="4", offer_callers=2)[1].endswith(
         "2 callers wait already, those who come hear it at once."
     )
+    both = summary(**queue, offer_key="*", offer_callers=2, offer_callers_per_agent=1)[1]
+    assert "key * leads" in both
+    assert both.endswith(
+        "2 callers wait already, those who come hear it at once. If 1 caller for each agent who is logged in and not "
+        "paused waits already, or no agent is left, those who come hear it at once."
+    )
     assert summary(offer_key="4") == summary()
 
 

@@ -477,7 +477,7 @@ def test_freepbx_page_of_a_queue_has_the_steps_of_the_offer(admin: Visitor, data
     assert "IVR" not in admin.get("/queues/800").main
     create_module(database, name="Support", code="*5002", target_kind="queue", targets=["800"], offer_key="4")
     page = admin.get("/queues/800")
-    assert "IVR Break Out Menu" in page.main and "enter the digit 4" in page.main and "60 seconds" in page.main
+    assert "IVR Break Out Menu" in page.main and "enter the key 4" in page.main and "60 seconds" in page.main
     assert page.has("a", href="/modules/2/prompts/offer.wav?download=1")
     assert "has the right “config”" in page.main
     store_destinations(database, {}, {"800": "*5002"})
