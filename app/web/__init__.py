@@ -22,6 +22,8 @@ def register(app: Flask) -> None:
     )
     from app.web.accounts import login, profile, second_factor, session, users
     from app.web.accounts.browsers import describe_browser
+    from app.web.api import description, office
+    from app.web.api import requests as api_requests
     from app.web.audit import views as audit
     from app.web.audit import wording as audit_wording
     from app.web.guide import views as guide
@@ -57,6 +59,8 @@ def register(app: Flask) -> None:
         *(modules, destinations, preview, by_phone, recordings, extensions, queues, settings, setup, users, audit),
     ):
         app.register_blueprint(views.blueprint)
+    assert office and api_requests  # they declare operations of the API
+    app.register_blueprint(description.blueprint)
     app.jinja_env.globals.update(
         colours=colours,
         describe_browser=describe_browser,
