@@ -86,16 +86,25 @@ def create(database: Database, user_id: int, name: str, scopes: Collection[str],
     return token
 
 
-def revoke(database: Database, user_id: int, token_id: int, now: datetime, *, actor: str, address: str) -> None:
-    """Delete a token of a user. Programs that have it are refused at once. Raises NotFound."""
+def find(database: Database, token_id: int) -> ApiToken:
+    """Return a token by its id. Raises NotFound."""
+    with database.read() as session:
+        row = session.get(ApiToken, token_id)
+    if row is None:
+        raise NotFound(f"API token {token_id}")
+    return row
+
+
+def revoke(database: Database, token_id: int, now: datetime, *, actor: str, address: str) -> None:
+    """Delete a token. Programs that have it are refused at once. Raises NotFound."""
     with database.write() as session:
         row = session.get(ApiToken, token_id, with_for_update=True)
-        if row is None or row.user_id != user_id:
+        if row is None:
             raise NotFound(f"API token {token_id}")
-        name = session.get_one(User, user_id).name
+        owner = session.get_one(User, row.user_id).name
         session.delete(row)
         detail = {"api_token": row.name, "address": address}
-        audit.record(session, actor, AuditAction.API_TOKEN_REVOKED, name, detail, now)
+        audit.record(session, actor, AuditAction.API_TOKEN_REVOKED, owner, detail, now)
 
 
 def check_token(database: Database, token: str, address: str, now: datetime) -> ApiAccess:
@@ -104,7 +113,7 @@ def check_token(database: Database, token: str, address: str, now: datetime) -> 
     Raises WrongToken, and TooManyFailures for an address from which too many wrong ones came. A right token is accepted
     from there all the same: nobody can lock out the programs behind a shared address.
     """
-    found = _find(database, token) if _TOKEN.fullmatch(token) else None
+    found = _find_by_secret(database, token) if _TOKEN.fullmatch(token) else None
     if found is None:
         logins.count_wrong_token(database, address, now)
         raise WrongToken
@@ -116,7 +125,7 @@ def check_token(database: Database, token: str, address: str, now: datetime) -> 
     return ApiAccess(row.id, row.name, scope_of(user), known_scopes(row.scopes))
 
 
-def _find(database: Database, token: str) -> tuple[ApiToken, User] | None:
+def _find_by_secret(database: Database, token: str) -> tuple[ApiToken, User] | None:
     """Return a token and its user. None: there is none, or the user may not use the panel.
 
     What is compared are digests, whose common beginning with another one says nothing about the token.
