@@ -22,8 +22,7 @@ def register(app: Flask) -> None:
     )
     from app.web.accounts import login, profile, second_factor, session, tokens, users
     from app.web.accounts.browsers import describe_browser
-    from app.web.api import description, office
-    from app.web.api import requests as api_requests
+    from app.web.api import views as api
     from app.web.audit import views as audit
     from app.web.audit import wording as audit_wording
     from app.web.guide import views as guide
@@ -56,11 +55,9 @@ def register(app: Flask) -> None:
     for views in (
         *(login, profile, second_factor, tokens, poll, overview, requests, actions, mine, missed, pause, report),
         *(browser, notifications, search, filters, guide),
-        *(modules, destinations, preview, by_phone, recordings, extensions, queues, settings, setup, users, audit),
+        *(modules, destinations, preview, by_phone, recordings, extensions, queues, settings, setup, users, audit, api),
     ):
         app.register_blueprint(views.blueprint)
-    assert office and api_requests  # they declare operations of the API
-    app.register_blueprint(description.blueprint)
     app.jinja_env.globals.update(
         colours=colours,
         describe_browser=describe_browser,

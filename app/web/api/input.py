@@ -63,11 +63,16 @@ def _check_whole(value: Any) -> Any:
     return value
 
 
+def _to_whole(value: Any) -> Any:
+    """Read 1.0 as 1. To JSON, which has no whole numbers, they are the same."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 # A moment with its offset from UTC, of which UTC is kept.
 Moment = Annotated[AwareDatetime, BeforeValidator(_to_moment)]
 # A day in the office's time zone.
 Day = Annotated[date, BeforeValidator(_check_day), WithJsonSchema({"type": "string", "format": "date"})]
-RowNumber = Annotated[int, Field(ge=1, le=LARGEST_ROW_NUMBER)]
+RowNumber = Annotated[int, Field(ge=1, le=LARGEST_ROW_NUMBER), BeforeValidator(_to_whole)]
 WholeArgument = BeforeValidator(_check_whole)
 
 
@@ -91,8 +96,8 @@ def read_query(model: type[Model]) -> Model:
 
 def read_body(model: type[Model]) -> Model:
     """Return the body of the call. No body is an empty object. Raises Problem."""
-    content = request.get_data(cache=False)
-    if content and request.mimetype != "application/json":
+    content = request.get_data(cache=False)  # empty for a form, which was read before
+    if request.mimetype not in ("", "application/json") or (content and not request.mimetype):
         text = "Send the body as JSON, with the header Content-Type: application/json."
         raise Problem(415, "not_json", text)
     try:
@@ -132,5 +137,5 @@ def _errors_of(error: ValidationError) -> list[FieldError]:
     for one in error.errors(include_url=False, include_input=False, include_context=False):
         name = ".".join(str(part) for part in one["loc"])[:80]
         code = "unknown_field" if one["type"] == "extra_forbidden" else str(_CODES.get(one["type"], "wrong_value"))
-        found.append(FieldError(name, code, one["msg"]))
+        found.append(FieldError(name, code, f"{one['msg'].removeprefix('Value error, ').capitalize()}."))
     return found

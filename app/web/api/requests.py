@@ -27,7 +27,6 @@ from app.web.api import answers
 from app.web.api.input import Body, Moment, Query, RowNumber, WholeArgument, refuse
 from app.web.api.operation import Reply, operation
 from app.web.context import database, settings, utcnow
-from app.web.http import LARGEST_ROW_NUMBER
 from app.web.problems import Problem
 
 LONGEST_NUMBER, LONGEST_TARGET = 40, 80
@@ -159,7 +158,7 @@ def _idempotency_key() -> str | None:
 
 
 class ActionBody(Body):
-    version: Annotated[int, Field(ge=1, le=LARGEST_ROW_NUMBER)] | None = None
+    version: RowNumber | None = None
     """The version of the request that your program has read. If another user has changed the request since, nothing
     is done. None: do it anyway."""
 
