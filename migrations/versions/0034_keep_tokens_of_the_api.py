@@ -24,6 +24,7 @@ def upgrade():
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("used_at", MOMENT),
         sa.Column("used_from", sa.String(45), nullable=False),
+        sqlite_autoincrement=True,  # no id is given twice
     )
     op.create_index(op.f("ix_api_tokens_user_id"), "api_tokens", ["user_id"])
     op.create_table(

@@ -71,7 +71,7 @@ def new():
     except Invalid as invalid:
         show_errors(form, invalid.errors)
         return _new_page(form), 422
-    return render_template("accounts/token_shown.html", token=token, name=(form.name.data or "").strip())
+    return render_template("accounts/token_shown.html", secret=token, name=(form.name.data or "").strip())
 
 
 def _new_page(form: TokenForm) -> str:

@@ -18,6 +18,7 @@ from pydantic import (
 
 from app.services.errors import ErrorCode
 from app.web import wording
+from app.web.formats import office_zone
 from app.web.http import LARGEST_ROW_NUMBER
 from app.web.problems import FieldError, Problem
 
@@ -108,11 +109,21 @@ def read_body(model: type[Model]) -> Model:
         raise _invalid(_errors_of(error)) from None
 
 
-def refuse(errors: Mapping[str, str], *, more: Mapping[str, Any] | None = None) -> Problem:
-    """Return the problem for the errors that a service found: {field: error code}. The sentences are the forms'."""
+def refuse(errors: Mapping[str, str], free_at: datetime | None = None) -> Problem:
+    """Return the problem for the errors that a service found: {field: error code}. The sentences are the forms'.
+
+    `free_at`: the next free time, if the wished one is not free.
+    """
     g.locale = "en"
-    found = [FieldError(name, str(code), wording.error(code)) for name, code in errors.items()]
+    found = [FieldError(name, str(code), _sentence(code, free_at)) for name, code in errors.items()]
+    more = {} if free_at is None else {"free_at": free_at.astimezone(office_zone()).isoformat()}
     return _invalid(found, more=more)
+
+
+def _sentence(code: str, free_at: datetime | None) -> str:
+    if code == ErrorCode.NOT_FREE and free_at is not None:
+        return "At that time the office is closed or has enough calls. The next free time is in free_at."
+    return wording.error(code)
 
 
 def _invalid(errors: Iterable[FieldError], *, more: Mapping[str, Any] | None = None) -> Problem:

@@ -4,7 +4,6 @@ from pydantic import Field
 
 from app.domain.api_scopes import ApiScope
 from app.services.api.tokens import ApiAccess
-from app.services.errors import ErrorCode
 from app.services.report import periods
 from app.services.report.overview import load_overview
 from app.services.report.query import Filter
@@ -46,7 +45,7 @@ def show_figures(access: ApiAccess, query: FiguresQuery) -> answers.Figures:
     first = query.first_day or utcnow().astimezone(zone).date()
     last = query.last_day or first
     if last < first:
-        raise refuse({"to": ErrorCode.RANGE})
+        raise refuse({"to": "order"})
     period = periods.between(first, last, zone)
     wanted = Filter(registered_from=period.start, registered_to=period.end)
     return answers.Figures.of(statistics(database(), access.user, wanted, zone), first, last)

@@ -121,8 +121,7 @@ def create_request(access: ApiAccess, body: NewRequestBody) -> Reply:
         try:
             result = create.create_request(target, settings(), access.user, given, utcnow())
         except Invalid as invalid:
-            more = {} if invalid.free_at is None else {"free_at": answers.local(invalid.free_at).isoformat()}
-            raise refuse(invalid.errors, more=more) from None
+            raise refuse(invalid.errors, invalid.free_at) from None
         is_new = result.code is ResultCode.DONE
         state = _state(result, "created" if is_new else "duplicate")
         return idempotency.Answer(201 if is_new else 200, state.model_dump(mode="json"))
