@@ -758,7 +758,7 @@ class ApiToken(Base):
 
     __tablename__ = "api_tokens"
     # Else a page that still shows a revoked token could revoke the next one.
-    __table_args__: ClassVar[dict[str, Any]] = {"sqlite_autoincrement": True}
+    __table_args__ = ({"sqlite_autoincrement": True},)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
@@ -95,7 +96,7 @@ class Request(Answer):
         return cls(**_request_fields(row))
 
 
-def _request_fields(row: PendingRow) -> dict[str, object]:
+def _request_fields(row: PendingRow) -> dict[str, Any]:
     return {
         "id": row.id,
         "version": row.version,

@@ -47,10 +47,17 @@ class Caller:
         assert response.status_code == status, response.text
         check_headers(response)
         assert "Set-Cookie" not in response.headers
+        answer: Any = response.json
         if status >= 400:
             assert response.content_type == "application/problem+json"
-            assert response.json["status"] == status and response.json["type"] == "about:blank"
-            assert response.json["code"] and response.json["detail"].endswith(".")
+            assert answer["status"] == status and answer["type"] == "about:blank"
+            assert answer["code"] and answer["detail"].endswith(".")
         else:
             assert response.content_type == "application/json"
-        return response.json, response
+        return answer, response
+
+
+def code_of(response: TestResponse) -> str:
+    """Return the code of a problem."""
+    problem: Any = response.json
+    return str(problem["code"])

@@ -8,10 +8,11 @@ import pytest
 import schemathesis
 from flask import Flask
 from hypothesis.strategies import SearchStrategy
+from limits import RateLimitItemPerMinute
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from app.services.api import tokens
+from app.services import logins
 from app.store.database import Database
 from app.web.api import access
 from app.web.api.description import build
@@ -44,9 +45,9 @@ def test_arguments_are_never_null(app: Flask) -> None:
 @pytest.fixture
 def furnished(app: Flask, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """An office with one of everything, and calls without a limit."""
-    monkeypatch.setattr(access, "CALLS", access.RateLimitItemPerMinute(10**9))
-    monkeypatch.setattr(access, "CHANGES", access.RateLimitItemPerMinute(10**9))
-    monkeypatch.setattr(tokens.logins, "count_wrong_token", lambda *_: None)
+    monkeypatch.setattr(access, "CALLS", RateLimitItemPerMinute(10**9))
+    monkeypatch.setattr(access, "CHANGES", RateLimitItemPerMinute(10**9))
+    monkeypatch.setattr(logins, "count_wrong_token", lambda *_: None)
     monkeypatch.setattr(
         "app.services.requests.command_results.wait_for_results.__kwdefaults__",
         {"seconds": 0.0, "pause": lambda _seconds: None},
@@ -89,7 +90,7 @@ def call_and_check(cases: SearchStrategy[Any], headers: dict[str, str], without:
 
     @hypothesis.given(case=cases)
     @hypothesis.settings(max_examples=EXAMPLES)
-    def hold(case: schemathesis.Case) -> None:
+    def hold(case: Any) -> None:
         response = case.call(headers=headers)
         case.validate_response(response, headers=headers, excluded_checks=without)
         statuses.add(response.status_code)
