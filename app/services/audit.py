@@ -6,7 +6,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
@@ -86,17 +85,25 @@ class AuditAction(StrEnum):
     REQUESTS_MADE_UP = "requests_made_up"
 
 
-_origin: ContextVar[Mapping[str, Any]] = ContextVar("_origin", default=MappingProxyType({}))
+_api_token: ContextVar[str] = ContextVar("_api_token", default="")
 
 
 @contextmanager
 def from_api(token: str) -> Iterator[None]:
-    """Let the entries that are added within name the API token by which a program acts for the user."""
-    before = _origin.set({"api_token": token})
+    """Let the entries that are added within name the API token by which a program acts for the user.
+
+    `token` is its name, "" if a person acts.
+    """
+    before = _api_token.set(token)
     try:
         yield
     finally:
-        _origin.reset(before)
+        _api_token.reset(before)
+
+
+def api_token() -> str:
+    """Return the name of the API token by which a program acts now, "" if a person acts."""
+    return _api_token.get()
 
 
 def record(session: Session, actor: str, action: str, subject: str, detail: Mapping[str, Any], now: datetime) -> None:
@@ -110,7 +117,7 @@ def record(session: Session, actor: str, action: str, subject: str, detail: Mapp
             actor=actor[:80],
             action=AuditAction(action).value,
             subject=subject[:LONGEST_SUBJECT],
-            detail={**detail, **_origin.get()},
+            detail={**detail, "api_token": api_token()} if api_token() else dict(detail),
         )
     )
 

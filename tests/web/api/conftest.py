@@ -16,3 +16,10 @@ def crm(app: Flask) -> Caller:
 def assistant(app: Flask) -> Caller:
     """A program of the operator, whose extension is 101, with all scopes."""
     return Caller(app, make_token(app, OPERATOR))
+
+
+@pytest.fixture
+def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for an answer of the telephone service."""
+    defaults = {"seconds": 0.0, "pause": lambda _seconds: None}
+    monkeypatch.setattr("app.services.requests.command_results.wait_for_results.__kwdefaults__", defaults)

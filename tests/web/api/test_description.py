@@ -43,15 +43,11 @@ def test_arguments_are_never_null(app: Flask) -> None:
 
 
 @pytest.fixture
-def furnished(app: Flask, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def furnished(app: Flask, database: Database, without_waiting: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """An office with one of everything, and calls without a limit."""
     monkeypatch.setattr(access, "CALLS", RateLimitItemPerMinute(10**9))
     monkeypatch.setattr(access, "CHANGES", RateLimitItemPerMinute(10**9))
     monkeypatch.setattr(logins, "count_wrong_token", lambda *_: None)
-    monkeypatch.setattr(
-        "app.services.requests.command_results.wait_for_results.__kwdefaults__",
-        {"seconds": 0.0, "pause": lambda _seconds: None},
-    )
     create_line(database, "101")
     create_queue(database, "800", "101")
     module = create_module(database, targets=["101", "102"])

@@ -32,11 +32,7 @@ def shape(value: Any) -> Any:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="this machine has no curl")
-def test_examples_work(app: Flask, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "app.services.requests.command_results.wait_for_results.__kwdefaults__",
-        {"seconds": 0.0, "pause": lambda _seconds: None},
-    )
+def test_examples_work(app: Flask, database: Database, without_waiting: None) -> None:
     create_module(database)
     tried = 0
     with serve_application(app, Limits()) as port:

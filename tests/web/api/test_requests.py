@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
-from app.services import users
+from app.services import audit, commands, users
+from app.services.requests import perform
 from app.store.database import Database
 from app.store.models import CallRequest
 from tests.support.factories import create_line, create_module, create_request, history_of, log_of, reload
@@ -307,14 +308,23 @@ def test_request_is_called_now(database: Database, crm: Caller, service: Service
     assert [(command.actor, command.payload["agent"]) for command in handled] == [("sara", "101")]
 
 
-def test_call_that_the_telephone_service_has_not_answered_is_said(
-    database: Database, crm: Caller, monkeypatch: pytest.MonkeyPatch
+def test_log_names_the_token_also_of_what_the_telephone_service_does(
+    database: Database, crm: Caller, without_waiting: None
 ) -> None:
-    monkeypatch.setattr("app.services.requests.command_results.MAX_WAIT", 0.0)
-    monkeypatch.setattr(
-        "app.services.requests.command_results.wait_for_results.__kwdefaults__",
-        {"seconds": 0.0, "pause": lambda _seconds: None},
-    )
+    create_request(database, create_module(database), target="101")
+    with database.write() as session:
+        session.execute(update(CallRequest).values(status="dialling"))
+    crm.post("/requests/1/cancel", {}, 202)
+    (command,) = commands.open_commands(database, datetime.now(UTC))
+    assert perform.execute(database, command.kind, command.payload, command.actor, datetime.now(UTC)).ok
+    entry = log_of(database)[-1]
+    assert (entry.actor, entry.action, entry.detail["api_token"]) == ("sara", "request_cancelled", "CRM")
+    assert audit.api_token() == ""
+
+
+def test_call_that_the_telephone_service_has_not_answered_is_said(
+    database: Database, crm: Caller, without_waiting: None
+) -> None:
     create_request(database)
     assert crm.post("/requests/1/call", {}, 202)["result"] == "sent"
 
