@@ -143,10 +143,20 @@ _CODES = {
 }
 
 
+# type of pydantic's error -> a plainer sentence than pydantic's
+_SENTENCES = {
+    "missing": "This is required.",
+    "string_too_short": "This is required.",
+    "extra_forbidden": "There is no such field.",
+    "model_type": "Send a JSON object.",
+}
+
+
 def _errors_of(error: ValidationError) -> list[FieldError]:
     found = []
     for one in error.errors(include_url=False, include_input=False, include_context=False):
         name = ".".join(str(part) for part in one["loc"])[:80]
         code = "unknown_field" if one["type"] == "extra_forbidden" else str(_CODES.get(one["type"], "wrong_value"))
-        found.append(FieldError(name, code, f"{one['msg'].removeprefix('Value error, ').capitalize()}."))
+        stated = f"{one['msg'].removeprefix('Value error, ').capitalize()}."
+        found.append(FieldError(name, code, _SENTENCES.get(one["type"], stated)))
     return found

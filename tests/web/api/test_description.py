@@ -58,7 +58,7 @@ def furnished(app: Flask, database: Database, without_waiting: None, monkeypatch
         create_attempt(database, request, started_at=now, ended_at=now + timedelta(seconds=9), outcome="agent_busy")
 
 
-EXAMPLES = 10  # of each operation
+EXAMPLES = 8  # of each operation
 # These refuse by the rules of the office, such as those about numbers, what the description allows.
 BY_RULES = {"create_request", "call_request", "postpone_request", "write_note", "list_requests", "show_figures"}
 
