@@ -25,6 +25,7 @@ class Counter(StrEnum):
     ACCOUNT = "account"
     ADDRESS = "address"
     CODE = "code"  # codes of an account, in a known browser or in all others
+    TOKEN = "token"  # noqa: S105 - the name of a counter: API tokens that do not exist, of an address
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ ALLOWANCES: Mapping[Counter, Allowance] = {
     Counter.ACCOUNT: Allowance(20, timedelta(seconds=30)),
     Counter.ADDRESS: Allowance(40, timedelta(seconds=30)),  # a whole office may share an address
     Counter.CODE: Allowance(5, timedelta(minutes=30)),
+    Counter.TOKEN: Allowance(10, timedelta(minutes=15)),  # right tokens are served meanwhile
 }
 _MOST_DOUBLINGS = 20
 

@@ -1,6 +1,8 @@
 """The audit log: who changed what in the panel. Entries are only added, never changed or deleted."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -20,7 +22,7 @@ PER_PAGE = 50
 # Actions that change nothing.
 _NO_CHANGES = (
     *("logged_in", "login_failed", "unknown_login_failed", "code_failed"),
-    *("logged_out", "session_ended", "report_exported"),
+    *("logged_out", "session_ended", "report_exported", "api_token_refused"),
 )
 
 Detail = dict[str, Any]  # {field name: [old, new]}
@@ -43,6 +45,9 @@ class AuditAction(StrEnum):
     SECOND_FACTOR_OFF = "second_factor_off"  # by the user
     SECOND_FACTOR_RESET = "second_factor_reset"  # by an administrator
     RECOVERY_CODES_MADE = "recovery_codes_made"
+    API_TOKEN_ADDED = "api_token_added"  # noqa: S105 - the name of an action
+    API_TOKEN_REVOKED = "api_token_revoked"  # noqa: S105 - the name of an action
+    API_TOKEN_REFUSED = "api_token_refused"  # noqa: S105 - the name of an action
     BACKUP_RESTORED = "backup_restored"
     REPORT_EXPORTED = "report_exported"
     MODULE_SAVED = "module_saved"
@@ -80,6 +85,27 @@ class AuditAction(StrEnum):
     REQUESTS_MADE_UP = "requests_made_up"
 
 
+_api_token: ContextVar[str] = ContextVar("_api_token", default="")
+
+
+@contextmanager
+def from_api(token: str) -> Iterator[None]:
+    """Let the entries that are added within name the API token by which a program acts for the user.
+
+    `token` is its name, "" if a person acts.
+    """
+    before = _api_token.set(token)
+    try:
+        yield
+    finally:
+        _api_token.reset(before)
+
+
+def api_token() -> str:
+    """Return the name of the API token by which a program acts now, "" if a person acts."""
+    return _api_token.get()
+
+
 def record(session: Session, actor: str, action: str, subject: str, detail: Mapping[str, Any], now: datetime) -> None:
     """Add an entry in the current transaction, so that it is stored together with the change.
 
@@ -91,7 +117,7 @@ def record(session: Session, actor: str, action: str, subject: str, detail: Mapp
             actor=actor[:80],
             action=AuditAction(action).value,
             subject=subject[:LONGEST_SUBJECT],
-            detail=dict(detail),
+            detail={**detail, "api_token": api_token()} if api_token() else dict(detail),
         )
     )
 

@@ -20,6 +20,8 @@ from app.store import pbx_state, waiting
 from app.store import requests as store
 from app.store.database import Database
 from app.store.models import (
+    ApiAnswer,
+    ApiToken,
     Attempt,
     Base,
     CallRequest,
@@ -149,6 +151,8 @@ RUNNING = (
     Running(PendingLogin, happened=("started_at",), rows=true()),
     Running(PushSubscription, happened=("created_at", "sent_at", "failed_at"), rows=true()),
     Running(PushMessage, happened=("created_at",), ends=("next_at", "expires_at"), rows=~PushMessage.done),
+    Running(ApiToken, happened=("used_at",), rows=true()),
+    Running(ApiAnswer, happened=("created_at",), rows=true()),
     Running(SecondFactor, happened=("started_at",), rows=SecondFactor.confirmed_at.is_(None)),
 )
 

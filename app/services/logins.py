@@ -71,7 +71,8 @@ def log_in(database: Database, name: str, password: str, source: Source, now: da
     Raises WrongPassword and TooManyFailures, and CodeNeeded for a user with a second factor.
     """
     keys = _keys(name, source)
-    _count_try(database, keys, now)
+    with database.write() as session:
+        _count_try(session, keys, now)
     user = users.check_password(database, name, password)
     token = ""
     with database.write() as session:
@@ -115,7 +116,8 @@ def enter_code(database: Database, settings: Settings, token: str, code: str, so
     """
     waiting = waiting_user(database, token, now)
     keys = _keys(waiting.name, source, with_code=True)
-    _count_try(database, keys, now)
+    with database.write() as session:
+        _count_try(session, keys, now)
     with database.write() as session:
         locked = session.get(User, waiting.id, with_for_update=True)
         pending = session.get(PendingLogin, _digest(token))
@@ -160,7 +162,8 @@ def check_again(
     """
     user = users.get(database, user_id)
     keys = _keys(user.name, source, with_code=code is not None)
-    _count_try(database, keys, now)
+    with database.write() as session:
+        _count_try(session, keys, now)
     if not users.has_password(database, user_id, password):
         raise Invalid({"password": ErrorCode.WRONG})
     with database.write() as session:
@@ -180,8 +183,19 @@ def forget_failures(session: Session, name: str) -> None:
     session.execute(delete(LoginFailures).where(LoginFailures.key.contains(account_key(name))))
 
 
+def count_wrong_token(database: Database, address: str, now: datetime) -> None:
+    """Count and record an API token that does not exist. Raises TooManyFailures, and then counts nothing."""
+    with database.write() as session:
+        _count_try(session, {Counter.TOKEN: f"token:{_address_key(address)}"}, now)
+        audit.record(session, "", AuditAction.API_TOKEN_REFUSED, "", {"address": address}, now)
+
+
+def _address_key(address: str) -> str:
+    return sha256(login_limits.address_group(address).encode()).hexdigest()[:32]
+
+
 def _keys(name: str, source: Source, *, with_code: bool = False) -> dict[Counter, str]:
-    account, address = account_key(name), sha256(login_limits.address_group(source.address).encode()).hexdigest()[:32]
+    account, address = account_key(name), _address_key(source.address)
     if source.browser:
         own = f"{source.browser[:40]}:{account}"
         return {Counter.BROWSER: f"browser:{own}"} | ({Counter.CODE: f"code:{own}"} if with_code else {})
@@ -193,16 +207,15 @@ def _keys(name: str, source: Source, *, with_code: bool = False) -> dict[Counter
     return keys | ({Counter.CODE: f"code:{account}"} if with_code else {})
 
 
-def _count_try(database: Database, keys: dict[Counter, str], now: datetime) -> None:
+def _count_try(session: Session, keys: dict[Counter, str], now: datetime) -> None:
     """Count the try as a failure. Raises TooManyFailures, and then counts nothing."""
-    with database.write() as session:
-        session.execute(delete(LoginFailures).where(LoginFailures.last_at <= now - FORGOTTEN_AFTER))
-        rows = _lock(session, keys, now)
-        waits = [login_limits.wait(counter, Failures(row.failures, row.last_at), now) for counter, row in rows.items()]
-        if (longest := max(waits)) > timedelta(0):
-            raise TooManyFailures(longest)
-        for row in rows.values():
-            row.failures, row.last_at = row.failures + 1, now
+    session.execute(delete(LoginFailures).where(LoginFailures.last_at <= now - FORGOTTEN_AFTER))
+    rows = _lock(session, keys, now)
+    waits = [login_limits.wait(counter, Failures(row.failures, row.last_at), now) for counter, row in rows.items()]
+    if (longest := max(waits)) > timedelta(0):
+        raise TooManyFailures(longest)
+    for row in rows.values():
+        row.failures, row.last_at = row.failures + 1, now
 
 
 def _lock(session: Session, keys: dict[Counter, str], now: datetime) -> dict[Counter, LoginFailures]:

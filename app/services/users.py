@@ -23,7 +23,7 @@ from app.services import audit
 from app.services.audit import AuditAction
 from app.services.errors import ErrorCode, Invalid, NotFound, check_line
 from app.store.database import Database
-from app.store.models import PendingLogin, User, UserSession
+from app.store.models import ApiToken, PendingLogin, User, UserSession
 
 ROLES = ("administrator", "supervisor", "operator")
 THEMES = ("auto", "light", "dark")
@@ -100,7 +100,7 @@ def create(
 
 
 def change(database: Database, user_id: int, given: UserInput, now: datetime, *, actor: str = "") -> None:
-    """Change a user. Deactivating a user ends all their sessions.
+    """Change a user. Deactivating a user ends all their sessions and deletes their API tokens.
 
     Raises NotFound, and Invalid with `last_administrator` if no active administrator would be left.
     """
@@ -114,6 +114,7 @@ def change(database: Database, user_id: int, given: UserInput, now: datetime, *,
         before = _fields(user)
         if user.active and not given.active:
             end_sessions(session, user)
+            session.execute(delete(ApiToken).where(ApiToken.user_id == user.id))  # also if they come back one day
         _fill(user, given)
         changed = audit.changes(before, _fields(user))
         if changed:

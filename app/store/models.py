@@ -758,6 +758,37 @@ class PushMessage(Base):
     done: Mapped[bool] = mapped_column(default=False)
 
 
+class ApiToken(Base):
+    """A token by which a program uses the API as a user. Only its digest is stored."""
+
+    __tablename__ = "api_tokens"
+    # Else a page that still shows a revoked token could revoke the next one.
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(60))
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    beginning: Mapped[str] = mapped_column(String(12))  # of the token, by which a person recognises it
+    scopes: Mapped[list[str]]  # see domain/api_scopes.py
+    created_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]  # accurate to a few minutes
+    used_from: Mapped[str] = mapped_column(String(45), default="")  # the address of the last use
+
+
+class ApiAnswer(Base):
+    """The answer to an API call with an idempotency key. The same call gets it again for a day."""
+
+    __tablename__ = "api_answers"
+
+    token_id: Mapped[int] = mapped_column(ForeignKey("api_tokens.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(100), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))  # of what was sent
+    status: Mapped[int | None]  # of HTTP; None until the transaction that made the row ends
+    body: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class SavedFilter(Base):
     """A search of the report that a user has given a name."""
 

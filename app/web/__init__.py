@@ -20,8 +20,9 @@ def register(app: Flask) -> None:
         urls,
         wording,
     )
-    from app.web.accounts import login, profile, second_factor, session, users
+    from app.web.accounts import login, profile, second_factor, session, tokens, users
     from app.web.accounts.browsers import describe_browser
+    from app.web.api import views as api
     from app.web.audit import views as audit
     from app.web.audit import wording as audit_wording
     from app.web.guide import views as guide
@@ -52,9 +53,9 @@ def register(app: Flask) -> None:
     for part in (compression, http, urls, assets, locale, formats, fields, layout, health, poll, error_pages, session):
         part.register(app)
     for views in (
-        *(login, profile, second_factor, poll, overview, requests, actions, mine, missed, pause, report),
+        *(login, profile, second_factor, tokens, poll, overview, requests, actions, mine, missed, pause, report),
         *(browser, notifications, search, filters, guide),
-        *(modules, destinations, preview, by_phone, recordings, extensions, queues, settings, setup, users, audit),
+        *(modules, destinations, preview, by_phone, recordings, extensions, queues, settings, setup, users, audit, api),
     ):
         app.register_blueprint(views.blueprint)
     app.jinja_env.globals.update(
@@ -70,5 +71,6 @@ def register(app: Flask) -> None:
         setup_wording=setup_wording,
         explain_reason=explain_reason,
         find_remedies=find_remedies,
+        scope_label=tokens.scope_label,
         location_suggestions=location_suggestions,
     )

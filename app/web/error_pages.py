@@ -1,4 +1,4 @@
-"""The pages for errors, in plain words."""
+"""The pages for errors, in plain words. Programs that call the API get problem details instead."""
 
 from flask import Flask, current_app, render_template, request
 from flask_babel import gettext as _
@@ -8,6 +8,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import Forbidden, HTTPException
 
 from app.domain.hosts import host_name
+from app.web import problems
 from app.web.body_check import BodyTooLarge, may_upload
 from app.web.host_check import UnknownHost
 from app.web.http import is_fragment
@@ -26,6 +27,8 @@ def _with_fallback(handler):
     """Answer with plain text if the handler fails. Its page reads the user from the database, which may be broken."""
 
     def handle(error):
+        if problems.is_api():
+            return problems.respond(error)
         try:
             return handler(error)
         except Exception:

@@ -6,6 +6,7 @@ from werkzeug.exceptions import HTTPException
 
 from app.web.assets import FILES as STATIC_FILES
 from tests.browser import looks, test_looks, test_setup_looks
+from tests.web.test_everywhere import all_rules
 
 ALL_LOOKS = (test_looks, test_setup_looks)
 
@@ -57,7 +58,7 @@ def test_every_page_is_looked_at(app: Flask) -> None:
             seen.add(adapter.match(path.partition("?")[0])[0])
         except HTTPException:
             assert path == "/nothing"
-    pages = {rule.endpoint for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}
+    pages = {rule.endpoint for rule in all_rules() if "GET" in (rule.methods or ())}
     assert pages - PARTS - FILES - REACHED - REDIRECTIONS - seen == set()
 
 

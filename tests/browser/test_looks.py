@@ -246,6 +246,20 @@ def turn_on_second_factor(page: Page) -> None:
     page.locator(".recovery-codes").wait_for()
 
 
+def fail_to_make_a_token(page: Page) -> None:
+    page.goto("/account/tokens/new")
+    page.locator("main form .btn-primary").click()
+    page.locator(".alert-danger").wait_for()
+
+
+def make_a_token(page: Page) -> None:
+    page.goto("/account/tokens/new")
+    page.locator("#name").fill("CRM")
+    page.locator("main [type=checkbox]").first.check()
+    page.locator("main form .btn-primary").click()
+    page.locator(".copyable").wait_for()
+
+
 def enter_the_password(page: Page) -> None:
     page.goto("/login")
     page.locator("#name").fill(ADMINISTRATOR)
@@ -293,6 +307,10 @@ PAGES: dict[str, Visit] = {
     "user-last-administrator": fail_to_deactivate,
     "account": open_path("/account"),
     "account-errors": fail_to_change_a_password,
+    "token-new": open_path("/account/tokens/new"),
+    "token-errors": fail_to_make_a_token,
+    "token-shown": make_a_token,
+    "token-revoke": open_path("/account/tokens/1/revoke"),
     "second-factor": open_path("/account/second-factor"),
     "second-factor-wrong-code": enter_a_wrong_first_code,
     "second-factor-set-up": open_path("/account/second-factor/set-up"),

@@ -384,6 +384,7 @@ STAY = {
     ("kept_registrations", "called_at"),
     ("kept_registrations", "stored_at"),
     ("saved_filters", "created_at"),
+    ("api_tokens", "created_at"),
 }
 
 

@@ -50,6 +50,7 @@ from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.server_database import migrated_database, new_database, open_server_database
 from tests.asterisk.office import OWN_E164, Office
+from tests.services.api.test_idempotency import check_calls_at_the_same_time
 from tests.services.notifications.test_outbox import add_user as add_notified_user
 from tests.services.notifications.test_outbox import messages
 from tests.services.notifications.test_outbox import register as register_request
@@ -681,3 +682,7 @@ def test_notifications_have_one_key_and_are_stored_and_handed_out_once(database:
     (delivery, *_others) = [delivery for found in claimed for delivery in found]
     outbox.finish(database, [outbox.Result(delivery, done=True, gone=True)], now)
     assert messages(database) == [], "the browser is gone, and all that was for it"
+
+
+def test_equal_calls_of_the_api_at_once_do_their_work_once(database: Database, office: Settings) -> None:
+    check_calls_at_the_same_time(database, office)

@@ -19,6 +19,7 @@ from app.audio.library import SoundLibrary
 from app.config import Settings
 from app.extensions import db
 from app.services import users
+from app.services.api import tokens
 from app.store.database import Database
 from app.store.models import ExtensionScenario, PhoneCall, QueueRow, QueueScenario, SpokenName
 from app.web import layout
@@ -65,7 +66,9 @@ FOR_OPERATORS |= {"missed.index", "missed.rows", "missed.make_request", "missed.
 FOR_OPERATORS |= {"notifications.index", "notifications.save", "notifications.browsers", "notifications.subscribe"}
 FOR_OPERATORS |= {"notifications.test", "notifications.remove", "search.index", "guide.index"}
 FOR_OPERATORS |= {"filters.save", "filters.rename", "filters.delete"}
+FOR_OPERATORS |= {"tokens.new", "tokens.revoke"}
 FOR_SUPERVISORS = FOR_OPERATORS | {"log.index", "calls.pause", "calls.resume"}
+API = "api."  # begins the names of its endpoints
 CALL = uuid.UUID("00000000-0000-4000-8000-000000000001")
 # Arguments of URLs that exist in the `furnished` office.
 VALUES: dict[str, Any] = {
@@ -90,6 +93,7 @@ VALUES: dict[str, Any] = {
     "missed_id": 1,
     "subscription_id": 1,
     "filter_id": 1,
+    "token_id": 1,
     "role": "operator",
 }
 OTHER_VALUES: dict[str, dict[str, Any]] = {"script": {"filename": "app.js"}}
@@ -112,6 +116,7 @@ REDIRECTS = {
     "second_factor.recovery_codes",
     "second_factor.turn_off",
 }
+OF_THE_OPERATOR = {"tokens.revoke"}  # the record in VALUES is the operator's, so a supervisor does not find it
 BOTH_LANGUAGES = {"settings.voices", "browser.offline"}  # has texts in both languages
 FRAGMENTS = {
     "requests.rows",
@@ -145,8 +150,26 @@ ZIP_FILES = {"recordings.download_set"}
 
 @lru_cache
 def all_rules() -> list[Rule]:
+    """Return the routes of all pages. Those of the API have other rules, see tests/web/api/test_access.py."""
+    return [rule for rule in _routes() if not rule.endpoint.startswith(API)]
+
+
+@lru_cache
+def api_rules() -> list[Rule]:
+    """Return the routes of the API."""
+    return [rule for rule in _routes() if rule.endpoint.startswith(API)]
+
+
+@lru_cache
+def _routes() -> list[Rule]:
     with TemporaryDirectory() as folder:
         return list(create_app(make_settings(Path(folder))).url_map.iter_rules())
+
+
+def test_the_api_has_an_address_of_its_own() -> None:
+    assert api_rules() and all_rules()
+    assert all(rule.rule.startswith("/api/v1/") for rule in api_rules())
+    assert not [rule for rule in all_rules() if rule.rule.startswith("/api")]
 
 
 def rules(subtests: pytest.Subtests, method: str) -> Iterator[tuple[Rule, AbstractContextManager[object]]]:
@@ -192,6 +215,7 @@ def furnished(database: Database, settings: Settings) -> None:
     create_missed_call_rule(database)
     create_missed_call(database, at=datetime.now(UTC), caller_name="Sara")
     create_second_factor(database, settings, 4)
+    tokens.create(database, 2, "CRM", ["requests:read"], NOW, address="127.0.0.1")
 
 
 def test_pages_require_a_log_in(app: Flask, furnished: None, visitor: Visitor, subtests: pytest.Subtests) -> None:
@@ -228,7 +252,10 @@ def test_pages_are_open_to_their_roles_only(
                 if rule.endpoint in FOR_EVERYBODY | own:
                     asked = QUERIES.get(rule.endpoint)
                     answer = visitor.client.get(url_of(app, rule), query_string=asked, buffered=True)
-                    assert answer.status_code in ((403,) if rule.endpoint in CLOSED else (200, 302))
+                    if rule.endpoint in OF_THE_OPERATOR and visitor is not operator:
+                        assert answer.status_code == 404
+                    else:
+                        assert answer.status_code in ((403,) if rule.endpoint in CLOSED else (200, 302))
                 else:
                     assert names_roles(visitor.get(url_of(app, rule), 403), rule)
 

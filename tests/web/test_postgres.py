@@ -14,7 +14,8 @@ from app.services.modules.list import load_module
 from app.store.database import Database
 from script.office.database import make_settings
 from script.office.server_database import migrated_database, new_database
-from tests.support.factories import NOW, create_line, create_request
+from tests.support.factories import NOW, create_line, create_module, create_request
+from tests.web.api.caller import Caller, make_token
 from tests.web.conftest import ADMINISTRATOR, PASSWORD, Service
 from tests.web.pages import Visitor, rows
 
@@ -64,3 +65,30 @@ def test_the_panel_works_on_postgresql(app: Flask, database: Database, service: 
     assert "Undone." in admin.press("/requests/acts/undo", {"row": "1.2"}).message
     admin.press("/requests/acts/cancel", {"row": "1.3"})
     assert "cancelled" in rows(admin.get("/requests/rows", headers={"HX-Request": "true", "If-None-Match": etag}))[0]
+
+
+def test_the_api_works_on_postgresql(app: Flask, database: Database) -> None:
+    users.create(database, ADMINISTRATOR, PASSWORD, "administrator", NOW)
+    module = create_module(database)
+    crm = Caller(app, make_token(app))
+    body = {"number": "09121234567", "module_id": module.id}
+    assert crm.post("/requests", body | {"note": "a\0b"}, 422)["errors"][0]["field"] == "note"
+    assert crm.post("/requests", body | {"target": "1\0"}, 422)["errors"][0]["field"] == "target"
+    created = crm.post("/requests", body, 201, Idempotency_Key="1")
+    assert crm.post("/requests", body, 201, Idempotency_Key="1") == created
+    for path in (
+        "/requests?number=0912&status=waiting",
+        "/requests/1",
+        "/modules",
+        "/queues",
+        "/figures",
+        "/figures/now",
+    ):
+        crm.get(path)
+    assert crm.get("/figures")["registered"] == 1
+    assert crm.post("/requests/1/note", {"note": "a\0b"}, 422)
+    assert crm.post("/requests/1/call", {"agent": "1\0"}, 422)
+    assert crm.post("/requests/1/cancel")["status"] == "cancelled"
+    for _ in range(11):
+        wrong = Caller(app, "nothing").client.get("/api/v1/queues", headers={"Authorization": "Bearer nothing"})
+    assert wrong.status_code == 429

@@ -16,6 +16,7 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from app.services import users
+from app.services.api import tokens
 from app.services.notifications import subscriptions
 from app.services.report import saved_filters
 from app.store.database import Database
@@ -46,7 +47,7 @@ NOT_LOGGED_IN = (None, WAITING)
 # What users can do who must set up the second factor first.
 BEFORE_SET_UP = {"second_factor.index", "second_factor.set_up", "auth.log_out"}
 # Arguments of addresses that are the number of a record which belongs to somebody.
-OWNED = {"missed_id", "request_id", "session_id", "subscription_id", "filter_id"}
+OWNED = {"missed_id", "request_id", "session_id", "subscription_id", "filter_id", "token_id"}
 # Arguments that name no record.
 NAMES_NOTHING = {"act", "filename", "digest", "language", "role"}
 # Routes that name records by their query, and the query for a record of somebody else.
@@ -173,7 +174,12 @@ def test_no_route_shows_or_changes_the_record_of_somebody_else(app: Flask, datab
     saved_filters.save(database, other, "Mine", "period=7", now)
     (saved,) = saved_filters.list_filters(database, other)
     foreign = {"missed_id": missed.id, "request_id": 2, "session_id": foreign_session}
-    foreign |= {"subscription_id": browser, "filter_id": saved.id}
+    tokens.create(database, other, "Mine", ["requests:read"], now, address="127.0.0.1")
+    foreign |= {
+        "subscription_id": browser,
+        "filter_id": saved.id,
+        "token_id": tokens.list_tokens(database, other)[0].id,
+    }
     assert foreign.keys() == OWNED
     client = Visitor(app, USERS["operator"]).client
     faults, tried = [], set()

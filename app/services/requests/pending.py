@@ -39,7 +39,8 @@ class AttemptMark:
 class PendingRow:
     """A request as a row of the page.
 
-    `number` is written as in the office's country. `targets` are the queue, or the extensions that may serve it.
+    `number` is written as in the office's country, `stored_number` as the database has it: in international form, or an
+    extension. `targets` are the queue, or the extensions that may serve it.
     `position` is its place in the line of its target, 1 for the next one, None if it does not wait. `after` is the
     number of the request before it in this line, "" if there is none.
     `fallback` is the target, as (queue, target), that may serve it, too, None if there is none now.
@@ -53,6 +54,7 @@ class PendingRow:
     status: Status
     step: Step | None
     number: str
+    stored_number: str
     caller_name: str
     caller_number: str
     created_by: str
@@ -254,6 +256,7 @@ def _to_row(
         status=request.status,
         step=request.step,
         number=numbers.national(row.number, facts.region),
+        stored_number=row.number,
         caller_name=row.caller_name,
         caller_number=row.caller_number,
         created_by=row.created_by,

@@ -192,6 +192,8 @@ class _Performer:
                 kind, payload["note"] = commands.MARK_DONE, note
             case _:
                 kind = commands.CANCEL
+        if token := audit.api_token():
+            payload["api_token"] = token
         command = commands.send_in(self._session, kind, payload, actor=self._scope.name, now=self._now)
         return result_for(row, ResultCode.SENT, command=command)
 
@@ -395,7 +397,7 @@ class CommandOutcome:
 def execute(database: Database, kind: str, payload: dict[str, Any], actor: str, now: datetime) -> CommandOutcome:
     """Execute a command for the worker. Raises NotFound, and KeyError if the kind or the payload is wrong."""
     action = _action_of(kind, payload)
-    with database.write() as session:
+    with audit.from_api(payload.get("api_token", "")), database.write() as session:
         loaded = store.load(session, payload["request"], lock=True)
         if loaded is None:
             raise NotFound(f"request {payload['request']}")

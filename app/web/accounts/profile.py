@@ -9,6 +9,7 @@ from wtforms import PasswordField, SelectField
 
 from app.extensions import limiter
 from app.services import second_factor, sessions, users
+from app.services.api import tokens
 from app.services.errors import ErrorCode, Invalid, NotFound
 from app.web import wording
 from app.web.accounts.session import client, limits, start_session
@@ -96,6 +97,7 @@ def _page(form: PasswordForm, preferences: PreferencesForm) -> str:
         preferences=preferences,
         second_factor=second_factor.state(database(), current_user.id),
         sessions=own,
+        tokens=tokens.list_tokens(database(), current_user.id),
     )
 
 

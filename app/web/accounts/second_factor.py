@@ -11,11 +11,10 @@ from flask_wtf import FlaskForm
 from markupsafe import Markup
 from wtforms import PasswordField
 
-from app.services import logins, second_factor, users
+from app.services import second_factor, users
 from app.services.errors import Invalid, NotFound
-from app.services.logins import TooManyFailures
 from app.web.accounts.session import session_is_fresh, start_session
-from app.web.accounts.tries import clock_hint, retry_later, source_for
+from app.web.accounts.tries import check_again, clock_hint
 from app.web.context import database, settings, utcnow
 from app.web.fields import DigitsField, has_errors, show_errors
 from app.web.http import requested_page
@@ -56,7 +55,7 @@ def index():
     if has_errors(form):
         return _start_page(form), 422
     if not session_is_fresh():
-        answer = _check(form, lambda: _start_page(form))
+        answer = check_again(form, lambda: _start_page(form))
         if answer is not None:
             return answer
     try:
@@ -147,31 +146,8 @@ def _change(template: str, change):
     if request.method == "GET":
         return render_template(template, form=form, hint="")
     form.validate()
-    answer = _check(form, lambda hint="": render_template(template, form=form, hint=hint))
+    answer = check_again(form, lambda hint="": render_template(template, form=form, hint=hint))
     try:
         return change() if answer is None else answer
     except NotFound:  # it was reset just now
         return redirect(url_for("account.index"))
-
-
-def _check(form, page):
-    """Check the password of a form, and its code if it has that field. Return the answer if one is wrong, else None."""
-    code = form.code.data or "" if "code" in form else None
-    try:
-        logins.check_again(
-            database(),
-            settings(),
-            current_user.id,
-            source_for(current_user.name),
-            utcnow(),
-            password=form.password.data or "",
-            code=code,
-        )
-    except TooManyFailures as error:
-        headers = retry_later(form.password, error.wait)
-        return page(), 429, headers
-    except Invalid as invalid:
-        show_errors(form, invalid.errors)
-        shown = page(clock_hint()) if "code" in invalid.errors else page()
-        return shown, 422
-    return None

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from flask import Flask, Response, make_response, redirect, request, session, url_for
-from flask.sessions import SecureCookieSessionInterface, SessionMixin
+from flask import Flask, Request, Response, make_response, redirect, request, session, url_for
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask_login import UserMixin, current_user, login_user, logout_user
 
 from app.domain.sessions import SessionLimits, has_ended, is_fresh
@@ -15,6 +15,7 @@ from app.web.assets import FILES
 from app.web.context import cached, database, settings, utcnow
 from app.web.host_check import learn_host
 from app.web.http import is_fragment, local_path, previous_page
+from app.web.problems import is_api
 
 # How old the stored time of the last use may become. Each write makes all caches outdated.
 _USE_AGE = timedelta(minutes=5)
@@ -45,10 +46,16 @@ class SessionUser(UserMixin):
 
 
 class _SessionInterface(SecureCookieSessionInterface):
-    """Flask's own, whose cookie is only sent by https if it was received by https, and never with a static file."""
+    """Flask's own, whose cookie is only sent by https if it was received by https, and never with a static file.
+
+    The API has no sessions: a cookie does not say who calls, and the answer sets none.
+    """
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        return self.session_class() if is_api() else super().open_session(app, request)
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        if request.endpoint not in _FILES:  # they are the same for everybody, and caches may keep them
+        if request.endpoint not in _FILES and not is_api():  # they are the same for everybody, and caches may keep them
             super().save_session(app, session, response)
 
     def get_cookie_secure(self, app: Flask) -> bool:

@@ -5,12 +5,16 @@ from datetime import timedelta
 
 from flask_babel import gettext as _
 from flask_babel import ngettext
+from flask_login import current_user
 from wtforms import Field
 
-from app.services.logins import Source
+from app.services import logins
+from app.services.errors import Invalid
+from app.services.logins import Source, TooManyFailures
 from app.web.accounts import known_browsers
 from app.web.accounts.session import client
-from app.web.context import utcnow
+from app.web.context import database, settings, utcnow
+from app.web.fields import show_errors
 from app.web.formats import digits, exact
 
 
@@ -38,3 +42,29 @@ def clock_hint() -> str:
         "codes depend on the time.",
         time=exact(utcnow()),
     )
+
+
+def check_again(form, page):
+    """Check the password of a form, and its code if it has that field. Return the answer if one is wrong, else None.
+
+    `page` renders the page with the form. It gets a hint if the code is wrong.
+    """
+    code = form.code.data or "" if "code" in form else None
+    try:
+        logins.check_again(
+            database(),
+            settings(),
+            current_user.id,
+            source_for(current_user.name),
+            utcnow(),
+            password=form.password.data or "",
+            code=code,
+        )
+    except TooManyFailures as error:
+        headers = retry_later(form.password, error.wait)
+        return page(), 429, headers
+    except Invalid as invalid:
+        show_errors(form, invalid.errors)
+        shown = page(clock_hint()) if "code" in invalid.errors else page()
+        return shown, 422
+    return None

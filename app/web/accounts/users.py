@@ -7,6 +7,7 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from app.services import audit, second_factor, users
+from app.services.api import tokens
 from app.services.errors import Invalid, NotFound
 from app.services.users import ROLES, UserInput
 from app.store.models import User
@@ -80,14 +81,18 @@ def edit(user_id: int):
     form = UserForm()
     if request.method == "GET":
         form.fill(user, directory().extensions.keys())
-        return _page("accounts/user_edit.html", form, user=user)
+        return _edit_page(form, user)
     form.validate()
     errors = {} if has_errors(form) else _change(user, form.to_input(active=user.active))
     show_errors(form, errors)
     if has_errors(form):
-        return _page("accounts/user_edit.html", form, user=user), 422
+        return _edit_page(form, user), 422
     flash(_("The user is saved."), "success")
     return redirect(url_for("users.index"))
+
+
+def _edit_page(form: UserForm, user: User) -> str:
+    return _page("accounts/user_edit.html", form, user=user, tokens=tokens.list_tokens(database(), user.id))
 
 
 def _change(user: User, given: UserInput) -> dict[str, str]:
@@ -127,7 +132,8 @@ def password(user_id: int):
     if user.id == current_user.id:  # own passwords are changed on the account page
         return redirect(url_for("account.index"))
     if request.method == "GET":
-        return render_template("accounts/password_reset.html", user=user)
+        has_tokens = bool(tokens.list_tokens(database(), user.id))
+        return render_template("accounts/password_reset.html", user=user, has_tokens=has_tokens)
     generated = users.generate_password()
     users.reset_password(database(), user.id, generated, utcnow(), actor=current_user.name)
     return _show_password(user, generated)

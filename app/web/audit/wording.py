@@ -53,6 +53,12 @@ ACTION: Mapping[AuditAction, tuple[object, object]] = {
         _l("new recovery codes"),
         _l("%(what)s made new recovery codes."),
     ),
+    AuditAction.API_TOKEN_ADDED: (_l("API token added"), _l("An API token of %(what)s was added.")),
+    AuditAction.API_TOKEN_REVOKED: (_l("API token revoked"), _l("An API token of %(what)s was revoked.")),
+    AuditAction.API_TOKEN_REFUSED: (
+        _l("wrong API token"),
+        _l("A program called the API with a token that does not exist, or does not count any more."),
+    ),
     AuditAction.REPORT_EXPORTED: (_l("report exported"), _l("The report was exported as a file.")),
     AuditAction.BACKUP_RESTORED: (_l("backup restored"), _l("The backup of %(what)s was restored.")),
     AuditAction.MODULE_SAVED: (_l("module saved"), _l("The module %(what)s was saved.")),
@@ -239,6 +245,8 @@ FIELD: Mapping[str, object] = {
     "recorded": _l("Recorded"),
     "address": _l("From the address"),
     "ended_address": _l("Address of the ended session"),
+    "api_token": _l("API token"),
+    "scopes": _l("Rights of the token"),
 }
 
 # Texts of the values of a field.

@@ -1,0 +1,1 @@
+"""The JSON API: tokens of programs, and calls that are repeated."""

@@ -1,0 +1,65 @@
+"""Who calls the API: the token of a call, what it may do, and how often it may call."""
+
+import math
+from collections.abc import Mapping
+from datetime import timedelta
+
+from flask import request
+from limits import RateLimitItem, RateLimitItemPerMinute
+
+from app.domain.api_scopes import ApiScope
+from app.extensions import limiter
+from app.services.api import tokens
+from app.services.api.tokens import ApiAccess, WrongToken
+from app.services.logins import TooManyFailures
+from app.web.context import database, utcnow
+from app.web.problems import Problem
+
+CALLS = RateLimitItemPerMinute(300, namespace="api")  # of a token
+CHANGES = RateLimitItemPerMinute(60, namespace="api changes")  # of these, calls that change something
+_REALM = 'Bearer realm="Bazang"'
+
+
+def authenticate(scope: ApiScope | None, *, changes: bool) -> ApiAccess:
+    """Return who calls. None as `scope`: any token will do. Raises Problem.
+
+    The token counts in the header only. Addresses, and so tokens in them, are written to logs and shown in browsers.
+    """
+    scheme, _space, token = request.headers.get("Authorization", "").strip().partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        text = "Send a token in the header Authorization, after the word Bearer."
+        raise Problem(401, "token_missing", text, headers={"WWW-Authenticate": _REALM})
+    try:
+        access = tokens.check_token(database(), token.strip(), request.remote_addr or "", utcnow())
+    except WrongToken:
+        text = "There is no such token, it was revoked, or its user may not use the panel."
+        raise Problem(401, "token_invalid", text, headers=_challenge("invalid_token")) from None
+    except TooManyFailures as failures:
+        text = "Too many wrong tokens came from this address."
+        raise Problem(429, "too_many_wrong_tokens", text, headers=_retry_after(failures.wait)) from None
+    _count(CALLS, access)
+    if changes:
+        _count(CHANGES, access)
+    if scope is not None and scope not in access.scopes:
+        text = f"The token does not have the scope {scope}."
+        raise Problem(403, "scope_missing", text, headers=_challenge("insufficient_scope", scope=scope))
+    return access
+
+
+def _count(item: RateLimitItem, access: ApiAccess) -> None:
+    """Count a call of a token. Raises Problem if there are too many."""
+    if limiter.limiter.hit(item, str(access.token_id)):
+        return
+    window = limiter.limiter.get_window_stats(item, str(access.token_id))
+    wait = timedelta(seconds=window.reset_time - utcnow().timestamp())
+    text = f"This token may make {item.amount} such calls in a minute."
+    raise Problem(429, "too_many_calls", text, headers=_retry_after(wait))
+
+
+def _challenge(error: str, **more: str) -> Mapping[str, str]:
+    members = {"error": error, **more}
+    return {"WWW-Authenticate": ", ".join((_REALM, *(f'{name}="{value}"' for name, value in members.items())))}
+
+
+def _retry_after(wait: timedelta) -> Mapping[str, str]:
+    return {"Retry-After": str(max(math.ceil(wait.total_seconds()), 1))}
