@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from flask import Flask, current_app
 
+from app import log
 from app.config import Settings
 from app.paths import OPTIONAL, find_faults
 from app.store.database import Database
@@ -44,15 +45,6 @@ def _checked_context() -> tuple[Settings, Database]:
     return settings, database
 
 
-def _log_to_stderr() -> None:
-    from app.worker.log import MaskingFormatter
-
-    handler = logging.StreamHandler()
-    handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
-
-
 @click.command()
 def worker() -> None:
     """Run the worker, the process that talks to the PBX."""
@@ -63,7 +55,7 @@ def worker() -> None:
     faults = {name: fault for name, fault in find_faults(settings).items() if name not in OPTIONAL}
     if faults:
         raise click.ClickException("\n".join(faults.values()))
-    _log_to_stderr()
+    log.set_up(settings.log_format)
     try:
         run_worker(settings, database, ready=lambda: logging.getLogger("bazang").info("ready for callers"))
     except WorkerRunning as error:
@@ -300,8 +292,8 @@ def restore(file: Path) -> None:
     import flask_migrate
     from alembic.script import ScriptDirectory
 
-    from app.doctor import MIGRATIONS
     from app.services import backup as backups
+    from app.store.schema import MIGRATIONS
 
     settings, database = _context()
     revisions = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}

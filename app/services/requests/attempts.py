@@ -280,7 +280,7 @@ class AttemptInFlight:
     """An attempt that has not ended.
 
     `withdrawn`: its request has ended, so its call must be hung up. `talked`: agent and customer have been connected
-    for the shortest talk.
+    for the shortest talk. `request` is the id of the request.
     """
 
     attempt: str
@@ -289,6 +289,7 @@ class AttemptInFlight:
     withdrawn: bool
     agent: str
     talked: bool = False
+    request: int = 0
 
 
 def in_flight(database: Database) -> list[AttemptInFlight]:
@@ -309,7 +310,13 @@ def _to_in_flight(session: Session, attempt: Attempt) -> AttemptInFlight:
     request = session.get(CallRequest, attempt.request_id)
     withdrawn = request is None or request.attempt != attempt.id
     return AttemptInFlight(
-        attempt.id, step, attempt.started_at, withdrawn, attempt.agent, attempt.talked_at is not None
+        attempt.id,
+        step,
+        attempt.started_at,
+        withdrawn,
+        attempt.agent,
+        attempt.talked_at is not None,
+        attempt.request_id,
     )
 
 
