@@ -1,0 +1,18 @@
+"""Store what the worker measures of itself, for a monitoring system."""
+
+import sqlalchemy as sa
+from alembic import op
+
+# revision identifiers, used by Alembic.
+revision = "0036"
+down_revision = "0033"
+branch_labels = None
+depends_on = None
+
+
+def upgrade():
+    op.add_column("worker_state", sa.Column("figures", sa.Text(), nullable=False, server_default=""))
+
+
+def downgrade():
+    op.drop_column("worker_state", "figures")
