@@ -73,6 +73,7 @@ def worker_state(session: Session) -> WorkerState:
             boot_id="",
             jump_seconds=0,
             figures="",
+            deletions=0,
         )
     return state
 

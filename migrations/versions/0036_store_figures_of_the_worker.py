@@ -1,4 +1,4 @@
-"""Store what the worker measures of itself, for a monitoring system."""
+"""Store what the worker measures of itself for a monitoring system, and how often old requests were deleted."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,8 +11,10 @@ depends_on = None
 
 
 def upgrade():
+    op.add_column("worker_state", sa.Column("deletions", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("worker_state", sa.Column("figures", sa.Text(), nullable=False, server_default=""))
 
 
 def downgrade():
     op.drop_column("worker_state", "figures")
+    op.drop_column("worker_state", "deletions")

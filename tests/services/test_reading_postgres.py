@@ -7,7 +7,7 @@ import pytest
 
 from app.store.database import Database
 from script.office.server_database import migrated_database, new_database, open_server_database
-from tests.services import test_audit, test_filling, test_users
+from tests.services import test_audit, test_filling, test_retention, test_users
 from tests.services.missed import test_automatic, test_calls, test_list
 from tests.services.missed.test_automatic import rule
 from tests.services.missed.test_calls import listed
@@ -60,4 +60,5 @@ _take_over(
     test_automatic,
     test_list,
     test_figures,
+    test_retention,
 )
