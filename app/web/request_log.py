@@ -53,6 +53,8 @@ def _end(response: Response) -> Response:
 
 
 def _is_of_no_interest(response: Response) -> bool:
-    """Tell whether a page has only refreshed itself, or loaded one of its files."""
-    is_file = request.endpoint in FILES or request.endpoint in PROBES
-    return response.status_code < 400 and request.method == "GET" and (is_file or is_fragment())
+    """Tell whether a monitor asks, a page has only refreshed itself, or one of its files was loaded."""
+    if request.endpoint in PROBES:
+        return True
+    reads = response.status_code < 400 and request.method in ("GET", "HEAD")
+    return reads and (request.endpoint in FILES or is_fragment())

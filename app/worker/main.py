@@ -398,7 +398,8 @@ class Worker:
             began = time.monotonic()
             try:
                 await self._poll_pbx()
-                self.figures.poll.observe(time.monotonic() - began)
+                if self.ami.connected:
+                    self.figures.poll.observe(time.monotonic() - began)
                 self.figures.ami_lag.set(self.ami.take_lag())
             except AmiError as error:
                 log.warning("cannot read the state of the PBX: %s", error)

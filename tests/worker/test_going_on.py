@@ -18,6 +18,7 @@ from app.services import commands
 from app.store.database import Database
 from app.store.models import CallRequest, Command, ExtensionRow, NumberOnLine
 from app.store.pbx_state import worker_state
+from app.telephony.ami import AmiClient
 from app.worker import state
 from app.worker.main import Worker
 from script.office.patience import PATIENCE
@@ -67,7 +68,11 @@ async def test_fault_in_a_poll_stops_neither_the_heartbeat_nor_the_dispatcher(
     assert "a bug" in caplog.text
 
 
-async def test_figures_of_the_worker_are_stored_with_the_heartbeat(worker: Worker, database: Database) -> None:
+async def test_figures_of_the_worker_are_stored_with_the_heartbeat(
+    worker: Worker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await worker.poll()  # without the PBX nothing is read
+    monkeypatch.setattr(AmiClient, "connected", True)
     await worker.poll()
     with database.read() as session:
         values = samples(worker_state(session).figures)
