@@ -3,11 +3,12 @@
 What will go is counted before anybody decides. What is open is never deleted, whatever its age.
 """
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
@@ -25,6 +26,10 @@ from app.store import settings as store
 from app.store.database import Database
 from app.store.models import AuditEntry, CallRequest, HistoryEntry, SpokenName
 
+log = logging.getLogger(__name__)
+DAY = timedelta(days=1)
+LONGEST_GAP, DOUBT = 30 * DAY, 3 * DAY
+_SEEN, _WAIT = "retention_seen", "retention_wait"  # settings: the last look, and until when the clock is doubted
 BATCH = 50  # requests, or other rows, in a transaction
 _QUIET: Any = {"synchronize_session": False}
 
@@ -76,6 +81,8 @@ def delete_some(
     """
     given = load(database)
     until, deleted = clock() + seconds, Counter[Kind]()
+    if not any(given.days(kind) for kind in _DELETED) or not _trusts_clock(database, now):
+        return deleted, False
     for kind, delete_batch in _DELETED.items():
         before = given.before(kind, now)
         while before is not None:
@@ -88,6 +95,28 @@ def delete_some(
                 break
             pause(clock() - began)
     return +deleted, False
+
+
+def _trusts_clock(database: Database, now: datetime) -> bool:
+    """Tell whether data may be judged by its age now.
+
+    A machine that starts with a clock far ahead would delete everything. So after LONGEST_GAP without a look, nothing
+    is deleted for DOUBT: by then somebody has seen the wrong dates, or the machine has only been off for long.
+    """
+    with database.read() as session:
+        stored = store.read_all(session)
+    seen, wait = (datetime.fromisoformat(stored[name]) if stored.get(name) else None for name in (_SEEN, _WAIT))
+    if seen is not None and now - seen > LONGEST_GAP:
+        wait = now + DOUBT
+        days = (now - seen).days
+        log.warning("the last look at old data was %s days ago by the clock; nothing is deleted before %s", days, wait)
+    elif seen is not None and now < seen - DAY:
+        wait = None  # the clock was put right
+    if seen is None or abs(now - seen) >= DAY:
+        with database.write() as session:
+            store.write_setting(session, _SEEN, now.isoformat())
+            store.write_setting(session, _WAIT, "" if wait is None else wait.isoformat())
+    return wait is None or now >= wait
 
 
 def record(database: Database, deleted: Mapping[Kind, int], now: datetime) -> None:

@@ -165,6 +165,26 @@ def test_reports_are_read_anew_after_a_deletion(database: Database) -> None:
         assert requests_version(session) != before
 
 
+def test_a_clock_that_is_far_ahead_deletes_nothing(database: Database) -> None:
+    fresh, _newest = end(database, NOW - DAY), end(database, NOW - DAY)
+    assert delete(database, requests=90) == {}
+    ahead = NOW + 4000 * DAY
+    for later in (ahead, ahead + DAY, ahead + 2.9 * DAY):
+        assert retention.delete_some(database, later, seconds=60) == ({}, False)
+    for day in range(1, 89):  # the clock is put right
+        assert retention.delete_some(database, NOW + day * DAY, seconds=60) == ({}, False)
+    assert fresh.id in ids(database)
+    assert retention.delete_some(database, NOW + 90 * DAY, seconds=60) == ({Kind.REQUESTS: 1}, False)
+
+
+def test_a_machine_that_was_off_for_long_goes_on_after_some_days(database: Database) -> None:
+    end(database, NOW - DAY), end(database, NOW - DAY)
+    assert delete(database, requests=90) == {}
+    on_again = NOW + 400 * DAY
+    assert retention.delete_some(database, on_again, seconds=60) == ({}, False)
+    assert retention.delete_some(database, on_again + retention.DOUBT, seconds=60) == ({Kind.REQUESTS: 1}, False)
+
+
 @pytest.mark.parametrize("given", [{"requests": 89}, {"notes": 6}, {"names": 0}, {"log": 5}, {"requests": -1}])
 def test_days_that_are_not_allowed_are_refused(database: Database, given: dict[str, int]) -> None:
     with pytest.raises(Invalid) as refused:
