@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from app.domain.lifecycle import FINAL
@@ -31,6 +31,7 @@ DAY = timedelta(days=1)
 LONGEST_GAP, DOUBT = 30 * DAY, 3 * DAY
 _SEEN, _WAIT = "retention_seen", "retention_wait"  # settings: the last look, and until when the clock is doubted
 BATCH = 50  # requests, or other rows, in a transaction
+_HAS_NOTE = CallRequest.note != literal_column("''")  # as in the index
 _QUIET: Any = {"synchronize_session": False}
 
 
@@ -167,7 +168,7 @@ def _read_count(session: Session, kind: Kind, before: datetime | None) -> tuple[
     else:
         query = select(func.count(), func.min(CallRequest.done_at)).where(_has_ended(before))
         if kind is Kind.NOTES:
-            query = query.where(CallRequest.note != "")
+            query = query.where(_HAS_NOTE)
         elif kind is Kind.NAMES:
             query = query.join(SpokenName, SpokenName.request_id == CallRequest.id)
     number, oldest = session.execute(query).one()
@@ -211,7 +212,7 @@ def _delete_requests(database: Database, before: datetime) -> _Batch:
 
 def _delete_notes(database: Database, before: datetime) -> _Batch:
     """Empty the notes of some requests, also in their history. Their last change cannot be undone any more."""
-    with_note = (_has_ended(before), CallRequest.note != "")
+    with_note = (_has_ended(before), _HAS_NOTE)
     found = _find(database, *with_note)
     if not found:
         return _Batch(0, 0)

@@ -867,6 +867,8 @@ _partial(
     ),
     unique=False,
 )
+# Notes are deleted by the age of their requests, of which few have one.
+_partial("ix_call_requests_noted", CallRequest.done_at, where=text("note <> ''"), unique=False)
 # The report filters, sorts and counts by these columns.
 Index("ix_call_requests_done_at", CallRequest.done_at)
 Index("ix_call_requests_number", CallRequest.number)

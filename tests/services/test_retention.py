@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
+from app.config import Settings
+from app.demo_data import fill
 from app.domain.lifecycle import FINAL, Status
 from app.domain.retention import Kind, Retention
 from app.services import retention
@@ -15,6 +18,7 @@ from app.services.errors import Invalid
 from app.store.database import Database
 from app.store.models import Attempt, AuditEntry, Base, CallRequest, HistoryEntry, MissedCall, SpokenName
 from app.store.version import requests_version
+from script.office.database import open_database
 from tests.support.factories import NOW, create_attempt, create_missed_call, create_module, create_request, store
 
 DAY = timedelta(days=1)
@@ -226,3 +230,27 @@ def test_many_that_must_stay_end_the_round(database: Database) -> None:
     end(database)
     retention.save(database, Retention(requests=90), actor="sara", now=NOW)
     assert retention.delete_some(database, NOW, seconds=60) == ({}, False)
+
+
+def test_old_data_is_found_by_indexes(office: Settings, database_file: Path) -> None:
+    database = open_database(database_file)
+    fill(database, office, 1000, NOW, waiting=5)
+    executed: list[tuple[str, Any]] = []
+    event.listen(
+        database.engine,
+        "before_cursor_execute",
+        lambda _c, _k, statement, values, *_: executed.append((statement, values)),
+    )
+    delete(database, requests=3650, notes=3650, log=3650)
+    retention.count(database, Retention(requests=3650, notes=3650, log=3650), NOW)
+    found = []
+    with database.engine.connect() as connection:
+        for statement, values in list(executed):
+            if statement.startswith("SELECT"):
+                rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+                found.append("; ".join(row[-1] for row in rows))
+    database.engine.dispose()
+    assert len([plan for plan in found if "ix_call_requests_noted" in plan]) == 3
+    # The whole is counted by an index that has all that is needed.
+    scans = [plan for plan in found if "SCAN" in plan and "COVERING INDEX" not in plan]
+    assert [plan for plan in scans if "settings" not in plan and "spoken_names" not in plan] == []
