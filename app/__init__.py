@@ -18,7 +18,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     from app.extensions import babel, csrf, db, limiter, login, migrate
     from app.store import private_files
     from app.store.database import Database, prepare_engine
-    from app.web import body_check, host_check
+    from app.web import body_check, host_check, request_log
     from app.web.locale import choose_locale
     from app.web.url_prefix import UrlPrefix
 
@@ -50,7 +50,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         BABEL_TRANSLATION_DIRECTORIES="translations",
         BABEL_DEFAULT_LOCALE=settings.default_locale,
     )
-    for check in (host_check, body_check):
+    for check in (request_log, host_check, body_check):
         check.register(app)  # first: the check of forms' tokens reads the body
     for extension in (db, csrf, login, limiter):
         extension.init_app(app)

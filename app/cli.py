@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from flask import Flask, current_app
 
+from app import log
 from app.config import Settings
 from app.paths import OPTIONAL, find_faults
 from app.store.database import Database
@@ -44,15 +45,6 @@ def _checked_context() -> tuple[Settings, Database]:
     return settings, database
 
 
-def _log_to_stderr() -> None:
-    from app.worker.log import MaskingFormatter
-
-    handler = logging.StreamHandler()
-    handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
-
-
 @click.command()
 def worker() -> None:
     """Run the worker, the process that talks to the PBX."""
@@ -63,7 +55,7 @@ def worker() -> None:
     faults = {name: fault for name, fault in find_faults(settings).items() if name not in OPTIONAL}
     if faults:
         raise click.ClickException("\n".join(faults.values()))
-    _log_to_stderr()
+    log.set_up(settings.log_format)
     try:
         run_worker(settings, database, ready=lambda: logging.getLogger("bazang").info("ready for callers"))
     except WorkerRunning as error:
@@ -227,17 +219,19 @@ def dialplan(write: bool) -> None:
 
 @click.group("settings")
 def settings_group() -> None:
-    """Export and import modules, scenarios and prompt texts."""
+    """Export and import modules, scenarios, prompt texts, the office's settings, voices, digits and users."""
 
 
 @settings_group.command("export")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
-def export_settings(file: Path) -> None:
-    """Write the modules, scenarios and prompt texts to FILE ("-": standard output)."""
-    from app.services.modules import transfer
+@click.option("--with-passwords", is_flag=True, help="Write the hashes of the users' passwords, too.")
+def export_settings(file: Path, with_passwords: bool) -> None:
+    """Write the settings to FILE ("-": standard output): modules, scenarios, office, voices, digits and users."""
+    from app.services import transfer
 
-    _, database = _checked_context()
-    text = json.dumps(transfer.export_settings(database), ensure_ascii=False, indent=2) + "\n"
+    settings, database = _checked_context()
+    content = transfer.export_settings(database, settings, datetime.now(UTC), with_passwords=with_passwords)
+    text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
     try:
         with click.open_file(str(file), "w", encoding="utf-8") as stream:
             stream.write(text)
@@ -250,7 +244,8 @@ def export_settings(file: Path) -> None:
 def import_settings(file: Path) -> None:
     """Import FILE ("-": standard input). If it has any error, nothing is imported."""
     from app.audio.library import SoundLibrary
-    from app.services.modules import transfer
+    from app.services import transfer
+    from app.services.modules.transfer import BadFile
 
     settings, database = _checked_context()
     try:
@@ -260,12 +255,16 @@ def import_settings(file: Path) -> None:
         raise click.ClickException(f"Nothing was imported. {file} cannot be read: {error}") from error
     try:
         library = SoundLibrary(settings.prompts_path, settings.voices_path)
-        count = transfer.import_settings(database, library, content, datetime.now(UTC), actor="settings import")
-    except transfer.BadFile as error:
+        now, actor = datetime.now(UTC), "settings import"
+        count, new_users = transfer.import_settings(database, settings, library, content, now, actor=actor)
+    except BadFile as error:
         raise click.ClickException("Nothing was imported:\n" + "\n".join(error.errors)) from error
     except OSError as error:
         raise click.ClickException(f"Nothing was imported: {error}") from error
     click.echo(f"{count} entries were imported.")
+    if new_users:
+        names = ", ".join(new_users)
+        click.echo(f"These users have no password yet: {names}. Set one: flask --app wsgi set-password NAME")
 
 
 @click.command()
@@ -300,8 +299,8 @@ def restore(file: Path) -> None:
     import flask_migrate
     from alembic.script import ScriptDirectory
 
-    from app.doctor import MIGRATIONS
     from app.services import backup as backups
+    from app.store.schema import MIGRATIONS
 
     settings, database = _context()
     revisions = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}

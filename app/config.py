@@ -24,7 +24,7 @@ from app.domain.routing import Context
 PREFIX = "BAZANG_"
 AMI_TLS_PORT = 5039
 UMASK = 0o077  # of our processes; what Asterisk reads gets its rights explicitly
-_SECRETS = frozenset({"secret_key", "ami_secret", "database_url"})  # never part of an error message
+_SECRETS = frozenset({"secret_key", "ami_secret", "database_url", "metrics_token"})  # never part of an error message
 
 
 class ConfigError(Exception):
@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     session_days: float = Field(14.0, ge=0.01, le=365)  # a session ends so long after the log-in
     hsts_days: int = Field(365, ge=0, le=730)  # how long browsers insist on https after a visit by https; 0: not
     url_prefix: str = ""  # "/bazang" if a reverse proxy serves the panel below https://host/bazang/
+    log_format: Literal["text", "json"] = "text"  # of the log lines of panel and worker
+    metrics_token: str = ""  # who sends it may read the figures at /metrics; empty: nobody
     poll_seconds: float = Field(5.0, ge=0.2, le=60)  # how often the worker reads the whole state of the PBX
 
     @field_validator("timezone")
@@ -108,6 +110,13 @@ class Settings(BaseSettings):
         for name in _split_names(value):
             if name != "*" and host_name(name.removeprefix(".")) != name.removeprefix("."):
                 raise ValueError("expected names or addresses without port, such as calls.example.org,192.168.1.5")
+        return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _check_metrics_token(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[!-~]{16,200}", value):
+            raise ValueError("expected 16 letters and digits or more, such as openssl rand -hex 24 makes them")
         return value
 
     @field_validator("agi_allow")

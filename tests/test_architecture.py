@@ -15,6 +15,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "audio": set(),
     "config": {"domain"},
     "body_limits": set(),
+    "log": {"domain"},
     "paths": {"config", "domain"},
     "telephony": {"domain"},
     "push": {"domain"},
@@ -22,11 +23,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "services": {"domain", "store", "audio", "config"},
     "demo_data": {"domain", "store", "services", "config"},
     "extensions": {"store"},
-    "web": {"domain", "store", "services", "audio", "config", "extensions", "body_limits"},
-    "worker": {"domain", "store", "services", "audio", "config", "telephony", "push"},
+    "web": {"domain", "store", "services", "audio", "config", "extensions", "body_limits", "log"},
+    "worker": {"domain", "store", "services", "audio", "config", "telephony", "push", "log"},
     "doctor": {"domain", "store", "services", "audio", "config", "paths", "telephony"},
-    "server": {"config", "services", "cli", "body_limits", "__init__"},
-    "cli": {"config", "paths", "store", "services", "audio", "telephony", "worker", "doctor", "demo_data"},
+    "server": {"config", "services", "cli", "body_limits", "log", "__init__"},
+    "cli": {"config", "log", "paths", "store", "services", "audio", "telephony", "worker", "doctor", "demo_data"},
     "__init__": {"config", "paths", "extensions", "store", "cli", "web", "body_limits"},
 }
 
@@ -49,6 +50,7 @@ ONLY_IN = {
     "py_vapid": {"push"},
     "segno": {"web"},
     "apispec": {"web"},
+    "prometheus_client": {"services", "worker"},
     "sqlalchemy": {"store", "services", "extensions", "worker", "doctor", "demo_data"},
 }
 

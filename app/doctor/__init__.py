@@ -8,8 +8,6 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.audio.clip import SoundError, SpeechError
@@ -30,22 +28,21 @@ from app.services.pbx.queue_names import find_clashes
 from app.services.pbx.references import stored_destinations
 from app.services.prompts.phone_calls import INBOX, INBOX_MODE
 from app.services.setup import first_administrator
-from app.store import encryption, pbx_state, private_files, workers
+from app.store import encryption, pbx_state, private_files, schema, workers
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import WorkerState
 from app.telephony.agi import is_bazang
 
-MIGRATIONS = Path(__file__).parents[2] / "migrations"
 LISTEN_SECONDS = 2.0
 LARGEST_SKEW = timedelta(seconds=3)
 
 
 def run_checks(settings: Settings, database: Database, now: datetime) -> Iterator[Finding]:
     """Yield each finding as soon as it is known. Without a usable database there is only one."""
-    schema = check_schema(database)
-    yield schema
-    if schema.level is not Level.OK:
+    tables = check_schema(database)
+    yield tables
+    if tables.level is not Level.OK:
         return
     yield _check_administrator(database)
     yield from _check_destinations(database)
@@ -66,10 +63,9 @@ def run_checks(settings: Settings, database: Database, now: datetime) -> Iterato
 
 def check_schema(database: Database) -> Finding:
     """Check that the database can be opened and has the tables of this version."""
-    head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    head = schema.wanted_revision()
     try:
-        with database.engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
+        current = schema.current_revision(database.engine)
     except SQLAlchemyError as error:
         first, *_ = str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__]
         return fault(f"The database cannot be opened: {first}", "Check BAZANG_DATABASE_URL.")

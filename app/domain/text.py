@@ -4,7 +4,9 @@ import re
 import unicodedata
 
 LONGEST_SHOWN = 6  # digits of a number that the log shows as it is
-_STORED_NUMBER = re.compile(r"\+[0-9]{7,15}")
+# A number as it is stored (+989121234567), or as people and the PBX write it (09121234567). Digits inside a longer
+# word, an address or an identifier are none.
+_NUMBER = re.compile(r"\+[0-9]{7,15}|(?<![\w.:/-])0[0-9]{8,15}(?![\w-])")
 # ZWNJ and ZWJ: Persian spelling needs them.
 _JOINERS = "\u200c\u200d"
 
@@ -26,9 +28,18 @@ def masked(number: str) -> str:
     return shown if len(shown) <= LONGEST_SHOWN else f"***{shown[-3:]}"
 
 
+def one_line(text: str) -> str:
+    """Return a text for a log of lines: what is not displayable, such as the end of a line, is escaped (\\n)."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char in _JOINERS or char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
 def mask_all(text: str) -> str:
-    """Mask all numbers in the form in which they are stored, such as +989121234567, in a text for the log."""
-    return _STORED_NUMBER.sub(lambda found: masked(found[0]), text)
+    """Mask all numbers such as +989121234567 (the stored form) and 09121234567 in a text for the log."""
+    return _NUMBER.sub(lambda found: masked(found[0]), text)
 
 
 # What a search ignores: spaces, joiners, the Arabic lengthening stroke and short vowels, direction marks.

@@ -7,7 +7,7 @@ import resource
 import sys
 from dataclasses import replace
 
-from app import create_app
+from app import create_app, log
 from app.config import UMASK, ConfigError, load_settings
 from app.server.connections import Limits, create_server
 
@@ -23,17 +23,21 @@ def main(arguments: list[str]) -> int:
     )
     listen = parser.parse_args(arguments).listen
     os.umask(UMASK)
-    logging.basicConfig()
-    logging.getLogger("waitress").setLevel(logging.INFO)
     try:
         settings = load_settings()
+        log.set_up(settings.log_format, level=logging.WARNING)
+        for name in ("waitress", "bazang"):
+            logging.getLogger(name).setLevel(logging.INFO)
         server = create_server(
             create_app(settings), choose_limits(settings.trusted_proxies), listen=listen, threads=THREADS
         )
     except (ConfigError, OSError, ValueError) as error:
         print(f"The panel cannot start: {error}", file=sys.stderr)
         return 1
-    server.print_listen("Serving on http://{}:{}")
+    if settings.log_format == "json":
+        logging.getLogger("bazang").info("serving the panel on %s", listen)
+    else:
+        server.print_listen("Serving on http://{}:{}")
     server.run()
     return 0
 

@@ -1,4 +1,4 @@
-"""The audit log: who changed what in the panel. Entries are only added, never changed or deleted."""
+"""The audit log: who changed what in the panel. Entries are never changed, and deleted by their age only."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -82,6 +82,7 @@ class AuditAction(StrEnum):
     REQUEST_CALL_WITHDRAWN = "request_call_withdrawn"
     REQUEST_UNDONE = "request_undone"
     REQUEST_REOPENED = "request_reopened"
+    DATA_DELETED = "data_deleted"  # because of its age
     REQUESTS_MADE_UP = "requests_made_up"
 
 

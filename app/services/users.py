@@ -121,6 +121,50 @@ def change(database: Database, user_id: int, given: UserInput, now: datetime, *,
             audit.record(session, actor, AuditAction.USER_CHANGED, user.name, changed, now)
 
 
+def unknown_password() -> str:
+    """Return the hash of a password that nobody knows. Takes a while: call it outside a transaction."""
+    return _hash(generate_password())
+
+
+def restore(
+    database: Database,
+    name: str,
+    given: UserInput,
+    password_hash: str | None,
+    now: datetime,
+    *,
+    unknown: str,
+    actor: str = "",
+) -> bool:
+    """Add a user, or change the one with this name, as a file says. Return whether the user is new.
+
+    `password_hash` None keeps the password; a new user gets `unknown` then. Another one ends all sessions of the user.
+    Raises Invalid.
+    """
+    name = name.strip()
+    errors = validate(given) | check_line("name", name, LONGEST_NAME, required=True)
+    if errors:
+        raise Invalid(errors)
+    with database.read() as session:
+        found = session.scalar(select(User.id).where(User.name == name))
+    if found is not None:
+        change(database, found, given, now, actor=actor)
+    with database.write() as session:
+        if found is None:
+            user = User(name=name, password_hash=password_hash or unknown, created_at=now)
+            _fill(user, given)
+            session.add(user)
+            session.flush()
+            audit.record(session, actor, AuditAction.USER_CREATED, name, audit.changes({}, _fields(user)), now)
+            return True
+        user = _get(session, found, lock=True)
+        if password_hash not in (None, user.password_hash):
+            user.password_hash = password_hash
+            end_sessions(session, user)
+            audit.record(session, actor, AuditAction.PASSWORD_RESET, name, {}, now)
+        return False
+
+
 def _fill(user: User, given: UserInput) -> None:
     user.role, user.extensions, user.active = given.role, list(given.extensions), given.active
     user.locale, user.theme = given.locale, given.theme

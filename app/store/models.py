@@ -661,6 +661,10 @@ class WorkerState(Base):
     booted_at: Mapped[datetime | None]  # when that machine was started, by the clock of the heartbeat
     jumped_at: Mapped[datetime | None]  # when the wall clock last jumped, by the new time
     jump_seconds: Mapped[int] = mapped_column(default=0)  # how far; negative: it was put back
+    # how often old requests were deleted: reports are read anew then
+    deletions: Mapped[int] = mapped_column(default=0, server_default="0")
+    # what the worker measures, in the text format of Prometheus; pages do not load it
+    figures: Mapped[str] = mapped_column(Text, default="", server_default="", deferred=True)
 
 
 class NumberOnLine(Base):
@@ -899,6 +903,8 @@ _partial(
     ),
     unique=False,
 )
+# Notes are deleted by the age of their requests, of which few have one.
+_partial("ix_call_requests_noted", CallRequest.done_at, where=text("note <> ''"), unique=False)
 # The report filters, sorts and counts by these columns.
 Index("ix_call_requests_done_at", CallRequest.done_at)
 Index("ix_call_requests_number", CallRequest.number)

@@ -72,6 +72,8 @@ def worker_state(session: Session) -> WorkerState:
             host="",
             boot_id="",
             jump_seconds=0,
+            figures="",
+            deletions=0,
         )
     return state
 
@@ -112,6 +114,12 @@ def _heartbeat(state: WorkerState, now: datetime) -> datetime | None:
     if state.booted_at is not None and state.boot_id == boot_id():
         return now - (state.booted_at + uptime() - state.heartbeat)
     return state.heartbeat if state.heartbeat <= now + _stale_after(state) else None
+
+
+def heartbeat_age(state: WorkerState, now: datetime) -> timedelta | None:
+    """Return how old the worker's last heartbeat is, None if there is none or its age cannot be told."""
+    heartbeat = _heartbeat(state, now)
+    return None if heartbeat is None else max(timedelta(), now - heartbeat)
 
 
 def has_jumped(state: WorkerState, now: datetime) -> bool:

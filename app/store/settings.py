@@ -13,6 +13,7 @@ from app.config import AGI_PORTS, CONTEXTS, Settings
 from app.domain.dial_order import AnnouncementOrder
 from app.domain.limits import RegistrationLimits
 from app.domain.numbers import NumberPlan, OutboundFormat
+from app.domain.retention import Retention
 from app.domain.second_factor import Requirement
 from app.store import encryption
 from app.store.models import ExtensionRow, Setting
@@ -97,6 +98,7 @@ ENVIRONMENT_NAMES = {
     "queue_context": "queue_context",
 }
 REGISTRATION_LIMITS = tuple(limit.name for limit in fields(RegistrationLimits))  # stored with "_limit" at the end
+KEEP = "keep_"  # the settings of retention begin with this
 PBX_NOT_ENTERED = "pbx_not_entered"  # stored while the secret is a generated one and nobody has saved the settings
 PBX_CONTEXTS = "pbx_contexts"  # those that a connection test has found, with spaces between
 AGI_REFUSED = "agi_refused"  # the last address from which a FastAGI connection was refused
@@ -155,6 +157,12 @@ def registration_limits(stored: Mapping[str, str]) -> RegistrationLimits:
     """Return the limits of what callers may register. `stored` as for `office`."""
     limits = {name: int(stored[f"{name}_limit"]) for name in REGISTRATION_LIMITS if f"{name}_limit" in stored}
     return RegistrationLimits(**limits)
+
+
+def retention(stored: Mapping[str, str]) -> Retention:
+    """Return for how long finished data is kept. `stored` as for `office`."""
+    names = [name.name for name in fields(Retention) if f"{KEEP}{name.name}" in stored]
+    return Retention(**{name: int(stored[f"{KEEP}{name}"]) for name in names})
 
 
 def pbx(session: Session, settings: Settings, stored: Mapping[str, str] | None = None) -> PbxSettings:

@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, bindparam, event, func, select, text
 from sqlalchemy.orm import Session
 
-from app.store.models import Base, CallRequest, HistoryEntry, Module, NumberRule, Setting, SpecialDay
+from app.store.models import Base, CallRequest, HistoryEntry, Module, NumberRule, Setting, SpecialDay, WorkerState
 
-RequestsVersion = tuple[int, int]
+RequestsVersion = tuple[int, int, int]
 
 _POSTGRESQL_WRITERS = text(
     """
@@ -68,15 +68,16 @@ class DatabaseVersion:
 def requests_version(session: Session) -> RequestsVersion | None:
     """Return the version of all call requests, or None if it cannot be told while someone writes requests.
 
-    Every change of a request adds a row to its history, and ids only rise. SQLite has one writer at a time. On
-    PostgreSQL a writer may commit later than another one that took a higher id, so there is no version while any
-    writer holds its lock.
+    Every change of a request adds a row to its history, and ids only rise. Deletions are counted. SQLite has one writer
+    at a time. On PostgreSQL a writer may commit later than another one that took a higher id, so there is no version
+    while any writer holds its lock.
     """
-    newest = (select(func.max(table.id)).scalar_subquery() for table in (HistoryEntry, CallRequest))
-    history, requests = session.execute(select(*newest)).one()
+    newest = [select(func.max(table.id)).scalar_subquery() for table in (HistoryEntry, CallRequest)]
+    deleted = select(WorkerState.deletions).where(WorkerState.id == 1).scalar_subquery()
+    history, requests, deletions = session.execute(select(newest[0], newest[1], deleted)).one()
     if session.get_bind().dialect.name == "postgresql" and session.scalar(_POSTGRESQL_WRITERS):
         return None
-    return history or 0, requests or 0
+    return history or 0, requests or 0, deletions or 0
 
 
 # What people configure, apart from users, scenarios and sounds.

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 import re
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -110,6 +111,8 @@ class _Pending:
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.rows: list[Message | Event] | None = [] if many else None
         self._apply = apply
+        self._sent_at = time.monotonic()
+        self.lag = 0.0  # seconds until the response was handled
 
     def handle(self, message: Message) -> bool:
         """Handle a message with our ActionID. Return False if it is an event for everybody."""
@@ -143,6 +146,7 @@ class _Pending:
     def _response(self, message: Message) -> bool:
         if self.future.done():
             return True
+        self.lag = time.monotonic() - self._sent_at
         if message.response == "Error":
             self.fail(AmiRefused(message.message or "Asterisk refused the action"))
         elif self.rows is None:
@@ -309,6 +313,7 @@ class AmiClient:
         self._protocol: _Protocol | None = None
         self._task: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
+        self._lag = 0.0
         self.state = AmiState("down", datetime.now(UTC), "not started")
 
     @property
@@ -323,6 +328,14 @@ class AmiClient:
     @property
     def address(self) -> tuple[str, int]:
         return self._address
+
+    def take_lag(self) -> float:
+        """Return how long a response took since the last call of this, in seconds: the longest, 0 if there was none.
+
+        A response is handled after all events that came before it, so this is also how late events are.
+        """
+        lag, self._lag = self._lag, 0.0
+        return lag
 
     async def start(self) -> None:
         """Start connecting in the background."""
@@ -562,6 +575,7 @@ class AmiClient:
             raise AmiTimeout(f"no response to {action} within {timeout} s") from None
         finally:
             protocol.pending.pop(message.id, None)
+            self._lag = max(self._lag, pending.lag)
             if pending.future.done() and not pending.future.cancelled():
                 pending.future.exception()  # avoids "exception was never retrieved" after a time-out
 

@@ -30,6 +30,7 @@ def register(app: Flask) -> None:
     from app.web.missed import wording as missed_wording
     from app.web.modules import views as modules
     from app.web.modules import wording as module_wording
+    from app.web.monitoring import views as monitoring
     from app.web.notifications import browser
     from app.web.notifications import views as notifications
     from app.web.pbx import destinations, extensions, queues
@@ -54,7 +55,7 @@ def register(app: Flask) -> None:
         part.register(app)
     for views in (
         *(login, profile, second_factor, tokens, poll, overview, requests, actions, mine, missed, pause, report),
-        *(browser, notifications, search, filters, guide),
+        *(monitoring, browser, notifications, search, filters, guide),
         *(modules, destinations, preview, by_phone, recordings, extensions, queues, settings, setup, users, audit, api),
     ):
         app.register_blueprint(views.blueprint)

@@ -12,6 +12,7 @@ from app.web import problems
 from app.web.body_check import BodyTooLarge, may_upload
 from app.web.host_check import UnknownHost
 from app.web.http import is_fragment
+from app.web.request_log import http_request
 
 
 def register(app: Flask) -> None:
@@ -33,7 +34,7 @@ def _with_fallback(handler):
             return handler(error)
         except Exception:
             current_app.logger.exception("cannot render the error page")
-            text = "مشکلی پیش آمد. — Something went wrong.\n"
+            text = f"مشکلی پیش آمد. — Something went wrong. ({http_request()})\n"
             return text, 500, {"Content-Type": "text/plain; charset=utf-8"}
 
     return handle
@@ -94,4 +95,4 @@ def _render(code: int, title: str, text: str, headers: dict[str, str] | None = N
         page = render_template("errors/error.html", title=title, text=text, code=code, log_in=log_in)
         return page, code, headers or {}
     swap = {"HX-Retarget": "#message", "HX-Reswap": "beforeend"}
-    return render_template("errors/_error.html", text=text), code, {**swap, **(headers or {})}
+    return render_template("errors/_error.html", text=text, code=code), code, {**swap, **(headers or {})}

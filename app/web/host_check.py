@@ -7,6 +7,7 @@ from app.domain.hosts import host_name
 from app.services import hosts
 from app.web.assets import FILES
 from app.web.context import database, settings, stored, utcnow
+from app.web.http import PROBES
 
 
 class UnknownHost(HTTPException):
@@ -26,5 +27,7 @@ def learn_host() -> None:
 
 
 def _check() -> None:
-    if request.endpoint not in FILES and not hosts.is_allowed(host_name(request.host), settings(), stored(), utcnow()):
+    if request.endpoint in FILES or request.endpoint in PROBES:
+        return
+    if not hosts.is_allowed(host_name(request.host), settings(), stored(), utcnow()):
         raise UnknownHost

@@ -9,6 +9,8 @@ from werkzeug.routing import IntegerConverter, Map
 from app.web.assets import FILES
 from app.web.context import settings
 
+# The endpoints that monitors ask. They need neither a log-in nor the database.
+PROBES = frozenset({"monitoring.alive", "monitoring.ready", "monitoring.metrics"})
 LARGEST_ROW_NUMBER = 2**31 - 1
 
 _CONTENT_SECURITY_POLICY = "; ".join(

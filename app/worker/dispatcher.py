@@ -5,7 +5,9 @@ A request is claimed in the database before anything rings.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -15,6 +17,7 @@ from app.config import Settings
 from app.domain.dial_order import DialOrder
 from app.domain.lifecycle import Outcome, Step
 from app.domain.policy import Facts
+from app.log import log_fields
 from app.services.requests import attempts
 from app.services.requests.attempts import AttemptInFlight
 from app.store.database import Database
@@ -24,6 +27,7 @@ from app.telephony.dialer import CustomerSounds, Dialer, MayNotDial
 from app.telephony.translate import is_early_record, is_end_record, record_outcome, recorded_talk
 from app.worker.background import BackgroundTasks
 from app.worker.clock import CLOCK, utcnow
+from app.worker.figures import WorkerFigures
 from app.worker.talk_times import TalkTimes
 from app.worker.write_queue import WriteQueue
 
@@ -52,7 +56,7 @@ class Dispatcher:
     whether the sounds are made: an agent who hears nothing hangs up, and a question that was added must be asked. Wake
     the dispatcher when they are.
     The dispatcher calls `rings` with each order before it is dialled. `shortest_talk` returns the shortest talk of the
-    office in seconds.
+    office in seconds. `figures` get how fast it rings, and how attempts end.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class Dispatcher:
         prepare_number: Callable[[DialOrder], Awaitable[None]] = _no_number,
         ready: Callable[[], bool] = lambda: True,
         rings: Callable[[DialOrder], None] = lambda order: None,
+        figures: WorkerFigures | None = None,
         shortest_talk: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._database, self._settings = database, settings
@@ -85,22 +90,28 @@ class Dispatcher:
             over=lambda attempt: self.end(attempt, Outcome.CONNECTED, "agent hung up"),
             silent=self._note_standstill,
         )
+        self._figures = figures or WorkerFigures()
         self._woken = asyncio.Event()
+        self._woken_at: float | None = None  # monotonic: the first time since the last dispatch
         self._records_to_delete: tuple[str, ...] = ()  # ended attempts; the next dial order carries them
         self._looks_gone: dict[str, tuple[str, float]] = {}  # attempts: their record, and since when (monotonic)
         self._ended: set[str] = set()  # attempts whose end is known here, but perhaps not stored yet
+        self._requests: dict[str, int] = {}  # of the attempts in flight, for the log
         self._let_go: set[str] = set()  # customers may be rung first for these since the channels were read
         self._on_previous_pbx: frozenset[str] = frozenset()  # attempts in flight when the PBX was changed
 
     def wake(self) -> None:
         """Dispatch at once, because something has changed."""
+        if self._woken_at is None:
+            self._woken_at = time.monotonic()
         self._woken.set()
 
     async def run(self) -> None:
         """Dispatch for ever: when woken, and when a waiting time ends."""
         while True:
             self._woken.clear()
-            await self._wait(await self._dispatch())
+            since, self._woken_at = self._woken_at, None
+            await self._wait(await self._dispatch(time.monotonic() if since is None else since))
 
     async def _wait(self, seconds: float | None) -> None:
         try:
@@ -109,8 +120,11 @@ class Dispatcher:
         except TimeoutError:
             pass
 
-    async def _dispatch(self) -> float | None:
-        """Claim and dial due requests. Return the seconds until the next dispatch, None to wait until woken."""
+    async def _dispatch(self, since: float) -> float | None:
+        """Claim and dial what is due since `since` (monotonic).
+
+        Return the seconds until the next dispatch, None to wait until woken.
+        """
         try:
             async with CLOCK.hold() as now:
                 facts = self._facts()
@@ -118,13 +132,17 @@ class Dispatcher:
                     return None
                 dispatch = await asyncio.to_thread(attempts.claim_due, self._database, self._settings, facts, now)
         except SQLAlchemyError as error:
+            self._woken_at = since
             log.error("cannot claim requests, the database refuses; retrying in %s s: %s", RETRY_SECONDS, error)
             return RETRY_SECONDS
         except Exception:  # a bug must not stop all calls
+            self._woken_at = since
             log.exception("cannot claim requests, retrying in %s s", RETRY_SECONDS)
             return RETRY_SECONDS
         for order in dispatch.orders:
-            self._tasks.spawn(self._dial(order, now))
+            self._requests[order.attempt] = order.request_id
+            with self._log_fields(order.attempt):
+                self._tasks.spawn(self._dial(order, now, since))
             try:
                 self._rings(order)
             except Exception:
@@ -133,8 +151,8 @@ class Dispatcher:
             return None
         return max(0.0, (dispatch.wake_at - utcnow()).total_seconds())
 
-    async def _dial(self, order: DialOrder, now: datetime) -> None:
-        """Dial an order that was claimed at `now`."""
+    async def _dial(self, order: DialOrder, now: datetime, since: float) -> None:
+        """Dial an order that was claimed at `now`, and is due since `since` (monotonic)."""
         records, self._records_to_delete = self._records_to_delete, ()
         spoken_name = await self._spoken_name(order.request_id) if order.asks_name else ""
         order = replace(order, forget=records, spoken_name=spoken_name)
@@ -150,6 +168,7 @@ class Dispatcher:
             # It may ring or not. It is not dialled again; `reconcile` finds out.
             log.warning("attempt %s: unknown whether it rings: %s", order.attempt, error)
         else:
+            self._figures.free_to_ring.observe(time.monotonic() - since)
             log.info("attempt %s: ringing %s for request %s", order.attempt, order.agent, order.request_id)
             if records:
                 self._writes.put(lambda: attempts.mark_records_deleted(self._database, records))
@@ -168,6 +187,10 @@ class Dispatcher:
 
     def handle_report(self, report: Report) -> None:
         """Store what the PBX reported of an attempt."""
+        with self._log_fields(report.attempt):
+            self._handle_report(report)
+
+    def _handle_report(self, report: Report) -> None:
         now = utcnow()
         match report:
             case StepReport(attempt, step):
@@ -223,13 +246,23 @@ class Dispatcher:
         stands if that was long enough, and if the PBX is not known to have stood still in that time.
         """
         now = utcnow()
+        is_news = attempt not in self._ended
         self._ended.add(attempt)
         by_talk = self._talks.end(attempt, talk, stood_still=stood_still)
         outcome = by_talk if outcome is Outcome.CONNECTED else outcome
-        log.info("attempt %s ended: %s (%s)", attempt, outcome, cause)
-        self._follower.forget(attempt)
-        self._writes.put(lambda: attempts.end(self._database, attempt, outcome, now, cause, refused=refused))
+        with self._log_fields(attempt):
+            log.info("attempt %s ended: %s (%s)", attempt, outcome, cause)
+            if is_news:
+                self._figures.count_attempt(outcome)
+            self._follower.forget(attempt)
+            self._writes.put(lambda: attempts.end(self._database, attempt, outcome, now, cause, refused=refused))
+        self._requests.pop(attempt, None)
         self._wake_when_written()
+
+    def _log_fields(self, attempt: str) -> AbstractContextManager[None]:
+        """Let the lines of the log that follow name an attempt and its request."""
+        request = self._requests.get(attempt)
+        return log_fields(attempt=attempt) if request is None else log_fields(attempt=attempt, request=request)
 
     def _wake_when_written(self) -> None:
         """Dispatch again once everything that is queued so far is stored."""
@@ -256,6 +289,7 @@ class Dispatcher:
             self._records_to_delete = await asyncio.to_thread(attempts.records_to_delete, self._database, now)
             in_flight = await asyncio.to_thread(attempts.in_flight, self._database)
         flying = {attempt.attempt for attempt in in_flight}
+        self._requests |= {attempt.attempt: attempt.request for attempt in in_flight}
         self._on_previous_pbx &= flying
         self._ended &= flying
         self._looks_gone = {attempt: look for attempt, look in self._looks_gone.items() if attempt in flying}
@@ -273,9 +307,10 @@ class Dispatcher:
             devices = with_channels.get(attempt.attempt, set())
             left = bool(devices) and self._has_left(attempt.attempt, attempt.agent, devices)
             looked_gone = attempt.attempt in long_gone
-            await self._reconcile(attempt, has_channels=bool(devices), agent_left=left, looked_gone=looked_gone)
-            if attempt.withdrawn and devices:
-                await self.hang_up(attempt.attempt)
+            with self._log_fields(attempt.attempt):
+                await self._reconcile(attempt, has_channels=bool(devices), agent_left=left, looked_gone=looked_gone)
+                if attempt.withdrawn and devices:
+                    await self.hang_up(attempt.attempt)
 
     async def _forbid(self, absent: Iterable[AttemptInFlight]) -> bool:
         """Let none of the attempts begin that are about to be given up without a sign. Return whether there are any.

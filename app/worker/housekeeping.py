@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+from collections import Counter
 from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import Settings
-from app.services import commands
+from app.domain.retention import Kind
+from app.services import commands, retention
 from app.services.missed import automatic as missed_automatic
 from app.services.missed import calls as missed_calls
 from app.services.notifications import outbox
@@ -24,7 +26,8 @@ from app.worker.prompts import PromptStore
 from app.worker.spoken_names import SpokenNames
 
 log = logging.getLogger(__name__)
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+RETENTION_SECONDS = 5.0  # of each run
 
 
 class Housekeeping:
@@ -39,13 +42,16 @@ class Housekeeping:
         self._settings, self._database, self._dispatcher = settings, database, dispatcher
         self._prompts, self._names = prompts, names
         self._deleted_at: timedelta | None = None  # by the uptime
+        self._look_at = timedelta()  # for data that is too old, by the uptime
+        self._gone: Counter[Kind] = Counter()  # deleted, and not written into the log yet
 
     async def run(self) -> None:
         """Prepare sounds, expire requests or let fallbacks serve them, and make requests of missed calls.
 
-        Once a day, delete what is old. If one of these fails, the others are done all the same.
+        Once a day, delete what is old, and look each hour for what the settings say is too old. If one of these fails,
+        the others are done all the same.
         """
-        for work in (self._prepare, self._expire, self._fall_back, self._make_requests, self._delete):
+        for work in (self._prepare, self._expire, self._fall_back, self._make_requests, self._delete, self._retain):
             try:
                 await work()
             except SQLAlchemyError as error:
@@ -75,6 +81,21 @@ class Housekeeping:
 
     async def _delete(self) -> None:
         await asyncio.to_thread(self._delete_old, CLOCK.now())
+
+    async def _retain(self) -> None:
+        """Delete a part of what the settings let go. The next run goes on, so the other work does not wait."""
+        if uptime() < self._look_at:
+            return
+        now = CLOCK.now()
+        deleted, is_more = await asyncio.to_thread(
+            retention.delete_some, self._database, now, seconds=RETENTION_SECONDS
+        )
+        self._gone.update(deleted)
+        self._look_at = uptime() + (timedelta() if is_more else HOUR)
+        if self._gone and not is_more:
+            log.info("deleted because of its age: %s", ", ".join(f"{n} {kind}" for kind, n in self._gone.items()))
+            await asyncio.to_thread(retention.record, self._database, dict(self._gone), now)
+            self._gone.clear()
 
     def _delete_old(self, now: datetime) -> None:
         if self._deleted_at is not None and uptime() < self._deleted_at + DAY:

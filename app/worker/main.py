@@ -9,6 +9,7 @@ import gc
 import logging
 import signal
 import sys
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -53,6 +54,7 @@ from app.worker.commands import CommandRunner
 from app.worker.database_watch import DatabaseWatch
 from app.worker.dialplan_file import DialplanFile, agi_port, pbx_is_given, pbx_settings
 from app.worker.dispatcher import Dispatcher
+from app.worker.figures import WorkerFigures
 from app.worker.housekeeping import Housekeeping
 from app.worker.kept import KeptRegistrations
 from app.worker.leadership import leadership_of
@@ -101,6 +103,7 @@ class Worker:
     def __init__(self, settings: Settings, database: Database, *, is_leader: Callable[[], bool] = lambda: True) -> None:
         self.settings, self.database = settings, database
         self.tasks, self.writes = BackgroundTasks(), WriteQueue()
+        self.figures = WorkerFigures()
         self.snapshot = Snapshot(Context.EXTENSIONS)
         self.follower = AttemptFollower()
         self.prompts = PromptStore(settings, database)
@@ -134,6 +137,7 @@ class Worker:
             spoken_name=self.names.find,
             ready=lambda: self.prompts.prepared and is_leader(),
             rings=self._on_ring,
+            figures=self.figures,
             shortest_talk=lambda: self.talks.shortest_talk,
         )
         self.refusals = RefusalCounter(database, self.writes)
@@ -178,7 +182,14 @@ class Worker:
         self.dialplan_file = DialplanFile(settings, database, self.ami)
         self.phone_calls = PhoneCalls(database, self.ami, self.prompts, self.snapshot, self.inbox, may_dial=is_leader)
         self.state = StateStore(
-            settings, database, self.ami, self.snapshot, self.dialplan_file, writes=self.writes, tasks=self.tasks
+            settings,
+            database,
+            self.ami,
+            self.snapshot,
+            self.dialplan_file,
+            writes=self.writes,
+            tasks=self.tasks,
+            figures=self._measure,
         )
         self.commands = CommandRunner(
             database,
@@ -289,6 +300,11 @@ class Worker:
             numbers_on_line=self.talks.numbers_on_line(),
         )
 
+    def _measure(self) -> str:
+        """Return what a monitoring system gets of this worker."""
+        self.figures.writes.set(self.writes.waiting)
+        return self.figures.text()
+
     def _on_state(self, state: AmiState) -> None:
         if state.status == "connected":
             self._connected_at = asyncio.get_running_loop().time()
@@ -380,8 +396,12 @@ class Worker:
         async with self._poll_lock:
             self.refusals.store()
             self.tasks.spawn(self.commands.run_open())  # perhaps the look at the last change failed
+            began = time.monotonic()
             try:
                 await self._poll_pbx()
+                if self.ami.connected:
+                    self.figures.poll.observe(time.monotonic() - began)
+                self.figures.ami_lag.set(self.ami.take_lag())
             except AmiError as error:
                 log.warning("cannot read the state of the PBX: %s", error)
             except SQLAlchemyError as error:

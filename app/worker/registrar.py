@@ -18,6 +18,7 @@ from app.domain.limits import LimitReason
 from app.domain.number_policy import NumberPolicy, Rule, Source, Verdict, judge
 from app.domain.numbers import NumberPlan
 from app.domain.text import masked
+from app.log import log_fields
 from app.services.errors import ErrorCode
 from app.services.requests.chosen_times import find_free
 from app.services.requests.kept import KeptRefusal, register_kept
@@ -229,7 +230,8 @@ class Registrar:
         self._sounds.expect(call.module_id, accepted.spoken)
         self._registered()
         self._left(call)
-        log.info("request %s registered: module %s, number %s", request, call.module_id, masked(accepted.number))
+        with log_fields(request=request, call=call.uniqueid):
+            log.info("request %s registered: module %s, number %s", request, call.module_id, masked(accepted.number))
         log.debug("the number of request %s is %s", request, accepted.number)
         return request
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Self
@@ -69,7 +70,7 @@ class StateStore:
 
     `may_delete`: the PBX has reported all its extensions and queues. Otherwise rows that it does not report stay.
     `obstacle` blocks every call although the PBX is connected. None if calls can be made. `numbers_on_line` are the
-    numbers that are in a call with the office.
+    numbers that are in a call with the office. `figures` returns what a monitoring system gets.
     """
 
     def __init__(
@@ -82,8 +83,9 @@ class StateStore:
         *,
         writes: WriteQueue,
         tasks: BackgroundTasks,
+        figures: Callable[[], str] = lambda: "",
     ) -> None:
-        self._settings, self._database = settings, database
+        self._settings, self._database, self._figures = settings, database, figures
         self._ami, self._snapshot, self._dialplan_file = ami, snapshot, dialplan_file
         self._writes, self._tasks = writes, tasks
         self.names = ExtensionNames(ami, self._on_name)
@@ -162,7 +164,7 @@ class StateStore:
         self._started_at += by
 
     def _write_worker_state(self, now: datetime) -> None:
-        state = self._ami.state
+        state, figures = self._ami.state, self._figures()
         with self._database.write() as session:
             row = pbx_state.writable_worker_state(session)
             row.heartbeat, row.started_at = now, self._started_at
@@ -177,3 +179,4 @@ class StateStore:
             row.outbound_context = self.outbound_context
             office = store_settings.office(session, self._settings)
             row.region, row.timezone = office.region, office.timezone
+            row.figures = figures

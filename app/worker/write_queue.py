@@ -6,12 +6,14 @@ A write is repeated until it succeeds, so that no result of a call is lost while
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable
-from typing import Protocol, Self
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, Self
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as TookTooLong
 from sqlalchemy.orm.exc import StaleDataError
+
+from app.log import current_fields, log_fields
 
 log = logging.getLogger(__name__)
 PAUSES = (0.1, 0.3, 1.0, 2.0, 5.0)  # seconds
@@ -31,7 +33,7 @@ class Snapshot(Protocol):
 
 class WriteQueue:
     def __init__(self) -> None:
-        self._queue: asyncio.Queue[Write] = asyncio.Queue()
+        self._queue: asyncio.Queue[tuple[Write, Mapping[str, Any]]] = asyncio.Queue()  # each with its log fields
         self._snapshots: dict[type, Snapshot] = {}  # those that wait and can still absorb newer ones
         self._loses_news = False
 
@@ -42,7 +44,7 @@ class WriteQueue:
 
     def put(self, write: Write) -> None:
         """Queue `write`. It is never lost. Writes run in the order in which they were queued."""
-        self._queue.put_nowait(write)
+        self._queue.put_nowait((write, current_fields()))
 
     def put_news(self, write: Write) -> None:
         """Queue `write`, of a call that is not ours. It is dropped if MOST_NEWS wait: the database was long away."""
@@ -69,11 +71,12 @@ class WriteQueue:
 
     async def run(self) -> None:
         while True:
-            write = await self._queue.get()
+            write, fields = await self._queue.get()
             if self._snapshots.get(type(write)) is write:
                 del self._snapshots[type(write)]
             try:
-                await self._write_until_done(write)
+                with log_fields(**fields):
+                    await self._write_until_done(write)
             finally:
                 self._queue.task_done()
 

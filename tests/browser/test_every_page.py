@@ -33,6 +33,9 @@ PARTS = {
 FILES = {
     "browser.manifest",
     "browser.service_worker",
+    "monitoring.alive",
+    "monitoring.metrics",
+    "monitoring.ready",
     "prompts.default_prompt",
     "prompts.prompt",
     "recordings.all_digits",

@@ -379,6 +379,7 @@ PAGES: dict[str, Visit] = {
     "settings-numbers": open_path("/settings/numbers"),
     "settings-numbers-tried": try_a_number,
     "settings-numbers-errors": fail_to_add_a_prefix,
+    "settings-stored": open_path("/settings/stored"),
     "settings-missed": open_path("/settings/missed?target=101"),
     "settings-missed-errors": fail_to_list_missed_calls,
     "notifications": open_path("/account/notifications"),

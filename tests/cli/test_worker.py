@@ -1,5 +1,6 @@
 """The command worker: one worker for each database, and clear errors if it cannot start."""
 
+import json
 import signal
 import socket
 import subprocess
@@ -18,11 +19,11 @@ from tests.cli.conftest import COMMAND, PROCESS_SECONDS, Install, environment, e
 
 
 @contextmanager
-def worker(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def worker(folder: Path, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a worker in a process of its own, and wait until it is ready for callers."""
     log = folder / "worker.log"
     ports = {"AGI_PORT": str(free_port()), "AMI_PORT": str(free_port())}
-    process = spawn([*COMMAND, "worker"], log, environment=environment(folder, ports), folder=folder)
+    process = spawn([*COMMAND, "worker"], log, environment=environment(folder, ports | settings), folder=folder)
     try:
         deadline = time.monotonic() + PROCESS_SECONDS
         while not (log.exists() and "ready for callers" in log.read_text()):
@@ -40,6 +41,15 @@ def test_each_database_has_one_worker(app: Flask, settings: Settings) -> None:
     with worker(settings.data_dir.parent) as next_worker:  # the first was killed and left no lock behind
         next_worker.send_signal(signal.SIGTERM)
         assert next_worker.wait(PROCESS_SECONDS) == 0
+
+
+def test_its_log_is_json_if_it_is_wished(app: Flask, settings: Settings) -> None:
+    folder = settings.data_dir.parent
+    with worker(folder, LOG_FORMAT="json") as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PROCESS_SECONDS) == 0
+        lines = [json.loads(line) for line in (folder / "worker.log").read_text().splitlines()]
+    assert "ready for callers" in [line["message"] for line in lines]
 
 
 @pytest.fixture

@@ -17,13 +17,13 @@ from sqlalchemy import MetaData, inspect, select, text
 from app import create_app
 from app.config import Settings
 from app.demo_data import fill
-from app.doctor import MIGRATIONS
 from app.services import backup
 from app.services.backup import BadBackup, NotEmpty
 from app.services.requests import pause
 from app.store.database import Database
 from app.store.encryption import decrypt, encrypt
 from app.store.models import Base, SecondFactor, User, UserSession
+from app.store.schema import MIGRATIONS
 from app.store.settings import read_all, write_setting
 from script.office.database import make_settings
 from script.office.server_database import new_database

@@ -7,10 +7,11 @@ import pytest
 
 from app.store.database import Database
 from script.office.server_database import migrated_database, new_database, open_server_database
-from tests.services import test_audit, test_filling, test_users
+from tests.services import test_audit, test_filling, test_retention, test_users
 from tests.services.missed import test_automatic, test_calls, test_list
 from tests.services.missed.test_automatic import rule
 from tests.services.missed.test_calls import listed
+from tests.services.monitoring import test_figures
 from tests.services.report import test_overview, test_own_requests, test_query, test_statistics
 from tests.services.requests import test_access, test_create, test_detail, test_pause, test_pending, test_perform
 from tests.services.requests.test_pause import office_settings
@@ -58,4 +59,6 @@ _take_over(
     test_calls,
     test_automatic,
     test_list,
+    test_figures,
+    test_retention,
 )

@@ -80,6 +80,8 @@ def test_worker_state_of_an_empty_database(database: Database) -> None:
         "booted_at": None,
         "jumped_at": None,
         "jump_seconds": 0,
+        "figures": "",
+        "deletions": 0,
         "holder": "",
         "host": "",
     }

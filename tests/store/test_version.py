@@ -10,7 +10,7 @@ from app.domain.lifecycle import Cancelled
 from app.store.database import Database
 from app.store.models import CallRequest
 from app.store.settings import read_setting, write_setting
-from app.store.version import DatabaseVersion, requests_version
+from app.store.version import DatabaseVersion, RequestsVersion, requests_version
 from script.office.server_database import migrated_database, new_database, open_server_database
 from tests.support.factories import NOW, apply_event, create_module, create_request
 
@@ -68,7 +68,7 @@ def test_value_read_before_a_commit_is_outdated_after_it(database: Database) -> 
     assert database.cache.get("x", database.version.read(), read) == "1"
 
 
-def read_requests_version(database: Database) -> tuple[int, int] | None:
+def read_requests_version(database: Database) -> RequestsVersion | None:
     with database.read() as session:
         return requests_version(session)
 

@@ -24,6 +24,7 @@ from app.store.database import Database
 from app.store.models import ExtensionScenario, PhoneCall, QueueRow, QueueScenario, SpokenName
 from app.web import layout
 from app.web.assets import FILES as STATIC_FILES
+from app.web.http import PROBES
 from app.web.report.downloads import XLSX
 from script.office.database import make_settings
 from tests.audio.sounds import tone, write_sound
@@ -43,7 +44,7 @@ from tests.web.pages import Page, Visitor
 
 INSTALLATION = {"browser.manifest", "browser.service_worker", "browser.offline"}  # without anything of the office
 FOR_EVERYBODY = STATIC_FILES | {"auth.log_in", "auth.code", "auth.language", "auth.theme", "setup.index"}
-FOR_EVERYBODY |= INSTALLATION
+FOR_EVERYBODY |= INSTALLATION | PROBES
 CLOSED = {"setup.index"}  # needs a setup link instead of a log-in
 AFTER_PASSWORD = {"auth.code"}  # leads to the log-in unless a log-in waits for a code
 FOR_OPERATORS = {
@@ -221,7 +222,9 @@ def furnished(database: Database, settings: Settings) -> None:
 def test_pages_require_a_log_in(app: Flask, furnished: None, visitor: Visitor, subtests: pytest.Subtests) -> None:
     for rule, subtest in rules(subtests, "GET"):
         with subtest:
-            if rule.endpoint in FOR_EVERYBODY:
+            if rule.endpoint in PROBES:  # see tests/web/monitoring
+                assert app.test_client().get(url_of(app, rule)).status_code in (200, 404, 503)
+            elif rule.endpoint in FOR_EVERYBODY:
                 status = 403 if rule.endpoint in CLOSED else 302 if rule.endpoint in AFTER_PASSWORD else 200
                 assert app.test_client().get(url_of(app, rule), buffered=True).status_code == status
             else:
@@ -252,10 +255,10 @@ def test_pages_are_open_to_their_roles_only(
                 if rule.endpoint in FOR_EVERYBODY | own:
                     asked = QUERIES.get(rule.endpoint)
                     answer = visitor.client.get(url_of(app, rule), query_string=asked, buffered=True)
+                    allowed = (403,) if rule.endpoint in CLOSED else (200, 404, 503) if rule.endpoint in PROBES else ()
                     if rule.endpoint in OF_THE_OPERATOR and visitor is not operator:
-                        assert answer.status_code == 404
-                    else:
-                        assert answer.status_code in ((403,) if rule.endpoint in CLOSED else (200, 302))
+                        allowed = (404,)
+                    assert answer.status_code in (allowed or (200, 302))
                 else:
                     assert names_roles(visitor.get(url_of(app, rule), 403), rule)
 
@@ -322,7 +325,7 @@ def test_pages_are_in_both_languages_and_write_nothing(
     users.set_locale(database, 1, locale)
     visitor = Visitor(app, 1, locale=locale)
     for rule, subtest in rules(subtests, "GET"):
-        if rule.endpoint in STATIC_FILES | {"browser.manifest", "browser.service_worker"}:
+        if rule.endpoint in STATIC_FILES | PROBES | {"browser.manifest", "browser.service_worker"}:
             continue
         with subtest:
             path = url_of(app, rule, **QUERIES.get(rule.endpoint, {}))

@@ -16,6 +16,7 @@ from app.config import Settings
 from app.domain.dial_order import DialOrder
 from app.domain.lifecycle import Cancelled, Outcome, Step
 from app.domain.policy import Facts, ReasonCode
+from app.log import current_fields
 from app.services.requests import attempts as requests
 from app.services.requests.attempts import Dispatch
 from app.store.database import Database
@@ -27,6 +28,7 @@ from app.telephony.dialer import MayNotDial
 from app.worker import dispatcher as dispatcher_module
 from app.worker.background import BackgroundTasks
 from app.worker.dispatcher import SILENT_AFTER, Dispatcher
+from app.worker.figures import WorkerFigures
 from app.worker.write_queue import WriteQueue
 from script.office.patience import PATIENCE
 from tests.support.factories import (
@@ -104,7 +106,7 @@ class Harness:
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database = database
-        self.follower, self.writes = AttemptFollower(), WriteQueue()
+        self.follower, self.writes, self.figures = AttemptFollower(), WriteQueue(), WorkerFigures()
         self.dialer = FakeDialer(self.follower, self._stored)
         self.dispatches = Received[Facts]()
         self.ready = True
@@ -121,6 +123,7 @@ class Harness:
             prompt=lambda order, now: (f"for {order.spoken}",),
             ready=lambda: self.ready,
             shortest_talk=lambda: self.shortest_talk,
+            figures=self.figures,
         )
 
     def _facts(self) -> Facts:
@@ -215,6 +218,35 @@ async def test_claim_is_stored_before_the_phone_rings(harness: Harness, database
     assert harness.dialer.prompts == [("for 09121234567",)]
 
 
+async def test_what_rings_is_measured_and_each_end_is_counted_once(
+    harness: Harness, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "app.worker.dispatcher")
+    request = create_due_request(database)
+    records: list[tuple[str, object, object]] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            fields = current_fields()
+            records.append((record.getMessage(), fields.get("attempt"), fields.get("request")))
+
+    handler, log = Handler(), logging.getLogger("app.worker.dispatcher")
+    log.addHandler(handler)
+    try:
+        order = await harness.dial()
+        await harness.has_dispatched()
+        for _ in range(2):
+            harness.dispatcher.end(order.attempt, Outcome.CUSTOMER_BUSY, "customer BUSY 17")
+        await harness.settled()
+    finally:
+        log.removeHandler(handler)
+    lines = harness.figures.text().splitlines()
+    assert "bazang_free_to_ring_seconds_count 1.0" in lines
+    assert 'bazang_attempts_total{outcome="customer_busy"} 1.0' in lines
+    of_attempt = [(attempt, number) for text, attempt, number in records if order.attempt in text]
+    assert of_attempt[:2] == [(order.attempt, request.id)] * 2  # it rings, and it has ended
+
+
 async def test_request_is_dialled_once_if_the_dispatcher_is_woken_again(harness: Harness, database: Database) -> None:
     create_due_request(database)
     await harness.dial()
@@ -242,7 +274,7 @@ async def test_dispatch_returns_the_seconds_until_the_next_one(
 ) -> None:
     monkeypatch.setattr(dispatcher_module, "utcnow", lambda: NOW)
     monkeypatch.setattr(requests, "claim_due", lambda *_: Dispatch((), wake_at))
-    assert await Harness(database, office).dispatcher._dispatch() == seconds
+    assert await Harness(database, office).dispatcher._dispatch(0.0) == seconds
 
 
 @pytest.mark.parametrize("change", [{"connected": False}, {"obstacle": ReasonCode.NO_DIALPLAN}, {"lines": {}}])

@@ -18,9 +18,11 @@ from app.services import commands
 from app.store.database import Database
 from app.store.models import CallRequest, Command, ExtensionRow, NumberOnLine
 from app.store.pbx_state import worker_state
+from app.telephony.ami import AmiClient
 from app.worker import state
 from app.worker.main import Worker
 from script.office.patience import PATIENCE
+from tests.services.monitoring.test_figures import samples
 from tests.support.factories import create_module, create_request
 
 LOCKED = OperationalError("BEGIN IMMEDIATE", {}, Exception("database is locked"))
@@ -64,6 +66,18 @@ async def test_fault_in_a_poll_stops_neither_the_heartbeat_nor_the_dispatcher(
         assert worker_state(session).heartbeat is not None
     assert woken
     assert "a bug" in caplog.text
+
+
+async def test_figures_of_the_worker_are_stored_with_the_heartbeat(
+    worker: Worker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await worker.poll()  # without the PBX nothing is read
+    monkeypatch.setattr(AmiClient, "connected", True)
+    await worker.poll()
+    with database.read() as session:
+        values = samples(worker_state(session).figures)
+    assert values["bazang_poll_seconds_count", ()] == 1
+    assert values["bazang_writes_waiting", ()] == 0
 
 
 async def test_failed_look_at_commands_is_repeated_by_the_poll(

@@ -7,7 +7,8 @@ from sqlalchemy import func, select
 
 from app.config import Settings
 from app.domain.phone_calls import CallState
-from app.services import commands
+from app.domain.retention import Kind
+from app.services import audit, commands, retention
 from app.services.prompts import phone_calls
 from app.store.database import Database
 from app.store.models import Command, PhoneCall
@@ -34,6 +35,28 @@ def count_rows(database: Database) -> tuple[int, int]:
     with database.read() as session:
         counts = [session.scalar(select(func.count()).select_from(table)) or 0 for table in (Command, PhoneCall)]
     return counts[0], counts[1]
+
+
+async def test_old_requests_are_deleted_bit_by_bit_and_logged_once(
+    office: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, now = Worker(office, database), [uptime()]
+    monkeypatch.setattr(housekeeping, "uptime", lambda: now[0])
+    looks: list[bool] = []
+
+    def delete_some(database: Database, at: datetime, *, seconds: float) -> tuple[dict[Kind, int], bool]:
+        looks.append(True)
+        return {Kind.REQUESTS: 50}, len(looks) < 3
+
+    monkeypatch.setattr(retention, "delete_some", delete_some)
+    for run in range(1, 5):
+        await worker.housekeeping._retain()
+        assert len(looks) == min(run, 3)
+    (entry,) = audit.read(database).entries
+    assert entry.detail == {"requests": 150}
+    now[0] += housekeeping.HOUR
+    await worker.housekeeping._retain()
+    assert len(looks) == 4
 
 
 async def test_old_rows_and_unused_sounds_are_deleted_once_a_day(

@@ -15,7 +15,6 @@ from sqlalchemy import delete
 from app.audio.clip import read_clip
 from app.audio.spoken_names import LONGEST
 from app.config import Settings
-from app.services.requests.spoken_names import KEPT
 from app.store.database import Database
 from app.store.models import CallRequest, SpokenName
 from app.worker.background import BackgroundTasks
@@ -28,6 +27,7 @@ from tests.support.factories import NOW, create_request, history_of, make_order
 from tests.support.sounds import quick_conversion
 
 __all__ = ["quick_conversion"]
+KEPT = timedelta(days=30)  # after the end of the request
 pytestmark = pytest.mark.usefixtures("quick_conversion")
 
 

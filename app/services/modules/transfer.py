@@ -238,7 +238,7 @@ def import_settings(database: Database, library: SoundLibrary, content: Any, now
     try:
         file = _File.model_validate(content)
     except ValidationError as error:
-        raise BadFile([f"{_path_in_file(e['loc'])}: {e['msg']}" for e in error.errors()]) from error
+        raise BadFile([f"{path_in_file(e['loc'])}: {e['msg']}" for e in error.errors()]) from error
     with database.write() as session:
         errors = _Import(session, library, now, actor).store(file)
         if errors:
@@ -338,8 +338,18 @@ _WORDS: Mapping[str, str] = {
     ErrorCode.NO_FILE: "names no recording",
     ErrorCode.NO_QUESTION: "must be played, because customers are asked",
     ErrorCode.OFFERED: "is set, but the callers of this queue are offered another module already",
+    ErrorCode.DIGITS: "may only have digits",
+    ErrorCode.CONTEXT: "is no name of a context",
+    ErrorCode.LAST_ADMINISTRATOR: "would leave no active administrator",
+    ErrorCode.TWICE: "has something twice",
+    ErrorCode.TAKEN: "is taken",
     ErrorCode.IN_USE: "is still used by something else",
 }
+
+
+def in_words(code: str) -> str:
+    """Return what an error code says, in words that follow the place of the error."""
+    return _WORDS.get(code, code.replace("_", " "))
 
 
 def _duplicates(name: str, key: str, codes: list[str]) -> list[str]:
@@ -347,7 +357,7 @@ def _duplicates(name: str, key: str, codes: list[str]) -> list[str]:
 
 
 def _error_lines(name: str, index: int, errors: Mapping[str, str]) -> list[str]:
-    return [f"{name}[{index}].{_path(field)}: {_WORDS.get(code, code)}" for field, code in errors.items()]
+    return [f"{name}[{index}].{_path(field)}: {in_words(code)}" for field, code in errors.items()]
 
 
 def _path(field: str) -> str:
@@ -357,6 +367,7 @@ def _path(field: str) -> str:
     return re.sub(r"^(.+)_(kind|code)$", r"\1.\2", field) if field not in _Module.model_fields else field
 
 
-def _path_in_file(location: tuple[int | str, ...]) -> str:
+def path_in_file(location: tuple[int | str, ...]) -> str:
+    """Return the place of an error as people write it: modules[0].next.code."""
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
     return path or "the whole file"

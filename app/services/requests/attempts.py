@@ -288,7 +288,7 @@ class AttemptInFlight:
     """An attempt that has not ended.
 
     `withdrawn`: its request has ended, so its call must be hung up. `talked`: agent and customer have been connected
-    for the shortest talk. `stood_still`: the PBX has stood still meanwhile.
+    for the shortest talk. `stood_still`: the PBX has stood still meanwhile. `request` is the id of the request.
     """
 
     attempt: str
@@ -298,6 +298,7 @@ class AttemptInFlight:
     agent: str
     talked: bool = False
     stood_still: bool = False
+    request: int = 0
 
 
 def in_flight(database: Database) -> list[AttemptInFlight]:
@@ -325,6 +326,7 @@ def _to_in_flight(session: Session, attempt: Attempt) -> AttemptInFlight:
         attempt.agent,
         talked=attempt.talked_at is not None,
         stood_still=attempt.stood_still_at is not None,
+        request=attempt.request_id,
     )
 
 

@@ -1,18 +1,19 @@
 """The names that callers have said after they registered: one file for each request at most."""
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import delete, select
 
+from app.domain.retention import Kind
 from app.services.errors import NotFound
 from app.services.requests.access import Scope, visibility_of
 from app.services.requests.history import EventKind, add_event
 from app.store import requests as store
 from app.store.database import Database
 from app.store.models import CallRequest, SpokenName
+from app.store.settings import read_all, retention
 
-KEPT = timedelta(days=30)  # after the end of the request
 _MOST_FILES = 500  # in one query
 
 
@@ -49,10 +50,13 @@ def find_for_user(database: Database, scope: Scope, request_id: int) -> str:
 
 
 def delete_old(database: Database, now: datetime) -> list[str]:
-    """Delete the names of requests that ended KEPT ago. Return their files."""
-    ended = select(CallRequest.id).where(CallRequest.done_at <= now - KEPT)
-    old = delete(SpokenName).where(SpokenName.request_id.in_(ended)).returning(SpokenName.file)
+    """Delete the names of requests that ended so long ago as the settings say. Return their files."""
     with database.write() as session:
+        before = retention(read_all(session)).before(Kind.NAMES, now)
+        if before is None:
+            return []
+        ended = select(CallRequest.id).where(CallRequest.done_at <= before)
+        old = delete(SpokenName).where(SpokenName.request_id.in_(ended)).returning(SpokenName.file)
         return list(session.scalars(old, execution_options={"synchronize_session": False}))
 
 

@@ -120,6 +120,7 @@ ACTION: Mapping[AuditAction, tuple[object, object]] = {
         _l("The last change of the request of %(what)s was undone."),
     ),
     AuditAction.REQUEST_REOPENED: (_l("request reopened"), _l("The request of %(what)s was reopened.")),
+    AuditAction.DATA_DELETED: (_l("old data deleted"), _l("Data was deleted because of its age.")),
     AuditAction.REQUESTS_MADE_UP: (_l("sample requests created"), _l("Sample requests were created.")),
 }
 
@@ -241,6 +242,12 @@ FIELD: Mapping[str, object] = {
     "postponed_until": _l("Postponed until"),
     "status": _l("Status"),
     "requests": _l("Requests"),
+    "notes": _l("Notes"),
+    "log_entries": _l("Log entries"),
+    "keep_requests": _l("Finished requests are kept (days)"),
+    "keep_notes": _l("Notes on finished requests are kept (days)"),
+    "keep_names": _l("Spoken names are kept (days)"),
+    "keep_log": _l("The log is kept (days)"),
     "file": _l("File"),
     "recorded": _l("Recorded"),
     "address": _l("From the address"),

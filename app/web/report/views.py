@@ -16,8 +16,9 @@ from app.services.audit import AuditAction
 from app.services.report import periods, query, saved_filters
 from app.services.report.query import Choices
 from app.services.report.statistics import Statistics, statistics
+from app.store.settings import retention
 from app.store.version import RequestsVersion, requests_version
-from app.web.context import cached, cached_query, current_scope, database, utcnow
+from app.web.context import cached, cached_query, current_scope, database, stored, utcnow
 from app.web.formats import digits, format_date, format_moment, is_persian, number, office_zone
 from app.web.locale import choose_locale
 from app.web.report import downloads, form, last_search
@@ -25,7 +26,7 @@ from app.web.report.form import PERIODS, Search
 
 blueprint = Blueprint("report", __name__)
 
-NO_REQUESTS = (0, 0)  # version of a part that shows no requests
+NO_REQUESTS: RequestsVersion = (0, 0, 0)  # version of a part that shows no requests
 # The outcomes in the charts, with their colours. Open requests are added as one more.
 OUTCOMES = {
     Status.DONE: "good",
@@ -100,6 +101,7 @@ def _page(template: str, result: str, search: Search, available: Choices, read: 
     own = {
         "filters": saved_filters.list_filters(database(), current_user.id),
         "here": request.script_root + request.path,
+        "kept_days": retention(stored()).requests,
     }
     page = render_template(template, asked=search, head=head, shown=shown, **own)
     response = current_app.make_response((page, 200 if search.valid else 422))

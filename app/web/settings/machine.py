@@ -43,6 +43,7 @@ _LABELS = {
     "session_days": _l("Days after which a session ends"),
     "hsts_days": _l("Days for which browsers insist on https"),
     "url_prefix": _l("Path of the panel on its host"),
+    "log_format": _l("Form of the log lines"),
     "poll_seconds": _l("Seconds between two polls of the PBX"),
 }
 
