@@ -48,6 +48,7 @@ ONLY_IN = {
     "http_ece": {"push"},
     "py_vapid": {"push"},
     "segno": {"web"},
+    "standardwebhooks": {"push"},
     "sqlalchemy": {"store", "services", "extensions", "worker", "doctor", "demo_data"},
 }
 

@@ -40,6 +40,7 @@ _LIVE = frozenset(
     {
         *("lines", "queues", "queue_members", "pbx_destinations", "numbers_on_line", "worker_state", "commands"),
         *("user_sessions", "pending_logins", "login_failures", "push_subscriptions", "push_messages"),
+        "webhook_messages",
     }
 )
 _ROWS_AT_ONCE = 500

@@ -37,8 +37,11 @@ from app.store.models import (
     RouteTroubleRow,
     SecondFactor,
     UserSession,
+    Webhook,
+    WebhookMessage,
     WorkerState,
 )
+from app.store.webhooks import MessageState
 
 MIN_JUMP = timedelta(seconds=3)  # a smaller difference is a correction of the clock, not a jump
 STORING = timedelta(seconds=1)  # on PostgreSQL, the panel can store rows while others are moved
@@ -148,6 +151,13 @@ RUNNING = (
     Running(PendingLogin, happened=("started_at",), rows=true()),
     Running(PushSubscription, happened=("created_at", "sent_at", "failed_at"), rows=true()),
     Running(PushMessage, happened=("created_at",), ends=("next_at", "expires_at"), rows=~PushMessage.done),
+    Running(Webhook, happened=("created_at", "failing_since", "paused_at", "sent_at"), ends=("next_at",), rows=true()),
+    Running(
+        WebhookMessage,
+        happened=("at", "since", "tried_at"),
+        ends=("next_at",),
+        rows=WebhookMessage.state == MessageState.WAITING.value,
+    ),
     Running(SecondFactor, happened=("started_at",), rows=SecondFactor.confirmed_at.is_(None)),
 )
 
