@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from app.domain.addresses import is_public
 
@@ -47,6 +47,8 @@ class PinnedConnection(http.client.HTTPConnection):
         super().__init__(host, addresses[0][1], timeout=timeout)
         self._addresses, self._tls, self._step_timeout = addresses, tls, timeout
         self._is_over = False
+        # The library forgets it when the answer begins, if the server wants to close the connection.
+        self._connected: socket.socket | None = None
 
     def connect(self) -> None:
         for place, address in enumerate(self._addresses):
@@ -56,11 +58,11 @@ class PinnedConnection(http.client.HTTPConnection):
             except OSError:
                 if place == len(self._addresses) - 1:
                     raise
-        self.sock = plain
+        self.sock = self._connected = plain
         if self._tls is not None:
             # The socket is there before the handshake, so that `for_at_most` can end that as well.
             secured = self._tls.wrap_socket(plain, server_hostname=self.host, do_handshake_on_connect=False)
-            self.sock = secured
+            self.sock = self._connected = secured
             if not self._is_over:
                 secured.do_handshake()
 
@@ -85,9 +87,6 @@ class PinnedConnection(http.client.HTTPConnection):
 
     def _end(self) -> None:
         self._is_over = True
-        connected = self.sock
-        if connected is not None:
-            try:
-                socket.socket.shutdown(connected, socket.SHUT_RDWR)  # wakes whoever waits for it
-            except OSError:
-                pass  # it has ended by itself
+        if self._connected is not None:
+            with suppress(OSError):  # it has ended by itself
+                socket.socket.shutdown(self._connected, socket.SHUT_RDWR)  # wakes whoever waits for it

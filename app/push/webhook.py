@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from standardwebhooks import Webhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from app.domain.text import displayable
 from app.domain.webhooks import BadUrl, Fate, Target, fate_of, may_reach, parse_url
@@ -85,7 +86,7 @@ class WebhookSender:
             return Answer(Fate.LATER, "bad_url")
         try:
             headers = _headers(post, now)
-        except (ValueError, RuntimeError):
+        except (ValueError, EmptyWebhookSecretError):
             return Answer(Fate.LATER, "key")
         try:
             return self._post(target, post, headers)
@@ -105,11 +106,19 @@ class WebhookSender:
         with connection.for_at_most(self._longest):
             connection.request("POST", target.path, post.body.encode(), headers)
             response = connection.getresponse()
-            reply = response.read(LONGEST_REPLY)
+            reply = _read(response)
         fate = fate_of(response.status)
         wait = _wait(response.headers.get("Retry-After", "")) if fate is not Fate.SENT else None
         secret = (target.path, post.secret, *post.headers.values())
         return Answer(fate, f"http_{response.status}", clean(reply, secret), retry_after=wait)
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    """Return the beginning of an answer, as far as it comes: the status has said already what became of the message."""
+    try:
+        return response.read(LONGEST_REPLY)
+    except (OSError, http.client.HTTPException):
+        return b""
 
 
 def _headers(post: Post, now: datetime) -> dict[str, str]:

@@ -43,7 +43,7 @@ class Got:
 class Receiver:
     """`answers` are the statuses of the next answers; then `status`. `reply` and `headers` come with each.
 
-    `drips`: it sends a byte now and then, and never ends, until the test does.
+    `drips`: it sends a byte now and then, and never ends, until the test does: before the answer, or within it.
     """
 
     port: int
@@ -53,7 +53,7 @@ class Receiver:
     status: int = 200
     reply: bytes = b"ok"
     headers: dict[str, str] = field(default_factory=dict)
-    drips: bool = False
+    drips: str = ""  # "before", "within"
     asked: list[str] = field(default_factory=list)  # the hosts that were looked up
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -77,14 +77,20 @@ def run_receiver(folder: Path, *, longest: float = 10.0) -> Iterator[Receiver]:
             this = receivers[0]
             status = this.answers.pop(0) if this.answers else this.status
             this.got.append(Got(self.path, dict(self.headers), body, status))
+            if this.drips == "before":
+                self.drip(b"H")
             self.send_response(status)
             for name, value in this.headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(this.reply)))
             self.end_headers()
-            while this.drips and not this.over.wait(0.02):
-                self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n"[:1])
+            if this.drips == "within":
+                self.drip(b"x")
             self.wfile.write(this.reply)
+
+        def drip(self, byte: bytes) -> None:
+            while not receivers[0].over.wait(0.02):
+                self.wfile.write(byte)
 
         def log_message(self, *_: Any) -> None:
             """Log nothing."""
