@@ -631,5 +631,26 @@ def test_the_signature_is_that_of_the_specification(receiver: Receiver) -> None:
     assert (headers["Webhook-Id"], headers["Webhook-Timestamp"]) == ("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330")
 
 
+async def test_the_example_of_the_documentation_verifies_messages(
+    work: Webhooks, receiver: Receiver, module: Module
+) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+    code = text.partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 - it is our own documentation
+    _id, secret = add(work, events=["request.registered"])
+    register(work, module, caller_name="سارا")
+    await send(work)
+    found = receiver.got[0]
+    headers = {name.lower(): value for name, value in found.headers.items()}
+    assert names["verify"](headers, found.body.encode(), secret)
+    assert not names["verify"](headers, found.body.encode() + b" ", secret)
+    assert not names["verify"](headers | {"webhook-id": "msg_2"}, found.body.encode(), secret)
+    assert not names["verify"](headers, found.body.encode(), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    late = Standard(secret).sign("msg_1", datetime.fromtimestamp(1614265330, UTC), "{}")
+    old = {"webhook-id": "msg_1", "webhook-timestamp": "1614265330", "webhook-signature": late}
+    assert not names["verify"](old, b"{}", secret)
+
+
 def test_a_signing_secret_that_is_none_is_said(receiver: Receiver) -> None:
     assert receiver.sender.send(replace(make_post(URL), secret="whsec_"), datetime.now(UTC)).result == "key"

@@ -91,7 +91,7 @@ def claim(database: Database, settings: Settings, webhook_id: int, now: datetime
         .where(Webhook.id == webhook_id, _IS_WAITING, WebhookMessage.next_at <= now, or_(_IS_TEST, _takes(now)))
         .order_by(WebhookMessage.id)
         .limit(1)
-        .with_for_update(of=WebhookMessage)
+        .with_for_update(of=WebhookMessage, skip_locked=True)
     )
     with database.write() as session:
         while (found := session.execute(query).first()) is not None:

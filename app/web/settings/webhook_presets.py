@@ -31,7 +31,7 @@ class Preset:
 PRESETS = {
     "program": Preset(
         _l("A program"),
-        _l("A CRM, n8n, or a program of your own. It checks the signature."),
+        _l("A CRM, n8n, or a program of your own, which can check that messages are yours."),
         "https://crm.example.org/hooks/bazang",
         EVENTS,
     ),
@@ -48,7 +48,7 @@ PRESETS = {
     ),
     "telegram": Preset(
         _l("Telegram"),
-        _l("A bot writes to a chat or a group. The recipient is the id of the chat."),
+        _l("A bot writes to a person or a group. The recipient is their chat_id."),
         "https://api.telegram.org/botTOKEN/sendMessage",
         _ALARMS,
         BodyFormat.JSON,
@@ -58,7 +58,7 @@ PRESETS = {
     ),
     "bale": Preset(
         _l("Bale"),
-        _l("A bot writes to a chat or a group. The recipient is the id of the chat."),
+        _l("A bot writes to a person or a group. The recipient is their chat_id."),
         "https://tapi.bale.ai/botTOKEN/sendMessage",
         _ALARMS,
         BodyFormat.JSON,

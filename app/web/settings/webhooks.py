@@ -49,7 +49,7 @@ class WebhookForm(FlaskForm):
     )
     active = BooleanField(_l("Active"), description=_l("Otherwise nothing that happens is kept for it."))
     events = SelectMultipleField(
-        _l("When"), choices=choices({event.value: wording.WEBHOOK_EVENT[event] for event in EVENTS}), **_BOXES
+        _l("Tell it when"), choices=choices({event.value: wording.WEBHOOK_EVENT[event] for event in EVENTS}), **_BOXES
     )
     modules = SelectMultipleField(
         _l("Of which modules"), description=_l("None chosen: of all, also of new ones."), **_BOXES
@@ -63,7 +63,7 @@ class WebhookForm(FlaskForm):
     )
     recipient = StringField(
         _l("Recipient"),
-        description=_l("What stands for {recipient}: the id of a chat, or a number. Tests always go there."),
+        description=_l("What stands for {recipient}: a chat_id, or a number. Tests always go there."),
     )
     header_name = StringField(
         _l("Further header"), description=_l("If the receiver wants its key in a header. Optional.")
