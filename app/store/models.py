@@ -941,11 +941,12 @@ Index(
 )
 Index("ix_commands_open", Command.done_at)
 _partial("ix_push_messages_open", PushMessage.next_at, where=text("NOT done"), unique=False)
-_partial(
-    "ix_webhook_messages_open",
-    WebhookMessage.webhook_id,
-    WebhookMessage.id,
-    where=text("state = 'waiting'"),
-    unique=False,
-)
+for _name, _rows in (
+    ("open", "state = 'waiting'"),
+    ("tests", "state = 'waiting' AND event = 'test'"),
+    ("failed", "state = 'failed'"),
+):
+    _partial(
+        f"ix_webhook_messages_{_name}", WebhookMessage.webhook_id, WebhookMessage.id, where=text(_rows), unique=False
+    )
 Index("ix_webhook_messages_log", WebhookMessage.webhook_id, WebhookMessage.id)

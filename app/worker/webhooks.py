@@ -4,6 +4,7 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,6 +18,7 @@ from app.worker.clock import CLOCK, Clock
 
 log = logging.getLogger(__name__)
 SECONDS = 2.0  # between two looks
+OLD_EVERY = timedelta(minutes=1)  # a look for messages that are too old
 THREADS = 4
 AT_ONCE = 50  # messages to one destination until the others have their turn
 
@@ -32,6 +34,8 @@ class Webhooks:
 
     def __post_init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="webhook")
+        self._closed = False
+        self._looked_at: datetime | None = None  # for old messages
         self._running: dict[int, asyncio.Task[None]] = {}  # by the id of the destination
 
     async def run(self) -> None:
@@ -39,7 +43,9 @@ class Webhooks:
         loop = asyncio.get_running_loop()
         try:
             async with self.clock.hold() as now:
-                await loop.run_in_executor(None, outbox.give_up_old, self.database, now)
+                if self._looked_at is None or abs(now - self._looked_at) >= OLD_EVERY:
+                    await loop.run_in_executor(None, outbox.give_up_old, self.database, now)
+                    self._looked_at = now
                 due = await loop.run_in_executor(None, outbox.due, self.database, now)
         except SQLAlchemyError as error:
             log.error("cannot send to webhooks, the database refuses: %s", error)
@@ -68,14 +74,15 @@ class Webhooks:
                     await loop.run_in_executor(self._threads, outbox.finish, self.database, delivery, result, now)
         except SQLAlchemyError as error:
             log.error("cannot send to a webhook, the database refuses: %s", error)
-        except RuntimeError:  # `close` was called meanwhile
-            log.debug("stopped while sending to webhook %s", webhook_id)
+        except Exception:
+            if not self._closed:  # otherwise there are no threads any more
+                log.exception("cannot send to webhook %s", webhook_id)
         finally:
             del self._running[webhook_id]
 
     def _send(self, delivery: Delivery) -> Result:
         if delivery.fault:
-            return Result(Fate.LATER, delivery.fault)
+            return Result(Fate.REFUSED if delivery.fault == "error" else Fate.LATER, delivery.fault)
         post = Post(
             delivery.uid,
             delivery.url,
@@ -94,4 +101,5 @@ class Webhooks:
 
     def close(self) -> None:
         """Begin nothing more."""
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -62,14 +62,19 @@ def upgrade():
     )
     op.create_index(op.f("ix_webhook_messages_since"), "webhook_messages", ["since"])
     op.create_index("ix_webhook_messages_log", "webhook_messages", ["webhook_id", "id"])
-    condition = sa.text("state = 'waiting'")
-    op.create_index(
-        "ix_webhook_messages_open",
-        "webhook_messages",
-        ["webhook_id", "id"],
-        sqlite_where=condition,
-        postgresql_where=condition,
-    )
+    for name, rows in (
+        ("open", "state = 'waiting'"),
+        ("tests", "state = 'waiting' AND event = 'test'"),
+        ("failed", "state = 'failed'"),
+    ):
+        condition = sa.text(rows)
+        op.create_index(
+            f"ix_webhook_messages_{name}",
+            "webhook_messages",
+            ["webhook_id", "id"],
+            sqlite_where=condition,
+            postgresql_where=condition,
+        )
 
 
 def downgrade():

@@ -55,6 +55,7 @@ class Receiver:
     headers: dict[str, str] = field(default_factory=dict)
     drips: str = ""  # "before", "within"
     asked: list[str] = field(default_factory=list)  # the hosts that were looked up
+    arrived: threading.Event = field(default_factory=threading.Event)  # a first message
     over: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -77,6 +78,7 @@ def run_receiver(folder: Path, *, longest: float = 10.0) -> Iterator[Receiver]:
             this = receivers[0]
             status = this.answers.pop(0) if this.answers else this.status
             this.got.append(Got(self.path, dict(self.headers), body, status))
+            this.arrived.set()
             if this.drips == "before":
                 self.drip(b"H")
             self.send_response(status)

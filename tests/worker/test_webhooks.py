@@ -1,5 +1,7 @@
 """Webhooks from what happens to a request to what a receiver gets, over a real connection."""
 
+import asyncio
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -9,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 from standardwebhooks import Webhook as Standard
 
 from app.config import Settings
@@ -27,13 +29,15 @@ from app.store import requests, routes
 from app.store.database import Database
 from app.store.models import AuditEntry, CallRequest, Module, Webhook, WebhookMessage
 from app.worker.clock import Clock
+from app.worker.main import Worker
 from app.worker.webhooks import Webhooks
+from script.office.patience import PATIENCE
 from tests.support.factories import NUMBER, create_attempt, create_module
 from tests.support.receiver import HOST, Receiver, run_receiver
 
 URL = f"https://{HOST}/hook"
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-ALL = [event.value for event in EVENTS]
+ALL = [each.value for each in EVENTS]
 LANDLINE = "+982188880000"
 
 
@@ -89,12 +93,12 @@ def register(work: Webhooks, module: Module, number: str = NUMBER, **details: An
         return requests.add(session, module, False, "101", number, work.clock.now(), **details).id
 
 
-def apply(work: Webhooks, request_id: int, event: Any) -> None:
+def apply(work: Webhooks, request_id: int, happened: Any) -> None:
     """Let something happen to a request."""
     with work.database.write() as session:
         row, module = requests.load(session, request_id, lock=True) or (None, None)
         assert row is not None
-        decision = transition(requests.to_domain(row, module), event, work.clock.now())
+        decision = transition(requests.to_domain(row, module), happened, work.clock.now())
         requests.apply_decision(session, row, decision, work.clock.now(), event="x", actor="sara")
 
 
@@ -179,11 +183,11 @@ async def test_each_end_of_a_request_and_a_failing_trunk_are_told(
 ) -> None:
     module = create_module(database, targets=["101"], retries=0, expire_after=60)
     add(work, events=["request.failed", "request.cancelled", "request.expired", "trunk.trouble"])
-    ends = [Claimed("a-1"), Ended("a-1", Outcome.CUSTOMER_NO_ANSWER)], [Cancelled()]
+    ends: list[list[Any]] = [[Claimed("a-1"), Ended("a-1", Outcome.CUSTOMER_NO_ANSWER)], [Cancelled()]]
     for number, happened in enumerate(ends):
         request = register(work, module, f"+98912000000{number}")
-        for event in happened:
-            apply(work, request, event)
+        for what in happened:
+            apply(work, request, what)
     request = register(work, module)
     wheel.turn(HOUR)
     apply(work, request, TimePassed(None))
@@ -242,6 +246,28 @@ async def test_a_destination_gets_the_events_and_modules_that_it_wants(
 async def test_without_a_destination_nothing_is_stored(work: Webhooks, module: Module) -> None:
     register(work, module)
     assert messages(work) == []
+
+
+async def test_a_running_worker_sends_by_itself(
+    office: Settings, database: Database, receiver: Receiver, module: Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker(office.model_copy(update={"agi_port": 0}), database)
+
+    async def nothing(*_: Any, **__: Any) -> None:
+        """There is no PBX."""
+
+    monkeypatch.setattr(worker, "_poll_pbx", nothing)
+    monkeypatch.setattr(worker, "_listen", nothing)
+    worker.webhooks.sender = receiver.sender
+    ready = asyncio.Event()
+    running = asyncio.create_task(worker.run(ready.set))
+    await ready.wait()
+    add(worker.webhooks)
+    register(worker.webhooks, module)
+    assert await asyncio.to_thread(receiver.arrived.wait, PATIENCE)
+    worker.stop()
+    await running
+    assert receiver.events() == ["request.registered"]
 
 
 # -- when it is told again --------------------------------------------------------------------------------------------
@@ -377,18 +403,12 @@ async def test_a_slow_destination_delays_no_other(work: Webhooks, receiver: Rece
     for number in range(3):
         while len(receiver.got) <= number:
             await work.run()
-            await _breathe()
+            await asyncio.sleep(0.01)
         register(work, module, f"+98912000000{number}")
     assert hangs.is_set()
     assert {found.path for found in receiver.got} == {"/fast"}
     goes_on.set()
     await work.settle()
-
-
-async def _breathe() -> None:
-    import asyncio
-
-    await asyncio.sleep(0.01)
 
 
 async def test_a_destination_asks_for_patience(
@@ -450,6 +470,43 @@ async def test_old_messages_are_deleted(work: Webhooks, receiver: Receiver, modu
         with work.database.write() as session:
             outbox.delete_old(session, wheel.now)
         assert len(messages(work)) == left
+
+
+async def test_a_message_that_cannot_be_made_holds_up_no_other(
+    work: Webhooks, receiver: Receiver, module: Module, wheel: Wheel, database: Database
+) -> None:
+    add(work, events=["request.registered"], body_format="form", template="a={text}", text="{name}")
+    for number in (NUMBER, "+989120000001"):
+        register(work, module, number)
+    with database.write() as session:
+        session.get_one(WebhookMessage, 1).data = {"request": 1}
+    await send(work)
+    assert [message.result for message in messages(work)] == ["error", "http_200"]
+    wheel.turn(31 * HOUR)
+    await send(work)
+    assert messages(work)[0].state == "failed"
+
+
+async def test_the_looks_at_a_long_log_read_indexes_only(
+    work: Webhooks, receiver: Receiver, module: Module, database: Database
+) -> None:
+    webhook, _secret = add(work, events=["request.registered"])
+    register(work, module)
+    executed: list[tuple[str, Any]] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *a: executed.append((a[2], a[3])))
+    await send(work)
+    outbox.give_up_old(database, work.clock.now() + 31 * HOUR)
+    destinations.list_destinations(database, work.settings)
+    looks = [each for each in executed if "FROM webhook" in each[0] and each[0].startswith(("SELECT", "UPDATE"))]
+    with database.engine.connect() as connection:
+        plans = ["; ".join(row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values))
+                 for statement, values in looks]  # fmt: skip
+    assert any("ix_webhook_messages_open" in plan for plan in plans)
+    assert any("ix_webhook_messages_failed" in plan for plan in plans)
+    assert any("ix_webhook_messages_tests" in plan for plan in plans)
+    looks_at_all = re.compile(r"SCAN webhook_messages(?! USING (COVERING )?INDEX ix_webhook_messages_tests)|_log")
+    assert not [plan for plan in plans if looks_at_all.search(plan)]
+    assert receiver.taken and webhook
 
 
 # -- templates of other services --------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, literal_column, or_, select
 from sqlalchemy.orm import Session
 
 from app.config import Settings
@@ -118,11 +118,14 @@ def load_input(database: Database, webhook_id: int) -> WebhookInput:
 
 
 def _to_destination(session: Session, settings: Settings, row: Webhook) -> Destination:
-    counts = select(WebhookMessage.state, func.count().label("number")).where(WebhookMessage.webhook_id == row.id)
-    found = {each.state: each.number for each in session.execute(counts.group_by(WebhookMessage.state))}
-    last = select(WebhookMessage.result).where(WebhookMessage.webhook_id == row.id, WebhookMessage.tries > 0)
-    last = last.where(WebhookMessage.state != MessageState.SENT.value, WebhookMessage.event != WebhookEvent.TEST.value)
-    result = session.scalar(last.order_by(WebhookMessage.tried_at.desc()).limit(1)) if row.failing_since else ""
+    of_it, counts = WebhookMessage.webhook_id == row.id, {}
+    for state in (MessageState.WAITING, MessageState.FAILED):
+        query = select(func.count()).select_from(WebhookMessage).where(of_it, _has_state(state))
+        counts[state] = session.scalar(query) or 0
+    in_vain = or_(_has_state(MessageState.WAITING), _has_state(MessageState.FAILED))
+    last = select(WebhookMessage.result).where(of_it, in_vain, WebhookMessage.tries > 0)
+    last = last.where(WebhookMessage.event != WebhookEvent.TEST.value).order_by(WebhookMessage.tried_at.desc())
+    result = session.scalar(last.limit(1)) if row.failing_since else ""
     return Destination(
         id=row.id,
         name=row.name,
@@ -134,10 +137,15 @@ def _to_destination(session: Session, settings: Settings, row: Webhook) -> Desti
         next_at=row.next_at,
         paused_at=row.paused_at,
         sent_at=row.sent_at,
-        waiting=found.get(MessageState.WAITING.value, 0),
-        failed=found.get(MessageState.FAILED.value, 0),
+        waiting=counts[MessageState.WAITING],
+        failed=counts[MessageState.FAILED],
         last_result=result or "",
     )
+
+
+def _has_state(state: MessageState) -> ColumnElement[bool]:
+    """Return a condition as the partial indexes have it. With a parameter, SQLite would read the whole log."""
+    return WebhookMessage.state == literal_column(f"'{state.value}'")
 
 
 def _stored_url(settings: Settings, row: Webhook) -> str:

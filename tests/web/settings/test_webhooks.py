@@ -1,5 +1,6 @@
 """The pages of the webhooks."""
 
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -23,12 +24,12 @@ PATH = "/settings/webhooks"
 URL = "https://crm.example.org/hook?key=s3cret"
 
 
-def add(admin: Visitor, status: int = 200, preset: str = "program", **typed: object) -> Page:
+def add(admin: Visitor, status: int = 200, preset: str = "program", **typed: Any) -> Page:
     path = f"{PATH}/new?preset={preset}"
     return admin.post(path, admin.get(path).fields() | {"name": "CRM", "url": URL} | typed, status)
 
 
-def change(admin: Visitor, status: int = 302, **typed: object) -> Page:
+def change(admin: Visitor, status: int = 302, **typed: Any) -> Page:
     return admin.post(f"{PATH}/1", form_of(admin) | typed, status)
 
 
@@ -101,7 +102,7 @@ def test_an_empty_address_keeps_the_stored_one(admin: Visitor, database: Databas
     ],
 )
 def test_what_is_wrong_is_said_beside_its_field(
-    admin: Visitor, database: Database, typed: dict[str, object], field: str, code: str
+    admin: Visitor, database: Database, typed: dict[str, Any], field: str, code: str
 ) -> None:
     create_module(database)
     page = add(admin, 422, **typed)
