@@ -294,7 +294,7 @@ def backup(file: Path) -> None:
 def restore(file: Path) -> None:
     """Restore FILE ("-": standard input) of `backup` where there is no office yet. Stop panel and worker before.
 
-    All automatic calls are paused then, because people may have been called since the backup was made.
+    All automatic calls and webhooks are paused then, because people may have been called since the backup was made.
     """
     import flask_migrate
     from alembic.script import ScriptDirectory
@@ -322,7 +322,7 @@ def restore(file: Path) -> None:
         raise click.ClickException(f"Nothing was restored. {error}") from error
     except OSError as error:
         raise click.ClickException(f"Nothing was restored: {error}") from error
-    click.echo(f"{_contents(made)} were restored. Automatic calls are paused: resume them in the panel.")
+    click.echo(f"{_contents(made)} were restored. Automatic calls and webhooks are paused: resume them in the panel.")
     if not made.has_key:
         click.echo("Set BAZANG_SECRET_KEY as it was before, or enter the secrets again.")
 

@@ -51,6 +51,7 @@ ONLY_IN = {
     "segno": {"web"},
     "apispec": {"web"},
     "prometheus_client": {"services", "worker"},
+    "standardwebhooks": {"push"},
     "sqlalchemy": {"store", "services", "extensions", "worker", "doctor", "demo_data"},
 }
 

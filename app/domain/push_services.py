@@ -1,16 +1,14 @@
 """The push services of browsers. Nothing else is ever sent to.
 
 The address to which notifications go comes from a browser. So it must be one of a push service that we know, by https
-at the usual port, and it must lie outside our networks (`is_public`).
+at the usual port, and it must lie outside our networks (`addresses.is_public`).
 """
 
-from ipaddress import IPv6Network, ip_address
 from urllib.parse import urlsplit
 
 LONGEST_ENDPOINT = 1000
 # Chrome, Edge and most others; Firefox; Edge on Windows; Safari. Each with the names below it.
 _SERVICES = ("fcm.googleapis.com", "push.services.mozilla.com", "notify.windows.com", "push.apple.com")
-_TRANSLATED = IPv6Network("64:ff9b::/96")  # NAT64: the last four bytes are an IPv4 address
 
 
 def push_service(endpoint: str) -> str | None:
@@ -26,16 +24,3 @@ def push_service(endpoint: str) -> str | None:
     if parts.scheme != "https" or "@" in parts.netloc or "\\" in endpoint or port not in (None, 443):
         return None
     return host if any(host == name or host.endswith(f".{name}") for name in _SERVICES) else None
-
-
-def is_public(address: str) -> bool:
-    """Tell whether an IP address is one of the public internet."""
-    found = ip_address(address.partition("%")[0])
-    if found.version == 6:
-        if found.ipv4_mapped is not None:
-            found = found.ipv4_mapped
-        elif found in _TRANSLATED:
-            found = ip_address(found.packed[-4:])
-        elif found.sixtofour is not None or found.teredo is not None:
-            return False
-    return found.is_global and not found.is_multicast

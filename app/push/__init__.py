@@ -1,1 +1,3 @@
-"""Sends notifications to the push services of browsers (Web Push, RFC 8030). Knows neither the database nor the web."""
+"""Sends messages to addresses of the internet: notifications to the push services of browsers (Web Push, RFC 8030),
+and webhooks. Knows neither the database nor the web.
+"""

@@ -1,7 +1,6 @@
 """Encrypt a message for a browser (RFC 8291), sign it (VAPID, RFC 8292), and hand it to the browser's push service."""
 
 import http.client
-import socket
 import ssl
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
@@ -15,13 +14,14 @@ import http_ece
 from cryptography.hazmat.primitives.asymmetric import ec
 from py_vapid import Vapid02
 
-from app.domain.push_services import is_public, push_service
+from app.domain.push_services import push_service
+from app.push.pinned import NotAllowed, PinnedConnection, find_addresses
 
 TIMEOUT = 5.0  # seconds for each step; a worker that stops waits for it
-MOST_ADDRESSES = 2  # that are tried
+LONGEST = 15.0  # seconds for all steps
 SIGNED_FOR = timedelta(hours=12)  # RFC 8292 allows 24
 LONGEST_ANSWER = 2000  # bytes that are read of it
-# a host -> its addresses and ports, in the order in which they are tried
+# a host -> its public addresses and ports, in the order in which they are tried
 FindAddresses = Callable[[str], Sequence[tuple[str, int]]]
 
 
@@ -56,37 +56,6 @@ class Answer:
     retry_after: timedelta | None = None
 
 
-class NotPublic(OSError):
-    """The push service has no address in the public internet."""
-
-
-def find_addresses(host: str) -> list[tuple[str, int]]:
-    """Return the public addresses of a host. Raises NotPublic if it has others only, and OSError."""
-    found = socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
-    addresses = [(str(info[4][0]), 443) for info in found if is_public(str(info[4][0]))]
-    if not addresses:
-        raise NotPublic(host)
-    return addresses[:MOST_ADDRESSES]
-
-
-class _Connection(http.client.HTTPSConnection):
-    """A connection to one of the checked addresses of a host. The name is not looked up a second time."""
-
-    def __init__(self, host: str, addresses: Sequence[tuple[str, int]], tls: ssl.SSLContext) -> None:
-        super().__init__(host, timeout=TIMEOUT, context=tls)
-        self._addresses, self._tls = addresses, tls
-
-    def connect(self) -> None:
-        for place, address in enumerate(self._addresses):
-            try:
-                plain = socket.create_connection(address, TIMEOUT)
-                break
-            except OSError:
-                if place == len(self._addresses) - 1:
-                    raise
-        self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
-
-
 class Sender:
     """Sends messages, signed with the office's key. `find`, `tls`: others than those of the internet, for tests."""
 
@@ -105,7 +74,7 @@ class Sender:
             return Answer(Fate.REFUSED, "key")
         try:
             return self._post(host, message.endpoint, body, headers)
-        except NotPublic:
+        except NotAllowed:
             return Answer(Fate.REFUSED, "not_public")
         except ssl.SSLError:
             return Answer(Fate.LATER, "tls")
@@ -116,13 +85,11 @@ class Sender:
         """Post a message. A redirection is an error like any other: it is not followed."""
         parts = urlsplit(endpoint)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection = _Connection(host, self._find(host), self._tls)
-        try:
+        connection = PinnedConnection(host, self._find(host), self._tls, timeout=TIMEOUT)
+        with connection.for_at_most(LONGEST):
             connection.request("POST", path, body, headers)
             response = connection.getresponse()
             response.read(LONGEST_ANSWER)
-        finally:
-            connection.close()
         return _judge(response.status, response.headers.get("Retry-After", ""))
 
 

@@ -23,7 +23,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Connection, Date, DateTime, MetaData, Select, Table, func, inspect, select, text
+from sqlalchemy import Connection, Date, DateTime, MetaData, Select, Table, func, inspect, select, text, update
 
 from app.audio import spoken_names
 from app.audio.library import SoundLibrary
@@ -32,6 +32,7 @@ from app.services import audit
 from app.services.prompts.recordings import FILE_PATTERN as RECORDING
 from app.services.requests import pause
 from app.store.database import Database
+from app.store.models import Webhook
 
 FORMAT = 1
 ACTOR = "restore"
@@ -40,7 +41,7 @@ _LIVE = frozenset(
     {
         *("lines", "queues", "queue_members", "pbx_destinations", "numbers_on_line", "worker_state", "commands"),
         *("user_sessions", "pending_logins", "login_failures", "push_subscriptions", "push_messages"),
-        "api_answers",
+        *("api_answers", "webhook_messages"),
     }
 )
 _ROWS_AT_ONCE = 500
@@ -106,11 +107,11 @@ def restore(
     revisions: Collection[str],
     upgrade: Callable[[str], None],
 ) -> Backup:
-    """Restore a backup from a stream into a database without an office. All automatic calls are paused then.
+    """Restore a backup from a stream into a database without an office.
 
-    Who was waiting when the backup was made may have been called since, so a person decides when to resume.
-    `revisions` are those of the database that this version knows; `upgrade` migrates it to one of them, or to "head".
-    Raises BadBackup, NotEmpty and OSError, and nothing is restored then.
+    All automatic calls and webhooks are paused then. Who was waiting when the backup was made may have been called
+    since, so a person decides when to resume. `revisions` are those of the database that this version knows; `upgrade`
+    migrates it to one of them, or to "head". Raises BadBackup, NotEmpty and OSError, and nothing is restored then.
     """
     with tempfile.TemporaryDirectory(dir=settings.data_dir, prefix="restore-") as name:
         folder = Path(name)
@@ -135,6 +136,8 @@ def restore(
         upgrade("head")
     backup = _describe(manifest)
     with database.write() as session:
+        # A copy of an office must not write to its customers, and what has expired since is no news.
+        session.execute(update(Webhook).where(Webhook.paused_at.is_(None)).values(paused_at=now))
         if pause.load_pause(session) is None:
             reason = f"restored from a backup of {backup.made_at:%Y-%m-%d %H:%M} UTC"
             pause.save_pause(session, pause.Pause(ACTOR, now, reason), ACTOR, now)

@@ -39,8 +39,11 @@ from app.store.models import (
     RouteTroubleRow,
     SecondFactor,
     UserSession,
+    Webhook,
+    WebhookMessage,
     WorkerState,
 )
+from app.store.webhooks import MessageState
 
 MIN_JUMP = timedelta(seconds=3)  # a smaller difference is a correction of the clock, not a jump
 STORING = timedelta(seconds=1)  # on PostgreSQL, the panel can store rows while others are moved
@@ -153,6 +156,13 @@ RUNNING = (
     Running(PushMessage, happened=("created_at",), ends=("next_at", "expires_at"), rows=~PushMessage.done),
     Running(ApiToken, happened=("used_at",), rows=true()),
     Running(ApiAnswer, happened=("created_at",), rows=true()),
+    Running(Webhook, happened=("created_at", "failing_since", "paused_at", "sent_at"), ends=("next_at",), rows=true()),
+    Running(
+        WebhookMessage,
+        happened=("at", "since", "tried_at"),
+        ends=("next_at",),
+        rows=WebhookMessage.state == MessageState.WAITING.value,
+    ),
     Running(SecondFactor, happened=("started_at",), rows=SecondFactor.confirmed_at.is_(None)),
 )
 

@@ -69,6 +69,13 @@ class ErrorCode(StrEnum):
     AMI_USER = "ami_user"
     SECRET = "secret"  # noqa: S105 - the name of an error
     SECRET_AGAIN = "secret_again"  # noqa: S105 - the name of an error
+    # webhooks
+    URL = "url"  # not one of http or https, or with a name and password
+    INSIDE = "inside"  # an address inside the office, which is not allowed
+    TEMPLATE = "template"  # not in its format
+    PLACEHOLDER = "placeholder"  # there is no such placeholder
+    HEADER = "header"  # not the name of a header, or one of ours
+    HEADER_AGAIN = "header_again"
     NOT_ON_PBX = "not_on_exchange"
     CODE_ON_PBX = "code_on_exchange"  # the PBX uses the code for something else
 

@@ -793,6 +793,63 @@ class ApiAnswer(Base):
     created_at: Mapped[datetime] = mapped_column(index=True)
 
 
+class Webhook(Base):
+    """A destination to which events are posted. What is secret is encrypted, see store/encryption.py."""
+
+    __tablename__ = "webhooks"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(80), unique=True)
+    active: Mapped[bool] = mapped_column(default=True)  # otherwise nothing is kept for it
+    url: Mapped[str] = mapped_column(Text)  # encrypted: chats and SMS gateways have their key in it
+    secret: Mapped[str] = mapped_column(Text)  # encrypted; what signs the messages
+    inside: Mapped[bool] = mapped_column(default=False)  # it may have an address of the office
+    header_name: Mapped[str] = mapped_column(String(60), default="")
+    header_value: Mapped[str] = mapped_column(Text, default="")  # encrypted
+    events: Mapped[str] = mapped_column(Text)  # each a webhooks.WebhookEvent, with a space before and after
+    modules: Mapped[str] = mapped_column(Text, default="")  # ids, with a space before and after; "": all
+    body_format: Mapped[str] = mapped_column(String(8), default="standard")  # a webhook_bodies.BodyFormat
+    template: Mapped[str] = mapped_column(Text, default="")
+    text: Mapped[str] = mapped_column(Text, default="")
+    to_customer: Mapped[bool] = mapped_column(default=False)  # the recipient is the customer
+    recipient: Mapped[str] = mapped_column(String(120), default="")  # otherwise; and that of a test
+    lasts: Mapped[int]  # seconds for which a message is tried
+    created_by: Mapped[str] = mapped_column(String(80), default="")
+    created_at: Mapped[datetime]
+    failures: Mapped[int] = mapped_column(default=0)  # in a row
+    failing_since: Mapped[datetime | None]  # NULL: what was sent last was taken
+    next_at: Mapped[datetime | None]  # nothing is sent before
+    paused_at: Mapped[datetime | None]  # messages are kept, but not sent
+    sent_at: Mapped[datetime | None]  # when a message was last taken
+
+
+class WebhookMessage(Base):
+    """A message to one destination: the outbox, and the log of what was sent.
+
+    It is stored in the transaction of the change that it tells of.
+    """
+
+    __tablename__ = "webhook_messages"
+    __table_args__ = (UniqueConstraint("webhook_id", "uid"),)
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    webhook_id: Mapped[int] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))
+    uid: Mapped[str] = mapped_column(String(40))  # the same for all destinations, and whenever it is sent again
+    event: Mapped[str] = mapped_column(String(24))  # a webhooks.WebhookEvent
+    request_id: Mapped[int | None]  # no foreign key: a deleted request is told of all the same
+    at: Mapped[datetime]  # when it happened
+    data: Mapped[dict[str, Any]]  # as it was then
+    agent: Mapped[str] = mapped_column(String(20), default="")  # of the attempt
+    since: Mapped[datetime] = mapped_column(index=True)  # since when it is to be sent
+    next_at: Mapped[datetime]
+    state: Mapped[str] = mapped_column(String(8))  # waiting, sent, failed, skipped
+    tries: Mapped[int] = mapped_column(default=0)
+    tried_at: Mapped[datetime | None]
+    took: Mapped[int] = mapped_column(default=0)  # milliseconds of the last try
+    result: Mapped[str] = mapped_column(String(16), default="")  # of the last try: a code of push/webhook.py
+    reply: Mapped[str] = mapped_column(String(200), default="")  # the beginning of it
+
+
 class SavedFilter(Base):
     """A search of the report that a user has given a name."""
 
@@ -926,3 +983,12 @@ Index(
 )
 Index("ix_commands_open", Command.done_at)
 _partial("ix_push_messages_open", PushMessage.next_at, where=text("NOT done"), unique=False)
+for _name, _rows in (
+    ("open", "state = 'waiting'"),
+    ("tests", "state = 'waiting' AND event = 'test'"),
+    ("failed", "state = 'failed'"),
+):
+    _partial(
+        f"ix_webhook_messages_{_name}", WebhookMessage.webhook_id, WebhookMessage.id, where=text(_rows), unique=False
+    )
+Index("ix_webhook_messages_log", WebhookMessage.webhook_id, WebhookMessage.id)

@@ -44,7 +44,8 @@ from app.domain.number_policy import Source
 from app.domain.place_in_line import Place, PlaceRule
 from app.domain.policy import AgentPause
 from app.domain.routing import DestinationKind
-from app.store import last_talks
+from app.domain.webhooks import WebhookEvent, event_of
+from app.store import last_talks, webhooks
 from app.store.models import Attempt, Base, CallRequest, HistoryEntry, Module, SpokenName, UtcDateTime
 
 # The columns that a transition may change. The others are fixed at the registration.
@@ -171,6 +172,7 @@ def add(
             version=row.version,
         )
     )
+    webhooks.tell_request(session, WebhookEvent.REGISTERED, row, now, actor=row.created_by)
     return row
 
 
@@ -212,6 +214,9 @@ def apply_decision(
             before=_to_json(before) if undoable else None,
         )
     )
+    told = event_of(old_status, row.status)
+    if told is not None:
+        webhooks.tell_request(session, told, row, now, attempt=request.attempt or old_attempt, actor=actor)
 
 
 def _to_json(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -295,6 +300,8 @@ def claim(
         "version": row.version + 1,
     }
     connection.execute(insert(_HISTORY), entry)
+    status, started = decision.request.status.value, decision.request.attempt
+    webhooks.tell_request(session, WebhookEvent.STARTED, row, now, attempt=started, status=status)
     return True
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from app.domain import routes
 from app.domain.lifecycle import Outcome
 from app.domain.routes import RouteTrouble
+from app.store import webhooks
 from app.store.models import RouteTroubleRow
 
 _FAILING = select(*RouteTroubleRow.__table__.columns)
@@ -48,6 +49,8 @@ def apply_outcome(
     if trouble is None:
         session.delete(row)
         return
+    if before is None:
+        webhooks.tell_trouble(session, context, outcome, cause, now)
     row = row or RouteTroubleRow(context=context)
     row.failures, row.since, row.failed_at = trouble.failures, trouble.since, trouble.failed_at
     row.outcome, row.cause = trouble.outcome.value, cause

@@ -3,6 +3,7 @@
 from app.domain.lifecycle import Status
 from app.domain.missed_calls import Outcome
 from app.domain.policy import LineState
+from app.store.webhooks import MessageState
 
 STATUS = {
     Status.WAITING: "azure",
@@ -33,3 +34,10 @@ LINE_STATE = {
 }
 
 ROLE = {"administrator": "purple", "supervisor": "azure", "operator": "secondary"}
+
+MESSAGE_STATE = {
+    MessageState.WAITING: "azure",
+    MessageState.SENT: "green",
+    MessageState.FAILED: "red",
+    MessageState.SKIPPED: "secondary",
+}

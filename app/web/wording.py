@@ -269,6 +269,14 @@ ERROR = {
     "secret": _l("Use Latin letters, digits and signs only, without spaces."),
     "secret_again": _l("The host, port or user has changed. Enter the secret again."),
     "passwords_differ": _l("The two passwords differ. Enter them again."),
+    "url": _l("Enter an address such as https://example.org/hook, without a user name and a password in it."),
+    "inside": _l("This address is inside the office. Allow that with the switch below, or enter another one."),
+    "template": _l(
+        "This is not in the chosen format. Check quotes, commas and brackets, or start from a ready template."
+    ),
+    "placeholder": _l("There is a word in curly brackets that Bazang does not know. The list below has all of them."),
+    "header": _l("This is not the name of a header that can be set. Use Latin letters, digits and dashes."),
+    "header_again": _l("The address has another host now. Enter the value of the header again."),
     "not_on_exchange": _l("The PBX does not know it. Check it."),
     "code_on_exchange": _l("The PBX uses this code for something else. Choose another code."),
 }

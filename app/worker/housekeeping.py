@@ -17,6 +17,7 @@ from app.services.prompts import phone_calls
 from app.services.requests.expiry import expire
 from app.services.requests.fallback import fall_back
 from app.services.requests.kept import forget_old
+from app.services.webhooks import outbox as webhook_outbox
 from app.store import last_talks
 from app.store.database import Database
 from app.store.uptime import uptime
@@ -111,6 +112,7 @@ class Housekeeping:
             last_talks.delete_old(session, now)
             forget_old(session, now)
             outbox.delete_old(session, now)
+            webhook_outbox.delete_old(session, now)
         self._deleted_at = uptime()
         if any(deleted):
             kinds = "%s old commands, %s old phone calls, %s unused sounds, %s old missed calls and %s spoken names"

@@ -72,6 +72,8 @@ from app.worker.registrar import Registrar
 from app.worker.spoken_names import SpokenNames
 from app.worker.state import StateStore
 from app.worker.talks import TalkWatch
+from app.worker.webhooks import SECONDS as WEBHOOK_SECONDS
+from app.worker.webhooks import Webhooks
 from app.worker.write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
@@ -204,6 +206,7 @@ class Worker:
         )
         self.housekeeping = Housekeeping(settings, database, self.prompts, self.names, self.dispatcher)
         self.notifications = Notifications(settings, database)
+        self.webhooks = Webhooks(settings, database)
         self.metronome = Metronome()
         self.clock_watch = ClockWatch(
             database, writes=self.writes, tasks=self.tasks, move=self._move_times, resume=self._resume
@@ -238,6 +241,7 @@ class Worker:
         self.metronome.add(self.poll, self.settings.poll_seconds)
         self.metronome.add(self._keep_house, HOUSEKEEPING_SECONDS)
         self.metronome.add(self.notifications.run, NOTIFICATION_SECONDS)
+        self.metronome.add(self.webhooks.run, WEBHOOK_SECONDS)
         for work in (
             self.writes.run(),
             self.clock_watch.run(),
@@ -264,6 +268,7 @@ class Worker:
             self.names.close()
             self.registrar.close()
             self.notifications.close()
+            self.webhooks.close()
             await self.tasks.cancel()
 
     def _load_idle_times(self) -> None:

@@ -48,6 +48,8 @@ from tests.support.factories import (
     create_recording,
     create_request,
     create_running_service,
+    create_webhook,
+    create_webhook_message,
     store,
 )
 
@@ -99,6 +101,47 @@ def add_history(database: Database, request: CallRequest, now: datetime) -> None
         with database.read() as session:
             version = session.get_one(CallRequest, request.id).version
         perform.perform(database, Scope("مینا", everything=True), action, [ShownRequest(request.id, version)], now)
+
+
+def add_webhooks(database: Database, now: datetime) -> None:
+    """Add a destination that has failed for a while, one that works, and one that is paused."""
+    hours = timedelta(hours=1)
+    failing = create_webhook(
+        database,
+        name="پیامک به مشتری",
+        url="https://api.kavenegar.com/v1/secret/sms/send.json",
+        body_format="form",
+        template="receptor={recipient}\nsender=1000\nmessage={text}",
+        text="{name} گرامی، با شما تماس گرفتیم.",
+        header_name="X-API-KEY",
+        failures=4,
+        failing_since=now - hours,
+        next_at=now + hours,
+    )
+    create_webhook(
+        database, name="A customer relationship management system", sent_at=now, url="http://[fd00::1]:5678/"
+    )
+    create_webhook(database, name="Slack", paused_at=now, failing_since=now - 30 * hours)
+    reply = (
+        "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body>" * 2
+    )
+    for event, state, tries, result, text in (
+        ("request.registered", "sent", 1, "http_200", "ok"),
+        (
+            "request.failed",
+            "failed",
+            12,
+            "http_422",
+            '{"return": {"status": 411, "message": "دریافت کننده نامعتبر است"}}',
+        ),
+        ("trunk.trouble", "waiting", 3, "http_502", reply[:200]),
+        ("request.failed", "skipped", 0, "", ""),
+        ("test", "failed", 1, "not_allowed", ""),
+    ):
+        values: dict[str, Any] = {"event": event, "state": state, "tries": tries, "result": result, "reply": text}
+        if tries:
+            values |= {"tried_at": now, "took": 1840, "request_id": None if event in ("trunk.trouble", "test") else 1}
+        create_webhook_message(database, failing, at=now - hours, since=now - hours, next_at=now + hours, **values)
 
 
 def add_spoken_name(database: Database, settings: Settings, request: CallRequest, now: datetime) -> None:
@@ -192,6 +235,7 @@ def full_office(database: Database, settings: Settings) -> None:
         ("refuse", "+98912000", False, ""),
     ):
         store(database, NumberRule(kind=kind, value=value, typed=typed, note=note, created_by="sara", created_at=now))
+    add_webhooks(database, now)
     for action, subject, detail in AUDIT_ENTRIES:
         store(database, AuditEntry(at=now, actor="sara", action=action, subject=subject, detail=detail))
     soon = now + timedelta(minutes=4)

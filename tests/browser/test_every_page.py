@@ -29,6 +29,7 @@ PARTS = {
     "requests.rows",
     "requests.show_rows",
     "settings.dialled",
+    "settings.webhook_messages",
 }
 FILES = {
     "browser.manifest",

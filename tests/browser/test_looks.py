@@ -87,6 +87,13 @@ def unfold_module_form(page: Page) -> None:
     page.locator("#next-findings .finding").wait_for()
 
 
+def fail_to_save_a_webhook(page: Page) -> None:
+    page.goto("/settings/webhooks/new?preset=telegram")
+    page.locator("#url").fill("http://127.0.0.1/")
+    page.locator("#template").fill("{")
+    page.locator("#webhook .btn-primary").click()
+
+
 def fail_to_list_missed_calls(page: Page) -> None:
     page.goto("/settings/missed")
     page.locator("#code").fill("sara")
@@ -382,6 +389,12 @@ PAGES: dict[str, Visit] = {
     "settings-stored": open_path("/settings/stored"),
     "settings-missed": open_path("/settings/missed?target=101"),
     "settings-missed-errors": fail_to_list_missed_calls,
+    "settings-webhooks": open_path("/settings/webhooks"),
+    "settings-webhook-new": open_path("/settings/webhooks/new?preset=sms"),
+    "settings-webhook": open_path("/settings/webhooks/1"),
+    "settings-webhook-errors": fail_to_save_a_webhook,
+    "settings-webhook-log": open_path("/settings/webhooks/1/log"),
+    "settings-webhook-delete": open_path("/settings/webhooks/1/delete"),
     "notifications": open_path("/account/notifications"),
     "notifications-errors": fail_to_save_quiet_hours,
     "keys": list_the_keys,

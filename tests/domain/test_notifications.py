@@ -4,9 +4,10 @@ from datetime import time, timedelta
 
 import pytest
 
+from app.domain.addresses import is_public
 from app.domain.lifecycle import Rules
 from app.domain.notifications import FIRST_RETRY, Kind, Preferences, due_at, next_try
-from app.domain.push_services import is_public, push_service
+from app.domain.push_services import push_service
 from tests.support.factories import NOW, make_request
 
 MINUTE = timedelta(minutes=1)

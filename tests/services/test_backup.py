@@ -22,12 +22,12 @@ from app.services.backup import BadBackup, NotEmpty
 from app.services.requests import pause
 from app.store.database import Database
 from app.store.encryption import decrypt, encrypt
-from app.store.models import Base, SecondFactor, User, UserSession
+from app.store.models import Base, SecondFactor, User, UserSession, Webhook, WebhookMessage
 from app.store.schema import MIGRATIONS
 from app.store.settings import read_all, write_setting
 from script.office.database import make_settings
 from script.office.server_database import new_database
-from tests.support.factories import NOW, create_module, create_request, store
+from tests.support.factories import NOW, create_module, create_request, create_webhook, create_webhook_message, store
 
 SOUND, NAME = f"uploads/{'a' * 64}.wav", f"names/{'b' * 32}.wav"
 CHANGED = {"settings", "log_entries"}  # by the pause, and by the entry in the audit log
@@ -115,6 +115,16 @@ def test_automatic_calls_are_paused_because_people_may_have_been_called_since(ma
     with second.database.read() as session:
         found = pause.load_pause(session)
     assert found is not None and "backup" in found.reason
+
+
+def test_webhooks_are_paused_and_nothing_that_waited_for_them_is_sent(make: Callable[..., Office]) -> None:
+    first, second = make("first"), make("second")
+    first.upgrade()
+    create_webhook_message(first.database, create_webhook(first.database))
+    second.restore(first.save())
+    with second.database.read() as session:
+        assert session.scalars(select(Webhook.paused_at)).one() == NOW
+        assert session.scalars(select(WebhookMessage)).all() == []
 
 
 def test_backup_of_an_older_version_is_migrated(make: Callable[..., Office]) -> None:

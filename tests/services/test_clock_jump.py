@@ -39,6 +39,8 @@ from tests.support.factories import (
     create_module,
     create_request,
     create_running_service,
+    create_webhook,
+    create_webhook_message,
     reload,
     store,
 )
@@ -193,6 +195,26 @@ def test_state_of_the_pbx_routes_and_open_work_move(database: Database, by: time
     for row, old in zip(rows, before, strict=True):
         new = moments(reload(database, row))
         assert {name: new[name] for name in old} == {name: value + by for name, value in old.items()}
+
+
+@both_ways
+def test_webhooks_and_their_waiting_messages_move(database: Database, by: timedelta) -> None:
+    webhook = create_webhook(
+        database,
+        created_at=NOW - DAY,
+        failing_since=NOW - HOUR,
+        paused_at=NOW - MINUTE,
+        sent_at=NOW - 2 * HOUR,
+        next_at=NOW + MINUTE,
+    )
+    moments = {"at": NOW - HOUR, "since": NOW - HOUR, "tried_at": NOW - MINUTE, "next_at": NOW + MINUTE}
+    waiting = create_webhook_message(database, webhook, **moments)
+    past = dict.fromkeys(moments, NOW - DAY)
+    sent = create_webhook_message(database, webhook, state="sent", **past)
+    apply(database, by)
+    for row in (webhook, waiting):
+        assert_moved(database, row, by)
+    assert_moved(database, sent, timedelta(0))
 
 
 @both_ways

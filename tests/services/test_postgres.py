@@ -1,6 +1,7 @@
 """The services on a PostgreSQL server: as many hands as there are, and a telephone service that hears at once."""
 
 import asyncio
+import json
 import multiprocessing
 import threading
 import time
@@ -26,6 +27,7 @@ from app.domain.login_limits import ALLOWANCES
 from app.domain.login_limits import Counter as Counted
 from app.domain.routing import Destination, Situation
 from app.domain.sessions import SessionLimits
+from app.domain.webhooks import Fate
 from app.services import clock_jump, commands, logins, second_factor, sessions, users
 from app.services.commands import CANCEL, answer, open_commands, send
 from app.services.errors import Invalid, NotFound
@@ -41,6 +43,8 @@ from app.services.requests.attempts import Dispatch, claim_due
 from app.services.requests.reached import Talk, close_reached
 from app.services.requests.registration import Registration, register
 from app.services.settings import save as settle
+from app.services.webhooks import outbox as webhooks
+from app.store import routes
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Command, ExtensionScenario, Module, QueueScenario, Setting
 from app.store.settings import read_all
@@ -63,6 +67,7 @@ from tests.support.factories import (
     create_attempt,
     create_module,
     create_request,
+    create_webhook,
     history_of,
     make_facts,
     make_line,
@@ -666,6 +671,30 @@ def test_sessions_start_and_end(database: Database) -> None:
     assert len(sessions.list_sessions(database, user.id, NOW + timedelta(minutes=70), limits)) == 2
     users.reset_password(database, user.id, "another long one", NOW)
     assert sessions.list_sessions(database, user.id, NOW, limits) == []
+
+
+def test_webhooks_are_stored_with_the_change_and_handed_out_once(database: Database, office: Settings) -> None:
+    """What a change tells is stored in its own transaction, whoever else changes requests then."""
+    module = create_module(database)
+    chosen = {"events": " request.registered attempt.started trunk.trouble ", "modules": f" {module.id} "}
+    webhook = create_webhook(database, **chosen)
+    create_webhook(database, name="Other", events=" request.registered ", modules=" 99 ")
+    run_at_once([partial(register, database, Registration(module.id, f"+98912000000{n}"), NOW) for n in range(8)])
+    with database.write() as session:
+        routes.apply_outcome(session, "out", Outcome.ROUTE_FAILED, NOW, claimed_at=NOW, dialled_at=NOW, cause="")
+    now = NOW + timedelta(seconds=1)
+    assert webhooks.due(database, now) == [webhook.id]
+    claimed = run_at_once([partial(webhooks.claim, database, office, webhook.id, now)] * 9)
+    told = [delivery for delivery in claimed if delivery is not None]
+    assert len({delivery.uid for delivery in told}) == len(told) == 9
+    assert Counter(json.loads(delivery.body)["type"] for delivery in told) == {
+        "request.registered": 8,
+        "trunk.trouble": 1,
+    }
+    for delivery in told:
+        webhooks.finish(database, delivery, webhooks.Result(Fate.SENT, "http_200"), now)
+    assert webhooks.due(database, now + timedelta(hours=1)) == []
+    assert webhooks.give_up_old(database, now + timedelta(days=3)) == 0
 
 
 def test_notifications_have_one_key_and_are_stored_and_handed_out_once(database: Database, office: Settings) -> None:

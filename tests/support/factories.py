@@ -33,6 +33,8 @@ from app.store.models import (
     QueueMemberRow,
     QueueRow,
     Recording,
+    Webhook,
+    WebhookMessage,
     WorkerState,
 )
 
@@ -115,6 +117,31 @@ def create_queue(database: Database, name: str, *members: str, live_callers: int
     for member in members:
         store(database, QueueMemberRow(queue=name, extension=member))
     return store(database, QueueRow(name=name, live_callers=live_callers))
+
+
+def create_webhook(database: Database, *, name: str = "CRM", **kwargs: Any) -> Webhook:
+    """Store a destination. Its URL and its secret are as an older version would have stored them: not encrypted."""
+    values: dict[str, Any] = {
+        "url": "https://crm.example.org/hook",
+        "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "events": " request.registered request.failed ",
+        "lasts": 30 * 3600,
+        "created_at": NOW,
+    }
+    return store(database, Webhook(name=name, **(values | kwargs)))
+
+
+def create_webhook_message(database: Database, webhook: Webhook, **kwargs: Any) -> WebhookMessage:
+    values: dict[str, Any] = {
+        "uid": f"msg_{next(_counter):032}",
+        "event": "request.registered",
+        "at": NOW,
+        "since": NOW,
+        "next_at": NOW,
+        "data": {},
+        "state": "waiting",
+    }
+    return store(database, WebhookMessage(webhook_id=webhook.id, **(values | kwargs)))
 
 
 def create_missed_call(database: Database, *, number: str = NUMBER, **kwargs: Any) -> MissedCall:

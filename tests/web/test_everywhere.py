@@ -37,6 +37,8 @@ from tests.support.factories import (
     create_module,
     create_recording,
     create_request,
+    create_webhook,
+    create_webhook_message,
     store,
 )
 from tests.support.second_factors import create_second_factor
@@ -95,6 +97,8 @@ VALUES: dict[str, Any] = {
     "subscription_id": 1,
     "filter_id": 1,
     "token_id": 1,
+    "webhook_id": 1,
+    "message_id": 1,
     "role": "operator",
 }
 OTHER_VALUES: dict[str, dict[str, Any]] = {"script": {"filename": "app.js"}}
@@ -136,6 +140,7 @@ FRAGMENTS = {
     "recordings.chosen",
     "by_phone.state",
     "notifications.browsers",
+    "settings.webhook_messages",
 }
 # Query arguments of routes that need some.
 QUERIES: dict[str, dict[str, str]] = {
@@ -215,6 +220,7 @@ def furnished(database: Database, settings: Settings) -> None:
     store(database, call)
     create_missed_call_rule(database)
     create_missed_call(database, at=datetime.now(UTC), caller_name="Sara")
+    create_webhook_message(database, create_webhook(database), result="http_500", reply="sorry", tried_at=NOW)
     create_second_factor(database, settings, 4)
     tokens.create(database, 2, "CRM", ["requests:read"], NOW, address="127.0.0.1")
 
@@ -380,6 +386,10 @@ MISSING = [
     "/modules/99999999999999999999",
     "/modules/2147483648/delete",
     "/modules/new?copy=99",
+    "/settings/webhooks/99",
+    "/settings/webhooks/99/log",
+    "/settings/webhooks/99/delete",
+    "/settings/webhooks/2147483648",
     "/modules/99/prompts/intro.wav",
     "/modules/prompts/de/intro.wav",
     "/modules/prompts/en/nothing.wav",

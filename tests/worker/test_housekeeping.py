@@ -10,14 +10,15 @@ from app.domain.phone_calls import CallState
 from app.domain.retention import Kind
 from app.services import audit, commands, retention
 from app.services.prompts import phone_calls
+from app.services.webhooks.outbox import KEPT
 from app.store.database import Database
-from app.store.models import Command, PhoneCall
+from app.store.models import Command, PhoneCall, WebhookMessage
 from app.store.uptime import uptime
 from app.worker import housekeeping
 from app.worker.clock import Clock
 from app.worker.housekeeping import DAY
 from app.worker.main import Worker
-from tests.support.factories import NOW
+from tests.support.factories import NOW, create_webhook, create_webhook_message
 
 SECOND = timedelta(seconds=1)
 
@@ -87,6 +88,11 @@ async def test_old_rows_and_unused_sounds_are_deleted_once_a_day(
     create_ended_call(database, NOW - commands.KEEP_ANSWERED)
     create_ended_call(database, NOW - commands.KEEP_ANSWERED + SECOND)
     assert count_rows(database) == (2, 2)
+    webhook = create_webhook(database)
+    kept = create_webhook_message(database, webhook, state="sent", since=NOW - KEPT + SECOND)
+    create_webhook_message(database, webhook, state="sent", since=NOW - KEPT - SECOND)
     assert await keep_house(NOW) == (1, 1, 1)
+    with database.read() as session:
+        assert session.scalars(select(WebhookMessage.id)).all() == [kept.id]
     assert await keep_house(NOW + DAY - SECOND) == (1, 1, 1)
     assert await keep_house(NOW + DAY) == (1, 0, 2)  # the newest command stays

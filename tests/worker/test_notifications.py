@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import select, update
 
 from app.config import Settings
-from app.push.send import Fate, Message, NotPublic, Sender, find_addresses
+from app.push.pinned import NotAllowed, find_addresses
+from app.push.send import Fate, Message, Sender
 from app.services import users
 from app.services.notifications import keys, preferences, subscriptions
 from app.services.notifications.preferences import PreferencesInput
@@ -201,7 +202,7 @@ def test_nothing_is_sent_to_addresses_of_our_networks(
         return [(2, 1, 6, "", (address, port)) for address in ("127.0.0.1", "10.0.0.7", "169.254.169.254")]
 
     monkeypatch.setattr("socket.getaddrinfo", look_up)
-    with pytest.raises(NotPublic):
+    with pytest.raises(NotAllowed):
         find_addresses(HOST)
     key = keys.private_key(work.database, work.settings)
     answer = Sender().send(make_message(push), key, datetime.now(UTC))

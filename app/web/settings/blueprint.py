@@ -18,6 +18,7 @@ TABS = (  # endpoint, label, icon
     ("settings.callers", _l("Lists of numbers"), "list-details"),
     ("settings.missed_page", _l("Missed calls"), "phone-off"),
     ("settings.exchange", _l("PBX"), "plug-connected"),
+    ("settings.webhooks", _l("Webhooks"), "transfer"),
     ("settings.voices", _l("Voices"), "volume"),
     ("settings.stored_page", _l("Stored data"), "history"),
     ("settings.machine", _l("This machine"), "info-circle"),

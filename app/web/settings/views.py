@@ -1,6 +1,6 @@
 """The blueprint with all settings pages."""
 
-from app.web.settings import callers, hours, machine, missed, numbers, office, pbx, stored, voices
+from app.web.settings import callers, hours, machine, missed, numbers, office, pbx, stored, voices, webhooks
 from app.web.settings.blueprint import blueprint
 
-__all__ = ["blueprint", "callers", "hours", "machine", "missed", "numbers", "office", "pbx", "stored", "voices"]
+__all__ = ["blueprint", "callers", "hours", "machine", "missed", "numbers", "office", "pbx", "stored", "voices", "webhooks"]

@@ -5,6 +5,9 @@ from flask_babel import lazy_gettext as _l
 from app.domain.number_kinds import NumberKind
 from app.domain.pbx_connection import ConnectionResult, DialplanState
 from app.domain.pbx_product import Product
+from app.domain.webhook_bodies import BodyFormat
+from app.domain.webhooks import WebhookEvent
+from app.store.webhooks import MessageState
 
 NUMBER_SOURCE = {
     "typed": _l("a caller types it"),
@@ -107,3 +110,64 @@ ZONE_AREA = {
     "Arctic": _l("Arctic"),
     "Etc": _l("Other"),
 }
+
+
+# -- webhooks ---------------------------------------------------------------------------------------------------------
+
+WEBHOOK_EVENT = {
+    WebhookEvent.REGISTERED: _l("A request is registered"),
+    WebhookEvent.STARTED: _l("An attempt begins"),
+    WebhookEvent.CONNECTED: _l("Agent and customer are connected"),
+    WebhookEvent.DONE: _l("A request is done"),
+    WebhookEvent.FAILED: _l("The last attempt of a request has failed"),
+    WebhookEvent.CANCELLED: _l("A request is cancelled"),
+    WebhookEvent.EXPIRED: _l("A request expires"),
+    WebhookEvent.TRUNK: _l("Calls to customers begin to fail"),
+    WebhookEvent.TEST: _l("Test"),
+}
+BODY_FORMAT = {
+    BodyFormat.STANDARD: _l("Bazang's own JSON, without a template"),
+    BodyFormat.JSON: _l("JSON by the template"),
+    BodyFormat.CHAT: _l("JSON by the template, for Slack and chats like it"),
+    BodyFormat.FORM: _l("Form fields by the template"),
+}
+MESSAGE_STATE = {
+    MessageState.WAITING: _l("waits"),
+    MessageState.SENT: _l("taken"),
+    MessageState.FAILED: _l("given up"),
+    MessageState.SKIPPED: _l("not for this number"),
+}
+PLACEHOLDER = {
+    "what": _l("What has happened, in words"),
+    "event": _l("What has happened, as programs read it"),
+    "time": _l("Time of day in the office"),
+    "id": _l("Number of the request"),
+    "number": _l("Customer's number as it is dialled here"),
+    "number_e164": _l("Customer's number with country code"),
+    "name": _l("Caller's name"),
+    "module": _l("Name of the module"),
+    "target": _l("Extension or queue"),
+    "agent": _l("Extension of the agent"),
+    "attempts": _l("Attempts that count against the customer"),
+    "trunk": _l("Context of the calls that fail"),
+    "recipient": _l("Recipient; the customer's number as it is dialled here if the message goes to the customer"),
+    "recipient_e164": _l("The same, with country code"),
+    "text": _l("The text above, filled; in the template only"),
+}
+_WEBHOOK_RESULT = {
+    "unreachable": _l("it cannot be reached, or has ended the connection"),
+    "timeout": _l("it has not answered in time"),
+    "tls": _l("it has no valid certificate"),
+    "not_allowed": _l("its name leads to an address inside the office, which is not allowed"),
+    "bad_url": _l("its address is not allowed any more"),
+    "key": _l("its address or secret cannot be decrypted; enter them again"),
+    "template": _l("its template cannot be filled"),
+    "error": _l("an error of Bazang, which the log of the worker describes"),
+}
+
+
+def webhook_result(code: str) -> str:
+    """Return what came of the last try."""
+    if code.startswith("http_"):
+        return str(_l("it has answered %(code)s", code=code.removeprefix("http_")))
+    return str(_WEBHOOK_RESULT.get(code, code))

@@ -1,0 +1,1 @@
+"""Webhooks: their destinations, the outbox, and the log of what was sent."""
