@@ -6,15 +6,19 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
+from app.domain.lifecycle import Status
 from app.services import audit, commands, users
 from app.services.requests import perform
+from app.services.requests.results import ActionResult, ResultCode
 from app.store.database import Database
 from app.store.models import CallRequest
+from app.web.api.requests import _refusal
 from tests.support.factories import create_line, create_module, create_request, history_of, log_of, reload
 from tests.web.api.caller import Caller, make_token
 from tests.web.conftest import Service
 
 NUMBER = "09121234567"
+ANSWERED = {ResultCode.DONE, ResultCode.SAME, ResultCode.SENT, ResultCode.NO_ANSWER}  # without a problem
 
 
 def count_requests(database: Database) -> int:
@@ -335,6 +339,12 @@ def test_call_that_the_telephone_service_refuses_is_said(database: Database, crm
         assert crm.post("/requests/1/call", {}, 409)["code"] == "number_refused"
     with service(call_now=(False, "expired")):
         assert crm.post("/requests/1/call", {}, 503)["code"] == "expired"
+
+
+@pytest.mark.parametrize("code", sorted(set(ResultCode) - ANSWERED))
+def test_each_refusal_has_a_status_and_a_sentence(code: ResultCode) -> None:
+    problem = _refusal(ActionResult(1, code, Status.DONE, 2))
+    assert problem.status in (403, 404, 409, 503) and problem.code == code and problem.detail.endswith(".")
 
 
 def test_note_is_written(database: Database, crm: Caller) -> None:
