@@ -56,8 +56,13 @@ def _log_to_stderr() -> None:
 @click.command()
 def worker() -> None:
     """Run the worker, the process that talks to the PBX."""
+    from app.systemd import READY, notify
     from app.worker import WorkerRunning, run_worker
     from app.worker.dialplan_file import agi_port
+
+    def ready() -> None:
+        logging.getLogger("bazang").info("ready for callers")
+        notify(READY, "STATUS=Ready for callers")
 
     settings, database = _checked_context()
     faults = {name: fault for name, fault in find_faults(settings).items() if name not in OPTIONAL}
@@ -65,7 +70,7 @@ def worker() -> None:
         raise click.ClickException("\n".join(faults.values()))
     _log_to_stderr()
     try:
-        run_worker(settings, database, ready=lambda: logging.getLogger("bazang").info("ready for callers"))
+        run_worker(settings, database, ready=ready)
     except WorkerRunning as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:

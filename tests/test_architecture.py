@@ -15,6 +15,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "audio": set(),
     "config": {"domain"},
     "body_limits": set(),
+    "systemd": set(),
     "paths": {"config", "domain"},
     "telephony": {"domain"},
     "push": {"domain"},
@@ -23,10 +24,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "demo_data": {"domain", "store", "services", "config"},
     "extensions": {"store"},
     "web": {"domain", "store", "services", "audio", "config", "extensions", "body_limits"},
-    "worker": {"domain", "store", "services", "audio", "config", "telephony", "push"},
+    "worker": {"domain", "store", "services", "audio", "config", "telephony", "push", "systemd"},
     "doctor": {"domain", "store", "services", "audio", "config", "paths", "telephony"},
-    "server": {"config", "services", "cli", "body_limits", "__init__"},
-    "cli": {"config", "paths", "store", "services", "audio", "telephony", "worker", "doctor", "demo_data"},
+    "server": {"config", "services", "cli", "body_limits", "systemd", "__init__"},
+    "cli": {"config", "paths", "store", "services", "audio", "telephony", "worker", "doctor", "demo_data", "systemd"},
+    "upgrade": {"config", "store", "doctor", "worker", "__init__"},
     "__init__": {"config", "paths", "extensions", "store", "cli", "web", "body_limits"},
 }
 
@@ -48,7 +50,7 @@ ONLY_IN = {
     "http_ece": {"push"},
     "py_vapid": {"push"},
     "segno": {"web"},
-    "sqlalchemy": {"store", "services", "extensions", "worker", "doctor", "demo_data"},
+    "sqlalchemy": {"store", "services", "extensions", "worker", "doctor", "demo_data", "upgrade"},
 }
 
 

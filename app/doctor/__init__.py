@@ -68,8 +68,7 @@ def check_schema(database: Database) -> Finding:
     """Check that the database can be opened and has the tables of this version."""
     head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
     try:
-        with database.engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
+        current = current_revision(database)
     except SQLAlchemyError as error:
         first, *_ = str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__]
         return fault(f"The database cannot be opened: {first}", "Check BAZANG_DATABASE_URL.")
@@ -79,6 +78,12 @@ def check_schema(database: Database) -> Finding:
             "Run: flask --app wsgi db upgrade",
         )
     return ok(f"The database ({database.engine.dialect.name}) is up to date.")
+
+
+def current_revision(database: Database) -> str | None:
+    """Return the revision of the tables, None if there are none. Raises SQLAlchemyError."""
+    with database.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
 
 
 def _check_administrator(database: Database) -> Finding:
