@@ -65,9 +65,9 @@ def pack(program: Path, number: str, target: Path, *, level: int = 15) -> Path:
         raise CannotBuild("dpkg-deb is missing: install dpkg")
     architecture = ARCHITECTURES[_machine()]
     file = _made(target) / f"bazang_{number}_{architecture}.deb"
-    with tempfile.TemporaryDirectory(prefix="bazang-package-") as name:
+    with tempfile.TemporaryDirectory(prefix="pack-", dir=program.parent) as name:
         tree = Path(name) / "tree"
-        shutil.copytree(program, tree / HOME / number, symlinks=True)
+        shutil.copytree(program, tree / HOME / number, symlinks=True, copy_function=os.link)
         _add_system_files(tree)
         _add_control_files(tree, number, architecture)
         for path in (tree, *tree.rglob("*")):  # whatever the umask is
@@ -100,16 +100,19 @@ def _copy_program(code: Path) -> None:
 def packaged_unit(text: str) -> str:
     """Return a unit of `deploy` with the paths of the package."""
     lines = [line for line in text.splitlines() if not line.startswith("# The paths are those of")]
-    return "\n".join(lines).replace("/opt/bazang/.env", "/etc/bazang/bazang.env").replace(
-        "/opt/bazang", f"/{HOME}/current"
-    ) + "\n"
+    return (
+        "\n".join(lines)
+        .replace("/opt/bazang/.env", "/etc/bazang/bazang.env")
+        .replace("/opt/bazang", f"/{HOME}/current")
+        + "\n"
+    )
 
 
 # -- the virtual environment ------------------------------------------------------------------------------------------
 
 
 def _make_environment(home: Path, cache: Path, machine: str, report: Callable[[str], None]) -> None:
-    """Make an environment that runs with the machine's own /usr/bin/python3. It has no commands, so no paths in them."""
+    """Make an environment that runs with the machine's own /usr/bin/python3. It has no commands with paths in them."""
     (home / "bin").mkdir(parents=True)
     (home / "bin/python3").symlink_to("/usr/bin/python3")
     (home / "bin/python").symlink_to("python3")
@@ -117,18 +120,18 @@ def _make_environment(home: Path, cache: Path, machine: str, report: Callable[[s
     common = home / "lib/common"
     for index, python in enumerate(PYTHONS):
         wheels = _fetch_wheels(python, cache, machine, report)
-        own = [wheel for wheel in wheels if not _fits_all(wheel)]
+        own = [wheel for wheel in wheels if not fits_all(wheel)]
         report(f"unpacking for Python {python}")
         site = home / f"lib/python{python}/site-packages"
         _unpack(own, site, python, machine)
         (site / "common.pth").write_text("../../common\n")
         if index == 0:
-            _unpack([wheel for wheel in wheels if _fits_all(wheel)], common, python, machine)
+            _unpack([wheel for wheel in wheels if fits_all(wheel)], common, python, machine)
     for folder in home.glob("lib/**/bin"):
         shutil.rmtree(folder)
 
 
-def _fits_all(wheel: Path) -> bool:
+def fits_all(wheel: Path) -> bool:
     """Tell whether a wheel fits every Python of `PYTHONS`."""
     python, abi, _ = wheel.stem.split("-")[-3:]
     return abi == "abi3" or "py3" in python.split(".")
@@ -143,7 +146,7 @@ def _fetch_wheels(python: str, cache: Path, machine: str, report: Callable[[str]
         fresh = Path(tempfile.mkdtemp(prefix="wheels-", dir=_made(cache)))
         try:
             report(f"fetching the wheels for Python {python}")
-            _download(_split(requirements), python, machine, fresh)
+            _download(split_requirements(requirements), python, machine, fresh)
             fresh.rename(folder)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -167,7 +170,7 @@ def _download(parts: dict[str, str], python: str, machine: str, target: Path) ->
 _WITHOUT_WHEEL = {"http-ece"}  # pure Python, published as source only
 
 
-def _split(requirements: str) -> dict[str, str]:
+def split_requirements(requirements: str) -> dict[str, str]:
     """Return the entries of a locked file by the names of their packages."""
     entries: dict[str, str] = {}
     name = ""
