@@ -103,18 +103,21 @@ class Upgrade:
         app = create_app(self._settings)
         database: Database = app.extensions["bazang"]["database"]
         with app.app_context():
-            finding = check_schema(database)
-            if finding.level is not Level.OK:
-                raise UpgradeFailed(finding.text)
-            Worker(self._settings, database)
+            try:
+                finding = check_schema(database)
+                if finding.level is not Level.OK:
+                    raise UpgradeFailed(finding.text)
+                Worker(self._settings, database)
+                status = app.test_client().get("/login", base_url="http://127.0.0.1").status_code
+            finally:
+                database.engine.dispose()
+        if status >= 400:
+            raise UpgradeFailed(f"the panel answers with status {status}")
         if self._file is not None:
             with closing(sqlite3.connect(self._file)) as connection:
                 problems = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
             if problems != ["ok"]:
                 raise UpgradeFailed(f"the database is damaged: {'; '.join(problems)}")
-        status = app.test_client().get("/login", base_url="http://127.0.0.1").status_code
-        if status >= 400:
-            raise UpgradeFailed(f"the panel answers with status {status}")
 
     def revert(self) -> None:
         """Bring the database back to what it was at `prepare`. Nothing may have used it since. Raises UpgradeFailed."""

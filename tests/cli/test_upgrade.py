@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from sqlalchemy import make_url
 
 from app import upgrade as upgrades
 from app.config import Settings
 from app.upgrade import KEPT_BACKUPS, Upgrade, UpgradeFailed
+from script.office.server_database import migrated_database
+from tests.cli.conftest import ROOT
 
 NOW = datetime(2026, 11, 30, 6, tzinfo=UTC)
 OLD = Path("/old")
@@ -139,3 +142,22 @@ def test_postgresql_goes_back_by_its_migrations(
     upgrade.revert()
     assert commands == [(Path(sys.executable), ("db", "downgrade", "0033"))]
     assert not (settings.data_dir / "upgrade").exists()
+
+
+def test_a_real_postgresql_goes_back(
+    postgres_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with migrated_database(postgres_url, tmp_path) as name:
+        url = make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+        monkeypatch.setenv("BAZANG_DATABASE_URL", url)
+        monkeypatch.setenv("BAZANG_DATA_DIR", str(settings.data_dir))
+        monkeypatch.setenv("FLASK_SKIP_DOTENV", "1")
+        monkeypatch.chdir(ROOT)
+        settings.data_dir.mkdir()
+        upgrade = Upgrade(settings.model_copy(update={"database_url": url}))
+        upgrade.check()
+        (settings.data_dir / "upgrade").mkdir()
+        (settings.data_dir / "upgrade/revision.json").write_text(json.dumps({"revision": "0032"}))
+        upgrade.revert()
+        with pytest.raises(UpgradeFailed, match="0032"):
+            upgrade.check()
