@@ -48,8 +48,13 @@ def _checked_context() -> tuple[Settings, Database]:
 @click.command()
 def worker() -> None:
     """Run the worker, the process that talks to the PBX."""
+    from app.systemd import READY, notify
     from app.worker import WorkerRunning, run_worker
     from app.worker.dialplan_file import agi_port
+
+    def ready() -> None:
+        logging.getLogger("bazang").info("ready for callers")
+        notify(READY, "STATUS=Ready for callers")
 
     settings, database = _checked_context()
     faults = {name: fault for name, fault in find_faults(settings).items() if name not in OPTIONAL}
@@ -57,7 +62,7 @@ def worker() -> None:
         raise click.ClickException("\n".join(faults.values()))
     log.set_up(settings.log_format)
     try:
-        run_worker(settings, database, ready=lambda: logging.getLogger("bazang").info("ready for callers"))
+        run_worker(settings, database, ready=ready)
     except WorkerRunning as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:

@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     default_region: str = "IR"
     area_code: str = Field("", pattern=r"^[0-9]*$")
     default_locale: Literal["fa", "en"] = "fa"
+    listen: str = Field(
+        "127.0.0.1:8000", pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+|\*):[0-9]{1,5}$"
+    )  # of the panel
     trusted_proxies: int = Field(0, ge=0, le=9)  # number of reverse proxies in front of the panel
     allowed_hosts: str = ""  # its public names, with commas; empty: those by which somebody logs in at first
     session_idle_hours: float = Field(12.0, ge=0.1, le=8760)  # a session ends when it was not used for so long

@@ -16,6 +16,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"domain"},
     "body_limits": set(),
     "log": {"domain"},
+    "systemd": set(),
     "paths": {"config", "domain"},
     "telephony": {"domain"},
     "push": {"domain"},
@@ -24,10 +25,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "demo_data": {"domain", "store", "services", "config"},
     "extensions": {"store"},
     "web": {"domain", "store", "services", "audio", "config", "extensions", "body_limits", "log"},
-    "worker": {"domain", "store", "services", "audio", "config", "telephony", "push", "log"},
+    "worker": {"domain", "store", "services", "audio", "config", "telephony", "push", "log", "systemd"},
     "doctor": {"domain", "store", "services", "audio", "config", "paths", "telephony"},
-    "server": {"config", "services", "cli", "body_limits", "log", "__init__"},
-    "cli": {"config", "log", "paths", "store", "services", "audio", "telephony", "worker", "doctor", "demo_data"},
+    "server": {"config", "services", "cli", "body_limits", "log", "systemd", "__init__"},
+    "cli": {
+        *{"config", "log", "paths", "store", "services", "audio", "telephony", "worker", "doctor", "demo_data"},
+        "systemd",
+    },
+    "upgrade": {"config", "store", "doctor", "worker", "__init__"},
     "__init__": {"config", "paths", "extensions", "store", "cli", "web", "body_limits"},
 }
 
@@ -52,7 +57,7 @@ ONLY_IN = {
     "apispec": {"web"},
     "prometheus_client": {"services", "worker"},
     "standardwebhooks": {"push"},
-    "sqlalchemy": {"store", "services", "extensions", "worker", "doctor", "demo_data"},
+    "sqlalchemy": {"store", "services", "extensions", "worker", "doctor", "demo_data", "upgrade"},
 }
 
 

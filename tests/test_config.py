@@ -26,6 +26,8 @@ from tests.support.factories import run_at_once
         ("AMI_PORT", "fifty", "valid integer"),
         ("AMI_FINGERPRINT", "ab:cd", "64 hex digits"),
         ("AGI_PORT", "65536", "less than or equal to 65535"),
+        ("LISTEN", "8000", "match pattern"),
+        ("LISTEN", "::1:8000x", "match pattern"),
         ("TRUSTED_PROXIES", "-1", "greater than or equal to 0"),
         ("TRUSTED_PROXIES", "10", "less than or equal to 9"),
         ("POLL_SECONDS", "0", "greater than or equal to 0.2"),

@@ -9,7 +9,7 @@ is asked before a large body is read (see `app.body_limits`).
 import socket
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -231,12 +231,14 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
 
 
 class GuardedServer(TcpWSGIServer):  # type: ignore[misc]
-    """Waitress with `limits`."""
+    """Waitress with `limits`. `on_turn` is called before each wait for events, once a second at least."""
 
     channel_class = _Channel
 
-    def __init__(self, application: Any, *, limits: Limits, **options: Any) -> None:
-        self._limits = limits
+    def __init__(
+        self, application: Any, *, limits: Limits, on_turn: Callable[[], None] = lambda: None, **options: Any
+    ) -> None:
+        self._limits, self._on_turn = limits, on_turn
         self._has_new = False
         super().__init__(application, **options)
 
@@ -246,6 +248,7 @@ class GuardedServer(TcpWSGIServer):  # type: ignore[misc]
         Nothing may be closed between such a wait and the handling of its events, because a new connection would get the
         events of a closed one with the same number.
         """
+        self._on_turn()
         now = time.monotonic()
         _cut([channel for channel in self.active_channels.values() if channel.is_overdue(now, self._limits)])
         if self._has_new:
@@ -290,9 +293,17 @@ def peer_of(address: str) -> str:
 
 
 def create_server(
-    application: Any, limits: Limits, *, map: dict[int, Any] | None = None, **options: Any
+    application: Any,
+    limits: Limits,
+    *,
+    map: dict[int, Any] | None = None,
+    on_turn: Callable[[], None] = lambda: None,
+    **options: Any,
 ) -> GuardedServer | MultiSocketServer:
-    """Return a server that listens already. `options` are those of waitress, such as `listen` and `threads`."""
+    """Return a server that listens already. `options` are those of waitress, such as `listen` and `threads`.
+
+    `on_turn`: see `GuardedServer`.
+    """
     adjustments = Adjustments(
         **{
             "max_request_header_size": MAX_HEADERS,
@@ -309,7 +320,13 @@ def create_server(
     sockets: dict[int, Any] = {} if map is None else map
     servers = [
         GuardedServer(
-            application, limits=limits, map=sockets, dispatcher=dispatcher, adj=adjustments, sockinfo=sockinfo
+            application,
+            limits=limits,
+            on_turn=on_turn,
+            map=sockets,
+            dispatcher=dispatcher,
+            adj=adjustments,
+            sockinfo=sockinfo,
         )
         for sockinfo in adjustments.listen
     ]

@@ -10,6 +10,7 @@ from dataclasses import replace
 from app import create_app, log
 from app.config import UMASK, ConfigError, load_settings
 from app.server.connections import Limits, create_server
+from app.systemd import READY, Pulse, notify
 
 THREADS = 16
 DESCRIPTORS = 4096  # a connection has three at most: the socket, and files for a large request and response
@@ -18,9 +19,7 @@ DESCRIPTORS = 4096  # a connection has three at most: the socket, and files for 
 def main(arguments: list[str]) -> int:
     """Parse the arguments and serve until the process ends. Return the exit code if it cannot start."""
     parser = argparse.ArgumentParser(prog="python -m app.server.web", description=__doc__)
-    parser.add_argument(
-        "--listen", default="127.0.0.1:8000", help="address and port, [address]:port for IPv6 (default: %(default)s)"
-    )
+    parser.add_argument("--listen", default="", help="address and port, instead of those in BAZANG_LISTEN")
     listen = parser.parse_args(arguments).listen
     os.umask(UMASK)
     try:
@@ -29,15 +28,20 @@ def main(arguments: list[str]) -> int:
         for name in ("waitress", "bazang"):
             logging.getLogger(name).setLevel(logging.INFO)
         server = create_server(
-            create_app(settings), choose_limits(settings.trusted_proxies), listen=listen, threads=THREADS
+            create_app(settings),
+            choose_limits(settings.trusted_proxies),
+            on_turn=Pulse().beat,
+            listen=listen or settings.listen,
+            threads=THREADS,
         )
     except (ConfigError, OSError, ValueError) as error:
         print(f"The panel cannot start: {error}", file=sys.stderr)
         return 1
     if settings.log_format == "json":
-        logging.getLogger("bazang").info("serving the panel on %s", listen)
+        logging.getLogger("bazang").info("serving the panel on %s", listen or settings.listen)
     else:
         server.print_listen("Serving on http://{}:{}")
+    notify(READY)
     server.run()
     return 0
 

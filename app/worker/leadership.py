@@ -18,8 +18,11 @@ class Leadership(Protocol):
     def acquire(self) -> None:
         """Acquire the right. Raises WorkerRunning."""
 
-    def wait(self) -> None:
-        """Wait until the right is ours. Raises WorkerRunning if that makes no sense. Blocks."""
+    def wait(self, turn: Callable[[], None] = lambda: None) -> None:
+        """Wait until the right is ours. Raises WorkerRunning if that makes no sense. Blocks.
+
+        `turn` is called twice a second meanwhile.
+        """
 
     def is_held(self) -> bool:
         """Tell whether we may dial now. Does not block."""
@@ -59,7 +62,7 @@ class FileLock:
             raise WorkerRunning("another worker is running on this database") from error
         self._file = file
 
-    def wait(self) -> None:
+    def wait(self, turn: Callable[[], None] = lambda: None) -> None:
         self.acquire()
 
     def is_held(self) -> bool:

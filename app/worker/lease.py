@@ -84,8 +84,8 @@ class Lease:
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()
 
-    def wait(self) -> None:
-        """Wait as the standby until we lead."""
+    def wait(self, turn: Callable[[], None] = lambda: None) -> None:
+        """Wait as the standby until we lead. `turn` is called after each try."""
         said = ""
         while True:
             try:
@@ -99,6 +99,7 @@ class Lease:
             if found != said:
                 log.info(found)
                 said = found
+            turn()
             time.sleep(LOOK)
 
     def is_held(self) -> bool:

@@ -29,6 +29,7 @@ from app.services.settings.pbx import encrypt_stored
 from app.store import pbx_state
 from app.store import settings as store_settings
 from app.store.database import Database
+from app.systemd import READY, Pulse, notify
 from app.telephony.agi import AgiServer, AgiSession
 from app.telephony.agi_access import AgiAccess, Upgrade, to_networks
 from app.telephony.ami import AmiClient, AmiDisconnected, AmiError, AmiRefused, AmiState
@@ -87,6 +88,8 @@ WANTED_EVENTS = Snapshot.handled | AttemptFollower.handled | Calls.handled | Los
 # How long a thread waits for its turn. A claim takes many turns, and a flood of events keeps the event loop busy.
 SWITCH_SECONDS = 0.0005
 BOOT_SECONDS = 300.0  # after this, a PBX counts as fully booted without any proof
+# Seconds after which a poll counts as one that never ends. Each of its questions to the PBX has a time-out.
+POLL_LIMIT = 120.0
 
 
 @dataclass(frozen=True)
@@ -217,12 +220,17 @@ class Worker:
         self._connected_at = 0.0  # monotonic
         self._compares_line = False  # it will be found out who has come to the line or left it
         self._poll_lock = asyncio.Lock()
+        self._poll_ended = time.monotonic()
         self._stopped = asyncio.Event()
 
     # -- start and stop ---------------------------------------------------------------------------------------
 
     def stop(self) -> None:
         self._stopped.set()
+
+    def is_going_on(self) -> bool:
+        """Tell whether the last poll ended lately. If not, something waits for ever, and only a new start helps."""
+        return time.monotonic() - self._poll_ended < POLL_LIMIT + self.settings.poll_seconds
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Run until `stop`. `ready` is called once callers can be answered."""
@@ -417,6 +425,7 @@ class Worker:
                 await self.state.store_worker_state()
             except SQLAlchemyError as error:
                 log.error("cannot store the heartbeat: %s", error)
+            self._poll_ended = time.monotonic()
             self.dispatcher.wake()
 
     async def reload_dialplan(self) -> None:
@@ -615,13 +624,33 @@ class Worker:
             return store_settings.office(session, self.settings).outbound_context
 
 
+async def show_life(is_going_on: Callable[[], bool], pulse: Pulse) -> None:
+    """Send signs of life to systemd for ever. It kills and restarts the worker if they stop.
+
+    They stop when the event loop stands still, because this runs in it, and while `is_going_on` returns false.
+    """
+    was_going_on = True
+    while True:
+        if goes_on := is_going_on():
+            pulse.beat()
+        elif was_going_on:
+            log.error("no poll has ended for more than %.0f s: signs of life for systemd are withheld", POLL_LIMIT)
+        was_going_on = goes_on
+        await asyncio.sleep(pulse.seconds)
+
+
 def run_worker(settings: Settings, database: Database, ready: Callable[[], None] = lambda: None) -> None:
     """Run the worker of this process until SIGTERM or SIGINT. On PostgreSQL, wait first until no other one leads.
 
     Raises WorkerRunning.
     """
-    leadership = leadership_of(database)
-    leadership.wait()
+    pulse, leadership = Pulse(), leadership_of(database)
+
+    def wait_as_standby() -> None:
+        notify(READY, "STATUS=The standby: another worker leads, or the database does not answer")
+        pulse.beat()
+
+    leadership.wait(wait_as_standby)
     database.fence = leadership.check
     encrypt_stored(database, settings)
     gc.collect()
@@ -633,6 +662,7 @@ def run_worker(settings: Settings, database: Database, ready: Callable[[], None]
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)
+        worker.tasks.spawn(show_life(worker.is_going_on, pulse))
         await worker.run(ready)
 
     try:

@@ -20,7 +20,8 @@ TIMES = AmiTimes(action=PATIENCE, login=PATIENCE, booted=0.05, pauses=(60,))
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return make_certificate(tmp_path_factory.mktemp("certificate"))
+    """A certificate such as that of Asterisk's ast_tls_cert."""
+    return make_certificate(tmp_path_factory.mktemp("certificate"), has_identifiers=False)
 
 
 @pytest.fixture

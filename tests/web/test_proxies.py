@@ -122,7 +122,7 @@ def test_an_invalid_prefix_is_refused(settings: Settings, prefix: str) -> None:
 
 def test_the_unit_runs_the_server_with_limits() -> None:
     (line,) = (line for line in UNIT.read_text().splitlines() if line.startswith("ExecStart="))
-    assert line.endswith("/python -m app.server.web --listen=127.0.0.1:8000")
+    assert line.endswith("/python -X faulthandler -m app.server.web")
 
 
 @pytest.mark.parametrize(("proxies", "per_peer"), [(0, Limits().per_peer), (1, None)])

@@ -37,6 +37,7 @@ _LABELS = {
     "agi_port": _l("Port where the telephone service waits for callers"),
     "agi_bind": _l("Address where the telephone service waits for callers"),
     "agi_allow": _l("Addresses from which callers' connections are accepted"),
+    "listen": _l("Address and port of the panel"),
     "trusted_proxies": _l("Number of reverse proxies"),
     "allowed_hosts": _l("Public names of the panel"),
     "session_idle_hours": _l("Hours without use after which a session ends"),

@@ -1,0 +1,1 @@
+"""Build the Debian package, and test it on systems of its own."""

@@ -1,0 +1,122 @@
+"""A Debian system of its own, with its own systemd: made by mmdebstrap, run by systemd-nspawn.
+
+It shares the network of this process, so the whole process should be in a network of its own (`unshare --net`).
+"""
+
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+BOOT_SECONDS = 60.0
+POLL_SECONDS = 0.1
+# What a Debian system has anyway, and what the package depends on, so that nothing is downloaded with it.
+PACKAGES = ("systemd", "systemd-sysv", "dbus", "adduser", "ca-certificates", "python3")
+TOOLS = ("mmdebstrap", "systemd-nspawn", "nsenter", "unshare")
+
+
+class MachineFailed(Exception):
+    """The system cannot be made or started, or a command failed in it. The message has the end of its output."""
+
+
+def make_root(suite: str, mirror: str, folder: Path) -> None:
+    """Make the root file system of a Debian suite in a new folder. Raises MachineFailed."""
+    command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
+    done = subprocess.run([*command, suite, str(folder), mirror], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise MachineFailed(f"mmdebstrap {suite}: {done.stderr.strip()[-1500:]}")
+
+
+class Machine:
+    """A running system. Use `with`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._log = root.with_suffix(".log")
+        self._nspawn: subprocess.Popen[bytes] | None = None
+        self._leader = 0
+
+    def __enter__(self) -> Self:
+        command = ["systemd-nspawn", "--quiet", "-D", str(self.root), "--register=no", "--keep-unit"]
+        with self._log.open("wb") as log:
+            self._nspawn = subprocess.Popen(
+                [*command, "--console=pipe", "--boot"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        try:
+            self._wait_until_booted()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        process, self._nspawn = self._nspawn, None
+        if process is None:
+            return
+        process.terminate()  # nspawn shuts the system down
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def run(self, *command: str, given: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command as root in the system. Raises MachineFailed if it fails and `check` is true."""
+        done = subprocess.run(
+            ["nsenter", f"--target={self._leader}", "--mount", "--uts", "--ipc", "--pid", "--", *command],
+            input=given,
+            capture_output=True,
+            text=True,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"},
+        )
+        if check and done.returncode != 0:
+            raise MachineFailed(f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def output(self, *command: str) -> str:
+        """Run a command and return what it prints, without the last line end."""
+        return self.run(*command).stdout.rstrip("\n")
+
+    def property(self, unit: str, name: str) -> str:
+        """Return a property of a unit of systemd."""
+        return self.output("systemctl", "show", "--value", f"--property={name}", unit)
+
+    def find(self, pattern: str) -> list[str]:
+        """Return the paths with names of this pattern, without what is no file of a disk."""
+        places: Sequence[str] = ("/etc", "/usr", "/var", "/opt", "/srv", "/home", "/root")
+        found = self.output("find", *places, "-xdev", "-name", pattern).splitlines()
+        return sorted(path for path in found if not path.startswith("/var/log/"))
+
+    def _wait_until_booted(self) -> None:
+        deadline = time.monotonic() + BOOT_SECONDS
+        state = "not started"
+        while time.monotonic() < deadline:
+            assert self._nspawn is not None
+            if self._nspawn.poll() is not None:
+                break
+            self._leader = self._leader or self._find_leader()
+            if self._leader:
+                done = self.run("systemctl", "is-system-running", check=False)
+                state = done.stdout.strip() or done.stderr.strip()
+                if state in ("running", "degraded"):
+                    return
+            time.sleep(POLL_SECONDS)  # no event reports the end of the boot to us
+        log = re.sub(r"\x1b\[[0-9;]*m", "", self._log.read_text(errors="replace"))
+        raise MachineFailed(f"the system did not start ({state}):\n{log[-1500:]}")
+
+    def _find_leader(self) -> int:
+        """Return the process id of the system's systemd, 0 if it is not there yet."""
+        assert self._nspawn is not None
+        children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
+        for child in children.read_text().split():
+            if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
+                return int(child)
+        return 0
+
+
+def missing_tools() -> list[str]:
+    """Return the programs that are missing here."""
+    return [tool for tool in TOOLS if not shutil.which(tool)]
