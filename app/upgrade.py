@@ -80,7 +80,7 @@ class Upgrade:
             print("An earlier upgrade was interrupted.")
             self._revert_if_migrated()  # otherwise the old version has run since, and the copy is outdated
         revision = self._revision()
-        if revision is None:  # there is no office yet
+        if not revision:  # there is no office yet
             return
         if old is not None:
             self._back_up(old, now)

@@ -3,4 +3,16 @@
 from app.web.settings import callers, hours, machine, missed, numbers, office, pbx, stored, voices, webhooks
 from app.web.settings.blueprint import blueprint
 
-__all__ = ["blueprint", "callers", "hours", "machine", "missed", "numbers", "office", "pbx", "stored", "voices", "webhooks"]
+__all__ = [
+    "blueprint",
+    "callers",
+    "hours",
+    "machine",
+    "missed",
+    "numbers",
+    "office",
+    "pbx",
+    "stored",
+    "voices",
+    "webhooks",
+]
