@@ -168,8 +168,8 @@ class Dispatcher:
             # It may ring or not. It is not dialled again; `reconcile` finds out.
             log.warning("attempt %s: unknown whether it rings: %s", order.attempt, error)
         else:
-            self._figures.free_to_ring.observe(time.monotonic() - since)
             log.info("attempt %s: ringing %s for request %s", order.attempt, order.agent, order.request_id)
+            self._figures.free_to_ring.observe(time.monotonic() - since)
             if records:
                 self._writes.put(lambda: attempts.mark_records_deleted(self._database, records))
 

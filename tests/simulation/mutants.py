@@ -79,7 +79,7 @@ def unanswered_order_is_repeated() -> Iterator[None]:
     """An order without an answer counts as one that was never carried out."""
     dial: Callable[..., Awaitable[None]] = Dispatcher._dial
 
-    async def dial_or_end(self: Dispatcher, order: DialOrder, now: Any) -> None:
+    async def dial_or_end(self: Dispatcher, order: DialOrder, *when: Any) -> None:
         originate = self._dialer.originate
 
         async def end_if_unknown(*arguments: Any) -> None:
@@ -90,7 +90,7 @@ def unanswered_order_is_repeated() -> Iterator[None]:
                 raise
 
         with mock.patch.object(self._dialer, "originate", end_if_unknown):
-            await dial(self, order, now)
+            await dial(self, order, *when)
 
     with mock.patch.object(Dispatcher, "_dial", dial_or_end):
         yield
