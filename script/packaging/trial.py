@@ -340,10 +340,10 @@ class Trial:
     def _package(self, number: str) -> str:
         """Copy a package into the system, and return its path there."""
         (file,) = self.packages.glob(f"bazang_{number}_*.deb")
-        copy = self.machine.root / "var/cache" / file.name
+        copy = self.machine.root / f"var/cache/trial-{number}.deb"  # a name that `_purge` does not look for
         if not copy.exists():
             copy.hardlink_to(file)
-        return f"/var/cache/{file.name}"
+        return f"/var/cache/{copy.name}"
 
     def _dpkg(self, *arguments: str) -> None:
         self.machine.run("dpkg", *arguments)
