@@ -10,7 +10,7 @@ from script.packaging.build import DEBIAN, PYTHONS, ROOT, fits_all, packaged_uni
 UNITS = sorted((ROOT / "deploy").glob("*.service"))
 
 
-@pytest.mark.parametrize("script", ["preinst", "postinst", "prerm", "postrm", "bazang"])
+@pytest.mark.parametrize("script", ["postinst", "prerm", "postrm", "bazang"])
 def test_scripts_can_be_read_by_a_shell(script: str) -> None:
     subprocess.run(["/bin/sh", "-n", DEBIAN / script], check=True)
 

@@ -20,12 +20,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DEBIAN = Path(__file__).parent / "debian"
 HOME = Path("usr/lib/bazang")
+PROGRAM = HOME / "package"  # postinst links its files into a folder of the version, from which the services run
 PYTHONS = ("3.11", "3.12", "3.13")
 AFTER = "3.14"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # of the machine -> of Debian
 _GLIBC = 34  # minor version, no newer than in the control file
 _NAME = re.compile(r"([a-z0-9-]+)==\S+")
-_EXECUTABLE = ("preinst", "postinst", "prerm", "postrm")
+_EXECUTABLE = ("postinst", "prerm", "postrm")
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "*.po", "*.pot")
 _DOCUMENTS = ("README.md", "README.fa.md", "CHANGELOG.md", "docs", "deploy")
 
@@ -67,7 +68,7 @@ def pack(program: Path, number: str, target: Path, *, level: int = 15) -> Path:
     file = _made(target) / f"bazang_{number}_{architecture}.deb"
     with tempfile.TemporaryDirectory(prefix="pack-", dir=program.parent) as name:
         tree = Path(name) / "tree"
-        shutil.copytree(program, tree / HOME / number, symlinks=True, copy_function=os.link)
+        shutil.copytree(program, tree / PROGRAM, symlinks=True, copy_function=os.link)
         _add_system_files(tree)
         _add_control_files(tree, number, architecture)
         for path in (tree, *tree.rglob("*")):  # whatever the umask is

@@ -265,7 +265,7 @@ class Trial:
         done = self.machine.run("dpkg", "--install", self._package(number), check=False)
         _expect(done.returncode != 0, f"dpkg reports the failure of {number}")
         _expect("the version before it goes on" in done.stderr, f"the administrator is told: {done.stderr[-1000:]}")
-        self._check_running("previous", "9001")
+        self._check_running(NEXT, "9001", is_back=True)
         self._check_data()
         _expect(len(self._backups()) == min(backups + 1, 3), "the office was backed up, and the last three are kept")
         tables = self.machine.output("bazang", "db", "current")
@@ -306,7 +306,7 @@ class Trial:
 
     # -- what is looked at --------------------------------------------------------------------------------------------
 
-    def _check_running(self, folder: str, revision: str = "") -> None:
+    def _check_running(self, folder: str, revision: str = "", *, is_back: bool = False) -> None:
         """Check that both services run the program of this folder, on a database of this revision."""
         current = self.machine.output("readlink", f"/{HOME}/current")
         _expect(current == folder, f"{current} is the current version, and should be {folder}")
@@ -319,8 +319,8 @@ class Trial:
             _expect(run_by == f"/{HOME}/{folder}", f"{unit} runs in {run_by}")
         _expect(_status("http://127.0.0.1:8000/login") == 200, "the panel answers")
         versions = sorted(path.name for path in (self.machine.root / HOME).iterdir() if path.name != "current")
-        if folder != "previous":
-            _expect(versions == [folder], f"only one version is kept: {versions}")
+        if not is_back:
+            _expect(versions == [folder, "package"], f"only one version is kept: {versions}")
             current = self.machine.output("bazang", "db", "current")
             _expect(f"{revision} (head)".lstrip() in current, f"the database is migrated: {current}")
 
@@ -340,10 +340,10 @@ class Trial:
     def _package(self, number: str) -> str:
         """Copy a package into the system, and return its path there."""
         (file,) = self.packages.glob(f"bazang_{number}_*.deb")
-        copy = self.machine.root / "var/cache" / file.name
+        copy = self.machine.root / f"var/cache/trial-{number}.deb"  # a name that `_purge` does not look for
         if not copy.exists():
             copy.hardlink_to(file)
-        return f"/var/cache/{file.name}"
+        return f"/var/cache/{copy.name}"
 
     def _dpkg(self, *arguments: str) -> None:
         self.machine.run("dpkg", *arguments)
