@@ -385,12 +385,16 @@ def test_an_attempt_in_flight_has_its_last_step(
 ) -> None:
     for each in steps:
         progress(database, "a1", each, NOW)
-    assert in_flight(database) == [AttemptInFlight("a1", step, NOW, withdrawn=False, agent="101")]
+    assert in_flight(database) == [
+        AttemptInFlight("a1", step, NOW, withdrawn=False, agent="101", request=attempt.request_id)
+    ]
 
 
 def test_an_attempt_is_in_flight_until_it_ends(database: Database, request_row: CallRequest, attempt: Attempt) -> None:
     apply_event(database, request_row.id, Cancelled())
-    assert in_flight(database) == [AttemptInFlight("a1", Step.CLAIMED, NOW, withdrawn=True, agent="101")]
+    assert in_flight(database) == [
+        AttemptInFlight("a1", Step.CLAIMED, NOW, withdrawn=True, agent="101", request=request_row.id)
+    ]
     assert not has_ended(database, "a1") and not has_ended(database, "unknown")
     end(database, "a1", Outcome.WITHDRAWN, NOW)
     assert in_flight(database) == []
