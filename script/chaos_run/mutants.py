@@ -93,8 +93,8 @@ MUTANTS = {
             Edit(DISPATCHER, "async with asyncio.timeout(seconds):", "async with asyncio.timeout(None):"),
             Edit(
                 "app/worker/main.py",
-                'cannot store the heartbeat: %s", error)\n            self.dispatcher.wake()\n',
-                'cannot store the heartbeat: %s", error)\n',
+                "            self._poll_ended = time.monotonic()\n            self.dispatcher.wake()\n",
+                "            self._poll_ended = time.monotonic()\n",
             ),
             Edit(
                 "app/worker/main.py",
