@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.domain.text import FOLDED_FROM, FOLDED_TO, displayable, is_displayable, mask_all, search_key
+from app.domain.text import FOLDED_FROM, FOLDED_TO, displayable, is_displayable, mask_all, one_line, search_key
 
 
 @pytest.mark.parametrize("name", ["Sales", "درخواست‌های فروش", "Ali & sons <b>", "پاسخ‌گویی", "१२३", "family 👨‍👩‍👧"])
@@ -15,6 +15,18 @@ def test_names_in_any_language_are_displayable(name: str) -> None:
 def test_control_characters_are_not_displayable(name: str) -> None:
     assert not is_displayable(name)
     assert is_displayable(displayable(name, 80))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("پاسخ‌گویی <b>", "پاسخ‌گویی <b>"),
+        ("one\nERROR two\r", "one\\nERROR two\\r"),
+        ("turned ‮round‌ ", "turned \\u202eround‌\\u2028"),
+    ],
+)
+def test_text_is_one_line_of_a_log(text: str, line: str) -> None:
+    assert one_line(text) == line
 
 
 def test_name_is_stripped_and_shortened() -> None:
