@@ -232,6 +232,11 @@ class AgiSession:
             async with asyncio.timeout(seconds + REPLY_SECONDS):
                 reply = await self._request.send_command(command)
             self.hung_up = self.hung_up or self._request.hung_up
+        except ConnectionError as error:  # how a hang-up looks if Asterisk has not read the command yet
+            if not after_hangup:
+                self.hung_up = True
+                raise HungUp from error
+            raise AgiBroken(f"{type(error).__name__} after {command.split(' ')[0]}") from error
         except (OSError, ValueError, TimeoutError, UnicodeDecodeError, asyncio.LimitOverrunError) as error:
             raise AgiBroken(f"{type(error).__name__} after {command.split(' ')[0]}") from error
         return self._check_reply(command, reply, after_hangup)

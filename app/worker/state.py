@@ -167,6 +167,8 @@ class StateStore:
         state, figures = self._ami.state, self._figures()
         with self._database.write() as session:
             row = pbx_state.writable_worker_state(session)
+            # Before the next query, or they would be an UPDATE of their own.
+            row.figures = figures
             row.heartbeat, row.started_at = now, self._started_at
             row.host, row.boot_id, row.booted_at = platform.node()[:80], boot_id(), CLOCK.booted_at
             row.ami_status, row.ami_detail, row.asterisk_version = state.status, state.detail[:200], state.version[:40]
@@ -179,4 +181,3 @@ class StateStore:
             row.outbound_context = self.outbound_context
             office = store_settings.office(session, self._settings)
             row.region, row.timezone = office.region, office.timezone
-            row.figures = figures

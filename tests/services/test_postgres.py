@@ -568,6 +568,7 @@ async def test_a_whole_office_registers_and_calls_back(asterisk_version: int, ur
         office = Office(bazang, trunk, {"101": await bazang.asterisk.phone("101")})
         await bazang.start_worker()
         await commands_are_done(bazang)
+        await bazang.wait_for_dialplan()
         talk = await office.occupy("101")
         await office.leave_request()
         request = await bazang.request("waiting")
