@@ -75,7 +75,7 @@ def fail_to_save(page: Page) -> None:
     unfold_prompt(page, "intro")
     page.locator("[data-prompt=intro] input[value=file]").check()
     page.locator(".form-end button").click()
-    page.locator(".alert-danger").wait_for()
+    page.locator(".error-summary").wait_for()
 
 
 def unfold_module_form(page: Page) -> None:
@@ -99,7 +99,7 @@ def fail_to_list_missed_calls(page: Page) -> None:
     page.locator("#code").fill("sara")
     page.locator("#minutes").fill("9999")
     page.locator("#add-rule button").click()
-    page.locator(".alert-danger").wait_for()
+    page.locator(".error-summary").wait_for()
 
 
 def fail_to_save_a_scenario(page: Page) -> None:
@@ -108,7 +108,7 @@ def fail_to_save_a_scenario(page: Page) -> None:
     page.locator("#busy_kind").select_option("module")
     page.locator("#busy_code").fill("*5009")
     page.locator(".form-end button").click()
-    page.locator(".alert-danger").wait_for()
+    page.locator(".error-summary").wait_for()
 
 
 def open_recording_cards(page: Page) -> None:
@@ -168,7 +168,7 @@ def fail_to_add_a_user(page: Page) -> None:
     page.locator("#extensions").fill("10a")
     page.locator("#password").fill("short")
     page.locator(".form-end button").click()
-    page.locator(".alert-danger").wait_for()
+    page.locator(".error-summary").wait_for()
 
 
 def reset_a_password(page: Page) -> None:
@@ -188,7 +188,7 @@ def fail_to_add_a_prefix(page: Page) -> None:
     page.goto("/settings/numbers")
     page.locator("#prefix").fill("0")
     page.locator("#add-prefix button").click()
-    page.locator(".alert-danger").wait_for()
+    page.locator(".error-summary").wait_for()
 
 
 def set_hours(page: Page) -> None:
@@ -209,27 +209,27 @@ def fail_to_set_hours(page: Page) -> None:
     page.goto("/settings/hours")
     page.locator("#hours_mon").fill("8-12, 11-13")
     page.locator("#week button").click()
-    page.locator(".alert-danger").wait_for()
+    page.locator(".error-summary").wait_for()
 
 
 def fail_to_deactivate(page: Page) -> None:
     page.goto("/users/1/deactivate")
     page.locator("main form .btn-danger").click()
-    page.locator(".alert-danger").wait_for()
+    page.locator("main [role=alert]").last.wait_for()
 
 
 def fail_to_change_a_password(page: Page) -> None:
     page.goto("/account")
     page.locator("#password").fill("short")
     page.locator("form[action$=password] button").click()
-    page.locator(".alert-danger").wait_for()
+    page.locator(".error-summary").wait_for()
 
 
 def fail_to_block_a_number(page: Page) -> None:
     page.goto("/settings/callers")
     page.locator("#number").fill("nobody")
     page.locator("#add-number button").click()
-    page.locator(".alert-danger").wait_for()
+    page.locator(".error-summary").wait_for()
 
 
 def start_second_factor(page: Page) -> None:
@@ -256,7 +256,7 @@ def turn_on_second_factor(page: Page) -> None:
 def fail_to_make_a_token(page: Page) -> None:
     page.goto("/account/tokens/new")
     page.locator("main form .btn-primary").click()
-    page.locator(".alert-danger").wait_for()
+    page.locator(".error-summary").wait_for()
 
 
 def make_a_token(page: Page) -> None:
