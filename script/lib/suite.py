@@ -25,7 +25,7 @@ SLOW = "pytest with Asterisk, browser and PostgreSQL"
 SLOW_RUN = ["-m", f"not ({FAST})", "-n", "5", "--dist", "worksteal"]
 # Five offices with their PBXs share two processors. A few slow tests that fail among them run once more, alone: a fault
 # of the product fails again. A test that passes alone may be a race. The last lines name it, so that it gets mended.
-MOST_REPEATED = 3
+MOST_REPEATED = 6
 LEFT_OUT_FILE = "LEFT_OUT_FILE"  # the variable with the file to which tests/conftest.py writes what was left out
 # The example tests of the domain must cover every branch alone, so they run with coverage, and not once more with the
 # others. Property tests run without coverage, which is slow.
