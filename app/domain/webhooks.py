@@ -67,7 +67,7 @@ class Target:
 def parse_url(url: str, *, inside: bool = False) -> Target:
     """Return the parts of a URL. `inside`: it may have an address of the office. Raises BadUrl.
 
-    It has no name and password: they would be sent to whoever answers, and shown in logs.
+    It must not contain a user name or password. Any server at that address would get them, and logs would show them.
     """
     if len(url) > LONGEST_URL or not set(url) <= _SIGNS:
         raise BadUrl

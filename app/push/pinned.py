@@ -89,4 +89,4 @@ class PinnedConnection(http.client.HTTPConnection):
         self._is_over = True
         if self._connected is not None:
             with suppress(OSError):  # it has ended by itself
-                socket.socket.shutdown(self._connected, socket.SHUT_RDWR)  # wakes whoever waits for it
+                socket.socket.shutdown(self._connected, socket.SHUT_RDWR)  # a thread that reads from it goes on

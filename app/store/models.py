@@ -661,7 +661,7 @@ class WorkerState(Base):
     booted_at: Mapped[datetime | None]  # when that machine was started, by the clock of the heartbeat
     jumped_at: Mapped[datetime | None]  # when the wall clock last jumped, by the new time
     jump_seconds: Mapped[int] = mapped_column(default=0)  # how far; negative: it was put back
-    # how often old requests were deleted: reports are read anew then
+    # how many times old requests were deleted; cached reports are outdated when it grows
     deletions: Mapped[int] = mapped_column(default=0, server_default="0")
     # what the worker measures, in the text format of Prometheus; pages do not load it
     figures: Mapped[str] = mapped_column(Text, default="", server_default="", deferred=True)
@@ -840,7 +840,7 @@ class WebhookMessage(Base):
     at: Mapped[datetime]  # when it happened
     data: Mapped[dict[str, Any]]  # as it was then
     agent: Mapped[str] = mapped_column(String(20), default="")  # of the attempt
-    since: Mapped[datetime] = mapped_column(index=True)  # since when it is to be sent
+    since: Mapped[datetime] = mapped_column(index=True)  # when it was queued, or queued again by a person
     next_at: Mapped[datetime]
     state: Mapped[str] = mapped_column(String(8))  # waiting, sent, failed, skipped
     tries: Mapped[int] = mapped_column(default=0)

@@ -675,7 +675,7 @@ def test_sessions_start_and_end(database: Database) -> None:
 
 
 def test_webhooks_are_stored_with_the_change_and_handed_out_once(database: Database, office: Settings) -> None:
-    """What a change tells is stored in its own transaction, whoever else changes requests then."""
+    """A change stores its messages in its own transaction, even while other sessions change requests."""
     module = create_module(database)
     chosen = {"events": " request.registered attempt.started trunk.trouble ", "modules": f" {module.id} "}
     webhook = create_webhook(database, **chosen)

@@ -1,5 +1,6 @@
 """The operations on requests. The rules are those of the pages: the same services decide."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 from flask import request, url_for
@@ -25,7 +26,7 @@ from app.services.requests.results import ActionResult, ResultCode
 from app.store.database import Database
 from app.web.api import answers
 from app.web.api.input import Body, Moment, Query, RowNumber, WholeArgument, refuse
-from app.web.api.operation import Reply, operation
+from app.web.api.operation import Reply, View, operation
 from app.web.context import database, settings, utcnow
 from app.web.problems import Problem
 
@@ -91,7 +92,7 @@ class NewRequestBody(Body):
     name: str = Field("", max_length=MAX_NAME_LENGTH)
     note: str = Field("", max_length=MAX_NOTE_LENGTH)
     call_at: Moment | None = None
-    """When the customer is to be called. None: as soon as possible."""
+    """The time to call the customer. None: as soon as possible."""
 
 
 @operation(
@@ -177,31 +178,25 @@ class NoteBody(ActionBody):
     """It replaces the note that the request has."""
 
 
-_ACTION_ANSWERS = {200: answers.RequestState, 202: answers.RequestState}
-_ACTION_PROBLEMS = (404, 409, 422, 503)
+def _action(name: str, body: type[ActionBody]) -> Callable[[View], View]:
+    """Declare an operation that performs an action on a request."""
+    return operation(
+        "POST",
+        f"/requests/<row:request_id>/{name}",
+        scope=WRITE,
+        body=body,
+        answers={200: answers.RequestState, 202: answers.RequestState},
+        problems=(404, 409, 422, 503),
+    )
 
 
-@operation(
-    "POST",
-    "/requests/<row:request_id>/cancel",
-    scope=WRITE,
-    body=ActionBody,
-    answers=_ACTION_ANSWERS,
-    problems=_ACTION_PROBLEMS,
-)
+@_action("cancel", ActionBody)
 def cancel_request(access: ApiAccess, request_id: int, body: ActionBody) -> Reply:
     """Cancel a request. If a phone rings for it, the call ends."""
     return _perform(access, request_id, actions.Cancel(), body)
 
 
-@operation(
-    "POST",
-    "/requests/<row:request_id>/call",
-    scope=WRITE,
-    body=CallBody,
-    answers=_ACTION_ANSWERS,
-    problems=_ACTION_PROBLEMS,
-)
+@_action("call", CallBody)
 def call_request(access: ApiAccess, request_id: int, body: CallBody) -> Reply:
     """Call the customer now.
 
@@ -210,27 +205,13 @@ def call_request(access: ApiAccess, request_id: int, body: CallBody) -> Reply:
     return _perform(access, request_id, actions.CallNow(body.agent), body)
 
 
-@operation(
-    "POST",
-    "/requests/<row:request_id>/postpone",
-    scope=WRITE,
-    body=PostponeBody,
-    answers=_ACTION_ANSWERS,
-    problems=_ACTION_PROBLEMS,
-)
+@_action("postpone", PostponeBody)
 def postpone_request(access: ApiAccess, request_id: int, body: PostponeBody) -> Reply:
     """Let a request wait until a time."""
     return _perform(access, request_id, actions.Postpone(body.until), body)
 
 
-@operation(
-    "POST",
-    "/requests/<row:request_id>/note",
-    scope=WRITE,
-    body=NoteBody,
-    answers=_ACTION_ANSWERS,
-    problems=_ACTION_PROBLEMS,
-)
+@_action("note", NoteBody)
 def write_note(access: ApiAccess, request_id: int, body: NoteBody) -> Reply:
     """Write the note of a request."""
     return _perform(access, request_id, actions.WriteNote(body.note), body)

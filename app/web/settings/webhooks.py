@@ -43,8 +43,8 @@ class WebhookForm(FlaskForm):
     inside = BooleanField(
         _l("The address may be inside the office"),
         description=_l(
-            "Only for programs on this machine or in your network. Whoever may change this page can then send messages "
-            "to machines that the internet does not reach."
+            "Only for programs on this machine or in your network. Anyone who may change this page can then send "
+            "messages to machines that the internet does not reach."
         ),
     )
     active = BooleanField(_l("Active"), description=_l("Otherwise nothing that happens is kept for it."))
