@@ -32,7 +32,8 @@ class DialOrder:
     wait for the agent. `asks_name`: callers of the module may say their name. `forget` are ended attempts whose records
     Asterisk may delete. `queue` is that of the request, "" if it is for an extension. `spoken_name` is the file with
     the name that the caller has said, as Asterisk sees it, "" if there is none; it is set when the order is dialled.
-    `announced_first`: what the agent hears first.
+    `announced_first`: what the agent hears first. `held_queues` give the agent no caller meanwhile
+    (`app/domain/queue_hold.py`).
     """
 
     attempt: str
@@ -59,3 +60,4 @@ class DialOrder:
     forget: tuple[str, ...] = ()
     spoken_name: str = ""
     announced_first: AnnouncementOrder = AnnouncementOrder.NUMBER
+    held_queues: tuple[str, ...] = ()

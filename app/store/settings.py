@@ -36,6 +36,7 @@ class OfficeSettings:
     min_talk: int = 5  # seconds after which a talk counts as reached
     second_factor: Requirement = Requirement.NOBODY  # who needs one
     announced_first: AnnouncementOrder = AnnouncementOrder.NUMBER  # what agents hear first of a request
+    hold_queues: bool = True  # queues give a member no caller while we ring them
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ def office(session: Session, settings: Settings, stored: Mapping[str, str] | Non
         min_talk=int(stored.get("min_talk", OfficeSettings.min_talk)),
         second_factor=second_factor_requirement(stored),
         announced_first=AnnouncementOrder(stored.get("announced_first", AnnouncementOrder.NUMBER.value)),
+        hold_queues=stored.get("hold_queues", "1") == "1",
     )
 
 

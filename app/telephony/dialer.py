@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from app.domain.routing import Context
 from app.telephony.ami import AmiError, AmiRefused
 from app.telephony.attempts import ANSWER, AttemptFollower, agent_leg_id
 from app.telephony.devices import channel_pattern, device_of_channel
-from app.telephony.variables import FORBID, PROMPT_VARIABLES
+from app.telephony.variables import FORBID, PROMPT_VARIABLES, RELEASE
 
 log = logging.getLogger(__name__)
 FAMILY = "bazang"  # family in Asterisk's database
@@ -58,14 +58,23 @@ class MayNotDial(AmiError):
 
 
 class Dialer:
-    """Send the AMI actions of attempts. Keeps no state. It dials nothing while `may_dial` returns false."""
+    """Send the AMI actions of attempts. Keeps no state. It dials nothing while `may_dial` returns false.
+
+    `interfaces` returns the interfaces by which an agent is a member of a queue.
+    """
 
     def __init__(
-        self, ami: DialingAmi, follower: AttemptFollower, *, may_dial: Callable[[], bool] = lambda: True
+        self,
+        ami: DialingAmi,
+        follower: AttemptFollower,
+        *,
+        may_dial: Callable[[], bool] = lambda: True,
+        interfaces: Callable[[str, str], Iterable[str]] = lambda agent, queue: (),
     ) -> None:
         self._ami = ami
         self._follower = follower
         self._may_dial = may_dial
+        self._interfaces = interfaces
 
     async def originate(
         self, order: DialOrder, prompt: Sequence[str], sounds: CustomerSounds = CustomerSounds()
@@ -86,8 +95,12 @@ class Dialer:
                 "CallerID": f'"Bazang" <{order.spoken}>',
                 "Timeout": str((order.agent_ring + GRACE) * 1000),
             },
-            variables(order, prompt, sounds),
+            variables(order, prompt, sounds, self._members_to_hold(order)),
         )
+
+    def _members_to_hold(self, order: DialOrder) -> str:
+        members = ((queue, each) for queue in order.held_queues for each in self._interfaces(order.agent, queue))
+        return held_members(members)
 
     async def ring(self, call: str, extension: str, devices: str, hint: str, seconds: int) -> None:
         """Ring an extension for the phone call with the UUID `call`. Raises the errors of `originate`.
@@ -129,6 +142,16 @@ class Dialer:
         """
         call = {"Channel": f"Local/s@{FORBID}/n", "Context": FORBID, "Exten": "done", "Priority": "1"}
         await self._ami.send("Originate", call, variables={"__BAZANG_ATTEMPT": attempt})
+
+    async def release(self, agent: str, members: Iterable[tuple[str, str]]) -> None:
+        """End our pauses of an agent in queues. `members` are a queue and an interface each. Raises AmiError."""
+        call = {"Channel": f"Local/s@{RELEASE}/n", "Context": RELEASE, "Exten": "done", "Priority": "1"}
+        given = {"__BAZANG_AGENT": agent, "__BAZANG_HOLD": held_members(members)}
+        await self._ami.send("Originate", call, variables=given)
+
+    async def keep_paused(self, agent: str) -> None:
+        """Let the dialplan not end the pause of an agent in queues: it is theirs by now. Raises AmiError."""
+        await self._ami.send("Setvar", {"Variable": f"BAZANG_HELD_{agent}", "Value": ""})
 
     async def hang_up(self, attempt: str) -> None:
         """Hang up the call of an attempt, if there is one."""
@@ -187,8 +210,13 @@ async def read_record(ami: Ami, family: str, key: str) -> str:
     return next((row.get("Val", "") for row in rows if row.get("Event") == "DBGetResponse"), "")
 
 
-def variables(order: DialOrder, prompt: Sequence[str], sounds: CustomerSounds = CustomerSounds()) -> dict[str, str]:
-    """Return the channel variables of an attempt. With two underscores, every leg inherits them."""
+def variables(
+    order: DialOrder, prompt: Sequence[str], sounds: CustomerSounds = CustomerSounds(), hold: str = ""
+) -> dict[str, str]:
+    """Return the channel variables of an attempt. With two underscores, every leg inherits them.
+
+    `hold`: the members who are paused meanwhile, see `held_members`.
+    """
     return {
         "__BAZANG_ATTEMPT": order.attempt,
         "__BAZANG_AGENT": order.agent,
@@ -206,6 +234,7 @@ def variables(order: DialOrder, prompt: Sequence[str], sounds: CustomerSounds = 
         "__BAZANG_RESERVED": "1" if order.customer_first else "",
         "__BAZANG_GREETING": sounds.greeting,
         "__BAZANG_APOLOGY": sounds.apology,
+        "__BAZANG_HOLD": hold,
         **_prompt_variables(prompt),
     }
 
@@ -214,6 +243,21 @@ def _line_variables(devices: str, hint: str) -> dict[str, str]:
     """Return the variables by which the guard checks whether the agent's line is free."""
     channels = channel_pattern(devices.split("&"))
     return {"__BAZANG_DEVICES": devices, "__BAZANG_CHANNELS": channels, "__BAZANG_HINT": hint}
+
+
+_QUEUE_NAME, _INTERFACE = re.compile(r"[A-Za-z0-9_.-]{1,80}"), re.compile(r"[A-Za-z0-9]+/[A-Za-z0-9_.@:/+*#-]{1,120}")
+_HOLD_LENGTH = 900  # characters: Asterisk drops messages with a line of 1,024 bytes
+
+
+def held_members(members: Iterable[tuple[str, str]]) -> str:
+    """Return "queue/interface&…" for the dialplan. Members whose names it could misread are left out."""
+    value = ""
+    for queue, interface in members:
+        fits = _QUEUE_NAME.fullmatch(queue) and _INTERFACE.fullmatch(interface)
+        longer = f"{value}&{queue}/{interface}" if value else f"{queue}/{interface}"
+        if fits and len(longer) <= _HOLD_LENGTH:
+            value = longer
+    return value
 
 
 _PROMPT_LENGTH = 900  # characters per variable: Asterisk drops messages with a line of 1,024 bytes

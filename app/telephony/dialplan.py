@@ -76,6 +76,7 @@ def render(plan: Dialplan) -> Rendered:
     values |= {"readable": variables.READABLE, "readable_file": variables.READABLE_FILE}
     values["agi_hosts"] = split_hosts(plan.agi_host)
     values |= {"given_up": variables.GIVEN_UP, "forbid": variables.FORBID}
+    values |= {"hold_reason": variables.HOLD_REASON, "release": variables.RELEASE}
     values["queue_extension"] = lambda queue: extensions.get(queue) or queue_extension(queue)
     values |= {"kept_family": variables.KEPT_FAMILY, "kept_most": variables.KEPT_MOST}
     values["commit_seconds"] = variables.COMMIT_SECONDS

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 from app.domain.place_in_line import MOST_SHARE, WaitingCallers
 from app.domain.policy import Line, LineState, Member, Queue
@@ -28,6 +29,7 @@ from app.telephony.devices import (
 )
 from app.telephony.extension_names import clean_name
 from app.telephony.fields import integer
+from app.telephony.variables import HOLD_REASON
 
 Fields = Mapping[str, str]
 
@@ -77,7 +79,10 @@ class _Channel:
 
 @dataclass
 class QueueMember:
-    """`extension` is that of its phones, or the name of the agent where they have none (`devices.agent_name`)."""
+    """`extension` is that of its phones, or the name of the agent where they have none (`devices.agent_name`).
+
+    `paused`: by somebody else than us. `held`: we have paused it while we ring its phone.
+    """
 
     interface: str
     state_interface: str
@@ -88,7 +93,16 @@ class QueueMember:
     last_call: datetime | None
     wrapup: timedelta
     in_call: bool = False
+    held: bool = False
     reported_call: int = 0  # LastCall of the PBX, in seconds of its own clock
+
+
+class HeldMember(NamedTuple):
+    """A membership that we have paused."""
+
+    agent: str
+    queue: str
+    interface: str
 
 
 @dataclass
@@ -126,6 +140,7 @@ class Snapshot:
         self.device_states: dict[str, str] = {}
         self.changed_lines: set[str] = set()
         self.changed_queues: set[str] = set()
+        self.overruled: set[str] = set()  # agents whom somebody has paused in a queue while we paused them there
         self._channels: dict[str, _Channel] = {}  # by Uniqueid
         self._first_joined: dict[str, datetime] = {}  # of calls that are or were in a queue, by Uniqueid
         self._channels_of: dict[str, set[str]] = {}  # by device
@@ -526,6 +541,9 @@ class Snapshot:
             self._queues_of = None
         last_call = _last_call(row, current, now)
         state_interface = row.get("StateInterface") or interface
+        paused = row.get("Paused") == "1" and row.get("PausedReason") != HOLD_REASON
+        if paused and current is not None and current.held:
+            self.overruled.add(current.extension)
         status = row.get("Status", "")
         if 0 <= integer(status, -1) < len(MEMBER_STATES):
             self._member_states[normalized(state_interface)] = MEMBER_STATES[integer(status)]
@@ -534,7 +552,8 @@ class Snapshot:
             state_interface=state_interface,
             extension=current.extension if current is not None else "",
             name=row.get("MemberName") or row.get("Name") or interface,
-            paused=row.get("Paused") == "1",
+            paused=paused,
+            held=row.get("Paused") == "1" and not paused,
             penalty=integer(row.get("Penalty", "")),
             last_call=last_call,
             wrapup=timedelta(seconds=self.wrapups.get(queue) or integer(row.get("Wrapuptime", ""))),
@@ -582,6 +601,20 @@ class Snapshot:
                     found.setdefault(member.extension, {})[name] = None
             self._queues_of = {agent: tuple(names) for agent, names in found.items()}
         return self._queues_of.get(extension, ())
+
+    def interfaces(self, agent: str, queue: str) -> tuple[str, ...]:
+        """Return the interfaces by which an agent is a member of a queue, but those that somebody has paused."""
+        members = self.queues[queue].members.values() if queue in self.queues else ()
+        return tuple(member.interface for member in members if member.extension == agent and not member.paused)
+
+    def held(self) -> frozenset[HeldMember]:
+        """Return the members whom we have paused."""
+        return frozenset(
+            HeldMember(member.extension, name, member.interface)
+            for name, queue in self.queues.items()
+            for member in queue.members.values()
+            if member.held
+        )
 
     def first_joined(self, uniqueid: str) -> datetime | None:
         """Return when a call first joined a queue, None if it never did as far as we know."""

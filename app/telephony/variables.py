@@ -27,6 +27,8 @@ PROBE_REACHED, PROBE_UNREACHED = f"{PROBE}-reached", f"{PROBE}-unreached"  # eve
 PING, PONG = "ping", "BAZANG_PONG"
 # The path by which the dialplan asks, before it rings a customer first, whether the attempt stands; what is set if so.
 # The family in Asterisk's database of the attempts that must not begin any more, and the context that adds one.
+# The reason with which queue members are paused while we ring them, and the context that ends such a pause.
+HOLD_REASON, RELEASE = "Bazang", "bazang-release"
 GIVEN_UP, FORBID = "bazang-over", "bazang-forbid"
 ATTEMPT_PATH, GO = "attempt/", "BAZANG_GO"
 # The family in Asterisk's database where the dialplan keeps registrations while our service is down; how many

@@ -67,6 +67,7 @@ from app.worker.pbx_product import ProductFinder
 from app.worker.pbx_queries import PbxQueries
 from app.worker.phone_calls import PhoneCalls
 from app.worker.prompts import PromptStore
+from app.worker.queue_holds import QueueHolds
 from app.worker.recording_inbox import RecordingInbox
 from app.worker.refusals import RefusalCounter
 from app.worker.registrar import Registrar
@@ -128,10 +129,12 @@ class Worker:
         self.wrapups = WrapupReader(self.ami)
         self.module_destinations = ModuleDestinations(self.ami, database, self.writes)
         self.product = ProductFinder(self.ami, database, self.writes)
+        dialer = Dialer(self.ami, self.follower, may_dial=is_leader, interfaces=self.snapshot.interfaces)
+        self.holds = QueueHolds(database, self.snapshot, dialer, self.tasks)
         self.dispatcher = Dispatcher(
             database,
             settings,
-            Dialer(self.ami, self.follower, may_dial=is_leader),
+            dialer,
             self.follower,
             writes=self.writes,
             tasks=self.tasks,
@@ -344,6 +347,7 @@ class Worker:
                 self.dispatcher.handle_report(report)
         if name in Snapshot.handled and self.snapshot.handle(event, utcnow()):
             self.dispatcher.wake()
+        self.holds.keep_others()
         self.talks.handle(event)
         self.state.store_changes_soon()
 
@@ -450,6 +454,7 @@ class Worker:
         if self.ami.connected:
             await self._read_snapshot()
             await self.dispatcher.reconcile()
+            await self.holds.clean_up()
             await self.kept.register()
             await self._update_dialplan(force=reload_dialplan)
             await self.phone_calls.clean_up()

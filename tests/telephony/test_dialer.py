@@ -25,7 +25,7 @@ from app.telephony.ami import (
     _action,
 )
 from app.telephony.attempts import AttemptFollower
-from app.telephony.dialer import CustomerSounds, Dialer, MayNotDial, variables
+from app.telephony.dialer import CustomerSounds, Dialer, MayNotDial, held_members, variables
 from app.telephony.dialplan import render
 from app.telephony.variables import PROMPT_VARIABLES
 from script.office.patience import PATIENCE
@@ -119,6 +119,7 @@ async def test_originate_action() -> None:
         "__BAZANG_RESERVED": "",
         "__BAZANG_GREETING": "",
         "__BAZANG_APOLOGY": "",
+        "__BAZANG_HOLD": "",
         "__BAZANG_PROMPT_1": "bazang/fa/agent_intro&bazang/fa/digits/0",
     }
 
@@ -344,7 +345,7 @@ async def test_dialer_with_the_real_client() -> None:
             order = fake.named("Originate")[0]
             assert (order.get("Async"), order.get("ChannelId")) == ("true", A)
             assert "__BAZANG_DEVICES=PJSIP/101&SIP/201" in order.all("Variable")
-            assert len(order.all("Variable")) == 18
+            assert len(order.all("Variable")) == 19
             with pytest.raises(AmiUnsafe):
                 await dialer.originate(ORDER, ["a,__BAZANG_NUMBER=1"])
             assert len(fake.named("Originate")) == 1
@@ -385,3 +386,48 @@ async def test_attempt_is_forbidden_in_asterisks_database() -> None:
     assert ami.variables == {"__BAZANG_ATTEMPT": A}
     assert "exten => s,1,Set(DB(bazang-over/${BAZANG_ATTEMPT})=1)" in TEMPLATE
     assert "${DB_EXISTS(bazang-over/${BAZANG_ATTEMPT})} = 1]?taken" in TEMPLATE
+
+
+async def test_members_of_held_queues_are_sent_with_the_order() -> None:
+    members = {"sales": ["PJSIP/101"], "support": ["Local/101@from-queue/n", "PJSIP/101"]}
+    ami = Ami()
+    dialer = Dialer(ami, AttemptFollower(), interfaces=lambda agent, queue: members.get(queue, ()))
+    await dialer.originate(replace(ORDER, held_queues=("sales", "support", "gone")), [])
+    assert ami.variables["__BAZANG_HOLD"] == "sales/PJSIP/101&support/Local/101@from-queue/n&support/PJSIP/101"
+
+
+@pytest.mark.parametrize(
+    ("queue", "interface"),
+    [
+        ("sales,x", "PJSIP/101"),
+        ("sales&support", "PJSIP/101"),
+        ("a/b", "PJSIP/101"),
+        ("sales", "PJSIP/101&PJSIP/0044@trunk"),
+        ("sales", "PJSIP/101,,x"),
+        ("sales", "PJSIP/${X}"),
+        ("sales", "101"),
+        ("sales", "PJSIP/" + "1" * 200),
+    ],
+)
+def test_members_that_the_dialplan_could_misread_are_left_out(queue: str, interface: str) -> None:
+    assert held_members([(queue, interface), ("sales", "PJSIP/102")]) == "sales/PJSIP/102"
+
+
+def test_many_members_fit_into_one_line() -> None:
+    value = held_members((f"queue{number}", f"Local/{number}@from-queue/n") for number in range(100))
+    assert 800 < len(value) <= 900 and value.startswith("queue0/Local/0@from-queue/n&queue1/")
+
+
+async def test_pauses_that_a_crash_has_left_are_ended_by_the_dialplan() -> None:
+    ami = Ami()
+    await make_dialer(ami)[0].release("101", [("sales", "PJSIP/101")])
+    ((action, headers),) = ami.sent
+    assert (action, headers["Channel"]) == ("Originate", "Local/s@bazang-release/n")
+    assert ami.variables == {"__BAZANG_AGENT": "101", "__BAZANG_HOLD": "sales/PJSIP/101"}
+    assert "[bazang-release]\nexten => s,1,Gosub(bazang-release,members,1)" in TEMPLATE
+
+
+async def test_a_pause_of_somebody_else_is_kept_by_a_global_variable() -> None:
+    ami = Ami()
+    await make_dialer(ami)[0].keep_paused("101")
+    assert ami.sent == [("Setvar", {"Variable": "BAZANG_HELD_101", "Value": ""})]

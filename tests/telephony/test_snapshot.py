@@ -8,7 +8,7 @@ from panoramisk.message import Message
 
 from app.domain.place_in_line import WaitingCallers
 from app.domain.policy import Line, LineState, Member, Queue
-from app.telephony.snapshot import Snapshot
+from app.telephony.snapshot import HeldMember, Snapshot
 
 T0 = datetime(2026, 11, 3, 8, 0, 0, tzinfo=UTC)
 CONTEXT = "from-internal"
@@ -725,3 +725,40 @@ def test_longer_one_of_two_wrapup_times_counts() -> None:
     office.use_wrapups({"sales": 20}, {"sales": 30, "support": 0})
     assert (office.wrapups, office.changed_queues) == ({"sales": 30, "support": 0}, {"sales", "support"})
     assert office.configured_wrapups == {"sales": 30, "support": 0}
+
+
+# -- members whom we have paused ------------------------------------------------------------------------------------
+
+
+def pause(reason: str, paused: int = 1, interface: str = "PJSIP/101") -> Message:
+    return member_event("sales", interface, "QueueMemberPause", Paused=paused, PausedReason=reason)
+
+
+def test_our_own_pause_is_no_pause_of_the_member(office: Snapshot) -> None:
+    before = office.queue_facts()
+    assert not office.handle(pause("Bazang"), T0)
+    assert office.held() == {HeldMember("101", "sales", "PJSIP/101")}
+    assert office.queue_facts() == before and office.changed_queues == set()
+    office.poll_queues([params("sales"), member("sales", "PJSIP/101", Paused=1, PausedReason="Bazang")], T0)
+    assert office.held() == {HeldMember("101", "sales", "PJSIP/101")}
+    office.handle(pause("", paused=0), T0)
+    assert office.held() == frozenset() and office.overruled == set()
+
+
+def test_pause_of_somebody_else_overrules_ours(office: Snapshot) -> None:
+    office.handle(pause("Bazang"), T0)
+    office.handle(pause("Lunch"), T0)
+    assert office.overruled == {"101"} and office.held() == frozenset()
+    assert [each.paused for each in office.queue_facts()["sales"].members] == [True, False]
+
+
+def test_a_poll_may_tell_of_it_before_the_event(office: Snapshot) -> None:
+    office.handle(pause("Bazang"), T0)
+    office.poll_queues([params("sales"), member("sales", "PJSIP/101", Paused=1, PausedReason="Lunch")], T0)
+    assert office.overruled == {"101"}
+
+
+def test_interfaces_of_an_agent_in_a_queue(office: Snapshot) -> None:
+    assert office.interfaces("101", "sales") == ("PJSIP/101",)
+    office.handle(pause("Lunch"), T0)
+    assert office.interfaces("101", "sales") == office.interfaces("101", "gone") == ()

@@ -15,6 +15,7 @@ from app.domain import lifecycle, module_defaults, numbers, policy
 from app.domain.dial_order import Confirmation, DialOrder
 from app.domain.lifecycle import Decision, Ended, Failures, Outcome, Progressed, Side, Status, Step
 from app.domain.policy import Facts
+from app.domain.queue_hold import queues_to_hold
 from app.services.requests.history import EventKind
 from app.services.requests.lanes import Lanes, note_free
 from app.services.requests.pause import is_paused
@@ -90,10 +91,13 @@ def claim_due(database: Database, settings: Settings, facts: Facts, now: datetim
             facts = replace(facts, openings=hours.openings(lanes.modules.values(), now), rung=lanes.last_rings())
             plan = policy.decide_lanes(opened, facts, now)
             lanes.close(plan)
+            rung = {*facts.agents_in_flight, *(dial.agent for dial in plan.dials)}
             for dial in plan.dials:
                 row = lanes.rows[dial.request.id]
+                held = queues_to_hold(dial.agent, facts, rung) if office.hold_queues else ()
                 try:
-                    order = _make_order(row, lanes.modules.get(row.module_id or 0), dial.agent, office, facts.lines)
+                    module = lanes.modules.get(row.module_id or 0)
+                    order = _make_order(row, module, dial.agent, office, facts.lines, held)
                 except Exception:  # one bad request must not block the others
                     log.exception("request %s cannot be dialled, postponing it", row.id)
                     store.update_unchanged(session, row, {"not_before": now + UNDIALLABLE_PAUSE})
@@ -150,7 +154,12 @@ def _claim(session: Session, row: Row[Any], dial: policy.Dial, order: DialOrder,
 
 
 def _make_order(
-    row: Row[Any], module: Module | None, agent: str, office: OfficeSettings, lines: Mapping[str, policy.Line]
+    row: Row[Any],
+    module: Module | None,
+    agent: str,
+    office: OfficeSettings,
+    lines: Mapping[str, policy.Line],
+    held_queues: tuple[str, ...],
 ) -> DialOrder:
     line, callee = lines[agent], lines.get(row.number)
     return DialOrder(
@@ -176,6 +185,7 @@ def _make_order(
         customer_first=module is not None and module.customer_first and not row.agent_first,
         asks_name=module is not None and module.asks_name,
         announced_first=office.announced_first,
+        held_queues=held_queues,
     )
 
 

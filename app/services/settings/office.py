@@ -56,6 +56,7 @@ class OfficeInput:
     waiting_limit: int = RegistrationLimits.waiting
     second_factor: str = Requirement.NOBODY.value  # who needs one to log in
     announced_first: str = AnnouncementOrder.NUMBER.value  # what agents hear first of a request
+    hold_queues: bool = store.OfficeSettings.hold_queues  # queues give a member no caller while we ring them
 
 
 def load(database: Database, settings: Settings) -> OfficeInput:
@@ -80,6 +81,7 @@ def load(database: Database, settings: Settings) -> OfficeInput:
         daily_calls_limit=limits.daily_calls,
         second_factor=office.second_factor.value,
         announced_first=office.announced_first.value,
+        hold_queues=office.hold_queues,
         **{f"{name}_limit": value for name, value in registrations.items()},
     )
 
@@ -99,11 +101,16 @@ def save(database: Database, settings: Settings, given: OfficeInput, *, actor: s
     fixed = from_environment(settings)
     with database.write() as session:
         stored = store.read_all(session)
-        save_values(session, {n: str(v) for n, v in values.items() if n not in fixed}, now, actor=actor)
+        save_values(session, {n: _to_text(v) for n, v in values.items() if n not in fixed}, now, actor=actor)
         if any(stored.get(name) != values[name] for name in ("timezone", "region")):
             waiting.release_all(session)  # the office opens at other times now
         if paused != pause.is_paused(stored):
             pause.save_pause(session, pause.Pause(actor, now) if paused else None, actor, now)
+
+
+def _to_text(value: object) -> str:
+    """Return a value as it is stored."""
+    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def validate(given: OfficeInput) -> dict[str, ErrorCode]:

@@ -110,6 +110,13 @@ class OfficeForm(LocationForm):
         validate_choice=False,
         description=_l("The rest follows, and then the keys. Key 1 interrupts it from the first word on."),
     )
+    hold_queues = BooleanField(
+        _l("Queues wait while an agent is rung for a request"),
+        description=_l(
+            "The member is paused in their queues until they answer, so that no waiting caller rings them at the same "
+            "moment. The queue log shows these pauses with the reason Bazang."
+        ),
+    )
     min_talk = WholeNumberField(
         _l("Shortest talk (seconds)"),
         description=_l("A request is done when the office and the customer have talked this long in any call."),
@@ -123,6 +130,7 @@ class OfficeForm(LocationForm):
             super().typed(current)
             | {
                 "min_talk": self.min_talk.data,
+                "hold_queues": bool(self.hold_queues.data),
                 "all_paused": current.all_paused if unchanged else paused,
                 "calls_limit": self.calls_limit.data,
                 "route_calls_limit": self.route_calls_limit.data,

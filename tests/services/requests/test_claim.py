@@ -70,6 +70,26 @@ def test_a_claim_is_stored(database: Database, office: Settings) -> None:
     assert str(uuid.UUID(order.attempt)) == order.attempt
 
 
+def test_order_names_the_queues_that_give_the_agent_no_caller(database: Database, office: Settings) -> None:
+    """Two members who are rung at the same time leave nobody for the callers."""
+    module = create_module(database, targets=["101", "102", "103"])
+    queues = {"sales": Queue((Member("101"), Member("102"))), "support": Queue((Member("101"), Member("103")))}
+    facts = free("101", "102", "103", queues=queues)
+    create_request(database, module)
+    assert the_order(claim(database, office, facts)).held_queues == ("sales", "support")
+    for agent in ("102", "103"):
+        create_request(database, module, target=agent, number=f"+989121110{agent}")
+    assert [order.held_queues for order in claim(database, office, facts).orders] == [(), ()]
+
+
+def test_queues_are_not_held_off_if_the_office_does_not_want_it(database: Database, office: Settings) -> None:
+    create_request(database, create_module(database))
+    with database.write() as session:
+        write_setting(session, "hold_queues", "0")
+    queues = {"sales": Queue((Member("101"), Member("102")))}
+    assert the_order(claim(database, office, free("101", "102", queues=queues))).held_queues == ()
+
+
 def test_without_waiting_requests_nothing_is_claimed(database: Database, office: Settings) -> None:
     create_request(database, create_module(database), status=Status.DONE.value)
     assert claim(database, office, free("101")) == Dispatch((), None)

@@ -37,6 +37,8 @@ def test_saved_values_replace_the_defaults(database: Database, settings: Setting
     assert (before.outbound_format, before.min_talk, before.all_paused) == ("national", 5, False)
     assert (before.calls_limit, before.route_calls_limit) == (0, 0)
     changed = replace(GIVEN, all_paused=False, caller_id="", calls_limit=5, route_calls_limit=2, announced_first="wait")
+    assert before.hold_queues
+    changed = replace(changed, hold_queues=False)
     for given in (GIVEN, changed):
         save(database, settings, given)
         assert office.load(database, settings) == given

@@ -39,6 +39,15 @@ def test_limits_of_calls_are_saved_and_shown(admin: Visitor, database: Database,
     assert office.load(database, settings) == now
 
 
+def test_queues_are_held_off_unless_somebody_switches_it_off(
+    admin: Visitor, database: Database, settings: Settings
+) -> None:
+    page = admin.get("/settings")
+    assert page.fields()["hold_queues"] == ["y"]
+    page = admin.follow(admin.submit(page, "/settings", hold_queues=None))
+    assert "hold_queues" not in page.fields() and not office.load(database, settings).hold_queues
+
+
 def test_errors_are_next_to_their_fields(admin: Visitor, database: Database, settings: Settings) -> None:
     before = office.load(database, settings)
     codes = {"caller_id": "number", "outbound_context": "context", "area_code": "digits", "timezone": "choice"}
