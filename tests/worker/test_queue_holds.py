@@ -72,7 +72,7 @@ async def test_pauses_of_others_stay(database: Database) -> None:
     holds, _, dialer, _ = make(database, "Lunch")
     for _ in range(3):
         await holds.clean_up()
-    assert dialer.released == dialer.kept == []
+    assert dialer.released == [] and dialer.kept == []
 
 
 async def test_pause_that_somebody_begins_meanwhile_is_kept(database: Database) -> None:
