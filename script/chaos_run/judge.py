@@ -220,8 +220,8 @@ def _lost(seen: Seen) -> Iterator[Violation]:
 def _explain_no_talk(seen: Seen, number: str, module: str, since: float) -> str | None:
     """Return why nobody has talked with a customer since the confirmation at `since`, None if nothing explains it."""
     dialogues = [call for call in seen.dialogues if call.number == number and seen.module_called(call) == module]
-    if any(heard == WITHDRAWN and at > since for call in dialogues for at, heard in call.prompts):
-        return "withdrawn"
+    if any(call.began > since and call.did(PRESSES_9) for call in dialogues):
+        return "withdrawn"  # perhaps without having heard that it is, if the call was cut
     calls = [call for call in seen.callbacks if call.number == number]
     mine = [call for call in seen.ours if call.number == number]
     if any(call.did(PRESSES_9) for call in calls):

@@ -121,14 +121,22 @@ def test_earlier_talk_does_not_answer_a_later_registration(story: Story) -> None
     assert story.verdicts() == ["lost"]
 
 
-def test_customer_who_withdraws_is_not_lost(story: Story) -> None:
+@pytest.mark.parametrize("prompts", [((21, "has_open"), (23, "withdrawn")), ((21, "has_open"),)])
+def test_customer_who_withdraws_is_not_lost(story: Story, prompts: tuple[tuple[float, str], ...]) -> None:
+    """Nor if the PBX dies before it says that the request is withdrawn."""
     story.register()
-    story.call(
-        "trunk", 20, 25, answered=20.5, incoming=False, dialled=SALES,
-        acts=((22, "presses 9"),), prompts=((21, "has_open"), (23, "withdrawn")),
-    )  # fmt: skip
+    acts = ((22, "presses 9"),)
+    story.call("trunk", 20, 25, answered=20.5, incoming=False, dialled=SALES, acts=acts, prompts=prompts)
     story.show("cancelled")
     assert story.verdicts() == []
+
+
+def test_customer_who_has_withdrawn_an_earlier_request_is_lost(story: Story) -> None:
+    acts, prompts = ((2, "presses 9"),), ((1, "has_open"), (3, "withdrawn"))
+    story.call("trunk", 0, 5, answered=0.5, incoming=False, dialled=SALES, acts=acts, prompts=prompts)
+    story.register(at=10)
+    story.show("cancelled")
+    assert "lost" in story.verdicts()
 
 
 @pytest.mark.parametrize("tries, verdicts", [(RETRIES + 1, []), (RETRIES, ["lost"])])
