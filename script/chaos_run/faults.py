@@ -55,13 +55,18 @@ class Panel:
     """The panel as a process."""
 
     def __init__(self, bazang: Bazang) -> None:
-        self._bazang, self._port = bazang, free_port()
+        self._bazang, self.port = bazang, free_port()
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, None if it does not run."""
+        return self._process.pid if self._process is not None else None
 
     def start(self) -> None:
         folder = self._bazang.folder
         environment = self._bazang.process_environment()
-        self._process = start_panel("127.0.0.1", self._port, environment, folder, folder / "panel.log")
+        self._process = start_panel("127.0.0.1", self.port, environment, folder, folder / "panel.log")
 
     async def stop(self, *, hard: bool) -> None:
         process, self._process = self._process, None

@@ -12,6 +12,8 @@ Each entry has `at` (seconds after the begin) and `kind`:
 - ``act``: `act` is what the person at this phone does
 - ``fault``: `fault`, `phase` "begin" or "end"
 - ``login``: the worker has logged in to AMI; ``quiet``: no fault and no caller comes any more
+- ``memory``: `process` "worker" or "panel", its `pid` and `megabytes`
+- ``visits``: how many `pages` of the panel were read
 - ``panel``: at the end, what the panel shows of a request: `number`, `module`, `status`, `outcome`
 - ``end``
 """

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from script.chaos_run.history import Entry
+from script.chaos_run.memory import growth
 
 VERDICTS = ("lost", "twice", "agent_in_call", "stuck", "wrong_end_status")
 IDENTITY_DIGITS = "45678"
@@ -184,7 +185,7 @@ def judge(entries: Sequence[Entry]) -> list[Violation]:
 
 
 def summarize(entries: Sequence[Entry]) -> dict[str, Any]:
-    """Return counts of a history: what was played, and the violations by verdict."""
+    """Return counts of a history: what was played, the growth of memory, and the violations by verdict."""
     seen, violations = Seen(entries), judge(entries)
     begin = next(entry for entry in entries if entry["kind"] == "begin")
     faults: dict[str, int] = defaultdict(int)
@@ -199,6 +200,7 @@ def summarize(entries: Sequence[Entry]) -> dict[str, Any]:
         "calls_to_agents": len(seen.ours),
         "calls_to_customers": len(seen.callbacks),
         "faults": dict(sorted(faults.items())),
+        "growth": growth(entries),
         **{verdict: sum(each.verdict == verdict for each in violations) for verdict in VERDICTS},
     }
 

@@ -16,7 +16,7 @@ from script.chaos_run import mutants
 from script.chaos_run.faults import impossible
 from script.chaos_run.history import Entry, read
 from script.chaos_run.judge import VERDICTS, judge, summarize
-from script.chaos_run.plan import KINDS, MOMENTS, draw
+from script.chaos_run.plan import KINDS, MOMENTS, SECONDS_PER_REQUEST, draw
 from script.chaos_run.play import AFTERMATH, play
 from script.office.asterisk import NoAsterisk
 from script.office.demo_office import remove_bazang_environment
@@ -29,6 +29,13 @@ def main(arguments: list[str]) -> int:
     """Parse the arguments and run. Return the exit code: 1 after a violation, 2 if nothing could be played."""
     parser = argparse.ArgumentParser(prog="script/chaos", description=__doc__)
     parser.add_argument("--requests", type=int, default=40, metavar="N", help="customers (default: %(default)s)")
+    parser.add_argument(
+        "--every",
+        type=float,
+        default=SECONDS_PER_REQUEST,
+        metavar="SECONDS",
+        help="between two customers (default: %(default)s)",
+    )
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of all that is drawn (default: %(default)s)")
     parser.add_argument("--asterisk", type=int, choices=(22, 16), default=22, help="its version (default: %(default)s)")
     parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
@@ -61,7 +68,7 @@ def main(arguments: list[str]) -> int:
     skipped = impossible(kinds, postgres=postgres)
     kinds = tuple(kind for kind in kinds if kind not in skipped)
     faults = given.faults if given.faults is not None else max(1, given.requests // REQUESTS_PER_FAULT)
-    plan = draw(given.seed, given.requests, faults, kinds, moments)
+    plan = draw(given.seed, given.requests, faults, kinds, moments, given.every)
     with ExitStack() as stack:
         folder = given.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
         folder.mkdir(parents=True, exist_ok=True)
@@ -91,9 +98,8 @@ def _arguments(given: argparse.Namespace) -> list[str]:
     """Return the arguments for the run of a mutant: with the faults that bring it out, and paths from anywhere."""
     mutant = mutants.MUTANTS[given.mutant]
     only, at = given.only or ",".join(mutant.only), given.at or ",".join(mutant.at)
-    values = {
-        name: getattr(given, name) for name in ("requests", "seed", "asterisk", "database", "faults", "aftermath")
-    }
+    names = ("requests", "every", "seed", "asterisk", "database", "faults", "aftermath")
+    values = {name: getattr(given, name) for name in names}
     values |= {"only": only, "at": at or None, "keep": given.keep.resolve() if given.keep is not None else None}
     return [f"--{name}={value}" for name, value in values.items() if value is not None]
 

@@ -141,9 +141,16 @@ class Plan:
         return asdict(self)
 
 
-def draw(seed: int, requests: int, faults: int, kinds: Sequence[str] = KINDS, moments: Sequence[str] = MOMENTS) -> Plan:
-    """Draw a plan with this many customers, and faults of these kinds at these moments."""
-    customers = _draw_customers(random.Random(f"{seed}/customers"), requests)
+def draw(
+    seed: int,
+    requests: int,
+    faults: int,
+    kinds: Sequence[str] = KINDS,
+    moments: Sequence[str] = MOMENTS,
+    every: float = SECONDS_PER_REQUEST,
+) -> Plan:
+    """Draw a plan with this many customers, one `every` so many seconds, and faults of these kinds at these moments."""
+    customers = _draw_customers(random.Random(f"{seed}/customers"), requests, every)
     chance = random.Random(f"{seed}/agents")
     agents = {agent: tuple(_choose(chance, _AGENT_ACTS) for _ in range(4 * requests)) for agent in AGENTS}
     chance = random.Random(f"{seed}/faults")
@@ -154,7 +161,7 @@ def _choose(chance: random.Random, weights: dict[str, int]) -> str:
     return chance.choices(list(weights), list(weights.values()))[0]
 
 
-def _draw_customers(chance: random.Random, requests: int) -> tuple[Customer, ...]:
+def _draw_customers(chance: random.Random, requests: int, every: float) -> tuple[Customer, ...]:
     found = []
     for index in range(requests):
         entry = chance.choice(list(MODULES) * 4 + list(ENTRIES))  # most call the code of a module
@@ -162,7 +169,7 @@ def _draw_customers(chance: random.Random, requests: int) -> tuple[Customer, ...
         found.append(
             Customer(
                 number=f"0912{3000000 + index}",
-                at=round((index + chance.random()) * SECONDS_PER_REQUEST, 2),
+                at=round((index + chance.random()) * every, 2),
                 entry=entry,
                 second_entry=chance.choice(others),
                 dialogue=_choose(chance, _DIALOGUES),

@@ -19,6 +19,7 @@ from app.store.settings import REGISTRATION_LIMITS, write_setting
 from script.chaos_run.ami_proxy import AmiProxy
 from script.chaos_run.faults import Faults, Panel
 from script.chaos_run.history import History
+from script.chaos_run.memory import sample
 from script.chaos_run.people import People
 from script.chaos_run.plan import (
     AGENTS,
@@ -31,6 +32,7 @@ from script.chaos_run.plan import (
     SHORTEST_TALK,
     Plan,
 )
+from script.chaos_run.visitor import Visitor
 from script.office.asterisk import OfficeSetup, QueueSetup
 from script.office.bazang import Bazang
 from script.office.fake_clock import FakeClock
@@ -183,7 +185,15 @@ class _Run:
                     asterisk=bazang.asterisk.build.version,
                     database="postgres" if self._server is not None else "sqlite",
                 )
-                await asyncio.gather(people.play_callers(), self._faults.run())
+                visitor = Visitor(bazang, self._panel.port)
+                watching = asyncio.gather(visitor.run(), sample(self._history, self._processes))
+                try:
+                    await asyncio.gather(people.play_callers(), self._faults.run())
+                finally:
+                    watching.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await watching
+                self._history.write("visits", pages=visitor.pages)
                 people.is_quiet = True
                 self._history.write("quiet")
                 await self._wait_until_settled(people)
@@ -194,6 +204,11 @@ class _Run:
         finally:
             await self._panel.stop(hard=True)
             await self._proxy.stop()
+
+    def _processes(self) -> dict[str, int]:
+        """Return the process ids of worker and panel, as long as they run."""
+        found = {"worker": self._bazang.worker_pid, "panel": self._panel.pid}
+        return {name: pid for name, pid in found.items() if pid is not None}
 
     async def _wait_until_settled(self, people: People) -> None:
         """Wait until no request is open and no phone has a call. The panel says when to stop, and nothing else."""

@@ -172,6 +172,11 @@ class Bazang:
         assert self._worker is not None, "the worker does not run"
         return self._worker
 
+    @property
+    def worker_pid(self) -> int | None:
+        """The worker's process id, None if it does not run."""
+        return self._worker.pid if self._worker is not None else None
+
     def worker_log(self) -> str:
         """Return the log of the worker."""
         return (self.folder / "worker.log").read_text(errors="replace")

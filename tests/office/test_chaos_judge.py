@@ -9,6 +9,7 @@ from script.chaos_run import mutants
 from script.chaos_run.history import FILE, Entry, History, in_order, read
 from script.chaos_run.judge import IDENTITY_DIGITS, identity, judge, summarize
 from script.chaos_run.main import main
+from script.chaos_run.memory import growth
 from script.chaos_run.plan import ENTRIES, KINDS, MODULES, RESOURCES, RETRIES, draw
 
 NUMBER = "09123000042"
@@ -416,3 +417,22 @@ def test_mutants_fit_the_program(name: str, tmp_path: Path) -> None:
         changed = (tmp_path / edit.file).read_text()
         assert changed != (mutants.ROOT / edit.file).read_text()
         compile(changed, edit.file, "exec")
+
+
+def memory(pids: list[int], megabytes: list[float]) -> list[Entry]:
+    """Samples of a process, one each minute."""
+    pairs = enumerate(zip(pids, megabytes, strict=True))
+    return [
+        {"at": 60.0 * minute, "kind": "memory", "process": "worker", "pid": pid, "megabytes": size}
+        for minute, (pid, size) in pairs
+    ]
+
+
+def test_growth_is_that_of_the_second_half() -> None:
+    sizes = [10.0 * minute for minute in range(30)] + [300 + 0.5 * minute for minute in range(31)]
+    assert growth(memory([7] * 61, sizes)) == {"worker": 30.0}
+
+
+def test_growth_of_a_process_that_was_started_again_is_unknown() -> None:
+    assert growth(memory([7] * 40 + [8] * 21, [1.0] * 61)) == {}
+    assert growth([]) == {}
