@@ -1,7 +1,6 @@
 """Do the faults of a plan to the processes, the connection, the database, the clock and the trunk of an office."""
 
 import asyncio
-import resource
 import sqlite3
 import subprocess
 import time
@@ -19,6 +18,7 @@ from script.chaos_run.ami_proxy import AmiProxy, Cut
 from script.chaos_run.history import Entry, History
 from script.chaos_run.people import People
 from script.chaos_run.plan import RESOURCES, Fault
+from script.chaos_run.workers import Workers
 from script.lib.package_files import FAKETIME, NoPackageFile
 from script.office.bazang import Bazang
 from script.office.ports import free_port
@@ -86,8 +86,10 @@ class Faults:
         proxy: AmiProxy,
         people: People,
         server: PostgresServer | None,
+        workers: Workers,
     ) -> None:
         self._faults, self._history, self._bazang, self._panel = faults, history, bazang, panel
+        self._workers = workers
         self._proxy, self._people, self._server = proxy, people, server
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._moved = asyncio.Event()
@@ -134,8 +136,8 @@ class Faults:
             await self._cut_at_order(_CUTS[kind])
             return
         work: dict[str, Callable[[], Awaitable[object]]] = {
-            "worker_kill": lambda: self._restart_worker(self._bazang.kill_worker, seconds),
-            "worker_term": lambda: self._restart_worker(self._bazang.stop_worker, seconds),
+            "worker_kill": lambda: self._restart_worker(seconds, hard=True),
+            "worker_term": lambda: self._restart_worker(seconds, hard=False),
             "worker_stop": lambda: self._stop_worker(seconds),
             "worker_disk_full": lambda: self._fill_disk(seconds),
             "panel_kill": lambda: self._restart_panel(hard=True),
@@ -152,23 +154,17 @@ class Faults:
         }
         await work[kind]()
 
-    async def _restart_worker(self, stop: Callable[[], Awaitable[None]], seconds: float) -> None:
-        await stop()
+    async def _restart_worker(self, seconds: float, *, hard: bool) -> None:
+        machine = await self._workers.leader()
+        await machine.stop(hard=hard)
         await asyncio.sleep(min(seconds, DOWN_SECONDS))
-        self._bazang.launch_worker()
+        machine.launch()
 
     async def _stop_worker(self, seconds: float) -> None:
-        self._bazang.freeze_worker()
-        await asyncio.sleep(seconds)
-        self._bazang.thaw_worker()
+        await (await self._workers.leader()).stand_still(seconds)
 
     async def _fill_disk(self, seconds: float) -> None:
-        pid = self._bazang.worker.pid
-        with suppress(ProcessLookupError):
-            _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (FULL, hard))
-            await asyncio.sleep(seconds)
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+        await (await self._workers.leader()).fill_disk(seconds, FULL)
 
     async def _restart_panel(self, *, hard: bool) -> None:
         await self._panel.stop(hard=hard)

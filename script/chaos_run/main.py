@@ -39,6 +39,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of all that is drawn (default: %(default)s)")
     parser.add_argument("--asterisk", type=int, choices=(22, 16), default=22, help="its version (default: %(default)s)")
     parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
+    parser.add_argument("--standby", action="store_true", help="with a second worker that stands by (PostgreSQL)")
     parser.add_argument("--faults", type=int, metavar="N", help=f"default: one for {REQUESTS_PER_FAULT} requests")
     parser.add_argument(
         "--aftermath",
@@ -56,6 +57,8 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     if given.requests < 1:
         parser.error("--requests: at least 1")
+    if given.standby and given.database != "postgres":
+        parser.error("--standby: needs --database postgres")
     kinds, moments = _chosen(parser, given, "only", KINDS), _chosen(parser, given, "at", MOMENTS)
     if given.keep is not None and given.keep.is_dir() and any(given.keep.iterdir()):
         parser.error(f"--keep: {given.keep} is not empty")
@@ -74,7 +77,16 @@ def main(arguments: list[str]) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / SCHEDULE).write_text(json.dumps(plan.as_json(), indent=1))
         try:
-            asyncio.run(play(plan, folder.resolve(), given.asterisk, postgres=postgres, aftermath=given.aftermath))
+            asyncio.run(
+                play(
+                    plan,
+                    folder.resolve(),
+                    given.asterisk,
+                    postgres=postgres,
+                    standby=given.standby,
+                    aftermath=given.aftermath,
+                )
+            )
         except NoAsterisk as missing:
             print(missing, file=sys.stderr)
             return 2

@@ -33,6 +33,7 @@ from script.chaos_run.plan import (
     Plan,
 )
 from script.chaos_run.visitor import Visitor
+from script.chaos_run.workers import ADDRESSES, Workers
 from script.office.asterisk import OfficeSetup, QueueSetup
 from script.office.bazang import Bazang
 from script.office.fake_clock import FakeClock
@@ -57,7 +58,9 @@ _TEXTS = {
 }
 
 
-async def play(plan: Plan, folder: Path, version: int, *, postgres: bool, aftermath: float = AFTERMATH) -> None:
+async def play(
+    plan: Plan, folder: Path, version: int, *, postgres: bool, standby: bool = False, aftermath: float = AFTERMATH
+) -> None:
     """Play a plan. Keep its history and logs in `folder`. `aftermath`: seconds after which an open request is stuck."""
     with ExitStack() as stack:
         server = stack.enter_context(PostgresServer()) if postgres else None
@@ -75,13 +78,15 @@ async def play(plan: Plan, folder: Path, version: int, *, postgres: bool, afterm
             warm_start=True,
             AMI_PORT=str(proxy_port),
             DATABASE_URL=server.url if server is not None else None,
+            AGI_HOST=",".join(ADDRESSES) if standby else None,
         )
         _share_speech(bazang)
         _configure(bazang)
         await bazang.prepare_prompts()
         if any(fault.kind == "clock" for fault in plan.faults):
             bazang.wall_clock = FakeClock(bazang.folder / "wall-clock")
-        await _Run(plan, history, bazang, proxy_port, server, aftermath).run()
+        workers = Workers(bazang, standby=standby)
+        await _Run(plan, history, bazang, workers, proxy_port, server, aftermath).run()
 
 
 def _share_speech(bazang: Bazang) -> None:
@@ -145,12 +150,13 @@ class _Run:
         plan: Plan,
         history: History,
         bazang: Bazang,
+        workers: Workers,
         proxy_port: int,
         server: PostgresServer | None,
         aftermath: float,
     ) -> None:
         self._plan, self._history, self._bazang, self._server = plan, history, bazang, server
-        self._aftermath = aftermath
+        self._workers, self._aftermath = workers, aftermath
         self._panel = Panel(bazang)
         self._proxy = AmiProxy(proxy_port, bazang.asterisk.ami_port, self._note_login)
         self._faults: Faults | None = None
@@ -168,11 +174,11 @@ class _Run:
             async with bazang:
                 trunk = await bazang.asterisk.trunk()
                 phones = {agent: await bazang.asterisk.phone(agent) for agent in AGENTS}
-                await bazang.start_worker()
+                await self._workers.start()
                 self._panel.start()
                 people = People(plan, self._history, trunk, phones, prompts)
                 self._faults = Faults(
-                    plan.faults, self._history, bazang, self._panel, self._proxy, people, self._server
+                    plan.faults, self._history, bazang, self._panel, self._proxy, people, self._server, self._workers
                 )
                 self._history.restart_clock()
                 self._history.write(
@@ -186,28 +192,31 @@ class _Run:
                     database="postgres" if self._server is not None else "sqlite",
                 )
                 visitor = Visitor(bazang, self._panel.port)
-                watching = asyncio.gather(visitor.run(), sample(self._history, self._processes))
+                watching = asyncio.gather(
+                    visitor.run(), sample(self._history, self._processes), self._workers.keep_running()
+                )
                 try:
                     await asyncio.gather(people.play_callers(), self._faults.run())
+                    people.is_quiet = True
+                    self._history.write("quiet")
+                    await self._wait_until_settled(people)
                 finally:
                     watching.cancel()
                     with suppress(asyncio.CancelledError):
                         await watching
                 self._history.write("visits", pages=visitor.pages)
-                people.is_quiet = True
-                self._history.write("quiet")
-                await self._wait_until_settled(people)
                 await self._write_panel()
                 self._history.write("end")
                 if people.errors:
                     raise ExceptionGroup("the people of the run failed", people.errors)  # type: ignore[type-var]
         finally:
             await self._panel.stop(hard=True)
+            await self._workers.stop()
             await self._proxy.stop()
 
     def _processes(self) -> dict[str, int]:
         """Return the process ids of worker and panel, as long as they run."""
-        found = {"worker": self._bazang.worker_pid, "panel": self._panel.pid}
+        found = {"worker": self._workers.pid, "panel": self._panel.pid}
         return {name: pid for name, pid in found.items() if pid is not None}
 
     async def _wait_until_settled(self, people: People) -> None:

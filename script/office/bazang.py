@@ -107,20 +107,24 @@ class Bazang:
         self.launch_worker()
 
         def runs() -> bool:
-            state = self.worker_state()
             if self._worker is not None and self._worker.poll() is not None:
                 raise RuntimeError(f"the worker ended during the start:\n{self.worker_log()[-3000:]}")
-            return bool(
-                state is not None
-                and state.heartbeat is not None
-                and state.heartbeat > began
-                and state.ami_status == "connected"
-                and state.dialplan_running
-                and state.dialplan_running == state.dialplan_written
-                and not state.obstacle
-            )
+            return self.worker_runs(began)
 
         await self.until(runs, PATIENCE, "the worker is ready")
+
+    def worker_runs(self, began: datetime) -> bool:
+        """Tell whether a worker was connected and Asterisk ran its dialplan at a heartbeat after `began`."""
+        state = self.worker_state()
+        return bool(
+            state is not None
+            and state.heartbeat is not None
+            and state.heartbeat > began
+            and state.ami_status == "connected"
+            and state.dialplan_running
+            and state.dialplan_running == state.dialplan_written
+            and not state.obstacle
+        )
 
     def launch_worker(self) -> None:
         """Start the worker without waiting for it."""
@@ -171,11 +175,6 @@ class Bazang:
     def worker(self) -> subprocess.Popen[bytes] | WarmWorker:
         assert self._worker is not None, "the worker does not run"
         return self._worker
-
-    @property
-    def worker_pid(self) -> int | None:
-        """The worker's process id, None if it does not run."""
-        return self._worker.pid if self._worker is not None else None
 
     def worker_log(self) -> str:
         """Return the log of the worker."""
