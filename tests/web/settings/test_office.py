@@ -43,7 +43,7 @@ def test_queues_are_held_off_unless_somebody_switches_it_off(
     admin: Visitor, database: Database, settings: Settings
 ) -> None:
     page = admin.get("/settings")
-    assert page.fields()["hold_queues"] == ["y"]
+    assert page.fields()["hold_queues"] == ["y"] and page.has("input", id="hold_queues", type="checkbox")
     page = admin.follow(admin.submit(page, "/settings", hold_queues=None))
     assert "hold_queues" not in page.fields() and not office.load(database, settings).hold_queues
 
