@@ -42,6 +42,7 @@ from script.office.patience import PATIENCE
 from script.office.phone import Call
 from tests.asterisk.conftest import OpenOffice
 from tests.asterisk.office import Office
+from tests.asterisk.test_queue_hold import paused
 
 PROFILE: dict[str, Any] = {"PBX_PROFILE": "freepbx", "OUTBOUND_CONTEXT": None}
 SALES, SUPPORT, SECOND = (f"bazang-modules,*500{number},1" for number in (1, 2, 3))
@@ -189,7 +190,7 @@ async def check_two_devices(office: Office) -> None:
 
 
 async def check_wrapup(office: Office) -> None:
-    """103 logs in, takes a call of the queue, and rests as long as queues.conf says."""
+    """103 logs in, takes a call of the queue, and rests as long as queues.conf says. The queue waits for our call."""
     await (await dialled(office, "103", "*45800")).wait_ended()
     await office.bazang.until(lambda: "103" in members(office), PATIENCE, "103 is a member")
     await office.wait_until_idle("103")  # the queue looks for a free member at once, and then only after seconds
@@ -203,6 +204,7 @@ async def check_wrapup(office: Office) -> None:
     freed = await ring.hang_up()
     again = await office.phones["103"].next_call()
     assert again.began_at - freed >= 3
+    assert await paused(office) == {"103": "Bazang"}
     await again.hang_up()
     await busy.end()
 

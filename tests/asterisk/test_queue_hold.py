@@ -30,7 +30,7 @@ def prepare(bazang: Bazang, **fields: Any) -> None:
 async def paused(office: Office) -> dict[str, str]:
     """Return why the members of the queue are paused, by extension."""
     shown = await office.bazang.asterisk.cli("queue show 800")
-    return dict(re.findall(r"PJSIP/([0-9]+).*\(paused:(\w+)", shown))
+    return dict(re.findall(r"(?:PJSIP|Local)/([0-9]+).*\(paused:(\w+)", shown))
 
 
 async def wait_until_paused(office: Office, expected: dict[str, str]) -> None:
