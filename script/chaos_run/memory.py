@@ -8,6 +8,7 @@ from pathlib import Path
 from script.chaos_run.history import Entry, History
 
 SAMPLE_SECONDS = 10.0
+SHORTEST_HALF = 600.0  # seconds: a process that has just started grows
 
 
 def resident(pid: int) -> float:
@@ -36,14 +37,15 @@ async def sample(history: History, processes: Callable[[], dict[str, int]]) -> N
 def growth(entries: Sequence[Entry]) -> dict[str, float]:
     """Return how fast each process grew in the second half of the run, in MB an hour.
 
-    Processes that were started again in it are left out.
+    Processes that were started again in it are left out, and so are short runs.
     """
     found: dict[str, float] = {}
     samples = [entry for entry in entries if entry["kind"] == "memory"]
     for name in sorted({entry["process"] for entry in samples}):
         mine = [entry for entry in samples if entry["process"] == name]
         half = [entry for entry in mine if entry["at"] >= mine[-1]["at"] / 2]
-        if len(half) > 2 and len({entry["pid"] for entry in half}) == 1:
+        lasted = mine[-1]["at"] - half[0]["at"]
+        if lasted >= SHORTEST_HALF and len({entry["pid"] for entry in half}) == 1:
             slope = statistics.linear_regression([e["at"] for e in half], [e["megabytes"] for e in half]).slope
             found[name] = round(slope * 3600, 2)
     return found

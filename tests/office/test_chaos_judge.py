@@ -436,3 +436,7 @@ def test_growth_is_that_of_the_second_half() -> None:
 def test_growth_of_a_process_that_was_started_again_is_unknown() -> None:
     assert growth(memory([7] * 40 + [8] * 21, [1.0] * 61)) == {}
     assert growth([]) == {}
+
+
+def test_growth_of_a_short_run_says_nothing() -> None:
+    assert growth(memory([7] * 15, [float(minute) for minute in range(15)])) == {}
