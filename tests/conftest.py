@@ -29,6 +29,7 @@ from script.lib.chromium import NoBrowser, find_chromium
 from script.lib.package_files import CADDY, FAKETIME, NGINX, SYSTEMD_ANALYZE, NoPackageFile, PackageFile
 from script.lib.postgresql import NoPostgres, find_programs
 from script.office.asterisk import NoAsterisk, find_build
+from script.office.database import make_settings
 from script.office.postgres import PostgresServer
 from script.office.shared_caches import share_caches
 from tests.support.passwords import hash_quickly
@@ -70,7 +71,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings of a fresh office, whatever the machine's environment and `.env` say."""
     for name in [name for name in os.environ if name.upper().startswith(PREFIX)]:
         monkeypatch.delenv(name)
-    return Settings(_env_file=None, data_dir=tmp_path / "data")  # type: ignore[call-arg]
+    return make_settings(tmp_path / "data")
 
 
 @pytest.fixture
@@ -226,12 +227,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
         if "browsers" in item.fixturenames and inspect.iscoroutinefunction(item.obj):
             raise pytest.UsageError(f"{item.nodeid}: `browsers` is synchronous; make this test a plain `def`")
     yield
-    kinds = [item.get_closest_marker("browser") is None for item in items]
-    place = {
-        item: rank / kinds.count(kind)
-        for kind in (False, True)
-        for rank, item in enumerate(item for item, its in zip(items, kinds, strict=True) if its is kind)
-    }
+    with_browser = [item for item in items if item.get_closest_marker("browser")]
+    without = [item for item in items if not item.get_closest_marker("browser")]
+    place = {item: rank / len(kind) for kind in (with_browser, without) for rank, item in enumerate(kind)}
     items.sort(key=lambda item: (item.get_closest_marker("long") is None, place[item]))
 
 

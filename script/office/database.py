@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import flask_migrate
+from pydantic import BaseModel
 from sqlalchemy import Engine, create_engine
 
 from app import create_app
@@ -15,8 +16,13 @@ MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
 
 def make_settings(folder: Path, **values: Any) -> Settings:
-    """Return settings with their data in `folder`. No `.env` file is read."""
-    return Settings(data_dir=folder, _env_file=None, **values)  # type: ignore[call-arg]
+    """Return settings with their data in `folder`, whatever the machine's environment and `.env` say.
+
+    The initializer of BaseSettings, which looks there for every setting, takes four milliseconds.
+    """
+    settings = Settings.__new__(Settings)
+    BaseModel.__init__(settings, data_dir=folder, **values)
+    return settings
 
 
 def build_database(folder: Path) -> Path:
