@@ -10,7 +10,7 @@ from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.server_database import new_database
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import MODULE, OWN, OWN_E164
+from tests.asterisk.office import MODULE, ONE_VERSION, OWN, OWN_E164
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def url(postgres_url: str) -> Iterator[str]:
         yield url
 
 
-@pytest.mark.asterisk(22)
+@ONE_VERSION
 async def test_a_whole_office_registers_and_calls_back(open_office: OpenOffice, url: str) -> None:
     def prepare(bazang: Bazang) -> None:
         assert bazang.database.engine.dialect.name == "postgresql"
