@@ -97,6 +97,11 @@ class Bazang:
         await self.asterisk.start()
         return self
 
+    async def abandon(self) -> None:
+        """Kill the worker and Asterisk at once: nothing is looked at any more, so nothing ends in an orderly way."""
+        await self.kill_worker()
+        await self.asterisk.abandon()
+
     async def __aexit__(self, *_: object) -> None:
         await self.stop_worker()
         await self.asterisk.__aexit__()
