@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import flask_migrate
 import hypothesis
 import pytest
 from flask import Flask
@@ -29,7 +28,7 @@ from script.lib.chromium import NoBrowser, find_chromium
 from script.lib.package_files import CADDY, FAKETIME, NGINX, SYSTEMD_ANALYZE, NoPackageFile, PackageFile
 from script.lib.postgresql import NoPostgres, find_programs
 from script.office.asterisk import NoAsterisk, find_build
-from script.office.database import make_settings
+from script.office.database import build_database, make_settings
 from script.office.postgres import PostgresServer
 from script.office.shared_caches import share_caches
 from tests.support.passwords import hash_quickly
@@ -77,9 +76,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
     """The panel on a database that the migrations built."""
+    build_database(settings.data_dir)
     app = create_app(settings)
-    with app.app_context():
-        flask_migrate.upgrade()
     yield app
     with app.app_context():
         db.engine.dispose()

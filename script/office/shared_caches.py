@@ -1,10 +1,11 @@
 """Share caches between the applications of a process, and with the processes that it forks, to save time.
 
 Each test has its own application and database, and each worker its own process. Only results that depend on the code
-alone are shared: compiled URL rules, SQL statements and templates.
+alone are shared: compiled URL rules, SQL statements and templates, and the digests of static files.
 """
 
 from collections.abc import Hashable
+from functools import cache
 from types import CodeType
 from typing import Any
 
@@ -17,6 +18,7 @@ from werkzeug.routing import Map, Rule, RuleFactory
 from werkzeug.routing.matcher import StateMachineMatcher
 
 from app.store.models import Base
+from app.web import assets
 
 _STATEMENTS = 4000  # several times the number of statements in the code
 
@@ -61,6 +63,7 @@ def share_caches() -> None:
     for mapper in Base.registry.mappers:  # a session caches its writes in the mapper, not in the engine
         mapper.__dict__["_compiled_cache"] = _statements
     DefaultDialect.engine_created = classmethod(engine_created)  # type: ignore[method-assign,assignment]
+    assets._current_digest = cache(assets._current_digest.__wrapped__)  # type: ignore[assignment]
     _share_url_maps()
 
 
@@ -87,7 +90,7 @@ def _share_url_maps() -> None:
                 host_matching=self.host_matching,
             )
             for rule in given:
-                rule.map = None  # it may belong to the map of the application before a rule was added
+                rule.map = None  # type: ignore[assignment]  # it may belong to the map of the application before a rule was added
                 add(alone, rule)
             update(alone)
             _routes[key] = alone._matcher, alone._rules_by_endpoint
