@@ -79,7 +79,7 @@ QUEUES = ("sales", "support")
 NUMBERS = ("+989121234567", "+989121234568", "+982188881234", "104")
 SPREAD = timedelta(minutes=1)
 # The fast run tries a small part of the examples.
-DIVISOR = 12 if os.environ.get("FEWER_EXAMPLES") else 1
+DIVISOR = 24 if os.environ.get("FEWER_EXAMPLES") else 1
 # Each run tries the same examples, so a failure can be reproduced.
 REPEATABLE = settings(database=None, derandomize=True, deadline=None, phases=[Phase.generate, Phase.shrink])
 
@@ -747,7 +747,7 @@ class Office(RuleBasedStateMachine):
 
 
 TestOffice = Office.TestCase
-TestOffice.settings = settings(REPEATABLE, max_examples=350 // DIVISOR, stateful_step_count=50)
+TestOffice.settings = settings(REPEATABLE, max_examples=700 // DIVISOR, stateful_step_count=50)
 
 
 # Transitions of requests in any state, also in states that no events lead to
@@ -782,7 +782,7 @@ any_event = st.one_of(
 )
 
 
-@settings(REPEATABLE, max_examples=500 // DIVISOR)
+@settings(REPEATABLE, max_examples=1000 // DIVISOR)
 @given(any_request, any_event, seconds)
 def test_each_event_in_each_state_has_a_valid_result(request: Request, event: Event, age: timedelta) -> None:
     decision = transition(request, event, NOW + age)
@@ -800,7 +800,7 @@ def test_each_event_in_each_state_has_a_valid_result(request: Request, event: Ev
     assert decision.request.id == request.id and decision.request.rules == request.rules
 
 
-@settings(REPEATABLE, max_examples=500 // DIVISOR)
+@settings(REPEATABLE, max_examples=1000 // DIVISOR)
 @given(any_request, any_event, seconds)
 def test_repeated_event_changes_nothing(request: Request, event: Event, age: timedelta) -> None:
     once = transition(request, event, NOW + age).request
@@ -825,7 +825,7 @@ request_lists = st.lists(
 )
 
 
-@settings(REPEATABLE, max_examples=150 // DIVISOR)
+@settings(REPEATABLE, max_examples=300 // DIVISOR)
 @given(request_lists, st.randoms(use_true_random=False), st.lists(extensions, unique=True))
 def test_plan_does_not_depend_on_the_order_of_the_requests(
     requests: list[Request], random: Random, free: list[str]
@@ -842,7 +842,7 @@ def test_plan_does_not_depend_on_the_order_of_the_requests(
 _idle_times = st.one_of(st.none(), seconds.map(lambda ago: NOW - ago))
 
 
-@settings(REPEATABLE, max_examples=250 // DIVISOR)
+@settings(REPEATABLE, max_examples=500 // DIVISOR)
 @given(
     st.dictionaries(extensions, st.tuples(st.integers(0, 2), st.booleans(), _idle_times), min_size=1),
     st.sets(extensions),
@@ -895,7 +895,7 @@ number_policies = st.builds(
 )
 
 
-@settings(REPEATABLE, max_examples=750 // DIVISOR)
+@settings(REPEATABLE, max_examples=1500 // DIVISOR)
 @given(
     st.one_of(arbitrary_numbers, likely_numbers, st.sampled_from(["101", "88881234", "110", "911"])),
     number_plans,
