@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import flask_migrate
 import hypothesis
 import pytest
 from flask import Flask
@@ -29,6 +28,7 @@ from script.lib.chromium import NoBrowser, find_chromium
 from script.lib.package_files import CADDY, FAKETIME, NGINX, SYSTEMD_ANALYZE, NoPackageFile, PackageFile
 from script.lib.postgresql import NoPostgres, find_programs
 from script.office.asterisk import NoAsterisk, find_build
+from script.office.database import build_database, make_settings
 from script.office.postgres import PostgresServer
 from script.office.shared_caches import share_caches
 from tests.support.passwords import hash_quickly
@@ -70,15 +70,14 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings of a fresh office, whatever the machine's environment and `.env` say."""
     for name in [name for name in os.environ if name.upper().startswith(PREFIX)]:
         monkeypatch.delenv(name)
-    return Settings(_env_file=None, data_dir=tmp_path / "data")  # type: ignore[call-arg]
+    return make_settings(tmp_path / "data")
 
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
     """The panel on a database that the migrations built."""
+    build_database(settings.data_dir)
     app = create_app(settings)
-    with app.app_context():
-        flask_migrate.upgrade()
     yield app
     with app.app_context():
         db.engine.dispose()
@@ -226,12 +225,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
         if "browsers" in item.fixturenames and inspect.iscoroutinefunction(item.obj):
             raise pytest.UsageError(f"{item.nodeid}: `browsers` is synchronous; make this test a plain `def`")
     yield
-    kinds = [item.get_closest_marker("browser") is None for item in items]
-    place = {
-        item: rank / kinds.count(kind)
-        for kind in (False, True)
-        for rank, item in enumerate(item for item, its in zip(items, kinds, strict=True) if its is kind)
-    }
+    with_browser = [item for item in items if item.get_closest_marker("browser")]
+    without = [item for item in items if not item.get_closest_marker("browser")]
+    place = {item: rank / len(kind) for kind in (with_browser, without) for rank, item in enumerate(kind)}
     items.sort(key=lambda item: (item.get_closest_marker("long") is None, place[item]))
 
 

@@ -1,10 +1,13 @@
 """The second try of slow tests that failed among others."""
 
+import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
 from script.lib import suite
+from script.office.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 UNSTEADY = """
@@ -58,3 +61,30 @@ def test_many_failures_are_no_accident(folder: Path) -> None:
 def test_all_right(folder: Path) -> None:
     write(folder, "test_a", "def test_right(): pass")
     assert run(folder) == (True, [])
+
+
+def test_checks_run_beside_the_fast_tests_and_end_before_the_slow_ones(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began, ended = threading.Event(), list[str]()
+
+    def check(command: list[str], environment: dict[str, str] | None = None) -> suite.Result:
+        assert began.wait(PATIENCE)
+        ended.append(command[0])
+        return command[0] != "mypy", ""
+
+    def run_fast(title: str, command: list[str], environment: dict[str, str]) -> bool:
+        began.set()
+        return True
+
+    def run_slow(selection: list[str], environment: dict[str, str], cache: Path) -> tuple[bool, list[str]]:
+        ended.append("slow")
+        return True, []
+
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))  # script/bootstrap
+    monkeypatch.setattr(suite, "_run", check)
+    monkeypatch.setattr(suite, "_run_visibly", run_fast)
+    monkeypatch.setattr(suite, "run_slow", run_slow)
+    assert suite.main([]) == 1
+    assert ended[-1] == "slow" and set(ended[:-1]) == {"ruff", "mypy", "coverage"}
+    assert "Failed: mypy\n" in capsys.readouterr().out

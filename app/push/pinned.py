@@ -6,10 +6,20 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 
 from app.domain.addresses import is_public
 
 MOST_ADDRESSES = 2  # that are tried
+
+
+@cache
+def trusted_authorities() -> ssl.SSLContext:
+    """Return the TLS settings for servers whose certificate is from an authority that this machine trusts.
+
+    It takes tens of milliseconds to load their list.
+    """
+    return ssl.create_default_context()
 
 
 class NotAllowed(OSError):

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from py_vapid import Vapid02
 
 from app.domain.push_services import push_service
-from app.push.pinned import NotAllowed, PinnedConnection, find_addresses
+from app.push.pinned import NotAllowed, PinnedConnection, find_addresses, trusted_authorities
 
 TIMEOUT = 5.0  # seconds for each step; a worker that stops waits for it
 LONGEST = 15.0  # seconds for all steps
@@ -60,7 +60,7 @@ class Sender:
     """Sends messages, signed with the office's key. `find`, `tls`: others than those of the internet, for tests."""
 
     def __init__(self, find: FindAddresses = find_addresses, tls: ssl.SSLContext | None = None) -> None:
-        self._find, self._tls = find, tls or ssl.create_default_context()
+        self._find, self._tls = find, tls or trusted_authorities()
 
     def send(self, message: Message, key: str, now: datetime) -> Answer:
         """Send a message. `key` is the private key, as `services.notifications.keys` keeps it. Never raises OSError."""

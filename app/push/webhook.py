@@ -13,7 +13,7 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from app.domain.text import displayable
 from app.domain.webhooks import BadUrl, Fate, Target, fate_of, may_reach, parse_url
-from app.push.pinned import NotAllowed, PinnedConnection, find_addresses
+from app.push.pinned import NotAllowed, PinnedConnection, find_addresses, trusted_authorities
 
 TIMEOUT = 5.0  # seconds for each step
 LONGEST = 15.0  # seconds for all steps
@@ -65,7 +65,7 @@ class WebhookSender:
     def __init__(
         self, find: FindAddresses = find, tls: ssl.SSLContext | None = None, *, longest: float = LONGEST
     ) -> None:
-        self._find, self._tls, self._longest = find, tls or ssl.create_default_context(), longest
+        self._find, self._tls, self._longest = find, tls or trusted_authorities(), longest
 
     def send(self, post: Post, now: datetime) -> Answer:
         """Post a message. Never raises OSError."""

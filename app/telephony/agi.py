@@ -36,6 +36,7 @@ MOST_HALF_OPEN_OF_PEER = 300
 ANSWER_TO_PING = f"SET VARIABLE {PONG} 1\n".encode()  # a command, so it has an effect if Asterisk asks
 BACKLOG = 512  # connections that the system has accepted and we have not
 STEP = 1.0  # seconds by which the watchdog is postponed at a time
+SLACK = 1.0  # seconds of GRACE that may be missing, so that not every command needs another one before it
 REPLY_SECONDS = 60.0  # how long a reply may take after the duration of the command
 T = TypeVar("T")
 _VARIABLE = re.compile(r"[A-Za-z0-9_()]+")
@@ -216,9 +217,9 @@ class AgiSession:
     async def _extend_watchdog(self, seconds: float) -> None:
         """Set the watchdog to the end of the next `seconds`, plus the grace time."""
         now = asyncio.get_running_loop().time()
-        needed = now + seconds + GRACE - 1
+        needed = now + seconds + GRACE - SLACK
         # Keep a limit that fits. A limit too far ahead would make the caller wait if this process died.
-        if needed <= self._limit <= needed + 1:
+        if needed <= self._limit <= needed + SLACK:
             return
         await self._command(f"SET VARIABLE {WATCHDOG} {seconds + GRACE:.1f}", after_hangup=True)
         self._limit = now + seconds + GRACE

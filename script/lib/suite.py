@@ -10,16 +10,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = str(ROOT / ".venv/bin/python")
 IN_CI = os.environ.get("CI") == "true"
 FAST = "not asterisk and not browser and not postgres and not slow"
-# Fast tests compute, so they run first and do not disturb the timing of phones. Tests with phones mostly wait, so more
-# of them run at once than there are processors. The two ignored folders have no fast tests, and their import takes
-# each process a second.
+# Fast tests compute, so they and the checks run first and do not disturb the timing of phones. Tests with phones mostly
+# wait, so more of them run at once than there are processors. The two ignored folders have no fast tests, and their
+# import takes each process a second.
 FAST_RUN = ["--ignore=tests/asterisk", "--ignore=tests/browser", "-m", FAST, "-n", "2", "--dist", "worksteal"]
 SLOW = "pytest with Asterisk, browser and PostgreSQL"
 SLOW_RUN = ["-m", f"not ({FAST})", "-n", "5", "--dist", "worksteal"]
@@ -57,12 +57,16 @@ def main(arguments: list[str]) -> int:
         left_out.append("arguments given: the coverage of app/domain, and all other tests")
     else:
         checks["coverage of app/domain"] = lambda: _check_domain_coverage(examples)
-    failed = _run_checks(checks)
-    with tempfile.TemporaryDirectory() as folder:
+    failed: list[str] = []
+    with ThreadPoolExecutor(len(checks)) as pool, tempfile.TemporaryDirectory() as folder:
         left_out_file = Path(folder) / "left-out"
         environment = {LEFT_OUT_FILE: str(left_out_file)} | examples
         unsteady: list[str] = []
+        results = {title: pool.submit(check) for title, check in checks.items()}
         for title, selection in _runs(fast, chosen).items():
+            if title == SLOW or chosen:  # no check is to disturb the timing of phones
+                failed += _print_results(results)
+                results = {}
             if title == SLOW:
                 passed, unsteady = run_slow(selection, environment, Path(folder) / "cache")
             else:
@@ -71,6 +75,7 @@ def main(arguments: list[str]) -> int:
                 failed.append(title)
             left_out += left_out_file.read_text().splitlines() if left_out_file.exists() else []
             left_out_file.unlink(missing_ok=True)
+        failed += _print_results(results)
     return _print_summary(failed, left_out, unsteady)
 
 
@@ -107,10 +112,8 @@ def _failed_tests(cache: Path) -> list[str]:
         return []
 
 
-def _run_checks(checks: dict[str, Callable[[], Result]]) -> list[str]:
-    """Run all checks at once, print their output and return the titles of those that failed."""
-    with ThreadPoolExecutor(len(checks)) as pool:
-        results = {title: pool.submit(check) for title, check in checks.items()}
+def _print_results(results: dict[str, Future[Result]]) -> list[str]:
+    """Wait for the checks, print their output and return the titles of those that failed."""
     for title, result in results.items():
         print(f"== {title}\n{result.result()[1]}", end="", flush=True)
     return [title for title, result in results.items() if not result.result()[0]]

@@ -42,7 +42,12 @@ def main() -> int:
 
 def classes(css: str) -> set[str]:
     """Return the names of all classes in a stylesheet."""
-    return {re.sub(r"\\(.)", r"\1", name) for name in _CLASS.findall(_NO_NAMES.sub("", css))}
+    return _named_classes(_NO_NAMES.sub("", css))
+
+
+def _named_classes(selectors: str) -> set[str]:
+    """Return the names of the classes in selectors, which have no comments, URLs and texts."""
+    return {re.sub(r"\\(.)", r"\1", name) for name in _CLASS.findall(selectors)}
 
 
 def needed_classes() -> set[str]:
@@ -52,7 +57,7 @@ def needed_classes() -> set[str]:
     """
     texts = "\n".join(path.read_text(encoding="utf-8") for pattern in USERS for path in ROOT.glob(pattern))
     words = set(re.findall(r"[A-Za-z_][\w-]*", texts))
-    beginnings = tuple(_BEGINNING.findall(texts))
+    beginnings = tuple(set(_BEGINNING.findall(texts)))
     existing = classes((ORIGINALS / STYLES[0]).read_text(encoding="utf-8"))
     return {name for name in existing if name in words or name.startswith(beginnings)}
 
@@ -62,11 +67,12 @@ def lacking_classes() -> set[str]:
     needed = needed_classes()
     original = _NO_NAMES.sub("", (ORIGINALS / STYLES[0]).read_text(encoding="utf-8"))
     wanted = set()
-    for selectors in re.findall(r"([^{}]+)\{", original):
+    for selectors in re.findall(r"(?<=[{}])([^{}]+)\{", "}" + original):
         if ":is(" in selectors or ":where(" in selectors:
             continue  # only of navigations that the panel does not have
         for selector in re.sub(r":not\([^()]*\)", "", selectors).split(","):
-            if (names := classes(selector)) <= needed:  # a rule for several classes applies if all of them are used
+            names = _named_classes(selector)
+            if names <= needed:  # a rule for several classes applies if all of them are used
                 wanted |= names
     return wanted - classes((VENDOR / STYLES[1]).read_text(encoding="utf-8"))
 

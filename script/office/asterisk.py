@@ -146,6 +146,12 @@ class AsteriskOffice:
         if process is not None:
             await asyncio.to_thread(kill, process)
 
+    async def abandon(self) -> None:
+        """Kill Asterisk, and forget the calls of the phones, who could not hang up any more."""
+        await self.kill()
+        for call in [call for phone in self._phones for call in phone.active]:
+            call.end(0)
+
     async def restart(self, *, hard: bool = False) -> None:
         """Stop Asterisk (`hard`: kill it) and start it again. Registrations and its database stay."""
         await (self.kill() if hard else self.stop())

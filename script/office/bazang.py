@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import flask_migrate
 from sqlalchemy import select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app import create_app
 from app.config import Settings, load_settings
@@ -95,6 +96,11 @@ class Bazang:
     async def __aenter__(self) -> Self:
         await self.asterisk.start()
         return self
+
+    async def abandon(self) -> None:
+        """Kill the worker and Asterisk at once: nothing is looked at any more, so nothing ends in an orderly way."""
+        await self.kill_worker()
+        await self.asterisk.abandon()
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop_worker()
@@ -230,21 +236,25 @@ class Bazang:
 
     # -- stored data ------------------------------------------------------------------------------------
 
+    # They are read thirty times a second by whoever waits for something, so only after a change of the database.
+
     def worker_state(self) -> WorkerState | None:
-        with self.database.read() as session:
-            return session.get(WorkerState, 1)
+        return self.database.cached_query(("office", WorkerState), lambda session: session.get(WorkerState, 1))
 
     def requests(self) -> list[CallRequest]:
-        with self.database.read() as session:
-            return list(session.scalars(select(CallRequest).order_by(CallRequest.id)))
+        return self._rows(CallRequest, CallRequest.id)
 
     def attempts(self) -> list[Attempt]:
-        with self.database.read() as session:
-            return list(session.scalars(select(Attempt).order_by(Attempt.started_at)))
+        return self._rows(Attempt, Attempt.started_at)
 
     def history(self) -> list[HistoryEntry]:
-        with self.database.read() as session:
-            return list(session.scalars(select(HistoryEntry).order_by(HistoryEntry.id)))
+        return self._rows(HistoryEntry, HistoryEntry.id)
+
+    def _rows(self, table: type[T], order: InstrumentedAttribute[Any]) -> list[T]:
+        def read(session: Session) -> Sequence[T]:
+            return session.scalars(select(table).order_by(order)).all()
+
+        return list(self.database.cached_query(("office", table), read))
 
     async def request(self, status: str, *, index: int = 0, timeout: float = PATIENCE) -> CallRequest:
         """Wait until a request has this status and return it. `index` is its position by registration."""

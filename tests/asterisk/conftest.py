@@ -99,5 +99,7 @@ def open_office(asterisk_version: int, tmp_path: Path, prompts: Path, office_dat
             except BaseException:
                 print(bazang.describe())
                 raise
+            finally:
+                await bazang.abandon()
 
     return opened

@@ -18,7 +18,7 @@ from script.office.patience import PATIENCE
 from script.office.phone import Call, Phone
 from script.office.sip import SipMessage
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import OWN, Office, add_scenario, customer_of, phone_secrets
+from tests.asterisk.office import ONE_VERSION, OWN, Office, add_scenario, customer_of, phone_secrets
 
 AGENT_PAUSE = 5  # seconds; the minimum of a module
 RETRY_PAUSES = (10, 12)  # seconds; the minimum of a module is 10
@@ -185,6 +185,7 @@ def pause_of(office: Office, request: int, ended: datetime | None) -> float:
     return (not_before - ended).total_seconds()
 
 
+@ONE_VERSION
 async def test_complaint_12_pauses_grow_and_a_failed_request_is_reopened(open_office: OpenOffice) -> None:
     """A customer who is busy has a pause of their own. An agent who misses has growing ones, and uses up no retry."""
 
@@ -353,6 +354,7 @@ async def test_phone_that_reports_ringing_late_is_not_rung_twice(
         assert max_simultaneous(incoming_calls(phone)) == 1
 
 
+@ONE_VERSION
 async def test_complaint_01_customer_is_called_by_one_agent_at_a_time(open_office: OpenOffice) -> None:
     def prepare(bazang: Bazang) -> None:
         bazang.module()
@@ -375,6 +377,7 @@ async def test_complaint_01_customer_is_called_by_one_agent_at_a_time(open_offic
 # -- actions ------------------------------------------------------------------------------------------------------
 
 
+@ONE_VERSION
 async def test_module_without_automatic_calls_rings_on_call_now(open_office: OpenOffice) -> None:
     async with open_office(lambda b: b.module(automatic=False)) as office:
         for_any, for_102 = office.add_request(), office.add_request("09120000002")
@@ -414,6 +417,7 @@ async def test_cancel_and_mark_done_end_the_ringing(open_office: OpenOffice) -> 
 # -- minimum waiting time and rest --------------------------------------------------------------------------------
 
 
+@ONE_VERSION
 async def test_minimum_wait_counts_from_the_first_free_moment_and_rest_from_the_last(open_office: OpenOffice) -> None:
     async with open_office(lambda b: b.module(min_wait=5, rest=3), phones=("101",)) as office:
         busy_call = await office.occupy("101")

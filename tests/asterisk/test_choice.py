@@ -10,7 +10,7 @@ from script.office.asterisk import OfficeSetup, QueueSetup
 from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import OWN, OWN_E164, Office
+from tests.asterisk.office import ONE_VERSION, OWN, OWN_E164, Office
 
 WRAPUP = 2
 SETUP = OfficeSetup(queues=[QueueSetup("800", {"101": 0, "102": 0}, wrapuptime=WRAPUP)])
@@ -67,6 +67,7 @@ async def test_longest_idle_member_is_rung_unless_another_is_preferred(open_offi
         assert [row.agent for row in office.bazang.attempts()] == ["102", "101", "101", "101"]
 
 
+@ONE_VERSION
 async def test_fallback_is_rung_for_a_request_that_has_waited_too_long(open_office: OpenOffice) -> None:
     def prepare(bazang: Bazang) -> None:
         bazang.module(fallback_after=60, fallback=Destination("queue", "800"))

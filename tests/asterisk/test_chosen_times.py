@@ -12,7 +12,7 @@ from script.office.fake_clock import FakeClock
 from script.office.patience import PATIENCE
 from script.office.phone import Call
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import ENDS, ERROR, NEXT, Office
+from tests.asterisk.office import ENDS, ERROR, NEXT, ONE_VERSION, Office
 
 TEHRAN = ZoneInfo("Asia/Tehran")
 pytestmark = pytest.mark.usefixtures("faketime")
@@ -43,6 +43,7 @@ async def choose_time(office: Office, key: str, text: str) -> Call:
     return call
 
 
+@ONE_VERSION
 async def test_caller_is_called_in_ten_minutes(open_office: OpenOffice) -> None:
     async with open_office(prepare, ENDS, phones=("101",), work=False) as office:
         clock = await start_worker(office)
@@ -67,6 +68,7 @@ async def test_caller_is_called_in_ten_minutes(open_office: OpenOffice) -> None:
         await office.connect_customer(agent_call, request.id)
 
 
+@ONE_VERSION
 async def test_caller_is_called_tomorrow_morning(open_office: OpenOffice) -> None:
     async with open_office(prepare, ENDS, phones=("101",), work=False) as office:
         clock = await start_worker(office)

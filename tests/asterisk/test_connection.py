@@ -21,7 +21,7 @@ from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.ports import free_port
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import OWN, Office, run_connection_test
+from tests.asterisk.office import ONE_VERSION, OWN, Office, run_connection_test
 
 # AMI users without some rights: events, originate and reports, reload.
 USERS = """
@@ -239,6 +239,7 @@ async def test_lookup_finds_destinations_and_codes_of_the_pbx(open_office: OpenO
         assert await ask_worker(office, lookup.find_code, office.bazang.settings, "7000") is None
 
 
+@ONE_VERSION
 async def test_lookup_is_answered_before_the_next_poll(open_office: OpenOffice) -> None:
     """A page waits for the answer, so the worker must see the command at once."""
     async with open_office(phones=(), POLL_SECONDS="60") as office:

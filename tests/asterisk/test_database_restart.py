@@ -12,7 +12,7 @@ from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.postgres import PostgresServer
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import ENDS, ERROR, NEXT, OWN_E164, add_scenario
+from tests.asterisk.office import ENDS, ERROR, NEXT, ONE_VERSION, OWN_E164, add_scenario
 
 OTHER, OTHER_E164 = "09121230000", "+989121230000"
 
@@ -36,6 +36,7 @@ async def running_worker(bazang: Bazang) -> AsyncIterator[None]:
         await task
 
 
+@ONE_VERSION
 async def test_restart_of_the_server_during_calls(
     open_office: OpenOffice, server: PostgresServer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -12,7 +12,7 @@ from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.phone import Call
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import MODULE, OWN, Office, customer_of, phone_secrets
+from tests.asterisk.office import MODULE, ONE_VERSION, OWN, Office, customer_of, phone_secrets
 
 AGENT_PAUSE = 5  # seconds; the minimum of a module
 RETRY_PAUSE = 10  # seconds; the minimum of a module
@@ -232,6 +232,7 @@ async def test_originate_without_a_reply_rings_once(open_office: OpenOffice, fai
 # -- the database -------------------------------------------------------------------------------------------------
 
 
+@ONE_VERSION
 async def test_call_and_registration_survive_a_short_database_lock(open_office: OpenOffice) -> None:
     async with open_office(lambda b: b.module(), phones=("101",)) as office:
         caller = await office.call_in("*5001", caller="09120000009")
@@ -258,6 +259,7 @@ async def test_call_and_registration_survive_a_short_database_lock(open_office: 
         assert [r.number for r in office.bazang.requests()] == ["+989121234567", "+989120000009"]
 
 
+@ONE_VERSION
 async def test_events_survive_a_database_lock_longer_than_the_write_timeout(open_office: OpenOffice) -> None:
     def prepare(bazang: Bazang) -> None:
         bazang.module(targets=("101", "102"), min_wait=60)

@@ -11,7 +11,7 @@ from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.sound import RATE
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import OWN, OWN_E164, Office, add_scenario, phone_secrets
+from tests.asterisk.office import ONE_VERSION, OWN, OWN_E164, Office, add_scenario, phone_secrets
 from tests.asterisk.test_devices import AT_ONCE, office_setup, polled, support, waits_because
 
 LOUD = b"\x10"  # a sample (µ-law)
@@ -306,6 +306,7 @@ async def test_caller_whom_a_colleague_picks_up_makes_no_request(open_office: Op
         assert office.bazang.requests() == []
 
 
+@ONE_VERSION
 async def test_complaint_03_no_more_calls_than_free_agents(open_office: OpenOffice) -> None:
     agents = tuple(f"20{number}" for number in range(5))
     setup = OfficeSetup(phones=phone_secrets(agents), queues=[QueueSetup("800", dict.fromkeys(agents, 0))])

@@ -16,7 +16,7 @@ from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.phone import Call
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import ENDS, ERROR, NEXT, OWN, Office
+from tests.asterisk.office import ENDS, ERROR, NEXT, ONE_VERSION, OWN, Office
 from tests.support import number_corpus
 from tests.support.number_corpus import Hostile, Ordinary, Place
 
@@ -111,6 +111,7 @@ def refusals(log: str) -> Counter[tuple[str, str]]:
 
 
 @pytest.mark.long
+@ONE_VERSION
 async def test_sample_of_the_corpus(open_office: OpenOffice) -> None:
     tried, expected = 0, set()
     async with open_office(prepare, ENDS, phones=("101",)) as office:
@@ -135,6 +136,7 @@ async def test_sample_of_the_corpus(open_office: OpenOffice) -> None:
         assert office.phones["101"].invites == [] and office.calls_to("") == []
 
 
+@ONE_VERSION
 async def test_stored_number_that_may_not_be_called_is_not_dialled(open_office: OpenOffice) -> None:
     """A number that was allowed when it was registered, or that somebody has written into the database."""
     async with open_office(lambda bazang: bazang.module(), phones=("101",)) as office:

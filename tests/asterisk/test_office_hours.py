@@ -9,7 +9,7 @@ from app.services.settings.hours import HoursInput
 from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import ENDS, ERROR, NEXT, OWN_E164
+from tests.asterisk.office import ENDS, ERROR, NEXT, ONE_VERSION, OWN_E164
 
 DECLINES, OFFERS = "*5001", "*5002"
 
@@ -26,6 +26,7 @@ def save_week(bazang: Bazang, week: str) -> None:
     hours.save(bazang.database, HoursInput(week, official=False, spread=0), actor="sara", now=datetime.now(UTC))
 
 
+@ONE_VERSION
 async def test_complaint_15_no_phone_rings_while_the_office_is_closed(open_office: OpenOffice) -> None:
     async with open_office(prepare, ENDS, phones=("101",)) as office:
         declined = await office.call_in(DECLINES)

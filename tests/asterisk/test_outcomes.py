@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.services.settings.office import LONGEST_MIN_TALK
 from app.store.models import Attempt
 from script.office.asterisk import OfficeSetup
 from script.office.bazang import Bazang
@@ -129,6 +130,7 @@ CASES: dict[str, tuple[Action, tuple[str, str, int]]] = {
 
 
 async def test_only_a_talk_that_was_long_enough_is_one(open_office: OpenOffice) -> None:
+    """While short talks end, the shortest talk is ten minutes: on a busy machine a short talk may last for seconds."""
     extra = f"[from-phones](+)\nexten => {COLLEAGUE},1,Dial(PJSIP/{COLLEAGUE},20)\n"
     setup = office_setup()
     setup.extra_dialplan = extra
@@ -142,7 +144,12 @@ async def test_only_a_talk_that_was_long_enough_is_one(open_office: OpenOffice) 
         assert (attempt.talked_at is not None) == (outcome == "connected")
 
     async with open_office(prepare, setup, phones=(*AGENTS, COLLEAGUE)) as office:
-        await asyncio.gather(*(check(office, extension) for extension in AGENTS))
+        for shortest, outcome in ((LONGEST_MIN_TALK, SHORT), (SHORTEST, LONG)):
+            office.bazang.min_talk(shortest)
+            for _ in range(2):  # the poll of the first heartbeat may have read the settings before
+                await office.wait_for_poll()
+            talks = [extension for extension in AGENTS if CASES[extension][1] is outcome]
+            await asyncio.gather(*(check(office, extension) for extension in talks))
         assert_customers_were_called_once(office)
 
 

@@ -23,7 +23,7 @@ from script.office.patience import PATIENCE
 from script.office.phone import Call
 from script.office.sound import RATE, find, ulaw
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import Office
+from tests.asterisk.office import ONE_VERSION, Office
 from tests.audio.sounds import read_samples
 
 MINUTE = timedelta(minutes=1)
@@ -333,6 +333,7 @@ async def test_call_fails_if_the_pbx_cannot_read_the_sounds(open_office: OpenOff
         await sip_call.wait_ended()
 
 
+@ONE_VERSION
 async def test_cancelled_calls_do_not_ring(open_office: OpenOffice) -> None:
     async with open_office(phones=("101",)) as office:
         calls = [create_test_call(office), create_call(office)]
@@ -348,6 +349,7 @@ async def test_cancelled_calls_do_not_ring(open_office: OpenOffice) -> None:
         await sip_call.hang_up()
 
 
+@ONE_VERSION
 async def test_request_and_phone_call_never_use_a_line_at_the_same_time(open_office: OpenOffice) -> None:
     async with open_office(lambda b: b.module(), phones=("101",)) as office:
         request = office.add_request()

@@ -14,7 +14,7 @@ from script.office.patience import PATIENCE
 from script.office.phone import Call
 from script.office.sound import RATE, find, read_ulaw
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import ENDS, ERROR, NEXT, Office
+from tests.asterisk.office import ENDS, ERROR, NEXT, ONE_VERSION, Office
 from tests.support.factories import create_past_requests
 
 MINUTE = timedelta(minutes=1)
@@ -40,6 +40,7 @@ async def call(office: Office, code: str) -> Call:
     return caller
 
 
+@ONE_VERSION
 async def test_caller_hears_the_place_and_the_wait(open_office: OpenOffice) -> None:
     """After the registration, and when they call again."""
     async with open_office(prepare, ENDS, phones=("101",)) as office:
@@ -55,6 +56,7 @@ async def test_caller_hears_the_place_and_the_wait(open_office: OpenOffice) -> N
         await again.hang_up()
 
 
+@ONE_VERSION
 async def test_nothing_is_said_from_too_few(open_office: OpenOffice) -> None:
     async with open_office(prepare, ENDS, phones=("101",)) as office:
         caller = await call(office, "*5002")

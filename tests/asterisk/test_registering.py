@@ -8,7 +8,7 @@ from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.phone import Call
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import OWN, OWN_E164, Office
+from tests.asterisk.office import ONE_VERSION, OWN, OWN_E164, Office
 
 MODULE = Destination("module", "*5001")
 # The number of a customer leads back to the office, as a wrong route or a forwarding of the provider does.
@@ -143,6 +143,7 @@ async def test_request_names_the_extension_whose_phone_is_off(open_office: OpenO
         assert (await office.bazang.request("waiting")).target == "102"
 
 
+@ONE_VERSION
 async def test_request_that_cannot_be_stored_is_not_confirmed(open_office: OpenOffice) -> None:
     async with open_office(lambda bazang: sales(bazang, error=Destination("extension", "102"))) as office:
         talk = await office.occupy("101")
@@ -223,6 +224,7 @@ async def test_internal_customer_whose_phone_is_gone_is_not_dialled_outside(open
 # -- a caller who calls again -----------------------------------------------------------------------------------------
 
 
+@ONE_VERSION
 async def test_caller_who_calls_again_withdraws_their_request(open_office: OpenOffice) -> None:
     """Its phone stops ringing."""
     async with open_office(lambda bazang: sales(bazang, targets=("101",))) as office:
@@ -238,6 +240,7 @@ async def test_caller_who_calls_again_withdraws_their_request(open_office: OpenO
         assert office.calls_to(OWN) == []
 
 
+@ONE_VERSION
 async def test_caller_who_calls_again_names_another_number(open_office: OpenOffice) -> None:
     def prepare(bazang: Bazang) -> None:
         sales(bazang, automatic=False)

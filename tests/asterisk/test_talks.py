@@ -14,7 +14,7 @@ from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.phone import Call, Phone
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import OWN, OWN_E164, Office
+from tests.asterisk.office import ONE_VERSION, OWN, OWN_E164, Office
 
 MIN_TALK = 1  # seconds
 EXTENSIONS = """
@@ -180,6 +180,7 @@ async def test_complaint_08_customer_answered_elsewhere_is_not_called(open_offic
         assert office.bazang.attempts() == []
 
 
+@ONE_VERSION
 async def test_complaint_05_success_ends_all_requests_of_the_customer(open_office: OpenOffice) -> None:
     def prepare(bazang: Bazang) -> None:
         bazang.module()

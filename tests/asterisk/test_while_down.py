@@ -15,7 +15,7 @@ from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.phone import Call
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import ENDS, ERROR, NEXT, OWN, OWN_E164, Office, add_scenario
+from tests.asterisk.office import ENDS, ERROR, NEXT, ONE_VERSION, OWN, OWN_E164, Office, add_scenario
 from tests.asterisk.test_freepbx import PROFILE, freepbx
 from tests.asterisk.test_freepbx import prepare as freepbx_modules
 
@@ -130,6 +130,7 @@ async def test_wrong_keys_and_silence_are_asked_again(open_office: OpenOffice) -
         await office.wait_for_key(call, REGISTERED)
 
 
+@ONE_VERSION
 async def test_same_number_twice_is_one_request(open_office: OpenOffice) -> None:
     async with open_office(prepare, ENDS, phones=()) as office:
         await go_down(office)
@@ -142,6 +143,7 @@ async def test_same_number_twice_is_one_request(open_office: OpenOffice) -> None
         assert [entry.event for entry in office.bazang.history()].count("registered_again") == 1
 
 
+@ONE_VERSION
 async def test_worker_that_dies_during_the_import_registers_once(open_office: OpenOffice) -> None:
     """It is killed as soon as the request is stored, when the record is perhaps not deleted."""
     async with open_office(prepare, ENDS, phones=()) as office:

@@ -276,6 +276,7 @@ def test_full_disk_is_an_os_error(spoken_file: Path, out: Path) -> None:
     assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(out))
 
 
+@pytest.mark.slow
 def test_child_ends_itself_when_its_parent_is_gone(pipe: Path, tmp_path: Path) -> None:
     request = convert_request(pipe, tmp_path / "out.wav") | {"timeout": 0.1, "text": "hello", "voice": "en-us"}
     request |= {"rate": 150, "pitch": 50, "slowness": 1.0, "model": str(PIPER_MODEL)}

@@ -167,6 +167,7 @@ def test_passwords_are_exported_if_it_is_wished_and_missing_ones_are_named(app: 
     assert "no password yet: new one" in result.output and "set-password" in result.output
 
 
+@pytest.mark.slow
 def test_a_process_reads_and_writes_utf8_in_any_locale(
     app: Flask, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,7 @@ def worker(folder: Path, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
         log.unlink()
 
 
+@pytest.mark.slow
 def test_each_database_has_one_worker(app: Flask, settings: Settings) -> None:
     with worker(settings.data_dir.parent):
         assert error_of(run(app, "worker")) == "another worker is running on this database"
@@ -43,6 +44,7 @@ def test_each_database_has_one_worker(app: Flask, settings: Settings) -> None:
         assert next_worker.wait(PROCESS_SECONDS) == 0
 
 
+@pytest.mark.slow
 def test_its_log_is_json_if_it_is_wished(app: Flask, settings: Settings) -> None:
     folder = settings.data_dir.parent
     with worker(folder, LOG_FORMAT="json") as process:

@@ -50,10 +50,8 @@ from app.store.models import Attempt, CallRequest, Command, ExtensionScenario, M
 from app.store.settings import read_all
 from app.worker.leadership import Leadership, leadership_of
 from app.worker.lease import WorkerRunning
-from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.server_database import migrated_database, new_database, open_server_database
-from tests.asterisk.office import OWN_E164, Office
 from tests.services.api.test_idempotency import check_calls_at_the_same_time
 from tests.services.notifications.test_outbox import add_user as add_notified_user
 from tests.services.notifications.test_outbox import messages
@@ -551,46 +549,6 @@ def test_the_place_of_a_worker_that_was_killed_is_free(url: str, database: Datab
         here.close()
         there.close()
         process.close()
-
-
-# A whole office
-
-
-@pytest.mark.asterisk(22)
-async def test_a_whole_office_registers_and_calls_back(asterisk_version: int, url: str, tmp_path: Path) -> None:
-    bazang = Bazang(asterisk_version, tmp_path / "office", DATABASE_URL=url)
-    assert bazang.database.engine.dialect.name == "postgresql"
-    bazang.min_talk(0)
-    bazang.module()
-    bazang.scenario("101", ring=5, busy=MODULE, no_answer=MODULE, unavailable=MODULE)
-    async with bazang:
-        trunk = await bazang.asterisk.trunk()
-        office = Office(bazang, trunk, {"101": await bazang.asterisk.phone("101")})
-        await bazang.start_worker()
-        await commands_are_done(bazang)
-        await bazang.wait_for_dialplan()
-        talk = await office.occupy("101")
-        await office.leave_request()
-        request = await bazang.request("waiting")
-        assert (request.number, request.target, request.caller_number) == (OWN_E164, "101", "09121234567")
-        freed = await talk.end()
-        ring = await office.answer_agent("101")
-        assert 0 < ring.began_at - freed < 2
-        customer = await office.connect_customer(ring)
-        assert customer.dialled == "09121234567"
-        await customer.hang_up()
-        await ring.wait_ended()
-        assert (await bazang.request("done")).customer_attempts == 0
-
-
-async def commands_are_done(bazang: Bazang) -> None:
-    """Return when the worker has answered what the preparations asked of it."""
-
-    def answered() -> bool:
-        with bazang.database.read() as session:
-            return all(done is not None for done in session.scalars(select(Command.done_at)))
-
-    await bazang.until(answered, PATIENCE, "the commands are answered")
 
 
 def test_moments_move_when_the_clock_jumps(database: Database) -> None:

@@ -2,13 +2,18 @@
 
 html5lib took half of the time of all tests of pages. What it finds depends on the structure of a page: its tags, the
 names of their attributes, and where there is text. So it reads each structure once. Pages of a structure in which it
-found no fault, and no element that is not in the source as a tag, are read by a quick reader.
+found no fault, and no element that is not in the source as a tag, are read by a quick reader. A file has these
+structures, for all processes and for later runs.
 """
 
 import html
 import re
 import warnings
+from contextlib import suppress
 from functools import lru_cache
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
 from xml.etree.ElementTree import Element, TreeBuilder, tostring
 
 with warnings.catch_warnings():
@@ -28,7 +33,35 @@ _VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "sou
 _SVG = "{http://www.w3.org/2000/svg}"
 _FRAGMENT = "DOCUMENT_FRAGMENT"  # html5lib's name for its root
 
-_sound: set[tuple[str | None, Structure]] = set()
+# A change of this reader or of html5lib begins a new file.
+_READERS = sha256(Path(__file__).read_bytes() + version("html5lib-modern").encode()).hexdigest()
+_FILE = Path(__file__).parents[2] / ".cache/html" / _READERS[:16]
+
+
+class SoundStructures:
+    """The structures in which html5lib found no fault."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._digests = set(file.read_text().split()) if file.exists() else set[str]()
+
+    def __contains__(self, found: tuple[str | None, Structure]) -> bool:
+        return _digest(*found) in self._digests
+
+    def add(self, within: str | None, structure: Structure) -> None:
+        digest = _digest(within, structure)
+        self._digests.add(digest)
+        with suppress(OSError):  # without the file, each process finds them again
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with self._file.open("a") as file:
+                file.write(f"{digest}\n")  # at once, so that lines of several processes are not mixed
+
+
+def _digest(within: str | None, structure: Structure) -> str:
+    return sha256("\0".join((within or "", *structure)).encode()).hexdigest()
+
+
+_sound = SoundStructures(_FILE)
 
 
 @lru_cache(maxsize=100)
@@ -40,7 +73,7 @@ def parse(source: str, within: str | None = None) -> tuple[Element, list[str]]:
         return read[0], []
     root, faults = _read_thoroughly(source, within)
     if read is not None and not faults and tostring(root) == tostring(read[0]):
-        _sound.add((within, read[1]))
+        _sound.add(within, read[1])
     return root, faults
 
 

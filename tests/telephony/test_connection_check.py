@@ -9,9 +9,10 @@ import pytest
 from app.domain.pbx_connection import Asked, ConnectionResult, DialplanState
 from app.telephony import connection_check
 from app.telephony.connection_check import ConnectionFailed, check_connection, connect
+from script.office.patience import PATIENCE
 from tests.support.fake_ami import Action, Answer, Connection, FakeAmi, fake_ami, listing
 
-SECONDS = 1.0
+SECONDS = PATIENCE  # nothing here waits for so long
 
 
 @asynccontextmanager
@@ -43,7 +44,7 @@ async def test_other_server_is_recognized_by_its_greeting(data: bytes) -> None:
 
 @pytest.mark.parametrize("host", ["", "a b", "pbx\r\n", "${host}", "x" * 300, "no-such-machine.invalid"])
 async def test_unknown_host(host: str) -> None:
-    report = await check_connection(host, 5038, "bazang", "secret", seconds=SECONDS)
+    report = await check_connection(host, 5038, "bazang", "secret", seconds=1.0)
     assert report.result is ConnectionResult.HOST_UNKNOWN
 
 
@@ -55,7 +56,7 @@ async def test_impossible_port_is_reported(port: int) -> None:
 
 async def test_secret_with_line_breaks_is_not_sent() -> None:
     async with fake_ami() as fake:
-        report = await check_connection(fake.host, fake.port, "bazang", "x\r\nAction: Reboot", seconds=SECONDS)
+        report = await check_connection(fake.host, fake.port, "bazang", "x\r\nAction: Reboot", seconds=0.2)
         assert report.result is ConnectionResult.NO_ANSWER
         assert "Reboot" not in report.detail
         assert fake.actions == []
@@ -114,8 +115,9 @@ async def test_an_old_asterisk_is_named_with_what_it_lacks() -> None:
     assert "ExtensionStateList, DeviceStateList" in report.detail
 
 
-async def test_all_contexts_of_a_plain_asterisk_are_listed_if_asked_for() -> None:
+async def test_all_contexts_of_a_plain_asterisk_are_listed_if_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that dial customers come first. Ours are left out, and so are names that could not be used."""
+    monkeypatch.setattr(connection_check, "EVENT_SECONDS", 0.05)  # no event comes
     rows = [
         [("Event", "ListDialplan"), ("Context", context), ("Extension", "_X.")]
         for context in ("trunks", "abroad", "abroad", "bazang-out", "a b")

@@ -234,7 +234,7 @@ async def test_caller_is_kept_on_the_line_until_the_database_has_answered(
 ) -> None:
     """The watchdog of the dialplan would take a caller away who is registered a moment later."""
     monkeypatch.setattr(agi, "STEP", 0.01)
-    monkeypatch.setattr(agi, "GRACE", 1)
+    monkeypatch.setattr(agi, "SLACK", 0.05)
     registrar = FakeRegistrar(module(silent=silent))
     registrar.may_store.clear()
     call = FakeCall(Press("intro", "1"))

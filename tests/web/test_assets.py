@@ -104,8 +104,9 @@ def test_a_changed_file_changes_its_digest_and_that_of_its_folder(tmp_path: Path
 
 
 def test_the_trimmed_stylesheet_has_every_class_of_tabler_that_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert trim.lacking_classes() == set(), "run script/trim"
     needed = trim.needed_classes()
+    monkeypatch.setattr(trim, "needed_classes", lambda: needed)
+    assert trim.lacking_classes() == set(), "run script/trim"
     monkeypatch.setattr(trim, "needed_classes", lambda: needed | {"accordion", "accordion-button"})
     assert trim.lacking_classes() == {"accordion", "accordion-button"}
 

@@ -1,5 +1,6 @@
 """The reader of pages sees what html5lib sees, also in the second page of a structure."""
 
+from pathlib import Path
 from xml.etree.ElementTree import tostring
 
 import pytest
@@ -48,3 +49,18 @@ def test_page_of_a_known_structure_is_read_as_by_html5lib(text: str, within: str
 def test_fault_is_found_after_a_similar_page_without_it(sound: str, faulty: str) -> None:
     html.parse(PAGE.format(sound))
     assert html.parse(PAGE.format(faulty))[1] != []
+
+
+def test_only_pages_without_a_fault_are_known_to_the_next_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "folder/file"
+    monkeypatch.setattr(html, "_sound", html.SoundStructures(file))
+    html.parse.cache_clear()
+    pages = {text: PAGE.format(text) for text in ("<p>a</p>", "<p>b</p>", "<i>a</b>", "<table><b>a</b></table>")}
+    for page in pages.values():
+        html.parse(page)
+    known = html.SoundStructures(file)
+    structures = {text: html._read_quickly(page, None) for text, page in pages.items()}
+    assert {text for text, read in structures.items() if read and (None, read[1]) in known} == {"<p>a</p>", "<p>b</p>"}
+    assert len(file.read_text().split()) == 1

@@ -25,6 +25,7 @@ QUEUE = [
     [("Event", "QueueParams"), ("Queue", "800"), ("Calls", "0")],
     [("Event", "QueueMember"), ("Queue", "800"), ("Location", "PJSIP/101"), ("StateInterface", "PJSIP/101")],
 ]
+LISTS = ("CoreShowChannels", "BridgeList", "DBGet", "ExtensionStateList", "DeviceStateList", "QueueStatus")
 UNKNOWN = refuse("Invalid/unknown command: QueueStatus. Use Action: ListCommands to show available commands.")
 
 
@@ -154,6 +155,8 @@ async def test_pbx_is_not_asked_before_somebody_has_given_its_settings(office: S
             return worker_state(session).ami_status
 
     async with fake_ami() as fake:
+        for action in LISTS:
+            fake.answers[action] = UNKNOWN
         settings = office.model_copy(update={"ami_host": fake.host, "ami_port": fake.port, "agi_port": 0})
         worker, ready = Worker(settings, database), asyncio.Event()
         running = asyncio.create_task(worker.run(ready.set))

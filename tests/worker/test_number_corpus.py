@@ -143,7 +143,7 @@ async def test_each_hostile_number_is_refused_with_its_reason(registrar: CorpusR
     assert wrong == []
 
 
-@pytest.mark.parametrize("source", [Source.CALLER_ID, Source.TYPED])
+@pytest.mark.parametrize("source", [Source.CALLER_ID, pytest.param(Source.TYPED, marks=pytest.mark.slow)])
 async def test_ordinary_number_is_registered(registrar: CorpusRegistrar, database: Database, source: Source) -> None:
     registrar.view = module_view(silent=source is Source.CALLER_ID)
     async with serving(registrar) as port:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -136,10 +135,15 @@ async def test_request_that_can_never_be_stored_does_not_stop_the_others(
         return register_together(database, given)
 
     monkeypatch.setattr(registrations, "register_together", refuse)
-    monkeypatch.setattr(registrations, "STORE_SECONDS", 5.0)
-    results = await asyncio.gather(*(store.store(of(number), NOW) for number in range(4)), return_exceptions=True)
-    assert isinstance(results[0], TimeoutError)
+    monkeypatch.setattr(registrations, "STORE_SECONDS", PATIENCE)
+    never, *others = [asyncio.create_task(store.store(of(number), NOW)) for number in range(4)]
+    await asyncio.gather(*others)
     assert sorted(stored(database)) == [of(number).number for number in (1, 2, 3)]
+    assert not never.done()
+    monkeypatch.setattr(registrations, "STORE_SECONDS", 0.0)
+    with pytest.raises(TimeoutError):
+        await never
+    assert len(stored(database)) == 3
 
 
 async def test_who_was_told_no_is_not_stored_later(
@@ -164,17 +168,26 @@ async def test_who_was_told_no_is_not_stored_later(
 async def test_line_that_moves_is_waited_for(
     store: Registrations, storing: Storing, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a machine that is busy with much else the last of many callers has to wait for long, but is not lost."""
-    monkeypatch.setattr(registrations, "STORE_SECONDS", 3.0)
+    """On a machine that is busy with much else the last of many callers has to wait for long, but is not lost.
+
+    The clock of the event loop goes on by nearly half of STORE_SECONDS with each request that is stored.
+    """
+    monkeypatch.setattr(registrations, "STORE_SECONDS", PATIENCE)
+    monkeypatch.setattr(registrations, "LONGEST_WAIT", 10 * PATIENCE)
     monkeypatch.setattr(registrations, "MOST_AT_ONCE", 1)
     store._at_once = 1
+    loop = asyncio.get_running_loop()
+    real_time, passed = loop.time, 0.0
+    monkeypatch.setattr(loop, "time", lambda: real_time() + passed)
 
     def slowly(database: Database, given: Sequence[tuple[Registration, datetime]]) -> Any:
-        time.sleep(0.4)
+        nonlocal passed
+        passed += 0.4 * PATIENCE
         return storing(database, given)
 
     monkeypatch.setattr(registrations, "register_together", slowly)
     await asyncio.gather(*(store.store(of(number), NOW) for number in range(10)))
+    assert passed > 3 * PATIENCE
     assert len(stored(database)) == 10
 
 

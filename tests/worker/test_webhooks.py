@@ -28,6 +28,7 @@ from app.services.webhooks.outbox import Result
 from app.store import requests, routes
 from app.store.database import Database
 from app.store.models import AuditEntry, CallRequest, Module, Webhook, WebhookMessage
+from app.worker import main
 from app.worker.clock import Clock
 from app.worker.main import Worker
 from app.worker.webhooks import Webhooks
@@ -256,6 +257,7 @@ async def test_a_running_worker_sends_by_itself(
     async def nothing(*_: Any, **__: Any) -> None:
         """There is no PBX."""
 
+    monkeypatch.setattr(main, "WEBHOOK_SECONDS", 0.05)
     monkeypatch.setattr(worker, "_poll_pbx", nothing)
     monkeypatch.setattr(worker, "_listen", nothing)
     worker.webhooks.sender = receiver.sender
@@ -653,6 +655,7 @@ async def test_no_redirection_is_followed(work: Webhooks, receiver: Receiver, mo
     assert messages(work)[0].result == f"http_{status}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("drips", "result"), [("before", "timeout"), ("within", "http_200")])
 def test_a_receiver_that_never_ends_its_answer_is_left(tmp_path: Path, drips: str, result: str) -> None:
     """Its time-out is never reached, because a byte comes now and then."""
