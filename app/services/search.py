@@ -84,7 +84,7 @@ def find(database: Database, scope: Scope, text: str, *, sets_up: bool) -> Found
         matches = _has(text, (MissedCall.number,), MissedCall.caller_name)
         calls = select(MissedCall).where(matches, missed.visible(visibility))
         missed_calls = session.scalars(calls.order_by(MissedCall.at.desc()).limit(AT_MOST)).all()
-        names = names_of(session, [row.number for row in (*requests, *missed_calls)])
+        names = names_of(session, [*(row.number for row in requests), *(call.number for call in missed_calls)])
         return Found(
             requests=[
                 FoundRequest(

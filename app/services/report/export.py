@@ -24,8 +24,8 @@ from app.domain.routing import CameBy
 from app.services.report.query import ReportRow
 
 COLUMNS = (
-    "id", "operator", "target", "module", "caller_number", "caller_name", "number", "contact_name", "created_by",
-    "registered_at", "done_at", "status", "attempts", "note",
+    "id", "operator", "target", "module", "caller_number", "caller_name", "number", "created_by", "registered_at",
+    "done_at", "status", "attempts", "note", "contact_name",
 )  # fmt: skip
 TIME_COLUMNS = ("registered_at", "done_at")
 WIDTHS = {"id": 9, "attempts": 9, "status": 12, "note": 40, "module": 18, "target": 18}

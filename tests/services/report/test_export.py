@@ -53,6 +53,7 @@ def row(**kwargs: Any) -> ReportRow:
         "module": "Sales",
         "caller_number": "02188881234",
         "caller_name": "Sara",
+        "contact_name": "Sara Ahmadi",
         "number": "09121234567",
         "created_by": "",
         "came_by": CameBy.UNKNOWN,

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from app.config import Settings
 from app.services.contacts.templates import ContactTemplates
 from app.services.contacts.templates import save as save_templates
 from app.store.database import Database
-from app.store.models import User
+from app.store.models import Attempt, CallRequest, User
 from tests.support.factories import (
     create_attempt,
     create_contact,
@@ -19,7 +20,6 @@ from tests.support.factories import (
     create_module,
     create_request,
 )
-from tests.web.conftest import Service
 from tests.web.pages import Page, Visitor, text
 
 NUMBER, OTHER = "+989121234567", "+989127654321"
@@ -142,16 +142,14 @@ def test_report_file_has_the_contact(scene: None, admin: Visitor, database: Data
 
 
 @pytest.fixture
-def talking(scene: None, service: Service, database: Database) -> None:
+def talking(scene: None, settings: Settings, database: Database) -> None:
     given = ContactTemplates(screen_pop_url="https://crm.example/{number}?n={name}&r={request}&m={module}")
-    save_templates(database, service.settings, given, actor="sara", now=datetime.now(UTC))
+    save_templates(database, settings, given, actor="sara", now=datetime.now(UTC))
     create_contact(database, "سارا & co", NUMBER)
     create_attempt(database, request_of(database), agent="101", answered_at=datetime.now(UTC))
 
 
 def request_of(database: Database) -> Any:
-    from app.store.models import CallRequest
-
     with database.read() as session:
         return session.get(CallRequest, 1)
 
@@ -170,8 +168,6 @@ def test_link_is_offered_to_the_agent_only(talking: None, operator: Visitor, adm
 def test_no_link_before_the_answer_and_after_the_call(
     scene: None, talking: None, operator: Visitor, database: Database
 ) -> None:
-    from app.store.models import Attempt
-
     with database.write() as session:
         session.query(Attempt).update({"answered_at": None})
     assert pops(operator.get("/mine")) == []
