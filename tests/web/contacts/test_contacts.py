@@ -135,7 +135,7 @@ def test_more_rows_need_no_more_queries(operator: Visitor, database: Database) -
 def test_report_file_has_the_contact(scene: None, admin: Visitor, database: Database) -> None:
     create_contact(database, "=Sara", NUMBER)
     content = admin.client.get("/report.csv?period=all").get_data(as_text=True)
-    assert ",'=Sara," in content and "Contact" in content.splitlines()[0]
+    assert ",'=Sara\r\n" in content and "Contact" in content.splitlines()[0]
 
 
 # -- the screen pop ---------------------------------------------------------------------------------------------------
@@ -178,7 +178,10 @@ def test_no_link_before_the_answer_and_after_the_call(
 
 def test_user_switches_the_new_tab_on(talking: None, operator: Visitor, database: Database) -> None:
     assert "data-opens" not in operator.get("/mine").one(id="screen-pop").attrib
-    page = operator.follow(operator.submit(operator.get("/account"), "/account/screen-pop", opens="y"))
+    account = operator.get("/account")
+    fields = account.fields(account.form(action="/account/screen-pop"))
+    assert "opens" not in fields
+    page = operator.follow(operator.post("/account/screen-pop", fields | {"opens": "y"}))
     assert page.message and "data-opens" in page.one(id="screen-pop").attrib
     operator.post("/account/screen-pop")
     with database.read() as session:
