@@ -107,6 +107,12 @@ def test_without_a_contact_the_phone_is_believed(scene: None, operator: Visitor)
         assert "IPHONE" in operator.get(path).main
 
 
+def test_unknown_caller_can_be_added(scene: None, operator: Visitor, supervisor: Visitor) -> None:
+    (link,) = (a for a in supervisor.get("/requests/1").all("a") if text(a) == "Add to the contacts")
+    assert supervisor.get(link.get("href", "")).fields()["numbers"] == ["09121234567"]
+    assert "Add to the contacts" not in operator.get("/requests/1").main
+
+
 def test_search_finds_contacts_for_those_who_may_change_them(
     scene: None, operator: Visitor, supervisor: Visitor, database: Database
 ) -> None:
