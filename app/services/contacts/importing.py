@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.config import Settings
@@ -140,7 +141,9 @@ def _store_some(session: Session, some: Sequence[Planned], actor: str, now: date
         if number not in owners
     ]
     if numbers:
-        session.connection().execute(insert(_NUMBERS), numbers)
+        dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+        # On PostgreSQL another transaction may add a number just now.
+        session.connection().execute(dialect.insert(_NUMBERS).on_conflict_do_nothing(), numbers)
 
 
 def _columns(data: ContactData) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import and_, delete, func, select
 from sqlalchemy.orm import Session
 
 from app.config import Settings
@@ -146,17 +146,10 @@ def _check(
 def lookup_state(database: Database) -> LookupState:
     """Return what the other program has answered so far."""
     with database.read() as session:
-        query = select(LookedUpName.failure != "", LookedUpName.name != "", func.count())
-        groups = session.execute(query.group_by(LookedUpName.failure != "", LookedUpName.name != "")).all()
-        counts = {(bool(failed), bool(named)): count for failed, named, count in groups}
+        answered, named = LookedUpName.failure == "", LookedUpName.name != ""
+        kinds = (and_(answered, named), and_(answered, ~named), ~answered)
+        counts = session.execute(select(*(func.count().filter(kind) for kind in kinds)).select_from(LookedUpName)).one()
         last = session.scalar(select(LookedUpName).order_by(LookedUpName.asked_at.desc()).limit(1))
         if last is None:
             return LookupState()
-        return LookupState(
-            counts.get((False, True), 0),
-            counts.get((False, False), 0),
-            counts.get((True, True), 0) + counts.get((True, False), 0),
-            last.asked_at,
-            last.failure,
-            masked(last.number),
-        )
+        return LookupState(*counts, last.asked_at, last.failure, masked(last.number))

@@ -12,6 +12,7 @@ from app.services.contacts.templates import ContactTemplates
 from app.services.errors import Invalid
 from app.web.context import administrator_required, database, settings, utcnow
 from app.web.fields import WholeNumberField, has_errors, show_errors
+from app.web.settings import wording
 from app.web.settings.blueprint import blueprint
 
 
@@ -78,10 +79,11 @@ def contacts_page():
 
 
 def _page(form: CustomerProgramForm) -> str:
+    words = {**wording.PLACEHOLDER, "request": wording.PLACEHOLDER["id"]}
     return render_template(
         "settings/contacts.html",
         form=form,
         has_key=templates.has_key(database()),
         state=templates.lookup_state(database()),
-        pop_placeholders=templates.POP_PLACEHOLDERS,
+        pop_placeholders={name: words[name] for name in templates.POP_PLACEHOLDERS},
     )
