@@ -10,6 +10,7 @@ from flask_login import current_user
 from flask_wtf import FlaskForm
 from wtforms import FileField, StringField, TextAreaField
 
+from app.domain import numbers
 from app.domain.contacts import Action, Planned
 from app.services.contacts import export, importing
 from app.services.contacts import list as contacts
@@ -20,7 +21,7 @@ from app.services.contacts.save import ContactInput
 from app.services.errors import Invalid, NotFound
 from app.web.body_check import accept_uploads_of_supervisors
 from app.web.contacts import wording
-from app.web.context import database, settings, supervisor_required, utcnow
+from app.web.context import database, office, settings, supervisor_required, utcnow
 from app.web.fields import has_errors, show_errors
 from app.web.formats import digits
 from app.web.http import is_fragment, parse_row_number
@@ -197,6 +198,7 @@ def _shown(found: Preview) -> dict[str, Any]:
         "planned": sorted(found.planned, key=rank)[:SHOWN],
         "examples": examples,
         "titles": titles,
+        "written": lambda number: numbers.national(number, office().region),
     }
 
 

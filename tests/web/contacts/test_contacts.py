@@ -49,7 +49,7 @@ def test_import_with_preview(supervisor: Visitor, database: Database) -> None:
     create_contact(database, "Sara", NUMBER)
     page = supervisor.follow(upload(supervisor, b"name,phone\nSara A,09121234567\nOmid,09127654321\nx,12\n"))
     for part in ("1 row", "left out", "no telephone number", "Sara A", "09127654321"):
-        assert part in page.main or part.replace("0912", "+98912") in page.main
+        assert part in page.main
     assert "Sara A" not in supervisor.get("/contacts").main
     page = supervisor.follow(
         supervisor.post("/contacts/import/columns", {"column": ["note", "number"], "has_titles": "1"})
