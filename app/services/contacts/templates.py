@@ -152,4 +152,5 @@ def lookup_state(database: Database) -> LookupState:
         last = session.scalar(select(LookedUpName).order_by(LookedUpName.asked_at.desc()).limit(1))
         if last is None:
             return LookupState()
-        return LookupState(*counts, last.asked_at, last.failure, masked(last.number))
+        names, unknown, failures = (int(count) for count in counts)
+        return LookupState(names, unknown, failures, last.asked_at, last.failure, masked(last.number))
