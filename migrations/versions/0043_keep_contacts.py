@@ -42,9 +42,7 @@ def upgrade():
         sa.Column("content", sa.JSON(), nullable=False),
         sa.Column("created_at", moment, nullable=False),
         sa.PrimaryKeyConstraint("user_id", name="pk_contact_imports"),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name="fk_contact_imports_user_id_users", ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_contact_imports_user_id_users", ondelete="CASCADE"),
     )
     op.create_table(
         "looked_up_names",
