@@ -57,6 +57,7 @@ ONLY_IN = {
     "apispec": {"web"},
     "prometheus_client": {"services", "worker"},
     "standardwebhooks": {"push"},
+    "vobject": {"services"},
     "sqlalchemy": {"store", "services", "extensions", "worker", "doctor", "demo_data", "upgrade"},
 }
 

@@ -10,7 +10,12 @@ ROOT = Path(__file__).parent.parent
 LIST = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
 REQUIREMENTS = re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
 # Some packages state their licence in words of their own.
-SAME = {"MIT license": "MIT", "ZPL 2.1": "ZPL-2.1", "Dual License": "Apache-2.0 OR BSD-3-Clause"}
+SAME = {
+    "Apache": "Apache-2.0",
+    "MIT license": "MIT",
+    "ZPL 2.1": "ZPL-2.1",
+    "Dual License": "Apache-2.0 OR BSD-3-Clause",
+}
 
 
 def table(title: str) -> dict[str, str]:

@@ -59,6 +59,18 @@ def find(host: str, port: int, inside: bool) -> Sequence[tuple[str, int]]:
     return find_addresses(host, port, may_reach=partial(may_reach, inside=inside))
 
 
+def failure_of(error: OSError | http.client.HTTPException) -> str:
+    """Return the code of what went wrong with a connection."""
+    match error:
+        case NotAllowed():
+            return "not_allowed"
+        case TimeoutError():
+            return "timeout"
+        case ssl.SSLError():
+            return "tls"
+    return "unreachable"
+
+
 class WebhookSender:
     """Posts messages. `find`, `tls`: others than those of the internet, for tests."""
 
@@ -90,14 +102,8 @@ class WebhookSender:
             return Answer(Fate.LATER, "key")
         try:
             return self._post(target, post, headers)
-        except NotAllowed:
-            return Answer(Fate.LATER, "not_allowed")
-        except TimeoutError:
-            return Answer(Fate.LATER, "timeout")
-        except ssl.SSLError:
-            return Answer(Fate.LATER, "tls")
-        except (OSError, http.client.HTTPException):
-            return Answer(Fate.LATER, "unreachable")
+        except (OSError, http.client.HTTPException) as error:
+            return Answer(Fate.LATER, failure_of(error))
 
     def _post(self, target: Target, post: Post, headers: dict[str, str]) -> Answer:
         addresses = self._find(target.host, target.port, post.inside)

@@ -22,7 +22,7 @@ PER_PAGE = 50
 # Actions that change nothing.
 _NO_CHANGES = (
     *("logged_in", "login_failed", "unknown_login_failed", "code_failed"),
-    *("logged_out", "session_ended", "report_exported", "api_token_refused"),
+    *("logged_out", "session_ended", "report_exported", "contacts_exported", "api_token_refused"),
 )
 
 Detail = dict[str, Any]  # {field name: [old, new]}
@@ -74,6 +74,10 @@ class AuditAction(StrEnum):
     WEBHOOK_PAUSED = "webhook_paused"
     WEBHOOK_RESUMED = "webhook_resumed"
     WEBHOOK_REPLAYED = "webhook_replayed"
+    CONTACT_SAVED = "contact_saved"
+    CONTACT_DELETED = "contact_deleted"
+    CONTACTS_IMPORTED = "contacts_imported"
+    CONTACTS_EXPORTED = "contacts_exported"
     CALLS_PAUSED = "calls_paused"
     CALLS_RESUMED = "calls_resumed"
     REQUEST_ADDED = "request_added"

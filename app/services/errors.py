@@ -76,6 +76,15 @@ class ErrorCode(StrEnum):
     PLACEHOLDER = "placeholder"  # there is no such placeholder
     HEADER = "header"  # not the name of a header, or one of ours
     HEADER_AGAIN = "header_again"
+    # contacts
+    OF_CONTACT = "of_contact"  # the number belongs to another contact
+    CONTACTS_FULL = "contacts_full"
+    NO_CONTACTS = "no_contacts"  # neither a CSV file nor vCards
+    CONTACTS_SIZE = "contacts_size"  # too large, or too many rows
+    ENCODING = "encoding"
+    HOST_FIXED = "host_fixed"  # a placeholder in the host of an address
+    NO_NUMBER = "no_number"  # the address does not say which number it is about
+    KEY_AGAIN = "key_again"
     NOT_ON_PBX = "not_on_exchange"
     CODE_ON_PBX = "code_on_exchange"  # the PBX uses the code for something else
 

@@ -12,11 +12,14 @@ from app.domain import numbers
 from app.domain.lifecycle import Status
 from app.domain.missed_calls import Outcome
 from app.domain.text import displayable
+from app.services.contacts.list import ListedContact
+from app.services.contacts.list import find as list_contacts
 from app.services.missed import list as missed
 from app.services.modules.list import list_modules
 from app.services.pbx.lists import ListedExtension, ListedQueue, list_extensions, list_queues
 from app.services.requests.access import Scope, visibility_of
 from app.store import pbx_state
+from app.store.contacts import belongs_to, names_of
 from app.store.database import Database
 from app.store.models import CallRequest, MissedCall, Module
 from app.store.search import contains, has_digits
@@ -56,13 +59,14 @@ class Found:
     requests: Sequence[FoundRequest] = ()
     more_requests: bool = False
     missed_calls: Sequence[FoundMissedCall] = ()
+    contacts: Sequence[ListedContact] = ()
     modules: Sequence[Module] = ()
     extensions: Sequence[ListedExtension] = ()
     queues: Sequence[ListedQueue] = ()
 
     @property
     def is_empty(self) -> bool:
-        return not any((self.requests, self.missed_calls, self.modules, self.extensions, self.queues))
+        return not any((self.requests, self.missed_calls, self.contacts, self.modules, self.extensions, self.queues))
 
 
 def find(database: Database, scope: Scope, text: str, *, sets_up: bool) -> Found:
@@ -79,13 +83,14 @@ def find(database: Database, scope: Scope, text: str, *, sets_up: bool) -> Found
         requests = session.scalars(query.limit(AT_MOST + 1)).all()
         matches = _has(text, (MissedCall.number,), MissedCall.caller_name)
         calls = select(MissedCall).where(matches, missed.visible(visibility))
-        calls = calls.order_by(MissedCall.at.desc()).limit(AT_MOST)
+        missed_calls = session.scalars(calls.order_by(MissedCall.at.desc()).limit(AT_MOST)).all()
+        names = names_of(session, [*(row.number for row in requests), *(call.number for call in missed_calls)])
         return Found(
             requests=[
                 FoundRequest(
                     row.id,
                     numbers.national(row.number, region),
-                    displayable(row.caller_name),
+                    names.get(row.number) or displayable(row.caller_name),
                     row.queue,
                     row.target,
                     Status(row.status),
@@ -97,14 +102,15 @@ def find(database: Database, scope: Scope, text: str, *, sets_up: bool) -> Found
             missed_calls=[
                 FoundMissedCall(
                     numbers.national(row.number, region) if row.number else "",
-                    displayable(row.caller_name),
+                    names.get(row.number) or displayable(row.caller_name),
                     row.queue,
                     row.target,
                     Outcome(row.outcome),
                     row.at,
                 )
-                for row in session.scalars(calls)
+                for row in missed_calls
             ],
+            contacts=list_contacts(session, text, AT_MOST) if scope.everything else (),
             modules=list_modules(session, search=text, column="code", descending=False, page=1).modules[:AT_MOST]
             if sets_up
             else (),
@@ -114,7 +120,10 @@ def find(database: Database, scope: Scope, text: str, *, sets_up: bool) -> Found
 
 
 def _has(text: str, numbers: Sequence[Column], name: Column) -> ColumnElement[bool]:
-    """Return the condition: the name contains this text or, if it has no letters, one of the numbers its digits."""
+    """Return the condition: the name contains this text or, if it has no letters, one of the numbers its digits.
+
+    The name is what the phone claims, or that of a contact with the first one of the numbers.
+    """
     if _LETTER.search(text):
-        return contains(name, text)
+        return or_(contains(name, text), belongs_to(numbers[0], text))
     return or_(*(has_digits(column, text) for column in numbers))

@@ -1,9 +1,9 @@
 """Export and import the settings of an office as one JSON file: modules and scenarios, and what belongs to the office.
 
-The part of the modules is `services/modules/transfer.py`. Here are the office, its hours, how long data is kept,
-voices, recorded digits and users. An import is all or nothing. What the file does not name stays as it is, and so does
-what the environment gives. Not in the file: the connection to the PBX with its secret, lists of numbers, special days,
-and requests; `backup` has all.
+The part of the modules is `services/modules/transfer.py`. Here are the office, its hours, how long data is kept, the
+customer program, voices, recorded digits and users. An import is all or nothing. What the file does not name stays as
+it is, and so does what the environment gives. Not in the file: the connection to the PBX with its secret, the key of
+the customer program, contacts, lists of numbers, special days, and requests; `backup` has all.
 """
 
 from collections.abc import Callable
@@ -21,6 +21,8 @@ from app.audio.prompt_texts import LANGUAGES
 from app.config import Settings
 from app.domain.retention import Retention
 from app.services import retention, users
+from app.services.contacts import templates
+from app.services.contacts.templates import ContactTemplates
 from app.services.errors import Invalid, NotFound
 from app.services.modules import transfer
 from app.services.modules.transfer import BadFile
@@ -51,6 +53,7 @@ def _optional(input_class: type[Any], *but: str) -> type[BaseModel]:
 
 _Office, _Hours = _optional(OfficeInput, "all_paused"), _optional(HoursInput)
 _Kept = _optional(Retention)
+_Contacts = _optional(ContactTemplates)
 
 
 class _Voice(_Strict):
@@ -76,6 +79,7 @@ class _File(_Strict):
     office: _Office | None = None  # type: ignore[valid-type]
     hours: _Hours | None = None  # type: ignore[valid-type]
     kept_days: _Kept | None = None  # type: ignore[valid-type]
+    customer_program: _Contacts | None = None  # type: ignore[valid-type]
     voices: dict[str, _Voice] = Field(default_factory=dict)
     digits: dict[str, dict[str, str]] = Field(default_factory=dict)  # language -> digit -> file below PROMPTS_DIR
     users: list[_User] = Field(default_factory=list)
@@ -96,6 +100,7 @@ def export_settings(
     if week.is_set:  # otherwise the office is always open
         content["hours"] = asdict(week.input)
     content["kept_days"] = asdict(retention.load(database))
+    content["customer_program"] = asdict(templates.load(database))
     with database.read() as session:
         spoken = {language: speech(session, language) for language in LANGUAGES}
         content["voices"] = {
@@ -171,6 +176,9 @@ class _Import:
         if file.kept_days is not None:
             kept = replace(retention.load(database), **_named(file.kept_days))
             self._try("kept_days", lambda: retention.save(database, kept, **by))
+        if file.customer_program is not None:
+            of_program = replace(templates.load(database), **_named(file.customer_program))
+            self._try("customer_program", lambda: templates.save(database, settings, of_program, **by))
         for language, spoken in file.voices.items():
             self._try(f"voices.{language}", lambda: self._store_voice(language, spoken))  # noqa: B023 - called at once
         for language, files in file.digits.items():
@@ -180,7 +188,7 @@ class _Import:
         # Administrators first: the last one cannot be demoted before another one is there.
         for index, user in sorted(enumerate(file.users), key=lambda each: each[1].role != users.ROLES[0]):
             self._try(f"users[{index}]", lambda: self._store_user(user))  # noqa: B023 - called at once
-        single = [part for part in (file.office, file.hours, file.kept_days) if part is not None]
+        single = [part for part in (file.office, file.hours, file.kept_days, file.customer_program) if part is not None]
         return sum(map(len, (single, file.voices, file.users, *file.digits.values())))
 
     def _try(self, place: str, store: Callable[[], object]) -> None:

@@ -363,6 +363,12 @@ def set_preferences(database: Database, user_id: int, locale: str | None, theme:
         user.locale, user.theme = locale, theme
 
 
+def set_screen_pop(database: Database, user_id: int, *, opens: bool) -> None:
+    """Store whether the screen pop opens by itself for a user. Raises NotFound."""
+    with database.write() as session:
+        _get(session, user_id, lock=True).opens_screen_pop = opens
+
+
 def set_theme(database: Database, user_id: int, theme: str) -> None:
     """Store a user's theme. Ignores a user who does not exist. Raises Invalid."""
     if theme not in THEMES:

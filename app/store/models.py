@@ -74,6 +74,7 @@ class User(Base):
     generation: Mapped[int] = mapped_column(default=0)  # increased to end all sessions of the user
     extensions: Mapped[list[str]] = mapped_column(default=list)  # the extensions of an operator
     active: Mapped[bool] = mapped_column(default=True)
+    opens_screen_pop: Mapped[bool] = mapped_column(default=False, server_default=false())  # in a new tab, by itself
     created_at: Mapped[datetime]
 
 
@@ -448,6 +449,52 @@ class SpokenName(Base):
 
     request_id: Mapped[int] = mapped_column(ForeignKey("call_requests.id", ondelete="CASCADE"), primary_key=True)
     file: Mapped[str] = mapped_column(String(60), unique=True)  # path below PROMPTS_DIR
+
+
+class Contact(Base):
+    """Somebody whom the office knows. A number belongs to one contact."""
+
+    __tablename__ = "contacts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(120))
+    organisation: Mapped[str] = mapped_column(String(120), default="")
+    note: Mapped[str] = mapped_column(Text, default="")
+    search_key: Mapped[str] = mapped_column(Text, index=True)  # of name and organisation, see contacts.search_text
+    updated_by: Mapped[str] = mapped_column(String(80), default="")
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class ContactNumber(Base):
+    """A number of a contact."""
+
+    __tablename__ = "contact_numbers"
+
+    number: Mapped[str] = mapped_column(String(24), primary_key=True)  # normalized
+    contact_id: Mapped[int] = mapped_column(ForeignKey("contacts.id", ondelete="CASCADE"), index=True)
+
+
+class ContactImport(Base):
+    """A file of contacts that a user has uploaded and not stored yet."""
+
+    __tablename__ = "contact_imports"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    file_name: Mapped[str] = mapped_column(String(200))
+    content: Mapped[dict[str, Any]]  # its cells, and what each column is
+    created_at: Mapped[datetime]
+
+
+class LookedUpName(Base):
+    """What another program said about a number when it was asked for a name. It is a cache."""
+
+    __tablename__ = "looked_up_names"
+
+    number: Mapped[str] = mapped_column(String(24), primary_key=True)  # normalized
+    name: Mapped[str] = mapped_column(String(120), default="")  # "": it knows none
+    asked_at: Mapped[datetime] = mapped_column(index=True)
+    failure: Mapped[str] = mapped_column(String(16), default="")  # a code of push/names.py; then `name` may be older
 
 
 class LastTalk(Base):

@@ -103,7 +103,7 @@ KEEP = "keep_"  # the settings of retention begin with this
 PBX_NOT_ENTERED = "pbx_not_entered"  # stored while the secret is a generated one and nobody has saved the settings
 PBX_CONTEXTS = "pbx_contexts"  # those that a connection test has found, with spaces between
 AGI_REFUSED = "agi_refused"  # the last address from which a FastAGI connection was refused
-SECRETS = frozenset({"ami_secret"})  # never shown on a page or in the log
+SECRETS = frozenset({"ami_secret", "name_lookup_key"})  # never shown on a page or in the log
 _OFFICE_NAMES = ("timezone", "region", "area_code", "locale", "outbound_context")
 
 

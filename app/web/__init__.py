@@ -25,6 +25,9 @@ def register(app: Flask) -> None:
     from app.web.api import views as api
     from app.web.audit import views as audit
     from app.web.audit import wording as audit_wording
+    from app.web.contacts import screen_pop
+    from app.web.contacts import views as contacts
+    from app.web.contacts import wording as contact_wording
     from app.web.guide import views as guide
     from app.web.missed import views as missed
     from app.web.missed import wording as missed_wording
@@ -55,7 +58,7 @@ def register(app: Flask) -> None:
         part.register(app)
     for views in (
         *(login, profile, second_factor, tokens, poll, overview, requests, actions, mine, missed, pause, report),
-        *(monitoring, browser, notifications, search, filters, guide),
+        *(monitoring, browser, notifications, search, filters, guide, contacts),
         *(modules, destinations, preview, by_phone, recordings, extensions, queues, settings, setup, users, audit, api),
     ):
         app.register_blueprint(views.blueprint)
@@ -64,6 +67,7 @@ def register(app: Flask) -> None:
         describe_browser=describe_browser,
         wording=wording,
         audit_wording=audit_wording,
+        contact_wording=contact_wording,
         missed_wording=missed_wording,
         module_wording=module_wording,
         prompt_wording=prompt_wording,
@@ -74,4 +78,5 @@ def register(app: Flask) -> None:
         find_remedies=find_remedies,
         scope_label=tokens.scope_label,
         location_suggestions=location_suggestions,
+        screen_pops=screen_pop.current_screen_pops,
     )

@@ -5,6 +5,7 @@ from flask_login import current_user
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.body_limits import ACCEPTED, ANYBODY, QUESTION, UPLOAD, USER
+from app.services.requests.access import SEES_EVERYTHING
 
 
 class BodyTooLarge(RequestEntityTooLarge):
@@ -17,15 +18,21 @@ def register(app: Flask) -> None:
 
 
 def accept_uploads(view):
-    """Let administrators upload sounds to a view."""
-    view.accepts_uploads = True
+    """Let administrators upload large files, such as sounds, to a view."""
+    view.accepts_uploads_of = frozenset({"administrator"})
+    return view
+
+
+def accept_uploads_of_supervisors(view):
+    """Let supervisors and administrators upload large files to a view."""
+    view.accepts_uploads_of = SEES_EVERYTHING
     return view
 
 
 def may_upload() -> bool:
-    """Return whether this visitor may upload sounds to this page."""
+    """Return whether this visitor may upload large files to this page."""
     view = current_app.view_functions.get(request.endpoint or "")
-    return getattr(view, "accepts_uploads", False) and getattr(current_user, "role", "") == "administrator"
+    return getattr(current_user, "role", "") in getattr(view, "accepts_uploads_of", ())
 
 
 def _check():

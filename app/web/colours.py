@@ -1,5 +1,6 @@
 """The colours of badges, by what they show. `static/css/components.css` gives each name its design token."""
 
+from app.domain.contacts import Action
 from app.domain.lifecycle import Status
 from app.domain.missed_calls import Outcome
 from app.domain.policy import LineState
@@ -31,6 +32,14 @@ LINE_STATE = {
     LineState.DND: "purple",
     LineState.OFFLINE: "secondary",
     LineState.UNKNOWN: "secondary",
+}
+
+IMPORT = {
+    Action.ADDED: "green",
+    Action.CHANGED: "azure",
+    Action.JOINED: "secondary",
+    Action.UNCHANGED: "secondary",
+    Action.LEFT_OUT: "yellow",
 }
 
 ROLE = {"administrator": "purple", "supervisor": "azure", "operator": "secondary"}

@@ -40,6 +40,7 @@ _NAVIGATION = (
             ("mine.index", _l("My requests"), "headset", ALL_ROLES),
             ("missed.index", _l("Missed calls"), "phone-off", ALL_ROLES),
             ("report.index", _l("Report"), "chart-bar", ALL_ROLES),
+            ("contacts.index", _l("Contacts"), "user-circle", SUPERVISORS),
         ),
     ),
     (

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.config import Settings
 from app.domain.retention import Kind
 from app.services import commands, retention
+from app.services.contacts import importing, lookup
 from app.services.missed import automatic as missed_automatic
 from app.services.missed import calls as missed_calls
 from app.services.notifications import outbox
@@ -113,6 +114,8 @@ class Housekeeping:
             forget_old(session, now)
             outbox.delete_old(session, now)
             webhook_outbox.delete_old(session, now)
+            importing.delete_old(session, now)
+            lookup.delete_old(session, now)
         self._deleted_at = uptime()
         if any(deleted):
             kinds = "%s old commands, %s old phone calls, %s unused sounds, %s old missed calls and %s spoken names"

@@ -61,6 +61,8 @@ from app.worker.kept import KeptRegistrations
 from app.worker.leadership import leadership_of
 from app.worker.metronome import Metronome
 from app.worker.module_destinations import ModuleDestinations
+from app.worker.names import SECONDS as NAME_SECONDS
+from app.worker.names import NameLookup
 from app.worker.notifications import SECONDS as NOTIFICATION_SECONDS
 from app.worker.notifications import Notifications
 from app.worker.pbx_product import ProductFinder
@@ -213,6 +215,7 @@ class Worker:
         self.housekeeping = Housekeeping(settings, database, self.prompts, self.names, self.dispatcher)
         self.notifications = Notifications(settings, database)
         self.webhooks = Webhooks(settings, database)
+        self.name_lookup = NameLookup(settings, database)
         self.metronome = Metronome()
         self.clock_watch = ClockWatch(
             database, writes=self.writes, tasks=self.tasks, move=self._move_times, resume=self._resume
@@ -253,6 +256,7 @@ class Worker:
         self.metronome.add(self._keep_house, HOUSEKEEPING_SECONDS)
         self.metronome.add(self.notifications.run, NOTIFICATION_SECONDS)
         self.metronome.add(self.webhooks.run, WEBHOOK_SECONDS)
+        self.metronome.add(self.name_lookup.run, NAME_SECONDS)
         for work in (
             self.writes.run(),
             self.clock_watch.run(),
@@ -280,6 +284,7 @@ class Worker:
             self.registrar.close()
             self.notifications.close()
             self.webhooks.close()
+            self.name_lookup.close()
             await self.tasks.cancel()
 
     def _load_idle_times(self) -> None:

@@ -27,7 +27,15 @@ from app.store.schema import MIGRATIONS
 from app.store.settings import read_all, write_setting
 from script.office.database import make_settings
 from script.office.server_database import new_database
-from tests.support.factories import NOW, create_module, create_request, create_webhook, create_webhook_message, store
+from tests.support.factories import (
+    NOW,
+    create_contact,
+    create_module,
+    create_request,
+    create_webhook,
+    create_webhook_message,
+    store,
+)
 
 SOUND, NAME = f"uploads/{'a' * 64}.wav", f"names/{'b' * 32}.wav"
 CHANGED = {"settings", "log_entries"}  # by the pause, and by the entry in the audit log
@@ -83,6 +91,7 @@ def first(make: Callable[..., Office]) -> Office:
     office.upgrade()
     with office.app.app_context():
         create_module(office.database)
+    create_contact(office.database, "Sara", "+989121234567", organisation="Pars")
     fill(office.database, office.settings, 60, NOW, waiting=5)
     with office.database.write() as session:
         write_setting(session, "ami_secret", encrypt(office.settings, "s3cret"))

@@ -13,6 +13,8 @@ from app.audio.library import SoundLibrary
 from app.config import Settings
 from app.domain.retention import Retention
 from app.services import retention, transfer, users
+from app.services.contacts import templates
+from app.services.contacts.templates import ContactTemplates
 from app.services.modules.transfer import BadFile
 from app.services.prompts import digits
 from app.services.settings import office as office_settings
@@ -58,6 +60,8 @@ def furnish(database: Database, settings: Settings) -> None:
     office_settings.save(database, settings, replace(given, region="DE", min_talk=9, locale="en"), **BY)
     save_hours(database, HoursInput("sat 08:00-12:00", False, 60), **BY)
     retention.save(database, Retention(requests=365, names=7), **BY)
+    program = ContactTemplates("https://crm.example/{number}", "https://crm.example/{number_e164}", "name")
+    templates.save(database, settings, program, "Bearer s3cret", **BY)
     with database.write() as session:
         write_setting(session, "rate_en", "150")
     create_recording(database, FILE, seconds=1.0)
@@ -82,7 +86,7 @@ def test_an_office_comes_out_as_it_went_in(
     content = export(database, office, with_passwords=True)
     count, without = load_file(other, office, library, content)
     assert without == []
-    assert count == 1 + 3 + 2 + 1 + 2  # module; office, hours, days; voices; digit; users
+    assert count == 1 + 4 + 2 + 1 + 2  # module; office, hours, days, customer program; voices; digit; users
     assert export(other, office, with_passwords=True) == content
     assert retention.load(other) == Retention(requests=365, names=7)
     assert load_hours(other, office, NOW).input == HoursInput("sat 08:00-12:00", False, 60)
@@ -100,6 +104,7 @@ def test_passwords_leave_only_if_they_are_wanted(
     furnish(database, office)
     content = export(database, office)
     assert "argon2" not in json.dumps(content)
+    assert "crm.example" in json.dumps(content) and "s3cret" not in json.dumps(content)
     _, without = load_file(other, office, library, content)
     assert sorted(without) == ["omid", "sara"]
     for name in without:

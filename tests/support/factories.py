@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import select
 
+from app.domain.contacts import search_text
 from app.domain.dial_order import DialOrder
 from app.domain.lifecycle import Decision, Event, Outcome, Request, Rules, Status, Step, transition
 from app.domain.missed_calls import Outcome as MissedOutcome
@@ -25,6 +26,8 @@ from app.store.models import (
     AuditEntry,
     Base,
     CallRequest,
+    Contact,
+    ContactNumber,
     ExtensionRow,
     HistoryEntry,
     MissedCall,
@@ -117,6 +120,16 @@ def create_queue(database: Database, name: str, *members: str, live_callers: int
     for member in members:
         store(database, QueueMemberRow(queue=name, extension=member))
     return store(database, QueueRow(name=name, live_callers=live_callers))
+
+
+def create_contact(database: Database, name: str, *numbers: str, organisation: str = "", note: str = "") -> Contact:
+    """Store a contact with normalized numbers."""
+    row = Contact(name=name, organisation=organisation, note=note, search_key=search_text(name, organisation))
+    row.created_at = row.updated_at = NOW
+    contact = store(database, row)
+    for number in numbers:
+        store(database, ContactNumber(number=number, contact_id=contact.id))
+    return contact
 
 
 def create_webhook(database: Database, *, name: str = "CRM", **kwargs: Any) -> Webhook:

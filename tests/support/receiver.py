@@ -1,4 +1,4 @@
-"""A receiver of webhooks: it keeps what it gets, and answers as a test wants."""
+"""A receiver of webhooks and of questions for names: it keeps what it gets, and answers as a test wants."""
 
 import json
 import ssl
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from app.push.names import NameSource
 from app.push.webhook import WebhookSender
 from tests.support.certificates import make_certificate
 
@@ -48,6 +49,7 @@ class Receiver:
 
     port: int
     sender: WebhookSender
+    names: NameSource
     got: list[Got] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     status: int = 200
@@ -68,13 +70,18 @@ class Receiver:
 
 @contextmanager
 def run_receiver(folder: Path, *, longest: float = 10.0) -> Iterator[Receiver]:
-    """Run a receiver on the loopback, with a certificate for HOST. Its `sender` finds every host there."""
+    """Run a receiver on the loopback, with a certificate for HOST. `sender` and `names` find every host there."""
     made = make_certificate(folder, HOST)
     receivers: list[Receiver] = []
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.answer("")
+
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            self.answer(self.rfile.read(int(self.headers["Content-Length"])).decode())
+
+        def answer(self, body: str) -> None:
             this = receivers[0]
             status = this.answers.pop(0) if this.answers else this.status
             this.got.append(Got(self.path, dict(self.headers), body, status))
@@ -112,7 +119,8 @@ def run_receiver(folder: Path, *, longest: float = 10.0) -> Iterator[Receiver]:
         return [("127.0.0.1", port)]
 
     trusted = ssl.create_default_context(cafile=str(made.ca))
-    receivers.append(Receiver(port, WebhookSender(find, trusted, longest=longest)))
+    names = NameSource(find, trusted, longest=longest)
+    receivers.append(Receiver(port, WebhookSender(find, trusted, longest=longest), names))
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:

@@ -31,6 +31,7 @@ from tests.audio.sounds import tone, write_sound
 from tests.support.factories import (
     NOW,
     create_attempt,
+    create_contact,
     create_line,
     create_missed_call,
     create_missed_call_rule,
@@ -70,7 +71,10 @@ FOR_OPERATORS |= {"notifications.index", "notifications.save", "notifications.br
 FOR_OPERATORS |= {"notifications.test", "notifications.remove", "search.index", "guide.index"}
 FOR_OPERATORS |= {"filters.save", "filters.rename", "filters.delete"}
 FOR_OPERATORS |= {"tokens.new", "tokens.revoke"}
+FOR_OPERATORS |= {"account.screen_pop"}
 FOR_SUPERVISORS = FOR_OPERATORS | {"log.index", "calls.pause", "calls.resume"}
+FOR_SUPERVISORS |= {"contacts.index", "contacts.new", "contacts.edit", "contacts.delete", "contacts.export_csv"}
+FOR_SUPERVISORS |= {"contacts.upload", "contacts.preview", "contacts.choose_columns", "contacts.store", "contacts.drop"}
 API = "api."  # begins the names of its endpoints
 CALL = uuid.UUID("00000000-0000-4000-8000-000000000001")
 # Arguments of URLs that exist in the `furnished` office.
@@ -99,6 +103,7 @@ VALUES: dict[str, Any] = {
     "token_id": 1,
     "webhook_id": 1,
     "message_id": 1,
+    "contact_id": 1,
     "role": "operator",
 }
 OTHER_VALUES: dict[str, dict[str, Any]] = {"script": {"filename": "app.js"}}
@@ -120,6 +125,7 @@ REDIRECTS = {
     "second_factor.set_up",  # the administrator has not begun to set it up
     "second_factor.recovery_codes",
     "second_factor.turn_off",
+    "contacts.preview",  # the administrator has uploaded no file
 }
 OF_THE_OPERATOR = {"tokens.revoke"}  # the record in VALUES is the operator's, so a supervisor does not find it
 BOTH_LANGUAGES = {"settings.voices", "browser.offline"}  # has texts in both languages
@@ -150,7 +156,8 @@ QUERIES: dict[str, dict[str, str]] = {
     "places.code": {"code": "*5002"},
     "acts.perform": {"row": "1.1"},
 }
-FILES = {"report.csv": "text/csv; charset=utf-8", "report.xlsx": XLSX}
+CSV = "text/csv; charset=utf-8"
+FILES = {"report.csv": CSV, "report.xlsx": XLSX, "contacts.export_csv": CSV}
 ZIP_FILES = {"recordings.download_set"}
 
 
@@ -221,6 +228,7 @@ def furnished(database: Database, settings: Settings) -> None:
     create_missed_call_rule(database)
     create_missed_call(database, at=datetime.now(UTC), caller_name="Sara")
     create_webhook_message(database, create_webhook(database), result="http_500", reply="sorry", tried_at=NOW)
+    create_contact(database, "Sara", "+989121234567")
     create_second_factor(database, settings, 4)
     tokens.create(database, 2, "CRM", ["requests:read"], NOW, address="127.0.0.1")
 

@@ -18,7 +18,7 @@ from app.store import requests
 from app.store.database import Database
 from app.store.models import Module, PushMessage, PushSubscription
 from app.worker.notifications import Notifications
-from tests.support.factories import NUMBER, create_module, reload
+from tests.support.factories import NUMBER, create_contact, create_module, reload
 from tests.support.notified import add_browser
 from tests.support.push_service import HOST, PushService, run_push_service
 
@@ -102,9 +102,10 @@ async def test_number_is_said_to_those_who_want_it(work: Notifications, push: Pu
     add_user(work, push, "omid", "operator", "101")
     wanted = PreferencesInput(["arrived"], shows_numbers=True)
     preferences.save(work.database, users.find_by_name(work.database, "omid").id, wanted)
+    create_contact(work.database, "Sara", NUMBER)
     register(work, module)
     await work.run()
-    assert [found.content["number"] for found in push.received] == ["09121234567"]
+    assert [(found.content["number"], found.content["name"]) for found in push.received] == [("09121234567", "Sara")]
 
 
 @pytest.mark.parametrize("status", [404, 410])

@@ -33,7 +33,7 @@ from app.worker.clock import Clock
 from app.worker.main import Worker
 from app.worker.webhooks import Webhooks
 from script.office.patience import PATIENCE
-from tests.support.factories import NUMBER, create_attempt, create_module
+from tests.support.factories import NUMBER, create_attempt, create_contact, create_module
 from tests.support.receiver import HOST, Receiver, run_receiver
 
 URL = f"https://{HOST}/hook"
@@ -126,6 +126,7 @@ async def test_what_happens_to_a_request_is_told_in_order_and_signed(
     work: Webhooks, receiver: Receiver, module: Module, database: Database
 ) -> None:
     _id, secret = add(work)
+    create_contact(database, "Sara Ahmadi", NUMBER)
     request = register(work, module, caller_name="Sara", created_by="omid")
     apply(work, request, Claimed("a-1"))
     with database.read() as session:
@@ -142,6 +143,7 @@ async def test_what_happens_to_a_request_is_told_in_order_and_signed(
         "target": {"kind": "extension", "code": "101"},
         "number": NUMBER,
         "name": "Sara",
+        "contact_name": "Sara Ahmadi",
         "source": "panel",
         "priority": 0,
         "registered_at": work.clock.now().isoformat(timespec="seconds"),

@@ -19,6 +19,7 @@ from app.services.requests.create import NewRequest, create_request
 from app.services.requests.results import ActionResult
 from app.store import missed_calls as store
 from app.store import pbx_state, requests
+from app.store.contacts import names_of
 from app.store.database import Database
 from app.store.models import MissedCall, MissedCallRule
 from app.store.settings import read_all
@@ -30,7 +31,8 @@ PER_PAGE = 50
 class Entry:
     """The calls of a number to one target that have the same outcome. `id` is that of the last of them.
 
-    `number` is written as in the office's country, "" if it was withheld. `by`: the extension, queue or user of the
+    `number` is written as in the office's country, "" if it was withheld. `name` is that of the contact, or else what
+    the phone claims. `by`: the extension, queue or user of the
     outcome. `due_at`: when a request is made by itself, None if none is. `can_request`: it is open, and a module serves
     the target.
     """
@@ -104,8 +106,10 @@ def load(
         total = session.scalar(select(func.count()).select_from(found.order_by(None).subquery())) or 0
         pages = max(1, -(-total // per_page))
         page = min(max(page, 1), pages)
+        rows = session.execute(found.limit(per_page).offset((page - 1) * per_page)).all()
+        names = names_of(session, [row.number for row in rows])
         entries = []
-        for row in session.execute(found.limit(per_page).offset((page - 1) * per_page)):
+        for row in rows:
             of = Target(row.queue, row.target)
             rule, outcome = rules.get(of), Outcome(row.outcome)
             module = store.module_for(rule, of, modules)
@@ -115,7 +119,7 @@ def load(
                     id=row.id,
                     target=of,
                     number=numbers.national(row.number, region) if row.number else "",
-                    name=displayable(row.name),
+                    name=names.get(row.number) or displayable(row.name),
                     count=row.calls,
                     first_at=row.first_at,
                     last_at=row.last_at,

@@ -27,6 +27,7 @@ from app.services.sessions import limits_of
 from app.store import pbx_state
 from app.store import requests as store
 from app.store import settings as store_settings
+from app.store.contacts import names_of
 from app.store.database import Database
 from app.store.models import (
     CallRequest,
@@ -270,6 +271,7 @@ def _content(session: Session, message: PushMessage, user: User, region: str) ->
     }
     if preferences.load(session, user.id).shows_numbers:
         content["number"] = numbers.national(row.number, region)
+        content["name"] = names_of(session, [row.number]).get(row.number, "")
     return content
 
 

@@ -25,10 +25,11 @@ from app.services.report.query import ReportRow
 
 COLUMNS = (
     "id", "operator", "target", "module", "caller_number", "caller_name", "number", "created_by", "registered_at",
-    "done_at", "status", "attempts", "note",
+    "done_at", "status", "attempts", "note", "contact_name",
 )  # fmt: skip
 TIME_COLUMNS = ("registered_at", "done_at")
-WIDTHS = {"id": 9, "attempts": 9, "status": 12, "note": 40, "caller_name": 22, "module": 18, "target": 18}
+WIDTHS = {"id": 9, "attempts": 9, "status": 12, "note": 40, "module": 18, "target": 18}
+WIDTHS |= {"caller_name": 22, "contact_name": 22}
 WIDTH = 17  # characters
 MAX_ROWS = 1_048_576  # per sheet, with its header
 MAX_CELL_LENGTH = 32_767  # characters
@@ -76,6 +77,7 @@ def _cells(rows: Iterable[ReportRow], wording: Wording, zone: ZoneInfo) -> Itera
             "caller_number": row.caller_number,
             "caller_name": row.caller_name,
             "number": row.number,
+            "contact_name": row.contact_name,
             "created_by": _creator(row, wording),
             "registered_at": registered,
             "done_at": done,
@@ -109,7 +111,7 @@ def write_csv(rows: Iterable[ReportRow], wording: Wording, zone: ZoneInfo) -> It
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     buffer.write("\ufeff")
-    writer.writerow([_safe(wording.titles[name]) for name in columns(wording)])
+    writer.writerow([safe_cell(wording.titles[name]) for name in columns(wording)])
     for cells in _cells(rows, wording, zone):
         writer.writerow([_plain(cell) for cell in cells])
         if buffer.tell() >= CHUNK:
@@ -121,11 +123,11 @@ def write_csv(rows: Iterable[ReportRow], wording: Wording, zone: ZoneInfo) -> It
 
 def _plain(cell: Cell) -> str:
     if isinstance(cell, str):
-        return _safe(cell)
+        return safe_cell(cell)
     return "" if cell is None else cell.strftime("%Y-%m-%d %H:%M") if isinstance(cell, datetime) else str(cell)
 
 
-def _safe(text: str) -> str:
+def safe_cell(text: str) -> str:
     """Return text that no spreadsheet reads as a formula or as a number with dropped digits."""
     text = text.replace("\x00", "")
     return f"'{text}" if _FORMULA.match(text) or _LOSES_DIGITS.fullmatch(text) else text

@@ -1,7 +1,7 @@
 """Query stored requests for the report: filter, sort, and read them by page or as a stream."""
 
 from array import array
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -16,6 +16,7 @@ from app.domain.routing import CameBy
 from app.services.requests.access import Scope, Visibility, visibility_of
 from app.store import pbx_state
 from app.store import requests as store
+from app.store.contacts import names_of
 from app.store.database import Database
 from app.store.models import CallRequest, ExtensionRow, Module, User
 from app.store.search import has_digits, without_nul
@@ -71,8 +72,8 @@ class Sort:
 class ReportRow:
     """A request in the report.
 
-    `operator` is the extension or the user who completed it, or "". `number` is in national form, `caller_number` is as
-    the PBX reported it.
+    `operator` is the extension or the user who completed it, or "". `number` is in national form, `caller_number` and
+    `caller_name` are as the PBX reported them. `contact_name` is who has the number by the office's contacts, or "".
     """
 
     id: int
@@ -82,6 +83,7 @@ class ReportRow:
     module: str
     caller_number: str
     caller_name: str
+    contact_name: str
     number: str
     created_by: str
     came_by: CameBy
@@ -91,6 +93,11 @@ class ReportRow:
     status: Status
     attempts: int
     note: str
+
+    @property
+    def shown_name(self) -> str:
+        """Who calls, as `PendingRow.shown_name`."""
+        return self.contact_name or self.caller_name
 
 
 @dataclass(frozen=True)
@@ -197,10 +204,11 @@ def _rows(session: Session, ids: Sequence[int]) -> list[ReportRow]:
     query = select(CallRequest).where(CallRequest.id.in_(ids))
     rows = {row.id: (row, module) for row, module in store.with_modules(session, session.scalars(query).all())}
     region = pbx_state.office_region(session)
-    return [_row(*rows[id_], region) for id_ in ids if id_ in rows]
+    names = names_of(session, [row.number for row, _ in rows.values()])
+    return [_row(*rows[id_], names, region) for id_ in ids if id_ in rows]
 
 
-def _row(row: CallRequest, module: Module | None, region: str) -> ReportRow:
+def _row(row: CallRequest, module: Module | None, names: Mapping[str, str], region: str) -> ReportRow:
     any_of = () if row.queue or module is None else tuple(module.targets)
     return ReportRow(
         id=row.id,
@@ -210,6 +218,7 @@ def _row(row: CallRequest, module: Module | None, region: str) -> ReportRow:
         module=row.module_name,
         caller_number=row.caller_number,
         caller_name=row.caller_name,
+        contact_name=names.get(row.number, ""),
         number=numbers.national(row.number, region),
         created_by=row.created_by,
         came_by=CameBy(row.came_by),

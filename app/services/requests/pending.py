@@ -16,6 +16,7 @@ from app.services.requests.access import Scope, visibility_of
 from app.services.requests.pause import Pause, load_pause
 from app.store import pbx_state
 from app.store import requests as store
+from app.store.contacts import names_of
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Module
 
@@ -41,6 +42,8 @@ class PendingRow:
 
     `number` is written as in the office's country, `stored_number` as the database has it: in international form, or an
     extension. `targets` are the queue, or the extensions that may serve it.
+    `caller_name` is what the PBX reported, `contact_name` who has the number by the office's contacts or by another
+    program, "" if nobody is known.
     `position` is its place in the line of its target, 1 for the next one, None if it does not wait. `after` is the
     number of the request before it in this line, "" if there is none.
     `fallback` is the target, as (queue, target), that may serve it, too, None if there is none now.
@@ -56,6 +59,7 @@ class PendingRow:
     number: str
     stored_number: str
     caller_name: str
+    contact_name: str
     caller_number: str
     created_by: str
     came_by: CameBy
@@ -86,6 +90,11 @@ class PendingRow:
     call_now_until: datetime | None
     note: str
     done_by: str
+
+    @property
+    def shown_name(self) -> str:
+        """Who calls: what a phone claims of itself counts only if the office does not know the number."""
+        return self.contact_name or self.caller_name
 
     @property
     def may_call(self) -> bool:
@@ -169,8 +178,9 @@ def load_pending(
         ended = _recently_ended(session, seen, filters, now)
         facts = pbx_state.stored_facts(session, now)
         marks = _load_marks(session, [row.id for row, _ in (*active, *ended)])
+        names = names_of(session, [row.number for row, _ in (*active, *ended)])
         rows = [
-            _to_row(row, store.to_domain(row, module), marks, facts, now, places.get(row.id, _NO_PLACE))
+            _to_row(row, store.to_domain(row, module), marks, names, facts, now, places.get(row.id, _NO_PLACE))
             for row, module in (*active, *ended)
         ]
         count = len(active)
@@ -244,6 +254,7 @@ def _to_row(
     row: CallRequest,
     request: Request,
     marks: Mapping[int, tuple[AttemptMark, ...]],
+    names: Mapping[str, str],
     facts: Facts,
     now: datetime,
     place: _Place = _NO_PLACE,
@@ -258,6 +269,7 @@ def _to_row(
         number=numbers.national(row.number, facts.region),
         stored_number=row.number,
         caller_name=row.caller_name,
+        contact_name=names.get(row.number, ""),
         caller_number=row.caller_number,
         created_by=row.created_by,
         came_by=CameBy(row.came_by),
@@ -299,7 +311,8 @@ def _fallback_of(request: Request) -> tuple[bool, str] | None:
 def load_row(session: Session, row: CallRequest, module: Module | None, now: datetime) -> PendingRow:
     """Return one request as a row, without its position."""
     facts = pbx_state.stored_facts(session, now)
-    return _to_row(row, store.to_domain(row, module), _load_marks(session, [row.id]), facts, now)
+    names = names_of(session, [row.number])
+    return _to_row(row, store.to_domain(row, module), _load_marks(session, [row.id]), names, facts, now)
 
 
 def load_rows(database: Database, scope: Scope, ids: Collection[int], now: datetime) -> list[PendingRow]:
@@ -310,7 +323,8 @@ def load_rows(database: Database, scope: Scope, ids: Collection[int], now: datet
         rows = store.with_modules(session, session.scalars(query).all())
         facts = pbx_state.stored_facts(session, now)
         marks = _load_marks(session, [row.id for row, _ in rows])
-        return [_to_row(row, store.to_domain(row, module), marks, facts, now) for row, module in rows]
+        names = names_of(session, [row.number for row, _ in rows])
+        return [_to_row(row, store.to_domain(row, module), marks, names, facts, now) for row, module in rows]
 
 
 @dataclass(frozen=True)

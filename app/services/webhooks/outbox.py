@@ -24,6 +24,7 @@ from app.services import audit
 from app.services.audit import AuditAction
 from app.store import encryption, pbx_state
 from app.store import settings as store_settings
+from app.store.contacts import names_of
 from app.store.database import Database
 from app.store.models import Webhook, WebhookMessage
 from app.store.webhooks import MessageState
@@ -130,11 +131,15 @@ def _make(session: Session, settings: Settings, message: WebhookMessage, webhook
     except encryption.CannotDecrypt:
         return Delivery(*ids, fault="key")
     body_format = BodyFormat(webhook.body_format)
+    number = str((message.data.get("request") or {}).get("number", ""))
+    contact_name = names_of(session, [number]).get(number, "")
     try:
         if body_format is BodyFormat.STANDARD:
-            body = json.dumps(content(message), ensure_ascii=False)
+            body = json.dumps(content(message, contact_name), ensure_ascii=False)
         else:
-            body = render(body_format, webhook.template, webhook.text, _values(session, settings, message, webhook))
+            values = _values(session, settings, message, webhook)
+            values["name"] = contact_name or values["name"]
+            body = render(body_format, webhook.template, webhook.text, values)
     except BadTemplate:
         return Delivery(*ids, fault="template")
     return Delivery(
@@ -148,9 +153,11 @@ def _make(session: Session, settings: Settings, message: WebhookMessage, webhook
     )
 
 
-def content(message: WebhookMessage) -> dict[str, Any]:
-    """Return the JSON of a message, see docs/webhooks.md."""
+def content(message: WebhookMessage, contact_name: str) -> dict[str, Any]:
+    """Return the JSON of a message, see docs/webhooks.md. `contact_name`: who has the number, "" if nobody."""
     data = dict(message.data)
+    if data.get("request"):
+        data["request"] = {**data["request"], "contact_name": contact_name}
     if data.get("attempt"):
         data["attempt"] = {**data["attempt"], "agent": message.agent}
     return {"type": message.event, "timestamp": message.at.isoformat(timespec="seconds"), "data": data}

@@ -5,6 +5,7 @@ import "./live/countdown.js";
 import "./live/dialog.js";
 import "./live/keys.js";
 import "./live/poll.js";
+import "./live/screen_pop.js";
 import "./live/selection.js";
 import { register } from "./push.js";
 import "./unsaved.js";

@@ -70,6 +70,7 @@ function describe(message, texts) {
   const parts = [];
   if (message.kind === "test") parts.push(texts.test_body);
   if (message.target) parts.push(fill(message.queue ? texts.queue : texts.extension, message.target, message.locale));
+  if (message.name) parts.push(String(message.name));
   if (message.number) parts.push(fill(texts.number, message.number, message.locale));
   if (message.kind === "failed") parts.push(fill(texts.attempts, message.attempts, message.locale));
   return parts.join("\n");

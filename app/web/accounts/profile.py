@@ -5,7 +5,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user, login_required
 from flask_wtf import FlaskForm
-from wtforms import PasswordField, SelectField
+from wtforms import BooleanField, PasswordField, SelectField
 
 from app.extensions import limiter
 from app.services import second_factor, sessions, users
@@ -14,7 +14,7 @@ from app.services.errors import ErrorCode, Invalid, NotFound
 from app.web import wording
 from app.web.accounts.session import client, limits, start_session
 from app.web.accounts.user_form import LOCALES
-from app.web.context import database, utcnow
+from app.web.context import database, stored, utcnow
 from app.web.fields import choices, has_errors, show_errors
 from app.web.locale import office_locale, use_locale
 
@@ -30,6 +30,16 @@ class PasswordForm(FlaskForm):
 class PreferencesForm(FlaskForm):
     locale = SelectField(_l("Language of the panel"), choices=choices(LOCALES), validate_choice=False)
     theme = SelectField(_l("Theme"), choices=choices(wording.THEME), validate_choice=False)
+
+
+class ScreenPopForm(FlaskForm):
+    opens = BooleanField(
+        _l("Open the customer's page in a new tab when I answer"),
+        description=_l(
+            "Otherwise there is only a link. A page of the panel must be open. The browser asks once, or blocks the "
+            "tab: then allow pop-ups for this address in it."
+        ),
+    )
 
 
 @blueprint.get("")
@@ -83,6 +93,16 @@ def preferences():
     return redirect(url_for("account.index"))
 
 
+@blueprint.post("/screen-pop")
+@login_required
+def screen_pop():
+    """Say whether the screen pop opens by itself."""
+    form = ScreenPopForm()
+    users.set_screen_pop(database(), current_user.id, opens=form.opens.data)
+    flash(_("Your choice is saved."), "success")
+    return redirect(url_for("account.index"))
+
+
 def _preferences() -> PreferencesForm:
     form = PreferencesForm(formdata=None)
     form.locale.data, form.theme.data = current_user.locale or "", current_user.theme
@@ -95,6 +115,8 @@ def _page(form: PasswordForm, preferences: PreferencesForm) -> str:
         "accounts/profile.html",
         form=form,
         preferences=preferences,
+        screen_pop=ScreenPopForm(formdata=None, data={"opens": current_user.opens_screen_pop}),
+        has_screen_pop=bool(stored().get("screen_pop_url")) and bool(current_user.extensions),
         second_factor=second_factor.state(database(), current_user.id),
         sessions=own,
         tokens=tokens.list_tokens(database(), current_user.id),

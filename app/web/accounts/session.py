@@ -37,6 +37,7 @@ class SessionUser(UserMixin):
         self.id, self.name, self.role = user.id, user.name, user.role
         self.locale, self.theme, self.extensions = user.locale, user.theme, tuple(user.extensions)
         self.session_id, self.started_at, self.used_at = row.id, row.started_at, row.used_at
+        self.opens_screen_pop = user.opens_screen_pop
         self.lacks_second_factor = lacks_second_factor
         self._token = token
 

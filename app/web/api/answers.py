@@ -61,6 +61,9 @@ class Request(Answer):
     national_number: str
     """As it is written in the office's country."""
     caller_name: str
+    """As the caller's phone or the PBX reported it."""
+    contact_name: str
+    """Who has the number by the office's contacts, "" if nobody. It is more trustworthy than `caller_name`."""
     created_by: str
     """The user who made it, "" for a caller."""
     came_by: CameBy
@@ -104,6 +107,7 @@ def _request_fields(row: PendingRow) -> dict[str, Any]:
         "number": row.stored_number,
         "national_number": row.number,
         "caller_name": row.caller_name,
+        "contact_name": row.contact_name,
         "created_by": row.created_by,
         "came_by": row.came_by,
         "module_id": row.module_id,

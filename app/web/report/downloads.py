@@ -63,6 +63,7 @@ def _wording() -> Wording:
         "caller_number": _("Caller's number"),
         "caller_name": _("Caller's name"),
         "number": _("Received number"),
+        "contact_name": _("Contact"),
         "created_by": _("Created by"),
         "registered_at": _("Date registered"),
         "done_at": _("Date done"),

@@ -19,6 +19,7 @@ TABS = (  # endpoint, label, icon
     ("settings.missed_page", _l("Missed calls"), "phone-off"),
     ("settings.exchange", _l("PBX"), "plug-connected"),
     ("settings.webhooks", _l("Webhooks"), "transfer"),
+    ("settings.contacts_page", _l("Customer program"), "user-circle"),
     ("settings.voices", _l("Voices"), "volume"),
     ("settings.stored_page", _l("Stored data"), "history"),
     ("settings.machine", _l("This machine"), "info-circle"),

@@ -1,11 +1,12 @@
 """The blueprint with all settings pages."""
 
-from app.web.settings import callers, hours, machine, missed, numbers, office, pbx, stored, voices, webhooks
+from app.web.settings import callers, contacts, hours, machine, missed, numbers, office, pbx, stored, voices, webhooks
 from app.web.settings.blueprint import blueprint
 
 __all__ = [
     "blueprint",
     "callers",
+    "contacts",
     "hours",
     "machine",
     "missed",

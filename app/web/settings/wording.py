@@ -171,3 +171,15 @@ def webhook_result(code: str) -> str:
     if code.startswith("http_"):
         return str(_l("it has answered %(code)s", code=code.removeprefix("http_")))
     return str(_WEBHOOK_RESULT.get(code, code))
+
+
+_LOOKUP_RESULT = {
+    "key": _l("the key cannot be sent; enter it again"),
+    "answer": _l("its answer has no name in this place, or is not in this format"),
+    "too_large": _l("its answer is too large"),
+}
+
+
+def lookup_result(code: str) -> str:
+    """Return why the program that is asked for names gave none."""
+    return str(_LOOKUP_RESULT.get(code) or webhook_result(code))

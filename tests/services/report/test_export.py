@@ -43,6 +43,8 @@ HOSTILE = [
     '=HYPERLINK("http://x","y")', "http://example.org", "{=1}", "'=1",
 ]  # fmt: skip
 
+TEXTS = ("caller_name", "caller_number", "note", "operator", "created_by", "module")
+
 
 def row(**kwargs: Any) -> ReportRow:
     values: dict[str, Any] = {
@@ -53,6 +55,7 @@ def row(**kwargs: Any) -> ReportRow:
         "module": "Sales",
         "caller_number": "02188881234",
         "caller_name": "Sara",
+        "contact_name": "Sara Ahmadi",
         "number": "09121234567",
         "created_by": "",
         "came_by": CameBy.UNKNOWN,
@@ -104,6 +107,7 @@ def test_a_csv_file_has_the_titles_and_the_rows() -> None:
         "status": "Done",
         "attempts": "2",
         "note": "settled",
+        "contact_name": "Sara Ahmadi",
     }
 
 
@@ -125,9 +129,9 @@ def test_request_of_a_missed_call_was_created_by_nobody() -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_cell_of_a_csv_file_is_a_formula(text: str) -> None:
-    given_row = row(caller_name=text, caller_number=text, note=text, operator=text, created_by=text, module=text)
+    given_row = row(**dict.fromkeys(("contact_name", *TEXTS), text))
     _, line = as_csv(given_row)
-    for name in ("caller_name", "caller_number", "note", "operator", "created_by", "module"):
+    for name in ("contact_name", *TEXTS):
         found = line[COLUMNS.index(name)]
         assert not found.lstrip().startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠", "|", "%"))
         assert not found.startswith(("\t", "\r", "\n"))
@@ -174,7 +178,7 @@ def test_an_excel_file_has_numbers_as_text_and_real_dates(tmp_path: Path) -> Non
 
 def test_an_excel_file_can_be_read_at_once(tmp_path: Path) -> None:
     sheet = as_sheet(tmp_path, row(), row(), row())
-    assert (sheet.freeze_panes, sheet.auto_filter.ref) == ("A2", "A1:M4")
+    assert (sheet.freeze_panes, sheet.auto_filter.ref) == ("A2", "A1:N4")
     assert sheet.title == "Call requests"
     assert not sheet.sheet_view.rightToLeft
     assert all(sheet.column_dimensions[letter].width > 8 for letter in "ABCDEFGHIJKLM")

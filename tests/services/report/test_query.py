@@ -57,6 +57,7 @@ def test_a_row_tells_everything_that_the_report_shows(database: Database) -> Non
             module="Sales",
             caller_number="02188881234",
             caller_name="Sara",
+            contact_name="",
             number="09121234567",
             created_by="omid",
             came_by=CameBy.UNKNOWN,

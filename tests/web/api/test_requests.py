@@ -38,6 +38,7 @@ def test_request_is_created(database: Database, crm: Caller) -> None:
     row = crm.get("/requests/1")
     assert (row["number"], row["national_number"]) == ("+989121234567", "09121234567")
     assert (row["caller_name"], row["note"], row["target"], row["created_by"]) == ("Sara", "urgent", "101", "sara")
+    assert row["contact_name"] == ""
     entry = log_of(database)[-1]
     assert (entry.actor, entry.action, entry.detail["api_token"]) == ("sara", "request_added", "CRM")
 
