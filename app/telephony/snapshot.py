@@ -9,9 +9,11 @@ rebuilt from both in the order in which they arrived, so the last message about 
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from operator import is_
+from typing import NamedTuple
 
 from app.domain.place_in_line import MOST_SHARE, WaitingCallers
 from app.domain.policy import Line, LineState, Member, Queue
@@ -69,8 +71,7 @@ class Extension:
         return f"{self.hint.extension}@{self.hint.context}" if self.hint is not None else ""
 
 
-@dataclass(frozen=True)
-class _Channel:
+class _Channel(NamedTuple):
     device: str
     is_ringing: bool
 
@@ -134,6 +135,7 @@ class Snapshot:
         self._by_pattern: set[str] = set()  # extensions whose hint was found by asking
         self.unlisted: set[str] = set()  # those of them that the last list lacks
         self._by_device: dict[str, list[str]] = {}
+        self._must_derive = True  # the extensions and whose members the queues have must be found out again
         # By extension: the end of its last call, or when we last rang it. It stays while the PBX does not list it.
         self.idle_since: dict[str, datetime] = {}
         # The facts of what has not changed stay the same objects.
@@ -141,6 +143,9 @@ class Snapshot:
         self._outdated_lines: set[str] = set()
         self._queue_facts: dict[str, Queue] = {}
         self._queues_of: dict[str, tuple[str, ...]] | None = None  # by extension; None: it must be found out
+        handlers = {"ExtensionStatus": self._extension_event, "DeviceStateChange": self._device_event}
+        handlers |= dict.fromkeys(_CHANNEL_EVENTS, self._channel_event)
+        self._handlers = handlers | dict.fromkeys(_QUEUE_EVENTS, self._queue_event)
 
     # -- polls ------------------------------------------------------------------------------------------------
 
@@ -183,24 +188,29 @@ class Snapshot:
         kept = {key: hint for key, hint in kept.items() if key not in self.hints and hint.context != self.own_context}
         self.unlisted = {hint.extension for hint in kept.values()}
         self.hints |= kept
-        self._derive(now)
+        is_same = before.keys() == self.hints.keys() and all(self.hints[key] is hint for key, hint in before.items())
+        self._must_derive = self._must_derive or not is_same
+        self._update_all(now)
 
     def remember_patterns(self, extensions: Iterable[str]) -> None:
         """Remember extensions whose hint was found by a question, so that a list without them does not remove them."""
         self._by_pattern |= set(extensions)
 
     def _poll_extension(self, row: Fields, before: Mapping[tuple[str, str], Hint]) -> None:
+        """Update the hint of a row. One with the same devices stays the same object."""
         hint = Hint.from_row(row)
-        known = self.hints.get((hint.context, hint.extension)) or before.get((hint.context, hint.extension))
-        if row.get("Hint"):
-            self.hints[hint.context, hint.extension] = hint
-        elif known is not None:  # an event can lack the devices
-            self.hints[hint.context, hint.extension] = replace(hint, text=known.text)
+        key = hint.context, hint.extension
+        known = self.hints.get(key) or before.get(key)
+        if known is not None and (not row.get("Hint") or known.text == hint.text):  # an event can lack the devices
+            known.status = hint.status
+            self.hints[key] = known
+        elif row.get("Hint"):
+            self.hints[key] = hint
 
     def use_context(self, context: str, *, pbx_may_differ: bool) -> None:
         """Prefer the hints in this context. If the PBX may be another one, forget which hints the context includes."""
         if pbx_may_differ or context != self.extension_context:
-            self.extension_context, self._reached = context, {}
+            self.extension_context, self._reached, self._must_derive = context, {}, True
 
     def reach(self, extension: str, hint: str, now: datetime) -> None:
         """Take the hint that an extension has in `extension_context`, which may include the context that holds it."""
@@ -271,6 +281,17 @@ class Snapshot:
             self.configured_wrapups = configured
             self.changed_queues |= self.queues.keys()
 
+    def _update_all(self, now: datetime) -> None:
+        """Update all lines after a poll. Most polls change no hint and no interface, so there is nothing to derive."""
+        if self._must_derive:
+            self._derive(now)
+            return
+        for queue in self.queues.values():
+            for member in queue.members.values():
+                self._note_last_call(member)
+        for extension in self.extensions.values():
+            self._update_state(extension, now)
+
     def _derive(self, now: datetime) -> None:
         """Find out the extensions and whose members the queues have, from the hints and the members' interfaces."""
         phones: dict[str, tuple[tuple[str, ...], Hint | None]] = {}
@@ -285,8 +306,7 @@ class Snapshot:
                     self.changed_queues.add(name)
                     self._queue_facts.pop(name, None)
                     self._queues_of = None
-                if member.last_call is not None:
-                    self._note_call(agent, member.last_call - _FRACTION)
+                self._note_last_call(member)
         for extension in set(self.extensions) - set(phones):
             del self.extensions[extension]
             self.changed_lines.add(extension)
@@ -294,6 +314,7 @@ class Snapshot:
         for extension, (devices, its_hint) in phones.items():
             self._update_extension(extension, devices, its_hint, now)
         self._by_device = agents.owners
+        self._must_derive = False
 
     def _update_extension(self, name: str, devices: tuple[str, ...], hint: Hint | None, now: datetime) -> None:
         extension = self.extensions.get(name)
@@ -312,11 +333,8 @@ class Snapshot:
     def _update_state(self, extension: Extension, now: datetime) -> bool:
         """Update the state of a line. Return whether the line has become free."""
         hint = extension.hint
-        state = judge(
-            hint.status if hint is not None else None,
-            [self._device_state(device) for device in extension.devices],
-            has_custom=hint is not None and hint.text.has_custom,
-        )
+        states = tuple([self._device_state(device) for device in extension.devices])
+        state = judge(None, states) if hint is None else judge(hint.status, states, has_custom=hint.text.has_custom)
         if state is extension.state:
             return False
         if extension.state is LineState.IN_CALL:
@@ -331,6 +349,10 @@ class Snapshot:
     def note_ring(self, extension: str, now: datetime) -> None:
         """Note that Bazang rings an extension: it is not idle, whether or not somebody answers."""
         self._note_call(extension, now)
+
+    def _note_last_call(self, member: QueueMember) -> None:
+        if member.last_call is not None:
+            self._note_call(member.extension, member.last_call - _FRACTION)
 
     def _note_call(self, extension: str, at: datetime) -> None:
         known = self.idle_since.get(extension)
@@ -351,10 +373,21 @@ class Snapshot:
     def poll_queues(self, rows: Iterable[Fields], now: datetime) -> None:
         """Replace the queues by QueueStatus: parameters, members and waiting callers."""
         before, facts = self.queues, self.queue_facts()
-        self.queues, self._member_states, self._queue_facts, self._queues_of = {}, {}, {}, None
+        self.queues, self._member_states, self._queue_facts = {}, {}, {}
+        have_events: set[str] = set()
         for row in rows:
             self._update_queue(row, now, before)
-        self._derive(now)
+            if row.get("Event") in _QUEUE_EVENTS:
+                have_events.add(row.get("Queue", ""))
+        if not _same_interfaces(before, self.queues):
+            self._must_derive, self._queues_of = True, None
+        for name, queue in self.queues.items():
+            known = before.get(name)
+            if known is None or name in have_events or len(queue.members) != len(known.members):
+                continue
+            if all(map(is_, queue.members.values(), known.members.values())) and queue.callers == facts[name].callers:
+                self._queue_facts[name] = facts[name]
+        self._update_all(now)
         after = self.queue_facts()
         self._queue_facts |= {name: facts[name] for name in after if facts.get(name) == after[name]}
         self.changed_queues |= {name for name in before.keys() | after.keys() if facts.get(name) != after.get(name)}
@@ -363,16 +396,8 @@ class Snapshot:
 
     def handle(self, event: Fields, now: datetime) -> bool:
         """Apply an event. Return whether it may have freed an agent or unblocked a request."""
-        match event.get("Event"):
-            case "ExtensionStatus":
-                return self._extension_event(event, now)
-            case "DeviceStateChange":
-                return self._device_event(event, now)
-            case name if name in _CHANNEL_EVENTS:
-                return self._channel_event(event, now)
-            case name if name in _QUEUE_EVENTS:
-                return self._queue_event(event, now)
-        return False
+        handler = self._handlers.get(event.get("Event", ""))
+        return handler is not None and handler(event, now)
 
     def _extension_event(self, event: Fields, now: datetime) -> bool:
         hint = self.hints.get((event.get("Context", ""), event.get("Exten", "")))
@@ -443,7 +468,12 @@ class Snapshot:
 
     def _queue_event(self, event: Fields, now: datetime) -> bool:
         name = event.get("Queue", "")
-        before, member = self._facts(name), self._member_of(event)
+        member = self._member_of(event)
+        if member is not None and event.get("Event") == "QueueMemberStatus" and self._is_known(name, member, event):
+            self._note_status(member.state_interface, event)
+            extension = self.extensions.get(member.extension)
+            return extension is not None and self._update_state(extension, now)
+        before = self._facts(name)
         state_interface = member.state_interface if member is not None else ""
         what_counts = _what_counts(member)
         self._update_queue(event, now)
@@ -493,7 +523,7 @@ class Snapshot:
                 self._update_member(name, row, interface, member, now)
             case "QueueMemberRemoved":
                 queue.members.pop(interface, None)
-                self._queues_of = None
+                self._queues_of, self._must_derive = None, True
             case "AgentConnect":
                 if before is None:  # a poll takes the count of the table before it
                     queue.answered = min(queue.answered + 1, MOST_SHARE)
@@ -524,11 +554,13 @@ class Snapshot:
     ) -> None:
         if current is None:
             self._queues_of = None
+        elif row.get("Event") == "QueueMember" and self._is_known(queue, current, row):
+            self._note_status(current.state_interface, row)
+            self.queues[queue].members[interface] = current
+            return
         last_call = _last_call(row, current, now)
         state_interface = row.get("StateInterface") or interface
-        status = row.get("Status", "")
-        if 0 <= integer(status, -1) < len(MEMBER_STATES):
-            self._member_states[normalized(state_interface)] = MEMBER_STATES[integer(status)]
+        self._note_status(state_interface, row)
         self.queues[queue].members[interface] = QueueMember(
             interface=interface,
             state_interface=state_interface,
@@ -537,9 +569,29 @@ class Snapshot:
             paused=row.get("Paused") == "1",
             penalty=integer(row.get("Penalty", "")),
             last_call=last_call,
-            wrapup=timedelta(seconds=self.wrapups.get(queue) or integer(row.get("Wrapuptime", ""))),
+            wrapup=timedelta(seconds=self._wrapup(queue, row)),
             in_call=row.get("InCall") == "1" or (current is not None and current.in_call and row.get("InCall") is None),
             reported_call=_reported_call(row, current),
+        )
+
+    def _wrapup(self, queue: str, row: Fields) -> int:
+        return self.wrapups.get(queue) or integer(row.get("Wrapuptime", ""))
+
+    def _note_status(self, state_interface: str, row: Fields) -> None:
+        status = integer(row.get("Status", ""), -1)
+        if 0 <= status < len(MEMBER_STATES):
+            self._member_states[normalized(state_interface)] = MEMBER_STATES[status]
+
+    def _is_known(self, queue: str, member: QueueMember, row: Fields) -> bool:
+        """Tell whether a row says nothing new of a member but the state of their device."""
+        return (
+            member.state_interface == (row.get("StateInterface") or member.interface)
+            and member.name == (row.get("MemberName") or row.get("Name") or member.interface)
+            and member.paused == (row.get("Paused") == "1")
+            and member.penalty == integer(row.get("Penalty", ""))
+            and member.reported_call == _reported_call(row, member)
+            and (row.get("InCall") is None or member.in_call == (row["InCall"] == "1"))
+            and member.wrapup == timedelta(seconds=self._wrapup(queue, row))
         )
 
     def move_times(self, by: timedelta) -> None:
@@ -610,8 +662,9 @@ class Snapshot:
             self._queue_facts.pop(queue, None)
             self.changed_queues.add(queue)
 
-    def queue_facts(self) -> dict[str, Queue]:
-        return {name: self._fact(name) for name in self.queues}
+    def queue_facts(self, names: Iterable[str] | None = None) -> dict[str, Queue]:
+        """Return the facts of these queues, None for all."""
+        return {name: self._fact(name) for name in (self.queues if names is None else names)}
 
     def _fact(self, name: str) -> Queue:
         if name not in self._queue_facts:
@@ -640,7 +693,7 @@ def _channel(row: Fields) -> _Channel:
 
 
 def _renamed(channel: _Channel, event: Fields) -> _Channel:
-    return replace(channel, device=device_of_channel(event.get("Newname", "")))
+    return channel._replace(device=device_of_channel(event.get("Newname", "")))
 
 
 def _last_call(row: Fields, current: QueueMember | None, now: datetime) -> datetime | None:
@@ -661,6 +714,19 @@ def _last_call(row: Fields, current: QueueMember | None, now: datetime) -> datet
 
 def _queue(queue: QueueState) -> Queue:
     return Queue(_members(queue.members.values()), queue.callers)
+
+
+def _same_interfaces(before: Mapping[str, QueueState], after: Mapping[str, QueueState]) -> bool:
+    """Tell whether the queues have the same members, whose devices have the same names."""
+    if before.keys() != after.keys():
+        return False
+    for name, queue in after.items():
+        known = before[name].members
+        if queue.members.keys() != known.keys():
+            return False
+        if any(member.state_interface != known[place].state_interface for place, member in queue.members.items()):
+            return False
+    return True
 
 
 def _reported_call(row: Fields, current: QueueMember | None) -> int:
