@@ -179,9 +179,8 @@ class TalkWatch:
         return self._calls.next_due()
 
     def _on_timer(self) -> None:
-        self._timer = self._timer_at = (
-            None  # the event loop may be early by its clock's resolution, so wait again if nothing is due
-        )
+        self._timer = self._timer_at = None
+        # The event loop may be early by its clock's resolution, so wait again if nothing is due.
         self._report(self._now())
 
     def _on_caller(self, uniqueid: str, channel: str) -> None:
