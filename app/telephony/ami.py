@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 import re
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -192,11 +193,20 @@ def _parse_event(block: bytes) -> Event | None:
     text = block.decode("utf-8", "replace")
     # The pieces are names and values in turn, and each name has the end of the line before it.
     pieces = f"\n{text}".replace("\r\n", ": \n").split(": ")
-    names = "".join(pieces[::2])[1:].split("\n")
+    names = _names("".join(pieces[::2]))
     if not len(names) == len(pieces) / 2 == text.count("\r\n") + 1:
         return None
-    event = Event(zip(names, pieces[1::2], strict=True))
-    return event if len(event) == len(names) and "Result" not in event else None  # panoramisk decodes a result
+    return Event(zip(names, pieces[1::2], strict=True))
+
+
+@lru_cache(maxsize=1024)
+def _names(joined: str) -> tuple[str, ...]:
+    """Return the names of the headers of an event, each of which has a "\\n" before it.
+
+    It is empty if panoramisk must parse the event: it has a header twice, or a result, which panoramisk decodes.
+    """
+    names = joined[1:].split("\n")
+    return () if len(set(names)) < len(names) or "Result" in names else tuple(map(sys.intern, names))
 
 
 _parse_repeated = lru_cache(maxsize=MOST_REPEATED)(_parse_event)
@@ -233,7 +243,7 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]
                 first_line = block.partition(_LINE_END)[0]
                 if self._is_unwanted(first_line, block):
                     continue
-                is_repeated = first_line in _REPEATED and _ACTION_ID not in block
+                is_repeated = first_line in _REPEATED and len(block) < LONGEST_LINE and _ACTION_ID not in block
                 event = _parse_repeated(block) if is_repeated else _parse_event(block)
                 if event is None:
                     self._handle_block(block.decode("utf-8", "replace").strip("\r\n"))
@@ -278,7 +288,7 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]
 
     def _handle_event(self, event: Message | Event) -> None:
         """Handle an event for everybody."""
-        if event.event == "FullyBooted":
+        if event.get("Event") == "FullyBooted":
             self.booted.set()
         for waiting in self.pending.values():
             waiting.note(event)

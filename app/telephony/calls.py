@@ -485,7 +485,8 @@ class Calls:
 
     def due(self, now: float) -> list[Talk]:
         """Return the talks that have lasted `min_talk` since the last call. Each is returned once."""
-        if not self.is_due(now):
+        next_due = self.next_due()
+        if next_due is None or next_due > now:
             return []
         self._first_young = None
         talks = []
@@ -508,11 +509,6 @@ class Calls:
         if self._first_young is None:
             self._first_young = min(pair.since for pair in self._young.values())
         return self._first_young + self.min_talk
-
-    def is_due(self, now: float) -> bool:
-        """Tell whether `due` has a talk."""
-        next_due = self.next_due()
-        return next_due is not None and next_due <= now
 
     def on_line(self) -> frozenset[Party]:
         """Return everybody who is in a call with the office now, ringing and waiting included."""

@@ -171,7 +171,7 @@ class Snapshot:
         for uid, channel in channels.items():
             self._channels_of.setdefault(channel.device, set()).add(uid)
         changed = set(before.items()) ^ set(channels.items())
-        self._update_owners({channel.device for _, channel in changed}, now)
+        self._update_owners(self._owners_of({channel.device for _, channel in changed}), now)
 
     def poll_extensions(self, rows: Iterable[Fields], now: datetime, answered: Iterable[str] = ()) -> None:
         """Replace the hints by ExtensionStateList, and derive the extensions from them.
@@ -408,19 +408,17 @@ class Snapshot:
         if has_new_text:
             hint.text = parse_hint(event.get("Hint", ""))
             self._derive(now)
-        its = [e for e in map(self.extensions.get, self._owners(hint)) if e is not None and e.hint is hint]
+        owners = {hint.extension} | self._owners_of(hint.devices)
+        its = [e for e in map(self.extensions.get, owners) if e is not None and e.hint is hint]
         became_free = [self._update_state(extension, now) for extension in its]
         return any(became_free) or (has_new_text and any(extension.state is LineState.FREE for extension in its))
-
-    def _owners(self, hint: Hint) -> set[str]:
-        return {hint.extension, *(owner for device in hint.devices for owner in self._by_device.get(device, ()))}
 
     def _device_event(self, event: Fields, now: datetime) -> bool:
         device, state = event.get("Device", ""), event.get("State", "")
         if self.device_states.get(device) == state:
             return False  # half of these events repeat what is known
         self.device_states[device] = state
-        return self._update_owners({device}, now)
+        return self._update_owners(self._by_device.get(device, ()), now)
 
     def _channel_event(self, event: Fields, now: datetime) -> bool:
         uid, name = event.get("Uniqueid", ""), event.get("Event")
@@ -441,13 +439,17 @@ class Snapshot:
         if after is not None:
             self._channels[uid] = after
             self._channels_of.setdefault(after.device, set()).add(uid)
-        return self._update_owners({channel.device for channel in (before, after) if channel is not None}, now)
+        return self._update_owners(self._owners_of([c.device for c in (before, after) if c is not None]), now)
 
-    def _update_owners(self, devices: set[str], now: datetime) -> bool:
-        """Update the lines of these devices. Return whether one has become free."""
-        owners = {owner for device in devices for owner in self._by_device.get(device, ())}
-        became_free = [self._update_state(self.extensions[owner], now) for owner in owners]
-        return any(became_free)
+    def _owners_of(self, devices: Iterable[str]) -> set[str]:
+        return {owner for device in devices for owner in self._by_device.get(device, ())}
+
+    def _update_owners(self, owners: Iterable[str], now: datetime) -> bool:
+        """Update the lines of these extensions. Return whether one has become free."""
+        became_free = False
+        for owner in owners:
+            became_free = self._update_state(self.extensions[owner], now) or became_free
+        return became_free
 
     def _start_wrapups(self, extension: str, now: datetime) -> None:
         """Start the wrap-up time of a member whose line is free after a queue call. The queue reports it later."""

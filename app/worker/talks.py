@@ -107,10 +107,12 @@ class TalkWatch:
         if name not in self._calls.handled:
             return
         now, changes = self._now(), self._calls.changes
-        if self._calls.is_due(now):  # this event may end the talk
+        next_due = self._calls.next_due()
+        if next_due is not None and next_due <= now:  # this event may end the talk
             self._close_due(now)
         self._calls.handle(event, now)
-        if self._calls.next_due() != self._timer_at or self._calls.is_due(now):
+        next_due = self._calls.next_due()
+        if next_due != self._timer_at or (next_due is not None and next_due <= now):
             self._report(now)
         if self._calls.changes != changes:
             self._line_changed()

@@ -46,16 +46,17 @@ def rows_of(action: str) -> Iterator[str]:
                 name = queue_of(number)
                 yield (
                     f"Event: QueueParams\r\nQueue: {name}\r\nMax: 0\r\nStrategy: rrmemory\r\nCalls: 0\r\n"
-                    "Holdtime: 12\r\nTalkTime: 95\r\nCompleted: 210\r\nAbandoned: 9\r\nServiceLevel: 60\r\nServicelevelPerf: 97.1\r\n"
-                    "ServicelevelPerf2: 97.1\r\nWeight: 0\r\n"
+                    "Holdtime: 12\r\nTalkTime: 95\r\nCompleted: 210\r\nAbandoned: 9\r\n"
+                    "ServiceLevel: 60\r\nServicelevelPerf: 97.1\r\nServicelevelPerf2: 97.1\r\nWeight: 0\r\n"
                 )
                 for place in range(MEMBERS):
                     phone = phones[(number * PHONES // QUEUES + place) % PHONES]
                     yield (
                         f"Event: QueueMember\r\nQueue: {name}\r\nName: Agent {phone}\r\n"
-                        f"Location: Local/{phone}@agents/n\r\nStateInterface: PJSIP/{phone}\r\nMembership: static\r\nPenalty: 0\r\nCallsTaken: 3\r\n"
-                        "LastCall: 1764400000\r\nLastPause: 0\r\nLoginTime: 1764390000\r\nInCall: 0\r\nStatus: 1\r\n"
-                        "Paused: 0\r\nPausedReason: \r\nWrapuptime: 10\r\n"
+                        f"Location: Local/{phone}@agents/n\r\nStateInterface: PJSIP/{phone}\r\n"
+                        "Membership: static\r\nPenalty: 0\r\nCallsTaken: 3\r\nLastCall: 1764400000\r\nLastPause: 0\r\n"
+                        "LoginTime: 1764390000\r\nInCall: 0\r\nStatus: 1\r\nPaused: 0\r\n"
+                        "PausedReason: \r\nWrapuptime: 10\r\n"
                     )
 
 
