@@ -111,8 +111,8 @@ async def _measure(runs: int) -> int:
         exchange, theirs = _Exchange(), AMIProtocol()
         protocol = worker.ami._protocol = exchange.protocol = _Protocol(worker._on_event, WANTED_EVENTS)
         worker.ami._connected.set()
-        for each, transport in ((protocol, exchange), (theirs, _Exchange())):
-            each.connection_made(transport)  # type: ignore[arg-type]
+        for each in (protocol, theirs):
+            each.connection_made(exchange)  # type: ignore[arg-type]
             each.factory = Manager(loop=asyncio.get_running_loop())
             each.data_received(GREETING)
         for _ in range(2):  # the first poll stores everything, the second one what the first has taught

@@ -328,8 +328,8 @@ def test_free_time_of_a_member_without_a_hint_survives_polls() -> None:
 
 
 def poll(snapshot: Snapshot, *rows: Message, now: datetime = T0) -> None:
-    for update, name in ((snapshot.poll_extensions, "ExtensionStatus"), (snapshot.poll_queues, "Queue")):
-        update([row for row in rows if row.event.startswith(name)], now)
+    snapshot.poll_extensions([row for row in rows if row.event == "ExtensionStatus"], now)
+    snapshot.poll_queues([row for row in rows if row.event == "QueueMember"], now)
 
 
 def test_poll_of_an_unchanged_pbx_keeps_all_facts() -> None:
