@@ -9,11 +9,13 @@ import asyncio
 import logging
 import random
 import re
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import md5
 from typing import Any, Literal
 
@@ -32,7 +34,10 @@ _VARIABLE_NAME = re.compile(r"[A-Za-z0-9_]+")
 _UNSAFE = re.compile(r"[\r\n\0\ud800-\udfff]")  # the last are halves of characters, which cannot be encoded
 _SECRET = frozenset({"Secret", "Key"})  # headers whose values are never logged
 _OWN_HEADERS = frozenset({"action", "actionid"})  # those that the client makes itself
-_EVENT, _ACTION_ID, _END = b"Event: ", b"\r\nActionID: ", b"\r\n\r\n"
+_EVENT, _ACTION_ID, _LINE_END, _END = b"Event: ", b"\r\nActionID: ", b"\r\n", b"\r\n\r\n"
+# Events that say the same again and again: there are a few of them for each phone.
+_REPEATED = frozenset({b"Event: DeviceStateChange", b"Event: ExtensionStatus"})
+MOST_REPEATED = 8192  # events that are kept parsed; about 1 kB each
 LONGEST_MESSAGE = 1 << 20  # bytes
 LONGEST_LINE = 1000  # bytes; Asterisk drops messages with a line of 1,024 bytes
 LARGEST_LIST = 100_000  # rows
@@ -94,7 +99,12 @@ class AmiTimes:
 
 
 class Event(dict[str, str]):
-    """An event for everybody or a row of a list, as its headers. They are spelled as Asterisk spells them."""
+    """An event for everybody or a row of a list, as its headers. They are spelled as Asterisk spells them.
+
+    Nobody may change it: the same object stands for each repetition.
+    """
+
+    __slots__ = ()
 
     @property
     def event(self) -> str:
@@ -183,11 +193,23 @@ def _parse_event(block: bytes) -> Event | None:
     text = block.decode("utf-8", "replace")
     # The pieces are names and values in turn, and each name has the end of the line before it.
     pieces = f"\n{text}".replace("\r\n", ": \n").split(": ")
-    names = "".join(pieces[::2])[1:].split("\n")
+    names = _names("".join(pieces[::2]))
     if not len(names) == len(pieces) / 2 == text.count("\r\n") + 1:
         return None
-    event = Event(zip(names, pieces[1::2], strict=True))
-    return event if len(event) == len(names) and "Result" not in event else None  # panoramisk decodes a result
+    return Event(zip(names, pieces[1::2], strict=True))
+
+
+@lru_cache(maxsize=1024)
+def _names(joined: str) -> tuple[str, ...]:
+    """Return the names of the headers of an event, each of which has a "\\n" before it.
+
+    It is empty if panoramisk must parse the event: it has a header twice, or a result, which panoramisk decodes.
+    """
+    names = joined[1:].split("\n")
+    return () if len(set(names)) < len(names) or "Result" in names else tuple(map(sys.intern, names))
+
+
+_parse_repeated = lru_cache(maxsize=MOST_REPEATED)(_parse_event)
 
 
 class _Protocol(AMIProtocol):  # type: ignore[misc]
@@ -195,7 +217,8 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]
 
     def __init__(self, on_event: Callable[[Message], None], wanted: Collection[str] | None = None) -> None:
         self.on_event = on_event
-        self._wanted = None if wanted is None else frozenset(name.encode() for name in (*wanted, "FullyBooted"))
+        # the first lines of the events that somebody wants
+        self._wanted = None if wanted is None else frozenset(_EVENT + n.encode() for n in (*wanted, "FullyBooted"))
         self.pending: dict[str, _Pending] = {}
         self.lost = asyncio.get_running_loop().create_future()
         self.booted = asyncio.Event()
@@ -217,26 +240,26 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]
             *blocks, rest = bytes(self._buffer).split(_END)
             self._buffer = bytearray(rest)
             for block in blocks:
-                if self._is_unwanted(block):
+                first_line = block.partition(_LINE_END)[0]
+                if self._is_unwanted(first_line, block):
                     continue
-                event = _parse_event(block)
+                is_repeated = first_line in _REPEATED and len(block) < LONGEST_LINE and _ACTION_ID not in block
+                event = _parse_repeated(block) if is_repeated else _parse_event(block)
                 if event is None:
                     self._handle_block(block.decode("utf-8", "replace").strip("\r\n"))
                     continue
-                pending = self.pending.get(event.get("ActionID", ""))
+                pending = self.pending.get(event.get("ActionID", "")) if self.pending else None
                 if pending is None or not pending.handle_event(event):
                     self._handle_event(event)
         if len(self._buffer) > LONGEST_MESSAGE:
             log.error("the PBX sent a message of more than %d bytes; reconnecting", LONGEST_MESSAGE)
             self.transport.abort()
 
-    def _is_unwanted(self, block: bytes) -> bool:
+    def _is_unwanted(self, first_line: bytes, block: bytes) -> bool:
         """Tell whether a message is an event for everybody that nobody here wants. Parsing takes 20 times as long."""
-        if self._wanted is None or not block.startswith(_EVENT):
+        if self._wanted is None or first_line in self._wanted:
             return False
-        end = block.find(b"\r\n")
-        name = block[len(_EVENT) :] if end < 0 else block[len(_EVENT) : end]
-        return name not in self._wanted and _ACTION_ID not in block
+        return first_line.startswith(_EVENT) and _ACTION_ID not in block
 
     def _greet(self) -> None:
         line, found, rest = bytes(self._buffer).partition(b"\r\n")
@@ -265,7 +288,7 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]
 
     def _handle_event(self, event: Message | Event) -> None:
         """Handle an event for everybody."""
-        if event.event == "FullyBooted":
+        if event.get("Event") == "FullyBooted":
             self.booted.set()
         for waiting in self.pending.values():
             waiting.note(event)

@@ -57,7 +57,7 @@ class _Headers:
 _OWN, _DIALLED = _Headers(""), _Headers("Dest")
 
 
-@dataclass
+@dataclass(slots=True)
 class _Channel:
     """A channel. `dialler` is the Uniqueid of the channel that dialled it, `served` the extension on whose behalf.
 
@@ -79,11 +79,11 @@ class _Channel:
     rung: str | None = ""
     queue: str = ""
     has_talked: bool = False
-    counted_by: tuple[object, ...] = ()  # the fields from which its party was last found
+    is_local: bool = field(init=False)
+    is_counted: bool = False  # nothing has changed since its party was last found
 
-    @property
-    def is_local(self) -> bool:
-        return self.name.startswith("Local/")
+    def __post_init__(self) -> None:
+        self.is_local = self.name.startswith("Local/")
 
 
 @dataclass
@@ -162,10 +162,10 @@ class Calls:
         handler = self._handlers.get(event.get("Event", ""))
         if handler is not None:
             handler(event, now)
-            self._count(event.get("Uniqueid", ""))
-            dialled = event.get("DestUniqueid", "")
-            if dialled:
-                self._count(dialled)
+            for uniqueid in (event.get("Uniqueid", ""), event.get("DestUniqueid", "")):
+                channel = self._channels.get(uniqueid)  # who has gone is counted
+                if channel is not None and not channel.is_counted:
+                    self._count(uniqueid)
             if self._broken:
                 self._forget_broken(now)
 
@@ -185,15 +185,16 @@ class Calls:
         channel = self._channels.get(uniqueid)
         if channel is None:
             channel = self._add(uniqueid, now)
-        self._set_name(channel, name, now)
+        if name != channel.name:
+            self._set_name(channel, name, now)
         self._update(channel, event, headers)
         return channel
 
     @staticmethod
     def _update(channel: _Channel, event: Fields, headers: _Headers) -> None:
         caller, linked = event.get(headers.caller, ""), event.get(headers.linked, "")
-        if caller and not caller.startswith("<"):
-            channel.caller = caller
+        if caller != channel.caller and caller and not caller.startswith("<"):
+            channel.caller, channel.is_counted = caller, False
         if linked and linked not in channel.linked:
             channel.linked = (*channel.linked[:1], linked)
         position = (event.get(headers.context, ""), event.get(headers.exten, ""))
@@ -213,7 +214,7 @@ class Calls:
         affected = self._component(channel.uniqueid)
         if self._by_name.get(channel.name) == channel.uniqueid:
             del self._by_name[channel.name]
-        channel.name = name
+        channel.name, channel.is_local, channel.is_counted = name, name.startswith("Local/"), False
         self._by_name[name] = channel.uniqueid
         if not is_new:  # another device took over, so another person may talk now
             self._split(channel.uniqueid)
@@ -230,7 +231,7 @@ class Calls:
         dialled = self._observe(event, now, _DIALLED)
         if dialled is None:
             return
-        dialled.is_dialled = True
+        dialled.is_dialled, dialled.is_counted = True, False
         dialled.dial_string = event.get("DialString", "") or dialled.dial_string
         if dialler is None:
             return
@@ -348,6 +349,9 @@ class Calls:
 
     def _component(self, uniqueid: str) -> set[str]:
         """Return the channels that are connected with this one, and itself."""
+        alone = self._channels.get(uniqueid)
+        if alone is None or not (alone.bridge or alone.is_local):
+            return {uniqueid}
         found, waiting = {uniqueid}, [uniqueid]
         while waiting:
             channel = self._channels.get(waiting.pop())
@@ -368,6 +372,8 @@ class Calls:
         while left:
             component = self._component(next(iter(left)))
             left -= component
+            if len(component) == 1 and self._pairs.keys().isdisjoint(component):
+                continue
             parties = sorted(uniqueid for uniqueid in component if not self._channels[uniqueid].is_local)
             if len(parties) > 1:
                 for uniqueid in parties:
@@ -472,7 +478,7 @@ class Calls:
             if uniqueid not in moved and bridge not in destroyed:
                 self._move(channel, bridge, now, is_holding=bridge in holding)
         for uniqueid in self._channels:
-            self._count(uniqueid, force=True)
+            self._count(uniqueid)  # also the unchanged ones: their phones may belong to other extensions now
         self.connection_restored()
 
     # -- answers ----------------------------------------------------------------------------------------------
@@ -498,9 +504,7 @@ class Calls:
 
     def next_due(self) -> float | None:
         """Return when `due` has the next talk, None if nobody has begun to talk."""
-        if not self._is_connected:
-            return None
-        if not self._young:
+        if not self._young or not self._is_connected:
             return None
         if self._first_young is None:
             self._first_young = min(pair.since for pair in self._young.values())
@@ -524,18 +528,11 @@ class Calls:
         """Return the extension to which a dialled channel belongs, by its name; "" if none."""
         return self._rung_extension(_Channel("", channel))
 
-    def _count(self, uniqueid: str, *, force: bool = False) -> None:
-        """Update the count of a channel's party after the channel has changed or ended.
-
-        An unchanged channel is not counted again, unless `force` is true: the PBX may say now that its phone belongs to
-        another extension.
-        """
+    def _count(self, uniqueid: str) -> None:
+        """Update the count of a channel's party after the channel has changed or ended."""
         channel = self._channels.get(uniqueid)
         if channel is not None:
-            known = (channel.name, channel.caller, channel.is_dialled, channel.dial_string, channel.dialler_position)
-            if known == channel.counted_by and not force:
-                return
-            channel.counted_by = known
+            channel.is_counted = True
         party = None if channel is None or channel.is_local else self._party(channel)
         if party == Party():
             party = None

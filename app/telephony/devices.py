@@ -98,6 +98,7 @@ def channel_pattern(devices: Iterable[str]) -> str:
     return f"^({names})-[^-]*$"
 
 
+@lru_cache(maxsize=4096)
 def place_of(interface: str) -> tuple[str, str] | None:
     """Return extension and context of "hint:101@ctx" or "Local/101@ctx/n", None for any other interface."""
     found = _PLACE.fullmatch(interface)
@@ -116,27 +117,27 @@ def agent_name(device: str, *, full: bool = False) -> str:
     return f"{name[: LONGEST_AGENT - 5]}-{sha256(text.encode()).hexdigest()[:4]}"
 
 
-def judge(status: int | None, states: Iterable[str], *, has_custom: bool = False) -> LineState:
+@lru_cache(maxsize=1024)
+def judge(status: int | None, states: tuple[str, ...], *, has_custom: bool = False) -> LineState:
     """Return what a line is doing. It is free if none of its devices is in use and at least one can ring.
 
     `status` is the ExtensionStatus of its hint, None without a hint. `states` are the states of all its devices.
     A technology that does not report its states (IAX2, DAHDI) can ring if the hint is not in use.
     """
-    known = list(states)
     hint = status or 0
     if hint < 0:
         return LineState.UNKNOWN
-    if hint & RINGING or not _RINGING.isdisjoint(known):
+    if hint & RINGING or not _RINGING.isdisjoint(states):
         return LineState.RINGING
-    if not _IN_CALL.isdisjoint(known):
+    if not _IN_CALL.isdisjoint(states):
         return LineState.IN_CALL
     # By its Custom: device, or the devices' own events are still to come. chan_sip never reports some that were always
     # off, so one idle device is enough to tell.
     if hint & (INUSE | BUSY | ONHOLD):
-        return LineState.DND if has_custom and any(known) else LineState.IN_CALL
+        return LineState.DND if has_custom and any(states) else LineState.IN_CALL
     if hint & UNAVAILABLE:
         return LineState.OFFLINE
-    is_unreported = not known or not _UNREPORTED.isdisjoint(known)
-    if "NOT_INUSE" in known or (is_unreported and status is not None):
+    is_unreported = not states or not _UNREPORTED.isdisjoint(states)
+    if "NOT_INUSE" in states or (is_unreported and status is not None):
         return LineState.FREE
     return LineState.UNKNOWN if is_unreported else LineState.OFFLINE

@@ -9,9 +9,10 @@ rebuilt from both in the order in which they arrived, so the last message about 
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from operator import is_
 from typing import NamedTuple
 
 from app.domain.place_in_line import MOST_SHARE, WaitingCallers
@@ -71,8 +72,7 @@ class Extension:
         return f"{self.hint.extension}@{self.hint.context}" if self.hint is not None else ""
 
 
-@dataclass(frozen=True)
-class _Channel:
+class _Channel(NamedTuple):
     device: str
     is_ringing: bool
 
@@ -149,6 +149,7 @@ class Snapshot:
         self._by_pattern: set[str] = set()  # extensions whose hint was found by asking
         self.unlisted: set[str] = set()  # those of them that the last list lacks
         self._by_device: dict[str, list[str]] = {}
+        self._must_derive = True  # the extensions and whose members the queues have must be found out again
         # By extension: the end of its last call, or when we last rang it. It stays while the PBX does not list it.
         self.idle_since: dict[str, datetime] = {}
         # The facts of what has not changed stay the same objects.
@@ -156,6 +157,9 @@ class Snapshot:
         self._outdated_lines: set[str] = set()
         self._queue_facts: dict[str, Queue] = {}
         self._queues_of: dict[str, tuple[str, ...]] | None = None  # by extension; None: it must be found out
+        handlers = {"ExtensionStatus": self._extension_event, "DeviceStateChange": self._device_event}
+        handlers |= dict.fromkeys(_CHANNEL_EVENTS, self._channel_event)
+        self._handlers = handlers | dict.fromkeys(_QUEUE_EVENTS, self._queue_event)
 
     # -- polls ------------------------------------------------------------------------------------------------
 
@@ -181,7 +185,7 @@ class Snapshot:
         for uid, channel in channels.items():
             self._channels_of.setdefault(channel.device, set()).add(uid)
         changed = set(before.items()) ^ set(channels.items())
-        self._update_owners({channel.device for _, channel in changed}, now)
+        self._update_owners(self._owners_of({channel.device for _, channel in changed}), now)
 
     def poll_extensions(self, rows: Iterable[Fields], now: datetime, answered: Iterable[str] = ()) -> None:
         """Replace the hints by ExtensionStateList, and derive the extensions from them.
@@ -198,24 +202,29 @@ class Snapshot:
         kept = {key: hint for key, hint in kept.items() if key not in self.hints and hint.context != self.own_context}
         self.unlisted = {hint.extension for hint in kept.values()}
         self.hints |= kept
-        self._derive(now)
+        is_same = before.keys() == self.hints.keys() and all(self.hints[key] is hint for key, hint in before.items())
+        self._must_derive = self._must_derive or not is_same
+        self._update_all(now)
 
     def remember_patterns(self, extensions: Iterable[str]) -> None:
         """Remember extensions whose hint was found by a question, so that a list without them does not remove them."""
         self._by_pattern |= set(extensions)
 
     def _poll_extension(self, row: Fields, before: Mapping[tuple[str, str], Hint]) -> None:
+        """Update the hint of a row. One with the same devices stays the same object."""
         hint = Hint.from_row(row)
-        known = self.hints.get((hint.context, hint.extension)) or before.get((hint.context, hint.extension))
-        if row.get("Hint"):
-            self.hints[hint.context, hint.extension] = hint
-        elif known is not None:  # an event can lack the devices
-            self.hints[hint.context, hint.extension] = replace(hint, text=known.text)
+        key = hint.context, hint.extension
+        known = self.hints.get(key) or before.get(key)
+        if known is not None and (not row.get("Hint") or known.text == hint.text):  # an event can lack the devices
+            known.status = hint.status
+            self.hints[key] = known
+        elif row.get("Hint"):
+            self.hints[key] = hint
 
     def use_context(self, context: str, *, pbx_may_differ: bool) -> None:
         """Prefer the hints in this context. If the PBX may be another one, forget which hints the context includes."""
         if pbx_may_differ or context != self.extension_context:
-            self.extension_context, self._reached = context, {}
+            self.extension_context, self._reached, self._must_derive = context, {}, True
 
     def reach(self, extension: str, hint: str, now: datetime) -> None:
         """Take the hint that an extension has in `extension_context`, which may include the context that holds it."""
@@ -286,6 +295,17 @@ class Snapshot:
             self.configured_wrapups = configured
             self.changed_queues |= self.queues.keys()
 
+    def _update_all(self, now: datetime) -> None:
+        """Update all lines after a poll. Most polls change no hint and no interface, so there is nothing to derive."""
+        if self._must_derive:
+            self._derive(now)
+            return
+        for queue in self.queues.values():
+            for member in queue.members.values():
+                self._note_last_call(member)
+        for extension in self.extensions.values():
+            self._update_state(extension, now)
+
     def _derive(self, now: datetime) -> None:
         """Find out the extensions and whose members the queues have, from the hints and the members' interfaces."""
         phones: dict[str, tuple[tuple[str, ...], Hint | None]] = {}
@@ -300,8 +320,7 @@ class Snapshot:
                     self.changed_queues.add(name)
                     self._queue_facts.pop(name, None)
                     self._queues_of = None
-                if member.last_call is not None:
-                    self._note_call(agent, member.last_call - _FRACTION)
+                self._note_last_call(member)
         for extension in set(self.extensions) - set(phones):
             del self.extensions[extension]
             self.changed_lines.add(extension)
@@ -309,6 +328,7 @@ class Snapshot:
         for extension, (devices, its_hint) in phones.items():
             self._update_extension(extension, devices, its_hint, now)
         self._by_device = agents.owners
+        self._must_derive = False
 
     def _update_extension(self, name: str, devices: tuple[str, ...], hint: Hint | None, now: datetime) -> None:
         extension = self.extensions.get(name)
@@ -327,11 +347,8 @@ class Snapshot:
     def _update_state(self, extension: Extension, now: datetime) -> bool:
         """Update the state of a line. Return whether the line has become free."""
         hint = extension.hint
-        state = judge(
-            hint.status if hint is not None else None,
-            [self._device_state(device) for device in extension.devices],
-            has_custom=hint is not None and hint.text.has_custom,
-        )
+        states = tuple([self._device_state(device) for device in extension.devices])
+        state = judge(None, states) if hint is None else judge(hint.status, states, has_custom=hint.text.has_custom)
         if state is extension.state:
             return False
         if extension.state is LineState.IN_CALL:
@@ -346,6 +363,10 @@ class Snapshot:
     def note_ring(self, extension: str, now: datetime) -> None:
         """Note that Bazang rings an extension: it is not idle, whether or not somebody answers."""
         self._note_call(extension, now)
+
+    def _note_last_call(self, member: QueueMember) -> None:
+        if member.last_call is not None:
+            self._note_call(member.extension, member.last_call - _FRACTION)
 
     def _note_call(self, extension: str, at: datetime) -> None:
         known = self.idle_since.get(extension)
@@ -366,10 +387,21 @@ class Snapshot:
     def poll_queues(self, rows: Iterable[Fields], now: datetime) -> None:
         """Replace the queues by QueueStatus: parameters, members and waiting callers."""
         before, facts = self.queues, self.queue_facts()
-        self.queues, self._member_states, self._queue_facts, self._queues_of = {}, {}, {}, None
+        self.queues, self._member_states, self._queue_facts = {}, {}, {}
+        have_events: set[str] = set()
         for row in rows:
             self._update_queue(row, now, before)
-        self._derive(now)
+            if row.get("Event") in _QUEUE_EVENTS:
+                have_events.add(row.get("Queue", ""))
+        if not _same_interfaces(before, self.queues):
+            self._must_derive, self._queues_of = True, None
+        for name, queue in self.queues.items():
+            known = before.get(name)
+            if known is None or name in have_events or len(queue.members) != len(known.members):
+                continue
+            if all(map(is_, queue.members.values(), known.members.values())) and queue.callers == facts[name].callers:
+                self._queue_facts[name] = facts[name]
+        self._update_all(now)
         after = self.queue_facts()
         self._queue_facts |= {name: facts[name] for name in after if facts.get(name) == after[name]}
         self.changed_queues |= {name for name in before.keys() | after.keys() if facts.get(name) != after.get(name)}
@@ -378,16 +410,8 @@ class Snapshot:
 
     def handle(self, event: Fields, now: datetime) -> bool:
         """Apply an event. Return whether it may have freed an agent or unblocked a request."""
-        match event.get("Event"):
-            case "ExtensionStatus":
-                return self._extension_event(event, now)
-            case "DeviceStateChange":
-                return self._device_event(event, now)
-            case name if name in _CHANNEL_EVENTS:
-                return self._channel_event(event, now)
-            case name if name in _QUEUE_EVENTS:
-                return self._queue_event(event, now)
-        return False
+        handler = self._handlers.get(event.get("Event", ""))
+        return handler is not None and handler(event, now)
 
     def _extension_event(self, event: Fields, now: datetime) -> bool:
         hint = self.hints.get((event.get("Context", ""), event.get("Exten", "")))
@@ -398,19 +422,17 @@ class Snapshot:
         if has_new_text:
             hint.text = parse_hint(event.get("Hint", ""))
             self._derive(now)
-        its = [e for e in map(self.extensions.get, self._owners(hint)) if e is not None and e.hint is hint]
+        owners = {hint.extension} | self._owners_of(hint.devices)
+        its = [e for e in map(self.extensions.get, owners) if e is not None and e.hint is hint]
         became_free = [self._update_state(extension, now) for extension in its]
         return any(became_free) or (has_new_text and any(extension.state is LineState.FREE for extension in its))
-
-    def _owners(self, hint: Hint) -> set[str]:
-        return {hint.extension, *(owner for device in hint.devices for owner in self._by_device.get(device, ()))}
 
     def _device_event(self, event: Fields, now: datetime) -> bool:
         device, state = event.get("Device", ""), event.get("State", "")
         if self.device_states.get(device) == state:
             return False  # half of these events repeat what is known
         self.device_states[device] = state
-        return self._update_owners({device}, now)
+        return self._update_owners(self._by_device.get(device, ()), now)
 
     def _channel_event(self, event: Fields, now: datetime) -> bool:
         uid, name = event.get("Uniqueid", ""), event.get("Event")
@@ -431,13 +453,17 @@ class Snapshot:
         if after is not None:
             self._channels[uid] = after
             self._channels_of.setdefault(after.device, set()).add(uid)
-        return self._update_owners({channel.device for channel in (before, after) if channel is not None}, now)
+        return self._update_owners(self._owners_of([c.device for c in (before, after) if c is not None]), now)
 
-    def _update_owners(self, devices: set[str], now: datetime) -> bool:
-        """Update the lines of these devices. Return whether one has become free."""
-        owners = {owner for device in devices for owner in self._by_device.get(device, ())}
-        became_free = [self._update_state(self.extensions[owner], now) for owner in owners]
-        return any(became_free)
+    def _owners_of(self, devices: Iterable[str]) -> set[str]:
+        return {owner for device in devices for owner in self._by_device.get(device, ())}
+
+    def _update_owners(self, owners: Iterable[str], now: datetime) -> bool:
+        """Update the lines of these extensions. Return whether one has become free."""
+        became_free = False
+        for owner in owners:
+            became_free = self._update_state(self.extensions[owner], now) or became_free
+        return became_free
 
     def _start_wrapups(self, extension: str, now: datetime) -> None:
         """Start the wrap-up time of a member whose line is free after a queue call. The queue reports it later."""
@@ -458,7 +484,12 @@ class Snapshot:
 
     def _queue_event(self, event: Fields, now: datetime) -> bool:
         name = event.get("Queue", "")
-        before, member = self._facts(name), self._member_of(event)
+        member = self._member_of(event)
+        if member is not None and event.get("Event") == "QueueMemberStatus" and self._is_known(name, member, event):
+            self._note_status(member.state_interface, event)
+            extension = self.extensions.get(member.extension)
+            return extension is not None and self._update_state(extension, now)
+        before = self._facts(name)
         state_interface = member.state_interface if member is not None else ""
         what_counts = _what_counts(member)
         self._update_queue(event, now)
@@ -508,7 +539,7 @@ class Snapshot:
                 self._update_member(name, row, interface, member, now)
             case "QueueMemberRemoved":
                 queue.members.pop(interface, None)
-                self._queues_of = None
+                self._queues_of, self._must_derive = None, True
             case "AgentConnect":
                 if before is None:  # a poll takes the count of the table before it
                     queue.answered = min(queue.answered + 1, MOST_SHARE)
@@ -539,26 +570,48 @@ class Snapshot:
     ) -> None:
         if current is None:
             self._queues_of = None
+        elif row.get("Event") == "QueueMember" and self._is_known(queue, current, row):
+            self._note_status(current.state_interface, row)
+            self.queues[queue].members[interface] = current
+            return
         last_call = _last_call(row, current, now)
         state_interface = row.get("StateInterface") or interface
-        paused = row.get("Paused") == "1" and row.get("PausedReason") != HOLD_REASON
+        paused, held = _pauses(row)
         if paused and current is not None and current.held:
             self.overruled.add(current.extension)
-        status = row.get("Status", "")
-        if 0 <= integer(status, -1) < len(MEMBER_STATES):
-            self._member_states[normalized(state_interface)] = MEMBER_STATES[integer(status)]
+        self._note_status(state_interface, row)
         self.queues[queue].members[interface] = QueueMember(
             interface=interface,
             state_interface=state_interface,
             extension=current.extension if current is not None else "",
             name=row.get("MemberName") or row.get("Name") or interface,
             paused=paused,
-            held=row.get("Paused") == "1" and not paused,
+            held=held,
             penalty=integer(row.get("Penalty", "")),
             last_call=last_call,
-            wrapup=timedelta(seconds=self.wrapups.get(queue) or integer(row.get("Wrapuptime", ""))),
+            wrapup=timedelta(seconds=self._wrapup(queue, row)),
             in_call=row.get("InCall") == "1" or (current is not None and current.in_call and row.get("InCall") is None),
             reported_call=_reported_call(row, current),
+        )
+
+    def _wrapup(self, queue: str, row: Fields) -> int:
+        return self.wrapups.get(queue) or integer(row.get("Wrapuptime", ""))
+
+    def _note_status(self, state_interface: str, row: Fields) -> None:
+        status = integer(row.get("Status", ""), -1)
+        if 0 <= status < len(MEMBER_STATES):
+            self._member_states[normalized(state_interface)] = MEMBER_STATES[status]
+
+    def _is_known(self, queue: str, member: QueueMember, row: Fields) -> bool:
+        """Tell whether a row says nothing new of a member but the state of their device."""
+        return (
+            member.state_interface == (row.get("StateInterface") or member.interface)
+            and member.name == (row.get("MemberName") or row.get("Name") or member.interface)
+            and (member.paused, member.held) == _pauses(row)
+            and member.penalty == integer(row.get("Penalty", ""))
+            and member.reported_call == _reported_call(row, member)
+            and (row.get("InCall") is None or member.in_call == (row["InCall"] == "1"))
+            and member.wrapup == timedelta(seconds=self._wrapup(queue, row))
         )
 
     def move_times(self, by: timedelta) -> None:
@@ -643,8 +696,9 @@ class Snapshot:
             self._queue_facts.pop(queue, None)
             self.changed_queues.add(queue)
 
-    def queue_facts(self) -> dict[str, Queue]:
-        return {name: self._fact(name) for name in self.queues}
+    def queue_facts(self, names: Iterable[str] | None = None) -> dict[str, Queue]:
+        """Return the facts of these queues, None for all."""
+        return {name: self._fact(name) for name in (self.queues if names is None else names)}
 
     def _fact(self, name: str) -> Queue:
         if name not in self._queue_facts:
@@ -653,6 +707,14 @@ class Snapshot:
 
     def _facts(self, queue: str) -> Queue | None:
         return self._fact(queue) if queue in self.queues else None
+
+
+def _pauses(row: Fields) -> tuple[bool, bool]:
+    """Return whether somebody else has paused a queue member, and whether we have."""
+    if row.get("Paused") != "1":
+        return False, False
+    held = row.get("PausedReason") == HOLD_REASON
+    return not held, held
 
 
 def _line(extension: Extension, idle_since: datetime | None) -> Line:
@@ -673,7 +735,7 @@ def _channel(row: Fields) -> _Channel:
 
 
 def _renamed(channel: _Channel, event: Fields) -> _Channel:
-    return replace(channel, device=device_of_channel(event.get("Newname", "")))
+    return channel._replace(device=device_of_channel(event.get("Newname", "")))
 
 
 def _last_call(row: Fields, current: QueueMember | None, now: datetime) -> datetime | None:
@@ -694,6 +756,19 @@ def _last_call(row: Fields, current: QueueMember | None, now: datetime) -> datet
 
 def _queue(queue: QueueState) -> Queue:
     return Queue(_members(queue.members.values()), queue.callers)
+
+
+def _same_interfaces(before: Mapping[str, QueueState], after: Mapping[str, QueueState]) -> bool:
+    """Tell whether the queues have the same members, whose devices have the same names."""
+    if before.keys() != after.keys():
+        return False
+    for name, queue in after.items():
+        known = before[name].members
+        if queue.members.keys() != known.keys():
+            return False
+        if any(member.state_interface != known[place].state_interface for place, member in queue.members.items()):
+            return False
+    return True
 
 
 def _reported_call(row: Fields, current: QueueMember | None) -> int:

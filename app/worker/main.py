@@ -353,7 +353,8 @@ class Worker:
         if name in Snapshot.handled and self.snapshot.handle(event, utcnow()):
             self.dispatcher.wake()
         self.holds.keep_others()
-        self.talks.handle(event)
+        if name in TalkWatch.handled:
+            self.talks.handle(event)
         self.state.store_changes_soon()
 
     def _on_ring(self, order: DialOrder) -> None:

@@ -107,8 +107,10 @@ class StateStore:
 
         That is after DELAY, and INTERVAL after the last time.
         """
+        if self._timer is not None:
+            return
         changed = self._snapshot.changed_lines or self._snapshot.changed_queues
-        if self._timer is None and (changed or self.numbers_on_line != self._stored_numbers):
+        if changed or self.numbers_on_line != self._stored_numbers:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_at(max(loop.time() + DELAY, self._next_at), self.store_changes)
 
@@ -122,10 +124,10 @@ class StateStore:
         self._timer, self._next_at = None, asyncio.get_running_loop().time() + INTERVAL
         extensions, self._snapshot.changed_lines = self._snapshot.changed_lines, set()
         queues, self._snapshot.changed_queues = self._snapshot.changed_queues, set()
-        facts, configured = self._snapshot.queue_facts(), self._snapshot.configured_wrapups or {}
+        configured, everything = self._snapshot.configured_wrapups or {}, self._snapshot.extensions
         # A row can only be deleted by a complete write.
-        complete = complete or not extensions <= self._snapshot.extensions.keys() or not queues <= facts.keys()
-        everything = self._snapshot.extensions
+        complete = complete or not extensions <= everything.keys() or not queues <= self._snapshot.queues.keys()
+        facts = self._snapshot.queue_facts(None if complete else queues)
         extension_reports = {
             e.extension: pbx_state.ExtensionReport(
                 e.extension,
@@ -141,7 +143,6 @@ class StateStore:
         queue_reports = {
             name: pbx_state.QueueReport(name, queue.callers, queue.members, configured.get(name))
             for name, queue in facts.items()
-            if complete or name in queues
         }
         numbers = self.numbers_on_line if self.numbers_on_line != self._stored_numbers else None
         self._stored_numbers = self.numbers_on_line

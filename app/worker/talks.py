@@ -33,6 +33,8 @@ class TalkWatch:
     calls are listed; it should call `withhold_number` if they withhold their number.
     """
 
+    handled = Calls.handled | LostCalls.handled
+
     def __init__(
         self,
         database: Database,
@@ -58,6 +60,7 @@ class TalkWatch:
         self._counts: Counter[str] = Counter()
         self._numbers: frozenset[str] | None = frozenset()  # None: they have changed
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: float | None = None  # when it is due, None without a timer
 
     async def read_settings(self) -> None:
         """Read the settings of the office."""
@@ -104,9 +107,13 @@ class TalkWatch:
         if name not in self._calls.handled:
             return
         now, changes = self._now(), self._calls.changes
-        self._close_due(now)  # those that this event may end
+        next_due = self._calls.next_due()
+        if next_due is not None and next_due <= now:  # this event may end the talk
+            self._close_due(now)
         self._calls.handle(event, now)
-        self._report(now)
+        next_due = self._calls.next_due()
+        if next_due != self._timer_at or (next_due is not None and next_due <= now):
+            self._report(now)
         if self._calls.changes != changes:
             self._line_changed()
 
@@ -159,26 +166,23 @@ class TalkWatch:
     def _report(self, now: float) -> None:
         """Queue the closing of the requests that the due talks answer, and wait for the next talk."""
         next_due = self._close_due(now)
-        if self._timer is None and next_due is None:
+        if next_due == self._timer_at:
             return
         if self._timer is not None:
-            if self._timer.when() == next_due:
-                return
             self._timer.cancel()
         loop = asyncio.get_running_loop()
         self._timer = None if next_due is None else loop.call_at(next_due, self._on_timer)
+        self._timer_at = next_due
 
     def _close_due(self, now: float) -> float | None:
         """Queue the closing of the requests that the due talks answer. Return when the next talk is due."""
-        next_due = self._calls.next_due()
-        if next_due is None or next_due > now:
-            return next_due
         for talk in self._calls.due(now):
             self._close_requests(talk, utcnow() - timedelta(seconds=now - talk.since))
         return self._calls.next_due()
 
     def _on_timer(self) -> None:
-        self._timer = None  # the event loop may be early by its clock's resolution, so wait again if nothing is due
+        self._timer = self._timer_at = None
+        # The event loop may be early by its clock's resolution, so wait again if nothing is due.
         self._report(self._now())
 
     def _on_caller(self, uniqueid: str, channel: str) -> None:

@@ -2,7 +2,8 @@
 bare AMI client. `flood`: the same time while the PBX sends 100,000 events a second, compared with few. `pages`: the
 time of the panel's pages with 100,000 requests, compared with 100 requests and with the list of Flask-Admin.
 `dispatch`: a decision with 1,000,000 requests stored and 50,000 waiting, compared with 1,000 and 50. `events`: reading
-the events of 1,000 phones, compared with panoramisk's parsing. `wait`: the error of the estimated wait in simulated
+the events of 1,000 phones, compared with panoramisk's parsing. `poll`: a poll of 1,000 phones and 100 queues that have
+not changed, compared with panoramisk's parsing. `wait`: the error of the estimated wait in simulated
 offices, compared with that of a constant. All results are ratios of values that were measured in one run, alternately.
 `registrations`: how many of 200 callers who press 1 at once are lost, on a machine that is busy with much else.
 `weight`: the bytes of a first visit, and when a slow line shows the page, compared with their limits.
@@ -11,11 +12,11 @@ offices, compared with that of a constant. All results are ratios of values that
 import argparse
 import sys
 
-from script.benchmarks import dispatch, events, flood, latency, pages, registrations, wait, weight
+from script.benchmarks import dispatch, events, flood, latency, pages, poll, registrations, wait, weight
 
 RUNS = {
     **{"latency": 30, "flood": 20, "pages": 25, "dispatch": 100, "events": 12, "wait": 2},
-    **{"registrations": 10, "weight": 5},
+    **{"registrations": 10, "weight": 5, "poll": 15},
 }
 
 
@@ -33,6 +34,7 @@ def main(arguments: list[str]) -> int:
         "pages": pages.run,
         "dispatch": dispatch.run,
         "events": events.run,
+        "poll": poll.run,
         "wait": wait.run,
         "registrations": registrations.run,
         "weight": weight.run,

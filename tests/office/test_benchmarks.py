@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from script.benchmarks import dispatch, events, wait
+from script.benchmarks import dispatch, events, poll, wait
 from script.benchmarks.dispatch import Size
 
 
@@ -26,6 +26,15 @@ def test_bench_of_events_digests_all_calls(monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.setattr(events, "CALLS_AT_ONCE", 10)
     assert events.run(2) in (0, 1)  # too short to say how fast it is
     assert "of 30 calls" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_bench_of_polls_reads_all_lists(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, rows in poll.LISTS.items():
+        monkeypatch.setitem(poll.LISTS, name, rows[:21])
+    assert poll.run(2) in (0, 1)  # too short to say how fast it is
+    assert "polled: 63 rows, 2 times" in (shown := capsys.readouterr().out)
+    assert ", 0 writes" in shown
 
 
 @pytest.mark.slow

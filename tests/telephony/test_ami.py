@@ -357,6 +357,17 @@ async def test_rows_of_a_list_count_whatever_events_are_wanted(fake: FakeAmi) ->
         assert [e.event for e in h.events if e.event != "FullyBooted"] == ["Newstate"]
 
 
+async def test_event_that_comes_again_counts_again_and_is_parsed_once(fake: FakeAmi) -> None:
+    async with harness(fake) as h:
+        for state in ("INUSE", "NOT_INUSE", "INUSE"):
+            await fake.connection.send([("Event", "DeviceStateChange"), ("Device", "PJSIP/501"), ("State", state)])
+        await fake.connection.send([("Event", "Newstate"), ("Channel", "PJSIP/103-1")])
+        await h.event("Newstate")
+        found = [e for e in h.events if e.event == "DeviceStateChange"]
+        assert [e["State"] for e in found] == ["INUSE", "NOT_INUSE", "INUSE"]
+        assert found[0] is found[2]
+
+
 @pytest.mark.parametrize("bad", ["\r\n", "\r", "\n", "\0", "a\r\nAction: Originate"])
 @pytest.mark.parametrize("place", ["action", "value", "variable", "name", "collect"])
 async def test_text_that_could_add_a_header_is_not_sent(fake: FakeAmi, bad: str, place: str) -> None:

@@ -167,7 +167,7 @@ def test_long_names_stay_apart() -> None:
     ],
 )
 def test_states(status: int | None, states: list[str], expected: LineState) -> None:
-    assert judge(status, states) is expected
+    assert judge(status, tuple(states)) is expected
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_states(status: int | None, states: list[str], expected: LineState) -> N
     ],
 )
 def test_busy_hint_over_free_devices_means_do_not_disturb(status: int, states: list[str], expected: LineState) -> None:
-    assert judge(status, states, has_custom=True) is expected
+    assert judge(status, tuple(states), has_custom=True) is expected
 
 
 STATES = st.sampled_from(
@@ -198,7 +198,7 @@ STATUSES = st.none() | st.sampled_from([-2, -1, 0, 1, 2, 4, 8, 9, 16, 17])
 def test_line_is_free_only_if_nothing_is_in_use_and_something_can_ring(
     status: int | None, states: Iterable[str], has_custom: bool
 ) -> None:
-    known = list(states)
+    known = tuple(states)
     if judge(status, known, has_custom=has_custom) is FREE:
         assert status in (None, 0)
         assert set(known) <= {"", "UNKNOWN", "NOT_INUSE", "INVALID", "UNAVAILABLE"}

@@ -322,3 +322,76 @@ def test_free_time_of_a_member_without_a_hint_survives_polls() -> None:
         snapshot.poll_extensions([], T0 + timedelta(seconds=seconds))
         snapshot.poll_queues([member("PJSIP/sara")], T0 + timedelta(seconds=seconds))
     assert snapshot.lines()["sara"].since == T0
+
+
+# -- polls that change nothing ------------------------------------------------------------------------------------
+
+
+def poll(snapshot: Snapshot, *rows: Message, now: datetime = T0) -> None:
+    snapshot.poll_extensions([row for row in rows if row.event == "ExtensionStatus"], now)
+    snapshot.poll_queues([row for row in rows if row.event == "QueueMember"], now)
+
+
+def test_poll_of_an_unchanged_pbx_keeps_all_facts() -> None:
+    rows = [hint("101", "PJSIP/101"), member("PJSIP/101", Wrapuptime=20, LastCall=1), member("SIP/guest")]
+    snapshot = snapshot_of(*rows)
+    snapshot.changed_lines, snapshot.changed_queues = set(), set()
+    lines, facts, owners = snapshot.lines(), snapshot.queue_facts(), snapshot._by_device
+    poll(snapshot, *rows, now=T0 + timedelta(seconds=5))
+    assert all(snapshot.lines()[name] is line for name, line in lines.items())
+    assert snapshot.queue_facts()["800"] is facts["800"]
+    assert snapshot._by_device is owners, "nothing was derived again"
+    assert (snapshot.changed_lines, snapshot.changed_queues) == (set(), set())
+
+
+def test_agent_without_an_extension_goes_with_the_member() -> None:
+    rows = [hint("101", "PJSIP/101"), member("PJSIP/101"), member("SIP/guest")]
+    snapshot = snapshot_of(*rows)
+    snapshot.handle(event("QueueMemberRemoved", Queue="800", Interface="SIP/guest"), T0)
+    poll(snapshot, *rows[:2])
+    assert phones(snapshot) == {"101": "PJSIP/101"}
+
+
+def test_context_that_is_chosen_counts_with_the_next_poll_of_the_same_hints() -> None:
+    rows = [hint("101", "PJSIP/a101", context="firm-a"), hint("101", "PJSIP/b101", context="firm-b")]
+    snapshot = snapshot_of(*rows, context="firm-a")
+    snapshot.use_context("firm-b", pbx_may_differ=False)
+    poll(snapshot, *rows)
+    assert phones(snapshot) == {"101": "PJSIP/b101"}
+
+
+def test_poll_frees_a_line_whose_hint_has_changed_only_its_state() -> None:
+    rows = [hint("101", "PJSIP/101", status=1), device("PJSIP/101"), member("PJSIP/101")]
+    snapshot = snapshot_of(*rows)
+    assert states(snapshot) == {"101": LineState.IN_CALL}
+    poll(snapshot, hint("101", "PJSIP/101"), rows[2], now=T0 + timedelta(seconds=5))
+    assert states(snapshot) == {"101": FREE}
+    assert snapshot.lines()["101"].since == T0 + timedelta(seconds=5)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"Paused": "1"}, {"Penalty": "3"}, {"LastCall": "1793692800"}, {"Wrapuptime": "9", "LastCall": "5"}],
+    ids=lambda said: "-".join(said),
+)
+def test_event_and_row_that_say_something_new_of_a_member_count(said: dict[str, str]) -> None:
+    row = {"Paused": "0", "Penalty": "0", "LastCall": "0", "Wrapuptime": "20", "InCall": "0"}
+    known = member("PJSIP/101", **row)
+    by_event, by_row = (snapshot_of(hint("101", "PJSIP/101"), known) for _ in range(2))
+    fields = {"Queue": "800", "MemberName": "PJSIP/101", "Interface": "PJSIP/101", "Status": "1"}
+    before = by_event.queue_facts()["800"]
+    by_event.changed_queues, by_row.changed_queues = set(), set()
+    by_event.handle(event("QueueMemberStatus", **fields, **(row | said)), T0)
+    poll(by_row, hint("101", "PJSIP/101"), member("PJSIP/101", **(row | said)))
+    assert by_event.queue_facts() == by_row.queue_facts() != {"800": before}
+    assert by_event.changed_queues == by_row.changed_queues == {"800"}
+
+
+def test_member_who_left_a_call_by_an_event_among_the_rows_has_wrapup_time() -> None:
+    rows = [hint("101", "PJSIP/101"), member("PJSIP/101", Wrapuptime=20, InCall=1)]
+    snapshot = snapshot_of(*rows)
+    end = event("AgentComplete", Queue="800", Interface="PJSIP/101")
+    poll(snapshot, *rows)
+    now = T0 + timedelta(seconds=30)
+    snapshot.poll_queues([rows[1], end], now)
+    assert snapshot.queue_facts()["800"].members[0].wrapup_until == now + timedelta(seconds=20)
