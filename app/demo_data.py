@@ -277,6 +277,7 @@ class _Generator:
             "caller_number": customer.shown,
             "caller_name": customer.name,
             "came_by": "",
+            "website": "",
             "preferred": "",
             "fell_back": False,
             "agent_first": False,

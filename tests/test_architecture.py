@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 WEB_MAY_IMPORT = {
     "setup": {"settings", "accounts"},
     "modules": {"pbx", "prompts"},
-    "settings": {"prompts"},
+    "settings": {"prompts", "requests", "website"},
 }
 
 # library -> the packages and modules of app that may use it

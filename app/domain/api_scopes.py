@@ -11,6 +11,7 @@ class ApiScope(StrEnum):
     REQUESTS_WRITE = "requests:write"
     OFFICE_READ = "office:read"  # modules and queues
     FIGURES_READ = "figures:read"
+    CALLS_WRITE = "calls:write"  # ring an extension of the user, and connect it with a number
 
 
 def parse_scopes(names: Collection[str]) -> frozenset[ApiScope]:

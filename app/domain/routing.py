@@ -151,6 +151,7 @@ class CameBy(StrEnum):
     CODE = "code"  # or a queue: nobody in particular was called
     MODULE = "module"  # another one before, in the same call
     MISSED_CALL = "missed_call"  # not at all: they hung up, and the request was made from the missed call
+    WEBSITE = "website"  # not at all: they filled in a form of a website
 
 
 # -- what the dialplan is rendered from -------------------------------------------------------------------------------

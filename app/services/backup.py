@@ -41,7 +41,7 @@ _LIVE = frozenset(
     {
         *("lines", "queues", "queue_members", "pbx_destinations", "numbers_on_line", "worker_state", "commands"),
         *("user_sessions", "pending_logins", "login_failures", "push_subscriptions", "push_messages"),
-        *("api_answers", "webhook_messages", "contact_imports", "looked_up_names"),
+        *("api_answers", "webhook_messages", "contact_imports", "looked_up_names", "counts"),
     }
 )
 _ROWS_AT_ONCE = 500

@@ -30,6 +30,7 @@ class ErrorCode(StrEnum):
     PAST = "past"
     NOT_FREE = "not_free"  # the office is closed then, or has as many calls then as it allows
     NOT_YOURS = "not_yours"
+    NO_PLACE = "no_place"  # no module whose requests the extension serves
     TAKEN = "taken"  # another user or module has it
     # modules and scenarios
     ONE_QUEUE = "one_queue"  # a module is for one queue only
@@ -69,6 +70,7 @@ class ErrorCode(StrEnum):
     AMI_USER = "ami_user"
     SECRET = "secret"  # noqa: S105 - the name of an error
     SECRET_AGAIN = "secret_again"  # noqa: S105 - the name of an error
+    ORIGIN = "origin"  # not https://www.example.org, without a path
     # webhooks
     URL = "url"  # not one of http or https, or with a name and password
     INSIDE = "inside"  # an address inside the office, which is not allowed

@@ -401,6 +401,8 @@ class CallRequest(Base):
     caller_name: Mapped[str] = mapped_column(String(80), default="")
     created_by: Mapped[str] = mapped_column(String(80), default="")  # a user's name; "" = the caller, by phone
     came_by: Mapped[str] = mapped_column(String(12), default="", server_default="")  # a routing.CameBy
+    # the name of the website form, kept in case the form is removed; "": it came another way
+    website: Mapped[str] = mapped_column(String(80), default="", server_default="")
     # the Uniqueid of the caller's channel; "/2" follows at the second module that the call entered, and so on
     call_uniqueid: Mapped[str | None] = mapped_column(String(80))
     status: Mapped[str] = mapped_column(String(12))
@@ -825,6 +827,7 @@ class ApiToken(Base):
     created_at: Mapped[datetime]
     used_at: Mapped[datetime | None]  # accurate to a few minutes
     used_from: Mapped[str] = mapped_column(String(45), default="")  # the address of the last use
+    expires_at: Mapped[datetime | None]  # it is refused from then on; NULL: it never expires
 
 
 class ApiAnswer(Base):
@@ -838,6 +841,40 @@ class ApiAnswer(Base):
     status: Mapped[int | None]  # of HTTP; None until the transaction that made the row ends
     body: Mapped[dict[str, Any]] = mapped_column(default=dict)
     created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Count(Base):
+    """How often something happened in a span of time that ends at `until`, in all processes. See services/counts.py."""
+
+    __tablename__ = "counts"
+
+    name: Mapped[str] = mapped_column(String(120), primary_key=True)
+    until: Mapped[datetime] = mapped_column(primary_key=True, index=True)
+    hits: Mapped[int]
+
+
+class WebsiteForm(Base):
+    """A form by which visitors of a website leave requests. Its key is public: every visitor can read it."""
+
+    __tablename__ = "website_forms"
+    # Else a page that still shows a removed form could change the next one.
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(80), unique=True)
+    key: Mapped[str] = mapped_column(String(32), unique=True)
+    active: Mapped[bool] = mapped_column(default=True)
+    # NULL: the module was deleted, and the form registers nothing
+    module_id: Mapped[int | None] = mapped_column(ForeignKey("modules.id", ondelete="SET NULL"), index=True)
+    target: Mapped[str] = mapped_column(String(80), default="")  # an extension of the module; "": any, or the queue
+    origins: Mapped[list[str]]  # such as https://www.example.org; see domain/website.py
+    language: Mapped[str] = mapped_column(String(8))
+    asks_name: Mapped[bool] = mapped_column(default=True)
+    offers_times: Mapped[bool] = mapped_column(default=False)  # if the module offers them, too
+    privacy: Mapped[str] = mapped_column(Text, default="")  # a sentence below the form
+    daily_limit: Mapped[int]  # requests in 24 hours
+    created_by: Mapped[str] = mapped_column(String(80), default="")
+    created_at: Mapped[datetime]
 
 
 class Webhook(Base):

@@ -12,6 +12,7 @@ from sqlalchemy import (
     CompoundSelect,
     Row,
     ScalarSelect,
+    and_,
     bindparam,
     case,
     func,
@@ -43,7 +44,7 @@ from app.domain.limits import DAY, HOUR, LimitReason
 from app.domain.number_policy import Source
 from app.domain.place_in_line import Place, PlaceRule
 from app.domain.policy import AgentPause
-from app.domain.routing import DestinationKind
+from app.domain.routing import CameBy, DestinationKind
 from app.domain.webhooks import WebhookEvent, event_of
 from app.store import last_talks, webhooks
 from app.store.models import Attempt, Base, CallRequest, HistoryEntry, Module, SpokenName, UtcDateTime
@@ -540,6 +541,8 @@ def count_for_limits(
     if caller_number:
         of_number = or_(of_number, CallRequest.caller_number == caller_number)
     by_phone = CallRequest.created_by == ""
+    # Websites have limits of their own, so that a flood of theirs keeps no caller out.
+    by_callers = and_(by_phone, CallRequest.came_by != CameBy.WEBSITE.value)
 
     def count(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
         return select(func.count()).select_from(CallRequest).where(*conditions).scalar_subquery()
@@ -549,8 +552,8 @@ def count_for_limits(
         LimitReason.NUMBER_OPEN: count(has_status(), of_number),
         LimitReason.NUMBER_HOUR: count(of_number, by_phone, last_hour),
         LimitReason.NUMBER_DAY: count(of_number, by_phone, CallRequest.registered_at > now - DAY),
-        LimitReason.MODULE_HOUR: count(CallRequest.module_id == module_id, by_phone, last_hour),
-        LimitReason.TOTAL_HOUR: count(by_phone, last_hour),
+        LimitReason.MODULE_HOUR: count(CallRequest.module_id == module_id, by_callers, last_hour),
+        LimitReason.TOTAL_HOUR: count(by_callers, last_hour),
         LimitReason.WAITING: count(has_status([Status.WAITING])),
     }
     return dict(zip(counts, session.execute(select(*counts.values())).one(), strict=True))

@@ -129,6 +129,7 @@ def tell_request(
             "target": {"kind": "queue" if values["queue"] else "extension", "code": values["target"]},
             "number": row.number,
             "name": row.caller_name,
+            "website": row.website,
             "source": row.came_by or ("panel" if row.created_by else "phone"),
             "priority": values["priority"],
             **moments,

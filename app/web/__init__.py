@@ -5,6 +5,8 @@ from flask import Flask
 
 def register(app: Flask) -> None:
     """Attach the panel to the application."""
+    from app.services.api.tokens import expires_soon as token_expires_soon
+    from app.services.counts import Counts
     from app.web import (
         assets,
         colours,
@@ -43,7 +45,7 @@ def register(app: Flask) -> None:
     from app.web.prompts import wording as prompt_wording
     from app.web.report import filters, overview
     from app.web.report import views as report
-    from app.web.requests import actions, mine, pause
+    from app.web.requests import actions, call, mine, pause
     from app.web.requests import views as requests
     from app.web.requests import wording as request_wording
     from app.web.requests.reasons import explain_reason
@@ -53,13 +55,17 @@ def register(app: Flask) -> None:
     from app.web.settings import wording as settings_wording
     from app.web.setup import views as setup
     from app.web.setup import wording as setup_wording
+    from app.web.website import views as website
 
+    bazang = app.extensions["bazang"]
+    bazang["counts"] = Counts(bazang["database"])
     for part in (compression, http, urls, assets, locale, formats, fields, layout, health, poll, error_pages, session):
         part.register(app)
     for views in (
         *(login, profile, second_factor, tokens, poll, overview, requests, actions, mine, missed, pause, report),
         *(monitoring, browser, notifications, search, filters, guide, contacts),
-        *(modules, destinations, preview, by_phone, recordings, extensions, queues, settings, setup, users, audit, api),
+        *(modules, destinations, preview, by_phone, recordings, extensions, queues, settings, setup, users, audit),
+        *(api, call, website),
     ):
         app.register_blueprint(views.blueprint)
     app.jinja_env.globals.update(
@@ -77,6 +83,7 @@ def register(app: Flask) -> None:
         explain_reason=explain_reason,
         find_remedies=find_remedies,
         scope_label=tokens.scope_label,
+        token_expires_soon=token_expires_soon,
         location_suggestions=location_suggestions,
         screen_pops=screen_pop.current_screen_pops,
     )

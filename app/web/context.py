@@ -11,6 +11,7 @@ from flask_login import current_user, login_required
 
 from app.audio.library import SoundLibrary
 from app.config import Settings
+from app.services.counts import Counts
 from app.services.pbx.directory import Directory, load_directory
 from app.services.requests.access import Scope, scope_of
 from app.store import settings as settings_store
@@ -26,6 +27,11 @@ def settings() -> Settings:
 
 def database() -> Database:
     return current_app.extensions["bazang"]["database"]
+
+
+def counts() -> Counts:
+    """Return the counts of this process, which hold for all web processes."""
+    return current_app.extensions["bazang"]["counts"]
 
 
 def cached(key: Hashable, read: Callable[[], Value]) -> Value:

@@ -11,6 +11,8 @@ from app.web.context import settings
 
 # The endpoints that monitors ask. They need neither a log-in nor the database.
 PROBES = frozenset({"monitoring.alive", "monitoring.ready", "monitoring.metrics"})
+# The endpoints that visitors of websites use. They have no session.
+WEBSITE = frozenset({f"website.{name}" for name in ("script", "challenge", "send", "ask", "confirm")})
 LARGEST_ROW_NUMBER = 2**31 - 1
 
 _CONTENT_SECURITY_POLICY = "; ".join(
@@ -99,6 +101,8 @@ def _set_headers(response: Response) -> Response:
     response.headers.setdefault("Referrer-Policy", "same-origin")
     if request.is_secure and (days := settings().hsts_days):
         response.headers.setdefault("Strict-Transport-Security", f"max-age={days * 86400}")
+    if request.endpoint == "website.script" and response.status_code == 200:
+        return response  # browsers keep it for some minutes
     if request.endpoint not in FILES:
         response.headers["Cache-Control"] = "no-store"
         response.vary.add("HX-Request")

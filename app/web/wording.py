@@ -276,6 +276,11 @@ ERROR = {
     ),
     "placeholder": _l("There is a word in curly brackets that Bazang does not know. The list below has all of them."),
     "header": _l("This is not the name of a header that can be set. Use Latin letters, digits and dashes."),
+    "no_place": _l("No module has this extension, nor a queue in which it is a member."),
+    "origin": _l(
+        "Enter addresses such as https://www.example.org: with https, and nothing behind the name. "
+        "http is for localhost only."
+    ),
     "header_again": _l("The address has another host now. Enter the value of the header again."),
     "of_contact": _l("One of these numbers belongs to another contact. Remove it there first."),
     "contacts_full": _l("There are 50,000 contacts already. Delete some first."),

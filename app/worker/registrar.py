@@ -8,12 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from app.audio.prompt_texts import appointment_text, delay_text, place_text, wait_text
 from app.config import Settings
 from app.domain import chosen_times, numbers
-from app.domain.hours import Hours, Outside, stops_offering
+from app.domain.hours import Outside
 from app.domain.limits import LimitReason
 from app.domain.number_policy import NumberPolicy, Rule, Source, Verdict, judge
 from app.domain.numbers import NumberPlan
@@ -23,6 +22,7 @@ from app.services.errors import ErrorCode
 from app.services.requests.chosen_times import find_free
 from app.services.requests.kept import KeptRefusal, register_kept
 from app.services.requests.number_lists import canonical
+from app.services.requests.outside import find_outside, hours_of
 from app.services.requests.prospects import find_prospect
 from app.services.requests.registration import (
     Registration,
@@ -36,8 +36,6 @@ from app.services.requests.registration import (
 from app.store import requests as store
 from app.store import settings as store_settings
 from app.store.database import Database
-from app.store.hours import load_hours
-from app.store.models import Module
 from app.store.number_lists import load_lists
 from app.store.number_policy import load_policy
 from app.telephony.agi_access import LimitedLog
@@ -107,14 +105,7 @@ class Registrar:
             module = store.load_module(session, module_id)
             if module is None:
                 return None
-            hours = self._hours_of(session, module, now)
-        is_outside = stops_offering(hours, now, timedelta(seconds=module.stop_before))
-        return Outside(module.outside) if is_outside else None
-
-    def _hours_of(self, session: Session, module: Module, now: datetime) -> Hours:
-        stored = store_settings.read_all(session)
-        office = store_settings.office(session, self._settings, stored)
-        return load_hours(session, office.timezone, office.region, stored, now).of(module)
+            return find_outside(module, hours_of(session, self._settings, module, now), now)
 
     async def choose_time(self, call: CallerFacts, key: str) -> ChosenTime | None:
         """Return the time that a caller chose by a key, or the next free one, None if none is free."""
@@ -132,7 +123,7 @@ class Registrar:
             module = store.load_module(session, module_id)
             if module is None:
                 return None
-            hours = self._hours_of(session, module, now)
+            hours = hours_of(session, self._settings, module, now)
             wish = chosen_times.wish_of(key, now, hours.zone)
             before_closing = timedelta(seconds=module.stop_before)
             at = find_free(session, module, hours, wish.first, before_closing=before_closing)
@@ -290,7 +281,7 @@ class Registrar:
             module, row = store.load_module(session, registration.module_id), find_open(session, registration)
             if module is None or row is None:
                 return []
-            found = find_prospect(session, row, module, self._hours_of(session, module, now), now)
+            found = find_prospect(session, row, module, hours_of(session, self._settings, module, now), now)
             if found is None:
                 return []
             texts = [place_text(found.ahead, module.language)] if module.tells_place else []

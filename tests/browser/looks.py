@@ -50,6 +50,7 @@ from tests.support.factories import (
     create_running_service,
     create_webhook,
     create_webhook_message,
+    create_website_form,
     store,
 )
 
@@ -236,6 +237,7 @@ def full_office(database: Database, settings: Settings) -> None:
     ):
         store(database, NumberRule(kind=kind, value=value, typed=typed, note=note, created_by="sara", created_at=now))
     add_webhooks(database, now)
+    create_website_form(database, sales, name="فروشگاه")
     for action, subject, detail in AUDIT_ENTRIES:
         store(database, AuditEntry(at=now, actor="sara", action=action, subject=subject, detail=detail))
     soon = now + timedelta(minutes=4)

@@ -94,6 +94,13 @@ def fail_to_save_a_webhook(page: Page) -> None:
     page.locator("#webhook .btn-primary").click()
 
 
+def fail_to_save_a_website_form(page: Page) -> None:
+    page.goto("/settings/websites/new")
+    page.locator("#origins").fill("http://shop.example")
+    page.locator("#website-form .btn-primary").click()
+    page.locator(".error-summary").wait_for()
+
+
 def fail_to_list_missed_calls(page: Page) -> None:
     page.goto("/settings/missed")
     page.locator("#code").fill("sara")
@@ -395,6 +402,13 @@ PAGES: dict[str, Visit] = {
     "settings-webhook-errors": fail_to_save_a_webhook,
     "settings-webhook-log": open_path("/settings/webhooks/1/log"),
     "settings-webhook-delete": open_path("/settings/webhooks/1/delete"),
+    "settings-websites": open_path("/settings/websites"),
+    "settings-website-new": open_path("/settings/websites/new"),
+    "settings-website": open_path("/settings/websites/1"),
+    "settings-website-errors": fail_to_save_a_website_form,
+    "settings-website-delete": open_path("/settings/websites/1/delete"),
+    "call": open_path("/call?number=09121234567&name=Sara"),
+    "call-refused": open_path("/call?number=110"),
     "notifications": open_path("/account/notifications"),
     "notifications-errors": fail_to_save_quiet_hours,
     "keys": list_the_keys,

@@ -413,6 +413,9 @@ STAY = {
     ("kept_registrations", "stored_at"),
     ("saved_filters", "created_at"),
     ("api_tokens", "created_at"),
+    ("api_tokens", "expires_at"),
+    ("counts", "until"),
+    ("website_forms", "created_at"),
 }
 
 

@@ -38,6 +38,7 @@ from app.store.models import (
     Recording,
     Webhook,
     WebhookMessage,
+    WebsiteForm,
     WorkerState,
 )
 
@@ -130,6 +131,20 @@ def create_contact(database: Database, name: str, *numbers: str, organisation: s
     for number in numbers:
         store(database, ContactNumber(number=number, contact_id=contact.id))
     return contact
+
+
+def create_website_form(database: Database, module: Module, **values: Any) -> WebsiteForm:
+    """Store a form for the website https://shop.example, with the key "form"."""
+    defaults: dict[str, Any] = {
+        "name": "Shop",
+        "key": "form",
+        "module_id": module.id,
+        "origins": ["https://shop.example"],
+        "language": "en",
+        "daily_limit": 50,
+        "created_at": NOW,
+    }
+    return store(database, WebsiteForm(**(defaults | values)))
 
 
 def create_webhook(database: Database, *, name: str = "CRM", **kwargs: Any) -> Webhook:

@@ -24,7 +24,7 @@ from app.store.database import Database
 from app.store.models import ExtensionScenario, PhoneCall, QueueRow, QueueScenario, SpokenName
 from app.web import layout
 from app.web.assets import FILES as STATIC_FILES
-from app.web.http import PROBES
+from app.web.http import PROBES, WEBSITE
 from app.web.report.downloads import XLSX
 from script.office.database import make_settings
 from tests.audio.sounds import tone, write_sound
@@ -40,6 +40,7 @@ from tests.support.factories import (
     create_request,
     create_webhook,
     create_webhook_message,
+    create_website_form,
     store,
 )
 from tests.support.second_factors import create_second_factor
@@ -70,8 +71,7 @@ FOR_OPERATORS |= {"missed.index", "missed.rows", "missed.make_request", "missed.
 FOR_OPERATORS |= {"notifications.index", "notifications.save", "notifications.browsers", "notifications.subscribe"}
 FOR_OPERATORS |= {"notifications.test", "notifications.remove", "search.index", "guide.index"}
 FOR_OPERATORS |= {"filters.save", "filters.rename", "filters.delete"}
-FOR_OPERATORS |= {"tokens.new", "tokens.revoke"}
-FOR_OPERATORS |= {"account.screen_pop"}
+FOR_OPERATORS |= {"tokens.new", "tokens.revoke", "call.index", "account.screen_pop"}
 FOR_SUPERVISORS = FOR_OPERATORS | {"log.index", "calls.pause", "calls.resume"}
 FOR_SUPERVISORS |= {"contacts.index", "contacts.new", "contacts.edit", "contacts.delete", "contacts.export_csv"}
 FOR_SUPERVISORS |= {"contacts.upload", "contacts.preview", "contacts.choose_columns", "contacts.store", "contacts.drop"}
@@ -102,6 +102,7 @@ VALUES: dict[str, Any] = {
     "filter_id": 1,
     "token_id": 1,
     "webhook_id": 1,
+    "form_id": 1,
     "message_id": 1,
     "contact_id": 1,
     "role": "operator",
@@ -163,8 +164,11 @@ ZIP_FILES = {"recordings.download_set"}
 
 @lru_cache
 def all_rules() -> list[Rule]:
-    """Return the routes of all pages. Those of the API have other rules, see tests/web/api/test_access.py."""
-    return [rule for rule in _routes() if not rule.endpoint.startswith(API)]
+    """Return the routes of all pages.
+
+    Those of the API and of forms of websites have other rules, see tests/web/api/test_access.py and tests/web/website.
+    """
+    return [rule for rule in _routes() if not rule.endpoint.startswith(API) and rule.endpoint not in WEBSITE]
 
 
 @lru_cache
@@ -182,7 +186,7 @@ def _routes() -> list[Rule]:
 def test_the_api_has_an_address_of_its_own() -> None:
     assert api_rules() and all_rules()
     assert all(rule.rule.startswith("/api/v1/") for rule in api_rules())
-    assert not [rule for rule in all_rules() if rule.rule.startswith("/api")]
+    assert not [rule for rule in all_rules() if rule.rule.startswith(("/api", "/website/"))]
 
 
 def rules(subtests: pytest.Subtests, method: str) -> Iterator[tuple[Rule, AbstractContextManager[object]]]:
@@ -227,6 +231,7 @@ def furnished(database: Database, settings: Settings) -> None:
     store(database, call)
     create_missed_call_rule(database)
     create_missed_call(database, at=datetime.now(UTC), caller_name="Sara")
+    create_website_form(database, module)
     create_webhook_message(database, create_webhook(database), result="http_500", reply="sorry", tried_at=NOW)
     create_contact(database, "Sara", "+989121234567")
     create_second_factor(database, settings, 4)

@@ -144,6 +144,7 @@ async def test_what_happens_to_a_request_is_told_in_order_and_signed(
         "number": NUMBER,
         "name": "Sara",
         "contact_name": "Sara Ahmadi",
+        "website": "",
         "source": "panel",
         "priority": 0,
         "registered_at": work.clock.now().isoformat(timespec="seconds"),

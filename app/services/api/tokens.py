@@ -21,6 +21,8 @@ from app.store.models import ApiToken, User
 PREFIX = "bzg_"  # so that people and scanners of source code recognise a token
 LONGEST_NAME, LONGEST_ADDRESS = 60, 45
 MOST_TOKENS = 20  # of a user
+LIFETIMES = (30, 90, 365)  # days that a user can choose, besides "never"
+WARNED_BEFORE = timedelta(days=14)
 _SHOWN = len(PREFIX) + 4  # characters of a token that stay readable, of which four are secret
 _TOKEN = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
 # How old the stored time of the last use may become. Each write makes all caches outdated.
@@ -29,6 +31,14 @@ _USE_AGE = timedelta(minutes=5)
 
 class WrongToken(Exception):
     """There is no such token, or its user may not use the panel."""
+
+
+class TokenExpired(Exception):
+    """The token was right until `at`."""
+
+    def __init__(self, at: datetime) -> None:
+        super().__init__(str(at))
+        self.at = at
 
 
 @dataclass(frozen=True)
@@ -48,10 +58,24 @@ def list_tokens(database: Database, user_id: int) -> Sequence[ApiToken]:
         return session.scalars(query).all()
 
 
-def create(database: Database, user_id: int, name: str, scopes: Collection[str], now: datetime, *, address: str) -> str:
-    """Make a token of a user and return it. It cannot be read again. Raises Invalid, and NotFound for the user."""
+def create(
+    database: Database,
+    user_id: int,
+    name: str,
+    scopes: Collection[str],
+    now: datetime,
+    *,
+    address: str,
+    days: int | None = None,
+) -> str:
+    """Make a token of a user and return it. It cannot be read again. Raises Invalid, and NotFound for the user.
+
+    `days`: after how many it expires, one of LIFETIMES, None: never.
+    """
     name = name.strip()
     errors = check_line("name", name, LONGEST_NAME, required=True)
+    if days is not None and days not in LIFETIMES:
+        errors["lasts"] = ErrorCode.CHOICE
     try:
         chosen = parse_scopes(scopes)
     except ValueError:
@@ -79,9 +103,10 @@ def create(database: Database, user_id: int, name: str, scopes: Collection[str],
                 beginning=token[:_SHOWN],
                 scopes=stored,
                 created_at=now,
+                expires_at=None if days is None else now + timedelta(days=days),
             )
         )
-        detail = {"api_token": name, "scopes": [None, stored], "address": address}
+        detail = {"api_token": name, "scopes": [None, stored], "lasts": [None, days], "address": address}
         audit.record(session, user.name, AuditAction.API_TOKEN_ADDED, user.name, detail, now)
     return token
 
@@ -107,17 +132,24 @@ def revoke(database: Database, token_id: int, now: datetime, *, actor: str, addr
         audit.record(session, actor, AuditAction.API_TOKEN_REVOKED, owner, detail, now)
 
 
+def expires_soon(token: ApiToken, now: datetime) -> bool:
+    """Tell whether a token expires within WARNED_BEFORE, or has expired."""
+    return token.expires_at is not None and token.expires_at <= now + WARNED_BEFORE
+
+
 def check_token(database: Database, token: str, address: str, now: datetime) -> ApiAccess:
     """Return who calls with this token, and note its use.
 
-    Raises WrongToken, and TooManyFailures for an address from which too many wrong ones came. A right token is accepted
-    from there all the same: nobody can lock out the programs behind a shared address.
+    Raises WrongToken, TokenExpired, and TooManyFailures for an address from which too many wrong ones came. A right
+    token is accepted from there all the same: nobody can lock out the programs behind a shared address.
     """
     found = _find_by_secret(database, token) if _TOKEN.fullmatch(token) else None
     if found is None:
         logins.count_wrong_token(database, address, now)
         raise WrongToken
     row, user = found
+    if row.expires_at is not None and row.expires_at <= now:
+        raise TokenExpired(row.expires_at)
     if row.used_at is None or not timedelta(0) <= now - row.used_at < _USE_AGE:
         used = update(ApiToken).where(ApiToken.id == row.id)
         with database.write() as session:

@@ -46,7 +46,8 @@ class Wording:
     """The texts of the file in the reader's language.
 
     `titles` has a title for each of COLUMNS, in Persian also for "registered_at_jalali" and "done_at_jalali". `caller`
-    is shown as the creator of requests made by phone, `missed_call` of those that the worker made from a missed call.
+    is shown as the creator of requests made by phone, `missed_call` of those that the worker made from a missed call,
+    and `website`, before the name of the form, of those from a website.
     `sheet` is the name of the sheet.
     """
 
@@ -54,6 +55,7 @@ class Wording:
     statuses: Mapping[Status, str]
     caller: str = ""
     missed_call: str = ""
+    website: str = ""
     sheet: str = ""
     locale: Literal["fa", "en"] = "en"
 
@@ -91,6 +93,8 @@ def _cells(rows: Iterable[ReportRow], wording: Wording, zone: ZoneInfo) -> Itera
 
 
 def _creator(row: ReportRow, wording: Wording) -> str:
+    if row.came_by is CameBy.WEBSITE:
+        return f"{wording.website} {row.website}"
     return row.created_by or (wording.missed_call if row.came_by is CameBy.MISSED_CALL else wording.caller)
 
 

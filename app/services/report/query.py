@@ -4,10 +4,11 @@ from array import array
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, asc, desc, func, select
+from sqlalchemy import ColumnElement, Select, and_, asc, desc, func, select
 from sqlalchemy.orm import Session
 
 from app.domain import numbers
@@ -39,12 +40,30 @@ SORTS = {
 }
 
 
+class RequestSource(StrEnum):
+    """Where a request came from."""
+
+    PHONE = "phone"
+    PANEL = "panel"
+    MISSED_CALL = "missed_call"
+    WEBSITE = "website"
+
+
+_MADE_UP = (CameBy.MISSED_CALL.value, CameBy.WEBSITE.value)
+_SOURCES: dict[RequestSource, ColumnElement[bool]] = {
+    RequestSource.PHONE: and_(CallRequest.created_by == "", CallRequest.came_by.not_in(_MADE_UP)),
+    RequestSource.PANEL: CallRequest.created_by != "",
+    RequestSource.MISSED_CALL: and_(CallRequest.created_by == "", CallRequest.came_by == CameBy.MISSED_CALL.value),
+    RequestSource.WEBSITE: CallRequest.came_by == CameBy.WEBSITE.value,
+}
+
+
 @dataclass(frozen=True)
 class Filter:
     """The filter of the report. Empty values do not filter.
 
     Each `…_to` is exclusive. `queue` tells whether `target` is a queue. Numbers match by any part of their digits.
-    `operator` is the name of a user, or an extension.
+    `operator` is the name of a user, or an extension. `source` is a RequestSource.
     """
 
     registered_from: datetime | None = None
@@ -58,6 +77,7 @@ class Filter:
     statuses: Collection[Status] = ()
     queue: bool = False
     target: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,6 +107,7 @@ class ReportRow:
     number: str
     created_by: str
     came_by: CameBy
+    website: str
     registered_at: datetime
     reached_at: datetime | None
     done_at: datetime | None
@@ -170,6 +191,8 @@ def conditions(session: Session, visibility: Visibility, wanted: Filter) -> list
         found.append(CallRequest.module_id == wanted.module_id)
     if wanted.statuses:
         found.append(store.has_status(map(Status, wanted.statuses)))
+    if wanted.source:
+        found.append(_SOURCES[RequestSource(wanted.source)])
     if wanted.target:
         found += [CallRequest.queue.is_(wanted.queue), CallRequest.target == wanted.target]
     return found
@@ -222,6 +245,7 @@ def _row(row: CallRequest, module: Module | None, names: Mapping[str, str], regi
         number=numbers.national(row.number, region),
         created_by=row.created_by,
         came_by=CameBy(row.came_by),
+        website=row.website,
         registered_at=row.registered_at,
         reached_at=row.reached_at,
         done_at=row.done_at,

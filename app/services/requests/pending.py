@@ -63,6 +63,7 @@ class PendingRow:
     caller_number: str
     created_by: str
     came_by: CameBy
+    website: str
     module: str
     module_id: int | None
     queue: bool
@@ -273,6 +274,7 @@ def _to_row(
         caller_number=row.caller_number,
         created_by=row.created_by,
         came_by=CameBy(row.came_by),
+        website=row.website,
         module=row.module_name,
         module_id=row.module_id,
         queue=row.queue,

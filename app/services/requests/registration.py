@@ -53,6 +53,7 @@ class Registration:
     caller: str = ""
     came_by: CameBy = CameBy.UNKNOWN
     call_at: datetime | None = None
+    website: str = ""  # the name of the form, if a visitor of a website left it
 
 
 class RegistrationRefused(Exception):
@@ -138,6 +139,7 @@ def register_in(session: Session, registration: Registration, now: datetime) -> 
         first_called_at=first_called_at,
         created_by=registration.created_by,
         came_by=registration.came_by.value,
+        website=registration.website,
         postponed_until=registration.call_at,
         time_chosen=registration.call_at is not None,
         priority=priority,

@@ -120,6 +120,7 @@ def _page(form: PasswordForm, preferences: PreferencesForm) -> str:
         second_factor=second_factor.state(database(), current_user.id),
         sessions=own,
         tokens=tokens.list_tokens(database(), current_user.id),
+        now=utcnow(),
     )
 
 

@@ -14,14 +14,14 @@ from app.store.models import User, UserSession
 from app.web.assets import FILES
 from app.web.context import cached, database, settings, utcnow
 from app.web.host_check import learn_host
-from app.web.http import PROBES, is_fragment, local_path, previous_page
+from app.web.http import PROBES, WEBSITE, is_fragment, local_path, previous_page
 from app.web.problems import is_api
 
 # How old the stored time of the last use may become. Each write makes all caches outdated.
 _USE_AGE = timedelta(minutes=5)
 # A page that polls is not in use: it may have been left open. A wallboard is in use as long as it is open.
 _POLLS_IN_USE = frozenset({"overview.wallboard_body"})
-_FILES = FILES | PROBES | {"browser.manifest", "browser.service_worker", "browser.offline"}
+_FILES = FILES | PROBES | WEBSITE | {"browser.manifest", "browser.service_worker", "browser.offline"}
 # What a user can do who must set up the second factor first.
 _BEFORE_SET_UP = _FILES | {
     *("second_factor.index", "second_factor.set_up"),

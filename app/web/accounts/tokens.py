@@ -5,7 +5,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user, login_required
 from flask_wtf import FlaskForm
-from wtforms import PasswordField, SelectMultipleField, StringField
+from wtforms import PasswordField, SelectField, SelectMultipleField, StringField
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from app.domain.api_scopes import ApiScope
@@ -24,6 +24,14 @@ SCOPE = {
     ApiScope.REQUESTS_WRITE: _l("create and change requests"),
     ApiScope.OFFICE_READ: _l("read modules and queues"),
     ApiScope.FIGURES_READ: _l("read figures"),
+    ApiScope.CALLS_WRITE: _l("call numbers (click-to-call)"),
+}
+NEVER = "never"
+LASTS = {
+    "30": _l("30 days"),
+    "90": _l("90 days"),
+    "365": _l("one year"),
+    NEVER: _l("until it is revoked"),
 }
 
 
@@ -34,6 +42,13 @@ class TokenForm(FlaskForm):
         choices=choices(SCOPE),
         option_widget=CheckboxInput(),
         widget=ListWidget(prefix_label=False),
+        validate_choice=False,
+    )
+    lasts = SelectField(
+        _l("Valid for"),
+        description=_l("Your account page warns you two weeks before. Then you make a new token."),
+        choices=choices(LASTS),
+        default="365",
         validate_choice=False,
     )
     password = PasswordField(_l("Password"))
@@ -67,11 +82,19 @@ def new():
             form.scopes.data or (),
             utcnow(),
             address=client().address,
+            days=_days(form.lasts.data),
         )
     except Invalid as invalid:
         show_errors(form, invalid.errors)
         return _new_page(form), 422
     return render_template("accounts/token_shown.html", secret=token, name=(form.name.data or "").strip())
+
+
+def _days(lasts: str | None) -> int | None:
+    """Return after how many days the token expires, None: never. What nobody can choose is no lifetime."""
+    if lasts in (None, NEVER):
+        return None
+    return int(lasts) if lasts in LASTS else 0
 
 
 def _new_page(form: TokenForm) -> str:

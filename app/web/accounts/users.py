@@ -92,7 +92,8 @@ def edit(user_id: int):
 
 
 def _edit_page(form: UserForm, user: User) -> str:
-    return _page("accounts/user_edit.html", form, user=user, tokens=tokens.list_tokens(database(), user.id))
+    own = tokens.list_tokens(database(), user.id)
+    return _page("accounts/user_edit.html", form, user=user, tokens=own, now=utcnow())
 
 
 def _change(user: User, given: UserInput) -> dict[str, str]:

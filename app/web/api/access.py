@@ -5,18 +5,18 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from flask import request
-from limits import RateLimitItem, RateLimitItemPerMinute
 
 from app.domain.api_scopes import ApiScope
-from app.extensions import limiter
 from app.services.api import tokens
-from app.services.api.tokens import ApiAccess, WrongToken
+from app.services.api.tokens import ApiAccess, TokenExpired, WrongToken
+from app.services.counts import Limit
 from app.services.logins import TooManyFailures
-from app.web.context import database, utcnow
+from app.web.context import counts, database, utcnow
 from app.web.problems import Problem
 
-CALLS = RateLimitItemPerMinute(300, namespace="api")  # of a token
-CHANGES = RateLimitItemPerMinute(60, namespace="api changes")  # of these, calls that change something
+MINUTE = timedelta(minutes=1)
+CALLS = Limit("api", 300, MINUTE, block=30)  # of a token
+CHANGES = Limit("api changes", 60, MINUTE, block=5)  # of these, calls that change something
 _REALM = 'Bearer realm="Bazang"'
 
 
@@ -31,6 +31,9 @@ def authenticate(scope: ApiScope | None, *, changes: bool) -> ApiAccess:
         raise Problem(401, "token_missing", text, headers={"WWW-Authenticate": _REALM})
     try:
         access = tokens.check_token(database(), token.strip(), request.remote_addr or "", utcnow())
+    except TokenExpired as expired:
+        text = f"The token has expired at {expired.at.isoformat(timespec='seconds')}. Make a new one."
+        raise Problem(401, "token_expired", text, headers=_challenge("invalid_token")) from None
     except WrongToken:
         text = "There is no such token, it was revoked, or its user may not use the panel."
         raise Problem(401, "token_invalid", text, headers=_challenge("invalid_token")) from None
@@ -46,14 +49,12 @@ def authenticate(scope: ApiScope | None, *, changes: bool) -> ApiAccess:
     return access
 
 
-def _count(item: RateLimitItem, access: ApiAccess) -> None:
+def _count(limit: Limit, access: ApiAccess) -> None:
     """Count a call of a token. Raises Problem if there are too many."""
-    if limiter.limiter.hit(item, str(access.token_id)):
-        return
-    window = limiter.limiter.get_window_stats(item, str(access.token_id))
-    wait = timedelta(seconds=window.reset_time - utcnow().timestamp())
-    text = f"This token may make {item.amount} such calls in a minute."
-    raise Problem(429, "too_many_calls", text, headers=_retry_after(wait))
+    wait = counts().hit(limit, str(access.token_id), utcnow())
+    if wait is not None:
+        text = f"This token may make {limit.most} such calls in a minute."
+        raise Problem(429, "too_many_calls", text, headers=_retry_after(wait))
 
 
 def _challenge(error: str, **more: str) -> Mapping[str, str]:

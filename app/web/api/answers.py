@@ -67,6 +67,8 @@ class Request(Answer):
     created_by: str
     """The user who made it, "" for a caller."""
     came_by: CameBy
+    website: str
+    """The name of the form of a website, "" if the request came another way."""
     module_id: int | None
     """None if the module was deleted."""
     module_name: str
@@ -110,6 +112,7 @@ def _request_fields(row: PendingRow) -> dict[str, Any]:
         "contact_name": row.contact_name,
         "created_by": row.created_by,
         "came_by": row.came_by,
+        "website": row.website,
         "module_id": row.module_id,
         "module_name": row.module,
         "is_for_queue": row.queue,

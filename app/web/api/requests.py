@@ -124,7 +124,7 @@ def create_request(access: ApiAccess, body: NewRequestBody) -> Reply:
         except Invalid as invalid:
             raise refuse(invalid.errors, invalid.free_at) from None
         is_new = result.code is ResultCode.DONE
-        state = _state(result, "created" if is_new else "duplicate")
+        state = state_of(result, "created" if is_new else "duplicate")
         return idempotency.Answer(201 if is_new else 200, state.model_dump(mode="json"))
 
     key = _idempotency_key()
@@ -229,13 +229,13 @@ def _perform(access: ApiAccess, request_id: int, action: Action, body: ActionBod
         raise refuse(invalid.errors) from None
     (result,) = wait_for_results(database(), results)
     if result.code is ResultCode.NO_ANSWER:
-        return Reply(_state(result, "sent"), 202)
+        return Reply(state_of(result, "sent"), 202)
     if result.ok:
-        return Reply(_state(result, "done" if result.code is ResultCode.DONE else "unchanged"))
-    raise _refusal(result)
+        return Reply(state_of(result, "done" if result.code is ResultCode.DONE else "unchanged"))
+    raise refusal_of(result)
 
 
-def _state(result: ActionResult, text: str) -> answers.RequestState:
+def state_of(result: ActionResult, text: str) -> answers.RequestState:
     assert result.status is not None and result.version is not None
     return answers.RequestState(result=text, id=result.id, version=result.version, status=result.status)
 
@@ -256,7 +256,7 @@ _REFUSALS: dict[ResultCode, tuple[int, str]] = {
 }
 
 
-def _refusal(result: ActionResult) -> Problem:
+def refusal_of(result: ActionResult) -> Problem:
     """Return the problem for an action that was not done."""
     if result.code is ResultCode.NOT_FOUND:
         return _not_found()

@@ -95,6 +95,12 @@ ACTION: Mapping[AuditAction, tuple[object, object]] = {
         _l("missed calls no longer listed"),
         _l("Missed calls of %(what)s are no longer listed."),
     ),
+    AuditAction.WEBSITE_FORM_SAVED: (_l("website form saved"), _l("The website form %(what)s was saved.")),
+    AuditAction.WEBSITE_FORM_REMOVED: (_l("website form removed"), _l("The website form %(what)s was removed.")),
+    AuditAction.WEBSITE_KEY_RENEWED: (
+        _l("key of a website form renewed"),
+        _l("The website form %(what)s got a new key. Websites with the old one register nothing."),
+    ),
     AuditAction.WEBHOOK_SAVED: (_l("webhook saved"), _l("The webhook %(what)s was saved.")),
     AuditAction.WEBHOOK_REMOVED: (_l("webhook removed"), _l("The webhook %(what)s was removed.")),
     AuditAction.WEBHOOK_PAUSED: (_l("webhook paused"), _l("The webhook %(what)s was paused.")),
@@ -296,6 +302,10 @@ FIELD: Mapping[str, object] = {
     "ended_address": _l("Address of the ended session"),
     "api_token": _l("API token"),
     "scopes": _l("Rights of the token"),
+    "origins": _l("Addresses of the website"),
+    "privacy": _l("Sentence about privacy"),
+    "daily_limit": _l("Requests in a day"),
+    "lasts": _l("Valid for (days)"),
 }
 
 # Texts of the values of a field.

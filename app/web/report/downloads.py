@@ -88,6 +88,7 @@ def _wording() -> Wording:
         statuses,
         caller=_("by phone"),
         missed_call=_("from a missed call"),
+        website=_("website"),
         sheet=_("Report"),
         locale="fa" if is_persian() else "en",
     )

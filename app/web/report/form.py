@@ -16,7 +16,7 @@ from wtforms.widgets import CheckboxInput, ListWidget
 from app.domain.lifecycle import Status
 from app.services.report import periods
 from app.services.report.periods import Period
-from app.services.report.query import SORTS, Choices, Filter, Sort
+from app.services.report.query import SORTS, Choices, Filter, RequestSource, Sort
 from app.web import wording
 from app.web.date_fields import DateField
 from app.web.fields import DigitsField, choices
@@ -31,6 +31,12 @@ PERIODS = {
     "7": _l("7 days"),
     "30": _l("30 days"),
     "all": _l("All"),
+}
+SOURCE = {
+    RequestSource.PHONE: _l("by phone"),
+    RequestSource.PANEL: _l("added by hand"),
+    RequestSource.MISSED_CALL: _l("from a missed call"),
+    RequestSource.WEBSITE: _l("from a website"),
 }
 DEFAULT_PERIOD = "30"
 MAX_LENGTH = 80  # characters of a number
@@ -49,6 +55,7 @@ class ReportForm(Form):
     operator = SelectField(_l("Operator"), validate_choice=False)
     target = SelectField(_l("Extension or queue"), validate_choice=False)
     module = SelectField(_l("Call request module"), validate_choice=False)
+    source = SelectField(_l("Came from"), validate_choice=False)
     status = SelectMultipleField(
         _l("Status"),
         choices=choices(wording.STATUS),
@@ -61,6 +68,7 @@ class ReportForm(Form):
         """Fill the select fields."""
         any_value = ("", _("any"))
         self.operator.choices = [any_value, *((key, label_extension(key, name)) for key, name in available.operators)]
+        self.source.choices = [any_value, *((source.value, SOURCE[source]) for source in RequestSource)]
         self.module.choices = [any_value, *((str(key), name) for key, name in available.modules)]
         self.target.choices = [
             any_value,
@@ -78,7 +86,7 @@ class ReportForm(Form):
         for field in (self.number, self.caller):
             if len(field.data or "") > MAX_LENGTH:
                 field.errors = [wording.error("too_long")]
-        for field in (self.operator, self.target, self.module):
+        for field in (self.operator, self.target, self.module, self.source):
             if (field.data or "") not in {key for key, _label in field.choices}:
                 field.errors = [wording.error("choice")]
         if set(self.status.data or ()) - {status.value for status in Status}:
@@ -91,7 +99,8 @@ class ReportForm(Form):
     @property
     def advanced(self) -> bool:
         """Tell whether a field of the advanced search is filled in."""
-        fields = (self.caller, self.done_from, self.done_to, self.operator, self.target, self.module, self.status)
+        numbers_and_days = (self.caller, self.done_from, self.done_to)
+        fields = (*numbers_and_days, self.operator, self.target, self.module, self.source, self.status)
         return any(field.data or field.errors for field in fields)
 
 
@@ -151,6 +160,7 @@ class Search:
             operator=form.operator.data or "",
             module_id=int(form.module.data) if form.module.data else None,
             statuses=[Status(value) for value in form.status.data or ()],
+            source=form.source.data or "",
             queue=(form.target.data or "").startswith(QUEUE),
             target=(form.target.data or "").partition(":")[2],
         )

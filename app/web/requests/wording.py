@@ -46,6 +46,7 @@ CAME_BY: Mapping[str, object] = {
     CameBy.CODE: _l("called nobody in particular"),
     CameBy.MODULE: _l("had been in another module before"),
     CameBy.MISSED_CALL: _l("hung up before; made from a missed call"),
+    CameBy.WEBSITE: _l("filled in a form of a website"),
 }
 
 # By the rough minutes of an estimated wait.

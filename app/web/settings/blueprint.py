@@ -20,6 +20,7 @@ TABS = (  # endpoint, label, icon
     ("settings.exchange", _l("PBX"), "plug-connected"),
     ("settings.webhooks", _l("Webhooks"), "transfer"),
     ("settings.contacts_page", _l("Customer program"), "user-circle"),
+    ("settings.website_forms", _l("Websites"), "world"),
     ("settings.voices", _l("Voices"), "volume"),
     ("settings.stored_page", _l("Stored data"), "history"),
     ("settings.machine", _l("This machine"), "info-circle"),

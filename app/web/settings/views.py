@@ -1,6 +1,19 @@
 """The blueprint with all settings pages."""
 
-from app.web.settings import callers, contacts, hours, machine, missed, numbers, office, pbx, stored, voices, webhooks
+from app.web.settings import (
+    callers,
+    contacts,
+    hours,
+    machine,
+    missed,
+    numbers,
+    office,
+    pbx,
+    stored,
+    voices,
+    webhooks,
+    website,
+)
 from app.web.settings.blueprint import blueprint
 
 __all__ = [
@@ -16,4 +29,5 @@ __all__ = [
     "stored",
     "voices",
     "webhooks",
+    "website",
 ]

@@ -59,6 +59,7 @@ def row(**kwargs: Any) -> ReportRow:
         "number": "09121234567",
         "created_by": "",
         "came_by": CameBy.UNKNOWN,
+        "website": "",
         "registered_at": NOW,
         "reached_at": None,
         "done_at": NOW + timedelta(minutes=5),

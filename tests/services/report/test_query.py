@@ -10,7 +10,7 @@ from app.domain.lifecycle import Status
 from app.domain.routing import CameBy
 from app.services import users
 from app.services.report import query
-from app.services.report.query import SORTS, Filter, ReportRow, Sort
+from app.services.report.query import SORTS, Filter, ReportRow, RequestSource, Sort
 from app.services.requests.access import Scope
 from app.store.database import Database
 from app.store.models import CallRequest
@@ -61,6 +61,7 @@ def test_a_row_tells_everything_that_the_report_shows(database: Database) -> Non
             number="09121234567",
             created_by="omid",
             came_by=CameBy.UNKNOWN,
+            website="",
             registered_at=NOW,
             reached_at=NOW + MINUTE,
             done_at=NOW + HOUR,
@@ -93,6 +94,19 @@ def test_each_filter_finds_its_own(database: Database) -> None:
     assert found(database, target="101") == [c.id]
     assert found(database, target="101", queue=True) == [d.id]
     assert found(database, target="101", statuses=[Status.FAILED]) == []
+
+
+def test_requests_are_found_by_where_they_came_from(database: Database) -> None:
+    made_of = {
+        "phone": {"came_by": "extension"},
+        "panel": {"created_by": "sara", "came_by": "missed_call"},  # a user made it from a missed call
+        "missed_call": {"came_by": "missed_call"},
+        "website": {"came_by": "website", "website": "Shop"},
+    }
+    rows = {source: create(database, number, **values) for number, (source, values) in enumerate(made_of.items())}
+    assert {source: found(database, source=source) for source in RequestSource} == {
+        source: [row.id] for source, row in rows.items()
+    }
 
 
 @pytest.mark.parametrize("typed", ["%", "_", "\\", "' OR 2=2 --", "x"])

@@ -64,6 +64,31 @@ def test_wrong_input_makes_no_token(
     assert tokens.list_tokens(database, 2) == []
 
 
+def test_lifetime_is_chosen_shown_and_recorded(database: Database, operator: Visitor) -> None:
+    for lasts, days in (("30", 30), ("90", 90), ("365", 365), ("never", None)):
+        fields = {"name": f"CRM {lasts}", "scopes": ["requests:read"], "lasts": lasts}
+        operator.post(NEW, fields, 200)
+        row = tokens.list_tokens(database, 2)[0]
+        assert row.expires_at == (None if days is None else row.created_at + timedelta(days=days))
+        assert log_of(database)[-1].detail["lasts"] == [None, days]
+    fields = {"name": "CRM", "scopes": ["requests:read"], "lasts": "3650000"}
+    assert operator.post(NEW, fields, 422).error("lasts")
+    assert operator.get(NEW).fields()["lasts"] == ["365"]
+
+
+def test_account_page_warns_two_weeks_before_a_token_expires(database: Database, operator: Visitor) -> None:
+    make(operator)
+
+    def expire_in(days: float) -> str:
+        with database.write() as session:
+            session.execute(update(ApiToken).values(expires_at=datetime.now(UTC) + timedelta(days=days)))
+        return operator.get("/account").main
+
+    assert "expires on" not in expire_in(14.1)
+    assert "The token “CRM” expires on" in expire_in(13.9)
+    assert "The token “CRM” has expired" in expire_in(-0.1)
+
+
 def test_name_is_free_again_after_the_token_is_revoked(database: Database, operator: Visitor) -> None:
     make(operator)
     assert "already in use" in operator.post(NEW, {"name": "CRM", "scopes": ["requests:read"]}, 422).error("name")

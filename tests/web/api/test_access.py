@@ -1,11 +1,11 @@
 """Who may call the API: rules for every operation, including operations that are added later."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
-from limits import RateLimitItemPerMinute
 from sqlalchemy import select, update
 
 from app.domain.api_scopes import ApiScope
@@ -29,6 +29,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "create_request": {"number": "09121234567", "module_id": 1},
     "postpone_request": {"until": (datetime.now(UTC) + timedelta(days=1)).isoformat()},
     "write_note": {"note": "Hello"},
+    "call": {"number": "09121234567", "extension": "101"},
 }
 
 
@@ -197,6 +198,22 @@ def test_token_is_dead_while_its_user_must_set_up_the_second_factor(
     assistant.get("/queues")
 
 
+def test_expired_token_is_refused_with_the_moment(app: Flask, database: Database, crm: Caller) -> None:
+    """It is told apart from a wrong one, and is no try to guess one."""
+    expired = datetime.now(UTC) - timedelta(seconds=1)
+    with database.write() as session:
+        session.execute(update(ApiToken).values(expires_at=expired))
+    problem, response = crm.call("GET", "/queues", 401)
+    assert problem["code"] == "token_expired" and expired.isoformat(timespec="seconds") in problem["detail"]
+    assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
+    with database.read() as session:
+        assert session.scalars(select(LoginFailures)).all() == []
+        assert session.scalars(select(ApiToken.used_at)).all() == [None]
+    with database.write() as session:
+        session.execute(update(ApiToken).values(expires_at=datetime.now(UTC) + timedelta(hours=1)))
+    crm.get("/queues")
+
+
 def test_scope_of_another_version_gives_no_right(app: Flask, database: Database, crm: Caller) -> None:
     with database.write() as session:
         session.execute(update(ApiToken).values(scopes=["everything", "*"]))
@@ -244,8 +261,8 @@ def test_what_cannot_be_a_token_is_a_wrong_one(app: Flask, token: str) -> None:
 
 
 def test_calls_of_a_token_are_limited(app: Flask, monkeypatch: pytest.MonkeyPatch, crm: Caller) -> None:
-    monkeypatch.setattr(access, "CALLS", RateLimitItemPerMinute(3))
-    monkeypatch.setattr(access, "CHANGES", RateLimitItemPerMinute(1))
+    monkeypatch.setattr(access, "CALLS", replace(access.CALLS, most=3))
+    monkeypatch.setattr(access, "CHANGES", replace(access.CHANGES, most=1))
     crm.post("/requests/1/cancel", {}, 404)
     problem, response = crm.call("POST", "/requests/1/cancel", 429)
     assert problem["code"] == "too_many_calls" and 0 < int(response.headers["Retry-After"]) <= 60

@@ -49,7 +49,7 @@ def test_examples_work(app: Flask, database: Database, without_waiting: None) ->
                 if answer:
                     assert shape(json.loads(ran.stdout)) == shape(json.loads(answer)), command
                 tried += 1
-    assert tried == 12
+    assert tried == 13
 
 
 def test_guide_names_each_scope_as_the_page_does() -> None:

@@ -12,7 +12,7 @@ from app.services.requests import perform
 from app.services.requests.results import ActionResult, ResultCode
 from app.store.database import Database
 from app.store.models import CallRequest
-from app.web.api.requests import _refusal
+from app.web.api.requests import refusal_of
 from tests.support.factories import create_line, create_module, create_request, history_of, log_of, reload
 from tests.web.api.caller import Caller, make_token
 from tests.web.conftest import Service
@@ -344,7 +344,7 @@ def test_call_that_the_telephone_service_refuses_is_said(database: Database, crm
 
 @pytest.mark.parametrize("code", sorted(set(ResultCode) - ANSWERED))
 def test_each_refusal_has_a_status_and_a_sentence(code: ResultCode) -> None:
-    problem = _refusal(ActionResult(1, code, Status.DONE, 2))
+    problem = refusal_of(ActionResult(1, code, Status.DONE, 2))
     assert problem.status in (403, 404, 409, 503) and problem.code == code and problem.detail.endswith(".")
 
 

@@ -1,0 +1,1 @@
+"""Requests that visitors of websites leave: the forms, what keeps robots out, and the registration."""
