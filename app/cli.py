@@ -224,14 +224,14 @@ def dialplan(write: bool) -> None:
 
 @click.group("settings")
 def settings_group() -> None:
-    """Export and import modules, scenarios, prompt texts, the office's settings, voices, digits and users."""
+    """Export and import modules, scenarios, prompts' texts, the office's settings, users, webhooks and e-mail."""
 
 
 @settings_group.command("export")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @click.option("--with-passwords", is_flag=True, help="Write the hashes of the users' passwords, too.")
 def export_settings(file: Path, with_passwords: bool) -> None:
-    """Write the settings to FILE ("-": standard output): modules, scenarios, office, voices, digits and users."""
+    """Write the settings to FILE ("-": standard output), without secrets of webhooks and of the mail server."""
     from app.services import transfer
 
     settings, database = _checked_context()

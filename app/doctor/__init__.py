@@ -19,6 +19,7 @@ from app.doctor.findings import Finding, Level, fault, ok, warning
 from app.domain.hosts import split_hosts
 from app.domain.policy import LineState
 from app.domain.routing import Context
+from app.domain.webhooks import Channel
 from app.paths import find_closed, find_user, folder_fault
 from app.services import second_factor
 from app.services.errors import ErrorCode
@@ -28,7 +29,7 @@ from app.services.pbx.queue_names import find_clashes
 from app.services.pbx.references import stored_destinations
 from app.services.prompts.phone_calls import INBOX, INBOX_MODE
 from app.services.setup import first_administrator
-from app.store import encryption, pbx_state, private_files, schema, workers
+from app.store import encryption, pbx_state, private_files, schema, webhooks, workers
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.models import WorkerState
@@ -54,6 +55,7 @@ def run_checks(settings: Settings, database: Database, now: datetime) -> Iterato
     yield from check_secret(settings, database)
     yield from check_second_factors(settings, database)
     yield from _check_voices(settings.voices_path)
+    yield from check_messages(settings, database)
     yield from asyncio.run(exchange.check(settings, database))
     yield from check_worker(settings, database, now)
 
@@ -196,6 +198,40 @@ def _check_voices(folder: Path) -> Iterator[Finding]:
                 yield ok(f"The voice {voice.title} speaks {voice.language}.")
     except OSError as error:
         yield warning(f"{folder} cannot be read: {error}", "Make it readable, or change BAZANG_VOICES_DIR.")
+
+
+# -- webhooks and e-mail ----------------------------------------------------------------------------------------------
+
+
+def check_messages(settings: Settings, database: Database) -> Iterator[Finding]:
+    """Check that webhooks and e-mail can be sent, as far as the last tries say. Nothing is sent."""
+    with database.read() as session:
+        troubles = webhooks.troubles(session)
+        stored = store_settings.read_all(session)
+    for trouble in troubles:
+        what, page = ("recipient", "E-mail") if trouble.channel is Channel.MAIL else ("webhook", "Webhooks")
+        since = f" since {trouble.failing_since:%Y-%m-%d %H:%M} UTC" if trouble.failing_since is not None else ""
+        if trouble.is_paused:
+            failed = f" It has taken nothing{since}." if since else ""
+            yield warning(
+                f"The {what} {trouble.name} is paused, so its messages wait.{failed}",
+                f"Mend the cause, then resume it in the panel under Settings > {page}.",
+            )
+        else:
+            yield warning(
+                f"The {what} {trouble.name} has taken no message{since}.",
+                f"Settings > {page} in the panel says why.",
+            )
+    try:
+        server = store_settings.mail_server(settings, stored)
+    except encryption.CannotDecrypt:
+        yield fault(
+            "The stored password of the mail server was encrypted with another key.",
+            f"Enter it again in the panel, or restore {settings.data_dir / 'secret_key'} or BAZANG_SECRET_KEY.",
+        )
+        return
+    if server is not None and not troubles:
+        yield ok(f"E-mail goes through {server.host}:{server.port}.")
 
 
 # -- the worker -------------------------------------------------------------------------------------------------------

@@ -115,6 +115,7 @@ WHAT: Mapping[str, Mapping[WebhookEvent, str]] = {
         WebhookEvent.CANCELLED: "A call request was cancelled",
         WebhookEvent.EXPIRED: "A call request has expired",
         WebhookEvent.TRUNK: "Calls to customers fail",
+        WebhookEvent.SUMMARY: "Summary",
         WebhookEvent.TEST: "Test",
     },
     "fa": {
@@ -126,6 +127,7 @@ WHAT: Mapping[str, Mapping[WebhookEvent, str]] = {
         WebhookEvent.CANCELLED: "یک درخواست تماس لغو شد",
         WebhookEvent.EXPIRED: "یک درخواست تماس منقضی شد",
         WebhookEvent.TRUNK: "تماس با مشتریان برقرار نمی‌شود",
+        WebhookEvent.SUMMARY: "خلاصه",
         WebhookEvent.TEST: "آزمایش",
     },
 }

@@ -1,4 +1,4 @@
-"""Webhooks: what is told to other programs, where it may go, and when it is told again."""
+"""Webhooks: what is told to other programs, where it may go, and when it is told again. E-mail is a channel of them."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +13,13 @@ LONGEST_URL = 1000
 _SIGNS = frozenset(map(chr, range(0x21, 0x7F))) - frozenset('"<>\\^`{|}')  # those that a URL may have
 
 
+class Channel(StrEnum):
+    """How a destination is told."""
+
+    HTTP = "http"
+    MAIL = "mail"
+
+
 class WebhookEvent(StrEnum):
     """What is told, by the `type` that receivers see."""
 
@@ -24,10 +31,12 @@ class WebhookEvent(StrEnum):
     CANCELLED = "request.cancelled"
     EXPIRED = "request.expired"
     TRUNK = "trunk.trouble"  # a route to customers has begun to fail
+    SUMMARY = "summary"  # of a day or a week, by e-mail
     TEST = "test"  # somebody has asked for it
 
 
-EVENTS = tuple(event for event in WebhookEvent if event is not WebhookEvent.TEST)  # those that can be chosen
+# Those that can be chosen.
+EVENTS = tuple(event for event in WebhookEvent if event not in (WebhookEvent.SUMMARY, WebhookEvent.TEST))
 _OF_STATUS = {
     Status.DIALLING: WebhookEvent.STARTED,
     Status.CONNECTED: WebhookEvent.CONNECTED,
@@ -79,13 +88,13 @@ def parse_url(url: str, *, inside: bool = False) -> Target:
     host = parts.hostname or ""
     if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc or parts.fragment or port == 0:
         raise BadUrl
-    if not inside and _is_hidden(host):
+    if not inside and is_hidden(host):
         raise InsideUrl
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(parts.scheme, host, port or (443 if parts.scheme == "https" else 80), path)
 
 
-def _is_hidden(host: str) -> bool:
+def is_hidden(host: str) -> bool:
     """Tell whether a host can be seen to be none of the internet before its name is looked up."""
     try:
         ip_address(host)
@@ -112,6 +121,7 @@ class Fate(StrEnum):
 
     SENT = "sent"
     REFUSED = "refused"  # the message: others may be taken
+    NEVER = "never"  # the same, and it makes no sense to try it again
     LATER = "later"  # all that goes there
     GONE = "gone"  # nothing is wanted there any more
 

@@ -28,6 +28,7 @@ APPLY_SETTINGS = "apply_settings"  # {}
 TEST_CONNECTION = "test_connection"
 LOOK_UP = "look_up"  # {"kind", "code"}, see services/pbx/lookup.py
 CODE_TAKEN = "code_taken"  # {"contexts": […], "code"}, see services/pbx/lookup.py
+TEST_MAIL = "test_mail"  # {"address", "language"}, see services/webhooks/mail_test.py
 OUTBOUND = "outbound"  # {"context", "number", "agents": […]}, see services/pbx/outbound.py
 MAKE_PHONE_CALL = "studio_call"  # {"call": id}, see services/prompts/phone_calls.py
 CANCEL_PHONE_CALL = "studio_cancel"  # {"call": id}

@@ -87,6 +87,12 @@ class ErrorCode(StrEnum):
     HOST_FIXED = "host_fixed"  # a placeholder in the host of an address
     NO_NUMBER = "no_number"  # the address does not say which number it is about
     KEY_AGAIN = "key_again"
+    # e-mail
+    ADDRESS = "address"  # not the address of a mailbox
+    ENCRYPT = "encrypt"  # a password would be sent in the clear
+    CERTIFICATE = "certificate"  # not certificates in PEM
+    PASSWORD_AGAIN = "password_again"  # noqa: S105 - the name of an error
+    SOMETHING = "something"  # neither an event nor a summary is chosen
     NOT_ON_PBX = "not_on_exchange"
     CODE_ON_PBX = "code_on_exchange"  # the PBX uses the code for something else
 

@@ -1,12 +1,14 @@
 """Export and import the settings of an office as one JSON file: modules and scenarios, and what belongs to the office.
 
 The part of the modules is `services/modules/transfer.py`. Here are the office, its hours, how long data is kept, the
-customer program, voices, recorded digits and users. An import is all or nothing. What the file does not name stays as
-it is, and so does what the environment gives. Not in the file: the connection to the PBX with its secret, the key of
-the customer program, contacts, lists of numbers, special days, and requests; `backup` has all.
+customer program, voices, recorded digits, users, webhooks and e-mail. An import is all or nothing. What the file does
+not name stays as it is, and so does what the environment gives. Not in the file: the connection to the PBX with its
+secret, the key of the customer program, addresses and secrets of webhooks, the password of the mail server, contacts,
+lists of numbers, special days, and requests; `backup` has all. Webhooks and recipients of e-mail that are new or
+changed are paused after an import.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from datetime import datetime
 from typing import Annotated, Any
@@ -27,12 +29,16 @@ from app.services.errors import Invalid, NotFound
 from app.services.modules import transfer
 from app.services.modules.transfer import BadFile
 from app.services.prompts import digits, recordings, voice
-from app.services.settings import hours, office
+from app.services.settings import hours, mail, office
 from app.services.settings.hours import HoursInput
+from app.services.settings.mail import MailInput
 from app.services.settings.office import OfficeInput
 from app.services.users import UserInput
+from app.services.webhooks import destinations, mail_destinations
+from app.services.webhooks.destinations import WebhookInput
+from app.services.webhooks.mail_destinations import MailDestinationInput
 from app.store.database import Database, Joined
-from app.store.models import User
+from app.store.models import Module, User
 from app.store.settings import speech
 
 # The most expensive hash that is taken over: each log-in would cost this.
@@ -75,6 +81,18 @@ class _User(_Strict):
         return UserInput(self.role, tuple(self.extensions), self.active, self.locale, self.theme)
 
 
+def _destination(input_class: type[Any], *but: str) -> type[BaseModel]:
+    """Return a model of a destination. Its modules have other ids elsewhere, so the file has their codes."""
+    lists: dict[str, Any] = {name: (list[_Line], Field(default_factory=list)) for name in ("modules", "events")}
+    model = _optional(input_class, *lists, *but)
+    return create_model(f"{input_class.__name__}OfFile", __base__=model, **lists)
+
+
+_Mail = _optional(MailInput, "mail_password")
+_Webhook = _destination(WebhookInput, "url", "header_value")
+_Recipient = _destination(MailDestinationInput)
+
+
 class _File(_Strict):
     office: _Office | None = None  # type: ignore[valid-type]
     hours: _Hours | None = None  # type: ignore[valid-type]
@@ -83,6 +101,9 @@ class _File(_Strict):
     voices: dict[str, _Voice] = Field(default_factory=dict)
     digits: dict[str, dict[str, str]] = Field(default_factory=dict)  # language -> digit -> file below PROMPTS_DIR
     users: list[_User] = Field(default_factory=list)
+    mail: _Mail | None = None  # type: ignore[valid-type]
+    webhooks: list[_Webhook] = Field(default_factory=list)  # type: ignore[valid-type]
+    recipients: list[_Recipient] = Field(default_factory=list)  # type: ignore[valid-type]
 
 
 # -- export -----------------------------------------------------------------------------------------------------------
@@ -111,7 +132,21 @@ def export_settings(
         content["digits"] = {language: dict(sorted(files.items())) for language, files in found.items() if files}
         rows = session.scalars(select(User).order_by(User.name))
         content["users"] = [_export_user(row, with_passwords=with_passwords) for row in rows]
+        codes = {row.id: row.code for row in session.execute(select(Module.id, Module.code))}
+    server = asdict(mail.load(database))
+    if server["mail_host"] or server["panel_url"]:
+        del server["mail_password"]
+        content["mail"] = server
+    content["webhooks"] = [_export_destination(given, codes) for given in destinations.list_inputs(database)]
+    content["recipients"] = [_export_destination(given, codes) for given in mail_destinations.list_inputs(database)]
     return content
+
+
+def _export_destination(given: WebhookInput | MailDestinationInput, codes: Mapping[int, str]) -> dict[str, Any]:
+    """Return a destination without what is secret, with the codes of its modules."""
+    values = {name: value for name, value in asdict(given).items() if name not in ("url", "header_value")}
+    modules = [codes[module] for module in given.modules if module in codes]
+    return values | {"events": list(given.events), "modules": modules}
 
 
 def _export_user(row: User, *, with_passwords: bool) -> dict[str, Any]:
@@ -147,6 +182,8 @@ def import_settings(
             count += transfer.import_settings(joined, library, others, now, actor=actor)
         except BadFile as error:
             work.errors += error.errors
+        else:
+            count += work.store_destinations(file)  # they name modules of the file
         if work.errors:
             raise BadFile(work.errors)
     return count, work.without_password
@@ -160,6 +197,7 @@ class _Import:
     ) -> None:
         self._database, self._settings, self._library = database, settings, library
         self._unknown, self._now, self._actor = unknown, now, actor
+        self._modules: dict[str, int] = {}  # ids by code
         self.errors: list[str] = []
         self.without_password: list[str] = []
 
@@ -190,6 +228,38 @@ class _Import:
             self._try(f"users[{index}]", lambda: self._store_user(user))  # noqa: B023 - called at once
         single = [part for part in (file.office, file.hours, file.kept_days, file.customer_program) if part is not None]
         return sum(map(len, (single, file.voices, file.users, *file.digits.values())))
+
+    def store_destinations(self, file: _File) -> int:
+        """Store the mail server, webhooks and recipients of e-mail; return how many entries they are."""
+        by: dict[str, Any] = {"actor": self._actor, "now": self._now}
+        database, settings = self._database, self._settings
+        if file.mail is not None:
+            server = replace(mail.load(database), **_named(file.mail))
+            self._try("mail", lambda: mail.save(database, settings, server, needs_password=False, **by))
+        with database.read() as session:
+            self._modules = {row.code: row.id for row in session.execute(select(Module.id, Module.code))}
+        for index, webhook in enumerate(file.webhooks):
+            place = f"webhooks[{index}]"
+            self._try(place, lambda: self._store_webhook(webhook))  # noqa: B023 - called at once
+        for index, recipient in enumerate(file.recipients):
+            place = f"recipients[{index}]"
+            self._try(place, lambda: self._store_recipient(recipient))  # noqa: B023 - called at once
+        return (file.mail is not None) + len(file.webhooks) + len(file.recipients)
+
+    def _store_webhook(self, model: BaseModel) -> None:
+        given = WebhookInput(**self._with_ids(model))
+        destinations.restore(self._database, self._settings, given, actor=self._actor, now=self._now)
+
+    def _store_recipient(self, model: BaseModel) -> None:
+        given = MailDestinationInput(**self._with_ids(model))
+        mail_destinations.restore(self._database, given, actor=self._actor, now=self._now)
+
+    def _with_ids(self, model: BaseModel) -> dict[str, Any]:
+        """Return what a file names of a destination, with the ids of its modules. Raises ValueError for a bad code."""
+        values = _named(model)
+        if unknown := [code for code in values["modules"] if code not in self._modules]:
+            raise ValueError(f"modules: {', '.join(map(repr, unknown))} is not the code of a module")
+        return values | {"modules": [self._modules[code] for code in values["modules"]]}
 
     def _try(self, place: str, store: Callable[[], object]) -> None:
         try:

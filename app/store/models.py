@@ -878,12 +878,17 @@ class WebsiteForm(Base):
 
 
 class Webhook(Base):
-    """A destination to which events are posted. What is secret is encrypted, see store/encryption.py."""
+    """A destination of events: a URL to which they are posted, or a person who gets them by e-mail.
+
+    What is secret is encrypted, see store/encryption.py. An e-mail destination has no URL and no secret; its recipient
+    is an address, which is its name as well.
+    """
 
     __tablename__ = "webhooks"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(80), unique=True)
+    channel: Mapped[str] = mapped_column(String(8), default="http", server_default="http")  # a webhooks.Channel
     active: Mapped[bool] = mapped_column(default=True)  # otherwise nothing is kept for it
     url: Mapped[str] = mapped_column(Text)  # encrypted: chats and SMS gateways have their key in it
     secret: Mapped[str] = mapped_column(Text)  # encrypted; what signs the messages
@@ -898,6 +903,10 @@ class Webhook(Base):
     to_customer: Mapped[bool] = mapped_column(default=False)  # the recipient is the customer
     recipient: Mapped[str] = mapped_column(String(120), default="")  # otherwise; and that of a test
     lasts: Mapped[int]  # seconds for which a message is tried
+    language: Mapped[str] = mapped_column(String(8), default="", server_default="")  # of e-mail
+    summary: Mapped[str] = mapped_column(String(8), default="none", server_default="none")  # a summaries.Schedule
+    summary_hour: Mapped[int] = mapped_column(default=8, server_default="8")  # in the office's time zone
+    summary_day: Mapped[date | None]  # on which the last one was due; NULL: none yet
     created_by: Mapped[str] = mapped_column(String(80), default="")
     created_at: Mapped[datetime]
     failures: Mapped[int] = mapped_column(default=0)  # in a row

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from app.config import AGI_PORTS, CONTEXTS, Settings
 from app.domain.dial_order import AnnouncementOrder
 from app.domain.limits import RegistrationLimits
+from app.domain.mail import MailServer, Security
 from app.domain.numbers import NumberPlan, OutboundFormat
 from app.domain.retention import Retention
 from app.domain.second_factor import Requirement
@@ -103,7 +104,9 @@ KEEP = "keep_"  # the settings of retention begin with this
 PBX_NOT_ENTERED = "pbx_not_entered"  # stored while the secret is a generated one and nobody has saved the settings
 PBX_CONTEXTS = "pbx_contexts"  # those that a connection test has found, with spaces between
 AGI_REFUSED = "agi_refused"  # the last address from which a FastAGI connection was refused
-SECRETS = frozenset({"ami_secret", "name_lookup_key"})  # never shown on a page or in the log
+PANEL_URL = "panel_url"  # the address of the panel for links in e-mail, with a slash at the end; "": none
+# never shown on a page or in the log
+SECRETS = frozenset({"ami_secret", "name_lookup_key", "mail_password"})
 _OFFICE_NAMES = ("timezone", "region", "area_code", "locale", "outbound_context")
 
 
@@ -209,6 +212,22 @@ def speech(session: Session, language: str, stored: Mapping[str, str] | None = N
         stored.get(f"{name}_{language}", "") for name in ("voice", "rate", "pitch", "pronunciations")
     )
     return Speech(voice, int(rate) if rate else None, int(pitch) if pitch else None, pronunciations)
+
+
+def mail_server(settings: Settings, stored: Mapping[str, str]) -> MailServer | None:
+    """Return the server for e-mail, None if none is entered. `stored` as for `office`. Raises CannotDecrypt."""
+    if not stored.get("mail_host"):
+        return None
+    return MailServer(
+        host=stored["mail_host"],
+        port=int(stored["mail_port"]),
+        security=Security(stored["mail_security"]),
+        sender=stored["mail_sender"],
+        username=stored.get("mail_username", ""),
+        password=encryption.decrypt(settings, stored.get("mail_password", "")),
+        inside=stored.get("mail_inside") == "1",
+        ca=stored.get("mail_ca", ""),
+    )
 
 
 def _effective(settings: Settings, stored: Mapping[str, str], name: str) -> str:

@@ -6,6 +6,7 @@ that wants an event, this stores nothing and costs one statement.
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Integer,
     Row,
     String,
+    and_,
     bindparam,
     func,
     insert,
@@ -25,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from app.domain.lifecycle import Outcome
-from app.domain.webhooks import WebhookEvent
+from app.domain.webhooks import Channel, WebhookEvent
 from app.store.models import Attempt, Base, CallRequest, UtcDateTime, Webhook, WebhookMessage
 
 
@@ -154,3 +156,29 @@ def tell_trouble(session: Session, context: str, outcome: Outcome, cause: str, n
     """Store that a route to customers has begun to fail."""
     trunk = {"context": context, "outcome": outcome.value, "cause": cause}
     tell(session, WebhookEvent.TRUNK, now, {"trunk": trunk}, of_all=True)
+
+
+# -- what is wrong with destinations ----------------------------------------------------------------------------------
+
+TROUBLED_AFTER = 3  # failures in a row; one or two can happen to any receiver
+
+
+@dataclass(frozen=True)
+class DestinationTrouble:
+    """A destination to which nothing is sent: it is paused, or what is sent there has failed since `failing_since`."""
+
+    name: str
+    channel: Channel
+    is_paused: bool
+    failing_since: datetime | None
+
+
+def troubles(session: Session) -> list[DestinationTrouble]:
+    """Return the active destinations that are paused or have failed lately, by name."""
+    fails = and_(Webhook.failing_since.is_not(None), Webhook.failures >= TROUBLED_AFTER)
+    query = select(Webhook.name, Webhook.channel, Webhook.paused_at, Webhook.failing_since)
+    query = query.where(Webhook.active, or_(Webhook.paused_at.is_not(None), fails)).order_by(Webhook.name)
+    return [
+        DestinationTrouble(row.name, Channel(row.channel), row.paused_at is not None, row.failing_since)
+        for row in session.execute(query)
+    ]

@@ -12,15 +12,14 @@ from flask_babel import gettext, ngettext
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
-from persiantools.jdatetime import JalaliDate, JalaliDateTime
 
 from app.domain.routing import LONGEST_INSIDE
 from app.domain.text import displayable
+from app.services import dates
 from app.web.context import office, utcnow
 from app.web.locale import choose_locale
 
 MINUTE = 60  # seconds
-_PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 
 
 def register(app: Flask) -> None:
@@ -50,8 +49,7 @@ def is_persian() -> bool:
 
 def digits(value: object) -> str:
     """Return a text with the digits of the reader's language."""
-    text = str(value)
-    return text.translate(_PERSIAN) if is_persian() else text
+    return dates.digits(value, choose_locale())
 
 
 def number(value: object) -> Markup:
@@ -99,16 +97,12 @@ def office_zone() -> ZoneInfo:
 
 def format_moment(value: datetime, *, seconds: bool = False) -> str:
     """Return date and time in the office's time zone and the reader's calendar: ۱۴۰۵/۰۹/۰۲ ۱۱:۳۸, 2026-11-23 11:38."""
-    local = value.astimezone(office_zone())
-    form = "%H:%M:%S" if seconds else "%H:%M"
-    if is_persian():
-        return digits(JalaliDateTime(local).strftime("%Y/%m/%d " + form))
-    return local.strftime("%Y-%m-%d " + form)
+    return dates.moment(value, office_zone(), choose_locale(), seconds=seconds)
 
 
 def format_date(value: date) -> str:
     """Return a date in the reader's calendar: ۱۴۰۵/۰۹/۰۳, 2026-11-24."""
-    return digits(JalaliDate(value).strftime("%Y/%m/%d")) if is_persian() else value.isoformat()
+    return dates.day(value, choose_locale())
 
 
 def moment(value: datetime | None) -> Markup:
@@ -150,10 +144,8 @@ def _ahead(minutes: int) -> str:
 
 def clock(value: timedelta | int) -> str:
     """Return a duration (in seconds) as 02:10, or with hours as 1:02:10."""
-    total = int(value.total_seconds()) if isinstance(value, timedelta) else int(value)
-    hours, rest = divmod(max(0, total), 3600)
-    minutes, seconds = divmod(rest, 60)
-    return digits(f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes:02}:{seconds:02}")
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    return dates.duration(int(seconds), choose_locale())
 
 
 def countdown(until: datetime, now: datetime) -> Markup:

@@ -1,25 +1,30 @@
 """The health of the telephone side: whether calls can be made and, if not, what to do.
 
+Administrators also see whether webhooks and e-mail can be sent.
+
 Every page shows it in the status line; the overview and the wallboard show it for each component.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from flask import Flask
 from flask_babel import gettext as _
 from flask_babel import ngettext
+from flask_login import current_user
 
 from app.config import PREFIX
 from app.domain.lifecycle import Outcome
 from app.domain.limits import DAY, LimitReason
 from app.domain.pbx_connection import is_too_old
+from app.domain.text import displayable
 from app.services.requests.kept import KeptRefusal, count_refused
-from app.store import number_lists, pbx_state, routes
+from app.store import number_lists, pbx_state, routes, webhooks
 from app.store.models import RouteTroubleRow, WorkerState
+from app.store.webhooks import DestinationTrouble
 from app.web.context import cached, cached_query, office, settings, utcnow
-from app.web.formats import clock, digits, format_moment, listed
+from app.web.formats import clock, digits, format_moment, isolated, listed
 from app.web.locale import choose_locale
 from app.web.wording import LIMIT_REASON, OUTCOME
 
@@ -63,6 +68,7 @@ class _TelephoneState:
     route: RouteTroubleRow | None
     refusals: Mapping[LimitReason, int]  # in the last 24 hours
     broken_promises: Mapping[str, int]  # kept registrations that were refused in the last 24 hours
+    destinations: Sequence[DestinationTrouble]  # of webhooks and e-mail, for administrators only
 
 
 def register(app: Flask) -> None:
@@ -72,7 +78,8 @@ def register(app: Flask) -> None:
 def health() -> Health:
     """Return the first fault or warning, or that calls can be made."""
     state = _load_state()
-    return cached(("health", choose_locale(), state.is_running, state.has_jumped), lambda: _worst(state))
+    key = "health", choose_locale(), state.is_running, state.has_jumped, bool(state.destinations)
+    return cached(key, lambda: _worst(state))
 
 
 def components() -> list[ComponentHealth]:
@@ -89,7 +96,9 @@ def _load_state() -> _TelephoneState:
     refusals = cached_query(f"refusals {since}", lambda session: number_lists.refusals_since(session, since))
     broken = cached_query(f"broken promises {since}", lambda session: count_refused(session, since))
     running, jumped = pbx_state.has_heartbeat(worker, now), pbx_state.has_jumped(worker, now)
-    return _TelephoneState(worker, running, jumped, outbound, route, refusals, broken)
+    is_administrator = getattr(current_user, "role", "") == "administrator"
+    destinations = cached_query("destination troubles", webhooks.troubles) if is_administrator else ()
+    return _TelephoneState(worker, running, jumped, outbound, route, refusals, broken, destinations)
 
 
 def _worst(state: _TelephoneState) -> Health:
@@ -121,6 +130,7 @@ def _components(state: _TelephoneState) -> list[ComponentHealth]:
         *_clock(state),
         *_refusals(state),
         *_broken_promises(state),
+        *_destinations(state),
     ]
 
 
@@ -258,6 +268,23 @@ def _broken_promises(state: _TelephoneState) -> Iterator[ComponentHealth]:
     advice = _("The log of the telephone service has the time and a part of each number.")
     health = Health(HealthLevel.WARNING, digits(text), advice)
     yield ComponentHealth("kept", _("Requests while Bazang did not run"), known, health)
+
+
+def _destinations(state: _TelephoneState) -> Iterator[ComponentHealth]:
+    """Yield the destinations of webhooks and e-mail to which nothing is sent, if there are any."""
+    if not state.destinations:
+        return
+    paused = [isolated(displayable(each.name)) for each in state.destinations if each.is_paused]
+    failing = [isolated(displayable(each.name)) for each in state.destinations if not each.is_paused]
+    texts = []
+    if failing:
+        texts.append(_("Messages cannot be sent: %(names)s.", names=listed(failing)))
+    if paused:
+        texts.append(_("Messages wait, because their destination is paused: %(names)s.", names=listed(paused)))
+    advice = _("Settings > Webhooks and Settings > E-mail say why.")
+    known = _("failing") if failing else _("paused")
+    health = Health(HealthLevel.WARNING, " ".join(texts), advice)
+    yield ComponentHealth("messages", _("Webhooks and e-mail"), known, health)
 
 
 def _why_broken(reason: str) -> str:

@@ -1,5 +1,7 @@
 """The words for codes that several packages show. Packages have the words for their own codes in their wording.py."""
 
+from collections.abc import Mapping
+
 from flask_babel import lazy_gettext as _l
 
 from app.domain.agent_order import AgentOrder
@@ -7,11 +9,13 @@ from app.domain.dial_order import AnnouncementOrder, Confirmation
 from app.domain.hours import AtClosing, Outside
 from app.domain.lifecycle import Outcome, Status, Step
 from app.domain.limits import LimitReason
+from app.domain.mail import Security
 from app.domain.number_kinds import NumberKind
 from app.domain.numbers import OutboundFormat
 from app.domain.place_in_line import Place
 from app.domain.policy import LineState
 from app.domain.second_factor import Requirement
+from app.domain.summaries import Schedule
 
 STATUS = {
     Status.WAITING: _l("waiting"),
@@ -200,6 +204,17 @@ NUMBER_KIND = {
 LIST_KIND_OF_NUMBER = {"block": _l("blocked"), "allow": _l("allowed"), "priority": _l("served first")}
 LANGUAGE = {"fa": _l("Persian"), "en": _l("English")}
 
+MAIL_SECURITY: Mapping[str, object] = {
+    Security.STARTTLS: _l("STARTTLS (port 587)"),
+    Security.TLS: _l("TLS (port 465)"),
+    Security.NONE: _l("no encryption (port 25)"),
+}
+SCHEDULE: Mapping[str, object] = {
+    Schedule.NONE: _l("no summary"),
+    Schedule.DAILY: _l("every day"),
+    Schedule.WEEKLY: _l("every week, on its first day"),
+}
+
 # The error codes of the services, shown beside a field.
 ERROR = {
     "required": _l("This field is required."),
@@ -281,6 +296,11 @@ ERROR = {
         "Enter addresses such as https://www.example.org: with https, and nothing behind the name. "
         "http is for localhost only."
     ),
+    "address": _l("Enter an address such as sara@example.org, in Latin letters and with at most 80 characters."),
+    "encrypt": _l("The password would be readable on the way. Choose STARTTLS or TLS."),
+    "certificate": _l("Paste certificates in PEM, which begin with -----BEGIN CERTIFICATE-----, and no key."),
+    "password_again": _l("The server, the encryption or the user has changed. Enter the password again."),
+    "something": _l("Choose an event or a summary. Otherwise nothing would ever be sent."),
     "header_again": _l("The address has another host now. Enter the value of the header again."),
     "of_contact": _l("One of these numbers belongs to another contact. Remove it there first."),
     "contacts_full": _l("There are 50,000 contacts already. Delete some first."),

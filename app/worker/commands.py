@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -24,7 +25,9 @@ from app.worker.write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
 # Slow commands, and commands that concern no requests. The others do not wait for them.
-CONCURRENT = pbx_queries.KINDS | {commands.WRITE_DIALPLAN, commands.APPLY_SETTINGS, commands.CANCEL_PHONE_CALL}
+CONCURRENT = pbx_queries.KINDS | {
+    *(commands.WRITE_DIALPLAN, commands.APPLY_SETTINGS, commands.CANCEL_PHONE_CALL, commands.TEST_MAIL),
+}
 
 Result = tuple[bool, str]  # whether the command succeeded, and its result
 
@@ -33,6 +36,7 @@ class CommandRunner:
     """Execute each open command once, in the order in which they were written, and answer it in its row.
 
     `poll` reads the settings and the whole state of the PBX. `reload_dialplan` also writes and reloads the dialplan.
+    `test_mail` sends a test by the payload of its command, and returns its result.
     """
 
     def __init__(
@@ -45,12 +49,13 @@ class CommandRunner:
         queries: PbxQueries,
         poll: Callable[[], Awaitable[None]],
         reload_dialplan: Callable[[], Awaitable[None]],
+        test_mail: Callable[[dict[str, Any]], Awaitable[str]],
         writes: WriteQueue,
         tasks: BackgroundTasks,
     ) -> None:
         self._database, self._dispatcher, self._prompts = database, dispatcher, prompts
         self._phone_calls, self._queries, self._writes, self._tasks = phone_calls, queries, writes, tasks
-        self._poll, self._reload_dialplan = poll, reload_dialplan
+        self._poll, self._reload_dialplan, self._test_mail = poll, reload_dialplan, test_mail
         self._lock = asyncio.Lock()
         self._started: set[int] = set()  # ids; a command stays open until its answer is written
         self._will_look = False  # somebody waits for the lock, and will find also what is written until then
@@ -111,6 +116,8 @@ class CommandRunner:
             case commands.CANCEL_PHONE_CALL:
                 await self._phone_calls.cancel(command.payload["call"])
                 return True, CommandResult.DONE
+            case commands.TEST_MAIL:
+                return True, await self._test_mail(command.payload)
             case kind if kind in pbx_queries.KINDS:
                 return await self._queries.answer(command)
         return False, CommandResult.UNKNOWN_COMMAND

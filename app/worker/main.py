@@ -201,6 +201,7 @@ class Worker:
             tasks=self.tasks,
             figures=self._measure,
         )
+        self.webhooks = Webhooks(settings, database)
         self.commands = CommandRunner(
             database,
             dispatcher=self.dispatcher,
@@ -209,12 +210,12 @@ class Worker:
             queries=PbxQueries(settings, self.ami, self.snapshot, self.dialplan_file),
             poll=self.poll,
             reload_dialplan=self.reload_dialplan,
+            test_mail=self.webhooks.test_mail,
             writes=self.writes,
             tasks=self.tasks,
         )
         self.housekeeping = Housekeeping(settings, database, self.prompts, self.names, self.dispatcher)
         self.notifications = Notifications(settings, database)
-        self.webhooks = Webhooks(settings, database)
         self.name_lookup = NameLookup(settings, database)
         self.metronome = Metronome()
         self.clock_watch = ClockWatch(

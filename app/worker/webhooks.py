@@ -1,24 +1,28 @@
-"""Send messages to webhooks, each destination in a thread of its own, so that a slow one delays nothing else."""
+"""Send messages to webhooks and by e-mail, each destination in a thread of its own: a slow one delays nothing else."""
 
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import Settings
 from app.domain.webhooks import Fate
-from app.push.webhook import Post, WebhookSender
-from app.services.webhooks import outbox
+from app.push.mail import MailSender
+from app.push.webhook import Answer, Post, WebhookSender
+from app.services.webhooks import mail_test, outbox, summaries
+from app.services.webhooks.mail_test import TestResult
 from app.services.webhooks.outbox import Delivery, Result
 from app.store.database import Database
 from app.worker.clock import CLOCK, Clock
 
 log = logging.getLogger(__name__)
 SECONDS = 2.0  # between two looks
-OLD_EVERY = timedelta(minutes=1)  # a look for messages that are too old
+OLD_EVERY = timedelta(minutes=1)  # a look for messages that are too old, and for summaries that are due
 THREADS = 4
 AT_ONCE = 50  # messages to one destination until the others have their turn
 
@@ -31,6 +35,7 @@ class Webhooks:
     database: Database
     sender: WebhookSender = field(default_factory=WebhookSender)
     clock: Clock = CLOCK
+    mail_sender: MailSender = field(default_factory=MailSender)
 
     def __post_init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="webhook")
@@ -45,6 +50,7 @@ class Webhooks:
             async with self.clock.hold() as now:
                 if self._looked_at is None or abs(now - self._looked_at) >= OLD_EVERY:
                     await loop.run_in_executor(None, outbox.give_up_old, self.database, now)
+                    await loop.run_in_executor(None, summaries.store_due, self.database, self.settings, now)
                     self._looked_at = now
                 due = await loop.run_in_executor(None, outbox.due, self.database, now)
         except SQLAlchemyError as error:
@@ -83,6 +89,16 @@ class Webhooks:
     def _send(self, delivery: Delivery) -> Result:
         if delivery.fault:
             return Result(Fate.REFUSED if delivery.fault == "error" else Fate.LATER, delivery.fault)
+        try:
+            answer = self._hand_over(delivery)
+        except Exception:  # what it cannot foresee must not end up being sent again at once, for ever
+            log.exception("cannot send message %s", delivery.uid)
+            return Result(Fate.LATER, "error")
+        return Result(answer.fate, answer.result, answer.reply, answer.took, answer.retry_after)
+
+    def _hand_over(self, delivery: Delivery) -> Answer:
+        if delivery.server is not None and delivery.letter is not None:
+            return self.mail_sender.send(delivery.server, delivery.letter)
         post = Post(
             delivery.uid,
             delivery.url,
@@ -92,12 +108,19 @@ class Webhooks:
             delivery.body,
             delivery.headers,
         )
-        try:
-            answer = self.sender.send(post, self.clock.now())
-        except Exception:  # what it cannot foresee must not end up being sent again at once, for ever
-            log.exception("cannot send message %s", delivery.uid)
-            return Result(Fate.LATER, "error")
-        return Result(answer.fate, answer.result, answer.reply, answer.took, answer.retry_after)
+        return self.sender.send(post, self.clock.now())
+
+    async def test_mail(self, payload: dict[str, Any]) -> str:
+        """Send a test to an address, and return what came of it. Raises KeyError for a bad payload."""
+        loop = asyncio.get_running_loop()
+        async with self.clock.hold() as now:
+            made = await loop.run_in_executor(None, mail_test.prepare, self.database, self.settings, payload, now)
+        if isinstance(made, TestResult):
+            return mail_test.pack(made)
+        send = partial(self.mail_sender.send, *made, longest=mail_test.LONGEST)
+        answer = await loop.run_in_executor(None, send)
+        log.info("tested the mail server: %s", answer.result)
+        return mail_test.pack(TestResult(answer.fate is Fate.SENT, answer.result, answer.reply))
 
     def close(self) -> None:
         """Begin nothing more."""

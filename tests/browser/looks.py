@@ -42,6 +42,7 @@ from tests.browser.panel import session_cookie
 from tests.support.factories import (
     create_attempt,
     create_line,
+    create_mail_destination,
     create_missed_call,
     create_missed_call_rule,
     create_module,
@@ -123,6 +124,19 @@ def add_webhooks(database: Database, now: datetime) -> None:
         database, name="A customer relationship management system", sent_at=now, url="http://[fd00::1]:5678/"
     )
     create_webhook(database, name="Slack", paused_at=now, failing_since=now - 30 * hours)
+    create_mail_destination(database, address="modir@example.org", sent_at=now, language="fa", summary="daily")
+    create_mail_destination(
+        database, address="omid@mail.example.org", failures=5, failing_since=now - hours, next_at=now + hours
+    )
+    for name, value in {
+        "mail_host": "smtp.example.org",
+        "mail_port": "587",
+        "mail_security": "starttls",
+        "mail_sender": "bazang@example.org",
+        "mail_inside": "",
+    }.items():
+        with database.write() as session:
+            write_setting(session, name, value)
     reply = (
         "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body>" * 2
     )

@@ -396,6 +396,8 @@ PAGES: dict[str, Visit] = {
     "settings-stored": open_path("/settings/stored"),
     "settings-missed": open_path("/settings/missed?target=101"),
     "settings-missed-errors": fail_to_list_missed_calls,
+    "settings-mail": open_path("/settings/mail"),
+    "settings-mail-new": open_path("/settings/mail/new"),
     "settings-webhooks": open_path("/settings/webhooks"),
     "settings-webhook-new": open_path("/settings/webhooks/new?preset=sms"),
     "settings-webhook": open_path("/settings/webhooks/1"),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from app import doctor
 from app.audio.library import SoundLibrary
 from app.config import Settings
 from app.domain.retention import Retention
@@ -17,16 +18,28 @@ from app.services.contacts import templates
 from app.services.contacts.templates import ContactTemplates
 from app.services.modules.transfer import BadFile
 from app.services.prompts import digits
+from app.services.settings import mail
 from app.services.settings import office as office_settings
 from app.services.settings.hours import HoursInput
 from app.services.settings.hours import load as load_hours
 from app.services.settings.hours import save as save_hours
+from app.services.settings.mail import MailInput
+from app.services.webhooks import destinations, mail_destinations
+from app.services.webhooks.destinations import WebhookInput
+from app.services.webhooks.mail_destinations import MailDestinationInput
 from app.store.database import Database
-from app.store.models import AuditEntry, Module, User
+from app.store.models import AuditEntry, Module, User, Webhook
 from app.store.settings import speech, write_setting
 from script.office.database import build_database, make_settings, open_database
 from tests.audio.sounds import tone, write_sound
-from tests.support.factories import NOW, create_module, create_recording, store
+from tests.support.factories import (
+    NOW,
+    create_mail_destination,
+    create_module,
+    create_recording,
+    create_webhook,
+    store,
+)
 
 FILE = f"uploads/{'a' * 64}.wav"
 BY: dict[str, Any] = {"actor": "sara", "now": NOW}
@@ -209,3 +222,109 @@ def test_what_is_no_file_of_ours_is_refused(
 ) -> None:
     with pytest.raises(BadFile):
         load_file(database, office, library, content)
+
+
+# -- webhooks and e-mail ----------------------------------------------------------------------------------------------
+
+
+def add_destinations(database: Database, settings: Settings) -> None:
+    """Enter a mail server, a webhook and a recipient, of the module *5001."""
+    with database.read() as session:
+        module = session.scalars(select(Module.id)).one()
+    server = MailInput(
+        "smtp.example.org",
+        mail_username="bazang",
+        mail_password="s3cret-of-mail",
+        mail_sender="bazang@example.org",
+    )
+    mail.save(database, settings, server, **BY)
+    given = WebhookInput(
+        name="CRM",
+        url="https://crm.example.org/hook?key=s3cret",
+        events=["request.failed"],
+        modules=[module],
+        header_name="X-API-KEY",
+        header_value="s3cret-of-header",
+    )
+    destinations.add(database, settings, given, **BY)
+    recipient = MailDestinationInput(events=["trunk.trouble"], modules=[module], summary="weekly")
+    mail_destinations.add(database, recipient, ["sara@example.org"], **BY)
+
+
+def test_webhooks_and_email_go_over_without_secrets_and_paused(
+    office: Settings, database: Database, other: Database, library: SoundLibrary, tmp_path: Path
+) -> None:
+    furnish(database, office)
+    add_destinations(database, office)
+    content = transfer.export_settings(database, office, NOW)
+    assert "s3cret" not in json.dumps(content) and "whsec_" not in json.dumps(content)
+    assert content["webhooks"][0]["modules"] == content["recipients"][0]["modules"] == ["*5001"]
+    there = make_settings(tmp_path / "other")
+    create_module(other, code="*5099")  # so that the module gets another id there
+    for _time in range(2):
+        transfer.import_settings(other, there, library, json.loads(json.dumps(content)), NOW, **{"actor": "omid"})
+    assert mail.load(other).mail_host == "smtp.example.org" and not mail.has_password(other)
+    with other.read() as session:
+        crm, sara = session.scalars(select(Webhook).order_by(Webhook.name)).all()
+        module = session.scalars(select(Module.id).where(Module.code == "*5001")).one()
+    assert (crm.name, crm.url, crm.header_value, crm.paused_at) == ("CRM", "", "", NOW)
+    assert (crm.header_name, crm.events, crm.modules) == ("X-API-KEY", " request.failed ", f" {module} ")
+    assert (sara.channel, sara.recipient, sara.summary, sara.paused_at) == ("mail", "sara@example.org", "weekly", NOW)
+    assert sara.modules == f" {module} "
+
+
+def test_an_unchanged_destination_keeps_its_state_and_a_changed_one_its_secrets(
+    office: Settings, database: Database, library: SoundLibrary
+) -> None:
+    furnish(database, office)
+    add_destinations(database, office)
+    content = transfer.export_settings(database, office, NOW)
+    with database.read() as session:
+        before = {row.name: (row.url, row.secret, row.header_value) for row in session.scalars(select(Webhook))}
+    transfer.import_settings(database, office, library, copy.deepcopy(content), NOW, actor="omid")
+    with database.read() as session:
+        assert [row.paused_at for row in session.scalars(select(Webhook))] == [None, None]
+    assert mail.has_password(database)
+    content["webhooks"][0]["events"] = ["request.done"]
+    content["recipients"][0]["summary"] = "daily"
+    transfer.import_settings(database, office, library, content, NOW, actor="omid")
+    with database.read() as session:
+        rows = session.scalars(select(Webhook)).all()
+        assert {row.name: (row.url, row.secret, row.header_value) for row in rows} == before
+        assert [row.paused_at for row in rows] == [NOW, NOW]
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        ({"mail": {"mail_host": "smtp.example.org", "mail_sender": "sara"}}, "mail.mail_sender: is not an address"),
+        ({"mail": {"mail_password": "secret"}}, "mail.mail_password"),
+        ({"webhooks": [{"name": "CRM", "events": []}]}, "webhooks[0].events: is required"),
+        ({"webhooks": [{"name": "CRM", "events": ["request.done"], "url": "https://x"}]}, "webhooks[0].url"),
+        ({"recipients": [{"address": "sara", "events": ["request.done"]}]}, "recipients[0].address: is not an address"),
+        ({"recipients": [{"address": "a@b.c", "modules": ["*9"], "summary": "daily"}]}, "'*9' is not the code"),
+    ],
+)
+def test_a_destination_with_an_error_stores_nothing(
+    office: Settings, database: Database, library: SoundLibrary, part: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(BadFile) as error:
+        transfer.import_settings(database, office, library, {"bazang": 1} | part, NOW, actor="sara")
+    assert says in str(error.value)
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Webhook)) == 0
+
+
+def test_the_doctor_names_what_is_not_sent(office: Settings, database: Database) -> None:
+    assert list(doctor.check_messages(office, database)) == []
+    create_webhook(database, name="CRM", paused_at=NOW, failing_since=NOW)
+    create_mail_destination(database, failures=5, failing_since=NOW)
+    paused, failing = doctor.check_messages(office, database)
+    assert "webhook CRM is paused" in paused.text and "Settings > Webhooks" in paused.fix
+    assert "recipient sara@example.org has taken no message" in failing.text
+    with database.write() as session:
+        for name, value in (("mail_host", "h.example.org"), ("mail_port", "25"), ("mail_security", "none")):
+            write_setting(session, name, value)
+        write_setting(session, "mail_sender", "bazang@example.org")
+        write_setting(session, "mail_password", "encrypted:1:of-another-key")
+    assert "another key" in list(doctor.check_messages(office, database))[-1].text

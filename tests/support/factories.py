@@ -159,6 +159,12 @@ def create_webhook(database: Database, *, name: str = "CRM", **kwargs: Any) -> W
     return store(database, Webhook(name=name, **(values | kwargs)))
 
 
+def create_mail_destination(database: Database, *, address: str = "sara@example.org", **kwargs: Any) -> Webhook:
+    """Store somebody who gets e-mail."""
+    values: dict[str, Any] = {"channel": "mail", "recipient": address, "language": "en", "url": "", "secret": ""}
+    return create_webhook(database, name=address, **(values | kwargs))
+
+
 def create_webhook_message(database: Database, webhook: Webhook, **kwargs: Any) -> WebhookMessage:
     values: dict[str, Any] = {
         "uid": f"msg_{next(_counter):032}",

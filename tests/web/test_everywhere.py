@@ -33,6 +33,7 @@ from tests.support.factories import (
     create_attempt,
     create_contact,
     create_line,
+    create_mail_destination,
     create_missed_call,
     create_missed_call_rule,
     create_module,
@@ -107,7 +108,10 @@ VALUES: dict[str, Any] = {
     "contact_id": 1,
     "role": "operator",
 }
-OTHER_VALUES: dict[str, dict[str, Any]] = {"script": {"filename": "app.js"}}
+OTHER_VALUES: dict[str, dict[str, Any]] = {
+    "script": {"filename": "app.js"},
+    "settings.mail_destination": {"webhook_id": 2},
+}
 SOUNDS = {
     "prompts.prompt",
     "prompts.default_prompt",
@@ -234,6 +238,7 @@ def furnished(database: Database, settings: Settings) -> None:
     create_website_form(database, module)
     create_webhook_message(database, create_webhook(database), result="http_500", reply="sorry", tried_at=NOW)
     create_contact(database, "Sara", "+989121234567")
+    create_mail_destination(database)
     create_second_factor(database, settings, 4)
     tokens.create(database, 2, "CRM", ["requests:read"], NOW, address="127.0.0.1")
 
@@ -403,6 +408,7 @@ MISSING = [
     "/settings/webhooks/99/log",
     "/settings/webhooks/99/delete",
     "/settings/webhooks/2147483648",
+    "/settings/mail/99",
     "/modules/99/prompts/intro.wav",
     "/modules/prompts/de/intro.wav",
     "/modules/prompts/en/nothing.wav",

@@ -343,6 +343,13 @@ _WORDS: Mapping[str, str] = {
     ErrorCode.LAST_ADMINISTRATOR: "would leave no active administrator",
     ErrorCode.TWICE: "has something twice",
     ErrorCode.TAKEN: "is taken",
+    ErrorCode.ADDRESS: "is not an address such as sara@example.org",
+    ErrorCode.HOST: "is neither a host name nor an address",
+    ErrorCode.URL: "is not an address of http or https",
+    ErrorCode.INSIDE: "is inside the office, which is not allowed",
+    ErrorCode.CERTIFICATE: "has no certificates in PEM",
+    ErrorCode.SOMETHING: "is empty, and there is no summary either",
+    ErrorCode.ENCRYPT: "must be starttls or tls, because somebody logs in",
     ErrorCode.IN_USE: "is still used by something else",
 }
 

@@ -1,4 +1,7 @@
-"""The destinations of webhooks, which administrators add and change."""
+"""The destinations of webhooks, which administrators add and change.
+
+Those of e-mail are added and changed by `mail_destinations.py`. What can be done with both is here.
+"""
 
 import base64
 import re
@@ -12,6 +15,7 @@ from sqlalchemy import ColumnElement, func, literal_column, or_, select
 from sqlalchemy.orm import Session
 
 from app.config import Settings
+from app.domain.summaries import Schedule
 from app.domain.text import is_displayable
 from app.domain.webhook_bodies import (
     LONGEST_TEMPLATE,
@@ -21,7 +25,7 @@ from app.domain.webhook_bodies import (
     check_template,
     check_text,
 )
-from app.domain.webhooks import EVENTS, LASTS, BadUrl, InsideUrl, WebhookEvent, parse_url
+from app.domain.webhooks import EVENTS, LASTS, BadUrl, Channel, InsideUrl, WebhookEvent, parse_url
 from app.services import audit
 from app.services.audit import AuditAction
 from app.services.errors import ErrorCode, Invalid, NotFound, check_line
@@ -68,10 +72,12 @@ class Destination:
 
     id: int
     name: str
+    channel: Channel
     host: str
     active: bool
     events: Sequence[WebhookEvent]
     to_customer: bool
+    summary: Schedule
     failing_since: datetime | None
     next_at: datetime | None
     paused_at: datetime | None
@@ -84,23 +90,34 @@ class Destination:
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def list_destinations(database: Database, settings: Settings) -> list[Destination]:
-    """Return all destinations by name."""
+def list_destinations(database: Database, settings: Settings, channel: Channel = Channel.HTTP) -> list[Destination]:
+    """Return the destinations of a channel by name."""
+    query = select(Webhook).where(Webhook.channel == channel.value)
     with database.read() as session:
-        rows = session.scalars(select(Webhook).order_by(func.lower(Webhook.name), Webhook.id)).all()
+        rows = session.scalars(query.order_by(func.lower(Webhook.name), Webhook.id)).all()
         return [_to_destination(session, settings, row) for row in rows]
 
 
 def load(database: Database, settings: Settings, webhook_id: int) -> Destination:
     """Return a destination. Raises NotFound."""
     with database.read() as session:
-        return _to_destination(session, settings, _get(session, webhook_id))
+        return _to_destination(session, settings, get(session, webhook_id))
 
 
 def load_input(database: Database, webhook_id: int) -> WebhookInput:
     """Return the values of a destination without what is secret. Raises NotFound."""
     with database.read() as session:
-        row = _get(session, webhook_id)
+        return _to_input(get(session, webhook_id, Channel.HTTP))
+
+
+def list_inputs(database: Database) -> list[WebhookInput]:
+    """Return the values of all destinations without what is secret, by name."""
+    query = select(Webhook).where(Webhook.channel == Channel.HTTP.value).order_by(Webhook.name)
+    with database.read() as session:
+        return [_to_input(row) for row in session.scalars(query)]
+
+
+def _to_input(row: Webhook) -> WebhookInput:
     return WebhookInput(
         name=row.name,
         active=row.active,
@@ -129,10 +146,12 @@ def _to_destination(session: Session, settings: Settings, row: Webhook) -> Desti
     return Destination(
         id=row.id,
         name=row.name,
+        channel=Channel(row.channel),
         host=_shown(_stored_url(settings, row)),
         active=row.active,
         events=[event for event in EVENTS if event.value in row.events.split()],
         to_customer=row.to_customer,
+        summary=Schedule(row.summary),
         failing_since=row.failing_since,
         next_at=row.next_at,
         paused_at=row.paused_at,
@@ -171,9 +190,10 @@ def _origin(url: str) -> tuple[str, str]:
     return target.scheme, host if is_usual else f"{host}:{target.port}"
 
 
-def _get(session: Session, webhook_id: int, *, lock: bool = False) -> Webhook:
+def get(session: Session, webhook_id: int, channel: Channel | None = None, *, lock: bool = False) -> Webhook:
+    """Return the row of a destination, of a channel if one is given. Raises NotFound."""
     row = session.get(Webhook, webhook_id, with_for_update=lock or None)
-    if row is None:
+    if row is None or (channel is not None and row.channel != channel.value):
         raise NotFound(f"webhook {webhook_id}")
     return row
 
@@ -188,9 +208,10 @@ def add(database: Database, settings: Settings, given: WebhookInput, *, actor: s
         errors = _validate(session, given, "", "", has_value=False)
         if not given.url:
             errors["url"] = ErrorCode.REQUIRED
-        if (session.scalar(select(func.count()).select_from(Webhook)) or 0) >= MOST:
+        if count(session, Channel.HTTP) >= MOST:
             errors.setdefault("name", ErrorCode.TOO_MANY)
-        _check_name(session, given.name, None, errors)
+        if is_taken(session, given.name):
+            errors.setdefault("name", ErrorCode.TAKEN)
         if errors:
             raise Invalid(errors)
         row = Webhook(created_by=actor, created_at=now, secret=encryption.encrypt(settings, secret))
@@ -208,12 +229,13 @@ def save(
     """Change a destination. Raises Invalid and NotFound. What waits for it goes by the new values."""
     before = load_input(database, webhook_id)
     with database.write() as session:
-        row = _get(session, webhook_id, lock=True)
+        row = get(session, webhook_id, Channel.HTTP, lock=True)
         url = _stored_url(settings, row)
         errors = _validate(session, given, url, row.header_name, has_value=bool(row.header_value))
         if not given.url and not url:
             errors["url"] = ErrorCode.REQUIRED
-        _check_name(session, given.name, webhook_id, errors)
+        if is_taken(session, given.name, webhook_id):
+            errors.setdefault("name", ErrorCode.TAKEN)
         if errors:
             raise Invalid(errors)
         changes = audit.changes(_audited(before, url), _audited(given, given.url or url), secret=_SECRET)
@@ -225,6 +247,37 @@ def save(
             audit.record(session, actor, AuditAction.WEBHOOK_SAVED, row.name, changes, now)
 
 
+def restore(database: Database, settings: Settings, given: WebhookInput, *, actor: str, now: datetime) -> None:
+    """Store a destination from a file, which has neither its URL nor other secrets. Raises Invalid.
+
+    One that is new or changed is paused: its URL may be missing, and where the file comes from, the same messages may
+    go to the same people. One with the same name keeps its URL and its secret.
+    """
+    with database.write() as session:
+        row = session.scalar(select(Webhook).where(Webhook.name == given.name.strip()).with_for_update())
+        errors = _validate(session, given, "", given.header_name, has_value=True)
+        if row is not None and row.channel != Channel.HTTP.value:
+            errors["name"] = ErrorCode.TAKEN
+        if row is None and count(session, Channel.HTTP) >= MOST:
+            errors["name"] = ErrorCode.TOO_MANY
+        if errors:
+            raise Invalid(errors)
+        before: dict[str, Any] = {}
+        if row is not None:
+            before = _audited(_to_input(row), "")
+        else:
+            secret = encryption.encrypt(settings, _make_secret())
+            row = Webhook(created_by=actor, created_at=now, url="", secret=secret, header_name="", header_value="")
+        changes = audit.changes(before, _audited(given, ""), secret=_SECRET)
+        if not changes:
+            return
+        value = row.header_value if row.header_name == given.header_name else ""
+        _apply(settings, row, given)
+        row.header_value, row.paused_at = value, row.paused_at or now
+        session.add(row)
+        audit.record(session, actor, AuditAction.WEBHOOK_SAVED, row.name, changes, now)
+
+
 def _apply(settings: Settings, row: Webhook, given: WebhookInput) -> None:
     row.name, row.active, row.inside = given.name.strip(), given.active, given.inside
     if given.url:
@@ -232,11 +285,20 @@ def _apply(settings: Settings, row: Webhook, given: WebhookInput) -> None:
     row.header_name = given.header_name
     if given.header_value or not given.header_name:
         row.header_value = encryption.encrypt(settings, given.header_value)
-    row.events = _listed([event.value for event in EVENTS if event.value in given.events])
-    row.modules = _listed([str(module) for module in sorted(set(given.modules))])
+    row.events, row.modules = listed_events(given.events), listed_modules(given.modules)
     row.body_format, row.template, row.text = given.body_format, given.template, given.text
     row.to_customer, row.recipient = given.to_customer, given.recipient.strip()
     row.lasts = given.hours * 3600
+
+
+def listed_events(events: Sequence[str]) -> str:
+    """Return events as a row has them."""
+    return _listed([event.value for event in EVENTS if event.value in events])
+
+
+def listed_modules(modules: Sequence[int]) -> str:
+    """Return the ids of modules as a row has them."""
+    return _listed([str(module) for module in sorted(set(modules))])
 
 
 def _listed(values: Sequence[str]) -> str:
@@ -265,7 +327,7 @@ def _audited(given: WebhookInput, url: str) -> dict[str, Any]:
 def remove(database: Database, webhook_id: int, *, actor: str, now: datetime) -> None:
     """Remove a destination with all its messages. Raises NotFound."""
     with database.write() as session:
-        row = _get(session, webhook_id, lock=True)
+        row = get(session, webhook_id, lock=True)
         audit.record(session, actor, AuditAction.WEBHOOK_REMOVED, row.name, {}, now)
         session.delete(row)
 
@@ -273,7 +335,7 @@ def remove(database: Database, webhook_id: int, *, actor: str, now: datetime) ->
 def resume(database: Database, webhook_id: int, *, actor: str, now: datetime) -> None:
     """Send messages to a paused destination again, those that wait first. Raises NotFound."""
     with database.write() as session:
-        row = _get(session, webhook_id, lock=True)
+        row = get(session, webhook_id, lock=True)
         if row.paused_at is None:
             return
         row.paused_at = row.next_at = row.failing_since = None
@@ -284,7 +346,7 @@ def resume(database: Database, webhook_id: int, *, actor: str, now: datetime) ->
 def pause(database: Database, webhook_id: int, *, actor: str, now: datetime) -> None:
     """Send nothing to a destination until it is resumed; what happens meanwhile is kept for it. Raises NotFound."""
     with database.write() as session:
-        row = _get(session, webhook_id, lock=True)
+        row = get(session, webhook_id, lock=True)
         if row.paused_at is None:
             row.paused_at = now
             audit.record(session, actor, AuditAction.WEBHOOK_PAUSED, row.name, {}, now)
@@ -294,7 +356,7 @@ def renew_secret(database: Database, settings: Settings, webhook_id: int, *, act
     """Sign the messages of a destination with another secret, and return it. Raises NotFound."""
     secret = _make_secret()
     with database.write() as session:
-        row = _get(session, webhook_id, lock=True)
+        row = get(session, webhook_id, Channel.HTTP, lock=True)
         row.secret = encryption.encrypt(settings, secret)
         hidden = {"secret": [audit.HIDDEN, audit.HIDDEN]}
         audit.record(session, actor, AuditAction.WEBHOOK_SAVED, row.name, hidden, now)
@@ -314,7 +376,7 @@ def ask_for_test(database: Database, webhook_id: int, *, actor: str, now: dateti
     A destination whose messages go to customers gets the test for the number that it has as recipient.
     """
     with database.write() as session:
-        row = _get(session, webhook_id, lock=True)
+        row = get(session, webhook_id, lock=True)
         if row.to_customer and not row.recipient:
             raise Invalid({"recipient": ErrorCode.REQUIRED})
         is_open = select(WebhookMessage.id).where(
@@ -333,10 +395,27 @@ def ask_for_test(database: Database, webhook_id: int, *, actor: str, now: dateti
 # -- checks -----------------------------------------------------------------------------------------------------------
 
 
-def _check_name(session: Session, name: str, own: int | None, errors: dict[str, ErrorCode]) -> None:
+def count(session: Session, channel: Channel) -> int:
+    """Return how many destinations of a channel there are."""
+    return session.scalar(select(func.count()).select_from(Webhook).where(Webhook.channel == channel.value)) or 0
+
+
+def is_taken(session: Session, name: str, own: int | None = None) -> bool:
+    """Tell whether another destination than `own` has a name."""
     same = select(Webhook.id).where(Webhook.name == name.strip(), Webhook.id != (own or 0))
-    if session.scalar(same) is not None:
-        errors.setdefault("name", ErrorCode.TAKEN)
+    return session.scalar(same) is not None
+
+
+def check_choices(session: Session, events: Sequence[str], modules: Sequence[int], hours: int) -> dict[str, ErrorCode]:
+    """Return the validation errors of what every destination has."""
+    errors = {}
+    if set(events) - {event.value for event in EVENTS}:
+        errors["events"] = ErrorCode.CHOICE
+    if set(modules) - set(session.scalars(select(Module.id))):
+        errors["modules"] = ErrorCode.CHOICE
+    if not 1 <= hours <= MOST_HOURS:
+        errors["hours"] = ErrorCode.RANGE
+    return errors
 
 
 def _validate(
@@ -346,13 +425,9 @@ def _validate(
     errors = check_line("name", given.name, LONGEST_NAME, required=True)
     errors |= check_line("recipient", given.recipient, LONGEST_RECIPIENT)
     errors |= _check_url(given.url or stored_url, inside=given.inside)
-    if not given.events or set(given.events) - {event.value for event in EVENTS}:
-        errors["events"] = ErrorCode.CHOICE if given.events else ErrorCode.REQUIRED
-    known = set(session.scalars(select(Module.id)))
-    if set(given.modules) - known:
-        errors["modules"] = ErrorCode.CHOICE
-    if not 1 <= given.hours <= MOST_HOURS:
-        errors["hours"] = ErrorCode.RANGE
+    errors |= check_choices(session, given.events, given.modules, given.hours)
+    if not given.events:
+        errors["events"] = ErrorCode.REQUIRED
     errors |= _check_body(given)
     errors |= _check_header(given, stored_url, stored_header, has_value=has_value)
     return errors

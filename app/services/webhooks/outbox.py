@@ -17,11 +17,13 @@ from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.domain import numbers
+from app.domain.mail import Letter, MailServer
 from app.domain.number_kinds import NumberKind, region_and_kind
 from app.domain.webhook_bodies import CONTENT_TYPE, WHAT, BadTemplate, BodyFormat, render
-from app.domain.webhooks import Fate, WebhookEvent, is_paused_after, pause_after
+from app.domain.webhooks import Channel, Fate, WebhookEvent, is_paused_after, pause_after
 from app.services import audit
 from app.services.audit import AuditAction
+from app.services.webhooks import letters
 from app.store import encryption, pbx_state
 from app.store import settings as store_settings
 from app.store.contacts import names_of
@@ -39,7 +41,10 @@ _NO_MESSAGES = frozenset({NumberKind.LANDLINE})
 
 @dataclass(frozen=True)
 class Delivery:
-    """A message that is handed out once. `fault` is a code if it cannot be sent as the destination is set."""
+    """A message that is handed out once. `fault` is a code if it cannot be sent as the destination is set.
+
+    An e-mail has `server` and `letter`, all others have the fields between.
+    """
 
     message_id: int
     webhook_id: int
@@ -50,12 +55,14 @@ class Delivery:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     content_type: str = ""
     body: str = field(default="", repr=False)
+    server: MailServer | None = None
+    letter: Letter | None = None
     fault: str = ""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a message. `result` is a code, see push/webhook.py. `took` is in milliseconds."""
+    """What became of a message. `result` is a code, see push/webhook.py and push/mail.py. `took` is in milliseconds."""
 
     fate: Fate
     result: str
@@ -124,6 +131,8 @@ def _concerns_nobody(message: WebhookMessage, webhook: Webhook) -> bool:
 
 def _make(session: Session, settings: Settings, message: WebhookMessage, webhook: Webhook) -> Delivery:
     ids = message.id, webhook.id, message.uid
+    if webhook.channel == Channel.MAIL.value:
+        return _make_letter(session, settings, message, webhook)
     try:
         url, secret, value = (
             encryption.decrypt(settings, stored) for stored in (webhook.url, webhook.secret, webhook.header_value)
@@ -151,6 +160,28 @@ def _make(session: Session, settings: Settings, message: WebhookMessage, webhook
         content_type=CONTENT_TYPE[body_format],
         body=body,
     )
+
+
+def _make_letter(session: Session, settings: Settings, message: WebhookMessage, webhook: Webhook) -> Delivery:
+    ids = message.id, webhook.id, message.uid
+    stored = store_settings.read_all(session)
+    try:
+        server = store_settings.mail_server(settings, stored)
+    except encryption.CannotDecrypt:
+        return Delivery(*ids, fault="mail_key")
+    if server is None:
+        return Delivery(*ids, fault="no_server")
+    office = load_letter_office(session, settings, stored, server)
+    return Delivery(*ids, server=server, letter=letters.write(message, webhook, office))
+
+
+def load_letter_office(
+    session: Session, settings: Settings, stored: Mapping[str, str], server: MailServer
+) -> letters.Office:
+    """Return what letters need to know of the office. `stored`: all settings."""
+    office = store_settings.office(session, settings, stored)
+    region = pbx_state.office_region(session) or office.region
+    return letters.Office(ZoneInfo(office.timezone), region, server.sender, stored.get(store_settings.PANEL_URL, ""))
 
 
 def content(message: WebhookMessage, contact_name: str) -> dict[str, Any]:
@@ -210,7 +241,9 @@ def finish(database: Database, delivery: Delivery, result: Result, now: datetime
             return
         webhook.failures += 1
         webhook.failing_since = webhook.failing_since or now
-        if result.fate is Fate.REFUSED:
+        if result.fate is Fate.NEVER:
+            message.state = MessageState.FAILED.value
+        elif result.fate is Fate.REFUSED:
             message.next_at = now + pause_after(message.tries)
         else:  # it waits with all others that go there, and keeps its place before them
             message.next_at = now

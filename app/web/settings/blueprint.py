@@ -19,6 +19,7 @@ TABS = (  # endpoint, label, icon
     ("settings.missed_page", _l("Missed calls"), "phone-off"),
     ("settings.exchange", _l("PBX"), "plug-connected"),
     ("settings.webhooks", _l("Webhooks"), "transfer"),
+    ("settings.mail", _l("E-mail"), "mail"),
     ("settings.contacts_page", _l("Customer program"), "user-circle"),
     ("settings.website_forms", _l("Websites"), "world"),
     ("settings.voices", _l("Voices"), "volume"),

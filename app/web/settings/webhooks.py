@@ -18,7 +18,7 @@ from wtforms import (
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from app.domain.webhook_bodies import PLACEHOLDERS
-from app.domain.webhooks import EVENTS
+from app.domain.webhooks import EVENTS, Channel
 from app.extensions import limiter
 from app.services.errors import Invalid, NotFound
 from app.services.webhooks import destinations, log
@@ -33,7 +33,7 @@ from app.web.settings.blueprint import blueprint
 from app.web.settings.webhook_presets import PRESETS, Preset
 
 _limited = limiter.limit("30 per minute", key_func=lambda: f"user {getattr(current_user, 'id', 0)}")
-_BOXES = {"option_widget": CheckboxInput(), "widget": ListWidget(prefix_label=False), "validate_choice": False}
+BOXES = {"option_widget": CheckboxInput(), "widget": ListWidget(prefix_label=False), "validate_choice": False}
 _PLAIN = ("name", "active", "inside", "to_customer", "recipient", "header_name", "template", "text", "hours")
 
 
@@ -49,10 +49,10 @@ class WebhookForm(FlaskForm):
     )
     active = BooleanField(_l("Active"), description=_l("Otherwise nothing that happens is kept for it."))
     events = SelectMultipleField(
-        _l("Tell it when"), choices=choices({event.value: wording.WEBHOOK_EVENT[event] for event in EVENTS}), **_BOXES
+        _l("Tell it when"), choices=choices({event.value: wording.WEBHOOK_EVENT[event] for event in EVENTS}), **BOXES
     )
     modules = SelectMultipleField(
-        _l("Of which modules"), description=_l("None chosen: of all, also of new ones."), **_BOXES
+        _l("Of which modules"), description=_l("None chosen: of all, also of new ones."), **BOXES
     )
     body_format = SelectField(_l("Format"), choices=choices(wording.BODY_FORMAT), validate_choice=False)
     template = TextAreaField(_l("Template"), description=_l("What the receiver wants, with placeholders."))
@@ -132,6 +132,8 @@ def new_webhook():
 def webhook(webhook_id: int):
     """Show a destination, and change it."""
     shown = _load(webhook_id)
+    if shown.channel is not Channel.HTTP:
+        abort(404)
     form = WebhookForm() if request.method == "POST" else _from_input(destinations.load_input(database(), webhook_id))
     form.fill()
     if request.method == "POST" and _is_valid(form):
@@ -178,6 +180,21 @@ def _page(form: WebhookForm, *, example: str, shown: Destination | None = None) 
     )
 
 
+def list_endpoint(shown: Destination) -> str:
+    """Return the page that lists a destination."""
+    return "settings.mail" if shown.channel is Channel.MAIL else "settings.webhooks"
+
+
+def page_endpoint(shown: Destination) -> str:
+    """Return the page of a destination."""
+    return "settings.mail_destination" if shown.channel is Channel.MAIL else "settings.webhook"
+
+
+@blueprint.context_processor
+def _endpoints() -> dict[str, object]:
+    return {"list_endpoint": list_endpoint, "page_endpoint": page_endpoint}
+
+
 def _load(webhook_id: int) -> Destination:
     try:
         return destinations.load(database(), settings(), webhook_id)
@@ -212,32 +229,29 @@ def delete_webhook(webhook_id: int):
         destinations.remove(database(), webhook_id, actor=current_user.name, now=utcnow())
     except NotFound:
         abort(404)
-    flash(_("The webhook is removed."), "success")
-    return redirect(url_for("settings.webhooks"))
+    is_mail = shown.channel is Channel.MAIL
+    flash(_("The recipient is removed.") if is_mail else _("The webhook is removed."), "success")
+    return redirect(url_for(list_endpoint(shown)))
 
 
 @blueprint.post("/webhooks/<row:webhook_id>/pause")
 @administrator_required
 def pause_webhook(webhook_id: int):
     """Send nothing to a destination until it is resumed."""
-    try:
-        destinations.pause(database(), webhook_id, actor=current_user.name, now=utcnow())
-    except NotFound:
-        abort(404)
-    flash(_("The webhook is paused. What happens meanwhile waits for it."), "success")
-    return redirect(url_for("settings.webhooks"))
+    shown = _load(webhook_id)
+    destinations.pause(database(), webhook_id, actor=current_user.name, now=utcnow())
+    flash(_("Nothing is sent there until you resume it. What happens meanwhile waits."), "success")
+    return redirect(url_for(list_endpoint(shown)))
 
 
 @blueprint.post("/webhooks/<row:webhook_id>/resume")
 @administrator_required
 def resume_webhook(webhook_id: int):
     """Send to a destination again."""
-    try:
-        destinations.resume(database(), webhook_id, actor=current_user.name, now=utcnow())
-    except NotFound:
-        abort(404)
-    flash(_("The webhook is resumed. What waits for it is sent now."), "success")
-    return redirect(url_for("settings.webhooks"))
+    shown = _load(webhook_id)
+    destinations.resume(database(), webhook_id, actor=current_user.name, now=utcnow())
+    flash(_("It is resumed. What waits is sent now."), "success")
+    return redirect(url_for(list_endpoint(shown)))
 
 
 @blueprint.post("/webhooks/<row:webhook_id>/test")

@@ -123,6 +123,7 @@ WEBHOOK_EVENT = {
     WebhookEvent.CANCELLED: _l("A request is cancelled"),
     WebhookEvent.EXPIRED: _l("A request expires"),
     WebhookEvent.TRUNK: _l("Calls to customers begin to fail"),
+    WebhookEvent.SUMMARY: _l("Summary"),
     WebhookEvent.TEST: _l("Test"),
 }
 BODY_FORMAT = {
@@ -163,13 +164,45 @@ _WEBHOOK_RESULT = {
     "key": _l("its address or secret cannot be decrypted; enter them again"),
     "template": _l("its template cannot be filled"),
     "error": _l("an error of Bazang, which the log of the worker describes"),
+    # e-mail
+    "no_server": _l("no mail server is entered"),
+    "mail_key": _l("the password of the mail server cannot be decrypted; enter it again"),
+    "unknown_host": _l("the name of the mail server was not found"),
+    "refused": _l("nothing listens at this address and port, or a firewall refuses the connection"),
+    "dropped": _l("the server has ended the connection, or does not speak SMTP"),
+    "certificate": _l("the certificate of the server is not trusted, or is for another name"),
+    "no_starttls": _l("the server does not offer STARTTLS"),
+    "no_login": _l("the server offers no log-in that Bazang knows"),
+    "login": _l("the server refuses the user name or the password"),
+    "sender": _l("the server refuses the address of the sender"),
+    "relay": _l("the server does not take e-mail for this address from Bazang"),
+    "recipient": _l("the server refuses the address of the recipient"),
+    "content": _l("the server refuses the message"),
+}
+# What to do when the mail server cannot be used.
+MAIL_ADVICE = {
+    "unknown_host": _l("Check its spelling, or enter an IP address."),
+    "refused": _l("Check the port: usually 587 for STARTTLS, 465 for TLS, 25 without encryption."),
+    "timeout": _l(
+        "Check the address, the port, the kind of encryption, and the firewall. A port for TLS is silent otherwise."
+    ),
+    "tls": _l("Probably the port is not for this kind of encryption: usually 587 is for STARTTLS, and 465 for TLS."),
+    "certificate": _l(
+        "The name must be the one in the certificate. If the office has made the certificate itself, paste it below."
+    ),
+    "no_starttls": _l("Ask for the right port, or choose another kind of encryption."),
+    "not_allowed": _l("Allow it with the switch below if the mail server is really there."),
+    "login": _l("Some providers want a password that is made for programs only."),
+    "sender": _l("Mostly the address must belong to the user who logs in."),
+    "relay": _l("Mostly the server wants a log-in, or knows this machine's address only for recipients of its own."),
 }
 
 
 def webhook_result(code: str) -> str:
     """Return what came of the last try."""
-    if code.startswith("http_"):
-        return str(_l("it has answered %(code)s", code=code.removeprefix("http_")))
+    protocol, underscore, status = code.partition("_")
+    if underscore and protocol in ("http", "smtp"):
+        return str(_l("it has answered %(code)s", code=status))
     return str(_WEBHOOK_RESULT.get(code, code))
 
 

@@ -241,4 +241,4 @@ def test_a_lost_key_is_said_on_the_page(admin: Visitor, database: Database, sett
 
 def test_every_result_has_its_words() -> None:
     codes = {"unreachable", "timeout", "tls", "not_allowed", "bad_url", "key", "template", "error"}
-    assert codes == _WEBHOOK_RESULT.keys()
+    assert codes <= _WEBHOOK_RESULT.keys()  # those of e-mail are in test_mail.py
