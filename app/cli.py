@@ -159,6 +159,7 @@ def _describe(invalid: "Invalid") -> click.ClickException:
         ErrorCode.TOO_SHORT: f"needs at least {users.SHORTEST_PASSWORD} characters",
         ErrorCode.TOO_LONG: "is too long",
         ErrorCode.COMMON: "is easy to guess",
+        ErrorCode.ELSEWHERE: "is not kept here: the user logs in elsewhere. Remove the link in the panel first",
         ErrorCode.REQUIRED: "must not be empty",
         ErrorCode.CHARACTERS: "has characters that cannot be displayed",
     }

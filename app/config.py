@@ -8,7 +8,7 @@ import re
 import secrets
 import tempfile
 from collections.abc import Callable
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -24,7 +24,10 @@ from app.domain.routing import Context
 PREFIX = "BAZANG_"
 AMI_TLS_PORT = 5039
 UMASK = 0o077  # of our processes; what Asterisk reads gets its rights explicitly
-_SECRETS = frozenset({"secret_key", "ami_secret", "database_url", "metrics_token"})  # never part of an error message
+# Never part of an error message.
+_SECRETS = frozenset(
+    {"secret_key", "ami_secret", "database_url", "metrics_token", "oidc_client_secret", "ldap_bind_password"}
+)
 
 
 class ConfigError(Exception):
@@ -74,6 +77,37 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"  # of the log lines of panel and worker
     metrics_token: str = ""  # who sends it may read the figures at /metrics; empty: nobody
     poll_seconds: float = Field(5.0, ge=0.2, le=60)  # how often the worker reads the whole state of the PBX
+    # Logging in with an OpenID Connect provider; see docs/login.md. Groups have semicolons between.
+    oidc_issuer: str = ""  # its address; empty: none
+    oidc_client_id: str = ""
+    oidc_client_secret: str = ""
+    oidc_title: str = ""  # what the button says; empty: the host of the issuer
+    oidc_scopes: str = "openid profile email"
+    oidc_ca: str = ""  # a file with the CA of its certificate, besides those that this machine trusts
+    oidc_name_claim: str = "preferred_username"
+    oidc_groups_claim: str = "groups"
+    oidc_extension_claim: str = ""  # empty: administrators choose the extensions of users
+    oidc_administrator_groups: str = ""
+    oidc_supervisor_groups: str = ""
+    oidc_operator_groups: str = ""
+    # Logging in with an LDAP directory.
+    ldap_servers: str = ""  # "ldaps://dc1.example.org, ldap://dc2.example.org", asked in this order; empty: none
+    ldap_tls: Literal["required", "none"] = "required"  # none: ldap:// without STARTTLS, readable for others
+    ldap_ca: str = ""  # a file with the CA of their certificates; empty: the CAs of this machine
+    ldap_bind_dn: str = ""  # who searches; empty: anonymously
+    ldap_bind_password: str = ""
+    ldap_user_dn: str = ""  # "uid={name},ou=people,dc=example,dc=org": users bind at once, without a search
+    ldap_user_base: str = ""
+    ldap_user_filter: str = "(uid={name})"
+    ldap_name_attribute: str = "uid"
+    ldap_id_attribute: str = ""  # empty: entryUUID, objectGUID, nsUniqueId or ipaUniqueID
+    ldap_group_attribute: str = "memberOf"
+    ldap_group_base: str = ""  # where groups are searched; empty: the attribute tells them
+    ldap_group_filter: str = "(member={dn})"
+    ldap_extension_attribute: str = ""
+    ldap_administrator_groups: str = ""
+    ldap_supervisor_groups: str = ""
+    ldap_operator_groups: str = ""
 
     @field_validator("timezone")
     @classmethod
@@ -132,6 +166,47 @@ class Settings(BaseSettings):
                 raise ValueError(f"{error} (expected 192.0.2.7 or 192.0.2.0/24, with commas between)") from error
         return value
 
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _check_issuer(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (not parts.hostname or parts.query or parts.fragment or parts.username is not None):
+            raise ValueError("expected an address such as https://login.example.org/realms/office")
+        if value and parts.scheme != "https" and not is_loopback(value):
+            raise ValueError("expected an https address (http only on this machine)")
+        return value
+
+    @field_validator("oidc_scopes")
+    @classmethod
+    def _check_scopes(cls, value: str) -> str:
+        if "openid" not in value.split():
+            raise ValueError('expected "openid" among the scopes')
+        return value
+
+    @field_validator("oidc_ca", "ldap_ca")
+    @classmethod
+    def _check_ca(cls, value: str) -> str:
+        if value and not Path(value).is_file():
+            raise ValueError("expected a file with certificates")
+        return value
+
+    @field_validator("ldap_servers")
+    @classmethod
+    def _check_ldap_servers(cls, value: str) -> str:
+        for part in value.replace(",", " ").split():
+            parts = urlsplit(part)
+            parts.port  # noqa: B018 - raises ValueError if invalid
+            if parts.scheme not in ("ldap", "ldaps") or not parts.hostname or parts.path.strip("/") or parts.query:
+                raise ValueError("expected ldaps://HOST or ldap://HOST, with commas between")
+        return value
+
+    @field_validator("ldap_user_dn", "ldap_user_filter")
+    @classmethod
+    def _check_has_name(cls, value: str) -> str:
+        if value and "{name}" not in value:
+            raise ValueError("expected {name} where the user name belongs")
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _check_database_url(cls, value: str) -> str:
@@ -139,6 +214,24 @@ class Settings(BaseSettings):
             raise ValueError("expected sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME")
         urlsplit(value).port  # noqa: B018 - raises ValueError if invalid
         return value
+
+    @model_validator(mode="after")
+    def _check_logins(self) -> "Settings":
+        """Refuse a half configured log-in. Otherwise nobody, or the wrong people, could log in."""
+        if self.oidc_issuer and not self.oidc_client_id:
+            raise ValueError(f"{PREFIX}OIDC_CLIENT_ID: expected the id that the provider has given to the panel")
+        if self.ldap_servers and not (self.ldap_user_base or "=" in self.ldap_user_dn):
+            raise ValueError(f"{PREFIX}LDAP_USER_BASE: expected where users are, such as ou=people,dc=example,dc=org")
+        if self.ldap_bind_dn and not self.ldap_bind_password:
+            raise ValueError(f"{PREFIX}LDAP_BIND_PASSWORD: expected the password of {self.ldap_bind_dn!r}")
+        for source, on in (("oidc", self.oidc_issuer), ("ldap", self.ldap_servers)):
+            names = [f"{source}_{role}_groups" for role in ("administrator", "supervisor", "operator")]
+            if on and not any(getattr(self, name).strip("; ") for name in names):
+                raise ValueError(
+                    f"{PREFIX}{names[2].upper()}: expected the groups that may log in as operators (or as others: "
+                    f"{PREFIX}{names[0].upper()}, {PREFIX}{names[1].upper()}); * means everybody"
+                )
+        return self
 
     @model_validator(mode="after")
     def _set_defaults(self) -> "Settings":
@@ -174,6 +267,11 @@ class Settings(BaseSettings):
                 f'{PREFIX}{given.upper()}: Asterisk cannot play files from {folder!r}; remove , & | ; ( ) " and \\'
             )
         return folder
+
+    @property
+    def oidc_name(self) -> str:
+        """What people call the provider."""
+        return self.oidc_title or urlsplit(self.oidc_issuer).hostname or ""
 
     @property
     def allowed_host_names(self) -> tuple[str, ...]:
@@ -235,6 +333,15 @@ def _check_include(name: str, path: str) -> None:
     """Raise ValueError for characters by which Asterisk includes another file than this one, or none."""
     if re.search(r"[;\\*?\[\]{}]", path):
         raise ValueError(f"{PREFIX}{name.upper()}: Asterisk cannot include {path!r}; remove ; \\ * ? [ ] {{ and }}")
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether an http or https address leads to this machine."""
+    host = urlsplit(address).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def load_settings(**overrides: object) -> Settings:

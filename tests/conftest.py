@@ -25,7 +25,9 @@ from app.config import PREFIX, Settings
 from app.extensions import db
 from app.store.database import Database
 from script.lib.chromium import NoBrowser, find_chromium
-from script.lib.package_files import CADDY, FAKETIME, NGINX, SYSTEMD_ANALYZE, NoPackageFile, PackageFile
+from script.lib.login_provider import NoLoginProvider
+from script.lib.login_provider import find_python as find_provider_python
+from script.lib.package_files import CADDY, FAKETIME, NGINX, SLAPD, SYSTEMD_ANALYZE, NoPackageFile, PackageFile
 from script.lib.postgresql import NoPostgres, find_programs
 from script.office.asterisk import NoAsterisk, find_build
 from script.office.database import build_database, make_settings
@@ -123,6 +125,19 @@ def nginx() -> PackageFile:
 def caddy() -> PackageFile:
     _need(CADDY.find, NoPackageFile)
     return CADDY
+
+
+@pytest.fixture(scope="session")
+def slapd_program() -> PackageFile:
+    """A real OpenLDAP server's program."""
+    _need(SLAPD.find, NoPackageFile)
+    return SLAPD
+
+
+@pytest.fixture(scope="session")
+def provider_python() -> Path:
+    """The Python that has a real OpenID Connect provider."""
+    return _need(find_provider_python, NoLoginProvider)
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,14 @@ from tests.support.factories import run_at_once
         ("AMI_FINGERPRINT", "ab:cd", "64 hex digits"),
         ("AGI_PORT", "65536", "less than or equal to 65535"),
         ("LISTEN", "8000", "match pattern"),
+        ("OIDC_ISSUER", "http://login.example.org", "expected an https address"),
+        ("OIDC_ISSUER", "login.example.org", "expected an address"),
+        ("OIDC_SCOPES", "profile", '"openid" among the scopes'),
+        ("OIDC_CA", "/nowhere/ca.pem", "expected a file"),
+        ("LDAP_SERVERS", "dc1.example.org", "expected ldaps://HOST"),
+        ("LDAP_SERVERS", "ldaps://dc1:x", "Port"),
+        ("LDAP_TLS", "maybe", "'required' or 'none'"),
+        ("LDAP_USER_FILTER", "(uid=*)", "expected {name}"),
         ("LISTEN", "::1:8000x", "match pattern"),
         ("TRUSTED_PROXIES", "-1", "greater than or equal to 0"),
         ("TRUSTED_PROXIES", "10", "less than or equal to 9"),
@@ -135,3 +143,18 @@ def test_tls_has_its_own_port_and_a_fingerprint_as_openssl_prints_it(tmp_path: P
     assert (settings.ami_port, settings.ami_fingerprint) == (5039, digits)
     assert make_settings(tmp_path, ami_tls=True, ami_port=5038).ami_port == 5038
     assert make_settings(tmp_path).ami_port == 5038
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"oidc_issuer": "https://login.example.org"}, "BAZANG_OIDC_CLIENT_ID"),
+        ({"oidc_issuer": "https://login.example.org", "oidc_client_id": "x"}, "BAZANG_OIDC_OPERATOR_GROUPS"),
+        ({"ldap_servers": "ldaps://dc1"}, "BAZANG_LDAP_USER_BASE"),
+        ({"ldap_servers": "ldaps://dc1", "ldap_user_base": "dc=x"}, "BAZANG_LDAP_OPERATOR_GROUPS"),
+        ({"ldap_bind_dn": "cn=bazang"}, "BAZANG_LDAP_BIND_PASSWORD"),
+    ],
+)
+def test_a_half_configured_log_in_is_refused(given: dict[str, str], name: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{name}: expected"):
+        load_settings(_env_file=None, **given)

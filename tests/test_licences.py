@@ -13,6 +13,7 @@ REQUIREMENTS = re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.txt").read_t
 SAME = {
     "Apache": "Apache-2.0",
     "MIT license": "MIT",
+    "LGPL v3": "LGPL-3.0-only",
     "ZPL 2.1": "ZPL-2.1",
     "Dual License": "Apache-2.0 OR BSD-3-Clause",
 }

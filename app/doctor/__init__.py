@@ -16,6 +16,7 @@ from app.audio.voices import is_piper_installed, list_models, read_models
 from app.config import Settings, agi_secret
 from app.doctor import exchange, sounds
 from app.doctor.findings import Finding, Level, fault, ok, warning
+from app.doctor.logins import check_logins
 from app.domain.hosts import split_hosts
 from app.domain.policy import LineState
 from app.domain.routing import Context
@@ -54,6 +55,7 @@ def run_checks(settings: Settings, database: Database, now: datetime) -> Iterato
     yield _check_speech(settings)
     yield from check_secret(settings, database)
     yield from check_second_factors(settings, database)
+    yield from check_logins(settings, database)
     yield from _check_voices(settings.voices_path)
     yield from check_messages(settings, database)
     yield from asyncio.run(exchange.check(settings, database))

@@ -54,6 +54,7 @@ class ErrorCode(StrEnum):
     SAME = "same"  # the new password is the old one
     PASSWORDS_DIFFER = "passwords_differ"
     LAST_ADMINISTRATOR = "last_administrator"
+    ELSEWHERE = "elsewhere"  # the user has no password of the panel
     # settings
     ONLY_PRIORITY = "only_priority"  # no other list has fixed agents
     PREFIX = "prefix"  # not the beginning of telephone numbers

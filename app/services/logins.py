@@ -4,7 +4,9 @@ A try is counted before its password or code is checked, so that many tries at t
 one.
 """
 
+import logging
 import secrets
+import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,16 +18,21 @@ from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.domain import login_limits
+from app.domain.external_users import ExternalUser
 from app.domain.login_limits import FORGOTTEN_AFTER, Counter, Failures
 from app.domain.second_factor import LOG_IN_WITHIN, has_lapsed
 from app.domain.text import is_displayable
-from app.services import audit, second_factor, users
+from app.identity.directory import Directory
+from app.identity.errors import Refused, Unreachable, WrongCredentials
+from app.services import audit, identities, second_factor, users
 from app.services.audit import AuditAction
 from app.services.errors import ErrorCode, Invalid
+from app.services.identities import LoginRefused, Refusal
 from app.services.second_factor import CodeKind
 from app.store.database import Database
 from app.store.models import LoginFailures, PendingLogin, User
 
+log = logging.getLogger(__name__)
 _OWN = frozenset({Counter.BROWSER, Counter.PAIR})  # counters of the one who logs in
 
 
@@ -65,15 +72,31 @@ class Source:
     browser: str = ""
 
 
-def log_in(database: Database, name: str, password: str, source: Source, now: datetime) -> User:
-    """Return the user with this name and password.
+def log_in(
+    database: Database,
+    name: str,
+    password: str,
+    source: Source,
+    now: datetime,
+    directory: Directory | None = None,
+) -> User:
+    """Return the user with this name and password, of the panel or of the directory.
 
-    Raises WrongPassword and TooManyFailures, and CodeNeeded for a user with a second factor.
+    Raises WrongPassword and TooManyFailures, CodeNeeded for a user with a second factor, and of the directory
+    Unreachable and LoginRefused.
     """
     keys = _keys(name, source)
     with database.write() as session:
         _count_try(session, keys, now)
-    user = users.check_password(database, name, password)
+    user, detail = users.check_password(database, name, password), {"address": source.address}
+    if user is None and directory is not None and identities.may_ask_directory(database, name):
+        try:
+            user = _ask_directory(database, directory, name, password, source, now)
+        except (Unreachable, LoginRefused):  # nobody has guessed
+            with database.write() as session:
+                _forgive(session, keys, forget=())
+            raise
+        detail |= {"source": "ldap"} if user is not None else {}
     token = ""
     with database.write() as session:
         if user is None:
@@ -83,12 +106,63 @@ def log_in(database: Database, name: str, password: str, source: Source, now: da
             _forgive(session, keys, forget=())  # the password alone forgets no wrong codes
         else:
             _forgive(session, keys)
-            audit.record(session, user.name, AuditAction.LOGGED_IN, user.name, {"address": source.address}, now)
+            audit.record(session, user.name, AuditAction.LOGGED_IN, user.name, detail, now)
     if user is None:
         raise WrongPassword
     if token:
         raise CodeNeeded(token)
     return user
+
+
+def _ask_directory(
+    database: Database,
+    directory: Directory,
+    name: str,
+    password: str,
+    source: Source,
+    now: datetime,
+) -> User | None:
+    """Return the user who logs in with the directory, or None for a wrong name or password.
+
+    Raises Unreachable and LoginRefused.
+    """
+    try:
+        external = directory.authenticate(name, password)
+    except WrongCredentials:
+        return None
+    except Refused as refused:
+        log.error("the directory cannot be used as it is set up: %s", refused)
+        raise LoginRefused(Refusal.UNKNOWN) from refused
+    return identities.sign_in(database, directory.settings, external, now, address=source.address)
+
+
+def log_in_elsewhere(
+    database: Database, settings: Settings, external: ExternalUser, now: datetime, *, address: str
+) -> User:
+    """Return the user whom the provider has logged in, without a code: that is its matter. Raises LoginRefused."""
+    user = identities.sign_in(database, settings, external, now, address=address)
+    with database.write() as session:
+        detail = {"address": address, "source": external.source.value}
+        audit.record(session, user.name, AuditAction.LOGGED_IN, user.name, detail, now)
+    return user
+
+
+def prove(
+    directory: Directory | None, database: Database, name: str, password: str, source: Source, now: datetime
+) -> ExternalUser:
+    """Return who has this name and password in the directory, without logging anybody in. Tries are limited.
+
+    Raises TooManyFailures, WrongCredentials, Unreachable and Refused.
+    """
+    keys = _keys(name, source)
+    with database.write() as session:
+        _count_try(session, keys, now)
+    if directory is None:
+        raise Unreachable("there is no directory")
+    external = directory.authenticate(name, password)
+    with database.write() as session:
+        _forgive(session, keys, forget=())
+    return external
 
 
 def _wait_for_code(session: Session, user: User, now: datetime) -> str:
@@ -155,16 +229,18 @@ def check_again(
     *,
     password: str,
     code: str | None = None,
+    directory: Directory | None = None,
 ) -> None:
     """Check the password of a user who is logged in and, if given, a code. The code is used up.
 
-    Tries are limited like log-ins. Raises NotFound, TooManyFailures, and Invalid for a wrong password or code.
+    Tries are limited like log-ins. Raises NotFound, TooManyFailures, Unreachable, and Invalid for a wrong password or
+    code.
     """
     user = users.get(database, user_id)
     keys = _keys(user.name, source, with_code=code is not None)
     with database.write() as session:
         _count_try(session, keys, now)
-    if not users.has_password(database, user_id, password):
+    if not _is_own_password(database, user, password, directory):
         raise Invalid({"password": ErrorCode.WRONG})
     with database.write() as session:
         locked = session.get_one(User, user_id, with_for_update=True)
@@ -173,9 +249,27 @@ def check_again(
         _forgive(session, keys)
 
 
+def _is_own_password(database: Database, user: User, password: str, directory: Directory | None) -> bool:
+    """Return whether this is the password of a user, here or in the directory. Raises Unreachable."""
+    if user.password_hash:
+        return users.has_password(database, user.id, password)
+    for identity in identities.list_identities(database, user.id):
+        if directory is not None and identity.source == "ldap":
+            try:
+                return directory.authenticate(identity.login, password).subject == identity.subject
+            except (WrongCredentials, Refused):
+                return False
+    return False
+
+
 def account_key(name: str) -> str:
-    """Return a digest of the name of an account. Somebody may have typed a password as the name."""
-    return sha256(name.strip().encode("utf-8", "replace")).hexdigest()[:32]
+    """Return a digest of the name of an account. Somebody may have typed a password as the name.
+
+    A directory ignores case, width and invisible characters (RFC 4518), so they give nobody another count.
+    """
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    seen = "".join(char for char in folded if unicodedata.category(char) != "Cf")
+    return sha256(" ".join(seen.split()).encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def forget_failures(session: Session, name: str) -> None:

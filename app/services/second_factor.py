@@ -17,6 +17,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from app.config import Settings
+from app.domain.external_users import Source
 from app.domain.second_factor import (
     SET_UP_WITHIN,
     has_lapsed,
@@ -31,7 +32,7 @@ from app.services.errors import ErrorCode, Invalid, NotFound
 from app.store import encryption
 from app.store import settings as settings_store
 from app.store.database import Database
-from app.store.models import PendingLogin, RecoveryCode, SecondFactor, User
+from app.store.models import PendingLogin, RecoveryCode, SecondFactor, User, UserIdentity
 
 ISSUER = "Bazang"
 RECOVERY_CODES = 10
@@ -70,10 +71,24 @@ def holders(database: Database) -> frozenset[int]:
 
 
 def is_missing(database: Database, user: User) -> bool:
-    """Return whether the office requires a second factor from this user, who has none."""
+    """Return whether the office requires a second factor from this user, who has none.
+
+    Whether users of an OpenID Connect provider need one is the provider's matter.
+    """
+    if is_left_to_provider(database, user):
+        return False
     with database.read() as session:
         requirement = settings_store.second_factor_requirement(settings_store.read_all(session))
         return is_required(requirement, user.role) and find(session, user.id) is None
+
+
+def is_left_to_provider(database: Database, user: User) -> bool:
+    """Return whether a user logs in with an OpenID Connect provider only, which asks for the second factor itself."""
+    if user.password_hash:
+        return False
+    with database.read() as session:
+        found = set(session.scalars(select(UserIdentity.source).where(UserIdentity.user_id == user.id)))
+    return found == {Source.OIDC.value}
 
 
 def unreadable(database: Database, settings: Settings) -> list[str]:

@@ -34,8 +34,20 @@ def limits_of(settings: Settings) -> SessionLimits:
     return SessionLimits(timedelta(hours=settings.session_idle_hours), timedelta(days=settings.session_days))
 
 
-def start(database: Database, user: User, client: Client, now: datetime, limits: SessionLimits) -> str:
-    """Start a session of a user and return its token. Delete all sessions that have ended."""
+def start(
+    database: Database,
+    user: User,
+    client: Client,
+    now: datetime,
+    limits: SessionLimits,
+    *,
+    source: str = "",
+    id_token: str = "",
+) -> str:
+    """Start a session of a user and return its token. Delete all sessions that have ended.
+
+    `source`: where the user has logged in, if not here. `id_token`: of that provider, encrypted.
+    """
     token = secrets.token_urlsafe(32)
     with database.write() as session:
         session.execute(
@@ -52,6 +64,8 @@ def start(database: Database, user: User, client: Client, now: datetime, limits:
                 used_at=now,
                 address=displayable(client.address, LONGEST_ADDRESS),
                 browser=displayable(client.browser, LONGEST_BROWSER),
+                source=source,
+                id_token=id_token,
             )
         )
     return token
@@ -118,9 +132,12 @@ def drop(database: Database, session_id: int) -> None:
         session.execute(delete(UserSession).where(UserSession.id == session_id))
 
 
-def log_out(database: Database, user_id: int, session_id: int, now: datetime, *, address: str) -> None:
-    """End the session in which a user logs out."""
+def log_out(database: Database, user_id: int, session_id: int, now: datetime, *, address: str) -> str:
+    """End the session in which a user logs out. Return its ID token, encrypted."""
     with database.write() as session:
-        session.execute(delete(UserSession).where(UserSession.id == session_id, UserSession.user_id == user_id))
+        own = UserSession.id == session_id, UserSession.user_id == user_id
+        id_token = session.scalar(select(UserSession.id_token).where(*own)) or ""
+        session.execute(delete(UserSession).where(*own))
         name = session.get_one(User, user_id).name
         audit.record(session, name, AuditAction.LOGGED_OUT, name, {"address": address}, now)
+    return id_token

@@ -130,7 +130,7 @@ def export_settings(
         }
         found = {language: digits.list_digit_files(session, language) for language in LANGUAGES}
         content["digits"] = {language: dict(sorted(files.items())) for language, files in found.items() if files}
-        rows = session.scalars(select(User).order_by(User.name))
+        rows = session.scalars(select(User).where(User.password_hash != "").order_by(User.name))
         content["users"] = [_export_user(row, with_passwords=with_passwords) for row in rows]
         codes = {row.id: row.code for row in session.execute(select(Module.id, Module.code))}
     server = asdict(mail.load(database))

@@ -23,7 +23,7 @@ from app.services import audit
 from app.services.audit import AuditAction
 from app.services.errors import ErrorCode, Invalid, NotFound, check_line
 from app.store.database import Database
-from app.store.models import ApiToken, PendingLogin, User, UserSession
+from app.store.models import ApiToken, PendingLogin, User, UserIdentity, UserSession
 
 ROLES = ("administrator", "supervisor", "operator")
 THEMES = ("auto", "light", "dark")
@@ -97,6 +97,16 @@ def create(
             return user.id
     except IntegrityError as error:  # another transaction took the name
         raise Invalid({"name": ErrorCode.TAKEN}) from error
+
+
+def add_without_password(session: Session, name: str, given: UserInput, now: datetime, *, actor: str) -> User:
+    """Add a user who logs in elsewhere. The name must be free and valid. Raises IntegrityError if it is taken."""
+    user = User(name=name, password_hash="", created_at=now)
+    _fill(user, given)
+    session.add(user)
+    session.flush()
+    audit.record(session, actor, AuditAction.USER_CREATED, name, audit.changes({}, _fields(user)), now)
+    return user
 
 
 def change(database: Database, user_id: int, given: UserInput, now: datetime, *, actor: str = "") -> None:
@@ -182,9 +192,12 @@ def _get(session: Session, user_id: int, *, lock: bool = False) -> User:
 
 
 def _is_last_administrator(session: Session, user_id: int) -> bool:
-    """Return whether this user is the only active administrator. Locks all of them against concurrent changes."""
-    query = select(User.id).where(User.role == "administrator", User.active).order_by(User.id).with_for_update()
-    return list(session.scalars(query)) == [user_id]
+    """Return whether this user is the only active administrator with a password. Locks all of them.
+
+    Those who log in elsewhere do not count: a provider may be down, or gone.
+    """
+    query = select(User.id).where(User.role == "administrator", User.active, User.password_hash != "")
+    return list(session.scalars(query.order_by(User.id).with_for_update())) == [user_id]
 
 
 def validate(given: UserInput) -> dict[str, ErrorCode]:
@@ -254,11 +267,25 @@ def find_by_name(database: Database, name: str) -> User:
 
 
 def reset_password(database: Database, user_id: int, password: str, now: datetime, *, actor: str = "") -> None:
-    """Set a user's password and end their sessions. Raises NotFound and Invalid."""
-    errors = validate_password(password, get(database, user_id).name)
+    """Set a user's password and end their sessions.
+
+    Raises NotFound, and Invalid, also for a user who logs in elsewhere only.
+    """
+    user = get(database, user_id)
+    errors = validate_password(password, user.name)
+    if logs_in_elsewhere(database, user):
+        errors = {"password": ErrorCode.ELSEWHERE}
     if errors:
         raise Invalid(errors)
     _set_password(database, user_id, password, now, actor, AuditAction.PASSWORD_RESET)
+
+
+def logs_in_elsewhere(database: Database, user: User) -> bool:
+    """Return whether a user has no password, because they log in with a provider or a directory."""
+    if user.password_hash:
+        return False
+    with database.read() as session:
+        return session.scalar(select(UserIdentity.id).where(UserIdentity.user_id == user.id).limit(1)) is not None
 
 
 def change_password(database: Database, user_id: int, old: str, new: str, now: datetime) -> None:
@@ -312,10 +339,10 @@ def _dummy_hash() -> str:
 
 
 def _verify(user: User | None, password: str) -> bool:
-    known = user.password_hash if user is not None else _dummy_hash()
+    known = user.password_hash if user is not None and user.password_hash else ""
     try:
         with _hashing:
-            return _hasher.verify(known, password[:LONGEST_PASSWORD])
+            return _hasher.verify(known or _dummy_hash(), password[:LONGEST_PASSWORD]) and bool(known)
     except (VerifyMismatchError, InvalidHashError):
         return False
 

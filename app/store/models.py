@@ -67,7 +67,7 @@ class User(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(80), unique=True)
-    password_hash: Mapped[str] = mapped_column(String(255))
+    password_hash: Mapped[str] = mapped_column(String(255))  # "": no password, the user logs in elsewhere
     role: Mapped[str] = mapped_column(String(16))  # administrator, supervisor, operator
     locale: Mapped[str | None] = mapped_column(String(8))
     theme: Mapped[str] = mapped_column(String(8), default="auto")  # auto, light, dark
@@ -91,6 +91,23 @@ class UserSession(Base):
     used_at: Mapped[datetime]  # accurate to a few minutes
     address: Mapped[str] = mapped_column(String(45), default="")
     browser: Mapped[str] = mapped_column(String(200), default="")  # as it calls itself
+    source: Mapped[str] = mapped_column(String(8), default="")  # where the user logged in: oidc, ldap; "": here
+    id_token: Mapped[str] = mapped_column(Text, default="")  # of the provider, encrypted; to log out there
+
+
+class UserIdentity(Base):
+    """Who a user is at a provider or in a directory. Only `issuer` and `subject` say it; names may change hands."""
+
+    __tablename__ = "user_identities"
+    __table_args__ = (UniqueConstraint("issuer", "subject"), UniqueConstraint("user_id", "issuer"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    source: Mapped[str] = mapped_column(String(8))  # oidc, ldap
+    issuer: Mapped[str] = mapped_column(String(255))
+    subject: Mapped[str] = mapped_column(String(255))
+    login: Mapped[str] = mapped_column(String(80))  # the name there, as of the last log-in
+    linked_at: Mapped[datetime]
 
 
 class SecondFactor(Base):

@@ -22,7 +22,7 @@ def register(app: Flask) -> None:
         urls,
         wording,
     )
-    from app.web.accounts import login, profile, second_factor, session, tokens, users
+    from app.web.accounts import links, login, profile, provider, second_factor, session, sources, tokens, users
     from app.web.accounts.browsers import describe_browser
     from app.web.api import views as api
     from app.web.audit import views as audit
@@ -59,11 +59,14 @@ def register(app: Flask) -> None:
 
     bazang = app.extensions["bazang"]
     bazang["counts"] = Counts(bazang["database"])
-    for part in (compression, http, urls, assets, locale, formats, fields, layout, health, poll, error_pages, session):
+    for part in (
+        *(compression, http, urls, assets, locale, formats, fields, layout, health, poll, error_pages, session),
+        sources,
+    ):
         part.register(app)
     for views in (
-        *(login, profile, second_factor, tokens, poll, overview, requests, actions, mine, missed, pause, report),
-        *(monitoring, browser, notifications, search, filters, guide, contacts),
+        *(login, provider, links, profile, second_factor, tokens, poll, overview, requests, actions, mine, missed),
+        *(pause, report, monitoring, browser, notifications, search, filters, guide, contacts),
         *(modules, destinations, preview, by_phone, recordings, extensions, queues, settings, setup, users, audit),
         *(api, call, website),
     ):

@@ -216,6 +216,17 @@ SCHEDULE: Mapping[str, object] = {
 }
 
 # The error codes of the services, shown beside a field.
+# Why somebody with an account elsewhere was not let in, as the log says it.
+LOGIN_REFUSAL = {
+    "no_group": _l("no group gives a role"),
+    "inactive": _l("the user is deactivated"),
+    "name_taken": _l("another user has this name"),
+    "no_name": _l("no name that can be used"),
+    "no_administrator": _l("there is no administrator yet"),
+    "unknown": _l("the answer was not accepted"),
+    "linked": _l("linked already"),
+}
+
 ERROR = {
     "required": _l("This field is required."),
     "too_long": _l("This is too long. Shorten it."),
@@ -232,7 +243,10 @@ ERROR = {
     "wrong": _l("This is not your password. Enter your current password."),
     "wrong_code": _l("This code is wrong, too old, or was used already."),
     "same": _l("This is your current password. Choose another one."),
-    "last_administrator": _l("This is the last administrator. Make another user an administrator first."),
+    "last_administrator": _l(
+        "This is the last administrator with a password of the panel. Make another user an administrator first."
+    ),
+    "elsewhere": _l("This user logs in elsewhere and has no password of the panel. Remove the link first."),
     "range": _l("This is out of range. Enter another value."),
     "choice": _l("Choose an item from the list."),
     "number": _l("This is not a telephone number. Check it."),

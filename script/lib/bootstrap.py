@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from . import asterisk, chromium, debian, environment, postgresql
-from .package_files import CADDY, FAKETIME, NGINX, SYSTEMD_ANALYZE, NoPackageFile, PackageFile
+from . import asterisk, chromium, debian, environment, login_provider, postgresql
+from .package_files import CADDY, FAKETIME, NGINX, SLAPD, SYSTEMD_ANALYZE, NoPackageFile, PackageFile
 from .progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,8 +43,8 @@ def _prepare(tests: bool, packages_only: bool) -> list[str]:
     if not packages_only:
         steps.append(lambda: _asterisk(22))
     if tests and not packages_only:
-        steps += [lambda: _asterisk(16), _chromium, _postgresql]
-        steps += [partial(_package_file, file) for file in (FAKETIME, SYSTEMD_ANALYZE, NGINX, CADDY)]
+        steps += [lambda: _asterisk(16), _chromium, _postgresql, _login_provider]
+        steps += [partial(_package_file, file) for file in (FAKETIME, SYSTEMD_ANALYZE, NGINX, CADDY, SLAPD)]
     return [reason for step in steps if (reason := step())]
 
 
@@ -93,6 +93,18 @@ def _postgresql() -> str:
     return _fetch(
         "PostgreSQL", "postgresql", lambda: _is_found(postgresql.find_programs, postgresql.NoPostgres), postgresql.fetch
     )
+
+
+def _login_provider() -> str:
+    if _is_found(login_provider.find_python, login_provider.NoLoginProvider):
+        return ""
+    progress = Progress("OpenID Connect provider")
+    reason = _try(lambda: login_provider.fetch(CACHE, progress.report))
+    if not reason:
+        progress.done("ready")
+        return ""
+    progress.failed()
+    return f"OpenID Connect provider: {reason}. Run script/bootstrap --tests again when PyPI can be reached"
 
 
 def _package_file(file: PackageFile) -> str:

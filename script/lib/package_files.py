@@ -47,6 +47,7 @@ class PackageFile:
 
 
 FAKETIME = PackageFile("libfaketime", LIBRARIES / "faketime/libfaketimeMT.so.1")  # for programs with threads
+SLAPD = PackageFile("slapd", Path("usr/sbin/slapd"))
 NGINX = PackageFile("nginx", Path("usr/sbin/nginx"))
 CADDY = PackageFile("caddy", Path("usr/bin/caddy"))
 SYSTEMD_ANALYZE = PackageFile("systemd", Path("usr/bin/systemd-analyze"))

@@ -17,8 +17,9 @@ from werkzeug.routing import Rule
 from app import create_app
 from app.audio.library import SoundLibrary
 from app.config import Settings
+from app.domain.external_users import ExternalUser, Source
 from app.extensions import db
-from app.services import users
+from app.services import identities, users
 from app.services.api import tokens
 from app.store.database import Database
 from app.store.models import ExtensionScenario, PhoneCall, QueueRow, QueueScenario, SpokenName
@@ -49,9 +50,10 @@ from tests.web.pages import Page, Visitor
 
 INSTALLATION = {"browser.manifest", "browser.service_worker", "browser.offline"}  # without anything of the office
 FOR_EVERYBODY = STATIC_FILES | {"auth.log_in", "auth.code", "auth.language", "auth.theme", "setup.index"}
-FOR_EVERYBODY |= INSTALLATION | PROBES
+FOR_EVERYBODY |= INSTALLATION | PROBES | {"provider.start", "provider.back"}
 CLOSED = {"setup.index"}  # needs a setup link instead of a log-in
-AFTER_PASSWORD = {"auth.code"}  # leads to the log-in unless a log-in waits for a code
+# Lead to the log-in unless a log-in waits for a code, or there is a provider.
+AFTER_PASSWORD = {"auth.code", "provider.start", "provider.back"}
 FOR_OPERATORS = {
     "requests.home",
     "requests.index",
@@ -73,6 +75,7 @@ FOR_OPERATORS |= {"notifications.index", "notifications.save", "notifications.br
 FOR_OPERATORS |= {"notifications.test", "notifications.remove", "search.index", "guide.index"}
 FOR_OPERATORS |= {"filters.save", "filters.rename", "filters.delete"}
 FOR_OPERATORS |= {"tokens.new", "tokens.revoke", "call.index", "account.screen_pop"}
+FOR_OPERATORS |= {"links.new", "links.remove", "provider.link"}
 FOR_SUPERVISORS = FOR_OPERATORS | {"log.index", "calls.pause", "calls.resume"}
 FOR_SUPERVISORS |= {"contacts.index", "contacts.new", "contacts.edit", "contacts.delete", "contacts.export_csv"}
 FOR_SUPERVISORS |= {"contacts.upload", "contacts.preview", "contacts.choose_columns", "contacts.store", "contacts.drop"}
@@ -102,6 +105,8 @@ VALUES: dict[str, Any] = {
     "subscription_id": 1,
     "filter_id": 1,
     "token_id": 1,
+    "identity_id": 1,
+    "source": "ldap",
     "webhook_id": 1,
     "form_id": 1,
     "message_id": 1,
@@ -126,13 +131,18 @@ REDIRECTS = {
     "recordings.all_digits",
     "recordings.all_sets",
     "setup.index",
-    "auth.code",
+    *AFTER_PASSWORD,
+    "provider.link",
+    "links.new",
     "second_factor.set_up",  # the administrator has not begun to set it up
     "second_factor.recovery_codes",
     "second_factor.turn_off",
     "contacts.preview",  # the administrator has uploaded no file
 }
-OF_THE_OPERATOR = {"tokens.revoke"}  # the record in VALUES is the operator's, so a supervisor does not find it
+OF_THE_OPERATOR = {
+    "tokens.revoke",
+    "links.remove",
+}  # the record in VALUES is the operator's, so a supervisor does not find it
 BOTH_LANGUAGES = {"settings.voices", "browser.offline"}  # has texts in both languages
 FRAGMENTS = {
     "requests.rows",
@@ -241,6 +251,7 @@ def furnished(database: Database, settings: Settings) -> None:
     create_mail_destination(database)
     create_second_factor(database, settings, 4)
     tokens.create(database, 2, "CRM", ["requests:read"], NOW, address="127.0.0.1")
+    identities.link(database, 2, ExternalUser(Source.LDAP, "ldap", "entry-1", "omid"), NOW, address="127.0.0.1")
 
 
 def test_pages_require_a_log_in(app: Flask, furnished: None, visitor: Visitor, subtests: pytest.Subtests) -> None:

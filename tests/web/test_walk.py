@@ -15,7 +15,8 @@ from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
-from app.services import users
+from app.domain.external_users import ExternalUser, Source
+from app.services import identities, users
 from app.services.api import tokens
 from app.services.notifications import subscriptions
 from app.services.report import saved_filters
@@ -47,9 +48,9 @@ NOT_LOGGED_IN = (None, WAITING)
 # What users can do who must set up the second factor first.
 BEFORE_SET_UP = {"second_factor.index", "second_factor.set_up", "auth.log_out"}
 # Arguments of addresses that are the number of a record which belongs to somebody.
-OWNED = {"missed_id", "request_id", "session_id", "subscription_id", "filter_id", "token_id"}
+OWNED = {"missed_id", "request_id", "session_id", "subscription_id", "filter_id", "token_id", "identity_id"}
 # Arguments that name no record.
-NAMES_NOTHING = {"act", "filename", "digest", "language", "role"}
+NAMES_NOTHING = {"act", "filename", "digest", "language", "role", "source"}
 # Routes that name records by their query, and the query for a record of somebody else.
 OWNED_BY_QUERY = {"acts.perform": {"row": "2.1"}}
 
@@ -175,7 +176,9 @@ def test_no_route_shows_or_changes_the_record_of_somebody_else(app: Flask, datab
     (saved,) = saved_filters.list_filters(database, other)
     foreign = {"missed_id": missed.id, "request_id": 2, "session_id": foreign_session}
     tokens.create(database, other, "Mine", ["requests:read"], now, address="127.0.0.1")
+    identities.link(database, other, ExternalUser(Source.LDAP, "ldap", "entry-2", "other"), now, address="127.0.0.1")
     foreign |= {
+        "identity_id": identities.list_identities(database, other)[0].id,
         "subscription_id": browser,
         "filter_id": saved.id,
         "token_id": tokens.list_tokens(database, other)[0].id,

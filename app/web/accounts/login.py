@@ -8,13 +8,16 @@ from flask_wtf import FlaskForm
 from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired
 
+from app.domain.external_users import Source
+from app.identity.errors import Unreachable
 from app.services import logins, users
 from app.services.errors import ErrorCode
+from app.services.identities import LoginRefused
 from app.services.logins import CodeNeeded, LoginEnded, TooManyFailures, WrongCode, WrongPassword
 from app.services.setup import first_administrator
 from app.store.models import User
 from app.web import wording
-from app.web.accounts import known_browsers
+from app.web.accounts import known_browsers, sources
 from app.web.accounts.session import (
     end_session,
     forget_waiting_login,
@@ -50,14 +53,19 @@ def log_in():
     if not form.validate():
         return _page(form), 422
     name = form.name.data or ""
+    password = form.password.data or ""
     try:
-        user = logins.log_in(database(), name, form.password.data or "", source_for(name), utcnow())
+        user = logins.log_in(database(), name, password, source_for(name), utcnow(), sources.ldap())
     except TooManyFailures as error:
         headers = retry_later(form.password, error.wait)
         return _page(form), 429, headers
     except WrongPassword:
         form.password.errors = [_("The name or the password is wrong.")]
         return _page(form), 422
+    except Unreachable:
+        return login_page(sources.unreachable_text(Source.LDAP), form), 503
+    except LoginRefused as refused:
+        return login_page(sources.refusal_text(refused), form), 403
     except CodeNeeded as needed:
         wait_for_code(needed.token)
         return redirect(url_for("auth.code", next=request.args.get("next")))
@@ -72,8 +80,17 @@ def _welcome(user: User):
     return response
 
 
-def _page(form: LoginForm) -> str:
-    return render_template("accounts/login.html", form=form, no_administrator=first_administrator.is_open(database()))
+def login_page(error: str, form: LoginForm | None = None) -> str:
+    """Return the page of the log-in with an error that belongs to no field."""
+    return _page(form or LoginForm(formdata=None), error)
+
+
+def _page(form: LoginForm, error: str = "") -> str:
+    provider = sources.provider()
+    if not error and provider is not None and provider.is_known_unreachable():
+        error = sources.unreachable_text(Source.OIDC)
+    no_administrator = first_administrator.is_open(database())
+    return render_template("accounts/login.html", form=form, error=error, no_administrator=no_administrator)
 
 
 # -- the second step --------------------------------------------------------------------------------------------------
@@ -117,7 +134,11 @@ def _code_page(form: CodeForm, hint: str = "") -> str:
 @login_required
 def log_out():
     """Log out."""
-    end_session(choose_locale())
+    by_provider = current_user.source == Source.OIDC
+    id_token = end_session(choose_locale())
+    page = sources.leave_page(id_token) if by_provider else None
+    if page is not None:
+        return page
     flash(_("You are logged out."))
     return redirect(url_for("auth.log_in"))
 

@@ -8,7 +8,7 @@ from flask_wtf import FlaskForm
 from wtforms import BooleanField, PasswordField, SelectField
 
 from app.extensions import limiter
-from app.services import second_factor, sessions, users
+from app.services import identities, second_factor, sessions, users
 from app.services.api import tokens
 from app.services.errors import ErrorCode, Invalid, NotFound
 from app.web import wording
@@ -121,6 +121,7 @@ def _page(form: PasswordForm, preferences: PreferencesForm) -> str:
         sessions=own,
         tokens=tokens.list_tokens(database(), current_user.id),
         now=utcnow(),
+        links=identities.list_identities(database(), current_user.id),
     )
 
 

@@ -48,6 +48,8 @@ def index():
     """Explain the second factor. Make a secret, after asking for the password unless the session is fresh."""
     if second_factor.state(database(), current_user.id) is not None:
         return redirect(url_for("account.index"))
+    if current_user.left_to_provider:
+        return redirect(url_for("account.index"))
     form = PasswordForm()
     if request.method == "GET":
         return _start_page(form)

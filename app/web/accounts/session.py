@@ -6,6 +6,7 @@ from flask import Flask, Request, Response, make_response, redirect, request, se
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask_login import UserMixin, current_user, login_user, logout_user
 
+from app.domain.external_users import Source
 from app.domain.sessions import SessionLimits, has_ended, is_fresh
 from app.extensions import login
 from app.services import second_factor, sessions
@@ -25,20 +26,29 @@ _FILES = FILES | PROBES | WEBSITE | {"browser.manifest", "browser.service_worker
 # What a user can do who must set up the second factor first.
 _BEFORE_SET_UP = _FILES | {
     *("second_factor.index", "second_factor.set_up"),
-    *("auth.log_in", "auth.code", "auth.log_out", "auth.language", "auth.theme"),
+    *("provider.start", "provider.back", "auth.log_in", "auth.code", "auth.log_out", "auth.language", "auth.theme"),
 }
+_PROVED = "proved"  # in the session: the provider has asked for the password at this log-in
 _LOGIN = "login"  # the token of a log-in that waits for a code, in the session
 
 
 class SessionUser(UserMixin):
-    """The logged-in user, for Flask-Login. `lacks_second_factor`: the office requires one, and the user has none."""
+    """The logged-in user, for Flask-Login.
 
-    def __init__(self, user: User, token: str, row: UserSession, *, lacks_second_factor: bool) -> None:
+    `lacks_second_factor`: the office requires one, and the user has none. `left_to_provider`: the user has no password
+    of the panel, but logs in with an OpenID Connect provider.
+    """
+
+    def __init__(
+        self, user: User, token: str, row: UserSession, *, lacks_second_factor: bool, left_to_provider: bool
+    ) -> None:
         self.id, self.name, self.role = user.id, user.name, user.role
         self.locale, self.theme, self.extensions = user.locale, user.theme, tuple(user.extensions)
         self.session_id, self.started_at, self.used_at = row.id, row.started_at, row.used_at
         self.opens_screen_pop = user.opens_screen_pop
         self.lacks_second_factor = lacks_second_factor
+        self.left_to_provider = left_to_provider
+        self.source, self.has_password = row.source, bool(user.password_hash)
         self._token = token
 
     def get_id(self) -> str:
@@ -90,6 +100,8 @@ def may_use_panel() -> bool:
 
 def session_is_fresh() -> bool:
     """Return whether the user has just logged in, so that the password need not be asked for again."""
+    if current_user.source == Source.OIDC and not session.get(_PROVED):
+        return False  # the provider may have logged in whoever sits there, without asking
     return is_fresh(current_user.started_at, utcnow())
 
 
@@ -107,7 +119,13 @@ def _find(token: str, digest: str) -> SessionUser | None:
     if found is None:
         return None
     row, user = found
-    return SessionUser(user, token, row, lacks_second_factor=second_factor.is_missing(database(), user))
+    return SessionUser(
+        user,
+        token,
+        row,
+        lacks_second_factor=second_factor.is_missing(database(), user),
+        left_to_provider=second_factor.is_left_to_provider(database(), user),
+    )
 
 
 def _mark_used() -> None:
@@ -161,21 +179,28 @@ def forget_waiting_login() -> bool:
     return session.pop(_LOGIN, None) is not None
 
 
-def start_session(user: User) -> None:
-    """Log a user in. Nothing of the session before stays, except the chosen language."""
+def start_session(user: User, *, source: str = "", id_token: str = "", proved: bool = False) -> None:
+    """Log a user in. Nothing of the session before stays, except the chosen language.
+
+    `source`, `id_token`: of the provider, see `UserSession`. `proved`: it has asked for the password just now.
+    """
     _end_session_before()
-    token = sessions.start(database(), user, client(), utcnow(), limits())
+    token = sessions.start(database(), user, client(), utcnow(), limits(), source=source, id_token=id_token)
+    if proved:
+        session[_PROVED] = True
     started = _load(token)
     if started is not None:  # None: the user was deactivated, or got another password, just now
         login_user(started)
         learn_host()
 
 
-def end_session(locale: str) -> None:
-    """Log the user out. `locale` is the language for the pages that follow."""
-    sessions.log_out(database(), current_user.id, current_user.session_id, utcnow(), address=client().address)
+def end_session(locale: str) -> str:
+    """Log the user out. `locale` is the language for the pages that follow. Return the ID token of the session."""
+    address, session_id = client().address, current_user.session_id
+    id_token = sessions.log_out(database(), current_user.id, session_id, utcnow(), address=address)
     logout_user()
     _clear(locale)
+    return id_token
 
 
 def _end_session_before() -> None:

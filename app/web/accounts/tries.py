@@ -8,10 +8,12 @@ from flask_babel import ngettext
 from flask_login import current_user
 from wtforms import Field
 
+from app.domain import external_users
+from app.identity.errors import Unreachable
 from app.services import logins
 from app.services.errors import Invalid
 from app.services.logins import Source, TooManyFailures
-from app.web.accounts import known_browsers
+from app.web.accounts import known_browsers, sources
 from app.web.accounts.session import client
 from app.web.context import database, settings, utcnow
 from app.web.fields import show_errors
@@ -49,6 +51,8 @@ def check_again(form, page):
 
     `page` renders the page with the form. It gets a hint if the code is wrong.
     """
+    if current_user.left_to_provider:  # who has no password here; the page says to log in again
+        return page(), 422
     code = form.code.data or "" if "code" in form else None
     try:
         logins.check_again(
@@ -59,7 +63,11 @@ def check_again(form, page):
             utcnow(),
             password=form.password.data or "",
             code=code,
+            directory=sources.ldap(),
         )
+    except Unreachable:
+        form.password.errors = [sources.unreachable_text(external_users.Source.LDAP)]
+        return page(), 503
     except TooManyFailures as error:
         headers = retry_later(form.password, error.wait)
         return page(), 429, headers

@@ -6,9 +6,9 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from app.services import audit, second_factor, users
+from app.services import audit, identities, second_factor, users
 from app.services.api import tokens
-from app.services.errors import Invalid, NotFound
+from app.services.errors import ErrorCode, Invalid, NotFound
 from app.services.users import ROLES, UserInput
 from app.store.models import User
 from app.web import wording
@@ -28,6 +28,7 @@ def index():
         rows=users.list_users(database()),
         last_changes=audit.last_changes(database()),
         with_second_factor=second_factor.holders(database()),
+        sources=identities.sources(database()),
     )
 
 
@@ -92,8 +93,9 @@ def edit(user_id: int):
 
 
 def _edit_page(form: UserForm, user: User) -> str:
+    links = identities.list_identities(database(), user.id)
     own = tokens.list_tokens(database(), user.id)
-    return _page("accounts/user_edit.html", form, user=user, tokens=own, now=utcnow())
+    return _page("accounts/user_edit.html", form, user=user, tokens=own, links=links, now=utcnow())
 
 
 def _change(user: User, given: UserInput) -> dict[str, str]:
@@ -132,6 +134,9 @@ def password(user_id: int):
     user = _get(user_id)
     if user.id == current_user.id:  # own passwords are changed on the account page
         return redirect(url_for("account.index"))
+    if users.logs_in_elsewhere(database(), user):
+        flash(wording.error(ErrorCode.ELSEWHERE), "warning")
+        return redirect(url_for("users.edit", user_id=user.id))
     if request.method == "GET":
         has_tokens = bool(tokens.list_tokens(database(), user.id))
         return render_template("accounts/password_reset.html", user=user, has_tokens=has_tokens)

@@ -35,6 +35,18 @@ ACTION: Mapping[AuditAction, tuple[object, object]] = {
         _l("wrong code after the right password"),
         _l("Logging in as %(what)s failed. The password was right, the code was wrong."),
     ),
+    AuditAction.LOGIN_REFUSED: (
+        _l("log-in from elsewhere refused"),
+        _l("Logging in with an account from elsewhere was refused: %(what)s"),
+    ),
+    AuditAction.ACCOUNT_LINKED: (
+        _l("account linked"),
+        _l("%(what)s linked their account with one from elsewhere."),
+    ),
+    AuditAction.ACCOUNT_UNLINKED: (
+        _l("link of an account removed"),
+        _l("The link of %(what)s with an account from elsewhere was removed."),
+    ),
     AuditAction.LOGGED_OUT: (_l("logged out"), _l("%(what)s logged out.")),
     AuditAction.SESSION_ENDED: (_l("session ended"), _l("Another session of %(what)s was ended.")),
     AuditAction.SECOND_FACTOR_ON: (
@@ -310,6 +322,8 @@ FIELD: Mapping[str, object] = {
     "file": _l("File"),
     "recorded": _l("Recorded"),
     "address": _l("From the address"),
+    "source": _l("Logged in with"),
+    "refusal": _l("Reason"),
     "ended_address": _l("Address of the ended session"),
     "api_token": _l("API token"),
     "scopes": _l("Rights of the token"),
@@ -344,6 +358,8 @@ _VALUES: Mapping[str, Mapping[str, object]] = {
     "list": wording.LIST_KIND_OF_NUMBER,
     "number_rule": {"country": _l("country"), "allow": _l("allow"), "refuse": _l("refuse")},
     "status": {status.value: text for status, text in wording.STATUS.items()},
+    "source": {"oidc": "OpenID Connect", "ldap": "LDAP"},
+    "refusal": wording.LOGIN_REFUSAL,
     "priority": {"1": _l("high"), "0": _l("normal"), "-1": _l("low")},
 }
 _ABOUT_DAYS = frozenset({AuditAction.SPECIAL_DAY_SAVED, AuditAction.SPECIAL_DAY_REMOVED})

@@ -1,0 +1,1 @@
+"""The office's own services: a provider and directories."""
