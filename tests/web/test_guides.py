@@ -65,7 +65,6 @@ LINK, IMAGE = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)"), re.compile(r"!\[[^\]
 CODE = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
 PLACEHOLDER = re.compile(r"%\(\w+\)s")
 ISOLATES = re.compile("[\u2066-\u2069\u200f\u200e]")
-ENDED = {"done_at": NOW, "reached_at": NOW, "done_by": "101", "last_outcome": "connected"}
 LATIN = str.maketrans("۰۱۲۳۴۵۶۷۸۹", "0123456789")
 
 
@@ -87,8 +86,10 @@ def guided(database: Database, settings: Settings, furnished: None) -> None:
     request = create_request(database, module, target="800", queue=True, number="+989121110001", status="uncertain")
     create_attempt(database, request, agent="101", outcome="unclear", started_at=NOW, ended_at=NOW)
     create_request(database, module, target="800", queue=True, number="+989121110002", status="failed", done_at=NOW)
-    create_request(database, module, target="800", queue=True, number="+989121110003", status="done", **ENDED)
-    create_missed_call(database, number="+989121110004", at=datetime.now(UTC), outcome="reached", outcome_at=NOW)
+    now = datetime.now(UTC)  # the charts show the last days
+    times = {"first_called_at": now, "registered_at": now, "done_at": now, "reached_at": now}
+    create_request(database, module, number="+989121110003", status="done", last_outcome="connected", **times)
+    create_missed_call(database, number="+989121110004", at=now, outcome="reached", outcome_at=now)
     create_second_factor(database, settings, 2)
     with database.write() as session:
         write_setting(session, "all_paused", "1")
