@@ -49,8 +49,8 @@ from script.office.sound import RATE, read_ulaw
 LANGUAGE = "en"
 TIME_LIMIT = 85  # seconds until the result is printed in any case
 TOO_SLOW = (
-    f"The calls were not over after {TIME_LIMIT} seconds, so they were ended. This happens on a machine that is busy with "
-    "other work. Try again, or watch the office with script/demo, which has no such limit."
+    f"The calls were not over after {TIME_LIMIT} seconds, so they were ended. This happens on a machine that is busy "
+    "with other work. Try again, or watch the office with script/demo, which has no such limit."
 )
 MAX_WAIT = 5  # seconds that a customer waits in the queue
 TALK = 2 * RATE  # samples of speech from each side
