@@ -211,8 +211,8 @@ def test_each_picture_is_shown() -> None:
 
 def block(language: str, beginning: str) -> str:
     """Return the block of code of the administrator's guide that begins so."""
-    blocks = re.findall(rf"```{language}\n(.*?)```", (DOCS / "administrator.md").read_text(), re.DOTALL)
-    return next(found for found in blocks if found.startswith(beginning))
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", (DOCS / "administrator.md").read_text(), re.DOTALL | re.MULTILINE)
+    return next(text for its_language, text in blocks if its_language == language and text.startswith(beginning))
 
 
 def test_lines_to_paste_are_those_of_the_panel(database: Database, settings: Settings) -> None:
