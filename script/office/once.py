@@ -50,7 +50,7 @@ LANGUAGE = "en"
 TIME_LIMIT = 85  # seconds until the result is printed in any case
 TOO_SLOW = (
     f"The calls were not over after {TIME_LIMIT} seconds, so they were ended. This happens on a machine that is busy "
-    "with other work. Try again, or watch the office with script/demo, which has no such limit."
+    "with other work. Try again when it has less to do."
 )
 MAX_WAIT = 5  # seconds that a customer waits in the queue
 TALK = 2 * RATE  # samples of speech from each side
