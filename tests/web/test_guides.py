@@ -23,6 +23,8 @@ from app.services.pbx import config_snippets
 from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.settings import write_setting
+from app.web.assets import FILES as STATIC_FILES
+from app.web.http import PROBES
 from script.office.asterisk_config import MODULES
 from tests.support.factories import (
     NOW,
@@ -38,11 +40,9 @@ from tests.web.test_everywhere import (
     FILES,
     FRAGMENTS,
     INSTALLATION,
-    PROBES,
     QUERIES,
     REDIRECTS,
     SOUNDS,
-    STATIC_FILES,
     ZIP_FILES,
     all_rules,
     furnished,
@@ -150,7 +150,7 @@ def is_said(message: str, text: str) -> bool:
 def messages(locale: str) -> frozenset[str]:
     """Return the texts of the catalogue in a language; for English also those of the commands and the doctor."""
     with (ROOT / "app/translations/fa/LC_MESSAGES/messages.po").open("rb") as file:
-        found = [entry.id if locale == "en" else entry.string for entry in read_po(file) if entry.id]
+        found = [entry.id if locale == "en" else entry.string or "" for entry in read_po(file) if entry.id]
     texts = {text for forms in found for text in ((forms,) if isinstance(forms, str) else forms)}
     if locale == "en":
         sources = [*(ROOT / "app/doctor").glob("*.py"), ROOT / "app/cli.py"]
@@ -212,7 +212,8 @@ def test_each_picture_is_shown() -> None:
 def block(language: str, beginning: str) -> str:
     """Return the block of code of the administrator's guide that begins so."""
     blocks = re.findall(r"^```(\w*)\n(.*?)^```$", (DOCS / "administrator.md").read_text(), re.DOTALL | re.MULTILINE)
-    return next(text for its_language, text in blocks if its_language == language and text.startswith(beginning))
+    found: str = next(text for marked, text in blocks if marked == language and text.startswith(beginning))
+    return found
 
 
 def test_lines_to_paste_are_those_of_the_panel(database: Database, settings: Settings) -> None:
