@@ -229,7 +229,7 @@ class Scene:
             customer.reject(503)
             self.office.print_event(who, "the first trunk fails")
             customer = await self.office.customers.wait_for_call(f"2{self.number}")
-        self.office.print_event(who, f"rings, and sees {customer.remote}")
+        self.office.print_event(who, f"rings, and sees {customer.remote or 'no number'}")
         self.result.caller_id = not self.shows or customer.remote == self.shows
         await customer.answer()
         self.office.print_event(who, "answers")
