@@ -48,6 +48,10 @@ from script.office.sound import RATE, read_ulaw
 
 LANGUAGE = "en"
 TIME_LIMIT = 85  # seconds until the result is printed in any case
+TOO_SLOW = (
+    f"The calls were not over after {TIME_LIMIT} seconds, so they were ended. This happens on a machine that is busy "
+    "with other work. Try again when it has less to do."
+)
 MAX_WAIT = 5  # seconds that a customer waits in the queue
 TALK = 2 * RATE  # samples of speech from each side
 
@@ -225,7 +229,7 @@ class Scene:
             customer.reject(503)
             self.office.print_event(who, "the first trunk fails")
             customer = await self.office.customers.wait_for_call(f"2{self.number}")
-        self.office.print_event(who, f"rings, and sees {customer.remote}")
+        self.office.print_event(who, f"rings, and sees {customer.remote or 'no number'}")
         self.result.caller_id = not self.shows or customer.remote == self.shows
         await customer.answer()
         self.office.print_event(who, "answers")
@@ -301,9 +305,10 @@ async def play_once(profile: str = PLAIN) -> int:
     scenes: list[Scene] = []
     heard: dict[str, bool] = {}
     version = None
+    limit: asyncio.Timeout | None = None
     try:
         with tempfile.TemporaryDirectory(prefix="bazang-", ignore_cleanup_errors=True) as folder:
-            async with asyncio.timeout(TIME_LIMIT):
+            async with asyncio.timeout(TIME_LIMIT) as limit:
                 began = time.monotonic()
                 secrets = {number: f"secret{number}" for number in phones_of(profile)}
                 bazang = build_office(Path(folder), secrets, profile=profile)
@@ -314,11 +319,14 @@ async def play_once(profile: str = PLAIN) -> int:
     except NoAsterisk as missing:
         print(missing, file=sys.stderr)
     except Exception:
-        traceback.print_exc()
-    prompts_heard = len(heard) == PROMPTS_OF_SCENE * len(scenes) and all(heard.values())
+        if limit is not None and limit.expired():
+            print(TOO_SLOW, file=sys.stderr)
+        else:
+            traceback.print_exc()
+    prompts_heard = bool(scenes) and len(heard) == PROMPTS_OF_SCENE * len(scenes) and all(heard.values())
     report = {scene.name: asdict(scene.result) for scene in scenes}
     print(json.dumps(report | {"prompts_heard": prompts_heard, "asterisk": version}), flush=True)
-    return 0 if scenes and prompts_heard and all(scene.result.is_good for scene in scenes) else 1
+    return 0 if prompts_heard and all(scene.result.is_good for scene in scenes) else 1
 
 
 async def _play(bazang: Bazang, profile: str, scenes: list[Scene], heard: dict[str, bool], began: float) -> None:

@@ -18,7 +18,10 @@ class PbxForm(FlaskForm):
         _l("Type of PBX"),
         choices=choices(wording.PBX_PROFILE),
         validate_choice=False,
-        description=_l("FreePBX and Issabel have their own pages for extensions and queues."),
+        description=_l(
+            "FreePBX and Issabel have their own pages for extensions and queues, and their own files for the lines. "
+            "Choose it and save before you paste them."
+        ),
     )
     ami_host = StringField(
         _l("Address of the PBX"), description=_l("Host name or IP address; 127.0.0.1 if it is this machine.")

@@ -1,9 +1,11 @@
-"""Take the pictures of README.md and README.fa.md, of a living office: `script/screenshots --readme`.
+"""Take the pictures of the README and of the guides, of a living office: `script/screenshots --docs`.
 
-No test: pytest collects it only if it is named.
+No test: pytest collects it only if it is named. With BAZANG_PICTURES=<part of a name>, only some are taken.
 """
 
 import base64
+import os
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,8 +34,34 @@ from tests.support.factories import (
 )
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-PAGES = {"requests": "/requests", "overview": "/overview", "charts": "/report/charts"}
-DARK = ("overview",)
+ONLY = "BAZANG_PICTURES"
+ADMINISTRATOR, OPERATOR = 1, 2
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A page as a user sees it, or the part of it that `selector` names."""
+
+    path: str
+    width: int = 1280
+    height: int = 800
+    scale: float = 1.5
+    dark: bool = False
+    user: int = ADMINISTRATOR
+    selector: str = ""
+
+
+PICTURES = {
+    "requests": Picture("/requests"),
+    "overview": Picture("/overview", dark=True),
+    "charts": Picture("/report/charts", height=1180),  # the charts are below the search
+    "manager-request": Picture("/requests/TRIED", width=1000, scale=1.25, selector="main"),
+    "manager-missed": Picture("/missed", width=1000, height=420, scale=1.25, selector="main"),
+    "manager-module": Picture("/modules/1", width=1000, scale=1.25, selector="details.summary"),
+    "operator-mine": Picture("/mine", width=1000, scale=1.25, user=OPERATOR),
+    "operator-phone": Picture("/mine", width=390, height=780, scale=1.5, user=OPERATOR),
+    "operator-new": Picture("/requests/new", width=1000, scale=1.25, user=OPERATOR, selector="main"),
+}
 MODULES = {"en": ("Sales", "Support", "Accounts"), "fa": ("فروش", "پشتیبانی", "حسابداری")}
 PEOPLE = {
     "en": ("Anna Brian", "David Evans", "Grace Hughes", "Liam King", "Olivia Moore", "Peter Reed"),
@@ -61,8 +89,11 @@ def evening(now: datetime) -> str:
     return f"Etc/GMT{-ahead:+}"
 
 
-def open_living_office(database: Database, settings: Settings, locale: str) -> None:
-    """Store an office in the middle of its day: phones in calls, a queue with callers, requests in every state."""
+def open_living_office(database: Database, settings: Settings, locale: str) -> int:
+    """Store an office in the middle of its day: phones in calls, a queue with callers, requests in every state.
+
+    Return the id of a request that has been tried.
+    """
     now = datetime.now(UTC)
     create_running_service(database)
     with database.write() as session:
@@ -103,6 +134,7 @@ def open_living_office(database: Database, settings: Settings, locale: str) -> N
         (accounts, {"target": "104", "caller_name": next(customers)}),
         (support, {"target": "800", "queue": True, "postponed_until": now + timedelta(hours=2), "time_chosen": True}),
     ]
+    tried = 0
     for place, (module, values) in enumerate(waiting):
         moment = now - timedelta(minutes=3 * (len(waiting) - place) + 1)
         number = f"+98912{7 * place + 3021457:07}"
@@ -112,6 +144,7 @@ def open_living_office(database: Database, settings: Settings, locale: str) -> N
             agent = {"a": "103", "b": "104"}[values["attempt"]]
             create_attempt(database, request, id=values["attempt"], agent=agent, started_at=now - timedelta(seconds=6))
         elif values.get("customer_attempts"):
+            tried = request.id
             ended = now - timedelta(minutes=1)
             create_attempt(
                 database,
@@ -125,6 +158,7 @@ def open_living_office(database: Database, settings: Settings, locale: str) -> N
             )
     create_missed_call_rule(database, "800", queue=True)
     create_missed_call(database, number="+982188776655", queue=True, target="800", at=now - timedelta(minutes=25))
+    return tried
 
 
 def save_as_webp(page: Page, png: bytes, path: Path) -> None:
@@ -134,15 +168,31 @@ def save_as_webp(page: Page, png: bytes, path: Path) -> None:
     path.write_bytes(base64.b64decode(encoded))
 
 
+@pytest.fixture(scope="session")
+def only() -> str:
+    """Part of the names of the pictures to take. Session scope, because tests have no BAZANG_* in the environment."""
+    return os.environ.get(ONLY, "")
+
+
 @pytest.mark.parametrize("locale", ["en", "fa"])
-def test_pictures(app: Flask, database: Database, settings: Settings, open_browser: OpenBrowser, locale: str) -> None:
-    open_living_office(database, settings, locale)
-    users.set_locale(database, 1, locale)
-    for name, path in PAGES.items():
-        scheme = "dark" if name in DARK else "light"
-        size = {"width": 1280, "height": 1180 if name == "charts" else 800}  # the charts are below the search
-        person = open_browser(viewport=size, device_scale_factor=1.5, color_scheme=scheme)
-        page = person.open_session(session_cookie(app, 1, locale), path)
-        page.wait_for_load_state("networkidle")
-        png = page.screenshot(animations="disabled")
-        save_as_webp(page, png, IMAGES / f"{name}.{locale}.webp")
+def test_pictures(
+    app: Flask, database: Database, settings: Settings, open_browser: OpenBrowser, only: str, locale: str
+) -> None:
+    tried = open_living_office(database, settings, locale)
+    for user in (ADMINISTRATOR, OPERATOR):
+        users.set_locale(database, user, locale)
+    for name, picture in PICTURES.items():
+        if only in name:
+            save_as_webp(*take(app, open_browser, picture, locale, tried), IMAGES / f"{name}.{locale}.webp")
+
+
+def take(app: Flask, open_browser: OpenBrowser, picture: Picture, locale: str, tried: int) -> tuple[Page, bytes]:
+    """Return a page and the picture of it, as PNG. `tried`: the request that a path with TRIED shows."""
+    size = {"width": picture.width, "height": picture.height}
+    scheme = "dark" if picture.dark else "light"
+    person = open_browser(viewport=size, device_scale_factor=picture.scale, color_scheme=scheme)
+    page = person.open_session(session_cookie(app, picture.user, locale), picture.path.replace("TRIED", str(tried)))
+    page.wait_for_load_state("networkidle")
+    if picture.selector:
+        return page, page.locator(picture.selector).screenshot(animations="disabled")
+    return page, page.screenshot(animations="disabled")
