@@ -375,7 +375,7 @@ def test_poll_frees_a_line_whose_hint_has_changed_only_its_state() -> None:
     ids=lambda said: "-".join(said),
 )
 def test_event_and_row_that_say_something_new_of_a_member_count(said: dict[str, str]) -> None:
-    row = {"Paused": "0", "Penalty": "0", "LastCall": "0", "Wrapuptime": "20", "InCall": "0"}
+    row: dict[str, Any] = {"Paused": "0", "Penalty": "0", "LastCall": "0", "Wrapuptime": "20", "InCall": "0"}
     known = member("PJSIP/101", **row)
     by_event, by_row = (snapshot_of(hint("101", "PJSIP/101"), known) for _ in range(2))
     fields = {"Queue": "800", "MemberName": "PJSIP/101", "Interface": "PJSIP/101", "Status": "1"}
