@@ -16,6 +16,7 @@ from tests.web.test_everywhere import all_rules, furnished, url_of
 __all__ = ["furnished"]  # a fixture
 
 UPLOADS = {
+    "contacts.upload",
     "modules.new",
     "modules.edit",
     "recordings.add",

@@ -49,8 +49,8 @@ NOT_LOGGED_IN = (None, WAITING)
 BEFORE_SET_UP = {"second_factor.index", "second_factor.set_up", "auth.log_out"}
 # Arguments of addresses that are the number of a record which belongs to somebody.
 OWNED = {"missed_id", "request_id", "session_id", "subscription_id", "filter_id", "token_id", "identity_id"}
-# Arguments that name no record.
-NAMES_NOTHING = {"act", "filename", "digest", "language", "role", "source"}
+# Arguments that name no record, or one that belongs to all.
+NAMES_NOTHING = {"act", "contact_id", "filename", "digest", "language", "role", "source"}
 # Routes that name records by their query, and the query for a record of somebody else.
 OWNED_BY_QUERY = {"acts.perform": {"row": "2.1"}}
 

@@ -147,13 +147,19 @@ async def test_extension_that_is_removed_on_a_running_pbx_goes(pbx: Pbx, databas
     assert rows(database) == ({}, [], [])
 
 
-async def test_pbx_is_not_asked_before_somebody_has_given_its_settings(office: Settings, database: Database) -> None:
+async def test_pbx_is_not_asked_before_somebody_has_given_its_settings(
+    office: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The setup generates a secret. Until it is saved, the PBX cannot know it, and would count refused log-ins."""
 
     def status() -> str:
         with database.read() as session:
             return worker_state(session).ami_status
 
+    async def nothing() -> None:
+        """No prompt is spoken, which could go on after the end."""
+
+    monkeypatch.setattr(Worker, "_keep_house", lambda _: nothing())
     async with fake_ami() as fake:
         for action in LISTS:
             fake.answers[action] = UNKNOWN

@@ -558,6 +558,7 @@ async def test_the_page_gets_the_answer_of_a_running_worker(
         """There is no PBX."""
 
     monkeypatch.setattr(worker, "_poll_pbx", nothing)
+    monkeypatch.setattr(worker, "_keep_house", nothing)  # it speaks prompts, perhaps until after the end
     monkeypatch.setattr(worker, "_listen", nothing)
     running = asyncio.create_task(worker.run(lambda: None))
     try:

@@ -262,6 +262,7 @@ async def test_a_running_worker_sends_by_itself(
 
     monkeypatch.setattr(main, "WEBHOOK_SECONDS", 0.05)
     monkeypatch.setattr(worker, "_poll_pbx", nothing)
+    monkeypatch.setattr(worker, "_keep_house", nothing)  # it speaks prompts, perhaps until after the end
     monkeypatch.setattr(worker, "_listen", nothing)
     worker.webhooks.sender = receiver.sender
     ready = asyncio.Event()

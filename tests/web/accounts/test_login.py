@@ -180,7 +180,7 @@ def test_the_navigation_shows_only_what_the_role_allows(operator: Visitor, admin
     links = {link.get("href") for link in admin.get("/requests").one("nav").iter("a")}
     daily = {"/overview", "/requests", "/mine", "/report"}
     assert links == daily | {
-        *("/modules", "/recordings", "/extensions", "/queues", "/settings", "/users", "/log"),
+        *("/contacts", "/modules", "/recordings", "/extensions", "/queues", "/settings", "/users", "/log"),
     }
 
 
