@@ -2,7 +2,7 @@
 
 Administrators also see whether webhooks and e-mail can be sent.
 
-Every page shows it in the status line; the overview and the wallboard show it for each component.
+Every page shows it in the status line; the overview shows it for each component, and the wallboard for those of calls.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
