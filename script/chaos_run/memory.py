@@ -12,12 +12,12 @@ SHORTEST_HALF = 600.0  # seconds: a process that has just started grows
 
 
 def resident(pid: int) -> float:
-    """Return the memory of a process and its children that is theirs alone, plus their share of the rest, in MB.
+    """Return the memory of a process and its children that belongs to no file, in MB. Raises OSError if it is gone.
 
-    Raises OSError if the process is gone.
+    The pages of libraries do not count: whose they are changes whenever another program starts or ends.
     """
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    own = next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024
+    own = next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Anonymous:")) / 1024
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return own + sum(resident(int(child)) for child in children)
 
