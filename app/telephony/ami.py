@@ -35,8 +35,10 @@ _UNSAFE = re.compile(r"[\r\n\0\ud800-\udfff]")  # the last are halves of charact
 _SECRET = frozenset({"Secret", "Key"})  # headers whose values are never logged
 _OWN_HEADERS = frozenset({"action", "actionid"})  # those that the client makes itself
 _EVENT, _ACTION_ID, _LINE_END, _END = b"Event: ", b"\r\nActionID: ", b"\r\n", b"\r\n\r\n"
-# Events that say the same again and again: there are a few of them for each phone.
+# Events that say the same again and again: there are a few of them for each phone. Those of Local channels do not:
+# their device has the number of a customer.
 _REPEATED = frozenset({b"Event: DeviceStateChange", b"Event: ExtensionStatus"})
+_LOCAL = b": Local/"
 MOST_REPEATED = 8192  # events that are kept parsed; about 1 kB each
 LONGEST_MESSAGE = 1 << 20  # bytes
 LONGEST_LINE = 1000  # bytes; Asterisk drops messages with a line of 1,024 bytes
@@ -212,6 +214,11 @@ def _names(joined: str) -> tuple[str, ...]:
 _parse_repeated = lru_cache(maxsize=MOST_REPEATED)(_parse_event)
 
 
+def _is_repeated(first_line: bytes, block: bytes) -> bool:
+    """Tell whether the same event will probably come again."""
+    return first_line in _REPEATED and len(block) < LONGEST_LINE and _ACTION_ID not in block and _LOCAL not in block
+
+
 class _Protocol(AMIProtocol):  # type: ignore[misc]
     """panoramisk's protocol without its parts that lose or repeat messages."""
 
@@ -243,8 +250,7 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]
                 first_line = block.partition(_LINE_END)[0]
                 if self._is_unwanted(first_line, block):
                     continue
-                is_repeated = first_line in _REPEATED and len(block) < LONGEST_LINE and _ACTION_ID not in block
-                event = _parse_repeated(block) if is_repeated else _parse_event(block)
+                event = (_parse_repeated if _is_repeated(first_line, block) else _parse_event)(block)
                 if event is None:
                     self._handle_block(block.decode("utf-8", "replace").strip("\r\n"))
                     continue

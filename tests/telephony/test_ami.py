@@ -368,6 +368,18 @@ async def test_event_that_comes_again_counts_again_and_is_parsed_once(fake: Fake
         assert found[0] is found[2]
 
 
+async def test_event_with_the_number_of_a_customer_is_not_kept(fake: FakeAmi) -> None:
+    """Its text does not come again, so it would only fill the memory."""
+    async with harness(fake) as h:
+        for _ in range(2):
+            device = ("Device", "Local/09121234567@bazang-out")
+            await fake.connection.send([("Event", "DeviceStateChange"), device, ("State", "INUSE")])
+        await fake.connection.send([("Event", "Newstate"), ("Channel", "PJSIP/103-1")])
+        await h.event("Newstate")
+        found = [e for e in h.events if e.event == "DeviceStateChange"]
+        assert len(found) == 2 and found[0] is not found[1]
+
+
 @pytest.mark.parametrize("bad", ["\r\n", "\r", "\n", "\0", "a\r\nAction: Originate"])
 @pytest.mark.parametrize("place", ["action", "value", "variable", "name", "collect"])
 async def test_text_that_could_add_a_header_is_not_sent(fake: FakeAmi, bad: str, place: str) -> None:
