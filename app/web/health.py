@@ -6,7 +6,7 @@ Every page shows it in the status line; the overview shows it for each component
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from flask import Flask
@@ -75,9 +75,11 @@ def register(app: Flask) -> None:
     app.jinja_env.globals["health"] = health
 
 
-def health() -> Health:
-    """Return the first fault or warning, or that calls can be made."""
+def health(*, messages: bool = False) -> Health:
+    """Return the first fault or warning, or that calls can be made. `messages`: also of webhooks and e-mail."""
     state = _load_state()
+    if not messages:
+        state = replace(state, destinations=())
     key = "health", choose_locale(), state.is_running, state.has_jumped, bool(state.destinations)
     return cached(key, lambda: _worst(state))
 

@@ -230,6 +230,7 @@ def test_an_administrator_sees_a_destination_that_takes_nothing(
     page = admin.get("/overview")
     assert page.one(id="health-messages").get("class") == "health-warning"
     assert "Messages cannot be sent: \u2066sara@example.org\u2069." in page.main
+    assert "Messages cannot be sent" not in admin.get("/setup/end").main, "it is no matter of the telephone side"
     assert "Messages wait, because their destination is paused: \u2066CRM\u2069." in page.main
     assert "Old" not in page.main
     assert not operator.get("/overview").has(id="health-messages")
