@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import event, text
 
 from app.services.commands import open_commands
+from app.services.notifications.keys import public_key
 from app.telephony.ami import AmiClient
 from app.telephony.snapshot import Snapshot
 from app.worker.main import Worker
@@ -135,6 +136,9 @@ async def test_idle_office_writes_only_the_heartbeat(open_office: OpenOffice) ->
         async with running_worker(office.bazang):
             await office.bazang.until(lambda: office.line_state("102") == "free", PATIENCE, "the lines are known")
             await office.bazang.wait_for_dialplan()
+            await office.bazang.until(
+                lambda: public_key(office.bazang.database, office.bazang.settings), PATIENCE, "notifications have a key"
+            )
             # The moment of the machine's start is computed from two clocks, so it differs by microseconds. The
             # figures for monitoring come with the heartbeat.
             heartbeats = [
