@@ -45,7 +45,7 @@ def assemble(pieces: Sequence[Piece], out: Path) -> Clip:
     OSError if `out` cannot be written.
     """
     with write_atomically(out) as temporary:
-        with wave.open(str(temporary), "wb") as sound:
+        with temporary.open("wb") as file, wave.open(file, "wb") as sound:
             sound.setnchannels(1)
             sound.setsampwidth(2)
             sound.setframerate(SAMPLE_RATE)

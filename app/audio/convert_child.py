@@ -280,7 +280,7 @@ def fits(content: bytearray, data: tuple[int, int], bits: int) -> bool:
 
 def write_wav(out: str, samples: array[int]) -> None:
     """Write the samples as an 8 kHz mono WAV file. Raises OSError."""
-    with wave.open(out, "wb") as sound:
+    with Path(out).open("wb") as file, wave.open(file, "wb") as sound:
         sound.setnchannels(1)
         sound.setsampwidth(2)
         sound.setframerate(RATE)

@@ -16,9 +16,9 @@ def write_tone(out: Path) -> Clip:
     """Write the tone to the clip `out`. Raises OSError."""
     count = int(SECONDS * SAMPLE_RATE)
     samples = array("h", (_sample(index, count) for index in range(count)))
-    with write_atomically(out) as temporary, wave.open(str(temporary), "wb") as file:
-        file.setparams((1, 2, SAMPLE_RATE, count, "NONE", ""))
-        file.writeframes(samples.tobytes())
+    with write_atomically(out) as temporary, temporary.open("wb") as file, wave.open(file, "wb") as sound:
+        sound.setparams((1, 2, SAMPLE_RATE, count, "NONE", ""))
+        sound.writeframes(samples.tobytes())
     return read_clip(out)
 
 

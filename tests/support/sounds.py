@@ -21,7 +21,7 @@ def fake_speak(text: str, *, voice: str, rate: int, pitch: int, out: Path, **_: 
     """Write a sound that differs for each text, voice, rate and pitch, in place of speech."""
     noise = random.Random(f"{text} {voice} {rate} {pitch}")
     samples = array("h", (noise.randrange(-9000, 9000) for _ in range(int(SPEECH_SECONDS * SAMPLE_RATE))))
-    with wave.open(str(out), "wb") as sound:
+    with out.open("wb") as file, wave.open(file, "wb") as sound:  # wave warns of a file that it cannot open
         sound.setparams((1, 2, SAMPLE_RATE, len(samples), "NONE", ""))
         sound.writeframes(samples.tobytes())
     out.chmod(0o644)
