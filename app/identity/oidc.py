@@ -32,7 +32,7 @@ KEPT = 3600.0  # seconds
 RETRIED_AFTER = 15.0  # seconds
 KEYS_AGAIN_AFTER = 10.0  # seconds; a token with an unknown key must not make us ask for keys all the time
 SKEW = timedelta(minutes=2)  # by which the clocks of provider and panel may differ
-AGAIN_WITHIN = timedelta(minutes=2)  # a log-in that was asked for anew is not older
+AGAIN_WITHIN = timedelta(minutes=2)  # how old a log-in may be if we asked the provider for a new one
 # Only signatures with a public key: anybody can sign with "none", and who knows the client's secret with HS256.
 ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),

@@ -1,8 +1,8 @@
 """Users who log in elsewhere: with an OpenID Connect provider or an LDAP directory.
 
-An account belongs to whoever has its issuer and subject, and never to somebody with the same name or e-mail address. A
-user who has an account already links it while logged in. All others get an account at their first log-in, without a
-password. Each log-in sets the role by the groups.
+Issuer and subject identify an account. A name or an e-mail address never does. A user who already has an account links
+it while logged in. All others get an account without a password at their first log-in. Each log-in sets the role by the
+groups.
 """
 
 import logging

@@ -236,7 +236,7 @@ class Bazang:
 
     # -- stored data ------------------------------------------------------------------------------------
 
-    # They are read thirty times a second by whoever waits for something, so only after a change of the database.
+    # A test that waits reads these thirty times a second, so they are cached until the database changes.
 
     def worker_state(self) -> WorkerState | None:
         return self.database.cached_query(("office", WorkerState), lambda session: session.get(WorkerState, 1))

@@ -38,7 +38,7 @@ class Question:
 
 
 def claim(database: Database, settings: Settings, now: datetime) -> list[Question]:
-    """Return what is to be asked now, and note that it is being asked."""
+    """Return the names to ask for now, and note that they are being asked for."""
     with database.read() as session:
         given = read(session)
         if not given.name_lookup_url:

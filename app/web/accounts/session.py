@@ -101,7 +101,7 @@ def may_use_panel() -> bool:
 def session_is_fresh() -> bool:
     """Return whether the user has just logged in, so that the password need not be asked for again."""
     if current_user.source == Source.OIDC and not session.get(_PROVED):
-        return False  # the provider may have logged in whoever sits there, without asking
+        return False  # the provider may have asked for no password
     return is_fresh(current_user.started_at, utcnow())
 
 
