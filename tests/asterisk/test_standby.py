@@ -21,7 +21,7 @@ from app.server.process import Process, kill, spawn, terminate
 from app.store import workers
 from script.office.asterisk import OfficeSetup
 from script.office.bazang import WORKER_COMMAND, Bazang
-from script.office.fake_clock import FakeClock
+from script.office.fake_clock import ShiftedClock
 from script.office.patience import PATIENCE
 from script.office.phone import Call
 from script.office.server_database import new_database
@@ -43,7 +43,7 @@ class Machine:
     office: Office
     name: str
     environment: dict[str, str]
-    clock: FakeClock | None = None
+    clock: ShiftedClock | None = None
     process: Process | None = None
 
     @property
@@ -173,8 +173,7 @@ def two_machines(
                     Machine(office, name, own) for name, own in zip(("leader", "standby"), environments, strict=True)
                 )
                 if drift:
-                    standby.clock = FakeClock(office.bazang.folder / "clock")
-                    standby.clock.move(drift)
+                    standby.clock = ShiftedClock(drift)
                 both = TwoMachines(office, leader, standby, database, pbx)
                 try:
                     await both.start()
