@@ -28,6 +28,7 @@ from app.telephony.translate import is_early_record, is_end_record, record_outco
 from app.worker.background import BackgroundTasks
 from app.worker.clock import CLOCK, utcnow
 from app.worker.figures import WorkerFigures
+from app.worker.standstills import FILE, Standstills
 from app.worker.talk_times import TalkTimes
 from app.worker.write_queue import WriteQueue
 
@@ -90,6 +91,7 @@ class Dispatcher:
             over=lambda attempt: self.end(attempt, Outcome.CONNECTED, "agent hung up"),
             silent=self._note_standstill,
         )
+        self._standstills = Standstills(settings.data_dir / FILE)
         self._figures = figures or WorkerFigures()
         self._woken = asyncio.Event()
         self._woken_at: float | None = None  # monotonic: the first time since the last dispatch
@@ -227,6 +229,7 @@ class Dispatcher:
 
     def _note_standstill(self, attempt: str) -> None:
         log.warning("attempt %s: the PBX does not respond during the talk", attempt)
+        self._standstills.add(attempt)
         now = utcnow()
         self._writes.put(lambda: attempts.note_standstill(self._database, attempt, now))
 
@@ -283,6 +286,13 @@ class Dispatcher:
         in_flight = await asyncio.to_thread(attempts.in_flight, self._database)
         self._on_previous_pbx |= {attempt.attempt for attempt in in_flight}
 
+    def recall(self) -> None:
+        """Follow the attempts of the worker before us, so that their reports are handled. Blocks."""
+        found = attempts.in_flight(self._database)
+        self._standstills.recall(attempt.attempt for attempt in found)
+        for attempt in found:
+            self._follower.follow(attempt.attempt, answered=attempt.step.rank > 0)
+
     async def reconcile(self) -> None:
         """Find out what became of attempts without reports. Never dials. Raises AmiError."""
         async with CLOCK.hold() as now:
@@ -337,6 +347,7 @@ class Dispatcher:
         self, in_flight: AttemptInFlight, *, has_channels: bool, agent_left: bool, looked_gone: bool
     ) -> None:
         attempt, last_step = in_flight.attempt, in_flight.step
+        stood_still = in_flight.stood_still or attempt in self._standstills
         try:
             record = await self._dialer.record(attempt)
         except AmiRefused as refusal:
@@ -368,9 +379,9 @@ class Dispatcher:
             self.end(attempt, Outcome.UNCLEAR, "the PBX was changed during the call")
         elif has_ended:
             cause = f"found out afterwards: {record or 'no record'}"
-            self.end(attempt, outcome, cause, talk=recorded_talk(record), stood_still=in_flight.stood_still)
+            self.end(attempt, outcome, cause, talk=recorded_talk(record), stood_still=stood_still)
         elif step is Step.CONNECTED:
-            self._talks.begin(attempt, stood_still=in_flight.stood_still)
+            self._talks.begin(attempt, stood_still=stood_still)
 
     def _looks_gone_long(self, attempt: str) -> bool:
         """Tell whether an attempt has had no channel and the same record for `GONE_AFTER`."""

@@ -24,7 +24,6 @@ from app.domain.pbx_connection import is_too_old
 from app.domain.policy import Facts, ReasonCode
 from app.domain.routing import Context
 from app.services.pbx.wanted import wanted_extensions
-from app.services.requests import attempts
 from app.services.settings.pbx import encrypt_stored
 from app.store import pbx_state
 from app.store import settings as store_settings
@@ -243,7 +242,7 @@ class Worker:
         """Run until `stop`. `ready` is called once callers can be answered."""
         await asyncio.to_thread(self.clock_watch.start)
         await asyncio.to_thread(self._load_idle_times)
-        await asyncio.to_thread(self._follow_attempts)
+        await asyncio.to_thread(self.dispatcher.recall)
         await self.talks.read_settings()  # before an event can end a talk
         self.agi_access.upgrade = await asyncio.to_thread(agi_peers.load_upgrade, self.database)
         await self._use_pbx_settings()
@@ -291,11 +290,6 @@ class Worker:
     def _load_idle_times(self) -> None:
         with self.database.read() as session:
             self.snapshot.idle_since = pbx_state.idle_since(session, utcnow())
-
-    def _follow_attempts(self) -> None:
-        """Follow the attempts of the previous worker, so that their events are handled."""
-        for attempt in attempts.in_flight(self.database):
-            self.follower.follow(attempt.attempt, answered=attempt.step.rank > 0)
 
     async def _keep_house(self) -> None:
         await self.housekeeping.run()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from app.services.settings.office import LONGEST_MIN_TALK
 from app.store.models import Attempt
+from app.worker.standstills import FILE
 from script.office.asterisk import OfficeSetup
 from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
@@ -282,16 +284,21 @@ async def test_silence_of_a_pbx_that_stands_still_is_no_talk(open_office: OpenOf
         assert_customers_were_called_once(office)
 
 
-async def test_standstill_in_a_talk_is_known_to_the_next_worker(open_office: OpenOffice) -> None:
+@pytest.mark.parametrize("is_locked", [False, True], ids=["stored", "database locked"])
+async def test_standstill_in_a_talk_is_known_to_the_next_worker(open_office: OpenOffice, is_locked: bool) -> None:
     """The worker is killed before Asterisk goes on, so it can store nothing of how the call ended."""
     async with open_office(prepare, office_setup(), phones=AGENTS) as office:
         bazang = office.bazang
         talk = await connect(office, "101")
         await office.wait_for_status(talk.request, "connected")
-        bazang.asterisk.pause()
-        await bazang.until(lambda: bazang.attempts()[0].stood_still_at, PATIENCE, "the worker stores it")
-        hang_up = asyncio.ensure_future(talk.customer.hang_up())
-        await bazang.kill_worker()
+        with bazang.database.write() if is_locked else nullcontext():  # nobody else can write then
+            bazang.asterisk.pause()
+            await bazang.until((bazang.folder / FILE).exists, PATIENCE, "the worker writes it down")
+            if not is_locked:
+                await bazang.until(lambda: bazang.attempts()[0].stood_still_at, PATIENCE, "the worker stores it")
+            hang_up = asyncio.ensure_future(talk.customer.hang_up())
+            await bazang.kill_worker()
+        assert is_locked == (bazang.attempts()[0].stood_still_at is None)
         await asyncio.sleep(SHORTEST)  # by Asterisk's record the talk is long enough
         bazang.asterisk.resume()
         await hang_up

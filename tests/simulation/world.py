@@ -72,7 +72,7 @@ class Worker:
 
     async def _start(self) -> None:
         try:
-            await asyncio.to_thread(self._follow_attempts)
+            await asyncio.to_thread(self.dispatcher.recall)
         except SQLAlchemyError:
             self._world.restart(self)  # the process ends, and systemd starts it again
             return
@@ -125,10 +125,6 @@ class Worker:
         while True:
             await self.poll()
             await asyncio.sleep(POLL)
-
-    def _follow_attempts(self) -> None:
-        for attempt in self.store.services.in_flight(self.store.database):
-            self.follower.follow(attempt.attempt, answered=attempt.step.rank > 0)
 
     async def poll(self) -> None:
         async with self._poll_lock:

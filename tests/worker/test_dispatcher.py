@@ -29,6 +29,7 @@ from app.worker import dispatcher as dispatcher_module
 from app.worker.background import BackgroundTasks
 from app.worker.dispatcher import SILENT_AFTER, Dispatcher
 from app.worker.figures import WorkerFigures
+from app.worker.standstills import FILE, Standstills
 from app.worker.write_queue import WriteQueue
 from script.office.patience import PATIENCE
 from tests.support.factories import (
@@ -105,7 +106,7 @@ class Harness:
     """A dispatcher with fakes. `facts`: for its next dispatch. `dispatches`: the facts of each dispatch so far."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
-        self.database = database
+        self.database, self.settings = database, settings
         self.follower, self.writes, self.figures = AttemptFollower(), WriteQueue(), WorkerFigures()
         self.dialer = FakeDialer(self.follower, self._stored)
         self.dispatches = Received[Facts]()
@@ -582,15 +583,18 @@ async def test_poll_that_began_before_an_end_does_not_correct_it(harness: Harnes
         ("customer_dialled", Outcome.UNCLEAR),
     ],
 )
-@pytest.mark.parametrize("known", ["", "talked", "stood still"])
+@pytest.mark.parametrize("known", ["", "talked", "stood still", "stood still, not stored"])
 async def test_record_says_whether_the_talk_was_long_enough(
     harness: Harness, database: Database, record: str, outcome: Outcome, known: str
 ) -> None:
-    """`known`: what a former worker has stored of the talk."""
+    """`known`: what a former worker has stored of the talk, or only written to its file when it was killed."""
     harness.shortest_talk = 5.0
     create_due_request(database)
     order = await harness.dial()
-    if known:
+    if known == "stood still, not stored":
+        Standstills(harness.settings.data_dir / FILE).add(order.attempt)
+        harness.dispatcher.recall()
+    elif known:
         requests.progress(database, order.attempt, Step.CONNECTED, datetime.now(UTC))
         note = requests.note_talk if known == "talked" else requests.note_standstill
         note(database, order.attempt, datetime.now(UTC))
@@ -599,7 +603,7 @@ async def test_record_says_whether_the_talk_was_long_enough(
     harness.facts = replace(harness.facts, connected=False)
     await harness.reconcile()
     expected = Outcome.CONNECTED if known == "talked" else outcome
-    if known == "stood still" and outcome is Outcome.CONNECTED:
+    if known.startswith("stood still") and outcome is Outcome.CONNECTED:
         expected = Outcome.UNCLEAR
     assert (await harness.wait_for_end(order.attempt)).outcome == expected.value
 
