@@ -20,7 +20,7 @@ from tests.services.test_filling import filled
 from tests.services.test_transfer import library
 from tests.services.website import test_challenges
 from tests.store import test_search
-from tests.support.other_database import tests_of
+from tests.support.other_database import taken_over
 
 __all__ = ["filled", "library", "listed", "office_settings", "other", "rule", "user_id"]
 
@@ -45,7 +45,7 @@ def other(postgres_url: str, template: str) -> Iterator[Database]:
 
 
 globals().update(
-    tests_of(
+    taken_over(
         test_search,
         test_access,
         test_perform,

@@ -5,7 +5,7 @@ from types import ModuleType
 from typing import Any
 
 
-def tests_of(*modules: ModuleType, fixture: str = "database") -> Mapping[str, Callable[..., Any]]:
+def taken_over(*modules: ModuleType, fixture: str = "database") -> Mapping[str, Callable[..., Any]]:
     """Return the tests of these modules that take a fixture, by names that say where they are from."""
     return {
         f"{name}__{module.__name__.rpartition('_')[2]}": value
