@@ -189,7 +189,7 @@ class Worker:
         )
         self._refused_address = ""
         self._agi_port = settings.agi_port  # on which the server should listen; 0: any free port
-        self.dialplan_file = DialplanFile(settings, database, self.ami)
+        self.dialplan_file = DialplanFile(settings, database, self.ami, has_sounds=self.prompts.were_made)
         self.phone_calls = PhoneCalls(database, self.ami, self.prompts, self.snapshot, self.inbox, may_dial=is_leader)
         self.state = StateStore(
             settings,
