@@ -279,7 +279,8 @@ class Worker:
             await self.agi.stop()
             await self.ami.stop()
             self.refusals.store()
-            await self.writes.drain(DRAIN_SECONDS)
+            if lost := await self.writes.drain(DRAIN_SECONDS):
+                log.error("%d writes are given up; the next start asks the PBX what became of the attempts", lost)
             self.prompts.close()
             self.names.close()
             self.registrar.close()
