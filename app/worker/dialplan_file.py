@@ -65,7 +65,7 @@ class DialplanFile:
             try:
                 pbx = await asyncio.to_thread(pbx_settings, self._settings, self._database)
                 self.extension_context, self.profile = pbx.extension_context, pbx.pbx_profile
-                plan = await asyncio.to_thread(gather_dialplan, self._database, self._settings, self.agi_port)
+                plan = await asyncio.to_thread(gather_dialplan, self._database, self._settings, self.agi_port, utcnow())
                 if self.written and not self._has_sounds([module.id for module in plan.modules]):
                     log.info("the dialplan is written when the sounds of the new modules are made")
                     if self._ami.connected:
@@ -147,4 +147,4 @@ def agi_port(settings: Settings, database: Database) -> int:
 
 def render(settings: Settings, database: Database, agi_port: int) -> dialplan.Rendered:
     """Render the dialplan from the tables. Blocks. Raises dialplan.UnsafeDialplan."""
-    return dialplan.render(gather_dialplan(database, settings, agi_port))
+    return dialplan.render(gather_dialplan(database, settings, agi_port, utcnow()))
