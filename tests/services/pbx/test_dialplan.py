@@ -171,9 +171,9 @@ def test_hours_while_our_service_is_down_are_those_of_the_module(database: Datab
     plan, *of_others = [each.down.hours if each.down else None for each in found.modules]
     assert plan is not None and of_others[0] is None and of_others[1] is not None
     with database.read() as session:
-        hours = hours_of(session, office, session.get_one(Module, declining.id), NOW)
+        wanted = hours_of(session, office, session.get_one(Module, declining.id), NOW)
     moments = [NOW + timedelta(minutes=17 * number) for number in range(2000)]
-    assert [is_open(plan, moment) for moment in moments] == [hours.is_open(moment) for moment in moments]
+    assert [is_open(plan, moment) for moment in moments] == [wanted.is_open(moment) for moment in moments]
     assert {is_open(plan, moment) for moment in moments} == {True, False}
     assert gather(database, office, NOW + timedelta(days=1)) == found, "each change makes Asterisk reload"
 
