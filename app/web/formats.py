@@ -53,7 +53,7 @@ def digits(value: object) -> str:
 
 
 def file_size(size: int) -> str:
-    """Return a number of bytes in words, rounded down, such as 20 MB."""
+    """Return a number of bytes in words, such as 20 MB. What is beyond whole units is left out."""
     if size < 1_000_000:
         return digits(gettext("%(number)s KB", number=size // 1000))
     return digits(gettext("%(number)s MB", number=size // 1_000_000))
