@@ -7,7 +7,7 @@ means that the body may come. Any other response is for the visitor, and the bod
 
 ANYBODY = 64 * 1024  # bytes
 USER = 512 * 1024  # bytes, of a user who is logged in: all texts of a module
-UPLOAD = 24 * 1024 * 1024  # bytes, of an administrator: a form with a sound of 20 MB
+UPLOAD = 24 * 1024 * 1024  # bytes, a form with a file that may be larger, for those who may upload it
 
 QUESTION = "bazang.may_send_body"
 ACCEPTED = 204

@@ -8,6 +8,7 @@ class MailText(StrEnum):
     """Labels and sentences."""
 
     NAME = "name"
+    CLAIMED_NAME = "claimed_name"  # what the caller's phone says, beside the name of a contact
     NUMBER = "number"
     REQUEST = "request"
     MODULE = "module"
@@ -41,6 +42,7 @@ class MailText(StrEnum):
 TEXTS: Mapping[str, Mapping[MailText, str]] = {
     "en": {
         MailText.NAME: "Name",
+        MailText.CLAIMED_NAME: "The phone calls itself",
         MailText.NUMBER: "Number",
         MailText.REQUEST: "Call request",
         MailText.MODULE: "Module",
@@ -72,6 +74,7 @@ TEXTS: Mapping[str, Mapping[MailText, str]] = {
     },
     "fa": {
         MailText.NAME: "نام",
+        MailText.CLAIMED_NAME: "نامی که تلفن اعلام کرده",
         MailText.NUMBER: "شماره",
         MailText.REQUEST: "درخواست تماس",
         MailText.MODULE: "ماژول",

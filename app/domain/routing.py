@@ -158,17 +158,37 @@ class CameBy(StrEnum):
 
 
 @dataclass(frozen=True)
+class DayPlan:
+    """When the office is open on a day: `spans` are from a minute after its midnight to another one, not included.
+
+    `key` is what the dialplan looks for: the date as 20261201, or the weekday as "0" (Sunday) to "6".
+    """
+
+    key: str
+    spans: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class HoursPlan:
+    """Office hours for the dialplan: the days of the week, and the dates that differ from them, in a time zone."""
+
+    zone: str
+    days: tuple[DayPlan, ...]
+
+
+@dataclass(frozen=True)
 class DownPlan:
     """How the dialplan takes requests for a module while our service is down.
 
     The sounds are as Asterisk plays them, "" for none: the question, and what is said before and after the
-    registration. A `silent` module asks nothing.
+    registration. A `silent` module asks nothing. `hours`: outside of them none is taken.
     """
 
     silent: bool = False
     intro: str = ""
     before: str = ""
     after: str = ""
+    hours: HoursPlan | None = None
 
 
 @dataclass(frozen=True)
@@ -187,6 +207,10 @@ class ModulePlan:
     @property
     def context(self) -> str:
         return module_context(self.id)
+
+    @property
+    def hours_context(self) -> str:
+        return f"bazang-hours-{self.id}"
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """Export and import the settings of an office as one JSON file: modules and scenarios, and what belongs to the office.
 
 The part of the modules is `services/modules/transfer.py`. Here are the office, its hours, how long data is kept, the
-customer program, voices, recorded digits, users, webhooks and e-mail. An import is all or nothing. What the file does
-not name stays as it is, and so does what the environment gives. Not in the file: the connection to the PBX with its
-secret, the key of the customer program, addresses and secrets of webhooks, the password of the mail server, contacts,
-lists of numbers, special days, and requests; `backup` has all. Webhooks and recipients of e-mail that are new or
-changed are paused after an import.
+customer program, voices, recorded digits, users, webhooks, e-mail and website forms. An import is all or nothing. What
+the file does not name stays as it is, and so does what the environment gives. Not in the file: the connection to the
+PBX with its secret, the key of the customer program, addresses and secrets of webhooks, the password of the mail
+server, contacts, lists of numbers, special days, requests, and the keys of website forms; `backup` has all. Webhooks
+and recipients of e-mail that are new or changed are paused after an import. A form that is new gets a new key: an old
+file must not bring a key back that somebody has replaced because it was misused.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,6 +38,8 @@ from app.services.users import UserInput
 from app.services.webhooks import destinations, mail_destinations
 from app.services.webhooks.destinations import WebhookInput
 from app.services.webhooks.mail_destinations import MailDestinationInput
+from app.services.website import forms
+from app.services.website.forms import FormInput
 from app.store.database import Database, Joined
 from app.store.models import Module, User
 from app.store.settings import speech
@@ -93,6 +96,12 @@ _Webhook = _destination(WebhookInput, "url", "header_value")
 _Recipient = _destination(MailDestinationInput)
 
 
+class _Form(_optional(FormInput, "name", "module_id", "origins")):  # type: ignore[misc]
+    name: _Line
+    module: _Line | None = None  # its code
+    origins: list[_Line] | None = None
+
+
 class _File(_Strict):
     office: _Office | None = None  # type: ignore[valid-type]
     hours: _Hours | None = None  # type: ignore[valid-type]
@@ -104,6 +113,7 @@ class _File(_Strict):
     mail: _Mail | None = None  # type: ignore[valid-type]
     webhooks: list[_Webhook] = Field(default_factory=list)  # type: ignore[valid-type]
     recipients: list[_Recipient] = Field(default_factory=list)  # type: ignore[valid-type]
+    website_forms: list[_Form] = Field(default_factory=list)
 
 
 # -- export -----------------------------------------------------------------------------------------------------------
@@ -139,6 +149,7 @@ def export_settings(
         content["mail"] = server
     content["webhooks"] = [_export_destination(given, codes) for given in destinations.list_inputs(database)]
     content["recipients"] = [_export_destination(given, codes) for given in mail_destinations.list_inputs(database)]
+    content["website_forms"] = [_export_form(given, codes) for given in forms.list_inputs(database)]
     return content
 
 
@@ -147,6 +158,12 @@ def _export_destination(given: WebhookInput | MailDestinationInput, codes: Mappi
     values = {name: value for name, value in asdict(given).items() if name not in ("url", "header_value")}
     modules = [codes[module] for module in given.modules if module in codes]
     return values | {"events": list(given.events), "modules": modules}
+
+
+def _export_form(given: FormInput, codes: Mapping[int, str]) -> dict[str, Any]:
+    values = asdict(given)
+    module = codes[values.pop("module_id")]
+    return values | {"module": module, "origins": given.origins.split()}
 
 
 def _export_user(row: User, *, with_passwords: bool) -> dict[str, Any]:
@@ -183,7 +200,7 @@ def import_settings(
         except BadFile as error:
             work.errors += error.errors
         else:
-            count += work.store_destinations(file)  # they name modules of the file
+            count += work.store_with_modules(file)
         if work.errors:
             raise BadFile(work.errors)
     return count, work.without_password
@@ -229,8 +246,8 @@ class _Import:
         single = [part for part in (file.office, file.hours, file.kept_days, file.customer_program) if part is not None]
         return sum(map(len, (single, file.voices, file.users, *file.digits.values())))
 
-    def store_destinations(self, file: _File) -> int:
-        """Store the mail server, webhooks and recipients of e-mail; return how many entries they are."""
+    def store_with_modules(self, file: _File) -> int:
+        """Store what names modules, which may be of the file, and the mail server; return how many entries they are."""
         by: dict[str, Any] = {"actor": self._actor, "now": self._now}
         database, settings = self._database, self._settings
         if file.mail is not None:
@@ -244,7 +261,10 @@ class _Import:
         for index, recipient in enumerate(file.recipients):
             place = f"recipients[{index}]"
             self._try(place, lambda: self._store_recipient(recipient))  # noqa: B023 - called at once
-        return (file.mail is not None) + len(file.webhooks) + len(file.recipients)
+        for index, form in enumerate(file.website_forms):
+            place = f"website_forms[{index}]"
+            self._try(place, lambda: self._store_form(form))  # noqa: B023 - called at once
+        return (file.mail is not None) + sum(map(len, (file.webhooks, file.recipients, file.website_forms)))
 
     def _store_webhook(self, model: BaseModel) -> None:
         given = WebhookInput(**self._with_ids(model))
@@ -254,12 +274,29 @@ class _Import:
         given = MailDestinationInput(**self._with_ids(model))
         mail_destinations.restore(self._database, given, actor=self._actor, now=self._now)
 
+    def _store_form(self, model: _Form) -> None:
+        values = _named(model)
+        if (code := values.pop("module", None)) is not None:
+            values["module_id"] = self._id_of("module", code)
+        if "origins" in values:
+            values["origins"] = "\n".join(values["origins"])
+        form_id = forms.find(self._database, model.name)
+        by: dict[str, Any] = {"actor": self._actor, "now": self._now}
+        if form_id is None:
+            forms.add(self._database, FormInput(**values), **by)
+        else:
+            forms.save(self._database, form_id, replace(forms.load_input(self._database, form_id), **values), **by)
+
     def _with_ids(self, model: BaseModel) -> dict[str, Any]:
         """Return what a file names of a destination, with the ids of its modules. Raises ValueError for a bad code."""
         values = _named(model)
-        if unknown := [code for code in values["modules"] if code not in self._modules]:
-            raise ValueError(f"modules: {', '.join(map(repr, unknown))} is not the code of a module")
-        return values | {"modules": [self._modules[code] for code in values["modules"]]}
+        return values | {"modules": [self._id_of("modules", code) for code in values["modules"]]}
+
+    def _id_of(self, field: str, code: str) -> int:
+        """Return the id of a module. Raises ValueError."""
+        if code not in self._modules:
+            raise ValueError(f"{field}: {code!r} is not the code of a module")
+        return self._modules[code]
 
     def _try(self, place: str, store: Callable[[], object]) -> None:
         try:

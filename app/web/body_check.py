@@ -1,11 +1,14 @@
 """Refuse requests that send too much, before their body is read."""
 
+from collections.abc import Collection
+
 from flask import Flask, current_app, request
 from flask_login import current_user
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.body_limits import ACCEPTED, ANYBODY, QUESTION, UPLOAD, USER
-from app.services.requests.access import SEES_EVERYTHING
+
+ADMINISTRATORS = frozenset({"administrator"})
 
 
 class BodyTooLarge(RequestEntityTooLarge):
@@ -17,22 +20,22 @@ def register(app: Flask) -> None:
     app.before_request(_check)
 
 
-def accept_uploads(view):
-    """Let administrators upload large files, such as sounds, to a view."""
-    view.accepts_uploads_of = frozenset({"administrator"})
-    return view
+def accept_file(largest: int, roles: Collection[str] = ADMINISTRATORS):
+    """Let users of these roles upload a file to a view. `largest`: bytes of the file, which the view itself checks."""
+
+    def decorate(view):
+        view.largest_file, view.accepts_files_of = largest, roles
+        return view
+
+    return decorate
 
 
-def accept_uploads_of_supervisors(view):
-    """Let supervisors and administrators upload large files to a view."""
-    view.accepts_uploads_of = SEES_EVERYTHING
-    return view
-
-
-def may_upload() -> bool:
-    """Return whether this visitor may upload large files to this page."""
+def largest_file() -> int:
+    """Return how many bytes a file of this visitor for this page may have. 0: the page takes no file of theirs."""
     view = current_app.view_functions.get(request.endpoint or "")
-    return getattr(current_user, "role", "") in getattr(view, "accepts_uploads_of", ())
+    if getattr(current_user, "role", "") not in getattr(view, "accepts_files_of", ()):
+        return 0
+    return int(getattr(view, "largest_file", 0))
 
 
 def _check():
@@ -44,6 +47,6 @@ def _check():
 
 
 def _limit() -> int:
-    if may_upload():
+    if largest_file() >= USER:
         return UPLOAD
     return USER if current_user.is_authenticated else ANYBODY

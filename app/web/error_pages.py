@@ -9,7 +9,8 @@ from werkzeug.exceptions import Forbidden, HTTPException
 
 from app.domain.hosts import host_name
 from app.web import problems
-from app.web.body_check import BodyTooLarge, may_upload
+from app.web.body_check import BodyTooLarge, largest_file
+from app.web.formats import file_size
 from app.web.host_check import UnknownHost
 from app.web.http import is_fragment
 from app.web.request_log import http_request
@@ -57,8 +58,9 @@ def _handle_unknown_host(error: UnknownHost):
 
 
 def _handle_large_body(error: BodyTooLarge):
-    if may_upload():
-        return _render(413, _("File too large"), _("The file is too large. The limit is 20 MB."))
+    if largest := largest_file():
+        text = _("The file is too large. The limit is %(size)s.", size=file_size(largest))
+        return _render(413, _("File too large"), text)
     if current_user.is_authenticated:
         return _render(413, _("Too much data"), _("This page does not accept so much data. Nothing was changed."))
     text = _("Only users who are logged in may send so much data. Log in and repeat the last step.")

@@ -52,6 +52,13 @@ def digits(value: object) -> str:
     return dates.digits(value, choose_locale())
 
 
+def file_size(size: int) -> str:
+    """Return a number of bytes in words, such as 20 MB. What is beyond whole units is left out."""
+    if size < 1_000_000:
+        return digits(gettext("%(number)s KB", number=size // 1000))
+    return digits(gettext("%(number)s MB", number=size // 1_000_000))
+
+
 def number(value: object) -> Markup:
     """Return a telephone number in the reader's digits, left to right and on one line."""
     return Markup(f'<bdi dir="ltr" class="number">{escape(digits(value))}</bdi>')  # noqa: S704 - it is escaped

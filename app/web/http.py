@@ -42,7 +42,12 @@ def is_fragment() -> bool:
 
 
 class _RowConverter(IntegerConverter):
-    """Match the number of a row. A number that no database can have matches nothing."""
+    """Match the number of a row, in one way of writing it: Python reads other digits and leading zeros, too.
+
+    A number that no database can have matches nothing.
+    """
+
+    regex = "[1-9][0-9]{0,9}"
 
     def __init__(self, map: Map) -> None:
         super().__init__(map, max=LARGEST_ROW_NUMBER)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable, Collection
 from enum import StrEnum
 
 from app.config import Settings
@@ -30,10 +31,20 @@ class DialplanFile:
     `usable`: Asterisk has our contexts, of any revision. `number_check_is_old`: it would refuse the numbers that we
     dial, because it checks them by former settings. `detail`: a DialplanProblem, or the error's text if the file cannot
     be written, or "".
+
+    `has_sounds`: whether the sounds of these modules were made. As long as they were not, the file stays as it is:
+    callers of a new module would wait for its sounds. Only the first file of a worker does not wait.
     """
 
-    def __init__(self, settings: Settings, database: Database, ami: AmiClient) -> None:
-        self._settings, self._database, self._ami = settings, database, ami
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        ami: AmiClient,
+        *,
+        has_sounds: Callable[[Collection[int]], bool] = lambda module_ids: True,
+    ) -> None:
+        self._settings, self._database, self._ami, self._has_sounds = settings, database, ami, has_sounds
         self._lock = asyncio.Lock()
         self.agi_port = settings.agi_port
         self.written = self.running = self.detail = ""
@@ -45,6 +56,8 @@ class DialplanFile:
     async def update(self, *, force: bool = False) -> None:
         """Write the file if it differs from the tables, reload the dialplan, and read which revision runs.
 
+        While a new module has no sounds, the file stays.
+
         `force`: reload even if a reload was sent for this revision before. Raises AmiError, but not if Asterisk
         refuses the reload.
         """
@@ -52,7 +65,13 @@ class DialplanFile:
             try:
                 pbx = await asyncio.to_thread(pbx_settings, self._settings, self._database)
                 self.extension_context, self.profile = pbx.extension_context, pbx.pbx_profile
-                rendered = await asyncio.to_thread(render, self._settings, self._database, self.agi_port)
+                plan = await asyncio.to_thread(gather_dialplan, self._database, self._settings, self.agi_port, utcnow())
+                if self.written and not self._has_sounds([module.id for module in plan.modules]):
+                    log.info("the dialplan is written when the sounds of the new modules are made")
+                    if self._ami.connected:
+                        await self._load(changed=False, force=False)
+                    return
+                rendered = await asyncio.to_thread(dialplan.render, plan)
                 changed = await asyncio.to_thread(dialplan.write, self._settings.dialplan_path, rendered.text, utcnow())
             except (OSError, dialplan.UnsafeDialplan) as error:
                 log.error("cannot write the dialplan: %s", error)
@@ -128,4 +147,4 @@ def agi_port(settings: Settings, database: Database) -> int:
 
 def render(settings: Settings, database: Database, agi_port: int) -> dialplan.Rendered:
     """Render the dialplan from the tables. Blocks. Raises dialplan.UnsafeDialplan."""
-    return dialplan.render(gather_dialplan(database, settings, agi_port))
+    return dialplan.render(gather_dialplan(database, settings, agi_port, utcnow()))

@@ -188,7 +188,7 @@ class Worker:
         )
         self._refused_address = ""
         self._agi_port = settings.agi_port  # on which the server should listen; 0: any free port
-        self.dialplan_file = DialplanFile(settings, database, self.ami)
+        self.dialplan_file = DialplanFile(settings, database, self.ami, has_sounds=self.prompts.were_made)
         self.phone_calls = PhoneCalls(database, self.ami, self.prompts, self.snapshot, self.inbox, may_dial=is_leader)
         self.state = StateStore(
             settings,
@@ -278,7 +278,8 @@ class Worker:
             await self.agi.stop()
             await self.ami.stop()
             self.refusals.store()
-            await self.writes.drain(DRAIN_SECONDS)
+            if lost := await self.writes.drain(DRAIN_SECONDS):
+                log.error("%d writes are given up; the next start asks the PBX what became of the attempts", lost)
             self.prompts.close()
             self.names.close()
             self.registrar.close()

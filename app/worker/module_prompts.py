@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 
@@ -33,7 +33,8 @@ class ModulePrompts:
         self._asterisk_path = asterisk_path
         self._modules: dict[int, ModuleView] = {}
         self._outdated: dict[int, ModuleView] = {}  # callers hear these if the new ones take long
-        self._making = threading.Lock()
+        self._making: dict[int, threading.Lock] = {}  # by module: no caller waits for the prompts of another one
+        self._tried: set[int] = set()
 
     @property
     def paths(self) -> Sequence[str]:
@@ -41,6 +42,10 @@ class ModulePrompts:
         modules = [*self._modules.values(), *self._outdated.values()]
         sounds = [sound for module in modules for sound in (*module.prompts.values(), *module.digits.values())]
         return [sound.path for sound in sounds if sound is not None]
+
+    def were_made(self, module_ids: Collection[int]) -> bool:
+        """Tell whether the prompts of these modules were made since the start, or could not be made. Does no I/O."""
+        return self._tried.issuperset(module_ids)
 
     def reset(self) -> None:
         """Let the prompts of all modules be made again."""
@@ -134,8 +139,11 @@ class ModulePrompts:
         )
 
     def _find_or_make(self, module_id: int) -> ModuleView | None:
-        with self._making:  # several callers wait for the same prompts
-            return self._modules.get(module_id) or self._make(module_id)
+        with self._making.setdefault(module_id, threading.Lock()):  # several callers wait for the same prompts
+            try:
+                return self._modules.get(module_id) or self._make(module_id)
+            finally:
+                self._tried.add(module_id)
 
     def _make(self, module_id: int) -> ModuleView | None:
         modules = self._modules

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -79,6 +79,10 @@ class PromptStore:
     async def load_module(self, module_id: int) -> ModuleView | None:
         """Return a module with its prompts, None if it does not exist. Its prompts may have to be made first."""
         return await self._module_prompts.load(module_id)
+
+    def were_made(self, module_ids: Collection[int]) -> bool:
+        """Tell whether callers of these modules need not wait for sounds that were never made. Does no I/O."""
+        return self._module_prompts.were_made(module_ids)
 
     async def speak(self, module_id: int, text: str) -> Sound | None:
         """Return a text in the voice of a module, None if it cannot be spoken."""

@@ -35,12 +35,17 @@ class WriteQueue:
     def __init__(self) -> None:
         self._queue: asyncio.Queue[tuple[Write, Mapping[str, Any]]] = asyncio.Queue()  # each with its log fields
         self._snapshots: dict[type, Snapshot] = {}  # those that wait and can still absorb newer ones
-        self._loses_news = False
+        self._loses_news = self._is_writing = False
 
     @property
     def waiting(self) -> int:
-        """The number of writes that wait."""
+        """The number of writes that wait. The one that runs now does not count."""
         return self._queue.qsize()
+
+    @property
+    def unfinished(self) -> int:
+        """The number of writes that wait or run."""
+        return self.waiting + self._is_writing
 
     def put(self, write: Write) -> None:
         """Queue `write`. It is never lost. Writes run in the order in which they were queued."""
@@ -72,21 +77,26 @@ class WriteQueue:
     async def run(self) -> None:
         while True:
             write, fields = await self._queue.get()
+            self._is_writing = True
             if self._snapshots.get(type(write)) is write:
                 del self._snapshots[type(write)]
             try:
                 with log_fields(**fields):
                     await self._write_until_done(write)
             finally:
+                self._is_writing = False
                 self._queue.task_done()
 
-    async def drain(self, timeout: float) -> None:
-        """Wait until the queue is empty, for `timeout` seconds at most."""
+    async def drain(self, timeout: float) -> int:
+        """Wait until the queue is empty, for `timeout` seconds at most. Return how many writes are not finished."""
         try:
             async with asyncio.timeout(timeout):
                 await self._queue.join()
         except TimeoutError:
-            log.error("%d writes were not finished in time; the next start reconciles them", self.waiting)
+            log.warning(
+                "%d writes are not finished after %g s: the database is slow or locked", self.unfinished, timeout
+            )
+        return self.unfinished
 
     @staticmethod
     async def _write_until_done(write: Write) -> None:

@@ -14,10 +14,11 @@ OPTIONS = ["--python-platform", "linux", "--no-header", "--no-emit-index-url", "
 
 
 def main(arguments: list[str]) -> int:
-    """Compile both files. Versions that still fit stay the same unless `arguments` contains `--upgrade`."""
+    """Compile the files. Versions that still fit stay the same unless `arguments` contains `--upgrade`."""
     compile_ = [_find_uv(), "pip", "compile", *OPTIONS]
     # The tests use the same package versions as the product.
-    for name, constraints in (("requirements", []), ("requirements-dev", ["-c", "requirements.txt"])):
+    files = {"requirements": [], "requirements-dev": ["-c", "requirements.txt"], "script/lib/login-provider": []}
+    for name, constraints in files.items():
         source, locked = f"{name}.in", f"{name}.txt"
         hashed = ["--generate-hashes", *constraints, *arguments, "-o", locked]
         subprocess.run([*compile_, "--python-version", OLDEST, *hashed, source], cwd=ROOT, check=True)

@@ -39,7 +39,7 @@ def fetch(cache: Path, report: Callable[[str], None]) -> None:
     _run([base, "-m", "venv", str(home)])
     report("installing packages")
     pip = [str(home / "bin/python"), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps"]
-    _run([*pip, "--only-binary", ":all:", "-r", str(REQUIREMENTS)])
+    _run([*pip, "--require-hashes", "--only-binary", ":all:", "-r", str(REQUIREMENTS)])
     (home / STAMP).write_text(_wanted())
 
 

@@ -1,14 +1,20 @@
 """Scenarios of extensions and queues: how callers get to the module, and whom it rings for them."""
 
+from datetime import UTC, datetime
 from typing import Any
 
-from app.services import commands
+import pytest
+
+from app.audio.library import SoundLibrary
+from app.audio.prompt_texts import PROMPT_KEYS
+from app.services import commands, transfer
 from script.office.asterisk import OfficeSetup, QueueSetup
 from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.phone import Call
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import MODULE, OWN_E164, Office, add_scenario
+from tests.asterisk.office import MODULE, ONE_VERSION, OWN_E164, Office, add_scenario
+from tests.asterisk.test_voices import wait_for_clip
 
 
 def prepare_extension(bazang: Bazang) -> None:
@@ -186,3 +192,39 @@ async def test_member_is_rung_after_the_wrap_up_time(open_office: OpenOffice) ->
         ended = await served.hang_up()
         agent_call = await office.phones["101"].next_call()
         assert agent_call.began_at - ended >= 3, "rung during the wrap-up time"
+
+
+@pytest.mark.slow
+@ONE_VERSION
+async def test_callers_go_on_as_before_until_imported_modules_can_speak(open_office: OpenOffice) -> None:
+    """A poll comes before the sounds are made. It must not lead callers to a module that says nothing yet."""
+    texts = [f"This is module {module}. {'We will call you back soon. ' * 3}" for module in range(3)]
+    modules = [
+        {
+            **{"name": f"New {place}", "code": f"*510{place}", "target_kind": "extension", "targets": ["101"]},
+            **{"next": {"kind": "hangup"}, "error": {"kind": "extension", "code": "102"}, "language": "en"},
+            "prompts": {key: {"text": f"{text} This is text {key}."} for key in PROMPT_KEYS[:6]},
+        }
+        for place, text in enumerate(texts)
+    ]
+    scenario = {"extension": "101", "ring": 5, "busy": {"kind": "module", "code": modules[-1]["code"]}}
+    content = {"bazang": 1, "modules": modules, "extensions": [scenario]}
+
+    def is_written() -> bool:
+        return str(modules[-1]["code"]) in settings.dialplan_path.read_text()
+
+    async with open_office(prepare_extension, phones=("101", "102")) as office:
+        settings, database = office.bazang.settings, office.bazang.database
+        library = SoundLibrary(settings.prompts_path, settings.voices_path)
+        busy = await office.occupy("101")
+        transfer.import_settings(database, settings, library, content, datetime.now(UTC))
+        await office.wait_for_poll()
+        assert not is_written(), "the sounds are made faster than a poll comes"
+        await office.leave_request()
+        await office.bazang.until(is_written, PATIENCE, "the sounds are made")
+        await office.bazang.wait_for_dialplan()
+        caller = await office.call_in("101", caller="09121234568")
+        intro = library.synthesize(f"{texts[-1]} This is text intro.", "en")
+        await wait_for_clip(office, caller, intro)
+        await busy.end()
+        assert not office.phones["102"].invites, "nobody has come to the error destination"

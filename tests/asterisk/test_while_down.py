@@ -4,12 +4,17 @@ import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import pytest
+
+from app.domain.hours import WEEKDAYS, Outside
 from app.domain.limits import LimitReason, ListKind
 from app.domain.routing import CameBy
 from app.services.prompts.input import PromptInput, PromptMode
 from app.services.requests.kept import KeptRefusal
-from app.store.models import KeptRegistration, ListedNumber
+from app.store.models import KeptRegistration, ListedNumber, SpecialDay
+from app.store.settings import write_setting
 from script.office.asterisk import OfficeSetup
 from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
@@ -230,6 +235,42 @@ async def test_module_that_takes_none(open_office: OpenOffice) -> None:
         for code in ("*5001", "*5002"):
             await office.wait_for_key(await office.call_in(code), NOT_REGISTERED)
         assert "0 results found" in await kept(office)
+
+
+@ONE_VERSION
+async def test_module_declines_outside_its_hours(open_office: OpenOffice) -> None:
+    """By the week, by special days, and by hours that began yesterday, in the time zone of the office."""
+    zone = ZoneInfo("Pacific/Kiritimati")  # 14 hours before UTC: mostly another day than here
+    now = datetime.now(zone)
+    today, yesterday = WEEKDAYS[now.weekday()], WEEKDAYS[now.weekday() - 1]
+    others = "; ".join(f"{day} 00:00-24:00" for day in WEEKDAYS if day != today)
+    passed, soon, later = (f"{now + timedelta(minutes=minutes):%H:%M}" for minutes in (-10, 60, 90))
+    # The hours of each module, whether the special day of today counts for it, and whether it takes the request.
+    cases: dict[str, tuple[str, bool, Outside, bool]] = {
+        "*5001": (f"{today} 00:00-24:00", False, Outside.DECLINE, True),
+        "*5002": (others, False, Outside.DECLINE, False),
+        "*5003": (others, False, Outside.NEXT_OPENING, True),
+        "*5004": (f"{today} 00:00-24:00", True, Outside.DECLINE, False),
+        "*5005": (f"{yesterday} {soon}-{passed}", False, Outside.DECLINE, False),
+        "*5006": (f"{yesterday} {later}-{soon}", False, Outside.DECLINE, True),
+    }
+    if not "00:00" < passed < later:
+        pytest.skip("midnight is near")
+
+    def prepare_all(bazang: Bazang) -> None:
+        with bazang.database.write() as session:
+            write_setting(session, "timezone", str(zone))
+            session.add(SpecialDay(date=now.date(), created_at=datetime.now(UTC)))
+        for code, (hours, holidays, outside, _) in cases.items():
+            prepare(bazang, code=code, silent=True, hours=hours, holidays=holidays, outside=outside.value)
+
+    async with open_office(prepare_all, ENDS, phones=()) as office:
+        await office.bazang.kill_worker()
+        for code, case in cases.items():
+            await press_of(office, await office.call_in(code), REGISTERED if case[-1] else NOT_REGISTERED)
+        await wait_for_records(office, 3)
+        log = office.bazang.asterisk.log_file.read_text(errors="replace")
+        assert "syntax error" not in log and "No such label" not in log
 
 
 async def test_silent_module_keeps_the_number(open_office: OpenOffice) -> None:

@@ -27,8 +27,10 @@ from app.services.settings.mail import MailInput
 from app.services.webhooks import destinations, mail_destinations
 from app.services.webhooks.destinations import WebhookInput
 from app.services.webhooks.mail_destinations import MailDestinationInput
+from app.services.website import forms
+from app.services.website.forms import FormInput, FormView
 from app.store.database import Database
-from app.store.models import AuditEntry, Module, User, Webhook
+from app.store.models import AuditEntry, Module, User, Webhook, WebsiteForm
 from app.store.settings import speech, write_setting
 from script.office.database import build_database, make_settings, open_database
 from tests.audio.sounds import tone, write_sound
@@ -313,6 +315,87 @@ def test_a_destination_with_an_error_stores_nothing(
     assert says in str(error.value)
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(Webhook)) == 0
+
+
+# -- website forms ----------------------------------------------------------------------------------------------------
+
+
+def add_form(database: Database, **values: Any) -> int:
+    with database.read() as session:
+        module = session.scalars(select(Module).where(Module.code == "*5001")).one()
+    origins = "https://www.example.org\nhttps://example.org"
+    given = FormInput(name="Home", module_id=module.id, target=module.targets[0], origins=origins, daily_limit=7)
+    return forms.add(database, replace(given, **values), **BY)
+
+
+def list_forms(database: Database) -> list[FormView]:
+    with database.read() as session:
+        return forms.list_forms(session)
+
+
+def test_a_website_form_goes_over_without_its_key(
+    office: Settings, database: Database, other: Database, library: SoundLibrary
+) -> None:
+    furnish(database, office)
+    form = forms.load(database, add_form(database, language="en", asks_name=False, privacy="We keep it for a month."))
+    content = export(database, office)
+    assert form.key not in json.dumps(content)
+    assert content["website_forms"] == [
+        {
+            **{"name": "Home", "active": True, "module": "*5001", "target": form.target},
+            **{"origins": ["https://www.example.org", "https://example.org"], "language": "en", "asks_name": False},
+            **{"offers_times": False, "privacy": "We keep it for a month.", "daily_limit": 7},
+        }
+    ]
+    create_module(other, code="*5099")  # so that the module gets another id there
+    load_file(other, office, library, content)
+    (there,) = list_forms(other)
+    assert there.registers and len(there.key) == len(form.key) and there.key != form.key
+    assert export(other, office)["website_forms"] == content["website_forms"]
+    entries = count_entries(other)
+    load_file(other, office, library, content)  # once more changes nothing
+    assert list_forms(other) == [there] and count_entries(other) == entries
+
+
+def test_an_import_changes_what_it_names_of_a_form_and_keeps_its_key(
+    office: Settings, database: Database, library: SoundLibrary
+) -> None:
+    furnish(database, office)
+    before = forms.load(database, add_form(database))
+    load_file(database, office, library, {"bazang": 1, "website_forms": [{"name": "Home", "daily_limit": 9}]})
+    assert list_forms(database) == [replace(before, daily_limit=9)]
+
+
+def test_a_form_without_a_module_is_not_in_the_file(office: Settings, database: Database) -> None:
+    furnish(database, office)
+    form_id = add_form(database)
+    with database.write() as session:
+        session.get_one(WebsiteForm, form_id).module_id = None
+    assert export(database, office)["website_forms"] == []
+
+
+@pytest.mark.parametrize(
+    ("form", "says"),
+    [
+        ({"module": "*9"}, "website_forms[0]: module: '*9' is not the code of a module"),
+        ({}, "website_forms[0].module_id: is not one"),
+        ({"module": "*5001", "key": "abc"}, "website_forms[0].key"),
+        ({"module": "*5001", "origins": []}, "website_forms[0].origins: is required"),
+        ({"module": "*5001", "origins": ["javascript:alert(1)"]}, "website_forms[0].origins"),
+        ({"module": "*5001", "origins": ["https://a.example https://b.example\x00"]}, "website_forms[0].origins"),
+        ({"module": "*5001", "daily_limit": 0}, "website_forms[0].daily_limit: is too small or too large"),
+        ({"module": "*5001", "privacy": "x" * 301}, "website_forms[0].privacy"),
+    ],
+)
+def test_a_form_with_an_error_stores_nothing(
+    office: Settings, database: Database, library: SoundLibrary, form: dict[str, Any], says: str
+) -> None:
+    furnish(database, office)
+    complete: dict[str, Any] = {"name": "Home", "origins": ["https://www.example.org"]}
+    with pytest.raises(BadFile) as error:
+        load_file(database, office, library, {"bazang": 1, "website_forms": [complete | form]})
+    assert says in str(error.value)
+    assert list_forms(database) == []
 
 
 def test_the_doctor_names_what_is_not_sent(office: Settings, database: Database) -> None:

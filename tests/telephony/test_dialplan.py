@@ -17,10 +17,12 @@ from app.domain.dialplan_numbers import CallerCheck, NumberCheck
 from app.domain.routing import (
     HANG_UP,
     NO_DESTINATION,
+    DayPlan,
     Destination,
     Dialplan,
     DownPlan,
     ExtensionPlan,
+    HoursPlan,
     ModulePlan,
     OfferPlan,
     QueuePlan,
@@ -675,7 +677,22 @@ def test_module_takes_requests_alone_only_if_it_wants_to() -> None:
     (step,) = (line for line in contexts(render(PLAN).text)[MODULE.context] if "bazang-down" in line)
     assert step == 'same => n,GosubIf($["${BAZANG_RESULT}" = ""]?bazang-down,off,1)'
     (step,) = (line for line in contexts(render(with_module(down=DOWN)).text)[MODULE.context] if "bazang-down" in line)
-    assert step.endswith(f"?bazang-down,s,1(,{DOWN.intro},,{DOWN.after}))")
+    assert step.endswith(f"?bazang-down,s,1(,{DOWN.intro},,{DOWN.after},))")
+
+
+def test_hours_of_a_module_that_declines_are_in_a_context_of_their_own() -> None:
+    hours = HoursPlan("Asia/Tehran", (DayPlan("6", ((480, 720), (1320, 1620))), DayPlan("20261201", ())))
+    found = contexts(render(with_module(down=replace(DOWN, hours=hours))).text)
+    (step,) = (line for line in found[MODULE.context] if "bazang-down" in line)
+    assert step.endswith(f",{DOWN.after},bazang-hours-7))")
+    assert found["bazang-hours-7"][-2:] == [
+        "exten => 6,1,Return($[0 | ${ARG3} >= 480 & ${ARG3} < 720 | ${ARG3} >= 1320 & ${ARG3} < 1620])",
+        "exten => 20261201,1,Return($[0])",
+    ]
+    assert "bazang-hours-7" not in contexts(render(with_module(down=DOWN)).text)
+    for unsafe in (replace(hours, zone="a)b"), replace(hours, days=(DayPlan("${X}", ()),))):
+        with pytest.raises(UnsafeDialplan):
+            render(with_module(down=replace(DOWN, hours=unsafe)))
 
 
 @pytest.mark.parametrize(

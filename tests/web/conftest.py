@@ -54,6 +54,12 @@ def built_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with an administrator, an operator whose phone is 101, a user who left, and a supervisor."""
     path = build_database(tmp_path_factory.mktemp("built"))
     database = open_database(path)
+    add_people(database)
+    database.engine.dispose()  # the last connection writes the WAL back
+    return path
+
+
+def add_people(database: Database) -> None:
     people = {ADMINISTRATOR: "administrator", OPERATOR: "operator", GONE: "administrator", SUPERVISOR: "supervisor"}
     with pytest.MonkeyPatch.context() as patch:
         hash_quickly(patch)  # checking a password takes as long as hashing it
@@ -63,8 +69,6 @@ def built_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
         left = session.get(User, 3)
         assert left is not None
         left.active = False
-    database.engine.dispose()  # the last connection writes the WAL back
-    return path
 
 
 @pytest.fixture(scope="session")

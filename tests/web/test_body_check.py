@@ -87,7 +87,13 @@ def test_body_of_unknown_length_is_small(admin: Visitor, size: int, status: int)
 @pytest.mark.parametrize(
     ("user", "path", "text"),
     [
-        (1, "/modules/new", {"en": "The limit is 20 MB", "fa": "۲۰"}),
+        (1, "/modules/new", {"en": "The limit is 20 MB", "fa": "۲۰ مگابایت"}),
+        (1, "/recordings/set/en", {"en": "The limit is 24 MB", "fa": "۲۴ مگابایت"}),
+        (1, "/contacts/import", {"en": "The limit is 10 MB", "fa": "۱۰ مگابایت"}),
+        (4, "/contacts/import", {"en": "The limit is 10 MB", "fa": "۱۰ مگابایت"}),
+        (1, "/settings/hours/calendar", {"en": "The limit is 400 KB", "fa": "۴۰۰ کیلوبایت"}),
+        (4, "/settings/hours/calendar", {"en": "so much data", "fa": "داده"}),
+        (2, "/contacts/import", {"en": "so much data", "fa": "داده"}),
         (1, "/language", {"en": "so much data", "fa": "داده"}),
         (2, "/recordings/take", {"en": "so much data", "fa": "داده"}),
         (None, "/recordings/take", {"en": "Log in", "fa": "وارد"}),

@@ -83,7 +83,7 @@ def rows(database: Database) -> tuple[dict[str, str], list[str], list[str]]:
 
 
 async def test_rows_stay_while_the_pbx_boots(pbx: Pbx, database: Database, office: Settings) -> None:
-    plan = gather_dialplan(database, office, 4573)
+    plan = gather_dialplan(database, office, 4573, NOW)
     for _ in range(2):
         await pbx.poll()
         assert rows(database) == ({"101": "unknown"}, ["800"], ["101"])
@@ -96,7 +96,7 @@ async def test_rows_stay_while_the_pbx_boots(pbx: Pbx, database: Database, offic
     pbx.load_queues()
     await pbx.poll()
     assert rows(database) == ({"101": "free"}, ["800"], ["101"])
-    assert gather_dialplan(database, office, 4573) == plan
+    assert gather_dialplan(database, office, 4573, NOW) == plan
 
 
 @pytest.mark.parametrize("proof", ["our dialplan", "FullyBooted", "time"])

@@ -104,6 +104,30 @@ async def test_file_is_written_and_loaded_once(
     assert asterisk.reloads == 1, "this revision runs already"
 
 
+async def test_a_new_module_is_written_when_its_sounds_are_made(
+    office: Settings, database: Database, ami: AmiClient, asterisk: FakeAsterisk
+) -> None:
+    made = {save_module(database, make_module_input(code="*5001"), NOW)}
+    dialplan = DialplanFile(office, database, ami, has_sounds=made.issuperset)
+    await dialplan.update()
+    before = dialplan.written
+    added = save_module(database, make_module_input(code="*5002"), NOW)
+    await dialplan.update(force=True)
+    assert "*5002" not in office.dialplan_path.read_text()
+    assert (dialplan.written, dialplan.running, dialplan.detail, asterisk.reloads) == (before, before, "", 1)
+    made.add(added)
+    await dialplan.update()
+    assert "*5002" in office.dialplan_path.read_text()
+    assert dialplan.running == dialplan.written != before and asterisk.reloads == 2
+
+
+async def test_the_first_file_waits_for_no_sounds(office: Settings, database: Database, ami: AmiClient) -> None:
+    """It may be older than the address of our service, which callers need."""
+    save_module(database, make_module_input(code="*5001"), NOW)
+    await DialplanFile(office, database, ami, has_sounds=lambda _: False).update()
+    assert "*5001" in office.dialplan_path.read_text()
+
+
 async def test_change_of_the_tables_is_written_and_loaded(
     dialplan: DialplanFile, asterisk: FakeAsterisk, database: Database
 ) -> None:

@@ -40,7 +40,7 @@ from app.store.settings import write_setting
 from app.worker.main import Worker
 from app.worker.webhooks import Webhooks
 from script.office.patience import PATIENCE
-from tests.support.factories import NUMBER, create_missed_call, create_missed_call_rule, create_module
+from tests.support.factories import NUMBER, create_contact, create_missed_call, create_missed_call_rule, create_module
 from tests.support.mail_server import HOST, PASSWORD, USER, MailBox, run_mail_server
 from tests.worker.test_webhooks import Wheel
 
@@ -168,6 +168,23 @@ async def test_an_email_in_persian_is_right_to_left_and_has_jalali_dates(work: W
     local = work.clock.now().astimezone(ZoneInfo("Asia/Tehran"))
     shown = JalaliDateTime(local).strftime("%Y/%m/%d").translate(str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹"))
     assert shown in plain and shown in html
+
+
+@pytest.mark.parametrize(
+    ("language", "claimed"), [("en", "The phone calls itself: Bank"), ("fa", "نامی که تلفن اعلام کرده: Bank")]
+)
+async def test_an_email_names_the_contact_as_the_pages_do(
+    work: Webhooks, box: MailBox, language: str, claimed: str
+) -> None:
+    add(work, language=language)
+    create_contact(work.database, "سارا احمدی", NUMBER)
+    register(work, caller_name="Bank")
+    await send(work)
+    (mail,) = box.got
+    assert mail["Subject"].endswith("– سارا احمدی 09121234567")
+    for kind in ("plain", "html"):
+        assert "سارا احمدی" in text_of(mail, kind)
+    assert claimed in text_of(mail, "plain")
 
 
 async def test_without_an_address_of_the_panel_there_is_no_link(work: Webhooks, box: MailBox) -> None:

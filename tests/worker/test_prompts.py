@@ -183,6 +183,43 @@ async def test_question_is_ready_before_the_first_call(
     assert sounds.customer_sounds(order).question, "the old one until the new one is made"
 
 
+async def test_no_caller_waits_for_the_sounds_of_another_module(
+    sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, quick = create_module(database, language="en"), create_module(database, language="en")
+    released = threading.Event()
+
+    def make(database: Database, library: SoundLibrary, module_id: int) -> Mapping[str, Clip | None]:
+        if module_id == slow.id:
+            assert released.wait(PATIENCE)
+        return make_module_clips(database, library, module_id)
+
+    monkeypatch.setattr(module_prompts, "make_module_clips", make)
+    preparing = asyncio.ensure_future(sounds.prepare(NOW))
+    try:
+        async with asyncio.timeout(PATIENCE / 2):
+            view = await sounds.load_module(quick.id)
+        assert view is not None and view.prompts["intro"] is not None
+        assert sounds.were_made([quick.id]) and not sounds.were_made([quick.id, slow.id])
+    finally:
+        released.set()
+        await preparing
+    assert sounds.were_made([quick.id, slow.id])
+
+
+async def test_module_whose_sounds_cannot_be_made_holds_nothing_up(
+    sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = create_module(database, language="en")
+
+    def fail(*_: object) -> Mapping[str, Clip | None]:
+        raise SpeechError("speech_failed")
+
+    monkeypatch.setattr(module_prompts, "make_module_clips", fail)
+    await sounds.prepare(NOW)
+    assert sounds.were_made([module.id])
+
+
 async def test_offer_has_a_file_that_keeps_its_name(sounds: PromptStore, database: Database) -> None:
     folder = sounds.library.root / OFFERS
     queue: dict[str, Any] = {"target_kind": "queue", "targets": ("800",), "language": "en"}

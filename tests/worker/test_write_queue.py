@@ -142,15 +142,24 @@ async def test_writes_are_stored_after_a_lock_is_released(
     assert "locked" in caplog.text
 
 
-async def test_drain_times_out_with_a_log_message(queue: WriteQueue, caplog: pytest.LogCaptureFixture) -> None:
-    gate = threading.Event()
-    queue.put(lambda: gate.wait(PATIENCE))
+async def test_drain_counts_the_write_that_runs_as_well(queue: WriteQueue, caplog: pytest.LogCaptureFixture) -> None:
+    """Otherwise a single write that hangs would be reported as none."""
+    running, release = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        running.set()
+        assert release.wait(PATIENCE)
+
+    queue.put(hang)
+    await asyncio.to_thread(running.wait, PATIENCE)
+    assert (queue.waiting, queue.unfinished) == (0, 1)
+    assert await queue.drain(0.01) == 1
+    assert "1 writes are not finished after 0.01 s" in caplog.text
     queue.put(lambda: None)
-    queue.put(lambda: None)
-    await queue.drain(0.05)
-    assert [record.args for record in caplog.records] == [(2,)]
-    gate.set()
-    await queue.drain(PATIENCE)
+    assert await queue.drain(0.01) == 2
+    release.set()
+    assert await queue.drain(PATIENCE) == queue.unfinished == 0
+    assert "0 writes" not in caplog.text
 
 
 async def test_empty_queue_is_drained_at_once(queue: WriteQueue, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,6 +1,7 @@
 """Gather from the tables what the dialplan is rendered from."""
 
 from collections.abc import Collection
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -20,7 +21,7 @@ from app.store.number_lists import load_lists
 from app.store.number_policy import load_policy
 
 
-def gather_dialplan(database: Database, settings: Settings, agi_port: int) -> Dialplan:
+def gather_dialplan(database: Database, settings: Settings, agi_port: int, now: datetime) -> Dialplan:
     """Return the plans of all modules, extensions and queues, and the settings in force.
 
     On FreePBX the extensions have dialplans of their own, so there are no plans for them.
@@ -30,7 +31,9 @@ def gather_dialplan(database: Database, settings: Settings, agi_port: int) -> Di
         pbx, office = store_settings.pbx(session, settings, stored), store_settings.office(session, settings, stored)
         modules = session.scalars(select(Module).order_by(Module.id)).all()
         plans = tuple(
-            ModulePlan(module.id, module.code, module.next, module.error, while_down.plan(session, settings, module))
+            ModulePlan(
+                module.id, module.code, module.next, module.error, while_down.plan(session, settings, module, now)
+            )
             for module in modules
         )
         policy = load_policy(session, office.region, stored)

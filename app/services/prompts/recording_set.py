@@ -35,6 +35,7 @@ from app.store.database import Database
 from app.store.models import DigitRecording, PromptRecording
 
 MOST_FILES = 200
+LARGEST_ZIP = 24_000_000  # bytes; a body may have a little more
 MOST_BYTES_IN_ALL = 200 * 1024 * 1024
 UNPACK_SECONDS = 60.0
 TEXTS_FILE = "texts.txt"  # in the zip file, for the speaker

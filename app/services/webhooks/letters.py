@@ -51,9 +51,12 @@ class Line:
     is_code: bool = False
 
 
-def write(message: WebhookMessage, webhook: Webhook, office: Office) -> Letter:
-    """Return the e-mail of a message. It is the same whenever it is sent again, but for a changed destination."""
-    writer = _Writer(message, webhook, office)
+def write(message: WebhookMessage, webhook: Webhook, office: Office, contact_name: str = "") -> Letter:
+    """Return the e-mail of a message. `contact_name`: who has the number, "" if nobody.
+
+    It is the same whenever it is sent again, but for a changed destination or contact.
+    """
+    writer = _Writer(message, webhook, office, contact_name)
     content = EmailMessage(policy=_POLICY)
     content["From"] = Address("Bazang", addr_spec=office.sender)
     content["To"] = Address(addr_spec=webhook.recipient)
@@ -69,11 +72,14 @@ def write(message: WebhookMessage, webhook: Webhook, office: Office) -> Letter:
 
 
 class _Writer:
-    def __init__(self, message: WebhookMessage, webhook: Webhook, office: Office) -> None:
+    def __init__(self, message: WebhookMessage, webhook: Webhook, office: Office, contact_name: str) -> None:
         self._message, self._office, self._data = message, office, message.data
         self.language = webhook.language if webhook.language in TEXTS else "en"
         self._texts, self._event = TEXTS[self.language], WebhookEvent(message.event)
         self._request: dict[str, Any] = self._data.get("request") or {}
+        claimed = str(self._request.get("name", ""))
+        self._name = contact_name or claimed
+        self._claimed_name = claimed if contact_name else ""
 
     @property
     def title(self) -> str:
@@ -87,7 +93,7 @@ class _Writer:
     @property
     def subject(self) -> str:
         """Return one line: what has happened, and whom it concerns."""
-        about = " ".join(filter(None, (str(self._request.get("name", "")), self._number())))
+        about = " ".join(filter(None, (self._name, self._number())))
         parts = ("Bazang: " if self.language == "en" else "بازنگ: ", self.title, f" – {about}" if about else "")
         return displayable(" ".join("".join(parts).split()), _LONGEST_SUBJECT)
 
@@ -141,7 +147,8 @@ class _Writer:
     def _of_event(self) -> Iterator[tuple[MailText, object, bool]]:
         request, trunk = self._request, self._data.get("trunk") or {}
         target = request.get("target") or {}
-        yield MailText.NAME, request.get("name", ""), False
+        yield MailText.NAME, self._name, False
+        yield MailText.CLAIMED_NAME, self._claimed_name, False
         yield MailText.NUMBER, self._number(), True
         yield MailText.MODULE, (request.get("module") or {}).get("name", ""), False
         yield MailText.QUEUE if target.get("kind") == "queue" else MailText.EXTENSION, target.get("code", ""), True

@@ -131,8 +131,10 @@ def _concerns_nobody(message: WebhookMessage, webhook: Webhook) -> bool:
 
 def _make(session: Session, settings: Settings, message: WebhookMessage, webhook: Webhook) -> Delivery:
     ids = message.id, webhook.id, message.uid
+    number = str((message.data.get("request") or {}).get("number", ""))
+    contact_name = names_of(session, [number]).get(number, "")
     if webhook.channel == Channel.MAIL.value:
-        return _make_letter(session, settings, message, webhook)
+        return _make_letter(session, settings, message, webhook, contact_name)
     try:
         url, secret, value = (
             encryption.decrypt(settings, stored) for stored in (webhook.url, webhook.secret, webhook.header_value)
@@ -140,8 +142,6 @@ def _make(session: Session, settings: Settings, message: WebhookMessage, webhook
     except encryption.CannotDecrypt:
         return Delivery(*ids, fault="key")
     body_format = BodyFormat(webhook.body_format)
-    number = str((message.data.get("request") or {}).get("number", ""))
-    contact_name = names_of(session, [number]).get(number, "")
     try:
         if body_format is BodyFormat.STANDARD:
             body = json.dumps(content(message, contact_name), ensure_ascii=False)
@@ -162,7 +162,9 @@ def _make(session: Session, settings: Settings, message: WebhookMessage, webhook
     )
 
 
-def _make_letter(session: Session, settings: Settings, message: WebhookMessage, webhook: Webhook) -> Delivery:
+def _make_letter(
+    session: Session, settings: Settings, message: WebhookMessage, webhook: Webhook, contact_name: str
+) -> Delivery:
     ids = message.id, webhook.id, message.uid
     stored = store_settings.read_all(session)
     try:
@@ -172,7 +174,7 @@ def _make_letter(session: Session, settings: Settings, message: WebhookMessage, 
     if server is None:
         return Delivery(*ids, fault="no_server")
     office = load_letter_office(session, settings, stored, server)
-    return Delivery(*ids, server=server, letter=letters.write(message, webhook, office))
+    return Delivery(*ids, server=server, letter=letters.write(message, webhook, office, contact_name))
 
 
 def load_letter_office(

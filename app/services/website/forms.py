@@ -82,7 +82,23 @@ def load(database: Database, form_id: int) -> FormView:
 def load_input(database: Database, form_id: int) -> FormInput:
     """Return the values of a form for its page. Raises NotFound."""
     with database.read() as session:
-        row = _get(session, form_id)
+        return _to_input(_get(session, form_id))
+
+
+def list_inputs(database: Database) -> list[FormInput]:
+    """Return the values of all forms by name, but of those whose module was deleted."""
+    query = select(WebsiteForm).where(WebsiteForm.module_id.is_not(None)).order_by(func.lower(WebsiteForm.name))
+    with database.read() as session:
+        return [_to_input(row) for row in session.scalars(query)]
+
+
+def find(database: Database, name: str) -> int | None:
+    """Return the id of the form with a name, None if there is none."""
+    with database.read() as session:
+        return session.scalar(select(WebsiteForm.id).where(WebsiteForm.name == name.strip()))
+
+
+def _to_input(row: WebsiteForm) -> FormInput:
     return FormInput(
         name=row.name,
         active=row.active,

@@ -12,14 +12,15 @@ from wtforms import FileField, StringField, TextAreaField
 
 from app.domain import numbers
 from app.domain.contacts import Action, Planned
-from app.services.contacts import export, importing
+from app.services.contacts import export, files, importing
 from app.services.contacts import list as contacts
 from app.services.contacts import save as saving
 from app.services.contacts.importing import Preview
 from app.services.contacts.list import ListedContact
 from app.services.contacts.save import ContactInput
 from app.services.errors import Invalid, NotFound
-from app.web.body_check import accept_uploads_of_supervisors
+from app.services.requests.access import SEES_EVERYTHING
+from app.web.body_check import accept_file
 from app.web.contacts import wording
 from app.web.context import database, office, settings, supervisor_required, utcnow
 from app.web.fields import has_errors, show_errors
@@ -147,7 +148,7 @@ def export_csv():
 
 @blueprint.route("/import", methods=["GET", "POST"])
 @supervisor_required
-@accept_uploads_of_supervisors
+@accept_file(files.LARGEST, SEES_EVERYTHING)
 def upload():
     """Take a file. What it would change is shown before anything is stored."""
     form = FileForm()

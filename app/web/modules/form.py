@@ -298,8 +298,8 @@ class ModuleForm(SpeechFields, WeekFields, DestinationsForm):
         _l("Takes requests while Bazang does not run"),
         description=_l(
             "On: meanwhile the PBX itself plays the introduction. It keeps the requests of callers who press 1 until "
-            "Bazang runs again. They can leave their own number only, also outside the office hours. Off: callers go "
-            "to the error destination."
+            "Bazang runs again. They can leave their own number only. If the module declines callers outside the "
+            "office hours, it declines them then, too. Off: callers go to the error destination."
         ),
     )
 

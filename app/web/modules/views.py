@@ -6,6 +6,7 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask_babel import gettext as _
 from flask_login import current_user
 
+from app.audio.convert import MAX_BYTES
 from app.services.errors import Invalid, NotFound
 from app.services.modules.former_codes import list_former_codes, remove_former_code
 from app.services.modules.input import ModuleInput
@@ -22,7 +23,7 @@ from app.services.modules.list import (
 from app.services.modules.save import check_and_save_module, check_without_pbx, delete_module, set_active
 from app.services.pbx.destinations import SaveResult
 from app.services.pbx.references import find_references
-from app.web.body_check import accept_uploads
+from app.web.body_check import accept_file
 from app.web.context import administrator_required, database, directory, library, pbx, settings, utcnow
 from app.web.fields import has_errors
 from app.web.formats import fill_in, number
@@ -123,7 +124,7 @@ def remove_code():
 
 @blueprint.route("/new", methods=["GET", "POST"])
 @administrator_required
-@accept_uploads
+@accept_file(MAX_BYTES)
 def new():
     """Add a module. `copy` is the id of a module whose values the form starts with."""
     form = ModuleForm()
@@ -140,7 +141,7 @@ def new():
 
 @blueprint.route("/<row:module_id>", methods=["GET", "POST"])
 @administrator_required
-@accept_uploads
+@accept_file(MAX_BYTES)
 def edit(module_id: int):
     """Change a module."""
     stored = _load(module_id)

@@ -7,13 +7,14 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from app.audio.clip import SoundError
+from app.audio.convert import MAX_BYTES
 from app.audio.prompt_texts import LANGUAGES
 from app.domain.numbers import ascii_digits
 from app.services.errors import NotFound
 from app.services.prompts import digits as digits_service
 from app.services.prompts.sounds import DIGITS
 from app.web import wording
-from app.web.body_check import accept_uploads
+from app.web.body_check import accept_file
 from app.web.context import administrator_required, database, library, utcnow
 from app.web.formats import digits as format_digits
 from app.web.locale import choose_locale
@@ -49,7 +50,7 @@ def _show_digits(language: str, error_digit: str = "", error: str = ""):
 
 @blueprint.post("/digits/<language>/<digit>")
 @administrator_required
-@accept_uploads
+@accept_file(MAX_BYTES)
 def set_digit(language: str, digit: str):
     """Let an uploaded file, a recording of the library (`file`) or the voice (`back`) read out a digit."""
     file = request.form.get("file", "")

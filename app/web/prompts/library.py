@@ -7,12 +7,13 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from app.audio.clip import SoundError
+from app.audio.convert import MAX_BYTES
 from app.services.errors import Invalid, NotFound
 from app.services.prompts import recordings
 from app.services.prompts.recordings import RecordingSort
 from app.store.models import Recording
 from app.web import wording
-from app.web.body_check import accept_uploads
+from app.web.body_check import accept_file
 from app.web.context import administrator_required, database, library, utcnow
 from app.web.http import parse_row_number
 from app.web.prompts.blueprint import blueprint
@@ -32,7 +33,7 @@ def index():
 
 @blueprint.post("")
 @administrator_required
-@accept_uploads
+@accept_file(MAX_BYTES)
 def add():
     """Store an uploaded file and go back to the list."""
     recording, error = store_upload(request.files.get("upload"))
@@ -75,7 +76,7 @@ def _list_recordings() -> dict[str, object]:
 
 @blueprint.post("/take", endpoint="take")
 @administrator_required
-@accept_uploads
+@accept_file(MAX_BYTES)
 def upload():
     """Store a sound that a script sends; return the recording for its form, or 422 with a message."""
     recording, error = store_upload(request.files.get("sound"))

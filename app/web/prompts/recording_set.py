@@ -12,7 +12,7 @@ from app.services.errors import NotFound
 from app.services.prompts import recording_set as sets
 from app.services.prompts.recording_set import BadSet
 from app.services.prompts.sounds import DIGITS
-from app.web.body_check import accept_uploads
+from app.web.body_check import accept_file
 from app.web.context import administrator_required, database, library, utcnow
 from app.web.formats import digits
 from app.web.locale import choose_locale
@@ -37,7 +37,7 @@ def recording_set(language: str):
 
 @blueprint.post("/set/<language>")
 @administrator_required
-@accept_uploads
+@accept_file(sets.LARGEST_ZIP)
 def change_set(language: str):
     """Import an uploaded zip file, or let the voice speak the text `back` again."""
     try:

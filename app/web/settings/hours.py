@@ -12,8 +12,9 @@ from wtforms import BooleanField, FileField, StringField
 
 from app.domain.hours import parse_spans
 from app.services.errors import Invalid, NotFound
-from app.services.settings import hours
+from app.services.settings import calendar_file, hours
 from app.services.settings.hours import HoursInput
+from app.web.body_check import accept_file
 from app.web.context import administrator_required, database, settings, utcnow
 from app.web.date_fields import DateField
 from app.web.fields import DurationField, has_errors, show_errors
@@ -105,6 +106,7 @@ def remove_special_day():
 
 @blueprint.post("/hours/calendar")
 @administrator_required
+@accept_file(calendar_file.LARGEST)
 def import_calendar():
     """Add the days of an iCalendar file."""
     form = CalendarForm()

@@ -10,14 +10,13 @@ from wtforms import (
     PasswordField,
     SelectChoice,
     SelectField,
-    SelectMultipleField,
     StringField,
     TextAreaField,
 )
 
 from app.domain.mail import PORTS, Security
 from app.domain.summaries import Schedule
-from app.domain.webhooks import EVENTS, Channel, WebhookEvent
+from app.domain.webhooks import Channel, WebhookEvent
 from app.extensions import limiter
 from app.services.errors import Invalid, NotFound
 from app.services.settings import mail as mail_settings
@@ -27,13 +26,12 @@ from app.services.webhooks.destinations import Destination
 from app.services.webhooks.mail_destinations import MailDestinationInput
 from app.services.webhooks.mail_test import TestResult
 from app.web import wording as common
-from app.web.context import administrator_required, database, directory, office, settings, utcnow
+from app.web.context import administrator_required, database, office, settings, utcnow
 from app.web.fields import WholeNumberField, choices, has_errors, show_errors, split_list
 from app.web.formats import digits
 from app.web.locale import choose_locale
-from app.web.settings import wording
 from app.web.settings.blueprint import blueprint
-from app.web.settings.webhooks import BOXES
+from app.web.settings.destination_form import DestinationForm, events_field, modules_field
 
 _limited = limiter.limit("10 per minute", key_func=lambda: f"user {getattr(current_user, 'id', 0)}")
 _ALARMS = (WebhookEvent.FAILED, WebhookEvent.EXPIRED, WebhookEvent.TRUNK)  # what a new recipient gets
@@ -82,16 +80,11 @@ class TestForm(FlaskForm):
     address = StringField(_l("Send a test to"))
 
 
-class MailDestinationForm(FlaskForm):
+class MailDestinationForm(DestinationForm):
     address = StringField(_l("Address"))
-    active = BooleanField(_l("Active"), description=_l("Otherwise nothing that happens is kept for it."))
     language = SelectField(_l("Language"), choices=choices(common.LANGUAGE), validate_choice=False)
-    events = SelectMultipleField(
-        _l("An e-mail when"), choices=choices({event.value: wording.WEBHOOK_EVENT[event] for event in EVENTS}), **BOXES
-    )
-    modules = SelectMultipleField(
-        _l("Of which modules"), description=_l("None chosen: of all, also of new ones. A summary is of all."), **BOXES
-    )
+    events = events_field(_l("An e-mail when"))
+    modules = modules_field(_l("None chosen: of all, also of new ones. A summary is of all."))
     summary = SelectField(
         _l("Summary"),
         choices=choices(common.SCHEDULE),
@@ -99,14 +92,11 @@ class MailDestinationForm(FlaskForm):
         description=_l("Of the day or the week before, with figures only."),
     )
     summary_hour = SelectField(_l("Summary at"), validate_choice=False)
-    hours = WholeNumberField(
-        _l("Tried for"), description=_l("A message that could not be sent in this time is given up. At most 72.")
-    )
 
     def fill(self) -> None:
         """Fill the lists of modules and hours."""
+        super().fill()
         self.summary_hour.choices = [SelectChoice(str(hour), digits(f"{hour:02}:00")) for hour in range(24)]
-        self.modules.choices = [SelectChoice(str(each.id), each.name) for each in directory().modules.values()]
 
     def input(self) -> MailDestinationInput:
         """Return the typed values."""
@@ -116,7 +106,7 @@ class MailDestinationForm(FlaskForm):
             active=self.active.data,
             language=self.language.data or "",
             events=self.events.data or (),
-            modules=[int(module) for module in self.modules.data or () if module.isdecimal() and len(module) < 10],
+            modules=self.module_ids,
             summary=self.summary.data or "",
             summary_hour=int(hour) if hour.isdecimal() and len(hour) < 3 else -1,
             hours=self.hours.data,

@@ -5,39 +5,35 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
     PasswordField,
-    SelectChoice,
     SelectField,
-    SelectMultipleField,
     StringField,
     TextAreaField,
 )
-from wtforms.widgets import CheckboxInput, ListWidget
 
 from app.domain.webhook_bodies import PLACEHOLDERS
-from app.domain.webhooks import EVENTS, Channel
+from app.domain.webhooks import Channel
 from app.extensions import limiter
 from app.services.errors import Invalid, NotFound
 from app.services.webhooks import destinations, log
 from app.services.webhooks.destinations import Destination, WebhookInput
 from app.store.webhooks import MessageState
-from app.web.context import administrator_required, database, directory, settings, utcnow
-from app.web.fields import WholeNumberField, choices, has_errors, show_errors
+from app.web.context import administrator_required, database, settings, utcnow
+from app.web.fields import choices, has_errors, show_errors
 from app.web.formats import digits
 from app.web.http import parse_row_number
 from app.web.settings import wording
 from app.web.settings.blueprint import blueprint
+from app.web.settings.destination_form import DestinationForm, events_field, modules_field
 from app.web.settings.webhook_presets import PRESETS, Preset
 
 _limited = limiter.limit("30 per minute", key_func=lambda: f"user {getattr(current_user, 'id', 0)}")
-BOXES = {"option_widget": CheckboxInput(), "widget": ListWidget(prefix_label=False), "validate_choice": False}
 _PLAIN = ("name", "active", "inside", "to_customer", "recipient", "header_name", "template", "text", "hours")
 
 
-class WebhookForm(FlaskForm):
+class WebhookForm(DestinationForm):
     name = StringField(_l("Name"), description=_l("For you, in the list."))
     url = StringField(_l("Address"))
     inside = BooleanField(
@@ -47,13 +43,8 @@ class WebhookForm(FlaskForm):
             "messages to machines that the internet does not reach."
         ),
     )
-    active = BooleanField(_l("Active"), description=_l("Otherwise nothing that happens is kept for it."))
-    events = SelectMultipleField(
-        _l("Tell it when"), choices=choices({event.value: wording.WEBHOOK_EVENT[event] for event in EVENTS}), **BOXES
-    )
-    modules = SelectMultipleField(
-        _l("Of which modules"), description=_l("None chosen: of all, also of new ones."), **BOXES
-    )
+    events = events_field(_l("Tell it when"))
+    modules = modules_field(_l("None chosen: of all, also of new ones."))
     body_format = SelectField(_l("Format"), choices=choices(wording.BODY_FORMAT), validate_choice=False)
     template = TextAreaField(_l("Template"), description=_l("What the receiver wants, with placeholders."))
     text = TextAreaField(_l("Text"), description=_l("What stands for {text} in the template."))
@@ -69,13 +60,6 @@ class WebhookForm(FlaskForm):
         _l("Further header"), description=_l("If the receiver wants its key in a header. Optional.")
     )
     header_value = PasswordField(_l("Value of the header"))
-    hours = WholeNumberField(
-        _l("Tried for"), description=_l("A message that could not be sent in this time is given up. At most 72.")
-    )
-
-    def fill(self) -> None:
-        """Fill the list of modules."""
-        self.modules.choices = [SelectChoice(str(each.id), each.name) for each in directory().modules.values()]
 
     def input(self) -> WebhookInput:
         """Return the typed values."""
@@ -85,7 +69,7 @@ class WebhookForm(FlaskForm):
             active=self.active.data,
             inside=self.inside.data,
             events=self.events.data or (),
-            modules=[int(module) for module in self.modules.data or () if module.isdecimal() and len(module) < 10],
+            modules=self.module_ids,
             body_format=self.body_format.data or "",
             template=_lines(self.template.data),
             text=_lines(self.text.data),

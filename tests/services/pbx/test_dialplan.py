@@ -1,5 +1,9 @@
 """Gather the plans of the dialplan from the tables."""
 
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from app.config import Settings, agi_secret
@@ -14,12 +18,14 @@ from app.domain.routing import (
     Dialplan,
     DownPlan,
     ExtensionPlan,
+    HoursPlan,
     ModulePlan,
     QueuePlan,
 )
 from app.services.pbx.dialplan import gather_dialplan
+from app.services.requests.outside import hours_of
 from app.store.database import Database
-from app.store.models import ExtensionScenario, ListedNumber, Prompt, QueueScenario
+from app.store.models import ExtensionScenario, ListedNumber, Module, Prompt, QueueScenario, SpecialDay
 from app.store.settings import write_setting
 from script.office.database import make_settings
 from tests.support.factories import NOW, create_line, create_module, store
@@ -27,8 +33,8 @@ from tests.support.factories import NOW, create_line, create_module, store
 MODULE = Destination("module", "*5001")
 
 
-def gather(database: Database, settings: Settings) -> Dialplan:
-    return gather_dialplan(database, settings, 4573)
+def gather(database: Database, settings: Settings, now: datetime = NOW) -> Dialplan:
+    return gather_dialplan(database, settings, 4573, now)
 
 
 def extensions_of(database: Database, settings: Settings) -> list[str]:
@@ -139,6 +145,37 @@ def test_requests_while_our_service_is_down(database: Database, office: Settings
     assert [module.down for module in found.modules] == [None, spoken, DownPlan(silent=True), None]
     assert found.callers == dialplan_caller_check(NumberPolicy("IR"), [NumberRange("+98912", "")])
     assert off.id == found.modules[0].id
+
+
+def is_open(plan: HoursPlan, moment: datetime) -> bool:
+    """Decide as the dialplan does."""
+    local = moment.astimezone(ZoneInfo(plan.zone))
+    days = {day.key: day.spans for day in plan.days}
+
+    def has(day: date, minute: int) -> bool:
+        spans = days.get(f"{day:%Y%m%d}", days[str((day.weekday() + 1) % 7)])
+        return any(start <= minute < end for start, end in spans)
+
+    minute = local.hour * 60 + local.minute
+    return has(local.date(), minute) or has(local.date() - timedelta(days=1), minute + 1440)
+
+
+def test_hours_while_our_service_is_down_are_those_of_the_module(database: Database, office: Settings) -> None:
+    values: dict[str, Any] = {"keeps_while_down": True, "hours": "sat 08:00-12:00, 13:30-17:00; thu 22:00-03:00"}
+    declining = create_module(database, outside="decline", **values)
+    create_module(database, code="*5002", outside="next_opening", **values)
+    create_module(database, code="*5003", outside="decline", **values | {"hours": ""})  # the office is always open
+    for day, hours in ((date(2026, 3, 7), ""), (date(2026, 3, 8), "10:00-11:00")):
+        store(database, SpecialDay(date=day, hours=hours, created_at=NOW))
+    found = gather(database, office)
+    plan, *of_others = [each.down.hours if each.down else None for each in found.modules]
+    assert plan is not None and of_others[0] is None and of_others[1] is not None
+    with database.read() as session:
+        wanted = hours_of(session, office, session.get_one(Module, declining.id), NOW)
+    moments = [NOW + timedelta(minutes=17 * number) for number in range(2000)]
+    assert [is_open(plan, moment) for moment in moments] == [wanted.is_open(moment) for moment in moments]
+    assert {is_open(plan, moment) for moment in moments} == {True, False}
+    assert gather(database, office, NOW + timedelta(days=1)) == found, "each change makes Asterisk reload"
 
 
 def test_callers_are_no_part_of_the_dialplan_if_no_module_takes_requests_alone(
