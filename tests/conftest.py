@@ -38,6 +38,8 @@ from tests.support.passwords import hash_quickly
 if TYPE_CHECKING:
     from tests.support.browsing import Browsers
 
+gc.disable()  # till all is imported and collected: see pytest_collection_finish
+
 T = TypeVar("T")
 VERSIONS = (22, 16)
 MARKERS = {"asterisk_version": "asterisk", "browsers": "browser", "postgres_url": "postgres"}
@@ -252,9 +254,9 @@ def pytest_collection_finish() -> None:
 
     Collect rarely: a test leaves much behind, but little of it is needed again.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
