@@ -32,6 +32,7 @@ from script.lib.postgresql import NoPostgres, find_programs
 from script.office.asterisk import NoAsterisk, find_build
 from script.office.database import build_database, make_settings
 from script.office.postgres import PostgresServer
+from script.office.server_database import migrated_database
 from script.office.shared_caches import share_caches
 from tests.support.passwords import hash_quickly
 
@@ -148,6 +149,17 @@ def postgres_url() -> Iterator[str]:
     _need(find_programs, NoPostgres)
     with PostgresServer() as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a database that the migrations built, to copy for each test (`new_database`).
+
+    It is the same for the whole run. Tests of several files take turns, so one of a module would be built again and
+    again.
+    """
+    with migrated_database(postgres_url, tmp_path_factory.mktemp("template")) as name:
+        yield name
 
 
 @pytest.fixture(scope="session")

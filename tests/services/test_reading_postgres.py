@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 
 from app.store.database import Database
-from script.office.server_database import migrated_database, new_database, open_server_database
+from script.office.server_database import new_database, open_server_database
 from tests.services import test_audit, test_filling, test_retention, test_users
 from tests.services.missed import test_automatic, test_calls, test_list
 from tests.services.missed.test_automatic import rule
@@ -21,15 +21,9 @@ from tests.store import test_search
 __all__ = ["filled", "listed", "office_settings", "rule"]
 
 
-@pytest.fixture(scope="module")
-def template(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with migrated_database(postgres_url, tmp_path_factory.mktemp("template")) as name:
-        yield name
-
-
 @pytest.fixture
-def database(postgres_url: str, template: str) -> Iterator[Database]:
-    with new_database(postgres_url, template) as url, open_server_database(url) as opened:
+def database(postgres_url: str, postgres_template: str) -> Iterator[Database]:
+    with new_database(postgres_url, postgres_template) as url, open_server_database(url) as opened:
         yield opened
 
 
