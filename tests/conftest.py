@@ -32,11 +32,14 @@ from script.lib.postgresql import NoPostgres, find_programs
 from script.office.asterisk import NoAsterisk, find_build
 from script.office.database import build_database, make_settings
 from script.office.postgres import PostgresServer
+from script.office.server_database import migrated_database
 from script.office.shared_caches import share_caches
 from tests.support.passwords import hash_quickly
 
 if TYPE_CHECKING:
     from tests.support.browsing import Browsers
+
+gc.disable()  # till all is imported and collected: see pytest_collection_finish
 
 T = TypeVar("T")
 VERSIONS = (22, 16)
@@ -149,6 +152,17 @@ def postgres_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def postgres_template(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a database that the migrations built, to copy for each test (`new_database`).
+
+    It is the same for the whole run. Tests of several files take turns, so one of a module would be built again and
+    again.
+    """
+    with migrated_database(postgres_url, tmp_path_factory.mktemp("template")) as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
 def browsers() -> "Iterator[Browsers]":
     """Chromium under Playwright's synchronous API, for tests that are not `async` (their fixtures may be)."""
     from playwright.sync_api import sync_playwright
@@ -252,9 +266,9 @@ def pytest_collection_finish() -> None:
 
     Collect rarely: a test leaves much behind, but little of it is needed again.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

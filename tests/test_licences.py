@@ -4,7 +4,7 @@ import re
 from importlib.metadata import distribution
 from pathlib import Path
 
-import pytest
+from tests.support.rows import for_each
 
 ROOT = Path(__file__).parent.parent
 LIST = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
@@ -31,7 +31,7 @@ def test_every_requirement_has_its_licence() -> None:
     assert all(table("Packages").values())
 
 
-@pytest.mark.parametrize("name", REQUIREMENTS)
+@for_each("name", REQUIREMENTS)
 def test_the_licence_is_the_one_that_the_package_states(name: str) -> None:
     metadata = distribution(name).metadata
     stated = next((metadata[key] for key in ("License-Expression", "License") if key in metadata), "")

@@ -14,8 +14,8 @@ from tests.asterisk.office import MODULE, ONE_VERSION, OWN, OWN_E164
 
 
 @pytest.fixture
-def url(postgres_url: str) -> Iterator[str]:
-    with new_database(postgres_url) as url:
+def url(postgres_url: str, postgres_template: str) -> Iterator[str]:
+    with new_database(postgres_url, postgres_template) as url:
         yield url
 
 

@@ -143,8 +143,8 @@ OpenMachines = Callable[..., AbstractAsyncContextManager[TwoMachines]]
 
 
 @pytest.fixture
-def database_url(postgres_url: str) -> Iterator[str]:
-    with new_database(postgres_url) as url:
+def database_url(postgres_url: str, postgres_template: str) -> Iterator[str]:
+    with new_database(postgres_url, postgres_template) as url:
         yield url
 
 

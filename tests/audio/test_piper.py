@@ -161,6 +161,7 @@ def test_replaced_model_makes_new_clips(library: SoundLibrary, folder: Path) -> 
 # -- speech ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_model_speaks_at_the_requested_rate(library: SoundLibrary) -> None:
     usual, fast = (
         library.synthesize("Hello. Please enter your telephone number.", "en", JOE, rate) for rate in (None, 300)

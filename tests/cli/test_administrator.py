@@ -64,6 +64,7 @@ def test_a_password_that_is_not_utf8_is_refused(app: Flask) -> None:
     assert message == "The password is not valid UTF-8."
 
 
+@pytest.mark.slow
 def test_a_failed_command_ends_its_process_with_one_line(app: Flask, settings: Settings) -> None:
     done = run_process(settings.data_dir.parent, "create-admin", "omid", "--password-stdin", given="short\n")
     assert (done.returncode, done.stdout) == (1, "")

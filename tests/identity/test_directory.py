@@ -18,12 +18,12 @@ from tests.support.certificates import Certificate, make_certificate
 from tests.support.slapd import BASE, GUID, PASSWORD, PEOPLE, READER, READER_PASSWORD, Slapd, start_slapd
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     return make_certificate(tmp_path_factory.mktemp("certificate"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def slapd(
     slapd_program: PackageFile, certificate: Certificate, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Slapd]:

@@ -36,7 +36,7 @@ TRIES = 8  # of log-ins; after five failures one must wait
 Visit = Callable[..., NetworkVisitor]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a panel in a process of its own, with an administrator."""
     folder, port = tmp_path_factory.mktemp("panel"), unused_port()

@@ -91,6 +91,7 @@ def test_passwords_wait_for_their_turn(database: Database, monkeypatch: pytest.M
     assert hasher.most == users.HASHES_AT_ONCE
 
 
+@pytest.mark.slow
 def test_many_passwords_at_once_take_little_memory() -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run(

@@ -51,7 +51,7 @@ from app.store.settings import read_all
 from app.worker.leadership import Leadership, leadership_of
 from app.worker.lease import WorkerRunning
 from script.office.patience import PATIENCE
-from script.office.server_database import migrated_database, new_database, open_server_database
+from script.office.server_database import new_database, open_server_database
 from tests.services.api.test_idempotency import check_calls_at_the_same_time
 from tests.services.notifications.test_outbox import add_user as add_notified_user
 from tests.services.notifications.test_outbox import messages
@@ -79,15 +79,9 @@ from tests.support.watching import watching
 MODULE = Destination("module", "*5001")
 
 
-@pytest.fixture(scope="module")
-def template(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with migrated_database(postgres_url, tmp_path_factory.mktemp("template")) as name:
-        yield name
-
-
 @pytest.fixture
-def url(postgres_url: str, template: str) -> Iterator[str]:
-    with new_database(postgres_url, template) as url:
+def url(postgres_url: str, postgres_template: str) -> Iterator[str]:
+    with new_database(postgres_url, postgres_template) as url:
         yield url
 
 
@@ -500,10 +494,12 @@ def test_there_is_one_leader_and_its_place_is_free_afterwards(url: str, database
     second.release()
 
 
-def test_another_databases_leader_is_nobodys_business(postgres_url: str, template: str, database: Database) -> None:
+def test_another_databases_leader_is_nobodys_business(
+    postgres_url: str, postgres_template: str, database: Database
+) -> None:
     leader = leadership_of(database)
     leader.acquire()
-    with new_database(postgres_url, template) as other_url, open_server_database(other_url) as other:
+    with new_database(postgres_url, postgres_template) as other_url, open_server_database(other_url) as other:
         elsewhere = leadership_of(other)
         elsewhere.acquire()
         elsewhere.release()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.store.database import Database
-from script.office.server_database import migrated_database, new_database, open_server_database
+from script.office.server_database import new_database, open_server_database
 from tests.services import test_audit, test_filling, test_retention, test_transfer, test_users
 from tests.services.contacts import test_contacts
 from tests.services.contacts.test_contacts import user_id
@@ -25,22 +25,16 @@ from tests.support.other_database import taken_over
 __all__ = ["filled", "library", "listed", "office_settings", "other", "rule", "user_id"]
 
 
-@pytest.fixture(scope="module")
-def template(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with migrated_database(postgres_url, tmp_path_factory.mktemp("template")) as name:
-        yield name
-
-
 @pytest.fixture
-def database(postgres_url: str, template: str) -> Iterator[Database]:
-    with new_database(postgres_url, template) as url, open_server_database(url) as opened:
+def database(postgres_url: str, postgres_template: str) -> Iterator[Database]:
+    with new_database(postgres_url, postgres_template) as url, open_server_database(url) as opened:
         yield opened
 
 
 @pytest.fixture
-def other(postgres_url: str, template: str) -> Iterator[Database]:
+def other(postgres_url: str, postgres_template: str) -> Iterator[Database]:
     """A second office, for what goes from one to another."""
-    with new_database(postgres_url, template) as url, open_server_database(url) as opened:
+    with new_database(postgres_url, postgres_template) as url, open_server_database(url) as opened:
         yield opened
 
 

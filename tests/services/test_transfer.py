@@ -42,6 +42,7 @@ from tests.support.factories import (
     create_webhook,
     store,
 )
+from tests.support.rows import for_each
 
 FILE = f"uploads/{'a' * 64}.wav"
 BY: dict[str, Any] = {"actor": "sara", "now": NOW}
@@ -197,11 +198,20 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "error"), WRONG)
-def test_a_wrong_file_changes_nothing_and_says_where(
-    database: Database, office: Settings, library: SoundLibrary, change: dict[str, Any], error: str
-) -> None:
+@pytest.fixture
+def furnished(database: Database, office: Settings) -> None:
     furnish(database, office)
+
+
+@for_each(("change", "error"), WRONG)
+def test_a_wrong_file_changes_nothing_and_says_where(
+    database: Database,
+    office: Settings,
+    furnished: None,
+    library: SoundLibrary,
+    change: dict[str, Any],
+    error: str,
+) -> None:
     before = export(database, office, with_passwords=True)
     entries = count_entries(database)
     content = {"bazang": 1, "office": {"min_talk": 12}, "users": [{"name": "new", "role": "operator"}]}

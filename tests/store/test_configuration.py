@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from datetime import date
-from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, update
@@ -13,7 +12,7 @@ from app.store.database import Database
 from app.store.models import Module, NumberRule, SpecialDay
 from app.store.settings import write_setting
 from app.store.version import configuration_version
-from script.office.server_database import migrated_database, new_database, open_server_database
+from script.office.server_database import new_database, open_server_database
 from tests.support.factories import NOW, create_module, create_request
 
 
@@ -74,8 +73,8 @@ def test_versions_never_return(database: Database) -> None:
 
 
 @pytest.fixture
-def server(postgres_url: str, tmp_path: Path) -> Iterator[Database]:
-    with migrated_database(postgres_url, tmp_path) as template, new_database(postgres_url, template) as url:
+def server(postgres_url: str, postgres_template: str) -> Iterator[Database]:
+    with new_database(postgres_url, postgres_template) as url:
         with open_server_database(url) as opened:
             yield opened
 

@@ -46,6 +46,7 @@ def test_concurrent_threads_lose_no_update(database: Database) -> None:
         assert read_setting(session, "counter") == str(THREADS * TURNS)
 
 
+@pytest.mark.slow
 def test_concurrent_processes_lose_no_update(database_file: Path, database: Database) -> None:
     # Spawned processes share no connection with this one, like the panel and the worker.
     context = get_context("spawn")

@@ -21,22 +21,16 @@ from app.store.database import Database
 from app.store.models import Base, CallRequest, Module, Setting
 from app.store.settings import read_setting, write_setting
 from script.office.database import MIGRATIONS, make_settings
-from script.office.server_database import migrated_database, new_database, open_server_database
+from script.office.server_database import new_database, open_server_database
 from tests.store.claims import claim_all
 from tests.support.factories import NOW, create_attempt, create_line, create_module, create_request, reload, run_at_once
 
 THREADS, TURNS = 8, 25
 
 
-@pytest.fixture(scope="module")
-def template(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with migrated_database(postgres_url, tmp_path_factory.mktemp("template")) as name:
-        yield name
-
-
 @pytest.fixture
-def database(postgres_url: str, template: str) -> Iterator[Database]:
-    with new_database(postgres_url, template) as url, open_server_database(url) as opened:
+def database(postgres_url: str, postgres_template: str) -> Iterator[Database]:
+    with new_database(postgres_url, postgres_template) as url, open_server_database(url) as opened:
         yield opened
 
 
@@ -70,8 +64,8 @@ def test_partial_indexes_have_conditions(database: Database) -> None:
     assert all("UNIQUE" in found[name] for name in found if name.startswith("uq_"))
 
 
-def test_pauses_of_modules_survive_a_downgrade(postgres_url: str, template: str, tmp_path: Path) -> None:
-    with new_database(postgres_url, template) as url, open_server_database(url) as database:
+def test_pauses_of_modules_survive_a_downgrade(postgres_url: str, postgres_template: str, tmp_path: Path) -> None:
+    with new_database(postgres_url, postgres_template) as url, open_server_database(url) as database:
         module = create_module(database, retry_pauses=[240, 300])
         app = create_app(make_settings(tmp_path, database_url=url))
         with app.app_context():

@@ -120,6 +120,7 @@ def test_what_cannot_be_mended_is_reported_in_one_line(tmp_path: Path, monkeypat
     assert str(settings.data_dir / "secret_key") in problem and "\n" not in problem
 
 
+@pytest.mark.slow
 def test_the_entry_points_take_all_rights_from_others(tmp_path: Path) -> None:
     code = "import os, wsgi; print(oct(os.umask(0)))"
     environment = {**os.environ, "BAZANG_DATA_DIR": str(tmp_path / "data")}

@@ -14,7 +14,7 @@ from app.domain.policy import Facts, Member, Queue
 from app.services.requests.attempts import claim_due
 from app.store.database import Database
 from script.office.database import make_settings
-from script.office.server_database import migrated_database, new_database, open_server_database
+from script.office.server_database import new_database, open_server_database
 from tests.support.factories import NOW, create_module, make_facts, make_line
 
 STORED, ENDED = 12_000, 10_000
@@ -49,12 +49,11 @@ FROM call_requests WHERE status = 'done'
 """
 
 
-@pytest.fixture(scope="module")
-def server(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+@pytest.fixture(scope="session")
+def server(postgres_url: str, postgres_template: str) -> Iterator[Database]:
     """A database with so many requests that PostgreSQL reads a whole table only where it has no index."""
     with (
-        migrated_database(postgres_url, tmp_path_factory.mktemp("template")) as template,
-        new_database(postgres_url, template) as url,
+        new_database(postgres_url, postgres_template) as url,
         open_server_database(url) as database,
     ):
         create_module(database, code="*5001", targets=EXTENSIONS)

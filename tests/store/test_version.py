@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,13 +10,13 @@ from app.store.database import Database
 from app.store.models import CallRequest
 from app.store.settings import read_setting, write_setting
 from app.store.version import DatabaseVersion, RequestsVersion, requests_version
-from script.office.server_database import migrated_database, new_database, open_server_database
+from script.office.server_database import new_database, open_server_database
 from tests.support.factories import NOW, apply_event, create_module, create_request
 
 
 @pytest.fixture
-def server(postgres_url: str, tmp_path: Path) -> Iterator[Database]:
-    with migrated_database(postgres_url, tmp_path) as template, new_database(postgres_url, template) as url:
+def server(postgres_url: str, postgres_template: str) -> Iterator[Database]:
+    with new_database(postgres_url, postgres_template) as url:
         with open_server_database(url) as opened:
             yield opened
 

@@ -11,25 +11,23 @@ from app import create_app
 from app.config import Settings
 from app.extensions import db, limiter
 from script.office.database import make_settings
-from script.office.server_database import (
-    migrated_database,
-    new_database,
-    open_server_database,
-)
+from script.office.server_database import new_database, open_server_database
 from tests.web.conftest import add_people
 
 
-@pytest.fixture(scope="module")
-def template(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with migrated_database(postgres_url, tmp_path_factory.mktemp("template")) as name:
-        with open_server_database(make_url(postgres_url).set(database=name).render_as_string(False)) as opened:
+@pytest.fixture(scope="session")
+def template_with_people(postgres_url: str, postgres_template: str) -> Iterator[str]:
+    with new_database(postgres_url, postgres_template) as url:
+        with open_server_database(url) as opened:
             add_people(opened)
-        yield name
+        yield str(make_url(url).database)
 
 
 @pytest.fixture
-def app(settings: Settings, postgres_url: str, template: str, compiled_templates: BytecodeCache) -> Iterator[Flask]:
-    with new_database(postgres_url, template) as url:
+def app(
+    settings: Settings, postgres_url: str, template_with_people: str, compiled_templates: BytecodeCache
+) -> Iterator[Flask]:
+    with new_database(postgres_url, template_with_people) as url:
         app = create_app(make_settings(settings.data_dir, database_url=url))
         app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
         app.jinja_env.bytecode_cache = compiled_templates

@@ -11,7 +11,8 @@ PAGE = "<!doctype html>\n<html lang=en>\n<head><title>A</title></head>\n<body>{}
     "=en", '="en"'
 )
 SOUND = (
-    '<p class="{0}">{0}<br>b</p><svg viewBox="0 0 1 1"><use href="#a"/></svg><textarea name=\'a\'>\r\n\n{0}</textarea>'
+    '<p class="{0}" hidden title=\'"\n\'>{0}<br>b</p><svg viewBox="0 0 1 1"><use href="#a"/></svg>'
+    "<textarea\n  name='a'>\r\n\n{0}</textarea>"
 )
 
 
@@ -39,6 +40,10 @@ def test_page_of_a_known_structure_is_read_as_by_html5lib(text: str, within: str
         ('<p id="a">a</p>', '<p id="a"class="b">a</p>'),
         ("<p>a</p>", "<p>a</p"),
         ("<p>a</p>", "<!-- <p>a</p>"),
+        ("<p>a</p>", "<p>a<?b c?></p>"),
+        ("<p>a</p>", "<p>a<![CDATA[b]]></p>"),
+        ("<div></div><p>a</p>", "<div/><p>a</p>"),
+        ("<p>a<br>b</p>", "<p>a<br></br>b</p>"),
         ("<table> </table>", "<table><b>a</b></table>"),
         ("<div><div>a</div></div>", "<p><div>a</div></p>"),
         ("<form>a</form><form>b</form>", "<form><form>b</form></form>"),

@@ -10,6 +10,7 @@ from app.store.database import Database
 from app.store.models import User
 from script.office.database import make_settings
 from tests.support.factories import reload
+from tests.support.rows import for_each
 from tests.web.conftest import ADMINISTRATOR, PASSWORD
 from tests.web.pages import Page, Visitor
 
@@ -94,7 +95,7 @@ def test_the_language_is_kept_after_the_log_out(admin: Visitor) -> None:
     assert (language(page), page.message) == ("en", "You are logged out.")
 
 
-@pytest.mark.parametrize("nonsense", ["de", "", "EN", "fa'", "../fa"])
+@for_each("nonsense", ["de", "", "EN", "fa'", "../fa"])
 def test_an_unknown_language_is_ignored(admin: Visitor, database: Database, nonsense: str) -> None:
     choose(admin, nonsense)
     assert language(admin.get("/requests")) == "en"

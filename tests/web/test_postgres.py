@@ -1,7 +1,6 @@
 """The panel on PostgreSQL, which is stricter than SQLite."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -13,7 +12,7 @@ from app.services import users
 from app.services.modules.list import load_module
 from app.store.database import Database
 from script.office.database import make_settings
-from script.office.server_database import migrated_database, new_database
+from script.office.server_database import new_database
 from tests.support.factories import NOW, create_line, create_module, create_request
 from tests.web.api.caller import Caller, make_token
 from tests.web.conftest import ADMINISTRATOR, PASSWORD, Service
@@ -21,9 +20,9 @@ from tests.web.pages import Visitor, rows
 
 
 @pytest.fixture
-def app(settings: Settings, postgres_url: str, tmp_path: Path) -> Iterator[Flask]:
+def app(settings: Settings, postgres_url: str, postgres_template: str) -> Iterator[Flask]:
     """The panel on a PostgreSQL database of its own."""
-    with migrated_database(postgres_url, tmp_path) as template, new_database(postgres_url, template) as url:
+    with new_database(postgres_url, postgres_template) as url:
         app = create_app(make_settings(settings.data_dir, database_url=url))
         app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
         limiter.reset()

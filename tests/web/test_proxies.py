@@ -85,6 +85,7 @@ def test_urls_are_those_of_the_outer_proxy(app: Flask, begin: str) -> None:
     assert answer.location.startswith("/login")
 
 
+@pytest.mark.slow
 def test_a_forged_prefix_puts_no_address_into_any_page(
     app: Flask, database: Database, furnished: None, subtests: pytest.Subtests
 ) -> None:

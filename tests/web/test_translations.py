@@ -10,6 +10,8 @@ from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 
+from tests.support.rows import for_each
+
 ROOT = Path(__file__).parents[2]
 APP = Path(__file__).parents[2] / "app"
 FOLDER = ROOT / "app/translations/fa/LC_MESSAGES"
@@ -146,12 +148,12 @@ def untranslated_words(template: str) -> list[str]:
     return [word for text in texts for word in WORDS.findall(text) if word not in NAMES]
 
 
-@pytest.mark.parametrize("path", sorted((APP / "templates").rglob("*.html")), ids=lambda path: path.stem)
+@for_each("path", sorted((APP / "templates").rglob("*.html")))
 def test_templates_have_no_untranslated_text(path: Path) -> None:
     assert untranslated_words(path.read_text(encoding="utf-8")) == []
 
 
-@pytest.mark.parametrize("path", sorted((APP / "static/js").rglob("*.js")), ids=lambda path: path.stem)
+@for_each("path", sorted((APP / "static/js").rglob("*.js")))
 def test_scripts_have_no_text_of_their_own(path: Path) -> None:
     """Scripts get their texts from the page, which is translated."""
     texts = re.findall(r"(?:textContent|innerText|title|ariaLabel)\s*=\s*[\"'`]([^\"'`]*)", path.read_text("utf-8"))

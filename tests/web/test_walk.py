@@ -94,6 +94,7 @@ def walk(app: Flask) -> Iterator[tuple[Rule, str, str, str | None]]:
             yield rule, path, method, role
 
 
+@pytest.mark.slow
 def test_every_route_refuses_the_wrong_role_and_the_wrong_method(
     app: Flask, clients: dict[str | None, FlaskClient]
 ) -> None:
@@ -114,6 +115,7 @@ def test_every_route_refuses_the_wrong_role_and_the_wrong_method(
     assert {method for rule in all_rules() for method in rule.methods or ()} == {"GET", "POST", "HEAD", "OPTIONS"}
 
 
+@pytest.mark.slow
 def test_every_action_refuses_a_missing_or_foreign_token(app: Flask, clients: dict[str | None, FlaskClient]) -> None:
     app.config["WTF_CSRF_ENABLED"] = True
     foreign = "ImEi.aaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbb"

@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -17,13 +16,13 @@ from app.store.database import Database
 from app.store.settings import read_setting, write_setting
 from app.worker.lease import Deposed, Lease, WorkerRunning
 from script.office.patience import PATIENCE
-from script.office.server_database import migrated_database, new_database, open_server_database
+from script.office.server_database import new_database, open_server_database
 from tests.support.database_proxy import database_proxy
 
 
 @pytest.fixture
-def url(postgres_url: str, tmp_path: Path) -> Iterator[str]:
-    with migrated_database(postgres_url, tmp_path) as template, new_database(postgres_url, template) as url:
+def url(postgres_url: str, postgres_template: str) -> Iterator[str]:
+    with new_database(postgres_url, postgres_template) as url:
         yield url
 
 

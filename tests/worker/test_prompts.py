@@ -44,9 +44,9 @@ AGENT_KEYS = default_text("agent_keys", "en")
 ALL_PIECES = 1 + len(NUMBER) + 3 + 1 + 1  # the intro, the digits with pauses between their groups, the age, the keys
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of clips, shared by all tests of this file."""
+    """A folder of clips, shared by all tests of this file, which others interrupt."""
     return tmp_path_factory.mktemp("prompts")
 
 

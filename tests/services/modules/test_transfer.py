@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -396,23 +397,38 @@ INVALID: list[tuple[str, Change, list[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("change", "places"), [case[1:] for case in INVALID], ids=[case[0] for case in INVALID])
 def test_error_names_its_place_and_changes_no_table(
-    database: Database, library: SoundLibrary, change: Change, places: list[str]
+    database: Database, library: SoundLibrary, subtests: pytest.Subtests
 ) -> None:
-    content = make_file(
+    valid = make_file(
         modules=[make_module(prompts={"is": {"mode": "none"}}), make_module("*5002")],
         extensions=[{"extension": "101", "busy": to_module("*5002")}],
         queues=[{"queue": "800", "failed": to_module("*5001")}],
     )
     save_module(database, make_module_input(code="*5002", name="Here before"), NOW)
-    valid = copy.deepcopy(content)
-    change(content)
-    errors = errors_of(database, library, content)
-    # More errors can follow, such as for the references to a module without a code.
-    assert [line.partition(": ")[0] for line in errors][: len(places)] == places
-    assert all(line.partition(": ")[2] for line in errors)
+    for name, change, places in INVALID:
+        with subtests.test(name), unchanged(database):
+            content = copy.deepcopy(valid)
+            change(content)
+            errors = errors_of(database, library, content)
+            # More errors can follow, such as for the references to a module without a code.
+            assert [line.partition(": ")[0] for line in errors][: len(places)] == places
+            assert all(line.partition(": ")[2] for line in errors)
     assert import_settings(database, library, valid, LATER) == 4
+
+
+@contextmanager
+def unchanged(database: Database) -> Iterator[None]:
+    """Check that no row of any table changes."""
+    before = _all_rows(database)
+    yield
+    assert _all_rows(database) == before
+
+
+def _all_rows(database: Database) -> dict[str, list[Any]]:
+    with database.read() as session:
+        tables = Base.metadata.sorted_tables
+        return {table.name: [tuple(row) for row in session.execute(select(table))] for table in tables}
 
 
 @pytest.mark.parametrize("content", [None, [], "bazang", 5, True, {}, {"modules": []}, [{"bazang": 1}]])

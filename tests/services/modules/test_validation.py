@@ -12,6 +12,7 @@ from app.services.modules.validation import check_module
 from app.services.prompts.input import PromptInput
 from app.store.database import Database
 from tests.support.factories import create_module, make_module_input
+from tests.support.rows import for_each
 
 
 def module(code: str = "*5001") -> Destination:
@@ -51,7 +52,12 @@ def test_one_module_is_offered_in_a_queue(database: Database) -> None:
         assert errors_of(database, target_kind="queue", targets=("801",), offer_key=key) == {}
 
 
-@pytest.mark.parametrize(
+@pytest.fixture
+def one_module(database: Database) -> None:
+    create_module(database, code="*5099")
+
+
+@for_each(
     ("given", "errors"),
     [
         ({"name": ""}, {"name": "required"}),
@@ -107,8 +113,7 @@ def test_one_module_is_offered_in_a_queue(database: Database) -> None:
         ({"prompts": {"intro": PromptInput(text="x" * 1501)}}, {"prompt_intro": "too_long"}),
     ],
 )
-def test_invalid_fields(database: Database, given: dict[str, Any], errors: dict[str, str]) -> None:
-    create_module(database, code="*5099")
+def test_invalid_fields(database: Database, one_module: None, given: dict[str, Any], errors: dict[str, str]) -> None:
     assert errors_of(database, **given) == errors
 
 

@@ -21,7 +21,7 @@ from app.services.prompts.recordings import FILE_PATTERN, Origin, RecordingSort,
 from app.store.database import Database
 from app.store.models import DigitRecording, Module, Prompt, Recording
 from script.office.database import open_database
-from script.office.server_database import migrated_database, new_database, open_server_database
+from script.office.server_database import new_database, open_server_database
 from tests.audio.sounds import silence, tone, write_sound
 from tests.support.factories import NOW, create_recording, make_module_input, reload, run_at_once
 
@@ -30,14 +30,11 @@ ROUNDS = 12  # of actions at the same moment
 
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def template(request: pytest.FixtureRequest) -> Any:
     """The database of which each test gets a copy."""
     if request.param == "sqlite":
-        yield request.getfixturevalue("built_database")
-        return
-    server = request.getfixturevalue("postgres_url")
-    with migrated_database(server, tmp_path_factory.mktemp("template")) as name:
-        yield server, name
+        return request.getfixturevalue("built_database")
+    return request.getfixturevalue("postgres_url"), request.getfixturevalue("postgres_template")
 
 
 @pytest.fixture

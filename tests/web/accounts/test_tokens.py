@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
@@ -11,6 +10,7 @@ from app.services.api import tokens
 from app.store.database import Database
 from app.store.models import ApiToken, UserSession
 from tests.support.factories import log_of
+from tests.support.rows import for_each
 from tests.web.conftest import PASSWORD
 from tests.web.pages import Page, Visitor, child, text
 
@@ -47,7 +47,7 @@ def test_token_is_shown_once_and_only_its_digest_is_stored(app: Flask, database:
     assert operator.get(NEW).response.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("fields", "field"),
     [
         ({"name": "", "scopes": ["requests:read"]}, "name"),

@@ -10,6 +10,7 @@ from app.store.database import Database
 from app.store.models import User
 from app.web import wording
 from tests.support.factories import NOW, create_line, log_of
+from tests.support.rows import for_each
 from tests.web.conftest import ADMINISTRATOR, OPERATOR, PASSWORD, SUPERVISOR
 from tests.web.pages import Page, Visitor, child, text
 
@@ -56,7 +57,7 @@ def test_a_password_can_be_chosen(admin: Visitor, database: Database) -> None:
     assert users.check_password(database, "zahra", NEW_PASSWORD) is not None
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("typed", "field", "code"),
     [
         ({"name": ""}, "name", "required"),

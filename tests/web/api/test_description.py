@@ -63,6 +63,7 @@ EXAMPLES = 8  # of each operation
 BY_RULES = {"create_request", "call", "call_request", "postpone_request", "write_note", "list_requests", "show_figures"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 def test_api_keeps_to_its_description(
     app: Flask, furnished: None, mode: GenerationMode, subtests: pytest.Subtests

@@ -11,9 +11,10 @@ from app.services import audit, commands, users
 from app.services.requests import perform
 from app.services.requests.results import ActionResult, ResultCode
 from app.store.database import Database
-from app.store.models import CallRequest
+from app.store.models import CallRequest, Module
 from app.web.api.requests import refusal_of
 from tests.support.factories import create_line, create_module, create_request, history_of, log_of, reload
+from tests.support.rows import for_each
 from tests.web.api.caller import Caller, make_token
 from tests.web.conftest import Service
 
@@ -57,7 +58,12 @@ def test_same_request_is_not_created_twice(database: Database, crm: Caller) -> N
     assert count_requests(database) == 1
 
 
-@pytest.mark.parametrize(
+@pytest.fixture
+def module(database: Database) -> Module:
+    return create_module(database)
+
+
+@for_each(
     ("changes", "field", "code"),
     [
         ({"number": "110"}, "number", "emergency"),
@@ -86,9 +92,8 @@ def test_same_request_is_not_created_twice(database: Database, crm: Caller) -> N
     ],
 )
 def test_wrong_value_is_named(
-    database: Database, crm: Caller, changes: dict[str, object], field: str, code: str
+    database: Database, module: Module, crm: Caller, changes: dict[str, object], field: str, code: str
 ) -> None:
-    module = create_module(database)
     problem = crm.post("/requests", {"number": NUMBER, "module_id": module.id, "target": "101"} | changes, 422)
     assert problem["code"] == "invalid"
     assert [(error["field"], error["code"]) for error in problem["errors"]] == [(field, code)]
@@ -202,7 +207,7 @@ def test_list_is_filtered(database: Database, crm: Caller) -> None:
     assert found(module=support.id, status="done") == []
 
 
-@pytest.mark.parametrize(
+@for_each(
     "query",
     [
         "status=nothing",

@@ -14,6 +14,7 @@ from app.store.models import AuditEntry
 from app.web.audit import wording
 from app.web.wording import error
 from tests.support.factories import NOW, log_of, store
+from tests.support.rows import for_each
 from tests.web.conftest import ADMINISTRATOR, OPERATOR
 from tests.web.pages import Page, Visitor, child, text
 
@@ -106,7 +107,7 @@ def filled(database: Database) -> None:
     add_entry(database, "settings_saved", "", NOW + timedelta(days=1), actor="")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("query", "found"),
     [
         ({}, ["settings", "Night", "Sales"]),

@@ -19,6 +19,7 @@ from app.store.database import Database
 from app.store.models import Command, ExtensionScenario, Module, QueueScenario
 from app.web.wording import error
 from tests.support.factories import create_line, create_module, create_request, reload, store
+from tests.support.rows import for_each
 from tests.web.pages import Page, Visitor, child, text
 
 NEW = "/modules/new"
@@ -578,7 +579,7 @@ def test_confirmations_are_stored(admin: Visitor, database: Database) -> None:
     assert "Asks the customer" in admin.get("/log").main
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("fields", "field", "code"),
     [
         ({"agent_confirms": "smile"}, "agent_confirms", "choice"),

@@ -14,6 +14,7 @@ from app.store.database import Database
 from app.web.locale import use_locale
 from app.web.modules.summary import format_duration, summarise
 from tests.support.factories import create_line, create_module, make_module_input
+from tests.support.rows import for_each
 from tests.web.pages import Visitor
 
 DIRECTORY = Directory(
@@ -170,9 +171,7 @@ def test_form_loads_the_summary_of_what_is_typed(admin: Visitor, database: Datab
     assert "Enter a code" in admin.press("/modules/summary", {}).main
 
 
-@pytest.mark.parametrize(
-    "invalid", [{"rest": "ten"}, {"language": "de"}, {"next_kind": "moon"}, {"target_kind": "moon"}]
-)
+@for_each("invalid", [{"rest": "ten"}, {"language": "de"}, {"next_kind": "moon"}, {"target_kind": "moon"}])
 def test_summary_of_an_invalid_form(admin: Visitor, invalid: dict[str, str]) -> None:
     fields = admin.get("/modules/new").fields() | {"targets": ["101"]}
     admin.press("/modules/summary", fields | {name: [value] for name, value in invalid.items()})

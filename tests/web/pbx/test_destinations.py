@@ -10,6 +10,7 @@ from app.services.modules.list import load_module
 from app.store.database import Database
 from app.store.models import Command, ExtensionScenario, Module, QueueRow, QueueScenario
 from tests.support.factories import create_line, create_module, create_running_service, store
+from tests.support.rows import for_each
 from tests.web.conftest import Service
 from tests.web.pages import Page, Visitor, text
 
@@ -148,9 +149,7 @@ def test_destination_is_chosen_by_name_and_code(
     assert (saved.next, saved.error) == (Destination("module", "*5003"), Destination("custom", "ivr-1,s,1"))
 
 
-@pytest.mark.parametrize(
-    "choice", ["module:*9999", "module:", "custom:ivr,s", "custom:ivr,s,1&x", "moon:1", "queue:a,b"]
-)
+@for_each("choice", ["module:*9999", "module:", "custom:ivr,s", "custom:ivr,s,1&x", "moon:1", "queue:a,b"])
 def test_choice_that_the_form_does_not_offer_is_checked_like_a_typed_one(
     admin: Visitor, database: Database, choice: str
 ) -> None:

@@ -21,6 +21,7 @@ from app.store.models import Command, ExtensionScenario, Prompt, QueueMemberRow,
 from app.web.wording import error
 from script.office.database import make_settings
 from tests.support.factories import create_line, create_module, create_running_service, store
+from tests.support.rows import for_each
 from tests.web.pages import Page, Visitor, rows
 
 MODULE = Destination("module", "*5001")
@@ -215,7 +216,7 @@ def test_same_destination_for_all_situations(admin: Visitor, database: Database)
     assert "same" in admin.get("/extensions/101").fields()
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("typed", "field", "code"),
     [
         ({"ring": "4"}, "ring", "range"),

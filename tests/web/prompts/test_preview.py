@@ -10,6 +10,7 @@ from app.audio.prompt_texts import default_text
 from app.store.database import Database
 from app.store.models import Prompt, Recording
 from tests.support.factories import create_module, store
+from tests.support.rows import for_each
 from tests.web.pages import Visitor
 from tests.web.prompts.conftest import as_upload
 
@@ -116,7 +117,7 @@ def test_preview_of_an_empty_text_is_the_default(admin: Visitor) -> None:
     admin.post(PREVIEW, {"key": "is", "language": "en", "text": ""}, 404)  # English plays nothing there
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("path", "fields"),
     [
         (PREVIEW, {}),

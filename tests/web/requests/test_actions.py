@@ -22,6 +22,7 @@ from app.store.settings import write_setting
 from app.web.requests.action_forms import FORMS
 from app.web.requests.wording import RESULT
 from tests.support.factories import create_attempt, create_request
+from tests.support.rows import for_each
 from tests.web.conftest import Service
 from tests.web.pages import Fields, Page, Visitor, text
 from tests.web.requests.scene import act_as_other, is_success, load, now
@@ -132,7 +133,7 @@ def test_time_outside_the_hours_is_refused_at_its_field_or_moves(
     assert f"{opens} 08:30" in moved.message
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("action", "typed", "field", "htmx"),
     [
         ("postpone", {"until": "at", "day": "2020-01-01", "at": "10:00"}, "day", False),

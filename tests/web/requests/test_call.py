@@ -12,6 +12,7 @@ from app.store.database import Database
 from app.store.models import CallRequest, Module, QueueMemberRow
 from app.web.requests.call import number_of_link
 from tests.support.factories import create_line, create_module, store
+from tests.support.rows import for_each
 from tests.web.api.caller import OPERATOR, Caller, make_token
 from tests.web.conftest import Service
 from tests.web.pages import Visitor
@@ -64,7 +65,7 @@ def test_button_rings_the_own_phone_first(
     assert command.kind == commands.CALL_NOW and command.payload["agent"] == "101"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("number", "said"),
     [
         ("<script>alert(1)</script>", ""),

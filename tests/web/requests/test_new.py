@@ -1,9 +1,8 @@
 """The page of a new request."""
 
-import pytest
-
 from app.store.database import Database
 from app.store.models import CallRequest
+from tests.support.rows import for_each
 from tests.web.pages import Visitor, text
 from tests.web.requests.scene import is_success, load
 
@@ -36,7 +35,7 @@ def test_a_duplicate_leads_to_the_existing_request(supervisor: Visitor, office: 
     assert "09121234567" in text(page.one("h1"))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("typed", "field"),
     [
         ({"number": "12"}, "number"),

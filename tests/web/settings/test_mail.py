@@ -16,6 +16,7 @@ from app.store.settings import write_setting
 from app.web import wording
 from app.web.settings.wording import _WEBHOOK_RESULT, MAIL_ADVICE
 from tests.support.factories import NOW, create_mail_destination, create_module, create_running_service, create_webhook
+from tests.support.rows import for_each
 from tests.web.conftest import Service
 from tests.web.pages import Page, Visitor
 
@@ -62,7 +63,7 @@ def test_the_mail_server_is_saved_and_its_password_never_shown(
     assert encryption.decrypt(settings, stored(database)["mail_password"]) == "s3cret-of-mail"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("typed", "field", "code"),
     [
         ({"mail_host": "smtp.example.org/path"}, "mail_host", "host"),
@@ -135,7 +136,13 @@ def test_recipients_are_added_changed_and_removed(admin: Visitor, database: Data
     assert [row.name for row in recipients(database)] == ["omid@example.org"]
 
 
-@pytest.mark.parametrize(
+@pytest.fixture
+def one_recipient(database: Database) -> None:
+    create_module(database)
+    create_mail_destination(database, address="mina@example.org")
+
+
+@for_each(
     ("typed", "field", "code"),
     [
         ({"address": ""}, "address", "required"),
@@ -153,10 +160,8 @@ def test_recipients_are_added_changed_and_removed(admin: Visitor, database: Data
     ],
 )
 def test_a_recipient_that_cannot_be_used_is_refused(
-    admin: Visitor, database: Database, typed: dict[str, Any], field: str, code: str
+    admin: Visitor, database: Database, one_recipient: None, typed: dict[str, Any], field: str, code: str
 ) -> None:
-    create_module(database)
-    create_mail_destination(database, address="mina@example.org")
     given = {"address": "sara@example.org", "events": ["request.failed"]} | typed
     page = admin.post(f"{PATH}/new", admin.get(f"{PATH}/new").fields() | given, 422)
     assert str(wording.error(code)) in page.error(field)

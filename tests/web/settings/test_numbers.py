@@ -15,6 +15,7 @@ from app.web import wording
 from app.web.locale import use_locale
 from app.web.verdicts import explain_verdict
 from tests.support.factories import create_line, create_module, create_request, create_running_service
+from tests.support.rows import for_each
 from tests.web.pages import Page, Visitor, text
 
 PATH = "/settings/numbers"
@@ -66,7 +67,7 @@ def test_faults_are_shown_beside_their_fields(admin: Visitor) -> None:
     assert page.fields(page.form(id="add-prefix"))["prefix"] == ["0"]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("number", "source", "words"),
     [
         ("۰۹۱۲۱۲۳۴۵۶۷", "typed", "It may be called. The number belongs to Iran and is of the kind “mobile”."),

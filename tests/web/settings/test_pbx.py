@@ -21,6 +21,7 @@ from app.store.models import AuditEntry, Command
 from app.web import wording
 from app.web.settings.wording import CONNECTION_ADVICE, CONNECTION_RESULT, PRODUCT_FOUND
 from script.office.database import make_settings
+from tests.support.rows import for_each
 from tests.web.conftest import CONNECTED, Service
 from tests.web.pages import Fields, Page, Visitor
 
@@ -86,7 +87,7 @@ def test_a_test_uses_the_typed_values_and_saves_nothing(
     assert "ami_host" not in stored(database)
 
 
-@pytest.mark.parametrize("result", ConnectionResult)
+@for_each("result", ConnectionResult)
 def test_each_result_has_a_text_and_advice(admin: Visitor, service: Service, result: ConnectionResult) -> None:
     rights = ("reporting",) if result is ConnectionResult.RIGHTS_MISSING else ()
     report = ConnectionReport(result, "detail", write_missing=rights)
@@ -99,7 +100,7 @@ def test_each_result_has_a_text_and_advice(admin: Visitor, service: Service, res
 # -- the product of the PBX -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("product", Product)
+@for_each("product", Product)
 def test_a_test_says_which_product_it_is(admin: Visitor, service: Service, product: Product) -> None:
     with service(test_connection=(True, pack(replace(CONNECTED, product=product)))):
         page = admin.press("/settings/exchange/test", form_of(admin.get("/settings/exchange")))

@@ -18,6 +18,7 @@ from app.web import wording
 from app.web.settings.webhook_presets import PRESETS
 from app.web.settings.wording import _WEBHOOK_RESULT
 from tests.support.factories import NOW, create_module, create_webhook, create_webhook_message, reload
+from tests.support.rows import for_each
 from tests.web.pages import Page, Visitor
 
 PATH = "/settings/webhooks"
@@ -69,7 +70,12 @@ def test_an_empty_address_keeps_the_stored_one(admin: Visitor, database: Databas
     assert encryption.decrypt(settings, stored(database).url) == URL
 
 
-@pytest.mark.parametrize(
+@pytest.fixture
+def one_module(database: Database) -> None:
+    create_module(database)
+
+
+@for_each(
     ("typed", "field", "code"),
     [
         ({"name": ""}, "name", "required"),
@@ -102,9 +108,8 @@ def test_an_empty_address_keeps_the_stored_one(admin: Visitor, database: Databas
     ],
 )
 def test_what_is_wrong_is_said_beside_its_field(
-    admin: Visitor, database: Database, typed: dict[str, Any], field: str, code: str
+    admin: Visitor, database: Database, one_module: None, typed: dict[str, Any], field: str, code: str
 ) -> None:
-    create_module(database)
     page = add(admin, 422, **typed)
     assert page.error(field) == wording.error(code)
     with database.read() as session:
@@ -226,7 +231,7 @@ def test_messages_are_listed_and_sent_again(admin: Visitor, database: Database) 
     assert [entry.detail for entry in entries] == [{"messages": ["", "1"]}, {"messages": ["", "2"]}]
 
 
-@pytest.mark.parametrize("what", ["secret", "delete", "pause", "resume", "test", "messages/failed", "messages/1/again"])
+@for_each("what", ["secret", "delete", "pause", "resume", "test", "messages/failed", "messages/1/again"])
 def test_what_does_not_exist_is_not_found(admin: Visitor, what: str) -> None:
     admin.post(f"{PATH}/99/{what}", status=404)
 

@@ -6,6 +6,7 @@ from sqlalchemy import select
 from app.store.database import Database
 from app.store.models import Module, WebsiteForm
 from tests.support.factories import create_module, create_request, create_website_form, log_of
+from tests.support.rows import for_each
 from tests.web.pages import Visitor
 
 PATH = "/settings/websites"
@@ -58,7 +59,7 @@ def test_new_key_replaces_the_old_one(database: Database, admin: Visitor, module
     assert row.key != "form" and log_of(database)[-1].action == "website_key_renewed"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("values", "field"),
     [
         ({"name": ""}, "name"),

@@ -8,11 +8,11 @@ from sqlalchemy import update
 from app.store.database import Database
 from app.store.models import WebsiteForm
 from tests.support.other_database import taken_over
-from tests.web.on_postgres import app, template
+from tests.web.on_postgres import app, template_with_people
 from tests.web.website import test_views
 from tests.web.website.test_views import Shop, form, module, quick, requests_of, shop
 
-__all__ = ["app", "form", "module", "quick", "shop", "template"]
+__all__ = ["app", "form", "module", "quick", "shop", "template_with_people"]
 
 globals().update(taken_over(test_views), **taken_over(test_views, fixture="shop"))
 

@@ -19,6 +19,7 @@ from app.store.database import Database
 from app.store.models import CallRequest, Count, Module, WebsiteForm
 from app.store.settings import write_setting
 from tests.support.factories import create_line, create_module, create_request, create_website_form
+from tests.support.rows import for_each
 from tests.web.pages import Visitor
 
 SHOP = "https://shop.example"
@@ -109,7 +110,7 @@ def test_script_in_the_name_is_text(database: Database, shop: Shop, admin: Visit
     assert shop.send(422, number="09121234568", name="a\u202eb")["errors"].keys() == {"name"}
 
 
-@pytest.mark.parametrize(
+@for_each(
     "origin",
     [
         None, "", "null", "https://shop.example.evil.example", "https://shop.example:8443", "http://shop.example",
