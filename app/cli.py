@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from flask import Flask, current_app
-from sqlalchemy.exc import SQLAlchemyError
 
 from app import log
 from app.config import FIRST_EXCHANGE, Settings
 from app.paths import OPTIONAL, find_faults
-from app.store.database import Database
+from app.store.database import PASSING_FAILURES, Database
 from app.store.exchanges import Exchanges, UnknownExchange
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def _context() -> tuple[Settings, Database]:
         raise click.ClickException(
             f"BAZANG_EXCHANGE: there is no exchange {settings.exchange!r}. To see them: flask --app wsgi exchange list"
         ) from error
-    except SQLAlchemyError as error:
+    except PASSING_FAILURES as error:
         raise click.ClickException(f"BAZANG_EXCHANGE: {settings.exchange} cannot be opened: {error}") from error
 
 
@@ -286,7 +285,7 @@ def add_exchange(code: str, name: str) -> None:
     from app.services import exchanges
     from app.services.errors import Invalid
 
-    _, database = _checked_context(panel=True)
+    _checked_context(panel=True)
     registry: Exchanges = current_app.extensions["bazang"]["exchanges"]
     try:
         exchanges.create(registry, code, name, datetime.now(UTC), actor="exchange add")

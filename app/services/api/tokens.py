@@ -14,7 +14,7 @@ from app.domain.text import displayable
 from app.services import audit, logins, second_factor
 from app.services.audit import AuditAction
 from app.services.errors import ErrorCode, Invalid, NotFound, check_line
-from app.services.exchanges import SeenExchange, seen_by
+from app.services.exchanges import ARE_SEVERAL, SeenExchange, seen_by
 from app.services.requests.access import Scope, scope_of
 from app.store.database import Database
 from app.store.models import ApiToken, User
@@ -171,7 +171,9 @@ def check_token(database: Database, token: str, address: str, now: datetime) -> 
 
 
 def _find_by_secret(database: Database, token: str) -> tuple[ApiToken, User, bool] | None:
-    """Return a token, its user, and whether there are several exchanges. None: there is none, or the user may not use the panel.
+    """Return a token, its user, and whether there are several exchanges.
+
+    None: there is no such token, or the user may not use the panel.
 
     What is compared are digests, whose common beginning with another one says nothing about the token.
     """

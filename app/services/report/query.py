@@ -276,8 +276,8 @@ def choices(database: Database, scope: Scope) -> Choices:
     with database.read() as session:
         visibility = visibility_of(session, scope)
         lines = dict(session.execute(select(ExtensionRow.extension, ExtensionRow.name)).all())
-        named = select(User.name, extensions_here(session)).where(sees_this(session))
-        users = [(name, own or []) for name, own in session.execute(named.order_by(User.name))]
+        colleagues = select(User.name, extensions_here(session)).where(sees_this(session))
+        users = [(name, own or []) for name, own in session.execute(colleagues.order_by(User.name))]
         modules = session.scalars(select(Module).order_by(Module.name, Module.id)).all()
     of_users = {extension: name for name, extensions in users for extension in extensions}
     wanted = {target for module in modules if module.target_kind != "queue" for target in module.targets}
