@@ -192,7 +192,8 @@ def create_schema(session: Session, key: ExchangeKey) -> None:
     tables = [table for table in Base.metadata.sorted_tables if table.name in EXCHANGE_TABLES]
     Base.metadata.create_all(connection, tables, checkfirst=False)
     version = f'"{key.shared}".{VERSION_TABLE}'
-    connection.execute(text(f"CREATE TABLE {VERSION_TABLE} (LIKE {version} INCLUDING ALL)"))
+    primary = f"CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY"  # as Alembic makes it
+    connection.execute(text(f"CREATE TABLE {VERSION_TABLE} (version_num varchar(32) NOT NULL {primary})"))
     connection.execute(text(f"INSERT INTO {VERSION_TABLE} SELECT * FROM {version}"))  # noqa: S608 - names of ours
     connection.execute(text(f'SET LOCAL search_path TO "{key.shared}"'))
 

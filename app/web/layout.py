@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from app.web import wording
 from app.web.context import cached, current_exchange
-from app.web.http import exchange_root
+from app.web.http import exchange_root, panel_url_for
 from app.web.locale import choose_locale
 from app.web.urls import cached_url_for
 from app.web.waiting_counts import lists_missed_calls
@@ -77,6 +77,7 @@ def register(app: Flask) -> None:
     """Give templates the navigation and the theme."""
     app.jinja_env.globals.update(frame=frame, navigation=navigation, role_label=role_label)
     app.jinja_env.globals.update(exchange_switch=switch, exchange_name=exchange_name)
+    app.jinja_env.globals.update(panel_url_for=panel_url_for, exchange_here=exchange_here)
     app.context_processor(lambda: {"theme": theme()})
 
 
@@ -121,6 +122,11 @@ def switch() -> list[SwitchEntry]:
         SwitchEntry(f"{exchange_root(seen.code)}/", exchange_name(seen.name), seen.code == here)
         for seen in current_user.exchanges
     ]
+
+
+def exchange_here() -> str:
+    """Return the name of this page's exchange, "" if the user sees no other one."""
+    return next((entry.name for entry in switch() if entry.is_current), "")
 
 
 def exchange_name(name: str) -> str:
