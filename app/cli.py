@@ -355,9 +355,10 @@ def import_settings(file: Path) -> None:
 def backup(file: Path) -> None:
     """Save the whole office in FILE ("-": standard output). The panel and the worker may run meanwhile.
 
-    It contains customers' numbers and secrets. To encrypt it, pipe it: flask --app wsgi backup - | age -p > FILE
+    Of several exchanges, it has the first one. It contains customers' numbers and secrets. To encrypt it, pipe it: flask --app wsgi backup - | age -p > FILE
     """
     from app.services import backup as backups
+    from app.services import exchanges
 
     settings, database = _checked_context(panel=True)
     try:
@@ -368,6 +369,12 @@ def backup(file: Path) -> None:
     except OSError as error:
         raise click.ClickException(f"No backup was made: {error}") from error
     click.echo(f"{_contents(made)} were saved.", err=True)
+    further = [found.code for found in exchanges.list_exchanges(database)[1:]]
+    if further:
+        click.echo(
+            f"Only the first exchange is in it, not {', '.join(further)}. Save the whole database with pg_dump as well.",
+            err=True,
+        )
     if not made.has_key:
         click.echo("The key of the secrets is not in it: keep BAZANG_SECRET_KEY as well.", err=True)
 

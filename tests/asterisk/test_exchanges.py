@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.audio.library import LOCKS, SPEECH
 from app.services import exchanges
 from script.office.bazang import Bazang
 from script.office.server_database import new_database
@@ -26,6 +27,8 @@ def url(postgres_url: str) -> Iterator[str]:
 @asynccontextmanager
 async def opened(version: int, folder: Path, prompts: Path, **environment: str) -> AsyncIterator[Office]:
     """Open an office with extension 101, whose worker runs, in a folder of its own as on a machine of its own."""
+    if "EXCHANGE" in environment:
+        share_speech(prompts, prompts / "exchanges" / environment["EXCHANGE"])
     bazang = Bazang(version, folder, prompts=prompts, warm_start=True, SECRET_KEY=SHARED_KEY, **environment)
     bazang.min_talk(0)
     bazang.module()
@@ -41,6 +44,13 @@ async def opened(version: int, folder: Path, prompts: Path, **environment: str) 
             raise
         finally:
             await bazang.abandon()
+
+
+def share_speech(prompts: Path, folder: Path) -> None:
+    """Let a folder of prompts have the speech of another one, which takes long to synthesize."""
+    folder.mkdir(parents=True)
+    for name in (SPEECH, LOCKS):
+        (folder / name).symlink_to(prompts / name)
 
 
 async def call_back(office: Office, customer: str, both: asyncio.Barrier) -> None:
