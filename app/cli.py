@@ -355,7 +355,9 @@ def import_settings(file: Path) -> None:
 def backup(file: Path) -> None:
     """Save the whole office in FILE ("-": standard output). The panel and the worker may run meanwhile.
 
-    Of several exchanges, it has the first one. It contains customers' numbers and secrets. To encrypt it, pipe it: flask --app wsgi backup - | age -p > FILE
+    Of several exchanges, it has the first one.
+
+    It contains customers' numbers and secrets. To encrypt it, pipe it: flask --app wsgi backup - | age -p > FILE
     """
     from app.services import backup as backups
     from app.services import exchanges
@@ -372,7 +374,7 @@ def backup(file: Path) -> None:
     further = [found.code for found in exchanges.list_exchanges(database)[1:]]
     if further:
         click.echo(
-            f"Only the first exchange is in it, not {', '.join(further)}. Save the whole database with pg_dump as well.",
+            f"Only the first exchange is in it, not {', '.join(further)}. Save the whole database with pg_dump, too.",
             err=True,
         )
     if not made.has_key:

@@ -5,7 +5,8 @@ callers said, and the key that encrypts the secrets. So it is as secret as the d
 as the database describes them, whatever its kind: a backup of SQLite can be restored on PostgreSQL, and one of an older
 version is restored as that version and then migrated.
 
-Further exchanges are not in it. What describes the present is left out: the state of the PBX, sessions, and orders to the worker.
+Further exchanges are not in it. What describes the present is left out: the state of the PBX, sessions, and orders to
+the worker.
 """
 
 import gzip

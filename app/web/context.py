@@ -102,6 +102,12 @@ def _open(code: str, *, is_other: bool = False) -> CurrentExchange:
     return CurrentExchange(code, exchanges().find(code), panel_settings().for_exchange(code), is_other)
 
 
+def flask_command(command: str) -> str:
+    """Return the line to type for a command about the exchange of this request."""
+    code = current_exchange().code
+    return f"{'' if code == FIRST_EXCHANGE else f'BAZANG_EXCHANGE={code} '}flask --app wsgi {command}"
+
+
 def settings() -> Settings:
     return current_exchange().settings
 
