@@ -72,7 +72,11 @@ def current_exchange() -> CurrentExchange:
     if found is None:
         # While it is found out who asks, what belongs to the panel is read from the first exchange.
         setattr(g, _CURRENT, _open(FIRST_EXCHANGE))
-        found = _choose()
+        try:
+            found = _choose()
+        except BaseException:  # the page about the error must not show the first exchange either
+            g.pop(_CURRENT)
+            raise
         setattr(g, _CURRENT, found)
     return found
 

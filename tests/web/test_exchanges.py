@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 from flask import Flask, url_for
-from sqlalchemy import event
+from sqlalchemy import MetaData, event
+from sqlalchemy.schema import DropTable
 
 from app import create_app
 from app.config import Settings
@@ -15,7 +16,7 @@ from app.services import exchanges, users
 from app.services.api import tokens
 from app.services.users import UserInput
 from app.store.database import Database
-from app.store.exchanges import EXCHANGE_TABLES
+from app.store.exchanges import EXCHANGE_TABLES, Exchanges, schema_of
 from app.store.models import AuditEntry, Base, QueueRow, UserExchange
 from script.office.database import make_settings
 from script.office.server_database import migrated_database, new_database
@@ -352,3 +353,20 @@ def test_with_one_exchange_nothing_is_asked_for(app: Flask, database: Database) 
     event.listen(database.engine, "before_cursor_execute", listen)
     visitor.get("/requests")
     assert asked and not [statement for statement in asked if "exchanges" in statement]
+
+
+def test_a_broken_exchange_shows_nothing_of_the_first(app: Flask, database: Database, north: Database) -> None:
+    """Neither its pages nor the page about the error."""
+    visitor = Visitor(app, add_user(database, "Omid", "supervisor", 2))
+    exchanges_of(app).dispose()
+    with database.engine.begin() as connection:
+        connection.execute(DropTable(Base.metadata.tables["prompts"].to_metadata(MetaData(), schema=schema_of(NORTH))))
+    for path in (f"/x/{NORTH}/requests", f"/x/{NORTH}/requests/1", f"/x/{NORTH}/nothing", "/requests"):
+        answer = visitor.client.get(path)
+        assert answer.status_code >= 300
+        assert not leaks(answer.get_data(as_text=True))
+
+
+def exchanges_of(app: Flask) -> Exchanges:
+    found: Exchanges = app.extensions["bazang"]["exchanges"]
+    return found
