@@ -24,7 +24,20 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Connection, Date, DateTime, MetaData, Select, Table, func, inspect, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Date,
+    DateTime,
+    MetaData,
+    Select,
+    Table,
+    func,
+    inspect,
+    select,
+    text,
+    update,
+)
 
 from app.audio import spoken_names
 from app.audio.library import SoundLibrary
@@ -189,7 +202,9 @@ def _save_tables(connection: Connection, folder: Path) -> tuple[str, dict[str, i
 
 def _lasting_rows(table: Table) -> Select[Any]:
     """Return the query of the rows that do not belong to what is left out, such as to a session."""
-    lasting = [key.parent.is_(None) for key in table.foreign_keys if key.column.table.name in _LIVE]
+    lasting: list[ColumnElement[bool]] = [
+        key.parent.is_(None) for key in table.foreign_keys if key.column.table.name in _LIVE
+    ]
     if table.name == Exchange.__tablename__:
         lasting.append(table.c.id == FIRST.id)
     return select(table).where(*lasting)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def url(postgres_url: str) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def opened(version: int, folder: Path, prompts: Path, **environment: str) -> AsyncIterator[Office]:
+async def opened(version: int, folder: Path, prompts: Path, **environment: Any) -> AsyncIterator[Office]:
     """Open an office with extension 101, whose worker runs, in a folder of its own as on a machine of its own."""
     if "EXCHANGE" in environment:
         share_speech(prompts, prompts / "exchanges" / environment["EXCHANGE"])

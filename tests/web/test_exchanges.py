@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
+from xml.etree.ElementTree import Element
 
 import pytest
 from flask import Flask, url_for
@@ -33,7 +35,7 @@ from tests.support.factories import (
     create_website_form,
     store,
 )
-from tests.web.pages import Visitor, rows, text
+from tests.web.pages import Page, Visitor, rows, text
 from tests.web.test_everywhere import QUERIES, all_rules, api_rules, url_of
 
 SECRET = "Zanbagh"  # a word that is in the rows of the first exchange only
@@ -196,7 +198,7 @@ def test_the_switch_leads_from_one_exchange_to_the_other(app: Flask, database: D
     assert switch(alone.get(f"/x/{NORTH}/requests")) == []
 
 
-def switch(page):  # type: ignore[no-untyped-def]
+def switch(page: Page) -> list[Element]:
     found = page.all("nav", aria_label="Exchanges")
     return list(found[0].iter("a")) if found else []
 
@@ -275,9 +277,9 @@ def test_exchanges_are_added_and_named(app: Flask, database: Database) -> None:
 # -- programs and visitors --------------------------------------------------------------------------------------------
 
 
-def call(app: Flask, token: str, path: str, method: str = "GET", **body: object):  # type: ignore[no-untyped-def]
+def call(app: Flask, token: str, path: str, method: str = "GET") -> Any:
     headers = {"Authorization": f"Bearer {token}"}
-    return app.test_client().open(path, method=method, headers=headers, json=body or None)
+    return app.test_client().open(path, method=method, headers=headers)
 
 
 def token_of(database: Database, user: int) -> str:
@@ -341,7 +343,8 @@ def test_monitors_ask_each_exchange(app: Flask, database: Database, north: Datab
     assert SECRET in client.get("/metrics", headers=token).get_data(as_text=True)
     figures = client.get(f"/x/{NORTH}/metrics", headers=token).get_data(as_text=True)
     assert OWN in figures and SECRET not in figures
-    assert client.get(f"/x/{NORTH}/readyz").json["tables"] == "ok"
+    state = client.get(f"/x/{NORTH}/readyz").json
+    assert state is not None and state["tables"] == "ok"
     assert client.get("/x/nowhere/readyz").status_code == 404
 
 
