@@ -192,6 +192,7 @@ def _describe(invalid: "Invalid") -> click.ClickException:
 
     texts = {
         ErrorCode.TAKEN: "is taken",
+        ErrorCode.EXCHANGE_CODE: "must be up to 20 small letters and digits, with a letter first",
         ErrorCode.TOO_SHORT: f"needs at least {users.SHORTEST_PASSWORD} characters",
         ErrorCode.TOO_LONG: "is too long",
         ErrorCode.COMMON: "is easy to guess",
