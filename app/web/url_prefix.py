@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from app.config import FIRST_EXCHANGE
+
 EXCHANGE = "bazang.exchange"  # the code of the exchange in the environment of WSGI
 _OF_EXCHANGE = re.compile(r"/x/([a-z][a-z0-9]{0,19})(?=/|$)")
 log = logging.getLogger(__name__)
@@ -47,7 +49,7 @@ class ExchangePrefix:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         environ.pop(EXCHANGE, None)
         found = _OF_EXCHANGE.match(environ.get("PATH_INFO", ""))
-        if found is not None:
+        if found is not None and found[1] != FIRST_EXCHANGE:  # which has one address only
             environ[EXCHANGE] = found[1]
             environ["SCRIPT_NAME"] = f"{environ.get('SCRIPT_NAME', '')}{found[0]}"
             environ["PATH_INFO"] = environ["PATH_INFO"][found.end() :] or "/"

@@ -115,8 +115,8 @@ def test_no_route_shows_or_changes_another_exchange(
                     )
                     assert not leaks(answer.get_data().decode("latin-1")), f"{method} {url}"
                     assert not leaks(str(answer.headers)), f"{method} {url}"
-                    followed += answer.status_code == 200
-    assert followed > 100, "the user was logged in all the time"
+                    followed += answer.status_code == 200 and prefix == f"/x/{NORTH}"
+    assert followed > 40, "the user was logged in all the time"
     assert snapshot(database) == before, "nothing of the other exchange has changed"
 
 
@@ -299,7 +299,7 @@ def test_no_operation_of_the_api_reaches_another_exchange(
                     answer = call(app, token, prefix + url_of(app, rule), method)
                     assert not leaks(answer.get_data(as_text=True)), f"{method} {prefix}{rule.rule}"
                     if prefix == "/x/main":
-                        assert answer.status_code in (403, 429), answer.get_data(as_text=True)
+                        assert answer.status_code == 404, answer.get_data(as_text=True)
     assert snapshot(database) == before
 
 
