@@ -18,9 +18,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     from app.extensions import babel, csrf, db, limiter, login, migrate
     from app.store import private_files
     from app.store.database import Database, prepare_engine
+    from app.store.exchanges import Exchanges
     from app.web import body_check, host_check, request_log
     from app.web.locale import choose_locale
-    from app.web.url_prefix import UrlPrefix
+    from app.web.url_prefix import ExchangePrefix, UrlPrefix
 
     settings = settings or load_settings()
     with suppress(OSError):  # a fault is found below
@@ -58,12 +59,16 @@ def create_app(settings: Settings | None = None) -> Flask:
     babel.init_app(app, locale_selector=choose_locale)
     with app.app_context():
         prepare_engine(db.engine)
-        app.extensions["bazang"] = {"settings": settings, "database": Database(db.engine)}
+        # The settings and the database of the first exchange, which are those of the panel.
+        database = Database(db.engine)
+        exchanges = Exchanges(database, _engine_options(settings))
+        app.extensions["bazang"] = {"settings": settings, "database": database, "exchanges": exchanges}
     web.register(app)
     cli.register(app)
     # Anybody can send forwarding headers, so only those of our own proxies count.
     trusted = dict.fromkeys(("x_for", "x_proto", "x_host"), settings.trusted_proxies)
-    app.wsgi_app = ProxyFix(UrlPrefix(app.wsgi_app, settings.url_prefix), **trusted)  # type: ignore[method-assign]
+    inside = ExchangePrefix(app.wsgi_app)
+    app.wsgi_app = ProxyFix(UrlPrefix(inside, settings.url_prefix), **trusted)  # type: ignore[method-assign]
     return app
 
 

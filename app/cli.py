@@ -11,9 +11,10 @@ import click
 from flask import Flask, current_app
 
 from app import log
-from app.config import Settings
+from app.config import FIRST_EXCHANGE, Settings
 from app.paths import OPTIONAL, find_faults
-from app.store.database import Database
+from app.store.database import PASSING_FAILURES, Database
+from app.store.exchanges import Exchanges, UnknownExchange
 
 if TYPE_CHECKING:
     from app.services.backup import Backup
@@ -24,21 +25,50 @@ if TYPE_CHECKING:
 def register(app: Flask) -> None:
     """Add the commands to the application."""
     accounts = (create_admin, set_password, remove_second_factor)
-    for command in (worker, *accounts, setup_link, dialplan, settings_group, backup, restore, fill, doctor):
+    for command in (
+        worker,
+        *accounts,
+        setup_link,
+        dialplan,
+        settings_group,
+        exchange_group,
+        backup,
+        restore,
+        fill,
+        doctor,
+    ):
         app.cli.add_command(command)
 
 
 def _context() -> tuple[Settings, Database]:
+    """Return the settings and the database of the exchange that BAZANG_EXCHANGE names. Raises ClickException."""
+    context = current_app.extensions["bazang"]
+    settings, exchanges = context["settings"], context["exchanges"]
+    try:
+        return settings.for_exchange(settings.exchange), exchanges.find(settings.exchange)
+    except UnknownExchange as error:
+        raise click.ClickException(
+            f"BAZANG_EXCHANGE: there is no exchange {settings.exchange!r}. To see them: flask --app wsgi exchange list"
+        ) from error
+    except PASSING_FAILURES as error:
+        raise click.ClickException(f"BAZANG_EXCHANGE: {settings.exchange} cannot be opened: {error}") from error
+
+
+def _panel_context() -> tuple[Settings, Database]:
+    """Return the settings and the database of the first exchange, which has what belongs to the whole panel."""
     context = current_app.extensions["bazang"]
     return context["settings"], context["database"]
 
 
-def _checked_context() -> tuple[Settings, Database]:
-    """Return the settings and the database. Raises ClickException if the database is missing or out of date."""
+def _checked_context(*, panel: bool = False) -> tuple[Settings, Database]:
+    """Return the settings and the database. Raises ClickException if the database is missing or out of date.
+
+    `panel`: those of the panel, whatever BAZANG_EXCHANGE says.
+    """
     from app.doctor import check_schema
     from app.doctor.findings import Level
 
-    settings, database = _context()
+    settings, database = _panel_context() if panel else _context()
     schema = check_schema(database)
     if schema.level is not Level.OK:
         raise click.ClickException(f"{schema.text} {schema.fix}")
@@ -61,6 +91,12 @@ def worker() -> None:
     if faults:
         raise click.ClickException("\n".join(faults.values()))
     log.set_up(settings.log_format)
+    if settings.exchange != FIRST_EXCHANGE and (
+        ignored := current_app.extensions["bazang"]["settings"].only_for_first()
+    ):
+        logging.getLogger("bazang").warning(
+            "%s are for the first exchange; those of %s are in the panel", ", ".join(ignored), settings.exchange
+        )
     try:
         run_worker(settings, database, ready=ready)
     except WorkerRunning as error:
@@ -82,7 +118,7 @@ def create_admin(name: str, password_stdin: bool) -> None:
     from app.services.errors import Invalid
     from app.services.setup import first_administrator
 
-    _, database = _checked_context()
+    _, database = _checked_context(panel=True)
     password = _read_password() if password_stdin else _ask_password()
     try:
         first_administrator.create(database, name, password, datetime.now(UTC))
@@ -102,7 +138,7 @@ def set_password(name: str, password_stdin: bool) -> None:
     from app.services import logins, users
     from app.services.errors import Invalid
 
-    _, database = _checked_context()
+    _, database = _checked_context(panel=True)
     user = _find_user(database, name)
     password = _read_password() if password_stdin else _ask_password()
     try:
@@ -128,7 +164,7 @@ def remove_second_factor(name: str) -> None:
     """
     from app.services import logins, second_factor
 
-    _, database = _checked_context()
+    _, database = _checked_context(panel=True)
     user = _find_user(database, name)
     if not second_factor.reset(database, user.id, datetime.now(UTC), actor="remove-second-factor"):
         raise click.ClickException(f"{user.name} has no second factor.")
@@ -156,6 +192,7 @@ def _describe(invalid: "Invalid") -> click.ClickException:
 
     texts = {
         ErrorCode.TAKEN: "is taken",
+        ErrorCode.EXCHANGE_CODE: "must be up to 20 small letters and digits, with a letter first",
         ErrorCode.TOO_SHORT: f"needs at least {users.SHORTEST_PASSWORD} characters",
         ErrorCode.TOO_LONG: "is too long",
         ErrorCode.COMMON: "is easy to guess",
@@ -190,7 +227,7 @@ def setup_link(host: str, port: int, https: bool) -> None:
     """
     from app.services.setup import first_administrator
 
-    _, database = _checked_context()
+    _, database = _checked_context(panel=True)
     try:
         token = first_administrator.make_token(database, datetime.now(UTC))
     except first_administrator.SetupClosed as error:
@@ -221,6 +258,47 @@ def dialplan(write: bool) -> None:
     except (dialplan_file.UnsafeDialplan, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"Revision {rendered.revision} is in {settings.dialplan_path}. Run `dialplan reload` in Asterisk.")
+
+
+@click.group("exchange")
+def exchange_group() -> None:
+    """Add and list the exchanges of the panel, such as those of branches."""
+
+
+@exchange_group.command("list")
+def list_exchanges() -> None:
+    """Print the code and the name of each exchange."""
+    from app.services import exchanges
+
+    _, database = _checked_context(panel=True)
+    for found in exchanges.list_exchanges(database):
+        click.echo(f"{found.code}\t{found.name or '(the first one)'}")
+
+
+@exchange_group.command("add")
+@click.argument("code")
+@click.argument("name")
+def add_exchange(code: str, name: str) -> None:
+    """Add an exchange with this code (small letters and digits) and name. It needs PostgreSQL.
+
+    Administrators see it in the panel at once. They choose there which other users may see it.
+    """
+    from app.services import exchanges
+    from app.services.errors import Invalid
+
+    _checked_context(panel=True)
+    registry: Exchanges = current_app.extensions["bazang"]["exchanges"]
+    try:
+        exchanges.create(registry, code, name, datetime.now(UTC), actor="exchange add")
+    except exchanges.NeedsPostgres as error:
+        raise click.ClickException("Several exchanges need PostgreSQL, see docs/exchanges.md.") from error
+    except exchanges.MayNotCreate as error:
+        raise click.ClickException(
+            f"The database user may not create a schema. As its owner: GRANT CREATE ON DATABASE {error} TO …"
+        ) from error
+    except Invalid as invalid:
+        raise _describe(invalid) from invalid
+    click.echo(f"{code} is added. Its worker: BAZANG_EXCHANGE={code} flask --app wsgi worker")
 
 
 @click.group("settings")
@@ -278,11 +356,14 @@ def import_settings(file: Path) -> None:
 def backup(file: Path) -> None:
     """Save the whole office in FILE ("-": standard output). The panel and the worker may run meanwhile.
 
+    Of several exchanges, it has the first one.
+
     It contains customers' numbers and secrets. To encrypt it, pipe it: flask --app wsgi backup - | age -p > FILE
     """
     from app.services import backup as backups
+    from app.services import exchanges
 
-    settings, database = _checked_context()
+    settings, database = _checked_context(panel=True)
     try:
         with click.open_file(str(file), "wb", atomic=str(file) != "-") as stream:
             made = backups.save(settings, database, stream, datetime.now(UTC))
@@ -291,6 +372,12 @@ def backup(file: Path) -> None:
     except OSError as error:
         raise click.ClickException(f"No backup was made: {error}") from error
     click.echo(f"{_contents(made)} were saved.", err=True)
+    further = [found.code for found in exchanges.list_exchanges(database)[1:]]
+    if further:
+        click.echo(
+            f"Only the first exchange is in it, not {', '.join(further)}. Save the whole database with pg_dump, too.",
+            err=True,
+        )
     if not made.has_key:
         click.echo("The key of the secrets is not in it: keep BAZANG_SECRET_KEY as well.", err=True)
 
@@ -308,7 +395,7 @@ def restore(file: Path) -> None:
     from app.services import backup as backups
     from app.store.schema import MIGRATIONS
 
-    settings, database = _context()
+    settings, database = _panel_context()
     revisions = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
     try:
         with click.open_file(str(file), "rb") as stream:

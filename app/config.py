@@ -23,6 +23,7 @@ from app.domain.routing import Context
 
 PREFIX = "BAZANG_"
 AMI_TLS_PORT = 5039
+FIRST_EXCHANGE = "main"  # the code of the exchange that an office with a single one has
 UMASK = 0o077  # of our processes; what Asterisk reads gets its rights explicitly
 # Never part of an error message.
 _SECRETS = frozenset(
@@ -57,6 +58,8 @@ class Settings(BaseSettings):
     prompts_dir: Path | None = None  # None: data_dir/prompts
     asterisk_prompts_dir: str = ""  # path of prompts_dir on the machine of Asterisk; empty: the same
     voices_dir: Path | None = None  # optional piper voices; None: data_dir/voices
+    # the exchange of the worker and of the commands, see docs/exchanges.md
+    exchange: str = Field(FIRST_EXCHANGE, pattern=r"^[a-z][a-z0-9]{0,19}$")
     pbx_profile: Literal["asterisk", "freepbx"] = "asterisk"
     extension_context: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
     queue_context: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
@@ -292,6 +295,33 @@ class Settings(BaseSettings):
         assert self.voices_dir is not None
         return self.voices_dir
 
+    def for_exchange(self, code: str) -> "Settings":
+        """Return the settings of an exchange.
+
+        For a further one, the environment gives nothing that the panel can give: it belongs to the first exchange. Its
+        prompts and its dialplan have places of their own, so that two workers on one machine do not meet there.
+        """
+        if code == FIRST_EXCHANGE:
+            return self
+        fields = type(self).model_fields
+        copy = self.model_copy()
+        dialplan = self.dialplan_path
+        values = {name: fields[name].default for name in _OF_PANEL - _OFFICE_DEFAULTS} | {
+            "ami_port": AMI_TLS_PORT if self.ami_tls else fields["ami_port"].default,
+            "prompts_dir": self.prompts_path / "exchanges" / code,
+            "asterisk_prompts_dir": f"{self.asterisk_prompts_dir}/exchanges/{code}",
+            "dialplan_file": dialplan.with_name(f"{dialplan.stem}-{code}{dialplan.suffix}"),
+        }
+        values |= CONTEXTS["asterisk"]
+        for name, value in values.items():
+            object.__setattr__(copy, name, value)  # the model is frozen
+        object.__setattr__(copy, "__pydantic_fields_set__", self.model_fields_set - _OF_PANEL)
+        return copy
+
+    def only_for_first(self) -> list[str]:
+        """Return the variables of the environment that do not count for a further exchange."""
+        return sorted(f"{PREFIX}{name.upper()}" for name in self.model_fields_set & (_OF_PANEL - _OFFICE_DEFAULTS))
+
     def from_environment(self, name: str) -> bool:
         """Return whether the environment gives this setting, so that the panel shows it read-only."""
         return name in self.model_fields_set
@@ -309,6 +339,14 @@ CONTEXTS: dict[str, dict[str, str]] = {
         "queue_context": "ext-queues",
         "outbound_context": "from-internal",
     },
+}
+
+
+# What the panel stores for each exchange, see store/settings.py. The defaults of some hold for all exchanges.
+_OFFICE_DEFAULTS = frozenset({"timezone", "default_region", "default_locale"})
+_OF_PANEL = _OFFICE_DEFAULTS | {
+    *("area_code", "ami_host", "ami_port", "ami_username", "ami_secret", "agi_host"),
+    *("pbx_profile", "extension_context", "queue_context", "outbound_context"),
 }
 
 

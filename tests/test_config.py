@@ -158,3 +158,38 @@ def test_tls_has_its_own_port_and_a_fingerprint_as_openssl_prints_it(tmp_path: P
 def test_a_half_configured_log_in_is_refused(given: dict[str, str], name: str) -> None:
     with pytest.raises(ConfigError, match=f"^{name}: expected"):
         load_settings(_env_file=None, **given)
+
+
+def test_a_further_exchange_has_nothing_of_the_first_ones_pbx(tmp_path: Path) -> None:
+    first = make_settings(
+        tmp_path,
+        ami_host="10.0.0.1",
+        ami_secret="secret",
+        pbx_profile="freepbx",
+        outbound_context="out",
+        timezone="Europe/Berlin",
+        agi_port=4580,
+        dialplan_file=tmp_path / "dialplan/bazang.conf",
+        asterisk_prompts_dir="/srv/prompts",
+    )
+    north = first.for_exchange("north")
+    assert first.for_exchange("main") is first
+    assert (north.ami_host, north.ami_secret, north.pbx_profile, north.outbound_context) == (
+        "127.0.0.1",
+        "",
+        "asterisk",
+        "",
+    )
+    assert not any(north.from_environment(name) for name in ("ami_host", "ami_secret", "pbx_profile", "timezone"))
+    assert north.timezone == "Europe/Berlin", "the default of every exchange"
+    assert north.from_environment("agi_port") and north.agi_port == 4580
+    assert north.dialplan_path == tmp_path / "dialplan/bazang-north.conf"
+    assert north.prompts_path == tmp_path / "prompts/exchanges/north"
+    assert north.asterisk_prompts_dir == "/srv/prompts/exchanges/north"
+    assert first.only_for_first() == [
+        "BAZANG_AMI_HOST",
+        "BAZANG_AMI_SECRET",
+        "BAZANG_OUTBOUND_CONTEXT",
+        "BAZANG_PBX_PROFILE",
+    ]
+    assert first.from_environment("ami_host"), "the settings of the first exchange stay as they are"

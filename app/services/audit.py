@@ -51,6 +51,8 @@ class AuditAction(StrEnum):
     API_TOKEN_ADDED = "api_token_added"  # noqa: S105 - the name of an action
     API_TOKEN_REVOKED = "api_token_revoked"  # noqa: S105 - the name of an action
     API_TOKEN_REFUSED = "api_token_refused"  # noqa: S105 - the name of an action
+    EXCHANGE_ADDED = "exchange_added"
+    EXCHANGE_RENAMED = "exchange_renamed"
     BACKUP_RESTORED = "backup_restored"
     REPORT_EXPORTED = "report_exported"
     MODULE_SAVED = "module_saved"

@@ -5,7 +5,8 @@ callers said, and the key that encrypts the secrets. So it is as secret as the d
 as the database describes them, whatever its kind: a backup of SQLite can be restored on PostgreSQL, and one of an older
 version is restored as that version and then migrated.
 
-What describes the present is left out: the state of the PBX, sessions, and orders to the worker.
+Further exchanges are not in it. What describes the present is left out: the state of the PBX, sessions, and orders to
+the worker.
 """
 
 import gzip
@@ -23,7 +24,20 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Connection, Date, DateTime, MetaData, Select, Table, func, inspect, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Date,
+    DateTime,
+    MetaData,
+    Select,
+    Table,
+    func,
+    inspect,
+    select,
+    text,
+    update,
+)
 
 from app.audio import spoken_names
 from app.audio.library import SoundLibrary
@@ -32,7 +46,8 @@ from app.services import audit
 from app.services.prompts.recordings import FILE_PATTERN as RECORDING
 from app.services.requests import pause
 from app.store.database import Database
-from app.store.models import Webhook
+from app.store.exchanges import FIRST, list_further
+from app.store.models import Exchange, Webhook
 
 FORMAT = 1
 ACTOR = "restore"
@@ -42,6 +57,7 @@ _LIVE = frozenset(
         *("lines", "queues", "queue_members", "pbx_destinations", "numbers_on_line", "worker_state", "commands"),
         *("user_sessions", "pending_logins", "login_failures", "push_subscriptions", "push_messages"),
         *("api_answers", "webhook_messages", "contact_imports", "looked_up_names", "counts"),
+        "user_exchanges",  # of further exchanges, which are not in a backup
     }
 )
 _ROWS_AT_ONCE = 500
@@ -186,7 +202,12 @@ def _save_tables(connection: Connection, folder: Path) -> tuple[str, dict[str, i
 
 def _lasting_rows(table: Table) -> Select[Any]:
     """Return the query of the rows that do not belong to what is left out, such as to a session."""
-    return select(table).where(*(key.parent.is_(None) for key in table.foreign_keys if key.column.table.name in _LIVE))
+    lasting: list[ColumnElement[bool]] = [
+        key.parent.is_(None) for key in table.foreign_keys if key.column.table.name in _LIVE
+    ]
+    if table.name == Exchange.__tablename__:
+        lasting.append(table.c.id == FIRST.id)
+    return select(table).where(*lasting)
 
 
 def _to_json(value: Any) -> Any:
@@ -197,6 +218,8 @@ def _to_json(value: Any) -> Any:
 
 
 def _is_empty(connection: Connection) -> bool:
+    if list_further(connection):
+        return False
     tables = {"users", "modules", "call_requests"} & set(inspect(connection).get_table_names())
     return not any(connection.scalar(text(f"SELECT count(*) FROM {table}")) for table in tables)  # noqa: S608 - ours
 

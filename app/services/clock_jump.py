@@ -4,7 +4,7 @@ A jump is a change of the wall clock that is not the passing of time: somebody s
 a virtual machine was resumed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -19,6 +19,7 @@ from app.services.requests import pause as pausing
 from app.store import pbx_state, waiting
 from app.store import requests as store
 from app.store.database import Database
+from app.store.exchanges import SHARED_TABLES, exchange_of
 from app.store.models import (
     ApiAnswer,
     ApiToken,
@@ -172,7 +173,7 @@ def apply(database: Database, jump: Jump, clock: Callable[[], datetime]) -> None
     with database.write() as session:
         session.connection()  # on SQLite, nobody else writes from here on
         now = clock()
-        for running in RUNNING:
+        for running in _running(session):
             _move(session, running, jump, now)
         pause = pausing.load_pause(session)
         if pause is not None and pause.at is not None and jump.is_before(pause.at, now):
@@ -232,8 +233,14 @@ def _move(session: Session, running: Running, jump: Jump, now: datetime) -> None
         session.connection().execute(table.update().where(*found).values(values), moved)
 
 
+def _running(session: Session) -> Iterator[Running]:
+    """Yield what moves in the exchange of a session. The worker of the first one moves what belongs to the panel."""
+    is_first = exchange_of(session).is_first
+    yield from (running for running in RUNNING if is_first or running.table.__tablename__ not in SHARED_TABLES)
+
+
 def _limit(session: Session, now: datetime) -> None:
-    for running in RUNNING:
+    for running in _running(session):
         for name in running.happened:
             column = getattr(running.table, name)
             late = update(running.table).where(column > now, running.rows).values({name: now})

@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import Engine, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from app.store.database import Database
+from app.store.exchanges import exchange_of
 from app.store.models import Command
 
-CHANNEL = "bazang_commands"  # PostgreSQL's NOTIFY
+CHANNEL = "bazang_commands"  # PostgreSQL's NOTIFY; of further exchanges with their code, see channel_of
 TIME_TO_LIVE = timedelta(seconds=30)
 MAX_RESULT_LENGTH = 4000
 KEEP_ANSWERED = timedelta(days=7)
@@ -71,7 +72,12 @@ def notify_worker(session: Session) -> None:
     Only PostgreSQL needs it: on SQLite the worker watches the file.
     """
     if session.get_bind().dialect.name == "postgresql":
-        session.execute(text(f"NOTIFY {CHANNEL}"))
+        session.execute(text(f"NOTIFY {channel_of(session)}"))
+
+
+def channel_of(bound: Session | Engine) -> str:
+    """Return the channel on which the worker of an exchange listens."""
+    return f"{CHANNEL}{exchange_of(bound).suffix}"
 
 
 def open_commands(database: Database, now: datetime) -> list[Command]:

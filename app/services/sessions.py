@@ -14,6 +14,7 @@ from app.domain.text import displayable
 from app.services import audit
 from app.services.audit import AuditAction
 from app.services.errors import NotFound
+from app.services.exchanges import ARE_SEVERAL
 from app.store.database import Database
 from app.store.models import User, UserSession
 
@@ -71,16 +72,19 @@ def start(
     return token
 
 
-def find(database: Database, session_digest: str) -> tuple[UserSession, User] | None:
-    """Return a session and its user by the digest of its token. None: there is none, or the user may not log in."""
+def find(database: Database, session_digest: str) -> tuple[UserSession, User, bool] | None:
+    """Return a session, its user, and whether there are several exchanges, by the digest of the session's token.
+
+    None: there is none, or the user may not log in.
+    """
     query = (
-        select(UserSession, User)
+        select(UserSession, User, ARE_SEVERAL)
         .join(User, User.id == UserSession.user_id)
         .where(UserSession.digest == session_digest, User.generation == UserSession.generation, User.active)
     )
     with database.read() as session:
         row = session.execute(query).one_or_none()
-    return (row[0], row[1]) if row is not None else None
+    return (row[0], row[1], bool(row[2])) if row is not None else None
 
 
 def digest(token: str) -> str:

@@ -43,6 +43,7 @@ from app.services.website.forms import FormInput
 from app.store.database import Database, Joined
 from app.store.models import Module, User
 from app.store.settings import speech
+from app.store.user_exchanges import sees_this, show_extensions_here
 
 # The most expensive hash that is taken over: each log-in would cost this.
 _LARGEST_HASH = {"memory_cost": 1 << 20, "time_cost": 20, "parallelism": 16}
@@ -140,7 +141,10 @@ def export_settings(
         }
         found = {language: digits.list_digit_files(session, language) for language in LANGUAGES}
         content["digits"] = {language: dict(sorted(files.items())) for language, files in found.items() if files}
-        rows = session.scalars(select(User).where(User.password_hash != "").order_by(User.name))
+        rows = session.scalars(
+            select(User).where(User.password_hash != "", sees_this(session)).order_by(User.name)
+        ).all()
+        show_extensions_here(session, rows)
         content["users"] = [_export_user(row, with_passwords=with_passwords) for row in rows]
         codes = {row.id: row.code for row in session.execute(select(Module.id, Module.code))}
     server = asdict(mail.load(database))
@@ -168,6 +172,7 @@ def _export_form(given: FormInput, codes: Mapping[int, str]) -> dict[str, Any]:
 
 def _export_user(row: User, *, with_passwords: bool) -> dict[str, Any]:
     given = asdict(users.as_input(row))
+    del given["exchanges"]
     exported = {"name": row.name, **given, "extensions": list(given["extensions"])}
     return exported | {"password_hash": row.password_hash} if with_passwords else exported
 

@@ -3,7 +3,7 @@
 import secrets
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,9 @@ from app.services import audit
 from app.services.audit import AuditAction
 from app.services.errors import ErrorCode, Invalid, NotFound, check_line
 from app.store.database import Database
-from app.store.models import ApiToken, PendingLogin, User, UserIdentity, UserSession
+from app.store.exchanges import FIRST, exchange_of
+from app.store.models import ApiToken, Exchange, PendingLogin, User, UserExchange, UserIdentity, UserSession
+from app.store.user_exchanges import SEES_ALL, sees_this, show_extensions_here, store_extensions
 
 ROLES = ("administrator", "supervisor", "operator")
 THEMES = ("auto", "light", "dark")
@@ -39,19 +41,26 @@ _AUDITED = ("role", "extensions", "active", "locale", "theme")
 
 @dataclass(frozen=True)
 class UserInput:
-    """What an administrator can set for a user. `locale` None means the office's language."""
+    """What an administrator can set for a user. `locale` None means the office's language.
+
+    `extensions` are those in the exchange of the database. `exchanges` are the ids of those that the user may see.
+    None leaves them as they are; a new user sees the exchange of the database.
+    """
 
     role: str
     extensions: tuple[str, ...] = ()
     active: bool = True
     locale: str | None = None
     theme: str = "auto"
+    exchanges: tuple[int, ...] | None = None
 
 
 def list_users(database: Database) -> list[User]:
     """Return all users, active ones first."""
     with database.read() as session:
-        return list(session.scalars(select(User).order_by(User.active.desc(), User.name)))
+        found = list(session.scalars(select(User).order_by(User.active.desc(), User.name)))
+        show_extensions_here(session, found)
+        return found
 
 
 def get(database: Database, user_id: int) -> User:
@@ -75,11 +84,12 @@ def create(
     extensions: Sequence[str] = (),
     locale: str | None = None,
     theme: str = "auto",
+    exchanges: tuple[int, ...] | None = None,
     actor: str = "",
 ) -> int:
     """Add a user and return the id. Raises Invalid."""
     name = name.strip()
-    given = UserInput(role, tuple(extensions), locale=locale, theme=theme)
+    given = UserInput(role, tuple(extensions), locale=locale, theme=theme, exchanges=exchanges)
     errors = validate(given) | check_line("name", name, LONGEST_NAME, required=True)
     errors |= validate_password(password, name)
     hashed = _hash(password) if not errors else ""  # before the transaction, because it takes a while
@@ -89,23 +99,23 @@ def create(
                 errors["name"] = ErrorCode.TAKEN
             if errors:
                 raise Invalid(errors)
-            user = User(name=name, password_hash=hashed, created_at=now)
-            _fill(user, given)
-            session.add(user)
-            session.flush()
-            audit.record(session, actor, AuditAction.USER_CREATED, name, audit.changes({}, _fields(user)), now)
-            return user.id
+            return _add(session, User(name=name, password_hash=hashed, created_at=now), given, now, actor=actor).id
     except IntegrityError as error:  # another transaction took the name
         raise Invalid({"name": ErrorCode.TAKEN}) from error
 
 
 def add_without_password(session: Session, name: str, given: UserInput, now: datetime, *, actor: str) -> User:
     """Add a user who logs in elsewhere. The name must be free and valid. Raises IntegrityError if it is taken."""
-    user = User(name=name, password_hash="", created_at=now)
+    return _add(session, User(name=name, password_hash="", created_at=now), given, now, actor=actor)
+
+
+def _add(session: Session, user: User, given: UserInput, now: datetime, *, actor: str) -> User:
     _fill(user, given)
     session.add(user)
     session.flush()
-    audit.record(session, actor, AuditAction.USER_CREATED, name, audit.changes({}, _fields(user)), now)
+    seen = (exchange_of(session).id,) if given.exchanges is None else given.exchanges
+    _store_exchanges(session, user, replace(given, exchanges=seen))
+    audit.record(session, actor, AuditAction.USER_CREATED, user.name, audit.changes({}, _fields(user)), now)
     return user
 
 
@@ -126,6 +136,7 @@ def change(database: Database, user_id: int, given: UserInput, now: datetime, *,
             end_sessions(session, user)
             session.execute(delete(ApiToken).where(ApiToken.user_id == user.id))  # also if they come back one day
         _fill(user, given)
+        _store_exchanges(session, user, given)
         changed = audit.changes(before, _fields(user))
         if changed:
             audit.record(session, actor, AuditAction.USER_CHANGED, user.name, changed, now)
@@ -162,10 +173,7 @@ def restore(
     with database.write() as session:
         if found is None:
             user = User(name=name, password_hash=password_hash or unknown, created_at=now)
-            _fill(user, given)
-            session.add(user)
-            session.flush()
-            audit.record(session, actor, AuditAction.USER_CREATED, name, audit.changes({}, _fields(user)), now)
+            _add(session, user, given, now, actor=actor)
             return True
         user = _get(session, found, lock=True)
         if password_hash not in (None, user.password_hash):
@@ -176,8 +184,30 @@ def restore(
 
 
 def _fill(user: User, given: UserInput) -> None:
-    user.role, user.extensions, user.active = given.role, list(given.extensions), given.active
+    user.role, user.active = given.role, given.active
     user.locale, user.theme = given.locale, given.theme
+
+
+def _store_exchanges(session: Session, user: User, given: UserInput) -> None:
+    """Store which exchanges a user may see, and the user's extensions in that of the session. Raises Invalid.
+
+    Somebody who may not see the exchange has no extensions there.
+    """
+    seen = given.exchanges
+    if seen is not None:
+        known = set(session.scalars(select(Exchange.id)))
+        if not known.issuperset(seen):
+            raise Invalid({"exchanges": ErrorCode.CHOICE})
+        user.sees_first = FIRST.id in seen
+        session.execute(
+            delete(UserExchange).where(UserExchange.user_id == user.id, UserExchange.exchange_id.not_in(seen))
+        )
+        there = set(session.scalars(select(UserExchange.exchange_id).where(UserExchange.user_id == user.id)))
+        new = set(seen) - there - {FIRST.id}
+        session.add_all(UserExchange(user_id=user.id, exchange_id=each, extensions=[]) for each in sorted(new))
+    session.flush()
+    if session.scalar(select(User.id).where(User.id == user.id, sees_this(session))) is not None:
+        store_extensions(session, user, given.extensions)
 
 
 def _fields(user: User) -> dict[str, Any]:
@@ -188,6 +218,7 @@ def _get(session: Session, user_id: int, *, lock: bool = False) -> User:
     user = session.get(User, user_id, with_for_update=True if lock else None)
     if user is None:
         raise NotFound(f"user {user_id}")
+    show_extensions_here(session, [user])
     return user
 
 
@@ -215,6 +246,8 @@ def validate(given: UserInput) -> dict[str, ErrorCode]:
         errors["extensions"] = ErrorCode.TOO_LONG
     elif len(set(given.extensions)) < len(given.extensions):
         errors["extensions"] = ErrorCode.TWICE
+    if given.exchanges is not None and not given.exchanges and given.role != SEES_ALL:
+        errors["exchanges"] = ErrorCode.REQUIRED
     return errors
 
 

@@ -72,10 +72,33 @@ class User(Base):
     locale: Mapped[str | None] = mapped_column(String(8))
     theme: Mapped[str] = mapped_column(String(8), default="auto")  # auto, light, dark
     generation: Mapped[int] = mapped_column(default=0)  # increased to end all sessions of the user
-    extensions: Mapped[list[str]] = mapped_column(default=list)  # the extensions of an operator
+    extensions: Mapped[list[str]] = mapped_column(default=list)  # those of an operator in the first exchange
     active: Mapped[bool] = mapped_column(default=True)
     opens_screen_pop: Mapped[bool] = mapped_column(default=False, server_default=false())  # in a new tab, by itself
+    # whether they may see the first exchange; for the others see UserExchange. Administrators see all
+    sees_first: Mapped[bool] = mapped_column(default=True, server_default=true())
     created_at: Mapped[datetime]
+
+
+class Exchange(Base):
+    """An exchange (PBX) of the office, such as that of a branch. The first one has id 1; see store/exchanges.py."""
+
+    __tablename__ = "exchanges"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(String(20), unique=True)  # in addresses, BAZANG_EXCHANGE and the schema's name
+    name: Mapped[str] = mapped_column(String(80))  # "": the first one, which nobody has named yet
+    created_at: Mapped[datetime]
+
+
+class UserExchange(Base):
+    """A further exchange that a user may see, and the user's extensions there."""
+
+    __tablename__ = "user_exchanges"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    exchange_id: Mapped[int] = mapped_column(ForeignKey("exchanges.id", ondelete="CASCADE"), primary_key=True)
+    extensions: Mapped[list[str]] = mapped_column(default=list)
 
 
 class UserSession(Base):

@@ -3,9 +3,10 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import MetaData, Table, select, union_all
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -17,7 +18,9 @@ from app.domain.numbers import NumberPlan, OutboundFormat
 from app.domain.retention import Retention
 from app.domain.second_factor import Requirement
 from app.store import encryption
+from app.store.exchanges import exchange_of
 from app.store.models import ExtensionRow, Setting
+from app.store.version import renew_configuration_version
 
 log = logging.getLogger(__name__)
 
@@ -107,11 +110,23 @@ AGI_REFUSED = "agi_refused"  # the last address from which a FastAGI connection 
 PANEL_URL = "panel_url"  # the address of the panel for links in e-mail, with a slash at the end; "": none
 # never shown on a page or in the log
 SECRETS = frozenset({"ami_secret", "name_lookup_key", "mail_password"})
+# Settings of the panel. All exchanges read and write those of the first one.
+OF_PANEL = frozenset(
+    {
+        *("second_factor", PANEL_URL, "known_hosts", "hosts_learned_until", "push_private_key", "setup_token"),
+        *("mail_host", "mail_port", "mail_security", "mail_username", "mail_password", "mail_sender"),
+        *("mail_inside", "mail_ca"),
+    }
+)
 _OFFICE_NAMES = ("timezone", "region", "area_code", "locale", "outbound_context")
 
 
 def read_setting(session: Session, name: str, default: str = "") -> str:
     """Return a stored value."""
+    panel = _table_of_panel(session) if name in OF_PANEL else None
+    if panel is not None:
+        found = session.scalar(select(panel.c.value).where(panel.c.name == name))
+        return default if found is None else str(found)
     row = session.get(Setting, name)
     return default if row is None else row.value
 
@@ -119,14 +134,45 @@ def read_setting(session: Session, name: str, default: str = "") -> str:
 def write_setting(session: Session, name: str, value: str) -> None:
     """Insert or update a value. One statement, so that two first saves at the same time do not collide."""
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    panel = _table_of_panel(session) if name in OF_PANEL else None
+    if panel is not None:
+        row = postgresql.insert(panel).values(name=name, value=value)
+        session.execute(row.on_conflict_do_update(index_elements=["name"], set_={"value": row.excluded.value}))
+        renew_configuration_version(session, panel)
+        return
     row = dialect.insert(Setting).values(name=name, value=value)
     row = row.on_conflict_do_update(index_elements=[Setting.name], set_={"value": row.excluded.value})
     session.scalars(row.returning(Setting), execution_options={"populate_existing": True}).one()
 
 
+def add_setting(session: Session, name: str, value: str) -> None:
+    """Insert a value, unless there is one."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    panel = _table_of_panel(session) if name in OF_PANEL else None
+    table = Setting if panel is None else panel
+    session.execute(dialect.insert(table).values(name=name, value=value).on_conflict_do_nothing())
+
+
 def read_all(session: Session) -> dict[str, str]:
-    """Return all stored values by name."""
-    return dict(session.execute(select(Setting.name, Setting.value)).all())
+    """Return all stored values by name, those of the panel included."""
+    panel = _table_of_panel(session)
+    own = select(Setting.name, Setting.value)
+    if panel is None:
+        return dict(session.execute(own).all())
+    of_panel = select(panel.c.name, panel.c.value).where(panel.c.name.in_(OF_PANEL))
+    rows = session.execute(union_all(own.where(Setting.name.not_in(OF_PANEL)), of_panel))
+    return {row.name: row.value for row in rows}
+
+
+def _table_of_panel(session: Session) -> Table | None:
+    """Return the table with the settings of the panel, None if it is that of the session's own exchange."""
+    key = exchange_of(session)
+    return None if key.is_first else _settings_in(key.shared)
+
+
+@cache
+def _settings_in(schema: str) -> Table:
+    return Setting.metadata.tables[Setting.__tablename__].to_metadata(MetaData(), schema=schema)
 
 
 def office(session: Session, settings: Settings, stored: Mapping[str, str] | None = None) -> OfficeSettings:

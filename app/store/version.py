@@ -10,7 +10,8 @@ import threading
 from collections.abc import Hashable
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, event, func, select, text
+from sqlalchemy import Connection, Engine, Table, bindparam, event, func, select, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from app.store.models import Base, CallRequest, HistoryEntry, Module, NumberRule, Setting, SpecialDay, WorkerState
@@ -117,6 +118,12 @@ def _on_commit(connection: Connection) -> None:
 
 def _on_rollback(connection: Connection) -> None:
     connection.info.pop(_IS_CHANGED, None)
+
+
+def renew_configuration_version(session: Session, table: Table) -> None:
+    """Give the configuration that has its settings in another table a new version."""
+    row = postgresql.insert(table).values(name=_CONFIGURATION_VERSION, value=secrets.token_hex(8))
+    session.execute(row.on_conflict_do_update(index_elements=["name"], set_={"value": row.excluded.value}))
 
 
 def configuration_version(session: Session) -> str:

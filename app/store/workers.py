@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from app.store.exchanges import FIRST, ExchangeKey, exchange_of
+
 LEADER, STANDBY = "bazang leader", "bazang standby"
 _LONGEST_NAME = 63  # bytes, as PostgreSQL keeps them
 _STANDBYS = text(
@@ -13,16 +15,21 @@ _STANDBYS = text(
 )
 
 
-def session_name(role: str, host: str) -> str:
+def session_name(role: str, host: str, exchange: ExchangeKey = FIRST) -> str:
     """Return the name of the session of a worker."""
-    return f"{role} {host}"[:_LONGEST_NAME]
+    return f"{_role_in(role, exchange)} {host}"[:_LONGEST_NAME]
+
+
+def _role_in(role: str, exchange: ExchangeKey) -> str:
+    return role if exchange.is_first else f"{role}@{exchange.code}"
 
 
 def standbys(session: Session) -> list[str] | None:
     """Return the machines whose workers stand by. On SQLite there cannot be any: None."""
     if session.get_bind().dialect.name != "postgresql":
         return None
-    found = session.scalars(_STANDBYS, {"prefix": f"{STANDBY} %", "skipped": len(STANDBY) + 2})
+    role = _role_in(STANDBY, exchange_of(session))
+    found = session.scalars(_STANDBYS, {"prefix": f"{role} %", "skipped": len(role) + 2})
     return list(found)
 
 

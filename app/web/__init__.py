@@ -5,6 +5,7 @@ from flask import Flask
 
 def register(app: Flask) -> None:
     """Attach the panel to the application."""
+    from app.config import FIRST_EXCHANGE
     from app.services.api.tokens import expires_soon as token_expires_soon
     from app.services.counts import Counts
     from app.web import (
@@ -58,7 +59,7 @@ def register(app: Flask) -> None:
     from app.web.website import views as website
 
     bazang = app.extensions["bazang"]
-    bazang["counts"] = Counts(bazang["database"])
+    bazang["counts"] = {FIRST_EXCHANGE: Counts(bazang["database"])}
     for part in (
         *(compression, http, urls, assets, locale, formats, fields, layout, health, poll, error_pages, session),
         sources,

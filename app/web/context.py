@@ -1,37 +1,132 @@
-"""What views get from the application: settings, the database, cached values, the user's scope and rights."""
+"""What views get from the application: settings, the database, cached values, the user's scope and rights.
+
+Settings and database are those of the exchange that the address names, if the user may see it. Otherwise they are those
+of one that the user may see. So a view cannot show anybody another exchange, whatever it forgets to check.
+"""
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
 from typing import TypeVar
 
-from flask import abort, current_app
+from flask import abort, current_app, g, has_request_context, request
 from flask_babel import gettext as _
 from flask_login import current_user, login_required
 
 from app.audio.library import SoundLibrary
-from app.config import Settings
+from app.config import FIRST_EXCHANGE, Settings
 from app.services.counts import Counts
 from app.services.pbx.directory import Directory, load_directory
 from app.services.requests.access import Scope, scope_of
 from app.store import settings as settings_store
 from app.store.database import Database
+from app.store.exchanges import Exchanges, UnknownExchange
 from app.store.settings import OfficeSettings, PbxSettings
+from app.web.problems import API_PATH
+from app.web.url_prefix import EXCHANGE
 
 Value = TypeVar("Value")
+_CURRENT = "bazang_exchange"
+# The endpoints that monitors ask. They need neither a log-in nor the database.
+PROBES = frozenset({"monitoring.alive", "monitoring.ready", "monitoring.metrics"})
+# The endpoints that visitors of websites use. They have no session.
+WEBSITE = frozenset({f"website.{name}" for name in ("script", "challenge", "send", "ask", "confirm")})
+OPEN_ENDPOINTS = PROBES | WEBSITE  # for everybody, in every exchange
 
 
-def settings() -> Settings:
+@dataclass(frozen=True)
+class CurrentExchange:
+    """The exchange of a request. `is_other`: not the one that the address names, which the user may not see."""
+
+    code: str
+    database: Database
+    settings: Settings
+    is_other: bool = False
+
+
+def panel_settings() -> Settings:
+    """Return the settings of the panel, which are those of the first exchange."""
     return current_app.extensions["bazang"]["settings"]
 
 
-def database() -> Database:
+def panel_database() -> Database:
+    """Return the database of the first exchange, for what belongs to the whole panel, such as users."""
     return current_app.extensions["bazang"]["database"]
+
+
+def exchanges() -> Exchanges:
+    return current_app.extensions["bazang"]["exchanges"]
+
+
+def named_exchange() -> str:
+    """Return the code of the exchange that the address names."""
+    return str(request.environ.get(EXCHANGE, FIRST_EXCHANGE))
+
+
+def current_exchange() -> CurrentExchange:
+    """Return the exchange of this request."""
+    if not has_request_context():
+        return _open(FIRST_EXCHANGE)
+    found = g.get(_CURRENT)
+    if found is None:
+        # While it is found out who asks, what belongs to the panel is read from the first exchange.
+        setattr(g, _CURRENT, _open(FIRST_EXCHANGE))
+        try:
+            found = _choose()
+        except BaseException:  # the page about the error must not show the first exchange either
+            g.pop(_CURRENT)
+            raise
+        setattr(g, _CURRENT, found)
+    return found
+
+
+def enter_exchange(code: str) -> None:
+    """Let the rest of this request be about an exchange. The caller has checked who asks."""
+    setattr(g, _CURRENT, _open(code))
+
+
+def _choose() -> CurrentExchange:
+    code = named_exchange()
+    if request.path.startswith(API_PATH):
+        return _open(FIRST_EXCHANGE)  # until the token has said who calls, see api/access.py
+    if request.endpoint in OPEN_ENDPOINTS:
+        try:
+            return _open(code)
+        except UnknownExchange:
+            return _open(FIRST_EXCHANGE, is_other=True)
+    if not current_user.is_authenticated:
+        return _open(FIRST_EXCHANGE, is_other=code != FIRST_EXCHANGE)
+    seen = [found.code for found in current_user.exchanges]
+    return _open(code) if code in seen else _open(seen[0], is_other=True)
+
+
+def _open(code: str, *, is_other: bool = False) -> CurrentExchange:
+    """Raises UnknownExchange."""
+    return CurrentExchange(code, exchanges().find(code), panel_settings().for_exchange(code), is_other)
+
+
+def flask_command(command: str) -> str:
+    """Return the line to type for a command about the exchange of this request."""
+    code = current_exchange().code
+    return f"{'' if code == FIRST_EXCHANGE else f'BAZANG_EXCHANGE={code} '}flask --app wsgi {command}"
+
+
+def settings() -> Settings:
+    return current_exchange().settings
+
+
+def database() -> Database:
+    return current_exchange().database
 
 
 def counts() -> Counts:
     """Return the counts of this process, which hold for all web processes."""
-    return current_app.extensions["bazang"]["counts"]
+    here = current_exchange()
+    counts: dict[str, Counts] = current_app.extensions["bazang"]["counts"]
+    if here.code not in counts:
+        counts.setdefault(here.code, Counts(here.database))
+    return counts[here.code]
 
 
 def cached(key: Hashable, read: Callable[[], Value]) -> Value:
@@ -47,6 +142,11 @@ def cached_query(key: Hashable, query: Callable[..., Value]) -> Value:
 def stored() -> dict[str, str]:
     """Return the values stored by the settings page. They must not be modified."""
     return cached_query("stored", settings_store.read_all)
+
+
+def panel_stored() -> dict[str, str]:
+    """Return the stored values of the first exchange, among them the settings of the panel."""
+    return panel_database().cached_query("stored", settings_store.read_all)
 
 
 def office() -> OfficeSettings:

@@ -6,7 +6,7 @@ from werkzeug.exceptions import HTTPException
 from app.domain.hosts import host_name
 from app.services import hosts
 from app.web.assets import FILES
-from app.web.context import database, settings, stored, utcnow
+from app.web.context import panel_database, panel_settings, panel_stored, utcnow
 from app.web.http import PROBES
 
 
@@ -23,11 +23,11 @@ def register(app: Flask) -> None:
 
 def learn_host() -> None:
     """Remember the name by which somebody has just logged in."""
-    hosts.learn(database(), settings(), host_name(request.host), stored(), utcnow())
+    hosts.learn(panel_database(), panel_settings(), host_name(request.host), panel_stored(), utcnow())
 
 
 def _check() -> None:
     if request.endpoint in FILES or request.endpoint in PROBES:
         return
-    if not hosts.is_allowed(host_name(request.host), settings(), stored(), utcnow()):
+    if not hosts.is_allowed(host_name(request.host), panel_settings(), panel_stored(), utcnow()):
         raise UnknownHost

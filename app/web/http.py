@@ -1,18 +1,18 @@
 """Requests and responses: what HTMX sends, row numbers in addresses, local addresses and security headers."""
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, request, url_for
 from flask_login import current_user
 from werkzeug.routing import IntegerConverter, Map
 
+from app.config import FIRST_EXCHANGE
 from app.web.assets import FILES
-from app.web.context import settings
+from app.web.context import PROBES as PROBES
+from app.web.context import WEBSITE as WEBSITE
+from app.web.context import named_exchange, panel_settings
 
-# The endpoints that monitors ask. They need neither a log-in nor the database.
-PROBES = frozenset({"monitoring.alive", "monitoring.ready", "monitoring.metrics"})
-# The endpoints that visitors of websites use. They have no session.
-WEBSITE = frozenset({f"website.{name}" for name in ("script", "challenge", "send", "ask", "confirm")})
 LARGEST_ROW_NUMBER = 2**31 - 1
 
 _CONTENT_SECURITY_POLICY = "; ".join(
@@ -87,6 +87,22 @@ def first_page() -> str:
     return url_for("mine.index" if is_operator else "requests.index")
 
 
+def panel_root() -> str:
+    """Return what all addresses of the panel begin with, without an exchange. "" at the root of the host."""
+    code = named_exchange()
+    return request.script_root.removesuffix(f"/x/{code}") if code != FIRST_EXCHANGE else request.script_root
+
+
+def exchange_root(code: str) -> str:
+    """Return what all addresses of an exchange begin with."""
+    return panel_root() if code == FIRST_EXCHANGE else f"{panel_root()}/x/{code}"
+
+
+def panel_url_for(endpoint: str, **values: Any) -> str:
+    """Return the address of a page that belongs to the panel, whatever the exchange of this page is."""
+    return f"{panel_root()}{url_for(endpoint, **values).removeprefix(request.script_root)}"
+
+
 def requested_page() -> str:
     """Return the page that was requested before the log-in, if it is a page of the panel, or the first page."""
     page = request.args.get("next", "")
@@ -104,7 +120,7 @@ def _set_headers(response: Response) -> Response:
     response.headers.setdefault("Content-Security-Policy", _CONTENT_SECURITY_POLICY)
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "same-origin")
-    if request.is_secure and (days := settings().hsts_days):
+    if request.is_secure and (days := panel_settings().hsts_days):
         response.headers.setdefault("Strict-Transport-Security", f"max-age={days * 86400}")
     if request.endpoint == "website.script" and response.status_code == 200:
         return response  # browsers keep it for some minutes

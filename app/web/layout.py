@@ -8,7 +8,8 @@ from flask_login import current_user
 from markupsafe import Markup
 
 from app.web import wording
-from app.web.context import cached
+from app.web.context import cached, current_exchange, flask_command
+from app.web.http import exchange_root, panel_url_for
 from app.web.locale import choose_locale
 from app.web.urls import cached_url_for
 from app.web.waiting_counts import lists_missed_calls
@@ -27,6 +28,15 @@ class NavigationEntry:
     url: str
     label: str
     icon: str
+    is_current: bool
+
+
+@dataclass(frozen=True)
+class SwitchEntry:
+    """An exchange in the switch."""
+
+    url: str
+    name: str
     is_current: bool
 
 
@@ -66,12 +76,22 @@ _NAVIGATION = (
 def register(app: Flask) -> None:
     """Give templates the navigation and the theme."""
     app.jinja_env.globals.update(frame=frame, navigation=navigation, role_label=role_label)
+    app.jinja_env.globals.update(exchange_switch=switch, exchange_name=exchange_name)
+    app.jinja_env.globals.update(panel_url_for=panel_url_for, exchange_here=exchange_here, flask_command=flask_command)
     app.context_processor(lambda: {"theme": theme()})
 
 
 def frame() -> Markup:
     """Return the navigation of this user's pages, cached until the database changes."""
-    key = "frame", current_user.id, request.blueprint, choose_locale(), theme(), request.script_root
+    key = (
+        "frame",
+        current_user.id,
+        request.blueprint,
+        choose_locale(),
+        theme(),
+        request.script_root,
+        current_exchange().code,
+    )
     return cached(key, lambda: Markup(render_template("components/_navigation.html")))  # noqa: S704 - from a template
 
 
@@ -91,6 +111,27 @@ def navigation() -> list[tuple[str, list[NavigationEntry]]]:
 
 def _is_current(endpoint: str) -> bool:
     return endpoint.split(".")[0] == request.blueprint
+
+
+def switch() -> list[SwitchEntry]:
+    """Return the exchanges among which the user can choose. Empty: there is no choice."""
+    if len(current_user.exchanges) < 2:
+        return []
+    here = current_exchange().code
+    return [
+        SwitchEntry(f"{exchange_root(seen.code)}/", exchange_name(seen.name), seen.code == here)
+        for seen in current_user.exchanges
+    ]
+
+
+def exchange_here() -> str:
+    """Return the name of this page's exchange, "" if the user sees no other one."""
+    return next((entry.name for entry in switch() if entry.is_current), "")
+
+
+def exchange_name(name: str) -> str:
+    """Return how pages call an exchange. `name` is "" for the first one until somebody names it."""
+    return name or str(_l("Main exchange"))
 
 
 def role_label(role: str) -> str:

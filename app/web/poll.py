@@ -18,7 +18,7 @@ from flask_login import current_user, login_required
 from app.services.requests import pause
 from app.store.cache import Entry, VersionedCache
 from app.store.uptime import uptime
-from app.web.context import database, stored, utcnow
+from app.web.context import current_exchange, database, stored, utcnow
 from app.web.locale import choose_locale
 from app.web.waiting_counts import current_badges
 
@@ -64,7 +64,8 @@ def respond(build: BuildFragment, arguments: Sequence[str] = ()) -> Response:
     `arguments` are the names of the query arguments that the fragment depends on.
     """
     page = (request.endpoint, *(request.view_args or {}).values(), *(request.args.get(name) for name in arguments))
-    key = (request.script_root, page, choose_locale(), current_user.role, current_user.extensions)
+    where = current_exchange().code, request.script_root, len(current_user.exchanges) > 1
+    key = (where, page, choose_locale(), current_user.role, current_user.extensions)
     cache = current_app.extensions["bazang_fragments"]
     fragment = cache.get(key, database().version.read(), lambda: _build(build, utcnow()))
     is_unchanged = request.if_none_match.contains_weak(fragment.etag)  # proxies that compress make it weak

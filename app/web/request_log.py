@@ -9,7 +9,7 @@ from flask import Flask, Response, g, request
 
 from app import log
 from app.web.assets import FILES
-from app.web.context import settings
+from app.web.context import panel_settings
 from app.web.http import PROBES, is_fragment
 
 HEADER = "X-Request-ID"
@@ -32,7 +32,7 @@ def http_request() -> str:
 
 def _begin() -> None:
     # A reverse proxy may have named it already. Anybody can send this header, so only a short word counts.
-    given = request.headers.get(HEADER, "") if settings().trusted_proxies else ""
+    given = request.headers.get(HEADER, "") if panel_settings().trusted_proxies else ""
     g.http_request = given if _GIVEN.fullmatch(given) else secrets.token_hex(8)
     g.began = time.monotonic()
     log.set_fields(**{log.HTTP_REQUEST: g.http_request})
@@ -40,7 +40,7 @@ def _begin() -> None:
 
 def _end(response: Response) -> Response:
     response.headers[HEADER] = http_request()
-    if settings().log_format == "json" and not _is_of_no_interest(response):
+    if panel_settings().log_format == "json" and not _is_of_no_interest(response):
         # Neither the address nor its arguments: they can contain a customer's number.
         fields = {
             "method": request.method,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Engine
 
-from app.services.commands import CHANNEL
+from app.services.commands import channel_of
 
 log = logging.getLogger(__name__)
 SQLITE_INTERVAL = 0.05  # seconds; one query takes microseconds
@@ -63,7 +63,7 @@ class DatabaseWatch:
             driver = connection.driver_connection
             assert driver is not None
             driver.autocommit = True
-            driver.execute(f"LISTEN {CHANNEL}")
+            driver.execute(f"LISTEN {channel_of(self._engine)}")
             self._notify()
             while not self._stop.is_set():
                 for _notice in driver.notifies(timeout=NOTIFY_TIMEOUT, stop_after=1):

@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 
 from app.store import pbx_state, workers
 from app.store.database import Database
+from app.store.exchanges import exchange_of, search_path
 from app.store.models import WorkerState
 from app.store.uptime import uptime
 
@@ -38,6 +39,7 @@ LOOK = 0.5  # seconds between two tries of a standby
 # Of a transaction in which nothing happens. A frozen worker's transaction has ended when another worker takes over.
 IDLE_TRANSACTION = LEASE - MARGIN
 _LOCK = "SELECT pg_try_advisory_lock(hashtext('bazang worker'))"
+_LOCK_OF_FURTHER = "SELECT pg_try_advisory_lock(hashtext('bazang worker'), %s::int)"  # locks with two keys are others
 _SILENCE_LIMIT = 140000  # version of the server that ends silent sessions
 
 
@@ -75,7 +77,7 @@ class Lease:
         """Acquire the right. Raises WorkerRunning, and the errors of psycopg and SQLAlchemy if the server is away."""
         session = self._session = self._session or self._connect()
         session.show(workers.STANDBY, self._host)
-        if not session.ask(_LOCK):
+        if not session.lock():
             raise WorkerRunning("another worker is running on this database")
         self._enter()
         self._show_life(session)  # in time, or this raises
@@ -168,7 +170,7 @@ class Lease:
             return
         session = self._connect()
         try:
-            is_locked = session.ask(_LOCK)
+            is_locked = session.lock()
             if session.ask("SELECT holder FROM worker_state WHERE id = 1") != self._id:
                 self._depose()
                 return
@@ -191,10 +193,13 @@ class _Session:
     """A session for the lock. Each question is answered within REPLY seconds, or raises psycopg.Error."""
 
     def __init__(self, engine: Engine) -> None:
+        self._exchange = exchange_of(engine)
         arguments, options = engine.dialect.create_connect_args(engine.url)
         self._connection = psycopg.connect(*arguments, **{**options, "connect_timeout": 2, "autocommit": True})
         try:
             self._limit_silence()
+            if not self._exchange.is_first:
+                self.ask("SELECT set_config('search_path', %s, false)", search_path(self._exchange))
         except BaseException:
             self.close()
             raise
@@ -207,7 +212,14 @@ class _Session:
 
     def show(self, role: str, host: str) -> None:
         """Let everybody see who we are."""
-        self.ask("SELECT set_config('application_name', %s, false)", workers.session_name(role, host))
+        name = workers.session_name(role, host, self._exchange)
+        self.ask("SELECT set_config('application_name', %s, false)", name)
+
+    def lock(self) -> bool:
+        """Try to lock the right of this exchange. Return whether it is ours."""
+        if self._exchange.is_first:
+            return bool(self.ask(_LOCK))
+        return bool(self.ask(_LOCK_OF_FURTHER, str(self._exchange.id)))
 
     def ask(self, question: str, *values: str) -> Any:
         """Return the first value of the answer."""

@@ -18,12 +18,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app import create_app
-from app.config import Settings, load_settings
+from app.config import FIRST_EXCHANGE, Settings, load_settings
 from app.domain.routing import NO_DESTINATION, Destination, Situation
 from app.server.process import kill, spawn, terminate
 from app.services.modules.input import ModuleInput
 from app.services.modules.save import save_module
 from app.services.pbx.scenarios import ExtensionInput, QueueInput, save_scenario
+from app.store import encryption
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, HistoryEntry, WorkerState
 from app.store.settings import write_setting
@@ -43,6 +44,7 @@ class Bazang:
 
     `database`: an SQLite file to copy, from `build_database`. Without it, the migrations build the database.
     `warm_start`: fork workers from a process with all imports, instead of starting them as an installation does.
+    With EXCHANGE it is that of a further exchange, which must exist.
     `environment`: additional settings without the prefix BAZANG_. None leaves a setting out. Free ports are used unless
     given there.
     """
@@ -81,15 +83,30 @@ class Bazang:
         self.wall_clock: FakeClock | None = None  # of the worker; None: the real one
         self._worker: subprocess.Popen[bytes] | WarmWorker | None = None
         settings: dict[str, Any] = {name.lower(): value for name, value in values.items()}
-        self.settings: Settings = load_settings(_env_file=None, **settings)
+        of_panel = load_settings(_env_file=None, **settings)
+        code = of_panel.exchange
+        self.settings: Settings = of_panel.for_exchange(code)
+        self.setup.include = self.settings.dialplan_path
         if database is not None:
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copy(database, folder / "bazang.sqlite3")
-        self.app = create_app(self.settings)
-        self.database: Database = self.app.extensions["bazang"]["database"]
+        self.app = create_app(of_panel)
         if database is None:
             with self.app.app_context():
                 flask_migrate.upgrade()
+        self.database: Database = self.app.extensions["bazang"]["exchanges"].find(code)
+        if code != FIRST_EXCHANGE:
+            self._store_settings(values)
+
+    def _store_settings(self, values: dict[str, str]) -> None:
+        """Store what the environment gives to the first exchange only."""
+        names = ("AMI_HOST", "AMI_PORT", "AMI_USERNAME", "OUTBOUND_CONTEXT")
+        stored = {name.lower(): values[name] for name in names if name in values}
+        stored |= {"ami_secret": encryption.encrypt(self.settings, values["AMI_SECRET"])}
+        stored |= {"locale": values["DEFAULT_LOCALE"]}
+        with self.database.write() as session:
+            for name, value in stored.items():
+                write_setting(session, name, value)
 
     # -- process ----------------------------------------------------------------------------------------------
 
@@ -105,7 +122,7 @@ class Bazang:
     async def __aexit__(self, *_: object) -> None:
         await self.stop_worker()
         await self.asterisk.__aexit__()
-        self.database.engine.dispose()
+        self.app.extensions["bazang"]["database"].engine.dispose()
 
     async def start_worker(self) -> None:
         """Start the worker and wait until it is connected and Asterisk runs its dialplan."""

@@ -400,6 +400,7 @@ STAY = {
     ("worker_state", "jumped_at"),
     ("last_talks", "at"),
     ("users", "created_at"),
+    ("exchanges", "created_at"),
     ("user_identities", "linked_at"),
     ("second_factors", "confirmed_at"),
     ("modules", "created_at"),

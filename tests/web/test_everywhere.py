@@ -111,6 +111,7 @@ VALUES: dict[str, Any] = {
     "form_id": 1,
     "message_id": 1,
     "contact_id": 1,
+    "exchange_id": 1,
     "role": "operator",
 }
 OTHER_VALUES: dict[str, dict[str, Any]] = {

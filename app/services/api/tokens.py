@@ -3,7 +3,7 @@
 import re
 import secrets
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -14,6 +14,7 @@ from app.domain.text import displayable
 from app.services import audit, logins, second_factor
 from app.services.audit import AuditAction
 from app.services.errors import ErrorCode, Invalid, NotFound, check_line
+from app.services.exchanges import ARE_SEVERAL, SeenExchange, seen_by
 from app.services.requests.access import Scope, scope_of
 from app.store.database import Database
 from app.store.models import ApiToken, User
@@ -43,12 +44,23 @@ class TokenExpired(Exception):
 
 @dataclass(frozen=True)
 class ApiAccess:
-    """A program that has shown a token. It sees what the user sees who made the token."""
+    """A program that has shown a token. It sees what the user sees who made the token.
+
+    `user` is as in the first exchange until `enter` says which one is meant. `exchanges` are those that they may see.
+    """
 
     token_id: int
     token_name: str
     user: Scope
     scopes: frozenset[ApiScope]
+    exchanges: tuple[SeenExchange, ...] = ()
+
+    def enter(self, code: str) -> "ApiAccess":
+        """Return the access to an exchange. "": the first one that the user may see. Raises NotFound."""
+        found = next((seen for seen in self.exchanges if code in ("", seen.code)), None)
+        if found is None:
+            raise NotFound(f"exchange {code}")
+        return replace(self, user=replace(self.user, extensions=found.extensions), exchanges=(found,))
 
 
 def list_tokens(database: Database, user_id: int) -> Sequence[ApiToken]:
@@ -138,7 +150,7 @@ def expires_soon(token: ApiToken, now: datetime) -> bool:
 
 
 def check_token(database: Database, token: str, address: str, now: datetime) -> ApiAccess:
-    """Return who calls with this token, and note its use.
+    """Return who calls with this token, and note its use. `database` is that of the first exchange.
 
     Raises WrongToken, TokenExpired, and TooManyFailures for an address from which too many wrong ones came. A right
     token is accepted from there all the same: nobody can lock out the programs behind a shared address.
@@ -147,27 +159,30 @@ def check_token(database: Database, token: str, address: str, now: datetime) -> 
     if found is None:
         logins.count_wrong_token(database, address, now)
         raise WrongToken
-    row, user = found
+    row, user, several = found
     if row.expires_at is not None and row.expires_at <= now:
         raise TokenExpired(row.expires_at)
     if row.used_at is None or not timedelta(0) <= now - row.used_at < _USE_AGE:
         used = update(ApiToken).where(ApiToken.id == row.id)
         with database.write() as session:
             session.execute(used.values(used_at=now, used_from=displayable(address, LONGEST_ADDRESS)))
-    return ApiAccess(row.id, row.name, scope_of(user), known_scopes(row.scopes))
+    seen = seen_by(database, user, several=several)
+    return ApiAccess(row.id, row.name, scope_of(user), known_scopes(row.scopes), seen)
 
 
-def _find_by_secret(database: Database, token: str) -> tuple[ApiToken, User] | None:
-    """Return a token and its user. None: there is none, or the user may not use the panel.
+def _find_by_secret(database: Database, token: str) -> tuple[ApiToken, User, bool] | None:
+    """Return a token, its user, and whether there are several exchanges.
+
+    None: there is no such token, or the user may not use the panel.
 
     What is compared are digests, whose common beginning with another one says nothing about the token.
     """
-    query = select(ApiToken, User).join(User, User.id == ApiToken.user_id)
+    query = select(ApiToken, User, ARE_SEVERAL).join(User, User.id == ApiToken.user_id)
     with database.read() as session:
         found = session.execute(query.where(ApiToken.digest == _digest(token), User.active)).one_or_none()
     if found is None or second_factor.is_missing(database, found[1]):
         return None
-    return found[0], found[1]
+    return found[0], found[1], bool(found[2])
 
 
 def _digest(token: str) -> str:

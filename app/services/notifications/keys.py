@@ -5,14 +5,13 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import delete
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.store import encryption
 from app.store import settings as store
 from app.store.database import Database
-from app.store.models import PushSubscription, Setting
+from app.store.models import PushSubscription
 
 PRIVATE_KEY = "push_private_key"  # a stored value
 
@@ -24,7 +23,7 @@ def private_key(database: Database, settings: Settings) -> str:
         return key
     with database.write() as session:
         new = _generate()
-        _add(session, encryption.encrypt(settings, new))  # unless another process was faster
+        store.add_setting(session, PRIVATE_KEY, encryption.encrypt(settings, new))  # unless another process was faster
         key = _read(session, settings)
         if not key:
             store.write_setting(session, PRIVATE_KEY, encryption.encrypt(settings, new))
@@ -45,11 +44,6 @@ def public_key(database: Database, settings: Settings) -> str:
 def _find(database: Database, settings: Settings) -> str:
     with database.read() as session:
         return _read(session, settings)
-
-
-def _add(session: Session, value: str) -> None:
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    session.execute(dialect.insert(Setting).values(name=PRIVATE_KEY, value=value).on_conflict_do_nothing())
 
 
 def _read(session: Session, settings: Settings) -> str:

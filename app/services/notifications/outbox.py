@@ -29,6 +29,7 @@ from app.store import requests as store
 from app.store import settings as store_settings
 from app.store.contacts import names_of
 from app.store.database import Database
+from app.store.exchanges import exchange_of
 from app.store.models import (
     CallRequest,
     HistoryEntry,
@@ -39,6 +40,7 @@ from app.store.models import (
     User,
     UserSession,
 )
+from app.store.user_exchanges import sees_this, show_extensions_here
 
 LOOK_BACK = 2000  # history entries: on PostgreSQL, they may be committed in another order than that of their ids
 AT_ONCE = 20
@@ -124,11 +126,13 @@ def _recipients(session: Session, settings: Settings, now: datetime) -> list[Rec
         .join(User, User.id == PushSubscription.user_id)
         .join(UserSession, UserSession.id == PushSubscription.session_id)
         .outerjoin(NotificationPreferences, NotificationPreferences.user_id == User.id)
-        .where(User.active, User.generation == UserSession.generation)
+        .where(User.active, User.generation == UserSession.generation, sees_this(session))
     )
     limits = limits_of(settings)
     found = []
-    for subscription, user, login, chosen in session.execute(query):
+    rows = session.execute(query).all()
+    show_extensions_here(session, (user for _, user, _, _ in rows))
+    for subscription, user, login, chosen in rows:
         if has_ended(login.started_at, login.used_at, now, limits):
             continue
         scope = scope_of(user)
@@ -223,19 +227,24 @@ def claim(database: Database, settings: Settings, now: datetime) -> list[Deliver
             select(PushMessage, PushSubscription, User)
             .join(PushSubscription, PushSubscription.id == PushMessage.subscription_id)
             .join(User, User.id == PushSubscription.user_id)
-            .where(is_due)
+            .where(is_due, sees_this(session))
             .order_by(PushMessage.id)
             .limit(AT_ONCE)
             .with_for_update(of=PushMessage, skip_locked=True)
         )
         deliveries = []
-        for message, browser, user in session.execute(query).all():
+        exchange = exchange_of(session)
+        rows = session.execute(query).all()
+        show_extensions_here(session, (user for _, _, user in rows))
+        for message, browser, user in rows:
+            key = message.key if exchange.is_first else f"{exchange.code}:{message.key}"
             message.tries += 1
             message.next_at = next_try(message.tries, now)
             content = _content(session, message, user, region)
             message.done = content is None
             if content is not None:
-                content |= {"locale": user.locale or locale, "key": message.key}
+                content |= {"locale": user.locale or locale, "key": key}
+                content |= {} if exchange.is_first else {"exchange": exchange.code}
             deliveries.append(
                 Delivery(
                     message.id,
@@ -244,7 +253,7 @@ def claim(database: Database, settings: Settings, now: datetime) -> list[Deliver
                     browser.p256dh,
                     browser.auth,
                     browser.contact,
-                    message.key,
+                    key,
                     message.tries,
                     message.expires_at,
                     json.dumps(content).encode() if content is not None else None,

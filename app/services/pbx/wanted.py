@@ -6,12 +6,14 @@ from sqlalchemy.orm import Session
 from app.domain.routing import DestinationKind
 from app.store import requests
 from app.store.models import CallRequest, ExtensionScenario, Module, User
+from app.store.user_exchanges import extensions_here
 
 
 def wanted_extensions(session: Session) -> set[str]:
     """Return the extensions that modules, scenarios and users name, and those of internal customers who wait."""
     modules = select(Module.targets).where(Module.target_kind == DestinationKind.EXTENSION)
-    lists = [*session.scalars(modules), *session.scalars(select(User.extensions))]
+    of_users = session.scalars(select(extensions_here(session)).select_from(User))
+    lists = [*session.scalars(modules), *filter(None, of_users)]
     requested = select(CallRequest.number, CallRequest.target, CallRequest.queue).where(requests.has_status())
     found = {extension for extensions in lists for extension in extensions}
     found |= set(session.scalars(select(ExtensionScenario.extension)))

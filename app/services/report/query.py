@@ -21,6 +21,7 @@ from app.store.contacts import names_of
 from app.store.database import Database
 from app.store.models import CallRequest, ExtensionRow, Module, User
 from app.store.search import has_digits, without_nul
+from app.store.user_exchanges import extensions_here, sees_this
 from app.store.version import requests_version
 
 PER_PAGE = 25
@@ -211,7 +212,7 @@ def _count(session: Session, found: Sequence[ColumnElement[bool]]) -> int:
 
 def _operator_names(session: Session, operator: str) -> list[str]:
     """Return the names of an operator in the requests: the user name and the user's extensions."""
-    extensions = session.scalar(select(User.extensions).where(User.name == operator))
+    extensions = session.scalar(select(extensions_here(session)).select_from(User).where(User.name == operator))
     return [operator, *(extensions or ())]
 
 
@@ -275,7 +276,8 @@ def choices(database: Database, scope: Scope) -> Choices:
     with database.read() as session:
         visibility = visibility_of(session, scope)
         lines = dict(session.execute(select(ExtensionRow.extension, ExtensionRow.name)).all())
-        users = session.execute(select(User.name, User.extensions).order_by(User.name)).all()
+        colleagues = select(User.name, extensions_here(session)).where(sees_this(session))
+        users = [(name, own or []) for name, own in session.execute(colleagues.order_by(User.name))]
         modules = session.scalars(select(Module).order_by(Module.name, Module.id)).all()
     of_users = {extension: name for name, extensions in users for extension in extensions}
     wanted = {target for module in modules if module.target_kind != "queue" for target in module.targets}

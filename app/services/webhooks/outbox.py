@@ -28,6 +28,7 @@ from app.store import encryption, pbx_state
 from app.store import settings as store_settings
 from app.store.contacts import names_of
 from app.store.database import Database
+from app.store.exchanges import exchange_of
 from app.store.models import Webhook, WebhookMessage
 from app.store.webhooks import MessageState
 
@@ -183,7 +184,10 @@ def load_letter_office(
     """Return what letters need to know of the office. `stored`: all settings."""
     office = store_settings.office(session, settings, stored)
     region = pbx_state.office_region(session) or office.region
-    return letters.Office(ZoneInfo(office.timezone), region, server.sender, stored.get(store_settings.PANEL_URL, ""))
+    url, exchange = stored.get(store_settings.PANEL_URL, ""), exchange_of(session)
+    if url and not exchange.is_first:
+        url = f"{url}x/{exchange.code}/"
+    return letters.Office(ZoneInfo(office.timezone), region, server.sender, url)
 
 
 def content(message: WebhookMessage, contact_name: str) -> dict[str, Any]:

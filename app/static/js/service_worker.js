@@ -54,8 +54,14 @@ async function show(data) {
     tag: message.key,
     icon: CONFIG.icon,
     badge: CONFIG.badge,
-    data: { url: Number.isInteger(message.request) ? `${CONFIG.requests}/${message.request}` : CONFIG.home },
+    data: { url: Number.isInteger(message.request) ? `${requests(message.exchange)}/${message.request}` : CONFIG.home },
   });
+}
+
+// Another exchange than the first has its code in the addresses, as in app/web/url_prefix.py.
+function requests(exchange) {
+  if (!/^[a-z][a-z0-9]{0,19}$/.test(exchange ?? "")) return CONFIG.requests;
+  return `${CONFIG.home}x/${exchange}${CONFIG.requests.slice(CONFIG.home.length - 1)}`;
 }
 
 function read(data) {

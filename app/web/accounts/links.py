@@ -17,7 +17,7 @@ from app.store.models import UserIdentity
 from app.web.accounts import sources
 from app.web.accounts.session import client, session_is_fresh
 from app.web.accounts.tries import check_again, retry_later, source_for
-from app.web.context import database, utcnow
+from app.web.context import panel_database, utcnow
 from app.web.fields import has_errors
 
 blueprint = Blueprint("links", __name__, url_prefix="/account/links")
@@ -66,8 +66,10 @@ def new(source: str):
 def _link_directory(form: LinkForm):
     login = form.login.data or ""
     try:
-        external = logins.prove(sources.ldap(), database(), login, form.secret.data or "", source_for(login), utcnow())
-        identities.link(database(), current_user.id, external, utcnow(), address=client().address)
+        external = logins.prove(
+            sources.ldap(), panel_database(), login, form.secret.data or "", source_for(login), utcnow()
+        )
+        identities.link(panel_database(), current_user.id, external, utcnow(), address=client().address)
     except TooManyFailures as error:
         headers = retry_later(form.secret, error.wait)
         return _page(form, Source.LDAP), 429, headers
@@ -94,15 +96,15 @@ def _page(form: LinkForm, source: str) -> str:
 def remove(identity_id: int):
     """Ask for confirmation, then remove a link. Users remove their own if they have a password; administrators all."""
     try:
-        identity = identities.find(database(), identity_id)
-        user = users.get(database(), identity.user_id)
+        identity = identities.find(panel_database(), identity_id)
+        user = users.get(panel_database(), identity.user_id)
         if not _may_remove(identity, bool(user.password_hash)):
             abort(404)
         is_own = user.id == current_user.id
         back = url_for("account.index") if is_own else url_for("users.edit", user_id=user.id)
         if request.method == "GET":
             return render_template("accounts/link_remove.html", identity=identity, user=user, back=back)
-        identities.unlink(database(), identity_id, utcnow(), actor=current_user.name)
+        identities.unlink(panel_database(), identity_id, utcnow(), actor=current_user.name)
     except NotFound:  # perhaps removed in another window
         abort(404)
     flash(_("The link is removed, and all sessions of the user have ended."), "success")

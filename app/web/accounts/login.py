@@ -26,7 +26,7 @@ from app.web.accounts.session import (
     waiting_login,
 )
 from app.web.accounts.tries import clock_hint, retry_later, source_for
-from app.web.context import database, settings, utcnow
+from app.web.context import panel_database, panel_settings, utcnow
 from app.web.fields import DigitsField, show_errors
 from app.web.http import previous_page, requested_page
 from app.web.layout import THEMES
@@ -55,7 +55,7 @@ def log_in():
     name = form.name.data or ""
     password = form.password.data or ""
     try:
-        user = logins.log_in(database(), name, password, source_for(name), utcnow(), sources.ldap())
+        user = logins.log_in(panel_database(), name, password, source_for(name), utcnow(), sources.ldap())
     except TooManyFailures as error:
         headers = retry_later(form.password, error.wait)
         return _page(form), 429, headers
@@ -89,7 +89,7 @@ def _page(form: LoginForm, error: str = "") -> str:
     provider = sources.provider()
     if not error and provider is not None and provider.is_known_unreachable():
         error = sources.unreachable_text(Source.OIDC)
-    no_administrator = first_administrator.is_open(database())
+    no_administrator = first_administrator.is_open(panel_database())
     return render_template("accounts/login.html", form=form, error=error, no_administrator=no_administrator)
 
 
@@ -101,13 +101,13 @@ def code():
     """Ask for the code of the second factor after the right password. Then the user is logged in."""
     form, token = CodeForm(), waiting_login()
     try:
-        waiting = logins.waiting_user(database(), token, utcnow())
+        waiting = logins.waiting_user(panel_database(), token, utcnow())
         if request.method == "GET":
             return _code_page(form)
         if not form.validate():
             return _code_page(form), 422
         typed = form.code.data or ""
-        user = logins.enter_code(database(), settings(), token, typed, source_for(waiting.name), utcnow())
+        user = logins.enter_code(panel_database(), panel_settings(), token, typed, source_for(waiting.name), utcnow())
     except LoginEnded:
         if forget_waiting_login():
             flash(_("This log-in took too long or was ended. Log in again."), "warning")
@@ -150,7 +150,7 @@ def language():
     if chosen in LOCALES:
         session["locale"] = chosen
         if current_user.is_authenticated:
-            users.set_locale(database(), current_user.id, chosen)
+            users.set_locale(panel_database(), current_user.id, chosen)
     return redirect(previous_page())
 
 
@@ -161,5 +161,5 @@ def theme():
     if chosen in THEMES:
         session["theme"] = chosen
         if current_user.is_authenticated:
-            users.set_theme(database(), current_user.id, chosen)
+            users.set_theme(panel_database(), current_user.id, chosen)
     return redirect(previous_page())

@@ -19,8 +19,8 @@ from app.web.accounts import known_browsers, sources
 from app.web.accounts.links import may_link
 from app.web.accounts.login import login_page
 from app.web.accounts.session import client, start_session
-from app.web.context import database, settings, utcnow
-from app.web.http import first_page, is_local_url
+from app.web.context import panel_database, panel_settings, utcnow
+from app.web.http import first_page, is_local_url, panel_url_for
 
 blueprint = Blueprint("provider", __name__, url_prefix="/login/provider")
 
@@ -98,7 +98,9 @@ def back():
         done = provider.finish(started, request.args, _redirect_uri(), utcnow(), again=begun["again"])
         if begun["link"]:
             return _link(begun, done)
-        user = logins.log_in_elsewhere(database(), settings(), done.user, utcnow(), address=client().address)
+        user = logins.log_in_elsewhere(
+            panel_database(), panel_settings(), done.user, utcnow(), address=client().address
+        )
     except Unreachable as error:
         log.warning("a log-in with the OpenID Connect provider failed: %s", error)
         return _failed(sources.unreachable_text(Source.OIDC), 503)
@@ -107,7 +109,7 @@ def back():
         return _failed(sources.refusal_text(LoginRefused(Refusal.UNKNOWN)), 403)
     except LoginRefused as refused:
         return _failed(sources.refusal_text(refused), 403)
-    token = encryption.encrypt(settings(), done.token)
+    token = encryption.encrypt(panel_settings(), done.token)
     start_session(user, source=Source.OIDC.value, id_token=token, proved=begun["again"])
     response = make_response(redirect(begun["next"] or first_page()))
     known_browsers.remember(response, user.name)
@@ -118,7 +120,7 @@ def _link(begun: dict[str, Any], done: Finished):
     """Link the account of the user who is logged in. It must be the one who has begun."""
     if not current_user.is_authenticated or current_user.id != begun["link"]:
         return _failed(_("This log-in took too long, or did not begin in this browser. Try again."), 403)
-    identities.link(database(), current_user.id, done.user, utcnow(), address=client().address)
+    identities.link(panel_database(), current_user.id, done.user, utcnow(), address=client().address)
     flash(_("From now on you can also log in with %(name)s.", name=sources.source_name(Source.OIDC)), "success")
     return redirect(url_for("account.index"))
 
@@ -139,4 +141,4 @@ def _failed(text: str, status: int):
 
 def _redirect_uri() -> str:
     """Return the address that is registered at the provider: this panel's own, as the browser sees it."""
-    return url_for("provider.back", _external=True)
+    return f"{request.host_url.rstrip('/')}{panel_url_for('provider.back')}"

@@ -15,7 +15,7 @@ from app.services import second_factor, users
 from app.services.errors import Invalid, NotFound
 from app.web.accounts.session import session_is_fresh, start_session
 from app.web.accounts.tries import check_again, clock_hint
-from app.web.context import database, settings, utcnow
+from app.web.context import panel_database, panel_settings, utcnow
 from app.web.fields import DigitsField, has_errors, show_errors
 from app.web.http import requested_page
 
@@ -46,7 +46,7 @@ class CheckForm(FlaskForm):
 @login_required
 def index():
     """Explain the second factor. Make a secret, after asking for the password unless the session is fresh."""
-    if second_factor.state(database(), current_user.id) is not None:
+    if second_factor.state(panel_database(), current_user.id) is not None:
         return redirect(url_for("account.index"))
     if current_user.left_to_provider:
         return redirect(url_for("account.index"))
@@ -61,7 +61,7 @@ def index():
         if answer is not None:
             return answer
     try:
-        second_factor.start(database(), settings(), current_user.id, current_user.session_id, utcnow())
+        second_factor.start(panel_database(), panel_settings(), current_user.id, current_user.session_id, utcnow())
     except NotFound:  # it was turned on in another window
         return redirect(url_for("account.index"))
     return redirect(url_for("second_factor.set_up", next=request.args.get("next")))
@@ -77,17 +77,19 @@ def set_up():
     """Show the new secret and ask for its first code. Then show the recovery codes, once."""
     form, own, used_session = FirstCodeForm(), current_user.id, current_user.session_id
     try:
-        secret = second_factor.new_secret(database(), settings(), own, used_session, utcnow())
+        secret = second_factor.new_secret(panel_database(), panel_settings(), own, used_session, utcnow())
         if request.method == "GET":
             return _set_up_page(form, secret)
         form.validate()
-        codes = second_factor.confirm(database(), settings(), own, used_session, form.code.data or "", utcnow())
+        codes = second_factor.confirm(
+            panel_database(), panel_settings(), own, used_session, form.code.data or "", utcnow()
+        )
     except NotFound:
         return redirect(url_for("second_factor.index", next=request.args.get("next")))
     except Invalid as invalid:
         show_errors(form, invalid.errors)
         return _set_up_page(form, secret, hint=clock_hint()), 422
-    start_session(users.get(database(), own))  # the one before has ended
+    start_session(users.get(panel_database(), own))  # the one before has ended
     flash(_("The two-step log-in is on. All your other sessions have ended."), "success")
     return _show_recovery_codes(codes, requested_page())
 
@@ -123,7 +125,7 @@ def recovery_codes():
 
 
 def _replace_recovery_codes():
-    codes = second_factor.replace_recovery_codes(database(), current_user.id, utcnow())
+    codes = second_factor.replace_recovery_codes(panel_database(), current_user.id, utcnow())
     return _show_recovery_codes(codes, url_for("account.index"))
 
 
@@ -135,14 +137,14 @@ def turn_off():
 
 
 def _turn_off():
-    second_factor.turn_off(database(), current_user.id, utcnow())
+    second_factor.turn_off(panel_database(), current_user.id, utcnow())
     flash(_("The two-step log-in is off."), "success")
     return redirect(url_for("account.index"))
 
 
 def _change(template: str, change):
     """Show a form for the password and a code. Call `change` if both are right, and return its answer."""
-    if second_factor.state(database(), current_user.id) is None:
+    if second_factor.state(panel_database(), current_user.id) is None:
         return redirect(url_for("account.index"))
     form = CheckForm()
     if request.method == "GET":

@@ -11,7 +11,7 @@ from app.identity.directory import Directory
 from app.identity.oidc import Provider
 from app.services.identities import LoginRefused, Refusal
 from app.store import encryption
-from app.web.context import settings
+from app.web.context import panel_settings
 
 # Why somebody is not let in.
 REFUSAL: Mapping[Refusal, object] = {
@@ -51,7 +51,7 @@ def ldap() -> Directory | None:
 
 def source_name(source: str) -> str:
     """Return what people call a source."""
-    return settings().oidc_name or "OpenID Connect" if source == Source.OIDC else _("the office's directory")
+    return panel_settings().oidc_name or "OpenID Connect" if source == Source.OIDC else _("the office's directory")
 
 
 def refusal_text(refused: LoginRefused) -> str:
@@ -74,7 +74,7 @@ def leave_page(token: str) -> Response | None:
     if found is None:
         return None
     try:
-        plain = encryption.decrypt(settings(), token)
+        plain = encryption.decrypt(panel_settings(), token)
     except encryption.CannotDecrypt:
         plain = ""
     address = found.logout_url(plain, url_for("auth.log_in", _external=True))

@@ -15,7 +15,7 @@ from app.services.errors import Invalid
 from app.services.logins import Source, TooManyFailures
 from app.web.accounts import known_browsers, sources
 from app.web.accounts.session import client
-from app.web.context import database, settings, utcnow
+from app.web.context import panel_database, panel_settings, utcnow
 from app.web.fields import show_errors
 from app.web.formats import digits, exact
 
@@ -56,8 +56,8 @@ def check_again(form, page):
     code = form.code.data or "" if "code" in form else None
     try:
         logins.check_again(
-            database(),
-            settings(),
+            panel_database(),
+            panel_settings(),
             current_user.id,
             source_for(current_user.name),
             utcnow(),

@@ -9,11 +9,13 @@ from flask_login import current_user
 from app.services import audit, identities, second_factor, users
 from app.services.api import tokens
 from app.services.errors import ErrorCode, Invalid, NotFound
+from app.services.exchanges import seen_ids
 from app.services.users import ROLES, UserInput
+from app.store.exchanges import exchange_of
 from app.store.models import User
 from app.web import wording
 from app.web.accounts.user_form import NewUserForm, UserForm
-from app.web.context import administrator_required, database, directory, utcnow
+from app.web.context import administrator_required, database, directory, panel_database, utcnow
 from app.web.fields import has_errors, show_errors
 
 blueprint = Blueprint("users", __name__, url_prefix="/users")
@@ -40,8 +42,10 @@ def index():
 def new():
     """Add a user. A generated password is shown once."""
     form = NewUserForm()
+    form.offer_exchanges(current_user.exchanges)
     if request.method == "GET":
         form.role.data = "operator"
+        form.exchanges.data = [str(exchange_of(database().engine).id)]
         return _page("accounts/user_new.html", form)
     form.validate()
     generated = users.generate_password() if not form.password.data else ""
@@ -67,6 +71,7 @@ def _create(form: NewUserForm, password: str) -> int | None:
             extensions=given.extensions,
             locale=given.locale,
             theme=given.theme,
+            exchanges=given.exchanges,
             actor=current_user.name,
         )
     except Invalid as invalid:
@@ -80,8 +85,10 @@ def edit(user_id: int):
     """Change a user's role, extensions, language and theme."""
     user = _get(user_id)
     form = UserForm()
+    form.offer_exchanges(current_user.exchanges)
     if request.method == "GET":
         form.fill(user, directory().extensions.keys())
+        form.exchanges.data = [str(number) for number in seen_ids(panel_database(), user)]
         return _edit_page(form, user)
     form.validate()
     errors = {} if has_errors(form) else _change(user, form.to_input(active=user.active))

@@ -6,12 +6,14 @@ from datetime import timedelta
 
 from flask import request
 
+from app.config import FIRST_EXCHANGE
 from app.domain.api_scopes import ApiScope
 from app.services.api import tokens
 from app.services.api.tokens import ApiAccess, TokenExpired, WrongToken
 from app.services.counts import Limit
+from app.services.errors import NotFound
 from app.services.logins import TooManyFailures
-from app.web.context import counts, database, utcnow
+from app.web.context import counts, enter_exchange, named_exchange, panel_database, utcnow
 from app.web.problems import Problem
 
 MINUTE = timedelta(minutes=1)
@@ -30,7 +32,7 @@ def authenticate(scope: ApiScope | None, *, changes: bool) -> ApiAccess:
         text = "Send a token in the header Authorization, after the word Bearer."
         raise Problem(401, "token_missing", text, headers={"WWW-Authenticate": _REALM})
     try:
-        access = tokens.check_token(database(), token.strip(), request.remote_addr or "", utcnow())
+        access = tokens.check_token(panel_database(), token.strip(), request.remote_addr or "", utcnow())
     except TokenExpired as expired:
         text = f"The token has expired at {expired.at.isoformat(timespec='seconds')}. Make a new one."
         raise Problem(401, "token_expired", text, headers=_challenge("invalid_token")) from None
@@ -46,7 +48,19 @@ def authenticate(scope: ApiScope | None, *, changes: bool) -> ApiAccess:
     if scope is not None and scope not in access.scopes:
         text = f"The token does not have the scope {scope}."
         raise Problem(403, "scope_missing", text, headers=_challenge("insufficient_scope", scope=scope))
-    return access
+    return _enter(access)
+
+
+def _enter(access: ApiAccess) -> ApiAccess:
+    """Let the call be about the exchange that its address names, else the first one of the user. Raises Problem."""
+    code = named_exchange()
+    try:
+        entered = access.enter(code if code != FIRST_EXCHANGE else "")
+    except NotFound:
+        text = "There is no such exchange, or the user of the token may not see it."
+        raise Problem(403, "exchange_forbidden", text) from None
+    enter_exchange(entered.exchanges[0].code)
+    return entered
 
 
 def _count(limit: Limit, access: ApiAccess) -> None:

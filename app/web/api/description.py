@@ -21,7 +21,9 @@ _FOR_ALL = (400, 401, 403, 421, 422, 429)  # statuses of errors that every opera
 _ABOUT = (
     'The JSON API of Bazang. Make a token on the page "My account" of the panel and send it in the header '
     "`Authorization`, after the word `Bearer`. A program sees and may do what its user may, within the scopes of the "
-    "token. Errors are problem details (RFC 9457) with a stable `code`. Times have an offset from UTC."
+    "token. Errors are problem details (RFC 9457) with a stable `code`. Times have an offset from UTC. If the "
+    "panel has several exchanges, `/x/CODE` before `/api` says which one is meant. Without it, that is the first one "
+    "that the user may see."
 )
 _PROBLEM = {
     "type": "object",

@@ -23,6 +23,8 @@ LONGEST_VALUE = 300  # characters; longer values are cut
 ACTION: Mapping[AuditAction, tuple[object, object]] = {
     AuditAction.USER_CREATED: (_l("user added"), _l("The user %(what)s was added.")),
     AuditAction.USER_CHANGED: (_l("user changed"), _l("The user %(what)s was changed.")),
+    AuditAction.EXCHANGE_ADDED: (_l("exchange added"), _l("The exchange %(what)s was added.")),
+    AuditAction.EXCHANGE_RENAMED: (_l("exchange renamed"), _l("The exchange %(what)s has another name.")),
     AuditAction.PASSWORD_RESET: (_l("password reset"), _l("The password of %(what)s was reset.")),
     AuditAction.PASSWORD_CHANGED: (_l("own password changed"), _l("%(what)s changed their own password.")),
     AuditAction.LOGGED_IN: (_l("logged in"), _l("%(what)s logged in.")),

@@ -14,7 +14,7 @@ from flask import Blueprint, Response, current_app, jsonify, request
 from app.services.monitoring import figures, readiness
 from app.services.monitoring.readiness import NO_ANSWER, Readiness
 from app.store.brief import Brief
-from app.web.context import database, settings, utcnow
+from app.web.context import current_exchange, database, panel_settings, utcnow
 
 blueprint = Blueprint("monitoring", __name__)
 READY_SECONDS, READY_OLDEST = 1.0, 10.0
@@ -40,7 +40,7 @@ def ready() -> tuple[Response, int]:
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """Send the figures to who knows the token. Without a token in the environment there is no such page."""
-    token = settings().metrics_token
+    token = panel_settings().metrics_token
     if not token:
         return _plain("not found\n", 404)
     given = request.headers.get("Authorization", "")
@@ -60,5 +60,6 @@ def _plain(text: str, status: int, headers: dict[str, str] | None = None) -> Res
 def _brief(name: str, read: Callable[[], Value], seconds: float, oldest: float) -> Value | None:
     """Return what `read` returns, read by one thread every few seconds at most."""
     parts = current_app.extensions["bazang"]
-    brief: Brief[Value] = parts.setdefault(name, Brief(read, seconds=seconds, oldest=oldest))
+    key = f"{name} {current_exchange().code}"
+    brief: Brief[Value] = parts.setdefault(key, Brief(read, seconds=seconds, oldest=oldest))
     return brief.get()

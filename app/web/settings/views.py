@@ -3,6 +3,7 @@
 from app.web.settings import (
     callers,
     contacts,
+    exchanges,
     hours,
     machine,
     mail,
@@ -21,6 +22,7 @@ __all__ = [
     "blueprint",
     "callers",
     "contacts",
+    "exchanges",
     "hours",
     "machine",
     "mail",

@@ -1,0 +1,49 @@
+"""The commands about exchanges, and the exchange that the other commands are about."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from app import create_app
+from app.extensions import db
+from app.store.models import CallRequest
+from script.office.database import make_settings
+from script.office.server_database import migrated_database, new_database
+from tests.cli.conftest import error_of, run
+
+
+@pytest.fixture
+def url(postgres_url: str, tmp_path: Path) -> Iterator[str]:
+    with migrated_database(postgres_url, tmp_path) as template, new_database(postgres_url, template) as url:
+        yield url
+
+
+def test_an_exchange_is_added_and_the_commands_are_about_it(tmp_path: Path, url: str) -> None:
+    app = create_app(make_settings(tmp_path, database_url=url))
+    assert run(app, "exchange", "list").output == "main\t(the first one)\n"
+    added = run(app, "exchange", "add", "north", "North branch")
+    assert "BAZANG_EXCHANGE=north flask --app wsgi worker" in added.output
+    assert run(app, "exchange", "list").output == "main\t(the first one)\nnorth\tNorth branch\n"
+    assert "code is taken" in error_of(run(app, "exchange", "add", "north", "Other"))
+    assert "small letters" in error_of(run(app, "exchange", "add", "No rth", "Other"))
+    north = create_app(make_settings(tmp_path, database_url=url, exchange="north"))
+    assert run(north, "fill", "--requests", "3").exit_code == 0
+    assert "north" in run(app, "backup", str(tmp_path / "saved")).stderr
+    counts = []
+    for code in ("main", "north"):
+        with app.extensions["bazang"]["exchanges"].find(code).read() as session:
+            counts.append(len(session.scalars(select(CallRequest.id)).all()))
+    assert counts == [0, 3]
+    wrong = create_app(make_settings(tmp_path, database_url=url, exchange="south"))
+    assert "no exchange 'south'" in error_of(run(wrong, "doctor"))
+    for each in (app, north, wrong):
+        with each.app_context():
+            db.engine.dispose()
+
+
+def test_sqlite_has_one_exchange(app: Flask) -> None:
+    assert "need PostgreSQL" in error_of(run(app, "exchange", "add", "north", "North branch"))
+    assert run(app, "exchange", "list").output == "main\t(the first one)\n"
