@@ -440,7 +440,7 @@ class Snapshot:
             self._first_joined.pop(uid, None)
         before = self._channels.get(uid)
         after = _channel(event) if name in ("Newchannel", "Newstate") else None
-        if after is not None and after == before:
+        if after == before:
             return False
         self._channels.pop(uid, None)
         if before is not None:
@@ -453,7 +453,10 @@ class Snapshot:
         if after is not None:
             self._channels[uid] = after
             self._channels_of.setdefault(after.device, set()).add(uid)
-        return self._update_owners(self._owners_of([c.device for c in (before, after) if c is not None]), now)
+        if before is not None and after is not None and before.device != after.device:
+            return self._update_owners(self._owners_of([before.device, after.device]), now)
+        channel = after or before
+        return channel is not None and self._update_owners(self._by_device.get(channel.device, ()), now)
 
     def _owners_of(self, devices: Iterable[str]) -> set[str]:
         return {owner for device in devices for owner in self._by_device.get(device, ())}

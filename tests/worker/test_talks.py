@@ -70,7 +70,9 @@ class Harness:
             self.talks.do_without_lists()
 
     def handle(self, name: str, channel: str, **fields: str) -> None:
+        self.talks.begin_batch()
         self.talks.handle({"Event": name, "Uniqueid": channel, "Channel": channel, **fields})
+        self.talks.end_batch()
 
     def connect(self, linked: str = "L") -> None:
         """A customer and 101 come to talk."""
