@@ -801,7 +801,15 @@ def _members(members: Iterable[QueueMember]) -> tuple[Member, ...]:
 
 def _member(member: QueueMember) -> Member:
     until = member.last_call + member.wrapup if member.last_call is not None and member.wrapup else None
-    return Member(member.extension, member.paused, member.penalty, until, _member_name(member))
+    return _make_member(member.extension, member.paused, member.penalty, until, member.name, member.interface)
+
+
+@lru_cache(maxsize=16384)
+def _make_member(
+    extension: str, paused: bool, penalty: int, until: datetime | None, name: str, interface: str
+) -> Member:
+    """Return the same object for the same facts: nearly all members of a queue stay as they are."""
+    return Member(extension, paused, penalty, until, clean_name(name, interface, extension))
 
 
 def _what_counts(member: QueueMember | None) -> tuple[object, ...]:
@@ -809,12 +817,3 @@ def _what_counts(member: QueueMember | None) -> tuple[object, ...]:
     if member is None:
         return ()
     return (member.extension, member.paused, member.penalty, member.last_call, member.wrapup, member.name)
-
-
-@lru_cache(maxsize=16384)
-def _clean_name(name: str, interface: str, extension: str) -> str:
-    return clean_name(name, interface, extension)
-
-
-def _member_name(member: QueueMember) -> str:
-    return _clean_name(member.name, member.interface, member.extension)
