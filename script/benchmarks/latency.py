@@ -1,11 +1,11 @@
 """Measure the time from an agent's hang-up to the INVITE at the agent's phone, with rest 0, and compare it with a bare
 AMI client.
 
-The bare client sends one Originate as soon as Asterisk reports that the extension is idle. It uses the same variables, and
-does nothing else. It has two sides: through the guard of our dialplan, and through the guard with a LOCK that we had
-before (`locked_guard.conf`). The ratio to the first is the cost of what Bazang does in between: decide and claim on disk
-before it dials. The ratio to the second is the one that was aimed at: below 1. All sides are measured alternately under the
-same load.
+The bare client sends one Originate as soon as Asterisk reports that the extension is idle. It uses the same variables,
+and does nothing else. It has two sides: through the guard of our dialplan, and through the guard with a LOCK that we
+had before (`locked_guard.conf`). The ratio to the first is the cost of what Bazang does in between: decide and claim on
+disk before it dials. The ratio to the second is the one that was aimed at: below 1. All sides are measured alternately
+under the same load.
 """
 
 import asyncio
