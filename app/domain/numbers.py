@@ -59,6 +59,8 @@ def ascii_digits(text: str) -> str:
 
 def without_separators(raw: str) -> str:
     """Remove what people and programs write between the digits, such as dashes, spaces and invisible marks."""
+    if raw.isascii() and raw.isdecimal():  # as the PBX writes it
+        return raw
     text = re.sub(r"^tel:", "", ascii_digits(raw).strip(), flags=re.IGNORECASE)
     return "".join(char for char in text if char not in _SEPARATORS and unicodedata.category(char) not in _UNWRITTEN)
 

@@ -18,6 +18,8 @@ def is_displayable(text: str) -> bool:
 
 def displayable(text: str, longest: int = 200) -> str:
     """Return the displayable characters of untrusted text, `longest` at most."""
+    if text.isascii() and text.isprintable():  # as nearly all that the PBX sends
+        return text[:longest].strip()
     kept = text if text.isprintable() else "".join(char for char in text if char in _JOINERS or char.isprintable())
     return unicodedata.normalize("NFC", kept)[:longest].strip()
 

@@ -12,6 +12,7 @@ from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import NamedTuple
 
 Fields = Mapping[str, str]
 
@@ -23,12 +24,14 @@ _NUMBER = re.compile(r"\+?[0-9]{2,20}")
 _OUTGOING = "(Outgoing Line)"  # the application data of a channel that somebody dialled
 
 
-@dataclass(frozen=True)
-class Party:
+class Party(NamedTuple):
     """One side of a call: an extension, or an outside number in the forms in which it may be known, best first."""
 
     extension: str = ""
     numbers: tuple[str, ...] = ()
+
+
+_NOBODY = Party()
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,6 @@ class _Channel:
     queue: str = ""
     has_talked: bool = False
     is_local: bool = field(init=False)
-    is_counted: bool = False  # nothing has changed since its party was last found
 
     def __post_init__(self) -> None:
         self.is_local = self.name.startswith("Local/")
@@ -132,7 +134,9 @@ class Calls:
         self._first_young: float | None = None  # the least `since` of `_young`, None if it must be found out
         self._on_line: Counter[Party] = Counter()
         self._counted: dict[str, Party] = {}
+        self._uncounted: dict[str, None] = {}  # channels that have changed since their party was last found
         self.changes = 0  # how often `on_line` has changed
+        self.joins = 0  # how often somebody has begun to talk, or goes on
         self.on_move: Callable[[Party, bool], object] = lambda party, came: None  # somebody came to the line, or left
         self._is_connected = True
         self._handlers: dict[str, Callable[[Fields, float], object]] = {
@@ -162,10 +166,10 @@ class Calls:
         handler = self._handlers.get(event.get("Event", ""))
         if handler is not None:
             handler(event, now)
-            for uniqueid in (event.get("Uniqueid", ""), event.get("DestUniqueid", "")):
-                channel = self._channels.get(uniqueid)  # who has gone is counted
-                if channel is not None and not channel.is_counted:
+            if self._uncounted:
+                for uniqueid in self._uncounted:
                     self._count(uniqueid)
+                self._uncounted.clear()
             if self._broken:
                 self._forget_broken(now)
 
@@ -180,31 +184,31 @@ class Calls:
     def _observe(self, event: Fields, now: float, headers: _Headers = _OWN) -> _Channel | None:
         """Return the channel of an event, updated by it. None if the event has none, or if the channel has ended."""
         uniqueid, name = event.get(headers.uniqueid, ""), event.get(headers.channel, "")
-        if not uniqueid or not name or uniqueid in self._ended:
+        if not uniqueid or not name:
             return None
         channel = self._channels.get(uniqueid)
         if channel is None:
+            if uniqueid in self._ended:
+                return None
             channel = self._add(uniqueid, now)
         if name != channel.name:
             self._set_name(channel, name, now)
-        self._update(channel, event, headers)
-        return channel
-
-    @staticmethod
-    def _update(channel: _Channel, event: Fields, headers: _Headers) -> None:
         caller, linked = event.get(headers.caller, ""), event.get(headers.linked, "")
         if caller != channel.caller and caller and not caller.startswith("<"):
-            channel.caller, channel.is_counted = caller, False
+            channel.caller = caller
+            self._uncounted[uniqueid] = None
         if linked and linked not in channel.linked:
             channel.linked = (*channel.linked[:1], linked)
         position = (event.get(headers.context, ""), event.get(headers.exten, ""))
         if position != channel.position:
             channel.position, channel.rung = position, ""
+        return channel
 
     def _add(self, uniqueid: str, now: float) -> _Channel:
         while len(self._channels) >= MOST_CHANNELS:
             self._remove(next(iter(self._channels)), now)
         channel = self._channels[uniqueid] = _Channel(uniqueid)
+        self._uncounted[uniqueid] = None
         return channel
 
     def _set_name(self, channel: _Channel, name: str, now: float) -> None:
@@ -214,7 +218,8 @@ class Calls:
         affected = self._component(channel.uniqueid)
         if self._by_name.get(channel.name) == channel.uniqueid:
             del self._by_name[channel.name]
-        channel.name, channel.is_local, channel.is_counted = name, name.startswith("Local/"), False
+        channel.name, channel.is_local = name, name.startswith("Local/")
+        self._uncounted[channel.uniqueid] = None
         self._by_name[name] = channel.uniqueid
         if not is_new:  # another device took over, so another person may talk now
             self._split(channel.uniqueid)
@@ -231,21 +236,22 @@ class Calls:
         dialled = self._observe(event, now, _DIALLED)
         if dialled is None:
             return
-        dialled.is_dialled, dialled.is_counted = True, False
+        dialled.is_dialled = True
+        self._uncounted[dialled.uniqueid] = None
         dialled.dial_string = event.get("DialString", "") or dialled.dial_string
         if dialler is None:
             return
         dialled.dialler, dialled.dialler_position = dialler.uniqueid, dialler.position
-        extension = self._rung_extension(dialled)
+        extension = self._rung_extension(dialled.name)
         if extension and dialler.rung is not None:
             dialler.rung = extension if dialler.rung in ("", extension) else None
         dialled.served = self._served(dialled)
 
-    def _rung_extension(self, dialled: _Channel) -> str:
-        """Return the extension whose phone was dialled, by its device or by a Local channel; "" if none."""
-        if not dialled.is_local:
-            return self._extension_of(dialled.name)
-        named = _extension_part(dialled.name)
+    def _rung_extension(self, dialled: str) -> str:
+        """Return the extension whose phone was dialled, by its channel's device or by a Local channel; "" if none."""
+        if not dialled.startswith("Local/"):
+            return self._extension_of(dialled)
+        named = _extension_part(dialled)
         return named if self._is_extension(named) else ""
 
     def _served(self, dialled: _Channel, depth: int = 4) -> str:
@@ -260,7 +266,7 @@ class Calls:
             return dialler.rung
         if not dialler.name.endswith(";2"):
             return ""
-        named = self._rung_extension(dialler)
+        named = self._rung_extension(dialler.name)
         if named:
             return named
         first_half = self._partner(dialler)
@@ -393,6 +399,7 @@ class Calls:
         if pair is None or pair.broken_at is None or now - pair.broken_at > GRACE:
             pair = _Pair((one, other), now)
         pair.broken_at = None
+        self.joins += 1
         self._pairs[one][other] = self._pairs[other][one] = pair
         if not pair.is_reported:
             self._young[key] = pair
@@ -477,6 +484,7 @@ class Calls:
             bridge = row.get("BridgeId", "")
             if uniqueid not in moved and bridge not in destroyed:
                 self._move(channel, bridge, now, is_holding=bridge in holding)
+        self._uncounted.clear()
         for uniqueid in self._channels:
             self._count(uniqueid)  # also the unchanged ones: their phones may belong to other extensions now
         self.connection_restored()
@@ -526,15 +534,13 @@ class Calls:
 
     def extension_of_dialled(self, channel: str) -> str:
         """Return the extension to which a dialled channel belongs, by its name; "" if none."""
-        return self._rung_extension(_Channel("", channel))
+        return self._rung_extension(channel)
 
     def _count(self, uniqueid: str) -> None:
         """Update the count of a channel's party after the channel has changed or ended."""
         channel = self._channels.get(uniqueid)
-        if channel is not None:
-            channel.is_counted = True
         party = None if channel is None or channel.is_local else self._party(channel)
-        if party == Party():
+        if party == _NOBODY:
             party = None
         counted = self._counted.get(uniqueid)
         if party == counted:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Protocol
 
 from app.domain import chosen_times
@@ -564,6 +565,7 @@ def came_by(text: str, hops: str) -> CameBy:
     return CameBy(text) if text in set(CameBy) else CameBy.UNKNOWN
 
 
+@lru_cache(maxsize=4096)
 def call_id(uniqueid: str) -> str:
     """Return the Uniqueid of a channel as we store it: the end of a very long one, which differs between channels."""
     return displayable(uniqueid, 1000)[-LONGEST_ID:]

@@ -440,7 +440,7 @@ class Snapshot:
             self._first_joined.pop(uid, None)
         before = self._channels.get(uid)
         after = _channel(event) if name in ("Newchannel", "Newstate") else None
-        if after is not None and after == before:
+        if after == before:
             return False
         self._channels.pop(uid, None)
         if before is not None:
@@ -453,7 +453,10 @@ class Snapshot:
         if after is not None:
             self._channels[uid] = after
             self._channels_of.setdefault(after.device, set()).add(uid)
-        return self._update_owners(self._owners_of([c.device for c in (before, after) if c is not None]), now)
+        if before is not None and after is not None and before.device != after.device:
+            return self._update_owners(self._owners_of([before.device, after.device]), now)
+        channel = after or before
+        return channel is not None and self._update_owners(self._by_device.get(channel.device, ()), now)
 
     def _owners_of(self, devices: Iterable[str]) -> set[str]:
         return {owner for device in devices for owner in self._by_device.get(device, ())}
@@ -798,7 +801,15 @@ def _members(members: Iterable[QueueMember]) -> tuple[Member, ...]:
 
 def _member(member: QueueMember) -> Member:
     until = member.last_call + member.wrapup if member.last_call is not None and member.wrapup else None
-    return Member(member.extension, member.paused, member.penalty, until, _member_name(member))
+    return _make_member(member.extension, member.paused, member.penalty, until, member.name, member.interface)
+
+
+@lru_cache(maxsize=16384)
+def _make_member(
+    extension: str, paused: bool, penalty: int, until: datetime | None, name: str, interface: str
+) -> Member:
+    """Return the same object for the same facts: nearly all members of a queue stay as they are."""
+    return Member(extension, paused, penalty, until, clean_name(name, interface, extension))
 
 
 def _what_counts(member: QueueMember | None) -> tuple[object, ...]:
@@ -806,12 +817,3 @@ def _what_counts(member: QueueMember | None) -> tuple[object, ...]:
     if member is None:
         return ()
     return (member.extension, member.paused, member.penalty, member.last_call, member.wrapup, member.name)
-
-
-@lru_cache(maxsize=16384)
-def _clean_name(name: str, interface: str, extension: str) -> str:
-    return clean_name(name, interface, extension)
-
-
-def _member_name(member: QueueMember) -> str:
-    return _clean_name(member.name, member.interface, member.extension)

@@ -224,6 +224,8 @@ class Worker:
         self._booted = False  # whether the PBX is known to be fully booted; until then its lists may be incomplete
         self._stored_completely = False  # since the connection was made
         self._connected_at = 0.0  # monotonic
+        self._event_handlers = self._make_event_handlers()
+        self._batch_at: datetime | None = None  # the time of the events that have just come, None if none have
         self._compares_line = False  # it will be found out who has come to the line or left it
         self._poll_lock = asyncio.Lock()
         self._poll_ended = time.monotonic()
@@ -339,19 +341,49 @@ class Worker:
             self.state.store_worker_state_soon()
 
     def _on_event(self, event: Any) -> None:
-        name = event.get("Event")
-        if name == "FullyBooted" and self.ami.connected:
-            self.tasks.spawn(self.poll())
-        if name in AttemptFollower.handled and not self.phone_calls.handle_event(event):
-            report = self.follower.handle(event)
-            if report is not None:
-                self.dispatcher.handle_report(report)
-        if name in Snapshot.handled and self.snapshot.handle(event, utcnow()):
-            self.dispatcher.wake()
+        if self._batch_at is None:
+            self._begin_batch()
+        for handle in self._event_handlers.get(event.get("Event"), ()):
+            handle(event)
+
+    def _begin_batch(self) -> None:
+        """Prepare for events. What they share is done once for all that came at once: a busy PBX sends hundreds."""
+        self._batch_at = utcnow()
+        asyncio.get_running_loop().call_soon(self._end_batch)
+        self.talks.begin_batch()
+
+    def _end_batch(self) -> None:
+        self._batch_at = None
         self.holds.keep_others()
-        if name in TalkWatch.handled:
-            self.talks.handle(event)
+        self.talks.end_batch()
         self.state.store_changes_soon()
+
+    def _make_event_handlers(self) -> dict[str, tuple[Callable[[Any], None], ...]]:
+        """Return who handles an event, by its name, in this order."""
+        by_handler: list[tuple[Callable[[Any], None], Collection[str]]] = [
+            (self._note_booted, {"FullyBooted"}),
+            (self._follow_attempt, AttemptFollower.handled),
+            (self._update_snapshot, Snapshot.handled),
+            (self.talks.handle, TalkWatch.handled),
+        ]
+        names = {name for _, handled in by_handler for name in handled}
+        return {name: tuple(handle for handle, handled in by_handler if name in handled) for name in names}
+
+    def _note_booted(self, event: Any) -> None:
+        if self.ami.connected:
+            self.tasks.spawn(self.poll())
+
+    def _follow_attempt(self, event: Any) -> None:
+        if self.phone_calls.handle_event(event):
+            return
+        report = self.follower.handle(event)
+        if report is not None:
+            self.dispatcher.handle_report(report)
+
+    def _update_snapshot(self, event: Any) -> None:
+        assert self._batch_at is not None
+        if self.snapshot.handle(event, self._batch_at):
+            self.dispatcher.wake()
 
     def _on_ring(self, order: DialOrder) -> None:
         self.snapshot.note_ring(order.agent, utcnow())

@@ -59,6 +59,8 @@ class TalkWatch:
         self._number_of: dict[Party, str] = {}  # of everybody on the line
         self._counts: Counter[str] = Counter()
         self._numbers: frozenset[str] | None = frozenset()  # None: they have changed
+        self._event_time = 0.0  # of the events of this batch, loop time
+        self._changes_before = 0  # of the calls, before this batch
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None  # when it is due, None without a timer
 
@@ -97,24 +99,30 @@ class TalkWatch:
         """The shortest talk of the office, in seconds, as it was last read."""
         return self._calls.min_talk
 
+    def begin_batch(self) -> None:
+        """Prepare for events that have come at once, all of which happen now. `end_batch` must follow."""
+        self._event_time = self._now()
+        self._changes_before = self._calls.changes
+        next_due = self._calls.next_due()
+        if next_due is not None and next_due <= self._event_time:  # an event may end the talk
+            self._close_due(self._event_time)
+
     def handle(self, event: Any) -> None:
-        """Handle a live event."""
-        name = event.get("Event")
-        if name in self._lost.handled:
+        """Handle a live event of a batch."""
+        if event.get("Event") in LostCalls.handled:
             lost = self._lost.handle(event)
             if lost is not None:
                 self._note_missed(lost)
-        if name not in self._calls.handled:
-            return
-        now, changes = self._now(), self._calls.changes
-        next_due = self._calls.next_due()
-        if next_due is not None and next_due <= now:  # this event may end the talk
-            self._close_due(now)
-        self._calls.handle(event, now)
-        next_due = self._calls.next_due()
-        if next_due != self._timer_at or (next_due is not None and next_due <= now):
-            self._report(now)
-        if self._calls.changes != changes:
+        calls = self._calls
+        joins = calls.joins
+        calls.handle(event, self._event_time)
+        if calls.joins != joins:  # the next event may end a talk that is due at once
+            self._close_due(self._event_time)
+
+    def end_batch(self) -> None:
+        """Wait for the next talk, and report whether somebody has come to the line or left it."""
+        self._report(self._event_time)
+        if self._calls.changes != self._changes_before:
             self._line_changed()
 
     def connection_lost(self) -> None:

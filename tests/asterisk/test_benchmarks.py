@@ -7,4 +7,4 @@ from script.benchmarks import latency
 async def test_latency_is_measured_in_more_rounds_than_a_customer_may_register_in() -> None:
     rounds = RegistrationLimits.number_hour + 1
     times = await latency.measure(rounds)
-    assert [len(times[side]) for side in latency.SIDES] == [rounds, rounds]
+    assert [len(times[side]) for side in latency.SIDES] == [rounds] * len(latency.SIDES)

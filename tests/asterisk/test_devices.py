@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,6 @@ import pytest
 from app.domain.policy import ReasonCode
 from app.domain.routing import Destination
 from app.store.models import ExtensionRow, QueueMemberRow
-from app.telephony.ami import AmiClient
-from app.telephony.attempts import AttemptFollower
-from app.telephony.dialer import Dialer
 from script.office.asterisk import AsteriskOffice, OfficeSetup, QueueSetup
 from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
@@ -447,36 +443,6 @@ async def test_transfer_that_was_not_heard_of_is_found_out(open_office: OpenOffi
         assert colleague is not None and not customer.ended.is_set() and not colleague.ended.is_set()
         later = office.add_request("09120000002")
         await office.connect_customer(await office.answer_agent("101"), later)
-
-
-async def test_of_two_calls_at_the_same_instant_one_rings(open_office: OpenOffice) -> None:
-    names = tuple(str(101 + number) for number in range(20))
-    setup = OfficeSetup(phones=dict.fromkeys(names, "secret"))
-    taken: list[str] = []
-
-    def on_event(event: Any) -> None:
-        if event.get("UserEvent") == "Bazang" and event.get("Guard") == "taken":
-            taken.append(event["Attempt"])
-
-    async with open_office(setup=setup, phones=names) as office:
-        asterisk = office.bazang.asterisk
-        client = AmiClient(
-            "127.0.0.1", asterisk.ami_port, asterisk.ami_username, asterisk.ami_secret, on_event=on_event
-        )
-        await client.start()
-        try:
-            await client.wait_connected(PATIENCE)
-            dialer = Dialer(client, AttemptFollower())
-            orders = [(str(uuid.uuid4()), name) for name in names for _ in range(2)]
-            await asyncio.gather(
-                *(dialer.ring(call, name, f"PJSIP/{name}", f"{name}@office-hints", 20) for call, name in orders)
-            )
-            rings = await asyncio.gather(*(office.phones[name].next_call() for name in names))
-            await office.bazang.until(lambda: len(taken) == len(names), PATIENCE, "the others have given up")
-        finally:
-            await client.stop()
-        assert [len(office.phones[name].invites) for name in names] == [1] * len(names)
-        assert len(rings) == len(names)
 
 
 async def test_phone_that_forwards_is_not_followed(open_office: OpenOffice) -> None:

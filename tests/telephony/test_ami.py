@@ -368,6 +368,51 @@ async def test_event_that_comes_again_counts_again_and_is_parsed_once(fake: Fake
         assert found[0] is found[2]
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        "Event: DialEnd\r\nChannel: PJSIP/101-1\r\nDialStatus: BUSY\r\nForward: x",
+        "Event: DialEnd\r\nChannel: PJSIP/101-1",
+        "Event: DialEnd\r\nDialStatus: BUSY\r\nChannel: PJSIP/101-1",
+        "Event: DialEnd\r\nChannel: a: b\r\nDialStatus: : ",
+        "Event: DialEnd\r\nChannel: \r\nDialStatus: ",
+        "Event: DialEnd\r\nChannel: x\ny\r\nDialStatus: \rz\r",
+        "Event: DialEnd\r\nChannel: x\r\nno header\r\nDialStatus: z",
+        "Event: DialEnd\r\nChannel: x\r\nChannel: y\r\nDialStatus: z",
+        "Event: DialEnd\r\nChannel: مریم\r\nDialStatus: \u2028\x85\r\nResult: a%20b",
+    ],
+)
+async def test_event_is_parsed_alike_whatever_came_before(block: str) -> None:
+    """An event is parsed by the headers of earlier ones of its name, if it has the same."""
+
+    def parse(*blocks: str) -> dict[str, Any]:
+        seen: list[Any] = []
+        protocol = ami._Protocol(seen.append, {"DialEnd"})
+        protocol.version = "1"
+        for each in blocks:
+            protocol.data_received(f"{each}\r\n\r\n".encode())
+        return dict(seen[-1].items())
+
+    usual = "Event: DialEnd\r\nChannel: PJSIP/101-1\r\nDialStatus: ANSWER"
+    alone, later = (parse(*blocks) for blocks in ([block], [usual, usual, block, usual, block]))
+    later.pop("content", None)
+    alone.pop("content", None)
+    assert {name.lower(): value for name, value in later.items()} == {n.lower(): v for n, v in alone.items()}
+
+
+async def test_events_of_many_kinds_do_not_fill_the_memory() -> None:
+    protocol = ami._Protocol(lambda event: None)
+    protocol.version = "1"
+    for number in range(10 * ami.MOST_ROWS):
+        headers = "".join(f"H{number}x{each}: 1\r\n" for each in range(number))
+        protocol.data_received(f"Event: Kind{number}\r\n{headers}\r\n".encode())
+        protocol.data_received(f"Event: UserEvent\r\n{headers}\r\n".encode())
+    assert len(protocol._row_parsers) == ami.MOST_ROWS
+    parsers = (*protocol._row_parsers.values(), protocol._other_parser)
+    assert max(len(parser._layouts) for parser in parsers) == ami.MOST_LAYOUTS
+    assert max(len(names) for parser in parsers for _, names in parser._layouts) <= ami.MOST_HEADERS
+
+
 async def test_event_with_the_number_of_a_customer_is_not_kept(fake: FakeAmi) -> None:
     """Its text does not come again, so it would only fill the memory."""
     async with harness(fake) as h:

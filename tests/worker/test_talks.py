@@ -1,7 +1,8 @@
 """The worker's part that follows the calls: when requests are closed, and which numbers are on the line."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ class Harness:
     """A `TalkWatch` in an office whose only extension is 101."""
 
     def __init__(self, database: Database, office: Settings) -> None:
-        self.database, self.changes = database, 0
+        self.database, self.changes, self.is_batch = database, 0, False
         self.hung_up: asyncio.Queue[str] = asyncio.Queue()
         self.asked: list[tuple[str, str]] = []
         self.writes = WriteQueue()
@@ -70,7 +71,20 @@ class Harness:
             self.talks.do_without_lists()
 
     def handle(self, name: str, channel: str, **fields: str) -> None:
+        if not self.is_batch:
+            self.talks.begin_batch()
         self.talks.handle({"Event": name, "Uniqueid": channel, "Channel": channel, **fields})
+        if not self.is_batch:
+            self.talks.end_batch()
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Let the events come at once."""
+        self.is_batch = True
+        self.talks.begin_batch()
+        yield
+        self.talks.end_batch()
+        self.is_batch = False
 
     def connect(self, linked: str = "L") -> None:
         """A customer and 101 come to talk."""
@@ -111,6 +125,26 @@ async def test_request_is_closed_when_the_talk_is_long_enough(harness: Harness, 
     assert closed.done_at is not None
     assert (closed.done_at - began).total_seconds() >= 1.0
     assert closed.done_by == "101"
+
+
+async def test_talk_counts_that_begins_and_ends_in_one_batch(harness: Harness, database: Database) -> None:
+    request = waiting(database)
+    await harness.set_min_talk(0)
+    with harness.batch():
+        harness.connect()
+        harness.handle("Hangup", TRUNK)
+        harness.handle("Hangup", LINE)
+    await harness.closed(request)
+
+
+async def test_change_of_the_line_is_reported_once_for_a_batch(harness: Harness) -> None:
+    await harness.set_min_talk(5)
+    harness.changes = 0
+    with harness.batch():
+        harness.connect()
+        assert harness.changes == 0
+    assert harness.changes == 1
+    assert harness.talks.numbers_on_line() == {"101", "+989121234567"}
 
 
 async def test_request_of_our_own_attempt_is_left_to_the_attempt(harness: Harness, database: Database) -> None:
