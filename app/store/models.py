@@ -996,6 +996,20 @@ _partial("uq_attempt_request", Attempt.request_id, where=_OPEN)
 _partial("uq_attempt_number", Attempt.number, where=_OPEN)
 _partial("uq_attempt_agent", Attempt.agent, where=_OPEN)
 _partial("ix_call_requests_active", CallRequest.status, where=_ACTIVE, unique=False)
+# All that the page of pending requests needs to choose its rows and to number the lines, in the order of service.
+_partial(
+    "ix_call_requests_order",
+    CallRequest.call_now.desc(),
+    CallRequest.priority.desc(),
+    CallRequest.first_called_at,
+    CallRequest.id,
+    CallRequest.status,
+    CallRequest.queue,
+    CallRequest.target,
+    CallRequest.module_id,
+    where=_ACTIVE,
+    unique=False,
+)
 # The dispatcher finds the next requests of a target by these, see store/waiting.py.
 _partial(
     "ix_call_requests_turn",
