@@ -727,7 +727,7 @@ class WorkerState(Base):
     booted_at: Mapped[datetime | None]  # when that machine was started, by the clock of the heartbeat
     jumped_at: Mapped[datetime | None]  # when the wall clock last jumped, by the new time
     jump_seconds: Mapped[int] = mapped_column(default=0)  # how far; negative: it was put back
-    # how many times old requests were deleted; cached reports are outdated when it grows
+    # how many times old requests were deleted, or moved by the clock; cached reports are outdated when it grows
     deletions: Mapped[int] = mapped_column(default=0, server_default="0")
     # what the worker measures, in the text format of Prometheus; pages do not load it
     figures: Mapped[str] = mapped_column(Text, default="", server_default="", deferred=True)

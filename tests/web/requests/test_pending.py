@@ -59,10 +59,10 @@ def test_cached_buttons_are_those_of_the_user_and_of_the_request_as_it_is(
     row = create(database)
 
     def buttons(page: Page) -> str:
-        return page.one("div", class_="row-actions").get_text(" ")  # closed menus, too
+        return " ".join(page.one("div", class_="row-actions").itertext())  # closed menus, too
 
     def pressed(page: Page) -> str:
-        return page.one("button", class_="picked").get_text()
+        return text(page.one("button", class_="btn btn-sm picked"))
 
     of_supervisor = buttons(supervisor.get(PAGE))
     assert "Block the number" in of_supervisor and "Block the number" not in buttons(operator.get(PAGE))
