@@ -183,6 +183,7 @@ def apply(database: Database, jump: Jump, clock: Callable[[], datetime]) -> None
         _limit(session, now)
         state = pbx_state.writable_worker_state(session)
         state.jumped_at, state.jump_seconds = jump.at, round(jump.by.total_seconds())
+        state.deletions += 1  # moved requests have no entry in their history
 
 
 def limit(database: Database, now: datetime) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
+from cachetools import LRUCache
 from sqlalchemy import Connection, Engine, event, make_url
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as TookTooLong
@@ -22,6 +23,7 @@ from app.store.version import DatabaseVersion, watch_configuration
 
 Value = TypeVar("Value")
 _WRITES = "bazang_writes"
+MAX_LARGE_VALUES = 20
 # What may succeed if it is tried again: the database is locked, full or away, or another session was faster.
 PASSING_FAILURES = (OperationalError, InterfaceError, InternalError, TookTooLong, StaleDataError)
 
@@ -92,6 +94,7 @@ class Database:
             event.listen(engine, "connect", _prepare_session)
         self.version = DatabaseVersion(engine)
         self.cache = VersionedCache()
+        self.large_values = VersionedCache(LRUCache(MAX_LARGE_VALUES))
         self.turns = Turns()
         self._turnstile = _make_turnstile(engine)
         self.fence: Callable[[Session], None] = lambda session: None
@@ -143,6 +146,7 @@ class Joined(Database):
 
     def __init__(self, database: Database, session: Session) -> None:
         self.engine, self.version, self.cache = database.engine, database.version, database.cache
+        self.large_values = database.large_values
         self._session = session
 
     @contextmanager

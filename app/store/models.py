@@ -750,7 +750,7 @@ class WorkerState(Base):
     booted_at: Mapped[datetime | None]  # when that machine was started, by the clock of the heartbeat
     jumped_at: Mapped[datetime | None]  # when the wall clock last jumped, by the new time
     jump_seconds: Mapped[int] = mapped_column(default=0)  # how far; negative: it was put back
-    # how many times old requests were deleted; cached reports are outdated when it grows
+    # how many times old requests were deleted, or moved by the clock; cached reports are outdated when it grows
     deletions: Mapped[int] = mapped_column(default=0, server_default="0")
     # what the worker measures, in the text format of Prometheus; pages do not load it
     figures: Mapped[str] = mapped_column(Text, default="", server_default="", deferred=True)
@@ -1019,6 +1019,20 @@ _partial("uq_attempt_request", Attempt.request_id, where=_OPEN)
 _partial("uq_attempt_number", Attempt.number, where=_OPEN)
 _partial("uq_attempt_agent", Attempt.agent, where=_OPEN)
 _partial("ix_call_requests_active", CallRequest.status, where=_ACTIVE, unique=False)
+# All that the page of pending requests needs to choose its rows and to number the lines, in the order of service.
+_partial(
+    "ix_call_requests_order",
+    CallRequest.call_now.desc(),
+    CallRequest.priority.desc(),
+    CallRequest.first_called_at,
+    CallRequest.id,
+    CallRequest.status,
+    CallRequest.queue,
+    CallRequest.target,
+    CallRequest.module_id,
+    where=_ACTIVE,
+    unique=False,
+)
 # The dispatcher finds the next requests of a target by these, see store/waiting.py.
 _partial(
     "ix_call_requests_turn",

@@ -38,6 +38,7 @@ BACKLOG = 512  # connections that the system has accepted and we have not
 STEP = 1.0  # seconds by which the watchdog is postponed at a time
 SLACK = 1.0  # seconds of GRACE that may be missing, so that not every command needs another one before it
 REPLY_SECONDS = 60.0  # how long a reply may take after the duration of the command
+SEPARATOR = "\x1f"  # between the values of variables that are read together: "unit separator"
 T = TypeVar("T")
 _VARIABLE = re.compile(r"[A-Za-z0-9_()]+")
 _AFTER_CODE = re.compile(r"[^0-9]")
@@ -125,6 +126,17 @@ class AgiSession:
         reply = await self._command(f"GET VARIABLE {_name(name)}", after_hangup=True)
         value, data = reply.get("result", ("0", ""))
         return data if value == "1" else ""
+
+    async def get_variables(self, *names: str) -> list[str]:
+        """Return several channel variables by one command, "" for those that are not set. Works after a hang-up, too.
+
+        Name those last that callers control: a value with SEPARATOR in it would spill into the following ones.
+        """
+        expression = SEPARATOR.join(f"${{{_name(name)}}}" for name in names)
+        reply = await self._command(f"GET FULL VARIABLE {_quoted(expression)}", after_hangup=True)
+        value, data = reply.get("result", ("0", ""))
+        values = data.split(SEPARATOR, len(names) - 1) if value == "1" else []
+        return values + [""] * (len(names) - len(values))
 
     async def set_variable(self, name: str, value: str) -> None:
         """Set a channel variable. Works after a hang-up, too."""

@@ -544,17 +544,17 @@ class _Dialogue:
 
 async def _facts(session: AgiSession, module_id: int) -> CallerFacts:
     env = session.env
-    first = await session.get_variable(variables.FIRST)
-    hops = await session.get_variable(variables.HOPS)
+    names = variables.FIRST, variables.HOPS, variables.CAME_BY, variables.WANTED
+    first, hops, how, wanted = await session.get_variables(*names)
     return CallerFacts(
         module_id=module_id,
         uniqueid=dialogue_id(env.get("agi_uniqueid", ""), hops),
         channel=env.get("agi_channel", ""),
         caller_number=_number(env.get("agi_callerid", ""), env.get("agi_callingpres", "0")),
         caller_name=_plain(env.get("agi_calleridname", "")),
-        wanted=await session.get_variable(variables.WANTED),
+        wanted=wanted,
         first_called_at=float(integer(first, most=_LATEST)) if integer(first) > 0 else None,
-        came_by=came_by(await session.get_variable(variables.CAME_BY), hops),
+        came_by=came_by(how, hops),
     )
 
 
@@ -579,10 +579,9 @@ def dialogue_id(uniqueid: str, hops: str) -> str:
 
 async def _current_caller(session: AgiSession, call: CallerFacts) -> CallerFacts:
     """Return the facts with the caller who is on the line now. They stay as they are if Asterisk does not reply."""
-    number = await session.get_variable(variables.NUMBER)
-    presentation = await session.get_variable(variables.PRESENTATION)
-    name = await session.get_variable(variables.NAME)
-    channel = await session.get_variable(variables.CHANNEL)
+    # The caller, or another PBX, says the number and the name.
+    names = variables.CHANNEL, variables.PRESENTATION, variables.NUMBER, variables.NAME
+    channel, presentation, number, name = await session.get_variables(*names)
     if not channel:  # every channel has a name
         return call
     return replace(call, channel=channel, caller_number=_number(number, presentation), caller_name=_plain(name))

@@ -105,7 +105,7 @@ class Office:
 
     def free_an_agent(self, turn: int) -> tuple[float, Dispatch]:
         """Return the seconds of the decision, and what was decided. The claim is taken back."""
-        extension = _extension(turn * 7 % self.size.extensions)
+        extension = extension_name(turn * 7 % self.size.extensions)
         seconds, dispatch = self._free(extension)
         with self.database.write() as session:
             for order in dispatch.orders:
@@ -137,13 +137,13 @@ class Office:
         self.snapshot.handle(event, self.now - timedelta(minutes=10))
 
 
-def _extension(number: int) -> str:
+def extension_name(number: int) -> str:
     return str(1001 + number)
 
 
 def _busy_snapshot(size: Size, now: datetime) -> Snapshot:
     snapshot = Snapshot("ours")
-    extensions = [*map(_extension, range(size.extensions)), "9999"]
+    extensions = [*map(extension_name, range(size.extensions)), "9999"]
     snapshot.poll_devices(
         [{"Event": "DeviceStateChange", "Device": f"PJSIP/{number}", "State": "INUSE"} for number in extensions]
     )
@@ -156,16 +156,18 @@ def _busy_snapshot(size: Size, now: datetime) -> Snapshot:
     )
     queues: list[dict[str, str]] = []
     for number in range(size.queues):
-        queues.append({"Event": "QueueParams", "Queue": _queue(number), "Calls": "0"})
+        queues.append({"Event": "QueueParams", "Queue": queue_name(number), "Calls": "0"})
     for number in range(size.extensions):
         for queue in (number % size.queues, (number + 1) % size.queues):
-            interface = f"PJSIP/{_extension(number)}"
-            queues.append({"Event": "QueueMember", "Queue": _queue(queue), "Location": interface, "Name": interface})
+            interface = f"PJSIP/{extension_name(number)}"
+            queues.append(
+                {"Event": "QueueMember", "Queue": queue_name(queue), "Location": interface, "Name": interface}
+            )
     snapshot.poll_queues(queues, now)
     return snapshot
 
 
-def _queue(number: int) -> str:
+def queue_name(number: int) -> str:
     return f"queue{number}"
 
 
@@ -176,7 +178,7 @@ def open_sqlite(folder: Path, sizes: dict[str, Size]) -> Iterator[dict[str, Offi
     for side, size in sizes.items():
         (folder / side).mkdir()
         database = open_database(build_database(folder / side))
-        offices[side] = _fill(database, make_settings(folder / side), size)
+        offices[side] = fill(database, make_settings(folder / side), size)
     yield offices
     for office in offices.values():
         office.database.engine.dispose()
@@ -193,11 +195,12 @@ def open_postgresql(folder: Path, sizes: dict[str, Size]) -> Iterator[dict[str, 
             name = stack.enter_context(migrated_database(server.url, folder / side))
             url = server.url.replace("/bazang?", f"/{name}?")
             database = stack.enter_context(open_server_database(url))
-            offices[side] = _fill(database, make_settings(folder / side, database_url=url), size)
+            offices[side] = fill(database, make_settings(folder / side, database_url=url), size)
         yield offices
 
 
-def _fill(database: Database, settings: Settings, size: Size) -> Office:
+def fill(database: Database, settings: Settings, size: Size) -> Office:
+    """Store the modules and requests of an office of this size."""
     office = Office(database, settings, size)
     with database.write() as session:
         _store_modules(session, size, office.now)
@@ -221,8 +224,8 @@ def _fill(database: Database, settings: Settings, size: Size) -> Office:
 
 def _store_modules(session: Session, size: Size, now: datetime) -> None:
     """Store the modules of ten extensions each, and those of the queues behind them. Nobody has to rest or to wait."""
-    targets = [("extension", [_extension(10 * m + n) for n in range(10)]) for m in range(size.modules)]
-    targets += [("queue", [_queue(number)]) for number in range(size.queues)]
+    targets = [("extension", [extension_name(10 * m + n) for n in range(10)]) for m in range(size.modules)]
+    targets += [("queue", [queue_name(number)]) for number in range(size.queues)]
     for number, (kind, names) in enumerate(targets, 1):
         ends = {"next_kind": "hangup", "error_kind": "hangup", "created_at": now, "updated_at": now}
         session.add(

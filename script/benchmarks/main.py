@@ -1,6 +1,7 @@
 """Measure the speed of calls and pages. `latency`: the time from an agent's hang-up to the next ring, compared with a
 bare AMI client. `flood`: the same time while the PBX sends 100,000 events a second, compared with few. `pages`: the
 time of the panel's pages with 100,000 requests, compared with 100 requests and with the list of Flask-Admin.
+`pending`: the page of pending requests and its poll with 5,000 and 1,000 waiting requests, compared with 50.
 `dispatch`: a decision with 1,000,000 requests stored and 50,000 waiting, compared with 1,000 and 50. `events`: reading
 the events of 1,000 phones, compared with panoramisk's parsing. `poll`: a poll of 1,000 phones and 100 queues that have
 not changed, compared with panoramisk's parsing. `wait`: the error of the estimated wait in simulated
@@ -12,11 +13,11 @@ offices, compared with that of a constant. All results are ratios of values that
 import argparse
 import sys
 
-from script.benchmarks import dispatch, events, flood, latency, pages, poll, registrations, wait, weight
+from script.benchmarks import dispatch, events, flood, latency, pages, pending, poll, registrations, wait, weight
 
 RUNS = {
     **{"latency": 30, "flood": 20, "pages": 25, "dispatch": 100, "events": 12, "wait": 2},
-    **{"registrations": 10, "weight": 5, "poll": 15},
+    **{"registrations": 10, "weight": 5, "poll": 15, "pending": 15},
 }
 
 
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> int:
         "latency": latency.run,
         "flood": flood.run,
         "pages": pages.run,
+        "pending": pending.run,
         "dispatch": dispatch.run,
         "events": events.run,
         "poll": poll.run,

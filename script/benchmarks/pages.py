@@ -25,13 +25,14 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import scoped_session, sessionmaker
 
 from app import create_app, demo_data
+from app.config import Settings
 from app.services import sessions, users
 from app.services.requests import perform
 from app.services.requests.access import Scope
 from app.services.requests.actions import ShownRequest, WriteNote
 from app.store.database import Database
 from app.store.models import CallRequest, WorkerState
-from script.office.database import build_database, make_settings, open_engine
+from script.office.database import build_database, make_settings, open_database
 
 ROOT = Path(__file__).resolve().parents[2]
 FEW, MANY, WAITING = 100, 100_000, 20
@@ -62,7 +63,6 @@ class Office:
     app: Flask
     client: FlaskClient
     database: Database
-    path: Path
     changes: int = 0
 
     def page(self, address: str) -> Measured:
@@ -128,22 +128,27 @@ def open_office(folder: Path, count: int) -> Office:
     """Build an office with `count` stored requests. A few of them wait."""
     folder.mkdir()
     path = build_database(folder)
-    app = create_app(make_settings(folder))
+    settings = make_settings(folder)
+    demo_data.fill(open_database(path), settings, count, datetime.now(UTC), waiting=WAITING)
+    return open_panel(settings)
+
+
+def open_panel(settings: Settings) -> Office:
+    """Return the panel of a filled database, with a running worker and a client of an administrator."""
+    app = create_app(settings)
     app.config["TESTING"] = True
     database: Database = app.extensions["bazang"]["database"]
     now = datetime.now(UTC)
     users.create(database, "bench", "a long password", "administrator", now)
     users.set_locale(database, 1, "en")
     _add_running_worker(database, now)
-    demo_data.fill(database, make_settings(folder), count, now, waiting=WAITING)
     with database.write() as session:
         session.execute(text("ANALYZE"))
-    limits = sessions.limits_of(make_settings(folder))
-    token = sessions.start(database, users.get(database, 1), sessions.Client(), now, limits)
+    token = sessions.start(database, users.get(database, 1), sessions.Client(), now, sessions.limits_of(settings))
     client = app.test_client()
     with client.session_transaction() as session:
         session["_user_id"], session["_fresh"] = token, True
-    return Office(app, client, database, path)
+    return Office(app, client, database)
 
 
 def _measure_medians(sides: Sequence[Measured], runs: int, before: Sequence[Callable[[], None]] = ()) -> list[float]:
@@ -186,7 +191,7 @@ def _print_result(
 def _compare_with_flask_admin(many: Office, runs: int) -> int:
     """Compare the report with Flask-Admin's list of the same rows. Return the number of missed limits."""
     try:
-        other = _flask_admin(open_engine(many.path))
+        other = _flask_admin(many.database.engine)
     except NotAvailable as missing:
         print(f"Left out, Flask-Admin's list: {missing}")
         return 0

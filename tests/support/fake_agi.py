@@ -5,6 +5,7 @@ if it is one of its escape keys, and is lost otherwise. A key after a sound wait
 """
 
 import asyncio
+import re
 import shlex
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -155,6 +156,9 @@ class FakeCall:
         match words:
             case ["GET", "VARIABLE", name]:
                 return f"200 result=1 ({self.variables[name]})" if name in self.variables else "200 result=0"
+            case ["GET", "FULL", "VARIABLE", expression]:
+                value = _VARIABLE.sub(lambda found: self.variables.get(found[1], ""), expression)
+                return f"200 result=1 ({value})"
             case ["SET", "VARIABLE", name, *value]:
                 self._set(name, " ".join(value))
                 return "200 result=1"
@@ -206,6 +210,9 @@ class FakeCall:
         return Press(sound, "")
 
 
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+
+
 def _code(key: str) -> int:
     return ord(key) if key else 0
 
@@ -214,6 +221,8 @@ def _short(words: Sequence[str]) -> str:
     match words:
         case ["GET", "VARIABLE", name]:
             return f"get {name}"
+        case ["GET", "FULL", "VARIABLE", expression]:
+            return f"get {' '.join(_VARIABLE.findall(expression))}"
         case ["SET", "VARIABLE", name, *value]:
             return f"set {name}={' '.join(value)}"
         case ["STREAM", "FILE", path, *_]:

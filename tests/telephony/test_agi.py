@@ -601,6 +601,36 @@ async def test_variable_is_read(reply: bytes, value: str, monkeypatch: pytest.Mo
     assert call.commands == ["GET VARIABLE BAZANG_QUEUE"]
 
 
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [("0912", "سارا"), ("", ""), ("", "hangup"), ("0912", "a,b (c) ${HASH(x)} -1"), ("0912", f"a{agi.SEPARATOR}b")],
+)
+async def test_several_variables_are_read_by_one_command(number: str, name: str) -> None:
+    async def dialogue(session: AgiSession) -> list[str]:
+        return await session.get_variables("BAZANG_FIRST", "CHANNEL", "CALLERID(num)", "CALLERID(name)")
+
+    call = FakeCall(variables={"CHANNEL": "PJSIP/trunk-1", "CALLERID(num)": number, "CALLERID(name)": name})
+    assert await run(call, dialogue) == ["", "PJSIP/trunk-1", number, name]
+    assert len(call.commands) == 1
+
+
+async def test_value_with_the_separator_does_not_reach_the_variables_before_it() -> None:
+    async def dialogue(session: AgiSession) -> list[str]:
+        return await session.get_variables("CHANNEL", "CALLERID(num)", "CALLERID(name)")
+
+    forged = f"0912{agi.SEPARATOR}PJSIP/other"
+    call = FakeCall(variables={"CHANNEL": "PJSIP/trunk-1", "CALLERID(num)": forged, "CALLERID(name)": "x"})
+    assert (await run(call, dialogue))[:2] == ["PJSIP/trunk-1", "0912"]
+
+
+@pytest.mark.parametrize("reply", [b"200 result=0\n", b"200 result=1 ()\n"])
+async def test_variables_that_are_not_set_are_empty(reply: bytes) -> None:
+    async def dialogue(session: AgiSession) -> list[str]:
+        return await session.get_variables("BAZANG_FIRST", "BAZANG_HOPS")
+
+    assert await run(FakeCall(replies={"GET FULL VARIABLE": reply}), dialogue) == ["", ""]
+
+
 @pytest.mark.parametrize("value", ["next", "", "two words", 'with "quotes"', "back\\slash", '\\"', "سارا", "a,b;c$(d)"])
 async def test_variable_is_set_to_exactly_the_value(value: str) -> None:
     async def dialogue(session: AgiSession) -> None:

@@ -1,26 +1,22 @@
 """Statistics for the charts: registrations, outcomes, and waiting times.
 
-The database counts by quarters of an hour. This module sums them to days and hours of the office's time zone.
+They are sums of the counts of days, see daily_counts.py.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any
+from datetime import date
 from zoneinfo import ZoneInfo
-
-from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.orm import Session
 
 from app.domain.lifecycle import Status
 from app.services.report import periods
+from app.services.report.daily_counts import DailyCounts, Days, count_days, local_time, merge
 from app.services.report.periods import Period, Step
 from app.services.report.query import Filter, conditions, key
-from app.services.requests.access import Scope, Visibility, visibility_of
+from app.services.requests.access import Scope, visibility_of
+from app.store.cache import UNVERSIONED
 from app.store.database import Database
-from app.store.epoch import QUARTER, epoch, quarter
-from app.store.models import CallRequest
 from app.store.version import requests_version
 
 HOURS, WEEKDAYS = 24, 7
@@ -84,83 +80,47 @@ def statistics(database: Database, scope: Scope, wanted: Filter, zone: ZoneInfo,
         visibility = visibility_of(session, scope)
         cache_key = (*key("statistics", session, visibility, wanted), zone.key, locale)
         version = requests_version(session)
-        return database.cache.get(cache_key, version, lambda: _statistics(session, visibility, wanted, zone, locale))
+        found = conditions(session, visibility, wanted)
+
+        def build() -> Statistics:
+            if version is None:  # somebody is changing requests
+                return _statistics(count_days(session, found, zone), wanted, zone, locale)
+            kept = database.large_values.get(cache_key, UNVERSIONED, lambda: DailyCounts(zone))
+            return _statistics(kept.read(session, found, version), wanted, zone, locale)
+
+        return database.cache.get(cache_key, version, build)
 
 
-def _statistics(session: Session, visibility: Visibility, wanted: Filter, zone: ZoneInfo, locale: str) -> Statistics:
-    found = conditions(session, visibility, wanted)
-    by_quarter = _count(session, found, quarter(CallRequest.registered_at))
-    by_operator = _count(session, found, CallRequest.done_by)
-    by_target = _count(session, found, CallRequest.queue, CallRequest.target)
-    waits = _Waits(session, found, zone)
-    dates = {_local_time(number, zone).date() for (number,) in by_quarter}
-    step, days = _steps(dates, wanted, zone, locale)
+def _statistics(counts: Days, wanted: Filter, zone: ZoneInfo, locale: str) -> Statistics:
+    step, days = _steps(counts, wanted, zone, locale)
     counted: dict[date, Counter[Status]] = defaultdict(Counter)
-    hours = [[0] * HOURS for _ in range(WEEKDAYS)]
-    for (number,), outcomes in by_quarter.items():
-        local = _local_time(number, zone)
-        counted[periods.step_of(local.date(), step, locale)].update(outcomes)
-        hours[local.weekday()][local.hour] += outcomes.total()
     waited: dict[date, list[int]] = defaultdict(list)
-    for day, seconds in waits.of_day.items():
-        waited[periods.step_of(day, step, locale)] += seconds
+    hours = [[0] * HOURS for _ in range(WEEKDAYS)]
+    for day, of_day in counts.items():
+        first = periods.step_of(day, step, locale)
+        waited[first] += of_day.waits
+        for number, outcomes in of_day.quarters.items():
+            counted[first].update(outcomes)
+            hours[day.weekday()][local_time(number, zone).hour] += outcomes.total()
+    merged = merge(counts.values())
     total: Counter[Status] = sum(counted.values(), Counter())
     return Statistics(
         total=total.total(),
         outcomes=total,
-        delay=delay(waits.all),
+        delay=delay(merged.waits),
         step=step,
         days=[Day(day, counted[day].total(), counted[day], delay(waited[day])) for day in days],
         operators=_most_first(
-            Share(name, False, outcomes.total(), outcomes, delay(waits.of_operator[name]))
-            for (name,), outcomes in by_operator.items()
+            Share(name, False, outcomes.total(), outcomes, delay(merged.waits_of_operator[name]))
+            for name, outcomes in merged.operators.items()
             if name
         ),
         targets=_most_first(
-            Share(target, bool(queue), outcomes.total(), outcomes, delay(waits.of_target[bool(queue), target]))
-            for (queue, target), outcomes in by_target.items()
+            Share(target, bool(queue), outcomes.total(), outcomes, delay(merged.waits_of_target[queue, target]))
+            for (queue, target), outcomes in merged.targets.items()
         ),
         hours=hours,
     )
-
-
-def _count(session: Session, found: Sequence[ColumnElement[bool]], *by: Any) -> dict[tuple[Any, ...], Counter[Status]]:
-    """Count requests by status and by the given columns."""
-    query = select(*by, CallRequest.status, func.count()).where(*found).group_by(*by, CallRequest.status)
-    counted: dict[tuple[Any, ...], Counter[Status]] = defaultdict(Counter)
-    for *group, status, count in session.execute(query):
-        counted[tuple(group)][Status(status)] += count
-    return counted
-
-
-class _Waits:
-    """Waiting times in seconds of the customers who were reached: all, and by day, operator and target."""
-
-    def __init__(self, session: Session, found: Sequence[ColumnElement[bool]], zone: ZoneInfo) -> None:
-        self.all: list[int] = []
-        self.of_day: dict[date, list[int]] = defaultdict(list)
-        self.of_operator: dict[str, list[int]] = defaultdict(list)
-        self.of_target: dict[tuple[bool, str], list[int]] = defaultdict(list)
-        registered = quarter(CallRequest.registered_at)
-        wait = epoch(CallRequest.reached_at) - epoch(CallRequest.registered_at)
-        query = (
-            select(registered, wait, CallRequest.done_by, CallRequest.queue, CallRequest.target)
-            .where(*found, CallRequest.reached_at.is_not(None))
-            .execution_options(yield_per=2000)
-        )
-        day_of: dict[int, list[int]] = {}  # saves look-ups per request
-        for number, seconds, operator, queue, target in session.execute(query):
-            self.all.append(seconds)
-            if number not in day_of:
-                day_of[number] = self.of_day[_local_time(number, zone).date()]
-            day_of[number].append(seconds)
-            self.of_operator[operator].append(seconds)
-            self.of_target[queue, target].append(seconds)
-
-
-def _local_time(number: int, zone: ZoneInfo) -> datetime:
-    """Return the local time of a quarter of an hour."""
-    return datetime.fromtimestamp(number * QUARTER, zone)
 
 
 def delay(waits: Sequence[int]) -> Delay:

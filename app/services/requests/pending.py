@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import ColumnElement, and_, case, func, literal, literal_column, or_, select
 from sqlalchemy.orm import Session
 
 from app.domain import numbers, policy
@@ -173,9 +173,8 @@ def load_pending(
         total = _count(session, store.has_status(), seen)
         matching = _count(session, *matches) if filters != NO_FILTER else total
         page = min(page, max(1, -(-matching // PAGE_SIZE)))
-        query = select(CallRequest).where(*matches).order_by(*_ORDER).offset((page - 1) * PAGE_SIZE).limit(PAGE_SIZE)
-        active = store.with_modules(session, session.scalars(query).all())
-        places = _load_places(session, [row.id for row, _ in active])
+        active = store.with_modules(session, _load_page(session, matches, page))
+        places = _load_places(session, [row for row, _ in active])
         ended = _recently_ended(session, seen, filters, now)
         facts = pbx_state.stored_facts(session, now)
         marks = _load_marks(session, [row.id for row, _ in (*active, *ended)])
@@ -195,8 +194,12 @@ _ORDER = (
     CallRequest.first_called_at,
     CallRequest.id,
 )
-# The requests of a line have the same agents.
-_LINE = (CallRequest.queue, CallRequest.target, case((CallRequest.target == "", CallRequest.module_id)))
+# The requests of a line have the same agents. With a parameter in it, SQLite would sort once for each window function.
+_LINE = (
+    CallRequest.queue,
+    CallRequest.target,
+    case((CallRequest.target == literal_column("''"), CallRequest.module_id)),
+)
 
 
 def _count(session: Session, *conditions: ColumnElement[bool]) -> int:
@@ -214,19 +217,54 @@ class _Place:
 _NO_PLACE = _Place()
 
 
-def _load_places(session: Session, ids: Sequence[int]) -> dict[int, _Place]:
-    """Return the places of these requests, if they wait. Requests that the user may not see count as well."""
-    if not ids:
+def _load_page(session: Session, matches: Sequence[ColumnElement[bool]], page: int) -> Sequence[CallRequest]:
+    """Return the requests of a page. The index of their order chooses them, and no other row is read."""
+    ids = select(CallRequest.id).where(*matches).order_by(*_ORDER).offset((page - 1) * PAGE_SIZE).limit(PAGE_SIZE)
+    found = session.scalars(ids).all()
+    return session.scalars(select(CallRequest).where(CallRequest.id.in_(found)).order_by(*_ORDER)).all()
+
+
+def _load_places(session: Session, shown: Sequence[CallRequest]) -> dict[int, _Place]:
+    """Return the places of these requests, if they wait. Requests that the user may not see count as well.
+
+    `shown` are in the order of service. Those behind the last one are not read.
+    """
+    if not shown:
         return {}
     position = func.row_number().over(partition_by=_LINE, order_by=_ORDER)
-    number_before = func.lag(CallRequest.number).over(partition_by=_LINE, order_by=_ORDER)
+    before = func.lag(CallRequest.id).over(partition_by=_LINE, order_by=_ORDER)
     places = (
-        select(CallRequest.id, position.label("position"), number_before.label("after"))
-        .where(store.has_status([Status.WAITING]))
+        select(CallRequest.id, position.label("position"), before.label("before"))
+        .where(store.has_status(ACTIVE), CallRequest.status == Status.WAITING.value, _is_not_behind(shown[-1]))
         .subquery()
     )
-    found = session.execute(select(places).where(places.c.id.in_(ids)))
-    return {row.id: _Place(row.position, row.after or "") for row in found}
+    found = session.execute(select(places).where(places.c.id.in_([row.id for row in shown]))).all()
+    numbers = {row.id: row.number for row in shown}
+    missing = {row.before for row in found if row.before is not None} - numbers.keys()
+    if missing:
+        others = select(CallRequest.id, CallRequest.number).where(CallRequest.id.in_(missing))
+        numbers |= {row.id: row.number for row in session.execute(others)}
+    return {row.id: _Place(row.position, numbers.get(row.before, "")) for row in found}
+
+
+def _is_not_behind(last: CallRequest) -> ColumnElement[bool]:
+    """Return the condition for requests that are served before `last`, and for itself."""
+    return or_(
+        and_(CallRequest.call_now, literal(not last.call_now)),
+        and_(
+            CallRequest.call_now == last.call_now,
+            or_(
+                CallRequest.priority > last.priority,
+                and_(
+                    CallRequest.priority == last.priority,
+                    or_(
+                        CallRequest.first_called_at < last.first_called_at,
+                        and_(CallRequest.first_called_at == last.first_called_at, CallRequest.id <= last.id),
+                    ),
+                ),
+            ),
+        ),
+    )
 
 
 def _recently_ended(
@@ -340,12 +378,14 @@ class FilterChoices:
 def load_filter_choices(database: Database, scope: Scope) -> FilterChoices:
     """Return the modules and targets of the active requests that this user may see."""
     with database.read() as session:
-        query = select(CallRequest.module_id, CallRequest.module_name, CallRequest.queue, CallRequest.target).where(
+        query = select(CallRequest.module_id, CallRequest.queue, CallRequest.target).where(
             store.has_status(), visibility_of(session, scope).condition(use_index=False)
         )
         found = session.execute(query.distinct()).all()
-    modules = {module: displayable(name) for module, name, _, _ in found if module is not None}
-    targets = {(queue, target) for _, _, queue, target in found if target}
+        named = {module for module, _, _ in found if module is not None}
+        names = session.execute(select(Module.id, Module.name).where(Module.id.in_(named))).all()
+    modules = {module: displayable(name) for module, name in names}
+    targets = {(queue, target) for _, queue, target in found if target}
     return FilterChoices(
         sorted(modules.items(), key=lambda module: (module[1], module[0])),
         sorted(targets, key=lambda target: (target[0], len(target[1]), target[1])),

@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,10 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.lifecycle import Status
+from app.services.report import daily_counts
 from app.services.report.periods import between
 from app.services.report.query import Filter
 from app.services.report.statistics import Delay, delay, statistics
+from app.store import pbx_state
 from app.store.database import Database
+from app.store.models import CallRequest, HistoryEntry
 from tests.services.scene import MINUTE, SUPERVISOR, ZONE
 from tests.support.factories import NOW, create_request
 
@@ -109,6 +113,50 @@ def test_it_is_what_counting_one_by_one_gives(database: Database, zone: str) -> 
     for day in found.days:
         waits = [wait for r, wait, _ in rows if wait is not None and r.astimezone(place).date() == day.day]
         assert day.delay == delay(waits)
+
+
+def test_after_a_change_only_the_days_of_changed_requests_are_counted_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [create_request(database, registered_at=NOW - n * timedelta(hours=12)) for n in range(10)]
+    read: list[int] = []  # how many days each reading has found
+
+    def count_days(*arguments: Any) -> daily_counts.Days:
+        days = _count_days(*arguments)
+        read.append(len(days))
+        return days
+
+    _count_days = daily_counts.count_days
+    monkeypatch.setattr(daily_counts, "count_days", count_days)
+
+    def check(expected: list[int]) -> None:
+        """Compare the statistics with those that nothing is kept of."""
+        read.clear()
+        found = statistics(database, SUPERVISOR, Filter(), ZONE)
+        assert read == expected
+        assert found == statistics(Database(database.engine), SUPERVISOR, Filter(), ZONE)
+
+    all_days = len({row.registered_at.astimezone(ZONE).date() for row in rows})
+    check([all_days])
+    check([])
+    with database.write() as session:
+        changed = session.get_one(CallRequest, rows[3].id)
+        changed.status, changed.done_by, changed.reached_at = "done", "101", changed.registered_at + MINUTE
+        session.add(history_entry(changed.id))
+    check([1])
+    new = create_request(database, registered_at=NOW + timedelta(days=3))
+    with database.write() as session:
+        session.add(history_entry(new.id))
+    check([1])
+    with database.write() as session:
+        session.delete(session.get_one(CallRequest, rows[9].id))
+        pbx_state.writable_worker_state(session).deletions += 1
+    kept = [row.registered_at for row in (*rows[:9], new)]
+    check([len({moment.astimezone(ZONE).date() for moment in kept})])
+
+
+def history_entry(request_id: int) -> HistoryEntry:
+    return HistoryEntry(request_id=request_id, at=NOW, event="changed", old_status="waiting", new_status="done")
 
 
 @settings(database=None, derandomize=True, deadline=None)

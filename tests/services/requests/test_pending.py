@@ -1,8 +1,12 @@
 """The pending requests: their order, their attempts, and why each one waits."""
 
 import random
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+
+import pytest
+from sqlalchemy import event
 
 from app.domain.lifecycle import Outcome, Status
 from app.domain.policy import Reason, ReasonCode, in_order
@@ -120,6 +124,47 @@ def test_pages_have_the_order_of_service(database: Database) -> None:
     expected = [request.id for request in order if module_of[request.id] == modules[0].id]
     assert [row.id for page in of_first for row in page.active] == expected
     assert {page.matching for page in of_first} == {len(expected)} and of_first[0].total == len(order)
+
+
+@pytest.fixture
+def loaded() -> Iterator[list[CallRequest]]:
+    """The requests that are loaded."""
+    rows: list[CallRequest] = []
+
+    def note(row: CallRequest, _context: object) -> None:
+        rows.append(row)
+
+    event.listen(CallRequest, "load", note)
+    yield rows
+    event.remove(CallRequest, "load", note)
+
+
+@pytest.mark.parametrize("page", [1, 3])
+def test_a_page_loads_its_own_rows_however_many_wait(database: Database, loaded: list[CallRequest], page: int) -> None:
+    module = create_module(database, targets=["101"])
+    statements: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda _c, _k, statement, *_: statements.append(statement))
+    counts = []
+    for first in (0, 6 * PAGE_SIZE):
+        with database.write() as session:
+            for number in range(first, first + 6 * PAGE_SIZE):
+                session.add(
+                    CallRequest(
+                        module_id=module.id,
+                        module_name=module.name,
+                        number=f"+9891200{number:05}",
+                        status="waiting",
+                        target="101",
+                        first_called_at=NOW + number * MINUTE,
+                        registered_at=NOW,
+                    )
+                )
+        loaded.clear()
+        statements.clear()
+        shown = load_pending(database, SUPERVISOR, NOW, page=page)
+        assert [row.position for row in shown.active] == [(page - 1) * PAGE_SIZE + n for n in range(1, PAGE_SIZE + 1)]
+        counts.append((len(loaded), len(statements)))
+    assert counts[0] == counts[1] and counts[0][0] == PAGE_SIZE
 
 
 def test_each_filter_limits_the_rows(database: Database) -> None:

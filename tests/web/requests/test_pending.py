@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from app.domain.hours import NEVER, format_week
 from app.domain.lifecycle import ACTIVE, FINAL, REOPENABLE, Outcome, Status, Step
@@ -47,6 +48,36 @@ def create(database: Database, module: Module | None = None, **values: Any) -> C
     """Create a request for 101."""
     moments: dict[str, Any] = {"first_called_at": ago(minutes=3), "registered_at": ago(minutes=3), "target": "101"}
     return create_request(database, module or create_module(database), **(moments | values))
+
+
+# -- buttons ----------------------------------------------------------------------------------------------------------
+
+
+def test_cached_buttons_are_those_of_the_user_and_of_the_request_as_it_is(
+    supervisor: Visitor, operator: Visitor, database: Database, healthy: None
+) -> None:
+    row = create(database)
+
+    def buttons(page: Page) -> str:
+        return " ".join(page.one("div", class_="row-actions").itertext())  # closed menus, too
+
+    def pressed(page: Page) -> str:
+        return text(page.one("button", class_="picked"))
+
+    of_supervisor = buttons(supervisor.get(PAGE))
+    assert "Block the number" in of_supervisor and "Block the number" not in buttons(operator.get(PAGE))
+    assert buttons(supervisor.get(PAGE)) == of_supervisor
+    before = pressed(supervisor.get(PAGE))
+    with database.write() as session:
+        session.get_one(CallRequest, row.id).priority = 1
+    assert pressed(supervisor.get(PAGE)) != before
+    with database.write() as session:
+        session.get_one(CallRequest, row.id).status = "dialling"
+    assert "Postpone" in of_supervisor and "Postpone" not in buttons(supervisor.get(PAGE))
+    with database.write() as session:
+        session.execute(update(User).values(locale="fa"))
+    supervisor.locale = "fa"
+    assert "Priority" in of_supervisor and "Priority" not in buttons(supervisor.get(PAGE))
 
 
 # -- rows -------------------------------------------------------------------------------------------------------------
