@@ -6,19 +6,18 @@ It shares the network of this process, so the whole process should be in a netwo
 import os
 import re
 import select
-import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
+from script.lib.package_files import CACHE, MMDEBSTRAP, NSPAWN, NoPackageFile
 from script.office.patience import PATIENCE
 
 # What a Debian system has anyway, and what the package depends on, so that nothing is downloaded with it.
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "adduser", "ca-certificates", "python3")
-TOOLS = ("mmdebstrap", "systemd-nspawn", "nsenter", "unshare")
 
 
 class MachineFailed(Exception):
@@ -27,7 +26,7 @@ class MachineFailed(Exception):
 
 def make_root(suite: str, mirror: str, folder: Path) -> None:
     """Make the root file system of a Debian suite in a new folder. Raises MachineFailed."""
-    command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
+    command = [str(MMDEBSTRAP.find()), "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
     done = subprocess.run([*command, suite, str(folder), mirror], capture_output=True, text=True)
     if done.returncode != 0:
         raise MachineFailed(f"mmdebstrap {suite}: {done.stderr.strip()[-1500:]}")
@@ -43,13 +42,13 @@ class Machine:
         self._leader = 0
 
     def __enter__(self) -> Self:
-        command = ["systemd-nspawn", "--quiet", "-D", str(self.root), "--register=no", "--keep-unit"]
+        command = [str(NSPAWN.find()), "--quiet", "-D", str(self.root), "--register=no", "--keep-unit"]
         command += ["--console=pipe", "--notify-ready=yes", "--boot"]
         address = self.root.with_suffix(".notify")
         address.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices, self._log.open("wb") as log:
             notices.bind(str(address))
-            environment = {**os.environ, "NOTIFY_SOCKET": str(address)}
+            environment = {**NSPAWN.environment(), "NOTIFY_SOCKET": str(address)}
             self._nspawn = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
             try:
                 self._wait_until_booted(notices)
@@ -122,6 +121,10 @@ class Machine:
             os.close(ended)
 
 
-def missing_tools() -> list[str]:
-    """Return the programs that are missing here."""
-    return [tool for tool in TOOLS if not shutil.which(tool)]
+def fetch_tools(report: Callable[[str], None]) -> None:
+    """Fetch mmdebstrap and systemd-nspawn if they are not installed. Raises debian.CannotFetch."""
+    for tool in (MMDEBSTRAP, NSPAWN):
+        try:
+            tool.find()
+        except NoPackageFile:
+            tool.fetch(CACHE, report)
