@@ -11,7 +11,7 @@ import click
 from flask import Flask, current_app
 
 from app import log
-from app.config import Settings
+from app.config import Settings, command
 from app.paths import OPTIONAL, find_faults
 from app.store.database import Database
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def register(app: Flask) -> None:
     """Add the commands to the application."""
     accounts = (create_admin, set_password, remove_second_factor)
-    for command in (worker, *accounts, setup_link, dialplan, settings_group, backup, restore, fill, doctor):
-        app.cli.add_command(command)
+    for each in (worker, *accounts, setup_link, dialplan, settings_group, backup, restore, fill, doctor):
+        app.cli.add_command(each)
 
 
 def _context() -> tuple[Settings, Database]:
@@ -270,7 +270,7 @@ def import_settings(file: Path) -> None:
     click.echo(f"{count} entries were imported.")
     if new_users:
         names = ", ".join(new_users)
-        click.echo(f"These users have no password yet: {names}. Set one: flask --app wsgi set-password NAME")
+        click.echo(f"These users have no password yet: {names}. Set one: {command('set-password NAME')}")
 
 
 @click.command()

@@ -23,11 +23,22 @@ from app.domain.routing import Context
 
 PREFIX = "BAZANG_"
 AMI_TLS_PORT = 5039
+PROGRAM = Path(__file__).resolve().parents[1]
+PACKAGE = Path("/usr/lib/bazang")  # where the Debian package has the program
 UMASK = 0o077  # of our processes; what Asterisk reads gets its rights explicitly
 # Never part of an error message.
 _SECRETS = frozenset(
     {"secret_key", "ami_secret", "database_url", "metrics_token", "oidc_client_secret", "ldap_bind_password"}
 )
+
+
+def command(arguments: str) -> str:
+    """Return what to type here for a command of Bazang, such as `doctor`. It is shown, not run."""
+    if not PROGRAM.is_relative_to(PACKAGE):
+        return f"flask --app wsgi {arguments}"
+    if arguments == "worker":  # a second one beside the service would only wait
+        return "sudo systemctl start bazang-worker"
+    return f"sudo bazang {arguments}"
 
 
 class ConfigError(Exception):

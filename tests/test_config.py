@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app import create_app
-from app.config import ConfigError, Settings, load_settings, secret_key
+from app import config, create_app
+from app.config import ConfigError, Settings, command, load_settings, secret_key
 from script.office.database import make_settings
 from tests.support.factories import run_at_once
 
@@ -158,3 +158,19 @@ def test_tls_has_its_own_port_and_a_fingerprint_as_openssl_prints_it(tmp_path: P
 def test_a_half_configured_log_in_is_refused(given: dict[str, str], name: str) -> None:
     with pytest.raises(ConfigError, match=f"^{name}: expected"):
         load_settings(_env_file=None, **given)
+
+
+@pytest.mark.parametrize(
+    ("program", "name", "shown"),
+    [
+        ("/opt/bazang", "doctor", "flask --app wsgi doctor"),
+        ("/opt/bazang", "worker", "flask --app wsgi worker"),
+        ("/usr/lib/bazang/0.1.0", "setup-link", "sudo bazang setup-link"),
+        ("/usr/lib/bazang/0.1.0", "worker", "sudo systemctl start bazang-worker"),
+    ],
+)
+def test_commands_are_shown_as_this_installation_has_them(
+    monkeypatch: pytest.MonkeyPatch, program: str, name: str, shown: str
+) -> None:
+    monkeypatch.setattr(config, "PROGRAM", Path(program))
+    assert command(name) == shown

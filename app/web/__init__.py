@@ -5,6 +5,7 @@ from flask import Flask
 
 def register(app: Flask) -> None:
     """Attach the panel to the application."""
+    from app.config import command
     from app.services.api.tokens import expires_soon as token_expires_soon
     from app.services.counts import Counts
     from app.web import (
@@ -73,6 +74,7 @@ def register(app: Flask) -> None:
         app.register_blueprint(views.blueprint)
     app.jinja_env.globals.update(
         colours=colours,
+        command=command,
         describe_browser=describe_browser,
         wording=wording,
         audit_wording=audit_wording,

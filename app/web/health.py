@@ -14,7 +14,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_login import current_user
 
-from app.config import PREFIX
+from app.config import PREFIX, command
 from app.domain.lifecycle import Outcome
 from app.domain.limits import DAY, LimitReason
 from app.domain.pbx_connection import is_too_old
@@ -152,7 +152,7 @@ def _service_fault(state: _TelephoneState) -> Health | None:
     heartbeat = state.worker.heartbeat
     since = _("never") if heartbeat is None else format_moment(heartbeat)
     text = _("The telephone service is not running (last seen: %(since)s).", since=since)
-    return Health(HealthLevel.FAULT, text, _("Start it:"), "flask --app wsgi worker")
+    return Health(HealthLevel.FAULT, text, _("Start it:"), command("worker"))
 
 
 def _pbx_fault(state: _TelephoneState) -> Health | None:
