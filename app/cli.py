@@ -11,7 +11,7 @@ import click
 from flask import Flask, current_app
 
 from app import log
-from app.config import FIRST_EXCHANGE, Settings
+from app.config import FIRST_EXCHANGE, Settings, command
 from app.paths import OPTIONAL, find_faults
 from app.store.database import PASSING_FAILURES, Database
 from app.store.exchanges import Exchanges, UnknownExchange
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def register(app: Flask) -> None:
     """Add the commands to the application."""
     accounts = (create_admin, set_password, remove_second_factor)
-    for command in (
+    for each in (
         worker,
         *accounts,
         setup_link,
@@ -37,7 +37,7 @@ def register(app: Flask) -> None:
         fill,
         doctor,
     ):
-        app.cli.add_command(command)
+        app.cli.add_command(each)
 
 
 def _context() -> tuple[Settings, Database]:
@@ -48,7 +48,7 @@ def _context() -> tuple[Settings, Database]:
         return settings.for_exchange(settings.exchange), exchanges.find(settings.exchange)
     except UnknownExchange as error:
         raise click.ClickException(
-            f"BAZANG_EXCHANGE: there is no exchange {settings.exchange!r}. To see them: flask --app wsgi exchange list"
+            f"BAZANG_EXCHANGE: there is no exchange {settings.exchange!r}. To see them: {command('exchange list')}"
         ) from error
     except PASSING_FAILURES as error:
         raise click.ClickException(f"BAZANG_EXCHANGE: {settings.exchange} cannot be opened: {error}") from error
@@ -298,7 +298,7 @@ def add_exchange(code: str, name: str) -> None:
         ) from error
     except Invalid as invalid:
         raise _describe(invalid) from invalid
-    click.echo(f"{code} is added. Its worker: BAZANG_EXCHANGE={code} flask --app wsgi worker")
+    click.echo(f"{code} is added. Its worker: {command('worker', code)}")
 
 
 @click.group("settings")
@@ -348,7 +348,7 @@ def import_settings(file: Path) -> None:
     click.echo(f"{count} entries were imported.")
     if new_users:
         names = ", ".join(new_users)
-        click.echo(f"These users have no password yet: {names}. Set one: flask --app wsgi set-password NAME")
+        click.echo(f"These users have no password yet: {names}. Set one: {command('set-password NAME')}")
 
 
 @click.command()

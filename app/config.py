@@ -24,11 +24,23 @@ from app.domain.routing import Context
 PREFIX = "BAZANG_"
 AMI_TLS_PORT = 5039
 FIRST_EXCHANGE = "main"  # the code of the exchange that an office with a single one has
+PROGRAM = Path(__file__).resolve().parents[1]
+PACKAGE = Path("/usr/lib/bazang")  # where the Debian package has the program
 UMASK = 0o077  # of our processes; what Asterisk reads gets its rights explicitly
 # Never part of an error message.
 _SECRETS = frozenset(
     {"secret_key", "ami_secret", "database_url", "metrics_token", "oidc_client_secret", "ldap_bind_password"}
 )
+
+
+def command(arguments: str, exchange: str = FIRST_EXCHANGE) -> str:
+    """Return what to type here for a command of Bazang about an exchange, such as `doctor`. It is shown, not run."""
+    setting = "" if exchange == FIRST_EXCHANGE else f"{PREFIX}EXCHANGE={exchange} "
+    if not PROGRAM.is_relative_to(PACKAGE):
+        return f"{setting}flask --app wsgi {arguments}"
+    if arguments == "worker":  # a second one beside the service would only wait
+        return f"sudo systemctl start bazang-worker{f'-{exchange}' if setting else ''}"
+    return f"sudo {setting}bazang {arguments}"
 
 
 class ConfigError(Exception):

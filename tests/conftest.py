@@ -113,9 +113,9 @@ def faketime() -> None:
 
 
 @pytest.fixture(scope="session")
-def systemd_analyze() -> Path:
-    """The root of the system that has systemd-analyze."""
-    return _need(SYSTEMD_ANALYZE.root, NoPackageFile)
+def systemd_analyze() -> PackageFile:
+    _need(SYSTEMD_ANALYZE.find, NoPackageFile)
+    return SYSTEMD_ANALYZE
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app import create_app
-from app.config import ConfigError, Settings, load_settings, secret_key
+from app import config, create_app
+from app.config import ConfigError, Settings, command, load_settings, secret_key
 from script.office.database import make_settings
 from tests.support.factories import run_at_once
 
@@ -193,3 +193,22 @@ def test_a_further_exchange_has_nothing_of_the_first_ones_pbx(tmp_path: Path) ->
         "BAZANG_PBX_PROFILE",
     ]
     assert first.from_environment("ami_host"), "the settings of the first exchange stay as they are"
+
+
+@pytest.mark.parametrize(
+    ("program", "name", "exchange", "shown"),
+    [
+        ("/opt/bazang", "doctor", "main", "flask --app wsgi doctor"),
+        ("/opt/bazang", "worker", "main", "flask --app wsgi worker"),
+        ("/opt/bazang", "worker", "north", "BAZANG_EXCHANGE=north flask --app wsgi worker"),
+        ("/usr/lib/bazang/0.1.0", "setup-link", "main", "sudo bazang setup-link"),
+        ("/usr/lib/bazang/0.1.0", "doctor", "north", "sudo BAZANG_EXCHANGE=north bazang doctor"),
+        ("/usr/lib/bazang/0.1.0", "worker", "main", "sudo systemctl start bazang-worker"),
+        ("/usr/lib/bazang/0.1.0", "worker", "north", "sudo systemctl start bazang-worker-north"),
+    ],
+)
+def test_commands_are_shown_as_this_installation_has_them(
+    monkeypatch: pytest.MonkeyPatch, program: str, name: str, exchange: str, shown: str
+) -> None:
+    monkeypatch.setattr(config, "PROGRAM", Path(program))
+    assert command(name, exchange) == shown

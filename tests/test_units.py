@@ -1,6 +1,5 @@
 """The units for systemd let the processes do what they need and no more."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -8,20 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from script.lib.package_files import LIBRARIES, SYSTEMD_ANALYZE
+from script.lib.package_files import PackageFile
 
 UNITS = sorted((Path(__file__).parent.parent / "deploy").glob("*.service"))
 WORST = 3.0  # exposure by `systemd-analyze security`; 10 is the worst
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
-def test_exposure_is_low(unit: Path, tmp_path: Path, systemd_analyze: Path) -> None:
+def test_exposure_is_low(unit: Path, tmp_path: Path, systemd_analyze: PackageFile) -> None:
     copy = shutil.copy(unit, tmp_path)
-    program = systemd_analyze / SYSTEMD_ANALYZE.path
-    libraries = f"{systemd_analyze / LIBRARIES}:{systemd_analyze / LIBRARIES / 'systemd'}"
-    command = [str(program), "security", "--offline=true", "--no-pager", str(copy)]
-    environment = {**os.environ, "LD_LIBRARY_PATH": libraries}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    command = [str(systemd_analyze.find()), "security", "--offline=true", "--no-pager", str(copy)]
+    done = subprocess.run(command, env=systemd_analyze.environment(), capture_output=True, text=True, check=True)
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
     assert found is not None, done.stdout
     assert float(found[1]) < WORST

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.audio.clip import SoundError, SpeechError
 from app.audio.library import SoundLibrary
 from app.audio.voices import is_piper_installed, list_models, read_models
-from app.config import Settings, agi_secret
+from app.config import Settings, agi_secret, command
 from app.doctor import exchange, sounds
 from app.doctor.findings import Finding, Level, fault, ok, warning
 from app.doctor.logins import check_logins
@@ -76,7 +76,7 @@ def check_schema(database: Database) -> Finding:
     if current != head:
         return fault(
             f"The database is at revision {current or 'none'}; this version needs {head}.",
-            "Run: flask --app wsgi db upgrade",
+            f"Run: {command('db upgrade')}",
         )
     return ok(f"The database ({database.engine.dialect.name}) is up to date.")
 
@@ -86,7 +86,7 @@ def _check_administrator(database: Database) -> Finding:
         return ok("There is an administrator.")
     return fault(
         "There is no administrator, so nobody can log in.",
-        "Run: flask --app wsgi setup-link, or flask --app wsgi create-admin NAME --password-stdin",
+        f"Run: {command('setup-link')}, or {command('create-admin NAME --password-stdin')}",
     )
 
 
@@ -135,7 +135,7 @@ def check_second_factors(settings: Settings, database: Database) -> Iterator[Fin
         yield fault(
             f"The second factors of these users were encrypted with another key: {', '.join(names)}.",
             f"Restore {settings.data_dir / 'secret_key'} or BAZANG_SECRET_KEY. Until then they log in with recovery "
-            "codes, or after: flask --app wsgi remove-second-factor NAME",
+            f"codes, or after: {command('remove-second-factor NAME')}",
         )
 
 
@@ -253,7 +253,7 @@ def check_worker(settings: Settings, database: Database, now: datetime) -> Itera
             "Keep the clocks of all machines synchronized: timedatectl.",
         )
     if not runs:
-        yield fault("The worker does not run.", "Run: flask --app wsgi worker (or start its systemd unit).")
+        yield fault("The worker does not run.", f"Run: {command('worker')}")
         yield from _check_free_port(settings, agi_port)
         return
     since = f" since {state.started_at:%Y-%m-%d %H:%M:%S} UTC" if state.started_at is not None else ""

@@ -19,7 +19,7 @@ from app.cli import setup_address
 from app.config import UMASK, ConfigError, Settings, load_settings
 from app.server.panel import panel_answers, start_panel
 from app.server.ports import describe_replacement, free_port_near
-from app.server.process import spawn, terminate
+from app.server.process import spawn, terminate, wait_for_end
 from app.services.setup import first_administrator
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,7 +106,7 @@ class Supervisor:
         restarts = 0
         while True:
             started = time.monotonic()
-            code = await _wait(self.process)
+            code = await wait_for_end(self.process)
             restarts = 0 if time.monotonic() - started > HEALTHY_AFTER else restarts
             pause = RESTART_PAUSES[min(restarts, len(RESTART_PAUSES) - 1)]
             restarts += 1
@@ -117,19 +117,6 @@ class Supervisor:
     async def stop(self) -> None:
         """Send SIGTERM, and SIGKILL if the process does not end in time."""
         await asyncio.to_thread(terminate, self.process, STOP_SECONDS)
-
-
-async def _wait(process: Popen[bytes]) -> int:
-    """Return the exit code when the process ends. A cancelled wait leaves nothing behind."""
-    descriptor = os.pidfd_open(process.pid)
-    try:
-        readable = asyncio.Event()
-        asyncio.get_running_loop().add_reader(descriptor, readable.set)
-        await readable.wait()
-    finally:
-        asyncio.get_running_loop().remove_reader(descriptor)
-        os.close(descriptor)
-    return process.wait()
 
 
 def _describe_exit(code: int) -> str:

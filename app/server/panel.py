@@ -21,9 +21,11 @@ def start_panel(
     return spawn(command, log, environment={**environment, "PYTHONPATH": str(ROOT)}, folder=folder)
 
 
-async def panel_answers(process: subprocess.Popen[bytes], host: str, port: int) -> bool:
-    """Return True once the panel answers, False if its process ended first. Raises TimeoutError."""
-    async with asyncio.timeout(START_SECONDS):
+async def panel_answers(
+    process: subprocess.Popen[bytes], host: str, port: int, seconds: float | None = START_SECONDS
+) -> bool:
+    """Return True once the panel answers, False if its process ended first. Raises TimeoutError after `seconds`."""
+    async with asyncio.timeout(seconds):
         while process.poll() is None:
             if await _answers(host, port):
                 return True

@@ -1,5 +1,6 @@
 """Start child processes that end with us, however we end."""
 
+import asyncio
 import ctypes
 import os
 import shutil
@@ -64,6 +65,21 @@ def kill(process: Process) -> None:
     except ProcessLookupError:
         process.send_signal(signal.SIGKILL)  # it is gone, or too young to lead a group
     process.wait()
+
+
+async def wait_for_end(process: Process) -> int:
+    """Return the exit code when the process ends. A cancelled wait leaves nothing behind."""
+    if (code := process.poll()) is not None:
+        return code
+    descriptor = os.pidfd_open(process.pid)
+    try:
+        readable = asyncio.Event()
+        asyncio.get_running_loop().add_reader(descriptor, readable.set)
+        await readable.wait()
+    finally:
+        asyncio.get_running_loop().remove_reader(descriptor)
+        os.close(descriptor)
+    return process.wait()
 
 
 def die_with_parent() -> None:

@@ -14,6 +14,7 @@ from flask import abort, current_app, g, has_request_context, request
 from flask_babel import gettext as _
 from flask_login import current_user, login_required
 
+from app import config
 from app.audio.library import SoundLibrary
 from app.config import FIRST_EXCHANGE, Settings
 from app.services.counts import Counts
@@ -106,10 +107,9 @@ def _open(code: str, *, is_other: bool = False) -> CurrentExchange:
     return CurrentExchange(code, exchanges().find(code), panel_settings().for_exchange(code), is_other)
 
 
-def flask_command(command: str) -> str:
+def command(arguments: str) -> str:
     """Return the line to type for a command about the exchange of this request."""
-    code = current_exchange().code
-    return f"{'' if code == FIRST_EXCHANGE else f'BAZANG_EXCHANGE={code} '}flask --app wsgi {command}"
+    return config.command(arguments, current_exchange().code)
 
 
 def settings() -> Settings:

@@ -23,7 +23,7 @@ from app.services.requests.kept import KeptRefusal, count_refused
 from app.store import number_lists, pbx_state, routes, webhooks
 from app.store.models import RouteTroubleRow, WorkerState
 from app.store.webhooks import DestinationTrouble
-from app.web.context import cached, cached_query, flask_command, office, settings, utcnow
+from app.web.context import cached, cached_query, command, office, settings, utcnow
 from app.web.formats import clock, digits, format_moment, isolated, listed
 from app.web.locale import choose_locale
 from app.web.wording import LIMIT_REASON, OUTCOME
@@ -152,7 +152,7 @@ def _service_fault(state: _TelephoneState) -> Health | None:
     heartbeat = state.worker.heartbeat
     since = _("never") if heartbeat is None else format_moment(heartbeat)
     text = _("The telephone service is not running (last seen: %(since)s).", since=since)
-    return Health(HealthLevel.FAULT, text, _("Start it:"), flask_command("worker"))
+    return Health(HealthLevel.FAULT, text, _("Start it:"), command("worker"))
 
 
 def _pbx_fault(state: _TelephoneState) -> Health | None:

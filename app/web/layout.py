@@ -8,7 +8,7 @@ from flask_login import current_user
 from markupsafe import Markup
 
 from app.web import wording
-from app.web.context import cached, current_exchange, flask_command
+from app.web.context import cached, command, current_exchange
 from app.web.http import exchange_root, panel_url_for
 from app.web.locale import choose_locale
 from app.web.urls import cached_url_for
@@ -77,7 +77,7 @@ def register(app: Flask) -> None:
     """Give templates the navigation and the theme."""
     app.jinja_env.globals.update(frame=frame, navigation=navigation, role_label=role_label)
     app.jinja_env.globals.update(exchange_switch=switch, exchange_name=exchange_name)
-    app.jinja_env.globals.update(panel_url_for=panel_url_for, exchange_here=exchange_here, flask_command=flask_command)
+    app.jinja_env.globals.update(panel_url_for=panel_url_for, exchange_here=exchange_here, command=command)
     app.context_processor(lambda: {"theme": theme()})
 
 

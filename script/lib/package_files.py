@@ -1,5 +1,6 @@
 """Files of Debian packages that tests need. The packages are installed, or script/bootstrap has fetched them."""
 
+import os
 import platform
 import shutil
 from collections.abc import Callable
@@ -34,6 +35,12 @@ class PackageFile:
         """Return the file. Raises NoPackageFile."""
         return self.root() / self.path
 
+    def environment(self) -> dict[str, str]:
+        """Return the environment in which the program finds its libraries. Raises NoPackageFile."""
+        root = self.root()
+        libraries = f"{root / LIBRARIES}:{root / LIBRARIES / 'systemd'}"
+        return dict(os.environ) if root == Path("/") else {**os.environ, "LD_LIBRARY_PATH": libraries}
+
     def fetch(self, cache: Path, report: Callable[[str], None]) -> None:
         """Create a folder with the package in the cache. Raises debian.CannotFetch."""
         target, fresh = cache / self.package, cache / f".{self.package}.new"
@@ -50,4 +57,6 @@ FAKETIME = PackageFile("libfaketime", LIBRARIES / "faketime/libfaketimeMT.so.1")
 SLAPD = PackageFile("slapd", Path("usr/sbin/slapd"))
 NGINX = PackageFile("nginx", Path("usr/sbin/nginx"))
 CADDY = PackageFile("caddy", Path("usr/bin/caddy"))
+MMDEBSTRAP = PackageFile("mmdebstrap", Path("usr/bin/mmdebstrap"))
+NSPAWN = PackageFile("systemd-container", Path("usr/bin/systemd-nspawn"))
 SYSTEMD_ANALYZE = PackageFile("systemd", Path("usr/bin/systemd-analyze"))

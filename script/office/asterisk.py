@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from app.server.process import kill, spawn, terminate
+from app.server.process import kill, spawn, terminate, wait_for_end
 from script.office.asterisk_config import TRUNK_HOST, AsteriskInstance, OfficeSetup, QueueSetup, render
 from script.office.patience import PATIENCE
 from script.office.phone import Phone
@@ -133,6 +133,10 @@ class AsteriskOffice:
         except TimeoutError:
             await self.kill()
             raise RuntimeError(f"Asterisk {self.version} did not start:\n{self._end_of_output()}") from None
+
+    async def wait_for_end(self) -> None:
+        """Wait until the process ends."""
+        await wait_for_end(self._running())
 
     async def stop(self) -> None:
         """Terminate Asterisk, and kill it after 10 s (a call that hangs in AGI prevents its end)."""

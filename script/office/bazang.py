@@ -124,8 +124,11 @@ class Bazang:
         await self.asterisk.__aexit__()
         self.app.extensions["bazang"]["database"].engine.dispose()
 
-    async def start_worker(self) -> None:
-        """Start the worker and wait until it is connected and Asterisk runs its dialplan."""
+    async def start_worker(self, patience: float = PATIENCE) -> None:
+        """Start the worker and wait until it is connected and Asterisk runs its dialplan.
+
+        Raises RuntimeError if it ends before, AssertionError after `patience` seconds.
+        """
         began = self.wall_clock.now() if self.wall_clock is not None else datetime.now(UTC)
         self.launch_worker()
 
@@ -134,7 +137,7 @@ class Bazang:
                 raise RuntimeError(f"the worker ended during the start:\n{self.worker_log()[-3000:]}")
             return self.worker_runs(began)
 
-        await self.until(runs, PATIENCE, "the worker is ready")
+        await self.until(runs, patience, "the worker is ready")
 
     def worker_runs(self, began: datetime) -> bool:
         """Tell whether a worker was connected and Asterisk ran its dialplan at a heartbeat after `began`."""

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import math
 import os
 import re
 import secrets
@@ -18,7 +19,7 @@ from typing import Any
 from app.audio.library import SoundLibrary
 from app.server.panel import panel_answers, start_panel
 from app.server.ports import describe_replacement, free_port_near
-from app.server.process import terminate
+from app.server.process import terminate, wait_for_end
 from app.services import users
 from script.office.agent import GREETINGS
 from script.office.asterisk import NoAsterisk
@@ -58,7 +59,7 @@ MAX_WAIT = 10  # seconds that a customer waits in the queue
 REST, AGENT_PAUSE = 5, 30  # seconds; shorter than in a real office
 RING_SECONDS = 1  # before a customer answers
 INTERRUPTED = 130
-CHECK_INTERVAL = 0.5  # seconds
+REMINDER_SECONDS = 20.0  # between two lines about a start that takes long
 
 
 def main(arguments: list[str]) -> int:
@@ -211,8 +212,8 @@ async def _run_office(language: str, profile: str, ports: Mapping[str, int], pas
                 HOST, ports["panel"], bazang.process_environment(), bazang.folder, bazang.folder / "panel.log"
             )
             await _start_office(bazang, language, profile, panel, ports, passwords)
-            await _wait_for_end_of_a_process(bazang, panel)
-            print(f"A process of the demo has ended. See the logs in {bazang.folder}", file=sys.stderr)
+            ended = await _wait_for_end_of_a_process(bazang, panel)
+            print(f"{ended} has ended. See the logs in {bazang.folder}", file=sys.stderr)
             return 1
     except asyncio.CancelledError:
         return 0
@@ -233,9 +234,7 @@ async def _start_office(
     """Start trunk and worker, wait for the panel and save the state for other terminals."""
     trunk = await bazang.asterisk.trunk()
     trunk.on_call = await _answer_as_customer(bazang, language)
-    await bazang.start_worker()
-    if not await panel_answers(panel, HOST, ports["panel"]):
-        raise RuntimeError(f"the panel ended during the start:\n{(bazang.folder / 'panel.log').read_text()[-3000:]}")
+    await wait_until_started(bazang, panel, ports["panel"])
     state = State(
         panel=f"http://{HOST}:{ports['panel']}/",
         administrator=ADMINISTRATOR,
@@ -249,11 +248,55 @@ async def _start_office(
     print(introduction(bazang.asterisk.build.version, language, profile, state), flush=True)
 
 
-async def _wait_for_end_of_a_process(bazang: Bazang, panel: Popen[bytes]) -> None:
-    while True:
-        if panel.poll() is not None or bazang.worker.poll() is not None or not bazang.asterisk.runs:
-            return
-        await asyncio.sleep(CHECK_INTERVAL)
+async def wait_until_started(bazang: Bazang, panel: Popen[bytes], port: int) -> None:
+    """Start the worker, and wait until it and the panel are ready, however long a busy machine needs.
+
+    Say now and then what is missing. Raises RuntimeError if a process of the demo ends meanwhile.
+    """
+
+    async def answers() -> None:
+        if not await panel_answers(panel, HOST, port, None):
+            log = (bazang.folder / "panel.log").read_text(errors="replace")
+            raise RuntimeError(f"the panel ended during the start:\n{log[-3000:]}")
+
+    async def ends() -> None:
+        await bazang.asterisk.wait_for_end()
+        raise RuntimeError(f"Asterisk ended during the start. See the logs in {bazang.folder}")
+
+    starting = {
+        asyncio.create_task(bazang.start_worker(math.inf)): "the worker",
+        asyncio.create_task(answers()): "the panel",
+    }
+    end = asyncio.create_task(ends())
+    missing = set(starting)
+    try:
+        while missing:
+            done, _ = await asyncio.wait({*missing, end}, timeout=REMINDER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            missing -= done
+            if not done:
+                names = " and ".join(sorted(starting[task] for task in missing))
+                print(f"Still waiting for {names}; the logs are in {bazang.folder}. Ctrl-C ends the demo.", flush=True)
+    finally:
+        for task in (*starting, end):
+            task.cancel()
+        await asyncio.gather(*starting, end, return_exceptions=True)
+
+
+async def _wait_for_end_of_a_process(bazang: Bazang, panel: Popen[bytes]) -> str:
+    """Wait until a process of the demo ends, and return its name."""
+    processes = {
+        asyncio.create_task(wait_for_end(panel)): "The panel",
+        asyncio.create_task(wait_for_end(bazang.worker)): "The worker",
+        asyncio.create_task(bazang.asterisk.wait_for_end()): "Asterisk",
+    }
+    try:
+        done, _ = await asyncio.wait(processes, return_when=asyncio.FIRST_COMPLETED)
+        return processes[done.pop()]
+    finally:
+        for task in processes:
+            task.cancel()
 
 
 def _choose_ports() -> dict[str, int]:

@@ -3,19 +3,21 @@
 It shares the network of this process, so the whole process should be in a network of its own (`unshare --net`).
 """
 
+import os
 import re
-import shutil
+import select
+import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
-BOOT_SECONDS = 60.0
-POLL_SECONDS = 0.1
+from script.lib.package_files import CACHE, MMDEBSTRAP, NSPAWN, NoPackageFile
+from script.office.patience import PATIENCE
+
 # What a Debian system has anyway, and what the package depends on, so that nothing is downloaded with it.
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "adduser", "ca-certificates", "python3")
-TOOLS = ("mmdebstrap", "systemd-nspawn", "nsenter", "unshare")
 
 
 class MachineFailed(Exception):
@@ -24,7 +26,7 @@ class MachineFailed(Exception):
 
 def make_root(suite: str, mirror: str, folder: Path) -> None:
     """Make the root file system of a Debian suite in a new folder. Raises MachineFailed."""
-    command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
+    command = [str(MMDEBSTRAP.find()), "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
     done = subprocess.run([*command, suite, str(folder), mirror], capture_output=True, text=True)
     if done.returncode != 0:
         raise MachineFailed(f"mmdebstrap {suite}: {done.stderr.strip()[-1500:]}")
@@ -40,16 +42,19 @@ class Machine:
         self._leader = 0
 
     def __enter__(self) -> Self:
-        command = ["systemd-nspawn", "--quiet", "-D", str(self.root), "--register=no", "--keep-unit"]
-        with self._log.open("wb") as log:
-            self._nspawn = subprocess.Popen(
-                [*command, "--console=pipe", "--boot"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        try:
-            self._wait_until_booted()
-        except BaseException:
-            self.__exit__()
-            raise
+        command = [str(NSPAWN.find()), "--quiet", "-D", str(self.root), "--register=no", "--keep-unit"]
+        command += ["--console=pipe", "--notify-ready=yes", "--boot"]
+        address = self.root.with_suffix(".notify")
+        address.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices, self._log.open("wb") as log:
+            notices.bind(str(address))
+            environment = {**NSPAWN.environment(), "NOTIFY_SOCKET": str(address)}
+            self._nspawn = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+            try:
+                self._wait_until_booted(notices)
+            except BaseException:
+                self.__exit__()
+                raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -90,33 +95,36 @@ class Machine:
         found = self.output("find", *places, "-xdev", "-name", pattern).splitlines()
         return sorted(path for path in found if not path.startswith("/var/log/"))
 
-    def _wait_until_booted(self) -> None:
-        deadline = time.monotonic() + BOOT_SECONDS
-        state = "not started"
-        while time.monotonic() < deadline:
-            assert self._nspawn is not None
-            if self._nspawn.poll() is not None:
-                break
-            self._leader = self._leader or self._find_leader()
-            if self._leader:
-                done = self.run("systemctl", "is-system-running", check=False)
-                state = done.stdout.strip() or done.stderr.strip()
-                if state in ("running", "degraded"):
-                    return
-            time.sleep(POLL_SECONDS)  # no event reports the end of the boot to us
+    def _wait_until_booted(self, notices: socket.socket) -> None:
+        """Wait for what nspawn tells: the process of the system's systemd, and that it has booted."""
+        for notice in self._read_notices(notices):
+            if found := re.search(r"^X_NSPAWN_LEADER_PID=(\d+)$", notice, re.MULTILINE):
+                self._leader = int(found[1])
+            if self._leader and "READY=1" in notice.splitlines():
+                return
         log = re.sub(r"\x1b\[[0-9;]*m", "", self._log.read_text(errors="replace"))
-        raise MachineFailed(f"the system did not start ({state}):\n{log[-1500:]}")
+        raise MachineFailed(f"the system did not start:\n{log[-1500:]}")
 
-    def _find_leader(self) -> int:
-        """Return the process id of the system's systemd, 0 if it is not there yet."""
+    def _read_notices(self, notices: socket.socket) -> Iterator[str]:
+        """Yield what nspawn tells, until it ends or the patience does."""
         assert self._nspawn is not None
-        children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
-        for child in children.read_text().split():
-            if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
-                return int(child)
-        return 0
+        ended = os.pidfd_open(self._nspawn.pid)
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while (left := deadline - time.monotonic()) > 0:
+                readable, _, _ = select.select([notices.fileno(), ended], [], [], left)
+                if notices.fileno() in readable:
+                    yield notices.recv(4096).decode(errors="replace")
+                elif ended in readable:
+                    return
+        finally:
+            os.close(ended)
 
 
-def missing_tools() -> list[str]:
-    """Return the programs that are missing here."""
-    return [tool for tool in TOOLS if not shutil.which(tool)]
+def fetch_tools(report: Callable[[str], None]) -> None:
+    """Fetch mmdebstrap and systemd-nspawn if they are not installed. Raises debian.CannotFetch."""
+    for tool in (MMDEBSTRAP, NSPAWN):
+        try:
+            tool.find()
+        except NoPackageFile:
+            tool.fetch(CACHE, report)

@@ -1,15 +1,22 @@
 """The commands of script/demo for people without a softphone, and the language in which it speaks."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from subprocess import Popen
 
 import pytest
 
+from app.server.panel import start_panel
+from app.server.process import kill
+from script.office import demo
 from script.office.agent import hang_up, play_agent
 from script.office.bazang import Bazang
-from script.office.demo import introduction, machine_language
+from script.office.demo import introduction, machine_language, wait_until_started
 from script.office.demo_office import PLAIN
 from script.office.demo_state import State
 from script.office.patience import PATIENCE
+from script.office.ports import free_port
 from tests.asterisk.conftest import OpenOffice
 from tests.asterisk.office import Office
 
@@ -47,6 +54,59 @@ async def test_the_whole_way_without_a_softphone(open_office: OpenOffice, capfd:
 
 async def wait_until_offline(office: Office) -> None:
     await office.bazang.until(lambda: office.line_state("101") == "offline" or None, PATIENCE, "101 has logged out")
+
+
+@contextmanager
+def open_panel(bazang: Bazang) -> Iterator[tuple[Popen[bytes], int]]:
+    port = free_port()
+    log = bazang.folder / "panel.log"
+    panel = start_panel("127.0.0.1", port, bazang.process_environment(), bazang.folder, log)
+    try:
+        yield panel, port
+    finally:
+        kill(panel)
+
+
+@pytest.mark.asterisk(22)
+async def test_a_start_takes_as_long_as_it_needs_and_says_what_is_missing(
+    open_office: OpenOffice, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "REMINDER_SECONDS", 0.05)
+    printed = ""
+
+    def read() -> str:
+        nonlocal printed
+        printed += capfd.readouterr().out
+        return printed
+
+    async with open_office(phones=(), work=False) as office:
+        bazang = office.bazang
+        with open_panel(bazang) as (panel, port):
+            start = asyncio.create_task(wait_until_started(bazang, panel, port))
+            await bazang.until(lambda: "Still waiting for the panel and the worker;" in read(), PATIENCE, "is told")
+            bazang.freeze_worker()
+            await bazang.until(lambda: "Still waiting for the worker;" in read() or start.done(), PATIENCE, "is told")
+            assert not start.done()
+            bazang.thaw_worker()
+            async with asyncio.timeout(PATIENCE):
+                await start
+
+
+@pytest.mark.asterisk(22)
+@pytest.mark.parametrize("ended", ["Asterisk", "the panel", "the worker"])
+async def test_a_start_ends_with_the_process_that_ends(open_office: OpenOffice, ended: str) -> None:
+    async with open_office(phones=(), work=False) as office:
+        bazang = office.bazang
+        with open_panel(bazang) as (panel, port):
+            start = asyncio.create_task(wait_until_started(bazang, panel, port))
+            await bazang.until(lambda: bazang._worker, PATIENCE, "the worker is launched")
+            if ended == "Asterisk":
+                await bazang.asterisk.kill()
+            else:
+                kill(panel if ended == "the panel" else bazang.worker)
+            with pytest.raises(RuntimeError, match=f"{ended} ended during the start"):
+                async with asyncio.timeout(PATIENCE):
+                    await start
 
 
 @pytest.mark.parametrize(
