@@ -77,6 +77,7 @@ def test_module_contexts(context: str, expected: bool) -> None:
 def test_contexts_of_plans() -> None:
     module = ModulePlan(7, "*5001", next=HANG_UP, error=NO_DESTINATION)
     assert module.context == "bazang-module-7" and is_module_context(module.context)
+    assert module.hours_context == "bazang-hours-7" and not is_module_context(module.hours_context)
     plan = ExtensionPlan("101", "PJSIP/101", "hints", False, 20, NO_DESTINATION, NO_DESTINATION, NO_DESTINATION)
     assert plan.context == "bazang-extension-101" and not is_module_context(plan.context)
     assert replace(plan, has_scenario=False).context == "bazang-plain-extension-101"

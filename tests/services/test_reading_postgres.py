@@ -16,13 +16,14 @@ from tests.services.monitoring import test_figures
 from tests.services.report import test_overview, test_own_requests, test_query, test_statistics
 from tests.services.requests import test_access, test_create, test_detail, test_pause, test_pending, test_perform
 from tests.services.requests.test_pause import office_settings
+from tests.services.requests.test_pending import loaded
 from tests.services.test_filling import filled
-from tests.services.test_transfer import library
+from tests.services.test_transfer import furnished, library
 from tests.services.website import test_challenges
 from tests.store import test_search
 from tests.support.other_database import taken_over
 
-__all__ = ["filled", "library", "listed", "office_settings", "other", "rule", "user_id"]
+__all__ = ["filled", "furnished", "library", "listed", "loaded", "office_settings", "other", "rule", "user_id"]
 
 
 @pytest.fixture

@@ -106,17 +106,18 @@ function place(box, beside) {
 function open(button) {
   const field = document.getElementById(button.dataset.picks);
   const box = make("div", { popover: "auto", role: "dialog", class: "calendar" });
+  const around = button.parentElement;
   button.after(box);
-  button.parentElement.setAttribute("hx-morph-skip", ""); // an update of the page must not take it away
+  around.setAttribute("hx-morph-skip", ""); // an update of the page must not take it away
   picker = { box, button, field, calendar: button.dataset.calendar, day: parseDate(field.value) ?? today() };
   box.addEventListener("toggle", (event) => {
     if (event.newState !== "closed") return;
-    box.parentElement.removeAttribute("hx-morph-skip");
+    around.removeAttribute("hx-morph-skip"); // the box may have gone with its page before this event
     box.remove();
   });
   draw();
   box.showPopover();
-  place(box, button.parentElement.getBoundingClientRect());
+  place(box, around.getBoundingClientRect());
   focusDay();
 }
 
