@@ -14,6 +14,7 @@ from typing import Any
 
 from script.chaos_run.history import Entry
 from script.chaos_run.memory import growth
+from script.chaos_run.plan import SHORTEST_TALK
 
 VERDICTS = ("lost", "twice", "agent_in_call", "stuck", "wrong_end_status")
 IDENTITY_DIGITS = "45678"
@@ -152,6 +153,17 @@ class Seen:
         answered, ended = call.answered, call.ended or float("inf")
         return answered is not None and any(begin < ended and answered < end for begin, end in self.standstills)
 
+    def connected_before(self, call: Call) -> bool:
+        """Tell whether customer and agent were connected for the shortest talk before Asterisk stood still.
+
+        Something that the agent pressed has arrived, but perhaps not all by which a talk is known.
+        """
+        answered, ended = call.answered, call.ended or float("inf")
+        if answered is None or not call.keys:
+            return False
+        begins = (begin for begin, _ in self.standstills if answered <= begin < ended)
+        return answered + SHORTEST_TALK <= min(begins, default=0.0)
+
     def shows(self, number: str, module: str, status: str) -> bool:
         """Tell whether the panel shows a request with this status at the end."""
         return any((row["number"], row["module"], row["status"]) == (number, module, status) for row in self.panel)
@@ -234,6 +246,8 @@ def _explain_no_talk(seen: Seen, number: str, module: str, since: float) -> str 
         return "the PBX died during the call"
     if any(map(seen.stood_still, calls)) and seen.shows(number, module, "uncertain"):
         return "the PBX stood still during the call, and a person is asked"
+    if any(map(seen.connected_before, calls)):
+        return "connected long enough before the PBX stood still"
     if _tries(seen, number) > seen.retries:
         return "not reached so often as the module tries"
     return None
@@ -345,6 +359,8 @@ def _find_wrong(seen: Seen, number: str, module: str, status: str) -> str:
     if status == "done":
         answered = [call for call in calls if call.answered is not None]
         if talks or _hung_up_at_once(answered, mine) or any(call.by == "cut" for call in answered):
+            return ""
+        if any(map(seen.connected_before, answered)):
             return ""
         return "nobody talked" if answered else "the customer never answered"
     if status == "uncertain":

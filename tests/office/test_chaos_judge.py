@@ -196,6 +196,23 @@ def test_call_in_which_the_pbx_stood_still_explains_nothing_else(story: Story, s
     assert sorted(story.verdicts()) == ["lost", "wrong_end_status"]
 
 
+@pytest.mark.parametrize(
+    ("pressed", "stops", "is_talk"), [(14.6, 15.1, True), (14.6, 14.9, False), (None, 15.1, False)]
+)
+def test_who_was_connected_long_enough_before_a_standstill_has_talked(
+    story: Story, pressed: float | None, stops: float, is_talk: bool
+) -> None:
+    """The agent had no time to press all digits. `pressed`: when the first one arrived. The shortest talk is 1 s."""
+    story.register()
+    story.call("101", 10, 24, answered=11, ours=True, acts=((12, "presses 1"),))
+    keys = () if pressed is None else ((pressed, "1"),)
+    story.call("trunk", 13, 22, answered=14, by="phone", keys=keys, acts=((22, "hangs up in silence"),))
+    for at, phase in ((stops, "begin"), (23.5, "end")):
+        story.add(at, "fault", fault="asterisk_stop", phase=phase)
+    story.show("done")
+    assert sorted(story.verdicts()) == ([] if is_talk else ["lost", "wrong_end_status"])
+
+
 def test_standstill_between_the_calls_explains_nothing(story: Story) -> None:
     story.register()
     story.try_customer(10)
