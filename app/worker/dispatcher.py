@@ -28,7 +28,7 @@ from app.telephony.translate import is_early_record, is_end_record, record_outco
 from app.worker.background import BackgroundTasks
 from app.worker.clock import CLOCK, utcnow
 from app.worker.figures import WorkerFigures
-from app.worker.standstills import FILE, Standstills
+from app.worker.standstills import Standstills, standstill_file
 from app.worker.talk_times import TalkTimes
 from app.worker.write_queue import WriteQueue
 
@@ -91,7 +91,7 @@ class Dispatcher:
             over=lambda attempt: self.end(attempt, Outcome.CONNECTED, "agent hung up"),
             silent=self._note_standstill,
         )
-        self._standstills = Standstills(settings.data_dir / FILE)
+        self._standstills = Standstills(standstill_file(settings))
         self._figures = figures or WorkerFigures()
         self._woken = asyncio.Event()
         self._woken_at: float | None = None  # monotonic: the first time since the last dispatch

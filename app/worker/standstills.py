@@ -5,9 +5,15 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from app.config import Settings
+
 log = logging.getLogger(__name__)
-FILE = "standstills"  # in DATA_DIR
 _LONGEST = 64 * 1024  # bytes of it that are read: far more than there can be talks at once
+
+
+def standstill_file(settings: Settings) -> Path:
+    """Return the file of an exchange. Workers of several exchanges may share DATA_DIR."""
+    return settings.data_dir / f"standstills-{settings.exchange}"
 
 
 class Standstills:

@@ -10,7 +10,7 @@ import pytest
 
 from app.services.settings.office import LONGEST_MIN_TALK
 from app.store.models import Attempt
-from app.worker.standstills import FILE
+from app.worker.standstills import standstill_file
 from script.office.asterisk import OfficeSetup
 from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
@@ -293,7 +293,7 @@ async def test_standstill_in_a_talk_is_known_to_the_next_worker(open_office: Ope
         await office.wait_for_status(talk.request, "connected")
         with bazang.database.write() if is_locked else nullcontext():  # nobody else can write then
             bazang.asterisk.pause()
-            await bazang.until((bazang.folder / FILE).exists, PATIENCE, "the worker writes it down")
+            await bazang.until(standstill_file(bazang.settings).exists, PATIENCE, "the worker writes it down")
             if not is_locked:
                 await bazang.until(lambda: bazang.attempts()[0].stood_still_at, PATIENCE, "the worker stores it")
             hang_up = asyncio.ensure_future(talk.customer.hang_up())

@@ -29,7 +29,7 @@ from app.worker import dispatcher as dispatcher_module
 from app.worker.background import BackgroundTasks
 from app.worker.dispatcher import SILENT_AFTER, Dispatcher
 from app.worker.figures import WorkerFigures
-from app.worker.standstills import FILE, Standstills
+from app.worker.standstills import Standstills, standstill_file
 from app.worker.write_queue import WriteQueue
 from script.office.patience import PATIENCE
 from tests.support.factories import (
@@ -592,7 +592,7 @@ async def test_record_says_whether_the_talk_was_long_enough(
     create_due_request(database)
     order = await harness.dial()
     if known == "stood still, not stored":
-        Standstills(harness.settings.data_dir / FILE).add(order.attempt)
+        Standstills(standstill_file(harness.settings)).add(order.attempt)
         harness.dispatcher.recall()
     elif known:
         requests.progress(database, order.attempt, Step.CONNECTED, datetime.now(UTC))

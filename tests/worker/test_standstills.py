@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from app.worker.standstills import Standstills
+from app.worker.standstills import Standstills, standstill_file
+from script.office.database import make_settings
 
 
 def test_next_worker_knows_the_standstills_of_attempts_in_flight(tmp_path: Path) -> None:
@@ -23,6 +24,15 @@ def test_file_goes_when_no_attempt_in_it_is_in_flight(tmp_path: Path) -> None:
     assert not file.exists()
     after.recall(["a1"])
     assert "a1" not in after
+
+
+def test_workers_of_two_exchanges_can_share_the_folder(tmp_path: Path) -> None:
+    first, north = (Standstills(standstill_file(make_settings(tmp_path, exchange=code))) for code in ("main", "north"))
+    first.add("a1")
+    north.recall(["b1"])
+    after = Standstills(standstill_file(make_settings(tmp_path)))
+    after.recall(["a1"])
+    assert "a1" in after
 
 
 def test_line_that_was_not_finished_is_no_attempt(tmp_path: Path) -> None:
