@@ -21,6 +21,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     from app.store.exchanges import Exchanges
     from app.web import body_check, host_check, request_log
     from app.web.locale import choose_locale
+    from app.web.template_environment import TemplateEnvironment
     from app.web.url_prefix import ExchangePrefix, UrlPrefix
 
     settings = settings or load_settings()
@@ -38,6 +39,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     except OSError as error:
         raise ConfigError(f"{PREFIX}DATA_DIR: {error}") from error
     app = Flask(__name__)
+    app.jinja_environment = TemplateEnvironment
     for fault in faults.values():  # the panel works without these paths, though not fully
         app.logger.error(fault)
     app.config.update(
