@@ -6,8 +6,7 @@ from werkzeug.exceptions import HTTPException
 from app.domain.hosts import host_name
 from app.services import hosts
 from app.web.assets import FILES
-from app.web.context import panel_database, panel_settings, panel_stored, utcnow
-from app.web.http import PROBES
+from app.web.context import PROBES, panel_database, panel_settings, panel_stored, utcnow
 
 
 class UnknownHost(HTTPException):

@@ -9,8 +9,6 @@ from werkzeug.routing import IntegerConverter, Map
 
 from app.config import FIRST_EXCHANGE
 from app.web.assets import FILES
-from app.web.context import PROBES as PROBES
-from app.web.context import WEBSITE as WEBSITE
 from app.web.context import named_exchange, panel_settings
 
 LARGEST_ROW_NUMBER = 2**31 - 1

@@ -9,8 +9,8 @@ from flask import Flask, Response, g, request
 
 from app import log
 from app.web.assets import FILES
-from app.web.context import panel_settings
-from app.web.http import PROBES, is_fragment
+from app.web.context import PROBES, panel_settings
+from app.web.http import is_fragment
 
 HEADER = "X-Request-ID"
 _GIVEN = re.compile(r"[A-Za-z0-9_-]{8,64}")

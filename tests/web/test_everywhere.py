@@ -25,7 +25,7 @@ from app.store.database import Database
 from app.store.models import ExtensionScenario, PhoneCall, QueueRow, QueueScenario, SpokenName
 from app.web import layout
 from app.web.assets import FILES as STATIC_FILES
-from app.web.http import PROBES, WEBSITE
+from app.web.context import PROBES, WEBSITE
 from app.web.report.downloads import XLSX
 from script.office.database import make_settings
 from tests.audio.sounds import tone, write_sound

@@ -24,7 +24,7 @@ from app.store import settings as store_settings
 from app.store.database import Database
 from app.store.settings import write_setting
 from app.web.assets import FILES as STATIC_FILES
-from app.web.http import PROBES
+from app.web.context import PROBES
 from script.office.asterisk_config import MODULES
 from tests.support.factories import (
     NOW,

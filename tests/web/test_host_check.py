@@ -11,8 +11,7 @@ from app.store.database import Database
 from app.store.settings import read_all
 from app.web import host_check
 from app.web.assets import FILES
-from app.web.context import utcnow
-from app.web.http import PROBES
+from app.web.context import PROBES, utcnow
 from script.office.database import make_settings
 from tests.web.conftest import ADMINISTRATOR, PASSWORD
 from tests.web.pages import Visitor

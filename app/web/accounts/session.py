@@ -16,11 +16,9 @@ from app.services.exchanges import SeenExchange
 from app.services.sessions import Client
 from app.store.models import User, UserSession
 from app.web.assets import FILES
-from app.web.context import OPEN_ENDPOINTS, current_exchange, panel_database, panel_settings, utcnow
+from app.web.context import OPEN_ENDPOINTS, PROBES, WEBSITE, current_exchange, panel_database, panel_settings, utcnow
 from app.web.host_check import learn_host
 from app.web.http import (
-    PROBES,
-    WEBSITE,
     exchange_root,
     is_fragment,
     local_path,
@@ -159,9 +157,9 @@ def _find(token: str, digest: str) -> SessionUser | None:
 
 
 def _keep_in_exchanges():
-    """Refuse a request for an exchange that there is not, or that the user may not see. Both look the same.
+    """Refuse a request for an exchange that does not exist or that the user may not see. Both look the same.
 
-    Whoever asks for a page is led to an exchange that they may see.
+    A request for a page is redirected to an exchange that the user may see.
     """
     if request.endpoint in FILES or request.blueprint in _OF_PANEL or is_api():
         return None
