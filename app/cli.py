@@ -289,7 +289,7 @@ def add_exchange(code: str, name: str) -> None:
     _checked_context(panel=True)
     registry: Exchanges = current_app.extensions["bazang"]["exchanges"]
     try:
-        exchanges.create(registry, code, name, datetime.now(UTC), actor="exchange add")
+        code = exchanges.create(registry, code, name, datetime.now(UTC), actor="exchange add")
     except exchanges.NeedsPostgres as error:
         raise click.ClickException("Several exchanges need PostgreSQL, see docs/exchanges.md.") from error
     except exchanges.MayNotCreate as error:

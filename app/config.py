@@ -24,6 +24,7 @@ from app.domain.routing import Context
 PREFIX = "BAZANG_"
 AMI_TLS_PORT = 5039
 FIRST_EXCHANGE = "main"  # the code of the exchange that an office with a single one has
+EXCHANGE_CODE = "[a-z][a-z0-9]{0,19}"  # a regular expression
 PROGRAM = Path(__file__).resolve().parents[1]
 PACKAGE = Path("/usr/lib/bazang")  # where the Debian package has the program
 UMASK = 0o077  # of our processes; what Asterisk reads gets its rights explicitly
@@ -71,7 +72,7 @@ class Settings(BaseSettings):
     asterisk_prompts_dir: str = ""  # path of prompts_dir on the machine of Asterisk; empty: the same
     voices_dir: Path | None = None  # optional piper voices; None: data_dir/voices
     # the exchange of the worker and of the commands, see docs/exchanges.md
-    exchange: str = Field(FIRST_EXCHANGE, pattern=r"^[a-z][a-z0-9]{0,19}$")
+    exchange: str = Field(FIRST_EXCHANGE, pattern=f"^{EXCHANGE_CODE}$")
     pbx_profile: Literal["asterisk", "freepbx"] = "asterisk"
     extension_context: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
     queue_context: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")

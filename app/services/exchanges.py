@@ -10,7 +10,7 @@ from sqlalchemy import exists, func, select, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from app.config import FIRST_EXCHANGE
+from app.config import EXCHANGE_CODE, FIRST_EXCHANGE
 from app.services import audit
 from app.services.audit import AuditAction
 from app.services.errors import ErrorCode, Invalid, NotFound, check_line
@@ -19,7 +19,6 @@ from app.store.exchanges import FIRST, ExchangeKey, Exchanges, create_schema
 from app.store.models import Exchange, User, UserExchange
 from app.store.user_exchanges import SEES_ALL
 
-CODE = re.compile(r"[a-z][a-z0-9]{0,19}")
 LONGEST_NAME = 80
 # Whether there is more than one, within a query for something else.
 ARE_SEVERAL = exists(select(Exchange.id).where(Exchange.id != FIRST.id))
@@ -80,8 +79,8 @@ def seen_ids(database: Database, user: User) -> tuple[int, ...]:
         return (*((FIRST.id,) if user.sees_first else ()), *sorted(further))
 
 
-def create(registry: Exchanges, code: str, name: str, now: datetime, *, actor: str) -> None:
-    """Add an exchange with tables of its own, as empty as a new office.
+def create(registry: Exchanges, code: str, name: str, now: datetime, *, actor: str) -> str:
+    """Add an exchange with tables of its own, as empty as a new office. Return its code, in small letters.
 
     Raises Invalid for `code` and `name`, NeedsPostgres and MayNotCreate.
     """
@@ -89,7 +88,7 @@ def create(registry: Exchanges, code: str, name: str, now: datetime, *, actor: s
         raise NeedsPostgres
     code, name = code.strip().lower(), name.strip()
     errors = check_line("name", name, LONGEST_NAME, required=True)
-    if not CODE.fullmatch(code):
+    if not re.fullmatch(EXCHANGE_CODE, code):
         errors["code"] = ErrorCode.EXCHANGE_CODE if code else ErrorCode.REQUIRED
     elif code == FIRST_EXCHANGE:
         errors["code"] = ErrorCode.TAKEN
@@ -104,6 +103,7 @@ def create(registry: Exchanges, code: str, name: str, now: datetime, *, actor: s
             shared = session.scalar(text("SELECT current_schema()")) or "public"
             create_schema(session, ExchangeKey(row.id, code, shared))
             audit.record(session, actor, AuditAction.EXCHANGE_ADDED, name, {"code": [None, code]}, now)
+            return code
     except IntegrityError as error:  # another transaction was faster
         raise Invalid({"code": ErrorCode.TAKEN}) from error
     except ProgrammingError as error:

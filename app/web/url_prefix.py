@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from app.config import FIRST_EXCHANGE
+from app.config import EXCHANGE_CODE, FIRST_EXCHANGE
 
 EXCHANGE = "bazang.exchange"  # the code of the exchange in the environment of WSGI
-_OF_EXCHANGE = re.compile(r"/x/([a-z][a-z0-9]{0,19})(?=/|$)")
+_OF_EXCHANGE = re.compile(rf"/x/({EXCHANGE_CODE})(?=/|$)")
 log = logging.getLogger(__name__)
 _HEADER = "HTTP_X_FORWARDED_PREFIX"
 

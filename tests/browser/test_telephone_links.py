@@ -4,7 +4,6 @@ The headless shell of Chromium checks what is registered, but opens no link by i
 So the test does that step as the standard says it (HTML, "custom scheme handlers"), with the registered address.
 """
 
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -14,22 +13,16 @@ from playwright.sync_api import Page, expect
 from app.store.database import Database
 from tests.browser.conftest import OpenBrowser
 from tests.browser.panel import session_cookie
-from tests.browser.test_website import Website
+from tests.browser.test_website import Website, website
 from tests.support.factories import create_line, create_module
+
+__all__ = ["website"]
 
 # The real function still runs. It throws for another origin, a scheme that is not allowed, or an address without %s.
 NOTE = """
 const register = navigator.registerProtocolHandler.bind(navigator);
 navigator.registerProtocolHandler = (scheme, url) => { register(scheme, url); window.registered = [scheme, url]; };
 """
-
-
-@pytest.fixture
-def customer_program(address: str) -> Iterator[Website]:
-    """A page of another origin."""
-    website = Website(address)
-    yield website
-    website.close()
 
 
 @pytest.fixture
@@ -54,13 +47,13 @@ def page(app: Flask, database: Database, open_browser: OpenBrowser) -> Page:
     ],
 )
 def test_a_link_of_another_page_leads_to_its_number(
-    page: Page, customer_program: Website, address: str, link: str, number: str, is_callable: bool
+    page: Page, website: Website, address: str, link: str, number: str, is_callable: bool
 ) -> None:
     page.locator("[data-handle-tel]").click()
     scheme, handler = page.evaluate("window.registered")
     assert (scheme, handler) == ("tel", f"{address}/call?number=%s")
-    customer_program.body = "<a id=call>Call</a>"
-    page.goto(customer_program.address)
+    website.body = "<a id=call>Call</a>"
+    page.goto(website.address)
     parsed = page.locator("#call").evaluate("(link, href) => { link.href = href; return link.href; }", link)
     page.goto(handler.replace("%s", quote(parsed, safe="!'()*-._~"), 1))
     expect(page.locator("#number")).to_have_value(number)

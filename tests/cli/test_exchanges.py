@@ -11,20 +11,20 @@ from app import create_app
 from app.extensions import db
 from app.store.models import CallRequest
 from script.office.database import make_settings
-from script.office.server_database import migrated_database, new_database
+from script.office.server_database import new_database
 from tests.cli.conftest import error_of, run
 
 
 @pytest.fixture
-def url(postgres_url: str, tmp_path: Path) -> Iterator[str]:
-    with migrated_database(postgres_url, tmp_path) as template, new_database(postgres_url, template) as url:
+def url(postgres_url: str, postgres_template: str) -> Iterator[str]:
+    with new_database(postgres_url, postgres_template) as url:
         yield url
 
 
 def test_an_exchange_is_added_and_the_commands_are_about_it(tmp_path: Path, url: str) -> None:
     app = create_app(make_settings(tmp_path, database_url=url))
     assert run(app, "exchange", "list").output == "main\t(the first one)\n"
-    added = run(app, "exchange", "add", "north", "North branch")
+    added = run(app, "exchange", "add", "North", "North branch")
     assert "BAZANG_EXCHANGE=north flask --app wsgi worker" in added.output
     assert run(app, "exchange", "list").output == "main\t(the first one)\nnorth\tNorth branch\n"
     assert "code is taken" in error_of(run(app, "exchange", "add", "north", "Other"))

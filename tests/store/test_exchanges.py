@@ -31,20 +31,14 @@ from app.store.exchanges import (
 from app.store.models import Base, CallRequest, Module, PushMessage, PushSubscription, User, UserSession
 from app.store.settings import OF_PANEL, read_all, read_setting, write_setting
 from script.office.database import MIGRATIONS, make_settings
-from script.office.server_database import migrated_database, new_database
+from script.office.server_database import new_database
 from tests.support.exchanges import NORTH, add_exchange
 from tests.support.factories import NOW, create_module, create_request, store
 
 
-@pytest.fixture(scope="module")
-def template(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with migrated_database(postgres_url, tmp_path_factory.mktemp("template")) as name:
-        yield name
-
-
 @pytest.fixture
-def app(postgres_url: str, template: str, tmp_path: Path) -> Iterator[Flask]:
-    with new_database(postgres_url, template) as url:
+def app(postgres_url: str, postgres_template: str, tmp_path: Path) -> Iterator[Flask]:
+    with new_database(postgres_url, postgres_template) as url:
         app = create_app(make_settings(tmp_path, database_url=url))
         yield app
         with app.app_context():

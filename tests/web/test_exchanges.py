@@ -21,7 +21,7 @@ from app.store.database import Database
 from app.store.exchanges import EXCHANGE_TABLES, Exchanges, schema_of
 from app.store.models import AuditEntry, Base, QueueRow, UserExchange
 from script.office.database import make_settings
-from script.office.server_database import migrated_database, new_database
+from script.office.server_database import new_database
 from tests.support.exchanges import NORTH, add_exchange
 from tests.support.factories import (
     NOW,
@@ -44,16 +44,10 @@ NUMBER = "+989131112233"
 SHOWN_NUMBER = "09131112233"
 
 
-@pytest.fixture(scope="module")
-def template(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with migrated_database(postgres_url, tmp_path_factory.mktemp("template")) as name:
-        yield name
-
-
 @pytest.fixture
-def app(settings: Settings, postgres_url: str, template: str) -> Iterator[Flask]:
+def app(settings: Settings, postgres_url: str, postgres_template: str) -> Iterator[Flask]:
     """The panel on a PostgreSQL database of its own."""
-    with new_database(postgres_url, template) as url:
+    with new_database(postgres_url, postgres_template) as url:
         app = create_app(make_settings(settings.data_dir, database_url=url, metrics_token="a" * 20))
         app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
         limiter.reset()

@@ -39,12 +39,13 @@ def exchanges_page():
 @administrator_required
 def add_exchange():
     """Add an exchange, and go to its settings."""
-    form = ExchangeForm()
-    code = (form.code.data or "").strip().lower()
+    form, code = ExchangeForm(), ""
     if not exchanges().can_be_several:
         abort(404)
     try:
-        service.create(exchanges(), code, form.name.data or "", utcnow(), actor=current_user.name)
+        code = service.create(
+            exchanges(), form.code.data or "", form.name.data or "", utcnow(), actor=current_user.name
+        )
     except Invalid as invalid:
         show_errors(form, invalid.errors)
     except MayNotCreate as error:
