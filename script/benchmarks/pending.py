@@ -1,7 +1,7 @@
 """Measure the page of pending requests and its poll while 50, 1,000 and 5,000 requests wait, after each change.
 
 Flask's test client calls the application in this process, without network and browser, on SQLite and on PostgreSQL.
-The offices are measured alternately. Every answer is built anew, because a change comes before it. The result is
+The offices take turns. The database is changed before each request, so no answer comes from a cache. The result is
 processor time, including that of SQLite and of PostgreSQL's processes, so other processes hardly influence it.
 """
 
