@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from app import create_app, log
 from app.config import UMASK, ConfigError, load_settings
+from app.memory import limit_arenas
 from app.server.connections import Limits, create_server
 from app.systemd import READY, Pulse, notify
 
@@ -22,6 +23,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--listen", default="", help="address and port, instead of those in BAZANG_LISTEN")
     listen = parser.parse_args(arguments).listen
     os.umask(UMASK)
+    limit_arenas()
     try:
         settings = load_settings()
         log.set_up(settings.log_format, level=logging.WARNING)
