@@ -6,7 +6,6 @@ so that colleagues and technicians get a reason.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 
 import phonenumbers
 
@@ -146,7 +145,6 @@ def _why_unreadable(text: str, plan: NumberPlan) -> Rule:
     return Rule.SHORT if is_digits and numbers.is_short_number(text, plan.region) else Rule.INVALID
 
 
-@lru_cache(maxsize=4096)
 def judge_number(number: str, policy: NumberPolicy, source: Source) -> Verdict:
     """Decide about a normalized number. An extension is allowed: it was checked when it was stored."""
     if numbers.is_internal(number):

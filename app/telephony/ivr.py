@@ -565,7 +565,7 @@ def came_by(text: str, hops: str) -> CameBy:
     return CameBy(text) if text in set(CameBy) else CameBy.UNKNOWN
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)  # the channels that are up
 def call_id(uniqueid: str) -> str:
     """Return the Uniqueid of a channel as we store it: the end of a very long one, which differs between channels."""
     return displayable(uniqueid, 1000)[-LONGEST_ID:]

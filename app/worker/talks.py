@@ -223,6 +223,6 @@ class TalkWatch:
         self._writes.put(close)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)
 def _first_valid(candidates: tuple[str, ...], plan: NumberPlan, prefix: str) -> str:
     return numbers.first_valid(candidates, plan, prefix)
