@@ -221,6 +221,7 @@ class Phone(asyncio.DatagramProtocol):
         self._answers: dict[tuple[str, int, str], bytes] = {}
         self._waiting: dict[tuple[str, int], asyncio.Future[SipMessage]] = {}
         self._tasks: set[asyncio.Future[object]] = set()
+        self._refresh: asyncio.Future[object] | None = None
 
     async def start(self) -> "Phone":
         loop = asyncio.get_running_loop()
@@ -246,7 +247,19 @@ class Phone(asyncio.DatagramProtocol):
         self.transport.close()
 
     async def register(self, expires: int = 3600) -> None:
-        """Register the phone, or unregister it with `expires` 0. Raises CallFailed."""
+        """Register the phone, and again before `expires` seconds have passed. 0: unregister it. Raises CallFailed."""
+        if self._refresh is not None:
+            self._refresh.cancel()
+        await self._register(expires)
+        self._refresh = self.spawn(self._stay_registered(expires)) if expires else None
+
+    async def _stay_registered(self, expires: int) -> None:
+        while True:
+            await asyncio.sleep(expires / 4)
+            with suppress(CallFailed):  # no cable, or no Asterisk: it tries again
+                await self._register(expires)
+
+    async def _register(self, expires: int) -> None:
         uri = f"sip:{self.server[0]}:{self.server[1]}"
         call_id, tag = token(), token()
         extra: list[tuple[str, str]] = []
@@ -486,11 +499,12 @@ class Phone(asyncio.DatagramProtocol):
                 if call is not None and message.method == "NOTIFY":
                     call.take_transfer_news(message.body)
 
-    def spawn(self, work: Awaitable[object]) -> None:
+    def spawn(self, work: Awaitable[object]) -> asyncio.Future[object]:
         """Do work in the background, until the phone is closed."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _handle_invite(self, message: SipMessage) -> None:
         now = time.monotonic()

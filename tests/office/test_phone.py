@@ -5,6 +5,7 @@ from typing import cast
 
 import pytest
 
+from script.office.patience import PATIENCE
 from script.office.phone import CallFailed, Phone
 from script.office.sip import SipMessage, build, parse
 
@@ -115,6 +116,44 @@ async def test_second_answer_to_the_first_register_is_not_taken_for_the_answer_t
     try:
         await phone.start()
         assert exchange.authorized == 1
+    finally:
+        await phone.close()
+        transport.close()
+
+
+class CountingExchange(TardyExchange):
+    """Accepts each registration. `lasting`: for how many seconds each of them was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lasting: asyncio.Queue[str] = asyncio.Queue()
+
+    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        message = parse(data)
+        assert message is not None
+        self._answer(message, "200 OK", address)
+        self.lasting.put_nowait(message["expires"])
+
+
+async def test_phone_stays_registered_until_it_unregisters() -> None:
+    exchange = CountingExchange()
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: exchange, local_addr=("127.0.0.1", 0)
+    )
+    phone = Phone("201", transport.get_extra_info("sockname"), secret="secret")
+    try:
+        await phone.start()
+        await phone.register(expires=1)
+        await phone.register(expires=1)
+        async with asyncio.timeout(PATIENCE):
+            assert [await exchange.lasting.get() for _ in range(6)] == ["3600", "1", "1", "1", "1", "1"]
+        await phone.register(expires=0)
+        while not exchange.lasting.empty():
+            last = exchange.lasting.get_nowait()
+        assert last == "0"
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):  # no further one was due later than this
+                await exchange.lasting.get()
     finally:
         await phone.close()
         transport.close()
