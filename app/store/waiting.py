@@ -505,14 +505,46 @@ def count_before(
     Those that still wait for their own time do not count. Requests for any extension have those of their module before
     them. `request_id` is that of a stored request, None for a new one.
     """
+    before, _ = places_before(
+        session,
+        queue,
+        target,
+        module_id,
+        priority=priority,
+        first_called_at=first_called_at,
+        now=now,
+        request_id=request_id,
+    )
+    return min(len(before), MOST_BEFORE)
+
+
+def places_before(
+    session: Session,
+    queue: bool,
+    target: str,
+    module_id: int,
+    *,
+    priority: int,
+    first_called_at: datetime,
+    now: datetime,
+    request_id: int | None = None,
+) -> tuple[list[tuple[int, datetime]], bool]:
+    """Return priority and first call of the requests that `count_before` counts, and whether these are all."""
     r = _R
     sooner: ColumnElement[bool] = r.c.first_called_at <= first_called_at
     if request_id is not None:
         sooner = and_(sooner, or_(r.c.first_called_at < first_called_at, r.c.id < request_id))
     is_before = or_(r.c.priority > priority, and_(r.c.priority == priority, sooner))
     of_target = _of(r, queue, target, None if target else module_id)
-    found = 0
+    columns = (r.c.priority, r.c.first_called_at, r.c.postponed_until, r.c.not_before)
+    before: list[tuple[int, datetime]] = []
+    are_all = True
     for part in (_is_in_turn(r), and_(_is_held(r), r.c.held_until <= now)):
-        query = select(r.c.postponed_until, r.c.not_before).where(part, of_target, is_before).limit(MOST_BEFORE)
-        found += sum(max(row.postponed_until or now, row.not_before or now) <= now for row in session.execute(query))
-    return min(found, MOST_BEFORE)
+        rows = session.execute(select(*columns).where(part, of_target, is_before).limit(MOST_BEFORE)).all()
+        are_all = are_all and len(rows) < MOST_BEFORE
+        before += [
+            (row.priority, row.first_called_at)
+            for row in rows
+            if max(row.postponed_until or now, row.not_before or now) <= now
+        ]
+    return before, are_all
