@@ -18,8 +18,8 @@ MOST_AT_ONCE = 50
 class AtOnce(Generic[Question, Answer]):
     """`answer` gets the questions that came while it answered the last ones, and returns an answer for each.
 
-    It may block. If it raises, each question is asked alone, so that one of them does not harm the others. `ask` runs in the event
-    loop.
+    It may block. If it raises, each question is asked alone, so that one of them does not harm the others. `ask` runs
+    in the event loop.
     """
 
     def __init__(self, answer: Callable[[Sequence[Question]], Sequence[Answer]], name: str) -> None:

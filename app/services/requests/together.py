@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, insert, literal, or_, select, union
+from sqlalchemy import ColumnElement, and_, bindparam, func, insert, literal, or_, select, union
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -40,7 +40,44 @@ from app.store.turns import Urgency
 
 log = logging.getLogger(__name__)
 
-_REQUESTS, _HISTORY = (Base.metadata.tables[model.__tablename__] for model in (CallRequest, HistoryEntry))
+_REQUESTS, _HISTORY, _MISSED = (
+    Base.metadata.tables[model.__tablename__] for model in (CallRequest, HistoryEntry, MissedCall)
+)
+
+
+def _make_find_known() -> Any:
+    """Return the query of what `Newcomers` must know of numbers and dialogues."""
+    c, m = _REQUESTS.c, _MISSED.c
+    numbers, callers, dialogues = (bindparam(name, expanding=True) for name in ("numbers", "callers", "dialogues"))
+    counts = or_(store.has_status(), c.registered_at > bindparam("day_ago"))
+    return union(
+        select(c.number).where(c.number.in_(numbers), counts),
+        select(c.caller_number).where(c.caller_number.in_(callers), counts),
+        select(c.call_uniqueid).where(c.call_uniqueid.in_(dialogues)),
+        select(m.number).where(m.number.in_(numbers), m.at >= bindparam("since")),
+    )
+
+
+def _make_count(*conditions: ColumnElement[bool]) -> Any:
+    """Return the query that counts requests up to `most`."""
+    rows = select(literal(1)).select_from(_REQUESTS).where(*conditions).limit(bindparam("most"))
+    return select(func.count()).select_from(rows.subquery())
+
+
+# Made once: to make a statement takes longer than to run it. The conditions are those of `store.count_for_limits`.
+_FIND_KNOWN = _make_find_known()
+_BY_CALLERS = and_(
+    _REQUESTS.c.created_by == "",
+    _REQUESTS.c.came_by != CameBy.WEBSITE.value,
+    _REQUESTS.c.registered_at > bindparam("hour_ago"),
+)
+_COUNT = {
+    LimitReason.WAITING: _make_count(store.has_status([Status.WAITING])),
+    LimitReason.TOTAL_HOUR: _make_count(_BY_CALLERS),
+    LimitReason.MODULE_HOUR: _make_count(_REQUESTS.c.module_id == bindparam("module"), _BY_CALLERS),
+}
+_INSERT = insert(_REQUESTS).returning(_REQUESTS.c.id, sort_by_parameter_order=True)
+_INSERT_HISTORY = insert(_HISTORY)
 
 
 @dataclass(frozen=True)
@@ -158,18 +195,14 @@ class Newcomers:
 
     def _find_known(self, given: Sequence[Registration]) -> set[str]:
         """Return the numbers, and the ids of dialogues, of which something is stored that matters."""
-        numbers = {number for registration in given for number in numbers_of(registration)}
-        callers = {registration.caller_number[:40] for registration in given} - {""}
-        dialogues = {registration.uniqueid for registration in given if registration.uniqueid}
-        counts = or_(store.has_status(), CallRequest.registered_at > self._now - DAY)
-        since = self._now - timedelta(hours=missed_calls.missed_call_settings(self._settings).look_back)
-        found = union(
-            select(CallRequest.number).where(CallRequest.number.in_(numbers), counts),
-            select(CallRequest.caller_number).where(CallRequest.caller_number.in_(callers), counts),
-            select(CallRequest.call_uniqueid).where(CallRequest.call_uniqueid.in_(dialogues)),
-            select(MissedCall.number).where(MissedCall.number.in_(numbers), MissedCall.at >= since),
-        )
-        return set(self._session.scalars(found))
+        values = {
+            "numbers": sorted({number for registration in given for number in numbers_of(registration)}),
+            "callers": sorted({registration.caller_number[:40] for registration in given} - {""}),
+            "dialogues": sorted({registration.uniqueid for registration in given if registration.uniqueid}),
+            "day_ago": self._now - DAY,
+            "since": self._now - timedelta(hours=missed_calls.missed_call_settings(self._settings).look_back),
+        }
+        return set(self._session.connection().execute(_FIND_KNOWN, values).scalars())
 
     def _count(self, reason: LimitReason, module_id: int) -> int:
         """Count what a limit of the office counts, up to the limit."""
@@ -177,18 +210,10 @@ class Newcomers:
         key = reason, module_id
         if key not in self._counts:
             limit = getattr(self._limits, reason)
-            rows = select(literal(1)).select_from(CallRequest).where(*self._counted(reason, module_id)).limit(limit)
-            query = select(func.count()).select_from(rows.subquery())
-            self._counts[key] = (self._session.scalar(query) or 0) if limit else 0
+            values = {"most": limit, "module": module_id, "hour_ago": self._now - HOUR}
+            count = self._session.connection().scalar(_COUNT[reason], values) if limit else 0
+            self._counts[key] = count or 0
         return self._counts[key]
-
-    def _counted(self, reason: LimitReason, module_id: int) -> Iterable[ColumnElement[bool]]:
-        """Return the conditions of `store.count_for_limits`."""
-        if reason is LimitReason.WAITING:
-            return [store.has_status([Status.WAITING])]
-        by_callers = and_(CallRequest.created_by == "", CallRequest.came_by != CameBy.WEBSITE.value)
-        of_module = [CallRequest.module_id == module_id] if module_id else []
-        return [*of_module, CallRequest.registered_at > self._now - HOUR, by_callers]
 
     def _count_another(self, module_id: int) -> None:
         for reason, of_module in self._counts:
@@ -205,10 +230,9 @@ class Newcomers:
         for row, ahead in zip(rows, self._count_ahead(rows), strict=True):
             row["ahead"] = ahead
         connection = self._session.connection()
-        statement = insert(_REQUESTS).returning(_REQUESTS.c.id, sort_by_parameter_order=True)
-        ids = connection.execute(statement, rows).scalars().all()
+        ids = connection.execute(_INSERT, rows).scalars().all()
         entries = [entry for row, request_id in zip(rows, ids, strict=True) for entry in _entries(row, request_id)]
-        connection.execute(insert(_HISTORY), entries)
+        connection.execute(_INSERT_HISTORY, entries)
         if webhooks.is_wanted(self._session, WebhookEvent.REGISTERED):
             for request in self._session.scalars(select(CallRequest).where(CallRequest.id.in_(ids))):
                 webhooks.tell_request(self._session, WebhookEvent.REGISTERED, request, request.registered_at)
@@ -269,17 +293,18 @@ class _Line:
             session, queue, target, module_id, priority=0, first_called_at=moment, now=now
         )
         self.callers = pbx_state.waiting_callers(session, target) if queue else None
-        self._stored, self._are_all = self._read(max(moments))
-        self._least = 0  # before each of them
-        if not self._are_all:
-            first, are_all = self._read(min(moments))
-            self._least = 0 if are_all else len(first)
+        before_all, are_all = self._read(min(moments))
+        self._least = 0 if are_all else len(before_all)  # before each of them, if they are so many
+        self._stored, self._are_all = self._read(max(moments)) if are_all else ([], False)
         self._added: list[datetime] = []
 
     def add(self, moment: datetime) -> int:
         """Add a request, and return how many come before it, MOST_BEFORE at most."""
-        stored = self._stored if self._are_all or self._least else self._read(moment)[0]
-        found = self._least or sum(bool(priority) or at <= moment for priority, at in stored)
+        if self._least:
+            found = self._least
+        else:
+            stored = self._stored if self._are_all else self._read(moment)[0]
+            found = sum(bool(priority) or at <= moment for priority, at in stored)
         found += sum(at <= moment for at in self._added)
         self._added.append(moment)
         return min(found, waiting.MOST_BEFORE)
