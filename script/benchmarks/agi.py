@@ -110,7 +110,8 @@ def _judge(ratios: dict[int, list[float]], lost: int) -> int:
         missed.append(f"at least {MIN_RATIO} of a bare server")
     if medians[-1] < medians[0] * (1 - MOST_DECLINE):
         missed.append("not falling while more wait")
-    line = f"ratio: {min(medians):.3f} of a bare server at least, {medians[-1] / medians[0]:.2f} of it when {LEVELS[-1]:,} wait"
+    kept = f"{medians[-1] / medians[0]:.2f} of that with none when {LEVELS[-1]:,} wait"
+    line = f"ratio: {min(medians):.3f} of a bare server at least, {kept}"
     print(line + (f"  MISSED: {'; '.join(missed)}" if missed else ""))
     return int(bool(missed))
 

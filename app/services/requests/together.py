@@ -289,9 +289,10 @@ class _Line:
     def __init__(
         self, session: Session, queue: bool, target: str, module_id: int, moments: Sequence[datetime], now: datetime
     ) -> None:
-        self._read = lambda moment: waiting.places_before(
-            session, queue, target, module_id, priority=0, first_called_at=moment, now=now
-        )
+        def read(moment: datetime) -> tuple[list[tuple[int, datetime]], bool]:
+            return waiting.places_before(session, queue, target, module_id, priority=0, first_called_at=moment, now=now)
+
+        self._read = read
         self.callers = pbx_state.waiting_callers(session, target) if queue else None
         before_all, are_all = self._read(min(moments))
         self._least = 0 if are_all else len(before_all)  # before each of them, if they are so many

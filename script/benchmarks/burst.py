@@ -1,0 +1,174 @@
+"""Measure how long it takes to ring 50 agents who become free at once while 300 requests wait, with a real Asterisk.
+
+The agents are paused members of a queue, and are unpaused by one write to AMI. Measured is the time from that write to
+the INVITE at each agent's phone. An inversion is a pair of phones of which the first one rings for the later request:
+the agents are all the same, so either could have been rung for the earlier one.
+"""
+
+import asyncio
+import itertools
+import os
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import text
+
+from app.domain.routing import Destination
+from app.services.requests.registration import Registration, register
+from app.store.settings import REGISTRATION_LIMITS, write_setting
+from script.office.asterisk import NoAsterisk
+from script.office.asterisk_config import OfficeSetup, QueueSetup
+from script.office.bazang import Bazang
+from script.office.demo_office import remove_bazang_environment
+from script.office.patience import PATIENCE
+from script.office.phone import Call, Phone
+
+MAX_SECONDS = 0.4  # until the last phone rings
+AGENTS, WAITING = 50, 300
+QUEUE = "800"
+VERSION = 22
+END = b"\r\n\r\n"
+LOGIN_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Round:
+    """When the phones rang, in seconds after the agents were free, in order, and how many pairs were inverted."""
+
+    seconds: list[float]
+    inversions: int
+    claimed: float  # seconds until the last claim was stored
+
+
+def run(runs: int) -> int:
+    """Measure `runs` bursts and print the results. Return 1 if the aim is missed."""
+    remove_bazang_environment()
+    try:
+        rounds = asyncio.run(measure(runs, AGENTS, WAITING))
+    except NoAsterisk as missing:
+        print(missing, file=sys.stderr)
+        return 1
+    pairs = AGENTS * (AGENTS - 1) // 2
+    print(f"{AGENTS} agents free at once, {WAITING} wait, {len(rounds)} rounds, load {os.getloadavg()[0]:.1f}")
+    for name, of_round in (
+        ("the first phone rings after", lambda each: each.seconds[0]),
+        ("the 25th", lambda each: each.seconds[len(each.seconds) // 2]),
+        ("the last claim is stored after", lambda each: each.claimed),
+        ("the last phone rings after", lambda each: each.seconds[-1]),
+    ):
+        found = [of_round(each) * 1000 for each in rounds]
+        print(f"  {name:<32} {statistics.median(found):5.0f} ms (from {min(found):.0f} to {max(found):.0f})")
+    inverted = statistics.median(each.inversions for each in rounds)
+    print(f"  inversions: {inverted:.0f} of {pairs} pairs ({inverted / pairs:.1%})")
+    last = statistics.median(each.seconds[-1] for each in rounds)
+    is_missed = last > MAX_SECONDS or inverted > 0
+    line = f"ratio: {last / MAX_SECONDS:.2f} of the time that is allowed"
+    print(line + (f"  MISSED: at most {MAX_SECONDS} s, and no inversions" if is_missed else ""))
+    return int(is_missed)
+
+
+async def measure(runs: int, agents: int, waiting: int) -> list[Round]:
+    """Return the rounds of a new office; a first one warms up."""
+    numbers = [str(201 + number) for number in range(agents)]
+    setup = OfficeSetup(phones={number: f"secret{number}" for number in numbers})
+    setup.queues = [QueueSetup(QUEUE, dict.fromkeys(numbers, 0))]
+    with tempfile.TemporaryDirectory(prefix="bazang-", ignore_cleanup_errors=True) as folder:
+        bazang = Bazang(VERSION, Path(folder), setup, POLL_SECONDS="5")
+        bazang.module(code="*5002", name="Support", target_kind="queue", targets=(QUEUE,))
+        bazang.queue(QUEUE, failed=Destination("module", "*5002"))
+        with bazang.database.write() as session:
+            for limit in REGISTRATION_LIMITS:
+                write_setting(session, f"{limit}_limit", "0")
+        async with bazang:
+            office = await _Office.open(bazang, numbers)
+            found = [await office.burst(waiting) for _ in range(runs + 1)]
+            await office.close()
+    return found[1:]
+
+
+class _Office:
+    """A running office with the phones of the agents."""
+
+    def __init__(self, bazang: Bazang, phones: list[Phone], interfaces: list[str]) -> None:
+        self._bazang, self._phones, self._interfaces = bazang, phones, interfaces
+
+    @classmethod
+    async def open(cls, bazang: Bazang, numbers: list[str]) -> "_Office":
+        """Register the phones, pause all agents, and start the worker."""
+        phones = [await bazang.asterisk.phone(number) for number in numbers]
+        office = cls(bazang, phones, [f"PJSIP/{number}" for number in numbers])
+        async with asyncio.timeout(LOGIN_SECONDS):
+            office._reader, office._writer = await asyncio.open_connection("127.0.0.1", bazang.asterisk.ami_port)
+            login = {"Username": bazang.asterisk.ami_username, "Secret": bazang.asterisk.ami_secret, "Events": "off"}
+            office._writer.write(_action("Login", login))
+            await office._reader.readuntil(END)
+        await office._pause(True)
+        await bazang.prepare_prompts()
+        await bazang.start_worker()
+        return office
+
+    async def close(self) -> None:
+        self._writer.close()
+        for phone in self._phones:
+            await phone.close()
+
+    async def burst(self, waiting: int) -> Round:
+        """Let all agents become free at once, and return when their phones rang. Then remove all requests."""
+        bazang = self._bazang
+        places = await asyncio.to_thread(self._register, waiting)
+        await bazang.until(self._all_paused, PATIENCE, "the worker knows that all agents are paused")
+        await asyncio.sleep(1.0)  # nothing of what was before goes on
+        freed, freed_at = time.monotonic(), datetime.now(UTC)
+        unpausing = asyncio.create_task(self._pause(False))
+        calls = await asyncio.gather(*(phone.next_call(PATIENCE) for phone in self._phones))
+        await unpausing
+        claimed = max(attempt.started_at for attempt in bazang.attempts())
+        await self._pause(True)
+        await bazang.until(self._all_paused, PATIENCE, "the worker knows that all agents are paused")
+        ranked = [places[call.remote] for call in sorted(calls, key=lambda call: call.began_at)]
+        await self._clean_up(calls)
+        inversions = sum(first > second for first, second in itertools.combinations(ranked, 2))
+        seconds = sorted(call.began_at - freed for call in calls)
+        return Round(seconds, inversions, (claimed - freed_at).total_seconds())
+
+    def _register(self, waiting: int) -> dict[str, int]:
+        """Store the requests. Return the place in line of each number as the phone shows it."""
+        now = datetime.now(UTC) - timedelta(minutes=10)
+        for place in range(waiting):
+            registration = Registration(1, f"+98912{place:07}")
+            register(self._bazang.database, registration, now + timedelta(seconds=place))
+        return {f"0912{place:07}": place for place in range(waiting)}
+
+    def _all_paused(self) -> bool:
+        with self._bazang.database.read() as session:
+            rows = session.execute(text("SELECT count(*), sum(paused) FROM queue_members")).one()
+        return rows[0] == rows[1] == len(self._phones)
+
+    async def _clean_up(self, calls: list[Call]) -> None:
+        for call in calls:
+            call.reject()
+        await self._bazang.until(
+            lambda: all(attempt.ended_at is not None for attempt in self._bazang.attempts()), PATIENCE, "all have ended"
+        )
+        with self._bazang.database.write() as session:
+            for table in ("history", "attempts", "call_requests"):
+                session.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - texts of ours
+
+    async def _pause(self, paused: bool) -> None:
+        """Pause or unpause all agents by one write to AMI."""
+        state = "true" if paused else "false"
+        self._writer.write(
+            b"".join(_action("QueuePause", {"Interface": each, "Paused": state}) for each in self._interfaces)
+        )
+        for _ in self._interfaces:
+            await self._reader.readuntil(END)
+
+
+def _action(name: str, headers: dict[str, str]) -> bytes:
+    lines = [f"Action: {name}", *(f"{header}: {value}" for header, value in headers.items())]
+    return "\r\n".join(lines).encode() + END
