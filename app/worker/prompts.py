@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from app.audio.clip import SoundError
 from app.audio.library import SoundLibrary
@@ -28,6 +29,7 @@ from app.worker.module_prompts import ModulePrompts
 
 log = logging.getLogger(__name__)
 NUMBER_SECONDS = 1.0
+MOST_NEEDED = 3  # numbers that are made for orders within NUMBER_SECONDS
 QUIET_SECONDS = 0.2  # without a registration, after which numbers that were registered are spoken
 MOST_EXPECTED = 50
 UNUSED_AGE = timedelta(days=7)  # must be more than two days: sounds in use are marked once a day
@@ -47,6 +49,8 @@ class PromptStore:
         )
         # The last numbers that were registered, each with its module. The others are made when they are needed.
         self._expected: deque[tuple[int, str]] = deque(maxlen=MOST_EXPECTED)
+        self._needed: deque[float] = deque(maxlen=MOST_NEEDED + 1)  # when orders needed numbers, loop time
+        self._waiting: list[asyncio.Future[Any]] = []  # for these numbers
         self._expecting: asyncio.TimerHandle | None = None
         self._inputs: object = None  # the stored values that the sounds depend on, at the last check
         self._wanted = object()  # changes when the sounds must be made again
@@ -118,15 +122,29 @@ class PromptStore:
     async def prepare_number(self, order: DialOrder) -> None:
         """Make what the agent hears of the number of an order, within a second; else they hear its digits.
 
-        A request that somebody adds in the panel may be dialled at once.
+        A request that somebody adds in the panel may be dialled at once. If many numbers are needed at once, nobody
+        waits for any: the phones of many agents would ring late. Orders keep their order.
         """
         if self._announcements.has_number(order.language, order.spoken):
             return
+        loop = asyncio.get_running_loop()
+        self._needed.append(loop.time())
+        if len(self._needed) > MOST_NEEDED and loop.time() - self._needed[0] < NUMBER_SECONDS:
+            waiting = list(self._waiting)
+            for each in waiting:
+                each.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            return
         make = partial(self._announcements.make_number, order.language, order.spoken)
         with suppress(RuntimeError):  # the worker ends
-            making = asyncio.get_running_loop().run_in_executor(self._executor, make)
+            making = loop.run_in_executor(self._executor, make)
             making.add_done_callback(_log_failure)
-            await asyncio.wait({making}, timeout=NUMBER_SECONDS)
+            waiting_for_it = asyncio.ensure_future(asyncio.wait({making}, timeout=NUMBER_SECONDS))
+            self._waiting.append(waiting_for_it)
+            try:
+                await asyncio.wait({waiting_for_it})
+            finally:
+                self._waiting.remove(waiting_for_it)
 
     # -- preparation ------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ import sys
 
 from script.benchmarks import (
     agi,
+    burst,
     dispatch,
     events,
     expire,
