@@ -548,3 +548,42 @@ def places_before(
             if max(row.postponed_until or now, row.not_before or now) <= now
         ]
     return before, are_all
+
+
+def _make_count_before_new() -> dict[bool, Any]:
+    """Return the queries of `count_before_new`, by whether the requests are for a target, else for any of a module."""
+    r = _R
+    now, module = bindparam("now", type_=r.c.held_until.type), bindparam("module", type_=r.c.module_id.type)
+    queue, target = bindparam("queue", type_=r.c.queue.type), bindparam("target", type_=r.c.target.type)
+    first = bindparam("first_called_at", type_=r.c.first_called_at.type)
+    is_before = or_(r.c.priority > 0, and_(r.c.priority == 0, r.c.first_called_at <= first))
+    queries = {}
+    for has_target in (True, False):
+        counts = []
+        for part in (_is_in_turn(r), and_(_is_held(r), r.c.held_until <= now)):
+            rows = select(r.c.postponed_until, r.c.not_before)
+            of_target = _of(r, queue, target, None if has_target else module)
+            found = rows.where(part, of_target, is_before).limit(MOST_BEFORE).subquery()
+            may_go = and_(*(or_(c.is_(None), c <= now) for c in (found.c.postponed_until, found.c.not_before)))
+            counts += [select(func.count()).select_from(found).scalar_subquery()]
+            counts += [select(func.count()).select_from(found).where(may_go).scalar_subquery()]
+        queries[has_target] = select(*counts)
+    return queries
+
+
+_COUNT_BEFORE_NEW = _make_count_before_new()
+
+
+def count_before_new(
+    session: Session, queue: bool, target: str, module_id: int, *, first_called_at: datetime, now: datetime
+) -> tuple[int, bool]:
+    """Return what `count_before` returns for a new request without priority, and whether these are all."""
+    values = {
+        "queue": queue,
+        "target": target,
+        "module": module_id,
+        "first_called_at": first_called_at,
+        "now": now,
+    }
+    in_turn, may_go, held, held_may_go = session.connection().execute(_COUNT_BEFORE_NEW[bool(target)], values).one()
+    return min(may_go + held_may_go, MOST_BEFORE), max(in_turn, held) < MOST_BEFORE

@@ -76,7 +76,10 @@ _COUNT = {
     LimitReason.TOTAL_HOUR: _make_count(_BY_CALLERS),
     LimitReason.MODULE_HOUR: _make_count(_REQUESTS.c.module_id == bindparam("module"), _BY_CALLERS),
 }
-_INSERT = insert(_REQUESTS).returning(_REQUESTS.c.id, sort_by_parameter_order=True)
+_FIND_ACTIVE = select(
+    _REQUESTS.c.id, _REQUESTS.c.module_id, _REQUESTS.c.queue, _REQUESTS.c.target, _REQUESTS.c.number
+).where(_REQUESTS.c.number.in_(bindparam("numbers", expanding=True)), store.has_status())
+_INSERT = insert(_REQUESTS)
 _INSERT_HISTORY = insert(_HISTORY)
 
 
@@ -230,7 +233,11 @@ class Newcomers:
         for row, ahead in zip(rows, self._count_ahead(rows), strict=True):
             row["ahead"] = ahead
         connection = self._session.connection()
-        ids = connection.execute(_INSERT, rows).scalars().all()
+        connection.execute(_INSERT, rows)
+        # SQLite would need a statement for each to return the ids. Nobody else has an active request like these.
+        active = connection.execute(_FIND_ACTIVE, {"numbers": [row["number"] for row in rows]}).all()
+        found = {tuple(each[1:]): each.id for each in active}
+        ids = [found[row["module_id"], row["queue"], row["target"], row["number"]] for row in rows]
         entries = [entry for row, request_id in zip(rows, ids, strict=True) for entry in _entries(row, request_id)]
         connection.execute(_INSERT_HISTORY, entries)
         if webhooks.is_wanted(self._session, WebhookEvent.REGISTERED):
@@ -270,7 +277,9 @@ class Newcomers:
             if key not in lines:
                 moments = [other["first_called_at"] for other in rows if _line_of(other) == key]
                 lines[key] = _Line(self._session, queue, target, row["module_id"], moments, self._now)
-            before, module = lines[key].add(row["first_called_at"]), self._modules[row["module_id"]]
+            is_in_turn = row["postponed_until"] is None or row["postponed_until"] <= self._now
+            before = lines[key].add(row["first_called_at"], is_in_turn=is_in_turn)
+            module = self._modules[row["module_id"]]
             callers = lines[key].callers
             if callers is not None:
                 before = count_ahead(row["first_called_at"], 0, store.rules_of(module).place, callers, before)
@@ -294,20 +303,25 @@ class _Line:
 
         self._read = read
         self.callers = pbx_state.waiting_callers(session, target) if queue else None
-        before_all, are_all = self._read(min(moments))
-        self._least = 0 if are_all else len(before_all)  # before each of them, if they are so many
+        count, are_all = waiting.count_before_new(
+            session, queue, target, module_id, first_called_at=min(moments), now=now
+        )
+        self._least = 0 if are_all else count  # before each of them, if they are so many
         self._stored, self._are_all = self._read(max(moments)) if are_all else ([], False)
         self._added: list[datetime] = []
 
-    def add(self, moment: datetime) -> int:
-        """Add a request, and return how many come before it, MOST_BEFORE at most."""
+    def add(self, moment: datetime, *, is_in_turn: bool) -> int:
+        """Add a request, and return how many come before it, MOST_BEFORE at most.
+
+        `is_in_turn`: it does not wait for a time of its own, so it comes before others.
+        """
         if self._least:
             found = self._least
         else:
             stored = self._stored if self._are_all else self._read(moment)[0]
             found = sum(bool(priority) or at <= moment for priority, at in stored)
         found += sum(at <= moment for at in self._added)
-        self._added.append(moment)
+        self._added += [moment] if is_in_turn else []
         return min(found, waiting.MOST_BEFORE)
 
 
