@@ -258,6 +258,8 @@ class _Dialogue:
 
     async def _play_and_tell(self, sound: Sound | None, number: Accepted, keys: str = "") -> str:
         """Play a prompt, and then what the caller can expect. Return the key that interrupted them, or ""."""
+        if not self._tells_prospect or self._is_for_opening or self._call_at is not None:
+            return await self._play(sound, keys)
         finding = asyncio.ensure_future(self._find_prospect(number))  # while the prompt plays
         try:
             key = await self._play(sound, keys)
@@ -271,8 +273,6 @@ class _Dialogue:
             finding.cancel()
 
     async def _find_prospect(self, number: Accepted) -> Sequence[Sound]:
-        if not self._tells_prospect or self._is_for_opening or self._call_at is not None:
-            return []
         try:
             return await self._registrar.prospect(self._call, number)
         except Exception as failure:
