@@ -16,14 +16,16 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from app.domain.routing import Destination
 from app.services.requests.registration import Registration, register
+from app.store.models import QueueMemberRow
 from app.store.settings import REGISTRATION_LIMITS, write_setting
 from script.office.asterisk import NoAsterisk
 from script.office.asterisk_config import OfficeSetup, QueueSetup
@@ -66,19 +68,17 @@ def run(runs: int) -> int:
         return 1
     pairs = AGENTS * (AGENTS - 1) // 2
     print(f"{AGENTS} agents free at once, {WAITING} wait, {len(rounds)} rounds, load {os.getloadavg()[0]:.1f}")
-    for name, of_round in (
+    times: list[tuple[str, Callable[[Round], float]]] = [
         ("the first phone rings after", lambda each: each.seconds[0]),
         ("the 25th", lambda each: each.seconds[len(each.seconds) // 2]),
         ("the last decision begins after", lambda each: each.decided),
         ("the last phone rings after", lambda each: each.seconds[-1]),
-    ):
+    ]
+    for name, of_round in times:
         found = [of_round(each) * 1000 for each in rounds]
         print(f"  {name:<32} {statistics.median(found):5.0f} ms (from {min(found):.0f} to {max(found):.0f})")
-    for name, of_round in (
-        ("orders", lambda each: each.ordered),
-        ("phones", lambda each: each.rung),
-    ):
-        inverted = statistics.median(of_round(each) for each in rounds)
+    for name, counts in (("orders", [each.ordered for each in rounds]), ("phones", [each.rung for each in rounds])):
+        inverted = statistics.median(counts)
         print(f"  inversions of {name}: {inverted:.0f} of {pairs} pairs ({inverted / pairs:.1%})")
     wrong = sum(each.wrong for each in rounds)
     print(f"  phones that rang for a request behind the first {AGENTS}: {wrong}")
@@ -111,19 +111,23 @@ async def measure(runs: int, agents: int, waiting: int) -> list[Round]:
 class _Office:
     """A running office with the phones of the agents."""
 
-    def __init__(self, bazang: Bazang, phones: list[Phone], interfaces: list[str]) -> None:
-        self._bazang, self._phones, self._interfaces = bazang, phones, interfaces
+    def __init__(
+        self, bazang: Bazang, phones: list[Phone], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._bazang, self._phones = bazang, phones
+        self._reader, self._writer = reader, writer  # of AMI
+        self._interfaces = [f"PJSIP/{phone.user}" for phone in phones]
 
     @classmethod
     async def open(cls, bazang: Bazang, numbers: list[str]) -> "_Office":
         """Register the phones, pause all agents, and start the worker."""
         phones = [await bazang.asterisk.phone(number) for number in numbers]
-        office = cls(bazang, phones, [f"PJSIP/{number}" for number in numbers])
         async with asyncio.timeout(LOGIN_SECONDS):
-            office._reader, office._writer = await asyncio.open_connection("127.0.0.1", bazang.asterisk.ami_port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", bazang.asterisk.ami_port)
             login = {"Username": bazang.asterisk.ami_username, "Secret": bazang.asterisk.ami_secret, "Events": "off"}
-            office._writer.write(_action("Login", login))
-            await office._reader.readuntil(END)
+            writer.write(_action("Login", login))
+            await reader.readuntil(END)
+        office = cls(bazang, phones, reader, writer)
         await office._pause(True)
         await bazang.prepare_prompts()
         await bazang.start_worker()
@@ -171,8 +175,8 @@ class _Office:
 
     def _all_paused(self) -> bool:
         with self._bazang.database.read() as session:
-            rows = session.execute(text("SELECT count(*), sum(paused) FROM queue_members")).one()
-        return rows[0] == rows[1] == len(self._phones)
+            paused = session.scalars(select(QueueMemberRow.paused)).all()
+        return paused == [True] * len(self._phones)
 
     async def _clean_up(self, calls: list[Call]) -> None:
         for call in calls:

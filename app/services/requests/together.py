@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, insert, literal, or_, select, union
+from sqlalchemy import ColumnElement, String, and_, bindparam, func, insert, literal, or_, select, union
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -48,7 +48,8 @@ _REQUESTS, _HISTORY, _MISSED = (
 def _make_find_known() -> Any:
     """Return the query of what `Newcomers` must know of numbers and dialogues."""
     c, m = _REQUESTS.c, _MISSED.c
-    numbers, callers, dialogues = (bindparam(name, expanding=True) for name in ("numbers", "callers", "dialogues"))
+    names = ("numbers", "callers", "dialogues")
+    numbers, callers, dialogues = (bindparam(name, expanding=True, type_=String) for name in names)
     counts = or_(store.has_status(), c.registered_at > bindparam("day_ago"))
     return union(
         select(c.number).where(c.number.in_(numbers), counts),
