@@ -46,7 +46,11 @@ class AtOnce(Generic[Question, Answer]):
             while self._waiting:
                 group, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
                 questions = [question for question, _ in group]
-                answers = await loop.run_in_executor(self._executor, self._answer_each, questions)
+                answers: Sequence[Answer | _Failed]
+                try:
+                    answers = await loop.run_in_executor(self._executor, self._answer_each, questions)
+                except RuntimeError as failure:  # the worker ends
+                    answers = [_Failed(failure)] * len(group)
                 for (_, answered), answer in zip(group, answers, strict=True):
                     if answered.done():  # nobody waits any more
                         continue

@@ -202,6 +202,7 @@ class TalkWatch:
         ended = EndedCall(lost.uniqueid, self._number(lost.party), lost.name, lost.arrivals)
         now = utcnow()
         self._writes.put_news(lambda: missed_calls.record(self._database, ended, now))
+        self._writes.separate(_Forget)  # it may have to be forgotten, after it was stored
 
     def _close_requests(self, talk: Talk, since: datetime) -> None:
         number = self._number(talk.other)
