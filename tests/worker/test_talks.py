@@ -269,7 +269,7 @@ async def test_request_that_is_stored_as_the_caller_hangs_up_counts(listing: Har
 
 
 async def test_what_is_forgotten_of_several_callers_is_forgotten_after_it_was_stored(listing: Harness) -> None:
-    """Nothing is written between: the first caller's write must not forget the second one's call before it is stored."""
+    """The write for the first caller must not forget the call of the second one before it is stored."""
     callers = []
     for number in (7, 8):
         callers.append(Caller(listing, f"PJSIP/trunk-{number}"))
