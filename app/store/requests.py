@@ -404,7 +404,7 @@ def find_perhaps_over(
     return list(session.scalars(union(*found)))
 
 
-def _may_expire(session: Session, modules: Sequence[int], *conditions: ColumnElement[bool]) -> Select[tuple[int]]:
+def _may_expire(session: Session, modules: Sequence[int], *conditions: ColumnElement[bool]) -> Select[int]:
     """Select the requests of these modules that may expire and fulfil the conditions.
 
     PostgreSQL believes that most rows are old, since most have ended, so it would read all that wait. For each module
