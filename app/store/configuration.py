@@ -1,4 +1,4 @@
-"""What people have configured: settings, modules, rules of numbers and special days.
+"""What people have configured: settings, modules, rules and lists of numbers, and special days.
 
 It is read for each decision, but changes seldom. So it is cached until somebody changes it.
 """
@@ -10,9 +10,11 @@ from datetime import date
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.domain.limits import NumberLists
 from app.store import settings
 from app.store.database import Database
 from app.store.models import Module, NumberRule, SpecialDay
+from app.store.number_lists import load_lists
 from app.store.version import configuration_version
 
 
@@ -28,6 +30,7 @@ class Configuration:
     modules: Mapping[int, Module]
     number_rules: Collection[tuple[str, str, bool]]
     special_days: Collection[tuple[date, str]]
+    lists: NumberLists
 
     def modules_of(self, extensions: Collection[str]) -> list[int]:
         """Return the modules whose requests any of these extensions may serve."""
@@ -58,4 +61,5 @@ def _read(session: Session) -> Configuration:
         modules,
         session.execute(select(NumberRule.kind, NumberRule.value, NumberRule.typed)).all(),
         session.execute(select(SpecialDay.date, SpecialDay.hours)).all(),
+        load_lists(session),
     )

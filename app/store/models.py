@@ -24,7 +24,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, composite, mapped_column, re
 from sqlalchemy.types import TypeDecorator
 
 from app.domain import module_defaults
-from app.domain.lifecycle import ACTIVE, IN_FLIGHT
+from app.domain.lifecycle import ACTIVE, IN_FLIGHT, Status
 from app.domain.routing import Destination
 
 
@@ -1019,6 +1019,15 @@ _partial("uq_attempt_request", Attempt.request_id, where=_OPEN)
 _partial("uq_attempt_number", Attempt.number, where=_OPEN)
 _partial("uq_attempt_agent", Attempt.agent, where=_OPEN)
 _partial("ix_call_requests_active", CallRequest.status, where=_ACTIVE, unique=False)
+# Requests that may have expired, see store/requests.py.
+_partial(
+    "ix_call_requests_expiry",
+    CallRequest.module_id,
+    CallRequest.registered_at,
+    CallRequest.customer_attempts,
+    where=_in("status", frozenset({Status.UNCERTAIN, Status.WAITING})),
+    unique=False,
+)
 # All that the page of pending requests needs to choose its rows and to number the lines, in the order of service.
 _partial(
     "ix_call_requests_order",

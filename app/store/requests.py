@@ -12,6 +12,7 @@ from sqlalchemy import (
     CompoundSelect,
     Row,
     ScalarSelect,
+    Select,
     and_,
     bindparam,
     case,
@@ -19,6 +20,9 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    text,
+    true,
+    union,
     union_all,
     update,
 )
@@ -364,33 +368,60 @@ def active_of_number(session: Session, number: str) -> list[tuple[CallRequest, M
     return with_modules(session, session.scalars(query).all())
 
 
-def perhaps_over(
-    session: Session,
-    now: datetime,
-    closings: Mapping[int, datetime] = MappingProxyType({}),
-    *,
-    among: Sequence[int] | None = None,
-) -> list[tuple[CallRequest, Module | None]]:
-    """Return the waiting and uncertain requests that may have expired, or were called now for too long.
+_MAY_EXPIRE = (Status.WAITING, Status.UNCERTAIN)
 
-    `closings` has the last closing of each module whose open requests expire or are given up then. `among` are the ids
-    of requests to look at, None: all.
+
+def find_perhaps_over(
+    session: Session, modules: Iterable[Module], closings: Mapping[int, datetime], now: datetime
+) -> list[int]:
+    """Return the ids of the requests that may have expired, or were called now for too long. This is one query.
+
+    `closings` has the last closing of each module whose open requests expire or are given up then.
     """
+    # A postponed request is wanted from its time on, and one that was registered again from then on. So none is wanted
+    # before it was registered. By that they are found: otherwise all that wait would have to be looked at.
     registered_at = func.coalesce(CallRequest.registered_again_at, CallRequest.registered_at)
-    # A postponed request is wanted from its time on.
     wanted_at = case((CallRequest.postponed_until > registered_at, CallRequest.postponed_until), else_=registered_at)
-    found = [CallRequest.call_now_at <= now - CALL_NOW_LASTS]
-    for module_id, seconds in session.execute(select(Module.id, Module.expire_after).where(Module.expire_after > 0)):
-        limit = now - timedelta(seconds=seconds)
-        found.append((CallRequest.module_id == module_id) & (wanted_at <= limit))
-    ends = (CallRequest.customer_attempts > 0) | Module.at_closing.is_distinct_from(AtClosing.GIVE_UP.value)
-    for module_id, closed_at in closings.items():
-        found.append((CallRequest.module_id == module_id) & (wanted_at < closed_at) & ends)
-    query = select(CallRequest).outerjoin(Module, Module.id == CallRequest.module_id)
-    query = query.where(has_status([Status.WAITING, Status.UNCERTAIN]), or_(*found))
-    if among is not None:
-        query = query.where(CallRequest.id.in_(among))
-    return with_modules(session, session.scalars(query).all())
+    limits: dict[datetime, list[int]] = {}  # modules whose requests expire after the same time
+    ends: dict[tuple[datetime, bool], list[int]] = {}
+    for module in modules:
+        if module.expire_after > 0:
+            limits.setdefault(now - timedelta(seconds=module.expire_after), []).append(module.id)
+        if module.id in closings:
+            gives_up = module.at_closing == AtClosing.GIVE_UP
+            ends.setdefault((closings[module.id], gives_up), []).append(module.id)
+    called_now = CallRequest.call_now_at <= now - CALL_NOW_LASTS
+    found = [
+        select(CallRequest.id).where(text("status = 'waiting' AND call_now"), called_now),  # as its index has it
+        select(CallRequest.id).where(has_status([Status.UNCERTAIN]), called_now),
+    ]
+    for limit, ids in limits.items():
+        found.append(_may_expire(session, ids, CallRequest.registered_at <= limit, wanted_at <= limit))
+    for (closed_at, gives_up), ids in ends.items():
+        with_attempts = [CallRequest.customer_attempts > 0] if gives_up else []
+        is_before = CallRequest.registered_at < closed_at, wanted_at < closed_at
+        found.append(_may_expire(session, ids, *is_before, *with_attempts))
+    return list(session.scalars(union(*found)))
+
+
+def _may_expire(session: Session, modules: Sequence[int], *conditions: ColumnElement[bool]) -> Select[int]:
+    """Select the requests of these modules that may expire and fulfil the conditions.
+
+    PostgreSQL believes that most rows are old, since most have ended, so it would read all that wait. For each module
+    by itself its index is the cheapest.
+    """
+    found = select(CallRequest.id).where(has_status(_MAY_EXPIRE), *conditions)
+    if session.get_bind().dialect.name != "postgresql":
+        return found.where(CallRequest.module_id.in_(modules))
+    each = select(Module.id).where(Module.id.in_(modules)).subquery()
+    of_each = found.where(CallRequest.module_id == each.c.id).offset(0).lateral()  # the offset keeps it by itself
+    return select(of_each.c.id).select_from(each.join(of_each, true()))
+
+
+def load_perhaps_over(session: Session, ids: Sequence[int]) -> list[tuple[CallRequest, Module | None]]:
+    """Return those of these requests that may still expire, and lock them. Those that others change are left out."""
+    query = select(CallRequest).where(CallRequest.id.in_(ids), has_status(_MAY_EXPIRE))
+    return with_modules(session, session.scalars(query.with_for_update(skip_locked=True)).all())
 
 
 def registrations(session: Session) -> list[tuple[int | None, datetime, str]]:

@@ -14,7 +14,17 @@ from sqlalchemy import Connection, Engine, Table, bindparam, event, func, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
-from app.store.models import Base, CallRequest, HistoryEntry, Module, NumberRule, Setting, SpecialDay, WorkerState
+from app.store.models import (
+    Base,
+    CallRequest,
+    HistoryEntry,
+    ListedNumber,
+    Module,
+    NumberRule,
+    Setting,
+    SpecialDay,
+    WorkerState,
+)
 
 RequestsVersion = tuple[int, int, int]
 
@@ -82,7 +92,7 @@ def requests_version(session: Session) -> RequestsVersion | None:
 
 
 # What people configure, apart from users, scenarios and sounds.
-CONFIGURATION = (Setting, Module, NumberRule, SpecialDay)
+CONFIGURATION = (Setting, Module, NumberRule, SpecialDay, ListedNumber)
 _CONFIGURATION_VERSION = "configuration_version"  # a row of the settings, with a value that never returns
 _CONFIGURATION_TABLES = frozenset(model.__tablename__ for model in CONFIGURATION)
 _CHANGE = re.compile(r'\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+"?(\w+)', re.IGNORECASE)

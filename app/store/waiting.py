@@ -505,14 +505,85 @@ def count_before(
     Those that still wait for their own time do not count. Requests for any extension have those of their module before
     them. `request_id` is that of a stored request, None for a new one.
     """
+    before, _ = places_before(
+        session,
+        queue,
+        target,
+        module_id,
+        priority=priority,
+        first_called_at=first_called_at,
+        now=now,
+        request_id=request_id,
+    )
+    return min(len(before), MOST_BEFORE)
+
+
+def places_before(
+    session: Session,
+    queue: bool,
+    target: str,
+    module_id: int,
+    *,
+    priority: int,
+    first_called_at: datetime,
+    now: datetime,
+    request_id: int | None = None,
+) -> tuple[list[tuple[int, datetime]], bool]:
+    """Return priority and first call of the requests that `count_before` counts, and whether these are all."""
     r = _R
     sooner: ColumnElement[bool] = r.c.first_called_at <= first_called_at
     if request_id is not None:
         sooner = and_(sooner, or_(r.c.first_called_at < first_called_at, r.c.id < request_id))
     is_before = or_(r.c.priority > priority, and_(r.c.priority == priority, sooner))
     of_target = _of(r, queue, target, None if target else module_id)
-    found = 0
+    columns = (r.c.priority, r.c.first_called_at, r.c.postponed_until, r.c.not_before)
+    before: list[tuple[int, datetime]] = []
+    are_all = True
     for part in (_is_in_turn(r), and_(_is_held(r), r.c.held_until <= now)):
-        query = select(r.c.postponed_until, r.c.not_before).where(part, of_target, is_before).limit(MOST_BEFORE)
-        found += sum(max(row.postponed_until or now, row.not_before or now) <= now for row in session.execute(query))
-    return min(found, MOST_BEFORE)
+        rows = session.execute(select(*columns).where(part, of_target, is_before).limit(MOST_BEFORE)).all()
+        are_all = are_all and len(rows) < MOST_BEFORE
+        before += [
+            (row.priority, row.first_called_at)
+            for row in rows
+            if max(row.postponed_until or now, row.not_before or now) <= now
+        ]
+    return before, are_all
+
+
+def _make_count_before_new() -> dict[bool, Any]:
+    """Return the queries of `count_before_new`, by whether the requests are for a target, else for any of a module."""
+    r = _R
+    now, module = bindparam("now", type_=r.c.held_until.type), bindparam("module", type_=r.c.module_id.type)
+    queue, target = bindparam("queue", type_=r.c.queue.type), bindparam("target", type_=r.c.target.type)
+    first = bindparam("first_called_at", type_=r.c.first_called_at.type)
+    is_before = or_(r.c.priority > 0, and_(r.c.priority == 0, r.c.first_called_at <= first))
+    queries = {}
+    for has_target in (True, False):
+        counts = []
+        for part in (_is_in_turn(r), and_(_is_held(r), r.c.held_until <= now)):
+            rows = select(r.c.postponed_until, r.c.not_before)
+            of_target = _of(r, queue, target, None if has_target else module)
+            found = rows.where(part, of_target, is_before).limit(MOST_BEFORE).subquery()
+            may_go = and_(*(or_(c.is_(None), c <= now) for c in (found.c.postponed_until, found.c.not_before)))
+            counts += [select(func.count()).select_from(found).scalar_subquery()]
+            counts += [select(func.count()).select_from(found).where(may_go).scalar_subquery()]
+        queries[has_target] = select(*counts)
+    return queries
+
+
+_COUNT_BEFORE_NEW = _make_count_before_new()
+
+
+def count_before_new(
+    session: Session, queue: bool, target: str, module_id: int, *, first_called_at: datetime, now: datetime
+) -> tuple[int, bool]:
+    """Return what `count_before` returns for a new request without priority, and whether these are all."""
+    values = {
+        "queue": queue,
+        "target": target,
+        "module": module_id,
+        "first_called_at": first_called_at,
+        "now": now,
+    }
+    in_turn, may_go, held, held_may_go = session.connection().execute(_COUNT_BEFORE_NEW[bool(target)], values).one()
+    return min(may_go + held_may_go, MOST_BEFORE), max(in_turn, held) < MOST_BEFORE

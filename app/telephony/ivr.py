@@ -94,11 +94,15 @@ class CallerFacts:
 
 @dataclass(frozen=True)
 class Accepted:
-    """An accepted number: normalized, and as it is read out. `typed`: the caller typed it."""
+    """An accepted number: normalized, and as it is read out. `typed`: the caller typed it.
+
+    `is_open`: there is an open request already, which another registration would find again.
+    """
 
     number: str
     spoken: str
     typed: bool = False
+    is_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,9 +140,6 @@ class Registrar(Protocol):
     def enter(self, call: CallerFacts) -> None: ...
     async def check(self, call: CallerFacts, number: str, typed: bool) -> Accepted | Refused: ...
 
-    async def has_open(self, call: CallerFacts, number: Accepted) -> bool:
-        """Tell whether the caller has an open request already, which another registration would find again."""
-
     async def prospect(self, call: CallerFacts, number: Accepted) -> Sequence[Sound]:
         """Return the sounds that tell the caller the place in line and the estimated wait of their open request.
 
@@ -149,7 +150,7 @@ class Registrar(Protocol):
         """Return the sounds that read a number out in groups; empty if there are none, then its digits are played."""
 
     async def withdraw(self, call: CallerFacts, number: Accepted) -> None:
-        """Cancel the request that `has_open` found. Raises if that cannot be stored."""
+        """Cancel the open request of an accepted number. Raises if that cannot be stored."""
 
     async def choose_time(self, call: CallerFacts, key: str) -> ChosenTime | None:
         """Return the time that a caller chose by one of `chosen_times.KEYS`, or the next free one, None if none is."""
@@ -235,7 +236,7 @@ class _Dialogue:
             return "registered"
 
         await self._session.answer()
-        has_open = own is not None and await self._has_open(own)
+        has_open = own is not None and own.is_open and self._prompts.get("has_open") is not None
         key = await self._ask_about_open(own) if own and has_open else await self._ask_which_number(own is not None)
         if key == "9" and own is not None:
             await self._wait_until_stored(asyncio.ensure_future(self._withdraw(own)))
@@ -249,15 +250,6 @@ class _Dialogue:
         await self._register(await self._ask_number(), own=False)
         return "registered"
 
-    async def _has_open(self, own: Accepted) -> bool:
-        if self._prompts.get("has_open") is None:
-            return False
-        try:
-            return await self._registrar.has_open(self._call, own)
-        except Exception as failure:
-            log.error("cannot look for an open request: %r", failure)
-            return False  # a new registration finds it again
-
     async def _ask_about_open(self, own: Accepted) -> str:
         """Say that the caller's request stands. Return 1 = keep it; 2 = another number; 3 = a time; 9 = withdraw it."""
         keys = self._choices + "9"
@@ -266,6 +258,8 @@ class _Dialogue:
 
     async def _play_and_tell(self, sound: Sound | None, number: Accepted, keys: str = "") -> str:
         """Play a prompt, and then what the caller can expect. Return the key that interrupted them, or ""."""
+        if not self._tells_prospect or self._is_for_opening or self._call_at is not None:
+            return await self._play(sound, keys)
         finding = asyncio.ensure_future(self._find_prospect(number))  # while the prompt plays
         try:
             key = await self._play(sound, keys)
@@ -279,8 +273,6 @@ class _Dialogue:
             finding.cancel()
 
     async def _find_prospect(self, number: Accepted) -> Sequence[Sound]:
-        if not self._tells_prospect or self._is_for_opening or self._call_at is not None:
-            return []
         try:
             return await self._registrar.prospect(self._call, number)
         except Exception as failure:

@@ -122,12 +122,13 @@ class Announcements:
         missing = [group for group in self._groups(generation, numbers) if group not in generation.made]
         self._make_groups(generation, missing[:NEW_GROUPS])
 
-    def expect(self, module_id: int, number: str) -> None:
-        """Make the groups of a number (ASCII digits) that a module has registered. Blocks."""
-        with self._database.read() as session:
-            module = store.load_module(session, module_id)
-        if module is not None:
-            self.make_number(module.language, number)
+    def expect(self, registered: Iterable[tuple[int, str]]) -> None:
+        """Make the groups of numbers (ASCII digits) that modules have registered. Blocks."""
+        for module_id, number in registered:
+            with self._database.read() as session:
+                module = store.load_module(session, module_id)
+            if module is not None:
+                self.make_number(module.language, number)
 
     def has_number(self, language: str, number: str) -> bool:
         """Tell whether a number can be announced at once. Does no I/O."""

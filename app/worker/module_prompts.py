@@ -15,9 +15,12 @@ from app.services.prompts.digits import list_digit_files
 from app.services.prompts.sounds import make_digit_clips, make_module_clips, make_readout
 from app.services.prompts.voice import load_module_speech, synthesize_with_fallback
 from app.store import requests as store
+from app.store.configuration import load_configuration
 from app.store.database import Database
+from app.store.models import Module
 from app.telephony.agi import Sound
 from app.telephony.ivr import ModuleView
+from app.worker.at_once import AtOnce
 
 log = logging.getLogger(__name__)
 RENEWAL_SECONDS = 2.0  # how long a caller waits for new sounds if there are old ones
@@ -35,6 +38,7 @@ class ModulePrompts:
         self._outdated: dict[int, ModuleView] = {}  # callers hear these if the new ones take long
         self._making: dict[int, threading.Lock] = {}  # by module: no caller waits for the prompts of another one
         self._tried: set[int] = set()
+        self._present = AtOnce(self._update, "modules")
 
     @property
     def paths(self) -> Sequence[str]:
@@ -47,6 +51,10 @@ class ModulePrompts:
         """Tell whether the prompts of these modules were made since the start, or could not be made. Does no I/O."""
         return self._tried.issuperset(module_ids)
 
+    def close(self) -> None:
+        """End the thread of its own when it has nothing to do."""
+        self._present.close()
+
     def reset(self) -> None:
         """Let the prompts of all modules be made again."""
         self._outdated |= self._modules
@@ -56,14 +64,14 @@ class ModulePrompts:
         """Return a module with its prompts, None if it does not exist. Its prompts may have to be made first."""
         current = self._modules.get(module_id)
         if current is not None:
-            return await asyncio.to_thread(self._update, current)
+            return await self._present.ask(current)
         making = asyncio.get_running_loop().run_in_executor(self._executor, self._find_or_make, module_id)
         outdated = self._outdated.get(module_id)
         if outdated is not None:
             done, _ = await asyncio.wait({making}, timeout=RENEWAL_SECONDS)
             if not done:
                 making.add_done_callback(_log_failure)
-                return await asyncio.to_thread(self._update, outdated)
+                return await self._present.ask(outdated)
         return await making
 
     async def speak(self, module_id: int, text: str) -> Sound | None:
@@ -121,22 +129,11 @@ class ModulePrompts:
         self._library.keep_published(OFFERS, offered)
         self._library.keep_published(WHILE_DOWN, heard_while_down)
 
-    def _update(self, view: ModuleView) -> ModuleView | None:
-        """Return the view with the module's present name, code and state. These hold even while sounds are old."""
+    def _update(self, views: Sequence[ModuleView]) -> list[ModuleView | None]:
+        """Return each view with the module's present name, code and state. These hold even while sounds are old."""
         with self._database.read() as session:
-            module = store.load_module(session, view.id)
-        if module is None:
-            return None
-        return replace(
-            view,
-            name=module.name,
-            code=module.code,
-            active=module.active,
-            silent=module.silent,
-            offers_times=view.offers_times and module.offers_times,  # old sounds may not offer it
-            tells_prospect=module.tells_place or module.tells_wait,
-            asks_name=view.asks_name and module.asks_name,
-        )
+            modules = load_configuration(self._database, session).modules
+        return [_with_state(view, modules.get(view.id)) for view in views]
 
     def _find_or_make(self, module_id: int) -> ModuleView | None:
         with self._making.setdefault(module_id, threading.Lock()):  # several callers wait for the same prompts
@@ -183,6 +180,21 @@ class ModulePrompts:
 
     def _sound(self, clip: Clip) -> Sound:
         return Sound(self._asterisk_path(clip), clip.seconds)
+
+
+def _with_state(view: ModuleView, module: Module | None) -> ModuleView | None:
+    if module is None:
+        return None
+    return replace(
+        view,
+        name=module.name,
+        code=module.code,
+        active=module.active,
+        silent=module.silent,
+        offers_times=view.offers_times and module.offers_times,  # old sounds may not offer it
+        tells_prospect=module.tells_place or module.tells_wait,
+        asks_name=view.asks_name and module.asks_name,
+    )
 
 
 def _log_failure(making: asyncio.Future[ModuleView | None]) -> None:

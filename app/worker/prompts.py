@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from app.audio.clip import SoundError
 from app.audio.library import SoundLibrary
@@ -27,6 +29,9 @@ from app.worker.module_prompts import ModulePrompts
 
 log = logging.getLogger(__name__)
 NUMBER_SECONDS = 1.0
+MOST_NEEDED = 3  # numbers that are made for orders within NUMBER_SECONDS
+QUIET_SECONDS = 0.2  # without a registration, after which numbers that were registered are spoken
+MOST_EXPECTED = 50
 UNUSED_AGE = timedelta(days=7)  # must be more than two days: sounds in use are marked once a day
 
 
@@ -42,6 +47,11 @@ class PromptStore:
         self._module_prompts = ModulePrompts(
             database, self.library, lambda clip: self.asterisk_path(clip.path), self._executor
         )
+        # The last numbers that were registered, each with its module. The others are made when they are needed.
+        self._expected: deque[tuple[int, str]] = deque(maxlen=MOST_EXPECTED)
+        self._needed: deque[float] = deque(maxlen=MOST_NEEDED + 1)  # when orders needed numbers, loop time
+        self._waiting: list[asyncio.Future[Any]] = []  # for these numbers
+        self._expecting: asyncio.TimerHandle | None = None
         self._inputs: object = None  # the stored values that the sounds depend on, at the last check
         self._wanted = object()  # changes when the sounds must be made again
         self._made: object = None  # the value of _wanted for which the sounds that customers hear are made
@@ -93,22 +103,48 @@ class PromptStore:
         return await self._module_prompts.read_out(module_id, number)
 
     def expect(self, module_id: int, number: str) -> None:
-        """Make in the background what agents hear of a number that was just registered."""
+        """Make in the background what agents hear of a number that was just registered.
+
+        While callers register all the time it is not made: synthesis would take the processor from them. If an agent is
+        free sooner, `prepare_number` makes it.
+        """
+        self._expected.append((module_id, number))
+        if self._expecting is not None:
+            self._expecting.cancel()
+        self._expecting = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._make_expected)
+
+    def _make_expected(self) -> None:
+        expected = list(self._expected)
+        self._expected.clear()
         with suppress(RuntimeError):  # the worker ends
-            self._executor.submit(self._announcements.expect, module_id, number)
+            self._executor.submit(self._announcements.expect, expected)
 
     async def prepare_number(self, order: DialOrder) -> None:
         """Make what the agent hears of the number of an order, within a second; else they hear its digits.
 
-        A request that somebody adds in the panel may be dialled at once.
+        A request that somebody adds in the panel may be dialled at once. If many numbers are needed at once, nobody
+        waits for any: the phones of many agents would ring late. Orders keep their order.
         """
         if self._announcements.has_number(order.language, order.spoken):
             return
+        loop = asyncio.get_running_loop()
+        self._needed.append(loop.time())
+        if len(self._needed) > MOST_NEEDED and loop.time() - self._needed[0] < NUMBER_SECONDS:
+            waiting = list(self._waiting)
+            for each in waiting:
+                each.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            return
         make = partial(self._announcements.make_number, order.language, order.spoken)
         with suppress(RuntimeError):  # the worker ends
-            making = asyncio.get_running_loop().run_in_executor(self._executor, make)
+            making = loop.run_in_executor(self._executor, make)
             making.add_done_callback(_log_failure)
-            await asyncio.wait({making}, timeout=NUMBER_SECONDS)
+            waiting_for_it = asyncio.ensure_future(asyncio.wait({making}, timeout=NUMBER_SECONDS))
+            self._waiting.append(waiting_for_it)
+            try:
+                await asyncio.wait({waiting_for_it})
+            finally:
+                self._waiting.remove(waiting_for_it)
 
     # -- preparation ------------------------------------------------------------------------------------------
 
@@ -171,6 +207,7 @@ class PromptStore:
     def close(self) -> None:
         """Start no more synthesis, so that the worker can end soon."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+        self._module_prompts.close()
 
 
 def _log_failure(making: asyncio.Future[None]) -> None:

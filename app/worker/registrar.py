@@ -28,14 +28,15 @@ from app.services.requests.registration import (
     Registration,
     RegistrationRefused,
     find_open,
-    has_open,
     is_for_themselves,
-    why_refused,
     withdraw,
 )
+from app.services.requests.together import Prospective, foresee
 from app.store import requests as store
 from app.store import settings as store_settings
+from app.store.configuration import load_configuration
 from app.store.database import Database
+from app.store.hours import make_hours
 from app.store.number_lists import load_lists
 from app.store.number_policy import load_policy
 from app.telephony.agi_access import LimitedLog
@@ -51,6 +52,7 @@ from app.telephony.ivr import (
 )
 from app.telephony.kept import KeptCall
 from app.telephony.snapshot import Snapshot
+from app.worker.at_once import AtOnce
 from app.worker.clock import CLOCK, utcnow
 from app.worker.prompts import PromptStore
 from app.worker.registrations import Registrations
@@ -89,6 +91,8 @@ class Registrar:
         self._entered, self._left, self._hang_up = entered, left, hang_up
         self._names = names
         self._registrations = Registrations(database)
+        self._outside = AtOnce(self._find_outside, "hours")
+        self._prospects = AtOnce(self._foresee, "registrations-check")
         self._rules: tuple[float, NumberPlan, NumberPolicy] | None = None
         self._log = LimitedLog()
 
@@ -96,16 +100,22 @@ class Registrar:
         view = await self._sounds.load_module(module_id)
         if view is None:
             return None
-        return replace(view, outside=await asyncio.to_thread(self._find_outside, module_id))
+        return replace(view, outside=await self._outside.ask(module_id))
 
-    def _find_outside(self, module_id: int) -> Outside | None:
-        """Return what the module does for callers now, None if it offers them a call as usual."""
+    def _find_outside(self, module_ids: Sequence[int]) -> list[Outside | None]:
+        """Return what these modules do for callers now, None for those that offer them a call as usual."""
         now = utcnow()
         with self._database.read() as session:
-            module = store.load_module(session, module_id)
-            if module is None:
-                return None
-            return find_outside(module, hours_of(session, self._settings, module, now), now)
+            configuration = load_configuration(self._database, session)
+            office = store_settings.office(session, self._settings, configuration.settings)
+        days, modules = configuration.special_days, configuration.modules
+        hours = make_hours(office.timezone, office.region, configuration.settings, days, now)
+        found = {
+            module.id: find_outside(module, hours.of(module), now)
+            for module in map(modules.get, set(module_ids))
+            if module is not None
+        }
+        return [found.get(module_id) for module_id in module_ids]
 
     async def choose_time(self, call: CallerFacts, key: str) -> ChosenTime | None:
         """Return the time that a caller chose by a key, or the next free one, None if none is free."""
@@ -152,32 +162,35 @@ class Registrar:
             log.debug("the refused number is %r", number)
             return Refused(verdict.rule.value)
         normalized = verdict.number
-        if await asyncio.to_thread(self._is_for_themselves, call, normalized):
+        if numbers.is_internal(normalized) and await asyncio.to_thread(self._is_for_themselves, call, normalized):
             log.info("module %s: %s would be called back to themselves", call.module_id, normalized)
             return Refused(ErrorCode.SELF.value)
-        registration = await asyncio.to_thread(self._registration, call, normalized, source)
-        reason = await asyncio.to_thread(why_refused, self._database, registration, utcnow())
+        plan, _ = await self._load_number_rules()
+        registration = self._registration(call, normalized, source, plan)
+        prospective = await self._prospects.ask(registration)
+        reason = prospective.refusal
         if reason is not None:
             self._count(call, reason)
             final = reason.is_general or await asyncio.to_thread(self._is_blocked, registration.caller)
             return Refused(reason.value, final)
-        plan, _ = await asyncio.to_thread(self.number_rules)
-        return Accepted(normalized, numbers.national(normalized, plan.region), typed)
+        return Accepted(normalized, numbers.national(normalized, plan.region), typed, prospective.is_open)
+
+    def _foresee(self, registrations: Sequence[Registration]) -> list[Prospective]:
+        with self._database.read() as session:
+            return foresee(self._database, session, registrations, utcnow())
 
     async def _judge(self, call: CallerFacts, number: str, source: Source) -> Verdict:
         # The name of a Local channel is its destination, not the caller.
         inside = not call.channel.startswith("Local/") and bool(self._snapshot.extension_of_channel(call.channel))
-        plan, policy = await asyncio.to_thread(self.number_rules)
+        plan, policy = await self._load_number_rules()
         return judge(number, plan, policy, source, from_inside=inside)
 
     def _is_for_themselves(self, call: CallerFacts, number: str) -> bool:
-        if not numbers.is_internal(number):
-            return False
         with self._database.read() as session:
             return is_for_themselves(session, call.module_id, call.wanted, number)
 
     def _registration(
-        self, call: CallerFacts, number: str, source: Source, call_at: datetime | None = None
+        self, call: CallerFacts, number: str, source: Source, plan: NumberPlan, call_at: datetime | None = None
     ) -> Registration:
         called_at = datetime.fromtimestamp(call.first_called_at, UTC) if call.first_called_at else None
         moments = [CLOCK.translate(called_at) if called_at is not None else None]
@@ -186,7 +199,7 @@ class Registrar:
             module_id=call.module_id,
             number=number,
             source=source,
-            caller=canonical(call.caller_number, self.number_rules()[0]),
+            caller=canonical(call.caller_number, plan),
             caller_number=call.caller_number,
             caller_name=call.caller_name,
             extension=call.wanted,
@@ -213,7 +226,8 @@ class Registrar:
         try:
             async with CLOCK.hold() as now:
                 source = Source.TYPED if accepted.typed else Source.CALLER_ID
-                registration = await asyncio.to_thread(self._registration, call, accepted.number, source, at)
+                plan, _ = await self._load_number_rules()
+                registration = self._registration(call, accepted.number, source, plan, at)
                 request = await self._registrations.store(registration, now)
         except RegistrationRefused as refused:
             self._count(call, refused.reason)
@@ -237,9 +251,8 @@ class Registrar:
                 called_at = min(CLOCK.translate(datetime.fromtimestamp(call.called_at, UTC)), now)
                 verdict = await self._judge(call.facts, call.facts.caller_number, Source.CALLER_ID)
                 if verdict.allows:
-                    registration = await asyncio.to_thread(
-                        self._registration, call.facts, verdict.number, Source.CALLER_ID
-                    )
+                    plan, _ = await self._load_number_rules()
+                    registration = self._registration(call.facts, verdict.number, Source.CALLER_ID, plan)
             result = await asyncio.to_thread(
                 register_kept, self._database, key, registration, called_at, now, refused if call is None else None
             )
@@ -254,8 +267,10 @@ class Registrar:
             log.error("a caller heard that the request is registered, but it is refused: %s, number %s", result, number)
 
     def close(self) -> None:
-        """End the thread that stores requests when it has nothing to do."""
+        """End the threads of its own when they have nothing to do."""
         self._registrations.close()
+        self._outside.close()
+        self._prospects.close()
 
     def new_name(self, request: int) -> Sound:
         return self._names.new_recording(request)
@@ -263,14 +278,10 @@ class Registrar:
     def keep_name(self, recorded: Sound) -> None:
         self._names.keep(recorded)
 
-    async def has_open(self, call: CallerFacts, number: Accepted) -> bool:
-        """Tell whether the caller has an open request already."""
-        registration = await asyncio.to_thread(self._registration, call, number.number, Source.CALLER_ID)
-        return await asyncio.to_thread(has_open, self._database, registration)
-
     async def prospect(self, call: CallerFacts, number: Accepted) -> list[Sound]:
         """Return what tells the caller the place in line of their open request, and how long it will probably take."""
-        registration = await asyncio.to_thread(self._registration, call, number.number, Source.CALLER_ID)
+        plan, _ = await self._load_number_rules()
+        registration = self._registration(call, number.number, Source.CALLER_ID, plan)
         texts = await asyncio.to_thread(self._describe_prospect, registration, utcnow())
         sounds = [await self._sounds.speak(call.module_id, text) for text in texts]
         return [sound for sound in sounds if sound is not None]
@@ -296,7 +307,8 @@ class Registrar:
     async def withdraw(self, call: CallerFacts, number: Accepted) -> None:
         """Cancel the open request of a caller. That is on disk when this returns."""
         async with CLOCK.hold() as now:
-            registration = await asyncio.to_thread(self._registration, call, number.number, Source.CALLER_ID)
+            plan, _ = await self._load_number_rules()
+            registration = self._registration(call, number.number, Source.CALLER_ID, plan)
             attempt = await asyncio.to_thread(withdraw, self._database, registration, now)
         self._left(call)
         log.info("the caller withdrew a request: module %s, number %s", call.module_id, masked(number.number))
@@ -306,6 +318,12 @@ class Registrar:
     def place_in_queue(self, queue: str, uniqueid: str) -> int | None:
         """Return the position of the caller who has left a queue and comes back, None if it is unknown."""
         return self._snapshot.place_in_queue(queue, uniqueid)
+
+    async def _load_number_rules(self) -> tuple[NumberPlan, NumberPolicy]:
+        """Return what `number_rules` returns. A thread reads the database, if it has to be read."""
+        if self._rules is not None and time.monotonic() - self._rules[0] <= RULES_TTL:
+            return self._rules[1:]
+        return await asyncio.to_thread(self.number_rules)
 
     def number_rules(self) -> tuple[NumberPlan, NumberPolicy]:
         """Return how the office reads numbers, and which may be called. Blocks on the database.

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
-from app.services.requests.registration import Registration, register_together
+from app.services.requests.registration import Registration
+from app.services.requests.together import register_together
 from app.store.database import PASSING_FAILURES, Database
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 from app.config import Settings
 from app.domain import numbers
@@ -141,8 +141,9 @@ class TalkWatch:
     def leave_request(self, call: CallerFacts) -> None:
         """Note that a caller has left a request, so that their call is no missed one, even if it has just ended."""
         uniqueid = channel_id(call)
-        if not self._lost.leave_request(uniqueid):
-            self._writes.put(lambda: missed_calls.forget(self._database, uniqueid))
+        if self._lost.leave_request(uniqueid):
+            return
+        self._writes.put_snapshot(_Forget(self._database, {uniqueid}))
 
     def numbers_on_line(self) -> frozenset[str]:
         """Return the normalized numbers that are in a call with the office, ringing and waiting included."""
@@ -201,6 +202,7 @@ class TalkWatch:
         ended = EndedCall(lost.uniqueid, self._number(lost.party), lost.name, lost.arrivals)
         now = utcnow()
         self._writes.put_news(lambda: missed_calls.record(self._database, ended, now))
+        self._writes.separate(_Forget)  # it may have to be forgotten, after it was stored
 
     def _close_requests(self, talk: Talk, since: datetime) -> None:
         number = self._number(talk.other)
@@ -226,3 +228,17 @@ class TalkWatch:
 @lru_cache(maxsize=128)
 def _first_valid(candidates: tuple[str, ...], plan: NumberPlan, prefix: str) -> str:
     return numbers.first_valid(candidates, plan, prefix)
+
+
+class _Forget:
+    """Delete the missed calls of callers who have left a request. Those of many callers are one write."""
+
+    def __init__(self, database: Database, uniqueids: set[str]) -> None:
+        self._database, self._uniqueids = database, uniqueids
+
+    def __call__(self) -> None:
+        missed_calls.forget(self._database, self._uniqueids)
+
+    def absorb(self, newer: Self) -> None:
+        """Delete those of `newer`, too."""
+        self._uniqueids |= newer._uniqueids

@@ -69,6 +69,10 @@ class WriteQueue:
         self._snapshots[type(write)] = write
         self.put(write)
 
+    def separate(self, kind: type[Snapshot]) -> None:
+        """Write snapshots of this type that come from now on after what is queued until now."""
+        self._snapshots.pop(kind, None)
+
     def put_between(self, write: Write) -> None:
         """Queue `write`. What is queued from now on is written after it, also if it is a snapshot."""
         self._snapshots.clear()

@@ -7,17 +7,34 @@ the events of 1,000 phones, compared with panoramisk's parsing. `poll`: a poll o
 not changed, compared with panoramisk's parsing. `wait`: the error of the estimated wait in simulated
 offices, compared with that of a constant. All results are ratios of values that were measured in one run, alternately.
 `registrations`: how many of 200 callers who press 1 at once are lost, on a machine that is busy with much else.
+`agi`: how many of 50 callers at once can leave a request a second, compared with a bare FastAGI server.
+`burst`: how long it takes to ring 50 agents who become free at once, and whether in the order of the requests.
+`expire`: the look for expired requests while 50,000 wait, compared with 50, and how long it keeps others from writing.
 `weight`: the bytes of a first visit, and when a slow line shows the page, compared with their limits.
 """
 
 import argparse
 import sys
 
-from script.benchmarks import dispatch, events, flood, latency, pages, pending, poll, registrations, wait, weight
+from script.benchmarks import (
+    agi,
+    burst,
+    dispatch,
+    events,
+    expire,
+    flood,
+    latency,
+    pages,
+    pending,
+    poll,
+    registrations,
+    wait,
+    weight,
+)
 
 RUNS = {
     **{"latency": 30, "flood": 20, "pages": 25, "dispatch": 100, "events": 12, "wait": 2},
-    **{"registrations": 10, "weight": 5, "poll": 15, "pending": 15},
+    **{"agi": 7, "burst": 5, "expire": 15, "registrations": 10, "weight": 5, "poll": 15, "pending": 15},
 }
 
 
@@ -39,6 +56,9 @@ def main(arguments: list[str]) -> int:
         "poll": poll.run,
         "wait": wait.run,
         "registrations": registrations.run,
+        "agi": agi.run,
+        "burst": burst.run,
+        "expire": expire.run,
         "weight": weight.run,
     }[given.what](runs)
 

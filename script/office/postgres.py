@@ -23,10 +23,12 @@ class PostgresServer:
     """A server with its own folder and cluster, which `stop` removes. Use `with`, or `start` and `stop`.
 
     PostgreSQL refuses to run as root. Root starts it as user `postgres`, or `nobody` if that user does not exist.
+    With `fsync` a commit waits for the disk, as in an installation. Tests do without.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, fsync: bool = False) -> None:
         self.programs = find_programs()
+        self._fsync = fsync
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -58,7 +60,14 @@ class PostgresServer:
 
     def launch(self) -> None:
         """Start the server with its cluster, and wait until it accepts connections. Raises RuntimeError."""
-        options = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=100"]
+        options = [
+            "-c",
+            "listen_addresses=",
+            "-c",
+            f"fsync={'on' if self._fsync else 'off'}",
+            "-c",
+            "max_connections=100",
+        ]
         command = [*self._as_user(), str(self.programs.folder / "postgres"), "-D", str(self._data)]
         log = self.folder / "log"
         command += ["-k", str(self.folder), *options]

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from script.benchmarks import dispatch, events, poll, wait
+from script.benchmarks import agi, dispatch, events, expire, poll, wait
 from script.benchmarks.dispatch import Size
+from script.office.database import build_database, make_settings, open_database
+from script.office.ports import free_port
 
 
 @pytest.mark.slow
@@ -52,3 +54,25 @@ def test_simulated_calls_differ_in_all_that_names_them() -> None:
     one, other = (b"".join(recorded.copy(number, names)).decode() for number in (1, 2))
     found = [set(events._TOKENS.findall(text)) for text in (one, other)]
     assert one.count("\r\n") == other.count("\r\n") and not found[0] & found[1]
+
+
+@pytest.mark.slow
+def test_bench_of_callers_stores_all_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(agi, "LEVELS", (0, 30))
+    settings = make_settings(tmp_path, agi_port=free_port(), agi_bind="127.0.0.1")
+    database = open_database(build_database(tmp_path))
+    assert agi.measure("SQLite", database, settings, 1, callers=20) in (0, 1)  # too short to say how fast it is
+    database.engine.dispose()
+    assert "   30 wait: " in (shown := capsys.readouterr().out)
+    assert "not stored" not in shown
+
+
+@pytest.mark.slow
+def test_bench_of_expiry_expires_all_that_are_old(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = {side: Size(stored=200, waiting=100, extensions=20, queues=2) for side in ("large", "small")}
+    with dispatch.open_sqlite(tmp_path, sizes) as offices:
+        expire.measure("SQLite", offices, 2, 60)
+    assert "60 expire at once" in (shown := capsys.readouterr().out)
+    assert "nothing has expired" in shown

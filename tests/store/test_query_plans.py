@@ -2,7 +2,8 @@
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import pytest
 from sqlalchemy import event, text
 
 from app.config import Settings
+from app.domain.hours import AtClosing
 from app.domain.policy import Facts, Member, Queue
 from app.services.requests.attempts import claim_due
+from app.store import requests as store
 from app.store.database import Database
+from app.store.models import Module
 from script.office.database import make_settings
 from script.office.server_database import new_database, open_server_database
 from tests.support.factories import NOW, create_module, make_facts, make_line
@@ -80,11 +84,37 @@ def test_glance_on_postgresql_for_agents_without_requests_reads_no_rows(server: 
     check_cheap(steps)
 
 
+def test_look_for_expired_requests_on_postgresql_uses_their_index(server: Database) -> None:
+    """With two modules it may read all that wait for one of them as well: they are few enough."""
+    modules = [
+        Module(id=number, expire_after=3 * 24 * 3600, at_closing=at_closing)
+        for number, at_closing in ((1, AtClosing.EXPIRE), (2, AtClosing.GIVE_UP))
+    ]
+
+    def look() -> None:
+        with server.read() as session:
+            closings = {1: NOW - timedelta(days=1), 2: NOW - timedelta(days=1)}
+            assert store.find_perhaps_over(session, modules, closings, NOW) == []
+
+    steps = explain(server, look)
+    assert "ix_call_requests_expiry" in used_indexes(steps)
+    assert not [step for step in steps if step["Node Type"] == "Seq Scan" and step["Relation Name"] in LARGE]
+
+
 def explain_decision(database: Database, office: Settings, facts: Facts, *, orders: int) -> list[dict[str, Any]]:
-    """Decide, and return the steps of the plans of all statements. SELECT statements are also measured."""
+    """Decide, and return the steps of the plans of all statements."""
+
+    def decide() -> None:
+        assert len(claim_due(database, office, facts, NOW).orders) == orders
+
+    return explain(database, decide)
+
+
+def explain(database: Database, work: Callable[[], None]) -> list[dict[str, Any]]:
+    """Return the steps of the plans of all statements of this work. SELECT statements are also measured."""
     plans: list[dict[str, Any]] = []
 
-    def explain(connection: Any, _: Any, statement: str, values: Any, __: Any, many: bool) -> None:
+    def explain_one(connection: Any, _: Any, statement: str, values: Any, __: Any, many: bool) -> None:
         if statement.startswith(("SELECT", "WITH", "UPDATE", "INSERT")):
             analyze = "ANALYZE, " if statement.startswith(("SELECT", "WITH")) else ""
             with connection.connection.cursor() as cursor:
@@ -92,11 +122,11 @@ def explain_decision(database: Database, office: Settings, facts: Facts, *, orde
                 ((found,),) = cursor.fetchall()
             plans.extend(plan["Plan"] for plan in (json.loads(found) if isinstance(found, str) else found))
 
-    event.listen(database.engine, "before_cursor_execute", explain)
+    event.listen(database.engine, "before_cursor_execute", explain_one)
     try:
-        assert len(claim_due(database, office, facts, NOW).orders) == orders
+        work()
     finally:
-        event.remove(database.engine, "before_cursor_execute", explain)
+        event.remove(database.engine, "before_cursor_execute", explain_one)
     return list(itertools.chain.from_iterable(map(steps_of, plans)))
 
 

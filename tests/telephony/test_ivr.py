@@ -77,10 +77,8 @@ class FakeRegistrar:
             return Refused("invalid")
         if number in self.limits:
             return self.limits[number]
-        return Accepted(f"+98{number[1:]}", number)
-
-    async def has_open(self, call: CallerFacts, number: Accepted) -> bool:
-        return number.number in self.open
+        normalized = f"+98{number[1:]}"
+        return Accepted(normalized, number, is_open=normalized in self.open)
 
     async def withdraw(self, call: CallerFacts, number: Accepted) -> None:
         if self.failure is not None:

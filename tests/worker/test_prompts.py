@@ -29,7 +29,8 @@ from app.store.models import Module, Prompt
 from app.store.settings import Speech, write_setting
 from app.telephony.dialer import CustomerSounds
 from app.worker import module_prompts
-from app.worker.prompts import UNUSED_AGE, PromptStore
+from app.worker import prompts as prompts_module
+from app.worker.prompts import MOST_NEEDED, UNUSED_AGE, PromptStore
 from script.office.database import make_settings
 from script.office.patience import PATIENCE
 from tests.audio.sounds import tone, write_sound
@@ -129,6 +130,31 @@ async def test_number_is_read_in_groups_soon_after_its_registration(sounds: Prom
     async with asyncio.timeout(PATIENCE):
         while announcement(sounds) != announcement_names(sounds, grouped=True):  # noqa: ASYNC110 - made by a thread
             await asyncio.sleep(0.01)
+
+
+async def test_many_orders_at_once_wait_for_no_number(
+    sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second before the phones of many agents ring would be too long. The orders are sent in their order."""
+    create_module(database, language="en")
+    await sounds.prepare(NOW)
+    may_make, sent = threading.Event(), list[int]()
+    monkeypatch.setattr(prompts_module, "NUMBER_SECONDS", PATIENCE)
+    monkeypatch.setattr(sounds._announcements, "make_number", lambda *_: may_make.wait(PATIENCE))
+
+    async def send(number: int) -> None:
+        await sounds.prepare_number(make_order(language="en", spoken=f"0912{number:07}"))
+        sent.append(number)
+
+    try:
+        few = [asyncio.create_task(send(number)) for number in range(MOST_NEEDED)]
+        await asyncio.sleep(0.01)
+        assert sent == [], "a few numbers are waited for"
+        async with asyncio.timeout(PATIENCE / 2):
+            await asyncio.gather(*few, *(send(number) for number in range(MOST_NEEDED, 20)))
+    finally:
+        may_make.set()
+    assert sent == list(range(20))
 
 
 async def test_number_of_a_request_that_is_dialled_at_once(sounds: PromptStore, database: Database) -> None:

@@ -312,7 +312,7 @@ async def test_limit_of_the_module_is_final_and_that_of_a_number_is_not(
     assert await registrar.check(second, "09351234567", True) == Refused("waiting", final=True)
     assert refused == [LimitReason.NUMBER_HOUR, LimitReason.WAITING]
     accepted = await registrar.check(replace(call, uniqueid="1.3"), "09121234567", True)
-    assert accepted == replace(MOBILE, typed=True), "it has a request"
+    assert accepted == replace(MOBILE, typed=True, is_open=True), "it has a request"
 
 
 @pytest.mark.parametrize(

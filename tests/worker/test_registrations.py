@@ -12,7 +12,8 @@ from sqlalchemy.exc import OperationalError
 
 from app.domain.limits import LimitReason
 from app.services.errors import NotFound
-from app.services.requests.registration import Registration, RegistrationRefused, register_together
+from app.services.requests.registration import Registration, RegistrationRefused, register
+from app.services.requests.together import register_together
 from app.store.database import Database
 from app.store.models import CallRequest, HistoryEntry, ListedNumber
 from app.worker import registrations
@@ -229,18 +230,16 @@ async def test_caller_who_is_gone_is_stored_all_the_same(
 
 def test_group_is_stored_as_a_whole_or_not_at_all(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is confirmed is on disk: nobody gets an answer before the commit."""
-    from app.services.requests import registration
-
     create_module(database, id=1)
     create_request(database, number=of(9).number)
-    register = registration.register
 
     def fail_at_the_last(database: Database, given: Registration, now: datetime) -> int:
         if given == of(3):
             raise LOCKED
         return register(database, given, now)
 
-    monkeypatch.setattr(registration, "register", fail_at_the_last)
+    monkeypatch.setattr("app.services.requests.together.register", fail_at_the_last)
+    create_request(database, number=of(3).number, status="done", done_at=NOW)  # they are no newcomer
     with pytest.raises(OperationalError):
         register_together(database, [(of(number), NOW) for number in (1, 2, 3)])
-    assert stored(database) == [of(9).number]
+    assert stored(database) == [of(9).number, of(3).number]

@@ -268,6 +268,16 @@ async def test_request_that_is_stored_as_the_caller_hangs_up_counts(listing: Har
     assert await missed(listing) == []
 
 
+async def test_what_is_forgotten_of_several_callers_is_forgotten_after_it_was_stored(listing: Harness) -> None:
+    """The write for the first caller must not forget the call of the second one before it is stored."""
+    callers = []
+    for number in (7, 8):
+        callers.append(Caller(listing, f"PJSIP/trunk-{number}"))
+        callers[-1].hang_up()
+        listing.talks.leave_request(callers[-1].facts())
+    assert await missed(listing) == []
+
+
 @pytest.mark.parametrize("late", [False, True])
 async def test_withheld_number_is_not_stored(listing: Harness, late: bool) -> None:
     caller = Caller(listing)

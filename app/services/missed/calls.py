@@ -1,5 +1,6 @@
 """Store the calls that were missed, and delete them when they are old."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
@@ -85,13 +86,14 @@ def forget_number(database: Database, uniqueid: str) -> None:
         session.execute(update(MissedCall).where(MissedCall.call_uniqueid == uniqueid).values(values))
 
 
-def forget(database: Database, uniqueid: str) -> None:
-    """Delete the missed call of a caller who has left a request after all, in the moment in which they hung up."""
+def forget(database: Database, uniqueids: Collection[str]) -> None:
+    """Delete the missed calls of callers who have left a request after all, in the moment in which they hung up."""
+    of_them = MissedCall.call_uniqueid.in_(uniqueids)
     with database.read() as session:
-        stored = session.scalar(select(MissedCall.id).where(MissedCall.call_uniqueid == uniqueid))
+        stored = session.scalar(select(MissedCall.id).where(of_them).limit(1))
     if stored is not None:
         with database.write() as session:
-            session.execute(delete(MissedCall).where(MissedCall.call_uniqueid == uniqueid))
+            session.execute(delete(MissedCall).where(of_them))
 
 
 def delete_old(database: Database, now: datetime) -> int:

@@ -1,9 +1,8 @@
 """Expire requests that have waited longer than their module allows, and give up those not reached by the closing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.domain import lifecycle
@@ -19,35 +18,32 @@ from app.store.settings import read_all
 
 # The status of a request whose time is over -> the event of its history.
 _EVENTS = {Status.EXPIRED: EventKind.EXPIRED, Status.FAILED: EventKind.GIVEN_UP}
-BATCH = 200  # requests in one transaction, so that other writers are not blocked
+BATCH = 50  # requests in one transaction, so that other writers are not blocked
 
 
 def expire(database: Database, now: datetime) -> None:
     """End every request whose time is over."""
     with database.read() as session:
-        over = [row.id for row, _module in _perhaps_over(session, now)[0]]
+        over = _find_perhaps_over(session, now)
     for start in range(0, len(over), BATCH):
         with database.write() as session:
-            rows, hours = _perhaps_over(session, now, over[start : start + BATCH])
-            expire_rows(session, rows, hours, now)
+            rows = store.load_perhaps_over(session, over[start : start + BATCH])
+            expire_rows(session, rows, _load_hours(session, now), now)
 
 
-def _perhaps_over(
-    session: Session, now: datetime, among: Sequence[int] | None = None
-) -> tuple[list[tuple[CallRequest, Module | None]], OfficeHours | None]:
-    """Return the requests that may have expired, and the office hours, None if they are not known.
-
-    `among` are the ids of requests to look at, None: all.
-    """
-    state = pbx_state.worker_state(session)
-    if not state.timezone:
-        return store.perhaps_over(session, now, among=among), None
-    hours = load_hours(session, state.timezone, state.region, read_all(session), now)
-    ending = session.scalars(select(Module).where(Module.at_closing != AtClosing.CARRY_OVER.value))
+def _find_perhaps_over(session: Session, now: datetime) -> list[int]:
+    """Return the ids of the requests that may have expired."""
+    hours, modules = _load_hours(session, now), store.all_modules(session)
     closings = {
-        module.id: closed_at for module in ending if (closed_at := last_closing(module, hours, now)) is not None
+        module.id: closed_at for module in modules if (closed_at := last_closing(module, hours, now)) is not None
     }
-    return store.perhaps_over(session, now, closings, among=among), hours
+    return store.find_perhaps_over(session, modules, closings, now)
+
+
+def _load_hours(session: Session, now: datetime) -> OfficeHours | None:
+    """Return the office hours, None if they are not known."""
+    state = pbx_state.worker_state(session)
+    return load_hours(session, state.timezone, state.region, read_all(session), now) if state.timezone else None
 
 
 def last_closing(module: Module | None, hours: OfficeHours | None, now: datetime) -> datetime | None:

@@ -1,7 +1,6 @@
 """Register the request that a caller leaves by phone."""
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -23,7 +22,7 @@ from app.services.requests.prospects import count_ahead_of
 from app.services.requests.targets import is_target
 from app.store import missed_calls
 from app.store import requests as store
-from app.store.database import PASSING_FAILURES, Database, Joined
+from app.store.database import Database
 from app.store.models import CallRequest, HistoryEntry, Module, QueueMemberRow
 from app.store.number_lists import load_lists
 from app.store.settings import read_all, registration_limits
@@ -64,26 +63,6 @@ class RegistrationRefused(Exception):
         self.reason = reason
 
 
-def register_together(
-    database: Database, registrations: Iterable[tuple[Registration, datetime]]
-) -> list[int | Exception]:
-    """Store requests in one transaction, in this order. Return of each what `register` returns or raises.
-
-    If the database cannot store any of them now, nothing is stored and one of PASSING_FAILURES is raised.
-    """
-    results: list[int | Exception] = []
-    with database.write(Urgency.REGISTRATION) as session:
-        joined = Joined(database, session)
-        for registration, now in registrations:
-            try:
-                results.append(register(joined, registration, now))
-            except PASSING_FAILURES:
-                raise
-            except Exception as failure:  # it concerns this request only
-                results.append(failure)
-    return results
-
-
 def register(database: Database, registration: Registration, now: datetime) -> int:
     """Store a request and return its id.
 
@@ -110,11 +89,11 @@ def register_in(session: Session, registration: Registration, now: datetime) -> 
     if module is None:
         raise NotFound(f"module {registration.module_id}")
     lists = load_lists(session)
-    standing = lists.find_standing(_numbers(registration))
+    standing = lists.find_standing(numbers_of(registration))
     queue, target = _target_for(session, module, registration, standing)
     duplicate = store.find_active(session, module.id, queue, target, registration.number)
     if duplicate is not None:
-        if any(map(lists.is_blocked, _numbers(registration))):
+        if any(map(lists.is_blocked, numbers_of(registration))):
             raise RegistrationRefused(LimitReason.BLOCKED)
         store.trust_number(duplicate, registration.source)
         _register_again(session, duplicate, module, registration.call_at, now)
@@ -154,30 +133,23 @@ def _mark_missed_calls(session: Session, registration: Registration, request_id:
     """Note in the caller's missed calls that there is a request now."""
     is_made = registration.came_by is CameBy.MISSED_CALL
     outcome = Outcome.REQUESTED if is_made else Outcome.LEFT
-    missed_calls.mark_requested(session, _numbers(registration), request_id, outcome, now)
+    missed_calls.mark_requested(session, numbers_of(registration), request_id, outcome, now)
 
 
-def why_refused(database: Database, registration: Registration, now: datetime) -> LimitReason | None:
+def find_refusal(session: Session, registration: Registration, now: datetime) -> LimitReason | None:
     """Return why `register` would refuse this request now, None if it would not."""
-    with database.read() as session:
-        module = session.get(Module, registration.module_id)
-        if module is None or _find_by_dialogue(session, registration) is not None:
-            return None
-        lists = load_lists(session)
-        target = _target_for(session, module, registration, lists.find_standing(_numbers(registration)))
-        if _is_active(session, module.id, *target, registration.number):
-            return LimitReason.BLOCKED if any(map(lists.is_blocked, _numbers(registration))) else None
-        return _find_reason(session, registration, now)
-
-
-def has_open(database: Database, registration: Registration) -> bool:
-    """Tell whether the caller has an open request that `register` would find again, and nobody talks with them yet."""
-    with database.read() as session:
-        return find_open(session, registration) is not None
+    module = session.get(Module, registration.module_id)
+    if module is None or _find_by_dialogue(session, registration) is not None:
+        return None
+    lists = load_lists(session)
+    target = _target_for(session, module, registration, lists.find_standing(numbers_of(registration)))
+    if _is_active(session, module.id, *target, registration.number):
+        return LimitReason.BLOCKED if any(map(lists.is_blocked, numbers_of(registration))) else None
+    return _find_reason(session, registration, now)
 
 
 def withdraw(database: Database, registration: Registration, now: datetime) -> str | None:
-    """Cancel the request that `has_open` finds. Return its attempt in flight, whose calls must be hung up, if any."""
+    """Cancel the request that `find_open` finds. Return its attempt in flight, whose calls must be hung up, if any."""
     with database.write(Urgency.REGISTRATION) as session:
         row = find_open(session, registration, lock=True)
         if row is None:
@@ -193,7 +165,7 @@ def find_open(session: Session, registration: Registration, *, lock: bool = Fals
     module = session.get(Module, registration.module_id)
     if module is None:
         return None
-    standing = load_lists(session).find_standing(_numbers(registration))
+    standing = load_lists(session).find_standing(numbers_of(registration))
     target = _target_for(session, module, registration, standing)
     row = store.find_active(session, module.id, *target, registration.number, lock=lock)
     return row if row is not None and row.status != Status.CONNECTED.value else None
@@ -203,7 +175,8 @@ def _is_active(session: Session, module_id: int, queue: bool, target: str, numbe
     return store.find_active(session, module_id, queue, target, number, lock=False) is not None
 
 
-def _numbers(registration: Registration) -> list[str]:
+def numbers_of(registration: Registration) -> list[str]:
+    """Return the number to call back and that of the caller, as far as they are known."""
     return [number for number in (registration.number, registration.caller) if number]
 
 
@@ -212,7 +185,7 @@ def _find_reason(session: Session, registration: Registration, now: datetime) ->
     counts = store.count_for_limits(
         session, registration.module_id, registration.number, registration.caller_number[:40], now
     )
-    return find_reason(_numbers(registration), load_lists(session), limits, counts)
+    return find_reason(numbers_of(registration), load_lists(session), limits, counts)
 
 
 def _find_by_dialogue(session: Session, registration: Registration) -> CallRequest | None:
@@ -233,7 +206,7 @@ def is_for_themselves(session: Session, module_id: int, extension: str, number: 
     module = session.get(Module, module_id)
     if module is None or not numbers.is_internal(number):
         return False
-    queue, target = _target(module, extension)
+    queue, target = target_of(module, extension)
     if queue:
         members = set(session.scalars(select(QueueMemberRow.extension).where(QueueMemberRow.queue == target)))
     else:
@@ -241,7 +214,7 @@ def is_for_themselves(session: Session, module_id: int, extension: str, number: 
     return members == {number}
 
 
-def _target(module: Module, extension: str) -> tuple[bool, str]:
+def target_of(module: Module, extension: str) -> tuple[bool, str]:
     """Return whether a request is for a queue, and its target. `extension` is the one that the caller dialled."""
     if module.target_kind == "queue":
         return True, module.targets[0]
@@ -265,7 +238,7 @@ def _target_for(
     has_choice = module.target_kind == "queue" or len(module.targets) > 1
     if agent and has_choice and agent != registration.number and is_target(session, module, False, agent):
         return False, agent
-    return _target(module, registration.extension)
+    return target_of(module, registration.extension)
 
 
 def note_standing(session: Session, row: CallRequest, standing: Standing | None, now: datetime) -> None:

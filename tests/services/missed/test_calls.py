@@ -91,9 +91,9 @@ def test_withheld_number_is_stored_and_matches_no_other(database: Database, list
 
 def test_call_whose_request_was_stored_as_the_caller_hung_up_is_forgotten(database: Database, listed: None) -> None:
     record(database, CALL, NOW)
-    forget(database, "another")
+    forget(database, {"another"})
     assert len(stored(database)) == 1
-    forget(database, CALL.uniqueid)
+    forget(database, {CALL.uniqueid})
     assert stored(database) == []
 
 

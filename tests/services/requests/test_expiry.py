@@ -2,7 +2,11 @@
 
 from datetime import timedelta
 
+import pytest
+from sqlalchemy import event
+
 from app.domain.lifecycle import Status
+from app.services.requests import expiry
 from app.services.requests.expiry import expire
 from app.store.database import Database
 from tests.services.scene import HOUR
@@ -34,3 +38,15 @@ def test_postponed_request_expires_only_after_its_time(database: Database) -> No
     assert reload(database, row).status == "waiting"
     expire(database, NOW + 6 * HOUR)
     assert reload(database, row).status == "expired"
+
+
+def test_many_expire_in_short_transactions(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who registers meanwhile need not wait for all of them."""
+    monkeypatch.setattr(expiry, "BATCH", 3)
+    module = create_module(database, expire_after=3600)
+    rows = [create_request(database, module, number=f"+98912000000{n}") for n in range(7)]
+    commits: list[object] = []
+    event.listen(database._writer, "commit", commits.append)
+    expire(database, NOW + HOUR)
+    assert {reload(database, row).status for row in rows} == {"expired"}
+    assert len(commits) == 3

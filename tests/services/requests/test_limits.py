@@ -1,5 +1,6 @@
 """The limits of what callers register, and of the automatic calls of a day, on the stored rows."""
 
+import sys
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,8 @@ from app.config import Settings
 from app.domain.limits import LimitReason, RegistrationLimits
 from app.domain.module_defaults import EXPIRE_AFTER
 from app.services.modules.input import ModuleInput
-from app.services.requests.registration import Registration, RegistrationRefused, register, why_refused
+from app.services.requests.registration import Registration, RegistrationRefused, register
+from app.services.requests.together import foresee, register_together
 from app.store import pbx_state, settings
 from app.store import requests as store
 from app.store.database import Database
@@ -36,16 +38,34 @@ def block(database: Database, first: str, kind: str = "block") -> None:
         session.add(ListedNumber(kind=kind, first=first, last=first, created_at=NOW))
 
 
-def refused(database: Database, registration: Registration, now: datetime = NOW) -> str:
-    """Return why `register` refuses. The check that asks before agrees with it."""
-    before = why_refused(database, registration, now)
+def register_alone(database: Database, registration: Registration, now: datetime) -> int | Exception:
     try:
-        register(database, registration, now)
+        return register(database, registration, now)
     except RegistrationRefused as refusal:
-        assert before is refusal.reason
-        return refusal.reason.value
-    assert before is None
-    return ""
+        return refusal
+
+
+def register_as_newcomer(database: Database, registration: Registration, now: datetime) -> int | Exception:
+    (result,) = register_together(database, [(registration, now)])
+    return result
+
+
+@pytest.fixture(autouse=True, params=[register_alone, register_as_newcomer])
+def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "store_one", request.param)
+
+
+store_one = register_alone  # each of the two ways to store a request
+
+
+def refused(database: Database, registration: Registration, now: datetime = NOW) -> str:
+    """Return why a request is refused. The check that asks before agrees with it."""
+    with database.read() as session:
+        (before,) = foresee(database, session, [registration], now)
+    result = store_one(database, registration, now)
+    reason = result.reason if isinstance(result, RegistrationRefused) else None
+    assert isinstance(result, int | RegistrationRefused) and before.refusal is reason
+    return reason.value if reason is not None else ""
 
 
 def test_number_is_limited_in_an_hour_and_a_day(database: Database) -> None:

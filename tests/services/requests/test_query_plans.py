@@ -4,18 +4,26 @@ import re
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import event, text
 
 from app.config import Settings
 from app.demo_data import fill
+from app.domain.hours import AtClosing
 from app.domain.policy import Member, Queue
 from app.services.requests import pending
 from app.services.requests.attempts import claim_due
+from app.services.requests.expiry import expire
+from app.store import pbx_state
 from app.store import requests as store
 from app.store.database import Database
+from app.store.hours import WEEK
 from app.store.models import CallRequest, Module
+from app.store.settings import write_setting
 from tests.services.scene import SUPERVISOR
 from tests.support.factories import NOW, create_module, make_facts, make_line
+
+DAY = timedelta(days=1)
 
 
 def test_active_requests_are_found_without_a_full_scan(database: Database, office: Settings) -> None:
@@ -94,6 +102,29 @@ def test_preferred_agents_and_fallbacks_are_found_by_their_indexes(database: Dat
     assert any("ix_call_requests_fell_back" in plan for plan in plans)
     assert not [plan for plan in plans if re.search(r"SCAN (r|first|call_requests)\b", plan)]
     assert all("ix_call_requests_status" not in plan and "ix_call_requests_active" not in plan for plan in plans)
+
+
+@pytest.mark.parametrize("at_closing", list(AtClosing))
+def test_look_for_expired_requests_is_one_statement_that_reads_none_that_may_wait(
+    database: Database, office: Settings, at_closing: AtClosing
+) -> None:
+    fill(database, office, 1000, NOW, waiting=5)
+    modules = [create_module(database, expire_after=DAY.total_seconds(), at_closing=at_closing) for _ in range(2)]
+    with database.write() as session:
+        session.add_all(_waiting_request(modules[n % 2], n) for n in range(400))
+        session.execute(text("ANALYZE"))
+        pbx_state.worker_state(session).timezone = office.timezone
+        write_setting(session, WEEK, "mon-sun 08:00-20:00")
+    executed: list[tuple[str, Any]] = []
+    event.listen(
+        database.engine,
+        "before_cursor_execute",
+        lambda _c, _k, statement, values, *_: executed.append((statement, values)),
+    )
+    expire(database, NOW)
+    (look,) = [each for each in executed if "call_requests" in each[0]]
+    plan = _plan(database, *look)
+    assert "ix_call_requests_expiry (module_id=? AND registered_at<?)" in plan and "SCAN" not in plan
 
 
 def _waiting_request(module: Module, number: int) -> CallRequest:

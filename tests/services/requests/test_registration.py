@@ -14,7 +14,8 @@ from app.services.errors import NotFound
 from app.services.requests import registration
 from app.services.requests.attempts import end
 from app.services.requests.expiry import expire
-from app.services.requests.registration import Registration, has_open, is_for_themselves, register, withdraw
+from app.services.requests.registration import Registration, is_for_themselves, register, withdraw
+from app.services.requests.together import foresee
 from app.store import requests as store_requests
 from app.store.database import Database
 from app.store.models import CallRequest
@@ -296,6 +297,12 @@ def test_a_duplicate_that_is_never_found_raises(database: Database, monkeypatch:
 
 
 # -- a caller who calls again -----------------------------------------------------------------------------------------
+
+
+def has_open(database: Database, registration: Registration) -> bool:
+    with database.read() as session:
+        (prospective,) = foresee(database, session, [registration], NOW)
+    return prospective.is_open
 
 
 def test_open_request_of_the_caller_is_found_and_withdrawn(database: Database) -> None:

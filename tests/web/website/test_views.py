@@ -13,7 +13,8 @@ from werkzeug.test import TestResponse
 from app.domain.hours import Outside
 from app.domain.website import puzzle_digest
 from app.services.requests import number_lists
-from app.services.requests.registration import Registration, why_refused
+from app.services.requests.registration import Registration
+from app.services.requests.together import foresee
 from app.services.website import challenges, register
 from app.store.database import Database
 from app.store.models import CallRequest, Count, Module, WebsiteForm
@@ -223,7 +224,9 @@ def test_flood_of_websites_keeps_no_caller_out(app: Flask, database: Database, m
         write_setting(session, "limit_module_hour", "3")
     for each in range(5):
         Shop(app, address=f"192.0.2.{each}").send(number=f"0912000{each:04}")
-    assert why_refused(database, Registration(module.id, STORED), datetime.now(UTC)) is None
+    with database.read() as session:
+        (prospective,) = foresee(database, session, [Registration(module.id, STORED)], datetime.now(UTC))
+    assert prospective.refusal is None
 
 
 def test_revoked_and_switched_off_forms_register_nothing(database: Database, shop: Shop) -> None:
