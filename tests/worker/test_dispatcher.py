@@ -608,6 +608,19 @@ async def test_record_says_whether_the_talk_was_long_enough(
     assert (await harness.wait_for_end(order.attempt)).outcome == expected.value
 
 
+@pytest.mark.parametrize("step", [Step.CLAIMED, Step.AGENT_ANSWERED])
+async def test_answer_of_the_agent_is_recalled(harness: Harness, database: Database, step: Step) -> None:
+    """An agent who had answered before this worker ran has missed nothing, however the agent's leg ends."""
+    create_due_request(database)
+    order = await harness.dial()
+    requests.progress(database, order.attempt, step, datetime.now(UTC))
+    harness.follower.forget(order.attempt)
+    harness.dispatcher.recall()
+    ended = {"Event": "UserEvent", "UserEvent": "Bazang", "Step": "agent_ended", "Attempt": order.attempt}
+    report = harness.follower.handle(ended | {"Status": "NOANSWER"})
+    assert (report is None) == (step is Step.AGENT_ANSWERED)
+
+
 async def test_attempt_is_given_up_only_if_it_looks_gone_for_a_while(
     harness: Harness, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -883,7 +896,9 @@ async def test_stray_call_of_another_bazang_is_not_hung_up(harness: Harness, dat
 
 @pytest.mark.parametrize("known", ["an event", "Asterisk's record"])
 async def test_attempt_ends_when_its_agent_has_left_the_talk(harness: Harness, database: Database, known: str) -> None:
-    """The customer's channels live on, because the agent has transferred the call."""
+    """The customer's channels live on, because the agent has transferred the call. The agent has two phones."""
+    line = replace(harness.facts.lines["101"], devices="PJSIP/101&PJSIP/101x")
+    harness.facts = replace(harness.facts, lines={**harness.facts.lines, "101": line})
     request = create_due_request(database)
     order = await harness.dial()
     if known == "an event":
@@ -891,9 +906,11 @@ async def test_attempt_ends_when_its_agent_has_left_the_talk(harness: Harness, d
     await harness.settled()
     harness.make_silent(order.attempt)
     harness.dialer.with_channels, harness.dialer.records = {order.attempt}, {order.attempt: "connected"}
-    await harness.reconcile()
-    await harness.settled()
-    assert reload(database, request).status == "connected"
+    for phone in ("PJSIP/101", "PJSIP/101x"):
+        harness.dialer.devices = {"Local/s@bazang-agent", phone, "PJSIP/trunk"}
+        await harness.reconcile()
+        await harness.settled()
+        assert reload(database, request).status == "connected"
     harness.dialer.devices = {"Local/s@bazang-agent", "PJSIP/102", "PJSIP/trunk"}
     await harness.reconcile()
     assert (await harness.wait_for_end(order.attempt)).outcome == Outcome.CONNECTED.value
