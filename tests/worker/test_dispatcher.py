@@ -112,6 +112,7 @@ class Harness:
         self.dispatches = Received[Facts]()
         self.ready = True
         self.shortest_talk = 0.0
+        self.prepared: list[str] = []
         self.facts: Facts = make_facts([make_line("101", since=datetime.now(UTC) - DAY)], now=datetime.now(UTC))
         self.dispatcher = Dispatcher(
             database,
@@ -121,11 +122,15 @@ class Harness:
             writes=self.writes,
             tasks=BackgroundTasks(),
             facts=self._facts,
-            prompt=lambda order, now: (f"for {order.spoken}",),
+            prompt=lambda order, now: (f"for {order.spoken}", *self.prepared),
+            prepare_number=self._prepare_number,
             ready=lambda: self.ready,
             shortest_talk=lambda: self.shortest_talk,
             figures=self.figures,
         )
+
+    async def _prepare_number(self, order: DialOrder) -> None:
+        self.prepared = [f"with {order.spoken}"]
 
     def _facts(self) -> Facts:
         self.dispatches.append(self.facts)
@@ -216,7 +221,7 @@ async def test_claim_is_stored_before_the_phone_rings(harness: Harness, database
     order = await harness.dial()
     assert harness.dialer.stored == [("dialling", order.attempt)]
     assert (order.request_id, order.agent) == (request.id, "101")
-    assert harness.dialer.prompts == [("for 09121234567",)]
+    assert harness.dialer.prompts == [("for 09121234567", "with 09121234567")], "the number can be read out by then"
 
 
 async def test_what_rings_is_measured_and_each_end_is_counted_once(

@@ -54,7 +54,8 @@ def test_fallback_serves_a_request_after_its_time(database: Database, office: Se
 
 
 def test_page_says_who_may_serve_it_too_while_it_waits(database: Database, module: Module) -> None:
-    for number, values in enumerate(({"fell_back": True}, {}, {"fell_back": True, "status": "connected"})):
+    requests: list[dict[str, Any]] = [{"fell_back": True}, {}, {"fell_back": True, "status": "connected"}]
+    for number, values in enumerate(requests):
         create_request(database, module, number=f"+98912000000{number}", **values)
     rows = load_pending(database, Scope("sara", everything=True), LATER).active
     assert {row.id: row.fallback for row in rows} == {1: (True, "support"), 2: None, 3: None}
