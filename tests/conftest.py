@@ -245,6 +245,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
 
     Those that take long come first, and the browser's, which compute, are spread among the telephones', which wait.
     """
+    items[:] = [item for item in items if _has_its_version(item)]
     for item in items:
         if not isinstance(item, pytest.Function):
             continue
@@ -258,6 +259,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     without = [item for item in items if not item.get_closest_marker("browser")]
     place = {item: rank / len(kind) for kind in (with_browser, without) for rank, item in enumerate(kind)}
     items.sort(key=lambda item: (item.get_closest_marker("long") is None, place[item]))
+
+
+def _has_its_version(item: pytest.Item) -> bool:
+    """Tell whether the version of Asterisk is one of its marker, which may be of this row of a table only."""
+    marker, row = item.get_closest_marker("asterisk"), getattr(item, "callspec", None)
+    return not (marker and marker.args and row) or row.params.get("asterisk_version") in (None, *marker.args)
 
 
 @pytest.hookimpl(trylast=True)

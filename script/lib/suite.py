@@ -18,13 +18,14 @@ PYTHON = str(ROOT / ".venv/bin/python")
 IN_CI = os.environ.get("CI") == "true"
 FAST = "not asterisk and not browser and not postgres and not slow"
 # Fast tests compute, so they and the checks run first and do not disturb the timing of phones. Tests with phones mostly
-# wait, so more of them run at once than there are processors. The two ignored folders have no fast tests, and their
-# import takes each process a second.
+# wait (each takes some two seconds of processor time), so more of them run at once than there are processors. The two
+# ignored folders have no fast tests, and their import takes each process a second.
 FAST_RUN = ["--ignore=tests/asterisk", "--ignore=tests/browser", "-m", FAST, "-n", "2", "--dist", "worksteal"]
 SLOW = "pytest with Asterisk, browser and PostgreSQL"
-SLOW_RUN = ["-m", f"not ({FAST})", "-n", "5", "--dist", "worksteal"]
-# Five offices with their PBXs share two processors. A few slow tests that fail among them run once more, alone: a fault
-# of the product fails again. A test that passes alone may be a race. The last lines name it, so that it gets mended.
+SLOW_RUN = ["-m", f"not ({FAST})", "-n", "7", "--dist", "worksteal"]
+# Seven offices with their PBXs share two processors. A few slow tests that fail among them run once more, alone: a
+# fault of the product fails again. A test that passes alone may be a race. The last lines name it, so that it gets
+# mended.
 MOST_REPEATED = 6
 LEFT_OUT_FILE = "LEFT_OUT_FILE"  # the variable with the file to which tests/conftest.py writes what was left out
 # The example tests of the domain must cover every branch alone, so they run with coverage, and not once more with the

@@ -88,6 +88,7 @@ AGENT_MISSES: list[tuple[AgentAction, str, str]] = [
 ]
 
 
+@ONE_VERSION
 async def test_complaint_14_phone_of_an_agent_who_refused_does_not_ring_at_once(open_office: OpenOffice) -> None:
     agents = make_extensions(len(AGENT_MISSES))
 

@@ -6,7 +6,7 @@ from app.services import commands
 from script.office.asterisk import OfficeSetup
 from script.office.patience import PATIENCE
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import Office
+from tests.asterisk.office import ONE_VERSION, Office
 
 # A call that holds 101 in the group of our guard, as another call does that comes to the phone at the same moment.
 HOLD = """
@@ -27,6 +27,7 @@ async def wait_for_repeats(office: Office, count: int, outcome: Outcome) -> None
     await office.bazang.until(is_reached, 2 * PATIENCE, f"{count} attempts have ended as {outcome}")
 
 
+@ONE_VERSION
 async def test_refused_orders_are_one_attempt_that_counts(open_office: OpenOffice) -> None:
     setup = OfficeSetup(ami_rights="read=call,user,agent\nwrite=call,agent,reporting,config")
     async with open_office(lambda b: b.module(), setup, phones=("101",)) as office:
@@ -50,6 +51,7 @@ async def test_refused_orders_are_one_attempt_that_counts(open_office: OpenOffic
         assert not office.pending(request).call_now
 
 
+@ONE_VERSION
 async def test_line_that_only_looks_free_is_tried_less_often(open_office: OpenOffice) -> None:
     setup = OfficeSetup(extra_dialplan=HOLD)
     async with open_office(lambda b: b.module(targets=("101", "102")), setup, phones=("101", "102")) as office:

@@ -36,6 +36,7 @@ def talked_last(office: Office) -> str:
         return row.extension if row is not None else ""
 
 
+@ONE_VERSION
 async def test_longest_idle_member_is_rung_unless_another_is_preferred(open_office: OpenOffice) -> None:
     async with open_office(prepare, SETUP) as office:
         talk = await office.occupy("101", OWN)  # by hand, no call of the queue or of ours

@@ -9,7 +9,7 @@ from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.phone import Call
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import OWN, Office, customer_of, phone_secrets
+from tests.asterisk.office import ONE_VERSION, OWN, Office, customer_of, phone_secrets
 
 NAME = "Sepehr"
 QUESTION = fill_in(default_text("ask_customer", "en"), NAME)
@@ -119,6 +119,7 @@ async def test_customer_is_asked_and_only_key_1_connects(open_office: OpenOffice
         assert len(office.calls_to(OWN)) == 1
 
 
+@ONE_VERSION
 async def test_complaint_09_mailbox_does_not_count_as_answered(open_office: OpenOffice) -> None:
     async def check(
         office: Office, extension: str, action: CustomerAction, outcome: str, status: str, customers: int

@@ -119,6 +119,7 @@ async def test_connection_test_distinguishes_all_problems(open_office: OpenOffic
         assert "bazang-secret" not in office.bazang.worker_log()
 
 
+@ONE_VERSION
 async def test_connection_test_reports_a_host_that_does_not_answer(open_office: OpenOffice) -> None:
     async with open_office(phones=()) as office:
         with closing(socket.create_server(("127.0.0.1", 0), backlog=0)) as full:

@@ -87,7 +87,7 @@ def assert_called_once(office: Office) -> None:
 # -- the worker ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("failure", ["killed", "frozen"])
+@pytest.mark.parametrize("failure", ["killed", pytest.param("frozen", marks=ONE_VERSION)])
 async def test_attempts_continue_without_the_worker(open_office: OpenOffice, failure: str) -> None:
     async with open_office(prepare, office_setup(), phones=AGENTS) as office:
         attempts = await start_attempts(office)
@@ -112,6 +112,7 @@ async def test_attempts_continue_without_the_worker(open_office: OpenOffice, fai
         assert len(office.bazang.attempts()) == len(AGENTS)
 
 
+@ONE_VERSION
 @pytest.mark.parametrize("failure", ["killed", "frozen"])
 async def test_complaint_06_restart_of_the_worker_loses_nothing(open_office: OpenOffice, failure: str) -> None:
     async with open_office(prepare, office_setup(), phones=AGENTS) as office:
@@ -197,6 +198,7 @@ async def test_complaint_07_request_does_not_disappear_when_the_pbx_crashes(
         assert all(len(office.calls_to(customer_of(extension))) <= 1 for extension in AGENTS)
 
 
+@ONE_VERSION
 @pytest.mark.parametrize("failure", ["the worker is killed", "the reply is late"])
 async def test_originate_without_a_reply_rings_once(open_office: OpenOffice, failure: str) -> None:
     """Asterisk is suspended when the worker sends Originate. It may still execute the action when it is resumed."""
@@ -328,6 +330,7 @@ async def test_worker_without_the_reload_right_waits_for_a_manual_reload(open_of
         assert state_with(bazang, dialplan_detail="")
 
 
+@ONE_VERSION
 async def test_worker_restores_a_changed_or_deleted_dialplan_file(open_office: OpenOffice) -> None:
     async with open_office(lambda b: b.module(), phones=()) as office:
         bazang = office.bazang

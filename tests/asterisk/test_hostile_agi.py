@@ -8,7 +8,7 @@ from pathlib import Path
 
 from script.office.patience import PATIENCE
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import ENDS, Office
+from tests.asterisk.office import ENDS, ONE_VERSION, Office
 from tests.asterisk.test_dialogue import prepare
 
 CONNECTIONS = 1000
@@ -41,6 +41,7 @@ async def hear_prompt(office: Office) -> float:
     return took
 
 
+@ONE_VERSION
 async def test_callers_hear_the_prompt_as_soon_as_usual_while_strangers_attack(open_office: OpenOffice) -> None:
     async with open_office(prepare, ENDS, phones=()) as office:
         usual = [await hear_prompt(office) for _ in range(3)]

@@ -12,7 +12,7 @@ from script.office.freepbx import Queue
 from script.office.patience import PATIENCE
 from script.office.phone import Call
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import ENDS, ERROR, NEXT, OWN, OWN_E164, Office
+from tests.asterisk.office import ENDS, ERROR, NEXT, ONE_VERSION, OWN, OWN_E164, Office
 from tests.asterisk.test_devices import waits_because
 from tests.asterisk.test_doctor import connected, examine_dialplan
 from tests.asterisk.test_freepbx import PROFILE, SUPPORT, freepbx
@@ -143,6 +143,7 @@ def offers(office: Office) -> dict[str, str] | None:
         return load_offers(session)
 
 
+@ONE_VERSION
 async def test_offer_comes_at_once_when_others_wait(open_office: OpenOffice) -> None:
     def offer_at_once(bazang: Bazang) -> None:
         prepare(bazang, offer_callers=1)
@@ -159,6 +160,7 @@ async def test_offer_comes_at_once_when_others_wait(open_office: OpenOffice) -> 
         await office.bazang.until(lambda: waiting(office) == 2, PATIENCE, "the caller waits in the queue")
 
 
+@ONE_VERSION
 async def test_offer_comes_at_once_when_too_many_wait_for_each_agent(open_office: OpenOffice) -> None:
     """One member is in a call, one paused, one paused and logged out: one caller is one for each agent. In the other
     queue nobody is logged in, so nobody needs to wait before the caller.

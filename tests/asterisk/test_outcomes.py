@@ -16,7 +16,7 @@ from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.phone import Call
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import Office, customer_of, phone_secrets
+from tests.asterisk.office import ONE_VERSION, Office, customer_of, phone_secrets
 
 SHORTEST = 4  # seconds
 LONGER = SHORTEST + 1.5
@@ -131,6 +131,7 @@ CASES: dict[str, tuple[Action, tuple[str, str, int]]] = {
 }
 
 
+@ONE_VERSION
 async def test_only_a_talk_that_was_long_enough_is_one(open_office: OpenOffice) -> None:
     """While short talks end, the shortest talk is ten minutes: on a busy machine a short talk may last for seconds."""
     extra = f"[from-phones](+)\nexten => {COLLEAGUE},1,Dial(PJSIP/{COLLEAGUE},20)\n"
@@ -224,7 +225,7 @@ async def test_agents_who_miss_the_call_without_the_worker_are_found_out(open_of
 # -- the PBX dies or stands still ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("with_worker", [True, False])
+@pytest.mark.parametrize("with_worker", [True, pytest.param(False, marks=ONE_VERSION)])
 async def test_customer_who_answered_before_the_pbx_died_is_not_called_again(
     open_office: OpenOffice, with_worker: bool
 ) -> None:
@@ -257,6 +258,7 @@ async def test_customer_who_answered_before_the_pbx_died_is_not_called_again(
         assert_customers_were_called_once(office)
 
 
+@ONE_VERSION
 @pytest.mark.parametrize("frozen", ["before the answer", "in the talk"])
 async def test_silence_of_a_pbx_that_stands_still_is_no_talk(open_office: OpenOffice, frozen: str) -> None:
     async with open_office(prepare, office_setup(), phones=AGENTS) as office:
@@ -284,7 +286,10 @@ async def test_silence_of_a_pbx_that_stands_still_is_no_talk(open_office: OpenOf
         assert_customers_were_called_once(office)
 
 
-@pytest.mark.parametrize("is_locked", [False, True], ids=["stored", "database locked"])
+@pytest.mark.parametrize(
+    "is_locked",
+    [pytest.param(False, id="stored"), pytest.param(True, id="database locked", marks=ONE_VERSION)],
+)
 async def test_standstill_in_a_talk_is_known_to_the_next_worker(open_office: OpenOffice, is_locked: bool) -> None:
     """The worker is killed before Asterisk goes on, so it can store nothing of how the call ended."""
     async with open_office(prepare, office_setup(), phones=AGENTS) as office:

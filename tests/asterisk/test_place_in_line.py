@@ -10,7 +10,7 @@ from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.phone import Call
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import OWN, Office
+from tests.asterisk.office import ONE_VERSION, OWN, Office
 from tests.asterisk.test_devices import waits_because
 
 OTHER = "09125556677"
@@ -52,6 +52,7 @@ async def test_complaint_04_busy_queue_releases_a_request_in_its_turn(open_offic
         await caller.hang_up()
 
 
+@ONE_VERSION
 async def test_complaint_02_later_request_does_not_starve_a_caller(open_office: OpenOffice) -> None:
     async with open_office(support, one_member(retry=1)) as office:
         talk = await office.occupy("101")
@@ -84,6 +85,7 @@ async def test_request_gets_the_member_that_callers_leave(open_office: OpenOffic
         await office.connect_customer(await office.answer_agent(attempt.agent), request)
 
 
+@ONE_VERSION
 async def test_request_waits_for_its_share(open_office: OpenOffice) -> None:
     def prepare(bazang: Bazang) -> None:
         support(bazang, place=Place.SHARE.value, callers_share=1)

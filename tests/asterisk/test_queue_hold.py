@@ -11,7 +11,7 @@ from script.office.asterisk_config import render_queues
 from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import Office
+from tests.asterisk.office import ONE_VERSION, Office
 from tests.asterisk.test_place_in_line import waiting
 
 OTHER = "09125556677"
@@ -87,6 +87,7 @@ async def test_an_agent_is_kept_for_the_customer_who_is_rung_first(open_office: 
         await talk.end()
 
 
+@ONE_VERSION
 async def test_a_queue_with_no_other_member_is_not_held_off(open_office: OpenOffice) -> None:
     """It would send its callers away."""
     setup = two_members(leavewhenempty="paused,unavailable")

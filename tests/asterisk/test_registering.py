@@ -159,6 +159,7 @@ async def test_request_that_cannot_be_stored_is_not_confirmed(open_office: OpenO
 # -- during our own attempt -------------------------------------------------------------------------------------------
 
 
+@ONE_VERSION
 async def test_caller_who_registers_while_we_ring_them_is_called_again(open_office: OpenOffice) -> None:
     """Their phone is busy, since they are calling us. That costs no attempt."""
     async with open_office(lambda bazang: sales(bazang, retries=0)) as office:
@@ -178,6 +179,7 @@ async def test_caller_who_registers_while_we_ring_them_is_called_again(open_offi
         await office.connect_customer(await office.answer_agent("101"), request)
 
 
+@ONE_VERSION
 async def test_caller_who_registers_while_we_talk_is_called_again(open_office: OpenOffice) -> None:
     """A company has several people behind one number: a second one registers while the first one talks."""
     async with open_office(sales) as office:

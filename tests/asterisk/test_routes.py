@@ -12,7 +12,7 @@ from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.phone import Call
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import Office
+from tests.asterisk.office import ONE_VERSION, Office
 
 # The second port or trunk of a context dials 2 before the number, so that the two can be told apart.
 OUTBOUND = """
@@ -216,6 +216,7 @@ async def test_route_that_fails_pauses_for_all_and_counts_against_nobody(open_of
         assert len([call for call in office.phones["101"].calls.values() if call.incoming]) == 1
 
 
+@ONE_VERSION
 async def test_limit_of_calls_at_once_holds_requests_back(open_office: OpenOffice) -> None:
     def prepare(bazang: Bazang) -> None:
         bazang.module(targets=("101", "102"))

@@ -153,6 +153,7 @@ async def test_paused_member_is_not_rung_until_the_pause_ends(open_office: OpenO
         await busy_call.end()
 
 
+@ONE_VERSION
 async def test_member_with_the_lowest_penalty_is_rung_first_and_the_next_after_a_miss(open_office: OpenOffice) -> None:
     setup = OfficeSetup(queues=[QueueSetup("800", {"101": 5, "102": 0})])
 

@@ -11,7 +11,7 @@ from script.office.patience import PATIENCE
 from script.office.phone import Call
 from script.office.sound import find, read_ulaw, ulaw
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import ENDS, ERROR, NEXT, OWN, Office
+from tests.asterisk.office import ENDS, ERROR, NEXT, ONE_VERSION, OWN, Office
 from tests.asterisk.test_phone_calls import inbox, speech
 from tests.audio.sounds import likeness, read_samples
 
@@ -81,6 +81,7 @@ async def test_caller_who_hangs_up_in_the_middle_keeps_the_request(open_office: 
         await hear_as_agent(office, await find_name(office))
 
 
+@ONE_VERSION
 async def test_request_survives_the_worker_while_the_name_is_said(open_office: OpenOffice) -> None:
     async with open_office(prepare, ENDS, phones=("101",)) as office:
         call = await register(office)

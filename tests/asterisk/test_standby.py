@@ -27,7 +27,7 @@ from script.office.phone import Call
 from script.office.server_database import new_database
 from script.office.warm_worker import start_worker
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import OWN, Office, phone_secrets
+from tests.asterisk.office import ONE_VERSION, OWN, Office, phone_secrets
 from tests.support.ami_proxy import AmiProxy, ami_proxy
 from tests.support.database_proxy import DatabaseProxy, database_proxy
 
@@ -224,7 +224,7 @@ def assert_rung_once(office: Office) -> None:
 # -- before anything rings ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.asterisk(22)
+@ONE_VERSION
 @pytest.mark.parametrize("failure", FAILURES)
 async def test_leader_fails_in_the_middle_of_a_claim(
     two_machines: OpenMachines, database_url: str, failure: str
@@ -243,7 +243,7 @@ async def test_leader_fails_in_the_middle_of_a_claim(
         assert_rung_once(office)
 
 
-@pytest.mark.asterisk(22)
+@ONE_VERSION
 @pytest.mark.parametrize(
     ("failure", "drift"),
     [("killed", 0), ("frozen", 0), ("cut off", 0), ("frozen", 1), ("frozen", -1)],
@@ -271,7 +271,9 @@ async def test_leader_fails_between_claim_and_order(
         assert [attempt.outcome for attempt in office.bazang.attempts()] == ["not_started", "connected"]
 
 
-@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize(
+    "failure", ["killed", *(pytest.param(failure, marks=ONE_VERSION) for failure in FAILURES if failure != "killed")]
+)
 async def test_order_that_arrives_after_the_next_worker_has_served_the_request_rings_nobody(
     two_machines: OpenMachines, failure: str
 ) -> None:
@@ -296,7 +298,7 @@ async def test_order_that_arrives_after_the_next_worker_has_served_the_request_r
 # -- while it rings, and while they talk --------------------------------------------------------------------------
 
 
-@pytest.mark.asterisk(22)
+@ONE_VERSION
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("moment", ["ringing", "talking"])
 async def test_leader_fails_during_a_call(two_machines: OpenMachines, failure: str, moment: str) -> None:
@@ -327,6 +329,7 @@ async def test_leader_fails_during_a_call(two_machines: OpenMachines, failure: s
 # -- callers ------------------------------------------------------------------------------------------------------
 
 
+@ONE_VERSION
 @pytest.mark.parametrize("failure", FAILURES)
 async def test_callers_leave_requests_after_a_take_over(two_machines: OpenMachines, failure: str) -> None:
     """The former leader is still frozen, or cut off from the database, when they call."""

@@ -74,6 +74,7 @@ def stored(office: Office) -> list[KeptRegistration]:
         return list(session.query(KeptRegistration))
 
 
+@ONE_VERSION
 async def test_request_is_called_when_the_worker_is_back(open_office: OpenOffice) -> None:
     def with_scenario(bazang: Bazang) -> None:
         prepare(bazang)
@@ -336,6 +337,7 @@ exten => s,1,Set(n=0)
 """
 
 
+@ONE_VERSION
 async def test_flood_and_records_that_cannot_be_read(open_office: OpenOffice) -> None:
     """So many are kept, and all of them are registered when the worker is back, as far as the limits allow."""
     async with open_office(prepare, OfficeSetup(extra_dialplan=FLOOD), phones=()) as office:

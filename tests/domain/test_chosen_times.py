@@ -56,6 +56,7 @@ def test_full_quarter_moves_to_the_next_free_one() -> None:
     taken = Counter({ten: 2, ten + QUARTER: 3, at(TEHRAN, "2026-11-28T16:45"): 2})
     assert find_free(ten + 7 * MINUTE, hours, taken, 2) == ten + 2 * QUARTER
     assert find_free(ten + 7 * MINUTE, hours, taken, 3) == ten + 7 * MINUTE
+    assert find_free(ten, hours, {ten: 1}, 1) == ten + QUARTER
     assert find_free(ten + 7 * MINUTE, hours, taken) == ten + 7 * MINUTE, "no limit"
     assert find_free(at(TEHRAN, "2026-11-28T16:50"), hours, taken, 2) == at(TEHRAN, "2026-11-29T08:30")
 

@@ -80,7 +80,10 @@ def test_name_alone_is_not_the_same_contact() -> None:
 
 def test_number_with_another_name_renames_the_contact() -> None:
     renamed = ContactData("Sara Ahmadi", "", (MOBILE,))
-    assert plan([row("Sara Ahmadi", MOBILE)], c7=ContactData("Sara", "", (MOBILE,))) == [(Action.CHANGED, renamed, ())]
+    sara = ContactData("Sara", "", (MOBILE,))
+    assert plan([row("Sara Ahmadi", MOBILE)], c7=sara) == [(Action.CHANGED, renamed, ())]
+    first, second = plan([row("Sara Ahmadi", MOBILE), row("Omid", MOBILE)], c7=sara)
+    assert (first[0], second[0]) == (Action.CHANGED, Action.LEFT_OUT), "only one of the rows renames it"
 
 
 @pytest.mark.parametrize("turned", [False, True])

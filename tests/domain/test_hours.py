@@ -277,6 +277,7 @@ def test_spans_as_people_write_them(text: str, canonical: str) -> None:
         "8",
         "8-25",
         "8:60-9",
+        "8-9:60",
         "24:00-01:00",
         "8-12, 11-13",
         "closed",

@@ -47,6 +47,7 @@ def test_bad_templates(template: str, error: type[ValueError]) -> None:
 def test_addresses_for_browsers_may_have_a_fragment() -> None:
     check("https://crm.example/#/customers/{number}", NAMES, inside=True, fragment=True)
     check("http://192.168.1.5/{number}", NAMES, inside=True)
+    assert host_of("http://192.168.1.5/{number}") == "192.168.1.5"
     for template in ("https://crm.example/# {name}", "javascript:#{name}"):
         with pytest.raises(BadUrl):
             check(template, NAMES, inside=True, fragment=True)

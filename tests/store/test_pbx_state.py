@@ -111,6 +111,14 @@ def test_facts_contain_the_stored_worker_state(database: Database) -> None:
     assert facts.stale_after == STALE_POLLS * timedelta(seconds=4) + SLACK
 
 
+def test_heartbeat_of_another_machine_counts_unless_it_is_of_the_future() -> None:
+    state = WorkerState(heartbeat=NOW, boot_id="of another machine", booted_at=NOW, poll_seconds=1.0)
+    hour = timedelta(hours=1)
+    assert pbx_state.heartbeat_age(state, NOW + hour) == hour
+    assert pbx_state.heartbeat_age(state, NOW - timedelta(seconds=1)) == timedelta()
+    assert pbx_state.heartbeat_age(state, NOW - hour) is None
+
+
 @pytest.mark.parametrize("status", ["connecting", "refused", "down", ""])
 def test_facts_are_connected_only_in_status_connected(database: Database, status: str) -> None:
     with database.write() as session:

@@ -174,9 +174,10 @@ class Visitor:
         assert page.status == 302, page.source
         return self.get(page.response.headers["Location"])
 
-    def submit(self, page: Page, path: str, status: int = 302, /, **changes: Any) -> Page:
-        """Send the form of the page with changes. None leaves a field out, like an unticked box."""
-        fields = {**page.fields(), **{k: v if isinstance(v, list) else [v] for k, v in changes.items()}}
+    def submit(self, page: Page | Fields, path: str, status: int = 302, /, **changes: Any) -> Page:
+        """Send the form of the page, or its fields, with changes. None leaves a field out, like an unticked box."""
+        given = page.fields() if isinstance(page, Page) else page
+        fields = {**given, **{k: v if isinstance(v, list) else [v] for k, v in changes.items()}}
         return self.post(path, {k: v for k, v in fields.items() if v != [None]}, status)
 
     def check(self, response: TestResponse, status: int, headers: Mapping[str, str] | None) -> Page:

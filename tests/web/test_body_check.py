@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from app.body_limits import ACCEPTED, ANYBODY, QUESTION, UPLOAD, USER
 from app.services import users
 from app.store.database import Database
+from tests.support.rows import for_each
 from tests.web.pages import Visitor
 from tests.web.test_everywhere import all_rules, furnished, url_of
 
@@ -84,7 +85,7 @@ def test_body_of_unknown_length_is_small(admin: Visitor, size: int, status: int)
 
 
 @pytest.mark.parametrize("locale", ["fa", "en"])
-@pytest.mark.parametrize(
+@for_each(
     ("user", "path", "text"),
     [
         (1, "/modules/new", {"en": "The limit is 20 MB", "fa": "۲۰ مگابایت"}),

@@ -104,7 +104,7 @@ def test_an_unknown_language_is_ignored(admin: Visitor, database: Database, nons
     assert user is not None and reload(database, user).locale == "en"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("came_from", "leads_to"),
     [
         ("http://localhost/modules", "/modules"),

@@ -8,8 +8,10 @@ import pytest
 
 from app.config import Settings
 from app.domain.policy import Facts, LineState, Member, Queue
+from app.services.requests.access import Scope
 from app.services.requests.attempts import claim_due
 from app.services.requests.fallback import fall_back
+from app.services.requests.pending import load_pending
 from app.services.requests.reached import Talk, close_reached
 from app.store.database import Database
 from app.store.models import CallRequest, Module, SpecialDay
@@ -49,6 +51,14 @@ def test_fallback_serves_a_request_after_its_time(database: Database, office: Se
     (entry,) = history_of(database, request.id)
     assert (entry.event, entry.detail, entry.new_status) == ("fell_back", "queue:support", "waiting")
     assert [order.agent for order in claim_due(database, office, facts(), LATER).orders] == ["103"]
+
+
+def test_page_says_who_may_serve_it_too_while_it_waits(database: Database, module: Module) -> None:
+    requests: list[dict[str, Any]] = [{"fell_back": True}, {}, {"fell_back": True, "status": "connected"}]
+    for number, values in enumerate(requests):
+        create_request(database, module, number=f"+98912000000{number}", **values)
+    rows = load_pending(database, Scope("sara", everything=True), LATER).active
+    assert {row.id: row.fallback for row in rows} == {1: (True, "support"), 2: None, 3: None}
 
 
 def test_own_target_still_serves_it_first(database: Database, office: Settings, module: Module) -> None:

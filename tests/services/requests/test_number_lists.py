@@ -16,7 +16,7 @@ from app.services.requests.registration import Registration, register
 from app.services.requests.results import ResultCode
 from app.store.database import Database
 from app.store.models import CallRequest
-from tests.support.factories import NOW, create_line, create_module, history_of, reload
+from tests.support.factories import NOW, create_line, create_module, history_of, log_of, reload
 from tests.support.factories import create_request as add_request
 
 RULES = NumberPlan("IR", "021", frozenset({"101"}))
@@ -148,6 +148,8 @@ def test_number_with_priority_is_served_first_by_its_fixed_agent(
     assert (row.priority, (row.queue, row.target)) == (1, target)
     events = [(entry.event, entry.detail) for entry in history_of(database, number)]
     assert events == [("registered", MOBILE), ("standing", "102" if target[1] == "102" else "")]
+    listed = [entry.detail["fixed_agent"] for entry in log_of(database) if entry.action == "number_listed"]
+    assert listed == [["", "101"], ["", "102"]]
     assert register(database, given, NOW) == number, "once"
 
 

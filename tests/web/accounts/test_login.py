@@ -10,6 +10,7 @@ from app.services import users
 from app.store.database import Database
 from app.store.models import User
 from tests.support.factories import NOW
+from tests.support.rows import for_each
 from tests.web.conftest import ADMINISTRATOR, GONE, OPERATOR, PASSWORD, SUPERVISOR
 from tests.web.pages import Page, Visitor
 
@@ -76,7 +77,7 @@ def test_the_login_leads_to_the_requested_page(visitor: Visitor, page: str) -> N
     assert response.headers["Location"] == page
 
 
-@pytest.mark.parametrize(
+@for_each(
     "address",
     [
         "//evil.example",
@@ -91,8 +92,8 @@ def test_the_login_leads_to_the_requested_page(visitor: Visitor, page: str) -> N
         "",
     ],
 )
-def test_the_login_never_leads_to_another_site(visitor: Visitor, address: str) -> None:
-    assert location(log_in(visitor, next=address)) == "/requests"
+def test_the_login_never_leads_to_another_site(app: Flask, address: str) -> None:
+    assert location(log_in(Visitor(app), next=address)) == "/requests"
 
 
 def test_the_login_starts_a_new_session(visitor: Visitor) -> None:

@@ -386,11 +386,11 @@ def test_program_of_an_operator_sees_and_changes_what_the_operator_may(
     assert assistant.post("/requests/1/call", {"agent": "102"}, 403)["code"] == "not_yours"
 
 
-@pytest.mark.parametrize("number", ["01", "0001", "۱", "١", "１", "+1", "1_0", "%201", "1.0", "0"])
-def test_a_request_has_one_address(crm: Caller, database: Database, number: str) -> None:
+def test_a_request_has_one_address(crm: Caller, database: Database) -> None:
     """Its number is written as the description says. Python reads other digits, too, and leading zeros."""
     module = create_module(database)
     for place in range(10):
         create_request(database, module, number=f"+98912000000{place}")
     crm.get("/requests/1")
-    crm.get(f"/requests/{number}", 404)
+    for number in ("01", "0001", "۱", "١", "１", "+1", "1_0", "%201", "1.0", "0"):
+        crm.get(f"/requests/{number}", 404)

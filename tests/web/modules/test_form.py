@@ -1,7 +1,6 @@
 """Add, change, duplicate and delete modules by the form."""
 
 from collections import Counter
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,15 +19,11 @@ from app.store.models import Command, ExtensionScenario, Module, QueueScenario
 from app.web.wording import error
 from tests.support.factories import create_line, create_module, create_request, reload, store
 from tests.support.rows import for_each
+from tests.web.modules.adding import NEW, VALID, untouched_fields
+from tests.web.modules.adding import add_module as add
 from tests.web.pages import Page, Visitor, child, text
 
-NEW = "/modules/new"
-VALID: Mapping[str, Any] = {"name": "Sales", "code": "*5001", "targets": "101"}
-
-
-def add(admin: Visitor, status: int = 302, /, **changes: Any) -> Page:
-    """Fill in and submit the form for a new module."""
-    return admin.submit(admin.get(NEW), NEW, status, **(dict(VALID) | changes))
+OFF_AT_FIRST = ("offers_times", "tells_place", "tells_wait", "asks_name", "keeps_while_down")
 
 
 def stored(database: Database, module_id: int = 1) -> ModuleInput:
@@ -66,6 +61,7 @@ def test_form_starts_with_the_defaults_of_a_module(admin: Visitor, database: Dat
     saved = stored(database)
     expected = ModuleInput("Sales", "*5001", "extension", ("101",), language="en", prompts=saved.prompts)
     assert saved == expected
+    assert not any(getattr(saved, name) for name in OFF_AT_FIRST)
     assert {(prompt.mode, prompt.text) for prompt in saved.prompts.values()} == {("speech", "")}
     assert commands(database) == [("write_dialplan", "sara")]
 
@@ -301,14 +297,14 @@ def test_errors_stand_beside_their_fields_and_the_form_keeps_the_rest(admin: Vis
     form = admin.get(NEW)
     for cases in rounds():
         typed = {name: value for given, _, _ in cases for name, value in given.items()}
-        page = admin.submit(form, NEW, 422, **(dict(VALID) | OTHERS | typed))
+        page = admin.submit(form, NEW, 422, **(VALID | OTHERS | typed))
         assert {field: page.error(field) for field in error_fields(page)} == {
             field: error(code) for _, field, code in cases
         }
         assert page.has("div", class_="alert-danger")
         shown = {name: values[-1] for name, values in page.fields().items()}
         not_offered = ("de", "nobody", "moon", "")
-        expected = {n: v for n, v in (dict(VALID) | OTHERS | typed).items() if v not in not_offered}
+        expected = {n: v for n, v in (VALID | OTHERS | typed).items() if v not in not_offered}
         assert {name: shown.get(name) for name in expected} == expected
         for _, field, _ in cases:
             control = page.all(id=field)
@@ -523,37 +519,15 @@ def test_offer_to_waiting_callers_is_stored(admin: Visitor, database: Database) 
     assert {page.error(name) for name in wrong} == {error("range")}
 
 
-def test_choice_of_times_is_stored(admin: Visitor, database: Database) -> None:
-    admin.follow(add(admin))
-    assert (stored(database).offers_times, stored(database).quarter_limit) == (False, 0)
-    admin.follow(add(admin, code="*5002", offers_times="y", quarter_limit="3"))
-    assert (stored(database, 2).offers_times, stored(database, 2).quarter_limit) == (True, 3)
+def test_what_is_off_at_first_is_stored_and_shown(admin: Visitor, database: Database) -> None:
+    assert not untouched_fields(admin).keys() & {*OFF_AT_FIRST}
+    add(admin, **(dict.fromkeys(OFF_AT_FIRST, "y") | {"tells_place": None, "quarter_limit": "3"}))
+    saved = stored(database)
+    assert [name for name in OFF_AT_FIRST if not getattr(saved, name)] == ["tells_place"]
+    shown = admin.get("/modules/1").fields()
+    assert [name for name in OFF_AT_FIRST if name not in shown] == ["tells_place"]
+    assert (saved.quarter_limit, shown["quarter_limit"]) == (3, ["3"])
     assert add(admin, 422, quarter_limit="101").error("quarter_limit") == error("range")
-
-
-def test_what_callers_hear_of_the_line_is_stored(admin: Visitor, database: Database) -> None:
-    admin.follow(add(admin))
-    assert (stored(database).tells_place, stored(database).tells_wait) == (False, False)
-    admin.follow(add(admin, code="*5002", tells_wait="y"))
-    assert (stored(database, 2).tells_place, stored(database, 2).tells_wait) == (False, True)
-
-
-def test_question_for_the_name_is_stored_and_shown(admin: Visitor, database: Database) -> None:
-    admin.follow(add(admin))
-    admin.follow(add(admin, code="*5002", asks_name="y"))
-    assert [stored(database, module).asks_name for module in (1, 2)] == [False, True]
-    shown = [admin.get(f"/modules/{module}").one("input", id="asks_name").get("checked") for module in (1, 2)]
-    assert shown[0] is None and shown[1] is not None
-
-
-def test_requests_while_bazang_does_not_run_are_off_unless_somebody_switches_them_on(
-    admin: Visitor, database: Database
-) -> None:
-    admin.follow(add(admin))
-    admin.follow(add(admin, code="*5002", keeps_while_down="y"))
-    assert [stored(database, module).keeps_while_down for module in (1, 2)] == [False, True]
-    shown = [admin.get(f"/modules/{module}").one("input", id="keeps_while_down").get("checked") for module in (1, 2)]
-    assert shown[0] is None and shown[1] is not None
 
 
 def test_wrong_hours_are_shown_beside_their_day(admin: Visitor, database: Database) -> None:

@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.config import ConfigError, Settings, load_settings
 from app.services.monitoring import figures
 from script.office.database import make_settings
+from tests.support.rows import for_each
 from tests.web.pages import Visitor
 
 TOKEN = "0123456789abcdef-secret"
@@ -27,7 +28,7 @@ def test_there_are_no_figures_without_a_token_in_the_environment(
         assert client.get("/metrics", headers=headers).status_code == 404
 
 
-@pytest.mark.parametrize(
+@for_each(
     "header",
     [
         "",

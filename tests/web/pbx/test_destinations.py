@@ -12,11 +12,10 @@ from app.store.models import Command, ExtensionScenario, Module, QueueRow, Queue
 from tests.support.factories import create_line, create_module, create_running_service, store
 from tests.support.rows import for_each
 from tests.web.conftest import Service
+from tests.web.modules.adding import NEW, VALID, untouched_fields
 from tests.web.pages import Page, Visitor, text
 
 NO, YES, FREE = (True, "no"), (True, "yes"), (True, "")
-VALID = {"name": "Sales", "targets": "101"}
-NEW = "/modules/new"
 
 
 @pytest.fixture
@@ -153,7 +152,7 @@ def test_destination_is_chosen_by_name_and_code(
 def test_choice_that_the_form_does_not_offer_is_checked_like_a_typed_one(
     admin: Visitor, database: Database, choice: str
 ) -> None:
-    page = admin.submit(admin.get(NEW), NEW, 422, **VALID, next_kind=choice)
+    page = admin.submit(untouched_fields(admin), NEW, 422, **VALID, next_kind=choice)
     assert page.error("next_kind") or page.error("next_code")
     assert names(database) == []
 
@@ -164,7 +163,7 @@ def test_choice_that_the_form_does_not_offer_is_checked_like_a_typed_one(
 def test_unknown_destination_must_be_confirmed(admin: Visitor, database: Database, pbx: None, service: Service) -> None:
     typed = {**VALID, "next_kind": "extension", "next_code": "109"}
     with service(look_up=NO, code_taken=FREE, write_dialplan=YES):
-        page = admin.submit(admin.get(NEW), NEW, 422, **typed)
+        page = admin.submit(untouched_fields(admin), NEW, 422, **typed)
         assert "Next destination: The PBX does not have 109." in page.main
         assert page.fields()["next_code"] == ["109"] and names(database) == []
         tick = page.one("input", name="accepted")
@@ -181,7 +180,7 @@ def test_code_that_the_pbx_uses_must_be_confirmed(
     admin: Visitor, database: Database, pbx: None, service: Service
 ) -> None:
     with service(code_taken=(True, "from-internal"), write_dialplan=YES):
-        page = admin.submit(admin.get(NEW), NEW, 422, **VALID)
+        page = admin.submit(untouched_fields(admin), NEW, 422, **VALID)
         assert "Code: The PBX already uses *5001 in its context from-internal." in page.main
         page = admin.submit(page, NEW, 422, accepted="own:*5001", name="")
         assert page.one("input", name="accepted").get("checked") is not None
@@ -195,7 +194,7 @@ def test_targets_are_looked_up(
     admin: Visitor, database: Database, pbx: None, service: Service, target: dict[str, str]
 ) -> None:
     with service(look_up=NO, code_taken=FREE):
-        page = admin.submit(admin.get(NEW), NEW, 422, **(VALID | target))
+        page = admin.submit(untouched_fields(admin), NEW, 422, **(VALID | target))
     field, value = ("queue", "queue:900") if "queue" in target else ("targets", "extension:109")
     (tick,) = page.one(id=f"{field}-findings").iter("input")
     assert tick.get("value") == value
@@ -217,7 +216,7 @@ def test_form_is_saved_if_the_pbx_cannot_be_asked(admin: Visitor, database: Data
     if connected:
         create_running_service(database)
     typed = {**VALID, "next_kind": "extension", "next_code": "109"}
-    page = admin.follow(admin.submit(admin.get(NEW), NEW, **typed))
+    page = admin.follow(admin.submit(untouched_fields(admin), NEW, **typed))
     assert "The PBX could not be asked" in page.message and names(database) == ["Sales"]
 
 

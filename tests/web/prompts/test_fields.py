@@ -14,18 +14,13 @@ from app.services.prompts.input import PromptInput
 from app.store.database import Database
 from app.store.models import Module, Prompt, Recording
 from tests.support.factories import create_module, create_recording, store
-from tests.web.pages import Page, Visitor, text
+from tests.web.modules.adding import NEW, VALID, add_module
+from tests.web.pages import Visitor, text
 from tests.web.prompts.conftest import as_upload
 
-NEW = "/modules/new"
 EDIT = "/modules/1"
-MODULE = {"name": "Sales", "code": "*5001", "targets": "101"}
 PREVIEW = "/modules/prompts/preview"
 BROKEN = b"RIFF\x24\x00\x00\x00WAVEfmt "
-
-
-def add_module(admin: Visitor, status: int = 302, **changes: Any) -> Page:
-    return admin.submit(admin.get(NEW), NEW, status, **(MODULE | changes))
 
 
 def stored_module(database: Database) -> ModuleInput:
@@ -87,7 +82,7 @@ def test_file_that_is_no_sound_is_refused(admin: Visitor, database: Database) ->
     script = b"<script>alert(1)</script>"
     for content, name in ((BROKEN, "broken.wav"), (script, f"{script.decode()}.mp3"), (b"", "empty.wav")):
         upload = {"prompt_intro_mode": "file", "prompt_intro_upload": (BytesIO(content), name)}
-        page = admin.submit(form, NEW, 422, **MODULE, **upload)
+        page = admin.submit(form, NEW, 422, **VALID, **upload)
         error = page.error("prompt_intro")
         assert error and error in text(page.one("ul", class_="mb-0")), "also above the form, which is long"
         assert page.fields()["prompt_intro_mode"] == ["file"]
@@ -108,7 +103,7 @@ def test_form_cannot_name_other_files(admin: Visitor, database: Database) -> Non
     form = admin.get(NEW)
     for name in ("", "../../etc/passwd", "/etc/passwd", f"uploads/{'0' * 64}.wav", "uploads/x.wav"):
         typed = {"prompt_intro_mode": "record", "prompt_intro_file": name, "prompt_intro_text": "Say this."}
-        page = admin.submit(form, NEW, 422, **MODULE, **typed)
+        page = admin.submit(form, NEW, 422, **VALID, **typed)
         assert page.error("prompt_intro"), name
         assert (page.fields()["prompt_intro_mode"], page.fields()["prompt_intro_text"]) == (["record"], ["Say this."])
         if not name:
@@ -173,7 +168,7 @@ def test_default_text_is_not_stored(admin: Visitor, database: Database, language
 def test_text_that_cannot_be_spoken_is_refused(admin: Visitor) -> None:
     form = admin.get(NEW)
     for language, words in (("en", "سلام دنیا"), ("fa", "Hello world"), ("en", "word " * 400), ("en", "... !!")):
-        page = admin.submit(form, NEW, 422, **MODULE, language=language, prompt_intro_text=words)
+        page = admin.submit(form, NEW, 422, **VALID, language=language, prompt_intro_text=words)
         assert page.fields()["prompt_intro_text"] == [words.strip()]
         preview = admin.post(PREVIEW, {"key": "intro", "language": language, "text": words}, 422)
         assert page.error("prompt_intro") == preview.source
@@ -218,7 +213,7 @@ def test_invalid_voice_is_refused(admin: Visitor) -> None:
         {"rate": "9" * 30},
     ]
     for typed in rounds:
-        page = admin.submit(form, NEW, 422, **MODULE, language="en", **typed)
+        page = admin.submit(form, NEW, 422, **VALID, language="en", **typed)
         for field, value in typed.items():
             error = page.error(field)
             assert error, field
