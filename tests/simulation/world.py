@@ -192,9 +192,9 @@ class World:
     def __init__(
         self, seed: str, schedule: Sequence[Item], store: Store, settings: Settings, lasts: float = LASTS
     ) -> None:
-        self.loop = asyncio.get_running_loop()
-        assert isinstance(self.loop, SimulatedLoop)
-        self._lasts = lasts
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimulatedLoop)
+        self.loop, self._lasts = loop, lasts
         self.store, self.settings, self._schedule = store, settings, schedule
         self._phase = Random(f"{seed}/latency").random()
         self.judge = Judge(store, self.loop.time, MODULE["retries"], MODULE["rest"])
