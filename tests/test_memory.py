@@ -28,7 +28,7 @@ libc.malloc_stats()
 @pytest.mark.parametrize(
     ("limit", "at_most"), [("limit_arenas()", ARENAS), ("pass", None)], ids=["limited", "as it is"]
 )
-def test_threads_share_arenas(limit, at_most):
+def test_threads_share_arenas(limit: str, at_most: int | None) -> None:
     program = [sys.executable, "-c", PROGRAM.format(limit=limit)]
     said = subprocess.run(program, capture_output=True, text=True, check=True, timeout=60).stderr
     arenas = sum(line.startswith("Arena ") for line in said.splitlines())

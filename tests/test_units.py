@@ -1,4 +1,4 @@
-"""The units for systemd let the processes do what they need and no more."""
+"""The units for systemd let the processes do what they need and no more. Nobody's log grows for ever."""
 
 import re
 import shutil
@@ -29,3 +29,12 @@ def test_memory_and_files_are_limited(unit: Path) -> None:
     assert {"UMask=0077", "CapabilityBoundingSet=", "ProtectSystem=strict"} <= set(lines)
     assert any(line.startswith("MemoryMax=") for line in lines)
     assert not any("@resources" in line for line in lines), "the converters lower their priority and limits"
+
+
+def test_logs_of_containers_go_to_the_journal() -> None:
+    text = (UNITS[0].parent / "compose.yaml").read_text()
+    shared, _, services = text.partition("\nservices:\n")
+    names = re.findall(r"^  (\w+):$", services.partition("\nvolumes:")[0], re.MULTILINE)
+    assert names == ["database", "migrate", "panel", "worker"]
+    assert "x-log: &log\n  driver: journald\n" in shared and "logging: *log" in shared.partition("x-bazang")[2]
+    assert services.count("logging: *log") + services.count("<<: *bazang") == len(names)

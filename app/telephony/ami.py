@@ -391,6 +391,8 @@ class AmiClient:
         self._task: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
         self._lag = 0.0
+        self._asked_since: float | None = None  # monotonic: since when the PBX is asked for a log-in in vain
+        self.login_seconds = 0.0  # how long it took until the PBX accepted the last log-in, with those that timed out
         self.state = AmiState("down", datetime.now(UTC), "not started")
 
     @property
@@ -430,7 +432,7 @@ class AmiClient:
                 pass
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        self._task = None
+        self._task = self._asked_since = None
         self._drop("stopped")
 
     async def use(self, host: str, port: int, username: str, secret: str) -> bool:
@@ -519,11 +521,14 @@ class AmiClient:
                     failures = 0
                 self._drop("the connection was lost")
             except AmiRefused as error:
+                self._asked_since = None
                 self._drop(str(error), status="login_in_use" if isinstance(error, AmiLoginInUse) else "refused")
                 await _pause(self._times.refused_pauses, refusals)
                 refusals += 1
                 continue
             except (OSError, TimeoutError, AmiError) as error:
+                if not isinstance(error, TimeoutError | AmiTimeout):
+                    self._asked_since = None  # it has responded, or is not there
                 self._drop(str(error) or type(error).__name__)
             except Exception as error:  # without a connection nobody would ever be called back again
                 log.exception("%s: the connection failed by a fault of ours", self._name)
@@ -534,6 +539,7 @@ class AmiClient:
     async def _connect(self) -> None:
         self._set_state("connecting", f"connecting to {self._address[0]}:{self._address[1]}")
         loop = asyncio.get_running_loop()
+        self._asked_since = loop.time() if self._asked_since is None else self._asked_since
         async with asyncio.timeout(self._times.login):
             context = self._tls.context() if self._tls is not None else None
             transport, protocol = await loop.create_connection(
@@ -549,6 +555,7 @@ class AmiClient:
             if "already in use" in str(error).lower():
                 raise AmiLoginInUse("the user is logged in already, and may be only once") from error
             raise AmiRefused(f"the PBX refused the user name or the secret ({error})") from error
+        self.login_seconds, self._asked_since = loop.time() - self._asked_since, None
         try:
             async with asyncio.timeout(self._times.booted):
                 await self._wait_or_lost(protocol.booted.wait(), protocol)

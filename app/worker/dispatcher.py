@@ -29,7 +29,7 @@ from app.worker.background import BackgroundTasks
 from app.worker.clock import CLOCK, utcnow
 from app.worker.figures import WorkerFigures
 from app.worker.standstills import Standstills, standstill_file
-from app.worker.talk_times import TalkTimes
+from app.worker.talk_times import PROMPT_SECONDS, TalkTimes
 from app.worker.write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
@@ -90,6 +90,7 @@ class Dispatcher:
             lasted=self._note_talk,
             over=lambda attempt: self.end(attempt, Outcome.CONNECTED, "agent hung up"),
             silent=self._note_standstill,
+            doubtful=self._note_doubt,
         )
         self._standstills = Standstills(standstill_file(settings))
         self._figures = figures or WorkerFigures()
@@ -100,6 +101,7 @@ class Dispatcher:
         self._ended: set[str] = set()  # attempts whose end is known here, but perhaps not stored yet
         self._requests: dict[str, int] = {}  # of the attempts in flight, for the log
         self._let_go: set[str] = set()  # customers may be rung first for these since the channels were read
+        self._logged_in_late = False  # the PBX was silent before the log-in, and no attempt was reconciled since
         self._on_previous_pbx: frozenset[str] = frozenset()  # attempts in flight when the PBX was changed
 
     def wake(self) -> None:
@@ -218,6 +220,13 @@ class Dispatcher:
 
         self._writes.put(check)
 
+    def connected(self, silence: float) -> None:
+        """Note a log-in, for which the PBX was asked for `silence` seconds.
+
+        A PBX that accepts no log-in for long perhaps stood still in the talks that nobody has watched.
+        """
+        self._logged_in_late = silence > PROMPT_SECONDS
+
     def connection_lost(self) -> None:
         """Judge no attempt by what was known of it before, because events are missed from now on."""
         self._talks.connection_lost()
@@ -233,6 +242,15 @@ class Dispatcher:
         now = utcnow()
         self._writes.put(lambda: attempts.note_standstill(self._database, attempt, now))
 
+    def _note_doubt(self, attempt: str, is_doubtful: bool) -> None:
+        if is_doubtful:
+            self._standstills.doubt(attempt)
+        else:
+            self._standstills.dispel(attempt)
+
+    def _has_stood_still(self, attempt: str) -> bool:
+        return self._logged_in_late or attempt in self._standstills
+
     def end(
         self,
         attempt: str,
@@ -240,7 +258,6 @@ class Dispatcher:
         cause: str,
         *,
         talk: float | None = None,
-        stood_still: bool = False,
         refused: bool = False,
     ) -> None:
         """Store how an attempt ended, and dispatch again. `refused`: the PBX refused the dial order.
@@ -251,7 +268,7 @@ class Dispatcher:
         now = utcnow()
         is_news = attempt not in self._ended
         self._ended.add(attempt)
-        by_talk = self._talks.end(attempt, talk, stood_still=stood_still)
+        by_talk = self._talks.end(attempt, talk, stood_still=self._has_stood_still(attempt))
         outcome = by_talk if outcome is Outcome.CONNECTED else outcome
         with self._log_fields(attempt):
             log.info("attempt %s ended: %s (%s)", attempt, outcome, cause)
@@ -289,7 +306,7 @@ class Dispatcher:
     def recall(self) -> None:
         """Follow the attempts of the worker before us, so that their reports are handled. Blocks."""
         found = attempts.in_flight(self._database)
-        self._standstills.recall(attempt.attempt for attempt in found)
+        self._standstills.recall([attempt.attempt for attempt in found], _stood_still(found))
         for attempt in found:
             self._follower.follow(attempt.attempt, answered=attempt.step.rank > 0)
 
@@ -302,10 +319,14 @@ class Dispatcher:
         self._requests |= {attempt.attempt: attempt.request for attempt in in_flight}
         self._on_previous_pbx &= flying
         self._ended &= flying
+        self._standstills.keep(flying, _stood_still(in_flight))
         self._looks_gone = {attempt: look for attempt, look in self._looks_gone.items() if attempt in flying}
         silent = [attempt for attempt in in_flight if attempt.started_at + SILENT_AFTER <= now]
-        if not silent:
-            return
+        if silent:
+            await self._reconcile_all(silent)
+        self._logged_in_late = False
+
+    async def _reconcile_all(self, silent: Sequence[AttemptInFlight]) -> None:
         self._let_go.clear()
         with_channels = await self._dialer.attempts_with_channels()
         # Decided once: what is given up below has been forbidden before.
@@ -347,7 +368,6 @@ class Dispatcher:
         self, in_flight: AttemptInFlight, *, has_channels: bool, agent_left: bool, looked_gone: bool
     ) -> None:
         attempt, last_step = in_flight.attempt, in_flight.step
-        stood_still = in_flight.stood_still or attempt in self._standstills
         try:
             record = await self._dialer.record(attempt)
         except AmiRefused as refusal:
@@ -379,9 +399,11 @@ class Dispatcher:
             self.end(attempt, Outcome.UNCLEAR, "the PBX was changed during the call")
         elif has_ended:
             cause = f"found out afterwards: {record or 'no record'}"
-            self.end(attempt, outcome, cause, talk=recorded_talk(record), stood_still=stood_still)
+            self.end(attempt, outcome, cause, talk=recorded_talk(record))
         elif step is Step.CONNECTED:
-            self._talks.begin(attempt, stood_still=stood_still)
+            if self._logged_in_late and not in_flight.talked and attempt not in self._standstills:
+                self._note_standstill(attempt)
+            self._talks.begin(attempt, stood_still=attempt in self._standstills)
 
     def _looks_gone_long(self, attempt: str) -> bool:
         """Tell whether an attempt has had no channel and the same record for `GONE_AFTER`."""
@@ -400,3 +422,8 @@ class Dispatcher:
         since = before[1] if before is not None and is_same else asyncio.get_running_loop().time()
         self._looks_gone[attempt] = (record, since)
         return is_same
+
+
+def _stood_still(in_flight: Iterable[AttemptInFlight]) -> list[str]:
+    """Return the attempts in whose talk the PBX stood still, as far as the database knows."""
+    return [attempt.attempt for attempt in in_flight if attempt.stood_still]

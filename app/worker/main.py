@@ -327,6 +327,7 @@ class Worker:
     def _on_state(self, state: AmiState) -> None:
         if state.status == "connected":
             self._connected_at = asyncio.get_running_loop().time()
+            self.dispatcher.connected(self.ami.login_seconds)
             self.tasks.spawn(self._find_pbx_address())
             self.tasks.spawn(self.poll())
         else:

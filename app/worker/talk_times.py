@@ -25,19 +25,22 @@ class _Talk:
     """What is known of a talk. Times are monotonic.
 
     `counts_from`: agent and customer have been connected since then, and neither the PBX nor this worker has stood
-    still. `silent` is called when the PBX is first seen to stand still. `timer` identifies the running timer, None if
-    there is none. `silence`: for how many seconds the PBX has been asked in vain, as far as this worker was running;
-    None if it is not asked. `looked_at`: when that was counted.
+    still. `silent` is called when the PBX is first seen to stand still, `doubtful` with true when it does not respond
+    at once, and with false when it is not waited for any more. `timer` identifies the running timer, None if there is
+    none. `silence`: for how many seconds the PBX has been asked in vain, as far as this worker was running; None if it
+    is not asked. `looked_at`: when that was counted.
     """
 
     counts_from: float
     silent: Callable[[], None]
+    doubtful: Callable[[bool], None]
     has_lasted: bool = False
     has_agent_left: bool = False
     stood_still: bool = False
     timer: object | None = None
     silence: float | None = None
     looked_at: float = 0.0
+    is_doubtful: bool = False
 
     def begin_question(self) -> None:
         self.silence, self.looked_at = 0.0, _now()
@@ -49,16 +52,33 @@ class _Talk:
         now = _now()
         passed, self.looked_at = now - self.looked_at, now
         self.silence += min(passed, LOOK_SECONDS + OVERSLEPT_SECONDS)
-        if self.silence > PROMPT_SECONDS and not self.stood_still:
-            self.stood_still = True
-            self.silent()
+        if self.silence > PROMPT_SECONDS:
+            self.note_standstill()
         if self.silence > PROMPT_SECONDS or passed > LOOK_SECONDS + OVERSLEPT_SECONDS:
             self.counts_from = now
 
+    def note_standstill(self) -> None:
+        if not self.stood_still:
+            self.stood_still = True
+            self.silent()
+
+    def note_doubt(self, is_doubtful: bool) -> None:
+        if is_doubtful != self.is_doubtful:
+            self.is_doubtful = is_doubtful
+            self.doubtful(is_doubtful)
+
     def end_question(self) -> None:
-        """Note that the PBX has responded, or that nobody waits for it any more."""
+        """Note that the PBX has responded, or that its call has ended."""
         self.look()
         self.silence = None
+        self.note_doubt(False)
+
+    def lose_connection(self) -> None:
+        """Note that nobody learns whether the PBX responds. A doubt counts."""
+        if self.is_doubtful:
+            self.note_standstill()
+        self.end_question()
+        self.timer = None
 
 
 class TalkTimes:
@@ -66,7 +86,8 @@ class TalkTimes:
 
     `shortest` returns the shortest talk in seconds. `ask` returns when the PBX has responded, or raises AmiError.
     `lasted` is called once for each talk that has lasted so long, and `over` when its agent has left as well. `silent`
-    is called once for each talk in which the PBX stands still, while it does.
+    is called once for each talk in which the PBX stands still, while it does. `doubtful` is called with true when it
+    has not responded for LOOK_SECONDS, and with false when it is not waited for any more.
     """
 
     def __init__(
@@ -78,9 +99,10 @@ class TalkTimes:
         lasted: Callable[[str], None],
         over: Callable[[str], None],
         silent: Callable[[str], None],
+        doubtful: Callable[[str, bool], None],
     ) -> None:
         self._shortest, self._ask, self._tasks = shortest, ask, tasks
-        self._lasted, self._over, self._silent = lasted, over, silent
+        self._lasted, self._over, self._silent, self._doubtful = lasted, over, silent, doubtful
         self._talks: dict[str, _Talk] = {}
 
     def begin(self, attempt: str, *, stood_still: bool = False) -> None:
@@ -88,7 +110,8 @@ class TalkTimes:
 
         `stood_still`: the PBX is known to have stood still since they are.
         """
-        talk = self._talks.setdefault(attempt, _Talk(_now(), partial(self._silent, attempt)))
+        new = _Talk(_now(), partial(self._silent, attempt), partial(self._doubtful, attempt))
+        talk = self._talks.setdefault(attempt, new)
         talk.stood_still = talk.stood_still or stood_still
         if talk.has_lasted or talk.timer is not None:
             return
@@ -109,8 +132,7 @@ class TalkTimes:
     def connection_lost(self) -> None:
         """Stop all timers, because ends of calls are missed from now on. `begin` continues them."""
         for talk in self._talks.values():
-            talk.end_question()
-            talk.timer = None
+            talk.lose_connection()
 
     def end(self, attempt: str, seconds: float | None, *, stood_still: bool = False) -> Outcome:
         """Return the outcome of an attempt whose agent and customer were connected for so long by the PBX's clock.
@@ -150,6 +172,7 @@ class TalkTimes:
             try:
                 while not (await asyncio.wait({asking}, timeout=LOOK_SECONDS))[0]:
                     talk.look()
+                    talk.note_doubt(True)
                 asking.result()
                 return True
             except AmiTimeout:

@@ -1,22 +1,22 @@
 """Play an office while everything around it fails, and judge by what the phones saw that no request was lost and nobody
-was called twice. Prints one line of JSON at the end, and ends with 1 if there is a violation. All of it runs on
-loopback, and a run ends by itself.
+was called twice. Prints one line of JSON at the end, and ends with 1 if there is a violation. Then the history is kept,
+with --keep or without it. All of it runs on loopback, and a run ends by itself.
 """
 
 import argparse
 import asyncio
 import json
+import shutil
 import sys
 import tempfile
 import traceback
-from contextlib import ExitStack
 from pathlib import Path
 
 from script.chaos_run import mutants
 from script.chaos_run.faults import impossible
 from script.chaos_run.history import Entry, read
 from script.chaos_run.judge import VERDICTS, judge, summarize
-from script.chaos_run.plan import KINDS, MOMENTS, SECONDS_PER_REQUEST, draw
+from script.chaos_run.plan import KINDS, MOMENTS, SECONDS_PER_REQUEST, Plan, draw
 from script.chaos_run.play import AFTERMATH, play
 from script.office.asterisk import NoAsterisk
 from script.office.demo_office import remove_bazang_environment
@@ -67,33 +67,35 @@ def main(arguments: list[str]) -> int:
     if given.mutant is not None:
         return mutants.run(given.mutant, _arguments(given))
     remove_bazang_environment()
-    postgres = given.database == "postgres"
-    skipped = impossible(kinds, postgres=postgres)
+    skipped = impossible(kinds, postgres=given.database == "postgres")
     kinds = tuple(kind for kind in kinds if kind not in skipped)
     faults = given.faults if given.faults is not None else max(1, given.requests // REQUESTS_PER_FAULT)
     plan = draw(given.seed, given.requests, faults, kinds, moments, given.every)
-    with ExitStack() as stack:
-        folder = given.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / SCHEDULE).write_text(json.dumps(plan.as_json(), indent=1))
-        try:
-            asyncio.run(
-                play(
-                    plan,
-                    folder.resolve(),
-                    given.asterisk,
-                    postgres=postgres,
-                    standby=given.standby,
-                    aftermath=given.aftermath,
-                )
-            )
-        except NoAsterisk as missing:
-            print(missing, file=sys.stderr)
-            return 2
-        except Exception:  # a failure to play is no violation
-            traceback.print_exc()
-            return 2
-        return report(read(folder), skipped)
+    folder = given.keep or Path(tempfile.mkdtemp(prefix="chaos-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    code = _play(plan, folder.resolve(), given, skipped)
+    if code == 0 and given.keep is None:
+        shutil.rmtree(folder)
+    else:
+        print(f"kept: {folder}", file=sys.stderr)
+    return code
+
+
+def _play(plan: Plan, folder: Path, given: argparse.Namespace, skipped: dict[str, str]) -> int:
+    """Play a plan in a folder, and judge it. Return the exit code."""
+    (folder / SCHEDULE).write_text(json.dumps(plan.as_json(), indent=1))
+    postgres = given.database == "postgres"
+    try:
+        asyncio.run(
+            play(plan, folder, given.asterisk, postgres=postgres, standby=given.standby, aftermath=given.aftermath)
+        )
+    except NoAsterisk as missing:
+        print(missing, file=sys.stderr)
+        return 2
+    except Exception:  # a failure to play is no violation
+        traceback.print_exc()
+        return 2
+    return report(read(folder), skipped)
 
 
 def _chosen(

@@ -1,20 +1,24 @@
 """The dialogue with a caller, and callers in it while the worker is stopped, killed or frozen."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.audio.library import SoundLibrary
 from app.audio.spoken_numbers import group_text
 from app.services.prompts.input import PromptInput
 from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.phone import Call
+from script.office.sound import RATE, find, read_ulaw
 from tests.asterisk.conftest import OpenOffice
 from tests.asterisk.office import ENDS, ERROR, NEXT, ONE_VERSION, OWN, OWN_E164, Office
 
 MINUTE = "You can press one to be called at this number, or two to be called at another one. " * 12
+HALF_A_MINUTE = "We write down your number, so that somebody can call you back as soon as possible. " * 5 + "Thank you."
 LONGER_THAN_THE_WATCHDOG = "You can press one to be called at this number, or two to be called at another one. " * 3
 
 
@@ -189,6 +193,36 @@ async def test_caller_in_the_dialogue_goes_to_the_error_destination_without_the_
         await call.press(key)
         await wait_for_destination(office, call, "9")
         assert office.bazang.elapsed(began) < 30
+
+
+@pytest.mark.parametrize(
+    "failure", ["frozen", pytest.param("stopped", marks=ONE_VERSION), pytest.param("killed", marks=ONE_VERSION)]
+)
+async def test_caller_who_is_registered_is_not_told_no_without_the_worker(
+    open_office: OpenOffice, failure: str
+) -> None:
+    """The PBX knows that the request is stored while the prompt before the confirmation plays."""
+    prompts = {"before_success": PromptInput(text=HALF_A_MINUTE)}
+    async with open_office(lambda b: prepare(b, prompts=prompts), ENDS, phones=()) as office:
+        call = await office.call_in("*5001")
+        await office.wait_for_prompt(call, "intro")
+        await call.press("1")
+        await office.wait_for_text(call, HALF_A_MINUTE)
+        await wait_for_variable(office, "BAZANG_RESULT=next")
+        await end_worker(office, failure)
+        await wait_for_destination(office, call, "1")
+        clip = SoundLibrary(office.bazang.settings.prompts_path).synthesize(HALF_A_MINUTE, "en")
+        assert find(bytes(call.rtp.received), read_ulaw(clip.path)[-RATE // 2 :]).share < 0.8, "heard to its end"
+        assert [r.number for r in office.bazang.requests()] == [OWN_E164]
+
+
+async def wait_for_variable(office: Office, assignment: str) -> None:
+    """Wait until a variable of the only channel has a value."""
+    asterisk = office.bazang.asterisk
+    channel = (await asterisk.cli("core show channels concise")).partition("!")[0]
+    async with asyncio.timeout(PATIENCE):
+        while assignment not in await asterisk.cli(f"core show channel {channel}"):
+            pass
 
 
 @pytest.mark.parametrize(

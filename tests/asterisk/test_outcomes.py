@@ -286,30 +286,61 @@ async def test_silence_of_a_pbx_that_stands_still_is_no_talk(open_office: OpenOf
         assert_customers_were_called_once(office)
 
 
+SAID = "the PBX does not respond during the talk"
+
+
 @pytest.mark.parametrize(
-    "is_locked",
-    [pytest.param(False, id="stored"), pytest.param(True, id="database locked", marks=ONE_VERSION)],
+    "killed",
+    [
+        "when it is stored",
+        pytest.param("when the database is locked", marks=ONE_VERSION),
+        pytest.param("at the first doubt", marks=ONE_VERSION),
+    ],
 )
-async def test_standstill_in_a_talk_is_known_to_the_next_worker(open_office: OpenOffice, is_locked: bool) -> None:
+async def test_standstill_in_a_talk_is_known_to_the_next_worker(open_office: OpenOffice, killed: str) -> None:
     """The worker is killed before Asterisk goes on, so it can store nothing of how the call ended."""
     async with open_office(prepare, office_setup(), phones=AGENTS) as office:
         bazang = office.bazang
         talk = await connect(office, "101")
         await office.wait_for_status(talk.request, "connected")
+        is_locked = killed == "when the database is locked"
         with bazang.database.write() if is_locked else nullcontext():  # nobody else can write then
             bazang.asterisk.pause()
             await bazang.until(standstill_file(bazang.settings).exists, PATIENCE, "the worker writes it down")
-            if not is_locked:
+            if is_locked:
+                await bazang.until(lambda: SAID in bazang.worker_log(), PATIENCE, "the worker is sure")
+            elif killed == "when it is stored":
                 await bazang.until(lambda: bazang.attempts()[0].stood_still_at, PATIENCE, "the worker stores it")
             hang_up = asyncio.ensure_future(talk.customer.hang_up())
             await bazang.kill_worker()
-        assert is_locked == (bazang.attempts()[0].stood_still_at is None)
+        assert (killed == "when it is stored") == (bazang.attempts()[0].stood_still_at is not None)
+        assert (killed == "at the first doubt") == (SAID not in bazang.worker_log())
         await asyncio.sleep(SHORTEST)  # by Asterisk's record the talk is long enough
         bazang.asterisk.resume()
         await hang_up
         await talk.agent.wait_ended()
         await office.wait_until_no_call()
         await bazang.start_worker()
+        await expect(office, talk.request, "unclear", "uncertain")
+        assert_customers_were_called_once(office)
+
+
+@pytest.mark.parametrize("ends", ["before the log-in", "after the log-in"])
+async def test_standstill_that_no_worker_saw_begin_is_noticed_at_the_log_in(open_office: OpenOffice, ends: str) -> None:
+    async with open_office(prepare, office_setup(), phones=AGENTS) as office:
+        bazang = office.bazang
+        talk = await connect(office, "101")
+        await office.wait_for_status(talk.request, "connected")
+        await bazang.kill_worker()
+        bazang.asterisk.pause()
+        logins = bazang.worker_log().count("PBX: connected")
+        bazang.launch_worker()
+        await bazang.until(lambda: "PBX: down TimeoutError" in bazang.worker_log(), PATIENCE, "the log-in fails")
+        hang_up = asyncio.ensure_future(talk.customer.hang_up()) if ends == "before the log-in" else None
+        bazang.asterisk.resume()
+        await bazang.until(lambda: bazang.worker_log().count("PBX: connected") > logins, PATIENCE, "the log-in")
+        await (hang_up or talk.customer.hang_up())
+        await talk.agent.wait_ended()
         await expect(office, talk.request, "unclear", "uncertain")
         assert_customers_were_called_once(office)
 

@@ -1,5 +1,6 @@
 """The judge of script/chaos with handmade histories: each verdict when it is right, and when there is nothing wrong."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from script.chaos_run.history import FILE, Entry, History, in_order, read
 from script.chaos_run.judge import IDENTITY_DIGITS, identity, judge, summarize
 from script.chaos_run.main import main
 from script.chaos_run.memory import growth
-from script.chaos_run.plan import ENTRIES, KINDS, MODULES, RESOURCES, RETRIES, draw
+from script.chaos_run.plan import ENTRIES, KINDS, MODULES, RESOURCES, RETRIES, Plan, draw
 
 NUMBER = "09123000042"
 SALES, SUPPORT = "*5001", "*5002"
@@ -420,6 +421,27 @@ def test_kept_history_is_judged_anew(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["--replay", str(tmp_path)]) == 1
     printed = capsys.readouterr()
     assert '"lost": 1' in printed.out and NUMBER in printed.err
+
+
+@pytest.mark.parametrize("talks", [True, False])
+def test_history_of_a_failed_run_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], story: Story, talks: bool
+) -> None:
+    story.register()
+    if talks:
+        story.talk()
+
+    async def play(plan: Plan, folder: Path, *_: object, **__: object) -> None:
+        (folder / FILE).write_text("".join(f"{json.dumps(entry)}\n" for entry in story.entries))
+
+    monkeypatch.setattr("script.chaos_run.main.play", play)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert main(["--requests", "1", "--only", "ami_cut"]) == int(not talks)
+    kept = list(tmp_path.iterdir())
+    assert len(kept) == int(not talks)
+    for folder in kept:
+        assert f"kept: {folder}" in capsys.readouterr().err
+        assert main(["--replay", str(folder)]) == 1
 
 
 @pytest.mark.parametrize("name", mutants.MUTANTS)

@@ -13,12 +13,15 @@ class Deadlock(Exception):
 
 
 class _Counted(deque[Any]):
-    """The callbacks that are ready. It counts those that were run."""
+    """The callbacks that are ready. It counts those that were run, and calls `strike` before number `strikes_at`."""
 
-    run = 0
+    run = strikes_at = 0
+    strike: Call = lambda: None
 
     def popleft(self) -> Any:
         self.run += 1
+        if self.run == self.strikes_at:
+            self.strike()
         return super().popleft()
 
 
@@ -39,6 +42,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def steps(self) -> int:
         """How many callbacks have run."""
         return self._ready.run
+
+    def strike_at(self, step: int, call: Call) -> None:
+        """Make a call before callback number `step`: all that waits is at an await then."""
+        self._ready.strikes_at, self._ready.strike = step, call
 
     def time(self) -> float:
         return self._now

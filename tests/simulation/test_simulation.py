@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from app.domain.lifecycle import Status
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.runs import Runs
-from tests.simulation.schedule import FAULTS, Item, make_schedule, shrink
+from tests.simulation.schedule import FAULTS, NUMBERS, Item, make_schedule, shrink
+from tests.simulation.world import Result
 from tests.support.databases import built_database
 
 __all__ = ["built_database"]
@@ -17,6 +19,7 @@ SEED = 20_000
 PARTS, STEPS = 20, 50_000  # a million steps of fixed seeds
 SQL_SEEDS = (SEED, SEED + 1)
 SQL_LASTS = 600.0  # seconds for which something new happens: SQL takes some twenty times as long
+SWEPT_SEED, ONE_CALLER, BEGINS_WITHIN = "3", (Item(1.0, "caller registers", NUMBERS[1]),), 5.0
 MOST_OFFICES = 15  # in which a mutant is found
 ROOT = Path(__file__).parents[2]
 
@@ -27,6 +30,38 @@ def test_a_million_steps(part: int) -> None:
     report = Runs().run(SEED + 100 * part, steps=STEPS)
     assert not report.found, str(report.found[0])
     assert report.counts[Status.DONE] and any(report.counts[fault] for fault in FAULTS)
+
+
+def sweep(kind: str, seconds: float, stride: int = 1) -> Iterator[tuple[int, Result]]:
+    """Let a fault happen at each await of an office with one request, which is a new office each time.
+
+    There one agent misses the call, and the next one talks with the customer. Yield before which callback it happened.
+    """
+    runs = Runs()
+    undisturbed = runs.simulate(SWEPT_SEED, ONE_CALLER, lasts=BEGINS_WITHIN)
+    for step in range(2, undisturbed.steps + 1, stride):  # the first one makes the office
+        strike = step, Item(0, kind, "", seconds)
+        yield step, runs.simulate(SWEPT_SEED, ONE_CALLER, lasts=BEGINS_WITHIN, strike=strike)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "seconds"), [("worker dies", 2), ("connection is cut", 1), ("exchange dies", 5)])
+def test_fault_at_every_await(kind: str, seconds: float) -> None:
+    offices = struck = done = talks = 0
+    for step, result in sweep(kind, seconds):
+        assert result.violation is None, f"{kind} before callback {step}: {result.violation}"
+        offices += 1
+        struck += result.counts[kind]
+        done += result.counts.get(Status.DONE, 0)
+        talks += result.counts.get("talks", 0)
+    assert struck == offices
+    assert min(done, talks) > offices / 2
+
+
+def test_fault_at_some_await_is_found() -> None:
+    with MUTANTS["never_reconciled"].mutant():
+        found = {str(result.violation) for _, result in sweep("worker dies", 2, stride=20) if result.violation}
+    assert found and all(violation.startswith("stuck") for violation in found)
 
 
 @pytest.mark.slow

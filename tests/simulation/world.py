@@ -189,9 +189,12 @@ class _Armed:
 class World:
     """One office and its schedule. Make it in a running `SimulatedLoop`."""
 
-    def __init__(self, seed: str, schedule: Sequence[Item], store: Store, settings: Settings) -> None:
-        self.loop = asyncio.get_running_loop()
-        assert isinstance(self.loop, SimulatedLoop)
+    def __init__(
+        self, seed: str, schedule: Sequence[Item], store: Store, settings: Settings, lasts: float = LASTS
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimulatedLoop)
+        self.loop, self._lasts = loop, lasts
         self.store, self.settings, self._schedule = store, settings, schedule
         self._phase = Random(f"{seed}/latency").random()
         self.judge = Judge(store, self.loop.time, MODULE["retries"], MODULE["rest"])
@@ -229,7 +232,7 @@ class World:
         for item in self._schedule:
             await self._until(item.at)
             self._begin(item)
-        await self._until(max(LASTS, self.loop.time()))
+        await self._until(max(self._lasts, self.loop.time()))
         self._armed.clear()
         end = max(self.judge.troubled_until, self.loop.time()) + SETTLED_WITHIN
         while self.loop.time() < end and not (self.worker is not None and self.judge.is_settled()):
@@ -281,6 +284,10 @@ class World:
             if armed.left < 0:
                 self._armed.remove(armed)
                 self._happen(armed.item)
+
+    def strike_at(self, step: int, item: Item) -> None:
+        """Let a fault happen before the callback number `step` of the loop."""
+        self.loop.strike_at(step, lambda: self._happen(item))
 
     def _happen(self, item: Item) -> None:
         now = self.loop.time()
@@ -429,8 +436,13 @@ def simulate(
     settings: Settings,
     *,
     traced: bool = False,
+    lasts: float = LASTS,
+    strike: tuple[int, Item] | None = None,
 ) -> Result:
-    """Run a world to its end. `traced`: keep what happens."""
+    """Run a world to its end. `traced`: keep what happens.
+
+    `lasts`: the seconds for which its schedule lasts. `strike`: a fault, and before which callback it happens.
+    """
     loop = SimulatedLoop()
     watch = _Watch(loop)
     propagate, log.propagate = log.propagate, False
@@ -443,8 +455,10 @@ def simulate(
     async def run() -> None:
         store = make_store()
         with store.used():
-            world = World(seed, schedule, store, settings)
+            world = World(seed, schedule, store, settings, lasts)
             worlds.append(world)
+            if strike is not None:
+                world.strike_at(*strike)
             if traced:
                 world.trace(watch.note)
             watch.judge = world.judge

@@ -174,6 +174,27 @@ async def test_server_without_a_greeting_is_disconnected() -> None:
             await fake.connections.count(2)
 
 
+@pytest.mark.parametrize("refuses", [False, True])
+async def test_silence_before_the_login_is_known(pauses: Received[float], refuses: bool) -> None:
+    """A PBX that refuses does not stand still."""
+    login = 0.3
+    async with fake_ami() as fake:
+        fake.answers["Login"] = no_reply
+        began = asyncio.get_running_loop().time()
+        async with harness(fake, AmiTimes(login=login, booted=0.01), connected=False) as h:
+            await h.status("down", 2)
+            if refuses:
+                fake.answers["Login"] = refuse("no")
+                await h.status("refused")
+            del fake.answers["Login"]
+            await h.client.wait_connected(PATIENCE)
+            passed = asyncio.get_running_loop().time() - began
+            if refuses:
+                assert h.client.login_seconds <= passed - 2 * login
+            else:
+                assert 2 * login <= h.client.login_seconds <= passed
+
+
 async def test_login_without_a_reply_times_out(fake: FakeAmi) -> None:
     fake.answers["Login"] = no_reply
     async with harness(fake, AmiTimes(login=0.05, pauses=(0.01,)), connected=False) as h:

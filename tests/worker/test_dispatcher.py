@@ -30,6 +30,7 @@ from app.worker.background import BackgroundTasks
 from app.worker.dispatcher import SILENT_AFTER, Dispatcher
 from app.worker.figures import WorkerFigures
 from app.worker.standstills import Standstills, standstill_file
+from app.worker.talk_times import PROMPT_SECONDS
 from app.worker.write_queue import WriteQueue
 from script.office.patience import PATIENCE
 from tests.support.factories import (
@@ -624,6 +625,46 @@ async def test_answer_of_the_agent_is_recalled(harness: Harness, database: Datab
     ended = {"Event": "UserEvent", "UserEvent": "Bazang", "Step": "agent_ended", "Attempt": order.attempt}
     report = harness.follower.handle(ended | {"Status": "NOANSWER"})
     assert (report is None) == (step is Step.AGENT_ANSWERED)
+
+
+@pytest.mark.parametrize(
+    ("silence", "is_reconciled", "outcome"),
+    [
+        (PROMPT_SECONDS + 0.1, False, Outcome.UNCLEAR),
+        (PROMPT_SECONDS - 0.1, False, Outcome.CONNECTED),
+        (PROMPT_SECONDS + 0.1, True, Outcome.CONNECTED),  # what begins later is watched
+    ],
+)
+@pytest.mark.parametrize("told", ["by an event", "by the record"])
+async def test_pbx_that_let_nobody_log_in_perhaps_stood_still(
+    harness: Harness, database: Database, silence: float, is_reconciled: bool, outcome: Outcome, told: str
+) -> None:
+    harness.shortest_talk = 5.0
+    harness.dispatcher.connected(silence)
+    if is_reconciled:
+        await harness.reconcile()
+    create_due_request(database)
+    order = await harness.dial()
+    if told == "by an event":
+        harness.dispatcher.handle_report(EndReport(order.attempt, Outcome.CONNECTED, "", 5.0))
+    else:
+        harness.make_silent(order.attempt)
+        harness.dialer.records = {order.attempt: "ended customer ANSWER 16  5.0"}
+        harness.facts = replace(harness.facts, connected=False)
+        await harness.reconcile()
+    assert (await harness.wait_for_end(order.attempt)).outcome == outcome.value
+
+
+async def test_end_that_comes_before_the_channels_are_read_is_judged_by_what_a_former_worker_saw(
+    harness: Harness, database: Database
+) -> None:
+    harness.shortest_talk = 5.0
+    create_due_request(database)
+    order = await harness.dial()
+    requests.note_standstill(database, order.attempt, datetime.now(UTC))
+    harness.dispatcher.recall()
+    harness.dispatcher.handle_report(EndReport(order.attempt, Outcome.CONNECTED, "", 20.0))
+    assert (await harness.wait_for_end(order.attempt)).outcome == Outcome.UNCLEAR.value
 
 
 async def test_attempt_is_given_up_only_if_it_looks_gone_for_a_while(

@@ -27,6 +27,7 @@ class Harness:
         self.lasted: list[str] = []
         self.over: list[str] = []
         self.silent: list[str] = []
+        self.doubts: list[bool] = []
         self.asked = 0
         self.answer: Callable[[], asyncio.Future[None] | AmiError | None] = lambda: None
         self.talks = TalkTimes(
@@ -36,6 +37,7 @@ class Harness:
             lasted=self.lasted.append,
             over=self.over.append,
             silent=self.silent.append,
+            doubtful=lambda attempt, is_doubtful: self.doubts.append(is_doubtful),
         )
 
     async def _ask(self) -> None:
@@ -149,6 +151,27 @@ async def test_end_that_comes_before_the_response(
     response.set_result(None)
     await harness.tasks.cancel()
     assert harness.lasted == []
+
+
+@pytest.mark.parametrize("then", ["responds", "is lost", "ends"])
+async def test_pbx_that_does_not_respond_at_once_is_doubted(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    """If nobody learns whether it responds, the doubt counts."""
+    monkeypatch.setattr(talk_times, "LOOK_SECONDS", SHORT)
+    monkeypatch.setattr(talk_times, "PROMPT_SECONDS", PATIENCE)
+    response = asyncio.get_running_loop().create_future()
+    harness.answer = lambda: response
+    harness.talks.begin(A)
+    await harness.until(lambda: harness.doubts)
+    assert (harness.doubts, harness.silent) == ([True], [])
+    if then == "responds":
+        response.set_result(None)
+        await harness.until(lambda: harness.lasted)
+    elif then == "is lost":
+        harness.talks.connection_lost()
+    assert (harness.talks.end(A, 20.0) is Outcome.UNCLEAR) == (then == "is lost")
+    assert (harness.doubts, harness.silent) == ([True, False], [A] if then == "is lost" else [])
 
 
 async def test_lost_connection_stops_the_time_until_the_channels_are_read(harness: Harness) -> None:
