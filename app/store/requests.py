@@ -278,10 +278,18 @@ _UPDATE_UNCHANGED = update(_REQUESTS).where(_REQUESTS.c.id.in_(_UNCHANGED))
 
 
 def claim(
-    session: Session, row: Row[Any], decision: Decision, now: datetime, *, event: str, attempt: Mapping[str, Any]
+    session: Session,
+    row: Row[Any],
+    decision: Decision,
+    now: datetime,
+    *,
+    event: str,
+    attempt: Mapping[str, Any],
+    tells: bool = True,
 ) -> bool:
     """Store a claim as `apply_decision` does, and its attempt. `attempt` are the columns of `Attempt`.
 
+    `tells` is false if no destination wants to hear of it.
     Return False if the request has changed since `row` was read, or if somebody else is changing it. This runs between
     a hang-up and the next ring, so it uses plain statements: the ORM takes longer.
     """
@@ -301,8 +309,9 @@ def claim(
         "version": row.version + 1,
     }
     connection.execute(insert(_HISTORY), entry)
-    status, started = decision.request.status.value, decision.request.attempt
-    webhooks.tell_request(session, WebhookEvent.STARTED, row, now, attempt=started, status=status)
+    if tells:
+        status, started = decision.request.status.value, decision.request.attempt
+        webhooks.tell_request(session, WebhookEvent.STARTED, row, now, attempt=started, status=status)
     return True
 
 
@@ -479,12 +488,22 @@ _IS_AUTOMATIC_CALL = (
     & or_(Attempt.dialled_at.is_not(None), Attempt.ended_at.is_(None))
 )
 _COUNT_DAILY_CALLS = select(func.count()).select_from(Attempt).where(_IS_AUTOMATIC_CALL)
+_FIRST_DAILY_CALL = select(func.min(Attempt.started_at)).where(_IS_AUTOMATIC_CALL)
 _STARTS_OF_DAILY_CALLS = select(Attempt.started_at).where(_IS_AUTOMATIC_CALL).order_by(Attempt.started_at.desc())
 
 
 def occupied(session: Session, now: datetime) -> Occupied:
     """Return what attempts occupy. This is one query, because it runs between a hang-up and the next ring."""
-    rows = session.execute(_OCCUPIED, {"now": now}).all()
+    return occupied_at(occupying(session, now), now)
+
+
+def occupying(session: Session, now: datetime) -> Sequence[Row[Any]]:
+    """Return the attempts that occupy something now or later. `occupied_at` says what, from then on."""
+    return session.connection().execute(_OCCUPIED, {"now": now}).all()
+
+
+def occupied_at(rows: Sequence[Row[Any]], now: datetime) -> Occupied:
+    """Return what attempts occupy. `rows` are the result of `occupying`, at this time or before."""
     flying = [row for row in rows if row.ended_at is None]
     pauses: dict[str, datetime] = {}
     wrapups: dict[str, datetime] = {}
@@ -531,6 +550,12 @@ def daily_calls(session: Session, limit: int, now: datetime) -> DailyCalls:
     return DailyCalls(
         count, limit, session.scalars(_STARTS_OF_DAILY_CALLS.offset(limit - 1).limit(1), since).one() + DAY
     )
+
+
+def daily_calls_until(session: Session, now: datetime) -> datetime | None:
+    """Return until when `daily_calls` stays the same if nothing is stored, None if it does so for ever."""
+    first = session.scalar(_FIRST_DAILY_CALL, {"day_ago": now - DAY})
+    return None if first is None else first + DAY
 
 
 def count_for_limits(

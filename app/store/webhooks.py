@@ -105,6 +105,12 @@ def tell(
     session.connection().execute(_STORE, values)
 
 
+def is_wanted(session: Session, event: WebhookEvent) -> bool:
+    """Tell whether there is a destination that wants an event, of some modules at least."""
+    wants = _WEBHOOKS.c.active, _WEBHOOKS.c.events.like(f"% {event.value} %")
+    return session.scalar(select(_WEBHOOKS.c.id).where(*wants).limit(1)) is not None
+
+
 def new_uid() -> str:
     """Return an id for a message, as receivers see it."""
     return f"msg_{secrets.token_hex(16)}"

@@ -17,9 +17,8 @@ from app.domain.policy import Facts, LineState, Member, Queue
 from app.services.modules.save import save_module
 from app.services.requests import attempts
 from app.services.requests.attempts import Dispatch, claim_due
+from app.services.requests.staged import Reads
 from app.store import requests as store_requests
-from app.store import settings as store_settings
-from app.store.configuration import load_configuration
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Module, RouteTroubleRow
 from app.store.settings import write_setting
@@ -172,9 +171,7 @@ class RandomOffice:
     def plan_of_all(self, now: datetime) -> policy.Plan:
         """Return the plan that all waiting requests make, each of which is read and judged."""
         with self.database.read() as session:
-            configuration = load_configuration(self.database, session)
-            office = store_settings.office(session, self.settings, configuration.settings)
-            facts = attempts._with_attempts(session, self.facts_at(now), configuration, office, now)
+            facts = attempts._with_attempts(Reads(self.database, self.settings, session, now), self.facts_at(now))
             facts = replace(facts, rung=store_requests.last_rings(session, EXTENSIONS))
             rows = store_requests.active(session, [Status.WAITING])
             return policy.decide([self._seen(store_requests.to_domain(*row), facts, now) for row in rows], facts, now)
