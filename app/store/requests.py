@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy import (
     CompoundSelect,
     Row,
     ScalarSelect,
+    Update,
     and_,
     bindparam,
     case,
@@ -274,6 +276,7 @@ _UNCHANGED = (
     .where(_REQUESTS.c.status == Status.WAITING.value)
     .with_for_update(skip_locked=True)
 )
+_ADD_ATTEMPT, _ADD_ENTRY = insert(_ATTEMPTS), insert(_HISTORY)
 _UPDATE_UNCHANGED = update(_REQUESTS).where(_REQUESTS.c.id.in_(_UNCHANGED))
 
 
@@ -297,7 +300,7 @@ def claim(
     if not update_unchanged(session, row, changes):
         return False
     connection = session.connection()
-    connection.execute(insert(_ATTEMPTS), {"request_id": row.id, "started_at": now, **attempt})
+    connection.execute(_ADD_ATTEMPT, {"request_id": row.id, "started_at": now, **attempt})
     entry = {
         "request_id": row.id,
         "at": now,
@@ -308,7 +311,7 @@ def claim(
         "detail": attempt["agent"],
         "version": row.version + 1,
     }
-    connection.execute(insert(_HISTORY), entry)
+    connection.execute(_ADD_ENTRY, entry)
     if tells:
         status, started = decision.request.status.value, decision.request.attempt
         webhooks.tell_request(session, WebhookEvent.STARTED, row, now, attempt=started, status=status)
@@ -318,8 +321,12 @@ def claim(
 def update_unchanged(session: Session, row: Row[Any], changes: Mapping[str, Any]) -> bool:
     """Change columns of a waiting request. Return False if it has changed since `row` was read, or is being changed."""
     values = {**changes, "version": row.version + 1, "read_id": row.id, "read_version": row.version}
-    statement = _UPDATE_UNCHANGED.values({name: bindparam(name) for name in (*changes, "version")})
-    return session.connection().execute(statement, values).rowcount == 1
+    return session.connection().execute(_update_unchanged((*changes, "version")), values).rowcount == 1
+
+
+@lru_cache(maxsize=64)
+def _update_unchanged(columns: tuple[str, ...]) -> Update:
+    return _UPDATE_UNCHANGED.values({name: bindparam(name) for name in columns})
 
 
 def load(session: Session, request_id: int, *, lock: bool = False) -> tuple[CallRequest, Module | None] | None:
@@ -451,10 +458,13 @@ class Occupied:
     dialling: frozenset[str]
 
 
+_LAST_RING = select(Attempt.started_at).where(Attempt.agent == bindparam("agent", type_=Attempt.agent.type))
+_LAST_RING = _LAST_RING.order_by(Attempt.started_at.desc()).limit(1)
+
+
 def last_rings(session: Session, agents: Collection[str]) -> dict[str, datetime]:
     """Return when Bazang last rang each of these agents. Those whom it never rang are left out."""
-    query = select(Attempt.started_at).order_by(Attempt.started_at.desc()).limit(1)
-    found = {agent: session.scalar(query.where(Attempt.agent == agent)) for agent in agents}
+    found = {agent: session.scalar(_LAST_RING, {"agent": agent}) for agent in agents}
     return {agent: at for agent, at in found.items() if at is not None}
 
 

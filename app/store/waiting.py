@@ -166,6 +166,11 @@ class Glance:
     def finds_nobody(self) -> bool:
         return not (self.call_now or self.due or self.due_fallbacks or self.targets or self.never_free)
 
+    @property
+    def releases(self) -> bool:
+        """Whether requests may be changed before the first ones are read."""
+        return bool(self.call_now or self.due or self.due_fallbacks)
+
 
 # The conditions are literals, as in the indexes: otherwise SQLite does not use a partial index.
 def _waits(table: Any) -> Any:

@@ -14,12 +14,12 @@ from app.config import Settings
 from app.domain import lifecycle, module_defaults, numbers, policy
 from app.domain.dial_order import Confirmation, DialOrder
 from app.domain.lifecycle import Decision, Ended, Failures, Outcome, Progressed, Side, Status, Step
-from app.domain.policy import Facts, Served
+from app.domain.policy import Facts
 from app.domain.queue_hold import queues_to_hold
 from app.services.requests.history import EventKind
 from app.services.requests.lanes import Lanes, find_free
 from app.services.requests.pause import is_paused
-from app.services.requests.staged import Reads, Staged, StagedReads, targets_of
+from app.services.requests.staged import Reads, Staged
 from app.store import agent_failures, pbx_state, routes, waiting
 from app.store import requests as store
 from app.store import settings as store_settings
@@ -59,20 +59,21 @@ def claim_due(
     written. What is `staged` is not read again, if it still holds.
     """
     free = policy.served(facts)
-    if staged is not None and not staged.holds(database, free, now):
-        staged = None
-    if staged is not None:
-        glance = staged.look_of(free).judge(now)
+    ready = staged.reads(database, settings, free, now) if staged is not None else None
+    if ready is not None:
+        glance = ready.look().judge(now)
     else:
         with database.read() as session:
-            glance = Reads(database, settings, session, now).look(free).judge(now)
+            glance = Reads(database, settings, session, free, now).look().judge(now)
     if glance.finds_nobody:
         return Dispatch((), glance.next_due)
     with database.write(Urgency.ATTEMPT) as session:
-        reads = _reads_of(database, settings, session, now, free, staged)
-        if staged is not None:
-            glance = reads.look(free).judge(now)  # it is another one if somebody has written since
-        glance = waiting.release(session, glance, targets_of(reads.configuration, free), now)
+        reads = Reads(database, settings, session, free, now)
+        if ready is not None and not ready.proven(session):
+            glance = reads.look().judge(now)
+        elif ready is not None and not glance.releases:
+            reads = ready
+        glance = waiting.release(session, glance, reads.targets, now)
         freed = find_free(reads, glance.never_free, facts)
         orders: list[DialOrder] = []
         wakes = [glance.next_due]
@@ -111,18 +112,7 @@ def claim_due(
             if len(lost) == found:
                 waiting.set_free(session, freed)
                 return Dispatch(tuple(orders), min((wake for wake in wakes if wake is not None), default=None))
-            reads = Reads(database, settings, session, now)  # with what was just written
-
-
-def _reads_of(
-    database: Database, settings: Settings, session: Session, now: datetime, free: Served, staged: Staged | None
-) -> Reads:
-    """Return what a write session reads. Nobody else can write meanwhile, so what holds now does so until its end."""
-    if staged is not None and staged.holds(database, free, now):
-        glance = staged.look_of(free).judge(now)
-        if not (glance.call_now or glance.due or glance.due_fallbacks):  # those are written to before others are read
-            return StagedReads(staged, settings, session, now)
-    return Reads(database, settings, session, now)
+            reads = Reads(database, settings, session, free, now)  # with what was just written
 
 
 def _with_attempts(reads: Reads, facts: Facts) -> Facts:

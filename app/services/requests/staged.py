@@ -41,11 +41,15 @@ def targets_of(configuration: Configuration, served: Served) -> Targets:
 
 
 class Reads:
-    """What a claim reads, from the database itself."""
+    """What a claim for the agents whose lines are free reads, from the database itself."""
 
-    def __init__(self, database: Database, settings: Settings, session: Session, now: datetime) -> None:
-        self.session, self.now, self._settings = session, now, settings
-        self.configuration = load_configuration(database, session)
+    def __init__(self, database: Database, settings: Settings, session: Session, served: Served, now: datetime) -> None:
+        self.session, self.now = session, now
+        self._database, self._settings, self._served = database, settings, served
+
+    @cached_property
+    def configuration(self) -> Configuration:
+        return load_configuration(self._database, self.session)
 
     @cached_property
     def office(self) -> OfficeSettings:
@@ -56,8 +60,13 @@ class Reads:
         stored, days = self.configuration.settings, self.configuration.special_days
         return make_hours(self.office.timezone, self.office.region, stored, days, self.now)
 
-    def look(self, served: Served) -> Look:
-        return waiting.look(self.session, targets_of(self.configuration, served))
+    @cached_property
+    def targets(self) -> Targets:
+        """Whose requests the agents may serve."""
+        return targets_of(self.configuration, self._served)
+
+    def look(self) -> Look:
+        return waiting.look(self.session, self.targets)
 
     def never_free(self, targets: Targets) -> Sequence[Row[Any]]:
         return waiting.never_free(self.session, targets)
@@ -101,34 +110,42 @@ class Staged:
     failing_routes: Mapping[str, RouteTrouble]
     tells: bool
 
-    def holds(self, database: Database, served: Served, now: datetime) -> bool:
-        """Tell whether a claim for these agents would read the same.
+    def is_newest(self, database: Database) -> bool:
+        """Tell whether nobody has written since. In a write session that has not written yet, it stays so."""
+        return database.version.read() == self.version
 
-        That stays so for the rest of a write session that has not written yet.
-        """
+    def covers(self, targets: Targets, now: datetime) -> bool:
+        """Tell whether a claim for these agents would still read the same now, if nobody has written since."""
         return (
             self.read_at <= now
             and self.read_at.date() == now.date()  # the office hours are those around this day
             and (self.until is None or now < self.until)
-            and self.look.served.covers(targets_of(self.configuration, served))
-            and database.version.read() == self.version
+            and self.look.served.covers(targets)
         )
 
-    def look_of(self, served: Served) -> Look:
-        """Return what concerns these agents. They must be covered, see `holds`."""
-        return self.look.of(targets_of(self.configuration, served))
+    def reads(self, database: Database, settings: Settings, served: Served, now: datetime) -> "StagedReads | None":
+        """Return what a claim for these agents reads, None if it must read it itself."""
+        targets = targets_of(self.configuration, served)
+        if self.covers(targets, now) and self.is_newest(database):
+            return StagedReads(self, database, settings, targets, now)
+        return None
 
 
 class StagedReads(Reads):
-    """What a claim reads, from memory. What is seldom needed comes from the database."""
+    """What a claim reads, from memory. What is seldom needed comes from the database, by `session` of `proven`."""
 
-    def __init__(self, staged: Staged, settings: Settings, session: Session, now: datetime) -> None:
-        self.session, self.now, self._settings, self._staged = session, now, settings, staged
-        self.configuration = staged.configuration
-        self.office, self.hours = staged.office, staged.hours
+    def __init__(self, staged: Staged, database: Database, settings: Settings, targets: Targets, now: datetime) -> None:
+        self.now, self._database, self._settings, self._staged = now, database, settings, staged
+        self.configuration, self.office, self.hours = staged.configuration, staged.office, staged.hours
+        self.targets = targets
 
-    def look(self, served: Served) -> Look:
-        return self._staged.look_of(served)
+    def proven(self, session: Session) -> bool:
+        """Tell whether a write session that has not written yet would read the same. Then it may use this."""
+        self.session = session
+        return self._staged.is_newest(self._database)
+
+    def look(self) -> Look:
+        return self._staged.look.of(self.targets)
 
     def never_free(self, targets: Targets) -> Sequence[Row[Any]]:
         extensions, modules = set(targets.extensions), set(targets.modules)
@@ -165,12 +182,12 @@ def stage(
     served = policy.served(facts, _MAY_BECOME_FREE)
     if len(served.extensions) + len(served.queues) > MOST_COVERED:
         return None
-    if before is not None and before.holds(database, served, now):
+    if before is not None and before.reads(database, settings, served, now) is not None:
         return before
     version = database.version.read()  # before the data, which may then be newer, but not older
     with database.read() as session:
-        reads = Reads(database, settings, session, now)
-        look = reads.look(served)
+        reads = Reads(database, settings, session, served, now)
+        look = reads.look()
         glance = look.judge(now)
         if glance.finds_nobody:
             return None
