@@ -108,6 +108,7 @@ class Harness:
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database, self.settings = database, settings
         self.follower, self.writes, self.figures = AttemptFollower(), WriteQueue(), WorkerFigures()
+        self.tasks = BackgroundTasks()
         self.dialer = FakeDialer(self.follower, self._stored)
         self.dispatches = Received[Facts]()
         self.ready = True
@@ -119,7 +120,7 @@ class Harness:
             self.dialer,  # type: ignore[arg-type]
             self.follower,
             writes=self.writes,
-            tasks=BackgroundTasks(),
+            tasks=self.tasks,
             facts=self._facts,
             prompt=lambda order, now: (f"for {order.spoken}",),
             ready=lambda: self.ready,
@@ -200,6 +201,7 @@ async def harness(database: Database, office: Settings, monkeypatch: pytest.Monk
             assert not task.done(), "the task ended by itself"
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await harness.tasks.cancel()
 
 
 def create_due_request(database: Database, agent: str = "101", **kwargs: Any) -> CallRequest:

@@ -29,7 +29,7 @@ from app.store.requests import DailyCalls, Occupied
 from app.store.settings import OfficeSettings
 from app.store.waiting import Heads, Look, Targets
 
-MOST_COVERED = 200  # extensions and queues: so many are looked at within a few milliseconds
+MOST_COVERED = 100  # extensions and queues, for which it takes a few milliseconds of processor time
 _MAY_BECOME_FREE = frozenset({LineState.FREE, LineState.RINGING, LineState.IN_CALL})
 
 
