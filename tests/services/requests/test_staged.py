@@ -368,17 +368,16 @@ def test_somebody_writes_right_before_the_transaction_of_the_claim(
     database: Database, office: Settings, request_: CallRequest, database_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It held when the claim began, but not in its transaction."""
-    staged, write = staged_for(database, office), database.write
+    staged, write, other = staged_for(database, office), database.write, open_database(database_file)
 
     def write_later(*arguments: Any) -> Any:
-        with sqlite3.connect(database_file) as other:
-            other.execute("UPDATE call_requests SET status = 'cancelled'")
-        other.close()
+        _setting("all_paused", "1")(other, request_)
         return write(*arguments)
 
     monkeypatch.setattr(database, "write", write_later)
     dispatch, has_read = claim(database, office, staged)
     assert (dispatch.orders, has_read) == ((), True)
+    other.engine.dispose()
 
 
 def test_nobody_can_write_during_the_transaction_of_the_claim(
