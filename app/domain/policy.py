@@ -417,10 +417,12 @@ class Served:
     queues: frozenset[str] = frozenset()
 
 
-def served(facts: Facts) -> Served:
-    """Return what the agents with free lines serve."""
-    state = LineState.FREE
-    free = frozenset([line.extension for line in facts.lines.values() if line.state is state])
+_FREE = frozenset({LineState.FREE})
+
+
+def served(facts: Facts, states: AbstractSet[LineState] = _FREE) -> Served:
+    """Return what the agents with free lines serve, or those whose lines have one of these states."""
+    free = frozenset([line.extension for line in facts.lines.values() if line.state in states])
     queues = (name for name, queue in facts.queues.items() if _has_any(queue, free))
     return Served(free, frozenset(queues)) if free else Served()
 

@@ -124,6 +124,11 @@ class Database:
     def _turn(self, urgency: Urgency) -> AbstractContextManager[None]:
         return self.turns.take(urgency) if self._turnstile is not None else nullcontext()
 
+    @property
+    def has_one_writer(self) -> bool:
+        """Whether nobody else can write during a write session, so that the version stays the same in it."""
+        return self._turnstile is not None
+
     def cached(self, key: Hashable, read: Callable[[], Value]) -> Value:
         """Return the result of `read`, cached until the database changes. It must not be modified."""
         return self.cache.get(key, self.version.read(), read)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Row,
     ScalarSelect,
     Select,
+    Update,
     and_,
     bindparam,
     case,
@@ -278,14 +280,23 @@ _UNCHANGED = (
     .where(_REQUESTS.c.status == Status.WAITING.value)
     .with_for_update(skip_locked=True)
 )
+_ADD_ATTEMPT, _ADD_ENTRY = insert(_ATTEMPTS), insert(_HISTORY)
 _UPDATE_UNCHANGED = update(_REQUESTS).where(_REQUESTS.c.id.in_(_UNCHANGED))
 
 
 def claim(
-    session: Session, row: Row[Any], decision: Decision, now: datetime, *, event: str, attempt: Mapping[str, Any]
+    session: Session,
+    row: Row[Any],
+    decision: Decision,
+    now: datetime,
+    *,
+    event: str,
+    attempt: Mapping[str, Any],
+    tells: bool = True,
 ) -> bool:
     """Store a claim as `apply_decision` does, and its attempt. `attempt` are the columns of `Attempt`.
 
+    `tells` is false if no destination wants to hear of it.
     Return False if the request has changed since `row` was read, or if somebody else is changing it. This runs between
     a hang-up and the next ring, so it uses plain statements: the ORM takes longer.
     """
@@ -293,7 +304,7 @@ def claim(
     if not update_unchanged(session, row, changes):
         return False
     connection = session.connection()
-    connection.execute(insert(_ATTEMPTS), {"request_id": row.id, "started_at": now, **attempt})
+    connection.execute(_ADD_ATTEMPT, {"request_id": row.id, "started_at": now, **attempt})
     entry = {
         "request_id": row.id,
         "at": now,
@@ -304,17 +315,22 @@ def claim(
         "detail": attempt["agent"],
         "version": row.version + 1,
     }
-    connection.execute(insert(_HISTORY), entry)
-    status, started = decision.request.status.value, decision.request.attempt
-    webhooks.tell_request(session, WebhookEvent.STARTED, row, now, attempt=started, status=status)
+    connection.execute(_ADD_ENTRY, entry)
+    if tells:
+        status, started = decision.request.status.value, decision.request.attempt
+        webhooks.tell_request(session, WebhookEvent.STARTED, row, now, attempt=started, status=status)
     return True
 
 
 def update_unchanged(session: Session, row: Row[Any], changes: Mapping[str, Any]) -> bool:
     """Change columns of a waiting request. Return False if it has changed since `row` was read, or is being changed."""
     values = {**changes, "version": row.version + 1, "read_id": row.id, "read_version": row.version}
-    statement = _UPDATE_UNCHANGED.values({name: bindparam(name) for name in (*changes, "version")})
-    return session.connection().execute(statement, values).rowcount == 1
+    return session.connection().execute(_update_unchanged((*changes, "version")), values).rowcount == 1
+
+
+@lru_cache(maxsize=64)
+def _update_unchanged(columns: tuple[str, ...]) -> Update:
+    return _UPDATE_UNCHANGED.values({name: bindparam(name) for name in columns})
 
 
 def load(session: Session, request_id: int, *, lock: bool = False) -> tuple[CallRequest, Module | None] | None:
@@ -473,10 +489,13 @@ class Occupied:
     dialling: frozenset[str]
 
 
+_LAST_RING = select(Attempt.started_at).where(Attempt.agent == bindparam("agent", type_=Attempt.agent.type))
+_LAST_RING = _LAST_RING.order_by(Attempt.started_at.desc()).limit(1)
+
+
 def last_rings(session: Session, agents: Collection[str]) -> dict[str, datetime]:
     """Return when Bazang last rang each of these agents. Those whom it never rang are left out."""
-    query = select(Attempt.started_at).order_by(Attempt.started_at.desc()).limit(1)
-    found = {agent: session.scalar(query.where(Attempt.agent == agent)) for agent in agents}
+    found = {agent: session.scalar(_LAST_RING, {"agent": agent}) for agent in agents}
     return {agent: at for agent, at in found.items() if at is not None}
 
 
@@ -510,12 +529,22 @@ _IS_AUTOMATIC_CALL = (
     & or_(Attempt.dialled_at.is_not(None), Attempt.ended_at.is_(None))
 )
 _COUNT_DAILY_CALLS = select(func.count()).select_from(Attempt).where(_IS_AUTOMATIC_CALL)
+_FIRST_DAILY_CALL = select(func.min(Attempt.started_at)).where(_IS_AUTOMATIC_CALL)
 _STARTS_OF_DAILY_CALLS = select(Attempt.started_at).where(_IS_AUTOMATIC_CALL).order_by(Attempt.started_at.desc())
 
 
 def occupied(session: Session, now: datetime) -> Occupied:
     """Return what attempts occupy. This is one query, because it runs between a hang-up and the next ring."""
-    rows = session.execute(_OCCUPIED, {"now": now}).all()
+    return occupied_at(occupying(session, now), now)
+
+
+def occupying(session: Session, now: datetime) -> Sequence[Row[Any]]:
+    """Return the attempts that occupy something now or later. `occupied_at` says what, from then on."""
+    return session.connection().execute(_OCCUPIED, {"now": now}).all()
+
+
+def occupied_at(rows: Sequence[Row[Any]], now: datetime) -> Occupied:
+    """Return what attempts occupy. `rows` are the result of `occupying`, at this time or before."""
     flying = [row for row in rows if row.ended_at is None]
     pauses: dict[str, datetime] = {}
     wrapups: dict[str, datetime] = {}
@@ -562,6 +591,12 @@ def daily_calls(session: Session, limit: int, now: datetime) -> DailyCalls:
     return DailyCalls(
         count, limit, session.scalars(_STARTS_OF_DAILY_CALLS.offset(limit - 1).limit(1), since).one() + DAY
     )
+
+
+def daily_calls_until(session: Session, now: datetime) -> datetime | None:
+    """Return until when `daily_calls` stays the same if nothing is stored, None if it does so for ever."""
+    first = session.scalar(_FIRST_DAILY_CALL, {"day_ago": now - DAY})
+    return None if first is None else first + DAY
 
 
 def count_for_limits(

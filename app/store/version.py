@@ -46,7 +46,7 @@ class DatabaseVersion:
         self._engine = engine
         self._lock = threading.Lock()
         self._connection: Any = None  # of SQLite; it never writes, so it notices the commits of all others
-        self._process = 0
+        self._process = self._opened = 0
         event.listen(engine, "engine_disposed", self._close)
 
     def read(self) -> Hashable:
@@ -62,12 +62,13 @@ class DatabaseVersion:
             if self._connection is None or self._process != os.getpid():  # a connection must not be used after a fork
                 self._connection, self._process = self._engine.raw_connection(), os.getpid()
                 self._connection.detach()
+                self._opened += 1
             cursor = self._connection.cursor()
             try:
                 (version,) = cursor.execute("PRAGMA data_version").fetchone()
             finally:
                 cursor.close()
-            return id(self._connection), version
+            return self._process, self._opened, version
 
     def _close(self, _engine: Engine) -> None:
         with self._lock:

@@ -84,6 +84,15 @@ class Targets:
     def __bool__(self) -> bool:
         return bool(self.extensions or self.queues or self.modules or self.preferred or self.fallbacks)
 
+    def covers(self, other: "Targets") -> bool:
+        """Tell whether all extensions, queues, modules and fallbacks of the other ones are among these."""
+        return (
+            set(self.extensions).issuperset(other.extensions)
+            and set(self.queues).issuperset(other.queues)
+            and set(self.modules).issuperset(other.modules)
+            and set(self.fallbacks).issuperset(other.fallbacks)
+        )
+
     def parameters(self) -> dict[str, str]:
         return {
             "extensions": json.dumps(sorted(self.extensions)),
@@ -116,6 +125,17 @@ class LaneKey(NamedTuple):
         """Return the lane of this kind in which a request is."""
         return cls(kind, row.queue, row.target, row.module_id, row.held_for)
 
+    def is_of(self, targets: Targets) -> bool:
+        """Tell whether `heads` finds the lane for these targets."""
+        match self.kind:
+            case LaneKind.PREFERRED:
+                return self.held_for in targets.preferred
+            case LaneKind.FALLBACK:
+                return self.module_id in targets.fallbacks
+        if self.queue or self.target:
+            return self.target in (targets.queues if self.queue else targets.extensions)
+        return self.module_id in targets.modules
+
 
 class Held(NamedTuple):
     """Until when a request of this version is left out, and the preferred agent for whom it waits, if it does."""
@@ -145,6 +165,11 @@ class Glance:
     @property
     def finds_nobody(self) -> bool:
         return not (self.call_now or self.due or self.due_fallbacks or self.targets or self.never_free)
+
+    @property
+    def releases(self) -> bool:
+        """Whether requests may be changed before the first ones are read."""
+        return bool(self.call_now or self.due or self.due_fallbacks)
 
 
 # The conditions are literals, as in the indexes: otherwise SQLite does not use a partial index.
@@ -250,30 +275,54 @@ def _make_glance() -> Any:
 _GLANCE = _make_glance()
 
 
-def look(session: Session, served: Targets, now: datetime) -> Glance:
-    """Look whether there is anybody whom these extensions, queues and modules may serve now. This is cheap."""
-    kinds = ("extension", "queue", "module", "fallback", "preferred", "any", "now")
-    found: dict[str, list[str]] = {kind: [] for kind in kinds}
-    unfree: dict[str, list[str]] = {"extension": [], "module": []}
-    due, due_fallbacks, ends = [], [], []
-    for kind, name, waits, was_never_free, held in session.execute(
-        _GLANCE, served.parameters() | {"any": bool(served.extensions)}
-    ):
-        is_due = held is not None and held <= now
-        if waits or is_due:
-            found[kind].append(name)
-        if was_never_free:
-            unfree[kind].append(name)
-        if is_due and kind == "fallback":
-            due_fallbacks.append(int(name))
-        elif is_due:
-            due.append((kind == "queue", name))
-        elif held is not None:
-            ends.append(held)
-    modules, fallbacks = ([int(name) for name in found[kind]] for kind in ("module", "fallback"))
-    targets = Targets(found["extension"], found["queue"], modules, found["preferred"], fallbacks)
-    never_free = Targets(unfree["extension"], (), [int(name) for name in unfree["module"]])
-    return Glance(targets, never_free, due, due_fallbacks, bool(found["now"]), min(ends, default=None))
+@dataclass(frozen=True)
+class Look:
+    """What the database says of targets, whatever the time is."""
+
+    served: Targets
+    rows: Sequence[Any]
+
+    def of(self, served: Targets) -> "Look":
+        """Return the part that concerns these targets, which must have been looked at."""
+        wanted: dict[str, Collection[object]] = {
+            "extension": served.extensions,
+            "preferred": served.extensions,
+            "queue": served.queues,
+            "module": {str(number) for number in served.modules},
+            "fallback": {str(number) for number in served.fallbacks},
+            "any": [""] if served.extensions else [],
+            "now": [""],
+        }
+        return Look(served, [row for row in self.rows if row.name in wanted[row.kind]])
+
+    def judge(self, now: datetime) -> Glance:
+        """Return whom somebody may have to look at now."""
+        kinds = ("extension", "queue", "module", "fallback", "preferred", "any", "now")
+        found: dict[str, list[str]] = {kind: [] for kind in kinds}
+        unfree: dict[str, list[str]] = {"extension": [], "module": []}
+        due, due_fallbacks, ends = [], [], []
+        for kind, name, waits, was_never_free, held in self.rows:
+            is_due = held is not None and held <= now
+            if waits or is_due:
+                found[kind].append(name)
+            if was_never_free:
+                unfree[kind].append(name)
+            if is_due and kind == "fallback":
+                due_fallbacks.append(int(name))
+            elif is_due:
+                due.append((kind == "queue", name))
+            elif held is not None:
+                ends.append(held)
+        modules, fallbacks = ([int(name) for name in found[kind]] for kind in ("module", "fallback"))
+        targets = Targets(found["extension"], found["queue"], modules, found["preferred"], fallbacks)
+        never_free = Targets(unfree["extension"], (), [int(name) for name in unfree["module"]])
+        return Glance(targets, never_free, due, due_fallbacks, bool(found["now"]), min(ends, default=None))
+
+
+def look(session: Session, served: Targets) -> Look:
+    """Look whether there is anybody whom these extensions, queues and modules may serve. This is cheap."""
+    values = served.parameters() | {"any": bool(served.extensions)}
+    return Look(served, session.connection().execute(_GLANCE, values).all())
 
 
 _SET_HELD = (
@@ -448,7 +497,10 @@ _HEADS = {
 _BY_ID = select(_R).where(_R.c.id.in_(bindparam("ids", expanding=True)))
 
 
-def heads(session: Session, targets: Targets, *, inside: bool, by_failures: bool) -> Sequence[tuple[LaneKey, Row[Any]]]:
+Heads = Sequence[tuple[LaneKey, Row[Any]]]
+
+
+def heads(session: Session, targets: Targets, *, inside: bool, by_failures: bool) -> Heads:
     """Return each lane of these targets with its first request. A request can be in two lanes.
 
     `inside`: leave out customers outside. `by_failures`: customers outside take turns by the failures of their route.

@@ -106,7 +106,7 @@ def tell(
 
 
 def is_wanted(session: Session, event: WebhookEvent) -> bool:
-    """Tell whether any destination wants an event."""
+    """Tell whether there is a destination that wants an event, of some modules at least."""
     wanted = select(_WEBHOOKS.c.id).where(_WEBHOOKS.c.active, _WEBHOOKS.c.events.like(f"% {event.value} %"))
     return session.connection().scalar(wanted.limit(1)) is not None
 

@@ -20,6 +20,7 @@ from app.domain.policy import Facts
 from app.log import log_fields
 from app.services.requests import attempts
 from app.services.requests.attempts import AttemptInFlight
+from app.services.requests.staged import Staged, stage
 from app.store.database import Database
 from app.telephony.ami import AmiDisconnected, AmiError, AmiRefused, AmiTimeout, AmiUnsafe
 from app.telephony.attempts import AgentLeft, AttemptFollower, EndReport, Report, StepReport, StrayReport
@@ -34,6 +35,9 @@ from app.worker.write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS = 0.5  # after the database refused a claim
+# Seconds from a dispatch until what the next one needs is read: what an event changes is stored before. It also bounds
+# how often that is read while the database changes all the time.
+STAGE_DELAY = 0.1
 SILENT_AFTER = timedelta(seconds=3)  # an attempt of this age is reconciled at each poll
 # An attempt without channels and without an end has ended if it still looks the same after these seconds. A PBX that
 # stood still carries out its orders a moment after it responds again.
@@ -96,6 +100,8 @@ class Dispatcher:
         self._figures = figures or WorkerFigures()
         self._woken = asyncio.Event()
         self._woken_at: float | None = None  # monotonic: the first time since the last dispatch
+        self._staged: Staged | None = None  # for the next claim
+        self._stage_timer: asyncio.TimerHandle | None = None  # it will be staged soon
         self._records_to_delete: tuple[str, ...] = ()  # ended attempts; the next dial order carries them
         self._looks_gone: dict[str, tuple[str, float]] = {}  # attempts: their record, and since when (monotonic)
         self._ended: set[str] = set()  # attempts whose end is known here, but perhaps not stored yet
@@ -112,10 +118,14 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Dispatch for ever: when woken, and when a waiting time ends."""
-        while True:
-            self._woken.clear()
-            since, self._woken_at = self._woken_at, None
-            await self._wait(await self._dispatch(time.monotonic() if since is None else since))
+        try:
+            while True:
+                self._woken.clear()
+                since, self._woken_at = self._woken_at, None
+                await self._wait(await self._dispatch(time.monotonic() if since is None else since))
+        finally:
+            if self._stage_timer is not None:
+                self._stage_timer.cancel()
 
     async def _wait(self, seconds: float | None) -> None:
         try:
@@ -134,7 +144,8 @@ class Dispatcher:
                 facts = self._facts()
                 if not facts.connected or facts.obstacle is not None or not self._ready():
                     return None
-                dispatch = await asyncio.to_thread(attempts.claim_due, self._database, self._settings, facts, now)
+                given = self._database, self._settings, facts, now, self._staged
+                dispatch = await asyncio.to_thread(attempts.claim_due, *given)
         except SQLAlchemyError as error:
             self._woken_at = since
             log.error("cannot claim requests, the database refuses; retrying in %s s: %s", RETRY_SECONDS, error)
@@ -151,9 +162,27 @@ class Dispatcher:
                 self._rings(order)
             except Exception:
                 log.exception("attempt %s: cannot note that it rings", order.attempt)
+        self._stage_soon()
         if dispatch.wake_at is None:
             return None
         return max(0.0, (dispatch.wake_at - utcnow()).total_seconds())
+
+    def _stage_soon(self) -> None:
+        if self._stage_timer is None:
+            loop = asyncio.get_running_loop()
+            self._stage_timer = loop.call_later(STAGE_DELAY, lambda: self._tasks.spawn(self._stage()))
+
+    async def _stage(self) -> None:
+        """Read what the next claim will need, so that it need not be read between a hang-up and the next ring."""
+        try:
+            async with CLOCK.hold() as now:
+                given = self._database, self._settings, self._facts(), now, self._staged
+                self._staged = await asyncio.to_thread(stage, *given)
+        except Exception as error:  # the claim reads it itself
+            self._staged = None
+            log.warning("cannot read ahead what the next claim needs: %s", error)
+        finally:
+            self._stage_timer = None
 
     async def _dial(self, order: DialOrder, now: datetime, since: float) -> None:
         """Dial an order that was claimed at `now`, and is due since `since` (monotonic)."""

@@ -42,6 +42,7 @@ from app.services.requests import attempts
 from app.services.requests.attempts import Dispatch, claim_due
 from app.services.requests.reached import Talk, close_reached
 from app.services.requests.registration import Registration, register
+from app.services.requests.staged import stage
 from app.services.settings import save as settle
 from app.services.webhooks import outbox as webhooks
 from app.store import routes
@@ -123,6 +124,12 @@ def test_sixteen_wishes_are_sixteen_requests(database: Database) -> None:
 
 
 # Claiming
+
+
+def test_nothing_is_read_ahead_of_a_claim(database: Database, office: Settings) -> None:
+    """Others write during its transaction here, so it could not prove that nothing has changed."""
+    create_request(database, create_module(database))
+    assert stage(database, office, make_facts([make_line("101")]), NOW) is None
 
 
 def claim_until_it_is_told(database: Database, office: Settings, agents: list[str]) -> Dispatch:

@@ -32,8 +32,8 @@ def claim_after_originate() -> Iterator[None]:
     claim, originate = MemoryStore.claim_due, Dialer.originate
     late: dict[str, Callable[[], None]] = {}
 
-    def claim_later(self: MemoryStore, database: Any, settings: Any, facts: Any, now: Any) -> Dispatch:
-        dispatch = claim(self, database, settings, facts, now)
+    def claim_later(self: MemoryStore, *given: Any) -> Dispatch:
+        dispatch = claim(self, *given)
         for order in dispatch.orders:
             claimed, attempt = self._requests[order.request_id], self._attempts[order.attempt]
 

@@ -260,9 +260,16 @@ class MemoryStore(Store):
     def has_trouble(self) -> bool:
         return self._trouble is not None
 
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        with super().used(), mock.patch.object(dispatcher_module, "stage", lambda *_: None):
+            yield
+
     # -- what the dispatcher calls ---------------------------------------------------------------------------------
 
-    def claim_due(self, _database: Any, _settings: Any, facts: Facts, now: datetime) -> Dispatch:
+    def claim_due(
+        self, _database: Any, _settings: Any, facts: Facts, now: datetime, _staged: object = None
+    ) -> Dispatch:
         waiting = [request for request in self._requests.values() if request.status is Status.WAITING]
         for index, request in enumerate(waiting):
             if request.free_at is None and request.rules.min_wait:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from panoramisk.message import Message
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 
 from app.config import Settings
 from app.domain.dial_order import DialOrder
 from app.domain.lifecycle import Cancelled, Outcome, Step
-from app.domain.policy import Facts, ReasonCode
+from app.domain.policy import Facts, LineState, ReasonCode
 from app.log import current_fields
 from app.services.requests import attempts as requests
 from app.services.requests.attempts import Dispatch
@@ -109,6 +109,7 @@ class Harness:
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database, self.settings = database, settings
         self.follower, self.writes, self.figures = AttemptFollower(), WriteQueue(), WorkerFigures()
+        self.tasks = BackgroundTasks()
         self.dialer = FakeDialer(self.follower, self._stored)
         self.dispatches = Received[Facts]()
         self.ready = True
@@ -121,7 +122,7 @@ class Harness:
             self.dialer,  # type: ignore[arg-type]
             self.follower,
             writes=self.writes,
-            tasks=BackgroundTasks(),
+            tasks=self.tasks,
             facts=self._facts,
             prompt=lambda order, now: (f"for {order.spoken}", *self.prepared),
             prepare_number=self._prepare_number,
@@ -206,6 +207,7 @@ async def harness(database: Database, office: Settings, monkeypatch: pytest.Monk
             assert not task.done(), "the task ended by itself"
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await harness.tasks.cancel()
 
 
 def create_due_request(database: Database, agent: str = "101", **kwargs: Any) -> CallRequest:
@@ -827,6 +829,45 @@ async def test_records_of_ended_attempts_are_deleted_by_the_next_accepted_order(
     await harness.dial(3)
     await harness.settled()
     assert {row.id for row in harness.attempts() if row.trace_cleared} == {first.attempt, second.attempt}
+
+
+# What is read ahead
+
+
+async def test_what_a_claim_needs_is_read_while_the_agent_talks(
+    harness: Harness, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, given = requests.claim_due, list[Any]()
+
+    def note(*arguments: Any) -> Dispatch:
+        given.append(arguments[-1])
+        return claim(*arguments)
+
+    monkeypatch.setattr(requests, "claim_due", note)
+    free, harness.facts = harness.facts, make_facts([make_line("101", LineState.IN_CALL)], now=datetime.now(UTC))
+    request = create_due_request(database)
+    async with asyncio.timeout(PATIENCE):
+        while not given or given[-1] is None:
+            await harness.has_dispatched()
+    executed = []
+    event.listen(database.engine, "before_cursor_execute", lambda _c, _k, statement, *_: executed.append(statement))
+    harness.facts = free
+    assert (await harness.dial()).request_id == request.id
+    assert executed[0] == "BEGIN IMMEDIATE" and executed[1].startswith("UPDATE")
+
+
+async def test_calls_go_on_if_nothing_can_be_read_ahead(
+    harness: Harness, database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OperationalError("SELECT", {}, Exception("disk I/O error"))
+
+    monkeypatch.setattr(dispatcher_module, "stage", fail)
+    async with asyncio.timeout(PATIENCE):
+        while "disk I/O error" not in caplog.text:
+            await harness.has_dispatched()
+    create_due_request(database)
+    await harness.dial()
 
 
 # Errors

@@ -17,19 +17,17 @@ from app.domain.lifecycle import Decision, Ended, Failures, Outcome, Progressed,
 from app.domain.policy import Facts
 from app.domain.queue_hold import queues_to_hold
 from app.services.requests.history import EventKind
-from app.services.requests.lanes import Lanes, note_free
+from app.services.requests.lanes import Lanes, find_free
 from app.services.requests.pause import is_paused
+from app.services.requests.staged import Reads, Staged
 from app.store import agent_failures, pbx_state, routes, waiting
 from app.store import requests as store
 from app.store import settings as store_settings
-from app.store.configuration import Configuration, load_configuration
 from app.store.database import Database
-from app.store.hours import make_hours
 from app.store.models import Attempt, CallRequest, Module
 from app.store.number_policy import make_policy
 from app.store.settings import OfficeSettings
 from app.store.turns import Urgency
-from app.store.waiting import Targets
 
 log = logging.getLogger(__name__)
 UNDIALLABLE_PAUSE = timedelta(minutes=15)
@@ -52,72 +50,75 @@ class Dispatch:
     wake_at: datetime | None
 
 
-def claim_due(database: Database, settings: Settings, facts: Facts, now: datetime) -> Dispatch:
+def claim_due(
+    database: Database, settings: Settings, facts: Facts, now: datetime, staged: Staged | None = None
+) -> Dispatch:
     """Claim every request that may be dialled now. The claims are committed before the caller may dial them.
 
     Only the requests of agents whose lines are free are looked at, in their turn. If nobody waits for them, nothing is
-    written.
+    written. What is `staged` is not read again, if it still holds.
     """
     free = policy.served(facts)
-    with database.read() as session:
-        configuration = load_configuration(database, session)
-        modules = configuration.modules_of(free.extensions)
-        fallbacks = configuration.fallbacks_of(free.extensions, free.queues)
-        served = Targets(free.extensions, free.queues, modules, fallbacks=fallbacks)
-        glance = waiting.look(session, served, now)
+    ready = staged.reads(database, settings, free, now) if staged is not None else None
+    if ready is not None:
+        glance = ready.look().judge(now)
+    else:
+        with database.read() as session:
+            glance = Reads(database, settings, session, free, now).look().judge(now)
     if glance.finds_nobody:
         return Dispatch((), glance.next_due)
     with database.write(Urgency.ATTEMPT) as session:
-        configuration = load_configuration(database, session)
-        stored = configuration.settings
-        office = store_settings.office(session, settings, stored)
-        hours = make_hours(office.timezone, office.region, stored, configuration.special_days, now)
-        glance = waiting.release(session, glance, served, now)
-        note_free(session, glance.never_free, configuration.modules, facts)
+        reads = Reads(database, settings, session, free, now)
+        if ready is not None and not ready.proven(session):
+            glance = reads.look().judge(now)
+        elif ready is not None and not glance.releases:
+            reads = ready
+        glance = waiting.release(session, glance, reads.targets, now)
+        freed = find_free(reads, glance.never_free, facts)
         orders: list[DialOrder] = []
         wakes = [glance.next_due]
         lost: set[int] = set()  # somebody else has changed them at the same time, or is doing so
         while True:
             found = len(lost)
-            facts = _with_attempts(session, facts, configuration, office, now)
+            facts = _with_attempts(reads, facts)
             outside = policy.outside_reason(facts, now)
-            lanes = Lanes(session, configuration.modules, hours, now, lost)
+            lanes = Lanes(reads, freed, lost)
             opened = lanes.open(
                 glance.targets,
                 call_now=glance.call_now,
                 inside=outside is not None,
                 by_failures=outside is None and policy.by_failures(facts),
             )
-            facts = replace(facts, openings=hours.openings(lanes.modules.values(), now), rung=lanes.last_rings())
+            facts = replace(facts, openings=reads.hours.openings(lanes.modules.values(), now), rung=lanes.last_rings())
             plan = policy.decide_lanes(opened, facts, now)
             lanes.close(plan)
             rung = {*facts.agents_in_flight, *(dial.agent for dial in plan.dials)}
             for dial in plan.dials:
                 row = lanes.rows[dial.request.id]
-                held = queues_to_hold(dial.agent, facts, rung) if office.hold_queues else ()
+                held = queues_to_hold(dial.agent, facts, rung) if reads.office.hold_queues else ()
                 try:
                     module = lanes.modules.get(row.module_id or 0)
-                    order = _make_order(row, module, dial.agent, office, facts.lines, held)
+                    order = _make_order(row, module, dial.agent, reads.office, facts.lines, held)
                 except Exception:  # one bad request must not block the others
                     log.exception("request %s cannot be dialled, postponing it", row.id)
                     store.update_unchanged(session, row, {"not_before": now + UNDIALLABLE_PAUSE})
                     continue
-                if _claim(session, row, dial, order, facts.route_of(dial.request), now):
+                if _claim(session, row, dial, order, facts.route_of(dial.request), now, tells=reads.tells()):
                     orders.append(order)
+                    freed.pop(row.id, None)  # the claim has stored it
                 else:
                     lost.add(row.id)
             wakes += [plan.wake_at, outside.until if outside is not None else None]
             if len(lost) == found:
+                waiting.set_free(session, freed)
                 return Dispatch(tuple(orders), min((wake for wake in wakes if wake is not None), default=None))
+            reads = Reads(database, settings, session, free, now)  # with what was just written
 
 
-def _with_attempts(
-    session: Session, facts: Facts, configuration: Configuration, office: OfficeSettings, now: datetime
-) -> Facts:
+def _with_attempts(reads: Reads, facts: Facts) -> Facts:
     """Complete the facts with what the database knows of attempts, of the routes, of the rules and of a pause."""
-    stored = configuration.settings
-    occupied, limits = store.occupied(session, now), store_settings.call_limits(stored)
-    daily = store.daily_calls(session, limits.daily_calls, now)
+    stored = reads.configuration.settings
+    occupied, limits, daily = reads.occupied(), store_settings.call_limits(stored), reads.daily_calls()
     return replace(
         facts,
         numbers_in_flight=occupied.numbers,
@@ -126,9 +127,9 @@ def _with_attempts(
         request_pauses=occupied.request_pauses,
         wrapups=occupied.wrapups,
         all_paused=is_paused(stored),
-        number_policy=make_policy(office.region, stored, configuration.number_rules),
-        outbound_context=office.outbound_context,
-        routes=routes.failing(session),
+        number_policy=make_policy(reads.office.region, stored, reads.configuration.number_rules),
+        outbound_context=reads.office.outbound_context,
+        routes=reads.failing_routes(),
         calls=occupied.calls,
         dialling=occupied.dialling,
         calls_limit=limits.calls,
@@ -139,7 +140,9 @@ def _with_attempts(
     )
 
 
-def _claim(session: Session, row: Row[Any], dial: policy.Dial, order: DialOrder, route: str, now: datetime) -> bool:
+def _claim(
+    session: Session, row: Row[Any], dial: policy.Dial, order: DialOrder, route: str, now: datetime, *, tells: bool
+) -> bool:
     """Store that a request is dialled now. Return False if somebody else has changed it or is doing so."""
     decision = lifecycle.transition(dial.request, lifecycle.Claimed(order.attempt), now)
     assert decision.changed, "the policy picks waiting requests only"
@@ -150,7 +153,7 @@ def _claim(session: Session, row: Row[Any], dial: policy.Dial, order: DialOrder,
         "route": route,
         "manual": dial.request.call_now,
     }
-    return store.claim(session, row, decision, now, event=EventKind.CLAIMED, attempt=attempt)
+    return store.claim(session, row, decision, now, event=EventKind.CLAIMED, attempt=attempt, tells=tells)
 
 
 def _make_order(

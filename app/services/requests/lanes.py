@@ -2,21 +2,20 @@
 
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, select
-from sqlalchemy.orm import Session
 
 from app.domain import lifecycle, numbers, policy
 from app.domain.agent_order import AgentOrder
 from app.domain.lifecycle import Request, Status
 from app.domain.policy import Facts
 from app.services.requests.expiry import expire_rows, last_closing
+from app.services.requests.staged import Reads
 from app.store import requests as store
 from app.store import waiting
-from app.store.hours import OfficeHours
 from app.store.models import CallRequest, Module
 from app.store.waiting import LaneKey, LaneKind, Targets
 
@@ -36,18 +35,13 @@ _OWN_TIMES = frozenset(
 class Lanes:
     """The requests that are looked at in a transaction. `passed_over` are ids that are left out.
 
-    `rows` are those that were read, by id, and `modules` their modules.
+    `freed` are the times at which their extensions were first free, for those that do not have theirs yet. `rows` are
+    those that were read, by id, and `modules` their modules.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        modules: Mapping[int, Module],
-        hours: OfficeHours | None,
-        now: datetime,
-        passed_over: Collection[int] = (),
-    ) -> None:
-        self.session, self.now, self._hours, self._all_modules = session, now, hours, modules
+    def __init__(self, reads: Reads, freed: Mapping[int, datetime], passed_over: Collection[int] = ()) -> None:
+        self.session, self.now, self._reads = reads.session, reads.now, reads
+        self._hours, self._all_modules, self._freed = reads.hours, reads.configuration.modules, freed
         self.rows: dict[int, Row[Any]] = {}
         self.modules: dict[int, Module] = {}
         self._passed_over = passed_over
@@ -57,7 +51,7 @@ class Lanes:
     def open(self, targets: Targets, *, call_now: bool, inside: bool, by_failures: bool) -> list[policy.Lane]:
         """Return a lane for each module of these targets; see `heads`. `call_now`: and for each request called now."""
         called_now = self._called_now() if call_now else []
-        heads = waiting.heads(self.session, targets, inside=inside, by_failures=by_failures)
+        heads = self._reads.heads(targets, inside=inside, by_failures=by_failures)
         rows = [*called_now, *(row for _, row in heads)]
         ids = {row.module_id for row in rows} & self._all_modules.keys()
         self.modules |= {module_id: self._all_modules[module_id] for module_id in ids}
@@ -81,6 +75,8 @@ class Lanes:
         if row.id in self._passed_over or row.status != Status.WAITING.value:  # the head of a lane is read twice
             return None
         request = store.to_domain(row, self.modules.get(row.module_id))
+        if request.free_at is None and row.id in self._freed:
+            request = replace(request, free_at=self._freed[row.id])
         if self._is_over(request, self.modules.get(row.module_id)):
             self._expired.append(row.id)
             return None
@@ -160,16 +156,18 @@ class _StoredLane:
         return bool(rows)
 
 
-def note_free(session: Session, targets: Targets, modules: Mapping[int, Module], facts: Facts) -> None:
-    """Store the first time at which an extension was free: the minimum waiting time is counted from it."""
+def find_free(reads: Reads, targets: Targets, facts: Facts) -> dict[int, datetime]:
+    """Return the first time at which the extensions of requests were free: the minimum waiting time is counted from it.
+
+    `targets` have requests whose extensions were never free until now.
+    """
     if not targets:
-        return
-    rows = waiting.never_free(session, targets)
-    moments = {}
-    for row in rows:
+        return {}
+    modules, moments = reads.configuration.modules, {}
+    for row in reads.never_free(targets):
         extensions = () if row.target else tuple(modules[row.module_id].targets)
         request = Request(row.id, "", row.registered_at, target=row.target, extensions=extensions)
         freed_at = policy.freed_at(request, facts)
         if freed_at is not None:
             moments[row.id] = freed_at
-    waiting.set_free(session, moments)
+    return moments

@@ -14,13 +14,12 @@ from app.domain import lifecycle, policy
 from app.domain.agent_order import AgentOrder
 from app.domain.lifecycle import Outcome, Request, Status
 from app.domain.place_in_line import Place, WaitingCallers
-from app.domain.policy import Facts, LineState, Member, Queue
+from app.domain.policy import Facts, LineState, Member, Queue, Served
 from app.services.modules.save import save_module
 from app.services.requests import attempts
 from app.services.requests.attempts import Dispatch, claim_due
+from app.services.requests.staged import Reads, Staged, stage
 from app.store import requests as store_requests
-from app.store import settings as store_settings
-from app.store.configuration import load_configuration
 from app.store.database import Database
 from app.store.models import Attempt, CallRequest, Module, RouteTroubleRow
 from app.store.settings import write_setting
@@ -170,12 +169,19 @@ class RandomOffice:
     def facts_at(self, now: datetime) -> Facts:
         return replace(self.facts, heartbeat=now)
 
+    def staged(self) -> Staged | None:
+        """Return what is read before a claim."""
+        before = self.now - self.random.choice([0, 1, 40, 200]) * SECOND
+        members = {name: Queue(tuple(map(Member, EXTENSIONS))) for name in QUEUES}
+        facts = make_facts([make_line(extension, LineState.IN_CALL) for extension in EXTENSIONS], queues=members)
+        return stage(self.database, self.settings, facts, before)
+
     def plan_of_all(self, now: datetime) -> policy.Plan:
         """Return the plan that all waiting requests make, each of which is read and judged."""
         with self.database.read() as session:
-            configuration = load_configuration(self.database, session)
-            office = store_settings.office(session, self.settings, configuration.settings)
-            facts = attempts._with_attempts(session, self.facts_at(now), configuration, office, now)
+            facts = attempts._with_attempts(
+                Reads(self.database, self.settings, session, Served(), now), self.facts_at(now)
+            )
             facts = replace(facts, rung=store_requests.last_rings(session, EXTENSIONS))
             rows = store_requests.active(session, [Status.WAITING])
             return policy.decide([self._seen(store_requests.to_domain(*row), facts, now) for row in rows], facts, now)
@@ -214,12 +220,21 @@ def test_decision_is_that_of_all_requests_and_comes_in_time(database: Database, 
     check_decisions(database, office, seed)
 
 
-def check_decisions(database: Database, office: Settings, seed: int) -> None:
-    """Dispatch a few times in a random office. Compare each decision with that of all requests."""
+@pytest.mark.parametrize("seed", range(100, 112))
+def test_decision_from_what_was_read_before_is_the_same(database: Database, office: Settings, seed: int) -> None:
+    check_decisions(database, office, seed, reads_before=True)
+
+
+def check_decisions(database: Database, office: Settings, seed: int, *, reads_before: bool = False) -> None:
+    """Dispatch a few times in a random office. Compare each decision with that of all requests.
+
+    `reads_before`: what it reads was read a while before, when all agents were talking.
+    """
     it = RandomOffice(database, office, seed)
     for _ in range(3):
+        staged = it.staged() if reads_before else None
         expected = [(dial.request.id, dial.agent) for dial in it.plan_of_all(it.now).dials]
-        dispatch = claim_due(database, office, it.facts_at(it.now), it.now)
+        dispatch = claim_due(database, office, it.facts_at(it.now), it.now, staged)
         assert [(order.request_id, order.agent) for order in dispatch.orders] == expected
         for moment in it.moments():
             if dispatch.wake_at is not None and moment >= dispatch.wake_at:
