@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,7 @@ def _checked_context(*, panel: bool = False) -> tuple[Settings, Database]:
     `panel`: those of the panel, whatever BAZANG_EXCHANGE says.
     """
     from app.doctor import check_schema
-    from app.doctor.findings import Level
+    from app.domain.findings import Level
 
     settings, database = _panel_context() if panel else _context()
     schema = check_schema(database)
@@ -447,16 +448,20 @@ def fill(count: int, waiting: int | None, seed: int, yes: bool) -> None:
 
 
 @click.command()
-def doctor() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print each finding as a line of JSON.")
+def doctor(*, as_json: bool) -> None:
     """Check the installation and say how to fix each problem."""
     from app.doctor import run_checks
-    from app.doctor.findings import Level
+    from app.domain.findings import Level
 
     settings, database = _context()
     marks = {Level.OK: "ok   ", Level.WARNING: "warn ", Level.FAULT: "FAULT"}
     faults = 0
     for finding in run_checks(settings, database, datetime.now(UTC)):
         faults += finding.level is Level.FAULT
+        if as_json:
+            click.echo(json.dumps(asdict(finding), ensure_ascii=False))
+            continue
         click.echo(f"{marks[finding.level]} {finding.text}")
         if finding.fix:
             click.echo(f"      -> {finding.fix}")
