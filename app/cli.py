@@ -485,7 +485,7 @@ def fill(count: int, waiting: int | None, seed: int, yes: bool) -> None:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print each finding as a line of JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print each finding as a line of JSON, and the count of faults.")
 def doctor(*, as_json: bool) -> None:
     """Check the installation and say how to fix each problem."""
     from app.doctor import run_checks
@@ -502,5 +502,7 @@ def doctor(*, as_json: bool) -> None:
         click.echo(f"{marks[finding.level]} {finding.text}")
         if finding.fix:
             click.echo(f"      -> {finding.fix}")
+    if as_json:
+        click.echo(json.dumps({"faults": faults}))  # also says that no check has ended the program
     if faults:
         raise SystemExit(1)

@@ -340,7 +340,8 @@ def test_clock_that_is_not_synchronized(
 @pytest.mark.usefixtures("quick")
 def test_findings_as_json(install: Install) -> None:
     result = run(install(ami_port=free_port(), agi_port=free_port()), "doctor", "--json")
-    found = [json.loads(line) for line in result.output.splitlines()]
+    *found, end = (json.loads(line) for line in result.output.splitlines())
+    assert end == {"faults": sum(each["level"] == "fault" for each in found)}
     assert result.exit_code == 1 and found[0]["level"] == "ok" and found[0]["part"] == "database"
     (worker,) = (each for each in found if each["part"] == "worker" and each["level"] == "fault")
     assert worker["text"] == "The worker does not run." and "worker`" in worker["fix"]
