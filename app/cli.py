@@ -356,8 +356,8 @@ def import_settings(file: Path) -> None:
 
 _passphrase_file = click.option(
     "--passphrase-file",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="The passphrase is the first line of this file, so nobody is asked.",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help='The passphrase is the first line of this file ("-": of standard input), so nobody is asked.',
 )
 
 
@@ -414,6 +414,8 @@ def restore(file: Path, *, passphrase_file: Path | None) -> None:
     from app.services.passphrase import WrongPassphrase, decrypting
     from app.store.schema import MIGRATIONS
 
+    if str(file) == str(passphrase_file) == "-":
+        raise click.ClickException("Standard input is either the backup or the passphrase.")
     settings, database = _panel_context()
     revisions = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
     try:
@@ -452,7 +454,8 @@ def _read_passphrase(file: Path | None, *, is_new: bool) -> str:
         passphrase: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=is_new, err=True)
     else:
         try:
-            passphrase = file.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+            with click.open_file(str(file), encoding="utf-8") as lines:
+                passphrase = lines.readline().rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             raise click.ClickException(f"{file} cannot be read: {error}") from error
     if is_new and len(passphrase) < SHORTEST:

@@ -128,13 +128,17 @@ def test_backup_with_a_passphrase_is_restored_on_the_other_kind_of_database(
         restored_into.engine.dispose()
 
 
-def test_backup_is_not_made_with_a_passphrase_that_is_too_short(app: Flask, tmp_path: Path) -> None:
+def test_passphrase_that_cannot_be_used(app: Flask, tmp_path: Path) -> None:
     file, passphrase = tmp_path / "office.age", tmp_path / "passphrase"
     passphrase.write_text("short\n")
     assert "8 characters" in error_of(run(app, "backup", str(file), "--passphrase-file", str(passphrase)))
     assert not file.exists()
+    typed = run(app, "backup", str(file), "--passphrase-file", "-", given="short\n")
+    assert "8 characters" in error_of(typed) and not file.exists()
     passphrase.write_bytes(b"\xff\xfe")
-    assert "cannot be read" in error_of(run(app, "backup", str(file), "--passphrase-file", str(passphrase)))
+    for path in (passphrase, tmp_path / "missing"):
+        assert "cannot be read" in error_of(run(app, "backup", str(file), "--passphrase-file", str(path)))
+    assert "either" in error_of(run(app, "restore", "-", "--passphrase-file", "-"))
 
 
 def test_backup_that_cannot_be_written_or_read_is_an_error(app: Flask, tmp_path: Path) -> None:
