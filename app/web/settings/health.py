@@ -1,7 +1,6 @@
 """The page that checks the whole installation, with what the command `doctor` says."""
 
-from flask import flash, render_template, request
-from flask_babel import gettext as _
+from flask import render_template, request
 from flask_babel import lazy_gettext as _l
 
 from app.domain.findings import Level, Part
@@ -25,15 +24,10 @@ _PARTS = {
 @administrator_required
 def health_page():
     """Show the state of the telephone side, and check everything when somebody asks for it."""
-    found = _examine() if request.method == "POST" else None
-    return render_template(
-        "settings/health.html", found=found, parts=_PARTS, levels=Level, components=health.components()
-    )
-
-
-def _examine() -> examination.Examination | None:
-    try:
-        return examination.examine(panel_settings(), current_exchange().code)
-    except examination.Busy:
-        flash(_("Everything is being checked already. Try again in a minute."), "warning")
-        return None
+    values: dict[str, object] = {}
+    if request.method == "POST":
+        try:
+            values["found"] = examination.examine(panel_settings(), current_exchange().code)
+        except examination.Busy:
+            values["is_busy"] = True
+    return render_template("settings/health.html", **values, parts=_PARTS, levels=Level, components=health.components())

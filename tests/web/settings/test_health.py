@@ -67,4 +67,4 @@ def test_checks_without_an_end_are_not_taken_for_good(admin: Visitor, monkeypatc
 def test_second_check_at_the_same_time_is_refused(admin: Visitor) -> None:
     with examination._running:
         page = admin.post(HEALTH, status=200)
-    assert "Everything is being checked already." in page.source
+    assert "Everything is being checked already." in page.main
