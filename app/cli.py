@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,7 @@ def _checked_context(*, panel: bool = False) -> tuple[Settings, Database]:
     `panel`: those of the panel, whatever BAZANG_EXCHANGE says.
     """
     from app.doctor import check_schema
-    from app.doctor.findings import Level
+    from app.domain.findings import Level
 
     settings, database = _panel_context() if panel else _context()
     schema = check_schema(database)
@@ -353,21 +354,35 @@ def import_settings(file: Path) -> None:
         click.echo(f"These users have no password yet: {names}. Set one: {command('set-password NAME')}")
 
 
+_passphrase_file = click.option(
+    "--passphrase-file",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help='The passphrase is the first line of this file ("-": of standard input), so nobody is asked.',
+)
+
+
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
-def backup(file: Path) -> None:
+@click.option("--encrypt", is_flag=True, help="Encrypt the file with a passphrase, which is asked.")
+@_passphrase_file
+def backup(file: Path, *, encrypt: bool, passphrase_file: Path | None) -> None:
     """Save the whole office in FILE ("-": standard output). The panel and the worker may run meanwhile.
 
     Of several exchanges, it has the first one.
 
-    It contains customers' numbers and secrets. To encrypt it, pipe it: flask --app wsgi backup - | age -p > FILE
+    It contains customers' numbers and secrets. --encrypt or --passphrase-file encrypts it, in the format of age.
     """
     from app.services import backup as backups
     from app.services import exchanges
+    from app.services.passphrase import encrypting
 
     settings, database = _checked_context(panel=True)
+    passphrase = _read_passphrase(passphrase_file, is_new=True) if encrypt or passphrase_file else ""
     try:
-        with click.open_file(str(file), "wb", atomic=str(file) != "-") as stream:
+        with (
+            click.open_file(str(file), "wb", atomic=str(file) != "-") as opened,
+            encrypting(opened, passphrase) as stream,
+        ):
             made = backups.save(settings, database, stream, datetime.now(UTC))
         if str(file) != "-":
             file.chmod(0o600)
@@ -386,7 +401,8 @@ def backup(file: Path) -> None:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
-def restore(file: Path) -> None:
+@_passphrase_file
+def restore(file: Path, *, passphrase_file: Path | None) -> None:
     """Restore FILE ("-": standard input) of `backup` where there is no office yet. Stop panel and worker before.
 
     All automatic calls and webhooks are paused then, because people may have been called since the backup was made.
@@ -395,12 +411,18 @@ def restore(file: Path) -> None:
     from alembic.script import ScriptDirectory
 
     from app.services import backup as backups
+    from app.services.passphrase import WrongPassphrase, decrypting
     from app.store.schema import MIGRATIONS
 
+    if str(file) == str(passphrase_file) == "-":
+        raise click.ClickException("Standard input is either the backup or the passphrase.")
     settings, database = _panel_context()
     revisions = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
     try:
-        with click.open_file(str(file), "rb") as stream:
+        with (
+            click.open_file(str(file), "rb") as opened,
+            decrypting(opened, lambda: _read_passphrase(passphrase_file, is_new=False)) as stream,
+        ):
             made = backups.restore(
                 settings,
                 database,
@@ -413,6 +435,8 @@ def restore(file: Path) -> None:
         raise click.ClickException(
             "Nothing was restored: there is an office already. Use an empty BAZANG_DATA_DIR or database."
         ) from error
+    except WrongPassphrase as error:
+        raise click.ClickException("Nothing was restored. The passphrase is wrong, or the file is damaged.") from error
     except backups.BadBackup as error:
         raise click.ClickException(f"Nothing was restored. {error}") from error
     except OSError as error:
@@ -420,6 +444,23 @@ def restore(file: Path) -> None:
     click.echo(f"{_contents(made)} were restored. Automatic calls and webhooks are paused: resume them in the panel.")
     if not made.has_key:
         click.echo("Set BAZANG_SECRET_KEY as it was before, or enter the secrets again.")
+
+
+def _read_passphrase(file: Path | None, *, is_new: bool) -> str:
+    """Return the first line of the file, or what somebody types: twice if it is new. Raises ClickException."""
+    from app.services.passphrase import SHORTEST
+
+    if file is None:
+        passphrase: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=is_new, err=True)
+    else:
+        try:
+            with click.open_file(str(file), encoding="utf-8") as lines:
+                passphrase = lines.readline().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.ClickException(f"{file} cannot be read: {error}") from error
+    if is_new and len(passphrase) < SHORTEST:
+        raise click.ClickException(f"The passphrase needs at least {SHORTEST} characters. No backup was made.")
+    return passphrase
 
 
 def _contents(backup: "Backup") -> str:
@@ -447,18 +488,24 @@ def fill(count: int, waiting: int | None, seed: int, yes: bool) -> None:
 
 
 @click.command()
-def doctor() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print each finding as a line of JSON, and the count of faults.")
+def doctor(*, as_json: bool) -> None:
     """Check the installation and say how to fix each problem."""
     from app.doctor import run_checks
-    from app.doctor.findings import Level
+    from app.domain.findings import Level
 
     settings, database = _context()
     marks = {Level.OK: "ok   ", Level.WARNING: "warn ", Level.FAULT: "FAULT"}
     faults = 0
     for finding in run_checks(settings, database, datetime.now(UTC)):
         faults += finding.level is Level.FAULT
+        if as_json:
+            click.echo(json.dumps(asdict(finding), ensure_ascii=False))
+            continue
         click.echo(f"{marks[finding.level]} {finding.text}")
         if finding.fix:
             click.echo(f"      -> {finding.fix}")
+    if as_json:
+        click.echo(json.dumps({"faults": faults}))  # also says that no check has ended the program
     if faults:
         raise SystemExit(1)

@@ -331,6 +331,13 @@ class Settings(BaseSettings):
         object.__setattr__(copy, "__pydantic_fields_set__", self.model_fields_set - _OF_PANEL)
         return copy
 
+    def environment(self, exchange: str) -> dict[str, str]:
+        """Return the environment in which another process of ours has these settings, for an exchange."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        ours = {f"{PREFIX}{name.upper()}": str(value) for name, value in given.items() if value is not None}
+        others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        return {**others, **ours, f"{PREFIX}EXCHANGE": exchange}
+
     def only_for_first(self) -> list[str]:
         """Return the variables of the environment that do not count for a further exchange."""
         return sorted(f"{PREFIX}{name.upper()}" for name in self.model_fields_set & (_OF_PANEL - _OFFICE_DEFAULTS))

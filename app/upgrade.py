@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import create_app
 from app.config import UMASK, ConfigError, Settings, load_settings
 from app.doctor import check_schema
-from app.doctor.findings import Level
+from app.domain.findings import Level
 from app.store import schema
 from app.store.database import Database
 from app.worker import Worker

@@ -31,10 +31,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "doctor": {"domain", "store", "services", "identity", "audio", "config", "paths", "telephony"},
     "server": {"config", "services", "cli", "body_limits", "log", "memory", "systemd", "__init__"},
     "cli": {
-        *{"config", "log", "paths", "store", "services", "audio", "telephony", "worker", "doctor", "demo_data"},
-        *{"memory", "systemd"},
+        *{"domain", "config", "log", "paths", "store", "services", "audio", "telephony", "worker", "doctor"},
+        *{"memory", "systemd", "demo_data"},
     },
-    "upgrade": {"config", "store", "doctor", "worker", "__init__"},
+    "upgrade": {"domain", "config", "store", "doctor", "worker", "__init__"},
     "__init__": {"config", "paths", "extensions", "store", "cli", "web", "body_limits"},
 }
 
@@ -53,6 +53,7 @@ ONLY_IN = {
     "pyttsx3": {"audio"},
     "av": {"audio"},
     "pyotp": {"services"},
+    "pyrage": {"services"},
     "authlib": {"identity"},
     "joserfc": {"identity"},
     "ldap3": {"identity"},

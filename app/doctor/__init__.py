@@ -1,10 +1,14 @@
 """Check the whole installation and say how to fix each problem. Creates missing folders, changes nothing else."""
 
 import asyncio
+import os
 import shlex
+import shutil
 import socket
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,8 +19,8 @@ from app.audio.library import SoundLibrary
 from app.audio.voices import is_piper_installed, list_models, read_models
 from app.config import Settings, agi_secret, command
 from app.doctor import exchange, sounds
-from app.doctor.findings import Finding, Level, fault, ok, warning
 from app.doctor.logins import check_logins
+from app.domain.findings import Finding, Level, Part, fault, ok, warning
 from app.domain.hosts import split_hosts
 from app.domain.policy import LineState
 from app.domain.routing import Context
@@ -37,7 +41,8 @@ from app.store.models import WorkerState
 from app.telephony.agi import is_bazang
 
 LISTEN_SECONDS = 2.0
-LARGEST_SKEW = timedelta(seconds=3)
+MB = 1024**2
+LEAST_FILES = 1000  # that a disk can still have
 
 
 def run_checks(settings: Settings, database: Database, now: datetime) -> Iterator[Finding]:
@@ -48,18 +53,22 @@ def run_checks(settings: Settings, database: Database, now: datetime) -> Iterato
         return
     yield _check_administrator(database)
     yield from _check_destinations(database)
-    yield from check_private_files(settings)
-    yield _check_folder(settings.prompts_path, "PROMPTS_DIR")
-    yield _check_dialplan_folder(settings.dialplan_path.parent)
-    yield _check_inbox(settings.prompts_path / INBOX)
-    yield _check_speech(settings)
     yield from check_secret(settings, database)
-    yield from check_second_factors(settings, database)
-    yield from check_logins(settings, database)
-    yield from _check_voices(settings.voices_path)
-    yield from check_messages(settings, database)
-    yield from asyncio.run(exchange.check(settings, database))
-    yield from check_worker(settings, database, now)
+    yield from _about(Part.FILES, _check_files(settings))
+    yield from _about(Part.SOUNDS, [_check_speech(settings)])
+    yield from _about(Part.SOUNDS, _check_voices(settings.voices_path))
+    yield from _about(Part.LOGINS, check_second_factors(settings, database))
+    yield from _about(Part.LOGINS, check_logins(settings, database))
+    yield from _about(Part.MESSAGES, check_messages(settings, database))
+    yield from _about(Part.PBX, asyncio.run(exchange.check(settings, database, now)))
+    yield from _about(Part.WORKER, check_time_service())
+    yield from _about(Part.WORKER, check_worker(settings, database, now))
+
+
+def _about(part: Part, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield findings as those about a part of the installation."""
+    for finding in findings:
+        yield replace(finding, part=part)
 
 
 # -- the database -----------------------------------------------------------------------------------------------------
@@ -76,7 +85,7 @@ def check_schema(database: Database) -> Finding:
     if current != head:
         return fault(
             f"The database is at revision {current or 'none'}; this version needs {head}.",
-            f"Run: {command('db upgrade')}",
+            f"Run: `{command('db upgrade')}`",
         )
     return ok(f"The database ({database.engine.dialect.name}) is up to date.")
 
@@ -86,7 +95,7 @@ def _check_administrator(database: Database) -> Finding:
         return ok("There is an administrator.")
     return fault(
         "There is no administrator, so nobody can log in.",
-        f"Run: {command('setup-link')}, or {command('create-admin NAME --password-stdin')}",
+        f"Run: `{command('setup-link')}`, or `{command('create-admin NAME --password-stdin')}`",
     )
 
 
@@ -105,11 +114,44 @@ def _check_destinations(database: Database) -> Iterator[Finding]:
 # -- files and speech -------------------------------------------------------------------------------------------------
 
 
+def _check_files(settings: Settings) -> Iterator[Finding]:
+    yield from check_private_files(settings)
+    yield _check_folder(settings.prompts_path, "PROMPTS_DIR")
+    yield _check_dialplan_folder(settings.dialplan_path.parent)
+    yield _check_inbox(settings.prompts_path / INBOX)
+    yield from check_disks(settings)
+
+
+def check_disks(settings: Settings, *, low: int = 500 * MB, least: int = 50 * MB) -> Iterator[Finding]:
+    """Check that the disks of our folders have space: a warning below `low`, a fault below `least` bytes."""
+    folders = (settings.data_dir, settings.prompts_path, settings.dialplan_path.parent)
+    disks = {folder.stat().st_dev: folder for folder in reversed(folders) if folder.is_dir()}
+    for folder in disks.values():
+        disk = os.statvfs(folder)
+        free = disk.f_bavail * disk.f_frsize
+        if free >= low and (not disk.f_files or disk.f_favail >= LEAST_FILES):
+            yield ok(f"The disk of {folder} has {free // MB} MB free.")
+            continue
+        amount = f"{free // MB} MB" if free < low else f"{disk.f_favail} files"
+        finding = fault if free < least else warning
+        yield finding(
+            f"The disk of {folder} is nearly full: there is space for {amount}. On a full disk no request is stored.",
+            f"Make room. What needs it: `du -xhd2 {shlex.quote(str(_mount_point(folder)))} | sort -h | tail`",
+        )
+
+
+def _mount_point(folder: Path) -> Path:
+    path = folder.resolve()
+    while not path.is_mount():
+        path = path.parent
+    return path
+
+
 def check_private_files(settings: Settings) -> Iterator[Finding]:
     """Check that other users of the machine can read neither the database nor the keys."""
     found = private_files.open_to_others(settings)
     for path, mode in found:
-        yield fault(f"Other users have access to {path}.", f"Run: chmod {mode:o} {shlex.quote(str(path))}")
+        yield fault(f"Other users have access to {path}.", f"Run: `chmod {mode:o} {shlex.quote(str(path))}`")
     if not found:
         yield ok(f"Other users can read no private file in {settings.data_dir}.")
 
@@ -135,7 +177,7 @@ def check_second_factors(settings: Settings, database: Database) -> Iterator[Fin
         yield fault(
             f"The second factors of these users were encrypted with another key: {', '.join(names)}.",
             f"Restore {settings.data_dir / 'secret_key'} or BAZANG_SECRET_KEY. Until then they log in with recovery "
-            f"codes, or after: {command('remove-second-factor NAME')}",
+            f"codes, or after: `{command('remove-second-factor NAME')}`",
         )
 
 
@@ -170,7 +212,7 @@ def _check_inbox(folder: Path) -> Finding:
     if mode & 0o003 != 0o003:
         return fault(
             f"{folder}: Asterisk cannot write recordings there.",
-            f"Run: chmod {INBOX_MODE:o} {folder}, or restart the worker.",
+            f"Run: `chmod {INBOX_MODE:o} {shlex.quote(str(folder))}`, or restart the worker.",
         )
     return ok(f"Asterisk can write recordings to {folder}.")
 
@@ -190,7 +232,7 @@ def _check_voices(folder: Path) -> Iterator[Finding]:
         if names and not is_piper_installed():
             yield warning(
                 f"{folder} has voices, but piper is not installed: {', '.join(names)}",
-                "Run: pip install piper-tts (GPL-3.0), then restart the panel and the worker.",
+                "Run: `pip install piper-tts` (GPL-3.0), then restart the panel and the worker.",
             )
             return
         for voice in read_models(folder):
@@ -247,13 +289,13 @@ def check_worker(settings: Settings, database: Database, now: datetime) -> Itera
         agi_port = store_settings.agi_port(settings, store_settings.read_all(session))
         refused = store_settings.read_setting(session, store_settings.AGI_REFUSED)
         standbys, skew = workers.standbys(session), workers.clock_skew(session)
-    if abs(skew) >= LARGEST_SKEW:
+    if abs(skew) >= exchange.LARGEST_SKEW:
         yield warning(
             f"The clock of this machine differs from that of the database by {skew.total_seconds():+.0f} s.",
-            "Keep the clocks of all machines synchronized: timedatectl.",
+            "Keep the clocks of all machines synchronized: `timedatectl`.",
         )
     if not runs:
-        yield fault("The worker does not run.", f"Run: {command('worker')}")
+        yield fault("The worker does not run.", f"Run: `{command('worker')}`")
         yield from _check_free_port(settings, agi_port)
         return
     since = f" since {state.started_at:%Y-%m-%d %H:%M:%S} UTC" if state.started_at is not None else ""
@@ -265,10 +307,28 @@ def check_worker(settings: Settings, database: Database, now: datetime) -> Itera
     if refused:
         yield warning(
             f"Connections of callers from {refused} were refused, because it is not the PBX's address.",
-            f"If the PBX has this address, set BAZANG_AGI_ALLOW={refused} and restart the worker.",
+            f"If the PBX has this address, set `BAZANG_AGI_ALLOW={refused}` and restart the worker.",
         )
     yield from _check_members(database)
     yield from _check_queue_names(database)
+
+
+def check_time_service() -> Iterator[Finding]:
+    """Check that the clock of this machine is synchronized, if systemd knows."""
+    program = shutil.which("timedatectl")
+    if program is None:
+        return
+    try:
+        question = [program, "show", "--property=NTPSynchronized", "--value"]
+        answer = subprocess.run(question, capture_output=True, text=True, timeout=LISTEN_SECONDS, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return
+    if answer.stdout.strip() == "no":
+        yield warning(
+            "The clock of this machine is not synchronized, so it may be wrong. Office hours, chosen times and the "
+            "codes of the two-step log-in depend on it.",
+            "Switch a time service on: `sudo timedatectl set-ntp true`",
+        )
 
 
 def _check_clock(state: WorkerState, now: datetime) -> Iterator[Finding]:
@@ -279,8 +339,8 @@ def _check_clock(state: WorkerState, now: datetime) -> Iterator[Finding]:
         yield warning(
             f"The clock of the worker's machine jumped {direction} by {by} at {state.jumped_at:%Y-%m-%d %H:%M:%S} UTC. "
             "Waiting times and pauses went on as if nothing had happened.",
-            "Check the time service: timedatectl. To start only when the time is known: "
-            "systemctl enable systemd-time-wait-sync (or chrony-wait).",
+            "Check the time service: `timedatectl`. To start only when the time is known: "
+            "`systemctl enable systemd-time-wait-sync` (or chrony-wait).",
         )
 
 
@@ -290,11 +350,11 @@ def _check_members(database: Database) -> Iterator[Finding]:
         members = [(queue.name, member) for queue in list_queues(session) for member in queue.members]
     unknown = [(queue, member) for queue, member in members if member.state is LineState.UNKNOWN]
     for queue, member in unknown:
-        line = member.missing_hint or "exten => NUMBER,hint,PJSIP/NUMBER for the phone that rings"
+        line = member.missing_hint or "exten => NUMBER,hint,PJSIP/NUMBER"
         yield warning(
             f"The PBX does not report the state of {member.row.extension}, a member of queue {queue}, "
             "so it is never rung.",
-            f"In extensions.conf: {line}; then `dialplan reload`.",
+            f"In extensions.conf, for the phone that rings: `{line}`; then `dialplan reload`.",
         )
     if members and not unknown:
         yield ok("The PBX reports the state of all queue members.")
@@ -307,12 +367,11 @@ def _check_queue_names(database: Database) -> Iterator[Finding]:
     for clash in clashes:
         yield warning(
             f"The PBX takes the name of queue {clash.queue} for that of queue {clash.other}: it ignores dashes.",
-            f"Rename one of them, or send the calls for {clash.queue} to {Context.QUEUES},{clash.extension},1.",
+            f"Rename one of them, or send the calls for {clash.queue} to `{Context.QUEUES},{clash.extension},1`.",
         )
 
 
-_OTHER_AGI = "FreePBX has a FastAGI service of its own on port 4573. Set BAZANG_AGI_PORT to a free port, such as 4574, "
-_UNHEARD = "Callers in our modules hear nothing and go to the error destination of the module."
+_OTHER_AGI = "FreePBX has a FastAGI service of its own on port 4573. Set a free port, such as `BAZANG_AGI_PORT=4574`, "
 
 
 def _check_free_port(settings: Settings, port: int) -> Iterator[Finding]:
@@ -323,7 +382,7 @@ def _check_free_port(settings: Settings, port: int) -> Iterator[Finding]:
             probe.bind((settings.agi_bind, port))
         except OSError as error:
             yield fault(
-                f"The worker cannot listen on {settings.agi_bind}:{port}: {error}. {_UNHEARD}",
+                f"The worker cannot listen on {settings.agi_bind}:{port}: {error}. {exchange.UNHEARD}",
                 f"{_OTHER_AGI}and start the worker.",
             )
 
@@ -339,12 +398,12 @@ def _check_agi(host: str, port: int, secret: str) -> Finding:
         is_ours = is_bazang(host, port, secret, LISTEN_SECONDS)
     except OSError as error:
         return fault(
-            f"The worker does not listen on {host}:{port}: {error}. {_UNHEARD}",
+            f"The worker does not listen on {host}:{port}: {error}. {exchange.UNHEARD}",
             "Set BAZANG_AGI_HOST and BAZANG_AGI_PORT to the address where Asterisk reaches the worker.",
         )
     if not is_ours:
         return fault(
-            f"Another program than our worker listens on {host}:{port}. {_UNHEARD}",
+            f"Another program than our worker listens on {host}:{port}. {exchange.UNHEARD}",
             f"{_OTHER_AGI}and restart the worker.",
         )
     return ok(f"The worker listens for callers on {host}:{port}.")

@@ -1,12 +1,11 @@
 """Check the dialplan of the PBX: whether it has ours, its codes, the hints of agents, and a way to customers."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import select
 
 from app.config import Settings
-from app.doctor.findings import Finding, fault, ok, warning
 from app.doctor.words import (
     APPLY,
     CUSTOM_DESTINATIONS,
@@ -18,6 +17,7 @@ from app.doctor.words import (
     dialplan_file,
     is_freepbx,
 )
+from app.domain.findings import Finding, fault, ok, warning
 from app.domain.outbound import Outbound, OutboundResult
 from app.domain.pbx_connection import DialplanState
 from app.domain.routing import Context, DestinationKind
@@ -25,7 +25,7 @@ from app.services.modules.offers import Offer, list_offers
 from app.services.pbx import config_snippets, outbound
 from app.services.pbx.outbound import OutboundQuestion
 from app.store.database import Database
-from app.store.models import ExtensionRow, FormerCode, Module
+from app.store.models import ExtensionRow, ExtensionScenario, FormerCode, Module, QueueScenario
 from app.store.pbx_state import worker_state
 from app.store.settings import PbxSettings
 from app.telephony import module_codes
@@ -36,6 +36,7 @@ from app.telephony.module_codes import Lead
 from app.telephony.module_destinations import DestinationReader
 from app.telephony.outbound import find_way_out
 
+_SCENARIOS = {Context.EXTENSIONS: ExtensionScenario, Context.QUEUES: QueueScenario}
 MOST_PHONES = 20  # of which the contexts are asked
 
 
@@ -45,6 +46,7 @@ class _Office:
 
     modules: Mapping[str, str]
     former_codes: frozenset[str]
+    scenarios: frozenset[Context]  # EXTENSIONS, QUEUES: of which there are scenarios
     targets: tuple[str, ...]
     extensions: tuple[str, ...]  # that the PBX reports
 
@@ -60,6 +62,7 @@ def _load(database: Database) -> _Office:
         return _Office(
             {row.code: row.name for row in modules},
             frozenset(session.scalars(select(FormerCode.code))),
+            frozenset(context for context, table in _SCENARIOS.items() if session.scalar(select(table).limit(1))),
             tuple(dict.fromkeys(target for row in rows for target in row.targets)),
             tuple(session.scalars(select(ExtensionRow.extension).order_by(ExtensionRow.extension))),
         )
@@ -76,7 +79,7 @@ async def check(
         checks += [lambda: _check_codes(office, client), lambda: _check_phones(pbx, office, client)]
     question = outbound.make_question(database, settings)
     checks += [
-        lambda: _check_leads(pbx, office, client),
+        lambda: _check_whole(pbx, office, client),
         lambda: _check_offers(settings, database, pbx, client),
         lambda: _check_hints(pbx, office, client),
         lambda: _check_outbound(pbx, question, client),
@@ -103,7 +106,7 @@ def _check_included(
     if state is DialplanState.NONE:
         yield fault(
             "Asterisk does not have our dialplan. Callers who are sent to a module are hung up, and no agent is rung.",
-            f"In {dialplan_file(pbx)}, outside all contexts: #tryinclude {settings.dialplan_path}; {RELOAD}.",
+            f"In {dialplan_file(pbx)}, outside all contexts: `#tryinclude {settings.dialplan_path}`; {RELOAD}.",
         )
     elif state is DialplanState.OUTDATED and written:
         yield fault(
@@ -136,11 +139,14 @@ async def _check_phones(pbx: PbxSettings, office: _Office, client: AmiClient) ->
     code = office.first_code
     if not code:
         return []
-    contexts: Iterable[str] = ("from-internal",)
-    if not is_freepbx(pbx):
-        phones = dict.fromkeys((*office.targets, *office.extensions))
-        contexts = await module_codes.phone_contexts(client, [*phones][:MOST_PHONES])
+    contexts = ("from-internal",) if is_freepbx(pbx) else await _phone_contexts(office, client)
     return [finding for context in contexts for finding in await _check_phone_context(pbx, context, code, client)]
+
+
+async def _phone_contexts(office: _Office, client: AmiClient) -> tuple[str, ...]:
+    """Return the contexts in which the phones of a plain Asterisk dial."""
+    phones = dict.fromkeys((*office.targets, *office.extensions))
+    return await module_codes.phone_contexts(client, [*phones][:MOST_PHONES])
 
 
 async def _check_phone_context(pbx: PbxSettings, context: str, code: str, client: AmiClient) -> list[Finding]:
@@ -160,19 +166,52 @@ async def _check_phone_context(pbx: PbxSettings, context: str, code: str, client
     return [
         warning(
             f"Phones in the context {context} cannot dial the codes of modules, such as {code}.{meaning}",
-            f"In {dialplan_file(pbx)}, {place}: {config_snippets.include(Context.MODULES)}; {RELOAD}.",
+            f"In {dialplan_file(pbx)}, {place}: `{config_snippets.include(Context.MODULES)}`; {RELOAD}.",
         )
     ]
 
 
-async def _check_leads(pbx: PbxSettings, office: _Office, client: AmiClient) -> list[Finding]:
+async def _check_whole(pbx: PbxSettings, office: _Office, client: AmiClient) -> list[Finding]:
+    """Check what only the whole dialplan shows."""
+    rows = await client.collect("ShowDialPlan")
+    unused = () if is_freepbx(pbx) else sorted(office.scenarios - module_codes.find_used(rows))
+    contexts = await _phone_contexts(office, client) if unused else ()
+    return [
+        *_check_revisions(pbx, module_codes.find_revisions(rows)),
+        *_check_leads(pbx, office, await module_codes.find_leads(client, rows)),
+        *(_unused_scenarios(pbx, context, contexts) for context in unused),
+    ]
+
+
+def _check_revisions(pbx: PbxSettings, revisions: Collection[str]) -> Iterable[Finding]:
+    """Check that no other worker writes a dialplan for this PBX."""
+    if len(revisions) > 1:
+        yield fault(
+            "Asterisk has the dialplans of several installations of Bazang. Their workers ring the same phones, and "
+            "know nothing of each other.",
+            f"In {dialplan_file(pbx)}, keep one line `#tryinclude`; {RELOAD}. Stop the other worker.",
+        )
+
+
+def _check_leads(pbx: PbxSettings, office: _Office, leads: Collection[Lead]) -> list[Finding]:
     """Check that the PBX sends callers only to codes that a module has or had."""
-    leads = await module_codes.find_leads(client)
     wrong = [lead for lead in leads if lead.code not in office.modules and lead.code not in office.former_codes]
     found = [_wrong_code(pbx, office, lead) for lead in wrong]
     if leads and not wrong:
         found.append(ok("All codes to which the PBX sends callers are those of modules."))
     return found
+
+
+def _unused_scenarios(pbx: PbxSettings, context: Context, phones: tuple[str, ...]) -> Finding:
+    """`phones`: the contexts in which phones dial."""
+    what = "extensions" if context is Context.EXTENSIONS else "queues"
+    such = f", such as {', '.join(phones)}" if phones else ""
+    return warning(
+        f"No call comes to the scenarios of {what} that are saved in the panel: the PBX neither includes {context} nor "
+        "jumps there. So unanswered callers do not come to a module.",
+        f"In {dialplan_file(pbx)}, in the contexts of trunks and phones{such}, before what rings these numbers: "
+        f"`{config_snippets.include(context)}`; {RELOAD}.",
+    )
 
 
 _PLACES = {  # by the contexts that FreePBX and Issabel generate
@@ -198,7 +237,7 @@ def _wrong_code(pbx: PbxSettings, office: _Office, lead: Lead) -> Finding:
     target = config_snippets.location(Context.MODULES, code)
     return fault(
         text,
-        f"{CUSTOM_DESTINATIONS}: set Target of the one for {lead.code} to {target}, {APPLY}; or give a module "
+        f"{CUSTOM_DESTINATIONS}: set Target of the one for {lead.code} to `{target}`, {APPLY}; or give a module "
         "this code.",
     )
 
@@ -225,10 +264,8 @@ def _report_offer(pbx: PbxSettings, offer: Offer, code: str) -> Finding:
             f"{QUEUES} > {offer.queue}: set IVR Break Out Menu to an IVR whose key {offer.key} leads to the custom "
             f"destination for {offer.code}, {APPLY}.",
         )
-    return fault(
-        text,
-        f"In queues.conf, [{offer.queue}]: {'; '.join(offer.lines)}; then `queue reload all` in Asterisk's console.",
-    )
+    lines = ", ".join(f"`{line}`" for line in offer.lines)
+    return fault(text, f"In queues.conf, [{offer.queue}]: {lines}; then `queue reload all` in Asterisk's console.")
 
 
 # -- the hints of agents ----------------------------------------------------------------------------------------------
@@ -254,7 +291,7 @@ def _missing_hint(pbx: PbxSettings, extension: str) -> Finding:
             f"{EXTENSIONS}: check that {extension} exists and has a phone (is not of the type Virtual), submit its "
             f"page, {APPLY}.",
         )
-    return fault(text, f"In extensions.conf: {config_snippets.hint_line(extension, '')}; {RELOAD}.")
+    return fault(text, f"In extensions.conf: `{config_snippets.hint_line(extension, '')}`; {RELOAD}.")
 
 
 # -- the way to customers ---------------------------------------------------------------------------------------------
@@ -309,12 +346,12 @@ def _add_route(pbx: PbxSettings, number: str) -> str:
     pattern = f"{number[0]}{'X' * (len(number) - 1)}"
     if not is_freepbx(pbx):
         return (
-            f"In extensions.conf, [{pbx.outbound_context}]: exten => _{pattern},1,Dial(PJSIP/${{EXTEN}}@TRUNK); "
+            f"In extensions.conf, [{pbx.outbound_context}]: `exten => _{pattern},1,Dial(PJSIP/${{EXTEN}}@TRUNK)`; "
             f"{RELOAD}. How numbers are dialled is set in the panel, under Settings."
         )
     return (
-        f"{OUTBOUND_ROUTES}: add the Dial Pattern {pattern} to a route with a trunk, {APPLY}. How numbers are dialled, "
-        "with a prefix for example, is set in the panel, under Settings."
+        f"{OUTBOUND_ROUTES}: add the Dial Pattern `{pattern}` to a route with a trunk, {APPLY}. How numbers are "
+        "dialled, with a prefix for example, is set in the panel, under Settings."
     )
 
 

@@ -2,24 +2,26 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from app.config import Settings
 from app.doctor import dialplan, sounds
-from app.doctor.findings import Finding, fault, ok, warning
 from app.doctor.words import manager_file
+from app.domain.findings import Finding, fault, ok, warning
 from app.domain.pbx_connection import (
     LEAST_ASTERISK,
     READ_RIGHTS,
+    CallersState,
     ConnectionReport,
     ConnectionResult,
     DialplanState,
     is_too_old,
 )
 from app.services.pbx import config_snippets
+from app.store import pbx_state
 from app.store import settings as store_settings
 from app.store.database import Database
-from app.store.pbx_state import worker_state
 from app.store.settings import PbxSettings
 from app.telephony import connection_check
 from app.telephony.ami import AmiClient, AmiError
@@ -29,13 +31,17 @@ from app.telephony.pbx_product import find_product
 from app.telephony.sound_check import SoundCheck
 
 CONNECT_SECONDS = 5.0
+LARGEST_SKEW = timedelta(seconds=3)
+UNHEARD = "Callers in our modules hear nothing and go to the error destination of the module."
 
 
-async def check(settings: Settings, database: Database) -> list[Finding]:
+async def check(settings: Settings, database: Database, now: datetime) -> list[Finding]:
     """Return all findings about the PBX with the settings in force."""
     with database.read() as session:
         pbx = store_settings.pbx(session, settings)
-        written = worker_state(session).dialplan_written
+        written = pbx_state.worker_state(session).dialplan_written
+        runs = pbx_state.worker_runs(session, now)
+        port = store_settings.agi_port(settings, store_settings.read_all(session))
     tls = make_tls(settings.ami_tls, settings.ami_ca, settings.ami_fingerprint)
     login = (pbx.ami_host, pbx.ami_port, pbx.ami_username, pbx.ami_secret)
     found = await connection_check.check_connection(*login, seconds=CONNECT_SECONDS, revision=written, tls=tls)
@@ -45,8 +51,10 @@ async def check(settings: Settings, database: Database) -> list[Finding]:
     try:
         async with connection_check.connect(*login, seconds=CONNECT_SECONDS, tls=tls, on_event=listening.add) as client:
             findings = [check_version(found.version), *await _check_rights(pbx, client, found)]
+            findings += await _check_clock(client)
             findings += await _check_profile(pbx, client)
             findings += await dialplan.check(settings, database, pbx, client, found.dialplan)
+            findings += _check_callers(f"{pbx.agi_host}:{port}", found.callers) if runs else ()
             return findings + await _check_sounds(settings, client, listening, found)
     except ConnectionFailed as failed:
         return [_connection_fault(pbx, failed.report), *sounds.report(settings, {})]
@@ -79,7 +87,7 @@ def check_version(version: str) -> Finding:
 
 _CONNECTION_FIXES = {
     ConnectionResult.HOST_UNKNOWN: "Set BAZANG_AMI_HOST, or the address in the panel, to the machine of Asterisk.",
-    ConnectionResult.NOTHING_LISTENS: "Set enabled=yes in [general] of manager.conf, and check BAZANG_AMI_HOST and "
+    ConnectionResult.NOTHING_LISTENS: "Set `enabled=yes` in [general] of manager.conf, and check BAZANG_AMI_HOST and "
     "BAZANG_AMI_PORT.",
     ConnectionResult.NO_ANSWER: "Check the firewall, BAZANG_AMI_HOST and BAZANG_AMI_PORT.",
     ConnectionResult.NOT_ASTERISK: "Set BAZANG_AMI_PORT to the port in manager.conf, usually 5038.",
@@ -96,15 +104,15 @@ def _connection_fault(pbx: PbxSettings, report: ConnectionReport) -> Finding:
         return warning(
             f"The PBX at {address} lets the user {pbx.ami_username!r} log in only once, and somebody is logged in. "
             "If it is our worker, nothing else can be checked while it runs.",
-            "Set allowmultiplelogin=yes in [general] of manager.conf, then `manager reload`; or give Bazang a user of "
-            "its own.",
+            "Set `allowmultiplelogin=yes` in [general] of manager.conf, then `manager reload`; or give Bazang a user "
+            "of its own.",
         )
     if report.result is not ConnectionResult.REFUSED:
         return fault(f"The PBX does not answer at {address}: {report.detail}", _CONNECTION_FIXES[report.result])
     read, write = ",".join(config_snippets.READ_RIGHTS), ",".join(config_snippets.WRITE_RIGHTS)
     return fault(
         f"The PBX at {address} refuses the user {pbx.ami_username!r}.",
-        f"In {manager_file(pbx)}: [{pbx.ami_username}] with secret=…, read={read} and write={write}; then "
+        f"In {manager_file(pbx)}: [{pbx.ami_username}] with secret=…, `read={read}` and `write={write}`; then "
         "`manager reload`. Set the same secret in BAZANG_AMI_SECRET or in the panel.",
     )
 
@@ -134,8 +142,8 @@ def _check_list(pbx: PbxSettings, answer: ListAnswer) -> Finding:
     if action == "ExtensionStateList" and not any(row.get("Event") == "ExtensionStatus" for row in answer.rows):
         return warning(
             "The PBX has no hints, so it cannot tell whether an extension is free, and no agent is rung.",
-            "In extensions.conf: exten => 101,hint,PJSIP/101 for each extension. Bazang adds hints for the extensions "
-            "of its modules.",
+            "In extensions.conf: `exten => 101,hint,PJSIP/101` for each extension. Bazang adds hints for the "
+            "extensions of its modules.",
         )
     return ok(f"The PBX answers {action}.")
 
@@ -175,6 +183,40 @@ def _add_right(pbx: PbxSettings, line: str, rights: str) -> str:
     return f"In {manager_file(pbx)}, [{pbx.ami_username}]: add {rights} to {line}=, then `manager reload`."
 
 
+# -- the clock, and the way to the worker -----------------------------------------------------------------------------
+
+
+async def _check_clock(client: AmiClient) -> list[Finding]:
+    """Compare the clock of the PBX with that of this machine."""
+    try:
+        stamp = float((await client.send("Ping")).get("Timestamp", ""))
+    except (AmiError, ValueError):
+        return []  # it does not say
+    skew = datetime.fromtimestamp(stamp, UTC) - datetime.now(UTC)
+    if abs(skew) < LARGEST_SKEW:
+        return []
+    return [
+        warning(
+            f"The clock of the PBX is {skew.total_seconds():+.0f} s from that of this machine. While the worker does "
+            "not run, the PBX tells by its own clock whether the office is open.",
+            "Keep the clocks of both machines synchronized: `timedatectl`.",
+        )
+    ]
+
+
+def _check_callers(address: str, callers: CallersState) -> Iterator[Finding]:
+    """Report whether Asterisk itself reaches the worker: a call of ours has asked it. The worker runs."""
+    if callers is CallersState.REACHED:
+        yield ok(f"Asterisk reaches the worker at {address}.")
+    elif callers is CallersState.UNREACHED:
+        yield fault(
+            f"Asterisk does not reach the worker at {address}. {UNHEARD}",
+            "Set BAZANG_AGI_HOST and BAZANG_AGI_PORT to the address where Asterisk reaches the worker, and "
+            "BAZANG_AGI_BIND if Asterisk is on another machine. Restart the worker, and let the port through the "
+            f"firewall. To try it on Asterisk's machine: `nc -vz {address.replace(':', ' ')}`",
+        )
+
+
 # -- the profile ------------------------------------------------------------------------------------------------------
 
 
@@ -206,6 +248,6 @@ async def _check_profile(pbx: PbxSettings, client: AmiClient) -> list[Finding]:
 
 def _choose_profile(label: str, value: str) -> str:
     return (
-        f"In the panel, under Settings > PBX, choose “{label}”, or set BAZANG_PBX_PROFILE={value} and restart panel "
+        f"In the panel, under Settings > PBX, choose “{label}”, or set `BAZANG_PBX_PROFILE={value}` and restart panel "
         "and worker."
     )

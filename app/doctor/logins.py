@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from app.config import Settings
-from app.doctor.findings import Finding, fault, ok, warning
+from app.domain.findings import Finding, fault, ok, warning
 from app.identity.directory import Directory
 from app.identity.errors import Refused, Unreachable
 from app.identity.http import HttpClient

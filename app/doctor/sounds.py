@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from app.audio.library import DIALOGUES, SPEECH, UPLOADS
 from app.config import Settings
-from app.doctor.findings import Finding, fault, ok, warning
 from app.domain.file_access import ENTER, READ
+from app.domain.findings import Finding, fault, ok, warning
 from app.paths import find_closed, find_user
 from app.telephony.dialer import Ami
 from app.telephony.sound_check import Readable, SoundCheck
@@ -80,7 +80,7 @@ def _unreadable(settings: Settings, file: Path, answer: Answer) -> Finding | Non
     others = closed.stat().st_mode & need == need
     return fault(
         f"Asterisk cannot {'read' if need is READ else 'enter'} {closed}, where our sounds are. {_SILENCE}",
-        f"Its permissions allow it, so look for other rules: getfacl {closed}, SELinux, AppArmor."
+        f"Its permissions allow it, so look for other rules: `getfacl {shlex.quote(str(closed))}`, SELinux, AppArmor."
         if others
         else open_to_others([closed]),
     )
@@ -110,7 +110,7 @@ def _by_permissions(settings: Settings) -> Finding:
 def open_to_others(closed: Iterable[Path]) -> str:
     """Return the commands that let all users enter folders and read files."""
     commands = (f"chmod {'o+x' if path.is_dir() else 'a+r'} {shlex.quote(str(path))}" for path in closed)
-    return f"Run: {'; '.join(commands)}"
+    return f"Run: `{'; '.join(commands)}`"
 
 
 def _as_asterisk_sees(settings: Settings, file: Path) -> PurePosixPath:

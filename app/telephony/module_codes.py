@@ -1,8 +1,9 @@
 """Ask Asterisk where its dialplan sends callers to the codes of our modules, and whether phones can dial the codes."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from app.domain.outbound import Step
 from app.domain.routing import CODE_PATTERN, CONTEXT_PATTERN, EXTENSION_PATTERN, Context
@@ -14,6 +15,7 @@ from app.telephony.outbound import matching_steps
 _OURS = "bazang-"
 _LEADS = re.compile(rf"{Context.MODULES},([0-9*#]{{1,20}}),1|Local/([0-9*#]{{1,20}})@{Context.MODULES}")
 _MISC, _FROM_INTERNAL = "ext-miscdests", "from-internal"  # contexts of FreePBX and Issabel
+_NAMES = re.compile(rf"{_OURS}[a-z-]+")
 _DIALS = re.compile(rf"{_FROM_INTERNAL},([0-9*#]{{1,20}}),1")
 
 
@@ -26,14 +28,14 @@ class Lead:
     code: str
 
 
-async def find_leads(ami: Ami) -> tuple[Lead, ...]:
+async def find_leads(ami: Ami, dialplan: Iterable[Mapping[str, Any]]) -> tuple[Lead, ...]:
     """Return all places outside our dialplan that send callers to a code, in the order of the dialplan.
 
-    Of the Misc Destinations of FreePBX, also those that dial what leads nowhere there: it may have been a code. Reads
-    the whole dialplan. Raises AmiError.
+    `dialplan`: the rows of ShowDialPlan. Of the Misc Destinations of FreePBX, also those that dial what leads nowhere
+    there: it may have been a code. Raises AmiError.
     """
     found: dict[Lead, None] = {}
-    for row in await ami.collect("ShowDialPlan"):
+    for row in dialplan:
         context, extension, data = (str(row.get(name, "")) for name in ("Context", "Extension", "AppData"))
         if context.startswith(_OURS):
             continue
@@ -43,6 +45,21 @@ async def find_leads(ami: Ami) -> tuple[Lead, ...]:
             if (await leads_to(ami, _FROM_INTERNAL, code)) is None:
                 found[Lead(context, extension, code)] = None
     return tuple(found)
+
+
+def find_used(dialplan: Iterable[Mapping[str, Any]]) -> frozenset[Context]:
+    """Return our contexts that the PBX's own dialplan includes or jumps to. `dialplan`: the rows of ShowDialPlan."""
+    words: set[str] = set()
+    for row in dialplan:
+        if not str(row.get("Context", "")).startswith(_OURS):
+            words |= set(_NAMES.findall(f"{row.get('IncludeContext', '')} {row.get('AppData', '')}"))
+    return frozenset(context for context in Context if context in words)
+
+
+def find_revisions(dialplan: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Return the revisions of our dialplan that the PBX has. `dialplan`: the rows of ShowDialPlan."""
+    found = {str(row.get("Extension", "")) for row in dialplan if row.get("Context") == Context.REVISION}
+    return frozenset(name.removeprefix("r") for name in found if name)
 
 
 async def leads_to(ami: Ami, context: str, code: str) -> Step | None:

@@ -16,7 +16,7 @@ from app import doctor
 from app.audio.library import SPEECH, SoundLibrary
 from app.config import Settings, load_settings
 from app.doctor import dialplan, exchange
-from app.doctor.findings import Finding, Level
+from app.domain.findings import Finding, Level
 from app.domain.outbound import OutboundResult
 from app.domain.pbx_connection import DialplanState
 from app.services.setup import checks
@@ -61,8 +61,13 @@ async def examine(office: Office, **changes: Any) -> list[Finding]:
 
     Without the permissions of the test's folder, which is closed to others. They count if Asterisk cannot be asked.
     """
-    found = await exchange.check(settings(office.bazang, **changes), office.bazang.database)
+    found = await everything(office, **changes)
     return [one for one in broken_ones(found) if "ACLs were not looked at" not in one.text]
+
+
+async def everything(office: Office, **changes: Any) -> list[Finding]:
+    """Return all that the doctor finds at the PBX."""
+    return await exchange.check(settings(office.bazang, **changes), office.bazang.database, datetime.now(UTC))
 
 
 async def only(office: Office, **changes: Any) -> Finding:
@@ -134,8 +139,10 @@ async def test_broken_freepbx(open_office: OpenOffice, asterisk_version: int) ->
         await check_rights(office, "manager_custom.conf")
         await check_profile(office)
         await check_old_asterisk(office)
+        await check_clock(office)
         await check_sounds(office)
         assert await examine(office) == []
+        await check_other_installation(office)
         await check_port(office)
         await check_dialplan_missing(office, "extensions_custom.conf")
 
@@ -147,7 +154,8 @@ async def check_contexts(office: Office, client: AmiClient) -> None:
         (finding,) = await examine_dialplan(office, client)
     assert finding.level is Level.WARNING
     assert "cannot dial the codes of modules, such as *5001. Misc Destinations" in finding.text
-    assert "[from-internal-custom]: include => bazang-modules;" in finding.fix and "Admin > Config Edit" in finding.fix
+    assert "[from-internal-custom]: `include => bazang-modules`;" in finding.fix
+    assert "Admin > Config Edit" in finding.fix
 
 
 async def check_routes(office: Office, client: AmiClient, version: int) -> None:
@@ -157,7 +165,7 @@ async def check_routes(office: Office, client: AmiClient, version: int) -> None:
     async with broken(office, gone, "dialplan add include outrt-1 into outbound-allroutes"):
         (finding,) = await examine_dialplan(office, client)
         assert f"no way to {EXAMPLE}" in finding.text and "The agent is rung" in finding.text
-        assert finding.fix.startswith("Connectivity > Outbound Routes") and "Dial Pattern 0XXXXXXXXXX" in finding.fix
+        assert finding.fix.startswith("Connectivity > Outbound Routes") and "Dial Pattern `0XXXXXXXXXX`" in finding.fix
         assert "Apply Config" in finding.fix
         assert await in_the_setup(office) == (CheckResult.FAULT, OutboundResult.NO_ROUTE)
         await asterisk.cli("dialplan add include outrt-1,00:00-00:01,*,1,jan into outbound-allroutes")
@@ -244,6 +252,15 @@ async def check_old_asterisk(office: Office) -> None:
     assert finding.fix == "Update it to Asterisk 13 or later."
 
 
+async def check_clock(office: Office) -> None:
+    """The clock of the PBX is years behind."""
+    async with ami_proxy(office.bazang.asterisk.ami_port) as proxy:
+        proxy.replace = (b"Timestamp: 1", b"Timestamp: 0")
+        finding = await only(office, ami_port=proxy.port)
+    assert finding.level is Level.WARNING and "The clock of the PBX is -" in finding.text
+    assert "`timedatectl`" in finding.fix
+
+
 async def check_sounds(office: Office) -> None:
     """Asterisk reads no more than its user may, and it may have the folder elsewhere."""
     folder = office.bazang.folder / "own-prompts"  # other tests have the shared one at the same time
@@ -253,12 +270,12 @@ async def check_sounds(office: Office) -> None:
     with mode(sound, 0o000):
         finding = await only(office, prompts_dir=folder)
     assert f"Asterisk cannot read {sound}, where our sounds are. Callers hear nothing" in finding.text
-    assert finding.fix == f"Run: chmod a+r {sound}"
+    assert finding.fix == f"Run: `chmod a+r {sound}`"
     if WITHOUT_ROOT:  # any other user would close the folder for the doctor, too
         with mode(sound.parent, 0o600):
             finding = await only(office, prompts_dir=folder)
         assert f"Asterisk cannot enter {sound.parent}" in finding.text
-        assert finding.fix == f"Run: chmod o+x {sound.parent}"
+        assert finding.fix == f"Run: `chmod o+x {sound.parent}`"
     finding = await only(office, prompts_dir=folder, asterisk_prompts_dir="/nowhere/prompts")
     assert "does not find our sounds in /nowhere/prompts." in finding.text
     assert "BAZANG_ASTERISK_PROMPTS_DIR" in finding.fix
@@ -272,9 +289,19 @@ def mode(path: Path, bits: int) -> Iterator[None]:
     path.chmod(before)
 
 
+async def check_other_installation(office: Office) -> None:
+    """Another installation of Bazang writes a dialplan for the same PBX."""
+    extra = "dialplan add extension r0123456789,1,NoOp() into bazang-revision"
+    async with broken(office, extra, "dialplan remove extension r0123456789@bazang-revision"):
+        finding = await only(office)
+    assert finding.level is Level.FAULT and "the dialplans of several installations of Bazang" in finding.text
+    assert finding.fix.startswith("In extensions_custom.conf") and "`#tryinclude`" in finding.fix
+
+
 async def check_port(office: Office) -> None:
-    """FreePBX's own FastAGI service has the port of the worker."""
+    """FreePBX's own FastAGI service has the port of the worker. Asterisk itself is asked whom it finds there."""
     bazang = office.bazang
+    assert any("Asterisk reaches the worker at 127.0.0.1" in one.text for one in await everything(office))
     await bazang.stop_worker()
     other = OtherFastAgi()
     await other.start(bazang.settings.agi_port)
@@ -284,7 +311,15 @@ async def check_port(office: Office) -> None:
     with bazang.database.write() as session:
         worker_state(session).heartbeat = datetime.now(UTC) + timedelta(minutes=1)
     await check_worker(office, "Another program than our worker listens", "and restart the worker.")
+    finding = await only(office)
+    assert f"Asterisk does not reach the worker at 127.0.0.1:{bazang.settings.agi_port}" in finding.text
+    assert "Callers in our modules hear nothing" in finding.text and "BAZANG_AGI_HOST" in finding.fix
     await other.stop()
+    finding = await only(office)
+    assert "Asterisk does not reach the worker" in finding.text
+    with bazang.database.write() as session:
+        worker_state(session).heartbeat = None
+    assert await examine(office) == [], "a worker that does not run is a finding of its own"
 
 
 async def check_worker(office: Office, text: str, fix: str) -> None:
@@ -323,6 +358,8 @@ async def test_broken_plain_asterisk(open_office: OpenOffice) -> None:
         await check_rights(office, "manager.conf")
         await check_profile(office)
         await check_old_asterisk(office)
+        await check_clock(office)
+        await check_scenarios(office)
         await check_sounds(office)
         await check_port(office)
         await check_dialplan_missing(office, "extensions.conf")
@@ -334,7 +371,7 @@ async def check_plain_dialplan(office: Office, client: AmiClient) -> None:
     async with broken(office, gone, "dialplan add include bazang-modules into from-phones"):
         (finding,) = await examine_dialplan(office, client)
     assert "Phones in the context from-phones cannot dial" in finding.text
-    assert finding.fix.startswith("In extensions.conf, [from-phones]: include => bazang-modules;")
+    assert finding.fix.startswith("In extensions.conf, [from-phones]: `include => bazang-modules`;")
     taken = "dialplan add extension *5001,1,Echo() into from-phones"
     async with broken(office, taken, "dialplan remove extension *5001@from-phones"):
         (finding,) = await examine_dialplan(office, client)
@@ -349,6 +386,29 @@ async def check_plain_dialplan(office: Office, client: AmiClient) -> None:
     async with broken(office, asking, "dialplan remove extension _0912X.@outbound"):
         (finding,) = await examine_dialplan(office, client)
     assert "The context outbound asks for a password" in finding.text and "Authenticate()" in finding.fix
+
+
+async def check_scenarios(office: Office) -> None:
+    """An extension and a queue have scenarios, and no call comes to them."""
+    bazang, asterisk = office.bazang, office.bazang.asterisk
+    bazang.scenario("101")
+    bazang.queue("800")
+    await bazang.wait_for_dialplan()
+    assert await examine(office) == []
+    for context, wanted in {"bazang-extensions": "extensions", "bazang-queues": "queues"}.items():
+        for phones in ("from-phones", "from-trunk"):
+            assert await examine(office) == [], "one context is enough"
+            await asterisk.cli(f"dialplan remove include {context} from {phones}")
+        finding = await only(office)
+        assert finding.level is Level.WARNING
+        assert f"No call comes to the scenarios of {wanted}" in finding.text
+        assert f"`include => {context}`" in finding.fix and "from-phones" in finding.fix
+        code = "101" if wanted == "extensions" else "800"
+        jump = f"dialplan add extension {code},1,Goto({context},{code},1) into from-trunk"
+        async with broken(office, jump, f"dialplan remove extension {code}@from-trunk"):
+            assert await examine(office) == [], "a jump is as good as an include"
+        for phones in ("from-phones", "from-trunk"):
+            await asterisk.cli(f"dialplan add include {context} into {phones}")
 
 
 async def check_no_hints(office: Office) -> None:

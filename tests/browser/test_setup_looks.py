@@ -9,6 +9,8 @@ from sqlalchemy import delete
 from app.domain.pbx_connection import ConnectionReport, ConnectionResult, DialplanState
 from app.domain.pbx_product import Product
 from app.domain.phone_calls import CallFailure, CallState
+from app.services import examination
+from app.services.examination import Examination
 from app.services.pbx.connection_commands import pack
 from app.services.pbx.product import store_product
 from app.services.prompts import phone_calls
@@ -26,6 +28,7 @@ from tests.browser.looks import (
     screenshots,
 )
 from tests.web.conftest import Service
+from tests.web.settings.test_health import FINDINGS
 
 __all__ = ["check_pages", "full_office", "screenshots"]
 
@@ -70,6 +73,12 @@ def show_checks(page: Page) -> None:
     page.locator("#proposal .note").wait_for()
 
 
+def show_findings(page: Page) -> None:
+    page.goto("/settings/health")
+    page.locator("main form button.btn-primary").click()
+    page.locator("#findings .diagnosis").first.wait_for()
+
+
 def show_reminder(page: Page) -> None:
     page.goto("/requests")
     page.locator(".setup-card").wait_for()
@@ -81,6 +90,8 @@ PAGES: dict[str, Visit] = {
     "settings-exchange-errors": show_pbx_errors,
     "settings-exchange-tested": show_report,
     "settings-voices": open_path("/settings/voices"),
+    "settings-health": open_path("/settings/health"),
+    "settings-health-checked": show_findings,
     "settings-machine": open_path("/settings/machine"),
     "setup-office": open_path("/setup/office"),
     "setup-exchange": show_checks,
@@ -95,8 +106,14 @@ PAGES: dict[str, Visit] = {
 @in_both_languages
 @pytest.mark.long
 def test_pages_of_the_setup_and_the_settings_are_readable(
-    database: Database, full_office: None, service: Service, check_pages: PageChecker, locale: str
+    database: Database,
+    full_office: None,
+    service: Service,
+    check_pages: PageChecker,
+    locale: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(examination, "examine", lambda *_: Examination(FINDINGS, "it stopped"))
     with database.write() as session:
         write_setting(session, "setup_step", "exchange")
         write_setting(session, "ami_secret", "a-generated-secret")

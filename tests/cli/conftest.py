@@ -17,11 +17,12 @@ from app import create_app
 from app.config import Settings
 from app.extensions import db
 from script.office.database import build_database, make_settings
+from script.office.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "flask", "--app", str(ROOT / "wsgi.py")]
 PASSWORD = "a long password"
-PROCESS_SECONDS = 60
+PROCESS_SECONDS = PATIENCE
 Install = Callable[..., Flask]
 
 

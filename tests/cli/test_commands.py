@@ -1,10 +1,13 @@
 """The commands dialplan, settings and fill, and what all commands have in common."""
 
+import io
 import json
 import stat
+import tarfile
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
@@ -16,6 +19,7 @@ from app.services.modules.transfer import export_settings
 from app.store.database import Database
 from app.store.models import Base, CallRequest
 from script.office.database import make_settings
+from script.office.server_database import new_database
 from tests.cli.conftest import PASSWORD, Install, error_of, run, run_process
 from tests.support.factories import NOW, create_request, make_module_input
 
@@ -96,6 +100,45 @@ def test_backup_through_a_pipe(app: Flask, database: Database, tmp_path: Path) -
     empty = create_app(make_settings(tmp_path / "empty"))
     assert run(empty, "restore", "-", given=content).exit_code == 0
     assert count_requests(empty.extensions["bazang"]["database"]) == 1
+
+
+@pytest.mark.slow
+def test_backup_with_a_passphrase_is_restored_on_the_other_kind_of_database(
+    app: Flask, database: Database, tmp_path: Path, postgres_url: str
+) -> None:
+    create_request(database)
+    file, typed, right = tmp_path / "office.age", "a long passphrase", tmp_path / "passphrase"
+    right.write_text(f"{typed}\nand a line that is none\n")
+    saved = run(app, "backup", str(file), "--encrypt", given=f"{typed}\n{typed}\n")
+    assert saved.exit_code == 0 and "1 requests" in saved.stderr and typed not in saved.output
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    content = file.read_bytes()
+    assert content.startswith(b"age-encryption.org/v1\n")
+    with tarfile.open(fileobj=io.BytesIO(pyrage.passphrase.decrypt(content, typed))) as archive:
+        assert "manifest.json" in archive.getnames()  # any program for age can do this
+
+    with new_database(postgres_url) as url:
+        empty = create_app(make_settings(tmp_path / "empty", database_url=url))
+        restored_into: Database = empty.extensions["bazang"]["database"]
+        wrong = run(empty, "restore", str(file), given="another passphrase\n")
+        assert wrong.exit_code == 1 and "Nothing was restored. The passphrase is wrong" in wrong.stderr
+        restored = run(empty, "restore", str(file), "--passphrase-file", str(right))
+        assert restored.exit_code == 0, restored.output
+        assert count_requests(restored_into) == 1
+        restored_into.engine.dispose()
+
+
+def test_passphrase_that_cannot_be_used(app: Flask, tmp_path: Path) -> None:
+    file, passphrase = tmp_path / "office.age", tmp_path / "passphrase"
+    passphrase.write_text("short\n")
+    assert "8 characters" in error_of(run(app, "backup", str(file), "--passphrase-file", str(passphrase)))
+    assert not file.exists()
+    typed = run(app, "backup", str(file), "--passphrase-file", "-", given="short\n")
+    assert "8 characters" in error_of(typed) and not file.exists()
+    passphrase.write_bytes(b"\xff\xfe")
+    for path in (passphrase, tmp_path / "missing"):
+        assert "cannot be read" in error_of(run(app, "backup", str(file), "--passphrase-file", str(path)))
+    assert "either" in error_of(run(app, "restore", "-", "--passphrase-file", "-"))
 
 
 def test_backup_that_cannot_be_written_or_read_is_an_error(app: Flask, tmp_path: Path) -> None:

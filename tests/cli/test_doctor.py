@@ -1,6 +1,7 @@
 """The command doctor finds each problem and says how to fix it."""
 
 import asyncio
+import json
 import socket
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,9 @@ import pytest
 from flask import Flask
 
 from app import create_app, doctor
+from app.config import Settings
 from app.doctor import exchange
+from app.domain.findings import Level
 from app.services import users
 from app.store import workers
 from app.store.models import QueueScenario
@@ -88,7 +91,7 @@ def test_voices(install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "warn  the voice piper:lost cannot be used" in output
     monkeypatch.setattr(doctor, "is_piper_installed", lambda: False)
     output = examine(app)
-    assert "fa_IR-amir-medium.onnx, lost.onnx\n      -> Run: pip install piper-tts" in output
+    assert "fa_IR-amir-medium.onnx, lost.onnx\n      -> Run: `pip install piper-tts`" in output
 
 
 @pytest.mark.usefixtures("quick")
@@ -178,7 +181,7 @@ def test_members_whose_state_is_unknown_are_listed_one_by_one(install: Install) 
         session.add(state)
     output = examine(app)
     assert "of 201, a member of queue 800" in output
-    assert "exten => 201,hint,PJSIP/201;" in output and "exten => sara,hint,IAX2/sara;" in output
+    assert "`exten => 201,hint,PJSIP/201`;" in output and "`exten => sara,hint,IAX2/sara`;" in output
     assert "exten => NUMBER,hint,PJSIP/NUMBER" in output
     assert " 102, a member" not in output
 
@@ -224,8 +227,10 @@ async def test_a_working_installation_has_no_faults(tmp_path: Path) -> None:
             worker_state(session).heartbeat = datetime.now(UTC) + timedelta(minutes=1)
         code, output = await examine_office(bazang)
         assert code == 1
-        ((fault, fix),) = faults_of(output).items()
-        assert f"127.0.0.1:{bazang.settings.agi_port}" in fault and "BAZANG_AGI_HOST" in fix
+        (from_asterisk, _), (from_here, fix) = faults_of(output).items()
+        address = f"127.0.0.1:{bazang.settings.agi_port}"
+        assert f"Asterisk does not reach the worker at {address}." in from_asterisk
+        assert address in from_here and "BAZANG_AGI_HOST" in fix
 
 
 @pytest.mark.usefixtures("quick")
@@ -305,5 +310,38 @@ def test_files_that_others_can_read_are_faults(install: Install, tmp_path: Path)
     (folder / "copy.sqlite3").touch()
     (folder / "copy.sqlite3").chmod(0o644)
     assert faults_of(examine(app))[f"Other users have access to {folder / 'copy.sqlite3'}."] == (
-        f"Run: chmod 600 {folder / 'copy.sqlite3'}"
+        f"Run: `chmod 600 {folder / 'copy.sqlite3'}`"
     )
+
+
+def test_disk_that_is_nearly_full(settings: Settings) -> None:
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    (found,) = doctor.check_disks(settings, low=0, least=0)
+    assert found.level is Level.OK and "MB free" in found.text
+    (found,) = doctor.check_disks(settings, low=2**62, least=0)
+    assert found.level is Level.WARNING and f"The disk of {settings.data_dir} is nearly full" in found.text
+    assert "`du -xhd2 /" in found.fix
+    (found,) = doctor.check_disks(settings, low=2**62, least=2**62)
+    assert found.level is Level.FAULT
+
+
+@pytest.mark.parametrize(("answer", "count"), [("echo no", 1), ("echo yes", 0), ("exit 1", 0), (None, 0)])
+def test_clock_that_is_not_synchronized(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str | None, count: int
+) -> None:
+    if answer is not None:
+        (tmp_path / "timedatectl").write_text(f'#!/bin/sh\ntest "$2" = --property=NTPSynchronized && {answer}\n')
+        (tmp_path / "timedatectl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = list(doctor.check_time_service())
+    assert len(found) == count and all("`sudo timedatectl set-ntp true`" in each.fix for each in found)
+
+
+@pytest.mark.usefixtures("quick")
+def test_findings_as_json(install: Install) -> None:
+    result = run(install(ami_port=free_port(), agi_port=free_port()), "doctor", "--json")
+    *found, end = (json.loads(line) for line in result.output.splitlines())
+    assert end == {"faults": sum(each["level"] == "fault" for each in found)}
+    assert result.exit_code == 1 and found[0]["level"] == "ok" and found[0]["part"] == "database"
+    (worker,) = (each for each in found if each["part"] == "worker" and each["level"] == "fault")
+    assert worker["text"] == "The worker does not run." and "worker`" in worker["fix"]

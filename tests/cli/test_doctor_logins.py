@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from app.config import Settings
-from app.doctor.findings import Level
 from app.doctor.logins import check_directory, check_logins, check_provider
+from app.domain.findings import Level
 from app.store.database import Database
 from script.lib.package_files import PackageFile
 from script.office.ports import free_port

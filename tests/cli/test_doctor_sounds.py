@@ -8,9 +8,9 @@ import pytest
 from app.audio.library import SPEECH, SoundLibrary
 from app.config import Settings
 from app.doctor import sounds
-from app.doctor.findings import Finding, Level
 from app.doctor.sounds import Answer
 from app.domain.file_access import Identity
+from app.domain.findings import Finding, Level
 from app.paths import find_closed, find_user
 from app.telephony.sound_check import Readable
 from script.office.database import make_settings
@@ -67,7 +67,7 @@ def test_without_an_answer_the_permissions_count(
     closed = True
     (finding,) = sounds.report(settings, {sound: Answer(Readable.UNKNOWN, PurePosixPath(sound))})
     assert finding.level is Level.WARNING and f"{name} cannot read {sound}. Callers hear nothing" in finding.text
-    assert finding.fix == f"Run: chmod a+r {sound}, or change BAZANG_PROMPTS_DIR."
+    assert finding.fix == f"Run: `chmod a+r {sound}`, or change BAZANG_PROMPTS_DIR."
 
 
 def test_folder_that_cannot_be_looked_at(tmp_path: Path, sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,10 +85,10 @@ def test_answer_of_asterisk_counts(tmp_path: Path, sound: Path) -> None:
     assert answered(settings, sound, Readable.YES).level is Level.OK
     finding = answered(settings, sound, Readable.MISSING, sound.parent)
     assert f"Asterisk cannot enter {sound.parent}" in finding.text
-    assert finding.fix == f"Run: chmod o+x {sound.parent}"
+    assert finding.fix == f"Run: `chmod o+x {sound.parent}`"
     sound.chmod(0o600)
     finding = answered(settings, sound, Readable.CLOSED)
-    assert f"Asterisk cannot read {sound}" in finding.text and finding.fix == f"Run: chmod a+r {sound}"
+    assert f"Asterisk cannot read {sound}" in finding.text and finding.fix == f"Run: `chmod a+r {sound}`"
     sound.chmod(0o644)
     assert "getfacl" in answered(settings, sound, Readable.CLOSED).fix, "the permissions are not why"
 

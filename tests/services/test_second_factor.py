@@ -9,7 +9,7 @@ import pytest
 
 from app import doctor
 from app.config import Settings
-from app.doctor.findings import Level
+from app.domain.findings import Level
 from app.domain.second_factor import LOG_IN_WITHIN, SET_UP_WITHIN, STEP
 from app.domain.sessions import SessionLimits
 from app.services import logins, second_factor, sessions, users

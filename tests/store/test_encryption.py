@@ -9,7 +9,7 @@ from flask import Flask
 
 from app import create_app, doctor
 from app.config import Settings
-from app.doctor.findings import Level
+from app.domain.findings import Level
 from app.extensions import db
 from app.services.settings import pbx
 from app.store import encryption

@@ -1,6 +1,7 @@
 """A receiver of webhooks and of questions for names: it keeps what it gets, and answers as a test wants."""
 
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator, Sequence
@@ -44,7 +45,8 @@ class Got:
 class Receiver:
     """`answers` are the statuses of the next answers; then `status`. `reply` and `headers` come with each.
 
-    `drips`: it sends a byte now and then, and never ends, until the test does: before the answer, or within it.
+    `is_gone`: nothing listens at its address. `drips`: it sends a byte now and then, and never ends, until the test
+    does: before the answer, or within it.
     """
 
     port: int
@@ -55,6 +57,7 @@ class Receiver:
     status: int = 200
     reply: bytes = b"ok"
     headers: dict[str, str] = field(default_factory=dict)
+    is_gone: bool = False
     drips: str = ""  # "before", "within"
     asked: list[str] = field(default_factory=list)  # the hosts that were looked up
     arrived: threading.Event = field(default_factory=threading.Event)  # a first message
@@ -113,10 +116,12 @@ def run_receiver(folder: Path, *, longest: float = 10.0) -> Iterator[Receiver]:
     tls.load_cert_chain(made.certificate, made.key)
     server.socket = tls.wrap_socket(server.socket, server_side=True)
     port = server.server_address[1]
+    nobody = socket.socket()
+    nobody.bind(("127.0.0.1", 0))  # and does not listen
 
     def find(host: str, _port: int, _inside: bool) -> list[tuple[str, int]]:
         receivers[0].asked.append(host)
-        return [("127.0.0.1", port)]
+        return [("127.0.0.1", nobody.getsockname()[1] if receivers[0].is_gone else port)]
 
     trusted = ssl.create_default_context(cafile=str(made.ca))
     names = NameSource(find, trusted, longest=longest)
@@ -130,3 +135,4 @@ def run_receiver(folder: Path, *, longest: float = 10.0) -> Iterator[Receiver]:
         server.shutdown()
         thread.join()
         server.server_close()
+        nobody.close()

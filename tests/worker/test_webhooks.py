@@ -279,22 +279,23 @@ async def test_a_running_worker_sends_by_itself(
 # -- when it is told again --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("is_gone", [False, True], ids=["answers 503", "does not listen"])
 async def test_a_receiver_that_is_down_for_an_hour_loses_nothing_and_gets_nothing_twice(
-    work: Webhooks, receiver: Receiver, module: Module, wheel: Wheel
+    work: Webhooks, receiver: Receiver, module: Module, wheel: Wheel, is_gone: bool
 ) -> None:
     webhook, _secret = add(work, events=["request.registered"])
     expected = [register(work, module)]
     await send(work)
-    receiver.status = 503
+    receiver.status, receiver.is_gone = 503, is_gone
     for minute in range(60):
         expected.append(register(work, module, f"+9891200000{minute:02}"))
         for _look in range(2):
             await send(work)
             wheel.turn(MINUTE / 2)
-    tries = len(receiver.got)
-    assert tries < 15, "it is not asked all the time"
+    assert 5 < len(receiver.asked) < 15, "it is not asked all the time"
+    assert len(receiver.got) == (1 if is_gone else len(receiver.asked))
     assert destinations.load(work.database, work.settings, webhook).waiting == 60
-    receiver.status = 200
+    receiver.status, receiver.is_gone = 200, False
     for _look in range(2 * 60):
         await send(work)
         wheel.turn(MINUTE / 2)

@@ -25,6 +25,7 @@ TABS = (  # endpoint, label, icon
     ("settings.voices", _l("Voices"), "volume"),
     ("settings.stored_page", _l("Stored data"), "history"),
     ("settings.exchanges_page", _l("Exchanges"), "building"),
+    ("settings.health_page", _l("Health"), "shield-check"),
     ("settings.machine", _l("This machine"), "info-circle"),
 )
 

@@ -88,6 +88,8 @@ def call_and_check(cases: SearchStrategy[Any], headers: dict[str, str], without:
     @hypothesis.given(case=cases)
     @hypothesis.settings(max_examples=EXAMPLES)
     def hold(case: Any) -> None:
+        # An argument with an empty list is not sent, so what would be wrong with the call is not in it.
+        hypothesis.assume([] not in (case.query or {}).values())
         response = case.call(headers=headers)
         case.validate_response(response, headers=headers, excluded_checks=without)
         statuses.add(response.status_code)
