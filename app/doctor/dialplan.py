@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.doctor.findings import Finding, fault, ok, warning
@@ -19,13 +20,13 @@ from app.doctor.words import (
     is_freepbx,
 )
 from app.domain.outbound import Outbound, OutboundResult
-from app.domain.pbx_connection import DialplanState
+from app.domain.pbx_connection import DialplanProblem, DialplanState
 from app.domain.routing import Context, DestinationKind
 from app.services.modules.offers import Offer, list_offers
 from app.services.pbx import config_snippets, outbound
 from app.services.pbx.outbound import OutboundQuestion
 from app.store.database import Database
-from app.store.models import ExtensionRow, FormerCode, Module
+from app.store.models import ExtensionRow, ExtensionScenario, FormerCode, Module, QueueScenario
 from app.store.pbx_state import worker_state
 from app.store.settings import PbxSettings
 from app.telephony import module_codes
@@ -35,18 +36,27 @@ from app.telephony.hints import HintFinder
 from app.telephony.module_codes import Lead
 from app.telephony.module_destinations import DestinationReader
 from app.telephony.outbound import find_way_out
+from app.telephony.own_lines import OwnLine, find_ways_in
 
 MOST_PHONES = 20  # of which the contexts are asked
+MOST_OWN_LINES = 5  # of which each is a finding
 
 
 @dataclass(frozen=True)
 class _Office:
-    """What the PBX must know: the names of modules by their codes, their former codes, and their extensions."""
+    """What the PBX must know: the names of modules by their codes, their former codes, and their extensions.
+
+    `phones`: the devices of the extensions that have a scenario, "" if not known; `queues`: those that have one.
+    `makes_sounds`: new modules are not in the dialplan yet.
+    """
 
     modules: Mapping[str, str]
     former_codes: frozenset[str]
     targets: tuple[str, ...]
     extensions: tuple[str, ...]  # that the PBX reports
+    phones: Mapping[str, str]
+    queues: tuple[str, ...]
+    makes_sounds: bool
 
     @property
     def first_code(self) -> str:
@@ -62,7 +72,19 @@ def _load(database: Database) -> _Office:
             frozenset(session.scalars(select(FormerCode.code))),
             tuple(dict.fromkeys(target for row in rows for target in row.targets)),
             tuple(session.scalars(select(ExtensionRow.extension).order_by(ExtensionRow.extension))),
+            _phones_with_scenario(session),
+            tuple(session.scalars(select(QueueScenario.queue).order_by(QueueScenario.queue))),
+            worker_state(session).dialplan_detail == DialplanProblem.SOUNDS_MISSING,
         )
+
+
+def _phones_with_scenario(session: Session) -> Mapping[str, str]:
+    rows = session.execute(
+        select(ExtensionScenario.extension, ExtensionRow.devices)
+        .outerjoin(ExtensionRow, ExtensionRow.extension == ExtensionScenario.extension)
+        .order_by(ExtensionScenario.extension)
+    )
+    return {extension: devices or "" for extension, devices in rows}
 
 
 async def check(
@@ -74,6 +96,7 @@ async def check(
     checks: list[Callable[[], Awaitable[list[Finding]]]] = []
     if state in (DialplanState.CURRENT, DialplanState.OUTDATED):
         checks += [lambda: _check_codes(office, client), lambda: _check_phones(pbx, office, client)]
+        checks += [] if is_freepbx(pbx) else [lambda: _check_ways_in(office, client)]
     question = outbound.make_question(database, settings)
     checks += [
         lambda: _check_leads(pbx, office, client),
@@ -103,7 +126,8 @@ def _check_included(
     if state is DialplanState.NONE:
         yield fault(
             "Asterisk does not have our dialplan. Callers who are sent to a module are hung up, and no agent is rung.",
-            f"In {dialplan_file(pbx)}, outside all contexts: #tryinclude {settings.dialplan_path}; {RELOAD}.",
+            f"In {dialplan_file(pbx)}, outside all contexts: #tryinclude {settings.dialplan_path}; {RELOAD}. If the "
+            "line is there, the file came after the last reload, so reload again, or Asterisk's user cannot read it.",
         )
     elif state is DialplanState.OUTDATED and written:
         yield fault(
@@ -120,6 +144,14 @@ def _check_included(
 async def _check_codes(office: _Office, client: AmiClient) -> list[Finding]:
     """Check that our dialplan, as Asterisk runs it, has the code of each module."""
     missing = await module_codes.missing_codes(client, office.modules)
+    if missing and office.makes_sounds:
+        codes = ", ".join(missing)
+        return [
+            warning(
+                f"The worker is making the sounds of new modules, so Asterisk does not know their codes yet: {codes}.",
+                "Wait until the panel says that they are made.",
+            )
+        ]
     return [
         fault(
             f"Asterisk does not know the code {code} of the module {office.modules[code]}: callers who come by it are "
@@ -163,6 +195,32 @@ async def _check_phone_context(pbx: PbxSettings, context: str, code: str, client
             f"In {dialplan_file(pbx)}, {place}: {config_snippets.include(Context.MODULES)}; {RELOAD}.",
         )
     ]
+
+
+async def _check_ways_in(office: _Office, client: AmiClient) -> list[Finding]:
+    """Check that callers get to the scenarios of extensions and queues, and not past them."""
+    ways = await find_ways_in(client, office.phones, office.queues)
+    unused = [_unused_context(office, context) for context in ways.unused]
+    return unused + [_own_line(line) for line in ways.own_lines[:MOST_OWN_LINES]]
+
+
+def _unused_context(office: _Office, context: Context) -> Finding:
+    names = ", ".join(office.phones if context == Context.EXTENSIONS else office.queues)
+    return warning(
+        f"Nothing in the PBX's dialplan leads calls to {context}, so callers of {names} never come to a module.",
+        f"In extensions.conf, in the contexts in which calls of phones and trunks start: "
+        f"{config_snippets.include(context)}; {RELOAD}.",
+    )
+
+
+def _own_line(line: OwnLine) -> Finding:
+    context = Context.EXTENSIONS if line.target.kind == DestinationKind.EXTENSION else Context.QUEUES
+    step, place = line.step, config_snippets.location(context, line.target.code)
+    return warning(
+        f"{step.extension} in the context {step.context} has a line of its own for {line.target.code}, "
+        f"{step.application}({step.data}), so callers who come there never come to a module.",
+        f"If they should: in extensions.conf, [{step.context}], replace it by Goto({place}); {RELOAD}.",
+    )
 
 
 async def _check_leads(pbx: PbxSettings, office: _Office, client: AmiClient) -> list[Finding]:
