@@ -344,7 +344,7 @@ def test_the_pbx_is_asked_for_the_code_and_the_extensions(admin: Visitor, databa
     fields = {"template": "extension", "extensions": "999", "name": "A", "code": "*5001"}
     with service(look_up=(True, "no"), code_taken=(True, "from-internal")):
         page = admin.post("/setup/module", fields, 422)
-    assert page.error("extensions") == wording.error("not_on_exchange")
+    assert page.error("extensions") == wording.error("no_phone")
     assert page.error("code") == wording.error("code_on_exchange")
 
 
