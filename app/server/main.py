@@ -94,10 +94,12 @@ async def _print_address(panel: "Supervisor", host: str, port: int, invitation: 
     shown = f"[{host}]" if ":" in host else host
     print("Starting the panel and the worker.", flush=True)
     try:
-        if await panel_answers(panel.process, host, port):
-            print(f"The panel answers at http://{shown}:{port}/", flush=True)
+        answers = await panel_answers(panel.process, host, port)
     except TimeoutError:
         print("The panel has not answered yet.", file=sys.stderr, flush=True)
+        answers = await panel_answers(panel.process, host, port, seconds=None)
+    if answers:
+        print(f"The panel answers at http://{shown}:{port}/", flush=True)
     if invitation:
         print(invitation, flush=True)
 
