@@ -333,6 +333,7 @@ def import_settings(file: Path) -> None:
     from app.audio.library import SoundLibrary
     from app.services import transfer
     from app.services.modules.transfer import BadFile
+    from app.store.pbx_state import worker_runs
 
     settings, database = _checked_context()
     try:
@@ -349,6 +350,13 @@ def import_settings(file: Path) -> None:
     except OSError as error:
         raise click.ClickException(f"Nothing was imported: {error}") from error
     click.echo(f"{count} entries were imported.")
+    with database.read() as session:
+        runs = worker_runs(session, now)
+    if not runs:
+        click.echo(
+            "The worker does not run. When it starts, it makes the sounds of new modules. Callers who come before they "
+            "are made go to the error destination."
+        )
     if new_users:
         names = ", ".join(new_users)
         click.echo(f"These users have no password yet: {names}. Set one: {command('set-password NAME')}")

@@ -2,8 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.doctor.words import (
@@ -19,7 +21,7 @@ from app.doctor.words import (
 )
 from app.domain.findings import Finding, fault, ok, warning
 from app.domain.outbound import Outbound, OutboundResult
-from app.domain.pbx_connection import DialplanState
+from app.domain.pbx_connection import DialplanProblem, DialplanState
 from app.domain.routing import Context, DestinationKind
 from app.services.modules.offers import Offer, list_offers
 from app.services.pbx import config_snippets, outbound
@@ -35,20 +37,27 @@ from app.telephony.hints import HintFinder
 from app.telephony.module_codes import Lead
 from app.telephony.module_destinations import DestinationReader
 from app.telephony.outbound import find_way_out
+from app.telephony.own_lines import OwnLine, find_ways_in
 
-_SCENARIOS = {Context.EXTENSIONS: ExtensionScenario, Context.QUEUES: QueueScenario}
 MOST_PHONES = 20  # of which the contexts are asked
+MOST_OWN_LINES = 5  # of which each is a finding
 
 
 @dataclass(frozen=True)
 class _Office:
-    """What the PBX must know: the names of modules by their codes, their former codes, and their extensions."""
+    """What the PBX must know: the names of modules by their codes, their former codes, and their extensions.
+
+    `phones`: the devices of the extensions that have a scenario, "" if not known; `queues`: those that have one.
+    `makes_sounds`: new modules are not in the dialplan yet.
+    """
 
     modules: Mapping[str, str]
     former_codes: frozenset[str]
-    scenarios: frozenset[Context]  # EXTENSIONS, QUEUES: of which there are scenarios
     targets: tuple[str, ...]
     extensions: tuple[str, ...]  # that the PBX reports
+    phones: Mapping[str, str]
+    queues: tuple[str, ...]
+    makes_sounds: bool
 
     @property
     def first_code(self) -> str:
@@ -62,10 +71,21 @@ def _load(database: Database) -> _Office:
         return _Office(
             {row.code: row.name for row in modules},
             frozenset(session.scalars(select(FormerCode.code))),
-            frozenset(context for context, table in _SCENARIOS.items() if session.scalar(select(table).limit(1))),
             tuple(dict.fromkeys(target for row in rows for target in row.targets)),
             tuple(session.scalars(select(ExtensionRow.extension).order_by(ExtensionRow.extension))),
+            _phones_with_scenario(session),
+            tuple(session.scalars(select(QueueScenario.queue).order_by(QueueScenario.queue))),
+            worker_state(session).dialplan_detail == DialplanProblem.SOUNDS_MISSING,
         )
+
+
+def _phones_with_scenario(session: Session) -> Mapping[str, str]:
+    rows = session.execute(
+        select(ExtensionScenario.extension, ExtensionRow.devices)
+        .outerjoin(ExtensionRow, ExtensionRow.extension == ExtensionScenario.extension)
+        .order_by(ExtensionScenario.extension)
+    )
+    return {extension: devices or "" for extension, devices in rows}
 
 
 async def check(
@@ -79,7 +99,7 @@ async def check(
         checks += [lambda: _check_codes(office, client), lambda: _check_phones(pbx, office, client)]
     question = outbound.make_question(database, settings)
     checks += [
-        lambda: _check_whole(pbx, office, client),
+        lambda: _check_whole(pbx, office, client, state),
         lambda: _check_offers(settings, database, pbx, client),
         lambda: _check_hints(pbx, office, client),
         lambda: _check_outbound(pbx, question, client),
@@ -106,7 +126,8 @@ def _check_included(
     if state is DialplanState.NONE:
         yield fault(
             "Asterisk does not have our dialplan. Callers who are sent to a module are hung up, and no agent is rung.",
-            f"In {dialplan_file(pbx)}, outside all contexts: `#tryinclude {settings.dialplan_path}`; {RELOAD}.",
+            f"In {dialplan_file(pbx)}, outside all contexts: `#tryinclude {settings.dialplan_path}`; {RELOAD}. If the "
+            "line is there, the file came after the last reload, so reload again, or Asterisk's user cannot read it.",
         )
     elif state is DialplanState.OUTDATED and written:
         yield fault(
@@ -123,6 +144,14 @@ def _check_included(
 async def _check_codes(office: _Office, client: AmiClient) -> list[Finding]:
     """Check that our dialplan, as Asterisk runs it, has the code of each module."""
     missing = await module_codes.missing_codes(client, office.modules)
+    if missing and office.makes_sounds:
+        codes = ", ".join(missing)
+        return [
+            warning(
+                f"The worker is making the sounds of new modules, so Asterisk does not know their codes yet: {codes}.",
+                "Wait until the panel says that they are made.",
+            )
+        ]
     return [
         fault(
             f"Asterisk does not know the code {code} of the module {office.modules[code]}: callers who come by it are "
@@ -171,15 +200,14 @@ async def _check_phone_context(pbx: PbxSettings, context: str, code: str, client
     ]
 
 
-async def _check_whole(pbx: PbxSettings, office: _Office, client: AmiClient) -> list[Finding]:
+async def _check_whole(pbx: PbxSettings, office: _Office, client: AmiClient, state: DialplanState) -> list[Finding]:
     """Check what only the whole dialplan shows."""
     rows = await client.collect("ShowDialPlan")
-    unused = () if is_freepbx(pbx) else sorted(office.scenarios - module_codes.find_used(rows))
-    contexts = await _phone_contexts(office, client) if unused else ()
+    has_ours = state in (DialplanState.CURRENT, DialplanState.OUTDATED)
     return [
         *_check_revisions(pbx, module_codes.find_revisions(rows)),
         *_check_leads(pbx, office, await module_codes.find_leads(client, rows)),
-        *(_unused_scenarios(pbx, context, contexts) for context in unused),
+        *(await _check_ways_in(office, client, rows) if has_ours and not is_freepbx(pbx) else ()),
     ]
 
 
@@ -193,6 +221,35 @@ def _check_revisions(pbx: PbxSettings, revisions: Collection[str]) -> Iterable[F
         )
 
 
+async def _check_ways_in(office: _Office, client: AmiClient, rows: Collection[Mapping[str, Any]]) -> list[Finding]:
+    """Check that callers get to the scenarios of extensions and queues, and not past them."""
+    ways = await find_ways_in(client, rows, office.phones, office.queues)
+    contexts = await _phone_contexts(office, client) if ways.unused else ()
+    unused = [_unused_context(office, context, contexts) for context in ways.unused]
+    return unused + [_own_line(line) for line in ways.own_lines[:MOST_OWN_LINES]]
+
+
+def _unused_context(office: _Office, context: Context, phones: tuple[str, ...]) -> Finding:
+    """`phones`: the contexts in which phones dial."""
+    names = ", ".join(office.phones if context == Context.EXTENSIONS else office.queues)
+    such = f", such as {', '.join(phones)}" if phones else ""
+    return warning(
+        f"Nothing in the PBX's dialplan leads calls to {context}, so callers of {names} never come to a module.",
+        f"In extensions.conf, in the contexts of trunks and phones{such}, before what rings these numbers: "
+        f"`{config_snippets.include(context)}`; {RELOAD}.",
+    )
+
+
+def _own_line(line: OwnLine) -> Finding:
+    context = Context.EXTENSIONS if line.target.kind == DestinationKind.EXTENSION else Context.QUEUES
+    step, place = line.step, config_snippets.location(context, line.target.code)
+    return warning(
+        f"{step.extension} in the context {step.context} has a line of its own for {line.target.code}, "
+        f"{step.application}({step.data}), so callers who come there never come to a module.",
+        f"If they should: in extensions.conf, [{step.context}], replace it by `Goto({place})`; {RELOAD}.",
+    )
+
+
 def _check_leads(pbx: PbxSettings, office: _Office, leads: Collection[Lead]) -> list[Finding]:
     """Check that the PBX sends callers only to codes that a module has or had."""
     wrong = [lead for lead in leads if lead.code not in office.modules and lead.code not in office.former_codes]
@@ -200,18 +257,6 @@ def _check_leads(pbx: PbxSettings, office: _Office, leads: Collection[Lead]) -> 
     if leads and not wrong:
         found.append(ok("All codes to which the PBX sends callers are those of modules."))
     return found
-
-
-def _unused_scenarios(pbx: PbxSettings, context: Context, phones: tuple[str, ...]) -> Finding:
-    """`phones`: the contexts in which phones dial."""
-    what = "extensions" if context is Context.EXTENSIONS else "queues"
-    such = f", such as {', '.join(phones)}" if phones else ""
-    return warning(
-        f"No call comes to the scenarios of {what} that are saved in the panel: the PBX neither includes {context} nor "
-        "jumps there. So unanswered callers do not come to a module.",
-        f"In {dialplan_file(pbx)}, in the contexts of trunks and phones{such}, before what rings these numbers: "
-        f"`{config_snippets.include(context)}`; {RELOAD}.",
-    )
 
 
 _PLACES = {  # by the contexts that FreePBX and Issabel generate

@@ -42,6 +42,14 @@ class DialplanState(StrEnum):
     UNKNOWN = "unknown"  # the PBX did not answer the question
 
 
+class DialplanProblem(StrEnum):
+    """Why the PBX does not run the dialplan of the latest settings, in the worker's state."""
+
+    RELOAD_BY_HAND = "reload_by_hand"  # it runs an older revision and does not let us reload
+    NOT_INCLUDED = "not_included"  # it has none of our contexts
+    SOUNDS_MISSING = "sounds_missing"  # the sounds of new modules are being made
+
+
 class CallersState(StrEnum):
     """Whether callers can be answered: the PBX calls our FastAGI server from its dialplan."""
 

@@ -41,33 +41,37 @@ def main(arguments: list[str]) -> int:
         port = free_port_near(options.port, options.host)
         if port != options.port:
             print(describe_replacement("panel", options.port, port), flush=True)
-        _prepare_database(settings, options.host, port)
+        invitation = _prepare_database(settings, options.host, port)
     except (ConfigError, OSError, OverflowError) as error:
         print(f"script/server: {error}", file=sys.stderr)
         return 1
-    return asyncio.run(serve(options.host, port))
+    return asyncio.run(serve(options.host, port, invitation))
 
 
-def _prepare_database(settings: Settings, host: str, port: int) -> None:
-    """Migrate the database. Print the setup link if there is no administrator yet."""
+def _prepare_database(settings: Settings, host: str, port: int) -> str:
+    """Migrate the database. Return lines with the setup link if there is no administrator yet, otherwise ""."""
     app = create_app(settings)
     with app.app_context():
         flask_migrate.upgrade()
     database = app.extensions["bazang"]["database"]
+    invitation = ""
     if first_administrator.is_open(database):
         token = first_administrator.make_token(database, datetime.now(UTC))
         host_name = socket.gethostname() if host in ALL_INTERFACES else host
-        print(
+        invitation = (
             "There is no user yet. Open this address within a day to set Bazang up:\n"
             f"  {setup_address(host_name, port, token)}\n"
-            "Or create an administrator by hand: .venv/bin/flask --app wsgi create-admin NAME",
-            flush=True,
+            "Or create an administrator by hand: .venv/bin/flask --app wsgi create-admin NAME"
         )
     database.engine.dispose()
+    return invitation
 
 
-async def serve(host: str, port: int) -> int:
-    """Keep the panel and the worker running until SIGTERM or Ctrl-C."""
+async def serve(host: str, port: int, invitation: str = "") -> int:
+    """Keep the panel and the worker running until SIGTERM or Ctrl-C.
+
+    When the panel answers, print its address and the `invitation` to set it up.
+    """
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -76,7 +80,7 @@ async def serve(host: str, port: int) -> int:
     panel = Supervisor("The panel", lambda: start_panel(host, port, environment, ROOT, None))
     service = Supervisor("The worker", lambda: spawn(worker, None, environment=environment, folder=ROOT))
     tasks = [asyncio.create_task(part.run()) for part in (panel, service)]
-    tasks.append(asyncio.create_task(_print_address(panel, host, port)))
+    tasks.append(asyncio.create_task(_print_address(panel, host, port, invitation)))
     await stopped.wait()
     for task in tasks:
         task.cancel()
@@ -85,13 +89,19 @@ async def serve(host: str, port: int) -> int:
     return 0
 
 
-async def _print_address(panel: "Supervisor", host: str, port: int) -> None:
+async def _print_address(panel: "Supervisor", host: str, port: int, invitation: str) -> None:
+    """Print where the panel is when it answers: before, the setup link would open nothing."""
     shown = f"[{host}]" if ":" in host else host
+    print("Starting the panel and the worker.", flush=True)
     try:
-        if await panel_answers(panel.process, host, port):
-            print(f"The panel answers at http://{shown}:{port}/", flush=True)
+        answers = await panel_answers(panel.process, host, port)
     except TimeoutError:
         print("The panel has not answered yet.", file=sys.stderr, flush=True)
+        answers = await panel_answers(panel.process, host, port, seconds=None)
+    if answers:
+        print(f"The panel answers at http://{shown}:{port}/", flush=True)
+    if invitation:
+        print(invitation, flush=True)
 
 
 class Supervisor:

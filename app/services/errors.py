@@ -96,6 +96,7 @@ class ErrorCode(StrEnum):
     PASSWORD_AGAIN = "password_again"  # noqa: S105 - the name of an error
     SOMETHING = "something"  # neither an event nor a summary is chosen
     NOT_ON_PBX = "not_on_exchange"
+    NO_PHONE = "no_phone"
     CODE_ON_PBX = "code_on_exchange"  # the PBX uses the code for something else
 
 

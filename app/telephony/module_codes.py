@@ -47,15 +47,6 @@ async def find_leads(ami: Ami, dialplan: Iterable[Mapping[str, Any]]) -> tuple[L
     return tuple(found)
 
 
-def find_used(dialplan: Iterable[Mapping[str, Any]]) -> frozenset[Context]:
-    """Return our contexts that the PBX's own dialplan includes or jumps to. `dialplan`: the rows of ShowDialPlan."""
-    words: set[str] = set()
-    for row in dialplan:
-        if not str(row.get("Context", "")).startswith(_OURS):
-            words |= set(_NAMES.findall(f"{row.get('IncludeContext', '')} {row.get('AppData', '')}"))
-    return frozenset(context for context in Context if context in words)
-
-
 def find_revisions(dialplan: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     """Return the revisions of our dialplan that the PBX has. `dialplan`: the rows of ShowDialPlan."""
     found = {str(row.get("Extension", "")) for row in dialplan if row.get("Context") == Context.REVISION}

@@ -17,7 +17,7 @@ from flask_login import current_user
 from app.config import PREFIX
 from app.domain.lifecycle import Outcome
 from app.domain.limits import DAY, LimitReason
-from app.domain.pbx_connection import is_too_old
+from app.domain.pbx_connection import DialplanProblem, is_too_old
 from app.domain.text import displayable
 from app.services.requests.kept import KeptRefusal, count_refused
 from app.store import number_lists, pbx_state, routes, webhooks
@@ -27,8 +27,6 @@ from app.web.context import cached, cached_query, command, office, settings, utc
 from app.web.formats import clock, digits, format_moment, isolated, listed
 from app.web.locale import choose_locale
 from app.web.wording import LIMIT_REASON, OUTCOME
-
-_DIALPLAN_CODES = ("reload_by_hand", "not_included")  # of WorkerState.dialplan_detail; everything else is an error
 
 
 class HealthLevel(StrEnum):
@@ -185,7 +183,7 @@ def _compare_login() -> str:
 
 def _dialplan_fault(state: _TelephoneState) -> Health | None:
     worker = state.worker
-    if worker.dialplan_detail not in ("", *_DIALPLAN_CODES):
+    if worker.dialplan_detail not in ("", *DialplanProblem):
         return Health(HealthLevel.FAULT, _("The dialplan cannot be written."), report=worker.dialplan_detail)
     if worker.obstacle == "no_dialplan":
         text = _("The dialplan of the PBX does not include ours.")
@@ -199,6 +197,9 @@ def _dialplan_fault(state: _TelephoneState) -> Health | None:
     if not state.outbound_context:
         text = _("No context for calls to customers is set.")
         return Health(HealthLevel.FAULT, text, _("Enter the context for calls to customers in the settings."))
+    if worker.dialplan_detail == DialplanProblem.SOUNDS_MISSING:
+        text = _("Sounds are being made. A new module answers callers when its sounds are ready.")
+        return Health(HealthLevel.WARNING, text, _("On a busy machine this takes some minutes."))
     if not worker.dialplan_running or worker.dialplan_running != worker.dialplan_written:
         text = _("The PBX still runs an older dialplan.")
         return Health(HealthLevel.WARNING, text, _("Type in its console:"), "dialplan reload")

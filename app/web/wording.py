@@ -326,6 +326,10 @@ ERROR = {
     "no_number": _l("Write {number} or {number_e164} where the program expects the number."),
     "key_again": _l("The address has another host now. Enter the key again."),
     "not_on_exchange": _l("The PBX does not know it. Check it."),
+    "no_phone": _l(
+        "The PBX has neither a phone nor a hint for one of these numbers. Check them. A phone with another name needs "
+        "a hint first, such as: exten => 101,hint,PJSIP/NAME"
+    ),
     "code_on_exchange": _l("The PBX uses this code for something else. Choose another code."),
 }
 

@@ -3,9 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection
-from enum import StrEnum
 
 from app.config import Settings
+from app.domain.pbx_connection import DialplanProblem
 from app.domain.routing import Context
 from app.services.pbx.dialplan import gather_dialplan
 from app.store import settings as store_settings
@@ -16,13 +16,6 @@ from app.telephony.ami import AmiClient, AmiRefused
 from app.worker.clock import utcnow
 
 log = logging.getLogger(__name__)
-
-
-class DialplanProblem(StrEnum):
-    """Codes of `DialplanFile.detail`."""
-
-    RELOAD_BY_HAND = "reload_by_hand"  # Asterisk runs an older revision and does not let us reload
-    NOT_INCLUDED = "not_included"  # Asterisk has none of our contexts
 
 
 class DialplanFile:
@@ -66,10 +59,13 @@ class DialplanFile:
                 pbx = await asyncio.to_thread(pbx_settings, self._settings, self._database)
                 self.extension_context, self.profile = pbx.extension_context, pbx.pbx_profile
                 plan = await asyncio.to_thread(gather_dialplan, self._database, self._settings, self.agi_port, utcnow())
-                if self.written and not self._has_sounds([module.id for module in plan.modules]):
+                has_sounds = self._has_sounds([module.id for module in plan.modules])
+                if self.written and not has_sounds:
                     log.info("the dialplan is written when the sounds of the new modules are made")
                     if self._ami.connected:
                         await self._load(changed=False, force=False)
+                    if self.detail != DialplanProblem.NOT_INCLUDED:  # a reload would be in vain
+                        self.detail = DialplanProblem.SOUNDS_MISSING
                     return
                 rendered = await asyncio.to_thread(dialplan.render, plan)
                 changed = await asyncio.to_thread(dialplan.write, self._settings.dialplan_path, rendered.text, utcnow())
@@ -82,6 +78,8 @@ class DialplanFile:
             self.written, self.detail, self._number_check = rendered.revision, "", rendered.number_check
             if self._ami.connected:
                 await self._load(changed=changed, force=force)
+            if not has_sounds and not self.detail:
+                self.detail = DialplanProblem.SOUNDS_MISSING
 
     async def is_loaded(self) -> bool:
         """Tell whether Asterisk has our dialplan, of any revision. Raises AmiError, but not if Asterisk refuses."""

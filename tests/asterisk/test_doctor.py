@@ -386,6 +386,18 @@ async def check_plain_dialplan(office: Office, client: AmiClient) -> None:
     async with broken(office, asking, "dialplan remove extension _0912X.@outbound"):
         (finding,) = await examine_dialplan(office, client)
     assert "The context outbound asks for a password" in finding.text and "Authenticate()" in finding.fix
+    await check_ways_in(office, client)
+
+
+async def check_ways_in(office: Office, client: AmiClient) -> None:
+    office.bazang.scenario("101")
+    await office.bazang.wait_for_dialplan()  # which loads it again, without the lines of the console
+    assert await examine_dialplan(office, client) == []
+    past = "dialplan add extension 900,1,Dial(PJSIP/101) into from-trunk"
+    async with broken(office, past, "dialplan remove extension 900@from-trunk"):
+        (finding,) = await examine_dialplan(office, client)
+    assert "900 in the context from-trunk has a line of its own for 101, Dial(PJSIP/101)" in finding.text
+    assert "[from-trunk], replace it by `Goto(bazang-extensions,101,1)`" in finding.fix
 
 
 async def check_scenarios(office: Office) -> None:
@@ -395,15 +407,14 @@ async def check_scenarios(office: Office) -> None:
     bazang.queue("800")
     await bazang.wait_for_dialplan()
     assert await examine(office) == []
-    for context, wanted in {"bazang-extensions": "extensions", "bazang-queues": "queues"}.items():
+    for context, code in {"bazang-extensions": "101", "bazang-queues": "800"}.items():
         for phones in ("from-phones", "from-trunk"):
             assert await examine(office) == [], "one context is enough"
             await asterisk.cli(f"dialplan remove include {context} from {phones}")
         finding = await only(office)
         assert finding.level is Level.WARNING
-        assert f"No call comes to the scenarios of {wanted}" in finding.text
+        assert f"leads calls to {context}, so callers of {code} never come to a module" in finding.text
         assert f"`include => {context}`" in finding.fix and "from-phones" in finding.fix
-        code = "101" if wanted == "extensions" else "800"
         jump = f"dialplan add extension {code},1,Goto({context},{code},1) into from-trunk"
         async with broken(office, jump, f"dialplan remove extension {code}@from-trunk"):
             assert await examine(office) == [], "a jump is as good as an include"

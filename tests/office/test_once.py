@@ -34,7 +34,7 @@ def standing_still(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(once, "build_office", build)
     monkeypatch.setattr(once, "configure_office", lambda *_, **__: None)
     monkeypatch.setattr(once, "_play", stand_still)
-    monkeypatch.setattr(once, "TIME_LIMIT", 0.01)
+    monkeypatch.setattr(once, "START_LIMIT", 0.01)
 
 
 async def test_machine_that_is_too_slow_is_named(standing_still: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,6 +51,6 @@ async def test_time_that_ran_out_within_a_scene_is_a_fault(
         raise TimeoutError("the phone did not ring")
 
     monkeypatch.setattr(once, "_play", fail)
-    monkeypatch.setattr(once, "TIME_LIMIT", 60)
+    monkeypatch.setattr(once, "START_LIMIT", 60)
     assert await once.play_once() == 1
     assert "the phone did not ring" in capsys.readouterr().err

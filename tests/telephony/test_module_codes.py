@@ -1,7 +1,6 @@
 """Where the PBX sends callers to the codes of modules, and where phones dial."""
 
-from app.domain.routing import Context
-from app.telephony.module_codes import Lead, find_leads, find_used, missing_codes, phone_contexts
+from app.telephony.module_codes import Lead, find_leads, missing_codes, phone_contexts
 from tests.support.fake_dialplan import FakeDialplan, Step
 
 ALL: list[Step] = [
@@ -51,14 +50,3 @@ async def test_contexts_of_phones() -> None:
     dialplan = FakeDialplan(values=values)
     assert await phone_contexts(dialplan, ["101", "102", "103", "104", "105", "a)"]) == ("phones", "old-phones")
     assert "SIPPEER(101,context)" not in dialplan.asked and not any("a)" in asked for asked in dialplan.asked)
-
-
-def test_our_contexts_that_the_dialplan_of_the_pbx_uses() -> None:
-    rows = [
-        {"Context": "from-phones", "IncludeContext": "bazang-extensions"},
-        {"Context": "from-trunk", "Extension": "800", "Application": "Goto", "AppData": "bazang-queues,800,1"},
-        {"Context": "bazang-module-1", "AppData": "bazang-modules,*5001,1"},
-        {"Context": "from-trunk", "AppData": "bazang-modules-of-another,1,1"},
-    ]
-    assert find_used(rows[:1]) == {Context.EXTENSIONS}
-    assert find_used(rows) == {Context.EXTENSIONS, Context.QUEUES}

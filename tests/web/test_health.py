@@ -43,6 +43,8 @@ STATES: list[tuple[dict[str, Any], str, str, str]] = [
     ({"dialplan_detail": "[Errno 28] No space"}, "fault", "written", "[Errno 28] No space"),
     ({"obstacle": "old_number_check", "dialplan_running": ""}, "fault", "former", "dialplan reload"),
     ({"outbound": ""}, "fault", "context", ""),
+    ({"dialplan_detail": "sounds_missing"}, "warning", "Sounds are being made", ""),
+    ({"dialplan_running": "", "dialplan_detail": "sounds_missing"}, "warning", "Sounds are being made", ""),
     ({"dialplan_running": "", "dialplan_detail": "reload_by_hand"}, "warning", "older", "dialplan reload"),
 ]
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from app.config import Settings
+from app.domain.pbx_connection import DialplanProblem
 from app.services.modules.save import save_module
 from app.store.database import Database
 from app.store.settings import write_setting
 from app.telephony.ami import AmiClient, AmiDisconnected, AmiTimes
-from app.worker.dialplan_file import DialplanFile, DialplanProblem, render
+from app.worker.dialplan_file import DialplanFile, render
 from script.office.patience import PATIENCE
 from tests.support.factories import NOW, make_module_input
 from tests.support.fake_ami import Action, Connection, FakeAmi, drop, fake_ami, refuse, success
@@ -114,18 +115,21 @@ async def test_a_new_module_is_written_when_its_sounds_are_made(
     added = save_module(database, make_module_input(code="*5002"), NOW)
     await dialplan.update(force=True)
     assert "*5002" not in office.dialplan_path.read_text()
-    assert (dialplan.written, dialplan.running, dialplan.detail, asterisk.reloads) == (before, before, "", 1)
+    waits = DialplanProblem.SOUNDS_MISSING
+    assert (dialplan.written, dialplan.running, dialplan.detail, asterisk.reloads) == (before, before, waits, 1)
     made.add(added)
     await dialplan.update()
-    assert "*5002" in office.dialplan_path.read_text()
+    assert "*5002" in office.dialplan_path.read_text() and dialplan.detail == ""
     assert dialplan.running == dialplan.written != before and asterisk.reloads == 2
 
 
 async def test_the_first_file_waits_for_no_sounds(office: Settings, database: Database, ami: AmiClient) -> None:
     """It may be older than the address of our service, which callers need."""
     save_module(database, make_module_input(code="*5001"), NOW)
-    await DialplanFile(office, database, ami, has_sounds=lambda _: False).update()
+    dialplan = DialplanFile(office, database, ami, has_sounds=lambda _: False)
+    await dialplan.update()
     assert "*5001" in office.dialplan_path.read_text()
+    assert dialplan.detail == DialplanProblem.SOUNDS_MISSING, "callers who come now have to wait"
 
 
 async def test_change_of_the_tables_is_written_and_loaded(

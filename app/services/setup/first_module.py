@@ -82,11 +82,12 @@ def _check_with_pbx(
     errors: dict[str, ErrorCode] = {}
     if lookup.find_code(database, settings, given.code, actor=actor, now=now):
         errors["code"] = ErrorCode.CODE_ON_PBX
-    kind = DestinationKind.QUEUE if given.template == Template.QUEUE else DestinationKind.EXTENSION
+    is_queue = given.template == Template.QUEUE
+    kind = DestinationKind.QUEUE if is_queue else DestinationKind.EXTENSION
     targets = [Destination(kind, target) for target in given.targets]
     results = (lookup.look_up(database, target, actor=actor, now=now) for target in targets if target.is_well_formed)
     if LookupResult.MISSING in results:
-        errors["targets"] = ErrorCode.NOT_ON_PBX
+        errors["targets"] = ErrorCode.NOT_ON_PBX if is_queue else ErrorCode.NO_PHONE
     return errors
 
 

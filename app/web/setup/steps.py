@@ -7,7 +7,9 @@ from flask_login import current_user
 from app.services.settings import pbx
 from app.services.setup import progress
 from app.services.setup.progress import SetupStep
+from app.web import context
 from app.web.context import administrator_required, database, directory, stored
+from app.web.http import is_fragment
 from app.web.settings.blueprint import environment_values
 
 blueprint = Blueprint("setup", __name__, url_prefix="/setup")
@@ -64,7 +66,12 @@ def complete_step(step: SetupStep):
 @administrator_required
 def end():
     """Show what is ready and what to do next."""
-    return render_template("setup/end.html", modules=len(directory().modules), step_number=len(STEPS) + 1)
+    modules = len(directory().modules)
+    if is_fragment():
+        return render_template("setup/_state.html", modules=modules)
+    return render_template(
+        "setup/end.html", modules=modules, profile=context.pbx().pbx_profile, step_number=len(STEPS) + 1
+    )
 
 
 @blueprint.post("/finish")

@@ -344,7 +344,7 @@ def test_the_pbx_is_asked_for_the_code_and_the_extensions(admin: Visitor, databa
     fields = {"template": "extension", "extensions": "999", "name": "A", "code": "*5001"}
     with service(look_up=(True, "no"), code_taken=(True, "from-internal")):
         page = admin.post("/setup/module", fields, 422)
-    assert page.error("extensions") == wording.error("not_on_exchange")
+    assert page.error("extensions") == wording.error("no_phone")
     assert page.error("code") == wording.error("code_on_exchange")
 
 
@@ -411,3 +411,15 @@ def test_the_end_shows_what_is_missing(admin: Visitor, database: Database) -> No
     assert admin.get("/setup/end").has("a", href="/setup/module")
     create_module(database)
     assert not admin.get("/setup/end").has("a", href="/setup/module")
+
+
+def test_the_end_follows_the_making_of_sounds(admin: Visitor, database: Database) -> None:
+    with database.write() as session:
+        store.write_setting(session, "outbound_context", "from-internal")
+    state = create_running_service(database, dialplan_detail="sounds_missing")
+    for page in (admin.get("/setup/end"), admin.ask("/setup/end")):
+        assert "Sounds are being made" in page.source and page.has(id="poll")
+    with database.write() as session:
+        session.merge(state).dialplan_detail = ""
+    page = admin.ask("/setup/end")
+    assert "Calls can be made" in page.source and not page.has(id="poll")
