@@ -57,10 +57,12 @@ MUTANTS = {
         (
             Edit(
                 ATTEMPTS,
-                "    return store.claim(session, row, decision, now, event=EventKind.CLAIMED, attempt=attempt)\n",
+                "    return store.claim("
+                "session, row, decision, now, event=EventKind.CLAIMED, attempt=attempt, tells=tells)\n",
                 "    def claim(database: Database) -> None:\n"
                 "        with database.write() as later:\n"
-                "            store.claim(later, row, decision, now, event=EventKind.CLAIMED, attempt=attempt)\n\n"
+                "            store.claim("
+                "later, row, decision, now, event=EventKind.CLAIMED, attempt=attempt, tells=tells)\n\n"
                 "    LATE[order.attempt] = claim\n"
                 "    return True\n\n\n"
                 "LATE: dict[str, Any] = {}\n",
