@@ -154,8 +154,14 @@ class _Office:
         await bazang.until(self._all_paused, PATIENCE, "the worker knows that all agents are paused")
         rung = [places[call.remote] for call in sorted(calls, key=lambda call: call.began_at)]
         requests = {request.id: places["0" + request.number.removeprefix("+98")] for request in bazang.requests()}
-        ordered = [requests[int(number)] for number in _RINGING.findall(bazang.worker_log()[told:])]
-        assert len(ordered) == len(calls), "each phone rings by one order"
+
+        def orders() -> list[str]:
+            return _RINGING.findall(bazang.worker_log()[told:])
+
+        # a phone can ring before the worker has read that its order was accepted
+        await bazang.until(lambda: len(orders()) >= len(calls), PATIENCE, "each order is in the log")
+        ordered = [requests[int(number)] for number in orders()]
+        assert len(ordered) == len(calls), f"{len(calls)} phones rang by {len(ordered)} orders"
         await self._clean_up(calls)
         return Round(
             seconds=sorted(call.began_at - freed for call in calls),
