@@ -354,14 +354,11 @@ def import_settings(file: Path) -> None:
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 def backup(file: Path) -> None:
-    """Save the whole office in FILE ("-": standard output). The panel and the worker may run meanwhile.
-
-    Of several exchanges, it has the first one.
+    """Save the whole office with all its exchanges in FILE ("-": standard output). Panel and worker may run meanwhile.
 
     It contains customers' numbers and secrets. To encrypt it, pipe it: flask --app wsgi backup - | age -p > FILE
     """
     from app.services import backup as backups
-    from app.services import exchanges
 
     settings, database = _checked_context(panel=True)
     try:
@@ -372,12 +369,6 @@ def backup(file: Path) -> None:
     except OSError as error:
         raise click.ClickException(f"No backup was made: {error}") from error
     click.echo(f"{_contents(made)} were saved.", err=True)
-    further = [found.code for found in exchanges.list_exchanges(database)[1:]]
-    if further:
-        click.echo(
-            f"Only the first exchange is in it, not {', '.join(further)}. Save the whole database with pg_dump, too.",
-            err=True,
-        )
     if not made.has_key:
         click.echo("The key of the secrets is not in it: keep BAZANG_SECRET_KEY as well.", err=True)
 
@@ -395,13 +386,14 @@ def restore(file: Path) -> None:
     from app.services import backup as backups
     from app.store.schema import MIGRATIONS
 
-    settings, database = _panel_context()
+    settings, _ = _panel_context()
+    registry: Exchanges = current_app.extensions["bazang"]["exchanges"]
     revisions = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
     try:
         with click.open_file(str(file), "rb") as stream:
             made = backups.restore(
                 settings,
-                database,
+                registry,
                 stream,
                 datetime.now(UTC),
                 revisions=revisions,
@@ -411,7 +403,7 @@ def restore(file: Path) -> None:
         raise click.ClickException(
             "Nothing was restored: there is an office already. Use an empty BAZANG_DATA_DIR or database."
         ) from error
-    except backups.BadBackup as error:
+    except (backups.BadBackup, backups.DoesNotFit) as error:
         raise click.ClickException(f"Nothing was restored. {error}") from error
     except OSError as error:
         raise click.ClickException(f"Nothing was restored: {error}") from error
@@ -421,7 +413,8 @@ def restore(file: Path) -> None:
 
 
 def _contents(backup: "Backup") -> str:
-    return f"{backup.requests} requests, {backup.users} users and {backup.sounds} recordings"
+    found = f"{backup.requests} requests, {backup.users} users and {backup.sounds} recordings"
+    return f"{found} of {len(backup.further) + 1} exchanges" if backup.further else found
 
 
 @click.command()
