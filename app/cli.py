@@ -19,6 +19,7 @@ from app.store.exchanges import Exchanges, UnknownExchange
 if TYPE_CHECKING:
     from app.services.backup import Backup
     from app.services.errors import Invalid
+    from app.services.exchanges import Contents
     from app.store.models import User
 
 
@@ -192,6 +193,7 @@ def _describe(invalid: "Invalid") -> click.ClickException:
 
     texts = {
         ErrorCode.TAKEN: "is taken",
+        ErrorCode.CODE_DIFFERS: "that was typed is another one",
         ErrorCode.EXCHANGE_CODE: "must be up to 20 small letters and digits, with a letter first",
         ErrorCode.TOO_SHORT: f"needs at least {users.SHORTEST_PASSWORD} characters",
         ErrorCode.TOO_LONG: "is too long",
@@ -262,7 +264,7 @@ def dialplan(write: bool) -> None:
 
 @click.group("exchange")
 def exchange_group() -> None:
-    """Add and list the exchanges of the panel, such as those of branches."""
+    """Add, list and remove the exchanges of the panel, such as those of branches."""
 
 
 @exchange_group.command("list")
@@ -299,6 +301,47 @@ def add_exchange(code: str, name: str) -> None:
     except Invalid as invalid:
         raise _describe(invalid) from invalid
     click.echo(f"{code} is added. Its worker: {command('worker', code)}")
+
+
+@exchange_group.command("remove")
+@click.argument("code")
+@click.option("--yes", is_flag=True, help="Remove it without asking for its code.")
+def remove_exchange(code: str, yes: bool) -> None:
+    """Remove an exchange with its requests, modules, prompts and settings. Stop its worker before.
+
+    It is shown what goes, and the code has to be typed. The first exchange stays.
+    """
+    from app.services import exchanges
+    from app.services.errors import Invalid
+
+    settings, _ = _checked_context(panel=True)
+    registry: Exchanges = current_app.extensions["bazang"]["exchanges"]
+    try:
+        found = exchanges.count_contents(registry, code)
+        click.echo(_describe_contents(found))
+        typed = code if yes else click.prompt(f"This cannot be undone. To remove it, type its code ({code})")
+        exchanges.remove(registry, settings, code, typed, datetime.now(UTC), actor="exchange remove")
+    except UnknownExchange as error:
+        text = "The first exchange cannot be removed." if code == FIRST_EXCHANGE else f"There is no exchange {code!r}."
+        raise click.ClickException(f"{text} To see them: {command('exchange list')}") from error
+    except exchanges.WorkerRuns as error:
+        raise click.ClickException(f"Its worker runs ({error}). Stop it first. Nothing was removed.") from error
+    except exchanges.InUse as error:
+        raise click.ClickException("It is in use. Try again. Nothing was removed.") from error
+    except Invalid as invalid:
+        raise _describe(invalid) from invalid
+    click.echo(f"{code} is removed. Take the #tryinclude of its dialplan out of its PBX.")
+
+
+def _describe_contents(found: "Contents") -> str:
+    lines = [
+        f"It has {found.requests} requests ({found.active} of them still open), {found.missed_calls} missed calls, "
+        f"{found.contacts} contacts, {found.modules} modules, {found.recordings} recordings, {found.webhooks} webhooks "
+        f"and {found.website_forms} forms of websites.",
+    ]
+    if found.loses:
+        lines.append(f"These users see no other exchange, and cannot log in then: {', '.join(found.loses)}.")
+    return "\n".join(lines)
 
 
 @click.group("settings")

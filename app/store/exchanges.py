@@ -151,6 +151,13 @@ class Exchanges:
                 self._opened[code] = Database(self._open(ExchangeKey(found, code, shared)))
             return self._opened[code]
 
+    def close(self, code: str) -> None:
+        """Close the connections to a further exchange, if there are any."""
+        with self._lock:
+            opened = self._opened.pop(code, None)
+        if opened is not None:
+            opened.engine.dispose()
+
     def dispose(self) -> None:
         """Close all connections to further exchanges."""
         with self._lock:

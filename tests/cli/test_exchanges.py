@@ -44,9 +44,24 @@ def test_an_exchange_is_added_and_the_commands_are_about_it(tmp_path: Path, url:
             db.engine.dispose()
 
 
+def test_an_exchange_is_removed_when_its_code_is_typed(tmp_path: Path, url: str) -> None:
+    app = create_app(make_settings(tmp_path, database_url=url))
+    run(app, "exchange", "add", "north", "North branch")
+    assert "first exchange cannot be removed" in error_of(run(app, "exchange", "remove", "main"))
+    assert "no exchange 'south'" in error_of(run(app, "exchange", "remove", "south"))
+    refused = run(app, "exchange", "remove", "north", given="nort\n")
+    assert "It has 0 requests" in refused.stdout and refused.exit_code == 1
+    assert "north" in run(app, "exchange", "list").output
+    assert "north is removed" in run(app, "exchange", "remove", "north", given="north\n").output
+    run(app, "exchange", "add", "north", "North branch")
+    assert run(app, "exchange", "remove", "north", "--yes").exit_code == 0
+    assert "north" not in run(app, "exchange", "list").output
+    with app.app_context():
+        db.engine.dispose()
+
+
 def test_several_exchanges_are_not_restored_on_sqlite(tmp_path: Path, url: str) -> None:
     app = create_app(make_settings(tmp_path / "first", database_url=url))
-    (tmp_path / "first").mkdir()
     run(app, "exchange", "add", "north", "North branch")
     file, second = tmp_path / "saved", create_app(make_settings(tmp_path / "second"))
     assert run(app, "backup", str(file)).exit_code == 0

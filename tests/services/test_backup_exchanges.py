@@ -1,5 +1,6 @@
 """A backup of several exchanges, and what is restored of it on another database of a real PostgreSQL."""
 
+import hashlib
 import io
 import json
 import tarfile
@@ -182,7 +183,7 @@ def with_table(members: dict[str, bytes], name: str, content: bytes) -> None:
     """Replace a file and its hash, so that only its content is wrong."""
     members[name] = content
     files = json.loads(members["manifest.json"])["files"]
-    with_manifest(members, files=files | {name: backup.hashlib.sha256(content).hexdigest()})
+    with_manifest(members, files=files | {name: hashlib.sha256(content).hexdigest()})
 
 
 def without_table(members: dict[str, bytes]) -> None:
