@@ -20,6 +20,7 @@ from app.store.exchanges import Exchanges, UnknownExchange
 if TYPE_CHECKING:
     from app.services.backup import Backup
     from app.services.errors import Invalid
+    from app.services.exchanges import Contents
     from app.store.models import User
 
 
@@ -195,6 +196,7 @@ def _describe(invalid: "Invalid") -> click.ClickException:
 
     texts = {
         ErrorCode.TAKEN: "is taken",
+        ErrorCode.CODE_DIFFERS: "that was typed is another one",
         ErrorCode.EXCHANGE_CODE: "must be up to 20 small letters and digits, with a letter first",
         ErrorCode.TOO_SHORT: f"needs at least {users.SHORTEST_PASSWORD} characters",
         ErrorCode.TOO_LONG: "is too long",
@@ -265,7 +267,7 @@ def dialplan(write: bool) -> None:
 
 @click.group("exchange")
 def exchange_group() -> None:
-    """Add and list the exchanges of the panel, such as those of branches."""
+    """Add, list and remove the exchanges of the panel, such as those of branches."""
 
 
 @exchange_group.command("list")
@@ -302,6 +304,47 @@ def add_exchange(code: str, name: str) -> None:
     except Invalid as invalid:
         raise _describe(invalid) from invalid
     click.echo(f"{code} is added. Its worker: {command('worker', code)}")
+
+
+@exchange_group.command("remove")
+@click.argument("code")
+@click.option("--yes", is_flag=True, help="Remove it without asking for its code.")
+def remove_exchange(code: str, yes: bool) -> None:
+    """Remove an exchange with its requests, modules, prompts and settings. Stop its worker before.
+
+    It is shown what goes, and the code has to be typed. The first exchange stays.
+    """
+    from app.services import exchanges
+    from app.services.errors import Invalid
+
+    settings, _ = _checked_context(panel=True)
+    registry: Exchanges = current_app.extensions["bazang"]["exchanges"]
+    try:
+        found = exchanges.count_contents(registry, code)
+        click.echo(_describe_contents(found))
+        typed = code if yes else click.prompt(f"This cannot be undone. To remove it, type its code ({code})")
+        exchanges.remove(registry, settings, code, typed, datetime.now(UTC), actor="exchange remove")
+    except UnknownExchange as error:
+        text = "The first exchange cannot be removed." if code == FIRST_EXCHANGE else f"There is no exchange {code!r}."
+        raise click.ClickException(f"{text} To see them: {command('exchange list')}") from error
+    except exchanges.WorkerRuns as error:
+        raise click.ClickException(f"Its worker runs ({error}). Stop it first. Nothing was removed.") from error
+    except exchanges.InUse as error:
+        raise click.ClickException("It is in use. Try again. Nothing was removed.") from error
+    except Invalid as invalid:
+        raise _describe(invalid) from invalid
+    click.echo(f"{code} is removed. Take the #tryinclude of its dialplan out of its PBX.")
+
+
+def _describe_contents(found: "Contents") -> str:
+    lines = [
+        f"It has {found.requests} requests ({found.active} of them still open), {found.missed_calls} missed calls, "
+        f"{found.contacts} contacts, {found.modules} modules, {found.recordings} recordings, {found.webhooks} webhooks "
+        f"and {found.website_forms} forms of websites.",
+    ]
+    if found.loses:
+        lines.append(f"These users see no other exchange, and cannot log in then: {', '.join(found.loses)}.")
+    return "\n".join(lines)
 
 
 @click.group("settings")
@@ -374,14 +417,11 @@ _passphrase_file = click.option(
 @click.option("--encrypt", is_flag=True, help="Encrypt the file with a passphrase, which is asked.")
 @_passphrase_file
 def backup(file: Path, *, encrypt: bool, passphrase_file: Path | None) -> None:
-    """Save the whole office in FILE ("-": standard output). The panel and the worker may run meanwhile.
-
-    Of several exchanges, it has the first one.
+    """Save the whole office with all its exchanges in FILE ("-": standard output). Panel and worker may run meanwhile.
 
     It contains customers' numbers and secrets. --encrypt or --passphrase-file encrypts it, in the format of age.
     """
     from app.services import backup as backups
-    from app.services import exchanges
     from app.services.passphrase import encrypting
 
     settings, database = _checked_context(panel=True)
@@ -397,12 +437,6 @@ def backup(file: Path, *, encrypt: bool, passphrase_file: Path | None) -> None:
     except OSError as error:
         raise click.ClickException(f"No backup was made: {error}") from error
     click.echo(f"{_contents(made)} were saved.", err=True)
-    further = [found.code for found in exchanges.list_exchanges(database)[1:]]
-    if further:
-        click.echo(
-            f"Only the first exchange is in it, not {', '.join(further)}. Save the whole database with pg_dump, too.",
-            err=True,
-        )
     if not made.has_key:
         click.echo("The key of the secrets is not in it: keep BAZANG_SECRET_KEY as well.", err=True)
 
@@ -424,7 +458,8 @@ def restore(file: Path, *, passphrase_file: Path | None) -> None:
 
     if str(file) == str(passphrase_file) == "-":
         raise click.ClickException("Standard input is either the backup or the passphrase.")
-    settings, database = _panel_context()
+    settings, _ = _panel_context()
+    registry: Exchanges = current_app.extensions["bazang"]["exchanges"]
     revisions = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
     try:
         with (
@@ -433,7 +468,7 @@ def restore(file: Path, *, passphrase_file: Path | None) -> None:
         ):
             made = backups.restore(
                 settings,
-                database,
+                registry,
                 stream,
                 datetime.now(UTC),
                 revisions=revisions,
@@ -445,7 +480,7 @@ def restore(file: Path, *, passphrase_file: Path | None) -> None:
         ) from error
     except WrongPassphrase as error:
         raise click.ClickException("Nothing was restored. The passphrase is wrong, or the file is damaged.") from error
-    except backups.BadBackup as error:
+    except (backups.BadBackup, backups.DoesNotFit) as error:
         raise click.ClickException(f"Nothing was restored. {error}") from error
     except OSError as error:
         raise click.ClickException(f"Nothing was restored: {error}") from error
@@ -472,7 +507,8 @@ def _read_passphrase(file: Path | None, *, is_new: bool) -> str:
 
 
 def _contents(backup: "Backup") -> str:
-    return f"{backup.requests} requests, {backup.users} users and {backup.sounds} recordings"
+    found = f"{backup.requests} requests, {backup.users} users and {backup.sounds} recordings"
+    return f"{found} of {len(backup.further) + 1} exchanges" if backup.further else found
 
 
 @click.command()

@@ -15,6 +15,43 @@ def test_scripts_can_be_read_by_a_shell(script: str) -> None:
     subprocess.run(["/bin/sh", "-n", DEBIAN / script], check=True)
 
 
+@pytest.mark.parametrize(("user", "number"), [("root", 0), ("bazang", 997)])
+def test_the_command_passes_the_exchange_on(tmp_path: Path, user: str, number: int) -> None:
+    """What sudo lets through reaches the program, whoever it runs as. `id` and `setpriv` are played here."""
+    programs = {
+        "bin/id": f'[ "$1" = -un ] && echo {user} || echo {number}',
+        "bin/setpriv": 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"',
+        ".venv/bin/python3": 'echo "$BAZANG_EXCHANGE|$*|$PWD"',
+    }
+    for name, script in programs.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+    command = tmp_path / "bazang"
+    command.write_text((DEBIAN / "bazang").read_text().replace("/usr/lib/bazang/current", str(tmp_path)))
+    environment = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "BAZANG_EXCHANGE": "north"}
+    done = subprocess.run(
+        ["/bin/sh", command, "backup", "a file"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"north|-m flask --app wsgi backup a file|{tmp_path}\n"
+
+
+def test_a_command_of_others_than_root_says_what_to_do(tmp_path: Path) -> None:
+    command = tmp_path / "bazang"
+    command.write_text((DEBIAN / "bazang").read_text().replace("/usr/lib/bazang/current", str(tmp_path)))
+    (tmp_path / "id").write_text('#!/bin/sh\n[ "$1" = -un ] && echo sara || echo 1000\n')
+    (tmp_path / "id").chmod(0o755)
+    done = subprocess.run(
+        ["/bin/sh", command, "doctor"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and "sudo bazang" in done.stderr
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_units_have_the_paths_of_the_package(unit: Path) -> None:
     text = packaged_unit(unit.read_text())

@@ -53,6 +53,7 @@ class AuditAction(StrEnum):
     API_TOKEN_REFUSED = "api_token_refused"  # noqa: S105 - the name of an action
     EXCHANGE_ADDED = "exchange_added"
     EXCHANGE_RENAMED = "exchange_renamed"
+    EXCHANGE_REMOVED = "exchange_removed"
     BACKUP_RESTORED = "backup_restored"
     REPORT_EXPORTED = "report_exported"
     MODULE_SAVED = "module_saved"

@@ -5,8 +5,8 @@ callers said, and the key that encrypts the secrets. So it is as secret as the d
 as the database describes them, whatever its kind: a backup of SQLite can be restored on PostgreSQL, and one of an older
 version is restored as that version and then migrated.
 
-Further exchanges are not in it. What describes the present is left out: the state of the PBX, sessions, and orders to
-the worker.
+Each further exchange is a folder in it, with tables and sounds like those of the first one. They can be restored on
+PostgreSQL only. What describes the present is left out: the state of the PBX, sessions, and orders to the worker.
 """
 
 import gzip
@@ -18,12 +18,14 @@ import shutil
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from psycopg.errors import DependentObjectsStillExist, InsufficientPrivilege
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -38,15 +40,29 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.exc import DataError, IntegrityError, InternalError, ProgrammingError
+from sqlalchemy.schema import DropSchema
 
 from app.audio import spoken_names
 from app.audio.library import SoundLibrary
-from app.config import Settings, secret_key
+from app.config import EXCHANGE_CODE, FIRST_EXCHANGE, Settings, secret_key
 from app.services import audit
 from app.services.prompts.recordings import FILE_PATTERN as RECORDING
 from app.services.requests import pause
 from app.store.database import Database
-from app.store.exchanges import FIRST, list_further
+from app.store.exchanges import (
+    FIRST,
+    ExchangeKey,
+    Exchanges,
+    drop_schema,
+    inside,
+    list_further,
+    prepare_migration,
+    reserve_schema,
+    schema_of,
+    share_tables,
+    tables_of,
+)
 from app.store.models import Exchange, Webhook
 
 FORMAT = 1
@@ -57,12 +73,13 @@ _LIVE = frozenset(
         *("lines", "queues", "queue_members", "pbx_destinations", "numbers_on_line", "worker_state", "commands"),
         *("user_sessions", "pending_logins", "login_failures", "push_subscriptions", "push_messages"),
         *("api_answers", "webhook_messages", "contact_imports", "looked_up_names", "counts"),
-        "user_exchanges",  # of further exchanges, which are not in a backup
     }
 )
 _ROWS_AT_ONCE = 500
 _SOUNDS = "sounds/"
 _TABLE = re.compile(r"tables/([a-z_]+)\.jsonl")
+_FURTHER = re.compile(rf"exchanges/({EXCHANGE_CODE})/(.+)")  # the folder of a further exchange
+Rows = Mapping[str, int]  # of each table
 
 
 class BadBackup(Exception):
@@ -73,15 +90,23 @@ class NotEmpty(Exception):
     """The database has an office already. A backup would replace it, so it is not restored."""
 
 
+class DoesNotFit(Exception):
+    """The database cannot have what is in the backup. The message says it to a person."""
+
+
 @dataclass(frozen=True)
 class Backup:
-    """What a backup contains. `has_key`: it contains the key of the secrets, which otherwise is in the environment."""
+    """What a backup contains. `has_key`: it contains the key of the secrets, which otherwise is in the environment.
+
+    `further`: the codes of the exchanges besides the first one.
+    """
 
     made_at: datetime
     requests: int
     users: int
     sounds: int
     has_key: bool
+    further: tuple[str, ...] = ()
 
 
 def save(settings: Settings, database: Database, target: IO[bytes], now: datetime) -> Backup:
@@ -92,18 +117,29 @@ def save(settings: Settings, database: Database, target: IO[bytes], now: datetim
         with database.engine.connect() as connection:
             if connection.dialect.name == "postgresql":  # all tables are read as of one moment, as SQLite does anyway
                 connection.execution_options(isolation_level="REPEATABLE READ")
-            revision, rows = _save_tables(connection, folder)
-        files = {f"tables/{table}.jsonl": folder / table for table in rows}
-        sounds = {f"{_SOUNDS}{file}": settings.prompts_path / file for file in _list_sounds(settings)}
+            revision = _read_revision(connection)
+            rows: dict[str, Rows] = {FIRST.code: _save_tables(connection, folder, FIRST)}
+            for exchange in list_further(connection):
+                rows[exchange.code] = _save_tables(connection, folder, exchange)
+        files = {
+            f"{_prefix(code)}tables/{table}.jsonl": folder / f"{_prefix(code)}tables/{table}.jsonl"
+            for code in rows
+            for table in rows[code]
+        }
         if not settings.secret_key:
             (folder / _KEY).write_text(key)
             files[_KEY] = folder / _KEY
-        files |= sounds
+        for code in rows:
+            of_exchange = settings.for_exchange(code)
+            files |= {
+                f"{_prefix(code)}{_SOUNDS}{file}": of_exchange.prompts_path / file for file in _list_sounds(of_exchange)
+            }
         manifest = {
             "format": FORMAT,
             "made_at": now.isoformat(),
             "revision": revision,
-            "rows": rows,
+            "rows": rows.pop(FIRST.code),
+            "exchanges": rows,
             "files": {name: _hash(path) for name, path in files.items()},
         }
         with tarfile.open(fileobj=target, mode="w|gz") as archive:
@@ -116,7 +152,7 @@ def save(settings: Settings, database: Database, target: IO[bytes], now: datetim
 
 def restore(
     settings: Settings,
-    database: Database,
+    registry: Exchanges,
     source: IO[bytes],
     now: datetime,
     *,
@@ -127,8 +163,10 @@ def restore(
 
     All automatic calls and webhooks are paused then. Who was waiting when the backup was made may have been called
     since, so a person decides when to resume. `revisions` are those of the database that this version knows; `upgrade`
-    migrates it to one of them, or to "head". Raises BadBackup, NotEmpty and OSError, and nothing is restored then.
+    migrates it to one of them, or to "head". Raises BadBackup, DoesNotFit, NotEmpty and OSError, and nothing is
+    restored then.
     """
+    database = registry.first
     with tempfile.TemporaryDirectory(dir=settings.data_dir, prefix="restore-") as name:
         folder = Path(name)
         manifest = _unpack(source, folder)
@@ -138,66 +176,119 @@ def restore(
             raise BadBackup(
                 "The backup has its own key, but BAZANG_SECRET_KEY gives another one. Remove that setting to restore."
             )
-        with database.write() as session:
-            connection = session.connection()
-            if not _is_empty(connection):
-                raise NotEmpty
-            _drop_tables(connection)
+        codes = [FIRST_EXCHANGE, *manifest["exchanges"]]
+        if len(codes) > 1 and _read_codes(folder) != sorted(codes):
+            raise BadBackup("The backup is damaged: its exchanges are others than those in its list.")
+        if len(codes) > 1 and not registry.can_be_several:
+            raise DoesNotFit(
+                f"The backup has {len(codes)} exchanges ({', '.join(codes)}), which need PostgreSQL: "
+                "set BAZANG_DATABASE_URL, see docs/exchanges.md."
+            )
+        _clear(database, codes[1:])
         upgrade(manifest["revision"])
-        _restore_sounds(settings, folder, manifest)
-        with database.write() as session:
-            _restore_tables(session.connection(), folder, manifest)
+        new_files: list[Path] = []
+        try:
+            if len(codes) > 1:
+                _announce(database, folder)
+                upgrade(manifest["revision"])  # of the further exchanges
+            for code in codes:
+                files = _files_of(manifest, code)
+                new_files += _restore_sounds(settings.for_exchange(code), folder / _prefix(code), files)
+            _restore_exchanges(database, folder, manifest)
+        except BaseException:
+            for file in new_files:
+                file.unlink(missing_ok=True)
+            with database.write() as session:
+                _drop_further(session.connection())
+                for code in codes[1:]:
+                    session.execute(DropSchema(schema_of(code), if_exists=True))
+            raise
         if _KEY in manifest["files"]:
             _replace_key(settings, (folder / _KEY).read_text())
         upgrade("head")
     backup = _describe(manifest)
+    for code in codes:
+        _pause(registry.find(code), backup, now)
     with database.write() as session:
-        # A copy of an office must not write to its customers, and what has expired since is no news.
-        session.execute(update(Webhook).where(Webhook.paused_at.is_(None)).values(paused_at=now))
-        if pause.load_pause(session) is None:
-            reason = f"restored from a backup of {backup.made_at:%Y-%m-%d %H:%M} UTC"
-            pause.save_pause(session, pause.Pause(ACTOR, now, reason), ACTOR, now)
         audit.record(
             session, ACTOR, audit.AuditAction.BACKUP_RESTORED, "", {"made_at": ["", backup.made_at.isoformat()]}, now
         )
     return backup
 
 
+def _pause(database: Database, backup: Backup, now: datetime) -> None:
+    """Pause the webhooks and the automatic calls of an exchange.
+
+    A copy of an office must not write to its customers, and what has expired since is no news.
+    """
+    with database.write() as session:
+        session.execute(update(Webhook).where(Webhook.paused_at.is_(None)).values(paused_at=now))
+        if pause.load_pause(session) is None:
+            reason = f"restored from a backup of {backup.made_at:%Y-%m-%d %H:%M} UTC"
+            pause.save_pause(session, pause.Pause(ACTOR, now, reason), ACTOR, now)
+
+
 def _describe(manifest: dict[str, Any]) -> Backup:
-    rows, files = manifest["rows"], manifest["files"]
+    files, further = manifest["files"], manifest["exchanges"]
     return Backup(
         made_at=datetime.fromisoformat(manifest["made_at"]),
-        requests=rows.get("call_requests", 0),
-        users=rows.get("users", 0),
-        sounds=sum(name.startswith(_SOUNDS) for name in files),
+        requests=sum(rows.get("call_requests", 0) for rows in (manifest["rows"], *further.values())),
+        users=manifest["rows"].get("users", 0),
+        sounds=sum(_within(name)[1].startswith(_SOUNDS) for name in files),
         has_key=_KEY in files,
+        further=tuple(further),
     )
+
+
+def _prefix(code: str) -> str:
+    """Return the folder of an exchange in a backup."""
+    return "" if code == FIRST_EXCHANGE else f"exchanges/{code}/"
+
+
+def _within(name: str) -> tuple[str, str]:
+    """Return the code of the exchange to which a member of the archive belongs, and its name there."""
+    found = _FURTHER.fullmatch(name)
+    return (found[1], found[2]) if found and found[1] != FIRST_EXCHANGE else (FIRST_EXCHANGE, name)
+
+
+def _files_of(manifest: dict[str, Any], code: str) -> list[str]:
+    return [file for exchange, file in map(_within, manifest["files"]) if exchange == code]
 
 
 # -- tables -----------------------------------------------------------------------------------------------------------
 
 
-def _reflect(connection: Connection) -> MetaData:
+def _reflect(connection: Connection, exchange: ExchangeKey = FIRST) -> Sequence[Table]:
+    """Return the tables of an exchange, those that others refer to first. The connection looks into its schema."""
     metadata = MetaData()
-    metadata.reflect(connection)
-    return metadata
+    if exchange.is_first:
+        metadata.reflect(connection)
+        return metadata.sorted_tables
+    own = tables_of(connection, exchange)
+    metadata.reflect(connection, only=lambda name, _: name in own)
+    return [table for table in metadata.sorted_tables if table.name in own]
 
 
-def _save_tables(connection: Connection, folder: Path) -> tuple[str, dict[str, int]]:
-    """Write each table into a file of its own. Return the revision of the database, and the rows of each table."""
+def _read_revision(connection: Connection) -> str:
+    return str(connection.scalar(text(f"SELECT version_num FROM {_VERSION}")))  # noqa: S608 - ours
+
+
+def _save_tables(connection: Connection, folder: Path, exchange: ExchangeKey) -> dict[str, int]:
+    """Write each table of an exchange into a file of its own. Return how many rows each has."""
     rows: dict[str, int] = {}
-    tables = _reflect(connection).sorted_tables
-    revision = connection.scalar(select(next(each for each in tables if each.name == _VERSION).c.version_num))
-    for table in tables:
-        if table.name in _LIVE or table.name == _VERSION:
-            continue
-        with (folder / table.name).open("w", encoding="utf-8") as file:
-            file.write(json.dumps([column.name for column in table.columns]) + "\n")
-            rows[table.name] = 0
-            for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(_lasting_rows(table)):
-                file.write(json.dumps([_to_json(value) for value in row], ensure_ascii=False) + "\n")
-                rows[table.name] += 1
-    return str(revision), rows
+    target = folder / _prefix(exchange.code) / "tables"
+    target.mkdir(parents=True)
+    with nullcontext() if exchange.is_first else inside(connection, exchange):
+        for table in _reflect(connection, exchange):
+            if table.name in _LIVE or table.name == _VERSION:
+                continue
+            with (target / f"{table.name}.jsonl").open("w", encoding="utf-8") as file:
+                file.write(json.dumps([column.name for column in table.columns]) + "\n")
+                rows[table.name] = 0
+                for row in connection.execute(_lasting_rows(table)):
+                    file.write(json.dumps([_to_json(value) for value in row], ensure_ascii=False) + "\n")
+                    rows[table.name] += 1
+    return rows
 
 
 def _lasting_rows(table: Table) -> Select[Any]:
@@ -205,9 +296,7 @@ def _lasting_rows(table: Table) -> Select[Any]:
     lasting: list[ColumnElement[bool]] = [
         key.parent.is_(None) for key in table.foreign_keys if key.column.table.name in _LIVE
     ]
-    if table.name == Exchange.__tablename__:
-        lasting.append(table.c.id == FIRST.id)
-    return select(table).where(*lasting)
+    return select(table).where(*lasting).execution_options(yield_per=_ROWS_AT_ONCE)
 
 
 def _to_json(value: Any) -> Any:
@@ -218,34 +307,116 @@ def _to_json(value: Any) -> Any:
 
 
 def _is_empty(connection: Connection) -> bool:
-    if list_further(connection):
-        return False
-    tables = {"users", "modules", "call_requests"} & set(inspect(connection).get_table_names())
+    """Tell whether no exchange has users, modules or requests."""
+    wanted = {"users", "modules", "call_requests"}
+    tables = [f'"{name}"' for name in wanted & set(inspect(connection).get_table_names())]
+    for exchange in list_further(connection):
+        tables += [f'"{exchange.schema}"."{name}"' for name in wanted & tables_of(connection, exchange)]
     return not any(connection.scalar(text(f"SELECT count(*) FROM {table}")) for table in tables)  # noqa: S608 - ours
 
 
-def _drop_tables(connection: Connection) -> None:
-    _reflect(connection).drop_all(connection)
+def _clear(database: Database, further: Collection[str]) -> None:
+    """Drop the tables of an empty office, and create an empty schema for each further exchange.
+
+    Raises NotEmpty and DoesNotFit. Nothing has changed then.
+    """
+    try:
+        with database.write() as session:
+            connection = session.connection()
+            if not _is_empty(connection):
+                raise NotEmpty
+            _drop_further(connection)
+            metadata = MetaData()
+            metadata.reflect(connection)
+            metadata.drop_all(connection)
+            for code in further:
+                reserve_schema(connection, code)
+    except (ProgrammingError, InternalError) as error:
+        if isinstance(error.orig, InsufficientPrivilege):
+            raise DoesNotFit(
+                "The database user may not create the schemas of the exchanges. As the owner of the database: "
+                f"GRANT CREATE ON DATABASE {database.engine.url.database} TO {database.engine.url.username};"
+            ) from error
+        if isinstance(error.orig, DependentObjectsStillExist):
+            raise DoesNotFit(
+                "The database has a schema with tables of an exchange of the backup "
+                f"({', '.join(map(schema_of, further))}), which belongs to no exchange here. Drop it first."
+            ) from error
+        raise
 
 
-def _restore_tables(connection: Connection, folder: Path, manifest: dict[str, Any]) -> None:
-    tables = {table.name: table for table in _reflect(connection).sorted_tables}
-    unknown = manifest["rows"].keys() - tables.keys()
-    if unknown:
-        raise BadBackup(f"The backup is damaged: there is no table {min(unknown)}.")
-    for name in reversed(tables):
-        if name in manifest["rows"]:  # migrations may have stored rows
-            connection.execute(tables[name].delete())
-    for name, table in tables.items():
-        if name not in manifest["rows"]:
-            continue
-        count = 0
-        for rows in _read_rows(folder / f"tables/{name}.jsonl", table):
+def _drop_further(connection: Connection) -> None:
+    """Drop the further exchanges of an office that is empty."""
+    for exchange in list_further(connection):
+        drop_schema(connection, exchange)
+        connection.execute(text("DELETE FROM exchanges WHERE id = :id"), {"id": exchange.id})
+
+
+def _read_codes(folder: Path) -> list[str]:
+    """Return the codes of the exchanges in the list of a backup. Raises BadBackup."""
+    try:
+        names, *rows = map(json.loads, (folder / f"tables/{Exchange.__tablename__}.jsonl").read_text().splitlines())
+        return sorted(row[names.index("code")] for row in rows)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise BadBackup("The backup is damaged: the list of its exchanges cannot be read.") from error
+
+
+def _announce(database: Database, folder: Path) -> None:
+    """Let the database know the exchanges of the backup, so that it migrates their schemas, too."""
+    with database.write() as session:
+        connection = session.connection()
+        exchanges = _find(_reflect(connection), Exchange.__tablename__)
+        connection.execute(exchanges.delete())
+        _restore_table(connection, folder, exchanges)
+        for exchange in list_further(connection):
+            prepare_migration(connection, exchange)
+
+
+def _find(tables: Sequence[Table], name: str) -> Table:
+    found = next((table for table in tables if table.name == name), None)
+    if found is None:
+        raise BadBackup(f"The backup is damaged: there is no table {name}.")
+    return found
+
+
+def _restore_exchanges(database: Database, folder: Path, manifest: dict[str, Any]) -> None:
+    """Restore the rows of all exchanges in one transaction."""
+    with database.write() as session:
+        connection = session.connection()
+        further = list_further(connection)
+        _restore_tables(connection, folder, manifest["rows"], FIRST)
+        for exchange in further:
+            share_tables(connection, exchange)
+            with inside(connection, exchange):
+                rows = manifest["exchanges"][exchange.code]
+                _restore_tables(connection, folder / _prefix(exchange.code), rows, exchange)
+
+
+def _restore_tables(connection: Connection, folder: Path, rows: Rows, exchange: ExchangeKey) -> None:
+    tables = [table for table in _reflect(connection, exchange) if table.name != _VERSION]
+    for name in rows:
+        _find(tables, name)
+    restored = [table for table in tables if table.name in rows]
+    for table in reversed(restored):  # migrations may have stored rows
+        connection.execute(table.delete())
+    for table in restored:
+        if _restore_table(connection, folder, table) != rows[table.name]:
+            raise BadBackup(f"The backup is damaged: the table {table.name} is incomplete.")
+        _restore_sequence(connection, table)
+
+
+def _restore_table(connection: Connection, folder: Path, table: Table) -> int:
+    """Insert the rows of a table. Return how many there were. Raises BadBackup."""
+    count = 0
+    try:
+        for rows in _read_rows(folder / f"tables/{table.name}.jsonl", table):
             connection.execute(table.insert(), rows)
             count += len(rows)
-        if count != manifest["rows"][name]:
-            raise BadBackup(f"The backup is damaged: the table {name} is incomplete.")
-        _restore_sequence(connection, table)
+    except (IntegrityError, DataError) as error:
+        raise BadBackup(
+            f"The backup is damaged: the table {table.name} has a row that cannot be: {error.orig}"
+        ) from error
+    return count
 
 
 def _read_rows(file: Path, table: Table) -> Iterator[list[dict[str, Any]]]:
@@ -307,16 +478,21 @@ def _is_sound(file: str) -> bool:
     return bool(RECORDING.fullmatch(file) or spoken_names.FILE_PATTERN.fullmatch(file))
 
 
-def _restore_sounds(settings: Settings, folder: Path, manifest: dict[str, Any]) -> None:
+def _restore_sounds(settings: Settings, folder: Path, files: Collection[str]) -> list[Path]:
+    """Copy the sounds into the prompts folder. Return those that were not there."""
     library = SoundLibrary(settings.prompts_path, settings.voices_path)
     names = library.root / spoken_names.FOLDER
     names.mkdir(exist_ok=True)
     names.chmod(spoken_names.FOLDER_MODE)
-    for member in manifest["files"]:
+    new = []
+    for member in files:
         if member.startswith(_SOUNDS):
             target = library.root / member.removeprefix(_SOUNDS)
+            if not target.exists():
+                new.append(target)
             shutil.copyfile(folder / member, target)
             target.chmod(0o644)  # Asterisk reads it as another user
+    return new
 
 
 def _replace_key(settings: Settings, key: str) -> None:
@@ -358,7 +534,10 @@ def _unpack(source: IO[bytes], folder: Path) -> dict[str, Any]:
     if _MANIFEST not in found:
         raise BadBackup("This is no backup of Bazang: it has no manifest.")
     manifest = _read_manifest(folder / _MANIFEST)
-    if found != {_MANIFEST, *manifest["files"]} or manifest["rows"].keys() != _tables_of(found):
+    tables = {FIRST_EXCHANGE: manifest["rows"], **manifest["exchanges"]}
+    if found != {_MANIFEST, *manifest["files"]} or _tables_of(found) != {
+        code: set(rows) for code, rows in tables.items()
+    }:
         raise BadBackup("The backup is damaged: files are missing.")
     for name, digest in manifest["files"].items():
         if _hash(folder / name) != digest:
@@ -367,12 +546,18 @@ def _unpack(source: IO[bytes], folder: Path) -> dict[str, Any]:
 
 
 def _is_known(name: str) -> bool:
-    is_sound = name.startswith(_SOUNDS) and _is_sound(name.removeprefix(_SOUNDS))
-    return name in (_MANIFEST, _KEY) or is_sound or _TABLE.fullmatch(name) is not None
+    within = _within(name)[1]
+    is_sound = within.startswith(_SOUNDS) and _is_sound(within.removeprefix(_SOUNDS))
+    return name in (_MANIFEST, _KEY) or is_sound or _TABLE.fullmatch(within) is not None
 
 
-def _tables_of(names: Collection[str]) -> set[str]:
-    return {found[1] for name in names if (found := _TABLE.fullmatch(name))}
+def _tables_of(names: Collection[str]) -> dict[str, set[str]]:
+    """Return the tables of each exchange among the members of an archive."""
+    tables: dict[str, set[str]] = {FIRST_EXCHANGE: set()}
+    for code, name in map(_within, names):
+        if found := _TABLE.fullmatch(name):
+            tables.setdefault(code, set()).add(found[1])
+    return tables
 
 
 def _read_manifest(file: Path) -> dict[str, Any]:
@@ -381,8 +566,11 @@ def _read_manifest(file: Path) -> dict[str, Any]:
         if manifest["format"] != FORMAT:
             raise BadBackup("The backup was made by a newer version of Bazang. Install that version first.")
         datetime.fromisoformat(manifest["made_at"])
-        is_valid = isinstance(manifest["revision"], str) and all(
-            isinstance(manifest[name], dict) for name in ("rows", "files")
+        manifest.setdefault("exchanges", {})  # an older version saved the first one only
+        is_valid = (
+            isinstance(manifest["revision"], str)
+            and all(isinstance(manifest[name], dict) for name in ("rows", "files", "exchanges"))
+            and all(isinstance(rows, dict) for rows in manifest["exchanges"].values())
         )
     except (ValueError, KeyError, TypeError) as error:
         raise BadBackup("The backup is damaged: its manifest cannot be read.") from error

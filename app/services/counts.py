@@ -43,7 +43,7 @@ class Counts:
     """The counts of one process. It may be used by several threads."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
         self._lock = Lock()
         self._reserved: MutableMapping[tuple[str, str], _Reserved] = LRUCache(_MOST_KEYS)
 
@@ -68,7 +68,7 @@ class Counts:
             return found.left > 0
 
     def _reserve(self, limit: Limit, key: str, until: datetime, now: datetime) -> bool:
-        with self._database.write() as session:
+        with self.database.write() as session:
             hits = count(session, f"{limit.name} {key}", until, now, by=limit.block)
         allowed = min(limit.block, limit.most - (hits - limit.block))
         with self._lock:

@@ -46,6 +46,7 @@ class ErrorCode(StrEnum):
     IN_USE = "in_use"  # something points to the module
     # users
     TOO_SHORT = "too_short"
+    CODE_DIFFERS = "code_differs"  # not the code of the exchange that is shown
     EXCHANGE_CODE = "exchange_code"  # not small letters and digits, with a letter first
     COMMON = "common"  # a password that many people use
     TOO_MANY = "too_many"

@@ -1,25 +1,51 @@
-"""The exchanges of the panel: which there are, who may see which, and how one is added."""
+"""The exchanges of the panel: which there are, who may see which, and how one is added and removed."""
 
+import logging
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from psycopg.errors import InsufficientPrivilege
-from sqlalchemy import exists, func, select, text
-from sqlalchemy.exc import IntegrityError, ProgrammingError
+from psycopg.errors import InsufficientPrivilege, LockNotAvailable
+from sqlalchemy import ColumnElement, exists, func, select, text
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from app.config import EXCHANGE_CODE, FIRST_EXCHANGE
+from app.config import EXCHANGE_CODE, FIRST_EXCHANGE, Settings
+from app.domain.lifecycle import ACTIVE
 from app.services import audit
 from app.services.audit import AuditAction
 from app.services.errors import ErrorCode, Invalid, NotFound, check_line
+from app.store import workers
 from app.store.database import Database
-from app.store.exchanges import FIRST, ExchangeKey, Exchanges, create_schema
-from app.store.models import Exchange, User, UserExchange
+from app.store.exchanges import (
+    FIRST,
+    ExchangeKey,
+    Exchanges,
+    UnknownExchange,
+    create_schema,
+    drop_schema,
+    exchange_of,
+)
+from app.store.models import (
+    Base,
+    CallRequest,
+    Contact,
+    Exchange,
+    MissedCall,
+    Module,
+    Recording,
+    User,
+    UserExchange,
+    Webhook,
+    WebsiteForm,
+)
 from app.store.user_exchanges import SEES_ALL
 
+log = logging.getLogger(__name__)
 LONGEST_NAME = 80
+LOCK_TIMEOUT = "5s"  # how long a removal waits for transactions that use the exchange
 # Whether there is more than one, within a query for something else.
 ARE_SEVERAL = exists(select(Exchange.id).where(Exchange.id != FIRST.id))
 
@@ -30,6 +56,33 @@ class NeedsPostgres(Exception):
 
 class MayNotCreate(Exception):
     """The user of the database may not create a schema in it. The message is the database's name."""
+
+
+class WorkerRuns(Exception):
+    """A worker of the exchange leads or stands by. The message is its machine."""
+
+
+class InUse(Exception):
+    """Somebody has used the exchange all the time, so it could not be removed."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What goes with an exchange: how many rows of each kind.
+
+    `loses`: the names of users who can see no other exchange. `workers`: the machines with a worker that runs.
+    """
+
+    requests: int
+    active: int
+    missed_calls: int
+    modules: int
+    contacts: int
+    recordings: int
+    webhooks: int
+    website_forms: int
+    loses: tuple[str, ...]
+    workers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -128,6 +181,77 @@ def rename(database: Database, exchange_id: int, name: str, now: datetime, *, ac
         row.name = name
         if changed:
             audit.record(session, actor, AuditAction.EXCHANGE_RENAMED, name, changed, now)
+
+
+def count_contents(registry: Exchanges, code: str) -> Contents:
+    """Return what goes with a further exchange. Raises UnknownExchange, also for the first one."""
+    if code == FIRST_EXCHANGE:
+        raise UnknownExchange(code)
+    database = registry.find(code)
+    key = exchange_of(database.engine)
+    here = select(UserExchange.user_id).where(UserExchange.exchange_id == key.id)
+    elsewhere = select(UserExchange.user_id).where(UserExchange.exchange_id != key.id)
+    loses = select(User.name).where(
+        User.role != SEES_ALL, ~User.sees_first, User.id.in_(here), User.id.not_in(elsewhere)
+    )
+    with database.read() as session:
+
+        def count(table: type[Base], *conditions: ColumnElement[bool]) -> int:
+            return session.scalar(select(func.count()).select_from(table).where(*conditions)) or 0
+
+        return Contents(
+            requests=count(CallRequest),
+            active=count(CallRequest, CallRequest.status.in_(ACTIVE)),
+            missed_calls=count(MissedCall),
+            modules=count(Module),
+            contacts=count(Contact),
+            recordings=count(Recording),
+            webhooks=count(Webhook),
+            website_forms=count(WebsiteForm),
+            loses=tuple(session.scalars(loses.order_by(User.name))),
+            workers=tuple(workers.running(session, key)),
+        )
+
+
+def remove(registry: Exchanges, settings: Settings, code: str, typed: str, now: datetime, *, actor: str) -> None:
+    """Remove a further exchange with all that is in it, when its worker does not run. `typed` confirms the code.
+
+    `settings` are those of the panel. The files of its prompts are deleted on this machine only. Raises
+    UnknownExchange, also for the first one, Invalid for `code`, WorkerRuns and InUse. Nothing has changed then.
+    """
+    if code == FIRST_EXCHANGE:
+        raise UnknownExchange(code)
+    if typed.strip().lower() != code:
+        raise Invalid({"code": ErrorCode.CODE_DIFFERS if typed.strip() else ErrorCode.REQUIRED})
+    try:
+        with registry.first.write() as session:
+            row = session.scalar(select(Exchange).where(Exchange.code == code).with_for_update())
+            if row is None:
+                raise UnknownExchange(code)
+            key = ExchangeKey(row.id, code)
+            session.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
+            running = workers.running(session, key)
+            if not workers.lock_out(session, key) or running:
+                raise WorkerRuns(", ".join(running))
+            drop_schema(session.connection(), key)
+            session.delete(row)
+            audit.record(session, actor, AuditAction.EXCHANGE_REMOVED, row.name, {"code": [code, None]}, now)
+    except OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable):
+            raise InUse from error
+        raise
+    registry.close(code)
+    _delete_files(settings.for_exchange(code))
+
+
+def _delete_files(settings: Settings) -> None:
+    """Delete the prompts of a removed exchange. What cannot be deleted stays, since the exchange is gone already."""
+    try:
+        shutil.rmtree(settings.prompts_path)
+    except FileNotFoundError:  # it had none
+        pass
+    except OSError as error:
+        log.warning("not all prompts of a removed exchange could be deleted: %s", error)
 
 
 def _find_taken(session: Session, code: str, name: str, *, but: int = 0) -> dict[str, ErrorCode]:

@@ -6,18 +6,20 @@ can be further ones. Each has a schema of its own with the same tables, and a co
 in the schema of the first exchange only, where the connections of all exchanges find them.
 
 A table of an exchange that is missing in its schema would be found there as well, with the rows of another exchange.
-So each new connection checks that its schema is complete, or fails.
+So each new connection checks that its schema is complete, or fails. An exchange can be removed while connections to it
+are open: each transaction locks a table of its schema against that, or fails.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, create_engine, event, inspect, select, text
+from sqlalchemy import Connection, Engine, bindparam, create_engine, event, func, inspect, select, text
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
-from sqlalchemy.schema import CreateSchema
+from sqlalchemy.schema import CreateSchema, DropSchema
 
 from app.config import FIRST_EXCHANGE
 from app.store.database import Database
@@ -48,6 +50,15 @@ _OPTION = "bazang_exchange"
 _POOL: Mapping[str, Any] = {"pool_size": 2, "max_overflow": 8}
 _TABLES_OF = text("SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = :schema").bindparams(
     bindparam("schema")
+)
+_REFERENCES_TO = text(
+    """
+    SELECT source.relname AS "table", conname AS name, pg_get_constraintdef(pg_constraint.oid) AS definition
+    FROM pg_constraint JOIN pg_class source ON source.oid = conrelid JOIN pg_class target ON target.oid = confrelid
+    WHERE contype = 'f' AND source.relnamespace = CAST(:schema AS regnamespace)
+    AND target.relnamespace = source.relnamespace
+    AND target.relname = ANY(:shared) AND NOT source.relname = ANY(:shared)
+    """
 )
 
 
@@ -124,19 +135,28 @@ class Exchanges:
         """Return the database of an exchange. Raises UnknownExchange, and what a database can raise."""
         if code == FIRST_EXCHANGE:
             return self.first
-        with self._lock:
-            opened = self._opened.get(code)
-        if opened is not None:
-            return opened
         if not self.can_be_several:
             raise UnknownExchange(code)
         with self.first.read() as session:
-            row = session.scalar(select(Exchange).where(Exchange.code == code))
-            if row is None:
-                raise UnknownExchange(code)
-            shared = session.scalar(text("SELECT current_schema()")) or "public"
+            found = session.scalar(select(Exchange.id).where(Exchange.code == code))
+            shared = session.scalar(select(func.current_schema())) or "public"
         with self._lock:
-            return self._opened.setdefault(code, Database(self._open(ExchangeKey(row.id, code, shared))))
+            opened = self._opened.get(code)
+            if opened is not None and exchange_of(opened.engine).id != found:  # another process has removed it
+                del self._opened[code]
+                opened.engine.dispose()
+            if found is None:
+                raise UnknownExchange(code)
+            if code not in self._opened:
+                self._opened[code] = Database(self._open(ExchangeKey(found, code, shared)))
+            return self._opened[code]
+
+    def close(self, code: str) -> None:
+        """Close the connections to a further exchange, if there are any."""
+        with self._lock:
+            opened = self._opened.pop(code, None)
+        if opened is not None:
+            opened.engine.dispose()
 
     def dispose(self) -> None:
         """Close all connections to further exchanges."""
@@ -149,6 +169,7 @@ class Exchanges:
         options = {**self._options, **_POOL, "execution_options": {_OPTION: key}}
         engine = create_engine(self.first.engine.url, **options)
         event.listen(engine, "connect", _enter(key))
+        event.listen(engine, "begin", _hold(key))
         return engine
 
 
@@ -161,6 +182,14 @@ def _enter(key: ExchangeKey) -> Callable[[Any, Any], None]:
         connection.commit()
 
     return enter
+
+
+def _hold(key: ExchangeKey) -> Callable[[Connection], None]:
+    def hold(connection: Connection) -> None:
+        """Keep the schema from being dropped before the transaction ends. Raises ProgrammingError if it is gone."""
+        connection.exec_driver_sql(f'SELECT FROM "{key.schema}".{VERSION_TABLE}')
+
+    return hold
 
 
 def search_path_sql(key: ExchangeKey, *, local: bool = False) -> str:
@@ -188,14 +217,57 @@ def create_schema(session: Session, key: ExchangeKey) -> None:
     """Create the schema of a further exchange with its tables, as empty as a new office, in this transaction."""
     connection = session.connection()
     connection.execute(CreateSchema(key.schema))
-    connection.execute(text(search_path_sql(key, local=True)))
-    tables = [table for table in Base.metadata.sorted_tables if table.name in EXCHANGE_TABLES]
-    Base.metadata.create_all(connection, tables, checkfirst=False)
-    version = f'"{key.shared}".{VERSION_TABLE}'
+    with inside(connection, key):
+        tables = [table for table in Base.metadata.sorted_tables if table.name in EXCHANGE_TABLES]
+        Base.metadata.create_all(connection, tables, checkfirst=False)
+        _create_version_table(connection)
+        version = f'"{key.shared}".{VERSION_TABLE}'
+        connection.execute(text(f"INSERT INTO {VERSION_TABLE} SELECT * FROM {version}"))  # noqa: S608 - names of ours
+
+
+def _create_version_table(connection: Connection) -> None:
     primary = f"CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY"  # as Alembic makes it
     connection.execute(text(f"CREATE TABLE {VERSION_TABLE} (version_num varchar(32) NOT NULL {primary})"))
-    connection.execute(text(f"INSERT INTO {VERSION_TABLE} SELECT * FROM {version}"))  # noqa: S608 - names of ours
+
+
+def drop_schema(connection: Connection, key: ExchangeKey) -> None:
+    """Drop the schema of a further exchange with all that is in it, when its running transactions have ended."""
+    connection.execute(DropSchema(key.schema, cascade=True))
+
+
+@contextmanager
+def inside(connection: Connection, key: ExchangeKey) -> Iterator[None]:
+    """Let a transaction on a connection to the first exchange look into the schema of another one first."""
+    connection.execute(text(search_path_sql(key, local=True)))
+    yield  # after an exception, the transaction is rolled back, and with it the path
     connection.execute(text(f'SET LOCAL search_path TO "{key.shared}"'))
+
+
+# An exchange whose tables are those of an older version is made in three steps, see services/backup.py: an empty schema
+# is reserved, the migrations fill it like a first exchange, and then it shares the tables of the panel.
+
+
+def reserve_schema(connection: Connection, code: str) -> None:
+    """Create an empty schema. Raises InternalError if there is one with tables that belongs to no exchange."""
+    connection.execute(DropSchema(schema_of(code), if_exists=True))
+    connection.execute(CreateSchema(schema_of(code)))
+
+
+def prepare_migration(connection: Connection, key: ExchangeKey) -> None:
+    """Let the migrations run from the first one on in a reserved schema, the next time they are run."""
+    with inside(connection, key):
+        _create_version_table(connection)
+
+
+def share_tables(connection: Connection, key: ExchangeKey) -> None:
+    """Replace the tables of the panel that the migrations have created in a schema by those that all share."""
+    shared = sorted(SHARED_TABLES & tables_of(connection, key))
+    with inside(connection, key):
+        references = connection.execute(_REFERENCES_TO, {"schema": f'"{key.schema}"', "shared": shared}).all()
+        for name in shared:
+            connection.execute(text(f'DROP TABLE "{key.schema}"."{name}" CASCADE'))
+        for row in references:  # the definition names the table without its schema, so it now means the shared one
+            connection.execute(text(f'ALTER TABLE "{row.table}" ADD CONSTRAINT "{row.name}" {row.definition}'))
 
 
 def list_further(connection: Connection) -> list[ExchangeKey]:
@@ -207,10 +279,14 @@ def list_further(connection: Connection) -> list[ExchangeKey]:
     return [ExchangeKey(row.id, row.code, shared) for row in rows]
 
 
+def tables_of(connection: Connection, key: ExchangeKey) -> set[str]:
+    """Return the names of the tables in the schema of a further exchange."""
+    return set(connection.scalars(_TABLES_OF, {"schema": key.schema}))
+
+
 def enter_for_migration(connection: Connection, key: ExchangeKey) -> None:
     """Let a transaction see the schema of an exchange, whose tables may be those of an older version."""
-    found = set(connection.scalars(_TABLES_OF, {"schema": key.schema}))
-    if VERSION_TABLE not in found:
+    if VERSION_TABLE not in tables_of(connection, key):
         raise IncompleteSchema(f"the schema {key.schema} has no {VERSION_TABLE}")
     connection.execute(text(search_path_sql(key, local=True)))
     mark(connection, key)

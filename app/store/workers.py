@@ -2,14 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from app.store.exchanges import FIRST, ExchangeKey, exchange_of
 
 LEADER, STANDBY = "bazang leader", "bazang standby"
+RIGHT = "bazang worker"  # the key of the lock that the leader has, together with the id of a further exchange
 _LONGEST_NAME = 63  # bytes, as PostgreSQL keeps them
-_STANDBYS = text(
+_WORKERS = text(
     "SELECT substr(application_name, :skipped) FROM pg_stat_activity"
     " WHERE datname = current_database() AND application_name LIKE :prefix ORDER BY 1"
 )
@@ -28,9 +29,22 @@ def standbys(session: Session) -> list[str] | None:
     """Return the machines whose workers stand by. On SQLite there cannot be any: None."""
     if session.get_bind().dialect.name != "postgresql":
         return None
-    role = _role_in(STANDBY, exchange_of(session))
-    found = session.scalars(_STANDBYS, {"prefix": f"{role} %", "skipped": len(role) + 2})
-    return list(found)
+    return _hosts(session, _role_in(STANDBY, exchange_of(session)))
+
+
+def running(session: Session, exchange: ExchangeKey) -> list[str]:
+    """Return the machines on which workers of an exchange lead or stand by, on a PostgreSQL server."""
+    roles = (LEADER, STANDBY)
+    return sorted({host for role in roles for host in _hosts(session, _role_in(role, exchange))})
+
+
+def _hosts(session: Session, role: str) -> list[str]:
+    return list(session.scalars(_WORKERS, {"prefix": f"{role} %", "skipped": len(role) + 2}))
+
+
+def lock_out(session: Session, exchange: ExchangeKey) -> bool:
+    """Keep workers of a further exchange from leading until the transaction ends. Return whether none leads."""
+    return bool(session.scalar(select(func.pg_try_advisory_xact_lock(func.hashtext(RIGHT), exchange.id))))
 
 
 def clock_skew(session: Session) -> timedelta:

@@ -124,9 +124,10 @@ def counts() -> Counts:
     """Return the counts of this process, which hold for all web processes."""
     here = current_exchange()
     counts: dict[str, Counts] = current_app.extensions["bazang"]["counts"]
-    if here.code not in counts:
-        counts.setdefault(here.code, Counts(here.database))
-    return counts[here.code]
+    found = counts.get(here.code)
+    if found is None or found.database is not here.database:  # an exchange of this code was removed and added again
+        found = counts[here.code] = Counts(here.database)
+    return found
 
 
 def cached(key: Hashable, read: Callable[[], Value]) -> Value:

@@ -232,6 +232,7 @@ ERROR = {
     "too_long": _l("This is too long. Shorten it."),
     "too_short": _l("This is too short. Use at least 8 characters."),
     "common": _l("This is easy to guess. Several words that do not belong together are hard to guess."),
+    "code_differs": _l("This is not the code of the exchange."),
     "exchange_code": _l("Use up to 20 small letters and digits. The first one is a letter."),
     "characters": _l("This contains characters that cannot be displayed. Remove them."),
     "code": _l("Use digits, * and # only."),

@@ -38,8 +38,8 @@ REPLY = 2.0  # seconds in which the server must answer
 LOOK = 0.5  # seconds between two tries of a standby
 # Of a transaction in which nothing happens. A frozen worker's transaction has ended when another worker takes over.
 IDLE_TRANSACTION = LEASE - MARGIN
-_LOCK = "SELECT pg_try_advisory_lock(hashtext('bazang worker'))"
-_LOCK_OF_FURTHER = "SELECT pg_try_advisory_lock(hashtext('bazang worker'), %s::int)"  # locks with two keys are others
+_LOCK = "SELECT pg_try_advisory_lock(hashtext(%s))"
+_LOCK_OF_FURTHER = "SELECT pg_try_advisory_lock(hashtext(%s), %s::int)"  # locks with two keys are others
 _SILENCE_LIMIT = 140000  # version of the server that ends silent sessions
 
 
@@ -218,8 +218,8 @@ class _Session:
     def lock(self) -> bool:
         """Try to lock the right of this exchange. Return whether it is ours."""
         if self._exchange.is_first:
-            return bool(self.ask(_LOCK))
-        return bool(self.ask(_LOCK_OF_FURTHER, str(self._exchange.id)))
+            return bool(self.ask(_LOCK, workers.RIGHT))
+        return bool(self.ask(_LOCK_OF_FURTHER, workers.RIGHT, str(self._exchange.id)))
 
     def ask(self, question: str, *values: str) -> Any:
         """Return the first value of the answer."""

@@ -31,7 +31,7 @@ def test_an_exchange_is_added_and_the_commands_are_about_it(tmp_path: Path, url:
     assert "small letters" in error_of(run(app, "exchange", "add", "No rth", "Other"))
     north = create_app(make_settings(tmp_path, database_url=url, exchange="north"))
     assert run(north, "fill", "--requests", "3").exit_code == 0
-    assert "north" in run(app, "backup", str(tmp_path / "saved")).stderr
+    assert "of 2 exchanges were saved" in run(app, "backup", str(tmp_path / "saved")).stderr
     counts = []
     for code in ("main", "north"):
         with app.extensions["bazang"]["exchanges"].find(code).read() as session:
@@ -40,6 +40,34 @@ def test_an_exchange_is_added_and_the_commands_are_about_it(tmp_path: Path, url:
     wrong = create_app(make_settings(tmp_path, database_url=url, exchange="south"))
     assert "no exchange 'south'" in error_of(run(wrong, "doctor"))
     for each in (app, north, wrong):
+        with each.app_context():
+            db.engine.dispose()
+
+
+def test_an_exchange_is_removed_when_its_code_is_typed(tmp_path: Path, url: str) -> None:
+    app = create_app(make_settings(tmp_path, database_url=url))
+    run(app, "exchange", "add", "north", "North branch")
+    assert "first exchange cannot be removed" in error_of(run(app, "exchange", "remove", "main"))
+    assert "no exchange 'south'" in error_of(run(app, "exchange", "remove", "south"))
+    refused = run(app, "exchange", "remove", "north", given="nort\n")
+    assert "It has 0 requests" in refused.stdout and refused.exit_code == 1
+    assert "north" in run(app, "exchange", "list").output
+    assert "north is removed" in run(app, "exchange", "remove", "north", given="north\n").output
+    run(app, "exchange", "add", "north", "North branch")
+    assert run(app, "exchange", "remove", "north", "--yes").exit_code == 0
+    assert "north" not in run(app, "exchange", "list").output
+    with app.app_context():
+        db.engine.dispose()
+
+
+def test_several_exchanges_are_not_restored_on_sqlite(tmp_path: Path, url: str) -> None:
+    app = create_app(make_settings(tmp_path / "first", database_url=url))
+    run(app, "exchange", "add", "north", "North branch")
+    file, second = tmp_path / "saved", create_app(make_settings(tmp_path / "second"))
+    assert run(app, "backup", str(file)).exit_code == 0
+    refused = error_of(run(second, "restore", str(file)))
+    assert "Nothing was restored" in refused and "need PostgreSQL" in refused and "Traceback" not in refused
+    for each in (app, second):
         with each.app_context():
             db.engine.dispose()
 

@@ -22,6 +22,7 @@ from app.services.backup import BadBackup, NotEmpty
 from app.services.requests import pause
 from app.store.database import Database
 from app.store.encryption import decrypt, encrypt
+from app.store.exchanges import Exchanges
 from app.store.models import Base, SecondFactor, User, UserSession, Webhook, WebhookMessage
 from app.store.schema import MIGRATIONS
 from app.store.settings import read_all, write_setting
@@ -50,7 +51,8 @@ class Office:
         folder.mkdir()
         self.settings: Settings = make_settings(folder, **settings)
         self.app: Flask = create_app(self.settings)
-        self.database: Database = self.app.extensions["bazang"]["database"]
+        self.registry: Exchanges = self.app.extensions["bazang"]["exchanges"]
+        self.database: Database = self.registry.first
 
     def upgrade(self, revision: str = "head") -> None:
         with self.app.app_context():
@@ -63,7 +65,7 @@ class Office:
 
     def restore(self, content: bytes) -> backup.Backup:
         return backup.restore(
-            self.settings, self.database, io.BytesIO(content), NOW, revisions=REVISIONS, upgrade=self.upgrade
+            self.settings, self.registry, io.BytesIO(content), NOW, revisions=REVISIONS, upgrade=self.upgrade
         )
 
     def rows(self) -> dict[str, list[tuple[Any, ...]]]:

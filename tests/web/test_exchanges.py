@@ -269,6 +269,46 @@ def test_exchanges_are_added_and_named(app: Flask, database: Database) -> None:
     assert {"exchange_added", "exchange_renamed"} <= actions
 
 
+def test_an_exchange_is_removed_when_its_code_is_typed(app: Flask, database: Database, north: Database) -> None:
+    visitor = Visitor(app, add_user(database, "Sara", "administrator", 1))
+    add_user(database, "Omid", "operator", 2)
+    add_user(database, "Nika", "operator", 1, 2)
+    assert len(rows(visitor.get("/settings/exchanges"))) == 2
+    visitor.get("/settings/exchanges/1/remove", 404)
+    visitor.post("/settings/exchanges/1/remove", {"code": "main"}, 404)
+    path = f"/x/{NORTH}/settings/exchanges/2/remove"
+    page = visitor.get(path)
+    assert "1 request " in page.main and "1 is still open" in page.main
+    assert "Omid" in page.main and "Nika" not in page.main
+    for typed in ("", "main", "nort"):
+        assert visitor.submit(page, path, 422, code=typed).error("code")
+    assert OWN in visitor.get(f"/x/{NORTH}/requests").main
+    page = visitor.submit(page, path, code=" North ")
+    assert page.response.headers["Location"] == "/settings/exchanges"
+    page = visitor.follow(page)
+    assert len(rows(page)) == 1 and "The exchange is removed." in page.message
+    visitor.get(f"/x/{NORTH}/requests", 302)
+    client = app.test_client()
+    with app.test_request_context():
+        script = url_for("website.script", key=OWN.lower() * 3)
+    for address in (f"/x/{NORTH}/readyz", f"/x/{NORTH}{script}"):
+        assert client.get(address).status_code == 404
+    with database.read() as session:
+        (entry,) = session.query(AuditEntry).filter_by(action="exchange_removed")
+        assert (entry.actor, entry.subject) == ("Sara", f"{OWN} branch")
+        assert session.query(UserExchange).all() == []
+    assert "was removed" in visitor.get("/log").main
+
+
+def test_an_exchange_of_the_same_code_begins_empty(app: Flask, database: Database, north: Database) -> None:
+    visitor = Visitor(app, add_user(database, "Sara", "administrator", 1))
+    visitor.get(f"/x/{NORTH}/requests")
+    exchanges.remove(exchanges_of(app), app.extensions["bazang"]["settings"], NORTH, NORTH, NOW, actor="sara")
+    add_exchange(app, NORTH, "Another")
+    assert rows(visitor.get(f"/x/{NORTH}/requests")) == []
+    assert SECRET in rows(visitor.get("/requests"))[0]
+
+
 # -- programs and visitors --------------------------------------------------------------------------------------------
 
 

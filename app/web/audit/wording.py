@@ -25,6 +25,7 @@ ACTION: Mapping[AuditAction, tuple[object, object]] = {
     AuditAction.USER_CHANGED: (_l("user changed"), _l("The user %(what)s was changed.")),
     AuditAction.EXCHANGE_ADDED: (_l("exchange added"), _l("The exchange %(what)s was added.")),
     AuditAction.EXCHANGE_RENAMED: (_l("exchange renamed"), _l("The exchange %(what)s has another name.")),
+    AuditAction.EXCHANGE_REMOVED: (_l("exchange removed"), _l("The exchange %(what)s was removed.")),
     AuditAction.PASSWORD_RESET: (_l("password reset"), _l("The password of %(what)s was reset.")),
     AuditAction.PASSWORD_CHANGED: (_l("own password changed"), _l("%(what)s changed their own password.")),
     AuditAction.LOGGED_IN: (_l("logged in"), _l("%(what)s logged in.")),

@@ -24,7 +24,7 @@ TABS = (  # endpoint, label, icon
     ("settings.website_forms", _l("Websites"), "world"),
     ("settings.voices", _l("Voices"), "volume"),
     ("settings.stored_page", _l("Stored data"), "history"),
-    ("settings.exchanges_page", _l("Exchanges"), "building"),
+    ("settings.exchanges_page", _l("Exchanges"), "route"),
     ("settings.health_page", _l("Health"), "shield-check"),
     ("settings.machine", _l("This machine"), "info-circle"),
 )

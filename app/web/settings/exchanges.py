@@ -1,4 +1,4 @@
-"""The page of the exchanges: which there are, and adding and naming one."""
+"""The page of the exchanges: which there are, and adding, naming and removing one."""
 
 from flask import abort, flash, redirect, render_template, url_for
 from flask_babel import gettext as _
@@ -9,11 +9,19 @@ from wtforms import StringField
 
 from app.services import exchanges as service
 from app.services.errors import Invalid, NotFound
-from app.services.exchanges import MayNotCreate
+from app.services.exchanges import InUse, MayNotCreate, WorkerRuns
+from app.store.exchanges import UnknownExchange
 from app.store.models import Exchange
-from app.web.context import administrator_required, current_exchange, exchanges, panel_database, utcnow
+from app.web.context import (
+    administrator_required,
+    current_exchange,
+    exchanges,
+    panel_database,
+    panel_settings,
+    utcnow,
+)
 from app.web.fields import has_errors, show_errors
-from app.web.http import exchange_root
+from app.web.http import exchange_root, panel_url_for
 from app.web.settings.blueprint import blueprint
 
 
@@ -26,6 +34,10 @@ class ExchangeForm(NameForm):
         _l("Code"),
         description=_l("Small letters and digits, such as north. It stands in addresses and cannot be changed."),
     )
+
+
+class RemovalForm(FlaskForm):
+    code = StringField(_l("Code of the exchange"), description=_l("Type it to confirm that you mean this exchange."))
 
 
 @blueprint.get("/exchanges")
@@ -87,6 +99,44 @@ def rename_exchange(exchange_id: int):
         return render_template("settings/exchange_name.html", form=form, shown=shown), 422
     flash(_("The name is saved."), "success")
     return redirect(url_for("settings.exchanges_page"))
+
+
+@blueprint.get("/exchanges/<row:exchange_id>/remove")
+@administrator_required
+def exchange_removal(exchange_id: int):
+    """Show what goes with an exchange."""
+    return _removal_page(_load(exchange_id), RemovalForm(formdata=None))
+
+
+@blueprint.post("/exchanges/<row:exchange_id>/remove")
+@administrator_required
+def remove_exchange(exchange_id: int):
+    """Remove an exchange whose code was typed, and go to the exchanges of the panel."""
+    shown, form = _load(exchange_id), RemovalForm()
+    try:
+        service.remove(
+            exchanges(), panel_settings(), shown.code, form.code.data or "", utcnow(), actor=current_user.name
+        )
+    except UnknownExchange:
+        abort(404)
+    except WorkerRuns:
+        form.code.errors = [_("Its worker runs. Stop it first.")]
+    except InUse:
+        form.code.errors = [_("The exchange is in use at the moment. Try again.")]
+    except Invalid as invalid:
+        show_errors(form, invalid.errors)
+    if has_errors(form):
+        return _removal_page(shown, form), 422
+    flash(_("The exchange is removed."), "success")
+    return redirect(panel_url_for("settings.exchanges_page"))
+
+
+def _removal_page(shown: Exchange, form: RemovalForm) -> str:
+    try:
+        contents = service.count_contents(exchanges(), shown.code)
+    except UnknownExchange:
+        abort(404)
+    return render_template("settings/exchange_remove.html", form=form, shown=shown, contents=contents)
 
 
 def _load(exchange_id: int) -> Exchange:
