@@ -6,7 +6,7 @@ factor lock the row of the user first, so that no code counts twice.
 
 import hmac
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -70,16 +70,17 @@ def holders(database: Database) -> frozenset[int]:
         return frozenset(session.scalars(select(SecondFactor.user_id).where(SecondFactor.confirmed_at.is_not(None))))
 
 
-def is_missing(database: Database, user: User) -> bool:
+def is_missing(database: Database, user: User, stored: Mapping[str, str]) -> bool:
     """Return whether the office requires a second factor from this user, who has none.
 
-    Whether users of an OpenID Connect provider need one is the provider's matter.
+    Whether users of an OpenID Connect provider need one is the provider's matter. `stored`: the settings of the panel.
     """
+    if not is_required(settings_store.second_factor_requirement(stored), user.role):
+        return False
     if is_left_to_provider(database, user):
         return False
     with database.read() as session:
-        requirement = settings_store.second_factor_requirement(settings_store.read_all(session))
-        return is_required(requirement, user.role) and find(session, user.id) is None
+        return find(session, user.id) is None
 
 
 def is_left_to_provider(database: Database, user: User) -> bool:

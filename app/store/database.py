@@ -19,7 +19,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from app.domain.text import search_key
 from app.store.cache import VersionedCache
 from app.store.turns import Turns, Turnstile, Urgency
-from app.store.version import DatabaseVersion, watch_configuration
+from app.store.version import DatabaseVersion, read_versions_anew, watch_configuration
 
 Value = TypeVar("Value")
 _WRITES = "bazang_writes"
@@ -114,6 +114,7 @@ class Database:
         On SQLite all others of this process wait for its end, so it must be short. Never open one within another one.
         """
         turnstile = self._turnstile
+        read_versions_anew()
         with self._turn(urgency), Session(self._writer, expire_on_commit=False) as session, session.begin():
             if turnstile is not None:
                 with turnstile.stand():

@@ -177,7 +177,11 @@ def _settings_in(schema: str) -> Table:
 
 def office(session: Session, settings: Settings, stored: Mapping[str, str] | None = None) -> OfficeSettings:
     """Return the effective office settings. `stored`: the result of `read_all`, if the caller has it already."""
-    stored = read_all(session) if stored is None else stored
+    return office_of(settings, read_all(session) if stored is None else stored)
+
+
+def office_of(settings: Settings, stored: Mapping[str, str]) -> OfficeSettings:
+    """Return the effective office settings. `stored`: the result of `read_all`."""
     return OfficeSettings(
         **{name: _effective(settings, stored, name) for name in _OFFICE_NAMES},
         caller_id=stored.get("caller_id", ""),
@@ -218,7 +222,11 @@ def retention(stored: Mapping[str, str]) -> Retention:
 
 def pbx(session: Session, settings: Settings, stored: Mapping[str, str] | None = None) -> PbxSettings:
     """Return the effective PBX settings. `stored` as for `office`."""
-    stored = read_all(session) if stored is None else stored
+    return pbx_of(settings, read_all(session) if stored is None else stored)
+
+
+def pbx_of(settings: Settings, stored: Mapping[str, str]) -> PbxSettings:
+    """Return the effective PBX settings. `stored`: the result of `read_all`."""
     values: dict[str, Any] = {name: _effective(settings, stored, name) for name in PbxSettings.__dataclass_fields__}
     return PbxSettings(**values | {"ami_port": int(values["ami_port"]), "ami_secret": _ami_secret(settings, stored)})
 

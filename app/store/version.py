@@ -7,7 +7,9 @@ import os
 import re
 import secrets
 import threading
+import time
 from collections.abc import Hashable
+from contextvars import ContextVar
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, bindparam, event, func, select, text
@@ -39,21 +41,53 @@ _POSTGRESQL_WRITERS = text(
 )
 
 
+# The versions that this thread keeps, each with when it was read, by their owner.
+_KEPT: ContextVar["dict[DatabaseVersion, tuple[float, Hashable]] | None"] = ContextVar("kept_versions", default=None)
+KEPT_FOR = 0.2  # seconds
+
+
+def keep_versions() -> None:
+    """Read each version once until `read_versions_anew`, a write of this thread, or for KEPT_FOR.
+
+    A page asks for the version for each of its parts, and on PostgreSQL each time costs several round trips. What is
+    cached under a kept version is as new as the beginning of the page.
+    """
+    _KEPT.set({})
+
+
+def read_versions_anew() -> None:
+    """Read each version whenever this thread asks for it."""
+    _KEPT.set(None)
+
+
 class DatabaseVersion:
     """The version of everything in a database. It changes with every commit, and has a meaning in this process only."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        # One statement needs no transaction, which would cost two more round trips.
+        self._no_transaction = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._lock = threading.Lock()
         self._connection: Any = None  # of SQLite; it never writes, so it notices the commits of all others
         self._process = self._opened = 0
         event.listen(engine, "engine_disposed", self._close)
 
     def read(self) -> Hashable:
-        """Return the current version."""
+        """Return the current version, or the one that this thread keeps."""
+        kept = _KEPT.get()
+        if kept is None:
+            return self._read()
+        read_at, version = kept.get(self, (0.0, None))
+        now = time.monotonic()
+        if version is None or now - read_at > KEPT_FOR:
+            version = self._read()
+            kept[self] = now, version
+        return version
+
+    def _read(self) -> Hashable:
         if self._engine.dialect.name == "sqlite":
             return self._data_version()
-        with self._engine.connect() as connection:
+        with self._no_transaction.connect() as connection:
             # The transactions that a reader sees: readers who see the same transactions see the same data.
             return str(connection.scalar(text("SELECT pg_current_snapshot()::text")))
 

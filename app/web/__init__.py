@@ -46,7 +46,7 @@ def register(app: Flask) -> None:
     from app.web.prompts import wording as prompt_wording
     from app.web.report import filters, overview
     from app.web.report import views as report
-    from app.web.requests import actions, call, mine, pause, row_actions
+    from app.web.requests import actions, call, mine, pause
     from app.web.requests import views as requests
     from app.web.requests import wording as request_wording
     from app.web.requests.reasons import explain_reason
@@ -62,7 +62,7 @@ def register(app: Flask) -> None:
     bazang["counts"] = {FIRST_EXCHANGE: Counts(bazang["database"])}
     for part in (
         *(compression, http, urls, assets, locale, formats, fields, layout, health, poll, error_pages, session),
-        *(sources, row_actions),
+        sources,
     ):
         part.register(app)
     for views in (

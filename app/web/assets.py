@@ -6,17 +6,21 @@ have no arguments, so the digest of all scripts is in the path: /static/js@<dige
 relative path, so a font has no argument, but a version in the name of its folder.
 """
 
+import re
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 
 from cachetools import TTLCache, cached
 from flask import Flask, Response, current_app, request, send_from_directory
+from markupsafe import Markup
 
 from app.web.urls import cached_url_for
 
 FILES = frozenset({"static", "script", "shared_styles"})  # the endpoints of static files, which are public
 SCRIPTS = "js"
+ICONS = "vendor/tabler-icons@3.51.0/icons.svg"
 SHARED_STYLES = (
     "vendor/tabler@1.6.1/tabler.css",
     *(f"css/{name}.css" for name in ("tokens", "base", "layout", "components", "date_picker")),
@@ -25,7 +29,7 @@ SHARED_STYLES = (
 
 def register(app: Flask) -> None:
     """Serve scripts and the shared stylesheet below their digest, and give templates the URLs."""
-    app.jinja_env.globals.update(asset=asset, shared_styles=shared_styles)
+    app.jinja_env.globals.update(asset=asset, shared_styles=shared_styles, icon_symbols=icon_symbols)
     app.add_url_rule(f"{app.static_url_path}/{SCRIPTS}@<digest>/<path:filename>", "script", _send_script)
     app.add_url_rule(f"{app.static_url_path}/css@<digest>/shared.css", "shared_styles", _send_shared_styles)
     app.after_request(_set_cache_headers)
@@ -39,6 +43,18 @@ def asset(filename: str) -> str:
     if folder == SCRIPTS:
         return cached_url_for("script", digest=_current_digest(_static_folder(), SCRIPTS), filename=rest)
     return cached_url_for("static", filename=filename, v=_current_digest(_static_folder(), filename))
+
+
+def icon_symbols(*names: str) -> Markup:
+    """Return icons as a part of the page. Lists repeat them by a short name, `#i-` and the icon's."""
+    return _icon_symbols(_static_folder(), names)
+
+
+@lru_cache
+def _icon_symbols(static_folder: str, names: tuple[str, ...]) -> Markup:
+    icons = Path(static_folder, ICONS).read_text()
+    found = (re.search(rf'<symbol id="({re.escape(name)}".*?</symbol>)', icons) for name in names)
+    return Markup("").join(Markup('<symbol id="i-' + icon[1]) for icon in found if icon)  # noqa: S704 - a file of ours
 
 
 def shared_styles() -> str:

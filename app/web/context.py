@@ -152,12 +152,12 @@ def panel_stored() -> dict[str, str]:
 
 def office() -> OfficeSettings:
     """Return the effective office settings."""
-    return cached_query("office", lambda session: settings_store.office(session, settings()))
+    return cached("office", lambda: settings_store.office_of(settings(), stored()))
 
 
 def pbx() -> PbxSettings:
     """Return the effective PBX settings."""
-    return cached_query("pbx", lambda session: settings_store.pbx(session, settings()))
+    return cached("pbx", lambda: settings_store.pbx_of(settings(), stored()))
 
 
 def directory() -> Directory:

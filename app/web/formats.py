@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -61,7 +61,7 @@ def file_size(size: int) -> str:
 
 def number(value: object) -> Markup:
     """Return a telephone number in the reader's digits, left to right and on one line."""
-    return Markup(f'<bdi dir="ltr" class="number">{escape(digits(value))}</bdi>')  # noqa: S704 - it is escaped
+    return Markup(f'<bdi dir="ltr">{escape(digits(value))}</bdi>')  # noqa: S704 - it is escaped
 
 
 def telephone_url(value: str) -> str:
@@ -117,7 +117,7 @@ def moment(value: datetime | None) -> Markup:
     if value is None:
         return Markup("")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        value.isoformat(timespec="seconds"), format_moment(value, seconds=True), escape(ago(value))
+        f"{value.astimezone(UTC):%Y-%m-%dT%H:%MZ}", format_moment(value, seconds=True), escape(ago(value))
     )
 
 

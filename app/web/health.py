@@ -19,8 +19,9 @@ from app.domain.lifecycle import Outcome
 from app.domain.limits import DAY, LimitReason
 from app.domain.pbx_connection import DialplanProblem, is_too_old
 from app.domain.text import displayable
-from app.services.requests.kept import KeptRefusal, count_refused
-from app.store import number_lists, pbx_state, routes, webhooks
+from app.services.monitoring.telephone import load_state
+from app.services.requests.kept import KeptRefusal
+from app.store import pbx_state, routes
 from app.store.models import RouteTroubleRow, WorkerState
 from app.store.webhooks import DestinationTrouble
 from app.web.context import cached, cached_query, command, office, settings, utcnow
@@ -88,17 +89,19 @@ def components() -> list[ComponentHealth]:
 
 
 def _load_state() -> _TelephoneState:
-    worker = cached_query("worker_state", pbx_state.worker_state)
-    outbound = office().outbound_context
-    route = cached_query(f"route {outbound}", lambda session: routes.load(session, outbound))
-    now = utcnow()
+    outbound, now = office().outbound_context, utcnow()
     since = now.replace(minute=0, second=0, microsecond=0) - DAY
-    refusals = cached_query(f"refusals {since}", lambda session: number_lists.refusals_since(session, since))
-    broken = cached_query(f"broken promises {since}", lambda session: count_refused(session, since))
-    running, jumped = pbx_state.has_heartbeat(worker, now), pbx_state.has_jumped(worker, now)
-    is_administrator = getattr(current_user, "role", "") == "administrator"
-    destinations = cached_query("destination troubles", webhooks.troubles) if is_administrator else ()
-    return _TelephoneState(worker, running, jumped, outbound, route, refusals, broken, destinations)
+    stored = cached_query(("telephone", outbound, since), lambda session: load_state(session, outbound, since))
+    return _TelephoneState(
+        stored.worker,
+        pbx_state.has_heartbeat(stored.worker, now),
+        pbx_state.has_jumped(stored.worker, now),
+        outbound,
+        stored.route,
+        stored.refusals,
+        stored.broken_promises,
+        stored.destinations if getattr(current_user, "role", "") == "administrator" else (),
+    )
 
 
 def _worst(state: _TelephoneState) -> Health:

@@ -8,11 +8,11 @@ from flask_login import current_user
 from markupsafe import Markup
 
 from app.web import wording
-from app.web.context import cached, command, current_exchange
+from app.web.context import command, current_exchange, database
 from app.web.http import exchange_root, panel_url_for
 from app.web.locale import choose_locale
 from app.web.urls import cached_url_for
-from app.web.waiting_counts import lists_missed_calls
+from app.web.waiting_counts import current_badges, lists_missed_calls
 
 THEMES = ("auto", "light", "dark")
 ALL_ROLES = ("administrator", "supervisor", "operator")
@@ -82,17 +82,11 @@ def register(app: Flask) -> None:
 
 
 def frame() -> Markup:
-    """Return the navigation of this user's pages, cached until the database changes."""
-    key = (
-        "frame",
-        current_user.id,
-        request.blueprint,
-        choose_locale(),
-        theme(),
-        request.script_root,
-        current_exchange().code,
-    )
-    return cached(key, lambda: Markup(render_template("components/_navigation.html")))  # noqa: S704 - from a template
+    """Return the navigation of this user's pages, cached until something in it changes."""
+    user = current_user.id, current_user.name, current_user.role
+    key = "frame", user, request.blueprint, choose_locale(), theme(), request.script_root, current_exchange().code
+    shown = current_badges(), current_user.extensions, tuple(switch())
+    return database().cache.get(key, shown, lambda: Markup(render_template("components/_navigation.html")))  # noqa: S704 - from a template
 
 
 def navigation() -> list[tuple[str, list[NavigationEntry]]]:

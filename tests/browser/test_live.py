@@ -12,7 +12,7 @@ from app.domain.policy import LineState
 from app.services import users
 from app.services.requests import perform, registration
 from app.services.requests.access import Scope
-from app.services.requests.actions import ShownRequest, WriteNote
+from app.services.requests.actions import Cancel, Prioritise, ShownRequest, WriteNote
 from app.services.requests.registration import Registration
 from app.store.database import Database
 from app.store.models import CallRequest, User, WorkerState
@@ -108,7 +108,7 @@ def test_call_now_and_cancel(page: Page, database: Database, service: Service) -
 def choose_in_menu(page: Page, entry: str, request: int = 1) -> None:
     """Open the menu of a row and choose an entry."""
     row(page, request).get_by_role("button", name="More actions for").click()
-    page.locator(f"#menu-{request}").get_by_text(entry, exact=True).click()
+    page.locator("#menu").get_by_text(entry, exact=True).click()
 
 
 def test_closed_dialog_does_not_cancel_the_request(page: Page, database: Database) -> None:
@@ -314,9 +314,9 @@ def test_open_menu_selection_and_typed_text_stay_after_an_update(page: Page, dat
     change_state_and_wait_for_update(page, database)
     set_line(database, LineState.OFFLINE, now())
     wait_for_row(page, "101 is offline")
-    expect(page.locator("#menu-1")).to_be_visible()
+    expect(page.locator("#menu")).to_be_visible()
     expect(page.locator("#choose-2")).to_be_checked()
-    page.locator("#menu-1").get_by_text("Note …").click()
+    page.locator("#menu").get_by_text("Note …").click()
     note = page.get_by_role("dialog").get_by_label("Note")
     note.fill("half a sen")
     change_state_and_wait_for_update(page, database)
@@ -369,9 +369,9 @@ def test_one_request_is_postponed_and_two_are_marked_done_together(
         register(database, f"+98912000000{number}")
     expect(row(page, 3)).to_be_visible()
     row(page).locator("[popovertarget]").click()
-    page.locator("#menu-1 .menu-choices button").first.click()
+    page.locator("#menu .menu-choices button").first.click()
     expect(page.locator("#message .alert-success")).to_be_visible()
-    expect(page.locator("#menu-1")).to_be_hidden()
+    expect(page.locator("#menu")).to_be_hidden()
     wait_for_row(page, "postponed until" if locale == "en" else "به تعویق افتاده تا")
     page.locator("#choose-2").check()
     page.locator("#choose-3").check()
@@ -572,12 +572,61 @@ def test_row_menu_works_with_the_keyboard(page: Page, database: Database) -> Non
     row(page).get_by_role("button", name="Call now").focus()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    expect(page.locator("#menu-1")).to_be_visible()
+    expect(page.locator("#menu")).to_be_visible()
     page.keyboard.press("Tab")
-    expect(page.locator("#menu-1").get_by_role("button", name="15 min")).to_be_focused()
+    expect(page.locator("#menu").get_by_role("button", name="15 min")).to_be_focused()
     page.keyboard.press("Escape")
-    expect(page.locator("#menu-1")).to_be_hidden()
+    expect(page.locator("#menu")).to_be_hidden()
     expect(row(page).get_by_role("button", name="More actions for")).to_be_focused()
+
+
+def test_open_menu_follows_its_request(page: Page, database: Database) -> None:
+    register(database)
+    register(database, "+989350000000")
+    page.goto("/requests?status=waiting")
+    menu = page.locator("#menu")
+    row(page, 1).get_by_role("button", name="More actions for").click()
+    menu.get_by_role("button", name="high").focus()
+    perform.perform(database, Scope("reza", everything=True), Prioritise(1), [ShownRequest(1, 1)], now())
+    expect(menu.get_by_role("button", name="high")).to_have_attribute("aria-pressed", "true")
+    expect(menu.get_by_role("button", name="high")).to_be_focused()
+    menu.get_by_role("button", name="low").click()
+    expect(page.locator("#message")).to_contain_text("The priority was changed.")
+    expect(menu).to_be_hidden()
+    row(page, 1).get_by_role("button", name="More actions for").click()
+    expect(menu.get_by_role("button", name="low")).to_have_attribute("aria-pressed", "true")
+    perform.perform(database, Scope("reza", everything=True), Cancel(), [ShownRequest(1, 3)], now())
+    expect(row(page, 1)).to_have_count(0)
+    expect(menu).to_be_hidden()
+
+
+def test_button_of_another_row_opens_its_menu(page: Page, database: Database) -> None:
+    register(database)
+    register(database, "+989350000000")
+    expect(row(page, 2)).to_be_visible()
+    buttons = [row(page, number).get_by_role("button", name="More actions for") for number in (1, 2)]
+    details = page.locator("#menu").get_by_role("link", name="Details")
+    buttons[0].click()
+    expect(details).to_have_attribute("href", "/requests/1")
+    buttons[1].focus()
+    page.keyboard.press("Enter")
+    expect(details).to_have_attribute("href", "/requests/2")
+    page.keyboard.press("Enter")
+    expect(page.locator("#menu")).to_be_hidden()
+
+
+def test_menu_of_a_request_that_is_out_of_reach_says_so(person: Person, page: Page, database: Database) -> None:
+    register(database)
+    page.route(
+        "**/requests/1/menu",
+        lambda route: route.fulfill(
+            status=404, headers={"HX-Retarget": "#message", "HX-Reswap": "beforeend"}, body="<p>Not found</p>"
+        ),
+    )
+    row(page).get_by_role("button", name="More actions for").click()
+    expect(page.locator("#message")).to_contain_text("Not found")
+    expect(page.locator("#menu")).to_be_hidden()
+    person.ignore_errors("404")
 
 
 # -- with a real PBX --------------------------------------------------------------------------------------------------

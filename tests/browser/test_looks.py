@@ -155,7 +155,7 @@ def fail_to_call(page: Page) -> None:
 def open_menu(page: Page) -> None:
     page.goto("/requests")
     page.locator("#request-1 [popovertarget]").click()
-    page.locator("#menu-1 .menu-entry").first.wait_for()
+    page.locator("#menu .menu-entry").first.wait_for()
 
 
 def choose_rows(page: Page) -> None:

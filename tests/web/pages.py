@@ -110,8 +110,10 @@ def _texts(element: Element) -> Iterator[str]:
     if shown and element.tag not in ("script", "datalist", "template"):
         yield element.text or ""
         for child in element:
+            space = " " if child.tag in ("div", "p", "li", "td", "th", "tr", "option", "br") else ""
+            yield space
             yield from _texts(child)
-            yield " " if child.tag in ("div", "p", "li", "td", "th", "tr", "option", "br") else ""
+            yield space
             yield child.tail or ""
 
 

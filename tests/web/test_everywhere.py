@@ -60,6 +60,7 @@ FOR_OPERATORS = {
     "requests.rows",
     "requests.show",
     "requests.show_rows",
+    "requests.menu",
     "requests.spoken_name",
     "requests.new",
 }
@@ -148,6 +149,7 @@ BOTH_LANGUAGES = {"settings.voices", "browser.offline"}  # has texts in both lan
 FRAGMENTS = {
     "requests.rows",
     "requests.show_rows",
+    "requests.menu",
     "mine.rows",
     "missed.rows",
     "live.common",

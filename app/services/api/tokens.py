@@ -18,6 +18,7 @@ from app.services.exchanges import ARE_SEVERAL, SeenExchange, seen_by
 from app.services.requests.access import Scope, scope_of
 from app.store.database import Database
 from app.store.models import ApiToken, User
+from app.store.settings import read_all
 
 PREFIX = "bzg_"  # so that people and scanners of source code recognise a token
 LONGEST_NAME, LONGEST_ADDRESS = 60, 45
@@ -180,7 +181,8 @@ def _find_by_secret(database: Database, token: str) -> tuple[ApiToken, User, boo
     query = select(ApiToken, User, ARE_SEVERAL).join(User, User.id == ApiToken.user_id)
     with database.read() as session:
         found = session.execute(query.where(ApiToken.digest == _digest(token), User.active)).one_or_none()
-    if found is None or second_factor.is_missing(database, found[1]):
+        stored = read_all(session) if found is not None else {}
+    if found is None or second_factor.is_missing(database, found[1], stored):
         return None
     return found[0], found[1], bool(found[2])
 

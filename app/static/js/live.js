@@ -4,6 +4,7 @@ import "./live/bell.js";
 import "./live/countdown.js";
 import "./live/dialog.js";
 import "./live/keys.js";
+import "./live/menu.js";
 import "./live/poll.js";
 import "./live/screen_pop.js";
 import "./live/selection.js";

@@ -16,7 +16,16 @@ from app.services.exchanges import SeenExchange
 from app.services.sessions import Client
 from app.store.models import User, UserSession
 from app.web.assets import FILES
-from app.web.context import OPEN_ENDPOINTS, PROBES, WEBSITE, current_exchange, panel_database, panel_settings, utcnow
+from app.web.context import (
+    OPEN_ENDPOINTS,
+    PROBES,
+    WEBSITE,
+    current_exchange,
+    panel_database,
+    panel_settings,
+    panel_stored,
+    utcnow,
+)
 from app.web.host_check import learn_host
 from app.web.http import (
     exchange_root,
@@ -151,7 +160,7 @@ def _find(token: str, digest: str) -> SessionUser | None:
         token,
         row,
         seen,
-        lacks_second_factor=second_factor.is_missing(panel_database(), user),
+        lacks_second_factor=second_factor.is_missing(panel_database(), user, panel_stored()),
         left_to_provider=second_factor.is_left_to_provider(panel_database(), user),
     )
 

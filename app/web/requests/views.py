@@ -13,12 +13,12 @@ from app.services.errors import Invalid, NotFound
 from app.services.requests.create import create_request
 from app.services.requests.detail import load_detail
 from app.services.requests.first_steps import load_first_steps
-from app.services.requests.pending import Pending, PendingFilter, load_filter_choices, load_pending
+from app.services.requests.pending import Pending, PendingFilter, load_filter_choices, load_pending, load_rows
 from app.services.requests.results import ResultCode
 from app.services.requests.spoken_names import find_for_user
 from app.web import poll
 from app.web.context import cached_query, current_scope, database, library, settings, utcnow
-from app.web.http import first_page, parse_row_number
+from app.web.http import first_page, is_fragment, parse_row_number
 from app.web.requests.form import NewRequestForm
 
 blueprint = Blueprint("requests", __name__)
@@ -109,6 +109,18 @@ def show_rows(request_id: int):
         return render_template("requests/_show_live.html", **values), reason.until if reason else None
 
     return poll.respond(build)
+
+
+@blueprint.get("/requests/<row:request_id>/menu")
+@login_required
+def menu(request_id: int):
+    """Return the menu of a row of a table, which live/menu.js loads when it is opened."""
+    if not is_fragment():
+        return redirect(url_for("requests.show", request_id=request_id))
+    rows = load_rows(database(), current_scope(), [request_id], utcnow())
+    if not rows:
+        abort(404)
+    return render_template("requests/_menu_entries.html", request=rows[0])
 
 
 @blueprint.get("/requests/<row:request_id>/name.wav")

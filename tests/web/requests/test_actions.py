@@ -381,7 +381,7 @@ def test_an_operator_acts_on_their_own_requests_only(operator: Visitor, database
 def test_supervisor_blocks_a_number_from_the_menu(
     supervisor: Visitor, operator: Visitor, database: Database, office: None
 ) -> None:
-    assert path("block", ROW) in {link.get("href") for link in supervisor.get("/requests").all("a")}
+    assert path("block", ROW) in {link.get("href") for link in supervisor.ask("/requests/1/menu").all("a")}
     fields = form_fields(supervisor.get(path("block", ROW))) | {"note": "rude"}
     assert is_success(send(supervisor, "block", fields, htmx=True))
     assert load(database).status == "cancelled"
@@ -390,7 +390,7 @@ def test_supervisor_blocks_a_number_from_the_menu(
 
 
 def test_operator_may_not_block_a_number(operator: Visitor, database: Database, office: None) -> None:
-    assert not any("/acts/block" in link.get("href", "") for link in operator.get("/requests").all("a"))
+    assert not any("/acts/block" in link.get("href", "") for link in operator.ask("/requests/1/menu").all("a"))
     answer = operator.press(path("block"), form_fields(operator.get(path("block", ROW))))
     assert not is_success(answer)
     assert (load(database).status, number_lists.load_entries(database)) == ("waiting", [])

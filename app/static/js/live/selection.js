@@ -1,11 +1,13 @@
-// Rows of a table that are selected by a box (data-chooses), and the bar with what can be done with them.
+// Rows of a table that are selected by a box, which belongs to the form #several, and the bar with what can be done with them.
 
 import { localDigits } from "../digits.js";
+
+const BOX = "input[form=several]";
 
 function update() {
   const bar = document.getElementById("chosen");
   if (!bar) return;
-  const count = document.querySelectorAll("[data-chooses]:checked").length;
+  const count = document.querySelectorAll(`${BOX}:checked`).length;
   bar.hidden = count === 0;
   const text = localDigits(bar.dataset.text.replace("#", String(count)));
   const label = bar.querySelector("[data-chosen]");
@@ -20,11 +22,11 @@ function update() {
 
 // The boxes of the table whose head has this box for all of them.
 function boxesBeside(all) {
-  return [...all.closest("table").querySelectorAll("[data-chooses]")];
+  return [...all.closest("table").querySelectorAll(BOX)];
 }
 
 export function clearSelection() {
-  for (const box of document.querySelectorAll("[data-chooses]:checked")) box.checked = false;
+  for (const box of document.querySelectorAll(`${BOX}:checked`)) box.checked = false;
   update();
 }
 
@@ -32,7 +34,7 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-chooses-all]")) {
     for (const box of boxesBeside(event.target)) box.checked = event.target.checked;
   }
-  if (event.target.matches("[data-chooses], [data-chooses-all]")) update();
+  if (event.target.matches(`${BOX}, [data-chooses-all]`)) update();
 });
 
 document.addEventListener("htmx:after:swap", update);
