@@ -190,8 +190,8 @@ def test_each_status_has_its_buttons(supervisor: Visitor, database: Database, he
     assert page.has("button", class_="btn-primary", name="row") == may_call
     menu = supervisor.ask("/requests/1/menu")
     assert menu.has("a", href="/requests/acts/reassign?row=1.1") == may_call
-    assert page.has("a", href="/requests/acts/cancel?row=1.1") == may_cancel
-    assert page.has("button", formaction="/requests/acts/priority?priority=1") == may_cancel
+    assert menu.has("a", href="/requests/acts/cancel?row=1.1") == may_cancel
+    assert menu.has("button", formaction="/requests/acts/priority?priority=1") == may_cancel
     assert page.has("button", formaction="/requests/acts/reopen", form="acts") == (of in REOPENABLE)
     assert page.has("input", form="several", name="row") == (of in ACTIVE | REOPENABLE)
     assert page.has("h2", class_="ended-title") == (of in FINAL)

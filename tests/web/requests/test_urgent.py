@@ -132,10 +132,12 @@ def test_a_wish_is_shown_counted_once_and_withdrawn(
 
 def test_the_button_says_whose_phone_rings(operator: Visitor, supervisor: Visitor, office: None) -> None:
     def label(visitor: Visitor, path: str) -> str:
-        return text(next(part for part in visitor.get(path).all("button") if "/call" in part.get("formaction", "")))
+        button = next(part for part in visitor.get(path).all("button") if "/call" in part.get("formaction", ""))
+        assert text(button) in button.get("aria-label", ""), "who says what they see presses it"
+        return text(button)
 
     assert label(operator, "/mine") == "Call with my phone"
-    assert label(supervisor, "/requests") == label(operator, "/requests") == "Call now: Next free agent"
+    assert label(supervisor, "/requests") == label(operator, "/requests") == "Next free agent"
 
 
 def test_several_wishes_are_no_success_while_they_wait(
