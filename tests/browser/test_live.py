@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from flask import Flask
 from playwright.sync_api import Page, Route, expect
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.domain.policy import LineState
 from app.services import users
@@ -235,11 +235,14 @@ def test_request_is_cancelled_without_javascript(
     register(database)
     page.goto("/requests")
     expect(row(page)).to_contain_text("101 is in a call")
-    choose_in_menu(page, "Cancel …")
+    expect(row(page).get_by_role("button", name="More actions for")).to_be_hidden()
+    row(page).locator("a.request-number").click()
+    page.get_by_role("button", name="More actions for").click()
+    page.get_by_role("link", name="Cancel …").click()
     expect(page.locator("h1")).to_have_text("Cancel the request")
     page.get_by_role("button", name="Cancel the request").click()
     expect(page.locator("#message")).to_contain_text("The request was cancelled.")
-    expect(row(page)).to_contain_text("cancelled")
+    expect(page.locator("#request-detail")).to_contain_text("cancelled")
 
 
 # -- on a phone -------------------------------------------------------------------------------------------------------
@@ -583,7 +586,7 @@ def test_row_menu_works_with_the_keyboard(page: Page, database: Database) -> Non
 def test_open_menu_follows_its_request(page: Page, database: Database) -> None:
     register(database)
     register(database, "+989350000000")
-    page.goto("/requests?status=waiting")
+    page.reload()
     menu = page.locator("#menu")
     row(page, 1).get_by_role("button", name="More actions for").click()
     menu.get_by_role("button", name="high").focus()
@@ -596,6 +599,9 @@ def test_open_menu_follows_its_request(page: Page, database: Database) -> None:
     row(page, 1).get_by_role("button", name="More actions for").click()
     expect(menu.get_by_role("button", name="low")).to_have_attribute("aria-pressed", "true")
     perform.perform(database, Scope("reza", everything=True), Cancel(), [ShownRequest(1, 3)], now())
+    expect(menu.get_by_role("link", name="Cancel …")).to_have_count(0)
+    with database.write() as session:  # it ended long ago
+        session.execute(update(CallRequest).where(CallRequest.id == 1).values(done_at=now() - timedelta(hours=1)))
     expect(row(page, 1)).to_have_count(0)
     expect(menu).to_be_hidden()
 
