@@ -29,6 +29,7 @@ from script.lib.login_provider import NoLoginProvider
 from script.lib.login_provider import find_python as find_provider_python
 from script.lib.package_files import CADDY, FAKETIME, NGINX, SLAPD, SYSTEMD_ANALYZE, NoPackageFile, PackageFile
 from script.lib.postgresql import NoPostgres, find_programs
+from script.lib.suite import ROOT, SLOW_FOLDERS
 from script.office.asterisk import NoAsterisk, find_build
 from script.office.database import build_database, make_settings
 from script.office.postgres import PostgresServer
@@ -252,6 +253,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
         for fixture, marker in MARKERS.items():
             if fixture in item.fixturenames and not item.get_closest_marker(marker):
                 item.add_marker(marker)
+        if any(item.path.is_relative_to(ROOT / folder) for folder in SLOW_FOLDERS):
+            item.add_marker("slow")  # the run of the fast tests does not look there
         if "browsers" in item.fixturenames and inspect.iscoroutinefunction(item.obj):
             raise pytest.UsageError(f"{item.nodeid}: `browsers` is synchronous; make this test a plain `def`")
     yield

@@ -18,9 +18,10 @@ PYTHON = str(ROOT / ".venv/bin/python")
 IN_CI = os.environ.get("CI") == "true"
 FAST = "not asterisk and not browser and not postgres and not slow"
 # Fast tests compute, so they and the checks run first and do not disturb the timing of phones. Tests with phones mostly
-# wait (each takes some two seconds of processor time), so more of them run at once than there are processors. The two
-# ignored folders have no fast tests, and their import takes each process a second.
-FAST_RUN = ["--ignore=tests/asterisk", "--ignore=tests/browser", "-m", FAST, "-n", "2", "--dist", "worksteal"]
+# wait (each takes some two seconds of processor time), so more of them run at once than there are processors. All tests
+# of the two ignored folders are slow (tests/conftest.py), and their import takes each process a second.
+SLOW_FOLDERS = ("tests/asterisk", "tests/browser")
+FAST_RUN = [*(f"--ignore={folder}" for folder in SLOW_FOLDERS), "-m", FAST, "-n", "2", "--dist", "worksteal"]
 SLOW = "pytest with Asterisk, browser and PostgreSQL"
 SLOW_RUN = ["-m", f"not ({FAST})", "-n", "7", "--dist", "worksteal"]
 # Seven offices with their PBXs share two processors. A few slow tests that fail among them run once more, alone: a

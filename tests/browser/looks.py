@@ -16,8 +16,9 @@ from playwright.sync_api import Page, ViewportSize
 
 from app.audio.library import SoundLibrary
 from app.config import Settings
+from app.domain.external_users import ExternalUser, Source
 from app.domain.policy import LineState
-from app.services import users
+from app.services import identities, users
 from app.services.requests import number_lists, perform, spoken_names
 from app.services.requests.access import Scope
 from app.services.requests.actions import Prioritise, Reassign, ShownRequest, WriteNote
@@ -41,6 +42,7 @@ from tests.browser.conftest import OpenBrowser
 from tests.browser.panel import session_cookie
 from tests.support.factories import (
     create_attempt,
+    create_contact,
     create_line,
     create_mail_destination,
     create_missed_call,
@@ -213,6 +215,8 @@ def full_office(database: Database, settings: Settings) -> None:
     )
     create_module(database, name="شب و روزهای تعطیل", code="*5003", active=False, silent=True, automatic=False)
     store(database, Prompt(module_id=1, key="is", mode="none"))
+    create_contact(database, "مریم کاظمی", "+989121234567", organisation="Kazemi & Sons, import and export", note="VIP")
+    identities.link(database, 2, ExternalUser(Source.LDAP, "ldap", "entry-1", "omid"), now, address="127.0.0.1")
     for number, kind, note in (("09121110000", "block", "تماس‌های مزاحم"), ("0218888*", "allow", "our other office")):
         number_lists.add_entry(database, settings, kind, number, note, actor="mina", now=now)
     for letter, name, origin, seconds, loudness in (

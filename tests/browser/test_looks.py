@@ -301,6 +301,16 @@ def fail_to_save_quiet_hours(page: Page) -> None:
     page.locator("#quiet_from-error").wait_for()
 
 
+def choose_columns_of_contacts(page: Page) -> None:
+    page.goto("/contacts/import")
+    table = b"Name,Phone\r\nSara,09121234567\r\n,nobody\r\n"
+    page.locator("main input[type=file]").set_input_files(
+        {"name": "contacts.csv", "mimeType": "text/csv", "buffer": table}
+    )
+    page.locator("main form .btn-primary").click()
+    page.wait_for_url("**/contacts/import/preview")
+
+
 def list_the_keys(page: Page) -> None:
     page.goto("/mine")
     page.locator("main").press("?")
@@ -398,6 +408,7 @@ PAGES: dict[str, Visit] = {
     "settings-missed-errors": fail_to_list_missed_calls,
     "settings-mail": open_path("/settings/mail"),
     "settings-mail-new": open_path("/settings/mail/new"),
+    "settings-mail-destination": open_path("/settings/mail/2"),
     "settings-webhooks": open_path("/settings/webhooks"),
     "settings-webhook-new": open_path("/settings/webhooks/new?preset=sms"),
     "settings-webhook": open_path("/settings/webhooks/1"),
@@ -409,6 +420,16 @@ PAGES: dict[str, Visit] = {
     "settings-website": open_path("/settings/websites/1"),
     "settings-website-errors": fail_to_save_a_website_form,
     "settings-website-delete": open_path("/settings/websites/1/delete"),
+    "settings-contacts": open_path("/settings/contacts"),
+    "settings-exchanges": open_path("/settings/exchanges"),
+    "settings-exchange": open_path("/settings/exchanges/1"),
+    "contacts": open_path("/contacts"),
+    "contact-new": open_path("/contacts/new"),
+    "contact": open_path("/contacts/1"),
+    "contact-delete": open_path("/contacts/1/delete"),
+    "contacts-import": open_path("/contacts/import"),
+    "contacts-preview": choose_columns_of_contacts,
+    "link-remove": open_path("/account/links/1/remove"),
     "call": open_path("/call?number=09121234567&name=Sara"),
     "call-refused": open_path("/call?number=110"),
     "notifications": open_path("/account/notifications"),
