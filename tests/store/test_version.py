@@ -1,15 +1,18 @@
 """Versions change with each commit, on SQLite and PostgreSQL, and not otherwise."""
 
+import secrets
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from app.domain.lifecycle import Cancelled
+from app.store import version as versions
 from app.store.database import Database
 from app.store.models import CallRequest
 from app.store.settings import read_setting, write_setting
-from app.store.version import DatabaseVersion, RequestsVersion, requests_version
+from app.store.version import DatabaseVersion, RequestsVersion, keep_versions, read_versions_anew, requests_version
 from script.office.server_database import new_database, open_server_database
 from tests.support.factories import NOW, apply_event, create_module, create_request
 
@@ -50,6 +53,55 @@ def test_version_changes_with_each_commit(database: Database) -> None:
 
 def test_version_changes_with_each_commit_on_postgresql(server: Database) -> None:
     check_version(server)
+
+
+@pytest.fixture
+def page() -> Iterator[None]:
+    """The time in which a page is built, which keeps versions."""
+    keep_versions()
+    yield
+    read_versions_anew()
+
+
+def write_elsewhere(database: Database) -> None:
+    """Write as another thread does."""
+    with ThreadPoolExecutor(1) as other:
+        other.submit(write, database).result(10)
+
+
+def write(database: Database) -> None:
+    with database.write() as session:
+        write_setting(session, "x", secrets.token_hex(4))
+
+
+def test_a_page_keeps_the_version_until_it_writes(
+    database: Database, page: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "KEPT_FOR", 3600)
+    first = database.version.read()
+    write_elsewhere(database)
+    assert database.version.read() == first
+    write(database)
+    after = database.version.read()
+    assert after != first
+    write_elsewhere(database)
+    assert database.version.read() != after, "nothing is kept after a write"
+
+
+def test_a_page_that_takes_long_reads_the_version_again(
+    database: Database, page: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "KEPT_FOR", 0)
+    first = database.version.read()
+    write_elsewhere(database)
+    assert database.version.read() != first
+
+
+def test_another_thread_keeps_nothing(database: Database, page: None) -> None:
+    with ThreadPoolExecutor(1) as other:
+        first = other.submit(database.version.read).result(10)
+        write(database)
+        assert other.submit(database.version.read).result(10) != first
 
 
 def test_value_read_before_a_commit_is_outdated_after_it(database: Database) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from flask import Flask
+from sqlalchemy import event
 
 from app import create_app
 from app.config import Settings
@@ -29,6 +30,22 @@ def app(settings: Settings, postgres_url: str, postgres_template: str) -> Iterat
         yield app
         with app.app_context():
             db.engine.dispose()
+
+
+def test_a_poll_asks_once_whether_the_database_has_changed(app: Flask, database: Database, service: Service) -> None:
+    """Each time costs several round trips, and a poll has twenty parts that depend on it."""
+    users.create(database, ADMINISTRATOR, PASSWORD, "administrator", NOW)
+    create_request(database, create_module(database))
+    admin = Visitor(app, 1, locale="en")
+    admin.ask("/requests/rows")
+    create_request(database, None, number="+989120000001")
+    statements: list[str] = []
+    engine = app.extensions["bazang"]["database"].engine
+    event.listen(engine, "before_cursor_execute", lambda _c, _k, statement, *_: statements.append(statement))
+    admin.ask("/requests/rows")
+    # A slow machine may take longer than the version is kept.
+    assert len([statement for statement in statements if "pg_current_snapshot" in statement]) <= 3
+    assert len(statements) <= 35
 
 
 def test_the_panel_works_on_postgresql(app: Flask, database: Database, service: Service) -> None:

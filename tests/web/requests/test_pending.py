@@ -1,6 +1,7 @@
 """The page of pending requests."""
 
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -103,6 +104,20 @@ def test_a_row_is_small(supervisor: Visitor, database: Database, healthy: None) 
     source = supervisor.ask(ROWS).source
     (table,) = re.findall(r"<tbody>.*</tbody>", source, re.DOTALL)
     assert len(table.encode()) / 10 < 1800
+
+
+def test_white_space_is_between_the_parts_of_a_cell(supervisor: Visitor, database: Database, healthy: None) -> None:
+    """Narrow screens show them in one line."""
+    request = create(database, create_module(database, name="Sales"), caller_name="Sara", priority=1, note="Turkish")
+    create_attempt(database, request)
+    (row,) = supervisor.get(PAGE).all("tr", id=f"request-{request.id}")
+    glued = [
+        (cell.get("data-label"), part.tag)
+        for cell in row.iter("td")
+        for before, part in pairwise(cell)
+        if cell.get("class") != "card-first" and not (before.tail or "").endswith((" ", "\n"))
+    ]
+    assert glued == []
 
 
 # -- rows -------------------------------------------------------------------------------------------------------------
