@@ -23,8 +23,8 @@ FAST = "not asterisk and not browser and not postgres and not slow"
 SLOW_FOLDERS = ("tests/asterisk", "tests/browser")
 FAST_RUN = [*(f"--ignore={folder}" for folder in SLOW_FOLDERS), "-m", FAST, "-n", "2", "--dist", "worksteal"]
 SLOW = "pytest with Asterisk, browser and PostgreSQL"
-SLOW_RUN = ["-m", f"not ({FAST})", "-n", "7", "--dist", "worksteal"]
-# Seven offices with their PBXs share two processors. A few slow tests that fail among them run once more, alone: a
+SLOW_RUN = ["-m", f"not ({FAST})", "-n", "5", "--dist", "worksteal"]
+# Five offices with their PBXs share two processors. A few slow tests that fail among them run once more, alone: a
 # fault of the product fails again. A test that passes alone may be a race. The last lines name it, so that it gets
 # mended.
 MOST_REPEATED = 6

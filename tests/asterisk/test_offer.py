@@ -79,7 +79,7 @@ async def check_doctor(office: Office) -> None:
         file.write_text(file.read_text().replace("context=bazang-offer-1", ""))
         (finding,) = await examine_dialplan(office, client)
     assert "no key leads them there" in finding.text
-    assert finding.fix.startswith("In queues.conf, [800]: context=bazang-offer-1; periodic-announce=/")
+    assert finding.fix.startswith("In queues.conf, [800]: `context=bazang-offer-1`, `periodic-announce=/")
 
 
 async def test_caller_who_does_not_take_the_offer_stays_in_line(open_office: OpenOffice) -> None:

@@ -108,7 +108,7 @@ def test_a_message_is_undone_without_javascript(open_browser: OpenBrowser, datab
     toast = page.locator(TOAST)
     expect(toast).to_be_visible()
     expect(toast.locator("[data-closes-toast]")).to_be_hidden()
-    assert top(page.locator("#tables")) > top(toast), "it is an ordinary part of the page"
+    assert top(page.locator("#request-detail")) > top(toast), "it is an ordinary part of the page"
     toast.locator("form button").click()
     expect(toast).to_contain_text("Undone.")
     assert status(database) == "waiting"
