@@ -17,7 +17,7 @@ def test_scripts_can_be_read_by_a_shell(script: str) -> None:
 
 @pytest.mark.parametrize(("user", "number"), [("root", 0), ("bazang", 997)])
 def test_the_command_passes_the_exchange_on(tmp_path: Path, user: str, number: int) -> None:
-    """What sudo lets through reaches the program, whoever it runs as. `id` and `setpriv` are played here."""
+    """The program gets BAZANG_EXCHANGE, whether root or bazang runs the command. `id` and `setpriv` are fakes."""
     programs = {
         "bin/id": f'[ "$1" = -un ] && echo {user} || echo {number}',
         "bin/setpriv": 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"',

@@ -1,16 +1,12 @@
 """What the removal of an exchange deletes, and when it is refused."""
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from flask import Flask
 from sqlalchemy import inspect, select
 from sqlalchemy.exc import ProgrammingError
 
-from app import create_app
-from app.extensions import db
 from app.services import exchanges
 from app.services.errors import ErrorCode, Invalid
 from app.services.exchanges import InUse, WorkerRuns
@@ -18,26 +14,11 @@ from app.store.database import Database
 from app.store.exchanges import Exchanges, UnknownExchange, schema_of
 from app.store.models import Module
 from app.worker.lease import Lease
-from script.office.database import make_settings
 from script.office.patience import PATIENCE
-from script.office.server_database import new_database
-from tests.support.exchanges import NORTH, add_exchange
+from tests.support.exchanges import NORTH, add_exchange, app, registry
 from tests.support.factories import NOW, create_module
 
-
-@pytest.fixture
-def app(postgres_url: str, postgres_template: str, tmp_path: Path) -> Iterator[Flask]:
-    with new_database(postgres_url, postgres_template) as url:
-        app = create_app(make_settings(tmp_path, database_url=url))
-        yield app
-        with app.app_context():
-            db.engine.dispose()
-
-
-@pytest.fixture
-def registry(app: Flask) -> Exchanges:
-    found: Exchanges = app.extensions["bazang"]["exchanges"]
-    return found
+__all__ = ["app", "registry"]
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Several exchanges in one database, each in a schema of its own."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import flask_migrate
@@ -31,30 +30,16 @@ from app.store.exchanges import (
 from app.store.models import Base, CallRequest, Module, PushMessage, PushSubscription, User, UserSession
 from app.store.settings import OF_PANEL, read_all, read_setting, write_setting
 from script.office.database import MIGRATIONS, make_settings
-from script.office.server_database import new_database
-from tests.support.exchanges import NORTH, add_exchange
+from tests.support.exchanges import NORTH, add_exchange, app, registry
 from tests.support.factories import NOW, create_module, create_request, store
 
-
-@pytest.fixture
-def app(postgres_url: str, postgres_template: str, tmp_path: Path) -> Iterator[Flask]:
-    with new_database(postgres_url, postgres_template) as url:
-        app = create_app(make_settings(tmp_path, database_url=url))
-        yield app
-        with app.app_context():
-            db.engine.dispose()
+__all__ = ["app", "registry"]
 
 
 @pytest.fixture
 def first(app: Flask) -> Database:
     database: Database = app.extensions["bazang"]["database"]
     return database
-
-
-@pytest.fixture
-def registry(app: Flask) -> Exchanges:
-    found: Exchanges = app.extensions["bazang"]["exchanges"]
-    return found
 
 
 def test_each_table_belongs_to_the_panel_or_to_an_exchange() -> None:
