@@ -142,6 +142,17 @@ def change(database: Database, user_id: int, given: UserInput, now: datetime, *,
             audit.record(session, actor, AuditAction.USER_CHANGED, user.name, changed, now)
 
 
+def change_extensions(
+    session: Session, user: User, exchange_id: int, extensions: Sequence[str], now: datetime, *, actor: str
+) -> None:
+    """Change the extensions of a user in a further exchange that they may see, and nothing else."""
+    access = session.get_one(UserExchange, (user.id, exchange_id), with_for_update=True)
+    changed = audit.changes({"extensions": access.extensions}, {"extensions": list(extensions)})
+    if changed:
+        access.extensions = list(extensions)
+        audit.record(session, actor, AuditAction.USER_CHANGED, user.name, changed, now)
+
+
 def unknown_password() -> str:
     """Return the hash of a password that nobody knows. Takes a while: call it outside a transaction."""
     return _hash(generate_password())

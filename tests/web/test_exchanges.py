@@ -20,6 +20,7 @@ from app.services.users import UserInput
 from app.store.database import Database
 from app.store.exchanges import EXCHANGE_TABLES, Exchanges, schema_of
 from app.store.models import AuditEntry, Base, QueueRow, UserExchange
+from app.web.assets import FILES
 from script.office.database import make_settings
 from script.office.server_database import new_database
 from tests.support.exchanges import NORTH, add_exchange
@@ -35,8 +36,10 @@ from tests.support.factories import (
     create_website_form,
     store,
 )
-from tests.web.pages import Page, Visitor, rows, text
-from tests.web.test_everywhere import QUERIES, all_rules, api_rules, url_of
+from tests.web.api.caller import ADMINISTRATOR, OPERATOR, SUPERVISOR
+from tests.web.conftest import add_people
+from tests.web.pages import HTML, Fields, Page, Visitor, rows, text
+from tests.web.test_everywhere import FRAGMENTS, QUERIES, all_rules, api_rules, furnish, url_of
 
 SECRET = "Zanbagh"  # a word that is in the rows of the first exchange only
 OWN = "Narges"  # and one in those of the other
@@ -307,6 +310,77 @@ def test_an_exchange_of_the_same_code_begins_empty(app: Flask, database: Databas
     add_exchange(app, NORTH, "Another")
     assert rows(visitor.get(f"/x/{NORTH}/requests")) == []
     assert SECRET in rows(visitor.get("/requests"))[0]
+
+
+# -- what only another exchange has -----------------------------------------------------------------------------------
+
+# Arguments of addresses: what an exchange has, what the panel has, and what is no row.
+OF_EXCHANGE = {
+    *("module_id", "request_id", "missed_id", "contact_id", "entry_id", "rule_id", "filter_id", "digest", "call"),
+    *("call_id", "webhook_id", "message_id", "form_id"),
+}
+OF_PANEL = {"user_id", "session_id", "token_id", "identity_id", "subscription_id", "exchange_id"}
+WORDS = {
+    *("act", "extension", "queue", "key", "language", "digit", "number", "step", "role", "source", "filename"),
+}
+
+
+def forms_of(app: Flask, visitor: Visitor) -> dict[str, Fields]:
+    """Return what the forms of all pages would send to each address."""
+    found: dict[str, Fields] = {}
+    for rule in all_rules():
+        if "GET" in (rule.methods or ()) and rule.endpoint not in ENDS_SESSIONS:
+            path = url_of(app, rule, **QUERIES.get(rule.endpoint, {}))
+            answer = visitor.client.get(path, buffered=True)
+            if answer.status_code != 200 or answer.content_type != HTML:
+                continue
+            page = Page(answer, fragment=rule.endpoint in FRAGMENTS)
+            for form in page.all("form", method="post"):
+                found.setdefault(form.get("action") or path, page.fields(form))
+    return found
+
+
+def test_every_argument_of_an_address_is_known() -> None:
+    """Name a new one above. So the tests below know whose it is."""
+    known = OF_EXCHANGE | OF_PANEL | WORDS
+    assert not (OF_EXCHANGE & OF_PANEL or OF_EXCHANGE & WORDS or OF_PANEL & WORDS)
+    assert {name for rule in (*all_rules(), *api_rules()) for name in rule.arguments} == known
+
+
+@pytest.mark.slow
+def test_what_another_exchange_has_is_not_found(
+    app: Flask, database: Database, settings: Settings, subtests: pytest.Subtests
+) -> None:
+    """Nobody finds it by its number or its name, not even somebody who may see both exchanges."""
+    add_people(database)
+    furnish(database, settings)
+    empty = add_exchange(app, NORTH, OWN + " branch")
+    for user in (OPERATOR, SUPERVISOR):
+        role = users.get(database, user).role
+        users.change(empty, user, UserInput(role, ("101",), locale="en", exchanges=(2,)), NOW)
+    users.set_locale(database, ADMINISTRATOR, "en")
+    visitors = {user: Visitor(app, user) for user in (ADMINISTRATOR, SUPERVISOR, OPERATOR)}
+    sent = forms_of(app, visitors[ADMINISTRATOR])
+    before, filled = (snapshot(database), snapshot(empty)), set()
+    for rule in all_rules():
+        if not OF_EXCHANGE & rule.arguments or rule.endpoint in FILES:
+            continue
+        path = url_of(app, rule)
+        for method in sorted({"GET", "POST"} & (rule.methods or set())):
+            with subtests.test(rule.endpoint, method=method):
+                tries: list[Fields] = [{}, sent[path]] if method == "POST" and path in sent else [{}]
+                filled |= {rule.endpoint} if len(tries) > 1 else set()
+                for user, headers in ((ADMINISTRATOR, {}), (ADMINISTRATOR, HTMX), (SUPERVISOR, HTMX), (OPERATOR, {})):
+                    for fields in tries:
+                        answer = visitors[user].client.open(
+                            f"/x/{NORTH}{path}", method=method, data=fields, headers=headers, buffered=True
+                        )
+                        allowed = {404} if user == ADMINISTRATOR else {403, 404}
+                        if rule.endpoint == "requests.menu" and not headers:
+                            allowed = {302}  # to the page of the request, whatever its number
+                        assert answer.status_code in allowed, (user, fields)
+    assert len(filled) > 15
+    assert (snapshot(database), snapshot(empty)) == before
 
 
 # -- programs and visitors --------------------------------------------------------------------------------------------
