@@ -112,7 +112,7 @@ def collect(database: Database, settings: Settings, now: datetime) -> int:
     with database.write() as session:
         dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
         there = select(PushSubscription.id).where(PushSubscription.id.in_({found for found, _key in messages}))
-        browsers = set(session.scalars(there.with_for_update(key_share=True)))
+        browsers = set(session.scalars(there.order_by(PushSubscription.id).with_for_update(key_share=True)))
         new = [values for (browser, _key), values in messages.items() if browser in browsers]
         if new:
             session.execute(dialect.insert(PushMessage).on_conflict_do_nothing(), new)
@@ -285,11 +285,14 @@ def _content(session: Session, message: PushMessage, user: User, region: str) ->
 
 
 def finish(database: Database, results: Sequence[Result], now: datetime) -> None:
-    """Store what became of notifications. A browser that is gone is deleted, with all that was to be sent to it."""
+    """Store what became of notifications. A browser that is gone is deleted, with all that was to be sent to it.
+
+    Workers of several exchanges send to the same browsers. All lock them in the same order, so none waits in a circle.
+    """
     if not results:
         return
     with database.write() as session:
-        for result in results:
+        for result in sorted(results, key=lambda result: result.delivery.subscription_id):
             browser = session.get(PushSubscription, result.delivery.subscription_id, with_for_update=True)
             if browser is None:
                 continue
