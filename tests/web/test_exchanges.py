@@ -228,6 +228,38 @@ def test_a_change_of_a_user_gives_no_access(app: Flask, database: Database, nort
     assert users.get(database, user).extensions == ["102"]
 
 
+def test_the_role_of_an_administrator_leaves_no_access_behind(app: Flask, database: Database, north: Database) -> None:
+    """Who is saved on a page of an exchange as an administrator does not see it for ever."""
+    add_user(database, "Sara", "administrator", 1)
+    user = add_user(database, "Omid", "administrator", 1)
+    users.change(north, user, UserInput("administrator", exchanges=(1,)), NOW)
+    users.change(north, user, UserInput("operator"), NOW)
+    assert exchanges.seen_ids(database, users.get(database, user)) == (1,)
+    users.change(north, user, UserInput("administrator", ("101",)), NOW)
+    assert exchanges.seen_ids(database, users.get(database, user)) == (1, 2), "with an extension there"
+
+
+def test_who_may_see_an_exchange_is_in_the_log(app: Flask, database: Database, north: Database) -> None:
+    visitor = Visitor(app, add_user(database, "Sara", "administrator", 1))
+    user = add_user(database, "Omid", "operator", 1)
+    for chosen in (["1", "2"], ["1", "2"], ["2"]):
+        visitor.submit(visitor.get(f"/users/{user}"), f"/users/{user}", exchanges=chosen)
+    with database.read() as session:
+        entries = session.query(AuditEntry).filter_by(action="user_changed").order_by(AuditEntry.id).all()
+        assert [entry.detail for entry in entries] == [
+            {"exchanges": [["main"], ["main", NORTH]]},
+            {"exchanges": [["main", NORTH], [NORTH]]},
+        ]
+    assert f"main, {NORTH}" in visitor.get("/log").main
+
+
+def test_the_page_of_email_suggests_the_address_of_the_panel(app: Flask, database: Database, north: Database) -> None:
+    """It holds for all exchanges: letters add the exchange to it by themselves."""
+    visitor = Visitor(app, add_user(database, "Sara", "administrator", 1))
+    for prefix in ("", f"/x/{NORTH}"):
+        assert visitor.get(f"{prefix}/settings/mail").fields()["panel_url"] == ["http://localhost/"]
+
+
 def test_an_administrator_says_who_sees_what(app: Flask, database: Database, north: Database) -> None:
     visitor = Visitor(app, add_user(database, "Sara", "administrator", 1))
     user = add_user(database, "Omid", "operator", 1)

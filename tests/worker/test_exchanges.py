@@ -17,6 +17,7 @@ from flask import Flask
 from sqlalchemy import create_engine, select, text
 
 from app.config import Settings
+from app.domain.notifications import Preferences
 from app.domain.retention import Retention
 from app.services import clock_jump, commands, exchanges, retention, users
 from app.services.clock_jump import Jump
@@ -189,7 +190,7 @@ def test_quiet_hours_go_by_the_clock_of_the_exchange(first: Branch, north: Branc
     assert outbox.collect(north.database, north.settings, now + 5 * HOUR) == 0, "it is old by then"
 
 
-def preferences_of(branch: Branch, user: int) -> preferences.Preferences:
+def preferences_of(branch: Branch, user: int) -> Preferences:
     with branch.database.read() as session:
         return preferences.load(session, user)
 
@@ -331,6 +332,7 @@ def test_old_data_is_deleted_by_the_rule_of_its_exchange(first: Branch, north: B
 def test_a_command_wakes_the_worker_of_its_exchange(first: Branch, north: Branch) -> None:
     with first.database.engine.connect() as connection:
         driver = connection.connection.driver_connection
+        assert driver is not None
         for branch in (first, north):
             connection.execute(text(f"LISTEN {commands.channel_of(branch.database.engine)}"))
         connection.commit()

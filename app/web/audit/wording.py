@@ -327,6 +327,7 @@ FIELD: Mapping[str, object] = {
     "address": _l("From the address"),
     "source": _l("Logged in with"),
     "refusal": _l("Reason"),
+    "exchanges": _l("Exchanges"),
     "ended_address": _l("Address of the ended session"),
     "api_token": _l("API token"),
     "scopes": _l("Rights of the token"),
