@@ -145,6 +145,7 @@ async def test_a_notification_comes_from_the_exchange_where_the_user_has_the_ext
         *(("other-boss", ""), ("there", NORTH)),
     ]
     of_boss = [got for got in push.received if got.path.endswith("/boss")]
+    assert [got.content.get("exchange_name") for got in of_boss] == [None, "North branch"]
     assert len({got.content["key"] for got in of_boss}) == 2, "one does not replace the other in the browser"
     assert len({got.headers["Topic"] for got in of_boss}) == 2, "nor while the browser is away"
 

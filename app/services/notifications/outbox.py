@@ -20,6 +20,7 @@ from app.domain import numbers
 from app.domain.lifecycle import ACTIVE, Status
 from app.domain.notifications import LASTS, Kind, Preferences, due_at, next_try
 from app.domain.sessions import has_ended
+from app.services.exchanges import ARE_SEVERAL
 from app.services.notifications import preferences
 from app.services.requests.access import Visibility, scope_of, visibility_of
 from app.services.requests.history import EventKind
@@ -32,6 +33,7 @@ from app.store.database import Database
 from app.store.exchanges import exchange_of
 from app.store.models import (
     CallRequest,
+    Exchange,
     HistoryEntry,
     Module,
     NotificationPreferences,
@@ -234,6 +236,7 @@ def claim(database: Database, settings: Settings, now: datetime) -> list[Deliver
         )
         deliveries = []
         exchange = exchange_of(session)
+        name = session.scalar(select(Exchange.name).where(Exchange.id == exchange.id, ARE_SEVERAL))
         rows = session.execute(query).all()
         show_extensions_here(session, (user for _, _, user in rows))
         for message, browser, user in rows:
@@ -245,6 +248,7 @@ def claim(database: Database, settings: Settings, now: datetime) -> list[Deliver
             if content is not None:
                 content |= {"locale": user.locale or locale, "key": key}
                 content |= {} if exchange.is_first else {"exchange": exchange.code}
+                content |= {"exchange_name": name} if name else {}
             deliveries.append(
                 Delivery(
                     message.id,
