@@ -20,6 +20,7 @@ from app.services.users import UserInput
 from app.store.database import Database
 from app.store.exchanges import EXCHANGE_TABLES, Exchanges, schema_of
 from app.store.models import AuditEntry, Base, QueueRow, UserExchange
+from app.web.api.views import OPERATIONS
 from app.web.assets import FILES
 from script.office.database import make_settings
 from script.office.server_database import new_database
@@ -37,6 +38,7 @@ from tests.support.factories import (
     store,
 )
 from tests.web.api.caller import ADMINISTRATOR, OPERATOR, SUPERVISOR
+from tests.web.api.test_access import BODIES
 from tests.web.conftest import add_people
 from tests.web.pages import HTML, Fields, Page, Visitor, rows, text
 from tests.web.test_everywhere import FRAGMENTS, QUERIES, all_rules, api_rules, furnish, url_of
@@ -442,6 +444,50 @@ def test_no_operation_of_the_api_reaches_another_exchange(
                     if prefix == "/x/main":
                         assert answer.status_code == 404, answer.get_data(as_text=True)
     assert snapshot(database) == before
+
+
+def test_programs_find_nothing_that_only_another_exchange_has(app: Flask, database: Database) -> None:
+    """Nor do they with a key of which the other exchange knows the answer."""
+    north = add_exchange(app, NORTH, OWN + " branch")
+    create_request(database, create_module(database), target="101", number=NUMBER)
+    of_both = token_of(database, add_user(database, "Sara", "administrator", 1))
+    of_north = token_of(database, add_user(database, "Omid", "supervisor", 2))
+    answered = post(app, of_both, "/api/v1/requests", BODIES["create_request"])
+    assert answered.status_code == 201
+    before = snapshot(database), snapshot(north)
+    for token, prefix in ((of_both, f"/x/{NORTH}"), (of_north, f"/x/{NORTH}"), (of_north, "")):
+        for operation in OPERATIONS.values():
+            path = f"{prefix}/api/v1{operation.path}".replace("<row:request_id>", "1")
+            if path.endswith(operation.path):
+                continue
+            if operation.changes:
+                answer = post(app, token, path, BODIES.get(operation.name, {}))
+            else:
+                answer = call(app, token, path)
+            assert answer.status_code == 404, (operation.name, answer.get_data(as_text=True))
+        answer = post(app, token, f"{prefix}/api/v1/requests", BODIES["create_request"])
+        assert (answer.status_code, answer.json["code"]) == (422, "invalid"), "there is no such module"
+    assert (snapshot(database), snapshot(north)) == before
+
+
+def post(app: Flask, token: str, path: str, body: dict[str, Any]) -> Any:
+    headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "the-same"}
+    return app.test_client().post(path, headers=headers, json=body)
+
+
+def test_a_user_rings_the_phone_that_is_theirs_at_the_exchange(app: Flask, database: Database, north: Database) -> None:
+    user = add_user(database, "Omid", "operator", 1, 2, extensions=("102",))
+    users.change(north, user, UserInput("operator", ("101",)), NOW)
+    token, visitor = token_of(database, user), Visitor(app, user)
+    for prefix, own, other in (("", "102", "101"), (f"/x/{NORTH}", "101", "102")):
+        path = f"{prefix}/call?number=09121234567"
+        form = visitor.get(path).one("form", id="action-form")
+        assert [option.get("value") for option in form.iter("option")] == [own]
+        for extension in (own, other):
+            answer = post(app, token, f"{prefix}/api/v1/calls", BODIES["call"] | {"extension": extension})
+            codes = [error["code"] for error in answer.json.get("errors", ())]
+            assert ("not_yours" in codes) == (extension == other), (prefix, extension)
+        visitor.post(path, {"number": "09121234567", "extension": other}, 422)
 
 
 def test_a_call_without_an_exchange_is_about_the_first_of_the_user(
