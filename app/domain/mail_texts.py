@@ -11,6 +11,7 @@ class MailText(StrEnum):
     CLAIMED_NAME = "claimed_name"  # what the caller's phone says, beside the name of a contact
     NUMBER = "number"
     REQUEST = "request"
+    EXCHANGE = "exchange"
     MODULE = "module"
     EXTENSION = "extension"
     QUEUE = "queue"
@@ -45,6 +46,7 @@ TEXTS: Mapping[str, Mapping[MailText, str]] = {
         MailText.CLAIMED_NAME: "The phone calls itself",
         MailText.NUMBER: "Number",
         MailText.REQUEST: "Call request",
+        MailText.EXCHANGE: "Exchange",
         MailText.MODULE: "Module",
         MailText.EXTENSION: "Extension",
         MailText.QUEUE: "Queue",
@@ -77,6 +79,7 @@ TEXTS: Mapping[str, Mapping[MailText, str]] = {
         MailText.CLAIMED_NAME: "نامی که تلفن اعلام کرده",
         MailText.NUMBER: "شماره",
         MailText.REQUEST: "درخواست تماس",
+        MailText.EXCHANGE: "مرکز تلفن",
         MailText.MODULE: "ماژول",
         MailText.EXTENSION: "داخلی",
         MailText.QUEUE: "صف",

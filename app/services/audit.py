@@ -39,7 +39,7 @@ class AuditAction(StrEnum):
     LOGIN_FAILED = "login_failed"
     UNKNOWN_LOGIN_FAILED = "unknown_login_failed"  # with a name that no user has
     CODE_FAILED = "code_failed"  # after the right password
-    LOGIN_REFUSED = "login_refused"  # right elsewhere, but without a role, and the like
+    LOGIN_REFUSED = "login_refused"  # the name and the password are right, but they give no access
     ACCOUNT_LINKED = "account_linked"
     ACCOUNT_UNLINKED = "account_unlinked"
     LOGGED_OUT = "logged_out"

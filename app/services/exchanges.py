@@ -132,6 +132,11 @@ def seen_ids(database: Database, user: User) -> tuple[int, ...]:
         return (*((FIRST.id,) if user.sees_first else ()), *sorted(further))
 
 
+def sees_any(database: Database, user: User) -> bool:
+    """Tell whether a user may see any exchange. Without one, nobody logs in."""
+    return user.role == SEES_ALL or bool(seen_ids(database, user))
+
+
 def create(registry: Exchanges, code: str, name: str, now: datetime, *, actor: str) -> str:
     """Add an exchange with tables of its own, as empty as a new office. Return its code, in small letters.
 

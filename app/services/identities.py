@@ -2,7 +2,7 @@
 
 Issuer and subject identify an account. A name or an e-mail address never does. A user who already has an account links
 it while logged in. All others get an account without a password at their first log-in. Each log-in sets the role by the
-groups.
+groups. With several exchanges, it is an administrator who says which of them a new user may see.
 """
 
 import logging
@@ -18,13 +18,16 @@ from sqlalchemy.orm import Session
 from app.config import Settings
 from app.domain.external_users import ExternalUser, RoleGroups, Source, fold_group, split_groups
 from app.domain.text import is_displayable
-from app.services import audit, users
+from app.services import audit, exchanges, users
 from app.services.audit import AuditAction
 from app.services.errors import Invalid, NotFound
+from app.services.exchanges import ARE_SEVERAL
 from app.services.setup import first_administrator
 from app.services.users import LONGEST_NAME, UserInput
 from app.store.database import Database, Joined
+from app.store.exchanges import FIRST
 from app.store.models import User, UserIdentity
+from app.store.user_exchanges import SEES_ALL
 
 LONGEST_ID = 255  # characters of an issuer and of a subject
 log = logging.getLogger(__name__)
@@ -39,6 +42,7 @@ class Refusal(StrEnum):
     NO_NAME = "no_name"  # none, or one that cannot be displayed
     NO_ADMINISTRATOR = "no_administrator"  # the panel has no administrator of its own yet
     UNKNOWN = "unknown"  # the provider's answer does not count
+    NO_EXCHANGE = "no_exchange"  # the user may see none
     LINKED = "linked"  # somebody else is linked with it, or the user with somebody else
 
 
@@ -84,7 +88,7 @@ def _sign_in(joined: Joined, session: Session, settings: Settings, external: Ext
     if user is None or identity is None:
         return _create(joined, session, external, role, now)
     identity.login = external.name[:LONGEST_NAME] if is_displayable(external.name) else identity.login
-    _update(joined, user, external, role, now)
+    _update(joined, session, user, external, role, now)
     return user
 
 
@@ -96,17 +100,26 @@ def _create(joined: Joined, session: Session, external: ExternalUser, role: str,
         raise LoginRefused(Refusal.NO_ADMINISTRATOR)
     if session.scalar(select(User.id).where(func.lower(User.name) == name.lower()).limit(1)) is not None:
         raise LoginRefused(Refusal.NAME_TAKEN)
-    given = UserInput(role, external.extensions or ())
+    seen = () if session.scalar(select(ARE_SEVERAL)) else None
+    given = UserInput(role, external.extensions or (), exchanges=seen)
     user = users.add_without_password(session, name, given, now, actor=external.source)
     _add(session, user, external, now)
     return user
 
 
-def _update(joined: Joined, user: User, external: ExternalUser, role: str, now: datetime) -> None:
-    """Give a user the role of their groups, and the extensions if the source tells them."""
+def _update(joined: Joined, session: Session, user: User, external: ExternalUser, role: str, now: datetime) -> None:
+    """Give a user the role of their groups, and the extensions if the source tells them.
+
+    They are those in the first exchange that the user may see.
+    """
     before = users.as_input(user)
-    extensions = before.extensions if external.extensions is None else external.extensions
-    wanted = replace(before, role=role, extensions=extensions)
+    wanted = replace(before, role=role)
+    if external.extensions is not None:
+        seen = exchanges.seen_ids(joined, user)
+        if role == SEES_ALL or not seen or seen[0] == FIRST.id:
+            wanted = replace(wanted, extensions=external.extensions)
+        else:
+            users.change_extensions(session, user, seen[0], external.extensions, now, actor=external.source)
     if wanted == before:
         return
     try:
@@ -129,10 +142,14 @@ def _refuse(database: Database, external: ExternalUser, refusal: Refusal, now: d
     """Record a refused log-in, and return it to be raised."""
     name = external.name.strip()
     shown = name if is_displayable(name) and len(name) <= LONGEST_NAME else ""
-    detail = {"address": address, "source": external.source.value, "refusal": refusal.value}
+    return refuse(database, shown, refusal, now, {"address": address, "source": external.source.value})
+
+
+def refuse(database: Database, name: str, refusal: Refusal, now: datetime, detail: Mapping[str, str]) -> LoginRefused:
+    """Record a refused log-in, and return it to be raised. `detail`: what the log says besides the reason."""
     with database.write() as session:
-        audit.record(session, "", AuditAction.LOGIN_REFUSED, shown, detail, now)
-    return LoginRefused(refusal, shown)
+        audit.record(session, "", AuditAction.LOGIN_REFUSED, name, {**detail, "refusal": refusal.value}, now)
+    return LoginRefused(refusal, name)
 
 
 # -- linking ----------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from app.domain.second_factor import LOG_IN_WITHIN, has_lapsed
 from app.domain.text import is_displayable
 from app.identity.directory import Directory
 from app.identity.errors import Refused, Unreachable, WrongCredentials
-from app.services import audit, identities, second_factor, users
+from app.services import audit, exchanges, identities, second_factor, users
 from app.services.audit import AuditAction
 from app.services.errors import ErrorCode, Invalid
 from app.services.identities import LoginRefused, Refusal
@@ -82,8 +82,8 @@ def log_in(
 ) -> User:
     """Return the user with this name and password, of the panel or of the directory.
 
-    Raises WrongPassword and TooManyFailures, CodeNeeded for a user with a second factor, and of the directory
-    Unreachable and LoginRefused.
+    Raises WrongPassword and TooManyFailures, CodeNeeded for a user with a second factor, LoginRefused, and of the
+    directory Unreachable.
     """
     keys = _keys(name, source)
     with database.write() as session:
@@ -97,6 +97,10 @@ def log_in(
                 _forgive(session, keys, forget=())
             raise
         detail |= {"source": "ldap"} if user is not None else {}
+    if user is not None and not exchanges.sees_any(database, user):
+        with database.write() as session:
+            _forgive(session, keys, forget=())
+        raise identities.refuse(database, user.name, Refusal.NO_EXCHANGE, now, detail)
     token = ""
     with database.write() as session:
         if user is None:
@@ -141,8 +145,10 @@ def log_in_elsewhere(
 ) -> User:
     """Return the user whom the provider has logged in, without a code: that is its matter. Raises LoginRefused."""
     user = identities.sign_in(database, settings, external, now, address=address)
+    detail = {"address": address, "source": external.source.value}
+    if not exchanges.sees_any(database, user):
+        raise identities.refuse(database, user.name, Refusal.NO_EXCHANGE, now, detail)
     with database.write() as session:
-        detail = {"address": address, "source": external.source.value}
         audit.record(session, user.name, AuditAction.LOGGED_IN, user.name, detail, now)
     return user
 

@@ -22,6 +22,7 @@ from app.domain.text import is_displayable
 from app.services import audit
 from app.services.audit import AuditAction
 from app.services.errors import ErrorCode, Invalid, NotFound, check_line
+from app.services.exchanges import ARE_SEVERAL
 from app.store.database import Database
 from app.store.exchanges import FIRST, exchange_of
 from app.store.models import ApiToken, Exchange, PendingLogin, User, UserExchange, UserIdentity, UserSession
@@ -115,7 +116,8 @@ def _add(session: Session, user: User, given: UserInput, now: datetime, *, actor
     session.flush()
     seen = (exchange_of(session).id,) if given.exchanges is None else given.exchanges
     _store_exchanges(session, user, replace(given, exchanges=seen))
-    audit.record(session, actor, AuditAction.USER_CREATED, user.name, audit.changes({}, _fields(user)), now)
+    fields = _fields(user) | ({"exchanges": _seen_codes(session, user)} if session.scalar(select(ARE_SEVERAL)) else {})
+    audit.record(session, actor, AuditAction.USER_CREATED, user.name, audit.changes({}, fields), now)
     return user
 
 
@@ -131,15 +133,26 @@ def change(database: Database, user_id: int, given: UserInput, now: datetime, *,
         if (given.role, given.active) != ("administrator", True) and _is_last_administrator(session, user_id):
             raise Invalid({"role" if given.role != "administrator" else "active": ErrorCode.LAST_ADMINISTRATOR})
         user = _get(session, user_id, lock=True)
-        before = _fields(user)
+        before = _fields(user) | {"exchanges": _seen_codes(session, user)}
         if user.active and not given.active:
             end_sessions(session, user)
             session.execute(delete(ApiToken).where(ApiToken.user_id == user.id))  # also if they come back one day
         _fill(user, given)
         _store_exchanges(session, user, given)
-        changed = audit.changes(before, _fields(user))
+        changed = audit.changes(before, _fields(user) | {"exchanges": _seen_codes(session, user)})
         if changed:
             audit.record(session, actor, AuditAction.USER_CHANGED, user.name, changed, now)
+
+
+def change_extensions(
+    session: Session, user: User, exchange_id: int, extensions: Sequence[str], now: datetime, *, actor: str
+) -> None:
+    """Change the extensions of a user in a further exchange that they may see, and nothing else."""
+    access = session.get_one(UserExchange, (user.id, exchange_id), with_for_update=True)
+    changed = audit.changes({"extensions": access.extensions}, {"extensions": list(extensions)})
+    if changed:
+        access.extensions = list(extensions)
+        audit.record(session, actor, AuditAction.USER_CHANGED, user.name, changed, now)
 
 
 def unknown_password() -> str:
@@ -212,6 +225,13 @@ def _store_exchanges(session: Session, user: User, given: UserInput) -> None:
 
 def _fields(user: User) -> dict[str, Any]:
     return {name: getattr(user, name) for name in _AUDITED}
+
+
+def _seen_codes(session: Session, user: User) -> list[str]:
+    """Return the codes of the exchanges that a user was given."""
+    query = select(Exchange.code).join(UserExchange, UserExchange.exchange_id == Exchange.id)
+    further = session.scalars(query.where(UserExchange.user_id == user.id).order_by(Exchange.id))
+    return [*([FIRST.code] if user.sees_first else []), *further]
 
 
 def _get(session: Session, user_id: int, *, lock: bool = False) -> User:

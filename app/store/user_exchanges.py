@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
@@ -43,7 +43,7 @@ def show_extensions_here(session: Session, users: Iterable[User]) -> None:
 
 
 def store_extensions(session: Session, user: User, extensions: Sequence[str]) -> None:
-    """Store the extensions of a user in the exchange of the session. The user may see it from then on.
+    """Store the extensions of a user in the exchange of the session. Whoever has some there may see it from then on.
 
     The user must have an id.
     """
@@ -51,7 +51,11 @@ def store_extensions(session: Session, user: User, extensions: Sequence[str]) ->
     if key.is_first:
         user.extensions = list(extensions)
         return
-    row = postgresql.insert(UserExchange).values(user_id=user.id, exchange_id=key.id, extensions=list(extensions))
-    own = ["user_id", "exchange_id"]
-    session.execute(row.on_conflict_do_update(index_elements=own, set_={"extensions": row.excluded.extensions}))
+    if extensions:
+        row = postgresql.insert(UserExchange).values(user_id=user.id, exchange_id=key.id, extensions=list(extensions))
+        own = ["user_id", "exchange_id"]
+        session.execute(row.on_conflict_do_update(index_elements=own, set_={"extensions": row.excluded.extensions}))
+    else:  # a new row would let an administrator see it whose role is taken away one day
+        of_user = UserExchange.user_id == user.id, UserExchange.exchange_id == key.id
+        session.execute(update(UserExchange).where(*of_user).values(extensions=[]))
     set_committed_value(user, "extensions", list(extensions))

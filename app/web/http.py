@@ -10,7 +10,7 @@ from werkzeug.routing import IntegerConverter, Map
 from app.config import FIRST_EXCHANGE
 from app.store.version import keep_versions, read_versions_anew
 from app.web.assets import FILES
-from app.web.context import named_exchange, panel_settings
+from app.web.context import current_exchange, named_exchange, panel_settings
 
 LARGEST_ROW_NUMBER = 2**31 - 1
 
@@ -110,6 +110,16 @@ def exchange_root(code: str) -> str:
 def panel_url_for(endpoint: str, **values: Any) -> str:
     """Return the address of a page that belongs to the panel, whatever the exchange of this page is."""
     return f"{panel_root()}{url_for(endpoint, **values).removeprefix(request.script_root)}"
+
+
+def with_host(path: str) -> str:
+    """Return the address of a page with the host, as the browser knows it."""
+    return f"{request.host_url.rstrip('/')}{path}"
+
+
+def exchange_url_for(endpoint: str) -> str:
+    """Return the address of a page of the exchange of this request, also if its own address names none."""
+    return f"{exchange_root(current_exchange().code)}{url_for(endpoint).removeprefix(request.script_root)}"
 
 
 def requested_page() -> str:

@@ -224,6 +224,7 @@ LOGIN_REFUSAL = {
     "no_name": _l("no name that can be used"),
     "no_administrator": _l("there is no administrator yet"),
     "unknown": _l("the answer was not accepted"),
+    "no_exchange": _l("may see no exchange"),
     "linked": _l("linked already"),
 }
 

@@ -181,6 +181,10 @@ class Bazang:
         if process is not None:
             await asyncio.to_thread(kill, process)
 
+    def adopt_worker(self, process: subprocess.Popen[bytes] | WarmWorker) -> None:
+        """Take over a worker that somebody else has started, such as a standby. It is stopped with the office."""
+        self._worker = process
+
     def freeze_worker(self) -> None:
         """Stop the worker with SIGSTOP. Its connections stay open."""
         self.worker.send_signal(signal.SIGSTOP)

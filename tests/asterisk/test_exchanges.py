@@ -1,9 +1,11 @@
 """Two exchanges at once: two Asterisks and two workers on one PostgreSQL database."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,16 @@ import pytest
 
 from app.audio.library import LOCKS, SPEECH
 from app.services import exchanges
+from app.store import workers
 from script.office.bazang import Bazang
+from script.office.patience import PATIENCE
 from script.office.server_database import new_database
+from script.office.warm_worker import start_worker
 from tests.asterisk.office import MODULE, ONE_VERSION, Office
 
 SHARED_KEY = "a key of both machines, as long as it should be"
 CUSTOMERS = {"main": "09121234567", "north": "09351112233"}
+TAKES_OVER = 10.0  # seconds
 
 
 @pytest.fixture
@@ -89,5 +95,36 @@ async def test_two_exchanges_call_back_at_once(asterisk_version: int, tmp_path: 
                 assert office.calls_to(other) == [], "its customers are called by the other exchange"
                 (request,) = office.bazang.requests()
                 assert (request.id, request.caller_number) == (1, CUSTOMERS[code])
+            await replace_worker(north, goes_on=first)
             states = [office.bazang.worker_state() for office in offices.values()]
             assert all(state is not None and state.ami_status == "connected" for state in states)
+
+
+async def replace_worker(branch: Office, *, goes_on: Office) -> None:
+    """Kill the worker of an exchange. Its standby leads at once, and the worker of the other exchange goes on."""
+    bazang, other = branch.bazang, goes_on.bazang
+    before = holder(other), holder(bazang)
+    standby = start_worker(bazang.folder / "standby.log", bazang.process_environment(), bazang.folder)
+    try:
+        await bazang.until(lambda: standbys(bazang), PATIENCE, "the second worker stands by")
+        assert standbys(other) == [], "it is no standby of the other exchange"
+        began, killed_at = datetime.now(UTC), time.monotonic()
+        await bazang.kill_worker()
+        await bazang.until(lambda: holder(bazang) != before[1], PATIENCE, "the standby leads")
+        assert time.monotonic() - killed_at < TAKES_OVER
+    finally:
+        bazang.adopt_worker(standby)
+    for each in (bazang, other):
+        await each.until(partial(each.worker_runs, began), PATIENCE, "both workers run")
+    assert holder(other) == before[0]
+
+
+def holder(bazang: Bazang) -> str:
+    state = bazang.worker_state()
+    assert state is not None
+    return state.holder
+
+
+def standbys(bazang: Bazang) -> list[str]:
+    with bazang.database.read() as session:
+        return workers.standbys(session) or []

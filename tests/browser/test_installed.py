@@ -118,23 +118,38 @@ def push(page: Page, address: str, text: str) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("locale", "title", "body"),
+    ("locale", "title", "body", "exchange", "url"),
     [
-        ("en", "A call request has failed", ["For extension 101", "Attempts: 3"]),
-        ("fa", "درخواست تماس ناموفق شد", ["برای داخلی ۱۰۱", "تعداد تلاش: ۳"]),
+        ("en", "A call request has failed", ["For extension 101", "Attempts: 3"], {}, "/requests/7"),
+        (
+            "fa",
+            "درخواست تماس ناموفق شد",
+            ["شعبه شمال", "برای داخلی ۱۰۱", "تعداد تلاش: ۳"],
+            {"exchange": "north", "exchange_name": "شعبه شمال"},
+            "/x/north/requests/7",
+        ),
     ],
+    ids=["en", "fa, of another exchange"],
 )
 def test_push_is_shown_in_the_language_of_the_user(
-    app: Flask, person: Person, address: str, locale: str, title: str, body: list[str]
+    app: Flask,
+    person: Person,
+    address: str,
+    locale: str,
+    title: str,
+    body: list[str],
+    exchange: dict[str, str],
+    url: str,
 ) -> None:
     page = person.open_session(session_cookie(app, 1, "en"))
     message = {"kind": "failed", "request": 7, "target": "101", "queue": False, "attempts": 3, "key": "failed:1"}
+    message |= exchange
     ((shown, options),) = push(page, address, json.dumps(message | {"locale": locale}))
     assert (shown, options["lang"], options["tag"], options["data"]) == (
         title,
         locale,
         "failed:1",
-        {"url": "/requests/7"},
+        {"url": url},
     )
     assert options["body"].replace("\u2068", "").replace("\u2069", "").splitlines() == body
 

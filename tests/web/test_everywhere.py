@@ -226,6 +226,11 @@ def url_of(app: Flask, rule: Rule, **query: Any) -> str:
 @pytest.fixture
 def furnished(database: Database, settings: Settings) -> None:
     """An office with one of everything."""
+    furnish(database, settings)
+
+
+def furnish(database: Database, settings: Settings) -> None:
+    """Store one of everything, with the ids of VALUES. There are the users of `conftest.py`."""
     file = f"uploads/{VALUES['digest']}.wav"
     create_recording(database, file, seconds=1.0, loudness=-20.0)
     SoundLibrary(settings.prompts_path)

@@ -20,6 +20,8 @@ from app.services.users import UserInput
 from app.store.database import Database
 from app.store.exchanges import EXCHANGE_TABLES, Exchanges, schema_of
 from app.store.models import AuditEntry, Base, QueueRow, UserExchange
+from app.web.api.views import OPERATIONS
+from app.web.assets import FILES
 from script.office.database import make_settings
 from script.office.server_database import new_database
 from tests.support.exchanges import NORTH, add_exchange
@@ -35,8 +37,11 @@ from tests.support.factories import (
     create_website_form,
     store,
 )
-from tests.web.pages import Page, Visitor, rows, text
-from tests.web.test_everywhere import QUERIES, all_rules, api_rules, url_of
+from tests.web.api.caller import ADMINISTRATOR, OPERATOR, SUPERVISOR
+from tests.web.api.test_access import BODIES
+from tests.web.conftest import add_people
+from tests.web.pages import HTML, Fields, Page, Visitor, rows, text
+from tests.web.test_everywhere import FRAGMENTS, QUERIES, all_rules, api_rules, furnish, url_of
 
 SECRET = "Zanbagh"  # a word that is in the rows of the first exchange only
 OWN = "Narges"  # and one in those of the other
@@ -225,6 +230,38 @@ def test_a_change_of_a_user_gives_no_access(app: Flask, database: Database, nort
     assert users.get(database, user).extensions == ["102"]
 
 
+def test_the_role_of_an_administrator_leaves_no_access_behind(app: Flask, database: Database, north: Database) -> None:
+    """Who is saved on a page of an exchange as an administrator does not see it for ever."""
+    add_user(database, "Sara", "administrator", 1)
+    user = add_user(database, "Omid", "administrator", 1)
+    users.change(north, user, UserInput("administrator", exchanges=(1,)), NOW)
+    users.change(north, user, UserInput("operator"), NOW)
+    assert exchanges.seen_ids(database, users.get(database, user)) == (1,)
+    users.change(north, user, UserInput("administrator", ("101",)), NOW)
+    assert exchanges.seen_ids(database, users.get(database, user)) == (1, 2), "with an extension there"
+
+
+def test_who_may_see_an_exchange_is_in_the_log(app: Flask, database: Database, north: Database) -> None:
+    visitor = Visitor(app, add_user(database, "Sara", "administrator", 1))
+    user = add_user(database, "Omid", "operator", 1)
+    for chosen in (["1", "2"], ["1", "2"], ["2"]):
+        visitor.submit(visitor.get(f"/users/{user}"), f"/users/{user}", exchanges=chosen)
+    with database.read() as session:
+        entries = session.query(AuditEntry).filter_by(action="user_changed").order_by(AuditEntry.id).all()
+        assert [entry.detail for entry in entries] == [
+            {"exchanges": [["main"], ["main", NORTH]]},
+            {"exchanges": [["main", NORTH], [NORTH]]},
+        ]
+    assert f"main, {NORTH}" in visitor.get("/log").main
+
+
+def test_the_page_of_email_suggests_the_address_of_the_panel(app: Flask, database: Database, north: Database) -> None:
+    """It holds for all exchanges: letters add the exchange to it by themselves."""
+    visitor = Visitor(app, add_user(database, "Sara", "administrator", 1))
+    for prefix in ("", f"/x/{NORTH}"):
+        assert visitor.get(f"{prefix}/settings/mail").fields()["panel_url"] == ["http://localhost/"]
+
+
 def test_an_administrator_says_who_sees_what(app: Flask, database: Database, north: Database) -> None:
     visitor = Visitor(app, add_user(database, "Sara", "administrator", 1))
     user = add_user(database, "Omid", "operator", 1)
@@ -309,6 +346,77 @@ def test_an_exchange_of_the_same_code_begins_empty(app: Flask, database: Databas
     assert SECRET in rows(visitor.get("/requests"))[0]
 
 
+# -- what only another exchange has -----------------------------------------------------------------------------------
+
+# Arguments of addresses: what an exchange has, what the panel has, and what is no row.
+OF_EXCHANGE = {
+    *("module_id", "request_id", "missed_id", "contact_id", "entry_id", "rule_id", "filter_id", "digest", "call"),
+    *("call_id", "webhook_id", "message_id", "form_id"),
+}
+OF_PANEL = {"user_id", "session_id", "token_id", "identity_id", "subscription_id", "exchange_id"}
+WORDS = {
+    *("act", "extension", "queue", "key", "language", "digit", "number", "step", "role", "source", "filename"),
+}
+
+
+def forms_of(app: Flask, visitor: Visitor) -> dict[str, Fields]:
+    """Return what the forms of all pages would send to each address."""
+    found: dict[str, Fields] = {}
+    for rule in all_rules():
+        if "GET" in (rule.methods or ()) and rule.endpoint not in ENDS_SESSIONS:
+            path = url_of(app, rule, **QUERIES.get(rule.endpoint, {}))
+            answer = visitor.client.get(path, buffered=True)
+            if answer.status_code != 200 or answer.content_type != HTML:
+                continue
+            page = Page(answer, fragment=rule.endpoint in FRAGMENTS)
+            for form in page.all("form", method="post"):
+                found.setdefault(form.get("action") or path, page.fields(form))
+    return found
+
+
+def test_every_argument_of_an_address_is_known() -> None:
+    """Name a new one above. So the tests below know whose it is."""
+    known = OF_EXCHANGE | OF_PANEL | WORDS
+    assert not (OF_EXCHANGE & OF_PANEL or OF_EXCHANGE & WORDS or OF_PANEL & WORDS)
+    assert {name for rule in (*all_rules(), *api_rules()) for name in rule.arguments} == known
+
+
+@pytest.mark.slow
+def test_what_another_exchange_has_is_not_found(
+    app: Flask, database: Database, settings: Settings, subtests: pytest.Subtests
+) -> None:
+    """Nobody finds it by its number or its name, not even somebody who may see both exchanges."""
+    add_people(database)
+    furnish(database, settings)
+    empty = add_exchange(app, NORTH, OWN + " branch")
+    for user in (OPERATOR, SUPERVISOR):
+        role = users.get(database, user).role
+        users.change(empty, user, UserInput(role, ("101",), locale="en", exchanges=(2,)), NOW)
+    users.set_locale(database, ADMINISTRATOR, "en")
+    visitors = {user: Visitor(app, user) for user in (ADMINISTRATOR, SUPERVISOR, OPERATOR)}
+    sent = forms_of(app, visitors[ADMINISTRATOR])
+    before, filled = (snapshot(database), snapshot(empty)), set()
+    for rule in all_rules():
+        if not OF_EXCHANGE & rule.arguments or rule.endpoint in FILES:
+            continue
+        path = url_of(app, rule)
+        for method in sorted({"GET", "POST"} & (rule.methods or set())):
+            with subtests.test(rule.endpoint, method=method):
+                tries: list[Fields] = [{}, sent[path]] if method == "POST" and path in sent else [{}]
+                filled |= {rule.endpoint} if len(tries) > 1 else set()
+                for user, headers in ((ADMINISTRATOR, {}), (ADMINISTRATOR, HTMX), (SUPERVISOR, HTMX), (OPERATOR, {})):
+                    for fields in tries:
+                        answer = visitors[user].client.open(
+                            f"/x/{NORTH}{path}", method=method, data=fields, headers=headers, buffered=True
+                        )
+                        allowed = {404} if user == ADMINISTRATOR else {403, 404}
+                        if rule.endpoint == "requests.menu" and not headers:
+                            allowed = {302}  # to the page of the request, whatever its number
+                        assert answer.status_code in allowed, (user, fields)
+    assert len(filled) > 15
+    assert (snapshot(database), snapshot(empty)) == before
+
+
 # -- programs and visitors --------------------------------------------------------------------------------------------
 
 
@@ -336,6 +444,50 @@ def test_no_operation_of_the_api_reaches_another_exchange(
                     if prefix == "/x/main":
                         assert answer.status_code == 404, answer.get_data(as_text=True)
     assert snapshot(database) == before
+
+
+def test_programs_find_nothing_that_only_another_exchange_has(app: Flask, database: Database) -> None:
+    """Nor do they with a key of which the other exchange knows the answer."""
+    north = add_exchange(app, NORTH, OWN + " branch")
+    create_request(database, create_module(database), target="101", number=NUMBER)
+    of_both = token_of(database, add_user(database, "Sara", "administrator", 1))
+    of_north = token_of(database, add_user(database, "Omid", "supervisor", 2))
+    answered = post(app, of_both, "/api/v1/requests", BODIES["create_request"])
+    assert answered.status_code == 201
+    before = snapshot(database), snapshot(north)
+    for token, prefix in ((of_both, f"/x/{NORTH}"), (of_north, f"/x/{NORTH}"), (of_north, "")):
+        for operation in OPERATIONS.values():
+            path = f"{prefix}/api/v1{operation.path}".replace("<row:request_id>", "1")
+            if path.endswith(operation.path):
+                continue
+            if operation.changes:
+                answer = post(app, token, path, BODIES.get(operation.name, {}))
+            else:
+                answer = call(app, token, path)
+            assert answer.status_code == 404, (operation.name, answer.get_data(as_text=True))
+        answer = post(app, token, f"{prefix}/api/v1/requests", BODIES["create_request"])
+        assert (answer.status_code, answer.json["code"]) == (422, "invalid"), "there is no such module"
+    assert (snapshot(database), snapshot(north)) == before
+
+
+def post(app: Flask, token: str, path: str, body: dict[str, Any]) -> Any:
+    headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "the-same"}
+    return app.test_client().post(path, headers=headers, json=body)
+
+
+def test_a_user_rings_the_phone_that_is_theirs_at_the_exchange(app: Flask, database: Database, north: Database) -> None:
+    user = add_user(database, "Omid", "operator", 1, 2, extensions=("102",))
+    users.change(north, user, UserInput("operator", ("101",)), NOW)
+    token, visitor = token_of(database, user), Visitor(app, user)
+    for prefix, own, other in (("", "102", "101"), (f"/x/{NORTH}", "101", "102")):
+        path = f"{prefix}/call?number=09121234567"
+        form = visitor.get(path).one("form", id="action-form")
+        assert [option.get("value") for option in form.iter("option")] == [own]
+        for extension in (own, other):
+            answer = post(app, token, f"{prefix}/api/v1/calls", BODIES["call"] | {"extension": extension})
+            codes = [error["code"] for error in answer.json.get("errors", ())]
+            assert ("not_yours" in codes) == (extension == other), (prefix, extension)
+        visitor.post(path, {"number": "09121234567", "extension": other}, 422)
 
 
 def test_a_call_without_an_exchange_is_about_the_first_of_the_user(

@@ -20,6 +20,7 @@ from app.domain import numbers
 from app.domain.lifecycle import ACTIVE, Status
 from app.domain.notifications import LASTS, Kind, Preferences, due_at, next_try
 from app.domain.sessions import has_ended
+from app.services.exchanges import ARE_SEVERAL
 from app.services.notifications import preferences
 from app.services.requests.access import Visibility, scope_of, visibility_of
 from app.services.requests.history import EventKind
@@ -32,6 +33,7 @@ from app.store.database import Database
 from app.store.exchanges import exchange_of
 from app.store.models import (
     CallRequest,
+    Exchange,
     HistoryEntry,
     Module,
     NotificationPreferences,
@@ -112,7 +114,7 @@ def collect(database: Database, settings: Settings, now: datetime) -> int:
     with database.write() as session:
         dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
         there = select(PushSubscription.id).where(PushSubscription.id.in_({found for found, _key in messages}))
-        browsers = set(session.scalars(there.with_for_update(key_share=True)))
+        browsers = set(session.scalars(there.order_by(PushSubscription.id).with_for_update(key_share=True)))
         new = [values for (browser, _key), values in messages.items() if browser in browsers]
         if new:
             session.execute(dialect.insert(PushMessage).on_conflict_do_nothing(), new)
@@ -234,6 +236,7 @@ def claim(database: Database, settings: Settings, now: datetime) -> list[Deliver
         )
         deliveries = []
         exchange = exchange_of(session)
+        name = session.scalar(select(Exchange.name).where(Exchange.id == exchange.id, ARE_SEVERAL))
         rows = session.execute(query).all()
         show_extensions_here(session, (user for _, _, user in rows))
         for message, browser, user in rows:
@@ -245,6 +248,7 @@ def claim(database: Database, settings: Settings, now: datetime) -> list[Deliver
             if content is not None:
                 content |= {"locale": user.locale or locale, "key": key}
                 content |= {} if exchange.is_first else {"exchange": exchange.code}
+                content |= {"exchange_name": name} if name else {}
             deliveries.append(
                 Delivery(
                     message.id,
@@ -285,11 +289,14 @@ def _content(session: Session, message: PushMessage, user: User, region: str) ->
 
 
 def finish(database: Database, results: Sequence[Result], now: datetime) -> None:
-    """Store what became of notifications. A browser that is gone is deleted, with all that was to be sent to it."""
+    """Store what became of notifications. A browser that is gone is deleted, with all that was to be sent to it.
+
+    Workers of several exchanges send to the same browsers. All lock them in the same order, so none waits in a circle.
+    """
     if not results:
         return
     with database.write() as session:
-        for result in results:
+        for result in sorted(results, key=lambda result: result.delivery.subscription_id):
             browser = session.get(PushSubscription, result.delivery.subscription_id, with_for_update=True)
             if browser is None:
                 continue

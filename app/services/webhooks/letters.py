@@ -34,12 +34,18 @@ _TEMPLATE = Environment(
 
 @dataclass(frozen=True)
 class Office:
-    """What letters need to know of the office. `panel_url`: with a slash at the end, "" if it is not known."""
+    """What letters need to know of the office. `panel_url`: with a slash at the end, "" if it is not known.
+
+    `exchange`: the name of this one of several exchanges, "" if there is one only or it has no name. `suffix`: what is
+    added to the ids of letters, which must differ from those of other exchanges.
+    """
 
     zone: ZoneInfo
     region: str
     sender: str
     panel_url: str = ""
+    exchange: str = ""
+    suffix: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ def write(message: WebhookMessage, webhook: Webhook, office: Office, contact_nam
     content["To"] = Address(addr_spec=webhook.recipient)
     content["Subject"] = writer.subject
     content["Date"] = message.at
-    content["Message-ID"] = f"<{message.uid}.{webhook.id}@{domain_of(office.sender)}>"
+    content["Message-ID"] = f"<{message.uid}.{webhook.id}{office.suffix}@{domain_of(office.sender)}>"
     content["Auto-Submitted"] = "auto-generated"  # so that no holiday note comes back (RFC 3834)
     content.set_content(writer.plain())
     content.add_alternative(writer.html(), subtype="html")
@@ -94,7 +100,9 @@ class _Writer:
     def subject(self) -> str:
         """Return one line: what has happened, and whom it concerns."""
         about = " ".join(filter(None, (self._name, self._number())))
-        parts = ("Bazang: " if self.language == "en" else "بازنگ: ", self.title, f" – {about}" if about else "")
+        sender = "Bazang" if self.language == "en" else "بازنگ"
+        where = f" ({self._office.exchange})" if self._office.exchange else ""
+        parts = (sender, where, ": ", self.title, f" – {about}" if about else "")
         return displayable(" ".join("".join(parts).split()), _LONGEST_SUBJECT)
 
     def plain(self) -> str:
@@ -140,7 +148,7 @@ class _Writer:
     def lines(self) -> Iterator[Line]:
         """Yield what is known of the event. What is empty is left out."""
         of_event = self._of_summary() if self._event is WebhookEvent.SUMMARY else self._of_event()
-        for label, value, is_code in of_event:
+        for label, value, is_code in ((MailText.EXCHANGE, self._office.exchange, False), *of_event):
             if shown := displayable(" ".join(str(value).split())):
                 yield Line(self._texts[label], dates.digits(shown, self.language) if is_code else shown, is_code)
 

@@ -23,13 +23,14 @@ from app.domain.webhook_bodies import CONTENT_TYPE, WHAT, BadTemplate, BodyForma
 from app.domain.webhooks import Channel, Fate, WebhookEvent, is_paused_after, pause_after
 from app.services import audit
 from app.services.audit import AuditAction
+from app.services.exchanges import ARE_SEVERAL
 from app.services.webhooks import letters
 from app.store import encryption, pbx_state
 from app.store import settings as store_settings
 from app.store.contacts import names_of
 from app.store.database import Database
-from app.store.exchanges import exchange_of
-from app.store.models import Webhook, WebhookMessage
+from app.store.exchanges import FIRST, ExchangeKey, exchange_of
+from app.store.models import Exchange, Webhook, WebhookMessage
 from app.store.webhooks import MessageState
 
 log = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ def _make(session: Session, settings: Settings, message: WebhookMessage, webhook
     body_format = BodyFormat(webhook.body_format)
     try:
         if body_format is BodyFormat.STANDARD:
-            body = json.dumps(content(message, contact_name), ensure_ascii=False)
+            body = json.dumps(content(message, contact_name, exchange_of(session)), ensure_ascii=False)
         else:
             values = _values(session, settings, message, webhook)
             values["name"] = contact_name or values["name"]
@@ -187,17 +188,19 @@ def load_letter_office(
     url, exchange = stored.get(store_settings.PANEL_URL, ""), exchange_of(session)
     if url and not exchange.is_first:
         url = f"{url}x/{exchange.code}/"
-    return letters.Office(ZoneInfo(office.timezone), region, server.sender, url)
+    name = session.scalar(select(Exchange.name).where(Exchange.id == exchange.id, ARE_SEVERAL)) or ""
+    return letters.Office(ZoneInfo(office.timezone), region, server.sender, url, name, exchange.suffix)
 
 
-def content(message: WebhookMessage, contact_name: str) -> dict[str, Any]:
+def content(message: WebhookMessage, contact_name: str, exchange: ExchangeKey = FIRST) -> dict[str, Any]:
     """Return the JSON of a message, see docs/webhooks.md. `contact_name`: who has the number, "" if nobody."""
     data = dict(message.data)
     if data.get("request"):
         data["request"] = {**data["request"], "contact_name": contact_name}
     if data.get("attempt"):
         data["attempt"] = {**data["attempt"], "agent": message.agent}
-    return {"type": message.event, "timestamp": message.at.isoformat(timespec="seconds"), "data": data}
+    of_exchange = {} if exchange.is_first else {"exchange": exchange.code}
+    return {"type": message.event, "timestamp": message.at.isoformat(timespec="seconds"), **of_exchange, "data": data}
 
 
 def _values(session: Session, settings: Settings, message: WebhookMessage, webhook: Webhook) -> dict[str, str]:

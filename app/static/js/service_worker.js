@@ -75,6 +75,7 @@ function read(data) {
 function describe(message, texts) {
   const parts = [];
   if (message.kind === "test") parts.push(texts.test_body);
+  if (message.exchange_name) parts.push(String(message.exchange_name));
   if (message.target) parts.push(fill(message.queue ? texts.queue : texts.extension, message.target, message.locale));
   if (message.name) parts.push(String(message.name));
   if (message.number) parts.push(fill(texts.number, message.number, message.locale));

@@ -20,7 +20,7 @@ from app.web.accounts.links import may_link
 from app.web.accounts.login import login_page
 from app.web.accounts.session import client, start_session
 from app.web.context import panel_database, panel_settings, utcnow
-from app.web.http import first_page, is_local_url, panel_url_for
+from app.web.http import exchange_url_for, first_page, is_local_url, panel_url_for, with_host
 
 blueprint = Blueprint("provider", __name__, url_prefix="/login/provider")
 
@@ -122,7 +122,7 @@ def _link(begun: dict[str, Any], done: Finished):
         return _failed(_("This log-in took too long, or did not begin in this browser. Try again."), 403)
     identities.link(panel_database(), current_user.id, done.user, utcnow(), address=client().address)
     flash(_("From now on you can also log in with %(name)s.", name=sources.source_name(Source.OIDC)), "success")
-    return redirect(url_for("account.index"))
+    return redirect(exchange_url_for("account.index"))
 
 
 def _describe_error(code: str) -> str:
@@ -135,10 +135,10 @@ def _failed(text: str, status: int):
     """Show why nobody was logged in, on the page of the log-in; or in the account of a user who is logged in."""
     if current_user.is_authenticated:
         flash(text, "warning")
-        return redirect(url_for("account.index"))
+        return redirect(exchange_url_for("account.index"))
     return login_page(text), status
 
 
 def _redirect_uri() -> str:
     """Return the address that is registered at the provider: this panel's own, as the browser sees it."""
-    return f"{request.host_url.rstrip('/')}{panel_url_for('provider.back')}"
+    return with_host(panel_url_for("provider.back"))

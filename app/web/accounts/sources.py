@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from flask import Flask, Response, current_app, make_response, render_template, url_for
+from flask import Flask, Response, current_app, make_response, render_template
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
@@ -12,6 +12,7 @@ from app.identity.oidc import Provider
 from app.services.identities import LoginRefused, Refusal
 from app.store import encryption
 from app.web.context import panel_settings
+from app.web.http import panel_url_for, with_host
 
 # Why somebody is not let in.
 REFUSAL: Mapping[Refusal, object] = {
@@ -24,6 +25,7 @@ REFUSAL: Mapping[Refusal, object] = {
     Refusal.NO_NAME: _l("Your account has no name that this panel can use. Ask an administrator of the office."),
     Refusal.NO_ADMINISTRATOR: _l("Create the first administrator of the panel before others log in."),
     Refusal.UNKNOWN: _l("The answer of the log-in service is not accepted. The log of the panel says why."),
+    Refusal.NO_EXCHANGE: _l("You may not see any exchange of this panel. Ask an administrator of the office."),
     Refusal.LINKED: _l("One of the two accounts is linked with another one already."),
 }
 
@@ -77,5 +79,5 @@ def leave_page(token: str) -> Response | None:
         plain = encryption.decrypt(panel_settings(), token)
     except encryption.CannotDecrypt:
         plain = ""
-    address = found.logout_url(plain, url_for("auth.log_in", _external=True))
+    address = found.logout_url(plain, with_host(panel_url_for("auth.log_in")))
     return make_response(render_template("accounts/leave.html", address=address)) if address else None

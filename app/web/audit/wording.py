@@ -39,8 +39,8 @@ ACTION: Mapping[AuditAction, tuple[object, object]] = {
         _l("Logging in as %(what)s failed. The password was right, the code was wrong."),
     ),
     AuditAction.LOGIN_REFUSED: (
-        _l("log-in from elsewhere refused"),
-        _l("Logging in with an account from elsewhere was refused: %(what)s"),
+        _l("log-in refused"),
+        _l("Logging in was refused: %(what)s"),
     ),
     AuditAction.ACCOUNT_LINKED: (
         _l("account linked"),
@@ -327,6 +327,7 @@ FIELD: Mapping[str, object] = {
     "address": _l("From the address"),
     "source": _l("Logged in with"),
     "refusal": _l("Reason"),
+    "exchanges": _l("Exchanges"),
     "ended_address": _l("Address of the ended session"),
     "api_token": _l("API token"),
     "scopes": _l("Rights of the token"),

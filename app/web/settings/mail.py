@@ -29,6 +29,7 @@ from app.web import wording as common
 from app.web.context import administrator_required, database, office, settings, utcnow
 from app.web.fields import WholeNumberField, choices, has_errors, show_errors, split_list
 from app.web.formats import digits
+from app.web.http import panel_root, with_host
 from app.web.locale import choose_locale
 from app.web.settings.blueprint import blueprint
 from app.web.settings.destination_form import DestinationForm, events_field, modules_field
@@ -157,7 +158,7 @@ def _stored_form() -> MailForm:
     stored = mail_settings.load(database())
     form = MailForm(formdata=None, obj=stored)
     if not stored.mail_host and not stored.panel_url:
-        form.panel_url.data = request.url_root  # by which this administrator has opened it
+        form.panel_url.data = with_host(f"{panel_root()}/")  # by which this administrator has opened it
     return form
 
 
