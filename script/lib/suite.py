@@ -96,7 +96,7 @@ def _runs(fast: bool, chosen: list[str]) -> dict[str, list[str]]:
 def slow_places(deselected: Path) -> list[str]:
     """Return where the slow tests are, as the run of the fast ones found out. If it did not: nothing, or everywhere.
 
-    Each process of the slow run collects its tests itself. To collect all takes it a quarter of a minute.
+    Each process of the slow run collects its tests itself. To collect all takes it a dozen seconds.
     """
     return [*SLOW_FOLDERS, *deselected.read_text().splitlines()] if deselected.exists() else []
 
