@@ -10,7 +10,7 @@ import inspect
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from script.lib.login_provider import NoLoginProvider
 from script.lib.login_provider import find_python as find_provider_python
 from script.lib.package_files import CADDY, FAKETIME, NGINX, SLAPD, SYSTEMD_ANALYZE, NoPackageFile, PackageFile
 from script.lib.postgresql import NoPostgres, find_programs
-from script.lib.suite import ROOT, SLOW_FOLDERS
+from script.lib.suite import DESELECTED_FILE, LEFT_OUT_FILE, ROOT, SLOW_FOLDERS
 from script.office.asterisk import NoAsterisk, find_build
 from script.office.database import build_database, make_settings
 from script.office.postgres import PostgresServer
@@ -58,7 +58,6 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("repeatable")
 ENOUGH = 2 * 1024**3  # bytes; only what is running, and what failed, lies there
-LEFT_OUT_FILE = "LEFT_OUT_FILE"  # script/test names a file here, to repeat its lines at the very end
 
 _left_out: Counter[str] = Counter()
 
@@ -268,6 +267,12 @@ def _has_its_version(item: pytest.Item) -> bool:
     """Tell whether the version of Asterisk is one of its marker, which may be of this row of a table only."""
     marker, row = item.get_closest_marker("asterisk"), getattr(item, "callspec", None)
     return not (marker and marker.args and row) or row.params.get("asterisk_version") in (None, *marker.args)
+
+
+def pytest_deselected(items: Iterable[pytest.Item]) -> None:
+    """Write down the files of the tests that are not of this run, for the next one. All processes write the same."""
+    if path := os.environ.get(DESELECTED_FILE):
+        Path(path).write_text("".join(f"{file}\n" for file in sorted({str(item.path) for item in items})))
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,4 +1,4 @@
-"""The second try of slow tests that failed among others."""
+"""How script/test runs the slow tests: where they are, after the checks, and once more what failed among others."""
 
 import subprocess
 import threading
@@ -8,6 +8,7 @@ import pytest
 
 from script.lib import suite
 from script.office.patience import PATIENCE
+from tests import conftest
 
 pytestmark = pytest.mark.slow
 UNSTEADY = """
@@ -64,9 +65,9 @@ def test_all_right(folder: Path) -> None:
 
 
 def test_checks_run_beside_the_fast_tests_and_end_before_the_slow_ones(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
 ) -> None:
-    began, ended = threading.Event(), list[str]()
+    began, ended, places = threading.Event(), list[str](), list[str]()
 
     def check(command: list[str], environment: dict[str, str] | None = None) -> suite.Result:
         assert began.wait(PATIENCE)
@@ -75,10 +76,13 @@ def test_checks_run_beside_the_fast_tests_and_end_before_the_slow_ones(
 
     def run_fast(title: str, command: list[str], environment: dict[str, str]) -> bool:
         began.set()
+        monkeypatch.setenv(suite.DESELECTED_FILE, environment[suite.DESELECTED_FILE])
+        conftest.pytest_deselected([request.node])
         return True
 
     def run_slow(selection: list[str], environment: dict[str, str], cache: Path) -> tuple[bool, list[str]]:
         ended.append("slow")
+        places.extend(selection)
         return True, []
 
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))  # script/bootstrap
@@ -86,5 +90,6 @@ def test_checks_run_beside_the_fast_tests_and_end_before_the_slow_ones(
     monkeypatch.setattr(suite, "_run_visibly", run_fast)
     monkeypatch.setattr(suite, "run_slow", run_slow)
     assert suite.main([]) == 1
+    assert places == [*suite.SLOW_RUN, *suite.SLOW_FOLDERS, __file__]
     assert ended[-1] == "slow" and set(ended[:-1]) == {"ruff", "mypy", "coverage"}
     assert "Failed: mypy\n" in capsys.readouterr().out

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.domain.name_lookup import NoName, name_from
 from app.domain.webhooks import BadUrl, parse_url
-from app.push.pinned import PinnedConnection
+from app.push.pinned import PinnedConnection, trusted_authorities
 from app.push.webhook import FindAddresses, failure_of, find
 
 TIMEOUT = 3.0  # seconds for each step
@@ -29,7 +29,7 @@ class NameSource:
     def __init__(
         self, find: FindAddresses = find, tls: ssl.SSLContext | None = None, *, longest: float = LONGEST
     ) -> None:
-        self._find, self._tls, self._longest = find, tls or ssl.create_default_context(), longest
+        self._find, self._tls, self._longest = find, tls, longest
 
     def ask(self, url: str, inside: bool, key: str, field: str) -> Answer:
         """Return the answer of a program. `key` is sent as the header Authorization. Never raises OSError."""
@@ -45,7 +45,7 @@ class NameSource:
     def _ask(self, url: str, inside: bool, key: str, field: str) -> Answer:
         target = parse_url(url, inside=inside)
         addresses = self._find(target.host, target.port, inside)
-        tls = self._tls if target.scheme == "https" else None
+        tls = (self._tls or trusted_authorities()) if target.scheme == "https" else None
         headers = {"User-Agent": "Bazang", "Accept": "application/json" if field else "text/plain"}
         if key:
             headers["Authorization"] = key

@@ -60,7 +60,7 @@ class Sender:
     """Sends messages, signed with the office's key. `find`, `tls`: others than those of the internet, for tests."""
 
     def __init__(self, find: FindAddresses = find_addresses, tls: ssl.SSLContext | None = None) -> None:
-        self._find, self._tls = find, tls or trusted_authorities()
+        self._find, self._tls = find, tls
 
     def send(self, message: Message, key: str, now: datetime) -> Answer:
         """Send a message. `key` is the private key, as `services.notifications.keys` keeps it. Never raises OSError."""
@@ -85,7 +85,8 @@ class Sender:
         """Post a message. A redirection is an error like any other: it is not followed."""
         parts = urlsplit(endpoint)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection = PinnedConnection(host, self._find(host), self._tls, timeout=TIMEOUT)
+        tls = self._tls or trusted_authorities()
+        connection = PinnedConnection(host, self._find(host), tls, timeout=TIMEOUT)
         with connection.for_at_most(LONGEST):
             connection.request("POST", path, body, headers)
             response = connection.getresponse()

@@ -77,7 +77,7 @@ class WebhookSender:
     def __init__(
         self, find: FindAddresses = find, tls: ssl.SSLContext | None = None, *, longest: float = LONGEST
     ) -> None:
-        self._find, self._tls, self._longest = find, tls or trusted_authorities(), longest
+        self._find, self._tls, self._longest = find, tls, longest
 
     def send(self, post: Post, now: datetime) -> Answer:
         """Post a message. Never raises OSError."""
@@ -107,7 +107,7 @@ class WebhookSender:
 
     def _post(self, target: Target, post: Post, headers: dict[str, str]) -> Answer:
         addresses = self._find(target.host, target.port, post.inside)
-        tls = self._tls if target.scheme == "https" else None
+        tls = (self._tls or trusted_authorities()) if target.scheme == "https" else None
         connection = PinnedConnection(target.host, addresses, tls, timeout=TIMEOUT)
         with connection.for_at_most(self._longest):
             connection.request("POST", target.path, post.body.encode(), headers)

@@ -28,7 +28,8 @@ SLOW_RUN = ["-m", f"not ({FAST})", "-n", "5", "--dist", "worksteal"]
 # fault of the product fails again. A test that passes alone may be a race. The last lines name it, so that it gets
 # mended.
 MOST_REPEATED = 6
-LEFT_OUT_FILE = "LEFT_OUT_FILE"  # the variable with the file to which tests/conftest.py writes what was left out
+# The variables with the files to which tests/conftest.py writes what was left out, and where the other tests are.
+LEFT_OUT_FILE, DESELECTED_FILE = "LEFT_OUT_FILE", "DESELECTED_FILE"
 # The example tests of the domain must cover every branch alone, so they run with coverage, and not once more with the
 # others. Property tests run without coverage, which is slow.
 PROPERTIES = "tests/domain/test_properties.py"
@@ -63,6 +64,7 @@ def main(arguments: list[str]) -> int:
     with ThreadPoolExecutor(len(checks)) as pool, tempfile.TemporaryDirectory() as folder:
         left_out_file = Path(folder) / "left-out"
         environment = {LEFT_OUT_FILE: str(left_out_file)} | examples
+        deselected = Path(folder) / "deselected"
         unsteady: list[str] = []
         results = {title: pool.submit(check) for title, check in checks.items()}
         for title, selection in _runs(fast, chosen).items():
@@ -70,9 +72,11 @@ def main(arguments: list[str]) -> int:
                 failed += _print_results(results)
                 results = {}
             if title == SLOW:
+                selection = [*selection, *slow_places(deselected)]
                 passed, unsteady = run_slow(selection, environment, Path(folder) / "cache")
             else:
-                passed = _run_visibly(title, ["pytest", *selection], environment)
+                noting = {DESELECTED_FILE: str(deselected)}
+                passed = _run_visibly(title, ["pytest", *selection], environment | noting)
             if not passed:
                 failed.append(title)
             left_out += left_out_file.read_text().splitlines() if left_out_file.exists() else []
@@ -87,6 +91,14 @@ def _runs(fast: bool, chosen: list[str]) -> dict[str, list[str]]:
         return {"pytest": [*(["-m", FAST] if fast else []), *chosen]}
     runs = {"pytest": FAST_RUN + RUN_WITH_COVERAGE}
     return runs if fast else runs | {SLOW: SLOW_RUN}
+
+
+def slow_places(deselected: Path) -> list[str]:
+    """Return where the slow tests are, as the run of the fast ones found out. If it did not: nothing, or everywhere.
+
+    Each process of the slow run collects its tests itself. To collect all takes it a dozen seconds.
+    """
+    return [*SLOW_FOLDERS, *deselected.read_text().splitlines()] if deselected.exists() else []
 
 
 def run_slow(selection: list[str], environment: dict[str, str], cache: Path) -> tuple[bool, list[str]]:

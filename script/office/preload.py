@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import flask.cli  # noqa: F401
+import flask_limiter.commands  # noqa: F401  # which the command line of Flask loads with each command
 import flask_migrate
 from sqlalchemy.orm import configure_mappers
 

@@ -237,6 +237,7 @@ async def test_complaint_12_pauses_grow_and_a_failed_request_is_reopened(open_of
 # -- one call at a time -------------------------------------------------------------------------------------------
 
 
+@ONE_VERSION
 async def test_requests_for_an_extension_and_for_its_queue_ring_one_at_a_time(open_office: OpenOffice) -> None:
     def prepare(bazang: Bazang) -> None:
         bazang.module()
@@ -286,6 +287,7 @@ async def test_attempt_gives_way_to_a_call_that_took_the_line_first(open_office:
         assert max_simultaneous(incoming_calls(office.phones["101"])) == 1
 
 
+@ONE_VERSION
 async def test_caller_goes_to_the_module_while_an_attempt_rings_the_extension(open_office: OpenOffice) -> None:
     async with open_office(prepare_extension) as office:
         office.phones["101"].call_waiting = True
@@ -328,6 +330,7 @@ async def test_caller_and_attempt_never_ring_an_extension_at_the_same_time(open_
         assert all(row.customer_attempts == 0 for row in office.bazang.requests())
 
 
+@ONE_VERSION
 async def test_phone_that_reports_ringing_late_is_not_rung_twice(
     open_office: OpenOffice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -397,6 +400,7 @@ async def test_module_without_automatic_calls_rings_on_call_now(open_office: Ope
         assert (refused.ok, refused.result) == (False, "is_connected"), "a connected request can't be cancelled"
 
 
+@ONE_VERSION
 async def test_cancel_and_mark_done_end_the_ringing(open_office: OpenOffice) -> None:
     async with open_office(lambda b: b.module(targets=("101", "102"))) as office:
         at_agent, at_customer = office.add_request(), office.add_request("09120000002", target="102")
@@ -485,6 +489,7 @@ async def test_call_answered_by_another_member_ends_the_ringing(open_office: Ope
 # -- other phones and callers -------------------------------------------------------------------------------------
 
 
+@ONE_VERSION
 async def test_phone_with_do_not_disturb_is_not_rung(open_office: OpenOffice) -> None:
     setup = OfficeSetup(dnd=("101",))
     async with open_office(lambda b: b.module(caller_id="02188880000"), setup, phones=("101",)) as office:
@@ -510,6 +515,7 @@ async def test_phone_that_allows_one_call_is_rung_when_it_is_free(open_office: O
         await office.wait_for_status(request, "done")
 
 
+@ONE_VERSION
 async def test_internal_caller_is_called_back_at_the_extension(open_office: OpenOffice) -> None:
     async with open_office(prepare_extension, phones=("101", "102", "103")) as office:
         busy_call = await office.occupy("101")

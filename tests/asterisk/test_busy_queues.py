@@ -10,7 +10,7 @@ from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.phone import Call
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import Office
+from tests.asterisk.office import ONE_VERSION, Office
 
 # Two agents serve both queues.
 QUEUES = {"800": ("201", "202", "203", "204"), "801": ("203", "204", "205", "206")}
@@ -65,6 +65,7 @@ class Hour:
             await call.hang_up()
 
 
+@ONE_VERSION
 async def test_callers_and_requests_are_served_side_by_side_in_their_order(open_office: OpenOffice) -> None:
     queues = [
         QueueSetup(name, dict.fromkeys(agents, 0), strategy="rrmemory", extra="retry=1\nautofill=yes")

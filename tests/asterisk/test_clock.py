@@ -10,7 +10,7 @@ from script.office.bazang import Bazang
 from script.office.fake_clock import FakeClock
 from script.office.patience import PATIENCE
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import Office, customer_of
+from tests.asterisk.office import ONE_VERSION, Office, customer_of
 
 AGENT_PAUSE = 5  # seconds; the minimum of a module
 WRAPUP = 3  # seconds
@@ -110,6 +110,7 @@ async def test_nothing_changes_when_the_clock_jumps_while_the_worker_is_stopped(
         assert_recent(office.get_request(request), clock)
 
 
+@ONE_VERSION
 async def test_queue_member_rests_although_the_clock_of_the_pbx_is_ahead(open_office: OpenOffice) -> None:
     """The PBX reports the end of the call by its own clock, which is hours ahead after ours was put back."""
 

@@ -143,6 +143,7 @@ async def test_complaint_09_mailbox_does_not_count_as_answered(open_office: Open
         await asyncio.gather(*(check(office, extension, *case) for extension, case in cases))
 
 
+@ONE_VERSION
 async def test_complaint_11_agent_and_customer_hear_the_language_of_the_request(open_office: OpenOffice) -> None:
     name = "سپهر"
 
@@ -244,6 +245,7 @@ async def test_what_the_customer_pressed_while_the_worker_was_down_is_found_out(
         assert len(office.calls_to("")) == len(extensions)
 
 
+@ONE_VERSION
 async def test_agent_confirms_by_answering(open_office: OpenOffice) -> None:
     """The announcement plays, and key 2 still postpones."""
 

@@ -144,6 +144,7 @@ async def test_connection_test_reports_a_pbx_without_our_dialplan(open_office: O
         assert report.unchecked == ("user", "agent")
 
 
+@ONE_VERSION
 async def test_changed_connection_settings_apply_without_a_restart_during_a_call(open_office: OpenOffice) -> None:
     async with open_office(add_module_and_store_connection, phones=("101",)) as office:
         bazang = office.bazang
@@ -166,6 +167,7 @@ async def test_changed_connection_settings_apply_without_a_restart_during_a_call
         await office.connect_customer(await office.answer_agent("101"), second)
 
 
+@ONE_VERSION
 async def test_attempt_on_another_pbx_is_uncertain_and_not_repeated(open_office: OpenOffice) -> None:
     async with open_office(add_module_and_store_connection, phones=("101",)) as office:
         bazang = office.bazang
@@ -185,6 +187,7 @@ async def test_attempt_on_another_pbx_is_uncertain_and_not_repeated(open_office:
             await agent_call.hang_up()
 
 
+@ONE_VERSION
 async def test_changed_contexts_are_written_into_the_dialplan(open_office: OpenOffice) -> None:
     async with open_office(lambda b: b.module(next=Destination("extension", "101")), phones=()) as office:
         bazang = office.bazang

@@ -14,7 +14,7 @@ from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from script.office.phone import Call
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import OWN, Office, add_scenario, customer_of, phone_secrets
+from tests.asterisk.office import ONE_VERSION, OWN, Office, add_scenario, customer_of, phone_secrets
 from tests.audio.sounds import tone, write_sound
 
 NAME = "Sepehr"
@@ -198,6 +198,7 @@ async def test_whoever_does_not_come_the_customer_is_rung_once(open_office: Open
         await office.connect_customer(agent, 1, number)
 
 
+@ONE_VERSION
 async def test_line_is_reserved_while_the_customer_is_rung_and_asked(open_office: OpenOffice) -> None:
     """Nobody else rings the agent: a caller whom the scenario leads there finds a busy line, a request waits."""
     question = "Press 1."
@@ -301,6 +302,7 @@ async def test_what_happened_without_the_worker_is_found_out(open_office: OpenOf
         assert len(office.calls_to("")) == len(WAITING)
 
 
+@ONE_VERSION
 async def test_pbx_that_crashes_in_the_music_does_not_ring_the_customer_again(open_office: OpenOffice) -> None:
     async with open_office(prepare, phones=("101",)) as office:
         request, customer, agent = await wait_in_music(office, "101")
@@ -316,6 +318,7 @@ async def test_pbx_that_crashes_in_the_music_does_not_ring_the_customer_again(op
         assert len(office.calls_to(customer_of("101"))) == 1
 
 
+@ONE_VERSION
 async def test_order_that_the_pbx_got_late_rings_the_customer_once(open_office: OpenOffice) -> None:
     """Asterisk hangs when the worker sends the order. It executes it when the worker may have given it up."""
     async with open_office(prepare, phones=("101",)) as office:
@@ -330,6 +333,7 @@ async def test_order_that_the_pbx_got_late_rings_the_customer_once(open_office: 
         assert len(office.calls_to(OWN)) == len(office.phones["101"].invites) == 1
 
 
+@ONE_VERSION
 async def test_without_the_worker_no_customer_is_rung(open_office: OpenOffice) -> None:
     """It is killed just before Asterisk executes the order: nobody says that the attempt still stands."""
     async with open_office(prepare, phones=("101",)) as office:

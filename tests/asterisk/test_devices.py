@@ -16,7 +16,7 @@ from script.office.patience import PATIENCE
 from script.office.phone import Call, Phone
 from script.office.ports import free_port
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import Office
+from tests.asterisk.office import ONE_VERSION, Office
 from tests.support.ami_proxy import ami_proxy
 
 MODULE = Destination("module", "*5001")
@@ -49,6 +49,7 @@ async def waits_because(office: Office, request: int, code: ReasonCode) -> None:
     assert len(office.bazang.attempts()) == count
 
 
+@ONE_VERSION
 async def test_phone_with_a_similar_name_is_another_phone(open_office: OpenOffice) -> None:
     setup = office_setup("101,PJSIP/sales", "102,PJSIP/sales-2", phones=("sales", "sales-2"))
     async with open_office(lambda b: b.module(targets=("101", "102")), setup, phones=("sales", "sales-2")) as office:
@@ -83,6 +84,7 @@ async def test_pattern_hint_gives_each_extension_its_phones(open_office: OpenOff
         await rings[1].wait_ended()
 
 
+@ONE_VERSION
 async def test_extension_of_a_new_module_gets_its_phones_from_the_pattern(open_office: OpenOffice) -> None:
     """Our own hint must not take the place of the pattern before the PBX has been asked."""
     setup = office_setup("_1XX,PJSIP/${EXTEN}&PJSIP/web${EXTEN}", phones=("101", "102", "web102"))
@@ -135,6 +137,7 @@ async def test_extension_of_a_pattern_stays_after_a_reload_of_the_dialplan(open_
         await talk.end()
 
 
+@ONE_VERSION
 async def test_hint_of_the_configured_context_is_the_phone(open_office: OpenOffice) -> None:
     dialplan = (
         "[firm-a]\nexten => 101,hint,PJSIP/a101\n[firm-b]\nexten => 101,hint,PJSIP/b101\n[calls-b]\ninclude => firm-b\n"
@@ -248,6 +251,7 @@ def support(bazang: Bazang) -> None:
     bazang.module(target_kind="queue", targets=("800",))
 
 
+@ONE_VERSION
 async def test_members_without_hints_are_rung_by_their_phones(open_office: OpenOffice) -> None:
     setup = office_setup(phones=("201", "202"), queues=[QueueSetup("800", {"201": 0, "202": 1})])
     async with open_office(support, setup, phones=("201", "202")) as office:
@@ -283,6 +287,7 @@ async def test_local_members_are_rung_by_the_phone_of_their_state(open_office: O
         )
 
 
+@ONE_VERSION
 async def test_member_whose_state_nobody_knows_is_a_reason(open_office: OpenOffice) -> None:
     queue = QueueSetup("800", {"201": 0}, interface="Local/{number}@agents/n", state_interface="Agent:{number}")
     setup = office_setup(phones=("201",), queues=[queue])
@@ -293,6 +298,7 @@ async def test_member_whose_state_nobody_knows_is_a_reason(open_office: OpenOffi
             assert [row.extension for row in session.query(QueueMemberRow)] == ["201"]
 
 
+@ONE_VERSION
 async def test_paused_member_who_is_wanted_as_an_extension_waits(open_office: OpenOffice) -> None:
     setup = OfficeSetup(queues=[QueueSetup("800", {"101": 0})])
     async with open_office(lambda b: b.module(), setup, phones=("101",)) as office:
@@ -303,6 +309,7 @@ async def test_paused_member_who_is_wanted_as_an_extension_waits(open_office: Op
         await office.connect_customer(await office.answer_agent("101", timeout=AT_ONCE), request)
 
 
+@ONE_VERSION
 async def test_wrapping_up_member_who_is_wanted_as_an_extension_waits(open_office: OpenOffice) -> None:
     def prepare(bazang: Bazang) -> None:
         bazang.module()
@@ -321,6 +328,7 @@ async def test_wrapping_up_member_who_is_wanted_as_an_extension_waits(open_offic
         await office.connect_customer(ring, request)
 
 
+@ONE_VERSION
 async def test_member_who_asks_the_own_queue_is_called_by_another(open_office: OpenOffice) -> None:
     setup = OfficeSetup(queues=[QueueSetup("800", {"101": 0, "102": 1})])
     async with open_office(support, setup) as office:
@@ -334,6 +342,7 @@ async def test_member_who_asks_the_own_queue_is_called_by_another(open_office: O
         await office.wait_for_status(request, "connected")
 
 
+@ONE_VERSION
 async def test_only_member_is_not_rung_for_themselves(open_office: OpenOffice) -> None:
     setup = OfficeSetup(queues=[QueueSetup("800", {"101": 0})])
     async with open_office(support, setup, phones=("101",)) as office:
@@ -344,6 +353,7 @@ async def test_only_member_is_not_rung_for_themselves(open_office: OpenOffice) -
 # -- events and states --------------------------------------------------------------------------------------------
 
 
+@ONE_VERSION
 async def test_line_rings_within_a_poll_without_any_event_of_states(open_office: OpenOffice) -> None:
     rights = "read=user,agent\nwrite=originate,call,agent,reporting,config"
     async with open_office(lambda b: b.module(), OfficeSetup(ami_rights=rights), phones=("101",)) as office:
@@ -356,6 +366,7 @@ async def test_line_rings_within_a_poll_without_any_event_of_states(open_office:
         await office.connect_customer(ring, request)
 
 
+@ONE_VERSION
 async def test_held_call_beside_one_that_ends_keeps_the_line(open_office: OpenOffice) -> None:
     async with open_office(lambda b: b.module(), phones=("101",)) as office:
         office.phones["101"].call_waiting = True
@@ -430,6 +441,7 @@ async def test_agent_who_has_transferred_the_customer_is_free(open_office: OpenO
         assert colleague is None or not colleague.ended.is_set(), "the transferred talk goes on"
 
 
+@ONE_VERSION
 async def test_transfer_that_was_not_heard_of_is_found_out(open_office: OpenOffice) -> None:
     setup = OfficeSetup(ami_port=free_port())
     async with ami_proxy(setup.ami_port) as proxy, open_office(reception, setup, AMI_PORT=str(proxy.port)) as office:

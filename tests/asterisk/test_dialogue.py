@@ -82,6 +82,7 @@ async def test_persian_module_plays_persian_prompts(open_office: OpenOffice) -> 
         await office.wait_for_prompt(call, "after_success", "fa")
 
 
+@ONE_VERSION
 async def test_caller_goes_to_the_error_destination_after_three_invalid_numbers(open_office: OpenOffice) -> None:
     async with open_office(prepare, ENDS, phones=()) as office:
         call = await call_and_enter_number(office)
@@ -95,6 +96,7 @@ async def test_caller_goes_to_the_error_destination_after_three_invalid_numbers(
         assert office.bazang.requests() == []
 
 
+@ONE_VERSION
 async def test_caller_who_declines_goes_to_the_error_destination(open_office: OpenOffice) -> None:
     async with open_office(prepare, ENDS, phones=()) as office:
         call = await office.call_in("*5001")
@@ -104,6 +106,7 @@ async def test_caller_who_declines_goes_to_the_error_destination(open_office: Op
         assert office.bazang.requests() == []
 
 
+@ONE_VERSION
 async def test_anonymous_caller_must_enter_a_number(open_office: OpenOffice) -> None:
     async with open_office(prepare, ENDS, phones=()) as office:
         call = await office.call_in("*5001", anonymous=True)
@@ -127,6 +130,7 @@ async def test_caller_who_hangs_up_after_the_confirmation_is_registered(open_off
         assert (await office.bazang.request("waiting")).number == OWN_E164
 
 
+@ONE_VERSION
 async def test_silent_module_registers_without_prompts(open_office: OpenOffice) -> None:
     async with open_office(lambda b: prepare(b, silent=True), ENDS, phones=()) as office:
         call = await office.call_in("*5001")
@@ -134,6 +138,7 @@ async def test_silent_module_registers_without_prompts(open_office: OpenOffice) 
         assert [r.number for r in office.bazang.requests()] == [OWN_E164]
 
 
+@ONE_VERSION
 async def test_inactive_module_sends_callers_to_the_error_destination(open_office: OpenOffice) -> None:
     async with open_office(lambda b: prepare(b, active=False), ENDS, phones=()) as office:
         await wait_for_destination(office, await office.call_in("*5001"), "9")
@@ -158,6 +163,7 @@ async def test_caller_name_with_dialplan_code_is_stored_as_text(open_office: Ope
         assert (request.caller_name, request.number) == (name, OWN_E164)
 
 
+@ONE_VERSION
 async def test_prompts_in_a_folder_with_an_unusual_name_are_played(open_office: OpenOffice, tmp_path: Path) -> None:
     folder = tmp_path / "صداهای دفتر + 'ما' 100%"
     async with open_office(prepare, ENDS, phones=("101",), PROMPTS_DIR=str(folder)) as office:
@@ -195,9 +201,8 @@ async def test_caller_in_the_dialogue_goes_to_the_error_destination_without_the_
         assert office.bazang.elapsed(began) < 30
 
 
-@pytest.mark.parametrize(
-    "failure", ["frozen", pytest.param("stopped", marks=ONE_VERSION), pytest.param("killed", marks=ONE_VERSION)]
-)
+@ONE_VERSION
+@pytest.mark.parametrize("failure", ["frozen", "stopped", "killed"])
 async def test_caller_who_is_registered_is_not_told_no_without_the_worker(
     open_office: OpenOffice, failure: str
 ) -> None:
@@ -236,6 +241,7 @@ async def test_new_caller_goes_to_the_error_destination_without_the_worker(
         await wait_for_destination(office, await office.call_in("*5001"), "9")
 
 
+@ONE_VERSION
 async def test_long_prompt_is_heard_to_its_end_while_the_worker_is_there(open_office: OpenOffice) -> None:
     """Also by a caller who takes the place of another one in the dialogue, by an attended transfer."""
 

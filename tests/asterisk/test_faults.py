@@ -167,6 +167,7 @@ async def expect(
 # -- the PBX ------------------------------------------------------------------------------------------------------
 
 
+@ONE_VERSION
 @pytest.mark.parametrize("failure", ["pbx", "machine"])
 async def test_complaint_07_request_does_not_disappear_when_the_pbx_crashes(
     open_office: OpenOffice, failure: str
@@ -287,6 +288,7 @@ async def test_events_survive_a_database_lock_longer_than_the_write_timeout(open
 # -- rights and files ---------------------------------------------------------------------------------------------
 
 
+@ONE_VERSION
 async def test_wrong_ami_secret_is_reported_and_requests_wait(open_office: OpenOffice) -> None:
     async with open_office(lambda b: b.module(), phones=("101",), work=False, AMI_SECRET="wrong") as office:
         bazang = office.bazang

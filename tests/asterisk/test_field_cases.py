@@ -45,6 +45,7 @@ async def test_agent_presses_a_key_by_sip_info(open_office: OpenOffice) -> None:
         await office.connect_customer(ring, request)
 
 
+@ONE_VERSION
 async def test_caller_inside_presses_a_key_by_sip_info(open_office: OpenOffice) -> None:
     """The phone offers sound events as well, and the endpoint takes both."""
     setup = OfficeSetup(phone_options="dtmf_mode=auto_info")
@@ -57,6 +58,7 @@ async def test_caller_inside_presses_a_key_by_sip_info(open_office: OpenOffice) 
         assert [row.number for row in office.bazang.requests()] == ["102"]
 
 
+@ONE_VERSION
 async def test_complaint_13_registered_phone_in_a_call_is_not_free(open_office: OpenOffice) -> None:
     async with open_office(sales) as office:
         phone = office.phones["101"]
@@ -90,6 +92,7 @@ async def test_colleague_picks_up_the_call_to_the_agent(open_office: OpenOffice)
         assert attempt.outcome == "connected"
 
 
+@ONE_VERSION
 async def test_extensions_that_begin_with_zero(open_office: OpenOffice) -> None:
     """They look like outside numbers, and a pattern of the outbound context matches them."""
     setup = OfficeSetup(phones={"0101": "secret", "0102": "secret"})
@@ -152,6 +155,7 @@ async def test_very_long_name_of_a_caller(open_office: OpenOffice) -> None:
         await talk(office, 1)
 
 
+@ONE_VERSION
 async def test_caller_who_hangs_up_while_the_intro_plays_makes_no_request(open_office: OpenOffice) -> None:
     async with open_office(sales) as office:
         caller = await office.call_in("*5001")
@@ -165,6 +169,7 @@ async def test_caller_who_hangs_up_while_the_intro_plays_makes_no_request(open_o
 # -- queues -----------------------------------------------------------------------------------------------------------
 
 
+@ONE_VERSION
 async def test_member_who_logs_in_while_a_request_waits_is_rung(open_office: OpenOffice) -> None:
     async with open_office(support, OfficeSetup(queues=[QueueSetup("800", {})])) as office:
         request = office.add_request(target="800")
@@ -291,6 +296,7 @@ async def test_two_phones_of_a_line_answer_at_the_same_time(open_office: OpenOff
         assert [attempt.outcome for attempt in office.bazang.attempts()] == ["connected"]
 
 
+@ONE_VERSION
 async def test_caller_whom_a_colleague_picks_up_makes_no_request(open_office: OpenOffice) -> None:
     setup = OfficeSetup(extra_dialplan="[from-phones](+)\nexten => *7,1,PickupChan(PJSIP/101,p)\n")
     async with open_office(sales, setup) as office:

@@ -41,7 +41,7 @@ from script.office.freepbx import Product as OfficeProduct
 from script.office.patience import PATIENCE
 from script.office.phone import Call
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import Office
+from tests.asterisk.office import ONE_VERSION, Office
 from tests.asterisk.test_queue_hold import paused
 
 PROFILE: dict[str, Any] = {"PBX_PROFILE": "freepbx", "OUTBOUND_CONTEXT": None}
@@ -100,6 +100,7 @@ async def leave(office: Office, number: str, caller: str, *, module: int = 1) ->
 # -- who was wanted ---------------------------------------------------------------------------------------------------
 
 
+@ONE_VERSION
 async def test_request_is_for_the_person_who_was_wanted(open_office: OpenOffice, asterisk_version: int) -> None:
     """No phone is on, so every way leads to a module. F3."""
 
@@ -372,6 +373,7 @@ async def test_calls_to_customers(open_office: OpenOffice, asterisk_version: int
 # -- old codes --------------------------------------------------------------------------------------------------------
 
 
+@ONE_VERSION
 async def test_code_that_a_custom_destination_still_has_leads_on(
     open_office: OpenOffice, asterisk_version: int
 ) -> None:
@@ -474,6 +476,7 @@ async def test_freepbx_16_is_told_from_issabel(open_office: OpenOffice, asterisk
         assert found.proposal is None
 
 
+@ONE_VERSION
 async def test_settings_of_freepbx_on_a_plain_asterisk_are_reported(open_office: OpenOffice) -> None:
     async with open_office(lambda b: b.module(), phones=("101",), work=False, **UNSET) as office:
         store_settings(office, pbx_profile="freepbx", queue_context="nowhere")

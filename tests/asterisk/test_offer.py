@@ -82,6 +82,7 @@ async def check_doctor(office: Office) -> None:
     assert finding.fix.startswith("In queues.conf, [800]: `context=bazang-offer-1`, `periodic-announce=/")
 
 
+@ONE_VERSION
 async def test_caller_who_does_not_take_the_offer_stays_in_line(open_office: OpenOffice) -> None:
     async with open_office(prepare, one_member()) as office:
         talk = await office.occupy("101")
@@ -116,6 +117,7 @@ async def test_caller_without_a_request_comes_back_to_the_place(open_office: Ope
         assert not second.ended.is_set()
 
 
+@ONE_VERSION
 async def test_caller_of_freepbx_keeps_the_place(open_office: OpenOffice, asterisk_version: int) -> None:
     """The key is that of an IVR, the break-out menu of the queue."""
     queue = Queue("800", ("101",), max_wait=600, break_out={"7": "from-internal,102,1", "#": SUPPORT})

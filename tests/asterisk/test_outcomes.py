@@ -159,6 +159,7 @@ async def test_only_a_talk_that_was_long_enough_is_one(open_office: OpenOffice) 
 # -- without the worker -------------------------------------------------------------------------------------------
 
 
+@ONE_VERSION
 async def test_duration_of_a_talk_is_found_out_afterwards(open_office: OpenOffice) -> None:
     """The worker is killed when agent and customer are connected, and started again after they have hung up."""
     short, long = ("101", "103"), ("102", "104")
@@ -225,7 +226,8 @@ async def test_agents_who_miss_the_call_without_the_worker_are_found_out(open_of
 # -- the PBX dies or stands still ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("with_worker", [True, pytest.param(False, marks=ONE_VERSION)])
+@ONE_VERSION
+@pytest.mark.parametrize("with_worker", [True, False])
 async def test_customer_who_answered_before_the_pbx_died_is_not_called_again(
     open_office: OpenOffice, with_worker: bool
 ) -> None:
@@ -289,12 +291,13 @@ async def test_silence_of_a_pbx_that_stands_still_is_no_talk(open_office: OpenOf
 SAID = "the PBX does not respond during the talk"
 
 
+@ONE_VERSION
 @pytest.mark.parametrize(
     "killed",
     [
         "when it is stored",
-        pytest.param("when the database is locked", marks=ONE_VERSION),
-        pytest.param("at the first doubt", marks=ONE_VERSION),
+        "when the database is locked",
+        "at the first doubt",
     ],
 )
 async def test_standstill_in_a_talk_is_known_to_the_next_worker(open_office: OpenOffice, killed: str) -> None:
@@ -325,6 +328,7 @@ async def test_standstill_in_a_talk_is_known_to_the_next_worker(open_office: Ope
         assert_customers_were_called_once(office)
 
 
+@ONE_VERSION
 @pytest.mark.parametrize("ends", ["before the log-in", "after the log-in"])
 async def test_standstill_that_no_worker_saw_begin_is_noticed_at_the_log_in(open_office: OpenOffice, ends: str) -> None:
     async with open_office(prepare, office_setup(), phones=AGENTS) as office:

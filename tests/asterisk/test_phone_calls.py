@@ -153,6 +153,7 @@ async def test_prompt_is_recorded_by_phone(open_office: OpenOffice) -> None:
         await wait_for_clean_up(office)
 
 
+@ONE_VERSION
 async def test_key_2_records_again_and_key_3_plays(open_office: OpenOffice) -> None:
     async with open_office(phones=("101",)) as office:
         call_id = create_call(office)
@@ -236,6 +237,7 @@ async def fail_while_busy(office: Office, create: Callable[[Office], str]) -> No
     assert view.detail == CallFailure.BUSY.value, office.bazang.describe()
 
 
+@ONE_VERSION
 async def test_unanswered_call_fails_after_the_ring_time(open_office: OpenOffice) -> None:
     async with open_office(phones=("101",)) as office:
         call_id = create_call(office)
@@ -268,6 +270,7 @@ async def start_two_calls(office: Office) -> tuple[str, str, Call, Call]:
     return recorded, rung, sip_call, ringing
 
 
+@ONE_VERSION
 async def test_calls_fail_when_the_worker_is_killed(open_office: OpenOffice) -> None:
     async with open_office(phones=("101", "102")) as office:
         recorded, rung, _, _ = await start_two_calls(office)
@@ -294,6 +297,7 @@ async def test_calls_fail_when_the_worker_stops(open_office: OpenOffice) -> None
             await wait_for_failure(office, call_id, CallFailure.SERVICE_DOWN)
 
 
+@ONE_VERSION
 async def test_calls_fail_when_the_pbx_is_killed(open_office: OpenOffice) -> None:
     async with open_office(phones=("101", "102")) as office:
         recorded, rung, *sip_calls = await start_two_calls(office)

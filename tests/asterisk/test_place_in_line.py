@@ -68,6 +68,7 @@ async def test_complaint_02_later_request_does_not_starve_a_caller(open_office: 
         await office.connect_customer(await office.answer_agent("101"), request)
 
 
+@ONE_VERSION
 async def test_request_gets_the_member_that_callers_leave(open_office: OpenOffice) -> None:
     """Callers come first as long as anyone waits, but here two members are free for one caller."""
 

@@ -18,7 +18,7 @@ from script.office.asterisk import OfficeSetup, QueueSetup
 from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import MODULE, Office, add_scenario
+from tests.asterisk.office import MODULE, ONE_VERSION, Office, add_scenario
 
 ROUNDS = 60
 MEMBERS = {"101": 0, "102": 0}
@@ -27,6 +27,7 @@ MEMBERS = {"101": 0, "102": 0}
 # -- lists and events at the same time ----------------------------------------------------------------------------
 
 
+@ONE_VERSION
 async def test_pause_during_polls_is_seen_at_once_and_stays(open_office: OpenOffice) -> None:
     """A queue member is paused and unpaused by another AMI session while the queues are listed again and again.
 
@@ -123,6 +124,7 @@ async def running_worker(bazang: Bazang) -> AsyncIterator[Worker]:
         await task
 
 
+@ONE_VERSION
 async def test_idle_office_writes_only_the_heartbeat(open_office: OpenOffice) -> None:
     setup = OfficeSetup(queues=[QueueSetup("800", MEMBERS), QueueSetup("801", {"101": 5}, wrapuptime=10)])
 
@@ -183,6 +185,7 @@ async def wait_for_polls(office: Office, count: int) -> None:
         await office.wait_for_poll()
 
 
+@ONE_VERSION
 async def test_rows_stay_while_asterisk_restarts(open_office: OpenOffice, tmp_path: Path) -> None:
     """Asterisk answers while it still reads its dialplan: it has no hints, no queues and no device states then."""
     gate, script = tmp_path / "gate", tmp_path / "wait.sh"

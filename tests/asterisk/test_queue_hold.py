@@ -53,6 +53,7 @@ async def test_a_caller_does_not_ring_an_agent_who_is_rung_for_a_request(open_of
         await caller.hang_up()
 
 
+@ONE_VERSION
 async def test_an_agent_who_misses_the_call_is_free_for_callers_again(open_office: OpenOffice) -> None:
     def ring_briefly(bazang: Bazang) -> None:
         prepare(bazang, agent_ring=5, agent_pause=600)
@@ -65,6 +66,7 @@ async def test_an_agent_who_misses_the_call_is_free_for_callers_again(open_offic
         await wait_until_paused(office, {})
 
 
+@ONE_VERSION
 async def test_an_agent_is_kept_for_the_customer_who_is_rung_first(open_office: OpenOffice) -> None:
     def customer_first(bazang: Bazang) -> None:
         prepare(bazang, customer_first=True, office_name="Sepehr", customer_ring=60)
@@ -103,6 +105,7 @@ async def test_a_queue_with_no_other_member_is_not_held_off(open_office: OpenOff
         await caller.hang_up()
 
 
+@ONE_VERSION
 async def test_a_pause_that_somebody_begins_meanwhile_stays(open_office: OpenOffice) -> None:
     async with open_office(prepare, two_members()) as office:
         request = office.add_request()
@@ -119,6 +122,7 @@ async def test_a_pause_that_somebody_begins_meanwhile_stays(open_office: OpenOff
         assert await paused(office) == {"101": "Lunch"}
 
 
+@ONE_VERSION
 async def test_no_pause_of_ours_outlasts_a_crash(open_office: OpenOffice) -> None:
     """Asterisk remembers the members who logged in by their phones, with their pauses."""
     setup = OfficeSetup()

@@ -9,7 +9,7 @@ from script.office.bazang import Bazang
 from script.office.phone import Call
 from script.office.ports import free_port
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import Office, customer_of, phone_secrets
+from tests.asterisk.office import ONE_VERSION, Office, customer_of, phone_secrets
 from tests.support.ami_proxy import ami_proxy
 
 # The step of an attempt when the worker is disconnected. It misses the steps after it.
@@ -47,6 +47,7 @@ async def wait_until_all_connected(office: Office) -> None:
             pass
 
 
+@ONE_VERSION
 @pytest.mark.parametrize("failure", ["the connection is cut", "the worker is killed"])
 async def test_call_that_ends_while_the_worker_reconnects_counts_as_connected(
     open_office: OpenOffice, failure: str

@@ -4,6 +4,7 @@ from app.store.settings import write_setting
 from script.office.asterisk import OfficeSetup
 from script.office.bazang import Bazang
 from tests.asterisk.conftest import OpenOffice
+from tests.asterisk.office import ONE_VERSION
 
 POLICE, ABROAD, ORDINARY = "09121110000", "09122220000", "09123330000"
 
@@ -42,6 +43,7 @@ async def test_refused_number_is_a_failure_of_this_request_alone(open_office: Op
         await office.connect_customer(await office.answer_agent("103"), request)
 
 
+@ONE_VERSION
 async def test_changed_settings_for_numbers_reach_the_dialplan_before_the_next_call(open_office: OpenOffice) -> None:
     async with open_office(lambda b: b.module(), SETUP, phones=("101",)) as office:
         with office.bazang.database.write() as session:

@@ -47,6 +47,7 @@ async def comes_back(open_office: OpenOffice, target: str) -> None:
         assert office.phones["102"].invites == []
 
 
+@ONE_VERSION
 async def test_own_call_that_comes_back_to_a_module_registers_nothing(open_office: OpenOffice) -> None:
     await comes_back(open_office, "bazang-modules,*5001,1")
 
@@ -66,6 +67,7 @@ async def test_customer_of_our_call_can_be_transferred(open_office: OpenOffice) 
         await office.check_audio_both_ways(other, customer)
 
 
+@ONE_VERSION
 async def test_unanswered_call_of_an_extension_makes_no_request(open_office: OpenOffice) -> None:
     async with open_office(sales) as office:
         outgoing = await office.phones["101"].call(OWN)
@@ -108,6 +110,7 @@ async def test_caller_whom_102_transfers_blindly_is_registered(open_office: Open
         assert (request.number, request.caller_number) == (OWN_E164, OWN)
 
 
+@ONE_VERSION
 async def test_extension_is_not_called_back_to_itself(open_office: OpenOffice) -> None:
     """The intro does not offer the own number, and 1 asks for another one."""
     async with open_office(lambda bazang: sales(bazang, targets=("101",)), phones=("101",)) as office:
@@ -122,6 +125,7 @@ async def test_extension_is_not_called_back_to_itself(open_office: OpenOffice) -
 # -- one call, several requests ---------------------------------------------------------------------------------------
 
 
+@ONE_VERSION
 async def test_one_call_registers_for_two_extensions(open_office: OpenOffice) -> None:
     """101 is busy, the next destination is 102, who is busy as well."""
     async with open_office(lambda bazang: sales(bazang, next=Destination("extension", "102"))) as office:
@@ -137,6 +141,7 @@ async def test_one_call_registers_for_two_extensions(open_office: OpenOffice) ->
             await talk.end()
 
 
+@ONE_VERSION
 async def test_request_names_the_extension_whose_phone_is_off(open_office: OpenOffice) -> None:
     async with open_office(sales, phones=("101",)) as office:
         await press_one(office, await office.call_in("102"), 1)
@@ -201,6 +206,7 @@ async def test_caller_who_registers_while_we_talk_is_called_again(open_office: O
 # -- internal customers -----------------------------------------------------------------------------------------------
 
 
+@ONE_VERSION
 async def test_internal_customer_whose_phone_is_gone_is_not_dialled_outside(open_office: OpenOffice) -> None:
     """Extension 110 is the police for the outbound context."""
     setup = OfficeSetup(outbound_patterns=("_X.",))

@@ -8,7 +8,7 @@ from app.services.pbx.scenarios import ExtensionInput, QueueInput, delete_scenar
 from script.office.asterisk import OfficeSetup, QueueSetup
 from script.office.bazang import Bazang
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import MODULE, Office
+from tests.asterisk.office import MODULE, ONE_VERSION, Office
 
 
 async def delete(office: Office, kind: type[ExtensionInput] | type[QueueInput] | None, code: str = "") -> None:
@@ -21,6 +21,7 @@ async def delete(office: Office, kind: type[ExtensionInput] | type[QueueInput] |
     await office.bazang.wait_for_dialplan()
 
 
+@ONE_VERSION
 async def test_caller_in_the_dialogue_of_a_deleted_module_goes_to_the_error_destination(
     open_office: OpenOffice,
 ) -> None:
@@ -36,6 +37,7 @@ async def test_caller_in_the_dialogue_of_a_deleted_module_goes_to_the_error_dest
         assert (len(office.phones["102"].invites), len(office.phones["101"].invites)) == (1, 0)
 
 
+@ONE_VERSION
 async def test_caller_of_a_deleted_scenario_goes_to_its_destination(open_office: OpenOffice) -> None:
     def prepare(bazang: Bazang) -> None:
         bazang.module()

@@ -63,6 +63,7 @@ async def test_caller_of_an_unanswered_extension_goes_to_the_module(open_office:
         await connect_next_attempt(office, "101")
 
 
+@ONE_VERSION
 async def test_scenario_that_is_saved_while_the_phone_rings_does_not_disturb_the_call(open_office: OpenOffice) -> None:
     """Asterisk reloads the dialplan, and the call continues at the number of its next step."""
 

@@ -72,6 +72,7 @@ async def test_agent_hears_the_name_that_the_caller_said(open_office: OpenOffice
         await hear_as_agent(office, name)
 
 
+@ONE_VERSION
 async def test_caller_who_hangs_up_in_the_middle_keeps_the_request(open_office: OpenOffice) -> None:
     """The agent is called at once, and hears what was said until then."""
     async with open_office(prepare, ENDS, phones=("101",)) as office:

@@ -271,9 +271,8 @@ async def test_leader_fails_between_claim_and_order(
         assert [attempt.outcome for attempt in office.bazang.attempts()] == ["not_started", "connected"]
 
 
-@pytest.mark.parametrize(
-    "failure", ["killed", *(pytest.param(failure, marks=ONE_VERSION) for failure in FAILURES if failure != "killed")]
-)
+@ONE_VERSION
+@pytest.mark.parametrize("failure", FAILURES)
 async def test_order_that_arrives_after_the_next_worker_has_served_the_request_rings_nobody(
     two_machines: OpenMachines, failure: str
 ) -> None:

@@ -198,6 +198,7 @@ async def test_complaint_05_success_ends_all_requests_of_the_customer(open_offic
         assert len(office.phones["101"].invites) == len(office.calls_to(OWN)) == 1
 
 
+@ONE_VERSION
 async def test_customer_who_is_on_the_line_is_called_when_they_have_hung_up(open_office: OpenOffice) -> None:
     """The caller has left a request and waits in the next destination, while 101 is free."""
 

@@ -169,6 +169,7 @@ async def test_worker_that_dies_during_the_import_registers_once(open_office: Op
         assert "registered_again" not in [entry.event for entry in office.bazang.history()]
 
 
+@ONE_VERSION
 async def test_frozen_worker_registers_when_it_goes_on(open_office: OpenOffice) -> None:
     async with open_office(prepare, ENDS) as office:
         await wait_for_sounds(office)
@@ -190,6 +191,7 @@ async def test_callers_who_do_not_reach_the_service_while_it_runs(open_office: O
         assert len(office.bazang.requests()) == 1
 
 
+@ONE_VERSION
 async def test_service_that_comes_back_before_the_confirmation(open_office: OpenOffice) -> None:
     """The record is gone when the dialplan looks, because the request is registered."""
     waits = "We are registering your request now, and that can take quite a while today. " * 6
@@ -224,6 +226,7 @@ async def test_confirmed_request_survives_a_kill_of_asterisk(open_office: OpenOf
         assert (await office.bazang.request("waiting")).number == OWN_E164
 
 
+@ONE_VERSION
 async def test_module_that_takes_none(open_office: OpenOffice) -> None:
     """The switch is off, or the module is inactive."""
 
@@ -274,6 +277,7 @@ async def test_module_declines_outside_its_hours(open_office: OpenOffice) -> Non
         assert "syntax error" not in log and "No such label" not in log
 
 
+@ONE_VERSION
 async def test_silent_module_keeps_the_number(open_office: OpenOffice) -> None:
     async with open_office(lambda bazang: prepare(bazang, silent=True), ENDS, phones=()) as office:
         await office.bazang.kill_worker()
@@ -292,6 +296,7 @@ CALLERS = [
 ]
 
 
+@ONE_VERSION
 async def test_callers_who_are_not_offered_it(open_office: OpenOffice) -> None:
     """Withheld, short, internal, foreign, hostile and blocked numbers go to the error destination."""
 
@@ -364,6 +369,7 @@ async def test_flood_and_records_that_cannot_be_read(open_office: OpenOffice) ->
         assert len(office.bazang.requests()) == 120
 
 
+@ONE_VERSION
 async def test_freepbx(open_office: OpenOffice, asterisk_version: int) -> None:
     """The record says who was wanted, and since when a caller of a queue has waited."""
     ways = {

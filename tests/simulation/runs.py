@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.config import Settings
+from script.office.database import make_settings as office_settings
 from script.office.database import open_database
 from tests.simulation.judge import Violation
 from tests.simulation.schedule import FAULTS, Item, make_schedule, shrink
@@ -45,7 +46,7 @@ class Report:
 
 
 def make_settings(folder: Path) -> Settings:
-    return Settings(data_dir=folder, _env_file=None, outbound_context=OUTBOUND, timezone="UTC")  # type: ignore[call-arg]
+    return office_settings(folder, outbound_context=OUTBOUND, timezone="UTC")
 
 
 class Runs:
