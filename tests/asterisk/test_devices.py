@@ -251,7 +251,6 @@ def support(bazang: Bazang) -> None:
     bazang.module(target_kind="queue", targets=("800",))
 
 
-@ONE_VERSION
 async def test_members_without_hints_are_rung_by_their_phones(open_office: OpenOffice) -> None:
     setup = office_setup(phones=("201", "202"), queues=[QueueSetup("800", {"201": 0, "202": 1})])
     async with open_office(support, setup, phones=("201", "202")) as office:
@@ -441,7 +440,6 @@ async def test_agent_who_has_transferred_the_customer_is_free(open_office: OpenO
         assert colleague is None or not colleague.ended.is_set(), "the transferred talk goes on"
 
 
-@ONE_VERSION
 async def test_transfer_that_was_not_heard_of_is_found_out(open_office: OpenOffice) -> None:
     setup = OfficeSetup(ami_port=free_port())
     async with ami_proxy(setup.ami_port) as proxy, open_office(reception, setup, AMI_PORT=str(proxy.port)) as office:

@@ -100,7 +100,6 @@ async def leave(office: Office, number: str, caller: str, *, module: int = 1) ->
 # -- who was wanted ---------------------------------------------------------------------------------------------------
 
 
-@ONE_VERSION
 async def test_request_is_for_the_person_who_was_wanted(open_office: OpenOffice, asterisk_version: int) -> None:
     """No phone is on, so every way leads to a module. F3."""
 
@@ -373,7 +372,6 @@ async def test_calls_to_customers(open_office: OpenOffice, asterisk_version: int
 # -- old codes --------------------------------------------------------------------------------------------------------
 
 
-@ONE_VERSION
 async def test_code_that_a_custom_destination_still_has_leads_on(
     open_office: OpenOffice, asterisk_version: int
 ) -> None:

@@ -14,7 +14,7 @@ from script.office.bazang import Bazang
 from script.office.patience import PATIENCE
 from tests.asterisk import test_freepbx
 from tests.asterisk.conftest import OpenOffice
-from tests.asterisk.office import ONE_VERSION, Office, add_scenario
+from tests.asterisk.office import Office, add_scenario
 
 MIN_TALK = 1  # seconds
 SARA, DESK, SALES = Target(False, "101"), Target(False, "102"), Target(True, "800")
@@ -145,7 +145,6 @@ async def test_who_hangs_up_without_a_talk_and_a_request_is_a_missed_call(open_o
         assert len(missed(office)) == len(expected), "nothing is stored twice"
 
 
-@ONE_VERSION
 async def test_missed_calls_on_freepbx(open_office: OpenOffice, asterisk_version: int) -> None:
     def prepare_freepbx(bazang: Bazang) -> None:
         test_freepbx.prepare(bazang, automatic=False)

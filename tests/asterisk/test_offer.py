@@ -117,7 +117,6 @@ async def test_caller_without_a_request_comes_back_to_the_place(open_office: Ope
         assert not second.ended.is_set()
 
 
-@ONE_VERSION
 async def test_caller_of_freepbx_keeps_the_place(open_office: OpenOffice, asterisk_version: int) -> None:
     """The key is that of an IVR, the break-out menu of the queue."""
     queue = Queue("800", ("101",), max_wait=600, break_out={"7": "from-internal,102,1", "#": SUPPORT})

@@ -159,7 +159,6 @@ async def test_only_a_talk_that_was_long_enough_is_one(open_office: OpenOffice) 
 # -- without the worker -------------------------------------------------------------------------------------------
 
 
-@ONE_VERSION
 async def test_duration_of_a_talk_is_found_out_afterwards(open_office: OpenOffice) -> None:
     """The worker is killed when agent and customer are connected, and started again after they have hung up."""
     short, long = ("101", "103"), ("102", "104")

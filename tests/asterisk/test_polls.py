@@ -185,7 +185,6 @@ async def wait_for_polls(office: Office, count: int) -> None:
         await office.wait_for_poll()
 
 
-@ONE_VERSION
 async def test_rows_stay_while_asterisk_restarts(open_office: OpenOffice, tmp_path: Path) -> None:
     """Asterisk answers while it still reads its dialplan: it has no hints, no queues and no device states then."""
     gate, script = tmp_path / "gate", tmp_path / "wait.sh"

@@ -122,7 +122,6 @@ async def test_a_pause_that_somebody_begins_meanwhile_stays(open_office: OpenOff
         assert await paused(office) == {"101": "Lunch"}
 
 
-@ONE_VERSION
 async def test_no_pause_of_ours_outlasts_a_crash(open_office: OpenOffice) -> None:
     """Asterisk remembers the members who logged in by their phones, with their pauses."""
     setup = OfficeSetup()

@@ -258,7 +258,6 @@ async def test_worker_that_dies_after_an_early_answer_finds_the_right_result(ope
         assert (await office.wait_for_status(reached, "done")).reached_at is not None
 
 
-@ONE_VERSION
 async def test_worker_that_comes_back_after_an_early_answer_sees_the_customers(open_office: OpenOffice) -> None:
     async with open_office(lambda b: b.module(), office_setup(), phones=("101",)) as office:
         request = office.add_request("09120000101")

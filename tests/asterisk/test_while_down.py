@@ -369,7 +369,6 @@ async def test_flood_and_records_that_cannot_be_read(open_office: OpenOffice) ->
         assert len(office.bazang.requests()) == 120
 
 
-@ONE_VERSION
 async def test_freepbx(open_office: OpenOffice, asterisk_version: int) -> None:
     """The record says who was wanted, and since when a caller of a queue has waited."""
     ways = {
