@@ -252,7 +252,9 @@ async def test_result_is_set_once() -> None:
 
 
 async def test_watchdog_of_a_prompt_is_set_by_the_command_before_it() -> None:
-    call = await dial(FakeCall(Press("intro", "1", early=True)), FakeRegistrar())
+    view = module()
+    lengths = {name: sound and replace(sound, seconds=float(n)) for n, (name, sound) in enumerate(view.prompts.items())}
+    call = await dial(short_call(), FakeRegistrar(replace(view, prompts=lengths)))
     alone = [command for command in call.commands if command.startswith(f"SET VARIABLE {variables.WATCHDOG}")]
     assert (len(alone), len(call.watchdog)) == (1, 3), "that of the intro follows the answer"
 
