@@ -9,6 +9,8 @@ from functools import lru_cache
 import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberType
 
+from app.domain.numbers import parse_normalized
+
 
 class NumberKind(StrEnum):
     """The kind of a number. The values are stored."""
@@ -102,11 +104,8 @@ def region_and_kind(number: str, home: str) -> tuple[str, NumberKind]:
     The country is in ISO 3166, "001" for a network without a country. Several countries can share a calling code; a
     number that is valid in `home` belongs to it.
     """
-    try:
-        parsed = phonenumbers.parse(number)
-    except phonenumbers.NumberParseException:
-        return "", NumberKind.UNKNOWN
-    if not phonenumbers.is_valid_number(parsed):
+    parsed = parse_normalized(number)
+    if parsed is None or not phonenumbers.is_valid_number(parsed):
         return "", NumberKind.UNKNOWN
     shared = phonenumbers.is_valid_number_for_region(parsed, home)
     region = home if shared else phonenumbers.region_code_for_number(parsed) or ""

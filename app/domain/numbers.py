@@ -75,10 +75,20 @@ def normalize(raw: str, plan: NumberPlan) -> str:
         return text
     if not _WRITTEN.fullmatch(text) or (is_internal(text) and len(text) < SHORTEST):
         raise NotANumber
-    number = phonenumbers.format_number(_parse(text, plan), PhoneNumberFormat.E164)
-    if not is_outside(number):
+    number = _to_e164(text, plan.region, plan.area_code)
+    if not number:
         raise NotANumber
     return number
+
+
+@lru_cache(maxsize=256)  # the number of a caller is read several times during the call
+def _to_e164(text: str, region: str, area_code: str) -> str:
+    """Return an outside number in E.164, "" if it is none."""
+    try:
+        number = phonenumbers.format_number(_parse(text, NumberPlan(region, area_code)), PhoneNumberFormat.E164)
+    except NotANumber:
+        return ""
+    return number if is_outside(number) else ""
 
 
 def first_valid(candidates: Iterable[str], plan: NumberPlan, prefix: str = "") -> str:
@@ -163,6 +173,15 @@ def is_outside(number: str) -> bool:
     return _E164.fullmatch(number) is not None
 
 
+@lru_cache(maxsize=256)
+def parse_normalized(number: str) -> PhoneNumber | None:
+    """Return a normalized number as the library has it, None if it is none. Nobody may change it."""
+    try:
+        return phonenumbers.parse(number)
+    except NumberParseException:  # a row that somebody has changed by hand
+        return None
+
+
 @lru_cache(maxsize=1024)
 def national(number: str, region: str) -> str:
     """Return the number as people in this country write, say and dial it: "09121234567".
@@ -172,9 +191,8 @@ def national(number: str, region: str) -> str:
     """
     if is_internal(number):
         return number
-    try:
-        parsed = phonenumbers.parse(number)
-    except NumberParseException:  # a row that somebody has changed by hand
+    parsed = parse_normalized(number)
+    if parsed is None:
         return number
     if _is_of_country(parsed, region):
         written = phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL)

@@ -105,10 +105,12 @@ def tell(
     session.connection().execute(_STORE, values)
 
 
+_WANTED = select(_WEBHOOKS.c.id).where(_WEBHOOKS.c.active, _WEBHOOKS.c.events.like(bindparam("event_pattern"))).limit(1)
+
+
 def is_wanted(session: Session, event: WebhookEvent) -> bool:
     """Tell whether there is a destination that wants an event, of some modules at least."""
-    wanted = select(_WEBHOOKS.c.id).where(_WEBHOOKS.c.active, _WEBHOOKS.c.events.like(f"% {event.value} %"))
-    return session.connection().scalar(wanted.limit(1)) is not None
+    return session.connection().scalar(_WANTED, {"event_pattern": f"% {event.value} %"}) is not None
 
 
 def new_uid() -> str:

@@ -1,7 +1,7 @@
 """The FastAGI server: one isolated session per caller.
 
-Commands use panoramisk's `Request`. Listening and reading the headers is our code, because panoramisk's server reads a
-closed connection for ever.
+panoramisk's server is not used: it reads a closed connection for ever, and its streams cost too much when many call at
+once.
 
 A connection is half-open until its headers are complete. Asterisk sends them at once, and others may never do, so
 half-open connections are counted apart: the oldest one gives way to a new one.
@@ -14,20 +14,15 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-from panoramisk.fast_agi import Request
-from panoramisk.utils import parse_agi_result
+from typing import TypeVar
 
 from app.telephony.agi_access import AgiAccess, LimitedLog
+from app.telephony.agi_connection import HEADER_BYTES, HEADER_LINES, AgiConnection, HeadersTooLong, parse_headers
 from app.telephony.variables import GRACE, PING, PONG, WATCHDOG
 from app.telephony.watchdog import DialogueChannel, Watchdog
 
 log = logging.getLogger(__name__)
 HEADER_SECONDS = 3.0
-HEADER_LINES = 100
-HEADER_BYTES = 32 * 1024
-LONGEST_LINE = 8 * 1024  # bytes
 MOST_SESSIONS = 600
 MOST_SESSIONS_OF_PEER = 500  # of one address, so that another PBX can be served, too
 MOST_SESSIONS_OF_STRANGER = 20  # of an address that is not known to be the PBX's
@@ -41,7 +36,7 @@ REPLY_SECONDS = 60.0  # how long a reply may take after the duration of the comm
 SEPARATOR = "\x1f"  # between the values of variables that are read together: "unit separator"
 T = TypeVar("T")
 _VARIABLE = re.compile(r"[A-Za-z0-9_()]+")
-_AFTER_CODE = re.compile(r"[^0-9]")
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]*")  # a value that is no syntax of the dialplan
 _RESULT = re.compile(r"200 result=(\S+) *(?:\((.*)\))?")
 
 
@@ -65,36 +60,12 @@ class Sound:
     seconds: float
 
 
-class _Request(Request):  # type: ignore[misc]
-    """panoramisk's commands, with support for a `HANGUP` line between two replies."""
+@dataclass(frozen=True)
+class _Reply:
+    """A reply with code 200, such as "200 result=1 (value)"."""
 
-    hung_up = False
-
-    async def _read_result(self) -> dict[str, Any]:
-        line = await self._line()
-        if line == "HANGUP":  # the reply follows
-            self.hung_up = True
-            line = await self._line()
-        code = _AFTER_CODE.split(line, maxsplit=1)[0]
-        result: dict[str, Any] = _parse_success(line) if code == "200" else parse_agi_result(line)
-        return result
-
-    async def _line(self) -> str:
-        line: bytes = await self.reader.readline()
-        return line.decode(self.encoding).rstrip("\n")
-
-
-def _parse_success(line: str) -> dict[str, Any]:
-    """Parse a reply with code 200, such as "200 result=1 (value)", into the dictionary of panoramisk.
-
-    panoramisk's time grows with the square of a line's length. It takes each -1 for a hang-up, and a variable with the
-    value "hangup" as well.
-    """
-    found = _RESULT.match(line)
-    value, data = (found[1], found[2] or "") if found is not None else ("", "")
-    if (value == "-1" and data != "writefile") or (data == "hangup" and value != "1"):
-        return {"error": "AGIAppError", "msg": line}
-    return {"status_code": 200, "result": (value, data), "msg": ""}
+    result: str
+    value: str = ""
 
 
 class AgiSession:
@@ -103,16 +74,10 @@ class AgiSession:
     Without a `watchdog`, that of the call lasts as long as the command that runs.
     """
 
-    def __init__(
-        self,
-        env: Mapping[str, str],
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        watchdog: Watchdog | None = None,
-    ) -> None:
+    def __init__(self, env: Mapping[str, str], connection: AgiConnection, watchdog: Watchdog | None = None) -> None:
         self.env = env
         self.hung_up = False
-        self._request = _Request(None, env, reader, writer)
+        self._connection = connection
         self._watchdog = watchdog
         self._channel = DialogueChannel(env.get("agi_channel", ""), env.get("agi_uniqueid", ""))
         self._limit = 0.0  # loop time at which the watchdog ends AGI; 0: as set by the dialplan
@@ -124,23 +89,40 @@ class AgiSession:
     async def get_variable(self, name: str) -> str:
         """Return a channel variable, "" if it is not set. Works after a hang-up, too."""
         reply = await self._command(f"GET VARIABLE {_name(name)}", after_hangup=True)
-        value, data = reply.get("result", ("0", ""))
-        return data if value == "1" else ""
+        return reply.value if reply.result == "1" else ""
 
-    async def get_variables(self, *names: str) -> list[str]:
+    async def get_variables(self, *names: str, ahead: float | None = None) -> list[str]:
         """Return several channel variables by one command, "" for those that are not set. Works after a hang-up, too.
 
-        Name those last that callers control: a value with SEPARATOR in it would spill into the following ones.
+        Name those last that callers control: a value with SEPARATOR in it would spill into the following ones. The
+        next command takes `ahead` seconds: the watchdog is set for it.
         """
-        expression = SEPARATOR.join(f"${{{_name(name)}}}" for name in names)
-        reply = await self._command(f"GET FULL VARIABLE {_quoted(expression)}", after_hangup=True)
-        value, data = reply.get("result", ("0", ""))
-        values = data.split(SEPARATOR, len(names) - 1) if value == "1" else []
-        return values + [""] * (len(names) - len(values))
+        return await self._evaluate([f"${{{_name(name)}}}" for name in names], ahead)
 
     async def set_variable(self, name: str, value: str) -> None:
         """Set a channel variable. Works after a hang-up, too."""
         await self._command(f"SET VARIABLE {_name(name)} {_quoted(value)}", after_hangup=True)
+
+    async def set_variables(self, values: Mapping[str, str], ahead: float | None = None) -> None:
+        """Set several channel variables by one command. Works after a hang-up, too. See `get_variables`.
+
+        The values are letters, digits and "_.-".
+        """
+        if await self._evaluate([_setting(*each) for each in values.items()], ahead) != list(values.values()):
+            raise AgiBroken(f"Asterisk has not set {' and '.join(values)}")
+
+    async def _evaluate(self, parts: Sequence[str], ahead: float | None) -> list[str]:
+        """Return the value of each of these expressions of the dialplan, "" for all if Asterisk does not tell."""
+        limit = self._limit_for(ahead) if ahead is not None else 0.0
+        if limit:
+            parts = [_setting(WATCHDOG, f"{limit:.1f}"), *parts]
+        now = asyncio.get_running_loop().time()
+        reply = await self._command(f"GET FULL VARIABLE {_quoted(SEPARATOR.join(parts))}", after_hangup=True)
+        values = reply.value.split(SEPARATOR, len(parts) - 1) if reply.result == "1" else []
+        values += [""] * (len(parts) - len(values))
+        if limit and values.pop(0):
+            self._limit = now + limit
+        return values
 
     async def set_variable_meanwhile(self, name: str, value: str) -> None:
         """Set a channel variable while a command runs, if the PBX can be reached by AMI. It may fail without a word.
@@ -172,7 +154,7 @@ class AgiSession:
             await self._wait_for_file()
             raise
         await self._wait_for_file()
-        if reply.get("result") == ("-1", "writefile"):
+        if (reply.result, reply.value) == ("-1", "writefile"):
             raise CannotWrite(path)
 
     async def _wait_for_file(self) -> None:
@@ -191,7 +173,7 @@ class AgiSession:
     async def is_on_the_line(self) -> bool:
         """Tell whether the caller is still connected. A sound that Asterisk cannot play looks like a hang-up."""
         reply = await self._command("CHANNEL STATUS", after_hangup=True)
-        return reply.get("result", ("", ""))[0] == "6"
+        return reply.result == "6"
 
     async def keep_waiting(self, work: Awaitable[T], seconds: float) -> T:
         """Await `work` for `seconds` at most, and extend the watchdog every second meanwhile.
@@ -207,12 +189,11 @@ class AgiSession:
             await self._extend_watchdog(STEP)
         raise TimeoutError
 
-    async def _run(self, command: str, seconds: float) -> dict[str, tuple[str, str]]:
+    async def _run(self, command: str, seconds: float) -> _Reply:
         """Send a command that takes `seconds` at most. Postpone the watchdog meanwhile, step by step if possible."""
+        await self._extend_watchdog(seconds)
         if self._watchdog is None or not self._watchdog.available or seconds <= STEP:
-            await self._extend_watchdog(seconds)
             return await self._command(command, seconds)
-        await self._extend_watchdog(STEP)
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         running = asyncio.create_task(self._command(command, seconds))
@@ -227,42 +208,69 @@ class AgiSession:
             running.cancel()
 
     async def _extend_watchdog(self, seconds: float) -> None:
-        """Set the watchdog to the end of the next `seconds`, plus the grace time."""
-        now = asyncio.get_running_loop().time()
-        needed = now + seconds + GRACE - SLACK
-        # Keep a limit that fits. A limit too far ahead would make the caller wait if this process died.
-        if needed <= self._limit <= needed + SLACK:
-            return
-        await self._command(f"SET VARIABLE {WATCHDOG} {seconds + GRACE:.1f}", after_hangup=True)
-        self._limit = now + seconds + GRACE
+        """Set the watchdog for a command that takes `seconds`, if it is not set for it."""
+        limit = self._limit_for(seconds)
+        if limit:
+            now = asyncio.get_running_loop().time()
+            await self._command(f"SET VARIABLE {WATCHDOG} {limit:.1f}", after_hangup=True)
+            self._limit = now + limit
 
-    async def _command(
-        self, command: str, seconds: float = 0.0, *, after_hangup: bool = False
-    ) -> dict[str, tuple[str, str]]:
+    def _limit_for(self, seconds: float) -> float:
+        """Return in how many seconds the watchdog must end for a command of `seconds`, 0 if it is set for it.
+
+        That is the end of the command, or of its first step if the watchdog can be postponed, plus the grace time.
+        """
+        if self._watchdog is not None and self._watchdog.available:
+            seconds = min(seconds, STEP)
+        needed = asyncio.get_running_loop().time() + seconds + GRACE - SLACK
+        # Keep a limit that fits. A limit too far ahead would make the caller wait if this process died.
+        return 0.0 if needed <= self._limit <= needed + SLACK else seconds + GRACE
+
+    async def _command(self, command: str, seconds: float = 0.0, *, after_hangup: bool = False) -> _Reply:
         if self.hung_up and not after_hangup:
             raise HungUp
         try:
-            async with asyncio.timeout(seconds + REPLY_SECONDS):
-                reply = await self._request.send_command(command)
-            self.hung_up = self.hung_up or self._request.hung_up
+            self._connection.send(command)
+            line = await self._read_reply(seconds + REPLY_SECONDS)
         except ConnectionError as error:  # how a hang-up looks if Asterisk has not read the command yet
             if not after_hangup:
                 self.hung_up = True
                 raise HungUp from error
-            raise AgiBroken(f"{type(error).__name__} after {command.split(' ')[0]}") from error
-        except (OSError, ValueError, TimeoutError, UnicodeDecodeError, asyncio.LimitOverrunError) as error:
-            raise AgiBroken(f"{type(error).__name__} after {command.split(' ')[0]}") from error
-        return self._check_reply(command, reply, after_hangup)
+            raise AgiBroken(f"{type(error).__name__} after {_verb(command)}") from error
+        except (OSError, ValueError) as error:
+            raise AgiBroken(f"{type(error).__name__} after {_verb(command)}") from error
+        if line[:4] in ("200", "200 "):
+            found = _RESULT.match(line)
+            reply = _Reply(found[1], found[2] or "") if found is not None else _Reply("")
+            # A variable may have the value "hangup".
+            is_hangup = reply.result == "-1" if reply.value != "hangup" else reply.result != "1"
+            if not is_hangup or reply.value == "writefile":
+                return reply
+        elif not line.startswith("511"):
+            raise AgiBroken(f"{line[:80]!r} as the reply to {_verb(command)}")
+        self.hung_up = True
+        if not after_hangup:
+            raise HungUp
+        return _Reply("")
 
-    def _check_reply(self, command: str, reply: dict[str, object], after_hangup: bool) -> dict[str, tuple[str, str]]:
-        error = reply.get("error")
-        if error in ("AGIResultHangup", "AGIAppError") or str(reply.get("status_code")) == "511":
-            self.hung_up = True
-            if not after_hangup:
-                raise HungUp
-        elif error is not None:
-            raise AgiBroken(f"{error} after {command.split(' ')[0]}: {reply.get('msg')}")
-        return reply  # type: ignore[return-value]
+    async def _read_reply(self, seconds: float) -> str:
+        """Return the line of a reply. One that says "HANGUP" precedes it after a hang-up, and "100 Trying" may."""
+        line = await self._connection.read_line(seconds)
+        while line == "HANGUP" or line.startswith("100"):
+            self.hung_up = self.hung_up or line == "HANGUP"
+            line = await self._connection.read_line(seconds)
+        return line
+
+
+def _verb(command: str) -> str:
+    return command.partition(" ")[0]
+
+
+def _setting(name: str, value: str) -> str:
+    """Return an expression of the dialplan that sets a variable, and whose value is then that of the variable."""
+    if not _PLAIN.fullmatch(value):
+        raise AgiBroken(f"unsafe value: {value!r}")
+    return f"${{SET({_name(name)}={value})}}"
 
 
 def _name(name: str) -> str:
@@ -278,9 +286,9 @@ def _quoted(value: str) -> str:
     return f'"{escaped}"'
 
 
-def _digit(reply: Mapping[str, tuple[str, str]]) -> str:
+def _digit(reply: _Reply) -> str:
     """Return the key in a reply. The result is the ASCII code of the key, or 0."""
-    value = reply.get("result", ("", ""))[0]
+    value = reply.result
     if not re.fullmatch(r"-?[0-9]{1,3}", value):
         raise AgiBroken(f"invalid result: {value!r}")
     key = chr(int(value)) if int(value) > 0 else ""
@@ -291,12 +299,12 @@ Handler = Callable[[AgiSession], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class _Connection:
-    """A connection from `address`. `known`: Asterisk may have this address."""
+class _Peer:
+    """Where a connection comes from. `known`: Asterisk may have this address. `too_slow` ends a half-open one."""
 
     address: str
     known: bool
-    writer: asyncio.StreamWriter
+    too_slow: asyncio.TimerHandle
 
 
 class AgiServer:
@@ -323,8 +331,8 @@ class AgiServer:
         self._header_seconds = header_seconds
         self._on_refused, self._serves, self._log = on_refused, serves, LimitedLog()
         self._server: asyncio.Server | None = None
-        self._half_open: dict[asyncio.Task[None], _Connection] = {}  # oldest first
-        self._sessions: dict[asyncio.Task[None], _Connection] = {}
+        self._half_open: dict[AgiConnection, _Peer] = {}  # oldest first
+        self._sessions: dict[asyncio.Task[None], _Peer] = {}
 
     @property
     def sessions(self) -> int:
@@ -338,8 +346,8 @@ class AgiServer:
 
     async def start(self) -> None:
         """Start listening. With port 0, `port` becomes the port that the system chose."""
-        self._server = await asyncio.start_server(
-            self._accept, self._host, self.port, limit=LONGEST_LINE, backlog=BACKLOG
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: AgiConnection(self._accept, self._read_headers, self._lose), self._host, self.port, backlog=BACKLOG
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -359,122 +367,127 @@ class AgiServer:
         """Stop listening and end all sessions. Their callers go to the error destination."""
         if self._server is not None:
             self._server.close()
-        tasks = [*self._half_open, *self._sessions]
-        for connection in self._half_open.values():
-            connection.writer.transport.abort()  # its task may not have begun
+        for connection in list(self._half_open):
+            self._drop(connection)
+        tasks = list(self._sessions)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        address, own = (str((writer.get_extra_info(name) or ("",))[0]) for name in ("peername", "sockname"))
+    # -- connections without a call ---------------------------------------------------------------------------
+
+    def _accept(self, connection: AgiConnection) -> None:
+        info = connection.transport.get_extra_info
+        address, own = (str((info(name) or ("",))[0]) for name in ("peername", "sockname"))
         if not self._access.accepts(address, own):
             self._log.write(logging.WARNING, "refusing FastAGI connections from %s, which is not the PBX", address)
-            writer.transport.abort()
+            connection.transport.abort()
             self._on_refused(address)
             return
         if not self._serves():
-            writer.transport.abort()
+            connection.transport.abort()
             return
-        connection = _Connection(address, self._access.is_known(address, own), writer)
         self._make_room(address)
-        task = asyncio.create_task(self._serve(reader, connection))
-        self._half_open[task] = connection
-        task.add_done_callback(self._forget)
-
-    def _forget(self, task: asyncio.Task[None]) -> None:
-        self._half_open.pop(task, None)
-        self._sessions.pop(task, None)
+        too_slow = asyncio.get_running_loop().call_later(self._header_seconds, self._end_silent, connection, "too slow")
+        self._half_open[connection] = _Peer(address, self._access.is_known(address, own), too_slow)
 
     def _make_room(self, address: str) -> None:
         """Close the oldest half-open connection if there are too many, one of this address if that has too many."""
-        own = [task for task, other in self._half_open.items() if other.address == address]
+        if len(self._half_open) < min(MOST_HALF_OPEN, MOST_HALF_OPEN_OF_PEER):
+            return
+        own = [connection for connection, other in self._half_open.items() if other.address == address]
         if len(own) >= MOST_HALF_OPEN_OF_PEER:
             oldest = own[0]
         elif len(self._half_open) >= MOST_HALF_OPEN:
-            strangers = (task for task, other in self._half_open.items() if not other.known)
+            strangers = (connection for connection, other in self._half_open.items() if not other.known)
             oldest = next(strangers, next(iter(self._half_open)))
         else:
             return
         self._log.write(logging.WARNING, "too many FastAGI connections without a call, the last from %s", address)
-        self._half_open.pop(oldest).writer.transport.abort()  # this ends its task
+        self._drop(oldest)
 
-    def _begin(self, connection: _Connection) -> bool:
-        """Make the connection of the current task a session. Return false if there are too many, or it is closed."""
-        task = asyncio.current_task()
-        if task is None or self._half_open.pop(task, None) is None:
-            return False
+    def _drop(self, connection: AgiConnection) -> _Peer | None:
+        """Close a half-open connection. Return whose it was, None if it is not half-open."""
+        peer = self._half_open.pop(connection, None)
+        if peer is not None:
+            peer.too_slow.cancel()
+            connection.transport.abort()  # such a peer may never read what is left to send
+        return peer
+
+    def _end_silent(self, connection: AgiConnection, reason: str) -> None:
+        peer = self._drop(connection)
+        if peer is not None:
+            self._log.write(logging.INFO, "%s connected and does not speak AGI: %s", peer.address, reason)
+
+    def _lose(self, connection: AgiConnection) -> None:
+        self._end_silent(connection, "the connection ended")
+
+    def _read_headers(self, connection: AgiConnection, data: bytes) -> None:
+        """Begin the call when the agi_… headers are complete. `data` is all that came."""
+        peer = self._half_open.get(connection)
+        if peer is None:  # it is being closed
+            return
+        try:
+            parsed = parse_headers(data)
+        except HeadersTooLong:
+            text = "%s sent more than %d header lines or %d bytes"
+            self._log.write(logging.WARNING, text, peer.address, HEADER_LINES, HEADER_BYTES)
+            self._drop(connection)
+            return
+        if parsed is None:
+            return
+        env, rest = parsed
+        path = self._open(env, peer)
+        if path is None or path == PING or not self._has_room(peer):
+            if path == PING:
+                connection.transport.write(ANSWER_TO_PING)
+            self._drop(connection)
+            return
+        peer.too_slow.cancel()
+        del self._half_open[connection]
+        connection.take_lines(rest)
+        session = AgiSession(env | {"agi_network_script": path}, connection, self._watchdog)
+        task = asyncio.get_running_loop().create_task(self._serve(session))
+        self._sessions[task] = peer
+        task.add_done_callback(self._sessions.pop)
+        task.add_done_callback(lambda _: connection.transport.close())
+
+    def _open(self, env: Mapping[str, str], peer: _Peer) -> str | None:
+        """Return the path of the script, None if the peer is not our Asterisk."""
+        if "agi_network" not in env:
+            return None
+        script = env.get("agi_network_script", "")
+        # a question of the doctor is no call from Asterisk
+        path = self._access.open(script, known=peer.known and not script.endswith(f"/{PING}"))
+        if path is None:
+            self._log.write(logging.WARNING, "refusing a FastAGI call from %s without our secret", peer.address)
+        return path
+
+    # -- calls ------------------------------------------------------------------------------------------------
+
+    def _has_room(self, peer: _Peer) -> bool:
+        """Tell whether another call of this peer may begin."""
         if len(self._sessions) >= MOST_SESSIONS:
             self._log.write(logging.ERROR, "more than %d callers at once: refusing another", MOST_SESSIONS)
             return False
-        address, most = connection.address, MOST_SESSIONS_OF_PEER if connection.known else MOST_SESSIONS_OF_STRANGER
-        if sum(other.address == address for other in self._sessions.values()) >= most:
-            self._log.write(logging.ERROR, "more than %d callers from %s at once: refusing another", most, address)
+        most = MOST_SESSIONS_OF_PEER if peer.known else MOST_SESSIONS_OF_STRANGER
+        if len(self._sessions) < most:
+            return True
+        if sum(other.address == peer.address for other in self._sessions.values()) >= most:
+            text = "more than %d callers from %s at once: refusing another"
+            self._log.write(logging.ERROR, text, most, peer.address)
             return False
-        self._sessions[task] = connection
         return True
 
-    async def _serve(self, reader: asyncio.StreamReader, connection: _Connection) -> None:
-        is_call = False
+    async def _serve(self, session: AgiSession) -> None:
         try:
-            env = await self._headers(reader, connection)
-            if env is not None and env["agi_network_script"] == PING:
-                connection.writer.write(ANSWER_TO_PING)
-                await connection.writer.drain()
-                return
-            is_call = env is not None and self._begin(connection)
-            if env is not None and is_call:
-                await self._handler(AgiSession(env, reader, connection.writer, self._watchdog))
+            await self._handler(session)
         except HungUp:
             pass
         except (AgiBroken, OSError) as error:
             log.warning("the dialogue with a caller failed: %s", error)
         except Exception:
             log.exception("the dialogue failed; the caller goes to the error destination")
-        finally:
-            if is_call:
-                connection.writer.close()
-            else:  # such a peer may never read what is left to send
-                connection.writer.transport.abort()
-
-    async def _headers(self, reader: asyncio.StreamReader, connection: _Connection) -> dict[str, str] | None:
-        """Read the agi_… headers up to the empty line. Return None if the peer is not our Asterisk."""
-        address = connection.address
-        try:
-            async with asyncio.timeout(self._header_seconds):
-                env = await self._read_headers(reader)
-        except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError) as error:
-            reason = type(error).__name__
-            self._log.write(logging.INFO, "%s connected and does not speak AGI: %s", address, reason)
-            return None
-        if env is None:
-            text = "%s sent more than %d header lines or %d bytes"
-            self._log.write(logging.WARNING, text, address, HEADER_LINES, HEADER_BYTES)
-            return None
-        if "agi_network" not in env:
-            return None
-        script = env.get("agi_network_script", "")
-        # a question of the doctor is no call from Asterisk
-        path = self._access.open(script, known=connection.known and not script.endswith(f"/{PING}"))
-        if path is None:
-            self._log.write(logging.WARNING, "refusing a FastAGI call from %s without our secret", address)
-            return None
-        return env | {"agi_network_script": path}
-
-    async def _read_headers(self, reader: asyncio.StreamReader) -> dict[str, str] | None:
-        """Return the headers, None if they are too long."""
-        env: dict[str, str] = {}
-        size = 0
-        for _ in range(HEADER_LINES):
-            line = await reader.readuntil(b"\n")
-            size += len(line)
-            if size > HEADER_BYTES:
-                return None
-            if not line.strip():
-                return env
-            name, _, value = line.decode("utf-8", "replace").rstrip("\r\n").partition(": ")
-            env[name] = value
-        return None
 
 
 def is_bazang(host: str, port: int, secret: str, seconds: float) -> bool:

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Collection
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class AgiAccess:
         self._on_upgrade(upgrade)
 
 
+@lru_cache(maxsize=64)  # several times for each call
 def to_address(text: str) -> Address:
     """Return an address; an IPv4 address that came through an IPv6 socket as IPv4. Raises ValueError."""
     address = ip_address(text.partition("%")[0])

@@ -34,6 +34,7 @@ NEXT_DIGIT_SECONDS = 4.0
 DIGITS = "0123456789"
 ANY_KEY = DIGITS + "*#"
 NEXT, ERROR = "next", "error"
+REGISTERED, WITHDRAWN = "registered", "withdrawn"
 _WITHHELD = frozenset({"", "unknown", "anonymous", "restricted", "unavailable", "withheld", "private", "asterisk"})
 
 __all__ = [
@@ -183,20 +184,26 @@ async def converse(session: AgiSession, registrar: Registrar) -> None:
         log.error("unknown AGI path: %r", session.path)
         return
     result, why = ERROR, ""
+    dialogue = _Dialogue(session, registrar, module_id)
     try:
-        why = await _Dialogue(session, registrar, module_id).run()
+        why = await dialogue.run()
         result = NEXT
     except _Leave as leave:
         why = str(leave)
     except HungUp:
         why = "hung_up"
     log.info("module %s, call %s: %s (%s)", module_id, session.env.get("agi_uniqueid"), result, why)
+    if dialogue.told == (result, why):
+        return
     if result == ERROR and why != "hung_up" and await session.get_variable(variables.LEFT):
         queue, uniqueid = await session.get_variable(variables.QUEUE), session.env.get("agi_uniqueid", "")
         place = registrar.place_in_queue(queue, uniqueid)
         await session.set_variable(variables.PLACE, str(place or ""))
-    await session.set_variable(variables.WHY, why)
-    await session.set_variable(variables.RESULT, result)
+    await session.set_variables(_outcome(result, why))
+
+
+def _outcome(result: str, why: str) -> dict[str, str]:
+    return {variables.WHY: why, variables.RESULT: result}
 
 
 class _Dialogue:
@@ -205,6 +212,7 @@ class _Dialogue:
         self._call_at: datetime | None = None  # the time that the caller chose
         self._request = 0  # the id of the registered request
         self._replaced: Accepted | None = None  # the number of the open request that another number replaces
+        self.told: tuple[str, str] | None = None  # the result, and why, if the dialplan has them
 
     async def run(self) -> str:
         """Run the dialogue up to the request that is "registered" or "withdrawn"; return which.
@@ -233,7 +241,7 @@ class _Dialogue:
             if own is None:
                 raise _Leave("no_number")
             await self._wait_until_stored(asyncio.ensure_future(self._store(own)))
-            return "registered"
+            return REGISTERED
 
         await self._session.answer()
         has_open = own is not None and own.is_open and self._prompts.get("has_open") is not None
@@ -241,14 +249,14 @@ class _Dialogue:
         if key == "9" and own is not None:
             await self._wait_until_stored(asyncio.ensure_future(self._withdraw(own)))
             await self._play(self._prompts.get("withdrawn"))
-            return "withdrawn"
+            return WITHDRAWN
         if key == "3":
             key = await self._ask_time(own is not None)
         if key == "1" and own is not None and await self._register(own, own=True):
-            return "registered"
+            return REGISTERED
         self._replaced = own if has_open else None
         await self._register(await self._ask_number(), own=False)
-        return "registered"
+        return REGISTERED
 
     async def _ask_about_open(self, own: Accepted) -> str:
         """Say that the caller's request stands. Return 1 = keep it; 2 = another number; 3 = a time; 9 = withdraw it."""
@@ -453,8 +461,10 @@ class _Dialogue:
             raise failure
         try:
             # If this process stops from now on, the caller still goes where callers with a request go.
-            await self._session.set_variable(variables.RESULT, NEXT)
-            await self._play_and_tell(self._last_prompt(), stored)
+            outcome, last = (NEXT, REGISTERED), self._last_prompt()
+            await self._session.set_variables(_outcome(*outcome), ahead=last.seconds if last is not None else None)
+            self.told = outcome
+            await self._play_and_tell(last, stored)
             await self._ask_name()
         except (HungUp, AgiBroken):
             log.info("the caller hung up after the request was registered")
@@ -525,7 +535,8 @@ class _Dialogue:
         """Read who is on the line now, and tell whether it is somebody else: a transfer may have been completed."""
         before = self._call
         try:
-            self._call = await _current_caller(self._session, before)
+            prompt = self._prompts.get("before_success")
+            self._call = await _current_caller(self._session, before, prompt.seconds if prompt is not None else None)
         except (AgiBroken, HungUp) as error:
             log.info("cannot read the caller again: %r", error)
         return self._call != before
@@ -569,11 +580,14 @@ def dialogue_id(uniqueid: str, hops: str) -> str:
     return f"{uniqueid}/{integer(hops)}" if uniqueid and integer(hops) > 1 else uniqueid
 
 
-async def _current_caller(session: AgiSession, call: CallerFacts) -> CallerFacts:
-    """Return the facts with the caller who is on the line now. They stay as they are if Asterisk does not reply."""
+async def _current_caller(session: AgiSession, call: CallerFacts, ahead: float | None) -> CallerFacts:
+    """Return the facts with the caller who is on the line now. They stay as they are if Asterisk does not reply.
+
+    `ahead`: how long the next command takes.
+    """
     # The caller, or another PBX, says the number and the name.
     names = variables.CHANNEL, variables.PRESENTATION, variables.NUMBER, variables.NAME
-    channel, presentation, number, name = await session.get_variables(*names)
+    channel, presentation, number, name = await session.get_variables(*names, ahead=ahead)
     if not channel:  # every channel has a name
         return call
     return replace(call, channel=channel, caller_number=_number(number, presentation), caller_name=_plain(name))

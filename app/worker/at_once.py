@@ -5,7 +5,7 @@ the answers.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Generic, TypeVar
@@ -13,6 +13,30 @@ from typing import Generic, TypeVar
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 MOST_AT_ONCE = 50
+BUSY_SECONDS = 0.1  # since several came at once: so long, others are waited for
+QUIET_SECONDS = 0.002  # in which nobody comes, then nobody is waited for any more
+LONGEST_GATHER = 0.02  # seconds
+
+
+class Gathering:
+    """Wait for others while many come, since one more in a group costs much less than another group.
+
+    Whoever comes alone does not wait.
+    """
+
+    def __init__(self) -> None:
+        self._busy_until = 0.0  # loop time
+
+    async def wait(self, waiting: Sized, most: int) -> None:
+        """Wait until `most` are `waiting`, or nobody else comes. `waiting` is a list that grows meanwhile."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if len(waiting) > 1:
+            self._busy_until = now + BUSY_SECONDS
+        count, latest = 0, now + LONGEST_GATHER if now < self._busy_until else now
+        while count < len(waiting) < most and loop.time() < latest:
+            count = len(waiting)
+            await asyncio.sleep(QUIET_SECONDS)
 
 
 class AtOnce(Generic[Question, Answer]):
@@ -25,6 +49,7 @@ class AtOnce(Generic[Question, Answer]):
     def __init__(self, answer: Callable[[Sequence[Question]], Sequence[Answer]], name: str) -> None:
         self._answer = answer
         self._waiting: list[tuple[Question, asyncio.Future[Answer]]] = []
+        self._gathering = Gathering()
         self._task: asyncio.Task[None] | None = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
 
@@ -44,6 +69,7 @@ class AtOnce(Generic[Question, Answer]):
         loop = asyncio.get_running_loop()
         try:
             while self._waiting:
+                await self._gathering.wait(self._waiting, MOST_AT_ONCE)
                 group, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
                 questions = [question for question, _ in group]
                 answers: Sequence[Answer | _Failed]

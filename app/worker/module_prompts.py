@@ -6,21 +6,28 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from datetime import datetime
 
 from app.audio.clip import Clip, SoundError
 from app.audio.library import OFFERS, WHILE_DOWN, SoundLibrary
+from app.config import Settings
+from app.domain.hours import Hours
 from app.services.modules import while_down
 from app.services.modules.offers import is_offered, offer_file
 from app.services.prompts.digits import list_digit_files
 from app.services.prompts.sounds import make_digit_clips, make_module_clips, make_readout
 from app.services.prompts.voice import load_module_speech, synthesize_with_fallback
+from app.services.requests.outside import find_outside
 from app.store import requests as store
+from app.store import settings as store_settings
 from app.store.configuration import load_configuration
 from app.store.database import Database
+from app.store.hours import make_hours
 from app.store.models import Module
 from app.telephony.agi import Sound
 from app.telephony.ivr import ModuleView
 from app.worker.at_once import AtOnce
+from app.worker.clock import utcnow
 
 log = logging.getLogger(__name__)
 RENEWAL_SECONDS = 2.0  # how long a caller waits for new sounds if there are old ones
@@ -30,9 +37,14 @@ class ModulePrompts:
     """`executor`: runs the synthesis, which takes seconds."""
 
     def __init__(
-        self, database: Database, library: SoundLibrary, asterisk_path: Callable[[Clip], str], executor: Executor
+        self,
+        settings: Settings,
+        database: Database,
+        library: SoundLibrary,
+        asterisk_path: Callable[[Clip], str],
+        executor: Executor,
     ) -> None:
-        self._database, self._library, self._executor = database, library, executor
+        self._settings, self._database, self._library, self._executor = settings, database, library, executor
         self._asterisk_path = asterisk_path
         self._modules: dict[int, ModuleView] = {}
         self._outdated: dict[int, ModuleView] = {}  # callers hear these if the new ones take long
@@ -62,16 +74,17 @@ class ModulePrompts:
 
     async def load(self, module_id: int) -> ModuleView | None:
         """Return a module with its prompts, None if it does not exist. Its prompts may have to be made first."""
-        current = self._modules.get(module_id)
-        if current is not None:
-            return await self._present.ask(current)
+        view = self._modules.get(module_id) or await self._make_or_wait(module_id)
+        return await self._present.ask(view) if view is not None else None
+
+    async def _make_or_wait(self, module_id: int) -> ModuleView | None:
         making = asyncio.get_running_loop().run_in_executor(self._executor, self._find_or_make, module_id)
         outdated = self._outdated.get(module_id)
         if outdated is not None:
             done, _ = await asyncio.wait({making}, timeout=RENEWAL_SECONDS)
             if not done:
                 making.add_done_callback(_log_failure)
-                return await self._present.ask(outdated)
+                return outdated
         return await making
 
     async def speak(self, module_id: int, text: str) -> Sound | None:
@@ -130,10 +143,19 @@ class ModulePrompts:
         self._library.keep_published(WHILE_DOWN, heard_while_down)
 
     def _update(self, views: Sequence[ModuleView]) -> list[ModuleView | None]:
-        """Return each view with the module's present name, code and state. These hold even while sounds are old."""
+        """Return each view with the module's present state, also while its sounds are old; None if it is gone."""
+        now = utcnow()
         with self._database.read() as session:
-            modules = load_configuration(self._database, session).modules
-        return [_with_state(view, modules.get(view.id)) for view in views]
+            configuration = load_configuration(self._database, session)
+            office = store_settings.office(session, self._settings, configuration.settings)
+        days, modules = configuration.special_days, configuration.modules
+        hours = make_hours(office.timezone, office.region, configuration.settings, days, now)
+        updated: dict[int, ModuleView | None] = {}  # many callers come to the same module
+        for view in views:
+            if id(view) not in updated:
+                module = modules.get(view.id)
+                updated[id(view)] = None if module is None else _with_state(view, module, hours.of(module), now)
+        return [updated[id(view)] for view in views]
 
     def _find_or_make(self, module_id: int) -> ModuleView | None:
         with self._making.setdefault(module_id, threading.Lock()):  # several callers wait for the same prompts
@@ -182,15 +204,15 @@ class ModulePrompts:
         return Sound(self._asterisk_path(clip), clip.seconds)
 
 
-def _with_state(view: ModuleView, module: Module | None) -> ModuleView | None:
-    if module is None:
-        return None
+def _with_state(view: ModuleView, module: Module, hours: Hours, now: datetime) -> ModuleView:
+    """Return a view with the name, the code and the state of its module."""
     return replace(
         view,
         name=module.name,
         code=module.code,
         active=module.active,
         silent=module.silent,
+        outside=find_outside(module, hours, now),
         offers_times=view.offers_times and module.offers_times,  # old sounds may not offer it
         tells_prospect=module.tells_place or module.tells_wait,
         asks_name=view.asks_name and module.asks_name,

@@ -45,7 +45,7 @@ class PromptStore:
             settings, database, self.library, lambda clip: self.asterisk_path(clip.path)
         )
         self._module_prompts = ModulePrompts(
-            database, self.library, lambda clip: self.asterisk_path(clip.path), self._executor
+            settings, database, self.library, lambda clip: self.asterisk_path(clip.path), self._executor
         )
         # The last numbers that were registered, each with its module. The others are made when they are needed.
         self._expected: deque[tuple[int, str]] = deque(maxlen=MOST_EXPECTED)

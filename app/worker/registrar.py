@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -12,7 +11,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.audio.prompt_texts import appointment_text, delay_text, place_text, wait_text
 from app.config import Settings
 from app.domain import chosen_times, numbers
-from app.domain.hours import Outside
 from app.domain.limits import LimitReason
 from app.domain.number_policy import NumberPolicy, Rule, Source, Verdict, judge
 from app.domain.numbers import NumberPlan
@@ -22,7 +20,7 @@ from app.services.errors import ErrorCode
 from app.services.requests.chosen_times import find_free
 from app.services.requests.kept import KeptRefusal, register_kept
 from app.services.requests.number_lists import canonical
-from app.services.requests.outside import find_outside, hours_of
+from app.services.requests.outside import hours_of
 from app.services.requests.prospects import find_prospect
 from app.services.requests.registration import (
     Registration,
@@ -34,9 +32,7 @@ from app.services.requests.registration import (
 from app.services.requests.together import Prospective, foresee
 from app.store import requests as store
 from app.store import settings as store_settings
-from app.store.configuration import load_configuration
 from app.store.database import Database
-from app.store.hours import make_hours
 from app.store.number_lists import load_lists
 from app.store.number_policy import load_policy
 from app.telephony.agi_access import LimitedLog
@@ -91,31 +87,12 @@ class Registrar:
         self._entered, self._left, self._hang_up = entered, left, hang_up
         self._names = names
         self._registrations = Registrations(database)
-        self._outside = AtOnce(self._find_outside, "hours")
         self._prospects = AtOnce(self._foresee, "registrations-check")
         self._rules: tuple[float, NumberPlan, NumberPolicy] | None = None
         self._log = LimitedLog()
 
     async def module(self, module_id: int) -> ModuleView | None:
-        view = await self._sounds.load_module(module_id)
-        if view is None:
-            return None
-        return replace(view, outside=await self._outside.ask(module_id))
-
-    def _find_outside(self, module_ids: Sequence[int]) -> list[Outside | None]:
-        """Return what these modules do for callers now, None for those that offer them a call as usual."""
-        now = utcnow()
-        with self._database.read() as session:
-            configuration = load_configuration(self._database, session)
-            office = store_settings.office(session, self._settings, configuration.settings)
-        days, modules = configuration.special_days, configuration.modules
-        hours = make_hours(office.timezone, office.region, configuration.settings, days, now)
-        found = {
-            module.id: find_outside(module, hours.of(module), now)
-            for module in map(modules.get, set(module_ids))
-            if module is not None
-        }
-        return [found.get(module_id) for module_id in module_ids]
+        return await self._sounds.load_module(module_id)
 
     async def choose_time(self, call: CallerFacts, key: str) -> ChosenTime | None:
         """Return the time that a caller chose by a key, or the next free one, None if none is free."""
@@ -269,7 +246,6 @@ class Registrar:
     def close(self) -> None:
         """End the threads of its own when they have nothing to do."""
         self._registrations.close()
-        self._outside.close()
         self._prospects.close()
 
     def new_name(self, request: int) -> Sound:

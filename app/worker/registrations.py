@@ -12,12 +12,13 @@ from datetime import datetime
 from app.services.requests.registration import Registration
 from app.services.requests.together import register_together
 from app.store.database import PASSING_FAILURES, Database
+from app.worker.at_once import Gathering
 
 log = logging.getLogger(__name__)
 STORE_SECONDS = 15.0  # without any request being stored, after which those who wait are told no
 LONGEST_WAIT = 100.0  # seconds for which a caller waits in a long line that moves
 RETRY_SECONDS = 0.1
-MOST_AT_ONCE = 25  # requests in one transaction; all other writers wait for it
+MOST_AT_ONCE = 50  # requests in one transaction; all other writers wait for it
 
 
 class _Waiting:
@@ -47,6 +48,7 @@ class Registrations:
         self._database = database
         self._waiting: list[_Waiting] = []
         self._at_once, self._stored_at = MOST_AT_ONCE, 0.0  # loop time
+        self._gathering = Gathering()
         self._task: asyncio.Task[None] | None = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="registrations")
 
@@ -75,6 +77,7 @@ class Registrations:
     async def _store_all(self) -> None:
         try:
             while self._waiting:
+                await self._gathering.wait(self._waiting, self._at_once)
                 group, self._waiting = self._waiting[: self._at_once], self._waiting[self._at_once :]
                 if await self._store_group(group):
                     self._at_once = MOST_AT_ONCE

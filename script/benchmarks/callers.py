@@ -13,8 +13,9 @@ import re
 import sys
 import time
 
-RESULT = b"SET VARIABLE BAZANG_RESULT "
+RESULT = b"BAZANG_RESULT"
 _READ = re.compile(rb"\$\{([^}]+)\}")
+_SET = re.compile(rb"SET\(([^=]+)=(.*)\)")
 _OK = b"200 result=0\n"
 _SET_DONE = b"200 result=1\n"
 _KEY_1 = b"200 result=49 endpos=160\n"
@@ -89,8 +90,7 @@ class Caller(asyncio.Protocol):
 
     def _answer(self, command: bytes) -> bytes:
         if command.startswith(b"SET VARIABLE "):
-            if command.startswith(RESULT):
-                self.registered = b"next" in command
+            self._set(*command.removeprefix(b"SET VARIABLE ").split(b" ", 1))
             return _SET_DONE
         if command.startswith(b"GET FULL VARIABLE "):
             values = _UNIT.join(self._value(name) for name in _READ.findall(command))
@@ -99,7 +99,15 @@ class Caller(asyncio.Protocol):
             return _KEY_1
         return _OK
 
+    def _set(self, name: bytes, value: bytes) -> None:
+        if name == RESULT:
+            self.registered = value.strip(b'"') == b"next"
+
     def _value(self, name: bytes) -> bytes:
+        """Return a variable, or set one and return its value, as the function SET does."""
+        if (setting := _SET.fullmatch(name)) is not None:
+            self._set(*setting.groups())
+            return setting[2]
         match name:
             case b"CHANNEL":
                 return self._channel

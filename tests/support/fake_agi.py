@@ -157,7 +157,7 @@ class FakeCall:
             case ["GET", "VARIABLE", name]:
                 return f"200 result=1 ({self.variables[name]})" if name in self.variables else "200 result=0"
             case ["GET", "FULL", "VARIABLE", expression]:
-                value = _VARIABLE.sub(lambda found: self.variables.get(found[1], ""), expression)
+                value = _VARIABLE.sub(lambda found: self._value(found[1]), expression)
                 return f"200 result=1 ({value})"
             case ["SET", "VARIABLE", name, *value]:
                 self._set(name, " ".join(value))
@@ -181,6 +181,13 @@ class FakeCall:
                 self._line.extend(self._take_press("answer").keys)
                 return "200 result=0"
         return "510 Invalid or unknown command"
+
+    def _value(self, name: str) -> str:
+        """Return a variable, or set one and return its value, as the function SET does."""
+        if (setting := _SETTING.fullmatch(name)) is not None:
+            self._set(*setting.groups())
+            return setting[2]
+        return self.variables.get(name, "")
 
     def _set(self, name: str, value: str) -> None:
         if name == WATCHDOG:
@@ -211,6 +218,8 @@ class FakeCall:
 
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_SETTING_IN = re.compile(r"\$\{SET\(([^=]+)=([^}]*)\)\}")
+_SETTING = re.compile(r"SET\(([^=]+)=(.*)\)")
 
 
 def _code(key: str) -> int:
@@ -222,7 +231,10 @@ def _short(words: Sequence[str]) -> str:
         case ["GET", "VARIABLE", name]:
             return f"get {name}"
         case ["GET", "FULL", "VARIABLE", expression]:
-            return f"get {' '.join(_VARIABLE.findall(expression))}"
+            settings = [found.groups() for found in _SETTING_IN.finditer(expression) if found[1] != WATCHDOG]
+            names = [name for name in _VARIABLE.findall(expression) if not _SETTING.fullmatch(name)]
+            gets, sets = " ".join(["get", *names]), " ".join(["set", *(f"{name}={value}" for name, value in settings)])
+            return gets if names else sets
         case ["SET", "VARIABLE", name, *value]:
             return f"set {name}={' '.join(value)}"
         case ["STREAM", "FILE", path, *_]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.telephony import agi
+from app.telephony import agi, agi_connection
 from app.telephony.agi import AgiBroken, AgiServer, AgiSession, HungUp, Sound
 from app.telephony.agi_access import AgiAccess, LimitedLog, Upgrade
 from app.telephony.variables import GRACE
@@ -150,7 +150,7 @@ async def test_slow_headers_time_out(impatient: Answering) -> None:
     closed = asyncio.create_task(is_closed(reader))
     lines = 0
     while not closed.done():
-        assert lines < agi.HEADER_LINES - 10, "the time limit must end it, not the limit of lines"
+        assert lines < agi_connection.HEADER_LINES - 10, "the time limit must end it, not the limit of lines"
         writer.write(b"agi_slow: yes\n")
         lines += 1
         await asyncio.sleep(0.01)
@@ -162,9 +162,9 @@ async def test_slow_headers_time_out(impatient: Answering) -> None:
 @pytest.mark.parametrize(
     "flood",
     [
-        pytest.param(b"agi_network: " + b"x" * (agi.LONGEST_LINE + 1000) + b"\n\n", id="a long line"),
+        pytest.param(b"agi_network: " + b"x" * (agi_connection.LONGEST_LINE + 1000) + b"\n\n", id="a long line"),
         pytest.param(b"x" * 1_000_000, id="no line at all"),
-        pytest.param(b"agi_network: yes\n" + b"a: b\n" * agi.HEADER_LINES + b"\n", id="many lines"),
+        pytest.param(b"agi_network: yes\n" + b"a: b\n" * agi_connection.HEADER_LINES + b"\n", id="many lines"),
         pytest.param(b"agi_network: yes\n" + (b"a: " + b"b" * 4000 + b"\n") * 9 + b"\n", id="many bytes"),
     ],
 )
@@ -517,7 +517,7 @@ async def test_hangup_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
         b"520-Invalid command syntax.  Proper usage follows:\nUsage: ...\n520 End of proper usage.\n",
         b"999 what\n",
         b"\xff\xfe\n",
-        b"200 result=" + b"1" * (agi.LONGEST_LINE + 1000) + b"\n",
+        b"200 result=" + b"1" * (agi_connection.LONGEST_LINE + 1000) + b"\n",
         b"x" * 100_000,
     ],
     ids=lambda reply: repr(reply[:30]),
@@ -640,6 +640,38 @@ async def test_variable_is_set_to_exactly_the_value(value: str) -> None:
     await run(call, dialogue)
     assert call.variables["BAZANG_WHY"] == value
     assert len(call.commands) == 1
+
+
+async def test_several_variables_are_set_by_one_command() -> None:
+    call, values = FakeCall(), {"BAZANG_WHY": "registered", "BAZANG_RESULT": "next", "BAZANG_PLACE": ""}
+    await run(call, lambda session: session.set_variables(values, ahead=2.0))
+    assert {name: call.variables[name] for name in values} == values
+    assert (len(call.commands), call.watchdog) == (1, [2.0 + GRACE])
+
+
+@pytest.mark.parametrize("reply", [b"200 result=0\n", b"200 result=1 ()\n", b"200 result=1 (next)\n"])
+async def test_variables_that_asterisk_does_not_set_break_the_session(reply: bytes) -> None:
+    call = FakeCall(replies={"GET FULL VARIABLE": reply})
+    with pytest.raises(AgiBroken, match="BAZANG_WHY and BAZANG_RESULT"):
+        await run(call, lambda session: session.set_variables({"BAZANG_WHY": "registered", "BAZANG_RESULT": "next"}))
+
+
+@pytest.mark.parametrize("value", ["a)", "${A}", "a,b", "a b", 'a"', "سارا", "a\nHANGUP"])
+async def test_value_that_could_be_syntax_is_not_set_by_an_expression(value: str) -> None:
+    call = FakeCall()
+    with pytest.raises(AgiBroken):
+        await run(call, lambda session: session.set_variables({"BAZANG_WHY": value}))
+    assert call.commands == []
+
+
+async def test_watchdog_that_could_not_be_set_with_variables_is_set_before_the_command() -> None:
+    async def dialogue(session: AgiSession) -> None:
+        await session.get_variables("CHANNEL", ahead=20)
+        await session.play([Sound("bazang/intro", 20)])
+
+    call = FakeCall(replies={"GET FULL VARIABLE": b"200 result=0\n"})
+    await run(call, dialogue)
+    assert call.watchdog == [20 + GRACE]
 
 
 @pytest.mark.parametrize("value", ["a\nHANGUP", "a\r", "a\0b"])

@@ -174,10 +174,8 @@ async def test_key_2_registers_a_typed_number() -> None:
         "wait 5.0",
         *CALLER,
         "play before_success",
-        "set BAZANG_RESULT=next",
+        "set BAZANG_WHY=registered BAZANG_RESULT=next",
         "play after_success",
-        "set BAZANG_WHY=registered",
-        "set BAZANG_RESULT=next",
     ]
     assert registrar.registered == [Accepted("+982188881234", TYPED)]
     assert registrar.checked == [(OWN, False), (TYPED, True)]
@@ -245,11 +243,28 @@ async def test_caller_is_kept_on_the_line_until_the_database_has_answered(
     assert result(call) == ("next", "registered")
 
 
-async def test_result_is_set_by_the_last_command() -> None:
+async def test_result_is_set_once() -> None:
     """Asterisk reads it as soon as the session ends."""
     for call in (FakeCall(Press("intro", "1")), FakeCall(Press("intro", "0")), FakeCall(hang_up=HangUp(2))):
         await dial(call, FakeRegistrar())
-        assert call.log[-1].startswith("set BAZANG_RESULT=")
+        assert sum(" BAZANG_RESULT=" in command for command in call.log) == 1
+        assert result(call)[0] is not None
+
+
+async def test_watchdog_of_a_prompt_is_set_by_the_command_before_it() -> None:
+    view = module()
+    lengths = {name: sound and replace(sound, seconds=float(n)) for n, (name, sound) in enumerate(view.prompts.items())}
+    call = await dial(short_call(), FakeRegistrar(replace(view, prompts=lengths)))
+    alone = [command for command in call.commands if command.startswith(f"SET VARIABLE {variables.WATCHDOG}")]
+    assert (len(alone), len(call.watchdog)) == (1, 3), "that of the intro follows the answer"
+
+
+async def test_request_stays_registered_if_asterisk_does_not_set_the_result() -> None:
+    """The log says so, and the dialplan goes on as after a service that failed."""
+    registrar = FakeRegistrar()
+    call = await dial(FakeCall(Press("intro", "1"), replies={"GET FULL VARIABLE ${SET": b"200 result=0\n"}), registrar)
+    assert len(registrar.registered) == 1
+    assert variables.RESULT not in call.variables
 
 
 async def test_each_key_may_interrupt_its_prompt() -> None:
@@ -614,7 +629,7 @@ async def test_silent_module_without_a_number_leads_to_the_error_destination(ref
 async def test_inactive_or_unknown_module_plays_nothing(view: ModuleView, script: str, why: str) -> None:
     registrar = FakeRegistrar(view)
     call = await dial(FakeCall(Press("intro", "1"), headers={"agi_network_script": script}), registrar)
-    assert call.log == ["get BAZANG_LEFT", f"set BAZANG_WHY={why}", "set BAZANG_RESULT=error"]
+    assert call.log == ["get BAZANG_LEFT", f"set BAZANG_WHY={why} BAZANG_RESULT=error"]
     assert registrar.registered == []
 
 
@@ -624,7 +639,7 @@ async def test_prompts_that_are_not_ready_in_time_lead_to_the_error_destination(
     monkeypatch.setattr(ivr, "MODULE_SECONDS", 0.0)
     registrar = FakeRegistrar()
     call = await dial(FakeCall(Press("intro", "1")), registrar)
-    assert call.log == ["get BAZANG_LEFT", "set BAZANG_WHY=prompts_not_ready", "set BAZANG_RESULT=error"]
+    assert call.log == ["get BAZANG_LEFT", "set BAZANG_WHY=prompts_not_ready BAZANG_RESULT=error"]
     assert registrar.registered == []
 
 
@@ -827,8 +842,8 @@ async def test_transferred_caller_without_a_number_types_one(withheld: dict[str,
 # -- hang-up --------------------------------------------------------------------------------------------------
 
 # The number of commands of a dialogue, and the number of the command whose reply is the confirmation.
-LONG, LONG_CONFIRMED = 38, 32
-SHORT, SHORT_CONFIRMED = 9, 3
+LONG, LONG_CONFIRMED = 36, 32
+SHORT, SHORT_CONFIRMED = 7, 3
 HANG_UPS = ("within", "between", "silent", "gone")
 
 
@@ -865,7 +880,7 @@ async def check_hangup(call: FakeCall, after: int, how: str, length: int, confir
     await dial(call, registrar)
     confirmed = after > confirmation or (after == confirmation and how == "between")
     assert [accepted.spoken for accepted in registrar.registered] == ([number] if confirmed else []), after
-    before_success = length - 4
+    before_success = length - 2
     if how == "gone":
         # The command after that tells the dialplan of the request.
         assert result(call)[0] == ("next" if after > before_success + 1 else None), after
@@ -1191,9 +1206,10 @@ async def test_failure_to_find_out_keeps_the_registration() -> None:
 async def test_caller_says_their_name_after_the_registration() -> None:
     registrar = FakeRegistrar(module(asks_name=True))
     call = await dial(FakeCall(Press("intro", "1")), registrar)
-    said = ["set BAZANG_RESULT=next", "play after_success", "play say_name", "play tone"]
+    told = "set BAZANG_WHY=registered BAZANG_RESULT=next"
+    said = [told, "play after_success", "play say_name", "play tone"]
     recorded = "record name-of-1.wav to 0123456789*# or 4.0"
-    assert call.log[call.log.index("set BAZANG_RESULT=next") :][:5] == [*said, recorded]
+    assert call.log[call.log.index(told) :][:5] == [*said, recorded]
     assert registrar.names == ["inbox/name-of-1"]
     assert result(call) == ("next", "registered")
 

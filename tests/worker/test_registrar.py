@@ -21,6 +21,7 @@ from app.store.models import CallRequest, ListedNumber
 from app.store.settings import write_setting
 from app.telephony.ivr import Accepted, CallerFacts, ChosenTime, ModuleView, NotRegistered, Refused, Sound
 from app.telephony.snapshot import Snapshot
+from app.worker import module_prompts
 from app.worker import registrar as registrar_module
 from app.worker.background import BackgroundTasks
 from app.worker.prompts import PromptStore
@@ -334,21 +335,19 @@ async def test_registrar_says_what_is_offered_outside_the_hours(
 ) -> None:
     module = create_module(database, outside="decline", stop_before=stop_before)
     view = ModuleView(module.id, "Sales", "*5001", True, False, "en", {}, {})
-    monkeypatch.setattr(registrar._sounds, "load_module", AsyncMock(return_value=view))
-    monkeypatch.setattr(registrar_module, "utcnow", lambda: NOW)  # a Monday, 11:30 in Tehran
+    registrar._sounds._module_prompts._modules[module.id] = view
+    monkeypatch.setattr(module_prompts, "utcnow", lambda: NOW)  # a Monday, 11:30 in Tehran
     if week is not None:
         with database.write() as session:
             write_setting(session, "office_hours", week)
     found = await registrar.module(module.id)
-    assert found == replace(view, outside=outside)
+    assert found is not None and found.outside == outside
 
 
-async def test_registrar_knows_no_module_that_is_gone(registrar: Registrar, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registrar._sounds, "load_module", AsyncMock(return_value=None))
+async def test_registrar_knows_no_module_that_is_gone(registrar: Registrar) -> None:
     assert await registrar.module(99) is None
-    view = ModuleView(99, "Sales", "*5001", True, False, "en", {}, {})
-    monkeypatch.setattr(registrar._sounds, "load_module", AsyncMock(return_value=view))
-    assert await registrar.module(99) == view
+    registrar._sounds._module_prompts._modules[99] = ModuleView(99, "Sales", "*5001", True, False, "en", {}, {})
+    assert await registrar.module(99) is None
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, bindparam, func, insert, literal, or_, select, union
+from sqlalchemy import ColumnElement, Integer, String, and_, bindparam, func, insert, literal, or_, select, union
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -59,10 +59,11 @@ def _make_find_known() -> Any:
     )
 
 
-def _make_count(*conditions: ColumnElement[bool]) -> Any:
-    """Return the query that counts requests up to `most`."""
-    rows = select(literal(1)).select_from(_REQUESTS).where(*conditions).limit(bindparam("most"))
-    return select(func.count()).select_from(rows.subquery())
+def _make_count(reason: LimitReason, *conditions: ColumnElement[bool]) -> Any:
+    """Return the query that counts requests up to a limit, which is given by the name of the reason."""
+    most = bindparam(f"most_{reason.value}", type_=Integer)
+    rows = select(literal(1)).select_from(_REQUESTS).where(*conditions).limit(most)
+    return select(func.count()).select_from(rows.subquery()).scalar_subquery().label(reason.value)
 
 
 # Made once: to make a statement takes longer than to run it. The conditions are those of `store.count_for_limits`.
@@ -72,11 +73,12 @@ _BY_CALLERS = and_(
     _REQUESTS.c.came_by != CameBy.WEBSITE.value,
     _REQUESTS.c.registered_at > bindparam("hour_ago"),
 )
-_COUNT = {
-    LimitReason.WAITING: _make_count(store.has_status([Status.WAITING])),
-    LimitReason.TOTAL_HOUR: _make_count(_BY_CALLERS),
-    LimitReason.MODULE_HOUR: _make_count(_REQUESTS.c.module_id == bindparam("module"), _BY_CALLERS),
-}
+_COUNT = select(
+    _make_count(LimitReason.WAITING, store.has_status([Status.WAITING])),
+    _make_count(LimitReason.TOTAL_HOUR, _BY_CALLERS),
+    _make_count(LimitReason.MODULE_HOUR, _REQUESTS.c.module_id == bindparam("module"), _BY_CALLERS),
+)
+_COUNTED = tuple(reason for reason in LimitReason if reason.is_general)
 _FIND_ACTIVE = select(
     _REQUESTS.c.id, _REQUESTS.c.module_id, _REQUESTS.c.queue, _REQUESTS.c.target, _REQUESTS.c.number
 ).where(_REQUESTS.c.number.in_(bindparam("numbers", expanding=True)), store.has_status())
@@ -112,30 +114,33 @@ def register_together(
     stored and one of PASSING_FAILURES is raised.
     """
     given = list(registrations)
-    with database.write(Urgency.REGISTRATION) as session:
-        joined = Joined(database, session)
-        stored = _add_newcomers(database, session, given)
-        return [
-            _register(joined, *each) if result is None else result for each, result in zip(given, stored, strict=True)
-        ]
-
-
-def _add_newcomers(
-    database: Database, session: Session, given: Sequence[tuple[Registration, datetime]]
-) -> list[int | Exception | None]:
-    """Store the requests of newcomers. Return of each its id, or the refusal, or None for those who are left."""
-    if not given:
-        return []
-    newcomers = Newcomers(database, session, [each for each, _ in given], min(now for _, now in given))
     try:
-        with session.begin_nested():
-            added = newcomers.add(given)
+        return _store(database, given, together=True)
     except PASSING_FAILURES:
         raise
     except SQLAlchemyError as failure:  # for example another process has stored one of them in the same instant
         log.info("%d requests are stored one by one: %s", len(given), type(failure).__name__)
-        return [None] * len(given)
-    return [RegistrationRefused(each) if isinstance(each, LimitReason) else each for each in added]
+        return _store(database, given, together=False)
+
+
+def _store(
+    database: Database, given: Sequence[tuple[Registration, datetime]], *, together: bool
+) -> list[int | Exception]:
+    """Store requests, those of newcomers `together`."""
+    with database.write(Urgency.REGISTRATION) as session:
+        joined = Joined(database, session)
+        stored: Sequence[int | LimitReason | None] = [None] * len(given)
+        if together and given:
+            now = min(now for _, now in given)
+            stored = Newcomers(database, session, [each for each, _ in given], now).add(given)
+        return [
+            RegistrationRefused(found)
+            if isinstance(found, LimitReason)
+            else _register(joined, *each)
+            if found is None
+            else found
+            for each, found in zip(given, stored, strict=True)
+        ]
 
 
 def _register(joined: Joined, registration: Registration, now: datetime) -> int | Exception:
@@ -159,7 +164,8 @@ class Newcomers:
         self._modules, self._lists, self._settings = configuration.modules, configuration.lists, configuration.settings
         self._limits = registration_limits(self._settings)
         self._known = self._find_known(given)
-        self._counts: dict[tuple[LimitReason, int], int] = {}
+        self._of_all: dict[LimitReason, int] = {}  # what limits count: of all modules, and of each
+        self._of_module: dict[int, int] = {}
 
     def include(self, registration: Registration) -> bool:
         """Tell whether this one is a newcomer."""
@@ -172,8 +178,7 @@ class Newcomers:
     def why_refused(self, registration: Registration) -> LimitReason | None:
         """Return why a new caller may not leave a request, None if they may."""
         module_id = registration.module_id
-        counts = {reason: self._count(reason, module_id) for reason in LimitReason if reason.is_general}
-        return find_reason(numbers_of(registration), self._lists, self._limits, counts)
+        return find_reason(numbers_of(registration), self._lists, self._limits, self._count(module_id))
 
     def add(self, given: Sequence[tuple[Registration, datetime]]) -> list[int | LimitReason | None]:
         """Store the requests of those who are new, in this order.
@@ -208,21 +213,21 @@ class Newcomers:
         }
         return set(self._session.connection().execute(_FIND_KNOWN, values).scalars())
 
-    def _count(self, reason: LimitReason, module_id: int) -> int:
-        """Count what a limit of the office counts, up to the limit."""
-        module_id = module_id if reason is LimitReason.MODULE_HOUR else 0
-        key = reason, module_id
-        if key not in self._counts:
-            limit = getattr(self._limits, reason)
-            values = {"most": limit, "module": module_id, "hour_ago": self._now - HOUR}
-            count = self._session.connection().scalar(_COUNT[reason], values) if limit else 0
-            self._counts[key] = count or 0
-        return self._counts[key]
+    def _count(self, module_id: int) -> dict[LimitReason, int]:
+        """Return what the limits of the office count for a module, up to the limits."""
+        if module_id not in self._of_module:
+            values = {f"most_{reason.value}": getattr(self._limits, reason) for reason in _COUNTED}
+            values |= {"module": module_id, "hour_ago": self._now - HOUR}
+            counted = self._session.connection().execute(_COUNT, values).one()._mapping
+            self._of_module[module_id] = counted[LimitReason.MODULE_HOUR.value]
+            for reason in _COUNTED:
+                self._of_all.setdefault(reason, counted[reason.value])
+        return {**self._of_all, LimitReason.MODULE_HOUR: self._of_module[module_id]}
 
     def _count_another(self, module_id: int) -> None:
-        for reason, of_module in self._counts:
-            if of_module in (0, module_id):
-                self._counts[reason, of_module] += 1
+        self._of_module[module_id] += 1
+        for reason in self._of_all:
+            self._of_all[reason] += 1
 
     # -- what is stored ---------------------------------------------------------------------------------------
 

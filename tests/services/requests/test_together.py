@@ -101,7 +101,7 @@ def test_newcomers_need_few_statements(database: Database) -> None:
         executed.clear()
         register_together(database, [(of(module, first + number), NOW) for number in range(callers)])
         counts.append(len(executed))
-    assert counts[0] == counts[1] <= 15
+    assert counts[0] == counts[1] <= 11
 
 
 def test_each_gets_its_own_answer(database: Database) -> None:
