@@ -21,6 +21,7 @@ from app.store.version import RequestsVersion, requests_version
 from app.web.context import cached, cached_query, current_scope, database, stored, utcnow
 from app.web.formats import digits, format_date, format_moment, is_persian, number, office_zone
 from app.web.locale import choose_locale
+from app.web.reading import reads_together
 from app.web.report import downloads, form, last_search
 from app.web.report.form import PERIODS, Search
 
@@ -38,6 +39,7 @@ OUTCOMES = {
 
 @blueprint.get("/report")
 @login_required
+@reads_together
 def index():
     """Show one page of the list."""
     search, available = _read_search()
@@ -53,6 +55,7 @@ def index():
 
 @blueprint.get("/report/charts")
 @login_required
+@reads_together
 def charts():
     """Show charts, each with its table."""
     search, available = _read_search()
