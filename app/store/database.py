@@ -20,6 +20,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from app.domain.text import search_key
 from app.store.cache import VersionedCache
+from app.store.once import shared_info
 from app.store.turns import Turns, Turnstile, Urgency
 from app.store.version import DatabaseVersion, keep_versions, read_versions_anew, watch_configuration
 
@@ -86,7 +87,8 @@ class _Together:
         if session is None:
             database.version.read()  # before the data
             # Nothing is written: an object that a page changes for itself must not be flushed by the next query.
-            session = self._sessions[database] = Session(database.engine, expire_on_commit=False, autoflush=False)
+            session = Session(database.engine, expire_on_commit=False, autoflush=False, info=shared_info())
+            self._sessions[database] = session
         return session
 
     def close(self) -> None:

@@ -28,6 +28,7 @@ from app.store.models import (
     SpecialDay,
     WorkerState,
 )
+from app.store.once import read_once
 
 RequestsVersion = tuple[int, int, int]
 
@@ -128,6 +129,10 @@ def requests_version(session: Session) -> RequestsVersion | None:
     at a time. On PostgreSQL a writer may commit later than another one that took a higher id, so there is no version
     while any writer holds its lock.
     """
+    return read_once(session, "requests_version", lambda: _requests_version(session))
+
+
+def _requests_version(session: Session) -> RequestsVersion | None:
     newest = [select(func.max(table.id)).scalar_subquery() for table in (HistoryEntry, CallRequest)]
     deleted = select(WorkerState.deletions).where(WorkerState.id == 1).scalar_subquery()
     history, requests, deletions = session.execute(select(newest[0], newest[1], deleted)).one()
