@@ -294,7 +294,8 @@ def choices(database: Database, scope: Scope) -> Choices:
         lines = dict(session.execute(select(ExtensionRow.extension, ExtensionRow.name)).all())
         colleagues = select(User.name, extensions_here(session)).where(sees_this(session))
         users = [(name, own or []) for name, own in session.execute(colleagues.order_by(User.name))]
-        modules = session.scalars(select(Module).order_by(Module.name, Module.id)).all()
+        columns = Module.id, Module.name, Module.target_kind, Module.targets
+        modules = session.execute(select(*columns).order_by(Module.name, Module.id)).all()
     of_users = {extension: name for name, extensions in users for extension in extensions}
     wanted = {target for module in modules if module.target_kind != "queue" for target in module.targets}
     extensions = sorted(lines.keys() | of_users.keys() | wanted, key=lambda extension: (len(extension), extension))
@@ -313,7 +314,7 @@ def choices(database: Database, scope: Scope) -> Choices:
     )
 
 
-def _covers_module(visibility: Visibility, module: Module) -> bool:
+def _covers_module(visibility: Visibility, module: Any) -> bool:
     """Tell whether requests of this module may be visible."""
     queue = module.target_kind == "queue"
     return any(visibility.covers_target(module.id, queue, target) for target in module.targets)

@@ -112,7 +112,7 @@ def test_white_space_is_between_the_parts_of_a_cell(supervisor: Visitor, databas
     create_attempt(database, request)
     (row,) = supervisor.get(PAGE).all("tr", id=f"request-{request.id}")
     glued = [
-        (cell.get("data-label"), part.tag)
+        (cell.get("class"), part.tag)
         for cell in row.iter("td")
         for before, part in pairwise(cell)
         if cell.get("class") != "card-first" and not (before.tail or "").endswith((" ", "\n"))
