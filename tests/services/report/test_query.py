@@ -216,8 +216,14 @@ def test_statuses_may_be_any_collection(database: Database) -> None:
         assert query.read_page(database, SUPERVISOR, Filter(statuses=statuses)).total == 1
 
 
-LASTING = {"registered_from": NOW, "registered_to": NOW, "caller_number": "1", "number": "1", "source": "phone"}
-PASSING = {
+LASTING: dict[str, Any] = {
+    "registered_from": NOW,
+    "registered_to": NOW,
+    "caller_number": "1",
+    "number": "1",
+    "source": "phone",
+}
+PASSING: dict[str, Any] = {
     "done_from": NOW,
     "done_to": NOW,
     "operator": "101",
