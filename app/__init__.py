@@ -19,7 +19,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     from app.store import private_files
     from app.store.database import Database, prepare_engine
     from app.store.exchanges import Exchanges
-    from app.web import body_check, host_check, request_log
+    from app.web import body_check, host_check, reading, request_log
     from app.web.locale import choose_locale
     from app.web.template_environment import TemplateEnvironment
     from app.web.url_prefix import ExchangePrefix, UrlPrefix
@@ -53,7 +53,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         BABEL_TRANSLATION_DIRECTORIES="translations",
         BABEL_DEFAULT_LOCALE=settings.default_locale,
     )
-    for check in (request_log, host_check, body_check):
+    for check in (request_log, reading, host_check, body_check):
         check.register(app)  # first: the check of forms' tokens reads the body
     for extension in (db, csrf, login, limiter):
         extension.init_app(app)

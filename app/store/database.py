@@ -5,8 +5,10 @@ write session starts with BEGIN IMMEDIATE, and the threads of a process take tur
 locked when they are read (`with_for_update`).
 """
 
+import math
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from cachetools import LRUCache
@@ -18,8 +20,9 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from app.domain.text import search_key
 from app.store.cache import VersionedCache
+from app.store.once import shared_info
 from app.store.turns import Turns, Turnstile, Urgency
-from app.store.version import DatabaseVersion, read_versions_anew, watch_configuration
+from app.store.version import DatabaseVersion, keep_versions, read_versions_anew, watch_configuration
 
 Value = TypeVar("Value")
 _WRITES = "bazang_writes"
@@ -73,6 +76,50 @@ def _prepare_session(connection: Any, _record: Any) -> None:
     connection.commit()
 
 
+class _Together:
+    """The open sessions of a thread that reads together, by their database."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[Database, Session] = {}
+
+    def session_of(self, database: "Database") -> Session:
+        session = self._sessions.get(database)
+        if session is None:
+            database.version.read()  # before the data
+            # Nothing is written: an object that a page changes for itself must not be flushed by the next query.
+            session = Session(database.engine, expire_on_commit=False, autoflush=False, info=shared_info())
+            self._sessions[database] = session
+        return session
+
+    def close(self) -> None:
+        while self._sessions:
+            _database, session = self._sessions.popitem()
+            session.close()
+
+
+_TOGETHER: ContextVar[_Together | None] = ContextVar("reading_together", default=None)
+
+
+def read_together() -> None:
+    """Let the read sessions of this thread be one for each database until `read_apart`, or a write of this thread.
+
+    A page has some ten reads, and the begin and end of each costs as much as a query. Their transaction goes on until
+    then, so nothing between may wait for others. A row that was read stays as it is for all who read it again.
+    """
+    read_apart()
+    keep_versions(math.inf)  # a newer version would be wrong for what the transaction reads
+    _TOGETHER.set(_Together())
+
+
+def read_apart() -> None:
+    """Let each read session of this thread be one of its own, and read each version when it asks for it."""
+    together = _TOGETHER.get()
+    if together is not None:
+        _TOGETHER.set(None)
+        together.close()
+    read_versions_anew()
+
+
 def _make_turnstile(engine: Engine) -> Turnstile | None:
     """Return the turnstile of an SQLite file, None if several can write at a time."""
     if engine.dialect.name != "sqlite" or not engine.url.database:
@@ -104,8 +151,16 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Open a read session. Loaded objects stay usable after it closes."""
-        with Session(self.engine, expire_on_commit=False) as session:
-            yield session
+        together = _TOGETHER.get()
+        if together is None:
+            with Session(self.engine, expire_on_commit=False) as session:
+                yield session
+            return
+        try:
+            yield together.session_of(self)
+        except BaseException:  # PostgreSQL answers nothing more in a transaction that has failed
+            together.close()
+            raise
 
     @contextmanager
     def write(self, urgency: Urgency = Urgency.REST) -> Iterator[Session]:
@@ -114,7 +169,7 @@ class Database:
         On SQLite all others of this process wait for its end, so it must be short. Never open one within another one.
         """
         turnstile = self._turnstile
-        read_versions_anew()
+        read_apart()
         with self._turn(urgency), Session(self._writer, expire_on_commit=False) as session, session.begin():
             if turnstile is not None:
                 with turnstile.stand():

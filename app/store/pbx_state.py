@@ -15,6 +15,7 @@ from app.store import requests, routes
 from app.store.hours import load_hours
 from app.store.models import ExtensionRow, NumberOnLine, QueueMemberRow, QueueRow, QueueScenario, WorkerState
 from app.store.number_policy import load_policy
+from app.store.once import read_once
 from app.store.settings import call_limits, read_all
 from app.store.uptime import boot_id, uptime
 
@@ -53,29 +54,30 @@ class QueueReport:
 
 def worker_state(session: Session) -> WorkerState:
     """Return the single row of the worker's state. Return a new row if there is none."""
-    state = session.get(WorkerState, 1)
-    if state is None:
-        state = WorkerState(
-            id=1,
-            ami_status="down",
-            ami_detail="",
-            asterisk_version="",
-            dialplan_written="",
-            dialplan_running="",
-            dialplan_detail="",
-            obstacle="",
-            outbound_context="",
-            region="",
-            timezone="",
-            poll_seconds=5.0,
-            holder="",
-            host="",
-            boot_id="",
-            jump_seconds=0,
-            figures="",
-            deletions=0,
-        )
-    return state
+    return read_once(session, "worker_state", lambda: session.get(WorkerState, 1) or _no_state())
+
+
+def _no_state() -> WorkerState:
+    return WorkerState(
+        id=1,
+        ami_status="down",
+        ami_detail="",
+        asterisk_version="",
+        dialplan_written="",
+        dialplan_running="",
+        dialplan_detail="",
+        obstacle="",
+        outbound_context="",
+        region="",
+        timezone="",
+        poll_seconds=5.0,
+        holder="",
+        host="",
+        boot_id="",
+        jump_seconds=0,
+        figures="",
+        deletions=0,
+    )
 
 
 def writable_worker_state(session: Session) -> WorkerState:

@@ -20,6 +20,7 @@ from app.domain.second_factor import Requirement
 from app.store import encryption
 from app.store.exchanges import exchange_of
 from app.store.models import ExtensionRow, Setting
+from app.store.once import read_once
 from app.store.version import renew_configuration_version
 
 log = logging.getLogger(__name__)
@@ -154,7 +155,11 @@ def add_setting(session: Session, name: str, value: str) -> None:
 
 
 def read_all(session: Session) -> dict[str, str]:
-    """Return all stored values by name, those of the panel included."""
+    """Return all stored values by name, those of the panel included. They must not be modified."""
+    return read_once(session, "settings", lambda: _read_all(session))
+
+
+def _read_all(session: Session) -> dict[str, str]:
     panel = _table_of_panel(session)
     own = select(Setting.name, Setting.value)
     if panel is None:

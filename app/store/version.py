@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Hashable
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, bindparam, event, func, select, text
@@ -27,6 +28,7 @@ from app.store.models import (
     SpecialDay,
     WorkerState,
 )
+from app.store.once import read_once
 
 RequestsVersion = tuple[int, int, int]
 
@@ -41,18 +43,27 @@ _POSTGRESQL_WRITERS = text(
 )
 
 
-# The versions that this thread keeps, each with when it was read, by their owner.
-_KEPT: ContextVar["dict[DatabaseVersion, tuple[float, Hashable]] | None"] = ContextVar("kept_versions", default=None)
 KEPT_FOR = 0.2  # seconds
 
 
-def keep_versions() -> None:
-    """Read each version once until `read_versions_anew`, a write of this thread, or for KEPT_FOR.
+@dataclass(frozen=True)
+class _Kept:
+    """The versions that a thread keeps for some seconds, each with when it was read, by their owner."""
+
+    seconds: float
+    versions: "dict[DatabaseVersion, tuple[float, Hashable]]" = field(default_factory=dict)
+
+
+_KEPT: ContextVar[_Kept | None] = ContextVar("kept_versions", default=None)
+
+
+def keep_versions(seconds: float = KEPT_FOR) -> None:
+    """Read each version once until `read_versions_anew`, a write of this thread, or for some seconds.
 
     A page asks for the version for each of its parts, and on PostgreSQL each time costs several round trips. What is
     cached under a kept version is as new as the beginning of the page.
     """
-    _KEPT.set({})
+    _KEPT.set(_Kept(seconds))
 
 
 def read_versions_anew() -> None:
@@ -77,11 +88,11 @@ class DatabaseVersion:
         kept = _KEPT.get()
         if kept is None:
             return self._read()
-        read_at, version = kept.get(self, (0.0, None))
+        read_at, version = kept.versions.get(self, (0.0, None))
         now = time.monotonic()
-        if version is None or now - read_at > KEPT_FOR:
+        if version is None or now - read_at > kept.seconds:
             version = self._read()
-            kept[self] = now, version
+            kept.versions[self] = now, version
         return version
 
     def _read(self) -> Hashable:
@@ -118,6 +129,10 @@ def requests_version(session: Session) -> RequestsVersion | None:
     at a time. On PostgreSQL a writer may commit later than another one that took a higher id, so there is no version
     while any writer holds its lock.
     """
+    return read_once(session, "requests_version", lambda: _requests_version(session))
+
+
+def _requests_version(session: Session) -> RequestsVersion | None:
     newest = [select(func.max(table.id)).scalar_subquery() for table in (HistoryEntry, CallRequest)]
     deleted = select(WorkerState.deletions).where(WorkerState.id == 1).scalar_subquery()
     history, requests, deletions = session.execute(select(newest[0], newest[1], deleted)).one()

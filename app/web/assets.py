@@ -6,7 +6,9 @@ have no arguments, so the digest of all scripts is in the path: /static/js@<dige
 relative path, so a font has no argument, but a version in the name of its folder.
 """
 
+import os
 import re
+from collections.abc import Hashable, Iterator
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -97,8 +99,32 @@ def _static_folder() -> str:
 
 @cached(TTLCache(maxsize=256, ttl=1), lock=Lock())
 def _current_digest(static_folder: str, *names: str) -> str:
-    """Return the digest of static files or folders, computed at most once per second."""
-    return digest(*(Path(static_folder, name) for name in names))
+    """Return the digest of static files or folders. Whether they have changed is looked at once per second at most."""
+    paths = tuple(Path(static_folder, name) for name in names)
+    return _digest_of(paths, tuple(state for path in paths for state in _states_of(path)))
+
+
+def _states_of(path: str | Path) -> Iterator[tuple[str, int, int]]:
+    """Yield what is different after a change of a file, or of one below a folder, without reading it."""
+    try:
+        entries = os.scandir(path)
+    except NotADirectoryError:
+        found = os.stat(path)  # noqa: PTH116 - of both kinds of path
+        yield str(path), found.st_mtime_ns, found.st_size
+        return
+    with entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _states_of(entry.path)
+            else:
+                found = entry.stat()
+                yield entry.path, found.st_mtime_ns, found.st_size
+
+
+@lru_cache
+def _digest_of(paths: tuple[Path, ...], _states: Hashable) -> str:
+    """Return the digest of files or folders in this state."""
+    return digest(*paths)
 
 
 def digest(*paths: Path) -> str:

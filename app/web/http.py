@@ -8,7 +8,6 @@ from flask_login import current_user
 from werkzeug.routing import IntegerConverter, Map
 
 from app.config import FIRST_EXCHANGE
-from app.store.version import keep_versions, read_versions_anew
 from app.web.assets import FILES
 from app.web.context import current_exchange, named_exchange, panel_settings
 
@@ -30,19 +29,9 @@ _CONTENT_SECURITY_POLICY = "; ".join(
 def register(app: Flask) -> None:
     """Check every request and set the headers of every response."""
     app.url_map.converters["row"] = _RowConverter
-    app.before_request(_keep_versions)
     app.before_request(_refuse_nul)
-    app.teardown_request(lambda _error: read_versions_anew())
     app.after_request(_set_headers)
     app.context_processor(lambda: {"is_fragment": is_fragment()})
-
-
-def _keep_versions() -> None:
-    """Let a page ask once whether the database has changed. What changes something asks each time."""
-    if request.method in ("GET", "HEAD"):
-        keep_versions()
-    else:
-        read_versions_anew()
 
 
 def is_fragment() -> bool:

@@ -75,7 +75,7 @@ _NAVIGATION = (
 
 def register(app: Flask) -> None:
     """Give templates the navigation and the theme."""
-    app.jinja_env.globals.update(frame=frame, navigation=navigation, role_label=role_label)
+    app.jinja_env.globals.update(frame=frame, keyboard_help=keyboard_help, navigation=navigation, role_label=role_label)
     app.jinja_env.globals.update(exchange_switch=switch, exchange_name=exchange_name)
     app.jinja_env.globals.update(panel_url_for=panel_url_for, exchange_here=exchange_here, command=command)
     app.context_processor(lambda: {"theme": theme()})
@@ -87,6 +87,12 @@ def frame() -> Markup:
     key = "frame", user, request.blueprint, choose_locale(), theme(), request.script_root, current_exchange().code
     shown = current_badges(), current_user.extensions, tuple(switch())
     return database().cache.get(key, shown, lambda: Markup(render_template("components/_navigation.html")))  # noqa: S704 - from a template
+
+
+def keyboard_help() -> Markup:
+    """Return the list of the keyboard shortcuts, cached until the user's navigation has other entries."""
+    key = "keys", current_user.role, choose_locale(), request.script_root
+    return database().cache.get(key, lists_missed_calls(), lambda: Markup(render_template("components/_keys.html")))  # noqa: S704 - from a template
 
 
 def navigation() -> list[tuple[str, list[NavigationEntry]]]:

@@ -2,15 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 from babel.support import NullTranslations
 from flask import Flask, g, has_request_context, request, session
 from flask_babel import force_locale, get_translations
 from flask_login import current_user
+from jinja2 import pass_eval_context
+from jinja2.nodes import EvalContext
+from markupsafe import Markup
 
 from app.web.context import office, settings, stored
 
 LOCALES = ("fa", "en")
+MAX_TEXTS = 4000
 
 
 def register(app: Flask) -> None:
@@ -22,6 +27,7 @@ def register(app: Flask) -> None:
         ngettext=lambda one, several, count: _translations().ungettext(one, several, count),
         newstyle=True,
     )
+    app.jinja_env.globals["_"] = _gettext
 
 
 def choose_locale() -> str:
@@ -70,6 +76,21 @@ def use_locale(locale: str) -> Iterator[None]:
             g.pop(name, None)
             if value is not None:
                 setattr(g, name, value)
+
+
+@pass_eval_context
+def _gettext(context: EvalContext, text: str, /, **values: object) -> str:
+    """Return a text in the page's language, with its placeholders filled in, as Jinja's own function of this name."""
+    if values or not context.autoescape:
+        found = _translations().ugettext(text)
+        return (Markup(found) if context.autoescape else found) % values  # noqa: S704 - the text is ours
+    return _translate(_translations(), text)
+
+
+@lru_cache(MAX_TEXTS)
+def _translate(translations: NullTranslations, text: str) -> Markup:
+    """Return a text without placeholders. The rows of a list have the same ones."""
+    return Markup(translations.ugettext(text)) % {}  # noqa: S704 - the text is ours
 
 
 def _translations() -> NullTranslations:

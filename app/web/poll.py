@@ -20,6 +20,7 @@ from app.store.cache import Entry, VersionedCache
 from app.store.uptime import uptime
 from app.web.context import current_exchange, database, stored, utcnow
 from app.web.locale import choose_locale
+from app.web.reading import reads_together
 from app.web.waiting_counts import current_badges
 
 blueprint = Blueprint("live", __name__)
@@ -83,6 +84,7 @@ def _build(build: BuildFragment, now: datetime) -> Fragment:
 
 @blueprint.get("/live", endpoint="common")
 @login_required
+@reads_together
 def poll_shared_parts():
     """Answer the poll of a page without live parts of its own."""
     return respond(lambda _now: (render_template("components/_shared_fragments.html"), None))

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import event, text
+from sqlalchemy.exc import ProgrammingError
 
 from app.domain.lifecycle import Cancelled
-from app.store import version as versions
-from app.store.database import Database
-from app.store.models import CallRequest
-from app.store.settings import read_setting, write_setting
+from app.store.database import Database, read_apart, read_together
+from app.store.models import CallRequest, Setting
+from app.store.settings import read_all, read_setting, write_setting
 from app.store.version import DatabaseVersion, RequestsVersion, keep_versions, read_versions_anew, requests_version
 from script.office.server_database import new_database, open_server_database
 from tests.support.factories import NOW, apply_event, create_module, create_request
@@ -74,10 +75,8 @@ def write(database: Database) -> None:
         write_setting(session, "x", secrets.token_hex(4))
 
 
-def test_a_page_keeps_the_version_until_it_writes(
-    database: Database, page: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(versions, "KEPT_FOR", 3600)
+def test_a_page_keeps_the_version_until_it_writes(database: Database, page: None) -> None:
+    keep_versions(3600)
     first = database.version.read()
     write_elsewhere(database)
     assert database.version.read() == first
@@ -88,10 +87,8 @@ def test_a_page_keeps_the_version_until_it_writes(
     assert database.version.read() != after, "nothing is kept after a write"
 
 
-def test_a_page_that_takes_long_reads_the_version_again(
-    database: Database, page: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(versions, "KEPT_FOR", 0)
+def test_a_page_that_takes_long_reads_the_version_again(database: Database, page: None) -> None:
+    keep_versions(0)
     first = database.version.read()
     write_elsewhere(database)
     assert database.version.read() != first
@@ -159,3 +156,72 @@ def test_requests_have_no_version_during_a_write_on_postgresql(server: Database)
     may_commit.set()
     writer.join(10)
     assert read_requests_version(server) is not None
+
+
+# -- reading together -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def together() -> Iterator[None]:
+    """The time in which a page is built whose reads are one session."""
+    read_together()
+    yield
+    read_apart()
+
+
+def read_x(database: Database) -> str:
+    with database.read() as session:
+        return read_setting(session, "x")
+
+
+def check_reading_together(database: Database) -> None:
+    """Check that reads share a session, and that all is read anew after a write of this thread."""
+    begun: list[object] = []
+    event.listen(database.engine, "begin", begun.append)
+    read_together()
+    write_elsewhere(database)
+    begun.clear()
+    first = database.cached("x", lambda: read_x(database))
+    with database.read() as one, database.read() as other:
+        assert one is other
+        stored = read_all(one)
+        assert read_all(other) is stored
+    assert read_x(database) == first and len(begun) <= 2, "one for the version on PostgreSQL"
+    write(database)
+    assert read_x(database) != first
+    assert database.cached("x", lambda: read_x(database)) == read_x(database)
+    read_apart()
+
+
+def test_reads_together_are_one_session(database: Database) -> None:
+    check_reading_together(database)
+
+
+def test_reads_together_are_one_session_on_postgresql(server: Database) -> None:
+    check_reading_together(server)
+
+
+def test_what_is_read_together_is_never_cached_under_a_later_version(database: Database, together: None) -> None:
+    """Its transaction goes on, so it does not see what others write meanwhile."""
+    before = read_x(database)
+    write_elsewhere(database)
+    assert database.cached("x", lambda: read_x(database)) == before
+    read_apart()
+    assert database.cached("x", lambda: read_x(database)) != before
+
+
+def test_reading_goes_on_after_a_failure(server: Database, together: None) -> None:
+    """PostgreSQL answers nothing more in a transaction in which something has failed."""
+    with pytest.raises(ProgrammingError), server.read() as session:
+        session.execute(text("SELECT nothing FROM nowhere"))
+    assert read_x(server) == ""
+
+
+def test_what_a_page_changes_for_itself_is_not_stored(database: Database, together: None) -> None:
+    write_elsewhere(database)
+    with database.read() as session:
+        row = session.get_one(Setting, "x")
+        stored, row.value = row.value, "changed"
+        session.execute(text("SELECT 1"))
+    read_apart()
+    assert read_x(database) == stored

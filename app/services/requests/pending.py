@@ -173,15 +173,15 @@ def load_pending(
         total = _count(session, store.has_status(), seen)
         matching = _count(session, *matches) if filters != NO_FILTER else total
         page = min(page, max(1, -(-matching // PAGE_SIZE)))
-        active = store.with_modules(session, _load_page(session, matches, page))
-        places = _load_places(session, [row for row, _ in active])
-        ended = _recently_ended(session, seen, filters, now)
+        active = _load_page(session, matches, page)
+        places = _load_places(session, active)
+        shown = [*active, *_recently_ended(session, seen, filters, now)]
         facts = pbx_state.stored_facts(session, now)
-        marks = _load_marks(session, [row.id for row, _ in (*active, *ended)])
-        names = names_of(session, [row.number for row, _ in (*active, *ended)])
+        marks = _load_marks(session, [row.id for row in shown])
+        names = names_of(session, [row.number for row in shown])
         rows = [
             _to_row(row, store.to_domain(row, module), marks, names, facts, now, places.get(row.id, _NO_PLACE))
-            for row, module in (*active, *ended)
+            for row, module in store.with_modules(session, shown)
         ]
         count = len(active)
         return Pending(rows[:count], rows[count:], matching, total, page, load_pause(session))
@@ -269,10 +269,10 @@ def _is_not_behind(last: CallRequest) -> ColumnElement[bool]:
 
 def _recently_ended(
     session: Session, seen: ColumnElement[bool], filters: PendingFilter, now: datetime
-) -> list[tuple[CallRequest, Module | None]]:
+) -> Sequence[CallRequest]:
     conditions = [CallRequest.done_at > now - RECENT, seen, *filters.conditions()]
     query = select(CallRequest).where(*conditions).order_by(CallRequest.done_at.desc()).limit(MAX_RECENT)
-    return store.with_modules(session, session.scalars(query).all())
+    return session.scalars(query).all()
 
 
 def _load_marks(session: Session, ids: Sequence[int]) -> dict[int, tuple[AttemptMark, ...]]:

@@ -15,6 +15,7 @@ from app.services.requests.targets import parse_target
 from app.web import poll, wording
 from app.web.context import current_scope, database, settings, utcnow
 from app.web.http import parse_row_number
+from app.web.reading import reads_together
 
 blueprint = Blueprint("missed", __name__, url_prefix="/missed")
 
@@ -23,6 +24,7 @@ ARGUMENTS = ("target", "page")
 
 @blueprint.get("")
 @login_required
+@reads_together
 def index():
     """Show the missed calls that the user may see."""
     return render_template("missed/index.html", **_values(utcnow()))
@@ -30,6 +32,7 @@ def index():
 
 @blueprint.get("/rows")
 @login_required
+@reads_together
 def rows():
     """Answer the poll of this page."""
 

@@ -16,6 +16,7 @@ from app.services.report.overview import ExtensionNow, QueueNow, Rate
 from app.web import health, poll
 from app.web.context import current_scope, database, utcnow
 from app.web.formats import digits, is_persian, office_zone
+from app.web.reading import reads_together
 
 blueprint = Blueprint("overview", __name__)
 MAX_LINES = 12  # on the wallboard, so that it is readable from a distance
@@ -24,6 +25,7 @@ MAX_QUEUES = 3
 
 @blueprint.get("/overview")
 @login_required
+@reads_together
 def index():
     """Show the visible extensions, queues and requests."""
     return render_template("report/overview.html", **_values())
@@ -31,6 +33,7 @@ def index():
 
 @blueprint.get("/overview/body")
 @login_required
+@reads_together
 def body():
     """Return the live part of the page."""
     return poll.respond(lambda _now: (render_template("report/_overview_live.html", **_values()), None))
@@ -38,6 +41,7 @@ def body():
 
 @blueprint.get("/wallboard")
 @login_required
+@reads_together
 def wallboard():
     """Show the overview on a wallboard. It is dark unless `colours=light` is given."""
     colours = "light" if request.args.get("colours") == "light" else "dark"
@@ -46,6 +50,7 @@ def wallboard():
 
 @blueprint.get("/wallboard/body")
 @login_required
+@reads_together
 def wallboard_body():
     """Return the live part of the page."""
     return poll.respond(lambda _now: (render_template("report/_live_board.html", **_board()), None))

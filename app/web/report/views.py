@@ -5,7 +5,9 @@ from dataclasses import replace
 from datetime import date, datetime
 
 from babel.dates import get_day_names
+from cachetools import LRUCache
 from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
+from flask.blueprints import BlueprintSetupState
 from flask_babel import gettext as _
 from flask_login import current_user, login_required
 from markupsafe import Markup
@@ -14,18 +16,21 @@ from app.domain.lifecycle import ACTIVE, Status
 from app.services import audit
 from app.services.audit import AuditAction
 from app.services.report import periods, query, saved_filters
-from app.services.report.query import Choices
+from app.services.report.query import Choices, ReportRow
 from app.services.report.statistics import Statistics, statistics
+from app.store.cache import UNVERSIONED, VersionedCache
 from app.store.settings import retention
 from app.store.version import RequestsVersion, requests_version
 from app.web.context import cached, cached_query, current_scope, database, stored, utcnow
 from app.web.formats import digits, format_date, format_moment, is_persian, number, office_zone
 from app.web.locale import choose_locale
+from app.web.reading import reads_together
 from app.web.report import downloads, form, last_search
 from app.web.report.form import PERIODS, Search
 
 blueprint = Blueprint("report", __name__)
 
+MAX_ROWS = 500  # that are kept rendered, some kB each
 NO_REQUESTS: RequestsVersion = (0, 0, 0)  # version of a part that shows no requests
 # The outcomes in the charts, with their colours. Open requests are added as one more.
 OUTCOMES = {
@@ -36,8 +41,14 @@ OUTCOMES = {
 }
 
 
+@blueprint.record_once
+def _add_cache(state: BlueprintSetupState) -> None:
+    state.app.extensions["bazang_report_rows"] = VersionedCache(LRUCache(MAX_ROWS))
+
+
 @blueprint.get("/report")
 @login_required
+@reads_together
 def index():
     """Show one page of the list."""
     search, available = _read_search()
@@ -53,6 +64,7 @@ def index():
 
 @blueprint.get("/report/charts")
 @login_required
+@reads_together
 def charts():
     """Show charts, each with its table."""
     search, available = _read_search()
@@ -84,6 +96,17 @@ def _shorten_address(endpoint: str, search: Search):
     if search.valid and "" in request.args.values():
         return redirect(url_for(endpoint, **search.address()))
     return None
+
+
+@blueprint.app_template_global()
+def kept_row(row: ReportRow, operator: str, caller: Callable[[], Markup]) -> Markup:
+    """Return the markup of a row, as `caller` renders it. After a change, most rows of a list are as they were.
+
+    `operator` is the name of the row's operator. Nothing in a row may depend on the time.
+    """
+    key = row, operator, choose_locale(), office_zone().key, request.script_root
+    rows: VersionedCache = current_app.extensions["bazang_report_rows"]
+    return rows.get(key, UNVERSIONED, caller)
 
 
 def _page(template: str, result: str, search: Search, available: Choices, read: Callable[[], dict[str, object]]):

@@ -17,6 +17,7 @@ from app.web.date_fields import office_time, parse_date
 from app.web.formats import format_date, is_persian, office_zone
 from app.web.http import parse_row_number
 from app.web.locale import choose_locale
+from app.web.reading import reads_together
 from app.web.requests.views import next_change
 
 blueprint = Blueprint("mine", __name__, url_prefix="/mine")
@@ -32,6 +33,7 @@ PERIODS = {
 
 @blueprint.get("")
 @login_required
+@reads_together
 def index():
     """Show the user's waiting requests, and those that were registered in a period."""
     return render_template("requests/mine.html", **_values(utcnow()))
@@ -39,6 +41,7 @@ def index():
 
 @blueprint.get("/rows")
 @login_required
+@reads_together
 def rows():
     """Answer the poll of this page."""
 

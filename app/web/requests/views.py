@@ -19,6 +19,7 @@ from app.services.requests.spoken_names import find_for_user
 from app.web import poll
 from app.web.context import cached_query, current_scope, database, library, settings, utcnow
 from app.web.http import first_page, is_fragment, parse_row_number
+from app.web.reading import reads_together
 from app.web.requests.form import NewRequestForm
 
 blueprint = Blueprint("requests", __name__)
@@ -40,6 +41,7 @@ def home():
 
 @blueprint.get("/requests")
 @login_required
+@reads_together
 def index():
     """Show the active and the recently ended requests."""
     filters = _filters()
@@ -54,6 +56,7 @@ def index():
 
 @blueprint.get("/requests/rows")
 @login_required
+@reads_together
 def rows():
     """Answer the poll of this page."""
 
@@ -93,6 +96,7 @@ def _filters() -> PendingFilter:
 
 @blueprint.get("/requests/<row:request_id>")
 @login_required
+@reads_together
 def show(request_id: int):
     """Show one request."""
     return render_template("requests/show.html", **_detail(request_id, utcnow()))
@@ -100,6 +104,7 @@ def show(request_id: int):
 
 @blueprint.get("/requests/<row:request_id>/rows")
 @login_required
+@reads_together
 def show_rows(request_id: int):
     """Answer the poll of this page."""
 

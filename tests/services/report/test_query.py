@@ -5,17 +5,19 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
+from sqlalchemy import delete, event
 
-from app.domain.lifecycle import Status
+from app.domain.lifecycle import Cancelled, Status
 from app.domain.routing import CameBy
 from app.services import users
 from app.services.report import query
 from app.services.report.query import SORTS, Filter, ReportRow, RequestSource, Sort
 from app.services.requests.access import Scope
+from app.store import pbx_state
 from app.store.database import Database
 from app.store.models import CallRequest
 from tests.services.scene import HOUR, MINUTE, SUPERVISOR
-from tests.support.factories import NOW, create_line, create_module, create_request
+from tests.support.factories import NOW, apply_event, create_line, create_module, create_request
 
 
 def create(database: Database, n: int, **kwargs: Any) -> CallRequest:
@@ -212,3 +214,50 @@ def test_statuses_may_be_any_collection(database: Database) -> None:
     cases: list[Collection[Status]] = [[status], {status}, ()]
     for statuses in cases:
         assert query.read_page(database, SUPERVISOR, Filter(statuses=statuses)).total == 1
+
+
+LASTING: dict[str, Any] = {
+    "registered_from": NOW,
+    "registered_to": NOW,
+    "caller_number": "1",
+    "number": "1",
+    "source": "phone",
+}
+PASSING: dict[str, Any] = {
+    "done_from": NOW,
+    "done_to": NOW,
+    "operator": "101",
+    "module_id": 1,
+    "statuses": [Status.DONE],
+    "target": "101",
+}
+
+
+def test_every_filter_is_known_to_last_or_to_pass() -> None:
+    """A filter that nobody has thought of here would show the count of before a change."""
+    assert LASTING.keys() | PASSING.keys() | {"queue"} == {field.name for field in fields(Filter)}
+    assert all(Filter(**{name: value}).is_lasting for name, value in LASTING.items())
+    assert not any(Filter(**{name: value}).is_lasting for name, value in PASSING.items())
+
+
+def test_all_requests_are_counted_again_when_one_comes_or_goes(database: Database) -> None:
+    rows = [create(database, n) for n in range(3)]
+    counts: list[str] = []
+
+    def note(*given: Any) -> None:
+        if "count(" in given[2]:
+            counts.append(given[2])
+
+    def total(**wanted: Any) -> int:
+        return query.read_page(database, SUPERVISOR, Filter(**wanted)).total
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    assert (total(), total(statuses=[Status.WAITING])) == (3, 3) and len(counts) == 2
+    apply_event(database, rows[0].id, Cancelled())
+    assert (total(), total(statuses=[Status.WAITING])) == (3, 2) and len(counts) == 3, "only the second one again"
+    create(database, 3)
+    assert total() == 4
+    with database.write() as session:
+        pbx_state.writable_worker_state(session).deletions += 1
+        session.execute(delete(CallRequest).where(CallRequest.id == rows[1].id))
+    assert total() == 3

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -512,3 +513,31 @@ def test_a_new_day_shows_its_own_requests(
     assert numbers(ask(admin, LIST, period="today")) == ["1"]
     monkeypatch.setattr(report_page, "utcnow", lambda: now() + DAY)
     assert numbers(ask(admin, LIST, period="today")) == []
+
+
+def test_only_the_row_that_has_changed_is_rendered_again(
+    app: Flask, admin: Visitor, database: Database, sales: Module
+) -> None:
+    requests = [register(database, sales, number=f"+9891200000{n:02}") for n in range(3)]
+    rendered: list[int] = []
+    kept = app.extensions["bazang_report_rows"]
+
+    def note(key: Any, version: Any, build: Any) -> Any:
+        def render() -> Any:
+            rendered.append(key[0].id)
+            return build()
+
+        return kept.get(key, version, render)
+
+    app.extensions["bazang_report_rows"] = SimpleNamespace(get=note)
+    before = rows(ask(admin, LIST))
+    assert sorted(rendered) == [request.id for request in requests]
+    rendered.clear()
+    apply_event(database, requests[1].id, Cancelled(), now=now())
+    changed = rows(ask(admin, LIST))
+    assert rendered == [requests[1].id]
+    assert [row for row in changed if row in before] == [before[0], before[2]]
+    assert "cancelled" in changed[1]
+    users.set_locale(database, 1, "fa")
+    admin.locale = "fa"
+    assert "لغوشده" in text(ask(admin, LIST).one("tbody"))
