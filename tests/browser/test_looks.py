@@ -154,7 +154,7 @@ def fail_to_call(page: Page) -> None:
 
 def open_menu(page: Page) -> None:
     page.goto("/requests")
-    page.locator("#request-1 [popovertarget]").click()
+    page.locator("#request-1 [data-menu]").click()
     page.locator("#menu .menu-entry").first.wait_for()
 
 
