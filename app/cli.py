@@ -3,7 +3,6 @@
 import json
 import logging
 import sys
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -536,7 +535,7 @@ def fill(count: int, waiting: int | None, seed: int, yes: bool) -> None:
 def doctor(*, as_json: bool) -> None:
     """Check the installation and say how to fix each problem."""
     from app.doctor import run_checks
-    from app.domain.findings import Level
+    from app.domain.findings import Level, to_json
 
     settings, database = _context()
     marks = {Level.OK: "ok   ", Level.WARNING: "warn ", Level.FAULT: "FAULT"}
@@ -544,7 +543,7 @@ def doctor(*, as_json: bool) -> None:
     for finding in run_checks(settings, database, datetime.now(UTC)):
         faults += finding.level is Level.FAULT
         if as_json:
-            click.echo(json.dumps(asdict(finding), ensure_ascii=False))
+            click.echo(json.dumps(to_json(finding), ensure_ascii=False))
             continue
         click.echo(f"{marks[finding.level]} {finding.text}")
         if finding.fix:

@@ -26,12 +26,18 @@ def find_faults(settings: Settings) -> dict[str, str]:
 
 def folder_fault(folder: Path) -> str:
     """Create a folder if it is missing. Return why it cannot be written, "" if it can."""
+    error = folder_error(folder)
+    return f"{folder} cannot be written: {error}" if error else ""
+
+
+def folder_error(folder: Path) -> str:
+    """Create a folder if it is missing. Return what the system says if it cannot be written, "" if it can."""
     probe = folder / f".probe-{os.getpid()}"
     try:
         _make_folder(folder)
         probe.touch()
     except OSError as error:
-        return f"{folder} cannot be written: {error}"
+        return str(error)
     finally:
         with suppress(OSError):
             probe.unlink()

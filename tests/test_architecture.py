@@ -53,7 +53,6 @@ ONLY_IN = {
     "pyttsx3": {"audio"},
     "av": {"audio"},
     "pyotp": {"services"},
-    "pyrage": {"services"},
     "authlib": {"identity"},
     "joserfc": {"identity"},
     "ldap3": {"identity"},

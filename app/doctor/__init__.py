@@ -6,7 +6,7 @@ import shlex
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -20,12 +20,12 @@ from app.audio.voices import is_piper_installed, list_models, read_models
 from app.config import Settings, agi_secret, command
 from app.doctor import exchange, sounds
 from app.doctor.logins import check_logins
-from app.domain.findings import Finding, Level, Part, fault, ok, warning
+from app.domain.findings import Finding, Level, Line, Part, Said, fault, ok, say, warning
 from app.domain.hosts import split_hosts
 from app.domain.policy import LineState
-from app.domain.routing import Context
+from app.domain.routing import Context, DestinationKind
 from app.domain.webhooks import Channel
-from app.paths import find_closed, find_user, folder_fault
+from app.paths import find_closed, find_user, folder_error
 from app.services import second_factor
 from app.services.errors import ErrorCode
 from app.services.pbx.destinations import check_destination
@@ -81,21 +81,35 @@ def check_schema(database: Database) -> Finding:
         current = schema.current_revision(database.engine)
     except SQLAlchemyError as error:
         first, *_ = str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__]
-        return fault(f"The database cannot be opened: {first}", "Check BAZANG_DATABASE_URL.")
+        return fault(
+            "database-closed",
+            say("The database cannot be opened: %(error)s", error=first),
+            say("Check BAZANG_DATABASE_URL."),
+        )
     if current != head:
         return fault(
-            f"The database is at revision {current or 'none'}; this version needs {head}.",
-            f"Run: `{command('db upgrade')}`",
+            "database-outdated",
+            say(
+                "The database is at revision %(current)s; this version needs %(head)s.",
+                current=current or "none",
+                head=head or "",
+            ),
+            say("Run: %(command)s", command=Line(command("db upgrade"))),
         )
-    return ok(f"The database ({database.engine.dialect.name}) is up to date.")
+    return ok("database-current", say("The database (%(kind)s) is up to date.", kind=database.engine.dialect.name))
 
 
 def _check_administrator(database: Database) -> Finding:
     if not first_administrator.is_open(database):
-        return ok("There is an administrator.")
+        return ok("administrator", say("There is an administrator."))
     return fault(
-        "There is no administrator, so nobody can log in.",
-        f"Run: `{command('setup-link')}`, or `{command('create-admin NAME --password-stdin')}`",
+        "no-administrator",
+        say("There is no administrator, so nobody can log in."),
+        say(
+            "Run: %(command)s, or %(other)s",
+            command=Line(command("setup-link")),
+            other=Line(command("create-admin NAME --password-stdin")),
+        ),
     )
 
 
@@ -104,11 +118,22 @@ def _check_destinations(database: Database) -> Iterator[Finding]:
     with database.read() as session:
         for stored in stored_destinations(session):
             if check_destination(session, stored.destination, optional=True) is ErrorCode.DIALS:
-                owner, location = f"{stored.owner.kind} {stored.owner.code}", stored.destination.code
                 yield warning(
-                    f"A destination of the {owner} dials a telephone number for every caller: {location}",
-                    "Choose another destination in the panel.",
+                    "destination-dials",
+                    say(
+                        "A destination of the %(owner)s dials a telephone number for every caller: %(location)s",
+                        owner=_OWNERS[stored.owner.kind](stored.owner.code),
+                        location=stored.destination.code,
+                    ),
+                    say("Choose another destination in the panel."),
                 )
+
+
+_OWNERS: dict[str, Callable[[str], Said]] = {
+    DestinationKind.MODULE: lambda code: say("module %(code)s", code=code),
+    DestinationKind.EXTENSION: lambda code: say("extension %(code)s", code=code),
+    DestinationKind.QUEUE: lambda code: say("queue %(code)s", code=code),
+}
 
 
 # -- files and speech -------------------------------------------------------------------------------------------------
@@ -130,13 +155,24 @@ def check_disks(settings: Settings, *, low: int = 500 * MB, least: int = 50 * MB
         disk = os.statvfs(folder)
         free = disk.f_bavail * disk.f_frsize
         if free >= low and (not disk.f_files or disk.f_favail >= LEAST_FILES):
-            yield ok(f"The disk of {folder} has {free // MB} MB free.")
+            yield ok(
+                "disk-free", say("The disk of %(folder)s has %(free)s MB free.", folder=str(folder), free=free // MB)
+            )
             continue
-        amount = f"{free // MB} MB" if free < low else f"{disk.f_favail} files"
+        space = say("%(free)s MB", free=free // MB) if free < low else say("%(files)s files", files=disk.f_favail)
         finding = fault if free < least else warning
         yield finding(
-            f"The disk of {folder} is nearly full: there is space for {amount}. On a full disk no request is stored.",
-            f"Make room. What needs it: `du -xhd2 {shlex.quote(str(_mount_point(folder)))} | sort -h | tail`",
+            "disk-full",
+            say(
+                "The disk of %(folder)s is nearly full: there is space for %(space)s. On a full disk no request is "
+                "stored.",
+                folder=str(folder),
+                space=space,
+            ),
+            say(
+                "Make room. What needs it: %(command)s",
+                command=Line(f"du -xhd2 {shlex.quote(str(_mount_point(folder)))} | sort -h | tail"),
+            ),
         )
 
 
@@ -151,9 +187,16 @@ def check_private_files(settings: Settings) -> Iterator[Finding]:
     """Check that other users of the machine can read neither the database nor the keys."""
     found = private_files.open_to_others(settings)
     for path, mode in found:
-        yield fault(f"Other users have access to {path}.", f"Run: `chmod {mode:o} {shlex.quote(str(path))}`")
+        yield fault(
+            "file-open-to-others",
+            say("Other users have access to %(file)s.", file=str(path)),
+            say("Run: %(command)s", command=Line(f"chmod {mode:o} {shlex.quote(str(path))}")),
+        )
     if not found:
-        yield ok(f"Other users can read no private file in {settings.data_dir}.")
+        yield ok(
+            "files-private",
+            say("Other users can read no private file in %(folder)s.", folder=str(settings.data_dir)),
+        )
 
 
 def check_secret(settings: Settings, database: Database) -> Iterator[Finding]:
@@ -166,8 +209,12 @@ def check_secret(settings: Settings, database: Database) -> Iterator[Finding]:
         encryption.decrypt(settings, stored)
     except encryption.CannotDecrypt:
         yield fault(
-            "The stored secret for the PBX was encrypted with another key.",
-            f"Enter the secret again in the panel, or restore {settings.data_dir / 'secret_key'} or BAZANG_SECRET_KEY.",
+            "secret-unreadable",
+            say("The stored secret for the PBX was encrypted with another key."),
+            say(
+                "Enter the secret again in the panel, or restore %(file)s or BAZANG_SECRET_KEY.",
+                file=str(settings.data_dir / "secret_key"),
+            ),
         )
 
 
@@ -175,18 +222,30 @@ def check_second_factors(settings: Settings, database: Database) -> Iterator[Fin
     """Check that the second factors of users can be decrypted."""
     if names := second_factor.unreadable(database, settings):
         yield fault(
-            f"The second factors of these users were encrypted with another key: {', '.join(names)}.",
-            f"Restore {settings.data_dir / 'secret_key'} or BAZANG_SECRET_KEY. Until then they log in with recovery "
-            f"codes, or after: `{command('remove-second-factor NAME')}`",
+            "second-factors-unreadable",
+            say("The second factors of these users were encrypted with another key: %(users)s.", users=tuple(names)),
+            say(
+                "Restore %(file)s or BAZANG_SECRET_KEY. Until then they log in with recovery codes, or after: "
+                "%(command)s",
+                file=str(settings.data_dir / "secret_key"),
+                command=Line(command("remove-second-factor NAME")),
+            ),
         )
 
 
 def _check_folder(folder: Path, name: str) -> Finding:
     """Check that we can write to a folder. `name`: its setting."""
-    found = folder_fault(folder)
-    if found:
-        return fault(found, f"Give the user who runs Bazang the right to write there, or change BAZANG_{name}.")
-    return ok(f"{folder} is writable.")
+    error = folder_error(folder)
+    if error:
+        return fault(
+            "folder-not-writable",
+            say("%(folder)s cannot be written: %(error)s", folder=str(folder), error=error),
+            say(
+                "Give the user who runs Bazang the right to write there, or change %(setting)s.",
+                setting=f"BAZANG_{name}",
+            ),
+        )
+    return ok("folder-writable", say("%(folder)s is writable.", folder=str(folder)))
 
 
 def _check_dialplan_folder(folder: Path) -> Finding:
@@ -196,8 +255,17 @@ def _check_dialplan_folder(folder: Path) -> Finding:
     if not closed:
         return found
     return warning(
-        f"{folder}: by its permissions, Asterisk cannot enter {closed[0]}. So it may not get our dialplan.",
-        f"{sounds.open_to_others(closed)}, or change BAZANG_DIALPLAN_FILE.",
+        "dialplan-folder-closed",
+        say(
+            "%(folder)s: by its permissions, Asterisk cannot enter %(closed)s. So it may not get our dialplan.",
+            folder=str(folder),
+            closed=str(closed[0]),
+        ),
+        say(
+            "Run: %(command)s, or change %(setting)s.",
+            command=sounds.open_to_others(closed),
+            setting="BAZANG_DIALPLAN_FILE",
+        ),
     )
 
 
@@ -206,23 +274,35 @@ def _check_inbox(folder: Path) -> Finding:
     try:
         mode = folder.stat().st_mode & 0o7777
     except FileNotFoundError:
-        return ok(f"{folder} does not exist yet; the worker creates it.")
+        return ok("inbox-missing", say("%(folder)s does not exist yet; the worker creates it.", folder=str(folder)))
     except OSError as error:
-        return fault(f"{folder} cannot be checked: {error}", "Give the user who runs Bazang access to it.")
+        return fault(
+            "inbox-unknown",
+            say("%(folder)s cannot be checked: %(error)s", folder=str(folder), error=str(error)),
+            say("Give the user who runs Bazang access to it."),
+        )
     if mode & 0o003 != 0o003:
         return fault(
-            f"{folder}: Asterisk cannot write recordings there.",
-            f"Run: `chmod {INBOX_MODE:o} {shlex.quote(str(folder))}`, or restart the worker.",
+            "inbox-closed",
+            say("%(folder)s: Asterisk cannot write recordings there.", folder=str(folder)),
+            say(
+                "Run: %(command)s, or restart the worker.",
+                command=Line(f"chmod {INBOX_MODE:o} {shlex.quote(str(folder))}"),
+            ),
         )
-    return ok(f"Asterisk can write recordings to {folder}.")
+    return ok("inbox-open", say("Asterisk can write recordings to %(folder)s.", folder=str(folder)))
 
 
 def _check_speech(settings: Settings) -> Finding:
     try:
         clip = SoundLibrary(settings.prompts_path).synthesize("سلام", "fa")
     except (SoundError, OSError) as error:
-        return fault(f"Speech cannot be synthesized: {error}", "Install the requirements again (espeakng-loader).")
-    return ok(f"Speech can be synthesized ({clip.seconds:.1f} s made).")
+        return fault(
+            "no-speech",
+            say("Speech cannot be synthesized: %(error)s", error=str(error)),
+            say("Install the requirements again (espeakng-loader)."),
+        )
+    return ok("speech", say("Speech can be synthesized (%(seconds)s s made).", seconds=f"{clip.seconds:.1f}"))
 
 
 def _check_voices(folder: Path) -> Iterator[Finding]:
@@ -231,17 +311,40 @@ def _check_voices(folder: Path) -> Iterator[Finding]:
         names = [model.name for model in list_models(folder)]
         if names and not is_piper_installed():
             yield warning(
-                f"{folder} has voices, but piper is not installed: {', '.join(names)}",
-                "Run: `pip install piper-tts` (GPL-3.0), then restart the panel and the worker.",
+                "no-piper",
+                say(
+                    "%(folder)s has voices, but piper is not installed: %(voices)s",
+                    folder=str(folder),
+                    voices=tuple(names),
+                ),
+                say(
+                    "Run: %(command)s (GPL-3.0), then restart the panel and the worker.",
+                    command=Line("pip install piper-tts"),
+                ),
             )
             return
         for voice in read_models(folder):
             if isinstance(voice, SpeechError):
-                yield warning(str(voice), f"Put MODEL.onnx and MODEL.onnx.json into {folder}, or remove the voice.")
+                yield warning(
+                    "voice-broken",
+                    say("A voice is left out: %(error)s", error=str(voice)),
+                    say(
+                        "Put %(files)s into %(folder)s, or remove the voice.",
+                        files=("MODEL.onnx", "MODEL.onnx.json"),
+                        folder=str(folder),
+                    ),
+                )
             else:
-                yield ok(f"The voice {voice.title} speaks {voice.language}.")
+                yield ok(
+                    "voice",
+                    say("The voice %(voice)s speaks %(language)s.", voice=voice.title, language=voice.language),
+                )
     except OSError as error:
-        yield warning(f"{folder} cannot be read: {error}", "Make it readable, or change BAZANG_VOICES_DIR.")
+        yield warning(
+            "voices-unreadable",
+            say("%(folder)s cannot be read: %(error)s", folder=str(folder), error=str(error)),
+            say("Make it readable, or change %(setting)s.", setting="BAZANG_VOICES_DIR"),
+        )
 
 
 # -- webhooks and e-mail ----------------------------------------------------------------------------------------------
@@ -253,29 +356,41 @@ def check_messages(settings: Settings, database: Database) -> Iterator[Finding]:
         troubles = webhooks.troubles(session)
         stored = store_settings.read_all(session)
     for trouble in troubles:
-        what, page = ("recipient", "E-mail") if trouble.channel is Channel.MAIL else ("webhook", "Webhooks")
-        since = f" since {trouble.failing_since:%Y-%m-%d %H:%M} UTC" if trouble.failing_since is not None else ""
+        is_mail = trouble.channel is Channel.MAIL
+        what = say("recipient %(name)s", name=trouble.name) if is_mail else say("webhook %(name)s", name=trouble.name)
+        page = say("Settings > E-mail") if is_mail else say("Settings > Webhooks")
+        failing_since = trouble.failing_since
         if trouble.is_paused:
-            failed = f" It has taken nothing{since}." if since else ""
+            paused = say("The %(what)s is paused, so its messages wait.", what=what)
+            if failing_since is not None:
+                paused += say("It has taken nothing since %(moment)s.", moment=failing_since)
             yield warning(
-                f"The {what} {trouble.name} is paused, so its messages wait.{failed}",
-                f"Mend the cause, then resume it in the panel under Settings > {page}.",
+                "messages-paused",
+                paused,
+                say("Mend the cause, then resume it in the panel under %(page)s.", page=page),
             )
         else:
             yield warning(
-                f"The {what} {trouble.name} has taken no message{since}.",
-                f"Settings > {page} in the panel says why.",
+                "messages-fail",
+                say("The %(what)s has taken no message.", what=what)
+                if failing_since is None
+                else say("The %(what)s has taken no message since %(moment)s.", what=what, moment=failing_since),
+                say("%(page)s in the panel says why.", page=page),
             )
     try:
         server = store_settings.mail_server(settings, stored)
     except encryption.CannotDecrypt:
         yield fault(
-            "The stored password of the mail server was encrypted with another key.",
-            f"Enter it again in the panel, or restore {settings.data_dir / 'secret_key'} or BAZANG_SECRET_KEY.",
+            "mail-password-unreadable",
+            say("The stored password of the mail server was encrypted with another key."),
+            say(
+                "Enter it again in the panel, or restore %(file)s or BAZANG_SECRET_KEY.",
+                file=str(settings.data_dir / "secret_key"),
+            ),
         )
         return
     if server is not None and not troubles:
-        yield ok(f"E-mail goes through {server.host}:{server.port}.")
+        yield ok("mail", say("E-mail goes through %(address)s.", address=f"{server.host}:{server.port}"))
 
 
 # -- the worker -------------------------------------------------------------------------------------------------------
@@ -291,23 +406,46 @@ def check_worker(settings: Settings, database: Database, now: datetime) -> Itera
         standbys, skew = workers.standbys(session), workers.clock_skew(session)
     if abs(skew) >= exchange.LARGEST_SKEW:
         yield warning(
-            f"The clock of this machine differs from that of the database by {skew.total_seconds():+.0f} s.",
-            "Keep the clocks of all machines synchronized: `timedatectl`.",
+            "database-clock",
+            say(
+                "The clock of this machine differs from that of the database by %(skew)s s.",
+                skew=f"{skew.total_seconds():+.0f}",
+            ),
+            say("Keep the clocks of all machines synchronized: %(command)s.", command=Line("timedatectl")),
         )
     if not runs:
-        yield fault("The worker does not run.", f"Run: `{command('worker')}`")
+        yield fault(
+            "worker-down", say("The worker does not run."), say("Run: %(command)s", command=Line(command("worker")))
+        )
         yield from _check_free_port(settings, agi_port)
         return
-    since = f" since {state.started_at:%Y-%m-%d %H:%M:%S} UTC" if state.started_at is not None else ""
-    yield ok(f"The worker runs on {state.host or 'this machine'}{since}.")
+    host = state.host or say("this machine")
+    yield ok(
+        "worker-runs",
+        say("The worker runs on %(host)s.", host=host)
+        if state.started_at is None
+        else say("The worker runs on %(host)s since %(moment)s.", host=host, moment=state.started_at),
+    )
     if standbys is not None:
-        yield ok(f"Standby: a worker on {', '.join(standbys)}." if standbys else "No other worker stands by.")
+        yield ok(
+            "standby",
+            say("Standby: a worker on %(hosts)s.", hosts=tuple(standbys))
+            if standbys
+            else say("No other worker stands by."),
+        )
     yield from _check_clock(state, now)
     yield _check_addresses(agi_host, agi_port, agi_secret(settings))
     if refused:
         yield warning(
-            f"Connections of callers from {refused} were refused, because it is not the PBX's address.",
-            f"If the PBX has this address, set `BAZANG_AGI_ALLOW={refused}` and restart the worker.",
+            "callers-refused",
+            say(
+                "Connections of callers from %(address)s were refused, because it is not the PBX's address.",
+                address=refused,
+            ),
+            say(
+                "If the PBX has this address, set %(line)s and restart the worker.",
+                line=Line(f"BAZANG_AGI_ALLOW={refused}"),
+            ),
         )
     yield from _check_members(database)
     yield from _check_queue_names(database)
@@ -325,22 +463,33 @@ def check_time_service() -> Iterator[Finding]:
         return
     if answer.stdout.strip() == "no":
         yield warning(
-            "The clock of this machine is not synchronized, so it may be wrong. Office hours, chosen times and the "
-            "codes of the two-step log-in depend on it.",
-            "Switch a time service on: `sudo timedatectl set-ntp true`",
+            "clock-not-synchronized",
+            say(
+                "The clock of this machine is not synchronized, so it may be wrong. Office hours, chosen times and the "
+                "codes of the two-step log-in depend on it."
+            ),
+            say("Switch a time service on: %(command)s", command=Line("sudo timedatectl set-ntp true")),
         )
 
 
 def _check_clock(state: WorkerState, now: datetime) -> Iterator[Finding]:
     """Report that the clock has jumped lately."""
     if state.jumped_at is not None and pbx_state.has_jumped(state, now):
-        direction = "back" if state.jump_seconds < 0 else "forward"
-        by = timedelta(seconds=abs(state.jump_seconds))
+        by, moment = str(timedelta(seconds=abs(state.jump_seconds))), state.jumped_at
+        jumped = (
+            say("The clock of the worker's machine jumped back by %(by)s at %(moment)s.", by=by, moment=moment)
+            if state.jump_seconds < 0
+            else say("The clock of the worker's machine jumped forward by %(by)s at %(moment)s.", by=by, moment=moment)
+        )
         yield warning(
-            f"The clock of the worker's machine jumped {direction} by {by} at {state.jumped_at:%Y-%m-%d %H:%M:%S} UTC. "
-            "Waiting times and pauses went on as if nothing had happened.",
-            "Check the time service: `timedatectl`. To start only when the time is known: "
-            "`systemctl enable systemd-time-wait-sync` (or chrony-wait).",
+            "clock-jumped",
+            jumped + say("Waiting times and pauses went on as if nothing had happened."),
+            say(
+                "Check the time service: %(command)s. To start only when the time is known: %(enable)s (or %(other)s).",
+                command=Line("timedatectl"),
+                enable=Line("systemctl enable systemd-time-wait-sync"),
+                other="chrony-wait",
+            ),
         )
 
 
@@ -352,12 +501,21 @@ def _check_members(database: Database) -> Iterator[Finding]:
     for queue, member in unknown:
         line = member.missing_hint or "exten => NUMBER,hint,PJSIP/NUMBER"
         yield warning(
-            f"The PBX does not report the state of {member.row.extension}, a member of queue {queue}, "
-            "so it is never rung.",
-            f"In extensions.conf, for the phone that rings: `{line}`; then `dialplan reload`.",
+            "member-unknown",
+            say(
+                "The PBX does not report the state of %(member)s, a member of queue %(queue)s, so it is never rung.",
+                member=member.row.extension,
+                queue=queue,
+            ),
+            say(
+                "In %(file)s, for the phone that rings: %(line)s; then %(command)s.",
+                file="extensions.conf",
+                line=Line(line),
+                command=Line("dialplan reload"),
+            ),
         )
     if members and not unknown:
-        yield ok("The PBX reports the state of all queue members.")
+        yield ok("members", say("The PBX reports the state of all queue members."))
 
 
 def _check_queue_names(database: Database) -> Iterator[Finding]:
@@ -366,12 +524,22 @@ def _check_queue_names(database: Database) -> Iterator[Finding]:
         clashes = find_clashes(session)
     for clash in clashes:
         yield warning(
-            f"The PBX takes the name of queue {clash.queue} for that of queue {clash.other}: it ignores dashes.",
-            f"Rename one of them, or send the calls for {clash.queue} to `{Context.QUEUES},{clash.extension},1`.",
+            "queue-names-clash",
+            say(
+                "The PBX takes the name of queue %(queue)s for that of queue %(other)s: it ignores dashes.",
+                queue=clash.queue,
+                other=clash.other,
+            ),
+            say(
+                "Rename one of them, or send the calls for %(queue)s to %(place)s.",
+                queue=clash.queue,
+                place=Line(f"{Context.QUEUES},{clash.extension},1"),
+            ),
         )
 
 
-_OTHER_AGI = "FreePBX has a FastAGI service of its own on port 4573. Set a free port, such as `BAZANG_AGI_PORT=4574`, "
+_OTHER_AGI = say("FreePBX has a FastAGI service of its own on port 4573.")
+_FREE_PORT = Line("BAZANG_AGI_PORT=4574")
 
 
 def _check_free_port(settings: Settings, port: int) -> Iterator[Finding]:
@@ -381,9 +549,12 @@ def _check_free_port(settings: Settings, port: int) -> Iterator[Finding]:
         try:
             probe.bind((settings.agi_bind, port))
         except OSError as error:
+            address = f"{settings.agi_bind}:{port}"
             yield fault(
-                f"The worker cannot listen on {settings.agi_bind}:{port}: {error}. {exchange.UNHEARD}",
-                f"{_OTHER_AGI}and start the worker.",
+                "port-taken",
+                say("The worker cannot listen on %(address)s: %(error)s.", address=address, error=str(error))
+                + exchange.UNHEARD,
+                _OTHER_AGI + say("Set a free port, such as %(line)s, and start the worker.", line=_FREE_PORT),
             )
 
 
@@ -394,16 +565,20 @@ def _check_addresses(agi_host: str, port: int, secret: str) -> Finding:
 
 
 def _check_agi(host: str, port: int, secret: str) -> Finding:
+    address = f"{host}:{port}"
     try:
         is_ours = is_bazang(host, port, secret, LISTEN_SECONDS)
     except OSError as error:
         return fault(
-            f"The worker does not listen on {host}:{port}: {error}. {exchange.UNHEARD}",
-            "Set BAZANG_AGI_HOST and BAZANG_AGI_PORT to the address where Asterisk reaches the worker.",
+            "worker-deaf",
+            say("The worker does not listen on %(address)s: %(error)s.", address=address, error=str(error))
+            + exchange.UNHEARD,
+            say("Set BAZANG_AGI_HOST and BAZANG_AGI_PORT to the address where Asterisk reaches the worker."),
         )
     if not is_ours:
         return fault(
-            f"Another program than our worker listens on {host}:{port}. {exchange.UNHEARD}",
-            f"{_OTHER_AGI}and restart the worker.",
+            "other-program",
+            say("Another program than our worker listens on %(address)s.", address=address) + exchange.UNHEARD,
+            _OTHER_AGI + say("Set a free port, such as %(line)s, and restart the worker.", line=_FREE_PORT),
         )
-    return ok(f"The worker listens for callers on {host}:{port}.")
+    return ok("worker-listens", say("The worker listens for callers on %(address)s.", address=address))

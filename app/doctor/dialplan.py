@@ -12,6 +12,7 @@ from app.doctor.words import (
     APPLY,
     CUSTOM_DESTINATIONS,
     EXTENSIONS,
+    LOG,
     MISC_DESTINATIONS,
     OUTBOUND_ROUTES,
     QUEUES,
@@ -19,7 +20,7 @@ from app.doctor.words import (
     dialplan_file,
     is_freepbx,
 )
-from app.domain.findings import Finding, fault, ok, warning
+from app.domain.findings import Finding, Line, Said, fault, ok, say, warning
 from app.domain.outbound import Outbound, OutboundResult
 from app.domain.pbx_connection import DialplanProblem, DialplanState
 from app.domain.routing import Context, DestinationKind
@@ -110,7 +111,7 @@ async def check(
         except AmiRefused:
             continue  # no right to ask, which is a finding of its own
         except AmiError as error:
-            findings.append(fault(f"The PBX stopped answering: {error}", "Look into Asterisk's log."))
+            findings.append(fault("pbx-silent", say("The PBX stopped answering: %(error)s", error=str(error)), LOG))
             break
     return findings
 
@@ -125,17 +126,38 @@ def _check_included(
         written = worker_state(session).dialplan_written
     if state is DialplanState.NONE:
         yield fault(
-            "Asterisk does not have our dialplan. Callers who are sent to a module are hung up, and no agent is rung.",
-            f"In {dialplan_file(pbx)}, outside all contexts: `#tryinclude {settings.dialplan_path}`; {RELOAD}. If the "
-            "line is there, the file came after the last reload, so reload again, or Asterisk's user cannot read it.",
+            "dialplan-not-included",
+            say(
+                "Asterisk does not have our dialplan. Callers who are sent to a module are hung up, and no agent is "
+                "rung."
+            ),
+            say(
+                "In %(file)s, outside all contexts: %(line)s; %(reload)s.",
+                file=dialplan_file(pbx),
+                line=Line(f"#tryinclude {settings.dialplan_path}"),
+                reload=RELOAD,
+            )
+            + say(
+                "If the line is there, the file came after the last reload, so reload again, or Asterisk's user cannot "
+                "read it."
+            ),
         )
     elif state is DialplanState.OUTDATED and written:
         yield fault(
-            "Asterisk does not run our current dialplan. The last changes in the panel have no effect on calls.",
-            "Type `dialplan reload` in Asterisk's console.",
+            "dialplan-outdated",
+            say("Asterisk does not run our current dialplan. The last changes in the panel have no effect on calls."),
+            _TYPE_RELOAD,
         )
     elif state is not DialplanState.UNKNOWN:
-        yield ok(f"Asterisk runs our dialplan, revision {written or 'unknown, because the worker never ran'}.")
+        yield ok(
+            "dialplan-current",
+            say("Asterisk runs our dialplan, revision %(revision)s.", revision=written)
+            if written
+            else say("Asterisk runs our dialplan, revision unknown, because the worker never ran."),
+        )
+
+
+_TYPE_RELOAD = say("Type %(command)s in Asterisk's console.", command=Line("dialplan reload"))
 
 
 # -- the codes of modules ---------------------------------------------------------------------------------------------
@@ -145,19 +167,31 @@ async def _check_codes(office: _Office, client: AmiClient) -> list[Finding]:
     """Check that our dialplan, as Asterisk runs it, has the code of each module."""
     missing = await module_codes.missing_codes(client, office.modules)
     if missing and office.makes_sounds:
-        codes = ", ".join(missing)
         return [
             warning(
-                f"The worker is making the sounds of new modules, so Asterisk does not know their codes yet: {codes}.",
-                "Wait until the panel says that they are made.",
+                "codes-wait-for-sounds",
+                say(
+                    "The worker is making the sounds of new modules, so Asterisk does not know their codes yet: "
+                    "%(codes)s.",
+                    codes=tuple(missing),
+                ),
+                say("Wait until the panel says that they are made."),
             )
         ]
     return [
         fault(
-            f"Asterisk does not know the code {code} of the module {office.modules[code]}: callers who come by it are "
-            "hung up.",
-            "Type `dialplan reload` in Asterisk's console. If that does not help, look for another [bazang-modules] in "
-            "the PBX's files and remove it.",
+            "code-unknown",
+            say(
+                "Asterisk does not know the code %(code)s of the module %(module)s: callers who come by it are hung "
+                "up.",
+                code=code,
+                module=office.modules[code],
+            ),
+            _TYPE_RELOAD
+            + say(
+                "If that does not help, look for another %(section)s in the PBX's files and remove it.",
+                section=f"[{Context.MODULES}]",
+            ),
         )
         for code in missing
     ]
@@ -181,23 +215,43 @@ async def _phone_contexts(office: _Office, client: AmiClient) -> tuple[str, ...]
 async def _check_phone_context(pbx: PbxSettings, context: str, code: str, client: AmiClient) -> list[Finding]:
     step = await module_codes.leads_to(client, context, code)
     if step is not None and (step.context == Context.MODULES or f"{Context.MODULES}," in step.data):
-        return [ok(f"Phones in the context {context} can dial the codes of modules.")]
+        return [
+            ok("phones-dial", say("Phones in the context %(context)s can dial the codes of modules.", context=context))
+        ]
     if step is not None:
         return [
             warning(
-                f"Phones in the context {context} that dial {code} get what the PBX has for it in {step.context}, and "
-                "not our module.",
-                "Give the module another code.",
+                "code-taken",
+                say(
+                    "Phones in the context %(context)s that dial %(code)s get what the PBX has for it in %(other)s, "
+                    "and not our module.",
+                    context=context,
+                    code=code,
+                    other=step.context,
+                ),
+                say("Give the module another code."),
             )
         ]
     place = "[from-internal-custom]" if is_freepbx(pbx) else f"[{context}]"
-    meaning = " Misc Destinations that dial one lose their callers." if is_freepbx(pbx) else ""
-    return [
-        warning(
-            f"Phones in the context {context} cannot dial the codes of modules, such as {code}.{meaning}",
-            f"In {dialplan_file(pbx)}, {place}: `{config_snippets.include(Context.MODULES)}`; {RELOAD}.",
-        )
-    ]
+    said = say(
+        "Phones in the context %(context)s cannot dial the codes of modules, such as %(code)s.",
+        context=context,
+        code=code,
+    )
+    if is_freepbx(pbx):
+        said += say("Misc Destinations that dial one lose their callers.")
+    line = Line(config_snippets.include(Context.MODULES))
+    return [warning("phones-do-not-dial", said, _add_line(pbx, place, line))]
+
+
+def _add_line(pbx: PbxSettings, place: str, line: Line) -> Said:
+    return say(
+        "In %(file)s, %(place)s: %(line)s; %(reload)s.",
+        file=dialplan_file(pbx),
+        place=place,
+        line=line,
+        reload=RELOAD,
+    )
 
 
 async def _check_whole(pbx: PbxSettings, office: _Office, client: AmiClient, state: DialplanState) -> list[Finding]:
@@ -207,17 +261,60 @@ async def _check_whole(pbx: PbxSettings, office: _Office, client: AmiClient, sta
     return [
         *_check_revisions(pbx, module_codes.find_revisions(rows)),
         *_check_leads(pbx, office, await module_codes.find_leads(client, rows)),
+        *(await _check_modules_included(pbx, office, client, rows) if has_ours else ()),
         *(await _check_ways_in(office, client, rows) if has_ours and not is_freepbx(pbx) else ()),
     ]
+
+
+async def _check_modules_included(
+    pbx: PbxSettings, office: _Office, client: AmiClient, rows: Collection[Mapping[str, Any]]
+) -> list[Finding]:
+    """Check that phones get to the context of the modules, also before there is a code to try, as in the setup."""
+    if office.first_code:
+        return []
+    phones = ("from-internal",) if is_freepbx(pbx) else await _phone_contexts(office, client)
+    contexts = [context for context in phones if Context.MODULES not in _included(rows, context)]
+    line = Line(config_snippets.include(Context.MODULES))
+    return [
+        warning(
+            "modules-not-included",
+            say(
+                "Nothing in the context %(context)s leads to %(modules)s, so phones will not be able to dial the codes "
+                "of modules.",
+                context=context,
+                modules=str(Context.MODULES),
+            ),
+            _add_line(pbx, "[from-internal-custom]" if is_freepbx(pbx) else f"[{context}]", line),
+        )
+        for context in contexts
+    ]
+
+
+def _included(rows: Collection[Mapping[str, Any]], context: str) -> set[str]:
+    """Return the contexts that a context includes, and those that these include."""
+    found: set[str] = set()
+    new = {context}
+    while new:
+        inside = {str(row.get("IncludeContext", "")) for row in rows if row.get("Context") in new} - {""}
+        found, new = found | inside, inside - found
+    return found
 
 
 def _check_revisions(pbx: PbxSettings, revisions: Collection[str]) -> Iterable[Finding]:
     """Check that no other worker writes a dialplan for this PBX."""
     if len(revisions) > 1:
         yield fault(
-            "Asterisk has the dialplans of several installations of Bazang. Their workers ring the same phones, and "
-            "know nothing of each other.",
-            f"In {dialplan_file(pbx)}, keep one line `#tryinclude`; {RELOAD}. Stop the other worker.",
+            "several-dialplans",
+            say(
+                "Asterisk has the dialplans of several installations of Bazang. Their workers ring the same phones, "
+                "and know nothing of each other."
+            ),
+            say(
+                "In %(file)s, keep one line %(line)s; %(reload)s. Stop the other worker.",
+                file=dialplan_file(pbx),
+                line=Line("#tryinclude"),
+                reload=RELOAD,
+            ),
         )
 
 
@@ -231,12 +328,30 @@ async def _check_ways_in(office: _Office, client: AmiClient, rows: Collection[Ma
 
 def _unused_context(office: _Office, context: Context, phones: tuple[str, ...]) -> Finding:
     """`phones`: the contexts in which phones dial."""
-    names = ", ".join(office.phones if context == Context.EXTENSIONS else office.queues)
-    such = f", such as {', '.join(phones)}" if phones else ""
+    names = tuple(office.phones if context == Context.EXTENSIONS else office.queues)
+    line = Line(config_snippets.include(context))
     return warning(
-        f"Nothing in the PBX's dialplan leads calls to {context}, so callers of {names} never come to a module.",
-        f"In extensions.conf, in the contexts of trunks and phones{such}, before what rings these numbers: "
-        f"`{config_snippets.include(context)}`; {RELOAD}.",
+        "nothing-leads-in",
+        say(
+            "Nothing in the PBX's dialplan leads calls to %(context)s, so callers of %(names)s never come to a module.",
+            context=str(context),
+            names=names,
+        ),
+        say(
+            "In %(file)s, in the contexts of trunks and phones, such as %(contexts)s, before what rings these numbers: "
+            "%(line)s; %(reload)s.",
+            file="extensions.conf",
+            contexts=phones,
+            line=line,
+            reload=RELOAD,
+        )
+        if phones
+        else say(
+            "In %(file)s, in the contexts of trunks and phones, before what rings these numbers: %(line)s; %(reload)s.",
+            file="extensions.conf",
+            line=line,
+            reload=RELOAD,
+        ),
     )
 
 
@@ -244,9 +359,22 @@ def _own_line(line: OwnLine) -> Finding:
     context = Context.EXTENSIONS if line.target.kind == DestinationKind.EXTENSION else Context.QUEUES
     step, place = line.step, config_snippets.location(context, line.target.code)
     return warning(
-        f"{step.extension} in the context {step.context} has a line of its own for {line.target.code}, "
-        f"{step.application}({step.data}), so callers who come there never come to a module.",
-        f"If they should: in extensions.conf, [{step.context}], replace it by `Goto({place})`; {RELOAD}.",
+        "line-passes-by",
+        say(
+            "%(extension)s in the context %(context)s has a line of its own for %(target)s, %(step)s, so callers who "
+            "come there never come to a module.",
+            extension=step.extension,
+            context=step.context,
+            target=line.target.code,
+            step=f"{step.application}({step.data})",
+        ),
+        say(
+            "If they should: in %(file)s, %(section)s, replace it by %(line)s; %(reload)s.",
+            file="extensions.conf",
+            section=f"[{step.context}]",
+            line=Line(f"Goto({place})"),
+            reload=RELOAD,
+        ),
     )
 
 
@@ -255,36 +383,51 @@ def _check_leads(pbx: PbxSettings, office: _Office, leads: Collection[Lead]) -> 
     wrong = [lead for lead in leads if lead.code not in office.modules and lead.code not in office.former_codes]
     found = [_wrong_code(pbx, office, lead) for lead in wrong]
     if leads and not wrong:
-        found.append(ok("All codes to which the PBX sends callers are those of modules."))
+        found.append(ok("codes-led-to", say("All codes to which the PBX sends callers are those of modules.")))
     return found
 
 
-_PLACES = {  # by the contexts that FreePBX and Issabel generate
-    "ext-local": "the extension {}",
-    "ext-queues": "the queue {}",
-    "ext-group": "the ring group {}",
-    "ext-findmefollow": "the follow-me of {}",
-    "customdests": "the custom destination {}",
-    "ext-miscdests": "the misc destination {}",
-    "from-pstn": "the inbound route {}",
-    "ext-did-0002": "the inbound route {}",
+_PLACES: dict[str, Callable[[str], Said]] = {  # by the contexts that FreePBX and Issabel generate
+    "ext-local": lambda number: say("the extension %(number)s", number=number),
+    "ext-queues": lambda number: say("the queue %(number)s", number=number),
+    "ext-group": lambda number: say("the ring group %(number)s", number=number),
+    "ext-findmefollow": lambda number: say("the follow-me of %(number)s", number=number),
+    "customdests": lambda number: say("the custom destination %(number)s", number=number),
+    "ext-miscdests": lambda number: say("the misc destination %(number)s", number=number),
+    "from-pstn": lambda number: say("the inbound route %(number)s", number=number),
+    "ext-did-0002": lambda number: say("the inbound route %(number)s", number=number),
 }
 
 
+def _place(lead: Lead) -> Said:
+    if lead.context in _PLACES:
+        return _PLACES[lead.context](lead.extension)
+    return say("%(number)s in the context %(context)s", number=lead.extension, context=lead.context)
+
+
 def _wrong_code(pbx: PbxSettings, office: _Office, lead: Lead) -> Finding:
-    place = _PLACES.get(lead.context, f"{{}} in the context {lead.context}").format(lead.extension)
-    text = f"On the PBX, {place} sends its callers to {lead.code}, which is the code of no module: they are hung up."
-    if not is_freepbx(pbx):
-        return fault(text, f"Change it in extensions.conf, {RELOAD}; or give a module this code.")
-    if lead.context == "ext-miscdests":
-        return fault(text, f"{MISC_DESTINATIONS}: change Dial, {APPLY}; or give a module this code.")
-    code = office.first_code or "CODE"
-    target = config_snippets.location(Context.MODULES, code)
-    return fault(
-        text,
-        f"{CUSTOM_DESTINATIONS}: set Target of the one for {lead.code} to `{target}`, {APPLY}; or give a module "
-        "this code.",
+    said = say(
+        "On the PBX, %(place)s sends its callers to %(code)s, which is the code of no module: they are hung up.",
+        place=_place(lead),
+        code=lead.code,
     )
+    if not is_freepbx(pbx):
+        advice = say(
+            "Change it in %(file)s, %(reload)s; or give a module this code.", file="extensions.conf", reload=RELOAD
+        )
+    elif lead.context == "ext-miscdests":
+        advice = say(
+            "%(menu)s: change Dial, then %(apply)s; or give a module this code.", menu=MISC_DESTINATIONS, apply=APPLY
+        )
+    else:
+        advice = say(
+            "%(menu)s: set Target of the one for %(code)s to %(target)s, then %(apply)s; or give a module this code.",
+            menu=CUSTOM_DESTINATIONS,
+            code=lead.code,
+            target=Line(config_snippets.location(Context.MODULES, office.first_code or "CODE")),
+            apply=APPLY,
+        )
+    return fault("code-of-no-module", said, advice)
 
 
 async def _check_offers(settings: Settings, database: Database, pbx: PbxSettings, client: AmiClient) -> list[Finding]:
@@ -298,19 +441,38 @@ async def _check_offers(settings: Settings, database: Database, pbx: PbxSettings
 def _report_offer(pbx: PbxSettings, offer: Offer, code: str) -> Finding:
     """`code`: that of the module to which a key leads from the queue, "" if there is none."""
     if code == offer.code:
-        return ok(f"Callers who wait in the queue {offer.queue} can leave it for the module {offer.name} by a key.")
-    text = (
-        f"The module {offer.name} is offered to callers who wait in the queue {offer.queue}, but on the PBX no key "
-        "leads them there."
+        return ok(
+            "offer",
+            say(
+                "Callers who wait in the queue %(queue)s can leave it for the module %(module)s by a key.",
+                queue=offer.queue,
+                module=offer.name,
+            ),
+        )
+    said = say(
+        "The module %(module)s is offered to callers who wait in the queue %(queue)s, but on the PBX no key leads them "
+        "there.",
+        queue=offer.queue,
+        module=offer.name,
     )
     if is_freepbx(pbx):
-        return fault(
-            text,
-            f"{QUEUES} > {offer.queue}: set IVR Break Out Menu to an IVR whose key {offer.key} leads to the custom "
-            f"destination for {offer.code}, {APPLY}.",
+        advice = say(
+            "%(menu)s: set IVR Break Out Menu to an IVR whose key %(key)s leads to the custom destination for "
+            "%(code)s, then %(apply)s.",
+            menu=f"{QUEUES} > {offer.queue}",
+            key=offer.key,
+            code=offer.code,
+            apply=APPLY,
         )
-    lines = ", ".join(f"`{line}`" for line in offer.lines)
-    return fault(text, f"In queues.conf, [{offer.queue}]: {lines}; then `queue reload all` in Asterisk's console.")
+    else:
+        advice = say(
+            "In %(file)s, %(section)s: %(lines)s; then %(command)s in Asterisk's console.",
+            file="queues.conf",
+            section=f"[{offer.queue}]",
+            lines=tuple(map(Line, offer.lines)),
+            command=Line("queue reload all"),
+        )
+    return fault("offer-leads-nowhere", said, advice)
 
 
 # -- the hints of agents ----------------------------------------------------------------------------------------------
@@ -329,14 +491,29 @@ async def _check_hints(pbx: PbxSettings, office: _Office, client: AmiClient) -> 
 
 
 def _missing_hint(pbx: PbxSettings, extension: str) -> Finding:
-    text = f"The PBX has no hint with a phone for {extension}, an extension of a module, so it is never rung."
     if is_freepbx(pbx):
-        return fault(
-            text,
-            f"{EXTENSIONS}: check that {extension} exists and has a phone (is not of the type Virtual), submit its "
-            f"page, {APPLY}.",
+        advice = say(
+            "%(menu)s: check that %(extension)s exists and has a phone (is not of the type Virtual), submit its page, "
+            "then %(apply)s.",
+            menu=EXTENSIONS,
+            extension=extension,
+            apply=APPLY,
         )
-    return fault(text, f"In extensions.conf: `{config_snippets.hint_line(extension, '')}`; {RELOAD}.")
+    else:
+        advice = say(
+            "In %(file)s: %(line)s; %(reload)s.",
+            file="extensions.conf",
+            line=Line(config_snippets.hint_line(extension, "")),
+            reload=RELOAD,
+        )
+    return fault(
+        "no-hint",
+        say(
+            "The PBX has no hint with a phone for %(extension)s, an extension of a module, so it is never rung.",
+            extension=extension,
+        ),
+        advice,
+    )
 
 
 # -- the way to customers ---------------------------------------------------------------------------------------------
@@ -347,66 +524,106 @@ async def _check_outbound(pbx: PbxSettings, question: OutboundQuestion | None, c
     if not context:
         return [
             fault(
-                "The context for calls to customers is not set, so no customer can be dialled.",
-                "Set it in the panel or by BAZANG_OUTBOUND_CONTEXT.",
+                "no-outbound-context",
+                say("The context for calls to customers is not set, so no customer can be dialled."),
+                say("Set it in the panel or by BAZANG_OUTBOUND_CONTEXT."),
             )
         ]
     if question is None:
-        return [ok(f"Customers are dialled through the context {context}.")]
+        return [_way_out(say("the context %(context)s", context=context))]
     found = await find_way_out(client, context, question.number, question.agents)
     return [report_outbound(pbx, question, found)]
 
 
-_FAILS = "The agent is rung and answers, then the call to the customer fails."
+_FAILS = say("The agent is rung and answers, then the call to the customer fails.")
 
 
 def report_outbound(pbx: PbxSettings, question: OutboundQuestion, found: Outbound) -> Finding:
     """Say what becomes of a customer's number, of which `question` has an example."""
     context, number = pbx.outbound_context, question.number
-    route = f"the outbound route {f'“{found.route}” ' if found.route else ''}({found.context})"
     match found.result:
         case OutboundResult.NO_CONTEXT:
-            usual = ", on FreePBX and Issabel from-internal" if is_freepbx(pbx) else ""
             return fault(
-                f"The PBX has no context {context}, in which customers are dialled. {_FAILS}",
-                f"Set the context in which phones dial out{usual}: in the panel, or by BAZANG_OUTBOUND_CONTEXT.",
+                "outbound-context-missing",
+                say("The PBX has no context %(context)s, in which customers are dialled.", context=context) + _FAILS,
+                say(
+                    "Set the context in which phones dial out, on FreePBX and Issabel %(usual)s: in the panel, or by "
+                    "BAZANG_OUTBOUND_CONTEXT.",
+                    usual="from-internal",
+                )
+                if is_freepbx(pbx)
+                else say("Set the context in which phones dial out: in the panel, or by BAZANG_OUTBOUND_CONTEXT."),
             )
         case OutboundResult.NO_ROUTE:
             return fault(
-                f"In the context {context} the PBX has no way to {number}, an example of a customer's number. {_FAILS}",
+                "outbound-no-route",
+                say(
+                    "In the context %(context)s the PBX has no way to %(number)s, an example of a customer's number.",
+                    context=context,
+                    number=number,
+                )
+                + _FAILS,
                 _add_route(pbx, number),
             )
         case OutboundResult.PASSWORD:
-            asking = f"T{route[1:]}" if is_freepbx(pbx) else f"The context {found.context}"
-            return fault(
-                f"{asking} asks for a password before it dials {number}, an example of a customer's number. Nobody "
-                f"enters it. {_FAILS}",
-                _no_password(pbx, found),
-            )
-    way = f"{route}, context {context}" if found.route else f"the context {context}"
-    return ok(f"Customers are dialled through {way}.")
-
-
-def _add_route(pbx: PbxSettings, number: str) -> str:
-    pattern = f"{number[0]}{'X' * (len(number) - 1)}"
-    if not is_freepbx(pbx):
-        return (
-            f"In extensions.conf, [{pbx.outbound_context}]: `exten => _{pattern},1,Dial(PJSIP/${{EXTEN}}@TRUNK)`; "
-            f"{RELOAD}. How numbers are dialled is set in the panel, under Settings."
+            return fault("outbound-password", _asks(pbx, found, number) + _FAILS, _no_password(pbx, found))
+    if not found.route:
+        return _way_out(say("the context %(context)s", context=context))
+    return _way_out(
+        say(
+            "the outbound route “%(route)s” (%(inside)s), context %(context)s",
+            route=found.route,
+            inside=found.context,
+            context=context,
         )
-    return (
-        f"{OUTBOUND_ROUTES}: add the Dial Pattern `{pattern}` to a route with a trunk, {APPLY}. How numbers are "
-        "dialled, with a prefix for example, is set in the panel, under Settings."
     )
 
 
-def _no_password(pbx: PbxSettings, found: Outbound) -> str:
+def _way_out(way: Said) -> Finding:
+    return ok("outbound", say("Customers are dialled through %(way)s.", way=way))
+
+
+def _asks(pbx: PbxSettings, found: Outbound, number: str) -> Said:
     if not is_freepbx(pbx):
-        return (
-            f"In extensions.conf, remove the step that asks, such as Authenticate(), from [{found.context}]; {RELOAD}."
+        who = say("The context %(context)s", context=found.context)
+    elif found.route:
+        who = say("The outbound route “%(route)s” (%(inside)s)", route=found.route, inside=found.context)
+    else:
+        who = say("The outbound route (%(inside)s)", inside=found.context)
+    return say(
+        "%(who)s asks for a password before it dials %(number)s, an example of a customer's number. Nobody enters it.",
+        who=who,
+        number=number,
+    )
+
+
+def _add_route(pbx: PbxSettings, number: str) -> Said:
+    pattern = f"{number[0]}{'X' * (len(number) - 1)}"
+    if not is_freepbx(pbx):
+        place, line = f"[{pbx.outbound_context}]", Line(f"exten => _{pattern},1,Dial(PJSIP/${{EXTEN}}@TRUNK)")
+        return _add_line(pbx, place, line) + say("How numbers are dialled is set in the panel, under Settings.")
+    return say(
+        "%(menu)s: add the Dial Pattern %(pattern)s to a route with a trunk, then %(apply)s. How numbers are dialled, "
+        "with a prefix for example, is set in the panel, under Settings.",
+        menu=OUTBOUND_ROUTES,
+        pattern=Line(pattern),
+        apply=APPLY,
+    )
+
+
+def _no_password(pbx: PbxSettings, found: Outbound) -> Said:
+    if not is_freepbx(pbx):
+        return say(
+            "In %(file)s, remove the step that asks, such as %(step)s, from %(section)s; %(reload)s.",
+            file="extensions.conf",
+            step="Authenticate()",
+            section=f"[{found.context}]",
+            reload=RELOAD,
         )
-    name = found.route or found.context
-    return (
-        f"{OUTBOUND_ROUTES} > {name}: empty Route Password and set PIN Set to None, {APPLY}. Or let the agents call "
-        f"without: {EXTENSIONS} > their extension > Advanced > Pinless Dialing: Enable."
+    return say(
+        "%(menu)s: empty Route Password and set PIN Set to None, then %(apply)s. Or let the agents call without: "
+        "%(extensions)s > their extension > Advanced > Pinless Dialing: Enable.",
+        menu=f"{OUTBOUND_ROUTES} > {found.route or found.context}",
+        apply=APPLY,
+        extensions=EXTENSIONS,
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from app.config import Settings
 from app.doctor import dialplan, sounds
-from app.doctor.words import manager_file
-from app.domain.findings import Finding, fault, ok, warning
+from app.doctor.words import LOG, manager_file
+from app.domain.findings import Finding, Line, Said, fault, ok, say, warning
 from app.domain.pbx_connection import (
     LEAST_ASTERISK,
     READ_RIGHTS,
@@ -32,7 +32,7 @@ from app.telephony.sound_check import SoundCheck
 
 CONNECT_SECONDS = 5.0
 LARGEST_SKEW = timedelta(seconds=3)
-UNHEARD = "Callers in our modules hear nothing and go to the error destination of the module."
+UNHEARD = say("Callers in our modules hear nothing and go to the error destination of the module.")
 
 
 async def check(settings: Settings, database: Database, now: datetime) -> list[Finding]:
@@ -78,21 +78,37 @@ def check_version(version: str) -> Finding:
     """Check the version of a PBX that has accepted the login."""
     if is_too_old(version):
         return fault(
-            f"The PBX has Asterisk {version}, which does not report the states of all extensions and devices. "
-            "So Bazang cannot see who is free: it calls nobody.",
-            f"Update it to Asterisk {LEAST_ASTERISK} or later.",
+            "asterisk-too-old",
+            say(
+                "The PBX has Asterisk %(version)s, which does not report the states of all extensions and devices. "
+                "So Bazang cannot see who is free: it calls nobody.",
+                version=version,
+            ),
+            say("Update it to Asterisk %(version)s or later.", version=str(LEAST_ASTERISK)),
         )
-    return ok(f"The PBX accepts the login (Asterisk {version or 'of unknown version'}).")
+    return ok(
+        "login-accepted",
+        say("The PBX accepts the login (Asterisk %(version)s).", version=version or say("of unknown version")),
+    )
 
 
 _CONNECTION_FIXES = {
-    ConnectionResult.HOST_UNKNOWN: "Set BAZANG_AMI_HOST, or the address in the panel, to the machine of Asterisk.",
-    ConnectionResult.NOTHING_LISTENS: "Set `enabled=yes` in [general] of manager.conf, and check BAZANG_AMI_HOST and "
-    "BAZANG_AMI_PORT.",
-    ConnectionResult.NO_ANSWER: "Check the firewall, BAZANG_AMI_HOST and BAZANG_AMI_PORT.",
-    ConnectionResult.NOT_ASTERISK: "Set BAZANG_AMI_PORT to the port in manager.conf, usually 5038.",
-    ConnectionResult.CERTIFICATE: "Set BAZANG_AMI_PORT to the port of TLS, usually 5039, and BAZANG_AMI_CA to the file "
-    "of the CA or BAZANG_AMI_FINGERPRINT to the SHA-256 of the certificate.",
+    ConnectionResult.HOST_UNKNOWN: say("Set BAZANG_AMI_HOST, or the address in the panel, to the machine of Asterisk."),
+    ConnectionResult.NOTHING_LISTENS: say(
+        "Set %(line)s in %(section)s of %(file)s, and check BAZANG_AMI_HOST and BAZANG_AMI_PORT.",
+        line=Line("enabled=yes"),
+        section="[general]",
+        file="manager.conf",
+    ),
+    ConnectionResult.NO_ANSWER: say("Check the firewall, BAZANG_AMI_HOST and BAZANG_AMI_PORT."),
+    ConnectionResult.NOT_ASTERISK: say(
+        "Set BAZANG_AMI_PORT to the port in %(file)s, usually %(port)s.", file="manager.conf", port="5038"
+    ),
+    ConnectionResult.CERTIFICATE: say(
+        "Set BAZANG_AMI_PORT to the port of TLS, usually %(port)s, and BAZANG_AMI_CA to the file of the CA or "
+        "BAZANG_AMI_FINGERPRINT to the SHA-256 of the certificate.",
+        port="5039",
+    ),
 }
 
 
@@ -102,18 +118,41 @@ def _connection_fault(pbx: PbxSettings, report: ConnectionReport) -> Finding:
         return check_version(report.version)
     if report.result is ConnectionResult.LOGIN_IN_USE:
         return warning(
-            f"The PBX at {address} lets the user {pbx.ami_username!r} log in only once, and somebody is logged in. "
-            "If it is our worker, nothing else can be checked while it runs.",
-            "Set `allowmultiplelogin=yes` in [general] of manager.conf, then `manager reload`; or give Bazang a user "
-            "of its own.",
+            "login-in-use",
+            say(
+                "The PBX at %(address)s lets the user %(user)s log in only once, and somebody is logged in. If it is "
+                "our worker, nothing else can be checked while it runs.",
+                address=address,
+                user=pbx.ami_username,
+            ),
+            say(
+                "Set %(line)s in %(section)s of %(file)s, then %(command)s; or give Bazang a user of its own.",
+                line=Line("allowmultiplelogin=yes"),
+                section="[general]",
+                file="manager.conf",
+                command=Line("manager reload"),
+            ),
         )
     if report.result is not ConnectionResult.REFUSED:
-        return fault(f"The PBX does not answer at {address}: {report.detail}", _CONNECTION_FIXES[report.result])
+        return fault(
+            f"connection-{report.result.replace('_', '-')}",
+            say("The PBX does not answer at %(address)s: %(error)s", address=address, error=report.detail),
+            _CONNECTION_FIXES[report.result],
+        )
     read, write = ",".join(config_snippets.READ_RIGHTS), ",".join(config_snippets.WRITE_RIGHTS)
     return fault(
-        f"The PBX at {address} refuses the user {pbx.ami_username!r}.",
-        f"In {manager_file(pbx)}: [{pbx.ami_username}] with secret=…, `read={read}` and `write={write}`; then "
-        "`manager reload`. Set the same secret in BAZANG_AMI_SECRET or in the panel.",
+        "login-refused",
+        say("The PBX at %(address)s refuses the user %(user)s.", address=address, user=pbx.ami_username),
+        say(
+            "In %(file)s: %(section)s with %(own)s, %(read)s and %(write)s; then %(command)s. Set the same secret "
+            "in BAZANG_AMI_SECRET or in the panel.",
+            file=manager_file(pbx),
+            section=f"[{pbx.ami_username}]",
+            own="secret=…",
+            read=Line(f"read={read}"),
+            write=Line(f"write={write}"),
+            command=Line("manager reload"),
+        ),
     )
 
 
@@ -129,23 +168,35 @@ async def _check_rights(pbx: PbxSettings, client: AmiClient, report: ConnectionR
     ]
 
 
-_BLIND = "Without it Bazang does not see who is free, and calls nobody."
+_BLIND = say("Without it Bazang does not see who is free, and calls nobody.")
 
 
 def _check_list(pbx: PbxSettings, answer: ListAnswer) -> Finding:
     action = answer.action
     if answer.refused:
         right = connection_check.ACTIONS[action] or "call"
-        return fault(f"The PBX refuses {action}: {answer.error}. {_BLIND}", _add_right(pbx, "write", right))
+        return fault(
+            "list-refused",
+            say("The PBX refuses %(action)s: %(error)s.", action=action, error=answer.error) + _BLIND,
+            _add_right(pbx, "write", right),
+        )
     if answer.rows is None:
-        return fault(f"The PBX does not answer {action}: {answer.error}. {_BLIND}", "Look into Asterisk's log.")
+        return fault(
+            "list-unanswered",
+            say("The PBX does not answer %(action)s: %(error)s.", action=action, error=answer.error) + _BLIND,
+            LOG,
+        )
     if action == "ExtensionStateList" and not any(row.get("Event") == "ExtensionStatus" for row in answer.rows):
         return warning(
-            "The PBX has no hints, so it cannot tell whether an extension is free, and no agent is rung.",
-            "In extensions.conf: `exten => 101,hint,PJSIP/101` for each extension. Bazang adds hints for the "
-            "extensions of its modules.",
+            "no-hints",
+            say("The PBX has no hints, so it cannot tell whether an extension is free, and no agent is rung."),
+            say(
+                "In %(file)s: %(line)s for each extension. Bazang adds hints for the extensions of its modules.",
+                file="extensions.conf",
+                line=Line("exten => 101,hint,PJSIP/101"),
+            ),
         )
-    return ok(f"The PBX answers {action}.")
+    return ok("list-answered", say("The PBX answers %(action)s.", action=action))
 
 
 async def _check_actions(pbx: PbxSettings, client: AmiClient) -> Finding:
@@ -153,16 +204,24 @@ async def _check_actions(pbx: PbxSettings, client: AmiClient) -> Finding:
     try:
         missing = connection_check.missing_actions(await connection_check.allowed_actions(client))
     except AmiError as error:
-        return fault(f"The PBX does not answer ListCommands: {error}", "Look into Asterisk's log.")
+        return fault(
+            "rights-unanswered",
+            say("The PBX does not answer %(action)s: %(error)s.", action="ListCommands", error=str(error)),
+            LOG,
+        )
     missing = tuple(action for action in missing if action not in connection_check.LISTS)
     if missing:
         rights = ",".join(dict.fromkeys(connection_check.ACTIONS[action] for action in missing))
         return fault(
-            f"The PBX does not allow {', '.join(missing)}. Agents cannot be rung, or we do not hear what became of "
-            "their calls.",
+            "write-rights-missing",
+            say(
+                "The PBX does not allow %(actions)s. Agents cannot be rung, or we do not hear what became of their "
+                "calls.",
+                actions=missing,
+            ),
             _add_right(pbx, "write", rights),
         )
-    return ok("The PBX allows us to make and end calls.")
+    return ok("write-rights", say("The PBX allows us to make and end calls."))
 
 
 def _check_events(pbx: PbxSettings, report: ConnectionReport) -> Iterator[Finding]:
@@ -170,17 +229,37 @@ def _check_events(pbx: PbxSettings, report: ConnectionReport) -> Iterator[Findin
     if report.read_missing:
         rights = ",".join(report.read_missing)
         yield fault(
-            f"The PBX does not send us the events of: {rights}. Bazang does not notice that an agent gets free, that a "
-            "call is answered or that it ends.",
+            "read-rights-missing",
+            say(
+                "The PBX does not send us the events of: %(rights)s. Bazang does not notice that an agent gets free, "
+                "that a call is answered or that it ends.",
+                rights=rights,
+            ),
             _add_right(pbx, "read", rights),
         )
     elif report.unchecked != READ_RIGHTS:
         unchecked = ",".join(report.unchecked)
-        yield ok(f"The PBX sends us the events of calls. (It shows the right {unchecked} only during calls.)")
+        yield ok(
+            "read-rights",
+            say(
+                "The PBX sends us the events of calls. (It shows the right %(right)s only during calls.)",
+                right=unchecked,
+            ),
+        )
 
 
-def _add_right(pbx: PbxSettings, line: str, rights: str) -> str:
-    return f"In {manager_file(pbx)}, [{pbx.ami_username}]: add {rights} to {line}=, then `manager reload`."
+def _add_right(pbx: PbxSettings, line: str, rights: str) -> Said:
+    """`line`: `read` or `write`; `rights`: those that are missing. The whole line can be pasted instead."""
+    every = config_snippets.READ_RIGHTS if line == "read" else config_snippets.WRITE_RIGHTS
+    return say(
+        "In %(file)s, %(section)s: add %(rights)s to %(name)s, so that it is %(line)s or has more, then %(command)s.",
+        file=manager_file(pbx),
+        section=f"[{pbx.ami_username}]",
+        rights=rights,
+        name=f"{line}=",
+        line=Line(f"{line}={','.join(every)}"),
+        command=Line("manager reload"),
+    )
 
 
 # -- the clock, and the way to the worker -----------------------------------------------------------------------------
@@ -197,9 +276,13 @@ async def _check_clock(client: AmiClient) -> list[Finding]:
         return []
     return [
         warning(
-            f"The clock of the PBX is {skew.total_seconds():+.0f} s from that of this machine. While the worker does "
-            "not run, the PBX tells by its own clock whether the office is open.",
-            "Keep the clocks of both machines synchronized: `timedatectl`.",
+            "pbx-clock",
+            say(
+                "The clock of the PBX is %(skew)s s from that of this machine. While the worker does not run, the PBX "
+                "tells by its own clock whether the office is open.",
+                skew=f"{skew.total_seconds():+.0f}",
+            ),
+            say("Keep the clocks of both machines synchronized: %(command)s.", command=Line("timedatectl")),
         )
     ]
 
@@ -207,13 +290,17 @@ async def _check_clock(client: AmiClient) -> list[Finding]:
 def _check_callers(address: str, callers: CallersState) -> Iterator[Finding]:
     """Report whether Asterisk itself reaches the worker: a call of ours has asked it. The worker runs."""
     if callers is CallersState.REACHED:
-        yield ok(f"Asterisk reaches the worker at {address}.")
+        yield ok("callers-reach", say("Asterisk reaches the worker at %(address)s.", address=address))
     elif callers is CallersState.UNREACHED:
         yield fault(
-            f"Asterisk does not reach the worker at {address}. {UNHEARD}",
-            "Set BAZANG_AGI_HOST and BAZANG_AGI_PORT to the address where Asterisk reaches the worker, and "
-            "BAZANG_AGI_BIND if Asterisk is on another machine. Restart the worker, and let the port through the "
-            f"firewall. To try it on Asterisk's machine: `nc -vz {address.replace(':', ' ')}`",
+            "callers-do-not-reach",
+            say("Asterisk does not reach the worker at %(address)s.", address=address) + UNHEARD,
+            say(
+                "Set BAZANG_AGI_HOST and BAZANG_AGI_PORT to the address where Asterisk reaches the worker, and "
+                "BAZANG_AGI_BIND if Asterisk is on another machine. Restart the worker, and let the port through the "
+                "firewall. To try it on Asterisk's machine: %(command)s",
+                command=Line(f"nc -vz {address.replace(':', ' ')}"),
+            ),
         )
 
 
@@ -226,28 +313,37 @@ async def _check_profile(pbx: PbxSettings, client: AmiClient) -> list[Finding]:
     except AmiError:
         return []  # no right to ask, which is a finding of its own
     if profile == pbx.pbx_profile:
-        return [ok(f"The profile {pbx.pbx_profile} fits the PBX.")]
+        return [ok("profile", say("The profile %(profile)s fits the PBX.", profile=pbx.pbx_profile))]
     if profile == "freepbx":
         return [
             fault(
-                "The profile is asterisk, but FreePBX or Issabel writes the dialplan of this PBX. A module takes "
-                "callers out of a queue at the first unanswered ring, requests name the wrong person, customers see "
-                "a wrong number, and the FastAGI port 4573 belongs to FreePBX.",
-                _choose_profile("FreePBX or Issabel", "freepbx"),
+                "profile-not-freepbx",
+                say(
+                    "The profile is %(profile)s, but FreePBX or Issabel writes the dialplan of this PBX. A module "
+                    "takes callers out of a queue at the first unanswered ring, requests name the wrong person, "
+                    "customers see a wrong number, and the FastAGI port 4573 belongs to FreePBX.",
+                    profile="asterisk",
+                ),
+                _choose_profile(say("FreePBX or Issabel"), "freepbx"),
             )
         ]
     return [
         fault(
-            "The profile is freepbx, but neither FreePBX nor Issabel writes the dialplan of this PBX. The scenarios "
-            "of extensions are not in our dialplan, so nobody comes from a busy extension to a module, and requests "
-            "do not say which person was wanted.",
-            _choose_profile("Plain Asterisk", "asterisk"),
+            "profile-not-asterisk",
+            say(
+                "The profile is %(profile)s, but neither FreePBX nor Issabel writes the dialplan of this PBX. The "
+                "scenarios of extensions are not in our dialplan, so nobody comes from a busy extension to a module, "
+                "and requests do not say which person was wanted.",
+                profile="freepbx",
+            ),
+            _choose_profile(say("Plain Asterisk"), "asterisk"),
         )
     ]
 
 
-def _choose_profile(label: str, value: str) -> str:
-    return (
-        f"In the panel, under Settings > PBX, choose “{label}”, or set `BAZANG_PBX_PROFILE={value}` and restart panel "
-        "and worker."
+def _choose_profile(label: Said, value: str) -> Said:
+    return say(
+        "In the panel, under Settings > PBX, choose “%(label)s”, or set %(line)s and restart panel and worker.",
+        label=label,
+        line=Line(f"BAZANG_PBX_PROFILE={value}"),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from app.config import Settings
-from app.domain.findings import Finding, fault, ok, warning
+from app.domain.findings import Finding, Line, fault, ok, say, warning
 from app.identity.directory import Directory
 from app.identity.errors import Refused, Unreachable
 from app.identity.http import HttpClient
@@ -29,22 +29,42 @@ def check_provider(settings: Settings, database: Database, http: HttpClient | No
         keys = len(provider.keys().keys)
     except Unreachable as error:
         yield fault(
-            f"Nobody can log in with the OpenID Connect provider: {error}",
-            "Check BAZANG_OIDC_ISSUER, the network, and the provider's certificate (BAZANG_OIDC_CA).",
+            "provider-unreachable",
+            say("Nobody can log in with the OpenID Connect provider: %(error)s", error=str(error)),
+            say("Check BAZANG_OIDC_ISSUER, the network, and the provider's certificate (BAZANG_OIDC_CA)."),
         )
         return
-    yield ok(f"The OpenID Connect provider {metadata['issuer']} answers, with {keys} keys.")
+    yield ok(
+        "provider",
+        say(
+            "The OpenID Connect provider %(issuer)s answers, with %(keys)s keys.",
+            issuer=str(metadata["issuer"]),
+            keys=keys,
+        ),
+    )
     for address in _addresses(settings, database):
-        yield ok(f"Register at the provider: {address}/login/provider/back (after the log-out: {address}/login)")
+        yield ok(
+            "provider-addresses",
+            say(
+                "Register at the provider: %(address)s (after the log-out: %(after)s)",
+                address=f"{address}/login/provider/back",
+                after=f"{address}/login",
+            ),
+        )
     methods = metadata.get("code_challenge_methods_supported")
     if isinstance(methods, list) and "S256" not in methods:
-        yield warning("The OpenID Connect provider does not know PKCE with S256.", "Update the provider.")
+        yield warning(
+            "provider-without-pkce",
+            say("The OpenID Connect provider does not know PKCE with S256."),
+            say("Update the provider."),
+        )
     scopes = metadata.get("scopes_supported")
     missing = set(settings.oidc_scopes.split()) - set(scopes) if isinstance(scopes, list) else set()
     if missing:
         yield warning(
-            f"The OpenID Connect provider does not name these scopes: {', '.join(sorted(missing))}.",
-            f"Change BAZANG_OIDC_SCOPES. It has: {', '.join(map(str, scopes or ()))}.",
+            "provider-scopes",
+            say("The OpenID Connect provider does not name these scopes: %(scopes)s.", scopes=tuple(sorted(missing))),
+            say("Change BAZANG_OIDC_SCOPES. It has: %(scopes)s.", scopes=tuple(map(str, scopes or ()))),
         )
 
 
@@ -64,17 +84,25 @@ def check_directory(settings: Settings) -> Iterator[Finding]:
             directory.check(server)
         except Unreachable as error:
             yield fault(
-                f"The directory {server} cannot be used: {error}",
-                "Check BAZANG_LDAP_SERVERS, the network, and the certificate (BAZANG_LDAP_CA, BAZANG_LDAP_TLS).",
+                "directory-unreachable",
+                say("The directory %(server)s cannot be used: %(error)s", server=str(server), error=str(error)),
+                say("Check BAZANG_LDAP_SERVERS, the network, and the certificate (BAZANG_LDAP_CA, BAZANG_LDAP_TLS)."),
             )
         except Refused as error:
             yield fault(
-                f"The directory {server} answers, but nobody can log in: {error}",
-                "Check BAZANG_LDAP_BIND_DN, BAZANG_LDAP_BIND_PASSWORD, BAZANG_LDAP_USER_BASE and the filter.",
+                "directory-refuses",
+                say(
+                    "The directory %(server)s answers, but nobody can log in: %(error)s",
+                    server=str(server),
+                    error=str(error),
+                ),
+                say("Check BAZANG_LDAP_BIND_DN, BAZANG_LDAP_BIND_PASSWORD, BAZANG_LDAP_USER_BASE and the filter."),
             )
         else:
-            yield ok(f"The directory {server} lets us in and search.")
+            yield ok("directory", say("The directory %(server)s lets us in and search.", server=str(server)))
         if not server.secure and settings.ldap_tls == "none":
             yield warning(
-                f"Passwords are sent to {server} without encryption.", "Use ldaps://, or BAZANG_LDAP_TLS=required."
+                "directory-in-plain",
+                say("Passwords are sent to %(server)s without encryption.", server=str(server)),
+                say("Use %(scheme)s, or %(line)s.", scheme="ldaps://", line=Line("BAZANG_LDAP_TLS=required")),
             )

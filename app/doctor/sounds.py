@@ -8,13 +8,13 @@ from pathlib import Path, PurePosixPath
 from app.audio.library import DIALOGUES, SPEECH, UPLOADS
 from app.config import Settings
 from app.domain.file_access import ENTER, READ
-from app.domain.findings import Finding, fault, ok, warning
+from app.domain.findings import Finding, Line, Value, fault, ok, say, warning
 from app.paths import find_closed, find_user
 from app.telephony.dialer import Ami
 from app.telephony.sound_check import Readable, SoundCheck
 
 USER = "asterisk"  # who runs Asterisk in all usual packages
-_SILENCE = "Callers hear nothing in our modules and cannot leave a request; agents hear no announcement."
+_SILENCE = say("Callers hear nothing in our modules and cannot leave a request; agents hear no announcement.")
 
 
 def newest(settings: Settings) -> list[Path]:
@@ -54,7 +54,10 @@ def report(settings: Settings, answers: Mapping[Path, Answer]) -> Iterator[Findi
     """Say what Asterisk can read. `answers`: those of `ask`."""
     states = {answer.readable for answer in answers.values()}
     if states and states <= {Readable.YES}:
-        yield ok(f"Asterisk can read our sounds in {settings.asterisk_prompts_dir}.")
+        yield ok(
+            "sounds-read",
+            say("Asterisk can read our sounds in %(folder)s.", folder=str(settings.asterisk_prompts_dir)),
+        )
     elif states & {Readable.MISSING, Readable.CLOSED}:
         found = {_unreadable(settings, file, answer): None for file, answer in answers.items()}
         yield from (finding for finding in found if finding is not None)
@@ -73,23 +76,37 @@ def _unreadable(settings: Settings, file: Path, answer: Answer) -> Finding | Non
     is_here = PurePosixPath(settings.prompts_path) in (theirs.parent, *theirs.parents) and closed.exists()
     if not is_here:
         return fault(
-            f"Asterisk does not find our sounds in {settings.asterisk_prompts_dir}. {_SILENCE}",
-            f"On Asterisk's machine, {settings.prompts_path} must be mounted. If it has another path there, set "
-            "BAZANG_ASTERISK_PROMPTS_DIR to that path and restart the worker.",
+            "sounds-not-found",
+            say("Asterisk does not find our sounds in %(folder)s.", folder=str(settings.asterisk_prompts_dir))
+            + _SILENCE,
+            say(
+                "On Asterisk's machine, %(folder)s must be mounted. If it has another path there, set "
+                "BAZANG_ASTERISK_PROMPTS_DIR to that path and restart the worker.",
+                folder=str(settings.prompts_path),
+            ),
         )
     others = closed.stat().st_mode & need == need
     return fault(
-        f"Asterisk cannot {'read' if need is READ else 'enter'} {closed}, where our sounds are. {_SILENCE}",
-        f"Its permissions allow it, so look for other rules: `getfacl {shlex.quote(str(closed))}`, SELinux, AppArmor."
+        "sounds-closed",
+        (
+            say("Asterisk cannot read %(closed)s, where our sounds are.", closed=str(closed))
+            if need is READ
+            else say("Asterisk cannot enter %(closed)s, where our sounds are.", closed=str(closed))
+        )
+        + _SILENCE,
+        say(
+            "Its permissions allow it, so look for other rules: %(command)s, SELinux, AppArmor.",
+            command=Line(f"getfacl {shlex.quote(str(closed))}"),
+        )
         if others
-        else open_to_others([closed]),
+        else say("Run: %(command)s", command=open_to_others([closed])),
     )
 
 
 def _by_permissions(settings: Settings) -> Finding:
     """Judge the folder and each file in it by the permissions for Asterisk's user, or for other users."""
     who = find_user(USER)
-    name = f"the user {USER}" if who is not None else "other users, such as Asterisk's,"
+    name = say("the user %(user)s", user=USER) if who is not None else say("other users, such as Asterisk's,")
     folder = settings.prompts_path
     try:
         closed = find_closed(folder, who)
@@ -97,20 +114,42 @@ def _by_permissions(settings: Settings) -> Finding:
             if closed := find_closed(file, who):
                 break
     except OSError as error:
-        return warning(f"{folder}: it cannot be checked who can read our sounds: {error}", "Give us access to it.")
+        return warning(
+            "sounds-unknown",
+            say(
+                "%(folder)s: it cannot be checked who can read our sounds: %(error)s",
+                folder=str(folder),
+                error=str(error),
+            ),
+            say("Give us access to it."),
+        )
     if not closed:
-        return ok(f"By their permissions {name} can read our sounds in {folder}. ACLs were not looked at.")
+        return ok(
+            "sounds-open",
+            say(
+                "By their permissions %(who)s can read our sounds in %(folder)s. ACLs were not looked at.",
+                who=name,
+                folder=str(folder),
+            ),
+        )
+    values: dict[str, Value] = {"folder": str(folder), "who": name, "closed": str(closed[0])}
     return warning(
-        f"{folder}: {name} cannot {'enter' if closed[0].is_dir() else 'read'} {closed[0]}. {_SILENCE} "
-        "Asterisk itself was not asked, and ACLs were not looked at.",
-        f"{open_to_others(closed)}, or change BAZANG_PROMPTS_DIR.",
+        "sounds-closed-by-permissions",
+        (
+            say("%(folder)s: %(who)s cannot enter %(closed)s.", **values)
+            if closed[0].is_dir()
+            else say("%(folder)s: %(who)s cannot read %(closed)s.", **values)
+        )
+        + _SILENCE
+        + say("Asterisk itself was not asked, and ACLs were not looked at."),
+        say("Run: %(command)s, or change %(setting)s.", command=open_to_others(closed), setting="BAZANG_PROMPTS_DIR"),
     )
 
 
-def open_to_others(closed: Iterable[Path]) -> str:
+def open_to_others(closed: Iterable[Path]) -> Line:
     """Return the commands that let all users enter folders and read files."""
     commands = (f"chmod {'o+x' if path.is_dir() else 'a+r'} {shlex.quote(str(path))}" for path in closed)
-    return f"Run: `{'; '.join(commands)}`"
+    return Line("; ".join(commands))
 
 
 def _as_asterisk_sees(settings: Settings, file: Path) -> PurePosixPath:

@@ -1,19 +1,26 @@
 """The names of files and menus at the PBX, by profile: those of Asterisk, or those of FreePBX and Issabel."""
 
+from app.domain.findings import Line, Value, say
 from app.store.settings import PbxSettings
 
-RELOAD = "then `dialplan reload` in Asterisk's console"
-APPLY = "then Apply Config"
+RELOAD = say("then %(command)s in Asterisk's console", command=Line("dialplan reload"))
+APPLY = "Apply Config"  # a button of FreePBX and Issabel
+LOG = say("Look into Asterisk's log.")
 
 
 def is_freepbx(pbx: PbxSettings) -> bool:
     return pbx.pbx_profile == "freepbx"
 
 
-def dialplan_file(pbx: PbxSettings) -> str:
+def dialplan_file(pbx: PbxSettings) -> Value:
     """Return the file for lines of the administrator's own, with the place where it is edited."""
     if is_freepbx(pbx):
-        return "extensions_custom.conf (FreePBX: Admin > Config Edit; Issabel: PBX > Tools > Asterisk File Editor)"
+        return say(
+            "%(file)s (FreePBX: %(freepbx)s; Issabel: %(issabel)s)",
+            file="extensions_custom.conf",
+            freepbx="Admin > Config Edit",
+            issabel="PBX > Tools > Asterisk File Editor",
+        )
     return "extensions.conf"
 
 

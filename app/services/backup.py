@@ -38,7 +38,6 @@ from sqlalchemy import (
     inspect,
     select,
     text,
-    update,
 )
 from sqlalchemy.exc import DataError, IntegrityError, InternalError, ProgrammingError
 from sqlalchemy.schema import DropSchema
@@ -63,7 +62,7 @@ from app.store.exchanges import (
     share_tables,
     tables_of,
 )
-from app.store.models import Exchange, Webhook
+from app.store.models import Exchange, Setting, Webhook
 
 FORMAT = 1
 ACTOR = "restore"
@@ -187,6 +186,8 @@ def restore(
         _clear(database, codes[1:])
         upgrade(manifest["revision"])
         new_files: list[Path] = []
+        former_key = secret_key(settings)
+        pausing = _pausing(manifest, now)
         try:
             if len(codes) > 1:
                 _announce(database, folder)
@@ -194,21 +195,24 @@ def restore(
             for code in codes:
                 files = _files_of(manifest, code)
                 new_files += _restore_sounds(settings.for_exchange(code), folder / _prefix(code), files)
-            _restore_exchanges(database, folder, manifest)
+            if _KEY in manifest["files"]:  # before the rows: a secret is never there without its key
+                _replace_key(settings, (folder / _KEY).read_text())
+            paused = _restore_exchanges(database, folder, manifest, pausing)
         except BaseException:
             for file in new_files:
                 file.unlink(missing_ok=True)
+            if _KEY in manifest["files"]:
+                _replace_key(settings, former_key)
             with database.write() as session:
                 _drop_further(session.connection())
                 for code in codes[1:]:
                     session.execute(DropSchema(schema_of(code), if_exists=True))
             raise
-        if _KEY in manifest["files"]:
-            _replace_key(settings, (folder / _KEY).read_text())
         upgrade("head")
     backup = _describe(manifest)
-    for code in codes:
-        _pause(registry.find(code), backup, now)
+    for code in paused:
+        with registry.find(code).write() as session:
+            pause.record_pause(session, pausing, ACTOR, now)
     with database.write() as session:
         audit.record(
             session, ACTOR, audit.AuditAction.BACKUP_RESTORED, "", {"made_at": ["", backup.made_at.isoformat()]}, now
@@ -216,16 +220,10 @@ def restore(
     return backup
 
 
-def _pause(database: Database, backup: Backup, now: datetime) -> None:
-    """Pause the webhooks and the automatic calls of an exchange.
-
-    A copy of an office must not write to its customers, and what has expired since is no news.
-    """
-    with database.write() as session:
-        session.execute(update(Webhook).where(Webhook.paused_at.is_(None)).values(paused_at=now))
-        if pause.load_pause(session) is None:
-            reason = f"restored from a backup of {backup.made_at:%Y-%m-%d %H:%M} UTC"
-            pause.save_pause(session, pause.Pause(ACTOR, now, reason), ACTOR, now)
+def _pausing(manifest: dict[str, Any], now: datetime) -> pause.Pause:
+    """Return the pause of a restored office."""
+    made_at = datetime.fromisoformat(manifest["made_at"])
+    return pause.Pause(ACTOR, now, f"restored from a backup of {made_at:%Y-%m-%d %H:%M} UTC")
 
 
 def _describe(manifest: dict[str, Any]) -> Backup:
@@ -379,20 +377,51 @@ def _find(tables: Sequence[Table], name: str) -> Table:
     return found
 
 
-def _restore_exchanges(database: Database, folder: Path, manifest: dict[str, Any]) -> None:
-    """Restore the rows of all exchanges in one transaction."""
+def _restore_exchanges(
+    database: Database, folder: Path, manifest: dict[str, Any], pausing: pause.Pause
+) -> tuple[str, ...]:
+    """Restore the rows of all exchanges, and pause them, in one transaction: nothing calls if it is the last one.
+
+    Return the codes of those that were not paused.
+    """
+    paused = []
     with database.write() as session:
         connection = session.connection()
         further = list_further(connection)
-        _restore_tables(connection, folder, manifest["rows"], FIRST)
+        tables = _restore_tables(connection, folder, manifest["rows"], FIRST)
+        if _pause(connection, tables, pausing):
+            paused.append(FIRST.code)
         for exchange in further:
             share_tables(connection, exchange)
             with inside(connection, exchange):
                 rows = manifest["exchanges"][exchange.code]
-                _restore_tables(connection, folder / _prefix(exchange.code), rows, exchange)
+                tables = _restore_tables(connection, folder / _prefix(exchange.code), rows, exchange)
+                if _pause(connection, tables, pausing):
+                    paused.append(exchange.code)
+    return tuple(paused)
 
 
-def _restore_tables(connection: Connection, folder: Path, rows: Rows, exchange: ExchangeKey) -> None:
+def _pause(connection: Connection, tables: Sequence[Table], pausing: pause.Pause) -> bool:
+    """Pause the webhooks and the automatic calls of an exchange, if they are not. Return whether calls were not.
+
+    A copy of an office must not write to its customers, and what has expired since is no news. The tables are those of
+    the backup's version.
+    """
+    for webhooks in (table for table in tables if table.name == Webhook.__tablename__):
+        paused_at = webhooks.columns.paused_at
+        connection.execute(webhooks.update().where(paused_at.is_(None)).values(paused_at=pausing.at))
+    settings, values = _find(tables, Setting.__tablename__), pause.stored_values(pausing)
+    name = settings.columns.name
+    stored = connection.execute(select(name, settings.columns.value).where(name.in_(values)))
+    if pause.is_paused({row[0]: row[1] for row in stored}):
+        return False
+    connection.execute(settings.delete().where(name.in_(values)))
+    connection.execute(settings.insert(), [{"name": name, "value": value} for name, value in values.items()])
+    return True
+
+
+def _restore_tables(connection: Connection, folder: Path, rows: Rows, exchange: ExchangeKey) -> Sequence[Table]:
+    """Restore the rows of an exchange. Return its tables."""
     tables = [table for table in _reflect(connection, exchange) if table.name != _VERSION]
     for name in rows:
         _find(tables, name)
@@ -403,6 +432,7 @@ def _restore_tables(connection: Connection, folder: Path, rows: Rows, exchange: 
         if _restore_table(connection, folder, table) != rows[table.name]:
             raise BadBackup(f"The backup is damaged: the table {table.name} is incomplete.")
         _restore_sequence(connection, table)
+    return tables
 
 
 def _restore_table(connection: Connection, folder: Path, table: Table) -> int:
@@ -496,7 +526,7 @@ def _restore_sounds(settings: Settings, folder: Path, files: Collection[str]) ->
 
 
 def _replace_key(settings: Settings, key: str) -> None:
-    """Replace the key of this machine. Nothing depends on the former one yet."""
+    """Replace the key of this machine."""
     descriptor, name = tempfile.mkstemp(dir=settings.data_dir)  # mode 0600
     with os.fdopen(descriptor, "w") as file:
         file.write(key)

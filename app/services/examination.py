@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass
 
 from app.config import PROGRAM, Settings
-from app.domain.findings import Finding, Level, Part
+from app.domain.findings import Finding, Level, Part, from_json
 
 SECONDS = 45.0  # less than the patience of reverse proxies; the checks have limits of their own
 _COMMAND = ("-m", "flask", "--app", str(PROGRAM / "wsgi.py"), "doctor", "--json")
@@ -72,11 +72,7 @@ def _run(environment: dict[str, str], seconds: float) -> Examination:
     found = [json.loads(line) for line in output.splitlines() if line.endswith(b"}")]
     if not error and not (found and "faults" in found[-1]):
         error = _last_line(log) or f"exit code {process.returncode}"
-    return Examination(tuple(_to_finding(values) for values in found if "level" in values), error)
-
-
-def _to_finding(values: dict[str, str]) -> Finding:
-    return Finding(Level(values["level"]), values["text"], values["fix"], Part(values["part"]))
+    return Examination(tuple(from_json(values) for values in found if "level" in values), error)
 
 
 def _last_line(log: bytes) -> str:

@@ -14,6 +14,7 @@ def register(app: Flask) -> None:
         compression,
         error_pages,
         fields,
+        findings,
         formats,
         health,
         http,
@@ -61,7 +62,21 @@ def register(app: Flask) -> None:
     bazang = app.extensions["bazang"]
     bazang["counts"] = {FIRST_EXCHANGE: Counts(bazang["database"])}
     for part in (
-        *(compression, http, urls, assets, locale, formats, fields, layout, health, poll, error_pages, session),
+        *(
+            compression,
+            http,
+            urls,
+            assets,
+            locale,
+            formats,
+            findings,
+            fields,
+            layout,
+            health,
+            poll,
+            error_pages,
+            session,
+        ),
         sources,
     ):
         part.register(app)

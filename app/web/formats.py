@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from unicodedata import bidirectional
 from zoneinfo import ZoneInfo
 
 from flask import Flask, g
@@ -79,6 +80,11 @@ def isolated(value: object) -> str:
 def name(value: object) -> Markup:
     """Return a name isolated from the direction of the text around it. Control characters are removed."""
     return Markup(f"<bdi>{escape(displayable(str(value)))}</bdi>")  # noqa: S704 - it is escaped
+
+
+def is_left_to_right(text: str) -> bool:
+    """Tell whether no letter of a text is written from right to left."""
+    return not any(bidirectional(letter) in ("R", "AL", "AN") for letter in text)
 
 
 def listed(values: Iterable[object]) -> str:

@@ -7,6 +7,7 @@ from app.audio.library import SoundLibrary
 from app.audio.prompt_texts import default_text
 from app.services.prompts.voice import AGENT_RATE
 from app.telephony.ami import AmiClient, AmiError
+from script.office.background import in_background
 from script.office.customer import Participant, load_demo_settings
 from script.office.demo_state import State
 from script.office.hearing import KnownPrompt
@@ -30,7 +31,7 @@ async def play_agent(state: State, number: str) -> int:
     if number not in state.phones:
         print(f"The demo has no phone {number}, only {', '.join(state.phones)}.", file=sys.stderr)
         return 1
-    known = await asyncio.to_thread(load_agent_prompts, state)
+    known = await in_background(lambda: load_agent_prompts(state))
     phone = Phone(number, (state.sip_host, state.sip_port), secret=state.phones[number])
     await phone.start()
     try:

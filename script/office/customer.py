@@ -15,6 +15,7 @@ from app.services.prompts.input import DEFAULT_PROMPT, PromptInput
 from app.store.database import Database
 from app.store.requests import all_modules
 from script.office.asterisk import TRUNK_HOST
+from script.office.background import in_background
 from script.office.demo_state import State
 from script.office.hearing import KnownPrompt, Recognizer
 from script.office.phone import Call, CallFailed, Phone
@@ -90,7 +91,7 @@ class Customer(Participant):
 
 async def play_customer(state: State, number: str, caller: str, keys: list[str]) -> int:
     """Call `number` as `caller`. Return 0 if the call was answered and all keys were pressed."""
-    known = await asyncio.to_thread(load_known_prompts, state)
+    known = await in_background(lambda: load_known_prompts(state))
     phone = Phone("trunk", (state.sip_host, state.sip_port), host=TRUNK_HOST)
     await phone.start()
     try:

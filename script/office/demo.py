@@ -23,6 +23,7 @@ from app.server.process import terminate, wait_for_end
 from app.services import users
 from script.office.agent import GREETINGS
 from script.office.asterisk import NoAsterisk
+from script.office.background import in_background
 from script.office.bazang import Bazang
 from script.office.demo_office import (
     PLAIN,
@@ -325,7 +326,7 @@ def _passwords() -> dict[str, str]:
 async def _answer_as_customer(bazang: Bazang, language: str) -> CallHandler:
     """Return a handler for calls to customers: it answers after a moment, plays a greeting and waits for the end."""
     library = SoundLibrary(bazang.settings.prompts_path)
-    greeting = await asyncio.to_thread(library.synthesize, GREETINGS[language], language)
+    greeting = await in_background(lambda: library.synthesize(GREETINGS[language], language))
     sound = read_ulaw(greeting.path)
 
     async def answer(call: Call) -> None:

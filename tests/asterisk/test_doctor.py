@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from app import doctor
 from app.audio.library import SPEECH, SoundLibrary
 from app.config import Settings, load_settings
@@ -227,7 +229,10 @@ async def check_hints(office: Office, client: AmiClient) -> None:
 async def check_rights(office: Office, file: str) -> None:
     finding = await only(office, ami_username="no-events")
     assert "does not send us the events of: call,user" in finding.text
-    assert finding.fix == f"In {file}, [no-events]: add call,user to read=, then `manager reload`."
+    assert finding.fix == (
+        f"In {file}, [no-events]: add call,user to read=, so that it is `read=call,user,agent` or has more, then "
+        "`manager reload`."
+    )
     lists, actions, *rest = await examine(office, ami_username="no-calls")
     assert "refuses CoreShowChannels" in lists.text and "add reporting to write=" in lists.fix
     assert "does not allow Originate" in actions.text and "add originate,reporting to write=" in actions.fix
@@ -366,12 +371,26 @@ async def test_broken_plain_asterisk(open_office: OpenOffice) -> None:
         await check_no_hints(office)
 
 
+@contextmanager
+def without_modules() -> Iterator[None]:
+    """Let the doctor think that there is no module yet."""
+    load = dialplan._load
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dialplan, "_load", lambda database: replace(load(database), modules={}, targets=()))
+        yield
+
+
 async def check_plain_dialplan(office: Office, client: AmiClient) -> None:
     gone = "dialplan remove include bazang-modules from from-phones"
     async with broken(office, gone, "dialplan add include bazang-modules into from-phones"):
         (finding,) = await examine_dialplan(office, client)
+        with without_modules():
+            (included,) = await examine_dialplan(office, client)
     assert "Phones in the context from-phones cannot dial" in finding.text
     assert finding.fix.startswith("In extensions.conf, [from-phones]: `include => bazang-modules`;")
+    assert included.code == "modules-not-included" and "include => bazang-modules" in included.lines
+    with without_modules():
+        assert await examine_dialplan(office, client) == [], "as in the setup, when the lines are there"
     taken = "dialplan add extension *5001,1,Echo() into from-phones"
     async with broken(office, taken, "dialplan remove extension *5001@from-phones"):
         (finding,) = await examine_dialplan(office, client)

@@ -58,7 +58,7 @@ class UserPage:
 
     def choose_in_menu(self, request: int, selector: str) -> None:
         """Open the menu of a row and click an entry."""
-        row(self.page, request).locator("[popovertarget]").click()
+        row(self.page, request).locator("[data-menu]").click()
         self.page.locator(f"#menu {selector}").click()
 
     def open_dialog(self, request: int, action: str) -> None:

@@ -371,7 +371,7 @@ def test_one_request_is_postponed_and_two_are_marked_done_together(
     for number in range(1, 4):
         register(database, f"+98912000000{number}")
     expect(row(page, 3)).to_be_visible()
-    row(page).locator("[popovertarget]").click()
+    row(page).locator("[data-menu]").click()
     page.locator("#menu .menu-choices button").first.click()
     expect(page.locator("#message .alert-success")).to_be_visible()
     expect(page.locator("#menu")).to_be_hidden()
@@ -619,6 +619,38 @@ def test_button_of_another_row_opens_its_menu(page: Page, database: Database) ->
     expect(details).to_have_attribute("href", "/requests/2")
     page.keyboard.press("Enter")
     expect(page.locator("#menu")).to_be_hidden()
+
+
+def menu_buttons(page: Page) -> list[object]:
+    """Return what Chromium tells screen readers of the buttons of the menus: whether each is expanded."""
+    nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    buttons = [node for node in nodes if str(node.get("name", {}).get("value", "")).startswith("More actions for")]
+    buttons = [node for node in buttons if node["role"]["value"] == "button"]
+    return [
+        {each["name"]: each["value"].get("value") for each in node["properties"]}.get("expanded") for node in buttons
+    ]
+
+
+def test_only_the_button_whose_menu_is_open_is_expanded(page: Page, database: Database) -> None:
+    register(database)
+    register(database, "+989350000000")
+    expect(row(page, 2)).to_be_visible()
+    assert menu_buttons(page) == [False, False]
+    buttons = [row(page, number).get_by_role("button", name="More actions for") for number in (1, 2)]
+    buttons[0].click()
+    expect(page.locator("#menu .menu-entry").first).to_be_visible()
+    assert menu_buttons(page) == [True, False]
+    buttons[1].focus()  # the menu covers it
+    page.keyboard.press("Enter")
+    expect(page.locator("#menu").get_by_role("link", name="Details")).to_have_attribute("href", "/requests/2")
+    assert menu_buttons(page) == [False, True]
+    page.keyboard.press("Escape")
+    expect(page.locator("#menu")).to_be_hidden()
+    assert menu_buttons(page) == [False, False]
+    expect(buttons[1]).to_be_focused()
+    set_line(database, LineState.FREE, now() + timedelta(seconds=40))  # the poll replaces the rows
+    wait_for_row(page, "pause of 101 after a call")
+    assert menu_buttons(page) == [False, False]
 
 
 def test_menu_of_a_request_that_is_out_of_reach_says_so(person: Person, page: Page, database: Database) -> None:

@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import pyotp
@@ -154,7 +154,7 @@ def fail_to_call(page: Page) -> None:
 
 def open_menu(page: Page) -> None:
     page.goto("/requests")
-    page.locator("#request-1 [popovertarget]").click()
+    page.locator("#request-1 [data-menu]").click()
     page.locator("#menu .menu-entry").first.wait_for()
 
 
@@ -544,6 +544,14 @@ def test_instructions_for_freepbx_are_readable(
     assert menu_paths.count() and all(menu_paths.evaluate_all(INSIDE_LIST_ITEM)), (
         "the path through the menus is inside its step"
     )
+
+
+def test_parts_of_the_navigation_follow_each_other(app: Flask, full_office: None, open_browser: OpenBrowser) -> None:
+    """In a high window only the user is at its end. The search, exchanges and pages stay together."""
+    page = open_browser(viewport={"width": 1280, "height": 1600}).open_session(session_cookie(app, 2, "en"), "/account")
+    parts = page.locator("#navigation > *").evaluate_all("parts => parts.map((part) => part.getBoundingClientRect())")
+    gaps = [below["top"] - above["bottom"] for above, below in pairwise(parts)]
+    assert max(gaps[:-1]) < 40 < gaps[-1]
 
 
 @in_both_languages

@@ -36,7 +36,7 @@ def status(database: Database, number: int = 1) -> str:
 
 
 def cancel(page: Page, request: int) -> None:
-    row(page, request).locator("[popovertarget]").click()
+    row(page, request).locator("[data-menu]").click()
     page.locator("#menu a[href*='/acts/cancel']").click()
     page.locator("#dialog .action-buttons button").click()
 
@@ -100,7 +100,7 @@ def test_a_message_goes_after_ten_seconds_but_not_while_it_is_used(
 
 def test_a_message_is_undone_without_javascript(open_browser: OpenBrowser, database: Database, office: None) -> None:
     page = open_browser(java_script_enabled=False).log_in(OPERATOR, PASSWORD)
-    expect(row(page, 1).locator("[popovertarget]")).to_be_hidden()
+    expect(row(page, 1).locator("[data-menu]")).to_be_hidden()
     row(page, 1).locator(".request-number").click()
     page.locator("[popovertarget]").click()
     page.locator("#menu-1 a[href*='/acts/cancel']").click()

@@ -88,7 +88,7 @@ def test_voices(install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     app = install(ami_port=free_port(), voices_dir=folder)
     output = examine(app)
     assert "ok    The voice fa_IR-amir-medium speaks fa." in output
-    assert "warn  the voice piper:lost cannot be used" in output
+    assert "warn  A voice is left out: the voice piper:lost cannot be used" in output
     monkeypatch.setattr(doctor, "is_piper_installed", lambda: False)
     output = examine(app)
     assert "fa_IR-amir-medium.onnx, lost.onnx\n      -> Run: `pip install piper-tts`" in output

@@ -41,7 +41,7 @@ def test_checks_that_do_not_end_are_ended(closed: Settings) -> None:
 
 @pytest.mark.slow
 def test_checks_that_end_in_the_middle_are_not_taken_for_all(closed: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = 'print(\'{"level": "ok", "text": "a", "fix": "", "part": "pbx"}\'); 1 / 0'
+    broken = 'print(\'{"level": "ok", "code": "a", "part": "pbx", "said": [], "advice": []}\'); 1 / 0'
     monkeypatch.setattr(examination, "_COMMAND", ("-c", broken))
     found = examine(closed, "main", seconds=PATIENCE)
     assert len(found.findings) == 1 and found.error == "ZeroDivisionError: division by zero"

@@ -1,10 +1,13 @@
 """A backup of the whole office, and what is restored of it."""
 
+import functools
 import gzip
 import io
 import json
 import tarfile
 from collections.abc import Callable
+from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import flask_migrate
 import pytest
 from alembic.script import ScriptDirectory
 from flask import Flask
-from sqlalchemy import MetaData, inspect, select, text
+from sqlalchemy import Connection, MetaData, event, inspect, select, text
 
 from app import create_app
 from app.config import Settings
@@ -23,7 +26,7 @@ from app.services.requests import pause
 from app.store.database import Database
 from app.store.encryption import decrypt, encrypt
 from app.store.exchanges import Exchanges
-from app.store.models import Base, SecondFactor, User, UserSession, Webhook, WebhookMessage
+from app.store.models import Base, CallRequest, SecondFactor, User, UserSession, Webhook, WebhookMessage
 from app.store.schema import MIGRATIONS
 from app.store.settings import read_all, write_setting
 from script.office.database import make_settings
@@ -136,6 +139,81 @@ def test_webhooks_are_paused_and_nothing_that_waited_for_them_is_sent(make: Call
     with second.database.read() as session:
         assert session.scalars(select(Webhook.paused_at)).one() == NOW
         assert session.scalars(select(WebhookMessage)).all() == []
+
+
+class Killed(BaseException):
+    """The program has died: nothing is committed from now on."""
+
+
+def restore_until(office: Office, content: bytes, commits: int) -> bool:
+    """Restore a backup, but die before one more than so many commits. Return whether the restore came to its end."""
+    engine, done = office.database.engine, 0
+
+    def count_commit(_: Connection) -> None:
+        nonlocal done
+        if done >= commits:
+            raise Killed
+        done += 1
+
+    event.listen(engine, "commit", count_commit)
+    try:
+        office.restore(content)
+    except Killed:
+        return False
+    finally:
+        event.remove(engine, "commit", count_commit)
+    return True
+
+
+def test_restore_that_is_killed_at_any_step_leaves_nothing_unpaused(
+    make: Callable[..., Office], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = make("first"), make("second")
+    for office in (first, second):
+        office.upgrade()
+    monkeypatch.setattr(second, "upgrade", functools.partial(make_tables, second))
+    create_request(first.database, create_module(first.database))
+    create_webhook(first.database)
+    with first.database.write() as session:
+        write_setting(session, "ami_secret", encrypt(first.settings, "s3cret"))
+    content, killed_late = first.save(), 0
+    for commits in count():
+        ended = restore_until(second, content, commits)
+        if (found := what_is_restored(second)) is not None:
+            assert found == (True, NOW, "s3cret"), f"killed after {commits} commits"
+            if ended:
+                break
+            killed_late += 1
+            second.upgrade()  # what a person is told to do
+            with pytest.raises(NotEmpty):
+                second.restore(content)
+            with second.database.write() as session:  # to try the next step
+                for table in ("call_requests", "modules"):
+                    session.execute(text(f"DELETE FROM {table}"))
+        assert not ended
+    assert killed_late >= 1
+
+
+def what_is_restored(office: Office) -> tuple[bool, datetime | None, str] | None:
+    """Return whether calls are paused, since when webhooks are, and the secret; None if no request is there."""
+    if not inspect(office.database.engine).has_table("call_requests"):
+        return None
+    with office.database.read() as session:
+        if session.scalars(select(CallRequest.id)).first() is None:
+            return None
+        stored = read_all(session)
+        secret = decrypt(office.settings, stored["ami_secret"])
+        return pause.is_paused(stored), session.scalars(select(Webhook.paused_at)).one(), secret
+
+
+def make_tables(office: Office, revision: str = "head") -> None:
+    """Create the tables of the newest version. That is faster than migrations, of which each is tried elsewhere."""
+    with office.database.write() as session:
+        connection = session.connection()
+        Base.metadata.create_all(connection)
+        connection.execute(text("CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL)"))
+        connection.execute(text("DELETE FROM alembic_version"))
+        connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
 
 
 def test_backup_of_an_older_version_is_migrated(make: Callable[..., Office]) -> None:

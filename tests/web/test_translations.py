@@ -15,7 +15,7 @@ from tests.support.rows import for_each
 ROOT = Path(__file__).parents[2]
 APP = Path(__file__).parents[2] / "app"
 FOLDER = ROOT / "app/translations/fa/LC_MESSAGES"
-KEYWORDS = {**DEFAULT_KEYWORDS, "_l": None, "lazy_gettext": None}
+KEYWORDS = {**DEFAULT_KEYWORDS, "_l": None, "lazy_gettext": None, "say": None}
 PLACEHOLDER = re.compile(r"%(?:\((\w+)\))?[a-zA-Z%]")
 ADVICE = "run script/messages to update the catalogue"
 MsgId = str | tuple[str, ...]

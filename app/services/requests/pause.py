@@ -85,10 +85,24 @@ def _lock_settings(session: Session) -> None:
 
 def save_pause(session: Session, pause: Pause | None, actor: str, now: datetime) -> None:
     """Store a pause, or remove it (None), and record this in the audit log."""
-    at = pause.at.isoformat() if pause is not None and pause.at is not None else ""
-    values = {_PAUSED: "1" if pause else "", _BY: pause.by if pause else "", _AT: at}
-    for name, value in (values | {_REASON: pause.reason if pause else ""}).items():
+    for name, value in stored_values(pause).items():
         store.write_setting(session, name, value)
+    record_pause(session, pause, actor, now)
+    commands.notify_worker(session)
+
+
+def stored_values(pause: Pause | None) -> dict[str, str]:
+    """Return the settings that say so: name -> value."""
+    at = pause.at.isoformat() if pause is not None and pause.at is not None else ""
+    return {
+        _PAUSED: "1" if pause else "",
+        _BY: pause.by if pause else "",
+        _AT: at,
+        _REASON: pause.reason if pause else "",
+    }
+
+
+def record_pause(session: Session, pause: Pause | None, actor: str, now: datetime) -> None:
+    """Record in the audit log that calls were paused, or resumed (None)."""
     reason = {"reason": ["", pause.reason]} if pause is not None and pause.reason else {}
     audit.record(session, actor, "calls_paused" if pause else "calls_resumed", "", reason, now)
-    commands.notify_worker(session)

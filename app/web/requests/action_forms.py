@@ -220,7 +220,7 @@ class UndoForm(ActionForm):
 
 
 class BlockForm(ActionForm):
-    title, button, icon, danger = _l("Block the number"), _l("Block the number"), "ban", True
+    title, button, icon, danger = _l("Block the number"), _l("Block the number"), "lock", True
     note = StringField(_l("Note"), description=_l("For the list of blocked numbers. Optional."))
 
     def action(self) -> Action:

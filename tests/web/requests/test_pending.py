@@ -77,13 +77,19 @@ def test_the_menu_is_that_of_the_user_and_of_the_request_as_it_is(
     assert text(supervisor.ask(address).one("button", class_="picked")) == "normal"
     change(priority=1)
     assert text(supervisor.ask(address).one("button", class_="picked")) == "high"
-    shown = supervisor.get(PAGE).one("button", popovertarget="menu").get("value")
+    shown = supervisor.get(PAGE).one("button", data_menu="").get("value")
     assert supervisor.ask(address).one("button", class_="picked").get("value") == shown
     assert "Postpone" in of_supervisor and "Postpone" not in change(status="dialling")
     with database.write() as session:
         session.execute(update(User).values(locale="fa"))
     supervisor.locale = "fa"
     assert "Priority" in of_supervisor and "Priority" not in text(supervisor.ask(address).root)
+
+
+def test_each_entry_of_the_menu_has_an_icon_of_its_own(supervisor: Visitor, database: Database, healthy: None) -> None:
+    row = create(database)
+    icons = re.findall(r'<use href="[^"]*#([\w-]+)"', supervisor.ask(f"/requests/{row.id}/menu").source)
+    assert "ban" in icons and sorted(icons) == sorted(set(icons))
 
 
 def test_nobody_gets_the_menu_of_a_request_that_they_may_not_see(

@@ -1,20 +1,35 @@
 """The page that checks the whole installation."""
 
 import pytest
+from sqlalchemy import update
 
 from app.config import Settings
-from app.domain.findings import Finding, Level, Part
+from app.doctor.words import RELOAD
+from app.domain.findings import Finding, Level, Line, Part, say
 from app.services import examination
 from app.services.examination import Examination
 from app.store.database import Database
+from app.store.models import User
 from tests.support.factories import create_running_service
 from tests.web.pages import Visitor
 
 HEALTH = "/settings/health"
 FINDINGS = (
-    Finding(Level.OK, "The database (sqlite) is up to date."),
-    Finding(Level.WARNING, "The disk of /var is nearly full.", "Make room: `du -xhd2 /`", Part.FILES),
-    Finding(Level.FAULT, "No way to <09>.", "Add `exten => _0X.,1,Dial()`; then `dialplan reload`.", Part.PBX),
+    Finding(Level.OK, "database", say("The database (%(kind)s) is up to date.", kind="sqlite")),
+    Finding(
+        Level.WARNING,
+        "disk",
+        say("The disk of %(folder)s is nearly full.", folder="/var"),
+        say("Make room: %(command)s", command=Line("du -xhd2 /")),
+        Part.FILES,
+    ),
+    Finding(
+        Level.FAULT,
+        "route",
+        say("No way to %(number)s.", number="<09>"),
+        say("Add %(line)s; %(reload)s.", line=Line("exten => _0X.,1,Dial()"), reload=RELOAD),
+        Part.PBX,
+    ),
 )
 
 
@@ -50,6 +65,27 @@ def test_each_finding_has_its_remedy_and_the_lines_to_paste(
     assert "No way to <09>." in page.main and "1 check without a problem" in page.main
     for line in ("du -xhd2 /", "exten =&gt; _0X.,1,Dial()", "dialplan reload"):
         assert f'data-copy="{line}"' in page.source
+
+
+def test_findings_are_in_the_language_of_the_user(
+    admin: Visitor, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_as(monkeypatch, Examination((full_disk("/var/دفتر"), full_disk("/var/lib"))))
+    with database.write() as session:
+        session.execute(update(User).values(locale="fa"))
+    admin.locale = "fa"
+    page = admin.post(HEALTH, status=200)
+    assert "دیسک" in page.main and "The disk" not in page.main and "۴۹ مگابایت" in page.main
+    assert "<bdi>/var/دفتر</bdi>" in page.source and '<bdi dir="ltr">/var/lib</bdi>' in page.source
+    assert '<code dir="ltr">du -xhd2 ' in page.source
+
+
+def full_disk(folder: str) -> Finding:
+    """Return what the doctor says of a disk that is nearly full."""
+    space = say("%(free)s MB", free=49)
+    words = "The disk of %(folder)s is nearly full: there is space for %(space)s. On a full disk no request is stored."
+    advice = say("Make room. What needs it: %(command)s", command=Line("du -xhd2 / | sort -h | tail"))
+    return Finding(Level.FAULT, "disk-full", say(words, folder=folder, space=space), advice, Part.FILES)
 
 
 def test_all_in_order(admin: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:

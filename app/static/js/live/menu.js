@@ -1,5 +1,8 @@
 // The menu of a request. All rows of a table share one element, whose content is loaded when the menu is opened, and
 // again when the row has changed. The menu closes when its row is gone.
+//
+// Screen readers call every button with `popovertarget` expanded while the popover is open. So only the button that was
+// pressed last has it.
 
 const menu = document.getElementById("menu");
 let opener = null; // the button that was pressed last
@@ -7,6 +10,16 @@ let asked = ""; // the request and its version, as in the button
 
 function isOpen() {
   return menu.matches(":popover-open");
+}
+
+function link(button) {
+  if (opener && opener !== button) {
+    opener.removeAttribute("popovertarget");
+    opener.ariaExpanded = "false";
+  }
+  opener = button;
+  opener.setAttribute("popovertarget", "menu");
+  opener.ariaExpanded = String(isOpen());
 }
 
 async function load(button) {
@@ -22,22 +35,27 @@ async function load(button) {
 function update() {
   if (!asked || !isOpen()) return;
   const [request] = asked.split(".");
-  const button = document.querySelector(`#request-${request} [popovertarget=menu]`);
-  if (!button) menu.hidePopover();
-  else if (button.value !== asked) load(button);
+  const button = document.querySelector(`#request-${request} [data-menu]`);
+  if (!button) {
+    menu.hidePopover();
+    return;
+  }
+  link(button); // the row that came is as the server knows it
+  if (button.value !== asked) load(button);
 }
 
 if (menu) {
   document.addEventListener("click", (event) => {
-    const button = event.target.closest("[popovertarget=menu]");
+    const button = event.target.closest("[data-menu]");
     if (!button) return;
     if (button !== opener && isOpen()) menu.hidePopover(); // the browser then opens it at this button
-    opener = button;
+    link(button);
   });
   menu.addEventListener("beforetoggle", (event) => {
     if (event.newState !== "open") return;
     menu.replaceChildren();
     load(opener);
   });
+  menu.addEventListener("toggle", () => link(opener));
   document.addEventListener("htmx:after:swap", update);
 }
