@@ -53,6 +53,7 @@ ONLY_IN = {
     "pyttsx3": {"audio"},
     "av": {"audio"},
     "pyotp": {"services"},
+    "pyrage": {"services"},
     "authlib": {"identity"},
     "joserfc": {"identity"},
     "ldap3": {"identity"},
