@@ -264,6 +264,7 @@ class Worker:
             self.clock_watch.run(),
             self.dispatcher.run(),
             self._keep_house(),
+            self.names.recover(),
             self.poll(),
         ):
             self.tasks.spawn(work)
