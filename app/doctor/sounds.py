@@ -10,9 +10,12 @@ from app.config import Settings
 from app.domain.file_access import ENTER, READ
 from app.domain.findings import Finding, fault, ok, warning
 from app.paths import find_closed, find_user
+from app.services.sounds import are_stored, find_lost
+from app.store.database import Database
 from app.telephony.dialer import Ami
 from app.telephony.sound_check import Readable, SoundCheck
 
+MOST_NAMED = 5  # lost recordings
 USER = "asterisk"  # who runs Asterisk in all usual packages
 _SILENCE = "Callers hear nothing in our modules and cannot leave a request; agents hear no announcement."
 
@@ -104,6 +107,22 @@ def _by_permissions(settings: Settings) -> Finding:
         f"{folder}: {name} cannot {'enter' if closed[0].is_dir() else 'read'} {closed[0]}. {_SILENCE} "
         "Asterisk itself was not asked, and ACLs were not looked at.",
         f"{open_to_others(closed)}, or change BAZANG_PROMPTS_DIR.",
+    )
+
+
+def check_recordings(settings: Settings, database: Database) -> Finding:
+    """Check that no recording is lost."""
+    lost = find_lost(database, settings.prompts_path)
+    if not lost:
+        return ok("The sound of each recording is there.")
+    more = f" and {len(lost) - MOST_NAMED} more" if len(lost) > MOST_NAMED else ""
+    fix = "Upload or record them again in the prompt library."
+    if are_stored(database.engine):
+        fix += " If another machine still has the files, open the prompt library in its panel, or restart its worker."
+    return warning(
+        f"The sounds of these recordings are lost: {', '.join(lost[:MOST_NAMED])}{more}. "
+        "Callers and agents hear the default texts in their place.",
+        fix,
     )
 
 

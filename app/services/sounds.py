@@ -10,7 +10,7 @@ import logging
 import math
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def keep(session: Session, root: Path, file: str, *, request_id: int | None = No
     if not are_stored(session):
         return
     content = path_of(root, file).read_bytes()
-    values = {"sha256": hashlib.sha256(content).hexdigest(), "content": content}
+    values = {"sha256": hash_of(content), "content": content}
     owner = {"recording": file} if request_id is None else {"request_id": request_id}
     insert = postgresql.insert(StoredSound).values(file=file, **owner, **values)
     session.execute(insert.on_conflict_do_update(index_elements=["file"], set_=values, where=_IS_DAMAGED))
@@ -107,7 +107,7 @@ class Adopted:
     `is_more`: the time was too short for all.
     """
 
-    lost: Sequence[str] = ()
+    lost: tuple[str, ...] = ()
     is_more: bool = False
 
 
@@ -126,26 +126,47 @@ def adopt(database: Database, root: Path, *, seconds: float = math.inf, look_ins
     for sound in lacking:
         if is_more := time.monotonic() >= until:
             break
+        if not _is_here(root, sound.file):
+            lost.append(sound.file)
+            continue
         try:
-            read_clip(path_of(root, sound.file))
             with database.write() as session:
-                if _is_wanted(session, sound):
+                if is_wanted(session, sound):
                     keep(session, root, sound.file, request_id=sound.request_id)
                     stored += 1
-        except (SoundError, OSError):
-            lost.append(sound.file)
-        except IntegrityError:  # it was deleted or replaced at this moment
+        except (IntegrityError, FileNotFoundError):  # it was deleted or replaced at this moment
             continue
     if stored:
         log.info("%s sounds of this machine are in the database now", stored)
-    return Adopted(lost, is_more)
+    return Adopted(tuple(lost), is_more)
 
 
-def _is_wanted(session: Session, sound: Lacking) -> bool:
+def is_wanted(session: Session, sound: Lacking) -> bool:
+    """Tell whether the row is still there to which a sound belongs."""
     if sound.request_id is None:
         return session.get(Recording, sound.file) is not None
     name = session.get(SpokenName, sound.request_id)
     return name is not None and name.file == sound.file
+
+
+def find_lost(database: Database, root: Path) -> list[str]:
+    """Return the names of the recordings whose sound neither the database nor this machine has undamaged."""
+    with database.read() as session:
+        rows = session.execute(select(Recording.file, Recording.name).order_by(Recording.name))
+        names = {row.file: row.name for row in rows}
+        if are_stored(session):
+            wanted = {sound.file for sound in find_lacking(session, look_inside=True)}
+        else:
+            wanted = set(names)
+    return [name for file, name in names.items() if file in wanted and not _is_here(root, file)]
+
+
+def _is_here(root: Path, file: str) -> bool:
+    try:
+        read_clip(path_of(root, file))
+    except (SoundError, OSError):
+        return False
+    return True
 
 
 # -- out of the database ----------------------------------------------------------------------------------------------
@@ -216,7 +237,7 @@ class StoredSounds:
         """Return the content that the file should have, None if it has it already, or nobody knows it."""
         with self._database.read() as session:
             digest = session.scalar(select(StoredSound.sha256).where(StoredSound.file == file))
-            if digest is None or _hash_of(path) == digest:
+            if digest is None or _hash_of_file(path) == digest:
                 return None
             return _read_content(session, file)
 
@@ -233,7 +254,7 @@ def read_content(database: Database, file: str) -> bytes:
 def read_others(connection: Connection, root: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the sounds in the database, with their content, of which there is no right file below `root`."""
     for file, digest in connection.execute(select(StoredSound.file, StoredSound.sha256)).all():
-        if is_sound(file) and _hash_of(root / file) != digest:
+        if is_sound(file) and _hash_of_file(root / file) != digest:
             content = _read_content(connection, file)
             if content is not None:
                 yield file, content
@@ -242,10 +263,14 @@ def read_others(connection: Connection, root: Path) -> Iterator[tuple[str, bytes
 def _read_content(session: Session | Connection, file: str) -> bytes | None:
     """Return the content of a sound, None if it is not there, or damaged."""
     row = session.execute(select(StoredSound.sha256, StoredSound.content).where(StoredSound.file == file)).one_or_none()
-    if row is not None and hashlib.sha256(row.content).hexdigest() != row.sha256:
+    if row is not None and hash_of(row.content) != row.sha256:
         log.error("the sound %s is damaged in the database", file)
         return None
     return row.content if row is not None else None
+
+
+def hash_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _state(path: Path) -> tuple[int, int] | None:
@@ -257,7 +282,7 @@ def _state(path: Path) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_size
 
 
-def _hash_of(path: Path) -> str:
+def _hash_of_file(path: Path) -> str:
     """Return the hash of a file, "" if there is none."""
     try:
         with path.open("rb") as file:
