@@ -302,6 +302,10 @@ class PhoneCalls:
         view, library = call.view, self._sounds.library
         with self._inbox.open(call.recording) as stream:
             clip = library.convert(stream, "recording.wav")
+        self._store_patiently(view, clip)
+
+    def _store_patiently(self, view: PhoneCallView, clip: Clip) -> None:
+        """Store a clip as the recording of a call, as soon as the database is there. Raises SQLAlchemyError, OSError."""
         for pause in STORE_PAUSES:
             try:
                 return self._store(view, clip)
