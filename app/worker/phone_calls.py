@@ -305,7 +305,7 @@ class PhoneCalls:
         self._store_patiently(view, clip)
 
     def _store_patiently(self, view: PhoneCallView, clip: Clip) -> None:
-        """Store a clip as the recording of a call, as soon as the database is there. Raises SQLAlchemyError, OSError."""
+        """Store a clip as the recording of a call, as soon as the database is there. Raises what `_store` does."""
         for pause in STORE_PAUSES:
             try:
                 return self._store(view, clip)
@@ -320,9 +320,12 @@ class PhoneCalls:
         file = recordings.add(
             self._database, library, clip, name=view.name, origin=Origin.PHONE, now=utcnow(), actor=view.created_by
         )
-        if not phone_calls.update_state(self._database, view.id, CallState.SAVED, utcnow(), file=file):
+        now = utcnow()
+        is_saved = phone_calls.update_state(self._database, view.id, CallState.SAVED, now, file=file)
+        # A try whose answer was lost has saved it.
+        if not is_saved and phone_calls.load(self._database, view.id, now).file != file:
             with suppress(Invalid, NotFound):  # the call was cancelled at this moment
-                recordings.delete(self._database, library, file, now=utcnow())
+                recordings.delete(self._database, library, file, now=now)
 
 
 def _set_result(future: asyncio.Future[CallFailure | None], failure: CallFailure | None) -> None:

@@ -715,6 +715,7 @@ async def test_recording_that_comes_late_is_played_then(
         file = f"uploads/{clip.path.name}"
         with served.write() as session:
             session.add(Recording(file=file, name="late", origin="upload", created_at=NOW))
+            session.flush()
             session.add(Prompt(module_id=module.id, key="intro", mode="file", file=file))
         sounds = PromptStore(office, served)
         await sounds.prepare(NOW)
