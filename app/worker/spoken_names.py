@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, repeat
+from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -16,6 +18,7 @@ from app.audio.spoken_names import SpokenNames as Folder
 from app.services.errors import NotFound
 from app.services.requests import spoken_names
 from app.store.database import PASSING_FAILURES, Database
+from app.store.uptime import uptime
 from app.telephony.agi import Sound
 from app.worker.background import BackgroundTasks
 from app.worker.clock import utcnow
@@ -27,7 +30,31 @@ log = logging.getLogger(__name__)
 # How long a call waits for a name that is being recorded or converted. It must be shorter than the time after which the
 # dispatcher asks the PBX what became of a silent attempt.
 WAIT_SECONDS = 1.5
+STANDBY_PAUSE = timedelta(hours=1)
 ORPHAN_SECONDS = 3600.0  # a file that no request has after this time never gets one
+
+
+class StandbyCare:
+    """Removes the names that were deleted since this machine led. `turn` must be called again and again."""
+
+    def __init__(self, database: Database, root: Path) -> None:
+        self._database, self._folder = database, Folder(root)
+        self._next = timedelta()  # by the uptime
+        self.work = threading.Thread(target=self._remove)
+
+    def turn(self) -> None:
+        """Look once an hour. Does not block: the database may not answer."""
+        if uptime() >= self._next and not self.work.is_alive():
+            self._next = uptime() + STANDBY_PAUSE
+            self.work = threading.Thread(target=self._remove, name="names", daemon=True)
+            self.work.start()
+
+    def _remove(self) -> None:
+        try:
+            for file in spoken_names.find_orphans(self._database, self._folder.older_than(ORPHAN_SECONDS)):
+                self._folder.remove(file)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("cannot remove spoken names: %s", error)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +50,9 @@ class Panel:
         answer = self.client.post("/login", data={"name": "Sara", "password": "a long password"})
         assert answer.status_code == 302
 
+    def close(self) -> None:
+        self.database.engine.dispose()
+
     def upload(self, file: Path) -> str:
         """Upload a sound on the page of the library. Return the new file below the folder."""
         with file.open("rb") as stream:
@@ -78,33 +82,33 @@ async def test_panel_and_worker_share_nothing_but_the_database(
     """What is uploaded in the panel is played to callers, and the panel plays the name that a caller says."""
     async with open_office(prepare, ENDS, phones=("101",), DATABASE_URL=url) as office:
         root = office.bazang.settings.prompts_path
-        panel = await asyncio.to_thread(Panel, tmp_path / "panel", url)
-        sound = write_sound(tmp_path / "hello.wav", speech(2.5))
-        file = await asyncio.to_thread(panel.upload, sound)
-        await asyncio.to_thread(panel.let_play, 1, "intro", file)
-        await office.bazang.until((root / file).is_file, PATIENCE, "the worker has got the recording")
-        assert (root / file).stat().st_mode & 0o777 == 0o644
+        with closing(await asyncio.to_thread(Panel, tmp_path / "panel", url)) as panel:
+            sound = write_sound(tmp_path / "hello.wav", speech(2.5))
+            file = await asyncio.to_thread(panel.upload, sound)
+            await asyncio.to_thread(panel.let_play, 1, "intro", file)
+            await office.bazang.until((root / file).is_file, PATIENCE, "the worker has got the recording")
+            assert (root / file).stat().st_mode & 0o777 == 0o644
 
-        call = await office.call_in("*5001")
-        assert await PromptListener(call).hears(panel.root / file, PATIENCE), office.bazang.describe()
-        await wait_for_recording(office, call)
-        await say(office, call, 1.5)
-        await call.press("#")
-        await office.wait_for_key(call, "1")  # of the next destination
-        name = await find_name(office)
-        assert await asyncio.to_thread(panel.hear, "/requests/1/name.wav") == name.read_bytes()
-        assert not (panel.root / "names").exists(), "it would outlive its deletion on the worker's machine"
+            call = await office.call_in("*5001")
+            assert await PromptListener(call).hears(panel.root / file, PATIENCE), office.bazang.describe()
+            await wait_for_recording(office, call)
+            await say(office, call, 1.5)
+            await call.press("#")
+            await office.wait_for_key(call, "1")  # of the next destination
+            name = await find_name(office)
+            assert await asyncio.to_thread(panel.hear, "/requests/1/name.wav") == name.read_bytes()
+            assert not (panel.root / "names").exists(), "it would outlive its deletion on the worker's machine"
 
-        # A worker on a third machine takes over.
-        await office.bazang.kill_worker()
-        copy = Path(shutil.copy(name, tmp_path / "name.wav"))
-        (root / file).unlink()
-        name.unlink()
-        await call.hang_up()
-        await office.bazang.start_worker()
-        await hear_as_agent(office, copy)
-        assert read_samples(name) == read_samples(copy)
-        assert (root / file).read_bytes() == (panel.root / file).read_bytes()
+            # A worker on a third machine takes over.
+            await office.bazang.kill_worker()
+            copy = Path(shutil.copy(name, tmp_path / "name.wav"))
+            (root / file).unlink()
+            name.unlink()
+            await call.hang_up()
+            await office.bazang.start_worker()
+            await hear_as_agent(office, copy)
+            assert read_samples(name) == read_samples(copy)
+            assert (root / file).read_bytes() == (panel.root / file).read_bytes()
 
 
 @ONE_VERSION
@@ -118,7 +122,7 @@ async def test_panel_plays_what_was_recorded_by_phone(open_office: OpenOffice, u
         await call.press("1")
         view = await wait_for_state(office, call_id, CallState.SAVED)
         assert view.file is not None
-        panel = await asyncio.to_thread(Panel, tmp_path / "panel", url)
         digest = view.file.removeprefix("uploads/").removesuffix(".wav")
-        heard = await asyncio.to_thread(panel.hear, f"/recordings/{digest}.wav")
+        with closing(await asyncio.to_thread(Panel, tmp_path / "panel", url)) as panel:
+            heard = await asyncio.to_thread(panel.hear, f"/recordings/{digest}.wav")
         assert heard == (office.bazang.settings.prompts_path / view.file).read_bytes()

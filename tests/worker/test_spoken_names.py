@@ -24,7 +24,7 @@ from app.worker import spoken_names as worker_names
 from app.worker.background import BackgroundTasks
 from app.worker.prompts import PromptStore
 from app.worker.recording_inbox import RecordingInbox
-from app.worker.spoken_names import ORPHAN_SECONDS, SpokenNames
+from app.worker.spoken_names import ORPHAN_SECONDS, SpokenNames, StandbyCare
 from script.office.patience import PATIENCE
 from tests.audio.sounds import silence, tone, write_sound
 from tests.support.factories import NOW, create_request, history_of, make_order
@@ -203,3 +203,21 @@ async def test_file_whose_name_is_no_longer_there_is_not_announced(
     for path in files(office):
         path.unlink()
     assert await names.find(request_id) == ""
+
+
+async def test_standby_removes_names_that_were_deleted_since_it_led(
+    names: SpokenNames, office: Settings, database: Database
+) -> None:
+    requests = [create_request(database, number=f"+98912000000{number}").id for number in range(2)]
+    kept, gone = [await say(names, office, request, tone(1.0)) for request in requests]
+    for path in files(office):
+        os.utime(path, (time.time() - ORPHAN_SECONDS - 60,) * 2)
+    with database.write() as session:
+        session.execute(delete(CallRequest).where(CallRequest.id == requests[1]))
+    care = StandbyCare(database, office.prompts_path)
+    care.turn()
+    await asyncio.to_thread(care.work.join)
+    assert [path.stem for path in files(office)] == [kept.rpartition("/")[2]], gone
+    first = care.work
+    care.turn()
+    assert care.work is first, "the next look is an hour later"
