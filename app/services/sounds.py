@@ -180,7 +180,7 @@ class StoredSounds:
 
     def __init__(self, database: Database, root: Path) -> None:
         self._database, self._root = database, root
-        self._checked: dict[str, tuple[int, int]] = {}  # the files that are as in the database, by their state
+        self._checked: dict[str, tuple[int, int]] = {}  # the state of recordings whose files were found right
         self.lacking: set[str] = set()
 
     def fetch(self, file: str) -> None:
@@ -192,15 +192,16 @@ class StoredSounds:
         path = path_of(self._root, file)
         if not are_stored(self._database.engine) or (file in self._checked and self._checked[file] == _state(path)):
             return
-        if RECORDING.fullmatch(file):
+        is_recording = RECORDING.fullmatch(file) is not None  # there are few; names come and go
+        if is_recording:
             self.lacking.add(file)
         content = self._read(file, path)
         if content is not None:
-            if NAME.fullmatch(file):
+            if not is_recording:
                 spoken_names.make_folder(self._root)
             with write_atomically(path) as copy:
                 copy.write_bytes(content)
-        if (state := _state(path)) is not None:
+        if is_recording and (state := _state(path)) is not None:
             self._checked[file] = state
             self.lacking.discard(file)
 
