@@ -476,7 +476,9 @@ def _save_sounds(connection: Connection, settings: Settings, folder: Path, excha
     root, spool = of_exchange.prompts_path, folder / _prefix(exchange.code) / _SOUNDS
     paths = {file: root / file for file in _list_sounds(of_exchange)}
     with nullcontext() if exchange.is_first else inside(connection, exchange):
-        for file, content in sounds.read_others(connection, root):
+        tables = tables_of(connection, exchange) if not exchange.is_first else inspect(connection).get_table_names()
+        is_older = StoredSound.__tablename__ not in tables  # than the table
+        for file, content in sounds.read_others(connection, root) if not is_older else ():
             paths[file] = spool / file
             paths[file].parent.mkdir(parents=True, exist_ok=True)
             paths[file].write_bytes(content)
