@@ -372,9 +372,9 @@ def export_settings(file: Path, with_passwords: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 def import_settings(file: Path) -> None:
     """Import FILE ("-": standard input). If it has any error, nothing is imported."""
-    from app.audio.library import SoundLibrary
     from app.services import transfer
     from app.services.modules.transfer import BadFile
+    from app.services.sounds import open_library
     from app.store.pbx_state import worker_runs
 
     settings, database = _checked_context()
@@ -384,7 +384,7 @@ def import_settings(file: Path) -> None:
     except (OSError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, not JSON, or a huge number
         raise click.ClickException(f"Nothing was imported. {file} cannot be read: {error}") from error
     try:
-        library = SoundLibrary(settings.prompts_path, settings.voices_path)
+        library = open_library(settings, database)
         now, actor = datetime.now(UTC), "settings import"
         count, new_users = transfer.import_settings(database, settings, library, content, now, actor=actor)
     except BadFile as error:

@@ -35,14 +35,18 @@ class SoundLibrary:
 
     `offers/` and `while-down/` have copies of clips under names that stay, since files of the PBX name them.
 
-    `voices_folder`: the optional folder of piper models. Folders have mode 0755 and files 0644 whatever the umask is,
-    since Asterisk reads them as another user. All methods are safe for any number of threads and processes: a file
-    appears under its name only when it is complete. A method that makes a clip raises OSError, with the file's name, if
-    the folder cannot be written.
+    `voices_folder`: the optional folder of piper models. `fetch` is called before an upload is used, with its path
+    below `root`, and gets it if only another machine has it.
+
+    Folders have mode 0755 and files 0644 whatever the umask is, since Asterisk reads them as another user. All methods
+    are safe for any number of threads and processes: a file appears under its name only when it is complete. A method
+    that makes a clip raises OSError, with the file's name, if the folder cannot be written.
     """
 
-    def __init__(self, root: Path, voices_folder: Path | None = None) -> None:
-        self.root, self._voices_folder = root, voices_folder
+    def __init__(
+        self, root: Path, voices_folder: Path | None = None, fetch: Callable[[str], None] = lambda _file: None
+    ) -> None:
+        self.root, self._voices_folder, self._fetch = root, voices_folder, fetch
         for folder in (root, *(root / name for name in (SPEECH, UPLOADS, DIALOGUES, OFFERS, WHILE_DOWN, LOCKS))):
             _make_folder(folder)
 
@@ -93,6 +97,11 @@ class SoundLibrary:
             digest = _copy_and_hash(source, copy, PurePath(name).suffix.lower())
             path = self.root / UPLOADS / f"{digest}.wav"
             return self._find_or_make(path, lambda: convert(copy, out=path, name=name))
+
+    def upload(self, file: str) -> Path:
+        """Return the path of an upload, which may not exist. `file`: below `root`. Raises what `fetch` raises."""
+        self._fetch(file)
+        return self.root / file
 
     def adopt(self, clip: Clip) -> Clip:
         """Return the clip of a converted file that another library has made, copied into this one."""

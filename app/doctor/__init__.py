@@ -57,6 +57,7 @@ def run_checks(settings: Settings, database: Database, now: datetime) -> Iterato
     yield from _about(Part.FILES, _check_files(settings))
     yield from _about(Part.SOUNDS, [_check_speech(settings)])
     yield from _about(Part.SOUNDS, _check_voices(settings.voices_path))
+    yield from _about(Part.SOUNDS, [sounds.check_recordings(settings, database)])
     yield from _about(Part.LOGINS, check_second_factors(settings, database))
     yield from _about(Part.LOGINS, check_logins(settings, database))
     yield from _about(Part.MESSAGES, check_messages(settings, database))

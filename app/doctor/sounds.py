@@ -10,9 +10,12 @@ from app.config import Settings
 from app.domain.file_access import ENTER, READ
 from app.domain.findings import Finding, Line, Value, fault, ok, say, warning
 from app.paths import find_closed, find_user
+from app.services.sounds import are_stored, find_lost
+from app.store.database import Database
 from app.telephony.dialer import Ami
 from app.telephony.sound_check import Readable, SoundCheck
 
+MOST_NAMED = 5  # lost recordings
 USER = "asterisk"  # who runs Asterisk in all usual packages
 _SILENCE = say("Callers hear nothing in our modules and cannot leave a request; agents hear no announcement.")
 
@@ -144,6 +147,22 @@ def _by_permissions(settings: Settings) -> Finding:
         + say("Asterisk itself was not asked, and ACLs were not looked at."),
         say("Run: %(command)s, or change %(setting)s.", command=open_to_others(closed), setting="BAZANG_PROMPTS_DIR"),
     )
+
+
+def check_recordings(settings: Settings, database: Database) -> Finding:
+    """Check that no recording is lost."""
+    lost = find_lost(database, settings.prompts_path)
+    if not lost:
+        return ok("recordings-there", say("The sound of each recording is there."))
+    said = say("The sounds of these recordings are lost: %(names)s.", names=tuple(lost[:MOST_NAMED]))
+    if len(lost) > MOST_NAMED:
+        said += say("There are %(count)s in all.", count=len(lost))
+    advice = say("Upload or record them again in the prompt library.")
+    if are_stored(database.engine):
+        advice += say(
+            "If another machine still has the files, open the prompt library in its panel, or restart its worker."
+        )
+    return warning("recordings-lost", said + say("Callers and agents hear the default texts in their place."), advice)
 
 
 def open_to_others(closed: Iterable[Path]) -> Line:

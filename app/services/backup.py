@@ -3,7 +3,8 @@
 The file is a compressed tar archive: the manifest, each table as lines of JSON, the office's recordings, the names that
 callers said, and the key that encrypts the secrets. So it is as secret as the data folder. Tables are read and written
 as the database describes them, whatever its kind: a backup of SQLite can be restored on PostgreSQL, and one of an older
-version is restored as that version and then migrated.
+version is restored as that version and then migrated. A sound is in it once, as a file, whether the database has it or
+only the folder of the prompts.
 
 Each further exchange is a folder in it, with tables and sounds like those of the first one. They can be restored on
 PostgreSQL only. What describes the present is left out: the state of the PBX, sessions, and orders to the worker.
@@ -45,8 +46,7 @@ from sqlalchemy.schema import DropSchema
 from app.audio import spoken_names
 from app.audio.library import SoundLibrary
 from app.config import EXCHANGE_CODE, FIRST_EXCHANGE, Settings, secret_key
-from app.services import audit
-from app.services.prompts.recordings import FILE_PATTERN as RECORDING
+from app.services import audit, sounds
 from app.services.requests import pause
 from app.store.database import Database
 from app.store.exchanges import (
@@ -62,7 +62,7 @@ from app.store.exchanges import (
     share_tables,
     tables_of,
 )
-from app.store.models import Exchange, Setting, Webhook
+from app.store.models import Exchange, Setting, StoredSound, Webhook
 
 FORMAT = 1
 ACTOR = "restore"
@@ -72,6 +72,7 @@ _LIVE = frozenset(
         *("lines", "queues", "queue_members", "pbx_destinations", "numbers_on_line", "worker_state", "commands"),
         *("user_sessions", "pending_logins", "login_failures", "push_subscriptions", "push_messages"),
         *("api_answers", "webhook_messages", "contact_imports", "looked_up_names", "counts"),
+        StoredSound.__tablename__,  # each is a file of its own
     }
 )
 _ROWS_AT_ONCE = 500
@@ -117,9 +118,11 @@ def save(settings: Settings, database: Database, target: IO[bytes], now: datetim
             if connection.dialect.name == "postgresql":  # all tables are read as of one moment, as SQLite does anyway
                 connection.execution_options(isolation_level="REPEATABLE READ")
             revision = _read_revision(connection)
-            rows: dict[str, Rows] = {FIRST.code: _save_tables(connection, folder, FIRST)}
-            for exchange in list_further(connection):
+            rows: dict[str, Rows] = {}
+            saved: dict[str, Path] = {}  # the sounds, by their names in the archive
+            for exchange in (FIRST, *list_further(connection)):
                 rows[exchange.code] = _save_tables(connection, folder, exchange)
+                saved |= _save_sounds(connection, settings, folder, exchange)
         files = {
             f"{_prefix(code)}tables/{table}.jsonl": folder / f"{_prefix(code)}tables/{table}.jsonl"
             for code in rows
@@ -128,11 +131,7 @@ def save(settings: Settings, database: Database, target: IO[bytes], now: datetim
         if not settings.secret_key:
             (folder / _KEY).write_text(key)
             files[_KEY] = folder / _KEY
-        for code in rows:
-            of_exchange = settings.for_exchange(code)
-            files |= {
-                f"{_prefix(code)}{_SOUNDS}{file}": of_exchange.prompts_path / file for file in _list_sounds(of_exchange)
-            }
+        files |= saved
         manifest = {
             "format": FORMAT,
             "made_at": now.isoformat(),
@@ -210,6 +209,8 @@ def restore(
             raise
         upgrade("head")
     backup = _describe(manifest)
+    for code in codes:
+        sounds.adopt(registry.find(code), settings.for_exchange(code).prompts_path)
     for code in paused:
         with registry.find(code).write() as session:
             pause.record_pause(session, pausing, ACTOR, now)
@@ -496,7 +497,22 @@ def _restore_sequence(connection: Connection, table: Table) -> None:
 def _list_sounds(settings: Settings) -> list[str]:
     """Return the office's recordings and the spoken names, below the prompts folder. Other sounds are made again."""
     found = (f"{folder}/{path.name}" for folder in ("uploads", spoken_names.FOLDER) for path in _list(settings, folder))
-    return sorted(filter(_is_sound, found))
+    return sorted(filter(sounds.is_sound, found))
+
+
+def _save_sounds(connection: Connection, settings: Settings, folder: Path, exchange: ExchangeKey) -> dict[str, Path]:
+    """Return the file of each sound of an exchange by its name in the archive. Write those of which we have no file."""
+    of_exchange = settings.for_exchange(exchange.code)
+    root, spool = of_exchange.prompts_path, folder / _prefix(exchange.code) / _SOUNDS
+    paths = {file: root / file for file in _list_sounds(of_exchange)}
+    with nullcontext() if exchange.is_first else inside(connection, exchange):
+        tables = tables_of(connection, exchange) if not exchange.is_first else inspect(connection).get_table_names()
+        is_older = StoredSound.__tablename__ not in tables  # than the table
+        for file, content in sounds.read_others(connection, root) if not is_older else ():
+            paths[file] = spool / file
+            paths[file].parent.mkdir(parents=True, exist_ok=True)
+            paths[file].write_bytes(content)
+    return {f"{_prefix(exchange.code)}{_SOUNDS}{file}": path for file, path in sorted(paths.items())}
 
 
 def _list(settings: Settings, folder: str) -> list[Path]:
@@ -504,16 +520,10 @@ def _list(settings: Settings, folder: str) -> list[Path]:
     return list(path.iterdir()) if path.is_dir() else []
 
 
-def _is_sound(file: str) -> bool:
-    return bool(RECORDING.fullmatch(file) or spoken_names.FILE_PATTERN.fullmatch(file))
-
-
 def _restore_sounds(settings: Settings, folder: Path, files: Collection[str]) -> list[Path]:
     """Copy the sounds into the prompts folder. Return those that were not there."""
     library = SoundLibrary(settings.prompts_path, settings.voices_path)
-    names = library.root / spoken_names.FOLDER
-    names.mkdir(exist_ok=True)
-    names.chmod(spoken_names.FOLDER_MODE)
+    spoken_names.make_folder(library.root)
     new = []
     for member in files:
         if member.startswith(_SOUNDS):
@@ -577,7 +587,7 @@ def _unpack(source: IO[bytes], folder: Path) -> dict[str, Any]:
 
 def _is_known(name: str) -> bool:
     within = _within(name)[1]
-    is_sound = within.startswith(_SOUNDS) and _is_sound(within.removeprefix(_SOUNDS))
+    is_sound = within.startswith(_SOUNDS) and sounds.is_sound(within.removeprefix(_SOUNDS))
     return name in (_MANIFEST, _KEY) or is_sound or _TABLE.fullmatch(within) is not None
 
 

@@ -23,7 +23,7 @@ from app.audio.library import SoundLibrary
 from app.audio.prompt_texts import LANGUAGES
 from app.config import Settings
 from app.domain.retention import Retention
-from app.services import retention, users
+from app.services import retention, sounds, users
 from app.services.contacts import templates
 from app.services.contacts.templates import ContactTemplates
 from app.services.errors import Invalid, NotFound
@@ -208,6 +208,7 @@ def import_settings(
             count += work.store_with_modules(file)
         if work.errors:
             raise BadFile(work.errors)
+    sounds.adopt(database, library.root)
     return count, work.without_password
 
 

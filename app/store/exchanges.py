@@ -41,7 +41,7 @@ EXCHANGE_TABLES = frozenset(
         *("attempts", "routes", "history", "listed_numbers", "number_rules", "special_days"),
         *("refused_registrations", "kept_registrations", "lines", "queues", "queue_members", "pbx_destinations"),
         *("worker_state", "numbers_on_line", "commands", "log_entries", "settings", "push_messages", "api_answers"),
-        *("counts", "website_forms", "webhooks", "webhook_messages", "saved_filters"),
+        *("sounds", "counts", "website_forms", "webhooks", "webhook_messages", "saved_filters"),
     }
 )
 VERSION_TABLE = "alembic_version"

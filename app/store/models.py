@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Text,
@@ -491,6 +492,23 @@ class SpokenName(Base):
 
     request_id: Mapped[int] = mapped_column(ForeignKey("call_requests.id", ondelete="CASCADE"), primary_key=True)
     file: Mapped[str] = mapped_column(String(60), unique=True)  # path below PROMPTS_DIR
+
+
+class StoredSound(Base):
+    """The content of a recording or of a spoken name, with which it goes. On SQLite there are none.
+
+    Either `recording` or `request_id` is set. See services/sounds.py.
+    """
+
+    __tablename__ = "sounds"
+
+    file: Mapped[str] = mapped_column(String(200), primary_key=True)  # path below PROMPTS_DIR
+    recording: Mapped[str | None] = mapped_column(ForeignKey("recordings.file", ondelete="CASCADE"), unique=True)
+    request_id: Mapped[int | None] = mapped_column(
+        ForeignKey("spoken_names.request_id", ondelete="CASCADE"), unique=True
+    )
+    sha256: Mapped[str] = mapped_column(String(64))  # of the content
+    content: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class Contact(Base):

@@ -20,6 +20,7 @@ from app.config import FIRST_EXCHANGE, Settings
 from app.services.counts import Counts
 from app.services.pbx.directory import Directory, load_directory
 from app.services.requests.access import Scope, scope_of
+from app.services.sounds import open_library
 from app.store import settings as settings_store
 from app.store.database import Database
 from app.store.exchanges import Exchanges, UnknownExchange
@@ -166,7 +167,7 @@ def directory() -> Directory:
 
 
 def library() -> SoundLibrary:
-    return SoundLibrary(settings().prompts_path, settings().voices_path)
+    return open_library(settings(), database())
 
 
 def utcnow() -> datetime:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import Settings
 from app.domain.retention import Kind
-from app.services import commands, retention
+from app.services import commands, retention, sounds
 from app.services.contacts import importing, lookup
 from app.services.missed import automatic as missed_automatic
 from app.services.missed import calls as missed_calls
@@ -29,7 +29,7 @@ from app.worker.spoken_names import SpokenNames
 
 log = logging.getLogger(__name__)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
-RETENTION_SECONDS = 5.0  # of each run
+RETENTION_SECONDS = SHARE_SECONDS = 5.0  # of each run
 
 
 class Housekeeping:
@@ -45,6 +45,7 @@ class Housekeeping:
         self._prompts, self._names = prompts, names
         self._deleted_at: timedelta | None = None  # by the uptime
         self._look_at = timedelta()  # for data that is too old, by the uptime
+        self._share_at = timedelta()  # the sounds of this machine, by the uptime
         self._gone: Counter[Kind] = Counter()  # deleted, and not written into the log yet
 
     async def run(self) -> None:
@@ -53,7 +54,8 @@ class Housekeeping:
         Once a day, delete what is old, and look each hour for what the settings say is too old. If one of these fails,
         the others are done all the same.
         """
-        for work in (self._prepare, self._expire, self._fall_back, self._make_requests, self._delete, self._retain):
+        first = (self._prepare, self._expire, self._fall_back, self._make_requests)
+        for work in (*first, self._delete, self._retain, self._share):
             try:
                 await work()
             except SQLAlchemyError as error:
@@ -98,6 +100,22 @@ class Housekeeping:
             log.info("deleted because of its age: %s", ", ".join(f"{n} {kind}" for kind, n in self._gone.items()))
             await asyncio.to_thread(retention.record, self._database, dict(self._gone), now)
             self._gone.clear()
+
+    async def _share(self) -> None:
+        """Let the database have all sounds of this machine, some at a time, and remove files that are deleted in it."""
+        if uptime() < self._share_at:
+            return
+        library = self._prompts.library
+        adopted = await asyncio.to_thread(
+            sounds.adopt, self._database, library.root, seconds=SHARE_SECONDS, look_inside=True
+        )
+        if adopted.is_more:
+            return
+        self._share_at = uptime() + DAY
+        if adopted.lost:
+            some = ", ".join(adopted.lost[:10])
+            log.warning("%s sounds are neither here nor in the database, such as %s", len(adopted.lost), some)
+        await asyncio.to_thread(self._prompts.stored.remove_deleted)
 
     def _delete_old(self, now: datetime) -> None:
         if self._deleted_at is not None and uptime() < self._deleted_at + DAY:

@@ -72,7 +72,7 @@ from app.worker.queue_holds import QueueHolds
 from app.worker.recording_inbox import RecordingInbox
 from app.worker.refusals import RefusalCounter
 from app.worker.registrar import Registrar
-from app.worker.spoken_names import SpokenNames
+from app.worker.spoken_names import SpokenNames, StandbyCare
 from app.worker.state import StateStore
 from app.worker.talks import TalkWatch
 from app.worker.webhooks import SECONDS as WEBHOOK_SECONDS
@@ -264,6 +264,7 @@ class Worker:
             self.clock_watch.run(),
             self.dispatcher.run(),
             self._keep_house(),
+            self.names.recover(),
             self.poll(),
         ):
             self.tasks.spawn(work)
@@ -685,10 +686,12 @@ def run_worker(settings: Settings, database: Database, ready: Callable[[], None]
     Raises WorkerRunning.
     """
     pulse, leadership = Pulse(), leadership_of(database)
+    care = StandbyCare(database, settings.prompts_path)
 
     def wait_as_standby() -> None:
         notify(READY, "STATUS=The standby: another worker leads, or the database does not answer")
         pulse.beat()
+        care.turn()
 
     leadership.wait(wait_as_standby)
     database.fence = leadership.check

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -10,7 +11,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.audio.clip import SoundError
+from app.audio.clip import Clip, SoundError
 from app.audio.prompt_texts import PHONE_CALL_KEYS, default_text
 from app.domain.lifecycle import Outcome
 from app.domain.phone_calls import CallFailure, CallState
@@ -20,7 +21,7 @@ from app.services.prompts import phone_calls, recordings
 from app.services.prompts import voice as voices
 from app.services.prompts.phone_calls import PhoneCallView
 from app.services.prompts.recordings import Origin
-from app.store.database import Database
+from app.store.database import PASSING_FAILURES, Database
 from app.telephony import lookup
 from app.telephony.agi import Sound
 from app.telephony.ami import AmiClient, AmiError, AmiRefused
@@ -36,6 +37,7 @@ from app.worker.recording_inbox import RecordingInbox
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 RING_SECONDS = 25
+STORE_PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds between tries, while the person on the phone waits
 ABANDONED_SECONDS = 3600.0  # a file in the inbox that is older belongs to no call
 _FAILURES = {
     Outcome.AGENT_TAKEN: CallFailure.BUSY,
@@ -300,12 +302,30 @@ class PhoneCalls:
         view, library = call.view, self._sounds.library
         with self._inbox.open(call.recording) as stream:
             clip = library.convert(stream, "recording.wav")
+        self._store_patiently(view, clip)
+
+    def _store_patiently(self, view: PhoneCallView, clip: Clip) -> None:
+        """Store a clip as the recording of a call, as soon as the database is there. Raises what `_store` does."""
+        for pause in STORE_PAUSES:
+            try:
+                return self._store(view, clip)
+            except PASSING_FAILURES as error:
+                log.error("phone call %s: the recording is not stored yet: %s", view.id, getattr(error, "orig", error))
+                time.sleep(pause)
+        self._store(view, clip)
+
+    def _store(self, view: PhoneCallView, clip: Clip) -> None:
+        """Store a clip as the recording of a call. It may be repeated. Raises SQLAlchemyError and OSError."""
+        library = self._sounds.library
         file = recordings.add(
             self._database, library, clip, name=view.name, origin=Origin.PHONE, now=utcnow(), actor=view.created_by
         )
-        if not phone_calls.update_state(self._database, view.id, CallState.SAVED, utcnow(), file=file):
+        now = utcnow()
+        is_saved = phone_calls.update_state(self._database, view.id, CallState.SAVED, now, file=file)
+        # A try whose answer was lost has saved it.
+        if not is_saved and phone_calls.load(self._database, view.id, now).file != file:
             with suppress(Invalid, NotFound):  # the call was cancelled at this moment
-                recordings.delete(self._database, library, file, now=utcnow())
+                recordings.delete(self._database, library, file, now=now)
 
 
 def _set_result(future: asyncio.Future[CallFailure | None], failure: CallFailure | None) -> None:

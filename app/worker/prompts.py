@@ -18,6 +18,7 @@ from app.config import Settings
 from app.domain.dial_order import DialOrder
 from app.services.prompts.digits import list_digit_files
 from app.services.prompts.recordings import list_prompt_files
+from app.services.sounds import StoredSounds
 from app.store import requests as store
 from app.store import settings as store_settings
 from app.store.database import Database
@@ -38,7 +39,8 @@ UNUSED_AGE = timedelta(days=7)  # must be more than two days: sounds in use are 
 class PromptStore:
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings, self._database = settings, database
-        self.library = SoundLibrary(settings.prompts_path, settings.voices_path)
+        self.stored = StoredSounds(database, settings.prompts_path)
+        self.library = SoundLibrary(settings.prompts_path, settings.voices_path, self.stored.fetch)
         # Threads of their own: synthesis takes seconds, and calls must not wait for it.
         self._executor = ThreadPoolExecutor(4, thread_name_prefix="speech")
         self._announcements = Announcements(
@@ -173,7 +175,12 @@ class PromptStore:
         await loop.run_in_executor(self._executor, self._module_prompts.prepare)
 
     def _reset_if_changed(self) -> None:
-        """Find changes without the panel's command: it may have expired while the worker was busy."""
+        """Find changes without the panel's command: it may have expired while the worker was busy.
+
+        Also make the sounds again when a recording has come that was needed and could not be had.
+        """
+        if self.stored.fetch_lacking():
+            self.reset()
         with self._database.read() as session:
             stored = store_settings.read_all(session)
             names = ("voice_", "rate_", "pitch_", "pronunciations_")

@@ -2,9 +2,13 @@
 
 import asyncio
 import logging
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import chain, repeat
+from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -13,18 +17,44 @@ from app.audio.spoken_names import LONGEST
 from app.audio.spoken_names import SpokenNames as Folder
 from app.services.errors import NotFound
 from app.services.requests import spoken_names
-from app.store.database import Database
+from app.store.database import PASSING_FAILURES, Database
+from app.store.uptime import uptime
 from app.telephony.agi import Sound
 from app.worker.background import BackgroundTasks
 from app.worker.clock import utcnow
 from app.worker.prompts import PromptStore
 from app.worker.recording_inbox import RecordingInbox
+from app.worker.write_queue import PAUSES
 
 log = logging.getLogger(__name__)
 # How long a call waits for a name that is being recorded or converted. It must be shorter than the time after which the
 # dispatcher asks the PBX what became of a silent attempt.
 WAIT_SECONDS = 1.5
+STANDBY_PAUSE = timedelta(hours=1)
 ORPHAN_SECONDS = 3600.0  # a file that no request has after this time never gets one
+
+
+class StandbyCare:
+    """Removes the names that were deleted since this machine led. `turn` must be called again and again."""
+
+    def __init__(self, database: Database, root: Path) -> None:
+        self._database, self._folder = database, Folder(root)
+        self._next = timedelta()  # by the uptime
+        self.work = threading.Thread(target=self._remove)
+
+    def turn(self) -> None:
+        """Look once an hour. Does not block: the database may not answer."""
+        if uptime() >= self._next and not self.work.is_alive():
+            self._next = uptime() + STANDBY_PAUSE
+            self.work = threading.Thread(target=self._remove, name="names", daemon=True)
+            self.work.start()
+
+    def _remove(self) -> None:
+        try:
+            for file in spoken_names.find_orphans(self._database, self._folder.older_than(ORPHAN_SECONDS)):
+                self._folder.remove(file)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("cannot remove spoken names: %s", error)
 
 
 @dataclass
@@ -37,7 +67,7 @@ class _Recording:
 
 
 class SpokenNames:
-    """`new_recording`, `keep` and `find` run in the event loop, the other methods block."""
+    """`new_recording`, `keep`, `recover` and `find` run in the event loop, the other methods block."""
 
     def __init__(
         self, database: Database, sounds: PromptStore, inbox: RecordingInbox, *, tasks: BackgroundTasks
@@ -59,36 +89,71 @@ class SpokenNames:
         """Store what was recorded, in the background. Too short, silent, or nothing at all: there is no name."""
         self._tasks.spawn(self._keep(recorded.path))
 
+    async def recover(self) -> None:
+        """Store the names that the previous worker could not store: the database was away, or it ended too soon."""
+        unsettled = await asyncio.to_thread(self._folder.unsettled)
+        for file, request in unsettled:
+            if not await asyncio.to_thread(self._store, request, file, replaces=False):
+                await self._store_later(request, file, replaces=False)
+
     async def _keep(self, path: str) -> None:
         recording = self._recordings[path]
+        file, is_settled = "", True
+        run = partial(asyncio.get_running_loop().run_in_executor, self._executor)
         try:
-            await asyncio.get_running_loop().run_in_executor(self._executor, self._save, recording)
+            file = await run(self._convert, recording)
+            if file:
+                is_settled = await run(self._store, recording.request, file)
         finally:
             recording.ended.set()
             del self._recordings[path]
+        if not is_settled:
+            await self._store_later(recording.request, file)
 
-    def _save(self, recording: _Recording) -> None:
+    def _convert(self, recording: _Recording) -> str:
+        """Return the file of the name, "" if there is none."""
         try:
             if self._inbox.check(recording.name) is not None:
                 log.info("request %s: the caller said no name", recording.request)
-                return
+                return ""
             with self._inbox.open(recording.name) as stream:
-                file = self._folder.convert(stream)
-            self._store(recording.request, file)
-        except (SoundError, OSError, SQLAlchemyError, NotFound) as error:
+                return self._folder.convert(stream, recording.request)
+        except (SoundError, OSError) as error:
             log.warning("request %s: the spoken name is not kept: %s", recording.request, error)
+            return ""
         finally:
             self._inbox.remove(recording.name)
 
-    def _store(self, request: int, file: str) -> None:
-        """Store the file, and remove the one that it replaces. If it cannot be stored, it is removed itself."""
+    def _store(self, request: int, file: str, *, replaces: bool = True) -> bool:
+        """Store the file, and remove the one that it replaces. If it can never be stored, it is removed itself.
+
+        Return False if the database is away. Whatever ends the worker then, the file and its note stay.
+        """
         unused = file
         try:
-            unused = spoken_names.save(self._database, request, file, utcnow())
+            unused = spoken_names.save(
+                self._database, self._sounds.library.root, request, file, utcnow(), replaces=replaces
+            )
             log.info("request %s: the caller said their name", request)
-        finally:
+        except PASSING_FAILURES as error:
+            log.error("request %s: the spoken name is not stored yet: %s", request, getattr(error, "orig", error))
+            return False
+        except (SQLAlchemyError, NotFound, OSError) as error:
+            log.warning("request %s: the spoken name is not kept: %s", request, error)
+        try:
             if unused:
                 self._folder.remove(unused)
+            self._folder.settle(file, request)
+        except OSError as error:
+            log.warning("cannot remove spoken names: %s", error)
+        return True
+
+    async def _store_later(self, request: int, file: str, *, replaces: bool = True) -> None:
+        """Store a file as soon as the database is there."""
+        for pause in chain(PAUSES, repeat(PAUSES[-1])):
+            await asyncio.sleep(pause)
+            if await asyncio.to_thread(self._store, request, file, replaces=replaces):
+                return
 
     async def find(self, request: int) -> str:
         """Return the file with the name of a request's caller as Asterisk sees it, "" if there is none.
@@ -101,11 +166,18 @@ class SpokenNames:
             for end in waiting:
                 end.cancel()
         try:
-            file = await asyncio.to_thread(spoken_names.find, self._database, request)
-            return self._sounds.asterisk_path(self._folder.path(file)) if file else ""
-        except (SQLAlchemyError, FileNotFoundError) as error:
+            return await asyncio.to_thread(self._find, request)
+        except (SQLAlchemyError, OSError) as error:
             log.error("request %s: cannot find the spoken name: %s", request, error)
             return ""
+
+    def _find(self, request: int) -> str:
+        file = spoken_names.find(self._database, request)
+        if not file:
+            return ""
+        self._sounds.stored.fetch(file)  # another worker may have recorded it
+        path = self._folder.path(file)
+        return self._sounds.asterisk_path(path) if path.is_file() else ""
 
     def delete_old(self, now: datetime) -> int:
         """Delete the names that are not kept any longer, and the files that no request has. Return how many."""

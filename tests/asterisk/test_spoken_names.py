@@ -25,6 +25,12 @@ async def register(office: Office) -> Call:
     """Call, leave a request for the caller's own number, and wait until the name is being recorded."""
     call = await office.call_in("*5001")
     await office.wait_for_prompt(call, "intro")
+    await wait_for_recording(office, call)
+    return call
+
+
+async def wait_for_recording(office: Office, call: Call) -> None:
+    """Leave a request for the caller's own number, and wait until the name is being recorded."""
     await call.press("1")
     await office.bazang.request("waiting")
     await office.wait_for_prompt(call, "say_name")
@@ -32,7 +38,6 @@ async def register(office: Office) -> Call:
     heard = lambda: find(bytes(call.rtp.received), tone).share > 0.8  # noqa: E731
     await office.bazang.until(heard, PATIENCE, "the tone is heard")
     await office.bazang.until(lambda: len(list(inbox(office).iterdir())) == 1, PATIENCE, "the recording has started")
-    return call
 
 
 async def say(office: Office, call: Call, seconds: float) -> None:

@@ -168,7 +168,7 @@ def add_spoken_name(database: Database, settings: Settings, request: CallRequest
     file = f"names/{'a' * 32}.wav"
     (settings.prompts_path / file).parent.mkdir(parents=True, exist_ok=True)
     write_sound(settings.prompts_path / file, tone(1))
-    spoken_names.save(database, request.id, file, now)
+    spoken_names.save(database, settings.prompts_path, request.id, file, now)
 
 
 # Audit entries: action, subject, changed fields.

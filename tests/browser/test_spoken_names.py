@@ -27,7 +27,7 @@ def test_name_appears_and_is_played(
     for letter, seconds in (("a", 1.0), ("b", 2.0)):
         file = f"names/{letter * 32}.wav"
         write_sound(settings.prompts_path / file, tone(seconds))
-        save(database, request.id, file, NOW)
+        save(database, settings.prompts_path, request.id, file, NOW)
         expect(player).to_have_attribute("src", f"/requests/{request.id}/name.wav?file=names/{letter * 32}.wav")
         assert player.evaluate(PLAY) == pytest.approx(seconds, abs=0.1), "the newer name replaces the older one"
     assert loads() == 0

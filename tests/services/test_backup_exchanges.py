@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -14,9 +15,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, make_url, select, text
 
-from app.services import backup, users
+from app.services import backup, sounds, users
 from app.services.backup import BadBackup, DoesNotFit, NotEmpty
-from app.services.requests import pause
+from app.services.requests import pause, spoken_names
 from app.services.users import UserInput
 from app.store.database import Database
 from app.store.exchanges import (
@@ -29,9 +30,10 @@ from app.store.exchanges import (
     schema_of,
     share_tables,
 )
-from app.store.models import AuditEntry, Base, SavedFilter, User, Webhook
+from app.store.models import AuditEntry, Base, Recording, SavedFilter, StoredSound, User, Webhook
 from app.store.settings import write_setting
 from script.office.server_database import new_database
+from tests.audio.sounds import tone, write_sound
 from tests.services.test_backup import HEAD, Office, repacked, with_manifest
 from tests.support.exchanges import NORTH, add_exchange
 from tests.support.factories import NOW, create_line, create_module, create_request, create_webhook
@@ -156,6 +158,63 @@ def test_all_exchanges_are_restored_on_another_machine(first: Office, make: Call
         assert session.scalars(select(SavedFilter)).all() == [], "it goes with the user of the panel"
     with second.database.read() as session:
         assert [row.action for row in session.scalars(select(AuditEntry))].count("backup_restored") == 1
+
+
+RECORDING, NAME = f"uploads/{'d' * 64}.wav", f"names/{'e' * 32}.wav"
+
+
+def add_sounds(database: Database, root: Path, request: int) -> None:
+    """Store a recording and a spoken name, as a machine does that has its own folder of prompts."""
+    for file in (RECORDING, NAME):
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        write_sound(root / file, tone(0.5))
+    with database.write() as session:
+        session.add(Recording(file=RECORDING, name="Hello", origin="upload", created_at=NOW))
+        session.flush()
+        sounds.keep(session, root, RECORDING)
+    spoken_names.save(database, root, request, NAME, NOW)
+
+
+def stored_sounds(database: Database) -> dict[str, bytes]:
+    with database.read() as session:
+        return {row.file: row.content for row in session.scalars(select(StoredSound))}
+
+
+def test_sounds_of_other_machines_are_in_the_backup_once(make: Callable[..., Office], tmp_path: Path) -> None:
+    first = make("first", migrated=True)
+    north = add_exchange(first.app)
+    for database, folder in ((first.database, "worker"), (north, "worker-north")):
+        add_sounds(database, tmp_path / folder, create_request(database, create_module(database)).id)
+    here = first.settings.prompts_path / RECORDING
+    here.parent.mkdir(parents=True)
+    shutil.copy(tmp_path / "worker" / RECORDING, here)
+    (first.settings.prompts_path / "names").mkdir()
+    (first.settings.prompts_path / NAME).write_bytes(b"a damaged file")
+    with tarfile.open(fileobj=io.BytesIO(first.save())) as archive:
+        names = [name for name in archive.getnames() if "sounds" in name]
+        assert sorted(names) == sorted(
+            f"{prefix}sounds/{f}" for prefix in ("", f"exchanges/{NORTH}/") for f in (RECORDING, NAME)
+        )
+        for name in names:
+            member = archive.extractfile(name)
+            file = name.partition("sounds/")[2]
+            assert member is not None and member.read() == (tmp_path / "worker" / file).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_sounds_are_restored_on_the_other_kind_of_database(make: Callable[..., Office], tmp_path: Path) -> None:
+    first = make("first", migrated=True)
+    add_sounds(first.database, tmp_path / "worker", create_request(first.database, create_module(first.database)).id)
+    before = stored_sounds(first.database)
+    assert set(before) == {RECORDING, NAME}
+    second = Office(tmp_path / "second")  # on SQLite
+    assert second.restore(first.save()).sounds == 2
+    assert stored_sounds(second.database) == {}
+    third = make("third")
+    third.restore(second.save())
+    assert stored_sounds(third.database) == before
+    for office in (second, third):
+        assert {file: (office.settings.prompts_path / file).read_bytes() for file in before} == before
 
 
 def test_an_office_is_never_replaced_wherever_it_is(first: Office, make: Callable[..., Office]) -> None:

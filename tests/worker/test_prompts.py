@@ -24,8 +24,9 @@ from app.services.prompts import recordings, voice
 from app.services.prompts.digits import set_digit
 from app.services.prompts.recordings import Origin
 from app.services.prompts.sounds import make_module_clips
+from app.services.sounds import adopt
 from app.store.database import Database
-from app.store.models import Module, Prompt
+from app.store.models import Module, Prompt, Recording
 from app.store.settings import Speech, write_setting
 from app.telephony.dialer import CustomerSounds
 from app.worker import module_prompts
@@ -33,6 +34,7 @@ from app.worker import prompts as prompts_module
 from app.worker.prompts import MOST_NEEDED, UNUSED_AGE, PromptStore
 from script.office.database import make_settings
 from script.office.patience import PATIENCE
+from script.office.server_database import new_database, open_server_database
 from tests.audio.sounds import tone, write_sound
 from tests.support.factories import NOW, create_module, create_request, make_order, store
 from tests.support.sounds import SPEECH_SECONDS, quick_conversion, quick_sounds
@@ -697,3 +699,38 @@ def test_folder_that_cannot_be_cleaned_up_is_logged(
     monkeypatch.setattr(sounds.library, "remove_unused", refuse)
     assert sounds.remove_unused() == 0
     assert "not ours" in caplog.text
+
+
+# -- a recording that is not here -----------------------------------------------------------------------------------
+
+
+async def test_recording_that_comes_late_is_played_then(
+    postgres_url: str, postgres_template: str, office: Settings, tmp_path: Path
+) -> None:
+    """Until it is in the database, callers hear the default text."""
+    other = SoundLibrary(tmp_path / "other")
+    with new_database(postgres_url, postgres_template) as url, open_server_database(url) as served:
+        module = create_module(served, language="en")
+        clip = other.convert(write_sound(tmp_path / "late.wav", tone(0.6)))
+        file = f"uploads/{clip.path.name}"
+        with served.write() as session:
+            session.add(Recording(file=file, name="late", origin="upload", created_at=NOW))
+            session.flush()
+            session.add(Prompt(module_id=module.id, key="intro", mode="file", file=file))
+        sounds = PromptStore(office, served)
+        await sounds.prepare(NOW)
+        default = speech_name(sounds, default_text("intro", "en"))
+        assert await intro(sounds, module.id) == default
+        await sounds.prepare(NOW)
+        assert await intro(sounds, module.id) == default
+        adopt(served, other.root)  # on the machine that has it
+        await sounds.prepare(NOW)
+        assert await intro(sounds, module.id) == recording_name(file)
+
+
+async def intro(sounds: PromptStore, module_id: int) -> str:
+    view = await sounds.load_module(module_id)
+    assert view is not None
+    sound = view.prompts["intro"]
+    assert sound is not None
+    return sound.path

@@ -8,19 +8,23 @@ import time
 from array import array
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import delete
+from sqlalchemy.exc import OperationalError
 
 from app.audio.clip import read_clip
 from app.audio.spoken_names import LONGEST
 from app.config import Settings
+from app.services.requests import spoken_names as service
 from app.store.database import Database
 from app.store.models import CallRequest, SpokenName
+from app.worker import spoken_names as worker_names
 from app.worker.background import BackgroundTasks
 from app.worker.prompts import PromptStore
 from app.worker.recording_inbox import RecordingInbox
-from app.worker.spoken_names import ORPHAN_SECONDS, SpokenNames
+from app.worker.spoken_names import ORPHAN_SECONDS, SpokenNames, StandbyCare
 from script.office.patience import PATIENCE
 from tests.audio.sounds import silence, tone, write_sound
 from tests.support.factories import NOW, create_request, history_of, make_order
@@ -142,3 +146,78 @@ async def test_names_are_deleted_after_the_request_and_files_without_one(
     with database.write() as session:
         session.execute(delete(CallRequest).where(CallRequest.id == requests[1]))
     assert names.delete_old(NOW) == 1, "a request that is deleted takes its name along"
+
+
+class Away:
+    """A database that is away for who wants to store a name, until `is_back`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_back, self._save = False, service.save
+        monkeypatch.setattr(service, "save", self.save)
+        monkeypatch.setattr(worker_names, "PAUSES", (0.01,))
+
+    def save(self, *arguments: Any, **options: Any) -> str:
+        if not self.is_back:
+            raise OperationalError("INSERT", {}, Exception("the server closed the connection"))
+        return self._save(*arguments, **options)
+
+
+async def test_name_is_kept_while_the_database_is_away(
+    names: SpokenNames, office: Settings, database: Database, request_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = Away(monkeypatch)
+    assert await say(names, office, request_id, tone(1.0)) == "", "the call does not wait for it"
+    file, note = sorted(files(office), key=lambda path: path.suffix, reverse=True)
+    assert note.name == f"{file.stem}.{request_id}"
+    os.utime(file, (time.time() - ORPHAN_SECONDS - 60,) * 2)
+    assert names.delete_old(NOW) == 0, "it is no orphan"
+    away.is_back = True
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.gather(*names._tasks._tasks)
+    assert (await names.find(request_id)).rpartition("/")[2] == file.stem
+    assert files(office) == [file]
+
+
+async def test_next_worker_stores_what_the_last_one_could_not(
+    names: SpokenNames, office: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (create_request(database, number=f"+98912000000{number}").id for number in range(2))
+    away = Away(monkeypatch)
+    for request in (first, first, second):
+        assert await say(names, office, request, tone(1.0)) == ""
+    await names._tasks.cancel()  # the worker ends
+    away.is_back = True
+    newer = await say(names, office, second, tone(1.5))
+    later = SpokenNames(database, PromptStore(office, database), RecordingInbox(office), tasks=BackgroundTasks())
+    await later.recover()
+    assert await later.find(second) == newer, "what is recovered does not replace a name"
+    found = await later.find(first)
+    assert found
+    assert {path.stem for path in files(office)} == {path.rpartition("/")[2] for path in (newer, found)}
+
+
+async def test_file_whose_name_is_no_longer_there_is_not_announced(
+    names: SpokenNames, office: Settings, request_id: int
+) -> None:
+    await say(names, office, request_id, tone(1.0))
+    for path in files(office):
+        path.unlink()
+    assert await names.find(request_id) == ""
+
+
+async def test_standby_removes_names_that_were_deleted_since_it_led(
+    names: SpokenNames, office: Settings, database: Database
+) -> None:
+    requests = [create_request(database, number=f"+98912000000{number}").id for number in range(2)]
+    kept, gone = [await say(names, office, request, tone(1.0)) for request in requests]
+    for path in files(office):
+        os.utime(path, (time.time() - ORPHAN_SECONDS - 60,) * 2)
+    with database.write() as session:
+        session.execute(delete(CallRequest).where(CallRequest.id == requests[1]))
+    care = StandbyCare(database, office.prompts_path)
+    care.turn()
+    await asyncio.to_thread(care.work.join)
+    assert [path.stem for path in files(office)] == [kept.rpartition("/")[2]], gone
+    first = care.work
+    care.turn()
+    assert care.work is first, "the next look is an hour later"

@@ -1,7 +1,6 @@
 """Recordings: the office's own sounds. Several prompts and digits may use one; only an unused one can be deleted."""
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,16 +14,18 @@ from sqlalchemy.orm import Session
 from app.audio.clip import Clip, SoundError, read_clip
 from app.audio.library import SoundLibrary
 from app.domain.text import displayable, is_displayable, search_key
+from app.services import sounds
 from app.services.audit import record
 from app.services.errors import Invalid, NotFound
+from app.services.sounds import RECORDING
 from app.store.database import Database
 from app.store.models import DigitRecording, Module, Prompt, PromptRecording, Recording
 
 log = logging.getLogger(__name__)
-FILE_PATTERN = re.compile(r"uploads/[0-9a-f]{64}\.wav")  # below PROMPTS_DIR; the files of recordings have such names
 MAX_NAME_LENGTH = 80
 MAX_TRIES = 3
 PAGE_SIZE = 50
+ADOPT_SECONDS = 2.0  # for which a page waits
 # A row that is read with this lock can be used by other rows, but not be deleted, until the transaction ends.
 _SHARED_LOCK: dict[str, Any] = {"read": True, "key_share": True}
 
@@ -145,6 +146,7 @@ def store_recording(
     row.seconds, row.loudness = clip.seconds, clip.loudness_dbfs
     session.flush()
     clip.path.stat()  # an earlier deletion has removed the file by now, a later one will see the row
+    sounds.keep(session, library.root, file)
     return file
 
 
@@ -189,15 +191,24 @@ def try_insert(session: Session, row: Recording | DigitRecording | PromptRecordi
 
 
 def read_recording(library: SoundLibrary, file: str) -> Clip:
-    """Return a recording's clip. Raises OSError if it is missing or no file of a recording, SoundError if damaged."""
-    if not FILE_PATTERN.fullmatch(file):
+    """Return a recording's clip. Raises OSError if it is missing or no file of a recording, SoundError if damaged.
+
+    On PostgreSQL it raises SQLAlchemyError, too: the sound may have to come from the database.
+    """
+    if not RECORDING.fullmatch(file):
         raise FileNotFoundError(file)
-    return read_clip(library.root / file)
+    return read_clip(library.upload(file))
 
 
 def has_file(library: SoundLibrary, file: str) -> bool:
-    """Return whether a recording's file exists."""
-    return FILE_PATTERN.fullmatch(file) is not None and (library.root / file).is_file()
+    """Return whether a recording's file exists. It is fetched from the database if need be."""
+    if not RECORDING.fullmatch(file):
+        return False
+    try:
+        return (library.root / file).is_file() or library.upload(file).is_file()
+    except OSError as error:  # the disk is full, for example
+        log.error("cannot fetch the recording %s: %s", file, error)
+        return False
 
 
 def load(database: Database, file: str) -> Recording | None:
@@ -214,7 +225,11 @@ def list_recordings(
     sort: RecordingSort = RecordingSort.NAME,
     page: int = 1,
 ) -> RecordingPage:
-    """Return a page of the recordings whose names contain `search`. Measure those that have no measures yet."""
+    """Return a page of the recordings whose names contain `search`. Measure those that have no measures yet.
+
+    Sounds that only this machine has get into the database.
+    """
+    sounds.adopt(database, library.root, seconds=ADOPT_SECONDS)
     with database.read() as session:
         rows = list(session.scalars(select(Recording).order_by(Recording.name, Recording.file)))
     _measure(database, library, [row for row in rows if row.seconds is None or row.loudness is None])
@@ -305,7 +320,7 @@ def delete(database: Database, library: SoundLibrary, file: str, *, actor: str =
             record(session, actor, "recording_deleted", row.name, {"file": [file, ""]}, now)
             session.delete(row)
             session.flush()
-            if FILE_PATTERN.fullmatch(file):
+            if RECORDING.fullmatch(file):
                 # Before the commit: an upload of the same sound waits for it and then sees that the file is gone.
                 (library.root / file).unlink(missing_ok=True)
     except IntegrityError as error:  # a use that list_uses() does not know

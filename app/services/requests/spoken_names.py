@@ -2,33 +2,45 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import delete, select
 
 from app.domain.retention import Kind
+from app.services import sounds
 from app.services.errors import NotFound
 from app.services.requests.access import Scope, visibility_of
 from app.services.requests.history import EventKind, add_event
 from app.store import requests as store
 from app.store.database import Database
-from app.store.models import CallRequest, SpokenName
+from app.store.models import CallRequest, SpokenName, StoredSound
 from app.store.settings import read_all, retention
 
 _MOST_FILES = 500  # in one query
 
 
-def save(database: Database, request_id: int, file: str, now: datetime) -> str:
-    """Store the name of a request's caller. Return the file that it replaces, "" if there was none. Raises NotFound."""
+def save(database: Database, root: Path, request_id: int, file: str, now: datetime, *, replaces: bool = True) -> str:
+    """Store the name of a request's caller, whose file is below `root`. Return the file that is of no use now, or "".
+
+    `replaces`: it takes the place of an older name. Raises NotFound, and OSError if the file cannot be read.
+    """
     with database.write() as session:
         row = session.get(CallRequest, request_id, with_for_update=True)
         if row is None:
             raise NotFound(f"request {request_id}")
         spoken = session.get(SpokenName, request_id)
         replaced = spoken.file if spoken is not None else ""
+        if replaced == file:
+            return ""
+        if replaced and not replaces:
+            return file
         if spoken is None:
             session.add(SpokenName(request_id=request_id, file=file))
         else:
             spoken.file = file
+            session.execute(delete(StoredSound).where(StoredSound.request_id == request_id))
+        session.flush()
+        sounds.keep(session, root, file, request_id=request_id)
         add_event(session, row, EventKind.NAME_SAID, "", now)
     return replaced
 

@@ -1,13 +1,13 @@
 """The pages of pending requests, of one request and of a new request."""
 
 from datetime import datetime
+from io import BytesIO
 from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, send_file, url_for
 from flask_babel import gettext as _
 from flask_login import login_required
 
-from app.audio.spoken_names import SpokenNames
 from app.domain.lifecycle import ACTIVE, Status
 from app.services.errors import Invalid, NotFound
 from app.services.requests.create import create_request
@@ -16,8 +16,9 @@ from app.services.requests.first_steps import load_first_steps
 from app.services.requests.pending import Pending, PendingFilter, load_filter_choices, load_pending, load_rows
 from app.services.requests.results import ResultCode
 from app.services.requests.spoken_names import find_for_user
+from app.services.sounds import path_of, read_content
 from app.web import poll
-from app.web.context import cached_query, current_scope, database, library, settings, utcnow
+from app.web.context import cached_query, current_scope, database, settings, utcnow
 from app.web.http import first_page, is_fragment, parse_row_number
 from app.web.reading import reads_together
 from app.web.requests.form import NewRequestForm
@@ -134,7 +135,10 @@ def spoken_name(request_id: int):
     """Send the name that the caller has said."""
     try:
         file = find_for_user(database(), current_scope(), request_id)
-        return send_file(SpokenNames(library().root).path(file), mimetype="audio/wav")
+        path = path_of(settings().prompts_path, file)
+        # What another machine has recorded is not written here: it would outlive its deletion there.
+        content = path if path.is_file() else BytesIO(read_content(database(), file))
+        return send_file(content, mimetype="audio/wav")
     except (NotFound, FileNotFoundError):
         abort(404)
 

@@ -17,7 +17,8 @@ from app.services.modules.save import save_module
 from app.services.prompts import recordings
 from app.services.prompts.digits import set_digit
 from app.services.prompts.input import PromptInput
-from app.services.prompts.recordings import FILE_PATTERN, Origin, RecordingSort, Use
+from app.services.prompts.recordings import Origin, RecordingSort, Use
+from app.services.sounds import RECORDING
 from app.store.database import Database
 from app.store.models import DigitRecording, Module, Prompt, Recording
 from script.office.database import open_database
@@ -83,7 +84,7 @@ def test_upload_is_converted_and_measured(database: Database, library: SoundLibr
     assert row.seconds == pytest.approx(0.5, abs=0.05)
     assert row.loudness is not None
     assert -25 < row.loudness < -12
-    assert FILE_PATTERN.fullmatch(row.file)
+    assert RECORDING.fullmatch(row.file)
     assert (library.root / row.file).is_file()
 
 

@@ -48,7 +48,7 @@ def test_name_that_the_caller_said_is_played_to_those_who_may_see_the_request(
     for request, file in ((1, f"names/{'a' * 32}.wav"), (2, f"names/{'b' * 32}.wav")):
         (settings.prompts_path / "names").mkdir(exist_ok=True)
         write_sound(settings.prompts_path / file, tone(0.5))
-        save(database, request, file, now())
+        save(database, settings.prompts_path, request, file, now())
     (player,) = supervisor.get("/requests/1").all("audio")
     heard = supervisor.client.get(player.get("src", ""), buffered=True)
     assert (heard.status_code, heard.mimetype) == (200, "audio/wav")
@@ -56,7 +56,7 @@ def test_name_that_the_caller_said_is_played_to_those_who_may_see_the_request(
     paths = ("/requests/1/name.wav", "/requests/2/name.wav", "/requests/9/name.wav")
     assert [operator.client.get(path, buffered=True).status_code for path in paths] == [200, 404, 404]
     assert visitor.client.get(paths[0]).status_code == 302
-    save(database, 1, f"names/{'c' * 32}.wav", now())
+    save(database, settings.prompts_path, 1, f"names/{'c' * 32}.wav", now())
     assert supervisor.client.get(paths[0]).status_code == 404, "the file is lost"
     assert supervisor.get("/requests/1").one("audio").get("src") != player.get("src"), "the browser loads another one"
 
