@@ -8,7 +8,7 @@ from app.memory import ARENAS
 # Eight threads allocate at the same time; malloc_stats then writes one "Arena" for each.
 PROGRAM = """
 import ctypes, threading
-from app.memory import limit_arenas
+from app.memory import tune_allocator
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 {limit}
@@ -26,7 +26,7 @@ libc.malloc_stats()
 
 
 @pytest.mark.parametrize(
-    ("limit", "at_most"), [("limit_arenas()", ARENAS), ("pass", None)], ids=["limited", "as it is"]
+    ("limit", "at_most"), [("tune_allocator()", ARENAS), ("pass", None)], ids=["limited", "as it is"]
 )
 def test_threads_share_arenas(limit: str, at_most: int | None) -> None:
     program = [sys.executable, "-c", PROGRAM.format(limit=limit)]

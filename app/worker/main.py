@@ -5,7 +5,6 @@ missed. The worker keeps nothing in memory that it could not read again from the
 """
 
 import asyncio
-import gc
 import logging
 import signal
 import sys
@@ -23,6 +22,7 @@ from app.domain.dial_order import DialOrder
 from app.domain.pbx_connection import is_too_old
 from app.domain.policy import Facts, ReasonCode
 from app.domain.routing import Context
+from app.memory import freeze_imported
 from app.services.pbx.wanted import wanted_extensions
 from app.services.settings.pbx import encrypt_stored
 from app.store import pbx_state
@@ -693,8 +693,7 @@ def run_worker(settings: Settings, database: Database, ready: Callable[[], None]
     leadership.wait(wait_as_standby)
     database.fence = leadership.check
     encrypt_stored(database, settings)
-    gc.collect()
-    gc.freeze()  # imported objects live for ever; scanning them would delay a call
+    freeze_imported()
     sys.setswitchinterval(SWITCH_SECONDS)
 
     async def work() -> None:
