@@ -31,11 +31,11 @@ def tune_allocator() -> None:
         log.debug("the C library cannot be told how much memory to keep")
 
 
-def freeze_imported() -> None:
-    """Let the garbage collector pass over all objects that there are now. Call it when everything is imported.
+def freeze_lasting() -> None:
+    """Let the garbage collector pass over all objects that there are now. Call it when nearly all of them will last.
 
-    They live for ever, and are 250,000 in the panel. A full collection would scan them, and Python waits with it until
-    a quarter as many new objects have lived for long: garbage of hours.
+    There are 250,000 after the imports. A full collection would scan them, which delays a call. And Python waits with
+    it until there are a quarter as many new objects: the garbage of an hour.
     """
     gc.collect()
     gc.freeze()

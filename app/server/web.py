@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from app import create_app, log
 from app.config import UMASK, ConfigError, load_settings
-from app.memory import freeze_imported, tune_allocator
+from app.memory import freeze_lasting, tune_allocator
 from app.server.connections import Limits, create_server
 from app.systemd import READY, Pulse, notify
 
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
         logging.getLogger("bazang").info("serving the panel on %s", listen or settings.listen)
     else:
         server.print_listen("Serving on http://{}:{}")
-    freeze_imported()
+    freeze_lasting()
     notify(READY)
     server.run()
     return 0
