@@ -79,7 +79,7 @@ def _checked_context(*, panel: bool = False) -> tuple[Settings, Database]:
 @click.command()
 def worker() -> None:
     """Run the worker, the process that talks to the PBX."""
-    from app.memory import limit_arenas
+    from app.memory import tune_allocator
     from app.systemd import READY, notify
     from app.worker import WorkerRunning, run_worker
     from app.worker.dialplan_file import agi_port
@@ -88,7 +88,7 @@ def worker() -> None:
         logging.getLogger("bazang").info("ready for callers")
         notify(READY, "STATUS=Ready for callers")
 
-    limit_arenas()
+    tune_allocator()
     settings, database = _checked_context()
     faults = {name: fault for name, fault in find_faults(settings).items() if name not in OPTIONAL}
     if faults:

@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "demo_data": {"domain", "store", "services", "config"},
     "extensions": {"store"},
     "web": {"domain", "store", "services", "identity", "audio", "config", "extensions", "body_limits", "log"},
-    "worker": {"domain", "store", "services", "audio", "config", "telephony", "push", "log", "systemd"},
+    "worker": {"domain", "store", "services", "audio", "config", "telephony", "push", "log", "memory", "systemd"},
     "doctor": {"domain", "store", "services", "identity", "audio", "config", "paths", "telephony"},
     "server": {"config", "services", "cli", "body_limits", "log", "memory", "systemd", "__init__"},
     "cli": {

@@ -6,12 +6,12 @@ import pytest
 from app.memory import ARENAS
 
 # Eight threads allocate at the same time; malloc_stats then writes one "Arena" for each.
-PROGRAM = """
+THREADS = """
 import ctypes, threading
-from app.memory import limit_arenas
+from app.memory import tune_allocator
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
-{limit}
+{tune}
 together = threading.Barrier(8)
 def allocate():
     together.wait()
@@ -23,16 +23,64 @@ for thread in threads: thread.start()
 for thread in threads: thread.join()
 libc.malloc_stats()
 """
+# A block of 4 MB comes and goes, then 4 MB of small ones. Writes the free bytes that are kept at the end of the arena.
+BLOCKS = """
+import ctypes
+from app.memory import tune_allocator
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+NAMES = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"  # malloc.h of glibc
+class Figures(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in NAMES.split()]
+libc.mallinfo2.restype = Figures
+{tune}
+blocks = [0] * 1024
+libc.free(libc.malloc(ctypes.c_size_t(4 * 1024 * 1024)))
+for index in range(1024):
+    blocks[index] = libc.malloc(ctypes.c_size_t(4096))
+for index in reversed(range(1024)):
+    libc.free(blocks[index])
+print(libc.mallinfo2().keepcost)
+"""
+# There are many objects, and then some garbage that has lived for a while. Writes how often all objects were collected.
+GARBAGE = """
+import gc
+from collections import deque
+from app.memory import freeze_lasting
+lasting = [[] for _ in range(400_000)]
+gc.collect()
+{freeze}
+before = gc.get_stats()[2]["collections"]
+lately = deque(maxlen=2_000)
+for _ in range(200_000):
+    cycle = []
+    cycle.append(cycle)
+    lately.append(cycle)
+print(gc.get_stats()[2]["collections"] - before)
+"""
 
 
-@pytest.mark.parametrize(
-    ("limit", "at_most"), [("limit_arenas()", ARENAS), ("pass", None)], ids=["limited", "as it is"]
-)
-def test_threads_share_arenas(limit: str, at_most: int | None) -> None:
-    program = [sys.executable, "-c", PROGRAM.format(limit=limit)]
-    said = subprocess.run(program, capture_output=True, text=True, check=True, timeout=60).stderr
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+
+
+@pytest.mark.parametrize(("tune", "at_most"), [("tune_allocator()", ARENAS), ("pass", None)], ids=["tuned", "as it is"])
+def test_threads_share_arenas(tune: str, at_most: int | None) -> None:
+    said = run(THREADS.format(tune=tune)).stderr
     arenas = sum(line.startswith("Arena ") for line in said.splitlines())
     if at_most is None:
         assert arenas > ARENAS, "this C library has no arenas: the other case proves nothing"
     else:
         assert 0 < arenas <= at_most
+
+
+def test_a_large_block_does_not_let_the_process_keep_free_memory() -> None:
+    kept, kept_as_it_is = (int(run(BLOCKS.format(tune=tune)).stdout) for tune in ("tune_allocator()", "pass"))
+    assert kept_as_it_is > 2_000_000, "this C library keeps nothing: the other case proves nothing"
+    assert kept < 500_000
+
+
+def test_garbage_is_found_among_many_objects_that_last() -> None:
+    found, found_as_it_is = (int(run(GARBAGE.format(freeze=freeze)).stdout) for freeze in ("freeze_lasting()", "pass"))
+    assert found_as_it_is == 0, "Python has changed: the other case proves nothing"
+    assert found > 0

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from app import create_app, log
 from app.config import UMASK, ConfigError, load_settings
-from app.memory import limit_arenas
+from app.memory import freeze_lasting, tune_allocator
 from app.server.connections import Limits, create_server
 from app.systemd import READY, Pulse, notify
 
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--listen", default="", help="address and port, instead of those in BAZANG_LISTEN")
     listen = parser.parse_args(arguments).listen
     os.umask(UMASK)
-    limit_arenas()
+    tune_allocator()
     try:
         settings = load_settings()
         log.set_up(settings.log_format, level=logging.WARNING)
@@ -43,6 +43,7 @@ def main(arguments: list[str]) -> int:
         logging.getLogger("bazang").info("serving the panel on %s", listen or settings.listen)
     else:
         server.print_listen("Serving on http://{}:{}")
+    freeze_lasting()
     notify(READY)
     server.run()
     return 0

@@ -30,6 +30,9 @@ class VersionedCache:
         self._finished = threading.Condition(self._lock)
         self._building: set[Hashable] = set()
 
+    def __len__(self) -> int:
+        return len(self._cache)
+
     def get(self, key: Hashable, version: Hashable | None, build: Callable[[], Value]) -> Value:
         """Return the value of this key and version, and build it if it is not cached.
 

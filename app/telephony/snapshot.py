@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from operator import is_
 from typing import NamedTuple
 
@@ -95,6 +94,15 @@ class QueueMember:
     in_call: bool = False
     held: bool = False
     reported_call: int = 0  # LastCall of the PBX, in seconds of its own clock
+    _member: tuple[tuple[object, ...], Member] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def as_member(self) -> Member:
+        """Return it as the policy sees it: the same object for the same facts, since nearly all stay as they are."""
+        until = self.last_call + self.wrapup if self.last_call is not None and self.wrapup else None
+        facts = (self.extension, self.paused, self.penalty, until)
+        if self._member is None or self._member[0] != facts:
+            self._member = facts, Member(*facts, clean_name(self.name, self.interface, self.extension))
+        return self._member[1]
 
 
 class HeldMember(NamedTuple):
@@ -784,7 +792,7 @@ def _reported_call(row: Fields, current: QueueMember | None) -> int:
 def _members(members: Iterable[QueueMember]) -> tuple[Member, ...]:
     """Return the members of a queue as the policy sees them: one per agent, also if two interfaces are theirs."""
     found: dict[str, Member] = {}
-    for member in map(_member, members):
+    for member in map(QueueMember.as_member, members):
         other = found.get(member.extension)
         if other is not None:
             untils = [until for until in (member.wrapup_until, other.wrapup_until) if until is not None]
@@ -797,19 +805,6 @@ def _members(members: Iterable[QueueMember]) -> tuple[Member, ...]:
             )
         found[member.extension] = member
     return tuple(found.values())
-
-
-def _member(member: QueueMember) -> Member:
-    until = member.last_call + member.wrapup if member.last_call is not None and member.wrapup else None
-    return _make_member(member.extension, member.paused, member.penalty, until, member.name, member.interface)
-
-
-@lru_cache(maxsize=16384)
-def _make_member(
-    extension: str, paused: bool, penalty: int, until: datetime | None, name: str, interface: str
-) -> Member:
-    """Return the same object for the same facts: nearly all members of a queue stay as they are."""
-    return Member(extension, paused, penalty, until, clean_name(name, interface, extension))
 
 
 def _what_counts(member: QueueMember | None) -> tuple[object, ...]:

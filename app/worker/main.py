@@ -5,7 +5,6 @@ missed. The worker keeps nothing in memory that it could not read again from the
 """
 
 import asyncio
-import gc
 import logging
 import signal
 import sys
@@ -23,6 +22,7 @@ from app.domain.dial_order import DialOrder
 from app.domain.pbx_connection import is_too_old
 from app.domain.policy import Facts, ReasonCode
 from app.domain.routing import Context
+from app.memory import freeze_lasting
 from app.services.pbx.wanted import wanted_extensions
 from app.services.settings.pbx import encrypt_stored
 from app.store import pbx_state
@@ -88,6 +88,7 @@ LINE_LEFT_DELAY = 0.09
 LINE_DELAY = 0.01  # seconds until the numbers on the line are compared
 WANTED_EVENTS = Snapshot.handled | AttemptFollower.handled | Calls.handled | LostCalls.handled
 # How long a thread waits for its turn. A claim takes many turns, and a flood of events keeps the event loop busy.
+SETTLED_AFTER = 60.0  # seconds
 SWITCH_SECONDS = 0.0005
 BOOT_SECONDS = 300.0  # after this, a PBX counts as fully booted without any proof
 # Seconds after which a poll counts as one that never ends. Each of its questions to the PBX has a time-out.
@@ -696,8 +697,7 @@ def run_worker(settings: Settings, database: Database, ready: Callable[[], None]
     leadership.wait(wait_as_standby)
     database.fence = leadership.check
     encrypt_stored(database, settings)
-    gc.collect()
-    gc.freeze()  # imported objects live for ever; scanning them would delay a call
+    freeze_lasting()
     sys.setswitchinterval(SWITCH_SECONDS)
 
     async def work() -> None:
@@ -705,6 +705,7 @@ def run_worker(settings: Settings, database: Database, ready: Callable[[], None]
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)
+        loop.call_later(SETTLED_AFTER, freeze_lasting)  # statements, prompts, phones: what the first minute has built
         worker.tasks.spawn(show_life(worker.is_going_on, pulse))
         await worker.run(ready)
 

@@ -1,5 +1,6 @@
 """The snapshot from polls and events, with messages as Asterisk 22, Asterisk 16 and FreePBX send them."""
 
+import weakref
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -564,6 +565,19 @@ def test_wrapup_starts_when_the_line_is_free(office: Snapshot) -> None:
     office.handle(complete(), at(31.6))
     assert sales_member(office).wrapup_until == at(51.5)
     assert "sales" in office.changed_queues
+
+
+def test_members_of_before_are_not_kept(office: Snapshot) -> None:
+    """Each talk makes another member, because the wrap-up time ends at another moment."""
+    same = sales_member(office, "102")
+    members = []
+    for start in (0, 100, 200):
+        office.handle(connect(), at(start))
+        office.handle(hint("101", 1), at(start))
+        office.handle(hint("101", 0), at(start + 30))
+        members.append(weakref.ref(sales_member(office)))
+    assert [found() is None for found in members] == [True, True, False]
+    assert sales_member(office, "102") is same
 
 
 def test_wrapup_starts_at_the_queues_report_if_that_comes_first(office: Snapshot) -> None:
