@@ -38,7 +38,7 @@ def command(arguments: str, exchange: str = FIRST_EXCHANGE) -> str:
     """Return what to type here for a command of Bazang about an exchange, such as `doctor`. It is shown, not run."""
     setting = "" if exchange == FIRST_EXCHANGE else f"{PREFIX}EXCHANGE={exchange} "
     if not PROGRAM.is_relative_to(PACKAGE):
-        return f"{setting}flask --app wsgi {arguments}"
+        return f"{setting}.venv/bin/flask --app wsgi {arguments}"
     if arguments == "worker":  # a second one beside the service would only wait
         return f"sudo systemctl start bazang-worker{f'-{exchange}' if setting else ''}"
     return f"sudo {setting}bazang {arguments}"

@@ -198,9 +198,9 @@ def test_a_further_exchange_has_nothing_of_the_first_ones_pbx(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("program", "name", "exchange", "shown"),
     [
-        ("/opt/bazang", "doctor", "main", "flask --app wsgi doctor"),
-        ("/opt/bazang", "worker", "main", "flask --app wsgi worker"),
-        ("/opt/bazang", "worker", "north", "BAZANG_EXCHANGE=north flask --app wsgi worker"),
+        ("/opt/bazang", "doctor", "main", ".venv/bin/flask --app wsgi doctor"),
+        ("/opt/bazang", "worker", "main", ".venv/bin/flask --app wsgi worker"),
+        ("/opt/bazang", "worker", "north", "BAZANG_EXCHANGE=north .venv/bin/flask --app wsgi worker"),
         ("/usr/lib/bazang/0.1.0", "setup-link", "main", "sudo bazang setup-link"),
         ("/usr/lib/bazang/0.1.0", "doctor", "north", "sudo BAZANG_EXCHANGE=north bazang doctor"),
         ("/usr/lib/bazang/0.1.0", "worker", "main", "sudo systemctl start bazang-worker"),

@@ -16,7 +16,7 @@ import flask_migrate
 
 from app import create_app
 from app.cli import setup_address
-from app.config import UMASK, ConfigError, Settings, load_settings
+from app.config import UMASK, ConfigError, Settings, command, load_settings
 from app.server.panel import panel_answers, start_panel
 from app.server.ports import describe_replacement, free_port_near
 from app.server.process import spawn, terminate, wait_for_end
@@ -61,7 +61,7 @@ def _prepare_database(settings: Settings, host: str, port: int) -> str:
         invitation = (
             "There is no user yet. Open this address within a day to set Bazang up:\n"
             f"  {setup_address(host_name, port, token)}\n"
-            "Or create an administrator by hand: .venv/bin/flask --app wsgi create-admin NAME"
+            f"Or create an administrator by hand: {command('create-admin NAME')}"
         )
     database.engine.dispose()
     return invitation

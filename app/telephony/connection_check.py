@@ -25,8 +25,10 @@ from app.domain.pbx_connection import (
 )
 from app.domain.pbx_product import Product
 from app.domain.routing import Context
+from app.telephony.agents import Hint
 from app.telephony.ami import AmiClient, AmiError, AmiRefused, AmiState, AmiTimes
 from app.telephony.ami_tls import AmiTls, BadCertificate
+from app.telephony.devices import is_extension
 from app.telephony.pbx_product import dialling_contexts, existing_contexts, find_product, list_contexts
 from app.telephony.variables import PROBE, PROBE_REACHED, PROBE_UNREACHED
 
@@ -257,7 +259,7 @@ async def _examine(client: AmiClient, events: EventCollector, revision: str, ask
         read_missing,
         write_missing,
         unchecked,
-        extensions=_count(lists["ExtensionStateList"], "ExtensionStatus"),
+        extensions=_count_extensions(lists["ExtensionStateList"]),
         queues=_count(lists["QueueStatus"], "QueueParams"),
         dialplan=dialplan,
         may_reload="Reload" in allowed,
@@ -267,6 +269,14 @@ async def _examine(client: AmiClient, events: EventCollector, revision: str, ask
         callers=callers or CallersState.UNKNOWN,
         all_contexts=all_contexts,
     )
+
+
+def _count_extensions(answer: ListAnswer) -> int | None:
+    """Count what the panel lists as extensions: feature codes and parking have hints, too."""
+    if answer.rows is None:
+        return None
+    hints = [Hint.from_row(row) for row in answer.rows if row.get("Event") == "ExtensionStatus"]
+    return len({hint.extension for hint in hints if is_extension(hint.extension, hint.devices)})
 
 
 def _count(answer: ListAnswer, event: str) -> int | None:

@@ -72,6 +72,7 @@ class _TelephoneState:
 
 def register(app: Flask) -> None:
     app.jinja_env.globals["health"] = health
+    app.jinja_env.globals["pbx_is_connected"] = pbx_is_connected
 
 
 def health(*, messages: bool = False) -> Health:
@@ -81,6 +82,12 @@ def health(*, messages: bool = False) -> Health:
         state = replace(state, destinations=())
     key = "health", choose_locale(), state.is_running, state.has_jumped, bool(state.destinations)
     return cached(key, lambda: _worst(state))
+
+
+def pbx_is_connected() -> bool:
+    """Return whether the worker runs and is connected to the PBX, whatever else is wrong."""
+    state = _load_state()
+    return _service_fault(state) is None and _pbx_fault(state) is None
 
 
 def components() -> list[ComponentHealth]:

@@ -45,6 +45,7 @@ class DialplanFile:
         self.usable = self.number_check_is_old = False
         self._number_check = ""
         self._reload_sent_for = ""  # a revision
+        self._waits_for_sounds = False
 
     async def update(self, *, force: bool = False) -> None:
         """Write the file if it differs from the tables, reload the dialplan, and read which revision runs.
@@ -61,12 +62,15 @@ class DialplanFile:
                 plan = await asyncio.to_thread(gather_dialplan, self._database, self._settings, self.agi_port, utcnow())
                 has_sounds = self._has_sounds([module.id for module in plan.modules])
                 if self.written and not has_sounds:
-                    log.info("the dialplan is written when the sounds of the new modules are made")
+                    if not self._waits_for_sounds:
+                        log.info("the dialplan is written when the sounds of the new modules are made")
+                    self._waits_for_sounds = True
                     if self._ami.connected:
                         await self._load(changed=False, force=False)
                     if self.detail != DialplanProblem.NOT_INCLUDED:  # a reload would be in vain
                         self.detail = DialplanProblem.SOUNDS_MISSING
                     return
+                self._waits_for_sounds = False
                 rendered = await asyncio.to_thread(dialplan.render, plan)
                 changed = await asyncio.to_thread(dialplan.write, self._settings.dialplan_path, rendered.text, utcnow())
             except (OSError, dialplan.UnsafeDialplan) as error:

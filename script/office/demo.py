@@ -330,15 +330,17 @@ async def _answer_as_customer(bazang: Bazang, language: str) -> CallHandler:
     sound = read_ulaw(greeting.path)
 
     async def answer(call: Call) -> None:
-        who = f"{datetime.now():%H:%M:%S}  customer {call.dialled}"
-        print(f"{who}: ringing", flush=True)
+        def tell(what: str) -> None:
+            print(f"{datetime.now():%H:%M:%S}  customer {call.dialled}: {what}", flush=True)
+
+        tell("ringing")
         await asyncio.sleep(RING_SECONDS)
         if not call.ended.is_set():
-            print(f"{who}: answers", flush=True)
+            tell("answers")
             await call.answer()
             call.rtp.speak(sound)
         await call.ended.wait()
-        print(f"{who}: the call has ended", flush=True)
+        tell("the call has ended")
 
     return answer
 

@@ -162,7 +162,7 @@ def _set_up(person: Person, office: Office, loop: Loop, token: str, locale: str)
 def _begin(page: Page, token: str, locale: str) -> None:
     """Open the link, create the administrator, tell where the office is, and come to the step of the PBX."""
     page.goto("/setup")
-    expect(page.locator("main code")).to_have_text("flask --app wsgi setup-link")
+    expect(page.locator("main code")).to_have_text(".venv/bin/flask --app wsgi setup-link")
     page.goto(f"/setup?token={token}")
     assert token not in page.url
     if page.locator("html").get_attribute("lang") != locale:

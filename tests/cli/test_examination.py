@@ -27,7 +27,7 @@ def test_all_parts_are_checked_with_the_settings_of_the_panel(closed: Settings) 
     (pbx,) = (each for each in found.of(Part.PBX) if f":{closed.ami_port}" in each.text)
     assert pbx.level is Level.FAULT and "enabled=yes" in pbx.lines
     (worker,) = (each for each in found.of(Part.WORKER) if each.level is Level.FAULT)
-    assert worker.lines == ("flask --app wsgi worker",)
+    assert worker.lines == (".venv/bin/flask --app wsgi worker",)
     assert found.count(Level.FAULT) >= 2
     assert {each.part for each in found.findings} >= set(Part) - {Part.LOGINS, Part.MESSAGES}
 

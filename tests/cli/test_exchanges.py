@@ -25,7 +25,7 @@ def test_an_exchange_is_added_and_the_commands_are_about_it(tmp_path: Path, url:
     app = create_app(make_settings(tmp_path, database_url=url))
     assert run(app, "exchange", "list").output == "main\t(the first one)\n"
     added = run(app, "exchange", "add", "North", "North branch")
-    assert "BAZANG_EXCHANGE=north flask --app wsgi worker" in added.output
+    assert "BAZANG_EXCHANGE=north .venv/bin/flask --app wsgi worker" in added.output
     assert run(app, "exchange", "list").output == "main\t(the first one)\nnorth\tNorth branch\n"
     assert "code is taken" in error_of(run(app, "exchange", "add", "north", "Other"))
     assert "small letters" in error_of(run(app, "exchange", "add", "No rth", "Other"))

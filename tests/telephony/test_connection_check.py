@@ -54,6 +54,27 @@ async def test_impossible_port_is_reported(port: int) -> None:
     assert not report.connected
 
 
+async def test_feature_codes_and_parking_are_no_extensions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_check, "EVENT_SECONDS", 0.05)  # no event comes
+    hints = {
+        ("101", "ext-local"): "SIP/101&Custom:DND101",
+        ("102", "ext-local"): "SIP/102&Custom:DND102",
+        ("102", "hints"): "SIP/102",
+        ("*76101", "feature-codes"): "Custom:DND101",
+        ("28", "feature-codes"): "Custom:DAYNIGHT8",
+        ("71", "parkedcalls"): "park:71@parkedcalls",
+    }
+    rows = [
+        [("Event", "ExtensionStatus"), ("Exten", number), ("Context", context), ("Hint", hint), ("Status", "0")]
+        for (number, context), hint in hints.items()
+    ]
+    async with fake_ami() as fake:
+        fake.answers["ExtensionStateList"] = listing(rows, complete="ExtensionStateListComplete")
+        fake.answers["QueueStatus"] = listing([], complete="QueueStatusComplete")
+        report = await check_connection(fake.host, fake.port, "bazang", "secret", seconds=SECONDS)
+    assert report.extensions == 2
+
+
 async def test_secret_with_line_breaks_is_not_sent() -> None:
     async with fake_ami() as fake:
         report = await check_connection(fake.host, fake.port, "bazang", "x\r\nAction: Reboot", seconds=0.2)

@@ -22,7 +22,7 @@ HEALTHY: dict[str, Any] = {
     "dialplan_written": "7",
     "dialplan_running": "7",
 }
-WORKER = "flask --app wsgi worker"
+WORKER = ".venv/bin/flask --app wsgi worker"
 
 # state -> level, words of the text, command or error
 STATES: list[tuple[dict[str, Any], str, str, str]] = [

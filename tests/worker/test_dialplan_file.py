@@ -106,14 +106,21 @@ async def test_file_is_written_and_loaded_once(
 
 
 async def test_a_new_module_is_written_when_its_sounds_are_made(
-    office: Settings, database: Database, ami: AmiClient, asterisk: FakeAsterisk
+    office: Settings,
+    database: Database,
+    ami: AmiClient,
+    asterisk: FakeAsterisk,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("INFO")
     made = {save_module(database, make_module_input(code="*5001"), NOW)}
     dialplan = DialplanFile(office, database, ami, has_sounds=made.issuperset)
     await dialplan.update()
     before = dialplan.written
     added = save_module(database, make_module_input(code="*5002"), NOW)
     await dialplan.update(force=True)
+    await dialplan.update()
+    assert caplog.text.count("when the sounds of the new modules are made") == 1, "each poll would say it again"
     assert "*5002" not in office.dialplan_path.read_text()
     waits = DialplanProblem.SOUNDS_MISSING
     assert (dialplan.written, dialplan.running, dialplan.detail, asterisk.reloads) == (before, before, waits, 1)

@@ -71,7 +71,7 @@ CONNECTION_ADVICE = {
         "BAZANG_AMI_FINGERPRINT. Another machine may pretend to be the PBX, so nothing was sent to it."
     ),
     ConnectionResult.REFUSED: _l(
-        "The user and the secret must be the same here and in manager.conf of the PBX. Type “manager reload” there "
+        "The user and the secret must be the same here and on the PBX. Type “manager reload” there "
         "after a change. A line “permit” there can also exclude this machine."
     ),
     ConnectionResult.LOGIN_IN_USE: _l(
@@ -84,7 +84,7 @@ CONNECTION_ADVICE = {
         "could be called at the right moment."
     ),
     ConnectionResult.RIGHTS_MISSING: _l(
-        "Add these lines to the user in manager.conf, then type “manager reload” in Asterisk's console:"
+        "Add these lines to the user on the PBX, then type “manager reload” in Asterisk's console:"
     ),
 }
 

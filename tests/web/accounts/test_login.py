@@ -158,7 +158,7 @@ def test_the_shown_command_works(app: Flask, visitor: Visitor, database: Databas
     with database.write() as session:
         session.execute(delete(User))
     command = visitor.get("/login").all("code")[1].text or ""
-    match = re.fullmatch(r"flask --app wsgi (\S+) NAME --password-stdin", command)
+    match = re.fullmatch(r"\.venv/bin/flask --app wsgi (\S+) NAME --password-stdin", command)
     assert match is not None and match[1] in app.cli.commands
     with app.app_context():
         runner = app.test_cli_runner()

@@ -1,6 +1,7 @@
 """The pending page of a new office leads to the first request."""
 
 from app.store.database import Database
+from app.store.models import WorkerState
 from app.store.settings import write_setting
 from tests.support.factories import create_module, create_request, create_running_service
 from tests.web.pages import Page, Visitor, text
@@ -34,3 +35,16 @@ def test_what_is_done_is_ticked(admin: Visitor, operator: Visitor, database: Dat
     with database.write() as session:
         session.merge(request).status = "done"
     assert not steps(admin) and is_usual(admin.get("/requests"))
+
+
+def test_a_pbx_is_connected_whatever_else_is_wrong(admin: Visitor, database: Database) -> None:
+    create_running_service(database)
+    create_module(database)
+    with database.write() as session:
+        write_setting(session, "outbound_context", "from-internal")
+        session.get_one(WorkerState, 1).dialplan_detail = "sounds_missing"
+    assert "Sounds are being made" in admin.get("/requests").main
+    assert steps(admin)[0] == (True, " The PBX is connected.")
+    with database.write() as session:
+        session.get_one(WorkerState, 1).ami_status = "refused"
+    assert not steps(admin)[0][0]
