@@ -5,6 +5,8 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from app.domain.findings import Finding, Level, Line, Part, fault, from_json, ok, say, to_json, warning
 
 DOCTOR = Path(__file__).parents[2] / "app/doctor"
@@ -36,6 +38,13 @@ def test_json_has_the_english_text_and_all_that_it_was_made_of() -> None:
     assert from_json(values) == FOUND
     other = Finding(Level.OK, "x", say("Fine."), part=Part.PBX)
     assert from_json(to_json(other)) == other
+
+
+def test_json_that_is_no_finding_is_refused() -> None:
+    values = to_json(FOUND)
+    values["said"][0]["values"]["names"] = None
+    with pytest.raises(ValueError, match="no value of a finding: None"):
+        from_json(values)
 
 
 def calls(name: str) -> list[ast.Call]:

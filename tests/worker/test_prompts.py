@@ -406,7 +406,7 @@ async def test_callers_at_once_share_the_prompts(
     slow.allowed.set()
     views = await loading
     assert slow.count == 1
-    assert all(view is views[0] for view in views)
+    assert views[0] is not None and all(view == views[0] for view in views)
 
 
 async def test_module_that_changes_while_its_prompts_are_made_is_made_again(
