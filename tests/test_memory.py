@@ -51,8 +51,8 @@ lasting = [[] for _ in range(400_000)]
 gc.collect()
 {freeze}
 before = gc.get_stats()[2]["collections"]
-lately = deque(maxlen=2_000)
-for _ in range(200_000):
+lately = deque(maxlen=500)
+for _ in range(800_000):
     cycle = []
     cycle.append(cycle)
     lately.append(cycle)

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -38,6 +38,7 @@ RETRY_SECONDS = 0.5  # after the database refused a claim
 # Seconds from a dispatch until what the next one needs is read: what an event changes is stored before. It also bounds
 # how often that is read while the database changes all the time.
 STAGE_DELAY = 0.1
+TURN_SECONDS = 0.3  # an order waits no longer for the one before it
 SILENT_AFTER = timedelta(seconds=3)  # an attempt of this age is reconciled at each poll
 # An attempt without channels and without an end has ended if it still looks the same after these seconds. A PBX that
 # stood still carries out its orders a moment after it responds again.
@@ -100,6 +101,8 @@ class Dispatcher:
         self._figures = figures or WorkerFigures()
         self._woken = asyncio.Event()
         self._woken_at: float | None = None  # monotonic: the first time since the last dispatch
+        self._turn = asyncio.Event()  # set when the newest order is sent
+        self._turn.set()
         self._staged: Staged | None = None  # for the next claim
         self._stage_timer: asyncio.TimerHandle | None = None  # it will be staged soon
         self._records_to_delete: tuple[str, ...] = ()  # ended attempts; the next dial order carries them
@@ -156,8 +159,9 @@ class Dispatcher:
             return RETRY_SECONDS
         for order in dispatch.orders:
             self._requests[order.attempt] = order.request_id
+            before, self._turn = self._turn, asyncio.Event()
             with self._log_fields(order.attempt):
-                self._tasks.spawn(self._dial(order, now, since))
+                self._tasks.spawn(self._dial(order, now, since, before, self._turn))
             try:
                 self._rings(order)
             except Exception:
@@ -184,12 +188,22 @@ class Dispatcher:
         finally:
             self._stage_timer = None
 
-    async def _dial(self, order: DialOrder, now: datetime, since: float) -> None:
-        """Dial an order that was claimed at `now`, and is due since `since` (monotonic)."""
+    async def _dial(
+        self, order: DialOrder, now: datetime, since: float, before: asyncio.Event, turn: asyncio.Event
+    ) -> None:
+        """Dial an order that was claimed at `now`, and is due since `since` (monotonic), after the order before.
+
+        `before` is set when that is sent; this sets `turn`. What an order needs may take longer than for the next one.
+        """
         records, self._records_to_delete = self._records_to_delete, ()
         spoken_name = await self._spoken_name(order.request_id) if order.asks_name else ""
         order = replace(order, forget=records, spoken_name=spoken_name)
         await self._prepare_number(order)
+        if not before.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TURN_SECONDS):
+                    await before.wait()
+        turn.set()  # whoever waits for it goes on when this order is sent
         try:
             await self._dialer.originate(order, self._prompt(order, now), self._sounds(order))
         except (AmiRefused, AmiUnsafe) as refusal:

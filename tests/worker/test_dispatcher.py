@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -103,6 +104,12 @@ class FakeDialer:
         return record
 
 
+def _set_event() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 class Harness:
     """A dispatcher with fakes. `facts`: for its next dispatch. `dispatches`: the facts of each dispatch so far."""
 
@@ -115,6 +122,7 @@ class Harness:
         self.ready = True
         self.shortest_talk = 0.0
         self.prepared: list[str] = []
+        self.may_prepare: dict[str, asyncio.Event] = defaultdict(_set_event)
         self.facts: Facts = make_facts([make_line("101", since=datetime.now(UTC) - DAY)], now=datetime.now(UTC))
         self.dispatcher = Dispatcher(
             database,
@@ -132,6 +140,7 @@ class Harness:
         )
 
     async def _prepare_number(self, order: DialOrder) -> None:
+        await self.may_prepare[order.spoken].wait()
         self.prepared = [f"with {order.spoken}"]
 
     def _facts(self) -> Facts:
@@ -225,6 +234,36 @@ async def test_claim_is_stored_before_the_phone_rings(harness: Harness, database
     assert harness.dialer.stored == [("dialling", order.attempt)]
     assert (order.request_id, order.agent) == (request.id, "101")
     assert harness.dialer.prompts == [("for 09121234567", "with 09121234567")], "the number can be read out by then"
+
+
+def free_two(harness: Harness, database: Database) -> None:
+    """Let two agents be free for whom a request waits each. What the first order needs is not there yet."""
+    now = datetime.now(UTC)
+    create_due_request(database, "101", number="+989120000001")
+    create_due_request(database, "102", number="+989120000002")
+    harness.facts = make_facts([make_line(agent, since=now - DAY) for agent in ("101", "102")], now=now)
+    harness.may_prepare["09120000001"] = asyncio.Event()
+
+
+async def test_orders_are_sent_in_the_order_of_their_requests(
+    harness: Harness, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "TURN_SECONDS", PATIENCE)
+    free_two(harness, database)
+    await harness.has_dispatched()
+    assert harness.prepared == ["with 09120000002"] and not harness.dialer.prompts
+    harness.may_prepare["09120000001"].set()
+    await harness.dialled(2)
+    assert [prompt[0] for prompt in harness.dialer.prompts] == ["for 09120000001", "for 09120000002"]
+
+
+async def test_an_order_does_not_wait_long_for_the_one_before_it(
+    harness: Harness, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "TURN_SECONDS", 0.001)
+    free_two(harness, database)
+    order = await harness.dial()
+    assert order.spoken == "09120000002" and len(harness.dialer.prompts) == 1
 
 
 async def test_what_rings_is_measured_and_each_end_is_counted_once(

@@ -81,8 +81,10 @@ def first(app: Flask) -> Branch:
 
 
 @pytest.fixture
-def north(app: Flask, first: Branch) -> Branch:
-    return Branch(first.settings.for_exchange(NORTH), add_exchange(app))
+def north(app: Flask, first: Branch) -> Iterator[Branch]:
+    branch = Branch(first.settings.for_exchange(NORTH), add_exchange(app))
+    yield branch
+    branch.database.engine.dispose()  # a lease makes the panel forget it
 
 
 def register(branch: Branch, target: str = "101", number: str = NUMBER, at: datetime | None = None) -> int:
