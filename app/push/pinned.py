@@ -17,7 +17,7 @@ MOST_ADDRESSES = 2  # that are tried
 def trusted_authorities() -> ssl.SSLContext:
     """Return the TLS settings for servers whose certificate is from an authority that this machine trusts.
 
-    It takes tens of milliseconds to load their list, so whoever needs it asks for it with the first connection.
+    Loading their list takes tens of milliseconds, so senders ask for it with their first connection.
     """
     return ssl.create_default_context()
 

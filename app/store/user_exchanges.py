@@ -43,7 +43,7 @@ def show_extensions_here(session: Session, users: Iterable[User]) -> None:
 
 
 def store_extensions(session: Session, user: User, extensions: Sequence[str]) -> None:
-    """Store the extensions of a user in the exchange of the session. Whoever has some there may see it from then on.
+    """Store the extensions of a user in the exchange of the session. A user who has some there may see it.
 
     The user must have an id.
     """

@@ -21,7 +21,7 @@ LONGEST_GATHER = 0.02  # seconds
 class Gathering:
     """Wait for others while many come, since one more in a group costs much less than another group.
 
-    Whoever comes alone does not wait.
+    One who comes alone does not wait.
     """
 
     def __init__(self) -> None:

@@ -203,7 +203,7 @@ class Dispatcher:
             with suppress(TimeoutError):
                 async with asyncio.timeout(TURN_SECONDS):
                     await before.wait()
-        turn.set()  # whoever waits for it goes on when this order is sent
+        turn.set()  # the next order goes on when this one is sent
         try:
             await self._dialer.originate(order, self._prompt(order, now), self._sounds(order))
         except (AmiRefused, AmiUnsafe) as refusal:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -248,13 +247,14 @@ class PhoneCalls:
     async def save_recording(self, call_id: str) -> CallFailure | None:
         call = self._calls[call_id]
         try:
-            return await self._run(lambda: self._save(call))
+            await self._save(call)
         except SoundError as error:
             log.info("phone call %s: %s", call_id, error)
             return CallFailure.SILENCE_ONLY if error.code in ("silence_only", "no_sound") else CallFailure.BROKEN_OFF
         except (OSError, SQLAlchemyError) as error:
             log.error("phone call %s: cannot save the recording: %s", call_id, error)
             return CallFailure.CANNOT_WRITE if isinstance(error, OSError) else CallFailure.BROKEN_OFF
+        return None
 
     async def close_call(self, call_id: str, failure: CallFailure | None) -> None:
         if failure is not None:
@@ -297,22 +297,24 @@ class PhoneCalls:
         tone = library.tone()
         return CallScript(view.kind, sounds | {TONE: Sound(self._sounds.asterisk_path(tone.path), tone.seconds)})
 
-    def _save(self, call: _Call) -> None:
+    async def _save(self, call: _Call) -> None:
         """Convert the recorded file and add it to the library. Raises SoundError, OSError, SQLAlchemyError."""
-        view, library = call.view, self._sounds.library
-        with self._inbox.open(call.recording) as stream:
-            clip = library.convert(stream, "recording.wav")
-        self._store_patiently(view, clip)
+        clip = await self._run(lambda: self._convert(call.recording))
+        await self._store_patiently(call.view, clip)
 
-    def _store_patiently(self, view: PhoneCallView, clip: Clip) -> None:
+    def _convert(self, recording: str) -> Clip:
+        with self._inbox.open(recording) as stream:
+            return self._sounds.library.convert(stream, "recording.wav")
+
+    async def _store_patiently(self, view: PhoneCallView, clip: Clip) -> None:
         """Store a clip as the recording of a call, as soon as the database is there. Raises what `_store` does."""
         for pause in STORE_PAUSES:
             try:
-                return self._store(view, clip)
+                return await self._run(lambda: self._store(view, clip))
             except PASSING_FAILURES as error:
                 log.error("phone call %s: the recording is not stored yet: %s", view.id, getattr(error, "orig", error))
-                time.sleep(pause)
-        self._store(view, clip)
+                await asyncio.sleep(pause)
+        await self._run(lambda: self._store(view, clip))
 
     def _store(self, view: PhoneCallView, clip: Clip) -> None:
         """Store a clip as the recording of a call. It may be repeated. Raises SQLAlchemyError and OSError."""

@@ -74,6 +74,7 @@ from tests.support.factories import (
     reload,
     run_at_once,
 )
+from tests.support.locks import wait_for_a_waiter
 from tests.support.second_factors import Phone, create_second_factor
 from tests.support.watching import watching
 
@@ -365,18 +366,6 @@ def test_a_module_that_is_being_deleted_is_gone_for_who_comes_late(
             comers[0].result(PATIENCE)
     with database.read() as session:
         assert session.get(Module, module) is None
-
-
-def wait_for_a_waiter(database: Database) -> None:
-    """Return as soon as somebody waits for a row that another hand holds."""
-    deadline = time.monotonic() + PATIENCE
-    with database.engine.connect() as connection:
-        while not connection.exec_driver_sql(
-            "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN"
-            " (SELECT pid FROM pg_stat_activity WHERE datname = current_database())"
-        ).scalar():
-            assert time.monotonic() < deadline, "nobody waits"
-            time.sleep(0.01)
 
 
 # What SQLite would let pass

@@ -175,7 +175,7 @@ def read_x(database: Database) -> str:
 
 
 def check_reading_together(database: Database) -> None:
-    """Check that reads share a session, and that all is read anew after a write of this thread."""
+    """Check that reads share a session until this thread writes, and read the new state after that."""
     begun: list[object] = []
     event.listen(database.engine, "begin", begun.append)
     read_together()

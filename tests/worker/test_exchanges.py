@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import select, text
 
 from app.config import Settings
 from app.domain.notifications import Preferences
@@ -35,7 +34,6 @@ from app.services.webhooks.mail_destinations import MailDestinationInput
 from app.store import requests
 from app.store.contacts import names_of
 from app.store.database import Database
-from app.store.exchanges import Exchanges
 from app.store.models import CallRequest, PushSubscription, UserSession, WorkerState
 from app.store.settings import write_setting
 from app.worker.lease import Lease, WorkerRunning
@@ -52,6 +50,8 @@ from tests.support.factories import (
     create_running_service,
     reload,
 )
+from tests.support.leaders import lead
+from tests.support.locks import wait_for_a_waiter
 from tests.support.mail_server import HOST as MAIL_HOST
 from tests.support.mail_server import run_mail_server
 from tests.support.notified import add_browser
@@ -212,7 +212,7 @@ def test_two_workers_store_their_results_without_waiting_for_each_other_in_a_cir
         session.execute(lock, {"id": browsers[0]})
         thread = threading.Thread(target=outbox.finish, args=(north.database, results, NOW))
         thread.start()
-        until_one_waits(first.database)
+        wait_for_a_waiter(first.database)
         session.execute(lock, {"id": browsers[1]})  # raises if the other worker has it while it waits for ours
     thread.join(PATIENCE)
     assert not thread.is_alive()
@@ -222,16 +222,6 @@ def test_two_workers_store_their_results_without_waiting_for_each_other_in_a_cir
 
 def delivery_to(browser: int) -> Delivery:
     return Delivery(0, browser, "", "", "", "", "", 1, NOW, b"")
-
-
-def until_one_waits(database: Database) -> None:
-    """Wait until a session waits for a lock of another one."""
-    waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid()")
-    deadline = time.monotonic() + PATIENCE
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        while not connection.scalar(waits):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
 
 
 # -- e-mail and webhooks ----------------------------------------------------------------------------------------------
@@ -417,18 +407,6 @@ def test_each_exchange_has_a_leader_of_its_own(first: Branch, north: Branch) -> 
             lease.release()
 
 
-def lead(url: str, code: str, told: Connection) -> None:
-    """Lead an exchange in a process of its own until somebody ends us."""
-    database = Exchanges(Database(create_engine(url)), {}).find(code)
-    lease = Lease(database)
-    lease.acquire()
-    database.fence = lease.check
-    with database.write() as session:
-        write_setting(session, "stored by", "the first leader")
-        told.send("leads")
-        threading.Event().wait()
-
-
 def test_the_standby_of_an_exchange_leads_while_the_other_exchange_goes_on(first: Branch, north: Branch) -> None:
     url = first.database.engine.url.render_as_string(hide_password=False)
     of_first, standby = Lease(first.database, on_deposed=pytest.fail), Lease(north.database, on_deposed=pytest.fail)
@@ -436,7 +414,7 @@ def test_the_standby_of_an_exchange_leads_while_the_other_exchange_goes_on(first
     first.database.fence = of_first.check
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=lead, args=(url, NORTH, there), daemon=True)
+    process = context.Process(target=lead, args=(url, there, NORTH), daemon=True)
     process.start()
     try:
         assert here.poll(PATIENCE) and here.recv() == "leads"

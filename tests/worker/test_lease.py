@@ -6,10 +6,9 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 from app.store import workers
 from app.store.database import Database
@@ -18,6 +17,7 @@ from app.worker.lease import Deposed, Lease, WorkerRunning
 from script.office.patience import PATIENCE
 from script.office.server_database import new_database, open_server_database
 from tests.support.database_proxy import database_proxy
+from tests.support.leaders import lead, start_leading
 
 
 @pytest.fixture
@@ -37,27 +37,6 @@ def standby(database: Database) -> Iterator[Lease]:
     lease = Lease(database, on_deposed=lambda: None)
     yield lease
     lease.release()
-
-
-def start_leading(url: str, *, on_deposed: Callable[[], None] = lambda: None) -> tuple[Lease, Database]:
-    """Lead a database as a worker does: its write sessions are checked."""
-    database = Database(create_engine(url))
-    lease = Lease(database, on_deposed=on_deposed)
-    lease.acquire()
-    database.fence = lease.check
-    return lease, database
-
-
-def lead(url: str, told: Connection) -> None:
-    """Lead a database in a process of its own, in the middle of a transaction, until somebody ends us."""
-    database = Database(create_engine(url))
-    lease = Lease(database)
-    lease.acquire()
-    database.fence = lease.check
-    with database.write() as session:
-        write_setting(session, "stored by", "the first leader")
-        told.send("leads")
-        threading.Event().wait()
 
 
 async def until(found: Callable[[], bool]) -> None:

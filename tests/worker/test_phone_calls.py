@@ -93,7 +93,7 @@ async def test_error_before_ringing(
     assert "unexpected" in caplog.text
 
 
-def test_recording_is_stored_when_the_database_is_back(
+async def test_recording_is_stored_when_the_database_is_back(
     calls: PhoneCalls, database: Database, office: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = [OperationalError("INSERT", {}, Exception("the server closed the connection"))] * 2
@@ -112,7 +112,7 @@ def test_recording_is_stored_when_the_database_is_back(
     assert view is not None
     clip = SoundLibrary(office.prompts_path).convert(write_sound(tmp_path / "said.wav", tone(1.0)))
     for _ in range(2):  # the answer of a try that has saved it can be lost
-        calls._store_patiently(view, clip)
+        await calls._store_patiently(view, clip)
         assert phone_calls.load(database, call_id, now).file == f"uploads/{clip.path.name}"
 
 
