@@ -19,7 +19,7 @@ _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 # What a text can contain; `text` is the filled text itself, for templates.
 PLACEHOLDERS = (
     *("what", "event", "time", "id", "number", "number_e164", "name", "module", "target", "agent", "attempts"),
-    *("trunk", "recipient", "recipient_e164"),
+    *("trunk", "recipient", "recipient_e164", "exchange"),
 )
 
 

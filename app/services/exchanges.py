@@ -132,6 +132,14 @@ def seen_ids(database: Database, user: User) -> tuple[int, ...]:
         return (*((FIRST.id,) if user.sees_first else ()), *sorted(further))
 
 
+def without_any(database: Database) -> frozenset[int]:
+    """Return the ids of the active users who may see no exchange, and so cannot log in."""
+    given = exists().where(UserExchange.user_id == User.id)
+    query = select(User.id).where(User.active, User.role != SEES_ALL, ~User.sees_first, ~given)
+    with database.read() as session:
+        return frozenset(session.scalars(query))
+
+
 def sees_any(database: Database, user: User) -> bool:
     """Tell whether a user may see any exchange. Without one, nobody logs in."""
     return user.role == SEES_ALL or bool(seen_ids(database, user))

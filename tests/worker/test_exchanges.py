@@ -291,6 +291,32 @@ async def test_a_webhook_says_of_which_further_exchange_it_is(first: Branch, nor
     assert found == [(None, 1), (NORTH, 1)]
 
 
+@pytest.mark.parametrize(("removed", "said"), [(False, ["", "North branch"]), (True, [""])])
+async def test_a_template_can_name_the_exchange_if_there_are_several(
+    app: Flask, first: Branch, north: Branch, receiver: Receiver, removed: bool, said: list[str]
+) -> None:
+    wheel, branches = Wheel(), [first, north]
+    if removed:
+        settings = app.extensions["bazang"]["settings"]
+        exchanges.remove(app.extensions["bazang"]["exchanges"], settings, NORTH, NORTH, NOW, actor="sara")
+        branches.remove(north)
+    for branch in branches:
+        work = Webhooks(branch.settings, branch.database, receiver.sender, clock=wheel.clock)
+        template = WebhookInput(
+            name="CRM",
+            url=f"https://{HOST}/hook",
+            events=["request.registered"],
+            body_format="json",
+            template='{"where": "{exchange}"}',
+        )
+        destinations.add(branch.database, branch.settings, template, actor="sara", now=wheel.clock.now())
+        register(branch, at=wheel.clock.now())
+        await work.run()
+        await work.settle()
+        work.close()
+    assert [got.content["where"] for got in receiver.got] == said
+
+
 async def test_names_are_asked_for_where_the_program_is_set(first: Branch, north: Branch, receiver: Receiver) -> None:
     receiver.reply = b"Sara"
     wheel = Wheel()

@@ -188,8 +188,14 @@ def load_letter_office(
     url, exchange = stored.get(store_settings.PANEL_URL, ""), exchange_of(session)
     if url and not exchange.is_first:
         url = f"{url}x/{exchange.code}/"
-    name = session.scalar(select(Exchange.name).where(Exchange.id == exchange.id, ARE_SEVERAL)) or ""
-    return letters.Office(ZoneInfo(office.timezone), region, server.sender, url, name, exchange.suffix)
+    zone, name = ZoneInfo(office.timezone), _exchange_name(session)
+    return letters.Office(zone, region, server.sender, url, name, exchange.suffix)
+
+
+def _exchange_name(session: Session) -> str:
+    """Return the name of the session's exchange, "" if there is one only or it has no name."""
+    of_this = Exchange.id == exchange_of(session).id
+    return session.scalar(select(Exchange.name).where(of_this, ARE_SEVERAL)) or ""
 
 
 def content(message: WebhookMessage, contact_name: str, exchange: ExchangeKey = FIRST) -> dict[str, Any]:
@@ -226,6 +232,7 @@ def _values(session: Session, settings: Settings, message: WebhookMessage, webho
         "trunk": str(trunk.get("context", "")),
         "recipient": numbers.national(number, region) if to_customer else webhook.recipient,
         "recipient_e164": number if to_customer else webhook.recipient,
+        "exchange": _exchange_name(session),
     }
 
 

@@ -9,7 +9,7 @@ from flask_login import current_user
 from app.services import audit, identities, second_factor, users
 from app.services.api import tokens
 from app.services.errors import ErrorCode, Invalid, NotFound
-from app.services.exchanges import seen_ids
+from app.services.exchanges import seen_ids, without_any
 from app.services.users import ROLES, UserInput
 from app.store.exchanges import exchange_of
 from app.store.models import User
@@ -31,6 +31,7 @@ def index():
         last_changes=audit.last_changes(database()),
         with_second_factor=second_factor.holders(database()),
         sources=identities.sources(database()),
+        without_exchange=without_any(panel_database()),
     )
 
 

@@ -153,6 +153,7 @@ PLACEHOLDER = {
     "trunk": _l("Context of the calls that fail"),
     "recipient": _l("Recipient; the customer's number as it is dialled here if the message goes to the customer"),
     "recipient_e164": _l("The same, with country code"),
+    "exchange": _l("Name of the exchange, if there are several"),
     "text": _l("The text above, filled; in the template only"),
 }
 _WEBHOOK_RESULT = {

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from flask import Flask
 from jinja2 import BytecodeCache
+from sqlalchemy import update
 
 from app import create_app
 from app.config import Settings
@@ -31,9 +32,9 @@ from tests.web.accounts.test_elsewhere import (
     log_in,
     user_named,
 )
-from tests.web.conftest import PASSWORD, SUPERVISOR
+from tests.web.conftest import ADMINISTRATOR, GONE, OPERATOR, PASSWORD, SUPERVISOR
 from tests.web.on_postgres import template_with_people
-from tests.web.pages import Page, Visitor
+from tests.web.pages import Page, Visitor, text
 
 __all__ = ["directory", "double", "settings", "template_with_people"]
 settings = test_elsewhere.settings
@@ -200,6 +201,20 @@ def test_who_sees_no_exchange_is_told_so(app: Flask, database: Database, north: 
     assert SEES_NONE in page.main
     assert SEES_NONE not in visitor.post("/login", {"name": SUPERVISOR, "password": "wrong"}, 422).main
     assert "logged_in" not in actions(database)
+
+
+def test_the_list_of_users_marks_who_sees_no_exchange(app: Flask, database: Database, north: Database) -> None:
+    """An administrator must give the new colleague of a provider an exchange, and finds them here."""
+    with database.write() as session:
+        session.execute(update(User).where(User.name.in_([OPERATOR, GONE, ADMINISTRATOR])).values(sees_first=False))
+    let_see(database, SUPERVISOR, 2, role="supervisor")
+    visitor = Visitor(app, user_named(database, ADMINISTRATOR).id)
+    visitor.post("/language", {"locale": "en"})
+    for prefix in ("", f"/x/{NORTH}"):
+        rows = visitor.get(f"{prefix}/users").one("tbody").iter("tr")
+        assert [row.get("id") for row in rows if "sees no exchange" in text(row)] == [
+            f"user-{user_named(database, OPERATOR).id}"
+        ]
 
 
 # -- extensions -------------------------------------------------------------------------------------------------------
