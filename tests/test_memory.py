@@ -28,7 +28,6 @@ libc.malloc_stats()
 """
 FIGURES = """
 import ctypes
-from app.memory import tune_allocator
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
 NAMES = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"  # malloc.h of glibc
@@ -38,6 +37,7 @@ libc.mallinfo2.restype = Figures
 """
 # A block of 4 MB comes and goes, then 4 MB of small ones. Writes the free bytes that are kept at the end of the arena.
 BLOCKS = """
+from app.memory import tune_allocator
 {tune}
 blocks = [0] * 1024
 libc.free(libc.malloc(ctypes.c_size_t(4 * 1024 * 1024)))
@@ -62,6 +62,23 @@ for thread in threads: thread.start()
 together.wait()
 print(libc.mallinfo2().uordblks - before)
 together.wait()
+"""
+# 4 MB of blocks come and go below one that lasts. Writes the memory of no file, in kB, before and after.
+PEAK = """
+from pathlib import Path
+from app.memory import give_back, tune_allocator
+def anonymous():
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return next(line.split()[1] for line in lines if line.startswith("Anonymous:"))
+tune_allocator()
+libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+blocks = [libc.malloc(ctypes.c_size_t(4096)) for _ in range(1024)]
+for block in blocks: libc.memset(block, 1, 4096)
+lasting = libc.malloc(ctypes.c_size_t(4096))
+for block in blocks: libc.free(block)
+before = anonymous()
+give_back()
+print(before, anonymous())
 """
 # There are many objects, and then some garbage that has lived for a while. Writes how often all objects were collected.
 GARBAGE = """
@@ -109,6 +126,11 @@ def test_threads_keep_no_free_blocks_for_themselves() -> None:
     kept, kept_as_it_is = (int(run(FIGURES + SIZES, tunables).stdout) for tunables in (TUNABLES, ""))
     assert kept_as_it_is > 1_500_000, "this C library keeps nothing: the other case proves nothing"
     assert kept < 200_000
+
+
+def test_what_a_peak_needed_is_given_back() -> None:
+    before, after = map(int, run(FIGURES + PEAK).stdout.split())
+    assert before - after > 3000
 
 
 @pytest.mark.parametrize("file", ["bazang-worker.service", "bazang-panel.service", "Containerfile"])
