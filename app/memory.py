@@ -36,11 +36,13 @@ def tune_allocator() -> None:
 
 
 def give_back() -> None:
-    """Let the system have the free pages between blocks that last. Takes a millisecond or so.
+    """Collect garbage, and let the system have the free pages between blocks that last. Takes some milliseconds.
 
+    Python collects all garbage every few minutes. Objects that last come to lie among it, so ever more pages are used.
     glibc gives back what is free at the end of an arena only. What a peak needed, such as many claims at once, is kept
     for hours if anything that lasts was allocated behind it.
     """
+    gc.collect()
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
 

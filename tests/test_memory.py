@@ -80,6 +80,18 @@ before = anonymous()
 give_back()
 print(before, anonymous())
 """
+# An object that refers to itself becomes garbage. Writes whether it is gone.
+CYCLE = """
+import gc, weakref
+from app.memory import give_back
+class Cycle: pass
+cycle = Cycle()
+cycle.itself, found = cycle, weakref.ref(cycle)
+gc.collect()
+del cycle
+give_back()
+print(int(found() is None))
+"""
 # There are many objects, and then some garbage that has lived for a while. Writes how often all objects were collected.
 GARBAGE = """
 import gc
@@ -131,6 +143,10 @@ def test_threads_keep_no_free_blocks_for_themselves() -> None:
 def test_what_a_peak_needed_is_given_back() -> None:
     before, after = map(int, run(FIGURES + PEAK).stdout.split())
     assert before - after > 3000
+
+
+def test_garbage_is_collected_before_memory_is_given_back() -> None:
+    assert run(CYCLE).stdout == "1\n"
 
 
 @pytest.mark.parametrize("file", ["bazang-worker.service", "bazang-panel.service", "Containerfile"])
