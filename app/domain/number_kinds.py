@@ -97,7 +97,7 @@ def corrected_beginnings(region: str, kinds: Collection[NumberKind]) -> tuple[st
     return tuple(f"{country}{''.join(digits)}" for each in atoms for digits in itertools.product(*each))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)  # the number of a caller is judged several times during the call
 def region_and_kind(number: str, home: str) -> tuple[str, NumberKind]:
     """Return the country of a normalized outside number, "" if it is not valid, and its kind.
 

@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import Settings
 from app.domain.retention import Kind
+from app.memory import give_back
 from app.services import commands, retention, sounds
 from app.services.contacts import importing, lookup
 from app.services.missed import automatic as missed_automatic
@@ -55,7 +56,7 @@ class Housekeeping:
         the others are done all the same.
         """
         first = (self._prepare, self._expire, self._fall_back, self._make_requests)
-        for work in (*first, self._delete, self._retain, self._share):
+        for work in (*first, self._delete, self._retain, self._share, self._give_back):
             try:
                 await work()
             except SQLAlchemyError as error:
@@ -116,6 +117,9 @@ class Housekeeping:
             some = ", ".join(adopted.lost[:10])
             log.warning("%s sounds are neither here nor in the database, such as %s", len(adopted.lost), some)
         await asyncio.to_thread(self._prompts.stored.remove_deleted)
+
+    async def _give_back(self) -> None:
+        await asyncio.to_thread(give_back)
 
     def _delete_old(self, now: datetime) -> None:
         if self._deleted_at is not None and uptime() < self._deleted_at + DAY:

@@ -6,12 +6,14 @@ with --keep or without it. All of it runs on loopback, and a run ends by itself.
 import argparse
 import asyncio
 import json
+import os
 import shutil
 import sys
 import tempfile
 import traceback
 from pathlib import Path
 
+from app.memory import TUNABLES
 from script.chaos_run import mutants
 from script.chaos_run.faults import impossible
 from script.chaos_run.history import Entry, read
@@ -67,6 +69,7 @@ def main(arguments: list[str]) -> int:
     if given.mutant is not None:
         return mutants.run(given.mutant, _arguments(given))
     remove_bazang_environment()
+    os.environ.setdefault("GLIBC_TUNABLES", TUNABLES)  # as in an installation, for the processes that we start
     skipped = impossible(kinds, postgres=given.database == "postgres")
     kinds = tuple(kind for kind in kinds if kind not in skipped)
     faults = given.faults if given.faults is not None else max(1, given.requests // REQUESTS_PER_FAULT)

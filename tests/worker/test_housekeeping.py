@@ -96,3 +96,12 @@ async def test_old_rows_and_unused_sounds_are_deleted_once_a_day(
         assert session.scalars(select(WebhookMessage.id)).all() == [kept.id]
     assert await keep_house(NOW + DAY - SECOND) == (1, 1, 1)
     assert await keep_house(NOW + DAY) == (1, 0, 2)  # the newest command stays
+
+
+async def test_what_a_peak_needed_is_given_back(
+    office: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[bool] = []
+    monkeypatch.setattr(housekeeping, "give_back", lambda: given.append(True))
+    await Worker(office, database).housekeeping.run()
+    assert given == [True]
