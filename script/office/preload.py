@@ -8,6 +8,8 @@ import pkgutil
 import sys
 import tempfile
 import threading
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import flask.cli  # noqa: F401
@@ -30,6 +32,8 @@ def prepare() -> None:
     for module in pkgutil.walk_packages(app.__path__, "app."):
         importlib.import_module(module.name)
     share_caches()
+    # Each command of Flask reads those of all packages.
+    metadata.entry_points = cache(metadata.entry_points)  # type: ignore[assignment]
     configure_mappers()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "bazang.sqlite3"
