@@ -1,6 +1,10 @@
 """Clips (finished sounds), their measures, and the errors that can occur while making one."""
 
+from __future__ import annotations  # array[int] exists for the type checker only
+
+import hashlib
 import math
+import threading
 import wave
 from array import array
 from collections.abc import Iterator
@@ -9,6 +13,9 @@ from dataclasses import dataclass
 from operator import mul
 from pathlib import Path
 
+from cachetools import LRUCache, cached
+
+MEASURED = 2000  # clips whose measures are kept
 SAMPLE_RATE = 8000  # Hz; telephone networks carry this rate, and browsers play it
 SILENCE_DBFS = -96.0  # reported for digital silence: the noise floor of 16 bit samples
 
@@ -68,9 +75,16 @@ def read_clip(path: Path) -> Clip:
         samples = array("h", sound.readframes(sound.getnframes()))
         if not samples or len(samples) != sound.getnframes():
             raise SoundError("broken")
+    return Clip(path, len(samples) / SAMPLE_RATE, *_measure(samples))
+
+
+# A start of the worker reads each of its clips, and measuring them took most of the time for it.
+@cached(LRUCache(MEASURED), key=lambda samples: hashlib.sha256(samples).digest(), lock=threading.Lock())
+def _measure(samples: array[int]) -> tuple[float, float]:
+    """Return the loudness and the peak in dBFS."""
     mean_square = sum(map(mul, samples, samples)) / len(samples)
     peak = max(max(samples), -min(samples))
-    return Clip(path, len(samples) / SAMPLE_RATE, to_dbfs(math.sqrt(mean_square)), to_dbfs(peak))
+    return to_dbfs(math.sqrt(mean_square)), to_dbfs(peak)
 
 
 @contextmanager

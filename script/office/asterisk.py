@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -33,6 +34,7 @@ __all__ = [
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 DOCUMENTATION = "core-en_US.xml"
 STOP_SECONDS = 10
+LOOK_INTERVAL = 0.03  # seconds
 MAX_SOCKET_PATH = 100  # bytes; the limit is 107
 
 
@@ -170,20 +172,25 @@ class AsteriskOffice:
         self._running().send_signal(signal.SIGCONT)
 
     async def cli(self, command: str) -> str:
-        """Run a console command and return its output. Raises TimeoutError."""
-        process = await asyncio.create_subprocess_exec(
-            *(*self.build.command, "-C", self._main_file, "-rx", command),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        try:
-            async with asyncio.timeout(PATIENCE):
-                output, _ = await process.communicate()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-            raise
+        """Run a console command and return its output. Raises TimeoutError, and OSError if Asterisk does not run.
+
+        It is sent as ``asterisk -rx`` sends it, whose start takes more than the command.
+        """
+        async with asyncio.timeout(PATIENCE):
+            reader, writer = await asyncio.open_unix_connection(self._run_folder() / "asterisk.ctl")
+            try:
+                writer.write(f"cli quit after {command}\0".encode())
+                _greeting, _, output = (await reader.read()).partition(b"\n")
+            finally:
+                writer.close()
         return output.decode(errors="replace")
+
+    async def wait_for_output(self, command: str, found: Callable[[str], bool], seconds: float = PATIENCE) -> str:
+        """Run a console command again and again until its output is as wanted, and return that. Raises TimeoutError."""
+        async with asyncio.timeout(seconds):
+            while not found(output := await self.cli(command)):  # noqa: ASYNC110 - no event reports it
+                await asyncio.sleep(LOOK_INTERVAL)
+        return output
 
     async def reload(self, what: str = "dialplan") -> str:
         """Reload configuration files: `dialplan`, `queues`, or a module such as ``res_pjsip.so``."""

@@ -8,12 +8,14 @@ import multiprocessing
 import os
 import signal
 import sys
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from subprocess import TimeoutExpired
 
 from app.server.process import die_with_parent
 
+PROMPTS = "REHEARSAL_PROMPTS"  # the variable with the folder of prompts for the rehearsal
 _PRELOAD = ["script.office.preload"]
 _context = multiprocessing.get_context("forkserver")
 
@@ -41,6 +43,27 @@ class WarmWorker:
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
+
+
+def prepare_workers(prompts: Path) -> None:
+    """Start the process that is forked, if it does not run, and wait until it is prepared.
+
+    It rehearses with this folder of prompts. Without this call it begins with the first worker, and does not rehearse:
+    then each worker compiles its statements itself, which takes as much processor time as all the rest of its start.
+    """
+    _context.set_forkserver_preload(_PRELOAD)
+    os.environ[PROMPTS] = str(prompts)
+    try:
+        forkserver.ensure_running()
+    finally:
+        del os.environ[PROMPTS]
+    first = _context.Process(target=_nothing)
+    first.start()
+    first.join()
+
+
+def _nothing() -> None:
+    pass
 
 
 def start_worker(log: Path, environment: dict[str, str], folder: Path) -> WarmWorker:

@@ -15,6 +15,7 @@ from app.worker.announcements import AGENT_KEYS
 from script.office.asterisk import OfficeSetup
 from script.office.bazang import Bazang
 from script.office.database import build_database
+from script.office.warm_worker import prepare_workers
 from tests.asterisk.office import Office
 
 
@@ -59,8 +60,16 @@ def office_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_database(tmp_path_factory.mktemp("office"))
 
 
+@pytest.fixture(scope="session")
+def warm_workers(prompts: Path) -> None:
+    """Workers are forked from a process that has rehearsed their work."""
+    prepare_workers(prompts)
+
+
 @pytest.fixture
-def open_office(asterisk_version: int, tmp_path: Path, prompts: Path, office_database: Path) -> OpenOffice:
+def open_office(
+    asterisk_version: int, tmp_path: Path, prompts: Path, office_database: Path, warm_workers: None
+) -> OpenOffice:
     """Open an office: `async with open_office(prepare) as office`.
 
     `prepare` stores modules and scenarios before Asterisk starts. `work`: start the worker. `environment`: additional

@@ -306,15 +306,13 @@ class Office:
 
     async def wait_until_idle(self, extension: str) -> None:
         """Wait until Asterisk reports a line as idle."""
-        async with asyncio.timeout(PATIENCE):
-            while "State:Idle" not in await self.bazang.asterisk.cli(f"core show hint {extension}"):
-                pass
+        await self.bazang.asterisk.wait_for_output(f"core show hint {extension}", lambda shown: "State:Idle" in shown)
 
     async def wait_until_no_call(self) -> None:
         """Wait until Asterisk has no call. It still has one for an instant after a phone has hung up."""
-        async with asyncio.timeout(PATIENCE):
-            while "0 active channels" not in await self.bazang.asterisk.cli("core show channels count"):
-                pass
+        await self.bazang.asterisk.wait_for_output(
+            "core show channels count", lambda shown: shown.startswith("0 active channels")
+        )
 
     async def send_command(self, kind: str, **payload: object) -> Command:
         """Send a command to the worker as the panel does. Return the answer."""

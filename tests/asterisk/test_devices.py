@@ -400,9 +400,7 @@ async def transfer(office: Office, ring: Call, how: str) -> Call | None:
     """Transfer the customer of a call to 102, or park them; return the call of 102."""
     if how == "parked":
         await ring.transfer("700")
-        async with asyncio.timeout(PATIENCE):
-            while "bazang-agent" not in await office.bazang.asterisk.cli("parking show default"):
-                pass
+        await office.bazang.asterisk.wait_for_output("parking show default", lambda shown: "bazang-agent" in shown)
         await ring.hang_up()
         return None
     if how == "blind":

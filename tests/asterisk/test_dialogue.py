@@ -1,6 +1,5 @@
 """The dialogue with a caller, and callers in it while the worker is stopped, killed or frozen."""
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -225,9 +224,7 @@ async def wait_for_variable(office: Office, assignment: str) -> None:
     """Wait until a variable of the only channel has a value."""
     asterisk = office.bazang.asterisk
     channel = (await asterisk.cli("core show channels concise")).partition("!")[0]
-    async with asyncio.timeout(PATIENCE):
-        while assignment not in await asterisk.cli(f"core show channel {channel}"):
-            pass
+    await asterisk.wait_for_output(f"core show channel {channel}", lambda shown: assignment in shown)
 
 
 @pytest.mark.parametrize(

@@ -356,9 +356,7 @@ async def test_worker_restores_a_changed_or_deleted_dialplan_file(open_office: O
 
 async def wait_until_removed(bazang: Bazang, context: str) -> None:
     """Wait until Asterisk does not have a context any more."""
-    async with asyncio.timeout(5):
-        while "[ Context" in await bazang.asterisk.cli(f"dialplan show {context}"):
-            pass
+    await bazang.asterisk.wait_for_output(f"dialplan show {context}", lambda shown: "[ Context" not in shown, 5)
 
 
 def state_with(bazang: Bazang, **values: str) -> WorkerState | None:

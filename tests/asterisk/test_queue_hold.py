@@ -113,9 +113,7 @@ async def test_a_pause_that_somebody_begins_meanwhile_stays(open_office: OpenOff
         await wait_until_paused(office, {"101": "Bazang"})
         asterisk = office.bazang.asterisk
         await asterisk.cli("queue pause member PJSIP/101 queue 800 reason Lunch")
-        async with asyncio.timeout(PATIENCE):
-            while "BAZANG_HELD_101=\n" not in f"{await asterisk.cli('dialplan show globals')}\n":
-                pass
+        await asterisk.wait_for_output("dialplan show globals", lambda shown: "BAZANG_HELD_101=\n" in f"{shown}\n")
         agent.reject()
         await office.wait_for_attempt(request)
         await office.wait_for_poll()

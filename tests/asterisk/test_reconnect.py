@@ -42,9 +42,9 @@ async def finish_attempt(office: Office, extension: str, step: str, agent_call: 
 
 async def wait_until_all_connected(office: Office) -> None:
     """Wait until Asterisk's database has a record of each attempt as connected."""
-    async with asyncio.timeout(30):
-        while (await office.bazang.asterisk.cli("database show bazang")).count(": connected") < len(CASES):
-            pass
+    await office.bazang.asterisk.wait_for_output(
+        "database show bazang", lambda shown: shown.count(": connected") >= len(CASES)
+    )
 
 
 @ONE_VERSION

@@ -1,6 +1,5 @@
 """The dialplan takes requests while our service is down, and the worker registers each once when it is back."""
 
-import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,6 +25,9 @@ from tests.asterisk.test_freepbx import prepare as freepbx_modules
 
 OTHER, OTHER_E164 = "09127654321", "+989127654321"
 REGISTERED, NOT_REGISTERED = "1", "9"  # what the next and the error destination press
+
+
+KEPT = "database show bazang-kept"  # the console command that shows the registrations of callers
 
 
 def prepare(bazang: Bazang, **fields: Any) -> None:
@@ -60,13 +62,11 @@ async def leave(office: Office, *, caller: str = OWN, number: str = "*5001") -> 
 
 async def kept(office: Office) -> str:
     """Return the records in Asterisk's database, as its console shows them."""
-    return await office.bazang.asterisk.cli("database show bazang-kept")
+    return await office.bazang.asterisk.cli(KEPT)
 
 
 async def wait_for_records(office: Office, count: int) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while f"{count} results found" not in await kept(office):
-            pass
+    await office.bazang.asterisk.wait_for_output(KEPT, lambda shown: f"{count} results found" in shown)
 
 
 def stored(office: Office) -> list[KeptRegistration]:

@@ -9,7 +9,7 @@ from flask import Flask
 
 from app.services import users
 from script.office.bazang import Bazang
-from tests.asterisk.conftest import OpenOffice, office_database, open_office, prompts
+from tests.asterisk.conftest import OpenOffice, office_database, open_office, prompts, warm_workers
 from tests.asterisk.office import MODULE, Office
 from tests.browser.panel import Loop, Person, serve
 from tests.support.browsing import Browsers
@@ -24,6 +24,7 @@ __all__ = [
     "prompts",
     "service",
     "unguarded_app",
+    "warm_workers",
 ]
 
 OpenBrowser = Callable[..., Person]

@@ -23,15 +23,23 @@
     return front.map((value, index) => value * alpha + back[index] * (1 - alpha));
   }
 
-  function background(element) {
-    const layers = [];
-    for (let at = element; at; at = at.parentElement) {
-      const layer = parse(getComputedStyle(at).backgroundColor);
-      layers.push(layer);
-      if (layer.alpha === 1) break;
-    }
-    return layers.reverse().reduce((back, layer) => over(layer.rgb, layer.alpha, back), [255, 255, 255]);
+  // What an element has behind it is the same for all texts in it.
+  function remember(find) {
+    const found = new Map();
+    return (element) => {
+      if (!found.has(element)) found.set(element, find(element));
+      return found.get(element);
+    };
   }
+
+  const background = remember((element) => {
+    if (!element) return [255, 255, 255];
+    const layer = parse(getComputedStyle(element).backgroundColor);
+    return layer.alpha === 1 ? layer.rgb : over(layer.rgb, layer.alpha, background(element.parentElement));
+  });
+
+  const opacityOf = remember((element) =>
+    element ? Number(getComputedStyle(element).opacity) * opacityOf(element.parentElement) : 1);
 
   function luminance(rgb) {
     const [r, g, b] = rgb.map((value) => {
@@ -43,9 +51,7 @@
 
   function contrast(element, pseudo) {
     const style = getComputedStyle(element, pseudo);
-    let opacity = 1;
-    for (let at = element; at; at = at.parentElement) opacity *= Number(getComputedStyle(at).opacity);
-    if (pseudo) opacity *= Number(style.opacity);
+    const opacity = opacityOf(element) * (pseudo ? Number(style.opacity) : 1);
     const back = background(element);
     const colour = parse(style.color);
     const front = over(colour.rgb, colour.alpha * opacity, back);

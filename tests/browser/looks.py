@@ -61,11 +61,10 @@ CHECK_LAYOUT = (Path(__file__).parent / "looks.js").read_text()
 Visit = Callable[[Page], None]
 
 SCREENSHOTS = "BAZANG_SCREENSHOTS"
-COLOURS: tuple[Literal["light", "dark"], ...] = ("dark", "light")
-IS_DARK = "matchMedia('(prefers-color-scheme: dark)').matches"
+Colours = Literal["light", "dark"]
+COLOURS: tuple[Colours, ...] = ("light", "dark")
 NARROW, WIDE = 375, 1200
-# Where a page is loaded in each language, and looked at in both colours. These cover both languages and widths.
-# At the other width it is looked at as it stands then, after the window was resized.
+# Where the first page is loaded in each language. The next one is loaded at the other width, as the window then is.
 FIRST_WIDTH = {"fa": NARROW, "en": WIDE}
 # Axe takes a third of the time of a page. What it finds is in the markup, which is the same in both languages, so it
 # looks at every other page in Persian and at the rest in English.
@@ -349,11 +348,11 @@ class PageChecker:
     ) -> Page:
         """Check the pages. Return the browser page, which shows the last of them.
 
-        `width`: the only one; None for both. `user`: None for a visitor without a session. `expected`: parts of browser
-        errors to ignore.
+        `width`: the only one, in both colours; None for both widths, each in one of the colours. `user`: None for a
+        visitor without a session. `expected`: parts of browser errors to ignore.
         """
-        first = width or FIRST_WIDTH[locale]
-        person = self.open_browser(viewport=size(first))
+        at = width or FIRST_WIDTH[locale]
+        person = self.open_browser(viewport=size(at), color_scheme=colours_at(at, locale))
         if user is None:
             page = person.choose_language(locale)
         else:
@@ -362,17 +361,27 @@ class PageChecker:
         found = {}
         for place, (name, visit) in enumerate(pages.items()):
             visit(page)
-            found[name] = check_layout(page, self.screenshots, f"{name}-{locale}-{first}")
-            if first == FIRST_WIDTH[locale] and locale == LOCALES[place % 2]:
+            found[name] = self._look(page, name, locale, at, both=width is not None)
+            if locale == LOCALES[place % 2] and width in (None, FIRST_WIDTH[locale]):
                 found[name] += find_barriers(page)
             if width is None:
-                other = NARROW + WIDE - first
-                page.set_viewport_size(size(other))
-                found[f"{name} {other}"] = check_layout(page, self.screenshots, f"{name}-{locale}-{other}", both=False)
-                page.set_viewport_size(size(first))
+                at = NARROW + WIDE - at
+                page.set_viewport_size(size(at))
+                found[f"{name} {at}"] = self._look(page, name, locale, at)
         person.ignore_errors(*expected)
         assert not any(found.values()), format_faults(found)
         return page
+
+    def _look(self, page: Page, name: str, locale: str, width: int, *, both: bool = False) -> list[str]:
+        first = colours_at(width, locale)
+        colours = COLOURS if both or self.screenshots is not None else (first,)
+        in_order = sorted(colours, key=lambda each: each != first)  # a change makes the browser draw the page again
+        return check_layout(page, self.screenshots, f"{name}-{locale}-{width}", in_order)
+
+
+def colours_at(width: int, locale: str) -> Colours:
+    """Return the colours in which pages are looked at. Each pair of language, width and colours occurs."""
+    return "dark" if (width == FIRST_WIDTH["fa"]) == (locale == "fa") else "light"
 
 
 def size(width: int) -> ViewportSize:
@@ -390,19 +399,14 @@ def format_faults(found: dict[str, list[str]]) -> str:
     return "\n".join(f"{name}: {fault}" for name, faults in found.items() for fault in faults)
 
 
-def check_layout(page: Page, screenshots: Path | None, name: str, *, both: bool = True) -> list[str]:
-    """Return the faults of a page in dark and light colours. Save its screenshots in `screenshots`, if it is given.
-
-    The colours that the page already has come first, because a change makes the browser draw it again. Without `both`,
-    only they are looked at.
-    """
+def check_layout(page: Page, screenshots: Path | None, name: str, colours: Sequence[Colours] = COLOURS) -> list[str]:
+    """Return the faults of a page in each of these colours. Save its screenshots in `screenshots`, if it is given."""
     page.evaluate("document.fonts.ready")
     found: list[str] = []
-    ordered = COLOURS if page.evaluate(IS_DARK) else COLOURS[::-1]
-    for colours in ordered if both else ordered[:1]:
-        page.emulate_media(color_scheme=colours)
-        page.evaluate(APPLY_COLOURS, colours)
-        found += [f"in {colours} colours: {fault}" for fault in page.evaluate(CHECK_LAYOUT)]
+    for each in colours:
+        page.emulate_media(color_scheme=each)
+        page.evaluate(APPLY_COLOURS, each)
+        found += [f"in {each} colours: {fault}" for fault in page.evaluate(CHECK_LAYOUT)]
         if screenshots is not None:
-            page.screenshot(path=screenshots / f"{name}-{colours}.png", full_page=True)
+            page.screenshot(path=screenshots / f"{name}-{each}.png", full_page=True)
     return found
