@@ -96,6 +96,7 @@ def test_always_and_never_do_not_change() -> None:
     assert long_closed.last_closing(NOW) is not None
     holiday = Hours(TEHRAN, ALWAYS, ((date(2026, 3, 10), ()),))
     assert holiday.next_change(NOW) == at(TEHRAN, "2026-03-10T00:00")
+    assert not opening(holiday, at(TEHRAN, "2026-03-10T12:00")).is_open
 
 
 # -- the clock is put forward or back ---------------------------------------------------------------------------------

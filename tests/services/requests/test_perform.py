@@ -456,6 +456,15 @@ def test_a_command_without_effect_answers_with_the_status(database: Database) ->
     assert outcome == CommandOutcome(False, ResultCode.IS_DIALLING)
 
 
+def test_a_cancel_command_may_find_that_the_request_waits_to_be_called_now(database: Database) -> None:
+    """Its attempt has ended before anything rang."""
+    row = request_of(database)
+    act(database, row, CallNow())
+    execute_open(database)
+    cancelled = execute(database, commands.CANCEL, {"request": row.id}, "sara", NOW)
+    assert (cancelled, reload(database, row).status) == (CommandOutcome(True, ResultCode.DONE), "cancelled")
+
+
 def test_an_urgent_call_can_be_withdrawn_until_a_phone_rings(database: Database) -> None:
     row = request_of(database, postponed_until=NOW + HOUR)
     assert act(database, row, WithdrawCallNow()).code == "same"
