@@ -125,7 +125,6 @@ async def test_extension_is_not_called_back_to_itself(open_office: OpenOffice) -
 # -- one call, several requests ---------------------------------------------------------------------------------------
 
 
-@ONE_VERSION
 async def test_phone_that_shows_the_number_of_the_office_is_called_back_inside(open_office: OpenOffice) -> None:
     """The PBX gives this caller ID to its phones, so that customers see it."""
     setup = OfficeSetup(phone_options="callerid=Office <02188881234>")
@@ -137,6 +136,7 @@ async def test_phone_that_shows_the_number_of_the_office_is_called_back_inside(o
         await talk.end()
 
 
+@ONE_VERSION
 async def test_one_call_registers_for_two_extensions(open_office: OpenOffice) -> None:
     """101 is busy, the next destination is 102, who is busy as well."""
     async with open_office(lambda bazang: sales(bazang, next=Destination("extension", "102"))) as office:

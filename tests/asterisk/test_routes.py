@@ -175,12 +175,12 @@ async def rings_and_says_nothing(open_office: OpenOffice, setup: OfficeSetup) ->
     """A customer does not answer. Then the cable of the trunk is pulled."""
 
     def prepare(bazang: Bazang) -> None:
-        bazang.module(targets=("101", "102"), customer_ring=5)
+        bazang.module(targets=("101", "102"), customer_ring=10)
 
     async with open_office(prepare, setup) as office:
         outcomes = []
         for extension in ("101", "102"):
-            request = office.add_request(f"0919000{extension}", target=extension)
+            request = office.add_request(f"0919{extension:0>7}", target=extension)
             await office.answer_agent(extension)
             attempt = await office.wait_for_attempt(request)
             outcomes.append((attempt.outcome, office.get_request(request).customer_attempts))
