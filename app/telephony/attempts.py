@@ -18,7 +18,7 @@ from app.telephony.translate import CUSTOMER, NOT_CONNECTED, agent_outcome, cust
 
 Fields = Mapping[str, str]
 ANSWER = "ANSWER"  # DIALSTATUS of an answered leg
-_SIP = ("PJSIP/", "SIP/")
+_SIP = "PJSIP/"  # whether chan_sip leaves what it hears before the final status was not tried
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import pytest
-
 from app.domain.policy import ReasonCode
 from app.services import commands
 from app.store.models import RouteTroubleRow
@@ -171,13 +169,13 @@ async def test_result_is_that_of_the_leg_that_really_dialled(open_office: OpenOf
         await asyncio.gather(*scenes)
 
 
-async def rings_and_says_nothing(open_office: OpenOffice, setup: OfficeSetup) -> None:
+async def test_trunk_that_says_nothing_is_no_customer_who_does_not_answer(open_office: OpenOffice) -> None:
     """A customer does not answer. Then the cable of the trunk is pulled."""
 
     def prepare(bazang: Bazang) -> None:
         bazang.module(targets=("101", "102"), customer_ring=10)
 
-    async with open_office(prepare, setup) as office:
+    async with open_office(prepare, office_setup(2)) as office:
         outcomes = []
         for extension in ("101", "102"):
             request = office.add_request(f"0919{extension:0>7}", target=extension)
@@ -186,19 +184,6 @@ async def rings_and_says_nothing(open_office: OpenOffice, setup: OfficeSetup) ->
             outcomes.append((attempt.outcome, office.get_request(request).customer_attempts))
             office.trunk.plugged_in = False
         assert outcomes == [("customer_no_answer", 1), ("route_unavailable", 0)]
-
-
-async def test_trunk_that_says_nothing_is_no_customer_who_does_not_answer(open_office: OpenOffice) -> None:
-    await rings_and_says_nothing(open_office, office_setup(2))
-
-
-@pytest.mark.asterisk(16)  # later ones have no chan_sip
-async def test_the_same_on_chan_sip(open_office: OpenOffice) -> None:
-    dialplan = "[office-hints](+)\nexten => _10X,hint,SIP/${EXTEN}\n"
-    dialplan += "[outbound](+)\nexten => _0X.,1,Dial(SIP/${EXTEN}@trunk,60)\n"
-    phones = {name: f"secret{name}" for name in ("101", "102")}
-    setup = OfficeSetup("SIP", phones=phones, own_hints=False, outbound_patterns=(), extra_dialplan=dialplan)
-    await rings_and_says_nothing(open_office, setup)
 
 
 # -- the route ----------------------------------------------------------------------------------------------------
