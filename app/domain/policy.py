@@ -72,6 +72,7 @@ class ReasonCode(StrEnum):
     WRAPUP = "wrapup"
     PREFERRED = "preferred"  # the agent who talked with the customer last comes first
     NO_MEMBERS = "no_members"
+    NOBODY_THERE = "nobody_there"  # each agent is offline, paused, or set to "do not disturb"
     NO_AGENT_FREE = "no_agent_free"
     BEHIND_OTHERS = "behind_others"
 
@@ -288,6 +289,8 @@ class Plan:
 
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _NOBODY: frozenset[str] = frozenset()
+# No call has to end before these agents can be rung: a person must do something.
+_AWAY = frozenset({ReasonCode.LINE_OFFLINE, ReasonCode.LINE_DND, ReasonCode.MEMBER_PAUSED})
 _LINE_REASONS = {
     LineState.RINGING: ReasonCode.LINE_RINGING,
     LineState.IN_CALL: ReasonCode.LINE_IN_CALL,
@@ -614,6 +617,8 @@ def _sum_up(reasons: Sequence[Reason], wakes: Sequence[datetime], target: str, n
     if codes == {ReasonCode.NOTHING_RANG}:
         return min(reasons, key=lambda reason: reason.until or now)
     code = ReasonCode.NO_AGENT_FREE if reasons else ReasonCode.NO_MEMBERS
+    if codes and codes <= _AWAY:
+        code = ReasonCode.NOBODY_THERE
     return Reason(code, until=min(wakes, default=None), subject=target)
 
 

@@ -18,6 +18,7 @@ from app.telephony.translate import CUSTOMER, NOT_CONNECTED, agent_outcome, cust
 
 Fields = Mapping[str, str]
 ANSWER = "ANSWER"  # DIALSTATUS of an answered leg
+_SIP = "PJSIP/"  # whether chan_sip leaves what it hears before the final status was not tried
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -71,7 +72,8 @@ class _Leg:
 class _Attempt:
     """What is known of an attempt in flight. `causes` are the hangup causes (Q.850) of ended channels.
 
-    `early`: the outbound context has answered, but not the customer.
+    `early`: the outbound context has answered, but not the customer. `customer_legs` are the channels that were made to
+    dial the customer, without the Local channels of our own dialplan.
     """
 
     channel: str = ""
@@ -80,7 +82,13 @@ class _Attempt:
     early: bool = False
     agent: _Leg = field(default_factory=_Leg)
     customer: _Leg = field(default_factory=_Leg)
+    customer_legs: list[str] = field(default_factory=list)
     causes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def dials_by_sip_alone(self) -> bool:
+        """Whether all that dialled the customer are SIP legs, each of which leaves what its far end says."""
+        return bool(self.customer_legs) and all(leg.startswith(_SIP) for leg in self.customer_legs)
 
 
 def is_ours(linkedid: str) -> bool:
@@ -116,6 +124,7 @@ class AttemptFollower:
         """Forget the state of all legs, because events of other legs are missed from now on."""
         for state in self._attempts.values():
             state.agent, state.customer = _Leg(), _Leg()
+            state.customer_legs.clear()
             state.causes.clear()
 
     def follows(self, attempt: str) -> bool:
@@ -138,11 +147,19 @@ class AttemptFollower:
             return self._user_event(event) if event.get("UserEvent") == "Bazang" else None
         if name == "DialEnd":
             return self._dial_end(event)
-        if name == "Newchannel" and event.get("Uniqueid", "") in self._attempts:
-            self._attempts[event["Uniqueid"]].channel = event.get("Channel", "")
+        if name == "Newchannel":
+            self._new_channel(event)
         elif name == "Hangup":
             return self._hangup(event)
         return None
+
+    def _new_channel(self, event: Fields) -> None:
+        uniqueid, channel = event.get("Uniqueid", ""), event.get("Channel", "")
+        if uniqueid in self._attempts:
+            self._attempts[uniqueid].channel = channel
+        state = self._attempts.get(event.get("Linkedid", ""))
+        if state is not None and "@bazang-" not in channel:
+            state.customer_legs.append(channel)
 
     def _dial_end(self, event: Fields) -> Report | None:
         # A phone that has picked up the call is still a part of its own call. Its Linkedid changes later.
@@ -189,7 +206,7 @@ class AttemptFollower:
         state.answered = True
         state.connected = state.connected or step == Step.CONNECTED
         if step == Step.CUSTOMER_DIALLED:
-            state.customer = _Leg()
+            state.customer, state.customer_legs = _Leg(), []
         return StepReport(attempt, Step(step))
 
     def _agent_ended(self, attempt: str, state: _Attempt, event: Fields) -> Report | None:
@@ -215,7 +232,7 @@ class AttemptFollower:
             # What a leg behind another Local channel says can reach ours too late. Its own events do not.
             far = replace(far, status=state.customer.status, cause=state.causes.get(state.customer.channel, far.cause))
         if far is not None and end in (CUSTOMER, NOT_CONNECTED):
-            outcome = customer_outcome(end, status, cause, far)
+            outcome = customer_outcome(end, status, cause, far, by_sip_alone=state.dials_by_sip_alone)
             said = f"{far.status} {far.cause}" if far.status not in ("", "CANCEL") else f"{status} {cause}"
             return EndReport(attempt, outcome, " ".join([end, said, *map(str, far.sip)]))
         if status != ANSWER:

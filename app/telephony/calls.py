@@ -589,6 +589,9 @@ def _extension_part(local: str) -> str:
 
 
 def _dial_numbers(dial_string: str) -> list[str]:
-    """Return what may be the number in a dial string ("09121234567@trunk", "g1/0912…"), the longest first."""
-    parts = re.split(r"[/@:,&^()]", dial_string)
+    """Return what may be the number in a dial string ("09121234567@trunk", "g1/0912…"), the longest first.
+
+    Providers want a prefix before it ("77#0912…"), and an analogue line a pause ("g1/w0912…").
+    """
+    parts = re.split(r"[/@:,&^()#*w]", dial_string)
     return sorted((part for part in parts if _NUMBER.fullmatch(part)), key=len, reverse=True)

@@ -51,6 +51,19 @@ async def withholds_number(ami: Ami, channel: str) -> bool:
     return str(answer.get("Value", "")).startswith("prohib")
 
 
+async def shown_number(ami: Ami, device: str) -> str:
+    """Return the number that the PBX gives to all calls of a phone such as "PJSIP/101"; "" if it gives none.
+
+    Raises AmiError and InvalidLookup.
+    """
+    technology, _, name = _validated(_DEVICE, device).partition("/")
+    field = {"PJSIP": f"PJSIP_ENDPOINT({name},callerid)", "SIP": f"SIPPEER({name},callerid_num)"}.get(technology)
+    if field is None:
+        return ""
+    _, bracket, number = (await get_value(ami, field)).rpartition("<")
+    return number.removesuffix(">") if bracket else number
+
+
 async def has_queue(ami: Ami, queue: str) -> bool:
     """Tell whether there is such a queue. Raises AmiError and InvalidLookup."""
     return await get_value(ami, f"QUEUE_EXISTS({_validated(QUEUE_PATTERN, queue)})") == "1"

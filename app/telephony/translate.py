@@ -170,12 +170,16 @@ def parse_far(text: str) -> Far | None:
     return Far(status, natural(cause), tuple(natural(code) for code in codes.split("+") if code), over == "1")
 
 
-def customer_outcome(end: str, status: str, cause: int, far: Far | None) -> Outcome:
+def customer_outcome(end: str, status: str, cause: int, far: Far | None, *, by_sip_alone: bool = False) -> Outcome:
     """Return the outcome of an attempt whose agent answered. `status` and `cause` are those of the agent's Dial.
 
-    Its answer may have been the outbound context's, so the leg that really dialled decides.
+    Its answer may have been the outbound context's, so the leg that really dialled decides. `by_sip_alone`: all that
+    dialled are known to be SIP legs. If none of them has said anything when the time is up, the trunk is dead: a phone
+    that rings is reported, and so is a network that still looks for it.
     """
     outcome = _outcome_of_dials(end, status, cause, far)
+    if by_sip_alone and far is not None and not far.sip and outcome is Outcome.CUSTOMER_NO_ANSWER:
+        return Outcome.ROUTE_UNAVAILABLE
     return Outcome.CUSTOMER_GONE if end == NOT_CONNECTED and outcome is Outcome.CONNECTED else outcome
 
 

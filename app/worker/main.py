@@ -38,7 +38,7 @@ from app.telephony.calls import Calls
 from app.telephony.dialer import Dialer
 from app.telephony.hints import HintFinder
 from app.telephony.ivr import converse
-from app.telephony.lookup import InvalidLookup, withholds_number
+from app.telephony.lookup import InvalidLookup, shown_number, withholds_number
 from app.telephony.lost_calls import LostCalls
 from app.telephony.phone_calls import AGI_PATH as PHONE_CALL_PATH
 from app.telephony.phone_calls import handle_phone_call
@@ -161,6 +161,7 @@ class Worker:
             registered=self.dispatcher.wake,
             refused=self.refusals.add,
             learn=self._learn_extension,
+            shown_number=self._find_shown_number,
             entered=lambda call: self.talks.enter_module(call),
             left=lambda call: self.talks.leave_request(call),
             hang_up=lambda attempt: self.tasks.spawn(self.dispatcher.hang_up(attempt)),
@@ -639,6 +640,13 @@ class Worker:
             self.state.store_changes()
             await self.writes.drain(DRAIN_SECONDS)
             return True
+
+    async def _find_shown_number(self, device: str) -> str:
+        try:
+            return await shown_number(self.ami, device)
+        except (AmiError, InvalidLookup) as error:
+            log.warning("cannot ask the PBX for the caller ID of %s: %s", device, error)
+            return ""
 
     def _stored_needs(self) -> _Needs:
         with self.database.read() as session:

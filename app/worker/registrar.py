@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -36,6 +37,7 @@ from app.store.database import Database
 from app.store.number_lists import load_lists
 from app.store.number_policy import load_policy
 from app.telephony.agi_access import LimitedLog
+from app.telephony.devices import device_of_channel
 from app.telephony.ivr import (
     Accepted,
     CallerFacts,
@@ -62,7 +64,8 @@ class Registrar:
     """Implement the dialogue's `Registrar`. Database access runs in threads, never in the event loop.
 
     `registered` is called in the event loop after a request is stored, `refused` with the reason of a limit. `learn`
-    makes the snapshot and the stored rows contain an extension that only a pattern of the PBX describes. `entered` is
+    makes the snapshot and the stored rows contain an extension that only a pattern of the PBX describes. `shown_number`
+    returns the number that the PBX gives to all calls of a phone, "" if it gives none or cannot be asked. `entered` is
     called when a caller has come to a module, `left` when they have left or withdrawn a request, `hang_up` with the
     attempt of a request that was withdrawn while it was called. `names` are the names that callers say.
     """
@@ -78,12 +81,14 @@ class Registrar:
         registered: Callable[[], None] = lambda: None,
         refused: Callable[[LimitReason], None] = lambda reason: None,
         learn: Callable[[str], Awaitable[bool]] | None = None,
+        shown_number: Callable[[str], Awaitable[str]] | None = None,
         entered: Callable[[CallerFacts], None] = lambda call: None,
         left: Callable[[CallerFacts], None] = lambda call: None,
         hang_up: Callable[[str], None] = lambda attempt: None,
     ) -> None:
         self._settings, self._database, self._sounds, self._snapshot = settings, database, sounds, snapshot
         self._registered, self._refused, self._learn = registered, refused, learn
+        self._shown_number = shown_number
         self._entered, self._left, self._hang_up = entered, left, hang_up
         self._names = names
         self._registrations = Registrations(database)
@@ -127,6 +132,9 @@ class Registrar:
     async def check(self, call: CallerFacts, number: str, typed: bool) -> Accepted | Refused:
         """Check the caller's own number or a typed one. Extensions are accepted from internal callers only."""
         source = Source.TYPED if typed else Source.CALLER_ID
+        identified = await self._identify(call)
+        if identified is not call:
+            call, number = identified, number if typed else identified.caller_number
         verdict = await self._judge(call, number, source)
         # Perhaps it is the caller's own extension, which only a pattern describes, or which was not read yet. No
         # outside number gets here.
@@ -151,6 +159,21 @@ class Registrar:
             final = reason.is_general or await asyncio.to_thread(self._is_blocked, registration.caller)
             return Refused(reason.value, final)
         return Accepted(normalized, numbers.national(normalized, plan.region), typed, prospective.is_open)
+
+    async def _identify(self, call: CallerFacts) -> CallerFacts:
+        """Return the facts with the extension of a phone inside, if its calls show a number of the office instead.
+
+        Calling that number back would lead to the office itself. Any other number is a caller's: a gateway may be an
+        extension, too.
+        """
+        if call.channel.startswith("Local/") or not call.caller_number or self._shown_number is None:
+            return call
+        extension = self._snapshot.extension_of_channel(call.channel)
+        if not extension.isdecimal() or call.caller_number in self._snapshot.extensions:
+            return call
+        if await self._shown_number(device_of_channel(call.channel)) != call.caller_number:
+            return call
+        return replace(call, caller_number=extension)
 
     def _foresee(self, registrations: Sequence[Registration]) -> list[Prospective]:
         with self._database.read() as session:
@@ -200,6 +223,7 @@ class Registrar:
         The time is stored as the caller has heard it, even if its quarter of an hour has become full meanwhile. Raises
         NotRegistered, or if it cannot be stored: then it never will be.
         """
+        call = await self._identify(call)
         try:
             async with CLOCK.hold() as now:
                 source = Source.TYPED if accepted.typed else Source.CALLER_ID

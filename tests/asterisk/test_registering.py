@@ -125,6 +125,17 @@ async def test_extension_is_not_called_back_to_itself(open_office: OpenOffice) -
 # -- one call, several requests ---------------------------------------------------------------------------------------
 
 
+async def test_phone_that_shows_the_number_of_the_office_is_called_back_inside(open_office: OpenOffice) -> None:
+    """The PBX gives this caller ID to its phones, so that customers see it."""
+    setup = OfficeSetup(phone_options="callerid=Office <02188881234>")
+    async with open_office(sales, setup) as office:
+        talk = await office.occupy("101")
+        await press_one(office, await office.phones["102"].call("101"), 1)
+        (request,) = office.bazang.requests()
+        assert (request.number, request.caller_number) == ("102", "102")
+        await talk.end()
+
+
 @ONE_VERSION
 async def test_one_call_registers_for_two_extensions(open_office: OpenOffice) -> None:
     """101 is busy, the next destination is 102, who is busy as well."""

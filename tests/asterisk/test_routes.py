@@ -169,6 +169,23 @@ async def test_result_is_that_of_the_leg_that_really_dialled(open_office: OpenOf
         await asyncio.gather(*scenes)
 
 
+async def test_trunk_that_says_nothing_is_no_customer_who_does_not_answer(open_office: OpenOffice) -> None:
+    """A customer does not answer. Then the cable of the trunk is pulled."""
+
+    def prepare(bazang: Bazang) -> None:
+        bazang.module(targets=("101", "102"), customer_ring=10)
+
+    async with open_office(prepare, office_setup(2)) as office:
+        outcomes = []
+        for extension in ("101", "102"):
+            request = office.add_request(f"0919{extension:0>7}", target=extension)
+            await office.answer_agent(extension)
+            attempt = await office.wait_for_attempt(request)
+            outcomes.append((attempt.outcome, office.get_request(request).customer_attempts))
+            office.trunk.plugged_in = False
+        assert outcomes == [("customer_no_answer", 1), ("route_unavailable", 0)]
+
+
 # -- the route ----------------------------------------------------------------------------------------------------
 
 

@@ -674,6 +674,15 @@ def test_several_busy_members_are_one_reason_until_the_first_may_be_free() -> No
     assert decide([request], facts, NOW).wake_at == NOW + 2 * SECOND
 
 
+def test_members_who_are_all_away_are_another_reason_than_busy_ones() -> None:
+    """No call ends for whose end one could wait."""
+    lines = [make_line("101", LineState.OFFLINE), make_line("102"), make_line("103", LineState.DND)]
+    queues = sales(Member("101"), Member("102", paused=True), Member("103"))
+    assert why(queue_request(), make_facts(lines, queues=queues)) == Reason(ReasonCode.NOBODY_THERE, subject="sales")
+    lines[2] = make_line("103", LineState.IN_CALL)
+    assert why(queue_request(), make_facts(lines, queues=queues)) == Reason(ReasonCode.NO_AGENT_FREE, subject="sales")
+
+
 def test_several_busy_members_without_a_known_end_have_no_wake_time() -> None:
     lines = [make_line("101", LineState.IN_CALL), make_line("102", LineState.IN_CALL)]
     facts = make_facts(lines, queues=sales(Member("101"), Member("102")))

@@ -245,6 +245,35 @@ def test_unanswered_customer(follower: AttemptFollower, events: list[Message], c
     assert handle(follower, *events, end)[-1] == expected
 
 
+OURS, FURTHER, ANALOG = "Local/0912@bazang-out-00000002;1", "Local/0912@outbound-00000003;1", "DAHDI/1-1"
+
+
+@pytest.mark.parametrize(
+    ("legs", "far", "outcome"),
+    [
+        ([OURS, TRUNK], "far/CANCEL/0//1", Outcome.ROUTE_UNAVAILABLE),  # our own time is up
+        ([OURS, TRUNK], "far//0//1", Outcome.ROUTE_UNAVAILABLE),
+        ([OURS, TRUNK], "far/NOANSWER/0//1", Outcome.ROUTE_UNAVAILABLE),  # that of the outbound context is up
+        ([OURS, TRUNK], "far/CANCEL/0/180/1", Outcome.CUSTOMER_NO_ANSWER),
+        ([OURS, TRUNK], "far/CANCEL/0/100/1", Outcome.CUSTOMER_NO_ANSWER),  # the network is looking for the phone
+        ([OURS, TRUNK, TRUNK], "far/CANCEL/0/183/1", Outcome.CUSTOMER_NO_ANSWER),
+        ([OURS, TRUNK, ANALOG], "far/CANCEL/0//1", Outcome.CUSTOMER_NO_ANSWER),  # an analogue line says nothing anyway
+        ([OURS, FURTHER, TRUNK], "far/CANCEL/0//1", Outcome.CUSTOMER_NO_ANSWER),  # it keeps what the trunk says
+        ([OURS], "far//0//1", Outcome.CUSTOMER_NO_ANSWER),  # nothing was dialled yet
+        ([], "far/CANCEL/0//1", Outcome.CUSTOMER_NO_ANSWER),  # the legs were not seen
+    ],
+)
+def test_trunk_that_says_nothing_until_the_time_is_up_fails(
+    follower: AttemptFollower, legs: list[str], far: str, outcome: Outcome
+) -> None:
+    made = [event("Newchannel", Uniqueid=f"1700000000.{n}", Linkedid=A, Channel=leg) for n, leg in enumerate(legs)]
+    end = user_event("ended", End="customer", Status="NOANSWER", Cause=0, Far=far)
+    phone = event("Newchannel", Uniqueid="1700000000.9", Linkedid=A, Channel=PHONE)
+    report = handle(follower, phone, ANSWERED, DIALLED, *made, end)[-1]
+    assert isinstance(report, EndReport)
+    assert report.outcome is outcome
+
+
 @pytest.mark.parametrize(
     ("end", "outcome"),
     [

@@ -203,6 +203,40 @@ async def test_caller_from_an_extension_that_was_not_read_yet_is_judged_again(
     assert await registrar.check(call, "101", False) == Accepted("101", "101")
 
 
+@pytest.mark.parametrize(
+    ("channel", "shown", "expected"),
+    [
+        ("PJSIP/101-1", "02188881234", "101"),  # the PBX gives all phones the number of the office
+        ("PJSIP/101-1", "", "02188881234"),  # a gateway that is an extension: the number is a caller's
+        ("PJSIP/101-1", "02188885678", "02188881234"),
+        ("PJSIP/trunk-1", "02188881234", "02188881234"),
+        ("Local/101@from-phones-1;2", "02188881234", "02188881234"),
+    ],
+)
+async def test_phone_that_shows_the_number_of_the_office_is_called_back_inside(
+    office: Settings, database: Database, channel: str, shown: str, expected: str
+) -> None:
+    async def shown_number(device: str) -> str:
+        return shown
+
+    snapshot = Snapshot()
+    row = {"Event": "ExtensionStatus", "Exten": "101", "Context": "hints", "Hint": "PJSIP/101", "Status": "0"}
+    snapshot.poll_extensions([row], NOW)
+    create_line(database, "101")
+    registrar = Registrar(
+        office, database, PromptStore(office, database), snapshot, no_names(office, database), shown_number=shown_number
+    )
+    module = create_module(database, targets=["102"]).id
+    call = replace(facts(channel, module_id=module, wanted="102"), caller_number="02188881234")
+    accepted = await registrar.check(call, call.caller_number, False)
+    assert isinstance(accepted, Accepted)
+    assert accepted.spoken == expected
+    await registrar.register(call, accepted)
+    with database.read() as session:
+        (stored,) = session.scalars(select(CallRequest))
+    assert stored.caller_number == expected
+
+
 async def test_new_extension_is_accepted_when_the_rules_are_read_again(
     registrar: Registrar, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

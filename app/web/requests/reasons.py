@@ -7,6 +7,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from markupsafe import Markup, escape
 
+from app.domain.lifecycle import Outcome
 from app.domain.policy import Reason, ReasonCode
 from app.services.pbx.config_snippets import hint_line
 from app.web.formats import countdown, digits, time_of_day
@@ -30,6 +31,7 @@ _REASON = {
     ReasonCode.LIVE_CALLERS: _l("callers in the queue come first"),
     ReasonCode.NUMBER_REFUSED: _l("the number may not be called"),
     ReasonCode.NO_MEMBERS: _l("no agent can serve it"),
+    ReasonCode.NOBODY_THERE: _l("no agent is available: all are offline, paused or set to do not disturb"),
     ReasonCode.BEHIND_OTHERS: _l("it is next"),
 }
 
@@ -51,7 +53,6 @@ _TIMED_REASON = {
     ReasonCode.OPENING: _l("the office has just opened, its turn comes in %(left)s"),
     ReasonCode.MIN_WAIT: _l("minimum waiting time, %(left)s left"),
     ReasonCode.REST: _l("pause of %(agent)s after a call, %(left)s left"),
-    ReasonCode.AGENT_PAUSE: _l("%(agent)s missed the call, next try in %(left)s"),
     ReasonCode.NOTHING_RANG: _l("%(agent)s did not ring (%(cause)s), next try in %(left)s"),
     ReasonCode.WRAPUP: _l("wrap-up time of %(agent)s, %(left)s left"),
 }
@@ -83,6 +84,8 @@ def explain_reason(reason: Reason, now: datetime) -> Markup:
         return _explain_unknown(reason, values)
     if reason.code is ReasonCode.ROUTE_PAUSED:
         return _explain_route(reason, values)
+    if reason.code is ReasonCode.AGENT_PAUSE:
+        return _explain_pause(reason, values)
     for table in (_AGENT_REASON, _TIMED_REASON):
         if reason.code in table:
             return _fill(table[reason.code], values)
@@ -103,6 +106,15 @@ def _explain_retry(reason: Reason, values: Mapping[str, object]) -> Markup:
     if reason.outcome is None:
         return _fill(_l("next attempt in %(left)s"), values)
     return _fill(_l("next attempt in %(left)s (%(cause)s)"), values)
+
+
+def _explain_pause(reason: Reason, values: Mapping[str, object]) -> Markup:
+    """Say what the agent did. A pause without an outcome comes from another request."""
+    if reason.outcome is None:
+        return _fill(_l("%(agent)s did not take another call, next try in %(left)s"), values)
+    if reason.outcome is Outcome.AGENT_NO_ANSWER:
+        return _fill(_l("%(agent)s missed the call, next try in %(left)s"), values)
+    return _fill(_l("%(agent)s did not take the call (%(cause)s), next try in %(left)s"), values)
 
 
 def _explain_route(reason: Reason, values: Mapping[str, object]) -> Markup:

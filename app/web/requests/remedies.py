@@ -108,6 +108,7 @@ REMEDIES: Mapping[ReasonCode, tuple[_Find, ...]] = {
     ReasonCode.AGENT_IS_CUSTOMER: (_reassign,),
     ReasonCode.MEMBER_PAUSED: (_say(_l("End the pause in the queue at the phone %(agent)s.")), _reassign),
     ReasonCode.NO_MEMBERS: (_reassign, _open_module),
+    ReasonCode.NOBODY_THERE: (_say(_l("Connect a phone, or end a pause in the queue.")), _reassign),
     ReasonCode.NO_AGENT_FREE: (_reassign,),
 }
 

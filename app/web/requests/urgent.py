@@ -46,6 +46,7 @@ NEXT: Mapping[ReasonCode, object] = {
     ReasonCode.AGENT_IS_CUSTOMER: _WHEN_SOLVED,
     ReasonCode.MEMBER_PAUSED: _l("It rings as soon as the pause in the queue ends."),
     ReasonCode.NO_MEMBERS: _l("The call is made as soon as there is an agent."),
+    ReasonCode.NOBODY_THERE: _l("The first one who is free rings."),
     ReasonCode.NO_AGENT_FREE: _l("The first one who is free rings."),
 }
 

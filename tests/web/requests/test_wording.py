@@ -106,6 +106,34 @@ def test_unknown_state_is_explained_with_the_line_to_paste(
     )
 
 
+@pytest.mark.parametrize(
+    ("outcome", "english", "persian"),
+    [
+        (
+            Outcome.AGENT_NO_ANSWER,
+            "101 missed the call, next try in 02:10",
+            "داخلی ۱۰۱ پاسخ نداد؛ تلاش بعدی ۰۲:۱۰ دیگر",
+        ),
+        (
+            Outcome.AGENT_REFUSED,
+            "101 did not take the call (the agent postponed it), next try in 02:10",
+            "تماس با داخلی ۱۰۱ به نتیجه نرسید (کارشناس به بعد موکول کرد)؛ تلاش بعدی ۰۲:۱۰ دیگر",
+        ),
+        (
+            None,
+            "101 did not take another call, next try in 02:10",
+            "داخلی ۱۰۱ به تماس دیگری پاسخ نداد؛ تلاش بعدی ۰۲:۱۰ دیگر",
+        ),
+    ],
+    ids=["missed", "key 2", "another request"],
+)
+def test_pause_says_what_the_agent_did(app: Flask, outcome: Outcome | None, english: str, persian: str) -> None:
+    reason = Reason(ReasonCode.AGENT_PAUSE, until=NOW + timedelta(seconds=130), subject="101", outcome=outcome)
+    for locale, expected in (("en", english), ("fa", persian)):
+        with reading(app, locale):
+            assert Markup(explain_reason(reason, NOW)).striptags() == expected
+
+
 def test_a_countdown_is_rounded_up(app: Flask) -> None:
     """A page that shows 00:00 must not show a waiting request."""
     with reading(app, "en"):
